@@ -1,0 +1,1 @@
+"""Our own Live client, for the command line and for tests."""

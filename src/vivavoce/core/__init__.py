@@ -1,0 +1,1 @@
+"""Every decision of a conversation, made without I/O, clock, tasks or randomness."""

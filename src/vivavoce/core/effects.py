@@ -1,0 +1,120 @@
+"""Everything that the core can ask of its host. Frozen data, one sentence each.
+
+The host performs effects in order and never awaits while doing so: whatever takes time
+becomes a task whose outcome returns as an event.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vivavoce.core.messages import Message
+from vivavoce.domain.audio import Position
+from vivavoce.domain.checkpoint import Checkpoint
+from vivavoce.domain.ids import GenerationId, TurnId
+from vivavoce.domain.request import GenerationRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Say this to the client. `generation` names the one it came from, so that it can be purged."""
+
+    message: Message
+    generation: GenerationId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PrepareGeneration:
+    """An answer from this state of the conversation is to be expected: read ahead."""
+
+    request: GenerationRequest
+
+
+@dataclass(frozen=True, slots=True)
+class StartGeneration:
+    """Run the responder. A speculative one may compute, but the host caps what it holds."""
+
+    request: GenerationRequest
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseGeneration:
+    """The speculative generation was promoted: lift the cap."""
+
+    generation: GenerationId
+
+
+@dataclass(frozen=True, slots=True)
+class CancelGeneration:
+    """Nobody wants the rest: purge its unsent output and stop the work when convenient."""
+
+    generation: GenerationId
+
+
+@dataclass(frozen=True, slots=True)
+class StartTranscript:
+    """A turn has begun at this position: feed the recognizer from there on."""
+
+    turn: TurnId
+    start: Position
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshTranscript:
+    """The user paused: say what was understood up to this position."""
+
+    turn: TurnId
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class FinishTranscript:
+    """The turn ended at this position: say finally what was understood."""
+
+    turn: TurnId
+    end: Position
+
+
+@dataclass(frozen=True, slots=True)
+class DropTranscript:
+    """The turn came to nothing: stop recognizing it."""
+
+    turn: TurnId
+
+
+@dataclass(frozen=True, slots=True)
+class SaveCheckpoint:
+    """Both sides rest: write the session down."""
+
+    checkpoint: Checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetAudio:
+    """Sound before this position is no longer needed."""
+
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class CloseConnection:
+    """Say what is queued, then close with this code and reason."""
+
+    code: int
+    reason: str
+
+
+Effect = (
+    Send
+    | PrepareGeneration
+    | StartGeneration
+    | ReleaseGeneration
+    | CancelGeneration
+    | StartTranscript
+    | RefreshTranscript
+    | FinishTranscript
+    | DropTranscript
+    | SaveCheckpoint
+    | ForgetAudio
+    | CloseConnection
+)

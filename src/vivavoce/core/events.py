@@ -1,0 +1,224 @@
+"""Everything that can happen to a conversation. Frozen data, one sentence each.
+
+The host turns the world into these; `LiveSession.handle` decides what follows. Sound never
+appears here, only positions in it; model output does, because its order relative to
+`interrupted` is protocol.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vivavoce.domain.audio import Position
+from vivavoce.domain.content import Blob, Content, ToolCall, ToolResult, Tools, Usage
+from vivavoce.domain.ids import GenerationId, TurnId
+from vivavoce.domain.request import EndReason
+
+# --- from the client ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ContentReceived:
+    """`clientContent`: contributions to append, and whether to answer now."""
+
+    turns: tuple[Content, ...]
+    turn_complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TextReceived:
+    """`realtimeInput.text`: words that form a user turn by themselves."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AudioArrived:
+    """Sound has arrived up to this position."""
+
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class VideoArrived:
+    """A video frame arrived while sound stood at this position."""
+
+    position: Position
+    frame: Blob
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityStarted:
+    """`activityStart`: the client says that the user begins to speak."""
+
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityEnded:
+    """`activityEnd`: the client says that the user has finished."""
+
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class AudioStreamEnded:
+    """`audioStreamEnd`: the microphone was switched off.
+
+    The host delivers it only after every score up to `position` has been delivered.
+    """
+
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResponsesReceived:
+    """`toolResponse`: results for open calls."""
+
+    results: tuple[ToolResult, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ContextUpdated:
+    """`contextUpdate`: a new instruction, new tools, or both; `None` keeps what was."""
+
+    instruction: str | None
+    tools: Tools | None
+
+
+# --- from the ears -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceScored:
+    """Speech probabilities of consecutive detector frames, the last of which ends at `position`."""
+
+    position: Position
+    scores: tuple[float, ...]
+    frame_samples: int = 512
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptUpdated:
+    """The recognizer's text for a turn up to a position; the last one is `final`."""
+
+    turn: TurnId
+    position: Position
+    text: str
+    final: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptFailed:
+    """The recognizer failed; no further text will come for this turn."""
+
+    turn: TurnId
+    problem: str
+
+
+# --- from a generation -------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class AudioProduced:
+    """A piece of speech (24 kHz PCM, whole samples) and the words that begin in it."""
+
+    generation: GenerationId
+    pcm: bytes
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TextProduced:
+    """A piece of text answered in text modality, or a thought in either."""
+
+    generation: GenerationId
+    text: str
+    thought: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallsProduced:
+    """The model asks for functions to be run; ids are empty, the core names them."""
+
+    generation: GenerationId
+    calls: tuple[ToolCall, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UsageProduced:
+    """What the generation cost, in text tokens."""
+
+    generation: GenerationId
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationFinished:
+    """The responder has produced everything."""
+
+    generation: GenerationId
+    reason: EndReason = EndReason.COMPLETE
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationFailed:
+    """The responder failed; nothing more comes from it."""
+
+    generation: GenerationId
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRefused:
+    """No idle capacity for a speculative generation; an ordinary outcome."""
+
+    generation: GenerationId
+
+
+# --- from the host -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointSaved:
+    """The checkpoint is on record under this handle; `None` if the store failed."""
+
+    handle: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DrainRequested:
+    """The server is going away: the client is told so, and closed when the time is over."""
+
+    time_left_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ClientGone:
+    """The client's connection has ended."""
+
+
+Event = (
+    ContentReceived
+    | TextReceived
+    | AudioArrived
+    | VideoArrived
+    | ActivityStarted
+    | ActivityEnded
+    | AudioStreamEnded
+    | ToolResponsesReceived
+    | ContextUpdated
+    | VoiceScored
+    | TranscriptUpdated
+    | TranscriptFailed
+    | AudioProduced
+    | TextProduced
+    | ToolCallsProduced
+    | UsageProduced
+    | GenerationFinished
+    | GenerationFailed
+    | GenerationRefused
+    | CheckpointSaved
+    | DrainRequested
+    | ClientGone
+)

@@ -1,0 +1,143 @@
+"""What we say to the client, free of any wire. `protocol.encode` spells it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from vivavoce.domain.content import ToolCall
+from vivavoce.domain.ids import CallId, SessionId
+
+
+@dataclass(frozen=True, slots=True)
+class SetupComplete:
+    """The session is ready. Always first, once."""
+
+    session: SessionId
+
+
+@dataclass(frozen=True, slots=True)
+class ModelAudio:
+    """A piece of speech: 24 kHz PCM, whole samples."""
+
+    pcm: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ModelText:
+    """A piece of the answer's text, or of a thought."""
+
+    text: str
+    thought: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class InputTranscript:
+    """What the user said, whole, once a turn."""
+
+    text: str
+    finished: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class OutputTranscript:
+    """A fragment of what the model says; concatenation reads correctly.
+
+    `finished` ends the transcription; only the enterprise dialect spells it.
+    """
+
+    text: str
+    finished: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationComplete:
+    """Everything of this turn has been produced. Never sent for an interrupted turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """The user cut the generation: drop queued audio. Always a message of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCount:
+    """Tokens of one turn, by modality where known. Audio counts 25 a second."""
+
+    prompt: int = 0
+    cached: int = 0
+    response_text: int = 0
+    response_audio: int = 0
+    thoughts: int = 0
+    tools: int = 0
+    prompt_audio: int = 0
+    prompt_images: int = 0
+
+
+class TurnReason(Enum):
+    """Why a turn ended other than normally; the API's names."""
+
+    NEED_MORE_INPUT = "NEED_MORE_INPUT"
+    MALFORMED_FUNCTION_CALL = "MALFORMED_FUNCTION_CALL"
+    GENERATED_OTHER = "GENERATED_OTHER"
+
+
+@dataclass(frozen=True, slots=True)
+class TurnComplete:
+    """The turn is over. Exactly one a model turn, with what it cost."""
+
+    usage: TokenCount | None = None
+    reason: TurnReason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallRequest:
+    """The client must run these functions."""
+
+    calls: tuple[ToolCall, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallCancellation:
+    """These calls are withdrawn."""
+
+    ids: tuple[CallId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceActivity:
+    """Speech began or ended, at this offset of the sound that was sent."""
+
+    started: bool
+    offset_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ResumptionUpdate:
+    """Whether the session can be resumed now, and by which handle."""
+
+    handle: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class GoAway:
+    """The connection will end in this many seconds."""
+
+    time_left_s: float
+
+
+Message = (
+    SetupComplete
+    | ModelAudio
+    | ModelText
+    | InputTranscript
+    | OutputTranscript
+    | GenerationComplete
+    | Interrupted
+    | TurnComplete
+    | ToolCallRequest
+    | ToolCallCancellation
+    | VoiceActivity
+    | ResumptionUpdate
+    | GoAway
+)

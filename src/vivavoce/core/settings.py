@@ -1,0 +1,37 @@
+"""What the operator decides about every session, as the core needs it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Pacing(Enum):
+    """When `turnComplete` is sent for spoken answers."""
+
+    PACED = "paced"
+    """When the produced sound would have finished playing, so that barge-in stays possible."""
+    IMMEDIATE = "immediate"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSettings:
+    """Durations in seconds unless the name says otherwise.
+
+    `stall_s`: speech was going on and no audio arrives for this long: taken for silence.
+    `tool_deadline_s`: an unanswered blocking call is answered by us with an error; 0 is never.
+    `early_turn_complete`: send `turnComplete` right after a blocking `toolCall` (ADK on 2.x
+    names waits for it). `speculation`: begin to answer at a pause, before the end is certain.
+    `resumable`: a store exists, so checkpoints are worth asking for. `history_contents`
+    bounds how many contributions a session keeps.
+    """
+
+    pacing: Pacing = Pacing.PACED
+    stall_s: float = 1.0
+    tool_deadline_s: float = 0.0
+    early_turn_complete: bool = False
+    speculation: bool = False
+    eager_silence_ms: int = 200
+    resumable: bool = False
+    history_contents: int = 1000
+    trace_events: int = 400

@@ -1,0 +1,1 @@
+"""Plain words shared by every layer. Imports nothing of ours but itself."""

@@ -1,0 +1,165 @@
+"""What is said: turns, their parts, and calls to functions and their results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from vivavoce.domain.ids import CallId
+
+Json = Mapping[str, Any]
+"""A JSON object of the user's own; never respelled, never mutated."""
+
+
+class Role(Enum):
+    """Who said it."""
+
+    USER = "user"
+    MODEL = "model"
+
+
+class Behavior(Enum):
+    """Whether the conversation waits for a function's result."""
+
+    UNSPECIFIED = "UNSPECIFIED"
+    BLOCKING = "BLOCKING"
+    NON_BLOCKING = "NON_BLOCKING"
+
+
+class Scheduling(Enum):
+    """When a non-blocking result is taken up. Ignored for blocking calls."""
+
+    WHEN_IDLE = "WHEN_IDLE"
+    INTERRUPT = "INTERRUPT"
+    SILENT = "SILENT"
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Words, typed or recognized. `thought` marks a summary of reasoning, never spoken."""
+
+    text: str
+    thought: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """Bytes with a MIME type: an image, a document, a clip."""
+
+    data: bytes
+    mime_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileRef:
+    """A file that the client names by address."""
+
+    uri: str
+    mime_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """The model's wish to have a function run."""
+
+    id: CallId
+    name: str
+    args: Json
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """The client's answer to a call.
+
+    `id` is empty when an enterprise client left it out; the ledger then matches by name.
+    `response` is what the model gets to see (`scheduling` already taken out of it).
+    `will_continue` keeps a non-blocking call open for further results.
+    """
+
+    id: CallId
+    name: str
+    response: Json
+    scheduling: Scheduling = Scheduling.WHEN_IDLE
+    will_continue: bool = False
+    parts: tuple[Blob | FileRef, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutableCode:
+    """Code that a built-in tool is about to run."""
+
+    code: str
+    language: str = "PYTHON"
+
+
+@dataclass(frozen=True, slots=True)
+class CodeResult:
+    """What running it printed. `outcome` is one of the API's OUTCOME_ names."""
+
+    outcome: str
+    output: str
+
+
+Part = Text | Blob | FileRef | ToolCall | ToolResult | ExecutableCode | CodeResult
+"""One piece of a content."""
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """One contribution to the conversation.
+
+    `cut` marks a model's contribution that the user interrupted: its parts hold only what
+    was heard.
+    """
+
+    role: Role
+    parts: tuple[Part, ...]
+    cut: bool = False
+
+    @property
+    def text(self) -> str:
+        """All spoken or typed words of this contribution, thoughts left out."""
+        return "".join(p.text for p in self.parts if isinstance(p, Text) and not p.thought)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolDeclaration:
+    """A function that the client offers.
+
+    `parameters` is JSON Schema (types in lower case), whichever of the API's two forms the
+    client used; `None` means that the function takes no arguments.
+    """
+
+    name: str
+    description: str = ""
+    parameters: Json | None = None
+    behavior: Behavior = Behavior.UNSPECIFIED
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltinTool:
+    """A tool that the server itself would run; `kind` is the API's key (`googleSearch`, …)."""
+
+    kind: str
+    options: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """All tools of a session."""
+
+    functions: tuple[ToolDeclaration, ...] = ()
+    builtin: tuple[BuiltinTool, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens that a generation used. Audio is counted by the core from its duration."""
+
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    response_tokens: int = 0
+    thought_tokens: int = 0
+    tool_tokens: int = 0

@@ -1,0 +1,132 @@
+"""What a client may ask for when a session begins, validated and in plain words.
+
+Defaults that depend on the model family are `None` here and filled in by `profile.Behaviour`.
+Source for names and meanings: the Live API's `setup` message.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from vivavoce.domain.content import Tools
+
+
+class Modality(Enum):
+    """What the model answers with. A session has exactly one."""
+
+    AUDIO = "AUDIO"
+    TEXT = "TEXT"
+
+
+class Sensitivity(Enum):
+    """How readily speech is taken to start, or to have ended."""
+
+    UNSPECIFIED = "UNSPECIFIED"
+    HIGH = "HIGH"
+    LOW = "LOW"
+
+
+class TurnCoverage(Enum):
+    """Which realtime input since the last turn becomes part of the user's turn."""
+
+    ONLY_ACTIVITY = "TURN_INCLUDES_ONLY_ACTIVITY"
+    ALL_INPUT = "TURN_INCLUDES_ALL_INPUT"
+    AUDIO_ACTIVITY_AND_ALL_VIDEO = "TURN_INCLUDES_AUDIO_ACTIVITY_AND_ALL_VIDEO"
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityDetection:
+    """Automatic activity detection. `disabled` means that the client marks activity itself.
+
+    `None` for a duration means the default of `core.activity`.
+    """
+
+    disabled: bool = False
+    start_sensitivity: Sensitivity = Sensitivity.UNSPECIFIED
+    end_sensitivity: Sensitivity = Sensitivity.UNSPECIFIED
+    prefix_padding_ms: int | None = None
+    silence_duration_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RealtimeInput:
+    """How realtime input is cut into turns, and whether it interrupts the model."""
+
+    detection: ActivityDetection = ActivityDetection()
+    interrupts: bool = True
+    coverage: TurnCoverage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """Sampling parameters; `None` leaves the choice to the engine."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    max_output_tokens: int | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Thinking:
+    """Wishes about reasoning before the answer. `budget`: 0 is off, -1 automatic."""
+
+    include_thoughts: bool = False
+    budget: int | None = None
+    level: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Transcription:
+    """That a direction is to be transcribed, and hints for it."""
+
+    language_codes: tuple[str, ...] = ()
+    custom_vocabulary: tuple[str, ...] = ()
+    word_timestamps: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Resumption:
+    """That the client wants resumption handles, and the one it presents (empty: none)."""
+
+    handle: str = ""
+    transparent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Compression:
+    """Context window compression; `None` leaves the documented default."""
+
+    trigger_tokens: int | None = None
+    target_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSetup:
+    """Everything that `setup` asked for.
+
+    `model` is the name as the client sent it (with `models/`); `instruction` joins the text
+    parts of the system instruction as paragraphs; `seeds_history` is
+    `historyConfig.initialHistoryInClientContent`; `signals_activity` is `explicitVadSignal`.
+    """
+
+    model: str
+    modality: Modality = Modality.AUDIO
+    instruction: str = ""
+    tools: Tools = field(default_factory=Tools)
+    voice: str = ""
+    language: str = ""
+    sampling: Sampling = Sampling()
+    thinking: Thinking | None = None
+    realtime: RealtimeInput = field(default_factory=RealtimeInput)
+    input_transcription: Transcription | None = None
+    output_transcription: Transcription | None = None
+    resumption: Resumption | None = None
+    compression: Compression | None = None
+    seeds_history: bool = False
+    signals_activity: bool = False
+    proactive_audio: bool = False

@@ -1,0 +1,1 @@
+"""What listens, thinks and speaks, behind small typed ports."""

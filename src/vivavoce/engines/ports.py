@@ -1,0 +1,283 @@
+"""The ports: what the server asks of an engine, and nothing else.
+
+Rules for everybody who writes an engine:
+
+- An engine that is one loop is an async iterator; one with concurrency inside (a cascade
+  reads tokens while it speaks) is given an awaitable `emit`. No task group surrounds a `yield`.
+- Blocking work runs in a lane (`engines.lanes`) or a process, never on the event loop.
+- Cancellation is by ordinary task cancellation. Correctness never waits for it: the core
+  drops whatever a retired generation still says.
+- Failures that a user can meet are `EngineError`; anything else is a bug.
+- Sound is `bytes` of 16-bit little-endian mono PCM: 16 kHz in, 24 kHz out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from vivavoce.domain.content import ToolCall, Usage
+from vivavoce.domain.request import EndReason, GenerationRequest
+
+# --- hearing -----------------------------------------------------------------------------
+
+
+class VoiceDetector(Protocol):
+    """Scores how likely a frame holds speech. Stateless: the state of a stream travels with it."""
+
+    frame_samples: int
+    """Samples at 16 kHz in one frame."""
+
+    def fresh(self) -> Any:
+        """The state of a stream of which nothing was heard yet."""
+        ...
+
+    def score(self, frames: Sequence[bytes], states: Sequence[Any]) -> Sequence[tuple[float, Any]]:
+        """One frame of each of several streams: probability in 0..1, and the stream's next state.
+
+        Blocking; takes about 0.15 ms for one frame. Callable from any one thread at a time.
+        """
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class RecognizerCapabilities:
+    """What a recognizer can do. `streaming`: hypotheses come cheaply while sound is fed."""
+
+    streaming: bool
+    languages: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RecognitionOptions:
+    """Wishes of one conversation about recognition: BCP-47 codes, words to expect."""
+
+    language_codes: tuple[str, ...] = ()
+    vocabulary: tuple[str, ...] = ()
+
+
+class Utterance(Protocol):
+    """One stretch of speech being recognized. Calls are made one at a time, in order."""
+
+    async def feed(self, pcm: bytes) -> None:
+        """More sound, 16 kHz. Returns when it may take more (back-pressure)."""
+        ...
+
+    async def hypothesis(self) -> str:
+        """What is understood so far of all that was fed."""
+        ...
+
+    async def finish(self) -> str:
+        """The final text; the utterance is over. Empty if no words were understood."""
+        ...
+
+
+class Recognition(Protocol):
+    """One conversation's recognizer: keeps what adapts to the speaker from turn to turn."""
+
+    def utterance(self) -> AbstractAsyncContextManager[Utterance]:
+        """Begin a stretch of speech; leaving early abandons it."""
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+class Recognizer(Protocol):
+    """Turns speech into words. Engine-wide; conversations are opened from it."""
+
+    capabilities: RecognizerCapabilities
+
+    def open(self, options: RecognitionOptions) -> Recognition:
+        """A recognizer for one conversation. Cheap; waits for nothing."""
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+# --- thinking ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageModelCapabilities:
+    """What a language model can do. `slots`: generations it runs side by side."""
+
+    tools: bool = False
+    images: bool = False
+    thinking: bool = False
+    context_tokens: int = 2048
+    slots: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """Some more of the answer, or of a thought."""
+
+    text: str
+    thought: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CallsRequested:
+    """Functions to be run, complete with arguments; ids are left empty."""
+
+    calls: tuple[ToolCall, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UsageReported:
+    """What the generation cost so far; the last one counts."""
+
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Why the model stopped; absent means that it was complete."""
+
+    reason: EndReason
+
+
+ModelPart = TextDelta | CallsRequested | UsageReported | Ended
+
+
+class LanguageModel(Protocol):
+    """Answers in text and calls."""
+
+    capabilities: LanguageModelCapabilities
+
+    async def prepare(self, request: GenerationRequest) -> None:
+        """Read all but the user's coming words ahead. Best effort."""
+        ...
+
+    def generate(self, request: GenerationRequest) -> AsyncIterator[ModelPart]:
+        """The answer, part by part. Closing the iterator stops the work at once."""
+        ...
+
+    async def release(self, session: str) -> None:
+        """The conversation is over: forget its caches."""
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+# --- speaking ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SynthesizerCapabilities:
+    """What a synthesizer can do. `voices` are its own names for its voices."""
+
+    voices: tuple[str, ...]
+    languages: tuple[str, ...] = ("en",)
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """A piece of sound, 24 kHz PCM in whole samples, and the words of the text that begin in it.
+
+    The `text` of all pieces together equals the text that was to be spoken.
+    """
+
+    pcm: bytes
+    text: str
+
+
+class Synthesizer(Protocol):
+    """Speaks a clause at a time."""
+
+    capabilities: SynthesizerCapabilities
+
+    def speak(self, text: str, voice: str, language: str = "") -> AsyncIterator[Speech]:
+        """Sound for `text`. `voice` is a Live API voice name; unknown ones are mapped."""
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+# --- answering ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Milestone:
+    """Something worth timing happened: `first_token`, `first_clause`. Never reaches the client."""
+
+    name: str
+
+
+GenerationPart = Speech | TextDelta | CallsRequested | UsageReported | Milestone
+Emit = Callable[[GenerationPart], Awaitable[None]]
+"""Takes a part. Awaiting it is where back-pressure and pacing happen."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResponderCapabilities:
+    """What a responder can do."""
+
+    tools: bool = False
+    images: bool = False
+    speaks: bool = True
+
+
+class Responder(Protocol):
+    """Answers a conversation: a cascade of language model and synthesizer, or a speech model."""
+
+    capabilities: ResponderCapabilities
+
+    async def prepare(self, request: GenerationRequest) -> None:
+        """An answer from this state of the conversation is to be expected. Best effort."""
+        ...
+
+    async def respond(self, request: GenerationRequest, emit: Emit) -> EndReason:
+        """Produce the answer through `emit`; returns when everything was emitted."""
+        ...
+
+    async def release(self, session: str) -> None:
+        """The conversation is over: forget its caches."""
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """The engines of one profile, started and ready."""
+
+    detector: VoiceDetector
+    recognizer: Recognizer
+    responder: Responder
+
+    async def aclose(self) -> None:
+        for engine in (self.responder, self.recognizer, self.detector):
+            await engine.aclose()
+
+
+# --- building ----------------------------------------------------------------------------
+
+Settings = Mapping[str, Any]
+"""An engine's own table of the configuration, without `use`. The factory validates it."""
+
+
+class EngineHost(Protocol):
+    """What a factory may ask of the house while it builds an engine."""
+
+    def weights(self, name: str) -> Path:
+        """The folder into which the weights called `name` were unpacked. Raises `EngineMissing`."""
+        ...
+
+    async def build(self, port: str, choice: str | Settings) -> Any:
+        """Another engine, for one that is made of parts: `build("model", {"use": "openai", …})`."""
+        ...
+
+
+Factory = Callable[[Settings, EngineHost], Awaitable[Any]]
+"""What an entry point of the group `vivavoce.engines` names; its name is `port.engine`.
+
+The ports are `detector`, `recognizer`, `responder`, `model` and `synthesizer`. A factory
+imports its library itself, so that an engine nobody selected costs nothing; it raises
+`EngineMissing` with the fix when something is absent and `ConfigError` for bad settings.
+"""

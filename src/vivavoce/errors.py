@@ -1,0 +1,61 @@
+"""Every error this project raises, as one tree.
+
+    VivavoceError
+    ├── ClientFault         the client broke the protocol: becomes a close code and a reason
+    ├── ConfigError         the configuration cannot work: said at start-up, with the fix
+    └── EngineError         an engine failed: ends the generation or the transcript, not the session
+        ├── EngineBusy      no capacity now; for a speculation this is an ordinary outcome
+        └── EngineMissing   a part is not installed or not fetched: says what to do
+
+Anything else that escapes is a bug of ours: the connection closes with 1011 and the
+flight recorder is kept.
+"""
+
+from __future__ import annotations
+
+
+class VivavoceError(Exception):
+    """The root of the tree; never raised itself."""
+
+
+class ClientFault(VivavoceError):
+    """The client sent something the protocol does not allow.
+
+    `code` is the WebSocket close code and `reason` the sentence that travels with it
+    (`protocol.close` cuts it to 123 bytes on the wire).
+    """
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+class ConfigError(VivavoceError):
+    """The configuration cannot work. `fix` is one sentence that says what to change."""
+
+    def __init__(self, problem: str, fix: str) -> None:
+        super().__init__(f"{problem} {fix}")
+        self.problem = problem
+        self.fix = fix
+
+
+class EngineError(VivavoceError):
+    """An engine could not do what it was asked. `engine` is its registry name."""
+
+    def __init__(self, engine: str, problem: str) -> None:
+        super().__init__(f"{engine}: {problem}")
+        self.engine = engine
+        self.problem = problem
+
+
+class EngineBusy(EngineError):
+    """The engine has no free capacity at this moment."""
+
+
+class EngineMissing(EngineError):
+    """A library, weights or a program the engine needs is absent. `fix` says what to do."""
+
+    def __init__(self, engine: str, problem: str, fix: str) -> None:
+        super().__init__(engine, f"{problem} {fix}")
+        self.fix = fix

@@ -1,0 +1,1 @@
+"""The Gemini Live dialect: bytes to events, messages to bytes."""

@@ -1,0 +1,1 @@
+"""The asynchronous host: the only place where the core meets the world."""

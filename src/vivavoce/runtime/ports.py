@@ -1,0 +1,55 @@
+"""What the runtime asks of the edge: a transport for frames, a dialect to read and write them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from vivavoce.core.events import Event
+from vivavoce.core.messages import Message
+from vivavoce.domain.audio import AudioChunk, VideoFrame
+
+
+class Disconnected(Exception):
+    """The peer is gone; raised by `receive` and `send`, with the close code it gave."""
+
+    def __init__(self, code: int, reason: str = "") -> None:
+        super().__init__(f"{code} {reason}".strip())
+        self.code = code
+        self.reason = reason
+
+
+class Transport(Protocol):
+    """One client's frames, both ways."""
+
+    async def receive(self) -> bytes | str:
+        """The next frame. Raises `Disconnected`."""
+        ...
+
+    async def send(self, frame: bytes) -> None:
+        """Hand over a frame; waits while the client reads slowly. Raises `Disconnected`."""
+        ...
+
+    async def close(self, code: int, reason: str) -> None:
+        """Close with a code and a reason, which the transport cuts to what a frame can hold."""
+        ...
+
+
+Incoming = Event | AudioChunk | VideoFrame
+"""One thing that a client said.
+
+A dialect knows no positions: it writes 0 into `ActivityStarted`, `ActivityEnded` and
+`AudioStreamEnded`, and the intake replaces it by where the sound stands.
+"""
+
+
+class Dialect(Protocol):
+    """Reads what a client said after its setup, and spells what we say."""
+
+    def decode(self, frame: bytes | str) -> Sequence[Incoming]:
+        """What the frame means, in order. Raises `ClientFault`."""
+        ...
+
+    def encode(self, message: Message) -> bytes:
+        """One frame of JSON."""
+        ...

@@ -1,0 +1,135 @@
+"""The house's own rules: who may import whom, and how large a room may grow.
+
+The table is section 4 of the plan of the house, kept here as data. A failure prints the
+offending edge.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+SOURCE = Path(__file__).parent.parent / "src" / "vivavoce"
+
+# A module is covered by the longest entry that is a prefix of its name.
+ALLOWED: dict[str, set[str]] = {
+    "errors": set(),
+    "domain": {"domain", "errors"},
+    "core": {"domain", "core", "errors"},
+    "protocol": {"domain", "errors", "core.events", "core.messages", "protocol", "runtime.ports"},
+    "engines": {"domain", "errors", "engines"},
+    "runtime": {"core", "domain", "errors", "engines.ports", "engines.batcher", "runtime"},
+    "edge": {"runtime", "protocol", "domain", "errors", "core", "engines.ports", "edge", "metrics"},
+    "metrics": {"domain", "errors"},
+    "client": {"domain", "errors", "client"},
+    "config": {"domain", "errors", "core.settings"},
+    "wiring": {
+        "config", "domain", "errors", "core", "protocol", "engines", "runtime", "edge", "metrics",
+        "logs",
+    },
+    "logs": {"domain", "errors"},
+    "testing": {"domain", "errors", "core", "engines", "runtime", "protocol", "testing"},
+    "cli": {"wiring", "client", "config", "domain", "errors", "engines", "edge", "cli", "logs"},
+    "__main__": {"cli"},
+    "__init__": set(),
+}  # fmt: skip
+
+DATA_MODULES = {
+    "__future__", "abc", "collections", "dataclasses", "enum", "functools", "itertools", "json",
+    "math", "re", "typing",
+}  # fmt: skip
+LIBRARIES = {
+    "domain": DATA_MODULES | {"secrets"},
+    "core": DATA_MODULES,
+    "runtime": set(sys.stdlib_module_names) | {"numpy", "soxr", "structlog"} - {"json"},
+}
+
+MAX_FILE_LINES = 400
+MAX_FUNCTION_LINES = 60
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    for path in sorted(SOURCE.rglob("*.py")):
+        name = ".".join(path.relative_to(SOURCE).with_suffix("").parts)
+        yield name.removesuffix(".__init__"), path
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative imports hide who imports whom"
+            yield node.module or ""
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def covers(entry: str, name: str) -> bool:
+    return name == entry or name.startswith(entry + ".")
+
+
+def test_nobody_imports_what_the_table_forbids() -> None:
+    faults = []
+    for name, path in modules():
+        rule = max((entry for entry in ALLOWED if covers(entry, name)), key=len, default=None)
+        assert rule is not None, f"{name} stands in no row of the import table"
+        for target in imports(ast.parse(path.read_text())):
+            if not target.startswith("vivavoce."):
+                continue
+            ours = target.removeprefix("vivavoce.")
+            if not any(covers(entry, ours) for entry in ALLOWED[rule]) and _is_module(ours):
+                faults.append(f"{name} -> {ours}")
+    assert not faults, "\n".join(faults)
+
+
+def _is_module(name: str) -> bool:
+    path = SOURCE.joinpath(*name.split("."))
+    return path.with_suffix(".py").exists() or path.is_dir()
+
+
+def test_the_core_and_its_words_use_no_clock_no_tasks_no_chance() -> None:
+    faults = []
+    for name, path in modules():
+        for folder, libraries in LIBRARIES.items():
+            if not covers(folder, name):
+                continue
+            for target in imports(ast.parse(path.read_text())):
+                top = target.split(".")[0]
+                if top not in libraries | {"vivavoce"}:
+                    faults.append(f"{name} -> {top}")
+    assert not faults, "\n".join(faults)
+
+
+def test_engine_adapters_do_not_import_each_other() -> None:
+    shared = {
+        "ports", "lanes", "registry", "weights", "sentences", "align", "speakable", "batcher",
+        "voices",
+    }  # fmt: skip
+    faults = []
+    for name, path in modules():
+        if not name.startswith("engines.") or name.count(".") != 1:
+            continue
+        own = name.split(".")[1]
+        for target in imports(ast.parse(path.read_text())):
+            parts = target.split(".")
+            if parts[:2] == ["vivavoce", "engines"] and len(parts) > 2:
+                other = parts[2]
+                if other not in shared | {own} and _is_module(f"engines.{other}"):
+                    faults.append(f"{own} -> {other}")
+    assert not faults, "\n".join(faults)
+
+
+def test_rooms_stay_small() -> None:
+    faults = []
+    for name, path in modules():
+        text = path.read_text()
+        if (lines := text.count("\n")) > MAX_FILE_LINES:
+            faults.append(f"{name}: {lines} lines")
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                length = (node.end_lineno or node.lineno) - node.lineno + 1
+                if length > MAX_FUNCTION_LINES:
+                    faults.append(f"{name}.{node.name}: {length} lines")
+    assert not faults, "\n".join(faults)
