@@ -1,0 +1,175 @@
+"""A small client of the Live API: connect, send, and iterate over what comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import orjson
+from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.client import connect as open_socket
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage
+
+from vivavoce.client import messages
+from vivavoce.client.messages import LiveError, Ready, ServerMessage, Wishes
+from vivavoce.domain.audio import INPUT_RATE
+from vivavoce.domain.content import ToolResult
+from vivavoce.errors import ConfigError, VivavoceError
+
+PATH = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent"
+SCHEMES = {"http": "ws", "ws": "ws", "https": "wss", "wss": "wss"}
+SETUP_TIMEOUT_S = 60.0
+"""An engine may load its weights while the first session waits."""
+
+
+class Unreachable(VivavoceError):
+    """No conversation could be begun: nobody listens there, or no trust in the certificate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a Live server listens.
+
+    `url` is the base URL that SDKs are given too; `http` and `ws` are plain text, `https` and
+    `wss` are TLS, verified against `ca` (a PEM file) or the system's roots.
+    """
+
+    url: str
+    key: str = ""
+    ca: Path | None = None
+
+    @property
+    def socket_url(self) -> str:
+        """The WebSocket address without the credential. Raises `ConfigError` for a bad URL."""
+        parts = urlsplit(self.url)
+        if parts.scheme not in SCHEMES or not parts.netloc:
+            raise ConfigError(
+                f"{self.url!r} is not the address of a Live server.",
+                "Give a base URL such as http://127.0.0.1:8482.",
+            )
+        return f"{SCHEMES[parts.scheme]}://{parts.netloc}{parts.path.rstrip('/')}{PATH}"
+
+    def tls(self) -> ssl.SSLContext | None:
+        """What verifies the server, `None` for plain text."""
+        if not self.socket_url.startswith("wss:"):
+            return None
+        try:
+            return ssl.create_default_context(cafile=str(self.ca) if self.ca else None)
+        except OSError as error:
+            raise ConfigError(
+                f"The certificate file {self.ca} can't be read: {error}.",
+                "Name the bundle that `vivavoce env` prints.",
+            ) from error
+
+
+class LiveSession:
+    """One open conversation. Iterate over it for what the server says.
+
+    Iteration ends when the session is closed from here; it raises `LiveError` when the server
+    closes it.
+    """
+
+    def __init__(self, socket: ClientConnection, ready: Ready) -> None:
+        self._socket = socket
+        self._unread: deque[ServerMessage] = deque()
+        self.id = ready.session
+
+    async def send(self, message: dict[str, Any]) -> None:
+        """Any message of the API. Raises `LiveError` when the session is over."""
+        try:
+            await self._socket.send(orjson.dumps(message).decode())
+        except ConnectionClosed as closed:
+            raise _ended(closed) from closed
+
+    async def send_audio(self, pcm: bytes, rate: int = INPUT_RATE) -> None:
+        """The next piece of the microphone stream, 16-bit mono PCM."""
+        await self.send(messages.audio(pcm, rate))
+
+    async def end_audio(self) -> None:
+        """The microphone was switched off: what was said so far is a finished turn."""
+        await self.send(messages.audio_end())
+
+    async def send_text(self, text: str) -> None:
+        """A whole turn in writing."""
+        await self.send(messages.typed(text))
+
+    async def send_results(self, answers: Sequence[ToolResult]) -> None:
+        """What the functions gave that the server asked for."""
+        await self.send(messages.results(answers))
+
+    def __aiter__(self) -> AsyncIterator[ServerMessage]:
+        return self
+
+    async def __anext__(self) -> ServerMessage:
+        while not self._unread:
+            try:
+                self._unread.extend(messages.read(await self._socket.recv()))
+            except ConnectionClosed as closed:
+                if closed.sent and not closed.rcvd_then_sent:
+                    raise StopAsyncIteration from closed
+                raise _ended(closed) from closed
+        return self._unread.popleft()
+
+
+@asynccontextmanager
+async def connect(endpoint: Endpoint, wishes: Wishes) -> AsyncIterator[LiveSession]:
+    """A conversation, begun and ready. Closed with 1000 on leaving.
+
+    Raises `Unreachable` when nobody answers, `LiveError` when the server refuses the setup.
+    """
+    socket = await _open(endpoint)
+    try:
+        yield LiveSession(socket, await _begin(socket, wishes))
+    finally:
+        await socket.close()
+
+
+async def _open(endpoint: Endpoint) -> ClientConnection:
+    query = f"?{urlencode({'key': endpoint.key})}" if endpoint.key else ""
+    try:
+        return await open_socket(
+            endpoint.socket_url + query,
+            ssl=endpoint.tls(),
+            max_size=2**24,
+            compression=None,
+            proxy=None,
+        )
+    except ssl.SSLCertVerificationError as error:
+        raise Unreachable(
+            f"The certificate of {endpoint.url} is not trusted ({error.verify_message}). "
+            "Pass --ca with the bundle that `vivavoce env` prints, or use the http:// address."
+        ) from error
+    except (OSError, TimeoutError, InvalidHandshake, InvalidMessage) as error:
+        raise Unreachable(
+            f"No Live server answers at {endpoint.url} ({error}). "
+            "Start one with `vivavoce serve`, or give its address with --url."
+        ) from error
+
+
+async def _begin(socket: ClientConnection, wishes: Wishes) -> Ready:
+    try:
+        async with asyncio.timeout(SETUP_TIMEOUT_S):
+            await socket.send(orjson.dumps(wishes.setup()).decode())
+            first = messages.read(await socket.recv())
+    except TimeoutError as error:
+        raise Unreachable(
+            f"The server did not confirm the session within {SETUP_TIMEOUT_S:.0f} s."
+        ) from error
+    except ConnectionClosed as closed:
+        raise _ended(closed) from closed
+    ready = first[0] if first else None
+    if not isinstance(ready, Ready):
+        raise LiveError(1002, "the first message was not setupComplete")
+    return ready
+
+
+def _ended(closed: ConnectionClosed) -> LiveError:
+    frame = closed.rcvd
+    return LiveError(frame.code, frame.reason) if frame else LiveError(1006, "connection lost")

@@ -1,0 +1,156 @@
+"""Turns as the client sees them: what was asked, what was answered, and how long it took.
+
+The clock of a turn starts at the last loud sample that was sent before the first reaction.
+For a file that is the true end of the speech in it; for a microphone it is an estimate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from vivavoce.client.messages import (
+    Audio,
+    CallsWanted,
+    Heard,
+    Interrupted,
+    Said,
+    ServerMessage,
+    Text,
+    TurnComplete,
+)
+from vivavoce.domain.audio import INPUT_RATE, pcm_seconds
+
+LOUD = 0.02
+"""Amplitude, of 1, from which a sample counts as speech: 34 dB below full scale."""
+
+
+class SpeechClock:
+    """When the user last spoke, told from the sound that is sent."""
+
+    def __init__(self, loud: float = LOUD) -> None:
+        self._loud = loud * 2**15
+        self.last: float | None = None
+
+    def sent(self, pcm: bytes, at: float) -> None:
+        """`pcm` at 16 kHz was handed over at time `at`, when its last sample had been heard."""
+        samples = np.frombuffer(pcm[: len(pcm) & ~1], "<i2").astype(np.int32)
+        loud = np.flatnonzero(np.abs(samples) >= self._loud)
+        if loud.size:
+            silent = len(samples) - 1 - int(loud[-1])
+            self.last = at - silent / INPUT_RATE
+
+    def typed(self, at: float) -> None:
+        """A turn was sent in writing."""
+        self.last = at
+
+
+@dataclass(slots=True)
+class Turn:
+    """One question and its answer. Times are of one monotonic clock, in seconds."""
+
+    number: int
+    heard: str = ""
+    said: str = ""
+    calls: list[str] = field(default_factory=list)
+    interrupted: bool = False
+    speech_end: float | None = None
+    transcript_at: float | None = None
+    first_audio_at: float | None = None
+    first_text_at: float | None = None
+    complete_at: float | None = None
+    audio_s: float = 0.0
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything but the user's own words has come."""
+        return bool(self.said or self.calls or self.audio_s)
+
+    def latency_ms(self, at: float | None) -> int | None:
+        """From the end of the user's speech to `at`; `None` where either is unknown."""
+        if at is None or self.speech_end is None:
+            return None
+        return round((at - self.speech_end) * 1000)
+
+    def as_json(self) -> dict[str, Any]:
+        """The turn for a transcript file: one object a line."""
+        return {
+            "turn": self.number,
+            "heard": self.heard,
+            "said": self.said,
+            "calls": self.calls,
+            "interrupted": self.interrupted,
+            "answer_s": round(self.audio_s, 3),
+            "transcript_ms": self.latency_ms(self.transcript_at),
+            "first_text_ms": self.latency_ms(self.first_text_at),
+            "first_audio_ms": self.latency_ms(self.first_audio_at),
+            "complete_ms": self.latency_ms(self.complete_at),
+        }
+
+    def line(self) -> str:
+        """The turn's latency parts in one line."""
+        parts = [
+            ("transcript", self.transcript_at),
+            ("first audio" if self.first_audio_at else "first text",
+             self.first_audio_at or self.first_text_at),
+            ("complete", self.complete_at),
+        ]  # fmt: skip
+        times = [
+            f"{name} {value / 1000:.2f} s"
+            for name, at in parts
+            if (value := self.latency_ms(at)) is not None
+        ]
+        notes = [f"answer {self.audio_s:.1f} s"] if self.audio_s else []
+        notes += [f"called {name}" for name in self.calls]
+        notes += ["interrupted"] if self.interrupted else []
+        return f"turn {self.number} · " + " · ".join(times + notes)
+
+
+class TurnLog:
+    """Gathers messages into turns."""
+
+    def __init__(self, clock: SpeechClock) -> None:
+        self._clock = clock
+        self.turns: list[Turn] = []
+        self.open: Turn | None = None
+
+    def take(self, message: ServerMessage, now: float) -> Turn | None:
+        """Note a message that came at `now`; the turn that it completed, if it did."""
+        match message:
+            case Heard(text):
+                turn = self._turn()
+                turn.heard += text
+                turn.transcript_at = now
+            case Said(text):
+                self._turn().said += text
+            case Text(text, thought=False):
+                turn = self._turn()
+                turn.said += text
+                turn.first_text_at = turn.first_text_at or now
+            case Audio(pcm, rate):
+                turn = self._turn()
+                turn.audio_s += pcm_seconds(pcm, rate)
+                turn.first_audio_at = turn.first_audio_at or now
+            case CallsWanted(calls):
+                self._turn().calls.extend(call.name for call in calls)
+            case Interrupted():
+                self._turn().interrupted = True
+            case TurnComplete():
+                return self._complete(now)
+            case _:
+                pass
+        return None
+
+    def _turn(self) -> Turn:
+        if self.open is None:
+            self.open = Turn(len(self.turns) + 1, speech_end=self._clock.last)
+        return self.open
+
+    def _complete(self, now: float) -> Turn:
+        turn = self._turn()
+        turn.complete_at = now
+        self.turns.append(turn)
+        self.open = None
+        return turn
