@@ -1,0 +1,343 @@
+"""One port that speaks TLS and plain text.
+
+The Python SDK can only dial TLS, the JavaScript SDK with an `http:` base URL only plain text,
+and both are given the same address. So every connection's first byte is looked at, without
+taking it: 0x16 begins a TLS record, anything else is HTTP. Then the socket goes to uvicorn's
+protocols as if they had accepted it.
+
+uvicorn itself bounds neither the time nor (for a WebSocket) the size of a request's head, so
+that is done here:
+
+- a connection that says nothing, or does not finish its TLS handshake, its request's head or
+  its body within `handshake_s`, is closed;
+- a head larger than `max_head_bytes` is refused with 431, a malformed one with 400;
+- more than `max_connections` at once are closed as they come.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import h11
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from uvicorn.server import ServerState
+
+TLS_RECORD = 0x16
+LINGER_S = 2.0
+CLOSE_WAIT_S = 3.0
+
+log = logging.getLogger("vivavoce.port")
+
+App = Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one client may take. Seconds and bytes as the names say."""
+
+    handshake_s: float = 10.0
+    max_head_bytes: int = 32 * 1024
+    max_message_bytes: int = 32 * 1024 * 1024
+    max_connections: int = 1000
+
+
+class Port:
+    """The listening side. `start` binds, `stop` ends every connection."""
+
+    def __init__(
+        self,
+        app: App,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        tls: ssl.SSLContext | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self.limits = limits or Limits()
+        self._host, self._wanted_port, self._tls = host, port, tls
+        self._config = uvicorn.Config(
+            app,
+            http=_http_protocol(self.limits.handshake_s),
+            ws=LiveSocket,
+            ws_max_size=self.limits.max_message_bytes,
+            ws_ping_interval=20.0,
+            ws_ping_timeout=20.0,
+            ws_per_message_deflate=False,
+            lifespan="off",
+            log_config=None,
+            log_level="warning",  # at "info" it writes whole URLs, and keys travel in them
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            interface="asgi3",
+            h11_max_incomplete_event_size=self.limits.max_head_bytes,
+        )
+        self._state = ServerState()
+        self._listeners: list[socket.socket] = []
+        self._accepting: list[asyncio.Task[None]] = []
+        self._arriving: set[asyncio.Task[None]] = set()
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where it listens, with the real port if 0 was asked for."""
+        host, port = self._listeners[0].getsockname()[:2]
+        return str(host), int(port)
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open, those still shaking hands included."""
+        return len(self._state.connections) + len(self._arriving)
+
+    @property
+    def tasks(self) -> int:
+        """How many requests and WebSockets are being served."""
+        return len(self._state.tasks)
+
+    async def start(self) -> None:
+        """Bind and listen. Raises `OSError` when the address cannot be had."""
+        if not self._config.loaded:
+            self._config.load()
+        self._listeners = await _bind(self._host, self._wanted_port)
+        loop = asyncio.get_running_loop()
+        self._accepting = [
+            loop.create_task(self._accept(each), name="accept") for each in self._listeners
+        ]
+
+    async def stop(self, grace_s: float = 5.0) -> None:
+        """Listen no more, ask every connection to end, and cut those that do not in time."""
+        for task in self._accepting:
+            task.cancel()
+        await asyncio.gather(*self._accepting, return_exceptions=True)
+        for listener in self._listeners:
+            listener.close()
+        for task in tuple(self._arriving):
+            task.cancel()
+        await asyncio.gather(*self._arriving, return_exceptions=True)
+        for connection in tuple(self._state.connections):
+            connection.shutdown()
+        if self._state.tasks:
+            _, late = await asyncio.wait(self._state.tasks, timeout=grace_s)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        for connection in tuple(self._state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)  # lets the aborted transports report their end
+
+    async def _accept(self, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                connection, _ = await loop.sock_accept(listener)
+            except OSError as error:
+                # Out of descriptors, or the peer has gone already: neither ends the server.
+                log.warning("accept failed: %s", error)
+                await asyncio.sleep(0.1)
+                continue
+            if self.connections >= self.limits.max_connections:
+                connection.close()
+                continue
+            task = loop.create_task(self._admit(connection), name="arrive")
+            self._arriving.add(task)
+            task.add_done_callback(self._arriving.discard)
+
+    async def _admit(self, connection: socket.socket) -> None:
+        """Look at the first byte and hand the socket to uvicorn."""
+        loop = asyncio.get_running_loop()
+        try:
+            connection.setblocking(False)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            async with asyncio.timeout(self.limits.handshake_s):
+                first = await _peek(connection)
+                if not first or (first[0] == TLS_RECORD and self._tls is None):
+                    connection.close()
+                    return
+                tls = self._tls if first[0] == TLS_RECORD else None
+                await loop.connect_accepted_socket(
+                    self._protocol,
+                    connection,
+                    ssl=tls,
+                    ssl_handshake_timeout=self.limits.handshake_s if tls else None,
+                    ssl_shutdown_timeout=LINGER_S if tls else None,
+                )
+        except (OSError, TimeoutError) as error:
+            # A handshake that failed is the client's affair: often it does not trust our CA.
+            log.debug("connection not established: %s", error)
+            connection.close()
+        except asyncio.CancelledError:
+            connection.close()
+            raise
+
+    def _protocol(self) -> asyncio.Protocol:
+        return self._config.http_protocol_class(  # type: ignore[call-arg]
+            config=self._config, server_state=self._state, app_state={}
+        )
+
+
+def _http_protocol(handshake_s: float) -> type[asyncio.Protocol]:
+    """The HTTP protocol with its deadline: uvicorn builds protocols from the class alone."""
+    return type("BoundedHttp", (BoundedHttpProtocol,), {"request_s": handshake_s})
+
+
+class BoundedHttpProtocol(H11Protocol):
+    """uvicorn's HTTP/1.1, with a time in which every request must have arrived whole."""
+
+    request_s = 10.0
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._arm()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._disarm()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.transport.get_protocol() is not self:
+            return
+        if self.conn.their_state in (h11.IDLE, h11.SEND_BODY):
+            self._arm()
+        else:
+            self._disarm()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.conn.their_state is h11.IDLE:
+            self._disarm()  # between requests, uvicorn's own keep-alive time counts
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        self._disarm()
+        super().handle_websocket_upgrade(event)
+        early, _ = self.conn.trailing_data
+        protocol = self.transport.get_protocol()
+        if early and isinstance(protocol, asyncio.Protocol):
+            protocol.data_received(early)  # came in one packet with the request
+
+    def send_400_response(self, msg: str) -> None:
+        waiting, _ = self.conn.trailing_data
+        limit = self.config.h11_max_incomplete_event_size or 0
+        status = 431 if len(waiting) > limit else 400
+        name = "request header fields too large" if status == 431 else "malformed request"
+        body = (
+            f'{{"error":{{"code":{status},"message":"{name}","status":"INVALID_ARGUMENT"}}}}'
+        ).encode()
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            head = h11.Response(
+                status_code=status,
+                headers=[
+                    (b"content-type", b"application/json; charset=UTF-8"),
+                    (b"content-length", str(len(body)).encode()),
+                    (b"connection", b"close"),
+                ],
+            )
+            for part in (head, h11.Data(data=body), h11.EndOfMessage()):
+                self.transport.write(self.conn.send(part) or b"")
+        self.transport.close()
+
+    def _arm(self) -> None:
+        if self._deadline is None:
+            self._deadline = self.loop.call_later(self.request_s, self.transport.abort)
+
+    def _disarm(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+
+class LiveSocket(WebSocketsSansIOProtocol):
+    """uvicorn's WebSocket, patient with clients that write too early or too long.
+
+    Frames that come before our 101 wait until it is sent. After a frame that breaks the rules
+    (too big, not UTF-8, not masked) uvicorn closes at once, and the client, still writing, sees
+    a reset instead of the close frame; here the rest of what it sends is thrown away for a
+    moment first.
+    """
+
+    _lingering = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.close_timeout = CLOSE_WAIT_S
+        self._early: list[bytes] = []
+
+    def data_received(self, data: bytes) -> None:
+        if self._lingering:
+            return
+        if self.handshake_initiated and not self.handshake_complete:
+            self._early.append(data)
+            self.transport.pause_reading()
+            return
+        super().data_received(data)
+
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        if self._early and self.handshake_complete:
+            early, self._early = b"".join(self._early), []
+            self.transport.resume_reading()
+            self.data_received(early)
+
+    def handle_parser_exception(self) -> None:
+        sent = self.conn.close_sent
+        code, reason = (sent.code, sent.reason) if sent else (1002, "")
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.stop_keepalive()
+        self.close_sent = True
+        self._lingering = True
+        if self.read_paused:
+            self.read_paused = False
+            self.transport.resume_reading()
+        self.close_timer = self.loop.call_later(LINGER_S, self.transport.close)
+
+
+async def _bind(host: str, port: int) -> list[socket.socket]:
+    """Listening sockets for every address of `host`; port 0 is the same free one for all."""
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(
+        host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )
+    listeners: list[socket.socket] = []
+    try:
+        for family, address in dict.fromkeys((each[0], each[4]) for each in found):
+            listener = socket.socket(family, socket.SOCK_STREAM)
+            listeners.append(listener)
+            listener.setblocking(False)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            chosen = listeners[0].getsockname()[1] if len(listeners) > 1 else port
+            listener.bind((address[0], chosen, *address[2:]))
+            listener.listen(1024)
+    except OSError:
+        for listener in listeners:
+            listener.close()
+        raise
+    return listeners
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+async def _peek(connection: socket.socket) -> bytes:
+    """The first byte, left where it is; empty if the peer has gone. Raises `OSError`."""
+    loop = asyncio.get_running_loop()
+    readable = loop.create_future()
+    loop.add_reader(connection, _resolve, readable)
+    try:
+        await readable
+    finally:
+        with contextlib.suppress(OSError, ValueError):
+            loop.remove_reader(connection)
+    return connection.recv(1, socket.MSG_PEEK)

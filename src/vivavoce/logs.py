@@ -1,0 +1,88 @@
+"""How the server writes down what happens: for people on a terminal, JSON otherwise.
+
+A line is a fixed sentence plus fields. Keys and tokens travel in URLs and headers, so no query
+and no header is ever logged, and anything that looks like a secret is masked once more here.
+What was said stands only in the fields of `PERSONAL`, which are left out unless the operator
+asks for them.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import MutableMapping
+from typing import Any, TextIO
+
+import structlog
+
+PERSONAL = frozenset({"heard", "said", "text", "args", "instruction"})
+"""Fields that may hold a person's words."""
+
+_SECRETS = re.compile(
+    r"((?:[?&]|\b)(?:key|access_token|api_key)=)[^&\s\"']+"
+    r"|(auth_tokens/)[^&\s\"']+"
+    r"|(\b(?:Bearer|Token)\s+)[^\s\"']+"
+    r"|(\bAIza)[\w-]{20,}",
+    re.IGNORECASE,
+)
+
+Fields = MutableMapping[str, Any]
+
+
+def scrub(text: str) -> str:
+    """The text with everything masked that looks like a key or a token."""
+    return _SECRETS.sub(lambda match: next(filter(None, match.groups())) + "…", text)
+
+
+def configure(
+    level: str = "info", style: str = "auto", personal: bool = False, stream: TextIO | None = None
+) -> None:
+    """Set up logging for the whole process; our own lines and those of the libraries alike."""
+    out = stream or sys.stderr
+    human = style == "human" or (style == "auto" and out.isatty())
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="%H:%M:%S" if human else "iso", utc=not human),
+        _scrub_fields,
+    ]
+    if not personal:
+        shared.insert(0, _leave_out_personal)
+    renderer: structlog.typing.Processor
+    if human:
+        renderer = structlog.dev.ConsoleRenderer(colors=out.isatty())
+    else:
+        shared.append(structlog.processors.format_exc_info)
+        renderer = structlog.processors.JSONRenderer()
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for chatty in ("httpx2", "httpcore2", "asyncio", "websockets"):
+        logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
+
+
+def _leave_out_personal(_: Any, __: str, fields: Fields) -> Fields:
+    for name in PERSONAL & fields.keys():
+        fields[name] = f"({len(str(fields[name]))} characters)"
+    return fields
+
+
+def _scrub_fields(_: Any, __: str, fields: Fields) -> Fields:
+    for name, value in fields.items():
+        if isinstance(value, str):
+            fields[name] = scrub(value)
+    return fields
