@@ -1,0 +1,134 @@
+"""Silero's voice activity detector: a small recurrent network on onnxruntime and numpy.
+
+The object holds no state of any stream. The network wants 64 samples of context before each
+frame and a memory of two rows of 128 numbers; both travel with the stream, so frames of
+many streams go through in one call and any worker may score any stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vivavoce.domain.audio import BYTES_PER_SAMPLE, INPUT_RATE
+from vivavoce.engines.ports import EngineHost, Settings
+from vivavoce.errors import ConfigError, EngineError, EngineMissing
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+ENGINE = "detector.silero"
+MODEL = "silero_vad_op18_ifless.onnx"
+
+FRAME_SAMPLES = 512
+"""32 ms at 16 kHz, the only size the network takes."""
+
+_CONTEXT_SAMPLES = 64
+_MEMORY = (2, 128)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamState:
+    """What the network remembers of one stream; never changed once made."""
+
+    context: NDArray[np.float32]
+    memory: NDArray[np.float32]
+
+
+class SileroDetector:
+    """Scores frames of 512 samples. See `engines.ports.VoiceDetector`."""
+
+    frame_samples = FRAME_SAMPLES
+
+    def __init__(self, model: Path) -> None:
+        """Load the network from an ONNX file. Raises `EngineMissing` and `EngineError`."""
+        try:
+            import numpy as np
+            import onnxruntime
+        except ImportError as error:
+            raise EngineMissing(
+                ENGINE, f"{error.name} is not installed.", f"Run `pip install {error.name}`."
+            ) from error
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        # A frame takes a tenth of a millisecond; threads that spin while they wait for the
+        # next one would burn a core that recognition and the language model need.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(model), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime's own errors share no public base
+            raise EngineError(ENGINE, f"{model} can't be loaded: {error}") from error
+        self._numpy = np
+        self._rate = np.array(INPUT_RATE, dtype=np.int64)
+
+    def fresh(self) -> StreamState:
+        """The state of a stream of which nothing was heard yet."""
+        zeros = self._numpy.zeros
+        return StreamState(
+            zeros(_CONTEXT_SAMPLES, self._numpy.float32), zeros(_MEMORY, self._numpy.float32)
+        )
+
+    def score(
+        self, frames: Sequence[bytes], states: Sequence[StreamState]
+    ) -> list[tuple[float, StreamState]]:
+        """One frame of each of several streams: probability of speech, and the next state."""
+        if not frames:
+            return []
+        np = self._numpy
+        if any(len(frame) != FRAME_SAMPLES * BYTES_PER_SAMPLE for frame in frames):
+            sizes = sorted({len(frame) for frame in frames})
+            raise ValueError(f"frames hold {FRAME_SAMPLES} samples of 2 bytes, got {sizes} bytes")
+        samples = np.frombuffer(b"".join(frames), dtype="<i2").reshape(len(frames), FRAME_SAMPLES)
+        sound = samples.astype(np.float32) / 32768.0
+        contexts = np.stack([state.context for state in states])
+        memories = np.stack([state.memory for state in states], axis=1)
+        scores, memories = self._session.run(
+            None,
+            {
+                "input": np.concatenate([contexts, sound], axis=1),
+                "state": memories,
+                "sr": self._rate,
+            },
+        )
+        # Copies, because a view would keep the whole batch alive with its longest-lived stream.
+        return [
+            (
+                float(scores[row, 0]),
+                StreamState(
+                    sound[row, -_CONTEXT_SAMPLES:].copy(),
+                    memories[:, row].copy(),
+                ),
+            )
+            for row in range(len(frames))
+        ]
+
+    async def aclose(self) -> None:
+        """Nothing to end: the network lives in memory."""
+
+
+async def create(settings: Settings, host: EngineHost) -> SileroDetector:
+    """The factory. The one setting is `path`: an ONNX file to use instead of the fetched one."""
+    path = _checked(settings)
+    return SileroDetector(path if path is not None else host.weights("silero") / MODEL)
+
+
+def _checked(settings: Settings) -> Path | None:
+    unknown = sorted(set(settings) - {"path"})
+    if unknown:
+        raise ConfigError(f"{ENGINE} knows no setting {unknown[0]!r}.", "Its one setting is path.")
+    path: Any = settings.get("path")
+    if path is None:
+        return None
+    if not isinstance(path, str) or not Path(path).expanduser().is_file():
+        raise ConfigError(
+            f"{ENGINE}: there is no file {path!r}.", "Let path name Silero's ONNX file."
+        )
+    return Path(path).expanduser()
