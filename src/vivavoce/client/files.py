@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import io
 import wave
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -20,11 +22,13 @@ from vivavoce.errors import ConfigError
 CHUNK_S = 0.04
 """Sound is sent in pieces of this length, as microphones give it."""
 
+CHUNK_BYTES = round(CHUNK_S * INPUT_RATE) * BYTES_PER_SAMPLE
+
 
 class Microphone(Protocol):
     """Gives sound as it is heard: 16-bit mono PCM at 16 kHz."""
 
-    def chunks(self) -> AsyncIterator[bytes]:
+    def chunks(self) -> AsyncGenerator[bytes, None]:
         """Pieces as they come; ends when the source does."""
         ...
 
@@ -67,6 +71,16 @@ def to_pcm(samples: NDArray[np.float32]) -> bytes:
     return np.clip(scaled, -(2**15), 2**15 - 1).astype("<i2").tobytes()
 
 
+async def paced(chunks: Iterable[bytes]) -> AsyncGenerator[bytes, None]:
+    """16 kHz pieces, each at the moment at which its last sample would have been heard."""
+    loop = asyncio.get_running_loop()
+    due = loop.time()
+    for chunk in chunks:
+        due += pcm_seconds(chunk, INPUT_RATE)
+        await asyncio.sleep(max(0.0, due - loop.time()))
+        yield chunk
+
+
 class FileMicrophone:
     """Plays sound that is already there, at real-time pace or as fast as it is taken.
 
@@ -77,19 +91,27 @@ class FileMicrophone:
         self.pcm = pcm + bytes(round(tail_s * INPUT_RATE) * BYTES_PER_SAMPLE)
         self._fast = fast
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """Pieces of 40 ms; a piece is given when its last sample would have been heard."""
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        size = round(CHUNK_S * INPUT_RATE) * BYTES_PER_SAMPLE
-        for start in range(0, len(self.pcm), size):
-            chunk = self.pcm[start : start + size]
-            if self._fast:
-                await asyncio.sleep(0)
-            else:
-                heard_at = began + pcm_seconds(start + len(chunk), INPUT_RATE)
-                await asyncio.sleep(max(0.0, heard_at - loop.time()))
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
+        """Pieces of 40 ms."""
+        pieces = (self.pcm[at : at + CHUNK_BYTES] for at in range(0, len(self.pcm), CHUNK_BYTES))
+        if not self._fast:
+            async with aclosing(paced(pieces)) as timed:
+                async for chunk in timed:
+                    yield chunk
+            return
+        for chunk in pieces:
+            await asyncio.sleep(0)
             yield chunk
+
+
+class SilentMicrophone:
+    """A microphone that is on and hears nothing."""
+
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
+        """Silence at real-time pace, for ever."""
+        async with aclosing(paced(repeat(bytes(CHUNK_BYTES)))) as timed:
+            async for chunk in timed:
+                yield chunk
 
 
 class PipeMicrophone:
@@ -98,11 +120,10 @@ class PipeMicrophone:
     def __init__(self, pipe: BinaryIO) -> None:
         self._pipe = pipe
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
         """Pieces as the pipe gives them, until it ends."""
-        size = round(CHUNK_S * INPUT_RATE) * BYTES_PER_SAMPLE
         read = getattr(self._pipe, "read1", self._pipe.read)
-        while chunk := await asyncio.to_thread(read, size):
+        while chunk := await asyncio.to_thread(read, CHUNK_BYTES):
             yield chunk
 
 

@@ -1,0 +1,103 @@
+"""A conversation held: sound out of a microphone, answers into a loudspeaker, calls answered."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import aclosing
+
+from vivavoce.client.echo import EchoGuard, Open
+from vivavoce.client.files import Microphone
+from vivavoce.client.live import LiveSession
+from vivavoce.client.messages import Audio, CallsWanted, Interrupted, ServerMessage
+from vivavoce.client.playing import Speaker
+from vivavoce.client.tools import ToolModule
+from vivavoce.client.turns import SpeechClock, Turn, TurnLog
+
+
+class Conversation:
+    """One session with ears, a mouth and hands.
+
+    `on_turn` is told of every turn that is over, `on_message` of everything that came.
+    `listen` has to run, as a task, while anything is said.
+    """
+
+    def __init__(
+        self,
+        session: LiveSession,
+        speaker: Speaker,
+        tools: ToolModule | None = None,
+        on_turn: Callable[[Turn], None] | None = None,
+        on_message: Callable[[ServerMessage], None] | None = None,
+    ) -> None:
+        self.clock = SpeechClock()
+        self.log = TurnLog(self.clock)
+        self._session = session
+        self._speaker = speaker
+        self._tools = tools or ToolModule()
+        self._on_turn = on_turn
+        self._on_message = on_message
+        self._loop = asyncio.get_running_loop()
+        self._last_message = self._loop.time()
+
+    async def listen(self) -> None:
+        """Take everything that comes. Raises `LiveError` when the server ends the session."""
+        async with asyncio.TaskGroup() as tasks:
+            async for message in self._session:
+                now = self._last_message = self._loop.time()
+                if self._on_message:
+                    self._on_message(message)
+                match message:
+                    case Audio(pcm):
+                        self._speaker.play(pcm)
+                    case Interrupted():
+                        self._speaker.drop()
+                    case CallsWanted():
+                        tasks.create_task(self._answer(message))
+                    case _:
+                        pass
+                turn = self.log.take(message, now)
+                if turn is not None and self._on_turn:
+                    self._on_turn(turn)
+
+    async def _answer(self, wanted: CallsWanted) -> None:
+        await self._session.send_results(await self._tools.answer(wanted.calls))
+
+    async def speak(self, microphone: Microphone, echo: EchoGuard | None = None) -> None:
+        """Send what the microphone hears, to its end."""
+        guard = echo or Open()
+        async with aclosing(microphone.chunks()) as chunks:
+            async for chunk in chunks:
+                heard = guard.clean(chunk)
+                if heard:
+                    self.clock.sent(heard, self._loop.time())
+                    await self._session.send_audio(heard)
+
+    async def type(self, text: str) -> None:
+        """Send a turn in writing."""
+        self.clock.typed(self._loop.time())
+        await self._session.send_text(text)
+
+    async def turns(self, count: int, within_s: float) -> bool:
+        """Wait until `count` turns are over in all; `False` if not `within_s`."""
+        return await self._until(lambda: len(self.log.turns) >= count, within_s)
+
+    async def settled(self, quiet_s: float, within_s: float) -> bool:
+        """Wait until a turn is over, none is open, and nothing has come for `quiet_s`."""
+        return await self._until(
+            lambda: (
+                bool(self.log.turns)
+                and self.log.open is None
+                and self._loop.time() - self._last_message >= quiet_s
+            ),
+            within_s,
+        )
+
+    async def _until(self, met: Callable[[], bool], within_s: float) -> bool:
+        deadline = self._loop.time() + within_s
+        # What is waited for depends on the time that passes, not only on messages.
+        while not met():
+            if self._loop.time() >= deadline:
+                return False
+            await asyncio.sleep(0.02)
+        return True

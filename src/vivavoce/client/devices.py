@@ -1,0 +1,232 @@
+"""Microphone and loudspeaker, by whichever library can reach them.
+
+`sounddevice` has the better timing but needs PortAudio, which bare Debian lacks; `miniaudio`
+brings everything in its wheel. `null` is for servers and tests: silence in, a clock out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from vivavoce.client.files import CHUNK_S, Microphone, SilentMicrophone
+from vivavoce.client.playing import ClockSpeaker, PlayQueue, Speaker
+from vivavoce.domain.audio import BYTES_PER_SAMPLE, INPUT_RATE, OUTPUT_RATE
+from vivavoce.errors import ConfigError
+
+BACKENDS = ("sounddevice", "miniaudio", "null")
+PERIOD_MS = 20
+LONGEST_QUEUE = 250
+"""Microphone chunks kept while the network is slow: five seconds, then the oldest go."""
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A sound device as a library lists it."""
+
+    index: int
+    name: str
+    inputs: bool
+    outputs: bool
+
+
+class QueueMicrophone:
+    """Carries sound from a device's thread into the event loop."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._chunks: asyncio.Queue[bytes] = asyncio.Queue(LONGEST_QUEUE)
+
+    def heard(self, pcm: bytes) -> None:
+        """Called by the device, from any thread."""
+        self._loop.call_soon_threadsafe(self._put, pcm)
+
+    def _put(self, pcm: bytes) -> None:
+        if self._chunks.full():
+            self._chunks.get_nowait()
+        self._chunks.put_nowait(pcm)
+
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
+        """Pieces as the device gives them, for ever."""
+        while True:
+            yield await self._chunks.get()
+
+
+def available() -> list[str]:
+    """The back ends whose library loads on this machine, the preferred one first."""
+    return [name for name in BACKENDS if name == "null" or _library(name) is not None]
+
+
+def _library(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except (ImportError, OSError):  # OSError: PortAudio isn't there
+        return None
+
+
+def choose_backend(wanted: str = "") -> str:
+    """The back end to use. Raises `ConfigError` when `wanted` can't be had."""
+    usable = available()
+    if not wanted:
+        return usable[0]
+    if wanted not in BACKENDS:
+        raise ConfigError(f"There is no sound back end {wanted!r}.", f"Use {', '.join(BACKENDS)}.")
+    if wanted not in usable:
+        fix = "Install PortAudio (Debian: libportaudio2), or use --backend miniaudio."
+        raise ConfigError(f"The sound back end {wanted} doesn't load here.", fix)
+    return wanted
+
+
+def devices(backend: str) -> list[Device]:
+    """Every sound device that the back end sees."""
+    if backend == "sounddevice":
+        listed = _library(backend).query_devices()
+        return [
+            Device(i, d["name"], d["max_input_channels"] > 0, d["max_output_channels"] > 0)
+            for i, d in enumerate(listed)
+        ]
+    if backend == "miniaudio":
+        listed = _miniaudio_devices()
+        return [Device(i, name, kind == "in", kind == "out") for i, (kind, name, _) in listed]
+    return [Device(0, "null", True, True)]
+
+
+def _miniaudio_devices() -> list[tuple[int, tuple[str, str, Any]]]:
+    """Captures, then playbacks, numbered through: kind, name and the library's own id."""
+    library = _library("miniaudio")
+    try:
+        seen = library.Devices(_real(library))
+        captures = [("in", d["name"], d["id"]) for d in seen.get_captures()]
+        playbacks = [("out", d["name"], d["id"]) for d in seen.get_playbacks()]
+    except library.MiniaudioError:
+        return []
+    return list(enumerate(captures + playbacks))
+
+
+def _real(library: Any) -> list[Any]:
+    """Every back end of the library but the one that only pretends."""
+    return [backend for backend in library.Backend if backend is not library.Backend.NULL]
+
+
+def find_device(listed: Sequence[Device], wanted: str, output: bool) -> int | None:
+    """The index of the device that `wanted` names by number or by part of its name.
+
+    `None` for the system's default (empty `wanted`). Raises `ConfigError` when nothing or
+    more than one fits.
+    """
+    if not wanted:
+        return None
+    usable = [d for d in listed if (d.outputs if output else d.inputs)]
+    if wanted.isdigit():
+        fits = [d for d in usable if d.index == int(wanted)]
+    else:
+        fits = [d for d in usable if wanted.casefold() in d.name.casefold()]
+    if len(fits) == 1:
+        return fits[0].index
+    kind = "output" if output else "input"
+    names = ", ".join(f"{d.index} {d.name}" for d in fits or usable) or "none"
+    problem = "More than one" if fits else "No"
+    raise ConfigError(
+        f"{problem} {kind} device fits {wanted!r}.", f"There are: {names}. See --list-devices."
+    )
+
+
+@contextmanager
+def open_devices(
+    backend: str,
+    microphone: str = "",
+    speaker: str = "",
+    hears: Callable[[bytes], None] | None = None,
+) -> Iterator[tuple[Microphone, Speaker]]:
+    """A running microphone and loudspeaker. Raises `ConfigError` where there are none."""
+    if backend == "null":
+        yield SilentMicrophone(), ClockSpeaker()
+        return
+    library = _library(backend)
+    listed = devices(backend)
+    ears = find_device(listed, microphone, output=False)
+    mouth = find_device(listed, speaker, output=True)
+    heard, queue = QueueMicrophone(), PlayQueue(hears)
+    start = _start_sounddevice if backend == "sounddevice" else _start_miniaudio
+    try:
+        streams = start(library, ears, mouth, heard, queue)
+    except Exception as error:
+        if not _is_of(library, error):
+            raise
+        raise ConfigError(
+            f"No sound device could be opened by {backend} ({error}).",
+            "See --list-devices; without a sound card use --in FILE --out FILE.",
+        ) from error
+    try:
+        yield heard, queue
+    finally:
+        for stream in streams:
+            stream.close()
+
+
+def _is_of(library: Any, error: Exception) -> bool:
+    """Whether a library raised its own kind of error, and not something of ours."""
+    own = getattr(library, "PortAudioError", None) or getattr(library, "MiniaudioError", None)
+    return own is not None and isinstance(error, own)
+
+
+def _start_sounddevice(
+    library: Any, ears: int | None, mouth: int | None, heard: QueueMicrophone, queue: PlayQueue
+) -> list[Any]:
+    def on_input(data: Any, _frames: int, _time: Any, _status: Any) -> None:
+        heard.heard(bytes(data))
+
+    def on_output(data: Any, _frames: int, _time: Any, _status: Any) -> None:
+        data[:] = queue.take(len(data))
+
+    common = {"channels": 1, "dtype": "int16", "latency": "low"}
+    streams = [
+        library.RawInputStream(
+            samplerate=INPUT_RATE, blocksize=INPUT_RATE * PERIOD_MS // 1000, device=ears,
+            callback=on_input, **common,
+        ),
+        library.RawOutputStream(
+            samplerate=OUTPUT_RATE, blocksize=OUTPUT_RATE * PERIOD_MS // 1000, device=mouth,
+            callback=on_output, **common,
+        ),
+    ]  # fmt: skip
+    for stream in streams:
+        stream.start()
+    return streams
+
+
+def _start_miniaudio(
+    library: Any, ears: int | None, mouth: int | None, heard: QueueMicrophone, queue: PlayQueue
+) -> list[Any]:
+    ids = dict(_miniaudio_devices())
+
+    def capture() -> Generator[None, bytes, None]:
+        while True:
+            heard.heard(bytes((yield)))
+
+    def playback() -> Generator[bytes, int, None]:
+        frames = yield b""
+        while True:
+            frames = yield queue.take(frames * BYTES_PER_SAMPLE)
+
+    common = {"nchannels": 1, "buffersize_msec": round(CHUNK_S * 1000), "app_name": "vivavoce"}
+    streams = [
+        library.CaptureDevice(
+            sample_rate=INPUT_RATE, device_id=None if ears is None else ids[ears][2],
+            backends=_real(library), **common,
+        ),
+        library.PlaybackDevice(
+            sample_rate=OUTPUT_RATE, device_id=None if mouth is None else ids[mouth][2],
+            backends=_real(library), **common,
+        ),
+    ]  # fmt: skip
+    ears_feed, mouth_feed = capture(), playback()
+    next(ears_feed)
+    next(mouth_feed)
+    streams[0].start(ears_feed)
+    streams[1].start(mouth_feed)
+    return streams

@@ -1,0 +1,141 @@
+"""Keeping the loudspeaker out of the microphone, so that the model does not hear itself."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+
+from vivavoce.domain.audio import BYTES_PER_SAMPLE, INPUT_RATE, OUTPUT_RATE, pcm_seconds
+from vivavoce.errors import ConfigError
+
+MODES = ("auto", "cancel", "half-duplex", "gate", "off")
+ROOM_S = 0.3
+"""How long a room and the sound card keep on sounding after the last sample was handed over."""
+GATE = 0.08
+"""Loudness (root mean square, of 1) that a voice must reach to be heard over the answer."""
+
+
+class EchoGuard(Protocol):
+    """Sits between microphone, loudspeaker and session."""
+
+    said: str
+    """One sentence for the user on what is being done."""
+
+    def played(self, pcm: bytes) -> None:
+        """24 kHz sound, silence included, goes to the loudspeaker now."""
+        ...
+
+    def clean(self, pcm: bytes) -> bytes:
+        """What is left of 16 kHz microphone sound. May hold back less than 10 ms."""
+        ...
+
+
+def guard(mode: str = "auto") -> EchoGuard:
+    """The guard of a mode. Raises `ConfigError` when it can't be had."""
+    if mode not in MODES:
+        raise ConfigError(f"There is no echo mode {mode!r}.", f"Use one of {', '.join(MODES)}.")
+    if mode == "off":
+        return Open()
+    if mode == "half-duplex":
+        return HalfDuplex()
+    if mode == "gate":
+        return Gate()
+    try:
+        return Canceller(importlib.import_module("livekit.rtc"))
+    except ImportError as error:
+        if mode == "cancel":
+            raise ConfigError(
+                "Echo cancellation needs the extra `aec`.", "Run: pip install 'vivavoce[aec]'"
+            ) from error
+        return HalfDuplex()
+
+
+class Open:
+    """Lets everything through: for headphones."""
+
+    said = "Echo: nothing is done; use headphones."
+
+    def played(self, pcm: bytes) -> None:
+        """Not of interest."""
+
+    def clean(self, pcm: bytes) -> bytes:
+        return pcm
+
+
+class HalfDuplex:
+    """Hears nothing while the answer plays, so the answer can't be interrupted by voice."""
+
+    said = (
+        "Echo: the microphone is closed while an answer plays (half duplex). To interrupt by "
+        "voice: pip install 'vivavoce[aec]', or headphones and --echo off."
+    )
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._loud_until = 0.0
+
+    def played(self, pcm: bytes) -> None:
+        if any(pcm):
+            self._loud_until = self._clock() + pcm_seconds(pcm) + ROOM_S
+
+    def clean(self, pcm: bytes) -> bytes:
+        return pcm if self.passes(pcm) else bytes(len(pcm))
+
+    def passes(self, pcm: bytes) -> bool:
+        """Whether this sound is heard."""
+        return self._clock() >= self._loud_until
+
+
+class Gate(HalfDuplex):
+    """While the answer plays, hears only what is clearly louder than an echo."""
+
+    said = "Echo: only a raised voice is heard while an answer plays."
+
+    def passes(self, pcm: bytes) -> bool:
+        if super().passes(pcm):
+            return True
+        samples = np.frombuffer(pcm[: len(pcm) & ~1], "<i2").astype(np.float64) / 2**15
+        return bool(samples.size) and float(np.sqrt(np.mean(samples**2))) >= GATE
+
+
+class Canceller:
+    """Echo cancellation by WebRTC's audio processing, which knows what was played."""
+
+    said = "Echo: cancelled, along with steady noise; you can interrupt by voice."
+
+    def __init__(self, rtc: Any) -> None:
+        self._frame = rtc.AudioFrame
+        self._processing = rtc.AudioProcessingModule(
+            echo_cancellation=True, noise_suppression=True, high_pass_filter=True
+        )
+        self._near = bytearray()
+        self._far = bytearray()
+
+    def played(self, pcm: bytes) -> None:
+        self._far += pcm
+        for frame in self._frames(self._far, OUTPUT_RATE):
+            self._processing.process_reverse_stream(frame)
+
+    def clean(self, pcm: bytes) -> bytes:
+        self._near += pcm
+        cleaned = bytearray()
+        for frame in self._frames(self._near, INPUT_RATE):
+            self._processing.process_stream(frame)
+            cleaned += bytes(frame.data.cast("B"))
+        return bytes(cleaned)
+
+    def _frames(self, sound: bytearray, rate: int) -> list[Any]:
+        """The whole 10 ms frames of `sound`, taken out of it: the library takes no others."""
+        samples = rate // 100
+        size = samples * BYTES_PER_SAMPLE
+        whole = len(sound) - len(sound) % size
+        frames = [
+            self._frame(bytearray(sound[at : at + size]), rate, 1, samples)
+            for at in range(0, whole, size)
+        ]
+        del sound[:whole]
+        return frames

@@ -1,0 +1,100 @@
+"""What plays answers: queues that can be dropped at once when the user interrupts."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from vivavoce.client.files import Recording
+from vivavoce.domain.audio import BYTES_PER_SAMPLE, OUTPUT_RATE, pcm_seconds
+
+
+class Speaker(Protocol):
+    """Plays 24 kHz PCM in the order in which it was given."""
+
+    def play(self, pcm: bytes) -> None:
+        """Queue sound behind what is queued already."""
+        ...
+
+    def drop(self) -> None:
+        """Forget everything that wasn't played yet."""
+        ...
+
+    @property
+    def pending_s(self) -> float:
+        """Seconds of sound that are still to be played."""
+        ...
+
+
+async def drained(speaker: Speaker) -> None:
+    """Wait until a speaker has played everything."""
+    # A device tells nobody that it has become silent: one has to look.
+    while (left := speaker.pending_s) > 0:  # noqa: ASYNC110
+        await asyncio.sleep(min(left, 0.5))
+
+
+class PlayQueue:
+    """The queue between the session and a device's callback, which runs in a thread of its own.
+
+    `hears` is told what truly goes to the loudspeaker, silence included: the reference that an
+    echo canceller needs.
+    """
+
+    def __init__(self, hears: Callable[[bytes], None] | None = None) -> None:
+        self._sound = bytearray()
+        self._lock = threading.Lock()
+        self._hears = hears
+
+    def play(self, pcm: bytes) -> None:
+        with self._lock:
+            self._sound += pcm
+
+    def drop(self) -> None:
+        with self._lock:
+            self._sound.clear()
+
+    @property
+    def pending_s(self) -> float:
+        return pcm_seconds(len(self._sound))
+
+    def take(self, size: int) -> bytes:
+        """Exactly `size` bytes for the device: sound, then silence."""
+        with self._lock:
+            piece = bytes(self._sound[:size])
+            del self._sound[:size]
+        piece = piece.ljust(size, b"\0")
+        if self._hears:
+            self._hears(piece)
+        return piece
+
+
+class ClockSpeaker:
+    """A loudspeaker without a device: keeps time as one would, and what was heard.
+
+    Sound that was dropped before its moment came is not in the recording, exactly as nobody
+    would have heard it. `fast` plays everything at once, for files made faster than life.
+    """
+
+    def __init__(self, fast: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
+        self.recording = Recording.empty()
+        self._clock = clock
+        self._fast = fast
+        self._busy_until = clock()
+
+    def play(self, pcm: bytes) -> None:
+        if not self._fast:
+            self._busy_until = max(self._busy_until, self._clock()) + pcm_seconds(pcm)
+        self.recording.add(pcm)
+
+    def drop(self) -> None:
+        unplayed = round(self.pending_s * OUTPUT_RATE) * BYTES_PER_SAMPLE
+        if unplayed:
+            del self.recording.pcm[-unplayed:]
+        self._busy_until = self._clock()
+
+    @property
+    def pending_s(self) -> float:
+        return max(0.0, self._busy_until - self._clock())

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import asyncio
+
+import numpy as np
+
+from client.stub import READY, Peer, run_beside, serving, spoken
+from vivavoce.client.conversation import Conversation
+from vivavoce.client.files import FileMicrophone
+from vivavoce.client.live import Endpoint, connect
+from vivavoce.client.messages import Wishes
+from vivavoce.client.playing import ClockSpeaker
+from vivavoce.client.tools import ToolModule
+from vivavoce.client.turns import Turn
+
+SECOND = b"\x01\x02" * 24_000
+SPEECH = np.full(4_000, 8_000, "<i2").tobytes()
+OVER = {"serverContent": {"turnComplete": True}}
+
+
+async def test_it_hears_answers_and_runs_a_tool() -> None:
+    results: list[object] = []
+
+    async def script(peer: Peer) -> None:
+        await peer.take()
+        await peer.say(READY)
+        await peer.take_until("realtimeInput")
+        await peer.say(
+            {"toolCall": {"functionCalls": [{"id": "1", "name": "add", "args": {"a": 2}}]}}
+        )
+        answer = await peer.take_until("toolResponse")
+        results.append(answer["toolResponse"]["functionResponses"][0]["response"])
+        await peer.say(spoken(SECOND), OVER)
+        await peer.gone()
+
+    def add(a: int) -> int:
+        return a + 1
+
+    over: list[Turn] = []
+    async with serving(script) as url, connect(Endpoint(url), Wishes()) as session:
+        speaker = ClockSpeaker(fast=True)
+        talk = Conversation(session, speaker, ToolModule([add]), over.append)
+
+        async def main() -> bool:
+            await talk.speak(FileMicrophone(SPEECH, fast=True))
+            return await talk.turns(1, within_s=5)
+
+        assert await run_beside(talk.listen(), main())
+    assert results == [{"result": 3}]
+    assert bytes(speaker.recording.pcm) == SECOND
+    assert [turn.calls for turn in over] == [["add"]]
+    assert over[0].latency_ms(over[0].first_audio_at) is not None
+
+
+async def test_an_interruption_drops_what_was_not_played() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.take()
+        await peer.say(READY)
+        await peer.take_until("clientContent")
+        await peer.say(spoken(SECOND * 5), {"serverContent": {"interrupted": True}}, OVER)
+        await peer.gone()
+
+    async with serving(script) as url, connect(Endpoint(url), Wishes()) as session:
+        speaker = ClockSpeaker()
+        talk = Conversation(session, speaker)
+
+        async def main() -> bool:
+            await talk.type("tell me a story")
+            return await talk.settled(quiet_s=0.05, within_s=5)
+
+        assert await run_beside(talk.listen(), main())
+    assert speaker.recording.seconds < 2
+    assert talk.log.turns[0].interrupted
+
+
+async def test_waiting_gives_up_in_time() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.take()
+        await peer.say(READY)
+        await peer.gone()
+
+    async with serving(script) as url, connect(Endpoint(url), Wishes()) as session:
+        talk = Conversation(session, ClockSpeaker())
+        async with asyncio.timeout(5):
+            assert not await run_beside(talk.listen(), talk.turns(1, within_s=0.05))

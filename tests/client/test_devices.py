@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from vivavoce.client.devices import (
+    LONGEST_QUEUE,
+    Device,
+    QueueMicrophone,
+    available,
+    choose_backend,
+    devices,
+    find_device,
+    open_devices,
+)
+from vivavoce.errors import ConfigError
+
+LISTED = [
+    Device(0, "USB Microphone", True, False),
+    Device(1, "Built-in Audio", True, True),
+    Device(2, "USB Headset", True, True),
+]
+
+
+def test_the_null_back_end_is_always_there() -> None:
+    assert available()[-1] == "null"
+    assert choose_backend("null") == "null"
+    assert devices("null") == [Device(0, "null", True, True)]
+    assert choose_backend() == available()[0]
+
+
+def test_an_unknown_back_end_is_refused() -> None:
+    with pytest.raises(ConfigError, match="no sound back end"):
+        choose_backend("oss")
+
+
+def test_devices_by_number_and_by_part_of_the_name() -> None:
+    assert find_device(LISTED, "", output=True) is None
+    assert find_device(LISTED, "1", output=True) == 1
+    assert find_device(LISTED, "headset", output=True) == 2
+    assert find_device(LISTED, "usb", output=True) == 2, "a microphone is no loudspeaker"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "words"), [("usb", "More than one"), ("hdmi", "No input device"), ("7", "No input")]
+)
+def test_what_fits_nothing_or_too_much_lists_what_there_is(wanted: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words) as fault:
+        find_device(LISTED, wanted, output=False)
+    assert "USB Microphone" in fault.value.fix
+
+
+async def test_sound_of_a_device_thread_arrives_in_order_and_the_oldest_goes_first() -> None:
+    microphone = QueueMicrophone()
+
+    def device() -> None:
+        for number in range(LONGEST_QUEUE + 2):
+            microphone.heard(number.to_bytes(2, "little"))
+
+    await asyncio.to_thread(device)
+    chunks = microphone.chunks()
+    assert await anext(chunks) == (2).to_bytes(2, "little")
+    assert await anext(chunks) == (3).to_bytes(2, "little")
+
+
+async def test_null_devices_are_silent_and_keep_time() -> None:
+    with open_devices("null") as (microphone, speaker):
+        assert not any(await anext(microphone.chunks()))
+        speaker.play(bytes(48_000))
+        assert 0.5 < speaker.pending_s <= 1.0

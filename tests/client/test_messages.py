@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from vivavoce.client import messages
+from vivavoce.client.messages import (
+    CallsWithdrawn,
+    GenerationComplete,
+    GoAway,
+    HandleOffered,
+    Heard,
+    Interrupted,
+    LiveError,
+    Ready,
+    ServerMessage,
+    Text,
+    TurnComplete,
+    Wishes,
+    rate_of,
+    read,
+)
+from vivavoce.domain.content import ToolDeclaration
+from vivavoce.domain.ids import CallId
+
+
+@pytest.mark.parametrize(
+    ("frame", "expected"),
+    [
+        ({"setupComplete": {}}, [Ready("")]),
+        (
+            {"serverContent": {"modelTurn": {"parts": [{"text": "hm", "thought": True}]}}},
+            [Text("hm", thought=True)],
+        ),
+        ({"serverContent": {"inputTranscription": {"text": "hello"}}}, [Heard("hello")]),
+        ({"serverContent": {"interrupted": True}}, [Interrupted()]),
+        (
+            {"serverContent": {"generationComplete": True, "turnComplete": True}},
+            [GenerationComplete(), TurnComplete({})],
+        ),
+        ({"toolCallCancellation": {"ids": ["a"]}}, [CallsWithdrawn((CallId("a"),))]),
+        ({"goAway": {"timeLeft": "50s"}}, [GoAway("50s")]),
+        (
+            {"sessionResumptionUpdate": {"newHandle": "h", "resumable": True}},
+            [HandleOffered("h")],
+        ),
+        ({"sessionResumptionUpdate": {}}, [HandleOffered("")]),
+        ({"somethingNew": {}}, []),
+        ({}, []),
+    ],
+)
+def test_what_a_frame_means(frame: object, expected: list[ServerMessage]) -> None:
+    assert read(json.dumps(frame)) == expected
+    assert read(json.dumps(frame).encode()) == expected
+
+
+@pytest.mark.parametrize("frame", ["no json", "[]", b"\xff"])
+def test_a_frame_that_is_no_object_is_an_error(frame: bytes | str) -> None:
+    with pytest.raises(LiveError):
+        read(frame)
+
+
+def test_rates() -> None:
+    assert rate_of("audio/pcm;rate=16000") == 16_000
+    assert rate_of("audio/pcm; Rate=8000") == 8_000
+    assert rate_of("audio/pcm") == 24_000
+
+
+def test_wishes_become_a_setup() -> None:
+    function = ToolDeclaration("lights", "Switch.", {"type": "object"})
+    wishes = Wishes("models/m", "Kore", "Be brief.", "en-US", "TEXT", (function,), False)
+    assert wishes.setup() == {
+        "setup": {
+            "model": "models/m",
+            "generationConfig": {
+                "responseModalities": ["TEXT"],
+                "speechConfig": {
+                    "voiceConfig": {"prebuiltVoiceConfig": {"voiceName": "Kore"}},
+                    "languageCode": "en-US",
+                },
+            },
+            "systemInstruction": {"parts": [{"text": "Be brief."}]},
+            "tools": [
+                {
+                    "functionDeclarations": [
+                        {
+                            "name": "lights",
+                            "description": "Switch.",
+                            "parametersJsonSchema": {"type": "object"},
+                        }
+                    ]
+                }
+            ],
+        }
+    }
+    assert Wishes("m").setup()["setup"]["outputAudioTranscription"] == {}
+
+
+def test_sound_is_marked_with_its_rate() -> None:
+    audio = messages.audio(b"\xfb\xff", 8_000)["realtimeInput"]["audio"]
+    assert audio == {"data": "+/8=", "mimeType": "audio/pcm;rate=8000"}

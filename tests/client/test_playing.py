@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import pytest
+
+from vivavoce.client.playing import ClockSpeaker, PlayQueue, drained
+
+SECOND = b"\x01\x02" * 24_000
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_device_gets_sound_then_silence_and_the_canceller_hears_the_same() -> None:
+    heard: list[bytes] = []
+    queue = PlayQueue(heard.append)
+    queue.play(b"\x01\x02\x03\x04")
+    assert queue.take(2) == b"\x01\x02"
+    assert queue.take(4) == b"\x03\x04\0\0"
+    assert b"".join(heard) == b"\x01\x02\x03\x04\0\0"
+
+
+def test_what_is_dropped_is_never_played() -> None:
+    queue = PlayQueue()
+    queue.play(SECOND)
+    queue.take(480)
+    assert queue.pending_s == pytest.approx(0.99)
+    queue.drop()
+    assert queue.pending_s == 0
+    assert queue.take(4) == bytes(4)
+
+
+def test_a_clock_speaker_records_only_what_was_heard() -> None:
+    clock = Clock()
+    speaker = ClockSpeaker(clock=clock)
+    speaker.play(SECOND)
+    speaker.play(SECOND)
+    clock.now += 0.5
+    assert speaker.pending_s == pytest.approx(1.5)
+    speaker.drop()
+    assert speaker.pending_s == 0
+    assert speaker.recording.seconds == pytest.approx(0.5)
+    clock.now += 3
+    speaker.play(SECOND)
+    clock.now += 2
+    speaker.drop()
+    assert speaker.recording.seconds == pytest.approx(1.5)
+
+
+def test_a_fast_speaker_has_played_at_once() -> None:
+    speaker = ClockSpeaker(fast=True, clock=Clock())
+    speaker.play(SECOND)
+    assert speaker.pending_s == 0
+    speaker.drop()
+    assert speaker.recording.seconds == 1.0
+
+
+async def test_waiting_for_a_speaker_lasts_as_long_as_its_sound() -> None:
+    left = [0.002, 0.001, 0.0]
+
+    class Shrinking(ClockSpeaker):
+        @property
+        def pending_s(self) -> float:
+            return left.pop(0)
+
+    await drained(Shrinking())
+    assert left == []
