@@ -1,0 +1,109 @@
+"""Close codes and the exact sentences that travel with them.
+
+There is no error message in the protocol: every refusal is a WebSocket close frame, and its
+reason is the only diagnostic that a client ever shows. The sentences are Google's where they
+are known, so that what people have written about them keeps helping.
+"""
+
+from __future__ import annotations
+
+from vivavoce.errors import ClientFault
+
+NORMAL = 1000
+GOING_AWAY = 1001
+INVALID = 1007
+POLICY = 1008
+TOO_BIG = 1009
+INTERNAL = 1011
+
+MAX_REASON_BYTES = 123
+"""What a WebSocket close frame can hold."""
+
+INVALID_ARGUMENT = "Request contains an invalid argument."
+BAD_KEY = "API key not valid. Please pass a valid API key."
+EXPIRED_KEY = "API key expired. Please renew the API key."
+UNREGISTERED = (
+    "Method doesn't allow unregistered callers (callers without established identity). "
+    "Please use API Key or other form of API consumer identity to call this API."
+)
+TOKEN_USED_UP = "Token has been used too many times"
+TOKEN_EXPIRED = "Token has expired"
+TOKEN_EXPIRED_IN_SESSION = "auth token has expired"
+SESSION_NOT_FOUND = "BidiGenerateContent session not found"
+NOT_FOUND = "Requested entity was not found."
+NOT_SUPPORTED = "Operation is not implemented, or supported, or enabled."
+IGNORED_GO_AWAY = (
+    "Connection aborted because the client failed to close the connection after receiving "
+    "a GoAway signal once the session duration limit was reached."
+)
+ABORTED = "The operation was aborted"
+QUOTA = "You exceeded your current quota, please check your plan and billing details."
+INTERNAL_ERROR = "Internal error encountered."
+UNAVAILABLE = "The service is currently unavailable."
+DEADLINE = "DEADLINE_EXCEEDED: the server waited too long."
+MESSAGE_TOO_BIG = "message too big"
+SHUTTING_DOWN = "going away"
+
+
+def cut(reason: str) -> str:
+    """The reason as far as a close frame can hold it, cut on a character boundary."""
+    encoded = reason.encode("utf-8", "replace")
+    return encoded[:MAX_REASON_BYTES].decode("utf-8", "ignore")
+
+
+def unknown_model(name: str, version: str) -> ClientFault:
+    """The model does not exist here. `name` as resolved, `version` from the path."""
+    short = name if name.startswith(("models/", "tunedModels/")) else f"models/{name}"
+    return ClientFault(POLICY, model_not_found(short, version))
+
+
+def model_not_found(name: str, version: str) -> str:
+    """The sentence for a model that is not served, on REST and in a close frame alike."""
+    return (
+        f"{name} is not found for API version {version or 'v1beta'}, or is not supported for "
+        "bidiGenerateContent. Call ModelService.ListModels to see the list of available models "
+        "and their supported methods."
+    )
+
+
+def unknown_publisher_model(name: str) -> ClientFault:
+    """The same on the enterprise path, whose sentence begins otherwise."""
+    return ClientFault(
+        POLICY,
+        f"Publisher Model `{name}` was not found or your project does not have access to it.",
+    )
+
+
+def unknown_name(name: str, path: str) -> str:
+    """The sentence for a field that does not exist in the object at `path` ("" is the message)."""
+    where = f" at '{path}'" if path else ""
+    return f'Invalid JSON payload received. Unknown name "{name}"{where}: Cannot find field.'
+
+
+def unsupported_modalities(modalities: str) -> ClientFault:
+    """No model answers with this combination."""
+    return ClientFault(
+        INVALID,
+        f"The requested combination of response modalities ({modalities}) is not supported by "
+        "the model.",
+    )
+
+
+def invalid_argument() -> ClientFault:
+    """The generic refusal, where the real service is no more specific."""
+    return ClientFault(INVALID, INVALID_ARGUMENT)
+
+
+def invalid(reason: str) -> ClientFault:
+    """A refusal with its own sentence."""
+    return ClientFault(INVALID, reason)
+
+
+def malformed(problem: str) -> ClientFault:
+    """The frame is not the JSON that the protocol asks for."""
+    return ClientFault(INVALID, f"Invalid JSON payload received. {problem}")
+
+
+def invalid_value(path: str, kind: str, value: str) -> ClientFault:
+    """A value of the wrong type. `kind` is a proto type name, `value` is already short."""
+    return ClientFault(INVALID, f"Invalid value at '{path}' ({kind}), {value}")

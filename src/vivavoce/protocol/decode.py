@@ -1,0 +1,163 @@
+"""Frames of a client as events and media.
+
+Nine of ten frames are pieces of microphone sound, so a frame that holds a single blob is read
+without any model: one parse, one base64 decoding. Everything else goes through `wire.read`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from vivavoce.core.events import (
+    ActivityEnded,
+    ActivityStarted,
+    AudioStreamEnded,
+    ContentReceived,
+    ContextUpdated,
+    TextReceived,
+    ToolResponsesReceived,
+)
+from vivavoce.domain.audio import INPUT_RATE, AudioChunk, VideoFrame
+from vivavoce.protocol import close, mime
+from vivavoce.protocol.binary import decode_base64
+from vivavoce.protocol.content import contents, paragraphs, tool_result
+from vivavoce.protocol.reading import check_depth, parse
+from vivavoce.protocol.tools import tools_of
+from vivavoce.protocol.wire import ClientMessage, OnUnknown, read
+from vivavoce.protocol.wire_content import Blob
+from vivavoce.protocol.wire_input import ContextUpdate, RealtimeInput, ToolResponse
+from vivavoce.protocol.wire_setup import Setup
+from vivavoce.runtime.ports import Incoming
+
+_INPUT = ("realtimeInput", "realtime_input")
+_CHUNKS = ("mediaChunks", "media_chunks")
+
+
+class Decoder:
+    """Reads frames. `on_unknown(path, name)` hears of names that a lenient reader skips."""
+
+    def __init__(self, *, strict: bool, on_unknown: OnUnknown) -> None:
+        self._strict = strict
+        self._on_unknown = on_unknown
+
+    def decode(self, frame: bytes | str) -> list[Incoming]:
+        """What a frame after the setup means, in order. Raises `ClientFault`."""
+        payload = parse(frame)
+        blob = _lone_blob(payload)
+        if blob is not None:
+            return self._medium(*blob)
+        message = self.message(payload)
+        if message.setup is not None:
+            raise close.invalid_argument()
+        return list(self.incoming(message))
+
+    def message(self, payload: dict[str, Any]) -> ClientMessage:
+        """The message that an object spells; when strict, exactly one kind of message."""
+        check_depth(payload)
+        message = read(payload, strict=self._strict, on_unknown=self._on_unknown)
+        if self._strict and len(message.model_fields_set) != 1:
+            raise close.invalid_argument()
+        return message
+
+    def setup(self, frame: bytes | str) -> tuple[Setup, list[Incoming]]:
+        """The first message, and what a lenient reader found beside it. Raises `ClientFault`."""
+        message = self.message(parse(frame))
+        if message.setup is None:
+            raise close.invalid_argument()
+        return message.setup, list(self.incoming(message))
+
+    def report(self, path: str, name: str) -> None:
+        """An unknown name outside of the models: refused when strict, remembered otherwise."""
+        if self._strict:
+            raise close.invalid(close.unknown_name(name, path))
+        self._on_unknown(path, name)
+
+    def incoming(self, message: ClientMessage) -> Iterator[Incoming]:
+        """What a message means, whatever keys it holds, in the order in which they take effect."""
+        if message.context_update is not None:
+            yield self._context_update(message.context_update)
+        if (said := message.client_content) is not None:
+            yield ContentReceived(contents(said.turns, strict=self._strict), said.turn_complete)
+        if message.tool_response is not None:
+            yield self._tool_response(message.tool_response)
+        if message.realtime_input is not None:
+            yield from self._realtime(message.realtime_input)
+
+    def _context_update(self, update: ContextUpdate) -> ContextUpdated:
+        instruction, tools = update.system_instruction, update.tools
+        path = "context_update.tools.tools"
+        return ContextUpdated(
+            None if instruction is None else paragraphs(instruction),
+            None if tools is None else tools_of(tools.tools, path, self.report),
+        )
+
+    def _tool_response(self, wire: ToolResponse) -> ToolResponsesReceived:
+        for index, answer in enumerate(wire.function_responses):
+            at = f"tool_response.function_responses[{index}]"
+            if not (answer.name or (answer.id and not self._strict)):
+                raise close.invalid(f"Invalid value at '{at}.name': a function name is required.")
+            if answer.response is None and self._strict:
+                raise close.invalid(f"Invalid value at '{at}.response': an object is required.")
+        return ToolResponsesReceived(tuple(map(tool_result, wire.function_responses)))
+
+    def _realtime(self, wire: RealtimeInput) -> Iterator[Incoming]:
+        """JavaScript may send several kinds at once; marks enclose what they mark."""
+        if wire.activity_start is not None:
+            yield ActivityStarted(0)
+        for blob in wire.media_chunks[:1]:
+            yield from self._blob("media_chunks", blob)
+        if wire.audio is not None:
+            yield from self._blob("audio", wire.audio)
+        if wire.video is not None:
+            yield from self._blob("video", wire.video)
+        if wire.text:
+            yield TextReceived(wire.text)
+        if wire.audio_stream_end:
+            yield AudioStreamEnded(0)
+        if wire.activity_end is not None:
+            yield ActivityEnded(0)
+
+    def _blob(self, kind: str, blob: Blob) -> list[Incoming]:
+        return self._medium(kind, blob.mime_type, blob.data)
+
+    def _medium(self, kind: str, mime_type: str, data: bytes) -> list[Incoming]:
+        if kind != "video":
+            rate = mime.pcm_rate(mime_type)
+            if rate is None and not mime_type and kind == "audio" and not self._strict:
+                rate = INPUT_RATE
+            if rate is not None:
+                return [AudioChunk(data, rate)] if data else []
+        if kind != "audio" and mime.is_image(mime_type):
+            return [VideoFrame(data, mime_type)] if data else []
+        medium, advice = ("video", "send image/jpeg") if kind == "video" else _AUDIO_ADVICE
+        raise mime.unsupported(medium, mime_type, advice)
+
+
+_AUDIO_ADVICE = ("audio", "send audio/pcm;rate=16000")
+
+
+def _lone_blob(payload: dict[str, Any]) -> tuple[str, str, bytes] | None:
+    """The single blob of a realtime input, or `None` when a frame is anything else.
+
+    Whatever looks unusual is left to the models, which name what is wrong with it.
+    """
+    if len(payload) != 1:
+        return None
+    [(key, fields)] = payload.items()
+    if key not in _INPUT or not isinstance(fields, dict) or len(fields) != 1:
+        return None
+    [(kind, blob)] = fields.items()
+    if kind in _CHUNKS and isinstance(blob, list) and len(blob) == 1:
+        kind, blob = "media_chunks", blob[0]
+    elif kind not in ("audio", "video"):
+        return None
+    if not isinstance(blob, dict) or len(blob) != 2:
+        return None
+    data, mime_type = blob.get("data"), blob.get("mimeType") or blob.get("mime_type")
+    if not isinstance(data, str) or not isinstance(mime_type, str):
+        return None
+    try:
+        return kind, mime_type, decode_base64(data)
+    except ValueError:
+        return None

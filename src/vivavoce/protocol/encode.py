@@ -1,0 +1,178 @@
+"""Core messages as frames of JSON.
+
+The rules that real clients depend on: camelCase; nothing that is false, zero or empty; one kind
+of payload and one part a frame; int64 and durations as strings; standard base64 with padding;
+frames far below 1 MiB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, assert_never
+
+import orjson
+import pybase64
+
+from vivavoce.core.messages import (
+    GenerationComplete,
+    GoAway,
+    InputTranscript,
+    Interrupted,
+    Message,
+    ModelAudio,
+    ModelText,
+    OutputTranscript,
+    ResumptionUpdate,
+    SetupComplete,
+    TokenCount,
+    ToolCallCancellation,
+    ToolCallRequest,
+    TurnComplete,
+    VoiceActivity,
+)
+
+MAX_FRAME_BYTES = 1 << 20
+"""Python's WebSocket library closes the connection above this."""
+
+_AUDIO_HEAD = (
+    b'{"serverContent":{"modelTurn":{"role":"model","parts":[{"inlineData":'
+    b'{"mimeType":"audio/pcm;rate=24000","data":"'
+)
+_AUDIO_TAIL = b'"}}]}}}'
+
+Fields = dict[str, Any]
+
+
+def encode(message: Message, *, enterprise: bool) -> bytes:
+    """One frame of JSON; empty when the dialect has no words for the message.
+
+    Raises `ValueError` for a frame that clients could not read because of its size.
+    """
+    if isinstance(message, ModelAudio):
+        frame = _AUDIO_HEAD + pybase64.b64encode(message.pcm) + _AUDIO_TAIL
+    else:
+        fields = _spell(message, enterprise)
+        frame = dump(fields) if fields else b""
+    if len(frame) >= MAX_FRAME_BYTES:
+        raise ValueError(f"{type(message).__name__} makes a frame of {len(frame)} bytes")
+    return frame
+
+
+def _spell(message: Message, enterprise: bool) -> Fields:
+    match message:
+        case SetupComplete(session):
+            return {"setupComplete": _present(sessionId=session)}
+        case ModelAudio() | ModelText():
+            return _content(modelTurn={"role": "model", "parts": [_part(message)]})
+        case InputTranscript(text, finished):
+            return _content(inputTranscription=_transcription(text, finished and enterprise))
+        case OutputTranscript(text, finished):
+            return _content(outputTranscription=_transcription(text, finished and enterprise))
+        case GenerationComplete():
+            return _content(generationComplete=True)
+        case Interrupted():
+            return _content(interrupted=True)
+        case TurnComplete(usage, reason):
+            content = _content(turnComplete=True, turnCompleteReason=reason and reason.value)
+            return content | _present(usageMetadata=usage and _usage(usage, enterprise))
+        case ToolCallRequest(calls):
+            spelled = [{"id": c.id, "name": c.name, "args": c.args} for c in calls]
+            return {"toolCall": {"functionCalls": spelled}}
+        case ToolCallCancellation(ids):
+            return {"toolCallCancellation": {"ids": ids}}
+        case VoiceActivity(started, offset_s):
+            kind = "ACTIVITY_START" if started else "ACTIVITY_END"
+            return {
+                "voiceActivity": {
+                    # the wire's name is `type`; JavaScript's types promise the other one
+                    "type": kind,
+                    "voiceActivityType": kind,
+                    "audioOffset": duration(offset_s),
+                }
+            }
+        case ResumptionUpdate(handle):
+            update = _present(newHandle=handle, resumable=bool(handle))
+            return {"sessionResumptionUpdate": update}
+        case GoAway(time_left_s):
+            return {"goAway": {"timeLeft": duration(time_left_s)}}
+        case _:
+            assert_never(message)
+
+
+def _present(**fields: Any) -> Fields:
+    """The fields that are neither false nor zero nor empty."""
+    return {name: value for name, value in fields.items() if value}
+
+
+def _content(**fields: Any) -> Fields:
+    content = _present(**fields)
+    return {"serverContent": content} if content else {}
+
+
+def _part(message: ModelAudio | ModelText) -> Fields:
+    if isinstance(message, ModelText):
+        return {"text": message.text} | _present(thought=message.thought)
+    data = pybase64.b64encode(message.pcm).decode()
+    return {"inlineData": {"mimeType": "audio/pcm;rate=24000", "data": data}}
+
+
+def _transcription(text: str, finished: bool) -> Fields:
+    return _present(text=text, finished=finished)
+
+
+def duration(seconds: float) -> str:
+    """Proto-JSON's spelling: whole seconds without decimals, else three (`"12.500s"`)."""
+    milliseconds = max(0, round(seconds * 1000))
+    whole, rest = divmod(milliseconds, 1000)
+    return f"{whole}.{rest:03}s" if rest else f"{whole}s"
+
+
+def _usage(count: TokenCount, enterprise: bool) -> Fields:
+    response = count.response_text + count.response_audio
+    answered = _details(TEXT=count.response_text, AUDIO=count.response_audio)
+    asked = _details(
+        TEXT=count.prompt - count.prompt_audio - count.prompt_images,
+        IMAGE=count.prompt_images,
+        AUDIO=count.prompt_audio,
+    )
+    usage = _present(
+        promptTokenCount=count.prompt,
+        cachedContentTokenCount=count.cached,
+        responseTokenCount=response,
+        toolUsePromptTokenCount=count.tools,
+        thoughtsTokenCount=count.thoughts,
+        totalTokenCount=count.prompt + response + count.tools + count.thoughts,
+        promptTokensDetails=asked,
+        responseTokensDetails=answered,
+    )
+    if enterprise:
+        usage |= _present(candidatesTokenCount=response, candidatesTokensDetails=answered)
+    return usage
+
+
+def _details(**counts: int) -> list[Fields]:
+    return [{"modality": name, "tokenCount": n} for name, n in counts.items() if n > 0]
+
+
+def dump(value: Any) -> bytes:
+    """JSON of what may hold the user's own objects; unpaired surrogates are replaced."""
+    try:
+        return orjson.dumps(value, default=_plain)
+    except TypeError:
+        return orjson.dumps(_mended(value), default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def _mended(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, Mapping):
+        return {_mended(str(key)): _mended(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_mended(item) for item in value]
+    return value

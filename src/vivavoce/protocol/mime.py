@@ -1,0 +1,54 @@
+"""MIME types of realtime media: which PCM rate, or which image."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from vivavoce.domain.audio import INPUT_RATE
+from vivavoce.errors import ClientFault
+from vivavoce.protocol import close
+
+PCM_TYPES = frozenset({"audio/pcm", "audio/x-pcm", "audio/l16"})
+MIN_RATE = 1_000
+MAX_RATE = 384_000
+
+
+@lru_cache(maxsize=64)
+def pcm_rate(mime_type: str) -> int | None:
+    """Samples a second of a PCM type, 16000 when it names none; `None` if it isn't PCM.
+
+    Case, blanks, quotes and the order of parameters don't matter. Raises `ClientFault` for PCM
+    that can't be understood: a senseless rate, or more than one channel.
+    """
+    kind, *parameters = mime_type.lower().split(";")
+    if kind.strip() not in PCM_TYPES:
+        return None
+    rate = INPUT_RATE
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        name, value = name.strip(), value.strip().strip('"')
+        if name == "rate":
+            rate = _rate(value, mime_type)
+        elif name == "channels" and value != "1":
+            raise unsupported("audio", mime_type, "send one channel")
+    return rate
+
+
+def _rate(value: str, mime_type: str) -> int:
+    if not (value.isascii() and value.isdigit() and len(value) <= 6):
+        raise unsupported("audio", mime_type, "send audio/pcm;rate=16000")
+    rate = int(value)
+    if not MIN_RATE <= rate <= MAX_RATE:
+        raise unsupported("audio", mime_type, "send audio/pcm;rate=16000")
+    return rate
+
+
+def is_image(mime_type: str) -> bool:
+    """Whether this names a still image."""
+    return mime_type.strip().lower().startswith("image/")
+
+
+def unsupported(medium: str, mime_type: str, advice: str) -> ClientFault:
+    """The refusal of a medium that the server can't take, with what to send instead."""
+    shown = mime_type if len(mime_type) <= 40 else mime_type[:40] + "…"
+    return close.invalid(f'Unsupported {medium} MIME type "{shown}": {advice}.')

@@ -1,0 +1,185 @@
+"""The API's OpenAPI-like schemas as JSON Schema.
+
+Clients describe a function's parameters in one of two forms; engines see only JSON Schema with
+types in lower case. The API's form is walked by a table of its fields, so that property names,
+defaults, examples and enum values stay as the user wrote them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from pydantic.alias_generators import to_camel
+
+from vivavoce.errors import ClientFault
+from vivavoce.protocol import close
+from vivavoce.protocol.wire import OnUnknown, shown
+
+TYPES = ("", "string", "number", "integer", "boolean", "array", "object", "null")
+"""In the order of their proto numbers; 0 is unspecified."""
+
+_STRINGS = ("format", "title", "description", "pattern")
+_COUNTS = ("min_items", "max_items", "min_properties", "max_properties", "min_length", "max_length")
+_NUMBERS = ("minimum", "maximum")
+_OPAQUE = ("default", "additional_properties")
+_FIELDS = (
+    "type", "nullable", "enum", "items", "properties", "required", "property_ordering", "example",
+    "any_of", "ref", "defs", *_STRINGS, *_COUNTS, *_NUMBERS, *_OPAQUE,
+)  # fmt: skip
+_SPELLINGS = {name: name for name in _FIELDS} | {to_camel(name): name for name in _FIELDS}
+
+Report = OnUnknown
+"""What to do about a name that no schema has: refuse it, or remember it."""
+
+
+def json_schema(schema: dict[str, Any], path: str, report: Report) -> dict[str, Any]:
+    """The JSON Schema that means the same as `schema`, which stands at `path` in the message.
+
+    Names that the API's form doesn't have are given to `report`, and if that returns they are
+    kept: they are mostly JSON Schema already. Raises `ClientFault` for values of a wrong type.
+    """
+    return _Reader(report).read(schema, path)
+
+
+class _Reader:
+    def __init__(self, report: Report) -> None:
+        self._report = report
+
+    def read(self, schema: object, path: str) -> dict[str, Any]:
+        if not isinstance(schema, dict):
+            raise _wrong(path, "TYPE_MESSAGE", schema)
+        result: dict[str, Any] = {}
+        nullable = False
+        for key, value in schema.items():
+            name = _SPELLINGS.get(key)
+            if name is None:
+                self._report(path, key)
+                result[key] = value
+            elif name == "nullable":
+                nullable = value is True
+            elif value is not None or name in ("default", "example"):
+                result.update(self._field(name, value, f"{path}.{name}"))
+        return _nullable(result) if nullable else result
+
+    def _field(self, name: str, value: Any, path: str) -> Iterator[tuple[str, Any]]:
+        if name in _STRINGS:
+            yield name, _checked(value, str, "TYPE_STRING", path)
+        elif name in _COUNTS:
+            yield to_camel(name), _count(value, path)
+        elif name in _NUMBERS:
+            yield name, _number(value, path)
+        elif reader := _SPECIAL.get(name):
+            yield from reader(self, value, path)
+
+    def _type(self, value: Any, path: str) -> Iterator[tuple[str, Any]]:
+        if isinstance(value, list):
+            yield "type", [_type_name(item, path) for item in value]
+        elif name := _type_name(value, path):
+            yield "type", name
+
+    def _schemas(self, value: Any, path: str) -> Iterator[tuple[str, Any]]:
+        items = _checked(value, list, "TYPE_REPEATED", path)
+        yield "anyOf", [self.read(item, f"{path}[{i}]") for i, item in enumerate(items)]
+
+    def _items(self, value: Any, path: str) -> Iterator[tuple[str, Any]]:
+        yield "items", self.read(value, path)
+
+    def _map(self, key: str, value: Any, path: str) -> Iterator[tuple[str, Any]]:
+        entries = _checked(value, dict, "TYPE_MESSAGE", path).items()
+        yield (
+            key,
+            {name: self.read(item, f"{path}[{i}].value") for i, (name, item) in enumerate(entries)},
+        )
+
+    def _properties(self, value: Any, path: str) -> Iterator[tuple[str, Any]]:
+        return self._map("properties", value, path)
+
+    def _defs(self, value: Any, path: str) -> Iterator[tuple[str, Any]]:
+        return self._map("$defs", value, path)
+
+    def _additional(self, value: Any, path: str) -> Iterator[tuple[str, Any]]:
+        yield "additionalProperties", self.read(value, path) if isinstance(value, dict) else value
+
+    def _list(self, value: Any, path: str) -> Iterator[tuple[str, Any]]:
+        name = path.rsplit(".", 1)[-1]
+        yield name, _checked(value, list, "TYPE_REPEATED", path)
+
+    def _ref(self, value: Any, path: str) -> Iterator[tuple[str, Any]]:
+        target = _checked(value, str, "TYPE_STRING", path)
+        yield "$ref", target.replace("#/defs/", "#/$defs/", 1)
+
+    def _default(self, value: Any, path: str) -> Iterator[tuple[str, Any]]:
+        yield "default", value
+
+    def _example(self, value: Any, path: str) -> Iterator[tuple[str, Any]]:
+        yield "examples", [value]
+
+    def _dropped(self, value: Any, path: str) -> Iterator[tuple[str, Any]]:
+        return iter(())
+
+
+_SPECIAL: dict[str, Callable[[_Reader, Any, str], Iterator[tuple[str, Any]]]] = {
+    "type": _Reader._type,
+    "any_of": _Reader._schemas,
+    "items": _Reader._items,
+    "properties": _Reader._properties,
+    "defs": _Reader._defs,
+    "additional_properties": _Reader._additional,
+    "enum": _Reader._list,
+    "required": _Reader._list,
+    "ref": _Reader._ref,
+    "default": _Reader._default,
+    "example": _Reader._example,
+    "property_ordering": _Reader._dropped,
+}
+
+
+def _nullable(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema with null allowed wherever it says what is allowed."""
+    kind = schema.get("type")
+    if isinstance(kind, str):
+        schema["type"] = [kind, "null"]
+    if "anyOf" in schema:
+        schema["anyOf"] = [*schema["anyOf"], {"type": "null"}]
+    if "enum" in schema:
+        schema["enum"] = [*schema["enum"], None]
+    return schema
+
+
+def _type_name(value: Any, path: str) -> str:
+    if isinstance(value, str) and (name := value.lower()) in TYPES:
+        return name
+    if value == "TYPE_UNSPECIFIED":
+        return ""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(TYPES):
+        return TYPES[value]
+    raise _wrong(path, "TYPE_ENUM", value)
+
+
+def _number(value: Any, path: str) -> float | int:
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            raise _wrong(path, "TYPE_DOUBLE", value) from None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _wrong(path, "TYPE_DOUBLE", value)
+    return int(value) if value == value // 1 else value
+
+
+def _count(value: Any, path: str) -> int:
+    number = _number(value, path)
+    if not isinstance(number, int):
+        raise _wrong(path, "TYPE_INT64", value)
+    return number
+
+
+def _checked(value: Any, kind: type, name: str, path: str) -> Any:
+    if not isinstance(value, kind):
+        raise _wrong(path, name, value)
+    return value
+
+
+def _wrong(path: str, kind: str, value: object) -> ClientFault:
+    return close.invalid_value(path, kind, shown(value))

@@ -1,0 +1,150 @@
+"""Wire values: what proto-JSON lets a client write for each type of field.
+
+Each is a pydantic type. A value that can't be read raises `wrong(kind)`, whose `kind` is the
+proto type's name; `wire.read` makes the sentence and the path.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, StrictBool, ValidationInfo
+from pydantic_core import PydanticCustomError
+
+from vivavoce.protocol.binary import decode_base64
+
+
+def wrong(kind: str) -> PydanticCustomError:
+    """The error for a value that is no `kind` (a proto type name)."""
+    return PydanticCustomError("wire_value", "{kind}", {"kind": kind})
+
+
+def is_strict(info: ValidationInfo) -> bool:
+    """Whether the reader insists on exactly what the protocol documents."""
+    return bool(info.context and info.context["strict"])
+
+
+# --- numbers -------------------------------------------------------------------------------
+
+
+def _number(value: Any, kind: str) -> float | int:
+    if isinstance(value, str):
+        try:
+            value = int(value) if re.fullmatch(r"[+-]?\d{1,20}", value) else float(value)
+        except ValueError:
+            raise wrong(kind) from None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise wrong(kind)
+    return value
+
+
+def _integer(value: Any, bits: int) -> int:
+    number = _number(value, f"TYPE_INT{bits}")
+    if number != int(number) or not -(1 << (bits - 1)) <= number < 1 << (bits - 1):
+        raise wrong(f"TYPE_INT{bits}")
+    return int(number)
+
+
+Int32 = Annotated[int, BeforeValidator(lambda value: _integer(value, 32))]
+Int64 = Annotated[int, BeforeValidator(lambda value: _integer(value, 64))]
+Number = Annotated[float, BeforeValidator(lambda value: _number(value, "TYPE_DOUBLE"))]
+Flag = StrictBool
+
+
+# --- bytes, durations, times -----------------------------------------------------------------
+
+
+def _bytes(value: Any) -> bytes:
+    if not isinstance(value, str):
+        raise wrong("TYPE_BYTES")
+    try:
+        return decode_base64(value)
+    except ValueError:
+        raise PydanticCustomError("base64", "base64") from None
+
+
+def _duration(value: Any, info: ValidationInfo) -> float:
+    if isinstance(value, str) and re.fullmatch(r"-?\d{1,12}(\.\d{1,9})?s", value):
+        return float(value[:-1])
+    if is_strict(info):
+        raise wrong("TYPE_DURATION")
+    return _number(value, "TYPE_DURATION")
+
+
+def _timestamp(value: Any) -> datetime:
+    match = re.fullmatch(
+        r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", str(value), re.IGNORECASE
+    )
+    if match is None or not isinstance(value, str):
+        raise wrong("TYPE_TIMESTAMP")
+    whole, fraction, zone = match.groups(default="")
+    try:
+        return datetime.fromisoformat(whole.upper() + fraction[:7] + zone.upper())
+    except ValueError:
+        raise wrong("TYPE_TIMESTAMP") from None
+
+
+Bytes = Annotated[bytes, BeforeValidator(_bytes)]
+Duration = Annotated[float, BeforeValidator(_duration)]
+"""Seconds."""
+Timestamp = Annotated[datetime, BeforeValidator(_timestamp)]
+
+
+# --- enums -----------------------------------------------------------------------------------
+
+
+class Enum:
+    """An enum's names, in the order of their proto numbers, beginning with 0 (unspecified).
+
+    Reads a name in any case, with or without `prefix`, or a number, into the name without the
+    prefix; unspecified is `""`, and so is an unknown value unless the reader is strict.
+    """
+
+    def __init__(self, *names: str, prefix: str = "", also: Mapping[str, str] | None = None):
+        self._numbered = ("", *names)
+        self._by_name = {"UNSPECIFIED": "", prefix + "UNSPECIFIED": ""}
+        for name in names:
+            self._by_name[name] = self._by_name[prefix + name] = name
+        self._by_name |= also or {}
+
+    def find(self, value: Any) -> str | None:
+        """The name that `value` stands for, or `None`."""
+        if isinstance(value, str):
+            return self._by_name.get(value.strip().upper())
+        if isinstance(value, int) and not isinstance(value, bool):
+            return self._numbered[value] if 0 <= value < len(self._numbered) else None
+        return None
+
+    def read(self, value: Any, info: ValidationInfo) -> str:
+        name = self.find(value)
+        if name is not None:
+            return name
+        if is_strict(info) or not isinstance(value, str | int):
+            raise wrong("TYPE_ENUM")
+        return ""
+
+
+MODALITY = Enum("TEXT", "IMAGE", "AUDIO", "VIDEO", prefix="MODALITY_")
+MEDIA_RESOLUTION = Enum("LOW", "MEDIUM", "HIGH", "ULTRA_HIGH", prefix="MEDIA_RESOLUTION_")
+THINKING_LEVEL = Enum("LOW", "MEDIUM", "HIGH", "MINIMAL", "XHIGH", prefix="THINKING_LEVEL_")
+START_SENSITIVITY = Enum("HIGH", "LOW", prefix="START_SENSITIVITY_")
+END_SENSITIVITY = Enum("HIGH", "LOW", prefix="END_SENSITIVITY_")
+ACTIVITY_HANDLING = Enum(
+    "START_OF_ACTIVITY_INTERRUPTS", "NO_INTERRUPTION", prefix="ACTIVITY_HANDLING_"
+)
+TURN_COVERAGE = Enum(
+    "ONLY_ACTIVITY", "ALL_INPUT", "AUDIO_ACTIVITY_AND_ALL_VIDEO", prefix="TURN_INCLUDES_",
+    also={"TURN_COVERAGE_UNSPECIFIED": ""},
+)  # fmt: skip
+BEHAVIOR = Enum("BLOCKING", "NON_BLOCKING", prefix="BEHAVIOR_")
+SCHEDULING = Enum(
+    "SILENT", "WHEN_IDLE", "INTERRUPT", prefix="SCHEDULING_", also={"INTERRUPTED": "INTERRUPT"}
+)
+TRANSCRIPTION_MODE = Enum("VERBATIM", "SMART", prefix="MODE_")
+CALLING_MODE = Enum("AUTO", "ANY", "NONE", "VALIDATED", prefix="MODE_")
+LANGUAGE = Enum("PYTHON", prefix="LANGUAGE_")
+OUTCOME = Enum("OK", "FAILED", "DEADLINE_EXCEEDED", prefix="OUTCOME_")

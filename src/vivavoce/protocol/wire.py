@@ -1,0 +1,85 @@
+"""Every client message as one model, and the sentences for what cannot be read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from vivavoce.errors import ClientFault
+from vivavoce.protocol import close
+from vivavoce.protocol.wire_base import Wire, unknown_names
+from vivavoce.protocol.wire_input import ClientContent, ContextUpdate, RealtimeInput, ToolResponse
+from vivavoce.protocol.wire_setup import Setup
+
+OnUnknown = Callable[[str, str], None]
+"""Called with the path of an object and a name in it that nobody knows."""
+
+
+class ClientMessage(Wire):
+    """One message of a client: exactly one of these, says the protocol."""
+
+    setup: Setup | None = None
+    context_update: ContextUpdate | None = None
+    client_content: ClientContent | None = None
+    tool_response: ToolResponse | None = None
+    realtime_input: RealtimeInput | None = None
+
+
+def read(payload: dict[str, Any], *, strict: bool, on_unknown: OnUnknown) -> ClientMessage:
+    """The message that a JSON object spells. Raises `ClientFault` with the path of the error.
+
+    Unknown names are refused when strict, and otherwise handed to `on_unknown`.
+    """
+    try:
+        message = ClientMessage.model_validate(payload, context={"strict": strict})
+    except ValidationError as error:
+        raise _fault(error.errors(include_url=False)[0]) from None
+    unknown = list(unknown_names(message))
+    if strict and unknown:
+        sentences = (close.unknown_name(name, path) for path, name in unknown)
+        raise close.invalid("\n".join(sentences))
+    for path, name in unknown:
+        on_unknown(path, name)
+    return message
+
+
+_KINDS = {
+    "string_type": "TYPE_STRING",
+    "bool_type": "TYPE_BOOL",
+    "list_type": "TYPE_REPEATED",
+    "dict_type": "TYPE_MESSAGE",
+    "model_type": "TYPE_MESSAGE",
+}
+
+
+def _fault(error: ErrorDetails) -> ClientFault:
+    path = path_of(error["loc"])
+    match error["type"]:
+        case "base64":
+            return close.malformed(f"Base64 decoding failed at '{path}'.")
+        case "unknown_name":
+            return close.invalid(close.unknown_name(error["ctx"]["name"], path))
+        case "both_spellings":
+            name = error["ctx"]["name"]
+            return close.malformed(f"\"{name}\" at '{path}' is given in both spellings.")
+        case "wire_value":
+            kind = error["ctx"]["kind"]
+        case other:
+            kind = _KINDS.get(other, other.upper())
+    return close.invalid_value(path or "message", kind, shown(error["input"]))
+
+
+def path_of(location: tuple[int | str, ...]) -> str:
+    """A pydantic location as a proto path: `setup.tools[0].function_declarations[1]`."""
+    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in location)
+    return "".join(steps).removeprefix(".")
+
+
+def shown(value: object) -> str:
+    """A value as it may be quoted in a reason: JSON, and short."""
+    text = orjson.dumps(value, default=str).decode()
+    return text if len(text) <= 40 else text[:40] + "…"

@@ -1,0 +1,106 @@
+"""How a JSON object becomes a wire model: spellings, absent values, kindness.
+
+Proto-JSON accepts every field under its camelCase and its snake_case name, at every depth,
+mixed freely. `Wire` respells by walking the models, never by converting keys blindly, so that
+whatever a model leaves as plain JSON (arguments, responses, JSON Schema) stays as the user
+wrote it. Unknown names stay in the model's extras, from where `unknown_names` reports them
+with their path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Annotated, Any, ClassVar, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationInfo, model_validator
+from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
+
+from vivavoce.protocol.values import is_strict
+
+T = TypeVar("T")
+
+
+class Wire(BaseModel):
+    """The base of every wire model. A model's fields carry the proto names."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    LENIENT_ONLY: ClassVar[frozenset[str]] = frozenset()
+    """Fields that the protocol doesn't have, but that we understand when lenient."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, value: Any, info: ValidationInfo) -> Any:
+        strict = is_strict(info)
+        if not strict:
+            value = cls.lift(value)
+        if not isinstance(value, dict):
+            return value
+        fields = cls.respell(value, strict)
+        return fields if strict else cls.adjust(fields)
+
+    @classmethod
+    def respell(cls, value: dict[str, Any], strict: bool) -> dict[str, Any]:
+        """The object with known fields under their proto names, and without nulls."""
+        known = spellings(cls)
+        fields: dict[str, Any] = {}
+        for key, item in value.items():
+            name = known.get(key)
+            if strict and name in cls.LENIENT_ONLY:
+                raise PydanticCustomError("unknown_name", "{name}", {"name": key})
+            if strict and name in fields:
+                raise PydanticCustomError("both_spellings", "{name}", {"name": key})
+            if name is None:
+                fields[key] = item
+            elif item is not None:
+                fields[name] = item
+        return fields
+
+    @classmethod
+    def lift(cls, value: Any) -> Any:
+        """Lenient only: makes an object of something simpler that clients send in its place."""
+        return value
+
+    @classmethod
+    def adjust(cls, fields: dict[str, Any]) -> dict[str, Any]:
+        """Lenient only: moves what clients misplace; `fields` may be changed."""
+        return fields
+
+
+@cache
+def spellings(model: type[Wire]) -> dict[str, str]:
+    """Every accepted key of a model, with the proto name it stands for."""
+    names = [field.alias or name for name, field in model.model_fields.items()]
+    return {name: name for name in names} | {to_camel(name): name for name in names}
+
+
+def _several(value: Any, info: ValidationInfo) -> Any:
+    if is_strict(info):
+        return value
+    if not isinstance(value, list):
+        return [value]
+    return [item for item in value if item is not None]
+
+
+Repeated = Annotated[list[T], BeforeValidator(_several)]
+"""An array; when lenient also a lone value, and nulls inside are skipped."""
+
+
+def unknown_names(node: Wire, path: str = "") -> Iterator[tuple[str, str]]:
+    """Every unknown name below a model, with the path of the object that holds it."""
+    for name in node.__pydantic_extra__ or ():
+        yield path, name
+    for name, field in type(node).model_fields.items():
+        if name in node.model_fields_set:
+            inner = f"{path}.{field.alias or name}" if path else field.alias or name
+            yield from _unknown_inside(getattr(node, name), inner)
+
+
+def _unknown_inside(value: object, path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Wire):
+        yield from unknown_names(value, path)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _unknown_inside(item, f"{path}[{index}]")
