@@ -171,6 +171,7 @@ class Config(BaseSettings):
     model: str = ""
     profiles: dict[str, ProfileTable] = {}
     models: dict[str, str] = {}
+    weights: dict[str, Path] = {}
 
     def profile_of(self, model: str) -> str | None:
         """The profile that answers for a model name's last segment; `None` refuses it."""

@@ -10,14 +10,9 @@ from hashlib import sha256
 from urllib.parse import parse_qs
 
 from vivavoce.errors import ClientFault
+from vivavoce.protocol import close
 
 TOKEN_PREFIX = "auth_tokens/"
-
-INVALID_KEY = "API key not valid. Please pass a valid API key."
-NO_CREDENTIAL = (
-    "Method doesn't allow unregistered callers (callers without established identity). "
-    "Please use API Key or other form of API consumer identity to call this API."
-)
 
 
 class Place(Enum):
@@ -82,11 +77,11 @@ class Keys:
         if self.open:
             return
         if credential is None:
-            raise ClientFault(1008, NO_CREDENTIAL)
+            raise ClientFault(close.POLICY, close.UNREGISTERED)
         given = _digest(credential.secret)
         matches = [hmac.compare_digest(given, digest) for digest in self._digests]
         if not any(matches):
-            raise ClientFault(1007, INVALID_KEY)
+            raise ClientFault(close.INVALID, close.BAD_KEY)
 
 
 def _digest(secret: str) -> bytes:

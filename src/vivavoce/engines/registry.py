@@ -1,0 +1,143 @@
+"""Which engines there are, and how one is built from a line of configuration.
+
+An engine's name is `port.engine`: `recognizer.pocketsphinx`. The built-in ones are listed here;
+others come from the entry points group `vivavoce.engines`, under such a name, each a factory
+`async def create(settings, host)`. A module is imported when its engine is wanted, not before.
+
+A choice is a name, or a table: `use` names the engine, `otherwise` is the choice to fall back
+on when a part is missing on this machine, and the rest are the engine's own settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, cast
+
+from vivavoce.engines import weights as store
+from vivavoce.engines.ports import Factory, Settings
+from vivavoce.errors import ConfigError, EngineMissing
+
+GROUP = "vivavoce.engines"
+PORTS = ("detector", "recognizer", "responder", "model", "synthesizer")
+
+BUILTIN = {
+    "detector.silero": "vivavoce.engines.silero:create",
+    "detector.energy": "vivavoce.engines.scripted:create_energy",
+    "recognizer.pocketsphinx": "vivavoce.engines.pocketsphinx:create",
+    "recognizer.tones": "vivavoce.engines.scripted:create_tone_recognizer",
+    "responder.cascade": "vivavoce.engines.cascade:create",
+    "model.smollm": "vivavoce.engines.smollm:create",
+    "model.openai": "vivavoce.engines.openai:create",
+    "model.echo": "vivavoce.engines.scripted:create_echo",
+    "synthesizer.flite": "vivavoce.engines.flite:create",
+    "synthesizer.espeak": "vivavoce.engines.espeak:create",
+    "synthesizer.tones": "vivavoce.engines.scripted:create_tone_synthesizer",
+    "synthesizer.silence": "vivavoce.engines.silence:create",
+}
+
+WEIGHTS = {
+    "detector.silero": ("silero",),
+    "model.smollm": ("smollm2", "minilm"),
+}
+"""What the built-in engines load, so that it can be fetched before they start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An engine that could be chosen. `source` is `built in` or the distribution it came with."""
+
+    name: str
+    source: str
+
+
+def listing() -> list[Listed]:
+    """Every engine by name, whether or not it would start here."""
+    found = {name: Listed(name, "built in") for name in BUILTIN}
+    for point in entry_points(group=GROUP):
+        source = point.dist.name if point.dist is not None else "unknown"
+        found[point.name] = Listed(point.name, source)
+    return [found[name] for name in sorted(found)]
+
+
+def factory(name: str) -> Factory:
+    """What builds the engine called `port.engine`.
+
+    Raises `ConfigError` if there is no such engine, `EngineMissing` if its library can't be
+    imported.
+    """
+    point = next(iter(entry_points(group=GROUP, name=name)), None)
+    if point is None:
+        if name not in BUILTIN:
+            raise _unknown(name)
+        point = EntryPoint(name, BUILTIN[name], GROUP)
+    try:
+        return cast(Factory, point.load())
+    except ModuleNotFoundError as error:
+        library = error.name or "a library"
+        raise EngineMissing(
+            name, f"{library} is not installed.", f"Run `pip install {library.split('.')[0]}`."
+        ) from error
+    except ImportError as error:
+        raise EngineMissing(
+            name, f"Its library can't be loaded: {error}.", "See `vivavoce doctor`."
+        ) from error
+
+
+def parse(choice: str | Settings) -> tuple[str, dict[str, Any], str | Settings | None]:
+    """A choice as the engine's name, its own settings, and what to fall back on."""
+    if isinstance(choice, str):
+        return choice, {}, None
+    settings = dict(choice)
+    use = settings.pop("use", None)
+    if not isinstance(use, str):
+        raise ConfigError(
+            f"An engine's table lacks `use`: {', '.join(choice) or 'it is empty'}.",
+            'Write for example { use = "flite" }.',
+        )
+    return use, settings, settings.pop("otherwise", None)
+
+
+def weights_of(port: str, choice: str | Settings) -> set[str]:
+    """The weights that a choice and its parts load."""
+    use, settings, _ = parse(choice)
+    needed = set(WEIGHTS.get(f"{port}.{use}", ()))
+    for part, key in (("model", "model"), ("synthesizer", "voice")):
+        if key in settings and f"{port}.{use}" == "responder.cascade":
+            needed |= weights_of(part, settings[key])
+    return needed
+
+
+@dataclass(slots=True)
+class House:
+    """The `EngineHost` that factories are given. One a profile; `fallbacks` are for reports."""
+
+    overrides: Mapping[str, str | Path] = field(default_factory=dict)
+    fallbacks: list[str] = field(default_factory=list)
+
+    def weights(self, name: str) -> Path:
+        """The folder of the weights called `name`. Raises `EngineMissing`."""
+        return store.locate(name, self.overrides)
+
+    async def build(self, port: str, choice: str | Settings) -> Any:
+        """The engine that `choice` names. Raises `ConfigError`, `EngineMissing`."""
+        use, settings, otherwise = parse(choice)
+        try:
+            return await factory(f"{port}.{use}")(settings, self)
+        except EngineMissing as missing:
+            if otherwise is None:
+                raise
+            engine = await self.build(port, otherwise)
+            self.fallbacks.append(f"{parse(otherwise)[0]} instead of {port} {missing}")
+            return engine
+
+
+def _unknown(name: str) -> ConfigError:
+    port, _, engine = name.partition(".")
+    known = [each.name for each in listing()]
+    if port not in PORTS:
+        return ConfigError(f"There is no kind of engine {port!r}.", f"Kinds: {', '.join(PORTS)}.")
+    choices = ", ".join(each.partition(".")[2] for each in known if each.startswith(port + "."))
+    return ConfigError(f"There is no {port} called {engine!r}.", f"There are: {choices}.")

@@ -1,0 +1,188 @@
+"""One tree of settings: who overrides whom, and every mistake told at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vivavoce.config import Config, load
+from vivavoce.core.settings import Pacing
+from vivavoce.errors import ConfigError
+
+
+@pytest.fixture(autouse=True)
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """No file and no variable of the machine's own."""
+    import os
+
+    for name in list(os.environ):
+        if name.startswith("VIVAVOCE_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "user"))
+    return tmp_path
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "settings.toml"
+    path.write_text(text)
+    return path
+
+
+def test_defaults() -> None:
+    config = load()
+
+    assert (config.server.host, config.server.port) == ("127.0.0.1", 8482)
+    assert config.profile_of("gemini-3.8-live") == "embedded"
+    assert {"embedded", "scripted"} <= set(config.profiles)
+
+
+@pytest.mark.parametrize(
+    ("flag", "variable", "file", "expected"),
+    [
+        (1, 2, 3, 1),
+        (None, 2, 3, 2),
+        (None, None, 3, 3),
+        (None, None, None, 8482),
+        (1, None, 3, 1),
+        (1, 2, None, 1),
+    ],
+)
+def test_flag_over_environment_over_file_over_default(
+    alone: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    flag: int | None,
+    variable: int | None,
+    file: int | None,
+    expected: int,
+) -> None:
+    if variable:
+        monkeypatch.setenv("VIVAVOCE_SERVER__PORT", str(variable))
+    path = written(alone, f"[server]\nport = {file}\n") if file else None
+
+    assert load(path, {"server.port": flag}).server.port == expected
+
+
+def test_tables_are_merged_entry_by_entry(alone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(alone, '[server]\nport = 3\nstrict = true\nkeys = ["file"]\n')
+    monkeypatch.setenv("VIVAVOCE_SERVER__PORT", "2")
+
+    server = load(path, {"server.host": "::1"}).server
+
+    assert (server.host, server.port, server.strict, server.keys) == ("::1", 2, True, ["file"])
+
+
+def test_files_are_found_in_order(alone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    user = alone / "user" / "vivavoce" / "config.toml"
+    user.parent.mkdir(parents=True)
+    user.write_text("[server]\nport = 1\n")
+    assert load().server.port == 1
+    (alone / "vivavoce.toml").write_text("[server]\nport = 2\n")
+    assert load().server.port == 2
+    monkeypatch.setenv("VIVAVOCE_CONFIG", str(written(alone, "[server]\nport = 3\n")))
+    assert load().server.port == 3
+
+
+def test_lists_in_variables_are_words_between_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIVAVOCE_SERVER__KEYS", "one, two,")
+    monkeypatch.setenv("VIVAVOCE_SERVER__TLS__NAMES", "a.example")
+
+    server = load().server
+
+    assert server.keys == ["one", "two"]
+    assert server.tls.names == ["a.example"]
+
+
+def test_all_mistakes_are_told_at_once_and_no_key_is_shown(alone: Path) -> None:
+    path = written(
+        alone,
+        '[server]\nport = "many"\nprot = 1\nkeys = 12345\n[session]\nstall_s = -1\n',
+    )
+
+    with pytest.raises(ConfigError) as error:
+        load(path)
+
+    told = str(error.value)
+    for part in ("server.port", "server.prot: there is no such setting", "stall_s", "server.keys"):
+        assert part in told
+    assert "12345" not in told
+
+
+@pytest.mark.parametrize(
+    ("text", "problem", "fix"),
+    [
+        ('[server]\nhost = "0.0.0.0"', "reachable by others", "VIVAVOCE_SERVER__KEYS"),
+        ('[models]\n"*" = "nowhere"', "nowhere", "embedded, scripted"),
+        ('[server.tls]\nkey = "k.pem"', "only one", "both files"),
+        ('model = "openai:qwen"', "engine:URL#NAME", "127.0.0.1:11434"),
+        ("[server", "cannot be read", "Correct"),
+    ],
+)
+def test_what_cannot_work_is_refused_with_the_fix(
+    alone: Path, text: str, problem: str, fix: str
+) -> None:
+    with pytest.raises(ConfigError) as error:
+        load(written(alone, text))
+
+    assert problem in error.value.problem
+    assert fix in error.value.fix
+
+
+def test_an_open_address_is_fine_with_a_key() -> None:
+    assert load(flags={"server.host": "0.0.0.0", "server.keys": "k"}).server.keys == ["k"]
+
+
+def test_a_missing_file_is_told(alone: Path) -> None:
+    with pytest.raises(ConfigError, match="no configuration file"):
+        load(alone / "absent.toml")
+
+
+def model_of(config: Config) -> object:
+    responder = config.profiles["embedded"].responder
+    assert isinstance(responder, dict)
+    return responder["model"]
+
+
+def test_one_line_swaps_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIVAVOCE_MODEL", "openai:http://127.0.0.1:11434/v1#qwen3:4b")
+
+    assert model_of(load()) == {
+        "use": "openai",
+        "base_url": "http://127.0.0.1:11434/v1",
+        "name": "qwen3:4b",
+    }
+    assert model_of(load(flags={"model": "echo"})) == {"use": "echo"}
+
+
+def test_models_name_profiles_and_a_star_takes_the_rest(alone: Path) -> None:
+    path = written(alone, '[models]\n"gemini-3.8-live" = "scripted"\n')
+
+    assert load(path).profile_of("gemini-3.8-live") == "scripted"
+    assert load(path).profile_of("another") is None
+    path = written(alone, '[models]\na = "scripted"\n"*" = "embedded"\n')
+    assert load(path).profile_of("another") == "embedded"
+    assert load(path, {"profile": "scripted"}).profile_of("another") == "scripted"
+
+
+def test_a_profile_of_the_users_own(alone: Path) -> None:
+    path = written(
+        alone,
+        'profile = "mine"\n[profiles.mine]\ndetector = "energy"\nrecognizer = "tones"\n'
+        'responder = { use = "cascade", model = "echo", voice = "tones" }\n',
+    )
+
+    config = load(path)
+
+    assert config.profile_of("anything") == "mine"
+    assert config.profiles["mine"].detector == "energy"
+
+
+def test_session_settings_reach_the_core() -> None:
+    flags = {"session.turn_complete": "immediate", "session.stall_s": 2.5}
+
+    settings = load(flags=flags).session.settings(early_turn_complete=True)
+
+    assert settings.pacing is Pacing.IMMEDIATE
+    assert settings.stall_s == 2.5
+    assert settings.early_turn_complete
