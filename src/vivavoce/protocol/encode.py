@@ -42,6 +42,22 @@ _AUDIO_TAIL = b'"}}]}}}'
 
 Fields = dict[str, Any]
 
+_Spelled = (
+    SetupComplete
+    | ModelText
+    | InputTranscript
+    | OutputTranscript
+    | GenerationComplete
+    | Interrupted
+    | TurnComplete
+    | ToolCallRequest
+    | ToolCallCancellation
+    | VoiceActivity
+    | ResumptionUpdate
+    | GoAway
+)
+"""Every message but `ModelAudio`, which has its own short path."""
+
 
 def encode(message: Message, *, enterprise: bool) -> bytes:
     """One frame of JSON; empty when the dialect has no words for the message.
@@ -58,12 +74,13 @@ def encode(message: Message, *, enterprise: bool) -> bytes:
     return frame
 
 
-def _spell(message: Message, enterprise: bool) -> Fields:
+def _spell(message: _Spelled, enterprise: bool) -> Fields:
     match message:
         case SetupComplete(session):
             return {"setupComplete": _present(sessionId=session)}
-        case ModelAudio() | ModelText():
-            return _content(modelTurn={"role": "model", "parts": [_part(message)]})
+        case ModelText(text, thought):
+            part = {"text": text} | _present(thought=thought)
+            return _content(modelTurn={"role": "model", "parts": [part]})
         case InputTranscript(text, finished):
             return _content(inputTranscription=_transcription(text, finished and enterprise))
         case OutputTranscript(text, finished):
@@ -81,15 +98,7 @@ def _spell(message: Message, enterprise: bool) -> Fields:
         case ToolCallCancellation(ids):
             return {"toolCallCancellation": {"ids": ids}}
         case VoiceActivity(started, offset_s):
-            kind = "ACTIVITY_START" if started else "ACTIVITY_END"
-            return {
-                "voiceActivity": {
-                    # the wire's name is `type`; JavaScript's types promise the other one
-                    "type": kind,
-                    "voiceActivityType": kind,
-                    "audioOffset": duration(offset_s),
-                }
-            }
+            return {"voiceActivity": _voice_activity(started, offset_s)}
         case ResumptionUpdate(handle):
             update = _present(newHandle=handle, resumable=bool(handle))
             return {"sessionResumptionUpdate": update}
@@ -109,15 +118,14 @@ def _content(**fields: Any) -> Fields:
     return {"serverContent": content} if content else {}
 
 
-def _part(message: ModelAudio | ModelText) -> Fields:
-    if isinstance(message, ModelText):
-        return {"text": message.text} | _present(thought=message.thought)
-    data = pybase64.b64encode(message.pcm).decode()
-    return {"inlineData": {"mimeType": "audio/pcm;rate=24000", "data": data}}
-
-
 def _transcription(text: str, finished: bool) -> Fields:
     return _present(text=text, finished=finished)
+
+
+def _voice_activity(started: bool, offset_s: float) -> Fields:
+    kind = "ACTIVITY_START" if started else "ACTIVITY_END"
+    # the wire's name is `type`; JavaScript's class promises the other one and converts nothing
+    return {"type": kind, "voiceActivityType": kind, "audioOffset": duration(offset_s)}
 
 
 def duration(seconds: float) -> str:

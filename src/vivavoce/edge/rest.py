@@ -1,0 +1,140 @@
+"""Bodies of REST errors, in the form of `google.rpc.Status`.
+
+Both SDKs build their exception from `error.code`, `error.status` and `error.message`; a body
+that isn't JSON loses its message in one of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vivavoce.protocol import close
+
+CONTENT_TYPE = "application/json; charset=UTF-8"
+SERVICE = "generativelanguage.googleapis.com"
+
+STATUS = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    426: "FAILED_PRECONDITION",
+    429: "RESOURCE_EXHAUSTED",
+    499: "CANCELLED",
+    500: "INTERNAL",
+    501: "UNIMPLEMENTED",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
+
+_TYPE = "type.googleapis.com/google.rpc."
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An HTTP status and the body that goes with it."""
+
+    http_status: int
+    body: dict[str, Any]
+
+
+def failure(http_status: int, message: str, *details: dict[str, Any]) -> Failure:
+    """An error body; `http_status` is one of `STATUS`."""
+    error: dict[str, Any] = {
+        "code": http_status,
+        "message": message,
+        "status": STATUS[http_status],
+    }
+    if details:
+        error["details"] = list(details)
+    return Failure(http_status, {"error": error})
+
+
+def error_info(reason: str, **metadata: str) -> dict[str, Any]:
+    """A machine-readable reason."""
+    return {
+        "@type": _TYPE + "ErrorInfo",
+        "reason": reason,
+        "domain": "googleapis.com",
+        "metadata": {"service": SERVICE} | metadata,
+    }
+
+
+def bad_key() -> Failure:
+    """The API key isn't one of the configured ones."""
+    message = {
+        "@type": _TYPE + "LocalizedMessage",
+        "locale": "en-US",
+        "message": close.BAD_KEY,
+    }
+    return failure(400, close.BAD_KEY, error_info("API_KEY_INVALID"), message)
+
+
+def no_credential() -> Failure:
+    """Nothing was presented at all."""
+    return failure(403, close.UNREGISTERED)
+
+
+def unauthenticated() -> Failure:
+    """An OAuth token that isn't known, or a key where a token is needed."""
+    return failure(401, "Request had invalid authentication credentials.")
+
+
+def unknown_fields(names: Sequence[tuple[str, str]]) -> Failure:
+    """Fields that don't exist, each as the path of its object and its name as spelled."""
+    sentences = [close.unknown_name(name, path) for path, name in names]
+    violations = [
+        {"field": path, "description": sentence}
+        for (path, _), sentence in zip(names, sentences, strict=True)
+    ]
+    return failure(
+        400,
+        "\n".join(sentences),
+        {"@type": _TYPE + "BadRequest", "fieldViolations": violations},
+    )
+
+
+def invalid_argument(message: str = close.INVALID_ARGUMENT) -> Failure:
+    """A value that can't be used."""
+    return failure(400, message)
+
+
+def unknown_model(name: str, version: str) -> Failure:
+    """`models/{id}` isn't served."""
+    return failure(404, close.model_not_found(name, version))
+
+
+def unknown_path(path: str) -> Failure:
+    """Nothing is served there."""
+    return failure(404, f"The requested URL {path[:200]} was not found on this server.")
+
+
+def upgrade_required() -> Failure:
+    """A Live path was asked for without a WebSocket upgrade."""
+    return failure(426, "This is a WebSocket address: open it with a Live API client.")
+
+
+def not_offered(what: str) -> Failure:
+    """A method of the API that this server doesn't offer."""
+    return failure(501, f"{what} is not offered by this server.")
+
+
+def quota(retry_after_s: int) -> Failure:
+    """Too much was asked for; try again later."""
+    return failure(
+        429,
+        close.QUOTA,
+        {"@type": _TYPE + "RetryInfo", "retryDelay": f"{retry_after_s}s"},
+    )
+
+
+def internal() -> Failure:
+    """A fault of ours."""
+    return failure(500, close.INTERNAL_ERROR)
+
+
+def unavailable() -> Failure:
+    """No capacity now."""
+    return failure(503, close.UNAVAILABLE)
