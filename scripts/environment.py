@@ -1,0 +1,109 @@
+"""The project's own virtual environment, made with the standard library and pip alone.
+
+Fresh Debian and Ubuntu machines have Python and pip but lack `ensurepip` (it is in the package
+python3-venv), so a plain `python3 -m venv` fails there. This makes the environment without
+pip and has the machine's pip install into it.
+
+Only what Python 3.8 understands is used up to `require_python`, so that an older Python gets a
+sentence and not a syntax error.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / ".venv"
+PYTHON = FOLDER / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+OLDEST = (3, 11)
+
+
+def say(line: str) -> None:
+    """A line for the user, at once even into a pipe."""
+    print(line, flush=True)
+
+
+def fail(problem: str) -> None:
+    """Say what is wrong and how to mend it, and end with 1."""
+    sys.stdout.flush()
+    raise SystemExit(problem)
+
+
+def require_python() -> None:
+    """End with a sentence if this Python is too old."""
+    if sys.version_info < OLDEST:
+        running = ".".join(str(part) for part in sys.version_info[:3])
+        fail(
+            f"vivavoce needs Python 3.11 or newer, and this is {running}. "
+            "Run the script with a newer one, for example: python3.11 scripts/start.py"
+        )
+
+
+def ready(groups: tuple[str, ...] = ()) -> Path:
+    """The environment's Python, with the project and the dependency groups installed.
+
+    Does nothing when that was done before with the same pyproject.toml.
+    """
+    require_python()
+    stamp = FOLDER / ("installed-" + "-".join(("project", *groups)))
+    state = _state()
+    if PYTHON.exists() and stamp.exists() and stamp.read_text() == state:
+        return PYTHON
+    began = time.monotonic()
+    if not PYTHON.exists():
+        say(f"Making a virtual environment in {FOLDER}")
+        _make()
+    extra = " and the tools for its tests" if groups else ""
+    say(f"Installing vivavoce{extra} into it (a few hundred MB the first time, then nothing)")
+    _pip("install", "--editable", str(ROOT), *_requirements(groups))
+    stamp.write_text(state)
+    say(f"Installed in {time.monotonic() - began:.0f} s")
+    return PYTHON
+
+
+def _state() -> str:
+    """What the installation depends on: another pyproject.toml or Python makes it stale."""
+    digest = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
+    return f"{digest} {sys.version_info[0]}.{sys.version_info[1]} {ROOT}"
+
+
+def _requirements(groups: tuple[str, ...]) -> list[str]:
+    """The requirements of dependency groups; read here because older pips know no groups."""
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    return [line for group in groups for line in project["dependency-groups"][group]]
+
+
+def _make() -> None:
+    whole = importlib.util.find_spec("ensurepip") is not None
+    without = [] if whole else ["--without-pip"]
+    made = subprocess.run([sys.executable, "-m", "venv", "--clear", *without, str(FOLDER)])
+    if made.returncode != 0:
+        fail(f"The virtual environment could not be made in {FOLDER}: see the lines above.")
+    if whole:
+        return
+    # The machine's pip puts a pip of the environment's own into it.
+    if importlib.util.find_spec("pip") is None:
+        fail(
+            "This Python has neither pip nor ensurepip. "
+            "Install one of them, for example: sudo apt install python3-pip"
+        )
+    command = [sys.executable, "-m", "pip", "--python", str(PYTHON), "install", "--quiet", "pip"]
+    if subprocess.run(command).returncode != 0:
+        fail(
+            "pip could not install into the new environment: see the lines above. "
+            "If this pip is older than 22.3, run: sudo apt install python3-venv"
+        )
+
+
+def _pip(*arguments: str) -> None:
+    command = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", *arguments, "--quiet"]
+    if subprocess.run(command, cwd=ROOT).returncode != 0:
+        fail("pip could not install: see the lines above. Is this machine online?")
