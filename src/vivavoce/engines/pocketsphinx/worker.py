@@ -1,0 +1,177 @@
+"""The program of a recognition worker: one decoder, fed through standard input.
+
+It ends when its input ends, which is also what happens when the server dies.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from vivavoce.domain.audio import BYTES_PER_SAMPLE, samples
+from vivavoce.engines.pocketsphinx.pipes import HEADER, MAX_PAYLOAD, Reply, Request, frame
+
+# Measured on recorded voices: the second pass over the words (fwdflat) costs 0.1 s after the
+# end of speech and gains nothing once the mean is carried; the two bounds cut the work on
+# unclear sound, where the search is widest.
+TUNING: Mapping[str, Any] = {
+    "fwdflat": False,
+    "bestpath": True,
+    "maxhmmpf": 10_000,
+    "maxwpf": 20,
+    "loglevel": "FATAL",
+}
+
+PRIMING_S = 1.0
+"""How much of a stranger's first utterance is heard before decoding starts."""
+
+_VARIANT = re.compile(r"\(\d+\)$")
+
+
+class Decoding:
+    """One pocketsphinx decoder, and the utterance it is at.
+
+    Cepstral means tell one voice and microphone from another. They go with the conversation,
+    not with the decoder: `begin` takes the one it left off with, `finish` gives the next.
+    """
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        from pocketsphinx import Decoder, get_model_path
+
+        bundled = Path(get_model_path()) / "en-us"
+        paths = {
+            "hmm": Path(options.get("acoustic_model") or bundled / "en-us"),
+            "lm": Path(options.get("language_model") or bundled / "en-us.lm.bin"),
+            "dict": Path(options.get("dictionary") or bundled / "cmudict-en-us.dict"),
+        }
+        with tempfile.TemporaryDirectory(prefix="vivavoce-") as folder:
+            paths["hmm"] = _without_noise_removal(paths["hmm"], Path(folder))
+            files = {name: str(path) for name, path in paths.items()}
+            self._decoder = Decoder(**files, **TUNING)
+        self._stranger: str = self._decoder.get_cmn(False)
+        self._open = False
+        self._held: bytearray | None = None
+
+    def begin(self, mean: str) -> None:
+        """An utterance begins; `mean` is empty for a conversation's first one."""
+        self.abandon()
+        self._decoder.set_cmn(mean or self._stranger)
+        self._held = None if mean else bytearray()
+        self._decoder.start_utt()
+        self._open = True
+
+    def feed(self, pcm: bytes) -> None:
+        """More sound. That of a stranger is held back until there is enough to take a mean of."""
+        if self._held is None:
+            self._decoder.process_raw(pcm, False, False)
+            return
+        self._held += pcm
+        if len(self._held) >= samples(PRIMING_S) * BYTES_PER_SAMPLE:
+            self._prime()
+
+    def hypothesis(self) -> str:
+        """What is understood so far."""
+        return _words(self._decoder.hyp())
+
+    def finish(self) -> tuple[str, str]:
+        """The final text, and the mean for the conversation's next utterance."""
+        if self._held is not None:
+            self._prime()
+        self._decoder.end_utt()
+        self._open = False
+        return _words(self._decoder.hyp()), self._decoder.get_cmn(True)
+
+    def abandon(self) -> None:
+        """Forget the utterance, if one is open."""
+        if self._open:
+            self._decoder.end_utt()
+        self._open = False
+
+    def _prime(self) -> None:
+        held, self._held = bytes(self._held or b""), None
+        if not held:
+            return
+        self._decoder.process_raw(held, True, False)
+        self._decoder.end_utt()
+        self._decoder.set_cmn(self._decoder.get_cmn(True))
+        self._decoder.start_utt()
+        self._decoder.process_raw(held, False, False)
+
+
+def _without_noise_removal(model: Path, folder: Path) -> Path:
+    """The acoustic model as links, with an edited copy of its feature parameters.
+
+    The parameters in the model's folder overrule what is passed to the decoder, and the
+    noise removal they switch on costs every fifth word that is understood without it.
+    """
+    for file in model.iterdir():
+        target = folder / file.name
+        if file.name == "feat.params":
+            target.write_text(file.read_text().replace("-remove_noise yes", "-remove_noise no"))
+        else:
+            os.symlink(file.resolve(), target)
+    return folder
+
+
+def _words(hypothesis: Any) -> str:
+    """Plain words: without marks of silence, of noise, and of variants of pronunciation."""
+    if hypothesis is None:
+        return ""
+    words = (_VARIANT.sub("", word) for word in hypothesis.hypstr.split())
+    return " ".join(word for word in words if word and word[0] not in "<[+")
+
+
+def _answer(decoding: Decoding, request: Request, payload: bytes) -> bytes:
+    match request:
+        case Request.BEGIN:
+            decoding.begin(json.loads(payload)["mean"])
+        case Request.FEED:
+            decoding.feed(payload)
+        case Request.HYPOTHESIS:
+            return decoding.hypothesis().encode()
+        case Request.FINISH:
+            text, mean = decoding.finish()
+            return json.dumps({"text": text, "mean": mean}).encode()
+        case Request.ABANDON:
+            decoding.abandon()
+        case Request.LOAD:
+            raise ValueError("the decoder is loaded already")
+    return b""
+
+
+def serve(source: BinaryIO, sink: BinaryIO) -> None:
+    """Answer requests until the source ends."""
+    decoding: Decoding | None = None
+    while len(header := source.read(HEADER.size)) == HEADER.size:
+        length, kind = HEADER.unpack(header)
+        if length > MAX_PAYLOAD:
+            return
+        payload = source.read(length)
+        try:
+            request = Request(kind)
+            reply = b""
+            if decoding is None:
+                decoding = Decoding(json.loads(payload))
+            else:
+                reply = _answer(decoding, request, payload)
+            sink.write(frame(Reply.DONE, reply))
+        except Exception as error:  # the server decides what becomes of a worker that failed
+            sink.write(frame(Reply.FAILED, f"{type(error).__name__}: {error}".encode()))
+        sink.flush()
+
+
+def main() -> None:
+    """Serve on the process's own pipes; whatever libraries print goes to standard error."""
+    replies = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    serve(sys.stdin.buffer, replies)
+
+
+if __name__ == "__main__":
+    main()
