@@ -1,0 +1,276 @@
+"""A responder made of a language model and a synthesizer.
+
+Two tasks and a queue of two pieces between them:
+
+- *think* reads the model, hands on thoughts and usage, and cuts the text into pieces;
+- *speak* takes a piece, makes it speakable, and emits its sound with the model's own words.
+
+Calls travel through the queue like pieces do, so they are emitted after the speech that
+precedes them. The texts of all speech together equal what the model wrote, also where the
+spoken form differs or where there was nothing to say: such words go with the next sound.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any, TypeVar, assert_never
+
+from vivavoce.domain.request import EndReason, GenerationRequest
+from vivavoce.domain.setup import Modality
+from vivavoce.engines.align import Realigner
+from vivavoce.engines.pcm import silence
+from vivavoce.engines.ports import (
+    CallsRequested,
+    Emit,
+    Ended,
+    EngineHost,
+    LanguageModel,
+    Milestone,
+    ResponderCapabilities,
+    Settings,
+    Speech,
+    Synthesizer,
+    TextDelta,
+    UsageReported,
+)
+from vivavoce.engines.sentences import Cutter
+from vivavoce.engines.speakable import Reader, named
+from vivavoce.errors import ConfigError, EngineError
+
+T = TypeVar("T")
+
+_PIECES = 2
+"""Pieces that wait to be spoken; the model is not read further ahead than that."""
+
+_UNSAID_S = 0.04
+"""Silence that carries words with no sound of their own at the end of an answer."""
+
+_CLOSE_S = 2.0
+
+
+class Cascade:
+    """Reads the model while it speaks."""
+
+    def __init__(self, model: LanguageModel, synthesizer: Synthesizer) -> None:
+        self.capabilities = ResponderCapabilities(
+            tools=model.capabilities.tools, images=model.capabilities.images, speaks=True
+        )
+        self._model = model
+        self._synthesizer = synthesizer
+
+    async def prepare(self, request: GenerationRequest) -> None:
+        await self._model.prepare(request)
+
+    async def respond(self, request: GenerationRequest, emit: Emit) -> EndReason:
+        """The whole answer; as text or as speech, whichever the request's modality asks for.
+
+        Raises `EngineError` when the model or the synthesizer fails; what was emitted stays.
+        """
+        if request.modality is Modality.TEXT:
+            return await _Writing(self._model, request, emit).run()
+        return await _Speaking(self._model, self._synthesizer, request, emit).run()
+
+    async def release(self, session: str) -> None:
+        await self._model.release(session)
+
+    async def aclose(self) -> None:
+        try:
+            await self._model.aclose()
+        finally:
+            await self._synthesizer.aclose()
+
+
+class _Thinking:
+    """Reading the model: what every modality has in common."""
+
+    def __init__(self, model: LanguageModel, request: GenerationRequest, emit: Emit) -> None:
+        self._model = model
+        self._request = request
+        self._emit = emit
+        self._reason = EndReason.COMPLETE
+        self._began = False
+        self._said_something = False
+
+    async def _think(self) -> None:
+        async with _closed(self._model.generate(self._request)) as parts:
+            async for part in parts:
+                if not self._began and not isinstance(part, UsageReported | Ended):
+                    self._began = True
+                    await self._emit(Milestone("first_token"))
+                match part:
+                    case TextDelta(thought=True) | UsageReported():
+                        await self._emit(part)
+                    case TextDelta(text=text):
+                        self._said_something |= bool(text.strip())
+                        await self._on_text(part)
+                    case CallsRequested():
+                        self._said_something = True
+                        await self._on_calls(part)
+                    case Ended(reason=reason):
+                        self._reason = reason
+                    case _:
+                        assert_never(part)
+
+    def _end(self) -> EndReason:
+        """Why it ended; an answer of nothing means that the model waits for the user."""
+        if self._reason is EndReason.COMPLETE and not self._said_something:
+            return EndReason.NEED_MORE_INPUT
+        return self._reason
+
+    async def _on_text(self, part: TextDelta) -> None:
+        raise NotImplementedError
+
+    async def _on_calls(self, part: CallsRequested) -> None:
+        raise NotImplementedError
+
+
+class _Writing(_Thinking):
+    """An answer in text: everything straight through."""
+
+    async def run(self) -> EndReason:
+        await self._think()
+        return self._end()
+
+    async def _on_text(self, part: TextDelta) -> None:
+        await self._emit(part)
+
+    async def _on_calls(self, part: CallsRequested) -> None:
+        await self._emit(part)
+
+
+class _Speaking(_Thinking):
+    """An answer in speech."""
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        synthesizer: Synthesizer,
+        request: GenerationRequest,
+        emit: Emit,
+    ) -> None:
+        super().__init__(model, request, emit)
+        self._synthesizer = synthesizer
+        self._cutter = Cutter()
+        self._reader = Reader(request.language)
+        self._queue: asyncio.Queue[str | CallsRequested | None] = asyncio.Queue(_PIECES)
+        self._cut_something = False
+        self._sounded = False
+        self._owed = ""  # words that had no sound of their own yet
+
+    async def run(self) -> EndReason:
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._think_aloud(), name="think")
+                tasks.create_task(self._speak(), name="speak")
+        except BaseExceptionGroup as group:
+            raise _cause(group) from group
+        return self._end()
+
+    # --- think ---
+
+    async def _think_aloud(self) -> None:
+        await self._think()
+        await self._hand_over(self._cutter.flush())
+        await self._queue.put(None)
+
+    async def _on_text(self, part: TextDelta) -> None:
+        await self._hand_over(self._cutter.feed(part.text))
+
+    async def _on_calls(self, part: CallsRequested) -> None:
+        await self._hand_over(self._cutter.flush())
+        await self._queue.put(part)
+
+    async def _hand_over(self, pieces: list[str]) -> None:
+        for piece in pieces:
+            if not self._cut_something:
+                self._cut_something = True
+                await self._emit(Milestone("first_clause"))
+            await self._queue.put(piece)
+
+    # --- speak ---
+
+    async def _speak(self) -> None:
+        while (item := await self._queue.get()) is not None:
+            if isinstance(item, CallsRequested):
+                await self._settle()
+                await self._emit(item)
+            elif spoken := self._reader.read(item):
+                await self._say(item, spoken)
+            else:
+                self._owed += item
+        await self._settle()
+
+    async def _say(self, original: str, spoken: str) -> None:
+        """Speak `spoken`, and say that it was `original`."""
+        words = Realigner(original, spoken)
+        voice, language = self._request.voice, self._request.language
+        async with _closed(self._synthesizer.speak(spoken, voice, language)) as pieces:
+            async for piece in pieces:
+                await self._sound(piece.pcm, words.take(piece.text))
+        self._owed += words.rest()
+
+    async def _settle(self) -> None:
+        """Nothing more is coming that could carry the words that had no sound."""
+        text, self._owed = self._owed, ""
+        if not self._sounded and (names := named(text)):
+            await self._say(text, names)
+            text, self._owed = self._owed, ""
+        if text.strip() or (text and self._sounded):
+            await self._sound(silence(_UNSAID_S), text)
+
+    async def _sound(self, pcm: bytes, text: str) -> None:
+        if not pcm:
+            self._owed += text
+            return
+        if not self._sounded:
+            self._sounded = True
+            await self._emit(Milestone("first_audio"))
+        text, self._owed = self._owed + text, ""
+        await self._emit(Speech(pcm, text))
+
+
+@asynccontextmanager
+async def _closed(iterator: AsyncIterator[T]) -> AsyncIterator[AsyncIterator[T]]:
+    """The iterator, closed on the way out, so that its engine stops at once."""
+    try:
+        yield iterator
+    finally:
+        close: Any = getattr(iterator, "aclose", None)
+        if close is not None:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(close(), _CLOSE_S)
+
+
+def _cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The one failure to tell: an engine's, if there is one among them."""
+    found: list[BaseException] = []
+    pending: list[BaseException] = [group]
+    while pending:
+        failure = pending.pop(0)
+        if isinstance(failure, BaseExceptionGroup):
+            pending.extend(failure.exceptions)
+        else:
+            found.append(failure)
+    return next((f for f in found if isinstance(f, EngineError)), found[0])
+
+
+async def create(settings: Settings, host: EngineHost) -> Cascade:
+    """The engine. Settings: `model` and `voice`, each a name or a table with `use`."""
+    if unknown := set(settings) - {"model", "voice"}:
+        raise ConfigError(
+            f"responder.cascade has no setting {min(unknown)!r}.", "It knows model and voice."
+        )
+    for part in ("model", "voice"):
+        if part not in settings:
+            raise ConfigError(
+                f"responder.cascade has no {part}.", f'Add {part} = {{ use = "…" }} to it.'
+            )
+    model: LanguageModel = await host.build("model", settings["model"])
+    try:
+        synthesizer: Synthesizer = await host.build("synthesizer", settings["voice"])
+    except BaseException:
+        await model.aclose()
+        raise
+    return Cascade(model, synthesizer)

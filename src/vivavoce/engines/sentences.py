@@ -1,0 +1,136 @@
+"""From a stream of text to pieces worth speaking.
+
+The first piece comes early, so that sound can begin: at the first clause mark, or after
+eight words. Later pieces are whole sentences, because a synthesizer's melody needs them.
+A mark counts only when what follows shows that it ends something: "3.5", "e.g. this",
+"Dr. Who" and "U.S. troops" stay whole; in doubt a piece goes on, which is never wrong,
+only later. White space goes with the piece before it, and all pieces together equal all
+that was fed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+_LONGEST = 240
+_EARLY_WORDS = 8
+_EARLY_CHARACTERS = 12
+"""A first piece shorter than this ("Oh,") is not worth a melody of its own."""
+
+_STOPS = ".!?…"
+_WIDE_STOPS = "。！？｡؟।॥"
+_CLAUSE_MARKS = ",;:—–"
+_WIDE_CLAUSE_MARKS = "，、；：،؛"
+_CLOSERS = "\"')]}»”’*_`~」』）】"
+
+_STOP = re.compile(f"[\n{_STOPS}{_WIDE_STOPS}]")
+_EARLY = re.compile(f"[\n{_STOPS}{_WIDE_STOPS}{_CLAUSE_MARKS}{_WIDE_CLAUSE_MARKS}]")
+_AFTER = re.compile(f"[{re.escape(_STOPS + _WIDE_STOPS + _CLOSERS)}]*")
+_GAP = re.compile(r"\s*")
+_EIGHT_WORDS = re.compile(rf"\s*(?:\S+\s+){{{_EARLY_WORDS}}}(?=\S)")
+_ITEM_NUMBER = re.compile(r"[ \t]*\d{1,3}$")
+
+_BEFORE_NAMES = frozenset(
+    ["dr", "mr", "mrs", "ms", "prof", "st", "vs", "e.g", "i.e", "gov", "sen", "rep", "rev", "hon",
+     "capt", "lt", "sgt", "col", "gen", "cf", "approx", "mt", "fr"]
+)  # fmt: skip
+"""Abbreviations that something always follows."""
+
+_BEFORE_CAPITALS = frozenset(
+    ["etc", "a.m", "p.m", "jr", "sr", "inc", "ltd", "co", "corp", "dept", "est", "vol", "fig",
+     "no", "al", "pp", "min", "max", "ave", "blvd", "rd", "jan", "feb", "mar", "apr", "jun",
+     "jul", "aug", "sep", "sept", "oct", "nov", "dec", "mon", "tue", "wed", "thu", "fri", "sat",
+     "sun"]
+)  # fmt: skip
+"""Abbreviations, and words that look like one, after which a capital begins a sentence."""
+
+
+class Cutter:
+    """Cuts one answer. `feed` and `flush` give the pieces that are complete by then.
+
+    No piece is longer than `longest` characters; `early` asks for an early first piece.
+    """
+
+    def __init__(self, longest: int = _LONGEST, early: bool = True) -> None:
+        self._longest = longest
+        self._early = early
+        self._text = ""
+
+    def feed(self, text: str) -> list[str]:
+        """Take some more text; the pieces that it completes."""
+        self._text += text
+        return list(self._pieces(final=False))
+
+    def flush(self) -> list[str]:
+        """There is no more text: the pieces that are left."""
+        return list(self._pieces(final=True))
+
+    def _pieces(self, final: bool) -> Iterator[str]:
+        while self._text and (end := self._end(final)) is not None:
+            piece, self._text = self._text[:end], self._text[end:]
+            if piece.strip():
+                self._early = False
+            yield piece
+
+    def _end(self, final: bool) -> int | None:
+        """Where the next piece ends; `None` while that can't be known."""
+        words = _EIGHT_WORDS.match(self._text) if self._early else None
+        window = min(self._longest, words.end() if words else len(self._text))
+        for mark in (_EARLY if self._early else _STOP).finditer(self._text, 0, window):
+            if (end := self._end_after(mark, final)) is not None:
+                return min(end, self._longest)
+        if words and words.end() <= self._longest:
+            return words.end()
+        if len(self._text) > self._longest:
+            return self._forced()
+        return len(self._text) if final else None
+
+    def _end_after(self, mark: re.Match[str], final: bool) -> int | None:
+        """Where the piece ends if this mark ends it, past quotes and white space."""
+        sign, index = mark.group(), mark.start()
+        if sign == "\n":
+            if not self._text[:index].strip():
+                return None
+        elif sign in _CLAUSE_MARKS + _WIDE_CLAUSE_MARKS and index + 1 < _EARLY_CHARACTERS:
+            return None
+        after = _match_end(_AFTER, self._text, index + 1)
+        end = _match_end(_GAP, self._text, after)
+        if end == len(self._text) and not final:
+            return None
+        if sign == "\n" or sign in _WIDE_STOPS + _WIDE_CLAUSE_MARKS:
+            return end
+        if end == after:
+            return None
+        if sign == "." and after == index + 1 and self._goes_on(index, end):
+            return None
+        return end
+
+    def _goes_on(self, index: int, following: int) -> bool:
+        """Whether the full stop at `index` belongs to an abbreviation, an initial or a list."""
+        words = self._text[:index].split()
+        word = words[-1].lstrip("\"'([{*_«“‘").casefold() if words else ""
+        if _ITEM_NUMBER.fullmatch(self._text[:index].rpartition("\n")[2]):
+            return True
+        if word in _BEFORE_CAPITALS:
+            return not self._text[following : following + 1].isupper()
+        return word in _BEFORE_NAMES or (word != "i" and _is_initials(word))
+
+    def _forced(self) -> int:
+        """No mark within the limit: after the last clause mark, else the last white space."""
+        window = self._text[: self._longest]
+        for pattern in (rf".*[{_CLAUSE_MARKS}]\s|.*[{_WIDE_CLAUSE_MARKS}]", r".*\s"):
+            found = re.match(pattern, window, re.DOTALL)
+            if found and found.end() > self._longest // 3:
+                return found.end()
+        return self._longest
+
+
+def _match_end(pattern: re.Pattern[str], text: str, start: int) -> int:
+    found = pattern.match(text, start)
+    return found.end() if found else start
+
+
+def _is_initials(word: str) -> bool:
+    """Like "j" of "J. Smith" or "u.s" of "U.S."."""
+    return all(len(letter) == 1 and letter.isalpha() for letter in word.split("."))
