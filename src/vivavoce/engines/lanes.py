@@ -3,19 +3,29 @@
 A lane belongs to one engine. Work gets a `CancelToken` and looks at it between chunks: when
 the awaiting task is cancelled, the token is set and the task leaves at once; the thread
 follows when it looks. Nobody waits for it, because correctness does not depend on it.
+
+A thread that has not followed `SICK_AFTER_S` later is taken for stuck: it is counted, logged,
+and a new thread takes its place, so that one hanging call costs a thread and not the engine.
+The threads are daemons for the same reason: a stuck one must not keep the process alive.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from concurrent.futures import Executor, Future
+from queue import SimpleQueue
+from typing import Any, TypeVar
 
 from vivavoce.errors import EngineBusy
 
 T = TypeVar("T")
+
+SICK_AFTER_S = 10.0
+
+log = logging.getLogger(__name__)
 
 
 class CancelToken:
@@ -32,8 +42,67 @@ class CancelToken:
         return self._event.is_set()
 
 
+class _Workers(Executor):
+    """A pool of daemon threads, started when first needed, that can replace a stuck one."""
+
+    def __init__(self, name: str, count: int) -> None:
+        self._name = name
+        self._missing = count
+        self._jobs: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
+        self._started = 0
+        self._closed = False
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        if self._closed:
+            raise RuntimeError(f"The lane of {self._name} is closed.")
+        future: Future[T] = Future()
+        self._jobs.put((future, lambda: fn(*args, **kwargs)))
+        if self._missing:
+            self._missing -= 1
+            self.add()
+        return future
+
+    def add(self) -> None:
+        self._started += 1
+        name = f"lane-{self._name}-{self._started}"
+        threading.Thread(target=self._work, name=name, daemon=True).start()
+
+    def leave(self) -> None:
+        """One thread fewer, when one is free."""
+        self._jobs.put(None)
+
+    def shutdown(self, wait: bool = False, *, cancel_futures: bool = True) -> None:
+        self._closed = True
+        for _ in range(self._started):
+            self.leave()
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            future, act = job
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                future.set_result(act())
+            except BaseException as failure:
+                future.set_exception(failure)
+            del future, act, job
+
+
+class _Job:
+    """Where one piece of work stands; changed under the lane's lock."""
+
+    def __init__(self) -> None:
+        self.token = CancelToken()
+        self.started = False
+        self.done = False
+
+
 class Lane:
-    """`workers` threads, and at most `queue` jobs waiting for one; more are refused."""
+    """`workers` threads, and at most `queue` jobs waiting for one; more are refused.
+
+    `waiting`, `running` count what is wanted, `abandoned` what still runs although nobody
+    wants it, `stuck` the threads that were replaced.
+    """
 
     def __init__(self, engine: str, workers: int = 1, queue: int = 64) -> None:
         self.engine = engine
@@ -41,51 +110,72 @@ class Lane:
         self.waiting = 0
         self.running = 0
         self.abandoned = 0
+        self.stuck = 0
         self._queue = queue
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix=f"lane-{engine}")
+        self._lock = threading.Lock()
+        self._pool = _Workers(engine, workers)
 
     @property
     def idle(self) -> bool:
         """Whether a job given now would start now."""
-        return self.waiting == 0 and self.running < self.workers
+        return self.waiting == 0 and self.running + self.abandoned - self.stuck < self.workers
 
     async def run(self, work: Callable[[CancelToken], T]) -> T:
         """The result of `work`, done in a thread. Raises `EngineBusy` when the queue is full."""
-        if self.waiting >= self._queue:
-            raise EngineBusy(self.engine, f"{self.waiting} jobs are waiting already.")
-        token = CancelToken()
-        self.waiting += 1
+        with self._lock:
+            if self.waiting >= self._queue:
+                raise EngineBusy(self.engine, f"{self.waiting} jobs are waiting already.")
+            self.waiting += 1
+        job = _Job()
         loop = asyncio.get_running_loop()
-        started = False
+        # By way of the loop and not of the pool, so that a loop which keeps a time of its own
+        # knows that work is going on elsewhere.
+        try:
+            return await loop.run_in_executor(self._pool, self._perform, job, work)
+        except asyncio.CancelledError:
+            if self._abandon(job):
+                loop.call_later(SICK_AFTER_S, self._look_after, job)
+            raise
 
-        def begin() -> None:
-            nonlocal started
-            started = True
+    def _perform(self, job: _Job, work: Callable[[CancelToken], T]) -> T:
+        with self._lock:
+            if job.token.cancelled:
+                raise asyncio.CancelledError
+            job.started = True
             self.waiting -= 1
             self.running += 1
-
-        def end() -> None:
-            self.running -= 1
-            if token.cancelled:
-                self.abandoned -= 1
-
-        def job() -> T:
-            _tell(loop, begin)
-            try:
-                return work(token)
-            finally:
-                _tell(loop, end)
-
-        future = self._pool.submit(job)
         try:
-            return await asyncio.wrap_future(future)
-        except asyncio.CancelledError:
-            token.cancel()
-            if future.cancelled() and not started:
-                self.waiting -= 1
+            return work(job.token)
+        finally:
+            self._ended(job)
+
+    def _ended(self, job: _Job) -> None:
+        with self._lock:
+            job.done = True
+            if job.token.cancelled:
+                self.abandoned -= 1
             else:
+                self.running -= 1
+
+    def _abandon(self, job: _Job) -> bool:
+        """Nobody wants the job; whether a thread is busy with it."""
+        with self._lock:
+            job.token.cancel()
+            if not job.started:
+                self.waiting -= 1
+            elif not job.done:
+                self.running -= 1
                 self.abandoned += 1
-            raise
+                return True
+        return False
+
+    def _look_after(self, job: _Job) -> None:
+        if job.done:
+            return
+        with self._lock:
+            self.stuck += 1
+        log.error("engine thread is stuck and was replaced: engine=%s", self.engine)
+        self._pool.add()
 
     async def stream(
         self, work: Callable[[CancelToken, Callable[[T], None]], None]
@@ -100,14 +190,16 @@ class Lane:
         def put(item: T) -> None:
             _tell(loop, lambda: items.put_nowait((item,)))
 
-        def job(token: CancelToken) -> None:
-            try:
-                work(token, put)
-            finally:
-                _tell(loop, lambda: items.put_nowait(None))
+        # A group can't surround a yield, so the one task this needs is ended by hand below.
+        worker = loop.create_task(self.run(lambda token: work(token, put)))
 
-        worker = asyncio.ensure_future(self.run(job))
-        worker.add_done_callback(lambda _: items.put_nowait(None))
+        def ended(task: asyncio.Task[None]) -> None:
+            # After everything that the thread put: both came through the loop's own queue.
+            items.put_nowait(None)
+            if not task.cancelled():
+                task.exception()  # raised below if anyone is still listening
+
+        worker.add_done_callback(ended)
         try:
             while (item := await items.get()) is not None:
                 yield item[0]
@@ -117,7 +209,7 @@ class Lane:
 
     def close(self) -> None:
         """No more work; threads end by themselves when they have finished."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool.shutdown(wait=False)
 
 
 def _tell(loop: asyncio.AbstractEventLoop, act: Callable[[], object]) -> None:

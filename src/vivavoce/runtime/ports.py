@@ -51,5 +51,5 @@ class Dialect(Protocol):
         ...
 
     def encode(self, message: Message) -> bytes:
-        """One frame of JSON."""
+        """One frame of JSON; empty, and not to be sent, if the dialect has no words for it."""
         ...

@@ -1,0 +1,138 @@
+"""Natural batching: whatever waits while the worker is busy becomes its next call.
+
+No window and no timer: an idle server adds no delay, a busy one forms larger batches by
+itself. Used by everything that many sessions need at once and that costs less together.
+
+At low load a thread hand-over costs more than the work itself (two context switches against
+0.15 ms for a Silero frame), so a call may be made right on the event loop, within a budget: a
+share of the loop's time, charged with what each call really took. An engine that is cheap or
+rarely asked never leaves the loop; a burst, many sessions or a heavy engine overdraw the
+budget and go to the lane, where they are batched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+from vivavoce.engines.lanes import CancelToken, Lane
+
+Q = TypeVar("Q")
+R = TypeVar("R")
+
+INLINE_SHARE = 0.15
+"""The part of the loop's time that calls on the loop may take."""
+
+INLINE_BURST_S = 0.003
+"""How much of that may be taken at once, so that nobody waits behind it."""
+
+
+class Batcher(Generic[Q, R]):
+    """Joins the requests of many sessions into calls of `score`, at most `cap` in one.
+
+    `score` gets a batch and gives one result for each request; it is never called twice at
+    the same time. `inline_share` 0 keeps every call in the lane.
+    """
+
+    def __init__(
+        self,
+        engine: str,
+        score: Callable[[Sequence[Q]], Sequence[R]],
+        *,
+        cap: int = 32,
+        inline_share: float = INLINE_SHARE,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.calls = 0
+        self.scored = 0
+        self._score = score
+        self._cap = cap
+        self._lane = Lane(engine, workers=1, queue=4)
+        self._waiting: deque[tuple[Q, asyncio.Future[R]]] = deque()
+        self._call: asyncio.Task[None] | None = None
+        self._share = inline_share
+        self._clock = clock
+        self._credit = INLINE_BURST_S if inline_share else 0.0
+        self._credited = clock()
+
+    @property
+    def waiting(self) -> int:
+        """Requests that no call has taken yet."""
+        return len(self._waiting)
+
+    async def submit(self, request: Q) -> R:
+        """The result for one request. What `score` raises reaches everyone in its batch."""
+        if self._call is None and self._may_stay():
+            return self._inline(request)
+        future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        self._waiting.append((request, future))
+        if self._call is None:
+            self._call = asyncio.get_running_loop().create_task(self._work())
+        return await future
+
+    def close(self) -> None:
+        """No more requests."""
+        if self._call is not None:
+            self._call.cancel()
+        for _, future in self._waiting:
+            future.cancel()
+        self._waiting.clear()
+        self._lane.close()
+
+    def _may_stay(self) -> bool:
+        now = self._clock()
+        earned = (now - self._credited) * self._share
+        self._credit = min(INLINE_BURST_S, self._credit + earned)
+        self._credited = now
+        return self._credit > 0
+
+    def _inline(self, request: Q) -> R:
+        began = self._clock()
+        try:
+            (result,) = self._score([request])
+        finally:
+            self._credit -= self._clock() - began
+        self.calls += 1
+        self.scored += 1
+        return result
+
+    async def _work(self) -> None:
+        """Serves until nobody waits. Owned by the batcher; it ends by itself or by `close`."""
+        try:
+            while self._waiting:
+                await self._serve([self._waiting.popleft() for _ in range(self._take())])
+        finally:
+            self._call = None
+
+    def _take(self) -> int:
+        return min(self._cap, len(self._waiting))
+
+    async def _serve(self, batch: list[tuple[Q, asyncio.Future[R]]]) -> None:
+        # A client that left while waiting costs nothing.
+        batch = [(request, future) for request, future in batch if not future.done()]
+        if not batch:
+            return
+        requests = [request for request, _ in batch]
+
+        def work(_: CancelToken) -> Sequence[R]:
+            return self._score(requests)
+
+        try:
+            results = await self._lane.run(work)
+        except asyncio.CancelledError:
+            for _, future in batch:
+                future.cancel()
+            raise
+        except Exception as failure:
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(failure)
+            return
+        self.calls += 1
+        self.scored += len(batch)
+        for (_, future), result in zip(batch, results, strict=True):
+            if not future.done():
+                future.set_result(result)

@@ -1,0 +1,324 @@
+"""One connection: the loop that tells the core what happened and performs what it wants.
+
+Three tasks in one group. `_read` turns frames into positions and events; `_write` sends what
+is queued; `_converse` waits for an event or the core's deadline, tells the core, and performs
+its effects. Performing never awaits: whatever takes time is an errand (`errands.py`) whose
+outcome comes back as an event. So the core is the only place that decides, and this one the
+only place that touches the world.
+
+How it ends:
+- the core says `CloseConnection`: what is queued is sent, then the close;
+- the client leaves: the core is told, and nothing is sent;
+- the client breaks the protocol (`ClientFault`): closed with the fault's code; the core is not
+  told, since nothing it could decide would be heard;
+- anything else is a bug of ours: logged with the session's last events, closed with 1011.
+
+In every case the engines forget the conversation, and `run` returns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Protocol, assert_never
+
+from vivavoce.core.effects import (
+    CancelGeneration,
+    CloseConnection,
+    DropTranscript,
+    Effect,
+    FinishTranscript,
+    ForgetAudio,
+    PrepareGeneration,
+    RefreshTranscript,
+    ReleaseGeneration,
+    SaveCheckpoint,
+    Send,
+    StartGeneration,
+    StartTranscript,
+)
+from vivavoce.core.events import (
+    CheckpointSaved,
+    ClientGone,
+    DrainRequested,
+    Event,
+)
+from vivavoce.core.messages import Message
+from vivavoce.domain.audio import Position
+from vivavoce.domain.checkpoint import Checkpoint
+from vivavoce.domain.ids import SessionId
+from vivavoce.domain.setup import SessionSetup
+from vivavoce.engines.ports import Engines
+from vivavoce.errors import ClientFault, VivavoceError
+from vivavoce.runtime.detection import Detection, VoiceScorer
+from vivavoce.runtime.errands import Errands
+from vivavoce.runtime.generations import Generations, Pace
+from vivavoce.runtime.hearing import Hearing
+from vivavoce.runtime.intake import Intake
+from vivavoce.runtime.mailbox import Mailbox
+from vivavoce.runtime.outbox import Outbox
+from vivavoce.runtime.ports import Dialect, Disconnected, Transport
+from vivavoce.runtime.report import TurnListener, TurnReporter
+from vivavoce.runtime.transcripts import Transcripts
+
+log = logging.getLogger(__name__)
+
+FAREWELL_S = 5.0
+"""How long a client may take to read the last messages and the close."""
+
+RELEASE_S = 2.0
+"""How long an engine may take to forget a conversation."""
+
+INTERNAL = (1011, "Internal error encountered.")
+
+
+class Conversation(Protocol):
+    """The part of `core.session.LiveSession` that a connection drives."""
+
+    @property
+    def closed(self) -> bool: ...
+
+    def open(self, now: float) -> list[Effect]: ...
+
+    def handle(self, event: Event, now: float) -> list[Effect]: ...
+
+    def elapse(self, now: float) -> list[Effect]: ...
+
+    def deadline(self) -> float | None: ...
+
+
+SaveTo = Callable[[Checkpoint], Awaitable[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Hosting:
+    """What a connection gets from its profile, shared with the profile's other sessions."""
+
+    engines: Engines
+    scorer: VoiceScorer
+    listener: TurnListener | None = None
+    save: SaveTo | None = None
+    pace: Pace = field(default_factory=Pace)
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a connection ended. `by_client`: it was gone before we said anything."""
+
+    code: int
+    reason: str
+    by_client: bool = False
+
+
+class Connection:
+    """One client's conversation, from `setupComplete` to the close.
+
+    `position` is where the count of heard samples goes on after a resumption.
+    """
+
+    def __init__(
+        self,
+        session_id: SessionId,
+        session: Conversation,
+        setup: SessionSetup,
+        transport: Transport,
+        dialect: Dialect,
+        hosting: Hosting,
+        position: Position = 0,
+    ) -> None:
+        self.session_id = session_id
+        self._session = session
+        self._transport = transport
+        self._dialect = dialect
+        self._hosting = hosting
+        self._mailbox = Mailbox()
+        self._errands = Errands()
+        self._reporter = TurnReporter(session_id, hosting.listener)
+        self._outbox = Outbox(self._sent)
+        intake = Intake(position)
+        detects = not setup.realtime.detection.disabled
+        self._transcripts = Transcripts(
+            hosting.engines.recognizer, setup, intake, self._errands, self._mailbox.post
+        )
+        self._hearing = Hearing(
+            intake,
+            Detection(hosting.scorer, intake, self._mailbox.post) if detects else None,
+            self._transcripts,
+            self._mailbox,
+            self._reporter,
+        )
+        self._generations = Generations(
+            hosting.engines.responder,
+            self._errands,
+            self._outbox,
+            self._mailbox.post,
+            self._reporter,
+            hosting.pace,
+        )
+        self._ending: Ending | None = None
+
+    def drain(self, time_left_s: float) -> None:
+        """The server is going away."""
+        self._mailbox.post(DrainRequested(time_left_s))
+
+    async def run(self) -> Ending:
+        """Hold the conversation until it ends. Raises nothing but `CancelledError`."""
+        try:
+            try:
+                ending = await self._hold()
+            except BaseExceptionGroup as group:
+                ending = self._explain(group)
+            finally:
+                self._retire()
+            if not ending.by_client:
+                await self._close(ending)
+            return ending
+        finally:
+            await self._let_go()
+
+    async def _hold(self) -> Ending:
+        self._loop = asyncio.get_running_loop()
+        async with asyncio.TaskGroup() as tasks:
+            reader = tasks.create_task(self._read(), name="read")
+            writer = tasks.create_task(self._write(), name="write")
+            await self._converse()
+            reader.cancel()
+            self._retire()
+            self._outbox.finish()
+            await asyncio.wait({writer}, timeout=FAREWELL_S)
+            writer.cancel()
+        return self._ending or Ending(*INTERNAL)
+
+    # --- the three tasks ---------------------------------------------------------------
+
+    async def _converse(self) -> None:
+        session, mailbox, clock = self._session, self._mailbox, self._loop.time
+        self._perform_all(session.open(clock()))
+        while not session.closed:
+            # Events before deadlines: sound that waited here while the loop was busy is not
+            # a client that fell silent.
+            if (event := mailbox.take()) is not None:
+                now = clock()
+                self._reporter.event(event, now)
+                self._perform_all(session.handle(event, now))
+            elif (deadline := session.deadline()) is not None and deadline <= clock():
+                self._perform_all(session.elapse(clock()))
+            else:
+                await mailbox.wait(deadline)
+
+    async def _read(self) -> None:
+        try:
+            while True:
+                frame = await self._transport.receive()
+                for incoming in self._dialect.decode(frame):
+                    await self._hearing.receive(incoming)
+        except Disconnected as gone:
+            self._leave(gone)
+
+    async def _write(self) -> None:
+        try:
+            await self._outbox.run(self._transport, self._dialect)
+        except Disconnected as gone:
+            self._leave(gone)
+
+    def _leave(self, gone: Disconnected) -> None:
+        self._ending = self._ending or Ending(gone.code, gone.reason, by_client=True)
+        self._mailbox.post(ClientGone())
+
+    def _sent(self, message: Message) -> None:
+        self._reporter.sent(message, self._loop.time())
+
+    # --- what the core wants -----------------------------------------------------------
+
+    def _perform_all(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            self._reporter.effect(effect, self._loop.time())
+            self._perform(effect)
+
+    def _perform(self, effect: Effect) -> None:
+        match effect:
+            case Send(message=message, generation=generation):
+                self._outbox.put(message, generation)
+            case PrepareGeneration(request=request):
+                self._generations.prepare(request)
+            case StartGeneration(request=request):
+                self._generations.start(request)
+            case ReleaseGeneration(generation=generation):
+                self._generations.release(generation)
+            case CancelGeneration(generation=generation):
+                self._generations.cancel(generation)
+            case StartTranscript(turn=turn, start=start):
+                self._transcripts.start(turn, start)
+            case RefreshTranscript(turn=turn, position=position):
+                self._transcripts.refresh(turn, position)
+            case FinishTranscript(turn=turn, end=end):
+                self._transcripts.finish(turn, end)
+            case DropTranscript(turn=turn):
+                self._transcripts.drop(turn)
+            case SaveCheckpoint(checkpoint=checkpoint):
+                self._errands.start("checkpoint", self._save(checkpoint))
+            case ForgetAudio(position=position):
+                self._hearing.forget(position)
+            case CloseConnection(code=code, reason=reason):
+                self._ending = self._ending or Ending(code, reason)
+            case _:
+                assert_never(effect)
+
+    async def _save(self, checkpoint: Checkpoint) -> None:
+        handle = None
+        if self._hosting.save is not None:
+            try:
+                handle = await self._hosting.save(checkpoint)
+            except Exception:
+                log.exception("checkpoint was not saved: session=%s", self.session_id)
+        self._mailbox.post(CheckpointSaved(handle))
+
+    # --- the end -----------------------------------------------------------------------
+
+    def _retire(self) -> None:
+        """Nobody listens any more: engines are called back, and nobody waits for them yet."""
+        self._generations.close()
+        self._transcripts.close()
+
+    def _explain(self, group: BaseExceptionGroup[BaseException]) -> Ending:
+        """What to tell the client about what ended the three tasks. Re-raises cancellation."""
+        failure: BaseException = group
+        while isinstance(failure, BaseExceptionGroup):
+            failure = failure.exceptions[0]
+        if isinstance(failure, ClientFault):
+            return Ending(failure.code, failure.reason)
+        if not isinstance(failure, Exception):
+            raise failure
+        log.error(
+            "session ended by a fault of ours: session=%s expected=%s",
+            self.session_id,
+            isinstance(failure, VivavoceError),
+            exc_info=failure,
+        )
+        return Ending(*INTERNAL)
+
+    async def _close(self, ending: Ending) -> None:
+        with suppress(Disconnected, TimeoutError):
+            async with asyncio.timeout(FAREWELL_S):
+                await self._transport.close(ending.code, ending.reason)
+
+    async def _let_go(self) -> None:
+        """Everything that engines hold for this conversation is given back, whatever happens."""
+        try:
+            await self._errands.aclose()
+        finally:
+            try:
+                await self._bounded("recognizer", self._transcripts.aclose())
+            finally:
+                release = self._hosting.engines.responder.release(self.session_id)
+                await self._bounded("responder", release)
+
+    async def _bounded(self, engine: str, release: Awaitable[None]) -> None:
+        try:
+            async with asyncio.timeout(RELEASE_S):
+                await release
+        except Exception:
+            log.exception("engine did not let go: engine=%s session=%s", engine, self.session_id)

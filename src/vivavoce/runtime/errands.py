@@ -1,0 +1,83 @@
+"""Engine work that a connection has sent for, and the ladder by which it is called back.
+
+Every other task of a connection belongs to its `TaskGroup`. Engine work does not, because a
+group waits for its tasks, and an engine may swallow cancellation: nobody waits for an errand.
+A task that is still alive `PATIENCE_S` after it was called back is logged with the engine's
+part and counted; the core dropped it long before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+
+log = logging.getLogger(__name__)
+
+PATIENCE_S = 2.0
+
+
+class Errands:
+    """The engine tasks of one connection."""
+
+    stubborn_total = 0
+    """Tasks of the whole process that outlived their cancellation by `PATIENCE_S`."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self, name: str, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        """Begin `work`, which handles its own failures."""
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def call_back(self, task: asyncio.Task[None]) -> None:
+        """Nobody wants the rest. Returns at once."""
+        if task.done():
+            return
+        task.cancel()
+        asyncio.get_running_loop().call_later(PATIENCE_S, _look_after, task)
+
+    async def aclose(self) -> None:
+        """Call everybody back, and give the polite ones time to leave."""
+        for task in tuple(self._tasks):
+            self.call_back(task)
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=PATIENCE_S)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (failure := task.exception()) is not None:
+            log.error("errand failed: name=%s", task.get_name(), exc_info=failure)
+
+
+def _look_after(task: asyncio.Task[None]) -> None:
+    if not task.done():
+        Errands.stubborn_total += 1
+        log.warning("engine ignores cancellation: errand=%s", task.get_name())
+
+
+class Watchdog:
+    """Barks when an engine is left alone with something for too long.
+
+    A timer and not `asyncio.timeout`, which cancels and then waits: a stubborn engine would
+    keep the failure from ever being noticed.
+    """
+
+    def __init__(self, patience_s: float, bark: Callable[[], None]) -> None:
+        self._patience_s = patience_s
+        self._bark = bark
+        self._timer: asyncio.TimerHandle | None = None
+
+    def watch(self) -> None:
+        """The engine is at work: from now on it has its time, anew."""
+        self.rest()
+        self._timer = asyncio.get_running_loop().call_later(self._patience_s, self._bark)
+
+    def rest(self) -> None:
+        """The engine waits for us: nothing is held against it."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

@@ -1,0 +1,260 @@
+"""Running a responder: from its parts to events, at the pace of a listener.
+
+A responder may produce as fast as it can, up to `AHEAD_S` before what the client can have
+played; then `emit` waits. A speculative one may hold `HELD_S` of sound until it is promoted.
+Sound is cut into pieces of 40 to 100 ms: small enough to be dropped in time at an
+interruption, large enough to be cheap; the first one leaves as soon as it exists.
+
+Whatever an engine does, the core is told exactly once how it ended: finished, failed or
+refused. An engine's bug is a failed generation, never a dead session.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from vivavoce.core.events import (
+    AudioProduced,
+    Event,
+    GenerationFailed,
+    GenerationFinished,
+    GenerationRefused,
+    TextProduced,
+    ToolCallsProduced,
+    UsageProduced,
+)
+from vivavoce.domain.audio import pcm_seconds
+from vivavoce.domain.ids import GenerationId
+from vivavoce.domain.request import GenerationRequest
+from vivavoce.engines.ports import (
+    CallsRequested,
+    GenerationPart,
+    Milestone,
+    Responder,
+    Speech,
+    TextDelta,
+    UsageReported,
+)
+from vivavoce.errors import EngineBusy, EngineError
+from vivavoce.runtime.errands import Errands, Watchdog
+from vivavoce.runtime.outbox import Outbox
+from vivavoce.runtime.pieces import Pieces
+from vivavoce.runtime.report import TurnReporter
+
+log = logging.getLogger(__name__)
+
+BROKEN = "The engine broke down."
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How far a generation may run ahead, and how long it may be silent; all in seconds."""
+
+    ahead_s: float = 10.0
+    held_s: float = 3.0
+    silent_s: float = 30.0
+
+
+class Generations:
+    """The generations of one conversation: at most one current, and retired ones on their way."""
+
+    def __init__(
+        self,
+        responder: Responder,
+        errands: Errands,
+        outbox: Outbox,
+        post: Callable[[Event], None],
+        reporter: TurnReporter,
+        pace: Pace,
+    ) -> None:
+        self.responder = responder
+        self.errands = errands
+        self.outbox = outbox
+        self.post = post
+        self.reporter = reporter
+        self.pace = pace
+        self._running: dict[GenerationId, _Run] = {}
+        self._preparing: asyncio.Task[None] | None = None
+
+    def prepare(self, request: GenerationRequest) -> None:
+        """Have the responder read ahead. The newest wish replaces older ones."""
+        if self._preparing is not None:
+            self.errands.call_back(self._preparing)
+        self._preparing = self.errands.start("prepare", self._prepare(request))
+
+    def start(self, request: GenerationRequest) -> None:
+        """Begin to answer."""
+        run = _Run(self, request)
+        self._running[request.generation] = run
+        run.task = self.errands.start(f"generation {request.generation}", run.answer())
+
+    def release(self, generation: GenerationId) -> None:
+        """A speculative generation was promoted: it is being heard from now on."""
+        if (run := self._running.get(generation)) is not None:
+            run.release()
+
+    def cancel(self, generation: GenerationId) -> None:
+        """Nobody wants the rest of it."""
+        self.outbox.purge(generation)
+        if (run := self._running.get(generation)) is not None:
+            self.retire(run)
+
+    def retire(self, run: _Run) -> None:
+        """Nothing that `run` still says counts; its task is called back."""
+        run.retired = True
+        run.watchdog.rest()
+        self._running.pop(run.generation, None)
+        if run.task is not None and run.task is not asyncio.current_task():
+            self.errands.call_back(run.task)
+
+    def close(self) -> None:
+        """The conversation is over."""
+        for run in tuple(self._running.values()):
+            self.retire(run)
+
+    async def _prepare(self, request: GenerationRequest) -> None:
+        try:
+            await self.responder.prepare(request)
+        except EngineError as failure:
+            log.info("engine could not prepare: problem=%s", failure)
+        except Exception:
+            log.exception("engine broke down while preparing")
+
+
+class _Run:
+    """One generation: the `emit` that its responder is given, and its end."""
+
+    def __init__(self, home: Generations, request: GenerationRequest) -> None:
+        self.generation = request.generation
+        self.retired = False
+        self.task: asyncio.Task[None] | None = None
+        self.watchdog = Watchdog(home.pace.silent_s, self._starve)
+        self._home = home
+        self._request = request
+        self._loop = asyncio.get_running_loop()
+        self._pieces = Pieces()
+        self._held_s = 0.0
+        self._playing_until = 0.0
+        self._released = asyncio.Event()
+        self._in_order = asyncio.Lock()
+        if not request.speculative:
+            self._released.set()
+
+    def release(self) -> None:
+        self._playing_until = self._loop.time() + self._held_s
+        self._released.set()
+
+    async def answer(self) -> None:
+        """Run the responder to its end and say how it ended."""
+        self.watchdog.watch()
+        try:
+            reason = await self._home.responder.respond(self._request, self.emit)
+            await self._speak(self._pieces.rest())
+        except asyncio.CancelledError:
+            if self.retired or _was_cancelled():
+                raise
+            # Something inside the engine was cancelled, not we: that is its way of failing.
+            self._end(GenerationFailed(self.generation, BROKEN))
+        except Exception as failure:
+            self._end(self._failure(failure))
+        else:
+            self._end(GenerationFinished(self.generation, reason))
+        finally:
+            self._home.retire(self)
+
+    async def emit(self, part: GenerationPart) -> None:
+        """Take a part; returns when the next one is welcome."""
+        if isinstance(part, Milestone):
+            now = self._loop.time()
+            self._home.reporter.milestone(self.generation, part.name, now)
+            return
+        await self._refuse_if_retired()
+        self.watchdog.rest()
+        # A cascade emits from two tasks. One at a time, or a call would overtake the speech
+        # that it was preceded by while that waits for the listener.
+        async with self._in_order:
+            await self._take(part)
+        await self._refuse_if_retired()
+        self.watchdog.watch()
+
+    async def _take(self, part: GenerationPart) -> None:
+        match part:
+            case Speech(pcm=pcm, text=text):
+                await self._speak(self._pieces.cut(pcm, text))
+            case TextDelta(text=text, thought=thought):
+                self._post(TextProduced(self.generation, text, thought))
+                await self._home.outbox.room()
+            case CallsRequested(calls=calls):
+                await self._speak(self._pieces.rest())
+                self._post(ToolCallsProduced(self.generation, calls))
+            case UsageReported(usage=usage):
+                self._post(UsageProduced(self.generation, usage))
+            case Milestone():
+                pass
+
+    async def _speak(self, pieces: list[Speech]) -> None:
+        for piece in pieces:
+            await self._wait_for_listener()
+            self._post(AudioProduced(self.generation, piece.pcm, piece.text))
+            now = self._loop.time()
+            duration = pcm_seconds(piece.pcm)
+            self._held_s += duration
+            self._playing_until = max(now, self._playing_until) + duration
+
+    async def _wait_for_listener(self) -> None:
+        pace = self._home.pace
+        if self._held_s >= pace.held_s:
+            await self._released.wait()
+        if (early := self._playing_until - pace.ahead_s - self._loop.time()) > 0:
+            await asyncio.sleep(early)
+        await self._home.outbox.room()
+
+    async def _refuse_if_retired(self) -> None:
+        if self.retired:
+            # A second chance for an engine that lost its cancellation; the pause keeps one
+            # that swallows this, too, from spinning.
+            await asyncio.sleep(0.1)
+            raise asyncio.CancelledError
+
+    def _post(self, event: Event) -> None:
+        if not self.retired:
+            self._home.post(event)
+
+    def _end(self, event: Event) -> None:
+        self._post(event)
+        self._home.retire(self)
+
+    def _starve(self) -> None:
+        log.error("engine fell silent: generation=%s", self.generation)
+        silent_s = self._home.pace.silent_s
+        self._end(GenerationFailed(self.generation, f"Nothing came for {silent_s:.0f} s."))
+
+    def _failure(self, failure: Exception) -> Event:
+        if isinstance(failure, ExceptionGroup):
+            known, unknown = failure.split(EngineError)
+            if known is not None and unknown is None:
+                failure = _first(known)
+        if isinstance(failure, EngineBusy) and not self._released.is_set():
+            return GenerationRefused(self.generation)
+        if isinstance(failure, EngineError):
+            log.warning("generation failed: problem=%s", failure)
+            return GenerationFailed(self.generation, str(failure))
+        if not self.retired:
+            log.error("engine broke down: generation=%s", self.generation, exc_info=failure)
+        return GenerationFailed(self.generation, BROKEN)
+
+
+def _first(group: ExceptionGroup[EngineError]) -> Exception:
+    """The first failure of a group, however deep it lies."""
+    failure: Exception = group
+    while isinstance(failure, ExceptionGroup):
+        failure = failure.exceptions[0]
+    return failure
+
+
+def _was_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

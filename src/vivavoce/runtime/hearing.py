@@ -1,0 +1,112 @@
+"""What a client sends, on its way to the core: sound to positions, frames to events.
+
+Everything here happens in the reader's task, in the order in which the client said it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from vivavoce.core.events import (
+    ActivityEnded,
+    ActivityStarted,
+    AudioArrived,
+    AudioStreamEnded,
+    VideoArrived,
+)
+from vivavoce.domain.audio import AudioChunk, Position, VideoFrame
+from vivavoce.domain.content import Blob
+from vivavoce.errors import ClientFault
+from vivavoce.runtime.detection import PIECE_S, Detection
+from vivavoce.runtime.intake import Intake
+from vivavoce.runtime.mailbox import Mailbox
+from vivavoce.runtime.ports import Incoming
+from vivavoce.runtime.report import TurnReporter
+from vivavoce.runtime.transcripts import Transcripts
+
+VIDEO_INTERVAL_S = 0.25
+"""Frames that follow each other sooner are left out; the API asks for one a second."""
+
+VIDEO_BYTES = 8 * 1024 * 1024
+
+
+class Hearing:
+    """The incoming side of one connection. `detection` is `None` when the client marks activity."""
+
+    def __init__(
+        self,
+        intake: Intake,
+        detection: Detection | None,
+        transcripts: Transcripts,
+        mailbox: Mailbox,
+        reporter: TurnReporter,
+    ) -> None:
+        self._intake = intake
+        self._detection = detection
+        self._transcripts = transcripts
+        self._mailbox = mailbox
+        self._reporter = reporter
+        self._video_welcome_at = 0.0
+
+    async def receive(self, incoming: Incoming) -> None:
+        """Take one thing that the client said; returns when the next is welcome.
+
+        Raises `ClientFault` for media that cannot be taken, `EngineError` for a dead detector.
+        """
+        match incoming:
+            case AudioChunk():
+                await self._hear(incoming)
+            case VideoFrame():
+                self._see(incoming)
+            case ActivityStarted() | ActivityEnded():
+                self._mailbox.post(replace(incoming, position=self._intake.position))
+            case AudioStreamEnded():
+                await self._end_stream()
+            case _:
+                self._mailbox.post(incoming)
+
+    def forget(self, before: Position) -> None:
+        """Drop old sound, but none that a detector or a recognizer has still to hear."""
+        needed = self._transcripts.needed_from()
+        if self._detection is not None:
+            needed = min(needed, self._detection.position)
+        self._intake.forget(min(before, needed))
+
+    async def _hear(self, chunk: AudioChunk) -> None:
+        # A long message is heard in pieces, so that nobody else waits behind it.
+        size = max(1, int(PIECE_S * chunk.rate)) * 2
+        for at in range(0, len(chunk.data), size):
+            before = self._intake.position
+            position = self._intake.hear(AudioChunk(chunk.data[at : at + size], chunk.rate))
+            if position != before:
+                await self._arrived(position)
+
+    async def _end_stream(self) -> None:
+        frame = 0 if self._detection is None else self._detection.frame_samples
+        before = self._intake.position
+        position = self._intake.end_stream(frame)
+        if position != before:
+            await self._arrived(position)
+        if self._detection is not None:
+            self._detection.end_stream()
+        self._mailbox.post(AudioStreamEnded(position))
+
+    async def _arrived(self, position: Position) -> None:
+        self._reporter.arrived(position, asyncio.get_running_loop().time())
+        self._mailbox.post(AudioArrived(position))
+        self._transcripts.heard()
+        if self._detection is not None:
+            await self._detection.catch_up()
+        await self._transcripts.catch_up()
+
+    def _see(self, frame: VideoFrame) -> None:
+        if len(frame.data) > VIDEO_BYTES:
+            raise ClientFault(
+                1007, f"Video frame too large: send at most {VIDEO_BYTES // 2**20} MiB a frame."
+            )
+        now = asyncio.get_running_loop().time()
+        if now >= self._video_welcome_at:
+            self._video_welcome_at = now + VIDEO_INTERVAL_S
+            blob = Blob(frame.data, frame.mime_type)
+            self._mailbox.post(VideoArrived(self._intake.position, blob))

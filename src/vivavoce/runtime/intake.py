@@ -1,0 +1,125 @@
+"""Everything heard: bytes of any rate in, positions and 16 kHz PCM out.
+
+The core speaks of sound only as positions; the sound itself stays here, in a ring that holds
+what somebody may still ask for. Chunks may be split anywhere, even inside a sample or inside
+a WAV header, and the rate may change in mid-stream.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import soxr
+
+from vivavoce.domain.audio import BYTES_PER_SAMPLE, INPUT_RATE, AudioChunk, Position, samples
+from vivavoce.errors import ClientFault
+from vivavoce.runtime.riff import HeaderReader
+
+RING_S = 120.0
+"""The most sound a session keeps. Older sound is lost to a recognizer that is so far behind."""
+
+LOWEST_RATE, HIGHEST_RATE = 4_000, 192_000
+
+# MQ looks about 9 ms ahead at 24 and 48 kHz, HQ 15 ms and more; their cost is the same
+# (20 us for 100 ms of sound), and recognition cannot tell them apart.
+QUALITY = "MQ"
+
+
+class Intake:
+    """The microphone stream of one session. `start` is where positions go on after resumption."""
+
+    def __init__(self, start: Position = 0, ring_s: float = RING_S) -> None:
+        self._ring = bytearray()
+        self._base = start
+        self._ring_samples = samples(ring_s)
+        self._odd = b""
+        self._begin_stream()
+
+    @property
+    def position(self) -> Position:
+        """Up to where sound has arrived."""
+        return self._base + len(self._ring) // BYTES_PER_SAMPLE
+
+    @property
+    def oldest(self) -> Position:
+        """From where on sound is still held."""
+        return self._base
+
+    def hear(self, chunk: AudioChunk) -> Position:
+        """Take a piece of the stream; where the sound stands now. Raises `ClientFault`."""
+        data = chunk.data if self._header.decided else self._header.feed(chunk.data)
+        wav = self._header.format
+        rate, channels = (chunk.rate, 1) if wav is None else (wav.rate, wav.channels)
+        if self._odd:
+            data = self._odd + data
+        whole = len(data) - len(data) % (channels * BYTES_PER_SAMPLE)
+        data, self._odd = data[:whole], data[whole:]
+        if data:
+            self._append(self._resample(_mono(data) if channels == 2 else data, rate))
+        return self.position
+
+    def end_stream(self, frame_samples: int = 0) -> Position:
+        """The microphone was switched off: nothing stays behind; where the sound ends.
+
+        Silence fills the last detector frame, counted on the grid of `frame_samples`.
+        """
+        if not self._header.decided and (rest := self._header.rest()):
+            self.hear(AudioChunk(rest, self._rate))
+        self._flush_resampler()
+        if frame_samples and (short := -self.position % frame_samples):
+            self._append(bytes(short * BYTES_PER_SAMPLE))
+        self._begin_stream()
+        return self.position
+
+    def read(self, start: Position, end: Position) -> bytes:
+        """The sound between two positions, as far as it is still held."""
+        first = max(0, start - self._base) * BYTES_PER_SAMPLE
+        last = max(0, end - self._base) * BYTES_PER_SAMPLE
+        return bytes(memoryview(self._ring)[first:last])
+
+    def forget(self, before: Position) -> None:
+        """Sound before this position is no longer needed."""
+        surplus = min(before, self.position) - self._base
+        if surplus > 0:
+            del self._ring[: surplus * BYTES_PER_SAMPLE]
+            self._base += surplus
+
+    def _begin_stream(self) -> None:
+        self._header = HeaderReader()
+        self._odd = b""
+        self._rate = INPUT_RATE
+        self._resampler: soxr.ResampleStream | None = None
+
+    def _append(self, pcm: bytes) -> None:
+        self._ring += pcm
+        self.forget(self.position - self._ring_samples)
+
+    def _resample(self, pcm: bytes, rate: int) -> bytes:
+        if rate != self._rate:
+            if not LOWEST_RATE <= rate <= HIGHEST_RATE:
+                raise ClientFault(
+                    1007,
+                    f"Unsupported audio rate {rate}: send PCM between {LOWEST_RATE} and "
+                    f"{HIGHEST_RATE} samples a second.",
+                )
+            self._flush_resampler()
+            self._rate = rate
+            if rate != INPUT_RATE:
+                self._resampler = soxr.ResampleStream(
+                    rate, INPUT_RATE, 1, dtype="int16", quality=QUALITY
+                )
+        if self._resampler is None:
+            return pcm
+        heard = self._resampler.resample_chunk(np.frombuffer(pcm, dtype="<i2"))
+        return bytes(heard.tobytes())
+
+    def _flush_resampler(self) -> None:
+        if self._resampler is not None:
+            rest = self._resampler.resample_chunk(np.zeros(0, dtype=np.int16), last=True)
+            self._resampler = None
+            self._append(bytes(rest.tobytes()))
+
+
+def _mono(pcm: bytes) -> bytes:
+    """Both channels of stereo sound as one."""
+    pairs = np.frombuffer(pcm, dtype="<i2").reshape(-1, 2)
+    return bytes((pairs.sum(axis=1, dtype=np.int32) // 2).astype("<i2").tobytes())

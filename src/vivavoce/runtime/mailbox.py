@@ -1,0 +1,51 @@
+"""The one door into a conversation: events wait here until the core is told of them.
+
+It has no bound of its own: each of its sources has one (the reader reads on only when what
+it read was heard, generations are paced, transcripts speak when asked).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from vivavoce.core.events import Event
+
+
+class Mailbox:
+    """Events in the order in which they happened. One task takes, any may post."""
+
+    def __init__(self) -> None:
+        self._events: deque[Event] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+
+    def post(self, event: Event) -> None:
+        """Something happened."""
+        self._events.append(event)
+        self._wake()
+
+    def take(self) -> Event | None:
+        """The oldest event, if there is one."""
+        return self._events.popleft() if self._events else None
+
+    async def wait(self, deadline: float | None) -> None:
+        """Return when there is an event, at the latest at `deadline` in the loop's time.
+
+        By hand rather than with `asyncio.timeout_at`, which would raise and unwind at every
+        deadline: this is once for every chunk of sound.
+        """
+        if self._events:
+            return
+        loop = asyncio.get_running_loop()
+        self._waiter = loop.create_future()
+        timer = None if deadline is None else loop.call_at(deadline, self._wake)
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+            if timer is not None:
+                timer.cancel()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)

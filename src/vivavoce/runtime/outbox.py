@@ -1,0 +1,134 @@
+"""What waits to be sent to the client, and the loop that sends it.
+
+Bounded twice. Generations wait while more than `FULL_BYTES` are queued, so a slow client slows
+the engine and not the memory. A client that takes nothing for `PATIENCE_S`, or lets
+`LIMIT_BYTES` pile up in messages that nobody paces, is closed.
+
+Messages are spelled only when they leave, so an interruption costs nothing: whatever is queued
+of the interrupted answer is dropped, and `interrupted` is next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from vivavoce.core.messages import (
+    Interrupted,
+    Message,
+    ModelAudio,
+    ModelText,
+    OutputTranscript,
+    TurnComplete,
+)
+from vivavoce.domain.ids import GenerationId
+from vivavoce.errors import ClientFault
+from vivavoce.runtime.ports import Dialect, Transport
+
+FULL_BYTES = 1024 * 1024
+LIMIT_BYTES = 8 * 1024 * 1024
+PATIENCE_S = 10.0
+
+SLOW_CLIENT = "The client does not read what it is sent."
+
+_Entry = tuple[Message, GenerationId | None, int]
+
+
+class Outbox:
+    """The outgoing side of one connection. `sent` is told of every message that has left."""
+
+    def __init__(self, sent: Callable[[Message], None]) -> None:
+        self.bytes = 0
+        self._entries: deque[_Entry] = deque()
+        self._sent = sent
+        self._finished = False
+        self._more = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._overflowed = False
+
+    def put(self, message: Message, generation: GenerationId | None = None) -> None:
+        """Queue a message behind the others. `Interrupted` drops the answer it interrupts."""
+        if self._finished:
+            return
+        if isinstance(message, Interrupted):
+            self._drop_open_turn()
+        size = _size(message)
+        self._entries.append((message, generation, size))
+        self._count(size)
+        self._more.set()
+
+    def purge(self, generation: GenerationId) -> None:
+        """Drop what is queued of a generation's sound and words."""
+        self._keep(lambda entry: entry[1] != generation or not _is_output(entry[0]))
+
+    def finish(self) -> None:
+        """Nothing will be added: `run` returns when everything has left."""
+        self._finished = True
+        self._more.set()
+
+    @property
+    def full(self) -> bool:
+        """Whether generations should wait."""
+        return self.bytes >= FULL_BYTES
+
+    async def room(self) -> None:
+        """Wait until there is room for more output."""
+        while self.full and not self._finished:
+            self._room.clear()
+            await self._room.wait()
+
+    async def run(self, transport: Transport, dialect: Dialect) -> None:
+        """Send until finished. Raises `Disconnected`, or `ClientFault` for a client that stalls."""
+        while True:
+            while self._entries:
+                message, _, size = self._entries.popleft()
+                self._count(-size)
+                try:
+                    async with asyncio.timeout(PATIENCE_S):
+                        await transport.send(dialect.encode(message))
+                except TimeoutError:
+                    raise ClientFault(1008, SLOW_CLIENT) from None
+                self._sent(message)
+                if self._overflowed:
+                    raise ClientFault(1008, SLOW_CLIENT)
+            if self._finished:
+                return
+            self._more.clear()
+            await self._more.wait()
+
+    def _count(self, change: int) -> None:
+        self.bytes += change
+        if self.bytes > LIMIT_BYTES:
+            self._overflowed = True
+        if not self.full:
+            self._room.set()
+
+    def _keep(self, wanted: Callable[[_Entry], bool]) -> None:
+        kept = [entry for entry in self._entries if wanted(entry)]
+        self._entries = deque(kept)
+        self._count(sum(entry[2] for entry in kept) - self.bytes)
+
+    def _drop_open_turn(self) -> None:
+        """A turn that is complete already was not interrupted, however late it is read."""
+        index = len(self._entries)
+        while index and not isinstance(self._entries[index - 1][0], TurnComplete):
+            index -= 1
+        closed = {id(entry) for _, entry in zip(range(index), self._entries, strict=False)}
+        self._keep(lambda entry: id(entry) in closed or not _is_output(entry[0]))
+
+
+def _is_output(message: Message) -> bool:
+    return isinstance(message, ModelAudio | ModelText | OutputTranscript)
+
+
+def _size(message: Message) -> int:
+    """Bytes that the message holds in memory, roughly; sound is spelled in base64 later."""
+    match message:
+        case ModelAudio(pcm=pcm):
+            return len(pcm) + 200
+        case ModelText(text=text) | OutputTranscript(text=text):
+            return len(text) + 200
+        case _:
+            return 400

@@ -1,0 +1,63 @@
+"""The live connections of this process: how many there may be, and how they are sent home."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+log = logging.getLogger(__name__)
+
+
+class Hosted(Protocol):
+    """What the registry asks of a connection."""
+
+    def drain(self, time_left_s: float) -> None: ...
+
+
+class Sessions:
+    """At most `limit` connections at a time; none is admitted once draining has begun."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.draining = False
+        self._live: set[Hosted] = set()
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    def __iter__(self) -> Iterator[Hosted]:
+        return iter(tuple(self._live))
+
+    @property
+    def admits(self) -> bool:
+        """Whether one more connection is welcome."""
+        return not self.draining and len(self._live) < self.limit
+
+    @contextmanager
+    def hosting(self, connection: Hosted) -> Iterator[None]:
+        """Count `connection` as live while the block runs. Ask `admits` first."""
+        self._live.add(connection)
+        self._empty.clear()
+        try:
+            yield
+        finally:
+            self._live.discard(connection)
+            if not self._live:
+                self._empty.set()
+
+    async def drain(self, time_left_s: float) -> bool:
+        """Admit nobody, tell everybody, wait. True if all have gone when it returns."""
+        self.draining = True
+        for connection in self:
+            connection.drain(time_left_s)
+        try:
+            async with asyncio.timeout(time_left_s):
+                await self._empty.wait()
+        except TimeoutError:
+            log.warning("sessions outlived the drain: count=%s", len(self._live))
+        return not self._live

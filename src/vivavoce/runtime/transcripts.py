@@ -1,0 +1,224 @@
+"""Recognizing the user's turns: one task a turn, fed from the intake, asked by the core.
+
+Turns of one conversation are recognized one after the other, because what a recognizer learns
+of the speaker goes from turn to turn. A recognizer that fails or hangs fails its turn and
+nothing else; a hung one is replaced by a fresh one for the next turn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from vivavoce.core.events import Event, TranscriptFailed, TranscriptUpdated
+from vivavoce.domain.audio import Position, samples
+from vivavoce.domain.ids import TurnId
+from vivavoce.domain.setup import SessionSetup
+from vivavoce.engines.ports import Recognition, RecognitionOptions, Recognizer, Utterance
+from vivavoce.errors import EngineError
+from vivavoce.runtime.errands import PATIENCE_S, Errands, Watchdog
+from vivavoce.runtime.intake import Intake
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+HUNG_S = 10.0
+"""How long a single call of a recognizer may take."""
+
+FEED_SAMPLES = samples(1.0)
+"""The most sound in one call, so that a long message does not hide a hang behind honest work."""
+
+BEHIND_SAMPLES = samples(60.0)
+"""A recognizer that is so far behind makes the reader wait."""
+
+BROKEN = "The recognizer broke down."
+
+
+class Transcripts:
+    """The open turns of one conversation and the recognizer that hears them."""
+
+    def __init__(
+        self,
+        recognizer: Recognizer,
+        setup: SessionSetup,
+        intake: Intake,
+        errands: Errands,
+        post: Callable[[Event], None],
+    ) -> None:
+        self.intake = intake
+        self.post = post
+        self._recognizer = recognizer
+        self._options = _recognition_options(setup)
+        self._errands = errands
+        self._recognition: Recognition | None = None
+        self._open: dict[TurnId, _Turn] = {}
+        self._last: asyncio.Task[None] | None = None
+        self._caught_up = asyncio.Event()
+
+    def start(self, turn: TurnId, start: Position) -> None:
+        """Recognize a turn from `start` on."""
+        listener = _Turn(self, turn, start)
+        self._open[turn] = listener
+        task = self._errands.start(f"transcript {turn}", self._run(listener, self._last))
+        listener.task = self._last = task
+
+    def refresh(self, turn: TurnId, position: Position) -> None:
+        """Ask what was understood up to `position`."""
+        if (listener := self._open.get(turn)) is not None:
+            listener.ask(position)
+
+    def finish(self, turn: TurnId, end: Position) -> None:
+        """The turn ended at `end`: ask for its final text."""
+        if (listener := self._open.get(turn)) is not None:
+            listener.finish(end)
+
+    def drop(self, turn: TurnId) -> None:
+        """Nobody wants the turn's text."""
+        if (listener := self._open.get(turn)) is not None:
+            self.retire(listener)
+
+    def heard(self) -> None:
+        """More sound has arrived."""
+        for listener in self._open.values():
+            listener.more.set()
+
+    async def catch_up(self) -> None:
+        """Wait while a recognizer is too far behind."""
+        while any(turn.behind > BEHIND_SAMPLES for turn in self._open.values()):
+            self._caught_up.clear()
+            await self._caught_up.wait()
+
+    def needed_from(self) -> Position:
+        """From where on somebody still has to hear the sound."""
+        return min((turn.position for turn in self._open.values()), default=self.intake.position)
+
+    def fail(self, listener: _Turn, problem: str) -> None:
+        """No text will come for this turn."""
+        if not listener.retired:
+            self.post(TranscriptFailed(listener.turn, problem))
+        self.retire(listener)
+
+    def retire(self, listener: _Turn) -> None:
+        """Nothing that comes from this turn's recognizer counts any more."""
+        listener.retired = True
+        listener.watchdog.rest()
+        self._open.pop(listener.turn, None)
+        self._caught_up.set()
+        if listener.task is not None and listener.task is not asyncio.current_task():
+            self._errands.call_back(listener.task)
+
+    def progress(self) -> None:
+        """A turn has been fed further."""
+        self._caught_up.set()
+
+    def close(self) -> None:
+        """The conversation is over."""
+        for listener in tuple(self._open.values()):
+            self.retire(listener)
+
+    async def aclose(self) -> None:
+        """The conversation is over. Call after every errand was called back."""
+        recognition, self._recognition = self._recognition, None
+        if recognition is not None:
+            await recognition.aclose()
+
+    async def _run(self, listener: _Turn, previous: asyncio.Task[None] | None) -> None:
+        try:
+            if previous is not None and not previous.done():
+                await asyncio.wait({previous}, timeout=HUNG_S + PATIENCE_S)
+                if not previous.done():
+                    log.error("recognizer hangs and is replaced: turn=%s", listener.turn)
+                    self._recognition = None
+            if self._recognition is None:
+                self._recognition = self._recognizer.open(self._options)
+            async with self._recognition.utterance() as utterance:
+                await listener.listen(utterance)
+        except EngineError as failure:
+            log.warning("transcript failed: turn=%s problem=%s", listener.turn, failure)
+            self.fail(listener, str(failure))
+        except Exception:
+            log.exception("recognizer broke down: turn=%s", listener.turn)
+            self.fail(listener, BROKEN)
+        finally:
+            self.retire(listener)
+
+
+class _Turn:
+    """One turn's way through the recognizer."""
+
+    def __init__(self, home: Transcripts, turn: TurnId, start: Position) -> None:
+        self.turn = turn
+        self.position = start
+        self.more = asyncio.Event()
+        self.retired = False
+        self.task: asyncio.Task[None] | None = None
+        self.watchdog = Watchdog(HUNG_S, self._hang)
+        self._home = home
+        self._asked: Position | None = None
+        self._end: Position | None = None
+        self.more.set()
+
+    @property
+    def behind(self) -> int:
+        """Samples that have arrived for this turn and were not fed yet."""
+        return self._limit() - self.position
+
+    def ask(self, position: Position) -> None:
+        self._asked = position
+        self.more.set()
+
+    def finish(self, end: Position) -> None:
+        self._end = end
+        self.more.set()
+
+    async def listen(self, utterance: Utterance) -> None:
+        """Feed what comes and say what was asked for, until the end."""
+        while True:
+            self.more.clear()
+            await self._feed(utterance)
+            if self._end is not None:
+                self._tell(await self._watched(utterance.finish()), final=True)
+                return
+            if self._asked is not None and self.position >= self._asked:
+                self._asked = None
+                self._tell(await self._watched(utterance.hypothesis()), final=False)
+            await self.more.wait()
+
+    async def _feed(self, utterance: Utterance) -> None:
+        while self.behind > 0:
+            start = max(self.position, self._home.intake.oldest)
+            end = min(start + FEED_SAMPLES, self._limit())
+            await self._watched(utterance.feed(self._home.intake.read(start, end)))
+            self.position = end
+            self._home.progress()
+
+    async def _watched(self, call: Awaitable[T]) -> T:
+        self.watchdog.watch()
+        try:
+            return await call
+        finally:
+            self.watchdog.rest()
+
+    def _limit(self) -> Position:
+        arrived = self._home.intake.position
+        return arrived if self._end is None else min(arrived, self._end)
+
+    def _tell(self, text: str, final: bool) -> None:
+        if not self.retired:
+            self._home.post(TranscriptUpdated(self.turn, self.position, text, final))
+
+    def _hang(self) -> None:
+        log.error("recognizer hangs: turn=%s", self.turn)
+        self._home.fail(self, f"The recognizer gave no answer for {HUNG_S:.0f} s.")
+
+
+def _recognition_options(setup: SessionSetup) -> RecognitionOptions:
+    """The client's hints; without any, the language it asked to be answered in."""
+    wishes = setup.input_transcription
+    languages = () if wishes is None else wishes.language_codes
+    if not languages and setup.language:
+        languages = (setup.language,)
+    return RecognitionOptions(languages, () if wishes is None else wishes.custom_vocabulary)
