@@ -104,7 +104,7 @@ def test_the_core_and_its_words_use_no_clock_no_tasks_no_chance() -> None:
 
 def test_engine_adapters_do_not_import_each_other() -> None:
     shared = {
-        "ports", "lanes", "registry", "weights", "sentences", "align", "speakable", "batcher",
+        "ports", "lanes", "registry", "weights", "pcm", "sentences", "align", "speakable", "batcher",
         "voices",
     }  # fmt: skip
     faults = []
