@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import queue
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from websockets.asyncio.server import ServerConnection, serve
@@ -68,11 +70,22 @@ async def serving(script: Callable[[Peer], Awaitable[None]]) -> AsyncIterator[st
         raise failures[0]
 
 
-async def run_beside(work: Awaitable[None], main: Awaitable[Any]) -> Any:
-    """The outcome of `main`, while `work` goes on beside it."""
-    task = asyncio.ensure_future(work)
-    try:
-        return await main
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+@contextmanager
+def serving_in_a_thread(script: Callable[[Peer], Awaitable[None]]) -> Iterator[str]:
+    """As `serving`, for code under test that runs an event loop of its own."""
+    ready: queue.Queue[tuple[str, asyncio.AbstractEventLoop, asyncio.Event]] = queue.Queue()
+
+    async def serve_until_told() -> None:
+        over = asyncio.Event()
+        async with serving(script) as url:
+            ready.put((url, asyncio.get_running_loop(), over))
+            await over.wait()
+
+    with ThreadPoolExecutor(1) as pool:
+        served = pool.submit(asyncio.run, serve_until_told())
+        url, loop, over = ready.get(timeout=10)
+        try:
+            yield url
+        finally:
+            loop.call_soon_threadsafe(over.set)
+            served.result(timeout=10)

@@ -3,12 +3,13 @@ from __future__ import annotations
 import asyncio
 
 import numpy as np
+import pytest
 
-from client.stub import READY, Peer, run_beside, serving, spoken
+from client.stub import READY, Peer, serving, spoken
 from vivavoce.client.conversation import Conversation
 from vivavoce.client.files import FileMicrophone
 from vivavoce.client.live import Endpoint, connect
-from vivavoce.client.messages import Wishes
+from vivavoce.client.messages import LiveError, Wishes
 from vivavoce.client.playing import ClockSpeaker
 from vivavoce.client.tools import ToolModule
 from vivavoce.client.turns import Turn
@@ -45,7 +46,7 @@ async def test_it_hears_answers_and_runs_a_tool() -> None:
             await talk.speak(FileMicrophone(SPEECH, fast=True))
             return await talk.turns(1, within_s=5)
 
-        assert await run_beside(talk.listen(), main())
+        assert await talk.held(main())
     assert results == [{"result": 3}]
     assert bytes(speaker.recording.pcm) == SECOND
     assert [turn.calls for turn in over] == [["add"]]
@@ -68,7 +69,7 @@ async def test_an_interruption_drops_what_was_not_played() -> None:
             await talk.type("tell me a story")
             return await talk.settled(quiet_s=0.05, within_s=5)
 
-        assert await run_beside(talk.listen(), main())
+        assert await talk.held(main())
     assert speaker.recording.seconds < 2
     assert talk.log.turns[0].interrupted
 
@@ -82,4 +83,16 @@ async def test_waiting_gives_up_in_time() -> None:
     async with serving(script) as url, connect(Endpoint(url), Wishes()) as session:
         talk = Conversation(session, ClockSpeaker())
         async with asyncio.timeout(5):
-            assert not await run_beside(talk.listen(), talk.turns(1, within_s=0.05))
+            assert not await talk.held(talk.turns(1, within_s=0.05))
+
+
+async def test_the_servers_end_of_the_session_ends_the_conversation() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.take()
+        await peer.say(READY)
+        await peer.close(1011, "Internal error encountered.")
+
+    async with serving(script) as url, connect(Endpoint(url), Wishes()) as session:
+        talk = Conversation(session, ClockSpeaker())
+        with pytest.raises(LiveError, match="Internal error"):
+            await talk.held(talk.turns(1, within_s=5))

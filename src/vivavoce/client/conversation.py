@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import aclosing
+from typing import Any
 
 from vivavoce.client.echo import EchoGuard, Open
 from vivavoce.client.files import Microphone
 from vivavoce.client.live import LiveSession
-from vivavoce.client.messages import Audio, CallsWanted, Interrupted, ServerMessage
+from vivavoce.client.messages import Audio, CallsWanted, Interrupted, LiveError, ServerMessage
 from vivavoce.client.playing import Speaker
 from vivavoce.client.tools import ToolModule
 from vivavoce.client.turns import SpeechClock, Turn, TurnLog
@@ -42,23 +43,32 @@ class Conversation:
 
     async def listen(self) -> None:
         """Take everything that comes. Raises `LiveError` when the server ends the session."""
-        async with asyncio.TaskGroup() as tasks:
-            async for message in self._session:
-                now = self._last_message = self._loop.time()
-                if self._on_message:
-                    self._on_message(message)
-                match message:
-                    case Audio(pcm):
-                        self._speaker.play(pcm)
-                    case Interrupted():
-                        self._speaker.drop()
-                    case CallsWanted():
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                async for message in self._session:
+                    self._take(message)
+                    if isinstance(message, CallsWanted):
                         tasks.create_task(self._answer(message))
-                    case _:
-                        pass
-                turn = self.log.take(message, now)
-                if turn is not None and self._on_turn:
-                    self._on_turn(turn)
+        except ExceptionGroup as group:
+            ended, _ = group.split(LiveError)
+            if ended is None:
+                raise
+            raise ended.exceptions[0] from None
+
+    def _take(self, message: ServerMessage) -> None:
+        now = self._last_message = self._loop.time()
+        if self._on_message:
+            self._on_message(message)
+        match message:
+            case Audio(pcm):
+                self._speaker.play(pcm)
+            case Interrupted():
+                self._speaker.drop()
+            case _:
+                pass
+        turn = self.log.take(message, now)
+        if turn is not None and self._on_turn:
+            self._on_turn(turn)
 
     async def _answer(self, wanted: CallsWanted) -> None:
         await self._session.send_results(await self._tools.answer(wanted.calls))
@@ -77,6 +87,23 @@ class Conversation:
         """Send a turn in writing."""
         self.clock.typed(self._loop.time())
         await self._session.send_text(text)
+
+    async def held(self, course: Coroutine[Any, Any, bool]) -> bool:
+        """The outcome of `course`, a way through the conversation, while listening beside it.
+
+        Raises `LiveError` when the server ends the session first.
+        """
+        going = asyncio.ensure_future(course)
+        listening = asyncio.ensure_future(self.listen())
+        try:
+            await asyncio.wait((going, listening), return_when=asyncio.FIRST_COMPLETED)
+            if listening.done():
+                listening.result()
+            return await going
+        finally:
+            going.cancel()
+            listening.cancel()
+            await asyncio.gather(going, listening, return_exceptions=True)
 
     async def turns(self, count: int, within_s: float) -> bool:
         """Wait until `count` turns are over in all; `False` if not `within_s`."""

@@ -194,11 +194,15 @@ def rate_of(mime_type: str, default: int = 24_000) -> int:
 # --- to the server -----------------------------------------------------------------------
 
 
+DEFAULT_MODEL = "vivavoce"
+"""Servers of ours answer to any name unless they were told otherwise."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wishes:
     """How the conversation is to be. Empty strings leave the choice to the server."""
 
-    model: str = "vivavoce"
+    model: str = DEFAULT_MODEL
     voice: str = ""
     instruction: str = ""
     language: str = ""

@@ -1,0 +1,117 @@
+"""What the commands that hold a conversation share: where, with whom, and how they end.
+
+Exit codes: 0 answered · 1 something on this side is wrong · 2 wrong use · 3 no server there ·
+4 the server ended the session · 5 no answer came in time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Annotated
+
+import typer
+from rich.console import Console
+
+from vivavoce import config
+from vivavoce.client.live import Endpoint, Unreachable
+from vivavoce.client.messages import DEFAULT_MODEL, LiveError, Wishes
+from vivavoce.client.tools import ToolModule
+from vivavoce.client.turns import Turn
+from vivavoce.errors import VivavoceError
+
+WRONG = 1
+UNREACHABLE = 3
+CLOSED = 4
+SILENT = 5
+
+Url = Annotated[
+    str, typer.Option("--url", help="Base URL; default: GOOGLE_GEMINI_BASE_URL, else ours.")
+]
+Key = Annotated[str, typer.Option("--key", help="API key; default: GEMINI_API_KEY, else ours.")]
+Ca = Annotated[Path | None, typer.Option("--ca", help="PEM file to trust, for https://.")]
+Model = Annotated[str, typer.Option("--model", help="Model name, as an SDK would give it.")]
+Voice = Annotated[str, typer.Option("--voice", help="A voice of `vivavoce voices`.")]
+Instruction = Annotated[str, typer.Option("--instruction", help="The system instruction.")]
+Tools = Annotated[
+    Path | None,
+    typer.Option("--tools", help="Python file whose public functions the model may call."),
+]
+Patience = Annotated[float, typer.Option("--wait", help="Seconds to wait for an answer.")]
+
+
+def endpoint(url: str, key: str, ca: Path | None) -> Endpoint:
+    """Where to go: what was given, what SDKs are told, or this machine's own server."""
+    url = url or os.environ.get("GOOGLE_GEMINI_BASE_URL", "")
+    key = key or os.environ.get("GOOGLE_API_KEY", "") or os.environ.get("GEMINI_API_KEY", "")
+    if not url:
+        server = config.load().server
+        host = "127.0.0.1" if server.host in ("0.0.0.0", "::") else server.host
+        url = f"http://{f'[{host}]' if ':' in host else host}:{server.port}"
+        key = key or next(iter(server.keys), "")
+    return Endpoint(url, key, ca)
+
+
+def wishes(
+    model: str, voice: str, instruction: str, tools: ToolModule, modality: str = "AUDIO"
+) -> Wishes:
+    """The setup that the options ask for."""
+    return Wishes(
+        model=model or DEFAULT_MODEL,
+        voice=voice,
+        instruction=instruction,
+        modality=modality,
+        functions=tools.declarations,
+    )
+
+
+@contextmanager
+def told(console: Console) -> Iterator[None]:
+    """Every expected failure becomes one sentence and an exit code."""
+    try:
+        yield
+    except Unreachable as error:
+        code, problem = UNREACHABLE, str(error)
+    except LiveError as error:
+        code, problem = CLOSED, str(error)
+    except VivavoceError as error:
+        code, problem = WRONG, str(error)
+    else:
+        return
+    console.print(problem, style="red", highlight=False, markup=False, soft_wrap=True)
+    raise typer.Exit(code)
+
+
+def plain_console(to_stderr: bool = False) -> Console:
+    """A console without guesses: colour on a terminal, plain text into a pipe."""
+    return Console(stderr=to_stderr, highlight=False, soft_wrap=True)
+
+
+class TurnPrinter:
+    """Tells turns to people, and to a transcript file if there is one."""
+
+    def __init__(self, console: Console, transcript: IO[str] | None = None) -> None:
+        self._console = console
+        self._transcript = transcript
+
+    def __call__(self, turn: Turn) -> None:
+        if turn.heard:
+            self._line(f"you    {turn.heard.strip()}")
+        if turn.said:
+            self._line(f"voice  {turn.said.strip()}", "bold")
+        self._line(turn.line(), "dim")
+        if self._transcript:
+            self._transcript.write(json.dumps(turn.as_json(), ensure_ascii=False) + "\n")
+            self._transcript.flush()
+
+    def _line(self, text: str, style: str = "") -> None:
+        self._console.print(text, style=style, markup=False)
+
+
+def binary_stdout() -> IO[bytes]:
+    """Standard output for sound."""
+    return sys.stdout.buffer

@@ -1,0 +1,192 @@
+"""`vivavoce talk`: a conversation by microphone, or with files and pipes."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Annotated
+
+import typer
+from rich.console import Console
+
+from vivavoce.cli import conversing
+from vivavoce.cli.conversing import TurnPrinter, plain_console, told
+from vivavoce.client import devices, echo
+from vivavoce.client.conversation import Conversation
+from vivavoce.client.files import FileMicrophone, Microphone, PipeMicrophone, read_wav
+from vivavoce.client.live import Endpoint, LiveSession, connect
+from vivavoce.client.messages import Wishes
+from vivavoce.client.playing import ClockSpeaker, Speaker, drained
+from vivavoce.client.tools import ToolModule
+from vivavoce.errors import ConfigError
+
+PIPE = "-"
+QUIET_S = 2.0
+"""How long nothing may come, after the last turn of a file, until it counts as answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """Where sound comes from and goes to. Files and pipes, or else devices."""
+
+    source: str = ""
+    sink: str = ""
+    fast: bool = False
+    backend: str = ""
+    microphone: str = ""
+    speaker: str = ""
+    echo: str = "auto"
+
+
+class PipeSpeaker:
+    """Hands raw PCM on at once; whoever reads the pipe plays it."""
+
+    def __init__(self, pipe: IO[bytes]) -> None:
+        self._pipe = pipe
+
+    def play(self, pcm: bytes) -> None:
+        self._pipe.write(pcm)
+        self._pipe.flush()
+
+    def drop(self) -> None:
+        """What is in the pipe is out of our hands."""
+
+    pending_s = 0.0
+
+
+def talk(
+    url: conversing.Url = "",
+    key: conversing.Key = "",
+    ca: conversing.Ca = None,
+    model: conversing.Model = "",
+    voice: conversing.Voice = "",
+    instruction: conversing.Instruction = "",
+    tools: conversing.Tools = None,
+    source: Annotated[str, typer.Option("--in", help="WAV to say, or - for 16 kHz PCM.")] = "",
+    sink: Annotated[str, typer.Option("--out", help="WAV for the answer, or - for PCM.")] = "",
+    transcript: Annotated[
+        Path | None, typer.Option(help="File for turns, a JSON line each.")
+    ] = None,
+    fast: Annotated[bool, typer.Option("--fast", help="Send a file faster than it lasts.")] = False,
+    wait: conversing.Patience = 60.0,
+    echo_mode: Annotated[
+        str, typer.Option("--echo", help=f"Against echo: {', '.join(echo.MODES)}.")
+    ] = "auto",
+    backend: Annotated[
+        str, typer.Option(help=f"Sound library: {', '.join(devices.BACKENDS)}.")
+    ] = "",
+    microphone: Annotated[str, typer.Option(help="Input device: number or part of name.")] = "",
+    speaker: Annotated[str, typer.Option(help="Output device: number or part of name.")] = "",
+    list_devices: Annotated[bool, typer.Option("--list-devices", help="List and end.")] = False,
+) -> None:
+    """Talk with a server: by microphone and loudspeaker, or with files.
+
+    One line a turn tells how long its parts took, counted from the end of your speech.
+    Exit codes: 1 wrong here, 3 no server, 4 ended by the server, 5 no answer in time.
+    """
+    console = plain_console(to_stderr=sink == PIPE)
+    with told(console), ExitStack() as stack:
+        if list_devices:
+            _list(console, devices.choose_backend(backend))
+            return
+        module = ToolModule.load(tools) if tools else ToolModule()
+        place = conversing.endpoint(url, key, ca)
+        asked = conversing.wishes(model, voice, instruction, module)
+        lines = stack.enter_context(_writable(transcript)) if transcript else None
+        printer = TurnPrinter(console, lines)
+        sound = Sound(source, sink, fast, backend, microphone, speaker, echo_mode)
+        if source or sink:
+            answered = asyncio.run(with_files(place, asked, module, sound, printer, wait))
+            if not answered:
+                console.print("No answer came in time.", style="red")
+                raise typer.Exit(conversing.SILENT)
+        else:
+            try:
+                asyncio.run(with_devices(place, asked, module, sound, printer, console))
+            except KeyboardInterrupt:
+                console.print("Over.")
+
+
+def _writable(path: Path) -> IO[str]:
+    try:
+        return path.open("w", encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"{path} can't be written: {error.strerror}.", "Choose another --transcript."
+        ) from error
+
+
+def _list(console: Console, backend: str) -> None:
+    found = devices.devices(backend)
+    if not found:
+        console.print(f"{backend} sees no sound device.")
+    for device in found:
+        ways = " and ".join(
+            way for way, is_so in (("in", device.inputs), ("out", device.outputs)) if is_so
+        )
+        console.print(f"{device.index}  {device.name}  ({ways})", markup=False)
+
+
+async def with_files(
+    place: Endpoint,
+    asked: Wishes,
+    tools: ToolModule,
+    sound: Sound,
+    on_turn: TurnPrinter,
+    wait_s: float,
+) -> bool:
+    """Say a file or a pipe, and gather the answers. `False` if no answer came in time."""
+    source: Microphone
+    if sound.source == PIPE:
+        source = PipeMicrophone(sys.stdin.buffer)
+    elif sound.source:
+        source = FileMicrophone(read_wav(Path(sound.source)), sound.fast)
+    else:
+        raise ConfigError("--out is given without --in.", "Say what is to be said with --in.")
+    heard = ClockSpeaker(sound.fast)
+    speaker: Speaker = PipeSpeaker(conversing.binary_stdout()) if sound.sink == PIPE else heard
+    async with connect(place, asked) as session:
+        conversation = Conversation(session, speaker, tools, on_turn)
+        answered = await conversation.held(_say(conversation, session, source, wait_s))
+    if sound.sink and sound.sink != PIPE:
+        heard.recording.save(Path(sound.sink))
+    return answered
+
+
+async def _say(
+    conversation: Conversation, session: LiveSession, source: Microphone, wait_s: float
+) -> bool:
+    await conversation.speak(source)
+    await session.end_audio()
+    return await conversation.settled(QUIET_S, wait_s)
+
+
+async def with_devices(
+    place: Endpoint,
+    asked: Wishes,
+    tools: ToolModule,
+    sound: Sound,
+    on_turn: TurnPrinter,
+    console: Console,
+) -> None:
+    """Talk until the user or the server ends it."""
+    guard = echo.guard(sound.echo)
+    backend = devices.choose_backend(sound.backend)
+    with devices.open_devices(backend, sound.microphone, sound.speaker, guard.played) as (
+        microphone,
+        speaker,
+    ):
+        async with connect(place, asked) as session:
+            console.print(f"Connected to {place.url}. Speak; Ctrl-C ends it.")
+            console.print(guard.said, style="dim")
+            conversation = Conversation(session, speaker, tools, on_turn)
+
+            async def speak() -> bool:
+                await conversation.speak(microphone, guard)
+                await drained(speaker)
+                return True
+
+            await conversation.held(speak())

@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import json
+import sys
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from client.stub import READY, Peer, serving_in_a_thread, spoken
+from vivavoce.cli.talk import talk
+from vivavoce.client.files import Recording
+
+app = typer.Typer()
+app.command()(talk)
+run = CliRunner()
+
+OVER = {"serverContent": {"turnComplete": True}}
+SECOND = b"\x01\x02" * 24_000
+
+
+@pytest.fixture(autouse=True)
+def short_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vivavoce.cli.talk.QUIET_S", 0.05)
+
+
+@pytest.fixture
+def question(tmp_path: Path) -> Path:
+    recording = Recording.empty(rate=16_000)
+    recording.add(np.full(3_200, 8_000, "<i2").tobytes())
+    recording.save(tmp_path / "q.wav")
+    return tmp_path / "q.wav"
+
+
+async def answering(peer: Peer) -> None:
+    await peer.take()
+    await peer.say(READY)
+    while not (await peer.take()).get("realtimeInput", {}).get("audioStreamEnd"):
+        pass
+    await peer.say(
+        {"serverContent": {"inputTranscription": {"text": "what time is it"}}},
+        spoken(SECOND),
+        {"serverContent": {"outputTranscription": {"text": "Noon."}}},
+        {"serverContent": {"generationComplete": True}},
+        OVER,
+    )
+    await peer.gone()
+
+
+def test_a_question_in_a_file_is_answered_in_a_file(question: Path, tmp_path: Path) -> None:
+    answer, lines = tmp_path / "a.wav", tmp_path / "t.jsonl"
+    with serving_in_a_thread(answering) as url:
+        options = ["--in", str(question), "--out", str(answer), "--transcript", str(lines)]
+        result = run.invoke(app, ["--url", url, "--fast", *options])
+    assert result.exit_code == 0, result.output
+    assert "you    what time is it" in result.output
+    assert "voice  Noon." in result.output
+    assert "turn 1 · transcript" in result.output
+    assert "\x1b" not in result.output, "plain when piped"
+    with wave.open(str(answer)) as file:
+        assert file.readframes(file.getnframes()) == SECOND
+    (turn,) = [json.loads(line) for line in lines.read_text().splitlines()]
+    assert (turn["heard"], turn["said"], turn["answer_s"]) == ("what time is it", "Noon.", 1.0)
+    assert turn["first_audio_ms"] >= 0
+
+
+def test_pipes_carry_pcm_and_nothing_else(question: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with wave.open(str(question)) as file:
+        pcm = file.readframes(file.getnframes())
+    with serving_in_a_thread(answering) as url:
+        result = run.invoke(app, ["--url", url, "--in", "-", "--out", "-"], input=pcm)
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout_bytes == SECOND
+    assert "voice  Noon." in result.stderr
+
+
+def test_no_answer_is_exit_code_5(question: Path) -> None:
+    async def silent(peer: Peer) -> None:
+        await peer.take()
+        await peer.say(READY)
+        await peer.gone()
+
+    with serving_in_a_thread(silent) as url:
+        arguments = ["--url", url, "--in", str(question), "--fast", "--wait", "0.1"]
+        result = run.invoke(app, arguments)
+    assert result.exit_code == 5
+    assert "No answer came in time." in result.output
+
+
+def test_an_end_by_the_server_is_exit_code_4_with_its_reason(question: Path) -> None:
+    async def refusing(peer: Peer) -> None:
+        await peer.take()
+        await peer.close(1008, "models/x is not found")
+
+    with serving_in_a_thread(refusing) as url:
+        result = run.invoke(app, ["--url", url, "--in", str(question)])
+    assert result.exit_code == 4
+    assert "1008" in result.output
+    assert "models/x is not found" in result.output
+
+
+def test_no_server_is_exit_code_3_with_what_to_do(question: Path) -> None:
+    result = run.invoke(app, ["--url", "http://127.0.0.1:9", "--in", str(question)])
+    assert result.exit_code == 3
+    assert "vivavoce serve" in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--in", "nowhere.wav"], "can't be read"),
+        (["--out", "a.wav"], "without --in"),
+        (["--tools", "nowhere.py"], "not a Python file"),
+        (["--backend", "oss"], "no sound back end"),
+        (["--echo", "loud"], "no echo mode"),
+        (["--url", "localhost", "--backend", "null"], "not the address"),
+        (["--transcript", "nowhere/t.jsonl"], "can't be written"),
+    ],
+)
+def test_what_is_wrong_on_this_side_is_exit_code_1(arguments: list[str], words: str) -> None:
+    result = run.invoke(app, arguments)
+    assert result.exit_code == 1
+    assert words in result.output
+
+
+def test_devices_are_listed() -> None:
+    result = run.invoke(app, ["--list-devices", "--backend", "null"])
+    assert result.exit_code == 0
+    assert result.output == "0  null  (in and out)\n"
+
+
+def test_a_conversation_by_devices_ends_with_the_server() -> None:
+    async def short(peer: Peer) -> None:
+        await peer.take()
+        await peer.say(READY)
+        await peer.take_until("realtimeInput")
+        await peer.close(1011, "going")
+
+    with serving_in_a_thread(short) as url:
+        result = run.invoke(app, ["--url", url, "--backend", "null", "--echo", "off"])
+    assert result.exit_code == 4
+    assert "Speak" in result.output
+    assert "use headphones" in result.output
+
+
+def test_functions_of_a_module_are_offered_and_answer(question: Path, tmp_path: Path) -> None:
+    module = tmp_path / "house.py"
+    module.write_text("def lights(on: bool):\n    return {'on': on}\n")
+    seen: list[object] = []
+
+    async def calling(peer: Peer) -> None:
+        setup = await peer.take()
+        seen.append(setup["setup"]["tools"][0]["functionDeclarations"][0]["name"])
+        await peer.say(READY)
+        await peer.take()
+        call = {"id": "1", "name": "lights", "args": {"on": True}}
+        await peer.say({"toolCall": {"functionCalls": [call]}})
+        answer = await peer.take_until("toolResponse")
+        seen.append(answer["toolResponse"]["functionResponses"][0]["response"])
+        await peer.say(spoken(SECOND), OVER)
+        await peer.gone()
+
+    sys.modules.pop("house", None)
+    with serving_in_a_thread(calling) as url:
+        arguments = ["--url", url, "--in", str(question), "--fast", "--tools", str(module)]
+        result = run.invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert seen == ["lights", {"on": True}]
+    assert "called lights" in result.output
