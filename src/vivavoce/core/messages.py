@@ -62,7 +62,10 @@ class Interrupted:
 
 @dataclass(frozen=True, slots=True)
 class TokenCount:
-    """Tokens of one turn, by modality where known. Audio counts 25 a second."""
+    """Tokens of one turn, by modality where known. Audio counts 25 a second.
+
+    `prompt` is the whole context; `prompt_audio` and `prompt_images` are parts of it.
+    """
 
     prompt: int = 0
     cached: int = 0

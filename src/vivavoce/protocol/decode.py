@@ -129,7 +129,7 @@ class Decoder:
             if rate is not None:
                 return [AudioChunk(data, rate)] if data else []
         if kind != "audio" and mime.is_image(mime_type):
-            return [VideoFrame(data, mime_type)] if data else []
+            return [VideoFrame(data, mime_type.strip().lower())] if data else []
         medium, advice = ("video", "send image/jpeg") if kind == "video" else _AUDIO_ADVICE
         raise mime.unsupported(medium, mime_type, advice)
 

@@ -12,6 +12,9 @@ from vivavoce.protocol.setup import session_setup
 from vivavoce.protocol.wire import OnUnknown
 from vivavoce.runtime.ports import Incoming
 
+MAX_REPORTED = 100
+"""A client that makes up names is not worth more of the log."""
+
 
 def _ignore(path: str, name: str) -> None:
     """Nobody wants to hear of unknown names."""
@@ -57,6 +60,6 @@ class GeminiDialect:
         return encode(message, enterprise=self._enterprise)
 
     def _unknown(self, path: str, name: str) -> None:
-        if name not in self._reported:
+        if name not in self._reported and len(self._reported) < MAX_REPORTED:
             self._reported.add(name)
             self._on_unknown(path, name)

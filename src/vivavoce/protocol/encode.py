@@ -30,6 +30,7 @@ from vivavoce.core.messages import (
     TurnComplete,
     VoiceActivity,
 )
+from vivavoce.protocol.reading import whole
 
 MAX_FRAME_BYTES = 1 << 20
 """Python's WebSocket library closes the connection above this."""
@@ -163,7 +164,10 @@ def _details(**counts: int) -> list[Fields]:
 
 
 def dump(value: Any) -> bytes:
-    """JSON of what may hold the user's own objects; unpaired surrogates are replaced."""
+    """JSON of what may hold the user's own objects.
+
+    Unpaired surrogates are replaced, and integers beyond 64 bits become floats.
+    """
     try:
         return orjson.dumps(value, default=_plain)
     except TypeError:
@@ -178,9 +182,11 @@ def _plain(value: Any) -> Any:
 
 def _mended(value: Any) -> Any:
     if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return whole(value)
     if isinstance(value, Mapping):
-        return {_mended(str(key)): _mended(item) for key, item in value.items()}
+        return {whole(str(key)): _mended(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_mended(item) for item in value]
+    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 64:
+        return float(value)
     return value

@@ -12,14 +12,21 @@ PCM_TYPES = frozenset({"audio/pcm", "audio/x-pcm", "audio/l16"})
 MIN_RATE = 1_000
 MAX_RATE = 384_000
 
+_LONGEST = 128
+"""Longer names are nonsense, and would stay in the cache."""
 
-@lru_cache(maxsize=64)
+
 def pcm_rate(mime_type: str) -> int | None:
     """Samples a second of a PCM type, 16000 when it names none; `None` if it isn't PCM.
 
     Case, blanks, quotes and the order of parameters don't matter. Raises `ClientFault` for PCM
     that can't be understood: a senseless rate, or more than one channel.
     """
+    return _pcm_rate(mime_type) if len(mime_type) <= _LONGEST else None
+
+
+@lru_cache(maxsize=64)
+def _pcm_rate(mime_type: str) -> int | None:
     kind, *parameters = mime_type.lower().split(";")
     if kind.strip() not in PCM_TYPES:
         return None

@@ -1,13 +1,14 @@
 """Frames as JSON objects: one parse, and what text may not be.
 
-orjson reads everything that is JSON, except escapes of unpaired surrogates, which JavaScript
-produces when it cuts a string inside a character. Those frames are read a second time, slowly,
-with the stray halves replaced.
+orjson reads everything that is JSON, except unpaired surrogates, which JavaScript produces when
+it cuts a string inside a character. Such frames are read a second time, slowly, with the stray
+halves replaced.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import Any
 
@@ -18,51 +19,72 @@ from vivavoce.protocol import close
 MAX_DEPTH = 64
 """How deeply objects and arrays may nest; deeper ones serve only to exhaust a reader."""
 
-_BOM = b"\xef\xbb\xbf"
-_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def parse(frame: bytes | str) -> dict[str, Any]:
     """The JSON object that a text or binary frame holds. Raises `ClientFault`."""
-    raw = _utf8(frame)
     try:
-        payload = orjson.loads(raw)
+        payload = orjson.loads(_without_bom(frame))
     except orjson.JSONDecodeError as error:
-        payload = _parse_with_stray_surrogates(raw, str(error))
+        payload = _parse_with_stray_surrogates(frame, error)
     if not isinstance(payload, dict):
         raise close.malformed("A message must be a JSON object.")
     return payload
 
 
-def _utf8(frame: bytes | str) -> bytes:
-    raw = _whole(frame).encode("utf-8") if isinstance(frame, str) else bytes(frame)
-    return raw.removeprefix(_BOM)
+def _without_bom(frame: bytes | str) -> bytes | str:
+    if isinstance(frame, str):
+        return frame.removeprefix("\ufeff")
+    return frame.removeprefix(b"\xef\xbb\xbf")
 
 
-def _parse_with_stray_surrogates(raw: bytes, problem: str) -> object:
-    if not _SURROGATE.search(raw):
-        raise close.malformed(f"Expected JSON: {problem}.")
+def _parse_with_stray_surrogates(frame: bytes | str, error: Exception) -> object:
     try:
-        return _mended(json.loads(raw, parse_constant=_refuse_constant))
+        text = frame if isinstance(frame, str) else frame.decode("utf-8")
+        text = whole(text)
+        if not _SURROGATE.search(text):
+            return orjson.loads(_without_bom(text))
+        return _mended(
+            json.loads(
+                text.removeprefix("\ufeff"),
+                parse_constant=_refused,
+                parse_float=_finite,
+                parse_int=_integer,
+            )
+        )
     except (ValueError, RecursionError):
-        raise close.malformed(f"Expected JSON: {problem}.") from None
+        raise close.malformed(f"Expected JSON: {error}.") from None
 
 
-def _refuse_constant(name: str) -> object:
+def _refused(name: str) -> object:
     raise ValueError(f"{name} is not JSON")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError("a number is too large")
+    return number
+
+
+def _integer(digits: str) -> int | float:
+    """As orjson reads it: beyond 64 bits, a float."""
+    number = _finite(digits)
+    return int(digits) if abs(number) < 1 << 63 else number
 
 
 def _mended(value: Any) -> Any:
     if isinstance(value, str):
-        return _whole(value)
+        return whole(value)
     if isinstance(value, list):
         return [_mended(item) for item in value]
     if isinstance(value, dict):
-        return {_whole(key): _mended(item) for key, item in value.items()}
+        return {whole(key): _mended(item) for key, item in value.items()}
     return value
 
 
-def _whole(text: str) -> str:
+def whole(text: str) -> str:
     """The text with paired surrogates joined and unpaired ones replaced by U+FFFD."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 

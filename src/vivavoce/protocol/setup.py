@@ -74,6 +74,8 @@ def _insist(
 ) -> None:
     if excluded := sorted(NOT_IN_LIVE & generation.model_fields_set):
         raise close.invalid(f"{excluded[0]} is not supported in a Live session.")
+    if (generation.candidate_count or 1) != 1:
+        raise close.invalid("candidate_count must be 1 in a Live session.")
     resumption = wire.session_resumption
     if resumption and "transparent" in resumption.model_fields_set and not enterprise:
         raise close.invalid(close.unknown_name("transparent", "setup.session_resumption"))
@@ -107,12 +109,21 @@ def _voice(config: wire_setup.VoiceConfig | None, strict: bool) -> str:
     return known or ""
 
 
+_RANGES = (("temperature", 2.0), ("top_p", 1.0), ("top_k", None), ("max_output_tokens", None))
+
+
 def _sampling(generation: wire_setup.GenerationConfig) -> Sampling:
+    for name, most in _RANGES:
+        value = getattr(generation, name)
+        if value is not None and (value < 0 or (most is not None and value > most)):
+            between = f"between 0 and {most:g}" if most else "0 or more"
+            raise close.invalid(f"Invalid value at 'setup.generation_config.{name}': {between}.")
     return Sampling(
         temperature=generation.temperature,
-        top_p=generation.top_p,
-        top_k=generation.top_k,
-        max_output_tokens=generation.max_output_tokens,
+        # zero is proto's way of saying that a field is not set
+        top_p=generation.top_p or None,
+        top_k=generation.top_k or None,
+        max_output_tokens=generation.max_output_tokens or None,
         presence_penalty=generation.presence_penalty,
         frequency_penalty=generation.frequency_penalty,
         seed=generation.seed,
@@ -155,5 +166,6 @@ def _transcription(wire: wire_setup.Transcription) -> Transcription:
 
 
 def _compression(wire: wire_setup.ContextWindowCompression) -> Compression:
-    window = wire.sliding_window
-    return Compression(wire.trigger_tokens, window.target_tokens if window else None)
+    trigger = _not_negative(wire.trigger_tokens, "trigger_tokens")
+    target = wire.sliding_window.target_tokens if wire.sliding_window else None
+    return Compression(trigger or None, _not_negative(target, "target_tokens") or None)

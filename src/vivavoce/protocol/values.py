@@ -31,12 +31,13 @@ def is_strict(info: ValidationInfo) -> bool:
 # --- numbers -------------------------------------------------------------------------------
 
 
+_NUMERAL = re.compile(r"[+-]?[0-9]{1,20}(\.[0-9]{0,20})?([eE][+-]?[0-9]{1,3})?")
+_FRACTION = re.compile(r"[.eE]")
+
+
 def _number(value: Any, kind: str) -> float | int:
-    if isinstance(value, str):
-        try:
-            value = int(value) if re.fullmatch(r"[+-]?\d{1,20}", value) else float(value)
-        except ValueError:
-            raise wrong(kind) from None
+    if isinstance(value, str) and _NUMERAL.fullmatch(value):
+        value = float(value) if _FRACTION.search(value) else int(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise wrong(kind)
     return value
@@ -68,22 +69,24 @@ def _bytes(value: Any) -> bytes:
 
 
 def _duration(value: Any, info: ValidationInfo) -> float:
-    if isinstance(value, str) and re.fullmatch(r"-?\d{1,12}(\.\d{1,9})?s", value):
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,12}(\.[0-9]{1,9})?s", value):
         return float(value[:-1])
     if is_strict(info):
         raise wrong("TYPE_DURATION")
     return _number(value, "TYPE_DURATION")
 
 
+_TIMESTAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
+
+
 def _timestamp(value: Any) -> datetime:
-    match = re.fullmatch(
-        r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", str(value), re.IGNORECASE
-    )
-    if match is None or not isinstance(value, str):
+    match = _TIMESTAMP.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
         raise wrong("TYPE_TIMESTAMP")
     whole, fraction, zone = match.groups(default="")
     try:
-        return datetime.fromisoformat(whole.upper() + fraction[:7] + zone.upper())
+        # Python keeps microseconds; the three digits below them are let go
+        return datetime.fromisoformat(whole + fraction[:7] + zone)
     except ValueError:
         raise wrong("TYPE_TIMESTAMP") from None
 
@@ -123,7 +126,7 @@ class Enum:
         name = self.find(value)
         if name is not None:
             return name
-        if is_strict(info) or not isinstance(value, str | int):
+        if is_strict(info) or isinstance(value, bool) or not isinstance(value, str | int):
             raise wrong("TYPE_ENUM")
         return ""
 
