@@ -1,0 +1,158 @@
+"""The scripted engines: contracts, and tones as a language."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import soxr
+
+from vivavoce.domain.content import Blob, Content, Role, Text, ToolDeclaration, ToolResult
+from vivavoce.domain.ids import CallId
+from vivavoce.domain.request import GenerationRequest
+from vivavoce.engines.cascade import Cascade
+from vivavoce.engines.ports import (
+    CallsRequested,
+    LanguageModel,
+    ModelPart,
+    Recognizer,
+    Responder,
+    Synthesizer,
+    TextDelta,
+    VoiceDetector,
+)
+from vivavoce.engines.scripted.echo import EchoModel
+from vivavoce.engines.scripted.energy import EnergyDetector
+from vivavoce.engines.scripted.sound import hear, say
+from vivavoce.engines.scripted.tones import TonesRecognizer, TonesSynthesizer, understand
+from vivavoce.testing.contracts import (
+    LanguageModelContract,
+    RecognizerContract,
+    ResponderContract,
+    SynthesizerContract,
+    VoiceDetectorContract,
+    request,
+)
+
+SENTENCE = "turn on the lights please, naïve 123!"
+
+
+class TestEnergy(VoiceDetectorContract):
+    speech = say("turn on the lights", 16_000)
+
+    def engine(self) -> VoiceDetector:
+        return EnergyDetector()
+
+
+class TestTonesRecognizer(RecognizerContract):
+    speech = say("turn on the lights", 16_000)
+    words = "turn on the lights"
+
+    def engine(self) -> Recognizer:
+        return TonesRecognizer()
+
+
+class TestTonesSynthesizer(SynthesizerContract):
+    def engine(self) -> Synthesizer:
+        return TonesSynthesizer()
+
+
+class TestEcho(LanguageModelContract):
+    def engine(self) -> LanguageModel:
+        return EchoModel()
+
+
+class TestScriptedCascade(ResponderContract):
+    def engine(self) -> Responder:
+        return Cascade(EchoModel(), TonesSynthesizer())
+
+
+@pytest.mark.parametrize("rate", [8_000, 16_000, 24_000, 44_100, 48_000])
+def test_words_survive_any_rate(rate: int) -> None:
+    assert hear(say(SENTENCE, rate), rate) == SENTENCE
+
+
+@pytest.mark.parametrize("rates", [(24_000, 16_000), (16_000, 24_000), (48_000, 16_000)])
+def test_words_survive_resampling(rates: tuple[int, int]) -> None:
+    sound = np.frombuffer(say(SENTENCE, rates[0]), dtype="<i2")
+    other = soxr.resample(sound, *rates, quality="LQ")
+    assert hear(other.tobytes(), rates[1]) == SENTENCE
+
+
+@pytest.mark.parametrize("silent_samples", [1, 7, 133, 640, 4_001])
+def test_words_are_heard_wherever_they_start(silent_samples: int) -> None:
+    assert hear(bytes(2 * silent_samples) + say(SENTENCE, 16_000)) == SENTENCE
+
+
+def test_words_survive_noise_at_ten_decibels() -> None:
+    sound = np.frombuffer(say(SENTENCE, 16_000), dtype="<i2").astype(float)
+    noise = np.random.default_rng(7).normal(0, np.sqrt((sound**2).mean() / 10), len(sound))
+    assert hear((sound + noise).clip(-32768, 32767).astype("<i2").tobytes()) == SENTENCE
+
+
+def test_a_pause_between_sayings_becomes_a_space() -> None:
+    assert hear(say("hello", 16_000) + bytes(8_000) + say("world", 16_000)) == "hello world"
+
+
+def test_sound_without_tones_is_understood_as_how_long_it_lasted() -> None:
+    noise = np.random.default_rng(7).normal(0, 3000, 19_200).astype("<i2").tobytes()
+    assert hear(noise) == ""
+    assert understand(bytes(16_000) + noise + bytes(16_000)) == "speech of 1.2 seconds"
+
+
+async def said_by_echo(asked: GenerationRequest) -> str:
+    parts = [part async for part in EchoModel().generate(asked)]
+    return "".join(part.text for part in parts if isinstance(part, TextDelta))
+
+
+async def test_echo_repeats_what_was_said() -> None:
+    assert await said_by_echo(request("hello there")) == "hello there"
+
+
+async def calls_of(said: str, function: ToolDeclaration) -> list[tuple[str, object]]:
+    parts: list[ModelPart] = [
+        part async for part in EchoModel().generate(request(said, functions=(function,)))
+    ]
+    calls = [call for part in parts if isinstance(part, CallsRequested) for call in part.calls]
+    return [(call.name, call.args) for call in calls]
+
+
+async def test_arguments_come_from_the_words() -> None:
+    function = ToolDeclaration(
+        "setColor",
+        parameters={
+            "type": "object",
+            "properties": {
+                "room": {"type": "string"},
+                "level": {"type": "integer"},
+                "color": {"type": "string", "enum": ["red", "blue"]},
+                "now": {"type": "boolean"},
+                "note": {"type": "string"},
+            },
+            "required": ["room", "level", "color", "now"],
+        },
+    )
+    said = 'Set the color of the "living room" to blue at 40 percent.'
+    assert await calls_of(said, function) == [
+        ("setColor", {"room": "living room", "level": 40, "color": "blue", "now": True})
+    ]
+
+
+async def test_a_function_that_nobody_named_is_not_called() -> None:
+    assert await calls_of("Good morning.", ToolDeclaration("turn_on_the_lights")) == []
+
+
+async def test_after_a_result_echo_says_that_it_is_done() -> None:
+    asked = request("turn on the lights", functions=(ToolDeclaration("turn_on_the_lights"),))
+    result = ToolResult(CallId("1"), "turn_on_the_lights", {"ok": True})
+    history = (*asked.history, Content(Role.USER, (result,)))
+    assert await said_by_echo(replace(asked, history=history)) == "turn on the lights is done."
+
+
+async def test_echo_counts_pictures() -> None:
+    asked = request("")
+    content = Content(Role.USER, (Blob(b"x", "image/png"), Text("what is this")))
+    assert (
+        await said_by_echo(replace(asked, history=(content,))) == "1 picture arrived. what is this"
+    )
