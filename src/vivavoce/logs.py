@@ -1,9 +1,9 @@
 """How the server writes down what happens: for people on a terminal, JSON otherwise.
 
-A line is a fixed sentence plus fields. Keys and tokens travel in URLs and headers, so no query
-and no header is ever logged, and anything that looks like a secret is masked once more here.
-What was said stands only in the fields of `PERSONAL`, which are left out unless the operator
-asks for them.
+Every module logs with the standard library: a fixed sentence, and fields in `extra`. Keys and
+tokens travel in URLs and headers, so no query and no header is ever logged, and anything that
+looks like a secret is masked once more here. What was said stands only in the fields of
+`PERSONAL`, which are left out unless the operator asks for them.
 """
 
 from __future__ import annotations
@@ -42,24 +42,18 @@ def configure(
     out = stream or sys.stderr
     human = style == "human" or (style == "auto" and out.isatty())
     shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
+        structlog.stdlib.ExtraAdder(),
         structlog.processors.TimeStamper(fmt="%H:%M:%S" if human else "iso", utc=not human),
+        structlog.processors.format_exc_info,
+        *(() if personal else (_leave_out_personal,)),
+        _leave_out_nothings,
         _scrub_fields,
     ]
-    if not personal:
-        shared.insert(0, _leave_out_personal)
-    renderer: structlog.typing.Processor
-    if human:
-        renderer = structlog.dev.ConsoleRenderer(colors=out.isatty())
-    else:
-        shared.append(structlog.processors.format_exc_info)
-        renderer = structlog.processors.JSONRenderer()
-    structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        wrapper_class=structlog.stdlib.BoundLogger,
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        cache_logger_on_first_use=False,
+    renderer: structlog.typing.Processor = (
+        structlog.dev.ConsoleRenderer(colors=out.isatty())
+        if human
+        else structlog.processors.JSONRenderer()
     )
     handler = logging.StreamHandler(out)
     handler.setFormatter(
@@ -79,6 +73,10 @@ def _leave_out_personal(_: Any, __: str, fields: Fields) -> Fields:
     for name in PERSONAL & fields.keys():
         fields[name] = f"({len(str(fields[name]))} characters)"
     return fields
+
+
+def _leave_out_nothings(_: Any, __: str, fields: Fields) -> Fields:
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _scrub_fields(_: Any, __: str, fields: Fields) -> Fields:

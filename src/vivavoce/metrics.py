@@ -50,12 +50,6 @@ class Metrics:
             registry=self.registry,
             buckets=SECONDS,
         )
-        self.interruption_latency = Histogram(
-            "vivavoce_interruption_latency_seconds",
-            "From the onset of speech to `interrupted`.",
-            registry=self.registry,
-            buckets=SECONDS,
-        )
         self.audio_seconds = Counter(
             "vivavoce_audio_seconds_total",
             "Sound heard and spoken.",
@@ -68,11 +62,8 @@ class Metrics:
             ("reason",),
             registry=self.registry,
         )
-        self.engine_errors = Counter(
-            "vivavoce_engine_errors_total",
-            "Failures of engines.",
-            ("engine",),
-            registry=self.registry,
+        self.tool_calls = Counter(
+            "vivavoce_tool_calls_total", "Function calls sent to clients.", registry=self.registry
         )
 
     def exposition(self) -> bytes:

@@ -1,7 +1,68 @@
-"""The root of the command line."""
+"""The root of the command line. A command's module is imported when it is asked for."""
 
 from __future__ import annotations
 
-import typer
+import importlib
+from importlib.util import find_spec
+from typing import Annotated, Any
 
-app = typer.Typer(name="vivavoce", no_args_is_help=True)
+import typer
+from typer.core import TyperGroup
+
+from vivavoce import __version__
+
+COMMANDS = {
+    "serve": "vivavoce.cli.serve:serve",
+    "talk": "vivavoce.cli.talk:talk",
+    "say": "vivavoce.cli.say:say",
+    "demo": "vivavoce.cli.demo:demo",
+    "env": "vivavoce.cli.env:env",
+    "run": "vivavoce.cli.run:run",
+    "pull": "vivavoce.cli.pull:pull",
+    "voices": "vivavoce.cli.voices:voices",
+    "engines": "vivavoce.cli.engines:engines",
+    "doctor": "vivavoce.cli.doctor:doctor",
+}
+"""Each command's function, in the order in which help lists them."""
+
+PASSES_OPTIONS_ON = {"run": {"ignore_unknown_options": True, "allow_interspersed_args": False}}
+
+
+class LazyGroup(TyperGroup):
+    """Commands by name, each imported on first use."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [name for name, place in COMMANDS.items() if find_spec(place.partition(":")[0])]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in self.commands and cmd_name in self.list_commands(ctx):
+            module, _, function = COMMANDS[cmd_name].partition(":")
+            single = typer.Typer(add_completion=False)
+            single.command(cmd_name, context_settings=PASSES_OPTIONS_ON.get(cmd_name))(
+                getattr(importlib.import_module(module), function)
+            )
+            command = typer.main.get_command(single)
+            command.name = cmd_name
+            self.commands[cmd_name] = command
+        return self.commands.get(cmd_name)
+
+
+app = typer.Typer(name="vivavoce", cls=LazyGroup, no_args_is_help=True, add_completion=False)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"vivavoce {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Say the version and leave."
+        ),
+    ] = False,
+) -> None:
+    """A self-hosted server for real-time voice conversation that speaks the Gemini Live API."""

@@ -19,6 +19,7 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import os
+import socket
 import ssl
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -26,6 +27,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import platformdirs
+
+from vivavoce.errors import ConfigError
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -82,6 +87,28 @@ def prepare(
             _issue(authority, signer, sorted(wanted | (covered or set())), now)
         _bundle(authority)
     return authority
+
+
+def for_server(host: str, names: Sequence[str] = (), folder: Path | None = None) -> Authority:
+    """The authority of a server that listens on `host`; by default in the user's data folder.
+
+    Raises `ConfigError` if the folder cannot be written.
+    """
+    everywhere = host in ("", "0.0.0.0", "::")
+    try:
+        return prepare(
+            folder or default_folder(), [*names, socket.gethostname() if everywhere else host]
+        )
+    except OSError as error:
+        raise ConfigError(
+            f"The local certificate authority cannot be kept: {error}.",
+            "Make the folder writable, or set server.tls.enabled = false.",
+        ) from None
+
+
+def default_folder() -> Path:
+    """Where the authority of this machine's user lies."""
+    return Path(platformdirs.user_data_dir("vivavoce", appauthor=False)) / "tls"
 
 
 def server_context(certificate: Path, key: Path) -> ssl.SSLContext:

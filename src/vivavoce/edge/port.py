@@ -264,6 +264,7 @@ class LiveSocket(WebSocketsSansIOProtocol):
     """
 
     _lingering = False
+    _cut: asyncio.TimerHandle | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -285,6 +286,26 @@ class LiveSocket(WebSocketsSansIOProtocol):
             early, self._early = b"".join(self._early), []
             self.transport.resume_reading()
             self.data_received(early)
+        if message["type"] == "websocket.close":
+            self._cut_after(CLOSE_WAIT_S)
+
+    def keepalive_timeout(self) -> None:
+        super().keepalive_timeout()
+        self._cut_after(CLOSE_WAIT_S)
+
+    def on_task_complete(self, task: asyncio.Task[None]) -> None:
+        super().on_task_complete(task)
+        self._cut_after(CLOSE_WAIT_S)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self._cut is not None:
+            self._cut.cancel()
+
+    def _cut_after(self, wait_s: float) -> None:
+        """Closing waits for unread output to leave; with a client that never reads, for ever."""
+        if self._cut is None and self in self.connections:
+            self._cut = self.loop.call_later(wait_s, self.transport.abort)
 
     def handle_parser_exception(self) -> None:
         sent = self.conn.close_sent
@@ -298,6 +319,7 @@ class LiveSocket(WebSocketsSansIOProtocol):
             self.read_paused = False
             self.transport.resume_reading()
         self.close_timer = self.loop.call_later(LINGER_S, self.transport.close)
+        self._cut_after(LINGER_S + CLOSE_WAIT_S)
 
 
 async def _bind(host: str, port: int) -> list[socket.socket]:

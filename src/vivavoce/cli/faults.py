@@ -1,0 +1,103 @@
+"""What went wrong, as a stable code, a sentence and a fix; listed in docs/reference/errors.md."""
+
+from __future__ import annotations
+
+import errno
+import ssl
+from dataclasses import dataclass
+from enum import Enum
+
+import typer
+from rich.console import Console
+
+from vivavoce.errors import ConfigError, EngineError, EngineMissing
+
+
+class Code(Enum):
+    """The codes. A code never changes its meaning."""
+
+    CONFIG = "E-CONFIG"
+    PORT_BUSY = "E-PORT-BUSY"
+    PORT_DENIED = "E-PORT-DENIED"
+    ADDRESS = "E-ADDRESS"
+    ENGINE_MISSING = "E-ENGINE-MISSING"
+    ENGINE_FAILED = "E-ENGINE-FAILED"
+    NO_SERVER = "E-NO-SERVER"
+    SERVER_NOT_READY = "E-SERVER-NOT-READY"
+    TLS_TRUST = "E-TLS-TRUST"
+    TLS_WRONG_VERSION = "E-TLS-WRONG-VERSION"
+    COMMAND_MISSING = "E-COMMAND-MISSING"
+    WEIGHTS_MISSING = "E-WEIGHTS-MISSING"
+    NO_AUDIO_DEVICE = "E-NO-AUDIO-DEVICE"
+    KEY_REFUSED = "E-KEY-REFUSED"
+    HOST = "E-HOST"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong."""
+
+    code: Code
+    cause: str
+    fix: str
+
+
+def fault_of(error: BaseException, address: str = "") -> Fault:
+    """The fault behind an exception that a user can meet. Anything else is raised again."""
+    match error:
+        case ConfigError():
+            return Fault(Code.CONFIG, error.problem, error.fix)
+        case EngineMissing():
+            cause = str(error).removesuffix(error.fix).strip()
+            return Fault(Code.ENGINE_MISSING, cause, error.fix)
+        case EngineError():
+            return Fault(Code.ENGINE_FAILED, str(error), "See `vivavoce doctor`.")
+        case ssl.SSLError():
+            return tls_fault(error)
+        case OSError():
+            return address_fault(error, address)
+        case _:
+            raise error
+
+
+def address_fault(error: OSError, address: str) -> Fault:
+    """Why an address could not be listened on."""
+    if error.errno == errno.EADDRINUSE:
+        return Fault(
+            Code.PORT_BUSY,
+            f"{address} is in use.",
+            "Another server runs there; stop it, or choose another --port.",
+        )
+    if error.errno == errno.EACCES:
+        return Fault(Code.PORT_DENIED, f"{address} is not allowed.", "Choose a --port above 1023.")
+    return Fault(Code.ADDRESS, f"{address}: {error.strerror or error}.", "Check --host.")
+
+
+def tls_fault(error: ssl.SSLError) -> Fault:
+    """Why a TLS connection failed, by the names under which users meet it."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return Fault(
+            Code.TLS_TRUST,
+            f"CERTIFICATE_VERIFY_FAILED: {error.verify_message}.",
+            'Run the client through `vivavoce run -- COMMAND`, or `eval "$(vivavoce env)"`.',
+        )
+    if error.reason == "WRONG_VERSION_NUMBER":
+        return Fault(
+            Code.TLS_WRONG_VERSION,
+            "WRONG_VERSION_NUMBER: something at this address answers in plain text.",
+            "Set server.tls.enabled = true, and check that nothing else listens on this port.",
+        )
+    return Fault(Code.TLS_TRUST, f"TLS failed: {error.reason or error}.", "See `vivavoce doctor`.")
+
+
+def complain(fault: Fault) -> None:
+    """Say it on standard error."""
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print(f"{fault.code.value}: {fault.cause}", style="red", markup=False)
+    console.print(fault.fix, markup=False)
+
+
+def leave(fault: Fault, status: int = 1) -> typer.Exit:
+    """Say it, and the exit to raise."""
+    complain(fault)
+    return typer.Exit(status)

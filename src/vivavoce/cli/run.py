@@ -1,0 +1,86 @@
+"""`vivavoce run -- COMMAND`: any program, with its Google SDK pointed at this server."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vivavoce.cli.faults import Code, Fault, complain, fault_of, leave
+from vivavoce.cli.surroundings import Place, place_of, variables
+from vivavoce.config import load
+from vivavoce.errors import VivavoceError
+
+NOT_FOUND, NOT_EXECUTABLE = 127, 126
+"""The statuses that shells use."""
+
+ANSWER_S = 2.0
+
+
+def run(
+    command: Annotated[list[str], typer.Argument(help="The program and its arguments.")],
+    config: Annotated[Path | None, typer.Option(help="Configuration file.")] = None,
+) -> None:
+    """Run a program whose Google SDK then finds and trusts this server."""
+    try:
+        settings = load(config)
+        surroundings = {**os.environ, **variables(settings)}
+        place = place_of(settings)
+    except VivavoceError as error:
+        raise leave(fault_of(error)) from None
+    if not answers(place):
+        complain(
+            Fault(
+                Code.NO_SERVER,
+                f"No server answers at {place.url}; the program is started all the same.",
+                "Start one with `vivavoce serve`.",
+            )
+        )
+    raise typer.Exit(execute(command, surroundings))
+
+
+def answers(place: Place) -> bool:
+    """Whether anybody accepts connections there."""
+    try:
+        socket.create_connection((place.host, place.port), ANSWER_S).close()
+    except OSError:
+        return False
+    return True
+
+
+def execute(command: list[str], surroundings: dict[str, str]) -> int:
+    """The program's exit status, as a shell would give it."""
+    program = shutil.which(command[0], path=surroundings.get("PATH"))
+    if program is None:
+        complain(
+            Fault(Code.COMMAND_MISSING, f"There is no program {command[0]!r}.", "Check its name.")
+        )
+        return NOT_FOUND
+    try:
+        with (
+            _signals_are_the_programs(),
+            subprocess.Popen([program, *command[1:]], env=surroundings) as child,
+        ):
+            status = child.wait()
+    except OSError as error:
+        complain(Fault(Code.COMMAND_MISSING, f"{program}: {error.strerror}.", "Check the file."))
+        return NOT_EXECUTABLE
+    return 128 - status if status < 0 else status
+
+
+@contextmanager
+def _signals_are_the_programs() -> Iterator[None]:
+    """Ctrl-C reaches the program by the terminal; we only wait for what it makes of it."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,108 @@
+"""`vivavoce serve`: the server, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from vivavoce.cli.faults import fault_of, leave
+from vivavoce.config import Config, load
+from vivavoce.errors import VivavoceError
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one.")] = None,
+    profile: Annotated[
+        str | None, typer.Option(help="Engines that answer: embedded, scripted, or your own.")
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Language model of the embedded profile: openai:URL#NAME."),
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="Configuration file.")] = None,
+) -> None:
+    """Serve the Gemini Live API on one port, TLS and plain text."""
+    flags: dict[str, Any] = {
+        "server.host": host,
+        "server.port": port,
+        "profile": profile,
+        "model": model,
+    }
+    settings: Config | None = None
+    try:
+        settings = load(config, flags)
+        _prepare(settings)
+        asyncio.run(_serve(settings))
+    except (VivavoceError, OSError) as error:
+        where = f"{settings.server.host}:{settings.server.port}" if settings else ""
+        raise leave(fault_of(error, where)) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+def _prepare(settings: Config) -> None:
+    """Logging, and the weights that the first start fetches after saying so."""
+    from vivavoce import logs
+    from vivavoce.engines import weights
+    from vivavoce.wiring import weights_in_use
+
+    logs.configure(settings.log.level, settings.log.format, settings.log.personal)
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    weights.ensure(
+        weights_in_use(settings),
+        lambda line: console.print(line, markup=False),
+        overrides=settings.weights,
+    )
+
+
+async def _serve(settings: Config) -> None:
+    from vivavoce.wiring import build
+
+    server = build(settings)
+    stopping = _watch_signals()
+    await server.start()
+    try:
+        _greet(server.url("http"), server.url("https"), settings, server.readiness.report())
+        await stopping.wait()
+    finally:
+        finished = asyncio.ensure_future(server.stop())
+        hurry = asyncio.ensure_future(_again(stopping))
+        await asyncio.wait({finished, hurry}, return_when=asyncio.FIRST_COMPLETED)
+        hurry.cancel()
+        if not finished.done():
+            finished.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await finished
+            await server.stop(drain_s=0)
+
+
+def _watch_signals() -> asyncio.Event:
+    """Set by the first signal to stop; cleared and set again by the next."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):  # Windows raises KeyboardInterrupt
+            loop.add_signal_handler(number, stopping.set)
+    return stopping
+
+
+async def _again(stopping: asyncio.Event) -> None:
+    stopping.clear()
+    await stopping.wait()
+
+
+def _greet(plain: str, secure: str, settings: Config, report: Any) -> None:
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print(f"vivavoce serves {plain}", end="", markup=False)
+    console.print(f" and {secure}" if settings.server.tls.enabled else "", markup=False)
+    for part, state in report["parts"].items():
+        note = f": {state['note']}" if "note" in state else ""
+        console.print(f"  {part}: {state['state']}{note}", markup=False)
+    console.print("Clients: `vivavoce run -- COMMAND`, or `vivavoce talk`.", markup=False)
