@@ -1,0 +1,294 @@
+"""The dialect as the host and the edge use it, over frames in the shapes real clients send."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vivavoce.core.events import (
+    ContentReceived,
+    ContextUpdated,
+    TextReceived,
+    ToolResponsesReceived,
+)
+from vivavoce.core.messages import Interrupted, OutputTranscript
+from vivavoce.domain.audio import AudioChunk, VideoFrame
+from vivavoce.domain.content import (
+    Behavior,
+    BuiltinTool,
+    Content,
+    Role,
+    Scheduling,
+    Text,
+    ToolDeclaration,
+    ToolResult,
+    Tools,
+)
+from vivavoce.domain.ids import CallId
+from vivavoce.domain.setup import (
+    ActivityDetection,
+    Compression,
+    Modality,
+    RealtimeInput,
+    Resumption,
+    Sampling,
+    Sensitivity,
+    SessionSetup,
+    Thinking,
+    Transcription,
+    TurnCoverage,
+)
+from vivavoce.errors import ClientFault
+from vivavoce.protocol.dialect import MAX_REPORTED, GeminiDialect
+
+FRAMES = [
+    json.loads(line)
+    for line in Path(__file__).with_name("client_frames.jsonl").read_text().splitlines()
+]
+SETUPS = {entry["client"]: entry["frame"] for entry in FRAMES if entry["expect"] == ["setup"]}
+LATER = [entry for entry in FRAMES if entry["expect"] != ["setup"]]
+
+NATIVE_AUDIO = "models/gemini-2.5-flash-native-audio-preview-12-2025"
+LISTENS = Transcription()
+
+EXPECTED = {
+    "python": SessionSetup(
+        model=NATIVE_AUDIO,
+        instruction="Be brief.\n\nBe kind.",
+        tools=Tools(
+            (
+                ToolDeclaration("turn_on_the_lights"),
+                ToolDeclaration(
+                    "dim",
+                    parameters={"properties": {"lampName": {"type": "string"}}, "type": "object"},
+                    behavior=Behavior.NON_BLOCKING,
+                ),
+            ),
+            (BuiltinTool("googleSearch"),),
+        ),
+        voice="Kore",
+        language="en-US",
+        sampling=Sampling(top_k=40),
+        thinking=Thinking(include_thoughts=True, budget=0),
+        realtime=RealtimeInput(
+            ActivityDetection(
+                start_sensitivity=Sensitivity.HIGH,
+                end_sensitivity=Sensitivity.LOW,
+                prefix_padding_ms=50,
+                silence_duration_ms=250,
+            ),
+            interrupts=False,
+            coverage=TurnCoverage.ALL_INPUT,
+        ),
+        input_transcription=LISTENS,
+        output_transcription=Transcription(("en-US",), ("vivavoce",)),
+        resumption=Resumption(),
+        compression=Compression(25600, 12800),
+        seeds_history=True,
+    ),
+    "javascript": SessionSetup(
+        model="models/gemini-3.8-live",
+        instruction="Answer in verse.",
+        tools=Tools(
+            (
+                ToolDeclaration(
+                    "get_weather",
+                    "Weather of a place",
+                    {
+                        "type": "object",
+                        "properties": {"placeName": {"type": ["string", "null"]}},
+                        "required": ["placeName"],
+                    },
+                ),
+            )
+        ),
+        voice="Puck",
+        thinking=Thinking(level="LOW"),
+        realtime=RealtimeInput(ActivityDetection(disabled=True)),
+        input_transcription=LISTENS,
+        resumption=Resumption("h-1"),
+        compression=Compression(25600, 12800),
+        proactive_audio=True,
+    ),
+    "adk": SessionSetup(
+        model=NATIVE_AUDIO,
+        instruction="You are a helper.",
+        input_transcription=LISTENS,
+        output_transcription=LISTENS,
+    ),
+    "pipecat": SessionSetup(
+        model=NATIVE_AUDIO,
+        voice="Puck",
+        language="en-US",
+        sampling=Sampling(max_output_tokens=4096),
+        input_transcription=LISTENS,
+        output_transcription=LISTENS,
+        resumption=Resumption(),
+        seeds_history=True,
+    ),
+    "pipecat-js": SessionSetup(model=NATIVE_AUDIO, voice="Puck"),
+    "raw": SessionSetup(
+        model="gemini-live",
+        modality=Modality.TEXT,
+        instruction="Speak plainly.",
+        voice="Leda",
+        sampling=Sampling(temperature=0.5),
+    ),
+}
+
+
+@pytest.mark.parametrize("client", EXPECTED)
+def test_the_setup_of_each_client_says_what_it_means(client: str) -> None:
+    assert GeminiDialect().read_setup(json.dumps(SETUPS[client])) == EXPECTED[client]
+
+
+@pytest.mark.parametrize("client", sorted(EXPECTED.keys() - {"raw", "pipecat-js"}))
+def test_the_setups_of_the_sdks_pass_a_strict_reader(client: str) -> None:
+    frame = json.dumps(SETUPS[client]).encode()
+    assert GeminiDialect(strict=True).read_setup(frame) == EXPECTED[client]
+
+
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize(
+    "entry", LATER, ids=lambda entry: f"{entry['client']}-{entry['expect'][0]}"
+)
+def test_each_later_frame_is_the_events_it_looks_like(entry: dict[str, Any], strict: bool) -> None:
+    incoming = GeminiDialect(strict=strict).decode(json.dumps(entry["frame"]))
+    assert [type(one).__name__ for one in incoming] == entry["expect"]
+
+
+def only(frame: dict[str, Any]) -> Any:
+    [one] = GeminiDialect().decode(json.dumps(frame))
+    return one
+
+
+def test_sound_of_python_and_javascript_is_the_same() -> None:
+    frames = [e["frame"] for e in LATER if e["expect"] == ["AudioChunk"]]
+    chunks = [only(frame) for frame in frames]
+    assert {chunk.data for chunk in chunks} == {b"\xff\xfe\xfd\xfc"}
+    assert [chunk.rate for chunk in chunks] == [16000, 16000, 16000, 8000]
+
+
+def test_turns_keep_their_order_and_roles() -> None:
+    turns = [
+        {"role": "model", "parts": [{"text": "Greet."}]},
+        {"parts": [{"text": "."}]},
+        {"role": "user", "parts": [{"text": "Hello"}, {"text": " there"}]},
+    ]
+    assert only({"client_content": {"turns": turns, "turnComplete": False}}) == ContentReceived(
+        (
+            Content(Role.MODEL, (Text("Greet."),)),
+            Content(Role.USER, (Text("."),)),
+            Content(Role.USER, (Text("Hello"), Text(" there"))),
+        ),
+        turn_complete=False,
+    )
+
+
+def test_a_tool_response_carries_scheduling_wherever_it_stands() -> None:
+    answers = [
+        {"id": "a", "name": "f", "response": {"result": 1, "scheduling": "SILENT"}},
+        {"id": "b", "name": "f", "response": {"result": 2}, "scheduling": "INTERRUPT"},
+    ]
+    assert only({"toolResponse": {"functionResponses": answers}}) == ToolResponsesReceived(
+        (
+            ToolResult(CallId("a"), "f", {"result": 1}, Scheduling.SILENT),
+            ToolResult(CallId("b"), "f", {"result": 2}, Scheduling.INTERRUPT),
+        )
+    )
+
+
+def test_an_update_tells_no_tools_from_no_change() -> None:
+    assert only({"contextUpdate": {"tools": {"tools": []}}}) == ContextUpdated(None, Tools())
+    assert only({"contextUpdate": {"tools": {}}}) == ContextUpdated(None, Tools())
+    assert only({"context_update": {"system_instruction": "Sing."}}) == ContextUpdated(
+        "Sing.", None
+    )
+
+
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize(
+    "frame",
+    [
+        {"clientContent": {"turnComplete": True}},
+        {"realtimeInput": {"audio": {"data": "AAAA", "mimeType": "audio/pcm"}}},
+        {},
+        {"setup": None},
+    ],
+)
+def test_anything_before_setup_is_refused(frame: dict[str, Any], strict: bool) -> None:
+    with pytest.raises(ClientFault) as caught:
+        GeminiDialect(strict).read_setup(json.dumps(frame))
+    assert (caught.value.code, caught.value.reason) == (
+        1007,
+        "Request contains an invalid argument.",
+    )
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_second_setup_is_refused(strict: bool) -> None:
+    with pytest.raises(ClientFault) as caught:
+        GeminiDialect(strict).decode('{"setup":{"model":"models/m"}}')
+    assert (caught.value.code, caught.value.reason) == (
+        1007,
+        "Request contains an invalid argument.",
+    )
+
+
+def test_what_stands_beside_the_setup_comes_before_the_next_frame() -> None:
+    dialect = GeminiDialect()
+    setup = {"setup": {"model": "m"}, "realtimeInput": {"text": "first"}}
+    assert dialect.read_setup(json.dumps(setup)).model == "m"
+    second = json.dumps({"realtimeInput": {"text": "second"}})
+    assert dialect.decode(second) == [TextReceived("first"), TextReceived("second")]
+    assert dialect.decode(second) == [TextReceived("second")]
+
+
+def test_several_kinds_in_one_message_take_effect_in_order() -> None:
+    frame = json.dumps(
+        {
+            "realtimeInput": {"text": "last"},
+            "toolResponse": {"functionResponses": [{"id": "a", "name": "f", "response": {}}]},
+            "clientContent": {"turns": [{"parts": [{"text": "hello"}]}]},
+            "contextUpdate": {"systemInstruction": {"parts": [{"text": "Sing."}]}},
+        }
+    )
+    kinds = [type(one).__name__ for one in GeminiDialect().decode(frame)]
+    assert kinds == ["ContextUpdated", "ContentReceived", "ToolResponsesReceived", "TextReceived"]
+    with pytest.raises(ClientFault, match="invalid argument"):
+        GeminiDialect(strict=True).decode(frame)
+
+
+def test_unknown_names_are_skipped_and_each_is_told_once() -> None:
+    heard: list[tuple[str, str]] = []
+    dialect = GeminiDialect(on_unknown=lambda path, name: heard.append((path, name)))
+    frame = json.dumps({"realtimeInput": {"text": "hi", "mood": 1}, "novelty": {}})
+    for _ in range(2):
+        assert dialect.decode(frame) == [TextReceived("hi")]
+    assert sorted(heard) == [("", "novelty"), ("realtime_input", "mood")]
+
+
+def test_a_client_that_makes_up_names_does_not_fill_the_log() -> None:
+    heard: list[str] = []
+    dialect = GeminiDialect(on_unknown=lambda path, name: heard.append(name))
+    dialect.decode(json.dumps({f"x{n}": n for n in range(MAX_REPORTED + 50)}))
+    assert len(heard) == MAX_REPORTED
+
+
+def test_what_this_dialect_has_no_words_for_is_empty() -> None:
+    closing = OutputTranscript("", finished=True)
+    assert GeminiDialect().encode(closing) == b""
+    assert GeminiDialect(enterprise=True).encode(closing) == (
+        b'{"serverContent":{"outputTranscription":{"finished":true}}}'
+    )
+    assert GeminiDialect().encode(Interrupted()) == b'{"serverContent":{"interrupted":true}}'
+
+
+def test_media_carry_their_bytes_and_types() -> None:
+    sound = {"realtimeInput": {"audio": {"data": "AAE=", "mimeType": "audio/pcm;rate=48000"}}}
+    assert only(sound) == AudioChunk(b"\x00\x01", 48000)
+    image = {"realtimeInput": {"video": {"data": "AAE=", "mimeType": "image/PNG"}}}
+    assert only(image) == VideoFrame(b"\x00\x01", "image/png")
