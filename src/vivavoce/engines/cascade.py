@@ -240,7 +240,8 @@ async def _closed(iterator: AsyncIterator[T]) -> AsyncIterator[AsyncIterator[T]]
         close: Any = getattr(iterator, "aclose", None)
         if close is not None:
             with suppress(TimeoutError):
-                await asyncio.wait_for(close(), _CLOSE_S)
+                async with asyncio.timeout(_CLOSE_S):
+                    await close()
 
 
 def _cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
