@@ -18,7 +18,8 @@ import typer
 from rich.console import Console
 
 from vivavoce import config
-from vivavoce.client.live import Endpoint, Unreachable
+from vivavoce.cli.faults import Code, Fault, fault_of, leave
+from vivavoce.client.live import Endpoint, Unreachable, Untrusted
 from vivavoce.client.messages import DEFAULT_MODEL, LiveError, Wishes
 from vivavoce.client.tools import ToolModule
 from vivavoce.client.turns import Turn
@@ -50,8 +51,7 @@ def endpoint(url: str, key: str, ca: Path | None) -> Endpoint:
     key = key or os.environ.get("GOOGLE_API_KEY", "") or os.environ.get("GEMINI_API_KEY", "")
     if not url:
         server = config.load().server
-        host = "127.0.0.1" if server.host in ("0.0.0.0", "::") else server.host
-        url = f"http://{f'[{host}]' if ':' in host else host}:{server.port}"
+        url = config.base_url(server.host, server.port)
         key = key or next(iter(server.keys), "")
     return Endpoint(url, key, ca)
 
@@ -74,16 +74,15 @@ def told(console: Console) -> Iterator[None]:
     """Every expected failure becomes one sentence and an exit code."""
     try:
         yield
+    except Untrusted as error:
+        raise leave(Fault(Code.TLS_TRUST, error.problem, error.fix), UNREACHABLE) from None
     except Unreachable as error:
-        code, problem = UNREACHABLE, str(error)
+        raise leave(Fault(Code.NO_SERVER, error.problem, error.fix), UNREACHABLE) from None
     except LiveError as error:
-        code, problem = CLOSED, str(error)
+        console.print(str(error), style="red", markup=False)
+        raise typer.Exit(CLOSED) from None
     except VivavoceError as error:
-        code, problem = WRONG, str(error)
-    else:
-        return
-    console.print(problem, style="red", highlight=False, markup=False, soft_wrap=True)
-    raise typer.Exit(code)
+        raise leave(fault_of(error), WRONG) from None
 
 
 def plain_console(to_stderr: bool = False) -> Console:

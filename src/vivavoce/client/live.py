@@ -30,7 +30,16 @@ SETUP_TIMEOUT_S = 60.0
 
 
 class Unreachable(VivavoceError):
-    """No conversation could be begun: nobody listens there, or no trust in the certificate."""
+    """No conversation could be begun. `fix` is one sentence on what to do about it."""
+
+    def __init__(self, problem: str, fix: str) -> None:
+        super().__init__(f"{problem} {fix}")
+        self.problem = problem
+        self.fix = fix
+
+
+class Untrusted(Unreachable):
+    """Somebody listens there, with a certificate that nothing here vouches for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,14 +151,14 @@ async def _open(endpoint: Endpoint) -> ClientConnection:
             proxy=None,
         )
     except ssl.SSLCertVerificationError as error:
-        raise Unreachable(
-            f"The certificate of {endpoint.url} is not trusted ({error.verify_message}). "
-            "Pass --ca with the bundle that `vivavoce env` prints, or use the http:// address."
+        raise Untrusted(
+            f"The certificate of {endpoint.url} is not trusted ({error.verify_message}).",
+            "Pass --ca with the bundle that `vivavoce env` prints, or use the http:// address.",
         ) from error
     except (OSError, TimeoutError, InvalidHandshake, InvalidMessage) as error:
         raise Unreachable(
-            f"No Live server answers at {endpoint.url} ({error}). "
-            "Start one with `vivavoce serve`, or give its address with --url."
+            f"No Live server answers at {endpoint.url} ({error}).",
+            "Start one with `vivavoce serve`, or give its address with --url.",
         ) from error
 
 
@@ -160,7 +169,8 @@ async def _begin(socket: ClientConnection, wishes: Wishes) -> Ready:
             first = messages.read(await socket.recv())
     except TimeoutError as error:
         raise Unreachable(
-            f"The server did not confirm the session within {SETUP_TIMEOUT_S:.0f} s."
+            f"The server did not confirm the session within {SETUP_TIMEOUT_S:.0f} s.",
+            "Its log may say why.",
         ) from error
     except ConnectionClosed as closed:
         raise _ended(closed) from closed

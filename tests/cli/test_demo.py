@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import wave
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from vivavoce.cli.demo import RECORDINGS, demo, recording
+from vivavoce.domain.audio import pcm_seconds
+
+app = typer.Typer()
+app.command()(demo)
+run = CliRunner()
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("XDG_DATA_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize("name", RECORDINGS)
+def test_the_recordings_ship_with_the_package(name: str) -> None:
+    assert 1.0 < pcm_seconds(recording(name), 16_000) < 5.0
+
+
+@pytest.mark.e2e
+def test_a_whole_conversation_with_the_scripted_profile(tmp_path: Path) -> None:
+    result = run.invoke(app, ["--once", "--profile", "scripted", "--port", "0"])
+    assert result.exit_code == 0, result.output
+    assert "Serving at http://127.0.0.1:" in result.output
+    for number in (1, 2):
+        assert f"turn {number} · transcript" in result.output
+    assert result.output.count("you    speech of") == 2, "scripted ears tell how long it lasted"
+    with wave.open(str(tmp_path / "answer.wav")) as file:
+        assert file.getframerate() == 24_000
+        assert file.getnframes() > 24_000
+
+
+def test_a_busy_port_is_said_with_a_way_out() -> None:
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        result = run.invoke(app, ["--once", "--profile", "scripted", "--port", port])
+    assert result.exit_code == 1
+    assert "--port" in result.output
+
+
+def test_an_unknown_profile_is_refused() -> None:
+    result = run.invoke(app, ["--once", "--profile", "nothing"])
+    assert result.exit_code == 1
+    assert "nothing" in result.output
