@@ -23,7 +23,10 @@ class SessionSettings:
     `early_turn_complete`: send `turnComplete` right after a blocking `toolCall` (ADK on 2.x
     names waits for it). `speculation`: begin to answer at a pause, before the end is certain.
     `resumable`: a store exists, so checkpoints are worth asking for. `history_contents`
-    bounds how many contributions a session keeps.
+    bounds how many contributions a session keeps. `transcript_deadline_s`: a recognizer that
+    has not said its last word so long after the end of a turn has failed; `generation_stall_s`:
+    so has a generation that says nothing for so long. `trace_texts`: the flight recorder keeps
+    words, which are personal data, and not only their lengths.
     """
 
     pacing: Pacing = Pacing.PACED
@@ -35,3 +38,6 @@ class SessionSettings:
     resumable: bool = False
     history_contents: int = 1000
     trace_events: int = 400
+    trace_texts: bool = False
+    transcript_deadline_s: float = 15.0
+    generation_stall_s: float = 60.0

@@ -16,7 +16,8 @@ class Checkpoint:
     """What it takes to continue a conversation on another connection.
 
     Taken only while both sides rest, so it never holds a half-made answer. `position` is
-    where the count of heard samples goes on; `messages` counts client messages since setup.
+    where the count of heard samples goes on; `messages` counts client messages since setup;
+    `heard_s` is how much of the user's speech the history stands for.
     """
 
     session: SessionId
@@ -26,4 +27,5 @@ class Checkpoint:
     history: tuple[Content, ...]
     position: Position
     messages: int
+    heard_s: float = 0.0
     version: int = CHECKPOINT_VERSION

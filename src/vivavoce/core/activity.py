@@ -1,0 +1,185 @@
+"""From voice scores to activity: onset, pause, resume and end of the user's speech.
+
+Everything is counted in positions. Silence that did not arrive as sound is no silence, and a
+file sent at ten times real time is cut exactly as if it had been spoken.
+
+A quiet stream becomes speech when frames above `start` add up to the onset's least duration;
+small dips are forgiven. Speech ends when no frame has been above `start` again since the
+first one below `hold`, for the configured silence. The band between the two thresholds
+neither ends speech nor revives it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from vivavoce.core.events import VoiceScored
+from vivavoce.domain.audio import Position, samples
+from vivavoce.domain.setup import ActivityDetection, Sensitivity
+
+# Every knob of `realtimeInputConfig.automaticActivityDetection`, and what it turns.
+#
+#   startOfSpeechSensitivity   the score that starts speech; `hold` lies 0.15 below it
+#   endOfSpeechSensitivity     the silence that ends a turn, where silenceDurationMs is absent
+#   silenceDurationMs          the silence that ends a turn
+#   prefixPaddingMs            speech before an onset is certain (never less than one frame),
+#                              and the pre-roll, where it is longer than our own
+START_THRESHOLD = {
+    Sensitivity.UNSPECIFIED: 0.5,
+    Sensitivity.HIGH: 0.5,
+    Sensitivity.LOW: 0.7,
+}
+HOLD_BELOW_START = 0.15
+SILENCE_MS = {
+    Sensitivity.UNSPECIFIED: 800,
+    Sensitivity.HIGH: 500,
+    Sensitivity.LOW: 1200,
+}
+PREFIX_PADDING_MS = 20
+PRE_ROLL_MS = 300
+
+FORGIVEN_DIP_SAMPLES = samples(0.1)
+"""A dip this short does not spoil an onset that is still uncertain."""
+
+LEAST_SPEECH_SAMPLES = samples(0.05)
+"""Speech shorter than any syllable, all in all, comes to nothing."""
+
+
+class Cue(Enum):
+    """What the evidence says about the user."""
+
+    ONSET = "onset"
+    PAUSE = "pause"
+    RESUME = "resume"
+    END = "end"
+    NOTHING = "nothing"
+    """It was too short to be speech."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A cue, and where it stands.
+
+    `position` is the start of the turn (pre-roll included) for an onset, and the position at
+    which it was decided for all others. `edge` is where the speech itself began or ended.
+    """
+
+    cue: Cue
+    position: Position
+    edge: Position
+
+
+@dataclass(frozen=True, slots=True)
+class Knobs:
+    """A client's wishes about activity detection as numbers; durations in samples."""
+
+    start: float
+    hold: float
+    onset: int
+    pause: int
+    silence: int
+    pre_roll: int
+
+
+def knobs(wishes: ActivityDetection, eager_silence_ms: int) -> Knobs:
+    """The numbers behind the wishes; negative durations count as zero."""
+    start = START_THRESHOLD[wishes.start_sensitivity]
+    silence_ms = wishes.silence_duration_ms
+    if silence_ms is None:
+        silence_ms = SILENCE_MS[wishes.end_sensitivity]
+    prefix_ms = PREFIX_PADDING_MS if wishes.prefix_padding_ms is None else wishes.prefix_padding_ms
+    silence = samples(max(0, silence_ms) / 1000)
+    return Knobs(
+        start=start,
+        hold=start - HOLD_BELOW_START,
+        onset=samples(max(0, prefix_ms) / 1000),
+        pause=min(samples(eager_silence_ms / 1000), silence),
+        silence=silence,
+        pre_roll=samples(max(PRE_ROLL_MS, prefix_ms) / 1000),
+    )
+
+
+class ActivityTracker:
+    """Follows one stream of scores. `floor` is where the previous turn ended."""
+
+    def __init__(self, knobs: Knobs, floor: Position = 0) -> None:
+        self.knobs = knobs
+        self.speaking = False
+        self.floor = floor
+        self._heard = floor
+        self._onset: Position | None = None
+        self._silent_since: Position | None = None
+        self._last_voiced = floor
+        self._voiced = 0
+        self._paused = False
+
+    @property
+    def resting(self) -> bool:
+        """Whether nothing points at speech."""
+        return not self.speaking and self._onset is None
+
+    def hear(self, scored: VoiceScored) -> list[Evidence]:
+        """What the scores say; frames that were heard before are passed over."""
+        frame = scored.frame_samples
+        if frame <= 0:
+            return []
+        found: list[Evidence] = []
+        begin = scored.position - frame * len(scored.scores)
+        for score in scored.scores:
+            end = begin + frame
+            if end > self._heard:
+                self._heard = end
+                judge = self._while_speaking if self.speaking else self._while_quiet
+                if evidence := judge(score, begin, end):
+                    found.append(evidence)
+            begin = end
+        return found
+
+    def end_stream(self, position: Position) -> list[Evidence]:
+        """No more sound for now: what was spoken is finished, what was uncertain is forgotten."""
+        self._heard = max(self._heard, position)
+        if self.speaking:
+            return [self._end(self._heard)]
+        self._onset = None
+        return []
+
+    def _while_quiet(self, score: float, begin: Position, end: Position) -> Evidence | None:
+        if self._onset is None:
+            if not score >= self.knobs.start:
+                return None
+            self._onset, self._voiced = begin, 0
+        elif not score >= self.knobs.hold:
+            if end - self._last_voiced > FORGIVEN_DIP_SAMPLES:
+                self._onset = None
+            return None
+        self._voiced += end - begin
+        self._last_voiced = end
+        if self._voiced < self.knobs.onset:
+            return None
+        self.speaking, self._paused, self._silent_since = True, False, None
+        start = max(self.floor, self._onset - self.knobs.pre_roll, 0)
+        return Evidence(Cue.ONSET, start, max(self._onset, 0))
+
+    def _while_speaking(self, score: float, begin: Position, end: Position) -> Evidence | None:
+        if score >= self.knobs.start or (self._silent_since is None and score >= self.knobs.hold):
+            self._voiced += end - begin
+            self._last_voiced, self._silent_since = end, None
+            if self._paused:
+                self._paused = False
+                return Evidence(Cue.RESUME, end, begin)
+            return None
+        if self._silent_since is None:
+            self._silent_since = begin
+        silence = end - self._silent_since
+        if silence >= self.knobs.silence:
+            return self._end(end)
+        if not self._paused and silence >= self.knobs.pause:
+            self._paused = True
+            return Evidence(Cue.PAUSE, end, self._silent_since)
+        return None
+
+    def _end(self, position: Position) -> Evidence:
+        cue = Cue.END if self._voiced >= LEAST_SPEECH_SAMPLES else Cue.NOTHING
+        self.speaking, self._onset, self.floor = False, None, position
+        return Evidence(cue, position, self._last_voiced)

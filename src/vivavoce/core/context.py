@@ -1,0 +1,66 @@
+"""What answers are made from: instruction, tools, history, and the setup's wishes."""
+
+from __future__ import annotations
+
+from vivavoce.core.history import History
+from vivavoce.domain.content import Content, Tools
+from vivavoce.domain.ids import GenerationId, SessionId
+from vivavoce.domain.request import GenerationRequest
+from vivavoce.domain.setup import SessionSetup
+from vivavoce.domain.voices import DEFAULT_VOICE
+
+NO_GENERATION = GenerationId(0)
+"""The number in a request that only prepares."""
+
+
+class Context:
+    """The living state of which every `GenerationRequest` is a frozen picture.
+
+    `heard_s` is how much of the user's speech the history stands for.
+    """
+
+    def __init__(self, session: SessionId, setup: SessionSetup, history: History) -> None:
+        self.session = session
+        self.setup = setup
+        self.instruction = setup.instruction
+        self.tools = setup.tools
+        self.history = history
+        self.heard_s = 0.0
+        self._updates = 0
+
+    @property
+    def version(self) -> int:
+        """Changes whenever the same words would be answered from something else."""
+        return self.history.version + self._updates
+
+    def update(self, instruction: str | None, tools: Tools | None) -> None:
+        """`contextUpdate`: holds for the generations that follow."""
+        self.instruction = self.instruction if instruction is None else instruction
+        self.tools = self.tools if tools is None else tools
+        self._updates += 1
+
+    def declares(self, name: str) -> bool:
+        """Whether the client offers a function of this name."""
+        return any(function.name == name for function in self.tools.functions)
+
+    def request(
+        self,
+        generation: GenerationId = NO_GENERATION,
+        extra: tuple[Content, ...] = (),
+        speculative: bool = False,
+    ) -> GenerationRequest:
+        """A picture of the conversation, with `extra` as if it had been said already."""
+        setup = self.setup
+        return GenerationRequest(
+            session=self.session,
+            generation=generation,
+            instruction=self.instruction,
+            history=(*self.history.snapshot(), *extra),
+            tools=self.tools,
+            modality=setup.modality,
+            voice=setup.voice or DEFAULT_VOICE,
+            language=setup.language,
+            sampling=setup.sampling,
+            thinking=setup.thinking,
+            speculative=speculative,
+        )

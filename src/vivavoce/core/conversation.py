@@ -1,0 +1,239 @@
+"""The parts of a conversation, and the moves that concern more than one of them.
+
+A move is made by a joint rule or by an event; none of them looks at the clock or decides
+whether it is time for it.
+"""
+
+from __future__ import annotations
+
+from vivavoce.core.context import Context
+from vivavoce.core.effects import PrepareGeneration, SaveCheckpoint
+from vivavoce.core.events import ContentReceived
+from vivavoce.core.frames import Frames
+from vivavoce.core.history import History
+from vivavoce.core.messages import InputTranscript, TurnComplete, TurnReason
+from vivavoce.core.model_side import Basis, ModelSide
+from vivavoce.core.model_turn import Cause, Manner
+from vivavoce.core.settings import Pacing, SessionSettings
+from vivavoce.core.step import Step
+from vivavoce.core.tools import ToolLedger, Verdict
+from vivavoce.core.user_side import Claim, SpokenTurn, TypedTurn, UserSide
+from vivavoce.domain.audio import Position, seconds
+from vivavoce.domain.checkpoint import Checkpoint
+from vivavoce.domain.content import Content, Part, Role, Text, ToolResult
+from vivavoce.domain.ids import IdSource, SessionId
+from vivavoce.domain.profile import Behaviour, Family
+from vivavoce.domain.setup import Modality, SessionSetup
+
+PUNCTUATION = frozenset(".,;:!?…-–—'\"()")
+FILLERS = frozenset({"ah", "eh", "er", "erm", "hm", "hmm", "mm", "uh", "um"})
+
+
+def only_punctuation(text: str) -> bool:
+    """Whether text has no words in it: clients type it to say "go on"."""
+    return all(char.isspace() or char in PUNCTUATION for char in text)
+
+
+def substance(words: list[str]) -> str:
+    """Words as they count when hypotheses are compared: no case, punctuation or fillers."""
+    letters = "".join(c if c.isalnum() else " " for c in " ".join(words).casefold())
+    return " ".join(word for word in letters.split() if word not in FILLERS)
+
+
+class Conversation:
+    """Both sides, the ledger and the context, wired together for one session."""
+
+    def __init__(
+        self,
+        session: SessionId,
+        setup: SessionSetup,
+        behaviour: Behaviour,
+        settings: SessionSettings,
+        ids: IdSource,
+        history: tuple[Content, ...] = (),
+    ) -> None:
+        self.setup = setup
+        self.settings = settings
+        self.behaviour = behaviour
+        self.context = Context(session, setup, History(history, settings.history_contents))
+        self.user = UserSide(Frames(setup.realtime.coverage or behaviour.coverage))
+        self.ledger = ToolLedger(ids, behaviour.function_behavior, settings.tool_deadline_s)
+        spoken = setup.modality is Modality.AUDIO
+        manner = Manner(
+            modality=setup.modality,
+            transcribes=spoken and setup.output_transcription is not None,
+            thinks_aloud=setup.thinking is not None and setup.thinking.include_thoughts,
+            paced=spoken and settings.pacing is Pacing.PACED,
+        )
+        self.model = ModelSide(
+            self.context,
+            self.ledger,
+            manner,
+            settings.early_turn_complete,
+            settings.generation_stall_s,
+        )
+        self.seeding = setup.seeds_history
+        self._prepared = -1
+        self._saved = -1
+
+    @property
+    def resting(self) -> bool:
+        """Whether both sides rest and nothing is open: the point from which to resume."""
+        return self.user.quiet and self.model.idle and self.ledger.resting
+
+    # --- what the client typed ------------------------------------------------------------
+
+    def content(self, event: ContentReceived, step: Step) -> None:
+        """`clientContent`: seeds the history first, where that was asked for."""
+        answer = event.turn_complete
+        if self.seeding and event.turn_complete:
+            self.seeding = False
+            last = (event.turns or self.context.history.snapshot())[-1:]
+            users = bool(last) and last[0].role is Role.USER
+            answer = self.behaviour.history_answers and users
+        self.user.content(event.turns, answer, step)
+
+    def text(self, text: str, step: Step) -> None:
+        """Realtime text; without words in it, a bare trigger to answer what there is.
+
+        2.x clients know no such trigger for punctuation: theirs is a user turn with a dot.
+        """
+        bare = not text.strip() or (
+            self.behaviour.family is not Family.LIVE_2_5 and only_punctuation(text)
+        )
+        if bare and not (self.context.history.empty and self.user.quiet):
+            self.user.trigger(step)
+        else:
+            self.user.text(text, step)
+
+    def results(self, results: tuple[ToolResult, ...]) -> None:
+        """The client answered calls."""
+        for given in results:
+            verdict, result = self.ledger.answer(given)
+            if verdict is Verdict.SILENT:
+                self.context.history.answer((result,))
+
+    # --- moves of the joint rules ----------------------------------------------------------
+
+    def consider_claim(self, step: Step) -> None:
+        """The user took the floor: an open model turn is interrupted, if that is wished.
+
+        Content that comes before the answer to speech has said anything joins that speech:
+        clients end an activity and send content in one breath, and expect one answer.
+        """
+        claim, self.user.claim = self.user.claim, None
+        turn = self.model.turn
+        if turn is None or not self.model.busy:
+            return
+        if claim is Claim.ACTIVITY and not self.setup.realtime.interrupts:
+            return
+        asks = any(isinstance(entry, TypedTurn) and entry.answer for entry in self.user.line)
+        joins = claim is Claim.CONTENT and turn.cause is Cause.SPEECH and asks
+        if joins and self.model.unseen:
+            self.model.withdraw(step)
+        else:
+            self.model.interrupt(step)
+
+    def untold(self) -> list[SpokenTurn]:
+        """Spoken turns whose words the client does not know yet."""
+        return [
+            turn for turn in self.user.ready() if isinstance(turn, SpokenTurn) and not turn.told
+        ]
+
+    def tell(self, step: Step) -> None:
+        """Input transcription: whole, once a turn, before anything of its answer."""
+        for turn in self.untold():
+            turn.told = True
+            if turn.text.strip() and self.setup.input_transcription is not None:
+                step.send(InputTranscript(turn.text.strip()))
+
+    def take_up(self, step: Step) -> None:
+        """What is ready enters the history, and is answered if it asks for an answer."""
+        entries = self.user.ready()
+        self.user.take(entries)
+        asks = [entry for entry in entries if entry.answer]
+        if asks:
+            self.context.history.answer(self.ledger.take_urgent())
+        for entry in entries:
+            self.context.history.add(entry.contents())
+            if isinstance(entry, SpokenTurn):
+                self.context.heard_s += seconds(entry.end - entry.start)
+        spoken = [entry for entry in entries if isinstance(entry, SpokenTurn)]
+        if asks:
+            typed = any(isinstance(entry, TypedTurn) for entry in asks)
+            self.model.begin(Cause.CONTENT if typed else Cause.SPEECH, step)
+        elif spoken:
+            failed = any(turn.failed for turn in spoken)
+            step.send(TurnComplete(reason=TurnReason.GENERATED_OTHER if failed else None))
+
+    def take_results(self, step: Step) -> None:
+        """The model reacts to results that waited for rest."""
+        self.context.history.answer(self.ledger.take_waiting())
+        self.model.begin(Cause.RESULT, step)
+
+    # --- speculation -----------------------------------------------------------------------
+
+    def basis(self, turn: SpokenTurn) -> Basis:
+        """What an answer to this turn would rest on, as things stand."""
+        return Basis(turn.id, substance(turn.words()), self.context.version)
+
+    def guessed(self) -> SpokenTurn | None:
+        """The turn that the running speculation answers, if nothing has come between."""
+        generation = self.model.generation
+        if generation is None or generation.basis is None or len(self.user.line) != 1:
+            return None
+        turn, basis = self.user.line[0], generation.basis
+        if not isinstance(turn, SpokenTurn) or turn.id != basis.turn:
+            return None
+        return turn if self.context.version == basis.version else None
+
+    def guess_holds(self) -> bool:
+        """Whether the turn is ready and is what the speculation took it for."""
+        turn, generation = self.guessed(), self.model.generation
+        return turn is not None and generation is not None and self.basis(turn) == generation.basis
+
+    def speculate(self, turn: SpokenTurn, step: Step) -> None:
+        """Begin to answer what the user seems to have said."""
+        turn.tries += 1
+        turn.tried_at = turn.paused_at
+        parts: tuple[Part, ...] = (
+            *self.user.frames.within(turn.start, turn.paused_at),
+            *(Text(text) for text in turn.words()),
+        )
+        self.model.speculate(self.basis(turn), (Content(Role.USER, parts),), step)
+
+    def promote(self, step: Step) -> None:
+        """The guess was right: the turn enters the history, and the held answer is said."""
+        (turn,) = self.user.ready()
+        self.user.take([turn])
+        self.context.history.add(turn.contents())
+        if isinstance(turn, SpokenTurn):
+            self.context.heard_s += seconds(turn.end - turn.start)
+        self.model.promote(step)
+
+    # --- rest -------------------------------------------------------------------------------
+
+    def rest(self, position: Position, messages: int, step: Step) -> None:
+        """Both sides may rest: let the engine read ahead, and have the session written down."""
+        if not (self.user.quiet and self.model.idle):
+            return
+        if self._prepared != self.context.version:
+            self._prepared = self.context.version
+            step.want(PrepareGeneration(self.context.request()))
+        wanted = self.settings.resumable and self.setup.resumption is not None
+        if wanted and self.resting and self._saved != self.context.version:
+            self._saved = self.context.version
+            step.want(SaveCheckpoint(self.checkpoint(position, messages)))
+
+    def checkpoint(self, position: Position, messages: int) -> Checkpoint:
+        """The conversation written down."""
+        return Checkpoint(
+            session=self.context.session,
+            model=self.setup.model,
+            instruction=self.context.instruction,
+            tools=self.context.tools,
+            history=self.context.history.snapshot(),
+            position=position,
+            messages=messages,
+            heard_s=self.context.heard_s,
+        )

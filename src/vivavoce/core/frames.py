@@ -1,0 +1,44 @@
+"""Video frames waiting for the turn that they belong to, as `turnCoverage` says."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from vivavoce.domain.audio import Position
+from vivavoce.domain.content import Blob
+from vivavoce.domain.setup import TurnCoverage
+
+MAX_FRAMES = 8
+"""Frames that one turn carries at most; the newest are kept. Eight seconds at one a second."""
+
+
+class Frames:
+    """The newest frames since the last turn."""
+
+    def __init__(self, coverage: TurnCoverage) -> None:
+        self._only_activity = coverage is TurnCoverage.ONLY_ACTIVITY
+        self._waiting: deque[tuple[Position, Blob]] = deque(maxlen=MAX_FRAMES)
+
+    def add(self, position: Position, frame: Blob) -> None:
+        """A frame came while sound stood at `position`."""
+        self._waiting.append((position, frame))
+
+    def within(self, start: Position, end: Position) -> tuple[Blob, ...]:
+        """The frames of a spoken turn with this span."""
+        first = start if self._only_activity else 0
+        return tuple(frame for position, frame in self._waiting if first <= position <= end)
+
+    def take(self, start: Position, end: Position) -> tuple[Blob, ...]:
+        """The same, and they and all older ones stop waiting."""
+        taken = self.within(start, end)
+        while self._waiting and self._waiting[0][0] <= end:
+            self._waiting.popleft()
+        return taken
+
+    def take_all(self) -> tuple[Blob, ...]:
+        """The frames of typed words. Those last no time, so as activity they cover none."""
+        if self._only_activity:
+            return ()
+        taken = tuple(frame for _, frame in self._waiting)
+        self._waiting.clear()
+        return taken

@@ -1,0 +1,430 @@
+"""Machine 2: the model's turns and the generations that make them.
+
+Rules:
+
+- Everything that decides which generation may speak lives in this file.
+- It knows nothing of the user. When to begin, promote or interrupt is joint.py's.
+
+Theory of operation. A *generation* is one run of the responder and has an increasing number.
+At most one is current, and only the current one is listened to: this is the *fence*, and it
+is one comparison in `produced`. Whatever else arrives was overtaken by a decision and changes
+nothing, so correctness never waits for a task to die.
+
+A *model turn* is what the client sees: one generation, or several with blocking calls between
+them, up to one `turnComplete`. A *speculative* generation belongs to no turn yet. Its parts
+are held, in order, and nothing else about it exists: no message, no call, no history. To
+promote it is to make a turn and to replay what was held through the ordinary row.
+
+    state        begin        speculate     part   call   blocks  finished  failed   refused
+    IDLE         GENERATING   SPECULATING   -      -      -       -         -        -
+    SPECULATING  -            -             hold   hold   hold    hold      IDLE     IDLE
+    GENERATING   -            -             send   send   TOOLS   PLAYING   PLAYING  GENERATING
+    TOOLS        -            -             -      send   send    TOOLS     PLAYING  -
+    PLAYING      -            -             -      -      -       -         -        -
+
+    state        answered     promote       discard  withdraw  played   interrupt
+    IDLE         -            -             -        -         -        -
+    SPECULATING  -            GENERATING    IDLE     -         -        -
+    GENERATING   -            -             -        IDLE      -        IDLE
+    TOOLS        GENERATING   -             -        -         -        IDLE
+    PLAYING      -            -             -        -         IDLE     IDLE
+
+What is left of sound or text when a blocking call was made (the TOOLS row of *part*) is
+dropped: clients open a new, empty answer for it. A failure plays out what was already said
+before the turn is given up, since `turnComplete` makes some clients empty their speaker. A
+live generation that is refused was speculative when it was started; it is started anew.
+*Withdraw* takes back a turn of which the client has seen nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import assert_never
+
+from vivavoce.core.context import Context
+from vivavoce.core.effects import CancelGeneration, ReleaseGeneration, StartGeneration
+from vivavoce.core.events import (
+    AudioProduced,
+    GenerationFailed,
+    GenerationFinished,
+    GenerationRefused,
+    TextProduced,
+    ToolCallsProduced,
+    UsageProduced,
+)
+from vivavoce.core.messages import TurnReason
+from vivavoce.core.model_turn import Cause, Manner, ModelTurn
+from vivavoce.core.step import Step
+from vivavoce.core.tools import CANCELLED, FAILED, ToolLedger
+from vivavoce.domain.audio import pcm_seconds
+from vivavoce.domain.content import Content, ToolCall
+from vivavoce.domain.ids import GenerationId, TurnId
+from vivavoce.domain.request import EndReason, GenerationRequest
+
+MAX_HELD_S = 30.0
+MAX_HELD_PARTS = 2000
+"""What a speculation may hold; one that makes more is discarded."""
+
+
+class ModelState(Enum):
+    """Where the model side stands."""
+
+    IDLE = "idle"
+    SPECULATING = "speculating"
+    GENERATING = "generating"
+    TOOLS = "tools"
+    PLAYING = "playing"
+
+
+class ModelCue(Enum):
+    """What can happen to the model side."""
+
+    BEGIN = "begin"
+    SPECULATE = "speculate"
+    PART = "part"
+    CALL = "call"
+    BLOCKS = "blocks"
+    FINISHED = "finished"
+    FAILED = "failed"
+    REFUSED = "refused"
+    ANSWERED = "answered"
+    PROMOTE = "promote"
+    DISCARD = "discard"
+    WITHDRAW = "withdraw"
+    PLAYED = "played"
+    INTERRUPT = "interrupt"
+
+
+_S, _C = ModelState, ModelCue
+
+TRANSITIONS: dict[ModelState, dict[ModelCue, ModelState]] = {
+    _S.IDLE: {_C.BEGIN: _S.GENERATING, _C.SPECULATE: _S.SPECULATING},
+    _S.SPECULATING: {
+        _C.PART: _S.SPECULATING,
+        _C.CALL: _S.SPECULATING,
+        _C.BLOCKS: _S.SPECULATING,
+        _C.FINISHED: _S.SPECULATING,
+        _C.FAILED: _S.IDLE,
+        _C.REFUSED: _S.IDLE,
+        _C.PROMOTE: _S.GENERATING,
+        _C.DISCARD: _S.IDLE,
+    },
+    _S.GENERATING: {
+        _C.PART: _S.GENERATING,
+        _C.CALL: _S.GENERATING,
+        _C.BLOCKS: _S.TOOLS,
+        _C.FINISHED: _S.PLAYING,
+        _C.FAILED: _S.PLAYING,
+        _C.REFUSED: _S.GENERATING,
+        _C.WITHDRAW: _S.IDLE,
+        _C.INTERRUPT: _S.IDLE,
+    },
+    _S.TOOLS: {
+        _C.CALL: _S.TOOLS,
+        _C.BLOCKS: _S.TOOLS,
+        _C.FINISHED: _S.TOOLS,
+        _C.FAILED: _S.PLAYING,
+        _C.ANSWERED: _S.GENERATING,
+        _C.INTERRUPT: _S.IDLE,
+    },
+    _S.PLAYING: {_C.PLAYED: _S.IDLE, _C.INTERRUPT: _S.IDLE},
+}
+"""What is absent changes nothing."""
+
+BUSY = frozenset({_S.GENERATING, _S.TOOLS, _S.PLAYING})
+
+FromGeneration = (
+    AudioProduced
+    | TextProduced
+    | ToolCallsProduced
+    | UsageProduced
+    | GenerationFinished
+    | GenerationFailed
+    | GenerationRefused
+)
+
+REASONS = {
+    EndReason.COMPLETE: None,
+    EndReason.MAX_TOKENS: None,
+    EndReason.NEED_MORE_INPUT: TurnReason.NEED_MORE_INPUT,
+    EndReason.MALFORMED_CALL: TurnReason.MALFORMED_FUNCTION_CALL,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What a speculation was started from; it may speak only if this still holds."""
+
+    turn: TurnId
+    words: str
+    version: int
+
+
+@dataclass(slots=True)
+class Generation:
+    """One run of the responder. `running` until it finished, failed or was cancelled."""
+
+    request: GenerationRequest
+    basis: Basis | None = None
+    running: bool = True
+    last_sign: float = 0.0
+    held: list[FromGeneration] = field(default_factory=list)
+    held_s: float = 0.0
+
+    @property
+    def id(self) -> GenerationId:
+        return self.request.generation
+
+
+class ModelSide:
+    """The current generation and the current turn."""
+
+    def __init__(
+        self, context: Context, ledger: ToolLedger, manner: Manner, early: bool, stall_s: float
+    ) -> None:
+        self.state = ModelState.IDLE
+        self.generation: Generation | None = None
+        self.turn: ModelTurn | None = None
+        self._context = context
+        self._ledger = ledger
+        self._manner = manner
+        self._early = early
+        self._stall_s = stall_s
+        self._count = 0
+
+    # --- questions ------------------------------------------------------------------------
+
+    @property
+    def busy(self) -> bool:
+        """Whether a model turn is open, so that taking the floor is an interruption."""
+        return self.state in BUSY
+
+    @property
+    def idle(self) -> bool:
+        return self.state is ModelState.IDLE
+
+    @property
+    def unseen(self) -> bool:
+        """Whether the client has seen nothing of the turn that is being generated."""
+        turn = self.turn
+        return (
+            self.state is ModelState.GENERATING
+            and turn is not None
+            and not (turn.said or turn.called)
+        )
+
+    def played_out(self, now: float) -> bool:
+        """Whether the turn is over but for saying so."""
+        if self.state is not ModelState.PLAYING or self.turn is None:
+            return False
+        due = self.turn.due()
+        return due is None or now >= due
+
+    def deadline(self) -> float | None:
+        """When playing will be over, or when the current generation has been silent too long."""
+        if self.state is ModelState.PLAYING and self.turn is not None:
+            return self.turn.due()
+        if self.state is ModelState.GENERATING and self.generation is not None:
+            return self.generation.last_sign + self._stall_s
+        return None
+
+    # --- beginning ------------------------------------------------------------------------
+
+    def begin(self, cause: Cause, step: Step) -> None:
+        """Answer the history as it stands: a new model turn."""
+        if self._to(ModelCue.BEGIN):
+            self.turn = ModelTurn(cause, self._manner, self._context.history)
+            self._start(step)
+
+    def speculate(self, basis: Basis, extra: tuple[Content, ...], step: Step) -> None:
+        """Answer the history as it would stand with `extra`, in silence."""
+        if self._to(ModelCue.SPECULATE):
+            self._start(step, basis, extra)
+
+    def promote(self, step: Step) -> None:
+        """The basis holds: what was held is said now."""
+        generation = self.generation
+        if generation is None or not self._to(ModelCue.PROMOTE):
+            return
+        self.turn = ModelTurn(Cause.SPEECH, self._manner, self._context.history)
+        self.turn.generations.append(generation.id)
+        generation.last_sign = step.now
+        step.want(ReleaseGeneration(generation.id))
+        held, generation.held = generation.held, []
+        for event in held:
+            self.produced(event, step)
+
+    def answered(self, step: Step) -> None:
+        """All blocking calls have their results: the turn goes on with another generation."""
+        if self.turn is None or not self._to(ModelCue.ANSWERED):
+            return
+        self._retire(step)
+        if not self.turn.owed:
+            self._context.history.close()
+            self.turn = ModelTurn(Cause.RESULT, self._manner, self._context.history)
+        self._context.history.answer(self._ledger.take_batch() + self._ledger.take_urgent())
+        self.turn.tally.next_generation()
+        self._start(step)
+
+    def _start(
+        self, step: Step, basis: Basis | None = None, extra: tuple[Content, ...] = ()
+    ) -> None:
+        self._count += 1
+        id = GenerationId(self._count)
+        request = self._context.request(id, extra, speculative=basis is not None)
+        self.generation = Generation(request, basis, last_sign=step.now)
+        if basis is None and self.turn is not None:
+            self.turn.generations.append(id)
+        step.want(StartGeneration(request))
+
+    # --- ending ---------------------------------------------------------------------------
+
+    def complete(self, step: Step) -> None:
+        """Playing is over."""
+        turn = self.turn
+        if turn is not None and self._to(ModelCue.PLAYED):
+            self._context.history.close()
+            turn.complete(self._context.heard_s, step)
+            self._rest()
+
+    def interrupt(self, step: Step) -> None:
+        """The floor was taken: the turn ends here, and holds only what was heard."""
+        turn = self.turn
+        if turn is None or not self._to(ModelCue.INTERRUPT):
+            return
+        for generation in turn.generations:
+            step.want(CancelGeneration(generation))
+        withdrawn = self._ledger.unanswered()
+        self._context.history.answer(self._ledger.take_batch(CANCELLED))
+        self._context.history.cut(turn.playout.heard_s(step.now))
+        turn.interrupted(withdrawn, self._context.heard_s, step)
+        self._rest()
+
+    def withdraw(self, step: Step) -> None:
+        """Take back a turn that the client knows nothing of."""
+        if self._to(ModelCue.WITHDRAW):
+            self._retire(step)
+            self._rest()
+
+    def discard(self, step: Step) -> None:
+        """The basis does not hold."""
+        if self._to(ModelCue.DISCARD):
+            self._retire(step)
+            self._rest()
+
+    def give_up(self, step: Step) -> None:
+        """The conversation is over; nothing more is said about it."""
+        self._retire(step)
+        self._rest()
+        self.state = ModelState.IDLE
+
+    def _retire(self, step: Step) -> None:
+        if self.generation is not None and self.generation.running:
+            self.generation.running = False
+            step.want(CancelGeneration(self.generation.id))
+
+    def _rest(self) -> None:
+        self.turn = self.generation = None
+
+    # --- what a generation says -----------------------------------------------------------
+
+    def produced(self, event: FromGeneration, step: Step) -> None:
+        """The fence: a generation that is not current, or has ended, is not listened to."""
+        generation = self.generation
+        if generation is None or event.generation != generation.id or not generation.running:
+            return
+        generation.last_sign = step.now
+        if self.turn is None:
+            self._hold(generation, event, step)
+        else:
+            self._take(generation, self.turn, event, step)
+
+    def stalled(self, step: Step) -> None:
+        """The current generation has said nothing for so long that it is taken for failed."""
+        generation, turn = self.generation, self.turn
+        if self.state is not ModelState.GENERATING or generation is None or turn is None:
+            return
+        if step.now >= generation.last_sign + self._stall_s:
+            self._retire(step)
+            self._fail(turn, step)
+
+    def _hold(self, generation: Generation, event: FromGeneration, step: Step) -> None:
+        if isinstance(event, GenerationFailed | GenerationRefused):
+            generation.running = False
+            failed = isinstance(event, GenerationFailed)
+            if self._to(ModelCue.FAILED if failed else ModelCue.REFUSED):
+                self._rest()
+            return
+        generation.held.append(event)
+        if isinstance(event, AudioProduced):
+            generation.held_s += pcm_seconds(event.pcm)
+        if generation.held_s > MAX_HELD_S or len(generation.held) > MAX_HELD_PARTS:
+            self.discard(step)
+
+    def _take(
+        self, generation: Generation, turn: ModelTurn, event: FromGeneration, step: Step
+    ) -> None:
+        match event:
+            case AudioProduced():
+                if self._to(ModelCue.PART):
+                    turn.speak(event.pcm, event.text, generation.id, step)
+            case TextProduced():
+                if self._to(ModelCue.PART):
+                    turn.write(event.text, event.thought, generation.id, step)
+            case UsageProduced():
+                turn.tally.report(event.usage)
+            case ToolCallsProduced():
+                self._call(turn, event.calls, step)
+            case GenerationFinished():
+                generation.running = False
+                self._finish(turn, REASONS[event.reason], step)
+            case GenerationFailed():
+                generation.running = False
+                self._fail(turn, step)
+            case GenerationRefused():
+                generation.running = False
+                if self._to(ModelCue.REFUSED):
+                    turn.generations.remove(generation.id)
+                    self._start(step)
+            case _:
+                assert_never(event)
+
+    def _call(self, turn: ModelTurn, calls: tuple[ToolCall, ...], step: Step) -> None:
+        if not calls:
+            return
+        if not all(self._context.declares(call.name) for call in calls):
+            self._retire(step)
+            self._finish(turn, TurnReason.MALFORMED_FUNCTION_CALL, step)
+            return
+        named = self._ledger.open(calls, self._context.tools, step.now)
+        blocks = bool(set(self._ledger.unanswered()) & {call.id for call in named})
+        if self._to(ModelCue.BLOCKS if blocks else ModelCue.CALL):
+            turn.call(named, step)
+        if blocks and self._early and turn.owed and self.generation is not None:
+            turn.produced(self.generation.id, step)
+            turn.complete(self._context.heard_s, step)
+
+    def _finish(self, turn: ModelTurn, reason: TurnReason | None, step: Step) -> None:
+        self._to(ModelCue.FINISHED)
+        if self.state is not ModelState.PLAYING:
+            return
+        if reason is None and not (turn.said or turn.called):
+            reason = TurnReason.NEED_MORE_INPUT
+        turn.reason = reason
+        turn.produced(turn.generations[-1], step)
+
+    def _fail(self, turn: ModelTurn, step: Step) -> None:
+        if not self._to(ModelCue.FAILED):
+            return
+        turn.withdraw(self._ledger.unanswered(), step)
+        self._context.history.answer(self._ledger.take_batch(FAILED))
+        turn.reason = TurnReason.GENERATED_OTHER
+
+    def _to(self, cue: ModelCue) -> bool:
+        """Move by the table; whether the cue meant anything here."""
+        state = TRANSITIONS[self.state].get(cue)
+        if state is None:
+            return False
+        self.state = state
+        return True

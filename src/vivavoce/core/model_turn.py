@@ -1,0 +1,129 @@
+"""One model turn as the client sees it: what was said, called and counted, and how it ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from vivavoce.core.history import History
+from vivavoce.core.messages import (
+    GenerationComplete,
+    Interrupted,
+    ModelAudio,
+    ModelText,
+    OutputTranscript,
+    TokenCount,
+    ToolCallCancellation,
+    ToolCallRequest,
+    TurnComplete,
+    TurnReason,
+)
+from vivavoce.core.playout import Playout
+from vivavoce.core.step import Step
+from vivavoce.core.usage import Tally
+from vivavoce.domain.audio import pcm_seconds
+from vivavoce.domain.content import ToolCall
+from vivavoce.domain.ids import CallId, GenerationId
+from vivavoce.domain.setup import Modality
+
+
+class Cause(Enum):
+    """What a model turn answers."""
+
+    SPEECH = "speech"
+    CONTENT = "content"
+    RESULT = "result"
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a session wants its answers: the part of the setup that shapes output."""
+
+    modality: Modality
+    transcribes: bool
+    thinks_aloud: bool
+    paced: bool
+
+
+class ModelTurn:
+    """Says things to the client and remembers them, until the one `turnComplete`.
+
+    `owed` says that the client has not had its `turnComplete` yet. `said` is whether any
+    content of this turn has been sent, `called` whether functions were.
+    """
+
+    def __init__(self, cause: Cause, manner: Manner, history: History) -> None:
+        self.cause = cause
+        self.playout = Playout()
+        self.tally = Tally()
+        self.generations: list[GenerationId] = []
+        self.owed = True
+        self.said = False
+        self.called = False
+        self.reason: TurnReason | None = None
+        self._manner = manner
+        self._history = history
+
+    # --- content --------------------------------------------------------------------------
+
+    def speak(self, pcm: bytes, text: str, generation: GenerationId, step: Step) -> None:
+        """A piece of speech, and its words right next to it."""
+        if self._manner.modality is Modality.TEXT:
+            self.write(text, False, generation, step)
+            return
+        begin_s, end_s = self.playout.add(pcm_seconds(pcm), step.now)
+        self._history.say(text, begin_s, end_s)
+        if pcm:
+            self.said = True
+            step.send(ModelAudio(pcm), generation)
+        if text and self._manner.transcribes:
+            self.said = True
+            step.send(OutputTranscript(text), generation)
+
+    def write(self, text: str, thought: bool, generation: GenerationId, step: Step) -> None:
+        """A piece of text, or of a thought where thoughts were asked for."""
+        if not text or (thought and not self._manner.thinks_aloud):
+            return
+        if not thought:
+            self._history.say(text, self.playout.sent_s, self.playout.sent_s)
+        self.said = True
+        step.send(ModelText(text, thought), generation)
+
+    def call(self, calls: tuple[ToolCall, ...], step: Step) -> None:
+        """Functions to be run. Not tagged: a call that is on record must reach the client."""
+        self.called = True
+        self._history.call(calls)
+        step.send(ToolCallRequest(calls))
+
+    # --- endings --------------------------------------------------------------------------
+
+    def produced(self, generation: GenerationId, step: Step) -> None:
+        """Everything of this turn has been produced."""
+        if self.owed:
+            step.send(GenerationComplete(), generation)
+
+    def due(self) -> float | None:
+        """When the client may be told that the turn is over; `None` is at once."""
+        return self.playout.ends_at if self._manner.paced else None
+
+    def complete(self, heard_s: float, step: Step) -> None:
+        """The turn is over. `heard_s` is the user's sound in its context."""
+        if self.owed:
+            self.owed = False
+            step.send(TurnComplete(self._count(heard_s), self.reason))
+
+    def interrupted(self, withdrawn: tuple[CallId, ...], heard_s: float, step: Step) -> None:
+        """The user took the floor."""
+        if self.owed:
+            step.send(Interrupted())
+        self.withdraw(withdrawn, step)
+        self.reason = None
+        self.complete(heard_s, step)
+
+    def withdraw(self, calls: tuple[CallId, ...], step: Step) -> None:
+        """These calls need not be run any more."""
+        if calls:
+            step.send(ToolCallCancellation(calls))
+
+    def _count(self, heard_s: float) -> TokenCount:
+        return self.tally.count(self.playout.sent_s, heard_s, self._history.images)

@@ -1,0 +1,59 @@
+"""What a turn cost, in tokens.
+
+Text is counted by the engine. Sound and images are counted here, by the Live API's rates.
+"""
+
+from __future__ import annotations
+
+from vivavoce.core.messages import TokenCount
+from vivavoce.domain.content import Usage
+
+AUDIO_TOKENS_PER_S = 25
+IMAGE_TOKENS = 258
+
+
+def audio_tokens(duration_s: float) -> int:
+    """Tokens that this much sound counts as, in either direction."""
+    return round(AUDIO_TOKENS_PER_S * duration_s)
+
+
+class Tally:
+    """The engine's own count over the generations of one model turn."""
+
+    def __init__(self) -> None:
+        self._before = Usage()
+        self._latest = Usage()
+
+    def report(self, usage: Usage) -> None:
+        """The current generation's count so far; the last one counts."""
+        self._latest = usage
+
+    def next_generation(self) -> None:
+        """Another generation of the same turn begins."""
+        self._before, self._latest = self._sum(), Usage(prompt_tokens=self._latest.prompt_tokens)
+
+    def count(self, sent_s: float, heard_s: float, images: int) -> TokenCount:
+        """The turn's cost, with the sound that was sent in it and what its context held."""
+        usage = self._sum()
+        prompt_audio, prompt_images = audio_tokens(heard_s), IMAGE_TOKENS * images
+        return TokenCount(
+            prompt=usage.prompt_tokens + prompt_audio + prompt_images,
+            cached=usage.cached_tokens,
+            response_text=usage.response_tokens,
+            response_audio=audio_tokens(sent_s),
+            thoughts=usage.thought_tokens,
+            tools=usage.tool_tokens,
+            prompt_audio=prompt_audio,
+            prompt_images=prompt_images,
+        )
+
+    def _sum(self) -> Usage:
+        """The prompt grows from generation to generation, so the last one is the whole context."""
+        before, latest = self._before, self._latest
+        return Usage(
+            prompt_tokens=latest.prompt_tokens or before.prompt_tokens,
+            cached_tokens=latest.cached_tokens or before.cached_tokens,
+            response_tokens=before.response_tokens + latest.response_tokens,
+            thought_tokens=before.thought_tokens + latest.thought_tokens,
+            tool_tokens=before.tool_tokens + latest.tool_tokens,
+        )

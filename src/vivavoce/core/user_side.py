@@ -1,0 +1,327 @@
+"""Machine 1: the user's turns.
+
+Rules:
+
+- Everything that decides what the user said, and when it was finished, lives in this file.
+- It knows nothing of the model. Whether a turn interrupts, waits or is answered is joint.py's.
+
+Theory of operation. What the user contributes stands in one line, in the order in which it
+counts: spoken turns and typed ones. A spoken turn moves through the table below; a typed one
+is ready when it comes. At most one spoken turn is open, and it is always the last of the
+line: what is typed with `clientContent` during speech is placed before that speech, and
+realtime text joins it.
+
+    state      onset      pause     resume     end      nothing   final
+    (none)     SPEAKING   -         -          -        -         -
+    SPEAKING   -          PAUSED    -          ENDED    GONE      -
+    PAUSED     -          -         SPEAKING   ENDED    GONE      -
+    ENDED      (a new     -         -          -        -         READY, or GONE
+               turn)                                              without words
+
+*Pause* is the short silence, *end* the long one, or `activityEnd`, or `audioStreamEnd`, or a
+microphone that fell silent without a word. *Nothing* is speech shorter than any syllable.
+Between ENDED and READY the recognizer finishes; the next turn may open meanwhile.
+
+A turn of automatic detection in which nothing was understood is gone without a trace, unless
+words were typed into it. A manual activity was announced by the client, who waits for a
+`turnComplete`: it becomes ready even when it is empty.
+
+A *claim* says that the user has just taken the floor. It stands until the joint rules have
+looked at it once, so that only the beginning of activity interrupts, and not its going on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from vivavoce.core.activity import Cue, Evidence
+from vivavoce.core.effects import (
+    DropTranscript,
+    FinishTranscript,
+    ForgetAudio,
+    RefreshTranscript,
+    StartTranscript,
+)
+from vivavoce.core.frames import Frames
+from vivavoce.core.step import Step
+from vivavoce.domain.audio import Position
+from vivavoce.domain.content import Blob, Content, Part, Role, Text
+from vivavoce.domain.ids import TurnId
+
+MAX_LINE = 64
+"""Turns that wait at most; at the bound the oldest one is given up."""
+
+MAX_TYPED = 64
+"""Pieces of realtime text that join one spoken turn at most; the newest are kept."""
+
+
+class TurnState(Enum):
+    """Where a spoken turn stands."""
+
+    SPEAKING = "speaking"
+    PAUSED = "paused"
+    ENDED = "ended"
+    READY = "ready"
+    GONE = "gone"
+
+
+TRANSITIONS: dict[TurnState, dict[Cue, TurnState]] = {
+    TurnState.SPEAKING: {
+        Cue.PAUSE: TurnState.PAUSED,
+        Cue.END: TurnState.ENDED,
+        Cue.NOTHING: TurnState.GONE,
+    },
+    TurnState.PAUSED: {
+        Cue.RESUME: TurnState.SPEAKING,
+        Cue.END: TurnState.ENDED,
+        Cue.NOTHING: TurnState.GONE,
+    },
+    TurnState.ENDED: {},
+    TurnState.READY: {},
+    TurnState.GONE: {},
+}
+"""What evidence does to a spoken turn; what is absent does nothing."""
+
+
+class Claim(Enum):
+    """By what the user has just taken the floor."""
+
+    ACTIVITY = "activity"
+    CONTENT = "content"
+    """`clientContent`: interrupts whatever the activity handling says."""
+
+
+@dataclass(slots=True)
+class SpokenTurn:
+    """One stretch of speech, from its onset to its last word.
+
+    `text` is the hypothesis until the turn is ready, and covers the sound up to `covered`.
+    `paused_at` is the latest pause; `tries` counts speculations and `tried_at` is the pause of
+    the latest; `asked` says that an answer was asked for by a bare trigger, `told` that the
+    client knows the words, `failed` that the recognizer gave none.
+    """
+
+    id: TurnId
+    start: Position
+    manual: bool
+    state: TurnState = TurnState.SPEAKING
+    end: Position = 0
+    ended_at: float = 0.0
+    text: str = ""
+    covered: Position = -1
+    paused_at: Position = 0
+    typed: list[str] = field(default_factory=list)
+    frames: tuple[Blob, ...] = ()
+    tries: int = 0
+    tried_at: Position = -1
+    asked: bool = False
+    told: bool = False
+    failed: bool = False
+
+    @property
+    def open(self) -> bool:
+        """Whether the user may still be saying it."""
+        return self.state in (TurnState.SPEAKING, TurnState.PAUSED)
+
+    @property
+    def answer(self) -> bool:
+        """Whether there is something in it to be answered."""
+        return self.asked or bool(self.frames or self.words())
+
+    def words(self) -> list[str]:
+        """What was spoken, and what was typed meanwhile."""
+        return [text for text in (self.text.strip(), *self.typed) if text]
+
+    def contents(self) -> tuple[Content, ...]:
+        """The turn as history: frames, then words. Empty if there is nothing in it."""
+        parts: tuple[Part, ...] = (*self.frames, *(Text(text) for text in self.words()))
+        return (Content(Role.USER, parts),) if parts else ()
+
+
+@dataclass(slots=True)
+class TypedTurn:
+    """Contributions that came as content, and whether they ask for an answer."""
+
+    content: tuple[Content, ...]
+    answer: bool
+
+    def contents(self) -> tuple[Content, ...]:
+        """What enters the history."""
+        return self.content
+
+
+Entry = SpokenTurn | TypedTurn
+
+
+class UserSide:
+    """The line of the user's turns."""
+
+    def __init__(self, frames: Frames) -> None:
+        self.line: list[Entry] = []
+        self.claim: Claim | None = None
+        self.frames = frames
+        self._turns = 0
+
+    # --- questions -----------------------------------------------------------------------
+
+    @property
+    def open(self) -> SpokenTurn | None:
+        """The turn that the user is saying."""
+        last = self.line[-1] if self.line else None
+        return last if isinstance(last, SpokenTurn) and last.open else None
+
+    @property
+    def speaking(self) -> bool:
+        """Whether the user is speaking at this very moment, pauses not counted."""
+        turn = self.open
+        return turn is not None and turn.state is TurnState.SPEAKING
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing of the user's waits for anything."""
+        return not self.line
+
+    @property
+    def deaf(self) -> bool:
+        """Whether no turn needs any sound."""
+        return all(isinstance(e, TypedTurn) or e.state is TurnState.READY for e in self.line)
+
+    def awaiting(self) -> list[SpokenTurn]:
+        """The turns that wait for their last word, oldest first."""
+        return [
+            turn
+            for turn in self.line
+            if isinstance(turn, SpokenTurn) and turn.state is TurnState.ENDED
+        ]
+
+    def ready(self) -> list[Entry]:
+        """What may be taken up now: the line up to the first turn that is not ready.
+
+        Speech alone waits for speech that follows it, so that one answer covers both. What
+        was typed for an answer waits for nobody.
+        """
+        count = 0
+        for entry in self.line:
+            if isinstance(entry, SpokenTurn) and entry.state is not TurnState.READY:
+                break
+            count += 1
+        ready = self.line[:count]
+        if count == len(self.line) or not any(isinstance(entry, SpokenTurn) for entry in ready):
+            return ready
+        return ready if any(isinstance(e, TypedTurn) and e.answer for e in ready) else []
+
+    # --- spoken ---------------------------------------------------------------------------
+
+    def evidence(self, evidence: Evidence, manual: bool, step: Step) -> bool:
+        """Evidence from the ears or from the client; whether it changed anything."""
+        if evidence.cue is Cue.ONSET:
+            return self._onset(evidence.position, manual, step)
+        turn = self.open
+        state = TRANSITIONS[turn.state].get(evidence.cue) if turn else None
+        if turn is None or state is None:
+            return False
+        turn.state = state
+        if state is TurnState.PAUSED:
+            turn.paused_at = evidence.position
+            step.want(RefreshTranscript(turn.id, evidence.position))
+        elif state is TurnState.ENDED:
+            turn.end, turn.ended_at = max(evidence.position, turn.start), step.now
+            step.want(FinishTranscript(turn.id, turn.end))
+        elif state is TurnState.GONE:
+            turn.end = evidence.position
+            step.want(DropTranscript(turn.id))
+            self._leave(turn, step)
+        return True
+
+    def transcript(self, turn_id: TurnId, position: Position, text: str, final: bool) -> None:
+        """What the recognizer understands. A turn that is not ended has no last word yet."""
+        turn = self._find(turn_id)
+        if turn is None or turn.state is TurnState.READY:
+            return
+        turn.text, turn.covered = text, position
+
+    def settle(self, turn_id: TurnId, step: Step, failed: bool = False) -> None:
+        """The last word of a turn has come, or never will; it is ready, or it is gone."""
+        turn = self._find(turn_id)
+        if turn is None or turn.state is not TurnState.ENDED:
+            return
+        turn.failed = failed and not turn.text.strip()
+        if not (turn.answer or turn.manual or turn.failed):
+            self._leave(turn, step)
+            return
+        turn.state = TurnState.READY
+        turn.frames = self.frames.take(turn.start, turn.end)
+        step.want(ForgetAudio(turn.end))
+
+    def give_up(self, step: Step) -> None:
+        """The conversation is over: nobody needs to listen any longer."""
+        for turn in self.line:
+            if isinstance(turn, SpokenTurn) and turn.state is not TurnState.READY:
+                step.want(DropTranscript(turn.id))
+        self.line.clear()
+
+    def _onset(self, start: Position, manual: bool, step: Step) -> bool:
+        if self.open is not None:
+            return False
+        self._turns += 1
+        turn = SpokenTurn(TurnId(self._turns), start, manual)
+        self._join(len(self.line), turn, step)
+        self.claim = self.claim or Claim.ACTIVITY
+        step.want(StartTranscript(turn.id, start))
+        return True
+
+    def _find(self, turn_id: TurnId) -> SpokenTurn | None:
+        for entry in self.line:
+            if isinstance(entry, SpokenTurn) and entry.id == turn_id:
+                return entry
+        return None
+
+    def _leave(self, turn: SpokenTurn, step: Step) -> None:
+        """Out of the line, but what was typed into the turn stays where the turn stood."""
+        turn.state = TurnState.GONE
+        at = self.line.index(turn)
+        del self.line[at]
+        if turn.typed or turn.asked:
+            turn.text = ""
+            self.line.insert(at, TypedTurn(turn.contents(), answer=True))
+        step.want(ForgetAudio(turn.end))
+
+    # --- typed ----------------------------------------------------------------------------
+
+    def text(self, text: str, step: Step) -> None:
+        """Realtime text: joins the turn that is being spoken, or is a turn by itself."""
+        if turn := self.open:
+            turn.typed = [*turn.typed, text][-MAX_TYPED:]
+            return
+        parts: tuple[Part, ...] = (*self.frames.take_all(), Text(text))
+        self.claim = self.claim or Claim.ACTIVITY
+        self._join(len(self.line), TypedTurn((Content(Role.USER, parts),), answer=True), step)
+
+    def trigger(self, step: Step) -> None:
+        """An answer is wanted to what there is; while the user speaks, to that as well."""
+        if turn := self.open:
+            turn.asked = True
+            return
+        self.claim = self.claim or Claim.ACTIVITY
+        self._join(len(self.line), TypedTurn((), answer=True), step)
+
+    def content(self, contents: tuple[Content, ...], answer: bool, step: Step) -> None:
+        """`clientContent`: placed before what is being spoken."""
+        self.claim = Claim.CONTENT
+        if contents or answer:
+            self._join(self._before_open(), TypedTurn(contents, answer), step)
+
+    def take(self, entries: list[Entry]) -> None:
+        """These were taken up."""
+        del self.line[: len(entries)]
+
+    def _before_open(self) -> int:
+        return len(self.line) - (self.open is not None)
+
+    def _join(self, at: int, entry: Entry, step: Step) -> None:
+        self.line.insert(at, entry)
+        if len(self.line) > MAX_LINE:
+            oldest = self.line.pop(0)
+            if isinstance(oldest, SpokenTurn) and oldest.state is not TurnState.READY:
+                step.want(DropTranscript(oldest.id))
