@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Executor, Future
 from queue import SimpleQueue
 from typing import Any, TypeVar
@@ -179,7 +179,7 @@ class Lane:
 
     async def stream(
         self, work: Callable[[CancelToken, Callable[[T], None]], None]
-    ) -> AsyncIterator[T]:
+    ) -> AsyncGenerator[T, None]:
         """What `work` puts, as it puts it. Leaving early sets the token.
 
         The queue between thread and loop is bounded by what one generation can produce.

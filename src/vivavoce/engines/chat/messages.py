@@ -1,0 +1,194 @@
+"""A conversation as chat messages.
+
+What chat servers insist on and the Live API does not: every call is followed at once by its
+result, neighbours have different roles, nothing is empty, and the user speaks last. Calls
+that were never answered get a sentence that says so; results that come later are told as notes.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from vivavoce.domain.content import (
+    Blob,
+    CodeResult,
+    Content,
+    ExecutableCode,
+    FileRef,
+    Role,
+    Text,
+    ToolCall,
+    ToolResult,
+)
+from vivavoce.domain.request import GenerationRequest
+from vivavoce.engines.chat.names import Names
+
+Message = dict[str, Any]
+Piece = dict[str, Any]
+
+_UNANSWERED = "No result has come."
+_GO_ON = "Please go on."
+
+
+def messages(
+    request: GenerationRequest, names: Names, images: bool, instruction: str, first: int = 0
+) -> list[Message]:
+    """The system's words and the history from content number `first` on."""
+    writer = _Writer(request.history[first:], names, images)
+    told = [{"role": "system", "content": instruction}] if instruction else []
+    return told + writer.write()
+
+
+def tools(request: GenerationRequest, names: Names) -> list[Message]:
+    """The declared functions."""
+    return [
+        {
+            "type": "function",
+            "function": {
+                "name": names.to_chat(tool.name),
+                "description": tool.description,
+                "parameters": tool.parameters or {"type": "object", "properties": {}},
+            },
+        }
+        for tool in request.tools.functions
+    ]
+
+
+class _Writer:
+    """Writes one history. Parts are told apart by identity: equal ones may occur twice."""
+
+    def __init__(self, history: Sequence[Content], names: Names, images: bool) -> None:
+        self._history = history
+        self._names = names
+        self._images = images
+        self._told: set[int] = set()
+        self._messages: list[Message] = []
+        self._calls = 0
+
+    def write(self) -> list[Message]:
+        for place, content in enumerate(self._history):
+            if content.role is Role.MODEL:
+                self._model(place, content)
+            else:
+                self._user(content)
+        if self._messages and self._messages[-1]["role"] == "assistant":
+            self._messages.append({"role": "user", "content": _GO_ON})
+        return self._messages
+
+    def _model(self, place: int, content: Content) -> None:
+        text = "".join(_said(part) for part in content.parts).strip()
+        if content.cut and text:
+            text += "…"
+        calls = [part for part in content.parts if isinstance(part, ToolCall)]
+        if not calls:
+            if text:
+                self._append("assistant", text)
+            return
+        ids = [call.id or self._new_id() for call in calls]
+        self._messages.append(
+            {
+                "role": "assistant",
+                "content": text or None,
+                "tool_calls": [
+                    {
+                        "id": id_,
+                        "type": "function",
+                        "function": {
+                            "name": self._names.to_chat(call.name),
+                            "arguments": json.dumps(call.args, ensure_ascii=False),
+                        },
+                    }
+                    for id_, call in zip(ids, calls, strict=True)
+                ],
+            }
+        )
+        self._answers(place, calls, ids)
+
+    def _answers(self, place: int, calls: Sequence[ToolCall], ids: Sequence[str]) -> None:
+        waiting = list(self._results_near(place))
+        shown: list[ToolResult] = []
+        for call, id_ in zip(calls, ids, strict=True):
+            result = next((r for r in waiting if _answers(r, call)), None)
+            if result is None:
+                text = _UNANSWERED
+            else:
+                waiting.remove(result)
+                self._told.add(id(result))
+                shown.append(result)
+                text = json.dumps(result.response, ensure_ascii=False)
+            self._messages.append({"role": "tool", "tool_call_id": id_, "content": text})
+        pieces = [piece for result in shown for part in result.parts for piece in self._piece(part)]
+        if pieces:
+            self._append("user", pieces)
+
+    def _results_near(self, place: int) -> Iterator[ToolResult]:
+        """Results that came before the user said something else or further calls were made."""
+        for content in self._history[place + 1 :]:
+            results = [part for part in content.parts if isinstance(part, ToolResult)]
+            yield from results
+            talks = content.role is Role.USER and len(results) < len(content.parts)
+            if talks or any(isinstance(part, ToolCall) for part in content.parts):
+                return
+
+    def _user(self, content: Content) -> None:
+        pieces: list[Piece] = []
+        for part in content.parts:
+            if isinstance(part, ToolResult):
+                if id(part) not in self._told:
+                    shown = json.dumps(part.response, ensure_ascii=False)
+                    pieces.append(_text(f"[Result of {part.name}: {shown}]"))
+                    pieces.extend(piece for inner in part.parts for piece in self._piece(inner))
+            else:
+                pieces.extend(self._piece(part))
+        if pieces:
+            self._append("user", pieces)
+
+    def _piece(self, part: object) -> Iterator[Piece]:
+        if isinstance(part, Blob):
+            if self._images and part.mime_type.startswith("image/"):
+                data = base64.b64encode(part.data).decode("ascii")
+                url = f"data:{part.mime_type};base64,{data}"
+                yield {"type": "image_url", "image_url": {"url": url}}
+            else:
+                yield _text(f"[{part.mime_type} was sent, which you can't perceive]")
+        elif isinstance(part, FileRef):
+            yield _text(f"[the file {part.uri} ({part.mime_type}) was named]")
+        elif text := _said(part):
+            yield _text(text)
+
+    def _append(self, role: str, content: str | list[Piece]) -> None:
+        """One more message, or more of the last one when the role is the same."""
+        last = self._messages[-1] if self._messages else {}
+        pieces = [_text(content)] if isinstance(content, str) else content
+        if last.get("role") == role and "tool_calls" not in last:
+            known = last["content"]
+            pieces = ([_text(known)] if isinstance(known, str) else list(known)) + pieces
+            self._messages.pop()
+        plain = all(piece["type"] == "text" for piece in pieces)
+        joined = "\n".join(piece["text"] for piece in pieces) if plain else pieces
+        self._messages.append({"role": role, "content": joined})
+
+    def _new_id(self) -> str:
+        self._calls += 1
+        return f"call_{self._calls}"
+
+
+def _answers(result: ToolResult, call: ToolCall) -> bool:
+    return result.id == call.id if result.id and call.id else result.name == call.name
+
+
+def _said(part: object) -> str:
+    if isinstance(part, Text):
+        return "" if part.thought else part.text
+    if isinstance(part, ExecutableCode):
+        return f"\n```{part.language.lower()}\n{part.code}\n```\n"
+    if isinstance(part, CodeResult):
+        return f"\n[the code gave {part.outcome}: {part.output}]\n"
+    return ""
+
+
+def _text(text: str) -> Piece:
+    return {"type": "text", "text": text}

@@ -1,0 +1,149 @@
+"""The language model port over a chat endpoint."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+import structlog
+
+from vivavoce.domain.content import Content
+from vivavoce.domain.request import EndReason, GenerationRequest
+from vivavoce.domain.setup import Modality
+from vivavoce.engines.chat import messages as chat
+from vivavoce.engines.chat.deltas import Deltas, MalformedCall
+from vivavoce.engines.chat.names import Names
+from vivavoce.engines.chat.trim import first_kept
+from vivavoce.engines.openai.settings import ENGINE, OpenAISettings
+from vivavoce.engines.openai.stream import ChatStream
+from vivavoce.engines.ports import (
+    Ended,
+    LanguageModelCapabilities,
+    ModelPart,
+    TextDelta,
+)
+from vivavoce.errors import EngineError
+
+_log = structlog.get_logger(__name__)
+
+_TRIES = 2
+_SIGNS_PER_TOKEN = 3
+_TOKENS_PER_IMAGE = 500
+_ANSWER_TOKENS = 1024
+
+
+class OpenAIModel:
+    """Asks an OpenAI-compatible server, streaming, tools included."""
+
+    def __init__(self, settings: OpenAISettings) -> None:
+        self.capabilities = LanguageModelCapabilities(
+            tools=settings.tools,
+            images=settings.images,
+            thinking=settings.thinking,
+            context_tokens=settings.context_tokens,
+            slots=settings.slots,
+        )
+        self._settings = settings
+        self._stream = ChatStream(settings)
+        self._kept: dict[str, int] = {}
+
+    async def prepare(self, request: GenerationRequest) -> None:
+        """Nothing: a server that caches prefixes does it by itself, and asking costs money."""
+
+    async def generate(self, request: GenerationRequest) -> AsyncGenerator[ModelPart, None]:
+        """The answer. A call that can't be read is asked for once more, then given up."""
+        names = Names(tool.name for tool in request.tools.functions)
+        body = self._body(request, names)
+        spoken = False
+        for attempt in range(1, _TRIES + 1):
+            deltas = Deltas(names)
+            async with aclosing(self._parts(body, deltas)) as parts:
+                async for part in parts:
+                    if isinstance(part, TextDelta):
+                        if (spoken and attempt > 1) or not self._wanted(part, request):
+                            continue
+                        spoken = spoken or (attempt == 1 and not part.thought)
+                    yield part
+            try:
+                calls = deltas.calls()
+            except MalformedCall as fault:
+                _log.warning("malformed_call", engine=ENGINE, attempt=attempt, problem=str(fault))
+                continue
+            if calls is not None:
+                yield calls
+            if deltas.end is not EndReason.COMPLETE:
+                yield Ended(deltas.end)
+            return
+        yield Ended(EndReason.MALFORMED_CALL)
+
+    async def release(self, session: str) -> None:
+        self._kept.pop(session, None)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    async def _parts(self, body: dict[str, Any], deltas: Deltas) -> AsyncGenerator[ModelPart, None]:
+        async with aclosing(self._stream.chunks(body)) as chunks:
+            async for chunk in chunks:
+                for part in deltas.feed(chunk):
+                    yield part
+        for rest in deltas.rest():
+            yield rest
+        if not deltas.finish_reason:
+            raise EngineError(ENGINE, "the answer broke off before its end.")
+
+    @staticmethod
+    def _wanted(part: TextDelta, request: GenerationRequest) -> bool:
+        return not part.thought or bool(request.thinking and request.thinking.include_thoughts)
+
+    def _body(self, request: GenerationRequest, names: Names) -> dict[str, Any]:
+        settings = self._settings
+        instruction = request.instruction
+        if request.modality is Modality.AUDIO and settings.spoken:
+            instruction = f"{instruction}\n\n{settings.spoken}".strip()
+        limit = request.sampling.max_output_tokens
+        budget = settings.context_tokens - (limit or _ANSWER_TOKENS) - _tokens(instruction)
+        first = first_kept(
+            request.history, max(budget, 0), _cost, self._kept.get(request.session, 0)
+        )
+        self._kept[request.session] = first
+        body: dict[str, Any] = {
+            "model": settings.model,
+            "messages": chat.messages(request, names, settings.images, instruction, first),
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            **_sampling(request),
+        }
+        if settings.tools and request.tools.functions:
+            body["tools"] = chat.tools(request, names)
+        if settings.thinking and request.thinking and request.thinking.level:
+            body["reasoning_effort"] = request.thinking.level.lower()
+        return {**body, **settings.body}
+
+
+def _sampling(request: GenerationRequest) -> dict[str, Any]:
+    """What the client set; the server's own defaults stand for the rest."""
+    sampling = request.sampling
+    wishes = {
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "max_tokens": sampling.max_output_tokens,
+        "presence_penalty": sampling.presence_penalty,
+        "frequency_penalty": sampling.frequency_penalty,
+        "seed": sampling.seed,
+    }
+    return {name: value for name, value in wishes.items() if value is not None}
+
+
+def _tokens(text: str) -> int:
+    """A guess on the safe side: the endpoint's tokenizer is not known."""
+    return len(text) // _SIGNS_PER_TOKEN + 4
+
+
+def _cost(content: Content) -> int:
+    total = 0
+    for part in content.parts:
+        data = getattr(part, "data", None)
+        total += _TOKENS_PER_IMAGE if isinstance(data, bytes) else _tokens(repr(part))
+    return total

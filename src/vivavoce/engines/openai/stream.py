@@ -1,0 +1,124 @@
+"""Server-sent events of one chat completion, and what its failures mean to a user."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+import httpx2
+
+from vivavoce.engines.openai.settings import ENGINE, OpenAISettings
+from vivavoce.errors import EngineBusy, EngineError, EngineMissing
+
+Json = dict[str, Any]
+
+_BUSY = frozenset({429, 503})
+_QUOTED = 300
+
+
+class ChatStream:
+    """Asks the endpoint. One object serves all conversations over one pool of connections."""
+
+    def __init__(self, settings: OpenAISettings) -> None:
+        self._settings = settings
+        headers = dict(settings.headers)
+        if settings.key:
+            headers.setdefault("Authorization", f"Bearer {settings.key}")
+        self._client = httpx2.AsyncClient(
+            headers=headers,
+            timeout=httpx2.Timeout(
+                settings.first_token_s, connect=settings.connect_s, read=settings.first_token_s
+            ),
+            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=16),
+        )
+
+    async def chunks(self, body: Json) -> AsyncGenerator[Json, None]:
+        """The decoded chunks of one answer. Closing the iterator closes the connection.
+
+        Raises `EngineBusy`, `EngineMissing` or `EngineError`, each with a sentence for users.
+        """
+        try:
+            async with self._client.stream("POST", self._settings.url, json=body) as answer:
+                if answer.status_code != httpx2.codes.OK:
+                    raise await self._refusal(answer)
+                if "json" in answer.headers.get("content-type", ""):
+                    yield _decode((await answer.aread()).decode("utf-8", "replace"))
+                    return
+                async with aclosing(self._events(answer)) as events:
+                    async for chunk in events:
+                        yield chunk
+        except httpx2.TimeoutException as error:
+            raise EngineError(ENGINE, self._too_slow(error)) from error
+        except httpx2.ConnectError as error:
+            raise EngineError(
+                ENGINE, f"{self._settings.url} can't be reached ({error}). Is the server running?"
+            ) from error
+        except httpx2.HTTPError as error:
+            raise EngineError(ENGINE, f"the answer broke off ({_named(error)}).") from error
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
+
+    async def _events(self, answer: httpx2.Response) -> AsyncGenerator[Json, None]:
+        """The data of each event. Comments that keep the line open do not count as an answer."""
+        silent_since = time.monotonic()
+        patience = self._settings.first_token_s
+        async for line in answer.aiter_lines():
+            if line.startswith("data:"):
+                data = line.removeprefix("data:").strip()
+                if data == "[DONE]":
+                    return
+                yield _decode(data)
+                silent_since, patience = time.monotonic(), self._settings.idle_s
+            elif time.monotonic() - silent_since > patience:
+                raise EngineError(ENGINE, f"no word came for {patience:g} s.")
+
+    async def _refusal(self, answer: httpx2.Response) -> EngineError:
+        status = answer.status_code
+        said = _sentence((await answer.aread()).decode("utf-8", "replace"))
+        problem = f"{self._settings.url} answered {status}: {said}"
+        if status in _BUSY:
+            return EngineBusy(ENGINE, problem)
+        if status in (401, 403):
+            fix = "Set `api_key`, or `api_key_env` to the variable that holds the key."
+            return EngineMissing(ENGINE, problem, fix)
+        if status == httpx2.codes.NOT_FOUND:
+            fix = f"Check `base_url` and that the model {self._settings.model!r} is there."
+            return EngineMissing(ENGINE, problem, fix)
+        return EngineError(ENGINE, problem)
+
+    def _too_slow(self, error: httpx2.TimeoutException) -> str:
+        if isinstance(error, httpx2.ConnectTimeout):
+            return f"{self._settings.url} took no connection in {self._settings.connect_s:g} s."
+        return f"{self._settings.url} sent nothing for {self._settings.first_token_s:g} s."
+
+
+def _decode(data: str) -> Json:
+    try:
+        chunk = json.loads(data)
+    except ValueError as error:
+        raise EngineError(ENGINE, f"the answer is not JSON: {data[:_QUOTED]!r}.") from error
+    if not isinstance(chunk, dict):
+        raise EngineError(ENGINE, f"the answer is no object: {data[:_QUOTED]!r}.")
+    if chunk.get("error"):
+        raise EngineError(ENGINE, f"the model failed: {_sentence(data)}")
+    return chunk
+
+
+def _sentence(body: str) -> str:
+    """The message in an error body, whichever of the usual places it is in."""
+    try:
+        found = json.loads(body)
+    except ValueError:
+        return body.strip()[:_QUOTED] or "(nothing more)"
+    for key in ("error", "detail", "message"):
+        if isinstance(found, dict) and found.get(key):
+            found = found[key]
+    return str(found)[:_QUOTED]
+
+
+def _named(error: Exception) -> str:
+    return str(error) or type(error).__name__

@@ -1,0 +1,335 @@
+"""The language model port over a GGUF in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+
+import structlog
+
+from vivavoce.domain.content import Content, ToolResult, Usage
+from vivavoce.domain.request import EndReason, GenerationRequest
+from vivavoce.engines.chat import messages as chat
+from vivavoce.engines.chat.deltas import Deltas, MalformedCall
+from vivavoce.engines.chat.names import Names
+from vivavoce.engines.chat.trim import first_kept
+from vivavoce.engines.lanes import CancelToken, Lane
+from vivavoce.engines.ports import (
+    CallsRequested,
+    Ended,
+    EngineHost,
+    LanguageModelCapabilities,
+    ModelPart,
+    TextDelta,
+    UsageReported,
+)
+from vivavoce.engines.smollm import prompt
+from vivavoce.engines.smollm.brevity import Brevity
+from vivavoce.engines.smollm.functions import Functions, Question
+from vivavoce.engines.smollm.llama import ENGINE, Chunk, Llama, LlamaOptions, text_of
+from vivavoce.engines.smollm.memory import Place, Places
+from vivavoce.engines.smollm.minilm import MiniLM
+from vivavoce.engines.smollm.router import Router
+from vivavoce.engines.smollm.settings import (
+    SmolLMSettings,
+    model_file,
+    read_settings,
+    router_folder,
+)
+from vivavoce.errors import EngineBusy, EngineMissing
+
+__all__ = ["SmolLM", "read_settings", "start"]
+
+_log = structlog.get_logger(__name__)
+
+_MARGIN = 16
+_MESSAGE_TOKENS = 6
+_REMEMBERED = 4096
+_SIGNS_PER_TOKEN = 3
+
+
+class SmolLM:
+    """Answers briefly, by SmolLM2 or another GGUF.
+
+    `functions` is absent for models whose own template knows tools (`native`), and where
+    MiniLM is not installed.
+    """
+
+    def __init__(
+        self,
+        llama: Llama,
+        settings: SmolLMSettings,
+        functions: Functions | None,
+        native: bool,
+        small: bool,
+    ) -> None:
+        self.capabilities = LanguageModelCapabilities(
+            tools=native or functions is not None,
+            context_tokens=settings.context,
+            slots=settings.slots,
+        )
+        self._llama = llama
+        self._settings = settings
+        self._functions = functions
+        self._native = native
+        self._small = small
+        self._greedy = small if settings.greedy is None else settings.greedy
+        self._lane = Lane(ENGINE, workers=settings.slots + 1)
+        self._places = Places(settings.slots)
+        self._counts: OrderedDict[str, int] = OrderedDict()
+        self._said_no_tools = False
+
+    async def prepare(self, request: GenerationRequest) -> None:
+        """Read instruction, examples, functions and history into the conversation's slot."""
+        place = self._places.of(request.session)
+        functions = self._functions
+
+        def read(token: CancelToken) -> None:
+            body = self._body(request, place)
+            self._llama.stream({**body, "max_tokens": 0}, token, lambda chunk: None)
+            if functions is not None and request.tools.functions:
+                functions.learn(request.tools.functions, token)
+
+        await self._lane.run(read)
+
+    async def generate(self, request: GenerationRequest) -> AsyncGenerator[ModelPart, None]:
+        """The answer. Closing the iterator stops the model within a token."""
+        if request.speculative and not self._lane.idle:
+            raise EngineBusy(ENGINE, "it is answering somebody.")
+        functions = self._functions
+        ends = request.history[-1].parts if request.history else ()
+        if functions is not None and any(isinstance(part, ToolResult) for part in ends):
+            yield TextDelta(await self._lane.run(lambda token: functions.report(request, token)))
+            return
+        if request.tools.functions and ends and not self._native:
+            found = await self._decide(request)
+            if isinstance(found, CallsRequested | TextDelta):
+                yield found
+                return
+        answer = self._native_answer if self._native else self._plain_answer
+        async with aclosing(answer(request)) as parts:
+            async for part in parts:
+                yield part
+
+    async def release(self, session: str) -> None:
+        self._places.release(session)
+
+    async def aclose(self) -> None:
+        """Stops every answer and frees the model, its threads and its listener."""
+        self._lane.close()
+        await asyncio.to_thread(self._llama.close)
+
+    async def _decide(self, request: GenerationRequest) -> CallsRequested | TextDelta | None:
+        functions = self._functions
+        if functions is None:
+            if not self._said_no_tools:
+                self._said_no_tools = True
+                _log.warning("functions_ignored", engine=ENGINE, fix="Run `vivavoce pull`.")
+            return None
+        found = await self._lane.run(lambda token: functions.decide(request, token))
+        if isinstance(found, Question):
+            return TextDelta(found.text)
+        return CallsRequested((found,)) if found is not None else None
+
+    async def _plain_answer(self, request: GenerationRequest) -> AsyncGenerator[ModelPart, None]:
+        """Text only, kept short."""
+        brevity = Brevity(self._settings.max_tokens // 3)
+        meter = _Meter()
+        stop = ""
+        async with aclosing(self._chunks(request)) as chunks:
+            async for chunk in chunks:
+                meter.read(chunk)
+                stop = _finish(chunk) or stop
+                if text := brevity.shown(text_of(chunk)):
+                    yield TextDelta(text)
+                if self._small and brevity.enough:
+                    break
+        yield UsageReported(meter.usage)
+        if stop == "length":
+            yield Ended(EndReason.MAX_TOKENS)
+
+    async def _native_answer(self, request: GenerationRequest) -> AsyncGenerator[ModelPart, None]:
+        """Text, thoughts and calls, as the model's own template has them."""
+        deltas = Deltas(Names(tool.name for tool in request.tools.functions))
+        meter = _Meter()
+        thoughts = bool(request.thinking and request.thinking.include_thoughts)
+        async with aclosing(self._chunks(request)) as chunks:
+            async for chunk in chunks:
+                meter.read(chunk)
+                for part in deltas.feed(chunk):
+                    if not isinstance(part, TextDelta) or thoughts or not part.thought:
+                        yield part
+        for rest in deltas.rest():
+            yield rest
+        yield UsageReported(meter.usage)
+        try:
+            calls = deltas.calls()
+        except MalformedCall as fault:
+            _log.warning("malformed_call", engine=ENGINE, problem=str(fault))
+            yield Ended(EndReason.MALFORMED_CALL)
+            return
+        if calls is not None:
+            yield calls
+        if deltas.end is not EndReason.COMPLETE:
+            yield Ended(deltas.end)
+
+    async def _chunks(self, request: GenerationRequest) -> AsyncGenerator[Chunk, None]:
+        place = self._places.of(request.session)
+
+        def work(token: CancelToken, put: Callable[[Chunk], None]) -> None:
+            self._llama.stream(self._body(request, place), token, put)
+
+        async with aclosing(self._lane.stream(work)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    def _body(self, request: GenerationRequest, place: Place) -> Chunk:
+        """The request to the library. Blocks: it counts tokens."""
+        settings, sampling = self._settings, request.sampling
+        limit = min(sampling.max_output_tokens or settings.max_tokens, settings.context // 2)
+        body: Chunk = {
+            "max_tokens": limit,
+            "id_slot": place.slot,
+            "cache_prompt": True,
+            "temperature": 0.0,
+        }
+        if not self._greedy:
+            wishes = {
+                "temperature": sampling.temperature,
+                "top_p": sampling.top_p,
+                "top_k": sampling.top_k,
+                "presence_penalty": sampling.presence_penalty,
+                "frequency_penalty": sampling.frequency_penalty,
+                "seed": sampling.seed,
+            }
+            body |= {"temperature": 0.7} | {k: v for k, v in wishes.items() if v is not None}
+        names = Names(tool.name for tool in request.tools.functions)
+        if self._native and request.tools.functions:
+            body["tools"] = chat.tools(request, names)
+        most = settings.context * _SIGNS_PER_TOKEN // 3
+        instruction = prompt.system(request, most)
+        spent = sum(self._count(m["content"]) for m in prompt.opening(instruction))
+        spent += self._count(str(body.get("tools", "")))
+        budget = max(64, settings.context - limit - spent - _MARGIN)
+        place.first = first_kept(request.history, budget, self._cost, place.first)
+        if self._native:
+            plain = request.instruction[:most]
+            body["messages"] = chat.messages(request, names, False, plain, place.first)
+        else:
+            kept = _shortened(request.history[place.first :], budget * _SIGNS_PER_TOKEN // 2)
+            body["messages"] = prompt.chat(instruction, kept)
+        return body
+
+    def _cost(self, content: Content) -> int:
+        return _MESSAGE_TOKENS + self._count(prompt.readable(content))
+
+    def _count(self, text: str) -> int:
+        if (known := self._counts.get(text)) is None:
+            known = self._llama.tokens(text) + _MESSAGE_TOKENS if text else 0
+            self._counts[text] = known
+            while len(self._counts) > _REMEMBERED:
+                self._counts.popitem(last=False)
+        return known
+
+
+class _Meter:
+    """Counts tokens as chunks go by; the last chunk has the exact figures."""
+
+    def __init__(self) -> None:
+        self.usage = Usage()
+        self._pieces = 0
+
+    def read(self, chunk: Chunk) -> None:
+        if progress := chunk.get("prompt_progress"):
+            self.usage = Usage(
+                prompt_tokens=progress.get("total", 0), cached_tokens=progress.get("cache", 0)
+            )
+        if timings := chunk.get("timings"):
+            cached = timings.get("cache_n", 0)
+            self.usage = Usage(
+                prompt_tokens=cached + timings.get("prompt_n", 0),
+                cached_tokens=cached,
+                response_tokens=timings.get("predicted_n", 0),
+            )
+        elif text_of(chunk):
+            self._pieces += 1
+            self.usage = Usage(
+                prompt_tokens=self.usage.prompt_tokens,
+                cached_tokens=self.usage.cached_tokens,
+                response_tokens=self._pieces,
+            )
+
+
+async def start(settings: SmolLMSettings, host: EngineHost) -> SmolLM:
+    """Load the model, look at what it can do, and ask it one thing."""
+    path = model_file(settings, host)
+    small = not settings.path or "smollm2" in path.name.lower()
+    options = LlamaOptions(
+        path=path,
+        context=settings.context,
+        slots=settings.slots + 1,
+        threads=settings.thread_count,
+        cache_mib=settings.cache_mib,
+        template=settings.template or (prompt.TEMPLATE if small else ""),
+        gpu_layers=settings.gpu_layers,
+    )
+    began = time.monotonic()
+    llama = await asyncio.to_thread(Llama, options)
+    try:
+        native = settings.tools and await asyncio.to_thread(_knows_tools, llama)
+        functions = None if native or not settings.tools else _functions(llama, settings, host)
+        await asyncio.to_thread(_check, llama, path.name, time.monotonic() - began, small)
+    except BaseException:
+        await asyncio.to_thread(llama.close)
+        raise
+    return SmolLM(llama, settings, functions, native, small)
+
+
+def _functions(llama: Llama, settings: SmolLMSettings, host: EngineHost) -> Functions | None:
+    try:
+        folder = router_folder(settings, host)
+    except EngineMissing as missing:
+        _log.warning("no_functions", engine=ENGINE, problem=missing.problem)
+        return None
+    return Functions(llama, Router(MiniLM(folder), settings.threshold), settings.slots)
+
+
+def _knows_tools(llama: Llama) -> bool:
+    """Whether the template shows the model the functions it is given: many drop them silently."""
+    name = "probe_of_the_template"
+    probe = {"name": name, "parameters": {"type": "object", "properties": {}}}
+    body = {
+        "messages": [{"role": "user", "content": "hello"}],
+        "tools": [{"type": "function", "function": probe}],
+    }
+    return name in llama.render(body)
+
+
+def _check(llama: Llama, name: str, loaded_s: float, small: bool) -> None:
+    """Ask for the capital of France: a broken template or file is seen at once."""
+    began = time.monotonic()
+    messages = [*prompt.opening(prompt.VOICE), {"role": "user", "content": prompt.CHECK}]
+    body = {"messages": messages, "temperature": 0.0, "max_tokens": 24, "id_slot": 0}
+    answer = llama.complete(body, CancelToken()).strip()
+    facts = {"engine": ENGINE, "model": name, "load_s": round(loaded_s, 2)}
+    facts["check_s"] = round(time.monotonic() - began, 2)
+    if "paris" in answer.lower() or not small:
+        _log.info("language_model_ready", **facts, answer=answer)
+    else:
+        _log.warning("language_model_doubtful", **facts, asked=prompt.CHECK, answer=answer)
+
+
+def _finish(chunk: Chunk) -> str:
+    for choice in chunk.get("choices", ()):
+        return str(choice.get("finish_reason") or "")
+    return ""
+
+
+def _shortened(history: tuple[Content, ...], most_signs: int) -> tuple[Content, ...]:
+    """The history with a last content that alone would fill the window cut to its end."""
+    if not history or len(history[-1].text) <= most_signs:
+        return history
+    return (*history[:-1], prompt.ending(history[-1], most_signs))

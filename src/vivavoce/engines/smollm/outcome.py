@@ -1,0 +1,131 @@
+"""What a function gave back, in a sentence.
+
+Facts are never left to the model: one of this size changes them. It only words what was
+done; what was found out or went wrong is told as it came.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from vivavoce.domain.content import ToolCall, ToolResult
+from vivavoce.engines.smollm import words
+
+DONE = "Okay, that's done."
+
+_WRAPPERS = ("output", "result", "response", "data", "value")
+_STATES = ("status", "success", "ok", "done", "state")
+_GOOD = words.split_set(
+    "ok okay done success successful succeeded true yes completed complete sent on off set"
+    " started stopped created updated accepted queued"
+)
+_BAD = words.split_set("false no failed failure fail error")
+_LONGEST = 400
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+
+
+def failure(result: ToolResult) -> str:
+    """What went wrong, as a sentence; empty if nothing did."""
+    problem = result.response.get("error")
+    if problem:
+        said = _phrase(problem)
+        return f"Sorry, that did not work: {said}." if said else "Sorry, that did not work."
+    core = _unwrapped(result.response)
+    flags = [core.get(key) for key in _STATES] if isinstance(core, Mapping) else [core]
+    if any(flag is False or (isinstance(flag, str) and flag.lower() in _BAD) for flag in flags):
+        rest = [one for one in (_facts(core) if isinstance(core, Mapping) else []) if one]
+        return f"Sorry, that did not work{': ' + ', '.join(rest) if rest else ''}."
+    return ""
+
+
+def findings(result: ToolResult) -> str:
+    """What the function found out, as sentences; empty if it only says that it was done."""
+    core = _unwrapped(result.response)
+    if isinstance(core, Mapping):
+        facts = _facts(core)
+        return _sentence(_joined(facts)) if facts else ""
+    if isinstance(core, str):
+        return "" if core.strip().lower().rstrip(".!") in _GOOD else _sentence(core)
+    if core is None or isinstance(core, bool):
+        return ""
+    if isinstance(core, Sequence):
+        return _sentence(_joined([_phrase(one) for one in core])) if core else "There are none."
+    return _sentence(f"the {_subject(result.name)} is {_phrase(core)}")
+
+
+def told(result: ToolResult) -> str:
+    """All of it in one line, for a model to read."""
+    name = " ".join(words.of_name(result.name))
+    return f"{name}: {failure(result) or findings(result) or 'ok'}"
+
+
+def deed(call: ToolCall) -> str:
+    """A call in words: `set timer (minutes 10)`."""
+    name = " ".join(words.of_name(call.name))
+    details = ", ".join(f"{' '.join(words.of_name(k))} {_phrase(v)}" for k, v in call.args.items())
+    return f"{name} ({details})" if details else name
+
+
+def is_grounded(sentence: str, *sources: str) -> bool:
+    """Whether every number in a sentence stands in what it speaks of."""
+    known = {number for source in sources for number in _NUMBER.findall(source)}
+    return all(number in known for number in _NUMBER.findall(sentence))
+
+
+def _unwrapped(response: Any) -> Any:
+    """The result itself, out of the objects that only wrap it."""
+    while isinstance(response, Mapping) and len(response) == 1:
+        ((key, inner),) = response.items()
+        if key not in _WRAPPERS:
+            break
+        response = inner
+    return response
+
+
+def _facts(found: Mapping[str, Any]) -> list[str]:
+    facts = []
+    for key, value in found.items():
+        plain = value.lower() if isinstance(value, str) else value
+        if key in _STATES and (isinstance(plain, bool) or plain in _GOOD | _BAD):
+            continue
+        if value is None or key == "error":
+            continue
+        if key in (*_WRAPPERS, "message", "text", "summary", "answer") and isinstance(value, str):
+            if plain not in _GOOD:
+                facts.append(value.strip().rstrip("."))
+            continue
+        facts.append(f"the {' '.join(words.of_name(key))} is {_phrase(value)}")
+    return facts
+
+
+def _phrase(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{' '.join(words.of_name(k))} {_phrase(v)}" for k, v in value.items())
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return _joined([_phrase(one) for one in value])
+    return " ".join(str(value).split()).rstrip(".")[:_LONGEST]
+
+
+def _joined(phrases: Sequence[str]) -> str:
+    if len(phrases) < 2:
+        return "".join(phrases)
+    return f"{', '.join(phrases[:-1])} and {phrases[-1]}"
+
+
+def _subject(name: str) -> str:
+    parts = words.of_name(name)
+    return " ".join(parts[1:] if len(parts) > 1 else parts)
+
+
+def _sentence(text: str) -> str:
+    plain = " ".join(text.split())[:_LONGEST]
+    if not plain:
+        return ""
+    ending = "" if plain[-1] in ".!?" else "."
+    return plain[0].upper() + plain[1:] + ending

@@ -1,0 +1,143 @@
+"""Words as people speak them: stems, opposites, questions, requests."""
+
+from __future__ import annotations
+
+import re
+from difflib import SequenceMatcher
+
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_WORD = re.compile(r"[a-z0-9]+(?:'[a-z]+)?")
+
+
+def split_set(text: str) -> frozenset[str]:
+    """The words of a text, as a set."""
+    return frozenset(text.split())
+
+
+EMPTY = split_set(
+    "a an the of to for in on at by with and or my our your his her their its it this that these"
+    " those some any please me i we you is are be do does so just now then there here up down off"
+    " out from as into all"
+)
+"""Words that say little about which function is meant."""
+
+_OPPOSITES = (
+    ("on", "off"),
+    ("open", "close"),
+    ("open", "shut"),
+    ("start", "stop"),
+    ("begin", "end"),
+    ("lock", "unlock"),
+    ("raise", "lower"),
+    ("increase", "decrease"),
+    ("up", "down"),
+    ("enable", "disable"),
+    ("mute", "unmute"),
+    ("add", "remove"),
+    ("play", "pause"),
+    ("louder", "quieter"),
+)
+_OPPOSITE: dict[str, set[str]] = {}
+for _one, _other in _OPPOSITES:
+    _OPPOSITE.setdefault(_one, set()).add(_other)
+    _OPPOSITE.setdefault(_other, set()).add(_one)
+
+_MEANT = (
+    (re.compile(r"\b(?:out|kill|extinguish)\b"), "off"),
+    (re.compile(r"\b(?:light up|brighten|illuminate)\b"), "on"),
+)
+
+_REQUEST = re.compile(
+    r"^(?:(?:hey|ok|okay|hello|hi|well|um|uh|so|now|then|alright|right|please)\b[\s,]*)*"
+    r"(?:(?:(?:can|could|would|will) (?:you|we)(?: please)?(?: mind)?"
+    r"|i (?:want|need) (?:you )?to|i(?:'d| would) like (?:you )?to|let's|let us|go ahead and"
+    r"|i would like|i'd like|i want|i need)\b\s*)?"
+    r"(?:please\b\s*)?",
+)
+_QUESTION = re.compile(
+    r"^(?:who|whom|whose|what|what's|when|where|which|why|how|how's|is|isn't|are|aren't|was|were"
+    r"|do|does|did|has|have|had|should|shall|may|might|am|can|could|would|will)\b"
+)
+_REFUSAL = re.compile(r"\b(?:don't|do not|dont|never|not|shouldn't|must not|mustn't)\b")
+_TOLD = re.compile(
+    r"^(?:i|i've|i'm|we|we've|he|she|it|they|my \w+|the \w+|someone|somebody|yesterday|last)\b"
+    r".*\b(?:was|were|had|have|has|did|went|already|used to|yesterday|like|liked|love|loved"
+    r"|hate|hated|think|thought|saw|heard|said|told|\w{3,}ed)\b"
+    r"|^(?:the|my|our)\b.*\b(?:is|are)\b"
+)
+_GETTERS = split_set(
+    "get list find search check look lookup show read query fetch tell what who when where which"
+    " how is are count describe weather time forecast recommend see define translate convert"
+    " calculate compute explain"
+)
+
+
+def of_name(name: str) -> list[str]:
+    """The words in an identifier, lower case: `turnOnThe_lights` gives four."""
+    parted = _CAMEL.sub(" ", name)
+    return [word for word in re.split(r"[^A-Za-z0-9]+", parted.lower()) if word]
+
+
+def of_speech(text: str) -> list[str]:
+    """The words of what was said, lower case, without punctuation."""
+    return _WORD.findall(text.lower().replace("’", "'"))
+
+
+def stem(word: str) -> str:
+    """Roughly the word without its ending, so that `lights` and `light` meet."""
+    word = word.removesuffix("'s")
+    for ending in ("ing", "ies", "es", "ed", "s"):
+        if word.endswith(ending) and len(word) - len(ending) >= 3:
+            word = word[: -len(ending)] + ("y" if ending == "ies" else "")
+            break
+    return word.removesuffix("e") if len(word) > 3 else word
+
+
+def alike(one: str, other: str) -> bool:
+    """Whether two words are the same, or so near that a recognizer may have mixed them up."""
+    one, other = stem(one), stem(other)
+    if one == other:
+        return True
+    if min(len(one), len(other)) < 5 or one[0] != other[0]:
+        return False
+    return SequenceMatcher(None, one, other).ratio() >= 0.8
+
+
+def contradict(said: list[str], named: list[str]) -> bool:
+    """Whether what was said asks for the opposite of what a name says (`on` against `off`)."""
+    return any(_OPPOSITE.get(word, set()) & set(said) and word not in said for word in named)
+
+
+def agree(said: list[str], named: list[str]) -> bool:
+    """Whether both hold the same word of a pair of opposites."""
+    return any(word in _OPPOSITE and word in said for word in named)
+
+
+def meant(text: str) -> list[str]:
+    """The words of what was said, with the plain word beside a figure of speech for it."""
+    plain = " ".join(of_speech(text))
+    return [*plain.split(), *(word for figure, word in _MEANT if figure.search(plain))]
+
+
+def without_courtesy(text: str) -> str:
+    """A request without what only makes it polite: `could you please dim it` is `dim it`."""
+    plain = " ".join(of_speech(text))
+    rest = _REQUEST.sub("", plain, count=1).removesuffix(" please").strip()
+    return rest or plain
+
+
+def is_question(text: str) -> bool:
+    """Whether it asks to be told something; `can you open the door` does not."""
+    return bool(_QUESTION.match(without_courtesy(text)))
+
+
+def is_no_request(text: str) -> bool:
+    """Whether it forbids, or tells of what happened: nothing that asks for an action."""
+    plain = without_courtesy(text)
+    return bool(_REFUSAL.search(plain) or _TOLD.match(plain))
+
+
+def informs(name: str) -> bool:
+    """Whether a function's name says that it fetches knowledge, so that questions suit it."""
+    named = of_name(name)
+    return bool(named) and (named[0] in _GETTERS or bool(set(named) & {"weather", "forecast"}))

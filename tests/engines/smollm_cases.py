@@ -1,0 +1,129 @@
+"""What people say to a house with functions: the tables that the tool choice is held to."""
+
+from __future__ import annotations
+
+from vivavoce.domain.content import ToolDeclaration
+
+LIGHTS = (ToolDeclaration("turn_on_the_lights"), ToolDeclaration("turn_off_the_lights"))
+ON, OFF = "turn_on_the_lights", "turn_off_the_lights"
+
+LIGHTS_WANTED: tuple[tuple[str, str], ...] = (
+    ("Turn on the lights please", ON),
+    ("turn on the light please", ON),
+    ("Could you switch the lights on?", ON),
+    ("lights on", ON),
+    ("put the lights on", ON),
+    ("it is too dark in here", ON),
+    ("light up the room", ON),
+    ("hey can you please turn the lights on", ON),
+    ("Turn off the lights", OFF),
+    ("turn the light off", OFF),
+    ("switch off the lights please", OFF),
+    ("lights out please", OFF),
+    ("kill the lights", OFF),
+    ("would you mind turning off the lights", OFF),
+    ("i want the lights off", OFF),
+    ("shut the lights off", OFF),
+)
+
+LIGHTS_UNWANTED: tuple[str, ...] = (
+    "What is the capital of France?",
+    "hello how are you",
+    "tell me a joke",
+    "who wrote romeo and juliet",
+    "what is two plus two",
+    "good morning",
+    "thank you very much",
+    "why is the sky blue",
+    "give me three ideas for dinner",
+    "what is your name",
+    "sing me a song",
+    "how many days are in a week",
+    "what is a black hole",
+    "i am tired today",
+    "can you hear me",
+    "tell me something about cats",
+)
+
+HOUSE = (
+    *LIGHTS,
+    ToolDeclaration(
+        "get_weather",
+        "Get the current weather for a city.",
+        {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+    ),
+    ToolDeclaration(
+        "set_timer",
+        "Set a timer that rings after some minutes.",
+        {"type": "object", "properties": {"minutes": {"type": "integer"}}, "required": ["minutes"]},
+    ),
+    ToolDeclaration(
+        "play_music",
+        "Play music by an artist, a genre or a title.",
+        {"type": "object", "properties": {"query": {"type": "string"}}, "required": ["query"]},
+    ),
+    ToolDeclaration("stopMusic", "Stop the music."),
+    ToolDeclaration(
+        "send_message",
+        "Send a text message to a person.",
+        {
+            "type": "object",
+            "properties": {"recipient": {"type": "string"}, "text": {"type": "string"}},
+            "required": ["recipient", "text"],
+        },
+    ),
+    ToolDeclaration(
+        "setThermostat",
+        "Set the temperature of the heating in degrees.",
+        {"type": "object", "properties": {"degrees": {"type": "number"}}, "required": ["degrees"]},
+    ),
+    ToolDeclaration("lock_the_door", "Lock the front door."),
+)
+
+HOUSE_WANTED: tuple[tuple[str, str], ...] = (
+    ("turn on the lights", ON),
+    ("switch on the lamp in the kitchen", ON),
+    ("i need some light", ON),
+    ("please turn off the lights in the bedroom", OFF),
+    ("lights off", OFF),
+    ("what is the weather in paris", "get_weather"),
+    ("how is the weather today in berlin", "get_weather"),
+    ("will it rain in london tomorrow", "get_weather"),
+    ("is it cold in oslo right now", "get_weather"),
+    ("tell me the weather forecast for madrid", "get_weather"),
+    ("set a timer for ten minutes", "set_timer"),
+    ("timer five minutes", "set_timer"),
+    ("remind me in twenty minutes", "set_timer"),
+    ("start a countdown of three minutes", "set_timer"),
+    ("play some jazz", "play_music"),
+    ("put on some beatles", "play_music"),
+    ("i want to hear mozart", "play_music"),
+    ("play yesterday by the beatles", "play_music"),
+    ("stop the music", "stopMusic"),
+    ("turn off the music", "stopMusic"),
+    ("stop playing", "stopMusic"),
+    ("be quiet", "stopMusic"),
+    ("send a message to anna that i am late", "send_message"),
+    ("text bob happy birthday", "send_message"),
+    ("tell john i will be there soon", "send_message"),
+    ("set the thermostat to twenty one degrees", "setThermostat"),
+    ("make it warmer to twenty three degrees", "setThermostat"),
+    ("heat the room to nineteen", "setThermostat"),
+    ("lock the door", "lock_the_door"),
+    ("could you lock the front door please", "lock_the_door"),
+    ("please make sure that the door is locked", "lock_the_door"),
+)
+
+HOUSE_UNWANTED: tuple[str, ...] = (
+    *LIGHTS_UNWANTED,
+    "who invented the light bulb",
+    "is the light on",
+    "do not turn on the lights",
+    "how does a thermostat work",
+    "who is your favourite musician",
+    "what is a good temperature for a bedroom",
+    "i locked the door already",
+    "why does music make people happy",
+    "what is the history of the telegraph message",
+    "the lights in the city are beautiful",
+)
