@@ -1,0 +1,156 @@
+"""Worker threads: bounded, abandoned without waiting, replaced when stuck."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+
+from vivavoce.engines.lanes import SICK_AFTER_S, CancelToken, Lane
+from vivavoce.errors import EngineBusy, EngineError
+from vivavoce.testing.loop import run_virtually
+
+
+async def test_work_is_done_in_a_thread_of_the_lane() -> None:
+    lane = Lane("engine")
+    name = await lane.run(lambda _: threading.current_thread().name)
+    assert name.startswith("lane-engine")
+    assert (lane.waiting, lane.running, lane.abandoned) == (0, 0, 0)
+    lane.close()
+
+
+async def test_what_work_raises_reaches_the_caller_and_the_lane_lives_on() -> None:
+    lane = Lane("engine")
+
+    def broken(_: CancelToken) -> None:
+        raise EngineError("engine", "no")
+
+    with pytest.raises(EngineError):
+        await lane.run(broken)
+    assert await lane.run(lambda _: 1) == 1
+    lane.close()
+
+
+async def test_a_full_queue_refuses() -> None:
+    lane = Lane("engine", workers=1, queue=1)
+    go = threading.Event()
+    began = threading.Event()
+
+    def first(_: CancelToken) -> None:
+        began.set()
+        go.wait(5)
+
+    running = asyncio.ensure_future(lane.run(first))
+    await asyncio.to_thread(began.wait, 5)
+    busy = not lane.idle
+    waiting = asyncio.ensure_future(lane.run(lambda _: 2))
+    await asyncio.sleep(0)
+    with pytest.raises(EngineBusy):
+        await lane.run(lambda _: 3)
+    go.set()
+    assert await waiting == 2
+    await running
+    assert busy
+    assert lane.idle
+    lane.close()
+
+
+async def test_a_cancelled_caller_leaves_at_once_and_the_thread_follows() -> None:
+    lane = Lane("engine")
+    began, followed = threading.Event(), threading.Event()
+
+    def work(token: CancelToken) -> None:
+        began.set()
+        while not token.cancelled:
+            pass
+        followed.set()
+
+    caller = asyncio.ensure_future(lane.run(work))
+    await asyncio.to_thread(began.wait, 5)
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    assert await asyncio.to_thread(followed.wait, 5)
+    assert await lane.run(lambda _: 1) == 1
+    assert (lane.waiting, lane.running, lane.abandoned) == (0, 0, 0)
+    lane.close()
+
+
+async def test_work_that_nobody_wants_any_more_is_never_begun() -> None:
+    lane = Lane("engine", workers=1)
+    go, done = threading.Event(), []
+    first = asyncio.ensure_future(lane.run(lambda _: go.wait(5)))
+    second = asyncio.ensure_future(lane.run(lambda _: done.append("second")))
+    await asyncio.sleep(0)
+    second.cancel()
+    await asyncio.wait({second})
+    go.set()
+    await first
+    assert await lane.run(lambda _: 1) == 1
+    assert done == []
+    assert lane.waiting == 0
+    lane.close()
+
+
+def test_a_stuck_thread_is_replaced() -> None:
+    lane = Lane("engine", workers=1)
+    never, began = threading.Event(), threading.Event()
+
+    def stuck(_: CancelToken) -> None:
+        began.set()
+        never.wait(30)
+
+    async def conversation() -> int:
+        loop = asyncio.get_running_loop()
+        caller = loop.create_task(lane.run(stuck))
+        await loop.run_in_executor(None, began.wait, 5)
+        caller.cancel()
+        await asyncio.wait({caller})
+        await asyncio.sleep(SICK_AFTER_S + 1)
+        return await lane.run(lambda _: 1)
+
+    assert run_virtually(conversation()) == 1
+    assert lane.stuck == 1
+    never.set()
+    lane.close()
+
+
+async def test_a_stream_gives_what_work_puts_in_order_and_then_its_failure() -> None:
+    lane = Lane("engine")
+
+    def count(_: CancelToken, put: Any) -> None:
+        for number in range(100):
+            put(number)
+        raise EngineError("engine", "no")
+
+    seen: list[int] = []
+
+    async def read() -> None:
+        async for number in lane.stream(count):
+            seen.append(number)
+
+    with pytest.raises(EngineError):
+        await read()
+    assert seen == list(range(100))
+    lane.close()
+
+
+async def test_leaving_a_stream_early_tells_the_thread() -> None:
+    lane = Lane("engine")
+    told = threading.Event()
+
+    def count(token: CancelToken, put: Any) -> None:
+        put(1)
+        while not token.cancelled:
+            pass
+        told.set()
+
+    numbers: Any = lane.stream(count)
+    async with aclosing(numbers):
+        async for _ in numbers:
+            break
+    assert await asyncio.to_thread(told.wait, 5)
+    lane.close()

@@ -1,0 +1,140 @@
+"""What waits for the client: bounded, purged at an interruption, given up when nobody reads."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from vivavoce.core.messages import (
+    GenerationComplete,
+    InputTranscript,
+    Interrupted,
+    Message,
+    ModelAudio,
+    OutputTranscript,
+    TurnComplete,
+)
+from vivavoce.domain.ids import GenerationId
+from vivavoce.errors import ClientFault
+from vivavoce.runtime.outbox import FULL_BYTES, LIMIT_BYTES, PATIENCE_S, Outbox
+from vivavoce.testing.loop import run_virtually
+from vivavoce.testing.stage import Client
+
+OLD, NEW = GenerationId(1), GenerationId(2)
+
+
+def sent_after(*puts: tuple[Message, GenerationId | None], purge: bool = False) -> list[Message]:
+    async def send() -> list[Message]:
+        client = Client()
+        outbox = Outbox(lambda message: None)
+        for message, generation in puts:
+            outbox.put(message, generation)
+        if purge:
+            outbox.purge(OLD)
+        outbox.finish()
+        await outbox.run(client, client.dialect)
+        return client.messages
+
+    return run_virtually(send())
+
+
+def test_messages_leave_in_order() -> None:
+    messages: list[Message] = [InputTranscript("hi"), ModelAudio(b"1"), GenerationComplete()]
+    assert sent_after(*((message, OLD) for message in messages)) == messages
+
+
+def test_a_purge_takes_a_generations_sound_and_words_and_nothing_else() -> None:
+    assert sent_after(
+        (InputTranscript("hi"), None),
+        (ModelAudio(b"old"), OLD),
+        (OutputTranscript("old"), OLD),
+        (ModelAudio(b"new"), NEW),
+        purge=True,
+    ) == [InputTranscript("hi"), ModelAudio(b"new")]
+
+
+def test_interrupted_overtakes_everything_of_the_answer_it_interrupts() -> None:
+    assert sent_after(
+        (ModelAudio(b"first half"), OLD),
+        (ModelAudio(b"second half, after a tool"), NEW),
+        (Interrupted(), None),
+        (TurnComplete(), None),
+    ) == [Interrupted(), TurnComplete()]
+
+
+def test_a_turn_that_was_complete_is_not_dropped_by_a_later_interruption() -> None:
+    assert sent_after(
+        (ModelAudio(b"complete"), OLD),
+        (TurnComplete(), None),
+        (ModelAudio(b"cut"), NEW),
+        (Interrupted(), None),
+    ) == [ModelAudio(b"complete"), TurnComplete(), Interrupted()]
+
+
+def test_nothing_is_taken_after_the_end() -> None:
+    async def send() -> list[Message]:
+        client = Client()
+        outbox = Outbox(lambda message: None)
+        outbox.finish()
+        outbox.put(TurnComplete())
+        await outbox.run(client, client.dialect)
+        return client.messages
+
+    assert run_virtually(send()) == []
+
+
+def test_generations_wait_while_it_is_full() -> None:
+    async def send() -> float:
+        client = Client()
+        client.read_s = 1.0
+        outbox = Outbox(lambda message: None)
+        outbox.put(ModelAudio(bytes(FULL_BYTES)), OLD)
+        outbox.put(ModelAudio(bytes(FULL_BYTES)), OLD)
+        assert outbox.full
+        writer = asyncio.ensure_future(outbox.run(client, client.dialect))
+        await outbox.room()
+        now = asyncio.get_running_loop().time()
+        outbox.finish()
+        await writer
+        return now
+
+    assert run_virtually(send()) == pytest.approx(1.0, abs=0.01)
+
+
+def test_a_purge_makes_room() -> None:
+    async def wait() -> None:
+        outbox = Outbox(lambda message: None)
+        outbox.put(ModelAudio(bytes(FULL_BYTES)), OLD)
+        waiting = asyncio.ensure_future(outbox.room())
+        await asyncio.sleep(0)
+        outbox.purge(OLD)
+        await waiting
+        assert outbox.bytes == 0
+
+    run_virtually(wait())
+
+
+def test_a_client_that_takes_nothing_is_given_up() -> None:
+    async def send() -> float:
+        client = Client()
+        client.stop_reading()
+        outbox = Outbox(lambda message: None)
+        outbox.put(TurnComplete())
+        with pytest.raises(ClientFault) as fault:
+            await outbox.run(client, client.dialect)
+        assert fault.value.code == 1008
+        return asyncio.get_running_loop().time()
+
+    assert run_virtually(send()) == pytest.approx(PATIENCE_S, abs=0.01)
+
+
+def test_a_client_that_lets_too_much_pile_up_is_given_up() -> None:
+    async def send() -> None:
+        client = Client()
+        outbox = Outbox(lambda message: None)
+        outbox.put(ModelAudio(bytes(LIMIT_BYTES)), OLD)
+        with pytest.raises(ClientFault):
+            await outbox.run(client, client.dialect)
+
+    run_virtually(send())

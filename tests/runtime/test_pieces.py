@@ -1,0 +1,48 @@
+"""Speech in pieces that can be dropped in time."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vivavoce.engines.ports import Speech
+from vivavoce.runtime.pieces import LONGEST_BYTES, SHORTEST_BYTES, Pieces
+
+SPEECHES = st.lists(st.tuples(st.integers(0, 20_000), st.text("ab c", max_size=30)), max_size=12)
+
+
+@settings(max_examples=30, deadline=None)
+@given(SPEECHES)
+def test_nothing_is_lost_and_every_piece_has_its_size(speeches: list[tuple[int, str]]) -> None:
+    pieces = Pieces()
+    out: list[Speech] = []
+    pcm = bytearray()
+    for size, text in speeches:
+        sound = bytes(n % 251 for n in range(len(pcm), len(pcm) + size))
+        pcm += sound
+        out += pieces.cut(sound, text)
+    out += pieces.rest()
+    whole = len(pcm) - len(pcm) % 2
+    assert b"".join(piece.pcm for piece in out) == pcm[:whole]
+    assert "".join(piece.text for piece in out) == "".join(text for _, text in speeches)
+    assert all(len(piece.pcm) % 2 == 0 and len(piece.pcm) <= LONGEST_BYTES for piece in out)
+    assert all(len(piece.pcm) >= SHORTEST_BYTES for piece in out[1:-1])
+
+
+def test_the_first_piece_leaves_at_once_however_short() -> None:
+    pieces = Pieces()
+    assert pieces.cut(bytes(20), "So") == [Speech(bytes(20), "So")]
+    assert pieces.cut(bytes(20), " what") == []
+    assert pieces.rest() == [Speech(bytes(20), " what")]
+
+
+def test_the_words_of_a_long_stretch_go_with_the_sound_in_which_they_begin() -> None:
+    pieces = Pieces().cut(bytes(LONGEST_BYTES * 4), "one two three four")
+    assert [piece.text for piece in pieces] == ["one two", " three", " four", ""]
+
+
+def test_words_without_sound_are_not_lost() -> None:
+    pieces = Pieces()
+    assert pieces.cut(b"", "hello") == []
+    assert pieces.rest() == [Speech(b"", "hello")]
+    assert pieces.rest() == []
