@@ -10,9 +10,10 @@ from vivavoce.core.context import Context
 from vivavoce.core.effects import PrepareGeneration, SaveCheckpoint
 from vivavoce.core.events import ContentReceived
 from vivavoce.core.frames import Frames
+from vivavoce.core.generation import Basis
 from vivavoce.core.history import History
 from vivavoce.core.messages import InputTranscript, TurnComplete, TurnReason
-from vivavoce.core.model_side import Basis, ModelSide
+from vivavoce.core.model_side import ModelSide
 from vivavoce.core.model_turn import Cause, Manner
 from vivavoce.core.settings import Pacing, SessionSettings
 from vivavoce.core.step import Step
@@ -56,7 +57,9 @@ class Conversation:
         self.settings = settings
         self.behaviour = behaviour
         self.context = Context(session, setup, History(history, settings.history_contents))
-        self.user = UserSide(Frames(setup.realtime.coverage or behaviour.coverage))
+        self.user = UserSide(
+            Frames(setup.realtime.coverage or behaviour.coverage), settings.speculation
+        )
         self.ledger = ToolLedger(ids, behaviour.function_behavior, settings.tool_deadline_s)
         spoken = setup.modality is Modality.AUDIO
         manner = Manner(

@@ -38,7 +38,6 @@ live generation that is refused was speculative when it was started; it is start
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import assert_never
 
@@ -53,18 +52,14 @@ from vivavoce.core.events import (
     ToolCallsProduced,
     UsageProduced,
 )
+from vivavoce.core.generation import Basis, FromGeneration, Generation
 from vivavoce.core.messages import TurnReason
 from vivavoce.core.model_turn import Cause, Manner, ModelTurn
 from vivavoce.core.step import Step
 from vivavoce.core.tools import CANCELLED, FAILED, ToolLedger
-from vivavoce.domain.audio import pcm_seconds
 from vivavoce.domain.content import Content, ToolCall
-from vivavoce.domain.ids import GenerationId, TurnId
-from vivavoce.domain.request import EndReason, GenerationRequest
-
-MAX_HELD_S = 30.0
-MAX_HELD_PARTS = 2000
-"""What a speculation may hold; one that makes more is discarded."""
+from vivavoce.domain.ids import GenerationId
+from vivavoce.domain.request import EndReason
 
 
 class ModelState(Enum):
@@ -134,47 +129,12 @@ TRANSITIONS: dict[ModelState, dict[ModelCue, ModelState]] = {
 
 BUSY = frozenset({_S.GENERATING, _S.TOOLS, _S.PLAYING})
 
-FromGeneration = (
-    AudioProduced
-    | TextProduced
-    | ToolCallsProduced
-    | UsageProduced
-    | GenerationFinished
-    | GenerationFailed
-    | GenerationRefused
-)
-
 REASONS = {
     EndReason.COMPLETE: None,
     EndReason.MAX_TOKENS: None,
     EndReason.NEED_MORE_INPUT: TurnReason.NEED_MORE_INPUT,
     EndReason.MALFORMED_CALL: TurnReason.MALFORMED_FUNCTION_CALL,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Basis:
-    """What a speculation was started from; it may speak only if this still holds."""
-
-    turn: TurnId
-    words: str
-    version: int
-
-
-@dataclass(slots=True)
-class Generation:
-    """One run of the responder. `running` until it finished, failed or was cancelled."""
-
-    request: GenerationRequest
-    basis: Basis | None = None
-    running: bool = True
-    last_sign: float = 0.0
-    held: list[FromGeneration] = field(default_factory=list)
-    held_s: float = 0.0
-
-    @property
-    def id(self) -> GenerationId:
-        return self.request.generation
 
 
 class ModelSide:
@@ -356,10 +316,7 @@ class ModelSide:
             if self._to(ModelCue.FAILED if failed else ModelCue.REFUSED):
                 self._rest()
             return
-        generation.held.append(event)
-        if isinstance(event, AudioProduced):
-            generation.held_s += pcm_seconds(event.pcm)
-        if generation.held_s > MAX_HELD_S or len(generation.held) > MAX_HELD_PARTS:
+        if not generation.hold(event):
             self.discard(step)
 
     def _take(

@@ -1,18 +1,115 @@
-"""The flight recorder (placeholder until its codec stands)."""
+"""The flight recorder: the last few hundred events of a session, to be replayed after an incident.
+
+The core is deterministic, so its inputs are its history. An entry is a time and an event, or
+a time alone where time itself did something. Sound and images are kept as their sizes; words
+as their lengths, unless the operator asked for words. Text without any letters is kept as it
+is: it is nobody's secret, and "." means something to the core.
+"""
 
 from __future__ import annotations
 
+import json
 from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from typing import cast, get_args
 
-from vivavoce.core.events import Event
+from vivavoce.core.events import AudioArrived, Event, VoiceScored
+from vivavoce.domain.content import (
+    Behavior,
+    BuiltinTool,
+    Content,
+    Part,
+    Role,
+    Scheduling,
+    ToolDeclaration,
+    Tools,
+    Usage,
+)
+from vivavoce.domain.request import EndReason
+
+Entry = tuple[float, Event | None]
+
+_KINDS: dict[str, type] = {
+    kind.__name__: kind
+    for kind in (
+        *get_args(Event),
+        *get_args(Part),
+        *(Content, ToolDeclaration, Tools, BuiltinTool, Usage),
+        *(Role, Behavior, Scheduling, EndReason),
+    )
+}
+_WORDS = frozenset({"text", "instruction", "description", "problem", "code", "output", "uri"})
+_FREE_FORM = frozenset({"args", "response", "parameters", "options"})
+_FILLER = "x"
 
 
 class FlightRecorder:
-    """The last few hundred events."""
+    """A ring of entries. At its bound the oldest is forgotten."""
 
     def __init__(self, events: int, texts: bool) -> None:
-        self._ring: deque[tuple[float, Event | None]] = deque(maxlen=events)
+        self._ring: deque[tuple[float, object]] = deque(maxlen=events)
         self._texts = texts
 
     def note(self, now: float, event: Event | None) -> None:
-        """`None` is the passing of time."""
+        """Keep what happened, or, with `None`, that time passed.
+
+        What may hold sound or words is written down at once, so that the ring never keeps them
+        alive; the frequent rest as it is.
+        """
+        plain = event is None or isinstance(event, AudioArrived | VoiceScored)
+        self._ring.append((now, event if plain else _write(event, self._texts)))
+
+    def lines(self) -> Iterator[str]:
+        """The entries as JSON lines, oldest first."""
+        for now, noted in self._ring:
+            written = noted if isinstance(noted, dict) else _write(noted, self._texts)
+            yield json.dumps({"now": now, "event": written}, separators=(",", ":"))
+
+
+def read(lines: Iterable[str]) -> list[Entry]:
+    """The entries that `lines` wrote. What was not kept is replaced by as much of nothing."""
+    entries = []
+    for line in lines:
+        entry = json.loads(line)
+        entries.append((float(entry["now"]), cast("Event | None", _read(entry["event"]))))
+    return entries
+
+
+def _write(value: object, texts: bool, name: str = "") -> object:
+    if is_dataclass(value) and not isinstance(value, type):
+        written: dict[str, object] = {"is": type(value).__name__}
+        for field in fields(value):
+            written[field.name] = _write(getattr(value, field.name), texts, field.name)
+        return written
+    if isinstance(value, Enum):
+        return {"is": type(value).__name__, "name": value.name}
+    if isinstance(value, bytes):
+        return {"bytes": len(value)}
+    if isinstance(value, tuple):
+        return [_write(item, texts, name) for item in value]
+    if isinstance(value, Mapping):
+        return {"json": dict(value) if texts or name not in _FREE_FORM else {}}
+    hide = isinstance(value, str) and name in _WORDS and not texts
+    if hide and isinstance(value, str) and any(char.isalnum() for char in value):
+        return {"text": len(value)}
+    return value
+
+
+def _read(written: object) -> object:
+    if isinstance(written, list):
+        return tuple(_read(item) for item in written)
+    if not isinstance(written, dict):
+        return written
+    match written:
+        case {"bytes": int(size)}:
+            return bytes(size)
+        case {"text": int(size)}:
+            return _FILLER * size
+        case {"json": value}:
+            return value
+    kind = _KINDS[written["is"]]
+    if issubclass(kind, Enum):
+        return kind[written["name"]]
+    return kind(**{name: _read(value) for name, value in written.items() if name != "is"})

@@ -155,9 +155,10 @@ Entry = SpokenTurn | TypedTurn
 
 
 class UserSide:
-    """The line of the user's turns."""
+    """The line of the user's turns. `hypotheses` says whether pauses ask for one."""
 
-    def __init__(self, frames: Frames) -> None:
+    def __init__(self, frames: Frames, hypotheses: bool = False) -> None:
+        self._hypotheses = hypotheses
         self.line: list[Entry] = []
         self.claim: Claim | None = None
         self.frames = frames
@@ -224,7 +225,8 @@ class UserSide:
         turn.state = state
         if state is TurnState.PAUSED:
             turn.paused_at = evidence.position
-            step.want(RefreshTranscript(turn.id, evidence.position))
+            if self._hypotheses:
+                step.want(RefreshTranscript(turn.id, evidence.position))
         elif state is TurnState.ENDED:
             turn.end, turn.ended_at = max(evidence.position, turn.start), step.now
             step.want(FinishTranscript(turn.id, turn.end))
