@@ -1,0 +1,65 @@
+"""`vivavoce engines`: what could listen, think and speak, and what of it is chosen."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from vivavoce.cli.faults import fault_of, leave
+from vivavoce.config import Config, load
+from vivavoce.engines.registry import listing, parse
+from vivavoce.errors import VivavoceError
+
+
+def engines(
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    config: Annotated[Path | None, typer.Option(help="Configuration file.")] = None,
+) -> None:
+    """List the engines, where they come from, and the profiles that use them."""
+    try:
+        settings = load(config)
+        uses = users(settings)
+    except VivavoceError as error:
+        raise leave(fault_of(error)) from None
+    rows = [(each.name, each.source, uses.get(each.name, [])) for each in listing()]
+    if as_json:
+        keys = ("name", "source", "profiles")
+        typer.echo(json.dumps([dict(zip(keys, row, strict=True)) for row in rows], indent=2))
+        return
+    console = Console()
+    if not console.is_terminal:
+        for name, source, profiles in rows:
+            typer.echo(f"{name}\t{source}\t{','.join(profiles)}")
+        return
+    table = Table("engine", "from", "used by profile")
+    for name, source, profiles in rows:
+        table.add_row(name, source, ", ".join(profiles))
+    console.print(table)
+
+
+def users(settings: Config) -> dict[str, list[str]]:
+    """For each engine's full name, the profiles that name it."""
+    found: dict[str, list[str]] = {}
+    for profile, table in settings.profiles.items():
+        for port in ("detector", "recognizer", "responder"):
+            for name in parts(port, getattr(table, port)):
+                found.setdefault(name, []).append(profile)
+    return found
+
+
+def parts(port: str, choice: str | dict[str, Any]) -> Iterator[str]:
+    """The full names of a choice, of what it falls back on, and of what it is made of."""
+    use, settings, otherwise = parse(choice)
+    yield f"{port}.{use}"
+    if otherwise is not None:
+        yield from parts(port, dict(otherwise) if not isinstance(otherwise, str) else otherwise)
+    if port == "responder" and use == "cascade":
+        for part, key in (("model", "model"), ("synthesizer", "voice")):
+            if key in settings:
+                yield from parts(part, settings[key])

@@ -1,0 +1,55 @@
+"""What an examination found: a severity, a sentence, and for what is wrong its code and fix."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+from vivavoce.cli.faults import Code, Fault
+
+
+class Severity(IntEnum):
+    """How bad it is; the worst one is the exit status of `vivavoce doctor`."""
+
+    OK = 0
+    WARNING = 1
+    ERROR = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at. `group` is what it belongs to: host, tls, engines, …"""
+
+    group: str
+    severity: Severity
+    what: str
+    code: Code | None = None
+    fix: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """For scripts."""
+        found: dict[str, Any] = {
+            "group": self.group,
+            "severity": self.severity.name.lower(),
+            "what": self.what,
+        }
+        if self.code is not None:
+            found |= {"code": self.code.value, "fix": self.fix}
+        return found
+
+
+def ok(group: str, what: str) -> Finding:
+    """Nothing is wrong."""
+    return Finding(group, Severity.OK, what)
+
+
+def wrong(group: str, fault: Fault, severity: Severity = Severity.ERROR) -> Finding:
+    """Something is wrong."""
+    return Finding(group, severity, fault.cause, fault.code, fault.fix)
+
+
+def worst(findings: Sequence[Finding]) -> Severity:
+    """The severity of the whole."""
+    return max((each.severity for each in findings), default=Severity.OK)
