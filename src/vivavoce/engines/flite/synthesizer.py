@@ -16,7 +16,7 @@ from vivavoce.engines.align import Timeline, marks_of_tokens
 from vivavoce.engines.flite import fetch as fetching
 from vivavoce.engines.flite.library import ENGINE, RATE, Flite, Tokens, load
 from vivavoce.engines.lanes import CancelToken, Lane
-from vivavoce.engines.pcm import Trimmer, Upsampler, pause_after, silence
+from vivavoce.engines.pcm import Trimmer, Upsampler, louder, pause_after, silence
 from vivavoce.engines.ports import EngineHost, Settings, Speech, SynthesizerCapabilities
 from vivavoce.engines.sentences import Cutter
 from vivavoce.engines.voices import Speaker, VoicePrint, voice_print
@@ -29,6 +29,9 @@ log = logging.getLogger("vivavoce.engines.flite")
 
 _LONGEST = 240
 """Characters given to flite at once: about 15 s of sound, made in 0.2 s."""
+
+_GAIN = {Speaker.SLT: 0.75, Speaker.RMS: 1.45, Speaker.AWB: 1.25, Speaker.KAL16: 3.4}
+"""Brings the recordings, made at different levels, to about -18 dBFS."""
 
 _PUNCTUATION = str.maketrans(
     {"‘": "'", "’": "'", "“": '"', "”": '"', "–": ",", "—": ",", "…": ".", "。": ".", "，": ",",
@@ -106,13 +109,14 @@ class _Finisher:
         self._trimmer = Trimmer(RATE, pause_after(clause))
         # Played faster than it was made, a voice has the tract of a smaller person.
         self._upsampler = Upsampler(RATE * voice.shift)
+        self._gain = _GAIN[voice.speaker]
         self._timeline: Timeline | None = None
         self._heard = 0
 
     def take(self, sound: Sound, tokens: Tokens) -> None:
         if self._timeline is None:
             self._timeline = Timeline(self._clause, marks_of_tokens(self._spoken, tokens))
-        kept = self._trimmer.feed(sound)
+        kept = self._trimmer.feed(louder(sound, self._gain))
         if not len(kept):
             return
         self._heard += len(kept)
@@ -182,6 +186,3 @@ def _warm(library: Flite) -> None:
     upsampler = Upsampler(RATE)
     for speaker in library.speakers:
         library.synthesize(b"a", speaker, 100.0, 1.0, lambda sound, _: bool(upsampler.feed(sound)))
-
-
-__all__ = ["FliteSynthesizer", "Speaker", "create", "plain"]
