@@ -46,9 +46,13 @@ class ReleaseGeneration:
 
 @dataclass(frozen=True, slots=True)
 class CancelGeneration:
-    """Nobody wants the rest: purge its unsent output and stop the work when convenient."""
+    """Nobody wants the rest: purge its unsent output and stop the work when convenient.
+
+    Without `purge`, what it has said so far stands, and only the work is stopped.
+    """
 
     generation: GenerationId
+    purge: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -219,7 +219,7 @@ class ModelSide:
         """All blocking calls have their results: the turn goes on with another generation."""
         if self.turn is None or not self._to(ModelCue.ANSWERED):
             return
-        self._retire(step)
+        self._retire(step, purge=False)
         if not self.turn.owed:
             self._context.history.close()
             self.turn = ModelTurn(Cause.RESULT, self._manner, self._context.history)
@@ -279,10 +279,10 @@ class ModelSide:
         self._rest()
         self.state = ModelState.IDLE
 
-    def _retire(self, step: Step) -> None:
+    def _retire(self, step: Step, purge: bool = True) -> None:
         if self.generation is not None and self.generation.running:
             self.generation.running = False
-            step.want(CancelGeneration(self.generation.id))
+            step.want(CancelGeneration(self.generation.id, purge))
 
     def _rest(self) -> None:
         self.turn = self.generation = None
@@ -306,7 +306,7 @@ class ModelSide:
         if self.state is not ModelState.GENERATING or generation is None or turn is None:
             return
         if step.now >= generation.last_sign + self._stall_s:
-            self._retire(step)
+            self._retire(step, purge=False)
             self._fail(turn, step)
 
     def _hold(self, generation: Generation, event: FromGeneration, step: Step) -> None:
@@ -351,15 +351,16 @@ class ModelSide:
         if not calls:
             return
         if not all(self._context.declares(call.name) for call in calls):
-            self._retire(step)
+            self._retire(step, purge=False)
             self._finish(turn, TurnReason.MALFORMED_FUNCTION_CALL, step)
             return
         named = self._ledger.open(calls, self._context.tools, step.now)
         blocks = bool(set(self._ledger.unanswered()) & {call.id for call in named})
-        if self._to(ModelCue.BLOCKS if blocks else ModelCue.CALL):
-            turn.call(named, step)
-        if blocks and self._early and turn.owed and self.generation is not None:
-            turn.produced(self.generation.id, step)
+        self._to(ModelCue.BLOCKS if blocks else ModelCue.CALL)
+        turn.call(named, step)
+        if blocks and self._early:
+            turn.owed = True  # a second batch of calls is a second early turn
+            turn.produced(turn.generations[-1], step)
             turn.complete(self._context.heard_s, step)
 
     def _finish(self, turn: ModelTurn, reason: TurnReason | None, step: Step) -> None:
