@@ -23,7 +23,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Protocol, assert_never
+from typing import assert_never
 
 from vivavoce.core.effects import (
     CancelGeneration,
@@ -44,9 +44,9 @@ from vivavoce.core.events import (
     CheckpointSaved,
     ClientGone,
     DrainRequested,
-    Event,
 )
 from vivavoce.core.messages import Message
+from vivavoce.core.session import LiveSession
 from vivavoce.domain.audio import Position
 from vivavoce.domain.checkpoint import Checkpoint
 from vivavoce.domain.ids import SessionId
@@ -73,21 +73,6 @@ RELEASE_S = 2.0
 """How long an engine may take to forget a conversation."""
 
 INTERNAL = (1011, "Internal error encountered.")
-
-
-class Conversation(Protocol):
-    """The part of `core.session.LiveSession` that a connection drives."""
-
-    @property
-    def closed(self) -> bool: ...
-
-    def open(self, now: float) -> list[Effect]: ...
-
-    def handle(self, event: Event, now: float) -> list[Effect]: ...
-
-    def elapse(self, now: float) -> list[Effect]: ...
-
-    def deadline(self) -> float | None: ...
 
 
 SaveTo = Callable[[Checkpoint], Awaitable[str]]
@@ -122,7 +107,7 @@ class Connection:
     def __init__(
         self,
         session_id: SessionId,
-        session: Conversation,
+        session: LiveSession,
         setup: SessionSetup,
         transport: Transport,
         dialect: Dialect,

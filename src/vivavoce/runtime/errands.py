@@ -37,7 +37,10 @@ class Errands:
         """Nobody wants the rest. Returns at once."""
         if task.done():
             return
+        again = task.cancelling() > 0
         task.cancel()
+        if again:
+            return
         asyncio.get_running_loop().call_later(PATIENCE_S, _look_after, task)
 
     async def aclose(self) -> None:

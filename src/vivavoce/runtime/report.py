@@ -20,6 +20,7 @@ from vivavoce.core.effects import (
     StartTranscript,
 )
 from vivavoce.core.events import (
+    ActivityEnded,
     AudioProduced,
     ContentReceived,
     Event,
@@ -30,6 +31,7 @@ from vivavoce.core.events import (
     ToolResponsesReceived,
     TranscriptFailed,
     TranscriptUpdated,
+    VoiceScored,
 )
 from vivavoce.core.messages import (
     Interrupted,
@@ -41,6 +43,9 @@ from vivavoce.core.messages import (
 )
 from vivavoce.domain.audio import Position, pcm_seconds, seconds
 from vivavoce.domain.ids import GenerationId, SessionId, TurnId
+
+SPEECH = 0.5
+"""A frame with this score or more counts as speech when the last of it is timed."""
 
 
 class Outcome(Enum):
@@ -117,6 +122,7 @@ class TurnReporter:
         self._times = _Times()
         self._turn: TurnId | None = None
         self._began: Position = 0
+        self._speech_until: Position = 0
         self._closing: deque[tuple[_Times, Outcome]] = deque()
         self._generation: GenerationId | None = None
         self._arrivals: deque[tuple[Position, float]] = deque(maxlen=128)
@@ -129,6 +135,12 @@ class TurnReporter:
         """The core is about to be told `event`."""
         times = self._times
         match event:
+            case VoiceScored(scores=scores) if max(scores) >= SPEECH:
+                last = max(i for i, score in enumerate(scores) if score >= SPEECH)
+                after = (len(scores) - 1 - last) * event.frame_samples
+                self._speech_until = event.position - after
+            case ActivityEnded(position=position):
+                self._speech_until = position
             case TextReceived() | ContentReceived(turn_complete=True):
                 if times.started is None:
                     times.asked = now
@@ -160,7 +172,8 @@ class TurnReporter:
             case FinishTranscript(turn=turn, end=end):
                 times.heard_s += seconds(max(0, end - self._began))
                 if times.started is None:
-                    times.asked, times.ended = self._arrival(end, now), now
+                    spoken = min(end, max(self._began, self._speech_until))
+                    times.asked, times.ended = self._arrival(spoken, now), now
                 self._turn = turn
             case DropTranscript(turn=turn) if turn == self._turn:
                 self._close(Outcome.NO_SPEECH)

@@ -1,8 +1,8 @@
 """A stage for the host: a client, a wire and a responder that do exactly what a test says.
 
-`Client` is both ends of a transport; `PlainDialect` carries core events and messages as they
-are, so that a test of the host needs no JSON; `ScriptedResponder` plays a list of parts and
-misbehaves on request.
+`stage(client, responder)` is a whole connection with scripted ears. `Client` is both ends of
+its transport; `PlainDialect` carries core events and messages as they are, so that a test of
+the host needs no JSON; `ScriptedResponder` plays a list of parts and misbehaves on request.
 """
 
 from __future__ import annotations
@@ -13,10 +13,30 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from vivavoce.core.messages import Message, ModelAudio
+from vivavoce.core.session import LiveSession
+from vivavoce.core.settings import SessionSettings
+from vivavoce.domain.ids import CountingIds, SessionId
+from vivavoce.domain.profile import behaviour_of
 from vivavoce.domain.request import EndReason, GenerationRequest
-from vivavoce.engines.ports import Emit, GenerationPart, ResponderCapabilities
+from vivavoce.domain.setup import SessionSetup
+from vivavoce.engines.ports import (
+    Emit,
+    Engines,
+    GenerationPart,
+    Recognizer,
+    Responder,
+    ResponderCapabilities,
+    VoiceDetector,
+)
+from vivavoce.engines.scripted.energy import EnergyDetector
+from vivavoce.engines.scripted.tones import TonesRecognizer
 from vivavoce.errors import ClientFault
+from vivavoce.runtime.connection import Connection, Hosting
+from vivavoce.runtime.detection import VoiceScorer
 from vivavoce.runtime.ports import Disconnected, Incoming
+from vivavoce.runtime.report import TurnListener
+
+SESSION = SessionId("session-1")
 
 
 class PlainDialect:
@@ -176,7 +196,7 @@ class ScriptedResponder:
         self.released: list[str] = []
         self.cancelled = 0
         self._script = script
-        self._stubborn = stubborn
+        self.stubborn = stubborn
 
     async def prepare(self, request: GenerationRequest) -> None:
         self.prepared.append(request)
@@ -198,7 +218,7 @@ class ScriptedResponder:
             await act()
         except asyncio.CancelledError:
             self.cancelled += 1
-            if not self._stubborn:
+            if not self.stubborn:
                 raise
 
 
@@ -212,3 +232,32 @@ async def _play(step: Step, emit: Emit) -> None:
             await asyncio.get_running_loop().create_future()
         case _:
             await emit(step)
+
+
+def stage(
+    client: Client,
+    responder: Responder,
+    setup: SessionSetup | None = None,
+    *,
+    recognizer: Recognizer | None = None,
+    detector: VoiceDetector | None = None,
+    settings: SessionSettings | None = None,
+    listener: TurnListener | None = None,
+) -> Connection:
+    """A connection that `client` talks to; `run` it."""
+    setup = setup or SessionSetup("models/scripted")
+    detector = detector or EnergyDetector()
+    session = LiveSession(
+        SESSION,
+        setup,
+        behaviour_of(setup.model),
+        settings or SessionSettings(),
+        CountingIds(),
+    )
+    hosting = Hosting(
+        Engines(detector, recognizer or TonesRecognizer(), responder),
+        # Always on the loop: a test neither leaves threads behind nor depends on their speed.
+        VoiceScorer(detector, inline_share=1e9),
+        listener,
+    )
+    return Connection(SESSION, session, setup, client, client.dialect, hosting)

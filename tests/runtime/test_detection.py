@@ -1,0 +1,153 @@
+"""Scores in order, before everything that the client said after the sound they are of."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from vivavoce.core.events import (
+    ActivityEnded,
+    AudioArrived,
+    AudioStreamEnded,
+    Event,
+    TextReceived,
+    VideoArrived,
+    VoiceScored,
+)
+from vivavoce.domain.audio import INPUT_RATE, AudioChunk, VideoFrame
+from vivavoce.domain.ids import SessionId
+from vivavoce.domain.setup import SessionSetup
+from vivavoce.engines.scripted.energy import EnergyDetector
+from vivavoce.engines.scripted.sound import say
+from vivavoce.engines.scripted.tones import TonesRecognizer
+from vivavoce.errors import EngineError
+from vivavoce.runtime.detection import PATIENCE_S, Detection, VoiceScorer
+from vivavoce.runtime.errands import Errands
+from vivavoce.runtime.hearing import Hearing
+from vivavoce.runtime.intake import Intake
+from vivavoce.runtime.mailbox import Mailbox
+from vivavoce.runtime.ports import Incoming
+from vivavoce.runtime.report import TurnReporter
+from vivavoce.runtime.transcripts import Transcripts
+from vivavoce.testing.loop import run_virtually
+
+FRAME = EnergyDetector.frame_samples
+
+
+def heard(*said: Incoming, detects: bool = True, inline_share: float = 1e9) -> list[Event]:
+    """What the core is told when a client says all this."""
+
+    async def run() -> list[Event]:
+        intake, mailbox = Intake(), Mailbox()
+        scorer = VoiceScorer(EnergyDetector(), inline_share=inline_share)
+        detection = Detection(scorer, intake, mailbox.post) if detects else None
+        transcripts = Transcripts(
+            TonesRecognizer(), SessionSetup("m"), intake, Errands(), mailbox.post
+        )
+        reporter = TurnReporter(SessionId("s"), None)
+        hearing = Hearing(intake, detection, transcripts, mailbox, reporter)
+        for incoming in said:
+            await hearing.receive(incoming)
+        scorer.close()
+        events = []
+        while (event := mailbox.take()) is not None:
+            events.append(event)
+        return events
+
+    return run_virtually(run())
+
+
+def scores(events: list[Event]) -> list[float]:
+    return [score for event in events if isinstance(event, VoiceScored) for score in event.scores]
+
+
+def test_every_whole_frame_is_scored_once_and_in_order() -> None:
+    events = heard(*[AudioChunk(bytes(2000))] * 10, AudioChunk(say("hello", INPUT_RATE)))
+    scored = [event for event in events if isinstance(event, VoiceScored)]
+    positions = [event.position for event in scored]
+    assert positions == sorted(positions)
+    assert len(scores(events)) == positions[-1] // FRAME
+    assert max(scores(events)[:18]) < 0.5 < scores(events)[-1]
+
+
+@pytest.mark.parametrize("inline_share", [0.0, 1e9])
+def test_on_the_loop_or_in_a_thread_the_scores_are_the_same(inline_share: float) -> None:
+    chunks = [AudioChunk(say("hello", INPUT_RATE)) for _ in range(3)]
+    assert scores(heard(*chunks, inline_share=inline_share)) == scores(heard(*chunks))
+
+
+def test_the_end_of_the_stream_comes_after_its_last_score_and_its_sound_is_whole() -> None:
+    events = heard(AudioChunk(bytes(2 * (FRAME + 100))), AudioStreamEnded(0))
+    assert [type(event) for event in events] == [
+        AudioArrived, VoiceScored, AudioArrived, VoiceScored, AudioStreamEnded,
+    ]  # fmt: skip
+    assert events[-1] == AudioStreamEnded(2 * FRAME)
+    assert scores(events) == pytest.approx([0, 0], abs=1e-6)
+
+
+def test_a_long_message_is_told_in_pieces() -> None:
+    events = heard(AudioChunk(bytes(2 * INPUT_RATE * 10)))
+    arrived = [event.position for event in events if isinstance(event, AudioArrived)]
+    assert arrived == [INPUT_RATE // 2 * n for n in range(1, 21)]
+
+
+def test_what_is_said_between_sounds_stands_at_its_position() -> None:
+    frame = VideoFrame(b"png", "image/png")
+    events = heard(AudioChunk(bytes(2000)), frame, ActivityEnded(0), detects=False)
+    assert [type(event) for event in events] == [AudioArrived, VideoArrived, ActivityEnded]
+    assert [event.position for event in events] == [1000, 1000, 1000]  # type: ignore[union-attr]
+
+
+def test_without_detection_nothing_is_scored() -> None:
+    events = heard(AudioChunk(bytes(10_000)), AudioStreamEnded(0), detects=False)
+    assert [type(event) for event in events] == [AudioArrived, AudioStreamEnded]
+
+
+def test_video_is_thinned_to_a_few_frames_a_second() -> None:
+    frame = VideoFrame(b"png", "image/png")
+    assert len(heard(frame, frame, frame)) == 1
+
+
+def test_other_things_pass_unchanged() -> None:
+    assert heard(TextReceived("hi")) == [TextReceived("hi")]
+
+
+def test_a_detector_that_hangs_is_an_engine_error() -> None:
+    async def run() -> None:
+        intake = Intake()
+
+        class Slow(VoiceScorer):
+            async def score(self, frame: bytes, state: object) -> tuple[float, object]:
+                await asyncio.sleep(PATIENCE_S * 2)
+                return 0.0, None
+
+        detection = Detection(Slow(EnergyDetector()), intake, lambda event: None)
+        intake.hear(AudioChunk(bytes(4000)))
+        with pytest.raises(EngineError):
+            await detection.catch_up()
+
+    run_virtually(run())
+
+
+def test_the_frames_of_two_sessions_share_a_call() -> None:
+    class Counting(EnergyDetector):
+        sizes: list[int]
+
+        def score(
+            self, frames: Sequence[bytes], states: Sequence[None]
+        ) -> Sequence[tuple[float, None]]:
+            self.sizes.append(len(frames))
+            return super().score(frames, states)
+
+    async def run() -> list[int]:
+        detector = Counting()
+        detector.sizes = []
+        scorer = VoiceScorer(detector, inline_share=0)
+        frame = bytes(2 * FRAME)
+        await asyncio.gather(*(scorer.score(frame, None) for _ in range(8)))
+        scorer.close()
+        return detector.sizes
+
+    assert run_virtually(run()) == [8]

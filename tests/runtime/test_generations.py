@@ -1,0 +1,285 @@
+"""Running a responder: pace, speculation, failures, and engines that do not listen."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import pytest
+
+from vivavoce.core.events import (
+    AudioProduced,
+    Event,
+    GenerationFailed,
+    GenerationFinished,
+    GenerationRefused,
+    TextProduced,
+    ToolCallsProduced,
+)
+from vivavoce.core.messages import ModelAudio
+from vivavoce.domain.audio import OUTPUT_RATE, pcm_seconds, samples
+from vivavoce.domain.content import ToolCall
+from vivavoce.domain.ids import CallId, GenerationId, SessionId
+from vivavoce.domain.request import EndReason, GenerationRequest
+from vivavoce.engines.ports import CallsRequested, Emit, Responder, Speech, TextDelta
+from vivavoce.errors import EngineBusy, EngineError
+from vivavoce.runtime.errands import PATIENCE_S, Errands
+from vivavoce.runtime.generations import BROKEN, Generations, Pace
+from vivavoce.runtime.outbox import FULL_BYTES, Outbox
+from vivavoce.runtime.report import TurnReporter
+from vivavoce.testing.contracts import request
+from vivavoce.testing.loop import run_virtually
+from vivavoce.testing.stage import Fail, Hang, Pause, ScriptedResponder, Step
+
+ID = GenerationId(1)
+MINUTE = [Speech(b"\1\0" * OUTPUT_RATE, f" {n}") for n in range(60)]
+
+
+class Host:
+    """Generations alone, and what they post with its time."""
+
+    def __init__(self, responder: Responder) -> None:
+        self.posted: list[tuple[float, Event]] = []
+        self.errands = Errands()
+        self.outbox = Outbox(lambda message: None)
+        reporter = TurnReporter(SessionId("s"), None)
+        self.generations = Generations(
+            responder, self.errands, self.outbox, self._post, reporter, Pace()
+        )
+
+    @property
+    def events(self) -> list[Event]:
+        return [event for _, event in self.posted]
+
+    @property
+    def audio_s(self) -> float:
+        return pcm_seconds(sum(len(e.pcm) for e in self.events if isinstance(e, AudioProduced)))
+
+    def _post(self, event: Event) -> None:
+        self.posted.append((asyncio.get_running_loop().time(), event))
+
+
+def asked(speculative: bool = False) -> GenerationRequest:
+    return replace(request("hello"), speculative=speculative)
+
+
+def hosted(responder: Responder, act: Callable[[Host], Awaitable[None]]) -> Host:
+    async def run() -> Host:
+        host = Host(responder)
+        await act(host)
+        host.generations.close()
+        await host.errands.aclose()
+        return host
+
+    return run_virtually(run())
+
+
+def played(*steps: Step, for_s: float = 120.0, speculative: bool = False) -> Host:
+    async def act(host: Host) -> None:
+        host.generations.start(asked(speculative))
+        await asyncio.sleep(for_s)
+
+    return hosted(ScriptedResponder(lambda _: steps), act)
+
+
+def test_parts_become_events_and_the_end_is_told_once() -> None:
+    call = ToolCall(CallId(""), "f", {})
+    host = played(TextDelta("hm", thought=True), Speech(bytes(20), "So"), CallsRequested((call,)))
+    assert host.events == [
+        TextProduced(ID, "hm", thought=True),
+        AudioProduced(ID, bytes(20), "So"),
+        ToolCallsProduced(ID, (call,)),
+        GenerationFinished(ID, EndReason.COMPLETE),
+    ]
+
+
+def test_speech_that_precedes_a_call_is_flushed_before_it() -> None:
+    call = ToolCall(CallId(""), "f", {})
+    host = played(Speech(bytes(20), "So"), Speech(bytes(20), " now"), CallsRequested((call,)))
+    kinds = [type(event) for event in host.events]
+    assert kinds == [AudioProduced, AudioProduced, ToolCallsProduced, GenerationFinished]
+
+
+def test_it_runs_at_most_ten_seconds_ahead_of_the_listener() -> None:
+    assert played(*MINUTE, for_s=0.0001).audio_s == pytest.approx(10.0, abs=0.11)
+    assert played(*MINUTE, for_s=20.0).audio_s == pytest.approx(30.0, abs=0.11)
+    finished = played(*MINUTE)
+    assert finished.audio_s == 60.0
+    assert finished.posted[-1][0] == pytest.approx(50.0, abs=0.2)
+
+
+def test_waiting_for_the_listener_is_not_silence() -> None:
+    host = played(*MINUTE, *MINUTE, for_s=300)
+    assert not [event for event in host.events if isinstance(event, GenerationFailed)]
+
+
+def test_a_speculative_one_holds_three_seconds_until_it_is_promoted() -> None:
+    async def act(host: Host) -> None:
+        host.generations.start(asked(speculative=True))
+        await asyncio.sleep(5)
+        assert host.audio_s == pytest.approx(3.0, abs=0.11)
+        host.generations.release(ID)
+        await asyncio.sleep(0.0001)
+        assert host.audio_s == pytest.approx(10.0, abs=0.11)
+
+    hosted(ScriptedResponder(lambda _: MINUTE), act)
+
+
+@pytest.mark.parametrize(
+    ("failure", "speculative", "event"),
+    [
+        (EngineError("voice", "mute"), False, GenerationFailed(ID, "voice: mute")),
+        (EngineBusy("voice", "busy"), False, GenerationFailed(ID, "voice: busy")),
+        (EngineBusy("voice", "busy"), True, GenerationRefused(ID)),
+        (ZeroDivisionError(), False, GenerationFailed(ID, BROKEN)),
+        (asyncio.CancelledError(), False, GenerationFailed(ID, BROKEN)),
+        (
+            ExceptionGroup("both", [ExceptionGroup("", [EngineError("model", "gone")])]),
+            False,
+            GenerationFailed(ID, "model: gone"),
+        ),
+        (
+            ExceptionGroup("both", [EngineError("model", "gone"), ZeroDivisionError()]),
+            False,
+            GenerationFailed(ID, BROKEN),
+        ),
+    ],
+)
+def test_a_failure_is_an_event(failure: BaseException, speculative: bool, event: Event) -> None:
+    assert played(Fail(failure), speculative=speculative).events == [event]
+
+
+def test_an_engine_that_says_nothing_for_thirty_seconds_has_failed() -> None:
+    host = played(Speech(bytes(20), "So"), Hang())
+    (when, event) = host.posted[-1]
+    assert isinstance(event, GenerationFailed)
+    assert when == pytest.approx(30.0)
+    assert len(host.posted) == 2
+
+
+def test_a_stubborn_engine_that_falls_silent_has_failed_all_the_same() -> None:
+    class Deaf:
+        capabilities = ScriptedResponder.capabilities
+
+        async def prepare(self, request: GenerationRequest) -> None: ...
+
+        async def respond(self, request: GenerationRequest, emit: Emit) -> EndReason:
+            end = asyncio.get_running_loop().time() + 60
+            while (left := end - asyncio.get_running_loop().time()) > 0:
+                try:
+                    await asyncio.sleep(left)
+                except asyncio.CancelledError:
+                    continue
+            return EndReason.COMPLETE
+
+        async def release(self, session: str) -> None: ...
+
+        async def aclose(self) -> None: ...
+
+    before = Errands.stubborn_total
+
+    async def act(host: Host) -> None:
+        host.generations.start(asked())
+        await asyncio.sleep(30 + PATIENCE_S + 1)
+        assert [type(event) for event in host.events] == [GenerationFailed]
+        assert Errands.stubborn_total == before + 1
+        await asyncio.sleep(60)
+        assert len(host.events) == 1
+
+    hosted(Deaf(), act)
+
+
+def test_a_cancelled_generation_says_nothing_more_and_its_sound_is_purged() -> None:
+    async def act(host: Host) -> None:
+        host.generations.start(asked())
+        await asyncio.sleep(1)
+        said = len(host.events)
+        host.outbox.put(ModelAudio(bytes(100)), ID)
+        host.generations.cancel(ID)
+        assert host.outbox.bytes == 0
+        await asyncio.sleep(60)
+        assert len(host.events) == said
+
+    hosted(ScriptedResponder(lambda _: MINUTE, stubborn=True), act)
+
+
+def test_a_retired_engine_that_swallows_everything_does_not_spin() -> None:
+    emitted = 0
+
+    class Spinning(ScriptedResponder):
+        async def respond(self, request: GenerationRequest, emit: Emit) -> EndReason:
+            nonlocal emitted
+            for _ in range(1000):
+                emitted += 1
+                try:
+                    await emit(Speech(bytes(4800), ""))
+                except asyncio.CancelledError:
+                    continue
+            return EndReason.COMPLETE
+
+    async def act(host: Host) -> None:
+        host.generations.start(asked())
+        await asyncio.sleep(0.001)
+        host.generations.cancel(ID)
+        already = emitted
+        await asyncio.sleep(5)
+        assert emitted - already <= 51
+
+    hosted(Spinning(lambda _: ()), act)
+
+
+def test_it_waits_while_the_outbox_is_full() -> None:
+    async def act(host: Host) -> None:
+        host.outbox.put(ModelAudio(bytes(FULL_BYTES)), GenerationId(0))
+        host.generations.start(asked())
+        await asyncio.sleep(1)
+        assert host.events == []
+        host.outbox.purge(GenerationId(0))
+        await asyncio.sleep(1)
+        assert host.audio_s > 1
+
+    hosted(ScriptedResponder(lambda _: MINUTE), act)
+
+
+def test_a_newer_wish_to_prepare_replaces_the_older() -> None:
+    class Preparing(ScriptedResponder):
+        async def prepare(self, request: GenerationRequest) -> None:
+            await asyncio.sleep(1)
+            self.prepared.append(request)
+
+    responder = Preparing(lambda _: ())
+
+    async def act(host: Host) -> None:
+        host.generations.prepare(asked())
+        await asyncio.sleep(0.5)
+        host.generations.prepare(asked())
+        await asyncio.sleep(5)
+
+    hosted(responder, act)
+    assert len(responder.prepared) == 1
+
+
+def test_two_tasks_of_a_cascade_emit_in_order_even_while_one_waits() -> None:
+    call = ToolCall(CallId(""), "f", {})
+
+    class TwoTasks(ScriptedResponder):
+        async def respond(self, request: GenerationRequest, emit: Emit) -> EndReason:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(emit(Speech(bytes(2 * samples(20, OUTPUT_RATE)), "long")))  # type: ignore[arg-type]
+                tasks.create_task(emit(CallsRequested((call,))))  # type: ignore[arg-type]
+            return EndReason.COMPLETE
+
+    async def act(host: Host) -> None:
+        host.generations.start(asked())
+        await asyncio.sleep(60)
+        kinds = [type(event) for event in host.events]
+        assert kinds[-2:] == [ToolCallsProduced, GenerationFinished]
+        assert host.audio_s == 20
+
+    hosted(TwoTasks(lambda _: ()), act)
+
+
+def test_a_pause_of_the_engine_does_not_shorten_what_the_listener_is_given() -> None:
+    host = played(*MINUTE[:1], Pause(25), *MINUTE[:1], for_s=26.5)
+    assert host.audio_s == 2.0

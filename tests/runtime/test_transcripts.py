@@ -1,0 +1,293 @@
+"""Recognizing turns: fed in order, asked by position, failing alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from vivavoce.core.events import Event, TranscriptFailed, TranscriptUpdated
+from vivavoce.domain.audio import INPUT_RATE, AudioChunk
+from vivavoce.domain.ids import TurnId
+from vivavoce.domain.setup import SessionSetup, Transcription
+from vivavoce.engines.ports import (
+    Recognition,
+    RecognitionOptions,
+    Recognizer,
+    RecognizerCapabilities,
+)
+from vivavoce.engines.scripted.sound import say
+from vivavoce.engines.scripted.tones import TonesRecognizer
+from vivavoce.errors import EngineError
+from vivavoce.runtime.errands import Errands
+from vivavoce.runtime.intake import Intake
+from vivavoce.runtime.transcripts import BROKEN, HUNG_S, Transcripts
+from vivavoce.testing.loop import run_virtually
+
+ONE, TWO = TurnId(1), TurnId(2)
+HELLO = say("hello", INPUT_RATE)
+END = len(HELLO) // 2
+
+
+class Trouble(TonesRecognizer):
+    """Plays a trick on the n-th utterance; understands everything else as its length."""
+
+    capabilities = RecognizerCapabilities(streaming=True, languages=())
+
+    def __init__(self, *tricks: Callable[[], Awaitable[None]]) -> None:
+        self.opened: list[RecognitionOptions] = []
+        self.closed = 0
+        self.open_now = 0
+        self.fed = 0
+        self._tricks = list(tricks)
+
+    def open(self, options: RecognitionOptions) -> Recognition:  # type: ignore[override]
+        self.opened.append(options)
+        return _Trouble(self)
+
+    async def trick(self) -> None:
+        if self._tricks:
+            await self._tricks.pop(0)()
+
+
+class _Trouble:
+    def __init__(self, home: Trouble) -> None:
+        self.home = home
+
+    @asynccontextmanager
+    async def utterance(self) -> AsyncIterator[_Utterance]:
+        self.home.open_now += 1
+        assert self.home.open_now == 1, "two utterances of one conversation at a time"
+        try:
+            yield _Utterance(self.home)
+        finally:
+            self.home.open_now -= 1
+
+    async def aclose(self) -> None:
+        self.home.closed += 1
+
+
+class _Utterance:
+    def __init__(self, home: Trouble) -> None:
+        self.home = home
+        self.size = 0
+
+    async def feed(self, pcm: bytes) -> None:
+        self.size += len(pcm)
+        self.home.fed += len(pcm)
+
+    async def hypothesis(self) -> str:
+        return f"{self.size // 2} so far"
+
+    async def finish(self) -> str:
+        await self.home.trick()
+        return f"{self.size // 2} samples"
+
+
+class Host:
+    """Transcripts alone, an intake to hear from, and what they post."""
+
+    def __init__(self, recognizer: Recognizer, setup: SessionSetup) -> None:
+        self.events: list[Event] = []
+        self.intake = Intake()
+        self.errands = Errands()
+        self.transcripts = Transcripts(
+            recognizer, setup, self.intake, self.errands, self.events.append
+        )
+
+    def hear(self, pcm: bytes) -> None:
+        self.intake.hear(AudioChunk(pcm))
+        self.transcripts.heard()
+
+
+def hosted(
+    recognizer: Recognizer,
+    act: Callable[[Host], Awaitable[None]],
+    setup: SessionSetup | None = None,
+) -> Host:
+    async def run() -> Host:
+        host = Host(recognizer, setup or SessionSetup("m"))
+        await act(host)
+        host.transcripts.close()
+        await host.errands.aclose()
+        await host.transcripts.aclose()
+        return host
+
+    return run_virtually(run())
+
+
+async def soon() -> None:
+    await asyncio.sleep(0.01)
+
+
+def test_a_turn_is_fed_from_its_start_to_its_end_and_finished() -> None:
+    async def act(host: Host) -> None:
+        host.hear(bytes(2000) + HELLO)
+        host.transcripts.start(ONE, 1000)
+        host.hear(bytes(2000))
+        await soon()
+        host.hear(HELLO)
+        host.transcripts.finish(ONE, 1000 + END)
+        await soon()
+
+    host = hosted(TonesRecognizer(), act)
+    assert [type(event) for event in host.events] == [TranscriptUpdated]
+    (event,) = host.events
+    assert isinstance(event, TranscriptUpdated)
+    assert (event.turn, event.final) == (ONE, True)
+    assert event.text.startswith("hello")
+
+
+def test_sound_that_comes_after_the_end_is_not_fed() -> None:
+    async def act(host: Host) -> None:
+        host.transcripts.start(ONE, 0)
+        host.transcripts.finish(ONE, 100)
+        host.hear(bytes(600))
+        await soon()
+
+    host = hosted(Trouble(), act)
+    assert host.events == [TranscriptUpdated(ONE, 100, "100 samples", True)]
+
+
+def test_a_refresh_says_what_was_understood_up_to_the_pause() -> None:
+    async def act(host: Host) -> None:
+        host.transcripts.start(ONE, 0)
+        host.hear(bytes(600))
+        host.transcripts.refresh(ONE, 300)
+        await soon()
+        host.hear(bytes(600))
+        host.transcripts.finish(ONE, 600)
+        await soon()
+
+    host = hosted(Trouble(), act)
+    assert host.events == [
+        TranscriptUpdated(ONE, 300, "300 so far", False),
+        TranscriptUpdated(ONE, 600, "600 samples", True),
+    ]
+
+
+def test_a_dropped_turn_says_nothing() -> None:
+    async def act(host: Host) -> None:
+        host.hear(HELLO)
+        host.transcripts.start(ONE, 0)
+        await soon()
+        host.transcripts.drop(ONE)
+        host.transcripts.finish(ONE, END)
+        await soon()
+
+    assert hosted(Trouble(), act).events == []
+
+
+def test_turns_of_one_conversation_are_recognized_one_after_the_other() -> None:
+    async def slow() -> None:
+        await asyncio.sleep(2)
+
+    async def act(host: Host) -> None:
+        host.hear(bytes(400))
+        for turn, start in ((ONE, 0), (TWO, 100)):
+            host.transcripts.start(turn, start)
+            host.transcripts.finish(turn, start + 100)
+            await soon()
+        await asyncio.sleep(5)
+
+    recognizer = Trouble(slow)
+    host = hosted(recognizer, act)
+    assert [event.turn for event in host.events if isinstance(event, TranscriptUpdated)] == [1, 2]
+    assert len(recognizer.opened) == 1
+
+
+async def raise_known() -> None:
+    raise EngineError("recognizer", "no memory")
+
+
+async def raise_unknown() -> None:
+    raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    ("trick", "problem"), [(raise_known, "recognizer: no memory"), (raise_unknown, BROKEN)]
+)
+def test_a_failure_fails_its_turn_and_no_other(
+    trick: Callable[[], Awaitable[None]], problem: str
+) -> None:
+    async def act(host: Host) -> None:
+        host.hear(bytes(400))
+        for turn in (ONE, TWO):
+            host.transcripts.start(turn, 0)
+            host.transcripts.finish(turn, 200)
+            await soon()
+
+    host = hosted(Trouble(trick), act)
+    assert host.events == [
+        TranscriptFailed(ONE, problem),
+        TranscriptUpdated(TWO, 200, "200 samples", True),
+    ]
+
+
+@pytest.mark.parametrize("stubborn", [False, True])
+def test_a_hung_recognizer_fails_its_turn_and_is_replaced_if_it_will_not_go(
+    stubborn: bool,
+) -> None:
+    async def hang() -> None:
+        end = asyncio.get_running_loop().time() + 60
+        while (left := end - asyncio.get_running_loop().time()) > 0:
+            try:
+                await asyncio.sleep(left)
+            except asyncio.CancelledError:
+                if not stubborn:
+                    raise
+
+    async def act(host: Host) -> None:
+        host.hear(bytes(400))
+        host.transcripts.start(ONE, 0)
+        host.transcripts.finish(ONE, 200)
+        await asyncio.sleep(HUNG_S + 1)
+        assert [type(event) for event in host.events] == [TranscriptFailed]
+        recognizer.open_now = 0
+        host.transcripts.start(TWO, 0)
+        host.transcripts.finish(TWO, 200)
+        await asyncio.sleep(HUNG_S + 3)
+        assert host.events[1:] == [TranscriptUpdated(TWO, 200, "200 samples", True)]
+        await asyncio.sleep(60)
+        assert len(host.events) == 2
+
+    recognizer = Trouble(hang)
+    hosted(recognizer, act)
+    assert len(recognizer.opened) == (2 if stubborn else 1)
+
+
+def test_a_recognizer_far_behind_makes_the_reader_wait() -> None:
+    async def slow() -> None:
+        await asyncio.sleep(5)
+
+    class Slow(Trouble):
+        async def trick(self) -> None:
+            return None
+
+    async def act(host: Host) -> None:
+        host.transcripts.start(ONE, 0)
+        host.hear(bytes(2 * INPUT_RATE * 70))
+        assert host.transcripts.needed_from() == 0
+        await host.transcripts.catch_up()
+        assert host.transcripts.needed_from() >= 10 * INPUT_RATE
+
+    hosted(Slow(), act)
+
+
+def test_the_clients_hints_reach_the_recognizer() -> None:
+    async def act(host: Host) -> None:
+        host.hear(HELLO)
+        host.transcripts.start(ONE, 0)
+        await soon()
+
+    recognizer = Trouble()
+    wishes = Transcription(language_codes=("de-DE",), custom_vocabulary=("vivavoce",))
+    hosted(recognizer, act, SessionSetup("m", language="en-US", input_transcription=wishes))
+    assert recognizer.opened == [RecognitionOptions(("de-DE",), ("vivavoce",))]
+    assert recognizer.closed == 1
+
+    recognizer = Trouble()
+    hosted(recognizer, act, SessionSetup("m", language="en-US"))
+    assert recognizer.opened == [RecognitionOptions(("en-US",))]
