@@ -87,11 +87,15 @@ class ServerTable(_Table):
 
 
 class SessionTable(_Table):
-    """`[session]`: what holds for every conversation."""
+    """`[session]`: what holds for every conversation.
+
+    `engine_silence_s` is how long an answer may produce nothing before it is given up.
+    """
 
     turn_complete: Literal["paced", "immediate"] = "paced"
     stall_s: float = Field(default=1.0, gt=0)
     tool_deadline_s: float = Field(default=0.0, ge=0)
+    engine_silence_s: float = Field(default=30.0, gt=0)
     early_turn_complete: Literal["auto", "always", "never"] = "auto"
     speculation: bool = False
     eager_silence_ms: int = Field(default=200, ge=50)

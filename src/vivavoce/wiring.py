@@ -31,6 +31,7 @@ from vivavoce.metrics import Metrics
 from vivavoce.protocol import close
 from vivavoce.runtime.connection import Hosting
 from vivavoce.runtime.detection import VoiceScorer
+from vivavoce.runtime.generations import Pace
 from vivavoce.runtime.sessions import Sessions
 
 log = logging.getLogger(__name__)
@@ -119,6 +120,7 @@ class Profiles:
             engines=Engines(detector, recognizer, responder),
             scorer=VoiceScorer(detector),
             listener=TurnRecorder(name, self._metrics),
+            pace=Pace(silent_s=self._config.session.engine_silence_s),
         )
         return Backend(name, hosting)
 

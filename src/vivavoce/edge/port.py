@@ -33,6 +33,7 @@ from uvicorn.server import ServerState
 
 TLS_RECORD = 0x16
 LINGER_S = 2.0
+QUIET_S = 0.2
 CLOSE_WAIT_S = 3.0
 
 log = logging.getLogger("vivavoce.port")
@@ -273,6 +274,7 @@ class LiveSocket(WebSocketsSansIOProtocol):
 
     def data_received(self, data: bytes) -> None:
         if self._lingering:
+            self._linger()
             return
         if self.handshake_initiated and not self.handshake_complete:
             self._early.append(data)
@@ -288,6 +290,13 @@ class LiveSocket(WebSocketsSansIOProtocol):
             self.data_received(early)
         if message["type"] == "websocket.close":
             self._cut_after(CLOSE_WAIT_S)
+
+    def handle_ping(self) -> None:
+        pongs = b"".join(self.conn.data_to_send())
+        if self.writable.is_set():
+            self.transport.write(pongs)
+        # Else the client reads nothing: answering all its pings would fill our memory, and only
+        # the latest ping is owed an answer.
 
     def keepalive_timeout(self) -> None:
         super().keepalive_timeout()
@@ -318,8 +327,14 @@ class LiveSocket(WebSocketsSansIOProtocol):
         if self.read_paused:
             self.read_paused = False
             self.transport.resume_reading()
-        self.close_timer = self.loop.call_later(LINGER_S, self.transport.close)
-        self._cut_after(LINGER_S + CLOSE_WAIT_S)
+        self._linger()
+        self._cut_after(LINGER_S)
+
+    def _linger(self) -> None:
+        """Close when the client has been quiet for a moment; `_cut_after` ends a long flood."""
+        if self.close_timer is not None:
+            self.close_timer.cancel()
+        self.close_timer = self.loop.call_later(QUIET_S, self.transport.close)
 
 
 async def _bind(host: str, port: int) -> list[socket.socket]:

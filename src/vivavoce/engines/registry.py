@@ -2,7 +2,8 @@
 
 An engine's name is `port.engine`: `recognizer.pocketsphinx`. The built-in ones are listed here;
 others come from the entry points group `vivavoce.engines`, under such a name, each a factory
-`async def create(settings, host)`. A module is imported when its engine is wanted, not before.
+`async def create(settings, host)`. A name with a colon is such a factory's own place,
+`package.module:create`. A module is imported when its engine is wanted, not before.
 
 A choice is a name, or a table: `use` names the engine, `otherwise` is the choice to fall back
 on when a part is missing on this machine, and the rest are the engine's own settings.
@@ -68,13 +69,18 @@ def factory(name: str) -> Factory:
     Raises `ConfigError` if there is no such engine, `EngineMissing` if its library can't be
     imported.
     """
+    port, _, engine = name.partition(".")
     point = next(iter(entry_points(group=GROUP, name=name)), None)
-    if point is None:
+    if ":" in engine and port in PORTS:
+        point = EntryPoint(name, engine, GROUP)
+    elif point is None:
         if name not in BUILTIN:
             raise _unknown(name)
         point = EntryPoint(name, BUILTIN[name], GROUP)
     try:
         return cast(Factory, point.load())
+    except AttributeError as error:
+        raise ConfigError(f"{name}: {error}.", "Name it `package.module:function`.") from None
     except ModuleNotFoundError as error:
         library = error.name or "a library"
         raise EngineMissing(

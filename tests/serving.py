@@ -1,0 +1,104 @@
+"""A server in this process, and a plain client for it: no SDK, nothing hidden."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import websockets
+
+from vivavoce.config import load
+from vivavoce.wiring import Server, build
+
+MODEL = "models/gemini-2.5-flash-native-audio-preview-12-2025"
+LIVE = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent"
+Json = dict[str, Any]
+
+
+@contextlib.asynccontextmanager
+async def serving(folder: Path, file: str = "", **flags: Any) -> AsyncIterator[Server]:
+    """A running server with the scripted profile. `flags` spell `.` as `__`; `file` is TOML."""
+    path = folder / "settings.toml"
+    path.write_text(file)
+    chosen = {"profile": "scripted", "server.port": 0, "server.drain_s": 0.2}
+    chosen |= {name.replace("__", "."): value for name, value in flags.items()}
+    server = build(load(path, chosen), folder=folder / "tls")
+    await server.start()
+    try:
+        yield server
+    finally:
+        await server.stop()
+
+
+def live_url(server: Server, path: str = LIVE) -> str:
+    host, port = server.port.address
+    return f"ws://{host}:{port}{path}"
+
+
+class Client:
+    """One Live connection, message by message."""
+
+    def __init__(self, socket: websockets.ClientConnection) -> None:
+        self.socket = socket
+
+    async def send(self, **message: Any) -> None:
+        await self.socket.send(json.dumps(message))
+
+    async def receive(self) -> Json:
+        async with asyncio.timeout(10):
+            message: Json = json.loads(await self.socket.recv())
+        return message
+
+    async def set_up(self, **setup: Any) -> Json:
+        await self.send(setup={"model": MODEL, **setup})
+        return await self.receive()
+
+    async def say(self, text: str) -> None:
+        turns = [{"role": "user", "parts": [{"text": text}]}]
+        await self.send(clientContent={"turns": turns, "turnComplete": True})
+
+    async def turn(self) -> list[Json]:
+        """Everything up to `turnComplete`."""
+        messages = [await self.receive()]
+        while not messages[-1].get("serverContent", {}).get("turnComplete"):
+            messages.append(await self.receive())
+        return messages
+
+    async def closing(self) -> tuple[int, str]:
+        """The code and reason with which the server closes; messages before it are skipped."""
+        async with asyncio.timeout(10):
+            with contextlib.suppress(websockets.ConnectionClosed):
+                while True:
+                    await self.socket.recv()
+            await self.socket.wait_closed()
+        close = self.socket.protocol.close_rcvd
+        assert close is not None, "the connection was dropped without a close frame"
+        return close.code, close.reason
+
+
+@contextlib.asynccontextmanager
+async def connected(server: Server, path: str = LIVE, **options: Any) -> AsyncIterator[Client]:
+    async with websockets.connect(live_url(server, path), max_size=None, **options) as socket:
+        yield Client(socket)
+
+
+def spoken(messages: list[Json]) -> bytes:
+    """All sound of some messages, decoded."""
+    import base64
+
+    pieces = []
+    for message in messages:
+        for part in message.get("serverContent", {}).get("modelTurn", {}).get("parts", ()):
+            pieces.append(base64.b64decode(part.get("inlineData", {}).get("data", "")))
+    return b"".join(pieces)
+
+
+async def until(condition: Callable[[], bool], wait_s: float = 5.0) -> None:
+    """Wait for something that nobody reports."""
+    async with asyncio.timeout(wait_s):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)

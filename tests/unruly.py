@@ -1,0 +1,80 @@
+"""Responders that misbehave, each a factory that a configuration can name."""
+
+from __future__ import annotations
+
+import asyncio
+
+from vivavoce.domain.request import EndReason, GenerationRequest
+from vivavoce.engines.ports import Emit, EngineHost, ResponderCapabilities, Settings, Speech
+from vivavoce.errors import EngineError, EngineMissing
+
+
+class Unruly:
+    """Well-behaved: a word, half a second of silence in sound. Subclasses are not."""
+
+    capabilities = ResponderCapabilities()
+
+    async def prepare(self, request: GenerationRequest) -> None:
+        pass
+
+    async def respond(self, request: GenerationRequest, emit: Emit) -> EndReason:
+        if "misbehave" in request.history[-1].text:
+            await self.misbehave(emit)
+        await emit(Speech(bytes(24_000), "well"))
+        return EndReason.COMPLETE
+
+    async def misbehave(self, emit: Emit) -> None:
+        raise NotImplementedError
+
+    async def release(self, session: str) -> None:
+        pass
+
+    async def aclose(self) -> None:
+        pass
+
+
+class Failing(Unruly):
+    async def misbehave(self, emit: Emit) -> None:
+        raise EngineError("responder.failing", "it failed, as asked.")
+
+
+class Breaking(Unruly):
+    async def misbehave(self, emit: Emit) -> None:
+        raise ZeroDivisionError("a bug")
+
+
+class Hanging(Unruly):
+    async def misbehave(self, emit: Emit) -> None:
+        await asyncio.Event().wait()
+
+
+class Stubborn(Unruly):
+    """Ignores the first cancellations, and goes on speaking."""
+
+    async def misbehave(self, emit: Emit) -> None:
+        for _ in range(20):
+            try:
+                await emit(Speech(bytes(4_800), "blah "))
+                await asyncio.sleep(0.02)
+            except asyncio.CancelledError:
+                pass
+
+
+async def failing(settings: Settings, host: EngineHost) -> Unruly:
+    return Failing()
+
+
+async def breaking(settings: Settings, host: EngineHost) -> Unruly:
+    return Breaking()
+
+
+async def hanging(settings: Settings, host: EngineHost) -> Unruly:
+    return Hanging()
+
+
+async def stubborn(settings: Settings, host: EngineHost) -> Unruly:
+    return Stubborn()
+
+
+async def absent(settings: Settings, host: EngineHost) -> Unruly:
+    raise EngineMissing("responder.absent", "It is not here.", "Bring it.")
