@@ -11,9 +11,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
 
 from vivavoce.errors import ClientFault
 from vivavoce.protocol import close
+from vivavoce.protocol.values import integer, number
 from vivavoce.protocol.wire import OnUnknown, shown
 
 TYPES = ("", "string", "number", "integer", "boolean", "array", "object", "null")
@@ -158,21 +160,18 @@ def _type_name(value: Any, path: str) -> str:
 
 
 def _number(value: Any, path: str) -> float | int:
-    if isinstance(value, str):
-        try:
-            value = float(value)
-        except ValueError:
-            raise _wrong(path, "TYPE_DOUBLE", value) from None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _wrong(path, "TYPE_DOUBLE", value)
-    return int(value) if value == value // 1 else value
+    try:
+        read = number(value, "TYPE_DOUBLE")
+    except PydanticCustomError:
+        raise _wrong(path, "TYPE_DOUBLE", value) from None
+    return int(read) if read == int(read) else read
 
 
 def _count(value: Any, path: str) -> int:
-    number = _number(value, path)
-    if not isinstance(number, int):
-        raise _wrong(path, "TYPE_INT64", value)
-    return number
+    try:
+        return integer(value, 64)
+    except PydanticCustomError:
+        raise _wrong(path, "TYPE_INT64", value) from None
 
 
 def _checked(value: Any, kind: type, name: str, path: str) -> Any:

@@ -35,7 +35,8 @@ _NUMERAL = re.compile(r"[+-]?[0-9]{1,20}(\.[0-9]{0,20})?([eE][+-]?[0-9]{1,3})?")
 _FRACTION = re.compile(r"[.eE]")
 
 
-def _number(value: Any, kind: str) -> float | int:
+def number(value: Any, kind: str) -> float | int:
+    """A finite number, also from a numeral in a string. Raises `wrong(kind)`."""
     if isinstance(value, str) and _NUMERAL.fullmatch(value):
         value = float(value) if _FRACTION.search(value) else int(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
@@ -43,16 +44,17 @@ def _number(value: Any, kind: str) -> float | int:
     return value
 
 
-def _integer(value: Any, bits: int) -> int:
-    number = _number(value, f"TYPE_INT{bits}")
-    if number != int(number) or not -(1 << (bits - 1)) <= number < 1 << (bits - 1):
+def integer(value: Any, bits: int) -> int:
+    """A whole number of so many bits, also from a string or a float. Raises `wrong`."""
+    read = number(value, f"TYPE_INT{bits}")
+    if read != int(read) or not -(1 << (bits - 1)) <= read < 1 << (bits - 1):
         raise wrong(f"TYPE_INT{bits}")
-    return int(number)
+    return int(read)
 
 
-Int32 = Annotated[int, BeforeValidator(lambda value: _integer(value, 32))]
-Int64 = Annotated[int, BeforeValidator(lambda value: _integer(value, 64))]
-Number = Annotated[float, BeforeValidator(lambda value: _number(value, "TYPE_DOUBLE"))]
+Int32 = Annotated[int, BeforeValidator(lambda value: integer(value, 32))]
+Int64 = Annotated[int, BeforeValidator(lambda value: integer(value, 64))]
+Number = Annotated[float, BeforeValidator(lambda value: number(value, "TYPE_DOUBLE"))]
 Flag = StrictBool
 
 
@@ -73,7 +75,7 @@ def _duration(value: Any, info: ValidationInfo) -> float:
         return float(value[:-1])
     if is_strict(info):
         raise wrong("TYPE_DURATION")
-    return _number(value, "TYPE_DURATION")
+    return number(value, "TYPE_DURATION")
 
 
 _TIMESTAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)

@@ -1,0 +1,82 @@
+"""REST errors in the form from which both SDKs build their exceptions."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from vivavoce.edge import rest
+
+FAILURES = {
+    400: rest.invalid_argument(),
+    401: rest.unauthenticated(),
+    403: rest.no_credential(),
+    404: rest.unknown_path("/nowhere"),
+    426: rest.upgrade_required(),
+    429: rest.quota(30),
+    500: rest.internal(),
+    501: rest.not_offered("auth_tokens"),
+    503: rest.unavailable(),
+}
+
+
+@pytest.mark.parametrize("status", FAILURES)
+def test_every_error_has_its_code_its_status_and_a_message(status: int) -> None:
+    failure = FAILURES[status]
+    error = json.loads(json.dumps(failure.body))["error"]
+    assert failure.http_status == error["code"] == status
+    assert error["status"] == rest.STATUS[status]
+    assert error["message"]
+
+
+def test_rule_3_1_9_errors_are_json_too() -> None:
+    assert rest.CONTENT_TYPE == "application/json; charset=UTF-8"
+
+
+def test_a_bad_key_says_so_to_machines_and_to_people() -> None:
+    failure = rest.bad_key()
+    error = failure.body["error"]
+    assert (failure.http_status, error["status"]) == (400, "INVALID_ARGUMENT")
+    assert error["message"] == "API key not valid. Please pass a valid API key."
+    info, message = error["details"]
+    assert info == {
+        "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+        "reason": "API_KEY_INVALID",
+        "domain": "googleapis.com",
+        "metadata": {"service": "generativelanguage.googleapis.com"},
+    }
+    assert message["@type"] == "type.googleapis.com/google.rpc.LocalizedMessage"
+    assert message["message"] == error["message"]
+
+
+def test_a_missing_credential_has_the_whole_sentence() -> None:
+    assert rest.no_credential().body["error"]["message"].endswith("to call this API.")
+
+
+def test_unknown_fields_are_listed_one_by_one() -> None:
+    error = rest.unknown_fields([("auth_token", "fooBar"), ("", "x")]).body["error"]
+    first = (
+        "Invalid JSON payload received. Unknown name \"fooBar\" at 'auth_token': Cannot find field."
+    )
+    second = 'Invalid JSON payload received. Unknown name "x": Cannot find field.'
+    assert error["message"] == f"{first}\n{second}"
+    [request] = error["details"]
+    assert request["@type"] == "type.googleapis.com/google.rpc.BadRequest"
+    assert request["fieldViolations"] == [
+        {"field": "auth_token", "description": first},
+        {"field": "", "description": second},
+    ]
+
+
+def test_an_unknown_model_is_not_found() -> None:
+    failure = rest.unknown_model("models/x", "v1")
+    assert failure.http_status == 404
+    assert failure.body["error"]["message"].startswith(
+        "models/x is not found for API version v1, or is not supported for bidiGenerateContent."
+    )
+
+
+def test_a_quota_says_when_to_come_back() -> None:
+    [retry] = rest.quota(30).body["error"]["details"]
+    assert retry == {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "30s"}

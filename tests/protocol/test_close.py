@@ -1,0 +1,57 @@
+"""Reasons fit a close frame, whatever they quote."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vivavoce.protocol import close
+
+
+def test_a_reason_is_cut_at_123_bytes_like_the_service_does() -> None:
+    assert close.cut(close.UNREGISTERED) == (
+        "Method doesn't allow unregistered callers (callers without established identity). "
+        "Please use API Key or other form of API c"
+    )
+    assert close.cut(close.BAD_KEY) == close.BAD_KEY
+
+
+def test_a_cut_never_halves_a_character() -> None:
+    assert close.cut("é" * 100) == "é" * 61
+    assert close.cut("a" * 121 + "😀") == "a" * 121
+
+
+@given(st.text(alphabet=st.characters(), max_size=200))
+def test_any_text_becomes_a_reason_that_a_frame_can_hold(text: str) -> None:
+    assert len(close.cut(text).encode()) <= close.MAX_REASON_BYTES
+
+
+def test_an_unknown_model_is_named_with_the_version() -> None:
+    fault = close.unknown_model("gemini-x", "v1alpha")
+    assert fault.code == 1008
+    assert fault.reason.startswith(
+        "models/gemini-x is not found for API version v1alpha, or is not supported for "
+        "bidiGenerateContent. Call ModelService.ListModels"
+    )
+    assert close.unknown_model("models/gemini-x", "").reason.startswith(
+        "models/gemini-x is not found for API version v1beta,"
+    )
+    assert close.unknown_model("tunedModels/t", "v1").reason.startswith("tunedModels/t is not")
+
+
+def test_an_unknown_publisher_model_has_its_own_beginning() -> None:
+    fault = close.unknown_publisher_model("projects/p/models/m")
+    assert fault.code == 1008
+    assert fault.reason.startswith("Publisher Model `projects/p/models/m`")
+
+
+def test_the_other_faults_carry_their_codes() -> None:
+    assert close.invalid_argument().reason == "Request contains an invalid argument."
+    assert close.malformed("Oh.").reason == "Invalid JSON payload received. Oh."
+    assert close.invalid_value("a.b", "TYPE_BOOL", "3").reason == (
+        "Invalid value at 'a.b' (TYPE_BOOL), 3"
+    )
+    assert close.unsupported_modalities("TEXT").reason.startswith(
+        "The requested combination of response modalities (TEXT) is not supported by the model"
+    )
+    assert close.invalid_argument().code == close.malformed("").code == close.INVALID == 1007

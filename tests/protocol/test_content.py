@@ -1,0 +1,143 @@
+"""Content as domain words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from vivavoce.domain.content import (
+    Blob,
+    CodeResult,
+    Content,
+    ExecutableCode,
+    FileRef,
+    Part,
+    Role,
+    Scheduling,
+    Text,
+    ToolCall,
+    ToolResult,
+)
+from vivavoce.domain.ids import CallId
+from vivavoce.errors import ClientFault
+from vivavoce.protocol import wire_content
+from vivavoce.protocol.content import content, contents, paragraphs, tool_result
+
+
+def wire(value: Any, strict: bool = False) -> wire_content.Content:
+    return wire_content.Content.model_validate(value, context={"strict": strict})
+
+
+PARTS: list[tuple[dict[str, Any], tuple[Part, ...]]] = [
+    ({"text": "hi"}, (Text("hi"),)),
+    ({"text": "hm", "thought": True}, (Text("hm", thought=True),)),
+    ({"text": ""}, ()),
+    ({"inlineData": {"mime_type": "image/png", "data": "_w=="}}, (Blob(b"\xff", "image/png"),)),
+    (
+        {"file_data": {"fileUri": "gs://a", "mimeType": "image/png"}},
+        (FileRef("gs://a", "image/png"),),
+    ),
+    (
+        {"functionCall": {"id": "a", "name": "f", "args": {"x_y": 1}}},
+        (ToolCall(CallId("a"), "f", {"x_y": 1}),),
+    ),
+    ({"functionCall": {"name": "f"}}, (ToolCall(CallId(""), "f", {}),)),
+    (
+        {"function_response": {"name": "f", "response": {"output": 1}}},
+        (ToolResult(CallId(""), "f", {"output": 1}),),
+    ),
+    ({"executableCode": {"language": "PYTHON", "code": "1"}}, (ExecutableCode("1"),)),
+    (
+        {"codeExecutionResult": {"outcome": "OUTCOME_OK", "output": "1"}},
+        (CodeResult("OUTCOME_OK", "1"),),
+    ),
+    ({"codeExecutionResult": {"output": "1"}}, (CodeResult("OUTCOME_UNSPECIFIED", "1"),)),
+    ({"toolCall": {"id": "a"}, "videoMetadata": {"fps": 1}, "mediaResolution": {"level": 1}}, ()),
+]
+
+
+@pytest.mark.parametrize(("part", "expected"), PARTS)
+def test_each_kind_of_part(part: dict[str, Any], expected: tuple[Part, ...]) -> None:
+    assert content(wire({"parts": [part]}, strict=True), strict=True).parts == expected
+
+
+@pytest.mark.parametrize(
+    ("role", "expected"),
+    [("", Role.USER), ("user", Role.USER), ("model", Role.MODEL), ("Model", Role.MODEL)],
+)
+def test_roles(role: str, expected: Role) -> None:
+    for strict in (False, True):
+        assert content(wire({"role": role, "parts": []}), strict=strict).role is expected
+
+
+def test_another_role_is_the_users_unless_strict() -> None:
+    turn = wire({"role": "assistant", "parts": []})
+    assert content(turn, strict=False).role is Role.USER
+    with pytest.raises(ClientFault, match="valid role: user, model"):
+        content(turn, strict=True)
+
+
+def test_turns_without_anything_in_them_are_left_out() -> None:
+    turns = [wire({}), wire("a"), wire({"parts": [{"text": ""}]}), wire("b")]
+    expected = (Content(Role.USER, (Text("a"),)), Content(Role.USER, (Text("b"),)))
+    assert contents(turns, strict=False) == expected
+
+
+@pytest.mark.parametrize(
+    "instruction",
+    [
+        {"role": "system", "parts": [{"text": "One."}, {"text": ""}, {"text": "Two."}]},
+        {"parts": ["One.", {"inlineData": {"data": "AA", "mimeType": "image/png"}}, "Two."]},
+        ["One.", "Two."],
+        "One.\n\nTwo.",
+    ],
+)
+def test_each_part_of_an_instruction_is_a_paragraph(instruction: Any) -> None:
+    assert paragraphs(wire(instruction)) == "One.\n\nTwo."
+
+
+def result(**fields: Any) -> ToolResult:
+    answer = {"id": "a", "name": "f"} | fields
+    read = wire_content.FunctionResponse.model_validate(answer, context={"strict": False})
+    return tool_result(read)
+
+
+@pytest.mark.parametrize(
+    ("fields", "scheduling", "response"),
+    [
+        ({"response": {"r": 1}}, "WHEN_IDLE", {"r": 1}),
+        ({"response": {"r": 1}, "scheduling": "INTERRUPT"}, "INTERRUPT", {"r": 1}),
+        ({"response": {"r": 1, "scheduling": "SILENT"}}, "SILENT", {"r": 1}),
+        ({"response": {"r": 1, "scheduling": "INTERRUPTED"}}, "INTERRUPT", {"r": 1}),
+        ({"response": {"scheduling": "silent"}, "scheduling": 0}, "SILENT", {}),
+        ({"response": {"scheduling": "SCHEDULING_UNSPECIFIED"}}, "WHEN_IDLE", {}),
+        (
+            {"response": {"scheduling": "SILENT"}, "scheduling": "WHEN_IDLE"},
+            "WHEN_IDLE",
+            {"scheduling": "SILENT"},
+        ),
+        (
+            {"response": {"scheduling": "every Monday"}},
+            "WHEN_IDLE",
+            {"scheduling": "every Monday"},
+        ),
+        ({"response": {"scheduling": {"day": 1}}}, "WHEN_IDLE", {"scheduling": {"day": 1}}),
+        ({"response": {}, "scheduling": "someday"}, "WHEN_IDLE", {}),
+    ],
+)
+def test_scheduling_of_an_answer(
+    fields: dict[str, Any], scheduling: str, response: dict[str, Any]
+) -> None:
+    read = result(**fields)
+    assert (read.scheduling, read.response) == (Scheduling[scheduling], response)
+
+
+def test_an_answer_may_go_on_and_carry_media() -> None:
+    parts = [
+        {"inline_data": {"mime_type": "image/png", "data": "/w=="}},
+        {"fileData": {"fileUri": "gs://a", "mimeType": "audio/wav"}},
+    ]
+    read = result(response={}, will_continue=True, parts=parts)
+    assert read.will_continue
+    assert read.parts == (Blob(b"\xff", "image/png"), FileRef("gs://a", "audio/wav"))

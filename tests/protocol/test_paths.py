@@ -1,0 +1,86 @@
+"""Every form of path in which real clients ask for a Live session."""
+
+from __future__ import annotations
+
+import pytest
+
+from vivavoce.protocol.paths import collapse, live_path
+
+SERVICE = "google.ai.generativelanguage"
+LIVE = "GenerativeService.BidiGenerateContent"
+ENTERPRISE = "google.cloud.aiplatform"
+FIREBASE = "google.firebase.vertexai"
+
+
+@pytest.mark.parametrize(
+    ("path", "service", "version", "enterprise"),
+    [
+        (f"/ws/{SERVICE}.v1.{LIVE}", SERVICE, "v1", False),
+        (f"/ws/{SERVICE}.v1beta.{LIVE}", SERVICE, "v1beta", False),
+        (f"/ws/{SERVICE}.v1alpha.{LIVE}", SERVICE, "v1alpha", False),
+        (f"/ws/{SERVICE}.v12beta3.{LIVE}", SERVICE, "v12beta3", False),
+        (f"//ws/{SERVICE}.v1beta.{LIVE}", SERVICE, "v1beta", False),
+        (f"/gw/ws/{SERVICE}.v1beta.{LIVE}", SERVICE, "v1beta", False),
+        (f"/gw//ws///{SERVICE}.v1beta.{LIVE}/", SERVICE, "v1beta", False),
+        (f"/a/ws/b/ws/{SERVICE}.v1.{LIVE}", SERVICE, "v1", False),
+        (f"/ws/{SERVICE}..{LIVE}", SERVICE, "v1beta", False),
+        (
+            f"/ws/{ENTERPRISE}.v1beta1.LlmBidiService/BidiGenerateContent",
+            ENTERPRISE,
+            "v1beta1",
+            True,
+        ),
+        (f"/ws/{ENTERPRISE}.v1.LlmBidiService/BidiGenerateContent/", ENTERPRISE, "v1", True),
+        (f"/ws/{FIREBASE}.v1beta.GenerativeService/BidiGenerateContent", FIREBASE, "v1beta", False),
+        (
+            f"/ws/{FIREBASE}.v1beta.LlmBidiService/BidiGenerateContent/locations/us-central1",
+            FIREBASE,
+            "v1beta",
+            True,
+        ),
+    ],
+)
+def test_paths_of_live_sessions(path: str, service: str, version: str, enterprise: bool) -> None:
+    found = live_path(path)
+    assert found is not None
+    assert (found.service, found.version, found.enterprise) == (service, version, enterprise)
+    assert not found.constrained
+    assert not found.music
+
+
+def test_the_constrained_method_is_for_tokens() -> None:
+    found = live_path(f"//ws/{SERVICE}.v1alpha.{LIVE}Constrained")
+    assert found is not None
+    assert found.constrained
+
+
+def test_music_is_another_protocol() -> None:
+    found = live_path(f"/ws/{SERVICE}.v1alpha.GenerativeService.BidiGenerateMusic")
+    assert found is not None
+    assert found.music
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "/",
+        "/ws/",
+        f"/{SERVICE}.v1.{LIVE}",
+        f"/ws/{SERVICE}.{LIVE}",
+        f"/ws/{SERVICE}.x1.{LIVE}",
+        f"/ws/{SERVICE}.v1.{LIVE}More",
+        f"/ws/{SERVICE}.v1.{LIVE}/x",
+        f"/ws/{SERVICE.upper()}.v1.{LIVE}",
+        f"/ws/{SERVICE}xv1.{LIVE}",
+        "/v1beta/models",
+        f"/ws/{SERVICE}.v1.GenerativeService.Generate",
+        f"/ws/{SERVICE}.v1.{LIVE}/locations/",
+    ],
+)
+def test_other_paths(path: str) -> None:
+    assert live_path(path) is None
+
+
+def test_slashes_collapse() -> None:
+    assert collapse("//v1beta///models/") == "/v1beta/models/"
