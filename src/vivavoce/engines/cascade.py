@@ -36,7 +36,7 @@ from vivavoce.engines.ports import (
     UsageReported,
 )
 from vivavoce.engines.sentences import Cutter
-from vivavoce.engines.speakable import Reader, named
+from vivavoce.engines.speakable import Reader, named, speakable
 from vivavoce.errors import ConfigError, EngineError
 
 T = TypeVar("T")
@@ -268,6 +268,7 @@ async def create(settings: Settings, host: EngineHost) -> Cascade:
             raise ConfigError(
                 f"responder.cascade has no {part}.", f'Add {part} = {{ use = "…" }} to it.'
             )
+    speakable("ready")  # loads the Markdown reader now, not in the first answer
     model: LanguageModel = await host.build("model", settings["model"])
     try:
         synthesizer: Synthesizer = await host.build("synthesizer", settings["voice"])

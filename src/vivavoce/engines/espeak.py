@@ -1,0 +1,186 @@
+"""espeak-ng as a program: a hundred languages, plain to hear, at almost no cost.
+
+It is under the GPL, so it runs as a process of its own and never inside ours: text goes in
+by standard input, a WAV comes out. A clause takes 10 to 30 ms, so each is made whole; a
+process is killed as soon as nobody wants its sound.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import struct
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from vivavoce.domain.voices import VOICES
+from vivavoce.engines.align import Timeline, estimated_marks
+from vivavoce.engines.lanes import CancelToken, Lane
+from vivavoce.engines.pcm import Trimmer, Upsampler, pause_after, silence
+from vivavoce.engines.ports import EngineHost, Settings, Speech, SynthesizerCapabilities
+from vivavoce.engines.sentences import Cutter
+from vivavoce.engines.voices import Speaker, voice_print
+from vivavoce.errors import ConfigError, EngineError, EngineMissing
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+ENGINE = "synthesizer.espeak"
+_FIX = "Install it with `apt-get install espeak-ng` or `brew install espeak-ng`."
+_PROGRAMS = ("espeak-ng", "espeak")
+_LONGEST = 240
+_LIMIT_S = 20.0
+_PIECE_S = 0.1
+_WORDS_A_MINUTE = 170
+_DEFAULT = "en-us"
+
+_VARIANTS = {Speaker.SLT: "f2", Speaker.RMS: "m3", Speaker.AWB: "m7", Speaker.KAL16: "m1"}
+_MIDDLE_HZ = {Speaker.SLT: 172.0, Speaker.RMS: 100.0, Speaker.AWB: 127.0, Speaker.KAL16: 113.0}
+
+_ALIASES = {"iw": "he", "zh": "cmn", "no": "nb", "in": "id", "ji": "yi"}
+"""The Live API's language codes that espeak-ng knows under another name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """Sound as the program made it."""
+
+    sound: NDArray[np.int16]
+    rate: int
+
+
+class EspeakSynthesizer:
+    """Speaks any of espeak-ng's languages in thirty voices made of its variants."""
+
+    def __init__(self, program: str, languages: Sequence[str]) -> None:
+        self.capabilities = SynthesizerCapabilities(voices=VOICES, languages=tuple(languages))
+        self._program = program
+        self._lane = Lane(ENGINE)
+
+    async def speak(self, text: str, voice: str, language: str = "") -> AsyncIterator[Speech]:
+        """Sound for `text`, clause by clause. An unknown language is spoken as English."""
+        options = self._options(voice, language)
+        cutter = Cutter(longest=_LONGEST, early=False)
+        for clause in (*cutter.feed(text), *cutter.flush()):
+            if not any(map(str.isalnum, clause)):
+                yield Speech(silence(pause_after(clause)), clause)
+                continue
+            wav = await self._run(options, clause)
+            for piece in await self._lane.run(partial(finished, clause, wav)):
+                yield piece
+
+    async def aclose(self) -> None:
+        self._lane.close()
+
+    def language(self, code: str) -> str:
+        """The program's own name for a BCP-47 code: the exact one, else the language alone."""
+        code = code.casefold().replace("_", "-")
+        base = code.partition("-")[0]
+        for name in (code, _ALIASES.get(base, base)):
+            if name in self.capabilities.languages and name != "en":
+                return name
+        return _DEFAULT
+
+    def _options(self, voice: str, language: str) -> list[str]:
+        print_ = voice_print(voice)
+        pitch = 50 + 100 * (print_.pitch_hz / _MIDDLE_HZ[print_.speaker] - 1)
+        return [
+            "-v", f"{self.language(language)}+{_VARIANTS[print_.speaker]}",
+            "-p", str(max(0, min(99, round(pitch)))),
+            "-s", str(round(_WORDS_A_MINUTE / print_.pace)),
+            "-b", "1", "--stdin", "--stdout",
+        ]  # fmt: skip
+
+    async def _run(self, options: list[str], text: str) -> bytes:
+        """One run of the program; killed when left early."""
+        pipe = asyncio.subprocess.PIPE
+        try:
+            process = await asyncio.create_subprocess_exec(
+                self._program, *options, stdin=pipe, stdout=pipe, stderr=pipe
+            )
+        except OSError as failure:
+            raise EngineError(ENGINE, f"{self._program} can't be run: {failure}.") from failure
+        try:
+            async with asyncio.timeout(_LIMIT_S):
+                wav, complaint = await process.communicate(_readable(text))
+        except TimeoutError as failure:
+            raise EngineError(ENGINE, f"No sound within {_LIMIT_S:.0f} s.") from failure
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        if process.returncode:
+            said = complaint.decode(errors="replace").strip().partition("\n")[0]
+            raise EngineError(ENGINE, f"It ended with status {process.returncode}. {said}".strip())
+        return wav
+
+
+def _readable(text: str) -> bytes:
+    """One line of UTF-8: the program takes a line break for the end of a clause."""
+    return " ".join(text.replace("\x00", " ").split()).encode("utf-8", "replace") + b"\n"
+
+
+def parsed(wav: bytes) -> Clip:
+    """The sound in a WAV written to a pipe, whose header does not know the length."""
+    import numpy as np
+
+    start = wav.find(b"data")
+    if wav[:4] != b"RIFF" or start < 36:
+        raise EngineError(ENGINE, "What it wrote is not a WAV.")
+    (rate,) = struct.unpack_from("<I", wav, 24)
+    data = wav[start + 8 :]
+    return Clip(np.frombuffer(data[: len(data) // 2 * 2], "<i2"), rate)
+
+
+def finished(text: str, wav: bytes, token: CancelToken) -> list[Speech]:
+    """The pieces of one clause: trimmed, 24 kHz, each with the words that begin in it."""
+    clip = parsed(wav)
+    trimmer, upsampler = Trimmer(clip.rate, pause_after(text)), Upsampler(clip.rate)
+    kept = trimmer.feed(clip.sound)
+    pause = trimmer.finish()
+    if pause is None:
+        return [Speech(silence(pause_after(text)), text)]
+    timeline = Timeline(text, estimated_marks(text, len(kept) / clip.rate))
+    pieces = []
+    step = round(clip.rate * _PIECE_S)
+    for start in range(0, len(kept), step):
+        if token.cancelled:
+            break
+        end = min(start + step, len(kept))
+        pcm = upsampler.feed(kept[start:end])
+        said = timeline.until(end / clip.rate)
+        if pcm or said:
+            pieces.append(Speech(pcm, said))
+    pieces.append(Speech(upsampler.feed(pause, last=True), timeline.rest()))
+    return pieces
+
+
+async def create(settings: Settings, host: EngineHost) -> EspeakSynthesizer:
+    """The engine. Settings: `program` (default: espeak-ng on the path). Raises `EngineMissing`."""
+    if unknown := set(settings) - {"program"}:
+        raise ConfigError(f"{ENGINE} has no setting {min(unknown)!r}.", "It knows program.")
+    if chosen := settings.get("program"):
+        program = shutil.which(str(chosen))
+        problem = f"There is no program {chosen}."
+    else:
+        program = next(filter(None, map(shutil.which, _PROGRAMS)), None)
+        problem = "espeak-ng is not on this machine."
+    if program is None:
+        raise EngineMissing(ENGINE, problem, _FIX)
+    return EspeakSynthesizer(program, await _languages(program))
+
+
+async def _languages(program: str) -> list[str]:
+    """The second column of the program's own list."""
+    process = await asyncio.create_subprocess_exec(
+        program, "--voices", stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE
+    )
+    listed, _ = await process.communicate()
+    lines = listed.decode(errors="replace").splitlines()[1:]
+    found = {columns[1] for line in lines if len(columns := line.split()) > 1}
+    if not found:
+        raise EngineMissing(ENGINE, f"{program} lists no voices.", _FIX)
+    return sorted(found)
