@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
 import pytest
@@ -444,7 +443,10 @@ def test_a_dead_detector_closes_the_session_and_says_why_in_the_log(
 def test_a_bug_in_the_core_closes_with_1011_and_spares_the_process(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    handle = LiveSession.handle
+
     def broken(self: LiveSession, event: Event, now: float) -> list[Effect]:
+        handle(self, event, now)
         raise RuntimeError("a bug")
 
     monkeypatch.setattr(LiveSession, "handle", broken)
@@ -457,7 +459,8 @@ def test_a_bug_in_the_core_closes_with_1011_and_spares_the_process(
     client = played(say_hello, responder)
     assert client.closed == (1011, "Internal error encountered.")
     assert responder.released == ["session-1"]
-    assert any(record.levelno == logging.ERROR for record in caplog.records)
+    assert "RuntimeError: a bug" in caplog.text
+    assert "TextReceived" in caplog.text, "the flight recorder was not kept"
 
 
 # --- leaving no trace ----------------------------------------------------------------------

@@ -52,7 +52,7 @@ from vivavoce.domain.checkpoint import Checkpoint
 from vivavoce.domain.ids import SessionId
 from vivavoce.domain.setup import SessionSetup
 from vivavoce.engines.ports import Engines
-from vivavoce.errors import ClientFault, VivavoceError
+from vivavoce.errors import ClientFault
 from vivavoce.runtime.detection import Detection, VoiceScorer
 from vivavoce.runtime.errands import Errands
 from vivavoce.runtime.generations import Generations, Pace
@@ -71,6 +71,9 @@ FAREWELL_S = 5.0
 
 RELEASE_S = 2.0
 """How long an engine may take to forget a conversation."""
+
+TRACE_LINES = 100
+"""How much of the flight recorder is logged when a session breaks."""
 
 INTERNAL = (1011, "Internal error encountered.")
 
@@ -277,12 +280,9 @@ class Connection:
             return Ending(failure.code, failure.reason)
         if not isinstance(failure, Exception):
             raise failure
-        log.error(
-            "session ended by a fault of ours: session=%s expected=%s",
-            self.session_id,
-            isinstance(failure, VivavoceError),
-            exc_info=failure,
-        )
+        log.error("session broke: session=%s", self.session_id, exc_info=failure)
+        last = list(self._session.trace.lines())[-TRACE_LINES:]
+        log.error("last events of session %s:\n%s", self.session_id, "\n".join(last))
         return Ending(*INTERNAL)
 
     async def _close(self, ending: Ending) -> None:
