@@ -124,7 +124,8 @@ class World:
         self.calls: list[ToolCall] = []
         self.checkpoints: list[SaveCheckpoint] = []
         self.words = 0
-        self.oracle = Oracle(setup, self.behaviour, self.settings.early_turn_complete)
+        early, deadline_s = self.settings.early_turn_complete, self.settings.tool_deadline_s
+        self.oracle = Oracle(setup, self.behaviour, early, deadline_s)
         self.session = session or LiveSession(
             SessionId("s"), setup, self.behaviour, self.settings, CountingIds()
         )

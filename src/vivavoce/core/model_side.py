@@ -358,8 +358,8 @@ class ModelSide:
         blocks = bool(set(self._ledger.unanswered()) & {call.id for call in named})
         self._to(ModelCue.BLOCKS if blocks else ModelCue.CALL)
         turn.call(named, step)
-        if blocks and self._early:
-            turn.owed = True  # a second batch of calls is a second early turn
+        if self._early and self.state is ModelState.TOOLS:
+            turn.owed = True  # further calls are a further early turn
             turn.produced(turn.generations[-1], step)
             turn.complete(self._context.heard_s, step)
 

@@ -21,6 +21,7 @@ from vivavoce.core.effects import (
 )
 from vivavoce.core.events import (
     ClientGone,
+    ContentReceived,
     Event,
     GenerationFailed,
     GenerationFinished,
@@ -60,6 +61,8 @@ class _Turn:
 
     complete: bool = False
     blocked: bool = False
+    seen: bool = False
+    withdrawn: bool = False
 
 
 @dataclass
@@ -69,6 +72,7 @@ class Oracle:
     setup: SessionSetup
     behaviour: Behaviour
     early: bool = False
+    tool_deadline_s: float = 0.0
     started: dict[GenerationId, bool] = field(default_factory=dict)
     running: set[GenerationId] = field(default_factory=set)
     live: set[GenerationId] = field(default_factory=set)
@@ -81,7 +85,8 @@ class Oracle:
     opened: bool = False
     closed: bool = False
     recognizer_failed: bool = False
-    _by_time: bool = False
+    _due: dict[CallId, float] = field(default_factory=dict)
+    _now: float = 0.0
 
     # --- a step ---------------------------------------------------------------------------
 
@@ -91,7 +96,7 @@ class Oracle:
         """One step: what happened (`None` for opening and for time), and what followed."""
         self._expect(not (self.closed and effects), "nothing follows after the end")
         self._before(event)
-        self._by_time = event is None
+        self._overdue(event, now)
         for at, effect in enumerate(effects):
             self._effect(effect, effects[at + 1 :])
         if event is None and not self.closed:
@@ -108,6 +113,13 @@ class Oracle:
         self._expect(self.turn is None, "every model turn ends with turnComplete")
         self._expect(not self._unanswered(), "no blocking call is left open")
 
+    def _overdue(self, event: Event | None, now: float) -> None:
+        """Blocking calls that took too long are answered by the core itself."""
+        self._now = now
+        for id, due in self._due.items():
+            if event is None and self.tool_deadline_s > 0 and now >= due:
+                self.blocking[id] = True
+
     def _before(self, event: Event | None) -> None:
         match event:
             case GenerationFinished() | GenerationFailed() | GenerationRefused():
@@ -116,6 +128,8 @@ class Oracle:
                 for result in event.results:
                     if result.id in self.blocking:
                         self.blocking[result.id] = True
+            case ContentReceived():
+                self.spoken += "".join(f"\0{turn.text}\0" for turn in event.turns)
             case TranscriptFailed():
                 self.recognizer_failed = True
             case _:
@@ -135,6 +149,8 @@ class Oracle:
                 self.running.discard(effect.generation)
                 if effect.purge:
                     self.cancelled.add(effect.generation)
+                if self.turn is not None and not self.turn.seen:
+                    self.turn.withdrawn = True
             case StartTranscript() | FinishTranscript() | DropTranscript():
                 self._listen(effect)
             case CloseConnection():
@@ -151,8 +167,6 @@ class Oracle:
         self.started[id] = request.speculative
         self.running.add(id)
         self._history(request.history)
-        if self._by_time:  # overdue calls are answered by the core itself
-            self.blocking = dict.fromkeys(self.blocking, True)
         if not request.speculative:
             self._live(id)
 
@@ -162,7 +176,7 @@ class Oracle:
         if self.turn is None:
             self.turn = _Turn()
         self._expect(not self._unanswered(), "the model waits for all blocking calls")
-        self.turn.blocked = False
+        self.turn.blocked = self.turn.withdrawn = False
 
     def _history(self, history: tuple[Content, ...]) -> None:
         calls: set[CallId] = set()
@@ -197,7 +211,8 @@ class Oracle:
             case TurnComplete():
                 self._complete()
             case InputTranscript():
-                self._expect(self.turn is None, "inputTranscription comes before its answer")
+                early_enough = self.turn is None or self.turn.withdrawn
+                self._expect(early_enough, "inputTranscription comes before its answer")
                 self._expect(bool(message.text.strip()), "no empty transcripts")
             case _:
                 pass
@@ -206,6 +221,7 @@ class Oracle:
         turn = self.turn
         self._expect(turn is not None, "content belongs to a turn")
         assert turn is not None
+        turn.seen = True
         self._expect(not turn.complete, "nothing after generationComplete")
         self._expect(not turn.blocked, "nothing between toolCall and its results")
         if isinstance(message, GenerationComplete):
@@ -218,14 +234,17 @@ class Oracle:
     def _call(self, message: ToolCallRequest) -> None:
         if self.turn is None and self.early:
             self.turn = _Turn()
-        self._expect(self.turn is not None and not self.turn.complete, "calls belong to a turn")
+        turn = self.turn
+        self._expect(turn is not None and not turn.complete, "calls belong to a turn")
+        assert turn is not None
+        turn.seen = True
         for call in message.calls:
             self._expect(bool(call.id) and call.id not in self.called, "every call has its own id")
             self.called.add(call.id)
             if self._blocks(call.name):
                 self.blocking[call.id] = False
-                if self.turn is not None and not self.early:
-                    self.turn.blocked = True
+                self._due[call.id] = self._now + self.tool_deadline_s
+                turn.blocked = turn.blocked or not self.early
 
     def _blocks(self, name: str) -> bool:
         declared = next(f for f in self.setup.tools.functions if f.name == name)
