@@ -39,7 +39,7 @@ from vivavoce.engines.smollm.settings import (
     read_settings,
     router_folder,
 )
-from vivavoce.errors import EngineBusy, EngineMissing
+from vivavoce.errors import EngineBusy, EngineError, EngineMissing
 
 __all__ = ["SmolLM", "read_settings", "start"]
 
@@ -81,6 +81,17 @@ class SmolLM:
         self._places = Places(settings.slots)
         self._counts: OrderedDict[str, int] = OrderedDict()
         self._said_no_tools = False
+        self._closed = False
+
+    @property
+    def idle(self) -> bool:
+        """Whether an answer asked for now would begin now, with nothing left over from before."""
+        return self._lane.idle and not (self._lane.running or self._lane.abandoned)
+
+    @property
+    def listener(self) -> tuple[str, str]:
+        """The address that the library listens at, and the key that opens it."""
+        return self._llama.address, self._llama.key
 
     async def prepare(self, request: GenerationRequest) -> None:
         """Read instruction, examples, functions and history into the conversation's slot."""
@@ -97,6 +108,8 @@ class SmolLM:
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[ModelPart, None]:
         """The answer. Closing the iterator stops the model within a token."""
+        if self._closed:
+            raise EngineError(ENGINE, "it was closed.")
         if request.speculative and not self._lane.idle:
             raise EngineBusy(ENGINE, "it is answering somebody.")
         functions = self._functions
@@ -119,8 +132,9 @@ class SmolLM:
 
     async def aclose(self) -> None:
         """Stops every answer and frees the model, its threads and its listener."""
-        self._lane.close()
+        self._closed = True
         await asyncio.to_thread(self._llama.close)
+        self._lane.close()
 
     async def _decide(self, request: GenerationRequest) -> CallsRequested | TextDelta | None:
         functions = self._functions
