@@ -1,0 +1,360 @@
+"""What surrounds the small model, without its weights: words, numbers, arguments, outcomes."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from vivavoce.domain.content import Content, Role, Text, ToolCall, ToolDeclaration, ToolResult
+from vivavoce.domain.ids import CallId
+from vivavoce.engines.chat.trim import first_kept
+from vivavoce.engines.smollm import arguments, numerals, outcome, prompt, schema, words
+from vivavoce.engines.smollm.brevity import Brevity
+from vivavoce.engines.smollm.memory import Places
+from vivavoce.engines.smollm.settings import read_settings
+from vivavoce.errors import ConfigError
+
+TEXT = {"type": "string"}
+
+
+def function(name: str = "do_it", required: list[str] | None = None, **of: Any) -> ToolDeclaration:
+    needed = list(of) if required is None else required
+    return ToolDeclaration(name, "", {"type": "object", "properties": of, "required": needed})
+
+
+class FirstOption:
+    """A model that writes the first thing its grammar allows, and remembers the grammar."""
+
+    def __init__(self) -> None:
+        self.grammars: list[str] = []
+
+    def __call__(self, question: str, grammar: str) -> str:
+        self.grammars.append(grammar)
+        root, *rules = grammar.split("\n")
+        values = dict(rule.split(" ::= ", 1) for rule in rules)
+        written = re.sub(r"\bv\d+\b", lambda m: values[m.group()].split(" | ")[0], root[9:])
+        return "".join(json.loads(text) for text in re.findall(r'"(?:\\.|[^"\\])*"', written))
+
+
+def filled(tool: ToolDeclaration, spoken: str) -> dict[str, Any]:
+    return arguments.fill(tool, spoken, FirstOption())
+
+
+# --- words -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("turn_on_the_lights", ["turn", "on", "the", "lights"]),
+        ("turnOnTheLights", ["turn", "on", "the", "lights"]),
+        ("getHTTPStatus", ["get", "http", "status"]),
+        ("home:lights.on", ["home", "lights", "on"]),
+    ],
+)
+def test_a_name_is_taken_apart(name: str, expected: list[str]) -> None:
+    assert words.of_name(name) == expected
+
+
+@pytest.mark.parametrize(
+    ("spoken", "question"),
+    [
+        ("is the light on", True),
+        ("who invented the light bulb?", True),
+        ("could you turn on the lights?", False),
+        ("would you mind turning on the lights", False),
+        ("turn on the lights", False),
+        ("can you tell me what time it is", False),
+    ],
+)
+def test_a_polite_request_is_no_question(spoken: str, question: bool) -> None:
+    assert words.is_question(spoken) is question
+
+
+@pytest.mark.parametrize(
+    "spoken",
+    ["don't turn on the lights", "i turned the lights on already", "never play jazz again"],
+)
+def test_what_is_forbidden_or_told_is_no_request(spoken: str) -> None:
+    assert words.is_no_request(spoken)
+    assert not words.is_no_request("turn on the lights")
+
+
+def test_words_that_a_recognizer_confuses_are_alike() -> None:
+    assert words.alike("light", "lights")
+    assert words.alike("thermostat", "thermostats")
+    assert words.alike("kitchen", "kitchin")
+    assert not words.alike("on", "off")
+    assert not words.alike("music", "message")
+
+
+# --- numbers ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("spoken", "numbers"),
+    [
+        ("ten minutes", [10]),
+        ("twenty one point five degrees", [21.5]),
+        ("a hundred and two", [102]),
+        ("two thousand and five", [2005]),
+        ("one two three", [1, 2, 3]),
+        ("minus three", [-3]),
+        ("5 minutes and 30 seconds", [5, 30]),
+        ("3,5 percent", [3.5]),
+        ("2 hundred", [200]),
+        ("half an hour", [0.5]),
+        ("fifty-five", [55]),
+        ("wait a minute", []),
+        ("someone and nobody", []),
+    ],
+)
+def test_numbers_are_read_as_they_are_said(spoken: str, numbers: list[float]) -> None:
+    assert numerals.spoken(spoken) == numbers
+
+
+# --- arguments -------------------------------------------------------------------------------
+
+
+def test_a_function_without_parameters_takes_none() -> None:
+    assert filled(ToolDeclaration("lights_on"), "lights on") == {}
+    assert filled(function(), "lights on") == {}
+
+
+@pytest.mark.parametrize(
+    ("kind", "spoken", "value"),
+    [
+        ({"type": "integer"}, "for ten minutes", 10),
+        ({"type": "number"}, "to twenty one point five", 21.5),
+        ({"type": "integer", "maximum": 20}, "not 30 but 15", 15),
+        ({"type": "boolean"}, "switch it off", False),
+        ({"type": "boolean"}, "switch it on", True),
+        ({"type": "string", "enum": ["red", "dark_blue"]}, "make it dark blue", "dark_blue"),
+        ({"type": "integer", "enum": [1, 2, 3]}, "level two", 2),
+        ({"type": "array", "items": {"type": "integer"}}, "seven", [7]),
+        ({"type": "string", "default": "here"}, "", "here"),
+        ({"anyOf": [{"type": "null"}, {"type": "integer"}]}, "four", 4),
+        ({"type": ["integer", "null"]}, "four", 4),
+        (
+            {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]},
+            "nine",
+            {"n": 9},
+        ),
+    ],
+)
+def test_each_kind_of_value_comes_from_what_was_said(
+    kind: dict[str, Any], spoken: str, value: Any
+) -> None:
+    tool = function(value=kind)
+    assert filled(tool, spoken) == {"value": value}
+    assert schema.accepts(tool.parameters, {"value": value})
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [{"type": "integer"}, {"type": "string", "enum": ["red"]}, {"type": "integer", "minimum": 90}],
+)
+def test_a_value_that_was_not_said_is_asked_for(kind: dict[str, Any]) -> None:
+    with pytest.raises(arguments.Unsaid) as caught:
+        filled(function(level=kind), "do it 5 times" if "minimum" in kind else "do it please")
+    assert caught.value.name == "level"
+
+
+def test_optional_values_that_were_not_said_are_left_out() -> None:
+    tool = function(required=["city"], city=TEXT, days={"type": "integer"}, note=TEXT)
+    assert set(filled(tool, "weather in paris")) == {"city"}
+    assert filled(tool, "weather in paris for three days")["days"] == 3
+
+
+def test_strings_are_spans_that_begin_and_end_with_meaning() -> None:
+    found = arguments.spans(ToolDeclaration("play_music"), "please play some Miles Davis for me")
+    assert "Miles Davis" in found
+    for span in found:
+        assert span.split()[0].lower() not in {"please", "play", "some", "for"}
+        assert span.split()[-1].lower() not in {"some", "for", "me"}
+
+
+def test_the_grammar_allows_nothing_but_what_was_said() -> None:
+    choose = FirstOption()
+    arguments.fill(function("tell", to=TEXT, text=TEXT), 'tell bob the "big" news', choose)
+    (grammar,) = choose.grammars
+    allowed = {
+        json.loads(json.loads(o)) for o in grammar.split("\n")[1].split(" ::= ")[1].split(" | ")
+    }
+    assert "bob" in allowed
+    assert all(span in 'tell bob the "big" news' for span in allowed)
+
+
+def test_a_cut_off_answer_of_the_model_still_gives_a_valid_call() -> None:
+    tool = function("tell", to=TEXT, text=TEXT)
+    values = arguments.fill(tool, "tell bob hello world", lambda question, grammar: '{"to": "bo')
+    assert schema.accepts(tool.parameters, values)
+
+
+@pytest.mark.parametrize(
+    ("of", "value", "good"),
+    [
+        ({"type": "integer"}, 5, True),
+        ({"type": "integer"}, True, False),
+        ({"type": "integer"}, 5.5, False),
+        ({"type": "number", "minimum": 3}, 2, False),
+        ({"type": "string", "maxLength": "2"}, "abc", False),
+        ({"type": "string", "enum": ["a"]}, "b", False),
+        ({"type": "array", "items": {"type": "string"}}, ["a", 1], False),
+        ({"type": "array", "maxItems": 1}, ["a", "b"], False),
+        ({"type": "object", "required": ["a"]}, {}, False),
+        ({"type": "string", "nullable": True}, None, True),
+        (None, "anything", True),
+    ],
+)
+def test_values_are_held_to_the_schema(of: Any, value: Any, good: bool) -> None:
+    assert schema.accepts(of, value) is good
+
+
+# --- outcomes --------------------------------------------------------------------------------
+
+
+def result(response: dict[str, Any], name: str = "get_weather") -> ToolResult:
+    return ToolResult(CallId("c"), name, response)
+
+
+@pytest.mark.parametrize(
+    "response", [{"result": "ok"}, {"output": {"success": True}}, {"status": "done"}, {}]
+)
+def test_a_bare_success_tells_nothing(response: dict[str, Any]) -> None:
+    assert outcome.findings(result(response)) == ""
+    assert outcome.failure(result(response)) == ""
+
+
+@pytest.mark.parametrize(
+    ("response", "sentence"),
+    [
+        ({"result": "It's 21 degrees and sunny"}, "It's 21 degrees and sunny."),
+        ({"temperature": 21.0, "sky": "cloudy"}, "The temperature is 21 and the sky is cloudy."),
+        ({"output": {"windSpeed": 4}}, "The wind speed is 4."),
+        ({"result": 7}, "The weather is 7."),
+        ({"result": ["one", "two", "three"]}, "One, two and three."),
+        ({"result": []}, "There are none."),
+        ({"status": "ok", "message": "Three eggs left."}, "Three eggs left."),
+    ],
+)
+def test_findings_are_told_as_they_came(response: dict[str, Any], sentence: str) -> None:
+    assert outcome.findings(result(response)) == sentence
+
+
+@pytest.mark.parametrize(
+    ("response", "sentence"),
+    [
+        ({"error": "no such city"}, "Sorry, that did not work: no such city."),
+        ({"error": {"code": 5}}, "Sorry, that did not work: code 5."),
+        ({"success": False}, "Sorry, that did not work."),
+        (
+            {"success": False, "reason": "no power"},
+            "Sorry, that did not work: the reason is no power.",
+        ),
+    ],
+)
+def test_failures_are_said(response: dict[str, Any], sentence: str) -> None:
+    assert outcome.failure(result(response)) == sentence
+
+
+def test_a_sentence_with_a_number_from_nowhere_is_not_believed() -> None:
+    assert outcome.is_grounded("Set to 21 degrees.", "set it to 21", "set (degrees 21)")
+    assert not outcome.is_grounded("Set to 25 degrees.", "set it to 21", "set (degrees 21)")
+
+
+# --- the prompt ------------------------------------------------------------------------------
+
+
+def test_what_was_heard_is_written_as_it_would_be_typed() -> None:
+    assert prompt.tidy("what is the capital of france") == "What is the capital of france?"
+    assert prompt.tidy("tell me a joke ") == "Tell me a joke."
+    assert prompt.tidy("Really?!") == "Really?!"
+
+
+def test_a_prompt_grows_only_at_its_end() -> None:
+    first = (Content(Role.USER, (Text("hello"),)),)
+    more = (*first, Content(Role.MODEL, (Text("Hi!"),)), Content(Role.USER, (Text("joke"),)))
+    before, after = prompt.chat("Rules.", first), prompt.chat("Rules.", more)
+    assert after[: len(before)] == before
+
+
+def test_a_result_nobody_spoke_of_is_told_with_the_next_words() -> None:
+    call = ToolCall(CallId("c"), "get_weather", {})
+    history = (
+        Content(Role.USER, (Text("weather"),)),
+        Content(Role.MODEL, (call,)),
+        Content(Role.USER, (result({"sky": "grey"}),)),
+        Content(Role.USER, (Text("and"),)),
+    )
+    assert "grey" in prompt.chat("Rules.", history)[-1]["content"]
+    spoken = (*history[:3], Content(Role.MODEL, (Text("It's grey."),)), history[3])
+    assert "(get weather" not in str(prompt.chat("Rules.", spoken))
+
+
+# --- enough ----------------------------------------------------------------------------------
+
+
+def fed(text: str, most: int = 100) -> Brevity:
+    brevity = Brevity(most)
+    for piece in re.findall(r"\s*\S+", text):
+        brevity.shown(piece)
+    return brevity
+
+
+def test_an_answer_ends_when_it_is_long_or_goes_round() -> None:
+    assert not fed("One sentence. Another one.").enough
+    assert fed("I am glad. So are you. I am glad.").enough
+    assert fed("a b c d.", most=4).enough
+    assert not fed("a b c d", most=4).enough, "not in mid-sentence"
+    assert not fed("a b c 1.", most=4).enough, "not after the number of a list"
+
+
+def test_nothing_is_shown_before_the_first_word() -> None:
+    brevity = Brevity(9)
+    assert [brevity.shown(piece) for piece in ("\n", " Hi", " you")] == ["", "Hi", " you"]
+
+
+# --- places and windows ----------------------------------------------------------------------
+
+
+def test_conversations_keep_their_slot_until_it_is_needed() -> None:
+    places = Places(2)
+    assert (places.of("a").slot, places.of("b").slot) == (0, 1)
+    assert places.of("a").slot == 0
+    assert places.of("c").slot == 1, "b was used longest ago"
+    places.release("a")
+    assert places.of("b").slot == 0
+    assert len(places) == 2
+    places.release("nobody")
+
+
+def said(role: Role, text: str) -> Content:
+    return Content(role, (Text(text),))
+
+
+def test_the_kept_part_begins_with_the_user_and_stays_put() -> None:
+    history = [said(role, "x" * 10) for _ in range(20) for role in (Role.USER, Role.MODEL)]
+    first = first_kept(history, 200, lambda content: len(content.text))
+    assert history[first].role is Role.USER
+    assert sum(len(content.text) for content in history[first:]) <= 100
+    more = [*history, said(Role.USER, "x" * 10)]
+    assert first_kept(more, 200, lambda content: len(content.text), first) == first
+
+
+def test_the_last_content_is_kept_whatever_it_costs() -> None:
+    history = [said(Role.USER, "x" * 10), said(Role.USER, "x" * 999)]
+    assert first_kept(history, 50, lambda content: len(content.text)) == 1
+    assert first_kept([], 50, lambda content: 1) == 0
+
+
+def test_settings_with_faults_are_refused_as_a_whole() -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_settings({"slots": True, "context": 10, "colour": "red"})
+    for fault in ("slots", "context", "colour"):
+        assert fault in str(caught.value)
+    assert read_settings({"threads": 3}).thread_count == 3
+    assert read_settings({}).thread_count >= 1
