@@ -162,7 +162,7 @@ def test_a_lenient_reader_takes_simpler_turns(turns: Any) -> None:
 def test_an_answer_to_a_call_needs_a_name_or_at_least_an_id() -> None:
     bare = {"toolResponse": {"functionResponses": {"id": "a", "response": {}}}}
     assert heard(bare) == [ToolResponsesReceived((ToolResult(CallId("a"), "", {}),))]
-    nameless = {"toolResponse": {"functionResponses": [{"response": {}}]}}
+    nameless: dict[str, Any] = {"toolResponse": {"functionResponses": [{"response": {}}]}}
     expected = (
         "Invalid value at 'tool_response.function_responses[0].name': a function name is required."
     )

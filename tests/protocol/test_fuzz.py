@@ -63,8 +63,8 @@ def survive(frame: bytes | str, strict: bool) -> None:
     for read in (GeminiDialect(strict).decode, GeminiDialect(strict).read_setup):
         try:
             read(frame)
-        except ClientFault as fault:
-            faults.append(fault)
+        except ClientFault as refusal:
+            faults.append(refusal)
     assert {fault.code for fault in faults} <= {1007}
     for fault in faults:
         assert 0 < len(close.cut(fault.reason).encode()) <= 123

@@ -203,7 +203,7 @@ EXCLUDED = [
 
 @pytest.mark.parametrize("field", EXCLUDED)
 def test_settings_that_live_sessions_lack_are_refused_only_when_strict(field: str) -> None:
-    assert generation(**{field: "x"}) == SessionSetup(model="models/m")
+    assert setup(generationConfig={field: "x"}) == SessionSetup(model="models/m")
     reason = refusal(strict=True, generationConfig={field: "x"})
     assert reason.endswith("is not supported in a Live session.")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from vivavoce.domain.content import (
     Blob,
@@ -80,7 +79,7 @@ def tool_result(wire: wire_content.FunctionResponse) -> ToolResult:
     )
 
 
-def _media(part: wire_content.FunctionResponsePart) -> Iterator[Any]:
+def _media(part: wire_content.FunctionResponsePart) -> Iterator[Blob | FileRef]:
     if blob := part.inline_data:
         yield Blob(blob.data, blob.mime_type)
     if file := part.file_data:

@@ -71,8 +71,8 @@ class _Reader:
             yield to_camel(name), _count(value, path)
         elif name in _NUMBERS:
             yield name, _number(value, path)
-        elif reader := _SPECIAL.get(name):
-            yield from reader(self, value, path)
+        else:
+            yield from _SPECIAL[name](self, value, path)
 
     def _type(self, value: Any, path: str) -> Iterator[tuple[str, Any]]:
         if isinstance(value, list):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TypeVar
 
 from vivavoce.domain.content import Tools
 from vivavoce.domain.setup import (
@@ -24,6 +24,9 @@ from vivavoce.protocol import close, wire_setup
 from vivavoce.protocol.content import paragraphs
 from vivavoce.protocol.tools import tools_of
 from vivavoce.protocol.wire import OnUnknown
+
+W = TypeVar("W")
+T = TypeVar("T")
 
 NOT_IN_LIVE = frozenset({
     "response_logprobs", "logprobs", "response_mime_type", "response_schema", "stop_sequences",
@@ -65,7 +68,7 @@ def session_setup(
     )
 
 
-def _maybe(convert: Callable[[Any], Any], wire: Any) -> Any:
+def _maybe(convert: Callable[[W], T], wire: W | None) -> T | None:
     return None if wire is None else convert(wire)
 
 
