@@ -135,9 +135,9 @@ def _apt(arguments: Sequence[str], work: Path) -> subprocess.CompletedProcess[st
 
 
 def _reason(done: subprocess.CompletedProcess[str]) -> str:
-    """What the package client said last, for the user's eyes only."""
+    """What the package client complained of first, for the user's eyes only."""
     lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-    return lines[-1].removeprefix("E: ").rstrip(".") if lines else "it is not in the lists"
+    return lines[0].removeprefix("E: ").rstrip(".") if lines else "it is not in the lists"
 
 
 def _system_has(library: str) -> bool:
