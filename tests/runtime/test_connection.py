@@ -38,6 +38,7 @@ from vivavoce.engines.scripted.sound import hear, say
 from vivavoce.engines.scripted.tones import TonesSynthesizer
 from vivavoce.errors import EngineError
 from vivavoce.runtime.connection import Connection, Ending
+from vivavoce.runtime.mailbox import CROWDED
 from vivavoce.runtime.outbox import PATIENCE_S, SLOW_CLIENT
 from vivavoce.runtime.report import Outcome, TurnReport
 from vivavoce.testing.loop import run_virtually
@@ -220,6 +221,23 @@ def test_one_byte_frames_are_heard() -> None:
         await client.until(TurnComplete)
 
     assert hear(played(drip, echo()).pcm, OUTPUT_RATE) == "hi"
+
+
+def test_a_flood_of_messages_does_not_keep_others_from_their_turn() -> None:
+    async def flood() -> None:
+        client = Client()
+        running = asyncio.ensure_future(stage(client, talks(), SETUP).run())
+        await client.until(SetupComplete)
+        for _ in range(2_000):
+            client.say(VideoFrame(b"", "image/png"), ActivityEnded(0))
+        client.leave()
+        turns = 0
+        while not running.done():
+            turns += 1
+            await asyncio.sleep(0)
+        assert turns >= 2_000 // CROWDED
+
+    run_virtually(flood())
 
 
 def test_minutes_of_silence_mean_nothing_and_hold_nothing() -> None:

@@ -8,6 +8,10 @@ At low load a thread hand-over costs more than the work itself (two context swit
 share of the loop's time, charged with what each call really took. An engine that is cheap or
 rarely asked never leaves the loop; a burst, many sessions or a heavy engine overdraw the
 budget and go to the lane, where they are batched.
+
+Measured with Silero on two busy cores (`benchmarks/detection.py`), CPU for each frame: 16
+sessions 423 us on the loop, 545 in a thread, 401 by budget; 64 sessions 237, 186 and 161, with
+the loop late by 122, 9 and 12 ms (99th percentile).
 """
 
 from __future__ import annotations

@@ -203,6 +203,9 @@ class Connection:
                 frame = await self._transport.receive()
                 for incoming in self._dialect.decode(frame):
                     await self._hearing.receive(incoming)
+                if self._mailbox.crowded:
+                    # A transport with frames in stock never suspends; others want a turn.
+                    await asyncio.sleep(0)
         except Disconnected as gone:
             self._leave(gone)
 

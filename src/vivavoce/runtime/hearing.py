@@ -77,6 +77,8 @@ class Hearing:
         # A long message is heard in pieces, so that nobody else waits behind it.
         size = max(1, int(PIECE_S * chunk.rate)) * 2
         for at in range(0, len(chunk.data), size):
+            if at:
+                await asyncio.sleep(0)
             before = self._intake.position
             position = self._intake.hear(AudioChunk(chunk.data[at : at + size], chunk.rate))
             if position != before:

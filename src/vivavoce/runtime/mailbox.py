@@ -1,7 +1,7 @@
 """The one door into a conversation: events wait here until the core is told of them.
 
-It has no bound of its own: each of its sources has one (the reader reads on only when what
-it read was heard, generations are paced, transcripts speak when asked).
+Its bound is the manners of its sources: the reader makes way when it is `crowded`, generations
+are paced, transcripts speak when asked.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from collections import deque
 
 from vivavoce.core.events import Event
 
+CROWDED = 64
+
 
 class Mailbox:
     """Events in the order in which they happened. One task takes, any may post."""
@@ -18,6 +20,11 @@ class Mailbox:
     def __init__(self) -> None:
         self._events: deque[Event] = deque()
         self._waiter: asyncio.Future[None] | None = None
+
+    @property
+    def crowded(self) -> bool:
+        """Whether whoever can wait should let the core have its turn first."""
+        return len(self._events) >= CROWDED
 
     def post(self, event: Event) -> None:
         """Something happened."""

@@ -10,6 +10,9 @@ from typing import Protocol
 
 log = logging.getLogger(__name__)
 
+GOODBYE_S = 1.0
+"""How long the closes may take that the core sends when the time is over."""
+
 
 class Hosted(Protocol):
     """What the registry asks of a connection."""
@@ -56,7 +59,7 @@ class Sessions:
         for connection in self:
             connection.drain(time_left_s)
         try:
-            async with asyncio.timeout(time_left_s):
+            async with asyncio.timeout(time_left_s + GOODBYE_S):
                 await self._empty.wait()
         except TimeoutError:
             log.warning("sessions outlived the drain: count=%s", len(self._live))

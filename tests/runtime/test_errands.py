@@ -1,0 +1,86 @@
+"""Engine work that may refuse to end: called back, waited for a little, never longer."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from vivavoce.runtime.errands import PATIENCE_S, Errands, Watchdog
+from vivavoce.testing.loop import run_virtually
+
+
+async def polite() -> None:
+    await asyncio.sleep(100)
+
+
+async def stubborn() -> None:
+    end = asyncio.get_running_loop().time() + 100
+    while (left := end - asyncio.get_running_loop().time()) > 0:
+        try:
+            await asyncio.sleep(left)
+        except asyncio.CancelledError:
+            continue
+
+
+def test_polite_work_leaves_at_once() -> None:
+    async def run() -> None:
+        errands = Errands()
+        task = errands.start("polite", polite())
+        await asyncio.sleep(1)
+        await errands.aclose()
+        assert task.cancelled()
+        assert asyncio.get_running_loop().time() == 1.0
+
+    run_virtually(run())
+
+
+def test_stubborn_work_is_waited_for_a_little_logged_and_counted_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    before = Errands.stubborn_total
+
+    async def run() -> None:
+        errands = Errands()
+        task = errands.start("generation 7", stubborn())
+        await asyncio.sleep(0)
+        errands.call_back(task)
+        await errands.aclose()
+        assert asyncio.get_running_loop().time() == pytest.approx(PATIENCE_S)
+        await asyncio.sleep(200)
+
+    run_virtually(run())
+    assert Errands.stubborn_total == before + 1
+    assert "generation 7" in caplog.text
+
+
+def test_work_that_fails_is_logged_and_harms_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    async def broken() -> None:
+        raise ZeroDivisionError
+
+    async def run() -> None:
+        errands = Errands()
+        errands.start("broken", broken())
+        await asyncio.sleep(1)
+        await errands.aclose()
+
+    run_virtually(run())
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_watchdog_barks_when_it_watched_for_too_long_and_only_then() -> None:
+    async def run() -> list[float]:
+        barks: list[float] = []
+        loop = asyncio.get_running_loop()
+        dog = Watchdog(10.0, lambda: barks.append(loop.time()))
+        dog.watch()
+        await asyncio.sleep(9)
+        dog.watch()
+        await asyncio.sleep(9)
+        dog.rest()
+        await asyncio.sleep(100)
+        dog.watch()
+        await asyncio.sleep(11)
+        return barks
+
+    assert run_virtually(run()) == [pytest.approx(128.0)]

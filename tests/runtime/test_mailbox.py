@@ -1,0 +1,61 @@
+"""Events in order, and a wait that ends at the deadline."""
+
+from __future__ import annotations
+
+import asyncio
+
+from vivavoce.core.events import ClientGone, TextReceived
+from vivavoce.runtime.mailbox import CROWDED, Mailbox
+from vivavoce.testing.loop import run_virtually
+
+
+def test_events_are_taken_in_the_order_in_which_they_were_posted() -> None:
+    mailbox = Mailbox()
+    mailbox.post(TextReceived("one"))
+    mailbox.post(TextReceived("two"))
+    assert [mailbox.take(), mailbox.take(), mailbox.take()] == [
+        TextReceived("one"),
+        TextReceived("two"),
+        None,
+    ]
+
+
+def test_waiting_ends_with_an_event_or_at_the_deadline_whichever_comes_first() -> None:
+    async def run() -> list[float]:
+        mailbox = Mailbox()
+        loop = asyncio.get_running_loop()
+        ended = []
+        loop.call_at(1.0, mailbox.post, ClientGone())
+        await mailbox.wait(5.0)
+        ended.append(loop.time())
+        await mailbox.wait(5.0)  # the event was not taken: there is nothing to wait for
+        ended.append(loop.time())
+        mailbox.take()
+        await mailbox.wait(5.0)
+        ended.append(loop.time())
+        return ended
+
+    assert run_virtually(run()) == [1.0, 1.0, 5.0]
+
+
+def test_a_cancelled_wait_leaves_no_timer_and_the_next_one_works() -> None:
+    async def run() -> float:
+        mailbox = Mailbox()
+        waiting = asyncio.ensure_future(mailbox.wait(100.0))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.wait({waiting})
+        await mailbox.wait(2.0)
+        return asyncio.get_running_loop().time()
+
+    assert run_virtually(run()) == 2.0
+
+
+def test_it_says_when_it_is_crowded() -> None:
+    mailbox = Mailbox()
+    for _ in range(CROWDED):
+        assert not mailbox.crowded
+        mailbox.post(ClientGone())
+    crowded = mailbox.crowded
+    mailbox.take()
+    assert crowded != mailbox.crowded

@@ -1,0 +1,168 @@
+"""One report a turn, whatever came of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from vivavoce.core.effects import (
+    DropTranscript,
+    Effect,
+    FinishTranscript,
+    Send,
+    StartGeneration,
+    StartTranscript,
+)
+from vivavoce.core.events import (
+    AudioProduced,
+    Event,
+    GenerationFailed,
+    TextReceived,
+    ToolResponsesReceived,
+    TranscriptUpdated,
+    VoiceScored,
+)
+from vivavoce.core.messages import (
+    Interrupted,
+    Message,
+    ModelAudio,
+    ToolCallRequest,
+    TurnComplete,
+)
+from vivavoce.domain.audio import INPUT_RATE
+from vivavoce.domain.content import ToolCall
+from vivavoce.domain.ids import CallId, GenerationId, SessionId, TurnId
+from vivavoce.runtime.report import Outcome, TurnReport, TurnReporter
+from vivavoce.testing.contracts import request
+
+TURN, ID = TurnId(1), GenerationId(1)
+SOUND = AudioProduced(ID, bytes(4800))
+BEGIN = StartGeneration(request("hi"))
+
+
+class Watched:
+    """A reporter, and the reports it made."""
+
+    def __init__(self) -> None:
+        self.reports: list[TurnReport] = []
+        self.reporter = TurnReporter(SessionId("s"), self)
+
+    def turn_done(self, report: TurnReport) -> None:
+        self.reports.append(report)
+
+    def see(self, *happenings: tuple[float, Event | Effect | Message]) -> list[TurnReport]:
+        for now, happening in happenings:
+            if isinstance(happening, Message):
+                self.reporter.sent(happening, now)
+            elif type(happening).__module__.endswith("effects"):
+                self.reporter.effect(happening, now)  # type: ignore[arg-type]
+            else:
+                self.reporter.event(happening, now)  # type: ignore[arg-type]
+        return self.reports
+
+
+def test_the_parts_of_a_spoken_turn_add_up() -> None:
+    watched = Watched()
+    for tenth in range(1, 31):
+        watched.reporter.arrived(tenth * INPUT_RATE // 10, tenth / 10)
+    scores = tuple([0.9] * 16 + [0.1] * 4)
+    watched.see(
+        (1.0, StartTranscript(TURN, 0)),
+        (1.0, VoiceScored(20_480, scores, 1024)),  # speech ends at 16,384: arrived at 1.1 s
+        (1.9, FinishTranscript(TURN, 24_000)),
+        (2.0, TranscriptUpdated(TURN, 24_000, "hi", True)),
+        (2.0, BEGIN),
+    )
+    watched.reporter.milestone(ID, "first_token", 2.2)
+    watched.reporter.milestone(ID, "first_clause", 2.3)
+    (report,) = watched.see(
+        (2.6, SOUND),
+        (2.7, ModelAudio(bytes(4800))),
+        (3.0, Send(TurnComplete())),
+        (3.0, TurnComplete()),
+    )
+    assert report.outcome is Outcome.COMPLETE
+    assert report.endpointing_s == pytest.approx(0.8)
+    assert report.asr_final_s == pytest.approx(0.1)
+    assert report.llm_first_token_s == pytest.approx(0.2)
+    assert report.first_clause_s == pytest.approx(0.1)
+    assert report.tts_first_audio_s == pytest.approx(0.3)
+    assert report.send_first_audio_s == pytest.approx(0.1)
+    assert report.total_s == pytest.approx(1.6)
+    assert report.heard_s == 1.5
+    assert report.spoken_s == pytest.approx(0.1)
+
+
+def test_an_answer_that_leaves_late_still_counts_for_its_own_turn() -> None:
+    (report,) = Watched().see(
+        (0.0, TextReceived("hi")),
+        (0.0, BEGIN),
+        (0.1, SOUND),
+        (0.1, Send(TurnComplete())),
+        (5.0, ModelAudio(bytes(4800))),
+        (5.0, TurnComplete()),
+    )
+    assert report.total_s == 5.0
+    assert report.spoken_s == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(
+    ("happening", "outcome"),
+    [
+        (Send(Interrupted()), Outcome.INTERRUPTED),
+        (GenerationFailed(ID, "no"), Outcome.ERROR),
+    ],
+)
+def test_how_a_turn_ended(happening: Event | Effect, outcome: Outcome) -> None:
+    (report,) = Watched().see(
+        (0.0, TextReceived("hi")),
+        (0.0, BEGIN),
+        (1.0, happening),
+        (1.0, Send(TurnComplete())),
+        (1.0, TurnComplete()),
+    )
+    assert report.outcome is outcome
+
+
+@pytest.mark.parametrize(
+    "happening", [DropTranscript(TURN), TranscriptUpdated(TURN, 16_000, " ", True)]
+)
+def test_a_turn_without_words_is_reported_once(happening: Event | Effect) -> None:
+    reports = Watched().see(
+        (0.0, StartTranscript(TURN, 0)),
+        (1.0, FinishTranscript(TURN, 16_000)),
+        (1.1, happening),
+        (1.1, DropTranscript(TURN)),
+    )
+    assert [report.outcome for report in reports] == [Outcome.NO_SPEECH]
+
+
+def test_tools_are_timed_and_counted() -> None:
+    calls = tuple(ToolCall(CallId(str(n)), "f", {}) for n in range(2))
+    (report,) = Watched().see(
+        (0.0, TextReceived("hi")),
+        (0.0, BEGIN),
+        (1.0, Send(ToolCallRequest(calls))),
+        (3.5, ToolResponsesReceived(())),
+        (4.0, Send(TurnComplete())),
+        (4.0, TurnComplete()),
+    )
+    assert (report.tool_calls, report.tool_s) == (2, 2.5)
+
+
+def test_a_part_of_another_generation_is_not_timed() -> None:
+    watched = Watched()
+    watched.see((0.0, TextReceived("hi")), (0.0, BEGIN))
+    watched.reporter.milestone(GenerationId(7), "first_token", 1.0)
+    (report,) = watched.see(
+        (1.0, AudioProduced(GenerationId(7), bytes(2))),
+        (2.0, Send(TurnComplete())),
+        (2.0, TurnComplete()),
+    )
+    assert report.llm_first_token_s is None
+
+
+def test_turns_are_numbered() -> None:
+    watched = Watched()
+    for _ in range(3):
+        watched.see((0.0, Send(TurnComplete())), (0.0, TurnComplete()))
+    assert [report.number for report in watched.reports] == [1, 2, 3]
