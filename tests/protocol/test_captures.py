@@ -122,9 +122,15 @@ def test_every_path_of_a_recording_is_a_live_path(recording: Path) -> None:
 def test_a_strict_reader_takes_what_the_sdks_send(recording: Path) -> None:
     """The real service took these frames; only the lone modality of pipecat-js is our kindness."""
     for frame, payload in frames(recording):
-        enterprise = "projects/" in frame or "vertex" in recording.stem
-        dialect = GeminiDialect(strict=True, enterprise=enterprise)
-        if "setup" not in payload:
-            dialect.decode(frame)
-        elif recording.parent.name != "pipecat-js":
-            assert dialect.read_setup(frame).model
+        if "setup" in payload:
+            if recording.parent.name == "pipecat-js":
+                continue
+            enterprise = "projects/" in frame or "vertex" in recording.stem
+            assert GeminiDialect(strict=True, enterprise=enterprise).read_setup(frame).model
+            continue
+        dialect = GeminiDialect(strict=True)
+        manual = any(mark in frame for mark in ("activityStart", "activityEnd"))
+        detection = {"automaticActivityDetection": {"disabled": manual}}
+        setup = {"setup": {"model": "m", "realtimeInputConfig": detection}}
+        dialect.read_setup(json.dumps(setup))
+        assert dialect.decode(frame)

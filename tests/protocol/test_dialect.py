@@ -156,7 +156,12 @@ def test_the_setups_of_the_sdks_pass_a_strict_reader(client: str) -> None:
     "entry", LATER, ids=lambda entry: f"{entry['client']}-{entry['expect'][0]}"
 )
 def test_each_later_frame_is_the_events_it_looks_like(entry: dict[str, Any], strict: bool) -> None:
-    incoming = GeminiDialect(strict=strict).decode(json.dumps(entry["frame"]))
+    dialect = GeminiDialect(strict=strict)
+    marks = {"ActivityStarted", "ActivityEnded"} & set(entry["expect"])
+    detection = {"automaticActivityDetection": {"disabled": bool(marks)}}
+    setup = {"setup": {"model": "m", "realtimeInputConfig": detection}}
+    dialect.read_setup(json.dumps(setup))
+    incoming = dialect.decode(json.dumps(entry["frame"]))
     assert [type(one).__name__ for one in incoming] == entry["expect"]
 
 
@@ -285,6 +290,24 @@ def test_what_this_dialect_has_no_words_for_is_empty() -> None:
         b'{"serverContent":{"outputTranscription":{"finished":true}}}'
     )
     assert GeminiDialect().encode(Interrupted()) == b'{"serverContent":{"interrupted":true}}'
+
+
+@pytest.mark.parametrize(
+    ("mark", "manual"), [("activityStart", True), ("activityEnd", True), ("audioStreamEnd", False)]
+)
+def test_marks_in_the_wrong_mode_are_refused_only_when_strict(mark: str, manual: bool) -> None:
+    frame = json.dumps({"realtimeInput": {mark: True if mark == "audioStreamEnd" else {}}})
+    for strict in (False, True):
+        for disabled in (False, True):
+            dialect = GeminiDialect(strict)
+            detection = {"automaticActivityDetection": {"disabled": disabled}}
+            setup = {"setup": {"model": "m", "realtimeInputConfig": detection}}
+            dialect.read_setup(json.dumps(setup))
+            if strict and disabled != manual:
+                with pytest.raises(ClientFault, match="not allowed while automatic activity"):
+                    dialect.decode(frame)
+            else:
+                assert len(dialect.decode(frame)) == 1
 
 
 def test_media_carry_their_bytes_and_types() -> None:

@@ -104,6 +104,16 @@ def test_real_frames_with_one_place_spoiled(
     survive(json.dumps(changed(frame, path, new)), strict)
 
 
+@BOTH
+def test_a_crowd_of_bad_entries_make_one_fault(strict: bool) -> None:
+    for message in (
+        {"clientContent": {"turns": [7] * 300_000}},
+        {"clientContent": {f"x{n}": n for n in range(50_000)}},
+        {"setup": {"model": "m", "tools": [{"functionDeclarations": [7] * 300_000}]}},
+    ):
+        survive(json.dumps(message), strict)
+
+
 @given(frame=st.sampled_from(FRAMES), cut=st.floats(0, 1))
 def test_real_frames_cut_short(frame: Any, cut: float) -> None:
     text = json.dumps(frame)

@@ -18,6 +18,9 @@ from vivavoce.protocol.wire_setup import Setup
 OnUnknown = Callable[[str, str], None]
 """Called with the path of an object and a name in it that nobody knows."""
 
+MAX_SENTENCES = 8
+"""More unknown names than these say nothing new, and no reason could hold them."""
+
 
 class ClientMessage(Wire):
     """One message of a client: exactly one of these, says the protocol."""
@@ -40,7 +43,7 @@ def read(payload: dict[str, Any], *, strict: bool, on_unknown: OnUnknown) -> Cli
         raise _fault(error.errors(include_url=False)[0]) from None
     unknown = list(unknown_names(message))
     if strict and unknown:
-        sentences = (close.unknown_name(name, path) for path, name in unknown)
+        sentences = (close.unknown_name(name, path) for path, name in unknown[:MAX_SENTENCES])
         raise close.invalid("\n".join(sentences))
     for path, name in unknown:
         on_unknown(path, name)

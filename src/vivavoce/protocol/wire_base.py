@@ -13,7 +13,14 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationInfo, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    FailFast,
+    ValidationInfo,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
@@ -84,8 +91,11 @@ def _several(value: Any, info: ValidationInfo) -> Any:
     return [item for item in value if item is not None]
 
 
-Repeated = Annotated[list[T], BeforeValidator(_several)]
-"""An array; when lenient also a lone value, and nulls inside are skipped."""
+Repeated = Annotated[list[T], FailFast(), BeforeValidator(_several)]
+"""An array; when lenient also a lone value, and nulls inside are skipped.
+
+It is given up at its first fault, so that a million bad entries make no million errors.
+"""
 
 
 def unknown_names(node: Wire, path: str = "") -> Iterator[tuple[str, str]]:

@@ -170,7 +170,7 @@ class Tool(Wire):
     google_maps: Ignored | None = None
     file_search: FileSearch | None = None
     computer_use: ComputerUse | None = None
-    mcp_servers: Repeated[McpServer] | None = None
+    mcp_servers: Repeated[McpServer] = Field(default_factory=list)
     retrieval: Ignored | None = None
     enterprise_web_search: Ignored | None = None
     parallel_ai_search: Ignored | None = None
