@@ -90,8 +90,6 @@ class App:
 
     async def _get(self, request: Request) -> Response:
         name, version = request.path_params["name"], request.path_params["version"]
-        if ":" in name:
-            return answer(rest.not_offered(f"The method {name.partition(':')[2]}"))
         return answer(get_model(self._models, name, version, any_name=self._any_model))
 
     def _guarded(self, endpoint: Endpoint) -> Endpoint:

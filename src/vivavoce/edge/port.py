@@ -34,6 +34,7 @@ from uvicorn.server import ServerState
 TLS_RECORD = 0x16
 LINGER_S = 2.0
 QUIET_S = 0.2
+GOODBYE = 1011
 CLOSE_WAIT_S = 3.0
 
 log = logging.getLogger("vivavoce.port")
@@ -290,6 +291,18 @@ class LiveSocket(WebSocketsSansIOProtocol):
             self.data_received(early)
         if message["type"] == "websocket.close":
             self._cut_after(CLOSE_WAIT_S)
+
+    def shutdown(self) -> None:
+        """End it as the server's own fault: after uvicorn's 1012, many clients do not come back."""
+        if not self.handshake_complete or self.close_sent:
+            super().shutdown()
+            return
+        self.stop_keepalive()
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": GOODBYE})
+        self.conn.send_close(GOODBYE, "The service is currently unavailable.")
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        self.transport.close()
 
     def handle_ping(self) -> None:
         pongs = b"".join(self.conn.data_to_send())

@@ -1,0 +1,230 @@
+"""The Live endpoint: the five places of a credential, admission, dialects and options."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+import websockets
+
+from serving import LIVE, MODEL, Client, connected, live_url, serving, spoken, until
+from vivavoce.engines.scripted import hear
+
+TOKEN = "auth_tokens/abc"
+BAD_KEY = (1007, "API key not valid. Please pass a valid API key.")
+NO_CREDENTIAL = 1008
+ENTERPRISE = "/ws/google.cloud.aiplatform.v1beta1.LlmBidiService/BidiGenerateContent"
+
+PLACES = {
+    "query key": ("?key={}", {}),
+    "query access_token": ("?access_token={}", {}),
+    "header key": ("", {"x-goog-api-key": "{}"}),
+    "header token": ("", {"Authorization": "Token {}"}),
+    "header bearer": ("", {"Authorization": "Bearer {}"}),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize(("secret", "welcome"), [("right", True), ("wrong", False)])
+async def test_every_place_of_a_credential_is_looked_at(
+    tmp_path: Path, place: str, secret: str, welcome: bool
+) -> None:
+    query, headers = PLACES[place]
+    headers = {name: value.format(secret) for name, value in headers.items()}
+    path = LIVE + query.format(secret)
+    async with (
+        serving(tmp_path, server__keys="right") as server,
+        connected(server, path, additional_headers=headers) as client,
+    ):
+        if welcome:
+            assert "setupComplete" in await client.set_up()
+        else:
+            await client.send(setup={"model": MODEL})
+            assert await client.closing() == BAD_KEY
+            metric = 'vivavoce_auth_failures_total{reason="invalid"} 1.0'
+            assert metric in server.metrics.exposition().decode()
+
+
+async def test_no_credential_is_told_after_the_first_message(tmp_path: Path) -> None:
+    async with serving(tmp_path, server__keys="right") as server, connected(server) as client:
+        await client.send(setup={"model": MODEL})
+        code, reason = await client.closing()
+
+    assert code == NO_CREDENTIAL
+    assert reason == (
+        "Method doesn't allow unregistered callers (callers without established identity). "
+        "Please use API Key or other form of API c"
+    )
+
+
+async def test_without_keys_nobody_is_asked(tmp_path: Path) -> None:
+    async with serving(tmp_path) as server:
+        for path in (LIVE, LIVE + "?key=undefined", LIVE + f"?access_token={TOKEN}"):
+            async with connected(server, path) as client:
+                assert "setupComplete" in await client.set_up()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        LIVE,
+        "/" + LIVE,
+        "/gw" + LIVE,
+        LIVE.replace("v1beta", "v1alpha") + "Constrained",
+        LIVE.replace("v1beta", ""),
+        LIVE + "/",
+        ENTERPRISE,
+    ],
+)
+async def test_every_form_of_the_path_opens_a_session(tmp_path: Path, path: str) -> None:
+    async with serving(tmp_path) as server, connected(server, path) as client:
+        assert "setupComplete" in await client.set_up()
+
+
+@pytest.mark.parametrize("path", ["/", "/ws/other", LIVE.replace("Content", "Music")])
+async def test_other_paths_are_not_upgraded(tmp_path: Path, path: str) -> None:
+    async with serving(tmp_path) as server:
+        with pytest.raises(websockets.InvalidStatus) as refused:
+            await websockets.connect(live_url(server, path))
+        response = refused.value.response
+        assert response.status_code == 404
+        assert response.headers["content-type"] == "application/json; charset=UTF-8"
+        assert json.loads(response.body or b"")["error"]["status"] == "NOT_FOUND"
+
+
+async def test_frames_are_binary_by_default_and_text_by_option(tmp_path: Path) -> None:
+    for option, kind in (("binary", bytes), ("text", str)):
+        async with serving(tmp_path, server__frames=option) as server, connected(server) as client:
+            await client.send(setup={"model": MODEL})
+            assert isinstance(await client.socket.recv(), kind)
+
+
+async def test_messages_sent_before_the_answer_wait_their_turn(tmp_path: Path) -> None:
+    async with serving(tmp_path) as server, connected(server) as client:
+        await client.send(setup={"model": MODEL})
+        await client.say("early")
+        messages = await client.turn()
+
+    assert "setupComplete" in messages[0]
+    assert hear(spoken(messages), 24_000) == "early"
+
+
+async def test_sessions_beyond_the_limit_are_told_the_quota(tmp_path: Path) -> None:
+    async with serving(tmp_path, server__max_sessions=1) as server:
+        async with connected(server) as first:
+            await first.set_up()
+            async with connected(server) as second:
+                await second.send(setup={"model": MODEL})
+                code, reason = await second.closing()
+        assert code == 1011
+        assert reason.startswith("You exceeded your current quota")
+        await until(lambda: len(server.sessions) == 0)
+        async with connected(server) as third:
+            assert "setupComplete" in await third.set_up()
+
+
+async def test_an_origin_that_is_not_allowed_is_refused(tmp_path: Path) -> None:
+    async with serving(tmp_path, server__origins="https://good.example") as server:
+        async with connected(server, origin="https://bad.example") as client:
+            await client.send(setup={"model": MODEL})
+            assert (await client.closing())[0] == 1008
+        for origin in ("https://good.example", None):
+            async with connected(server, origin=origin) as client:
+                assert "setupComplete" in await client.set_up()
+
+
+async def test_an_unknown_model_on_the_enterprise_path_is_told_in_its_words(tmp_path: Path) -> None:
+    model = "projects/p/locations/l/publishers/google/models/m"
+    async with (
+        serving(tmp_path, '[models]\nother = "scripted"', profile=None) as server,
+        connected(server, ENTERPRISE) as client,
+    ):
+        await client.send(setup={"model": model})
+        assert (await client.closing())[1].startswith("Publisher Model `projects/p/")
+
+
+LIGHTS = [{"functionDeclarations": [{"name": "turn_on_the_lights", "description": "Lights on."}]}]
+
+
+@pytest.mark.parametrize(
+    ("option", "header", "model", "early"),
+    [
+        ("auto", "google-adk/2.13.0 gl-python/3.11", MODEL, True),
+        ("auto", "google-genai-sdk/3.4.0", MODEL, False),
+        ("auto", "google-adk/2.13.0", "models/gemini-3.1-flash-live-preview", False),
+        ("never", "google-adk/2.13.0", MODEL, False),
+        ("always", "", MODEL, True),
+    ],
+)
+async def test_adk_on_a_2_5_name_gets_its_turn_complete_with_the_call(
+    tmp_path: Path, option: str, header: str, model: str, early: bool
+) -> None:
+    flags: dict[str, Any] = {"session__early_turn_complete": option}
+    headers = {"x-goog-api-client": header}
+    async with (
+        serving(tmp_path, **flags) as server,
+        connected(server, additional_headers=headers) as client,
+    ):
+        await client.send(setup={"model": model, "tools": LIGHTS})
+        await client.receive()
+        await client.say("turn on the lights")
+        call = await client.receive()
+        (wanted,) = call["toolCall"]["functionCalls"]
+        completed = early and (await client.turn())[-1]["serverContent"]["turnComplete"]
+        result = {"id": wanted["id"], "name": wanted["name"], "response": {"ok": True}}
+        await client.send(toolResponse={"functionResponses": [result]})
+        answer = await client.turn()
+
+    assert completed is early
+    assert spoken(answer)
+
+
+async def test_tls_and_plain_text_on_the_same_port(tmp_path: Path) -> None:
+    async with serving(tmp_path) as server:
+        context = ssl.create_default_context(cafile=str(server.bundle))
+        host, port = server.port.address
+        async with websockets.connect(f"wss://{host}:{port}{LIVE}", ssl=context) as socket:
+            assert "setupComplete" in await Client(socket).set_up()
+        async with httpx2.AsyncClient(verify=context, trust_env=False) as web:
+            assert (await web.get(server.url("https") + "/livez")).status_code == 200
+        async with connected(server) as plain:
+            assert "setupComplete" in await plain.set_up()
+
+
+async def test_a_session_leaves_its_numbers(tmp_path: Path) -> None:
+    async with serving(tmp_path) as server:
+        async with connected(server) as client:
+            await client.set_up()
+            await client.say("count me")
+            await client.turn()
+            assert b"vivavoce_sessions_active" in server.metrics.exposition()
+        await until(lambda: len(server.sessions) == 0 and server.port.tasks == 0)
+        text = server.metrics.exposition().decode()
+
+    assert 'vivavoce_sessions_total{close_code="1000",profile="scripted"} 1.0' in text
+    assert 'vivavoce_turns_total{outcome="complete"} 1.0' in text
+    assert 'vivavoce_turn_stage_seconds_count{stage="send_first_audio"} 1.0' in text
+    assert 'vivavoce_audio_seconds_total{direction="spoken"} 0.32' in text
+
+
+async def test_draining_says_so_and_then_closes_with_1011(tmp_path: Path) -> None:
+    async with serving(tmp_path, server__drain_s=0.1) as server, connected(server) as client:
+        await client.set_up()
+        stopping = asyncio.ensure_future(server.stop())
+        assert "goAway" in await client.receive()
+        code, _ = await client.closing()
+        await stopping
+
+    assert code == 1011
+    assert server.port.connections == 0
+
+
+async def test_a_connection_without_session_is_ended_with_1011_too(tmp_path: Path) -> None:
+    async with serving(tmp_path) as server, connected(server) as client:
+        await server.stop()
+        assert (await client.closing())[0] == 1011

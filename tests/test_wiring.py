@@ -1,0 +1,141 @@
+"""The composition root: what is started, what happens when a part cannot be."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from serving import MODEL, connected, serving
+from vivavoce.config import load
+from vivavoce.edge.health import PartState
+from vivavoce.errors import ConfigError, EngineMissing
+from vivavoce.wiring import build, profiles_in_use, weights_in_use
+
+PROFILE = """
+[profiles.{name}]
+detector = "energy"
+recognizer = "tones"
+responder = "{responder}"
+"""
+MUTE = """
+models = {"*" = "mute"}
+[profiles.mute]
+detector = "energy"
+recognizer = "tones"
+[profiles.mute.responder]
+use = "cascade"
+model = "echo"
+voice = { use = "unruly:absent", otherwise = { use = "unruly:absent", otherwise = "silence" } }
+"""
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "settings.toml"
+    path.write_text(text)
+    return path
+
+
+def test_only_profiles_that_a_model_leads_to_are_used(tmp_path: Path) -> None:
+    assert profiles_in_use(load(flags={"profile": "scripted"})) == ["scripted"]
+    path = written(tmp_path, '[models]\na = "scripted"\nb = "embedded"\nc = "scripted"\n')
+    assert profiles_in_use(load(path)) == ["scripted", "embedded"]
+
+
+def test_weights_are_those_of_the_profiles_in_use() -> None:
+    assert weights_in_use(load(flags={"profile": "scripted"})) == []
+    assert weights_in_use(load()) == ["minilm", "silero", "smollm2"]
+    swapped = load(flags={"model": "openai:http://127.0.0.1:1/v1#m"})
+    assert weights_in_use(swapped) == ["silero"]
+
+
+async def test_a_missing_voice_falls_back_and_is_reported(tmp_path: Path) -> None:
+    async with serving(tmp_path, MUTE, profile=None) as server, connected(server) as client:
+        part = server.readiness.parts["profile mute"]
+        await client.set_up(outputAudioTranscription={})
+        await client.say("still here")
+        messages = await client.turn()
+
+    assert part.state is PartState.DEGRADED
+    assert "silence instead of synthesizer" in part.note
+    assert server.readiness.parts
+    said = [m["serverContent"].get("outputTranscription", {}) for m in messages]
+    assert "".join(each.get("text", "") for each in said) == "still here"
+
+
+async def test_a_profile_that_cannot_start_does_not_stop_the_others(tmp_path: Path) -> None:
+    file = 'models = {good = "scripted", bad = "bad"}\n' + PROFILE.format(
+        name="bad", responder="unruly:absent"
+    )
+    async with serving(tmp_path, file, profile=None) as server:
+        assert server.readiness.parts["profile bad"].state is PartState.FAILED
+        assert not server.readiness.ready
+        async with connected(server) as client:
+            await client.send(setup={"model": "models/bad"})
+            assert await client.closing() == (1011, "The service is currently unavailable.")
+        async with connected(server) as client:
+            await client.send(setup={"model": "models/good"})
+            assert "setupComplete" in await client.receive()
+
+
+async def test_nothing_that_can_start_is_an_error_and_the_port_is_free_again(
+    tmp_path: Path,
+) -> None:
+    file = 'models = {"*" = "bad"}\n' + PROFILE.format(name="bad", responder="unruly:absent")
+    path = written(tmp_path, file)
+    server = build(load(path, {"server.port": 0}), folder=tmp_path / "tls")
+    with pytest.raises(EngineMissing, match="Bring it"):
+        await server.start()
+    number = server.port._wanted_port
+    assert server.port.connections == 0
+    assert number == 0
+    listener = await asyncio.start_server(lambda r, w: None, "127.0.0.1", 0)
+    listener.close()
+
+
+async def test_an_engine_that_does_not_exist_is_told_with_those_that_do(tmp_path: Path) -> None:
+    file = 'models = {"*" = "bad"}\n' + PROFILE.format(name="bad", responder="oracle")
+    server = build(load(written(tmp_path, file), {"server.port": 0}), folder=tmp_path / "tls")
+    with pytest.raises(ConfigError) as error:
+        await server.start()
+    assert "oracle" in error.value.problem
+    assert "cascade" in error.value.fix
+
+
+async def test_a_busy_port_is_told_before_engines_are_started(tmp_path: Path) -> None:
+    async with serving(tmp_path) as server:
+        settings = load(flags={"profile": "scripted", "server.port": server.port.address[1]})
+        second = build(settings, folder=tmp_path / "tls")
+        with pytest.raises(OSError, match="in use"):
+            await second.start()
+        assert second.readiness.parts["profile scripted"].state is PartState.STARTING
+
+
+async def test_a_certificate_of_the_users_own_is_served(tmp_path: Path) -> None:
+    from vivavoce.edge.ca import prepare
+
+    theirs = prepare(tmp_path / "theirs", ["voice.example"])
+    flags: dict[str, Any] = {
+        "server__tls__certificate": theirs.certificate,
+        "server__tls__key": theirs.key,
+    }
+    async with serving(tmp_path, **flags) as server:
+        assert server.bundle is None
+        assert not (tmp_path / "tls").exists()
+
+
+async def test_a_certificate_that_is_none_is_a_config_error(tmp_path: Path) -> None:
+    (tmp_path / "x.pem").write_text("no")
+    flags = {"server.tls.certificate": tmp_path / "x.pem", "server.tls.key": tmp_path / "x.pem"}
+    server = build(load(flags={"profile": "scripted", "server.port": 0, **flags}))
+    with pytest.raises(ConfigError, match="cannot be used"):
+        await server.start()
+
+
+async def test_draining_admits_nobody(tmp_path: Path) -> None:
+    async with serving(tmp_path) as server, connected(server) as client:
+        server.sessions.draining = True
+        await client.send(setup={"model": MODEL})
+        assert await client.closing() == (1011, "The service is currently unavailable.")
