@@ -1,0 +1,257 @@
+"""Google's Python SDK, newest, against the real server: speech, tools, interruption, errors."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from conformance.servers import Running, serving
+from vivavoce.cli.demo import recording
+from vivavoce.edge import ca
+from vivavoce.engines.scripted.sound import hear, say
+
+pytestmark = [
+    pytest.mark.sdk,
+    pytest.mark.e2e,
+    # The SDK and what it stands on warn of matters of their own.
+    pytest.mark.filterwarnings("default"),
+]
+
+MODEL = "gemini-2.5-flash-native-audio-preview-12-2025"
+STORY = "once upon a time there was a queen who had three daughters"
+TRANSCRIBED: dict[str, Any] = {"input_audio_transcription": {}, "output_audio_transcription": {}}
+LIGHTS = [
+    {"function_declarations": [{"name": "turn_on_the_lights"}, {"name": "turn_off_the_lights"}]}
+]
+
+Connect = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def genai() -> Any:
+    return pytest.importorskip("google.genai", reason="google-genai is not installed")
+
+
+@pytest.fixture(autouse=True)
+def trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `vivavoce env` sets, apart from the address."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(ca.for_server("127.0.0.1").bundle))
+    for name in [name for name in os.environ if name.startswith(("GOOGLE_", "GEMINI_"))]:
+        monkeypatch.delenv(name)
+
+
+@asynccontextmanager
+async def live(
+    genai: Any, server: Running, key: str = "any", model: str = MODEL, **config: Any
+) -> AsyncIterator[Any]:
+    """A Live session of the SDK."""
+    client = genai.Client(api_key=key, http_options={"base_url": server.url})
+    wanted = {"response_modalities": ["AUDIO"], **TRANSCRIBED, **config}
+    async with client.aio.live.connect(model=model, config=wanted) as session:
+        yield session
+
+
+async def speak(session: Any, pcm: bytes, real_time: bool = True) -> None:
+    """Stream 16 kHz sound in pieces of 64 ms."""
+    loop = asyncio.get_running_loop()
+    due = loop.time()
+    for at in range(0, len(pcm), 2_048):
+        due += 0.064
+        if real_time:
+            await asyncio.sleep(max(0.0, due - loop.time()))
+        chunk = pcm[at : at + 2_048]
+        await session.send_realtime_input(audio={"data": chunk, "mime_type": "audio/pcm"})
+
+
+async def turn(session: Any, within_s: float = 15.0) -> list[Any]:
+    """All messages of one `receive()`."""
+    async with asyncio.timeout(within_s):
+        return [message async for message in session.receive()]
+
+
+def sound(messages: list[Any]) -> bytes:
+    return b"".join(
+        part.inline_data.data
+        for m in messages
+        if m.server_content and m.server_content.model_turn
+        for part in m.server_content.model_turn.parts
+        if part.inline_data
+    )
+
+
+def heard(messages: list[Any]) -> str:
+    found = [m.server_content.input_transcription for m in messages if m.server_content]
+    return "".join(t.text or "" for t in found if t)
+
+
+def said(messages: list[Any]) -> str:
+    found = [m.server_content.output_transcription for m in messages if m.server_content]
+    return "".join(t.text or "" for t in found if t)
+
+
+QUIET = bytes(32_000)
+
+
+async def test_every_turn_of_a_spoken_conversation(genai: Any, scripted: Running) -> None:
+    async with live(genai, scripted) as session:
+        assert session.session_id
+        for words in ("good day", "how are you", "good night"):
+            await speak(session, say(words, 16_000) + QUIET, real_time=False)
+            messages = await turn(session)
+            assert heard(messages) == said(messages) == hear(sound(messages), 24_000) == words
+            assert messages[-1].server_content.turn_complete
+            assert messages[-1].usage_metadata.total_token_count > 0
+
+
+async def test_barge_in(genai: Any, scripted: Running) -> None:
+    """`interrupted`, then `turn_complete`, and no audio of the old answer after it."""
+    async with live(genai, scripted) as session:
+        await session.send_client_content(turns={"parts": [{"text": STORY}]})
+        old = asyncio.create_task(turn(session))
+        await asyncio.sleep(0.5)
+        speaking = asyncio.create_task(speak(session, say("stop now", 16_000) + QUIET))
+        cut = await old
+        following = await turn(session)
+        await speaking
+    flags = [m.server_content.interrupted for m in cut if m.server_content]
+    assert flags.count(True) == 1
+    after = cut[flags.index(True) + 1 :]
+    assert sound(after) == b""
+    assert [bool(m.server_content.turn_complete) for m in after] == [True]
+    assert heard(following) == "stop now"
+    assert hear(sound(following), 24_000) == "stop now", "nothing of the story is in it"
+
+
+async def test_text_modality(genai: Any, scripted: Running) -> None:
+    async with live(genai, scripted, response_modalities=["TEXT"]) as session:
+        await session.send_realtime_input(text="good day")
+        messages = await turn(session)
+    assert "".join(m.text or "" for m in messages) == "good day"
+
+
+async def test_a_tool_called_by_speech_answers_in_speech(genai: Any, scripted: Running) -> None:
+    async with live(genai, scripted, tools=LIGHTS) as session:
+        await speak(session, say("turn on the lights please", 16_000) + QUIET, real_time=False)
+        names, spoken = await with_tools(genai, session)
+    assert names == ["turn_on_the_lights"]
+    assert hear(spoken, 24_000) == "turn on the lights is done."
+
+
+async def with_tools(genai: Any, session: Any, within_s: float = 15.0) -> tuple[list[str], bytes]:
+    """One turn in which every call is answered: the names, and the sound after the last."""
+    names: list[str] = []
+    spoken = b""
+    async with asyncio.timeout(within_s):
+        async for message in session.receive():
+            spoken += sound([message])
+            if message.tool_call:
+                spoken = b""
+                answers = []
+                for call in message.tool_call.function_calls:
+                    names.append(call.name)
+                    answers.append(
+                        genai.types.FunctionResponse(
+                            id=call.id, name=call.name, response={"result": "ok"}
+                        )
+                    )
+                await session.send_tool_response(function_responses=answers)
+    return names, spoken
+
+
+async def test_manual_activity(genai: Any, scripted: Running) -> None:
+    manual = {"automatic_activity_detection": {"disabled": True}}
+    async with live(genai, scripted, realtime_input_config=manual) as session:
+        await session.send_realtime_input(activity_start={})
+        await speak(session, say("good day", 16_000), real_time=False)
+        await session.send_realtime_input(activity_end={})
+        assert heard(await turn(session)) == "good day"
+
+
+async def test_a_clip_without_silence_and_audio_stream_end(genai: Any, scripted: Running) -> None:
+    async with live(genai, scripted) as session:
+        await speak(session, say("good day", 16_000), real_time=False)
+        assert heard(await turn(session)) == "good day", "the clip simply stops"
+        await speak(session, say("good night", 16_000), real_time=False)
+        await session.send_realtime_input(audio_stream_end=True)
+        assert heard(await turn(session)) == "good night"
+
+
+async def test_models_are_listed(genai: Any, scripted: Running) -> None:
+    client = genai.Client(api_key="any", http_options={"base_url": scripted.url})
+    listed = [model async for model in await client.aio.models.list()]
+    assert any("bidiGenerateContent" in (m.supported_actions or []) for m in listed)
+
+
+@pytest.fixture(scope="module")
+def keyed() -> Iterator[Running]:
+    settings = {"VIVAVOCE_SERVER__KEYS": "right", "VIVAVOCE_MODELS": '{"known": "scripted"}'}
+    with serving("scripted", **settings) as running:
+        yield running
+
+
+@pytest.mark.parametrize(
+    ("key", "model", "code", "words"),
+    [
+        ("wrong", "known", 1007, "API key not valid"),
+        ("right", "unknown", 1008, "models/unknown is not found for API version v1"),
+    ],
+)
+async def test_refusals_reach_the_user_with_code_and_reason(
+    genai: Any, keyed: Running, key: str, model: str, code: int, words: str
+) -> None:
+    from google.genai import errors
+
+    with pytest.raises(errors.APIError, match=words) as fault:
+        async with live(genai, keyed, key=key, model=model) as session:
+            await turn(session)
+    assert fault.value.code == code
+
+
+# --- the embedded engines ----------------------------------------------------------------
+
+
+@pytest.mark.embedded
+async def test_embedded_question_is_understood_and_answered(genai: Any, embedded: Running) -> None:
+    async with live(genai, embedded) as session:
+        await speak(session, recording("question.wav") + QUIET)
+        messages = await turn(session, within_s=60)
+    assert heard(messages).strip() == "what is the capital of france"
+    assert len(said(messages).split()) >= 2
+    assert len(sound(messages)) > 24_000
+
+
+@pytest.mark.embedded
+@pytest.mark.parametrize("spoken", [True, False])
+async def test_embedded_lights_are_turned_on(genai: Any, embedded: Running, spoken: bool) -> None:
+    async with live(genai, embedded, tools=LIGHTS) as session:
+        if spoken:
+            await speak(session, recording("lights.wav") + QUIET)
+        else:
+            await session.send_client_content(
+                turns={"parts": [{"text": "Turn on the lights please"}]}
+            )
+        names, answer = await with_tools(genai, session, within_s=60)
+    assert names == ["turn_on_the_lights"]
+    assert len(answer) > 12_000, "a spoken confirmation follows"
+
+
+@pytest.mark.embedded
+async def test_embedded_barge_in(genai: Any, embedded: Running) -> None:
+    async with live(genai, embedded) as session:
+        prompt = "Tell me a long story about a king and his three daughters."
+        await session.send_client_content(turns={"parts": [{"text": prompt}]})
+        old = asyncio.create_task(turn(session, within_s=60))
+        await asyncio.sleep(3.0)
+        speaking = asyncio.create_task(speak(session, recording("question.wav") + QUIET))
+        cut = await old
+        following = await turn(session, within_s=60)
+        await speaking
+    flags = [m.server_content.interrupted for m in cut if m.server_content]
+    assert flags.count(True) == 1
+    assert sound(cut[flags.index(True) + 1 :]) == b""
+    assert "capital" in heard(following)
