@@ -124,6 +124,7 @@ class World:
         self.calls: list[ToolCall] = []
         self.checkpoints: list[SaveCheckpoint] = []
         self.words = 0
+        self.said_calls = 0
         early, deadline_s = self.settings.early_turn_complete, self.settings.tool_deadline_s
         self.oracle = Oracle(setup, self.behaviour, early, deadline_s)
         self.session = session or LiveSession(
@@ -167,6 +168,7 @@ class World:
                     self.said.append((self.now, message))
                     if isinstance(message, ToolCallRequest):
                         self.calls += message.calls
+                        self.said_calls += len(message.calls)
                 case StartGeneration(request):
                     if self.generation is not None:
                         self.stale.append(self.generation)

@@ -1,0 +1,223 @@
+"""Stage one for dialogue scripts: the core alone, in simulated time, without sound.
+
+Scores stand for the user's voice, and the script's answers for the model. The engines of
+this stage never obey: a cancelled generation goes on talking, and the core must not listen.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from itertools import count
+from math import ceil
+
+from vivavoce.core.effects import (
+    Effect,
+    FinishTranscript,
+    RefreshTranscript,
+    SaveCheckpoint,
+    Send,
+    StartGeneration,
+    StartTranscript,
+)
+from vivavoce.core.events import (
+    ActivityEnded,
+    ActivityStarted,
+    AudioArrived,
+    AudioProduced,
+    AudioStreamEnded,
+    CheckpointSaved,
+    ContentReceived,
+    Event,
+    GenerationFailed,
+    GenerationFinished,
+    TextProduced,
+    TextReceived,
+    ToolCallsProduced,
+    ToolResponsesReceived,
+    TranscriptUpdated,
+    VoiceScored,
+)
+from vivavoce.core.messages import Message, ToolCallRequest
+from vivavoce.core.session import LiveSession
+from vivavoce.domain.audio import INPUT_RATE, OUTPUT_RATE, Position
+from vivavoce.domain.content import ToolCall, ToolResult
+from vivavoce.domain.ids import CallId, CountingIds, GenerationId, SessionId
+from vivavoce.domain.profile import behaviour_of
+from vivavoce.domain.setup import Modality
+from vivavoce.testing.script import (
+    Answer,
+    Contribution,
+    Microphone,
+    Script,
+    Speech,
+    Step,
+    ToolAnswer,
+    Typing,
+)
+
+FRAME = 512
+PIECE_S = 0.1
+RECOGNIZER_S = 0.05
+VOICE, SILENCE = 0.95, 0.02
+
+
+def play(script: Script) -> list[tuple[float, Message]]:
+    """What the client gets, and when."""
+    return BareStage(script).run()
+
+
+class BareStage:
+    """One dialogue in the making: a clock, a heap of things to come, and a session."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+        self.observed: list[tuple[float, Message]] = []
+        self.effects: list[Effect] = []
+        self.session = LiveSession(
+            SessionId("session-1"),
+            script.setup,
+            behaviour_of(script.setup.model),
+            script.settings,
+            CountingIds(),
+        )
+        self._now = 0.0
+        self._order = count()
+        self._coming: list[tuple[float, int, Callable[[], None]]] = []
+        self._answers = list(script.answers)
+        self._tools = [step for step in script.steps if isinstance(step, ToolAnswer)]
+        self._speeches = [step for step in script.steps if isinstance(step, Speech)]
+        self._spans: dict[int, Position] = {}
+        self._mute = False
+
+    def run(self) -> list[tuple[float, Message]]:
+        """Play until the script's end."""
+        self._perform(self.session.open(0.0))
+        for step in self.script.steps:
+            self._arrange(step)
+        self._later(FRAME / INPUT_RATE, lambda: self._listen(FRAME))
+        while (at := self._next()) <= self.script.until:
+            self._now = max(self._now, at)
+            if self._coming and self._coming[0][0] <= self._now:
+                heapq.heappop(self._coming)[2]()
+            else:
+                self._perform(self.session.elapse(self._now))
+        return self.observed
+
+    def _next(self) -> float:
+        deadline = self.session.deadline()
+        comes = self._coming[0][0] if self._coming else float("inf")
+        return comes if deadline is None else min(comes, deadline)
+
+    def _later(self, at: float, act: Callable[[], None]) -> None:
+        heapq.heappush(self._coming, (at, next(self._order), act))
+
+    def _happens(self, at: float, event: Event) -> None:
+        self._later(at, lambda: self._perform(self.session.handle(event, self._now)))
+
+    # --- the client -------------------------------------------------------------------------
+
+    def _arrange(self, step: Step) -> None:
+        match step:
+            case Speech() if self.script.setup.realtime.detection.disabled:
+                self._happens(step.at, ActivityStarted(_position(step.at)))
+                self._happens(step.until, ActivityEnded(_position(step.until)))
+            case Typing():
+                self._happens(step.at, TextReceived(step.words))
+            case Contribution():
+                self._happens(step.at, ContentReceived(step.turns, step.answer))
+            case Microphone():
+                self._later(step.at, lambda: self._switch_off(step))
+            case _:
+                pass
+
+    def _listen(self, position: Position) -> None:
+        """One frame of the microphone, scored at once."""
+        if self._mute:
+            return
+        spoken = any(s.at <= (position - FRAME) / INPUT_RATE < s.until for s in self._speeches)
+        self._perform(self.session.handle(AudioArrived(position), self._now))
+        scores = (VOICE if spoken else SILENCE,)
+        self._perform(self.session.handle(VoiceScored(position, scores, FRAME), self._now))
+        position += FRAME
+        self._later(position / INPUT_RATE, lambda: self._listen(position))
+
+    def _switch_off(self, step: Microphone) -> None:
+        self._mute = True
+        if step.announced:
+            self._happens(step.at, AudioStreamEnded(_position(step.at)))
+
+    def _answer_call(self, call: ToolCall) -> None:
+        """The first line for this name that is not used up; lines that continue go with it."""
+        at = self._now
+        for step in [step for step in self._tools if step.name == call.name]:
+            self._tools.remove(step)
+            at += step.after_s
+            given = ToolResult(
+                call.id, call.name, step.response, step.scheduling, step.will_continue
+            )
+            self._happens(at, ToolResponsesReceived((given,)))
+            if not step.will_continue:
+                return
+
+    # --- the engines -------------------------------------------------------------------------
+
+    def _perform(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            self.effects.append(effect)
+            match effect:
+                case Send(message):
+                    self.observed.append((self._now, message))
+                    if isinstance(message, ToolCallRequest):
+                        for call in message.calls:
+                            self._answer_call(call)
+                case StartGeneration(request):
+                    answer = self._answers.pop(0) if self._answers else Answer()
+                    self._generate(request.generation, answer)
+                case StartTranscript(turn, start):
+                    self._spans[turn] = start
+                case RefreshTranscript(turn, position):
+                    heard = self._heard(self._spans[turn], position)
+                    update = TranscriptUpdated(turn, position, heard, final=False)
+                    self._happens(self._now + RECOGNIZER_S, update)
+                case FinishTranscript(turn, end):
+                    heard = self._heard(self._spans.pop(turn), end)
+                    update = TranscriptUpdated(turn, end, heard, final=True)
+                    self._happens(self._now + RECOGNIZER_S, update)
+                case SaveCheckpoint():
+                    self._happens(self._now, CheckpointSaved("handle"))
+                case _:
+                    pass
+
+    def _heard(self, start: Position, end: Position) -> str:
+        """The words of all speech that began within a span of sound."""
+        begin_s, end_s = start / INPUT_RATE - 0.001, end / INPUT_RATE
+        return " ".join(s.words for s in self._speeches if begin_s <= s.at < end_s)
+
+    def _generate(self, generation: GenerationId, answer: Answer) -> None:
+        at = self._now + answer.after_s
+        if answer.fails:
+            self._happens(at, GenerationFailed(generation, "as the script says"))
+            return
+        if answer.calls:
+            calls = tuple(ToolCall(CallId(""), name, args) for name, args in answer.calls)
+            self._happens(at, ToolCallsProduced(generation, calls))
+        words = answer.says.split()
+        pieces = max(1, ceil(answer.over_s / PIECE_S)) if words else 0
+        pcm = bytes(2 * round(answer.over_s / max(1, pieces) * OUTPUT_RATE))
+        for piece in range(pieces):
+            text = "".join(
+                (" " if n else "") + word
+                for n, word in enumerate(words)
+                if n * pieces // len(words) == piece
+            )
+            if self.script.setup.modality is Modality.TEXT:
+                self._happens(at, TextProduced(generation, text))
+            else:
+                self._happens(at, AudioProduced(generation, pcm, text))
+            at += PIECE_S / 4
+        self._happens(at, GenerationFinished(generation))
+
+
+def _position(at: float) -> Position:
+    return round(at * INPUT_RATE)
