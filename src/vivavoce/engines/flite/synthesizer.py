@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 from vivavoce.domain.voices import VOICES
 from vivavoce.engines.align import Timeline, marks_of_tokens
@@ -58,9 +58,7 @@ class FliteSynthesizer:
                 yield Speech(silence(pause_after(clause)), clause)
                 continue
             work = self._work(clause, spoken, print_)
-            # `stream` is a generator, so it can be closed; the port's type does not say so.
-            pieces = cast("Any", self._lane.stream(work))
-            async with aclosing(pieces):
+            async with aclosing(self._lane.stream(work)) as pieces:
                 async for piece in pieces:
                     yield piece
 
