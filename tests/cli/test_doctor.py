@@ -1,0 +1,158 @@
+"""`vivavoce doctor`: what it finds, by code, and its exit status."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from serving import serving
+from vivavoce.cli import examine
+from vivavoce.cli.faults import Code
+from vivavoce.cli.findings import Finding, Severity
+from vivavoce.cli.main import app
+from vivavoce.cli.surroundings import Place, variables
+from vivavoce.config import Config, load
+from vivavoce.edge.ca import for_server
+
+
+@pytest.fixture(autouse=True)
+def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def stranger() -> Iterator[Place]:
+    """Something that answers every connection in plain text, and not as we would."""
+
+    def answer() -> None:
+        while True:
+            try:
+                connection, _ = server.accept()
+            except OSError:
+                return
+            with connection:
+                connection.recv(1000)
+                connection.sendall(b"220 mail.example\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=answer)
+        thread.start()
+        port = server.getsockname()[1]
+        yield Place("127.0.0.1", port, f"https://127.0.0.1:{port}")
+        server.shutdown(socket.SHUT_RDWR)
+    thread.join()
+
+
+def codes(findings: Iterator[Finding]) -> set[Code]:
+    return {finding.code for finding in findings if finding.code is not None}
+
+
+def scripted(**flags: Any) -> Config:
+    return load(flags={"profile": "scripted", **flags})
+
+
+def test_a_stranger_on_the_port_is_named(stranger: Place) -> None:
+    assert codes(examine.port(scripted(), stranger)) == {Code.PORT_BUSY}
+
+
+def test_plain_text_where_tls_is_spoken_is_named(stranger: Place) -> None:
+    (finding,) = [f for f in examine.tls(scripted(), stranger, {}) if f.severity is Severity.ERROR]
+
+    assert finding.code is Code.TLS_WRONG_VERSION
+    assert "WRONG_VERSION_NUMBER" in finding.what
+
+
+async def test_a_certificate_of_another_authority_is_named(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    async with serving(tmp_path / "other") as server:
+        host, port = server.port.address
+        place = Place(host, port, server.url("https"))
+        found = await asyncio.to_thread(lambda: list(examine.tls(scripted(), place, {})))
+        ours = await asyncio.to_thread(lambda: list(examine.port(scripted(), place)))
+
+    (finding,) = [f for f in found if f.severity is Severity.ERROR]
+    assert finding.code is Code.TLS_TRUST
+    assert "CERTIFICATE_VERIFY_FAILED" in finding.what
+    assert "vivavoce run" in finding.fix
+    assert all(each.severity is Severity.OK for each in ours)
+    assert any("profile scripted is ready" in each.what for each in ours)
+
+
+def test_a_free_port_is_well() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        place = Place("127.0.0.1", server.getsockname()[1], "")
+    assert codes(examine.port(scripted(), place)) == set()
+
+
+def test_a_shell_that_points_here_and_does_not_trust_us_is_named() -> None:
+    config = scripted()
+    place = Place("127.0.0.1", 8482, "https://127.0.0.1:8482")
+    right = variables(config, present={})
+    wrong = {"GOOGLE_GEMINI_BASE_URL": place.url}
+
+    assert Code.TLS_TRUST in codes(examine.tls(config, place, wrong))
+    assert codes(examine.tls(config, place, right)) == set()
+
+
+def test_weights_that_are_absent_are_named_with_the_command(
+    monkeypatch: pytest.MonkeyPatch, at_home: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(at_home / "empty"))
+
+    findings = list(examine.weights(load()))
+
+    assert {finding.code for finding in findings} == {Code.WEIGHTS_MISSING}
+    assert any("vivavoce pull silero" in finding.fix for finding in findings)
+
+
+def test_the_whole_examination_of_the_scripted_profile() -> None:
+    for_server("127.0.0.1")
+
+    result = CliRunner().invoke(app, ["doctor", "--profile", "scripted", "--json"])
+
+    report = json.loads(result.stdout)
+    what = [each["what"] for each in report["findings"] if each["group"] == "engines"]
+    assert any("recognizer.tones hears" in each and "'The lights" in each for each in what)
+    assert any("model.echo answers" in each for each in what)
+    assert result.exit_code == Severity[report["severity"].upper()]
+    assert all("fix" in each for each in report["findings"] if each["severity"] != "ok")
+
+
+def test_an_engine_that_is_missing_is_an_error(at_home: Path) -> None:
+    path = at_home / "c.toml"
+    path.write_text(
+        'models = {"*" = "x"}\n[profiles.x]\ndetector = "energy"\nrecognizer = "tones"\n'
+        'responder = { use = "cascade", model = "echo", voice = "unruly:absent" }\n'
+    )
+
+    result = CliRunner().invoke(app, ["doctor", "--config", str(path)])
+
+    assert result.exit_code == 2
+    assert "E-ENGINE-MISSING" in result.stdout
+    assert "Bring it." in result.stdout
+
+
+def test_a_configuration_that_cannot_work_is_the_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIVAVOCE_SERVER__PORT", "many")
+
+    result = CliRunner().invoke(app, ["doctor", "--quick"])
+
+    assert result.exit_code == 2
+    assert "E-CONFIG" in result.stdout
+
+
+def test_every_code_is_documented() -> None:
+    page = Path(__file__).parents[2] / "docs" / "reference" / "errors.md"
+
+    assert [code.value for code in Code if f"`{code.value}`" not in page.read_text()] == []

@@ -1,0 +1,78 @@
+"""`vivavoce engines` and `vivavoce voices`, for scripts and for people."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from vivavoce.cli.engines import users
+from vivavoce.cli.main import COMMANDS, app
+from vivavoce.config import load
+from vivavoce.engines.registry import BUILTIN, factory, parse
+from vivavoce.errors import ConfigError
+
+
+def test_every_engine_is_listed_with_the_profiles_that_use_it() -> None:
+    result = CliRunner().invoke(app, ["engines", "--json"])
+
+    listed = {each["name"]: each for each in json.loads(result.stdout)}
+    assert set(BUILTIN) <= set(listed)
+    assert listed["model.smollm"] == {
+        "name": "model.smollm",
+        "source": "built in",
+        "profiles": ["embedded"],
+    }
+
+
+def test_piped_output_is_plain() -> None:
+    result = CliRunner().invoke(app, ["engines"])
+
+    assert "model.echo\tbuilt in\tscripted" in result.stdout.splitlines()
+
+
+def test_fallbacks_count_as_used() -> None:
+    assert users(load())["synthesizer.espeak"] == ["embedded"]
+
+
+@pytest.mark.parametrize("name", BUILTIN)
+def test_every_built_in_engine_can_be_imported(name: str) -> None:
+    assert callable(factory(name))
+
+
+@pytest.mark.parametrize(
+    ("name", "fix"),
+    [
+        ("synthesizer.oracle", "flite"),
+        ("oracle.flite", "detector"),
+        ("model.vivavoce.errors:nothing", "package.module:function"),
+    ],
+)
+def test_a_name_that_leads_nowhere_is_told_with_the_choices(name: str, fix: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        factory(name)
+    assert fix in error.value.fix
+
+
+def test_a_table_without_use_is_told() -> None:
+    with pytest.raises(ConfigError, match="lacks `use`"):
+        parse({"voice": "Kore"})
+
+
+def test_voices() -> None:
+    plain = CliRunner().invoke(app, ["voices"]).stdout.split()
+    as_json = json.loads(CliRunner().invoke(app, ["voices", "--json"]).stdout)
+
+    assert len(plain) == 30
+    assert as_json == {"voices": plain, "default": "Puck"}
+
+
+def test_help_lists_every_command() -> None:
+    text = CliRunner().invoke(app, ["--help"]).stdout
+
+    assert [name for name in COMMANDS if f" {name} " not in text] == []
+
+
+def test_the_version() -> None:
+    assert CliRunner().invoke(app, ["--version"]).stdout.startswith("vivavoce 0.")

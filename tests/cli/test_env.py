@@ -1,0 +1,112 @@
+"""The variables for each shell, read back by real shells where there are some."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from vivavoce.cli.env import dotenv_lines, fish_lines, posix_lines, powershell_lines
+from vivavoce.cli.main import app
+from vivavoce.cli.surroundings import variables
+from vivavoce.config import load
+
+AWKWARD = {"PLAIN": "http://127.0.0.1:8482", "SPACED": "/a b/c", "QUOTED": 'it\'s $HOME \\ "x"'}
+
+
+@pytest.fixture(autouse=True)
+def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_sdks_find_and_trust_the_server(at_home: Path) -> None:
+    found = variables(load(), present={})
+
+    assert found["GOOGLE_GEMINI_BASE_URL"] == "https://127.0.0.1:8482"
+    assert found["GOOGLE_VERTEX_BASE_URL"] == "https://127.0.0.1:8482"
+    assert found["GEMINI_API_KEY"] == found["GOOGLE_API_KEY"] != ""
+    assert Path(found["SSL_CERT_FILE"]).read_text().count("BEGIN CERTIFICATE") > 50
+    assert Path(found["NODE_EXTRA_CA_CERTS"]).read_text().count("BEGIN CERTIFICATE") == 1
+
+
+def test_what_was_set_about_proxies_stays() -> None:
+    found = variables(load(), present={"NO_PROXY": "intra.example, localhost"})
+
+    assert found["NO_PROXY"] == "intra.example,localhost,127.0.0.1,::1"
+
+
+def test_the_first_configured_key_is_the_clients() -> None:
+    config = load(flags={"server.keys": "first,second", "server.host": "0.0.0.0"})
+
+    found = variables(config, present={})
+
+    assert found["GEMINI_API_KEY"] == "first"
+    assert found["GOOGLE_GEMINI_BASE_URL"] == "https://127.0.0.1:8482"
+
+
+def test_without_tls_nothing_is_said_about_trust() -> None:
+    found = variables(load(flags={"server.tls.enabled": False}), present={})
+
+    assert found["GOOGLE_GEMINI_BASE_URL"].startswith("http://")
+    assert "SSL_CERT_FILE" not in found
+
+
+@pytest.mark.parametrize("shell", ["sh", "bash", "zsh"])
+def test_posix_shells_read_it_back(shell: str) -> None:
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not on this machine")
+    script = f"{posix_lines(AWKWARD)}\nfor name in {' '.join(AWKWARD)}; do printenv $name; done"
+
+    done = subprocess.run([shell, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == list(AWKWARD.values())
+
+
+def test_fish_reads_it_back() -> None:
+    if shutil.which("fish") is None:
+        assert fish_lines({"A": "it's \\"}) == r"set -gx A 'it\'s \\';"
+        return
+    script = f"{fish_lines(AWKWARD)}\nfor name in {' '.join(AWKWARD)}; printenv $name; end"
+    done = subprocess.run(["fish", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == list(AWKWARD.values())
+
+
+def test_the_other_forms() -> None:
+    assert powershell_lines({"A": "it's"}) == "$env:A = 'it''s'"
+    assert dotenv_lines({"A": "x y", "B": "z"}) == "A=x y\nB=z"
+
+
+@pytest.mark.parametrize(
+    ("option", "beginning"),
+    [
+        ((), "export GOOGLE_GEMINI_BASE_URL="),
+        (("--fish",), "set -gx GOOGLE_GEMINI_BASE_URL "),
+        (("--powershell",), "$env:GOOGLE_GEMINI_BASE_URL = "),
+        (("--dotenv",), "GOOGLE_GEMINI_BASE_URL="),
+        (("--json",), "{\n"),
+    ],
+)
+def test_the_command(option: tuple[str, ...], beginning: str) -> None:
+    result = CliRunner().invoke(app, ["env", *option])
+
+    assert result.exit_code == 0
+    assert result.stdout.startswith(beginning)
+    if option == ("--json",):
+        assert json.loads(result.stdout)["GEMINI_API_KEY"]
+
+
+def test_a_mistake_is_told_with_its_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIVAVOCE_SERVER__PORT", "many")
+
+    result = CliRunner().invoke(app, ["env"])
+
+    assert result.exit_code == 1
+    assert "E-CONFIG" in result.stderr
+    assert "server.port" in result.stderr
+    assert result.stdout == ""

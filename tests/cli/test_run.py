@@ -1,0 +1,94 @@
+"""`vivavoce run`: the program's surroundings, its exit status, and a server that is not there."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from vivavoce.cli.main import app
+
+
+@pytest.fixture(autouse=True)
+def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def listener(monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv("VIVAVOCE_SERVER__PORT", str(server.getsockname()[1]))
+        yield server
+
+
+def run(*command: str) -> Result:
+    return CliRunner().invoke(app, ["run", *command])
+
+
+@pytest.mark.parametrize("status", [0, 1, 42])
+def test_the_programs_status_is_passed_on(listener: socket.socket, status: int) -> None:
+    assert run("--", sys.executable, "-c", f"raise SystemExit({status})").exit_code == status
+
+
+def test_a_program_ended_by_a_signal_has_the_status_of_a_shell(listener: socket.socket) -> None:
+    program = "import os, signal; os.kill(os.getpid(), signal.SIGTERM)"
+
+    assert run("--", sys.executable, "-c", program).exit_code == 128 + 15
+
+
+def test_the_program_is_given_the_variables(listener: socket.socket, at_home: Path) -> None:
+    port = listener.getsockname()[1]
+    program = (
+        "import os, pathlib; pathlib.Path('seen').write_text(os.environ['GOOGLE_GEMINI_BASE_URL']"
+        " + ' ' + os.environ['SSL_CERT_FILE'])"
+    )
+
+    assert run("--", sys.executable, "-c", program).exit_code == 0
+    url, bundle = (at_home / "seen").read_text().split()
+    assert url == f"https://127.0.0.1:{port}"
+    assert Path(bundle).is_file()
+
+
+def test_the_programs_own_options_are_left_to_it(listener: socket.socket, at_home: Path) -> None:
+    program = "import sys, pathlib; pathlib.Path('seen').write_text(' '.join(sys.argv[1:]))"
+
+    assert run(sys.executable, "-c", program, "--config", "x", "-v").exit_code == 0
+    assert (at_home / "seen").read_text() == "--config x -v"
+
+
+def test_a_server_that_is_not_there_is_told_and_the_program_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv("VIVAVOCE_SERVER__PORT", str(server.getsockname()[1]))
+
+    result = run("--", sys.executable, "-c", "raise SystemExit(7)")
+
+    assert result.exit_code == 7
+    assert "E-NO-SERVER" in result.stderr
+    assert "vivavoce serve" in result.stderr
+
+
+def test_nothing_is_said_when_a_server_answers(listener: socket.socket) -> None:
+    assert run("--", sys.executable, "-c", "").stderr == ""
+
+
+def test_a_program_that_is_not_there(listener: socket.socket) -> None:
+    result = run("--", "no-such-program-anywhere")
+
+    assert result.exit_code == 127
+    assert "E-COMMAND-MISSING" in result.stderr
+
+
+def test_a_file_that_is_no_program(listener: socket.socket, at_home: Path) -> None:
+    (at_home / "broken").write_bytes(b"\x7fELF")
+    (at_home / "broken").chmod(0o755)
+
+    assert run("--", str(at_home / "broken")).exit_code == 126
