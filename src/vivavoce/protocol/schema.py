@@ -49,6 +49,7 @@ class _Reader:
         self._report = report
 
     def read(self, schema: object, path: str) -> dict[str, Any]:
+        """One schema and all within it."""
         if not isinstance(schema, dict):
             raise _wrong(path, "TYPE_MESSAGE", schema)
         result: dict[str, Any] = {}

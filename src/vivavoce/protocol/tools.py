@@ -14,7 +14,7 @@ from vivavoce.protocol import close
 from vivavoce.protocol.schema import json_schema
 from vivavoce.protocol.wire import OnUnknown
 from vivavoce.protocol.wire_base import Wire
-from vivavoce.protocol.wire_setup import FunctionDeclaration, Tool
+from vivavoce.protocol.wire_tools import FunctionDeclaration, Tool
 
 MAX_DECLARATIONS = 512
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,127}")

@@ -102,7 +102,7 @@ Timestamp = Annotated[datetime, BeforeValidator(_timestamp)]
 # --- enums -----------------------------------------------------------------------------------
 
 
-class Enum:
+class EnumNames:
     """An enum's names, in the order of their proto numbers, beginning with 0 (unspecified).
 
     Reads a name in any case, with or without `prefix`, or a number, into the name without the
@@ -125,6 +125,7 @@ class Enum:
         return None
 
     def read(self, value: Any, info: ValidationInfo) -> str:
+        """The name, as a pydantic validator. Raises `wrong` for what cannot be one."""
         name = self.find(value)
         if name is not None:
             return name
@@ -133,23 +134,23 @@ class Enum:
         return ""
 
 
-MODALITY = Enum("TEXT", "IMAGE", "AUDIO", "VIDEO", prefix="MODALITY_")
-MEDIA_RESOLUTION = Enum("LOW", "MEDIUM", "HIGH", "ULTRA_HIGH", prefix="MEDIA_RESOLUTION_")
-THINKING_LEVEL = Enum("LOW", "MEDIUM", "HIGH", "MINIMAL", "XHIGH", prefix="THINKING_LEVEL_")
-START_SENSITIVITY = Enum("HIGH", "LOW", prefix="START_SENSITIVITY_")
-END_SENSITIVITY = Enum("HIGH", "LOW", prefix="END_SENSITIVITY_")
-ACTIVITY_HANDLING = Enum(
+MODALITY = EnumNames("TEXT", "IMAGE", "AUDIO", "VIDEO", prefix="MODALITY_")
+MEDIA_RESOLUTION = EnumNames("LOW", "MEDIUM", "HIGH", "ULTRA_HIGH", prefix="MEDIA_RESOLUTION_")
+THINKING_LEVEL = EnumNames("LOW", "MEDIUM", "HIGH", "MINIMAL", "XHIGH", prefix="THINKING_LEVEL_")
+START_SENSITIVITY = EnumNames("HIGH", "LOW", prefix="START_SENSITIVITY_")
+END_SENSITIVITY = EnumNames("HIGH", "LOW", prefix="END_SENSITIVITY_")
+ACTIVITY_HANDLING = EnumNames(
     "START_OF_ACTIVITY_INTERRUPTS", "NO_INTERRUPTION", prefix="ACTIVITY_HANDLING_"
 )
-TURN_COVERAGE = Enum(
+TURN_COVERAGE = EnumNames(
     "ONLY_ACTIVITY", "ALL_INPUT", "AUDIO_ACTIVITY_AND_ALL_VIDEO", prefix="TURN_INCLUDES_",
     also={"TURN_COVERAGE_UNSPECIFIED": ""},
 )  # fmt: skip
-BEHAVIOR = Enum("BLOCKING", "NON_BLOCKING", prefix="BEHAVIOR_")
-SCHEDULING = Enum(
+BEHAVIOR = EnumNames("BLOCKING", "NON_BLOCKING", prefix="BEHAVIOR_")
+SCHEDULING = EnumNames(
     "SILENT", "WHEN_IDLE", "INTERRUPT", prefix="SCHEDULING_", also={"INTERRUPTED": "INTERRUPT"}
 )
-TRANSCRIPTION_MODE = Enum("VERBATIM", "SMART", prefix="MODE_")
-CALLING_MODE = Enum("AUTO", "ANY", "NONE", "VALIDATED", prefix="MODE_")
-LANGUAGE = Enum("PYTHON", prefix="LANGUAGE_")
-OUTCOME = Enum("OK", "FAILED", "DEADLINE_EXCEEDED", prefix="OUTCOME_")
+TRANSCRIPTION_MODE = EnumNames("VERBATIM", "SMART", prefix="MODE_")
+CALLING_MODE = EnumNames("AUTO", "ANY", "NONE", "VALIDATED", prefix="MODE_")
+LANGUAGE = EnumNames("PYTHON", prefix="LANGUAGE_")
+OUTCOME = EnumNames("OK", "FAILED", "DEADLINE_EXCEEDED", prefix="OUTCOME_")

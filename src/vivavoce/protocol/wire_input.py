@@ -7,7 +7,7 @@ from pydantic import Field
 from vivavoce.protocol.values import Flag
 from vivavoce.protocol.wire_base import Repeated, Wire
 from vivavoce.protocol.wire_content import Blob, Content, FunctionResponse
-from vivavoce.protocol.wire_setup import Tool
+from vivavoce.protocol.wire_tools import Tool
 
 
 class ClientContent(Wire):

@@ -9,8 +9,6 @@ from pydantic.alias_generators import to_snake
 
 from vivavoce.protocol.values import (
     ACTIVITY_HANDLING,
-    BEHAVIOR,
-    CALLING_MODE,
     END_SENSITIVITY,
     MEDIA_RESOLUTION,
     MODALITY,
@@ -19,24 +17,27 @@ from vivavoce.protocol.values import (
     TRANSCRIPTION_MODE,
     TURN_COVERAGE,
     Bytes,
-    Duration,
     Flag,
     Int32,
     Int64,
     Number,
-    Timestamp,
 )
 from vivavoce.protocol.wire_base import Repeated, Wire, spellings
 from vivavoce.protocol.wire_content import Content, Ignored
+from vivavoce.protocol.wire_tools import Tool, ToolConfig
 
 # --- generationConfig ------------------------------------------------------------------------
 
 
 class PrebuiltVoiceConfig(Wire):
+    """A voice by its name."""
+
     voice_name: str = ""
 
 
 class ReplicatedVoiceConfig(Wire):
+    """A voice by a sample of it."""
+
     mime_type: str = ""
     voice_sample_audio: Bytes = b""
     consent_audio: Bytes = b""
@@ -56,18 +57,24 @@ class VoiceConfig(Wire):
 
 
 class SpeechConfig(Wire):
+    """How the model speaks."""
+
     voice_config: VoiceConfig | None = None
     language_code: str = ""
     multi_speaker_voice_config: Ignored | None = None
 
 
 class ThinkingConfig(Wire):
+    """Whether and how much the model reasons before it answers."""
+
     include_thoughts: Flag = False
     thinking_budget: Int32 | None = None
     thinking_level: Annotated[str, BeforeValidator(THINKING_LEVEL.read)] = ""
 
 
 class TranslationConfig(Wire):
+    """Into which language a translating model speaks."""
+
     target_language_code: str = ""
     echo_target_language: Flag = False
 
@@ -106,91 +113,12 @@ class GenerationConfig(Wire):
     audio_timestamp: Any = None
 
 
-# --- tools -----------------------------------------------------------------------------------
-
-
-class FunctionDeclaration(Wire):
-    """A function. Its schemas stay plain JSON: their keys are partly the user's own words."""
-
-    name: str = ""
-    description: str = ""
-    parameters: dict[str, Any] | None = None
-    parameters_json_schema: Any = None
-    response: dict[str, Any] | None = None
-    response_json_schema: Any = None
-    behavior: Annotated[str, BeforeValidator(BEHAVIOR.read)] = ""
-
-
-class Interval(Wire):
-    start_time: Timestamp | None = None
-    end_time: Timestamp | None = None
-
-
-class GoogleSearch(Wire):
-    search_types: Ignored | None = None
-    time_range_filter: Interval | None = None
-    exclude_domains: Repeated[str] = Field(default_factory=list)
-    blocking_confidence: Any = None
-
-
-class FileSearch(Wire):
-    file_search_store_names: Repeated[str] = Field(default_factory=list)
-    top_k: Int32 | None = None
-    metadata_filter: str = ""
-
-
-class ComputerUse(Wire):
-    environment: Any = None
-    excluded_predefined_functions: Repeated[str] = Field(default_factory=list)
-    enable_prompt_injection_detection: Any = None
-    disabled_safety_policies: Any = None
-
-
-class StreamableHttpTransport(Wire):
-    url: str = ""
-    headers: dict[str, str] = Field(default_factory=dict)
-    timeout: Duration | None = None
-    sse_read_timeout: Duration | None = None
-    terminate_on_close: Flag = False
-
-
-class McpServer(Wire):
-    name: str = ""
-    streamable_http_transport: StreamableHttpTransport | None = None
-
-
-class Tool(Wire):
-    """Normally one key, but several are taken."""
-
-    function_declarations: Repeated[FunctionDeclaration] = Field(default_factory=list)
-    google_search: GoogleSearch | None = None
-    google_search_retrieval: Ignored | None = None
-    code_execution: Ignored | None = None
-    url_context: Ignored | None = None
-    google_maps: Ignored | None = None
-    file_search: FileSearch | None = None
-    computer_use: ComputerUse | None = None
-    mcp_servers: Repeated[McpServer] = Field(default_factory=list)
-    retrieval: Ignored | None = None
-    enterprise_web_search: Ignored | None = None
-    parallel_ai_search: Ignored | None = None
-    exa_ai_search: Ignored | None = None
-
-
-class FunctionCallingConfig(Wire):
-    mode: Annotated[str, BeforeValidator(CALLING_MODE.read)] = ""
-    allowed_function_names: Repeated[str] = Field(default_factory=list)
-
-
-class ToolConfig(Wire):
-    function_calling_config: FunctionCallingConfig | None = None
-    retrieval_config: Any = None
-
-
 # --- the other sections -----------------------------------------------------------------------
 
 
 class AutomaticActivityDetection(Wire):
+    """How the server finds speech in the sound."""
+
     disabled: Flag = False
     start_of_speech_sensitivity: Annotated[str, BeforeValidator(START_SENSITIVITY.read)] = ""
     end_of_speech_sensitivity: Annotated[str, BeforeValidator(END_SENSITIVITY.read)] = ""
@@ -199,6 +127,8 @@ class AutomaticActivityDetection(Wire):
 
 
 class RealtimeInputConfig(Wire):
+    """How realtime input is cut into turns."""
+
     automatic_activity_detection: AutomaticActivityDetection | None = None
     activity_handling: Annotated[str, BeforeValidator(ACTIVITY_HANDLING.read)] = ""
     turn_coverage: Annotated[str, BeforeValidator(TURN_COVERAGE.read)] = ""
@@ -206,24 +136,34 @@ class RealtimeInputConfig(Wire):
 
 
 class SessionResumption(Wire):
+    """Presence asks for handles; a handle continues a session."""
+
     handle: str = ""
     transparent: Flag = False
 
 
 class SlidingWindow(Wire):
+    """Compression that drops the oldest content."""
+
     target_tokens: Int64 | None = None
 
 
 class ContextWindowCompression(Wire):
+    """When the context is made smaller, and how far."""
+
     trigger_tokens: Int64 | None = None
     sliding_window: SlidingWindow | None = None
 
 
 class LanguageHints(Wire):
+    """An older place for language codes."""
+
     language_codes: Repeated[str] = Field(default_factory=list)
 
 
 class Transcription(Wire):
+    """Presence asks for a transcript; the rest are hints for it."""
+
     language_codes: Repeated[str] = Field(default_factory=list)
     custom_vocabulary: Repeated[str] = Field(default_factory=list)
     adaptation_phrases: Repeated[str] = Field(default_factory=list)
@@ -236,15 +176,21 @@ class Transcription(Wire):
 
 
 class Proactivity(Wire):
+    """Whether the model may stay silent, or speak unasked."""
+
     proactive_audio: Flag = False
     proactive_video: Flag = False
 
 
 class HistoryConfig(Wire):
+    """Whether the first content is history."""
+
     initial_history_in_client_content: Flag = False
 
 
 class AvatarConfig(Wire):
+    """A face for the voice; accepted and not looked into."""
+
     avatar_name: str = ""
     customized_avatar: Ignored | None = None
     audio_bitrate_bps: Int32 | None = None
@@ -252,6 +198,8 @@ class AvatarConfig(Wire):
 
 
 class SafetySetting(Wire):
+    """A threshold for a kind of harm; accepted and not looked into."""
+
     category: Any = None
     threshold: Any = None
     method: Any = None
