@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vivavoce.engines.pocketsphinx.pipes import HEADER, Reply, Request, frame
+from vivavoce.engines.pocketsphinx.pipes import HEADER, MAX_PAYLOAD, Reply, Request, frame
 from vivavoce.errors import EngineBusy, EngineError
 
 ENGINE = "recognizer.pocketsphinx"
@@ -90,6 +90,8 @@ class Worker:
                 sink.write(frame(request, payload))
                 await sink.drain()
                 length, kind = HEADER.unpack(await source.readexactly(HEADER.size))
+                if length > MAX_PAYLOAD:
+                    raise EngineError(ENGINE, "the worker wrote what is no frame.")
                 reply = await source.readexactly(length)
         except TimeoutError as error:
             problem = f"the worker did not answer within {self._deadline_s:g} s."

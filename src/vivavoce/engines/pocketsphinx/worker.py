@@ -97,9 +97,12 @@ class Decoding:
         held, self._held = bytes(self._held or b""), None
         if not held:
             return
-        self._decoder.process_raw(held, True, False)
+        # A mean that is only carried along weighs five seconds of sound, so that a wrong
+        # start lasts for the whole utterance; taken from this sound as a whole, it is right.
+        self._decoder.process_raw(held, True, True)
+        mean = self._decoder.get_cmn(False)
         self._decoder.end_utt()
-        self._decoder.set_cmn(self._decoder.get_cmn(True))
+        self._decoder.set_cmn(mean)
         self._decoder.start_utt()
         self._decoder.process_raw(held, False, False)
 
