@@ -1,0 +1,186 @@
+"""Stage two for dialogue scripts: the whole host in virtual time, with sound.
+
+The user's words are tones in a microphone stream, an energy gate detects them and the tones'
+recognizer hears them; the script's answers are spoken by a responder that obeys, or by one that
+ignores every cancellation: the client must not be able to tell.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from math import ceil
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vivavoce.core.events import (
+    ActivityEnded,
+    ActivityStarted,
+    AudioStreamEnded,
+    ContentReceived,
+    TextReceived,
+    ToolResponsesReceived,
+)
+from vivavoce.core.messages import Message, ToolCallRequest
+from vivavoce.domain.audio import INPUT_RATE, OUTPUT_RATE, AudioChunk, samples
+from vivavoce.domain.content import ToolCall, ToolResult
+from vivavoce.domain.ids import CallId
+from vivavoce.domain.request import GenerationRequest
+from vivavoce.domain.setup import Modality
+from vivavoce.engines import ports
+from vivavoce.engines.scripted.sound import say
+from vivavoce.errors import EngineError
+from vivavoce.runtime.ports import Incoming
+from vivavoce.testing.loop import run_virtually
+from vivavoce.testing.script import (
+    Answer,
+    Contribution,
+    Microphone,
+    Script,
+    Speech,
+    ToolAnswer,
+    Typing,
+)
+from vivavoce.testing.stage import Client, Fail, Pause, ScriptedResponder, Step, stage
+
+CHUNK_S = 0.064
+PIECE_S = 0.1
+HUM_HZ = 200
+
+
+def play(script: Script, stubborn: bool = False) -> list[tuple[float, Message]]:
+    """What the client gets, and when."""
+    return run_virtually(_HostStage(script, stubborn).run())
+
+
+class _HostStage:
+    """One dialogue: a client that acts at its times, and a connection."""
+
+    def __init__(self, script: Script, stubborn: bool) -> None:
+        self.script = script
+        self.client = Client()
+        self.responder = ScriptedResponder(self._answer, stubborn)
+        self._answers = list(script.answers)
+        self._tools = [step for step in script.steps if isinstance(step, ToolAnswer)]
+
+    async def run(self) -> list[tuple[float, Message]]:
+        script, client = self.script, self.client
+        connection = stage(client, self.responder, script.setup, settings=script.settings)
+        running = asyncio.ensure_future(connection.run())
+        acts = (self._speak(), self._signal(), self._run_tools())
+        acting = [asyncio.ensure_future(act) for act in acts]
+        await asyncio.sleep(script.until)
+        for task in acting:
+            task.cancel()
+        await asyncio.wait(acting)
+        for task in acting:
+            if not task.cancelled():
+                task.result()
+        client.leave()
+        await running
+        return client.heard
+
+    # --- the client -------------------------------------------------------------------------
+
+    async def _speak(self) -> None:
+        """The microphone: tones where the user speaks, silence elsewhere, until it is off."""
+        off = [step.at for step in self.script.steps if isinstance(step, Microphone)]
+        sound = _microphone(self.script, min(off, default=self.script.until))
+        size = 2 * samples(CHUNK_S)
+        for at in range(0, len(sound), size):
+            await asyncio.sleep(CHUNK_S)
+            self.client.say(AudioChunk(sound[at : at + size]))
+
+    async def _signal(self) -> None:
+        """Everything but sound and tools, at its time and in the order of the script."""
+        said = [pair for step in self.script.steps for pair in self._said(step)]
+        loop = asyncio.get_running_loop()
+        for at, incoming in sorted(said, key=lambda pair: pair[0]):
+            await asyncio.sleep(at - loop.time())
+            self.client.say(incoming)
+
+    def _said(self, step: object) -> list[tuple[float, Incoming]]:
+        manual = self.script.setup.realtime.detection.disabled
+        match step:
+            case Speech(at=at, until=until) if manual:
+                return [(at, ActivityStarted(0)), (until, ActivityEnded(0))]
+            case Typing(at=at, words=words):
+                return [(at, TextReceived(words))]
+            case Contribution(at=at, turns=turns, answer=answer):
+                return [(at, ContentReceived(turns, answer))]
+            case Microphone(at=at, announced=True):
+                return [(at, AudioStreamEnded(0))]
+            case _:
+                return []
+
+    async def _run_tools(self) -> None:
+        seen = 0
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                seen += 1
+                asked = await self.client.until(ToolCallRequest, seen)
+                assert isinstance(asked, ToolCallRequest)
+                for call in asked.calls:
+                    tasks.create_task(self._answer_call(call))
+
+    async def _answer_call(self, call: ToolCall) -> None:
+        """The first line for this name that is not used up; lines that continue go with it."""
+        for line in [line for line in self._tools if line.name == call.name]:
+            self._tools.remove(line)
+            await asyncio.sleep(line.after_s)
+            result = ToolResult(
+                call.id, call.name, line.response, line.scheduling, line.will_continue
+            )
+            self.client.say(ToolResponsesReceived((result,)))
+            if not line.will_continue:
+                return
+
+    # --- the model --------------------------------------------------------------------------
+
+    def _answer(self, request: GenerationRequest) -> Sequence[Step]:
+        answer = self._answers.pop(0) if self._answers else Answer()
+        return _steps(answer, request.modality)
+
+
+def _steps(answer: Answer, modality: Modality) -> list[Step]:
+    """What a responder does for one line of the script."""
+    steps: list[Step] = [Pause(answer.after_s)]
+    if answer.fails:
+        return [*steps, Fail(EngineError("script", "as the script says"))]
+    if answer.calls:
+        calls = tuple(ToolCall(CallId(""), name, args) for name, args in answer.calls)
+        steps.append(ports.CallsRequested(calls))
+    words = answer.says.split()
+    pieces = max(1, ceil(answer.over_s / PIECE_S)) if words else 0
+    pcm = bytes(2 * round(answer.over_s / max(1, pieces) * OUTPUT_RATE))
+    for piece in range(pieces):
+        text = "".join(
+            (" " if n else "") + word
+            for n, word in enumerate(words)
+            if n * pieces // len(words) == piece
+        )
+        spoken = modality is Modality.AUDIO
+        steps.append(ports.Speech(pcm, text) if spoken else ports.TextDelta(text))
+        steps.append(Pause(PIECE_S / 4))
+    return steps
+
+
+def _microphone(script: Script, until: float) -> bytes:
+    """All that the user says, at its times."""
+    sound = np.zeros(samples(until), dtype="<i2")
+    manual = script.setup.realtime.detection.disabled
+    for speech in script.steps:
+        if isinstance(speech, Speech) and (speech.words or not manual):
+            start, span = samples(speech.at), _spoken(speech)
+            end = min(len(sound), start + len(span))
+            sound[start:end] = span[: end - start]
+    return sound.tobytes()
+
+
+def _spoken(speech: Speech) -> NDArray[np.int16]:
+    """The words as tones; a hum, which holds none, fills what they leave of their time."""
+    words = np.frombuffer(say(speech.words, INPUT_RATE), dtype="<i2")
+    time = np.arange(max(0, samples(speech.until - speech.at) - len(words))) / INPUT_RATE
+    hum = (np.sin(2 * np.pi * HUM_HZ * time) * 6000).astype("<i2")
+    return np.concatenate([words, hum])
