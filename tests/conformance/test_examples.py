@@ -1,0 +1,58 @@
+"""The programs in `examples/` do what they say, run as their first lines say."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conformance.seed import ROOT
+from conformance.servers import Running, clean_environment
+from vivavoce.client.files import Recording
+from vivavoce.engines.scripted.sound import say
+
+pytestmark = [pytest.mark.sdk, pytest.mark.e2e]
+
+
+@pytest.fixture
+def spoken(tmp_path: Path) -> Path:
+    recording = Recording.empty(rate=16_000)
+    recording.add(bytes(8_000) + say("good day", 16_000))
+    recording.save(tmp_path / "spoken.wav")
+    return tmp_path / "spoken.wav"
+
+
+def run(name: str, server: Running, folder: Path, *arguments: str) -> list[str]:
+    """The lines that an example printed."""
+    pytest.importorskip("google.genai", reason="google-genai is not installed")
+    example = str(ROOT / "examples" / name)
+    done = subprocess.run(
+        [sys.executable, "-m", "vivavoce", "run", "--", sys.executable, example, *arguments],
+        env={**clean_environment(), "VIVAVOCE_SERVER__PORT": str(server.port)},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_transcribe(scripted: Running, tmp_path: Path, spoken: Path) -> None:
+    assert run("transcribe.py", scripted, tmp_path, str(spoken)) == ["good day"]
+
+
+def test_tool(scripted: Running, tmp_path: Path) -> None:
+    assert run("tool.py", scripted, tmp_path) == [
+        "called: current_time",
+        "answer: current time is done.",
+    ]
+    assert (tmp_path / "answer.wav").stat().st_size > 24_000
+
+
+def test_barge_in(scripted: Running, tmp_path: Path, spoken: Path) -> None:
+    lines = run("barge_in.py", scripted, tmp_path, str(spoken))
+    happened = [line.split("s  ", 1)[1].split(";")[0] for line in lines]
+    assert happened == ["interrupted", "turn complete", "you said: good day", "turn complete"]
