@@ -127,3 +127,56 @@ HOUSE_UNWANTED: tuple[str, ...] = (
     "what is the history of the telegraph message",
     "the lights in the city are beautiful",
 )
+
+MISHEARD: tuple[tuple[str, str], ...] = (
+    ("turn on the light please", ON),
+    ("turn on delights please", ON),
+    ("turn on the lice please", ON),
+    ("turned on the lights please", ON),
+    ("turning on the lights please", ON),
+    ("turn on the light police", ON),
+    ("turn of the lights please", OFF),
+    ("turn the lights of", OFF),
+)
+"""What recognizers make of the two commands."""
+
+TRAVEL = (
+    ToolDeclaration("get_current_weather", "Returns the current weather in a location"),
+    ToolDeclaration("find_hotels", "Find hotels near a place"),
+    ToolDeclaration("book_flight", "Book a flight to a destination"),
+    ToolDeclaration("get_stock_price", "Get the price of a stock by its symbol"),
+    ToolDeclaration("set_light_values", "Sets the brightness and color temperature of a light."),
+    ToolDeclaration("schedule_meeting", "Schedules a meeting with attendees at a time and date."),
+    ToolDeclaration("get_time", "Tells the current time"),
+)
+"""Declarations in the style of published examples; the numbers were not chosen on these."""
+
+TRAVEL_WANTED: tuple[tuple[str, str], ...] = (
+    ("what's the weather like in tokyo", "get_current_weather"),
+    ("do i need an umbrella today", "get_current_weather"),
+    ("find me a hotel in rome", "find_hotels"),
+    ("i need a place to sleep in berlin", "find_hotels"),
+    ("book me a flight to london", "book_flight"),
+    ("what is the price of apple stock", "get_stock_price"),
+    ("how much is google trading at", "get_stock_price"),
+    ("dim the lights to fifty percent", "set_light_values"),
+    ("make the light warmer", "set_light_values"),
+    ("schedule a meeting with bob tomorrow at ten", "schedule_meeting"),
+    ("set up a call with anna on friday", "schedule_meeting"),
+    ("what time is it", "get_time"),
+    ("what's the time", "get_time"),
+)
+
+TRAVEL_UNWANTED: tuple[str, ...] = (
+    "hello",
+    "who won the world cup",
+    "tell me a joke",
+    "what is love",
+    "how far is the moon",
+    "i am hungry",
+    "do you like music",
+    "what is the meaning of life",
+    "what is a stock",
+    "i was in london last year",
+    "why do planes fly",
+)

@@ -361,8 +361,10 @@ def router() -> Router:
     [
         (cases.LIGHTS, cases.LIGHTS_WANTED, cases.LIGHTS_UNWANTED, 14, 16),
         (cases.HOUSE, cases.HOUSE_WANTED, cases.HOUSE_UNWANTED, 25, 23),
+        (cases.TRAVEL, cases.TRAVEL_WANTED, cases.TRAVEL_UNWANTED, 9, 10),
+        (cases.LIGHTS, cases.MISHEARD, (), 7, 0),
     ],
-    ids=["lights", "house"],
+    ids=["lights", "house", "travel", "misheard"],
 )
 def test_the_right_function_is_chosen_or_none(
     router: Router,

@@ -83,6 +83,20 @@ def test_what_is_forbidden_or_told_is_no_request(spoken: str) -> None:
     assert not words.is_no_request("turn on the lights")
 
 
+def test_asking_to_be_told_is_a_wish_for_knowledge() -> None:
+    assert words.wants_to_know("can you tell me about light")
+    assert words.wants_to_know("who invented the light bulb")
+    assert not words.wants_to_know("tell john i am late")
+    assert words.is_definition("what is a timer")
+    assert not words.is_definition("what is the weather")
+
+
+def test_a_figure_of_speech_has_a_plain_word_beside_it() -> None:
+    assert "off" in words.meant("kill the lights")
+    assert "off" in words.meant("turn of the lights please")
+    assert "off" not in words.meant("turn on one of the lights")
+
+
 def test_words_that_a_recognizer_confuses_are_alike() -> None:
     assert words.alike("light", "lights")
     assert words.alike("thermostat", "thermostats")

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import threadpoolctl
 
 Vector = npt.NDArray[np.float32]
 
@@ -85,6 +86,9 @@ class MiniLM:
         self._tokenizer = WordPiece(folder / "vocab.txt")
         self._tensors = _read_safetensors(folder / "model.safetensors")
         self._lock = threading.Lock()
+        # Several threads for matrices this small cost five times the work of one, and more
+        # where cores are busy. Whoever needs many threads in this process sets them again.
+        threadpoolctl.threadpool_limits(limits=1, user_api="blas")
         self._memory: OrderedDict[str, Vector] = OrderedDict()
 
     def encode(self, text: str) -> Vector:

@@ -19,6 +19,7 @@ _SHARED_AT_MOST = 0.3
 _QUESTION = 0.35
 _OPPOSITE = 0.4
 _AGREEMENT = 0.05
+_ONLY_A_VERB = 0.15
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +55,10 @@ class Router:
         request = words.without_courtesy(utterance)
         vector = self._network.encode(request)
         said = words.meant(request)
-        asks = words.is_question(utterance)
+        asks, defines = words.wants_to_know(utterance), words.is_definition(utterance)
         return [
-            Choice(tool, self._likeness(vector, tool) + _hints(said, asks, tool)) for tool in tools
+            Choice(tool, self._likeness(vector, tool) + _hints(said, asks, defines, tool))
+            for tool in tools
         ]
 
     def _likeness(self, vector: Vector, tool: ToolDeclaration) -> float:
@@ -71,13 +73,15 @@ def _descriptions(tool: ToolDeclaration) -> list[str]:
     return [name, first, f"{name}: {first}"]
 
 
-def _hints(said: list[str], asks: bool, tool: ToolDeclaration) -> float:
+def _hints(said: list[str], asks: bool, defines: bool, tool: ToolDeclaration) -> float:
     named = words.of_name(tool.name)
     if words.contradict(said, named):
         return -_OPPOSITE
-    if asks and not words.informs(tool.name):
+    if asks and (defines or not words.informs(tool.name)):
         return -_QUESTION
     telling = [word for word in named if word not in words.EMPTY]
-    shared = sum(any(words.alike(word, heard) for heard in said) for word in telling)
-    hint = min(_SHARED_WORD * shared, _SHARED_AT_MOST)
-    return hint + _AGREEMENT if words.agree(said, named) else hint
+    shared = [word for word in telling if any(words.alike(word, heard) for heard in said)]
+    hint = min(_SHARED_WORD * len(shared), _SHARED_AT_MOST)
+    if words.agree(said, named):
+        return hint + _AGREEMENT
+    return -_ONLY_A_VERB if shared and words.GENERAL.issuperset(shared) else hint

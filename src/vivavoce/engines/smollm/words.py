@@ -21,6 +21,9 @@ EMPTY = split_set(
 )
 """Words that say little about which function is meant."""
 
+GENERAL = split_set("turn set get make put switch take give go start show find do be have run")
+"""Verbs that fit nearly any function."""
+
 _OPPOSITES = (
     ("on", "off"),
     ("open", "close"),
@@ -44,6 +47,8 @@ for _one, _other in _OPPOSITES:
 
 _MEANT = (
     (re.compile(r"\b(?:out|kill|extinguish)\b"), "off"),
+    # Recognizers hear the shorter word.
+    (re.compile(r"\b(?:turn|switch|shut) of\b|\bof$"), "off"),
     (re.compile(r"\b(?:light up|brighten|illuminate)\b"), "on"),
 )
 
@@ -58,6 +63,8 @@ _QUESTION = re.compile(
     r"^(?:who|whom|whose|what|what's|when|where|which|why|how|how's|is|isn't|are|aren't|was|were"
     r"|do|does|did|has|have|had|should|shall|may|might|am|can|could|would|will)\b"
 )
+_CURIOSITY = re.compile(r"^(?:tell me|explain|describe|define)\b")
+_DEFINITION = re.compile(r"^(?:what is|what's|what are|define) (?:an? )?\w+$")
 _REFUSAL = re.compile(r"\b(?:don't|do not|dont|never|not|shouldn't|must not|mustn't)\b")
 _TOLD = re.compile(
     r"^(?:i|i've|i'm|we|we've|he|she|it|they|my \w+|the \w+|someone|somebody|yesterday|last)\b"
@@ -129,6 +136,16 @@ def without_courtesy(text: str) -> str:
 def is_question(text: str) -> bool:
     """Whether it asks to be told something; `can you open the door` does not."""
     return bool(_QUESTION.match(without_courtesy(text)))
+
+
+def wants_to_know(text: str) -> bool:
+    """Whether it asks for knowledge, be it as a question or as `tell me about`."""
+    return is_question(text) or bool(_CURIOSITY.match(without_courtesy(text)))
+
+
+def is_definition(text: str) -> bool:
+    """Whether it asks what a word means, which no function knows: `what is a timer`."""
+    return bool(_DEFINITION.match(without_courtesy(text)))
 
 
 def is_no_request(text: str) -> bool:
