@@ -280,6 +280,28 @@ def test_two_tasks_of_a_cascade_emit_in_order_even_while_one_waits() -> None:
     hosted(TwoTasks(lambda _: ()), act)
 
 
+def test_while_one_task_of_a_cascade_waits_for_the_listener_nothing_is_held_against_it() -> None:
+    class TwoTasks(ScriptedResponder):
+        async def respond(self, request: GenerationRequest, emit: Emit) -> EndReason:
+            async def say() -> None:
+                await emit(Speech(bytes(2 * samples(4, OUTPUT_RATE)), "held"))
+
+            async def think() -> None:
+                await emit(TextDelta("hm", thought=True))
+
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(think())
+                tasks.create_task(say())
+            return EndReason.COMPLETE
+
+    async def act(host: Host) -> None:
+        host.generations.start(asked(speculative=True))
+        await asyncio.sleep(100)
+        assert not [event for event in host.events if isinstance(event, GenerationFailed)]
+
+    hosted(TwoTasks(lambda _: ()), act)
+
+
 def test_a_pause_of_the_engine_does_not_shorten_what_the_listener_is_given() -> None:
     host = played(*MINUTE[:1], Pause(25), *MINUTE[:1], for_s=26.5)
     assert host.audio_s == 2.0

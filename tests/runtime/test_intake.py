@@ -135,6 +135,12 @@ def test_at_the_end_of_a_stream_the_last_frame_is_filled_with_silence() -> None:
     assert intake.end_stream(512) == 1024
 
 
+def test_frames_are_counted_from_where_a_resumed_session_stood() -> None:
+    intake = Intake(start=1_000)
+    intake.hear(AudioChunk(b"\1\0" * 700))
+    assert intake.end_stream(512) == 1_000 + 1_024
+
+
 def test_an_odd_byte_does_not_shift_the_next_stream() -> None:
     intake = Intake()
     intake.hear(AudioChunk(b"\1\0\1"))

@@ -136,6 +136,7 @@ class _Run:
         self._request = request
         self._loop = asyncio.get_running_loop()
         self._pieces = Pieces()
+        self._handing_over = 0
         self._held_s = 0.0
         self._playing_until = 0.0
         self._released = asyncio.Event()
@@ -157,6 +158,7 @@ class _Run:
             if self.retired or _was_cancelled():
                 raise
             # Something inside the engine was cancelled, not we: that is its way of failing.
+            log.exception("engine cancelled itself: generation=%s", self.generation)
             self._end(GenerationFailed(self.generation, BROKEN))
         except Exception as failure:
             self._end(self._failure(failure))
@@ -172,13 +174,18 @@ class _Run:
             self._home.reporter.milestone(self.generation, part.name, now)
             return
         await self._refuse_if_retired()
+        self._handing_over += 1
         self.watchdog.rest()
-        # A cascade emits from two tasks. One at a time, or a call would overtake the speech
-        # that it was preceded by while that waits for the listener.
-        async with self._in_order:
-            await self._take(part)
+        try:
+            # A cascade emits from two tasks. One at a time, or a call would overtake the
+            # speech that it was preceded by while that waits for the listener.
+            async with self._in_order:
+                await self._take(part)
+        finally:
+            self._handing_over -= 1
         await self._refuse_if_retired()
-        self.watchdog.watch()
+        if not self._handing_over:
+            self.watchdog.watch()
 
     async def _take(self, part: GenerationPart) -> None:
         match part:

@@ -19,7 +19,7 @@ from vivavoce.domain.audio import AudioChunk, Position, VideoFrame
 from vivavoce.domain.content import Blob
 from vivavoce.errors import ClientFault
 from vivavoce.runtime.detection import PIECE_S, Detection
-from vivavoce.runtime.intake import Intake
+from vivavoce.runtime.intake import LOWEST_RATE, Intake
 from vivavoce.runtime.mailbox import Mailbox
 from vivavoce.runtime.ports import Incoming
 from vivavoce.runtime.report import TurnReporter
@@ -75,7 +75,7 @@ class Hearing:
 
     async def _hear(self, chunk: AudioChunk) -> None:
         # A long message is heard in pieces, so that nobody else waits behind it.
-        size = max(1, int(PIECE_S * chunk.rate)) * 2
+        size = 2 * int(PIECE_S * max(LOWEST_RATE, chunk.rate))
         for at in range(0, len(chunk.data), size):
             if at:
                 await asyncio.sleep(0)

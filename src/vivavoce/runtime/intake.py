@@ -30,6 +30,7 @@ class Intake:
     def __init__(self, start: Position = 0, ring_s: float = RING_S) -> None:
         self._ring = bytearray()
         self._base = start
+        self._start = start
         self._ring_samples = samples(ring_s)
         self._odd = b""
         self._begin_stream()
@@ -60,12 +61,12 @@ class Intake:
     def end_stream(self, frame_samples: int = 0) -> Position:
         """The microphone was switched off: nothing stays behind; where the sound ends.
 
-        Silence fills the last detector frame, counted on the grid of `frame_samples`.
+        Silence fills the last detector frame, counted from where the session's sound began.
         """
         if not self._header.decided and (rest := self._header.rest()):
             self.hear(AudioChunk(rest, self._rate))
         self._flush_resampler()
-        if frame_samples and (short := -self.position % frame_samples):
+        if frame_samples and (short := (self._start - self.position) % frame_samples):
             self._append(bytes(short * BYTES_PER_SAMPLE))
         self._begin_stream()
         return self.position

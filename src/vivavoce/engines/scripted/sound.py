@@ -120,7 +120,8 @@ def _read(sound: Samples, rate: int) -> int | None:
         return None
     start = (len(sound) - width) // 2
     middle = sound[start : start + width]
-    powers = np.abs(_probes(rate) @ middle) ** 2
+    # einsum and not a product of matrices, for which BLAS would wake a thread on every core.
+    powers = np.abs(np.einsum("ij,j->i", _probes(rate), middle)) ** 2
     low, high = int(powers[:16].argmax()), int(powers[16:].argmax())
     energy = float((middle**2).sum()) * width / 2
     if energy <= 0 or float(powers[low] + powers[16 + high]) < _PURITY * energy:
