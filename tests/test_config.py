@@ -8,6 +8,7 @@ import pytest
 
 from vivavoce.config import Config, load
 from vivavoce.core.settings import Pacing
+from vivavoce.engines.registry import House
 from vivavoce.errors import ConfigError
 
 
@@ -150,9 +151,19 @@ def test_one_line_swaps_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
     assert model_of(load()) == {
         "use": "openai",
         "base_url": "http://127.0.0.1:11434/v1",
-        "name": "qwen3:4b",
+        "model": "qwen3:4b",
     }
     assert model_of(load(flags={"model": "echo"})) == {"use": "echo"}
+
+
+async def test_the_line_is_what_the_engine_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIVAVOCE_MODEL_KEY", "secret")
+    choice = model_of(load(flags={"model": "openai:http://127.0.0.1:11434/v1#qwen3"}))
+    assert isinstance(choice, dict)
+
+    engine = await House().build("model", choice)
+
+    await engine.aclose()
 
 
 def test_models_name_profiles_and_a_star_takes_the_rest(alone: Path) -> None:

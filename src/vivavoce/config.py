@@ -32,6 +32,7 @@ from vivavoce.core.settings import Pacing, SessionSettings
 from vivavoce.errors import ConfigError
 
 DEFAULT_PORT = 8482
+MODEL_KEY = "VIVAVOCE_MODEL_KEY"
 MIB = 1024 * 1024
 
 EngineChoice = str | dict[str, Any]
@@ -232,7 +233,10 @@ def split_words(value: object) -> object:
 
 
 def model_choice(line: str) -> dict[str, Any]:
-    """The one line that swaps the language model, as an engine's table."""
+    """The one line that swaps the language model, as an engine's table.
+
+    The endpoint's key, if it wants one, is read from `VIVAVOCE_MODEL_KEY`.
+    """
     use, _, rest = line.partition(":")
     if not rest:
         return {"use": use}
@@ -242,7 +246,8 @@ def model_choice(line: str) -> dict[str, Any]:
             f"model = {line!r} is not of the form engine:URL#NAME.",
             'Write for example model = "openai:http://127.0.0.1:11434/v1#qwen3".',
         )
-    return {"use": use, "base_url": url, "name": name}
+    key = {"api_key_env": MODEL_KEY} if os.environ.get(MODEL_KEY) else {}
+    return {"use": use, "base_url": url, "model": name, **key}
 
 
 def base_url(host: str, port: int, scheme: str = "http") -> str:

@@ -1,6 +1,6 @@
 """How the server writes down what happens: for people on a terminal, JSON otherwise.
 
-Every module logs with the standard library: a fixed sentence, and fields in `extra`. Keys and
+A line is a fixed sentence and fields: the standard library's `extra`, or structlog's. Keys and
 tokens travel in URLs and headers, so no query and no header is ever logged, and anything that
 looks like a secret is masked once more here. What was said stands only in the fields of
 `PERSONAL`, which are left out unless the operator asks for them.
@@ -54,6 +54,16 @@ def configure(
         structlog.dev.ConsoleRenderer(colors=out.isatty())
         if human
         else structlog.processors.JSONRenderer()
+    )
+    # Lines written by structlog itself go the same way.
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *(each for each in shared if not isinstance(each, structlog.stdlib.ExtraAdder)),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
     )
     handler = logging.StreamHandler(out)
     handler.setFormatter(

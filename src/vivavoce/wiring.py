@@ -73,7 +73,7 @@ class Profiles:
                 self._backends[name] = await self._start(name, self._config.profiles[name])
             except VivavoceError as error:
                 failure = error
-                log.error("profile did not start: profile=%s problem=%s", name, error)
+                log.error("profile did not start", extra={"profile": name, "problem": str(error)})
                 self._readiness.parts[f"profile {name}"] = Part(PartState.FAILED, str(error))
         if failure is not None and not self._backends:
             raise failure
@@ -86,7 +86,7 @@ class Profiles:
                 async with asyncio.timeout(ENGINE_CLOSE_S):
                     await backend.hosting.engines.aclose()
             except Exception:
-                log.exception("engine did not close: profile=%s", backend.profile)
+                log.exception("engines did not close", extra={"profile": backend.profile})
         self._backends.clear()
 
     def find(self, model: str) -> Backend | None:
@@ -113,7 +113,7 @@ class Profiles:
                     await engine.aclose()  # type: ignore[attr-defined]
             raise
         for fallback in house.fallbacks:
-            log.warning("a part is replaced: profile=%s %s", name, fallback)
+            log.warning("a part is replaced", extra={"profile": name, "problem": fallback})
         state = PartState.DEGRADED if house.fallbacks else PartState.READY
         self._readiness.parts[f"profile {name}"] = Part(state, " ".join(house.fallbacks))
         hosting = Hosting(

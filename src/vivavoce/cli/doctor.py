@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from vivavoce import logs
 from vivavoce.cli import examine, selftest
 from vivavoce.cli.faults import fault_of
 from vivavoce.cli.findings import Finding, Severity, worst, wrong
@@ -56,6 +57,7 @@ def examination(path: Path | None, profile: str | None, quick: bool) -> Iterator
     except VivavoceError as error:
         yield wrong("config", fault_of(error))
         return
+    logs.configure("error", config.log.format)
     place = place_of(config)
     yield from examine.port(config, place)
     yield from examine.tls(config, place)

@@ -103,15 +103,13 @@ class LiveEndpoint:
         except (Disconnected, TimeoutError):
             pass  # it left, or does not read: there is nobody to tell
         finally:
-            if socket.closed is None or socket.closed == close.INTERNAL:
-                log.debug("connection ended abruptly: profile=%s", caller.profile)
             self._count(caller, socket, monotonic() - began)
 
     async def _serve(self, caller: _Caller, socket: AsgiSocket) -> None:
         try:
             connection = await self._open(caller, socket)
         except ClientFault as fault:
-            log.info("session refused: code=%s reason=%s", fault.code, fault.reason)
+            log.info("session refused", extra={"code": fault.code, "reason": fault.reason})
             await socket.close(fault.code, fault.reason)
             return
         except (Disconnected, TimeoutError):
@@ -121,8 +119,11 @@ class LiveEndpoint:
             await socket.close(close.INTERNAL, close.INTERNAL_ERROR)
             return
         with self._sessions.hosting(connection):
+            log.info("session begins", extra=_line(connection, profile=caller.profile))
             ending = await connection.run()
         socket.closed = ending.code
+        how = {"code": ending.code, "reason": ending.reason, "by_client": ending.by_client}
+        log.info("session ends", extra=_line(connection, **how))
 
     async def _open(self, caller: _Caller, socket: AsgiSocket) -> Connection:
         """The connection that the first message asks for. Raises `ClientFault`."""
@@ -198,5 +199,9 @@ class _Caller:
         self.credential = presented(scope.get("query_string", b""), self.headers)
 
 
+def _line(connection: Connection, **fields: object) -> dict[str, object]:
+    return {"session": connection.session_id[:8], **fields}
+
+
 def _note_unknown(path: str, name: str) -> None:
-    log.info("unknown field ignored: path=%s name=%s", path, name[:80])
+    log.info("unknown field ignored", extra={"path": path, "field": name[:80]})
