@@ -86,7 +86,7 @@ class _HostStage:
     async def _speak(self) -> None:
         """The microphone: tones where the user speaks, silence elsewhere, until it is off."""
         off = [step.at for step in self.script.steps if isinstance(step, Microphone)]
-        sound = _microphone(self.script, min(off, default=self.script.until))
+        sound = microphone(self.script, min(off, default=self.script.until))
         size = 2 * samples(CHUNK_S)
         for at in range(0, len(sound), size):
             await asyncio.sleep(CHUNK_S)
@@ -140,10 +140,10 @@ class _HostStage:
 
     def _answer(self, request: GenerationRequest) -> Sequence[Step]:
         answer = self._answers.pop(0) if self._answers else Answer()
-        return _steps(answer, request.modality)
+        return steps_of(answer, request.modality)
 
 
-def _steps(answer: Answer, modality: Modality) -> list[Step]:
+def steps_of(answer: Answer, modality: Modality) -> list[Step]:
     """What a responder does for one line of the script."""
     steps: list[Step] = [Pause(answer.after_s)]
     if answer.fails:
@@ -166,7 +166,7 @@ def _steps(answer: Answer, modality: Modality) -> list[Step]:
     return steps
 
 
-def _microphone(script: Script, until: float) -> bytes:
+def microphone(script: Script, until: float) -> bytes:
     """All that the user says, at its times."""
     sound = np.zeros(samples(until), dtype="<i2")
     manual = script.setup.realtime.detection.disabled

@@ -1,0 +1,44 @@
+"""Every dialogue over a real socket, in real time.
+
+They are played side by side, since they take as long as a conversation takes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from conformance.seed import ROOT
+from conformance.socket_stage import Observed, play
+from vivavoce.testing.check import check
+from vivavoce.testing.script import parse
+
+pytestmark = pytest.mark.e2e
+
+DIALOGUES = sorted((ROOT / "tests" / "dialogues").glob("*.txt"))
+
+SLACK_S = 0.5
+"""A real clock, and fifteen conversations at once on what may be a busy machine."""
+
+
+@pytest.fixture(scope="module")
+def played() -> dict[Path, Observed | BaseException]:
+    """What each dialogue's client got."""
+
+    async def all_of_them() -> list[Observed | BaseException]:
+        plays = (play(parse(path.read_text())) for path in DIALOGUES)
+        return await asyncio.gather(*plays, return_exceptions=True)
+
+    return dict(zip(DIALOGUES, asyncio.run(all_of_them()), strict=True))
+
+
+@pytest.mark.parametrize("path", DIALOGUES, ids=lambda path: path.stem)
+def test_the_server_holds_the_dialogue(
+    path: Path, played: dict[Path, Observed | BaseException]
+) -> None:
+    observed = played[path]
+    if isinstance(observed, BaseException):
+        raise observed
+    check(parse(path.read_text()).expectations, observed, SLACK_S)
