@@ -289,6 +289,18 @@ def test_what_was_heard_is_written_as_it_would_be_typed() -> None:
     assert prompt.tidy("Really?!") == "Really?!"
 
 
+@pytest.mark.parametrize(
+    ("instruction", "said"),
+    [
+        ("Your name is Ada. You are a pirate.", "I'm Ada, a small voice assistant."),
+        ("You are Bob, who sells lamps.", "I'm Bob, a small voice assistant."),
+        ("You are a helpful assistant.", "I'm a small voice assistant."),
+    ],
+)
+def test_a_name_from_the_instruction_stands_in_the_examples(instruction: str, said: str) -> None:
+    assert said in [message["content"] for message in prompt.opening(instruction)]
+
+
 def test_a_prompt_grows_only_at_its_end() -> None:
     first = (Content(Role.USER, (Text("hello"),)),)
     more = (*first, Content(Role.MODEL, (Text("Hi!"),)), Content(Role.USER, (Text("joke"),)))
@@ -323,6 +335,7 @@ def test_an_answer_ends_when_it_is_long_or_goes_round() -> None:
     assert not fed("One sentence. Another one.").enough
     assert fed("I am glad. So are you. I am glad.").enough
     assert fed("a b c d.", most=4).enough
+    assert fed('He said: "go on." He said: "go on."').enough
     assert not fed("a b c d", most=4).enough, "not in mid-sentence"
     assert not fed("a b c 1.", most=4).enough, "not after the number of a list"
 

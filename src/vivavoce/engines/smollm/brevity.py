@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_END = re.compile(r"(?<=[.!?])\s+")
+_END = re.compile(r"(?<=[.!?])[\"'”’)]*\s+")
 _NUMBERED = re.compile(r"(?:^|\s)\d+[.)]$")
 
 
@@ -27,7 +27,7 @@ class Brevity:
 
     @property
     def enough(self) -> bool:
-        said = self._text.rstrip()
+        said = self._text.rstrip().rstrip("\"'”’)")
         if not said.endswith((".", "!", "?")) or _NUMBERED.search(said):
             return False
         sentences = _END.split(said)

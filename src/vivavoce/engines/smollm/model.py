@@ -104,7 +104,10 @@ class SmolLM:
             if functions is not None and request.tools.functions:
                 functions.learn(request.tools.functions, token)
 
-        await self._lane.run(read)
+        try:
+            await self._lane.run(read)
+        except EngineError as fault:  # the answer itself will say what is wrong
+            _log.debug("not_read_ahead", engine=ENGINE, problem=fault.problem)
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[ModelPart, None]:
         """The answer. Closing the iterator stops the model within a token."""

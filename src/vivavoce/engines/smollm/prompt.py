@@ -32,8 +32,11 @@ _EXAMPLES = (
     ("Hello.", "Hello! How can I help you?"),
     ("What is the capital of Spain?", "The capital of Spain is Madrid."),
     ("How many hours are in a day?", "There are twenty-four hours in a day."),
-    ("What's your name?", "I'm a small voice assistant."),
-    ("Thank you.", "You're welcome!"),
+)
+_NAME_EXAMPLE = "I'm {}a small voice assistant."
+_THANKS = ("Thank you.", "You're welcome!")
+_NAMED = re.compile(
+    r"\b(?:[Yy]our name is|[Yy]ou are called|[Yy]ou are named|[Yy]ou are) ([A-Z]\w+)"
 )
 _WORDLESS = "(something without words)"
 _GO_ON = "Please go on."
@@ -109,7 +112,10 @@ def system(request: GenerationRequest, most_signs: int) -> str:
 
 def opening(instruction: str) -> list[Message]:
     """What comes before the conversation: the system's words and the examples."""
-    return [{"role": "system", "content": instruction}, *_turns(_EXAMPLES)]
+    named = _NAMED.search(instruction)
+    example = _NAME_EXAMPLE.format(f"{named[1]}, " if named else "")
+    examples = (*_EXAMPLES, ("What's your name?", example), _THANKS)
+    return [{"role": "system", "content": instruction}, *_turns(examples)]
 
 
 def chat(instruction: str, history: Sequence[Content]) -> list[Message]:
