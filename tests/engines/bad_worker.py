@@ -1,7 +1,8 @@
 """A recognition worker that misbehaves, for the pool's tests.
 
 It speaks the pipe protocol without a decoder: an utterance's text is the letters it was fed.
-A letter of an utterance chooses a misdeed: `C` crash, `H` hang, `E` fail, `G` garbage.
+A letter of an utterance chooses a misdeed: `C` crash, `H` hang, `E` fail, `G` garbage, and
+`L` crash later, when the utterance is to be finished. Of much silence it tells only how much.
 """
 
 from __future__ import annotations
@@ -43,6 +44,9 @@ def main() -> None:
             case Request.HYPOTHESIS:
                 reply = text.encode()
             case Request.FINISH:
+                if "L" in text:
+                    os._exit(3)
+                text = f"{len(text)} samples" if "\0" in text else text
                 reply = json.dumps({"text": f"{os.getpid()}:{text}", "mean": mean + "m"}).encode()
             case Request.ABANDON:
                 text = "abandoned"

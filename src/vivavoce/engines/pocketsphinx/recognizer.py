@@ -99,10 +99,10 @@ class PocketsphinxUtterance:
         if self._abandoned:
             await worker.call(Request.ABANDON)
             return True
-        question, self._question = self._question, None
-        if question is None or question[1].done():
+        if self._question is None or self._question[1].done():
             return False
-        request, answer = question
+        request, answer = self._question
+        # Left in its place until it is answered, so that a failure reaches who asked.
         reply = await worker.call(request)
         if not answer.done():
             answer.set_result(reply)
