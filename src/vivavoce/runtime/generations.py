@@ -48,6 +48,9 @@ log = logging.getLogger(__name__)
 
 BROKEN = "The engine broke down."
 
+LONGEST_TEXT = 100_000
+"""Characters in one message of text: a frame of JSON stays below what clients can read."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pace:
@@ -192,8 +195,10 @@ class _Run:
             case Speech(pcm=pcm, text=text):
                 await self._speak(self._pieces.cut(pcm, text))
             case TextDelta(text=text, thought=thought):
-                self._post(TextProduced(self.generation, text, thought))
-                await self._home.outbox.room()
+                for start in range(0, len(text), LONGEST_TEXT):
+                    piece = text[start : start + LONGEST_TEXT]
+                    self._post(TextProduced(self.generation, piece, thought))
+                    await self._home.outbox.room()
             case CallsRequested(calls=calls):
                 await self._speak(self._pieces.rest())
                 self._post(ToolCallsProduced(self.generation, calls))
