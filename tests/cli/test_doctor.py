@@ -105,6 +105,15 @@ def test_a_shell_that_points_here_and_does_not_trust_us_is_named() -> None:
     assert codes(examine.tls(config, place, right)) == set()
 
 
+def test_a_shell_with_another_key_is_named() -> None:
+    config = scripted(**{"server.keys": "right"})
+    place = Place("127.0.0.1", 8482, "https://127.0.0.1:8482")
+    right = variables(config, present={})
+
+    assert codes(examine.tls(config, place, right)) == set()
+    assert codes(examine.tls(config, place, right | {"GOOGLE_API_KEY": "x"})) == {Code.KEY_REFUSED}
+
+
 def test_weights_that_are_absent_are_named_with_the_command(
     monkeypatch: pytest.MonkeyPatch, at_home: Path
 ) -> None:

@@ -253,6 +253,21 @@ async def test_endless_fragments_are_too_big_and_cost_bounded_memory(server: Ser
     assert grown < 80 * MIB
 
 
+async def test_a_flood_of_tiny_fragments_is_too_big_and_holds_nobody_up(server: Server) -> None:
+    first, more = b"\x01\x81\x00\x00\x00\x00x", b"\x00\x81\x00\x00\x00\x00x"
+    async with unharmed(server), connected(server) as client, connected(server) as other:
+        await other.set_up()
+        before = psutil.Process().memory_info().rss
+        client.socket.transport.write(first + more * 70_000)
+        await other.say("hi")
+        assert hear(spoken(await other.turn()), 24_000) == "hi"
+        code, _ = await client.closing()
+        grown = psutil.Process().memory_info().rss - before
+
+    assert code == TOO_BIG
+    assert grown < 32 * MIB
+
+
 @pytest.mark.parametrize(
     ("frame", "code"),
     [

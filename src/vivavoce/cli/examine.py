@@ -105,7 +105,7 @@ def tls(
         return
     yield ok("tls", f"clients trust {trusted}")
     yield from _handshake(place, trusted)
-    yield from _shell(place, trusted, environment)
+    yield from _shell(config, place, trusted, environment)
 
 
 def weights(config: Config) -> Iterator[Finding]:
@@ -175,7 +175,9 @@ def _handshake(place: Place, trusted: Path) -> Iterator[Finding]:
         return  # nobody listens, which is the port's finding
 
 
-def _shell(place: Place, trusted: Path, environment: Mapping[str, str]) -> Iterator[Finding]:
+def _shell(
+    config: Config, place: Place, trusted: Path, environment: Mapping[str, str]
+) -> Iterator[Finding]:
     """Whether programs started from this shell would get through."""
     base = environment.get("GOOGLE_GEMINI_BASE_URL", "")
     if f":{place.port}" not in base:
@@ -189,6 +191,12 @@ def _shell(place: Place, trusted: Path, environment: Mapping[str, str]) -> Itera
             'eval "$(vivavoce env)"',
         )
         yield wrong("tls", fault)
+        return
+    keys = config.server.keys
+    shown = environment.get("GOOGLE_API_KEY") or environment.get("GEMINI_API_KEY", "")
+    if keys and shown not in keys:
+        cause = "This shell's API key is none of the server's."
+        yield wrong("tls", Fault(Code.KEY_REFUSED, cause, 'eval "$(vivavoce env)"'))
         return
     yield ok("tls", "programs started from this shell find and trust the server")
 

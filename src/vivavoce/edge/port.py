@@ -5,8 +5,7 @@ and both are given the same address. So every connection's first byte is looked 
 taking it: 0x16 begins a TLS record, anything else is HTTP. Then the socket goes to uvicorn's
 protocols as if they had accepted it.
 
-uvicorn itself bounds neither the time nor (for a WebSocket) the size of a request's head, so
-that is done here:
+What one connection may take is bounded here and in `protocols.py`:
 
 - a connection that says nothing, or does not finish its TLS handshake, its request's head or
   its body within `handshake_s`, is closed;
@@ -25,17 +24,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import h11
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
+from vivavoce.edge.protocols import LINGER_S, LiveSocket, http_protocol
+
 TLS_RECORD = 0x16
-LINGER_S = 2.0
-QUIET_S = 0.2
-GOODBYE = 1011
-CLOSE_WAIT_S = 3.0
 
 log = logging.getLogger("vivavoce.port")
 
@@ -67,7 +61,7 @@ class Port:
         self._host, self._wanted_port, self._tls = host, port, tls
         self._config = uvicorn.Config(
             app,
-            http=_http_protocol(self.limits.handshake_s),
+            http=http_protocol(self.limits.handshake_s),
             ws=LiveSocket,
             ws_max_size=self.limits.max_message_bytes,
             ws_ping_interval=20.0,
@@ -182,172 +176,6 @@ class Port:
         return self._config.http_protocol_class(  # type: ignore[call-arg]
             config=self._config, server_state=self._state, app_state={}
         )
-
-
-def _http_protocol(handshake_s: float) -> type[asyncio.Protocol]:
-    """The HTTP protocol with its deadline: uvicorn builds protocols from the class alone."""
-    return type("BoundedHttp", (BoundedHttpProtocol,), {"request_s": handshake_s})
-
-
-class BoundedHttpProtocol(H11Protocol):
-    """uvicorn's HTTP/1.1, with a time in which every request must have arrived whole."""
-
-    request_s = 10.0
-    _deadline: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self._arm()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._disarm()
-        super().connection_lost(exc)
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if self.transport.get_protocol() is not self:
-            return
-        if self.conn.their_state in (h11.IDLE, h11.SEND_BODY):
-            self._arm()
-        else:
-            self._disarm()
-
-    def on_response_complete(self) -> None:
-        super().on_response_complete()
-        if self.conn.their_state is h11.IDLE:
-            self._disarm()  # between requests, uvicorn's own keep-alive time counts
-
-    def handle_websocket_upgrade(self, event: h11.Request) -> None:
-        self._disarm()
-        super().handle_websocket_upgrade(event)
-        early, _ = self.conn.trailing_data
-        protocol = self.transport.get_protocol()
-        if early and isinstance(protocol, asyncio.Protocol):
-            protocol.data_received(early)  # came in one packet with the request
-
-    def send_400_response(self, msg: str) -> None:
-        waiting, _ = self.conn.trailing_data
-        limit = self.config.h11_max_incomplete_event_size or 0
-        status = 431 if len(waiting) > limit else 400
-        name = "request header fields too large" if status == 431 else "malformed request"
-        body = (
-            f'{{"error":{{"code":{status},"message":"{name}","status":"INVALID_ARGUMENT"}}}}'
-        ).encode()
-        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            head = h11.Response(
-                status_code=status,
-                headers=[
-                    (b"content-type", b"application/json; charset=UTF-8"),
-                    (b"content-length", str(len(body)).encode()),
-                    (b"connection", b"close"),
-                ],
-            )
-            for part in (head, h11.Data(data=body), h11.EndOfMessage()):
-                self.transport.write(self.conn.send(part) or b"")
-        self.transport.close()
-
-    def _arm(self) -> None:
-        if self._deadline is None:
-            self._deadline = self.loop.call_later(self.request_s, self.transport.abort)
-
-    def _disarm(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
-
-
-class LiveSocket(WebSocketsSansIOProtocol):
-    """uvicorn's WebSocket, patient with clients that write too early or too long.
-
-    Frames that come before our 101 wait until it is sent. After a frame that breaks the rules
-    (too big, not UTF-8, not masked) uvicorn closes at once, and the client, still writing, sees
-    a reset instead of the close frame; here the rest of what it sends is thrown away for a
-    moment first.
-    """
-
-    _lingering = False
-    _cut: asyncio.TimerHandle | None = None
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.close_timeout = CLOSE_WAIT_S
-        self._early: list[bytes] = []
-
-    def data_received(self, data: bytes) -> None:
-        if self._lingering:
-            self._linger()
-            return
-        if self.handshake_initiated and not self.handshake_complete:
-            self._early.append(data)
-            self.transport.pause_reading()
-            return
-        super().data_received(data)
-
-    async def send(self, message: Any) -> None:
-        await super().send(message)
-        if self._early and self.handshake_complete:
-            early, self._early = b"".join(self._early), []
-            self.transport.resume_reading()
-            self.data_received(early)
-        if message["type"] == "websocket.close":
-            self._cut_after(CLOSE_WAIT_S)
-
-    def shutdown(self) -> None:
-        """End it as the server's own fault: after uvicorn's 1012, many clients do not come back."""
-        if not self.handshake_complete or self.close_sent:
-            super().shutdown()
-            return
-        self.stop_keepalive()
-        self.queue.put_nowait({"type": "websocket.disconnect", "code": GOODBYE})
-        self.conn.send_close(GOODBYE, "The service is currently unavailable.")
-        self.transport.write(b"".join(self.conn.data_to_send()))
-        self.close_sent = True
-        self.transport.close()
-
-    def handle_ping(self) -> None:
-        pongs = b"".join(self.conn.data_to_send())
-        if self.writable.is_set():
-            self.transport.write(pongs)
-        # Else the client reads nothing: answering all its pings would fill our memory, and only
-        # the latest ping is owed an answer.
-
-    def keepalive_timeout(self) -> None:
-        super().keepalive_timeout()
-        self._cut_after(CLOSE_WAIT_S)
-
-    def on_task_complete(self, task: asyncio.Task[None]) -> None:
-        super().on_task_complete(task)
-        self._cut_after(CLOSE_WAIT_S)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        if self._cut is not None:
-            self._cut.cancel()
-
-    def _cut_after(self, wait_s: float) -> None:
-        """Closing waits for unread output to leave; with a client that never reads, for ever."""
-        if self._cut is None and self in self.connections:
-            self._cut = self.loop.call_later(wait_s, self.transport.abort)
-
-    def handle_parser_exception(self) -> None:
-        sent = self.conn.close_sent
-        code, reason = (sent.code, sent.reason) if sent else (1002, "")
-        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
-        self.transport.write(b"".join(self.conn.data_to_send()))
-        self.stop_keepalive()
-        self.close_sent = True
-        self._lingering = True
-        if self.read_paused:
-            self.read_paused = False
-            self.transport.resume_reading()
-        self._linger()
-        self._cut_after(LINGER_S)
-
-    def _linger(self) -> None:
-        """Close when the client has been quiet for a moment; `_cut_after` ends a long flood."""
-        if self.close_timer is not None:
-            self.close_timer.cancel()
-        self.close_timer = self.loop.call_later(QUIET_S, self.transport.close)
 
 
 async def _bind(host: str, port: int) -> list[socket.socket]:
