@@ -69,3 +69,20 @@ async def test_null_devices_are_silent_and_keep_time() -> None:
         assert not any(await anext(microphone.chunks()))
         speaker.play(bytes(48_000))
         assert 0.5 < speaker.pending_s <= 1.0
+
+
+async def test_real_streams_carry_sound_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library's own null device stands in for a sound card; everything else is real."""
+    miniaudio = pytest.importorskip("miniaudio", reason="miniaudio is not installed")
+    monkeypatch.setattr("vivavoce.client.devices._real", lambda library: [miniaudio.Backend.NULL])
+    played: list[bytes] = []
+    with open_devices("miniaudio", hears=played.append) as (microphone, speaker):
+        speaker.play(b"\x01\x02" * 240)
+        async with asyncio.timeout(10):
+            heard = await anext(microphone.chunks())
+            while speaker.pending_s:
+                heard += await anext(microphone.chunks())
+            heard += await anext(microphone.chunks())
+    assert len(heard) % 2 == 0
+    assert not any(heard)
+    assert b"\x01\x02" * 240 in b"".join(played)
