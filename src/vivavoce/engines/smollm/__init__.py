@@ -10,7 +10,7 @@ async def create(settings: Settings, host: EngineHost) -> LanguageModel:
 
     Raises `EngineMissing` without weights, `ConfigError` for bad settings.
     """
-    from vivavoce.engines.smollm.model import start
     from vivavoce.engines.smollm.settings import read_settings
+    from vivavoce.engines.smollm.start import start
 
     return await start(read_settings(settings), host)
