@@ -10,7 +10,7 @@ import pytest
 
 from core.world import ACTIONS, MANUAL, SETUP, UNINTERRUPTED, World
 from vivavoce.core.events import ActivityEnded, AudioStreamEnded, CheckpointSaved, ClientGone
-from vivavoce.core.messages import Message, SetupComplete
+from vivavoce.core.messages import Message, SetupComplete, TurnComplete
 from vivavoce.core.model_side import ModelState
 from vivavoce.core.session import LiveSession
 from vivavoce.core.settings import Pacing, SessionSettings
@@ -228,7 +228,12 @@ def _history(world: World) -> object:
 
 
 def _plain(messages: list[Message]) -> list[Message]:
-    return [message for message in messages if not isinstance(message, SetupComplete)]
+    """Without the greeting, and without the cost: a pre-roll does not reach over the cut."""
+    return [
+        replace(message, usage=None) if isinstance(message, TurnComplete) else message
+        for message in messages
+        if not isinstance(message, SetupComplete)
+    ]
 
 
 def test_a_checkpoint_is_asked_for_whenever_both_sides_rest_and_something_is_new() -> None:

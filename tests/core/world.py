@@ -272,6 +272,16 @@ def _result(name: str, scheduling: Scheduling, more: bool = False) -> Callable[[
     return lambda w: w.answer(name, scheduling=scheduling, will_continue=more)
 
 
+def _in_turn(*names: str) -> Callable[[World], object]:
+    """Several actions, one after the other: what chance alone would seldom put in order."""
+
+    def act(w: World) -> None:
+        for name in names:
+            ACTIONS[name](w)
+
+    return act
+
+
 def _video(w: World) -> object:
     return w.do(VideoArrived(w.position, Blob(b"jpeg", "image/jpeg")))
 
@@ -319,6 +329,12 @@ ACTIONS: dict[str, Callable[[World], object]] = {
     "malformed": lambda w: w.finish(EndReason.MALFORMED_CALL),
     "failed": lambda w: w.do(GenerationFailed(w.current, "broken")),
     "refused": lambda w: w.do(GenerationRefused(w.current)),
+    # whole stretches
+    "utterance": _in_turn("speech", "long silence", "words"),
+    "other utterance": _in_turn("speech", "long silence", "other words"),
+    "activity": _in_turn("activity start", "activity end", "words"),
+    "thinking aloud": _in_turn("speech", "short silence", "hypothesis", "part"),
+    "answer": _in_turn("part", "usage", "part", "finished"),
     # the host
     "time": lambda w: w.wait_for_deadline(),
     "saved": lambda w: w.do(CheckpointSaved("handle")),

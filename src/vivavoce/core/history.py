@@ -11,6 +11,7 @@ begins with words of the user, so that no result is left without its call.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import ceil
@@ -172,6 +173,6 @@ def heard_words(piece: Piece, heard_s: float) -> str:
         return piece.text
     if heard_s <= piece.begin_s:
         return ""
-    words = piece.text.split(" ")
+    words = re.findall(r"\s*\S+", piece.text)
     share = (heard_s - piece.begin_s) / (piece.end_s - piece.begin_s)
-    return " ".join(words[: ceil(share * len(words))])
+    return "".join(words[: ceil(share * len(words))])

@@ -209,6 +209,7 @@ class LiveSession:
         match event:
             case VoiceScored():
                 if not self._manual:
+                    self._position = max(self._position, event.position)
                     self._limits.sound(step.now)
                     self._hear(self._tracker.hear(event), step)
                     self._forget(event.position - self._tracker.knobs.pre_roll, step)

@@ -87,6 +87,7 @@ class Oracle:
     recognizer_failed: bool = False
     _due: dict[CallId, float] = field(default_factory=dict)
     _now: float = 0.0
+    _from: GenerationId | None = None
 
     # --- a step ---------------------------------------------------------------------------
 
@@ -116,6 +117,7 @@ class Oracle:
     def _overdue(self, event: Event | None, now: float) -> None:
         """Blocking calls that took too long are answered by the core itself."""
         self._now = now
+        self._from = getattr(event, "generation", None)
         for id, due in self._due.items():
             if event is None and self.tool_deadline_s > 0 and now >= due:
                 self.blocking[id] = True
@@ -195,6 +197,8 @@ class Oracle:
         message = effect.message
         self._expect(self.opened != isinstance(message, SetupComplete), "setupComplete first, once")
         self.opened = True
+        if isinstance(message, SPOKEN) and self._from is not None:
+            self._expect(self._from == effect.generation, "what others say is not passed on")
         if isinstance(message, (*SPOKEN, GenerationComplete)):
             self._expect(
                 effect.generation in self.live - self.cancelled, "only the live one speaks"

@@ -1,0 +1,127 @@
+"""The ledger: every call is answered or cancelled, once."""
+
+from __future__ import annotations
+
+import pytest
+
+from vivavoce.core.tools import CANCELLED, LATE, MAX_OPEN, ToolLedger, Verdict
+from vivavoce.domain.content import (
+    Behavior,
+    Scheduling,
+    ToolCall,
+    ToolDeclaration,
+    ToolResult,
+    Tools,
+)
+from vivavoce.domain.ids import CallId, CountingIds
+
+TOOLS = Tools(
+    (
+        ToolDeclaration("wait", behavior=Behavior.BLOCKING),
+        ToolDeclaration("go", behavior=Behavior.NON_BLOCKING),
+        ToolDeclaration("open"),
+    )
+)
+SILENT, IDLE, URGENT = Scheduling.SILENT, Scheduling.WHEN_IDLE, Scheduling.INTERRUPT
+
+
+def ledger(*names: str, default: Behavior = Behavior.BLOCKING, deadline_s: float = 0) -> ToolLedger:
+    made = ToolLedger(CountingIds(), default, deadline_s)
+    made.open(tuple(ToolCall(CallId(""), name, {}) for name in names), TOOLS, now=10.0)
+    return made
+
+
+def result(number: int | str, name: str = "", scheduling: Scheduling = IDLE, more: bool = False
+           ) -> ToolResult:  # fmt: skip
+    id = CallId(f"function-call-{number}" if isinstance(number, int) else number)
+    return ToolResult(id, name, {"n": 1}, scheduling, more)
+
+
+@pytest.mark.parametrize(
+    ("name", "default", "blocked"),
+    [
+        ("wait", Behavior.NON_BLOCKING, True),
+        ("go", Behavior.BLOCKING, False),
+        ("open", Behavior.BLOCKING, True),
+        ("open", Behavior.NON_BLOCKING, False),
+    ],
+)
+def test_the_declaration_decides_and_the_family_where_it_does_not(
+    name: str, default: Behavior, blocked: bool
+) -> None:
+    assert ledger(name, default=default).blocked is blocked
+
+
+def test_the_batch_is_complete_when_its_last_call_is_answered_in_any_order() -> None:
+    book = ledger("wait", "open", "go")
+    assert book.answer(result(2))[0] is Verdict.KEPT
+    assert book.blocked
+    assert book.answer(result(1))[0] is Verdict.UNBLOCKED
+    assert [r.id for r in book.take_batch()] == ["function-call-1", "function-call-2"]
+    assert book.open_ids == ("function-call-3",)
+
+
+@pytest.mark.parametrize("given", [result("nonsense"), result(1), result("", "nobody")])
+def test_what_answers_no_open_call_is_ignored_and_counted(given: ToolResult) -> None:
+    book = ledger("wait")
+    book.answer(result(1))
+    assert book.answer(given)[0] is Verdict.IGNORED
+    assert book.ignored == 1
+
+
+def test_without_an_id_the_oldest_open_call_of_that_name_is_meant() -> None:
+    book = ledger("wait", "wait")
+    assert book.answer(result("", "wait"))[1].id == "function-call-1"
+    assert book.answer(result("", "wait"))[1].id == "function-call-2"
+    assert book.answer(result("", "wait"))[0] is Verdict.IGNORED
+
+
+def test_the_call_gives_the_result_its_name() -> None:
+    assert ledger("wait").answer(result(1, "misspelt"))[1].name == "wait"
+
+
+def test_an_interruption_closes_the_blocking_calls_only() -> None:
+    book = ledger("wait", "wait", "go")
+    book.answer(result(1))
+    assert book.unanswered() == ("function-call-2",)
+    first, second = book.take_batch()
+    assert (first.response, second.response) == ({"n": 1}, CANCELLED)
+    assert book.answer(result(2))[0] is Verdict.IGNORED
+    assert book.answer(result(3))[0] is Verdict.WAITING
+
+
+def test_scheduling_decides_when_a_result_is_taken_up() -> None:
+    book = ledger("go", "go", "go")
+    assert book.answer(result(1, scheduling=SILENT))[0] is Verdict.SILENT
+    assert book.answer(result(2, scheduling=IDLE))[0] is Verdict.WAITING
+    assert (book.urgent, book.take_urgent()) == (False, ())
+    assert book.answer(result(3, scheduling=URGENT))[0] is Verdict.WAITING
+    assert book.urgent
+    assert len(book.take_urgent()) == 2
+    assert book.resting
+
+
+def test_a_result_that_continues_leaves_the_call_open_unless_it_blocks() -> None:
+    book = ledger("go", "wait")
+    assert book.answer(result(1, more=True))[0] is Verdict.WAITING
+    assert book.answer(result(1))[0] is Verdict.WAITING
+    assert book.answer(result(1))[0] is Verdict.IGNORED
+    assert book.answer(result(2, more=True))[0] is Verdict.UNBLOCKED
+
+
+def test_an_overdue_blocking_call_is_answered_by_us() -> None:
+    book = ledger("wait", "go", deadline_s=5)
+    assert book.deadline() == 15.0
+    assert book.expire(14.9) == []
+    (late,) = book.expire(15.0)
+    assert (late.id, late.response) == ("function-call-1", LATE)
+    book.answer(late)
+    assert book.deadline() is None
+
+
+def test_open_calls_are_bounded() -> None:
+    book = ledger(*["go"] * MAX_OPEN)
+    book.open((ToolCall(CallId(""), "wait", {}),), TOOLS, 0.0)
+    assert len(book.open_ids) == MAX_OPEN
+    assert book.answer(result(1))[0] is Verdict.IGNORED
+    assert book.blocked

@@ -1,0 +1,173 @@
+"""Machine 1: every cell of its table, and the line of turns."""
+
+from __future__ import annotations
+
+import pytest
+
+from vivavoce.core.activity import Cue, Evidence
+from vivavoce.core.effects import (
+    DropTranscript,
+    Effect,
+    FinishTranscript,
+    ForgetAudio,
+    RefreshTranscript,
+    StartTranscript,
+)
+from vivavoce.core.frames import MAX_FRAMES, Frames
+from vivavoce.core.step import Step
+from vivavoce.core.user_side import MAX_LINE, Claim, SpokenTurn, TurnState, TypedTurn, UserSide
+from vivavoce.domain.content import Blob, Content, Role, Text
+from vivavoce.domain.ids import TurnId
+from vivavoce.domain.setup import TurnCoverage
+
+ONE = TurnId(1)
+WAYS = {
+    None: (),
+    TurnState.SPEAKING: (Cue.ONSET,),
+    TurnState.PAUSED: (Cue.ONSET, Cue.PAUSE),
+    TurnState.ENDED: (Cue.ONSET, Cue.END),
+}
+TABLE: dict[TurnState | None, dict[Cue, tuple[TurnState | None, type[Effect]]]] = {
+    None: {Cue.ONSET: (TurnState.SPEAKING, StartTranscript)},
+    TurnState.SPEAKING: {
+        Cue.PAUSE: (TurnState.PAUSED, RefreshTranscript),
+        Cue.END: (TurnState.ENDED, FinishTranscript),
+        Cue.NOTHING: (None, DropTranscript),
+    },
+    TurnState.PAUSED: {
+        Cue.RESUME: (TurnState.SPEAKING, type(None)),  # type: ignore[dict-item]
+        Cue.END: (TurnState.ENDED, FinishTranscript),
+        Cue.NOTHING: (None, DropTranscript),
+    },
+    TurnState.ENDED: {Cue.ONSET: (TurnState.SPEAKING, StartTranscript)},
+}
+
+
+def side(coverage: TurnCoverage = TurnCoverage.ONLY_ACTIVITY) -> UserSide:
+    return UserSide(Frames(coverage), hypotheses=True)
+
+
+def newest(user: UserSide) -> TurnState | None:
+    last = user.line[-1] if user.line else None
+    return last.state if isinstance(last, SpokenTurn) else None
+
+
+def cue(user: UserSide, cue: Cue, position: int = 100, manual: bool = False) -> list[Effect]:
+    step = Step(0.0)
+    user.evidence(Evidence(cue, position, position), manual, step)
+    return step.effects
+
+
+def last_word(user: UserSide, text: str, turn: TurnId = ONE) -> list[Effect]:
+    step = Step(0.0)
+    user.transcript(turn, 100, text, True)
+    user.settle(turn, step)
+    return step.effects
+
+
+@pytest.mark.parametrize("state", WAYS)
+@pytest.mark.parametrize("given", Cue)
+def test_cell(state: TurnState | None, given: Cue) -> None:
+    user = side()
+    for way in WAYS[state]:
+        cue(user, way)
+    assert newest(user) is state
+    wanted, effect = TABLE[state].get(given, (state, type(None)))
+    effects = cue(user, given, 200)
+    assert newest(user) is wanted
+    assert [type(e) for e in effects if not isinstance(e, ForgetAudio)] == (
+        [] if effect is type(None) else [effect]
+    )
+
+
+def test_the_last_word_makes_a_turn_ready_or_gone() -> None:
+    for text, left in (("hello", [TurnState.READY]), ("  ", [])):
+        user = side()
+        cue(user, Cue.ONSET)
+        last_word(user, text)
+        assert newest(user) is TurnState.SPEAKING
+        cue(user, Cue.END)
+        last_word(user, text)
+        assert [turn.state for turn in user.line if isinstance(turn, SpokenTurn)] == left
+
+
+def test_an_empty_manual_turn_is_ready_all_the_same() -> None:
+    user = side()
+    cue(user, Cue.ONSET, manual=True)
+    cue(user, Cue.END)
+    last_word(user, "")
+    assert [entry.answer for entry in user.ready()] == [False]
+
+
+def test_text_joins_the_turn_that_is_spoken_and_survives_its_coming_to_nothing() -> None:
+    user, step = side(), Step(0.0)
+    cue(user, Cue.ONSET)
+    user.text("typed", step)
+    cue(user, Cue.END)
+    last_word(user, "spoken")
+    (turn,) = user.ready()
+    assert turn.contents() == (Content(Role.USER, (Text("spoken"), Text("typed"))),)
+    user = side()
+    cue(user, Cue.ONSET)
+    user.text("typed", step)
+    cue(user, Cue.NOTHING)
+    assert [entry.contents()[0].text for entry in user.ready()] == ["typed"]
+
+
+def test_content_stands_before_what_is_being_spoken() -> None:
+    user, step = side(), Step(0.0)
+    cue(user, Cue.ONSET)
+    user.content((Content(Role.USER, (Text("first"),)),), True, step)
+    assert [type(entry) for entry in user.line] == [TypedTurn, SpokenTurn]
+    assert user.claim is Claim.CONTENT
+    assert len(user.ready()) == 1
+
+
+def test_speech_waits_for_speech_that_follows_it_but_what_was_typed_does_not() -> None:
+    user, step = side(), Step(0.0)
+    cue(user, Cue.ONSET)
+    cue(user, Cue.END)
+    cue(user, Cue.ONSET)
+    last_word(user, "one")
+    assert user.ready() == []
+    user.content((), True, step)
+    assert [type(entry) for entry in user.ready()] == [SpokenTurn, TypedTurn]
+
+
+@pytest.mark.parametrize(
+    ("coverage", "taken", "typed"),
+    [
+        (TurnCoverage.ONLY_ACTIVITY, [b"2"], []),
+        (TurnCoverage.AUDIO_ACTIVITY_AND_ALL_VIDEO, [b"1", b"2"], [b"3"]),
+        (TurnCoverage.ALL_INPUT, [b"1", b"2"], [b"3"]),
+    ],
+)
+def test_frames_join_the_turn_that_covers_them(
+    coverage: TurnCoverage, taken: list[bytes], typed: list[bytes]
+) -> None:
+    user, step = side(coverage), Step(0.0)
+    for position, name in ((50, b"1"), (150, b"2"), (350, b"3")):
+        user.frames.add(position, Blob(name, "image/png"))
+    cue(user, Cue.ONSET, 100)
+    cue(user, Cue.END, 300)
+    last_word(user, "look")
+    (turn,) = user.line
+    assert [p.data for p in turn.contents()[0].parts if isinstance(p, Blob)] == taken
+    user.text("and this?", step)
+    assert [p.data for p in user.line[1].contents()[0].parts if isinstance(p, Blob)] == typed
+
+
+def test_what_waits_is_bounded() -> None:
+    user, step = side(TurnCoverage.ALL_INPUT), Step(0.0)
+    for at in range(100):
+        user.frames.add(at, Blob(b"", "image/png"))
+    assert len(user.frames.within(0, 100)) == MAX_FRAMES
+    for _ in range(100):
+        user.trigger(step)
+    assert len(user.line) == MAX_LINE
+    user.line.clear()
+    for _ in range(100):
+        cue(user, Cue.ONSET)
+        dropped = cue(user, Cue.END)
+    assert len(user.line) == MAX_LINE
+    assert [type(effect) for effect in dropped] == [FinishTranscript]
