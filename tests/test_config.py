@@ -5,8 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
-from vivavoce.config import Config, load
+from vivavoce.config import (
+    Config,
+    LogTable,
+    ProfileTable,
+    ServerTable,
+    SessionTable,
+    TlsTable,
+    load,
+)
 from vivavoce.core.settings import Pacing
 from vivavoce.engines.registry import House
 from vivavoce.errors import ConfigError
@@ -197,3 +206,14 @@ def test_session_settings_reach_the_core() -> None:
     assert settings.pacing is Pacing.IMMEDIATE
     assert settings.stall_s == 2.5
     assert settings.early_turn_complete
+
+
+def test_every_setting_is_documented() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "reference" / "configuration.md").read_text()
+    tables: dict[str, type[BaseModel]] = {"server": ServerTable, "server.tls": TlsTable}
+    tables |= {"session": SessionTable}
+    tables |= {"log": LogTable, "profiles.NAME": ProfileTable}
+    names = [f"{table}.{name}" for table, kind in tables.items() for name in kind.model_fields]
+    names = [name for name in names if name != "server.tls"]
+
+    assert [name for name in [*names, *Config.model_fields] if f"`{name}`" not in page] == []

@@ -182,10 +182,6 @@ class Config(BaseSettings):
         """The profile that answers for a model name's last segment; `None` refuses it."""
         return self.models.get(model) or self.models.get("*")
 
-    def public_models(self) -> tuple[str, ...]:
-        """The model names that were named, for listings."""
-        return tuple(name for name in self.models if name != "*")
-
 
 def load(path: Path | None = None, flags: Mapping[str, Any] | None = None) -> Config:
     """The merged configuration. Raises `ConfigError` that names every mistake and its fix."""
