@@ -70,7 +70,7 @@ async def running(
     extra = {"STANDIN_SPEAKER": str(folder / "played.pcm"), "PYTHONUNBUFFERED": "1"}
     if name.endswith(".mjs"):
         interpreter = node()
-        _link_packages(folder)
+        link_packages(folder)
     else:
         extra["PYTHONPATH"] = str(STANDINS / "python")
         extra["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -125,8 +125,8 @@ def node() -> str:
     return program
 
 
-def _link_packages(folder: Path) -> None:
-    """`node_modules` with the newest SDK, and our stand-ins for the sound device."""
+def link_packages(folder: Path) -> None:
+    """A folder's `node_modules` with the newest SDK, and our stand-ins for the sound device."""
     modules = folder / "node_modules"
     modules.mkdir()
     installed = node_packages()
