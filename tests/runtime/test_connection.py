@@ -212,6 +212,23 @@ def test_ten_seconds_in_one_message_are_heard_in_their_own_time() -> None:
     assert transcripts == ["hello world", "again"]
 
 
+def test_a_long_message_does_not_keep_others_from_their_turn() -> None:
+    async def burst() -> None:
+        client = Client()
+        connection = stage(client, echo(), SETUP)
+        running = asyncio.ensure_future(connection.run())
+        client.say(AudioChunk(SILENCE * 60))
+        turns = 0
+        while connection._hearing._intake.position < 60 * INPUT_RATE:
+            turns += 1
+            await asyncio.sleep(0)
+        assert turns >= 100
+        client.leave()
+        await running
+
+    run_virtually(burst())
+
+
 def test_one_byte_frames_are_heard() -> None:
     async def drip(client: Client) -> None:
         pcm = say("hi", INPUT_RATE) + bytes(INPUT_RATE)
