@@ -170,3 +170,17 @@ def test_functions_of_a_module_are_offered_and_answer(question: Path, tmp_path: 
     assert result.exit_code == 0, result.output
     assert seen == ["lights", {"on": True}]
     assert "called lights" in result.output
+
+
+def test_a_machine_without_a_sound_card_is_told_so_in_two_lines(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    miniaudio = pytest.importorskip("miniaudio", reason="miniaudio is not installed")
+    # A back end that no machine of this kind has.
+    other = miniaudio.Backend.COREAUDIO if sys.platform == "linux" else miniaudio.Backend.ALSA
+    monkeypatch.setattr("vivavoce.client.devices._real", lambda library: [other])
+    result = run.invoke(app, ["--backend", "miniaudio", "--url", "http://127.0.0.1:9"])
+    assert result.exit_code == 1
+    assert result.output.startswith("E-NO-AUDIO-DEVICE: ")
+    assert "--in FILE" in result.output
+    assert capfd.readouterr().err == ""

@@ -19,6 +19,7 @@ from rich.console import Console
 
 from vivavoce import config
 from vivavoce.cli.faults import Code, Fault, fault_of, leave
+from vivavoce.client.devices import NoDevice
 from vivavoce.client.live import Endpoint, Unreachable, Untrusted
 from vivavoce.client.messages import DEFAULT_MODEL, LiveError, Wishes
 from vivavoce.client.tools import ToolModule
@@ -81,6 +82,8 @@ def told(console: Console) -> Iterator[None]:
     except LiveError as error:
         console.print(str(error), style="red", markup=False)
         raise typer.Exit(CLOSED) from None
+    except NoDevice as error:
+        raise leave(Fault(Code.NO_AUDIO_DEVICE, error.problem, error.fix), WRONG) from None
     except VivavoceError as error:
         raise leave(fault_of(error), WRONG) from None
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import os
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,10 @@ BACKENDS = ("sounddevice", "miniaudio", "null")
 PERIOD_MS = 20
 LONGEST_QUEUE = 250
 """Microphone chunks kept while the network is slow: five seconds, then the oldest go."""
+
+
+class NoDevice(ConfigError):
+    """No microphone or loudspeaker can be opened on this machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +104,10 @@ def _miniaudio_devices() -> list[tuple[int, tuple[str, str, Any]]]:
     """Captures, then playbacks, numbered through: kind, name and the library's own id."""
     library = _library("miniaudio")
     try:
-        seen = library.Devices(_real(library))
-        captures = [("in", d["name"], d["id"]) for d in seen.get_captures()]
-        playbacks = [("out", d["name"], d["id"]) for d in seen.get_playbacks()]
+        with _hushed():
+            seen = library.Devices(_real(library))
+            captures = [("in", d["name"], d["id"]) for d in seen.get_captures()]
+            playbacks = [("out", d["name"], d["id"]) for d in seen.get_playbacks()]
     except library.MiniaudioError:
         return []
     return list(enumerate(captures + playbacks))
@@ -142,7 +148,7 @@ def open_devices(
     speaker: str = "",
     hears: Callable[[bytes], None] | None = None,
 ) -> Iterator[tuple[Microphone, Speaker]]:
-    """A running microphone and loudspeaker. Raises `ConfigError` where there are none."""
+    """A running microphone and loudspeaker. Raises `NoDevice` where there are none."""
     if backend == "null":
         yield SilentMicrophone(), ClockSpeaker()
         return
@@ -153,11 +159,12 @@ def open_devices(
     heard, queue = QueueMicrophone(), PlayQueue(hears)
     start = _start_sounddevice if backend == "sounddevice" else _start_miniaudio
     try:
-        streams = start(library, ears, mouth, heard, queue)
+        with _hushed():
+            streams = start(library, ears, mouth, heard, queue)
     except Exception as error:
         if not _is_of(library, error):
             raise
-        raise ConfigError(
+        raise NoDevice(
             f"No sound device could be opened by {backend} ({error}).",
             "See --list-devices; without a sound card use --in FILE --out FILE.",
         ) from error
@@ -166,6 +173,20 @@ def open_devices(
     finally:
         for stream in streams:
             stream.close()
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Without the pages that ALSA writes past Python when there is no sound card."""
+    kept = os.dup(2)
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nothing)
 
 
 def _is_of(library: Any, error: Exception) -> bool:

@@ -209,6 +209,8 @@ class Wishes:
     modality: str = "AUDIO"
     functions: tuple[ToolDeclaration, ...] = ()
     transcripts: bool = True
+    silence_ms: int | None = None
+    """Silence after which the user has finished; `None` leaves it to the server."""
 
     def setup(self) -> dict[str, Any]:
         """The `setup` message."""
@@ -229,6 +231,9 @@ class Wishes:
             setup["tools"] = [{"functionDeclarations": [_declared(f) for f in self.functions]}]
         if self.transcripts:
             setup |= {"inputAudioTranscription": {}, "outputAudioTranscription": {}}
+        if self.silence_ms is not None:
+            detection = {"silenceDurationMs": self.silence_ms}
+            setup["realtimeInputConfig"] = {"automaticActivityDetection": detection}
         return {"setup": setup}
 
 
