@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+import urllib.request
 import wave
 from pathlib import Path
 
@@ -56,3 +60,22 @@ def test_an_unknown_profile_is_refused() -> None:
     result = run.invoke(app, ["--once", "--profile", "nothing"])
     assert result.exit_code == 1
     assert "nothing" in result.output
+
+
+@pytest.mark.e2e
+def test_it_serves_on_until_it_is_interrupted(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "vivavoce", "demo", "--profile", "scripted", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+        assert process.stdout is not None
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if "Ctrl-C ends it." in line:
+                break
+        assert "vivavoce run -- python your.py" in "".join(lines)
+        url = next(line.split()[2] for line in lines if line.startswith("Serving at"))
+        with urllib.request.urlopen(url.rstrip(";") + "/livez", timeout=10) as answer:
+            assert answer.status == 200
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.read() == "Over.\n"
+        assert process.wait(20) == 0
