@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from core.world import model, user
@@ -75,13 +77,14 @@ def test_a_contribution_ends_with_its_calls_and_results_follow() -> None:
 def test_the_version_changes_with_whatever_an_answer_would_see() -> None:
     history = History()
     versions = [history.version]
-    for change in (
+    changes: list[Callable[[], None]] = [
         lambda: history.add([user("a")]),
         lambda: history.say("b"),
         lambda: history.call((CALL,)),
         lambda: history.answer((RESULT,)),
         lambda: history.cut(0.0),
-    ):
+    ]
+    for change in changes:
         change()
         versions.append(history.version)
     assert len(set(versions)) == len(versions)

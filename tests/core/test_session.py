@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -25,6 +26,7 @@ from vivavoce.core.events import (
     ContentReceived,
     ContextUpdated,
     DrainRequested,
+    Event,
     GenerationFailed,
     GenerationRefused,
     TextProduced,
@@ -144,14 +146,15 @@ def test_usage_counts_sound_images_and_the_engines_text() -> None:
 
 
 def test_an_empty_answer_and_a_failed_one_end_their_turn_with_a_reason() -> None:
-    for end, reason in (
+    ends: list[tuple[Callable[[World], object], TurnReason]] = [
         (lambda w: w.finish(), TurnReason.NEED_MORE_INPUT),
         (lambda w: w.finish(EndReason.NEED_MORE_INPUT), TurnReason.NEED_MORE_INPUT),
         (lambda w: w.finish(EndReason.MALFORMED_CALL), TurnReason.MALFORMED_FUNCTION_CALL),
         (lambda w: w.call("nonsense"), TurnReason.MALFORMED_FUNCTION_CALL),
         (lambda w: w.do(GenerationFailed(w.current, "x")), TurnReason.GENERATED_OTHER),
         (lambda w: w.wait(61), TurnReason.GENERATED_OTHER),
-    ):
+    ]
+    for end, reason in ends:
         world = World()
         world.do(TextReceived("hi"))
         end(world)
@@ -327,7 +330,7 @@ def test_initial_history_is_answered_only_on_2x_and_only_after_the_user(
 
 
 @pytest.mark.parametrize("ends", [TextReceived("hi"), AudioArrived(0), ActivityStarted(0)])
-def test_realtime_input_ends_the_initial_history(ends: TextReceived | AudioArrived) -> None:
+def test_realtime_input_ends_the_initial_history(ends: Event) -> None:
     world = World(replace(SEEDED, model=LIVE_3_1, realtime=MANUAL))
     world.do(ends)
     if isinstance(ends, ActivityStarted):

@@ -259,7 +259,7 @@ def test_a_session_is_not_written_down_while_a_call_is_open() -> None:
     world.call("report")
     world.finish()
     world.wait(1)
-    assert not world.session.resting
+    assert world.session._talk.user.quiet
     with pytest.raises(RuntimeError):
         world.session.checkpoint()
     world.answer("report", scheduling=Scheduling.SILENT)

@@ -137,12 +137,13 @@ class World:
     def do(self, event: Event, after_s: float = 0.0) -> list[Effect]:
         """Let `event` happen."""
         self.now += after_s
-        last_word = isinstance(event, TranscriptFailed) or (
-            isinstance(event, TranscriptUpdated) and event.final
-        )
-        if last_word and event.turn in self.ended:
-            self.ended.remove(event.turn)
-            self.oracle.heard(event.turn)
+        match event:
+            case TranscriptFailed(turn, _) | TranscriptUpdated(turn, _, _, True):
+                if turn in self.ended:
+                    self.ended.remove(turn)
+                    self.oracle.heard(turn)
+            case _:
+                pass
         return self._after(event, self.session.handle(event, self.now))
 
     def wait(self, seconds: float = 0.0) -> list[Effect]:
