@@ -44,7 +44,7 @@ async def test_it_hears_answers_and_runs_a_tool() -> None:
 
         async def main() -> bool:
             await talk.speak(FileMicrophone(SPEECH, fast=True))
-            return await talk.turns(1, within_s=5)
+            return await talk.turns(1, patience_s=5)
 
         assert await talk.held(main())
     assert results == [{"result": 3}]
@@ -67,7 +67,7 @@ async def test_an_interruption_drops_what_was_not_played() -> None:
 
         async def main() -> bool:
             await talk.type("tell me a story")
-            return await talk.settled(quiet_s=0.05, within_s=5)
+            return await talk.settled(quiet_s=0.05, patience_s=5)
 
         assert await talk.held(main())
     assert speaker.recording.seconds < 2
@@ -83,7 +83,7 @@ async def test_waiting_gives_up_in_time() -> None:
     async with serving(script) as url, connect(Endpoint(url), Wishes()) as session:
         talk = Conversation(session, ClockSpeaker())
         async with asyncio.timeout(5):
-            assert not await talk.held(talk.turns(1, within_s=0.05))
+            assert not await talk.held(talk.turns(1, patience_s=0.05))
 
 
 async def test_the_servers_end_of_the_session_ends_the_conversation() -> None:
@@ -95,4 +95,4 @@ async def test_the_servers_end_of_the_session_ends_the_conversation() -> None:
     async with serving(script) as url, connect(Endpoint(url), Wishes()) as session:
         talk = Conversation(session, ClockSpeaker())
         with pytest.raises(LiveError, match="Internal error"):
-            await talk.held(talk.turns(1, within_s=5))
+            await talk.held(talk.turns(1, patience_s=5))

@@ -105,11 +105,11 @@ class Conversation:
             listening.cancel()
             await asyncio.gather(going, listening, return_exceptions=True)
 
-    async def turns(self, count: int, within_s: float) -> bool:
-        """Wait until `count` turns are over in all; `False` if not `within_s`."""
-        return await self._until(lambda: len(self.log.turns) >= count, within_s)
+    async def turns(self, count: int, patience_s: float) -> bool:
+        """Wait until `count` turns are over in all; `False` if the server goes silent first."""
+        return await self._until(lambda: len(self.log.turns) >= count, patience_s)
 
-    async def settled(self, quiet_s: float, within_s: float) -> bool:
+    async def settled(self, quiet_s: float, patience_s: float) -> bool:
         """Wait until a turn is over, none is open, and nothing has come for `quiet_s`."""
         return await self._until(
             lambda: (
@@ -117,14 +117,15 @@ class Conversation:
                 and self.log.open is None
                 and self._loop.time() - self._last_message >= quiet_s
             ),
-            within_s,
+            patience_s,
         )
 
-    async def _until(self, met: Callable[[], bool], within_s: float) -> bool:
-        deadline = self._loop.time() + within_s
+    async def _until(self, met: Callable[[], bool], patience_s: float) -> bool:
+        """Whether it is met before nothing has come for `patience_s`."""
+        began = self._loop.time()
         # What is waited for depends on the time that passes, not only on messages.
         while not met():
-            if self._loop.time() >= deadline:
+            if self._loop.time() - max(began, self._last_message) >= patience_s:
                 return False
             await asyncio.sleep(0.02)
         return True
