@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -36,7 +37,7 @@ from vivavoce.client.files import FileMicrophone
 from vivavoce.client.live import Endpoint, connect
 from vivavoce.client.messages import Wishes
 from vivavoce.client.playing import ClockSpeaker
-from vivavoce.domain.audio import INPUT_RATE, OUTPUT_RATE
+from vivavoce.domain.audio import INPUT_RATE, OUTPUT_RATE, pcm_seconds
 from vivavoce.engines.registry import House
 
 QUESTIONS = (
@@ -47,7 +48,8 @@ QUESTIONS = (
 )
 ENGINES = ("asr_final_ms", "llm_first_token_ms", "first_clause_ms", "tts_first_audio_ms")
 LABELS = {
-    "endpointing_ms": "wait for the end (window and release of the detector)",
+    "release_ms": "voice detector, until it says silence",
+    "window_ms": "the chosen silence window",
     "asr_final_ms": "recognizer, final text",
     "llm_first_token_ms": "language model, first token",
     "first_clause_ms": "language model, rest of the first clause",
@@ -55,8 +57,19 @@ LABELS = {
     "own_ms": "everything else: the server's own part",
     "total_ms": "first audio after the last word, as the client hears it",
 }
+LOUD = 0.02
+"""Amplitude, of 1, from which a sample counts as speech."""
+
 PORT = 18_482
 START_S = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One question: where its last word ended in the sound sent, and the wait for an answer."""
+
+    end_ms: float
+    total_ms: float
 
 
 @contextmanager
@@ -102,18 +115,31 @@ async def spoken(text: str) -> bytes:
     return bytes(np.asarray(sound, "<i2").tobytes())
 
 
-async def ask(turns: int, silence_ms: int) -> list[float]:
-    """Milliseconds from the last loud sample to the first sound of each answer."""
+def speech_end_ms(pcm: bytes) -> float:
+    """Where the last loud sample stands."""
+    loud = np.flatnonzero(np.abs(np.frombuffer(pcm, "<i2").astype(np.int32)) >= LOUD * 2**15)
+    return float(loud[-1]) * 1000 / INPUT_RATE
+
+
+async def ask(turns: int, silence_ms: int) -> list[Asked]:
+    """When each question truly ended, and how long its first sound took from there."""
     sounds = [await spoken(question) for question in QUESTIONS]
     wishes = Wishes(instruction="Answer in one short sentence.", silence_ms=silence_ms)
     async with connect(Endpoint(f"http://127.0.0.1:{PORT}"), wishes) as session:
         conversation = Conversation(session, ClockSpeaker())
         await asyncio.sleep(5)  # the prompt is read at set-up; a person takes as long to begin
 
+        ends: list[float] = []
+        sent_ms = 0.0
+
         async def course() -> bool:
+            nonlocal sent_ms
             for number in range(turns):
                 sound = sounds[number % len(sounds)]
-                await conversation.speak(FileMicrophone(sound, tail_s=1.0))
+                microphone = FileMicrophone(sound, tail_s=1.0)
+                ends.append(sent_ms + speech_end_ms(sound))
+                sent_ms += 1000 * pcm_seconds(microphone.pcm, INPUT_RATE)
+                await conversation.speak(microphone)
                 if not await conversation.turns(number + 1, 60):
                     return False
                 await asyncio.sleep(1)
@@ -122,7 +148,9 @@ async def ask(turns: int, silence_ms: int) -> list[float]:
         if not await conversation.held(course()):
             raise SystemExit("A question was not answered within a minute.")
     found = [turn.latency_ms(turn.first_audio_at) for turn in conversation.log.turns]
-    return [value for value in found if value is not None]
+    if None in found or len(found) != turns:
+        raise SystemExit("Not every question was answered by voice, once.")
+    return [Asked(end, total or 0) for end, total in zip(ends, found, strict=True)]
 
 
 def turn_lines(log: Path) -> list[dict[str, float]]:
@@ -131,15 +159,18 @@ def turn_lines(log: Path) -> list[dict[str, float]]:
     return [line for line in lines if line.get("event") == "turn" and line.get("total_ms")]
 
 
-def account(heard: list[float], lines: list[dict[str, float]]) -> list[dict[str, float]]:
+def account(asked: list[Asked], lines: list[dict[str, float]]) -> list[dict[str, float]]:
     """Each turn's parts, what is left over, and the whole."""
     rows = []
-    for total, line in zip(heard, lines, strict=True):
-        row = {name: line.get(name, 0.0) for name in ("endpointing_ms", *ENGINES)}
-        # The client's clock starts at the last loud sample, which lies before the last speech
-        # that the detector reports: the difference is the detector's and the window's too.
-        row["total_ms"] = total
-        row["own_ms"] = total - sum(row[name] for name in ("endpointing_ms", *ENGINES))
+    for question, line in zip(asked, lines, strict=True):
+        row = {name: line.get(name, 0.0) for name in ENGINES}
+        # The detector calls some of the silence speech: that is its own release, not our delay.
+        row["release_ms"] = max(0.0, line["speech_end_ms"] - question.end_ms)
+        row["window_ms"] = line["endpointing_ms"] - line["detecting_ms"]
+        row["total_ms"] = question.total_ms
+        row["own_ms"] = question.total_ms - sum(
+            row[name] for name in ("release_ms", "window_ms", *ENGINES)
+        )
         rows.append(row)
     return rows
 

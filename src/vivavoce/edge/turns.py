@@ -48,6 +48,9 @@ class TurnRecorder:
             if lasted_s is not None:
                 metrics.turn_stage.labels(stage).observe(lasted_s)
                 fields[f"{stage}_ms"] = _ms(lasted_s)
+        for extent in ("detecting", "speech_end"):
+            if (value_s := getattr(report, f"{extent}_s")) is not None:
+                fields[f"{extent}_ms"] = _ms(value_s)
         fields["heard_s"] = round(report.heard_s, 2)
         fields["spoken_s"] = round(report.spoken_s, 2)
         if report.tool_calls:

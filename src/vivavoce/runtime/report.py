@@ -67,12 +67,17 @@ class TurnReport:
     `tts_first_audio_s` from the first clause to the first sound; `send_first_audio_s` from
     there until it was handed to the socket. `total_s` runs from the arrival of the last speech
     (or of the text that asked) to the first content sent.
+
+    `detecting_s` is the share of `endpointing_s` that was no waiting for silence: from the
+    arrival of the deciding sound to the decision. `speech_end_s` is where the last speech ended
+    in the session's sound.
     """
 
     session: SessionId
     number: int
     outcome: Outcome
     endpointing_s: float | None = None
+    detecting_s: float | None = None
     asr_final_s: float | None = None
     llm_first_token_s: float | None = None
     first_clause_s: float | None = None
@@ -80,6 +85,7 @@ class TurnReport:
     send_first_audio_s: float | None = None
     tool_s: float | None = None
     total_s: float | None = None
+    speech_end_s: float | None = None
     heard_s: float = 0.0
     spoken_s: float = 0.0
     tool_calls: int = 0
@@ -96,7 +102,9 @@ class _Times:
     """When things of the current turn happened, in the loop's time."""
 
     asked: float | None = None
+    decidable: float | None = None
     ended: float | None = None
+    speech_end: Position | None = None
     final: float | None = None
     started: float | None = None
     first_token: float | None = None
@@ -173,7 +181,8 @@ class TurnReporter:
                 times.heard_s += seconds(max(0, end - self._began))
                 if times.started is None:
                     spoken = min(end, max(self._began, self._speech_until))
-                    times.asked, times.ended = self._arrival(spoken, now), now
+                    times.asked, times.speech_end = self._arrival(spoken, now), spoken
+                    times.decidable, times.ended = self._arrival(end, now), now
                 self._turn = turn
             case DropTranscript(turn=turn) if turn == self._turn:
                 self._close(Outcome.NO_SPEECH)
@@ -242,6 +251,8 @@ class TurnReporter:
         return replace(
             report,
             endpointing_s=_between(times.asked, times.ended),
+            detecting_s=_between(times.decidable, times.ended),
+            speech_end_s=None if times.speech_end is None else seconds(times.speech_end),
             asr_final_s=_between(times.ended, times.final),
             llm_first_token_s=_between(times.started, times.first_token),
             first_clause_s=_between(times.first_token, times.first_clause),
