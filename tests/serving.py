@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import ssl
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -81,8 +82,14 @@ class Client:
 
 
 @contextlib.asynccontextmanager
-async def connected(server: Server, path: str = LIVE, **options: Any) -> AsyncIterator[Client]:
-    async with websockets.connect(live_url(server, path), max_size=None, **options) as socket:
+async def connected(
+    server: Server, path: str = LIVE, tls: bool = False, **options: Any
+) -> AsyncIterator[Client]:
+    url = live_url(server, path)
+    if tls:
+        url = url.replace("ws:", "wss:", 1)
+        options["ssl"] = ssl.create_default_context(cafile=str(server.bundle))
+    async with websockets.connect(url, max_size=None, **options) as socket:
         yield Client(socket)
 
 

@@ -11,6 +11,7 @@ import base64
 import contextlib
 import json
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -227,8 +228,9 @@ async def test_a_message_of_30_mb_is_read_and_judged(server: Server) -> None:
     assert (code, reason[:30]) == (INVALID, "Invalid JSON payload received.")
 
 
-async def test_a_message_beyond_the_limit_is_too_big(server: Server) -> None:
-    async with unharmed(server), connected(server) as client:
+@pytest.mark.parametrize("tls", [False, True])
+async def test_a_message_beyond_the_limit_is_too_big(server: Server, tls: bool) -> None:
+    async with unharmed(server), connected(server, tls=tls) as client:
         await client.set_up()
         with contextlib.suppress(websockets.ConnectionClosed):
             await client.socket.send("x" * 34 * MIB)
@@ -294,11 +296,12 @@ async def test_frames_that_break_rfc_6455_are_closed_with_its_codes(
 # --- clients that stop ------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("tls", [False, True])
 async def test_a_client_that_never_reads_is_given_up(
-    server: Server, monkeypatch: pytest.MonkeyPatch
+    server: Server, monkeypatch: pytest.MonkeyPatch, tls: bool
 ) -> None:
     monkeypatch.setattr(outbox, "PATIENCE_S", 0.3)
-    async with unharmed(server), connected(server) as client:
+    async with unharmed(server), connected(server, tls=tls) as client:
         await client.set_up()
         stop_reading(server, client)
         await client.say("a long answer " * 40)
@@ -321,19 +324,28 @@ async def test_pings_that_nobody_reads_answers_to_cost_no_memory(server: Server)
 
 def stop_reading(server: Server, client: Client) -> None:
     """The client reads no more, and the system's own buffers are small."""
-    client.socket.transport.pause_reading()
+    transport = client.socket.transport
+    secured = getattr(transport, "_ssl_protocol", None)
+    (secured._transport if secured else transport).pause_reading()
     for connection in server.port._state.connections:
         theirs = connection.transport.get_extra_info("socket")
         theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
 
 
+@pytest.mark.parametrize("tls", [False, True])
 @pytest.mark.parametrize("how", ["abort", "close"])
-async def test_a_client_that_vanishes_in_mid_turn(server: Server, how: str) -> None:
-    async with unharmed(server), connected(server) as client:
+async def test_a_client_that_vanishes_in_mid_turn(server: Server, how: str, tls: bool) -> None:
+    async with unharmed(server), connected(server, tls=tls) as client:
         await client.set_up()
         await client.say("a long answer " * 20)
         await client.receive()
         getattr(client.socket.transport, how)()
+
+
+async def test_a_tls_client_that_does_not_trust_us_harms_nobody(server: Server) -> None:
+    async with unharmed(server):
+        with pytest.raises(ssl.SSLCertVerificationError):
+            await asyncio.open_connection(*server.port.address, ssl=ssl.create_default_context())
 
 
 async def test_a_hundred_clients_that_vanish_at_once(server: Server) -> None:

@@ -22,6 +22,9 @@ TOO_BIG = 1009
 MAX_FRAGMENTS = 65_536
 """Of one message. Each costs far more memory than the byte it may hold."""
 
+WRITE_BYTES = 64 * 1024
+"""Waits unsent before whoever writes waits too."""
+
 READ_BYTES = 32 * 1024
 """Taken from a socket at a time: what tiny frames in it may cost before others get a turn."""
 
@@ -117,6 +120,8 @@ class LiveSocket(WebSocketsSansIOProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        # asyncio keeps 512 KiB for TLS before it asks a writer to wait.
+        self.transport.set_write_buffer_limits(high=WRITE_BYTES)
         if hasattr(transport, "max_size"):
             transport.max_size = READ_BYTES
 
