@@ -123,5 +123,8 @@ def test_open_calls_are_bounded() -> None:
     book = ledger(*["go"] * MAX_OPEN)
     book.open((ToolCall(CallId(""), "wait", {}),), TOOLS, 0.0)
     assert len(book.open_ids) == MAX_OPEN
+    call = ToolCall(CallId(""), "wait", {})
+    assert book.room_for((call,) * (MAX_OPEN - 1))
+    assert not book.room_for((call,) * MAX_OPEN)
     assert book.answer(result(1))[0] is Verdict.IGNORED
     assert book.blocked

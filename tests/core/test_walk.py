@@ -15,8 +15,8 @@ from vivavoce.core.model_side import ModelState
 from vivavoce.core.session import LiveSession
 from vivavoce.core.settings import Pacing, SessionSettings
 from vivavoce.core.user_side import SpokenTurn, TurnState
-from vivavoce.domain.content import Scheduling
-from vivavoce.domain.ids import CallId, CountingIds
+from vivavoce.domain.content import Scheduling, ToolResult
+from vivavoce.domain.ids import CountingIds
 from vivavoce.domain.profile import behaviour_of
 from vivavoce.domain.setup import Modality, Resumption, SessionSetup
 from vivavoce.testing.oracle import Broken
@@ -264,4 +264,6 @@ def test_a_session_is_not_written_down_while_a_call_is_open() -> None:
         world.session.checkpoint()
     world.answer("report", scheduling=Scheduling.SILENT)
     assert world.session.resting
-    assert world.session.checkpoint().history[-1].parts[0].id == CallId("function-call-1")
+    (result,) = world.session.checkpoint().history[-1].parts
+    assert isinstance(result, ToolResult)
+    assert result.id == "function-call-1"

@@ -21,6 +21,9 @@ from vivavoce.domain.content import Blob, Content, Part, Role, Text, ToolCall, T
 MAX_BYTES = 16 * 1024 * 1024
 """Text and media that a history holds at most; the oldest contributions go first."""
 
+MAX_DRAFT = 20_000
+"""Pieces of one model turn that are kept apart: more than a quarter of an hour of speech."""
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:
@@ -69,6 +72,8 @@ class History:
         """The model said this in that span of the turn's sound."""
         if text:
             self._draft.append(Piece(text, begin_s, end_s))
+            if len(self._draft) > MAX_DRAFT:
+                del self._draft[0]
             self.version += 1
 
     def call(self, calls: tuple[ToolCall, ...]) -> None:

@@ -61,6 +61,9 @@ from vivavoce.domain.content import Content, ToolCall
 from vivavoce.domain.ids import GenerationId
 from vivavoce.domain.request import EndReason
 
+MAX_UNSENT = 8
+"""Generations of one turn of which something may still wait to be sent."""
+
 
 class ModelState(Enum):
     """Where the model side stands."""
@@ -225,6 +228,7 @@ class ModelSide:
             self.turn = ModelTurn(Cause.RESULT, self._manner, self._context.history)
         self._context.history.answer(self._ledger.take_batch() + self._ledger.take_urgent())
         self.turn.tally.next_generation()
+        del self.turn.generations[:-MAX_UNSENT]
         self._start(step)
 
     def _start(
@@ -350,7 +354,8 @@ class ModelSide:
     def _call(self, turn: ModelTurn, calls: tuple[ToolCall, ...], step: Step) -> None:
         if not calls:
             return
-        if not all(self._context.declares(call.name) for call in calls):
+        declared = all(self._context.declares(call.name) for call in calls)
+        if not (declared and self._ledger.room_for(calls)):
             self._retire(step, purge=False)
             self._finish(turn, TurnReason.MALFORMED_FUNCTION_CALL, step)
             return

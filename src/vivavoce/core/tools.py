@@ -30,7 +30,8 @@ from vivavoce.domain.content import (
 from vivavoce.domain.ids import CallId, IdSource
 
 MAX_OPEN = 128
-"""Calls open at once; beyond it the oldest non-blocking one is forgotten."""
+"""Calls open at once. Beyond it non-blocking ones are forgotten, the oldest first; a model that
+asks for more blocking ones is out of its mind, and its call malformed."""
 
 MAX_WAITING = 128
 """Results waiting for rest; beyond it the oldest is taken as silent."""
@@ -98,7 +99,7 @@ class ToolLedger:
     def open(self, calls: tuple[ToolCall, ...], tools: Tools, now: float) -> tuple[ToolCall, ...]:
         """Enter calls and give them their names. The caller has checked that they are declared."""
         declared = {function.name: function for function in tools.functions}
-        named = tuple(replace(call, id=self._ids.call()) for call in calls[:MAX_OPEN])
+        named = tuple(replace(call, id=self._ids.call()) for call in calls)
         for call in named:
             blocking = self.blocks(declared.get(call.name))
             deadline = now + self._deadline_s if blocking and self._deadline_s > 0 else None
@@ -112,6 +113,10 @@ class ToolLedger:
         if behavior is Behavior.UNSPECIFIED:
             behavior = self._default
         return behavior is not Behavior.NON_BLOCKING
+
+    def room_for(self, calls: tuple[ToolCall, ...]) -> bool:
+        """Whether so many more calls may be open, were all of them blocking."""
+        return sum(entry.blocking for entry in self._open.values()) + len(calls) <= MAX_OPEN
 
     def _forget_oldest(self) -> None:
         surplus = len(self._open) - MAX_OPEN
