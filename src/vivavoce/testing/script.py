@@ -7,9 +7,9 @@
     expect  inputTranscription "turn on the lights"
     expect  toolCall lights within 1.5
     tool    lights {"ok": true} after 0.3
-    expect  says "The lights are on." then generationComplete then turnComplete
-    user    4.8-5.2 "stop"
-    expect  interrupted within 0.3
+    expect  says "The lights are on." then generationComplete
+    user    4.0-4.4 "stop"
+    expect  interrupted within 0.1 then turnComplete
     never   toolCallCancellation
 
 A line is one thing. Times are seconds since the session opened; `#` begins a comment.
