@@ -40,6 +40,9 @@ async def start(settings: SmolLMSettings, host: EngineHost) -> SmolLM:
         native = settings.tools and await asyncio.to_thread(_knows_tools, llama)
         functions = None if native or not settings.tools else _functions(llama, settings, host)
         await asyncio.to_thread(_check, llama, path.name, time.monotonic() - began, small)
+        if functions is not None:
+            # The asides' prompt is the same for everybody: read here, it delays nobody's turn.
+            await asyncio.to_thread(functions.learn, (), CancelToken())
     except BaseException:
         await asyncio.to_thread(llama.close)
         raise
