@@ -258,6 +258,7 @@ async def test_endless_fragments_are_too_big_and_cost_bounded_memory(server: Ser
 async def test_a_flood_of_tiny_fragments_is_too_big_and_holds_nobody_up(server: Server) -> None:
     first, more = b"\x01\x81\x00\x00\x00\x00x", b"\x00\x81\x00\x00\x00\x00x"
     async with unharmed(server), connected(server) as client, connected(server) as other:
+        await client.set_up()
         await other.set_up()
         before = psutil.Process().memory_info().rss
         client.socket.transport.write(first + more * 70_000)
