@@ -102,6 +102,8 @@ class BareStage:
                 heapq.heappop(self._coming)[2]()
             else:
                 self._perform(self.session.elapse(self._now))
+                if (due := self.session.deadline()) is not None and due <= self._now:
+                    raise RuntimeError(f"The deadline {due} stays where it is.")
         return self.observed
 
     def _next(self) -> float:
