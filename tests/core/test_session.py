@@ -481,6 +481,20 @@ def test_a_guess_that_fails_leaves_no_trace_and_two_tries_are_enough() -> None:
     assert requests(world)[-1].history == (user("something else"),)
 
 
+@pytest.mark.parametrize("what", ["other words", "new context"])
+def test_a_guess_is_not_promoted_when_its_basis_has_changed(what: str) -> None:
+    world = guessing()
+    if what == "new context":
+        world.do(ContextUpdated("be brief", None))
+    world.score(0.6, 0.0)
+    effects = world.understand("what day is it" if what == "other words" else "what time is it")
+    assert not any(isinstance(effect, ReleaseGeneration) for effect in effects)
+    assert kinds(world) == ["InputTranscript"]
+    assert not requests(world)[-1].speculative
+    world.say("It is Monday.")
+    assert OutputTranscript("It is Monday.") in world.take()
+
+
 def test_a_live_generation_that_is_refused_is_started_anew() -> None:
     world = World(SETUP, SessionSettings(speculation=True))
     world.score(0.5, 0.9)
