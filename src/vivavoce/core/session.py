@@ -136,11 +136,9 @@ class LiveSession:
             return []
         self.trace.note(now, event)
         step = Step(now)
-        if isinstance(event, AudioArrived):
-            self._sound(event.position, step)
-            return step.effects
         self._route(event, step)
-        self._settle(step)
+        if not isinstance(event, AudioArrived):  # sound means nothing until it is scored
+            self._settle(step)
         return step.effects
 
     def elapse(self, now: float) -> list[Effect]:
@@ -178,6 +176,8 @@ class LiveSession:
 
     def _route(self, event: Event, step: Step) -> None:
         match event:
+            case AudioArrived():
+                self._sound(event.position, step)
             case (
                 AudioProduced()
                 | TextProduced()
@@ -231,8 +231,6 @@ class LiveSession:
                 talk.content(event, step)
             case TextReceived():
                 talk.text(event.text, step)
-            case AudioArrived():
-                self._sound(event.position, step)
             case VideoArrived():
                 talk.user.frames.add(event.position, event.frame)
             case ActivityStarted():
@@ -302,7 +300,6 @@ class LiveSession:
 FromClient = (
     ContentReceived
     | TextReceived
-    | AudioArrived
     | VideoArrived
     | ActivityStarted
     | ActivityEnded
