@@ -204,6 +204,20 @@ def test_a_cancelled_generation_says_nothing_more_and_its_sound_is_purged() -> N
     hosted(ScriptedResponder(lambda _: MINUTE, stubborn=True), act)
 
 
+def test_what_was_said_before_a_stop_without_purge_still_leaves() -> None:
+    async def act(host: Host) -> None:
+        host.generations.start(asked())
+        await asyncio.sleep(1)
+        said = len(host.events)
+        host.outbox.put(ModelAudio(bytes(100)), ID)
+        host.generations.cancel(ID, purge=False)
+        assert host.outbox.bytes > 0
+        await asyncio.sleep(60)
+        assert len(host.events) == said
+
+    hosted(ScriptedResponder(lambda _: MINUTE, stubborn=True), act)
+
+
 def test_a_retired_engine_that_swallows_everything_does_not_spin() -> None:
     emitted = 0
 

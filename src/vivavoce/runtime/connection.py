@@ -239,8 +239,8 @@ class Connection:
                 self._generations.start(request)
             case ReleaseGeneration(generation=generation):
                 self._generations.release(generation)
-            case CancelGeneration(generation=generation):
-                self._generations.cancel(generation)
+            case CancelGeneration(generation=generation, purge=purge):
+                self._generations.cancel(generation, purge)
             case StartTranscript(turn=turn, start=start):
                 self._transcripts.start(turn, start)
             case RefreshTranscript(turn=turn, position=position):

@@ -99,9 +99,10 @@ class Generations:
         if (run := self._running.get(generation)) is not None:
             run.release()
 
-    def cancel(self, generation: GenerationId) -> None:
-        """Nobody wants the rest of it."""
-        self.outbox.purge(generation)
+    def cancel(self, generation: GenerationId, purge: bool = True) -> None:
+        """Nobody wants the rest of it; with `purge`, nor what has not left yet."""
+        if purge:
+            self.outbox.purge(generation)
         if (run := self._running.get(generation)) is not None:
             self.retire(run)
 
