@@ -65,6 +65,9 @@ INSTRUCTION = "You help people in a small shop that sells lamps, cables and tool
 class Host:
     """Finds weights, and builds nothing else."""
 
+    def say(self, line: str) -> None:
+        pass
+
     def weights(self, name: str) -> Path:
         return weights.locate(name)
 

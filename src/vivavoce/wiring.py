@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -38,6 +39,9 @@ log = logging.getLogger(__name__)
 
 ENGINE_CLOSE_S = 5.0
 
+Say = Callable[[str], None]
+"""Told in plain sentences what is being done."""
+
 
 def profiles_in_use(config: Config) -> list[str]:
     """The profiles to which some model name leads, in order."""
@@ -57,8 +61,11 @@ def weights_in_use(config: Config) -> list[str]:
 class Profiles:
     """The engines of every profile in use: started once, shared by all sessions."""
 
-    def __init__(self, config: Config, readiness: Readiness, metrics: Metrics) -> None:
+    def __init__(
+        self, config: Config, readiness: Readiness, metrics: Metrics, say: Say | None
+    ) -> None:
         self._config = config
+        self._say = say or log.info
         self._readiness = readiness
         self._metrics = metrics
         self._backends: dict[str, Backend] = {}
@@ -99,7 +106,7 @@ class Profiles:
         return self._backends[name]
 
     async def _start(self, name: str, table: ProfileTable) -> Backend:
-        house = House(self._config.weights)
+        house = House(self._config.weights, self._say)
         started: list[object] = []
         try:
             detector = await house.build("detector", table.detector)
@@ -129,7 +136,11 @@ class Server:
     """A whole server in this process. `start`, then `stop`; once each."""
 
     def __init__(
-        self, config: Config, ids: IdSource | None = None, folder: Path | None = None
+        self,
+        config: Config,
+        ids: IdSource | None = None,
+        folder: Path | None = None,
+        say: Say | None = None,
     ) -> None:
         self.config = config
         self.metrics = Metrics()
@@ -137,7 +148,7 @@ class Server:
         self.sessions = Sessions(config.server.max_sessions)
         self.bundle: Path | None = None
         self._folder = folder
-        self._profiles = Profiles(config, self.readiness, self.metrics)
+        self._profiles = Profiles(config, self.readiness, self.metrics, say)
         self._app = self._build_app(ids or RandomIds())
         self._port: Port | None = None
 
@@ -211,6 +222,15 @@ class Server:
         return App(live, keys, list(self.config.models), health, server.origins)
 
 
-def build(config: Config, ids: IdSource | None = None, folder: Path | None = None) -> Server:
-    """A server that was not started. `folder` is where the local CA lives, for tests."""
-    return Server(config, ids, folder)
+def build(
+    config: Config,
+    ids: IdSource | None = None,
+    folder: Path | None = None,
+    say: Say | None = None,
+) -> Server:
+    """A server that was not started.
+
+    `folder` is where the local CA lives, for tests; `say` is told of whatever makes the start
+    take long, and the log is where it is `None`.
+    """
+    return Server(config, ids, folder, say)

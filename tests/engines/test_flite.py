@@ -22,6 +22,7 @@ from vivavoce.domain.voices import VOICES
 from vivavoce.engines.flite import FliteSynthesizer, create, fetch
 from vivavoce.engines.flite.library import RATE, load
 from vivavoce.engines.flite.synthesizer import plain
+from vivavoce.engines.registry import House
 from vivavoce.engines.voices import Speaker
 from vivavoce.errors import ConfigError, EngineMissing
 
@@ -38,7 +39,7 @@ SENTENCES = (
 async def flite() -> AsyncIterator[FliteSynthesizer]:
     """The engine, from the system or fetched earlier; no test fetches it."""
     try:
-        engine = await create({"fetch": False, "workers": 2}, None)  # type: ignore[arg-type]
+        engine = await create({"fetch": False, "workers": 2}, House())
     except EngineMissing as missing:
         pytest.skip(str(missing))
     yield engine
@@ -65,7 +66,7 @@ def test_plain_keeps_every_position() -> None:
 
 async def test_an_unknown_setting_is_refused() -> None:
     with pytest.raises(ConfigError, match="speed"):
-        await create({"speed": 2}, None)  # type: ignore[arg-type]
+        await create({"speed": 2}, House())
 
 
 def test_where_there_is_no_package_client_the_fix_is_said(
@@ -110,8 +111,9 @@ def test_fetched_as_the_user_it_speaks_in_a_fresh_process(tmp_path: Path) -> Non
     program = (
         "import asyncio, sys\n"
         "from vivavoce.engines.flite import create\n"
+        "from vivavoce.engines.registry import House\n"
         "async def main():\n"
-        "    engine = await create({'folder': sys.argv[1]}, None)\n"
+        "    engine = await create({'folder': sys.argv[1]}, House())\n"
         "    pieces = [p async for p in engine.speak('Hello there.', 'Kore')]\n"
         "    print(sum(len(p.pcm) for p in pieces))\n"
         "asyncio.run(main())\n"

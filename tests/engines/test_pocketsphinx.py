@@ -260,6 +260,9 @@ async def test_bad_settings_are_named(settings: dict[str, object], sentence: str
 class Host:
     """Asked for nothing: the model comes with the library."""
 
+    def say(self, line: str) -> None:
+        pass
+
     def weights(self, name: str) -> Path:
         raise AssertionError(name)
 

@@ -56,6 +56,9 @@ class Host:
     def __init__(self, absent: str = "") -> None:
         self._absent = absent
 
+    def say(self, line: str) -> None:
+        pass
+
     def weights(self, name: str) -> Path:
         if name == self._absent:
             raise EngineMissing(name, "It is not on this machine.", "Fetch it.")

@@ -43,7 +43,9 @@ Tools = Annotated[
     Path | None,
     typer.Option("--tools", help="Python file whose public functions the model may call."),
 ]
-Patience = Annotated[float, typer.Option("--wait", help="Seconds of silence from the server to bear.")]
+Patience = Annotated[
+    float, typer.Option("--wait", help="Seconds of silence from the server to bear.")
+]
 
 
 def endpoint(url: str, key: str, ca: Path | None) -> Endpoint:

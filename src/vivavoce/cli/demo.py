@@ -74,7 +74,7 @@ def demo(
 async def _demo(
     console: Console, settings: config.Config, answer: Path, wait_s: float, once: bool
 ) -> bool:
-    server = wiring.build(settings)
+    server = wiring.build(settings, say=lambda line: console.print(line, markup=False))
     console.print("Starting the server and its engines …")
     try:
         await server.start()

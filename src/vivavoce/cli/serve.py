@@ -54,10 +54,9 @@ def _prepare(settings: Config) -> None:
     from vivavoce.wiring import weights_in_use
 
     logs.configure(settings.log.level, settings.log.format, settings.log.personal)
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
     weights.ensure(
         weights_in_use(settings),
-        lambda line: console.print(line, markup=False),
+        lambda line: _console().print(line, markup=False),
         overrides=settings.weights,
     )
 
@@ -65,7 +64,7 @@ def _prepare(settings: Config) -> None:
 async def _serve(settings: Config) -> None:
     from vivavoce.wiring import build
 
-    server = build(settings)
+    server = build(settings, say=lambda line: _console().print(line, markup=False))
     stopping = _watch_signals()
     await server.start()
     try:
@@ -99,10 +98,14 @@ async def _again(stopping: asyncio.Event) -> None:
 
 
 def _greet(plain: str, secure: str, settings: Config, report: Any) -> None:
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = _console()
     console.print(f"vivavoce serves {plain}", end="", markup=False)
     console.print(f" and {secure}" if settings.server.tls.enabled else "", markup=False)
     for part, state in report["parts"].items():
         note = f": {state['note']}" if "note" in state else ""
         console.print(f"  {part}: {state['state']}{note}", markup=False)
     console.print("Clients: `vivavoce run -- COMMAND`, or `vivavoce talk`.", markup=False)
+
+
+def _console() -> Console:
+    return Console(stderr=True, highlight=False, soft_wrap=True)

@@ -273,6 +273,10 @@ class EngineHost(Protocol):
         """Another engine, for one that is made of parts: `build("model", {"use": "openai", …})`."""
         ...
 
+    def say(self, line: str) -> None:
+        """Tell the operator, in one sentence, of something that takes a while. Any thread may."""
+        ...
+
 
 Factory = Callable[[Settings, EngineHost], Awaitable[Any]]
 """What an entry point of the group `vivavoce.engines` names; its name is `port.engine`.

@@ -11,7 +11,8 @@ on when a part is missing on this machine, and the rest are the engine's own set
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -20,6 +21,8 @@ from typing import Any, cast
 from vivavoce.engines import weights as store
 from vivavoce.engines.ports import Factory, Settings
 from vivavoce.errors import ConfigError, EngineMissing
+
+log = logging.getLogger(__name__)
 
 GROUP = "vivavoce.engines"
 PORTS = ("detector", "recognizer", "responder", "model", "synthesizer")
@@ -121,7 +124,12 @@ class House:
     """The `EngineHost` that factories are given. One a profile; `fallbacks` are for reports."""
 
     overrides: Mapping[str, str | Path] = field(default_factory=dict)
+    tell: Callable[[str], None] = log.info
     fallbacks: list[str] = field(default_factory=list)
+
+    def say(self, line: str) -> None:
+        """Tell the operator of something that takes a while."""
+        self.tell(line)
 
     def weights(self, name: str) -> Path:
         """The folder of the weights called `name`. Raises `EngineMissing`."""

@@ -159,10 +159,10 @@ async def create(settings: Settings, host: EngineHost) -> FliteSynthesizer:
         raise ConfigError(
             f"{ENGINE} has no setting {min(unknown)!r}.", "It knows folder, fetch and workers."
         )
-    return await asyncio.to_thread(_create, settings)
+    return await asyncio.to_thread(_create, settings, host.say)
 
 
-def _create(settings: Settings) -> FliteSynthesizer:
+def _create(settings: Settings, say: fetching.Say) -> FliteSynthesizer:
     workers = settings.get("workers", max(1, (os.cpu_count() or 2) - 1))
     if chosen := settings.get("folder"):
         library = load(Path(str(chosen)).expanduser())
@@ -171,7 +171,7 @@ def _create(settings: Settings) -> FliteSynthesizer:
         library = load() or load(fetching.data_folder())
         problem = "flite is not on this machine."
         if library is None and settings.get("fetch", True):
-            library = load(fetching.fetch(fetching.data_folder(), log.info))
+            library = load(fetching.fetch(fetching.data_folder(), say))
             problem = "flite was fetched but can't be loaded."
     if library is None:
         raise EngineMissing(ENGINE, problem, fetching.FIX)
