@@ -162,17 +162,22 @@ class Room:
         below = 60.0 if snr_db is None else snr_db
         level = float(np.sqrt(np.mean(loud**2))) / 10 ** (below / 20)
         lead, rest = samples(LEAD_S), samples(PAUSE_S)
+        # Whole detector frames, so that frames lie alike on the voice wherever in a
+        # conversation the recording comes.
+        rest += -(lead + voice.size + rest) % FRAME_SAMPLES
         sound = np.concatenate([np.zeros(lead), voice, np.zeros(rest)])
         sound += level * _pink_noise(sound.size, seed=len(recording.pcm))
-        self.voice = pcm(sound[:-rest])
+        self._end = (lead + voice.size) * BYTES_PER_SAMPLE
+        pause = samples(PAUSE_S)
+        self.voice = pcm(sound[:-pause])
         """The room before it, and the voice."""
-        self.pause = pcm(sound[-rest:])
+        self.pause = pcm(sound[-pause:])
         """A quarter of a second of the room alone."""
 
     @property
     def recording(self) -> bytes:
         """The recording in this room, from its first sample to its last."""
-        return self.voice[samples(LEAD_S) * BYTES_PER_SAMPLE :]
+        return self.voice[samples(LEAD_S) * BYTES_PER_SAMPLE : self._end]
 
 
 def _pink_noise(size: int, seed: int) -> NDArray[np.float64]:
@@ -184,8 +189,9 @@ def _pink_noise(size: int, seed: int) -> NDArray[np.float64]:
 
 # --- listeners ---------------------------------------------------------------------------
 
-LEAD_S = 0.5
-PAUSE_S = 0.25
+FRAME_SAMPLES = 512
+LEAD_S = 0.512
+PAUSE_S = 0.256
 
 
 def bare(
@@ -203,9 +209,9 @@ def bare(
         mean = ""
         for recording in conversation:
             room = Room(recording, snr_db)
-            cuts = [room.recording] if detector is None else spans(room, detector)
+            cuts = [(0, room.recording)] if detector is None else spans(room, detector)
             found = Heard(recording)
-            for cut in cuts:
+            for _, cut in cuts:
                 decoding.begin(mean)
                 decoding.feed(cut)
                 text, mean = decoding.finish()
@@ -214,20 +220,27 @@ def bare(
     return heard
 
 
-def spans(room: Room, detector: Any) -> list[bytes]:
-    """The turns that the server cuts out of the sound, offline."""
+def spans(room: Room, detector: Any) -> list[tuple[int, bytes]]:
+    """The turns that the server cuts out of the sound, offline: where each begins, and it."""
     sound = room.voice + room.pause * round((SILENCE_MS / 1000 + 1) / PAUSE_S)
     tracker = ActivityTracker(knobs(ActivityDetection(silence_duration_ms=SILENCE_MS), 200))
     state, start, cuts = detector.fresh(), 0, []
-    for end in range(detector.frame_samples, len(sound) // BYTES_PER_SAMPLE, 512):
-        frame = sound[(end - 512) * BYTES_PER_SAMPLE : end * BYTES_PER_SAMPLE]
+    for end in range(FRAME_SAMPLES, len(sound) // BYTES_PER_SAMPLE, FRAME_SAMPLES):
+        frame = sound[(end - FRAME_SAMPLES) * BYTES_PER_SAMPLE : end * BYTES_PER_SAMPLE]
         [(score, state)] = detector.score([frame], [state])
         for evidence in tracker.hear(VoiceScored(end, (score,))):
             if evidence.cue is Cue.ONSET:
                 start = evidence.position
             elif evidence.cue is Cue.END:
-                cuts.append(sound[start * BYTES_PER_SAMPLE : evidence.position * BYTES_PER_SAMPLE])
+                begin, over = start * BYTES_PER_SAMPLE, evidence.position * BYTES_PER_SAMPLE
+                cuts.append((start, sound[begin:over]))
     return cuts
+
+
+def first_sound(recording: Recording) -> int:
+    """Where in its room the recording's voice begins: the first sample that stands out."""
+    voice = np.abs(np.frombuffer(recording.pcm, dtype="<i2").astype(np.int32))
+    return samples(LEAD_S) + int(np.argmax(voice > 0.05 * voice.max()))
 
 
 def conversations(recordings: Iterable[Recording]) -> list[list[Recording]]:

@@ -28,11 +28,11 @@ TUNING: Mapping[str, Any] = {
     "loglevel": "FATAL",
 }
 
-PRIMING_S = 1.0
+PRIMING_BYTES = samples(1.0) * BYTES_PER_SAMPLE
 """How much of a stranger's first utterance is heard before decoding starts."""
 
-PIECE_BYTES = samples(0.5) * BYTES_PER_SAMPLE
-"""The most sound in one call of the decoder."""
+BLOCK_BYTES = samples(0.1) * BYTES_PER_SAMPLE
+"""The sound in one call of the decoder."""
 
 _VARIANT = re.compile(r"\(\d+\)$")
 
@@ -59,33 +59,38 @@ class Decoding:
             self._decoder = Decoder(**files, **TUNING)
         self._stranger: str = self._decoder.get_cmn(False)
         self._open = False
-        self._held: bytearray | None = None
+        self._unprimed = True
+        self._ahead = bytearray()
 
     def begin(self, mean: str) -> None:
         """An utterance begins; `mean` is empty for a conversation's first one."""
         self.abandon()
         self._decoder.set_cmn(mean or self._stranger)
-        self._held = None if mean else bytearray()
+        self._unprimed = not mean
+        self._ahead.clear()
         self._decoder.start_utt()
         self._open = True
 
     def feed(self, pcm: bytes) -> None:
         """More sound. That of a stranger is held back until there is enough to take a mean of."""
-        if self._held is None:
-            self._search(pcm)
-            return
-        self._held += pcm
-        if len(self._held) >= samples(PRIMING_S) * BYTES_PER_SAMPLE:
+        self._ahead += pcm
+        if self._unprimed:
+            if len(self._ahead) < PRIMING_BYTES:
+                return
             self._prime()
+        self._search()
 
     def hypothesis(self) -> str:
-        """What is understood so far."""
+        """What is understood so far, the last tenth of a second left out."""
         return _words(self._decoder.hyp())
 
     def finish(self) -> tuple[str, str]:
         """The final text, and the mean for the conversation's next utterance."""
-        if self._held is not None:
+        if self._unprimed and self._ahead:
             self._prime()
+        self._search()
+        if self._ahead:
+            self._decoder.process_raw(bytes(self._ahead), False, False)
         self._decoder.end_utt()
         self._open = False
         return _words(self._decoder.hyp()), self._decoder.get_cmn(True)
@@ -95,24 +100,25 @@ class Decoding:
         if self._open:
             self._decoder.end_utt()
         self._open = False
+        self._ahead.clear()
 
     def _prime(self) -> None:
-        held, self._held = bytes(self._held or b""), None
-        if not held:
-            return
         # A mean that is only carried along weighs five seconds of sound, so that a wrong
         # start lasts for the whole utterance; taken from this sound as a whole, it is right.
-        self._decoder.process_raw(held, True, True)
+        self._decoder.process_raw(bytes(self._ahead[:PRIMING_BYTES]), True, True)
         mean = self._decoder.get_cmn(False)
         self._decoder.end_utt()
         self._decoder.set_cmn(mean)
         self._decoder.start_utt()
-        self._search(held)
+        self._unprimed = False
 
-    def _search(self, pcm: bytes) -> None:
-        # More than two seconds in one call, and the decoder loses the end of them.
-        for at in range(0, len(pcm), PIECE_BYTES):
-            self._decoder.process_raw(pcm[at : at + PIECE_BYTES], False, False)
+    def _search(self) -> None:
+        # In blocks of one size, because the decoder adapts block by block: the same sound
+        # gives the same words, however it arrives. (Of more than two seconds in one call it
+        # would lose the end.)
+        while len(self._ahead) >= BLOCK_BYTES:
+            self._decoder.process_raw(bytes(self._ahead[:BLOCK_BYTES]), False, False)
+            del self._ahead[:BLOCK_BYTES]
 
 
 def _without_noise_removal(model: Path, folder: Path) -> Path:
