@@ -1,0 +1,29 @@
+"""One server a profile for all frameworks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from conformance.servers import Running, serving
+from vivavoce import config, wiring
+from vivavoce.engines import weights
+
+
+@pytest.fixture(scope="session")
+def scripted() -> Iterator[Running]:
+    """Hears and speaks in tones."""
+    with serving("scripted") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def embedded() -> Iterator[Running]:
+    """The embedded engines on their real weights."""
+    settings = config.load(None, {"profile": "embedded"})
+    if absent := weights.missing(wiring.weights_in_use(settings), settings.weights):
+        names = ", ".join(each.name for each in absent)
+        pytest.skip(f"weights are not here ({names}): run `vivavoce pull`")
+    with serving("embedded") as running:
+        yield running
