@@ -20,6 +20,7 @@ import wave
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -83,10 +84,11 @@ class Recording:
 
 @dataclass(slots=True)
 class Heard:
-    """What came of one recording: the text of each turn it became."""
+    """What came of one recording: the text of each turn it became, and the sound it was in."""
 
     recording: Recording
     turns: list[str] = field(default_factory=list)
+    sent: bytearray = field(default_factory=bytearray)
 
     @property
     def text(self) -> str:
@@ -220,12 +222,41 @@ def bare(
     return heard
 
 
+def bare_on_the_same_cuts(heard: Iterable[Heard], detector: Any) -> list[Heard]:
+    """What the recognizer alone makes of what was sent, cut as the server must have cut it.
+
+    The sound of a conversation is gone through once more, from its first sample to its last,
+    by the same detector and the same rules; blocking.
+    """
+    from vivavoce.engines.pocketsphinx.worker import Decoding
+
+    held = list(heard)
+    decoding = Decoding({})
+    alone = []
+    for conversation in conversations(each.recording for each in held):
+        ours = [each for each in held if each.recording in conversation]
+        ends = list(accumulate(len(each.sent) // BYTES_PER_SAMPLE for each in ours))
+        found = [Heard(each.recording) for each in ours]
+        mean = ""
+        for start, cut in cuts(b"".join(bytes(each.sent) for each in ours), detector):
+            decoding.begin(mean)
+            decoding.feed(cut)
+            text, mean = decoding.finish()
+            found[next(at for at, end in enumerate(ends) if start < end)].turns.append(text)
+        alone += found
+    return alone
+
+
 def spans(room: Room, detector: Any) -> list[tuple[int, bytes]]:
-    """The turns that the server cuts out of the sound, offline: where each begins, and it."""
-    sound = room.voice + room.pause * round((SILENCE_MS / 1000 + 1) / PAUSE_S)
+    """The turns that a server would cut out of a recording that it hears first of all."""
+    return cuts(room.voice + room.pause * round((SILENCE_MS / 1000 + 1) / PAUSE_S), detector)
+
+
+def cuts(sound: bytes, detector: Any) -> list[tuple[int, bytes]]:
+    """The turns that the server cuts out of sound, offline: where each begins, and it."""
     tracker = ActivityTracker(knobs(ActivityDetection(silence_duration_ms=SILENCE_MS), 200))
-    state, start, cuts = detector.fresh(), 0, []
-    for end in range(FRAME_SAMPLES, len(sound) // BYTES_PER_SAMPLE, FRAME_SAMPLES):
+    state, start, found = detector.fresh(), 0, []
+    for end in range(FRAME_SAMPLES, len(sound) // BYTES_PER_SAMPLE + 1, FRAME_SAMPLES):
         frame = sound[(end - FRAME_SAMPLES) * BYTES_PER_SAMPLE : end * BYTES_PER_SAMPLE]
         [(score, state)] = detector.score([frame], [state])
         for evidence in tracker.hear(VoiceScored(end, (score,))):
@@ -233,8 +264,8 @@ def spans(room: Room, detector: Any) -> list[tuple[int, bytes]]:
                 start = evidence.position
             elif evidence.cue is Cue.END:
                 begin, over = start * BYTES_PER_SAMPLE, evidence.position * BYTES_PER_SAMPLE
-                cuts.append((start, sound[begin:over]))
-    return cuts
+                found.append((start, sound[begin:over]))
+    return found
 
 
 def first_sound(recording: Recording) -> int:
@@ -294,7 +325,7 @@ async def _converse(
             room = Room(recording, snr_db)
             listening = asyncio.ensure_future(_listen(session, heard))
             try:
-                await _stream(session, room.voice, speed)
+                await _stream(session, heard, room.voice, speed)
                 await _until_answered(session, heard, room, speed)
             finally:
                 listening.cancel()
@@ -308,12 +339,13 @@ async def _until_answered(session: Any, heard: Heard, room: Room, speed: float) 
     for _ in range(round((SILENCE_MS / 1000 + 20) / PAUSE_S)):
         if heard.turns:
             break
-        await _stream(session, room.pause, speed)
+        await _stream(session, heard, room.pause, speed)
     for _ in range(2):
-        await _stream(session, room.pause, speed)
+        await _stream(session, heard, room.pause, speed)
 
 
-async def _stream(session: Any, sound: bytes, speed: float) -> None:
+async def _stream(session: Any, heard: Heard, sound: bytes, speed: float) -> None:
+    heard.sent += sound
     loop = asyncio.get_running_loop()
     due = loop.time()
     size = samples(0.1) * BYTES_PER_SAMPLE

@@ -88,17 +88,16 @@ async def test_each_recording_becomes_one_turn_with_the_words_the_recognizer_hea
     short: list[Recording],
     detector: SileroDetector,
 ) -> None:
-    alone = corpus.bare(short, snr_db, detector)
     heard = await corpus.through_server(server.url, short, snr_db, speed=1.0, together=2)
-    judge(heard, alone)
+    judge(heard, corpus.bare_on_the_same_cuts(heard, detector))
 
 
 async def test_faster_than_real_time_the_same_words_are_heard(
     server: Running, short: list[Recording], detector: SileroDetector
 ) -> None:
     """Silence is counted in samples: a file sent at four times the pace is cut the same way."""
-    alone = corpus.bare(short, None, detector)
-    judge(await corpus.through_server(server.url, short, speed=4.0, together=2), alone)
+    heard = await corpus.through_server(server.url, short, speed=4.0, together=2)
+    judge(heard, corpus.bare_on_the_same_cuts(heard, detector))
 
 
 async def test_a_breath_of_eight_clauses_is_one_turn(
@@ -107,8 +106,8 @@ async def test_a_breath_of_eight_clauses_is_one_turn(
     found = [each for each in corpus.wheel_recordings() if each.name == "beckett"]
     if not found:
         pytest.skip("the recordings of the wheel moonshine-voice can't be fetched here")
-    alone = corpus.bare(found, None, detector)
-    judge(await corpus.through_server(server.url, found, speed=2.0), alone)
+    heard = await corpus.through_server(server.url, found, speed=2.0)
+    judge(heard, corpus.bare_on_the_same_cuts(heard, detector))
 
 
 @pytest.mark.parametrize("snr_db", [None, 20.0, 10.0], ids=["quiet", "20 dB", "10 dB"])

@@ -98,8 +98,7 @@ class Host:
         )
 
     def hear(self, pcm: bytes) -> None:
-        self.intake.hear(AudioChunk(pcm))
-        self.transcripts.heard()
+        self.transcripts.heard(self.intake.hear(AudioChunk(pcm)))
 
 
 def hosted(
@@ -149,6 +148,24 @@ def test_sound_that_comes_after_the_end_is_not_fed() -> None:
 
     host = hosted(Trouble(), act)
     assert host.events == [TranscriptUpdated(ONE, 100, "100 samples", True)]
+
+
+def test_sound_is_not_fed_before_it_is_known_whose_turn_it_belongs_to() -> None:
+    async def act(host: Host) -> None:
+        host.transcripts.start(ONE, 0)
+        host.intake.hear(AudioChunk(bytes(2 * END)))
+        host.transcripts.heard(500)
+        await soon()
+        host.transcripts.refresh(ONE, 500)
+        await soon()
+        host.transcripts.finish(ONE, 700)
+        await soon()
+
+    host = hosted(Trouble(), act)
+    assert [e.text for e in host.events if isinstance(e, TranscriptUpdated)] == [
+        "500 so far",
+        "700 samples",
+    ]
 
 
 def test_a_refresh_says_what_was_understood_up_to_the_pause() -> None:

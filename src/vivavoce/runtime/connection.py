@@ -192,6 +192,7 @@ class Connection:
                 now = clock()
                 self._reporter.event(event, now)
                 self._perform_all(session.handle(event, now))
+                self._hearing.judged(event)
             elif (deadline := session.deadline()) is not None and deadline <= clock():
                 self._perform_all(session.elapse(clock()))
             else:

@@ -13,7 +13,9 @@ from vivavoce.core.events import (
     ActivityStarted,
     AudioArrived,
     AudioStreamEnded,
+    Event,
     VideoArrived,
+    VoiceScored,
 )
 from vivavoce.domain.audio import AudioChunk, Position, VideoFrame
 from vivavoce.domain.content import Blob
@@ -66,6 +68,16 @@ class Hearing:
             case _:
                 self._mailbox.post(incoming)
 
+    def judged(self, event: Event) -> None:
+        """The core has heard `event`; whose turn the sound belongs to is settled so far."""
+        match event:
+            case VoiceScored(position=position):
+                self._transcripts.heard(position)
+            case AudioArrived(position=position) if self._detection is None:
+                self._transcripts.heard(position)
+            case _:
+                pass
+
     def forget(self, before: Position) -> None:
         """Drop old sound, but none that a detector or a recognizer has still to hear."""
         needed = self._transcripts.needed_from()
@@ -97,7 +109,6 @@ class Hearing:
     async def _arrived(self, position: Position) -> None:
         self._reporter.arrived(position, asyncio.get_running_loop().time())
         self._mailbox.post(AudioArrived(position))
-        self._transcripts.heard()
         if self._detection is not None:
             await self._detection.catch_up()
         await self._transcripts.catch_up()

@@ -1,5 +1,9 @@
 """Recognizing the user's turns: one task a turn, fed from the intake, asked by the core.
 
+A turn is fed what the core has judged to be still open, and not what has merely arrived: the
+end of a turn and the beginning of the next may come in one message, and no word of the one
+belongs into the other.
+
 Turns of one conversation are recognized one after the other, because what a recognizer learns
 of the speaker goes from turn to turn. A recognizer that fails or hangs fails its turn and
 nothing else; a hung one is replaced by a fresh one for the next turn.
@@ -54,6 +58,7 @@ class Transcripts:
         self._options = _recognition_options(setup)
         self._errands = errands
         self._recognition: Recognition | None = None
+        self.judged: Position = intake.position
         self._open: dict[TurnId, _Turn] = {}
         self._last: asyncio.Task[None] | None = None
         self._caught_up = asyncio.Event()
@@ -80,8 +85,9 @@ class Transcripts:
         if (listener := self._open.get(turn)) is not None:
             self.retire(listener)
 
-    def heard(self) -> None:
-        """More sound has arrived."""
+    def heard(self, position: Position) -> None:
+        """The core knows of the sound up to `position`, and has said what follows from it."""
+        self.judged = max(self.judged, position)
         for listener in self._open.values():
             listener.more.set()
 
@@ -163,7 +169,7 @@ class _Turn:
 
     @property
     def behind(self) -> int:
-        """Samples that have arrived for this turn and were not fed yet."""
+        """Samples that are known to belong to this turn and were not fed yet."""
         return self._limit() - self.position
 
     def ask(self, position: Position) -> None:
@@ -203,8 +209,9 @@ class _Turn:
             self.watchdog.rest()
 
     def _limit(self) -> Position:
-        arrived = self._home.intake.position
-        return arrived if self._end is None else min(arrived, self._end)
+        if self._end is None:
+            return self._home.judged
+        return min(self._home.intake.position, self._end)
 
     def _tell(self, text: str, final: bool) -> None:
         if not self.retired:
