@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from conformance.servers import Running, serving
 from vivavoce import config, wiring
+from vivavoce.edge import ca
 from vivavoce.engines import weights
 
 
@@ -28,3 +31,16 @@ def embedded() -> Iterator[Running]:
         pytest.skip(f"weights are not here ({names}): run `vivavoce pull`")
     with serving("embedded") as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def genai() -> Any:
+    return pytest.importorskip("google.genai", reason="google-genai is not installed")
+
+
+@pytest.fixture
+def trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `vivavoce env` sets, apart from the address."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(ca.for_server("127.0.0.1").bundle))
+    for name in [name for name in os.environ if name.startswith(("GOOGLE_", "GEMINI_"))]:
+        monkeypatch.delenv(name)
