@@ -19,6 +19,7 @@ from vivavoce.engines.pocketsphinx.recognizer import (
     PocketsphinxRecognizer,
 )
 from vivavoce.engines.pocketsphinx.recognizer import create as build
+from vivavoce.engines.pocketsphinx.worker import Decoding
 from vivavoce.engines.ports import RecognitionOptions
 from vivavoce.errors import ConfigError, EngineBusy, EngineError
 
@@ -347,3 +348,19 @@ asyncio.run(main())
     gone, alive = psutil.wait_procs(workers, timeout=10)
     assert len(gone) == 1
     assert not alive
+
+
+@pytest.mark.embedded
+def test_what_is_understood_depends_on_nothing_heard_in_other_conversations() -> None:
+    with wave.open(str(CLIP)) as clip:
+        words = clip.readframes(clip.getnframes())
+    decoding = Decoding({})
+
+    def heard(pcm: bytes) -> tuple[str, str]:
+        decoding.begin("")
+        decoding.feed(pcm)
+        return decoding.finish()
+
+    first = heard(words)
+    heard(bytes(16_000 * 2 * 3))
+    assert heard(words) == first

@@ -10,8 +10,10 @@ import os
 import re
 import sys
 import tempfile
+from array import array
 from collections.abc import Mapping
 from pathlib import Path
+from random import Random
 from typing import Any, BinaryIO
 
 from vivavoce.domain.audio import BYTES_PER_SAMPLE, samples
@@ -30,6 +32,9 @@ TUNING: Mapping[str, Any] = {
 
 PRIMING_BYTES = samples(1.0) * BYTES_PER_SAMPLE
 """How much of a stranger's first utterance is heard before decoding starts."""
+
+SETTLING_S = 10.0
+"""Longer than the eight seconds over which the decoder averages."""
 
 BLOCK_BYTES = samples(0.1) * BYTES_PER_SAMPLE
 """The sound in one call of the decoder."""
@@ -58,6 +63,7 @@ class Decoding:
             files = {name: str(path) for name, path in paths.items()}
             self._decoder = Decoder(**files, **TUNING)
         self._stranger: str = self._decoder.get_cmn(False)
+        self._settle()
         self._open = False
         self._unprimed = True
         self._ahead = bytearray()
@@ -101,6 +107,15 @@ class Decoding:
             self._decoder.end_utt()
         self._open = False
         self._ahead.clear()
+
+    def _settle(self) -> None:
+        # A decoder that has heard nothing gives its first sounds more weight in the mean than
+        # all later ones. Once it has heard as much as it ever averages over, what it makes of
+        # an utterance depends on the utterance and the mean alone.
+        hiss = array("h", Random(1).choices(range(-200, 201), k=samples(SETTLING_S)))
+        self._decoder.start_utt()
+        self._decoder.process_raw(hiss.tobytes(), True, False)
+        self._decoder.end_utt()
 
     def _prime(self) -> None:
         # A mean that is only carried along weighs five seconds of sound, so that a wrong
