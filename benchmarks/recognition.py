@@ -63,7 +63,7 @@ def listen(recordings: list[Recording], together: int) -> dict[str, Condition]:
                 through = asyncio.run(way)
                 found[room] = (
                     corpus.bare(recordings, snr_db),
-                    corpus.bare(recordings, snr_db, detector),
+                    corpus.bare_on_the_same_cuts(through, detector),
                     through,
                 )
     return found

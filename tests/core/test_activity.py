@@ -17,13 +17,13 @@ HIGH, LOW = Sensitivity.HIGH, Sensitivity.LOW
 @pytest.mark.parametrize(
     ("wishes", "start", "onset", "silence", "pre_roll"),
     [
-        (ActivityDetection(), 0.5, 320, 12800, 4800),
-        (ActivityDetection(start_sensitivity=HIGH, end_sensitivity=HIGH), 0.5, 320, 8000, 4800),
-        (ActivityDetection(start_sensitivity=LOW, end_sensitivity=LOW), 0.7, 320, 19200, 4800),
-        (ActivityDetection(end_sensitivity=LOW, silence_duration_ms=100), 0.5, 320, 1600, 4800),
-        (ActivityDetection(prefix_padding_ms=0), 0.5, 0, 12800, 4800),
+        (ActivityDetection(), 0.5, 320, 12800, 6400),
+        (ActivityDetection(start_sensitivity=HIGH, end_sensitivity=HIGH), 0.5, 320, 8000, 6400),
+        (ActivityDetection(start_sensitivity=LOW, end_sensitivity=LOW), 0.7, 320, 19200, 6400),
+        (ActivityDetection(end_sensitivity=LOW, silence_duration_ms=100), 0.5, 320, 1600, 6400),
+        (ActivityDetection(prefix_padding_ms=0), 0.5, 0, 12800, 6400),
         (ActivityDetection(prefix_padding_ms=500), 0.5, 8000, 12800, 8000),
-        (ActivityDetection(prefix_padding_ms=-5, silence_duration_ms=-5), 0.5, 0, 0, 4800),
+        (ActivityDetection(prefix_padding_ms=-5, silence_duration_ms=-5), 0.5, 0, 0, 6400),
     ],
 )
 def test_every_knob_turns_its_number(
@@ -54,7 +54,7 @@ class Stream:
 
 def test_speech_begins_pauses_resumes_and_ends_where_it_does() -> None:
     stream = Stream(tracker())
-    assert stream.feed((50, 0.1), (20, 0.9)) == [(Cue.ONSET, 8000 - 4800, 8000)]
+    assert stream.feed((50, 0.1), (20, 0.9)) == [(Cue.ONSET, 8000 - 6400, 8000)]
     assert stream.feed((20, 0.1)) == [(Cue.PAUSE, 11200 + 3200, 11200)]
     assert stream.feed((10, 0.9)) == [(Cue.RESUME, 14400 + 160, 14400)]
     assert stream.feed((80, 0.1)) == [

@@ -196,13 +196,8 @@ LEAD_S = 0.512
 PAUSE_S = 0.256
 
 
-def bare(
-    recordings: Iterable[Recording], snr_db: float | None = None, detector: Any = None
-) -> list[Heard]:
-    """What the recognizer alone makes of the recordings; blocking.
-
-    Each is given to it as it is, or, with a voice `detector`, as the server cuts it.
-    """
+def bare(recordings: Iterable[Recording], snr_db: float | None = None) -> list[Heard]:
+    """What the recognizer alone makes of the recordings as they are; blocking."""
     from vivavoce.engines.pocketsphinx.worker import Decoding
 
     decoding = Decoding({})
@@ -210,15 +205,10 @@ def bare(
     for conversation in conversations(recordings):
         mean = ""
         for recording in conversation:
-            room = Room(recording, snr_db)
-            cuts = [(0, room.recording)] if detector is None else spans(room, detector)
-            found = Heard(recording)
-            for _, cut in cuts:
-                decoding.begin(mean)
-                decoding.feed(cut)
-                text, mean = decoding.finish()
-                found.turns.append(text)
-            heard.append(found)
+            decoding.begin(mean)
+            decoding.feed(Room(recording, snr_db).recording)
+            text, mean = decoding.finish()
+            heard.append(Heard(recording, [text]))
     return heard
 
 

@@ -37,7 +37,7 @@ SILENCE_MS = {
     Sensitivity.LOW: 1200,
 }
 PREFIX_PADDING_MS = 20
-PRE_ROLL_MS = 300
+PRE_ROLL_MS = 400
 
 FORGIVEN_DIP_SAMPLES = samples(0.1)
 """A dip this short does not spoil an onset that is still uncertain."""
