@@ -6,10 +6,14 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
+import socket
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +27,6 @@ DRIVERS = Path(__file__).parent / "drivers"
 MODEL_2_5 = "gemini-2.5-flash-native-audio-preview-12-2025"
 MODEL_3_1 = "gemini-3.1-flash-live-preview"
 MODEL_3_8 = "gemini-3.8-live"
-LIMIT_S = 180.0
 
 Steps = list[list[Any]]
 
@@ -59,24 +62,81 @@ def squeezed(words: str) -> str:
     return "".join(words.split())
 
 
-def drive(server: Running, folder: Path, driver: str, model: str, steps: Steps, **job: Any) -> Told:
-    """Run a driver to its end. In steps, `speak` takes words, which travel as tones, or PCM."""
-    done = subprocess.run(
-        [sys.executable, "-m", "vivavoce", "run", "--", interpreter(driver),
-         str(DRIVERS / f"{driver}.py"),
-         json.dumps({"model": model, "steps": _with_files(steps, folder), **job})],
-        env={**clean_environment(), "VIVAVOCE_SERVER__PORT": str(server.port)},
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_S,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-4000:]
-    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    told = Told([(kind, value) for line in lines for kind, value in line.items()])
-    assert not told.all("late"), (told.events, done.stderr[-4000:])
+def drive(
+    server: Running | Switch,
+    folder: Path,
+    driver: str,
+    model: str,
+    steps: Steps,
+    watch: Callable[[str], None] | None = None,
+    **job: Any,
+) -> Told:
+    """Run a driver to its end; `watch` is told each kind of event as it comes.
+
+    In steps, `speak` takes words, which travel as tones, or PCM.
+    """
+    command = [
+        sys.executable, "-m", "vivavoce", "run", "--", interpreter(driver),
+        str(DRIVERS / f"{driver}.py"),
+        json.dumps({"model": model, "steps": _with_files(steps, folder), **job}),
+    ]  # fmt: skip
+    told, errors = Told([]), folder / "errors.log"
+    with (
+        errors.open("w") as stderr,
+        subprocess.Popen(
+            command,
+            env={**clean_environment(), "VIVAVOCE_SERVER__PORT": str(server.port)},
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+        ) as process,
+    ):
+        for line in process.stdout or ():
+            if line.startswith("{"):
+                ((kind, value),) = json.loads(line).items()
+                told.events.append((kind, value))
+                if watch is not None:
+                    watch(kind)
+    assert process.returncode == 0, errors.read_text()[-4000:]
+    assert not told.all("late"), (told.events, errors.read_text()[-4000:])
     assert not told.all("error"), told.all("error")
     return told
+
+
+class Switch:
+    """A port in front of servers, as a proxy is while they are replaced."""
+
+    def __init__(self, target: int) -> None:
+        self.target = target
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listener.getsockname()[1])
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(("127.0.0.1", self.target))
+            except OSError:
+                return
+            for ends in ((client, server), (server, client)):
+                threading.Thread(target=self._carry, args=ends, daemon=True).start()
+
+    @staticmethod
+    def _carry(source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65_536):
+                sink.sendall(data)
+        for end in (source, sink):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        source.close()
 
 
 def interpreter(driver: str) -> str:

@@ -10,8 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from conformance.servers import Running
-from partners.frameworks import MODEL_2_5, MODEL_3_1, MODEL_3_8, drive, interpreter, squeezed
+from conformance.servers import Running, serving
+from partners.frameworks import (
+    MODEL_2_5,
+    MODEL_3_1,
+    MODEL_3_8,
+    Switch,
+    drive,
+    interpreter,
+    squeezed,
+)
 from vivavoce.cli.demo import recording
 
 pytestmark = [pytest.mark.partner, pytest.mark.e2e]
@@ -115,6 +123,30 @@ def test_livekit_replies_asked_for_come_before_its_deadline_and_do_not_swallow_s
     assert told.all("user") == ["stop now"]
     assert len(told.all("model")) == 3
     assert told.all("model")[1] == "stop now"
+
+
+@pytest.mark.parametrize("driver", ["adk_agent", "livekit_agent", "pipecat_bot"])
+def test_a_server_that_is_replaced_is_found_again_by_clients_that_reconnect(
+    tmp_path: Path, driver: str
+) -> None:
+    # With any other code some of them give up.
+    interpreter(driver)
+    with serving("scripted", VIVAVOCE_SERVER__DRAIN_S="0.5") as old, serving("scripted") as new:
+        switch = Switch(old.port)
+
+        def replace(kind: str) -> None:
+            if kind == "turn" and switch.target == old.port:
+                switch.target = new.port
+                old.process.terminate()
+
+        told = drive(
+            switch, tmp_path, driver, MODEL_2_5,
+            [SETTLED, ["speak", "good day"], ["wait", "turn", 1], ["pause", 5.0],
+             ["speak", "stop now"], ["words", "model", "now"], SETTLED],
+            watch=replace,
+        )  # fmt: skip
+        switch.close()
+    assert told.words("user") == squeezed("good day stop now")
 
 
 @pytest.mark.embedded

@@ -44,7 +44,7 @@ async def main() -> None:
 
     async def listen() -> None:
         async for piece in stage.microphone():
-            await llm.simple_audio_response(PcmData.from_bytes(piece, INPUT_RATE), USER)
+            await llm.process_audio(PcmData.from_bytes(piece, INPUT_RATE), USER)
 
     async def follow() -> None:
         async for item in llm.output:
