@@ -112,6 +112,8 @@ class SessionSetup:
     `model` is the name as the client sent it (with `models/`); `instruction` joins the text
     parts of the system instruction as paragraphs; `seeds_history` is
     `historyConfig.initialHistoryInClientContent`; `signals_activity` is `explicitVadSignal`.
+    `image_tokens` is what one image costs, as `mediaResolution` says: 64 LOW, 256 MEDIUM and
+    HIGH, 258 where it was left open.
     """
 
     model: str
@@ -130,3 +132,4 @@ class SessionSetup:
     seeds_history: bool = False
     signals_activity: bool = False
     proactive_audio: bool = False
+    image_tokens: int = 258

@@ -70,7 +70,9 @@ class TurnReport:
 
     `detecting_s` is the share of `endpointing_s` that was no waiting for silence: from the
     arrival of the deciding sound to the decision. `speech_end_s` is where the last speech ended
-    in the session's sound.
+    in the session's sound. `heard` is what the user said and typed, `said` what was handed to
+    the socket of the answer's words; both are personal data. `interruption_s` runs from the
+    arrival of the deciding sound (or text) to `interrupted` handed to the socket.
     """
 
     session: SessionId
@@ -89,6 +91,9 @@ class TurnReport:
     heard_s: float = 0.0
     spoken_s: float = 0.0
     tool_calls: int = 0
+    heard: str = ""
+    said: str = ""
+    interruption_s: float | None = None
 
 
 class TurnListener(Protocol):
