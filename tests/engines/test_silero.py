@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import wave
 from pathlib import Path
 
@@ -146,3 +149,23 @@ async def test_a_file_that_is_no_network_is_an_engine_error(tmp_path: Path) -> N
     broken.write_bytes(b"not a network")
     with pytest.raises(EngineError, match="can't be loaded"):
         await create({"path": str(broken)}, Host())
+
+
+@pytest.mark.embedded
+def test_the_library_leaves_no_trace_and_tells_nobody(
+    detector: SileroDetector, tmp_path: Path
+) -> None:
+    """onnxruntime would write an id of this machine into the user's cache and report with it."""
+    program = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from vivavoce.engines.silero import SileroDetector\n"
+        "SileroDetector(Path(sys.argv[1]))\n"
+    )
+    model = weights.locate("silero") / "silero_vad_op18_ifless.onnx"
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("ORT_", "XDG_"))}
+    environment = kept | {"HOME": str(tmp_path)}
+    subprocess.run(
+        [sys.executable, "-c", program, str(model)], env=environment, check=True, timeout=60
+    )
+    assert not list(tmp_path.rglob("*onnxruntime*"))

@@ -7,6 +7,7 @@ many streams go through in one call and any worker may score any stream.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,9 @@ class SileroDetector:
 
     def __init__(self, model: Path) -> None:
         """Load the network from an ONNX file. Raises `EngineMissing` and `EngineError`."""
+        # Left to itself, the library's own build keeps a device id in the user's cache and
+        # reports to its maker as soon as it is imported.
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         try:
             import numpy as np
             import onnxruntime
