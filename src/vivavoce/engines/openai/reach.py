@@ -1,0 +1,28 @@
+"""Whether anybody listens where the chat endpoint should be, told before the first turn."""
+
+from __future__ import annotations
+
+import httpx2
+
+from vivavoce.engines.openai.settings import OpenAISettings
+
+PATIENCE_S = 3.0
+
+
+async def unreachable(settings: OpenAISettings) -> str:
+    """One sentence on why nobody answers there; empty if somebody does, whatever they say."""
+    address = settings.base_url.rstrip("/") + "/models"
+    headers = {"Authorization": f"Bearer {settings.key}"} if settings.key else {}
+    try:
+        async with (
+            httpx2.AsyncClient(timeout=PATIENCE_S, headers=headers) as client,
+            client.stream("GET", address),
+        ):
+            return ""
+    except httpx2.TimeoutException:
+        return f"The language model at {settings.base_url} does not answer yet."
+    except httpx2.HTTPError as error:
+        return (
+            f"The language model at {settings.base_url} can't be reached ({error}). Turns will "
+            "end without an answer until it runs."
+        )
