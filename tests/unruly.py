@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 from vivavoce.domain.request import EndReason, GenerationRequest
 from vivavoce.engines.ports import Emit, EngineHost, ResponderCapabilities, Settings, Speech
@@ -78,3 +79,16 @@ async def stubborn(settings: Settings, host: EngineHost) -> Unruly:
 
 async def absent(settings: Settings, host: EngineHost) -> Unruly:
     raise EngineMissing("responder.absent", "It is not here.", "Bring it.")
+
+
+async def endless(settings: Settings, host: EngineHost) -> Unruly:
+    host.say("never ready")
+    await asyncio.Event().wait()
+    return Failing()
+
+
+async def slow(settings: Settings, host: EngineHost) -> Unruly:
+    """Loads in a thread, as many libraries do: nothing can call it back."""
+    host.say("never ready")
+    await asyncio.to_thread(time.sleep, 60)
+    return Failing()

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import socket
+import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -92,3 +97,40 @@ def test_a_file_that_is_no_program(listener: socket.socket, at_home: Path) -> No
     (at_home / "broken").chmod(0o755)
 
     assert run("--", str(at_home / "broken")).exit_code == 126
+
+
+WAITS = """
+import pathlib, signal, sys
+pathlib.Path("ready").touch()
+try:
+    signal.pause()
+except KeyboardInterrupt:
+    sys.exit(7)
+"""
+
+
+@pytest.fixture
+def waiting(listener: socket.socket, at_home: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """`vivavoce run` with a program that waits for a signal, in a process group of their own."""
+    command = [sys.executable, "-m", "vivavoce", "run", "--", sys.executable, "-c", WAITS]
+    with subprocess.Popen(command, start_new_session=True) as process:
+        try:
+            while not (at_home / "ready").exists():
+                assert process.poll() is None
+                time.sleep(0.02)
+            yield process
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def test_ctrl_c_interrupts_the_program(waiting: subprocess.Popen[bytes]) -> None:
+    os.killpg(waiting.pid, signal.SIGINT)  # as a terminal does: to both
+
+    assert waiting.wait(10) == 7
+
+
+def test_an_end_asked_of_run_is_the_programs_too(waiting: subprocess.Popen[bytes]) -> None:
+    waiting.terminate()
+
+    assert waiting.wait(10) == 128 + signal.SIGTERM

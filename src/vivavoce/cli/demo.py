@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +13,7 @@ from rich.console import Console
 
 from vivavoce import config, logs, wiring
 from vivavoce.cli import conversing
+from vivavoce.cli import stopping as stops
 from vivavoce.cli.conversing import TurnPrinter, plain_console, told
 from vivavoce.client.conversation import Conversation
 from vivavoce.client.files import FileMicrophone, read_wav
@@ -63,9 +63,9 @@ def demo(
         )
         try:
             answered = asyncio.run(_demo(console, settings, answer, wait, once))
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, stops.Stopped):
             console.print("Over.")
-            return
+            raise typer.Exit(stops.STATUS) from None
         if not answered:
             console.print("No spoken answer came in time.", style="red")
             raise typer.Exit(conversing.SILENT)
@@ -75,9 +75,10 @@ async def _demo(
     console: Console, settings: config.Config, answer: Path, wait_s: float, once: bool
 ) -> bool:
     server = wiring.build(settings, say=lambda line: console.print(line, markup=False))
+    stopping = stops.watch_signals()
     console.print("Starting the server and its engines …")
     try:
-        await server.start()
+        await stops.start(server.start(), stopping)
     except OSError as error:
         raise ConfigError(
             f"Port {settings.server.port} can't be used: {os.strerror(error.errno or 0)}.",
@@ -88,11 +89,11 @@ async def _demo(
         place = Endpoint(server.url(), key)
         console.print(f"Serving at {place.url}; now a recording talks to it, in real time.\n")
         speaker = ClockSpeaker()
-        answered = await converse(console, place, speaker, wait_s)
+        answered = await stops.unless(stopping, converse(console, place, speaker, wait_s))
         speaker.recording.save(answer)
         console.print(f"\nThe answers are in {answer} ({speaker.recording.seconds:.1f} s).")
         if answered and not once:
-            await _serve_on(console, place.url)
+            await _serve_on(console, place.url, stopping)
         return answered
     finally:
         await server.stop()
@@ -122,7 +123,7 @@ def recording(name: str) -> bytes:
         return read_wav(path)
 
 
-async def _serve_on(console: Console, url: str) -> None:
+async def _serve_on(console: Console, url: str, stopping: asyncio.Event) -> None:
     console.print(
         f"\nStill serving at {url}. In another terminal, inside the same environment:\n"
         "  vivavoce talk                        talk by microphone\n"
@@ -131,12 +132,5 @@ async def _serve_on(console: Console, url: str) -> None:
         "Ctrl-C ends it.",
         markup=False,
     )
-    over = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        try:
-            loop.add_signal_handler(name, over.set)
-        except NotImplementedError:  # Windows: Ctrl-C arrives as KeyboardInterrupt
-            break
-    await over.wait()
+    await stopping.wait()
     console.print("Over.")

@@ -7,9 +7,10 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -65,9 +66,12 @@ def execute(command: list[str], surroundings: dict[str, str]) -> int:
         )
         return NOT_FOUND
     try:
+        # An empty handler and not SIG_IGN, which the program would inherit: it could then not
+        # be interrupted. Ctrl-C reaches it by the terminal; we wait for what it makes of that.
         with (
-            _signals_are_the_programs(),
+            _handled(signal.SIGINT, lambda _number, _frame: None),
             subprocess.Popen([program, *command[1:]], env=surroundings) as child,
+            _handled(signal.SIGTERM, lambda number, _frame: child.send_signal(number)),
         ):
             status = child.wait()
     except OSError as error:
@@ -77,10 +81,11 @@ def execute(command: list[str], surroundings: dict[str, str]) -> int:
 
 
 @contextmanager
-def _signals_are_the_programs() -> Iterator[None]:
-    """Ctrl-C reaches the program by the terminal; we only wait for what it makes of it."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _handled(
+    number: signal.Signals, act: Callable[[int, FrameType | None], None]
+) -> Iterator[None]:
+    before = signal.signal(number, act)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(number, before)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
+from vivavoce.cli import stopping as stops
 from vivavoce.cli.faults import fault_of, leave
 from vivavoce.config import Config, load
 from vivavoce.errors import VivavoceError
@@ -43,8 +43,8 @@ def serve(
     except (VivavoceError, OSError) as error:
         where = f"{settings.server.host}:{settings.server.port}" if settings else ""
         raise leave(fault_of(error, where)) from None
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
+    except (KeyboardInterrupt, stops.Stopped):
+        raise typer.Exit(stops.STATUS) from None
 
 
 def _prepare(settings: Config) -> None:
@@ -65,8 +65,8 @@ async def _serve(settings: Config) -> None:
     from vivavoce.wiring import build
 
     server = build(settings, say=lambda line: _console().print(line, markup=False))
-    stopping = _watch_signals()
-    await server.start()
+    stopping = stops.watch_signals()
+    await stops.start(server.start(), stopping)
     try:
         _greet(server.url("http"), server.url("https"), settings, server.readiness.report())
         await stopping.wait()
@@ -80,16 +80,6 @@ async def _serve(settings: Config) -> None:
             with contextlib.suppress(asyncio.CancelledError):
                 await finished
             await server.stop(drain_s=0)
-
-
-def _watch_signals() -> asyncio.Event:
-    """Set by the first signal to stop; cleared and set again by the next."""
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with contextlib.suppress(NotImplementedError):  # Windows raises KeyboardInterrupt
-            loop.add_signal_handler(number, stopping.set)
-    return stopping
 
 
 async def _again(stopping: asyncio.Event) -> None:

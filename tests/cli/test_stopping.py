@@ -1,0 +1,78 @@
+"""Signals while a server starts: it must not have to be killed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from vivavoce.cli.stopping import STATUS, Stopped, unless
+
+TESTS = Path(__file__).parent.parent
+
+
+async def test_what_is_done_first_is_given() -> None:
+    async def course() -> int:
+        return 7
+
+    assert await unless(asyncio.Event(), course()) == 7
+
+
+async def test_a_signal_that_comes_first_cancels_it() -> None:
+    stopping, unwound = asyncio.Event(), asyncio.Event()
+
+    async def course() -> None:
+        stopping.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            unwound.set()
+
+    with pytest.raises(Stopped):
+        await unless(stopping, course())
+    assert unwound.is_set()
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize(
+    ("command", "number", "responder"),
+    [
+        ("serve", signal.SIGINT, "endless"),
+        ("serve", signal.SIGTERM, "slow"),
+        ("demo", signal.SIGTERM, "endless"),
+        ("demo", signal.SIGINT, "slow"),
+    ],
+)
+def test_a_signal_ends_a_start_that_takes_too_long(
+    tmp_path: Path, command: str, number: signal.Signals, responder: str
+) -> None:
+    (tmp_path / "c.toml").write_text(
+        'models = {"*" = "x"}\n[server]\nport = 0\n[profiles.x]\ndetector = "energy"\n'
+        f'recognizer = "tones"\nresponder = "unruly:{responder}"\n'
+    )
+    surroundings = {
+        **os.environ,
+        "PYTHONPATH": str(TESTS),
+        "VIVAVOCE_CONFIG": str(tmp_path / "c.toml"),
+        "XDG_DATA_HOME": str(tmp_path),
+    }
+    with subprocess.Popen(
+        [sys.executable, "-u", "-m", "vivavoce", command],
+        cwd=tmp_path,
+        env=surroundings,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        try:
+            assert any("never ready" in line for line in process.stdout)
+            process.send_signal(number)
+            assert process.wait(8) == STATUS
+        finally:
+            process.kill()
