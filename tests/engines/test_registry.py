@@ -52,6 +52,18 @@ def test_weights_of_a_cascade_are_those_of_its_parts() -> None:
     assert weights_of("detector", "energy") == set()
 
 
+def test_weights_that_the_settings_replace_or_switch_off_are_not_wanted() -> None:
+    def of_model(**settings: object) -> set[str]:
+        model = {"use": "smollm", **settings}
+        return weights_of("responder", {"use": "cascade", "model": model, "voice": "flite"})
+
+    assert of_model(path="/models/own.gguf") == {"minilm"}
+    assert of_model(tools=False) == {"smollm2"}
+    assert of_model(router="/models/minilm") == {"smollm2"}
+    assert of_model(path="/models/own.gguf", tools=False) == set()
+    assert weights_of("detector", {"use": "silero", "path": "/models/own.onnx"}) == set()
+
+
 def test_the_listing_is_sorted_and_says_where_engines_come_from() -> None:
     names = [each.name for each in listing()]
 

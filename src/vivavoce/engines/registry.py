@@ -42,11 +42,15 @@ BUILTIN = {
     "synthesizer.silence": "vivavoce.engines.silence:create",
 }
 
-WEIGHTS = {
-    "detector.silero": ("silero",),
-    "model.smollm": ("smollm2", "minilm"),
+WEIGHTS: Mapping[str, Mapping[str, Callable[[Settings], bool]]] = {
+    "detector.silero": {"silero": lambda own: own.get("path") is None},
+    "model.smollm": {
+        "smollm2": lambda own: not own.get("path"),
+        "minilm": lambda own: bool(own.get("tools", True)) and not own.get("router"),
+    },
 }
-"""What the built-in engines load, so that it can be fetched before they start."""
+"""What the built-in engines load, and under which settings of theirs, so that it can be
+fetched before they start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +116,8 @@ def parse(choice: str | Settings) -> tuple[str, dict[str, Any], str | Settings |
 def weights_of(port: str, choice: str | Settings) -> set[str]:
     """The weights that a choice and its parts load."""
     use, settings, _ = parse(choice)
-    needed = set(WEIGHTS.get(f"{port}.{use}", ()))
+    loads = WEIGHTS.get(f"{port}.{use}", {})
+    needed = {name for name, wanted in loads.items() if wanted(settings)}
     for part, key in (("model", "model"), ("synthesizer", "voice")):
         if key in settings and f"{port}.{use}" == "responder.cascade":
             needed |= weights_of(part, settings[key])
