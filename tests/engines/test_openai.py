@@ -464,7 +464,7 @@ async def test_an_endpoint_that_says_nothing_is_given_up(build: Build, chat: Fak
         await exchange.gone.wait()
 
     chat.answer = reply
-    with pytest.raises(EngineError, match=r"nothing for 0\.1 s"):
+    with pytest.raises(EngineError, match=r"no word for 0\.1 s"):
         await answer(build(first_token_s=0.1), request("Hi."))
 
 
@@ -475,8 +475,32 @@ async def test_signs_of_life_are_no_answer(build: Build, chat: FakeChat) -> None
             await exchange.raw(": still here\n\n")
 
     chat.answer = reply
-    with pytest.raises(EngineError, match=r"no word came for 0\.1 s"):
+    with pytest.raises(EngineError, match=r"no word for 0\.1 s"):
         await answer(build(first_token_s=0.1), request("Hi."))
+
+
+async def test_an_answer_that_stops_in_the_middle_is_given_up(build: Build, chat: FakeChat) -> None:
+    async def reply(exchange: Exchange) -> None:
+        await exchange.head()
+        await exchange.event(delta(content="Half a "))
+        await exchange.gone.wait()
+
+    chat.answer = reply
+    async with asyncio.timeout(10):
+        with pytest.raises(EngineError, match=r"no word for 0\.1 s"):
+            await answer(build(idle_s=0.1), request("Hi."))
+
+
+async def test_an_endpoint_that_takes_the_question_and_no_more_is_given_up(
+    build: Build, chat: FakeChat
+) -> None:
+    async def reply(exchange: Exchange) -> None:
+        await exchange.gone.wait()
+
+    chat.answer = reply
+    async with asyncio.timeout(10):
+        with pytest.raises(EngineError, match=r"no word for 0\.1 s"):
+            await answer(build(first_token_s=0.1), request("Hi."))
 
 
 async def test_nobody_listening_is_said_with_the_address(models: list[OpenAIModel]) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-import time
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from typing import Any
 
 import httpx2
@@ -30,7 +30,10 @@ class ChatStream:
         self._client = httpx2.AsyncClient(
             headers=headers,
             timeout=httpx2.Timeout(
-                settings.first_token_s, connect=settings.connect_s, read=settings.first_token_s
+                settings.first_token_s,
+                connect=settings.connect_s,
+                # Only the last resort: the deadlines below tell the first word from the others.
+                read=max(settings.first_token_s, settings.idle_s),
             ),
             limits=httpx2.Limits(max_connections=None, max_keepalive_connections=16),
         )
@@ -40,16 +43,22 @@ class ChatStream:
 
         Raises `EngineBusy`, `EngineMissing` or `EngineError`, each with a sentence for users.
         """
+        until = asyncio.get_running_loop().time() + self._settings.first_token_s
         try:
-            async with self._client.stream("POST", self._settings.url, json=body) as answer:
+            async with AsyncExitStack() as stack:
+                asking = self._client.stream("POST", self._settings.url, json=body)
+                async with asyncio.timeout_at(until):
+                    answer = await stack.enter_async_context(asking)
                 if answer.status_code != httpx2.codes.OK:
                     raise await self._refusal(answer)
                 if "json" in answer.headers.get("content-type", ""):
                     yield _decode((await answer.aread()).decode("utf-8", "replace"))
                     return
-                async with aclosing(self._events(answer)) as events:
+                async with aclosing(self._events(answer, until)) as events:
                     async for chunk in events:
                         yield chunk
+        except TimeoutError as error:
+            raise self._silent(self._settings.first_token_s) from error
         except httpx2.TimeoutException as error:
             raise EngineError(ENGINE, self._too_slow(error)) from error
         except httpx2.ConnectError as error:
@@ -62,19 +71,30 @@ class ChatStream:
     async def aclose(self) -> None:
         await self._client.aclose()
 
-    async def _events(self, answer: httpx2.Response) -> AsyncGenerator[Json, None]:
-        """The data of each event. Comments that keep the line open do not count as an answer."""
-        silent_since = time.monotonic()
+    async def _events(self, answer: httpx2.Response, until: float) -> AsyncGenerator[Json, None]:
+        """The data of each event, the first of them by `until` (a time of the loop).
+
+        Comments that keep the line open do not count as an answer.
+        """
+        loop = asyncio.get_running_loop()
         patience = self._settings.first_token_s
-        async for line in answer.aiter_lines():
-            if line.startswith("data:"):
-                data = line.removeprefix("data:").strip()
-                if data == "[DONE]":
-                    return
-                yield _decode(data)
-                silent_since, patience = time.monotonic(), self._settings.idle_s
-            elif time.monotonic() - silent_since > patience:
-                raise EngineError(ENGINE, f"no word came for {patience:g} s.")
+        lines = answer.aiter_lines()
+        while True:
+            try:
+                async with asyncio.timeout_at(until):
+                    line = await anext(lines)
+            except StopAsyncIteration:
+                return
+            except TimeoutError as error:
+                raise self._silent(patience) from error
+            if not line.startswith("data:"):
+                continue
+            data = line.removeprefix("data:").strip()
+            if data == "[DONE]":
+                return
+            yield _decode(data)
+            patience = self._settings.idle_s
+            until = loop.time() + patience
 
     async def _refusal(self, answer: httpx2.Response) -> EngineError:
         status = answer.status_code
@@ -93,7 +113,10 @@ class ChatStream:
     def _too_slow(self, error: httpx2.TimeoutException) -> str:
         if isinstance(error, httpx2.ConnectTimeout):
             return f"{self._settings.url} took no connection in {self._settings.connect_s:g} s."
-        return f"{self._settings.url} sent nothing for {self._settings.first_token_s:g} s."
+        return f"{self._settings.url} stopped taking or sending data."
+
+    def _silent(self, patience: float) -> EngineError:
+        return EngineError(ENGINE, f"{self._settings.url} sent no word for {patience:g} s.")
 
 
 def _decode(data: str) -> Json:
