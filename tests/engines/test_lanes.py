@@ -97,24 +97,63 @@ async def test_work_that_nobody_wants_any_more_is_never_begun() -> None:
 
 def test_a_stuck_thread_is_replaced() -> None:
     lane = Lane("engine", workers=1)
-    never, began = threading.Event(), threading.Event()
+    back, began = threading.Event(), threading.Event()
+    # Only ends the test when nothing replaces the thread: the job below then comes after it.
+    patience = threading.Timer(10, back.set)
 
     def stuck(_: CancelToken) -> None:
         began.set()
-        never.wait(30)
+        back.wait()
 
-    async def conversation() -> int:
+    async def conversation() -> bool:
         loop = asyncio.get_running_loop()
         caller = loop.create_task(lane.run(stuck))
         await loop.run_in_executor(None, began.wait, 5)
         caller.cancel()
         await asyncio.wait({caller})
         await asyncio.sleep(SICK_AFTER_S + 1)
-        return await lane.run(lambda _: 1)
+        return await lane.run(lambda _: back.is_set())
 
-    assert run_virtually(conversation()) == 1
-    assert lane.stuck == 1
-    never.set()
+    patience.start()
+    freed_before = run_virtually(conversation())
+    assert not freed_before, "the job waited for the stuck thread"
+    assert (lane.stuck, lane.abandoned) == (1, 1)
+    assert lane.idle
+    patience.cancel()
+    back.set()
+    lane.close()
+
+
+def test_a_stuck_thread_that_comes_back_ends_because_its_place_is_taken() -> None:
+    lane = Lane("engine", workers=1)
+    back, began = threading.Event(), threading.Event()
+    first: list[threading.Thread] = []
+
+    def stuck(_: CancelToken) -> None:
+        first.append(threading.current_thread())
+        began.set()
+        back.wait()
+
+    async def conversation() -> None:
+        loop = asyncio.get_running_loop()
+        caller = loop.create_task(lane.run(stuck))
+        await loop.run_in_executor(None, began.wait, 5)
+        caller.cancel()
+        await asyncio.wait({caller})
+        await asyncio.sleep(SICK_AFTER_S + 1)
+        assert lane.stuck == 1
+
+        def last(_: CancelToken) -> None:
+            # Back while another job runs: the freed thread would take the next one beside it.
+            back.set()
+            first[0].join(5)
+
+        await lane.run(last)
+
+    run_virtually(conversation())
+    assert not first[0].is_alive()
+    assert (lane.stuck, lane.abandoned, lane.running) == (0, 0, 0)
+    assert lane.idle
     lane.close()
 
 

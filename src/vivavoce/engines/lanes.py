@@ -6,6 +6,7 @@ follows when it looks. Nobody waits for it, because correctness does not depend 
 
 A thread that has not followed `SICK_AFTER_S` later is taken for stuck: it is counted, logged,
 and a new thread takes its place, so that one hanging call costs a thread and not the engine.
+If it comes back after all it ends, since its place is taken.
 The threads are daemons for the same reason: a stuck one must not keep the process alive.
 """
 
@@ -51,6 +52,7 @@ class _Workers(Executor):
         self._jobs: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
         self._started = 0
         self._closed = False
+        self._mine = threading.local()
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         if self._closed:
@@ -68,16 +70,17 @@ class _Workers(Executor):
         threading.Thread(target=self._work, name=name, daemon=True).start()
 
     def leave(self) -> None:
-        """One thread fewer, when one is free."""
-        self._jobs.put(None)
+        """The calling thread ends when it has done the job that it is at."""
+        self._mine.leaving = True
 
     def shutdown(self, wait: bool = False, *, cancel_futures: bool = True) -> None:
         self._closed = True
         for _ in range(self._started):
-            self.leave()
+            self._jobs.put(None)
 
     def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
+        self._mine.leaving = False
+        while not self._mine.leaving and (job := self._jobs.get()) is not None:
             future, act = job
             if not future.set_running_or_notify_cancel():
                 continue
@@ -95,13 +98,14 @@ class _Job:
         self.token = CancelToken()
         self.started = False
         self.done = False
+        self.replaced = False
 
 
 class Lane:
     """`workers` threads, and at most `queue` jobs waiting for one; more are refused.
 
     `waiting`, `running` count what is wanted, `abandoned` what still runs although nobody
-    wants it, `stuck` the threads that were replaced.
+    wants it, `stuck` those threads among them that were replaced and have not come back.
     """
 
     def __init__(self, engine: str, workers: int = 1, queue: int = 64) -> None:
@@ -156,6 +160,9 @@ class Lane:
                 self.abandoned -= 1
             else:
                 self.running -= 1
+            if job.replaced:
+                self.stuck -= 1
+                self._pool.leave()
 
     def _abandon(self, job: _Job) -> bool:
         """Nobody wants the job; whether a thread is busy with it."""
@@ -170,9 +177,10 @@ class Lane:
         return False
 
     def _look_after(self, job: _Job) -> None:
-        if job.done:
-            return
         with self._lock:
+            if job.done:
+                return
+            job.replaced = True
             self.stuck += 1
         log.error("engine thread is stuck and was replaced: engine=%s", self.engine)
         self._pool.add()
