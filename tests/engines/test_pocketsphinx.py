@@ -61,6 +61,12 @@ async def until(holds: Callable[[], bool]) -> None:
             await asyncio.sleep(0)
 
 
+def workers_here() -> list[psutil.Process]:
+    """The worker processes that this one has."""
+    children = psutil.Process().children()
+    return [child for child in children if "bad_worker.py" in " ".join(child.cmdline())]
+
+
 @pytest.fixture
 async def one() -> AsyncIterator[PocketsphinxRecognizer]:
     """A recognizer of a single worker."""
@@ -213,8 +219,7 @@ async def test_a_conversation_that_ends_in_line_leaves_no_worker_behind() -> Non
 
 async def test_closing_ends_every_process_and_every_wait() -> None:
     recognizer = await opened(pool(workers=2, most=2))
-    me = psutil.Process()
-    running = [child for child in me.children() if "bad_worker.py" in " ".join(child.cmdline())]
+    running = workers_here()
     assert len(running) == 2
     async with recognizer.open(RecognitionOptions()).utterance() as utterance:
         await utterance.feed(sound("H"))
@@ -233,6 +238,21 @@ async def test_a_worker_that_cannot_load_is_said_at_the_start() -> None:
         await Pool(PoolSettings(BAD_WORKER, b"refuse", workers=2)).open()
     with pytest.raises(EngineError, match="can't be started"):
         await Pool(PoolSettings(("/does/not/exist",), b"{}")).open()
+
+
+async def test_a_start_that_is_left_leaves_no_process_behind(tmp_path: Path) -> None:
+    loaded = tmp_path / "loaded"
+    crowd = Pool(PoolSettings(BAD_WORKER, f"one at {loaded}".encode(), workers=2, most=2))
+    opening = asyncio.ensure_future(crowd.open())
+    await until(loaded.exists)
+    for _ in range(20):  # its answer lies in the pipe; these let the pool read it
+        await asyncio.sleep(0)
+    running = workers_here()
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    assert len(running) == 2
+    assert workers_here() == []
 
 
 async def test_half_a_sample_is_refused(one: PocketsphinxRecognizer) -> None:
@@ -364,3 +384,26 @@ def test_what_is_understood_depends_on_nothing_heard_in_other_conversations() ->
     first = heard(words)
     heard(bytes(16_000 * 2 * 3))
     assert heard(words) == first
+
+
+@pytest.mark.embedded
+def test_an_utterance_starts_from_the_mean_of_its_own_conversation() -> None:
+    words, decoding = clip(), Decoding({})
+
+    def heard(mean: str, pcm: bytes = words) -> str:
+        """The mean after an utterance that began with this one."""
+        decoding.begin(mean)
+        decoding.feed(pcm)
+        return decoding.finish()[1]
+
+    mine = heard("")
+    after = heard(mine)
+    yours = heard("", bytes(16_000 * 2 * 3))
+    assert heard(mine) == after, "another conversation's mean was left in the decoder"
+    assert heard(yours) != after, "the mean that the conversation brings is not used"
+
+
+@pytest.mark.embedded
+def test_the_decoder_does_not_remove_noise() -> None:
+    """What the model's own folder orders overrules the options, and costs every fifth word."""
+    assert Decoding({})._decoder.config["remove_noise"] is False

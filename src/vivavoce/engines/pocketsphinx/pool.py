@@ -132,13 +132,14 @@ class Pool:
 
     async def open(self) -> None:
         """Start the workers that are kept ready. Raises `EngineError`."""
-        starting = [self._hire() for _ in range(self._settings.workers)]
-        started = await asyncio.gather(*starting, return_exceptions=True)
-        self._idle += [worker for worker in started if isinstance(worker, Worker)]
-        for failure in started:
-            if isinstance(failure, BaseException):
-                await self.aclose()
-                raise failure
+        starting = [self._keep_ready() for _ in range(self._settings.workers)]
+        try:
+            for failure in await asyncio.gather(*starting, return_exceptions=True):
+                if failure is not None:
+                    raise failure
+        except BaseException:
+            await self.aclose()
+            raise
 
     @property
     def workers(self) -> int:
@@ -229,6 +230,9 @@ class Pool:
         except BaseException:
             self._hired -= 1
             raise
+
+    async def _keep_ready(self) -> None:
+        self._idle.append(await self._hire())
 
     async def _replace(self) -> None:
         """Best effort: if no worker can be started, the next who wants one is told why."""
