@@ -13,6 +13,7 @@ import pytest
 
 from vivavoce.domain.audio import pcm_seconds
 from vivavoce.domain.voices import VOICES
+from vivavoce.engines import espeak
 from vivavoce.engines.espeak import EspeakSynthesizer, create
 from vivavoce.errors import ConfigError, EngineError, EngineMissing
 
@@ -35,6 +36,14 @@ def program(folder: Path, body: str) -> str:
     path.write_text(
         f'#!/bin/sh\nif [ "$1" = --voices ]; then echo; echo "5 de x"; exit; fi\n{body}'
     )
+    path.chmod(0o755)
+    return str(path)
+
+
+def silent(folder: Path, body: str) -> str:
+    """A stand-in that does this even when it is asked for its voices."""
+    path = folder / "espeak-ng"
+    path.write_text(f"#!/bin/sh\n{body}\n")
     path.chmod(0o755)
     return str(path)
 
@@ -107,6 +116,27 @@ async def test_a_cancelled_clause_kills_the_program(tmp_path: Path) -> None:
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
     await engine.aclose()
+
+
+async def test_a_program_that_does_not_list_its_voices_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(espeak, "_LIMIT_S", 0.1)
+    async with asyncio.timeout(10):
+        with pytest.raises(EngineMissing, match=r"within 0\.1 s.*apt-get install espeak-ng"):
+            await create({"program": silent(tmp_path, "exec sleep 60")}, None)  # type: ignore[arg-type]
+
+
+async def test_a_start_that_is_left_kills_the_program(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pid")
+    name = silent(tmp_path, f"echo $$ > {tmp_path}/pid; exec sleep 60")
+    starting = asyncio.ensure_future(create({"program": name}, None))  # type: ignore[arg-type]
+    pid = int(await asyncio.to_thread((tmp_path / "pid").read_text))
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ class EspeakSynthesizer:
             if not any(map(str.isalnum, clause)):
                 yield Speech(silence(pause_after(clause)), clause)
                 continue
-            wav = await self._run(options, clause)
+            wav = await output(self._program, options, _readable(clause))
             for piece in await self._lane.run(partial(finished, clause, wav)):
                 yield piece
 
@@ -94,28 +94,29 @@ class EspeakSynthesizer:
             "-b", "1", "--stdin", "--stdout",
         ]  # fmt: skip
 
-    async def _run(self, options: list[str], text: str) -> bytes:
-        """One run of the program; killed when left early."""
-        pipe = asyncio.subprocess.PIPE
-        try:
-            process = await asyncio.create_subprocess_exec(
-                self._program, *options, stdin=pipe, stdout=pipe, stderr=pipe
-            )
-        except OSError as failure:
-            raise EngineError(ENGINE, f"{self._program} can't be run: {failure}.") from failure
-        try:
-            async with asyncio.timeout(_LIMIT_S):
-                wav, complaint = await process.communicate(_readable(text))
-        except TimeoutError as failure:
-            raise EngineError(ENGINE, f"No sound within {_LIMIT_S:.0f} s.") from failure
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        if process.returncode:
-            said = complaint.decode(errors="replace").strip().partition("\n")[0]
-            raise EngineError(ENGINE, f"It ended with status {process.returncode}. {said}".strip())
-        return wav
+
+async def output(program: str, options: Sequence[str], text: bytes = b"") -> bytes:
+    """What one run of the program writes; it is killed when left early. Raises `EngineError`."""
+    pipe = asyncio.subprocess.PIPE
+    try:
+        process = await asyncio.create_subprocess_exec(
+            program, *options, stdin=pipe, stdout=pipe, stderr=pipe
+        )
+    except OSError as failure:
+        raise EngineError(ENGINE, f"{program} can't be run: {failure}.") from failure
+    try:
+        async with asyncio.timeout(_LIMIT_S):
+            written, complaint = await process.communicate(text)
+    except TimeoutError as failure:
+        raise EngineError(ENGINE, f"{program} did not end within {_LIMIT_S:g} s.") from failure
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if process.returncode:
+        said = complaint.decode(errors="replace").strip().partition("\n")[0]
+        raise EngineError(ENGINE, f"It ended with status {process.returncode}. {said}".strip())
+    return written
 
 
 def _readable(text: str) -> bytes:
@@ -175,10 +176,10 @@ async def create(settings: Settings, host: EngineHost) -> EspeakSynthesizer:
 
 async def _languages(program: str) -> list[str]:
     """The second column of the program's own list."""
-    process = await asyncio.create_subprocess_exec(
-        program, "--voices", stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE
-    )
-    listed, _ = await process.communicate()
+    try:
+        listed = await output(program, ["--voices"])
+    except EngineError as failure:
+        raise EngineMissing(ENGINE, failure.problem, _FIX) from failure
     lines = listed.decode(errors="replace").splitlines()[1:]
     found = {columns[1] for line in lines if len(columns := line.split()) > 1}
     if not found:
