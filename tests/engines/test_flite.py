@@ -52,6 +52,18 @@ async def say(engine: FliteSynthesizer, text: str, voice: str) -> tuple[bytes, s
     return b"".join(p.pcm for p in pieces), "".join(p.text for p in pieces)
 
 
+def package_tools(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, apt_get: str, dpkg_deb: str
+) -> None:
+    """Stand-ins for Debian's tools, in shell, found before the real ones."""
+    tools = folder / "tools"
+    tools.mkdir()
+    for name, lines in {"apt-get": apt_get, "dpkg-deb": dpkg_deb}.items():
+        (tools / name).write_text(f"#!/bin/sh\n{lines}\n")
+        (tools / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:/usr/bin:/bin")
+
+
 # --- without the library -----------------------------------------------------------------
 
 
@@ -81,20 +93,36 @@ def test_where_there_is_no_package_client_the_fix_is_said(
 def test_without_a_network_nothing_is_left_and_the_reason_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tools = tmp_path / "tools"
-    tools.mkdir()
-    for name, lines in {
-        "apt-get": "echo 'E: Temporary failure resolving archive' >&2; exit 100",
-        "dpkg-deb": "exit 1",
-    }.items():
-        (tools / name).write_text(f"#!/bin/sh\n{lines}\n")
-        (tools / name).chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tools}:/usr/bin:/bin")
+    failure = "echo 'E: Temporary failure resolving archive' >&2; exit 100"
+    package_tools(tmp_path, monkeypatch, apt_get=failure, dpkg_deb="exit 1")
     said: list[str] = []
     with pytest.raises(EngineMissing, match="Temporary failure resolving archive"):
         fetch.fetch(tmp_path / "data" / "flite", said.append)
     assert "13 MB" in said[0]
     assert list((tmp_path / "data").iterdir()) == []
+
+
+def test_a_package_that_cannot_be_unpacked_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package_tools(
+        tmp_path,
+        monkeypatch,
+        apt_get="for last; do :; done; echo rubbish > $last.deb",
+        dpkg_deb="echo 'dpkg-deb: error: not a Debian format archive' >&2; exit 2",
+    )
+    with pytest.raises(EngineMissing, match=r"can't be unpacked .*not a Debian format archive"):
+        fetch.fetch(tmp_path / "data" / "flite", lambda _: None)
+    assert list((tmp_path / "data").iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package_tools(tmp_path, monkeypatch, apt_get="exit 0", dpkg_deb="exit 0")
+    (tmp_path / "data").write_text("a file where a folder is wanted")
+    with pytest.raises(EngineMissing, match=r"can't be put into .*XDG_DATA_HOME"):
+        fetch.fetch(tmp_path / "data" / "flite", lambda _: None)
 
 
 @pytest.mark.embedded

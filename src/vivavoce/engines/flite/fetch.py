@@ -57,13 +57,20 @@ def fetch(folder: Path, say: Say) -> Path:
     if not can_fetch():
         raise EngineMissing(ENGINE, "flite is not on this machine.", FIX)
     say("Fetching the voices (flite, 13 MB) from this system's package archive.")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".flite-", dir=folder.parent) as name:
-        work = Path(name)
-        _download(work, say)
-        ready = work / "ready"
-        _gather(work, ready)
-        _publish(ready, folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".flite-", dir=folder.parent) as name:
+            work = Path(name)
+            _download(work, say)
+            ready = work / "ready"
+            _gather(work, ready)
+            _publish(ready, folder)
+    except OSError as error:
+        raise EngineMissing(
+            ENGINE,
+            f"The voices can't be put into {folder} ({error}).",
+            f"Let that folder be writable, or set XDG_DATA_HOME to another. {FIX}",
+        ) from error
     say(f"The voices are in {folder}.")
     return folder
 
@@ -153,7 +160,18 @@ def _gather(work: Path, ready: Path) -> None:
     ready.mkdir()
     for package in sorted(work.glob("*.deb")):
         tree = work / f"{package.stem}-tree"
-        subprocess.run(["dpkg-deb", "-x", str(package), str(tree)], check=True, capture_output=True)
+        unpacked = subprocess.run(
+            ["dpkg-deb", "-x", str(package), str(tree)],
+            capture_output=True,
+            text=True,
+            errors="replace",
+        )
+        if unpacked.returncode:
+            raise EngineMissing(
+                ENGINE,
+                f"The package {package.name} can't be unpacked ({_reason(unpacked)}).",
+                f"Check the mirror or proxy that the package client uses. {FIX}",
+            )
         for pattern in _LIBRARIES:
             for path in tree.rglob(pattern):
                 shutil.copy2(path, ready / path.name, follow_symlinks=False)
