@@ -180,3 +180,53 @@ TRAVEL_UNWANTED: tuple[str, ...] = (
     "i was in london last year",
     "why do planes fly",
 )
+
+FRESH_WANTED: tuple[tuple[str, str], ...] = (
+    ("would you turn the lights on in the hallway", ON),
+    ("give me some light in here please", ON),
+    ("brighten up the living room", ON),
+    ("lights please", ON),
+    ("i am going to bed turn the lights off", OFF),
+    ("we don't need the lights any more", OFF),
+    ("switch everything off in the kitchen", OFF),
+    ("how warm is it in madrid", "get_weather"),
+    ("what's the forecast for hamburg this weekend", "get_weather"),
+    ("is it snowing in denver", "get_weather"),
+    ("wake me up in half an hour", "set_timer"),
+    ("count down seven minutes for the eggs", "set_timer"),
+    ("can you set a forty minute timer", "set_timer"),
+    ("i feel like listening to some reggae", "play_music"),
+    ("could you play something by nina simone", "play_music"),
+    ("put the radio on", "play_music"),
+    ("that is too loud turn the music off", "stopMusic"),
+    ("please stop this song", "stopMusic"),
+    ("let my mother know that dinner is ready", "send_message"),
+    ("write to peter that the train is delayed", "send_message"),
+    ("send sarah a text saying good luck", "send_message"),
+    ("i am freezing set it to twenty two degrees", "setThermostat"),
+    ("turn the heating down to eighteen", "setThermostat"),
+    ("can you lock up the house", "lock_the_door"),
+    ("did you lock the door if not please do", "lock_the_door"),
+)
+"""Other wordings for the nine functions, written down after everything was chosen.
+
+Whoever changes a number or a word list in view of these has to write new ones."""
+
+FRESH_UNWANTED: tuple[str, ...] = (
+    "how fast does light travel",
+    "who was the first person on the moon",
+    "what should i cook tonight",
+    "my sister plays the piano",
+    "why do we dream",
+    "how long does it take to boil an egg",
+    "i really like this song",
+    "what is the tallest mountain in the world",
+    "could you explain how locks work",
+    "do not send anything to anna",
+    "nice to meet you",
+    "let's talk about football",
+    "the weather was awful on our holiday",
+    "what does a conductor do",
+    "can you speak german",
+    "it was a long day",
+)

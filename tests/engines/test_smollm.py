@@ -40,10 +40,12 @@ from vivavoce.engines.ports import (
     TextDelta,
     UsageReported,
 )
-from vivavoce.engines.smollm import create
+from vivavoce.engines.smollm import create, words
 from vivavoce.engines.smollm.minilm import MiniLM
 from vivavoce.engines.smollm.model import SmolLM
-from vivavoce.engines.smollm.router import Router
+from vivavoce.engines.smollm.router import THRESHOLD, Router
+from vivavoce.engines.smollm.settings import read_settings as read_smollm
+from vivavoce.engines.smollm.settings import router_folder
 from vivavoce.errors import ConfigError, EngineBusy, EngineError, EngineMissing
 from vivavoce.testing.contracts import LanguageModelContract, request
 
@@ -247,6 +249,22 @@ async def test_a_single_text_longer_than_the_window_is_cut(own: list[SmolLM], wh
     assert text_of(await answer(own[0], asked))
 
 
+async def test_the_small_model_always_takes_the_likeliest_word(model: SmolLM) -> None:
+    answers = {
+        text_of(
+            await answer(
+                model,
+                conversation(
+                    user("Why is the sky blue?"),
+                    sampling=Sampling(temperature=2.0, top_k=1000, top_p=1.0, seed=seed),
+                ),
+            )
+        )
+        for seed in (1, 2, 3)
+    }
+    assert len(answers) == 1, "what the client wishes for makes this model babble"
+
+
 async def test_an_answer_cut_by_the_clients_limit_says_so(model: SmolLM) -> None:
     asked = conversation(user("Why is the sky blue?"), sampling=Sampling(max_output_tokens=5))
     parts = await answer(model, asked)
@@ -362,12 +380,13 @@ def router() -> Router:
 @pytest.mark.parametrize(
     ("tools", "wanted", "unwanted", "least_right", "least_quiet"),
     [
-        (cases.LIGHTS, cases.LIGHTS_WANTED, cases.LIGHTS_UNWANTED, 14, 16),
+        (cases.LIGHTS, cases.LIGHTS_WANTED, cases.LIGHTS_UNWANTED, 13, 16),
         (cases.HOUSE, cases.HOUSE_WANTED, cases.HOUSE_UNWANTED, 25, 23),
         (cases.TRAVEL, cases.TRAVEL_WANTED, cases.TRAVEL_UNWANTED, 9, 10),
         (cases.LIGHTS, cases.MISHEARD, (), 7, 0),
+        (cases.HOUSE, cases.FRESH_WANTED, cases.FRESH_UNWANTED, 14, 15),
     ],
-    ids=["lights", "house", "travel", "misheard"],
+    ids=["lights", "house", "travel", "misheard", "fresh"],
 )
 def test_the_right_function_is_chosen_or_none(
     router: Router,
@@ -388,6 +407,37 @@ def test_the_right_function_is_chosen_or_none(
     record_property("quiet", quiet)
     assert right >= least_right, [(s, chosen(s)) for s, name in wanted if chosen(s) != name]
     assert quiet >= least_quiet, [(s, chosen(s)) for s in unwanted if chosen(s)]
+
+
+@pytest.mark.parametrize(
+    ("spoken", "wanted", "other"),
+    [
+        ("turn on the lights please", cases.ON, cases.OFF),
+        ("turn off the lights please", cases.OFF, cases.ON),
+    ],
+)
+def test_the_plain_commands_need_no_rules_beside_likeness(
+    spoken: str, wanted: str, other: str
+) -> None:
+    network = MiniLM(Host().weights("minilm"))
+
+    def likeness(name: str) -> float:
+        return float(network.encode(spoken) @ network.encode(" ".join(words.of_name(name))))
+
+    assert likeness(wanted) > likeness(other)
+    assert likeness(wanted) > THRESHOLD
+
+
+@pytest.mark.parametrize("left_out", weights.find("minilm").files)
+def test_each_file_that_is_kept_of_minilm_is_read(tmp_path: Path, left_out: str) -> None:
+    whole = Host().weights("minilm")
+    for name in weights.find("minilm").files:
+        (tmp_path / name).symlink_to(whole / name)
+    settings = read_smollm({"router": str(tmp_path)})
+    assert MiniLM(router_folder(settings, Host())).encode("hello").any()
+    (tmp_path / left_out).unlink()
+    with pytest.raises(EngineMissing):
+        router_folder(settings, Host())
 
 
 def test_sentence_vectors_are_those_of_the_published_model(router: Router) -> None:

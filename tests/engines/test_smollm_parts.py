@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from typing import Any
 
@@ -91,10 +92,14 @@ def test_asking_to_be_told_is_a_wish_for_knowledge() -> None:
     assert not words.is_definition("what is the weather")
 
 
-def test_a_figure_of_speech_has_a_plain_word_beside_it() -> None:
-    assert "off" in words.meant("kill the lights")
+def test_off_is_understood_where_a_recognizer_hears_of() -> None:
     assert "off" in words.meant("turn of the lights please")
     assert "off" not in words.meant("turn on one of the lights")
+
+
+@pytest.mark.parametrize("spoken", ["kill the dishwasher", "light up the tree", "lights out"])
+def test_no_word_is_given_a_meaning_that_it_has_of_lamps_only(spoken: str) -> None:
+    assert words.meant(spoken) == spoken.split()
 
 
 def test_words_that_a_recognizer_confuses_are_alike() -> None:
@@ -384,4 +389,11 @@ def test_settings_with_faults_are_refused_as_a_whole() -> None:
     for fault in ("slots", "context", "colour"):
         assert fault in str(caught.value)
     assert read_settings({"threads": 3}).thread_count == 3
-    assert read_settings({}).thread_count >= 1
+
+
+@pytest.mark.parametrize(("cores", "threads"), [(1, 1), (2, 1), (4, 3)])
+def test_the_model_leaves_one_core_to_the_rest(
+    monkeypatch: pytest.MonkeyPatch, cores: int, threads: int
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
+    assert read_settings({}).thread_count == threads

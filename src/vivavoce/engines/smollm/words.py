@@ -45,12 +45,8 @@ for _one, _other in _OPPOSITES:
     _OPPOSITE.setdefault(_one, set()).add(_other)
     _OPPOSITE.setdefault(_other, set()).add(_one)
 
-_MEANT = (
-    (re.compile(r"\b(?:out|kill|extinguish)\b"), "off"),
-    # Recognizers hear the shorter word.
-    (re.compile(r"\b(?:turn|switch|shut) of\b|\bof$"), "off"),
-    (re.compile(r"\b(?:light up|brighten|illuminate)\b"), "on"),
-)
+_HEARD_OF = re.compile(r"\b(?:turn|switch|shut) of\b|\bof$")
+"""Recognizers hear the shorter word for `off`."""
 
 _REQUEST = re.compile(
     r"^(?:(?:hey|ok|okay|hello|hi|well|um|uh|so|now|then|alright|right|please)\b[\s,]*)*"
@@ -121,9 +117,9 @@ def agree(said: list[str], named: list[str]) -> bool:
 
 
 def meant(text: str) -> list[str]:
-    """The words of what was said, with the plain word beside a figure of speech for it."""
+    """The words of what was said, with `off` beside an `of` that can only stand for it."""
     plain = " ".join(of_speech(text))
-    return [*plain.split(), *(word for figure, word in _MEANT if figure.search(plain))]
+    return [*plain.split(), "off"] if _HEARD_OF.search(plain) else plain.split()
 
 
 def without_courtesy(text: str) -> str:
