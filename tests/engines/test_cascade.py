@@ -199,6 +199,25 @@ async def test_speech_begins_while_the_model_still_writes() -> None:
     assert 0 < given_at_first_sound < 30
 
 
+@pytest.mark.parametrize(
+    "opening", ["One moment, my friend, ", "so this sentence has no mark at all for "]
+)
+async def test_speech_begins_before_the_first_sentence_is_written(opening: str) -> None:
+    sentence = deltas(opening, *["a ", "while "] * 12, "and ends here.")
+    listener, model = Listener(), ScriptedModel(sentence)
+    given_at_first_sound = 0
+
+    async def emit(part: GenerationPart) -> None:
+        nonlocal given_at_first_sound
+        if isinstance(part, Speech) and not given_at_first_sound:
+            given_at_first_sound = model.given
+        await listener(part)
+
+    await Cascade(model, ScriptedVoice()).respond(asked(), emit)
+    assert 0 < given_at_first_sound < len(sentence)
+    assert listener.transcript == f"{opening}{'a while ' * 12}and ends here."
+
+
 async def test_calls_come_after_the_speech_that_precedes_them() -> None:
     listener, reason = await answer([*deltas("I will do it"), CALLS, *deltas("Done.")])
     kinds = [p for p in listener.parts if isinstance(p, Speech | CallsRequested)]
