@@ -5,7 +5,12 @@
 The server runs in a process of its own; the questions are spoken by the project's own voice and
 streamed at real-time pace over a real socket. The client measures from the last loud sample it
 sent to the first sound it received, and the server's log names the parts. What neither an engine
-nor the chosen wait accounts for is the server's own part, and that is what is judged.
+nor the chosen wait accounts for is the server's own part.
+
+The engines' spans are taken by the server around its calls of them, so they hold more than the
+engines' own work: waiting for a free thread or worker process, the pipes to and from it, the
+cascade's queue, and the event loop's delay in noticing an answer all count as engine. What is
+called the server's own part is therefore its least: what is left outside those spans.
 """
 
 from __future__ import annotations
@@ -54,7 +59,7 @@ LABELS = {
     "llm_first_token_ms": "language model, first token",
     "first_clause_ms": "language model, rest of the first clause",
     "tts_first_audio_ms": "synthesizer, first sound",
-    "own_ms": "everything else: the server's own part",
+    "own_ms": "outside all these spans: the server's own part",
     "total_ms": "first audio after the last word, as the client hears it",
 }
 LOUD = 0.02
