@@ -29,7 +29,7 @@ from vivavoce.runtime.hearing import Hearing
 from vivavoce.runtime.intake import Intake
 from vivavoce.runtime.mailbox import Mailbox
 from vivavoce.runtime.ports import Incoming
-from vivavoce.runtime.report import TurnReporter
+from vivavoce.runtime.reporter import TurnReporter
 from vivavoce.runtime.transcripts import Transcripts
 from vivavoce.testing.loop import run_virtually
 

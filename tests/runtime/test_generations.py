@@ -27,7 +27,7 @@ from vivavoce.errors import EngineBusy, EngineError
 from vivavoce.runtime.errands import PATIENCE_S, Errands
 from vivavoce.runtime.generations import BROKEN, Generations, Pace
 from vivavoce.runtime.outbox import FULL_BYTES, Outbox
-from vivavoce.runtime.report import TurnReporter
+from vivavoce.runtime.reporter import TurnReporter
 from vivavoce.testing.contracts import request
 from vivavoce.testing.loop import run_virtually
 from vivavoce.testing.stage import Fail, Hang, Pause, ScriptedResponder, Step

@@ -61,7 +61,8 @@ from vivavoce.runtime.intake import Intake
 from vivavoce.runtime.mailbox import Mailbox
 from vivavoce.runtime.outbox import Outbox
 from vivavoce.runtime.ports import Dialect, Disconnected, Transport
-from vivavoce.runtime.report import TurnListener, TurnReporter
+from vivavoce.runtime.report import TurnListener
+from vivavoce.runtime.reporter import TurnReporter
 from vivavoce.runtime.transcripts import Transcripts
 
 log = logging.getLogger(__name__)
@@ -124,10 +125,10 @@ class Connection:
         self._hosting = hosting
         self._mailbox = Mailbox()
         self._errands = Errands()
-        self._reporter = TurnReporter(session_id, hosting.listener)
+        detects = not setup.realtime.detection.disabled
+        self._reporter = TurnReporter(session_id, hosting.listener, manual=not detects)
         self._outbox = Outbox(self._sent)
         intake = Intake(position)
-        detects = not setup.realtime.detection.disabled
         self._transcripts = Transcripts(
             hosting.engines.recognizer, setup, intake, self._errands, self._mailbox.post
         )

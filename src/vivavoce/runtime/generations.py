@@ -42,7 +42,7 @@ from vivavoce.errors import EngineBusy, EngineError
 from vivavoce.runtime.errands import Errands, Watchdog
 from vivavoce.runtime.outbox import Outbox
 from vivavoce.runtime.pieces import Pieces
-from vivavoce.runtime.report import TurnReporter
+from vivavoce.runtime.reporter import TurnReporter
 
 log = logging.getLogger(__name__)
 

@@ -24,7 +24,7 @@ from vivavoce.runtime.detection import PIECE_S, Detection
 from vivavoce.runtime.intake import LOWEST_RATE, Intake
 from vivavoce.runtime.mailbox import Mailbox
 from vivavoce.runtime.ports import Incoming
-from vivavoce.runtime.report import TurnReporter
+from vivavoce.runtime.reporter import TurnReporter
 from vivavoce.runtime.transcripts import Transcripts
 
 VIDEO_INTERVAL_S = 0.25

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from vivavoce.core.effects import (
+    CancelGeneration,
     DropTranscript,
     Effect,
     FinishTranscript,
+    ReleaseGeneration,
     Send,
     StartGeneration,
     StartTranscript,
@@ -16,8 +20,10 @@ from vivavoce.core.events import (
     AudioProduced,
     Event,
     GenerationFailed,
+    TextProduced,
     TextReceived,
     ToolResponsesReceived,
+    TranscriptFailed,
     TranscriptUpdated,
     VoiceScored,
 )
@@ -31,7 +37,8 @@ from vivavoce.core.messages import (
 from vivavoce.domain.audio import INPUT_RATE
 from vivavoce.domain.content import ToolCall
 from vivavoce.domain.ids import CallId, GenerationId, SessionId, TurnId
-from vivavoce.runtime.report import Outcome, TurnReport, TurnReporter
+from vivavoce.runtime.report import MOST_WORDS, Outcome, TurnReport
+from vivavoce.runtime.reporter import TurnReporter
 from vivavoce.testing.contracts import request
 
 TURN, ID = TurnId(1), GenerationId(1)
@@ -42,9 +49,9 @@ BEGIN = StartGeneration(request("hi"))
 class Watched:
     """A reporter, and the reports it made."""
 
-    def __init__(self) -> None:
+    def __init__(self, manual: bool = False) -> None:
         self.reports: list[TurnReport] = []
-        self.reporter = TurnReporter(SessionId("s"), self)
+        self.reporter = TurnReporter(SessionId("s"), self, manual)
 
     def turn_done(self, report: TurnReport) -> None:
         self.reports.append(report)
@@ -123,17 +130,108 @@ def test_how_a_turn_ended(happening: Event | Effect, outcome: Outcome) -> None:
     assert report.outcome is outcome
 
 
-@pytest.mark.parametrize(
-    "happening", [DropTranscript(TURN), TranscriptUpdated(TURN, 16_000, " ", True)]
-)
-def test_a_turn_without_words_is_reported_once(happening: Event | Effect) -> None:
+HEARD_NOTHING = TranscriptUpdated(TURN, 16_000, " ", True)
+COMPLETED = ((2.0, Send(TurnComplete())), (2.0, TurnComplete()))
+
+
+@pytest.mark.parametrize("manual", [False, True])
+def test_a_turn_without_words_is_reported_once(manual: bool) -> None:
+    reports = Watched(manual).see(
+        (0.0, StartTranscript(TURN, 0)),
+        (1.0, FinishTranscript(TURN, 16_000)),
+        (1.1, HEARD_NOTHING),
+        *(COMPLETED if manual else ()),
+    )
+    assert [report.outcome for report in reports] == [Outcome.NO_SPEECH]
+
+
+@pytest.mark.parametrize("happening", [TranscriptFailed(TURN, "no"), DropTranscript(TURN)])
+def test_a_turn_that_the_recognizer_failed_is_reported_once(happening: Event | Effect) -> None:
     reports = Watched().see(
         (0.0, StartTranscript(TURN, 0)),
         (1.0, FinishTranscript(TURN, 16_000)),
         (1.1, happening),
-        (1.1, DropTranscript(TURN)),
+        *COMPLETED,
     )
-    assert [report.outcome for report in reports] == [Outcome.NO_SPEECH]
+    assert [report.outcome for report in reports] == [Outcome.ERROR]
+
+
+def test_words_typed_into_a_turn_without_words_make_it_an_ordinary_one() -> None:
+    reports = Watched().see(
+        (0.0, StartTranscript(TURN, 0)),
+        (0.5, TextReceived("hi")),
+        (1.0, FinishTranscript(TURN, 16_000)),
+        (1.1, HEARD_NOTHING),
+        (1.1, BEGIN),
+        *COMPLETED,
+    )
+    assert [report.outcome for report in reports] == [Outcome.COMPLETE]
+
+
+def test_what_is_heard_during_an_answer_belongs_to_the_next_turn() -> None:
+    reports = Watched().see(
+        (0.0, TextReceived("one")),
+        (0.0, BEGIN),
+        (0.5, SOUND),
+        (0.6, StartTranscript(TURN, 0)),
+        (1.0, FinishTranscript(TURN, 16_000)),
+        (1.5, TranscriptUpdated(TURN, 16_000, "two", True)),
+        *COMPLETED,
+        (2.0, BEGIN),
+        *COMPLETED,
+    )
+    assert [(report.heard, report.heard_s) for report in reports] == [("one", 0.0), ("two", 1.0)]
+    assert [report.asr_final_s for report in reports] == [None, 0.5]
+
+
+def test_a_guess_is_timed_when_it_was_right_and_forgotten_when_not() -> None:
+    wrong = StartGeneration(replace(request("h"), speculative=True))
+    right = StartGeneration(replace(request("hi"), speculative=True, generation=GenerationId(2)))
+    (report,) = Watched().see(
+        (0.0, StartTranscript(TURN, 0)),
+        (0.2, wrong),
+        (0.3, AudioProduced(ID, bytes(2), "Wrong.")),
+        (0.4, CancelGeneration(ID)),
+        (0.6, right),
+        (0.7, AudioProduced(GenerationId(2), bytes(2), "Right.")),
+        (1.0, FinishTranscript(TURN, 16_000)),
+        (1.1, TranscriptUpdated(TURN, 16_000, "hi", True)),
+        (1.1, ReleaseGeneration(GenerationId(2))),
+        (1.2, ModelAudio(bytes(2))),
+        *COMPLETED,
+    )
+    assert (report.said, report.heard) == ("Right.", "hi")
+    assert report.llm_first_token_s == pytest.approx(0.1)
+    assert report.total_s == pytest.approx(0.2)
+
+
+def test_an_interruption_is_timed_from_the_sound_that_decided_it() -> None:
+    watched = Watched()
+    watched.reporter.arrived(8_000, 0.9)
+    watched.reporter.arrived(16_000, 1.0)
+    (report,) = watched.see(
+        (0.0, TextReceived("hi")),
+        (0.0, BEGIN),
+        (1.04, VoiceScored(16_000, (0.9,))),
+        (1.05, Send(Interrupted())),
+        (1.05, Send(TurnComplete())),
+        (1.07, Interrupted()),
+        (1.07, TurnComplete()),
+    )
+    assert report.interruption_s == pytest.approx(0.07)
+
+
+def test_what_was_said_is_kept_without_thoughts_and_within_bounds() -> None:
+    (report,) = Watched().see(
+        (0.0, TextReceived("x" * 20_000)),
+        (0.0, BEGIN),
+        (0.1, TextProduced(ID, "hm", thought=True)),
+        (0.1, TextProduced(ID, "It ")),
+        (0.2, AudioProduced(ID, bytes(2), "is.")),
+        *COMPLETED,
+    )
+    assert report.said == "It is."
+    assert report.heard == "x" * MOST_WORDS
 
 
 def test_tools_are_timed_and_counted() -> None:

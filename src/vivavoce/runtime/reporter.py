@@ -1,0 +1,333 @@
+"""One report a turn: the reporter watches a conversation and adds up what it sees.
+
+The reporter only watches: it is shown every event, every effect and every frame that leaves,
+and decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from vivavoce.core.effects import (
+    CancelGeneration,
+    DropTranscript,
+    Effect,
+    FinishTranscript,
+    ReleaseGeneration,
+    Send,
+    StartGeneration,
+    StartTranscript,
+)
+from vivavoce.core.events import (
+    ActivityEnded,
+    AudioProduced,
+    ContentReceived,
+    Event,
+    GenerationFailed,
+    TextProduced,
+    TextReceived,
+    ToolCallsProduced,
+    ToolResponsesReceived,
+    TranscriptFailed,
+    TranscriptUpdated,
+    VoiceScored,
+)
+from vivavoce.core.messages import (
+    Interrupted,
+    Message,
+    ModelAudio,
+    ModelText,
+    ToolCallRequest,
+    TurnComplete,
+)
+from vivavoce.domain.audio import Position, pcm_seconds, seconds
+from vivavoce.domain.content import Role
+from vivavoce.domain.ids import GenerationId, SessionId, TurnId
+from vivavoce.runtime.report import MOST_WORDS, Outcome, TurnListener, TurnReport
+
+SPEECH = 0.5
+"""A frame with this score or more counts as speech when the last of it is timed."""
+
+
+@dataclass(slots=True)
+class _Words:
+    """What one side said, up to a bound."""
+
+    texts: list[str] = field(default_factory=list)
+    size: int = 0
+
+    def add(self, text: str) -> None:
+        if text and self.size < MOST_WORDS:
+            self.texts.append(text[: MOST_WORDS - self.size])
+            self.size += len(self.texts[-1])
+
+
+@dataclass(slots=True)
+class _Times:
+    """When things of one turn happened, in the loop's time.
+
+    `unheard` says that the recognizer failed, `wordless` that it understood nothing.
+    """
+
+    asked: float | None = None
+    decidable: float | None = None
+    ended: float | None = None
+    speech_end: Position | None = None
+    final: float | None = None
+    generation: GenerationId | None = None
+    started: float | None = None
+    first_token: float | None = None
+    first_clause: float | None = None
+    first_audio: float | None = None
+    first_sent: float | None = None
+    tools_asked: float | None = None
+    tools_s: float | None = None
+    cut: float | None = None
+    interruption_s: float | None = None
+    heard_s: float = 0.0
+    spoken_s: float = 0.0
+    tool_calls: int = 0
+    heard: _Words = field(default_factory=_Words)
+    said: _Words = field(default_factory=_Words)
+    failed: bool = False
+    unheard: bool = False
+    wordless: bool = False
+
+    def forget_answer(self) -> None:
+        """A guess was discarded: whatever it said was never said."""
+        self.generation = self.started = None
+        self.first_token = self.first_clause = self.first_audio = None
+        self.said = _Words()
+
+    def outcome(self) -> Outcome:
+        """What came of the turn, now that it is complete."""
+        if self.cut is not None:
+            return Outcome.INTERRUPTED
+        if self.failed or (self.unheard and self.started is None):
+            return Outcome.ERROR
+        nothing = self.wordless and self.started is None
+        return Outcome.NO_SPEECH if nothing else Outcome.COMPLETE
+
+
+class TurnReporter:
+    """Watches one conversation and tells the listener about each turn.
+
+    `_asking` is what the user is saying, `_answering` what the model answers to: with activity
+    that does not interrupt, both go on at once. `manual` is whether the client marks activity:
+    then even a turn without words is completed.
+    """
+
+    def __init__(
+        self, session: SessionId, listener: TurnListener | None, manual: bool = False
+    ) -> None:
+        self._session = session
+        self._listener = listener
+        self._manual = manual
+        self._number = 0
+        self._asking = _Times()
+        self._answering: _Times | None = None
+        self._turn: TurnId | None = None
+        self._began: Position = 0
+        self._speech_until: Position = 0
+        self._closing: deque[_Times] = deque()
+        self._arrivals: deque[tuple[Position, float]] = deque(maxlen=128)
+        self._reason_at = 0.0
+
+    def arrived(self, position: Position, now: float) -> None:
+        """Sound has arrived up to `position`."""
+        self._arrivals.append((position, now))
+
+    # --- what is watched ----------------------------------------------------------------------
+
+    def event(self, event: Event, now: float) -> None:
+        """The core is about to be told `event`."""
+        self._reason_at = now
+        match event:
+            case VoiceScored():
+                self._reason_at = self._arrival(event.position, now)
+                self._score(event)
+            case ActivityEnded(position=position):
+                self._speech_until = position
+            case TextReceived(text=text):
+                self._typed(text, now)
+            case ContentReceived(turns=turns, turn_complete=True):
+                self._typed(turns[-1].text if turns and turns[-1].role is Role.USER else "", now)
+            case TranscriptUpdated(final=True) if event.turn == self._turn:
+                self._transcribed(event.text, now)
+            case TranscriptFailed() if event.turn == self._turn:
+                self._asking.unheard = True
+            case ToolResponsesReceived():
+                self._answered_calls(now)
+            case AudioProduced() | TextProduced() | ToolCallsProduced() | GenerationFailed():
+                self._produced(event, now)
+            case _:
+                pass
+
+    def effect(self, effect: Effect, now: float) -> None:
+        """The host is about to perform `effect`."""
+        match effect:
+            case StartTranscript(start=start):
+                self._began = start
+            case FinishTranscript(turn=turn, end=end):
+                self._ended(turn, end, now)
+            case DropTranscript(turn=turn) if turn == self._turn:
+                self._asking.unheard = True  # it kept the core waiting for too long
+            case StartGeneration(request=request):
+                times = self._asking if request.speculative else self._answer()
+                times.generation, times.started = request.generation, times.started or now
+            case ReleaseGeneration(generation=generation):
+                if self._asking.generation == generation:
+                    self._answer()
+            case CancelGeneration(generation=generation):
+                if self._asking.generation == generation:
+                    self._asking.forget_answer()
+            case Send(message=message):
+                self._queued(message, now)
+            case _:
+                pass
+
+    def milestone(self, generation: GenerationId, name: str, now: float) -> None:
+        """An engine says that something worth timing happened."""
+        if (times := self._of(generation)) is None:
+            return
+        if name == "first_token":
+            times.first_token = times.first_token or now
+        elif name == "first_clause":
+            times.first_clause = times.first_clause or now
+
+    def sent(self, message: Message, now: float) -> None:
+        """`message` was handed to the socket."""
+        times = self._closing[0] if self._closing else self._answering
+        if times is None:
+            return
+        if isinstance(message, ModelAudio | ModelText | ToolCallRequest):
+            times.first_sent = times.first_sent or now
+        if isinstance(message, ModelAudio):
+            times.spoken_s += pcm_seconds(message.pcm)
+        if isinstance(message, Interrupted):
+            times.interruption_s = _between(times.cut, now)
+        if isinstance(message, TurnComplete) and self._closing:
+            self._tell(self._closing.popleft(), times.outcome())
+
+    # --- the user's side ------------------------------------------------------------------------
+
+    def _score(self, event: VoiceScored) -> None:
+        speech = [n for n, score in enumerate(event.scores) if score >= SPEECH]
+        if speech:
+            after = (len(event.scores) - 1 - speech[-1]) * event.frame_samples
+            self._speech_until = event.position - after
+
+    def _typed(self, text: str, now: float) -> None:
+        self._asking.asked = now
+        self._asking.heard.add(text)
+
+    def _ended(self, turn: TurnId, end: Position, now: float) -> None:
+        times, self._turn = self._asking, turn
+        times.heard_s += seconds(max(0, end - self._began))
+        spoken = min(end, max(self._began, self._speech_until))
+        times.asked, times.speech_end = self._arrival(spoken, now), spoken
+        times.decidable, times.ended = self._arrival(end, now), now
+
+    def _transcribed(self, text: str, now: float) -> None:
+        times = self._asking
+        times.final = now
+        if text.strip():
+            times.heard.add(text.strip())
+        elif not times.heard.texts:
+            times.wordless = True
+            if not self._manual:  # nothing follows, and nobody will say so
+                self._asking = _Times()
+                self._tell(times, Outcome.NO_SPEECH)
+
+    # --- the model's side -----------------------------------------------------------------------
+
+    def _answer(self) -> _Times:
+        """The turn that is being answered: from now on, what the user has just said."""
+        if self._answering is None:
+            self._answering, self._asking = self._asking, _Times()
+        return self._answering
+
+    def _of(self, generation: GenerationId) -> _Times | None:
+        for times in (self._answering, self._asking):
+            if times is not None and times.generation == generation:
+                return times
+        return None
+
+    def _produced(
+        self, event: AudioProduced | TextProduced | ToolCallsProduced | GenerationFailed, now: float
+    ) -> None:
+        if (times := self._of(event.generation)) is None:
+            return
+        if isinstance(event, GenerationFailed):
+            times.failed = times is self._answering
+            return
+        times.first_token = times.first_token or now
+        if isinstance(event, AudioProduced):
+            times.first_audio = times.first_audio or now
+        match event:
+            case AudioProduced(text=text) | TextProduced(text=text, thought=False):
+                times.said.add(text)
+            case _:
+                pass
+
+    def _answered_calls(self, now: float) -> None:
+        times = self._answering
+        if times is not None and times.tools_asked is not None:
+            times.tools_s = (times.tools_s or 0.0) + now - times.tools_asked
+            times.tools_asked = None
+
+    def _queued(self, message: Message, now: float) -> None:
+        times = self._answering or self._asking
+        match message:
+            case ToolCallRequest(calls=calls):
+                times.tools_asked = now
+                times.tool_calls += len(calls)
+            case Interrupted():
+                times.cut = self._reason_at
+            case TurnComplete():
+                # Told when it has left: a slow client still has to be handed the answer.
+                self._closing.append(self._answer())
+                self._answering = None
+            case _:
+                pass
+
+    # --- telling --------------------------------------------------------------------------------
+
+    def _arrival(self, position: Position, now: float) -> float:
+        for reached, when in self._arrivals:
+            if reached >= position:
+                return when
+        return now
+
+    def _tell(self, times: _Times, outcome: Outcome) -> None:
+        self._number += 1
+        if self._listener is None:
+            return
+        report = TurnReport(
+            self._session,
+            self._number,
+            outcome,
+            endpointing_s=_between(times.asked, times.ended),
+            detecting_s=_between(times.decidable, times.ended),
+            speech_end_s=None if times.speech_end is None else seconds(times.speech_end),
+            asr_final_s=_between(times.ended, times.final),
+            llm_first_token_s=_between(times.started, times.first_token),
+            first_clause_s=_between(times.first_token, times.first_clause),
+            tts_first_audio_s=_between(times.first_clause or times.first_token, times.first_audio),
+            send_first_audio_s=_between(times.first_audio, times.first_sent),
+            tool_s=times.tools_s,
+            total_s=_between(times.asked, times.first_sent),
+            heard_s=times.heard_s,
+            spoken_s=times.spoken_s,
+            tool_calls=times.tool_calls,
+            heard="\n".join(times.heard.texts),
+            said="".join(times.said.texts),
+            interruption_s=times.interruption_s,
+        )
+        self._listener.turn_done(report)
+
+
+def _between(start: float | None, end: float | None) -> float | None:
+    """Seconds from one to the other, if both happened."""
+    return None if start is None or end is None else max(0.0, end - start)
