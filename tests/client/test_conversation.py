@@ -12,7 +12,7 @@ from vivavoce.client.live import Endpoint, connect
 from vivavoce.client.messages import LiveError, Wishes
 from vivavoce.client.playing import ClockSpeaker
 from vivavoce.client.tools import ToolModule
-from vivavoce.client.turns import Turn
+from vivavoce.client.turns import PAUSE_S, Turn
 
 SECOND = b"\x01\x02" * 24_000
 SPEECH = np.full(4_000, 8_000, "<i2").tobytes()
@@ -96,3 +96,54 @@ async def test_the_servers_end_of_the_session_ends_the_conversation() -> None:
         talk = Conversation(session, ClockSpeaker())
         with pytest.raises(LiveError, match="Internal error"):
             await talk.held(talk.turns(1, patience_s=5))
+
+
+async def answer_each(peer: Peer, questions: int) -> None:
+    """Answers, each a while after its first sound."""
+    await peer.take()
+    await peer.say(READY)
+    for _ in range(questions):
+        await peer.take_until("realtimeInput")
+        await asyncio.sleep(0.2)
+        await peer.say(spoken(SECOND), OVER)
+    await peer.gone()
+
+
+async def test_a_later_question_is_waited_for_although_an_earlier_one_was_answered() -> None:
+    async def script(peer: Peer) -> None:
+        await answer_each(peer, 2)
+
+    async with serving(script) as url, connect(Endpoint(url), Wishes()) as session:
+        talk = Conversation(session, ClockSpeaker(fast=True))
+
+        async def main() -> bool:
+            await talk.speak(FileMicrophone(SPEECH[:1_280], fast=True))
+            assert await talk.turns(1, patience_s=5)
+            await asyncio.sleep(PAUSE_S)  # or else it would be the same question
+            await talk.speak(FileMicrophone(SPEECH[:1_280], fast=True))
+            return await talk.settled(quiet_s=0.05, patience_s=5)
+
+        assert await talk.held(main())
+    assert len(talk.log.turns) == 2
+
+
+async def test_quiet_is_counted_from_the_end_of_what_was_sent() -> None:
+    async def script(peer: Peer) -> None:
+        await answer_each(peer, 1)
+
+    async with serving(script) as url, connect(Endpoint(url), Wishes()) as session:
+        talk = Conversation(session, ClockSpeaker(fast=True))
+        waited = 0.0
+
+        async def main() -> bool:
+            nonlocal waited
+            await talk.speak(FileMicrophone(SPEECH[:1_280], fast=True))
+            assert await talk.turns(1, patience_s=5)
+            await talk.speak(FileMicrophone(b"", tail_s=0.2))
+            began = asyncio.get_running_loop().time()
+            settled = await talk.settled(quiet_s=0.1, patience_s=5)
+            waited = asyncio.get_running_loop().time() - began
+            return settled
+
+        assert await talk.held(main())
+    assert waited > 0.05

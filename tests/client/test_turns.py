@@ -80,3 +80,48 @@ def test_turns_are_kept_apart() -> None:
         (1, "one", 250),
         (2, "two", 250),
     ]
+
+
+def test_what_is_said_after_an_answer_began_is_unanswered_until_a_turn_takes_it_up() -> None:
+    clock = SpeechClock()
+    log = TurnLog(clock)
+
+    def unanswered() -> bool:
+        return log.unanswered
+
+    assert not unanswered(), "nothing was said"
+    clock.sent(chunk(640, 0), at=1.0)
+    assert unanswered()
+    log.take(Heard("one"), 1.1)
+    log.take(Audio(bytes(480), 24_000), 1.2)
+    assert not unanswered()
+    clock.sent(chunk(640, 0), at=1.3)
+    assert not unanswered(), "the end of the same question"
+    clock.sent(chunk(640, 0), at=2.0)
+    log.take(Audio(bytes(480), 24_000), 2.1)
+    log.take(TurnComplete({}), 2.2)
+    assert unanswered()
+    log.take(Interrupted(), 2.3)
+    log.take(TurnComplete({}), 2.3)
+    assert unanswered(), "the end of what was interrupted answers nothing"
+    log.take(Text("two"), 2.4)
+    assert not unanswered()
+
+
+def test_an_empty_turn_is_an_answer_too() -> None:
+    clock = SpeechClock()
+    log = TurnLog(clock)
+    clock.typed(1.0)
+    log.take(TurnComplete({}), 1.5)
+    assert not log.unanswered
+
+
+def test_noise_behind_a_voice_asks_nothing() -> None:
+    clock = SpeechClock()
+    log = TurnLog(clock)
+    clock.sent(chunk(640, 0), at=1.0)
+    log.take(Text("one"), 1.1)
+    log.take(TurnComplete({}), 1.2)
+    clock.sent(np.full(640, 1_000, "<i2").tobytes(), at=2.0)
+    assert clock.last == 2.0, "loud enough for the exact clock"
+    assert not log.unanswered

@@ -39,7 +39,7 @@ class Conversation:
         self._on_turn = on_turn
         self._on_message = on_message
         self._loop = asyncio.get_running_loop()
-        self._last_message = self._loop.time()
+        self._last_message = self._last_sent = self._loop.time()
 
     async def listen(self) -> None:
         """Take everything that comes. Raises `LiveError` when the server ends the session."""
@@ -82,6 +82,7 @@ class Conversation:
                 if heard:
                     self.clock.sent(heard, self._loop.time())
                     await self._session.send_audio(heard)
+                    self._last_sent = self._loop.time()
 
     async def type(self, text: str) -> None:
         """Send a turn in writing."""
@@ -110,12 +111,16 @@ class Conversation:
         return await self._until(lambda: len(self.log.turns) >= count, patience_s)
 
     async def settled(self, quiet_s: float, patience_s: float) -> bool:
-        """Wait until a turn is over, none is open, and nothing has come for `quiet_s`."""
+        """Wait until all that was said is answered and nothing was sent or came for `quiet_s`.
+
+        `False` if the server goes silent before that.
+        """
         return await self._until(
             lambda: (
                 bool(self.log.turns)
                 and self.log.open is None
-                and self._loop.time() - self._last_message >= quiet_s
+                and not self.log.unanswered
+                and self._loop.time() - max(self._last_message, self._last_sent) >= quiet_s
             ),
             patience_s,
         )

@@ -27,24 +27,46 @@ LOUD = 0.02
 """Amplitude, of 1, from which a sample counts as speech: 34 dB below full scale."""
 
 
+CLEAR = 0.25
+"""Sound stands out from its background from this part of the loudest so far: 12 dB below it."""
+
+PAUSE_S = 0.5
+"""Speech after a pause of this length is something new."""
+
+
 class SpeechClock:
-    """When the user last spoke, told from the sound that is sent."""
+    """When the user last spoke, told from the sound that is sent.
+
+    `last` is the last loud sample, of speech or of noise. `began` is when the user last began
+    to speak after a pause; only what is about as loud as the loudest so far counts, which noise
+    behind a voice is not.
+    """
 
     def __init__(self, loud: float = LOUD) -> None:
         self._loud = loud * 2**15
+        self._loudest = 0.0
+        self._clear: float | None = None
         self.last: float | None = None
+        self.began: float | None = None
 
     def sent(self, pcm: bytes, at: float) -> None:
         """`pcm` at 16 kHz was handed over at time `at`, when its last sample had been heard."""
         samples = np.frombuffer(pcm[: len(pcm) & ~1], "<i2").astype(np.int32)
         loud = np.flatnonzero(np.abs(samples) >= self._loud)
-        if loud.size:
-            silent = len(samples) - 1 - int(loud[-1])
-            self.last = at - silent / INPUT_RATE
+        if not loud.size:
+            return
+        silent = len(samples) - 1 - int(loud[-1])
+        self.last = at - silent / INPUT_RATE
+        power = float(np.mean(np.square(samples, dtype=np.float64)))
+        self._loudest = max(self._loudest, power)
+        if power >= self._loudest * CLEAR**2:
+            if self._clear is None or self.last - self._clear >= PAUSE_S:
+                self.began = self.last
+            self._clear = self.last
 
     def typed(self, at: float) -> None:
         """A turn was sent in writing."""
-        self.last = at
+        self.last = self.began = at
 
 
 @dataclass(slots=True)
@@ -115,9 +137,16 @@ class TurnLog:
         self._clock = clock
         self.turns: list[Turn] = []
         self.open: Turn | None = None
+        self._taken_up: float | None = None
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether something was said that no turn has taken up."""
+        return self._clock.began != self._taken_up
 
     def take(self, message: ServerMessage, now: float) -> Turn | None:
         """Note a message that came at `now`; the turn that it completed, if it did."""
+        self._take_up(message)
         match message:
             case Heard(text):
                 turn = self._turn()
@@ -142,6 +171,18 @@ class TurnLog:
             case _:
                 pass
         return None
+
+    def _take_up(self, message: ServerMessage) -> None:
+        """What was begun before an answer is that turn's question; what comes later is not."""
+        match message:
+            case Heard() | Said() | Text() | Audio() | CallsWanted():
+                answering = self.open is not None and self.open.begun
+            case TurnComplete():
+                answering = self.open is not None and (self.open.begun or self.open.interrupted)
+            case _:
+                return
+        if not answering:
+            self._taken_up = self._clock.began
 
     def _turn(self) -> Turn:
         if self.open is None:
