@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 import sys
+import threading
 import wave
 from pathlib import Path
 
@@ -100,6 +103,61 @@ def test_an_end_by_the_server_is_exit_code_4_with_its_reason(question: Path) -> 
     assert result.exit_code == 4
     assert "1008" in result.output
     assert "models/x is not found" in result.output
+
+
+def test_what_was_answered_before_the_server_closed_is_kept(question: Path, tmp_path: Path) -> None:
+    async def leaving(peer: Peer) -> None:
+        await peer.take()
+        await peer.say(READY)
+        await peer.take()
+        await peer.say(spoken(SECOND))
+        await peer.close(1011, "going")
+
+    answer = tmp_path / "a.wav"
+    with serving_in_a_thread(leaving) as url:
+        result = run.invoke(app, ["--url", url, "--in", str(question), "--out", str(answer)])
+    assert result.exit_code == 4
+    with wave.open(str(answer)) as file:
+        assert file.readframes(file.getnframes()) == SECOND
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("end", ["interrupt", "close"])
+def test_a_pipe_that_stays_open_ends_well(end: str, tmp_path: Path) -> None:
+    answered, status = threading.Event(), 0 if end == "interrupt" else 4
+
+    async def talking(peer: Peer) -> None:
+        await peer.take()
+        await peer.say(READY)
+        await peer.take_until("realtimeInput")
+        await peer.say(spoken(SECOND), OVER)
+        answered.set()
+        if end == "close":
+            await peer.close(1011, "going")
+        await peer.gone()
+
+    answer = tmp_path / "a.wav"
+    with serving_in_a_thread(talking) as url:
+        options = ["--url", url, "--in", "-", "--out", str(answer), "--fast"]
+        with subprocess.Popen(
+            [sys.executable, "-u", "-m", "vivavoce", "talk", *options],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        ) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            try:
+                process.stdin.write(bytes(3_200))
+                process.stdin.flush()
+                assert answered.wait(20)
+                assert b"turn 1" in process.stdout.readline()
+                if end == "interrupt":
+                    process.send_signal(signal.SIGINT)
+                assert process.wait(10) == status
+            finally:
+                process.kill()
+    with wave.open(str(answer)) as file:
+        assert file.readframes(file.getnframes()) == SECOND
 
 
 def test_no_server_is_exit_code_3_with_what_to_do(question: Path) -> None:

@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import io
+import os
+import threading
 import wave
+from contextlib import aclosing
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +74,29 @@ async def test_a_fast_microphone_gives_everything_and_the_tail() -> None:
 async def test_a_pipe_is_read_to_its_end() -> None:
     sound = bytes(3_000)
     assert b"".join([c async for c in PipeMicrophone(io.BytesIO(sound)).chunks()]) == sound
+
+
+async def test_a_pipe_that_broke_is_at_its_end() -> None:
+    pipe = io.BytesIO()
+    pipe.close()
+    assert [c async for c in PipeMicrophone(pipe).chunks()] == []
+
+
+def test_a_pipe_that_stays_open_and_silent_keeps_nobody() -> None:
+    ours, theirs = os.pipe()
+    with os.fdopen(ours, "rb") as pipe:
+
+        async def listen() -> None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0.05), aclosing(PipeMicrophone(pipe).chunks()) as heard:
+                    await anext(heard)
+
+        running = threading.Thread(target=asyncio.run, args=(listen(),), daemon=True)
+        running.start()
+        running.join(5)
+        ended = not running.is_alive()
+        os.close(theirs)
+    assert ended
 
 
 def test_a_recording_is_a_wav_of_its_own_length(tmp_path: Path) -> None:

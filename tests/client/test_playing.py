@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import io
+import os
+
 import pytest
 
-from vivavoce.client.playing import ClockSpeaker, PlayQueue, drained
+from vivavoce.client.playing import ClockSpeaker, PipeSpeaker, PlayQueue, drained
 
 SECOND = b"\x01\x02" * 24_000
 
@@ -69,3 +72,36 @@ async def test_waiting_for_a_speaker_lasts_as_long_as_its_sound() -> None:
 
     await drained(Shrinking())
     assert left == []
+
+
+async def test_a_pipe_gets_everything() -> None:
+    pipe = io.BytesIO()
+    speaker = PipeSpeaker(pipe)
+    speaker.play(SECOND)
+    speaker.play(b"\x05\x06")
+    await drained(speaker)
+    assert pipe.getvalue() == SECOND + b"\x05\x06"
+
+
+async def test_a_reader_that_does_not_read_holds_nobody_up() -> None:
+    ours, theirs = os.pipe()
+    with os.fdopen(ours, "rb") as reader, os.fdopen(theirs, "wb") as writer:
+        speaker = PipeSpeaker(writer)
+        for _ in range(10):
+            speaker.play(SECOND)  # far more than a pipe holds
+        assert speaker.pending_s > 1
+        speaker.drop()
+        assert speaker.pending_s < 0.1, "an interruption drops what nobody took"
+        reader.close()
+        await drained(speaker)
+
+
+async def test_a_reader_that_went_away_is_played_to_no_more() -> None:
+    ours, theirs = os.pipe()
+    os.close(ours)
+    with os.fdopen(theirs, "wb") as writer:
+        speaker = PipeSpeaker(writer)
+        speaker.play(SECOND)
+        await drained(speaker)
+        speaker.play(SECOND)
+        await drained(speaker)

@@ -19,7 +19,7 @@ from vivavoce.client.conversation import Conversation
 from vivavoce.client.files import FileMicrophone, Microphone, PipeMicrophone, read_wav
 from vivavoce.client.live import Endpoint, LiveSession, connect
 from vivavoce.client.messages import Wishes
-from vivavoce.client.playing import ClockSpeaker, Speaker, drained
+from vivavoce.client.playing import ClockSpeaker, PipeSpeaker, Speaker, drained
 from vivavoce.client.tools import ToolModule
 from vivavoce.errors import ConfigError
 
@@ -39,22 +39,6 @@ class Sound:
     microphone: str = ""
     speaker: str = ""
     echo: str = "auto"
-
-
-class PipeSpeaker:
-    """Hands raw PCM on at once; whoever reads the pipe plays it."""
-
-    def __init__(self, pipe: IO[bytes]) -> None:
-        self._pipe = pipe
-
-    def play(self, pcm: bytes) -> None:
-        self._pipe.write(pcm)
-        self._pipe.flush()
-
-    def drop(self) -> None:
-        """What is in the pipe is out of our hands."""
-
-    pending_s = 0.0
 
 
 def talk(
@@ -99,7 +83,11 @@ def talk(
         printer = TurnPrinter(console, lines)
         sound = Sound(source, sink, fast, backend, microphone, speaker, echo_mode)
         if source or sink:
-            answered = asyncio.run(with_files(place, asked, module, sound, printer, wait))
+            try:
+                answered = asyncio.run(with_files(place, asked, module, sound, printer, wait))
+            except KeyboardInterrupt:  # the ordinary end of a pipe from a microphone
+                console.print("Over.")
+                return
             if not answered:
                 console.print("No answer came in time.", style="red")
                 raise typer.Exit(conversing.SILENT)
@@ -150,10 +138,14 @@ async def with_files(
     speaker: Speaker = PipeSpeaker(conversing.binary_stdout()) if sound.sink == PIPE else heard
     async with connect(place, asked) as session:
         conversation = Conversation(session, speaker, tools, on_turn)
-        answered = await conversation.held(_say(conversation, session, source, wait_s))
-    if sound.sink and sound.sink != PIPE:
-        heard.recording.save(Path(sound.sink))
-    return answered
+        try:
+            return await conversation.held(_say(conversation, session, source, wait_s))
+        finally:
+            # However it ends: what was answered is the user's.
+            if sound.sink == PIPE:
+                await drained(speaker)
+            elif sound.sink:
+                heard.recording.save(Path(sound.sink))
 
 
 async def _say(

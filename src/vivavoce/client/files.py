@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import threading
 import wave
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
@@ -21,6 +22,9 @@ from vivavoce.errors import ConfigError
 
 CHUNK_S = 0.04
 """Sound is sent in pieces of this length, as microphones give it."""
+
+READ_AHEAD = 25
+"""Pieces taken from a pipe before anybody wants them."""
 
 CHUNK_BYTES = round(CHUNK_S * INPUT_RATE) * BYTES_PER_SAMPLE
 
@@ -115,15 +119,38 @@ class SilentMicrophone:
 
 
 class PipeMicrophone:
-    """Raw 16 kHz PCM from a pipe, at the pace at which it comes."""
+    """Raw 16 kHz PCM from a pipe, at the pace at which it comes.
+
+    A thread reads, since nothing can call a read back: it is a daemon, so that a pipe that
+    stays open and says nothing keeps neither the conversation nor the process. It reads below
+    Python's buffer, whose lock would be taken again at the process's end.
+    """
 
     def __init__(self, pipe: BinaryIO) -> None:
-        self._pipe = pipe
+        self._pipe = getattr(pipe, "raw", pipe)
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """Pieces as the pipe gives them, until it ends."""
-        read = getattr(self._pipe, "read1", self._pipe.read)
-        while chunk := await asyncio.to_thread(read, CHUNK_BYTES):
+        loop = asyncio.get_running_loop()
+        heard: asyncio.Queue[bytes] = asyncio.Queue()
+        room = threading.Semaphore(READ_AHEAD)
+
+        def read() -> None:
+            chunk = b"first"
+            while chunk:
+                room.acquire()
+                try:
+                    chunk = self._pipe.read(CHUNK_BYTES) or b""
+                except (OSError, ValueError):
+                    chunk = b""
+                try:
+                    loop.call_soon_threadsafe(heard.put_nowait, chunk)
+                except RuntimeError:  # the loop is gone, and with it whoever wanted this
+                    return
+
+        threading.Thread(target=read, name="pipe-microphone", daemon=True).start()
+        while chunk := await heard.get():
+            room.release()
             yield chunk
 
 

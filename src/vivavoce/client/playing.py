@@ -6,10 +6,13 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import IO, Protocol
 
 from vivavoce.client.files import Recording
 from vivavoce.domain.audio import BYTES_PER_SAMPLE, OUTPUT_RATE, pcm_seconds
+
+PIPE_PIECE = OUTPUT_RATE // 25 * BYTES_PER_SAMPLE
+"""Written to a pipe at once: 40 ms."""
 
 
 class Speaker(Protocol):
@@ -98,3 +101,52 @@ class ClockSpeaker:
     @property
     def pending_s(self) -> float:
         return max(0.0, self._busy_until - self._clock())
+
+
+class PipeSpeaker:
+    """Hands raw PCM on as fast as it is taken; whoever reads the pipe plays it.
+
+    A thread writes, so that a slow reader delays nothing but the sound. Once nobody reads, the
+    rest goes nowhere. As `PipeMicrophone`, it stays below Python's buffer.
+    """
+
+    def __init__(self, pipe: IO[bytes]) -> None:
+        self._pipe = getattr(pipe, "raw", pipe)
+        self._sound = bytearray()
+        self._writing = 0
+        self._changed = threading.Condition()
+        self._writer = threading.Thread(target=self._write, name="pipe-speaker", daemon=True)
+        self._writer.start()
+
+    def play(self, pcm: bytes) -> None:
+        with self._changed:
+            if self._writer.is_alive():
+                self._sound += pcm
+                self._changed.notify()
+
+    def drop(self) -> None:
+        """What is in the pipe already is out of our hands."""
+        with self._changed:
+            self._sound.clear()
+
+    @property
+    def pending_s(self) -> float:
+        """Seconds of sound that nobody took yet."""
+        with self._changed:
+            return pcm_seconds(len(self._sound) + self._writing)
+
+    def _write(self) -> None:
+        try:
+            while True:
+                with self._changed:
+                    self._writing = 0
+                    self._changed.wait_for(lambda: self._sound)
+                    piece = bytes(self._sound[:PIPE_PIECE])
+                    del self._sound[:PIPE_PIECE]
+                    self._writing = len(piece)
+                while piece:
+                    piece = piece[self._pipe.write(piece) :]
+        except (OSError, ValueError):
+            with self._changed:
+                self._sound.clear()
+                self._writing = 0
