@@ -7,6 +7,7 @@ import contextlib
 import socket
 import ssl
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import websockets
@@ -16,6 +17,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
+from vivavoce.edge import port as edge_port
 from vivavoce.edge.ca import Authority, prepare, server_context
 from vivavoce.edge.port import Limits, Port
 
@@ -233,6 +235,28 @@ async def test_stopping_ends_open_connections_and_frees_the_port(authority: Auth
     again = Port(APP, port=number)
     await again.start()
     await again.stop()
+
+
+async def test_stopping_waits_for_nobody_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(edge_port, "CANCEL_S", 0.05)
+    over = asyncio.Event()
+
+    async def stubborn(scope: Any, receive: Any, send: Any) -> None:
+        while not over.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await over.wait()
+
+    port = Port(stubborn)
+    await port.start()
+    _, writer = await asyncio.open_connection(*port.address)
+    writer.write(GET)
+    await until(lambda: port.tasks == 1)
+    stopping = asyncio.ensure_future(port.stop(grace_s=0.05))
+    done, _ = await asyncio.wait({stopping}, timeout=2)
+    over.set()
+    assert done
+    await until(lambda: port.tasks == 0)
+    writer.close()
 
 
 async def test_a_port_in_use_is_an_error(port: Port) -> None:

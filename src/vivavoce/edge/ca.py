@@ -9,6 +9,7 @@ Files, all readable by the user alone, in one folder:
     ca.pem, ca.key        the authority, ten years
     server.pem, server.key  the certificate with its chain, one year, renewed a month early
     bundle.pem            certifi's roots and ca.pem
+    own-bundle.pem        certifi's roots and the certificate that the user brought
 
 Several servers may start at once: whoever holds the lock file writes, and every file appears
 whole, by renaming.
@@ -85,7 +86,7 @@ def prepare(
         wanted = {*ALWAYS, *names}
         if (covered := _covered(authority, signer[0], now)) is None or not wanted <= covered:
             _issue(authority, signer, sorted(wanted | (covered or set())), now)
-        _bundle(authority)
+        _bundle(authority.bundle, authority.ca)
     return authority
 
 
@@ -104,6 +105,24 @@ def for_server(host: str, names: Sequence[str] = (), folder: Path | None = None)
             f"The local certificate authority cannot be kept: {error}.",
             "Make the folder writable, or set server.tls.enabled = false.",
         ) from None
+
+
+def bundle_with(certificate: Path, folder: Path | None = None) -> Path:
+    """What a client is told to trust when the server has a certificate of the user's own.
+
+    Raises `ConfigError` if the certificate cannot be read or the folder cannot be written.
+    """
+    folder = folder or default_folder()
+    bundle = folder / "own-bundle.pem"
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _bundle(bundle, certificate)
+    except OSError as error:
+        raise ConfigError(
+            f"No bundle can be made of the certificate {certificate}: {error}.",
+            "Check server.tls.certificate, and that the folder of user data is writable.",
+        ) from None
+    return bundle
 
 
 def default_folder() -> Path:
@@ -211,17 +230,17 @@ def _covered(authority: Authority, ca: x509.Certificate, now: datetime.datetime)
     return {str(name.value) for name in names}
 
 
-def _bundle(authority: Authority) -> None:
+def _bundle(bundle: Path, certificate: Path) -> None:
     import certifi
 
     roots = Path(certifi.where()).read_bytes()
-    whole = roots.rstrip() + b"\n\n# vivavoce local CA\n" + authority.ca.read_bytes()
+    whole = roots.rstrip() + b"\n\n# vivavoce\n" + certificate.read_bytes()
     try:
-        if authority.bundle.read_bytes() == whole:
+        if bundle.read_bytes() == whole:
             return
     except OSError:
         pass
-    _write(authority.bundle, whole)
+    _write(bundle, whole)
 
 
 def _builder(

@@ -31,6 +31,9 @@ from vivavoce.edge.protocols import LINGER_S, LiveSocket, http_protocol
 
 TLS_RECORD = 0x16
 
+CANCEL_S = 2.0
+"""How long a task may take to notice that it was cancelled, before it is left alone."""
+
 log = logging.getLogger("vivavoce.port")
 
 App = Callable[..., Any]
@@ -123,7 +126,8 @@ class Port:
             _, late = await asyncio.wait(self._state.tasks, timeout=grace_s)
             for task in late:
                 task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+            if late:  # an engine may swallow cancellation: nobody waits for it for ever
+                await asyncio.wait(late, timeout=CANCEL_S)
         for connection in tuple(self._state.connections):
             connection.transport.abort()
         await asyncio.sleep(0)  # lets the aborted transports report their end

@@ -12,7 +12,7 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.frames import Frame
+from websockets.frames import Frame, Opcode
 
 LINGER_S = 2.0
 QUIET_S = 0.2
@@ -26,7 +26,10 @@ WRITE_BYTES = 64 * 1024
 """Waits unsent before whoever writes waits too."""
 
 READ_BYTES = 32 * 1024
-"""Taken from a socket at a time: what tiny frames in it may cost before others get a turn."""
+"""Read at a time: what tiny frames in it may cost before others get a turn. TLS hands over eight
+times as much."""
+
+PONG = bytes((0x80 | Opcode.PONG,))
 
 
 def http_protocol(handshake_s: float) -> type[asyncio.Protocol]:
@@ -102,12 +105,13 @@ class BoundedHttpProtocol(H11Protocol):
 
 
 class LiveSocket(WebSocketsSansIOProtocol):
-    """uvicorn's WebSocket, patient with clients that write too early or too long.
+    """uvicorn's WebSocket, patient with clients that write too early, too much or too long.
 
-    Frames that come before our 101 wait until it is sent. After a frame that breaks the rules
-    (too big, not UTF-8, not masked) uvicorn closes at once, and the client, still writing, sees
-    a reset instead of the close frame; here the rest of what it sends is thrown away for a
-    moment first.
+    What comes before our 101 waits until it is sent, or else the answer to an early ping would
+    stand before the answer to the request. What comes in large pieces is read in small ones, so
+    that others get their turn. After a frame that breaks the rules (too big, not UTF-8, not
+    masked) uvicorn closes at once, and the client, still writing, sees a reset instead of the
+    close frame; here the rest of what it sends is thrown away for a moment first.
     """
 
     _lingering = False
@@ -116,33 +120,97 @@ class LiveSocket(WebSocketsSansIOProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.close_timeout = CLOSE_WAIT_S
-        self._early: list[bytes] = []
+        self._held = bytearray()
+        self._owed_pong = b""
+        self._lives = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         # asyncio keeps 512 KiB for TLS before it asks a writer to wait.
         self.transport.set_write_buffer_limits(high=WRITE_BYTES)
-        if hasattr(transport, "max_size"):
-            transport.max_size = READ_BYTES
+
+    # --- reading -----------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
+        self._lives = True
         if self._lingering:
             self._linger()
             return
-        if self.handshake_initiated and not self.handshake_complete:
-            self._early.append(data)
-            self.transport.pause_reading()
+        if not (self._held or self._shaking_hands or len(data) > READ_BYTES):
+            super().data_received(data)
             return
-        super().data_received(data)
+        if not self._held:
+            self.loop.call_soon(self._read_on)
+        self._held += data
+        self.transport.pause_reading()
+
+    @property
+    def _shaking_hands(self) -> bool:
+        return self.handshake_initiated and not self.handshake_complete
+
+    def _read_on(self) -> None:
+        """Take one piece of what is held; `send` comes back here after the handshake."""
+        if self._shaking_hands or self.disconnected or not self._held:
+            return
+        piece = bytes(self._held[:READ_BYTES])
+        del self._held[:READ_BYTES]
+        super().data_received(piece)
+        if self._lingering:
+            self._held.clear()
+        elif self._held:
+            self.loop.call_soon(self._read_on)
+        elif not self.read_paused:
+            self.transport.resume_reading()
+
+    async def receive(self) -> Any:
+        message = await super().receive()
+        if self._held:
+            self.transport.pause_reading()  # what is held comes first
+        return message
 
     async def send(self, message: Any) -> None:
+        shaking_hands = self._shaking_hands
         await super().send(message)
-        if self._early and self.handshake_complete:
-            early, self._early = b"".join(self._early), []
-            self.transport.resume_reading()
-            self.data_received(early)
+        if shaking_hands and self._held:
+            self.loop.call_soon(self._read_on)
         if message["type"] == "websocket.close":
             self._cut_after(CLOSE_WAIT_S)
+
+    # --- pings and pongs ---------------------------------------------------------------------
+
+    def handle_ping(self) -> None:
+        frames = self.conn.data_to_send()
+        if not self.writable.is_set():
+            # The client reads nothing now, and all these pongs would fill our memory. RFC 6455,
+            # 5.5.3, lets us answer the latest ping only, but that one without fail: clients
+            # close when it is not answered.
+            pongs = [frame for frame in frames if frame[:1] == PONG]
+            self._owed_pong = pongs[-1] if pongs else self._owed_pong
+            frames = [frame for frame in frames if frame[:1] != PONG]
+        self.transport.write(b"".join(frames))
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        pong, self._owed_pong = self._owed_pong, b""
+        if pong and not (self.close_sent or self.transport.is_closing()):
+            self.transport.write(pong)
+
+    def send_keepalive_ping(self) -> None:
+        self._lives = False
+        super().send_keepalive_ping()
+
+    def keepalive_timeout(self) -> None:
+        # A pong may stand behind much else that the client sent: anything that arrived is a
+        # sign of life, and while we do not read ourselves, silence says nothing.
+        if self._lives or self.read_paused or self._held:
+            self.pong_timer = self.pending_ping_payload = None
+            self.last_ping_rtt = self.loop.time() - self.ping_sent_at
+            self.schedule_ping()
+            return
+        super().keepalive_timeout()
+        self._cut_after(CLOSE_WAIT_S)
+
+    # --- the end -----------------------------------------------------------------------------
 
     def shutdown(self) -> None:
         """End it as the server's own fault: after uvicorn's 1012, many clients do not come back."""
@@ -165,17 +233,6 @@ class LiveSocket(WebSocketsSansIOProtocol):
         self.frames = []
         self.conn.fail(TOO_BIG, "message too big")
         self.handle_parser_exception()
-
-    def handle_ping(self) -> None:
-        pongs = b"".join(self.conn.data_to_send())
-        if self.writable.is_set():
-            self.transport.write(pongs)
-        # Else the client reads nothing: answering all its pings would fill our memory, and only
-        # the latest ping is owed an answer.
-
-    def keepalive_timeout(self) -> None:
-        super().keepalive_timeout()
-        self._cut_after(CLOSE_WAIT_S)
 
     def on_task_complete(self, task: asyncio.Task[None]) -> None:
         super().on_task_complete(task)
