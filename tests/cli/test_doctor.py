@@ -19,8 +19,9 @@ from vivavoce.cli.faults import Code
 from vivavoce.cli.findings import Finding, Severity
 from vivavoce.cli.main import app
 from vivavoce.cli.surroundings import Place, variables
+from vivavoce.client.devices import Device
 from vivavoce.config import Config, load
-from vivavoce.edge.ca import for_server
+from vivavoce.edge.ca import for_server, prepare
 
 
 @pytest.fixture(autouse=True)
@@ -105,6 +106,15 @@ def test_a_shell_that_points_here_and_does_not_trust_us_is_named() -> None:
     assert codes(examine.tls(config, place, right)) == set()
 
 
+def test_what_run_sets_satisfies_the_examination_of_an_own_certificate(tmp_path: Path) -> None:
+    made = prepare(tmp_path / "elsewhere")
+    flags = {"server.tls.certificate": made.certificate, "server.tls.key": made.key}
+    config = scripted(**flags)
+    place = Place("127.0.0.1", 8482, "https://127.0.0.1:8482")
+
+    assert codes(examine.tls(config, place, variables(config, present={}))) == set()
+
+
 def test_a_shell_with_another_key_is_named() -> None:
     config = scripted(**{"server.keys": "right"})
     place = Place("127.0.0.1", 8482, "https://127.0.0.1:8482")
@@ -123,6 +133,33 @@ def test_weights_that_are_absent_are_named_with_the_command(
 
     assert {finding.code for finding in findings} == {Code.WEIGHTS_MISSING}
     assert any("vivavoce pull silero" in finding.fix for finding in findings)
+
+
+@pytest.mark.parametrize(
+    ("listed", "warned"),
+    [
+        ([Device(0, "webcam", True, False), Device(1, "monitor", False, True)], []),
+        ([Device(0, "monitor", False, True)], ["miniaudio sees no microphone."]),
+        ([], ["miniaudio sees no microphone.", "miniaudio sees no speaker."]),
+    ],
+)
+def test_devices_are_looked_for_by_the_library_that_talk_would_use(
+    monkeypatch: pytest.MonkeyPatch, listed: list[Device], warned: list[str]
+) -> None:
+    monkeypatch.setattr("vivavoce.client.devices.available", lambda: ["miniaudio", "null"])
+    monkeypatch.setattr("vivavoce.client.devices.devices", {"miniaudio": listed}.__getitem__)
+
+    found = [each for each in examine.devices() if each.severity is Severity.WARNING]
+
+    assert [each.what for each in found] == warned
+
+
+def test_a_machine_that_no_sound_library_can_reach_is_told_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("vivavoce.client.devices.available", lambda: ["null"])
+
+    assert [each.what for each in examine.devices()] == ["No sound library loads here."]
 
 
 def test_the_whole_examination_of_the_scripted_profile() -> None:

@@ -14,6 +14,7 @@ from vivavoce.cli.env import dotenv_lines, fish_lines, posix_lines, powershell_l
 from vivavoce.cli.main import app
 from vivavoce.cli.surroundings import variables
 from vivavoce.config import load
+from vivavoce.edge import ca
 
 AWKWARD = {"PLAIN": "http://127.0.0.1:8482", "SPACED": "/a b/c", "QUOTED": 'it\'s $HOME \\ "x"'}
 
@@ -49,6 +50,18 @@ def test_the_first_configured_key_is_the_clients() -> None:
 
     assert found["GEMINI_API_KEY"] == "first"
     assert found["GOOGLE_GEMINI_BASE_URL"] == "https://127.0.0.1:8482"
+
+
+def test_a_certificate_of_the_users_own_is_trusted_beside_the_public_roots(tmp_path: Path) -> None:
+    made = ca.prepare(tmp_path / "elsewhere")
+    flags = {"server.tls.certificate": made.certificate, "server.tls.key": made.key}
+
+    found = variables(load(flags=flags), present={})
+
+    bundle = Path(found["SSL_CERT_FILE"]).read_text()
+    assert made.certificate.read_text() in bundle
+    assert bundle.count("BEGIN CERTIFICATE") > 50
+    assert found["NODE_EXTRA_CA_CERTS"] == str(made.certificate)
 
 
 def test_without_tls_nothing_is_said_about_trust() -> None:

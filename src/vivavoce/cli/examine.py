@@ -14,12 +14,13 @@ from pathlib import Path
 from vivavoce import __version__
 from vivavoce.cli.faults import Code, Fault, fault_of, tls_fault
 from vivavoce.cli.findings import Finding, Severity, ok, wrong
-from vivavoce.cli.surroundings import Place
+from vivavoce.cli.surroundings import Place, trusted
+from vivavoce.client import devices as sound
 from vivavoce.config import Config
 from vivavoce.edge import ca
 from vivavoce.engines import weights as store
-from vivavoce.engines.registry import weights_of
 from vivavoce.errors import VivavoceError
+from vivavoce.wiring import weights_in_use
 
 GIB = 1024**3
 LEAST_MEMORY_GIB = 2.0
@@ -110,12 +111,7 @@ def tls(
 
 def weights(config: Config) -> Iterator[Finding]:
     """What the profiles in use load."""
-    needed: set[str] = set()
-    for name in dict.fromkeys(config.models.values()):
-        table = config.profiles[name]
-        for part in ("detector", "recognizer", "responder"):
-            needed |= weights_of(part, getattr(table, part))
-    for name in sorted(needed):
+    for name in weights_in_use(config):
         try:
             yield ok("weights", f"{name}: {store.locate(name, config.weights)}")
         except VivavoceError as error:
@@ -125,29 +121,27 @@ def weights(config: Config) -> Iterator[Finding]:
 
 def devices() -> Iterator[Finding]:
     """Microphone and speaker; only `talk` needs them."""
-    try:
-        import sounddevice
-
-        found = sounddevice.query_devices()
-        kinds = {
-            "microphone": any(each["max_input_channels"] for each in found),
-            "speaker": any(each["max_output_channels"] for each in found),
-        }
-    except (ImportError, OSError, RuntimeError) as error:
+    backend = sound.choose_backend()
+    listed = sound.devices(backend)
+    kinds = {
+        "microphone": any(each.inputs for each in listed),
+        "speaker": any(each.outputs for each in listed),
+    }
+    if backend == "null":
         fault = Fault(
             Code.NO_AUDIO_DEVICE,
-            f"Sound devices cannot be asked for: {error}.",
-            "Only `vivavoce talk` needs them; on Debian, install libportaudio2.",
+            "No sound library loads here.",
+            "Only `vivavoce talk` needs one; on Debian, install libportaudio2.",
         )
         yield wrong("audio", fault, Severity.WARNING)
         return
     for kind, there in kinds.items():
         if there:
-            yield ok("audio", f"there is a {kind}")
+            yield ok("audio", f"{backend} sees a {kind}")
         else:
             fault = Fault(
                 Code.NO_AUDIO_DEVICE,
-                f"There is no {kind}.",
+                f"{backend} sees no {kind}.",
                 "Only `vivavoce talk` needs one; it takes --in and --out files instead.",
             )
             yield wrong("audio", fault, Severity.WARNING)
@@ -157,8 +151,7 @@ def _trusted(config: Config) -> Path:
     table = config.server.tls
     if table.certificate is not None and table.key is not None:
         ca.server_context(table.certificate, table.key)
-        return table.certificate
-    return ca.for_server(config.server.host, table.names).bundle
+    return trusted(config)[0]
 
 
 def _handshake(place: Place, trusted: Path) -> Iterator[Finding]:

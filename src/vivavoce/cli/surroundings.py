@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from vivavoce.config import Config, base_url
 from vivavoce.edge import ca
@@ -50,11 +51,19 @@ def variables(config: Config, present: Mapping[str, str] | None = None) -> dict[
         old = [part.strip() for part in present.get(name, "").split(",") if part.strip()]
         found[name] = ",".join(dict.fromkeys([*old, *LOOPBACK, place.host]))
     if config.server.tls.enabled:
-        tls = config.server.tls
-        if tls.certificate is not None:
-            found["NODE_EXTRA_CA_CERTS"] = str(tls.certificate)
-        else:
-            authority = ca.for_server(config.server.host, tls.names)
-            found["SSL_CERT_FILE"] = str(authority.bundle)
-            found["NODE_EXTRA_CA_CERTS"] = str(authority.ca)
+        bundle, authority = trusted(config)
+        found["SSL_CERT_FILE"] = str(bundle)
+        found["NODE_EXTRA_CA_CERTS"] = str(authority)
     return found
+
+
+def trusted(config: Config) -> tuple[Path, Path]:
+    """The PEM files by which clients trust the server: with the public roots, and without.
+
+    Makes the local CA if there is none and no certificate of the user's own.
+    """
+    tls = config.server.tls
+    if tls.certificate is not None:
+        return ca.bundle_with(tls.certificate), tls.certificate
+    authority = ca.for_server(config.server.host, tls.names)
+    return authority.bundle, authority.ca

@@ -89,7 +89,12 @@ def choose_backend(wanted: str = "") -> str:
 def devices(backend: str) -> list[Device]:
     """Every sound device that the back end sees."""
     if backend == "sounddevice":
-        listed = _library(backend).query_devices()
+        library = _library(backend)
+        try:
+            with _hushed():
+                listed = library.query_devices()
+        except library.PortAudioError:
+            return []
         return [
             Device(i, d["name"], d["max_input_channels"] > 0, d["max_output_channels"] > 0)
             for i, d in enumerate(listed)
