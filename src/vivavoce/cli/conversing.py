@@ -34,7 +34,9 @@ SILENT = 5
 Url = Annotated[
     str, typer.Option("--url", help="Base URL; default: GOOGLE_GEMINI_BASE_URL, else ours.")
 ]
-Key = Annotated[str, typer.Option("--key", help="API key; default: GEMINI_API_KEY, else ours.")]
+Key = Annotated[
+    str, typer.Option("--key", help="API key; default: our server's own, elsewhere GEMINI_API_KEY.")
+]
 Ca = Annotated[Path | None, typer.Option("--ca", help="PEM file to trust, for https://.")]
 Model = Annotated[str, typer.Option("--model", help="Model name, as an SDK would give it.")]
 Voice = Annotated[str, typer.Option("--voice", help="A voice of `vivavoce voices`.")]
@@ -49,14 +51,18 @@ Patience = Annotated[
 
 
 def endpoint(url: str, key: str, ca: Path | None) -> Endpoint:
-    """Where to go: what was given, what SDKs are told, or this machine's own server."""
+    """Where to go: what was given, what SDKs are told, or this machine's own server.
+
+    Our own server gets its own key and never the shell's, which may well be a real one of
+    Google's.
+    """
     url = url or os.environ.get("GOOGLE_GEMINI_BASE_URL", "")
-    key = key or os.environ.get("GOOGLE_API_KEY", "") or os.environ.get("GEMINI_API_KEY", "")
-    if not url:
-        server = config.load().server
-        url = config.base_url(server.host, server.port)
-        key = key or next(iter(server.keys), "")
-    return Endpoint(url, key, ca)
+    if url:
+        shown = os.environ.get("GOOGLE_API_KEY", "") or os.environ.get("GEMINI_API_KEY", "")
+        return Endpoint(url, key or shown, ca)
+    server = config.load().server
+    own = config.base_url(server.host, server.port)
+    return Endpoint(own, key or next(iter(server.keys), ""), ca)
 
 
 def wishes(
