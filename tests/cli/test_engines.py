@@ -60,14 +60,6 @@ def test_a_table_without_use_is_told() -> None:
         parse({"voice": "Kore"})
 
 
-def test_voices() -> None:
-    plain = CliRunner().invoke(app, ["voices"]).stdout.split()
-    as_json = json.loads(CliRunner().invoke(app, ["voices", "--json"]).stdout)
-
-    assert len(plain) == 30
-    assert as_json == {"voices": plain, "default": "Puck"}
-
-
 def test_help_lists_every_command() -> None:
     text = CliRunner().invoke(app, ["--help"]).stdout
 

@@ -6,22 +6,39 @@ import json
 from typing import Annotated
 
 import typer
-from rich.columns import Columns
 from rich.console import Console
+from rich.table import Table
 
 from vivavoce.domain.voices import DEFAULT_VOICE, VOICES
+from vivavoce.engines.voices import voice_print
+
+EVEN = (0.97, 1.03)
+"""Between these a pace is neither quick nor slow."""
 
 
 def voices(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
-    """List the voice names that clients may ask for. Engines map each to a voice of theirs."""
+    """List the voice names that clients may ask for, and how the embedded voice speaks them."""
     if as_json:
-        typer.echo(json.dumps({"voices": list(VOICES), "default": DEFAULT_VOICE}, indent=2))
+        listed = {"voices": list(VOICES), "default": DEFAULT_VOICE}
+        typer.echo(json.dumps({**listed, "sounds": {v: sound(v) for v in VOICES}}, indent=2))
         return
     console = Console()
     if not console.is_terminal:
-        typer.echo("\n".join(VOICES))
+        for voice in VOICES:
+            typer.echo(f"{voice}\t{sound(voice)}")
         return
-    console.print(Columns(VOICES, equal=True))
+    table = Table("voice", "sounds like")
+    for voice in VOICES:
+        table.add_row(voice, sound(voice))
+    console.print(table)
     console.print(f"Default: {DEFAULT_VOICE}. Try one: vivavoce say --voice Kore 'Good morning.'")
+
+
+def sound(voice: str) -> str:
+    """In a few words, what the synthesizer that comes with the project makes of a voice."""
+    made = voice_print(voice)
+    who = "woman" if made.speaker.feminine else "man"
+    pace = "slow" if made.pace > EVEN[1] else "quick" if made.pace < EVEN[0] else "even"
+    return f"{who}, {made.pitch_hz:.0f} Hz, {pace} pace"

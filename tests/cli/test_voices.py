@@ -1,0 +1,26 @@
+"""`vivavoce voices`: the names, and how each sounds here."""
+
+from __future__ import annotations
+
+import json
+
+from typer.testing import CliRunner
+
+from vivavoce.cli.main import app
+from vivavoce.domain.voices import VOICES
+
+
+def test_a_line_a_voice_with_its_sound() -> None:
+    lines = CliRunner().invoke(app, ["voices"]).stdout.splitlines()
+    sounds = dict(line.split("\t") for line in lines)
+    assert tuple(sounds) == VOICES
+    assert sounds["Kore"] == "woman, 172 Hz, even pace"
+    assert sounds["Puck"] == "man, 115 Hz, quick pace"
+    assert sounds["Vindemiatrix"] == "woman, 158 Hz, slow pace"
+
+
+def test_json_has_names_and_sounds() -> None:
+    told = json.loads(CliRunner().invoke(app, ["voices", "--json"]).stdout)
+    assert told["voices"] == list(VOICES)
+    assert told["default"] == "Puck"
+    assert set(told["sounds"]) == set(VOICES)
