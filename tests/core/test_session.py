@@ -29,9 +29,11 @@ from vivavoce.core.events import (
     Event,
     GenerationFailed,
     GenerationRefused,
+    ListeningHeld,
     TextProduced,
     TextReceived,
     TranscriptFailed,
+    TranscriptProgressed,
     TranscriptUpdated,
     UsageProduced,
     VoiceScored,
@@ -572,3 +574,50 @@ def test_generation_complete_never_follows_an_interruption() -> None:
     world.take()
     world.finish()
     assert GenerationComplete() not in world.take()
+
+
+# --- engines that take their time ---------------------------------------------------------------
+
+
+def test_a_recognizer_has_failed_when_it_shows_no_sign_of_work() -> None:
+    world = World()
+    world.score(0.5, 0.9)
+    world.score(0.9, 0.01)
+    world.take()
+    for _ in range(10):
+        world.wait(14.0)
+        world.do(TranscriptProgressed(world.ended[0], world.position))
+    assert world.take() == []
+    turn = world.ended[0]
+    world.wait(14.9)
+    assert world.take() == []
+    effects = world.wait(0.2)
+    assert DropTranscript(turn) in effects
+    assert world.take() == [TurnComplete(reason=TurnReason.GENERATED_OTHER)]
+
+
+def test_a_sign_from_an_earlier_turn_counts_for_those_that_wait_behind_it() -> None:
+    world = World()
+    for _ in range(2):
+        world.score(0.5, 0.9)
+        world.score(0.9, 0.01)
+    first, second = world.ended
+    world.wait(13.0)
+    world.do(TranscriptUpdated(first, world.position, "one", final=True))
+    world.wait(14.0)
+    world.do(TranscriptUpdated(second, world.position, "two", final=True))
+    (request,) = requests(world)
+    assert [content.text for content in request.history] == ["one", "two"]
+
+
+def test_speech_that_nobody_reads_on_has_not_fallen_silent() -> None:
+    world = World()
+    world.score(0.5, 0.9)
+    world.do(ListeningHeld(True))
+    world.wait(60.0)
+    assert world.ended == []
+    world.do(ListeningHeld(False))
+    world.wait(0.9)
+    assert world.ended == []
+    world.wait(0.2)
+    assert len(world.ended) == 1

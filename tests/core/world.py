@@ -40,6 +40,7 @@ from vivavoce.core.events import (
     ToolCallsProduced,
     ToolResponsesReceived,
     TranscriptFailed,
+    TranscriptProgressed,
     TranscriptUpdated,
     UsageProduced,
     VideoArrived,
@@ -302,6 +303,7 @@ ACTIONS: dict[str, Callable[[World], object]] = {
     "words": _hypothesis("Hello, there!", True),
     "other words": _hypothesis("good bye", True),
     "no words": _hypothesis(" ", True),
+    "recognizer works": lambda w: w.do(TranscriptProgressed(_turn(w), w.position)),
     "recognizer fails": lambda w: w.do(TranscriptFailed(_turn(w), "broken")),
     # the client
     "text": lambda w: w.do(TextReceived("hi")),

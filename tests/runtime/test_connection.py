@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -31,7 +32,7 @@ from vivavoce.domain.audio import INPUT_RATE, OUTPUT_RATE, AudioChunk, VideoFram
 from vivavoce.domain.request import GenerationRequest
 from vivavoce.domain.setup import ActivityDetection, RealtimeInput, SessionSetup, Transcription
 from vivavoce.engines.cascade import Cascade
-from vivavoce.engines.ports import Responder, Speech
+from vivavoce.engines.ports import RecognitionOptions, RecognizerCapabilities, Responder, Speech
 from vivavoce.engines.scripted.echo import EchoModel
 from vivavoce.engines.scripted.energy import EnergyDetector
 from vivavoce.engines.scripted.sound import hear, say
@@ -557,3 +558,63 @@ def test_conversations_side_by_side_do_not_hear_each_other() -> None:
         assert hear(client.pcm, OUTPUT_RATE) == words
 
     run_all(*(converse(f"I am number {n}") for n in range(10)))
+
+
+# --- a recognizer slower than its client --------------------------------------------------------
+
+
+class SlowEar:
+    """Understands how many seconds it was fed, at `speed` times real time."""
+
+    capabilities = RecognizerCapabilities(streaming=True, languages=())
+
+    def __init__(self, speed: float) -> None:
+        self.speed = speed
+
+    def open(self, options: RecognitionOptions) -> SlowEar:
+        return self
+
+    @asynccontextmanager
+    async def utterance(self) -> AsyncIterator[SlowUtterance]:
+        yield SlowUtterance(self.speed)
+
+    async def aclose(self) -> None:
+        """Holds nothing."""
+
+
+class SlowUtterance:
+    def __init__(self, speed: float) -> None:
+        self.speed = speed
+        self.seconds = 0.0
+
+    async def feed(self, pcm: bytes) -> None:
+        self.seconds += len(pcm) / 2 / INPUT_RATE
+        await asyncio.sleep(len(pcm) / 2 / INPUT_RATE / self.speed)
+
+    async def hypothesis(self) -> str:
+        return f"{self.seconds:.0f} seconds"
+
+    async def finish(self) -> str:
+        return f"{self.seconds:.0f} seconds"
+
+
+def hum(seconds: int) -> bytes:
+    return (b"\0\x20" * 20 + b"\0\xe0" * 20) * (400 * seconds)
+
+
+@pytest.mark.parametrize(
+    ("speed", "seconds", "pauses"), [(4.0, 300, 0), (0.5, 90, 0), (4.0, 20, 11), (0.5, 700, 0)]
+)
+def test_a_file_sent_at_once_is_heard_whole_by_a_slow_recognizer(
+    speed: float, seconds: int, pauses: int
+) -> None:
+    async def send_file(client: Client) -> None:
+        client.say(AudioChunk((hum(seconds) + SILENCE) * (pauses + 1)))
+        await client.until(TurnComplete)
+
+    client = played(send_file, talks(speech(0.1, "ok")), recognizer=SlowEar(speed))
+    heard = [m.text for m in client.messages if isinstance(m, InputTranscript)]
+    assert len(heard) == pauses + 1
+    assert all(int(text.split()[0]) in (seconds, seconds + 1) for text in heard)
+    (complete,) = [m for m in client.messages if isinstance(m, TurnComplete)]
+    assert complete.reason is None

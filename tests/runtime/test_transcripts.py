@@ -8,7 +8,13 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from vivavoce.core.events import Event, TranscriptFailed, TranscriptUpdated
+from vivavoce.core.events import (
+    Event,
+    ListeningHeld,
+    TranscriptFailed,
+    TranscriptProgressed,
+    TranscriptUpdated,
+)
 from vivavoce.domain.audio import INPUT_RATE, AudioChunk
 from vivavoce.domain.ids import TurnId
 from vivavoce.domain.setup import SessionSetup, Transcription
@@ -23,7 +29,7 @@ from vivavoce.engines.scripted.tones import TonesRecognizer
 from vivavoce.errors import EngineError
 from vivavoce.runtime.errands import Errands
 from vivavoce.runtime.intake import Intake
-from vivavoce.runtime.transcripts import BROKEN, HUNG_S, Transcripts
+from vivavoce.runtime.transcripts import BEHIND_SAMPLES, BROKEN, HUNG_S, Transcripts
 from vivavoce.testing.loop import run_virtually
 
 ONE, TWO = TurnId(1), TurnId(2)
@@ -46,6 +52,9 @@ class Trouble(TonesRecognizer):
     def open(self, options: RecognitionOptions) -> Recognition:  # type: ignore[override]
         self.opened.append(options)
         return _Trouble(self)
+
+    async def work(self, pcm: bytes) -> None:
+        """Takes no time."""
 
     async def trick(self) -> None:
         if self._tricks:
@@ -75,6 +84,7 @@ class _Utterance:
         self.size = 0
 
     async def feed(self, pcm: bytes) -> None:
+        await self.home.work(pcm)
         self.size += len(pcm)
         self.home.fed += len(pcm)
 
@@ -230,16 +240,16 @@ def test_a_failure_fails_its_turn_and_no_other(
     trick: Callable[[], Awaitable[None]], problem: str
 ) -> None:
     async def act(host: Host) -> None:
-        host.hear(bytes(400))
+        host.hear(bytes(800))
         for turn in (ONE, TWO):
-            host.transcripts.start(turn, 0)
-            host.transcripts.finish(turn, 200)
+            host.transcripts.start(turn, 200 * (turn - 1))
+            host.transcripts.finish(turn, 200 * turn)
             await soon()
 
     host = hosted(Trouble(trick), act)
     assert host.events == [
         TranscriptFailed(ONE, problem),
-        TranscriptUpdated(TWO, 200, "200 samples", True),
+        TranscriptUpdated(TWO, 400, "200 samples", True),
     ]
 
 
@@ -257,40 +267,86 @@ def test_a_hung_recognizer_fails_its_turn_and_is_replaced_if_it_will_not_go(
                     raise
 
     async def act(host: Host) -> None:
-        host.hear(bytes(400))
+        host.hear(bytes(800))
         host.transcripts.start(ONE, 0)
         host.transcripts.finish(ONE, 200)
         await asyncio.sleep(HUNG_S + 1)
         assert [type(event) for event in host.events] == [TranscriptFailed]
         recognizer.open_now = 0
-        host.transcripts.start(TWO, 0)
-        host.transcripts.finish(TWO, 200)
+        host.transcripts.start(TWO, 200)
+        host.transcripts.finish(TWO, 400)
         await asyncio.sleep(HUNG_S + 3)
-        assert host.events[1:] == [TranscriptUpdated(TWO, 200, "200 samples", True)]
+        told = [event for event in host.events if not isinstance(event, TranscriptProgressed)]
+        assert told[1:] == [TranscriptUpdated(TWO, 400, "200 samples", True)]
+        count = len(host.events)
         await asyncio.sleep(60)
-        assert len(host.events) == 2
+        assert len(host.events) == count
 
     recognizer = Trouble(hang)
     hosted(recognizer, act)
     assert len(recognizer.opened) == (2 if stubborn else 1)
 
 
-def test_a_recognizer_far_behind_makes_the_reader_wait() -> None:
-    async def slow() -> None:
-        await asyncio.sleep(5)
+class Slow(Trouble):
+    """Works at `speed` times real time."""
 
-    class Slow(Trouble):
-        async def trick(self) -> None:
-            return None
+    def __init__(self, speed: float) -> None:
+        super().__init__()
+        self.speed = speed
+
+    async def work(self, pcm: bytes) -> None:
+        await asyncio.sleep(len(pcm) / 2 / INPUT_RATE / self.speed)
+
+
+def test_a_recognizer_far_behind_makes_the_reader_wait_and_says_so() -> None:
+    beyond = 10 * INPUT_RATE
 
     async def act(host: Host) -> None:
         host.transcripts.start(ONE, 0)
-        host.hear(bytes(2 * INPUT_RATE * 70))
-        assert host.transcripts.needed_from() == 0
+        host.hear(bytes(2 * BEHIND_SAMPLES))
         await host.transcripts.catch_up()
-        assert host.transcripts.needed_from() >= 10 * INPUT_RATE
+        assert host.events == []
+        host.hear(bytes(2 * beyond))
+        assert host.transcripts.needed_from() == host.intake.oldest == 0
+        await host.transcripts.catch_up()
+        assert host.transcripts.needed_from() >= beyond
+        assert host.events == [ListeningHeld(True), ListeningHeld(False)]
 
-    hosted(Slow(), act)
+    hosted(Slow(4), act)
+
+
+def test_what_was_recognized_is_not_kept() -> None:
+    async def act(host: Host) -> None:
+        host.transcripts.start(ONE, 0)
+        host.hear(bytes(2 * 60 * INPUT_RATE))
+        await asyncio.sleep(30)
+        assert host.intake.oldest == 60 * INPUT_RATE
+
+    hosted(Slow(4), act)
+
+
+def test_turns_wait_for_a_recognizer_that_is_at_work_and_the_core_is_told_that_it_is() -> None:
+    seconds = 80
+
+    async def act(host: Host) -> None:
+        host.hear(bytes(2 * 4 * seconds * INPUT_RATE))
+        for turn in range(4):
+            host.transcripts.start(TurnId(turn), turn * seconds * INPUT_RATE)
+            host.transcripts.finish(TurnId(turn), (turn + 1) * seconds * INPUT_RATE)
+        signs = 0
+        for _ in range(4 * seconds // 4 // 2):
+            await asyncio.sleep(2)
+            assert len(host.events) > signs, "a sign at least every two seconds"
+            signs = len(host.events)
+        await asyncio.sleep(1)
+
+    recognizer = Slow(4)
+    host = hosted(recognizer, act)
+    finals = [event for event in host.events if isinstance(event, TranscriptUpdated)]
+    assert [(event.turn, event.text) for event in finals] == [
+        (turn, f"{seconds * INPUT_RATE} samples") for turn in range(4)
+    ]
+    assert len(recognizer.opened) == 1
 
 
 def test_the_clients_hints_reach_the_recognizer() -> None:

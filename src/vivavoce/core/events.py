@@ -109,6 +109,14 @@ class TranscriptUpdated:
 
 
 @dataclass(frozen=True, slots=True)
+class TranscriptProgressed:
+    """The recognizer is at work on an ended turn and has heard it up to this position."""
+
+    turn: TurnId
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
 class TranscriptFailed:
     """The recognizer failed; no further text will come for this turn."""
 
@@ -194,6 +202,13 @@ class DrainRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class ListeningHeld:
+    """Whether the host has stopped reading for a while: then no microphone fell silent."""
+
+    held: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ClientGone:
     """The client's connection has ended."""
 
@@ -210,6 +225,7 @@ Event = (
     | ContextUpdated
     | VoiceScored
     | TranscriptUpdated
+    | TranscriptProgressed
     | TranscriptFailed
     | AudioProduced
     | TextProduced
@@ -220,5 +236,6 @@ Event = (
     | GenerationRefused
     | CheckpointSaved
     | DrainRequested
+    | ListeningHeld
     | ClientGone
 )

@@ -1,4 +1,4 @@
-"""What the clock ends: a microphone that fell silent, and a server that is going away."""
+"""What the clock ends: a microphone or a recognizer that fell silent, a server that goes away."""
 
 from __future__ import annotations
 
@@ -10,18 +10,37 @@ CLOSE_REASON = "The server is going away; resume the session on a new connection
 class Limits:
     """Deadlines that belong to neither side of the conversation."""
 
-    def __init__(self, stall_s: float) -> None:
+    def __init__(self, stall_s: float, transcript_s: float) -> None:
         self._stall_s = stall_s
+        self._transcript_s = transcript_s
         self._last_sound = 0.0
+        self._last_sign = 0.0
+        self._held = False
         self.close_at: float | None = None
 
     def sound(self, now: float) -> None:
         """Sound arrived, or was listened to."""
         self._last_sound = now
 
-    def stall_at(self) -> float:
+    def hold(self, held: bool, now: float) -> None:
+        """Nobody reads what the microphone sends, or somebody does again."""
+        self._held = held
+        self._last_sound = now
+
+    def stall_at(self) -> float | None:
         """When speech that goes on must have been followed by sound, to be still going on."""
-        return self._last_sound + self._stall_s
+        return None if self._held else self._last_sound + self._stall_s
+
+    def sign(self, now: float) -> None:
+        """The recognizer showed that it is at work."""
+        self._last_sign = now
+
+    def transcript_at(self, ended_at: float) -> float:
+        """When a turn that ended then has waited too long for its last word.
+
+        Any sign counts for all turns: they are recognized one after the other.
+        """
+        return max(ended_at, self._last_sign) + self._transcript_s
 
     def drain(self, time_left_s: float, now: float) -> None:
         """The connection is to end; of several wishes the earliest counts."""

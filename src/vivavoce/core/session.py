@@ -32,11 +32,13 @@ from vivavoce.core.events import (
     GenerationFailed,
     GenerationFinished,
     GenerationRefused,
+    ListeningHeld,
     TextProduced,
     TextReceived,
     ToolCallsProduced,
     ToolResponsesReceived,
     TranscriptFailed,
+    TranscriptProgressed,
     TranscriptUpdated,
     UsageProduced,
     VideoArrived,
@@ -76,8 +78,7 @@ class LiveSession:
         self._manual = setup.realtime.detection.disabled
         wishes = knobs(setup.realtime.detection, settings.eager_silence_ms)
         self._tracker = ActivityTracker(wishes, floor=position)
-        self._limits = Limits(settings.stall_s)
-        self._transcript_s = settings.transcript_deadline_s
+        self._limits = Limits(settings.stall_s, settings.transcript_deadline_s)
         self._position = position
         self._forgotten = position
         self._messages = 0
@@ -151,10 +152,10 @@ class LiveSession:
             step.want(CloseConnection(CLOSE_CODE, CLOSE_REASON))
             self._end(step)
             return step.effects
-        if self._listening and now >= self._limits.stall_at():
+        if (stall_at := self._stall_at()) is not None and now >= stall_at:
             self._hear(self._tracker.end_stream(self._position), step)
         for turn in self._talk.user.awaiting():
-            if now >= turn.ended_at + self._transcript_s:
+            if now >= self._limits.transcript_at(turn.ended_at):
                 step.want(DropTranscript(turn.id))
                 self._talk.user.settle(turn.id, step, failed=True)
         self._talk.results(tuple(self._talk.ledger.expire(now)))
@@ -167,9 +168,8 @@ class LiveSession:
         if self.closed:
             return None
         wishes = [self._limits.close_at, self._talk.model.deadline(), self._talk.ledger.deadline()]
-        wishes += [turn.ended_at + self._transcript_s for turn in self._talk.user.awaiting()]
-        if self._listening:
-            wishes.append(self._limits.stall_at())
+        wishes += [self._limits.transcript_at(turn.ended_at) for turn in self._talk.user.awaiting()]
+        wishes.append(self._stall_at())
         return min((wish for wish in wishes if wish is not None), default=None)
 
     # --- routing --------------------------------------------------------------------------
@@ -188,7 +188,7 @@ class LiveSession:
                 | GenerationRefused()
             ):
                 self._talk.model.produced(event, step)
-            case VoiceScored() | TranscriptUpdated() | TranscriptFailed():
+            case VoiceScored() | TranscriptUpdated() | TranscriptProgressed() | TranscriptFailed():
                 self._route_hearing(event, step)
             case CheckpointSaved():
                 if event.handle is not None:
@@ -196,6 +196,8 @@ class LiveSession:
             case DrainRequested():
                 step.send(GoAway(event.time_left_s))
                 self._limits.drain(event.time_left_s, step.now)
+            case ListeningHeld():
+                self._limits.hold(event.held, step.now)
             case ClientGone():
                 self._end(step)
             case _:
@@ -203,9 +205,13 @@ class LiveSession:
                 self._route_client(event, step)
 
     def _route_hearing(
-        self, event: VoiceScored | TranscriptUpdated | TranscriptFailed, step: Step
+        self,
+        event: VoiceScored | TranscriptUpdated | TranscriptProgressed | TranscriptFailed,
+        step: Step,
     ) -> None:
         user = self._talk.user
+        if not isinstance(event, VoiceScored):
+            self._limits.sign(step.now)
         match event:
             case VoiceScored():
                 if not self._manual:
@@ -219,6 +225,8 @@ class LiveSession:
                     user.settle(event.turn, step)
             case TranscriptFailed():
                 user.settle(event.turn, step, failed=True)
+            case TranscriptProgressed():
+                pass
             case _:
                 assert_never(event)
 
@@ -251,10 +259,10 @@ class LiveSession:
 
     # --- hearing --------------------------------------------------------------------------
 
-    @property
-    def _listening(self) -> bool:
-        """Whether speech is going on whose end only more sound can tell."""
-        return self._tracker.speaking and not self._manual
+    def _stall_at(self) -> float | None:
+        """When speech whose end only more sound can tell is over without any."""
+        listening = self._tracker.speaking and not self._manual
+        return self._limits.stall_at() if listening else None
 
     def _sound(self, position: Position, step: Step) -> None:
         """Sound arrived. What it means is said by its scores, or by the client."""

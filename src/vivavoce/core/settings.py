@@ -24,9 +24,9 @@ class SessionSettings:
     names waits for it). `speculation`: begin to answer at a pause, before the end is certain.
     `resumable`: a store exists, so checkpoints are worth asking for. `history_contents`
     bounds how many contributions a session keeps. `transcript_deadline_s`: a recognizer that
-    has not said its last word so long after the end of a turn has failed; `generation_stall_s`:
-    so has a generation that says nothing for so long. `trace_texts`: the flight recorder keeps
-    words, which are personal data, and not only their lengths.
+    owes the last word of a turn and shows no sign of work for so long has failed;
+    `generation_stall_s`: so has a generation that says nothing for so long. `trace_texts`: the
+    flight recorder keeps words, which are personal data, and not only their lengths.
     """
 
     pacing: Pacing = Pacing.PACED

@@ -14,8 +14,9 @@ from vivavoce.domain.audio import BYTES_PER_SAMPLE, INPUT_RATE, AudioChunk, Posi
 from vivavoce.errors import ClientFault
 from vivavoce.runtime.riff import HeaderReader
 
-RING_S = 120.0
-"""The most sound a session keeps. Older sound is lost to a recognizer that is so far behind."""
+RING_S = 660.0
+"""The most sound a session keeps, 21 MB of it; older sound is lost. Longer than a recognizer may
+be behind before the client has to wait, so that none is lost to it."""
 
 LOWEST_RATE, HIGHEST_RATE = 4_000, 192_000
 

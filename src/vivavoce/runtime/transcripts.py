@@ -5,8 +5,12 @@ end of a turn and the beginning of the next may come in one message, and no word
 belongs into the other.
 
 Turns of one conversation are recognized one after the other, because what a recognizer learns
-of the speaker goes from turn to turn. A recognizer that fails or hangs fails its turn and
-nothing else; a hung one is replaced by a fresh one for the next turn.
+of the speaker goes from turn to turn. A turn waits for those before it as long as they are at
+work; what it waits for is no clock. A recognizer that fails or hangs fails its turn and nothing
+else; a hung one is replaced by a fresh one for the next turn.
+
+A client may be far ahead of a recognizer: whole files are sent at once. What was not recognized
+yet is kept, for ten minutes of sound, and only beyond that the client has to wait.
 """
 
 from __future__ import annotations
@@ -16,7 +20,13 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from vivavoce.core.events import Event, TranscriptFailed, TranscriptUpdated
+from vivavoce.core.events import (
+    Event,
+    ListeningHeld,
+    TranscriptFailed,
+    TranscriptProgressed,
+    TranscriptUpdated,
+)
 from vivavoce.domain.audio import Position, samples
 from vivavoce.domain.ids import TurnId
 from vivavoce.domain.setup import SessionSetup
@@ -35,8 +45,11 @@ HUNG_S = 10.0
 FEED_SAMPLES = samples(1.0)
 """The most sound in one call, so that a long message does not hide a hang behind honest work."""
 
-BEHIND_SAMPLES = samples(60.0)
-"""A recognizer that is so far behind makes the reader wait."""
+SIGN_S = 1.0
+"""How often the core is told that a recognizer which is behind is at work."""
+
+BEHIND_SAMPLES = samples(600.0)
+"""A recognizer that is so far behind makes the reader wait. Less than the intake keeps."""
 
 BROKEN = "The recognizer broke down."
 
@@ -60,15 +73,16 @@ class Transcripts:
         self._recognition: Recognition | None = None
         self.judged: Position = intake.position
         self._open: dict[TurnId, _Turn] = {}
-        self._last: asyncio.Task[None] | None = None
+        self._waited_for: list[_Turn] = []
         self._caught_up = asyncio.Event()
 
     def start(self, turn: TurnId, start: Position) -> None:
         """Recognize a turn from `start` on."""
         listener = _Turn(self, turn, start)
         self._open[turn] = listener
-        task = self._errands.start(f"transcript {turn}", self._run(listener, self._last))
-        listener.task = self._last = task
+        work = self._run(listener, tuple(self._waited_for))
+        listener.task = self._errands.start(f"transcript {turn}", work)
+        self._waited_for.append(listener)
 
     def refresh(self, turn: TurnId, position: Position) -> None:
         """Ask what was understood up to `position`."""
@@ -92,10 +106,14 @@ class Transcripts:
             listener.more.set()
 
     async def catch_up(self) -> None:
-        """Wait while a recognizer is too far behind."""
-        while any(turn.behind > BEHIND_SAMPLES for turn in self._open.values()):
+        """Wait while a recognizer is too far behind; the core is told that nobody listens."""
+        if not self._far_behind():
+            return
+        self.post(ListeningHeld(True))
+        while self._far_behind():
             self._caught_up.clear()
             await self._caught_up.wait()
+        self.post(ListeningHeld(False))
 
     def needed_from(self) -> Position:
         """From where on somebody still has to hear the sound."""
@@ -110,15 +128,22 @@ class Transcripts:
     def retire(self, listener: _Turn) -> None:
         """Nothing that comes from this turn's recognizer counts any more."""
         listener.retired = True
+        listener.over.set()
         listener.watchdog.rest()
         self._open.pop(listener.turn, None)
         self._caught_up.set()
         if listener.task is not None and listener.task is not asyncio.current_task():
             self._errands.call_back(listener.task)
 
-    def progress(self) -> None:
-        """A turn has been fed further."""
+    def progress(self, listener: _Turn) -> None:
+        """A turn has been fed further: nobody will ask for that sound again."""
         self._caught_up.set()
+        self.intake.forget(self.needed_from())
+        if not listener.retired and listener.sign_is_due():
+            self.post(TranscriptProgressed(listener.turn, listener.position))
+
+    def _far_behind(self) -> bool:
+        return any(turn.behind > BEHIND_SAMPLES for turn in self._open.values())
 
     def close(self) -> None:
         """The conversation is over."""
@@ -131,17 +156,16 @@ class Transcripts:
         if recognition is not None:
             await recognition.aclose()
 
-    async def _run(self, listener: _Turn, previous: asyncio.Task[None] | None) -> None:
+    async def _run(self, listener: _Turn, earlier: tuple[_Turn, ...]) -> None:
         try:
-            if previous is not None and not previous.done():
-                await asyncio.wait({previous}, timeout=HUNG_S + PATIENCE_S)
-                if not previous.done():
-                    log.error("recognizer hangs and is replaced: turn=%s", listener.turn)
-                    self._recognition = None
+            for other in earlier:
+                await self._see_off(other)
             if self._recognition is None:
                 self._recognition = self._recognizer.open(self._options)
+            listener.watchdog.watch()
             async with self._recognition.utterance() as utterance:
                 await listener.listen(utterance)
+                self.retire(listener)
         except EngineError as failure:
             log.warning("transcript failed: turn=%s problem=%s", listener.turn, failure)
             self.fail(listener, str(failure))
@@ -150,6 +174,24 @@ class Transcripts:
             self.fail(listener, BROKEN)
         finally:
             self.retire(listener)
+            self._forget(listener)
+
+    async def _see_off(self, other: _Turn) -> None:
+        """Wait until an earlier turn is over, and its recognizer free or given up."""
+        await other.over.wait()
+        if other.task is None or other not in self._waited_for:
+            return
+        _, late = await asyncio.wait({other.task}, timeout=PATIENCE_S)
+        if other not in self._waited_for:
+            return
+        self._forget(other)
+        if late:
+            log.error("recognizer hangs and is replaced: turn=%s", other.turn)
+            self._recognition = None
+
+    def _forget(self, listener: _Turn) -> None:
+        if listener in self._waited_for:
+            self._waited_for.remove(listener)
 
 
 class _Turn:
@@ -160,11 +202,13 @@ class _Turn:
         self.position = start
         self.more = asyncio.Event()
         self.retired = False
+        self.over = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
         self.watchdog = Watchdog(HUNG_S, self._hang)
         self._home = home
         self._asked: Position | None = None
         self._end: Position | None = None
+        self._signed_at = 0.0
         self.more.set()
 
     @property
@@ -172,12 +216,21 @@ class _Turn:
         """Samples that are known to belong to this turn and were not fed yet."""
         return self._limit() - self.position
 
+    def sign_is_due(self) -> bool:
+        """Whether somebody who waits for the last word should know that it is being worked on."""
+        now = asyncio.get_running_loop().time()
+        if self._end is None or now < self._signed_at + SIGN_S:
+            return False
+        self._signed_at = now
+        return True
+
     def ask(self, position: Position) -> None:
         self._asked = position
         self.more.set()
 
     def finish(self, end: Position) -> None:
         self._end = end
+        self._signed_at = asyncio.get_running_loop().time()
         self.more.set()
 
     async def listen(self, utterance: Utterance) -> None:
@@ -199,7 +252,7 @@ class _Turn:
             end = min(start + FEED_SAMPLES, self._limit())
             await self._watched(utterance.feed(self._home.intake.read(start, end)))
             self.position = end
-            self._home.progress()
+            self._home.progress(self)
 
     async def _watched(self, call: Awaitable[T]) -> T:
         self.watchdog.watch()
