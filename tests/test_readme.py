@@ -1,0 +1,27 @@
+"""What the README tells to type can be typed, from the root of a checkout."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+from vivavoce.cli.main import COMMANDS
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+LINES = re.findall(r"^\$ (.*)$", README, re.MULTILINE)
+
+
+def test_every_command_is_where_the_scripts_put_it() -> None:
+    typed = [shlex.split(line) for line in LINES]
+    assert {words[0] for words in typed} == {"python3", ".venv/bin/vivavoce"}
+    for program, first, *_ in typed:
+        assert (ROOT / first).is_file() if program == "python3" else first in COMMANDS
+    assert not re.findall(r"`vivavoce (?!run`)[^`]*`", README), "it is not on anybody's PATH"
+
+
+def test_recordings_that_are_said_are_there() -> None:
+    said = [words[words.index("--in") + 1] for words in map(shlex.split, LINES) if "--in" in words]
+    assert said
+    assert all((ROOT / path).is_file() for path in said)
