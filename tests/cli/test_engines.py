@@ -66,5 +66,13 @@ def test_help_lists_every_command() -> None:
     assert [name for name in COMMANDS if f" {name} " not in text] == []
 
 
+def test_a_command_that_cannot_be_loaded_is_a_fault_and_not_hidden(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(COMMANDS, "gone", "vivavoce.cli.gone:gone")
+
+    assert isinstance(CliRunner().invoke(app, ["gone"]).exception, ModuleNotFoundError)
+
+
 def test_the_version() -> None:
     assert CliRunner().invoke(app, ["--version"]).stdout.startswith("vivavoce 0.")
