@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 
@@ -38,7 +38,7 @@ from vivavoce.engines.scripted.energy import EnergyDetector
 from vivavoce.engines.scripted.sound import hear, say
 from vivavoce.engines.scripted.tones import TonesSynthesizer
 from vivavoce.errors import EngineError
-from vivavoce.runtime.connection import Connection, Ending
+from vivavoce.runtime.connection import RELEASE_S, Connection, Ending
 from vivavoce.runtime.mailbox import CROWDED
 from vivavoce.runtime.outbox import PATIENCE_S, SLOW_CLIENT
 from vivavoce.runtime.report import Outcome, TurnReport
@@ -497,6 +497,36 @@ def test_a_bug_in_the_core_closes_with_1011_and_spares_the_process(
     assert responder.released == ["session-1"]
     assert "RuntimeError: a bug" in caplog.text
     assert "TextReceived" in caplog.text, "the flight recorder was not kept"
+
+
+class Clinging(ScriptedResponder):
+    """Does not let go of a conversation, whatever is said to it."""
+
+    async def release(self, session: str) -> None:
+        await super().release(session)
+        loop = asyncio.get_running_loop()
+        until = loop.time() + 3600
+        while (left := until - loop.time()) > 0:
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(left)
+
+
+def test_a_connection_does_not_wait_for_an_engine_that_will_not_let_go(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def leave() -> float:
+        client, responder = Client(), Clinging(lambda request: [])
+        running = asyncio.ensure_future(stage(client, responder).run())
+        await asyncio.sleep(1)
+        client.leave()
+        await running
+        gone = asyncio.get_running_loop().time()
+        assert responder.released == ["session-1"]
+        await asyncio.sleep(3700)
+        return gone
+
+    assert run_virtually(leave()) <= 1 + RELEASE_S + 0.1
+    assert "engine does not let go: engine=responder" in caplog.text
 
 
 # --- leaving no trace ----------------------------------------------------------------------

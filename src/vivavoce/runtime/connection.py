@@ -307,8 +307,18 @@ class Connection:
                 await self._bounded("responder", release)
 
     async def _bounded(self, engine: str, release: Awaitable[None]) -> None:
+        """Let an engine forget the conversation, but do not wait for one that will not."""
+        # An errand: `asyncio.timeout` would wait for an engine that swallows its cancellation.
+        work = self._errands.start(f"release {engine}", self._forget(engine, release))
         try:
-            async with asyncio.timeout(RELEASE_S):
-                await release
+            await asyncio.wait({work}, timeout=RELEASE_S)
+        finally:
+            if not work.done():
+                log.error("engine does not let go: engine=%s session=%s", engine, self.session_id)
+                self._errands.call_back(work)
+
+    async def _forget(self, engine: str, release: Awaitable[None]) -> None:
+        try:
+            await release
         except Exception:
             log.exception("engine did not let go: engine=%s session=%s", engine, self.session_id)
