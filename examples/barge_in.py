@@ -9,10 +9,12 @@ import time
 import wave
 
 from google import genai
+from google.genai import types
+from google.genai.live import AsyncSession
 
 MODEL = "gemini-2.5-flash-native-audio-preview-12-2025"
-CONFIG = {
-    "response_modalities": ["AUDIO"],
+CONFIG: types.LiveConnectConfigDict = {
+    "response_modalities": [types.Modality.AUDIO],
     "input_audio_transcription": {},
     "output_audio_transcription": {},
 }
@@ -23,7 +25,7 @@ PROMPT = (
 CHUNK_S = 0.1
 
 
-async def interrupt(session, path: str) -> None:
+async def interrupt(session: AsyncSession, path: str) -> None:
     """Speak a recording into the answer, as a microphone would: piece by piece, then silence."""
     with wave.open(path) as file:
         rate, frames = file.getframerate(), round(file.getframerate() * CHUNK_S)
@@ -35,7 +37,7 @@ async def interrupt(session, path: str) -> None:
             await asyncio.sleep(CHUNK_S)
 
 
-async def turn(session, began: float) -> None:
+async def turn(session: AsyncSession, began: float) -> None:
     """Print what happens until the turn is over."""
     said, seconds = "", 0.0
     async for message in session.receive():
@@ -47,7 +49,7 @@ async def turn(session, began: float) -> None:
         if content.input_transcription:
             print(f"{now:5.2f} s  you said: {content.input_transcription.text}")
         if content.output_transcription:
-            said += content.output_transcription.text
+            said += content.output_transcription.text or ""
         if content.interrupted:
             print(f"{now:5.2f} s  interrupted")
         if content.turn_complete:

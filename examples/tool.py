@@ -12,8 +12,8 @@ from google.genai import types
 
 MODEL = "gemini-2.5-flash-native-audio-preview-12-2025"
 CURRENT_TIME = {"name": "current_time", "description": "Tell the current time of day."}
-CONFIG = {
-    "response_modalities": ["AUDIO"],
+CONFIG: types.LiveConnectConfigDict = {
+    "response_modalities": [types.Modality.AUDIO],
     "output_audio_transcription": {},
     "tools": [{"function_declarations": [CURRENT_TIME]}],
 }
@@ -33,14 +33,14 @@ async def main() -> None:
             if message.tool_call:
                 answers = [
                     types.FunctionResponse(id=call.id, name=call.name, response=current_time())
-                    for call in message.tool_call.function_calls
+                    for call in message.tool_call.function_calls or []
                 ]
-                print("called:", ", ".join(answer.name for answer in answers))
+                print("called:", ", ".join(str(answer.name) for answer in answers))
                 await session.send_tool_response(function_responses=answers)
             sound += message.data or b""
             content = message.server_content
             if content and content.output_transcription:
-                said += content.output_transcription.text
+                said += content.output_transcription.text or ""
     print("answer:", said.strip())
     with wave.open("answer.wav", "wb") as file:
         file.setnchannels(1)

@@ -8,9 +8,13 @@ import sys
 import wave
 
 from google import genai
+from google.genai import types
 
 MODEL = "gemini-2.5-flash-native-audio-preview-12-2025"
-CONFIG = {"response_modalities": ["TEXT"], "input_audio_transcription": {}}
+CONFIG: types.LiveConnectConfigDict = {
+    "response_modalities": [types.Modality.TEXT],
+    "input_audio_transcription": {},
+}
 
 
 async def main(path: str) -> None:
