@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from skips import pytest_runtest_makereport  # noqa: F401  (a hook: found here by its name)
+
 
 @pytest.fixture(autouse=True)
 def _logging_left_as_it_was() -> Iterator[None]:
