@@ -208,6 +208,12 @@ def test_session_settings_reach_the_core() -> None:
     assert settings.early_turn_complete
 
 
+def test_the_core_does_not_give_an_answer_up_before_the_operator_does() -> None:
+    patient = load(flags={"session.engine_silence_s": 300}).session
+
+    assert patient.settings(False).generation_stall_s > 300
+
+
 def test_every_setting_is_documented() -> None:
     page = (Path(__file__).parents[1] / "docs" / "reference" / "configuration.md").read_text()
     tables: dict[str, type[BaseModel]] = {"server": ServerTable, "server.tls": TlsTable}

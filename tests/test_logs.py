@@ -101,6 +101,17 @@ def test_people_get_plain_lines_with_the_failure_in_them() -> None:
     assert "ValueError: broken" in text
 
 
+def test_a_parser_does_not_tell_how_it_reads_every_text() -> None:
+    from markdown_it import MarkdownIt
+
+    stream = io.StringIO()
+    configure("debug", stream=stream)
+
+    MarkdownIt().parse("# Hello\n\n*you* there")
+
+    assert lines(stream) == []
+
+
 @pytest.mark.parametrize(("level", "count"), [("debug", 2), ("info", 1), ("error", 0)])
 def test_the_level_holds_for_all(level: str, count: int) -> None:
     stream = io.StringIO()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import unruly
 from serving import MODEL, connected, serving
+from vivavoce import wiring
 from vivavoce.config import load
 from vivavoce.edge.health import PartState
 from vivavoce.errors import ConfigError, EngineMissing
@@ -139,3 +142,46 @@ async def test_draining_admits_nobody(tmp_path: Path) -> None:
         server.sessions.draining = True
         await client.send(setup={"model": MODEL})
         assert await client.closing() == (1011, "The service is currently unavailable.")
+
+
+async def test_what_was_said_stands_in_the_log_on_request(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    for personal in (False, True):
+        flags = {"log__personal": personal}
+        async with serving(tmp_path, **flags) as server, connected(server) as client:
+            await client.set_up(outputAudioTranscription={})
+            await client.say("secretword")
+            await client.turn()
+            (connection,) = server.sessions
+            (session,) = (value for value in vars(connection).values() if hasattr(value, "trace"))
+            traced = "".join(session.trace.lines())
+        lines = [vars(record) for record in caplog.records if record.getMessage() == "turn"]
+        assert ("secretword" in traced) is personal
+        assert ("secretword" in str(lines)) is personal
+
+
+async def test_an_engine_that_never_closes_holds_nobody_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(wiring, "ENGINE_CLOSE_S", 0.05)
+    file = 'models = {"*" = "clinging"}\n' + PROFILE.format(
+        name="clinging", responder="unruly:clinging"
+    )
+    path = written(tmp_path, file)
+    server = build(load(path, {"server.port": 0, "server.tls.enabled": False}))
+    await server.start()
+    stopping = asyncio.ensure_future(server.stop())
+    done, _ = await asyncio.wait({stopping}, timeout=3)
+    unruly.let_go.set()
+
+    assert done
+    assert "engine did not close in time" in caplog.text
+
+
+async def test_conversations_told_to_go_are_counted(tmp_path: Path) -> None:
+    async with serving(tmp_path) as server, connected(server) as client:
+        await client.set_up()
+        await server.stop(drain_s=0)
+        assert "vivavoce_goaway_total 1.0" in server.metrics.exposition().decode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 
 from vivavoce.domain.request import EndReason, GenerationRequest
@@ -61,6 +62,20 @@ class Stubborn(Unruly):
                 pass
 
 
+let_go = asyncio.Event()
+"""Ends every `Clinging` close."""
+
+
+class Clinging(Unruly):
+    """Ignores every cancellation of its close."""
+
+    async def aclose(self) -> None:
+        let_go.clear()
+        while not let_go.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await let_go.wait()
+
+
 async def failing(settings: Settings, host: EngineHost) -> Unruly:
     return Failing()
 
@@ -92,3 +107,7 @@ async def slow(settings: Settings, host: EngineHost) -> Unruly:
     host.say("never ready")
     await asyncio.to_thread(time.sleep, 60)
     return Failing()
+
+
+async def clinging(settings: Settings, host: EngineHost) -> Unruly:
+    return Clinging()

@@ -34,6 +34,7 @@ from vivavoce.errors import ConfigError
 DEFAULT_PORT = 8482
 MODEL_KEY = "VIVAVOCE_MODEL_KEY"
 MIB = 1024 * 1024
+STALL_MARGIN_S = 30.0
 
 EngineChoice = str | dict[str, Any]
 """An engine's name, or a table with `use` and the engine's own settings."""
@@ -102,7 +103,7 @@ class SessionTable(_Table):
     eager_silence_ms: int = Field(default=200, ge=50)
     history_contents: int = Field(default=1000, ge=10)
 
-    def settings(self, early_turn_complete: bool) -> SessionSettings:
+    def settings(self, early_turn_complete: bool, trace_texts: bool = False) -> SessionSettings:
         """The core's own settings, once it is known who the client is."""
         return SessionSettings(
             pacing=Pacing(self.turn_complete),
@@ -112,6 +113,9 @@ class SessionTable(_Table):
             speculation=self.speculation,
             eager_silence_ms=self.eager_silence_ms,
             history_contents=self.history_contents,
+            # The host notices a silent engine; the core only where the host did not.
+            generation_stall_s=self.engine_silence_s + STALL_MARGIN_S,
+            trace_texts=trace_texts,
         )
 
 

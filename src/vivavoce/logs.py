@@ -75,7 +75,7 @@ def configure(
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for chatty in ("httpx2", "httpcore2", "asyncio", "websockets"):
+    for chatty in ("httpx2", "httpcore2", "asyncio", "websockets", "markdown_it"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
 
 

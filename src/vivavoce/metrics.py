@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+PREFIX = "vivavoce_"
 SECONDS = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
 SESSION_SECONDS = (1, 10, 30, 60, 300, 600, 1800, 3600, 14400)
 
@@ -16,56 +19,56 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.sessions_active = Gauge(
-            "vivavoce_sessions_active", "Conversations now.", registry=self.registry
-        )
-        self.sessions = Counter(
-            "vivavoce_sessions_total",
+        self.sessions_active = self._gauge("sessions_active", "Conversations now.")
+        self.sessions = self._counter(
+            "sessions_total",
             "Connections that ended, by profile and close code.",
-            ("profile", "close_code"),
-            registry=self.registry,
+            "profile",
+            "close_code",
         )
-        self.session_duration = Histogram(
-            "vivavoce_session_duration_seconds",
-            "How long conversations lasted.",
-            registry=self.registry,
-            buckets=SESSION_SECONDS,
+        self.session_duration = self._histogram(
+            "session_duration_seconds", "How long conversations lasted.", buckets=SESSION_SECONDS
         )
-        self.turns = Counter(
-            "vivavoce_turns_total",
-            "Turns by outcome: complete, interrupted, error, no_speech.",
-            ("outcome",),
-            registry=self.registry,
+        self.goaways = self._counter(
+            "goaway_total", "Conversations told that the server goes away."
         )
-        self.turn_latency = Histogram(
-            "vivavoce_turn_latency_seconds",
-            "From the end of speech to the first sound of the answer.",
-            registry=self.registry,
-            buckets=SECONDS,
+        self.turns = self._counter(
+            "turns_total", "Turns by outcome: complete, interrupted, error, no_speech.", "outcome"
         )
-        self.turn_stage = Histogram(
-            "vivavoce_turn_stage_seconds",
-            "The parts of that time.",
-            ("stage",),
-            registry=self.registry,
-            buckets=SECONDS,
+        self.turn_latency = self._histogram(
+            "turn_latency_seconds", "From the end of speech to the first sound of the answer."
         )
-        self.audio_seconds = Counter(
-            "vivavoce_audio_seconds_total",
-            "Sound heard and spoken.",
-            ("direction",),
-            registry=self.registry,
+        self.turn_stage = self._histogram("turn_stage_seconds", "The parts of that time.", "stage")
+        self.interruption_latency = self._histogram(
+            "interruption_latency_seconds",
+            "From the sound or text that interrupted an answer to the word that it did.",
         )
-        self.auth_failures = Counter(
-            "vivavoce_auth_failures_total",
-            "Credentials refused: missing or invalid.",
-            ("reason",),
-            registry=self.registry,
+        self.audio_seconds = self._counter(
+            "audio_seconds_total", "Sound heard and spoken.", "direction"
         )
-        self.tool_calls = Counter(
-            "vivavoce_tool_calls_total", "Function calls sent to clients.", registry=self.registry
+        self.tool_calls = self._counter("tool_calls_total", "Function calls sent to clients.")
+        self.tool_duration = self._histogram(
+            "tool_duration_seconds", "How long turns waited for the answers to their calls."
+        )
+        self.auth_failures = self._counter(
+            "auth_failures_total", "Credentials refused: missing, invalid, or origin.", "reason"
+        )
+        self.stubborn = self._gauge(
+            "engine_tasks_stubborn",
+            "Engine tasks that went on after they were cancelled, since the start.",
         )
 
     def exposition(self) -> bytes:
         """The text that a Prometheus server scrapes."""
         return generate_latest(self.registry)
+
+    def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
+        return Counter(PREFIX + name, meaning, labels, registry=self.registry)
+
+    def _gauge(self, name: str, meaning: str) -> Gauge:
+        return Gauge(PREFIX + name, meaning, registry=self.registry)
+
+    def _histogram(
+        self, name: str, meaning: str, *labels: str, buckets: Sequence[float] = SECONDS
+    ) -> Histogram:
+        return Histogram(PREFIX + name, meaning, labels, registry=self.registry, buckets=buckets)

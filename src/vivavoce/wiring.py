@@ -11,7 +11,7 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Callable
-from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from vivavoce import __version__
@@ -25,7 +25,7 @@ from vivavoce.edge.health import Part, PartState, Readiness, health_routes
 from vivavoce.edge.live import Backend, LiveEndpoint, LiveOptions
 from vivavoce.edge.port import Limits, Port
 from vivavoce.edge.turns import TurnRecorder
-from vivavoce.engines.ports import Engines
+from vivavoce.engines.ports import Engines, Recognizer, Responder, VoiceDetector
 from vivavoce.engines.registry import House, weights_of
 from vivavoce.errors import ClientFault, ConfigError, VivavoceError
 from vivavoce.metrics import Metrics
@@ -89,11 +89,9 @@ class Profiles:
         """Close every engine, each within a bounded time."""
         for backend in self._backends.values():
             backend.hosting.scorer.close()
-            try:
-                async with asyncio.timeout(ENGINE_CLOSE_S):
-                    await backend.hosting.engines.aclose()
-            except Exception:
-                log.exception("engines did not close", extra={"profile": backend.profile})
+            engines = backend.hosting.engines
+            for engine in (engines.responder, engines.recognizer, engines.detector):
+                await _close(engine, backend.profile)
         self._backends.clear()
 
     def find(self, model: str) -> Backend | None:
@@ -107,7 +105,7 @@ class Profiles:
 
     async def _start(self, name: str, table: ProfileTable) -> Backend:
         house = House(self._config.weights, self._say)
-        started: list[object] = []
+        started: list[VoiceDetector | Recognizer] = []
         try:
             detector = await house.build("detector", table.detector)
             started.append(detector)
@@ -116,8 +114,7 @@ class Profiles:
             responder = await house.build("responder", table.responder)
         except BaseException:
             for engine in started:
-                with suppress(Exception):
-                    await engine.aclose()  # type: ignore[attr-defined]
+                await _close(engine, name)
             raise
         for fallback in house.fallbacks:
             log.warning("a part is replaced", extra={"profile": name, "problem": fallback})
@@ -126,10 +123,22 @@ class Profiles:
         hosting = Hosting(
             engines=Engines(detector, recognizer, responder),
             scorer=VoiceScorer(detector),
-            listener=TurnRecorder(name, self._metrics),
+            listener=TurnRecorder(name, self._metrics, self._config.log.personal),
             pace=Pace(silent_s=self._config.session.engine_silence_s),
         )
         return Backend(name, hosting)
+
+
+async def _close(engine: VoiceDetector | Recognizer | Responder, profile: str) -> None:
+    """Close an engine; one that fails or hangs, deaf to cancellation even, is left behind."""
+    closing = asyncio.create_task(engine.aclose())
+    await asyncio.wait({closing}, timeout=ENGINE_CLOSE_S)
+    what = {"profile": profile, "engine": type(engine).__name__}
+    if not closing.done():
+        closing.cancel()
+        log.error("engine did not close in time", extra=what)
+    elif failure := closing.exception():
+        log.error("engine did not close", extra=what, exc_info=failure)
 
 
 class Server:
@@ -185,6 +194,7 @@ class Server:
         """Admit nobody, say goodbye to everybody, close the engines."""
         self.readiness.draining = True
         if len(self.sessions):
+            self.metrics.goaways.inc(len(self.sessions))
             await self.sessions.drain(self.config.server.drain_s if drain_s is None else drain_s)
         if self._port is not None:
             await self._port.stop()
@@ -210,7 +220,7 @@ class Server:
         server, session = self.config.server, self.config.session
         keys = Keys(server.keys)
         options = LiveOptions(
-            settings=session.settings,
+            settings=partial(session.settings, trace_texts=self.config.log.personal),
             early_turn_complete=session.early_turn_complete,
             strict=server.strict,
             text_frames=server.frames == "text",

@@ -58,3 +58,29 @@ def test_numbers_are_counted_once_a_turn() -> None:
         "vivavoce_tool_calls_total 1.0",
     ):
         assert line in text
+
+
+def test_words_are_written_down_only_on_request(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    report = TurnReport(SessionId("s"), 1, Outcome.COMPLETE, heard="I am Ada", said="hello Ada")
+
+    TurnRecorder("embedded", Metrics()).turn_done(report)
+    assert "Ada" not in str(vars(caplog.records[0]))
+
+    TurnRecorder("embedded", Metrics(), personal=True).turn_done(report)
+    fields = vars(caplog.records[1])
+    assert (fields["heard"], fields["said"]) == ("I am Ada", "hello Ada")
+
+
+def test_tools_and_interruptions_are_timed(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    metrics = Metrics()
+
+    TurnRecorder("embedded", metrics).turn_done(
+        TurnReport(SessionId("s"), 1, Outcome.INTERRUPTED, tool_s=0.75, interruption_s=0.25)
+    )
+
+    text = metrics.exposition().decode()
+    assert "vivavoce_tool_duration_seconds_sum 0.75" in text
+    assert "vivavoce_interruption_latency_seconds_sum 0.25" in text
+    assert vars(caplog.records[0])["interruption_ms"] == 250

@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from vivavoce.metrics import Metrics
+from vivavoce.runtime.errands import Errands
 
 
 class PartState(Enum):
@@ -75,6 +76,7 @@ def health_routes(
 
     async def measured(_: Request) -> Response:
         metrics.sessions_active.set(sessions())
+        metrics.stubborn.set(Errands.stubborn_total)
         return Response(metrics.exposition(), media_type=metrics.content_type)
 
     async def front(_: Request) -> Response:

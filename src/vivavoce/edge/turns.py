@@ -21,11 +21,12 @@ STAGES = (
 
 
 class TurnRecorder:
-    """A `TurnListener` for one profile."""
+    """A `TurnListener` for one profile. `personal` writes down what was said, too."""
 
-    def __init__(self, profile: str, metrics: Metrics) -> None:
+    def __init__(self, profile: str, metrics: Metrics, personal: bool = False) -> None:
         self._profile = profile
         self._metrics = metrics
+        self._personal = personal
 
     def turn_done(self, report: TurnReport) -> None:
         """One line, whose parts add up to `total_ms` for a spoken turn without tools."""
@@ -36,6 +37,10 @@ class TurnRecorder:
         metrics.tool_calls.inc(report.tool_calls)
         if report.total_s is not None:
             metrics.turn_latency.observe(report.total_s)
+        if report.tool_s is not None:
+            metrics.tool_duration.observe(report.tool_s)
+        if report.interruption_s is not None:
+            metrics.interruption_latency.observe(report.interruption_s)
         fields: dict[str, object] = {
             "session": report.session[:8],
             "turn": report.number,
@@ -48,13 +53,15 @@ class TurnRecorder:
             if lasted_s is not None:
                 metrics.turn_stage.labels(stage).observe(lasted_s)
                 fields[f"{stage}_ms"] = _ms(lasted_s)
-        for extent in ("detecting", "speech_end"):
+        for extent in ("detecting", "speech_end", "interruption"):
             if (value_s := getattr(report, f"{extent}_s")) is not None:
                 fields[f"{extent}_ms"] = _ms(value_s)
         fields["heard_s"] = round(report.heard_s, 2)
         fields["spoken_s"] = round(report.spoken_s, 2)
         if report.tool_calls:
             fields["tool_calls"] = report.tool_calls
+        if self._personal:
+            fields["heard"], fields["said"] = report.heard or None, report.said or None
         log.info("turn", extra=fields)
 
 
