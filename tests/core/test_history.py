@@ -8,7 +8,8 @@ import pytest
 
 from core.world import model, user
 from vivavoce.core import history as module
-from vivavoce.core.history import History, Piece, heard_words
+from vivavoce.core import weight
+from vivavoce.core.history import MAX_DRAFT, PRESENT, History, Piece, heard_words
 from vivavoce.domain.content import Blob, Content, Role, Text, ToolCall, ToolResult
 from vivavoce.domain.ids import CallId
 
@@ -98,7 +99,7 @@ def test_the_oldest_go_first_and_the_rest_begins_with_the_users_words() -> None:
     history = History(limit=3)
     history.add([user("a"), Content(Role.MODEL, (CALL,)), Content(Role.USER, (RESULT,))])
     history.add([model("b")])
-    assert history.snapshot() == ()
+    assert len(history.snapshot()) == 4, "the user's last words and what followed them stay"
     history.add([user("c"), model("d"), user("e"), model("f")])
     assert history.snapshot() == (user("e"), model("f"))
 
@@ -109,6 +110,110 @@ def test_media_is_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(4):
         history.add([Content(Role.USER, (Blob(bytes(400), "image/png"),))])
     assert history.images == 2
+
+
+def called(number: int) -> Content:
+    return Content(Role.MODEL, (ToolCall(CallId(str(number)), "photo", {}),))
+
+
+def answered(number: int, size: int = 0, words: str = "") -> Content:
+    media = (Blob(bytes(size), "image/png"),) if size else ()
+    response = {"said": words} if words else {"ok": True}
+    return Content(Role.USER, (ToolResult(CallId(str(number)), "photo", response, parts=media),))
+
+
+def rounds(history: History, count: int, size: int = 0, words: str = "") -> None:
+    for number in range(count):
+        history.call(called(number).parts)  # type: ignore[arg-type]
+        history.answer(answered(number, size, words).parts)  # type: ignore[arg-type]
+
+
+def media(history: History) -> list[int]:
+    return [
+        sum(len(blob.data) for blob in part.parts if isinstance(blob, Blob))
+        for content in history.snapshot()
+        for part in content.parts
+        if isinstance(part, ToolResult)
+    ]
+
+
+def test_the_question_outlives_the_calls_that_it_led_to() -> None:
+    history = History(limit=10)
+    history.add([user("My name is Ann."), model("Hello, Ann."), user("Take six photos.")])
+    rounds(history, 6)
+    history.say("Done.")
+    history.close()
+    assert history.snapshot()[0] == user("Take six photos.")
+    assert len(history.snapshot()) == 1 + 12 + 1
+
+
+def test_media_of_older_results_goes_before_anything_that_was_said() -> None:
+    history = History()
+    history.add([user("My name is Ann."), model("Hello, Ann."), user("Look at my photos.")])
+    rounds(history, 3, size=6 << 20)
+    assert media(history) == [0, 6 << 20, 6 << 20], "an open turn is weighed, too"
+    assert history.bytes <= weight.MAX_BYTES
+    history.close()
+    assert history.snapshot()[0] == user("My name is Ann.")
+    assert media(history) == [0, 6 << 20, 6 << 20]
+
+
+def test_a_result_heavier_than_all_bounds_leaves_the_question_and_itself() -> None:
+    history = History([user("hello"), model("hi"), user("a photo, please"), called(1)])
+    history.add([answered(1, size=17 << 20)])
+    assert [content.text for content in history.snapshot()[:1]] == ["a photo, please"]
+    assert media(history) == [17 << 20]
+
+
+def test_what_results_say_is_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_BYTES", 20_000)
+    history = History([user("go")])
+    rounds(history, 30, words="x" * 2000)
+    assert history.bytes <= 20_000
+    results = [p for c in history.snapshot() for p in c.parts if isinstance(p, ToolResult)]
+    assert len(results) == 30
+    assert results[0].response == weight.LEFT_OUT
+    assert results[-1].response == {"said": "x" * 2000}
+
+
+def test_what_follows_the_question_is_bounded_by_count() -> None:
+    history = History([user("go")], limit=10)
+    for number in range(300):
+        history.add([called(number), answered(number)])
+    assert history.snapshot()[0] == user("go")
+    assert len(history.snapshot()) <= PRESENT
+    assert history.snapshot()[-1] == answered(299)
+
+
+def test_no_late_result_is_left_without_its_call() -> None:
+    history = History([user("a"), called(1), model("b")], limit=4)
+    history.add([user("c"), model("d"), answered(1), user("e")])
+    history.add([model("f")])
+    assert history.snapshot() == (user("c"), model("d"), user("e"), model("f"))
+
+
+def test_a_history_of_the_models_words_alone_is_not_wiped() -> None:
+    history = History([model(str(number)) for number in range(5)], limit=3)
+    assert [content.text for content in history.snapshot()] == ["2", "3", "4"]
+
+
+def test_an_endless_turn_forgets_its_first_words_and_no_call() -> None:
+    history = History([user("go")])
+    history.call((CALL,))
+    history.answer((RESULT,))
+    for number in range(MAX_DRAFT):
+        history.say(f"{number} ", float(number), number + 1.0)
+    history.close()
+    contents = history.snapshot()
+    assert [type(content.parts[0]) for content in contents[1:3]] == [ToolCall, ToolResult]
+    assert contents[3].text.startswith("2 3 ")
+
+
+def test_only_images_count_as_images() -> None:
+    history = History([Content(Role.USER, (Blob(b"x", "audio/wav"), Blob(b"x", "image/png")))])
+    assert history.images == 1
+    rounds(history, 2, size=1)
+    assert history.images == 3
 
 
 def test_words_are_spread_evenly_over_their_piece() -> None:

@@ -8,7 +8,9 @@ import pytest
 
 from core.world import ACTIONS, SETUP, World
 from vivavoce.core.generation import Basis
-from vivavoce.core.model_side import TRANSITIONS, ModelCue, ModelSide, ModelState
+from vivavoce.core.messages import TurnComplete, TurnReason
+from vivavoce.core.model_side import MAX_ROUNDS, ModelSide
+from vivavoce.core.model_states import TRANSITIONS, ModelCue, ModelState
 from vivavoce.core.model_turn import Cause
 from vivavoce.core.settings import SessionSettings
 from vivavoce.core.step import Step
@@ -94,3 +96,18 @@ def test_cell(state: ModelState, cue: ModelCue) -> None:
         assert len(world.said) == sent
         assert model.generation is not None
         assert len(model.generation.held) == 1
+
+
+def test_a_model_that_calls_for_ever_is_stopped() -> None:
+    for early in (False, True):
+        world = World(SETUP, SessionSettings(early_turn_complete=early))
+        ACTIONS["text"](world)
+        for _ in range(MAX_ROUNDS):
+            world.call("lights")
+            world.answer("lights")
+        world.take()
+        world.call("lights")
+        assert world.calls == []
+        (complete,) = [m for m in world.take() if isinstance(m, TurnComplete)]
+        assert complete.reason is TurnReason.GENERATED_OTHER
+        assert world.session._talk.model.idle

@@ -55,7 +55,7 @@ from vivavoce.core.messages import (
     VoiceActivity,
 )
 from vivavoce.core.settings import Pacing, SessionSettings
-from vivavoce.domain.content import Scheduling, Text, Tools, Usage
+from vivavoce.domain.content import Blob, Content, Role, Scheduling, Text, Tools, Usage
 from vivavoce.domain.request import EndReason, GenerationRequest
 from vivavoce.domain.setup import Modality, Thinking
 
@@ -574,6 +574,22 @@ def test_generation_complete_never_follows_an_interruption() -> None:
     world.take()
     world.finish()
     assert GenerationComplete() not in world.take()
+
+
+# --- images -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("image_tokens", [64, 256, 258])
+def test_an_image_costs_what_the_client_chose(image_tokens: int) -> None:
+    world = World(replace(SETUP, image_tokens=image_tokens))
+    images = Content(Role.USER, (Blob(b"1", "image/png"), Blob(b"2", "image/png"), Text("look")))
+    world.do(ContentReceived((images,), True))
+    world.say("A cat.")
+    world.finish()
+    world.wait(1)
+    (complete,) = [m for m in world.take() if isinstance(m, TurnComplete)]
+    assert complete.usage is not None
+    assert complete.usage.prompt_images == 2 * image_tokens
 
 
 # --- engines that take their time ---------------------------------------------------------------

@@ -11,7 +11,7 @@ import pytest
 from core.world import ACTIONS, MANUAL, SETUP, UNINTERRUPTED, World
 from vivavoce.core.events import ActivityEnded, AudioStreamEnded, CheckpointSaved, ClientGone
 from vivavoce.core.messages import Message, SetupComplete, TurnComplete
-from vivavoce.core.model_side import ModelState
+from vivavoce.core.model_states import ModelState
 from vivavoce.core.session import LiveSession
 from vivavoce.core.settings import Pacing, SessionSettings
 from vivavoce.core.user_side import SpokenTurn, TurnState

@@ -67,6 +67,7 @@ class Conversation:
             transcribes=spoken and setup.output_transcription is not None,
             thinks_aloud=setup.thinking is not None and setup.thinking.include_thoughts,
             paced=spoken and settings.pacing is Pacing.PACED,
+            image_tokens=setup.image_tokens,
         )
         self.model = ModelSide(
             self.context,

@@ -7,6 +7,10 @@ written down when the turn is complete; an interruption cuts it where the playin
 Rules for the roles: consecutive contributions of one role are fine; a model's contribution
 ends with its calls; results are the user's; and when old ones are dropped, the history
 begins with words of the user, so that no result is left without its call.
+
+A history that grows too long becomes shorter in this order: the media of older results, what
+was said before the user's last words, what older results say, what was said since. The last
+words of the user, which are what is to be answered, always stay.
 """
 
 from __future__ import annotations
@@ -16,10 +20,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from math import ceil
 
+from vivavoce.core.weight import MAX_BYTES, calls_in, lightened, weigh, without_results
 from vivavoce.domain.content import Blob, Content, Part, Role, Text, ToolCall, ToolResult
 
-MAX_BYTES = 16 * 1024 * 1024
-"""Text and media that a history holds at most; the oldest contributions go first."""
+PRESENT = 128
+"""Contributions since the user's last words that stay even beyond the limit: a turn's calls."""
 
 MAX_DRAFT = 20_000
 """Pieces of one model turn that are kept apart: more than a quarter of an hour of speech."""
@@ -41,7 +46,8 @@ class History:
         self._done = list(contents)
         self._draft: list[Piece | Content] = []
         self._limit = limit
-        self._bytes = sum(map(_weigh, self._done))
+        self._bytes = sum(map(weigh, self._done))
+        self._draft_bytes = 0
         self.version = 0
         self._trim()
 
@@ -56,13 +62,19 @@ class History:
     @property
     def images(self) -> int:
         """How many images an answer would see."""
-        return sum(isinstance(part, Blob) for content in self._done for part in content.parts)
+        drafted = (entry for entry in self._draft if isinstance(entry, Content))
+        return sum(map(_images, (*self._done, *drafted)))
+
+    @property
+    def bytes(self) -> int:
+        """What is held, the draft included."""
+        return self._bytes + self._draft_bytes
 
     def add(self, contents: Iterable[Content]) -> None:
         """Contributions that are over. Only while no draft is open."""
         for content in contents:
             self._done.append(content)
-            self._bytes += _weigh(content)
+            self._bytes += weigh(content)
             self.version += 1
         self._trim()
 
@@ -70,16 +82,19 @@ class History:
 
     def say(self, text: str, begin_s: float = 0.0, end_s: float = 0.0) -> None:
         """The model said this in that span of the turn's sound."""
-        if text:
-            self._draft.append(Piece(text, begin_s, end_s))
-            if len(self._draft) > MAX_DRAFT:
-                del self._draft[0]
-            self.version += 1
+        if not text:
+            return
+        self._draft.append(Piece(text, begin_s, end_s))
+        self._draft_bytes += len(text)
+        self.version += 1
+        if len(self._draft) > MAX_DRAFT:
+            pieces = (at for at, entry in enumerate(self._draft) if isinstance(entry, Piece))
+            if (oldest := next(pieces, None)) is not None:
+                self._draft_bytes -= _heaviness(self._draft.pop(oldest))
 
     def call(self, calls: tuple[ToolCall, ...]) -> None:
         """The model called functions."""
-        self._draft.append(Content(Role.MODEL, calls))
-        self.version += 1
+        self._note(Content(Role.MODEL, calls))
 
     def answer(self, results: tuple[ToolResult, ...]) -> None:
         """Functions answered; within the model's turn or outside of one."""
@@ -87,56 +102,102 @@ class History:
             return
         content = Content(Role.USER, results)
         if self._draft:
-            self._draft.append(content)
-            self.version += 1
+            self._note(content)
         else:
             self.add((content,))
 
     def close(self) -> None:
         """The model's turn is over and was heard."""
-        draft, self._draft = self._draft, []
-        self.add(_written(draft, None))
+        self.add(_written(self._take_draft(), None))
 
     def cut(self, heard_s: float) -> None:
         """The model's turn was interrupted when this much of its sound had been played."""
-        draft, self._draft = self._draft, []
         self.version += 1
-        self.add(_written(draft, heard_s))
+        self.add(_written(self._take_draft(), heard_s))
+
+    def _note(self, content: Content) -> None:
+        self._draft.append(content)
+        self._draft_bytes += weigh(content)
+        self.version += 1
+        self._trim()
+
+    def _take_draft(self) -> list[Piece | Content]:
+        draft, self._draft, self._draft_bytes = self._draft, [], 0
+        return draft
+
+    # --- bounds ---------------------------------------------------------------------------
 
     def _trim(self) -> None:
-        drop = max(0, len(self._done) - self._limit)
-        weight = self._bytes - sum(map(_weigh, self._done[:drop]))
-        while weight > MAX_BYTES and drop < len(self._done) - 1:
-            weight -= _weigh(self._done[drop])
-            drop += 1
-        if not drop:
+        """Keep within the bounds, in the order that the module describes."""
+        if len(self._done) <= self._limit and self.bytes <= MAX_BYTES:
             return
-        while drop < len(self._done) and not _may_begin(self._done[drop]):
-            drop += 1
-        del self._done[:drop]
-        self._bytes = sum(map(_weigh, self._done))
+        self._lighten(answers=False)
+        question = self._question()
+        drop = max(0, len(self._done) - self._limit)
+        self._drop(0, min(drop, question), question)
+        self._lighten(answers=True)
+        begin = self._question() + 1
+        drop = max(0, len(self._done) - max(self._limit, PRESENT))
+        self._drop(begin, begin + drop, len(self._done) - 2)
+
+    def _question(self) -> int:
+        """Where the user's last words stand; without any, the newest contribution."""
+        for at in range(len(self._done) - 1, -1, -1):
+            if _may_begin(self._done[at]):
+                return at
+        return max(0, len(self._done) - 1)
+
+    def _drop(self, first: int, end: int, most: int) -> None:
+        """Drop contributions from `first` on: to `end`, and further while there is too much."""
+        weight = self.bytes - sum(map(weigh, self._done[first:end]))
+        while weight > MAX_BYTES and end < most:
+            weight -= weigh(self._done[end])
+            end += 1
+        if end <= first:
+            return
+        fits = _may_begin if first == 0 and any(map(_may_begin, self._done)) else _may_follow
+        while end < len(self._done) and not fits(self._done[end]):
+            end += 1
+        # A function that took its time answers long after its call.
+        gone = calls_in(self._done[first:end])
+        later = (without_results(content, gone) for content in self._done[end:])
+        self._done[first:] = [content for content in later if content.parts]
+        self._bytes = sum(map(weigh, self._done))
+
+    def _lighten(self, answers: bool) -> None:
+        """Take weight off the older results until there is not too much; never off the newest."""
+        newest = (self._draft or self._done)[-1]
+        for at, content in enumerate(self._done):
+            if self.bytes > MAX_BYTES and content is not newest:
+                self._done[at] = lightened(content, answers)
+                self._bytes += weigh(self._done[at]) - weigh(content)
+        for at, entry in enumerate(self._draft):
+            if self.bytes > MAX_BYTES and isinstance(entry, Content) and entry is not newest:
+                lighter = lightened(entry, answers)
+                self._draft[at] = lighter
+                self._draft_bytes += weigh(lighter) - weigh(entry)
 
 
 def _may_begin(content: Content) -> bool:
-    return content.role is Role.USER and not any(isinstance(p, ToolResult) for p in content.parts)
+    """Whether these are words of the user's own."""
+    return content.role is Role.USER and _may_follow(content)
 
 
-def _weigh(content: Content) -> int:
-    weight = 64
+def _may_follow(content: Content) -> bool:
+    """Whether it stands without the contribution before it."""
+    return not any(isinstance(part, ToolResult) for part in content.parts)
+
+
+def _images(content: Content) -> int:
+    """How many images a contribution holds, those that functions answered included."""
+    parts: list[object] = []
     for part in content.parts:
-        match part:
-            case Text():
-                weight += len(part.text)
-            case Blob():
-                weight += len(part.data)
-            case ToolCall():
-                weight += len(str(part.args))
-            case ToolResult():
-                weight += len(str(part.response))
-                weight += sum(len(p.data) for p in part.parts if isinstance(p, Blob))
-            case _:
-                weight += 256
-    return weight
+        parts += part.parts if isinstance(part, ToolResult) else (part,)
+    return sum(isinstance(p, Blob) and p.mime_type.startswith("image/") for p in parts)
+
+
+def _heaviness(entry: Piece | Content) -> int:
+    return len(entry.text) if isinstance(entry, Piece) else weigh(entry)
 
 
 def _written(draft: list[Piece | Content], heard_s: float | None) -> list[Content]:

@@ -27,7 +27,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from vivavoce.core.conversation import Conversation
-from vivavoce.core.model_side import ModelState
+from vivavoce.core.model_states import ModelState
 from vivavoce.core.step import Step
 from vivavoce.core.user_side import SpokenTurn, TurnState
 

@@ -15,30 +15,11 @@ them, up to one `turnComplete`. A *speculative* generation belongs to no turn ye
 are held, in order, and nothing else about it exists: no message, no call, no history. To
 promote it is to make a turn and to replay what was held through the ordinary row.
 
-    state        begin        speculate     part   call   blocks  finished  failed   refused
-    IDLE         GENERATING   SPECULATING   -      -      -       -         -        -
-    SPECULATING  -            -             hold   hold   hold    hold      IDLE     IDLE
-    GENERATING   -            -             send   send   TOOLS   PLAYING   PLAYING  GENERATING
-    TOOLS        -            -             -      send   send    TOOLS     PLAYING  -
-    PLAYING      -            -             -      -      -       -         -        -
-
-    state        answered     promote       discard  withdraw  played   interrupt
-    IDLE         -            -             -        -         -        -
-    SPECULATING  -            GENERATING    IDLE     -         -        -
-    GENERATING   -            -             -        IDLE      -        IDLE
-    TOOLS        GENERATING   -             -        -         -        IDLE
-    PLAYING      -            -             -        -         IDLE     IDLE
-
-What is left of sound or text when a blocking call was made (the TOOLS row of *part*) is
-dropped: clients open a new, empty answer for it. A failure plays out what was already said
-before the turn is given up, since `turnComplete` makes some clients empty their speaker. A
-live generation that is refused was speculative when it was started; it is started anew.
-*Withdraw* takes back a turn of which the client has seen nothing.
+The table of states is in model_states.py.
 """
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import assert_never
 
 from vivavoce.core.context import Context
@@ -54,6 +35,7 @@ from vivavoce.core.events import (
 )
 from vivavoce.core.generation import Basis, FromGeneration, Generation
 from vivavoce.core.messages import TurnReason
+from vivavoce.core.model_states import BUSY, TRANSITIONS, ModelCue, ModelState
 from vivavoce.core.model_turn import Cause, Manner, ModelTurn
 from vivavoce.core.step import Step
 from vivavoce.core.tools import CANCELLED, FAILED, ToolLedger
@@ -64,73 +46,8 @@ from vivavoce.domain.request import EndReason
 MAX_UNSENT = 8
 """Generations of one turn of which something may still wait to be sent."""
 
-
-class ModelState(Enum):
-    """Where the model side stands."""
-
-    IDLE = "idle"
-    SPECULATING = "speculating"
-    GENERATING = "generating"
-    TOOLS = "tools"
-    PLAYING = "playing"
-
-
-class ModelCue(Enum):
-    """What can happen to the model side."""
-
-    BEGIN = "begin"
-    SPECULATE = "speculate"
-    PART = "part"
-    CALL = "call"
-    BLOCKS = "blocks"
-    FINISHED = "finished"
-    FAILED = "failed"
-    REFUSED = "refused"
-    ANSWERED = "answered"
-    PROMOTE = "promote"
-    DISCARD = "discard"
-    WITHDRAW = "withdraw"
-    PLAYED = "played"
-    INTERRUPT = "interrupt"
-
-
-_S, _C = ModelState, ModelCue
-
-TRANSITIONS: dict[ModelState, dict[ModelCue, ModelState]] = {
-    _S.IDLE: {_C.BEGIN: _S.GENERATING, _C.SPECULATE: _S.SPECULATING},
-    _S.SPECULATING: {
-        _C.PART: _S.SPECULATING,
-        _C.CALL: _S.SPECULATING,
-        _C.BLOCKS: _S.SPECULATING,
-        _C.FINISHED: _S.SPECULATING,
-        _C.FAILED: _S.IDLE,
-        _C.REFUSED: _S.IDLE,
-        _C.PROMOTE: _S.GENERATING,
-        _C.DISCARD: _S.IDLE,
-    },
-    _S.GENERATING: {
-        _C.PART: _S.GENERATING,
-        _C.CALL: _S.GENERATING,
-        _C.BLOCKS: _S.TOOLS,
-        _C.FINISHED: _S.PLAYING,
-        _C.FAILED: _S.PLAYING,
-        _C.REFUSED: _S.GENERATING,
-        _C.WITHDRAW: _S.IDLE,
-        _C.INTERRUPT: _S.IDLE,
-    },
-    _S.TOOLS: {
-        _C.CALL: _S.TOOLS,
-        _C.BLOCKS: _S.TOOLS,
-        _C.FINISHED: _S.TOOLS,
-        _C.FAILED: _S.PLAYING,
-        _C.ANSWERED: _S.GENERATING,
-        _C.INTERRUPT: _S.IDLE,
-    },
-    _S.PLAYING: {_C.PLAYED: _S.IDLE, _C.INTERRUPT: _S.IDLE},
-}
-"""What is absent changes nothing."""
-
-BUSY = frozenset({_S.GENERATING, _S.TOOLS, _S.PLAYING})
+MAX_ROUNDS = 50
+"""Times that one turn goes on after blocking calls; a model that calls for ever is stopped."""
 
 REASONS = {
     EndReason.COMPLETE: None,
@@ -223,9 +140,11 @@ class ModelSide:
         if self.turn is None or not self._to(ModelCue.ANSWERED):
             return
         self._retire(step, purge=False)
+        rounds = self.turn.rounds + 1
         if not self.turn.owed:
             self._context.history.close()
             self.turn = ModelTurn(Cause.RESULT, self._manner, self._context.history)
+        self.turn.rounds = rounds
         self._context.history.answer(self._ledger.take_batch() + self._ledger.take_urgent())
         self.turn.tally.next_generation()
         del self.turn.generations[:-MAX_UNSENT]
@@ -358,6 +277,10 @@ class ModelSide:
         if not (declared and self._ledger.room_for(calls)):
             self._retire(step, purge=False)
             self._finish(turn, TurnReason.MALFORMED_FUNCTION_CALL, step)
+            return
+        if turn.rounds >= MAX_ROUNDS:
+            self._retire(step, purge=False)
+            self._finish(turn, TurnReason.GENERATED_OTHER, step)
             return
         named = self._ledger.open(calls, self._context.tools, step.now)
         blocks = bool(set(self._ledger.unanswered()) & {call.id for call in named})

@@ -43,13 +43,15 @@ class Manner:
     transcribes: bool
     thinks_aloud: bool
     paced: bool
+    image_tokens: int
 
 
 class ModelTurn:
     """Says things to the client and remembers them, until the one `turnComplete`.
 
     `owed` says that the client has not had its `turnComplete` yet. `said` is whether any
-    content of this turn has been sent, `called` whether functions were.
+    content of this turn has been sent, `called` whether functions were. `rounds` counts how often
+    it went on after blocking calls.
     """
 
     def __init__(self, cause: Cause, manner: Manner, history: History) -> None:
@@ -60,6 +62,7 @@ class ModelTurn:
         self.owed = True
         self.said = False
         self.called = False
+        self.rounds = 0
         self.reason: TurnReason | None = None
         self._manner = manner
         self._history = history
@@ -126,4 +129,5 @@ class ModelTurn:
             step.send(ToolCallCancellation(calls))
 
     def _count(self, heard_s: float) -> TokenCount:
-        return self.tally.count(self.playout.sent_s, heard_s, self._history.images)
+        prompt_images = self._manner.image_tokens * self._history.images
+        return self.tally.count(self.playout.sent_s, heard_s, prompt_images)

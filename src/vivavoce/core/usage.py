@@ -9,7 +9,6 @@ from vivavoce.core.messages import TokenCount
 from vivavoce.domain.content import Usage
 
 AUDIO_TOKENS_PER_S = 25
-IMAGE_TOKENS = 258
 
 
 def audio_tokens(duration_s: float) -> int:
@@ -32,10 +31,13 @@ class Tally:
         """Another generation of the same turn begins."""
         self._before, self._latest = self._sum(), Usage(prompt_tokens=self._latest.prompt_tokens)
 
-    def count(self, sent_s: float, heard_s: float, images: int) -> TokenCount:
-        """The turn's cost, with the sound that was sent in it and what its context held."""
+    def count(self, sent_s: float, heard_s: float, prompt_images: int) -> TokenCount:
+        """The turn's cost, with the sound that was sent in it and what its context held.
+
+        `prompt_images` is in tokens: what an image costs is the client's choice.
+        """
         usage = self._sum()
-        prompt_audio, prompt_images = audio_tokens(heard_s), IMAGE_TOKENS * images
+        prompt_audio = audio_tokens(heard_s)
         return TokenCount(
             prompt=usage.prompt_tokens + prompt_audio + prompt_images,
             cached=usage.cached_tokens,
