@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from pocketsphinx import get_model_path
 
 from vivavoce.engines import pocketsphinx
 from vivavoce.engines.pocketsphinx.pool import Pool, PoolSettings
@@ -19,6 +20,7 @@ from vivavoce.engines.pocketsphinx.recognizer import (
     PocketsphinxRecognizer,
 )
 from vivavoce.engines.pocketsphinx.recognizer import create as build
+from vivavoce.engines.pocketsphinx.vulgar import VULGAR
 from vivavoce.engines.pocketsphinx.worker import Decoding
 from vivavoce.engines.ports import RecognitionOptions
 from vivavoce.errors import ConfigError, EngineBusy, EngineError
@@ -407,3 +409,16 @@ def test_an_utterance_starts_from_the_mean_of_its_own_conversation() -> None:
 def test_the_decoder_does_not_remove_noise() -> None:
     """What the model's own folder orders overrules the options, and costs every fifth word."""
     assert Decoding({})._decoder.config["remove_noise"] is False
+
+
+@pytest.mark.embedded
+def test_no_vulgar_word_can_be_heard_and_its_neighbours_can() -> None:
+    edited = Decoding({})._decoder
+    bundled = Path(get_model_path()) / "en-us" / "cmudict-en-us.dict"
+    whole = Decoding({"dictionary": str(bundled)})._decoder
+    unknown = {word for word in VULGAR if whole.lookup_word(word) is None}
+    assert unknown == set(), "the list holds words of the bundled dictionary, and no others"
+    assert {word for word in VULGAR if edited.lookup_word(word)} == set()
+    assert edited.lookup_word("retarded(2)") is None, "nor in another pronunciation"
+    for plain in ("class", "assess", "cocktail", "dickens", "title", "lights"):
+        assert edited.lookup_word(plain), plain

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 
 from vivavoce.domain.audio import BYTES_PER_SAMPLE, samples
 from vivavoce.engines.pocketsphinx.pipes import HEADER, MAX_PAYLOAD, Reply, Request, frame
+from vivavoce.engines.pocketsphinx.vulgar import VULGAR
 
 # Measured on recorded voices: the second pass over the words (fwdflat) costs 0.1 s after the
 # end of speech and gains nothing once the mean is carried; the two bounds cut the work on
@@ -59,6 +60,8 @@ class Decoding:
             "dict": Path(options.get("dictionary") or bundled / "cmudict-en-us.dict"),
         }
         with tempfile.TemporaryDirectory(prefix="vivavoce-") as folder:
+            if not options.get("dictionary"):
+                paths["dict"] = _without_vulgar_words(paths["dict"], Path(folder))
             paths["hmm"] = _without_noise_removal(paths["hmm"], Path(folder))
             files = {name: str(path) for name, path in paths.items()}
             self._decoder = Decoder(**files, **TUNING)
@@ -149,6 +152,16 @@ def _without_noise_removal(model: Path, folder: Path) -> Path:
         else:
             os.symlink(file.resolve(), target)
     return folder
+
+
+def _without_vulgar_words(dictionary: Path, folder: Path) -> Path:
+    """A copy of the bundled dictionary: a word that is not in it is never heard."""
+    target = folder / dictionary.name
+    with dictionary.open(encoding="utf-8") as old, target.open("w", encoding="utf-8") as new:
+        for line in old:
+            if _VARIANT.sub("", line.partition(" ")[0]) not in VULGAR:
+                new.write(line)
+    return target
 
 
 def _words(hypothesis: Any) -> str:
