@@ -17,13 +17,13 @@ HIGH, LOW = Sensitivity.HIGH, Sensitivity.LOW
 @pytest.mark.parametrize(
     ("wishes", "start", "onset", "silence", "pre_roll"),
     [
-        (ActivityDetection(), 0.5, 320, 12800, 6400),
-        (ActivityDetection(start_sensitivity=HIGH, end_sensitivity=HIGH), 0.5, 320, 8000, 6400),
-        (ActivityDetection(start_sensitivity=LOW, end_sensitivity=LOW), 0.7, 320, 19200, 6400),
-        (ActivityDetection(end_sensitivity=LOW, silence_duration_ms=100), 0.5, 320, 1600, 6400),
-        (ActivityDetection(prefix_padding_ms=0), 0.5, 0, 12800, 6400),
+        (ActivityDetection(), 0.5, 800, 12800, 6400),
+        (ActivityDetection(start_sensitivity=HIGH, end_sensitivity=HIGH), 0.5, 800, 8000, 6400),
+        (ActivityDetection(start_sensitivity=LOW, end_sensitivity=LOW), 0.7, 800, 19200, 6400),
+        (ActivityDetection(end_sensitivity=LOW, silence_duration_ms=100), 0.5, 800, 1600, 6400),
+        (ActivityDetection(prefix_padding_ms=0), 0.5, 800, 12800, 6400),
         (ActivityDetection(prefix_padding_ms=500), 0.5, 8000, 12800, 8000),
-        (ActivityDetection(prefix_padding_ms=-5, silence_duration_ms=-5), 0.5, 0, 0, 6400),
+        (ActivityDetection(prefix_padding_ms=-5, silence_duration_ms=-5), 0.5, 800, 0, 6400),
     ],
 )
 def test_every_knob_turns_its_number(
@@ -81,21 +81,22 @@ def test_the_onset_must_last_the_prefix_padding_and_forgives_a_dip() -> None:
 
 
 def test_the_pre_roll_does_not_reach_into_the_turn_before_or_before_the_sound() -> None:
-    assert Stream(tracker()).feed((5, 0.1), (2, 0.9)) == [(Cue.ONSET, 0, 800)]
+    assert Stream(tracker()).feed((5, 0.1), (5, 0.9)) == [(Cue.ONSET, 0, 800)]
     stream = Stream(tracker(silence_duration_ms=100))
     stream.feed((20, 0.9), (10, 0.1))
-    assert stream.feed((5, 0.1), (2, 0.9)) == [(Cue.ONSET, 4800, 5600)]
-    assert Stream(tracker(floor=90000), 90000).feed((2, 0.9)) == [(Cue.ONSET, 90000, 90000)]
+    assert stream.feed((5, 0.1), (5, 0.9)) == [(Cue.ONSET, 4800, 5600)]
+    assert Stream(tracker(floor=90000), 90000).feed((5, 0.9)) == [(Cue.ONSET, 90000, 90000)]
 
 
-def test_a_click_is_not_speech() -> None:
-    stream = Stream(tracker(prefix_padding_ms=0))
-    assert [cue for cue, _, _ in stream.feed((4, 0.9), (80, 0.1))] == [
+@pytest.mark.parametrize("prefix_ms", [0, 20])
+def test_a_click_is_not_speech_and_takes_nobody_the_floor(prefix_ms: int) -> None:
+    stream = Stream(tracker(prefix_padding_ms=prefix_ms))
+    assert stream.feed((4, 0.9), (80, 0.1)) == []
+    assert [cue for cue, _, _ in stream.feed((5, 0.9), (80, 0.1))] == [
         Cue.ONSET,
         Cue.PAUSE,
-        Cue.NOTHING,
+        Cue.END,
     ]
-    assert Cue.END in [cue for cue, _, _ in stream.feed((5, 0.9), (80, 0.1))]
 
 
 def test_the_end_of_the_stream_finishes_speech_and_forgets_what_was_uncertain() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from vivavoce.core.activity import Cue, Evidence
@@ -15,7 +17,16 @@ from vivavoce.core.effects import (
 )
 from vivavoce.core.frames import MAX_FRAMES, Frames
 from vivavoce.core.step import Step
-from vivavoce.core.user_side import MAX_LINE, Claim, SpokenTurn, TurnState, TypedTurn, UserSide
+from vivavoce.core.user_side import (
+    MAX_LINE,
+    MAX_TYPED,
+    Claim,
+    SpokenTurn,
+    TurnState,
+    TypedTurn,
+    UserSide,
+)
+from vivavoce.core.weight import MAX_BYTES
 from vivavoce.domain.content import Blob, Content, Role, Text
 from vivavoce.domain.ids import TurnId
 from vivavoce.domain.setup import TurnCoverage
@@ -32,12 +43,10 @@ TABLE: dict[TurnState | None, dict[Cue, tuple[TurnState | None, type[Effect]]]] 
     TurnState.SPEAKING: {
         Cue.PAUSE: (TurnState.PAUSED, RefreshTranscript),
         Cue.END: (TurnState.ENDED, FinishTranscript),
-        Cue.NOTHING: (None, DropTranscript),
     },
     TurnState.PAUSED: {
         Cue.RESUME: (TurnState.SPEAKING, type(None)),  # type: ignore[dict-item]
         Cue.END: (TurnState.ENDED, FinishTranscript),
-        Cue.NOTHING: (None, DropTranscript),
     },
     TurnState.ENDED: {Cue.ONSET: (TurnState.SPEAKING, StartTranscript)},
 }
@@ -110,7 +119,8 @@ def test_text_joins_the_turn_that_is_spoken_and_survives_its_coming_to_nothing()
     user = side()
     cue(user, Cue.ONSET)
     user.text("typed", step)
-    cue(user, Cue.NOTHING)
+    cue(user, Cue.END)
+    last_word(user, "")
     assert [entry.contents()[0].text for entry in user.ready()] == ["typed"]
 
 
@@ -134,6 +144,22 @@ def test_speech_waits_for_speech_that_follows_it_but_what_was_typed_does_not() -
     assert [type(entry) for entry in user.ready()] == [SpokenTurn, TypedTurn]
 
 
+def question(text: str) -> tuple[Content, ...]:
+    return (Content(Role.USER, (Text(text),)),)
+
+
+HOW: dict[str, Callable[[UserSide, Step], None]] = {
+    "text": lambda user, step: user.text("and this?", step),
+    "content": lambda user, step: user.content(question("and this?"), True, step),
+    "content of the model's": lambda user, step: user.content(
+        (Content(Role.MODEL, (Text("Look:"),)),), True, step
+    ),
+    "trigger": lambda user, step: user.trigger(step),
+    "bare content": lambda user, step: user.content((), True, step),
+}
+
+
+@pytest.mark.parametrize("how", HOW.values(), ids=HOW)
 @pytest.mark.parametrize(
     ("coverage", "taken", "typed"),
     [
@@ -143,7 +169,10 @@ def test_speech_waits_for_speech_that_follows_it_but_what_was_typed_does_not() -
     ],
 )
 def test_frames_join_the_turn_that_covers_them(
-    coverage: TurnCoverage, taken: list[bytes], typed: list[bytes]
+    coverage: TurnCoverage,
+    taken: list[bytes],
+    typed: list[bytes],
+    how: Callable[[UserSide, Step], None],
 ) -> None:
     user, step = side(coverage), Step(0.0)
     for position, name in ((50, b"1"), (150, b"2"), (350, b"3")):
@@ -153,8 +182,23 @@ def test_frames_join_the_turn_that_covers_them(
     last_word(user, "look")
     (turn,) = user.line
     assert [p.data for p in turn.contents()[0].parts if isinstance(p, Blob)] == taken
-    user.text("and this?", step)
-    assert [p.data for p in user.line[1].contents()[0].parts if isinstance(p, Blob)] == typed
+    how(user, step)
+    (entry,) = user.line[1:]
+    assert [p.data for c in entry.contents() for p in c.parts if isinstance(p, Blob)] == typed
+    assert not typed or entry.contents()[-1].role is Role.USER
+
+
+def test_frames_wait_for_what_asks_for_an_answer_and_for_the_speech_they_came_in() -> None:
+    user, step = side(TurnCoverage.ALL_INPUT), Step(0.0)
+    user.frames.add(10, Blob(b"1", "image/png"))
+    user.content((Content(Role.USER, (Text("first"),)),), False, step)
+    assert user.line[0].contents()[0].parts == (Text("first"),)
+    cue(user, Cue.ONSET, 5)
+    user.content((Content(Role.USER, (Text("second"),)),), True, step)
+    assert user.line[1].contents()[0].parts == (Text("second"),)
+    cue(user, Cue.END, 20)
+    last_word(user, "look")
+    assert user.line[2].contents()[0].parts == (Blob(b"1", "image/png"), Text("look"))
 
 
 def test_what_waits_is_bounded() -> None:
@@ -171,3 +215,30 @@ def test_what_waits_is_bounded() -> None:
         dropped = cue(user, Cue.END)
     assert len(user.line) == MAX_LINE
     assert [type(effect) for effect in dropped] == [FinishTranscript]
+
+
+def test_what_was_typed_into_speech_is_bounded() -> None:
+    user, step = side(), Step(0.0)
+    cue(user, Cue.ONSET)
+    for number in range(MAX_TYPED + 10):
+        user.text(str(number), step)
+    turn = user.open
+    assert turn is not None
+    assert turn.typed == [str(number) for number in range(10, MAX_TYPED + 10)]
+    for _ in range(20):
+        user.text("x" * (MAX_BYTES // 10), step)
+    assert len(turn.typed) == 10
+
+
+def test_what_waits_is_bounded_by_its_weight() -> None:
+    user, step = side(), Step(0.0)
+    cue(user, Cue.ONSET)
+    cue(user, Cue.END)
+    for number in range(30):
+        user.text(str(number) + "x" * (MAX_BYTES // 10), step)
+    assert step.effects == [DropTranscript(ONE)]
+    assert [entry.contents()[0].text[:2] for entry in user.line] == [
+        str(number) for number in range(21, 30)
+    ]
+    user.content(question("x" * 2 * MAX_BYTES), True, step)
+    assert len(user.line) == 1, "what is heavier than everything is taken all the same"

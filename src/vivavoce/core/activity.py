@@ -18,13 +18,18 @@ from vivavoce.core.events import VoiceScored
 from vivavoce.domain.audio import Position, samples
 from vivavoce.domain.setup import ActivityDetection, Sensitivity
 
-# Every knob of `realtimeInputConfig.automaticActivityDetection`, and what it turns.
+# Every knob of `realtimeInputConfig`, and what it turns.
 #
-#   startOfSpeechSensitivity   the score that starts speech; `hold` lies 0.15 below it
-#   endOfSpeechSensitivity     the silence that ends a turn, where silenceDurationMs is absent
-#   silenceDurationMs          the silence that ends a turn
-#   prefixPaddingMs            speech before an onset is certain (never less than one frame),
-#                              and the pre-roll, where it is longer than our own
+#   automaticActivityDetection
+#     disabled                 no score is looked at: activityStart and activityEnd are the cues
+#     startOfSpeechSensitivity the score that starts speech; `hold` lies 0.15 below it
+#     endOfSpeechSensitivity   the silence that ends a turn, where silenceDurationMs is absent
+#     silenceDurationMs        the silence that ends a turn
+#     prefixPaddingMs          speech before an onset is certain (never less than
+#                              LEAST_SPEECH_SAMPLES), and the pre-roll, where it is longer than ours
+#   activityHandling           whether taking the floor interrupts: conversation.py, consider_claim
+#   turnCoverage               which video frames join a turn: frames.py; sound is the same for all,
+#                              since a recognizer hears nothing in the silence between turns
 START_THRESHOLD = {
     Sensitivity.UNSPECIFIED: 0.5,
     Sensitivity.HIGH: 0.5,
@@ -43,7 +48,7 @@ FORGIVEN_DIP_SAMPLES = samples(0.1)
 """A dip this short does not spoil an onset that is still uncertain."""
 
 LEAST_SPEECH_SAMPLES = samples(0.05)
-"""Speech shorter than any syllable, all in all, comes to nothing."""
+"""Shorter than any syllable: a click or a cough, which must not interrupt anybody."""
 
 
 class Cue(Enum):
@@ -53,8 +58,6 @@ class Cue(Enum):
     PAUSE = "pause"
     RESUME = "resume"
     END = "end"
-    NOTHING = "nothing"
-    """It was too short to be speech."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,7 @@ def knobs(wishes: ActivityDetection, eager_silence_ms: int) -> Knobs:
     return Knobs(
         start=start,
         hold=start - HOLD_BELOW_START,
-        onset=samples(max(0, prefix_ms) / 1000),
+        onset=max(samples(prefix_ms / 1000), LEAST_SPEECH_SAMPLES),
         pause=min(samples(eager_silence_ms / 1000), silence),
         silence=silence,
         pre_roll=samples(max(PRE_ROLL_MS, prefix_ms) / 1000),
@@ -163,7 +166,6 @@ class ActivityTracker:
 
     def _while_speaking(self, score: float, begin: Position, end: Position) -> Evidence | None:
         if score >= self.knobs.start or (self._silent_since is None and score >= self.knobs.hold):
-            self._voiced += end - begin
             self._last_voiced, self._silent_since = end, None
             if self._paused:
                 self._paused = False
@@ -180,6 +182,5 @@ class ActivityTracker:
         return None
 
     def _end(self, position: Position) -> Evidence:
-        cue = Cue.END if self._voiced >= LEAST_SPEECH_SAMPLES else Cue.NOTHING
         self.speaking, self._onset, self.floor = False, None, position
-        return Evidence(cue, position, self._last_voiced)
+        return Evidence(Cue.END, position, self._last_voiced)

@@ -279,7 +279,7 @@ class LiveSession:
             if changed and self._talk.setup.signals_activity:
                 if evidence.cue is Cue.ONSET:
                     step.send(VoiceActivity(True, seconds(evidence.edge)))
-                elif evidence.cue in (Cue.END, Cue.NOTHING):
+                elif evidence.cue is Cue.END:
                     step.send(VoiceActivity(False, seconds(evidence.edge)))
 
     def _forget(self, position: Position, step: Step) -> None:

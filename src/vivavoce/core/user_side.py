@@ -11,16 +11,16 @@ is ready when it comes. At most one spoken turn is open, and it is always the la
 line: what is typed with `clientContent` during speech is placed before that speech, and
 realtime text joins it.
 
-    state      onset      pause     resume     end      nothing   final
-    (none)     SPEAKING   -         -          -        -         -
-    SPEAKING   -          PAUSED    -          ENDED    GONE      -
-    PAUSED     -          -         SPEAKING   ENDED    GONE      -
-    ENDED      (a new     -         -          -        -         READY, or GONE
-               turn)                                              without words
+    state      onset      pause     resume     end      final
+    (none)     SPEAKING   -         -          -        -
+    SPEAKING   -          PAUSED    -          ENDED    -
+    PAUSED     -          -         SPEAKING   ENDED    -
+    ENDED      (a new     -         -          -        READY, or GONE
+               turn)                                    without words
 
 *Pause* is the short silence, *end* the long one, or `activityEnd`, or `audioStreamEnd`, or a
-microphone that fell silent without a word. *Nothing* is speech shorter than any syllable.
-Between ENDED and READY the recognizer finishes; the next turn may open meanwhile.
+microphone that fell silent without a word. Between ENDED and READY the recognizer finishes;
+the next turn may open meanwhile.
 
 A turn of automatic detection in which nothing was understood is gone without a trace, unless
 words were typed into it. A manual activity was announced by the client, who waits for a
@@ -45,15 +45,17 @@ from vivavoce.core.effects import (
 )
 from vivavoce.core.frames import Frames
 from vivavoce.core.step import Step
+from vivavoce.core.weight import MAX_BYTES, weigh
 from vivavoce.domain.audio import Position
 from vivavoce.domain.content import Blob, Content, Part, Role, Text
 from vivavoce.domain.ids import TurnId
 
 MAX_LINE = 64
-"""Turns that wait at most; at the bound the oldest one is given up."""
+"""Turns that wait at most, and no more than `MAX_BYTES` of them; the oldest are given up."""
 
 MAX_TYPED = 64
-"""Pieces of realtime text that join one spoken turn at most; the newest are kept."""
+"""Pieces of realtime text that join one spoken turn at most, and no more than `MAX_BYTES` of
+them; the newest are kept."""
 
 
 class TurnState(Enum):
@@ -70,12 +72,10 @@ TRANSITIONS: dict[TurnState, dict[Cue, TurnState]] = {
     TurnState.SPEAKING: {
         Cue.PAUSE: TurnState.PAUSED,
         Cue.END: TurnState.ENDED,
-        Cue.NOTHING: TurnState.GONE,
     },
     TurnState.PAUSED: {
         Cue.RESUME: TurnState.SPEAKING,
         Cue.END: TurnState.ENDED,
-        Cue.NOTHING: TurnState.GONE,
     },
     TurnState.ENDED: {},
     TurnState.READY: {},
@@ -230,10 +230,6 @@ class UserSide:
         elif state is TurnState.ENDED:
             turn.end, turn.ended_at = max(evidence.position, turn.start), step.now
             step.want(FinishTranscript(turn.id, turn.end))
-        elif state is TurnState.GONE:
-            turn.end = evidence.position
-            step.want(DropTranscript(turn.id))
-            self._leave(turn, step)
         return True
 
     def transcript(self, turn_id: TurnId, position: Position, text: str, final: bool) -> None:
@@ -295,6 +291,8 @@ class UserSide:
         """Realtime text: joins the turn that is being spoken, or is a turn by itself."""
         if turn := self.open:
             turn.typed = [*turn.typed, text][-MAX_TYPED:]
+            while len(turn.typed) > 1 and sum(map(len, turn.typed)) > MAX_BYTES:
+                del turn.typed[0]
             return
         parts: tuple[Part, ...] = (*self.frames.take_all(), Text(text))
         self.claim = self.claim or Claim.ACTIVITY
@@ -306,13 +304,32 @@ class UserSide:
             turn.asked = True
             return
         self.claim = self.claim or Claim.ACTIVITY
-        self._join(len(self.line), TypedTurn((), answer=True), step)
+        self._join(len(self.line), TypedTurn(self._seen(()), answer=True), step)
 
     def content(self, contents: tuple[Content, ...], answer: bool, step: Step) -> None:
-        """`clientContent`: placed before what is being spoken."""
+        """`clientContent`: placed before what is being spoken.
+
+        Frames that wait join what asks for an answer, unless they belong to that speech.
+        """
         self.claim = Claim.CONTENT
+        if answer and self.open is None:
+            contents = self._seen(contents)
         if contents or answer:
             self._join(self._before_open(), TypedTurn(contents, answer), step)
+
+    def _seen(self, contents: tuple[Content, ...]) -> tuple[Content, ...]:
+        """The contents with the frames that wait, before the user's last words or alone."""
+        frames = self.frames.take_all()
+        if not frames:
+            return contents
+        if contents and contents[-1].role is Role.USER:
+            last = Content(Role.USER, (*frames, *contents[-1].parts))
+            return (*contents[:-1], last)
+        return (*contents, Content(Role.USER, frames))
+
+    def _heavy(self) -> bool:
+        contents = (content for entry in self.line for content in entry.contents())
+        return sum(map(weigh, contents)) > MAX_BYTES
 
     def take(self, entries: list[Entry]) -> None:
         """These were taken up."""
@@ -323,7 +340,7 @@ class UserSide:
 
     def _join(self, at: int, entry: Entry, step: Step) -> None:
         self.line.insert(at, entry)
-        if len(self.line) > MAX_LINE:
+        while self.line[0] is not entry and (len(self.line) > MAX_LINE or self._heavy()):
             oldest = self.line.pop(0)
             if isinstance(oldest, SpokenTurn) and oldest.state is not TurnState.READY:
                 step.want(DropTranscript(oldest.id))
