@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import ssl
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,57 @@ async def test_messages_sent_before_the_answer_wait_their_turn(tmp_path: Path) -
 
     assert "setupComplete" in messages[0]
     assert hear(spoken(messages), 24_000) == "early"
+
+
+async def test_content_in_one_message_with_the_setup_is_answered(tmp_path: Path) -> None:
+    turns = [{"role": "user", "parts": [{"text": "together"}]}]
+    async with serving(tmp_path) as server, connected(server) as client:
+        content = {"turns": turns, "turnComplete": True}
+        await client.send(setup={"model": MODEL}, clientContent=content)
+        messages = await client.turn()
+
+    assert "setupComplete" in messages[0]
+    assert hear(spoken(messages), 24_000) == "together"
+
+
+SEARCH = [{"googleSearch": {}}]
+
+
+async def test_a_tool_that_nobody_runs_is_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with serving(tmp_path) as server, connected(server) as client:
+        assert "setupComplete" in await client.set_up(tools=SEARCH)
+    told = [vars(record) for record in caplog.records if "not served" in record.getMessage()]
+
+    assert [(each["kind"], each["what"]) for each in told] == [("tool", "googleSearch")]
+
+
+async def test_a_tool_that_nobody_runs_is_refused_when_strict(tmp_path: Path) -> None:
+    refusal = (1008, "Operation is not implemented, or supported, or enabled.")
+    async with serving(tmp_path, server__strict=True) as server:
+        async with connected(server) as client:
+            await client.send(setup={"model": MODEL, "tools": SEARCH})
+            assert await client.closing() == refusal
+        async with connected(server) as client:
+            await client.set_up()
+            await client.send(contextUpdate={"tools": {"tools": SEARCH}})
+            assert await client.closing() == refusal
+
+
+@pytest.mark.parametrize("rate", [0, 999, 384_000])
+async def test_a_rate_that_cannot_be_heard_is_refused_with_those_that_can(
+    tmp_path: Path, rate: int
+) -> None:
+    blob = {"data": "AAAA", "mimeType": f"audio/pcm;rate={rate}"}
+    async with serving(tmp_path) as server, connected(server) as client:
+        await client.set_up()
+        await client.send(realtimeInput={"audio": blob})
+        code, reason = await client.closing()
+
+    assert code == 1007
+    assert reason.startswith(f"Unsupported audio rate {rate}: send PCM between")
 
 
 async def test_sessions_beyond_the_limit_are_told_the_quota(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ from vivavoce.edge import rest
 
 FAILURES = {
     400: rest.invalid_argument(),
-    401: rest.unauthenticated(),
     403: rest.no_credential(),
     404: rest.unknown_path("/nowhere"),
     426: rest.upgrade_required(),
@@ -52,21 +51,6 @@ def test_a_bad_key_says_so_to_machines_and_to_people() -> None:
 
 def test_a_missing_credential_has_the_whole_sentence() -> None:
     assert rest.no_credential().body["error"]["message"].endswith("to call this API.")
-
-
-def test_unknown_fields_are_listed_one_by_one() -> None:
-    error = rest.unknown_fields([("auth_token", "fooBar"), ("", "x")]).body["error"]
-    first = (
-        "Invalid JSON payload received. Unknown name \"fooBar\" at 'auth_token': Cannot find field."
-    )
-    second = 'Invalid JSON payload received. Unknown name "x": Cannot find field.'
-    assert error["message"] == f"{first}\n{second}"
-    [request] = error["details"]
-    assert request["@type"] == "type.googleapis.com/google.rpc.BadRequest"
-    assert request["fieldViolations"] == [
-        {"field": "auth_token", "description": first},
-        {"field": "", "description": second},
-    ]
 
 
 def test_an_unknown_model_is_not_found() -> None:

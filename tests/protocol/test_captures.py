@@ -115,7 +115,7 @@ def test_every_path_of_a_recording_is_a_live_path(recording: Path) -> None:
             found = live_path(path)
             assert found is not None, path
             assert found.enterprise == ("LlmBidiService" in path)
-            assert found.constrained == path.endswith("Constrained")
+            assert found.method.endswith("Constrained") == path.endswith("Constrained")
 
 
 @pytest.mark.parametrize("recording", RECORDINGS, ids=recorded)

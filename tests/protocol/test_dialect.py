@@ -243,13 +243,60 @@ def test_a_second_setup_is_refused(strict: bool) -> None:
     )
 
 
-def test_what_stands_beside_the_setup_comes_before_the_next_frame() -> None:
+def test_what_stands_beside_the_setup_is_a_frame_of_its_own() -> None:
     dialect = GeminiDialect()
     setup = {"setup": {"model": "m"}, "realtimeInput": {"text": "first"}}
     assert dialect.read_setup(json.dumps(setup)).model == "m"
-    second = json.dumps({"realtimeInput": {"text": "second"}})
-    assert dialect.decode(second) == [TextReceived("first"), TextReceived("second")]
-    assert dialect.decode(second) == [TextReceived("second")]
+    assert dialect.decode(dialect.beside_setup) == [TextReceived("first")]
+
+
+@pytest.mark.parametrize("beside", [{}, {"colour": "red"}])
+def test_beside_most_setups_stands_nothing(beside: Any) -> None:
+    dialect = GeminiDialect()
+    dialect.read_setup(json.dumps({"setup": {"model": "m"}, **beside}))
+    assert dialect.beside_setup == b""
+
+
+def told(*frames: Any) -> list[tuple[str, str]]:
+    heard: list[tuple[str, str]] = []
+    dialect = GeminiDialect(on_unserved=lambda *what: heard.append(what))
+    for frame in frames:
+        (dialect.read_setup if "setup" in frame else dialect.decode)(json.dumps(frame))
+    return heard
+
+
+def test_what_nothing_here_serves_is_told_once() -> None:
+    tools = [{"googleSearch": {}}, {"codeExecution": {}}]
+    setup = {
+        "model": "m",
+        "tools": tools,
+        "contextWindowCompression": {"triggerTokens": 9},
+        "proactivity": {"proactiveAudio": True},
+        "generationConfig": {"enableAffectiveDialog": True, "temperature": 1},
+    }
+    update = {"tools": {"tools": [*tools, {"urlContext": {}}]}}
+
+    assert told({"setup": setup}, {"contextUpdate": update}, {"contextUpdate": update}) == [
+        ("tool", "googleSearch"),
+        ("tool", "codeExecution"),
+        ("setting", "contextWindowCompression"),
+        ("setting", "proactivity"),
+        ("setting", "enableAffectiveDialog"),
+        ("tool", "urlContext"),
+    ]
+
+
+def test_marks_of_the_wrong_mode_are_told_once() -> None:
+    start = {"realtimeInput": {"activityStart": {}}}
+    off = {"realtimeInput": {"audioStreamEnd": True}}
+    manual = {"realtimeInputConfig": {"automaticActivityDetection": {"disabled": True}}}
+
+    assert told({"setup": {"model": "m"}}, start, start, off) == [
+        ("signal", "Activity marks while automatic activity detection is on")
+    ]
+    assert told({"setup": {"model": "m", **manual}}, start, off) == [
+        ("signal", "audioStreamEnd while automatic activity detection is off")
+    ]
 
 
 def test_several_kinds_in_one_message_take_effect_in_order() -> None:

@@ -30,13 +30,16 @@ def test_the_rate_of_a_type(name: str, rate: int | None) -> None:
     assert mime.pcm_rate(name) == rate
 
 
-@pytest.mark.parametrize(
-    "rate", ["0", "999", "384001", "9999999", "-16000", "16k", "", "1.5", "１６０００"]
-)
+@pytest.mark.parametrize("rate", ["9999999", "-16000", "16k", "", "1.5", "１６０００"])
 def test_a_senseless_rate_is_refused_with_advice(rate: str) -> None:
     with pytest.raises(ClientFault, match="send audio/pcm;rate=16000") as caught:
         mime.pcm_rate(f"audio/pcm;rate={rate}")
     assert caught.value.code == 1007
+
+
+def test_which_rates_can_be_heard_is_said_in_one_place() -> None:
+    assert mime.pcm_rate("audio/pcm;rate=0") == 0
+    assert mime.pcm_rate("audio/pcm;rate=384001") == 384001
 
 
 def test_more_than_one_channel_is_refused() -> None:

@@ -44,14 +44,14 @@ def test_paths_of_live_sessions(path: str, service: str, version: str, enterpris
     found = live_path(path)
     assert found is not None
     assert (found.service, found.version, found.enterprise) == (service, version, enterprise)
-    assert not found.constrained
+    assert found.method == "BidiGenerateContent"
     assert not found.music
 
 
 def test_the_constrained_method_is_for_tokens() -> None:
     found = live_path(f"//ws/{SERVICE}.v1alpha.{LIVE}Constrained")
     assert found is not None
-    assert found.constrained
+    assert found.method == "BidiGenerateContentConstrained"
 
 
 def test_music_is_another_protocol() -> None:

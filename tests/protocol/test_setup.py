@@ -264,3 +264,20 @@ def test_signals_and_proactivity() -> None:
     assert wanted.signals_activity
     assert wanted.proactive_audio
     assert wanted.seeds_history
+
+
+@pytest.mark.parametrize(
+    ("resolution", "tokens"),
+    [
+        (None, 258),
+        ("MEDIA_RESOLUTION_UNSPECIFIED", 258),
+        ("MEDIA_RESOLUTION_LOW", 64),
+        ("MEDIA_RESOLUTION_MEDIUM", 256),
+        ("MEDIA_RESOLUTION_HIGH", 256),
+    ],
+)
+def test_a_resolution_is_what_an_image_costs(resolution: str | None, tokens: int) -> None:
+    generation = {} if resolution is None else {"mediaResolution": resolution}
+    frame = json.dumps({"setup": {"model": "m", "generationConfig": generation}})
+
+    assert GeminiDialect().read_setup(frame).image_tokens == tokens

@@ -137,8 +137,11 @@ class LiveEndpoint:
             strict=self._options.strict,
             enterprise=caller.path.enterprise,
             on_unknown=_note_unknown,
+            on_unserved=self._note_unserved,
         )
         setup = dialect.read_setup(frame)
+        if dialect.beside_setup:
+            socket.put_back(dialect.beside_setup)
         backend = self._find(caller.path, setup)
         caller.profile = backend.profile
         if setup.resumption is not None and setup.resumption.handle:
@@ -153,6 +156,11 @@ class LiveEndpoint:
             session_id, setup, behaviour, self._options.settings(early), self._ids
         )
         return Connection(session_id, session, setup, socket, dialect, backend.hosting)
+
+    def _note_unserved(self, kind: str, name: str) -> None:
+        if kind == "tool" and self._options.strict:
+            raise close.not_served()
+        log.info("asked for and not served", extra={"kind": kind, "what": name})
 
     def _authorize(self, caller: _Caller) -> None:
         origin = caller.headers.get("origin")

@@ -14,11 +14,11 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame, Opcode
 
+from vivavoce.protocol import close
+
 LINGER_S = 2.0
 QUIET_S = 0.2
 CLOSE_WAIT_S = 3.0
-GOODBYE = 1011
-TOO_BIG = 1009
 MAX_FRAGMENTS = 65_536
 """Of one message. Each costs far more memory than the byte it may hold."""
 
@@ -218,8 +218,8 @@ class LiveSocket(WebSocketsSansIOProtocol):
             super().shutdown()
             return
         self.stop_keepalive()
-        self.queue.put_nowait({"type": "websocket.disconnect", "code": GOODBYE})
-        self.conn.send_close(GOODBYE, "The service is currently unavailable.")
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": close.INTERNAL})
+        self.conn.send_close(close.INTERNAL, close.UNAVAILABLE)
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
         self.transport.close()
@@ -231,7 +231,7 @@ class LiveSocket(WebSocketsSansIOProtocol):
             super().handle_cont(event)
             return
         self.frames = []
-        self.conn.fail(TOO_BIG, "message too big")
+        self.conn.fail(close.TOO_BIG, close.MESSAGE_TOO_BIG)
         self.handle_parser_exception()
 
     def on_task_complete(self, task: asyncio.Task[None]) -> None:

@@ -6,7 +6,6 @@ that isn't JSON loses its message in one of them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,25 +74,6 @@ def bad_key() -> Failure:
 def no_credential() -> Failure:
     """Nothing was presented at all."""
     return failure(403, close.UNREGISTERED)
-
-
-def unauthenticated() -> Failure:
-    """An OAuth token that isn't known, or a key where a token is needed."""
-    return failure(401, "Request had invalid authentication credentials.")
-
-
-def unknown_fields(names: Sequence[tuple[str, str]]) -> Failure:
-    """Fields that don't exist, each as the path of its object and its name as spelled."""
-    sentences = [close.unknown_name(name, path) for path, name in names]
-    violations = [
-        {"field": path, "description": sentence}
-        for (path, _), sentence in zip(names, sentences, strict=True)
-    ]
-    return failure(
-        400,
-        "\n".join(sentences),
-        {"@type": _TYPE + "BadRequest", "fieldViolations": violations},
-    )
 
 
 def invalid_argument(message: str = close.INVALID_ARGUMENT) -> Failure:

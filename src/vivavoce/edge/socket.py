@@ -27,6 +27,7 @@ class AsgiSocket:
         self._receive = receive
         self._send = send
         self._text = text
+        self._put_back: list[bytes] = []
         self.closed: int | None = None
         """The code with which it ended, whoever ended it; `None` while it is open."""
 
@@ -35,8 +36,14 @@ class AsgiSocket:
         await self._receive()
         await self._put({"type": "websocket.accept"})
 
+    def put_back(self, frame: bytes) -> None:
+        """Have `frame` received before any other."""
+        self._put_back.append(frame)
+
     async def receive(self) -> bytes | str:
         """The next frame. Raises `Disconnected`."""
+        if self._put_back:
+            return self._put_back.pop()
         message = await self._receive()
         if message["type"] == "websocket.disconnect":
             self.closed = self.closed or message.get("code") or ABNORMAL

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from vivavoce.errors import ClientFault
 
-NORMAL = 1000
-GOING_AWAY = 1001
 INVALID = 1007
 POLICY = 1008
 TOO_BIG = 1009
@@ -21,28 +19,17 @@ MAX_REASON_BYTES = 123
 
 INVALID_ARGUMENT = "Request contains an invalid argument."
 BAD_KEY = "API key not valid. Please pass a valid API key."
-EXPIRED_KEY = "API key expired. Please renew the API key."
 UNREGISTERED = (
     "Method doesn't allow unregistered callers (callers without established identity). "
     "Please use API Key or other form of API consumer identity to call this API."
 )
-TOKEN_USED_UP = "Token has been used too many times"
-TOKEN_EXPIRED = "Token has expired"
-TOKEN_EXPIRED_IN_SESSION = "auth token has expired"
 SESSION_NOT_FOUND = "BidiGenerateContent session not found"
-NOT_FOUND = "Requested entity was not found."
 NOT_SUPPORTED = "Operation is not implemented, or supported, or enabled."
-IGNORED_GO_AWAY = (
-    "Connection aborted because the client failed to close the connection after receiving "
-    "a GoAway signal once the session duration limit was reached."
-)
-ABORTED = "The operation was aborted"
 QUOTA = "You exceeded your current quota, please check your plan and billing details."
 INTERNAL_ERROR = "Internal error encountered."
 UNAVAILABLE = "The service is currently unavailable."
 DEADLINE = "DEADLINE_EXCEEDED: the server waited too long."
 MESSAGE_TOO_BIG = "message too big"
-SHUTTING_DOWN = "going away"
 
 
 def cut(reason: str) -> str:
@@ -78,6 +65,11 @@ def unknown_name(name: str, path: str) -> str:
     """The sentence for a field that does not exist in the object at `path` ("" is the message)."""
     where = f" at '{path}'" if path else ""
     return f'Invalid JSON payload received. Unknown name "{name}"{where}: Cannot find field.'
+
+
+def not_served() -> ClientFault:
+    """Something that exists in the protocol and that nothing here can do."""
+    return ClientFault(POLICY, NOT_SUPPORTED)
 
 
 def unsupported_modalities(modalities: str) -> ClientFault:

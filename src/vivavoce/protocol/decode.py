@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import orjson
+
 from vivavoce.core.events import (
     ActivityEnded,
     ActivityStarted,
@@ -60,12 +62,18 @@ class Decoder:
             raise close.invalid_argument()
         return message
 
-    def setup(self, frame: bytes | str) -> tuple[Setup, list[Incoming]]:
-        """The first message, and what a lenient reader found beside it. Raises `ClientFault`."""
-        message = self.message(parse(frame))
+    def setup(self, frame: bytes | str) -> tuple[Setup, bytes]:
+        """The setup, and what a lenient reader found beside it as a frame of its own, or nothing.
+
+        Raises `ClientFault`.
+        """
+        payload = parse(frame)
+        message = self.message(payload)
         if message.setup is None:
             raise close.invalid_argument()
-        return message.setup, list(self.incoming(message))
+        known = ClientMessage.model_fields.keys() - {"setup"}
+        rest = {name: value for name, value in payload.items() if name != "setup"}
+        return message.setup, orjson.dumps(rest) if known & message.model_fields_set else b""
 
     def report(self, path: str, name: str) -> None:
         """An unknown name outside of the models: refused when strict, remembered otherwise."""

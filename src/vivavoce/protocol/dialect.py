@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from vivavoce.core.events import ActivityEnded, ActivityStarted, AudioStreamEnded
+from vivavoce.core.events import ActivityEnded, ActivityStarted, AudioStreamEnded, ContextUpdated
 from vivavoce.core.messages import Message
+from vivavoce.domain.content import Tools
 from vivavoce.domain.setup import ActivityDetection, SessionSetup
 from vivavoce.protocol import close
 from vivavoce.protocol.decode import Decoder
 from vivavoce.protocol.encode import encode
-from vivavoce.protocol.setup import session_setup
+from vivavoce.protocol.setup import session_setup, without_effect
 from vivavoce.protocol.wire import OnUnknown
 from vivavoce.runtime.ports import Incoming
 
@@ -18,66 +19,91 @@ MAX_REPORTED = 100
 """A client that makes up names is not worth more of the log."""
 
 
-def _ignore(path: str, name: str) -> None:
-    """Nobody wants to hear of unknown names."""
+OnUnserved = Callable[[str, str], None]
+"""Called with a kind (`tool`, `setting` or `signal`) and the name of something that was asked
+for and that does nothing here. It may raise `ClientFault` to refuse it."""
+
+
+def _ignore(*what: str) -> None:
+    """Nobody wants to hear of it."""
 
 
 class GeminiDialect:
     """One connection's dialect.
 
     `strict` refuses what the real service refuses; otherwise unknown names are skipped, and
-    `on_unknown(path, name)` hears of each name once. `enterprise` is the dialect of
+    `on_unknown(path, name)` hears of each name once. `on_unserved(kind, name)` hears, also once,
+    of what the protocol has and does nothing here. `enterprise` is the dialect of
     `google.cloud.aiplatform`, which spells a few things differently.
+
+    `beside_setup` is a frame with what a lenient reader found in the first message beside the
+    setup; empty if nothing. It is to be read as the next one.
     """
 
     def __init__(
-        self, strict: bool = False, enterprise: bool = False, on_unknown: OnUnknown = _ignore
+        self,
+        strict: bool = False,
+        enterprise: bool = False,
+        on_unknown: OnUnknown = _ignore,
+        on_unserved: OnUnserved = _ignore,
     ) -> None:
         self._strict = strict
         self._enterprise = enterprise
         self._on_unknown = on_unknown
+        self._on_unserved = on_unserved
         self._reported: set[str] = set()
+        self._unserved_told: set[str] = set()
         self._decoder = Decoder(strict=strict, on_unknown=self._unknown)
-        self._early: list[Incoming] = []
+        self.beside_setup = b""
         self._detection = ActivityDetection()
 
     def read_setup(self, frame: bytes | str) -> SessionSetup:
-        """The session that the first frame asks for. Raises `ClientFault`.
-
-        Anything that a lenient reader finds beside the setup is delivered with the next frame.
-        """
-        wire, early = self._decoder.setup(frame)
+        """The session that the first frame asks for. Raises `ClientFault`."""
+        wire, self.beside_setup = self._decoder.setup(frame)
         setup = session_setup(
             wire, strict=self._strict, enterprise=self._enterprise, report=self._decoder.report
         )
-        self._detection, self._early = setup.realtime.detection, early
+        self._detection = setup.realtime.detection
+        self._tell_of_tools(setup.tools)
+        for name in without_effect(wire):
+            self._unserved("setting", name)
         return setup
 
     def decode(self, frame: bytes | str) -> Sequence[Incoming]:
         """What a later frame means, in order. Raises `ClientFault`."""
         incoming = self._decoder.decode(frame)
-        if self._strict:
-            self._insist_on_mode(incoming)
-        if self._early:
-            incoming, self._early = self._early + incoming, []
-        return incoming
-
-    def _insist_on_mode(self, incoming: Sequence[Incoming]) -> None:
         manual = self._detection.disabled
         for one in incoming:
             match one:
                 case ActivityStarted() | ActivityEnded() if not manual:
-                    raise close.invalid(
-                        "Activity marks are not allowed while automatic activity detection is on."
-                    )
+                    self._insist_on_mode("Activity marks", "on")
                 case AudioStreamEnded() if manual:
-                    raise close.invalid(
-                        "audioStreamEnd is not allowed while automatic activity detection is off."
-                    )
+                    self._insist_on_mode("audioStreamEnd", "off")
+                case ContextUpdated(tools=Tools() as tools):
+                    self._tell_of_tools(tools)
+        return incoming
+
+    def _insist_on_mode(self, what: str, mode: str) -> None:
+        if self._strict:
+            raise close.invalid(
+                f"{what} {'are' if mode == 'on' else 'is'} not allowed while automatic activity "
+                f"detection is {mode}."
+            )
+        self._unserved("signal", f"{what} while automatic activity detection is {mode}")
+
+    def _tell_of_tools(self, tools: Tools) -> None:
+        """The server itself would have to run these, and it runs none yet."""
+        for tool in tools.builtin:
+            self._unserved("tool", tool.kind)
 
     def encode(self, message: Message) -> bytes:
         """One frame of JSON; empty when this dialect has no words for the message."""
         return encode(message, enterprise=self._enterprise)
+
+    def _unserved(self, kind: str, name: str) -> None:
+        if name not in self._unserved_told:
+            self._unserved_told.add(name)
+            self._on_unserved(kind, name)
 
     def _unknown(self, path: str, name: str) -> None:
         if name not in self._reported and len(self._reported) < MAX_REPORTED:

@@ -45,11 +45,6 @@ class LivePath:
     enterprise: bool
 
     @property
-    def constrained(self) -> bool:
-        """Whether this method is meant for ephemeral tokens."""
-        return self.method == CONSTRAINED
-
-    @property
     def music(self) -> bool:
         """Whether another protocol is asked for."""
         return self.method == MUSIC

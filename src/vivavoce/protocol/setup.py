@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar
+
+from pydantic.alias_generators import to_camel
 
 from vivavoce.domain.content import Tools
 from vivavoce.domain.setup import (
@@ -24,6 +26,15 @@ from vivavoce.protocol import close, wire_setup
 from vivavoce.protocol.content import paragraphs
 from vivavoce.protocol.tools import tools_of
 from vivavoce.protocol.wire import OnUnknown
+
+IMAGE_TOKENS = {"": 258, "LOW": 64, "MEDIUM": 256, "HIGH": 256, "ULTRA_HIGH": 256}
+"""What an image costs at a `mediaResolution`, and without one."""
+
+UNSERVED = ("context_window_compression", "proactivity", "avatar_config", "safety_settings")
+UNSERVED_GENERATION = (
+    "enable_affective_dialog", "translation_config", "response_mime_type", "response_schema",
+    "response_json_schema", "stop_sequences", "routing_config", "response_logprobs", "logprobs",
+)  # fmt: skip
 
 W = TypeVar("W")
 T = TypeVar("T")
@@ -65,7 +76,15 @@ def session_setup(
         ),
         signals_activity=wire.explicit_vad_signal,
         proactive_audio=bool(wire.proactivity and wire.proactivity.proactive_audio),
+        image_tokens=IMAGE_TOKENS[generation.media_resolution],
     )
+
+
+def without_effect(wire: wire_setup.Setup) -> Iterator[str]:
+    """The API's names of what a client asked for and what changes nothing here."""
+    generation = wire.generation_config or wire_setup.GenerationConfig()
+    for section, names in ((wire, UNSERVED), (generation, UNSERVED_GENERATION)):
+        yield from (to_camel(name) for name in names if getattr(section, name))
 
 
 def _maybe(convert: Callable[[W], T], wire: W | None) -> T | None:
