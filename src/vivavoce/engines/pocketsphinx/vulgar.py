@@ -4,7 +4,7 @@ Insults, slurs and swearing. Terms of anatomy, medicine and law are none: people
 those in earnest.
 """
 
-VULGAR = frozenset(
+_WORDS = (
     "arse arsehole arses ass asses asshole assholes bad-ass badass bastard bastard's bastards"
     " big-ass bitch bitches bitchiness bitching bitchy blowjob blowjobs boner bugger bullshit"
     " bullshitter bullshitting chink chinks cock cocks cocksucker coon coons crap crappy craps cum"
@@ -15,5 +15,7 @@ VULGAR = frozenset(
     " piss-poor pissed pisses pissing porn porno prick pricks pussies pussy retard retarded"
     " retards scumbag scumbags shit shit's shithead shithole shitila shitload shits shitstorm"
     " shitting shitty slut sluts slutty smart-ass smartass son-of-a-bitch spic tit tits twat twats"
-    " wank wanker wankers whore whores wop wops".split()
+    " wank wanker wankers whore whores wop wops"
 )
+
+VULGAR = frozenset(_WORDS.split())
