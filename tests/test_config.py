@@ -125,6 +125,12 @@ def test_all_mistakes_are_told_at_once_and_no_key_is_shown(alone: Path) -> None:
         ('[server]\nhost = "0.0.0.0"', "reachable by others", "VIVAVOCE_SERVER__KEYS"),
         ('[models]\n"*" = "nowhere"', "nowhere", "embedded, scripted"),
         ('[server.tls]\nkey = "k.pem"', "only one", "both files"),
+        ('model = "echo"\nprofile = "scripted"', "no model name leads to", "profile = 'embedded'"),
+        (
+            '[models]\na = "scripted"\n"models/a" = "embedded"',
+            "'models/a' and 'a' are one model",
+            "Keep one",
+        ),
         ('model = "openai:qwen"', "engine:URL#NAME", "127.0.0.1:11434"),
         ("[server", "cannot be read", "Correct"),
     ],
@@ -183,6 +189,26 @@ def test_models_name_profiles_and_a_star_takes_the_rest(alone: Path) -> None:
     path = written(alone, '[models]\na = "scripted"\n"*" = "embedded"\n')
     assert load(path).profile_of("another") == "embedded"
     assert load(path, {"profile": "scripted"}).profile_of("another") == "scripted"
+
+
+def test_a_chosen_profile_takes_every_name_that_is_left_open(alone: Path) -> None:
+    path = written(alone, 'profile = "scripted"\n[models]\na = "embedded"\n')
+
+    assert load(path).profile_of("a") == "embedded"
+    assert load(path).profile_of("another") == "scripted"
+
+
+def test_models_may_be_named_as_clients_name_them(alone: Path) -> None:
+    path = written(alone, '[models]\n"models/a" = "scripted"\n')
+
+    assert load(path).profile_of("a") == "scripted"
+
+
+def test_a_line_for_a_model_that_cannot_be_swapped_is_refused(alone: Path) -> None:
+    own = 'detector = "energy"\nrecognizer = "tones"\nresponder = "my.module:create"\n'
+
+    with pytest.raises(ConfigError, match="not a table"):
+        load(written(alone, f'model = "echo"\n[profiles.embedded]\n{own}'))
 
 
 def test_a_profile_of_the_users_own(alone: Path) -> None:

@@ -29,6 +29,7 @@ from pydantic_settings import (
 from pydantic_settings.exceptions import SettingsError
 
 from vivavoce.core.settings import Pacing, SessionSettings
+from vivavoce.domain.profile import model_id
 from vivavoce.errors import ConfigError
 
 DEFAULT_PORT = 8482
@@ -165,8 +166,9 @@ BUILTIN_PROFILES: dict[str, dict[str, Any]] = {
 class Config(BaseSettings):
     """Everything an operator can decide.
 
-    `profile` answers for every model name that `[models]` leaves open; `model` swaps the
-    language model of the embedded profile in one line: `openai:URL#NAME`, or an engine's name.
+    `profile` answers for every model name that `[models]` does not name; where `[models]` is
+    given and `profile` is not, those are refused. `model` swaps the language model of the
+    embedded profile in one line: `openai:URL#NAME`, or an engine's name.
     """
 
     model_config = SettingsConfigDict(
@@ -287,16 +289,26 @@ def _complete(config: Config) -> Config:
     if config.model and isinstance(responder := tables[EMBEDDED].responder, dict):
         swapped = responder | {"model": model_choice(config.model)}
         tables[EMBEDDED] = tables[EMBEDDED].model_copy(update={"responder": swapped})
-    models = dict(config.models) or {"*": config.profile}
-    if "profile" in config.model_fields_set and "*" in models:
+    models = {model_id(name): profile for name, profile in config.models.items()}
+    if not models or "profile" in config.model_fields_set:
         models["*"] = config.profile
     complete = config.model_copy(update={"profiles": tables, "models": models})
-    problems = list(_contradictions(complete))
+    problems = [*_doubles(config.models), *_contradictions(complete)]
     if problems:
         raise ConfigError(
             "\n".join(problem for problem, _ in problems), "\n".join(fix for _, fix in problems)
         )
     return complete
+
+
+def _doubles(models: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Names of one model, with `models/` before it and without, that differ in the profile."""
+    return [
+        (f"{name!r} and {short!r} are one model and name different profiles.",
+         "Keep one of them under [models].")
+        for name, profile in models.items()
+        if (short := model_id(name)) != name and models.get(short, profile) != profile
+    ]  # fmt: skip
 
 
 def _contradictions(config: Config) -> list[tuple[str, str]]:
@@ -309,6 +321,13 @@ def _contradictions(config: Config) -> list[tuple[str, str]]:
                 (f"Model {model!r} names the profile {profile!r}, which is not there.",
                  f"Known profiles: {known}.")
             )  # fmt: skip
+    swappable = isinstance(config.profiles[EMBEDDED].responder, dict)
+    if config.model and not (swappable and EMBEDDED in config.models.values()):
+        found.append(
+            (f"model = {config.model!r} replaces the model of the profile {EMBEDDED!r}, which no "
+             "model name leads to, or whose responder is not a table.",
+             f"Leave profile = {EMBEDDED!r}, or set the model in the profile that you use.")
+        )  # fmt: skip
     if not is_loopback(server.host) and not server.keys:
         found.append(
             (f"server.host = {server.host!r} is reachable by others and no key is set.",
