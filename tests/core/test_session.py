@@ -15,6 +15,7 @@ from vivavoce.core.effects import (
     ForgetAudio,
     PrepareGeneration,
     ReleaseGeneration,
+    Send,
     StartGeneration,
     StartTranscript,
 )
@@ -23,6 +24,7 @@ from vivavoce.core.events import (
     ActivityStarted,
     AudioArrived,
     AudioStreamEnded,
+    CheckpointSaved,
     ContentReceived,
     ContextUpdated,
     DrainRequested,
@@ -46,6 +48,7 @@ from vivavoce.core.messages import (
     ModelAudio,
     ModelText,
     OutputTranscript,
+    ResumptionUpdate,
     SetupComplete,
     TokenCount,
     ToolCallCancellation,
@@ -54,10 +57,10 @@ from vivavoce.core.messages import (
     TurnReason,
     VoiceActivity,
 )
-from vivavoce.core.settings import Pacing, SessionSettings
+from vivavoce.core.settings import UNINTERRUPTED_TOOL_S, Pacing, SessionSettings
 from vivavoce.domain.content import Blob, Content, Role, Scheduling, Text, Tools, Usage
 from vivavoce.domain.request import EndReason, GenerationRequest
-from vivavoce.domain.setup import Modality, Thinking
+from vivavoce.domain.setup import Modality, Resumption, Thinking
 
 SEEDED = replace(SETUP, seeds_history=True)
 LIVE_3_1 = "models/gemini-3.1-flash-live-preview"
@@ -534,6 +537,7 @@ def test_a_recognizer_that_hangs_or_fails_ends_the_turn_with_a_reason() -> None:
 
 def test_going_away_is_said_and_then_done_with_the_code_that_clients_resume_from() -> None:
     world = World()
+    world.do(TextReceived("hi"))
     world.take()
     world.do(DrainRequested(10))
     assert world.take() == [GoAway(10)]
@@ -542,6 +546,48 @@ def test_going_away_is_said_and_then_done_with_the_code_that_clients_resume_from
     effects = world.wait(0.2)
     assert [e.code for e in effects if isinstance(e, CloseConnection)] == [1011]
     assert world.session.closed
+
+
+def test_who_rests_is_not_kept_waiting_when_the_server_goes_away() -> None:
+    world = World()
+    effects = world.do(DrainRequested(10))
+    assert [type(effect) for effect in effects] == [Send, CloseConnection]
+    busy = World()
+    spoken(busy)
+    busy.do(DrainRequested(10))
+    busy.wait(0.9)
+    assert not busy.session.closed
+    busy.wait(0.2)
+    assert isinstance(busy.messages()[-1], TurnComplete)
+    assert busy.session.closed
+
+
+def test_who_goes_away_takes_the_last_handle_along() -> None:
+    world = World(replace(SETUP, resumption=Resumption()), SessionSettings(resumable=True))
+    world.do(DrainRequested(10))
+    assert not world.session.closed
+    effects = world.do(CheckpointSaved("handle"))
+    assert [type(effect) for effect in effects] == [Send, CloseConnection]
+    assert world.messages()[-1] == ResumptionUpdate("handle")
+
+
+def test_where_nothing_interrupts_a_call_that_nobody_answers_does_not_last_for_ever() -> None:
+    world = World(replace(SETUP, realtime=UNINTERRUPTED))
+    world.do(TextReceived("go"))
+    world.call("lights")
+    world.speak("hello?")
+    world.wait(UNINTERRUPTED_TOOL_S - 3)
+    assert len(requests(world)) == 1
+    world.wait(3)
+    world.say("It did not work.")
+    world.finish()
+    world.wait(1)
+    assert requests(world)[-1].history[-1].text == "hello?"
+    patient = World()
+    patient.do(TextReceived("go"))
+    patient.call("lights")
+    patient.wait(3600)
+    assert len(requests(patient)) == 1
 
 
 # --- the ears ---------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vivavoce.core.tools import CANCELLED, LATE, MAX_OPEN, ToolLedger, Verdict
+from vivavoce.core.tools import CANCELLED, LATE, MAX_OPEN, MAX_WAITING, ToolLedger, Verdict
 from vivavoce.domain.content import (
     Behavior,
     Scheduling,
@@ -117,6 +117,16 @@ def test_an_overdue_blocking_call_is_answered_by_us() -> None:
     assert (late.id, late.response) == ("function-call-1", LATE)
     book.answer(late)
     assert book.deadline() is None
+
+
+def test_results_that_wait_are_bounded() -> None:
+    book = ledger(*["go"] * MAX_OPEN)
+    for number in range(1, MAX_OPEN + 1):
+        assert book.answer(result(number))[0] is Verdict.WAITING
+    assert len(book.waiting) == MAX_WAITING
+    book.open((ToolCall(CallId(""), "go", {}),), TOOLS, 0.0)
+    assert book.answer(result(MAX_OPEN + 1))[0] is Verdict.SILENT
+    assert len(book.waiting) == MAX_WAITING
 
 
 def test_open_calls_are_bounded() -> None:

@@ -126,7 +126,8 @@ class World:
         self.checkpoints: list[SaveCheckpoint] = []
         self.words = 0
         self.said_calls = 0
-        early, deadline_s = self.settings.early_turn_complete, self.settings.tool_deadline_s
+        deadline_s = self.settings.tool_deadline(setup.realtime.interrupts)
+        early = self.settings.early_turn_complete
         self.oracle = Oracle(setup, self.behaviour, early, deadline_s)
         self.session = session or LiveSession(
             SessionId("s"), setup, self.behaviour, self.settings, CountingIds()

@@ -337,14 +337,12 @@ def test_an_oversized_video_frame_is_the_clients_fault() -> None:
 
 
 def test_a_draining_server_says_so_and_closes_in_time() -> None:
-    async def stay(client: Client) -> None:
-        await asyncio.sleep(60)
-
     async def drained() -> Client:
         client = Client()
-        connection = stage(client, echo(), SETUP)
+        connection = stage(client, talks(speech(60.0)), SETUP)
         running = asyncio.ensure_future(connection.run())
-        await client.until(SetupComplete)
+        client.say(TextReceived("good morning"))
+        await client.until(ModelAudio)
         connection.drain(5.0)
         await running
         assert asyncio.get_running_loop().time() == pytest.approx(5.0, abs=0.1)

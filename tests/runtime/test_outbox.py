@@ -19,7 +19,7 @@ from vivavoce.domain.ids import GenerationId
 from vivavoce.errors import ClientFault
 from vivavoce.runtime.outbox import FULL_BYTES, LIMIT_BYTES, PATIENCE_S, Outbox
 from vivavoce.testing.loop import run_virtually
-from vivavoce.testing.stage import Client
+from vivavoce.testing.stage import Client, PlainDialect
 
 OLD, NEW = GenerationId(1), GenerationId(2)
 
@@ -138,3 +138,22 @@ def test_a_client_that_lets_too_much_pile_up_is_given_up() -> None:
             await outbox.run(client, client.dialect)
 
     run_virtually(send())
+
+
+def test_what_the_dialect_has_no_words_for_is_not_sent() -> None:
+    class Tacit(PlainDialect):
+        def encode(self, message: Message) -> bytes:
+            return b"" if isinstance(message, GenerationComplete) else super().encode(message)
+
+    async def send() -> tuple[list[Message], list[Message]]:
+        client, sent = Client(), list[Message]()
+        client.dialect = Tacit()
+        outbox = Outbox(sent.append)
+        for message in (ModelAudio(b"1"), GenerationComplete(), TurnComplete()):
+            outbox.put(message)
+        outbox.finish()
+        await outbox.run(client, client.dialect)
+        return client.messages, sent
+
+    said: list[Message] = [ModelAudio(b"1"), TurnComplete()]
+    assert run_virtually(send()) == (said, said)

@@ -60,7 +60,8 @@ class Conversation:
         self.user = UserSide(
             Frames(setup.realtime.coverage or behaviour.coverage), settings.speculation
         )
-        self.ledger = ToolLedger(ids, behaviour.function_behavior, settings.tool_deadline_s)
+        deadline_s = settings.tool_deadline(setup.realtime.interrupts)
+        self.ledger = ToolLedger(ids, behaviour.function_behavior, deadline_s)
         spoken = setup.modality is Modality.AUDIO
         manner = Manner(
             modality=setup.modality,
@@ -79,6 +80,7 @@ class Conversation:
         self.seeding = setup.seeds_history
         self._prepared = -1
         self._saved = -1
+        self.saving = False
 
     @property
     def resting(self) -> bool:
@@ -227,6 +229,7 @@ class Conversation:
         wanted = self.settings.resumable and self.setup.resumption is not None
         if wanted and self.resting and self._saved != self.context.version:
             self._saved = self.context.version
+            self.saving = True
             step.want(SaveCheckpoint(self.checkpoint(position, messages)))
 
     def checkpoint(self, position: Position, messages: int) -> Checkpoint:

@@ -196,7 +196,8 @@ class CheckpointSaved:
 
 @dataclass(frozen=True, slots=True)
 class DrainRequested:
-    """The server is going away: the client is told so, and closed when the time is over."""
+    """The server is going away: the client is told so, and closed when both sides rest, or when
+    the time is over."""
 
     time_left_s: float
 

@@ -149,8 +149,7 @@ class LiveSession:
         self.trace.note(now, None)
         step = Step(now)
         if (close_at := self._limits.close_at) is not None and now >= close_at:
-            step.want(CloseConnection(CLOSE_CODE, CLOSE_REASON))
-            self._end(step)
+            self._close(step)
             return step.effects
         if (stall_at := self._stall_at()) is not None and now >= stall_at:
             self._hear(self._tracker.end_stream(self._position), step)
@@ -191,6 +190,7 @@ class LiveSession:
             case VoiceScored() | TranscriptUpdated() | TranscriptProgressed() | TranscriptFailed():
                 self._route_hearing(event, step)
             case CheckpointSaved():
+                self._talk.saving = False
                 if event.handle is not None:
                     step.send(ResumptionUpdate(event.handle))
             case DrainRequested():
@@ -292,12 +292,19 @@ class LiveSession:
     # --- after every step -----------------------------------------------------------------
 
     def _settle(self, step: Step) -> None:
-        if not self.closed:
-            settle(self._talk, step)
-            self._rest(step)
+        if self.closed:
+            return
+        settle(self._talk, step)
+        self._rest(step)
+        if self._limits.close_at is not None and self.resting and not self._talk.saving:
+            self._close(step)  # nobody is cut off: no reason to keep the server waiting
 
     def _rest(self, step: Step) -> None:
         self._talk.rest(self._position, self._messages, step)
+
+    def _close(self, step: Step) -> None:
+        step.want(CloseConnection(CLOSE_CODE, CLOSE_REASON))
+        self._end(step)
 
     def _end(self, step: Step) -> None:
         self.closed = True

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+UNINTERRUPTED_TOOL_S = 60.0
+"""Where activity does not interrupt, only a deadline ends a turn whose call nobody answers."""
+
 
 class Pacing(Enum):
     """When `turnComplete` is sent for spoken answers."""
@@ -19,7 +22,8 @@ class SessionSettings:
     """Durations in seconds unless the name says otherwise.
 
     `stall_s`: speech was going on and no audio arrives for this long: taken for silence.
-    `tool_deadline_s`: an unanswered blocking call is answered by us with an error; 0 is never.
+    `tool_deadline_s`: an unanswered blocking call is answered by us with an error; 0 is never,
+    but `UNINTERRUPTED_TOOL_S` in a session whose activity does not interrupt.
     `early_turn_complete`: send `turnComplete` right after a blocking `toolCall` (ADK on 2.x
     names waits for it). `speculation`: begin to answer at a pause, before the end is certain.
     `resumable`: a store exists, so checkpoints are worth asking for. `history_contents`
@@ -41,3 +45,7 @@ class SessionSettings:
     trace_texts: bool = False
     transcript_deadline_s: float = 15.0
     generation_stall_s: float = 60.0
+
+    def tool_deadline(self, interrupts: bool) -> float:
+        """`tool_deadline_s` of a session whose activity does or does not interrupt."""
+        return self.tool_deadline_s or (0.0 if interrupts else UNINTERRUPTED_TOOL_S)

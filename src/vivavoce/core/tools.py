@@ -34,7 +34,7 @@ MAX_OPEN = 128
 asks for more blocking ones is out of its mind, and its call malformed."""
 
 MAX_WAITING = 128
-"""Results waiting for rest; beyond it the oldest is taken as silent."""
+"""Results waiting for rest; beyond it a further one is taken as silent."""
 
 CANCELLED: Json = {"error": "Cancelled: the user interrupted."}
 FAILED: Json = {"error": "Cancelled: the answer failed."}

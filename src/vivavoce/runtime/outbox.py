@@ -85,12 +85,9 @@ class Outbox:
             while self._entries:
                 message, _, size = self._entries.popleft()
                 self._count(-size)
-                try:
-                    async with asyncio.timeout(PATIENCE_S):
-                        await transport.send(dialect.encode(message))
-                except TimeoutError:
-                    raise ClientFault(1008, SLOW_CLIENT) from None
-                self._sent(message)
+                if frame := dialect.encode(message):
+                    await _hand_over(frame, transport)
+                    self._sent(message)
                 if self._overflowed:
                     raise ClientFault(1008, SLOW_CLIENT)
             if self._finished:
@@ -117,6 +114,14 @@ class Outbox:
             index -= 1
         closed = {id(entry) for _, entry in zip(range(index), self._entries, strict=False)}
         self._keep(lambda entry: id(entry) in closed or not _is_output(entry[0]))
+
+
+async def _hand_over(frame: bytes, transport: Transport) -> None:
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            await transport.send(frame)
+    except TimeoutError:
+        raise ClientFault(1008, SLOW_CLIENT) from None
 
 
 def _is_output(message: Message) -> bool:
