@@ -104,8 +104,12 @@ async def endless(settings: Settings, host: EngineHost) -> Unruly:
 
 async def slow(settings: Settings, host: EngineHost) -> Unruly:
     """Loads in a thread, as many libraries do: nothing can call it back."""
-    host.say("never ready")
-    await asyncio.to_thread(time.sleep, 60)
+
+    def load() -> None:
+        host.say("never ready")
+        time.sleep(60)
+
+    await asyncio.to_thread(load)
     return Failing()
 
 

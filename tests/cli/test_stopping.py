@@ -57,7 +57,7 @@ def test_a_signal_ends_a_start_that_takes_too_long(
     )
     surroundings = {
         **os.environ,
-        "PYTHONPATH": str(TESTS),
+        "PYTHONPATH": os.pathsep.join((str(TESTS), os.environ.get("PYTHONPATH", ""))),
         "VIVAVOCE_CONFIG": str(tmp_path / "c.toml"),
         "XDG_DATA_HOME": str(tmp_path),
     }
