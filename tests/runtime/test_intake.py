@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import time
 
 import numpy as np
 import pytest
@@ -100,6 +101,52 @@ def test_each_stream_may_begin_with_a_header_and_the_next_without() -> None:
     intake.end_stream()
     intake.hear(AudioChunk(b"\3\0" * 10))
     assert heard(intake) == b"\1\0" * 10 + b"\2\0" * 10 + b"\3\0" * 10
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 640, 1_000_000])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_header_holds_for_its_own_sound_only(chunk_bytes: int, channels: int) -> None:
+    mono = np.frombuffer(say("turn on ", 24_000), dtype="<i2")
+    stream = wav(np.repeat(mono, channels).tobytes(), 24_000, channels) + say("the lights", 16_000)
+    intake = Intake()
+    for at in range(0, len(stream), chunk_bytes):
+        intake.hear(AudioChunk(stream[at : at + chunk_bytes]))
+    intake.end_stream()
+    assert hear(heard(intake)) == "turn on the lights"
+    assert intake.position == pytest.approx(len(SPEECH) / 2, abs=32)
+
+
+def test_every_chunk_may_have_a_header_of_its_own() -> None:
+    intake = Intake()
+    for value in (b"\1\0", b"\2\0", b"\3\0"):
+        intake.hear(AudioChunk(wav(value * 10)))
+    intake.hear(AudioChunk(b"R\0"))
+    intake.end_stream()
+    assert heard(intake) == b"\1\0" * 10 + b"\2\0" * 10 + b"\3\0" * 10 + b"R\0"
+
+
+@pytest.mark.parametrize("size", [0, 0xFFFFFFFF, 0x7FFFFFFF])
+def test_a_header_without_a_size_holds_to_the_end(size: int) -> None:
+    sound = say("turn on the lights", 24_000)
+    header = wav(b"", 24_000)[:-4] + struct.pack("<I", size)
+    intake = Intake()
+    intake.hear(AudioChunk(header + sound[:20_000]))
+    intake.hear(AudioChunk(sound[20_000:]))
+    intake.end_stream()
+    assert hear(heard(intake)) == "turn on the lights"
+
+
+def test_a_header_that_comes_byte_by_byte_is_read_once() -> None:
+    """By the work it takes: reading it anew for every byte copies two gigabytes."""
+    notes = b"LIST" + struct.pack("<I", 60_000) + bytes(60_000)
+    file = wav(b"\1\0" * 10)
+    file = file[:12] + notes + file[12:]
+    intake = Intake()
+    began = time.process_time()
+    for at in range(len(file)):
+        intake.hear(AudioChunk(file[at : at + 1]))
+    assert heard(intake) == b"\1\0" * 10
+    assert time.process_time() - began < 1.0
 
 
 def test_sound_that_begins_like_a_header_is_sound() -> None:

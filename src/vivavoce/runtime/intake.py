@@ -12,7 +12,7 @@ import soxr
 
 from vivavoce.domain.audio import BYTES_PER_SAMPLE, INPUT_RATE, AudioChunk, Position, samples
 from vivavoce.errors import ClientFault
-from vivavoce.runtime.riff import HeaderReader
+from vivavoce.runtime.riff import HeaderReader, WavFormat
 
 RING_S = 660.0
 """The most sound a session keeps, 21 MB of it; older sound is lost. Longer than a recognizer may
@@ -34,6 +34,7 @@ class Intake:
         self._start = start
         self._ring_samples = samples(ring_s)
         self._odd = b""
+        self._wav: WavFormat | None = None
         self._begin_stream()
 
     @property
@@ -48,15 +49,11 @@ class Intake:
 
     def hear(self, chunk: AudioChunk) -> Position:
         """Take a piece of the stream; where the sound stands now. Raises `ClientFault`."""
-        data = chunk.data if self._header.decided else self._header.feed(chunk.data)
-        wav = self._header.format
-        rate, channels = (chunk.rate, 1) if wav is None else (wav.rate, wav.channels)
-        if self._odd:
-            data = self._odd + data
-        whole = len(data) - len(data) % (channels * BYTES_PER_SAMPLE)
-        data, self._odd = data[:whole], data[whole:]
-        if data:
-            self._append(self._resample(_mono(data) if channels == 2 else data, rate))
+        for data, wav in self._header.feed(chunk.data):
+            if wav is not self._wav:
+                self._wav, self._odd = wav, b""
+            rate, channels = (chunk.rate, 1) if wav is None else (wav.rate, wav.channels)
+            self._take(data, rate, channels)
         return self.position
 
     def end_stream(self, frame_samples: int = 0) -> Position:
@@ -64,7 +61,7 @@ class Intake:
 
         Silence fills the last detector frame, counted from where the session's sound began.
         """
-        if not self._header.decided and (rest := self._header.rest()):
+        if rest := self._header.rest():
             self.hear(AudioChunk(rest, self._rate))
         self._flush_resampler()
         if frame_samples and (short := (self._start - self.position) % frame_samples):
@@ -87,9 +84,18 @@ class Intake:
 
     def _begin_stream(self) -> None:
         self._header = HeaderReader()
+        self._wav = None
         self._odd = b""
         self._rate = INPUT_RATE
         self._resampler: soxr.ResampleStream | None = None
+
+    def _take(self, data: bytes, rate: int, channels: int) -> None:
+        if self._odd:
+            data = self._odd + data
+        whole = len(data) - len(data) % (channels * BYTES_PER_SAMPLE)
+        data, self._odd = data[:whole], data[whole:]
+        if data:
+            self._append(self._resample(_mono(data) if channels == 2 else data, rate))
 
     def _append(self, pcm: bytes) -> None:
         self._ring += pcm
