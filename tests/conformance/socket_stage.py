@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from websockets.exceptions import ConnectionClosed
@@ -31,6 +32,7 @@ from vivavoce.core.messages import (
     TurnReason,
     VoiceActivity,
 )
+from vivavoce.core.settings import SessionSettings
 from vivavoce.domain.content import Behavior, ToolCall
 from vivavoce.domain.ids import CallId, CountingIds, SessionId
 from vivavoce.domain.request import GenerationRequest
@@ -64,23 +66,31 @@ Observed = list[tuple[float, Message]]
 
 async def play(script: Script) -> Observed:
     """What the client gets, and when, in seconds since the session opened."""
-    detector = EnergyDetector()
     answers = list(script.answers)
 
     def answer(request: GenerationRequest) -> Sequence[Step]:
         return steps_of(answers.pop(0) if answers else Answer(), request.modality)
 
+    async with on_a_socket(answer, script.settings) as url, raw(url) as client:
+        return await Player(script, client).run()
+
+
+@asynccontextmanager
+async def on_a_socket(
+    answer: Callable[[GenerationRequest], Sequence[Step]], settings: SessionSettings | None = None
+) -> AsyncIterator[str]:
+    """The URL of a server whose responder plays `answer(request)`, step by step."""
+    detector = EnergyDetector()
     scorer = VoiceScorer(detector)
     hosting = Hosting(Engines(detector, TonesRecognizer(), ScriptedResponder(answer)), scorer)
     keys, metrics, sessions = Keys(()), Metrics(), Sessions(1)
-    options = LiveOptions(settings=lambda _: script.settings)
+    options = LiveOptions(settings=lambda _: settings or SessionSettings())
     directory = OneBackend(Backend("dialogue", hosting))
     endpoint = LiveEndpoint(directory, keys, sessions, CountingIds(), metrics, options)
     port = Port(App(endpoint, keys, ["*"]), "127.0.0.1", 0)
     await port.start()
     try:
-        async with raw(f"ws://127.0.0.1:{port.address[1]}") as client:
-            return await Player(script, client).run()
+        yield f"ws://127.0.0.1:{port.address[1]}"
     finally:
         await port.stop()
         scorer.close()

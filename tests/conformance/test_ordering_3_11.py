@@ -6,10 +6,12 @@ A conversation of every kind is held once against the scripted profile; each rul
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
 from conformance.servers import Running
+from conformance.socket_stage import on_a_socket
 from conformance.wire import (
     BOTH_TRANSCRIPTS,
     LIGHTS,
@@ -28,7 +30,12 @@ from conformance.wire import (
     text,
     transcript,
 )
+from vivavoce.domain.content import ToolCall
+from vivavoce.domain.ids import CallId
+from vivavoce.domain.request import GenerationRequest
+from vivavoce.engines.ports import CallsRequested, Speech
 from vivavoce.engines.scripted.sound import hear
+from vivavoce.testing.stage import Step
 
 pytestmark = pytest.mark.e2e
 
@@ -184,19 +191,24 @@ async def test_thoughts_come_before_the_answer_and_are_marked(scripted: Running)
     assert not thought[-1]
 
 
-async def test_a_tool_call_comes_after_the_speech_before_it_and_nothing_after(
-    scripted: Running,
-) -> None:
+async def test_a_tool_call_comes_after_the_speech_before_it_and_nothing_after() -> None:
+    lights = ToolCall(CallId(""), "turn_on_the_lights", {})
+
+    def speak_and_call(request: GenerationRequest) -> Sequence[Step]:
+        return [Speech(bytes(48_000), "One moment."), CallsRequested((lights,))]
+
     opening = setup(SPOKEN, tools=[LIGHTS], **BOTH_TRANSCRIPTS)
-    async with talking(scripted.socket_url, opening) as client:
-        await client.speak("turn on the lights please")
-        await client.until(lambda m: "toolCall" in m)
+    async with on_a_socket(speak_and_call) as url, talking(url, opening) as client:
+        await client.type("turn on the lights please")
+        turn = await client.until(lambda m: "toolCall" in m)
         await client.nothing_for(0.5)
-        assert kind(client.frames[-1]) == "toolCall"
+    assert [kind(m) for m in turn].count("toolCall") == 1
+    assert transcript(turn, "output") == "One moment."
+    assert len(sound(turn)) == 48_000
 
 
-async def test_handles_come_after_the_turn(scripted: Running) -> None:
-    """Saving is for later; until then no handle is promised that could not be kept."""
+async def test_no_handle_is_promised_that_could_not_be_kept(scripted: Running) -> None:
+    """Saving is for later."""
     async with talking(scripted.socket_url, setup(WRITTEN, sessionResumption={})) as client:
         await client.type("hi")
         await client.turn()
