@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 
@@ -27,7 +27,7 @@ from vivavoce.engines.ports import (
 from vivavoce.engines.scripted.sound import say
 from vivavoce.engines.scripted.tones import TonesRecognizer
 from vivavoce.errors import EngineError
-from vivavoce.runtime.errands import Errands
+from vivavoce.runtime.errands import PATIENCE_S, Errands
 from vivavoce.runtime.intake import Intake
 from vivavoce.runtime.transcripts import BEHIND_SAMPLES, BROKEN, HUNG_S, Transcripts
 from vivavoce.testing.loop import run_virtually
@@ -285,6 +285,51 @@ def test_a_hung_recognizer_fails_its_turn_and_is_replaced_if_it_will_not_go(
     recognizer = Trouble(hang)
     hosted(recognizer, act)
     assert len(recognizer.opened) == (2 if stubborn else 1)
+
+
+class Sticking(Trouble):
+    """Hangs where no call is made: in the first utterance's beginning, or at its end."""
+
+    def __init__(self, at_begin: bool) -> None:
+        super().__init__()
+        self.at_begin = at_begin
+
+    def open(self, options: RecognitionOptions) -> Recognition:  # type: ignore[override]
+        self.opened.append(options)
+        return _Sticking(self) if len(self.opened) == 1 else _Trouble(self)
+
+
+class _Sticking(_Trouble):
+    @asynccontextmanager
+    async def utterance(self) -> AsyncIterator[_Utterance]:
+        if isinstance(self.home, Sticking) and self.home.at_begin:
+            await self._stick()
+        yield _Utterance(self.home)
+        await self._stick()
+
+    async def _stick(self) -> None:
+        for _ in range(2):  # swallows one cancellation
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(1000)
+
+
+@pytest.mark.parametrize("at_begin", [False, True])
+def test_a_recognizer_that_sticks_between_calls_does_not_hold_the_next_turn(at_begin: bool) -> None:
+    async def act(host: Host) -> None:
+        host.hear(bytes(800))
+        for turn in (ONE, TWO):
+            host.transcripts.start(turn, 200 * (turn - 1))
+            host.transcripts.finish(turn, 200 * turn)
+        await asyncio.sleep(HUNG_S + PATIENCE_S + 1)
+        last = [e.text for e in host.events if isinstance(e, TranscriptUpdated)]
+        assert last == (["200 samples"] if at_begin else ["200 samples"] * 2)
+        await asyncio.sleep(3000)
+
+    recognizer = Sticking(at_begin)
+    host = hosted(recognizer, act)
+    failed = [event.turn for event in host.events if isinstance(event, TranscriptFailed)]
+    assert failed == ([ONE] if at_begin else [])
+    assert len(recognizer.opened) == 2
 
 
 class Slow(Trouble):
