@@ -12,6 +12,7 @@ from vivavoce.core.events import (
     AudioArrived,
     AudioStreamEnded,
     Event,
+    ListeningHeld,
     TextReceived,
     VideoArrived,
     VoiceScored,
@@ -129,6 +130,24 @@ def test_a_detector_that_hangs_is_an_engine_error() -> None:
             await detection.catch_up()
 
     run_virtually(run())
+
+
+def test_a_detector_that_falls_behind_is_not_a_microphone_that_fell_silent() -> None:
+    async def run(frame_s: float) -> list[Event]:
+        class Slow(VoiceScorer):
+            async def score(self, frame: bytes, state: object) -> tuple[float, object]:
+                await asyncio.sleep(frame_s)
+                return 0.9, None
+
+        intake, events = Intake(), list[Event]()
+        detection = Detection(Slow(EnergyDetector()), intake, events.append)
+        intake.hear(AudioChunk(bytes(2 * 4 * FRAME)))
+        await detection.catch_up()
+        await asyncio.sleep(10)
+        return [event for event in events if isinstance(event, ListeningHeld)]
+
+    assert run_virtually(run(1.0)) == [ListeningHeld(True), ListeningHeld(False)]
+    assert run_virtually(run(0.01)) == []
 
 
 def test_the_frames_of_two_sessions_share_a_call() -> None:

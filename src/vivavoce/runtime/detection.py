@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from vivavoce.core.events import Event, VoiceScored
+from vivavoce.core.events import Event, ListeningHeld, VoiceScored
 from vivavoce.domain.audio import Position, samples
 from vivavoce.engines.batcher import Batcher
 from vivavoce.engines.ports import VoiceDetector
@@ -22,6 +22,9 @@ PIECE_S = 0.5
 """Sound that is scored before the core hears of it; what a long message is cut into."""
 
 PATIENCE_S = 10.0
+
+SLOW_S = 0.2
+"""How long scoring may take before the core is told that nobody reads on."""
 
 
 class VoiceScorer:
@@ -56,24 +59,43 @@ class Detection:
         self._intake = intake
         self._post = post
         self._state = scorer.detector.fresh()
+        self._holding = False
 
     async def catch_up(self) -> None:
         """Score every whole frame that has arrived. Raises `EngineError` if the detector hangs."""
-        while self._intake.position - self.position >= self.frame_samples:
-            scores: list[float] = []
-            try:
-                async with asyncio.timeout(PATIENCE_S):
-                    while len(scores) < samples(PIECE_S) // self.frame_samples:
-                        end = self.position + self.frame_samples
-                        if end > self._intake.position:
-                            break
-                        frame = self._intake.read(self.position, end)
-                        score, self._state = await self._scorer.score(frame, self._state)
-                        scores.append(score)
-                        self.position = end
-            except TimeoutError:
-                raise EngineError("detector", f"no score within {PATIENCE_S:.0f} s") from None
-            self._post(VoiceScored(self.position, tuple(scores), self.frame_samples))
+        if not self._whole_frame():
+            return
+        slow = asyncio.get_running_loop().call_later(SLOW_S, self._hold)
+        try:
+            while self._whole_frame():
+                await self._score_piece()
+        finally:
+            slow.cancel()
+            if self._holding:
+                self._holding = False
+                self._post(ListeningHeld(False))
+
+    def _whole_frame(self) -> bool:
+        return self._intake.position - self.position >= self.frame_samples
+
+    async def _score_piece(self) -> None:
+        scores: list[float] = []
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                while self._whole_frame() and len(scores) < samples(PIECE_S) // self.frame_samples:
+                    end = self.position + self.frame_samples
+                    frame = self._intake.read(self.position, end)
+                    score, self._state = await self._scorer.score(frame, self._state)
+                    scores.append(score)
+                    self.position = end
+        except TimeoutError:
+            raise EngineError("detector", f"no score within {PATIENCE_S:.0f} s") from None
+        self._post(VoiceScored(self.position, tuple(scores), self.frame_samples))
+
+    def _hold(self) -> None:
+        """While this session's frames wait for their scores, its microphone is not silent."""
+        self._holding = True
+        self._post(ListeningHeld(True))
 
     def end_stream(self) -> None:
         """What comes next is another stream: nothing of this one colours it."""
