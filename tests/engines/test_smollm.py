@@ -40,7 +40,7 @@ from vivavoce.engines.ports import (
     TextDelta,
     UsageReported,
 )
-from vivavoce.engines.smollm import create, words
+from vivavoce.engines.smollm import create, outcome, words
 from vivavoce.engines.smollm.minilm import MiniLM
 from vivavoce.engines.smollm.model import SmolLM
 from vivavoce.engines.smollm.router import THRESHOLD, Router
@@ -336,6 +336,39 @@ async def test_a_missing_value_is_asked_for_and_then_used(model: SmolLM) -> None
     history += [said(text_of(parts)), user("twenty five")]
     parts = await answer(model, conversation(*history, tools=cases.HOUSE))
     assert calls_of(parts) == [("set_timer", {"minutes": 25})]
+
+
+async def test_what_was_done_is_told_of_the_whole_request(model: SmolLM) -> None:
+    made = ToolCall(CallId("c1"), "set_timer", {"minutes": 7})
+    history = [
+        user("Set a timer."),
+        said("How many minutes should it be?"),
+        user("seven"),
+        said(made),
+        user(ToolResult(CallId("c1"), "set_timer", {"result": "ok"})),
+    ]
+    told = text_of(await answer(model, conversation(*history, tools=cases.HOUSE)))
+    assert told == outcome.DONE or "timer" in told, told
+
+
+async def test_no_sentence_is_made_of_a_bare_success_of_what_fetches(model: SmolLM) -> None:
+    made = ToolCall(CallId("c1"), "get_weather", {"city": "London"})
+    result = ToolResult(CallId("c1"), "get_weather", {"result": "ok"})
+    history = (user("What is the weather in London?"), said(made), user(result))
+    parts = await answer(model, conversation(*history, tools=cases.HOUSE))
+    assert text_of(parts) == outcome.DONE
+
+
+@pytest.mark.parametrize("spoken", ["What is a timer?", "what does a timer do", "never mind"])
+@pytest.mark.parametrize("asked_back", [False, True])
+async def test_a_question_neither_calls_nor_asks_for_a_value(
+    model: SmolLM, spoken: str, asked_back: bool
+) -> None:
+    history = [user("Set a timer."), said("How many minutes should it be?")] if asked_back else []
+    parts = await answer(model, conversation(*history, user(spoken), tools=cases.HOUSE[2:4]))
+    assert not calls_of(parts)
+    assert text_of(parts)
+    assert "How many minutes" not in text_of(parts)
 
 
 ARGUMENTS: tuple[tuple[str, str, dict[str, Any]], ...] = (

@@ -92,6 +92,30 @@ def test_asking_to_be_told_is_a_wish_for_knowledge() -> None:
     assert not words.is_definition("what is the weather")
 
 
+@pytest.mark.parametrize(
+    ("spoken", "answers"),
+    [
+        ("seven", True),
+        ("to my sister", True),
+        ("how about seven", True),
+        ("What is a timer?", False),
+        ("never mind", False),
+        ("no thanks", False),
+    ],
+)
+def test_not_everything_said_after_a_question_answers_it(spoken: str, answers: bool) -> None:
+    assert words.is_answer(spoken) is answers
+
+
+def test_a_name_that_begins_with_a_deed_fetches_no_knowledge() -> None:
+    assert [words.acts(name) for name in ("set_timer", "openDoor", "get_time", "stock_price")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+
+
 def test_off_is_understood_where_a_recognizer_hears_of() -> None:
     assert "off" in words.meant("turn of the lights please")
     assert "off" not in words.meant("turn on one of the lights")
@@ -283,6 +307,24 @@ def test_failures_are_said(response: dict[str, Any], sentence: str) -> None:
 def test_a_sentence_with_a_number_from_nowhere_is_not_believed() -> None:
     assert outcome.is_grounded("Set to 21 degrees.", "set it to 21", "set (degrees 21)")
     assert not outcome.is_grounded("Set to 25 degrees.", "set it to 21", "set (degrees 21)")
+
+
+@pytest.mark.parametrize(
+    ("request_", "done", "sentence", "grounded"),
+    [
+        ("Set a timer. seven", "set timer (minutes 7)", "I'm calling Tom.", False),
+        ("Set a timer. seven", "set timer (minutes 7)", "I'm setting a timer for 7.", True),
+        ("set it for ten minutes", "set timer (minutes 10)", "The timer is set for nine.", False),
+        ("switch the lights off", "set lights (on no)", "The lights are on.", False),
+        ("switch the lights off", "set lights (on no)", "The lights are off.", True),
+        ("please close the window", "close window", "The window is closed.", True),
+        ("please close the window", "close window", "The garage door is closed.", False),
+    ],
+)
+def test_a_sentence_is_believed_if_all_it_says_was_asked_for(
+    request_: str, done: str, sentence: str, grounded: bool
+) -> None:
+    assert outcome.is_grounded(sentence, request_, done) is grounded
 
 
 # --- the prompt ------------------------------------------------------------------------------

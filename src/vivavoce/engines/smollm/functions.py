@@ -45,9 +45,9 @@ class Functions:
         """The call that the user's newest words ask for, or what is missing for it."""
         tools = request.tools.functions
         said = prompt.utterance(request.history[-1])
-        tool = _asked_about(request)
+        tool = _asked_about(request.history, tools) if words.is_answer(said) else None
         if tool is not None:
-            said = f"{prompt.utterance(request.history[-3])} {said}"
+            said = _joined(request.history)
         elif (choice := self._router.choose(said, tools)) is not None:
             tool = choice.tool
         if tool is None:
@@ -70,11 +70,10 @@ class Functions:
     def _sentence(self, request: GenerationRequest, result: ToolResult, token: CancelToken) -> str:
         if told := outcome.failure(result) or outcome.findings(result):
             return told
-        call = _call_of(result, request.history)
-        asked = _asked(request.history)
-        done = outcome.deed(call)
-        if not asked:
+        asked = _asked(request)
+        if not asked or words.informs(result.name):
             return outcome.DONE
+        done = outcome.deed(_call_of(result, request.history))
         text = self._ask(prompt.confirming(asked, done), _SENTENCE_TOKENS, token)
         sentence = " ".join(text.split("\n")[0].split())
         fits = sentence.endswith((".", "!")) and outcome.is_grounded(
@@ -102,17 +101,19 @@ def question(tool: ToolDeclaration, name: str) -> str:
     return f"{how} {' '.join(words.of_name(name)) or 'one'} should it be?"
 
 
-def _asked_about(request: GenerationRequest) -> ToolDeclaration | None:
-    """The function of which the model's last words asked for a missing value.
+def _asked_about(
+    history: Sequence[Content], tools: Sequence[ToolDeclaration]
+) -> ToolDeclaration | None:
+    """The function of which the model's words before the last asked for a missing value.
 
     It is read off the history, so that it also holds after a resumption.
     """
-    if len(request.history) < 3:
+    if len(history) < 3:
         return None
-    asked, before = request.history[-2], request.history[-3]
+    asked, before = history[-2], history[-3]
     if asked.role is not Role.MODEL or before.role is not Role.USER:
         return None
-    for tool in request.tools.functions:
+    for tool in tools:
         names = schema.required(schema.plain(tool.parameters))
         if asked.text.strip() in {question(tool, name) for name in names} and before.text:
             return tool
@@ -129,7 +130,17 @@ def _call_of(result: ToolResult, history: Sequence[Content]) -> ToolCall:
     return ToolCall(result.id, result.name, {})
 
 
-def _asked(history: Sequence[Content]) -> str:
-    """The user's words that led to the newest call."""
-    texts = (prompt.utterance(c) for c in reversed(history) if c.role is Role.USER)
-    return next((text for text in texts if text), "")
+def _joined(history: Sequence[Content]) -> str:
+    """A request and, after it, the value that was missing."""
+    return f"{prompt.utterance(history[-3])} {prompt.utterance(history[-1])}"
+
+
+def _asked(request: GenerationRequest) -> str:
+    """The user's words that led to the newest call, those before a question back included."""
+    history = request.history
+    for end in range(len(history), 0, -1):
+        content = history[end - 1]
+        if content.role is Role.USER and prompt.utterance(content):
+            asked_back = _asked_about(history[:end], request.tools.functions)
+            return _joined(history[:end]) if asked_back else prompt.utterance(content)
+    return ""

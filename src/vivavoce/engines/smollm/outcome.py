@@ -6,12 +6,11 @@ done; what was found out or went wrong is told as it came.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vivavoce.domain.content import ToolCall, ToolResult
-from vivavoce.engines.smollm import words
+from vivavoce.engines.smollm import numerals, words
 
 DONE = "Okay, that's done."
 
@@ -23,7 +22,10 @@ _GOOD = words.split_set(
 )
 _BAD = words.split_set("false no failed failure fail error")
 _LONGEST = 400
-_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+_PLAIN = words.EMPTY | words.split_set(
+    "i'm i've i'll it's okay ok yes sure been was were has will am going done set ready"
+)
+"""Words that a sentence about any deed may hold."""
 
 
 def failure(result: ToolResult) -> str:
@@ -69,9 +71,26 @@ def deed(call: ToolCall) -> str:
 
 
 def is_grounded(sentence: str, *sources: str) -> bool:
-    """Whether every number in a sentence stands in what it speaks of."""
-    known = {number for source in sources for number in _NUMBER.findall(source)}
-    return all(number in known for number in _NUMBER.findall(sentence))
+    """Whether all numbers and all words with a meaning of their own stand in the sources.
+
+    The first source is the request: a sentence that says its opposite is not grounded either.
+    """
+    known = [word for source in sources for word in words.of_speech(source)]
+    numbers = {number for source in sources for number in numerals.spoken(source)}
+    told = words.of_speech(sentence)
+    return (
+        numbers.issuperset(numerals.spoken(sentence))
+        and not words.contradict(words.of_speech(sources[0]), told)
+        and all(
+            word in _PLAIN or numerals.spoken(word) or any(_same(word, one) for one in known)
+            for word in told
+        )
+    )
+
+
+def _same(word: str, one: str) -> bool:
+    """Whether two words have one stem: `setting` and `set`, too."""
+    return words.alike(word, one) or words.stem(word) == one + one[-1]
 
 
 def _unwrapped(response: Any) -> Any:

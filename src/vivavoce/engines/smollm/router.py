@@ -59,6 +59,7 @@ class Router:
         return [
             Choice(tool, self._likeness(vector, tool) + _hints(said, asks, defines, tool))
             for tool in tools
+            if not (asks and words.acts(tool.name))
         ]
 
     def _likeness(self, vector: Vector, tool: ToolDeclaration) -> float:

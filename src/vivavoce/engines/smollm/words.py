@@ -68,6 +68,16 @@ _TOLD = re.compile(
     r"|hate|hated|think|thought|saw|heard|said|told|\w{3,}ed)\b"
     r"|^(?:the|my|our)\b.*\b(?:is|are)\b"
 )
+_DISMISSAL = re.compile(
+    r"^(?:no(?:pe)?$|no thanks?\b|never ?mind\b|forget (?:it|that|about)\b|cancel\b|nothing$|stop$"
+    r"|don't\b|do not\b)"
+)
+_PROPOSAL = re.compile(r"^(?:what|how) about\b")
+_ACTIONS = split_set(
+    "set turn put make switch take give go start do run open close shut stop begin end lock unlock"
+    " raise lower increase decrease enable disable mute unmute add remove play pause send call"
+    " create book order write save cancel dim delete update change move buy schedule remind"
+)
 _GETTERS = split_set(
     "get list find search check look lookup show read query fetch tell what who when where which"
     " how is are count describe weather time forecast recommend see define translate convert"
@@ -148,6 +158,17 @@ def is_no_request(text: str) -> bool:
     """Whether it forbids, or tells of what happened: nothing that asks for an action."""
     plain = without_courtesy(text)
     return bool(_REFUSAL.search(plain) or _TOLD.match(plain))
+
+
+def is_answer(text: str) -> bool:
+    """Whether it may answer what was asked back: neither a question nor a "never mind"."""
+    plain = without_courtesy(text)
+    return not _DISMISSAL.match(plain) and (bool(_PROPOSAL.match(plain)) or not wants_to_know(text))
+
+
+def acts(name: str) -> bool:
+    """Whether a function's name says that it does something, so that no question asks for it."""
+    return not _ACTIONS.isdisjoint(of_name(name)[:1])
 
 
 def informs(name: str) -> bool:
