@@ -1,7 +1,11 @@
 """The house's own rules: who may import whom, and how large a room may grow.
 
-The table is section 4 of the plan of the house, kept here as data. A failure prints the
-offending edge.
+The table is the authority, and a failure prints the offending edge. It is wider than the plan of
+the house, of which the first decisions in docs/adr speak, where the house came out otherwise:
+everybody knows `errors`; `protocol` speaks the dialect of `runtime.ports`; `edge` builds the
+sessions and so knows `core` and `engines.ports`; `testing` and `cli` know the engines; engines
+share more than their ports. It is narrower in `client`, which does without `protocol`, and in
+`runtime`, which needs no lanes; nothing is stored yet, so there is no `state`.
 """
 
 from __future__ import annotations

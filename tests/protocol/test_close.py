@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,6 +21,15 @@ def test_a_reason_is_cut_at_123_bytes_like_the_service_does() -> None:
 def test_a_cut_never_halves_a_character() -> None:
     assert close.cut("é" * 100) == "é" * 61
     assert close.cut("a" * 121 + "😀") == "a" * 121
+
+
+def test_every_sentence_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "errors.md").read_text()
+    sentences = [value for value in vars(close).values() if isinstance(value, str) and " " in value]
+    ours = [sentence for sentence in sentences if sentence != close.__doc__]
+
+    assert len(ours) > 5
+    assert [sentence for sentence in ours if f"`{sentence}`" not in page] == []
 
 
 @given(st.text(alphabet=st.characters(), max_size=200))
