@@ -73,6 +73,8 @@ FAREWELL_S = 5.0
 RELEASE_S = 2.0
 """How long an engine may take to forget a conversation."""
 
+LATE_RELEASE = "engine does not let go: engine=%s session=%s"
+
 TRACE_LINES = 100
 """How much of the flight recorder is logged when a session breaks."""
 
@@ -300,22 +302,25 @@ class Connection:
         try:
             await self._errands.aclose()
         finally:
-            try:
-                await self._bounded("recognizer", self._transcripts.aclose())
-            finally:
-                release = self._hosting.engines.responder.release(self.session_id)
-                await self._bounded("responder", release)
+            responder = self._hosting.engines.responder
+            await self._release(
+                recognizer=self._transcripts.aclose(), responder=responder.release(self.session_id)
+            )
 
-    async def _bounded(self, engine: str, release: Awaitable[None]) -> None:
-        """Let an engine forget the conversation, but do not wait for one that will not."""
-        # An errand: `asyncio.timeout` would wait for an engine that swallows its cancellation.
-        work = self._errands.start(f"release {engine}", self._forget(engine, release))
+    async def _release(self, **engines: Awaitable[None]) -> None:
+        """Let engines forget the conversation, but do not wait for one that will not."""
+        # Errands: `asyncio.timeout` would wait for an engine that swallows its cancellation.
+        work = {
+            self._errands.start(f"release {engine}", self._forget(engine, release)): engine
+            for engine, release in engines.items()
+        }
         try:
-            await asyncio.wait({work}, timeout=RELEASE_S)
+            await asyncio.wait(work, timeout=RELEASE_S)
         finally:
-            if not work.done():
-                log.error("engine does not let go: engine=%s session=%s", engine, self.session_id)
-                self._errands.call_back(work)
+            for task, engine in work.items():
+                if not task.done():
+                    log.error(LATE_RELEASE, engine, self.session_id)
+                    self._errands.call_back(task)
 
     async def _forget(self, engine: str, release: Awaitable[None]) -> None:
         try:
