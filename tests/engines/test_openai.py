@@ -27,6 +27,7 @@ from vivavoce.domain.content import (
 from vivavoce.domain.ids import CallId
 from vivavoce.domain.request import EndReason, GenerationRequest
 from vivavoce.domain.setup import Modality, Sampling, Thinking
+from vivavoce.engines.chat.sight import UNSEEN
 from vivavoce.engines.openai.model import OpenAIModel
 from vivavoce.engines.openai.settings import read_settings
 from vivavoce.engines.ports import (
@@ -340,6 +341,19 @@ async def test_results_without_ids_are_matched_by_name(build: Build, chat: FakeC
     assert [json.loads(m["content"])["got"] for m in body["messages"][-2:]] == [1, 2]
 
 
+async def test_video_frames_that_nobody_sees_are_one_note(build: Build, chat: FakeChat) -> None:
+    frames = [Blob(b"\xff\xd8%d" % n, "image/jpeg") for n in range(3)]
+    body = await sent(build, chat, told(user(*frames, "What am I holding?")))
+    assert body["messages"][-1]["content"].split("\n") == [UNSEEN, "What am I holding?"]
+
+
+async def test_an_image_from_a_function_is_noted_too(build: Build, chat: FakeChat) -> None:
+    seen = ToolResult(CallId("1"), "look", {"ok": True}, parts=(Blob(b"\x89PNG", "image/png"),))
+    made = ToolCall(CallId("1"), "look", {})
+    body = await sent(build, chat, told(user("Look."), model_said(made), user(seen)))
+    assert UNSEEN in body["messages"][-1]["content"]
+
+
 async def test_neighbours_of_one_role_become_one_message(build: Build, chat: FakeChat) -> None:
     history = (user("One."), user("Two."), model_said("A", cut=True), user("Three."))
     body = await sent(build, chat, told(*history), spoken="")
@@ -358,7 +372,7 @@ async def test_the_user_always_speaks_last(build: Build, chat: FakeChat) -> None
 async def test_images_go_only_to_models_that_see(build: Build, chat: FakeChat) -> None:
     seen = user("What is this?", Blob(b"\xff\xd8", "image/jpeg"))
     blind = await sent(build, chat, told(seen))
-    assert "image/jpeg was sent" in blind["messages"][-1]["content"]
+    assert blind["messages"][-1]["content"].split("\n") == ["What is this?", UNSEEN]
     seeing = await sent(build, chat, told(seen), images=True)
     pieces = seeing["messages"][-1]["content"]
     assert pieces[1]["image_url"]["url"] == "data:image/jpeg;base64,/9g="

@@ -18,6 +18,7 @@ import pytest
 
 from engines import smollm_cases as cases
 from vivavoce.domain.content import (
+    Blob,
     Content,
     Role,
     Text,
@@ -30,6 +31,7 @@ from vivavoce.domain.ids import CallId, SessionId
 from vivavoce.domain.request import EndReason, GenerationRequest
 from vivavoce.domain.setup import Sampling
 from vivavoce.engines import weights
+from vivavoce.engines.chat import sight
 from vivavoce.engines.openai.model import OpenAIModel
 from vivavoce.engines.openai.settings import read_settings as read_openai
 from vivavoce.engines.ports import (
@@ -44,12 +46,14 @@ from vivavoce.engines.smollm import create, outcome, words
 from vivavoce.engines.smollm.minilm import MiniLM
 from vivavoce.engines.smollm.model import SmolLM
 from vivavoce.engines.smollm.router import THRESHOLD, Router
+from vivavoce.engines.smollm.settings import model_file, router_folder
 from vivavoce.engines.smollm.settings import read_settings as read_smollm
-from vivavoce.engines.smollm.settings import router_folder
 from vivavoce.errors import ConfigError, EngineBusy, EngineError, EngineMissing
 from vivavoce.testing.contracts import LanguageModelContract, request
 
 pytestmark = pytest.mark.embedded
+
+PICTURE = Blob(b"\x89PNG", "image/png")
 
 
 class Host:
@@ -274,6 +278,34 @@ async def test_an_answer_cut_by_the_clients_limit_says_so(model: SmolLM) -> None
 @pytest.mark.parametrize("history", [(), (said("Hello!"),), (user(""),)])
 async def test_odd_histories_are_answered(model: SmolLM, history: tuple[Content, ...]) -> None:
     assert text_of(await answer(model, conversation(*history)))
+
+
+@pytest.mark.parametrize("spoken", ["What do you see?", "Describe the image.", ""])
+async def test_it_invents_no_image(model: SmolLM, spoken: str) -> None:
+    parts = await answer(model, conversation(user(PICTURE, spoken)))
+    assert text_of(parts) == sight.EXCUSE
+
+
+async def test_a_camera_changes_no_other_answer(model: SmolLM) -> None:
+    parts = await answer(model, conversation(user(PICTURE, "What is the capital of France?")))
+    assert "Paris" in text_of(parts)
+    parts = await answer(
+        model, conversation(user(PICTURE, "turn on the lights"), tools=cases.LIGHTS)
+    )
+    assert calls_of(parts) == [(cases.ON, {})]
+
+
+async def test_a_model_of_the_users_own_is_told_of_images(
+    own: list[SmolLM], tmp_path: Path
+) -> None:
+    gguf = tmp_path / "other.gguf"
+    gguf.symlink_to(model_file(read_smollm({}), Host()).resolve())
+    own.append(await load(slots=1, path=str(gguf)))
+    read = []
+    for parts in ((PICTURE, "What is this?"), (f"{sight.UNSEEN} What is this?",)):
+        found = await answer(own[0], conversation(user(*parts), session=str(len(parts))))
+        read.append(max(p.usage.prompt_tokens for p in found if isinstance(p, UsageReported)))
+    assert read[0] == read[1]
 
 
 async def test_a_guess_waits_for_nobody(own: list[SmolLM]) -> None:

@@ -25,6 +25,7 @@ from vivavoce.domain.content import (
 )
 from vivavoce.domain.request import GenerationRequest
 from vivavoce.engines.chat.names import Names
+from vivavoce.engines.chat.sight import UNSEEN, is_image, noted
 
 Message = dict[str, Any]
 Piece = dict[str, Any]
@@ -37,7 +38,8 @@ def messages(
     request: GenerationRequest, names: Names, images: bool, instruction: str, first: int = 0
 ) -> list[Message]:
     """The system's words and the history from content number `first` on."""
-    writer = _Writer(request.history[first:], names, images)
+    history = request.history[first:]
+    writer = _Writer(history if images else noted(history), names, images)
     told = [{"role": "system", "content": instruction}] if instruction else []
     return told + writer.write()
 
@@ -148,7 +150,9 @@ class _Writer:
 
     def _piece(self, part: object) -> Iterator[Piece]:
         if isinstance(part, Blob):
-            if self._images and part.mime_type.startswith("image/"):
+            if is_image(part) and not self._images:
+                yield _text(UNSEEN)
+            elif is_image(part):
                 data = base64.b64encode(part.data).decode("ascii")
                 url = f"data:{part.mime_type};base64,{data}"
                 yield {"type": "image_url", "image_url": {"url": url}}
@@ -156,7 +160,7 @@ class _Writer:
                 yield _text(f"[{part.mime_type} was sent, which you can't perceive]")
         elif isinstance(part, FileRef):
             yield _text(f"[the file {part.uri} ({part.mime_type}) was named]")
-        elif text := _said(part):
+        elif text := _said(part).strip():
             yield _text(text)
 
     def _append(self, role: str, content: str | list[Piece]) -> None:

@@ -14,6 +14,7 @@ from vivavoce.domain.request import EndReason, GenerationRequest
 from vivavoce.engines.chat import messages as chat
 from vivavoce.engines.chat.deltas import Deltas, MalformedCall
 from vivavoce.engines.chat.names import Names
+from vivavoce.engines.chat.sight import excuse, noted
 from vivavoce.engines.chat.trim import first_kept
 from vivavoce.engines.lanes import CancelToken, Lane
 from vivavoce.engines.ports import (
@@ -114,6 +115,9 @@ class SmolLM:
             if isinstance(found, CallsRequested | TextDelta):
                 yield found
                 return
+        if self._small and (unseen := excuse(request.history)):
+            yield TextDelta(unseen)
+            return
         answer = self._native_answer if self._native else self._plain_answer
         async with aclosing(answer(request)) as parts:
             async for part in parts:
@@ -220,12 +224,13 @@ class SmolLM:
         spent = sum(self._count(m["content"]) for m in prompt.opening(instruction))
         spent += self._count(str(body.get("tools", "")))
         budget = max(64, settings.context - limit - spent - _MARGIN)
-        place.first = first_kept(request.history, budget, self._cost, place.first)
+        history = request.history if self._small else noted(request.history)
+        place.first = first_kept(history, budget, self._cost, place.first)
         if self._native:
             plain = request.instruction[:most]
             body["messages"] = chat.messages(request, names, False, plain, place.first)
         else:
-            kept = _shortened(request.history[place.first :], budget * _SIGNS_PER_TOKEN // 2)
+            kept = _shortened(history[place.first :], budget * _SIGNS_PER_TOKEN // 2)
             body["messages"] = prompt.chat(instruction, kept)
         return body
 
