@@ -95,6 +95,19 @@ async def test_much_at_once_is_read_in_small_pieces(tmp_path: Path, secure: bool
     assert max(sizes) <= protocols.READ_BYTES
 
 
+async def test_what_follows_a_broken_frame_is_thrown_away_and_not_left_unread() -> None:
+    """A connection that is closed with unread sound in it is reset, and the reason is lost."""
+    async with serving(Application(echo)) as port:
+        reader, writer = await asyncio.open_connection(*port.address)
+        writer.write(UPGRADE)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"\xc1\x80\x00\x00\x00\x00" + bytes(20_000_000))
+        async with asyncio.timeout(5):
+            await writer.drain()
+            assert (await reader.read())[:4][2:] == (1002).to_bytes(2)
+        writer.close()
+
+
 async def test_a_pong_that_finds_no_room_is_sent_when_there_is() -> None:
     heard = asyncio.Event()
 

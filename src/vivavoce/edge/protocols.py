@@ -157,7 +157,7 @@ class LiveSocket(WebSocketsSansIOProtocol):
         super().data_received(piece)
         if self._lingering:
             self._held.clear()
-        elif self._held:
+        if self._held:
             self.loop.call_soon(self._read_on)
         elif not self.read_paused:
             self.transport.resume_reading()
