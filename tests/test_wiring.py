@@ -149,8 +149,7 @@ async def test_what_was_said_stands_in_the_log_on_request(
 ) -> None:
     caplog.set_level(logging.INFO)
     for personal in (False, True):
-        flags = {"log__personal": personal}
-        async with serving(tmp_path, **flags) as server, connected(server) as client:
+        async with serving(tmp_path, log__personal=personal) as server, connected(server) as client:
             await client.set_up(outputAudioTranscription={})
             await client.say("secretword")
             await client.turn()

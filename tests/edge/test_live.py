@@ -126,7 +126,7 @@ async def test_content_in_one_message_with_the_setup_is_answered(tmp_path: Path)
     assert hear(spoken(messages), 24_000) == "together"
 
 
-SEARCH = [{"googleSearch": {}}]
+SEARCH: list[Any] = [{"googleSearch": {}}]
 
 
 async def test_a_tool_that_nobody_runs_is_logged(

@@ -64,6 +64,12 @@ def url(port: Port, scheme: str = "ws") -> str:
     return f"{scheme}://127.0.0.1:{port.address[1]}/ws"
 
 
+def only_connection(port: Port) -> protocols.LiveSocket:
+    (connection,) = port._state.connections
+    assert isinstance(connection, protocols.LiveSocket)
+    return connection
+
+
 async def test_an_early_ping_is_answered_behind_the_101() -> None:
     async with serving(Application(echo, accept_s=0.05)) as port:
         reader, writer = await asyncio.open_connection(*port.address)
@@ -81,10 +87,15 @@ async def test_much_at_once_is_read_in_small_pieces(tmp_path: Path, secure: bool
     trust = ssl.create_default_context(cafile=str(authority.bundle)) if secure else None
     async with serving(Application(echo), tls) as port:
         client = await websockets.connect(url(port, "wss" if secure else "ws"), ssl=trust)
-        (connection,) = port._state.connections
+        connection = only_connection(port)
         sizes: list[int] = []
         read = connection.conn.receive_data
-        connection.conn.receive_data = lambda data: (sizes.append(len(data)), read(data))
+
+        def measured(data: bytes | bytearray) -> None:
+            sizes.append(len(data))
+            read(data)
+
+        connection.conn.receive_data = measured  # type: ignore[method-assign]
         client.transport.write(PING * 100_000)
         await client.send("x" * 300_000)
         async with asyncio.timeout(10):
@@ -125,7 +136,7 @@ async def test_a_pong_that_finds_no_room_is_sent_when_there_is() -> None:
     async with serving(Application(flood_and_listen)) as port:
         client = await websockets.connect(url(port), ping_interval=None, max_size=None)
         client.transport.pause_reading()
-        (connection,) = port._state.connections
+        connection = only_connection(port)
         await until(lambda: not connection.writable.is_set())
         await client.ping()
         latest = await client.ping()
@@ -147,7 +158,7 @@ async def test_pongs_that_nobody_reads_do_not_pile_up() -> None:
         await asyncio.get_running_loop().sock_connect(narrow, port.address)
         client = await websockets.connect(url(port), sock=narrow, ping_interval=None)
         client.transport.pause_reading()
-        (connection,) = port._state.connections
+        connection = only_connection(port)
         most = 0
         for _ in range(400):
             client.transport.write(LONG_PING * 200)
@@ -219,7 +230,7 @@ async def test_a_close_that_is_never_read_does_not_keep_the_connection(
     async with serving(Application(flood_and_leave)) as port:
         client = await websockets.connect(url(port), ping_interval=None)
         client.transport.pause_reading()
-        (connection,) = port._state.connections
+        connection = only_connection(port)
         await until(lambda: not connection.writable.is_set())
         await until(lambda: port.connections == 0)
         client.transport.abort()

@@ -266,7 +266,7 @@ def told(*frames: Any) -> list[tuple[str, str]]:
 
 
 def test_what_nothing_here_serves_is_told_once() -> None:
-    tools = [{"googleSearch": {}}, {"codeExecution": {}}]
+    tools: list[Any] = [{"googleSearch": {}}, {"codeExecution": {}}]
     setup = {
         "model": "m",
         "tools": tools,
@@ -287,7 +287,7 @@ def test_what_nothing_here_serves_is_told_once() -> None:
 
 
 def test_marks_of_the_wrong_mode_are_told_once() -> None:
-    start = {"realtimeInput": {"activityStart": {}}}
+    start: Any = {"realtimeInput": {"activityStart": {}}}
     off = {"realtimeInput": {"audioStreamEnd": True}}
     manual = {"realtimeInputConfig": {"automaticActivityDetection": {"disabled": True}}}
 
