@@ -380,7 +380,9 @@ def test_images_reach_a_prompt_as_one_note() -> None:
         ((PICTURE,), True),
         ((PICTURE, Text("Hello.")), False),
         ((PICTURE, Text("What is the capital of France?")), False),
-        ((Text("What do you see?"),), False),
+        ((Text("What do you see?"),), True),
+        ((Text("Do you see what I mean?"),), False),
+        ((Text("What is this?"),), False),
     ],
 )
 def test_who_asks_about_an_image_is_told_that_it_is_not_seen(

@@ -16,6 +16,7 @@ UNSEEN = "[an image was sent; you cannot see images]"
 
 EXCUSE = "I'm sorry, I can't see images."
 
+_SIGHT = re.compile(r"\b(?:do|can|could) you see\b(?! what i mean)")
 _AN_IMAGE = re.compile(r"\b(?:picture|image|photo\w*|video|camera|screen|drawing)s?\b")
 _IN_SIGHT = re.compile(
     r"\b(?:you see|look(?:ing)? (?:at|like)|looks like|describe|this|these|colou?rs?|holding"
@@ -34,14 +35,19 @@ def noted(history: Sequence[Content]) -> tuple[Content, ...]:
 
 
 def excuse(history: Sequence[Content]) -> str:
-    """`EXCUSE` where the newest words ask about an image that was sent; else nothing.
+    """`EXCUSE` where the newest words ask about an image that was sent, or for sight as such.
+
+    Else nothing. Frames that do not belong to a turn never get here, so "what do you see" is
+    excused without any.
 
     For a model too small to heed the note: it would describe a cityscape all the same, and
     be sorry about unseen images when it is greeted in front of a camera.
     """
+    said = history[-1].text.lower().replace("’", "'") if history else ""
+    if _SIGHT.search(said):
+        return EXCUSE
     if not any(is_image(part) for content in history for part in content.parts):
         return ""
-    said = history[-1].text.lower().replace("’", "'")
     newest = [content for content in _since_the_model(history) if any(map(is_image, content.parts))]
     asks = _AN_IMAGE.search(said) or (newest and (not said.strip() or _IN_SIGHT.search(said)))
     return EXCUSE if asks else ""
