@@ -51,7 +51,7 @@ def test_a_turn_is_measured_from_the_end_of_speech() -> None:
     assert turn is not None
     assert turn.as_json() == {
         "turn": 1, "heard": "hello there", "said": "good day", "calls": [], "interrupted": False,
-        "answer_s": 1.5, "transcript_ms": 600, "first_text_ms": None, "first_audio_ms": 1000,
+        "failed": False, "reason": "", "answer_s": 1.5, "transcript_ms": 600, "first_text_ms": None, "first_audio_ms": 1000,
         "complete_ms": 2500,
     }  # fmt: skip
     assert turn.line() == (
@@ -66,6 +66,17 @@ def test_an_interrupted_turn_and_a_call_are_named() -> None:
     turn = log.take(TurnComplete({}), 1.2)
     assert turn is not None
     assert turn.line() == "turn 1 · called lights · interrupted"
+
+
+def test_a_turn_that_the_server_gave_up_says_so() -> None:
+    log = TurnLog(SpeechClock())
+    turn = log.take(TurnComplete({}, "GENERATED_OTHER"), 1.0)
+    assert turn is not None
+    assert turn.line() == "turn 1 · failed: GENERATED_OTHER"
+    assert (turn.as_json()["failed"], turn.as_json()["reason"]) == (True, "GENERATED_OTHER")
+    asks = log.take(TurnComplete({}, "NEED_MORE_INPUT"), 2.0)
+    assert asks is not None
+    assert not asks.failed
 
 
 def test_turns_are_kept_apart() -> None:

@@ -33,6 +33,9 @@ CLEAR = 0.25
 PAUSE_S = 0.5
 """Speech after a pause of this length is something new."""
 
+WELL = ("", "TURN_COMPLETE_REASON_UNSPECIFIED", "NEED_MORE_INPUT")
+"""Reasons of a turn's end that are no failure: the model said all that it wanted to."""
+
 
 class SpeechClock:
     """When the user last spoke, told from the sound that is sent.
@@ -78,12 +81,18 @@ class Turn:
     said: str = ""
     calls: list[str] = field(default_factory=list)
     interrupted: bool = False
+    reason: str = ""
     speech_end: float | None = None
     transcript_at: float | None = None
     first_audio_at: float | None = None
     first_text_at: float | None = None
     complete_at: float | None = None
     audio_s: float = 0.0
+
+    @property
+    def failed(self) -> bool:
+        """Whether the server gave up on the answer; `reason` is its word for why."""
+        return self.reason not in WELL
 
     @property
     def begun(self) -> bool:
@@ -104,6 +113,8 @@ class Turn:
             "said": self.said,
             "calls": self.calls,
             "interrupted": self.interrupted,
+            "failed": self.failed,
+            "reason": self.reason,
             "answer_s": round(self.audio_s, 3),
             "transcript_ms": self.latency_ms(self.transcript_at),
             "first_text_ms": self.latency_ms(self.first_text_at),
@@ -127,6 +138,7 @@ class Turn:
         notes = [f"answer {self.audio_s:.1f} s"] if self.audio_s else []
         notes += [f"called {name}" for name in self.calls]
         notes += ["interrupted"] if self.interrupted else []
+        notes += [f"failed: {self.reason}"] if self.failed else []
         return f"turn {self.number} · " + " · ".join(times + notes)
 
 
@@ -166,8 +178,8 @@ class TurnLog:
                 self._turn().calls.extend(call.name for call in calls)
             case Interrupted():
                 self._turn().interrupted = True
-            case TurnComplete():
-                return self._complete(now)
+            case TurnComplete(reason=reason):
+                return self._complete(now, reason)
             case _:
                 pass
         return None
@@ -189,9 +201,10 @@ class TurnLog:
             self.open = Turn(len(self.turns) + 1, speech_end=self._clock.last)
         return self.open
 
-    def _complete(self, now: float) -> Turn:
+    def _complete(self, now: float, reason: str) -> Turn:
         turn = self._turn()
         turn.complete_at = now
+        turn.reason = reason
         self.turns.append(turn)
         self.open = None
         return turn
