@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from serving import serving
 from vivavoce.cli import examine
 from vivavoce.cli.faults import Code
-from vivavoce.cli.findings import Finding, Severity
+from vivavoce.cli.findings import Finding, Severity, worst
 from vivavoce.cli.main import app
 from vivavoce.cli.surroundings import Place, variables
 from vivavoce.client.devices import Device
@@ -136,7 +136,7 @@ def test_weights_that_are_absent_are_named_with_the_command(
 
 
 @pytest.mark.parametrize(
-    ("listed", "warned"),
+    ("listed", "noted"),
     [
         ([Device(0, "webcam", True, False), Device(1, "monitor", False, True)], []),
         ([Device(0, "monitor", False, True)], ["miniaudio sees no microphone."]),
@@ -144,14 +144,14 @@ def test_weights_that_are_absent_are_named_with_the_command(
     ],
 )
 def test_devices_are_looked_for_by_the_library_that_talk_would_use(
-    monkeypatch: pytest.MonkeyPatch, listed: list[Device], warned: list[str]
+    monkeypatch: pytest.MonkeyPatch, listed: list[Device], noted: list[str]
 ) -> None:
     monkeypatch.setattr("vivavoce.client.devices.available", lambda: ["miniaudio", "null"])
     monkeypatch.setattr("vivavoce.client.devices.devices", {"miniaudio": listed}.__getitem__)
 
-    found = [each for each in examine.devices() if each.severity is Severity.WARNING]
+    found = [each for each in examine.devices() if each.severity is Severity.NOTE]
 
-    assert [each.what for each in found] == warned
+    assert [each.what for each in found] == noted
 
 
 def test_a_machine_that_no_sound_library_can_reach_is_told_so(
@@ -160,6 +160,23 @@ def test_a_machine_that_no_sound_library_can_reach_is_told_so(
     monkeypatch.setattr("vivavoce.client.devices.available", lambda: ["null"])
 
     assert [each.what for each in examine.devices()] == ["No sound library loads here."]
+
+
+def test_notes_leave_the_exit_status_alone() -> None:
+    note = Finding("audio", Severity.NOTE, "no sound")
+    warning = Finding("host", Severity.WARNING, "no memory")
+    assert worst([note]) is worst([]) is Severity.OK
+    assert worst([note, warning]) is Severity.WARNING
+
+
+def test_the_language_model_that_the_server_runs_on_can_be_named() -> None:
+    dead = "openai:http://127.0.0.1:9/v1#m"
+    result = CliRunner().invoke(app, ["doctor", "--quick", "--model", dead, "--json"])
+    found = json.loads(result.stdout)["findings"]
+    assert not any("smollm" in each["what"] for each in found), result.output
+
+    result = CliRunner().invoke(app, ["doctor", "--quick", "--model", "openai:nowhere"])
+    assert (result.exit_code, "E-CONFIG" in result.stdout) == (2, True)
 
 
 def test_the_whole_examination_of_the_scripted_profile() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +20,7 @@ from vivavoce.config import Config, load
 from vivavoce.errors import VivavoceError
 
 MARKS = {
+    Severity.NOTE: ("note", "dim"),
     Severity.OK: ("ok", "green"),
     Severity.WARNING: ("warning", "yellow"),
     Severity.ERROR: ("error", "red"),
@@ -30,12 +31,15 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
     quick: Annotated[bool, typer.Option("--quick", help="Do not start the engines.")] = False,
     profile: Annotated[str | None, typer.Option(help="Profile to try.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Language model to try, as `serve` takes it.")
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="Configuration file.")] = None,
 ) -> None:
     """Examine this machine. The exit status is 0 for well, 1 for warnings, 2 for errors."""
     findings = []
     console = Console(highlight=False, soft_wrap=True)
-    for finding in examination(config, profile, quick):
+    for finding in examination(config, {"profile": profile, "model": model}, quick):
         findings.append(finding)
         if not as_json:
             _say(console, finding)
@@ -49,11 +53,13 @@ def doctor(
     raise typer.Exit(int(verdict))
 
 
-def examination(path: Path | None, profile: str | None, quick: bool) -> Iterator[Finding]:
+def examination(
+    path: Path | None, flags: Mapping[str, str | None], quick: bool
+) -> Iterator[Finding]:
     """Everything that is looked at, in order."""
     yield from examine.host()
     try:
-        config = load(path, {"profile": profile})
+        config = load(path, flags)
     except VivavoceError as error:
         yield wrong("config", fault_of(error))
         return

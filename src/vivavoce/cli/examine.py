@@ -133,7 +133,7 @@ def devices() -> Iterator[Finding]:
             "No sound library loads here.",
             "Only `vivavoce talk` needs one; on Debian, install libportaudio2.",
         )
-        yield wrong("audio", fault, Severity.WARNING)
+        yield wrong("audio", fault, Severity.NOTE)
         return
     for kind, there in kinds.items():
         if there:
@@ -144,7 +144,7 @@ def devices() -> Iterator[Finding]:
                 f"{backend} sees no {kind}.",
                 "Only `vivavoce talk` needs one; it takes --in and --out files instead.",
             )
-            yield wrong("audio", fault, Severity.WARNING)
+            yield wrong("audio", fault, Severity.NOTE)
 
 
 def _trusted(config: Config) -> Path:

@@ -11,8 +11,12 @@ from vivavoce.cli.faults import Code, Fault
 
 
 class Severity(IntEnum):
-    """How bad it is; the worst one is the exit status of `vivavoce doctor`."""
+    """How bad it is; the worst one is the exit status of `vivavoce doctor`.
 
+    A note is something to know that is not wrong.
+    """
+
+    NOTE = -1
     OK = 0
     WARNING = 1
     ERROR = 2
@@ -52,4 +56,4 @@ def wrong(group: str, fault: Fault, severity: Severity = Severity.ERROR) -> Find
 
 def worst(findings: Sequence[Finding]) -> Severity:
     """The severity of the whole."""
-    return max((each.severity for each in findings), default=Severity.OK)
+    return max((each.severity for each in findings if each.severity > 0), default=Severity.OK)
