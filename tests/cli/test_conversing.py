@@ -32,3 +32,5 @@ def test_a_server_that_was_named_gets_the_shells_key(monkeypatch: pytest.MonkeyP
     assert endpoint("http://127.0.0.1:1", "", None).key == "googles"
     monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", "http://127.0.0.1:2")
     assert endpoint("", "", None).key == "googles"
+    monkeypatch.setenv("GOOGLE_API_KEY", "first")
+    assert endpoint("", "", None).key == "first"

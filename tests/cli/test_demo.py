@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -35,7 +36,8 @@ def test_the_recordings_ship_with_the_package(name: str) -> None:
 def test_a_whole_conversation_with_the_scripted_profile(tmp_path: Path) -> None:
     result = run.invoke(app, ["--once", "--profile", "scripted", "--port", "0"])
     assert result.exit_code == 0, result.output
-    assert "Serving at http://127.0.0.1:" in result.output
+    assert re.search(r"Serving at http://127.0.0.1:(\d+) and https://127.0.0.1:\1\n", result.output)
+    assert "Waiting" not in result.output, "its own conversation is over"
     for number in (1, 2):
         assert f"turn {number} · transcript" in result.output
     assert result.output.count("you    speech of") == 2, "scripted ears tell how long it lasted"
@@ -53,7 +55,23 @@ def test_a_busy_port_is_said_with_a_way_out() -> None:
         port = str(taken.getsockname()[1])
         result = run.invoke(app, ["--once", "--profile", "scripted", "--port", port])
     assert result.exit_code == 1
+    assert result.output.splitlines()[-2] == f"E-PORT-BUSY: 127.0.0.1:{port} is in use."
     assert "--port" in result.output
+
+
+@pytest.mark.e2e
+def test_an_answer_that_fails_is_said_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "c.toml").write_text(
+        'models = {"*" = "x"}\n[profiles.x]\ndetector = "energy"\nrecognizer = "tones"\n'
+        'responder = { use = "cascade", model = { use = "openai", model = "m", '
+        'base_url = "http://127.0.0.1:9/v1" }, voice = "tones" }\n'
+    )
+    monkeypatch.setenv("VIVAVOCE_CONFIG", str(tmp_path / "c.toml"))
+    result = run.invoke(app, ["--once", "--port", "0"])
+    assert result.exit_code == 6, result.output
+    assert "E-TURN-FAILED" in result.output
 
 
 def test_an_unknown_profile_is_refused() -> None:
@@ -72,9 +90,11 @@ def test_it_serves_on_until_it_is_interrupted(tmp_path: Path) -> None:
             lines.append(line)
             if "Ctrl-C ends it." in line:
                 break
-        assert "vivavoce run -- python your.py" in "".join(lines)
         url = next(line.split()[2] for line in lines if line.startswith("Serving at"))
-        with urllib.request.urlopen(url.rstrip(";") + "/livez", timeout=10) as answer:
+        hints = "".join(lines).split("Still serving.")[1]
+        assert f"vivavoce run --url {url} -- python your.py" in hints
+        assert f"vivavoce say --url {url} 'hello'" in hints
+        with urllib.request.urlopen(url + "/livez", timeout=10) as answer:
             assert answer.status == 200
         process.send_signal(signal.SIGINT)
         assert process.stdout.read() == "Over.\n"

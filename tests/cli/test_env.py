@@ -114,6 +114,21 @@ def test_the_command(option: tuple[str, ...], beginning: str) -> None:
         assert json.loads(result.stdout)["GEMINI_API_KEY"]
 
 
+@pytest.mark.parametrize(
+    ("options", "url"),
+    [
+        (("--port", "19004"), "https://127.0.0.1:19004"),
+        (("--url", "http://[::1]:19004/"), "https://[::1]:19004"),
+        (("--url", "https://voice.example"), "https://voice.example"),
+        (("--url", "http://voice.example:81/live"), "http://voice.example:81/live"),
+    ],
+)
+def test_a_server_elsewhere(options: tuple[str, ...], url: str) -> None:
+    result = CliRunner().invoke(app, ["env", "--json", *options])
+
+    assert json.loads(result.stdout)["GOOGLE_GEMINI_BASE_URL"] == url
+
+
 def test_a_mistake_is_told_with_its_code(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VIVAVOCE_SERVER__PORT", "many")
 

@@ -61,6 +61,26 @@ def test_the_program_is_given_the_variables(listener: socket.socket, at_home: Pa
     assert Path(bundle).is_file()
 
 
+@pytest.mark.parametrize("way", ["--port={port}", "--url=http://127.0.0.1:{port}"])
+def test_a_server_elsewhere_is_named_and_python_gets_its_tls(at_home: Path, way: str) -> None:
+    program = (
+        "import os, pathlib; pathlib.Path('seen').write_text(os.environ['GOOGLE_GEMINI_BASE_URL'])"
+    )
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        result = run(way.format(port=port), "--", sys.executable, "-c", program)
+
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert (at_home / "seen").read_text() == f"https://127.0.0.1:{port}"
+
+
+def test_an_address_that_is_none_is_refused() -> None:
+    result = run("--url", "localhost", "--", sys.executable, "-c", "")
+
+    assert result.exit_code == 1
+    assert "E-CONFIG" in result.stderr
+
+
 def test_the_programs_own_options_are_left_to_it(listener: socket.socket, at_home: Path) -> None:
     program = "import sys, pathlib; pathlib.Path('seen').write_text(' '.join(sys.argv[1:]))"
 

@@ -4,6 +4,7 @@ import json
 import wave
 from pathlib import Path
 
+import pytest
 import typer
 from typer.testing import CliRunner
 
@@ -56,4 +57,61 @@ def test_it_does_not_wait_for_ever() -> None:
     with serving_in_a_thread(silent) as url:
         result = run.invoke(app, ["hello", "--url", url, "--wait", "0.05"])
     assert result.exit_code == 5
+    assert result.stderr.startswith("E-NO-ANSWER: ")
     assert result.stdout == ""
+
+
+async def failing(peer: Peer) -> None:
+    await peer.take()
+    await peer.say(READY)
+    await peer.take()
+    over = {"turnComplete": True, "turnCompleteReason": "GENERATED_OTHER"}
+    await peer.say({"serverContent": {"generationComplete": True}}, {"serverContent": over})
+    await peer.gone()
+
+
+def test_a_turn_that_the_server_could_not_answer_is_exit_code_6() -> None:
+    with serving_in_a_thread(failing) as url:
+        plain = run.invoke(app, ["hello", "--url", url])
+        as_json = run.invoke(app, ["hello", "--json", "--url", url])
+    assert plain.exit_code == as_json.exit_code == 6
+    assert plain.stdout == ""
+    assert plain.stderr.startswith("E-TURN-FAILED: The server could not answer this turn.")
+    turn = json.loads(as_json.stdout)
+    assert (turn["failed"], turn["reason"]) == (True, "GENERATED_OTHER")
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "name"),
+    [
+        (1007, "API key not valid. Please pass a valid API key.", "E-KEY-REFUSED"),
+        (1008, "Method doesn't allow unregistered callers (callers", "E-KEY-REFUSED"),
+        (1008, "models/x is not found", "E-SESSION-CLOSED"),
+        (1011, "", "E-SESSION-CLOSED"),
+    ],
+)
+def test_a_session_that_the_server_ends_has_a_code_and_a_fix(
+    code: int, reason: str, name: str
+) -> None:
+    async def refusing(peer: Peer) -> None:
+        await peer.take()
+        await peer.close(code, reason)
+
+    with serving_in_a_thread(refusing) as url:
+        result = run.invoke(app, ["hello", "--url", url])
+    assert result.exit_code == 4
+    problem, fix = result.stderr.splitlines()
+    assert problem.startswith(f"{name}: The server closed the session ({code})")
+    assert fix
+
+
+@pytest.mark.parametrize("words", ["", "  "])
+def test_nothing_is_not_said(words: str) -> None:
+    result = run.invoke(app, [words, "--url", "http://127.0.0.1:9"])
+    assert result.exit_code == 1
+    assert "There is nothing to say." in result.stderr
+
+
+def test_help_names_the_shells_keys_in_their_order() -> None:
+    shown = run.invoke(app, ["--help"]).output
+    assert -1 < shown.find("GOOGLE_API_KEY") < shown.find("GEMINI_API_KEY")

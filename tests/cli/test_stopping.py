@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from vivavoce.cli.stopping import STATUS, Stopped, unless
+from serving import connected
+from vivavoce.cli.stopping import STATUS, Stopped, close, unless
+from vivavoce.config import load
+from vivavoce.wiring import build
 
 TESTS = Path(__file__).parent.parent
 
@@ -36,6 +39,41 @@ async def test_a_signal_that_comes_first_cancels_it() -> None:
     with pytest.raises(Stopped):
         await unless(stopping, course())
     assert unwound.is_set()
+
+
+@pytest.mark.parametrize("hurries", [True, False])
+async def test_who_is_waited_for_is_said_and_a_second_signal_ends_the_wait(
+    tmp_path: Path, hurries: bool
+) -> None:
+    stopping, said = asyncio.Event(), []
+
+    def say(line: str) -> None:
+        said.append(line)
+        if hurries:
+            stopping.set()
+
+    flags = {"profile": "scripted", "server.port": 0, "server.drain_s": 60 if hurries else 0.6}
+    server = build(load(None, flags), folder=tmp_path)
+    await server.start()
+    async with connected(server) as client:
+        await client.set_up()
+        await client.say("a question whose answer takes a while to play " * 3)
+        await client.receive()
+        stopping.set()
+        async with asyncio.timeout(10):
+            await close(server, stopping, say)
+    patience = "60" if hurries else "0.6"
+    assert said == [
+        f"Waiting up to {patience} s for 1 conversation to end; Ctrl-C again stops now."
+    ]
+
+
+async def test_an_end_without_conversations_says_nothing(tmp_path: Path) -> None:
+    server = build(load(None, {"profile": "scripted", "server.port": 0}), folder=tmp_path)
+    await server.start()
+    said: list[str] = []
+    await close(server, asyncio.Event(), said.append)
+    assert said == []
 
 
 @pytest.mark.e2e

@@ -93,6 +93,23 @@ def test_no_answer_is_exit_code_5(question: Path) -> None:
     assert "No answer came in time." in result.output
 
 
+def test_a_turn_that_the_server_could_not_answer_is_exit_code_6(question: Path) -> None:
+    async def failing(peer: Peer) -> None:
+        await peer.take()
+        await peer.say(READY)
+        await peer.take_until("realtimeInput")
+        over = {"turnComplete": True, "turnCompleteReason": "GENERATED_OTHER"}
+        await peer.say({"serverContent": over})
+        await peer.gone()
+
+    with serving_in_a_thread(failing) as url:
+        result = run.invoke(app, ["--url", url, "--in", str(question), "--fast"])
+    assert result.exit_code == 6
+    assert "no answer: the server's log says why" in result.output
+    assert "failed: GENERATED_OTHER" in result.output
+    assert "E-TURN-FAILED" in result.stderr
+
+
 def test_an_end_by_the_server_is_exit_code_4_with_its_reason(question: Path) -> None:
     async def refusing(peer: Peer) -> None:
         await peer.take()

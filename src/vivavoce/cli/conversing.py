@@ -1,7 +1,7 @@
 """What the commands that hold a conversation share: where, with whom, and how they end.
 
 Exit codes: 0 answered · 1 something on this side is wrong · 2 wrong use · 3 no server there ·
-4 the server ended the session · 5 no answer came in time.
+4 the server ended the session · 5 no answer came in time · 6 the server could not answer a turn.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import typer
 from rich.console import Console
 
 from vivavoce import config
-from vivavoce.cli.faults import Code, Fault, fault_of, leave
+from vivavoce.cli.faults import Code, Fault, closed_fault, fault_of, leave
 from vivavoce.client.devices import NoDevice
 from vivavoce.client.live import Endpoint, Unreachable, Untrusted
 from vivavoce.client.messages import DEFAULT_MODEL, LiveError, Wishes
@@ -30,12 +30,17 @@ WRONG = 1
 UNREACHABLE = 3
 CLOSED = 4
 SILENT = 5
+FAILED = 6
 
 Url = Annotated[
     str, typer.Option("--url", help="Base URL; default: GOOGLE_GEMINI_BASE_URL, else ours.")
 ]
 Key = Annotated[
-    str, typer.Option("--key", help="API key; default: our server's own, elsewhere GEMINI_API_KEY.")
+    str,
+    typer.Option(
+        "--key",
+        help="API key; default: our server's own, elsewhere GOOGLE_API_KEY, then GEMINI_API_KEY.",
+    ),
 ]
 Ca = Annotated[Path | None, typer.Option("--ca", help="PEM file to trust, for https://.")]
 Model = Annotated[str, typer.Option("--model", help="Model name, as an SDK would give it.")]
@@ -88,12 +93,22 @@ def told(console: Console) -> Iterator[None]:
     except Unreachable as error:
         raise leave(Fault(Code.NO_SERVER, error.problem, error.fix), UNREACHABLE) from None
     except LiveError as error:
-        console.print(str(error), style="red", markup=False)
-        raise typer.Exit(CLOSED) from None
+        raise leave(closed_fault(error), CLOSED) from None
     except NoDevice as error:
         raise leave(Fault(Code.NO_AUDIO_DEVICE, error.problem, error.fix), WRONG) from None
     except VivavoceError as error:
         raise leave(fault_of(error), WRONG) from None
+
+
+def judge(answered: bool, failed: bool) -> None:
+    """Leave with the fault of a conversation in which something stayed unanswered."""
+    if failed:
+        fix = "Its log says why; `vivavoce doctor` tries each engine alone."
+        fault = Fault(Code.TURN_FAILED, "The server could not answer this turn.", fix)
+        raise leave(fault, FAILED)
+    if not answered:
+        fix = "The server's log may say why; --wait bears a longer silence."
+        raise leave(Fault(Code.NO_ANSWER, "No answer came in time.", fix), SILENT)
 
 
 def plain_console(to_stderr: bool = False) -> Console:
@@ -102,24 +117,31 @@ def plain_console(to_stderr: bool = False) -> Console:
 
 
 class TurnPrinter:
-    """Tells turns to people, and to a transcript file if there is one."""
+    """Tells turns to people, and to a transcript file if there is one.
+
+    `failed` is whether the server could not answer one of them.
+    """
 
     def __init__(self, console: Console, transcript: IO[str] | None = None) -> None:
-        self._console = console
+        self.console = console
         self._transcript = transcript
+        self.failed = False
 
     def __call__(self, turn: Turn) -> None:
         if turn.heard:
             self._line(f"you    {turn.heard.strip()}")
         if turn.said:
             self._line(f"voice  {turn.said.strip()}", "bold")
+        if turn.failed:
+            self.failed = True
+            self._line("       no answer: the server's log says why", "red")
         self._line(turn.line(), "dim")
         if self._transcript:
             self._transcript.write(json.dumps(turn.as_json(), ensure_ascii=False) + "\n")
             self._transcript.flush()
 
     def _line(self, text: str, style: str = "") -> None:
-        self._console.print(text, style=style, markup=False)
+        self.console.print(text, style=style, markup=False)
 
 
 def binary_stdout() -> IO[bytes]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Annotated
@@ -15,13 +14,14 @@ from vivavoce import config, logs, wiring
 from vivavoce.cli import conversing
 from vivavoce.cli import stopping as stops
 from vivavoce.cli.conversing import TurnPrinter, plain_console, told
+from vivavoce.cli.faults import fault_of, leave
+from vivavoce.cli.surroundings import hint
 from vivavoce.client.conversation import Conversation
 from vivavoce.client.files import FileMicrophone, read_wav
 from vivavoce.client.live import Endpoint, connect
 from vivavoce.client.playing import ClockSpeaker
 from vivavoce.client.tools import ToolModule
 from vivavoce.engines import weights
-from vivavoce.errors import ConfigError
 
 RECORDINGS = ("question.wav", "lights.wav")
 INSTRUCTION = "You are a helpful and friendly assistant. Answer in one short sentence."
@@ -53,58 +53,68 @@ def demo(
     Leaves the answers as a WAV file. Exit codes as of `talk`.
     """
     console = plain_console()
-    logs.configure("warning")
     with told(console):
         settings = config.load(None, {"profile": profile, "server.port": port})
+        log = settings.log
+        # A conversation is easier to read without lines between, unless they were asked for.
+        asked = "level" in log.model_fields_set
+        logs.configure(log.level if asked else "warning", log.format, log.personal)
         weights.ensure(
             wiring.weights_in_use(settings),
             lambda line: console.print(line, markup=False),
             overrides=settings.weights,
         )
+        printer = TurnPrinter(console)
         try:
-            answered = asyncio.run(_demo(console, settings, answer, wait, once))
+            answered = asyncio.run(_demo(printer, settings, answer, wait, once))
         except (KeyboardInterrupt, stops.Stopped):
             console.print("Over.")
             raise typer.Exit(stops.STATUS) from None
-        if not answered:
-            console.print("No spoken answer came in time.", style="red")
-            raise typer.Exit(conversing.SILENT)
+        conversing.judge(answered, printer.failed)
+        if not once:
+            console.print("Over.")
 
 
 async def _demo(
-    console: Console, settings: config.Config, answer: Path, wait_s: float, once: bool
+    printer: TurnPrinter, settings: config.Config, answer: Path, wait_s: float, once: bool
 ) -> bool:
+    console = printer.console
     server = wiring.build(settings, say=lambda line: console.print(line, markup=False))
     stopping = stops.watch_signals()
     console.print("Starting the server and its engines …")
     try:
         await stops.start(server.start(), stopping)
     except OSError as error:
-        raise ConfigError(
-            f"Port {settings.server.port} can't be used: {os.strerror(error.errno or 0)}.",
-            "Another server may be running; give another one with --port.",
-        ) from error
+        address = f"{settings.server.host}:{settings.server.port}"
+        raise leave(fault_of(error, address), conversing.WRONG) from None
     try:
         key = next(iter(settings.server.keys), "")
         place = Endpoint(server.url(), key)
-        console.print(f"Serving at {place.url}; now a recording talks to it, in real time.\n")
+        both = f" and {server.url('https')}" if settings.server.tls.enabled else ""
+        console.print(f"Serving at {place.url}{both}", markup=False)
+        console.print("Now a recording talks to it, in real time.\n")
         speaker = ClockSpeaker()
-        answered = await stops.unless(stopping, converse(console, place, speaker, wait_s))
+        answered = await stops.unless(stopping, converse(printer, place, speaker, wait_s))
         speaker.recording.save(answer)
         console.print(f"\nThe answers are in {answer} ({speaker.recording.seconds:.1f} s).")
         if answered and not once:
-            await _serve_on(console, place.url, stopping)
+            log = settings.log
+            logs.configure(log.level, log.format, log.personal)
+            _invite(console, place.url)
+            await stopping.wait()
         return answered
     finally:
-        await server.stop()
+        await stops.close(server, stopping, lambda line: console.print(line, markup=False))
 
 
-async def converse(console: Console, place: Endpoint, speaker: ClockSpeaker, wait_s: float) -> bool:
+async def converse(
+    printer: TurnPrinter, place: Endpoint, speaker: ClockSpeaker, wait_s: float
+) -> bool:
     """Say the recordings one after the other; whether each was answered by voice."""
     tools = ToolModule([turn_on_the_lights, turn_off_the_lights])
     asked = conversing.wishes("", "", INSTRUCTION, tools)
     async with connect(place, asked) as session:
-        conversation = Conversation(session, speaker, tools, TurnPrinter(console))
+        conversation = Conversation(session, speaker, tools, printer)
 
         async def course() -> bool:
             for number, name in enumerate(RECORDINGS, 1):
@@ -123,14 +133,15 @@ def recording(name: str) -> bytes:
         return read_wav(path)
 
 
-async def _serve_on(console: Console, url: str, stopping: asyncio.Event) -> None:
+def _invite(console: Console, url: str) -> None:
     console.print(
-        f"\nStill serving at {url}. In another terminal, inside the same environment:\n"
-        "  vivavoce talk                        talk by microphone\n"
-        "  vivavoce say 'hello'                 type, and read the answer\n"
-        "  vivavoce run -- python your.py       run any program of Google's SDKs against it\n"
+        "\nStill serving. In another terminal, in this folder:\n"
+        f"  {hint('talk', url)}\n"
+        "      talk by microphone\n"
+        f"  {hint('say', url)} 'hello'\n"
+        "      type, and read the answer\n"
+        f"  {hint('run', url)} -- python your.py\n"
+        "      run any program of Google's SDKs against it\n"
         "Ctrl-C ends it.",
         markup=False,
     )
-    await stopping.wait()
-    console.print("Over.")

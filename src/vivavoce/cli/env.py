@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from vivavoce.cli.faults import fault_of, leave
-from vivavoce.cli.surroundings import variables
+from vivavoce.cli.surroundings import Port, Url, place_of, variables
 from vivavoce.config import load
 from vivavoce.errors import VivavoceError
 
@@ -21,11 +21,14 @@ def env(
     powershell: Annotated[bool, typer.Option("--powershell", help="For PowerShell.")] = False,
     dotenv: Annotated[bool, typer.Option("--dotenv", help="As a .env file.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    url: Url = "",
+    port: Port = None,
     config: Annotated[Path | None, typer.Option(help="Configuration file.")] = None,
 ) -> None:
     """Print the variables for your shell: eval "$(vivavoce env)"."""
     try:
-        found = variables(load(config))
+        settings = load(config, {"server.port": port})
+        found = variables(settings, place=place_of(settings, url))
     except VivavoceError as error:
         raise leave(fault_of(error)) from None
     spell = posix_lines

@@ -10,6 +10,7 @@ from enum import Enum
 import typer
 from rich.console import Console
 
+from vivavoce.client.messages import LiveError
 from vivavoce.errors import ConfigError, EngineError, EngineMissing
 
 
@@ -30,7 +31,14 @@ class Code(Enum):
     WEIGHTS_MISSING = "E-WEIGHTS-MISSING"
     NO_AUDIO_DEVICE = "E-NO-AUDIO-DEVICE"
     KEY_REFUSED = "E-KEY-REFUSED"
+    SESSION_CLOSED = "E-SESSION-CLOSED"
+    TURN_FAILED = "E-TURN-FAILED"
+    NO_ANSWER = "E-NO-ANSWER"
     HOST = "E-HOST"
+
+
+KEY_WORDS = ("API key not valid", "unregistered callers")
+"""How servers of the Live API say that a key is wrong, and that there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +96,17 @@ def tls_fault(error: ssl.SSLError) -> Fault:
             "Set server.tls.enabled = true, and check that nothing else listens on this port.",
         )
     return Fault(Code.TLS_TRUST, f"TLS failed: {error.reason or error}.", "See `vivavoce doctor`.")
+
+
+def closed_fault(error: LiveError) -> Fault:
+    """Why a server ended the session, as far as its close frame tells."""
+    if any(words in error.reason for words in KEY_WORDS):
+        return Fault(
+            Code.KEY_REFUSED, str(error), "Give one of the server's keys with --key, or set it."
+        )
+    if error.code in (1007, 1008, 1009):
+        return Fault(Code.SESSION_CLOSED, str(error), "Correct what the reason names.")
+    return Fault(Code.SESSION_CLOSED, str(error), "Try again; the server's log may say why.")
 
 
 def complain(fault: Fault) -> None:

@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from vivavoce.cli.faults import Code, Fault, complain, fault_of, leave
-from vivavoce.cli.surroundings import Place, place_of, variables
+from vivavoce.cli.surroundings import Place, Port, Url, place_of, variables
 from vivavoce.config import load
 from vivavoce.errors import VivavoceError
 
@@ -28,13 +28,15 @@ ANSWER_S = 2.0
 
 def run(
     command: Annotated[list[str], typer.Argument(help="The program and its arguments.")],
+    url: Url = "",
+    port: Port = None,
     config: Annotated[Path | None, typer.Option(help="Configuration file.")] = None,
 ) -> None:
     """Run a program whose Google SDK then finds and trusts this server."""
     try:
-        settings = load(config)
-        surroundings = {**os.environ, **variables(settings)}
-        place = place_of(settings)
+        settings = load(config, {"server.port": port})
+        place = place_of(settings, url)
+        surroundings = {**os.environ, **variables(settings, place=place)}
     except VivavoceError as error:
         raise leave(fault_of(error)) from None
     if not answers(place):
@@ -42,7 +44,7 @@ def run(
             Fault(
                 Code.NO_SERVER,
                 f"No server answers at {place.url}; the program is started all the same.",
-                "Start one with `vivavoce serve`.",
+                "Start one with `vivavoce serve`, or give its address with --url.",
             )
         )
     raise typer.Exit(execute(command, surroundings))

@@ -18,6 +18,7 @@ from vivavoce.client.messages import GenerationComplete, ServerMessage, TurnComp
 from vivavoce.client.playing import ClockSpeaker
 from vivavoce.client.tools import ToolModule
 from vivavoce.client.turns import Turn
+from vivavoce.errors import ConfigError
 
 
 def say(
@@ -36,7 +37,8 @@ def say(
 ) -> None:
     """Send a typed turn and print the answer; with --out, keep it as sound.
 
-    Exit codes: 1 wrong here, 3 no server, 4 ended by the server, 5 no answer in time.
+    Exit codes: 1 wrong here, 3 no server, 4 ended by the server, 5 no answer in time, 6 a turn
+    that the server could not answer.
     """
     console = plain_console(to_stderr=True)
     with told(console):
@@ -46,13 +48,17 @@ def say(
         asked = conversing.wishes(model, voice, instruction, module, modality)
         words = sys.stdin.read().strip() if text == "-" else text
         speaker = ClockSpeaker(fast=True)
+        if not words.strip():
+            raise ConfigError("There is nothing to say.", "Give some words, or pipe them into -.")
         turn = asyncio.run(ask(place, asked, module, words, speaker, wait))
-        if turn is None:
-            console.print("No answer came in time.", style="red")
-            raise typer.Exit(conversing.SILENT)
-        if out:
-            speaker.recording.save(out)
-    typer.echo(json.dumps(turn.as_json(), ensure_ascii=False) if as_json else turn.said.strip())
+        if turn is not None:
+            if out:
+                speaker.recording.save(out)
+            if as_json:
+                typer.echo(json.dumps(turn.as_json(), ensure_ascii=False))
+            elif turn.said.strip() or not turn.failed:
+                typer.echo(turn.said.strip())
+        conversing.judge(turn is not None, turn is not None and turn.failed)
 
 
 async def ask(
@@ -68,7 +74,10 @@ async def ask(
 
     def watch(message: ServerMessage) -> None:
         # The turn itself ends only when the answer would have been played: nobody listens here.
-        if isinstance(message, GenerationComplete | TurnComplete):
+        # Where there is nothing to play, it ends at once and says why.
+        turn = conversation.log.open
+        made = isinstance(message, GenerationComplete) and turn is not None and turn.begun
+        if made or isinstance(message, TurnComplete):
             produced.set()
 
     async with connect(place, asked) as session:

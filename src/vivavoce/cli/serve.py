@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +11,7 @@ from rich.console import Console
 
 from vivavoce.cli import stopping as stops
 from vivavoce.cli.faults import fault_of, leave
+from vivavoce.cli.surroundings import hint
 from vivavoce.config import Config, load
 from vivavoce.errors import VivavoceError
 
@@ -71,20 +71,7 @@ async def _serve(settings: Config) -> None:
         _greet(server.url("http"), server.url("https"), settings, server.readiness.report())
         await stopping.wait()
     finally:
-        finished = asyncio.ensure_future(server.stop())
-        hurry = asyncio.ensure_future(_again(stopping))
-        await asyncio.wait({finished, hurry}, return_when=asyncio.FIRST_COMPLETED)
-        hurry.cancel()
-        if not finished.done():
-            finished.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await finished
-            await server.stop(drain_s=0)
-
-
-async def _again(stopping: asyncio.Event) -> None:
-    stopping.clear()
-    await stopping.wait()
+        await stops.close(server, stopping, lambda line: _console().print(line, markup=False))
 
 
 def _greet(plain: str, secure: str, settings: Config, report: Any) -> None:
@@ -94,7 +81,8 @@ def _greet(plain: str, secure: str, settings: Config, report: Any) -> None:
     for part, state in report["parts"].items():
         note = f": {state['note']}" if "note" in state else ""
         console.print(f"  {part}: {state['state']}{note}", markup=False)
-    console.print("Clients: `vivavoce run -- COMMAND`, or `vivavoce talk`.", markup=False)
+    clients = f"`{hint('run', plain)} -- COMMAND`, or `{hint('talk', plain)}`"
+    console.print(f"Clients: {clients}.", markup=False)
 
 
 def _console() -> Console:

@@ -7,8 +7,11 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from vivavoce.wiring import Server
 
 T = TypeVar("T")
 
@@ -17,6 +20,9 @@ STATUS = 130
 
 PATIENCE_S = 2.0
 """How long what was cancelled may take to end."""
+
+UNNOTICED_S = 0.3
+"""An end that takes no longer needs no explanation."""
 
 
 class Stopped(Exception):
@@ -61,3 +67,29 @@ async def start(starting: Coroutine[Any, Any, None], stopping: asyncio.Event) ->
         leaving.daemon = True
         leaving.start()
         raise
+
+
+async def close(server: Server, stopping: asyncio.Event, say: Callable[[str], None]) -> None:
+    """Stop a server, at leisure until the next signal: `say` is told what is waited for."""
+    finished = asyncio.ensure_future(server.stop())
+    hurry = asyncio.ensure_future(_again(stopping))
+    ends = {finished, hurry}
+    await asyncio.wait(ends, timeout=UNNOTICED_S, return_when=asyncio.FIRST_COMPLETED)
+    if not (finished.done() or hurry.done()) and (count := len(server.sessions)):
+        noun = "conversation" if count == 1 else "conversations"
+        patience = f"up to {server.config.server.drain_s:g} s"
+        say(f"Waiting {patience} for {count} {noun} to end; Ctrl-C again stops now.")
+    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    hurry.cancel()
+    if finished.done():
+        finished.result()
+        return
+    finished.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await finished
+    await server.stop(drain_s=0)
+
+
+async def _again(stopping: asyncio.Event) -> None:
+    stopping.clear()
+    await stopping.wait()

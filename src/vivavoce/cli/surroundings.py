@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
 
-from vivavoce.config import Config, base_url
+import typer
+
+from vivavoce.config import Config, base_url, is_loopback, load
 from vivavoce.edge import ca
+from vivavoce.errors import ConfigError
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 ANY_KEY = "vivavoce"
 """Python's SDK refuses to start without a key; a server without keys takes any."""
+
+
+Port = Annotated[int | None, typer.Option("--port", help="Port of a server on this machine.")]
+Url = Annotated[str, typer.Option("--url", help="Base URL of the server, instead of the port.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,22 +36,58 @@ class Place:
     url: str
 
 
-def place_of(config: Config) -> Place:
-    """The server that this configuration describes."""
+def place_of(config: Config, url: str = "") -> Place:
+    """The server that this configuration describes, or the one at `url`.
+
+    A port of ours on this machine speaks TLS too, and Python's SDK nothing else, so that the
+    `http` address of one becomes the `https` one. Raises `ConfigError` for a bad `url`.
+    """
+    if url:
+        return _place_at(url, config.server.tls.enabled)
     url = base_url(config.server.host, config.server.port)
     scheme = "https" if config.server.tls.enabled else "http"
     host = url.removeprefix("http://").rpartition(":")[0].strip("[]")
     return Place(host, config.server.port, url.replace("http", scheme, 1))
 
 
-def variables(config: Config, present: Mapping[str, str] | None = None) -> dict[str, str]:
-    """What to set, given what is set already. Makes the local CA if there is none.
+def _place_at(url: str, tls: bool) -> Place:
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        host, port = "", None
+    if not host or parts.scheme not in ("http", "https"):
+        raise ConfigError(
+            f"{url!r} is not the address of a Live server.",
+            "Give a base URL such as http://127.0.0.1:8482.",
+        )
+    port = port or (443 if parts.scheme == "https" else 80)
+    scheme = "https" if tls and is_loopback(host) else parts.scheme
+    return Place(host, port, f"{scheme}://{parts.netloc}{parts.path.rstrip('/')}")
+
+
+def hint(command: str, url: str) -> str:
+    """How to type a command of ours, here, so that it reaches the server at `url`."""
+    beside = Path(sys.executable).parent / "vivavoce"
+    program = "vivavoce"
+    if shutil.which(program) != str(beside) and beside.exists():
+        inside = beside.is_relative_to(Path.cwd())
+        program = shlex.quote(str(beside.relative_to(Path.cwd()) if inside else beside))
+    own = load().server
+    known = url == base_url(own.host, own.port)
+    return f"{program} {command}" + ("" if known else f" --url {url}")
+
+
+def variables(
+    config: Config, present: Mapping[str, str] | None = None, place: Place | None = None
+) -> dict[str, str]:
+    """What to set for `place`, given what is set already. Makes the local CA if there is none.
 
     `NODE_EXTRA_CA_CERTS` adds to Node's roots, so it names our CA alone; `SSL_CERT_FILE`
     replaces Python's, so it names the bundle.
     """
     present = os.environ if present is None else present
-    place = place_of(config)
+    place = place or place_of(config)
     key = config.server.keys[0] if config.server.keys else ANY_KEY
     found = {
         "GOOGLE_GEMINI_BASE_URL": place.url,

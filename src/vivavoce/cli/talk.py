@@ -69,7 +69,8 @@ def talk(
     """Talk with a server: by microphone and loudspeaker, or with files.
 
     One line a turn tells how long its parts took, counted from the end of your speech.
-    Exit codes: 1 wrong here, 3 no server, 4 ended by the server, 5 no answer in time.
+    Exit codes: 1 wrong here, 3 no server, 4 ended by the server, 5 no answer in time, 6 a turn
+    that the server could not answer.
     """
     console = plain_console(to_stderr=sink == PIPE)
     with told(console), ExitStack() as stack:
@@ -88,9 +89,7 @@ def talk(
             except KeyboardInterrupt:  # the ordinary end of a pipe from a microphone
                 console.print("Over.")
                 return
-            if not answered:
-                console.print("No answer came in time.", style="red")
-                raise typer.Exit(conversing.SILENT)
+            conversing.judge(answered, printer.failed)
         else:
             try:
                 asyncio.run(with_devices(place, asked, module, sound, printer, console))
