@@ -6,7 +6,10 @@ import re
 import shlex
 from pathlib import Path
 
-from vivavoce.cli.main import COMMANDS
+import pytest
+from typer.testing import CliRunner
+
+from vivavoce.cli.main import COMMANDS, app
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -25,3 +28,17 @@ def test_recordings_that_are_said_are_there() -> None:
     said = [words[words.index("--in") + 1] for words in map(shlex.split, LINES) if "--in" in words]
     assert said
     assert all((ROOT / path).is_file() for path in said)
+
+
+def test_what_a_first_user_has_to_know_is_there() -> None:
+    start, _, own_program = README.partition("## Use it from your own program")
+    for words in ("Ctrl-C", "`--once`", "`--port 9000`", "GB of disk", "of memory"):
+        assert words in start
+    for words in ("speaks only TLS", "`google-genai` installed", "on your PATH", "`--url http://"):
+        assert words in own_program
+
+
+@pytest.mark.parametrize("command", ["run", "env", "talk", "say"])
+def test_every_way_to_a_server_takes_an_address(command: str) -> None:
+    shown = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "120"}).output
+    assert "--url" in shown
