@@ -60,6 +60,18 @@ def test_a_busy_port_is_said_with_a_way_out() -> None:
 
 
 @pytest.mark.e2e
+@pytest.mark.parametrize("level", ["", "info"])
+def test_the_log_is_quiet_unless_it_was_asked_for(
+    monkeypatch: pytest.MonkeyPatch, level: str
+) -> None:
+    if level:
+        monkeypatch.setenv("VIVAVOCE_LOG__LEVEL", level)
+    result = run.invoke(app, ["--once", "--profile", "scripted", "--port", "0"])
+    assert result.exit_code == 0, result.output
+    assert ('"level": "info"' in result.stderr) == bool(level)
+
+
+@pytest.mark.e2e
 def test_an_answer_that_fails_is_said_as_such(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,8 +51,8 @@ def test_a_turn_is_measured_from_the_end_of_speech() -> None:
     assert turn is not None
     assert turn.as_json() == {
         "turn": 1, "heard": "hello there", "said": "good day", "calls": [], "interrupted": False,
-        "failed": False, "reason": "", "answer_s": 1.5, "transcript_ms": 600, "first_text_ms": None, "first_audio_ms": 1000,
-        "complete_ms": 2500,
+        "failed": False, "reason": "", "answer_s": 1.5, "transcript_ms": 600, "first_text_ms": None,
+        "first_audio_ms": 1000, "complete_ms": 2500,
     }  # fmt: skip
     assert turn.line() == (
         "turn 1 · transcript 0.60 s · first audio 1.00 s · complete 2.50 s · answer 1.5 s"

@@ -103,7 +103,7 @@ def told(console: Console) -> Iterator[None]:
 def judge(answered: bool, failed: bool) -> None:
     """Leave with the fault of a conversation in which something stayed unanswered."""
     if failed:
-        fix = "Its log says why; `vivavoce doctor` tries each engine alone."
+        fix = "Its log says why; `vivavoce doctor` tries each engine, --model as of `serve`."
         fault = Fault(Code.TURN_FAILED, "The server could not answer this turn.", fix)
         raise leave(fault, FAILED)
     if not answered:

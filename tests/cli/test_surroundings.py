@@ -1,0 +1,44 @@
+"""How commands are told to be typed."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from vivavoce.cli.surroundings import hint
+
+
+@pytest.fixture(autouse=True)
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a virtual environment in it, which is not on the PATH."""
+    beside = tmp_path / ".venv" / "bin"
+    beside.mkdir(parents=True)
+    (beside / "vivavoce").touch(mode=0o755)
+    monkeypatch.setattr(sys, "executable", str(beside / "python"))
+    monkeypatch.setenv("PATH", "/usr/bin")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_command_is_named_where_it_lies() -> None:
+    assert hint("talk", "http://127.0.0.1:8482") == ".venv/bin/vivavoce talk"
+
+
+def test_from_elsewhere_it_is_named_in_full(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir("/")
+    assert hint("talk", "http://127.0.0.1:8482").startswith(str(checkout))
+
+
+def test_on_the_path_its_name_is_enough(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(checkout / ".venv" / "bin"))
+    assert hint("talk", "http://127.0.0.1:8482") == "vivavoce talk"
+
+
+def test_another_port_is_carried_along() -> None:
+    found = hint("run", "http://127.0.0.1:19004")
+    assert found == ".venv/bin/vivavoce run --url http://127.0.0.1:19004"
