@@ -30,7 +30,8 @@ def test_a_command_is_named_where_it_lies() -> None:
 def test_from_elsewhere_it_is_named_in_full(
     checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir("/")
+    (checkout / "elsewhere").mkdir()
+    monkeypatch.chdir(checkout / "elsewhere")
     assert hint("talk", "http://127.0.0.1:8482").startswith(str(checkout))
 
 
