@@ -37,15 +37,15 @@ class Running:
 
 
 @contextmanager
-def serving(profile: str, **settings: str) -> Iterator[Running]:
-    """`vivavoce serve` with a profile; `settings` are environment variables."""
+def serving(profile: str | None, **settings: str) -> Iterator[Running]:
+    """`vivavoce serve`, with a profile if one is named; `settings` are environment variables."""
+    chosen = [] if profile is None else ["--profile", profile]
     port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "server.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "vivavoce", "serve", "--profile", profile,
-                 "--port", str(port)],
+                [sys.executable, "-m", "vivavoce", "serve", *chosen, "--port", str(port)],
                 env={**clean_environment(), **settings},
                 cwd=folder,
                 stdin=subprocess.DEVNULL,

@@ -120,7 +120,7 @@ async def test_models_are_listed(genai: Any, scripted: Running) -> None:
 @pytest.fixture(scope="module")
 def keyed() -> Iterator[Running]:
     settings = {"VIVAVOCE_SERVER__KEYS": "right", "VIVAVOCE_MODELS": '{"known": "scripted"}'}
-    with serving("scripted", **settings) as running:
+    with serving(None, **settings) as running:
         yield running
 
 

@@ -307,7 +307,7 @@ def test_text_while_the_user_speaks_joins_the_turn() -> None:
     assert requests(world) == []
     world.score(0.9, 0.0)
     world.understand("spoken")
-    assert requests(world)[0].history[0].parts == (Text("spoken"), Text("typed"))
+    assert requests(world)[0].history[0].parts == (Text("spoken typed"),)
     assert [m for m in world.take() if isinstance(m, InputTranscript)] == [
         InputTranscript("spoken")
     ]

@@ -115,7 +115,7 @@ def test_text_joins_the_turn_that_is_spoken_and_survives_its_coming_to_nothing()
     cue(user, Cue.END)
     last_word(user, "spoken")
     (turn,) = user.ready()
-    assert turn.contents() == (Content(Role.USER, (Text("spoken"), Text("typed"))),)
+    assert turn.contents() == (Content(Role.USER, (Text("spoken typed"),)),)
     user = side()
     cue(user, Cue.ONSET)
     user.text("typed", step)
@@ -163,7 +163,7 @@ HOW: dict[str, Callable[[UserSide, Step], None]] = {
 @pytest.mark.parametrize(
     ("coverage", "taken", "typed"),
     [
-        (TurnCoverage.ONLY_ACTIVITY, [b"2"], []),
+        (TurnCoverage.ONLY_ACTIVITY, [b"2"], [b"3"]),
         (TurnCoverage.AUDIO_ACTIVITY_AND_ALL_VIDEO, [b"1", b"2"], [b"3"]),
         (TurnCoverage.ALL_INPUT, [b"1", b"2"], [b"3"]),
     ],

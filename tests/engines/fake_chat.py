@@ -83,11 +83,12 @@ Handler = Callable[[Exchange], Awaitable[None]]
 
 @dataclass
 class FakeChat:
-    """Where it listens, what it was asked, and how it answers."""
+    """Where it listens, what it was asked, how it answers, and how often its models were listed."""
 
     answer: Handler
     url: str = ""
     asked: list[Exchange] = field(default_factory=list)
+    looked: int = 0
 
     def replies(self, chunks: list[Json]) -> None:
         async def handler(exchange: Exchange) -> None:
@@ -105,6 +106,10 @@ class FakeChat:
                 exchange = Exchange(
                     first.split()[1], headers, json.loads(body or b"{}"), writer, asyncio.Event()
                 )
+                if exchange.path.endswith("/models"):
+                    self.looked += 1
+                    await exchange.refuse("200 OK", '{"object": "list", "data": []}')
+                    continue
                 self.asked.append(exchange)
                 async with asyncio.TaskGroup() as tasks:
                     answering = tasks.create_task(self._answer(exchange))

@@ -204,7 +204,7 @@ class Conversation:
         turn.tried_at = turn.paused_at
         parts: tuple[Part, ...] = (
             *self.user.frames.within(turn.start, turn.paused_at),
-            *(Text(text) for text in turn.words()),
+            Text(" ".join(turn.words())),
         )
         self.model.speculate(self.basis(turn), (Content(Role.USER, parts),), step)
 

@@ -36,9 +36,7 @@ class Frames:
         return taken
 
     def take_all(self) -> tuple[Blob, ...]:
-        """The frames of typed words. Those last no time, so as activity they cover none."""
-        if self._only_activity:
-            return ()
+        """The frames of typed words. As activity those last a moment: what is seen in it counts."""
         taken = tuple(frame for _, frame in self._waiting)
         self._waiting.clear()
-        return taken
+        return taken[-1:] if self._only_activity else taken

@@ -135,7 +135,8 @@ class SpokenTurn:
 
     def contents(self) -> tuple[Content, ...]:
         """The turn as history: frames, then words. Empty if there is nothing in it."""
-        parts: tuple[Part, ...] = (*self.frames, *(Text(text) for text in self.words()))
+        words = " ".join(self.words())
+        parts: tuple[Part, ...] = (*self.frames, *((Text(words),) if words else ()))
         return (Content(Role.USER, parts),) if parts else ()
 
 
