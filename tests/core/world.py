@@ -64,7 +64,7 @@ from vivavoce.domain.content import (
 )
 from vivavoce.domain.ids import CallId, CountingIds, GenerationId, SessionId, TurnId
 from vivavoce.domain.profile import Behaviour, behaviour_of
-from vivavoce.domain.request import EndReason
+from vivavoce.domain.request import EndReason, GenerationRequest
 from vivavoce.domain.setup import (
     ActivityDetection,
     RealtimeInput,
@@ -248,6 +248,21 @@ class World:
         """A word never used before, so that it can be found again."""
         self.words += 1
         return f"w{self.words} "
+
+
+def kinds(world: World) -> list[str]:
+    return [type(message).__name__ for message in world.take()]
+
+
+def requests(world: World) -> list[GenerationRequest]:
+    return [e.request for e in world.effects if isinstance(e, StartGeneration)]
+
+
+def spoken(world: World, text: str = "Hello there.") -> None:
+    """A user turn and a one-second answer, produced at once."""
+    world.speak("hi")
+    world.say(text, bytes(48000))
+    world.finish()
 
 
 def _turn(world: World) -> TurnId:
