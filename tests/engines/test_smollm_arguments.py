@@ -1,0 +1,134 @@
+"""The arguments of a call, taken from what was said and held to their schema."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from vivavoce.domain.content import (
+    ToolDeclaration,
+)
+from vivavoce.engines.smollm import arguments, schema
+
+TEXT = {"type": "string"}
+
+
+def function(name: str = "do_it", required: list[str] | None = None, **of: Any) -> ToolDeclaration:
+    needed = list(of) if required is None else required
+    return ToolDeclaration(name, "", {"type": "object", "properties": of, "required": needed})
+
+
+class FirstOption:
+    """A model that writes the first thing its grammar allows, and remembers the grammar."""
+
+    def __init__(self) -> None:
+        self.grammars: list[str] = []
+
+    def __call__(self, question: str, grammar: str) -> str:
+        self.grammars.append(grammar)
+        root, *rules = grammar.split("\n")
+        values = dict(rule.split(" ::= ", 1) for rule in rules)
+        written = re.sub(r"\bv\d+\b", lambda m: values[m.group()].split(" | ")[0], root[9:])
+        return "".join(json.loads(text) for text in re.findall(r'"(?:\\.|[^"\\])*"', written))
+
+
+def filled(tool: ToolDeclaration, spoken: str) -> dict[str, Any]:
+    return arguments.fill(tool, spoken, FirstOption())
+
+
+def test_a_function_without_parameters_takes_none() -> None:
+    assert filled(ToolDeclaration("lights_on"), "lights on") == {}
+    assert filled(function(), "lights on") == {}
+
+
+@pytest.mark.parametrize(
+    ("kind", "spoken", "value"),
+    [
+        ({"type": "integer"}, "for ten minutes", 10),
+        ({"type": "number"}, "to twenty one point five", 21.5),
+        ({"type": "integer", "maximum": 20}, "not 30 but 15", 15),
+        ({"type": "boolean"}, "switch it off", False),
+        ({"type": "boolean"}, "switch it on", True),
+        ({"type": "string", "enum": ["red", "dark_blue"]}, "make it dark blue", "dark_blue"),
+        ({"type": "integer", "enum": [1, 2, 3]}, "level two", 2),
+        ({"type": "array", "items": {"type": "integer"}}, "seven", [7]),
+        ({"type": "string", "default": "here"}, "", "here"),
+        ({"anyOf": [{"type": "null"}, {"type": "integer"}]}, "four", 4),
+        ({"type": ["integer", "null"]}, "four", 4),
+        (
+            {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]},
+            "nine",
+            {"n": 9},
+        ),
+    ],
+)
+def test_each_kind_of_value_comes_from_what_was_said(
+    kind: dict[str, Any], spoken: str, value: Any
+) -> None:
+    tool = function(value=kind)
+    assert filled(tool, spoken) == {"value": value}
+    assert schema.accepts(tool.parameters, {"value": value})
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [{"type": "integer"}, {"type": "string", "enum": ["red"]}, {"type": "integer", "minimum": 90}],
+)
+def test_a_value_that_was_not_said_is_asked_for(kind: dict[str, Any]) -> None:
+    with pytest.raises(arguments.Unsaid) as caught:
+        filled(function(level=kind), "do it 5 times" if "minimum" in kind else "do it please")
+    assert caught.value.name == "level"
+
+
+def test_optional_values_that_were_not_said_are_left_out() -> None:
+    tool = function(required=["city"], city=TEXT, days={"type": "integer"}, note=TEXT)
+    assert set(filled(tool, "weather in paris")) == {"city"}
+    assert filled(tool, "weather in paris for three days")["days"] == 3
+
+
+def test_strings_are_spans_that_begin_and_end_with_meaning() -> None:
+    found = arguments.spans(ToolDeclaration("play_music"), "please play some Miles Davis for me")
+    assert "Miles Davis" in found
+    for span in found:
+        assert span.split()[0].lower() not in {"please", "play", "some", "for"}
+        assert span.split()[-1].lower() not in {"some", "for", "me"}
+
+
+def test_the_grammar_allows_nothing_but_what_was_said() -> None:
+    choose = FirstOption()
+    arguments.fill(function("tell", to=TEXT, text=TEXT), 'tell bob the "big" news', choose)
+    (grammar,) = choose.grammars
+    allowed = {
+        json.loads(json.loads(o)) for o in grammar.split("\n")[1].split(" ::= ")[1].split(" | ")
+    }
+    assert "bob" in allowed
+    assert all(span in 'tell bob the "big" news' for span in allowed)
+
+
+def test_a_cut_off_answer_of_the_model_still_gives_a_valid_call() -> None:
+    tool = function("tell", to=TEXT, text=TEXT)
+    values = arguments.fill(tool, "tell bob hello world", lambda question, grammar: '{"to": "bo')
+    assert schema.accepts(tool.parameters, values)
+
+
+@pytest.mark.parametrize(
+    ("of", "value", "good"),
+    [
+        ({"type": "integer"}, 5, True),
+        ({"type": "integer"}, True, False),
+        ({"type": "integer"}, 5.5, False),
+        ({"type": "number", "minimum": 3}, 2, False),
+        ({"type": "string", "maxLength": "2"}, "abc", False),
+        ({"type": "string", "enum": ["a"]}, "b", False),
+        ({"type": "array", "items": {"type": "string"}}, ["a", 1], False),
+        ({"type": "array", "maxItems": 1}, ["a", "b"], False),
+        ({"type": "object", "required": ["a"]}, {}, False),
+        ({"type": "string", "nullable": True}, None, True),
+        (None, "anything", True),
+    ],
+)
+def test_values_are_held_to_the_schema(of: Any, value: Any, good: bool) -> None:
+    assert schema.accepts(of, value) is good

@@ -1,0 +1,121 @@
+"""Words and numbers as people say them to the small model, without its weights."""
+
+from __future__ import annotations
+
+import pytest
+
+from vivavoce.engines.smollm import numerals, words
+
+# --- words -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("turn_on_the_lights", ["turn", "on", "the", "lights"]),
+        ("turnOnTheLights", ["turn", "on", "the", "lights"]),
+        ("getHTTPStatus", ["get", "http", "status"]),
+        ("home:lights.on", ["home", "lights", "on"]),
+    ],
+)
+def test_a_name_is_taken_apart(name: str, expected: list[str]) -> None:
+    assert words.of_name(name) == expected
+
+
+@pytest.mark.parametrize(
+    ("spoken", "question"),
+    [
+        ("is the light on", True),
+        ("who invented the light bulb?", True),
+        ("could you turn on the lights?", False),
+        ("would you mind turning on the lights", False),
+        ("turn on the lights", False),
+        ("can you tell me what time it is", False),
+    ],
+)
+def test_a_polite_request_is_no_question(spoken: str, question: bool) -> None:
+    assert words.is_question(spoken) is question
+
+
+@pytest.mark.parametrize(
+    "spoken",
+    ["don't turn on the lights", "i turned the lights on already", "never play jazz again"],
+)
+def test_what_is_forbidden_or_told_is_no_request(spoken: str) -> None:
+    assert words.is_no_request(spoken)
+    assert not words.is_no_request("turn on the lights")
+
+
+def test_asking_to_be_told_is_a_wish_for_knowledge() -> None:
+    assert words.wants_to_know("can you tell me about light")
+    assert words.wants_to_know("who invented the light bulb")
+    assert not words.wants_to_know("tell john i am late")
+    assert words.is_definition("what is a timer")
+    assert not words.is_definition("what is the weather")
+
+
+@pytest.mark.parametrize(
+    ("spoken", "answers"),
+    [
+        ("seven", True),
+        ("to my sister", True),
+        ("how about seven", True),
+        ("What is a timer?", False),
+        ("never mind", False),
+        ("no thanks", False),
+    ],
+)
+def test_not_everything_said_after_a_question_answers_it(spoken: str, answers: bool) -> None:
+    assert words.is_answer(spoken) is answers
+
+
+def test_a_name_that_begins_with_a_deed_fetches_no_knowledge() -> None:
+    assert [words.acts(name) for name in ("set_timer", "openDoor", "get_time", "stock_price")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+
+
+def test_off_is_understood_where_a_recognizer_hears_of() -> None:
+    assert "off" in words.meant("turn of the lights please")
+    assert "off" not in words.meant("turn on one of the lights")
+
+
+@pytest.mark.parametrize("spoken", ["kill the dishwasher", "light up the tree", "lights out"])
+def test_no_word_is_given_a_meaning_that_it_has_of_lamps_only(spoken: str) -> None:
+    assert words.meant(spoken) == spoken.split()
+
+
+def test_words_that_a_recognizer_confuses_are_alike() -> None:
+    assert words.alike("light", "lights")
+    assert words.alike("thermostat", "thermostats")
+    assert words.alike("kitchen", "kitchin")
+    assert not words.alike("on", "off")
+    assert not words.alike("music", "message")
+
+
+# --- numbers ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("spoken", "numbers"),
+    [
+        ("ten minutes", [10]),
+        ("twenty one point five degrees", [21.5]),
+        ("a hundred and two", [102]),
+        ("two thousand and five", [2005]),
+        ("one two three", [1, 2, 3]),
+        ("minus three", [-3]),
+        ("5 minutes and 30 seconds", [5, 30]),
+        ("3,5 percent", [3.5]),
+        ("2 hundred", [200]),
+        ("half an hour", [0.5]),
+        ("fifty-five", [55]),
+        ("wait a minute", []),
+        ("someone and nobody", []),
+    ],
+)
+def test_numbers_are_read_as_they_are_said(spoken: str, numbers: list[float]) -> None:
+    assert numerals.spoken(spoken) == numbers
