@@ -1,0 +1,178 @@
+"""What an OpenAI-compatible endpoint answers, as parts of an answer, against real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+
+import pytest
+
+from engines.fake_chat import Exchange, FakeChat, call, delta, end, words
+from engines.openai_build import WEATHER, Build, calls_of, text_of
+from engines.talk import answer
+from vivavoce.domain.content import ToolDeclaration, Usage
+from vivavoce.domain.request import EndReason
+from vivavoce.domain.setup import Thinking
+from vivavoce.engines.ports import Ended, LanguageModel, TextDelta, UsageReported
+from vivavoce.testing.contracts import LanguageModelContract, request
+
+
+class TestContract(LanguageModelContract):
+    """The public contract, over an endpoint that calls a function when it is offered one."""
+
+    @pytest.fixture(autouse=True)
+    def _endpoint(self, build: Build, chat: FakeChat) -> None:
+        async def reply(exchange: Exchange) -> None:
+            if exchange.body.get("tools"):
+                name = exchange.body["tools"][0]["function"]["name"]
+                await exchange.stream([*call(0, name, "{", "}"), end("tool_calls")])
+            else:
+                usage = {"usage": {"prompt_tokens": 3, "completion_tokens": 2}, "choices": []}
+                await exchange.stream([*words("Hello there!"), usage])
+
+        chat.answer = reply
+        self.build = build
+
+    def engine(self) -> LanguageModel:
+        return self.build()
+
+
+async def test_words_come_one_by_one_as_they_are_sent(build: Build, chat: FakeChat) -> None:
+    heard = asyncio.Event()
+
+    async def reply(exchange: Exchange) -> None:
+        await exchange.head()
+        await exchange.event(delta(content="One "))
+        await heard.wait()
+        await exchange.event(delta(content="two."))
+        await exchange.event(end("stop"))
+        await exchange.raw("data: [DONE]\n\n")
+        await exchange.finish()
+
+    chat.answer = reply
+    said = []
+    async for part in build().generate(request("Count.")):
+        said.append(part)
+        heard.set()
+    assert said == [TextDelta("One "), TextDelta("two.")]
+
+
+async def test_parallel_calls_are_put_together_from_their_pieces(
+    build: Build, chat: FakeChat
+) -> None:
+    first = call(0, "get_weather", '{"ci', 'ty": "Paris"}')
+    second = call(1, "get_weather", '{"city":', ' "Rome"}')
+    chat.replies([*first, second[0], *second[1:], end("tool_calls")])
+    parts = await answer(build(), request("Weather?", functions=(WEATHER,)))
+    assert calls_of(parts) == [
+        ("get_weather", {"city": "Paris"}),
+        ("get_weather", {"city": "Rome"}),
+    ]
+
+
+async def test_calls_without_an_index_stay_apart(build: Build, chat: FakeChat) -> None:
+    whole = [
+        {"id": "a", "function": {"name": "get_weather", "arguments": '{"city": "Paris"}'}},
+        {"id": "b", "function": {"name": "get_weather", "arguments": {"city": "Rome"}}},
+    ]
+    chat.replies([delta(tool_calls=whole), end("tool_calls")])
+    parts = await answer(build(), request("Weather?", functions=(WEATHER,)))
+    assert [args["city"] for _, args in calls_of(parts)] == ["Paris", "Rome"]
+
+
+async def test_a_call_that_cannot_be_read_is_asked_for_once_more(
+    build: Build, chat: FakeChat
+) -> None:
+    async def reply(exchange: Exchange) -> None:
+        good = len(chat.asked) > 1
+        await exchange.stream(
+            [delta(content="Well. "), *call(0, "get_weather", "{}" if good else "{'c"), end("stop")]
+        )
+
+    chat.answer = reply
+    parts = await answer(build(), request("Weather?", functions=(WEATHER,)))
+    assert calls_of(parts) == [("get_weather", {})]
+    assert text_of(parts) == "Well."
+    assert len(chat.asked) == 2
+
+
+async def test_a_call_that_stays_unreadable_ends_as_malformed(build: Build, chat: FakeChat) -> None:
+    chat.replies([*call(0, "get_weather", "[1]"), end("tool_calls")])
+    parts = await answer(build(), request("Weather?", functions=(WEATHER,)))
+    assert parts == [Ended(EndReason.MALFORMED_CALL)]
+    assert len(chat.asked) == 2
+
+
+async def test_names_that_chat_servers_refuse_are_respelled_and_back(
+    build: Build, chat: FakeChat
+) -> None:
+    odd, twin = ToolDeclaration("home:lights.on"), ToolDeclaration("home.lights:on")
+    chat.replies([*call(0, "home_lights_on_2", "{}"), end("tool_calls")])
+    parts = await answer(build(), request("Lights!", functions=(odd, twin)))
+    offered = [tool["function"]["name"] for tool in chat.asked[0].body["tools"]]
+    assert offered == ["home_lights_on", "home_lights_on_2"]
+    assert calls_of(parts) == [("home.lights:on", {})]
+
+
+async def test_reasoning_is_a_thought_and_only_shown_when_asked_for(
+    build: Build, chat: FakeChat
+) -> None:
+    chat.replies([delta(reasoning_content="Hm. "), delta(content="Four."), end("stop")])
+    asked = request("Two and two?")
+    assert await answer(build(), asked) == [TextDelta("Four.")]
+    shown = await answer(build(), replace(asked, thinking=Thinking(include_thoughts=True)))
+    assert shown == [TextDelta("Hm. ", thought=True), TextDelta("Four.")]
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        ["<think>Hm.</think>Four."],
+        ["<th", "ink>H", "m.</thi", "nk>", "\n\nFour."],
+        ["\n<think>", "Hm.", "<", "/think>Fo", "ur."],
+    ],
+)
+async def test_thoughts_in_tags_are_never_spoken(
+    build: Build, chat: FakeChat, pieces: list[str]
+) -> None:
+    chat.replies([*(delta(content=piece) for piece in pieces), end("stop")])
+    asked = replace(request("Two and two?"), thinking=Thinking(include_thoughts=True))
+    parts = await answer(build(), asked)
+    assert text_of(parts) == "Four."
+    thought = "".join(p.text for p in parts if isinstance(p, TextDelta) and p.thought)
+    assert thought == "Hm."
+
+
+async def test_words_that_only_look_like_a_tag_are_kept(build: Build, chat: FakeChat) -> None:
+    chat.replies([delta(content="<"), delta(content="3 you"), end("stop")])
+    assert text_of(await answer(build(), request("Hi."))) == "<3 you"
+
+
+async def test_usage_is_asked_for_and_reported(build: Build, chat: FakeChat) -> None:
+    usage = {
+        "prompt_tokens": 40,
+        "completion_tokens": 9,
+        "prompt_tokens_details": {"cached_tokens": 30},
+        "completion_tokens_details": {"reasoning_tokens": 4},
+    }
+    chat.replies([*words("Hi."), {"choices": [], "usage": usage}])
+    parts = await answer(build(), request("Hi."))
+    assert parts[-1] == UsageReported(Usage(40, 30, 5, 4))
+    assert chat.asked[0].body["stream_options"] == {"include_usage": True}
+
+
+async def test_an_answer_cut_by_its_limit_says_so(build: Build, chat: FakeChat) -> None:
+    chat.replies([delta(content="Once upon"), end("length")])
+    parts = await answer(build(), request("A story."))
+    assert parts[-1] == Ended(EndReason.MAX_TOKENS)
+
+
+async def test_an_endpoint_that_does_not_stream_is_understood(build: Build, chat: FakeChat) -> None:
+    whole = {"choices": [{"message": {"content": "All at once."}, "finish_reason": "stop"}]}
+
+    async def reply(exchange: Exchange) -> None:
+        await exchange.refuse("200 OK", json.dumps(whole))
+
+    chat.answer = reply
+    assert text_of(await answer(build(), request("Hi."))) == "All at once."

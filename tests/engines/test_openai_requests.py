@@ -1,0 +1,158 @@
+"""What an OpenAI-compatible endpoint is sent, against real sockets."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from engines.fake_chat import FakeChat
+from engines.openai_build import WEATHER, Build, sent, told
+from engines.talk import answer, user
+from engines.talk import said as model_said
+from vivavoce.domain.content import Blob, Content, FileRef, Text, ToolCall, ToolResult, Tools
+from vivavoce.domain.ids import CallId
+from vivavoce.domain.setup import Modality, Sampling
+from vivavoce.engines.chat.sight import UNSEEN
+from vivavoce.testing.contracts import request
+
+
+async def test_sampling_and_extra_fields_travel(build: Build, chat: FakeChat) -> None:
+    sampling = Sampling(temperature=0.5, top_p=0.9, max_output_tokens=50, seed=7)
+    asked = replace(request("Hi."), sampling=sampling)
+    body = await sent(build, chat, asked, body={"keep_alive": "1h"}, headers={"X-Team": "a"})
+    assert (body["temperature"], body["top_p"], body["max_tokens"]) == (0.5, 0.9, 50)
+    assert (body["seed"], body["keep_alive"], body["model"]) == (7, "1h", "m")
+    assert "presence_penalty" not in body
+    assert chat.asked[-1].headers["x-team"] == "a"
+    assert chat.asked[-1].path == "/v1/chat/completions"
+
+
+async def test_the_key_comes_from_the_settings_or_the_environment(
+    build: Build, chat: FakeChat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await answer(build(api_key="one"), request("Hi."))
+    assert chat.asked[-1].headers["authorization"] == "Bearer one"
+    monkeypatch.setenv("CHAT_KEY", "two")
+    await answer(build(api_key_env="CHAT_KEY"), request("Hi."))
+    assert chat.asked[-1].headers["authorization"] == "Bearer two"
+    await answer(build(), request("Hi."))
+    assert "authorization" not in chat.asked[-1].headers
+
+
+async def test_spoken_answers_are_asked_to_be_speakable(build: Build, chat: FakeChat) -> None:
+    aloud = await sent(build, chat, told(user("Hi."), instruction="Be kind."))
+    written = await sent(
+        build, chat, told(user("Hi."), instruction="Be kind.", modality=Modality.TEXT)
+    )
+    assert aloud["messages"][0]["content"].startswith("Be kind.\n\n")
+    assert written["messages"][0]["content"] == "Be kind."
+
+
+async def test_a_call_and_its_result_keep_their_id(build: Build, chat: FakeChat) -> None:
+    made = ToolCall(CallId("c7"), "get_weather", {"city": "Paris"})
+    result = ToolResult(CallId("c7"), "get_weather", {"sky": "grey"})
+    body = await sent(build, chat, told(user("Weather?"), model_said(made), user(result)))
+    assistant, tool = body["messages"][-2:]
+    assert assistant["tool_calls"][0]["id"] == tool["tool_call_id"] == "c7"
+    assert json.loads(assistant["tool_calls"][0]["function"]["arguments"]) == {"city": "Paris"}
+    assert json.loads(tool["content"]) == {"sky": "grey"}
+
+
+async def test_a_call_that_was_never_answered_still_has_a_tool_message(
+    build: Build, chat: FakeChat
+) -> None:
+    made = ToolCall(CallId("c7"), "get_weather", {})
+    body = await sent(build, chat, told(user("Weather?"), model_said(made), user("Never mind.")))
+    assert [m["role"] for m in body["messages"][-3:]] == ["assistant", "tool", "user"]
+
+
+async def test_a_result_that_comes_late_is_told_as_a_note(build: Build, chat: FakeChat) -> None:
+    made = ToolCall(CallId("c7"), "get_weather", {})
+    late = ToolResult(CallId("c7"), "get_weather", {"sky": "grey"})
+    history = (user("Weather?"), model_said(made), user("Hello?"), model_said("Yes?"), user(late))
+    body = await sent(build, chat, told(*history))
+    assert body["messages"][-1]["role"] == "user"
+    assert "grey" in body["messages"][-1]["content"]
+    assert sum(m["role"] == "tool" for m in body["messages"]) == 1
+
+
+async def test_results_without_ids_are_matched_by_name(build: Build, chat: FakeChat) -> None:
+    calls = [ToolCall(CallId(""), "get_weather", {"n": n}) for n in (1, 2)]
+    results = [ToolResult(CallId(""), "get_weather", {"got": n}) for n in (1, 2)]
+    body = await sent(build, chat, told(user("?"), model_said(*calls), user(*results)))
+    made = [c["id"] for c in body["messages"][-3]["tool_calls"]]
+    assert [m["tool_call_id"] for m in body["messages"][-2:]] == made
+    assert len(set(made)) == 2
+    assert [json.loads(m["content"])["got"] for m in body["messages"][-2:]] == [1, 2]
+
+
+async def test_video_frames_that_nobody_sees_are_one_note(build: Build, chat: FakeChat) -> None:
+    frames = [Blob(b"\xff\xd8%d" % n, "image/jpeg") for n in range(3)]
+    body = await sent(build, chat, told(user(*frames, "What am I holding?")))
+    assert body["messages"][-1]["content"].split("\n") == [UNSEEN, "What am I holding?"]
+
+
+async def test_an_image_from_a_function_is_noted_too(build: Build, chat: FakeChat) -> None:
+    seen = ToolResult(CallId("1"), "look", {"ok": True}, parts=(Blob(b"\x89PNG", "image/png"),))
+    made = ToolCall(CallId("1"), "look", {})
+    body = await sent(build, chat, told(user("Look."), model_said(made), user(seen)))
+    assert UNSEEN in body["messages"][-1]["content"]
+
+
+async def test_neighbours_of_one_role_become_one_message(build: Build, chat: FakeChat) -> None:
+    history = (user("One."), user("Two."), model_said("A", cut=True), user("Three."))
+    body = await sent(build, chat, told(*history), spoken="")
+    assert [(m["role"], m["content"]) for m in body["messages"]] == [
+        ("user", "One.\nTwo."),
+        ("assistant", "A…"),
+        ("user", "Three."),
+    ]
+
+
+async def test_the_user_always_speaks_last(build: Build, chat: FakeChat) -> None:
+    body = await sent(build, chat, told(user("One."), model_said("A.")))
+    assert body["messages"][-1]["role"] == "user"
+
+
+async def test_images_go_only_to_models_that_see(build: Build, chat: FakeChat) -> None:
+    seen = user("What is this?", Blob(b"\xff\xd8", "image/jpeg"))
+    blind = await sent(build, chat, told(seen))
+    assert blind["messages"][-1]["content"].split("\n") == ["What is this?", UNSEEN]
+    seeing = await sent(build, chat, told(seen), images=True)
+    pieces = seeing["messages"][-1]["content"]
+    assert pieces[1]["image_url"]["url"] == "data:image/jpeg;base64,/9g="
+
+
+async def test_a_named_file_and_a_thought_are_handled(build: Build, chat: FakeChat) -> None:
+    history = (
+        user("Look.", FileRef("gs://a/b.pdf", "application/pdf")),
+        model_said(Text("Secret.", thought=True), "Fine."),
+        user("And?"),
+    )
+    body = await sent(build, chat, told(*history), spoken="")
+    assert "gs://a/b.pdf" in body["messages"][0]["content"]
+    assert body["messages"][1]["content"] == "Fine."
+
+
+async def test_a_long_history_loses_its_oldest_turns_in_steps(build: Build, chat: FakeChat) -> None:
+    model = build(context_tokens=2000, spoken="")
+    history: list[Content] = []
+    firsts = []
+    for number in range(60):
+        history += [user(f"Question {number}: {'word ' * 20}")]
+        await answer(model, told(*history, instruction="Rule."))
+        shown = chat.asked[-1].body["messages"]
+        assert shown[0] == {"role": "system", "content": "Rule."}
+        assert f"Question {number}:" in shown[-1]["content"]
+        firsts.append(shown[1]["content"][:12])
+        history += [model_said(f"Answer {number}.")]
+    assert "Question 0:" not in firsts[-1]
+    assert len(set(firsts)) < 10, "a beginning that changes every turn is read every turn"
+
+
+async def test_tools_may_be_switched_off(build: Build, chat: FakeChat) -> None:
+    asked = replace(request("Weather?"), tools=Tools((WEATHER,)))
+    assert "tools" in await sent(build, chat, asked)
+    assert "tools" not in await sent(build, chat, asked, tools=False)
