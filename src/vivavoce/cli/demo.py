@@ -15,13 +15,13 @@ from vivavoce.cli import conversing
 from vivavoce.cli import stopping as stops
 from vivavoce.cli.conversing import TurnPrinter, plain_console, told
 from vivavoce.cli.faults import fault_of, leave
+from vivavoce.cli.pull import fetch
 from vivavoce.cli.surroundings import hint
 from vivavoce.client.conversation import Conversation
 from vivavoce.client.files import FileMicrophone, read_wav
 from vivavoce.client.live import Endpoint, connect
 from vivavoce.client.playing import ClockSpeaker
 from vivavoce.client.tools import ToolModule
-from vivavoce.engines import weights
 
 RECORDINGS = ("question.wav", "lights.wav")
 INSTRUCTION = "You are a helpful and friendly assistant. Answer in one short sentence."
@@ -59,11 +59,7 @@ def demo(
         # A conversation is easier to read without lines between, unless they were asked for.
         asked = "level" in log.model_fields_set
         logs.configure(log.level if asked else "warning", log.format, log.personal)
-        weights.ensure(
-            wiring.weights_in_use(settings),
-            lambda line: console.print(line, markup=False),
-            overrides=settings.weights,
-        )
+        fetch(console, wiring.weights_in_use(settings), settings.weights)
         printer = TurnPrinter(console)
         try:
             answered = asyncio.run(_demo(printer, settings, answer, wait, once))

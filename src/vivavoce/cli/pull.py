@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -33,7 +35,7 @@ def pull(
                 _note()
             return
         fetched = store.missing(weights.name for weights in wanted)
-        _fetch(console, [weights.name for weights in wanted])
+        fetch(console, [weights.name for weights in wanted])
     except (ConfigError, EngineMissing) as error:
         fault = fault_of(error)
         if fault.code is Code.ENGINE_MISSING:
@@ -77,11 +79,16 @@ def _where(weights: store.Weights) -> str:
         return "not here"
 
 
-def _fetch(console: Console, names: list[str]) -> None:
-    """Fetch with a bar where there is a terminal to draw it on."""
+def fetch(
+    console: Console, names: list[str], overrides: Mapping[str, str | Path] | None = None
+) -> None:
+    """Fetch what is missing, after saying so, with a bar where there is a terminal to draw it on.
+
+    `overrides` names folders of the user's own. Raises `EngineMissing`.
+    """
 
     def say(line: str) -> None:
-        console.print(line, highlight=False, soft_wrap=True)
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     with ExitStack() as stack:
         bars: Progress | None = None
@@ -92,7 +99,7 @@ def _fetch(console: Console, names: list[str]) -> None:
                 bars = stack.enter_context(_bars(console))
             return _bar(bars, weights)
 
-        store.ensure(names, say, watch if console.is_terminal else None)
+        store.ensure(names, say, watch if console.is_terminal else None, overrides)
 
 
 def _bars(console: Console) -> Progress:

@@ -50,15 +50,11 @@ def serve(
 def _prepare(settings: Config) -> None:
     """Logging, and the weights that the first start fetches after saying so."""
     from vivavoce import logs
-    from vivavoce.engines import weights
+    from vivavoce.cli.pull import fetch
     from vivavoce.wiring import weights_in_use
 
     logs.configure(settings.log.level, settings.log.format, settings.log.personal)
-    weights.ensure(
-        weights_in_use(settings),
-        lambda line: _console().print(line, markup=False),
-        overrides=settings.weights,
-    )
+    fetch(_console(), weights_in_use(settings), settings.weights)
 
 
 async def _serve(settings: Config) -> None:
