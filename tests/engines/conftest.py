@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from engines.fake_chat import FakeChat, fake_chat
 from engines.openai_build import Build
+from engines.smollm_model import load
 from vivavoce.engines.openai.model import OpenAIModel
+from vivavoce.engines.smollm.model import SmolLM
 
 
 @pytest.fixture
@@ -29,3 +32,20 @@ async def models() -> AsyncIterator[list[OpenAIModel]]:
 @pytest.fixture
 def build(chat: FakeChat, models: list[OpenAIModel]) -> Build:
     return Build(chat, models)
+
+
+@pytest.fixture(scope="package")
+def model() -> Iterator[SmolLM]:
+    """Loaded once for all tests of this folder."""
+    loaded = asyncio.run(load())
+    yield loaded
+    asyncio.run(loaded.aclose())
+
+
+@pytest.fixture
+async def own() -> AsyncIterator[list[SmolLM]]:
+    """Models that a test loads for itself."""
+    loaded: list[SmolLM] = []
+    yield loaded
+    for one in loaded:
+        await one.aclose()

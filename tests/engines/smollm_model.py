@@ -1,0 +1,69 @@
+"""The small model on its real weights, and what is asked of it and found in its answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vivavoce.domain.content import Content, ToolDeclaration
+from vivavoce.domain.request import GenerationRequest
+from vivavoce.engines import weights
+from vivavoce.engines.ports import CallsRequested, ModelPart, TextDelta
+from vivavoce.engines.smollm import create
+from vivavoce.engines.smollm.model import SmolLM
+from vivavoce.errors import EngineMissing
+from vivavoce.testing.contracts import request
+
+
+class Host:
+    """What a factory asks of the house; `absent` weights were never fetched."""
+
+    def __init__(self, absent: str = "") -> None:
+        self._absent = absent
+
+    def say(self, line: str) -> None:
+        pass
+
+    def weights(self, name: str) -> Path:
+        if name == self._absent:
+            raise EngineMissing(name, "It is not on this machine.", "Fetch it.")
+        try:
+            return weights.locate(name)
+        except EngineMissing as missing:
+            pytest.skip(str(missing))
+
+    async def build(self, port: str, choice: Any) -> Any:
+        raise NotImplementedError
+
+
+async def load(**settings: Any) -> SmolLM:
+    model = await create({"slots": 2, **settings}, Host())
+    assert isinstance(model, SmolLM)
+    return model
+
+
+def conversation(
+    *history: Content, tools: tuple[ToolDeclaration, ...] = (), session: str = "one", **changes: Any
+) -> GenerationRequest:
+    asked = request(functions=tools, session=session)
+    return replace(asked, history=history, **changes)
+
+
+def text_of(parts: list[ModelPart]) -> str:
+    return "".join(part.text for part in parts if isinstance(part, TextDelta))
+
+
+def calls_of(parts: list[ModelPart]) -> list[tuple[str, Any]]:
+    return [(c.name, dict(c.args)) for p in parts if isinstance(p, CallsRequested) for c in p.calls]
+
+
+async def until(there: Callable[[], bool]) -> None:
+    """Wait for a worker thread, which has no event to wait for."""
+    async with asyncio.timeout(30):
+        while not there():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)

@@ -1,0 +1,217 @@
+"""What the embedded language model answers on its real weights, in slots, and how it is left."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import aclosing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engines import smollm_cases as cases
+from engines.smollm_model import Host, calls_of, conversation, load, text_of, until
+from engines.talk import answer, said, user
+from vivavoce.domain.content import Blob, Content
+from vivavoce.domain.ids import SessionId
+from vivavoce.domain.request import EndReason
+from vivavoce.domain.setup import Sampling
+from vivavoce.engines.chat import sight
+from vivavoce.engines.ports import Ended, LanguageModel, TextDelta, UsageReported
+from vivavoce.engines.smollm.model import SmolLM
+from vivavoce.engines.smollm.settings import model_file
+from vivavoce.engines.smollm.settings import read_settings as read_smollm
+from vivavoce.errors import EngineBusy
+from vivavoce.testing.contracts import LanguageModelContract
+
+pytestmark = pytest.mark.embedded
+
+PICTURE = Blob(b"\x89PNG", "image/png")
+
+
+class TestContract(LanguageModelContract):
+    @pytest.fixture(autouse=True)
+    def _loaded(self, model: SmolLM) -> None:
+        self.model = model
+
+    def engine(self) -> LanguageModel:
+        return self.model
+
+
+# --- answers -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "spoken", ["What is the capital of France?", "what is the capital of france"]
+)
+async def test_it_knows_the_capital_of_france(model: SmolLM, spoken: str) -> None:
+    parts = await answer(model, conversation(user(spoken)))
+    assert "Paris" in text_of(parts)
+    assert text_of(parts) == text_of(parts).strip()
+    assert len(text_of(parts).split()) < 20
+
+
+async def test_a_cold_prompt_is_read_ahead(model: SmolLM) -> None:
+    rule = "You work in a hardware store. " * 12
+    ahead = conversation(instruction=rule, session="prepared")
+    await model.prepare(ahead)
+    parts = await answer(model, replace(ahead, history=(user("Hello."),)))
+    (usage,) = [part.usage for part in parts if isinstance(part, UsageReported)]
+    assert usage.prompt_tokens > 150
+    assert usage.prompt_tokens - usage.cached_tokens < 30
+    assert usage.response_tokens > 0
+
+
+async def test_each_conversation_keeps_what_was_read(model: SmolLM) -> None:
+    histories: dict[str, tuple[Content, ...]] = {"red": (), "blue": ()}
+    for turn in ("What is the capital of Italy?", "Thank you."):
+        for name in histories:
+            histories[name] += (user(f"{turn}"),)
+            asked = conversation(
+                *histories[name], session=name, instruction=f"The shop is {name}. " * 8
+            )
+            parts = await answer(model, asked)
+            histories[name] += (said(text_of(parts)),)
+            if turn == "Thank you.":
+                (usage,) = [part.usage for part in parts if isinstance(part, UsageReported)]
+                assert usage.cached_tokens > usage.prompt_tokens * 0.8
+    await model.release("red")
+    await model.release("blue")
+
+
+async def test_two_conversations_are_answered_at_once(model: SmolLM) -> None:
+    first_words: dict[str, float] = {}
+    ends: dict[str, float] = {}
+
+    async def ask(name: str) -> str:
+        text = ""
+        parts: Any = model.generate(
+            conversation(user("Why is the sky blue?"), session=name, instruction=f"I am {name}.")
+        )
+        async with aclosing(parts):
+            async for part in parts:
+                if isinstance(part, TextDelta):
+                    first_words.setdefault(name, time.monotonic())
+                    text += part.text
+        ends[name] = time.monotonic()
+        return text
+
+    async with asyncio.TaskGroup() as tasks:
+        answers = [tasks.create_task(ask(name)) for name in ("left", "right")]
+    assert all("light" in task.result() for task in answers)
+    assert max(first_words.values()) < min(ends.values())
+
+
+async def test_leaving_stops_the_model_at_once(model: SmolLM) -> None:
+    parts: Any = model.generate(conversation(user("Tell me a very long story about the sea.")))
+    async with aclosing(parts):
+        async for _ in parts:
+            break
+    began = time.monotonic()
+    await until(lambda: model.idle)
+    assert time.monotonic() - began < 1.0
+
+
+async def test_reading_a_cold_prompt_is_left_at_once_too(model: SmolLM) -> None:
+    asked = conversation(user("word " * 900), session="long")
+    task = asyncio.ensure_future(answer(model, asked))
+    await until(lambda: not model.idle)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    began = time.monotonic()
+    await until(lambda: model.idle)
+    assert time.monotonic() - began < 3.0, "the whole prompt takes more than 5 s"
+    await model.release("long")
+
+
+async def test_a_history_longer_than_the_window_goes_on(own: list[SmolLM]) -> None:
+    own.append(await load(context=512, slots=1))
+    history: list[Content] = []
+    for number in range(12):
+        history.append(user(f"My friend number {number} has {number} cats and a very long name."))
+        history.append(said("That is nice to hear, thank you for telling me about your friend."))
+    history.append(user("What is the capital of France?"))
+    parts = await answer(own[0], conversation(*history, instruction="Be kind."))
+    assert "Paris" in text_of(parts)
+    (usage,) = [part.usage for part in parts if isinstance(part, UsageReported)]
+    assert usage.prompt_tokens <= 512
+
+
+@pytest.mark.parametrize("where", ["words", "instruction"])
+async def test_a_single_text_longer_than_the_window_is_cut(own: list[SmolLM], where: str) -> None:
+    own.append(await load(context=512, slots=1))
+    long = "the quick brown fox jumps over the lazy dog " * 200
+    words = f"{long} What is the capital of France?" if where == "words" else "Hello."
+    asked = conversation(user(words), instruction=long if where == "instruction" else "")
+    assert text_of(await answer(own[0], asked))
+
+
+async def test_the_small_model_always_takes_the_likeliest_word(model: SmolLM) -> None:
+    answers = {
+        text_of(
+            await answer(
+                model,
+                conversation(
+                    user("Why is the sky blue?"),
+                    sampling=Sampling(temperature=2.0, top_k=1000, top_p=1.0, seed=seed),
+                ),
+            )
+        )
+        for seed in (1, 2, 3)
+    }
+    assert len(answers) == 1, "what the client wishes for makes this model babble"
+
+
+async def test_an_answer_cut_by_the_clients_limit_says_so(model: SmolLM) -> None:
+    asked = conversation(user("Why is the sky blue?"), sampling=Sampling(max_output_tokens=5))
+    parts = await answer(model, asked)
+    assert parts[-1] == Ended(EndReason.MAX_TOKENS)
+
+
+@pytest.mark.parametrize("history", [(), (said("Hello!"),), (user(""),)])
+async def test_odd_histories_are_answered(model: SmolLM, history: tuple[Content, ...]) -> None:
+    assert text_of(await answer(model, conversation(*history)))
+
+
+@pytest.mark.parametrize("spoken", ["What do you see?", "Describe the image.", ""])
+async def test_it_invents_no_image(model: SmolLM, spoken: str) -> None:
+    parts = await answer(model, conversation(user(PICTURE, spoken)))
+    assert text_of(parts) == sight.EXCUSE
+
+
+async def test_a_camera_changes_no_other_answer(model: SmolLM) -> None:
+    parts = await answer(model, conversation(user(PICTURE, "What is the capital of France?")))
+    assert "Paris" in text_of(parts)
+    parts = await answer(
+        model, conversation(user(PICTURE, "turn on the lights"), tools=cases.LIGHTS)
+    )
+    assert calls_of(parts) == [(cases.ON, {})]
+
+
+async def test_a_model_of_the_users_own_is_told_of_images(
+    own: list[SmolLM], tmp_path: Path
+) -> None:
+    gguf = tmp_path / "other.gguf"
+    gguf.symlink_to(model_file(read_smollm({}), Host()).resolve())
+    own.append(await load(slots=1, path=str(gguf)))
+    read = []
+    for parts in ((PICTURE, "What is this?"), (f"{sight.UNSEEN} What is this?",)):
+        found = await answer(own[0], conversation(user(*parts), session=str(len(parts))))
+        read.append(max(p.usage.prompt_tokens for p in found if isinstance(p, UsageReported)))
+    assert read[0] == read[1]
+
+
+async def test_a_guess_waits_for_nobody(own: list[SmolLM]) -> None:
+    own.append(await load(slots=1))
+    story = conversation(user("Tell me a very long story about the sea."))
+    others: list[Any] = [own[0].generate(replace(story, session=SessionId(n))) for n in "ab"]
+    firsts = [asyncio.ensure_future(anext(one)) for one in others]
+    await until(lambda: not own[0].idle)
+    with pytest.raises(EngineBusy):
+        await answer(own[0], replace(story, speculative=True))
+    for first, one in zip(firsts, others, strict=True):
+        await first
+        await one.aclose()

@@ -1,0 +1,130 @@
+"""The room the embedded language model lives in: its listener, its files, settings and end."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psutil
+import pytest
+
+from engines import smollm_cases as cases
+from engines.smollm_model import Host, conversation, load, text_of
+from engines.talk import answer, user
+from vivavoce.domain.content import Tools
+from vivavoce.domain.setup import Sampling
+from vivavoce.engines.openai.model import OpenAIModel
+from vivavoce.engines.openai.settings import read_settings as read_openai
+from vivavoce.engines.ports import ModelPart, UsageReported
+from vivavoce.engines.smollm import create
+from vivavoce.engines.smollm.model import SmolLM
+from vivavoce.errors import ConfigError, EngineError, EngineMissing
+
+pytestmark = pytest.mark.embedded
+
+
+def get(address: str, path: str, key: str = "") -> http.client.HTTPResponse:
+    where = urlsplit(address)
+    link = http.client.HTTPConnection(where.hostname or "", where.port, timeout=5)
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    link.request("GET", path, headers={**headers, "Origin": "http://evil.example"})
+    answered = link.getresponse()
+    answered.read()
+    link.close()
+    return answered
+
+
+def test_the_listener_is_locked_and_shows_no_page(model: SmolLM) -> None:
+    address, key = model.listener
+    assert urlsplit(address).hostname == "127.0.0.1"
+    for path in ("/v1/models", "/props", "/slots", "/v1/chat/completions"):
+        assert get(address, path).status == http.HTTPStatus.UNAUTHORIZED
+        assert get(address, path, "wrong").status == http.HTTPStatus.UNAUTHORIZED
+    assert get(address, "/v1/models", key).status == http.HTTPStatus.OK
+    assert get(address, "/").status != http.HTTPStatus.OK
+    assert not get(address, "/v1/models", key).getheader("access-control-allow-origin")
+
+
+async def test_nothing_is_left_after_closing() -> None:
+    before = {thread.ident for thread in threading.enumerate()}
+    model = await load(slots=1)
+    address, _ = model.listener
+    port = urlsplit(address).port
+    parts: Any = model.generate(conversation(user("Tell me a very long story about the sea.")))
+    await anext(parts)
+    await model.aclose()
+    await parts.aclose()
+    listening = [link.laddr.port for link in psutil.Process().net_connections("tcp") if link.laddr]
+    assert port not in listening
+    lanes = [t for t in threading.enumerate() if "lane" in t.name and t.ident not in before]
+    for thread in lanes:
+        await asyncio.to_thread(thread.join, 5)
+        assert not thread.is_alive()
+    with pytest.raises(EngineError):
+        await answer(model, conversation(user("Hello.")))
+
+
+async def test_a_second_implementation_of_the_chat_form_understands_us(model: SmolLM) -> None:
+    address, key = model.listener
+    remote = OpenAIModel(
+        read_openai({"base_url": f"{address}/v1", "model": "any", "api_key": key, "spoken": ""})
+    )
+    try:
+        parts = await answer(
+            remote,
+            conversation(
+                user("What is the capital of France?"),
+                instruction="Answer in one short sentence.",
+                sampling=Sampling(temperature=0.0, max_output_tokens=40),
+            ),
+        )
+        assert "Paris" in text_of(parts)
+        (usage,) = [part.usage for part in parts if isinstance(part, UsageReported)]
+        assert usage.prompt_tokens > 10
+        assert usage.response_tokens > 3
+        wrong = OpenAIModel(read_openai({"base_url": f"{address}/v1", "api_key": "wrong"}))
+        with pytest.raises(EngineMissing, match="api_key"):
+            await answer(wrong, conversation(user("Hello.")))
+        await wrong.aclose()
+    finally:
+        await remote.aclose()
+
+
+async def test_a_file_that_is_no_model_is_said_plainly(tmp_path: Path) -> None:
+    with pytest.raises(EngineMissing, match=r"nothing\.gguf"):
+        await create({"path": str(tmp_path / "nothing.gguf")}, Host())
+    (tmp_path / "text.gguf").write_text("this is no model")
+    with pytest.raises(EngineError, match=r"text\.gguf can't be loaded"):
+        await create({"path": str(tmp_path / "text.gguf")}, Host())
+
+
+async def test_wrong_settings_are_named_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        await create({"slots": 0, "contxt": 5, "greedy": "yes"}, Host())
+    for fault in ("slots", "contxt", "greedy"):
+        assert fault in str(caught.value)
+
+
+TOOLS_TEMPLATE = (
+    "system\nYou are an assistant.{% if tools %} You have these functions:\n{{ tools | tojson }}"
+    "{% endif %}<|im_end|>\n{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}"
+    "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+async def test_a_template_that_knows_tools_gets_them_natively(own: list[SmolLM]) -> None:
+    own.append(await load(slots=1, template=TOOLS_TEMPLATE))
+    assert own[0].capabilities.tools
+    asked = conversation(user("Hello."), session="native")
+    bare = await answer(own[0], asked)
+    offered = await answer(own[0], replace(asked, tools=Tools(cases.HOUSE)))
+
+    def read(parts: list[ModelPart]) -> int:
+        return max(p.usage.prompt_tokens for p in parts if isinstance(p, UsageReported))
+
+    assert read(offered) > read(bare) + 200
