@@ -137,3 +137,11 @@ def test_rooms_stay_small() -> None:
                 if length > MAX_FUNCTION_LINES:
                     faults.append(f"{name}.{node.name}: {length} lines")
     assert not faults, "\n".join(faults)
+
+
+def test_the_tests_rooms_stay_small_too() -> None:
+    here = Path(__file__).parent
+    sizes = {path: path.read_text().count("\n") for path in here.rglob("*.py")}
+    faults = [f"{path.relative_to(here)}: {n} lines" for path, n in sizes.items()
+              if n > MAX_FILE_LINES]  # fmt: skip
+    assert not faults, "\n".join(faults)
