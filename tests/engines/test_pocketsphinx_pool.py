@@ -11,10 +11,7 @@ import psutil
 import pytest
 
 from vivavoce.engines.pocketsphinx.pool import Pool, PoolSettings
-from vivavoce.engines.pocketsphinx.recognizer import (
-    BUFFER_BYTES,
-    PocketsphinxRecognizer,
-)
+from vivavoce.engines.pocketsphinx.recognizer import BUFFER_BYTES, PocketsphinxRecognizer
 from vivavoce.engines.pocketsphinx.recognizer import create as build
 from vivavoce.engines.ports import RecognitionOptions
 from vivavoce.errors import ConfigError, EngineBusy, EngineError

@@ -8,9 +8,7 @@ from typing import Any
 
 import pytest
 
-from vivavoce.domain.content import (
-    ToolDeclaration,
-)
+from vivavoce.domain.content import ToolDeclaration
 from vivavoce.engines.smollm import arguments, schema
 
 TEXT = {"type": "string"}

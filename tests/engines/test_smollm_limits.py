@@ -7,11 +7,7 @@ import re
 
 import pytest
 
-from vivavoce.domain.content import (
-    Content,
-    Role,
-    Text,
-)
+from vivavoce.domain.content import Content, Role, Text
 from vivavoce.engines.chat.trim import first_kept
 from vivavoce.engines.smollm.brevity import Brevity
 from vivavoce.engines.smollm.memory import Places

@@ -6,15 +6,7 @@ from typing import Any
 
 import pytest
 
-from vivavoce.domain.content import (
-    Blob,
-    Content,
-    Part,
-    Role,
-    Text,
-    ToolCall,
-    ToolResult,
-)
+from vivavoce.domain.content import Blob, Content, Part, Role, Text, ToolCall, ToolResult
 from vivavoce.domain.ids import CallId
 from vivavoce.engines.chat import sight
 from vivavoce.engines.smollm import outcome, prompt
