@@ -24,14 +24,23 @@ ALLOWED: dict[str, set[str]] = {
     "core": {"domain", "core", "errors"},
     "protocol": {"domain", "errors", "core.events", "core.messages", "protocol", "runtime.ports"},
     "engines": {"domain", "errors", "engines"},
-    "runtime": {"core", "domain", "errors", "engines.ports", "engines.batcher", "runtime"},
-    "edge": {"runtime", "protocol", "domain", "errors", "core", "engines.ports", "edge", "metrics"},
+    "tools": {
+        "domain", "errors", "engines.tool_ports", "engines.pages", "engines.lanes",
+        "protocol.close", "tools",
+    },
+    "runtime": {
+        "core", "domain", "errors", "engines.ports", "engines.batcher", "tools.ports", "runtime",
+    },
+    "edge": {
+        "runtime", "protocol", "domain", "errors", "core", "engines.ports", "tools.ports", "edge",
+        "metrics",
+    },
     "metrics": {"domain", "errors"},
     "client": {"domain", "errors", "client"},
     "config": {"domain", "errors", "core.settings"},
     "wiring": {
         "config", "domain", "errors", "core", "protocol", "engines", "runtime", "edge", "metrics",
-        "logs",
+        "logs", "tools",
     },
     "logs": {"domain", "errors"},
     "testing": {"domain", "errors", "core", "engines", "runtime", "protocol", "testing"},
@@ -109,7 +118,7 @@ def test_the_core_and_its_words_use_no_clock_no_tasks_no_chance() -> None:
 def test_engine_adapters_do_not_import_each_other() -> None:
     shared = {
         "ports", "lanes", "registry", "weights", "pcm", "sentences", "align", "speakable",
-        "batcher", "voices", "chat",
+        "batcher", "voices", "chat", "tool_ports", "pages",
     }  # fmt: skip
     faults = []
     for name, path in modules():

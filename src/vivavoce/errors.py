@@ -3,9 +3,10 @@
     VivavoceError
     ├── ClientFault         the client broke the protocol: becomes a close code and a reason
     ├── ConfigError         the configuration cannot work: said at start-up, with the fix
-    └── EngineError         an engine failed: ends the generation or the transcript, not the session
-        ├── EngineBusy      no capacity now; for a speculation this is an ordinary outcome
-        └── EngineMissing   a part is not installed or not fetched: says what to do
+    ├── EngineError         an engine failed: ends the generation or the transcript, not the session
+    │   ├── EngineBusy      no capacity now; for a speculation this is an ordinary outcome
+    │   └── EngineMissing   a part is not installed or not fetched: says what to do
+    └── ToolError           a tool that the server runs failed: the model is told, the turn goes on
 
 Anything else that escapes is a bug of ours: the connection closes with 1011 and the
 flight recorder is kept.
@@ -59,3 +60,16 @@ class EngineMissing(EngineError):
     def __init__(self, engine: str, problem: str, fix: str) -> None:
         super().__init__(engine, f"{problem} {fix}")
         self.fix = fix
+
+
+class ToolError(VivavoceError):
+    """A tool that the server runs could not do what it was asked.
+
+    `tool` is its registry name (`search.searxng`), for the log. `problem` is one sentence that
+    the model is told and may pass on: no address, key or path of this machine stands in it.
+    """
+
+    def __init__(self, tool: str, problem: str) -> None:
+        super().__init__(f"{tool}: {problem}")
+        self.tool = tool
+        self.problem = problem

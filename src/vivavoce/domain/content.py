@@ -146,12 +146,43 @@ class BuiltinTool:
     options: Json = field(default_factory=dict)
 
 
+class ToolKind(Enum):
+    """What a tool that the server runs does, and so what a client is told of it."""
+
+    SEARCH = "search"
+    CODE = "code"
+    URL = "url"
+    MCP = "mcp"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerTool:
+    """A function that the server runs itself. The model sees its declaration like any other."""
+
+    declaration: ToolDeclaration
+    kind: ToolKind
+
+
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """All tools of a session."""
+    """All tools of a session: what the client asked for, and what the server makes of it.
+
+    `functions` run at the client. `builtin` are the API's other kinds as they were asked for;
+    `server` are the functions that stand for those of them which are served here.
+    """
 
     functions: tuple[ToolDeclaration, ...] = ()
     builtin: tuple[BuiltinTool, ...] = ()
+    server: tuple[ServerTool, ...] = ()
+
+    @property
+    def offered(self) -> tuple[ToolDeclaration, ...]:
+        """Everything that a model may call; names are unique."""
+        return (*self.functions, *(tool.declaration for tool in self.server))
+
+    def served(self, name: str) -> ServerTool | None:
+        """The server's own tool of this name."""
+        return next((tool for tool in self.server if tool.declaration.name == name), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from vivavoce.errors import ConfigError, EngineMissing
 log = logging.getLogger(__name__)
 
 GROUP = "vivavoce.engines"
-PORTS = ("detector", "recognizer", "responder", "model", "synthesizer")
+PORTS = ("detector", "recognizer", "responder", "model", "synthesizer", "search", "sandbox")
 
 BUILTIN = {
     "detector.silero": "vivavoce.engines.silero:create",
@@ -40,6 +40,13 @@ BUILTIN = {
     "synthesizer.espeak": "vivavoce.engines.espeak:create",
     "synthesizer.tones": "vivavoce.engines.scripted:create_tone_synthesizer",
     "synthesizer.silence": "vivavoce.engines.silence:create",
+    "search.local": "vivavoce.engines.documents:create",
+    "search.searxng": "vivavoce.engines.websearch.searxng:create",
+    "search.brave": "vivavoce.engines.websearch.brave:create",
+    "search.tavily": "vivavoce.engines.websearch.tavily:create",
+    "search.external": "vivavoce.engines.websearch.external:create",
+    "sandbox.monty": "vivavoce.engines.monty:create",
+    "sandbox.bubblewrap": "vivavoce.engines.bubblewrap:create",
 }
 
 WEIGHTS: Mapping[str, Mapping[str, Callable[[Settings], bool]]] = {

@@ -1,0 +1,67 @@
+"""The ports of the tools that the server runs itself: what searches, and what runs code.
+
+They are engines like any other: chosen by name in the configuration, built by a factory
+`async def create(settings, host)`, replaceable by entry point (`search.NAME`, `sandbox.NAME`).
+Their rules are those of `engines.ports`; failures that a user can meet are `ToolError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from vivavoce.domain.content import CodeResult
+from vivavoce.domain.evidence import Source
+
+
+@dataclass(frozen=True, slots=True)
+class SearchQuery:
+    """What to look for.
+
+    `count` is how many sources are wanted at most. `excluded` are host names without a scheme;
+    `after` and `before` (with a time zone) bound when a source was published. An engine that
+    can't heed the last three ignores them.
+    """
+
+    text: str
+    count: int = 5
+    excluded: tuple[str, ...] = ()
+    after: datetime | None = None
+    before: datetime | None = None
+
+
+class SearchEngine(Protocol):
+    """Finds sources. Called from several conversations at once."""
+
+    name: str
+    """Its registry name without the port: `searxng`."""
+
+    async def search(self, query: SearchQuery) -> Sequence[Source]:
+        """What was found, best first; empty if nothing was. Raises `ToolError`."""
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+class Sandbox(Protocol):
+    """Runs Python that nobody has read, where it can do no harm.
+
+    No network, no files of the host, bounded time, memory and output, and never in the
+    server's own process.
+    """
+
+    name: str
+    """Its registry name without the port: `monty`."""
+
+    async def run(self, code: str) -> CodeResult:
+        """Run `code`; what it printed, and how it ended.
+
+        Code that fails is an ordinary outcome: OUTCOME_FAILED with the error at the end of the
+        output, OUTCOME_DEADLINE_EXCEEDED for code that took too long. Raises `ToolError` only
+        when the sandbox itself does not work. Cancelling the task ends the code.
+        """
+        ...
+
+    async def aclose(self) -> None: ...

@@ -1,0 +1,1 @@
+"""Tools that the server runs itself: search, code, addresses, and those of MCP servers."""

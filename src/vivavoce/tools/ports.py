@@ -1,0 +1,42 @@
+"""One tool of the server's, whatever it does; and the tools of one conversation."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from vivavoce.domain.content import Json, ServerTool, ToolCall, Tools
+from vivavoce.domain.evidence import Outcome
+
+
+class RunnableTool(Protocol):
+    """A tool that the server runs when the model asks for it."""
+
+    about: ServerTool
+    """What the model is told of it, and what kind of tool it is."""
+
+    async def run(self, args: Json) -> Outcome:
+        """Run it once. Called from several turns at once; cancelling the task stops the work.
+
+        `args` fit the declaration. Raises `ToolError`, whose sentence the model is told.
+        """
+        ...
+
+
+class Toolset(Protocol):
+    """The tools of one conversation."""
+
+    async def resolve(self, tools: Tools) -> Tools:
+        """`tools` with those of the server filled in that its built-in kinds ask for.
+
+        Called for the setup and for every `contextUpdate`; may connect to MCP servers, within a
+        bounded time. Raises `ClientFault` for what is refused.
+        """
+        ...
+
+    async def run(self, call: ToolCall) -> Outcome:
+        """Run a call of one of the server's tools. Never raises but for cancellation."""
+        ...
+
+    async def aclose(self) -> None:
+        """The conversation is over: connections that were made for it are closed."""
+        ...
