@@ -1,0 +1,1 @@
+"""Reading pages that a conversation names: which addresses, how, and what the model gets."""

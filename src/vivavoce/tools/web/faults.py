@@ -1,0 +1,29 @@
+"""Why a page was not read."""
+
+from __future__ import annotations
+
+from vivavoce.domain.evidence import RetrievalStatus
+from vivavoce.errors import ToolError
+
+TOOL = "url"
+
+
+class Unread(ToolError):
+    """The page could not be had. `problem` names no address that a resolver gave."""
+
+    status = RetrievalStatus.ERROR
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(TOOL, problem)
+
+
+class Paywalled(Unread):
+    """The server wants money or a login for it."""
+
+    status = RetrievalStatus.PAYWALL
+
+
+class Refused(Unread):
+    """The rules do not let the tool read it."""
+
+    status = RetrievalStatus.UNSAFE

@@ -1,0 +1,169 @@
+"""One web address fetched: what the guard let through, and no more of it than was agreed.
+
+Connections go to the addresses that the guard looked at and to nothing else. The HTTP client is
+given the address in place of the name, so that it has nothing to resolve; the name travels in the
+`Host` header and in the TLS handshake, whose certificate must be the name's. A client lives for
+one request: were connections kept, two names at one address would share what one of them proved.
+
+Redirects are followed here and not by the client, since each is a new address for the guard. None
+may lead from https back to http. Proxies of the environment are not used: behind one, the proxy
+would resolve the name, and nothing here would hold. Cookies, credentials and referrers are not
+sent, and nothing is but GET.
+
+Bytes are counted after decompression, piece by piece. One layer of gzip is accepted and asked
+for; layers can be nested so that the inner ones unpack to gigabytes that the outer ones swallow,
+and nobody counts those. A page that is too large is not read at all, as nothing says
+that what was cut off did not matter. The time runs for everything together: names, connections,
+redirects, and servers that send a byte a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+
+import httpx2
+
+from vivavoce import __version__
+from vivavoce.domain.evidence import RetrievalStatus
+from vivavoce.tools.web.faults import Paywalled, Refused, Unread
+from vivavoce.tools.web.guard import Address, Guard, Target
+from vivavoce.tools.web.settings import WebSettings
+
+MOST_REDIRECTS = 5
+MOST_AT_ONCE = 32
+CONNECT_S = 3.0
+
+_TYPES = ("text/", "application/xhtml+xml", "application/pdf", "application/json")
+_HEADERS = {
+    "User-Agent": f"vivavoce/{__version__} (+url context)",
+    "Accept": "text/html, application/xhtml+xml, text/*;q=0.8, application/pdf;q=0.8,"
+    " application/json;q=0.8",
+    "Accept-Encoding": "gzip",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What became of an address. `content_type` may carry a charset; `url` is the last of the
+    redirects. `problem` says in a sentence why there is no `data`."""
+
+    status: RetrievalStatus
+    url: str
+    content_type: str = ""
+    data: bytes = b""
+    problem: str = ""
+
+
+class Fetcher:
+    """Fetches pages, `MOST_AT_ONCE` at a time; more wait, and their waiting counts as time.
+
+    `tls` replaces the system's certificates, which `SSL_CERT_FILE` names elsewhere.
+    """
+
+    def __init__(
+        self, settings: WebSettings, guard: Guard, tls: ssl.SSLContext | None = None
+    ) -> None:
+        self._settings = settings
+        self._guard = guard
+        self._tls = tls or httpx2.create_ssl_context()
+        self._free = asyncio.Semaphore(MOST_AT_ONCE)
+
+    async def fetch(self, url: str) -> Fetched:
+        """What is at `url`. Never raises but for cancellation."""
+        try:
+            async with asyncio.timeout(self._settings.time_s), self._free:
+                return await self._follow(url)
+        except Unread as fault:
+            return Fetched(fault.status, url, problem=fault.problem)
+        except TimeoutError:
+            problem = f"The page did not come within {self._settings.time_s:g} seconds."
+        except (httpx2.HTTPError, httpx2.InvalidURL, OSError):
+            problem = "The connection failed."
+        return Fetched(RetrievalStatus.ERROR, url, problem=problem)
+
+    async def _follow(self, url: str) -> Fetched:
+        target = await self._guard.check(url)
+        for _ in range(MOST_REDIRECTS + 1):
+            answer = await self._get(target)
+            if isinstance(answer, Fetched):
+                return answer
+            following = await self._guard.check(answer)
+            if target.url.scheme == "https" and following.url.scheme == "http":
+                raise Refused("The page leads from an encrypted address to an open one.")
+            target = following
+        raise Unread("There are too many redirects.")
+
+    async def _get(self, target: Target) -> Fetched | str:
+        """The page, or the address that it redirects to."""
+        for address in target.addresses:
+            try:
+                return await self._get_from(target, address)
+            except (httpx2.ConnectError, httpx2.ConnectTimeout):
+                continue
+        raise Unread("The host can't be reached.")
+
+    async def _get_from(self, target: Target, address: Address) -> Fetched | str:
+        transport = httpx2.AsyncHTTPTransport(verify=self._tls, trust_env=False)
+        timeout = httpx2.Timeout(self._settings.time_s, connect=CONNECT_S)
+        request = httpx2.Request(
+            "GET",
+            target.url.copy_with(host=str(address)),
+            headers={"Host": target.url.netloc.decode("ascii"), **_HEADERS},
+            extensions={"sni_hostname": target.host, "timeout": timeout.as_dict()},
+        )
+        async with transport:
+            response = await transport.handle_async_request(request)
+            response.request = request
+            try:
+                if response.has_redirect_location:
+                    return _joined(target.url, response.headers["Location"])
+                _check_status(response.status_code)
+                content_type = _check_headers(response.headers, self._settings.max_bytes)
+                data = await self._read(response)
+            finally:
+                await response.aclose()
+        return Fetched(RetrievalStatus.SUCCESS, str(target.url), content_type, data)
+
+    async def _read(self, response: httpx2.Response) -> bytes:
+        data = bytearray()
+        async with aclosing(response.aiter_bytes()) as pieces:
+            async for piece in pieces:
+                data += piece
+                if len(data) > self._settings.max_bytes:
+                    raise _too_large(self._settings.max_bytes)
+        return bytes(data)
+
+
+def _joined(url: httpx2.URL, location: str) -> str:
+    try:
+        return str(url.join(location.strip()))
+    except (httpx2.InvalidURL, ValueError):
+        raise Unread("The page is a redirect that leads nowhere.") from None
+
+
+def _check_status(code: int) -> None:
+    if code in (401, 402):
+        raise Paywalled("The page is only for those who log in or pay.")
+    if not 200 <= code < 300:
+        raise Unread(f"The server answered with the status {code}.")
+
+
+def _check_headers(headers: Mapping[str, str], max_bytes: int) -> str:
+    """The content type, if the page is of a kind and size to be read."""
+    content_type = headers.get("Content-Type", "").strip().lower()
+    if not content_type.startswith(_TYPES):
+        raise Unread("What is there is neither a page nor text nor a PDF.")
+    if headers.get("Content-Encoding", "identity").strip().lower() not in ("identity", "gzip"):
+        raise Unread("The page is packed in a way that was not asked for.")
+    length = headers.get("Content-Length", "")
+    if length.isdecimal() and int(length) > max_bytes:
+        raise _too_large(max_bytes)
+    return content_type
+
+
+def _too_large(max_bytes: int) -> Unread:
+    return Unread(f"The page is larger than {max_bytes:,} bytes.")
