@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from vivavoce.core.tools import CANCELLED, LATE, MAX_OPEN, MAX_WAITING, ToolLedger, Verdict
+from vivavoce.core.tools import (
+    CANCELLED,
+    LATE,
+    MAX_OPEN,
+    MAX_WAITING,
+    Patience,
+    ToolLedger,
+    Verdict,
+)
 from vivavoce.domain.content import (
     Behavior,
     Scheduling,
@@ -26,7 +34,7 @@ SILENT, IDLE, URGENT = Scheduling.SILENT, Scheduling.WHEN_IDLE, Scheduling.INTER
 
 
 def ledger(*names: str, default: Behavior = Behavior.BLOCKING, deadline_s: float = 0) -> ToolLedger:
-    made = ToolLedger(CountingIds(), default, deadline_s)
+    made = ToolLedger(CountingIds(), default, Patience(deadline_s, deadline_s, deadline_s))
     made.open(tuple(ToolCall(CallId(""), name, {}) for name in names), TOOLS, now=10.0)
     return made
 
@@ -54,9 +62,9 @@ def test_the_declaration_decides_and_the_family_where_it_does_not(
 
 def test_the_batch_is_complete_when_its_last_call_is_answered_in_any_order() -> None:
     book = ledger("wait", "open", "go")
-    assert book.answer(result(2))[0] is Verdict.KEPT
+    assert book.answer(result(2), 10.0)[0] is Verdict.KEPT
     assert book.blocked
-    assert book.answer(result(1))[0] is Verdict.UNBLOCKED
+    assert book.answer(result(1), 10.0)[0] is Verdict.UNBLOCKED
     assert [r.id for r in book.take_batch()] == ["function-call-1", "function-call-2"]
     assert book.open_ids == ("function-call-3",)
 
@@ -64,38 +72,38 @@ def test_the_batch_is_complete_when_its_last_call_is_answered_in_any_order() -> 
 @pytest.mark.parametrize("given", [result("nonsense"), result(1), result("", "nobody")])
 def test_what_answers_no_open_call_is_ignored_and_counted(given: ToolResult) -> None:
     book = ledger("wait")
-    book.answer(result(1))
-    assert book.answer(given)[0] is Verdict.IGNORED
+    book.answer(result(1), 10.0)
+    assert book.answer(given, 10.0)[0] is Verdict.IGNORED
     assert book.ignored == 1
 
 
 def test_without_an_id_the_oldest_open_call_of_that_name_is_meant() -> None:
     book = ledger("wait", "wait")
-    assert book.answer(result("", "wait"))[1].id == "function-call-1"
-    assert book.answer(result("", "wait"))[1].id == "function-call-2"
-    assert book.answer(result("", "wait"))[0] is Verdict.IGNORED
+    assert book.answer(result("", "wait"), 10.0)[1].id == "function-call-1"
+    assert book.answer(result("", "wait"), 10.0)[1].id == "function-call-2"
+    assert book.answer(result("", "wait"), 10.0)[0] is Verdict.IGNORED
 
 
 def test_the_call_gives_the_result_its_name() -> None:
-    assert ledger("wait").answer(result(1, "misspelt"))[1].name == "wait"
+    assert ledger("wait").answer(result(1, "misspelt"), 10.0)[1].name == "wait"
 
 
 def test_an_interruption_closes_the_blocking_calls_only() -> None:
     book = ledger("wait", "wait", "go")
-    book.answer(result(1))
+    book.answer(result(1), 10.0)
     assert book.unanswered() == ("function-call-2",)
     first, second = book.take_batch()
     assert (first.response, second.response) == ({"n": 1}, CANCELLED)
-    assert book.answer(result(2))[0] is Verdict.IGNORED
-    assert book.answer(result(3))[0] is Verdict.WAITING
+    assert book.answer(result(2), 10.0)[0] is Verdict.IGNORED
+    assert book.answer(result(3), 10.0)[0] is Verdict.WAITING
 
 
 def test_scheduling_decides_when_a_result_is_taken_up() -> None:
     book = ledger("go", "go", "go")
-    assert book.answer(result(1, scheduling=SILENT))[0] is Verdict.SILENT
-    assert book.answer(result(2, scheduling=IDLE))[0] is Verdict.WAITING
+    assert book.answer(result(1, scheduling=SILENT), 10.0)[0] is Verdict.SILENT
+    assert book.answer(result(2, scheduling=IDLE), 10.0)[0] is Verdict.WAITING
     assert (book.urgent, book.take_urgent()) == (False, ())
-    assert book.answer(result(3, scheduling=URGENT))[0] is Verdict.WAITING
+    assert book.answer(result(3, scheduling=URGENT), 10.0)[0] is Verdict.WAITING
     assert book.urgent
     assert len(book.take_urgent()) == 2
     assert book.resting
@@ -103,29 +111,36 @@ def test_scheduling_decides_when_a_result_is_taken_up() -> None:
 
 def test_a_result_that_continues_leaves_the_call_open_unless_it_blocks() -> None:
     book = ledger("go", "wait")
-    assert book.answer(result(1, more=True))[0] is Verdict.WAITING
-    assert book.answer(result(1))[0] is Verdict.WAITING
-    assert book.answer(result(1))[0] is Verdict.IGNORED
-    assert book.answer(result(2, more=True))[0] is Verdict.UNBLOCKED
+    assert book.answer(result(1, more=True), 10.0)[0] is Verdict.WAITING
+    assert book.answer(result(1), 10.0)[0] is Verdict.WAITING
+    assert book.answer(result(1), 10.0)[0] is Verdict.IGNORED
+    assert book.answer(result(2, more=True), 10.0)[0] is Verdict.UNBLOCKED
 
 
-def test_an_overdue_blocking_call_is_answered_by_us() -> None:
+def test_an_overdue_call_is_answered_by_us() -> None:
     book = ledger("wait", "go", deadline_s=5)
     assert book.deadline() == 15.0
-    assert book.expire(14.9) == []
-    (late,) = book.expire(15.0)
-    assert (late.id, late.response) == ("function-call-1", LATE)
-    book.answer(late)
+    assert book.expire(14.9) == ([], [])
+    (late, later), served = book.expire(15.0)
+    assert (late.id, late.response, served) == ("function-call-1", LATE, [])
+    assert book.answer(late, 15.0)[0] is Verdict.UNBLOCKED
+    assert book.answer(later, 15.0)[0] is Verdict.WAITING
     assert book.deadline() is None
+
+
+def test_a_result_that_continues_gives_its_call_time_anew() -> None:
+    book = ledger("go", deadline_s=5)
+    book.answer(result(1, more=True), 14.0)
+    assert book.deadline() == 19.0
 
 
 def test_results_that_wait_are_bounded() -> None:
     book = ledger(*["go"] * MAX_OPEN)
     for number in range(1, MAX_OPEN + 1):
-        assert book.answer(result(number))[0] is Verdict.WAITING
+        assert book.answer(result(number), 10.0)[0] is Verdict.WAITING
     assert len(book.waiting) == MAX_WAITING
     book.open((ToolCall(CallId(""), "go", {}),), TOOLS, 0.0)
-    assert book.answer(result(MAX_OPEN + 1))[0] is Verdict.SILENT
+    assert book.answer(result(MAX_OPEN + 1), 10.0)[0] is Verdict.SILENT
     assert len(book.waiting) == MAX_WAITING
 
 
@@ -136,5 +151,5 @@ def test_open_calls_are_bounded() -> None:
     call = ToolCall(CallId(""), "wait", {})
     assert book.room_for((call,) * (MAX_OPEN - 1))
     assert not book.room_for((call,) * MAX_OPEN)
-    assert book.answer(result(1))[0] is Verdict.IGNORED
+    assert book.answer(result(1), 10.0)[0] is Verdict.IGNORED
     assert book.blocked

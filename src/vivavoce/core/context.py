@@ -39,10 +39,6 @@ class Context:
         self.tools = self.tools if tools is None else tools
         self._updates += 1
 
-    def declares(self, name: str) -> bool:
-        """Whether the client offers a function of this name."""
-        return any(function.name == name for function in self.tools.functions)
-
     def request(
         self,
         generation: GenerationId = NO_GENERATION,

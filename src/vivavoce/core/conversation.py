@@ -17,7 +17,7 @@ from vivavoce.core.model_side import ModelSide
 from vivavoce.core.model_turn import Cause, Manner
 from vivavoce.core.settings import Pacing, SessionSettings
 from vivavoce.core.step import Step
-from vivavoce.core.tools import ToolLedger, Verdict
+from vivavoce.core.tools import Patience, ToolLedger, Verdict
 from vivavoce.core.user_side import Claim, SpokenTurn, TypedTurn, UserSide
 from vivavoce.domain.audio import Position, seconds
 from vivavoce.domain.checkpoint import Checkpoint
@@ -60,8 +60,12 @@ class Conversation:
         self.user = UserSide(
             Frames(setup.realtime.coverage or behaviour.coverage), settings.speculation
         )
-        deadline_s = settings.tool_deadline(setup.realtime.interrupts)
-        self.ledger = ToolLedger(ids, behaviour.function_behavior, deadline_s)
+        patience = Patience(
+            blocking_s=settings.tool_deadline(setup.realtime.interrupts),
+            non_blocking_s=settings.tool_deadline_s,
+            served_s=settings.served_deadline_s,
+        )
+        self.ledger = ToolLedger(ids, behaviour.function_behavior, patience)
         spoken = setup.modality is Modality.AUDIO
         manner = Manner(
             modality=setup.modality,
@@ -69,6 +73,8 @@ class Conversation:
             thinks_aloud=setup.thinking is not None and setup.thinking.include_thoughts,
             paced=spoken and settings.pacing is Pacing.PACED,
             image_tokens=setup.image_tokens,
+            shows_search=behaviour.shows_search,
+            shows_calls=setup.shows_server_calls,
         )
         self.model = ModelSide(
             self.context,
@@ -112,10 +118,10 @@ class Conversation:
         else:
             self.user.text(text, step)
 
-    def results(self, results: tuple[ToolResult, ...]) -> None:
+    def results(self, results: tuple[ToolResult, ...], now: float) -> None:
         """The client answered calls."""
         for given in results:
-            verdict, result = self.ledger.answer(given)
+            verdict, result = self.ledger.answer(given, now)
             if verdict is Verdict.SILENT:
                 self.context.history.answer((result,))
 
@@ -152,6 +158,11 @@ class Conversation:
             turn.told = True
             if turn.text.strip() and self.setup.input_transcription is not None:
                 step.send(InputTranscript(turn.text.strip()))
+
+    def update(self) -> None:
+        """The oldest update of the context holds from now on."""
+        if (update := self.user.take_update()) is not None:
+            self.context.update(update.instruction, update.tools)
 
     def take_up(self, step: Step) -> None:
         """What is ready enters the history, and is answered if it asks for an answer."""

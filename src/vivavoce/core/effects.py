@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from vivavoce.core.messages import Message
 from vivavoce.domain.audio import Position
 from vivavoce.domain.checkpoint import Checkpoint
-from vivavoce.domain.ids import GenerationId, TurnId
+from vivavoce.domain.content import ToolCall, ToolKind
+from vivavoce.domain.ids import CallId, GenerationId, TurnId
 from vivavoce.domain.request import GenerationRequest
 
 
@@ -53,6 +54,21 @@ class CancelGeneration:
 
     generation: GenerationId
     purge: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RunTool:
+    """Run a tool of the server's; `ToolRan` tells what came of it."""
+
+    call: ToolCall
+    kind: ToolKind
+
+
+@dataclass(frozen=True, slots=True)
+class StopTool:
+    """Nobody waits for this any longer."""
+
+    call: CallId
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +130,8 @@ Effect = (
     | StartGeneration
     | ReleaseGeneration
     | CancelGeneration
+    | RunTool
+    | StopTool
     | StartTranscript
     | RefreshTranscript
     | FinishTranscript

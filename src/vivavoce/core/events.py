@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from vivavoce.domain.audio import Position
 from vivavoce.domain.content import Blob, Content, ToolCall, ToolResult, Tools, Usage
-from vivavoce.domain.ids import GenerationId, TurnId
+from vivavoce.domain.evidence import Outcome
+from vivavoce.domain.ids import CallId, GenerationId, TurnId
 from vivavoce.domain.request import EndReason
 
 # --- from the client ---------------------------------------------------------------------
@@ -154,6 +155,14 @@ class ToolCallsProduced:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolRan:
+    """A tool of the server's has done what `RunTool` asked for, or failed at it."""
+
+    call: CallId
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
 class UsageProduced:
     """What the generation cost, in text tokens."""
 
@@ -231,6 +240,7 @@ Event = (
     | AudioProduced
     | TextProduced
     | ToolCallsProduced
+    | ToolRan
     | UsageProduced
     | GenerationFinished
     | GenerationFailed

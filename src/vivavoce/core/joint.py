@@ -14,11 +14,12 @@ is there for the day on which somebody writes one that does not.
   5  a spoken turn is ready, model not busy                   tell the client its words
   6  the guessed turn is ready and is what was guessed        promote
   7  model SPECULATING, and the guess can no longer hold      discard
-  8  something is ready, model IDLE                           take it up; begin, if it asks
-  9  a result waits, nothing of the user's does, model IDLE   begin
- 10  user PAUSED, hypothesis covers the pause, model IDLE     speculate, if allowed
+  8  nothing waits before an update of the context           it holds
+  9  something is ready, model IDLE                           take it up; begin, if it asks
+ 10  a result waits, nothing of the user's does, model IDLE   begin
+ 11  user PAUSED, hypothesis covers the pause, model IDLE     speculate, if allowed
 
-Where activity does not interrupt, rule 2 only looks away, and the ready turn waits for rule 8.
+Where activity does not interrupt, rule 2 only looks away, and the ready turn waits for rule 9.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from dataclasses import dataclass
 from vivavoce.core.conversation import Conversation
 from vivavoce.core.model_states import ModelState
 from vivavoce.core.step import Step
-from vivavoce.core.user_side import SpokenTurn, TurnState
+from vivavoce.core.user_side import SpokenTurn, TurnState, Update
 
 MAX_TRIES = 2
 """Speculations a turn: a third would mean that the user is thinking aloud."""
@@ -106,6 +107,11 @@ RULES = (
         "guess fails",
         _guess_fails,
         lambda c, step: c.model.discard(step),
+    ),
+    Rule(
+        "update due",
+        lambda c, step: bool(c.user.line) and isinstance(c.user.line[0], Update),
+        lambda c, step: c.update(),
     ),
     Rule(
         "turn ready",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from vivavoce.domain.content import ToolCall
+from vivavoce.domain.content import Json, ToolCall, ToolKind
+from vivavoce.domain.evidence import Page, Source
 from vivavoce.domain.ids import CallId, SessionId
 
 
@@ -29,6 +30,72 @@ class ModelText:
 
     text: str
     thought: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCode:
+    """Code that is about to be run on the server, or that stands for a search there."""
+
+    id: CallId
+    code: str
+    language: str = "PYTHON"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCodeResult:
+    """What that code gave. `outcome` is one of the API's OUTCOME_ names."""
+
+    id: CallId
+    outcome: str
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServerCall:
+    """A call of one of the server's own tools, for clients that asked to see them."""
+
+    call: ToolCall
+    kind: ToolKind
+
+
+@dataclass(frozen=True, slots=True)
+class ServerResponse:
+    """What that call gave, as the model gets to see it."""
+
+    call: ToolCall
+    kind: ToolKind
+    response: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """A stretch of the answer that sources support.
+
+    `start` and `end` are byte offsets into the UTF-8 of all words of the turn so far, and
+    delimit `text`. `sources` are places in the list of sources; `confidence` goes with them.
+    """
+
+    start: int
+    end: int
+    text: str
+    sources: tuple[int, ...]
+    confidence: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Grounding:
+    """What an answer that a search went into rests on. Once a turn, after its last words."""
+
+    queries: tuple[str, ...]
+    sources: tuple[Source, ...]
+    supports: tuple[Support, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UrlContext:
+    """What became of addresses that were read for the answer."""
+
+    pages: tuple[Page, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +200,12 @@ Message = (
     SetupComplete
     | ModelAudio
     | ModelText
+    | ModelCode
+    | ModelCodeResult
+    | ServerCall
+    | ServerResponse
+    | Grounding
+    | UrlContext
     | InputTranscript
     | OutputTranscript
     | GenerationComplete

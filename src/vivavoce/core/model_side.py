@@ -23,7 +23,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from vivavoce.core.context import Context
-from vivavoce.core.effects import CancelGeneration, ReleaseGeneration, StartGeneration
+from vivavoce.core.effects import CancelGeneration, ReleaseGeneration, StartGeneration, StopTool
 from vivavoce.core.events import (
     AudioProduced,
     GenerationFailed,
@@ -38,9 +38,10 @@ from vivavoce.core.messages import TurnReason
 from vivavoce.core.model_states import BUSY, TRANSITIONS, ModelCue, ModelState
 from vivavoce.core.model_turn import Cause, Manner, ModelTurn
 from vivavoce.core.step import Step
-from vivavoce.core.tools import CANCELLED, FAILED, ToolLedger
-from vivavoce.domain.content import Content, ToolCall
-from vivavoce.domain.ids import GenerationId
+from vivavoce.core.tools import CANCELLED, FAILED, LATE, ToolLedger
+from vivavoce.domain.content import Content, ToolCall, Tools
+from vivavoce.domain.evidence import Outcome
+from vivavoce.domain.ids import CallId, GenerationId
 from vivavoce.domain.request import EndReason
 
 MAX_UNSENT = 8
@@ -142,13 +143,27 @@ class ModelSide:
         self._retire(step, purge=False)
         rounds = self.turn.rounds + 1
         if not self.turn.owed:
+            served, generations = self.turn.served, self.turn.generations
             self._context.history.close()
-            self.turn = ModelTurn(Cause.RESULT, self._manner, self._context.history)
+            self.turn = ModelTurn(Cause.RESULT, self._manner, self._context.history, served)
+            self.turn.generations = generations
         self.turn.rounds = rounds
         self._context.history.answer(self._ledger.take_batch() + self._ledger.take_urgent())
+        self.turn.go_on(step)
         self.turn.tally.next_generation()
         del self.turn.generations[:-MAX_UNSENT]
         self._start(step)
+
+    def ran(self, call: CallId, outcome: Outcome) -> None:
+        """A tool of the server's has been run. Whether the turn goes on is joint.py's."""
+        if self._ledger.ran(call, outcome.response, outcome.parts) and self.turn is not None:
+            self.turn.served.ran(call, outcome)
+
+    def overdue(self, calls: list[CallId], step: Step) -> None:
+        """These tools of the server's took too long."""
+        for call in calls:
+            step.want(StopTool(call))
+            self.ran(call, Outcome(LATE, failed=str(LATE["error"])))
 
     def _start(
         self, step: Step, basis: Basis | None = None, extra: tuple[Content, ...] = ()
@@ -179,6 +194,7 @@ class ModelSide:
         for generation in turn.generations:
             step.want(CancelGeneration(generation))
         withdrawn = self._ledger.unanswered()
+        self._stop_tools(step)
         self._context.history.answer(self._ledger.take_batch(CANCELLED))
         self._context.history.cut(turn.playout.heard_s(step.now))
         turn.interrupted(withdrawn, self._context.heard_s, step)
@@ -198,9 +214,14 @@ class ModelSide:
 
     def give_up(self, step: Step) -> None:
         """The conversation is over; nothing more is said about it."""
+        self._stop_tools(step)
         self._retire(step)
         self._rest()
         self.state = ModelState.IDLE
+
+    def _stop_tools(self, step: Step) -> None:
+        for call in self._ledger.running():
+            step.want(StopTool(call))
 
     def _retire(self, step: Step, purge: bool = True) -> None:
         if self.generation is not None and self.generation.running:
@@ -255,7 +276,7 @@ class ModelSide:
             case UsageProduced():
                 turn.tally.report(event.usage)
             case ToolCallsProduced():
-                self._call(turn, event.calls, step)
+                self._call(turn, event.calls, generation.request.tools, step)
             case GenerationFinished():
                 generation.running = False
                 self._finish(turn, REASONS[event.reason], step)
@@ -270,11 +291,12 @@ class ModelSide:
             case _:
                 assert_never(event)
 
-    def _call(self, turn: ModelTurn, calls: tuple[ToolCall, ...], step: Step) -> None:
+    def _call(self, turn: ModelTurn, calls: tuple[ToolCall, ...], tools: Tools, step: Step) -> None:
+        """`tools` are those that the generation was begun with: a later update changes nothing."""
         if not calls:
             return
-        declared = all(self._context.declares(call.name) for call in calls)
-        if not (declared and self._ledger.room_for(calls)):
+        offered = {tool.name for tool in tools.offered}
+        if not (offered.issuperset(c.name for c in calls) and self._ledger.room_for(calls)):
             self._retire(step, purge=False)
             self._finish(turn, TurnReason.MALFORMED_FUNCTION_CALL, step)
             return
@@ -282,11 +304,11 @@ class ModelSide:
             self._retire(step, purge=False)
             self._finish(turn, TurnReason.GENERATED_OTHER, step)
             return
-        named = self._ledger.open(calls, self._context.tools, step.now)
-        blocks = bool(set(self._ledger.unanswered()) & {call.id for call in named})
-        self._to(ModelCue.BLOCKS if blocks else ModelCue.CALL)
-        turn.call(named, step)
-        if self._early and self.state is ModelState.TOOLS:
+        named = self._ledger.open(calls, tools, step.now)
+        waits = set(self._ledger.unanswered()) & {call.id for call in named}
+        self._to(ModelCue.BLOCKS if waits or self._ledger.running() else ModelCue.CALL)
+        turn.call(named, tools, step)
+        if self._early and waits:
             turn.owed = True  # further calls are a further early turn
             turn.produced(turn.generations[-1], step)
             turn.complete(self._context.heard_s, step)
@@ -304,6 +326,7 @@ class ModelSide:
         if not self._to(ModelCue.FAILED):
             return
         turn.withdraw(self._ledger.unanswered(), step)
+        self._stop_tools(step)
         self._context.history.answer(self._ledger.take_batch(FAILED))
         turn.reason = TurnReason.GENERATED_OTHER
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from vivavoce.core.effects import RunTool
 from vivavoce.core.history import History
 from vivavoce.core.messages import (
     GenerationComplete,
     Interrupted,
+    Message,
     ModelAudio,
     ModelText,
     OutputTranscript,
@@ -19,10 +21,11 @@ from vivavoce.core.messages import (
     TurnReason,
 )
 from vivavoce.core.playout import Playout
+from vivavoce.core.served import Served
 from vivavoce.core.step import Step
 from vivavoce.core.usage import Tally
 from vivavoce.domain.audio import pcm_seconds
-from vivavoce.domain.content import ToolCall
+from vivavoce.domain.content import ToolCall, Tools
 from vivavoce.domain.ids import CallId, GenerationId
 from vivavoce.domain.setup import Modality
 
@@ -44,6 +47,8 @@ class Manner:
     thinks_aloud: bool
     paced: bool
     image_tokens: int
+    shows_search: bool = False
+    shows_calls: bool = False
 
 
 class ModelTurn:
@@ -54,8 +59,11 @@ class ModelTurn:
     it went on after blocking calls.
     """
 
-    def __init__(self, cause: Cause, manner: Manner, history: History) -> None:
+    def __init__(
+        self, cause: Cause, manner: Manner, history: History, served: Served | None = None
+    ) -> None:
         self.cause = cause
+        self.served = served or Served(manner.shows_search, manner.shows_calls)
         self.playout = Playout()
         self.tally = Tally()
         self.generations: list[GenerationId] = []
@@ -66,6 +74,7 @@ class ModelTurn:
         self.reason: TurnReason | None = None
         self._manner = manner
         self._history = history
+        self._words: list[str] = []
 
     # --- content --------------------------------------------------------------------------
 
@@ -76,6 +85,7 @@ class ModelTurn:
             return
         begin_s, end_s = self.playout.add(pcm_seconds(pcm), step.now)
         self._history.say(text, begin_s, end_s)
+        self._words.append(text)
         if pcm:
             self.said = True
             step.send(ModelAudio(pcm), generation)
@@ -89,20 +99,43 @@ class ModelTurn:
             return
         if not thought:
             self._history.say(text, self.playout.sent_s, self.playout.sent_s)
+            self._words.append(text)
         self.said = True
         step.send(ModelText(text, thought), generation)
 
-    def call(self, calls: tuple[ToolCall, ...], step: Step) -> None:
-        """Functions to be run. Not tagged: a call that is on record must reach the client."""
+    def call(self, calls: tuple[ToolCall, ...], tools: Tools, step: Step) -> None:
+        """Functions to be run: the server's are asked of the host, the others of the client.
+
+        The client's are not tagged: a call that is on record must reach it.
+        """
         self.called = True
         self._history.call(calls)
-        step.send(ToolCallRequest(calls))
+        theirs: list[ToolCall] = []
+        for call in calls:
+            if (tool := tools.serves(call.name)) is None:
+                theirs.append(call)
+                continue
+            self._tell(self.served.called(call, tool), step)
+            step.want(RunTool(call, tool.kind))
+        if theirs:
+            step.send(ToolCallRequest(tuple(theirs)))
+
+    def go_on(self, step: Step) -> None:
+        """All results are there: the client is told what came of the server's tools."""
+        self._tell(self.served.take(), step)
+
+    def _tell(self, messages: list[Message], step: Step) -> None:
+        for message in messages:
+            self.said = True
+            step.send(message, self.generations[-1])
 
     # --- endings --------------------------------------------------------------------------
 
     def produced(self, generation: GenerationId, step: Step) -> None:
-        """Everything of this turn has been produced."""
+        """Everything of this turn has been produced; what it rests on is told with that."""
         if self.owed:
+            if (grounding := self.served.grounding("".join(self._words))) is not None:
+                step.send(grounding, generation)
             step.send(GenerationComplete(), generation)
 
     def due(self) -> float | None:
@@ -130,4 +163,5 @@ class ModelTurn:
 
     def _count(self, heard_s: float) -> TokenCount:
         prompt_images = self._manner.image_tokens * self._history.images
-        return self.tally.count(self.playout.sent_s, heard_s, prompt_images)
+        read = self.served.weight
+        return self.tally.count(self.playout.sent_s, heard_s, prompt_images, read)

@@ -36,6 +36,7 @@ from vivavoce.core.events import (
     TextProduced,
     TextReceived,
     ToolCallsProduced,
+    ToolRan,
     ToolResponsesReceived,
     TranscriptFailed,
     TranscriptProgressed,
@@ -50,6 +51,7 @@ from vivavoce.core.messages import GoAway, ResumptionUpdate, SetupComplete, Voic
 from vivavoce.core.settings import SessionSettings
 from vivavoce.core.step import Step
 from vivavoce.core.trace import FlightRecorder
+from vivavoce.core.user_side import Update
 from vivavoce.domain.audio import INPUT_RATE, Position, seconds
 from vivavoce.domain.checkpoint import Checkpoint
 from vivavoce.domain.content import Content
@@ -157,7 +159,9 @@ class LiveSession:
             if now >= self._limits.transcript_at(turn.ended_at):
                 step.want(DropTranscript(turn.id))
                 self._talk.user.settle(turn.id, step, failed=True)
-        self._talk.results(tuple(self._talk.ledger.expire(now)))
+        late, stuck = self._talk.ledger.expire(now)
+        self._talk.results(tuple(late), now)
+        self._talk.model.overdue(stuck, step)
         self._talk.model.stalled(step)
         self._settle(step)
         return step.effects
@@ -187,6 +191,8 @@ class LiveSession:
                 | GenerationRefused()
             ):
                 self._talk.model.produced(event, step)
+            case ToolRan():
+                self._talk.model.ran(event.call, event.outcome)
             case VoiceScored() | TranscriptUpdated() | TranscriptProgressed() | TranscriptFailed():
                 self._route_hearing(event, step)
             case CheckpointSaved():
@@ -251,9 +257,9 @@ class LiveSession:
                 if not self._manual:
                     self._hear(self._tracker.end_stream(event.position), step)
             case ToolResponsesReceived():
-                talk.results(event.results)
+                talk.results(event.results, step.now)
             case ContextUpdated():
-                talk.context.update(event.instruction, event.tools)
+                talk.user.update(Update(event.instruction, event.tools))
             case _:
                 assert_never(event)
 

@@ -22,8 +22,9 @@ class SessionSettings:
     """Durations in seconds unless the name says otherwise.
 
     `stall_s`: speech was going on and no audio arrives for this long: taken for silence.
-    `tool_deadline_s`: an unanswered blocking call is answered by us with an error; 0 is never,
-    but `UNINTERRUPTED_TOOL_S` in a session whose activity does not interrupt.
+    `tool_deadline_s`: an unanswered call is answered by us with an error; 0 is never, but
+    `UNINTERRUPTED_TOOL_S` for a blocking one in a session whose activity does not interrupt.
+    `served_deadline_s`: the same for tools that the server runs; never 0.
     `early_turn_complete`: send `turnComplete` right after a blocking `toolCall` (ADK on 2.x
     names waits for it). `speculation`: begin to answer at a pause, before the end is certain.
     `resumable`: a store exists, so checkpoints are worth asking for. `history_contents`
@@ -36,6 +37,7 @@ class SessionSettings:
     pacing: Pacing = Pacing.PACED
     stall_s: float = 1.0
     tool_deadline_s: float = 0.0
+    served_deadline_s: float = 60.0
     early_turn_complete: bool = False
     speculation: bool = False
     eager_silence_ms: int = 200
@@ -47,5 +49,5 @@ class SessionSettings:
     generation_stall_s: float = 60.0
 
     def tool_deadline(self, interrupts: bool) -> float:
-        """`tool_deadline_s` of a session whose activity does or does not interrupt."""
+        """Of blocking calls, in a session whose activity does or does not interrupt."""
         return self.tool_deadline_s or (0.0 if interrupts else UNINTERRUPTED_TOOL_S)

@@ -1,8 +1,9 @@
 """The ledger of tool calls: every call is answered or cancelled, once.
 
-A call is *blocking* or not by its declaration; where that leaves it open, by the model
-family. The blocking calls of a model turn are a batch: the model goes on when all of them
-are answered, and an interruption withdraws them. A non-blocking call stays open through
+A call is *served* by the server itself, or it is the client's. A client's call is *blocking*
+or not by its declaration; where that leaves it open, by the model family. Served calls always
+block. The blocking calls of a model turn are a batch: the model goes on when all of them are
+answered, and an interruption withdraws them. A non-blocking call stays open through
 interruptions until its last result, which is taken up as its `scheduling` says:
 
     SILENT      into the history, nothing more
@@ -10,7 +11,11 @@ interruptions until its last result, which is taken up as its `scheduling` says:
     INTERRUPT   as WHEN_IDLE, but the model's own answer is interrupted for it
 
 Blocking calls have no scheduling and never continue. An answer to a call that is unknown,
-closed, cancelled or already answered changes nothing and is counted.
+closed, cancelled, already answered or not the client's changes nothing and is counted.
+
+A call may be overdue. A blocking one is then answered by us, with an error, and its turn goes
+on; so is a non-blocking one, whose time begins anew with every result that continues: the
+model is told when both sides rest, and the call is closed.
 """
 
 from __future__ import annotations
@@ -20,8 +25,11 @@ from enum import Enum
 
 from vivavoce.domain.content import (
     Behavior,
+    Blob,
+    FileRef,
     Json,
     Scheduling,
+    ServerTool,
     ToolCall,
     ToolDeclaration,
     ToolResult,
@@ -41,6 +49,15 @@ FAILED: Json = {"error": "Cancelled: the answer failed."}
 LATE: Json = {"error": "The function did not answer in time."}
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds until a call is overdue, by its kind; 0 is never."""
+
+    blocking_s: float = 0.0
+    non_blocking_s: float = 0.0
+    served_s: float = 0.0
+
+
 class Verdict(Enum):
     """What became of a result."""
 
@@ -56,6 +73,7 @@ class Verdict(Enum):
 @dataclass(slots=True)
 class _Open:
     call: ToolCall
+    served: ServerTool | None
     blocking: bool
     deadline: float | None
     result: ToolResult | None = None
@@ -64,10 +82,10 @@ class _Open:
 class ToolLedger:
     """Open calls in the order of their making, and results that wait for rest."""
 
-    def __init__(self, ids: IdSource, default: Behavior, deadline_s: float) -> None:
+    def __init__(self, ids: IdSource, default: Behavior, patience: Patience) -> None:
         self._ids = ids
         self._default = default
-        self._deadline_s = deadline_s
+        self._patience = patience
         self._open: dict[CallId, _Open] = {}
         self.waiting: list[ToolResult] = []
         self.urgent = False
@@ -91,21 +109,31 @@ class ToolLedger:
         return tuple(id for id, entry in self._open.items() if entry.result is None)
 
     def deadline(self) -> float | None:
-        """When the first blocking call is overdue."""
+        """When the first call is overdue."""
         return min((d for e in self._open.values() if (d := _due(e)) is not None), default=None)
 
     # --- calls ----------------------------------------------------------------------------
 
     def open(self, calls: tuple[ToolCall, ...], tools: Tools, now: float) -> tuple[ToolCall, ...]:
-        """Enter calls and give them their names. The caller has checked that they are declared."""
+        """Enter calls and give them their names. The caller has checked that they are offered."""
         declared = {function.name: function for function in tools.functions}
         named = tuple(replace(call, id=self._ids.call()) for call in calls)
         for call in named:
-            blocking = self.blocks(declared.get(call.name))
-            deadline = now + self._deadline_s if blocking and self._deadline_s > 0 else None
-            self._open[call.id] = _Open(call, blocking, deadline)
+            served = None if call.name in declared else tools.serves(call.name)
+            blocking = served is not None or self.blocks(declared.get(call.name))
+            entry = _Open(call, served, blocking, None)
+            entry.deadline = self._overdue_at(entry, now)
+            self._open[call.id] = entry
         self._forget_oldest()
         return named
+
+    def _overdue_at(self, entry: _Open, now: float) -> float | None:
+        patience = self._patience
+        if entry.served is not None:
+            wait_s = patience.served_s
+        else:
+            wait_s = patience.blocking_s if entry.blocking else patience.non_blocking_s
+        return now + wait_s if wait_s > 0 else None
 
     def blocks(self, declaration: ToolDeclaration | None) -> bool:
         """Whether the conversation waits for this function."""
@@ -125,17 +153,19 @@ class ToolLedger:
 
     # --- results --------------------------------------------------------------------------
 
-    def answer(self, result: ToolResult) -> tuple[Verdict, ToolResult]:
-        """Enter a result; returned with the id and the name of the call it belongs to."""
+    def answer(self, result: ToolResult, now: float) -> tuple[Verdict, ToolResult]:
+        """Enter a client's result; returned with the id and name of the call it belongs to."""
         entry = self._match(result)
-        if entry is None or entry.result is not None:
+        if entry is None or entry.result is not None or entry.served is not None:
             self.ignored += 1
             return Verdict.IGNORED, result
         result = replace(result, id=entry.call.id, name=entry.call.name)
         if entry.blocking:
             entry.result = result
             return (Verdict.KEPT if self.blocked else Verdict.UNBLOCKED), result
-        if not result.will_continue:
+        if result.will_continue:
+            entry.deadline = self._overdue_at(entry, now)
+        else:
             del self._open[entry.call.id]
         if result.scheduling is Scheduling.SILENT or len(self.waiting) >= MAX_WAITING:
             return Verdict.SILENT, result
@@ -143,13 +173,24 @@ class ToolLedger:
         self.urgent = self.urgent or result.scheduling is Scheduling.INTERRUPT
         return Verdict.WAITING, result
 
-    def expire(self, now: float) -> list[ToolResult]:
-        """Results that we give ourselves for blocking calls that are overdue."""
-        return [
+    def ran(self, id: CallId, response: Json, parts: tuple[Blob | FileRef, ...] = ()) -> bool:
+        """Enter what a served call gave; false if nobody waits for it any longer."""
+        entry = self._open.get(id)
+        if entry is None or entry.served is None or entry.result is not None:
+            return False
+        entry.result = ToolResult(id, entry.call.name, response, parts=parts)
+        return True
+
+    def expire(self, now: float) -> tuple[list[ToolResult], list[CallId]]:
+        """What is overdue: results that we give ourselves for the client, and served calls."""
+        overdue = [e for e in self._open.values() if (due := _due(e)) is not None and due <= now]
+        ours = [entry.call.id for entry in overdue if entry.served is not None]
+        theirs = [
             ToolResult(entry.call.id, entry.call.name, LATE)
-            for entry in self._open.values()
-            if (due := _due(entry)) is not None and due <= now
+            for entry in overdue
+            if entry.served is None
         ]
+        return theirs, ours
 
     def take_batch(self, instead: Json = CANCELLED) -> tuple[ToolResult, ...]:
         """Close the blocking calls: their results, and `instead` for those without one."""
@@ -159,9 +200,19 @@ class ToolLedger:
         return tuple(e.result or ToolResult(e.call.id, e.call.name, instead) for e in batch)
 
     def unanswered(self) -> tuple[CallId, ...]:
-        """The blocking calls that nobody has answered yet."""
+        """The client's blocking calls that it has not answered yet."""
         return tuple(
-            id for id, entry in self._open.items() if entry.blocking and entry.result is None
+            id
+            for id, entry in self._open.items()
+            if entry.blocking and entry.served is None and entry.result is None
+        )
+
+    def running(self) -> tuple[CallId, ...]:
+        """The served calls that have given nothing yet."""
+        return tuple(
+            id
+            for id, entry in self._open.items()
+            if entry.served is not None and entry.result is None
         )
 
     def take_waiting(self) -> tuple[ToolResult, ...]:
@@ -177,7 +228,11 @@ class ToolLedger:
         if result.id:
             return self._open.get(result.id)
         return next(
-            (e for e in self._open.values() if e.call.name == result.name and e.result is None),
+            (
+                entry
+                for entry in self._open.values()
+                if entry.call.name == result.name and entry.result is None and entry.served is None
+            ),
             None,
         )
 

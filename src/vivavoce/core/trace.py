@@ -19,14 +19,18 @@ from vivavoce.core.events import AudioArrived, Event, VoiceScored
 from vivavoce.domain.content import (
     Behavior,
     BuiltinTool,
+    CodeResult,
     Content,
     Part,
     Role,
     Scheduling,
+    ServerTool,
     ToolDeclaration,
+    ToolKind,
     Tools,
     Usage,
 )
+from vivavoce.domain.evidence import Outcome, Page, RetrievalStatus, Source
 from vivavoce.domain.request import EndReason
 
 Entry = tuple[float, Event | None]
@@ -36,11 +40,15 @@ _KINDS: dict[str, type] = {
     for kind in (
         *get_args(Event),
         *get_args(Part),
-        *(Content, ToolDeclaration, Tools, BuiltinTool, Usage),
-        *(Role, Behavior, Scheduling, EndReason),
+        *(Content, ToolDeclaration, Tools, BuiltinTool, ServerTool, Usage, CodeResult),
+        *(Outcome, Source, Page),
+        *(Role, Behavior, Scheduling, EndReason, ToolKind, RetrievalStatus),
     )
 }
-_WORDS = frozenset({"text", "instruction", "description", "problem", "code", "output", "uri"})
+_WORDS = frozenset({
+    "text", "instruction", "description", "problem", "code", "output", "uri", "url", "title",
+    "queries", "failed",
+})  # fmt: skip
 _FREE_FORM = frozenset({"args", "response", "parameters", "options"})
 _FILLER = "x"
 
@@ -87,7 +95,7 @@ def _write(value: object, texts: bool, name: str = "") -> object:
         return {"is": type(value).__name__, "name": value.name}
     if isinstance(value, bytes):
         return {"bytes": len(value)}
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | list):
         return [_write(item, texts, name) for item in value]
     if isinstance(value, Mapping):
         return {"json": dict(value) if texts or name not in _FREE_FORM else {}}

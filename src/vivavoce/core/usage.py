@@ -10,6 +10,9 @@ from vivavoce.domain.content import Usage
 
 AUDIO_TOKENS_PER_S = 25
 
+SIGNS_PER_TOKEN = 4
+"""Characters of English text in a token, roughly."""
+
 
 def audio_tokens(duration_s: float) -> int:
     """Tokens that this much sound counts as, in either direction."""
@@ -31,20 +34,25 @@ class Tally:
         """Another generation of the same turn begins."""
         self._before, self._latest = self._sum(), Usage(prompt_tokens=self._latest.prompt_tokens)
 
-    def count(self, sent_s: float, heard_s: float, prompt_images: int) -> TokenCount:
+    def count(
+        self, sent_s: float, heard_s: float, prompt_images: int, tool_signs: int = 0
+    ) -> TokenCount:
         """The turn's cost, with the sound that was sent in it and what its context held.
 
-        `prompt_images` is in tokens: what an image costs is the client's choice.
+        `prompt_images` is in tokens: what an image costs is the client's choice. `tool_signs`
+        are the characters that the server's own tools added to the prompt; their tokens are
+        told apart from the rest of it, by an estimate, since engines count them together.
         """
         usage = self._sum()
+        tools = min(tool_signs // SIGNS_PER_TOKEN, usage.prompt_tokens)
         prompt_audio = audio_tokens(heard_s)
         return TokenCount(
-            prompt=usage.prompt_tokens + prompt_audio + prompt_images,
+            prompt=usage.prompt_tokens - tools + prompt_audio + prompt_images,
             cached=usage.cached_tokens,
             response_text=usage.response_tokens,
             response_audio=audio_tokens(sent_s),
             thoughts=usage.thought_tokens,
-            tools=usage.tool_tokens,
+            tools=usage.tool_tokens + tools,
             prompt_audio=prompt_audio,
             prompt_images=prompt_images,
         )

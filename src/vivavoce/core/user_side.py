@@ -6,7 +6,8 @@ Rules:
 - It knows nothing of the model. Whether a turn interrupts, waits or is answered is joint.py's.
 
 Theory of operation. What the user contributes stands in one line, in the order in which it
-counts: spoken turns and typed ones. A spoken turn moves through the table below; a typed one
+counts: spoken turns and typed ones, and between them what the client changed of the context,
+which holds for what follows it. A spoken turn moves through the table below; a typed one
 is ready when it comes. At most one spoken turn is open, and it is always the last of the
 line: what is typed with `clientContent` during speech is placed before that speech, and
 realtime text joins it.
@@ -34,6 +35,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import TypeVar
 
 from vivavoce.core.activity import Cue, Evidence
 from vivavoce.core.effects import (
@@ -47,8 +49,10 @@ from vivavoce.core.frames import Frames
 from vivavoce.core.step import Step
 from vivavoce.core.weight import MAX_BYTES, weigh
 from vivavoce.domain.audio import Position
-from vivavoce.domain.content import Blob, Content, Part, Role, Text
+from vivavoce.domain.content import Blob, Content, Part, Role, Text, Tools
 from vivavoce.domain.ids import TurnId
+
+T = TypeVar("T")
 
 MAX_LINE = 64
 """Turns that wait at most, and no more than `MAX_BYTES` of them; the oldest are given up."""
@@ -152,7 +156,21 @@ class TypedTurn:
         return self.content
 
 
-Entry = SpokenTurn | TypedTurn
+@dataclass(slots=True)
+class Update:
+    """`contextUpdate` behind turns that are still to be answered; `None` keeps what was."""
+
+    instruction: str | None
+    tools: Tools | None
+
+    answer = False
+
+    def contents(self) -> tuple[Content, ...]:
+        """Nothing that was said."""
+        return ()
+
+
+Entry = SpokenTurn | TypedTurn | Update
 
 
 class UserSide:
@@ -187,7 +205,8 @@ class UserSide:
     @property
     def deaf(self) -> bool:
         """Whether no turn needs any sound."""
-        return all(isinstance(e, TypedTurn) or e.state is TurnState.READY for e in self.line)
+        spoken = (entry for entry in self.line if isinstance(entry, SpokenTurn))
+        return all(turn.state is TurnState.READY for turn in spoken)
 
     def awaiting(self) -> list[SpokenTurn]:
         """The turns that wait for their last word, oldest first."""
@@ -198,13 +217,15 @@ class UserSide:
         ]
 
     def ready(self) -> list[Entry]:
-        """What may be taken up now: the line up to the first turn that is not ready.
+        """What may be taken up now: the line up to the first turn that is not ready, or update.
 
         Speech alone waits for speech that follows it, so that one answer covers both. What
         was typed for an answer waits for nobody.
         """
         count = 0
         for entry in self.line:
+            if isinstance(entry, Update):
+                return self.line[:count]
             if isinstance(entry, SpokenTurn) and entry.state is not TurnState.READY:
                 break
             count += 1
@@ -318,6 +339,27 @@ class UserSide:
         if contents or answer:
             self._join(self._before_open(), TypedTurn(contents, answer), step)
 
+    def update(self, update: Update) -> None:
+        """`contextUpdate`: holds for what is being spoken, and not for what waits before it.
+
+        Neighbours become one, so that the line stays within its bound.
+        """
+        at = self._before_open()
+        before = self.line[at - 1] if at else None
+        if isinstance(before, Update):
+            before.instruction = _newer(update.instruction, before.instruction)
+            before.tools = _newer(update.tools, before.tools)
+        else:
+            self.line.insert(at, update)
+
+    def take_update(self) -> Update | None:
+        """The update before which nothing waits any longer."""
+        if self.line and isinstance(self.line[0], Update):
+            update = self.line[0]
+            del self.line[0]
+            return update
+        return None
+
     def _seen(self, contents: tuple[Content, ...]) -> tuple[Content, ...]:
         """The contents with the frames that wait, before the user's last words or alone."""
         frames = self.frames.take_all()
@@ -341,7 +383,14 @@ class UserSide:
 
     def _join(self, at: int, entry: Entry, step: Step) -> None:
         self.line.insert(at, entry)
-        while self.line[0] is not entry and (len(self.line) > MAX_LINE or self._heavy()):
-            oldest = self.line.pop(0)
+        while len(self.line) > MAX_LINE or self._heavy():
+            oldest = next(each for each in self.line if not isinstance(each, Update))
+            if oldest is entry:
+                return
+            self.line.remove(oldest)
             if isinstance(oldest, SpokenTurn) and oldest.state is not TurnState.READY:
                 step.want(DropTranscript(oldest.id))
+
+
+def _newer(new: T | None, old: T | None) -> T | None:
+    return old if new is None else new

@@ -29,16 +29,18 @@ class Behaviour:
 
     `function_behavior` is the default where a declaration leaves it open; `history_answers`
     says whether `turnComplete:true` produces a reply although the client asked for the
-    initial-history phase (2.5 clients expect it when the user spoke last).
+    initial-history phase (2.5 clients expect it when the user spoke last). `shows_search`: a
+    search is shown as code and its result, before the answer.
     """
 
     family: Family
     function_behavior: Behavior
     coverage: TurnCoverage
     history_answers: bool
+    shows_search: bool = False
 
 
-_LIVE_2_5 = Behaviour(Family.LIVE_2_5, Behavior.BLOCKING, TurnCoverage.ONLY_ACTIVITY, True)
+_LIVE_2_5 = Behaviour(Family.LIVE_2_5, Behavior.BLOCKING, TurnCoverage.ONLY_ACTIVITY, True, True)
 _LIVE_3_1 = Behaviour(
     Family.LIVE_3_1, Behavior.BLOCKING, TurnCoverage.AUDIO_ACTIVITY_AND_ALL_VIDEO, False
 )

@@ -112,6 +112,7 @@ class SessionSetup:
     `model` is the name as the client sent it (with `models/`); `instruction` joins the text
     parts of the system instruction as paragraphs; `seeds_history` is
     `historyConfig.initialHistoryInClientContent`; `signals_activity` is `explicitVadSignal`.
+    `shows_server_calls` is `toolConfig.includeServerSideToolInvocations`.
     `image_tokens` is what one image costs, as `mediaResolution` says: 64 LOW, 256 MEDIUM and
     HIGH, 258 where it was left open.
     """
@@ -133,3 +134,4 @@ class SessionSetup:
     signals_activity: bool = False
     proactive_audio: bool = False
     image_tokens: int = 258
+    shows_server_calls: bool = False

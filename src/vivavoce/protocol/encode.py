@@ -16,19 +16,32 @@ import pybase64
 from vivavoce.core.messages import (
     GenerationComplete,
     GoAway,
+    Grounding,
     InputTranscript,
     Interrupted,
     Message,
     ModelAudio,
+    ModelCode,
+    ModelCodeResult,
     ModelText,
     OutputTranscript,
     ResumptionUpdate,
+    ServerCall,
+    ServerResponse,
     SetupComplete,
     TokenCount,
     ToolCallCancellation,
     ToolCallRequest,
     TurnComplete,
+    UrlContext,
     VoiceActivity,
+)
+from vivavoce.protocol.evidence import (
+    grounding,
+    server_call,
+    server_response,
+    shortened,
+    url_metadata,
 )
 from vivavoce.protocol.reading import whole
 
@@ -46,6 +59,12 @@ Fields = dict[str, Any]
 _Spelled = (
     SetupComplete
     | ModelText
+    | ModelCode
+    | ModelCodeResult
+    | ServerCall
+    | ServerResponse
+    | Grounding
+    | UrlContext
     | InputTranscript
     | OutputTranscript
     | GenerationComplete
@@ -80,8 +99,13 @@ def _spell(message: _Spelled, enterprise: bool) -> Fields:
         case SetupComplete(session):
             return {"setupComplete": _present(sessionId=session)}
         case ModelText(text, thought):
-            part = {"text": text} | _present(thought=thought)
-            return _content(modelTurn={"role": "model", "parts": [part]})
+            return _part({"text": text} | _present(thought=thought))
+        case ModelCode() | ModelCodeResult() | ServerCall() | ServerResponse():
+            return _part(_tool_part(message))
+        case Grounding():
+            return _content(groundingMetadata=grounding(message))
+        case UrlContext(pages):
+            return _content(urlContextMetadata=url_metadata(pages))
         case InputTranscript(text, finished):
             return _content(inputTranscription=_transcription(text, finished and enterprise))
         case OutputTranscript(text, finished):
@@ -105,6 +129,25 @@ def _spell(message: _Spelled, enterprise: bool) -> Fields:
             return {"sessionResumptionUpdate": update}
         case GoAway(time_left_s):
             return {"goAway": {"timeLeft": duration(time_left_s)}}
+        case _:
+            assert_never(message)
+
+
+def _part(part: Fields) -> Fields:
+    return _content(modelTurn={"role": "model", "parts": [part]})
+
+
+def _tool_part(message: ModelCode | ModelCodeResult | ServerCall | ServerResponse) -> Fields:
+    match message:
+        case ModelCode(id, code, language):
+            return {"executableCode": {"language": language, "code": shortened(code), "id": id}}
+        case ModelCodeResult(id, outcome, output):
+            result = {"outcome": outcome, "output": shortened(output), "id": id}
+            return {"codeExecutionResult": result}
+        case ServerCall():
+            return {"toolCall": server_call(message)}
+        case ServerResponse():
+            return {"toolResponse": server_response(message)}
         case _:
             assert_never(message)
 

@@ -77,6 +77,9 @@ def session_setup(
         signals_activity=wire.explicit_vad_signal,
         proactive_audio=bool(wire.proactivity and wire.proactivity.proactive_audio),
         image_tokens=IMAGE_TOKENS[generation.media_resolution],
+        shows_server_calls=bool(
+            wire.tool_config and wire.tool_config.include_server_side_tool_invocations
+        ),
     )
 
 

@@ -102,4 +102,5 @@ class ToolConfig(Wire):
     """No documented Live field, but some clients send it."""
 
     function_calling_config: FunctionCallingConfig | None = None
+    include_server_side_tool_invocations: Flag = False
     retrieval_config: Any = None

@@ -35,14 +35,17 @@ from vivavoce.core.effects import (
     PrepareGeneration,
     RefreshTranscript,
     ReleaseGeneration,
+    RunTool,
     SaveCheckpoint,
     Send,
     StartGeneration,
     StartTranscript,
+    StopTool,
 )
 from vivavoce.core.events import (
     CheckpointSaved,
     ClientGone,
+    ContextUpdated,
     DrainRequested,
 )
 from vivavoce.core.messages import Message
@@ -63,7 +66,9 @@ from vivavoce.runtime.outbox import Outbox
 from vivavoce.runtime.ports import Dialect, Disconnected, Transport
 from vivavoce.runtime.report import TurnListener
 from vivavoce.runtime.reporter import TurnReporter
+from vivavoce.runtime.served import NoTools, ServedTools
 from vivavoce.runtime.transcripts import Transcripts
+from vivavoce.tools.ports import Toolset
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +112,8 @@ class Ending:
 class Connection:
     """One client's conversation, from `setupComplete` to the close.
 
-    `position` is where the count of heard samples goes on after a resumption.
+    `position` is where the count of heard samples goes on after a resumption. `toolset` is
+    closed with the connection.
     """
 
     def __init__(
@@ -119,6 +125,7 @@ class Connection:
         dialect: Dialect,
         hosting: Hosting,
         position: Position = 0,
+        toolset: Toolset | None = None,
     ) -> None:
         self.session_id = session_id
         self._session = session
@@ -149,6 +156,7 @@ class Connection:
             self._reporter,
             hosting.pace,
         )
+        self._served = ServedTools(toolset or NoTools(), self._errands, self._mailbox.post)
         self._ending: Ending | None = None
 
     def drain(self, time_left_s: float) -> None:
@@ -206,6 +214,8 @@ class Connection:
             while True:
                 frame = await self._transport.receive()
                 for incoming in self._dialect.decode(frame):
+                    if isinstance(incoming, ContextUpdated):
+                        incoming = await self._served.read(incoming)
                     await self._hearing.receive(incoming)
                 if self._mailbox.crowded:
                     # A transport with frames in stock never suspends; others want a turn.
@@ -240,11 +250,16 @@ class Connection:
             case PrepareGeneration(request=request):
                 self._generations.prepare(request)
             case StartGeneration(request=request):
+                self._served.asked(request)
                 self._generations.start(request)
             case ReleaseGeneration(generation=generation):
                 self._generations.release(generation)
             case CancelGeneration(generation=generation, purge=purge):
                 self._generations.cancel(generation, purge)
+            case RunTool(call=call):
+                self._served.run(call)
+            case StopTool(call=id):
+                self._served.stop(id)
             case StartTranscript(turn=turn, start=start):
                 self._transcripts.start(turn, start)
             case RefreshTranscript(turn=turn, position=position):
@@ -276,6 +291,7 @@ class Connection:
     def _retire(self) -> None:
         """Nobody listens any more: engines are called back, and nobody waits for them yet."""
         self._generations.close()
+        self._served.close()
         self._transcripts.close()
 
     def _explain(self, group: BaseExceptionGroup[BaseException]) -> Ending:
@@ -304,7 +320,9 @@ class Connection:
         finally:
             responder = self._hosting.engines.responder
             await self._release(
-                recognizer=self._transcripts.aclose(), responder=responder.release(self.session_id)
+                recognizer=self._transcripts.aclose(),
+                responder=responder.release(self.session_id),
+                tools=self._served.toolset.aclose(),
             )
 
     async def _release(self, **engines: Awaitable[None]) -> None:

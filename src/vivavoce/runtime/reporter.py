@@ -15,6 +15,7 @@ from vivavoce.core.effects import (
     Effect,
     FinishTranscript,
     ReleaseGeneration,
+    RunTool,
     Send,
     StartGeneration,
     StartTranscript,
@@ -28,6 +29,7 @@ from vivavoce.core.events import (
     TextProduced,
     TextReceived,
     ToolCallsProduced,
+    ToolRan,
     ToolResponsesReceived,
     TranscriptFailed,
     TranscriptUpdated,
@@ -157,7 +159,7 @@ class TurnReporter:
                 self._transcribed(event.text, now)
             case TranscriptFailed() if event.turn == self._turn:
                 self._asking.unheard = True
-            case ToolResponsesReceived():
+            case ToolResponsesReceived() | ToolRan():
                 self._answered_calls(now)
             case AudioProduced() | TextProduced() | ToolCallsProduced() | GenerationFailed():
                 self._produced(event, now)
@@ -176,6 +178,8 @@ class TurnReporter:
             case StartGeneration(request=request):
                 times = self._asking if request.speculative else self._answer()
                 times.generation, times.started = request.generation, times.started or now
+            case RunTool():
+                self._called(1, now)
             case ReleaseGeneration(generation=generation):
                 if self._asking.generation == generation:
                     self._answer()
@@ -277,12 +281,16 @@ class TurnReporter:
             times.tools_s = (times.tools_s or 0.0) + now - times.tools_asked
             times.tools_asked = None
 
+    def _called(self, calls: int, now: float) -> None:
+        times = self._answering or self._asking
+        times.tools_asked = now
+        times.tool_calls += calls
+
     def _queued(self, message: Message, now: float) -> None:
         times = self._answering or self._asking
         match message:
             case ToolCallRequest(calls=calls):
-                times.tools_asked = now
-                times.tool_calls += len(calls)
+                self._called(len(calls), now)
             case Interrupted():
                 times.cut = self._reason_at
             case TurnComplete():

@@ -7,17 +7,23 @@ from collections.abc import Sequence
 from vivavoce.core.messages import (
     GenerationComplete,
     GoAway,
+    Grounding,
     InputTranscript,
     Interrupted,
     Message,
     ModelAudio,
+    ModelCode,
+    ModelCodeResult,
     ModelText,
     OutputTranscript,
     ResumptionUpdate,
+    ServerCall,
+    ServerResponse,
     SetupComplete,
     ToolCallCancellation,
     ToolCallRequest,
     TurnComplete,
+    UrlContext,
     VoiceActivity,
 )
 from vivavoce.testing.script import Expectation, Tally, ToolAnswer
@@ -68,6 +74,18 @@ def names_of(message: Message) -> tuple[str, ...]:
             return ("audio",)
         case ModelText():
             return ("thought",) if message.thought else ("text",)
+        case ModelCode():
+            return ("executableCode",)
+        case ModelCodeResult():
+            return ("codeExecutionResult", f"codeExecutionResult {message.outcome}")
+        case ServerCall():
+            return ("serverToolCall",)
+        case ServerResponse():
+            return ("serverToolResponse",)
+        case Grounding():
+            return ("groundingMetadata",)
+        case UrlContext():
+            return ("urlContextMetadata",)
         case InputTranscript():
             return ("inputTranscription",)
         case OutputTranscript():

@@ -35,6 +35,7 @@ from vivavoce.runtime.connection import Connection, Hosting
 from vivavoce.runtime.detection import VoiceScorer
 from vivavoce.runtime.ports import Disconnected, Incoming
 from vivavoce.runtime.report import TurnListener
+from vivavoce.tools.ports import Toolset
 
 SESSION = SessionId("session-1")
 
@@ -243,6 +244,7 @@ def stage(
     detector: VoiceDetector | None = None,
     settings: SessionSettings | None = None,
     listener: TurnListener | None = None,
+    toolset: Toolset | None = None,
 ) -> Connection:
     """A connection that `client` talks to; `run` it."""
     setup = setup or SessionSetup("models/scripted")
@@ -260,4 +262,4 @@ def stage(
         VoiceScorer(detector, inline_share=1e9),
         listener,
     )
-    return Connection(SESSION, session, setup, client, client.dialect, hosting)
+    return Connection(SESSION, session, setup, client, client.dialect, hosting, toolset=toolset)

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from vivavoce.domain.content import Json, ServerTool, ToolCall, Tools
 from vivavoce.domain.evidence import Outcome
+from vivavoce.domain.request import GenerationRequest
 
 
 class RunnableTool(Protocol):
@@ -33,8 +34,11 @@ class Toolset(Protocol):
         """
         ...
 
-    async def run(self, call: ToolCall) -> Outcome:
-        """Run a call of one of the server's tools. Never raises but for cancellation."""
+    async def run(self, call: ToolCall, request: GenerationRequest) -> Outcome:
+        """Run a call of one of the server's tools; `request` is what it was made from.
+
+        Failures of the tool are outcomes; only bugs and cancellation are raised.
+        """
         ...
 
     async def aclose(self) -> None:

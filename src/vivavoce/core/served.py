@@ -1,0 +1,92 @@
+"""What a client is told of the tools that the server ran for a model turn.
+
+A call is told when it is made, what came of it when the turn goes on. So nothing of it falls
+between a `toolCall` and its answers, where clients would take it for a new answer. What the
+answer rests on is told once, after its last words.
+"""
+
+from __future__ import annotations
+
+import json
+
+from vivavoce.core.grounding import supports
+from vivavoce.core.messages import (
+    Grounding,
+    Message,
+    ModelCode,
+    ModelCodeResult,
+    ServerCall,
+    ServerResponse,
+    UrlContext,
+)
+from vivavoce.domain.content import ServerTool, ToolCall, ToolKind
+from vivavoce.domain.evidence import Outcome, Source
+
+MAX_SOURCES = 20
+"""Sources that one turn names at most; what later searches find beyond it is left out."""
+
+OK, FAILED = "OUTCOME_OK", "OUTCOME_FAILED"
+
+
+class Served:
+    """The server's calls of one model turn.
+
+    `shows_search`: searches are shown as code; `shows_calls`: the client asked to see every
+    call. `weight` is how many characters their results add to what the model reads.
+    """
+
+    def __init__(self, shows_search: bool, shows_calls: bool) -> None:
+        self.weight = 0
+        self._shows_search = shows_search
+        self._shows_calls = shows_calls
+        self._calls: dict[str, tuple[ToolCall, ServerTool]] = {}
+        self._untold: list[Message] = []
+        self._queries: list[str] = []
+        self._sources: list[Source] = []
+
+    def called(self, call: ToolCall, tool: ServerTool) -> list[Message]:
+        """A call is about to be run: what the client is told of it now."""
+        self._calls[call.id] = (call, tool)
+        messages: list[Message] = [ServerCall(call, tool.kind)] if self._shows_calls else []
+        if tool.kind is ToolKind.CODE:
+            messages.append(ModelCode(call.id, str(call.args.get("code", ""))))
+        elif tool.kind is ToolKind.SEARCH and self._shows_search:
+            wanted = json.dumps(call.args.get("query", ""), ensure_ascii=False)
+            messages.append(ModelCode(call.id, f"print({call.name}.search(queries=[{wanted}]))"))
+        return messages
+
+    def ran(self, id: str, outcome: Outcome) -> None:
+        """A call has been run."""
+        call, tool = self._calls[id]
+        self.weight += len(json.dumps(outcome.response, default=str))
+        if outcome.code is not None and tool.kind is ToolKind.CODE:
+            self._untold.append(ModelCodeResult(call.id, outcome.code.outcome, outcome.code.output))
+        if tool.kind is ToolKind.SEARCH and self._shows_search:
+            self._untold.append(ModelCodeResult(call.id, *_listed(outcome)))
+        if outcome.pages:
+            self._untold.append(UrlContext(tuple(outcome.pages)))
+        if self._shows_calls:
+            self._untold.append(ServerResponse(call, tool.kind, outcome.response))
+        if not outcome.failed:
+            self._queries += (q for q in outcome.queries if q not in self._queries)
+            self._sources += (s for s in outcome.sources if s not in self._sources)
+            del self._sources[MAX_SOURCES:]
+
+    def take(self) -> list[Message]:
+        """What came of the calls since this was last asked."""
+        untold, self._untold = self._untold, []
+        return untold
+
+    def grounding(self, text: str) -> Grounding | None:
+        """What `text`, all words of the turn, rests on; `None` if nothing was searched."""
+        if not self._queries:
+            return None
+        sources = tuple(self._sources)
+        return Grounding(tuple(self._queries), sources, supports(text, sources))
+
+
+def _listed(outcome: Outcome) -> tuple[str, str]:
+    """A search's result as its code would print it."""
+    if outcome.failed:
+        return FAILED, outcome.failed
+    return OK, "\n".join(f"{source.title}: {source.uri}" for source in outcome.sources)

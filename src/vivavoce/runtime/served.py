@@ -1,0 +1,88 @@
+"""The tools that the server runs for one conversation: started, stopped and reported.
+
+A tool gets the snapshot of the conversation that its call was made from. Whatever it does, the
+core is told exactly once what came of it, unless it has said that nobody waits any longer; a
+tool's bug is a failed call, never a dead session.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+
+from vivavoce.core.events import ContextUpdated, Event, ToolRan
+from vivavoce.domain.content import ToolCall, Tools
+from vivavoce.domain.evidence import Outcome
+from vivavoce.domain.ids import CallId
+from vivavoce.domain.request import GenerationRequest
+from vivavoce.runtime.errands import Errands
+from vivavoce.tools.ports import Toolset
+
+log = logging.getLogger(__name__)
+
+BROKEN = "The tool broke down."
+
+
+class NoTools:
+    """The toolset of a server that runs none."""
+
+    async def resolve(self, tools: Tools) -> Tools:
+        return tools
+
+    async def run(self, call: ToolCall, request: GenerationRequest) -> Outcome:
+        raise LookupError(call.name)
+
+    async def aclose(self) -> None:
+        return None
+
+
+class ServedTools:
+    """One conversation's runs of its toolset."""
+
+    def __init__(self, toolset: Toolset, errands: Errands, post: Callable[[Event], None]) -> None:
+        self.toolset = toolset
+        self._errands = errands
+        self._post = post
+        self._running: dict[CallId, asyncio.Task[None]] = {}
+        self._request: GenerationRequest | None = None
+
+    async def read(self, update: ContextUpdated) -> ContextUpdated:
+        """A client's update with the server's tools filled in.
+
+        What the client says after it waits until then, so that order is kept. Raises
+        `ClientFault`.
+        """
+        if update.tools is None:
+            return update
+        return replace(update, tools=await self.toolset.resolve(update.tools))
+
+    def asked(self, request: GenerationRequest) -> None:
+        """A generation begins; the calls that follow are its own."""
+        self._request = request
+
+    def run(self, call: ToolCall) -> None:
+        """Run a call; `ToolRan` follows."""
+        assert self._request is not None, "calls come from generations"
+        work = self._run(call, self._request)
+        self._running[call.id] = self._errands.start(f"tool {call.name}", work)
+
+    def stop(self, call: CallId) -> None:
+        """Nobody waits for it any longer."""
+        if (task := self._running.pop(call, None)) is not None:
+            self._errands.call_back(task)
+
+    def close(self) -> None:
+        """The conversation is over."""
+        for call in tuple(self._running):
+            self.stop(call)
+
+    async def _run(self, call: ToolCall, request: GenerationRequest) -> None:
+        try:
+            outcome = await self.toolset.run(call, request)
+        except Exception:
+            log.exception("tool broke down: tool=%s", call.name)
+            outcome = Outcome({"error": BROKEN}, failed=BROKEN)
+        if self._running.pop(call.id, None) is not None:
+            self._post(ToolRan(call.id, outcome))
