@@ -1,0 +1,283 @@
+"""What a document says: the words of an HTML page, a PDF or a text, without what is around them.
+
+Rules. A document may have been written by an enemy: whatever its bytes are, `readable` ends
+within seconds, in bounded memory, with a `Reading` or a `ToolError`. So the bytes, the pages,
+what a stream may unpack to, the time for a PDF and the length of the text have caps. What is too
+large is refused; what is merely long is cut, since the beginning of a text is worth having.
+Nothing is ever fetched from here: links, images and fonts stay unread.
+
+This is work for a processor, up to some seconds of it: callers run it in a `Lane`.
+"""
+
+from __future__ import annotations
+
+import codecs
+import html
+import logging
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from email.message import Message
+from typing import Any
+from urllib.parse import urlsplit
+
+from vivavoce.errors import ToolError
+
+TOOL = "pages"
+MAX_BYTES = 20_000_000
+"""More than that is not looked at."""
+MAX_HTML_CHARS = 1_500_000
+"""How much of a page is parsed; extraction took up to 3 s a million characters."""
+MAX_TAG_CHARS = 30000
+MAX_TEXT_CHARS = 2_000_000
+MAX_PAGES = 500
+PDF_S = 20.0
+MAX_STREAM_BYTES = 16_000_000
+"""What one stream of a PDF may unpack to; text takes kilobytes, bombs take gigabytes."""
+MAX_DRAWN = 300_000
+"""Commands and operands on one page of a PDF; a page full of text has some thousands."""
+FEW_ODD_BYTES = 32
+
+HTML_TYPES = ("text/html", "application/xhtml+xml")
+PDF_TYPES = ("application/pdf", "application/x-pdf")
+_ENDINGS = {
+    ".html": "text/html", ".htm": "text/html", ".xhtml": "text/html", ".pdf": "application/pdf",
+    ".md": "text/markdown", ".markdown": "text/markdown", ".json": "application/json",
+}  # fmt: skip
+_VAGUE = ("", "application/octet-stream", "binary/octet-stream")
+_BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"),
+         (codecs.BOM_UTF16_BE, "utf-16"))  # fmt: skip
+_META_CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?([\w.:-]{2,40})", re.I)
+_LONG_TAG = re.compile(
+    r"<([a-zA-Z]\w{0,40})(?:[^>\"'=]|=\s*(?:\"[^\"]*(?:\"|\Z)|'[^']*(?:'|\Z))?|[\"'])*+>?"
+)
+_FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.{0,8000}?)^---[ \t]*\n", re.S | re.M)
+_FIELD = re.compile(r"^(title|source|url|canonical)[ \t]{0,4}:(.{1,2000})$", re.I | re.M)
+_HEADING = re.compile(r"^#{1,6}[ \t](.{1,300})", re.M)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a document says. `title` is empty if it has none; `text` is never empty.
+
+    `link` is the http address under which the document says that it belongs (the canonical link
+    of a page, `source` or `url` in the front matter of a Markdown file), or empty. It is a claim
+    of the document's own: good for citing it, not for trusting it.
+    """
+
+    title: str
+    text: str
+    link: str = ""
+
+
+def readable(data: bytes, mime_type: str, url: str = "") -> Reading:
+    """The title and the text of a document. Raises `ToolError` for what can't be read.
+
+    `mime_type` may carry a charset. Where it says nothing (it is empty, or any bytes), the ending
+    of `url` and the first bytes tell. Blocks for up to `PDF_S`.
+    """
+    if len(data) > MAX_BYTES:
+        raise ToolError(TOOL, f"The document is larger than {MAX_BYTES // 1_000_000} MB.")
+    kind, charset = _kind(data, mime_type, url)
+    if kind in PDF_TYPES:
+        reading = _pdf(data)
+    elif kind in HTML_TYPES:
+        reading = _html(_decoded(data, charset or _declared(data)))
+    elif kind.startswith("text/") or kind.endswith(("/json", "+json", "/xml", "+xml")):
+        reading = _plain(_decoded(data, charset), kind)
+    else:
+        raise ToolError(TOOL, f"Documents of the type {_short(kind)} can't be read.")
+    text = _tidy(reading.text[:MAX_TEXT_CHARS])
+    if not text:
+        raise ToolError(TOOL, "The document holds no text.")
+    return Reading(_line(reading.title), text, reading.link)
+
+
+def _kind(data: bytes, mime_type: str, url: str) -> tuple[str, str]:
+    """The MIME type in small letters, and the charset it carries."""
+    header = Message()
+    header["content-type"] = " ".join(mime_type.split())[:200]
+    named = mime_type.partition(";")[0].strip().lower()
+    charset = header.get_content_charset("") or ""
+    if data[:1024].lstrip().startswith(b"%PDF-"):
+        return "application/pdf", ""
+    if named not in _VAGUE:
+        return named, charset
+    path = urlsplit(url).path.lower()
+    ending = next((kind for end, kind in _ENDINGS.items() if path.endswith(end)), "")
+    if not ending and re.match(rb"\s*(<!doctype html|<html|<head|<body)", data[:512], re.I):
+        ending = "text/html"
+    return ending or "text/plain", charset
+
+
+def _declared(data: bytes) -> str:
+    found = _META_CHARSET.search(data[:2048])
+    return found[1].decode("ascii") if found else ""
+
+
+def _decoded(data: bytes, charset: str) -> str:
+    """The bytes as characters: by byte order mark, as declared, as UTF-8, or as it looks."""
+    for mark, name in _BOMS:
+        if data.startswith(mark):
+            return data.decode(name, "replace")
+    if b"\0" in data[:4096] and not charset.lower().startswith(("utf-16", "utf-32")):
+        raise ToolError(TOOL, "The document is not text.")
+    for name in (charset, "utf-8"):
+        try:
+            return data.decode(name)
+        except (LookupError, ValueError):
+            continue
+    sample = data[:65536]
+    # A few odd bytes don't tell alphabets apart; then it is what browsers take it for.
+    if sum(byte > 127 for byte in sample) < FEW_ODD_BYTES:
+        return data.decode("cp1252", "replace")
+    from charset_normalizer import from_bytes
+
+    best = from_bytes(sample).best()
+    return data.decode(best.encoding if best is not None else "cp1252", "replace")
+
+
+def _html(page: str) -> Reading:
+    import trafilatura
+
+    _hush("trafilatura")
+    # A fragment without a head is taken for no page at all unless something is around it.
+    framed = _LONG_TAG.sub(_bare, page[:MAX_HTML_CHARS])
+    if "<html" not in framed[:2000].lower():
+        framed = f"<html><body>{framed}</body></html>"
+    try:
+        tree = trafilatura.load_html(framed)
+        if tree is None:
+            raise ToolError(TOOL, "The page can't be parsed.")
+        title = _heading(tree)
+        link = _http(_attribute(tree, ".//link[@rel='canonical']", "href"))
+        # `fast` leaves out the comparison with other methods, and so half of the time.
+        main = trafilatura.bare_extraction(
+            tree, fast=True, include_comments=False, with_metadata=False
+        )
+        text = str(getattr(main, "text", "") or "") or trafilatura.html2txt(framed)
+    except ToolError:
+        raise
+    except Exception as failure:  # a parser may stumble over anything that an enemy writes
+        raise ToolError(TOOL, f"The page can't be parsed ({type(failure).__name__}).") from failure
+    return Reading(title, text, link)
+
+
+def _bare(tag: re.Match[str]) -> str:
+    """A tag, without its attributes if they go on and on: the parser compares each with all."""
+    return tag[0] if len(tag[0]) < MAX_TAG_CHARS else f"<{tag[1]}>"
+
+
+def _heading(tree: Any) -> str:
+    return (
+        _attribute(tree, ".//meta[@property='og:title']", "content")
+        or tree.findtext(".//title")
+        or "".join(first.itertext() if (first := tree.find(".//h1")) is not None else ())
+    )
+
+
+def _attribute(tree: Any, path: str, name: str) -> str:
+    found = tree.find(path)
+    return "" if found is None else str(found.get(name) or "")
+
+
+class _TimeIsUp(Exception):
+    pass
+
+
+def _pdf(data: bytes) -> Reading:
+    import io
+
+    from pypdf import PdfReader, apply_configuration
+    from pypdf import overwrite_configuration as overwritten
+
+    _hush("pypdf")
+    until = time.monotonic() + PDF_S
+
+    def watch(*_: object) -> None:
+        if time.monotonic() > until:
+            raise _TimeIsUp
+
+    limits = overwritten(
+        zlib_maximum_output_length=MAX_STREAM_BYTES,
+        lzw_maximum_output_length=MAX_STREAM_BYTES,
+        run_length_maximum_output_length=MAX_STREAM_BYTES,
+        array_based_stream_maximum_output_length=MAX_STREAM_BYTES,
+        stream_parsing_work_maximum_count=MAX_DRAWN,
+        jbig2dec_binary=None,
+    )
+    try:
+        with apply_configuration(limits):
+            reader = PdfReader(io.BytesIO(data))
+            if reader.is_encrypted and not reader.decrypt(""):
+                raise ToolError(TOOL, "The PDF is protected by a password.")
+            title = str((reader.metadata and reader.metadata.title) or "")
+            text = _pages(reader, watch)
+    except ToolError:
+        raise
+    except Exception as failure:  # a broken PDF raises nearly anything
+        raise ToolError(TOOL, f"The PDF can't be read ({type(failure).__name__}).") from failure
+    if not text.strip():
+        raise ToolError(TOOL, "The PDF holds no text; it may be made of pictures.")
+    return Reading(title, text)
+
+
+def _pages(reader: Any, watch: Callable[..., None]) -> str:
+    """The text of as many pages as the caps allow. A page that is broken is left out."""
+    texts: list[str] = []
+    length = 0
+    for number, page in enumerate(reader.pages):
+        if number >= MAX_PAGES or length >= MAX_TEXT_CHARS:
+            break
+        try:
+            watch()
+            texts.append(page.extract_text(visitor_operand_before=watch))
+        except _TimeIsUp:
+            break
+        except Exception:  # see `_pdf`
+            continue
+        length += len(texts[-1])
+    return "\n\n".join(texts)
+
+
+def _plain(text: str, kind: str) -> Reading:
+    text = text[:MAX_TEXT_CHARS].replace("\r\n", "\n").replace("\r", "\n")
+    if kind != "text/markdown":
+        return Reading("", text)
+    fields: dict[str, str] = {}
+    if front := _FRONT_MATTER.match(text):
+        fields = {name.lower(): value.strip(" \t\"'") for name, value in _FIELD.findall(front[1])}
+        text = text[front.end() :]
+    heading = _HEADING.search(text)
+    title = fields.get("title") or (heading[1].strip(" \t#") if heading else "")
+    links = (_http(fields.get(name, "")) for name in ("canonical", "source", "url"))
+    return Reading(title, text, next(filter(None, links), ""))
+
+
+def _http(address: str) -> str:
+    """`address` if it is a whole http address, else nothing."""
+    try:
+        parts = urlsplit(address.strip())
+    except ValueError:
+        return ""
+    return address.strip() if parts.scheme in ("http", "https") and parts.hostname else ""
+
+
+def _tidy(text: str) -> str:
+    """No more than one empty line in a row, no blanks at the ends of lines, no control codes."""
+    text = re.sub(r"[^\S\n]+", " ", re.sub(r"[\x00-\x08\x0b-\x1f\x7f]", " ", text))
+    return re.sub(r"\n{3,}", "\n\n", re.sub(r" ?\n ?", "\n", text)).strip()
+
+
+def _line(text: str) -> str:
+    return " ".join(html.unescape(text).split())[:300]
+
+
+def _short(kind: str) -> str:
+    return re.sub(r"[^\w/+.-]", "", kind)[:60]
+
+
+def _hush(library: str) -> None:
+    """A library that warns of every oddity of a document would fill the log with its words."""
+    logging.getLogger(library).setLevel(logging.CRITICAL)
