@@ -128,7 +128,7 @@ def test_the_tool_sets_are_declared_as_the_live_api_wants_them() -> None:
     assert any(declaration.keys() == {"name"} for declaration in FUNCTIONS.values())
 
 
-@pytest.mark.parametrize("case", BOTH, ids=lambda case: case.said)
+@pytest.mark.parametrize("case", BOTH, ids=lambda case: case.tools)
 def test_the_label_fits_the_declaration(case: cases.Case) -> None:
     if case.call is None:
         assert (case.args, case.also) == ({}, ())
