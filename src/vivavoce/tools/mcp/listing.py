@@ -1,0 +1,104 @@
+"""The tools that a server lists, as far as they can be offered.
+
+The list is a stranger's: it may be endless, hold thousands of tools, and schemas that are none,
+are huge, or lead to other hosts (a validator would fetch them). What can't be offered is left
+out and logged; the rest works.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from jsonschema import Draft202012Validator, SchemaError
+from jsonschema.validators import validator_for
+
+from vivavoce.domain.content import Json
+from vivavoce.engines.lanes import Lane
+from vivavoce.tools.mcp.settings import McpServerSpec
+
+if TYPE_CHECKING:
+    from mcp import Client
+    from mcp_types import Tool
+
+log = logging.getLogger(__name__)
+
+MAX_TOOLS = 128
+MAX_PAGES = 32
+MAX_SCHEMA = 32_768
+MAX_DESCRIPTION = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteTool:
+    """A tool as its server calls it; `parameters` is a JSON Schema of an object."""
+
+    name: str
+    description: str
+    parameters: Json
+
+
+async def list_tools(client: Client, spec: McpServerSpec, lane: Lane) -> tuple[RemoteTool, ...]:
+    """All tools of the server that `spec` allows and that can be offered, in its order."""
+    found: list[Tool] = []
+    cursor: str | None = None
+    for _ in range(MAX_PAGES):
+        page = await client.list_tools(cursor=cursor)
+        found += (tool for tool in page.tools if not spec.allow or tool.name in spec.allow)
+        cursor = page.next_cursor
+        if cursor is None or len(found) > MAX_TOOLS:
+            break
+    if len(found) > MAX_TOOLS or cursor is not None:
+        log.warning("MCP server lists too many tools: server=%s kept=%d", spec.name, MAX_TOOLS)
+    for missing in sorted(spec.allow - {tool.name for tool in found}):
+        log.warning("MCP server lacks a tool: server=%s tool=%s", spec.name, missing)
+    kept = found[:MAX_TOOLS]
+    faults = await lane.run(lambda token: [schema_fault(tool.input_schema) for tool in kept])
+    return tuple(_offered(kept, faults, spec))
+
+
+def _offered(
+    tools: Sequence[Tool], faults: Sequence[str], spec: McpServerSpec
+) -> Iterator[RemoteTool]:
+    seen = set()
+    for tool, fault in zip(tools, faults, strict=True):
+        if tool.name in seen:
+            fault = "a name that was there before"
+        seen.add(tool.name)
+        if fault:
+            log.warning("MCP tool is left out: server=%s tool=%s fault=%s",
+                        spec.name, tool.name[:128], fault)  # fmt: skip
+            continue
+        description = (tool.description or tool.title or "")[:MAX_DESCRIPTION]
+        yield RemoteTool(tool.name, description, tool.input_schema)
+
+
+def schema_fault(schema: dict[str, Any]) -> str:
+    """Why this is no schema of a function's arguments; empty if it is one."""
+    try:
+        if len(json.dumps(schema)) > MAX_SCHEMA:
+            return f"a schema of more than {MAX_SCHEMA} bytes"
+        if schema.get("type", "object") != "object":
+            return "a schema that is not of an object"
+        if any(not reference.startswith("#") for reference in _references(schema)):
+            return "a schema that refers to another document"
+        validator_for(schema, default=Draft202012Validator).check_schema(schema)
+    except SchemaError as error:
+        return f"a schema that is wrong at {error.json_path[:80]}"
+    except RecursionError:
+        return "a schema that is nested too deeply"
+    return ""
+
+
+def _references(schema: object) -> Iterator[str]:
+    if isinstance(schema, dict):
+        for key, value in schema.items():
+            if key in ("$ref", "$dynamicRef", "$recursiveRef") and isinstance(value, str):
+                yield value
+            yield from _references(value)
+    elif isinstance(schema, list):
+        for each in schema:
+            yield from _references(each)

@@ -1,0 +1,91 @@
+"""What an MCP tool brought back, as the model and the client get it.
+
+A structured result goes before the words, which then only repeat it. Everything is cut to what a
+conversation can bear: a model that has to read a megabyte doesn't speak.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Sequence
+
+from mcp_types import (
+    AudioContent,
+    BlobResourceContents,
+    CallToolResult,
+    ContentBlock,
+    EmbeddedResource,
+    ImageContent,
+    ResourceLink,
+    TextContent,
+    TextResourceContents,
+)
+
+from vivavoce.domain.content import Blob
+from vivavoce.domain.evidence import Outcome
+
+MAX_TEXT = 20_000
+MAX_ERROR = 500
+MAX_PARTS = 8
+
+
+def outcome_of(result: CallToolResult) -> Outcome:
+    """The result as `{"output": ...}` or `{"error": sentence}`, images and sound as parts."""
+    words, parts = _read(result.content)
+    text = "\n".join(words)
+    if result.is_error:
+        problem = cut(text, MAX_ERROR) or "The tool failed and did not say why."
+        return Outcome(response={"error": problem}, failed=problem)
+    if result.structured_content is None:
+        return Outcome(response={"output": cut(text, MAX_TEXT)}, parts=parts)
+    plain = json.dumps(result.structured_content, ensure_ascii=False)
+    if len(plain) > MAX_TEXT:
+        return Outcome(response={"output": cut(plain, MAX_TEXT)}, parts=parts)
+    return Outcome(response={"output": result.structured_content}, parts=parts)
+
+
+def cut(text: str, length: int) -> str:
+    """The text as far as it fits, with a note where something is left out."""
+    if len(text) <= length:
+        return text
+    return f"{text[:length]} [cut here; {len(text)} characters in all]"
+
+
+def _read(content: Sequence[ContentBlock]) -> tuple[list[str], tuple[Blob, ...]]:
+    words: list[str] = []
+    parts: list[Blob] = []
+    for block in content:
+        said, blob = _one(block)
+        if blob is not None and len(parts) == MAX_PARTS:
+            said, blob = f"[{blob.mime_type} left out]", None
+        if said:
+            words.append(said)
+        if blob is not None:
+            parts.append(blob)
+    return words, tuple(parts)
+
+
+def _one(block: ContentBlock) -> tuple[str, Blob | None]:
+    """A block as words, and as bytes if it has any."""
+    match block:
+        case TextContent():
+            return block.text, None
+        case ImageContent() | AudioContent():
+            return _blob(block.data, block.mime_type)
+        case ResourceLink():
+            return f"{block.title or block.name}: {block.uri}", None
+        case EmbeddedResource(resource=BlobResourceContents() as resource):
+            return _blob(resource.blob, resource.mime_type or "application/octet-stream")
+        case EmbeddedResource(resource=TextResourceContents() as resource):
+            return resource.text, None
+    raise AssertionError("unreachable")
+
+
+def _blob(data: str, mime_type: str) -> tuple[str, Blob | None]:
+    try:
+        decoded = base64.b64decode(data, validate=True)
+    except (binascii.Error, ValueError):
+        return f"[{mime_type} that can't be read]", None
+    return f"[{mime_type} attached]", Blob(decoded, mime_type)

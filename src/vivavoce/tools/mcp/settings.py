@@ -1,0 +1,173 @@
+"""Which MCP servers there are, read from `[tools.mcp.NAME]`, and which a client may bring.
+
+A configured server is the operator's own choice and may be a program that we start. A server
+that a client names makes this machine send requests for a stranger, so it is refused unless the
+operator listed its origin: scheme, host and port, compared exactly, as the HTTP library that
+will connect reads them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+import httpx2
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from vivavoce.errors import ConfigError
+
+CONNECT_S = 5.0
+CALL_S = 30.0
+
+_SERVER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
+_HEADER_VALUE = re.compile(r"[\x20-\x7e\t]{0,8192}")
+_OURS = frozenset(
+    {"accept", "accept-encoding", "connection", "content-length", "content-type", "host",
+     "last-event-id", "te", "trailer", "transfer-encoding", "upgrade"}
+)  # fmt: skip
+"""Headers that the transport sets; `host` would lead to another site behind the same address."""
+
+
+@dataclass(frozen=True, slots=True)
+class McpServerSpec:
+    """One MCP server: reached at `url`, or started as `command` and spoken to by its pipes.
+
+    `prefix` goes before the names of its tools, `allow` are the tools that are offered (all, if
+    empty; by the server's own names). `connect_s` bounds connecting and listing, `timeout_s` one
+    call. `asked` keeps its tools from conversations that did not name it. `terminate` ends the
+    server's session when the connection closes. Headers and `env` may hold secrets.
+    """
+
+    name: str
+    url: str = ""
+    command: tuple[str, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    prefix: str = ""
+    allow: frozenset[str] = frozenset()
+    connect_s: float = CONNECT_S
+    timeout_s: float = CALL_S
+    asked: bool = False
+    terminate: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class McpSettings:
+    """The configured servers, and the origins of those that a client may bring."""
+
+    servers: tuple[McpServerSpec, ...] = ()
+    client_origins: frozenset[str] = frozenset()
+
+
+_Seconds = Annotated[float, Field(gt=0, le=600)]
+
+
+class _ServerTable(BaseModel):
+    """`[tools.mcp.NAME]` as it is written."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    url: str = ""
+    command: list[str] = []
+    headers: dict[str, str] = {}
+    headers_env: dict[str, str] = {}
+    env: dict[str, str] = {}
+    env_pass: list[str] = []
+    prefix: str = Field(default="", pattern=r"^([A-Za-z_][A-Za-z0-9_.:-]{0,31})?$")
+    tools: list[str] = []
+    connect_s: _Seconds = CONNECT_S
+    timeout_s: _Seconds = CALL_S
+    offer: Literal["always", "asked"] = "always"
+
+
+def read_settings(
+    servers: Mapping[str, Any] | None = None, clients: Sequence[Any] = ()
+) -> McpSettings:
+    """The tables under `[tools.mcp]`, and the list `[tools] mcp_clients`.
+
+    Raises `ConfigError` naming every fault.
+    """
+    faults: list[str] = []
+    specs = [_spec(name, table, faults) for name, table in (servers or {}).items()]
+    origins = set()
+    for each in clients:
+        origin = origin_of(each) if isinstance(each, str) else None
+        if origin is None or httpx2.URL(each).path not in ("", "/"):
+            faults.append(f"mcp_clients: {each!r} is not an origin such as https://example.org")
+        else:
+            origins.add(origin)
+    if faults:
+        raise ConfigError(
+            f"The MCP servers are set up wrongly: {'; '.join(faults)}.",
+            'A server needs url = "https://host/mcp" or command = ["program", "argument"].',
+        )
+    return McpSettings(tuple(spec for spec in specs if spec), frozenset(origins))
+
+
+def _spec(name: str, value: object, faults: list[str]) -> McpServerSpec | None:
+    before = len(faults)
+    try:
+        table = TypeAdapter(_ServerTable).validate_python(value)
+    except ValidationError as error:
+        for each in error.errors():
+            where = ".".join((name, *map(str, each["loc"])))
+            faults.append(f"{where}: {each['msg']}")
+        return None
+    if not _SERVER_NAME.fullmatch(name):
+        faults.append(f"{name!r} is no name: a letter or _, then letters, digits, _ and -")
+    if bool(table.url) == bool(table.command):
+        faults.append(f"{name} needs either url or command")
+    if table.url and origin_of(table.url) is None:
+        faults.append(f"{name}.url is not an http address without a user name in it")
+    unset = [each for each in (*table.headers_env.values(), *table.env_pass)
+             if each not in os.environ]  # fmt: skip
+    faults += [f"{name}: the environment variable {each} is not set" for each in unset]
+    headers = table.headers | {key: os.environ.get(v, "") for key, v in table.headers_env.items()}
+    faults += [f"{name}.headers: {each}" for each in header_faults(headers)]
+    if len(faults) > before:
+        return None
+    return McpServerSpec(
+        name=name,
+        url=table.url,
+        command=tuple(table.command),
+        headers=headers,
+        env={each: os.environ[each] for each in table.env_pass} | table.env,
+        prefix=table.prefix,
+        allow=frozenset(table.tools),
+        connect_s=table.connect_s,
+        timeout_s=table.timeout_s,
+        asked=table.offer == "asked",
+    )
+
+
+def origin_of(url: str) -> str | None:
+    """`scheme://host[:port]` of an http address, spelled in one way only; `None` if it is none.
+
+    An address with a user name is none: it would be sent as a password.
+    """
+    try:
+        parsed = httpx2.URL(url)
+    except (httpx2.InvalidURL, ValueError):
+        return None
+    port = parsed.port
+    if parsed.scheme not in ("http", "https") or not parsed.host or parsed.userinfo:
+        return None
+    if "%" in parsed.host or (port is not None and not 0 < port < 65536):
+        return None
+    host = f"[{parsed.host}]" if ":" in parsed.host else parsed.raw_host.decode()
+    return f"{parsed.scheme}://{host}" + (f":{port}" if port is not None else "")
+
+
+def header_faults(headers: Mapping[str, str]) -> list[str]:
+    """What is wrong with headers that somebody wants sent; values are not repeated."""
+    faults = []
+    for name, value in headers.items():
+        if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
+            faults.append(f"{name[:64]!r} is not a header that can be sent")
+        elif name.lower() in _OURS or name.lower().startswith("mcp-"):
+            faults.append(f"{name} is set by the transport")
+    return faults

@@ -1,0 +1,23 @@
+"""One tool of an MCP server, as the rest of the house sees it."""
+
+from __future__ import annotations
+
+from vivavoce.domain.content import Json, ServerTool, ToolDeclaration, ToolKind
+from vivavoce.domain.evidence import Outcome
+from vivavoce.tools.mcp.connection import McpConnection
+from vivavoce.tools.mcp.listing import RemoteTool
+from vivavoce.tools.mcp.results import outcome_of
+
+
+class McpTool:
+    """A `RunnableTool`. `name` is what the model calls it by; the server may call it otherwise."""
+
+    def __init__(self, name: str, remote: RemoteTool, connection: McpConnection) -> None:
+        declaration = ToolDeclaration(name, remote.description, remote.parameters)
+        self.about = ServerTool(declaration, ToolKind.MCP)
+        self._remote = remote
+        self._connection = connection
+
+    async def run(self, args: Json) -> Outcome:
+        """Run it once. Raises `ToolError`, also where the server can't be reached."""
+        return outcome_of(await self._connection.call(self._remote.name, args))

@@ -1,0 +1,186 @@
+"""The way to one MCP server: streamable HTTP, or the pipes of a program.
+
+The `mcp` package bounds an event of a stream but not a plain JSON answer, decompresses whatever
+comes, and lets the error of one request end the whole connection. So the HTTP client under it
+counts bytes, refuses compressed answers, and notes for each call (`Delivery`, which travels in
+the call's context) whether the server surely never got it: only such a call may be sent again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import ssl
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import httpx2
+from mcp import StdioServerParameters, stdio_client
+from mcp.client._transport import ReadStream, TransportStreams
+from mcp.client.streamable_http import streamable_http_client
+from mcp.shared.message import SessionMessage
+
+from vivavoce.tools.mcp.settings import McpServerSpec
+
+MAX_CALLS = 32
+"""Calls that one connection carries at once."""
+
+MAX_RESPONSE_BYTES = 8 * 1024 * 1024
+_SPARE_CONNECTIONS = 8
+_NOT_FOUND = 404
+
+
+@dataclass(slots=True)
+class Delivery:
+    """What is known of one call's way. `refused`: the server did not take it, so nothing ran."""
+
+    refused: bool = False
+
+
+delivery: ContextVar[Delivery | None] = ContextVar("delivery", default=None)
+
+
+class TooLarge(httpx2.StreamError):
+    """An answer is larger than any that is read."""
+
+
+@functools.cache
+def tls() -> ssl.SSLContext:
+    """The certificates that are trusted; loading them takes long enough for a thread."""
+    return httpx2.create_ssl_context()
+
+
+@contextlib.asynccontextmanager
+async def transport(
+    spec: McpServerSpec, ended: Callable[[], None]
+) -> AsyncGenerator[TransportStreams, None]:
+    """The two streams to the server. `ended` is called when nothing more will come from it."""
+    way = _piped(spec) if spec.command else _http(spec)
+    async with way as (read, write):
+        yield _Watched(read, ended), write
+
+
+def _piped(spec: McpServerSpec) -> contextlib.AbstractAsyncContextManager[TransportStreams]:
+    program, *arguments = spec.command
+    parameters = StdioServerParameters(command=program, args=arguments, env=dict(spec.env))
+    return stdio_client(parameters, errlog=sys.__stderr__ or sys.stderr)
+
+
+@contextlib.asynccontextmanager
+async def _http(spec: McpServerSpec) -> AsyncGenerator[TransportStreams, None]:
+    limits = httpx2.Limits(max_connections=MAX_CALLS + _SPARE_CONNECTIONS)
+    carrier = httpx2.AsyncHTTPTransport(verify=tls(), limits=limits)
+    http = httpx2.AsyncClient(
+        headers={**spec.headers, "accept-encoding": "identity"},
+        # A tool may think for as long as its call may take, which is bounded elsewhere.
+        timeout=httpx2.Timeout(spec.connect_s, read=None),
+        transport=_Bounded(carrier, spec.connect_s),
+        trust_env=False,
+    )
+    async with (
+        http,
+        streamable_http_client(
+            spec.url,
+            http_client=http,
+            terminate_on_close=spec.terminate,
+            max_sse_event_size=MAX_RESPONSE_BYTES,
+        ) as streams,
+    ):
+        yield streams
+
+
+class _Bounded(httpx2.AsyncBaseTransport):
+    """Requests by another transport, with bounds on what comes back."""
+
+    def __init__(self, inner: httpx2.AsyncBaseTransport, farewell_s: float) -> None:
+        self._inner = inner
+        self._farewell_s = farewell_s
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        if request.method == "DELETE":  # the end of a session, which nobody waits for
+            request.extensions["timeout"] |= {"read": self._farewell_s}
+        call = delivery.get()
+        try:
+            response = await self._inner.handle_async_request(request)
+        except (httpx2.ConnectError, httpx2.ConnectTimeout):
+            if call is not None:
+                call.refused = True
+            raise
+        if call is not None and response.status_code == _NOT_FOUND:
+            call.refused = True  # a server that was restarted does not know the session
+        if response.headers.get("content-encoding", "identity") != "identity":
+            await response.aclose()
+            raise TooLarge("a compressed answer, which nobody asked for")
+        if response.headers.get("content-type", "").lower().startswith("text/event-stream"):
+            return response
+        assert isinstance(response.stream, httpx2.AsyncByteStream)
+        return httpx2.Response(
+            status_code=response.status_code,
+            headers=response.headers,
+            stream=_Counted(response.stream),
+            extensions=response.extensions,
+        )
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+class _Counted(httpx2.AsyncByteStream):
+    """A body that ends in `TooLarge` where it gets too long."""
+
+    def __init__(self, inner: httpx2.AsyncByteStream) -> None:
+        self._inner = inner
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        count = 0
+        async for chunk in self._inner:
+            count += len(chunk)
+            if count > MAX_RESPONSE_BYTES:
+                raise TooLarge(f"an answer of more than {MAX_RESPONSE_BYTES} bytes")
+            yield chunk
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+class _Watched:
+    """A stream of messages that says when its reader has left it, which is when it ended."""
+
+    def __init__(
+        self, inner: ReadStream[SessionMessage | Exception], ended: Callable[[], None]
+    ) -> None:
+        self._inner = inner
+        self._ended = ended
+
+    @property
+    def last_context(self) -> object:
+        return getattr(self._inner, "last_context", None)
+
+    async def receive(self) -> SessionMessage | Exception:
+        return await self._inner.receive()
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> SessionMessage | Exception:
+        return await self._inner.__anext__()
+
+    async def __aenter__(self) -> Self:
+        await self._inner.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> bool | None:
+        self._ended()
+        return await self._inner.__aexit__(exc_type, exc_val, exc_tb)
