@@ -96,7 +96,8 @@ class Guard:
         """Where to connect for `text`. Raises `Refused`, or `Unread` if the name is unknown."""
         url = read_url(text)
         host = read_host(url.raw_host.decode("ascii"))
-        port = url.port or (443 if url.scheme == "https" else 80)
+        default = 443 if url.scheme == "https" else 80
+        port = default if url.port is None else url.port
         if port not in self._settings.ports:
             raise Refused("Addresses with this port number are not read.")
         self._check_host(host)
@@ -125,24 +126,23 @@ class Guard:
 
     def _is_open(self, address: Address) -> bool:
         meant = _meant(address)
-        if meant in _METADATA or (isinstance(address, IPv6Address) and address.scope_id):
+        if isinstance(meant, IPv6Address) and (meant.ipv4_mapped or meant.scope_id):
             return False
-        return any(meant in each for each in self._settings.allow_private) or is_public(address)
+        opened = any(meant in each for each in self._settings.allow_private)
+        return meant not in _METADATA and (opened or is_public(meant))
 
 
 def is_public(address: Address) -> bool:
-    """Whether `address` is one of the public internet, reached as what it is."""
-    if isinstance(address, IPv6Address):
-        if address in _NAT64:
-            return is_public(_meant(address))
-        if address not in _UNICAST:
-            return False
-    within = any(address in each for each in _CLOSED)
-    return address.is_global and not within and address not in _METADATA
+    """Whether `address` is one of the public internet."""
+    meant = _meant(address)
+    if isinstance(meant, IPv6Address) and meant not in _UNICAST:
+        return False
+    within = any(meant in each for each in _CLOSED)
+    return meant.is_global and not within and meant not in _METADATA
 
 
 def _meant(address: Address) -> Address:
-    """The IPv4 address that an IPv6 address leads to, by NAT64 or as mapped; else itself."""
-    if isinstance(address, IPv6Address) and (address in _NAT64 or address.ipv4_mapped):
+    """The IPv4 address that NAT64 makes of `address`, or itself."""
+    if isinstance(address, IPv6Address) and address in _NAT64:
         return IPv4Address(int(address) & 0xFFFFFFFF)
     return address

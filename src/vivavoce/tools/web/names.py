@@ -81,6 +81,8 @@ def host_pattern(text: str) -> str | None:
     """An entry of `allow_hosts` in the form that hosts are compared in, if it is one."""
     star = "*." if text.startswith("*.") else ""
     bare = text.removeprefix(star)
+    if any(mark in bare for mark in "/?#"):  # more than a host would be read as a host alone
+        return None
     try:
         url = read_url(f"http://[{bare}]/" if ":" in bare else f"http://{bare}/")
         host = read_host(url.raw_host.decode("ascii"))
