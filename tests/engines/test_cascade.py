@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from vivavoce.domain.content import Content, Role, Text, ToolCall, Tools, Usage
+from vivavoce.domain.content import Content, Role, Text, ToolCall, ToolDeclaration, Tools, Usage
 from vivavoce.domain.ids import CallId, GenerationId, SessionId
 from vivavoce.domain.request import EndReason, GenerationRequest
 from vivavoce.domain.setup import Modality, Sampling
@@ -124,7 +124,7 @@ def asked(modality: Modality = Modality.AUDIO) -> GenerationRequest:
         generation=GenerationId(1),
         instruction="",
         history=(Content(Role.USER, (Text("hello"),)),),
-        tools=Tools(),
+        tools=Tools((ToolDeclaration("lights"),)),
         modality=modality,
         voice="Kore",
         language="",

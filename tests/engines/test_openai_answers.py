@@ -14,7 +14,7 @@ from engines.talk import answer
 from vivavoce.domain.content import ToolDeclaration, Usage
 from vivavoce.domain.request import EndReason
 from vivavoce.domain.setup import Thinking
-from vivavoce.engines.ports import Ended, LanguageModel, TextDelta, UsageReported
+from vivavoce.engines.ports import CallUnreadable, Ended, LanguageModel, TextDelta, UsageReported
 from vivavoce.testing.contracts import LanguageModelContract, request
 
 
@@ -81,27 +81,21 @@ async def test_calls_without_an_index_stay_apart(build: Build, chat: FakeChat) -
     assert [args["city"] for _, args in calls_of(parts)] == ["Paris", "Rome"]
 
 
-async def test_a_call_that_cannot_be_read_is_asked_for_once_more(
-    build: Build, chat: FakeChat
+@pytest.mark.parametrize(
+    ("written", "problem"),
+    [("{'c", "The arguments are no JSON: "), ("[1]", "The arguments are no JSON object.")],
+)
+async def test_a_call_that_cannot_be_read_is_told_as_it_was_written(
+    build: Build, chat: FakeChat, written: str, problem: str
 ) -> None:
-    async def reply(exchange: Exchange) -> None:
-        good = len(chat.asked) > 1
-        await exchange.stream(
-            [delta(content="Well. "), *call(0, "get_weather", "{}" if good else "{'c"), end("stop")]
-        )
-
-    chat.answer = reply
+    chat.replies([delta(content="Well. "), *call(0, "get_weather", written), end("stop")])
     parts = await answer(build(), request("Weather?", functions=(WEATHER,)))
-    assert calls_of(parts) == [("get_weather", {})]
     assert text_of(parts) == "Well."
-    assert len(chat.asked) == 2
-
-
-async def test_a_call_that_stays_unreadable_ends_as_malformed(build: Build, chat: FakeChat) -> None:
-    chat.replies([*call(0, "get_weather", "[1]"), end("tool_calls")])
-    parts = await answer(build(), request("Weather?", functions=(WEATHER,)))
-    assert parts == [Ended(EndReason.MALFORMED_CALL)]
-    assert len(chat.asked) == 2
+    [fault] = [part for part in parts if isinstance(part, CallUnreadable)]
+    assert (fault.name, fault.written) == ("get_weather", written)
+    assert fault.problem.startswith(problem)
+    assert calls_of(parts) == []
+    assert len(chat.asked) == 1
 
 
 async def test_names_that_chat_servers_refuse_are_respelled_and_back(

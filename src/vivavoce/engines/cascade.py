@@ -6,7 +6,8 @@ Two tasks and a queue of two pieces between them:
 - *speak* takes a piece, makes it speakable, and emits its sound with the model's own words.
 
 Calls travel through the queue like pieces do, so they are emitted after the speech that
-precedes them. The texts of all speech together equal what the model wrote, also where the
+precedes them. Those that do not fit what was declared never get there: `engines.repair` asks
+the model again. The texts of all speech together equal what the model wrote, also where the
 spoken form differs or where there was nothing to say: such words go with the next sound.
 """
 
@@ -35,6 +36,7 @@ from vivavoce.engines.ports import (
     TextDelta,
     UsageReported,
 )
+from vivavoce.engines.repair import Answer, CheckedPart
 from vivavoce.engines.sentences import Cutter
 from vivavoce.engines.speakable import Reader, named, speakable
 from vivavoce.errors import ConfigError, EngineError
@@ -94,24 +96,34 @@ class _Thinking:
         self._said_something = False
 
     async def _think(self) -> None:
-        async with _closed(self._model.generate(self._request)) as parts:
-            async for part in parts:
-                if not self._began and not isinstance(part, UsageReported | Ended):
-                    self._began = True
-                    await self._emit(Milestone("first_token"))
-                match part:
-                    case TextDelta(thought=True) | UsageReported():
-                        await self._emit(part)
-                    case TextDelta(text=text):
-                        self._said_something |= bool(text.strip())
-                        await self._on_text(part)
-                    case CallsRequested():
-                        self._said_something = True
-                        await self._on_calls(part)
-                    case Ended(reason=reason):
-                        self._reason = reason
-                    case _:
-                        assert_never(part)
+        answer = Answer(self._request, self._model.capabilities.repairs)
+        while (request := answer.request) is not None:
+            async with _closed(self._model.generate(request)) as parts:
+                async for part in parts:
+                    for checked in answer.take(part):
+                        await self._on(checked)
+                    if answer.spoilt:
+                        break
+            for checked in answer.end():
+                await self._on(checked)
+
+    async def _on(self, part: CheckedPart) -> None:
+        if not self._began and not isinstance(part, UsageReported | Ended):
+            self._began = True
+            await self._emit(Milestone("first_token"))
+        match part:
+            case TextDelta(thought=True) | UsageReported():
+                await self._emit(part)
+            case TextDelta(text=text):
+                self._said_something |= bool(text.strip())
+                await self._on_text(part)
+            case CallsRequested():
+                self._said_something = True
+                await self._on_calls(part)
+            case Ended(reason=reason):
+                self._reason = reason
+            case _:
+                assert_never(part)
 
     def _end(self) -> EndReason:
         """Why it ended; an answer of nothing means that the model waits for the user."""

@@ -104,13 +104,17 @@ class Recognizer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LanguageModelCapabilities:
-    """What a language model can do. `slots`: generations it runs side by side."""
+    """What a language model can do. `slots`: generations it runs side by side.
+
+    `repairs`: told by a result what was wrong with a call of its own, it may make a better one.
+    """
 
     tools: bool = False
     images: bool = False
     thinking: bool = False
     context_tokens: int = 2048
     slots: int = 1
+    repairs: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +133,18 @@ class CallsRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class CallUnreadable:
+    """The model tried to call and what it wrote can't be read; none of its calls are made.
+
+    `written` is what stood for the arguments, `problem` what is wrong with it, for the model.
+    """
+
+    name: str
+    written: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
 class UsageReported:
     """What the generation cost so far; the last one counts."""
 
@@ -142,7 +158,7 @@ class Ended:
     reason: EndReason
 
 
-ModelPart = TextDelta | CallsRequested | UsageReported | Ended
+ModelPart = TextDelta | CallsRequested | CallUnreadable | UsageReported | Ended
 
 
 class LanguageModel(Protocol):

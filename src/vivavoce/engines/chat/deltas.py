@@ -16,8 +16,14 @@ from vivavoce.engines.ports import CallsRequested, ModelPart, TextDelta, UsageRe
 _THINK, _THOUGHT = "<think>", "</think>"
 
 
-class MalformedCall(Exception):  # not of the tree: the engine asks again before it gives up
-    """The model's function call could not be read."""
+class MalformedCall(Exception):  # not of the tree: the model is asked again before it is given up
+    """A function call that could not be read: `name` and `written` are what there was of it."""
+
+    def __init__(self, name: str, written: str, problem: str) -> None:
+        super().__init__(f"{name or 'a call'}: {problem}")
+        self.name = name
+        self.written = written
+        self.problem = problem
 
 
 @dataclass(slots=True)
@@ -83,13 +89,17 @@ class Deltas:
         call.arguments += arguments or ""
 
     def _call(self, call: _Call) -> ToolCall:
+        name = self._names.from_chat(call.name)
         try:
             args = json.loads(call.arguments or "{}")
-        except ValueError as error:
-            raise MalformedCall(f"{call.name}: {error}") from error
-        if not isinstance(args, dict) or not call.name:
-            raise MalformedCall(f"{call.name or 'a call'}: the arguments are no object")
-        return ToolCall(CallId(""), self._names.from_chat(call.name), args)
+        except (ValueError, RecursionError) as error:
+            problem = f"The arguments are no JSON: {error}."
+            raise MalformedCall(name, call.arguments, problem) from error
+        if not name:
+            raise MalformedCall(name, call.arguments, "The call names no function.")
+        if not isinstance(args, dict):
+            raise MalformedCall(name, call.arguments, "The arguments are no JSON object.")
+        return ToolCall(CallId(""), name, args)
 
 
 class ThinkTags:

@@ -3,6 +3,8 @@
 What chat servers insist on and the Live API does not: every call is followed at once by its
 result, neighbours have different roles, nothing is empty, and the user speaks last. Calls
 that were never answered get a sentence that says so; results that come later are told as notes.
+A result that would fill the window is cut, with a note that says how long it was; results of one
+contribution share that bound.
 """
 
 from __future__ import annotations
@@ -11,6 +13,8 @@ import base64
 import json
 from collections.abc import Iterator, Sequence
 from typing import Any
+
+import orjson
 
 from vivavoce.domain.content import (
     Blob,
@@ -30,22 +34,34 @@ from vivavoce.engines.chat.sight import UNSEEN, is_image, noted
 Message = dict[str, Any]
 Piece = dict[str, Any]
 
+LONGEST_RESULT = 32_000
+"""Characters of a result's JSON: some 10,000 tokens."""
+
+_LEAST = 500
 _UNANSWERED = "No result has come."
 _GO_ON = "Please go on."
 
 
 def messages(
-    request: GenerationRequest, names: Names, images: bool, instruction: str, first: int = 0
+    request: GenerationRequest,
+    names: Names,
+    images: bool,
+    instruction: str,
+    first: int = 0,
+    longest: int = LONGEST_RESULT,
 ) -> list[Message]:
-    """The system's words and the history from content number `first` on."""
+    """The system's words and the history from content number `first` on.
+
+    `longest` is how many characters of the results of one contribution are shown.
+    """
     history = request.history[first:]
-    writer = _Writer(history if images else noted(history), names, images)
+    writer = _Writer(history if images else noted(history), names, images, longest)
     told = [{"role": "system", "content": instruction}] if instruction else []
     return told + writer.write()
 
 
 def tools(request: GenerationRequest, names: Names) -> list[Message]:
-    """The declared functions."""
+    """Everything that may be called, the client's functions and the server's own."""
     return [
         {
             "type": "function",
@@ -55,15 +71,40 @@ def tools(request: GenerationRequest, names: Names) -> list[Message]:
                 "parameters": tool.parameters or {"type": "object", "properties": {}},
             },
         }
-        for tool in request.tools.functions
+        for tool in request.tools.offered
     ]
+
+
+def share(content: Content, longest: int) -> int:
+    """How much of each of a contribution's results is shown, in characters."""
+    results = sum(isinstance(part, ToolResult) for part in content.parts)
+    return max(_LEAST, longest // max(1, results))
+
+
+def shown(result: ToolResult, most: int) -> str:
+    """The result as JSON, cut after `most` characters."""
+    try:
+        text = orjson.dumps(result.response, default=dict).decode()
+    except TypeError:  # numbers and halves of characters that are JSON to nobody else
+        text = json.dumps(result.response, default=str)
+    if len(text) <= most:
+        return text
+    return f"{text[:most]} [cut: the result has {len(text):,} characters]"
 
 
 class _Writer:
     """Writes one history. Parts are told apart by identity: equal ones may occur twice."""
 
-    def __init__(self, history: Sequence[Content], names: Names, images: bool) -> None:
+    def __init__(
+        self, history: Sequence[Content], names: Names, images: bool, longest: int
+    ) -> None:
         self._history = history
+        self._most = {
+            id(part): share(content, longest)
+            for content in history
+            for part in content.parts
+            if isinstance(part, ToolResult)
+        }
         self._names = names
         self._images = images
         self._told: set[int] = set()
@@ -111,7 +152,7 @@ class _Writer:
 
     def _answers(self, place: int, calls: Sequence[ToolCall], ids: Sequence[str]) -> None:
         waiting = list(self._results_near(place))
-        shown: list[ToolResult] = []
+        answered: list[ToolResult] = []
         for call, id_ in zip(calls, ids, strict=True):
             result = next((r for r in waiting if _answers(r, call)), None)
             if result is None:
@@ -119,10 +160,12 @@ class _Writer:
             else:
                 waiting.remove(result)
                 self._told.add(id(result))
-                shown.append(result)
-                text = json.dumps(result.response, ensure_ascii=False)
+                answered.append(result)
+                text = shown(result, self._most[id(result)])
             self._messages.append({"role": "tool", "tool_call_id": id_, "content": text})
-        pieces = [piece for result in shown for part in result.parts for piece in self._piece(part)]
+        pieces = [
+            piece for result in answered for part in result.parts for piece in self._piece(part)
+        ]
         if pieces:
             self._append("user", pieces)
 
@@ -140,8 +183,8 @@ class _Writer:
         for part in content.parts:
             if isinstance(part, ToolResult):
                 if id(part) not in self._told:
-                    shown = json.dumps(part.response, ensure_ascii=False)
-                    pieces.append(_text(f"[Result of {part.name}: {shown}]"))
+                    told = shown(part, self._most[id(part)])
+                    pieces.append(_text(f"[Result of {part.name}: {told}]"))
                     pieces.extend(piece for inner in part.parts for piece in self._piece(inner))
             else:
                 pieces.extend(self._piece(part))

@@ -6,9 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
-import structlog
-
-from vivavoce.domain.content import Content
+from vivavoce.domain.content import Content, ToolResult
 from vivavoce.domain.request import EndReason, GenerationRequest
 from vivavoce.domain.setup import Modality
 from vivavoce.engines.chat import messages as chat
@@ -18,6 +16,7 @@ from vivavoce.engines.chat.trim import first_kept
 from vivavoce.engines.openai.settings import ENGINE, OpenAISettings
 from vivavoce.engines.openai.stream import ChatStream
 from vivavoce.engines.ports import (
+    CallUnreadable,
     Ended,
     LanguageModelCapabilities,
     ModelPart,
@@ -25,9 +24,6 @@ from vivavoce.engines.ports import (
 )
 from vivavoce.errors import EngineError
 
-_log = structlog.get_logger(__name__)
-
-_TRIES = 2
 _SIGNS_PER_TOKEN = 3
 _TOKENS_PER_IMAGE = 500
 _ANSWER_TOKENS = 1024
@@ -43,39 +39,35 @@ class OpenAIModel:
             thinking=settings.thinking,
             context_tokens=settings.context_tokens,
             slots=settings.slots,
+            repairs=True,
         )
         self._settings = settings
         self._stream = ChatStream(settings)
         self._kept: dict[str, int] = {}
+        self._longest_result = min(
+            chat.LONGEST_RESULT, settings.context_tokens * _SIGNS_PER_TOKEN // 4
+        )
 
     async def prepare(self, request: GenerationRequest) -> None:
         """Nothing: a server that caches prefixes does it by itself, and asking costs money."""
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[ModelPart, None]:
-        """The answer. A call that can't be read is asked for once more, then given up."""
-        names = Names(tool.name for tool in request.tools.functions)
-        body = self._body(request, names)
-        spoken = False
-        for attempt in range(1, _TRIES + 1):
-            deltas = Deltas(names)
-            async with aclosing(self._parts(body, deltas)) as parts:
-                async for part in parts:
-                    if isinstance(part, TextDelta):
-                        if (spoken and attempt > 1) or not self._wanted(part, request):
-                            continue
-                        spoken = spoken or (attempt == 1 and not part.thought)
+        """The answer. Closing the iterator closes the connection."""
+        names = Names(tool.name for tool in request.tools.offered)
+        deltas = Deltas(names)
+        async with aclosing(self._parts(self._body(request, names), deltas)) as parts:
+            async for part in parts:
+                if not isinstance(part, TextDelta) or self._wanted(part, request):
                     yield part
-            try:
-                calls = deltas.calls()
-            except MalformedCall as fault:
-                _log.warning("malformed_call", engine=ENGINE, attempt=attempt, problem=str(fault))
-                continue
-            if calls is not None:
-                yield calls
-            if deltas.end is not EndReason.COMPLETE:
-                yield Ended(deltas.end)
+        try:
+            calls = deltas.calls()
+        except MalformedCall as fault:
+            yield CallUnreadable(fault.name, fault.written, fault.problem)
             return
-        yield Ended(EndReason.MALFORMED_CALL)
+        if calls is not None:
+            yield calls
+        if deltas.end is not EndReason.COMPLETE:
+            yield Ended(deltas.end)
 
     async def release(self, session: str) -> None:
         self._kept.pop(session, None)
@@ -104,18 +96,22 @@ class OpenAIModel:
             instruction = f"{instruction}\n\n{settings.spoken}".strip()
         limit = request.sampling.max_output_tokens
         budget = settings.context_tokens - (limit or _ANSWER_TOKENS) - _tokens(instruction)
+        longest = self._longest_result
         first = first_kept(
-            request.history, max(budget, 0), _cost, self._kept.get(request.session, 0)
+            request.history,
+            max(budget, 0),
+            lambda content: _cost(content, longest),
+            self._kept.get(request.session, 0),
         )
         self._kept[request.session] = first
         body: dict[str, Any] = {
             "model": settings.model,
-            "messages": chat.messages(request, names, settings.images, instruction, first),
+            "messages": chat.messages(request, names, settings.images, instruction, first, longest),
             "stream": True,
             "stream_options": {"include_usage": True},
             **_sampling(request),
         }
-        if settings.tools and request.tools.functions:
+        if settings.tools and request.tools.offered:
             body["tools"] = chat.tools(request, names)
         if settings.thinking and request.thinking and request.thinking.level:
             body["reasoning_effort"] = request.thinking.level.lower()
@@ -141,9 +137,15 @@ def _tokens(text: str) -> int:
     return len(text) // _SIGNS_PER_TOKEN + 4
 
 
-def _cost(content: Content) -> int:
+def _cost(content: Content, longest: int) -> int:
+    """The same guess for a contribution, results as far as they are shown."""
     total = 0
+    most = chat.share(content, longest)
     for part in content.parts:
-        data = getattr(part, "data", None)
-        total += _TOKENS_PER_IMAGE if isinstance(data, bytes) else _tokens(repr(part))
+        if isinstance(part, ToolResult):
+            total += _tokens(chat.shown(part, most)) + _TOKENS_PER_IMAGE * len(part.parts)
+        elif isinstance(getattr(part, "data", None), bytes):
+            total += _TOKENS_PER_IMAGE
+        else:
+            total += _tokens(repr(part))
     return total

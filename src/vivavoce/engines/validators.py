@@ -1,0 +1,171 @@
+"""JSON Schema validators for schemas and values that strangers wrote.
+
+The library's own validators trust both: a `pattern` is searched for as long as it takes, a
+`$ref` is fetched, `uniqueItems` compares everything with everything, a schema that branches on
+every level is tried branch by branch. Here
+
+- patterns run in `regex`, which stops when told to; one that takes too long, that it can't read
+  or that is very long says nothing against a value;
+- the whole of a check gets a tenth of a second of computing, then `Exhausted` ends it;
+- nothing is fetched, and a `$schema` within a schema changes nothing;
+- `unevaluatedProperties` and `format` are not looked at.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
+from time import perf_counter, thread_time
+from typing import Any
+
+import jsonschema
+import regex
+import structlog
+from jsonschema import validators
+from referencing import Registry
+
+from vivavoce.domain.content import Json
+
+_log = structlog.get_logger(__name__)
+
+LONGEST_PATTERN = 1000
+_PATTERNS_S = 0.05
+"""For all patterns of one check together."""
+_CHECK_S = 0.1
+
+Errors = Iterator[jsonschema.ValidationError]
+
+
+class Exhausted(Exception):  # not of the tree: to the caller, the value did not prove to fit
+    """Checking took more work than a call is worth."""
+
+
+class _Work:
+    """What is left of one check's allowance."""
+
+    def __init__(self) -> None:
+        self._ends = thread_time() + _CHECK_S
+        self.patterns_s = _PATTERNS_S
+
+    def go_on(self) -> None:
+        if thread_time() > self._ends:
+            raise Exhausted
+
+
+_work: ContextVar[_Work] = ContextVar("work of a check")
+
+
+def errors(schema: Json, value: object) -> Errors:
+    """What is wrong with `value` by `schema`, read by the draft that its `$schema` names.
+
+    Raises `Exhausted`, `RecursionError` for a schema that only leads to itself, and the
+    library's errors for a `$ref` that leads nowhere.
+    """
+    draft = _DRAFTS.get(str(schema.get("$schema", "")).rstrip("#"), _LATEST)
+    _work.set(_Work())
+    found: Errors = draft(schema, registry=_NOTHING_ELSE).iter_errors(value)
+    return found
+
+
+def _matches(pattern: str, text: str, otherwise: bool = True) -> bool:
+    """Whether the pattern is found in the text; `otherwise` if it can't be looked for."""
+    work = _work.get()
+    if len(pattern) > LONGEST_PATTERN or work.patterns_s <= 0:
+        return otherwise
+    began = perf_counter()
+    try:
+        return regex.search(pattern, text, timeout=work.patterns_s) is not None
+    except TimeoutError:
+        _log.warning("pattern_too_slow", pattern=pattern[:200], signs=len(text))
+        return otherwise
+    except (regex.error, OverflowError, RecursionError):
+        return otherwise  # of another dialect, mostly
+    finally:
+        work.patterns_s -= perf_counter() - began
+
+
+# --- keywords, as the library calls them ---------------------------------------------------
+
+
+def _pattern(validator: Any, pattern: str, value: object, schema: Json) -> Errors:
+    if isinstance(value, str) and not _matches(pattern, value):
+        yield jsonschema.ValidationError(f"{value!r} does not match {pattern!r}")
+
+
+def _pattern_properties(validator: Any, patterns: Json, value: object, schema: Json) -> Errors:
+    if not isinstance(value, Mapping):
+        return
+    for pattern, inner in patterns.items():
+        for name, one in value.items():
+            if _matches(pattern, name, otherwise=False):
+                yield from validator.descend(one, inner, path=name, schema_path=pattern)
+
+
+def _additional_properties(validator: Any, allowed: Any, value: object, schema: Json) -> Errors:
+    if not isinstance(value, Mapping):
+        return
+    known, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
+    for name, one in value.items():
+        if name in known or any(_matches(pattern, name) for pattern in patterns):
+            continue
+        if isinstance(allowed, Mapping):
+            yield from validator.descend(one, allowed, path=name)
+        elif not allowed:
+            yield jsonschema.ValidationError(f"there is no argument {name!r}")
+
+
+def _unique_items(validator: Any, wanted: bool, value: object, schema: Json) -> Errors:
+    if not wanted or not isinstance(value, list):
+        return
+    if len({json.dumps(item, sort_keys=True) for item in value}) < len(value):
+        yield jsonschema.ValidationError(f"{value!r} has an item twice")
+
+
+def _unseen(validator: Any, wanted: Any, value: object, schema: Json) -> Errors:
+    return iter(())  # the library looks for what was evaluated with unbounded patterns
+
+
+_OWN = {
+    "pattern": _pattern,
+    "patternProperties": _pattern_properties,
+    "additionalProperties": _additional_properties,
+    "uniqueItems": _unique_items,
+    "unevaluatedProperties": _unseen,
+}
+
+
+def _counted(keyword: Any) -> Any:
+    def check(validator: Any, wanted: Any, value: object, schema: Json) -> Any:
+        _work.get().go_on()
+        return keyword(validator, wanted, value, schema)
+
+    return check
+
+
+def _bounded(draft: Any) -> Any:
+    """The draft's validator, with the rules of this module."""
+    keywords = {**draft.VALIDATORS, **{k: own for k, own in _OWN.items() if k in draft.VALIDATORS}}
+    made = validators.extend(draft, {name: _counted(one) for name, one in keywords.items()})
+
+    def evolve(self: Any, **changes: Any) -> Any:
+        # The library's own goes back to its own validators where a `$schema` stands.
+        known = {"schema": self.schema, "_resolver": self._resolver}
+        return made(registry=_NOTHING_ELSE, **(known | changes))
+
+    made.evolve = evolve
+    return made
+
+
+_NOTHING_ELSE: Registry[Any] = Registry()
+_LATEST = _bounded(jsonschema.Draft202012Validator)
+_DRAFTS = {
+    draft.ID_OF(draft.META_SCHEMA).rstrip("#"): _bounded(draft)
+    for draft in (
+        jsonschema.Draft4Validator,
+        jsonschema.Draft6Validator,
+        jsonschema.Draft7Validator,
+        jsonschema.Draft201909Validator,
+        jsonschema.Draft202012Validator,
+    )
+}
