@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import itertools
 import ssl
+import threading
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -275,3 +276,34 @@ async def test_headers_without_end_are_not_collected() -> None:
         got = await fetcher(open_to(web.port), Names()).fetch(f"http://127.0.0.1:{web.port}/")
     assert outcome(got) == (ERROR, b"")
     assert got.problem == "The connection failed."
+
+
+async def test_a_page_that_nobody_wants_any_more_is_left() -> None:
+    async with site() as web:
+        web.pages["/"] = b"HTTP/1.1 200 X\r\n"
+        pages = fetcher(open_to(web.port, time_s=60.0), Names())
+        async with asyncio.timeout(10):
+            task = asyncio.create_task(pages.fetch(f"http://127.0.0.1:{web.port}/"))
+            await web.asked.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            await web.done.wait()  # the client has hung up
+
+
+async def test_a_page_in_crumbs_is_taken_apart_elsewhere_than_on_the_loop() -> None:
+    threads: set[str] = set()
+
+    async def told(host: str, port: int) -> list[str]:
+        threads.add(threading.current_thread().name)
+        return HERE
+
+    async with site() as web:
+        web.pages["/"] = answer("page")
+        settings = open_to(web.port)
+        pages = Fetcher(settings, Guard(settings, told))
+        got = await pages.fetch(f"http://page.example:{web.port}/")
+        pages.close()
+    assert got.status is RetrievalStatus.SUCCESS
+    assert threads
+    assert threading.current_thread().name not in threads

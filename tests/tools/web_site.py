@@ -60,6 +60,7 @@ class Site:
         self.pages: dict[str, bytes | Callable[[], Iterable[bytes]]] = {}
         self.heads: list[str] = []
         self.port = 0
+        self.asked = asyncio.Event()
         self.done = asyncio.Event()
 
     @property
@@ -70,6 +71,7 @@ class Site:
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
             self.heads.append(head)
+            self.asked.set()
             page = self.pages.get(head.split(" ", 2)[1], answer(status=404))
             for piece in (page,) if isinstance(page, bytes) else page():
                 writer.write(piece)

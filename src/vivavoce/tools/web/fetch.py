@@ -15,6 +15,10 @@ for; layers can be nested so that the inner ones unpack to gigabytes that the ou
 and nobody counts those. A page that is too large is not read at all, as nothing says
 that what was cut off did not matter. The time runs for everything together: names, connections,
 redirects, and servers that send a byte a second.
+
+All of it happens in threads, each with a loop of its own. A server can send its bytes in such
+crumbs (chunks of one byte, hundreds of interim answers) that taking apart what one read brought
+held a loop for 0.6 s, and the loop of conversations has sound to deliver every 20 ms.
 """
 
 from __future__ import annotations
@@ -29,13 +33,17 @@ import httpx2
 
 from vivavoce import __version__
 from vivavoce.domain.evidence import RetrievalStatus
-from vivavoce.tools.web.faults import Paywalled, Refused, Unread
+from vivavoce.engines.lanes import CancelToken, Lane
+from vivavoce.errors import EngineBusy
+from vivavoce.tools.web.faults import TOOL, Paywalled, Refused, Unread
 from vivavoce.tools.web.guard import Address, Guard, Target
 from vivavoce.tools.web.settings import WebSettings
 
 MOST_REDIRECTS = 5
-MOST_AT_ONCE = 32
+MOST_AT_ONCE = 8
+MOST_WAITING = 64
 CONNECT_S = 3.0
+ATTEND_S = 0.1
 
 _TYPES = ("text/", "application/xhtml+xml", "application/pdf", "application/json")
 _HEADERS = {
@@ -59,9 +67,11 @@ class Fetched:
 
 
 class Fetcher:
-    """Fetches pages, `MOST_AT_ONCE` at a time; more wait, and their waiting counts as time.
+    """Fetches pages, `MOST_AT_ONCE` at a time. `MOST_WAITING` more wait, and their waiting counts
+    as time; those beyond are errors at once.
 
-    `tls` replaces the system's certificates, which `SSL_CERT_FILE` names elsewhere.
+    `tls` replaces the system's certificates, which `SSL_CERT_FILE` names elsewhere. The resolver
+    of `guard` is called on loops that end with the page.
     """
 
     def __init__(
@@ -70,20 +80,37 @@ class Fetcher:
         self._settings = settings
         self._guard = guard
         self._tls = tls or httpx2.create_ssl_context()
-        self._free = asyncio.Semaphore(MOST_AT_ONCE)
+        self._lane = Lane(f"tools.{TOOL}.fetch", MOST_AT_ONCE, MOST_WAITING)
 
     async def fetch(self, url: str) -> Fetched:
         """What is at `url`. Never raises but for cancellation."""
         try:
-            async with asyncio.timeout(self._settings.time_s), self._free:
-                return await self._follow(url)
+            async with asyncio.timeout(self._settings.time_s):
+                return await self._lane.run(lambda token: asyncio.run(self._attend(url, token)))
         except Unread as fault:
             return Fetched(fault.status, url, problem=fault.problem)
         except TimeoutError:
             problem = f"The page did not come within {self._settings.time_s:g} seconds."
+        except EngineBusy:
+            problem = "Too many pages are being read at the moment."
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError):
             problem = "The connection failed."
         return Fetched(RetrievalStatus.ERROR, url, problem=problem)
+
+    def close(self) -> None:
+        """No more pages."""
+        self._lane.close()
+
+    async def _attend(self, url: str, token: CancelToken) -> Fetched:
+        """The page, unless time is up or nobody wants it any more."""
+        async with asyncio.timeout(self._settings.time_s):
+            # The loop ends with this coroutine and takes the task along.
+            page = asyncio.get_running_loop().create_task(self._follow(url))
+            while not page.done() and not token.cancelled:
+                await asyncio.wait([page], timeout=ATTEND_S)
+            if token.cancelled:
+                raise asyncio.CancelledError
+            return page.result()
 
     async def _follow(self, url: str) -> Fetched:
         target = await self._guard.check(url)

@@ -60,6 +60,11 @@ class UrlContextTool:
         """This tool for a conversation that permits only what `allowed` says."""
         return UrlContextTool(self._settings, self._fetcher, self._lane, allowed)
 
+    async def aclose(self) -> None:
+        """No more pages, for anybody who shares what does the work."""
+        self._fetcher.close()
+        self._lane.close()
+
     async def run(self, args: Json) -> Outcome:
         """Read the pages at `args["urls"]`. Raises `ToolError` only if there is no such list."""
         urls = args.get("urls")
@@ -106,7 +111,7 @@ def create(table: Mapping[str, object]) -> UrlContextTool:
     """The tool as a configuration table wants it. Raises `ConfigError`."""
     settings = read_settings(table)
     fetcher = Fetcher(settings, Guard(settings))
-    return UrlContextTool(settings, fetcher, Lane("tools.url", workers=2, queue=64))
+    return UrlContextTool(settings, fetcher, Lane(f"tools.{TOOL}.read", workers=2, queue=64))
 
 
 def _declaration(max_urls: int) -> ToolDeclaration:
