@@ -11,7 +11,18 @@ from engines.fake_chat import FakeChat
 from engines.openai_build import WEATHER, Build, sent, told
 from engines.talk import answer, user
 from engines.talk import said as model_said
-from vivavoce.domain.content import Blob, Content, FileRef, Text, ToolCall, ToolResult, Tools
+from vivavoce.domain.content import (
+    Blob,
+    Content,
+    FileRef,
+    ServerTool,
+    Text,
+    ToolCall,
+    ToolDeclaration,
+    ToolKind,
+    ToolResult,
+    Tools,
+)
 from vivavoce.domain.ids import CallId
 from vivavoce.domain.setup import Modality, Sampling
 from vivavoce.engines.chat.sight import UNSEEN
@@ -86,6 +97,60 @@ async def test_results_without_ids_are_matched_by_name(build: Build, chat: FakeC
     assert [m["tool_call_id"] for m in body["messages"][-2:]] == made
     assert len(set(made)) == 2
     assert [json.loads(m["content"])["got"] for m in body["messages"][-2:]] == [1, 2]
+
+
+async def test_a_result_that_would_fill_the_window_is_cut_and_says_so(
+    build: Build, chat: FakeChat
+) -> None:
+    made = ToolCall(CallId("c7"), "search", {})
+    picture = Blob(b"\x89PNG", "image/png")
+    huge = ToolResult(CallId("c7"), "search", {"text": "x" * 5_242_869}, parts=(picture,))
+    earlier = (user("My name is Ada."), model_said("Hello, Ada."))
+    history = (*earlier, user("Find it."), model_said(made), user(huge))
+    body = await sent(build, chat, told(*history), images=True)
+    content = body["messages"][-2]["content"]
+    assert content.startswith('{"text":"xxx')
+    assert content.endswith("xxx [cut: the result has 5,242,880 characters]")
+    assert 20_000 < len(content) <= 32_050
+    assert body["messages"][-1]["content"][0]["type"] == "image_url"
+    assert "Ada" in body["messages"][1]["content"], "what is not shown costs no room"
+    narrow = await sent(build, chat, told(*history), context_tokens=4000)
+    assert len(narrow["messages"][-2]["content"]) < 3_100
+
+
+async def test_results_of_one_contribution_share_the_room(build: Build, chat: FakeChat) -> None:
+    calls = [ToolCall(CallId(f"c{n}"), "search", {}) for n in range(10)]
+    results = [ToolResult(call.id, "search", {"text": "x" * 100_000}) for call in calls]
+    body = await sent(build, chat, told(user("?"), model_said(*calls), user(*results)))
+    shown = [m["content"] for m in body["messages"] if m["role"] == "tool"]
+    assert len(shown) == 10
+    assert sum(map(len, shown)) < 33_000
+
+
+async def test_a_late_result_is_cut_too(build: Build, chat: FakeChat) -> None:
+    late = ToolResult(CallId("c7"), "search", {"text": "x" * 100_000})
+    body = await sent(build, chat, told(user("Hello?"), model_said("Yes?"), user(late)))
+    assert "[cut: the result has 100,011 characters]]" in body["messages"][-1]["content"]
+    assert len(body["messages"][-1]["content"]) < 32_100
+
+
+async def test_a_result_that_only_python_calls_json_is_told_all_the_same(
+    build: Build, chat: FakeChat
+) -> None:
+    odd = ToolResult(CallId("c7"), "count", {"n": 1 << 70, "sign": "\ud800"})
+    body = await sent(build, chat, told(user("?"), user(odd)))
+    assert str(1 << 70) in body["messages"][-1]["content"]
+
+
+async def test_the_servers_own_tools_are_offered_like_the_clients(
+    build: Build, chat: FakeChat
+) -> None:
+    search = ServerTool(ToolDeclaration("google_search", "Searches."), ToolKind.SEARCH)
+    both = await sent(build, chat, told(user("?"), tools=Tools((WEATHER,), server=(search,))))
+    names = [tool["function"]["name"] for tool in both["tools"]]
+    assert names == ["get_weather", "google_search"]
+    alone = await sent(build, chat, told(user("?"), tools=Tools(server=(search,))))
+    assert [tool["function"]["name"] for tool in alone["tools"]] == ["google_search"]
 
 
 async def test_video_frames_that_nobody_sees_are_one_note(build: Build, chat: FakeChat) -> None:
