@@ -1,0 +1,165 @@
+"""Finding passages: candidates by bm25, then judged by how much of the question they cover.
+
+A question is an OR of its words, or a natural question would find nothing; so the ranking must
+tell an answer from a passage that shares a word with it by chance. Each word weighs as much as it
+is rare in the index, and a name or number twice that; the *coverage* of a passage is the weight
+of the question's words that occur in it, its heading or its title, over the weight of all. A
+passage below `FLOOR` is left out: finding nothing is an answer, and noise is read aloud. Since a
+title speaks for all passages of its document, those that say it themselves come first.
+"""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+import time
+from collections.abc import Collection, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from vivavoce.domain.evidence import Source
+from vivavoce.engines.documents.question import Term, terms
+from vivavoce.engines.documents.store import STRIDE, reading
+from vivavoce.engines.lanes import CancelToken, Lane
+from vivavoce.engines.tool_ports import SearchQuery
+from vivavoce.errors import EngineBusy, ToolError
+
+TOOL = "search.local"
+FLOOR = 0.6
+"""Measured by tests/engines/test_documents_questions.py."""
+NAMED_WEIGHT = 2.0
+CANDIDATES = 60
+PER_DOCUMENT = 2
+MAX_COUNT = 20
+DEADLINE_S = 5.0
+_BOOSTS = "4.0, 2.0, 1.0"
+"""Of the title, the heading and the text."""
+_PRIOR = 50
+"""Passages that an index is thought to have on top, or rarity would mean nothing in a small one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    row: int
+    score: float
+
+
+class LocalSearch:
+    """Searches the index at `path`, which may be rebuilt or replaced meanwhile."""
+
+    name = "local"
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lane = Lane(TOOL, workers=2, queue=32)
+
+    async def search(self, query: SearchQuery) -> Sequence[Source]:
+        """The passages that answer best, two a document at most. Raises `ToolError`."""
+        try:
+            return await self._lane.run(lambda token: self._look(query, token))
+        except EngineBusy:
+            raise ToolError(TOOL, "Too many searches are under way.") from None
+        except sqlite3.OperationalError as error:
+            code = error.sqlite_errorcode
+            if code == sqlite3.SQLITE_INTERRUPT:
+                raise ToolError(TOOL, "The search took too long.") from error
+            raise ToolError(TOOL, "The index of documents can't be opened.") from error
+        except sqlite3.Error as error:
+            raise ToolError(TOOL, "The index of documents is damaged.") from error
+
+    async def aclose(self) -> None:
+        self._lane.close()
+
+    def _look(self, query: SearchQuery, token: CancelToken) -> Sequence[Source]:
+        wanted = terms(query.text)
+        if not wanted or query.count < 1:
+            return ()
+        until = time.monotonic() + DEADLINE_S
+        with closing(reading(self._path)) as connection:
+            connection.set_progress_handler(
+                lambda: token.cancelled or time.monotonic() > until, 10_000
+            )
+            ranked = _ranked(connection, wanted)
+            return _sources(connection, ranked, query)
+
+
+def _ranked(connection: sqlite3.Connection, wanted: Sequence[Term]) -> list[_Found]:
+    """The passages above the floor, best first."""
+    weights = _weights(connection, wanted)
+    whole = sum(weights)
+    candidates: dict[int, float] = dict(
+        connection.execute(
+            f"SELECT rowid, -bm25(passages, {_BOOSTS}) AS score FROM passages"
+            " WHERE passages MATCH ? ORDER BY score DESC LIMIT ?",
+            (" OR ".join(term.match for term in wanted), CANDIDATES),
+        ).fetchall()
+    )
+    covered = _covered(connection, "{title heading text}", wanted, weights, candidates)
+    said = _covered(connection, "{text}", wanted, weights, candidates)
+    top = max(candidates.values(), default=1.0) or 1.0
+    found = [
+        _Found(row, 2 * covered[row] / whole + said[row] / whole + score / top)
+        for row, score in candidates.items()
+        if covered[row] >= FLOOR * whole
+    ]
+    return sorted(found, key=lambda each: (-each.score, each.row))
+
+
+def _covered(
+    connection: sqlite3.Connection,
+    columns: str,
+    wanted: Sequence[Term],
+    weights: Sequence[float],
+    candidates: Collection[int],
+) -> dict[int, float]:
+    """For each candidate the weight of the terms that occur in `columns`."""
+    covered = dict.fromkeys(candidates, 0.0)
+    marks = ", ".join("?" * len(candidates))
+    occurs = f"SELECT rowid FROM passages WHERE passages MATCH ? AND rowid IN ({marks})"
+    for term, weight in zip(wanted, weights, strict=True):
+        for (row,) in connection.execute(occurs, (f"{columns} : {term.match}", *candidates)):
+            covered[row] += weight
+    return covered
+
+
+def _weights(connection: sqlite3.Connection, wanted: Sequence[Term]) -> list[float]:
+    """How rare each word is, as bm25 counts it; names and numbers count for more."""
+    (total,) = connection.execute("SELECT count(*) FROM passages").fetchone()
+    total += _PRIOR
+    counted = "SELECT count(*) FROM passages WHERE passages MATCH ?"
+    weights = []
+    for term in wanted:
+        # A word that stands nowhere is no rarer than one that stands somewhere once.
+        here = max(1, connection.execute(counted, (term.match,)).fetchone()[0])
+        rarity = math.log(1 + (total - here + 0.5) / (here + 0.5))
+        weights.append(rarity * (NAMED_WEIGHT if term.named else 1.0))
+    return weights
+
+
+def _sources(
+    connection: sqlite3.Connection, ranked: Sequence[_Found], query: SearchQuery
+) -> list[Source]:
+    sources: list[Source] = []
+    taken: dict[int, int] = {}
+    for found in ranked:
+        document = found.row // STRIDE
+        row = connection.execute(
+            "SELECT d.uri, d.title, p.text FROM documents d, passages p"
+            " WHERE d.id = ? AND p.rowid = ?",
+            (document, found.row),
+        ).fetchone()
+        # None: the document was dropped between two looks.
+        if row is None or taken.get(document, 0) >= PER_DOCUMENT or _excluded(row[0], query):
+            continue
+        taken[document] = taken.get(document, 0) + 1
+        sources.append(Source(uri=row[0], title=row[1], text=row[2]))
+        if len(sources) >= min(query.count, MAX_COUNT):
+            break
+    return sources
+
+
+def _excluded(uri: str, query: SearchQuery) -> bool:
+    host = urlsplit(uri).hostname or ""
+    return any(host == name or host.endswith("." + name) for name in query.excluded)
