@@ -1,0 +1,12 @@
+"""The stronger sandbox: all of CPython, in namespaces of its own, by the program bubblewrap.
+
+`interpreter` finds out which files a Python needs, `command` says what the sandbox consists of,
+`seccomp` which system calls are refused in it, `guest` is the program that runs there, `sandbox`
+is the port.
+"""
+
+from __future__ import annotations
+
+from vivavoce.engines.bubblewrap.sandbox import BubblewrapSandbox, create
+
+__all__ = ["BubblewrapSandbox", "create"]

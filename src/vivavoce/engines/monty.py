@@ -1,0 +1,262 @@
+"""The default sandbox: Monty, a small Python written in Rust, in a process of its own.
+
+- The interpreter is no CPython: it has no files, no network, no processes and no way to them;
+  what it lacks can't be reached by a trick. It runs in a worker process without an environment,
+  so that even a fault in it is outside the server. Each run has a fresh worker.
+- No value comes back into the server, only printed text: a value of a few bytes can be a text of
+  gigabytes (`x = [x, x]`, thirty times). What the last line gives is shown by the sandbox itself.
+- A run blocks a thread of the engine's lane, and is ended by killing its worker: at a
+  cancellation, at too much output, and by a watchdog should the worker not end when its time is
+  up, as it does not while it makes one long text. The library's asynchronous pool isn't used:
+  there, a cancelled run goes on, and what cancelled it waits until the code has ended.
+- `time.sleep` returns at once. Nobody in a conversation is served by code that sleeps, and a
+  sleeping run would hold a worker.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import signal
+import threading
+import time
+import tokenize
+from functools import partial
+from typing import Literal
+
+import pydantic_monty as library
+
+from vivavoce.domain.content import CodeResult
+from vivavoce.engines.lanes import CancelToken, Lane
+from vivavoce.engines.ports import EngineHost, Settings
+from vivavoce.engines.sandboxes import (
+    BUSY,
+    CLOSED,
+    DEADLINE,
+    FAILED,
+    OK,
+    Limits,
+    Output,
+    read_limits,
+    too_late,
+)
+from vivavoce.errors import EngineMissing, ToolError
+
+ENGINE = "sandbox.monty"
+_FIX = "Run `pip install --force-reinstall pydantic-monty`."
+_LEAST_MIB, _DEFAULT_MIB = 16, 128
+_GRACE_S = 0.25
+"""How long after its time a worker may end by itself, and say where it was."""
+
+_SHOW = "if _ is not None:\n    print(repr(_))\nNone"
+
+
+class Run:
+    """One run, in a thread; `stop` may be called from any other."""
+
+    def __init__(self, code: str, limits: Limits) -> None:
+        self._code = code.encode(errors="replace").decode()
+        self._limits = limits
+        self._output = Output(limits.output_bytes)
+        self._lock = threading.Lock()
+        self._worker: int | None = None
+        self._stopped = False
+        self._late = False
+
+    def stop(self) -> None:
+        """End it, whether it has begun or not."""
+        with self._lock:
+            self._stopped = True
+            if self._worker is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self._worker, signal.SIGKILL)
+
+    def perform(self, pool: library.Monty, token: CancelToken) -> CodeResult:
+        """Run it in a worker of the pool. Raises `ToolError` when there is none."""
+        if self._stopped:
+            raise ToolError(ENGINE, CLOSED)
+        try:
+            with pool.checkout(
+                limits=_limits(self._limits), os_policy={"sleep": "zero"}
+            ) as session:
+                self._begins(session.worker_pid)
+                try:
+                    return self._run(session)
+                finally:
+                    self._begins(None)
+        except (library.MontyError, OSError, RuntimeError) as failure:
+            raise ToolError(ENGINE, "The sandbox can't be started.") from failure
+
+    def _begins(self, worker: int | None) -> None:
+        with self._lock:
+            self._worker = worker
+        if self._stopped:
+            self.stop()
+
+    def _run(self, session: library.MontySession) -> CodeResult:
+        began = time.monotonic()
+        watchdog = threading.Timer(self._limits.time_s + _GRACE_S, self._time_is_up)
+        watchdog.daemon = True
+        watchdog.start()
+        try:
+            shows = self._feed_all(session)
+            if shows and self._output.empty:
+                self._feed(session, _SHOW)
+        except library.MontyCrashedError:
+            return self._crashed()
+        except (library.MontyRuntimeError, library.MontySyntaxError) as failure:
+            return self._failed(failure, time.monotonic() - began)
+        finally:
+            watchdog.cancel()
+        return self._output.result(OK)
+
+    def _time_is_up(self) -> None:
+        self._late = True
+        self.stop()
+
+    def _crashed(self) -> CodeResult:
+        """What it means that the worker is gone: mostly, that it was killed here."""
+        if self._late:
+            return self._output.result(DEADLINE, too_late(self._limits))
+        if self._stopped and not self._output.full:
+            raise ToolError(ENGINE, CLOSED)
+        return self._output.result(FAILED, "[The program broke the interpreter.]")
+
+    def _feed_all(self, session: library.MontySession) -> bool:
+        """Run the code; whether `_` holds the value of its last line."""
+        if (keeping := keeping_last_value(self._code)) is not None:
+            # What can't be compiled hasn't run: the last line was no expression after all.
+            with contextlib.suppress(library.MontySyntaxError):
+                self._feed(session, keeping)
+                return True
+        self._feed(session, f"{self._code}\nNone")
+        return False
+
+    def _feed(self, session: library.MontySession, code: str) -> None:
+        session.feed_run(code, print_callback=self._printed)
+
+    def _printed(self, stream: Literal["stdout", "stderr"], text: str) -> None:
+        if not self._output.add(text.encode(errors="replace")):
+            self.stop()
+
+    def _failed(
+        self, failure: library.MontyRuntimeError | library.MontySyntaxError, took_s: float
+    ) -> CodeResult:
+        error = failure.exception()
+        if isinstance(error, SystemExit) and not error.code:
+            return self._output.result(OK)
+        if isinstance(error, TimeoutError) and took_s >= self._limits.time_s:
+            return self._output.result(DEADLINE, too_late(self._limits))
+        room = self._limits.output_bytes
+        return self._output.result(FAILED, _tail(failure.display(), room))
+
+
+class MontySandbox:
+    """Runs code in Monty's workers, at most `workers` at once."""
+
+    name = "monty"
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        # Whoever is refused is refused below; one place more is for closing.
+        self._lane = Lane(ENGINE, limits.workers, limits.workers + limits.queue + 1)
+        self._runs: set[Run] = set()
+        self._closed = False
+        self._pool = library.Monty(
+            min_processes=1,
+            max_processes=limits.workers,
+            checkout_timeout=limits.time_s + 10,
+            max_checkouts_per_worker=1,
+        )
+
+    async def open(self) -> None:
+        """Start the first worker. Raises `EngineMissing`."""
+        try:
+            await self._lane.run(lambda _: self._pool.__enter__())
+            result = await self.run("1 + 1")
+        except (library.MontyError, OSError, RuntimeError, ToolError) as failure:
+            raise EngineMissing(ENGINE, f"Monty can't be started: {failure}.", _FIX) from failure
+        if result.output != "2\n":
+            raise EngineMissing(ENGINE, "Monty can't add one and one here.", _FIX)
+
+    async def run(self, code: str) -> CodeResult:
+        """See `Sandbox`. A value of the last line is shown if nothing was printed."""
+        if self._closed:
+            raise ToolError(ENGINE, CLOSED)
+        if len(self._runs) >= self._limits.workers + self._limits.queue:
+            raise ToolError(ENGINE, BUSY)
+        run = Run(code, self._limits)
+        self._runs.add(run)
+        try:
+            return await self._lane.run(partial(run.perform, self._pool))
+        finally:
+            run.stop()
+            self._runs.discard(run)
+
+    async def aclose(self) -> None:
+        """End everything that runs, and the workers."""
+        if self._closed:
+            return
+        self._closed = True
+        for run in self._runs:
+            run.stop()
+        await self._lane.run(lambda _: self._pool.__exit__(None, None, None))
+        self._lane.close()
+
+
+async def create(settings: Settings, host: EngineHost) -> MontySandbox:
+    """The engine. Settings: see `Limits`. Raises `ConfigError`, `EngineMissing`."""
+    limits = read_limits(ENGINE, settings, memory=(_LEAST_MIB, _DEFAULT_MIB))
+    sandbox = MontySandbox(limits)
+    try:
+        await sandbox.open()
+    except BaseException:
+        await sandbox.aclose()
+        raise
+    return sandbox
+
+
+def keeping_last_value(code: str) -> str | None:
+    """`code` with `_ = ` before its last statement, or `None` if that can't be right.
+
+    Only told from the tokens: what is neither an assignment nor inside a block may still be
+    something else than an expression (`import x`), and then the result can't be compiled.
+    """
+    depth = level = 0
+    start: tuple[int, int] | None = None
+    fresh, assigns = True, False
+    skipped = (tokenize.COMMENT, tokenize.NL, tokenize.ENDMARKER)
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(code).readline):
+            if token.type in (tokenize.INDENT, tokenize.DEDENT):
+                level += 1 if token.type == tokenize.INDENT else -1
+            elif token.type == tokenize.NEWLINE or (token.string == ";" and not depth):
+                fresh = True
+            elif token.type not in skipped:
+                if fresh:
+                    start, fresh, assigns = (None if level else token.start), False, False
+                if token.type == tokenize.OP:
+                    depth += (token.string in "([{") - (token.string in ")]}")
+                    assigns = assigns or (token.string == "=" and not depth)
+    except (tokenize.TokenError, SyntaxError):
+        return None
+    if start is None or assigns:
+        return None
+    lines = code.split("\n")
+    line = lines[start[0] - 1]
+    lines[start[0] - 1] = f"{line[: start[1]]}_ = {line[start[1] :]}"
+    return "\n".join(lines)
+
+
+def _limits(limits: Limits) -> library.ResourceLimits:
+    return library.ResourceLimits(
+        max_feed_duration_secs=limits.time_s,
+        max_memory=limits.memory_mib << 20,
+        max_total_sleep_secs=limits.time_s,
+    )
+
+
+def _tail(text: str, most: int) -> str:
+    """The end of an error's text, in which its name stands."""
+    return text if len(text) <= most else f"[...]{text[-most:]}"
