@@ -19,16 +19,15 @@ from vivavoce.domain.ids import CallId
 from vivavoce.testing import script as language
 from vivavoce.testing.bare_stage import play
 from vivavoce.testing.check import Mismatch, check
-from vivavoce.testing.script import (
+from vivavoce.testing.dialogue import (
     Answer,
     Contribution,
     Microphone,
-    ScriptError,
     Speech,
     ToolAnswer,
     Typing,
-    parse,
 )
+from vivavoce.testing.script import ScriptError, parse
 
 CALL = ToolCallRequest((ToolCall(CallId("1"), "lights", {}),))
 
@@ -117,7 +116,7 @@ def test_what_holds_passes(expected: str) -> None:
         ('expect inputTranscription "turn off the lights"', "did not come"),
         ('expect says "they are off"', "did not come"),
         ("tool lights {} after 0.1\nexpect audio within 0.1", "came 0.200 s late"),
-        ("tool report {}\nexpect audio within 0.1", "report was never called"),
+        ("tool report {}\nexpect audio within 0.1", "audio waits for call 1 of report"),
         ("never toolCall", "came 1 times, not 0"),
         ("count turnComplete 3", "came 2 times, not 3"),
         ("expect turnComplete GENERATED_OTHER then turnComplete", "did not come"),

@@ -1,7 +1,8 @@
 """Stage one for dialogue scripts: the core alone, in simulated time, without sound.
 
-Scores stand for the user's voice, and the script's answers for the model. The engines of
-this stage never obey: a cancelled generation goes on talking, and the core must not listen.
+Scores stand for the user's voice, and the script's answers for the model and for the server's
+tools. The engines of this stage never obey: a cancelled generation goes on talking, a tool that
+was stopped brings what it found, and the core must not listen.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from vivavoce.core.effects import (
     Effect,
     FinishTranscript,
     RefreshTranscript,
+    RunTool,
     SaveCheckpoint,
     Send,
     StartGeneration,
@@ -28,12 +30,14 @@ from vivavoce.core.events import (
     AudioStreamEnded,
     CheckpointSaved,
     ContentReceived,
+    ContextUpdated,
     Event,
     GenerationFailed,
     GenerationFinished,
     TextProduced,
     TextReceived,
     ToolCallsProduced,
+    ToolRan,
     ToolResponsesReceived,
     TranscriptUpdated,
     VoiceScored,
@@ -41,19 +45,22 @@ from vivavoce.core.events import (
 from vivavoce.core.messages import Message, ToolCallRequest
 from vivavoce.core.session import LiveSession
 from vivavoce.domain.audio import INPUT_RATE, OUTPUT_RATE, Position
-from vivavoce.domain.content import ToolCall, ToolResult
+from vivavoce.domain.content import ToolCall, ToolKind, ToolResult
 from vivavoce.domain.ids import CallId, CountingIds, GenerationId, SessionId
 from vivavoce.domain.profile import behaviour_of
 from vivavoce.domain.setup import Modality
-from vivavoce.testing.script import (
+from vivavoce.testing.cast import Cast, outcome_of
+from vivavoce.testing.dialogue import (
     Answer,
+    ContextChange,
     Contribution,
     Microphone,
     Script,
     Speech,
     Step,
-    ToolAnswer,
+    Stray,
     Typing,
+    take_answers,
 )
 
 FRAME = 512
@@ -63,7 +70,7 @@ VOICE, SILENCE = 0.95, 0.02
 
 
 def play(script: Script) -> list[tuple[float, Message]]:
-    """What the client gets, and when."""
+    """What the client gets, and when. Raises `Mismatch` if the model's part is not the script's."""
     return BareStage(script).run()
 
 
@@ -84,8 +91,7 @@ class BareStage:
         self._now = 0.0
         self._order = count()
         self._coming: list[tuple[float, int, Callable[[], None]]] = []
-        self._answers = list(script.answers)
-        self._tools = [step for step in script.steps if isinstance(step, ToolAnswer)]
+        self._cast = Cast(script)
         self._speeches = [step for step in script.steps if isinstance(step, Speech)]
         self._spans: dict[int, Position] = {}
         self._mute = False
@@ -104,6 +110,7 @@ class BareStage:
                 self._perform(self.session.elapse(self._now))
                 if (due := self.session.deadline()) is not None and due <= self._now:
                     raise RuntimeError(f"The deadline {due} stays where it is.")
+        self._cast.release()
         return self.observed
 
     def _next(self) -> float:
@@ -128,6 +135,11 @@ class BareStage:
                 self._happens(step.at, TextReceived(step.words))
             case Contribution():
                 self._happens(step.at, ContentReceived(step.turns, step.answer))
+            case Stray():
+                given = ToolResult(CallId("stray"), step.name, step.response)
+                self._happens(step.at, ToolResponsesReceived((given,)))
+            case ContextChange():
+                self._happens(step.at, ContextUpdated(step.instruction, step.tools))
             case Microphone():
                 self._later(step.at, lambda: self._switch_off(step))
             case _:
@@ -150,17 +162,14 @@ class BareStage:
             self._happens(step.at, AudioStreamEnded(_position(step.at)))
 
     def _answer_call(self, call: ToolCall) -> None:
-        """The first line for this name that is not used up; lines that continue go with it."""
         at = self._now
-        for step in [step for step in self._tools if step.name == call.name]:
-            self._tools.remove(step)
-            at += step.after_s
+        for line in take_answers(self._cast.tool_answers, call.name):
+            at += line.after_s
             given = ToolResult(
-                call.id, call.name, step.response, step.scheduling, step.will_continue
+                call.id, call.name, line.response, line.scheduling, line.will_continue
             )
-            self._happens(at, ToolResponsesReceived((given,)))
-            if not step.will_continue:
-                return
+            for _ in range(1 + line.twice):
+                self._happens(at, ToolResponsesReceived((given,)))
 
     # --- the engines -------------------------------------------------------------------------
 
@@ -174,8 +183,9 @@ class BareStage:
                         for call in message.calls:
                             self._answer_call(call)
                 case StartGeneration(request):
-                    answer = self._answers.pop(0) if self._answers else Answer()
-                    self._generate(request.generation, answer)
+                    self._generate(request.generation, self._cast.answer(request))
+                case RunTool(call, kind):
+                    self._run_tool(call, kind)
                 case StartTranscript(turn, start):
                     self._spans[turn] = start
                 case RefreshTranscript(turn, position):
@@ -191,6 +201,11 @@ class BareStage:
                 case _:
                     pass
 
+    def _run_tool(self, call: ToolCall, kind: ToolKind) -> None:
+        for line in take_answers(self._cast.tool_answers, call.name):
+            ran = ToolRan(call.id, outcome_of(call, kind, line))
+            self._happens(self._now + line.after_s, ran)
+
     def _heard(self, start: Position, end: Position) -> str:
         """The words of all speech that began within a span of sound."""
         begin_s, end_s = start / INPUT_RATE - 0.001, end / INPUT_RATE
@@ -198,9 +213,6 @@ class BareStage:
 
     def _generate(self, generation: GenerationId, answer: Answer) -> None:
         at = self._now + answer.after_s
-        if answer.fails:
-            self._happens(at, GenerationFailed(generation, "as the script says"))
-            return
         if answer.calls:
             calls = tuple(ToolCall(CallId(""), name, args) for name, args in answer.calls)
             self._happens(at, ToolCallsProduced(generation, calls))
@@ -218,7 +230,11 @@ class BareStage:
             else:
                 self._happens(at, AudioProduced(generation, pcm, text))
             at += PIECE_S / 4
-        self._happens(at, GenerationFinished(generation))
+        if answer.fails:
+            failed = GenerationFailed(generation, "as the script says")
+            self._happens(at + answer.fails_after_s, failed)
+        else:
+            self._happens(at, GenerationFinished(generation))
 
 
 def _position(at: float) -> Position:

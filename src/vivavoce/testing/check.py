@@ -26,7 +26,7 @@ from vivavoce.core.messages import (
     UrlContext,
     VoiceActivity,
 )
-from vivavoce.testing.script import Expectation, Tally, ToolAnswer
+from vivavoce.testing.dialogue import AfterCall, Expectation, Tally
 
 Observed = Sequence[tuple[float, Message]]
 """What the client got, and when, in seconds since the session opened."""
@@ -139,12 +139,13 @@ def _is(wanted: Expectation, message: Message, names: tuple[str, ...], said: str
 
 def _since(expectation: Expectation, observed: Observed) -> float:
     since = expectation.since
-    if not isinstance(since, ToolAnswer):
+    if not isinstance(since, AfterCall):
         return since
-    asked = [at for at, m in observed if f"toolCall {since.name}" in names_of(m)]
-    if not asked:
-        _fail(expectation, f"{since.name} was never called", observed)
-    return asked[-1] + since.after_s
+    requests = [(at, m) for at, m in observed if isinstance(m, ToolCallRequest)]
+    asked = [at for at, m in requests for call in m.calls if call.name == since.name]
+    if len(asked) < since.nth:
+        _fail(expectation, f"waits for call {since.nth} of {since.name}", observed)
+    return asked[since.nth - 1] + since.seconds
 
 
 def _fail(expectation: Expectation | Tally, problem: str, observed: Observed) -> None:

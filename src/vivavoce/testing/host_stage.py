@@ -2,7 +2,7 @@
 
 The user's words are tones in a microphone stream, an energy gate detects them and the tones'
 recognizer hears them; the script's answers are spoken by a responder that obeys, or by one that
-ignores every cancellation: the client must not be able to tell.
+ignores every cancellation, as the server's tools then do: the client must not be able to tell.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from vivavoce.core.events import (
     ActivityStarted,
     AudioStreamEnded,
     ContentReceived,
+    ContextUpdated,
     TextReceived,
     ToolResponsesReceived,
 )
@@ -32,16 +33,19 @@ from vivavoce.engines import ports
 from vivavoce.engines.scripted.sound import say
 from vivavoce.errors import EngineError
 from vivavoce.runtime.ports import Incoming
-from vivavoce.testing.loop import run_virtually
-from vivavoce.testing.script import (
+from vivavoce.testing.cast import Cast, ScriptedTools
+from vivavoce.testing.dialogue import (
     Answer,
+    ContextChange,
     Contribution,
     Microphone,
     Script,
     Speech,
-    ToolAnswer,
+    Stray,
     Typing,
+    take_answers,
 )
+from vivavoce.testing.loop import run_virtually
 from vivavoce.testing.stage import Client, Fail, Pause, ScriptedResponder, Step, stage
 
 CHUNK_S = 0.064
@@ -50,7 +54,7 @@ HUM_HZ = 200
 
 
 def play(script: Script, stubborn: bool = False) -> list[tuple[float, Message]]:
-    """What the client gets, and when."""
+    """What the client gets, and when. Raises `Mismatch` if the model's part is not the script's."""
     return run_virtually(_HostStage(script, stubborn).run())
 
 
@@ -61,12 +65,14 @@ class _HostStage:
         self.script = script
         self.client = Client()
         self.responder = ScriptedResponder(self._answer, stubborn)
-        self._answers = list(script.answers)
-        self._tools = [step for step in script.steps if isinstance(step, ToolAnswer)]
+        self._cast = Cast(script)
+        self._toolset = ScriptedTools(script, self._cast.tool_answers, stubborn)
 
     async def run(self) -> list[tuple[float, Message]]:
         script, client = self.script, self.client
-        connection = stage(client, self.responder, script.setup, settings=script.settings)
+        connection = stage(
+            client, self.responder, script.setup, settings=script.settings, toolset=self._toolset
+        )
         running = asyncio.ensure_future(connection.run())
         acts = (self._speak(), self._signal(), self._run_tools())
         acting = [asyncio.ensure_future(act) for act in acts]
@@ -79,6 +85,7 @@ class _HostStage:
                 task.result()
         client.leave()
         await running
+        self._cast.release()
         return client.heard
 
     # --- the client -------------------------------------------------------------------------
@@ -109,6 +116,11 @@ class _HostStage:
                 return [(at, TextReceived(words))]
             case Contribution(at=at, turns=turns, answer=answer):
                 return [(at, ContentReceived(turns, answer))]
+            case Stray(at=at, name=name, response=response):
+                given = ToolResult(CallId("stray"), name, response)
+                return [(at, ToolResponsesReceived((given,)))]
+            case ContextChange(at=at, instruction=instruction, tools=tools):
+                return [(at, ContextUpdated(instruction, tools))]
             case Microphone(at=at, announced=True):
                 return [(at, AudioStreamEnded(0))]
             case _:
@@ -125,29 +137,23 @@ class _HostStage:
                     tasks.create_task(self._answer_call(call))
 
     async def _answer_call(self, call: ToolCall) -> None:
-        """The first line for this name that is not used up; lines that continue go with it."""
-        for line in [line for line in self._tools if line.name == call.name]:
-            self._tools.remove(line)
+        for line in take_answers(self._cast.tool_answers, call.name):
             await asyncio.sleep(line.after_s)
             result = ToolResult(
                 call.id, call.name, line.response, line.scheduling, line.will_continue
             )
-            self.client.say(ToolResponsesReceived((result,)))
-            if not line.will_continue:
-                return
+            for _ in range(1 + line.twice):
+                self.client.say(ToolResponsesReceived((result,)))
 
     # --- the model --------------------------------------------------------------------------
 
     def _answer(self, request: GenerationRequest) -> Sequence[Step]:
-        answer = self._answers.pop(0) if self._answers else Answer()
-        return steps_of(answer, request.modality)
+        return steps_of(self._cast.answer(request), request.modality)
 
 
 def steps_of(answer: Answer, modality: Modality) -> list[Step]:
     """What a responder does for one line of the script."""
     steps: list[Step] = [Pause(answer.after_s)]
-    if answer.fails:
-        return [*steps, Fail(EngineError("script", "as the script says"))]
     if answer.calls:
         calls = tuple(ToolCall(CallId(""), name, args) for name, args in answer.calls)
         steps.append(ports.CallsRequested(calls))
@@ -163,6 +169,9 @@ def steps_of(answer: Answer, modality: Modality) -> list[Step]:
         spoken = modality is Modality.AUDIO
         steps.append(ports.Speech(pcm, text) if spoken else ports.TextDelta(text))
         steps.append(Pause(PIECE_S / 4))
+    if answer.fails:
+        failure = EngineError("script", "as the script says")
+        steps += [Pause(answer.fails_after_s), Fail(failure)]
     return steps
 
 
