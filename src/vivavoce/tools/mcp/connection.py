@@ -18,7 +18,6 @@ import asyncio
 import logging
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
-from importlib.metadata import version
 
 import anyio
 from mcp import Client
@@ -35,6 +34,7 @@ from mcp_types import (
     ToolListChangedNotification,
 )
 
+from vivavoce import __version__
 from vivavoce.domain.content import Json
 from vivavoce.engines.lanes import Lane
 from vivavoce.errors import ToolError
@@ -238,7 +238,7 @@ class McpConnection:
                 await self._lane.run(lambda token: tls())
             client = Client(
                 transport(self.spec, ended),
-                client_info=Implementation(name="vivavoce", version=version("vivavoce")),
+                client_info=Implementation(name="vivavoce", version=__version__),
                 message_handler=self._heard,
                 cache=None,
             )
@@ -267,6 +267,7 @@ class McpConnection:
         while True:
             try:
                 async with client.listen(tools_list_changed=True) as changes:
+                    self._changed()  # it may have, between the listing and this moment
                     async for _ in changes:
                         self._changed()
                         pause = FIRST_PAUSE_S
@@ -277,7 +278,6 @@ class McpConnection:
                 log.debug("MCP server stopped telling of changes: server=%s", self.spec.name)
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_S)
-            self._changed()
 
     async def _heard(self, message: IncomingMessage) -> None:
         if isinstance(message, ToolListChangedNotification):

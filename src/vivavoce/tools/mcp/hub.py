@@ -58,7 +58,7 @@ class McpHub:
         always = [each for each in self._connections.values() if not each.spec.asked]
         return _tools(always, taken)
 
-    async def connect(self, options: Sequence[Json], taken: Collection[str] = ()) -> McpTools:
+    async def connect(self, options: Sequence[Json], taken: Collection[str] = ()) -> McpClientTools:
         """What a client's `mcpServers` bring: `options` are those of its `BuiltinTool`s.
 
         Its own servers are connected to, all at once, each within its `connect_s`; one that
@@ -68,7 +68,7 @@ class McpHub:
         requested = read_request(options, self._settings)
         own = [_connection(spec, self._lane) for spec in requested.own]
         asked = [self._connections[name] for name in requested.names if name in self._connections]
-        tools = McpTools(own, [each for each in asked if each.spec.asked], taken)
+        tools = McpClientTools(own, [each for each in asked if each.spec.asked], taken)
         try:
             await asyncio.gather(*(_open(each) for each in own))
         except BaseException:
@@ -77,7 +77,7 @@ class McpHub:
         return tools
 
 
-class McpTools:
+class McpClientTools:
     """The MCP tools that one client's `mcpServers` brought. To be closed."""
 
     def __init__(

@@ -1,0 +1,295 @@
+"""Servers that are slow, broken, boundless or hostile: a log line or a `ToolError`, never more."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import gzip
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any
+
+import pytest
+from mcp.server import Server, ServerRequestContext
+from mcp_types import (
+    BlobResourceContents,
+    CallToolRequestParams,
+    CallToolResult,
+    ContentBlock,
+    EmbeddedResource,
+    ImageContent,
+    ListToolsResult,
+    PaginatedRequestParams,
+    ResourceLink,
+    TextContent,
+    TextResourceContents,
+    Tool,
+)
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from tools.mcp_servers import serving, serving_mcp
+from vivavoce.domain.content import Blob
+from vivavoce.domain.evidence import Outcome
+from vivavoce.engines.lanes import Lane
+from vivavoce.errors import ToolError
+from vivavoce.tools.mcp.connection import McpConnection
+from vivavoce.tools.mcp.listing import MAX_TOOLS, schema_fault
+from vivavoce.tools.mcp.results import MAX_ERROR, MAX_PARTS, MAX_TEXT, outcome_of
+from vivavoce.tools.mcp.settings import McpServerSpec
+from vivavoce.tools.mcp.transport import MAX_RESPONSE_BYTES
+
+Answer = Callable[[Request], Awaitable[Response]]
+OBJECT = {"type": "object"}
+
+
+@contextlib.asynccontextmanager
+async def connection(url: str, **more: Any) -> AsyncIterator[McpConnection]:
+    lane = Lane("mcp")
+    each = McpConnection(McpServerSpec("odd", url, **more), lane)
+    try:
+        yield each
+    finally:
+        async with asyncio.timeout(10):
+            await each.aclose()
+        lane.close()
+
+
+def app(answer: Answer) -> ASGIApp:
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await (await answer(Request(scope, receive)))(scope, receive, send)
+
+    return serve
+
+
+def listing(*tools: Tool, **results: CallToolResult) -> Server[Any]:
+    """A server that lists these tools, one a page, and answers calls as is written."""
+
+    async def on_list(
+        context: ServerRequestContext[Any], params: PaginatedRequestParams | None
+    ) -> ListToolsResult:
+        start = int(params.cursor) if params and params.cursor else 0
+        end = start + max(1, len(tools) // 4)
+        more = str(end) if end < len(tools) else None
+        return ListToolsResult(tools=list(tools[start:end]), next_cursor=more)
+
+    async def on_call(
+        context: ServerRequestContext[Any], params: CallToolRequestParams
+    ) -> CallToolResult:
+        return results[params.name]
+
+    return Server("odd", on_list_tools=on_list, on_call_tool=on_call)
+
+
+async def rubbish(request: Request) -> Response:
+    return PlainTextResponse("<html>Welcome to nginx!</html>")
+
+
+async def broken(request: Request) -> Response:
+    return PlainTextResponse("?", 500)
+
+
+async def nonsense(request: Request) -> Response:
+    return JSONResponse({"jsonrpc": "2.0", "id": (await request.json()).get("id"), "result": [7]})
+
+
+async def silent(request: Request) -> Response:
+    await asyncio.sleep(30)
+    return PlainTextResponse("")
+
+
+async def boundless(request: Request) -> Response:
+    return Response(b" " * (MAX_RESPONSE_BYTES + 1), media_type="application/json")
+
+
+async def compressed(request: Request) -> Response:
+    return Response(gzip.compress(b" " * 1_000_000), headers={"content-encoding": "gzip"})
+
+
+@pytest.mark.parametrize("answer", [rubbish, broken, nonsense, silent, boundless, compressed])
+async def test_a_server_that_speaks_no_mcp_is_not_there(answer: Answer) -> None:
+    async with serving(app(answer)) as origin, connection(origin, connect_s=1.0) as odd:
+        async with asyncio.timeout(5):
+            with pytest.raises(ToolError, match="can't be reached right now"):
+                await odd.open()
+        assert not odd.up
+
+
+async def test_a_redirect_to_another_origin_is_not_followed() -> None:
+    visits = []
+
+    async def inside(request: Request) -> Response:
+        visits.append(request.url.path)
+        return PlainTextResponse("secret")
+
+    async with serving(app(inside)) as target:
+
+        async def redirect(request: Request) -> Response:
+            return RedirectResponse(f"{target}/mcp", 307)
+
+        async with serving(app(redirect)) as origin, connection(origin, connect_s=1.0) as odd:
+            with pytest.raises(ToolError):
+                await odd.open()
+    assert visits == []
+
+
+async def test_a_program_that_can_not_be_started_is_not_there() -> None:
+    async with connection("", command=("/does/not/exist",)) as odd:
+        with pytest.raises(ToolError, match="can't be reached right now"):
+            await odd.open()
+
+
+async def test_of_thousands_of_tools_so_many_are_kept(caplog: pytest.LogCaptureFixture) -> None:
+    tools = [Tool(name=f"tool_{n}", input_schema=OBJECT) for n in range(2000)]
+    async with serving_mcp(listing(*tools)) as url, connection(url) as odd:
+        await odd.open()
+        assert [tool.name for tool in odd.tools] == [tool.name for tool in tools[:MAX_TOOLS]]
+    assert "lists too many tools" in caplog.text
+
+
+async def test_all_pages_are_read_and_tools_with_bad_schemas_left_out(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    tools = [
+        Tool(name="good", input_schema=OBJECT, title="Good"),
+        Tool(name="bad", input_schema={"type": "object", "required": 7}),
+        Tool(name="good", input_schema=OBJECT),
+        Tool(name="last", input_schema=OBJECT, description="Last."),
+    ]
+    caplog.set_level(logging.WARNING)
+    async with serving_mcp(listing(*tools)) as url, connection(url) as odd:
+        await odd.open()
+        assert [(tool.name, tool.description) for tool in odd.tools] == [
+            ("good", "Good"),
+            ("last", "Last."),
+        ]
+    assert "tool=bad fault=a schema that is wrong at $.required" in caplog.text
+    assert "tool=good fault=a name that was there before" in caplog.text
+
+
+def deep(levels: int) -> dict[str, Any]:
+    schema: dict[str, Any] = {}
+    for _ in range(levels):
+        schema = {"not": schema}
+    return schema
+
+
+@pytest.mark.parametrize(
+    ("schema", "fault"),
+    [
+        ({"type": "object", "properties": {"$ref": {"type": "string"}}}, ""),
+        ({"$ref": "#/$defs/a", "$defs": {"a": OBJECT}}, ""),
+        ({"type": "object", "properties": {"a": {"type": "text"}}}, "wrong at $.properties.a.type"),
+        ({"properties": {"a": {"$ref": "http://169.254.169.254/"}}}, "refers to another document"),
+        ({"description": "x" * 40_000}, "more than 32768 bytes"),
+        (deep(5000), "nested too deeply"),
+    ],
+)
+def test_a_schema_is_looked_at_before_anyone_uses_it(schema: dict[str, Any], fault: str) -> None:
+    found = schema_fault(schema)
+    assert fault in found
+    assert bool(found) == bool(fault)
+
+
+async def test_a_result_that_is_none_is_an_error_of_the_tool() -> None:
+    async def odd_result(request: Request) -> Response:
+        message = await request.json()
+        results: dict[str, Any] = {
+            "initialize": {
+                "protocolVersion": "2025-11-25",
+                "capabilities": {"tools": {}},
+                "serverInfo": {"name": "odd", "version": "1"},
+            },
+            "tools/list": {"tools": [{"name": "odd", "inputSchema": OBJECT}]},
+            "tools/call": {"content": "not a list"},
+        }
+        if "id" not in message:
+            return Response(status_code=202)
+        if message["method"] == "tools/call" and message["params"]["name"] == "huge":
+            return await boundless(request)
+        if message["method"] not in results:
+            error = {"code": -32601, "message": "?"}
+            return JSONResponse({"jsonrpc": "2.0", "id": message["id"], "error": error})
+        return JSONResponse(
+            {"jsonrpc": "2.0", "id": message["id"], "result": results[message["method"]]}
+        )
+
+    async with serving(app(odd_result)) as origin, connection(origin) as odd:
+        await odd.open()
+        with pytest.raises(ToolError, match="an answer that is not understood"):
+            await odd.call("odd", {})
+        with pytest.raises(ToolError, match="reported an error"):
+            await odd.call("huge", {})
+        assert odd.up
+
+
+async def test_an_unknown_tool_is_an_error_that_the_server_words() -> None:
+    async with serving_mcp(listing()) as url, connection(url) as odd:
+        await odd.open()
+        with pytest.raises(ToolError, match="reported an error"):
+            await odd.call("other", {})
+
+
+# --- results -------------------------------------------------------------------------------------
+
+
+def result_of(*content: ContentBlock, **more: Any) -> Outcome:
+    return outcome_of(CallToolResult(content=list(content), **more))
+
+
+def words(text: str) -> TextContent:
+    return TextContent(text=text)
+
+
+PIXEL = base64.b64encode(b"pixel").decode()
+
+
+def test_words_are_joined_and_a_structured_result_goes_before_them() -> None:
+    assert result_of(words("one"), words("two")).response == {"output": "one\ntwo"}
+    structured = result_of(words('{"a": 1}'), structured_content={"a": 1})
+    assert structured.response == {"output": {"a": 1}}
+    assert result_of().response == {"output": ""}
+
+
+def test_giant_results_are_cut_with_a_note() -> None:
+    for outcome in (
+        result_of(words("x" * 1_000_000)),
+        result_of(structured_content={"a": "x" * 1_000_000}),
+    ):
+        output = outcome.response["output"]
+        assert len(output) < MAX_TEXT + 100
+        assert "[cut here; 1000" in output
+    failed = result_of(words("x" * 1_000_000), is_error=True)
+    assert len(failed.failed) < MAX_ERROR + 100
+
+
+def test_an_error_without_words_is_told_in_a_sentence() -> None:
+    failed = result_of(is_error=True)
+    assert failed.response == {"error": "The tool failed and did not say why."}
+
+
+def test_resources_and_links_are_words_and_bytes() -> None:
+    blocks: Sequence[ContentBlock] = (
+        ResourceLink(name="menu", uri="https://example.org/menu"),
+        EmbeddedResource(resource=TextResourceContents(uri="a:b", text="Soup.")),
+        EmbeddedResource(resource=BlobResourceContents(uri="a:c", blob=PIXEL, mime_type="a/b")),
+        ImageContent(data="###", mime_type="image/png"),
+    )
+    outcome = result_of(*blocks)
+    assert outcome.response["output"].split("\n") == [
+        "menu: https://example.org/menu",
+        "Soup.",
+        "[a/b attached]",
+        "[image/png that can't be read]",
+    ]
+    assert outcome.parts == (Blob(b"pixel", "a/b"),)
+
+
+def test_of_many_images_so_many_are_kept() -> None:
+    image = ImageContent(data=PIXEL, mime_type="image/png")
+    outcome = result_of(*[image] * (MAX_PARTS + 1))
+    assert len(outcome.parts) == MAX_PARTS
+    assert outcome.response["output"].endswith("[image/png left out]")
