@@ -1,28 +1,53 @@
-"""Functions for a model that can't choose them: routed by meaning, filled from what was said."""
+"""Tools for a model that can't choose them: routed by meaning, filled from what was said.
+
+The words of the user that came last say what is to be called; the calls made since then, how
+much of it was. All of it is called at once, whatever "then" says between two requests. When the
+results are there, all of them are told in one answer. Everything is read off the history, so
+that it also holds after a resumption.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vivavoce.domain.content import Content, Role, ToolCall, ToolDeclaration, ToolResult
+from vivavoce.domain.content import (
+    Behavior,
+    Content,
+    Role,
+    Scheduling,
+    ToolCall,
+    ToolDeclaration,
+    ToolKind,
+    ToolResult,
+)
 from vivavoce.domain.ids import CallId
 from vivavoce.domain.request import GenerationRequest
 from vivavoce.engines.lanes import CancelToken
-from vivavoce.engines.smollm import outcome, prompt, schema, words
+from vivavoce.engines.smollm import findings, outcome, prompt, schema, words
 from vivavoce.engines.smollm.arguments import Unsaid, fill
 from vivavoce.engines.smollm.llama import Llama
 from vivavoce.engines.smollm.router import Router
+from vivavoce.engines.smollm.seeking import Reader
+from vivavoce.engines.smollm.wishes import Chooser, Said, Wish, last_words, routed
 
+ON_IT = "I'm on it."
 _CALL_TOKENS = 160
 _SENTENCE_TOKENS = 40
+_MOST_CALLS = 16
+_GOES_ON = Behavior.NON_BLOCKING
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """What to ask the user before the call can be made."""
+class Plan:
+    """What to do now: calls to make, then something to say, then requests to answer freely.
 
-    text: str
+    A plan of nothing leaves the words to the model.
+    """
+
+    calls: tuple[ToolCall, ...] = ()
+    text: str = ""
+    rest: str = ""
 
 
 class Functions:
@@ -31,9 +56,10 @@ class Functions:
     `slot` is the model's slot for these asides, so that they push no conversation out.
     """
 
-    def __init__(self, llama: Llama, router: Router, slot: int) -> None:
+    def __init__(self, llama: Llama, router: Router, reader: Reader, slot: int) -> None:
         self._llama = llama
         self._router = router
+        self._reader = reader
         self._slot = slot
 
     def learn(self, tools: Sequence[ToolDeclaration], token: CancelToken) -> None:
@@ -41,45 +67,117 @@ class Functions:
         self._router.learn(tools)
         self._ask(prompt.aside(), 0, token)
 
-    def decide(self, request: GenerationRequest, token: CancelToken) -> ToolCall | Question | None:
-        """The call that the user's newest words ask for, or what is missing for it."""
-        tools = request.tools.functions
-        said = prompt.utterance(request.history[-1])
-        tool = _asked_about(request.history, tools) if words.is_answer(said) else None
-        if tool is not None:
-            said = _joined(request.history)
-        elif (choice := self._router.choose(said, tools)) is not None:
-            tool = choice.tool
-        if tool is None:
-            return None
+    def plan(self, request: GenerationRequest, token: CancelToken) -> Plan:
+        """What the end of the history asks for: calls, a question back, a report."""
+        history = request.history
+        chooser = Chooser(self._router, request.tools)
+        if not any(isinstance(part, ToolResult) for part in history[-1].parts):
+            return self._begun(request, chooser, token)
+        place = last_words(history)
+        made = _calls(history[place + 1 :])
+        said = Said()
+        todo: tuple[ToolCall, ...] = ()
+        question = ""
+        if place >= 0 and not _spoken(history[place + 1 :]) and _answers(history[-1], made):
+            said = self._said(chooser, history, place)
+            todo, question = self._calls(said.wishes, made, token)
+        if todo:
+            return Plan(todo)
+        told = [*self._report(request, chooser, token), *([question] if question else [])]
+        return Plan(text=" ".join(told), rest=" ".join(said.rest))
 
+    def _begun(self, request: GenerationRequest, chooser: Chooser, token: CancelToken) -> Plan:
+        """The plan for words that nothing was done about yet."""
+        history = request.history
+        if last_words(history) != len(history) - 1:
+            return Plan()
+        said = self._said(chooser, history, len(history) - 1)
+        calls, question = self._calls(said.wishes, (), token)
+        if not calls:
+            return Plan(text=question, rest=" ".join(said.rest) if question else "")
+        going = {one.name for one in routed(request.tools) if one.behavior is _GOES_ON}
+        if not all(call.name in going for call in calls):
+            return Plan(calls)
+        return Plan(calls, f"{ON_IT} {question}".strip(), " ".join(said.rest))
+
+    def _said(self, chooser: Chooser, history: Sequence[Content], place: int) -> Said:
+        """What the words at `place` want; they may answer what was asked back."""
+        asked = _asked_back(chooser, history, place)
+        if asked is None:
+            return chooser.said(history, place)
+        return Said((asked,))
+
+    def _calls(
+        self, wishes: Sequence[Wish], made: Sequence[ToolCall], token: CancelToken
+    ) -> tuple[tuple[ToolCall, ...], str]:
+        """The calls that are still to be made, and what is missing for one of them."""
+        names = [call.name for call in made]
+        known = [(call.name, dict(call.args)) for call in made]
+        calls: list[ToolCall] = []
+        question = ""
+        for wish in wishes:
+            if wish.tool.name in names:
+                names.remove(wish.tool.name)
+                continue
+            try:
+                args = wish.args if wish.args is not None else self._filled(wish, token)
+            except Unsaid as missing:
+                question = question or question_for(wish.tool, missing.name)
+                continue
+            if (wish.tool.name, dict(args)) not in known and len(calls) < _MOST_CALLS:
+                known.append((wish.tool.name, dict(args)))
+                calls.append(ToolCall(CallId(""), wish.tool.name, args))
+        return tuple(calls), question
+
+    def _filled(self, wish: Wish, token: CancelToken) -> dict[str, object]:
         def choose(question: str, grammar: str) -> str:
             return self._ask(prompt.filling(question), _CALL_TOKENS, token, grammar)
 
-        try:
-            return ToolCall(CallId(""), tool.name, fill(tool, said, choose))
-        except Unsaid as missing:
-            return Question(question(tool, missing.name))
+        return fill(wish.tool, " ".join(wish.words.split()), choose)
 
-    def report(self, request: GenerationRequest, token: CancelToken) -> str:
-        """A sentence for each result that the history ends with."""
-        results = [p for p in request.history[-1].parts if isinstance(p, ToolResult)]
-        sentences = [self._sentence(request, result, token) for result in results]
-        return " ".join(dict.fromkeys(sentences))
+    def _report(
+        self, request: GenerationRequest, chooser: Chooser, token: CancelToken
+    ) -> list[str]:
+        """A sentence for each result that nobody has spoken of yet."""
+        told = (self._told(request, chooser, result, token) for result in _untold(request.history))
+        return list(dict.fromkeys(sentence for sentence in told if sentence))
 
-    def _sentence(self, request: GenerationRequest, result: ToolResult, token: CancelToken) -> str:
-        if told := outcome.failure(result) or outcome.findings(result):
+    def _told(
+        self, request: GenerationRequest, chooser: Chooser, result: ToolResult, token: CancelToken
+    ) -> str:
+        place, call = _call_of(result, request.history)
+        asked = self._words_for(chooser, request.history, place, call)
+        kind = chooser.kind(result.name)
+        if kind is not None and kind is not ToolKind.MCP:
+            return findings.report(kind, call, result, asked, self._reader, token)
+        if told := outcome.failure(result):
             return told
-        asked = _asked(request)
-        if not asked or words.informs(result.name):
-            return outcome.DONE
-        done = outcome.deed(_call_of(result, request.history))
+        found = outcome.findings(result)
+        if result.will_continue:
+            return outcome.progress(found)
+        if found or not asked or words.informs(result.name):
+            return found or outcome.DONE
+        done = outcome.deed(call)
         text = self._ask(prompt.confirming(asked, done), _SENTENCE_TOKENS, token)
         sentence = " ".join(text.split("\n")[0].split())
         fits = sentence.endswith((".", "!")) and outcome.is_grounded(
             sentence, prompt.tidy(asked), done
         )
         return sentence if fits else outcome.DONE
+
+    def _words_for(
+        self, chooser: Chooser, history: Sequence[Content], place: int, call: ToolCall
+    ) -> str:
+        """The request that led to the call at `place`, words before a question back included."""
+        begin = last_words(history, place)
+        if begin < 0:
+            return ""
+        wishes = self._said(chooser, history, begin).wishes
+        fitting = [wish for wish in wishes if wish.tool.name == call.name]
+        exact = [one for one in fitting if one.args is not None and dict(one.args) == call.args]
+        if found := exact or fitting:
+            return found[0].words
+        return prompt.utterance(history[begin])
 
     def _ask(
         self, messages: list[prompt.Message], limit: int, token: CancelToken, grammar: str = ""
@@ -94,53 +192,77 @@ class Functions:
         return self._llama.complete({**body, "grammar": grammar} if grammar else body, token)
 
 
-def question(tool: ToolDeclaration, name: str) -> str:
+def question_for(tool: ToolDeclaration, name: str) -> str:
     """How the user is asked for a value that was not said."""
     wanted = schema.properties(schema.plain(tool.parameters)).get(name, {})
     how = "How many" if schema.kind(wanted) == "integer" else "Which"
     return f"{how} {' '.join(words.of_name(name)) or 'one'} should it be?"
 
 
-def _asked_about(
-    history: Sequence[Content], tools: Sequence[ToolDeclaration]
-) -> ToolDeclaration | None:
-    """The function of which the model's words before the last asked for a missing value.
+def _asked_back(chooser: Chooser, history: Sequence[Content], place: int) -> Wish | None:
+    """The request of which the model's words before `place` asked for a missing value.
 
-    It is read off the history, so that it also holds after a resumption.
+    Words that can't be an answer, or that themselves ask for another function, are none.
     """
-    if len(history) < 3:
+    before = last_words(history, place)
+    said = prompt.utterance(history[place])
+    if before < 0 or not words.is_answer(said):
         return None
-    asked, before = history[-2], history[-3]
-    if asked.role is not Role.MODEL or before.role is not Role.USER:
+    asked = " ".join(
+        " ".join(one.text.split()) for one in history[before:place] if one.role is Role.MODEL
+    ).strip()
+    if not asked.endswith("?"):
         return None
-    for tool in tools:
+    for tool in chooser.tools:
         names = schema.required(schema.plain(tool.parameters))
-        if asked.text.strip() in {question(tool, name) for name in names} and before.text:
-            return tool
+        if not any(asked.endswith(question_for(tool, name)) for name in names):
+            continue
+        wishes = chooser.said(history, before).wishes
+        request = next((w.words for w in wishes if w.tool.name == tool.name), "")
+        joined = f"{request or prompt.utterance(history[before])} {said}"
+        return Wish(joined, tool, chooser.kind(tool.name))
     return None
 
 
-def _call_of(result: ToolResult, history: Sequence[Content]) -> ToolCall:
-    for content in reversed(history):
-        for part in content.parts:
+def _calls(contents: Sequence[Content]) -> tuple[ToolCall, ...]:
+    return tuple(p for content in contents for p in content.parts if isinstance(p, ToolCall))
+
+
+def _spoken(contents: Sequence[Content]) -> bool:
+    """Whether the model has said something here."""
+    return any(one.role is Role.MODEL and one.text.strip() for one in contents)
+
+
+def _answers(content: Content, calls: Sequence[ToolCall]) -> bool:
+    """Whether these results are those of the calls."""
+    results = [part for part in content.parts if isinstance(part, ToolResult)]
+    return all(
+        any(call.name == one.name and one.id in ("", call.id) for call in calls) for one in results
+    )
+
+
+def _untold(history: Sequence[Content]) -> list[ToolResult]:
+    """The results since anybody spoke; silent ones only where the history ends with them."""
+    begin = next(
+        (n for n in range(len(history) - 1, -1, -1) if history[n].text.strip()),
+        -1,
+    )
+    last = history[-1]
+    return [
+        part
+        for content in history[begin + 1 :]
+        for part in content.parts
+        if isinstance(part, ToolResult)
+        and (content is last or part.scheduling is not Scheduling.SILENT)
+    ]
+
+
+def _call_of(result: ToolResult, history: Sequence[Content]) -> tuple[int, ToolCall]:
+    """The call that a result belongs to, and where it stands."""
+    for place in range(len(history) - 1, -1, -1):
+        for part in history[place].parts:
             if not isinstance(part, ToolCall) or part.name != result.name:
                 continue
             if not result.id or part.id == result.id:
-                return part
-    return ToolCall(result.id, result.name, {})
-
-
-def _joined(history: Sequence[Content]) -> str:
-    """A request and, after it, the value that was missing."""
-    return f"{prompt.utterance(history[-3])} {prompt.utterance(history[-1])}"
-
-
-def _asked(request: GenerationRequest) -> str:
-    """The user's words that led to the newest call, those before a question back included."""
-    history = request.history
-    for end in range(len(history), 0, -1):
-        content = history[end - 1]
-        if content.role is Role.USER and prompt.utterance(content):
-            asked_back = _asked_about(history[:end], request.tools.functions)
-            return _joined(history[:end]) if asked_back else prompt.utterance(content)
-    return ""
+                return place, part
+    return len(history) - 1, ToolCall(result.id, result.name, {})

@@ -6,10 +6,11 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from dataclasses import replace
 
 import structlog
 
-from vivavoce.domain.content import Content, ToolResult, Usage
+from vivavoce.domain.content import Content, Role, Text, Usage
 from vivavoce.domain.request import EndReason, GenerationRequest
 from vivavoce.engines.chat import messages as chat
 from vivavoce.engines.chat.deltas import Deltas, MalformedCall
@@ -27,10 +28,11 @@ from vivavoce.engines.ports import (
 )
 from vivavoce.engines.smollm import prompt
 from vivavoce.engines.smollm.brevity import Brevity
-from vivavoce.engines.smollm.functions import Functions, Question
+from vivavoce.engines.smollm.functions import Functions, Plan
 from vivavoce.engines.smollm.llama import ENGINE, Chunk, Llama, text_of
 from vivavoce.engines.smollm.memory import Place, Places
 from vivavoce.engines.smollm.settings import SmolLMSettings
+from vivavoce.engines.smollm.wishes import last_words, routed
 from vivavoce.errors import EngineBusy, EngineError
 
 _log = structlog.get_logger(__name__)
@@ -91,8 +93,8 @@ class SmolLM:
         def read(token: CancelToken) -> None:
             body = self._body(request, place)
             self._llama.stream({**body, "max_tokens": 0}, token, lambda chunk: None)
-            if functions is not None and request.tools.functions:
-                functions.learn(request.tools.functions, token)
+            if functions is not None and request.tools.offered:
+                functions.learn(routed(request.tools), token)
 
         try:
             await self._lane.run(read)
@@ -105,16 +107,15 @@ class SmolLM:
             raise EngineError(ENGINE, "it was closed.")
         if request.speculative and not self._lane.idle:
             raise EngineBusy(ENGINE, "it is answering somebody.")
-        functions = self._functions
-        ends = request.history[-1].parts if request.history else ()
-        if functions is not None and any(isinstance(part, ToolResult) for part in ends):
-            yield TextDelta(await self._lane.run(lambda token: functions.report(request, token)))
+        plan = await self._plan(request)
+        if plan.calls:
+            yield CallsRequested(plan.calls)
+        if plan.text:
+            yield TextDelta(f"{plan.text} " if plan.rest else plan.text)
+        if plan.rest:
+            request = _asked(request, plan.rest)
+        elif plan.calls or plan.text:
             return
-        if request.tools.functions and ends and not self._native:
-            found = await self._decide(request)
-            if isinstance(found, CallsRequested | TextDelta):
-                yield found
-                return
         if self._small and (unseen := excuse(request.history)):
             yield TextDelta(unseen)
             return
@@ -132,17 +133,17 @@ class SmolLM:
         await asyncio.to_thread(self._llama.close)
         self._lane.close()
 
-    async def _decide(self, request: GenerationRequest) -> CallsRequested | TextDelta | None:
+    async def _plan(self, request: GenerationRequest) -> Plan:
+        """Calls and what is said of them; a plan of nothing where the model answers by itself."""
         functions = self._functions
-        if functions is None:
-            if not self._said_no_tools:
-                self._said_no_tools = True
-                _log.warning("functions_ignored", engine=ENGINE, fix="Run `vivavoce pull`.")
-            return None
-        found = await self._lane.run(lambda token: functions.decide(request, token))
-        if isinstance(found, Question):
-            return TextDelta(found.text)
-        return CallsRequested((found,)) if found is not None else None
+        if self._native or not request.history:
+            return Plan()
+        if functions is not None:
+            return await self._lane.run(lambda token: functions.plan(request, token))
+        if request.tools.offered and not self._said_no_tools:
+            self._said_no_tools = True
+            _log.warning("functions_ignored", engine=ENGINE, fix="Run `vivavoce pull`.")
+        return Plan()
 
     async def _plain_answer(self, request: GenerationRequest) -> AsyncGenerator[ModelPart, None]:
         """Text only, kept short."""
@@ -163,7 +164,7 @@ class SmolLM:
 
     async def _native_answer(self, request: GenerationRequest) -> AsyncGenerator[ModelPart, None]:
         """Text, thoughts and calls, as the model's own template has them."""
-        deltas = Deltas(Names(tool.name for tool in request.tools.functions))
+        deltas = Deltas(Names(tool.name for tool in request.tools.offered))
         meter = _Meter()
         thoughts = bool(request.thinking and request.thinking.include_thoughts)
         async with aclosing(self._chunks(request)) as chunks:
@@ -216,8 +217,8 @@ class SmolLM:
                 "seed": sampling.seed,
             }
             body |= {"temperature": 0.7} | {k: v for k, v in wishes.items() if v is not None}
-        names = Names(tool.name for tool in request.tools.functions)
-        if self._native and request.tools.functions:
+        names = Names(tool.name for tool in request.tools.offered)
+        if self._native and request.tools.offered:
             body["tools"] = chat.tools(request, names)
         most = settings.context * _SIGNS_PER_TOKEN // 3
         instruction = prompt.system(request, most)
@@ -272,6 +273,13 @@ class _Meter:
                 cached_tokens=self.usage.cached_tokens,
                 response_tokens=self._pieces,
             )
+
+
+def _asked(request: GenerationRequest, rest: str) -> GenerationRequest:
+    """The conversation up to the user's last words, as if these had been said there."""
+    place = max(0, last_words(request.history))
+    words = Content(Role.USER, (Text(rest),))
+    return replace(request, history=(*request.history[:place], words))
 
 
 def _finish(chunk: Chunk) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vivavoce.domain.content import ToolCall, ToolResult
+from vivavoce.domain.content import Json, ToolCall, ToolResult
 from vivavoce.engines.smollm import numerals, words
 
 DONE = "Okay, that's done."
@@ -22,6 +22,7 @@ _GOOD = words.split_set(
 )
 _BAD = words.split_set("false no failed failure fail error")
 _LONGEST = 400
+_GIST = 200
 _PLAIN = words.EMPTY | words.split_set(
     "i'm i've i'll it's okay ok yes sure been was were has will am going done set ready"
 )
@@ -32,8 +33,7 @@ def failure(result: ToolResult) -> str:
     """What went wrong, as a sentence; empty if nothing did."""
     problem = result.response.get("error")
     if problem:
-        said = _phrase(problem)
-        return f"Sorry, that did not work: {said}." if said else "Sorry, that did not work."
+        return apology("that did not work", problem)
     core = _unwrapped(result.response)
     flags = [core.get(key) for key in _STATES] if isinstance(core, Mapping) else [core]
     if any(flag is False or (isinstance(flag, str) and flag.lower() in _BAD) for flag in flags):
@@ -47,20 +47,46 @@ def findings(result: ToolResult) -> str:
     core = _unwrapped(result.response)
     if isinstance(core, Mapping):
         facts = _facts(core)
-        return _sentence(_joined(facts)) if facts else ""
+        return sentence(_joined(facts)) if facts else ""
     if isinstance(core, str):
-        return "" if core.strip().lower().rstrip(".!") in _GOOD else _sentence(core)
+        return "" if core.strip().lower().rstrip(".!") in _GOOD else sentence(core)
     if core is None or isinstance(core, bool):
         return ""
     if isinstance(core, Sequence):
-        return _sentence(_joined([_phrase(one) for one in core])) if core else "There are none."
-    return _sentence(f"the {_subject(result.name)} is {_phrase(core)}")
+        return sentence(_joined([_phrase(one) for one in core])) if core else "There are none."
+    return sentence(f"the {_subject(result.name)} is {_phrase(core)}")
+
+
+def progress(found: str) -> str:
+    """A result that others will follow, told as what is known by now."""
+    if not found:
+        return "It is still under way."
+    plain = found if found[:2].isupper() or found.startswith("I") else found[0].lower() + found[1:]
+    return f"So far: {plain}"
+
+
+def apology(what: str, problem: Any) -> str:
+    """`Sorry, the search did not work: no answer came.`"""
+    said = _phrase(problem)
+    if said.startswith(("The ", "A ", "An ", "It ", "No ", "There ")):
+        said = said[0].lower() + said[1:]
+    return f"Sorry, {what}: {said}." if said else f"Sorry, {what}."
 
 
 def told(result: ToolResult) -> str:
     """All of it in one line, for a model to read."""
     name = " ".join(words.of_name(result.name))
-    return f"{name}: {failure(result) or findings(result) or 'ok'}"
+    return f"{name}: {failure(result) or _gist(result.response) or findings(result) or 'ok'}"
+
+
+def _gist(response: Json) -> str:
+    """What a search, a page or code gave, in short: a small window holds no more."""
+    for key in ("results", "pages"):
+        found = response.get(key)
+        if isinstance(found, Sequence) and not isinstance(found, str):
+            texts = (one.get("text", "") for one in found if isinstance(one, Mapping))
+            return next((" ".join(str(text).split())[:_GIST] for text in texts if text), "")
+    return _phrase(response.get("output", "")) if "outcome" in response else ""
 
 
 def deed(call: ToolCall) -> str:
@@ -70,16 +96,16 @@ def deed(call: ToolCall) -> str:
     return f"{name} ({details})" if details else name
 
 
-def is_grounded(sentence: str, *sources: str) -> bool:
+def is_grounded(claim: str, *sources: str) -> bool:
     """Whether all numbers and all words with a meaning of their own stand in the sources.
 
     The first source is the request: a sentence that says its opposite is not grounded either.
     """
     known = [word for source in sources for word in words.of_speech(source)]
     numbers = {number for source in sources for number in numerals.spoken(source)}
-    told = words.of_speech(sentence)
+    told = words.of_speech(claim)
     return (
-        numbers.issuperset(numerals.spoken(sentence))
+        numbers.issuperset(numerals.spoken(claim))
         and not words.contradict(words.of_speech(sources[0]), told)
         and all(
             word in _PLAIN or numerals.spoken(word) or any(_same(word, one) for one in known)
@@ -142,7 +168,8 @@ def _subject(name: str) -> str:
     return " ".join(parts[1:] if len(parts) > 1 else parts)
 
 
-def _sentence(text: str) -> str:
+def sentence(text: str) -> str:
+    """A text as a sentence: a capital letter, and a mark at the end."""
     plain = " ".join(text.split())[:_LONGEST]
     if not plain:
         return ""

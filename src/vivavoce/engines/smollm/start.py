@@ -15,6 +15,7 @@ from vivavoce.engines.smollm.llama import ENGINE, Llama, LlamaOptions
 from vivavoce.engines.smollm.minilm import MiniLM
 from vivavoce.engines.smollm.model import SmolLM
 from vivavoce.engines.smollm.router import Router
+from vivavoce.engines.smollm.seeking import Reader
 from vivavoce.engines.smollm.settings import SmolLMSettings, model_file, router_folder
 from vivavoce.errors import EngineMissing
 
@@ -55,7 +56,9 @@ def _functions(llama: Llama, settings: SmolLMSettings, host: EngineHost) -> Func
     except EngineMissing as missing:
         _log.warning("no_functions", engine=ENGINE, problem=missing.problem)
         return None
-    return Functions(llama, Router(MiniLM(folder), settings.threshold), settings.slots)
+    network = MiniLM(folder)
+    router = Router(network, settings.threshold)
+    return Functions(llama, router, Reader(network), settings.slots)
 
 
 def _knows_tools(llama: Llama) -> bool:
