@@ -18,6 +18,7 @@ COMMANDS = {
     "env": "vivavoce.cli.env:env",
     "run": "vivavoce.cli.run:run",
     "pull": "vivavoce.cli.pull:pull",
+    "index": "vivavoce.cli.index:index",
     "voices": "vivavoce.cli.voices:voices",
     "engines": "vivavoce.cli.engines:engines",
     "doctor": "vivavoce.cli.doctor:doctor",

@@ -1,0 +1,139 @@
+"""`vivavoce index`: the user's documents, made ready to be searched without any network."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from vivavoce.cli.faults import Code, Fault, fault_of, leave
+from vivavoce.engines.documents import create
+from vivavoce.engines.documents.builder import Change, Seen, files_of, root_of, update
+from vivavoce.engines.documents.store import Index, Version, default_path, version_of
+from vivavoce.engines.registry import House
+from vivavoce.engines.tool_ports import SearchQuery
+from vivavoce.errors import ConfigError, EngineError, ToolError
+
+
+def index(
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="[DIR]", help="The folder of documents.")
+    ] = None,
+    into: Annotated[
+        Path | None, typer.Option("--into", metavar="FILE", help="The index; yours if not given.")
+    ] = None,
+    list_: Annotated[
+        bool, typer.Option("--list", help="Say which folders are in the index; change nothing.")
+    ] = False,
+    forget: Annotated[
+        Path | None, typer.Option("--forget", metavar="DIR", help="Drop a folder from the index.")
+    ] = None,
+    ask: Annotated[
+        str | None, typer.Option("--ask", metavar="QUESTION", help="Say what would be found.")
+    ] = None,
+) -> None:
+    """Index a folder of text, Markdown, HTML and PDF files, so that answers can rest on them.
+
+    Run it again when the documents have changed: only what changed is read.
+    """
+    path = into.expanduser() if into else default_path()
+    asked = sum((folder is not None, list_, forget is not None, ask is not None))
+    if asked != 1:
+        raise typer.BadParameter("Name a folder, or one of --list, --forget and --ask.")
+    try:
+        if folder is not None:
+            _build(Console(), path, root_of(folder))
+        elif forget is not None:
+            _forget(path, forget)
+        elif list_:
+            _list(path)
+        else:
+            asyncio.run(_ask(path, ask or ""))
+    except (ConfigError, EngineError) as error:
+        raise leave(fault_of(error)) from None
+    except ToolError as error:
+        raise leave(Fault(Code.ENGINE_FAILED, error.problem, "See --list.")) from None
+    except sqlite3.Error as error:
+        cause = f"The index {path} is damaged: {error}."
+        raise leave(Fault(Code.CONFIG, cause, "Delete it, and index again.")) from None
+
+
+def _build(console: Console, path: Path, root: Path) -> None:
+    files = files_of(root)
+    counts: Counter[Change] = Counter()
+    with closing(Index(path)) as opened:
+        for seen in _watched(console, update(opened, root, files), len(files)):
+            counts[seen.change] += 1
+            where = _shown(str(seen.path.relative_to(root)))
+            if seen.problem:
+                typer.echo(f"unreadable\t{where}\t{seen.problem}", err=True)
+            elif seen.change is not Change.UNCHANGED and not console.is_terminal:
+                typer.echo(f"{seen.change.value}\t{where}")
+    if not files:
+        typer.echo(f"No documents (text, Markdown, HTML, PDF) are in {root}.", err=True)
+    told = ", ".join(f"{counts[change]} {change.value}" for change in Change)
+    typer.echo(f"{told}; the index is {path}")
+
+
+def _watched(console: Console, files: Iterable[Seen], total: int) -> Iterator[Seen]:
+    """`files`, counted by a bar where there is a terminal to draw it on."""
+    if not console.is_terminal:
+        yield from files
+        return
+    columns = (TextColumn("Reading"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TextColumn("{task.description}", markup=False), console=console) as bar:
+        task = bar.add_task("", total=total)
+        for seen in files:
+            if seen.change is not Change.DROPPED:
+                bar.update(task, advance=1, description=_shown(seen.path.name)[:40])
+            yield seen
+
+
+def _shown(name: str) -> str:
+    """A name of a file, which may hold bytes that are no characters."""
+    return name.encode(errors="replace").decode()
+
+
+def _opened(path: Path) -> Index:
+    """The index that must be there already. Raises `ConfigError`."""
+    if version_of(path) is Version.ABSENT:
+        raise ConfigError(f"There is no index at {path}.", "Run `vivavoce index DIR`.")
+    return Index(path)
+
+
+def _list(path: Path) -> None:
+    with closing(_opened(path)) as opened:
+        for folder, count in opened.folders():
+            typer.echo(f"{folder}\t{count}")
+    typer.echo(f"The index is {path}.", err=True)
+
+
+def _forget(path: Path, folder: Path) -> None:
+    root = str(folder.expanduser().resolve())
+    with closing(_opened(path)) as opened:
+        known = [each for each, _ in opened.folders()]
+        if root not in known:
+            there = ", ".join(known) or "none"
+            raise ConfigError(f"{root} is not in the index.", f"Folders in it: {there}.")
+        count = opened.forget(root)
+    typer.echo(f"{count} dropped; the index is {path}")
+
+
+async def _ask(path: Path, question: str) -> None:
+    engine = await create({"path": str(path)}, House(tell=typer.echo))
+    try:
+        found = await engine.search(SearchQuery(question))
+    finally:
+        await engine.aclose()
+    if not found:
+        typer.echo("Nothing was found.", err=True)
+    for source in found:
+        typer.echo(f"{source.title}\n{source.uri}\n    {' '.join(source.text.split())}\n")
