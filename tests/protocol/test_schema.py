@@ -115,6 +115,22 @@ def test_json_schema_proper_is_kept_and_told() -> None:
     )
 
 
+def test_the_apis_types_are_read_within_json_schema_proper() -> None:
+    inner = {"type": "OBJECT", "properties": {"min_items": {"type": "INTEGER"}}}
+    plain = {"type": "object", "properties": {"min_items": {"type": "integer"}}}
+    schema = {"$defs": {"a": inner, "b": True}, "oneOf": [inner], "definitions": {"type": inner}}
+    assert converted(schema) == (
+        {"$defs": {"a": plain, "b": True}, "oneOf": [plain], "definitions": {"type": plain}},
+        [("p", "$defs"), ("p", "oneOf"), ("p", "definitions")],
+    )
+    assert converted({"$defs": 1, "allOf": {}})[0] == {"$defs": 1, "allOf": {}}
+
+
+def test_numbers_that_no_integer_holds_stay_floats() -> None:
+    found, _ = converted({"minimum": 1e300, "maximum": "-9007199254740993"})
+    assert (type(found["minimum"]), type(found["maximum"])) == (float, float)
+
+
 def test_a_strict_reader_may_refuse() -> None:
     def refuse(path: str, name: str) -> None:
         raise close.invalid(close.unknown_name(name, path))

@@ -8,6 +8,7 @@ import pytest
 
 from vivavoce.domain.content import Behavior, BuiltinTool, Tools
 from vivavoce.errors import ClientFault
+from vivavoce.protocol import close
 from vivavoce.protocol.tools import MAX_DECLARATIONS, tools_of
 from vivavoce.protocol.wire import read
 
@@ -74,6 +75,52 @@ def test_parameters_in_either_form_become_json_schema() -> None:
 def test_json_schema_must_be_an_object(value: Any) -> None:
     with pytest.raises(ClientFault, match=r"function_declarations\[0\]\.parameters_json_schema"):
         declared(parametersJsonSchema=value)
+
+
+@pytest.mark.parametrize("form", ["parameters", "parametersJsonSchema"])
+def test_parameters_that_are_no_schema_are_refused(form: str) -> None:
+    bad = {"type": "object", "properties": {"a": {"type": "string", "minLength": -1}}}
+    with pytest.raises(ClientFault) as caught:
+        declared(**{form: bad})
+    assert caught.value.code == 1007
+    assert (
+        caught.value.reason == "Invalid schema of f at '#/properties/a/minLength': -1 is no count."
+    )
+    if form == "parametersJsonSchema":
+        with pytest.raises(ClientFault, match="-1 is no count"):
+            declared(parameters={}, parametersJsonSchema=bad)
+
+
+@pytest.mark.parametrize(
+    ("form", "schema"),
+    [
+        ("parametersJsonSchema", {"$ref": "#/$defs/n", "$defs": {"n": {"items": {"$ref": "#"}}}}),
+        ("parameters", {"ref": "#/defs/n", "defs": {"n": {"items": {"ref": "#/defs/n"}}}}),
+    ],
+)
+def test_parameters_may_refer_to_themselves(form: str, schema: dict[str, Any]) -> None:
+    assert declared(**{form: schema}).parameters["$ref"] == "#/$defs/n"
+
+
+def test_references_elsewhere_are_refused_in_either_form() -> None:
+    for schema in ({"parameters": {"ref": "file:///a"}}, {"parametersJsonSchema": {"$ref": "a"}}):
+        with pytest.raises(ClientFault, match="nothing is fetched"):
+            declared(**schema)
+
+
+@pytest.mark.parametrize(
+    ("wire", "shown"),
+    [
+        ([{"name": "f" * 128}] * 2, f"Duplicate function declaration found: {'f' * 85}"),
+        ([{"name": f"f{n}"} for n in range(600)], "600 function declarations; at most 512 are"),
+        ([{"name": "1f"}], "use [A-Za-z_][A-Za-z0-9_.:-]{0,127}."),
+        ([{"name": "f", "parameters": {"type": "STRING"}}], "use OBJECT."),
+    ],
+)
+def test_what_is_wrong_fits_into_a_close_frame(wire: list[dict[str, Any]], shown: str) -> None:
+    with pytest.raises(ClientFault) as caught:
+        tools({"functionDeclarations": wire})
+    assert shown in close.cut(caught.value.reason)
 
 
 def test_parameters_are_an_object() -> None:

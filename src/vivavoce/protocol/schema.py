@@ -30,6 +30,13 @@ _FIELDS = (
     "any_of", "ref", "defs", *_STRINGS, *_COUNTS, *_NUMBERS, *_OPAQUE,
 )  # fmt: skip
 _SPELLINGS = {name: name for name in _FIELDS} | {to_camel(name): name for name in _FIELDS}
+_USUAL = {spelling: name for name in TYPES[1:] for spelling in (name, name.upper())}
+
+_WHOLE = 2.0**53
+"""Where floats stop to know every whole number."""
+
+_PROPER_MAPS = frozenset(("$defs", "definitions"))
+_PROPER_LISTS = frozenset(("allOf", "oneOf"))
 
 Report = OnUnknown
 """What to do about a name that no schema has: refuse it, or remember it."""
@@ -58,12 +65,27 @@ class _Reader:
             name = _SPELLINGS.get(key)
             if name is None:
                 self._report(path, key)
-                result[key] = value
+                result[key] = self._proper(key, value, path)
             elif name == "nullable":
                 nullable = value is True
+            elif type(value) is str and name in _STRINGS:
+                result[name] = value
+            elif type(value) is str and name == "type" and value in _USUAL:
+                result[name] = _USUAL[value]
             elif value is not None or name in ("default", "example"):
                 result.update(self._field(name, value, f"{path}.{name}"))
         return _nullable(result) if nullable else result
+
+    def _proper(self, key: str, value: Any, path: str) -> Any:
+        """A keyword of JSON Schema; schemas within it may still have the API's types."""
+        if key in _PROPER_MAPS and isinstance(value, dict):
+            return {name: self._within(one, f"{path}.{key}.{name}") for name, one in value.items()}
+        if key in _PROPER_LISTS and isinstance(value, list):
+            return [self._within(one, f"{path}.{key}[{i}]") for i, one in enumerate(value)]
+        return value
+
+    def _within(self, value: Any, path: str) -> Any:
+        return self.read(value, path) if isinstance(value, dict) else value
 
     def _field(self, name: str, value: Any, path: str) -> Iterator[tuple[str, Any]]:
         if name in _STRINGS:
@@ -165,6 +187,8 @@ def _number(value: Any, path: str) -> float | int:
         read = number(value, "TYPE_DOUBLE")
     except PydanticCustomError:
         raise _wrong(path, "TYPE_DOUBLE", value) from None
+    if abs(read) >= _WHOLE:
+        return float(read)  # a longer integer is JSON to nobody else
     return int(read) if read == int(read) else read
 
 

@@ -11,6 +11,7 @@ from pydantic.alias_generators import to_camel
 from vivavoce.domain.content import Behavior, BuiltinTool, Json, ToolDeclaration, Tools
 from vivavoce.errors import ClientFault
 from vivavoce.protocol import close
+from vivavoce.protocol.json_schema import check
 from vivavoce.protocol.schema import json_schema
 from vivavoce.protocol.wire import OnUnknown
 from vivavoce.protocol.wire_base import Wire
@@ -41,10 +42,7 @@ def tools_of(tools: Sequence[Tool], path: str, report: OnUnknown) -> Tools:
 
 def _declaration(wire: FunctionDeclaration, path: str, report: OnUnknown) -> ToolDeclaration:
     if not _NAME.fullmatch(wire.name):
-        raise close.invalid(
-            f"Invalid function name at '{path}.name': a letter or _, then letters, digits, _.:-, "
-            "at most 128."
-        )
+        raise close.invalid(f"Invalid function name at '{path}.name': use {_NAME.pattern}.")
     return ToolDeclaration(
         name=wire.name,
         description=wire.description,
@@ -60,13 +58,19 @@ def _parameters(wire: FunctionDeclaration, path: str, report: OnUnknown) -> Json
     if plain is not None and not isinstance(plain, dict):
         raise _not_an_object(path)
     if wire.parameters is None:
-        return plain
+        return _checked(plain, wire.name)
     converted = json_schema(wire.parameters, f"{path}.parameters", report)
     if plain is not None:
-        return plain
+        return _checked(plain, wire.name)
     if converted.setdefault("type", "object") != "object":
         raise close.invalid(f"Invalid value at '{path}.parameters.type' (TYPE_ENUM): use OBJECT.")
-    return converted
+    return _checked(converted, wire.name)
+
+
+def _checked(schema: dict[str, Any] | None, name: str) -> dict[str, Any] | None:
+    if schema is not None:
+        check(schema, name)
+    return schema
 
 
 def _not_an_object(path: str) -> ClientFault:
