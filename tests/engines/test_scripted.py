@@ -8,7 +8,17 @@ import numpy as np
 import pytest
 import soxr
 
-from vivavoce.domain.content import Blob, Content, Role, Text, ToolDeclaration, ToolResult
+from vivavoce.domain.content import (
+    Blob,
+    Content,
+    Role,
+    ServerTool,
+    Text,
+    ToolDeclaration,
+    ToolKind,
+    ToolResult,
+    Tools,
+)
 from vivavoce.domain.ids import CallId
 from vivavoce.domain.request import GenerationRequest
 from vivavoce.engines.cascade import Cascade
@@ -148,6 +158,98 @@ async def test_after_a_result_echo_says_that_it_is_done() -> None:
     result = ToolResult(CallId("1"), "turn_on_the_lights", {"ok": True})
     history = (*asked.history, Content(Role.USER, (result,)))
     assert await said_by_echo(replace(asked, history=history)) == "turn on the lights is done."
+
+
+def served(kind: ToolKind, name: str) -> ServerTool:
+    return ServerTool(ToolDeclaration(name), kind)
+
+
+SEARCH = served(ToolKind.SEARCH, "google_search")
+CODE = served(ToolKind.CODE, "code_execution")
+PAGES = served(ToolKind.URL, "url_context")
+LIGHTS = (ToolDeclaration("turn_on_the_lights"), ToolDeclaration("turn_off_the_lights"))
+ALL = Tools(LIGHTS, server=(SEARCH, CODE, PAGES, served(ToolKind.MCP, "list_files")))
+
+
+async def all_calls(said: str, tools: Tools = ALL) -> list[tuple[str, object]]:
+    asked = replace(request(said), tools=tools)
+    parts: list[ModelPart] = [part async for part in EchoModel().generate(asked)]
+    batches = [part.calls for part in parts if isinstance(part, CallsRequested)]
+    assert len(batches) <= 1
+    return [(call.name, dict(call.args)) for batch in batches for call in batch]
+
+
+@pytest.mark.parametrize(
+    ("said", "calls"),
+    [
+        ("search for whales", [("google_search", {"query": "search for whales"})]),
+        ("who wrote hamlet", [("google_search", {"query": "who wrote hamlet"})]),
+        ("And then?", [("google_search", {"query": "And then?"})]),
+        ("read https://a.example/b.", [("url_context", {"urls": ["https://a.example/b"]})]),
+        ("what is on https://a.example", [("url_context", {"urls": ["https://a.example"]})]),
+        ("calculate 17 * 23?", [("code_execution", {"code": "print(17 * 23)"})]),
+        ("run print(2 + 2)", [("code_execution", {"code": "print(2 + 2)"})]),
+        ("run x = 3; print(x)", [("code_execution", {"code": "x = 3; print(x)"})]),
+        ("list the files", [("list_files", {})]),
+        ("can you turn on the lights?", [("turn_on_the_lights", {})]),
+        (
+            "Search for whales and then turn on the lights",
+            [
+                ("google_search", {"query": "Search for whales and then turn on the lights"}),
+                ("turn_on_the_lights", {}),
+            ],
+        ),
+        (
+            "turn off the lights and list the files and go",
+            [("turn_off_the_lights", {}), ("list_files", {})],
+        ),
+        ("turn on the lights and turn on the lights", [("turn_on_the_lights", {})]),
+        ("turn on the radio and dim the lights", [("turn_on_the_lights", {})]),
+        ("good morning", []),
+    ],
+)
+async def test_echo_calls_what_was_named(said: str, calls: list[tuple[str, object]]) -> None:
+    assert await all_calls(said) == calls
+
+
+async def test_a_name_that_holds_an_and_is_one_name() -> None:
+    tools = Tools((ToolDeclaration("lock_and_leave"), ToolDeclaration("lock"), *LIGHTS))
+    assert await all_calls("lock and leave", tools) == [("lock_and_leave", {})]
+
+
+@pytest.mark.parametrize(
+    "said", ["search for whales", "calculate 3 * 4", "read https://a.example", "list the files"]
+)
+async def test_echo_calls_nothing_that_is_not_offered(said: str) -> None:
+    assert await all_calls(said, Tools(LIGHTS)) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "response", "report"),
+    [
+        (
+            "google_search",
+            {"results": [{"text": "A  7.0 quake struck."}, {"text": "More."}]},
+            "A  7.0 quake struck.",
+        ),
+        ("google_search", {"results": []}, "nothing was found."),
+        ("google_search", {"error": "no net"}, "google search failed."),
+        ("code_execution", {"outcome": "OUTCOME_OK", "output": "391\n"}, "the output is 391."),
+        (
+            "code_execution",
+            {"outcome": "OUTCOME_FAILED", "output": "ZeroDivisionError"},
+            "code execution failed.",
+        ),
+        ("url_context", {"pages": [{"text": ""}, {"text": "w" * 300}]}, "w" * 200),
+        ("list_files", {"output": ["a"]}, "list files is done."),
+    ],
+)
+async def test_echo_reports_word_for_word(
+    name: str, response: dict[str, object], report: str
+) -> None:
+    asked = replace(request("go"), tools=ALL)
+    history = (*asked.history, Content(Role.USER, (ToolResult(CallId("1"), name, response),)))
+    assert await said_by_echo(replace(asked, history=history)) == report
 
 
 async def test_echo_counts_pictures() -> None:

@@ -1,19 +1,36 @@
-"""`model.echo`: says back what the user said, and calls the function that was named.
+"""`model.echo`: says back what the user said, and calls the tools that were named.
 
-A declared function is called when every word of its name occurs in what the user said
-("turn on the lights please" calls `turn_on_the_lights`). Arguments come from the words:
-quoted text for strings, numbers for numbers, a listed value for an enumeration, and no
-"not" or "off" for a boolean.
+A declared function, or a tool of an MCP server, is called when every word of its name occurs in
+what the user said ("turn on the lights please" calls `turn_on_the_lights`); of several the one
+with the most words. Only where "and" joins full names all of them are called, in one batch.
+Arguments come from the words: quoted text for strings, numbers for numbers, a listed value for an
+enumeration, and no "not" or "off" for a boolean.
+
+Of the server's own tools it reads an address that was typed, runs what follows "calculate" or
+"run", and searches, with all the words, when "search" was said; when no function was named, also
+for a question. It reports word for word: the first text that was found, the output of the code,
+the beginning of the page.
 """
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
-from vivavoce.domain.content import Blob, Json, Role, Text, ToolCall, ToolDeclaration, ToolResult
+from vivavoce.domain.content import (
+    Blob,
+    Json,
+    Role,
+    Text,
+    ToolCall,
+    ToolDeclaration,
+    ToolKind,
+    ToolResult,
+    Tools,
+)
 from vivavoce.domain.content import Usage as TokenUsage
 from vivavoce.domain.ids import CallId
 from vivavoce.domain.request import GenerationRequest
@@ -33,6 +50,15 @@ _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _QUOTED = re.compile(r"[\"“']([^\"”']+)[\"”']")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _NO = {"not", "no", "off", "false", "don", "never"}
+_ADDRESS = re.compile(r"https?://[^\s<>\"']+")
+_RUN = re.compile(r"^(?:calculate|run)\s+(.+?)[?.\s]*$", re.IGNORECASE)
+_AND = re.compile(r"\s+and\s+", re.IGNORECASE)
+_SEARCH = re.compile(r"\bsearch\b", re.IGNORECASE)
+_QUESTION = re.compile(
+    r"^(?:who|whom|whose|what|when|where|which|why|how|is|are|was|were|do|does|did)\b|\?$",
+    re.IGNORECASE,
+)
+_PAGE_SIGNS = 200
 
 
 class EchoModel:
@@ -50,12 +76,11 @@ class EchoModel:
         results = _last_results(request)
         if request.thinking is not None and request.thinking.include_thoughts:
             yield TextDelta(f"The user said: {said}", thought=True)
-        if not results and (function := _named(said, request.tools.functions)) is not None:
-            call = ToolCall(CallId(""), function.name, _arguments(function, said))
-            yield CallsRequested((call,))
+        if not results and (calls := _calls(said, request.tools)):
+            yield CallsRequested(calls)
             answer = ""
         else:
-            answer = _report(results) if results else _echo(said, request)
+            answer = _report(results, request.tools) if results else _echo(said, request)
         for word in re.findall(r"\s*\S+", answer):
             yield TextDelta(word)
             await asyncio.sleep(0)
@@ -94,12 +119,75 @@ def _echo(said: str, request: GenerationRequest) -> str:
     return f"{seen}{said}".strip() if spoken or seen else "I am listening."
 
 
-def _report(results: tuple[ToolResult, ...]) -> str:
-    sentences = []
-    for result in results:
-        name = " ".join(_words_of(result.name))
-        sentences.append(f"{name} {'failed' if 'error' in result.response else 'is done'}.")
-    return " ".join(sentences)
+def _report(results: tuple[ToolResult, ...], tools: Tools) -> str:
+    kinds = {tool.declaration.name: tool.kind for tool in tools.server}
+    return " ".join(_told(result, kinds.get(result.name)) for result in results)
+
+
+def _told(result: ToolResult, kind: ToolKind | None) -> str:
+    response = result.response
+    name = " ".join(_words_of(result.name))
+    failed = "error" in response or response.get("outcome", "OUTCOME_OK") != "OUTCOME_OK"
+    if failed or kind in (None, ToolKind.MCP):
+        return f"{name} {'failed' if failed else 'is done'}."
+    if kind is ToolKind.CODE:
+        return f"the output is {str(response.get('output', '')).strip()}."
+    texts = [one["text"] for one in response.get("results", response.get("pages", ()))]
+    first = next((text for text in texts if text), "nothing was found.")
+    return str(first if kind is ToolKind.SEARCH else first[:_PAGE_SIGNS])
+
+
+def _calls(said: str, tools: Tools) -> tuple[ToolCall, ...]:
+    """What the words ask for, all in one batch: a search comes first."""
+    served = {tool.kind: tool.declaration.name for tool in tools.server}
+    of_servers = (tool.declaration for tool in tools.server if tool.kind is ToolKind.MCP)
+    calls = _named_calls(said, (*tools.functions, *of_servers))
+    search = served.get(ToolKind.SEARCH)
+    if search and (_SEARCH.search(said) if calls else _searches(said, served)):
+        calls = (_call(search, {"query": said}), *calls)
+    if calls:
+        return calls
+    if (read := served.get(ToolKind.URL)) and (found := _ADDRESS.findall(said)):
+        return (_call(read, {"urls": [one.rstrip(".,;:!?)") for one in found]}),)
+    if (run := served.get(ToolKind.CODE)) and (asked := _RUN.match(said)):
+        return (_call(run, {"code": _program(asked[1])}),)
+    return ()
+
+
+def _call(name: str, arguments: Json) -> ToolCall:
+    return ToolCall(CallId(""), name, arguments)
+
+
+def _searches(said: str, served: dict[ToolKind, str]) -> bool:
+    """Whether words that name no function ask for a search and for no other tool."""
+    other = (ToolKind.URL in served and _ADDRESS.search(said)) or (
+        ToolKind.CODE in served and _RUN.match(said)
+    )
+    return not other and bool(_SEARCH.search(said) or _QUESTION.search(said))
+
+
+def _program(written: str) -> str:
+    """What was typed as a program: a bare expression is printed."""
+    try:
+        ast.parse(written, mode="eval")
+    except (SyntaxError, ValueError):
+        return written
+    return written if written.startswith("print(") else f"print({written})"
+
+
+def _named_calls(said: str, functions: tuple[ToolDeclaration, ...]) -> tuple[ToolCall, ...]:
+    """Each part between two "and" that names a function; else the one that all the words name."""
+    whole = _named(said, functions)
+    named = [(part, _named(part, functions)) for part in _AND.split(said)]
+    full = [(part, function) for part, function in named if function is not None]
+    if len(full) < 2 or (whole is not None and "and" in _words_of(whole.name)):
+        full = [(said, whole)] if whole is not None else []
+    calls: list[ToolCall] = []
+    for part, function in full:
+        call = _call(function.name, _arguments(function, part))
+        if call not in calls:
+            calls.append(call)
+    return tuple(calls)
 
 
 def _words_of(name: str) -> list[str]:

@@ -10,6 +10,7 @@ those nearest to the question in meaning, in words and in kind (a date for "when
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -254,7 +255,7 @@ def _telling(text: str) -> set[str]:
 
 def _weight(times: int) -> float:
     """What a word is worth: more, the fewer sentences it stands in."""
-    return 1 / max(1, times) ** 0.5
+    return 1 / math.sqrt(max(1, times))
 
 
 def _overlap(asked: Mapping[str, float], here: set[str], title: set[str]) -> float:
