@@ -30,7 +30,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tools.mcp_servers import serving, serving_mcp
+from tools.mcp_servers import serving, serving_mcp, until
 from vivavoce.domain.content import Blob
 from vivavoce.domain.evidence import Outcome
 from vivavoce.engines.lanes import Lane
@@ -116,6 +116,16 @@ async def test_a_server_that_speaks_no_mcp_is_not_there(answer: Answer) -> None:
             with pytest.raises(ToolError, match="can't be reached right now"):
                 await odd.open()
         assert not odd.up
+
+
+async def test_a_silent_server_holds_up_nobody_who_leaves() -> None:
+    async with serving(app(silent)) as origin, connection(origin, connect_s=30.0) as odd:
+        opening = asyncio.create_task(odd.open())
+        await until(lambda: odd._connecting)
+        async with asyncio.timeout(1.0):
+            await odd.aclose()
+        with pytest.raises(ToolError, match="can't be reached right now"):
+            await opening
 
 
 async def test_a_redirect_to_another_origin_is_not_followed() -> None:

@@ -71,6 +71,7 @@ class McpConnection:
         # What the keeper looks at whenever it is woken.
         self._wake = asyncio.Event()
         self._leaving = self._broken = self._stale = self._wanted = False
+        self._connecting = False
         self._tried = asyncio.Event()
         self._problem = ""
 
@@ -99,6 +100,10 @@ class McpConnection:
         self._wake.set()
         if (keeper := self._keeper) is None:
             return
+        if self._connecting:
+            # It has nothing to say goodbye to. Otherwise it is let finish by itself: a program
+            # that is being stopped would be left running.
+            keeper.cancel()
         await asyncio.wait({keeper}, timeout=CLOSE_PROGRAM_S if self.spec.command else CLOSE_S)
         if not keeper.done():
             keeper.cancel()
@@ -141,8 +146,10 @@ class McpConnection:
                 return None
             raise self._failed(_reason(error)) from error
         except Exception as error:
-            # Whatever a stranger's answer does to the library is no failure of ours.
-            log.warning("MCP server answers oddly: server=%s", self.spec.name, exc_info=error)
+            # Whatever a stranger's answer does to the library is no failure of ours. Its words
+            # stay out of the log: they may hold what somebody said.
+            log.warning("MCP server answers oddly: server=%s (%s)",
+                        self.spec.name, type(error).__name__)  # fmt: skip
             raise self._failed("gave an answer that is not understood") from error
         finally:
             self._running -= 1
@@ -224,6 +231,7 @@ class McpConnection:
             self._complain(error)
         finally:
             self._client = None
+            self._connecting = False
         return came_up
 
     async def _connect(self, stack: AsyncExitStack) -> Client:
@@ -233,6 +241,7 @@ class McpConnection:
             self._broken = True
             self._wake.set()
 
+        self._connecting = True
         async with asyncio.timeout(self.spec.connect_s):
             if not self.spec.command:
                 await self._lane.run(lambda token: tls())
@@ -244,6 +253,7 @@ class McpConnection:
             )
             await stack.enter_async_context(client)
             self.tools = await list_tools(client, self.spec, self._lane)
+        self._connecting = False
         return client
 
     async def _tend(self, client: Client) -> None:

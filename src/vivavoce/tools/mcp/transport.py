@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import ssl
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
@@ -25,6 +26,10 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.message import SessionMessage
 
 from vivavoce.tools.mcp.settings import McpServerSpec
+
+for _chatty in ("mcp.client", "client"):
+    # They write identifiers of sessions, and excerpts of whatever they could not read.
+    logging.getLogger(_chatty).setLevel(logging.CRITICAL)
 
 MAX_CALLS = 32
 """Calls that one connection carries at once."""
