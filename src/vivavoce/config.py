@@ -120,6 +120,28 @@ class SessionTable(_Table):
         )
 
 
+class ToolsTable(_Table):
+    """`[tools]`: what the server itself runs for the model. The tables are the tools' own.
+
+    `search` and `code` choose an engine; empty is off, and an unset `search` is the local index
+    where there is one. `url` turns on reading addresses. `mcp` names MCP servers, and
+    `mcp_clients` the origins of those that clients may bring. `deadline_s` is how long any of
+    them may take.
+    """
+
+    search: EngineChoice = "local"
+    code: EngineChoice = ""
+    url: bool | dict[str, Any] = False
+    mcp: dict[str, dict[str, Any]] = {}
+    mcp_clients: Words = []
+    deadline_s: float = Field(default=30.0, gt=0)
+
+    @field_validator("mcp_clients", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return split_words(value)
+
+
 class LogTable(_Table):
     """`[log]`. `format`: `auto` writes for people on a terminal and JSON otherwise.
 
@@ -177,6 +199,7 @@ class Config(BaseSettings):
 
     server: ServerTable = ServerTable()
     session: SessionTable = SessionTable()
+    tools: ToolsTable = ToolsTable()
     log: LogTable = LogTable()
     profile: str = EMBEDDED
     model: str = ""

@@ -50,6 +50,15 @@ class Metrics:
         self.tool_duration = self._histogram(
             "tool_duration_seconds", "How long turns waited for the answers to their calls."
         )
+        self.server_tools = self._counter(
+            "server_tool_calls_total",
+            "Calls of tools that the server runs, by kind (search, code, url, mcp) and outcome.",
+            "kind",
+            "outcome",
+        )
+        self.server_tool_duration = self._histogram(
+            "server_tool_duration_seconds", "How long such a call took.", "kind"
+        )
         self.auth_failures = self._counter(
             "auth_failures_total", "Credentials refused: missing, invalid, or origin.", "reason"
         )

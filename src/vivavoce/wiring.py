@@ -34,6 +34,8 @@ from vivavoce.runtime.connection import Hosting
 from vivavoce.runtime.detection import VoiceScorer
 from vivavoce.runtime.generations import Pace
 from vivavoce.runtime.sessions import Sessions
+from vivavoce.tooling import build_toolbox
+from vivavoce.tools.toolbox import Toolbox
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +68,7 @@ class Profiles:
     ) -> None:
         self._config = config
         self._say = say or log.info
+        self._toolbox: Toolbox | None = None
         self._readiness = readiness
         self._metrics = metrics
         self._backends: dict[str, Backend] = {}
@@ -74,6 +77,8 @@ class Profiles:
 
     async def start(self) -> None:
         """Start them one after the other. Raises if none can be started."""
+        house = House(self._config.weights, self._say)
+        self._toolbox = await build_toolbox(self._config, house, self._readiness, self._metrics)
         failure: VivavoceError | None = None
         for name in profiles_in_use(self._config):
             try:
@@ -93,6 +98,8 @@ class Profiles:
             for engine in (engines.responder, engines.recognizer, engines.detector):
                 await _close(engine, backend.profile)
         self._backends.clear()
+        if self._toolbox is not None:
+            await _close(self._toolbox, "tools")
 
     def find(self, model: str) -> Backend | None:
         """The backend for a model name as a client sent it."""
@@ -124,12 +131,13 @@ class Profiles:
             engines=Engines(detector, recognizer, responder),
             scorer=VoiceScorer(detector),
             listener=TurnRecorder(name, self._metrics, self._config.log.personal),
+            tools=self._toolbox,
             pace=Pace(silent_s=self._config.session.engine_silence_s),
         )
         return Backend(name, hosting)
 
 
-async def _close(engine: VoiceDetector | Recognizer | Responder, profile: str) -> None:
+async def _close(engine: VoiceDetector | Recognizer | Responder | Toolbox, profile: str) -> None:
     """Close an engine; one that fails or hangs, deaf to cancellation even, is left behind."""
     closing = asyncio.create_task(engine.aclose())
     await asyncio.wait({closing}, timeout=ENGINE_CLOSE_S)

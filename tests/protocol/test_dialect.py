@@ -266,24 +266,25 @@ def told(*frames: Any) -> list[tuple[str, str]]:
 
 
 def test_what_nothing_here_serves_is_told_once() -> None:
-    tools: list[Any] = [{"googleSearch": {}}, {"codeExecution": {}}]
     setup = {
         "model": "m",
-        "tools": tools,
         "contextWindowCompression": {"triggerTokens": 9},
         "proactivity": {"proactiveAudio": True},
         "generationConfig": {"enableAffectiveDialog": True, "temperature": 1},
     }
-    update = {"tools": {"tools": [*tools, {"urlContext": {}}]}}
-
-    assert told({"setup": setup}, {"contextUpdate": update}, {"contextUpdate": update}) == [
-        ("tool", "googleSearch"),
-        ("tool", "codeExecution"),
+    assert told({"setup": setup}) == [
         ("setting", "contextWindowCompression"),
         ("setting", "proactivity"),
         ("setting", "enableAffectiveDialog"),
-        ("tool", "urlContext"),
     ]
+
+
+def test_others_tell_of_what_they_do_not_serve_through_the_dialect_and_once() -> None:
+    heard: list[tuple[str, str]] = []
+    dialect = GeminiDialect(on_unserved=lambda *what: heard.append(what))
+    for kind in ("googleMaps", "googleMaps", "fileSearch"):
+        dialect.unserved("tool", kind)
+    assert heard == [("tool", "googleMaps"), ("tool", "fileSearch")]
 
 
 def test_marks_of_the_wrong_mode_are_told_once() -> None:

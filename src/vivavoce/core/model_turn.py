@@ -112,7 +112,7 @@ class ModelTurn:
         self._history.call(calls)
         theirs: list[ToolCall] = []
         for call in calls:
-            if (tool := tools.serves(call.name)) is None:
+            if (tool := tools.served(call.name)) is None:
                 theirs.append(call)
                 continue
             self._tell(self.served.called(call, tool), step)

@@ -119,7 +119,7 @@ class ToolLedger:
         declared = {function.name: function for function in tools.functions}
         named = tuple(replace(call, id=self._ids.call()) for call in calls)
         for call in named:
-            served = None if call.name in declared else tools.serves(call.name)
+            served = None if call.name in declared else tools.served(call.name)
             blocking = served is not None or self.blocks(declared.get(call.name))
             entry = _Open(call, served, blocking, None)
             entry.deadline = self._overdue_at(entry, now)

@@ -180,7 +180,7 @@ class Tools:
         """Everything that a model may call; names are unique."""
         return (*self.functions, *(tool.declaration for tool in self.server))
 
-    def serves(self, name: str) -> ServerTool | None:
+    def served(self, name: str) -> ServerTool | None:
         """The server's own tool of this name."""
         return next((tool for tool in self.server if tool.declaration.name == name), None)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Literal, Protocol
 
@@ -31,7 +31,9 @@ from vivavoce.protocol.dialect import GeminiDialect
 from vivavoce.protocol.paths import LivePath, live_path
 from vivavoce.runtime.connection import Connection, Hosting
 from vivavoce.runtime.ports import Disconnected
+from vivavoce.runtime.served import NoTools
 from vivavoce.runtime.sessions import Sessions
+from vivavoce.tools.ports import Toolset
 
 log = logging.getLogger(__name__)
 
@@ -149,13 +151,26 @@ class LiveEndpoint:
         if not self._sessions.admits:
             draining = self._sessions.draining
             raise ClientFault(close.INTERNAL, close.UNAVAILABLE if draining else close.QUOTA)
+        toolset = self._toolset(backend, dialect)
+        try:
+            setup = replace(setup, tools=await toolset.resolve(setup.tools))
+        except BaseException:
+            await toolset.aclose()
+            raise
         session_id = self._ids.session()
         behaviour = behaviour_of(setup.model)
         early = self._early_turn_complete(caller, behaviour.family)
         session = LiveSession(
             session_id, setup, behaviour, self._options.settings(early), self._ids
         )
-        return Connection(session_id, session, setup, socket, dialect, backend.hosting)
+        return Connection(
+            session_id, session, setup, socket, dialect, backend.hosting, toolset=toolset
+        )
+
+    @staticmethod
+    def _toolset(backend: Backend, dialect: GeminiDialect) -> Toolset:
+        tooling = backend.hosting.tools
+        return NoTools(dialect.unserved) if tooling is None else tooling.open(dialect.unserved)
 
     def _note_unserved(self, kind: str, name: str) -> None:
         if kind == "tool" and self._options.strict:

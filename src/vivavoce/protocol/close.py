@@ -72,6 +72,11 @@ def not_served() -> ClientFault:
     return ClientFault(POLICY, NOT_SUPPORTED)
 
 
+def unavailable_tool(kind: str, reason: str) -> ClientFault:
+    """A kind of tool that this server is set up for and that cannot work on it now."""
+    return ClientFault(POLICY, f"{kind} is not available: {reason}")
+
+
 def unsupported_modalities(modalities: str) -> ClientFault:
     """No model answers with this combination."""
     return ClientFault(

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from vivavoce.core.events import ActivityEnded, ActivityStarted, AudioStreamEnded, ContextUpdated
+from vivavoce.core.events import ActivityEnded, ActivityStarted, AudioStreamEnded
 from vivavoce.core.messages import Message
-from vivavoce.domain.content import Tools
 from vivavoce.domain.setup import ActivityDetection, SessionSetup
 from vivavoce.protocol import close
 from vivavoce.protocol.decode import Decoder
@@ -64,9 +63,8 @@ class GeminiDialect:
             wire, strict=self._strict, enterprise=self._enterprise, report=self._decoder.report
         )
         self._detection = setup.realtime.detection
-        self._tell_of_tools(setup.tools)
         for name in without_effect(wire):
-            self._unserved("setting", name)
+            self.unserved("setting", name)
         return setup
 
     def decode(self, frame: bytes | str) -> Sequence[Incoming]:
@@ -79,8 +77,6 @@ class GeminiDialect:
                     self._insist_on_mode("Activity marks", "on")
                 case AudioStreamEnded() if manual:
                     self._insist_on_mode("audioStreamEnd", "off")
-                case ContextUpdated(tools=Tools() as tools):
-                    self._tell_of_tools(tools)
         return incoming
 
     def _insist_on_mode(self, what: str, mode: str) -> None:
@@ -89,18 +85,14 @@ class GeminiDialect:
                 f"{what} {'are' if mode == 'on' else 'is'} not allowed while automatic activity "
                 f"detection is {mode}."
             )
-        self._unserved("signal", f"{what} while automatic activity detection is {mode}")
-
-    def _tell_of_tools(self, tools: Tools) -> None:
-        """The server itself would have to run these, and it runs none yet."""
-        for tool in tools.builtin:
-            self._unserved("tool", tool.kind)
+        self.unserved("signal", f"{what} while automatic activity detection is {mode}")
 
     def encode(self, message: Message) -> bytes:
         """One frame of JSON; empty when this dialect has no words for the message."""
         return encode(message, enterprise=self._enterprise)
 
-    def _unserved(self, kind: str, name: str) -> None:
+    def unserved(self, kind: str, name: str) -> None:
+        """Something was asked for and does nothing here; told once."""
         if name not in self._unserved_told:
             self._unserved_told.add(name)
             self._on_unserved(kind, name)

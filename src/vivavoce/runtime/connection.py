@@ -68,7 +68,7 @@ from vivavoce.runtime.report import TurnListener
 from vivavoce.runtime.reporter import TurnReporter
 from vivavoce.runtime.served import NoTools, ServedTools
 from vivavoce.runtime.transcripts import Transcripts
-from vivavoce.tools.ports import Toolset
+from vivavoce.tools.ports import Tooling, Toolset
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +97,7 @@ class Hosting:
     scorer: VoiceScorer
     listener: TurnListener | None = None
     save: SaveTo | None = None
+    tools: Tooling | None = None
     pace: Pace = field(default_factory=Pace)
 
 

@@ -18,7 +18,7 @@ from vivavoce.domain.evidence import Outcome
 from vivavoce.domain.ids import CallId
 from vivavoce.domain.request import GenerationRequest
 from vivavoce.runtime.errands import Errands
-from vivavoce.tools.ports import Toolset
+from vivavoce.tools.ports import OnUnserved, Toolset
 
 log = logging.getLogger(__name__)
 
@@ -26,9 +26,14 @@ BROKEN = "The tool broke down."
 
 
 class NoTools:
-    """The toolset of a server that runs none."""
+    """The toolset of a server that runs none: whatever is asked for is unserved."""
+
+    def __init__(self, on_unserved: OnUnserved = lambda kind, name: None) -> None:
+        self._on_unserved = on_unserved
 
     async def resolve(self, tools: Tools) -> Tools:
+        for tool in tools.builtin:
+            self._on_unserved("tool", tool.kind)
         return tools
 
     async def run(self, call: ToolCall, request: GenerationRequest) -> Outcome:

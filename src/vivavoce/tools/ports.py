@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from vivavoce.domain.content import Json, ServerTool, ToolCall, Tools
@@ -43,4 +44,16 @@ class Toolset(Protocol):
 
     async def aclose(self) -> None:
         """The conversation is over: connections that were made for it are closed."""
+        ...
+
+
+OnUnserved = Callable[[str, str], None]
+"""Told `tool` and the API's name of a kind that nothing here runs; may raise `ClientFault`."""
+
+
+class Tooling(Protocol):
+    """All tools of the server; gives each conversation its own."""
+
+    def open(self, on_unserved: OnUnserved) -> Toolset:
+        """The tools of one conversation, none of which has been asked for yet."""
         ...

@@ -1,0 +1,80 @@
+"""The composition root of the tools: from `[tools]` to what the server runs for its models.
+
+A tool that was asked for and cannot work leaves the server up: conversations that want it are
+refused with the reason, all others go on, and `/readyz` says that something is missing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from vivavoce.config import Config, EngineChoice
+from vivavoce.domain.content import ToolKind
+from vivavoce.edge.health import Part, PartState, Readiness
+from vivavoce.engines.ports import EngineHost
+from vivavoce.engines.registry import House
+from vivavoce.errors import EngineMissing
+from vivavoce.metrics import Metrics
+from vivavoce.tools.mcp.hub import McpHub
+from vivavoce.tools.mcp.settings import read_settings as read_mcp
+from vivavoce.tools.toolbox import CODE, SEARCH, Toolbox
+from vivavoce.tools.web.tool import create as create_web
+
+log = logging.getLogger(__name__)
+
+
+async def build_toolbox(
+    config: Config, house: House, readiness: Readiness, metrics: Metrics
+) -> Toolbox:
+    """Everything that `[tools]` asks for, started. Raises `ConfigError`."""
+    tools = config.tools
+    refusals: dict[str, str] = {}
+    implicit = "search" not in tools.model_fields_set
+    box = Toolbox(refusals=refusals, listener=_Recorder(metrics), deadline_s=tools.deadline_s)
+    try:
+        box.search = await _build(house, "search", tools.search, SEARCH, refusals)
+        if implicit and refusals.pop(SEARCH, ""):
+            log.info("no search: index a folder with `vivavoce index DIR`, or set tools.search")
+        box.sandbox = await _build(house, "sandbox", tools.code, CODE, refusals)
+        if tools.url is not False:
+            box.web = create_web({} if tools.url is True else tools.url)
+        mcp = read_mcp(tools.mcp, tools.mcp_clients)
+        if mcp.servers or mcp.client_origins:
+            box.hub = McpHub(mcp)
+            await box.hub.start()
+    except BaseException:
+        await box.aclose()
+        raise
+    for kind, reason in refusals.items():
+        log.warning("a tool cannot work here", extra={"tool": kind, "problem": reason})
+        readiness.parts[f"tool {kind}"] = Part(PartState.DEGRADED, reason)
+    return box
+
+
+async def _build(
+    house: EngineHost, port: str, choice: EngineChoice, kind: str, refusals: dict[str, str]
+) -> Any:
+    """The engine behind a tool; `None` if it is off or missing, and then why."""
+    if not choice:
+        return None
+    try:
+        return await house.build(port, choice)
+    except EngineMissing as missing:
+        refusals[kind] = missing.problem
+        return None
+
+
+class _Recorder:
+    """Counts the runs of the server's tools."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def tool_ran(self, kind: ToolKind, name: str, failed: str, took_s: float) -> None:
+        outcome = "failed" if failed else "ok"
+        self._metrics.server_tools.labels(kind.value, outcome).inc()
+        self._metrics.server_tool_duration.labels(kind.value).observe(took_s)
+        facts: Mapping[str, object] = {"tool": name, "outcome": outcome, "ms": round(took_s * 1000)}
+        log.info("tool ran", extra=facts)

@@ -1,0 +1,87 @@
+"""Grounding: the `googleSearch` tool over whichever engine is configured."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from vivavoce.domain.content import Json, ServerTool, ToolDeclaration, ToolKind
+from vivavoce.domain.evidence import Outcome, Source
+from vivavoce.engines.tool_ports import SearchEngine, SearchQuery
+from vivavoce.errors import ToolError
+
+log = logging.getLogger(__name__)
+
+NAME = "google_search"
+SOURCES = 5
+MAX_QUERY = 400
+MAX_PASSAGE = 2000
+
+DESCRIPTION = (
+    "Searches for facts and returns passages with their sources. Use it whenever the answer "
+    "depends on facts that you do not know for certain, on recent events, or on the user's own "
+    "documents. Answer from the passages, in your own short words or theirs, and name no fact "
+    "that they do not hold."
+)
+PARAMETERS: Json = {
+    "type": "object",
+    "properties": {
+        "query": {
+            "type": "string",
+            "description": "What to search for: a short question or its key words.",
+        }
+    },
+    "required": ["query"],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SearchWishes:
+    """What a client asked of its searches, beside that they happen."""
+
+    excluded: tuple[str, ...] = ()
+    after: datetime | None = None
+    before: datetime | None = None
+
+    @classmethod
+    def of(cls, options: Json) -> SearchWishes:
+        """From the `googleSearch` object of a setup, as the decoder made it."""
+        span = options.get("timeRangeFilter") or {}
+        return cls(
+            tuple(options.get("excludeDomains") or ()),
+            _moment(span.get("startTime")),
+            _moment(span.get("endTime")),
+        )
+
+
+class SearchTool:
+    """One conversation's search."""
+
+    def __init__(self, engine: SearchEngine, wishes: SearchWishes, name: str = NAME) -> None:
+        self.about = ServerTool(ToolDeclaration(name, DESCRIPTION, PARAMETERS), ToolKind.SEARCH)
+        self._engine = engine
+        self._wishes = wishes
+
+    async def run(self, args: Json) -> Outcome:
+        """Search for `query`. Raises `ToolError`."""
+        query = " ".join(str(args.get("query", "")).split())[:MAX_QUERY]
+        if not query:
+            raise ToolError("search", "There was nothing to search for.")
+        wishes = self._wishes
+        wanted = SearchQuery(query, SOURCES, wishes.excluded, wishes.after, wishes.before)
+        sources = tuple(_bounded(await self._engine.search(wanted)))
+        results = [{"title": s.title, "url": s.uri, "text": s.text} for s in sources]
+        return Outcome({"results": results}, queries=(query,), sources=sources)
+
+
+def _bounded(sources: Sequence[Source]) -> list[Source]:
+    return [Source(s.uri, s.title, s.text[:MAX_PASSAGE]) for s in sources[:SOURCES]]
+
+
+def _moment(value: object) -> datetime | None:
+    """A time as the decoder left it."""
+    if isinstance(value, datetime):
+        return value
+    return datetime.fromisoformat(value) if isinstance(value, str) and value else None

@@ -1,0 +1,179 @@
+"""Everything that the server can run, and what of it one conversation gets.
+
+A `Toolbox` is the server's: the engines behind its tools, started once. Each conversation gets a
+`SessionTools` from it, which turns the API's own kinds of tools (`googleSearch`,
+`codeExecution`, …) into functions that a model can call, and runs these calls.
+
+What a client asks for and does not get is of two kinds. What the operator has not turned on is
+*unserved*: told to `on_unserved`, which may refuse it, and otherwise left out. What is turned on
+and cannot work here is refused with its reason: a client should not find out in mid-sentence.
+
+A call that fails is an outcome: the model is told in one sentence and apologizes, the log has
+the cause. Every run has a time limit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from vivavoce.domain.content import BuiltinTool, ServerTool, ToolCall, ToolKind, Tools
+from vivavoce.domain.evidence import Outcome
+from vivavoce.domain.request import GenerationRequest
+from vivavoce.engines.tool_ports import Sandbox, SearchEngine
+from vivavoce.errors import ToolError
+from vivavoce.protocol.close import unavailable_tool
+from vivavoce.tools.code import CodeTool
+from vivavoce.tools.mcp.hub import McpClientTools, McpHub
+from vivavoce.tools.ports import OnUnserved, RunnableTool
+from vivavoce.tools.search import SearchTool, SearchWishes
+from vivavoce.tools.web.given import given
+from vivavoce.tools.web.tool import UrlContextTool
+
+log = logging.getLogger(__name__)
+
+SEARCH, CODE, URL, MCP = "googleSearch", "codeExecution", "urlContext", "mcpServers"
+SEARCHES = (SEARCH, "googleSearchRetrieval")
+
+_Offered = tuple[ServerTool, RunnableTool]
+"""What a model is told of a tool, under the name that it has in the conversation, and the tool."""
+
+
+class ToolListener(Protocol):
+    """Hears of every run of a tool."""
+
+    def tool_ran(self, kind: ToolKind, name: str, failed: str, took_s: float) -> None:
+        """`failed` is why it gave nothing; empty if it did."""
+        ...
+
+
+@dataclass(slots=True)
+class Toolbox:
+    """What the server runs. `refusals` says, by the API's name of a kind, why it cannot."""
+
+    search: SearchEngine | None = None
+    sandbox: Sandbox | None = None
+    web: UrlContextTool | None = None
+    hub: McpHub | None = None
+    refusals: Mapping[str, str] = field(default_factory=dict)
+    listener: ToolListener | None = None
+    deadline_s: float = 30.0
+
+    def open(self, on_unserved: OnUnserved) -> SessionTools:
+        """The tools of one conversation, none of which has been asked for yet."""
+        return SessionTools(self, on_unserved)
+
+    async def aclose(self) -> None:
+        """Stop everything that was started for the tools."""
+        for part in (self.hub, self.sandbox, self.search, self.web):
+            if part is not None:
+                await part.aclose()
+
+
+class SessionTools:
+    """One conversation's tools. `resolve` is called for the setup and for every update.
+
+    What the update before the last had filled in is let go: no generation is that old.
+    """
+
+    def __init__(self, box: Toolbox, on_unserved: OnUnserved) -> None:
+        self._box = box
+        self._on_unserved = on_unserved
+        self._now: list[_Offered] = []
+        self._before: list[_Offered] = []
+        self._servers: list[McpClientTools] = []
+
+    async def resolve(self, tools: Tools) -> Tools:
+        """`tools` with the server's own filled in. Raises `ClientFault`."""
+        taken = {function.name for function in tools.functions}
+        offered: list[_Offered] = []
+        for tool in self._builtin(tools.builtin):
+            about = _distinct(tool.about, taken)
+            taken.add(about.declaration.name)
+            offered.append((about, tool))
+        offered += [(tool.about, tool) for tool in await self._of_servers(tools, taken)]
+        self._before, self._now = self._now, offered
+        return replace(tools, server=tuple(about for about, _ in offered))
+
+    async def run(self, call: ToolCall, request: GenerationRequest) -> Outcome:
+        """Run a call. Failures are outcomes; only bugs and cancellation are raised."""
+        tool = self._meant(call, request)
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(self._box.deadline_s):
+                outcome = await tool.run(call.args)
+        except ToolError as failure:
+            outcome = _failed(failure.tool, failure.problem)
+        except TimeoutError:
+            outcome = _failed(call.name, f"It took longer than {self._box.deadline_s:g} seconds.")
+        if self._box.listener is not None:
+            took_s = time.monotonic() - began
+            self._box.listener.tool_ran(tool.about.kind, call.name, outcome.failed, took_s)
+        return outcome
+
+    async def aclose(self) -> None:
+        """The conversation is over."""
+        servers, self._servers = self._servers, []
+        for each in servers:
+            await each.aclose()
+
+    def _meant(self, call: ToolCall, request: GenerationRequest) -> RunnableTool:
+        """The tool that had this name when the call was made; an update may have come since."""
+        wanted = request.tools.served(call.name)
+        tool = next(tool for about, tool in (*self._now, *self._before) if about is wanted)
+        if isinstance(tool, UrlContextTool):
+            return tool.allowing(lambda url: given(url, request))
+        return tool
+
+    async def _of_servers(self, tools: Tools, taken: set[str]) -> list[RunnableTool]:
+        """The tools of MCP servers: those for everybody, and those that the client brings."""
+        wanted = [tool.options for tool in tools.builtin if tool.kind == MCP]
+        if self._box.hub is None:
+            if wanted:
+                self._on_unserved("tool", MCP)
+            return []
+        found: list[RunnableTool] = [*self._box.hub.tools(taken)]
+        if not wanted:
+            return found
+        taken = taken | {tool.about.declaration.name for tool in found}
+        self._servers.append(await self._box.hub.connect(wanted, taken))
+        for gone in self._servers[:-2]:
+            await gone.aclose()
+        del self._servers[:-2]
+        return [*found, *self._servers[-1].tools]
+
+    def _builtin(self, wanted: Iterable[BuiltinTool]) -> Iterator[RunnableTool]:
+        box, seen = self._box, set[str]()
+        for tool in wanted:
+            kind = SEARCH if tool.kind in SEARCHES else tool.kind
+            if kind in seen or kind == MCP:
+                continue
+            seen.add(kind)
+            if kind in box.refusals:
+                raise unavailable_tool(tool.kind, box.refusals[kind])
+            if kind == SEARCH and box.search is not None:
+                yield SearchTool(box.search, SearchWishes.of(tool.options))
+            elif kind == CODE and box.sandbox is not None:
+                yield CodeTool(box.sandbox)
+            elif kind == URL and box.web is not None:
+                yield box.web
+            else:
+                self._on_unserved("tool", tool.kind)
+
+
+def _failed(tool: str, problem: str) -> Outcome:
+    log.warning("tool failed", extra={"tool": tool, "problem": problem})
+    return Outcome({"error": problem}, failed=problem)
+
+
+def _distinct(about: ServerTool, taken: set[str]) -> ServerTool:
+    """The tool under a name that nothing else of the conversation has."""
+    declaration = about.declaration
+    name, number = declaration.name, 2
+    while name in taken:
+        name, number = f"{declaration.name}_{number}", number + 1
+    return ServerTool(replace(declaration, name=name), about.kind)
