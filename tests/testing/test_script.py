@@ -14,16 +14,18 @@ from vivavoce.core.messages import (
     TurnComplete,
     TurnReason,
 )
-from vivavoce.domain.content import Scheduling, ToolCall
+from vivavoce.domain.content import Scheduling, ToolCall, ToolKind, Tools
 from vivavoce.domain.ids import CallId
 from vivavoce.testing import script as language
 from vivavoce.testing.bare_stage import play
 from vivavoce.testing.check import Mismatch, check
 from vivavoce.testing.dialogue import (
     Answer,
+    ContextChange,
     Contribution,
     Microphone,
     Speech,
+    Stray,
     ToolAnswer,
     Typing,
 )
@@ -76,10 +78,51 @@ def test_every_kind_of_line_is_read() -> None:
     assert script.until == 60.0
 
 
+def test_every_kind_of_line_about_tools_is_read() -> None:
+    script = parse(
+        """
+        setup   tools: lights, find (search), run (code), deadline: 2, served-deadline: 3
+        setup   shows-calls
+        model   given {"a": 1} without "b" calls find {"query": "x and y"} and lights then fails
+        model   after 0.2 calls run then says "Done." over 1 then fails after 0.4
+        tool    find fails "No way." after 0.5
+        tool    lights {"n": {"m": 1}} after 1 twice
+        stray   2 lights {"ok": true}
+        update  3 tools: read (url), ask (mcp), report (non-blocking) instruction "Be brief."
+        update  4 tools: none
+        update  5 instruction "Be kind."
+        """
+    )
+    assert [f.name for f in script.setup.tools.functions] == ["lights"]
+    assert [t.kind for t in script.setup.tools.server] == [ToolKind.SEARCH, ToolKind.CODE]
+    assert (script.settings.tool_deadline_s, script.settings.served_deadline_s) == (2.0, 3.0)
+    assert script.setup.shows_server_calls
+    calls = (("find", {"query": "x and y"}), ("lights", {}))
+    assert script.answers == [
+        Answer(calls=calls, fails=True, given='{"a": 1}', without="b"),
+        Answer(0.2, "Done.", 1.0, (("run", {}),), fails=True, fails_after_s=0.4),
+    ]
+    failed, twice, stray, update, cleared, instructed = script.steps
+    assert failed == ToolAnswer("find", {"error": "No way."}, 0.5, fails="No way.")
+    assert twice == ToolAnswer("lights", {"n": {"m": 1}}, 1.0, twice=True)
+    assert stray == Stray(2.0, "lights", {"ok": True})
+    assert isinstance(update, ContextChange)
+    assert update.instruction == "Be brief."
+    assert update.tools is not None
+    assert [tool.name for tool in update.tools.offered] == ["report", "read", "ask"]
+    assert cleared == ContextChange(4.0, None, Tools())
+    assert instructed == ContextChange(5.0, "Be kind.", None)
+    assert [t.declaration.name for t in script.server_tools] == ["find", "run", "read", "ask"]
+
+
 @pytest.mark.parametrize(
     "line",
-    ["user 1 'no span'", "setup loud", "sing", "model says nothing", "tool lights on", "count x y"],
-)
+    [
+        "user 1 'no span'", "setup loud", "sing", "model says nothing", "tool lights on",
+        "count x y", "setup tools: lights (loud)", "update", "model calls lights and",
+        "model given nothing fails", "stray 1 lights", "tool find fails",
+    ],
+)  # fmt: skip
 def test_what_cannot_be_read_is_named_with_its_line(line: str) -> None:
     with pytest.raises(ScriptError, match="line 2"):
         parse(f"# first\n{line}")
@@ -117,6 +160,10 @@ def test_what_holds_passes(expected: str) -> None:
         ('expect says "they are off"', "did not come"),
         ("tool lights {} after 0.1\nexpect audio within 0.1", "came 0.200 s late"),
         ("tool report {}\nexpect audio within 0.1", "audio waits for call 1 of report"),
+        (
+            "tool lights {}\ntool lights {}\nexpect audio within 0.1",
+            "audio waits for call 2 of lights",
+        ),
         ("never toolCall", "came 1 times, not 0"),
         ("count turnComplete 3", "came 2 times, not 3"),
         ("expect turnComplete GENERATED_OTHER then turnComplete", "did not come"),
@@ -132,3 +179,30 @@ def test_an_interruption_is_measured_from_the_beginning_of_speech() -> None:
     check(expected, [(2.4, Interrupted())])
     with pytest.raises(Mismatch, match="late"):
         check(expected, [(2.9, Interrupted())])
+
+
+PLAYED = """
+setup   text, tools: search (search)
+mic     0 off
+model   calls search {"query": "x"}
+model   %s says "Found." over 0.2
+text    0.2 "find x"
+tool    search {"results": []} after 0.2
+until   2
+"""
+
+
+@pytest.mark.parametrize("known", ['given {"results": []}', 'given "find x"', 'without "found"'])
+def test_what_the_model_is_given_is_looked_at(known: str) -> None:
+    play(parse(PLAYED % known))
+
+
+@pytest.mark.parametrize("known", ['given "find y"', 'without "find x"', 'without {"results": []}'])
+def test_a_model_that_is_given_something_else_is_told(known: str) -> None:
+    with pytest.raises(Mismatch, match="given"):
+        play(parse(PLAYED % known))
+
+
+def test_a_model_that_is_never_asked_is_told() -> None:
+    with pytest.raises(Mismatch, match="never asked for 1"):
+        play(parse(PLAYED % "" + 'model says "Again." over 0.2'))

@@ -17,7 +17,7 @@ A line is one thing. Times are seconds since the session opened; `#` begins a co
     setup    audio | text, transcribe, tools: TOOL ..., no-interruption, manual,
              seeds-history, signals-activity, immediate, speculation, early, model: NAME,
              silence: MS, prefix: MS, deadline: S, served-deadline: S, shows-calls
-    model    [after S] [given "..."] [without "..."]
+    model    [after S] [given "..." | {...}] [without "..." | {...}]
              calls NAME [{...}] [and NAME [{...}] ...] [then says "..." over S]
              [then fails [after S]] | says "..." over S [then fails [after S]] | is silent | fails
                                     one line a generation, in order; `after` is its first sign
@@ -134,10 +134,11 @@ def _read_line(script: Script, number: int, verb: str, rest: str) -> None:
 
 
 def _read_answer(rest: str) -> Answer:
-    head = re.match(rf"(?:after {_NUMBER} ?)?(?:given {_QUOTED} ?)?(?:without {_QUOTED} ?)?", rest)
-    assert head is not None
-    after, given, without = head.groups()
-    calls, rest = _read_calls(rest[head.end() :])
+    head = re.match(rf"(?:after {_NUMBER} ?)?", rest)
+    after = head.group(1) if head else None
+    given, rest = _read_known("given ", rest[head.end() :] if head else rest)
+    without, rest = _read_known("without ", rest)
+    calls, rest = _read_calls(rest)
     says, over, fails, later = full(
         rf"(?:says {_QUOTED} over {_NUMBER})?(?: then )?"
         rf"(?:(fails)(?: after {_NUMBER})?)?|is silent",
@@ -150,9 +151,17 @@ def _read_answer(rest: str) -> Answer:
         calls=calls,
         fails=bool(fails),
         fails_after_s=float(later or 0),
-        given=given or "",
-        without=without or "",
+        given=given,
+        without=without,
     )
+
+
+def _read_known(word: str, rest: str) -> tuple[str, str]:
+    """What the model must or must not be given, spelt as it is given, and the rest."""
+    if not rest.startswith(word):
+        return "", rest
+    value, end = json.JSONDecoder().raw_decode(rest := rest.removeprefix(word))
+    return value if isinstance(value, str) else json.dumps(value), rest[end:].strip()
 
 
 def _read_calls(rest: str) -> tuple[tuple[tuple[str, Json], ...], str]:
