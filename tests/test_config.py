@@ -13,6 +13,7 @@ from vivavoce.config import (
     ProfileTable,
     ServerTable,
     SessionTable,
+    ToolsTable,
     TlsTable,
     load,
 )
@@ -243,7 +244,7 @@ def test_the_core_does_not_give_an_answer_up_before_the_operator_does() -> None:
 def test_every_setting_is_documented() -> None:
     page = (Path(__file__).parents[1] / "docs" / "reference" / "configuration.md").read_text()
     tables: dict[str, type[BaseModel]] = {"server": ServerTable, "server.tls": TlsTable}
-    tables |= {"session": SessionTable}
+    tables |= {"session": SessionTable, "tools": ToolsTable}
     tables |= {"log": LogTable, "profiles.NAME": ProfileTable}
     names = [f"{table}.{name}" for table, kind in tables.items() for name in kind.model_fields]
     names = [name for name in names if name != "server.tls"]

@@ -101,16 +101,18 @@ class SessionTools:
 
     async def run(self, call: ToolCall, request: GenerationRequest) -> Outcome:
         """Run a call. Failures are outcomes; only bugs and cancellation are raised."""
-        tool = self._meant(call, request)
         began = time.monotonic()
+        tool = self._meant(call, request)
         try:
+            if tool is None:
+                raise ToolError(call.name, "This tool is not offered any more.")
             async with asyncio.timeout(self._box.deadline_s):
                 outcome = await tool.run(call.args)
         except ToolError as failure:
             outcome = _failed(failure.tool, failure.problem)
         except TimeoutError:
             outcome = _failed(call.name, f"It took longer than {self._box.deadline_s:g} seconds.")
-        if self._box.listener is not None:
+        if self._box.listener is not None and tool is not None:
             took_s = time.monotonic() - began
             self._box.listener.tool_ran(tool.about.kind, call.name, outcome.failed, took_s)
         return outcome
@@ -121,10 +123,11 @@ class SessionTools:
         for each in servers:
             await each.aclose()
 
-    def _meant(self, call: ToolCall, request: GenerationRequest) -> RunnableTool:
+    def _meant(self, call: ToolCall, request: GenerationRequest) -> RunnableTool | None:
         """The tool that had this name when the call was made; an update may have come since."""
         wanted = request.tools.served(call.name)
-        tool = next(tool for about, tool in (*self._now, *self._before) if about is wanted)
+        known = (*self._now, *self._before)
+        tool = next((tool for about, tool in known if about is wanted), None)
         if isinstance(tool, UrlContextTool):
             return tool.allowing(lambda url: given(url, request))
         return tool

@@ -1,0 +1,206 @@
+"""What one conversation gets of the server's tools, and how its calls are run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from mcp.server.mcpserver import MCPServer
+
+from tools.mcp_servers import serving_mcp, until
+from vivavoce.domain.content import (
+    BuiltinTool,
+    CodeResult,
+    Content,
+    Role,
+    Text,
+    ToolCall,
+    ToolDeclaration,
+    ToolKind,
+    Tools,
+)
+from vivavoce.domain.evidence import Outcome, RetrievalStatus, Source
+from vivavoce.domain.ids import CallId, GenerationId, SessionId
+from vivavoce.domain.request import GenerationRequest
+from vivavoce.domain.setup import Modality, Sampling
+from vivavoce.engines.tool_ports import SearchQuery
+from vivavoce.errors import ClientFault, ToolError
+from vivavoce.protocol.close import not_served
+from vivavoce.tools.mcp.hub import McpHub
+from vivavoce.tools.mcp.settings import McpServerSpec, McpSettings
+from vivavoce.tools.toolbox import SessionTools, Toolbox
+from vivavoce.tools.web.tool import create as create_web
+
+FOUND = Source("https://a.example/", "A", "It is so.")
+SEARCH, CODE, URL = (BuiltinTool(k) for k in ("googleSearch", "codeExecution", "urlContext"))
+
+
+class Finder:
+    """Finds one thing, fails, or never comes back."""
+
+    name = "finder"
+
+    async def search(self, query: SearchQuery) -> Sequence[Source]:
+        if query.text == "fail":
+            raise ToolError("search.finder", "The library is closed.")
+        if query.text == "hang":
+            await asyncio.get_running_loop().create_future()
+        return (FOUND,)
+
+    async def aclose(self) -> None:
+        return None
+
+
+class Adder:
+    """Runs nothing; says what it was given."""
+
+    name = "adder"
+
+    async def run(self, code: str) -> CodeResult:
+        return CodeResult("OUTCOME_OK", code)
+
+    async def aclose(self) -> None:
+        return None
+
+
+class Ledger:
+    """Hears of every run."""
+
+    def __init__(self) -> None:
+        self.runs: list[tuple[ToolKind, str, str]] = []
+
+    def tool_ran(self, kind: ToolKind, name: str, failed: str, took_s: float) -> None:
+        self.runs.append((kind, name, failed))
+
+
+def request(tools: Tools, said: str = "") -> GenerationRequest:
+    return GenerationRequest(
+        session=SessionId("s"),
+        generation=GenerationId(1),
+        instruction="",
+        history=(Content(Role.USER, (Text(said),)),),
+        tools=tools,
+        modality=Modality.AUDIO,
+        voice="Puck",
+        language="",
+        sampling=Sampling(),
+    )
+
+
+def session(unserved: list[str] | None = None, **parts: Any) -> SessionTools:
+    told = [] if unserved is None else unserved
+    return Toolbox(**parts).open(lambda _, kind: told.append(kind))
+
+
+async def run(tools: SessionTools, offered: Tools, name: str, **args: Any) -> Outcome:
+    return await tools.run(ToolCall(CallId("c"), name, args), request(offered))
+
+
+def names(tools: Tools) -> list[str]:
+    return [tool.declaration.name for tool in tools.server]
+
+
+async def test_the_apis_kinds_become_functions_and_the_clients_own_stay() -> None:
+    mine = ToolDeclaration("lights")
+    asked = Tools((mine,), (SEARCH, CODE, URL, BuiltinTool("googleSearchRetrieval")))
+    web = create_web({})
+    tools = session(search=Finder(), sandbox=Adder(), web=web)
+    found = await tools.resolve(asked)
+    assert (found.functions, found.builtin) == (asked.functions, asked.builtin)
+    assert names(found) == ["google_search", "code_execution", "url_context"]
+    assert [tool.kind for tool in found.server] == [ToolKind.SEARCH, ToolKind.CODE, ToolKind.URL]
+    assert (await run(tools, found, "google_search", query="x")).sources == (FOUND,)
+    assert (await run(tools, found, "code_execution", code="1")).response["output"] == "1"
+    await web.aclose()
+
+
+async def test_what_is_not_turned_on_is_left_out_and_told() -> None:
+    told: list[str] = []
+    found = await session(told, search=Finder()).resolve(
+        Tools(builtin=(SEARCH, CODE, BuiltinTool("googleMaps"), BuiltinTool("mcpServers")))
+    )
+    assert names(found) == ["google_search"]
+    assert told == ["codeExecution", "googleMaps", "mcpServers"]
+
+
+async def test_a_strict_server_may_refuse_what_it_does_not_serve() -> None:
+    def refuse(kind: str, name: str) -> None:
+        raise not_served()
+
+    with pytest.raises(ClientFault):
+        await Toolbox().open(refuse).resolve(Tools(builtin=(CODE,)))
+
+
+async def test_what_is_turned_on_and_cannot_work_is_refused_with_the_reason() -> None:
+    tools = session(refusals={"codeExecution": "bwrap is not installed."})
+    assert (await tools.resolve(Tools())).server == ()
+    with pytest.raises(ClientFault, match="codeExecution is not available: bwrap") as refused:
+        await tools.resolve(Tools(builtin=(CODE,)))
+    assert refused.value.code == 1008
+
+
+async def test_a_clients_function_keeps_its_name_and_ours_gives_way() -> None:
+    mine = (ToolDeclaration("google_search"), ToolDeclaration("google_search_2"))
+    tools = session(search=Finder())
+    found = await tools.resolve(Tools(mine, (SEARCH,)))
+    assert names(found) == ["google_search_3"]
+    assert (await run(tools, found, "google_search_3", query="x")).sources == (FOUND,)
+
+
+async def test_a_failure_is_an_outcome_that_the_model_is_told() -> None:
+    ledger = Ledger()
+    tools = session(search=Finder(), listener=ledger, deadline_s=0.05)
+    found = await tools.resolve(Tools(builtin=(SEARCH,)))
+    closed = await run(tools, found, "google_search", query="fail")
+    assert closed.response == {"error": "The library is closed."}
+    late = await run(tools, found, "google_search", query="hang")
+    assert "longer than 0.05 seconds" in late.response["error"]
+    await run(tools, found, "google_search", query="x")
+    assert [failed for _, _, failed in ledger.runs] == [closed.failed, late.failed, ""]
+
+
+async def test_a_call_means_the_tool_that_had_its_name_when_it_was_made() -> None:
+    tools = session(search=Finder(), sandbox=Adder())
+    before = await tools.resolve(Tools(builtin=(SEARCH,)))
+    after = await tools.resolve(Tools(builtin=(CODE,)))
+    assert names(after) == ["code_execution"]
+    assert (await run(tools, before, "google_search", query="x")).sources == (FOUND,)
+    await tools.resolve(Tools())
+    gone = await run(tools, before, "google_search", query="x")
+    assert gone.failed == "This tool is not offered any more."
+
+
+async def test_an_address_of_the_models_own_is_not_read() -> None:
+    web = create_web({})
+    tools = session(web=web)
+    found = await tools.resolve(Tools(builtin=(URL,)))
+    outcome = await run(tools, found, "url_context", urls=["https://nobody.example/"])
+    (page,) = outcome.pages
+    assert page.status is RetrievalStatus.UNSAFE
+    assert "not given" in outcome.response["pages"][0]["error"]
+    await web.aclose()
+
+
+async def test_the_operators_mcp_tools_are_offered_to_everybody() -> None:
+    server = MCPServer("kitchen")
+
+    @server.tool()
+    def lights(room: str) -> str:
+        """Turn on the lights."""
+        return f"{room} is lit"
+
+    async with serving_mcp(server) as address:
+        hub = McpHub(McpSettings((McpServerSpec("kitchen", url=address),)))
+        await hub.start()
+        try:
+            await until(lambda: bool(hub.tools()))
+            tools = session(hub=hub)
+            found = await tools.resolve(Tools((ToolDeclaration("lights"),)))
+            assert names(found) == ["kitchen__lights"]
+            outcome = await run(tools, found, "kitchen__lights", room="hall")
+            assert outcome.response == {"output": {"result": "hall is lit"}}
+            await tools.aclose()
+        finally:
+            await hub.aclose()
