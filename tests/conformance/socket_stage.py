@@ -7,36 +7,17 @@ a server of its own, whose one responder plays the script's answers.
 from __future__ import annotations
 
 import asyncio
-import base64
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
 
 from websockets.exceptions import ConnectionClosed
 
-from conformance.wire import Json, RawClient, audio, content, parts, raw
-from vivavoce.core.messages import (
-    GenerationComplete,
-    GoAway,
-    InputTranscript,
-    Interrupted,
-    Message,
-    ModelAudio,
-    ModelText,
-    OutputTranscript,
-    ResumptionUpdate,
-    SetupComplete,
-    ToolCallCancellation,
-    ToolCallRequest,
-    TurnComplete,
-    TurnReason,
-    VoiceActivity,
-)
+from conformance.spelling import read, realtime, setup_of, tools_of
+from conformance.wire import Json, RawClient, audio, raw
+from vivavoce.core.messages import Message
 from vivavoce.core.settings import SessionSettings
-from vivavoce.domain.content import Behavior, ToolCall
-from vivavoce.domain.ids import CallId, CountingIds, SessionId
+from vivavoce.domain.ids import CountingIds
 from vivavoce.domain.request import GenerationRequest
-from vivavoce.domain.setup import SessionSetup
 from vivavoce.edge.app import App
 from vivavoce.edge.auth import Keys
 from vivavoce.edge.live import Backend, LiveEndpoint, LiveOptions
@@ -48,41 +29,53 @@ from vivavoce.metrics import Metrics
 from vivavoce.runtime.connection import Hosting
 from vivavoce.runtime.detection import VoiceScorer
 from vivavoce.runtime.sessions import Sessions
-from vivavoce.testing.host_stage import microphone, steps_of
-from vivavoce.testing.script import (
-    Answer,
+from vivavoce.testing.cast import Cast, ScriptedTools
+from vivavoce.testing.dialogue import (
+    ContextChange,
     Contribution,
     Microphone,
     Script,
     Speech,
-    ToolAnswer,
+    Stray,
     Typing,
+    take_answers,
 )
+from vivavoce.testing.host_stage import microphone, steps_of
 from vivavoce.testing.stage import ScriptedResponder, Step
+from vivavoce.tools.ports import Tooling
 
 CHUNK_S = 0.04
 Observed = list[tuple[float, Message]]
 
 
 async def play(script: Script) -> Observed:
-    """What the client gets, and when, in seconds since the session opened."""
-    answers = list(script.answers)
+    """What the client gets, and when, in seconds since the session opened.
+
+    Raises `Mismatch` if the model's part is not the script's.
+    """
+    cast = Cast(script)
+    tools = ScriptedTools(script, cast.tool_answers)
 
     def answer(request: GenerationRequest) -> Sequence[Step]:
-        return steps_of(answers.pop(0) if answers else Answer(), request.modality)
+        return steps_of(cast.answer(request), request.modality)
 
-    async with on_a_socket(answer, script.settings) as url, raw(url) as client:
-        return await Player(script, client).run()
+    async with on_a_socket(answer, script.settings, tools) as url, raw(url) as client:
+        heard = await Player(script, cast, client).run()
+    cast.release()
+    return heard
 
 
 @asynccontextmanager
 async def on_a_socket(
-    answer: Callable[[GenerationRequest], Sequence[Step]], settings: SessionSettings | None = None
+    answer: Callable[[GenerationRequest], Sequence[Step]],
+    settings: SessionSettings | None = None,
+    tools: Tooling | None = None,
 ) -> AsyncIterator[str]:
     """The URL of a server whose responder plays `answer(request)`, step by step."""
     detector = EnergyDetector()
     scorer = VoiceScorer(detector)
-    hosting = Hosting(Engines(detector, TonesRecognizer(), ScriptedResponder(answer)), scorer)
+    engines = Engines(detector, TonesRecognizer(), ScriptedResponder(answer))
+    hosting = Hosting(engines, scorer, tools=tools)
     keys, metrics, sessions = Keys(()), Metrics(), Sessions(1)
     options = LiveOptions(settings=lambda _: settings or SessionSettings())
     directory = OneBackend(Backend("dialogue", hosting))
@@ -109,10 +102,10 @@ class OneBackend:
 class Player:
     """The client of one dialogue."""
 
-    def __init__(self, script: Script, client: RawClient) -> None:
+    def __init__(self, script: Script, cast: Cast, client: RawClient) -> None:
         self._script = script
+        self._cast = cast
         self._client = client
-        self._tools = [step for step in script.steps if isinstance(step, ToolAnswer)]
         self._heard: Observed = []
 
     async def run(self) -> Observed:
@@ -166,15 +159,18 @@ class Player:
                 written = [{"role": t.role.value, "parts": [{"text": t.text}]} for t in turns]
                 given = {"turns": written, "turnComplete": answer}
                 return [(at, {"clientContent": given})]
+            case Stray(at=at, name=name, response=response):
+                given = {"id": "stray", "name": name, "response": response}
+                return [(at, {"toolResponse": {"functionResponses": [given]}})]
+            case ContextChange(at=at):
+                return [(at, {"contextUpdate": _update_of(step)})]
             case Microphone(at=at, announced=True):
                 return [(at, realtime(audioStreamEnd=True))]
             case _:
                 return []
 
     async def _answer_call(self, call: Json) -> None:
-        """The first line for this name that is not used up; lines that continue go with it."""
-        for line in [line for line in self._tools if line.name == call["name"]]:
-            self._tools.remove(line)
+        for line in take_answers(self._cast.tool_answers, call["name"]):
             await asyncio.sleep(line.after_s)
             result = {
                 "id": call["id"],
@@ -183,78 +179,14 @@ class Player:
                 "scheduling": line.scheduling.value,
                 "willContinue": line.will_continue,
             }
-            await self._client.send({"toolResponse": {"functionResponses": [result]}})
-            if not line.will_continue:
-                return
+            for _ in range(1 + line.twice):
+                await self._client.send({"toolResponse": {"functionResponses": [result]}})
 
 
-def realtime(**said: Any) -> Json:
-    return {"realtimeInput": said}
-
-
-def setup_of(setup: SessionSetup) -> Json:
-    """A setup as a client would spell it."""
-    detection: Json = {}
-    if setup.realtime.detection.disabled:
-        detection["disabled"] = True
-    if (silence := setup.realtime.detection.silence_duration_ms) is not None:
-        detection["silenceDurationMs"] = silence
-    if (padding := setup.realtime.detection.prefix_padding_ms) is not None:
-        detection["prefixPaddingMs"] = padding
-    spelt: Json = {
-        "model": setup.model,
-        "generationConfig": {"responseModalities": [setup.modality.value]},
-        "realtimeInputConfig": {"automaticActivityDetection": detection},
-    }
-    if not setup.realtime.interrupts:
-        spelt["realtimeInputConfig"]["activityHandling"] = "NO_INTERRUPTION"
-    if setup.input_transcription is not None:
-        spelt |= {"inputAudioTranscription": {}, "outputAudioTranscription": {}}
-    if setup.seeds_history:
-        spelt["historyConfig"] = {"initialHistoryInClientContent": True}
-    if setup.signals_activity:
-        spelt["explicitVadSignal"] = True
-    functions = [
-        {"name": f.name}
-        | ({} if f.behavior is Behavior.UNSPECIFIED else {"behavior": f.behavior.value})
-        for f in setup.tools.functions
-    ]
-    if functions:
-        spelt["tools"] = [{"functionDeclarations": functions}]
+def _update_of(change: ContextChange) -> Json:
+    spelt: Json = {}
+    if change.instruction is not None:
+        spelt["systemInstruction"] = {"parts": [{"text": change.instruction}]}
+    if change.tools is not None:
+        spelt["tools"] = {"tools": tools_of(change.tools)}
     return spelt
-
-
-def read(message: Json) -> list[Message]:
-    """A message of the wire as the core's own, as far as dialogues ask."""
-    inside = content(message)
-    if "setupComplete" in message:
-        return [SetupComplete(SessionId(message["setupComplete"].get("sessionId", "")))]
-    if call := message.get("toolCall"):
-        wanted = [ToolCall(CallId(c["id"]), c["name"], c["args"]) for c in call["functionCalls"]]
-        return [ToolCallRequest(tuple(wanted))]
-    if gone := message.get("toolCallCancellation"):
-        return [ToolCallCancellation(tuple(CallId(name) for name in gone["ids"]))]
-    if activity := message.get("voiceActivity"):
-        return [VoiceActivity(activity["type"] == "ACTIVITY_START", 0.0)]
-    if "goAway" in message:
-        return [GoAway(0.0)]
-    if update := message.get("sessionResumptionUpdate"):
-        return [ResumptionUpdate(update.get("newHandle"))]
-    if heard := inside.get("inputTranscription"):
-        return [InputTranscript(heard["text"])]
-    if said := inside.get("outputTranscription"):
-        return [OutputTranscript(said["text"])]
-    if inside.get("generationComplete"):
-        return [GenerationComplete()]
-    if inside.get("interrupted"):
-        return [Interrupted()]
-    if inside.get("turnComplete"):
-        reason = inside.get("turnCompleteReason")
-        return [TurnComplete(reason=TurnReason(reason) if reason else None)]
-    return [_part(part) for part in parts(message)]
-
-
-def _part(part: Json) -> Message:
-    if blob := part.get("inlineData"):
-        return ModelAudio(base64.b64decode(blob["data"]))
-    return ModelText(part["text"], bool(part.get("thought")))
