@@ -15,7 +15,6 @@ from vivavoce.domain.content import (
     Behavior,
     Content,
     Role,
-    Scheduling,
     ToolCall,
     ToolDeclaration,
     ToolKind,
@@ -24,12 +23,12 @@ from vivavoce.domain.content import (
 from vivavoce.domain.ids import CallId
 from vivavoce.domain.request import GenerationRequest
 from vivavoce.engines.lanes import CancelToken
-from vivavoce.engines.smollm import findings, outcome, prompt, schema, words
+from vivavoce.engines.smollm import findings, outcome, prompt, schema, turns, words
 from vivavoce.engines.smollm.arguments import Unsaid, fill
 from vivavoce.engines.smollm.llama import Llama
 from vivavoce.engines.smollm.router import Router
 from vivavoce.engines.smollm.seeking import Reader
-from vivavoce.engines.smollm.wishes import Chooser, Said, Wish, last_words, routed
+from vivavoce.engines.smollm.wishes import Chooser, Said, Wish, routed
 
 ON_IT = "I'm on it."
 _CALL_TOKENS = 160
@@ -73,26 +72,38 @@ class Functions:
         chooser = Chooser(self._router, request.tools)
         if not any(isinstance(part, ToolResult) for part in history[-1].parts):
             return self._begun(request, chooser, token)
-        place = last_words(history)
-        made = _calls(history[place + 1 :])
-        said = Said()
-        todo: tuple[ToolCall, ...] = ()
-        question = ""
-        if place >= 0 and not _spoken(history[place + 1 :]) and _answers(history[-1], made):
-            said = self._said(chooser, history, place)
-            todo, question = self._calls(said.wishes, made, token)
+        said, todo, question = self._left(chooser, history, token)
         if todo:
             return Plan(todo)
-        told = [*self._report(request, chooser, token), *([question] if question else [])]
+        told = self._report(request, chooser, token)
+        if question:
+            told.append(question)
         return Plan(text=" ".join(told), rest=" ".join(said.rest))
+
+    def _left(
+        self, chooser: Chooser, history: Sequence[Content], token: CancelToken
+    ) -> tuple[Said, tuple[ToolCall, ...], str]:
+        """What of the user's last words is still to be done, if the results are of their calls."""
+        place = turns.last_words(history)
+        since = history[place + 1 :]
+        made = turns.calls_in(since)
+        if place < 0 or turns.has_spoken(since) or not turns.are_of(history[-1], made):
+            return Said(), (), ""
+        said = self._said(chooser, history, place)
+        return said, *self._calls(said.wishes, made, token)
 
     def _begun(self, request: GenerationRequest, chooser: Chooser, token: CancelToken) -> Plan:
         """The plan for words that nothing was done about yet."""
         history = request.history
-        if last_words(history) != len(history) - 1:
+        if turns.last_words(history) != len(history) - 1:
             return Plan()
         said = self._said(chooser, history, len(history) - 1)
         calls, question = self._calls(said.wishes, (), token)
+        if question and not calls:
+            # What was no answer to a question back may be a request of its own.
+            said = chooser.said(history, len(history) - 1)
+            calls, again = self._calls(said.wishes, (), token)
+            question = again or ("" if calls else question)
         if not calls:
             return Plan(text=question, rest=" ".join(said.rest) if question else "")
         going = {one.name for one in routed(request.tools) if one.behavior is _GOES_ON}
@@ -139,13 +150,15 @@ class Functions:
         self, request: GenerationRequest, chooser: Chooser, token: CancelToken
     ) -> list[str]:
         """A sentence for each result that nobody has spoken of yet."""
-        told = (self._told(request, chooser, result, token) for result in _untold(request.history))
+        told = (
+            self._told(request, chooser, result, token) for result in turns.untold(request.history)
+        )
         return list(dict.fromkeys(sentence for sentence in told if sentence))
 
     def _told(
         self, request: GenerationRequest, chooser: Chooser, result: ToolResult, token: CancelToken
     ) -> str:
-        place, call = _call_of(result, request.history)
+        place, call = turns.call_of(result, request.history)
         asked = self._words_for(chooser, request.history, place, call)
         kind = chooser.kind(result.name)
         if kind is not None and kind is not ToolKind.MCP:
@@ -169,7 +182,7 @@ class Functions:
         self, chooser: Chooser, history: Sequence[Content], place: int, call: ToolCall
     ) -> str:
         """The request that led to the call at `place`, words before a question back included."""
-        begin = last_words(history, place)
+        begin = turns.last_words(history, place)
         if begin < 0:
             return ""
         wishes = self._said(chooser, history, begin).wishes
@@ -202,9 +215,9 @@ def question_for(tool: ToolDeclaration, name: str) -> str:
 def _asked_back(chooser: Chooser, history: Sequence[Content], place: int) -> Wish | None:
     """The request of which the model's words before `place` asked for a missing value.
 
-    Words that can't be an answer, or that themselves ask for another function, are none.
+    Words that can't be an answer are none.
     """
-    before = last_words(history, place)
+    before = turns.last_words(history, place)
     said = prompt.utterance(history[place])
     if before < 0 or not words.is_answer(said):
         return None
@@ -222,47 +235,3 @@ def _asked_back(chooser: Chooser, history: Sequence[Content], place: int) -> Wis
         joined = f"{request or prompt.utterance(history[before])} {said}"
         return Wish(joined, tool, chooser.kind(tool.name))
     return None
-
-
-def _calls(contents: Sequence[Content]) -> tuple[ToolCall, ...]:
-    return tuple(p for content in contents for p in content.parts if isinstance(p, ToolCall))
-
-
-def _spoken(contents: Sequence[Content]) -> bool:
-    """Whether the model has said something here."""
-    return any(one.role is Role.MODEL and one.text.strip() for one in contents)
-
-
-def _answers(content: Content, calls: Sequence[ToolCall]) -> bool:
-    """Whether these results are those of the calls."""
-    results = [part for part in content.parts if isinstance(part, ToolResult)]
-    return all(
-        any(call.name == one.name and one.id in ("", call.id) for call in calls) for one in results
-    )
-
-
-def _untold(history: Sequence[Content]) -> list[ToolResult]:
-    """The results since anybody spoke; silent ones only where the history ends with them."""
-    begin = next(
-        (n for n in range(len(history) - 1, -1, -1) if history[n].text.strip()),
-        -1,
-    )
-    last = history[-1]
-    return [
-        part
-        for content in history[begin + 1 :]
-        for part in content.parts
-        if isinstance(part, ToolResult)
-        and (content is last or part.scheduling is not Scheduling.SILENT)
-    ]
-
-
-def _call_of(result: ToolResult, history: Sequence[Content]) -> tuple[int, ToolCall]:
-    """The call that a result belongs to, and where it stands."""
-    for place in range(len(history) - 1, -1, -1):
-        for part in history[place].parts:
-            if not isinstance(part, ToolCall) or part.name != result.name:
-                continue
-            if not result.id or part.id == result.id:
-                return place, part
-    return len(history) - 1, ToolCall(result.id, result.name, {})

@@ -32,7 +32,8 @@ from vivavoce.engines.smollm.functions import Functions, Plan
 from vivavoce.engines.smollm.llama import ENGINE, Chunk, Llama, text_of
 from vivavoce.engines.smollm.memory import Place, Places
 from vivavoce.engines.smollm.settings import SmolLMSettings
-from vivavoce.engines.smollm.wishes import last_words, routed
+from vivavoce.engines.smollm.turns import last_words
+from vivavoce.engines.smollm.wishes import routed
 from vivavoce.errors import EngineBusy, EngineError
 
 _log = structlog.get_logger(__name__)

@@ -49,7 +49,7 @@ _COMMAND = re.compile(
     rf"|(?!see\b){_SEEK}\b)\s*",
     re.IGNORECASE,
 )
-_NAMED = re.compile(rf"\bgoogle\b|\b(?:web|internet) search\b|\b{_ONLINE}\b", re.IGNORECASE)
+_NAMED = re.compile(rf"\b(?:{_WEB}|online|(?:web|internet) search)\b", re.IGNORECASE)
 _ABOUT = re.compile(
     r"^(?:(?:me|us)\s+)?(?:(?:some|any|more|all|the|latest)\s+)*"
     r"(?:info|information|details|facts|something|anything|everything|what (?:you|we) (?:can|know))"

@@ -22,9 +22,9 @@ from vivavoce.engines.smollm import numerals
 from vivavoce.engines.smollm.requests import bare
 
 _LEAD = re.compile(
-    r"^(?:(?:what is|what's|whats|how much is|how much are|what are|what does|calculate|compute"
-    r"|work out|figure out|evaluate|solve|tell me|the (?:result|value) of"
-    r"|what do you get (?:if|when) (?:you|i))\s+)+",
+    r"^(?:(?:what do you get (?:if|when) (?:you|i)|how much (?:is|are)|what (?:are|does)|whats"
+    r"|what(?: is|'s)?|calculate|compute|work out|figure out|evaluate|solve|tell me"
+    r"|the (?:result|value) of)\s+)+",
     re.IGNORECASE,
 )
 _TAIL = re.compile(

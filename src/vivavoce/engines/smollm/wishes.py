@@ -18,14 +18,11 @@ from dataclasses import dataclass
 from vivavoce.domain.content import (
     Content,
     Json,
-    Role,
-    ToolCall,
     ToolDeclaration,
     ToolKind,
-    ToolResult,
     Tools,
 )
-from vivavoce.engines.smollm import requests, schema, seeking, sums, words
+from vivavoce.engines.smollm import requests, schema, seeking, sums, turns, words
 from vivavoce.engines.smollm.router import Router
 
 _ADDRESS = re.compile(r"https?://[^\s<>\"'`]+", re.IGNORECASE)
@@ -74,21 +71,6 @@ def routed(tools: Tools) -> tuple[ToolDeclaration, ...]:
     return (*tools.functions, *of_servers)
 
 
-def has_words(content: Content) -> bool:
-    """Whether the user said something here."""
-    return (
-        content.role is Role.USER
-        and bool(content.text.strip())
-        and not any(isinstance(part, ToolResult) for part in content.parts)
-    )
-
-
-def last_words(history: Sequence[Content], end: int | None = None) -> int:
-    """Where the user's last words before `end` stand; -1 if there are none."""
-    places = range((len(history) if end is None else end) - 1, -1, -1)
-    return next((place for place in places if has_words(history[place])), -1)
-
-
 class Chooser:
     """Finds wishes among the tools of one request. Blocks: about 10 ms for a request."""
 
@@ -103,7 +85,7 @@ class Chooser:
     def said(self, history: Sequence[Content], place: int) -> Said:
         """What the words at `place` want."""
         text = history[place].text
-        before = _searched(history, place)
+        before = turns.searched_before(history, place)
 
         def wanted(piece: str) -> str:
             wish = self.wish(piece, before)
@@ -119,7 +101,7 @@ class Chooser:
         """What one request wants; `before` is what was searched for just before."""
         key = (piece, before)
         if key not in self._known:
-            self._known[key] = self._written(piece) or self._spoken(piece, before)
+            self._known[key] = self._written(piece) or self.has_spoken(piece, before)
         return self._known[key]
 
     def kind(self, name: str) -> ToolKind | None:
@@ -144,7 +126,7 @@ class Chooser:
             return Wish(piece, running, ToolKind.CODE, {"code": code})
         return None
 
-    def _spoken(self, piece: str, before: str) -> Wish | None:
+    def has_spoken(self, piece: str, before: str) -> Wish | None:
         """A function or a search."""
         seeking_tool = self._served(ToolKind.SEARCH)
         sought = seeking.query(piece, before) if seeking_tool is not None else ""
@@ -169,13 +151,3 @@ class Chooser:
 def _takes_address(tool: ToolDeclaration) -> bool:
     names = schema.properties(schema.plain(tool.parameters))
     return any(_TAKES_ADDRESS.intersection(words.of_name(name)) for name in names)
-
-
-def _searched(history: Sequence[Content], place: int) -> str:
-    """What was searched for in the exchange before."""
-    previous = last_words(history, place)
-    for content in reversed(history[previous + 1 : place]):
-        for part in reversed(content.parts):
-            if isinstance(part, ToolCall) and isinstance(part.args.get("query"), str):
-                return str(part.args["query"])
-    return ""

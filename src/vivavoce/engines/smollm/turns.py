@@ -1,0 +1,79 @@
+"""What of a conversation belongs to the turn at its end: the user's words, calls, results.
+
+All of it is read off the history. A content of the user's holds words or results, never both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vivavoce.domain.content import Content, Role, Scheduling, ToolCall, ToolResult
+
+
+def has_words(content: Content) -> bool:
+    """Whether the user said something here."""
+    return (
+        content.role is Role.USER
+        and bool(content.text.strip())
+        and not any(isinstance(part, ToolResult) for part in content.parts)
+    )
+
+
+def last_words(history: Sequence[Content], end: int | None = None) -> int:
+    """Where the user's last words before `end` stand; -1 if there are none."""
+    places = range((len(history) if end is None else end) - 1, -1, -1)
+    return next((place for place in places if has_words(history[place])), -1)
+
+
+def searched_before(history: Sequence[Content], place: int) -> str:
+    """What was searched for in the exchange before."""
+    previous = last_words(history, place)
+    for content in reversed(history[previous + 1 : place]):
+        for part in reversed(content.parts):
+            if isinstance(part, ToolCall) and isinstance(part.args.get("query"), str):
+                return str(part.args["query"])
+    return ""
+
+
+def calls_in(contents: Sequence[Content]) -> tuple[ToolCall, ...]:
+    return tuple(p for content in contents for p in content.parts if isinstance(p, ToolCall))
+
+
+def has_spoken(contents: Sequence[Content]) -> bool:
+    """Whether the model has said something here."""
+    return any(one.role is Role.MODEL and one.text.strip() for one in contents)
+
+
+def are_of(content: Content, calls: Sequence[ToolCall]) -> bool:
+    """Whether these results are those of the calls."""
+    results = [part for part in content.parts if isinstance(part, ToolResult)]
+    return all(
+        any(call.name == one.name and one.id in ("", call.id) for call in calls) for one in results
+    )
+
+
+def untold(history: Sequence[Content]) -> list[ToolResult]:
+    """The results since anybody spoke; silent ones only where the history ends with them."""
+    begin = next(
+        (n for n in range(len(history) - 1, -1, -1) if history[n].text.strip()),
+        -1,
+    )
+    last = history[-1]
+    return [
+        part
+        for content in history[begin + 1 :]
+        for part in content.parts
+        if isinstance(part, ToolResult)
+        and (content is last or part.scheduling is not Scheduling.SILENT)
+    ]
+
+
+def call_of(result: ToolResult, history: Sequence[Content]) -> tuple[int, ToolCall]:
+    """The call that a result belongs to, and where it stands."""
+    for place in range(len(history) - 1, -1, -1):
+        for part in history[place].parts:
+            if not isinstance(part, ToolCall) or part.name != result.name:
+                continue
+            if not result.id or part.id == result.id:
+                return place, part
+    return len(history) - 1, ToolCall(result.id, result.name, {})

@@ -1,0 +1,282 @@
+"""The embedded model with the server's own tools, several requests, and slow functions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from engines import smollm_cases as cases
+from engines.smollm_model import calls_of, conversation, text_of
+from engines.talk import answer, said, user
+from vivavoce.domain.content import (
+    Behavior,
+    Content,
+    Role,
+    Scheduling,
+    ServerTool,
+    ToolCall,
+    ToolDeclaration,
+    ToolKind,
+    ToolResult,
+    Tools,
+)
+from vivavoce.domain.ids import CallId
+from vivavoce.domain.request import GenerationRequest
+from vivavoce.engines.ports import CallsRequested, ModelPart, TextDelta
+from vivavoce.engines.smollm import findings, functions, outcome
+from vivavoce.engines.smollm.model import SmolLM
+
+pytestmark = pytest.mark.embedded
+
+
+def served(kind: ToolKind, name: str, argument: str = "", about: str = "") -> ServerTool:
+    shape = {"type": "object", "properties": {argument: {"type": "string"}}} if argument else None
+    return ServerTool(ToolDeclaration(name, about, shape), kind)
+
+
+SEARCH = served(ToolKind.SEARCH, "google_search", "query", "Search the web.")
+CODE = served(ToolKind.CODE, "code_execution", "code", "Run Python.")
+PAGES = served(ToolKind.URL, "url_context", "urls", "Read pages.")
+DISHES = served(ToolKind.MCP, "list_dishes", about="List the dishes on the menu of the canteen.")
+
+SEEDS_PROMPT = """
+    Hey, I need you to do two things for me.
+
+    1. Use Google Search to look up information about the largest earthquake in California the week of Dec 5 2024?
+    2. Then turn on the lights
+
+    Thanks!
+    """  # noqa: E501
+QUERY = "largest earthquake in California the week of Dec 5 2024"
+QUAKE = "On December 5, 2024, a magnitude 7.0 earthquake struck off Humboldt County, California."
+FOUND = {"results": [{"title": "Quakes", "url": "file:q", "text": f"It was a busy week. {QUAKE}"}]}
+
+
+def asked(
+    *history: Content,
+    tools: tuple[ToolDeclaration, ...] = (),
+    server: tuple[ServerTool, ...] = (),
+) -> GenerationRequest:
+    return replace(conversation(*history), tools=Tools(tools, server=server))
+
+
+def called(*calls: tuple[str, dict[str, Any], dict[str, Any]]) -> tuple[Content, Content]:
+    """Calls as the model made them, and their results."""
+    made = [ToolCall(CallId(f"c{n}"), name, args) for n, (name, args, _) in enumerate(calls)]
+    results = [
+        ToolResult(call.id, call.name, response)
+        for call, (_, _, response) in zip(made, calls, strict=True)
+    ]
+    return Content(Role.MODEL, tuple(made)), Content(Role.USER, tuple(results))
+
+
+async def test_the_seeds_combined_sample(model: SmolLM) -> None:
+    offered: dict[str, Any] = {"tools": cases.LIGHTS, "server": (SEARCH,)}
+    parts = await answer(model, asked(user(SEEDS_PROMPT), **offered))
+    assert len(parts) == 1
+    assert calls_of(parts) == [("google_search", {"query": QUERY}), (cases.ON, {})]
+    results = called(("google_search", {"query": QUERY}, FOUND), (cases.ON, {}, {"result": "ok"}))
+    parts = await answer(model, asked(user(SEEDS_PROMPT), *results, **offered))
+    assert not calls_of(parts)
+    told = text_of(parts)
+    assert told.startswith(f"{QUAKE} ")
+    assert told == f"{QUAKE} {outcome.DONE}" or "light" in told.lower()
+
+
+async def test_a_call_that_an_earlier_batch_left_out_is_made_once(model: SmolLM) -> None:
+    offered: dict[str, Any] = {"tools": cases.LIGHTS, "server": (SEARCH,)}
+    first = called(("google_search", {"query": QUERY}, FOUND))
+    parts = await answer(model, asked(user(SEEDS_PROMPT), *first, **offered))
+    assert calls_of(parts) == [(cases.ON, {})]
+    assert not text_of(parts)
+    second = called((cases.ON, {}, {"error": "The function did not answer in time."}))
+    parts = await answer(model, asked(user(SEEDS_PROMPT), *first, *second, **offered))
+    assert not calls_of(parts)
+    late = "Sorry, that did not work: the function did not answer in time."
+    assert text_of(parts) == f"{QUAKE} {late}"
+
+
+async def test_a_question_is_answered_from_what_was_found_only(model: SmolLM) -> None:
+    question = user("When was the library of Alexandria burned?")
+    parts = await answer(model, asked(question, server=(SEARCH,), tools=cases.HOUSE))
+    ((name, args),) = calls_of(parts)
+    assert (name, args) == (
+        "google_search",
+        {"query": "When was the library of Alexandria burned"},
+    )
+    for response, told in (
+        ({"results": []}, findings.NOTHING),
+        (FOUND, findings.NOTHING),
+        ({"error": "no answer came"}, "Sorry, the search did not work: no answer came."),
+    ):
+        history = (question, *called((name, args, response)))
+        parts = await answer(model, asked(*history, server=(SEARCH,), tools=cases.HOUSE))
+        assert text_of(parts) == told
+
+
+@pytest.mark.parametrize("spoken", ["How are you?", "What is your name?", "Thank you."])
+async def test_small_talk_searches_nothing(model: SmolLM, spoken: str) -> None:
+    parts = await answer(model, asked(user(spoken), server=(SEARCH, CODE, PAGES)))
+    assert text_of(parts)
+    assert not calls_of(parts)
+
+
+@pytest.mark.parametrize(
+    ("spoken", "code", "response", "told"),
+    [
+        (
+            "What is 17 times 23?",
+            "print(17 * 23)",
+            {"outcome": "OUTCOME_OK", "output": "391\n"},
+            "17 times 23 is 391.",
+        ),
+        (
+            "how much is fifteen percent of eighty",
+            "print(80 * 15 / 100)",
+            {"outcome": "OUTCOME_OK", "output": "12.0\n"},
+            "Fifteen percent of eighty is 12.",
+        ),
+        (
+            "what is 1 divided by 0",
+            "print(1 / 0)",
+            {"outcome": "OUTCOME_FAILED", "output": "Traceback\nZeroDivisionError: division by 0"},
+            "Sorry, the code did not work: ZeroDivisionError: division by 0.",
+        ),
+        (
+            "run print(2+2)",
+            "print(2+2)",
+            {"outcome": "OUTCOME_OK", "output": "4\n"},
+            "The output is 4.",
+        ),
+        (
+            "run this: ```\nwhile True: pass\n```",
+            "while True: pass",
+            {"outcome": "OUTCOME_DEADLINE_EXCEEDED", "output": ""},
+            "Sorry, the code took too long.",
+        ),
+    ],
+)
+async def test_sums_are_run_and_told(
+    model: SmolLM, spoken: str, code: str, response: dict[str, Any], told: str
+) -> None:
+    offered: dict[str, Any] = {"server": (SEARCH, CODE), "tools": cases.HOUSE}
+    parts = await answer(model, asked(user(spoken), **offered))
+    assert calls_of(parts) == [("code_execution", {"code": code})]
+    history = (user(spoken), *called(("code_execution", {"code": code}, response)))
+    assert text_of(await answer(model, asked(*history, **offered))) == told
+
+
+PAGE = "Whales are mammals. The blue whale is 30 metres long. Whales breathe air."
+
+
+@pytest.mark.parametrize(
+    ("question", "pages", "told"),
+    [
+        (
+            "how long is the blue whale according to",
+            [{"status": "SUCCESS", "title": "Whales", "text": PAGE}],
+            "The blue whale is 30 metres long.",
+        ),
+        ("summarize", [{"status": "SUCCESS", "title": "Whales", "text": PAGE}], PAGE),
+        (
+            "summarize",
+            [{"status": "URL_RETRIEVAL_STATUS_UNSAFE", "url": "https://sea.example/w"}],
+            "I may not open sea.example.",
+        ),
+        (
+            "read",
+            [{"status": "ERROR", "url": "https://sea.example/w"}],
+            "I could not read sea.example.",
+        ),
+    ],
+)
+async def test_pages_are_read_and_told(
+    model: SmolLM, question: str, pages: list[dict[str, str]], told: str
+) -> None:
+    spoken = user(f"{question} https://sea.example/w")
+    offered: dict[str, Any] = {"server": (SEARCH, PAGES), "tools": cases.HOUSE}
+    parts = await answer(model, asked(spoken, **offered))
+    assert calls_of(parts) == [("url_context", {"urls": ["https://sea.example/w"]})]
+    history = (spoken, *called(("url_context", calls_of(parts)[0][1], {"pages": pages})))
+    assert text_of(await answer(model, asked(*history, **offered))) == told
+
+
+async def test_tools_of_an_mcp_server_are_functions(model: SmolLM) -> None:
+    spoken = user("please list the dishes and turn on the lights")
+    offered: dict[str, Any] = {"server": (SEARCH, DISHES), "tools": cases.LIGHTS}
+    parts = await answer(model, asked(spoken, **offered))
+    assert calls_of(parts) == [("list_dishes", {}), (cases.ON, {})]
+    results = called(
+        ("list_dishes", {}, {"output": "Soup and pie."}), (cases.ON, {}, {"error": "x"})
+    )
+    parts = await answer(model, asked(spoken, *results, **offered))
+    assert text_of(parts) == "Soup and pie. Sorry, that did not work: x."
+
+
+SLOW = tuple(replace(one, behavior=Behavior.NON_BLOCKING) for one in cases.HOUSE)
+
+
+async def test_a_function_that_takes_its_time_is_announced(model: SmolLM) -> None:
+    spoken = user("lock the door and set a timer")
+    parts: list[ModelPart] = await answer(model, asked(spoken, tools=SLOW))
+    assert isinstance(parts[0], CallsRequested)
+    question = "How many minutes should it be?"
+    assert parts[1:] == [TextDelta(f"{functions.ON_IT} {question}")]
+    call, result = called(("lock_the_door", {}, {"error": "it is stuck"}))
+    history = (spoken, call, said(f"{functions.ON_IT} {question}"), user("ten"))
+    parts = await answer(model, asked(*history, tools=SLOW))
+    assert calls_of(parts) == [("set_timer", {"minutes": 10})]
+    other = Content(Role.MODEL, (ToolCall(CallId("t"), "set_timer", {"minutes": 10}),))
+    late = (*history, other, said(functions.ON_IT), result)
+    parts = await answer(model, asked(*late, tools=SLOW))
+    assert parts == [TextDelta("Sorry, that did not work: it is stuck.")]
+
+
+async def test_nothing_is_said_while_a_blocking_function_is_waited_for(model: SmolLM) -> None:
+    tools = (SLOW[0], *cases.HOUSE[1:])
+    parts = await answer(model, asked(user("turn on the lights and lock the door"), tools=tools))
+    assert len(parts) == 1
+    assert [name for name, _ in calls_of(parts)] == [cases.ON, "lock_the_door"]
+
+
+async def test_what_is_missing_is_asked_for_after_the_rest_was_told(model: SmolLM) -> None:
+    spoken = user("lock the door and set a timer")
+    parts = await answer(model, asked(spoken, tools=cases.HOUSE))
+    assert calls_of(parts) == [("lock_the_door", {})]
+    results = called(("lock_the_door", {}, {"message": "It is locked"}))
+    parts = await answer(model, asked(spoken, *results, tools=cases.HOUSE))
+    assert text_of(parts) == "It is locked. How many minutes should it be?"
+    history = (spoken, *results, said(text_of(parts)), user("seven"))
+    parts = await answer(model, asked(*history, tools=cases.HOUSE))
+    assert calls_of(parts) == [("set_timer", {"minutes": 7})]
+
+
+async def test_what_needs_no_tool_is_answered_after_the_rest(model: SmolLM) -> None:
+    spoken = user("lock the door and tell me what the capital of France is")
+    parts = await answer(model, asked(spoken, tools=cases.HOUSE))
+    assert calls_of(parts) == [("lock_the_door", {})]
+    results = called(("lock_the_door", {}, {"message": "It is locked"}))
+    told = text_of(await answer(model, asked(spoken, *results, tools=cases.HOUSE)))
+    assert told.startswith("It is locked. ")
+    assert "Paris" in told
+
+
+async def test_a_result_that_is_not_the_last_is_told_as_progress(model: SmolLM) -> None:
+    spoken = user("lock the door")
+    call, _ = called(("lock_the_door", {}, {}))
+    for response, told in (
+        ({"bolts": 2}, "So far: the bolts is 2."),
+        ({"result": "ok"}, "It is still under way."),
+    ):
+        part = ToolResult(CallId("c0"), "lock_the_door", response, will_continue=True)
+        history = (spoken, call, said(functions.ON_IT), user(part))
+        assert text_of(await answer(model, asked(*history, tools=SLOW))) == told
+
+
+async def test_a_silent_result_is_not_spoken_of_with_a_later_one(model: SmolLM) -> None:
+    call, result = called(("lock_the_door", {}, {"message": "It is locked"}))
+    quiet = ToolResult(CallId("s"), "get_weather", {"sky": "grey"}, scheduling=Scheduling.SILENT)
+    history = (user("lock the door"), call, said(functions.ON_IT), user(quiet), result)
+    assert text_of(await answer(model, asked(*history, tools=SLOW))) == "It is locked."
