@@ -19,7 +19,14 @@ ENOUGH = 0.6
 FEWEST = 2
 """Words and numbers with meaning that a sentence needs for anything to support it."""
 
-_SENTENCE = re.compile(r"[^\s.!?…].*?(?:[.!?…]+[\"'”’)]*(?=\s|$)|$)", re.DOTALL)
+_ABBREVIATED = (
+    r"(?<!\bvs)(?<!\bMr)(?<!\bMs)(?<!\bDr)(?<!\bSt)(?<!\bNo)(?<!\bcf)(?<!\bMrs)(?<!\betc)"
+    r"(?<!\b[A-Za-z])"
+)
+"""A point after these ends no sentence; nor does one after a single letter."""
+_SENTENCE = re.compile(
+    rf"[^\s.!?…].*?(?:(?:{_ABBREVIATED}\.|[!?…])+[\"'”’)]*(?=\s|$)|\n|$)", re.DOTALL
+)
 _WORD = re.compile(r"\w+(?:[.,]\d+)*")
 _EMPTY = frozenset(
     _WORD.findall(
@@ -42,6 +49,7 @@ def supports(text: str, sources: Sequence[Source]) -> tuple[Support, ...]:
         shares = [(place, _share(words, held)) for place, held in enumerate(known)]
         held_by = [(place, share) for place, share in shares if share >= ENOUGH]
         if held_by:
+            sentence = sentence.rstrip()
             start = len(text[: match.start()].encode())
             end = start + len(sentence.encode())
             places, confidence = zip(*held_by, strict=True)

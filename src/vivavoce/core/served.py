@@ -8,6 +8,7 @@ answer rests on is told once, after its last words.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from vivavoce.core.grounding import supports
 from vivavoce.core.messages import (
@@ -42,7 +43,7 @@ class Served:
         self._calls: dict[str, tuple[ToolCall, ServerTool]] = {}
         self._untold: list[Message] = []
         self._queries: list[str] = []
-        self._sources: list[Source] = []
+        self._sources: dict[str, Source] = {}
 
     def called(self, call: ToolCall, tool: ServerTool) -> list[Message]:
         """A call is about to be run: what the client is told of it now."""
@@ -69,8 +70,16 @@ class Served:
             self._untold.append(ServerResponse(call, tool.kind, outcome.response))
         if not outcome.failed:
             self._queries += (q for q in outcome.queries if q not in self._queries)
-            self._sources += (s for s in outcome.sources if s not in self._sources)
-            del self._sources[MAX_SOURCES:]
+            for source in outcome.sources:
+                self._found(source)
+
+    def _found(self, source: Source) -> None:
+        """Passages of one document are one source."""
+        known = self._sources.get(source.uri)
+        if known is not None and source.text not in known.text:
+            self._sources[source.uri] = replace(known, text=f"{known.text}\n{source.text}")
+        elif known is None and len(self._sources) < MAX_SOURCES:
+            self._sources[source.uri] = source
 
     def take(self) -> list[Message]:
         """What came of the calls since this was last asked."""
@@ -81,7 +90,7 @@ class Served:
         """What `text`, all words of the turn, rests on; `None` if nothing was searched."""
         if not self._queries:
             return None
-        sources = tuple(self._sources)
+        sources = tuple(self._sources.values())
         return Grounding(tuple(self._queries), sources, supports(text, sources))
 
 
@@ -89,4 +98,5 @@ def _listed(outcome: Outcome) -> tuple[str, str]:
     """A search's result as its code would print it."""
     if outcome.failed:
         return FAILED, outcome.failed
-    return OK, "\n".join(f"{source.title}: {source.uri}" for source in outcome.sources)
+    found = dict.fromkeys(f"{source.title}: {source.uri}" for source in outcome.sources)
+    return OK, "\n".join(found)
