@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 import gzip
+import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
@@ -101,15 +102,7 @@ async def silent(request: Request) -> Response:
     return PlainTextResponse("")
 
 
-async def boundless(request: Request) -> Response:
-    return Response(b" " * (MAX_RESPONSE_BYTES + 1), media_type="application/json")
-
-
-async def compressed(request: Request) -> Response:
-    return Response(gzip.compress(b" " * 1_000_000), headers={"content-encoding": "gzip"})
-
-
-@pytest.mark.parametrize("answer", [rubbish, broken, nonsense, silent, boundless, compressed])
+@pytest.mark.parametrize("answer", [rubbish, broken, nonsense, silent])
 async def test_a_server_that_speaks_no_mcp_is_not_there(answer: Answer) -> None:
     async with serving(app(answer)) as origin, connection(origin, connect_s=1.0) as odd:
         async with asyncio.timeout(5):
@@ -146,8 +139,9 @@ async def test_a_redirect_to_another_origin_is_not_followed() -> None:
     assert visits == []
 
 
-async def test_a_program_that_can_not_be_started_is_not_there() -> None:
-    async with connection("", command=("/does/not/exist",)) as odd:
+@pytest.mark.parametrize("command", [("/does/not/exist",), ("true",), ("cat",), ("yes",)])
+async def test_a_program_that_speaks_no_mcp_is_not_there(command: tuple[str, ...]) -> None:
+    async with connection("", command=command, connect_s=1.0) as odd, asyncio.timeout(10):
         with pytest.raises(ToolError, match="can't be reached right now"):
             await odd.open()
 
@@ -204,36 +198,61 @@ def test_a_schema_is_looked_at_before_anyone_uses_it(schema: dict[str, Any], fau
     assert bool(found) == bool(fault)
 
 
-async def test_a_result_that_is_none_is_an_error_of_the_tool() -> None:
-    async def odd_result(request: Request) -> Response:
+def scripted(**results: dict[str, Any]) -> ASGIApp:
+    """A server by hand, with a tool for each result, which nothing checks on its way out."""
+    answers: dict[str, dict[str, Any]] = {
+        "initialize": {
+            "protocolVersion": "2025-11-25",
+            "capabilities": {"tools": {}},
+            "serverInfo": {"name": "odd", "version": "1"},
+        },
+        "tools/list": {"tools": [{"name": name, "inputSchema": OBJECT} for name in results]},
+    }
+
+    async def answer(request: Request) -> Response:
         message = await request.json()
-        results: dict[str, Any] = {
-            "initialize": {
-                "protocolVersion": "2025-11-25",
-                "capabilities": {"tools": {}},
-                "serverInfo": {"name": "odd", "version": "1"},
-            },
-            "tools/list": {"tools": [{"name": "odd", "inputSchema": OBJECT}]},
-            "tools/call": {"content": "not a list"},
-        }
         if "id" not in message:
             return Response(status_code=202)
-        if message["method"] == "tools/call" and message["params"]["name"] == "huge":
-            return await boundless(request)
-        if message["method"] not in results:
-            error = {"code": -32601, "message": "?"}
-            return JSONResponse({"jsonrpc": "2.0", "id": message["id"], "error": error})
-        return JSONResponse(
-            {"jsonrpc": "2.0", "id": message["id"], "result": results[message["method"]]}
-        )
+        reply = {"jsonrpc": "2.0", "id": message["id"]}
+        if message["method"] == "tools/call":
+            result = results[message["params"]["name"]]
+        elif (result := answers.get(message["method"], {})) == {}:
+            return JSONResponse(reply | {"error": {"code": -32601, "message": "?"}})
+        if message["method"] == "tools/call" and message["params"]["name"] == "packed":
+            body = gzip.compress(json.dumps(reply | {"result": result}).encode())
+            packed = {"content-encoding": "gzip"}
+            return Response(body, media_type="application/json", headers=packed)
+        return JSONResponse(reply | {"result": result})
 
-    async with serving(app(odd_result)) as origin, connection(origin) as odd:
+    return app(answer)
+
+
+def said(text: str) -> dict[str, Any]:
+    return {"content": [{"type": "text", "text": text}]}
+
+
+@pytest.mark.parametrize(
+    ("tool", "problem"),
+    [
+        ("none", "an answer that is not understood"),
+        ("huge", "reported an error"),
+        ("packed", "broke the connection off"),
+    ],
+)
+async def test_an_answer_that_can_not_be_taken_fails_the_call_alone(
+    tool: str, problem: str
+) -> None:
+    server = scripted(
+        none={"content": "not a list"},
+        huge=said("x" * MAX_RESPONSE_BYTES),
+        packed=said("x" * 1000),
+        plain=said("Hello."),
+    )
+    async with serving(server) as origin, connection(origin) as odd:
         await odd.open()
-        with pytest.raises(ToolError, match="an answer that is not understood"):
-            await odd.call("odd", {})
-        with pytest.raises(ToolError, match="reported an error"):
-            await odd.call("huge", {})
-        assert odd.up
+        with pytest.raises(ToolError, match=problem):
+            await odd.call(tool, {})
+        assert outcome_of(await odd.call("plain", {})).response == {"output": "Hello."}
 
 
 async def test_an_unknown_tool_is_an_error_that_the_server_words() -> None:

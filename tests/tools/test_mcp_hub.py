@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
+import os
+import signal
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -80,9 +84,21 @@ async def run(tool: McpTool, **args: Any) -> Outcome:
         return await tool.run(args)
 
 
+SCRIPT = """
+import asyncio, os
+from mcp.server.mcpserver import MCPServer
+server = MCPServer("pids", log_level="CRITICAL")
+server.add_tool(os.getpid, name="pid")
+@server.tool()
+async def wait() -> None:
+    await asyncio.sleep(60)
+server.run("stdio")
+"""
+
+
 async def test_a_program_that_the_configuration_names_lends_its_tools() -> None:
     command = [sys.executable, str(EXAMPLE), "--stdio"]
-    async with hub_with(kitchen={"command": command, "connect_s": 20.0}) as hub:
+    async with hub_with(kitchen={"command": command}) as hub:
         tools = await up(hub, 5)
         about = tools["add_to_shopping_list"].about
         assert about.kind is ToolKind.MCP
@@ -102,6 +118,27 @@ async def test_a_program_that_the_configuration_names_lends_its_tools() -> None:
         assert image.mime_type == "image/png"
         assert getattr(image, "data", b"").startswith(b"\x89PNG")
         assert shown.response == {"output": "[image/png attached]"}
+
+
+async def test_a_program_that_dies_is_started_again_and_ends_with_the_house(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "FIRST_PAUSE_S", 0.1)
+    script = tmp_path / "server.py"
+    script.write_text(SCRIPT)
+    command = [sys.executable, str(script)]
+    async with hub_with(pids={"command": command}) as hub:
+        tool = (await up(hub, 2))["pid"]
+        first = int((await run(tool)).response["output"])
+        call = asyncio.create_task(run(named(hub.tools())["wait"]))
+        assert (await run(tool)).response["output"] == str(first)
+        os.kill(first, signal.SIGKILL)
+        with pytest.raises(ToolError, match="broke the connection off"):
+            await call
+        second = int((await run(tool)).response["output"])
+        assert second != first
+    with pytest.raises(ProcessLookupError):
+        os.kill(second, 0)
 
 
 async def test_a_server_killed_in_mid_call_and_started_again_serves_the_next_call(
@@ -151,7 +188,8 @@ async def test_a_server_that_forgot_the_session_gets_the_call_once_more() -> Non
             assert not (await run(tools["greet"], name="Ada")).failed
 
 
-async def test_a_slow_tool_is_given_up_after_its_time() -> None:
+async def test_a_slow_tool_is_given_up_after_its_time(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
     server = kitchen()
     async with (
         serving_mcp(server) as url,
@@ -162,7 +200,7 @@ async def test_a_slow_tool_is_given_up_after_its_time() -> None:
             with pytest.raises(ToolError, match=r"no answer within 0\.2 seconds"):
                 await run(tools["brew"], cups=1)
         await until(lambda: server.calls.count("stopped") == 2)
-        await up(hub, 2)
+        await until(lambda: caplog.text.count("MCP server is up") == 2)
         assert not (await run(tools["greet"], name="Ada")).failed
 
 

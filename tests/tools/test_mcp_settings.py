@@ -35,6 +35,7 @@ def test_a_server_is_an_address_or_a_program(monkeypatch: pytest.MonkeyPatch) ->
     assert kitchen.headers == {"X-Room": "1", "Authorization": "Bearer secret"}
     assert (kitchen.allow, kitchen.prefix) == (frozenset({"add"}), "k_")
     assert (kitchen.timeout_s, kitchen.asked) == (4, True)
+    assert (kitchen.connect_s, files.connect_s) == (5, 30)
     assert (files.command, files.env, files.asked) == (("mcp-files", "--all"), {"A": "b"}, False)
     assert "secret" not in repr(settings)
 

@@ -20,6 +20,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from vivavoce.errors import ConfigError
 
 CONNECT_S = 5.0
+CONNECT_PROGRAM_S = 30.0
+"""A program may have to be unpacked before it speaks, and nobody waits for it."""
 CALL_S = 30.0
 
 _SERVER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
@@ -79,7 +81,7 @@ class _ServerTable(BaseModel):
     env_pass: list[str] = []
     prefix: str = Field(default="", pattern=r"^([A-Za-z_][A-Za-z0-9_.:-]{0,31})?$")
     tools: list[str] = []
-    connect_s: _Seconds = CONNECT_S
+    connect_s: _Seconds | None = None
     timeout_s: _Seconds = CALL_S
     offer: Literal["always", "asked"] = "always"
 
@@ -138,7 +140,7 @@ def _spec(name: str, value: object, faults: list[str]) -> McpServerSpec | None:
         env={each: os.environ[each] for each in table.env_pass} | table.env,
         prefix=table.prefix,
         allow=frozenset(table.tools),
-        connect_s=table.connect_s,
+        connect_s=table.connect_s or (CONNECT_PROGRAM_S if table.command else CONNECT_S),
         timeout_s=table.timeout_s,
         asked=table.offer == "asked",
     )
