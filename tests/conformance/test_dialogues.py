@@ -14,6 +14,7 @@ import pytest
 from conformance.seed import ROOT
 from conformance.socket_stage import Observed, play
 from vivavoce.testing.check import check
+from vivavoce.testing.dialogue import Script
 from vivavoce.testing.script import parse
 
 pytestmark = pytest.mark.e2e
@@ -29,14 +30,15 @@ SLACK_S = 0.5
 def played() -> dict[Path, Observed | BaseException]:
     """What each dialogue's client got."""
 
+    scripts = [parse(path.read_text()) for path in DIALOGUES]
     places = asyncio.Semaphore(AT_ONCE)
 
-    async def one(path: Path) -> Observed:
+    async def one(script: Script) -> Observed:
         async with places:
-            return await play(parse(path.read_text()))
+            return await play(script)
 
     async def all_of_them() -> list[Observed | BaseException]:
-        return await asyncio.gather(*map(one, DIALOGUES), return_exceptions=True)
+        return await asyncio.gather(*map(one, scripts), return_exceptions=True)
 
     return dict(zip(DIALOGUES, asyncio.run(all_of_them()), strict=True))
 

@@ -26,7 +26,8 @@ SPECULATING = SessionSettings(speculation=True)
 FEW = (
     "speech", "short silence", "long silence", "hypothesis", "words", "other words", "no words",
     "text", "question", "result", "idle result", "urgent result", "part", "blocking call",
-    "open call", "finished", "failed", "refused", "time",
+    "open call", "search", "tool and function", "tool ran", "fewer tools", "finished", "failed",
+    "refused", "time",
 )  # fmt: skip
 """Enough to reach every state; the rest is left to the random walks."""
 
@@ -38,6 +39,10 @@ WAYS: dict[str, tuple[SessionSetup, SessionSettings]] = {
     "text": (replace(SETUP, modality=Modality.TEXT), SPECULATING),
     "seeded 3.8": (replace(SETUP, model="gemini-3.8-live", seeds_history=True), SPECULATING),
     "tool deadline": (SETUP, SessionSettings(tool_deadline_s=2.0, speculation=True)),
+    "impatient": (
+        replace(SETUP, shows_server_calls=True),
+        SessionSettings(tool_deadline_s=3.0, served_deadline_s=1.0),
+    ),
     "immediate": (SETUP, SessionSettings(pacing=Pacing.IMMEDIATE)),
 }
 RANDOM = [name for name in ACTIONS if name not in ("drain", "gone")]
@@ -48,7 +53,9 @@ def sketch(world: World) -> tuple[object, ...]:
     talk = world.session._talk
     turn, ledger = talk.model.turn, talk.ledger
     line = tuple(
-        (e.state, bool(e.text.strip()), bool(e.tries)) if isinstance(e, SpokenTurn) else e.answer
+        (e.state, bool(e.text.strip()), bool(e.tries))
+        if isinstance(e, SpokenTurn)
+        else (type(e).__name__, e.answer)
         for e in talk.user.line[-2:]
     )
     return (
@@ -57,6 +64,7 @@ def sketch(world: World) -> tuple[object, ...]:
         None if turn is None else (turn.said, turn.owed),
         talk.model.generation is not None and talk.model.generation.running,
         bool(ledger.unanswered()),
+        bool(ledger.running()),
         len(ledger.open_ids) > len(ledger.unanswered()),
         bool(ledger.waiting),
         ledger.urgent,
@@ -101,6 +109,8 @@ def calm(world: World) -> None:
         world.do(ActivityEnded(world.position) if manual else AudioStreamEnded(world.position))
         while world.ended:
             world.understand("x")
+        while world.running:
+            world.ran()
         while world.calls:
             world.answer(world.calls[0].name, scheduling=Scheduling.SILENT)
         world.finish()
@@ -148,7 +158,7 @@ def test_every_situation_within_reach_keeps_the_invariants(way: str) -> None:
 
 def _spoken(line: object) -> list[tuple[TurnState, bool, bool]]:
     assert isinstance(line, tuple)
-    return [entry for entry in line if isinstance(entry, tuple)]
+    return [entry for entry in line if isinstance(entry[0], TurnState)]
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -15,10 +15,12 @@ from vivavoce.core.effects import (
     Effect,
     FinishTranscript,
     ReleaseGeneration,
+    RunTool,
     SaveCheckpoint,
     Send,
     StartGeneration,
     StartTranscript,
+    StopTool,
 )
 from vivavoce.core.events import (
     ActivityEnded,
@@ -38,6 +40,7 @@ from vivavoce.core.events import (
     TextProduced,
     TextReceived,
     ToolCallsProduced,
+    ToolRan,
     ToolResponsesReceived,
     TranscriptFailed,
     TranscriptProgressed,
@@ -47,6 +50,7 @@ from vivavoce.core.events import (
     VoiceScored,
 )
 from vivavoce.core.messages import Message, ToolCallRequest
+from vivavoce.core.model_states import ModelState
 from vivavoce.core.session import LiveSession
 from vivavoce.core.settings import SessionSettings
 from vivavoce.domain.content import (
@@ -55,13 +59,16 @@ from vivavoce.domain.content import (
     Content,
     Role,
     Scheduling,
+    ServerTool,
     Text,
     ToolCall,
     ToolDeclaration,
+    ToolKind,
     ToolResult,
     Tools,
     Usage,
 )
+from vivavoce.domain.evidence import Outcome, Source
 from vivavoce.domain.ids import CallId, CountingIds, GenerationId, SessionId, TurnId
 from vivavoce.domain.profile import Behaviour, behaviour_of
 from vivavoce.domain.request import EndReason, GenerationRequest
@@ -78,8 +85,16 @@ TOOLS = Tools(
     (
         ToolDeclaration("lights", behavior=Behavior.BLOCKING),
         ToolDeclaration("report", behavior=Behavior.NON_BLOCKING),
-    )
+    ),
+    server=(
+        ServerTool(ToolDeclaration("search"), ToolKind.SEARCH),
+        ServerTool(ToolDeclaration("python"), ToolKind.CODE),
+    ),
 )
+FACT = "Zürich hat 12 Brücken."
+FOUND = Outcome({"results": [FACT]}, ("Zürich",), (Source("file:zürich.md", "Zürich", FACT),))
+"""What every tool of the server's brings here."""
+
 SETUP = SessionSetup(
     model="models/gemini-2.5-flash",
     tools=TOOLS,
@@ -123,12 +138,13 @@ class World:
         self.turns: list[TurnId] = []
         self.ended: list[TurnId] = []
         self.calls: list[ToolCall] = []
+        self.answered: list[ToolResult] = []
+        self.running: list[CallId] = []
+        self.stopped: list[CallId] = []
         self.checkpoints: list[SaveCheckpoint] = []
         self.words = 0
         self.said_calls = 0
-        deadline_s = self.settings.tool_deadline(setup.realtime.interrupts)
-        early = self.settings.early_turn_complete
-        self.oracle = Oracle(setup, self.behaviour, early, deadline_s)
+        self.oracle = Oracle(setup, self.behaviour, self.settings)
         self.session = session or LiveSession(
             SessionId("s"), setup, self.behaviour, self.settings, CountingIds()
         )
@@ -172,6 +188,12 @@ class World:
                     if isinstance(message, ToolCallRequest):
                         self.calls += message.calls
                         self.said_calls += len(message.calls)
+                case RunTool(call, _):
+                    self.running.append(call.id)
+                    self.said_calls += 1
+                case StopTool(id):
+                    self.running.remove(id)
+                    self.stopped.append(id)
                 case StartGeneration(request):
                     if self.generation is not None:
                         self.stale.append(self.generation)
@@ -187,6 +209,8 @@ class World:
                 case CancelGeneration() | ReleaseGeneration() | _:
                     pass
         self.oracle.saw(event, effects, self.now, self.session.deadline())
+        waiting = self.session._talk.model.state is ModelState.TOOLS
+        assert waiting == (self.oracle.calls.waiting and not self.session.closed), self.messages()
         return effects
 
     def messages(self) -> list[Message]:
@@ -232,7 +256,7 @@ class World:
         return self.do(GenerationFinished(self.current, reason))
 
     def call(self, *names: str) -> list[Effect]:
-        calls = tuple(ToolCall(CallId(""), name, {"n": 1}) for name in names)
+        calls = tuple(ToolCall(CallId(""), name, {"query": "Zürich"}) for name in names)
         return self.do(ToolCallsProduced(self.current, calls))
 
     def answer(self, name: str, **more: object) -> list[Effect]:
@@ -242,7 +266,14 @@ class World:
         if call is not None and not more.get("will_continue"):
             self.calls.remove(call)
         result = replace(ToolResult(id, name, {"ok": True}), **more)  # type: ignore[arg-type]
+        self.answered.append(result)
         return self.do(ToolResponsesReceived((result,)))
+
+    def ran(self, outcome: Outcome = FOUND) -> list[Effect]:
+        """The oldest tool of the server's that runs is done."""
+        id = self.running.pop(0) if self.running else CallId("unknown")
+        self.stopped.append(id)
+        return self.do(ToolRan(id, outcome))
 
     def word(self) -> str:
         """A word never used before, so that it can be found again."""
@@ -290,6 +321,29 @@ def _result(name: str, scheduling: Scheduling, more: bool = False) -> Callable[[
     return lambda w: w.answer(name, scheduling=scheduling, will_continue=more)
 
 
+def _again(w: World) -> object:
+    given = w.answered[-1] if w.answered else ToolResult(CallId("unknown"), "report", {})
+    return w.do(ToolResponsesReceived((given,)))
+
+
+def _nameless(w: World) -> object:
+    """As enterprise clients answer: by the name alone."""
+    call = next((c for c in w.calls if c.name == "lights"), None)
+    if call is not None:
+        w.calls.remove(call)
+    return w.do(ToolResponsesReceived((ToolResult(CallId(""), "lights", {"ok": True}),)))
+
+
+def _for_the_server(w: World) -> object:
+    """A client that answers what the server runs itself, by id and by name."""
+    ids = [*w.running, CallId("")]
+    return w.do(ToolResponsesReceived(tuple(ToolResult(id, "search", {}) for id in ids)))
+
+
+def _late_tool(w: World) -> object:
+    return w.do(ToolRan(w.stopped[-1] if w.stopped else CallId("unknown"), FOUND))
+
+
 def _in_turn(*names: str) -> Callable[[World], object]:
     """Several actions, one after the other: what chance alone would seldom put in order."""
 
@@ -329,19 +383,34 @@ ACTIONS: dict[str, Callable[[World], object]] = {
     "trigger": _content(answer=True),
     "model content": _content(model("seed"), answer=True),
     "context": lambda w: w.do(ContextUpdated("be brief", None)),
+    "fewer tools": lambda w: w.do(ContextUpdated(None, Tools(TOOLS.functions[1:]))),
+    "all tools": lambda w: w.do(ContextUpdated(None, TOOLS)),
     "result": _result("lights", Scheduling.WHEN_IDLE),
     "idle result": _result("report", Scheduling.WHEN_IDLE),
     "urgent result": _result("report", Scheduling.INTERRUPT),
     "silent result": _result("report", Scheduling.SILENT),
     "partial result": _result("report", Scheduling.WHEN_IDLE, more=True),
+    "result again": _again,
+    "nameless result": _nameless,
+    "server's result": _for_the_server,
+    # the server's tools
+    "tool ran": lambda w: w.ran(),
+    "tool failed": lambda w: w.ran(Outcome({"error": "No."}, ("Zürich",), failed="No.")),
+    "late tool": _late_tool,
     # the model
     "part": _part,
+    "fact": lambda w: w.say(FACT + " "),
     "old part": _old_part,
     "thought": lambda w: w.do(TextProduced(w.current, "hm", thought=True)),
     "usage": lambda w: w.do(UsageProduced(w.current, Usage(10, 0, 3))),
     "blocking call": lambda w: w.call("lights"),
     "open call": lambda w: w.call("report"),
     "both calls": lambda w: w.call("lights", "report"),
+    "search": lambda w: w.call("search"),
+    "two tools": lambda w: w.call("python", "search"),
+    "tool and function": lambda w: w.call("search", "lights"),
+    "call of each kind": lambda w: w.call("lights", "python", "report"),
+    "two functions": lambda w: w.call("lights", "lights"),
     "unknown call": lambda w: w.call("nonsense"),
     "finished": lambda w: w.finish(),
     "chose silence": lambda w: w.finish(EndReason.NEED_MORE_INPUT),
@@ -354,6 +423,8 @@ ACTIONS: dict[str, Callable[[World], object]] = {
     "activity": _in_turn("activity start", "activity end", "words"),
     "thinking aloud": _in_turn("speech", "short silence", "hypothesis", "part"),
     "answer": _in_turn("part", "usage", "part", "finished"),
+    "searched answer": _in_turn("search", "tool ran", "fact", "finished"),
+    "served turn": _in_turn("answer", "time", "question", "search", "tool ran", "fact", "finished"),
     # the host
     "time": lambda w: w.wait_for_deadline(),
     "saved": lambda w: w.do(CheckpointSaved("handle")),

@@ -14,7 +14,7 @@ from vivavoce.core.messages import (
     TurnComplete,
     TurnReason,
 )
-from vivavoce.domain.content import Scheduling, ToolCall, ToolKind, Tools
+from vivavoce.domain.content import Json, Scheduling, ToolCall, ToolKind, Tools
 from vivavoce.domain.ids import CallId
 from vivavoce.testing import script as language
 from vivavoce.testing.bare_stage import play
@@ -97,7 +97,7 @@ def test_every_kind_of_line_about_tools_is_read() -> None:
     assert [t.kind for t in script.setup.tools.server] == [ToolKind.SEARCH, ToolKind.CODE]
     assert (script.settings.tool_deadline_s, script.settings.served_deadline_s) == (2.0, 3.0)
     assert script.setup.shows_server_calls
-    calls = (("find", {"query": "x and y"}), ("lights", {}))
+    calls: tuple[tuple[str, Json], ...] = (("find", {"query": "x and y"}), ("lights", {}))
     assert script.answers == [
         Answer(calls=calls, fails=True, given='{"a": 1}', without="b"),
         Answer(0.2, "Done.", 1.0, (("run", {}),), fails=True, fails_after_s=0.4),

@@ -304,10 +304,11 @@ class ModelSide:
             self._retire(step, purge=False)
             self._finish(turn, TurnReason.GENERATED_OTHER, step)
             return
+        waited = bool(self._ledger.unanswered())
         named = self._ledger.open(calls, tools, step.now)
         waits = set(self._ledger.unanswered()) & {call.id for call in named}
         self._to(ModelCue.BLOCKS if waits or self._ledger.running() else ModelCue.CALL)
-        turn.call(named, tools, step)
+        turn.call(named, tools, waited, step)
         if self._early and waits:
             turn.owed = True  # further calls are a further early turn
             turn.produced(turn.generations[-1], step)

@@ -103,10 +103,11 @@ class ModelTurn:
         self.said = True
         step.send(ModelText(text, thought), generation)
 
-    def call(self, calls: tuple[ToolCall, ...], tools: Tools, step: Step) -> None:
+    def call(self, calls: tuple[ToolCall, ...], tools: Tools, waits: bool, step: Step) -> None:
         """Functions to be run: the server's are asked of the host, the others of the client.
 
-        The client's are not tagged: a call that is on record must reach it.
+        `waits` says that the client has not answered earlier ones. The client's are not tagged:
+        a call that is on record must reach it.
         """
         self.called = True
         self._history.call(calls)
@@ -115,7 +116,7 @@ class ModelTurn:
             if (tool := tools.served(call.name)) is None:
                 theirs.append(call)
                 continue
-            self._tell(self.served.called(call, tool), step)
+            self._tell(self.served.called(call, tool, later=waits), step)
             step.want(RunTool(call, tool.kind))
         if theirs:
             step.send(ToolCallRequest(tuple(theirs)))
@@ -146,6 +147,7 @@ class ModelTurn:
         """The turn is over. `heard_s` is the user's sound in its context."""
         if self.owed:
             self.owed = False
+            self._words.clear()
             step.send(TurnComplete(self._count(heard_s), self.reason))
 
     def interrupted(self, withdrawn: tuple[CallId, ...], heard_s: float, step: Step) -> None:

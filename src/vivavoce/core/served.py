@@ -1,8 +1,9 @@
 """What a client is told of the tools that the server ran for a model turn.
 
-A call is told when it is made, what came of it when the turn goes on. So nothing of it falls
-between a `toolCall` and its answers, where clients would take it for a new answer. What the
-answer rests on is told once, after its last words.
+A call is told when it is made, or, while a function of the client's is open, when the turn goes
+on; what came of it when the turn goes on. So nothing of it falls between a `toolCall` and its
+answers, where clients would take it for a new answer. What the answer rests on is told once,
+after its last words.
 """
 
 from __future__ import annotations
@@ -45,8 +46,8 @@ class Served:
         self._queries: list[str] = []
         self._sources: dict[str, Source] = {}
 
-    def called(self, call: ToolCall, tool: ServerTool) -> list[Message]:
-        """A call is about to be run: what the client is told of it now."""
+    def called(self, call: ToolCall, tool: ServerTool, later: bool = False) -> list[Message]:
+        """A call is about to be run: what the client is told of it now, unless it is `later`."""
         self._calls[call.id] = (call, tool)
         messages: list[Message] = [ServerCall(call, tool.kind)] if self._shows_calls else []
         if tool.kind is ToolKind.CODE:
@@ -54,6 +55,9 @@ class Served:
         elif tool.kind is ToolKind.SEARCH and self._shows_search:
             wanted = json.dumps(call.args.get("query", ""), ensure_ascii=False)
             messages.append(ModelCode(call.id, f"print({call.name}.search(queries=[{wanted}]))"))
+        if later:
+            self._untold += messages
+            return []
         return messages
 
     def ran(self, id: str, outcome: Outcome) -> None:

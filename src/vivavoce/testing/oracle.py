@@ -15,9 +15,11 @@ from vivavoce.core.effects import (
     Effect,
     FinishTranscript,
     ReleaseGeneration,
+    RunTool,
     Send,
     StartGeneration,
     StartTranscript,
+    StopTool,
 )
 from vivavoce.core.events import (
     ClientGone,
@@ -26,11 +28,11 @@ from vivavoce.core.events import (
     GenerationFailed,
     GenerationFinished,
     GenerationRefused,
-    ToolResponsesReceived,
     TranscriptFailed,
 )
 from vivavoce.core.messages import (
     GenerationComplete,
+    Grounding,
     InputTranscript,
     Interrupted,
     Message,
@@ -42,11 +44,13 @@ from vivavoce.core.messages import (
     ToolCallRequest,
     TurnComplete,
 )
-from vivavoce.domain.content import Behavior, Content, Role, Text, ToolCall, ToolResult
+from vivavoce.core.settings import SessionSettings
+from vivavoce.domain.content import Content, Role, Text, ToolCall, ToolResult
 from vivavoce.domain.ids import CallId, GenerationId, TurnId
 from vivavoce.domain.profile import Behaviour
 from vivavoce.domain.request import GenerationRequest
-from vivavoce.domain.setup import SessionSetup
+from vivavoce.domain.setup import Modality, SessionSetup
+from vivavoce.testing.oracle_calls import SERVED, Calls, delimits
 
 SPOKEN = (ModelAudio, ModelText, OutputTranscript)
 
@@ -59,6 +63,8 @@ class Broken(AssertionError):
 class _Turn:
     """What the client has seen of the model turn that is open."""
 
+    words: str = ""
+    grounded: bool = False
     complete: bool = False
     blocked: bool = False
     seen: bool = False
@@ -71,23 +77,23 @@ class Oracle:
 
     setup: SessionSetup
     behaviour: Behaviour
-    early: bool = False
-    tool_deadline_s: float = 0.0
+    settings: SessionSettings
     started: dict[GenerationId, bool] = field(default_factory=dict)
     running: set[GenerationId] = field(default_factory=set)
     live: set[GenerationId] = field(default_factory=set)
     cancelled: set[GenerationId] = field(default_factory=set)
     turn: _Turn | None = None
-    blocking: dict[CallId, bool] = field(default_factory=dict)
-    called: set[CallId] = field(default_factory=set)
+    requests: dict[GenerationId, GenerationRequest] = field(default_factory=dict)
     listening: dict[TurnId, str] = field(default_factory=dict)
     spoken: str = ""
     opened: bool = False
     closed: bool = False
     recognizer_failed: bool = False
-    _due: dict[CallId, float] = field(default_factory=dict)
     _now: float = 0.0
     _from: GenerationId | None = None
+
+    def __post_init__(self) -> None:
+        self.calls = Calls(self.setup, self.behaviour, self.settings, self._expect)
 
     # --- a step ---------------------------------------------------------------------------
 
@@ -96,8 +102,10 @@ class Oracle:
     ) -> None:
         """One step: what happened (`None` for opening and for time), and what followed."""
         self._expect(not (self.closed and effects), "nothing follows after the end")
+        self._now, self._from = now, getattr(event, "generation", None)
         self._before(event)
-        self._overdue(event, now)
+        self.calls.before(event, now)
+        self._expect(not (self.calls.ignored and effects), "what nobody waits for changes nothing")
         for at, effect in enumerate(effects):
             self._effect(effect, effects[at + 1 :])
         if event is None and not self.closed:
@@ -107,29 +115,18 @@ class Oracle:
         if self.closed:
             self._expect(not self.running, "nothing runs on after the end")
             self._expect(not self.listening, "nobody listens on after the end")
+            self.calls.over()
         self._expect(len(self.running) <= 1, "at most one generation runs")
 
     def at_rest(self) -> None:
         """The conversation has come to rest: nothing is owed to anybody."""
         self._expect(self.turn is None, "every model turn ends with turnComplete")
-        self._expect(not self._unanswered(), "no blocking call is left open")
-
-    def _overdue(self, event: Event | None, now: float) -> None:
-        """Blocking calls that took too long are answered by the core itself."""
-        self._now = now
-        self._from = getattr(event, "generation", None)
-        for id, due in self._due.items():
-            if event is None and self.tool_deadline_s > 0 and now >= due:
-                self.blocking[id] = True
+        self._expect(not self.calls.waiting, "no call that is waited for is left open")
 
     def _before(self, event: Event | None) -> None:
         match event:
             case GenerationFinished() | GenerationFailed() | GenerationRefused():
                 self.running.discard(event.generation)
-            case ToolResponsesReceived():
-                for result in event.results:
-                    if result.id in self.blocking:
-                        self.blocking[result.id] = True
             case ContentReceived():
                 self.spoken += "".join(f"\0{turn.text}\0" for turn in event.turns)
             case TranscriptFailed():
@@ -155,6 +152,8 @@ class Oracle:
                     self.turn.withdrawn = True
             case StartTranscript() | FinishTranscript() | DropTranscript():
                 self._listen(effect)
+            case RunTool() | StopTool():
+                self.calls.effect(effect, self._now)
             case CloseConnection():
                 self.closed = True
             case _:
@@ -167,6 +166,7 @@ class Oracle:
         self._expect(all(id > other for other in self.started), "numbers of generations increase")
         self._expect(not self.running, "at most one generation runs")
         self.started[id] = request.speculative
+        self.requests[id] = request
         self.running.add(id)
         self._history(request.history)
         if not request.speculative:
@@ -177,7 +177,7 @@ class Oracle:
         self.live.add(id)
         if self.turn is None:
             self.turn = _Turn()
-        self._expect(not self._unanswered(), "the model waits for all blocking calls")
+        self._expect(not self.calls.waiting, "the model waits for all calls that block")
         self.turn.blocked = self.turn.withdrawn = False
 
     def _history(self, history: tuple[Content, ...]) -> None:
@@ -199,25 +199,30 @@ class Oracle:
         self.opened = True
         if isinstance(message, SPOKEN) and self._from is not None:
             self._expect(self._from == effect.generation, "what others say is not passed on")
-        if isinstance(message, (*SPOKEN, GenerationComplete)):
+        if isinstance(message, (*SPOKEN, *SERVED, Grounding, GenerationComplete)):
             self._expect(
                 effect.generation in self.live - self.cancelled, "only the live one speaks"
             )
         match message:
             case ModelAudio() | ModelText() | OutputTranscript() | GenerationComplete():
                 self._content(message)
+            case Grounding():
+                self._content(message)
+                self._grounding(message)
             case ToolCallRequest():
                 self._call(message)
             case Interrupted():
                 self._interrupted(rest)
             case ToolCallCancellation():
-                self._withdraw(message)
+                self.calls.withdrawn(message)
             case TurnComplete():
                 self._complete()
             case InputTranscript():
                 early_enough = self.turn is None or self.turn.withdrawn
                 self._expect(early_enough, "inputTranscription comes before its answer")
                 self._expect(bool(message.text.strip()), "no empty transcripts")
+            case _ if isinstance(message, SERVED):
+                self._served(message)
             case _:
                 pass
 
@@ -227,35 +232,46 @@ class Oracle:
         assert turn is not None
         turn.seen = True
         self._expect(not turn.complete, "nothing after generationComplete")
-        self._expect(not turn.blocked, "nothing between toolCall and its results")
-        if isinstance(message, GenerationComplete):
+        self._expect(not turn.blocked, "no words between toolCall and its results")
+        final = isinstance(message, GenerationComplete)
+        self._expect(final or not turn.grounded, "what an answer rests on is told after its words")
+        if final:
             turn.complete = True
-        elif isinstance(message, OutputTranscript):
-            self.spoken += message.text
-        elif isinstance(message, ModelText):
-            self.spoken += "" if message.thought else message.text
+        words = message.text if isinstance(message, OutputTranscript | ModelText) else ""
+        if not getattr(message, "thought", False):
+            self.spoken += words
+            turn.words += words
+
+    def _served(self, message: Message) -> None:
+        """Before a toolCall, or when all that was called for is there and the turn goes on."""
+        self._expect(not self.calls.unanswered, "nothing between toolCall and its results")
+        if self.turn is None and self.settings.early_turn_complete:
+            self.turn = _Turn()
+        turn = self.turn
+        self._expect(turn is not None and not turn.complete, "tools belong to a turn")
+        assert turn is not None
+        self._expect(not turn.grounded, "what an answer rests on is told after its tools")
+        turn.seen = True
+        self.calls.served(message)
+
+    def _grounding(self, message: Grounding) -> None:
+        assert self.turn is not None
+        self.turn.grounded = True
+        self._expect(bool(message.queries), "grounding comes of a search")
+        seen = self.setup.modality is Modality.TEXT or self.setup.output_transcription is not None
+        if seen:
+            self._expect(delimits(message, self.turn.words), "offsets delimit the words they name")
 
     def _call(self, message: ToolCallRequest) -> None:
-        if self.turn is None and self.early:
+        early = self.settings.early_turn_complete
+        if self.turn is None and early:
             self.turn = _Turn()
         turn = self.turn
         self._expect(turn is not None and not turn.complete, "calls belong to a turn")
         assert turn is not None
         turn.seen = True
-        for call in message.calls:
-            self._expect(bool(call.id) and call.id not in self.called, "every call has its own id")
-            self.called.add(call.id)
-            if self._blocks(call.name):
-                self.blocking[call.id] = False
-                self._due[call.id] = self._now + self.tool_deadline_s
-                turn.blocked = turn.blocked or not self.early
-
-    def _blocks(self, name: str) -> bool:
-        declared = next(f for f in self.setup.tools.functions if f.name == name)
-        behavior = declared.behavior
-        if behavior is Behavior.UNSPECIFIED:
-            behavior = self.behaviour.function_behavior
-        return behavior is not Behavior.NON_BLOCKING
+        waits = self.calls.asked(message, self.requests[max(self.live)].tools, self._now)
+        turn.blocked = turn.blocked or (waits and not early)
 
     def _interrupted(self, rest: list[Effect]) -> None:
         self._expect(self.turn is not None, "only an open turn is interrupted")
@@ -264,21 +280,13 @@ class Oracle:
             said = said[1:]
         self._expect(bool(said) and isinstance(said[0], TurnComplete), "interrupted, turnComplete")
 
-    def _withdraw(self, message: ToolCallCancellation) -> None:
-        for id in message.ids:
-            self._expect(self.blocking.get(id) is False, "only open blocking calls are withdrawn")
-            self.blocking[id] = True
-
     def _complete(self) -> None:
         if self.turn is None:
             empty = self.setup.realtime.detection.disabled or self.recognizer_failed
             self._expect(empty, "one turnComplete a turn")
-        elif not self.early:
-            self._expect(not self._unanswered(), "no turn ends with open blocking calls")
+        elif not self.settings.early_turn_complete:
+            self._expect(not self.calls.waiting, "no turn ends while a call is waited for")
         self.turn = None
-
-    def _unanswered(self) -> list[CallId]:
-        return [id for id, answered in self.blocking.items() if not answered]
 
     # --- the ears -------------------------------------------------------------------------
 
