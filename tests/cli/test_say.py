@@ -115,3 +115,31 @@ def test_nothing_is_not_said(words: str) -> None:
 def test_help_names_the_shells_keys_in_their_order() -> None:
     shown = run.invoke(app, ["--help"]).output
     assert -1 < shown.find("GOOGLE_API_KEY") < shown.find("GEMINI_API_KEY")
+
+
+async def grounded(peer: Peer) -> None:
+    setup = await peer.take()
+    await peer.say(READY)
+    await peer.take()
+    kinds = [kind for tool in setup["setup"]["tools"] for kind in tool]
+    code = {"executableCode": {"language": "PYTHON", "code": "print(\n  1)"}}
+    await peer.say({"serverContent": {"modelTurn": {"parts": [code]}}})
+    part = {"parts": [{"text": f"With {', '.join(kinds)}."}]}
+    chunks = [{"web": {"uri": "https://a.example/", "title": "A [b]"}}]
+    grounding = {"groundingMetadata": {"groundingChunks": chunks}}
+    await peer.say({"serverContent": {"modelTurn": part}}, {"serverContent": grounding})
+    await peer.say({"serverContent": {"generationComplete": True}})
+    await peer.gone()
+
+
+def test_the_servers_tools_are_asked_for_and_what_they_found_is_told() -> None:
+    with serving_in_a_thread(grounded) as url:
+        result = run.invoke(app, ["hello", "--text", "--use", "search,code", "--url", url])
+    assert result.stdout == "With googleSearch, codeExecution.\n"
+    assert result.stderr == "ran print( 1)\nsource: A [b] (https://a.example/)\n"
+
+
+def test_a_tool_that_is_none_is_named() -> None:
+    result = run.invoke(app, ["hello", "--use", "magic"])
+    assert result.exit_code == 1
+    assert "There is no tool 'magic'" in result.stderr

@@ -7,8 +7,10 @@ import pytest
 from vivavoce.client import messages
 from vivavoce.client.messages import (
     CallsWithdrawn,
+    CodeShown,
     GenerationComplete,
     GoAway,
+    Grounded,
     HandleOffered,
     Heard,
     Interrupted,
@@ -35,6 +37,21 @@ from vivavoce.domain.ids import CallId
         ),
         ({"serverContent": {"inputTranscription": {"text": "hello"}}}, [Heard("hello")]),
         ({"serverContent": {"interrupted": True}}, [Interrupted()]),
+        (
+            {"serverContent": {"modelTurn": {"parts": [{"executableCode": {"code": "1"}}]}}},
+            [CodeShown("1")],
+        ),
+        (
+            {
+                "serverContent": {
+                    "groundingMetadata": {
+                        "groundingChunks": [{"web": {"title": "T", "uri": "u"}}, {}]
+                    },
+                    "turnComplete": True,
+                }
+            },
+            [Grounded((("T", "u"), ("", ""))), TurnComplete({})],
+        ),
         (
             {"serverContent": {"generationComplete": True, "turnComplete": True}},
             [GenerationComplete(), TurnComplete({})],
@@ -69,7 +86,9 @@ def test_rates() -> None:
 
 def test_wishes_become_a_setup() -> None:
     function = ToolDeclaration("lights", "Switch.", {"type": "object"})
-    wishes = Wishes("models/m", "Kore", "Be brief.", "en-US", "TEXT", (function,), False)
+    wishes = Wishes(
+        "models/m", "Kore", "Be brief.", "en-US", "TEXT", (function,), ("googleSearch",), False
+    )
     assert wishes.setup() == {
         "setup": {
             "model": "models/m",
@@ -82,6 +101,7 @@ def test_wishes_become_a_setup() -> None:
             },
             "systemInstruction": {"parts": [{"text": "Be brief."}]},
             "tools": [
+                {"googleSearch": {}},
                 {
                     "functionDeclarations": [
                         {
@@ -90,7 +110,7 @@ def test_wishes_become_a_setup() -> None:
                             "parametersJsonSchema": {"type": "object"},
                         }
                     ]
-                }
+                },
             ],
         }
     }

@@ -24,7 +24,7 @@ from vivavoce.client.live import Endpoint, Unreachable, Untrusted
 from vivavoce.client.messages import DEFAULT_MODEL, LiveError, Wishes
 from vivavoce.client.tools import ToolModule
 from vivavoce.client.turns import Turn
-from vivavoce.errors import VivavoceError
+from vivavoce.errors import ConfigError, VivavoceError
 
 WRONG = 1
 UNREACHABLE = 3
@@ -50,6 +50,11 @@ Tools = Annotated[
     Path | None,
     typer.Option("--tools", help="Python file whose public functions the model may call."),
 ]
+Use = Annotated[
+    str,
+    typer.Option("--use", help="Tools of the server's that the model may use: search, code, urls."),
+]
+BUILTIN = {"search": "googleSearch", "code": "codeExecution", "urls": "urlContext"}
 Patience = Annotated[
     float, typer.Option("--wait", help="Seconds of silence from the server to bear.")
 ]
@@ -71,15 +76,25 @@ def endpoint(url: str, key: str, ca: Path | None) -> Endpoint:
 
 
 def wishes(
-    model: str, voice: str, instruction: str, tools: ToolModule, modality: str = "AUDIO"
+    model: str,
+    voice: str,
+    instruction: str,
+    tools: ToolModule,
+    use: str = "",
+    modality: str = "AUDIO",
 ) -> Wishes:
-    """The setup that the options ask for."""
+    """The setup that the options ask for. Raises `ConfigError` for a tool that is none."""
+    used = config.split_words(use)
+    assert isinstance(used, list)
+    if unknown := [name for name in used if name not in BUILTIN]:
+        raise ConfigError(f"There is no tool {unknown[0]!r}.", f"Tools: {', '.join(BUILTIN)}.")
     return Wishes(
         model=model or DEFAULT_MODEL,
         voice=voice,
         instruction=instruction,
         modality=modality,
         functions=tools.declarations,
+        builtin=tuple(BUILTIN[name] for name in used),
     )
 
 
@@ -132,6 +147,8 @@ class TurnPrinter:
             self._line(f"you    {turn.heard.strip()}")
         if turn.said:
             self._line(f"voice  {turn.said.strip()}", "bold")
+        for line in rests_on(turn):
+            self._line(f"       {line}", "dim")
         if turn.failed:
             self.failed = True
             self._line("       no answer: the server's log says why", "red")
@@ -142,6 +159,12 @@ class TurnPrinter:
 
     def _line(self, text: str, style: str = "") -> None:
         self.console.print(text, style=style, markup=False)
+
+
+def rests_on(turn: Turn) -> list[str]:
+    """What the server ran for an answer, and what the answer rests on, a line each."""
+    ran = [f"ran {' '.join(code.split())}" for code in turn.code]
+    return [*ran, *(f"source: {title} ({uri})" for title, uri in turn.sources)]
 
 
 def binary_stdout() -> IO[bytes]:

@@ -33,6 +33,7 @@ def say(
     voice: conversing.Voice = "",
     instruction: conversing.Instruction = "",
     tools: conversing.Tools = None,
+    use: conversing.Use = "",
     wait: conversing.Patience = 60.0,
 ) -> None:
     """Send a typed turn and print the answer; with --out, keep it as sound.
@@ -45,7 +46,7 @@ def say(
         module = ToolModule.load(tools) if tools else ToolModule()
         place = conversing.endpoint(url, key, ca)
         modality = "TEXT" if written else "AUDIO"
-        asked = conversing.wishes(model, voice, instruction, module, modality)
+        asked = conversing.wishes(model, voice, instruction, module, use, modality)
         words = sys.stdin.read().strip() if text == "-" else text
         speaker = ClockSpeaker(fast=True)
         if not words.strip():
@@ -58,6 +59,8 @@ def say(
                 typer.echo(json.dumps(turn.as_json(), ensure_ascii=False))
             elif turn.said.strip() or not turn.failed:
                 typer.echo(turn.said.strip())
+                for line in conversing.rests_on(turn):
+                    console.print(line, style="dim", markup=False)
         conversing.judge(turn is not None, turn is not None and turn.failed)
 
 

@@ -49,6 +49,7 @@ def talk(
     voice: conversing.Voice = "",
     instruction: conversing.Instruction = "",
     tools: conversing.Tools = None,
+    use: conversing.Use = "",
     source: Annotated[str, typer.Option("--in", help="WAV to say, or - for 16 kHz PCM.")] = "",
     sink: Annotated[str, typer.Option("--out", help="WAV for the answer, or - for PCM.")] = "",
     transcript: Annotated[
@@ -79,7 +80,7 @@ def talk(
             return
         module = ToolModule.load(tools) if tools else ToolModule()
         place = conversing.endpoint(url, key, ca)
-        asked = conversing.wishes(model, voice, instruction, module)
+        asked = conversing.wishes(model, voice, instruction, module, use)
         lines = stack.enter_context(_writable(transcript)) if transcript else None
         printer = TurnPrinter(console, lines)
         sound = Sound(source, sink, fast, backend, microphone, speaker, echo_mode)

@@ -69,6 +69,20 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
+class CodeShown:
+    """Code that the server runs for the answer, or that stands for a search there."""
+
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Grounded:
+    """What the answer rests on: titles and addresses."""
+
+    sources: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class GenerationComplete:
     """Everything of this turn was produced."""
 
@@ -120,6 +134,8 @@ ServerMessage = (
     | Text
     | Heard
     | Said
+    | CodeShown
+    | Grounded
     | GenerationComplete
     | Interrupted
     | TurnComplete
@@ -172,8 +188,13 @@ def _read_content(content: dict[str, Any], usage: dict[str, Any]) -> Iterator[Se
             yield Audio(base64.b64decode(blob["data"]), rate_of(blob.get("mimeType", "")))
         elif text := part.get("text"):
             yield Text(text, bool(part.get("thought")))
+        elif code := part.get("executableCode"):
+            yield CodeShown(code.get("code", ""))
     if said := content.get("outputTranscription"):
         yield Said(said.get("text", ""))
+    if grounding := content.get("groundingMetadata"):
+        webs = [chunk.get("web") or {} for chunk in grounding.get("groundingChunks", ())]
+        yield Grounded(tuple((web.get("title", ""), web.get("uri", "")) for web in webs))
     if content.get("generationComplete"):
         yield GenerationComplete()
     if content.get("interrupted"):
@@ -208,6 +229,8 @@ class Wishes:
     language: str = ""
     modality: str = "AUDIO"
     functions: tuple[ToolDeclaration, ...] = ()
+    builtin: tuple[str, ...] = ()
+    """Tools that the server runs, by the API's keys: `googleSearch`, `codeExecution`, …"""
     transcripts: bool = True
     silence_ms: int | None = None
     """Silence after which the user has finished; `None` leaves it to the server."""
@@ -227,8 +250,11 @@ class Wishes:
         setup: dict[str, Any] = {"model": model, "generationConfig": generation}
         if self.instruction:
             setup["systemInstruction"] = {"parts": [{"text": self.instruction}]}
+        tools: list[dict[str, Any]] = [{kind: {}} for kind in self.builtin]
         if self.functions:
-            setup["tools"] = [{"functionDeclarations": [_declared(f) for f in self.functions]}]
+            tools.append({"functionDeclarations": [_declared(f) for f in self.functions]})
+        if tools:
+            setup["tools"] = tools
         if self.transcripts:
             setup |= {"inputAudioTranscription": {}, "outputAudioTranscription": {}}
         if self.silence_ms is not None:

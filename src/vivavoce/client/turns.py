@@ -14,6 +14,8 @@ import numpy as np
 from vivavoce.client.messages import (
     Audio,
     CallsWanted,
+    CodeShown,
+    Grounded,
     Heard,
     Interrupted,
     Said,
@@ -80,6 +82,8 @@ class Turn:
     heard: str = ""
     said: str = ""
     calls: list[str] = field(default_factory=list)
+    code: list[str] = field(default_factory=list)
+    sources: list[tuple[str, str]] = field(default_factory=list)
     interrupted: bool = False
     reason: str = ""
     speech_end: float | None = None
@@ -97,7 +101,7 @@ class Turn:
     @property
     def begun(self) -> bool:
         """Whether anything but the user's own words has come."""
-        return bool(self.said or self.calls or self.audio_s)
+        return bool(self.said or self.calls or self.code or self.audio_s)
 
     def latency_ms(self, at: float | None) -> int | None:
         """From the end of the user's speech to `at`; `None` where either is unknown."""
@@ -112,6 +116,8 @@ class Turn:
             "heard": self.heard,
             "said": self.said,
             "calls": self.calls,
+            "code": self.code,
+            "sources": [{"title": title, "uri": uri} for title, uri in self.sources],
             "interrupted": self.interrupted,
             "failed": self.failed,
             "reason": self.reason,
@@ -176,6 +182,10 @@ class TurnLog:
                 turn.first_audio_at = turn.first_audio_at or now
             case CallsWanted(calls):
                 self._turn().calls.extend(call.name for call in calls)
+            case CodeShown(code):
+                self._turn().code.append(code)
+            case Grounded(sources):
+                self._turn().sources.extend(sources)
             case Interrupted():
                 self._turn().interrupted = True
             case TurnComplete(reason=reason):
@@ -187,7 +197,7 @@ class TurnLog:
     def _take_up(self, message: ServerMessage) -> None:
         """What was begun before an answer is that turn's question; what comes later is not."""
         match message:
-            case Heard() | Said() | Text() | Audio() | CallsWanted():
+            case Heard() | Said() | Text() | Audio() | CallsWanted() | CodeShown():
                 answering = self.open is not None and self.open.begun
             case TurnComplete():
                 answering = self.open is not None and (self.open.begun or self.open.interrupted)
