@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import sqlite3
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 from vivavoce.domain.evidence import Source
 from vivavoce.engines.documents.question import Term, terms
-from vivavoce.engines.documents.store import STRIDE, reading
+from vivavoce.engines.documents.store import PASSAGES, STRIDE, reading
 from vivavoce.engines.lanes import CancelToken, Lane
 from vivavoce.engines.tool_ports import SearchQuery
 from vivavoce.errors import EngineBusy, ToolError
@@ -34,6 +34,7 @@ CANDIDATES = 60
 PER_DOCUMENT = 2
 MAX_COUNT = 20
 DEADLINE_S = 5.0
+COMMON = 0.25
 _BOOSTS = "4.0, 2.0, 1.0"
 """Of the title, the heading and the text."""
 _PRIOR = 50
@@ -87,55 +88,66 @@ class LocalSearch:
 
 def _ranked(connection: sqlite3.Connection, wanted: Sequence[Term]) -> list[_Found]:
     """The passages above the floor, best first."""
-    weights = _weights(connection, wanted)
-    whole = sum(weights)
-    candidates: dict[int, float] = dict(
-        connection.execute(
-            f"SELECT rowid, -bm25(passages, {_BOOSTS}) AS score FROM passages"
-            " WHERE passages MATCH ? ORDER BY score DESC LIMIT ?",
-            (" OR ".join(term.match for term in wanted), CANDIDATES),
-        ).fetchall()
-    )
-    covered = _covered(connection, "{title heading text}", wanted, weights, candidates)
-    said = _covered(connection, "{text}", wanted, weights, candidates)
-    top = max(candidates.values(), default=1.0) or 1.0
+    (total,) = connection.execute("SELECT count(*) FROM passages").fetchone()
+    total += _PRIOR
+    shares = [_occurrences(connection, term) / total for term in wanted]
+    weights = [_weight(term, share, total) for term, share in zip(wanted, shares, strict=True)]
+    # Words that are nearly everywhere lead nowhere, and slowly.
+    leading = [term for term, share in zip(wanted, shares, strict=True) if share < COMMON]
+    candidates = connection.execute(
+        f"SELECT rowid, title, heading, text, -bm25(passages, {_BOOSTS}) AS score FROM passages"
+        " WHERE passages MATCH ? ORDER BY score DESC LIMIT ?",
+        (" OR ".join(term.match for term in leading or wanted), CANDIDATES),
+    ).fetchall()
+    covered, said = _coverage([row[:4] for row in candidates], wanted, weights)
+    top = max((row[4] for row in candidates), default=1.0) or 1.0
     found = [
-        _Found(row, 2 * covered[row] / whole + said[row] / whole + score / top)
-        for row, score in candidates.items()
-        if covered[row] >= FLOOR * whole
+        _Found(row, 2 * covered[row] + said[row] + score / top)
+        for row, *_, score in candidates
+        if covered[row] >= FLOOR
     ]
     return sorted(found, key=lambda each: (-each.score, each.row))
 
 
-def _covered(
-    connection: sqlite3.Connection,
-    columns: str,
+def _occurrences(connection: sqlite3.Connection, term: Term) -> int:
+    counted = "SELECT count(*) FROM passages WHERE passages MATCH ?"
+    count: int = connection.execute(counted, (term.match,)).fetchone()[0]
+    # A word that stands nowhere is no rarer than one that stands somewhere once.
+    return max(1, count)
+
+
+def _weight(term: Term, share: float, total: int) -> float:
+    """How rare a word is, as bm25 counts it; names and numbers count for more."""
+    here = share * total
+    rarity = math.log(1 + (total - here + 0.5) / (here + 0.5))
+    return rarity * (NAMED_WEIGHT if term.named else 1.0)
+
+
+def _coverage(
+    candidates: Sequence[tuple[int, str, str, str]],
     wanted: Sequence[Term],
     weights: Sequence[float],
-    candidates: Collection[int],
-) -> dict[int, float]:
-    """For each candidate the weight of the terms that occur in `columns`."""
-    covered = dict.fromkeys(candidates, 0.0)
-    marks = ", ".join("?" * len(candidates))
-    occurs = f"SELECT rowid FROM passages WHERE passages MATCH ? AND rowid IN ({marks})"
-    for term, weight in zip(wanted, weights, strict=True):
-        for (row,) in connection.execute(occurs, (f"{columns} : {term.match}", *candidates)):
-            covered[row] += weight
-    return covered
+) -> tuple[dict[int, float], dict[int, float]]:
+    """For each candidate how much of the question occurs in it, and how much in its text alone.
 
-
-def _weights(connection: sqlite3.Connection, wanted: Sequence[Term]) -> list[float]:
-    """How rare each word is, as bm25 counts it; names and numbers count for more."""
-    (total,) = connection.execute("SELECT count(*) FROM passages").fetchone()
-    total += _PRIOR
-    counted = "SELECT count(*) FROM passages WHERE passages MATCH ?"
-    weights = []
-    for term in wanted:
-        # A word that stands nowhere is no rarer than one that stands somewhere once.
-        here = max(1, connection.execute(counted, (term.match,)).fetchone()[0])
-        rarity = math.log(1 + (total - here + 0.5) / (here + 0.5))
-        weights.append(rarity * (NAMED_WEIGHT if term.named else 1.0))
-    return weights
+    They are looked at in an index of their own, in memory: there each word is found at once,
+    while the large one would be asked for each word of each candidate.
+    """
+    covered = {row: 0.0 for row, *_ in candidates}
+    said = dict(covered)
+    whole = sum(weights)
+    with closing(sqlite3.connect(":memory:")) as small:
+        small.execute(PASSAGES)
+        small.executemany(
+            "INSERT INTO passages (rowid, title, heading, text) VALUES (?, ?, ?, ?)", candidates
+        )
+        occurs = "SELECT rowid FROM passages WHERE passages MATCH ?"
+        for term, weight in zip(wanted, weights, strict=True):
+            for (row,) in small.execute(occurs, (term.match,)):
+                covered[row] += weight / whole
+            for (row,) in small.execute(occurs, (f"text : {term.match}",)):
+                said[row] += weight / whole
+    return covered, said
 
 
 def _sources(

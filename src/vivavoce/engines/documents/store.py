@@ -25,6 +25,10 @@ VERSION = 1
 STRIDE = 100_000
 """More passages than that one document never has; `passages` sees to it."""
 
+PASSAGES = (
+    "CREATE VIRTUAL TABLE passages USING fts5("
+    "title, heading, text, tokenize = 'porter unicode61 remove_diacritics 2')"
+)
 _SCHEMA = f"""
 CREATE TABLE folders (path TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE documents (
@@ -32,9 +36,7 @@ CREATE TABLE documents (
     mtime_ns INTEGER NOT NULL, digest BLOB NOT NULL, title TEXT NOT NULL, uri TEXT NOT NULL,
     problem TEXT NOT NULL
 );
-CREATE VIRTUAL TABLE passages USING fts5(
-    title, heading, text, tokenize = 'porter unicode61 remove_diacritics 2'
-);
+{PASSAGES};
 PRAGMA user_version = {VERSION};
 """
 _APPLICATION = 0x76766F63
