@@ -62,12 +62,16 @@ class Site:
         self.port = 0
         self.asked = asyncio.Event()
         self.done = asyncio.Event()
+        self._open: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     @property
     def paths(self) -> list[str]:
         return [head.split(" ", 2)[1] for head in self.heads]
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._open[task] = writer
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
             self.heads.append(head)
@@ -82,6 +86,14 @@ class Site:
         finally:
             self.done.set()
             writer.close()
+            del self._open[task]
+
+    async def hang_up(self) -> None:
+        """End all connections that are open."""
+        for writer in self._open.values():
+            writer.transport.abort()
+        if self._open:
+            await asyncio.wait(list(self._open))
 
 
 @asynccontextmanager
@@ -96,6 +108,7 @@ async def site(
         yield one
     finally:
         server.close()
+        await one.hang_up()
 
 
 def open_to(*ports: int, private: Sequence[str] = ("127.0.0.1/32",), **rest: Any) -> WebSettings:

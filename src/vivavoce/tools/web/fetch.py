@@ -104,8 +104,9 @@ class Fetcher:
     async def _attend(self, url: str, token: CancelToken) -> Fetched:
         """The page, unless time is up or nobody wants it any more."""
         async with asyncio.timeout(self._settings.time_s):
-            # The loop ends with this coroutine and takes the task along.
+            # The loop ends with this coroutine and takes the task along, however it fares.
             page = asyncio.get_running_loop().create_task(self._follow(url))
+            page.add_done_callback(lambda left: left.cancelled() or left.exception())
             while not page.done() and not token.cancelled:
                 await asyncio.wait([page], timeout=ATTEND_S)
             if token.cancelled:
