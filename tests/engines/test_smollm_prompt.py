@@ -58,6 +58,41 @@ def test_failures_are_said(response: dict[str, Any], sentence: str) -> None:
     assert outcome.failure(result(response)) == sentence
 
 
+@pytest.mark.parametrize(
+    ("response", "line"),
+    [
+        ({"results": [{"text": ""}, {"text": "Whales  breathe air."}]}, "Whales breathe air."),
+        ({"results": []}, "nothing"),
+        ({"pages": [{"status": "SUCCESS", "text": "w" * 900}]}, "w" * 200),
+        ({"outcome": "OUTCOME_OK", "output": "391\n"}, "391"),
+        ({"error": "no answer came"}, "Sorry, that did not work: no answer came."),
+        ({}, "ok"),
+    ],
+)
+def test_what_a_tool_of_the_server_gave_is_read_in_short(
+    response: dict[str, Any], line: str
+) -> None:
+    assert outcome.told(result(response, "google_search")) == f"google search: {line}"
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        ("The temperature is 21.", "So far: the temperature is 21."),
+        ("NASA answered.", "So far: NASA answered."),
+        ("", "It is still under way."),
+    ],
+)
+def test_a_part_of_a_result_is_told_as_a_part(found: str, told: str) -> None:
+    assert outcome.progress(found) == told
+
+
+def test_an_error_that_is_a_sentence_is_told_as_one() -> None:
+    late = result({"error": "The function did not answer in time."})
+    told = "Sorry, that did not work: the function did not answer in time."
+    assert outcome.failure(late) == told
+
+
 def test_a_sentence_with_a_number_from_nowhere_is_not_believed() -> None:
     assert outcome.is_grounded("Set to 21 degrees.", "set it to 21", "set (degrees 21)")
     assert not outcome.is_grounded("Set to 25 degrees.", "set it to 21", "set (degrees 21)")

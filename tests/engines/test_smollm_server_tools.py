@@ -98,6 +98,13 @@ async def test_a_call_that_an_earlier_batch_left_out_is_made_once(model: SmolLM)
     assert text_of(parts) == f"{QUAKE} {late}"
 
 
+async def test_a_call_that_was_made_otherwise_is_not_made_again(model: SmolLM) -> None:
+    spoken = user("set a timer for ten minutes")
+    results = called(("set_timer", {"minutes": 11}, {"message": "It is set"}))
+    parts = await answer(model, asked(spoken, *results, tools=cases.HOUSE))
+    assert parts == [TextDelta("It is set.")]
+
+
 async def test_a_question_is_answered_from_what_was_found_only(model: SmolLM) -> None:
     question = user("When was the library of Alexandria burned?")
     parts = await answer(model, asked(question, server=(SEARCH,), tools=cases.HOUSE))
@@ -225,6 +232,9 @@ async def test_a_function_that_takes_its_time_is_announced(model: SmolLM) -> Non
     question = "How many minutes should it be?"
     assert parts[1:] == [TextDelta(f"{functions.ON_IT} {question}")]
     call, result = called(("lock_the_door", {}, {"error": "it is stuck"}))
+    soon = (spoken, call, said(f"{functions.ON_IT} {question}"), result)
+    parts = await answer(model, asked(*soon, tools=SLOW))
+    assert parts == [TextDelta("Sorry, that did not work: it is stuck.")]
     history = (spoken, call, said(f"{functions.ON_IT} {question}"), user("ten"))
     parts = await answer(model, asked(*history, tools=SLOW))
     assert calls_of(parts) == [("set_timer", {"minutes": 10})]

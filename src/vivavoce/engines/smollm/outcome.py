@@ -85,7 +85,7 @@ def _gist(response: Json) -> str:
         found = response.get(key)
         if isinstance(found, Sequence) and not isinstance(found, str):
             texts = (one.get("text", "") for one in found if isinstance(one, Mapping))
-            return next((" ".join(str(text).split())[:_GIST] for text in texts if text), "")
+            return next((" ".join(str(text).split())[:_GIST] for text in texts if text), "nothing")
     return _phrase(response.get("output", "")) if "outcome" in response else ""
 
 
