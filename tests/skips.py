@@ -18,6 +18,8 @@ PERMITTED = (
     r"Node and npm are not installed",
     r"Node \S+ is older than the SDK allows",
     r"espeak-ng is not installed",
+    r"bubblewrap is not installed, and can't be fetched here",
+    r"bubblewrap may not make namespaces here",
     r"this system has no Debian package tools",
     r"VIVAVOCE_PARTNERS is not set",
     r".* run scripts/partners\.py",

@@ -35,6 +35,7 @@ from vivavoce.engines.sandboxes import (
     CLOSED,
     DEADLINE,
     FAILED,
+    NO_START,
     OK,
     Limits,
     Output,
@@ -86,7 +87,7 @@ class Run:
                 finally:
                     self._begins(None)
         except (library.MontyError, OSError, RuntimeError) as failure:
-            raise ToolError(ENGINE, "The sandbox can't be started.") from failure
+            raise ToolError(ENGINE, NO_START) from failure
 
     def _begins(self, worker: int | None) -> None:
         with self._lock:

@@ -21,6 +21,7 @@ DEADLINE = "OUTCOME_DEADLINE_EXCEEDED"
 
 BUSY = "Too many programs are running already."
 CLOSED = "The sandbox is closed."
+NO_START = "The sandbox can't be started."
 
 _MOST_WORKERS = 64
 _LONGEST_S = 600.0

@@ -43,8 +43,14 @@ ENVIRONMENT = {
 """All of the environment: of the server's, nothing is left."""
 
 
-def command(program: str, interpreter: Interpreter, limits: Limits, filter_fd: int) -> list[str]:
-    """The whole command line; the filter of system calls is read from `filter_fd`."""
+def command(
+    program: str, interpreter: Interpreter, limits: Limits, filter_fd: int, report_fd: int
+) -> list[str]:
+    """The whole command line.
+
+    The filter of system calls is read from `filter_fd`; to `report_fd` bubblewrap writes which
+    process is the first of the sandbox.
+    """
     return [
         program,
         "--unshare-all", "--unshare-user",
@@ -58,7 +64,7 @@ def command(program: str, interpreter: Interpreter, limits: Limits, filter_fd: i
         "--size", str(_SCRATCH), "--tmpfs", "/tmp",
         "--remount-ro", "/",
         "--chdir", "/tmp",
-        "--seccomp", str(filter_fd),
+        "--seccomp", str(filter_fd), "--info-fd", str(report_fd),
         "--", str(interpreter.inside), "-I", "-S", "-B", "-u", _INSIDE,
         _options(interpreter, limits),
     ]  # fmt: skip

@@ -1,34 +1,32 @@
-"""The port: one process of bubblewrap a run, fed and read by the event loop.
+"""The port: one sandbox a run, each in a thread of the engine's lane.
 
 - The code goes in by standard input, what it prints comes out by standard output. Standard error
   is for bubblewrap's own complaints: the guest has closed it before any code runs.
-- A run is ended by killing the process that was started here. The kernel then kills all that is
-  in the sandbox with it, since it is what holds the sandbox open.
 - Whether it works on this machine is found out by trying: namespaces may be forbidden in half a
   dozen places.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import logging
-import os
 import shutil
 import signal
-from asyncio.subprocess import PIPE, Process
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 
 from vivavoce.domain.content import CodeResult
 from vivavoce.engines.bubblewrap import seccomp
+from vivavoce.engines.bubblewrap.cell import Cell, Ended
 from vivavoce.engines.bubblewrap.command import ENVIRONMENT, command
 from vivavoce.engines.bubblewrap.interpreter import Interpreter, ask, servers_own
+from vivavoce.engines.lanes import CancelToken, Lane
 from vivavoce.engines.ports import EngineHost, Settings
 from vivavoce.engines.sandboxes import (
     BUSY,
     CLOSED,
     DEADLINE,
     FAILED,
+    NO_START,
     OK,
     Limits,
     Output,
@@ -39,8 +37,7 @@ from vivavoce.errors import ConfigError, EngineMissing, ToolError
 
 ENGINE = "sandbox.bubblewrap"
 _LEAST_MIB, _DEFAULT_MIB = 64, 512
-_PIECE = 4096
-_FAREWELL_S = 2.0
+_FAREWELL_S = 10.0
 _START_S = 20.0
 _INSTALL = "Install it with `apt-get install bubblewrap` (0.7 or newer; Linux only)."
 _PERMIT = (
@@ -51,14 +48,6 @@ _PERMIT = (
 )
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How a process ended: its status, unless it was killed here; what bubblewrap complained of."""
-
-    status: int | None
-    complaint: str = ""
 
 
 class BubblewrapSandbox:
@@ -73,58 +62,71 @@ class BubblewrapSandbox:
         self._interpreter = interpreter
         self._limits = limits
         self._calls = calls
-        self._places = asyncio.Semaphore(limits.workers)
-        self._wanted = 0
-        self._processes: set[Process] = set()
+        # Whoever is refused is refused below; one place more is for closing.
+        self._lane = Lane(ENGINE, limits.workers, limits.workers + limits.queue + 1)
+        self._cells: set[Cell] = set()
         self._closed = False
 
     async def run(self, code: str) -> CodeResult:
         """See `Sandbox`. A value of the last line is shown if nothing was printed."""
-        if self._wanted >= self._limits.workers + self._limits.queue:
+        if self._closed:
+            raise ToolError(ENGINE, CLOSED)
+        if len(self._cells) >= self._limits.workers + self._limits.queue:
             raise ToolError(ENGINE, BUSY)
-        self._wanted += 1
+        output = Output(self._limits.output_bytes)
         try:
-            async with self._places:
-                return await self._run(code)
-        finally:
-            self._wanted -= 1
+            ended = await self._execute(code, output, self._limits.time_s)
+        except OSError as failure:
+            raise ToolError(ENGINE, NO_START) from failure
+        if self._closed:
+            raise ToolError(ENGINE, CLOSED)
+        if ended.status and ended.complaint:
+            log.error("sandbox failed: engine=%s reason=%s", ENGINE, ended.complaint)
+            raise ToolError(ENGINE, NO_START)
+        return self._result(ended, output)
 
     async def aclose(self) -> None:
         """End everything that runs; who waits is refused."""
+        if self._closed:
+            return
         self._closed = True
-        for process in list(self._processes):
-            _kill(process)
-        for process in list(self._processes):
-            await process.wait()
+        begun = [cell for cell in list(self._cells) if cell.stop()]
+        await self._lane.run(lambda _: [cell.ended.wait(_FAREWELL_S) for cell in begun])
+        self._lane.close()
 
     async def probe(self) -> str:
         """Why it does not work here, in the words of who refused; empty if it does."""
         output = Output(self._limits.output_bytes)
         try:
-            async with asyncio.timeout(_START_S):
-                ended = await self._execute("1 + 1", output)
-        except (OSError, TimeoutError) as failure:
-            return str(failure) or "it does not start in time"
+            ended = await self._execute("1 + 1", output, _START_S)
+        except OSError as failure:
+            return str(failure)
         if ended.status == 0 and output.text == "2\n":
             return ""
         return ended.complaint or output.text.strip() or f"status {ended.status}"
 
-    async def _run(self, code: str) -> CodeResult:
-        output = Output(self._limits.output_bytes)
-        try:
-            async with asyncio.timeout(self._limits.time_s):
-                ended = await self._execute(code, output)
-        except TimeoutError:
-            return output.result(DEADLINE, too_late(self._limits))
-        except OSError as failure:
-            raise ToolError(ENGINE, "The sandbox can't be started.") from failure
-        if ended.status and ended.complaint:
-            log.error("sandbox failed: engine=%s reason=%s", ENGINE, ended.complaint)
-            raise ToolError(ENGINE, "The sandbox can't be started.")
-        return self._result(ended.status, output)
+    async def _execute(self, code: str, output: Output, time_s: float) -> Ended:
+        cell = Cell(self._calls, ENVIRONMENT)
+        setup = partial(command, self._program, self._interpreter, self._limits)
 
-    def _result(self, status: int | None, output: Output) -> CodeResult:
-        """`status` as a shell would tell it: above 128, the signal that ended the program."""
+        def perform(token: CancelToken) -> Ended:
+            try:
+                return cell.run(setup, code.encode(errors="replace"), time_s, output.add)
+            finally:
+                self._cells.discard(cell)
+
+        self._cells.add(cell)
+        try:
+            return await self._lane.run(perform)
+        finally:
+            # One that has begun is gone when it has ended, whoever waits for it.
+            if not cell.stop():
+                self._cells.discard(cell)
+
+    def _result(self, ended: Ended, output: Output) -> CodeResult:
+        if ended.late:
+            return output.result(DEADLINE, too_late(self._limits))
+        status = ended.status
         if not status:
             return output.result(OK)
         if status == 1:
@@ -135,74 +137,6 @@ class BubblewrapSandbox:
             name = signal.Signals(status - 128).name
             return output.result(FAILED, f"[The program was ended by the signal {name}.]")
         return output.result(FAILED, f"[The program ended with the status {status}.]")
-
-    async def _execute(self, code: str, output: Output) -> Ended:
-        if self._closed:
-            raise ToolError(ENGINE, CLOSED)
-        process = await self._start()
-        self._processes.add(process)
-        source, sink, complaints = process.stdout, process.stdin, process.stderr
-        assert source is not None
-        assert sink is not None
-        assert complaints is not None
-        try:
-            sink.write(code.encode(errors="replace"))
-            sink.close()
-            while piece := await source.read(_PIECE):
-                if not output.add(piece):
-                    return Ended(None)
-            status = await process.wait()
-            if self._closed:
-                raise ToolError(ENGINE, CLOSED)
-            complaint = (await complaints.read(_PIECE)).decode(errors="replace")
-            return Ended(status, complaint.strip().partition("\n")[0])
-        finally:
-            self._processes.discard(process)
-            await _end(process)
-
-    async def _start(self) -> Process:
-        filter_fd = _pipe(self._calls)
-        try:
-            return await asyncio.create_subprocess_exec(
-                *command(self._program, self._interpreter, self._limits, filter_fd),
-                stdin=PIPE,
-                stdout=PIPE,
-                stderr=PIPE,
-                env=ENVIRONMENT,
-                cwd="/",
-                pass_fds=(filter_fd,),
-                # The interrupt of a terminal is for the server.
-                start_new_session=True,
-            )
-        finally:
-            os.close(filter_fd)
-
-
-def _pipe(content: bytes) -> int:
-    """A descriptor from which `content` can be read; it has room in a pipe."""
-    source, sink = os.pipe()
-    try:
-        os.write(sink, content)
-    finally:
-        os.close(sink)
-    return source
-
-
-def _kill(process: Process) -> None:
-    if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-
-
-async def _end(process: Process) -> None:
-    """Kill it if it still runs, and wait until its pipes are empty and closed."""
-    _kill(process)
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_FAREWELL_S):
-            await process.wait()
-            for source in (process.stdout, process.stderr):
-                while source is not None and await source.read(1 << 16):
-                    pass
 
 
 async def create(settings: Settings, host: EngineHost) -> BubblewrapSandbox:
@@ -226,6 +160,7 @@ async def create(settings: Settings, host: EngineHost) -> BubblewrapSandbox:
     interpreter = await _interpreter(settings.get("python"))
     sandbox = BubblewrapSandbox(program, interpreter, limits, calls)
     if reason := await sandbox.probe():
+        await sandbox.aclose()
         raise EngineMissing(ENGINE, f"bubblewrap can't run Python here ({reason}).", _PERMIT)
     return sandbox
 
