@@ -90,3 +90,8 @@ def test_a_word_counts_once_and_shouting_names_nobody() -> None:
 def test_a_term_has_no_meaning_to_the_index() -> None:
     assert terms('owl" OR NEAR(x)')[0].match == '("owl")'
     assert terms("U.S.A. e-mail")[0].forms == ("usa",)
+
+
+def test_the_measure_that_is_asked_for_is_not_looked_for() -> None:
+    assert terms("How old is the volcano?") == [Term(("volcano",))]
+    assert terms("The old volcano") == [Term(("old",)), Term(("volcano",))]

@@ -1,7 +1,9 @@
 """Natural questions find the passage that answers them, and questions on something else nothing.
 
-The table is what the floor of the search was chosen by: questions as people speak them, and as a
-model rewrites them, against the example documents.
+The first table is what the method was made by: questions as people speak them, and as a model
+rewrites them, against the example documents. The second was written after it, with documents that
+it had not seen; of it only the choice of the floor and the treatment of "how deep" know. There
+the numbers are held, and not each question.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from vivavoce.engines.documents.search import LocalSearch
 from vivavoce.engines.documents.store import Index
 from vivavoce.engines.tool_ports import SearchQuery
 
+SAMPLES = Path(__file__).parent / "data" / "documents"
 EXAMPLES = Path(__file__).parents[2] / "examples" / "documents"
 
 ANSWERED = [
@@ -84,14 +87,74 @@ UNANSWERED = [
 ]
 
 
+MORE_ANSWERED = [
+    ("How deep was the earthquake near Ferndale?", "10 kilometres"),
+    ("How many people were told to go to higher ground?", "five million"),
+    ("Which tectonic plates meet at Cape Mendocino?", "Gorda"),
+    ("When was the tsunami warning cancelled?", "about an hour"),
+    ("How many houses lost power in Humboldt County?", "ten thousand"),
+    ("In which stadium did Argentina play Brazil in 2025?", "Monumental"),
+    ("Why did Messi not play?", "injured"),
+    ("What was the score of the 2023 match in Rio?", "1–0"),
+    ("Which coach did Brazil fire?", "Dorival"),
+    ("How much do I pay for a late book?", "twenty cents"),
+    ("Can I reserve the reading room?", "telephone"),
+    ("When is story time for children at the library?", "Saturday at eleven"),
+    ("Is the library open on Sundays?", "closed on Sunday"),
+    ("What is the difference between spring tides and neap tides?", "neap"),
+    ("How high is the tide in the Bay of Fundy?", "sixteen"),
+    ("How many spoons of coffee per cup?", "one spoon"),
+    ("What should I do when the machine's red light is flashing?", "descaled"),
+    ("how old is stromboli", "two thousand"),
+    ("Why is Stromboli called the lighthouse of the Mediterranean?", "sailors"),
+    ("How high is the summit of Stromboli?", "924"),
+    ("How long is the bridge at Halden?", "214"),
+    ("May a truck of fifteen tonnes cross the bridge at Halden?", "twelve tonnes"),
+    ("When did we plant the tomatoes?", "second of May"),
+    ("How often should the tomatoes be watered?", "every evening"),
+]
+
+MORE_UNANSWERED = [
+    "Who won the World Cup in 2018?",
+    "When did Argentina become independent?",
+    "What is the population of Brazil?",
+    "Who is the coach of Germany?",
+    "How deep is the Mariana Trench?",
+    "What is the strongest earthquake ever recorded in Chile?",
+    "Is there a tsunami in Hawaii?",
+    "When does the pharmacy open on Sunday?",
+    "How do I renew my passport?",
+    "What is the best coffee in Italy?",
+    "How do I make pasta?",
+    "Where is Mount Vesuvius?",
+    "How long is the Golden Gate Bridge?",
+    "Who built the Eiffel Tower?",
+    "What is the distance to the Moon?",
+    "When is the next full moon?",
+    "How many cups are in a gallon?",
+    "What is the news today?",
+    "Who won the basketball game last night?",
+    "What is the speed of light?",
+    "How do I plant roses?",
+    "Which island is the largest in Greece?",
+    "When did the second world war end?",
+    "What is the phone number of the town hall?",
+]
+
+
+def indexed_in(where: Path, *folders: Path) -> Path:
+    """An index of `folders`, made in `where`."""
+    index = Index(where / "documents.sqlite3")
+    for folder in folders:
+        seen = list(builder.update(index, folder, builder.files_of(folder)))
+        assert {each.change for each in seen} == {builder.Change.READ}
+    index.close()
+    return index.path
+
+
 @pytest.fixture(scope="module")
 def indexed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("index") / "documents.sqlite3"
-    index = Index(path)
-    seen = list(builder.update(index, EXAMPLES, builder.files_of(EXAMPLES)))
-    assert {each.change for each in seen} == {builder.Change.READ}
-    index.close()
-    return path
+    return indexed_in(tmp_path_factory.mktemp("index"), EXAMPLES)
 
 
 @pytest.mark.parametrize(("question", "holds"), ANSWERED)
@@ -109,3 +172,16 @@ async def test_a_question_on_something_else_finds_nothing(indexed: Path, questio
     found = await engine.search(SearchQuery(question))
     await engine.aclose()
     assert [each.text[:60] for each in found] == []
+
+
+async def test_questions_of_the_second_table(tmp_path: Path) -> None:
+    engine = LocalSearch(indexed_in(tmp_path, EXAMPLES, SAMPLES))
+    right, strays = 0, []
+    for question, holds in MORE_ANSWERED:
+        found = await engine.search(SearchQuery(question))
+        right += bool(found) and holds in " ".join(found[0].text.split())
+    for question in MORE_UNANSWERED:
+        strays += [question] if await engine.search(SearchQuery(question)) else []
+    await engine.aclose()
+    assert right >= 23
+    assert len(strays) <= 1, strays

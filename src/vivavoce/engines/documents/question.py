@@ -36,6 +36,12 @@ _MONTHS = ("january", "february", "march", "april", "may", "june", "july", "augu
 _SHORT = {month[:3]: month for month in _MONTHS} | {"sept": "september"}
 _MARKER = re.compile(r"^\s*\d{1,2}[.)]\s|(?<=\bvs)\.", re.M)
 """The number of an item in a list, and a full stop that ends no sentence."""
+_MEASURE = re.compile(
+    r"\bhow (?:big|close|cold|deep|early|far|fast|heavy|high|hot|large|late|old|often|small|soon"
+    r"|strong|tall|warm|wide)\b",
+    re.I,
+)
+"""Asks for a number; the text that gives the number seldom has the word."""
 _WORD = re.compile(r"[^\W_]+(?:\.[^\W_](?![^\W_]))*")
 
 
@@ -57,7 +63,7 @@ class Term:
 
 def terms(question: str) -> list[Term]:
     """The content words of `question`, each once. Empty if it has none."""
-    text = _MARKER.sub(" ", question[:MAX_CHARS])
+    text = _MARKER.sub(" ", _MEASURE.sub("how", question[:MAX_CHARS]))
     found: dict[str, Term] = {}
     shouted = not any(char.islower() for char in text)
     for match in _WORD.finditer(text):

@@ -27,7 +27,7 @@ from vivavoce.engines.tool_ports import SearchQuery
 from vivavoce.errors import EngineBusy, ToolError
 
 TOOL = "search.local"
-FLOOR = 0.6
+FLOOR = 0.65
 """Measured by tests/engines/test_documents_questions.py."""
 NAMED_WEIGHT = 2.0
 CANDIDATES = 60
