@@ -108,10 +108,16 @@ async def test_packages_come_from_a_python_of_the_operators(tmp_path: Path) -> N
     python = tmp_path / "own" / "bin" / "python"
     (packages,) = (tmp_path / "own" / "lib").glob("python*/site-packages")
     (packages / "seven.py").write_text("NUMBER = 7\n")
+    told = packages / "seven_numbers-7.dist-info"
+    told.mkdir()
+    (told / "METADATA").write_text("Metadata-Version: 2.1\nName: seven-numbers\nVersion: 7\n")
     code = "import seven\n(seven.NUMBER, seven.__file__)"
     own = await result(code, python=str(python))
     assert own == CodeResult(OK, "(7, '/packages/0/seven.py')\n")
     assert "ModuleNotFoundError" in (await result(code)).output
+    sandbox = await build(python=str(python))
+    assert sandbox.abilities.endswith("and with the packages seven-numbers.")
+    await sandbox.aclose()
 
 
 # --- what there is not -------------------------------------------------------------------

@@ -53,6 +53,13 @@ _GRACE_S = 0.25
 _SHOW = "if _ is not None:\n    print(repr(_))\nNone"
 
 
+ABILITIES = (
+    "It is a small Python. It has only these modules: asyncio, base64, bisect, collections, copy,"
+    " csv, dataclasses, datetime, decimal, functools, hashlib, itertools, json, math, random, re,"
+    " time, typing, unicodedata. There is no `yield`, and classes cannot inherit."
+)
+
+
 class Run:
     """One run, in a thread; `stop` may be called from any other."""
 
@@ -157,6 +164,7 @@ class MontySandbox:
     """Runs code in Monty's workers, at most `workers` at once."""
 
     name = "monty"
+    abilities = ABILITIES
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits

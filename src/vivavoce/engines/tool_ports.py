@@ -55,6 +55,9 @@ class Sandbox(Protocol):
     name: str
     """Its registry name without the port: `monty`."""
 
+    abilities: str
+    """What a model is told of it, in one or two sentences: which Python it is, which modules."""
+
     async def run(self, code: str) -> CodeResult:
         """Run `code`; what it printed, and how it ended.
 

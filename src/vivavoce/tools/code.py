@@ -1,4 +1,7 @@
-"""The tool `code_execution`: the model writes Python, a sandbox runs it."""
+"""The tool `code_execution`: the model writes Python, a sandbox runs it.
+
+Code that fails is no failure of the tool: the model reads the error, and may write better code.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,18 @@ from vivavoce.engines.tool_ports import Sandbox
 from vivavoce.errors import ToolError
 
 NAME = "code_execution"
+TOOL = "code"
 MAX_CODE = 32 * 1024
+"""Bytes of UTF-8: as long as a long module that a person would write."""
 
 _DESCRIPTION = (
-    "Runs Python code and returns what it printed. Use it to calculate. There is no network and"
-    " there are no files; print what you want to know."
+    "Runs a Python program and returns what it prints, or the value of its last line. Use it to"
+    " calculate, to count, and for dates and texts. It has no network, no files and no input, and"
+    " keeps nothing from one program to the next."
 )
 _PARAMETERS: Json = {
     "type": "object",
-    "properties": {"code": {"type": "string", "description": "A whole Python program."}},
+    "properties": {"code": {"type": "string", "description": "The whole Python program."}},
     "required": ["code"],
 }
 
@@ -25,15 +31,16 @@ class CodeTool:
     """Runs code for one conversation, in a sandbox that all share."""
 
     def __init__(self, sandbox: Sandbox) -> None:
-        self.about = ServerTool(ToolDeclaration(NAME, _DESCRIPTION, _PARAMETERS), ToolKind.CODE)
+        description = f"{_DESCRIPTION} {sandbox.abilities}".strip()
+        self.about = ServerTool(ToolDeclaration(NAME, description, _PARAMETERS), ToolKind.CODE)
         self._sandbox = sandbox
 
     async def run(self, args: Json) -> Outcome:
-        """Run `args["code"]`. Raises `ToolError`."""
+        """Run `args["code"]`. Raises `ToolError` if there is none, and what the sandbox raises."""
         code = args.get("code")
         if not isinstance(code, str) or not code.strip():
-            raise ToolError("code", "There was no code to run.")
-        if len(code.encode()) > MAX_CODE:
-            raise ToolError("code", f"The code is longer than {MAX_CODE} bytes.")
+            raise ToolError(TOOL, "There was no code to run.")
+        if (size := len(code.encode(errors="replace"))) > MAX_CODE:
+            raise ToolError(TOOL, f"The code has {size} bytes, and may have {MAX_CODE}.")
         result = await self._sandbox.run(code)
         return Outcome({"outcome": result.outcome, "output": result.output}, code=result)

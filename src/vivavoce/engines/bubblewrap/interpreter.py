@@ -17,24 +17,41 @@ PLACE = Path("/python")
 PACKAGES = Path("/packages")
 
 _LIMIT_S = 30.0
+_NAMED = 40
 _ASK = """
-import json, os, site, sys
+import importlib.metadata, json, os, site, sys
 program = getattr(sys, "_base_executable", None) or sys.executable
 print(json.dumps({
     "program": os.path.realpath(program),
     "base": sys.base_prefix,
+    "version": "%d.%d" % sys.version_info[:2],
     "packages": site.getsitepackages(),
+    "names": sorted({each.metadata["Name"] or "" for each in importlib.metadata.distributions()}),
 }))
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Interpreter:
-    """`program` without links, the folder that it was installed into, folders of packages."""
+    """`program` without links, the folder that it was installed into, folders of packages.
+
+    `version` is like `3.11`, `names` are the packages as their distributors call them.
+    """
 
     program: Path
     base: Path
+    version: str
     packages: tuple[Path, ...] = ()
+    names: tuple[str, ...] = ()
+
+    @property
+    def abilities(self) -> str:
+        """What a model is told of it."""
+        text = f"It is Python {self.version} with its standard library, in one process"
+        if self.names:
+            some = ", ".join(self.names[:_NAMED])
+            text += f", and with the packages {some}{' and others' * (len(self.names) > _NAMED)}"
+        return f"{text}."
 
     @property
     def inside(self) -> Path:
@@ -62,7 +79,8 @@ class Interpreter:
 def servers_own() -> Interpreter:
     """The Python that runs the server, without any package."""
     base = getattr(sys, "_base_executable", None) or sys.executable
-    return Interpreter(Path(os.path.realpath(base)), Path(sys.base_prefix))
+    version = "{}.{}".format(*sys.version_info)
+    return Interpreter(Path(os.path.realpath(base)), Path(sys.base_prefix), version)
 
 
 async def ask(python: str) -> Interpreter:
@@ -80,7 +98,12 @@ async def ask(python: str) -> Interpreter:
             await process.wait()
     try:
         told: dict[str, Any] = json.loads(said)
-        packages = tuple(map(Path, told["packages"]))
-        return Interpreter(Path(told["program"]), Path(told["base"]), packages)
+        return Interpreter(
+            Path(told["program"]),
+            Path(told["base"]),
+            told["version"],
+            tuple(map(Path, told["packages"])),
+            tuple(name for name in told["names"] if name not in ("", "pip", "setuptools")),
+        )
     except (ValueError, KeyError, TypeError) as failure:
         raise OSError("it does not answer like a Python") from failure

@@ -58,6 +58,7 @@ class BubblewrapSandbox:
     def __init__(
         self, program: str, interpreter: Interpreter, limits: Limits, calls: bytes
     ) -> None:
+        self.abilities = interpreter.abilities
         self._program = program
         self._interpreter = interpreter
         self._limits = limits
