@@ -309,8 +309,9 @@ class ModelSide:
         waits = set(self._ledger.unanswered()) & {call.id for call in named}
         self._to(ModelCue.BLOCKS if waits or self._ledger.running() else ModelCue.CALL)
         turn.call(named, tools, waited, step)
-        if self._early and waits:
-            turn.owed = True  # further calls are a further early turn
+        asked = any(tools.served(call.name) is None for call in named)
+        if self._early and (waits or (asked and not turn.owed)):
+            turn.owed = True  # further calls are a further early turn, whether they block or not
             turn.produced(turn.generations[-1], step)
             turn.complete(self._context.heard_s, step)
 

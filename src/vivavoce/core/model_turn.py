@@ -106,8 +106,9 @@ class ModelTurn:
     def call(self, calls: tuple[ToolCall, ...], tools: Tools, waits: bool, step: Step) -> None:
         """Functions to be run: the server's are asked of the host, the others of the client.
 
-        `waits` says that the client has not answered earlier ones. The client's are not tagged:
-        a call that is on record must reach it.
+        `waits` says that the client has not answered earlier ones; then nothing is told of the
+        server's yet, nor after an early `turnComplete`. The client's are not tagged: a call that
+        is on record must reach it.
         """
         self.called = True
         self._history.call(calls)
@@ -116,7 +117,7 @@ class ModelTurn:
             if (tool := tools.served(call.name)) is None:
                 theirs.append(call)
                 continue
-            self._tell(self.served.called(call, tool, later=waits), step)
+            self._tell(self.served.called(call, tool, waits or not self.owed), step)
             step.want(RunTool(call, tool.kind))
         if theirs:
             step.send(ToolCallRequest(tuple(theirs)))

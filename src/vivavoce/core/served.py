@@ -1,7 +1,7 @@
 """What a client is told of the tools that the server ran for a model turn.
 
-A call is told when it is made, or, while a function of the client's is open, when the turn goes
-on; what came of it when the turn goes on. So nothing of it falls between a `toolCall` and its
+A call is told when it is made, or, while the client owes an answer, when the turn goes on; what
+came of it when the turn goes on. So nothing of it falls between a `toolCall` and its
 answers, where clients would take it for a new answer. What the answer rests on is told once,
 after its last words.
 """
