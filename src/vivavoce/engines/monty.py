@@ -56,7 +56,7 @@ _SHOW = "if _ is not None:\n    print(repr(_))\nNone"
 ABILITIES = (
     "It is a small Python. It has only these modules: asyncio, base64, bisect, collections, copy,"
     " csv, dataclasses, datetime, decimal, functools, hashlib, itertools, json, math, random, re,"
-    " time, typing, unicodedata. There is no `yield`, and classes cannot inherit."
+    " time, typing, unicodedata. There is no `yield` and no `del`; classes cannot inherit."
 )
 
 
