@@ -202,7 +202,7 @@ def test_a_session_resumed_at_any_point_goes_on_as_if_it_had_not_been_cut() -> N
         whole, cut = World(setup, RESUMING[1]), World(setup, RESUMING[1])
         for name in path:
             if cut.session.resting:
-                cut = _resumed(cut)
+                cut = resumed(cut)
                 cuts += 1
             ACTIONS[name](whole)
             ACTIONS[name](cut)
@@ -211,7 +211,8 @@ def test_a_session_resumed_at_any_point_goes_on_as_if_it_had_not_been_cut() -> N
     assert cuts > 20
 
 
-def _resumed(old: World) -> World:
+def resumed(old: World) -> World:
+    """The same conversation on a new connection, from a checkpoint taken here."""
     checkpoint = old.session.checkpoint()
     session = LiveSession.resume(
         checkpoint, old.setup, behaviour_of(old.setup.model), old.settings, _Continuing(old)
