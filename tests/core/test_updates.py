@@ -10,7 +10,7 @@ from core.world import SETUP, TOOLS, UNINTERRUPTED, World, requests, user
 from vivavoce.core.effects import RunTool
 from vivavoce.core.events import ContentReceived, ContextUpdated, TextReceived
 from vivavoce.core.messages import Interrupted, ToolCallRequest, TurnComplete, TurnReason
-from vivavoce.core.user_side import MAX_LINE, Update
+from vivavoce.core.user_side import MAX_LINE, TypedTurn, Update
 from vivavoce.core.weight import MAX_BYTES
 from vivavoce.domain.content import Tools
 
@@ -183,6 +183,16 @@ def test_a_line_that_overflows_loses_turns_and_never_an_update(size: int) -> Non
     for _ in range(count):
         finish(world)
     assert world.session._talk.context.instruction == f"Rule {count - 1}"
+
+
+def test_what_pushes_out_several_turns_at_once_leaves_the_updates_between_them() -> None:
+    world = busy()
+    for number in range(6):
+        world.do(TextReceived("x" * (MAX_BYTES // 8)))
+        world.do(instruct(f"Rule {number}"))
+    world.do(TextReceived("x" * (MAX_BYTES * 7 // 8)))
+    assert world.session._talk.context.instruction == "Rule 5"
+    assert [type(entry) for entry in world.session._talk.user.line] == [TypedTurn]
 
 
 def test_content_that_interrupts_is_answered_under_the_update_before_it() -> None:
