@@ -55,10 +55,14 @@ class EngineBusy(EngineError):
 
 
 class EngineMissing(EngineError):
-    """A library, weights or a program the engine needs is absent. `fix` says what to do."""
+    """A library, weights or a program the engine needs is absent.
 
-    def __init__(self, engine: str, problem: str, fix: str) -> None:
-        super().__init__(engine, f"{problem} {fix}")
+    `lack` says what, `fix` what to do about it; `problem` is both.
+    """
+
+    def __init__(self, engine: str, lack: str, fix: str) -> None:
+        super().__init__(engine, f"{lack} {fix}")
+        self.lack = lack
         self.fix = fix
 
 

@@ -30,14 +30,14 @@ async def build_toolbox(
 ) -> Toolbox:
     """Everything that `[tools]` asks for, started. Raises `ConfigError`."""
     tools = config.tools
-    refusals: dict[str, str] = {}
+    missing: dict[str, EngineMissing] = {}
     implicit = "search" not in tools.model_fields_set
-    box = Toolbox(refusals=refusals, listener=_Recorder(metrics), deadline_s=tools.deadline_s)
+    box = Toolbox(listener=_Recorder(metrics), deadline_s=tools.deadline_s)
     try:
-        box.search = await _build(house, "search", tools.search, SEARCH, refusals)
-        if implicit and refusals.pop(SEARCH, ""):
+        box.search = await _build(house, "search", tools.search, SEARCH, missing)
+        if implicit and missing.pop(SEARCH, None):
             log.info("no search: index a folder with `vivavoce index DIR`, or set tools.search")
-        box.sandbox = await _build(house, "sandbox", tools.code, CODE, refusals)
+        box.sandbox = await _build(house, "sandbox", tools.code, CODE, missing)
         if tools.url is not False:
             box.web = create_web({} if tools.url is True else tools.url)
         mcp = read_mcp(tools.mcp, tools.mcp_clients)
@@ -47,22 +47,27 @@ async def build_toolbox(
     except BaseException:
         await box.aclose()
         raise
-    for kind, reason in refusals.items():
-        log.warning("a tool cannot work here", extra={"tool": kind, "problem": reason})
-        readiness.parts[f"tool {kind}"] = Part(PartState.DEGRADED, reason)
+    box.refusals = {kind: each.lack for kind, each in missing.items()}
+    for kind, each in missing.items():
+        log.warning("a tool cannot work here", extra={"tool": kind, "problem": each.problem})
+        readiness.parts[f"tool {kind}"] = Part(PartState.DEGRADED, each.problem)
     return box
 
 
 async def _build(
-    house: EngineHost, port: str, choice: EngineChoice, kind: str, refusals: dict[str, str]
+    house: EngineHost,
+    port: str,
+    choice: EngineChoice,
+    kind: str,
+    missing: dict[str, EngineMissing],
 ) -> Any:
-    """The engine behind a tool; `None` if it is off or missing, and then why."""
+    """The engine behind a tool; `None` if it is off or lacks something, and then what."""
     if not choice:
         return None
     try:
         return await house.build(port, choice)
-    except EngineMissing as missing:
-        refusals[kind] = missing.problem
+    except EngineMissing as lack:
+        missing[kind] = lack
         return None
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,23 +17,49 @@ from vivavoce import config, wiring
 from vivavoce.edge import ca
 from vivavoce.engines import weights
 
+DOCUMENTS = Path(__file__).parents[2] / "examples" / "documents"
+
 
 @pytest.fixture(scope="session")
 def scripted() -> Iterator[Running]:
     """A server with the scripted profile: deterministic, hears and speaks in tones."""
-    with serving("scripted") as running:
+    with serving("scripted", VIVAVOCE_TOOLS__SEARCH="") as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def embedded() -> Iterator[Running]:
-    """A server with the embedded engines on their real weights."""
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An index of the examples' documents, made as a user makes one."""
+    index = tmp_path_factory.mktemp("library") / "documents.sqlite3"
+    command = ["index", str(DOCUMENTS), "--into", str(index)]
+    subprocess.run([sys.executable, "-m", "vivavoce", *command], check=True, capture_output=True)
+    return index
+
+
+@pytest.fixture(scope="session")
+def tooled(library: Path) -> Iterator[Running]:
+    """A scripted server with search and code; addresses on loopback may be read."""
+    settings = {
+        "VIVAVOCE_TOOLS__SEARCH": json.dumps({"use": "local", "path": str(library)}),
+        "VIVAVOCE_TOOLS__CODE": "monty",
+    }
+    with serving("scripted", **settings) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def embedded(library: Path) -> Iterator[Running]:
+    """A server with the embedded engines on their real weights, and with search and code."""
     settings = config.load(None, {"profile": "embedded"})
     absent = weights.missing(wiring.weights_in_use(settings), settings.weights)
     if absent:
         names = ", ".join(each.name for each in absent)
         pytest.skip(f"weights are not here ({names}): run `vivavoce pull`")
-    with serving("embedded") as running:
+    tools = {
+        "VIVAVOCE_TOOLS__SEARCH": json.dumps({"use": "local", "path": str(library)}),
+        "VIVAVOCE_TOOLS__CODE": "monty",
+    }
+    with serving("embedded", **tools) as running:
         yield running
 
 

@@ -62,10 +62,17 @@ class Sample:
 
 @asynccontextmanager
 async def running(
-    name: str, server: Running, folder: Path, microphone: Path | None = None
+    name: str,
+    server: Running,
+    folder: Path,
+    microphone: Path | None = None,
+    source: str = "",
 ) -> AsyncIterator[Sample]:
-    """A sample of the document, printed form, against a server, with a relay between."""
-    (folder / name).write_text(sample(name))
+    """A sample of the document, printed form, against a server, with a relay between.
+
+    `source` is run instead of it, under its name.
+    """
+    (folder / name).write_text(source or sample(name))
     interpreter = "python"
     extra = {"STANDIN_SPEAKER": str(folder / "played.pcm"), "PYTHONUNBUFFERED": "1"}
     if name.endswith(".mjs"):

@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from conformance.conftest import DOCUMENTS
 from conformance.samples import Sample, running
+from conformance.seed import combined
 from conformance.servers import Running
 from conformance.wire import sound
 from vivavoce.cli.demo import recording
@@ -79,6 +81,59 @@ async def test_search_is_answered_although_there_is_no_search(
 
 @pytest.mark.embedded
 @pytest.mark.parametrize("language", LANGUAGES)
+async def test_embedded_search_answers_from_the_documents_and_cites_them(
+    language: str, embedded: Running, tmp_path: Path
+) -> None:
+    async with running(f"search.{language}", embedded, tmp_path) as run:
+        await run.until(ended, 90)
+        assert run.process.returncode == 0, run.output
+    assert "search(queries=" in run.output, "the sample prints the search's code"
+    assert "brazil-argentina" in run.output, "and what it found"
+    cited = grounded(run)
+    assert "25 March 2025" in cited
+    assert len(answer_wav(run)) > 24_000
+
+
+@pytest.mark.embedded
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_embedded_combined_tools_search_and_turn_on_the_lights(
+    language: str, embedded: Running, tmp_path: Path
+) -> None:
+    name = f"function.{language}"
+    async with running(name, embedded, tmp_path, source=combined(language)) as run:
+        await run.until(ended, 90)
+        assert run.process.returncode == 0, run.output
+    assert called(run) == [["turn_on_the_lights"]]
+    assert "tool was called" in run.output
+    assert "magnitude 7.0" in grounded(run)
+    assert len(answer_wav(run)) > 24_000
+
+
+def grounded(run: Sample) -> str:
+    """The words that the sources support, each checked to be the source's own.
+
+    What a support cites stands where its offsets say, in the transcript if there is one.
+    """
+    (metadata,) = [
+        m["serverContent"]["groundingMetadata"]
+        for m in run.tape.server
+        if "groundingMetadata" in m.get("serverContent", {})
+    ]
+    assert metadata["webSearchQueries"]
+    documents = "\n".join(each.read_text() for each in DOCUMENTS.iterdir())
+    cited = [support["segment"]["text"] for support in metadata["groundingSupports"]]
+    for support, text in zip(metadata["groundingSupports"], cited, strict=True):
+        begin, end = support["segment"].get("startIndex", 0), support["segment"]["endIndex"]
+        assert end - begin == len(text.encode())
+        assert all(
+            0 <= n < len(metadata["groundingChunks"]) for n in support["groundingChunkIndices"]
+        )
+    assert any(" ".join(text.split()) in " ".join(documents.split()) for text in cited)
+    return " ".join(cited)
+
+
+@pytest.mark.embedded
+@pytest.mark.parametrize("language", LANGUAGES)
 async def test_embedded_microphone_hears_a_question_and_plays_the_whole_answer(
     language: str, embedded: Running, tmp_path: Path
 ) -> None:
@@ -103,12 +158,17 @@ async def function_sample(language: str, server: Running, folder: Path, within_s
     async with running(f"function.{language}", server, folder) as run:
         await run.until(ended, within_s)
         assert run.process.returncode == 0, run.output
-    calls = [m["toolCall"]["functionCalls"] for m in run.tape.server if "toolCall" in m]
-    assert [[call["name"] for call in each] for each in calls] == [["turn_on_the_lights"]]
+    assert called(run) == [["turn_on_the_lights"]]
     assert "tool was called" in run.output
     after = run.tape.server[[("toolCall" in m) for m in run.tape.server].index(True) :]
     assert answer_wav(run) == sound(after), "the file holds the whole confirmation"
     return run
+
+
+def called(run: Sample) -> list[list[str]]:
+    """The functions that the client was asked to run, a list for each time."""
+    calls = [m["toolCall"]["functionCalls"] for m in run.tape.server if "toolCall" in m]
+    return [[call["name"] for call in each] for each in calls]
 
 
 def ended(run: Sample) -> bool:

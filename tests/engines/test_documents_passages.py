@@ -12,7 +12,12 @@ from vivavoce.engines.documents.question import Term, terms
 
 
 def test_a_short_text_is_one_passage() -> None:
-    assert passages("One here.\n\nTwo there.") == [Passage("", "One here. Two there.")]
+    assert passages("One here.\n\nTwo there.") == [Passage("", "One here.\nTwo there.")]
+
+
+def test_a_title_without_a_mark_is_no_part_of_the_sentence_below_it() -> None:
+    (only,) = passages("The tide\n\nIt comes twice a day. It goes\ntwice a day.")
+    assert only.text == "The tide\nIt comes twice a day. It goes twice a day."
 
 
 def test_a_heading_begins_another() -> None:

@@ -157,11 +157,16 @@ def _html(page: str) -> Reading:
             tree, fast=True, include_comments=False, with_metadata=False
         )
         text = str(getattr(main, "text", "") or "") or trafilatura.html2txt(framed)
+        text = _NEW_LINE.sub("\n\n", text)
     except ToolError:
         raise
     except Exception as failure:  # a parser may stumble over anything that an enemy writes
         raise ToolError(TOOL, f"The page can't be parsed ({type(failure).__name__}).") from failure
     return Reading(title, text, link)
+
+
+_NEW_LINE = re.compile(r"(?<!\n)\n(?!\n)")
+"""Where a block of the page ends; a single line's end is none, for the text of a file."""
 
 
 def _bare(tag: re.Match[str]) -> str:

@@ -37,12 +37,12 @@ def _index_in(settings: Settings) -> Path:
     fix = "Run `vivavoce index DIR`" + (f" --into {path}." if given else ".")
     match version_of(path):
         case Version.ABSENT:
-            raise EngineMissing(ENGINE, f"There is no index of documents at {path}.", fix)
+            raise EngineMissing(ENGINE, "There is no index of documents.", fix)
         case Version.FOREIGN:
             raise ConfigError(f"{path} is no index of documents.", "Name another `path`.")
         case Version.OLD:
-            problem = f"The index at {path} was made by another version."
-            raise EngineMissing(ENGINE, problem, fix)
+            lack = "The index of documents was made by another version."
+            raise EngineMissing(ENGINE, lack, fix)
     return path
 
 

@@ -15,6 +15,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from urllib.parse import quote
 
 from vivavoce.engines.documents.passages import Passage, passages
 from vivavoce.engines.documents.store import Index, Row
@@ -77,13 +78,21 @@ def update(index: Index, root: Path, files: list[Path]) -> Generator[Seen, None,
     known = index.rows(str(root))
     index.remember(str(root))
     for path in files:
-        yield _look(index, path, known.pop(str(path), None))
+        yield _look(index, root, path, known.pop(str(path), None))
     for row in known.values():
         index.drop(row)
         yield Seen(Path(row.path), Change.DROPPED)
 
 
-def _look(index: Index, path: Path, known: Row | None) -> Seen:
+def address(root: Path, path: Path) -> str:
+    """How a file is cited: by its place in the folder, and not by where the folder lies.
+
+    What is cited reaches clients, and whose home it lies in is nobody's business there.
+    """
+    return f"file:{quote((Path(root.name) / path.relative_to(root)).as_posix())}"
+
+
+def _look(index: Index, root: Path, path: Path, known: Row | None) -> Seen:
     try:
         str(path).encode()
         state = path.stat()
@@ -98,7 +107,7 @@ def _look(index: Index, path: Path, known: Row | None) -> Seen:
     if known and known.digest == digest:
         index.touch(known, state.st_size, state.st_mtime_ns)
         return _as_known(path, known)
-    title, uri, cut = path.stem, path.as_uri(), list[Passage]()
+    title, uri, cut = path.stem, address(root, path), list[Passage]()
     if not problem:
         try:
             reading = readable(data, KINDS[path.suffix.lower()], uri)

@@ -23,6 +23,9 @@ _END = re.compile(r"(?<=[.!?…])[\"'”’)\]]{0,2}\s+(?=[\"'“‘(\[]{0,2}[^\
 _ABBREVIATED = re.compile(r"\b(?:vs|mr|mrs|ms|dr|st|no|e\.g|i\.e|[A-Z])\.$", re.I)
 
 
+LINE = "\n"
+
+
 @dataclass(frozen=True, slots=True)
 class Passage:
     """Some sentences; `heading` is that of their section, or empty."""
@@ -58,7 +61,7 @@ def _sections(text: str) -> Iterator[tuple[str, list[str]]]:
             block.append(stripped)
             continue
         if not underlined:
-            under += _sentences(" ".join(block))
+            under += _block(" ".join(block))
         if marked or underlined:
             if under:
                 yield heading, under
@@ -66,6 +69,15 @@ def _sections(text: str) -> Iterator[tuple[str, list[str]]]:
         block = []
     if under:
         yield heading, under
+
+
+def _block(block: str) -> Iterator[str]:
+    """The sentences of a paragraph or a title; the first begins a line in its passage.
+
+    So that nobody takes a title for the beginning of the sentence below it.
+    """
+    for number, sentence in enumerate(_sentences(block)):
+        yield sentence if number else f"{LINE}{sentence}"
 
 
 def _sentences(block: str) -> Iterator[str]:
@@ -87,12 +99,16 @@ def _gathered(sentences: list[str]) -> Iterator[str]:
     fresh = 0
     for sentence in sentences:
         if fresh and _length(held) + _length([sentence]) > WORDS:
-            yield " ".join(held)
+            yield _joined(held)
             held, fresh = held[-1:] if _length(held[-1:]) < WORDS // 3 else [], 0
         held.append(sentence)
         fresh += 1
     if fresh:
-        yield " ".join(held)
+        yield _joined(held)
+
+
+def _joined(sentences: list[str]) -> str:
+    return " ".join(sentences).replace(f" {LINE}", LINE).strip()
 
 
 def _length(sentences: list[str]) -> int:

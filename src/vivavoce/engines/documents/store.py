@@ -21,7 +21,7 @@ import platformdirs
 from vivavoce.engines.documents.passages import Passage
 from vivavoce.errors import ConfigError, EngineMissing
 
-VERSION = 1
+VERSION = 2
 STRIDE = 100_000
 """More passages than that one document never has; `passages` sees to it."""
 
