@@ -1,0 +1,198 @@
+"""How well the embedded models choose functions and fill their arguments, on the labelled set.
+
+    python benchmarks/toolchoice/measure.py [--half dev|held] [--cases] [--json]
+
+For every utterance the router chooses among the functions of its tool set, or none, and the
+arguments are filled from the utterance, on the real weights. The rates:
+
+- right tool: of the utterances that ask for a function, those for which exactly that one is
+  called; or, where a value that it needs was not said, would be after asking back.
+- wrong tool: another function is called. Missed: none is. The three add up to one.
+- false call: of the utterances that ask for none, those for which one is called.
+- arguments exact: of the utterances that ask for a function with arguments and got the right one,
+  those where every argument is as labelled, or as one of its equals (`Case.accepts`), and none is
+  there beside. "of all" counts the ones with a wrong function, or none, as failures too.
+
+`--cases` prints every failure, but never of `held`: whoever tunes must not see those.
+CPU times are of this process and hold for the machine that they were taken on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+sys.path.insert(0, str(Path(__file__).parent.parent))  # the folder's parent, for a script
+
+from toolchoice.case import Case
+from toolchoice.sets import SETS
+
+from vivavoce.domain.content import Json, ToolDeclaration
+from vivavoce.engines import weights
+from vivavoce.engines.lanes import CancelToken
+from vivavoce.engines.smollm import prompt
+from vivavoce.engines.smollm.arguments import Unsaid, fill
+from vivavoce.engines.smollm.llama import Llama, LlamaOptions
+from vivavoce.engines.smollm.minilm import MiniLM
+from vivavoce.engines.smollm.router import Router
+
+HALVES = ("dev", "held")
+_CALL_TOKENS = 160
+
+Choose = Callable[[str, str], str]
+
+
+def declarations(tools: str) -> tuple[ToolDeclaration, ...]:
+    """The declarations of one tool set, as the server holds them."""
+    return tuple(
+        ToolDeclaration(
+            str(one["name"]), str(one.get("description", "")), cast("Json", one.get("parameters"))
+        )
+        for one in SETS[tools]
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one case: the function (or none) and its arguments, None where one is missing."""
+
+    case: Case
+    called: str | None
+    args: Mapping[str, Any] | None
+    choosing_ms: float
+    filling_ms: float
+
+    @property
+    def right(self) -> bool:
+        return self.called == self.case.call
+
+    @property
+    def exact(self) -> bool:
+        return self.right and self.args is not None and self.case.accepts(self.args)
+
+
+@dataclass(slots=True)
+class Rates:
+    """Counts of a half, and the rates that they make."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+
+    def table(self) -> dict[str, tuple[int, int]]:
+        """Each rate as how many of how many."""
+        asked = [o for o in self.outcomes if o.case.call is not None]
+        quiet = [o for o in self.outcomes if o.case.call is None]
+        filled = [o for o in asked if o.case.args]
+        found = [o for o in filled if o.right]
+        return {
+            "right tool": (sum(o.right for o in asked), len(asked)),
+            "wrong tool": (sum(not o.right and o.called is not None for o in asked), len(asked)),
+            "missed": (sum(o.called is None for o in asked), len(asked)),
+            "false call": (sum(o.called is not None for o in quiet), len(quiet)),
+            "arguments exact": (sum(o.exact for o in found), len(found)),
+            "arguments exact, of all": (sum(o.exact for o in found), len(filled)),
+            "call exact, of all": (sum(o.exact for o in asked), len(asked)),
+        }
+
+    def times(self) -> dict[str, float]:
+        """Milliseconds of CPU time: choosing, and filling where there is something to fill."""
+        choosing = [o.choosing_ms for o in self.outcomes]
+        filling = [o.filling_ms for o in self.outcomes if o.filling_ms]
+        return {
+            "choosing, median": round(statistics.median(choosing), 1),
+            "choosing, most": round(max(choosing), 1),
+            "filling, median": round(statistics.median(filling), 1),
+            "filling, most": round(max(filling), 1),
+        }
+
+
+def load() -> tuple[Router, Choose]:
+    """The router, and the language model's choice under a grammar, both on the real weights."""
+    (path,) = weights.locate("smollm2").rglob("*.gguf")
+    (network,) = weights.locate("minilm").rglob("model.safetensors")
+    options = LlamaOptions(path, 2048, 1, 1, 64, template=prompt.TEMPLATE)
+    llama = Llama(options)
+
+    def choose(question: str, grammar: str) -> str:
+        body = {
+            "messages": prompt.filling(question),
+            "temperature": 0,
+            "max_tokens": _CALL_TOKENS,
+            "cache_prompt": True,
+            "grammar": grammar,
+        }
+        return llama.complete(body, CancelToken())
+
+    return Router(MiniLM(network.parent)), choose
+
+
+def measure(cases: Iterable[Case], router: Router, choose: Choose) -> Rates:
+    """Every case tried once."""
+    sets = {name: declarations(name) for name in SETS}
+    for tools in sets.values():
+        router.learn(tools)
+    return Rates([_tried(case, sets[case.tools], router, choose) for case in cases])
+
+
+def _tried(
+    case: Case, tools: tuple[ToolDeclaration, ...], router: Router, choose: Choose
+) -> Outcome:
+    began = time.process_time()
+    choice = router.choose(case.said, tools)
+    chosen = time.process_time()
+    args: Mapping[str, Any] | None = None
+    if choice is not None:
+        try:
+            args = fill(choice.tool, case.said, choose)
+        except Unsaid:
+            args = None
+    filling = time.process_time() - chosen if choice is not None and choice.tool.parameters else 0.0
+    name = choice.tool.name if choice is not None else None
+    return Outcome(case, name, args, 1000 * (chosen - began), 1000 * filling)
+
+
+def cases_of(half: str) -> tuple[Case, ...]:
+    """The cases of `dev` or of `held`."""
+    found: tuple[Case, ...] = importlib.import_module(f"toolchoice.{half}").CASES
+    return found
+
+
+def _print_failures(rates: Rates) -> None:
+    for o in rates.outcomes:
+        if not o.right:
+            print(f"  {o.case.tools}: {o.case.said!r}: {o.called}, not {o.case.call}")
+        elif o.case.call is not None and not o.exact:
+            print(f"  {o.case.tools}: {o.case.said!r}: {o.args}, not {o.case.args}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--half", choices=HALVES, default="dev")
+    parser.add_argument("--cases", action="store_true", help="print the failures (dev only)")
+    parser.add_argument("--json", action="store_true")
+    wishes = parser.parse_args()
+    if wishes.cases and wishes.half != "dev":
+        parser.error("the cases of the held half are not to be seen")
+    router, choose = load()
+    rates = measure(cases_of(wishes.half), router, choose)
+    if wishes.json:
+        print(json.dumps({"rates": rates.table(), "cpu_ms": rates.times()}))
+        return
+    if wishes.cases:
+        _print_failures(rates)
+    print(f"{wishes.half}: {len(rates.outcomes)} utterances")
+    for name, (count, of) in rates.table().items():
+        print(f"  {name:24} {count:4} of {of:4}  {count / of if of else 0:6.1%}")
+    for name, ms in rates.times().items():
+        print(f"  {name:24} {ms:8.1f} ms of CPU time")
+
+
+if __name__ == "__main__":
+    main()
