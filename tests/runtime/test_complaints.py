@@ -88,7 +88,9 @@ def test_audio_stops_mid_sentence_and_the_turn_ends_early_or_never(trouble: Step
     `engine_silence_s`: 30 s by default, and not yet the 2 s that one would wish for.
     """
     client = Client()
-    answers = iter([[speech(3.0, "This is a sentence that"), trouble], [speech(0.5, "I am back.")]])
+    broken: Sequence[Step] = [speech(3.0, "This is a sentence that"), trouble]
+    whole: Sequence[Step] = [speech(0.5, "I am back.")]
+    answers = iter([broken, whole])
     detector = EnergyDetector()
     hosting = Hosting(
         Engines(detector, TonesRecognizer(), ScriptedResponder(lambda request: next(answers))),
