@@ -35,7 +35,8 @@ async def build_toolbox(
     box = Toolbox(listener=_Recorder(metrics), deadline_s=tools.deadline_s)
     try:
         box.search = await _build(house, "search", tools.search, SEARCH, missing)
-        if implicit and missing.pop(SEARCH, None):
+        if implicit and SEARCH in missing:
+            del missing[SEARCH]
             log.info("no search: index a folder with `vivavoce index DIR`, or set tools.search")
         box.sandbox = await _build(house, "sandbox", tools.code, CODE, missing)
         if tools.url is not False:
