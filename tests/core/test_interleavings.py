@@ -5,8 +5,9 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.actions import ACTIONS
 from core.test_walk import WAYS, calm, resumed
-from core.world import ACTIONS, World
+from core.world import World
 from vivavoce.core.effects import RunTool, StopTool
 from vivavoce.core.events import ClientGone
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from core.world import ACTIONS, SETUP, World
+from core.actions import ACTIONS
+from core.world import SETUP, World
 from vivavoce.core.generation import Basis
 from vivavoce.core.messages import TurnComplete, TurnReason
 from vivavoce.core.model_side import MAX_ROUNDS, ModelSide

@@ -7,7 +7,8 @@ import random
 
 import pytest
 
-from core.world import ACTIONS, PIECE, SETUP, World
+from core.actions import ACTIONS
+from core.world import PIECE, SETUP, World
 from vivavoce.core.effects import Send
 from vivavoce.core.events import AudioProduced, ContentReceived, TextReceived, VideoArrived
 from vivavoce.core.messages import InputTranscript

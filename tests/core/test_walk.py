@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from core.world import ACTIONS, MANUAL, SETUP, UNINTERRUPTED, World
+from core.actions import ACTIONS
+from core.world import MANUAL, SETUP, UNINTERRUPTED, World
 from vivavoce.core.events import ActivityEnded, AudioStreamEnded, CheckpointSaved, ClientGone
 from vivavoce.core.messages import Message, SetupComplete, TurnComplete
 from vivavoce.core.model_states import ModelState
