@@ -47,7 +47,9 @@ ALLOWED: dict[str, set[str]] = {
     "testing": {
         "domain", "errors", "core", "engines", "runtime", "protocol", "tools.ports", "testing",
     },
-    "cli": {"wiring", "client", "config", "domain", "errors", "engines", "edge", "cli", "logs"},
+    "cli": {
+        "wiring", "client", "config", "domain", "errors", "engines", "edge", "cli", "logs", "tools",
+    },
     "__main__": {"cli"},
     "__init__": set(),
 }  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -12,11 +12,11 @@ import typer
 from rich.console import Console
 
 from vivavoce import logs
-from vivavoce.cli import examine, selftest
+from vivavoce.cli import examine, selftest, tooltest
 from vivavoce.cli.faults import fault_of
 from vivavoce.cli.findings import Finding, Severity, worst, wrong
 from vivavoce.cli.surroundings import place_of
-from vivavoce.config import Config, load
+from vivavoce.config import load
 from vivavoce.errors import VivavoceError
 
 MARKS = {
@@ -69,13 +69,14 @@ def examination(
     yield from examine.tls(config, place)
     yield from examine.weights(config)
     if not quick:
-        yield from _self_test(config)
+        yield from _collected(selftest.engines(config))
+        yield from _collected(tooltest.tools(config))
     yield from examine.devices()
 
 
-def _self_test(config: Config) -> list[Finding]:
+def _collected(findings: AsyncIterator[Finding]) -> list[Finding]:
     async def collect() -> list[Finding]:
-        return [finding async for finding in selftest.engines(config)]
+        return [finding async for finding in findings]
 
     return asyncio.run(collect())
 

@@ -43,13 +43,19 @@ def engines(
     console.print(table)
 
 
+TOOLS = "[tools]"
+
+
 def users(settings: Config) -> dict[str, list[str]]:
-    """For each engine's full name, the profiles that name it."""
+    """For each engine's full name, the profiles that name it; `[tools]` is for all of them."""
     found: dict[str, list[str]] = {}
     for profile, table in settings.profiles.items():
         for port in ("detector", "recognizer", "responder"):
             for name in parts(port, getattr(table, port)):
                 found.setdefault(name, []).append(profile)
+    for port, choice in (("search", settings.tools.search), ("sandbox", settings.tools.code)):
+        for name in parts(port, choice) if choice else ():
+            found.setdefault(name, []).append(TOOLS)
     return found
 
 

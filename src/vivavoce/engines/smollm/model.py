@@ -20,6 +20,7 @@ from vivavoce.engines.chat.trim import first_kept
 from vivavoce.engines.lanes import CancelToken, Lane
 from vivavoce.engines.ports import (
     CallsRequested,
+    CallUnreadable,
     Ended,
     LanguageModelCapabilities,
     ModelPart,
@@ -63,6 +64,7 @@ class SmolLM:
             tools=native or functions is not None,
             context_tokens=settings.context,
             slots=settings.slots,
+            repairs=native,
         )
         self._llama = llama
         self._settings = settings
@@ -180,8 +182,7 @@ class SmolLM:
         try:
             calls = deltas.calls()
         except MalformedCall as fault:
-            _log.warning("malformed_call", engine=ENGINE, problem=str(fault))
-            yield Ended(EndReason.MALFORMED_CALL)
+            yield CallUnreadable(fault.name, fault.written, fault.problem)
             return
         if calls is not None:
             yield calls
@@ -229,8 +230,8 @@ class SmolLM:
         history = request.history if self._small else noted(request.history)
         place.first = first_kept(history, budget, self._cost, place.first)
         if self._native:
-            plain = request.instruction[:most]
-            body["messages"] = chat.messages(request, names, False, plain, place.first)
+            plain, longest = request.instruction[:most], budget * _SIGNS_PER_TOKEN // 2
+            body["messages"] = chat.messages(request, names, False, plain, place.first, longest)
         else:
             kept = _shortened(history[place.first :], budget * _SIGNS_PER_TOKEN // 2)
             body["messages"] = prompt.chat(instruction, kept)

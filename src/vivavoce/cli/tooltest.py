@@ -1,0 +1,103 @@
+"""Trying each tool that the server is set up to run: does it work here, and how fast?"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from time import perf_counter
+from typing import Any
+
+from vivavoce.cli.faults import Code, Fault, fault_of
+from vivavoce.cli.findings import Finding, Severity, ok, wrong
+from vivavoce.config import Config, EngineChoice
+from vivavoce.engines.lanes import Lane
+from vivavoce.engines.registry import House
+from vivavoce.engines.tool_ports import Sandbox, SearchEngine, SearchQuery
+from vivavoce.errors import ToolError, VivavoceError
+from vivavoce.tools.mcp.settings import McpServerSpec, read_settings
+from vivavoce.tools.web.tool import create as create_web
+
+PATIENCE_S = 30.0
+QUERY = "vivavoce"
+SUM, TOTAL = "print(6 * 7)", "42"
+
+INDEX = "Searching has nothing to search: no documents are indexed."
+
+
+async def tools(config: Config) -> AsyncIterator[Finding]:
+    """One finding a tool of `[tools]` that is turned on."""
+    table, house = config.tools, House(config.weights)
+    if table.search:
+        found = await _tried("search", lambda: _search(house, table.search))
+        implicit = "search" not in table.model_fields_set
+        if implicit and found.code is Code.ENGINE_MISSING:  # nobody asked for it
+            fault = Fault(Code.ENGINE_MISSING, INDEX, "Run `vivavoce index DIR` if it is to.")
+            found = wrong("tools", fault, Severity.NOTE)
+        yield found
+    if table.code:
+        yield await _tried("code", lambda: _code(house, table.code))
+    if table.url is not False:
+        options = table.url if isinstance(table.url, dict) else {}
+        yield await _tried("url", lambda: _url(options))
+    try:
+        servers = read_settings(table.mcp, table.mcp_clients).servers
+    except VivavoceError as error:
+        yield wrong("tools", fault_of(error))
+        return
+    for spec in servers:
+        yield await _tried(f"MCP server {spec.name}", lambda spec=spec: _mcp(spec))  # type: ignore[misc]
+
+
+async def _tried(name: str, work: Callable[[], Awaitable[str]]) -> Finding:
+    began = perf_counter()
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            what = await work()
+    except ToolError as error:
+        fault = Fault(Code.TOOL_FAILED, f"{name}: {error.problem}", "Check its table in [tools].")
+        return wrong("tools", fault, Severity.WARNING)
+    except TimeoutError:
+        cause = f"{name}: nothing came within {PATIENCE_S:.0f} s."
+        fault = Fault(Code.TOOL_FAILED, cause, "Check its table in [tools].")
+        return wrong("tools", fault, Severity.WARNING)
+    except VivavoceError as error:
+        return wrong("tools", fault_of(error))
+    return ok("tools", f"{name}: {what} within {(perf_counter() - began) * 1000:.0f} ms")
+
+
+async def _search(house: House, choice: EngineChoice) -> str:
+    engine: SearchEngine = await house.build("search", choice)
+    try:
+        found = await engine.search(SearchQuery(QUERY))
+    finally:
+        await engine.aclose()
+    return f"{engine.name} answers, {len(found)} found for {QUERY!r},"
+
+
+async def _code(house: House, choice: EngineChoice) -> str:
+    sandbox: Sandbox = await house.build("sandbox", choice)
+    try:
+        result = await sandbox.run(SUM)
+    finally:
+        await sandbox.aclose()
+    if result.output.strip() != TOTAL:
+        raise ToolError("sandbox", f"{SUM} gave {result.outcome}: {result.output[:200]!r}.")
+    return f"{sandbox.name} starts and runs a line"
+
+
+async def _url(table: dict[str, Any]) -> str:
+    await create_web(table).aclose()
+    return "addresses are read"
+
+
+async def _mcp(spec: McpServerSpec) -> str:
+    from vivavoce.tools.mcp.connection import McpConnection
+
+    lane = Lane("mcp")
+    connection = McpConnection(spec, lane)
+    try:
+        await connection.open()
+        return f"{len(connection.tools)} tools"
+    finally:
+        await connection.aclose()
+        lane.close()
