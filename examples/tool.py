@@ -11,7 +11,10 @@ from google import genai
 from google.genai import types
 
 MODEL = "gemini-2.5-flash-native-audio-preview-12-2025"
-CURRENT_TIME = {"name": "current_time", "description": "Tell the current time of day."}
+CURRENT_TIME: types.FunctionDeclarationDict = {
+    "name": "current_time",
+    "description": "Tell the current time of day.",
+}
 CONFIG: types.LiveConnectConfigDict = {
     "response_modalities": [types.Modality.AUDIO],
     "output_audio_transcription": {},

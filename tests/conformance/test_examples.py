@@ -56,3 +56,22 @@ def test_barge_in(scripted: Running, tmp_path: Path, spoken: Path) -> None:
     lines = run("barge_in.py", scripted, tmp_path, str(spoken))
     happened = [line.split("s  ", 1)[1].split(";")[0] for line in lines]
     assert happened == ["interrupted", "turn complete", "you said: good day", "turn complete"]
+
+
+def test_grounding(tooled: Running, tmp_path: Path) -> None:
+    answer, searched, cited, source = run("grounding.py", tooled, tmp_path)[:4]
+    assert searched.startswith("searched: What was the largest earthquake in California")
+    words = cited.removeprefix("cited: ")
+    assert words in answer
+    assert "5 December 2024" in words
+    assert "earthquake" in source
+
+
+def test_slow_tool(scripted: Running, tmp_path: Path) -> None:
+    assert run("slow_tool.py", scripted, tmp_path) == [
+        "you: Order pizza, please.",
+        "you: Good day.",
+        "model: Good day.",
+        "the pizza is ordered",
+        "model: order pizza is done.",
+    ]
