@@ -189,9 +189,10 @@ def test_what_pushes_out_several_turns_at_once_leaves_the_updates_between_them()
     world = busy()
     for number in range(6):
         world.do(TextReceived("x" * (MAX_BYTES // 8)))
-        world.do(instruct(f"Rule {number}"))
+        world.do(instruct(f"Rule {number}") if number else ContextUpdated(None, LIGHTS))
     world.do(TextReceived("x" * (MAX_BYTES * 7 // 8)))
-    assert world.session._talk.context.instruction == "Rule 5"
+    context = world.session._talk.context
+    assert (context.instruction, context.tools) == ("Rule 5", LIGHTS)
     assert [type(entry) for entry in world.session._talk.user.line] == [TypedTurn]
 
 
