@@ -37,7 +37,8 @@ async def build_toolbox(
         box.search = await _build(house, "search", tools.search, SEARCH, missing)
         if implicit and SEARCH in missing:
             del missing[SEARCH]
-            log.info("no search: index a folder with `vivavoce index DIR`, or set tools.search")
+            box.find_search = lambda: _build(house, "search", tools.search, SEARCH, {})
+            log.info("no search yet: it begins with the index that `vivavoce index DIR` makes")
         box.sandbox = await _build(house, "sandbox", tools.code, CODE, missing)
         if tools.url is not False:
             box.web = create_web({} if tools.url is True else tools.url)

@@ -16,7 +16,9 @@ from vivavoce.core.events import (
     TranscriptUpdated,
 )
 from vivavoce.core.messages import GoAway, ResumptionUpdate, TurnComplete, TurnReason
-from vivavoce.core.settings import UNINTERRUPTED_TOOL_S, SessionSettings
+from vivavoce.core.settings import FORGOTTEN_TOOL_S, UNINTERRUPTED_TOOL_S, SessionSettings
+from vivavoce.core.tools import LATE
+from vivavoce.domain.content import ToolResult
 from vivavoce.domain.setup import Resumption
 
 # --- the clock --------------------------------------------------------------------------------
@@ -96,6 +98,20 @@ def test_where_nothing_interrupts_a_call_that_nobody_answers_does_not_last_for_e
     patient.call("lights")
     patient.wait(3600)
     assert len(requests(patient)) == 1
+
+
+def test_a_call_that_nobody_waits_for_is_given_up_in_the_end() -> None:
+    world = World()
+    world.do(TextReceived("go"))
+    world.call("report")
+    world.finish()
+    world.wait(FORGOTTEN_TOOL_S - 1)
+    assert len(requests(world)) == 1
+    world.wait(1)
+    assert requests(world)[-1].history[-1].parts == (ToolResult(world.calls[0].id, "report", LATE),)
+    world.finish()
+    world.wait(1)
+    assert world.session.resting
 
 
 # --- engines that take their time ---------------------------------------------------------------

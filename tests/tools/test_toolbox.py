@@ -30,7 +30,7 @@ from vivavoce.errors import ClientFault, ToolError
 from vivavoce.protocol.close import not_served
 from vivavoce.tools.mcp.hub import McpHub
 from vivavoce.tools.mcp.settings import McpServerSpec, McpSettings
-from vivavoce.tools.toolbox import SessionTools, Toolbox
+from vivavoce.tools.toolbox import MAX_KNOWN, SessionTools, Toolbox
 from vivavoce.tools.web.tool import create as create_web
 
 FOUND = Source("https://a.example/", "A", "It is so.")
@@ -57,6 +57,7 @@ class Adder:
     """Runs nothing; says what it was given."""
 
     name = "adder"
+    abilities = "It adds."
 
     async def run(self, code: str) -> CodeResult:
         return CodeResult("OUTCOME_OK", code)
@@ -141,6 +142,21 @@ async def test_what_is_turned_on_and_cannot_work_is_refused_with_the_reason() ->
     assert refused.value.code == 1008
 
 
+async def test_a_search_that_was_not_there_at_the_start_is_found_when_it_is_wanted() -> None:
+    told: list[str] = []
+    index: list[Finder] = []
+
+    async def find() -> Finder | None:
+        return index[0] if index else None
+
+    box = Toolbox(find_search=find)
+    asked = Tools(builtin=(SEARCH,))
+    assert names(await box.open(lambda _, kind: told.append(kind)).resolve(asked)) == []
+    assert told == ["googleSearch"]
+    index.append(Finder())
+    assert names(await box.open(lambda *_: None).resolve(asked)) == ["google_search"]
+
+
 async def test_a_clients_function_keeps_its_name_and_ours_gives_way() -> None:
     mine = (ToolDeclaration("google_search"), ToolDeclaration("google_search_2"))
     tools = session(search=Finder())
@@ -167,7 +183,8 @@ async def test_a_call_means_the_tool_that_had_its_name_when_it_was_made() -> Non
     after = await tools.resolve(Tools(builtin=(CODE,)))
     assert names(after) == ["code_execution"]
     assert (await run(tools, before, "google_search", query="x")).sources == (FOUND,)
-    await tools.resolve(Tools())
+    for _ in range(MAX_KNOWN):
+        await tools.resolve(Tools())
     gone = await run(tools, before, "google_search", query="x")
     assert gone.failed == "This tool is not offered any more."
 

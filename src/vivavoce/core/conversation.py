@@ -15,7 +15,7 @@ from vivavoce.core.history import History
 from vivavoce.core.messages import InputTranscript, TurnComplete, TurnReason
 from vivavoce.core.model_side import ModelSide
 from vivavoce.core.model_turn import Cause, Manner
-from vivavoce.core.settings import Pacing, SessionSettings
+from vivavoce.core.settings import FORGOTTEN_TOOL_S, Pacing, SessionSettings
 from vivavoce.core.step import Step
 from vivavoce.core.tools import Patience, ToolLedger, Verdict
 from vivavoce.core.user_side import Claim, SpokenTurn, TypedTurn, UserSide
@@ -62,7 +62,7 @@ class Conversation:
         )
         patience = Patience(
             blocking_s=settings.tool_deadline(setup.realtime.interrupts),
-            non_blocking_s=settings.tool_deadline_s,
+            non_blocking_s=settings.tool_deadline_s or FORGOTTEN_TOOL_S,
             served_s=settings.served_deadline_s,
         )
         self.ledger = ToolLedger(ids, behaviour.function_behavior, patience)

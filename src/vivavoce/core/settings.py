@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+FORGOTTEN_TOOL_S = 3600.0
+"""After so long nobody answers a call that nobody waits for; while it is open, nothing rests."""
+
 UNINTERRUPTED_TOOL_S = 60.0
 """Where activity does not interrupt, only a deadline ends a turn whose call nobody answers."""
 
@@ -23,7 +26,8 @@ class SessionSettings:
 
     `stall_s`: speech was going on and no audio arrives for this long: taken for silence.
     `tool_deadline_s`: an unanswered call is answered by us with an error; 0 is never, but
-    `UNINTERRUPTED_TOOL_S` for a blocking one in a session whose activity does not interrupt.
+    `UNINTERRUPTED_TOOL_S` for a blocking one in a session whose activity does not interrupt, and
+    `FORGOTTEN_TOOL_S` for one that does not block.
     `served_deadline_s`: the same for tools that the server runs; never 0.
     `early_turn_complete`: send `turnComplete` right after a blocking `toolCall` (ADK on 2.x
     names waits for it). `speculation`: begin to answer at a pause, before the end is certain.

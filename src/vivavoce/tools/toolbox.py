@@ -17,7 +17,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -39,6 +40,9 @@ log = logging.getLogger(__name__)
 SEARCH, CODE, URL, MCP = "googleSearch", "codeExecution", "urlContext", "mcpServers"
 SEARCHES = (SEARCH, "googleSearchRetrieval")
 
+MAX_KNOWN = 8
+"""Sets of tools, of the setup and of updates, whose calls can still be run."""
+
 _Offered = tuple[ServerTool, RunnableTool]
 """What a model is told of a tool, under the name that it has in the conversation, and the tool."""
 
@@ -53,15 +57,27 @@ class ToolListener(Protocol):
 
 @dataclass(slots=True)
 class Toolbox:
-    """What the server runs. `refusals` says, by the API's name of a kind, why it cannot."""
+    """What the server runs. `refusals` says, by the API's name of a kind, why it cannot.
+
+    `find_search` is asked for the search while there is none: an index may be made later.
+    """
 
     search: SearchEngine | None = None
     sandbox: Sandbox | None = None
     web: UrlContextTool | None = None
     hub: McpHub | None = None
+    find_search: Callable[[], Awaitable[SearchEngine | None]] | None = None
     refusals: Mapping[str, str] = field(default_factory=dict)
     listener: ToolListener | None = None
     deadline_s: float = 30.0
+    _finding: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def searching(self) -> SearchEngine | None:
+        """The search, if there is one by now."""
+        async with self._finding:
+            if self.search is None and self.find_search is not None:
+                self.search = await self.find_search()
+        return self.search
 
     def open(self, on_unserved: OnUnserved) -> SessionTools:
         """The tools of one conversation, none of which has been asked for yet."""
@@ -77,26 +93,27 @@ class Toolbox:
 class SessionTools:
     """One conversation's tools. `resolve` is called for the setup and for every update.
 
-    What the update before the last had filled in is let go: no generation is that old.
+    What was filled in earlier can still be run: a generation may be older than many updates.
     """
 
     def __init__(self, box: Toolbox, on_unserved: OnUnserved) -> None:
         self._box = box
         self._on_unserved = on_unserved
-        self._now: list[_Offered] = []
-        self._before: list[_Offered] = []
+        self._known: deque[list[_Offered]] = deque(maxlen=MAX_KNOWN)
         self._servers: list[McpClientTools] = []
 
     async def resolve(self, tools: Tools) -> Tools:
         """`tools` with the server's own filled in. Raises `ClientFault`."""
         taken = {function.name for function in tools.functions}
         offered: list[_Offered] = []
+        if any(tool.kind in SEARCHES for tool in tools.builtin):
+            await self._box.searching()
         for tool in self._builtin(tools.builtin):
             about = _distinct(tool.about, taken)
             taken.add(about.declaration.name)
             offered.append((about, tool))
         offered += [(tool.about, tool) for tool in await self._of_servers(tools, taken)]
-        self._before, self._now = self._now, offered
+        self._known.append(offered)
         return replace(tools, server=tuple(about for about, _ in offered))
 
     async def run(self, call: ToolCall, request: GenerationRequest) -> Outcome:
@@ -126,7 +143,7 @@ class SessionTools:
     def _meant(self, call: ToolCall, request: GenerationRequest) -> RunnableTool | None:
         """The tool that had this name when the call was made; an update may have come since."""
         wanted = request.tools.served(call.name)
-        known = (*self._now, *self._before)
+        known = (each for offered in self._known for each in offered)
         tool = next((tool for about, tool in known if about is wanted), None)
         if isinstance(tool, UrlContextTool):
             return tool.allowing(lambda url: given(url, request))
