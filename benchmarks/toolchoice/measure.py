@@ -30,10 +30,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-sys.path.insert(0, str(Path(__file__).parent.parent))  # the folder's parent, for a script
+sys.path.insert(0, str(Path(__file__).parents[2]))  # the root, for a script
 
-from toolchoice.case import Case
-from toolchoice.sets import SETS
+from benchmarks.toolchoice.case import Case
+from benchmarks.toolchoice.sets import SETS
 
 from vivavoce.domain.content import Json, ToolDeclaration
 from vivavoce.engines import weights
@@ -62,7 +62,7 @@ def declarations(tools: str) -> tuple[ToolDeclaration, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one case: the function (or none) and its arguments, None where one is missing."""
+    """What came of one case: the function or none, and its arguments unless one is missing."""
 
     case: Case
     called: str | None
@@ -160,7 +160,7 @@ def _tried(
 
 def cases_of(half: str) -> tuple[Case, ...]:
     """The cases of `dev` or of `held`."""
-    found: tuple[Case, ...] = importlib.import_module(f"toolchoice.{half}").CASES
+    found: tuple[Case, ...] = importlib.import_module(f"benchmarks.toolchoice.{half}").CASES
     return found
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from vivavoce.domain.content import ToolDeclaration
 from vivavoce.engines.smollm import arguments, schema
+from vivavoce.engines.smollm.phrases import Said
 
 TEXT = {"type": "string"}
 
@@ -88,7 +89,8 @@ def test_optional_values_that_were_not_said_are_left_out() -> None:
 
 
 def test_strings_are_spans_that_begin_and_end_with_meaning() -> None:
-    found = arguments.spans(ToolDeclaration("play_music"), "please play some Miles Davis for me")
+    said = Said("please play some Miles Davis for me")
+    found = arguments.spans(ToolDeclaration("play_music"), said)
     assert "Miles Davis" in found
     for span in found:
         assert span.split()[0].lower() not in {"please", "play", "some", "for"}
@@ -97,7 +99,7 @@ def test_strings_are_spans_that_begin_and_end_with_meaning() -> None:
 
 def test_the_grammar_allows_nothing_but_what_was_said() -> None:
     choose = FirstOption()
-    arguments.fill(function("tell", to=TEXT, text=TEXT), 'tell bob the "big" news', choose)
+    arguments.fill(function("tell", topic=TEXT, mood=TEXT), 'tell bob the "big" news', choose)
     (grammar,) = choose.grammars
     allowed = {
         json.loads(json.loads(o)) for o in grammar.split("\n")[1].split(" ::= ")[1].split(" | ")
@@ -107,8 +109,8 @@ def test_the_grammar_allows_nothing_but_what_was_said() -> None:
 
 
 def test_a_cut_off_answer_of_the_model_still_gives_a_valid_call() -> None:
-    tool = function("tell", to=TEXT, text=TEXT)
-    values = arguments.fill(tool, "tell bob hello world", lambda question, grammar: '{"to": "bo')
+    tool = function("tell", topic=TEXT, mood=TEXT)
+    values = arguments.fill(tool, "tell bob hello world", lambda question, grammar: '{"topic": "bo')
     assert schema.accepts(tool.parameters, values)
 
 

@@ -6,12 +6,13 @@ is their likeness in -1..1. A short sentence takes about 10 ms.
 
 from __future__ import annotations
 
+import copy
 import json
 import struct
 import threading
 import unicodedata
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ _LAYERS = 6
 _WIDTH = 384
 _EPSILON = 1e-12
 _MAX_TOKENS = 128
-_REMEMBERED = 2048
+_REMEMBERED = 8192
+_TOGETHER = 32
 
 
 class WordPiece:
@@ -84,56 +86,87 @@ class MiniLM:
 
     def __init__(self, folder: Path) -> None:
         self._tokenizer = WordPiece(folder / "vocab.txt")
-        self._tensors = _read_safetensors(folder / "model.safetensors")
+        self._tensors = read_safetensors(folder / "model.safetensors")
         self._lock = threading.Lock()
         # Several threads for matrices this small cost five times the work of one, and more
         # where cores are busy. Whoever needs many threads in this process sets them again.
         threadpoolctl.threadpool_limits(limits=1, user_api="blas")
         self._memory: OrderedDict[str, Vector] = OrderedDict()
 
+    def tuned(self, changes: Mapping[str, Vector]) -> MiniLM:
+        """The same network with matrices added to some of its weights, by their names.
+
+        What is not changed is shared with this one.
+        """
+        other = copy.copy(self)
+        other._tensors = {
+            **self._tensors,
+            **{name: self._tensors[name] + change for name, change in changes.items()},
+        }
+        other._lock = threading.Lock()
+        other._memory = OrderedDict()
+        return other
+
     def encode(self, text: str) -> Vector:
         """The meaning of `text` as a vector of length 1."""
+        return self.encode_all([text])[0]
+
+    def encode_all(self, texts: Sequence[str]) -> list[Vector]:
+        """The meanings of many texts; together they take half the time that each takes alone."""
         with self._lock:
-            if (known := self._memory.get(text)) is not None:
+            new = [text for text in dict.fromkeys(texts) if text not in self._memory]
+            found = {text: self._memory[text] for text in texts if text in self._memory}
+            for start in range(0, len(new), _TOGETHER):
+                part = new[start : start + _TOGETHER]
+                vectors = self._run([self._tokenizer.ids(text) for text in part])
+                found |= zip(part, vectors, strict=True)
+            self._memory |= found
+            for text in found:
                 self._memory.move_to_end(text)
-                return known
-            vector = self._run(self._tokenizer.ids(text))
-            self._memory[text] = vector
             while len(self._memory) > _REMEMBERED:
                 self._memory.popitem(last=False)
-            return vector
+        return [found[text] for text in texts]
 
-    def _run(self, ids: list[int]) -> Vector:
+    def _run(self, texts: list[list[int]]) -> list[Vector]:
+        """The vectors of several texts, whose pieces lie one after the other in one matrix."""
         tensors = self._tensors
+        ids = [number for text in texts for number in text]
+        places = np.concatenate([np.arange(len(text)) for text in texts])
+        ends = np.cumsum([len(text) for text in texts])
+        rows = [slice(end - len(text), end) for text, end in zip(texts, ends, strict=True)]
         embedded = (
             tensors["embeddings.word_embeddings.weight"][ids]
-            + tensors["embeddings.position_embeddings.weight"][: len(ids)]
+            + tensors["embeddings.position_embeddings.weight"][places]
             + tensors["embeddings.token_type_embeddings.weight"][0]
         )
         state = self._norm(embedded, "embeddings.LayerNorm")
         for layer in range(_LAYERS):
             name = f"encoder.layer.{layer}"
             state = self._norm(
-                state + self._attend(state, name), f"{name}.attention.output.LayerNorm"
+                state + self._attend(state, rows, name), f"{name}.attention.output.LayerNorm"
             )
             inner = _gelu(self._linear(state, f"{name}.intermediate.dense"))
             state = self._norm(
                 state + self._linear(inner, f"{name}.output.dense"), f"{name}.output.LayerNorm"
             )
-        pooled = state.mean(axis=0)
-        vector: Vector = np.asarray(pooled / np.linalg.norm(pooled), dtype=np.float32)
-        return vector
+        pooled = [state[row].mean(axis=0) for row in rows]
+        return [np.asarray(one / np.linalg.norm(one), dtype=np.float32) for one in pooled]
 
-    def _attend(self, state: Vector, name: str) -> Vector:
+    def _attend(self, state: Vector, rows: Sequence[slice], name: str) -> Vector:
+        """Each piece looks at the pieces of its own text."""
+
         def heads(part: str) -> Vector:
             projected = self._linear(state, f"{name}.attention.self.{part}")
             return projected.reshape(len(state), _HEADS, -1).transpose(1, 0, 2)
 
         query, key, value = heads("query"), heads("key"), heads("value")
-        scores = query @ key.transpose(0, 2, 1) / np.float32(np.sqrt(_WIDTH // _HEADS))
-        scores = np.exp(scores - scores.max(axis=-1, keepdims=True))
-        scores /= scores.sum(axis=-1, keepdims=True)
-        mixed = (scores @ value).transpose(1, 0, 2).reshape(len(state), _WIDTH)
+        mixed = np.empty((len(state), _WIDTH), dtype=np.float32)
+        for row in rows:
+            scores = query[:, row] @ key[:, row].transpose(0, 2, 1)
+            scores *= np.float32(1 / np.sqrt(_WIDTH // _HEADS))
+            scores = np.exp(scores - scores.max(axis=-1, keepdims=True))
+            scores /= scores.sum(axis=-1, keepdims=True)
+            mixed[row] = (scores @ value[:, row]).transpose(1, 0, 2).reshape(-1, _WIDTH)
         return self._linear(mixed, f"{name}.attention.output.dense")
 
     def _linear(self, state: Vector, name: str) -> Vector:
@@ -156,7 +189,7 @@ def _gelu(x: Vector) -> Vector:
     return curved
 
 
-def _read_safetensors(path: Path) -> dict[str, Vector]:
+def read_safetensors(path: Path) -> dict[str, Vector]:
     """Every 32-bit tensor of the file, mapped: pages nobody touches are never read."""
     with path.open("rb") as file:
         (length,) = struct.unpack("<Q", file.read(8))

@@ -8,6 +8,7 @@ _BELOW_TWENTY = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen"
     " fifteen sixteen seventeen eighteen nineteen"
 )
+DIGIT_NAMES = tuple(_BELOW_TWENTY.split()[:10])
 _DECADES = "twenty thirty forty fifty sixty seventy eighty ninety"
 _UNITS = {word: value for value, word in enumerate(_BELOW_TWENTY.split())}
 _TENS = {word: (value + 2) * 10 for value, word in enumerate(_DECADES.split())}
@@ -18,15 +19,22 @@ _TOKEN = re.compile(r"\d+(?:[.,]\d+)?|[a-z]+")
 
 def spoken(text: str) -> list[int | float]:
     """The numbers in `text`, in the order in which they were said."""
-    tokens = _TOKEN.findall(text.lower())
-    found: list[int | float] = []
+    return [value for value, _, _ in placed(text)]
+
+
+def placed(text: str) -> list[tuple[int | float, int, int]]:
+    """The numbers in `text`, each with the place of its first sign and of the one after it."""
+    parts = list(_TOKEN.finditer(text.lower()))
+    tokens = [part.group() for part in parts]
+    found: list[tuple[int | float, int, int]] = []
     place = 0
     while place < len(tokens):
-        value, place = _number(tokens, place)
+        value, after = _number(tokens, place)
         if value is None:
             place += 1
         else:
-            found.append(value)
+            found.append((value, parts[place].start(), parts[after - 1].end()))
+            place = after
     return found
 
 

@@ -68,6 +68,18 @@ _TOLD = re.compile(
     r"|hate|hated|think|thought|saw|heard|said|told|\w{3,}ed)\b"
     r"|^(?:the|my|our)\b.*\b(?:is|are)\b"
 )
+_FORBIDDEN = re.compile(
+    r"^(?:(?:no|nope|nah|please|but|oh|wait|stop)\b[\s,]*)*(?:you )?(?:don't|do not|dont|never"
+    r"|must not|mustn't|shouldn't|should not)\b"
+    r"(?! (?:let me )?forget\b| (?:you )?(?:want|need|like|mind)\b)"
+    r"|^(?:no|nope|nah)\b.*\b(?:leave|keep|stay|later|not yet|fine as)\b|\b(?:leave|keep) (?:it"
+    r"|them|that|everything|the \w+) (?:as (?:it|they)|the way|alone)\b"
+)
+_SUPPOSED = re.compile(
+    r"^(?:and |but |so )?(?:if|suppose|imagine|what if|assuming|let's say)\b.*\b(?:would|were|could"
+    r"|had|what|\w+ed)\b"
+)
+_COUNTED = re.compile(r"^how many \w+ (?:are|is|does|do|has|have|make|go)\b.*\b(?:in|into|an?)\b")
 _DISMISSAL = re.compile(
     r"^(?:no(?:pe)?$|no thanks?\b|never ?mind\b|forget (?:it|that|about)\b|cancel\b|nothing$|stop$"
     r"|don't\b|do not\b)"
@@ -121,6 +133,11 @@ def contradict(said: list[str], named: list[str]) -> bool:
     return any(_OPPOSITE.get(word, set()) & set(said) and word not in said for word in named)
 
 
+def opposites(word: str) -> set[str]:
+    """The words that mean the opposite of a word."""
+    return _OPPOSITE.get(word, set())
+
+
 def agree(said: list[str], named: list[str]) -> bool:
     """Whether both hold the same word of a pair of opposites."""
     return any(word in _OPPOSITE and word in said for word in named)
@@ -150,14 +167,30 @@ def wants_to_know(text: str) -> bool:
 
 
 def is_definition(text: str) -> bool:
-    """Whether it asks what a word means, which no function knows: `what is a timer`."""
-    return bool(_DEFINITION.match(without_courtesy(text)))
+    """Whether it asks for what everybody knows: `what is a timer`, `how many days are in May`."""
+    plain = without_courtesy(text)
+    return bool(_DEFINITION.match(plain) or _COUNTED.match(plain))
 
 
 def is_no_request(text: str) -> bool:
     """Whether it forbids, or tells of what happened: nothing that asks for an action."""
     plain = without_courtesy(text)
     return bool(_REFUSAL.search(plain) or _TOLD.match(plain))
+
+
+def is_forbidden(text: str) -> bool:
+    """Whether it asks to leave things as they are; "don't let me forget" does not."""
+    return bool(_FORBIDDEN.search(" ".join(of_speech(text))))
+
+
+def is_told(text: str) -> bool:
+    """Whether it tells of what happened or how things are."""
+    return bool(_TOLD.match(without_courtesy(text)))
+
+
+def is_supposed(text: str) -> bool:
+    """Whether it asks what would be if."""
+    return bool(_SUPPOSED.match(" ".join(of_speech(text))))
 
 
 def is_answer(text: str) -> bool:

@@ -1,0 +1,79 @@
+"""Numbers for a call: lengths of time in the unit that is wanted, prices, counts and levels."""
+
+from __future__ import annotations
+
+import re
+
+from vivavoce.engines.smollm import moments, numerals, roles, schema, words
+from vivavoce.engines.smollm.moments import Span
+from vivavoce.engines.smollm.phrases import Said
+from vivavoce.engines.smollm.roles import Property
+
+_MONEY = re.compile(r"^\s*(?:euros?|dollars?|bucks|pounds?|francs?|yen|[€$£])")
+_LIMIT = re.compile(
+    r"(?:under|below|less than|at most|up to|cheaper than|no more than|not more than|maximum|max"
+    r"|within|budget of|for)\s*(?:the\s*)?[€$£]?\s*$"
+)
+_NO_COUNT = re.compile(
+    r"\b(?:this|that|the|which|another|no|every|any|some|next|last|it) (?:\w+ )?$"
+)
+
+
+def amount(one: Property, said: Said) -> tuple[int | float, Span] | None:
+    """The number that suits a parameter best, and where it stands with its unit."""
+    whole = one.kind == "integer"
+    if unit := roles.unit_of_time(one.name, one.about):
+        for span, seconds in moments.lengths(said.text):
+            value = seconds / moments.SECONDS[unit]
+            if said.is_free(span) and not (whole and value != int(value)):
+                return (int(value) if value == int(value) else value), span
+        if not one.needed:
+            return None
+    best: tuple[int, int, Span, int | float] | None = None
+    for value, start, end in numerals.placed(said.text):
+        span = Span(start, end)
+        if (whole and value != int(value)) or not schema.accepts(one.about, value):
+            continue
+        worth = _worth(one, span, said)
+        if worth > 0 and (best is None or (worth, -start) > best[:2]):
+            best = (worth, -start, span, value)
+    if best is None:
+        return None
+    return best[3], _with_unit(said, best[2])
+
+
+def _worth(one: Property, span: Span, said: Said) -> int:
+    """How well a number suits a parameter; 0 when it does not."""
+    if not said.is_free(span):
+        return 0
+    text = moments.plain(said.text)
+    before, after = text[: span.start], text[span.end :]
+    named = set(words.of_name(one.name))
+    tokens = words.of_speech(after)[:1] + words.of_speech(before)[-1:]
+    near = any(words.alike(part, word) for part in named for word in tokens)
+    money = bool(_MONEY.match(after)) or before.rstrip().endswith(("€", "$", "£"))
+    priced = bool(named & {"price", "cost", "amount", "budget", "money", "rent"})
+    busy = [*moments.moments(text), *(length for length, _ in moments.lengths(text))]
+    if any(span.meets(moment) for moment in busy) and not near:
+        return 1 if one.needed else 0
+    if priced:
+        limited = bool(_LIMIT.search(before))
+        return 4 if money else 3 if limited else 2 if one.needed else 0
+    if money:
+        return 0
+    if text[span.start : span.end] == "one" and _NO_COUNT.search(before):
+        return 1 if one.needed else 0
+    return 4 if near else 3
+
+
+def _with_unit(said: Said, span: Span) -> Span:
+    """The number with its currency, percent sign or "times"."""
+    text = moments.plain(said.text)
+    unit = re.match(
+        r"\s*(?:euros?|dollars?|bucks|pounds?|[€$£%]|percent|degrees?(?: celsius)?|times"
+        r"|(?:boxes|packs|packets|bottles|pairs|pieces|cans|bags|units) of)(?!\w)",
+        text[span.end :],
+    )
+    lead = _LIMIT.search(text[: span.start])
+    start = lead.start() if lead and not lead.group().startswith("for") else span.start
+    return Span(start, span.end + (unit.end() if unit else 0))

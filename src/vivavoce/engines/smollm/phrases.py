@@ -1,0 +1,327 @@
+"""Strings for a call, cut out of the user's own words.
+
+Each role that a parameter can have (`Role`) has the turns of speech that its
+value stands in: a person after "to" or "call", a place after "in", a message after "that", a new
+name after "to" or "as". What nothing else took is the thing that the request is about. English
+only.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from vivavoce.domain.content import ToolDeclaration
+from vivavoce.engines.smollm import frames, moments, words
+from vivavoce.engines.smollm.moments import Span
+from vivavoce.engines.smollm.roles import Role
+
+_TITLES = frozenset(
+    ["Mr", "Mrs", "Ms", "Dr", "Doctor", "Aunt", "Uncle", "Professor", "Miss", "Grandma", "Grandpa"]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """An utterance and the stretches of it that other arguments have taken."""
+
+    text: str
+    taken: tuple[Span, ...] = ()
+
+    @property
+    def plain(self) -> str:
+        return moments.plain(self.text)
+
+    def without(self, *spans: Span) -> Said:
+        return Said(self.text, (*self.taken, *spans))
+
+    def is_free(self, span: Span) -> bool:
+        return not any(span.meets(other) for other in self.taken)
+
+
+def code(said: Said) -> Span | None:
+    """A number as one dials or quotes it."""
+    spans = [Span(*m.span()) for m in frames.CODE.finditer(said.plain)]
+    spans += [Span(m.start(), len(m.group().rstrip()) + m.start())
+              for m in frames.CODE_WORDS.finditer(said.plain)]  # fmt: skip
+    free = [span for span in spans if said.is_free(span)]
+    return max(free, key=lambda span: span.end - span.start, default=None)
+
+
+def digits(text: str) -> str:
+    """A dialled number without what stands between its digits; other codes as they are."""
+    plain = text.lower()
+    for word, digit in frames.DIGITS.items():
+        plain = re.sub(rf"\b{word}\b", digit, plain)
+    bare = re.sub(r"[\s-]", "", re.sub(r"\boh\b", "0", plain))
+    return bare if bare.lstrip("+").isdigit() else text
+
+
+def place(said: Said, needed: bool) -> Span | None:
+    """Where something is or shall be."""
+    for found in frames.ROOM.finditer(said.plain):
+        if said.is_free(room := Span(*found.span())):
+            return room
+    spans = []
+    for found in frames.IN_PLACE.finditer(said.plain):
+        span = _free_part(said, Span(*found.span(2)))
+        going = said.plain[: found.start()].rstrip().endswith("going")
+        question = going or found[2].split()[0] in frames.AUXILIARY
+        if span is not None and not question and not _is_time(said, span):
+            spans.append((found[1] in ("in", "at", "near", "inside", "around", "into"), span))
+    best = [span for near, span in spans if near] or [span for _, span in spans]
+    return best[0] if best else (thing(said, ()) if needed else None)
+
+
+def person(said: Said, needed: bool, giver: bool = False) -> Span | None:
+    """Who is meant: whoever is told, called or asked; or, as a `giver`, whoever wrote."""
+    patterns = (frames.FROM_PERSON,) if giver else (frames.TO_PERSON,)
+    for pattern in patterns:
+        start = 0
+        while found := pattern.search(said.plain, start):
+            start = found.start() + 1
+            span = _name_at(said, found.start(1), found.end(1))
+            if span is not None:
+                return span
+    if not needed:
+        return None
+    return _capitals(said) or thing(said, ())
+
+
+def message(said: Said, after: Span | None) -> Span | None:
+    """The words to be passed on: after "that", or after whoever gets them."""
+    plain = said.plain
+    begin = after.end if after is not None else 0
+    for start in dict.fromkeys((begin, 0)):
+        if found := frames.MESSAGE.search(plain, start):
+            return _rest(said, found.end())
+    if after is None:
+        return _told(said)
+    lead = re.compile(
+        r"[\s,]*(?:a (?:message|text|note)\b[\s,]*)?(?:know\b[\s,]*(?:about\b)?)?[\s,]*"
+    )
+    gap = lead.match(plain, begin)
+    rest = _rest(said, gap.end() if gap else begin)
+    if rest is not None:
+        return rest
+    before = Said(said.text, (Span(_cut(plain, after), len(plain)), *said.taken))
+    return thing(before, ())
+
+
+def _told(said: Said) -> Span | None:
+    """What is left of the words without the frame and the verb of telling."""
+    start = 0
+    for pattern in (frames.LEAD, frames.FRAME, frames.TELLING):
+        if cut := pattern.match(said.plain[start:]):
+            start += cut.end()
+    return _rest(said, start)
+
+
+def errand(said: Said) -> Span | None:
+    """What to be reminded of."""
+    found = frames.REMIND.search(said.plain)
+    if found is None:
+        return thing(said, ())
+    return _free_part(said, Span(found.end(), len(said.text))) or thing(said, ())
+
+
+def renamed(said: Said) -> Span | None:
+    """The new name: what stands last after "to", "into", "as" or "called"."""
+    found = list(re.finditer(r"\b(?:to|into|as|called|named|be)\s+", said.plain))
+    for one in reversed(found):
+        span = _free_part(said, Span(one.end(), len(said.text)))
+        if span is not None:
+            return span
+    return None
+
+
+def thing(
+    said: Said, tool: tuple[str, ...], name: str = "", about: tuple[str, ...] = ()
+) -> Span | None:
+    """What the request is about: its words without the frame, the verb and what others took.
+
+    `tool` holds the words of the function's name, `name` the parameter's, `about` the places
+    that the function's description speaks of.
+    """
+    plain = said.plain
+    called = frames.CALLED.search(plain)
+    if (
+        called
+        and said.is_free(Span(called.end(), called.end() + 1))
+        and (span := _free_part(said, Span(called.end(), len(said.text))))
+    ):
+        return span
+    if (span := _beside(said, tool, name)) is not None:
+        return span
+    start = 0
+    for pattern in (frames.LEAD, frames.FRAME, frames.LEAD):
+        if cut := pattern.match(plain[start:]):
+            start += cut.end()
+    verbs = int(start > 0)
+    before = ""
+    for token in re.finditer(frames.WORD, plain[start:]):
+        begin, word = token.start() + start, token.group()
+        if not said.is_free(Span(begin, begin + 1)):
+            continue
+        is_named = any(words.alike(word, part) for part in tool)
+        is_verb = word in frames.VERBS and verbs < 3 and before not in frames.DETERMINERS
+        before = word
+        if word in frames.LOOSE or is_named or is_verb or (not verbs and word in frames.AUXILIARY):
+            verbs += is_verb
+            continue
+        return _free_part(said, Span(begin, _end(said, begin, (*tool, *about), verbs > 0)))
+    return None
+
+
+def directed(said: Said, what: Role) -> Span | None:
+    """Where something comes from or goes to."""
+    pattern = r"\b(?:from|out of) " if what is Role.SOURCE else r"\b(?:to|into|onto|for|in) "
+    spans = []
+    for found in re.finditer(rf"{pattern}(?:the |my )?{frames.PHRASE}", said.plain):
+        if found[1].split()[0] not in frames.VERBS | frames.AUXILIARY:
+            span = _free_part(said, Span(*found.span(1)))
+            if span is not None and not _is_time(said, span):
+                spans.append(span)
+    return spans[0] if spans else None
+
+
+def _beside(said: Said, tool: tuple[str, ...], name: str) -> Span | None:
+    """A name said before what it is the name of, or after "to" where the function adds to it."""
+    if not name or name in ("name", "title", "query", "text"):
+        return None
+    kind = re.escape(words.of_name(name)[-1])
+    patterns = [
+        rf"\b(?:the|my|our|a|an|to|in) (?!{kind})"
+        rf"({frames.WORD}(?: {frames.WORD}){{0,2}}?) {kind}s?\b"
+    ]
+    if {"to", "from", "into"} & set(tool) and name in tool[-1:]:
+        patterns.append(
+            rf"\b(?:to|from|into|in|on) (?:the |my )?(?:{kind} )?(?:called )?{frames.PHRASE}"
+        )
+    for pattern in patterns:
+        for found in re.finditer(pattern, said.plain):
+            if (span := _free_part(said, Span(*found.span(1)))) is not None:
+                return span
+    return None
+
+
+def _end(said: Said, start: int, tool: tuple[str, ...], had_verb: bool) -> int:
+    """Where the thing that begins at a place ends: before a clause, or "to my cart"."""
+    rest = said.plain[start:]
+    ends = [len(rest)]
+    kinds = "|".join(re.escape(word) for word in tool if word not in words.EMPTY)
+    if kinds:
+        place = rf"\s(?:to|from|in|into|out of|on|off|of) (?:the |my |our )?(?:{kinds}|basket)\b"
+        ends += [found.start() for found in re.finditer(place, rest)]
+    patterns = (frames.CLAUSE,) if had_verb else (frames.CLAUSE, frames.PREDICATE)
+    ends += [found.start() for one in patterns if (found := one.search(rest))]
+    return start + min(ends)
+
+
+def is_optional_thing(said: Said, name: str, tool: ToolDeclaration) -> Span | None:
+    """A name for something, said beside it: "the egg timer", "until the cake is done"."""
+    kinds = "|".join(re.escape(w) for w in words.of_name(tool.name) if w not in words.GENERAL)
+    patterns = [frames.CALLED.pattern + frames.PHRASE]
+    if kinds:
+        patterns.append(
+            rf"\b(?:the|my|a|an) ({frames.WORD}(?: {frames.WORD})?) (?:{kinds}|countdown)s?\b"
+        )
+        patterns.append(rf"^(?:(?:set|start|make) )?(?:a |an )?({frames.WORD}) (?:{kinds})\b")
+    patterns.append(rf"\b(?:for|until|on|to take) (?:the |my )?{frames.PHRASE}")
+    patterns.append(
+        rf"\b(?:do|does|are|is) (?:the |my )({frames.WORD}) (?:still |yet )?"
+        r"(?:need|take|have|ready|done)"
+    )
+    patterns.append(rf"\bgive (?:the |my ){frames.PHRASE}")
+    for pattern in patterns:
+        for found in re.finditer(pattern, said.plain):
+            span = _free_part(said, Span(*found.span(1)))
+            if span is None or _is_time(said, span):
+                continue
+            if not frames.NO_LABEL.issuperset(words.of_speech(span.of(said.text))):
+                return span
+    return None
+
+
+def _name_at(said: Said, start: int, end: int) -> Span | None:
+    """One to three words that may be somebody's name."""
+    capital = _capitals(said, start)
+    if capital is not None and capital.start == start:
+        return capital
+    tokens = list(re.finditer(frames.WORD, said.plain[start:end]))
+    if not tokens or tokens[0].group() in frames.NO_PERSON | words.EMPTY:
+        return None
+    title = tokens[0].group().rstrip(".").capitalize() in _TITLES
+    count = 2 if title and len(tokens) > 1 else 1
+    span = Span(start, start + tokens[count - 1].end())
+    return span if said.is_free(span) and not _is_time(said, span) else None
+
+
+def _capitals(said: Said, start: int = 1) -> Span | None:
+    """A run of words with capitals that does not begin the utterance."""
+    for found in re.finditer(r"\b[A-Z][\w'’-]+\.?(?: [A-Z][\w'’-]+)*", said.text[start:]):
+        name = found.group() if found.group()[:-1] in _TITLES else found.group().rstrip(".")
+        span = Span(found.start() + start, found.start() + start + len(name))
+        if said.is_free(span) and not _is_time(said, span):
+            return span
+    return None
+
+
+def _is_time(said: Said, span: Span) -> bool:
+    busy = [*moments.moments(said.text), *(one for one, _ in moments.lengths(said.text))]
+    return any(span.meets(one) for one in busy)
+
+
+def _rest(said: Said, start: int) -> Span | None:
+    """Everything from a place on, without marks and courtesies at its end."""
+    text = said.text[start:]
+    body = text.strip(' ,.;:!?"')
+    lead = text.find(body)
+    body = re.sub(r"[\s,]+(?:please|thanks|thank you)$", "", body, flags=re.IGNORECASE)
+    return Span(start + lead, start + lead + len(body)) if body else None
+
+
+def _free_part(said: Said, span: Span) -> Span | None:
+    """The first stretch of the span that nothing else has taken, without loose ends."""
+    start, end = span.start, span.end
+    for other in sorted(said.taken, key=lambda one: one.start):
+        if other.start <= start < other.end:
+            start = other.end
+        elif start < other.start < end:
+            piece = said.plain[start : other.start]
+            if any(w not in frames.LOOSE for w in words.of_speech(piece)):
+                end = other.start
+                break
+            start = other.end
+    return _trimmed(said, Span(start, end))
+
+
+def _trimmed(said: Said, span: Span) -> Span | None:
+    """The span without marks, leading loose words and trailing courtesies; None if taken."""
+    if not said.is_free(span):
+        return None
+    start, end = span.start, span.end
+    plain = said.plain
+    while (body := plain[start:end]) and (
+        found := re.match(
+            r"(?:[\s,.:;\"']+|(?:on|off|out|up|of|for|to|at|by|in|and|me|with|as)\s+)", body
+        )
+    ):
+        start += found.end()
+    # A sentence ends what it is about, and so does a pause.
+    if mark := re.search(r"[!?;]|[.,](?=\s|$)|\bso that\b|\bbecause\b", plain[start:end]):
+        end = start + mark.start()
+    body = plain[start:end].rstrip(" ,.;:!?\"'")
+    while tail := frames.TAIL.search(body):
+        body = body[: tail.start()].rstrip(" ,.;:!?\"'")
+    article = frames.MINE.match(body)
+    if article and len(body) > article.end():
+        start += article.end()
+        body = body[article.end() :]
+    return Span(start, start + len(body)) if body.strip() else None
+
+
+def _cut(plain: str, span: Span) -> int:
+    """Where the preposition before a span begins."""
+    before = re.search(r"(?:\b(?:to|with|for|from)\s+(?:my\s+)?)$", plain[: span.start])
+    return before.start() if before else span.start

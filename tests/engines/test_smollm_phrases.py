@@ -1,0 +1,162 @@
+"""Arguments found by the turns of speech that people use for them, and never
+one against its schema.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vivavoce.domain.content import ToolDeclaration
+from vivavoce.engines.smollm import moments, synonyms
+from vivavoce.engines.smollm.arguments import Unsaid, fill
+from vivavoce.engines.smollm.roles import Role, role
+
+TEXT = {"type": "string"}
+FLAG = {"type": "boolean"}
+WHOLE = {"type": "integer"}
+NUMBER = {"type": "number"}
+
+
+def unasked(question: str, grammar: str) -> str:
+    raise AssertionError(f"the model was asked: {question}")
+
+
+def function(called: str, needs: str = "", /, **of: dict[str, Any]) -> ToolDeclaration:
+    shape = {"type": "object", "properties": of, "required": needs.split()}
+    return ToolDeclaration(called, "", shape)
+
+
+TICKET = function("buy_ticket", "to", **{"from": TEXT, "to": TEXT, "when": TEXT})
+EGG = function("start_clock", "minutes", minutes=NUMBER, label=TEXT)
+LETTER = function("write_letter", "recipient body", recipient=TEXT, body=TEXT)
+RENAME = function("rename_picture", "name new_name", name=TEXT, new_name=TEXT)
+DOOR = function("set_hatch", "locked", locked={**FLAG, "description": "True to lock it."})
+SILENCE = function("set_quiet_hours", "enabled", enabled=FLAG, minutes=WHOLE)
+BASKET = function("add_to_basket", "product", product=TEXT, quantity=WHOLE)
+SOCKS = function("find_socks", "query", query=TEXT, max_price=NUMBER)
+
+
+@pytest.mark.parametrize(
+    ("tool", "said", "args"),
+    [
+        (TICKET, "a ticket from Bern to Basel tomorrow at noon please",
+         {"from": "Bern", "to": "Basel", "when": "tomorrow at noon"}),
+        (TICKET, "i have to be in lyon", {"to": "lyon"}),
+        (EGG, "half an hour please", {"minutes": 30}),
+        (EGG, "give the beans an hour and a half", {"minutes": 90, "label": "beans"}),
+        (EGG, "start a clock for ninety seconds", {"minutes": 1.5}),
+        (LETTER, "write to Aunt Mary that the plums are ripe",
+         {"recipient": "Aunt Mary", "body": "the plums are ripe"}),
+        (LETTER, "let ben know the train leaves at nine",
+         {"recipient": "ben", "body": "the train leaves at nine"}),
+        (RENAME, "rename sunset.png to evening.png",
+         {"name": "sunset.png", "new_name": "evening.png"}),
+        (DOOR, "lock the hatch at the back", {"locked": True}),
+        (DOOR, "unlock it", {"locked": False}),
+        (SILENCE, "leave me in peace for the next hour", {"enabled": True, "minutes": 60}),
+        (SILENCE, "i can be reached again", {"enabled": False}),
+        (BASKET, "put four packs of rusks in my basket", {"product": "rusks", "quantity": 4}),
+        (BASKET, "i'll take the green mug", {"product": "green mug"}),
+        (SOCKS, "do you have any woolen socks under twelve euros",
+         {"query": "woolen socks", "max_price": 12}),
+    ],
+)  # fmt: skip
+def test_turns_of_speech_tell_what_is_what(
+    tool: ToolDeclaration, said: str, args: dict[str, Any]
+) -> None:
+    assert fill(tool, said, unasked) == args
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        ("half an hour", 1800),
+        ("three quarters of an hour", 2700),
+        ("two and a half minutes", 150),
+        ("an hour and twenty minutes", 4800),
+        ("a 40-minute nap", 2400),
+        ("for the next hour", 3600),
+        ("a couple of days", 172800),
+    ],
+)
+def test_lengths_of_time_become_seconds(said: str, seconds: float) -> None:
+    assert [found for _, found in moments.lengths(said)] == [seconds]
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        ("wake me at half past six tomorrow morning", ["half past six tomorrow morning"]),
+        ("on May 3 at 10:00 for 90 minutes", ["May 3 at 10:00"]),
+        ("tell me in 9 minutes", ["in 9 minutes"]),
+        ("the third of june", ["the third of june"]),
+        ("21.5 degrees for two people", []),
+    ],
+)
+def test_moments_stay_in_the_users_words(said: str, found: list[str]) -> None:
+    assert [span.of(said) for span in moments.moments(said)] == found
+
+
+def test_values_are_named_in_other_words_too() -> None:
+    assert synonyms.named("daily", "wake me every day")
+    assert synonyms.named("wrong_size", "they are too small")
+    assert not synonyms.named("daily", "wake me on monday")
+
+
+@pytest.mark.parametrize(
+    ("name", "tool", "expected"),
+    [
+        ("new_title", "retitle", Role.NEW_NAME),
+        ("to", "send_mail", Role.PERSON),
+        ("to", "find_train", Role.TARGET),
+        ("phone_number", "add_entry", Role.CODE),
+        ("starts_at_time", "plan", Role.MOMENT),
+        ("query", "search", Role.THING),
+    ],
+)
+def test_a_parameters_name_tells_its_role(name: str, tool: str, expected: Role) -> None:
+    assert role(name, TEXT, ToolDeclaration(tool)) is expected
+
+
+_PARAMETERS = """to from text name new_name when day minutes enabled city contact count price
+mode items options number"""
+_NAMES = st.sampled_from(_PARAMETERS.split())
+_SCHEMAS = st.recursive(
+    st.one_of(
+        st.sampled_from(["string", "integer", "number", "boolean"]).map(lambda k: {"type": k}),
+        st.lists(st.sampled_from(["on", "half", "daily", "red", "express"]), min_size=1).map(
+            lambda values: {"type": "string", "enum": values}
+        ),
+        st.integers(1, 50).map(lambda most: {"type": "integer", "minimum": 1, "maximum": most}),
+        st.integers(1, 9).map(lambda most: {"type": "string", "maxLength": most}),
+    ),
+    lambda inner: st.one_of(
+        inner.map(lambda one: {"type": "array", "items": one}),
+        st.dictionaries(_NAMES, inner, max_size=3).map(
+            lambda of: {"type": "object", "properties": of, "required": sorted(of)}
+        ),
+    ),
+    max_leaves=4,
+)
+_WORDS = """set the to from call anna at seven half an hour please that it is 5 twenty in berlin
+on off every day rename x.txt into "y" , : €30 'me' not tomorrow red with"""
+_SPOKEN = st.lists(st.sampled_from(_WORDS.split()), max_size=14).map(" ".join)
+
+
+@given(st.dictionaries(_NAMES, _SCHEMAS, max_size=4), _SPOKEN, st.data())
+@settings(max_examples=300, deadline=None)
+def test_every_call_that_is_made_fits_its_schema(
+    of: dict[str, Any], said: str, data: st.DataObject
+) -> None:
+    needs = data.draw(st.sets(st.sampled_from(sorted(of))) if of else st.just(set[str]()))
+    tool = function("do_it", " ".join(sorted(needs)), **of)
+    try:
+        args = fill(tool, said, lambda question, grammar: data.draw(st.sampled_from(["", "{}"])))
+    except Unsaid:
+        return
+    jsonschema.validate(args, tool.parameters)
