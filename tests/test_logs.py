@@ -40,16 +40,65 @@ def lines(stream: io.StringIO) -> list[dict[str, Any]]:
         f"found auth_tokens/{KEY} in it",
         f"just {KEY} by itself",
         f"api_key={KEY}",
+        "X-Api-Key: abcdefghijkl",
+        "x-goog-api-key=abcdefghijkl",
+        "{'X-API-Key': 'abcdefghijkl', 'Accept': '*/*'}",
+        '{"headers": {"apikey": "abcdefghijkl"}}',
+        "[(b'x-auth-token', b'abcdefghijkl')]",
+        "Authorization: Basic abcdefghijkl==",
+        "Authorization: abcdefghijkl",
+        "Proxy-Authorization: Digest abcdefghijkl",
+        "Set-Cookie: sid=abcdefghijkl; Path=/",
+        "CALENDAR_TOKEN=abcdefghijkl",
+        "Client-Secret: abcdefghijkl",
+        "Mcp-Session-Id: abcdefghijkl",
     ],
 )
 def test_secrets_are_masked(text: str) -> None:
     assert "abcdefghijkl" not in scrub(text)
 
 
-def test_ordinary_words_are_left_alone() -> None:
-    text = "The key of F sharp: session=ab12 turn=3 tokens=17 Kore"
-
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The key of F sharp: session=ab12 turn=3 tokens=17 Kore",
+        "authorization was refused, cookie jar, no secret is told",
+        "response_tokens: 17, max_token_count=3, X-Request-Id: 12",
+    ],
+)
+def test_ordinary_words_are_left_alone(text: str) -> None:
     assert scrub(text) == text
+
+
+def test_a_secret_is_masked_by_the_name_of_its_field_at_any_depth() -> None:
+    stream = io.StringIO()
+    configure(stream=stream)
+
+    headers = {"X-Api-Key": "abcdefgh", "Accept": "*/*"}
+    logging.getLogger("a").info("sent", extra={"servers": [{"headers": headers}]})
+    structlog.get_logger("b").info("sent", authorization="abcdefgh")
+
+    assert "abcdefgh" not in stream.getvalue()
+    assert lines(stream)[0]["servers"] == [{"headers": {"X-Api-Key": "…", "Accept": "*/*"}}]
+
+
+def test_what_a_tool_was_told_by_a_stranger_is_personal() -> None:
+    stream = io.StringIO()
+    configure(stream=stream)
+
+    logging.getLogger("a").warning("tool failed", extra={"told": "no room called Ada"})
+
+    assert "Ada" not in stream.getvalue()
+
+
+@pytest.mark.parametrize("name", ["client", "mcp.client.stdio"])
+def test_the_mcp_package_does_not_tell_what_it_could_not_read(name: str) -> None:
+    stream = io.StringIO()
+    configure("debug", stream=stream)
+
+    logging.getLogger(name).error("Failed to parse: my name is Ada")
+
+    assert lines(stream) == []
 
 
 def test_both_kinds_of_lines_are_json_where_nobody_watches() -> None:

@@ -70,10 +70,18 @@ class ToolError(VivavoceError):
     """A tool that the server runs could not do what it was asked.
 
     `tool` is its registry name (`search.searxng`), for the log. `problem` is one sentence that
-    the model is told and may pass on: no address, key or path of this machine stands in it.
+    the model is told and may pass on: no address, key or path of this machine stands in it, and
+    nothing of the arguments, since it is logged. `words` are a stranger's own about it, which
+    may repeat what somebody said: they are for the model, and personal in the log.
     """
 
-    def __init__(self, tool: str, problem: str) -> None:
+    def __init__(self, tool: str, problem: str, words: str = "") -> None:
         super().__init__(f"{tool}: {problem}")
         self.tool = tool
         self.problem = problem
+        self.words = words
+
+    @property
+    def told(self) -> str:
+        """What the model is told."""
+        return f"{self.problem} {self.words}".rstrip()

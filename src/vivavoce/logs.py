@@ -2,8 +2,9 @@
 
 A line is a fixed sentence and fields: the standard library's `extra`, or structlog's. Keys and
 tokens travel in URLs and headers, so no query and no header is ever logged, and anything that
-looks like a secret is masked once more here. What was said stands only in the fields of
-`PERSONAL`, which are left out unless the operator asks for them.
+looks like a secret is masked once more here: by its own look, or by the name of the header or
+field that it belongs to. What was said stands only in the fields of `PERSONAL`, which are left
+out unless the operator asks for them.
 """
 
 from __future__ import annotations
@@ -16,11 +17,21 @@ from typing import Any, TextIO
 
 import structlog
 
-PERSONAL = frozenset({"heard", "said", "text", "args", "instruction"})
+PERSONAL = frozenset({"heard", "said", "text", "args", "instruction", "told"})
 """Fields that may hold a person's words."""
 
+_HEADERS = (
+    r"(?:[\w-]{0,40}api[-_]?key|[\w-]{0,40}[-_](?:token|secret|password|session-id)"
+    r"|(?:proxy-)?authorization|(?:set-)?cookie|password|secret)"
+)
+_SECRET_NAME = re.compile(_HEADERS, re.IGNORECASE)
+"""Names of headers and fields whose values nobody has to read."""
+
 _SECRETS = re.compile(
-    r"((?:[?&]|\b)(?:key|access_token|api_key)=)[^&\s\"']+"
+    # A header as it is sent, as a dictionary's or a pair's entry, and as a variable.
+    rf"(\b{_HEADERS}(?:['\"]?\s*[:,=]\s*(?:b?['\"])?)(?:(?:Basic|Bearer|Digest|Token)\s+)?)"
+    r"[^\s\"',;&)}][^\s\"'&)}]*"
+    r"|((?:[?&]|\b)(?:key|access_token|api_key)=)[^&\s\"']+"
     r"|(auth_tokens/)[^&\s\"']+"
     r"|(\b(?:Bearer|Token)\s+)[^\s\"']+"
     r"|(\bAIza)[\w-]{20,}",
@@ -77,6 +88,10 @@ def configure(
     root.setLevel(level.upper())
     for chatty in ("httpx2", "httpcore2", "asyncio", "websockets", "markdown_it"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
+    # The `mcp` package (some of it says only `client`) writes identifiers of sessions, and
+    # excerpts of whatever it could not read.
+    for telltale in ("mcp.client", "client"):
+        logging.getLogger(telltale).setLevel(logging.CRITICAL)
 
 
 def _leave_out_personal(_: Any, __: str, fields: Fields) -> Fields:
@@ -91,6 +106,18 @@ def _leave_out_nothings(_: Any, __: str, fields: Fields) -> Fields:
 
 def _scrub_fields(_: Any, __: str, fields: Fields) -> Fields:
     for name, value in fields.items():
-        if isinstance(value, str):
-            fields[name] = scrub(value)
+        fields[name] = _scrubbed(name, value)
     return fields
+
+
+def _scrubbed(name: object, value: Any) -> Any:
+    """The value of a field, and all values within it."""
+    if isinstance(name, str) and _SECRET_NAME.fullmatch(name):
+        return "…"
+    if isinstance(value, str):
+        return scrub(value)
+    if isinstance(value, dict):
+        return {key: _scrubbed(key, inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_scrubbed(None, inner) for inner in value]
+    return value

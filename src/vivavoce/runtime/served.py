@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from vivavoce.core.events import ContextUpdated, Event, ToolRan
-from vivavoce.domain.content import ToolCall, Tools
+from vivavoce.domain.content import BuiltinTool, ToolCall, Tools
 from vivavoce.domain.evidence import Outcome
 from vivavoce.domain.ids import CallId
 from vivavoce.domain.request import GenerationRequest
@@ -34,7 +34,8 @@ class NoTools:
     async def resolve(self, tools: Tools) -> Tools:
         for tool in tools.builtin:
             self._on_unserved("tool", tool.kind)
-        return tools
+        # What nobody reads is not kept either: the options may hold a client's secrets.
+        return replace(tools, builtin=tuple(BuiltinTool(tool.kind) for tool in tools.builtin))
 
     async def run(self, call: ToolCall, request: GenerationRequest) -> Outcome:
         raise LookupError(call.name)

@@ -30,6 +30,7 @@ from vivavoce.errors import ToolError
 from vivavoce.protocol.close import unavailable_tool
 from vivavoce.tools.code import CodeTool
 from vivavoce.tools.mcp.hub import McpClientTools, McpHub
+from vivavoce.tools.mcp.requested import names_only
 from vivavoce.tools.ports import OnUnserved, RunnableTool
 from vivavoce.tools.search import SearchTool, SearchWishes
 from vivavoce.tools.web.given import given
@@ -42,6 +43,9 @@ SEARCHES = (SEARCH, "googleSearchRetrieval")
 
 MAX_KNOWN = 8
 """Sets of tools, of the setup and of updates, whose calls can still be run."""
+
+REPORTED = "It reported an error."
+"""What the log says of a tool that words its failure itself; the words may repeat its arguments."""
 
 _Offered = tuple[ServerTool, RunnableTool]
 """What a model is told of a tool, under the name that it has in the conversation, and the tool."""
@@ -84,14 +88,19 @@ class Toolbox:
         return SessionTools(self, on_unserved)
 
     async def aclose(self) -> None:
-        """Stop everything that was started for the tools."""
-        for part in (self.hub, self.sandbox, self.search, self.web):
-            if part is not None:
-                await part.aclose()
+        """Stop everything that was started for the tools, each whatever the others do."""
+        parts = [each for each in (self.hub, self.sandbox, self.search, self.web)
+                 if each is not None]  # fmt: skip
+        ends = await asyncio.gather(*(each.aclose() for each in parts), return_exceptions=True)
+        if failures := [end for end in ends if isinstance(end, Exception)]:
+            raise ExceptionGroup("Parts of the tools did not close.", failures)
 
 
 class SessionTools:
     """One conversation's tools. `resolve` is called for the setup and for every update.
+
+    The headers of a client's MCP servers are read here and go no further: what `resolve` gives
+    back is kept in checkpoints and traces.
 
     What was filled in earlier can still be run: a generation may be older than many updates.
     """
@@ -114,11 +123,15 @@ class SessionTools:
             offered.append((about, tool))
         offered += [(tool.about, tool) for tool in await self._of_servers(tools, taken)]
         self._known.append(offered)
-        return replace(tools, server=tuple(about for about, _ in offered))
+        return replace(
+            tools,
+            builtin=tuple(_without_secrets(tool) for tool in tools.builtin),
+            server=tuple(about for about, _ in offered),
+        )
 
     async def run(self, call: ToolCall, request: GenerationRequest) -> Outcome:
         """Run a call. Failures are outcomes; only bugs and cancellation are raised."""
-        began = time.monotonic()
+        began, culprit, problem = time.monotonic(), call.name, REPORTED
         tool = self._meant(call, request)
         try:
             if tool is None:
@@ -126,9 +139,14 @@ class SessionTools:
             async with asyncio.timeout(self._box.deadline_s):
                 outcome = await tool.run(call.args)
         except ToolError as failure:
-            outcome = _failed(failure.tool, failure.problem)
+            culprit, problem = failure.tool, failure.problem
+            outcome = _failed(failure.told)
         except TimeoutError:
-            outcome = _failed(call.name, f"It took longer than {self._box.deadline_s:g} seconds.")
+            problem = f"It took longer than {self._box.deadline_s:g} seconds."
+            outcome = _failed(problem)
+        if outcome.failed:
+            words = {"tool": culprit, "problem": problem, "told": outcome.failed}
+            log.warning("tool failed", extra=words)
         if self._box.listener is not None and tool is not None:
             took_s = time.monotonic() - began
             self._box.listener.tool_ran(tool.about.kind, call.name, outcome.failed, took_s)
@@ -185,9 +203,13 @@ class SessionTools:
                 self._on_unserved("tool", tool.kind)
 
 
-def _failed(tool: str, problem: str) -> Outcome:
-    log.warning("tool failed", extra={"tool": tool, "problem": problem})
+def _failed(problem: str) -> Outcome:
     return Outcome({"error": problem}, failed=problem)
+
+
+def _without_secrets(tool: BuiltinTool) -> BuiltinTool:
+    """The tool as it may be kept: of MCP servers, only which of the operator's are wanted."""
+    return BuiltinTool(MCP, names_only(tool.options)) if tool.kind == MCP else tool
 
 
 def _distinct(about: ServerTool, taken: set[str]) -> ServerTool:

@@ -58,6 +58,13 @@ def read_request(options: Sequence[Json], settings: McpSettings) -> Requested:
     return Requested(tuple(own.values()), tuple(names))
 
 
+def names_only(options: Json) -> Json:
+    """The options without servers of the client's own, whose headers hold its secrets."""
+    entries = options.get("mcpServers", ())
+    asked = [entry for entry in entries if entry.get("streamableHttpTransport") is None]
+    return {"mcpServers": [{"name": str(entry.get("name", ""))} for entry in asked]}
+
+
 def _configured(name: str, settings: McpSettings) -> str:
     if all(spec.name != name for spec in settings.servers):
         raise refused(f"the MCP server {name[:40]!r} has no transport and is not configured here.")
