@@ -241,6 +241,13 @@ def test_the_core_does_not_give_an_answer_up_before_the_operator_does() -> None:
     assert patient.settings(False).generation_stall_s > 300
 
 
+def test_the_core_does_not_stop_a_tool_before_its_own_time_is_over() -> None:
+    config = load(flags={"tools.deadline_s": 120})
+
+    settings = config.session.settings(False, tools_deadline_s=config.tools.deadline_s)
+    assert settings.served_deadline_s > 120
+
+
 def test_every_setting_is_documented() -> None:
     page = (Path(__file__).parents[1] / "docs" / "reference" / "configuration.md").read_text()
     tables: dict[str, type[BaseModel]] = {"server": ServerTable, "server.tls": TlsTable}

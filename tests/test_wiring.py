@@ -184,3 +184,27 @@ async def test_conversations_told_to_go_are_counted(tmp_path: Path) -> None:
         await client.set_up()
         await server.stop(drain_s=0)
         assert "vivavoce_goaway_total 1.0" in server.metrics.exposition().decode()
+
+
+async def test_a_tool_that_falls_back_and_one_that_lacks_a_part_are_told(tmp_path: Path) -> None:
+    absent = {"use": "bubblewrap", "program": "/nowhere/bwrap"}
+    async with serving(tmp_path, tools__code={**absent, "otherwise": "monty"}) as server:
+        part = server.readiness.parts["tool codeExecution"]
+        assert part.state is PartState.DEGRADED
+        assert part.note.startswith("monty instead of sandbox ")
+        assert server.readiness.ready
+    async with serving(tmp_path, tools__code=absent) as server, connected(server) as client:
+        assert "bubblewrap" in server.readiness.parts["tool codeExecution"].note
+        await client.send(setup={"model": MODEL, "tools": [{"codeExecution": {}}]})
+        code, reason = await client.closing()
+    assert code == 1008
+    assert reason.startswith("codeExecution is not available: ")
+
+
+async def test_the_default_search_is_off_without_an_index_and_nobody_is_alarmed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    async with serving(tmp_path) as server, connected(server) as client:
+        assert not [name for name in server.readiness.parts if name.startswith("tool")]
+        assert "setupComplete" in await client.set_up(tools=[{"googleSearch": {}}])

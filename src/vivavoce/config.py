@@ -104,7 +104,9 @@ class SessionTable(_Table):
     eager_silence_ms: int = Field(default=200, ge=50)
     history_contents: int = Field(default=1000, ge=10)
 
-    def settings(self, early_turn_complete: bool, trace_texts: bool = False) -> SessionSettings:
+    def settings(
+        self, early_turn_complete: bool, trace_texts: bool = False, tools_deadline_s: float = 30.0
+    ) -> SessionSettings:
         """The core's own settings, once it is known who the client is."""
         return SessionSettings(
             pacing=Pacing(self.turn_complete),
@@ -116,6 +118,8 @@ class SessionTable(_Table):
             history_contents=self.history_contents,
             # The host notices a silent engine; the core only where the host did not.
             generation_stall_s=self.engine_silence_s + STALL_MARGIN_S,
+            # The toolbox ends a tool in time; the core only where it did not.
+            served_deadline_s=tools_deadline_s + STALL_MARGIN_S,
             trace_texts=trace_texts,
         )
 

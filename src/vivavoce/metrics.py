@@ -46,7 +46,9 @@ class Metrics:
         self.audio_seconds = self._counter(
             "audio_seconds_total", "Sound heard and spoken.", "direction"
         )
-        self.tool_calls = self._counter("tool_calls_total", "Function calls sent to clients.")
+        self.tool_calls = self._counter(
+            "tool_calls_total", "Calls of functions, the client's and the server's own."
+        )
         self.tool_duration = self._histogram(
             "tool_duration_seconds", "How long turns waited for the answers to their calls."
         )

@@ -49,6 +49,9 @@ async def build_toolbox(
     except BaseException:
         await box.aclose()
         raise
+    for fallback in house.fallbacks:
+        log.warning("a tool is replaced", extra={"problem": fallback})
+        readiness.parts["tool codeExecution"] = Part(PartState.DEGRADED, fallback)
     box.refusals = {kind: each.lack for kind, each in missing.items()}
     for kind, each in missing.items():
         log.warning("a tool cannot work here", extra={"tool": kind, "problem": each.problem})

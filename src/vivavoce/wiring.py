@@ -228,7 +228,11 @@ class Server:
         server, session = self.config.server, self.config.session
         keys = Keys(server.keys)
         options = LiveOptions(
-            settings=partial(session.settings, trace_texts=self.config.log.personal),
+            settings=partial(
+                session.settings,
+                trace_texts=self.config.log.personal,
+                tools_deadline_s=self.config.tools.deadline_s,
+            ),
             early_turn_complete=session.early_turn_complete,
             strict=server.strict,
             text_frames=server.frames == "text",

@@ -138,3 +138,19 @@ def test_a_source_that_holds_the_answer_supports_every_sentence_that_says_anythi
     other = supports(text, (Source("a", "", "unrelated"),))
     assert all(support.confidence == (1.0,) for support in own)
     assert len(own) >= len(other)
+
+
+STRONG = "It had a magnitude of 7.0."
+
+
+@pytest.mark.parametrize("run", ["!" * 200_000, "." * 200_000, "'\"" * 100_000, "a." * 100_000])
+def test_text_that_degenerates_is_looked_at_once(run: str) -> None:
+    """Splitting it took minutes, on everybody's loop; now it is work that nobody notices."""
+    (found, *_) = supports(f"{STRONG} {run}x", (Source("a", "", STRONG),))
+    assert found.text == STRONG
+
+
+def test_half_a_character_breaks_nothing() -> None:
+    text = f"\ud83d {STRONG} {STRONG}"
+    first, second = supports(text, (Source("a", "", STRONG),))
+    assert (first.start, second.end) == (0, len(text))

@@ -6,11 +6,18 @@ from dataclasses import replace
 
 import pytest
 
-from core.world import SETUP, TOOLS, UNINTERRUPTED, World, requests, user
+from core.world import MANUAL, SETUP, TOOLS, UNINTERRUPTED, World, requests, user
 from vivavoce.core.effects import RunTool
-from vivavoce.core.events import ContentReceived, ContextUpdated, TextReceived
+from vivavoce.core.events import (
+    ActivityEnded,
+    ActivityStarted,
+    ContentReceived,
+    ContextUpdated,
+    TextReceived,
+)
 from vivavoce.core.messages import Interrupted, ToolCallRequest, TurnComplete, TurnReason
-from vivavoce.core.user_side import MAX_LINE, TypedTurn, Update
+from vivavoce.core.user_side import MAX_LINE
+from vivavoce.core.user_turns import TypedTurn, Update
 from vivavoce.core.weight import MAX_BYTES
 from vivavoce.domain.content import Tools
 
@@ -203,3 +210,18 @@ def test_content_that_interrupts_is_answered_under_the_update_before_it() -> Non
     world.do(instruct("Be brief."))
     world.do(ContentReceived((user("stop"),), True))
     assert instructions(world)[-1] == "Be brief."
+
+
+def test_speech_before_an_update_still_waits_for_the_speech_after_it() -> None:
+    world = World(replace(SETUP, realtime=MANUAL))
+    world.do(ActivityStarted(0))
+    world.do(ActivityEnded(16_000))
+    world.do(ContextUpdated("Be brief.", None))
+    world.do(ActivityStarted(32_000))
+    world.understand("first")
+    assert requests(world) == [], "nobody is answered while speaking"
+    world.do(ActivityEnded(48_000))
+    world.understand("second")
+    finish(world)
+    assert instructions(world) == ["", "Be brief."]
+    assert requests(world)[1].history[-1].text == "second"

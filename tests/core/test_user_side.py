@@ -17,15 +17,8 @@ from vivavoce.core.effects import (
 )
 from vivavoce.core.frames import MAX_FRAMES, Frames
 from vivavoce.core.step import Step
-from vivavoce.core.user_side import (
-    MAX_LINE,
-    MAX_TYPED,
-    Claim,
-    SpokenTurn,
-    TurnState,
-    TypedTurn,
-    UserSide,
-)
+from vivavoce.core.user_side import MAX_LINE, MAX_TYPED, UserSide
+from vivavoce.core.user_turns import Claim, SpokenTurn, TurnState, TypedTurn
 from vivavoce.core.weight import MAX_BYTES
 from vivavoce.domain.content import Blob, Content, Role, Text
 from vivavoce.domain.ids import TurnId

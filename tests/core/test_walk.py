@@ -15,7 +15,7 @@ from vivavoce.core.messages import Message, SetupComplete, TurnComplete
 from vivavoce.core.model_states import ModelState
 from vivavoce.core.session import LiveSession
 from vivavoce.core.settings import Pacing, SessionSettings
-from vivavoce.core.user_side import SpokenTurn, TurnState
+from vivavoce.core.user_turns import SpokenTurn, TurnState
 from vivavoce.domain.content import Scheduling, ToolResult
 from vivavoce.domain.ids import CountingIds
 from vivavoce.domain.profile import behaviour_of

@@ -180,6 +180,26 @@ async def test_sessions_beyond_the_limit_are_told_the_quota(tmp_path: Path) -> N
             assert "setupComplete" in await third.set_up()
 
 
+async def test_a_place_that_was_taken_while_tools_were_fetched_is_not_given_twice(
+    tmp_path: Path,
+) -> None:
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    silent = await asyncio.start_server(listen, "127.0.0.1", 0)
+    origin = f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}"
+    mine = {"name": "mine", "streamableHttpTransport": {"url": f"{origin}/mcp", "timeout": "1s"}}
+    flags: dict[str, Any] = {"server__max_sessions": 1, "tools__mcp_clients": [origin]}
+    async with silent, serving(tmp_path, **flags) as server, connected(server) as slow:
+        await slow.send(setup={"model": MODEL, "tools": [{"mcpServers": [mine]}]})
+        async with connected(server) as quick:
+            assert "setupComplete" in await quick.set_up()
+            code, reason = await slow.closing()
+    assert code == 1011
+    assert reason.startswith("You exceeded your current quota")
+
+
 async def test_an_origin_that_is_not_allowed_is_refused(tmp_path: Path) -> None:
     async with serving(tmp_path, server__origins="https://good.example") as server:
         async with connected(server, origin="https://bad.example") as client:

@@ -8,14 +8,22 @@ import pytest
 
 from vivavoce.core.messages import (
     GenerationComplete,
+    Grounding,
     InputTranscript,
     Interrupted,
     Message,
     ModelAudio,
+    ModelCode,
+    ModelCodeResult,
     OutputTranscript,
+    ServerCall,
+    ServerResponse,
     TurnComplete,
+    UrlContext,
 )
-from vivavoce.domain.ids import GenerationId
+from vivavoce.domain.content import ToolCall, ToolKind
+from vivavoce.domain.evidence import Page, RetrievalStatus, Source
+from vivavoce.domain.ids import CallId, GenerationId
 from vivavoce.errors import ClientFault
 from vivavoce.runtime.outbox import FULL_BYTES, LIMIT_BYTES, PATIENCE_S, Outbox
 from vivavoce.testing.loop import run_virtually
@@ -52,6 +60,25 @@ def test_a_purge_takes_a_generations_sound_and_words_and_nothing_else() -> None:
         (ModelAudio(b"new"), NEW),
         purge=True,
     ) == [InputTranscript("hi"), ModelAudio(b"new")]
+
+
+def test_what_a_generation_ran_is_purged_with_what_it_said_and_weighs_what_it_is() -> None:
+    id, text = CallId("c"), "x" * FULL_BYTES
+    ran: list[Message] = [
+        ModelCode(id, text),
+        ModelCodeResult(id, "OUTCOME_OK", text),
+        ServerCall(ToolCall(id, "f", {}), ToolKind.MCP),
+        ServerResponse(ToolCall(id, "f", {}), ToolKind.MCP, {"output": text}),
+        Grounding(("q",), (Source("u", "t", text),), ()),
+        UrlContext((Page("u", RetrievalStatus.SUCCESS),)),
+    ]
+    assert sent_after(*((message, OLD) for message in ran), purge=True) == []
+    heavy = 0
+    for message in ran:
+        outbox = Outbox(lambda message: None)
+        outbox.put(message, OLD)
+        heavy += outbox.full
+    assert heavy == 4, "the call and the address hold no text of others"
 
 
 def test_interrupted_overtakes_everything_of_the_answer_it_interrupts() -> None:

@@ -35,7 +35,7 @@ from vivavoce.core.messages import (
     TurnComplete,
 )
 from vivavoce.domain.audio import INPUT_RATE
-from vivavoce.domain.content import ToolCall
+from vivavoce.domain.content import ToolCall, ToolResult
 from vivavoce.domain.ids import CallId, GenerationId, SessionId, TurnId
 from vivavoce.runtime.report import MOST_WORDS, Outcome, TurnReport
 from vivavoce.runtime.reporter import TurnReporter
@@ -240,11 +240,12 @@ def test_tools_are_timed_and_counted() -> None:
         (0.0, TextReceived("hi")),
         (0.0, BEGIN),
         (1.0, Send(ToolCallRequest(calls))),
-        (3.5, ToolResponsesReceived(())),
+        (2.0, ToolResponsesReceived((ToolResult(CallId("0"), "f", {}),))),
+        (3.5, ToolResponsesReceived((ToolResult(CallId("1"), "f", {}),))),
         (4.0, Send(TurnComplete())),
         (4.0, TurnComplete()),
     )
-    assert (report.tool_calls, report.tool_s) == (2, 2.5)
+    assert (report.tool_calls, report.tool_s) == (2, 2.5), "until the last of them is answered"
 
 
 def test_a_part_of_another_generation_is_not_timed() -> None:

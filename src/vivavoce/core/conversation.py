@@ -18,7 +18,8 @@ from vivavoce.core.model_turn import Cause, Manner
 from vivavoce.core.settings import FORGOTTEN_TOOL_S, Pacing, SessionSettings
 from vivavoce.core.step import Step
 from vivavoce.core.tools import Patience, ToolLedger, Verdict
-from vivavoce.core.user_side import Claim, SpokenTurn, TypedTurn, UserSide
+from vivavoce.core.user_side import UserSide
+from vivavoce.core.user_turns import Claim, SpokenTurn, TypedTurn
 from vivavoce.domain.audio import Position, seconds
 from vivavoce.domain.checkpoint import Checkpoint
 from vivavoce.domain.content import Content, Part, Role, Text, ToolResult

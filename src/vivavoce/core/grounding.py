@@ -8,7 +8,7 @@ A sentence that no source supports gets no support: nothing is claimed that was 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from vivavoce.core.messages import Support
 from vivavoce.domain.evidence import Source
@@ -19,14 +19,15 @@ ENOUGH = 0.6
 FEWEST = 2
 """Words and numbers with meaning that a sentence needs for anything to support it."""
 
-_ABBREVIATED = (
-    r"(?<!\bvs)(?<!\bMr)(?<!\bMs)(?<!\bDr)(?<!\bSt)(?<!\bNo)(?<!\bcf)(?<!\bMrs)(?<!\betc)"
-    r"(?<!\b[A-Za-z])"
-)
+LONGEST = 100_000
+"""Characters of an answer that are looked at."""
+
+_ABBREVIATED = frozenset({
+    "vs", "mr", "mrs", "ms", "dr", "st", "no", "cf", "etc", "jr", "sr", "inc", "e.g", "i.e",
+})  # fmt: skip
 """A point after these ends no sentence; nor does one after a single letter."""
-_SENTENCE = re.compile(
-    rf"[^\s.!?…].*?(?:(?:{_ABBREVIATED}\.|[!?…])+[\"'”’)]*(?=\s|$)|\n|$)", re.DOTALL
-)
+
+_STOP = re.compile(r"[.!?…]+[\"'”’)]*|\n")
 _WORD = re.compile(r"\w+(?:[.,]\d+)*")
 _EMPTY = frozenset(
     _WORD.findall(
@@ -41,20 +42,45 @@ def supports(text: str, sources: Sequence[Source]) -> tuple[Support, ...]:
     """The sentences of `text` that `sources` support, in order."""
     known = [frozenset(_words(f"{source.title} {source.text}")) for source in sources]
     found = []
-    for match in _SENTENCE.finditer(text):
-        sentence = match.group()
+    place = start = 0
+    for begin, sentence in _sentences(text[:LONGEST]):
+        start += _size(text[place:begin])
+        place = begin
         words = _words(sentence)
         if len(words) < FEWEST:
             continue
-        shares = [(place, _share(words, held)) for place, held in enumerate(known)]
-        held_by = [(place, share) for place, share in shares if share >= ENOUGH]
+        shares = [(number, _share(words, held)) for number, held in enumerate(known)]
+        held_by = [(number, share) for number, share in shares if share >= ENOUGH]
         if held_by:
-            sentence = sentence.rstrip()
-            start = len(text[: match.start()].encode())
-            end = start + len(sentence.encode())
             places, confidence = zip(*held_by, strict=True)
+            end = start + _size(sentence)
             found.append(Support(start, end, sentence, places, confidence))
     return tuple(found)
+
+
+def _sentences(text: str) -> Iterator[tuple[int, str]]:
+    """Each sentence with its place. The work grows with the text, whatever it consists of."""
+    begin = 0
+    for stop in (*_STOP.finditer(text), None):
+        end = len(text) if stop is None else stop.end()
+        if stop is not None and stop.group() != "\n":
+            if not text[end : end + 1].isspace() and end < len(text):
+                continue
+            last = text[max(begin, stop.start() - 8) : stop.start()].split()[-1:]
+            word = last[0].casefold() if last else ""
+            if stop.group() == "." and (
+                word in _ABBREVIATED or (len(word) == 1 and word.isalpha())
+            ):
+                continue
+        sentence = text[begin:end].strip()
+        if sentence:
+            yield text.index(sentence, begin), sentence
+        begin = end
+
+
+def _size(text: str) -> int:
+    """Bytes as the wire spells it; what is no character there is replaced by one."""
+    return len(text.encode("utf-8", "replace"))
 
 
 def _share(words: list[str], held: frozenset[str]) -> float:

@@ -312,7 +312,7 @@ class ModelSide:
         asked = any(tools.served(call.name) is None for call in named)
         if self._early and (waits or (asked and not turn.owed)):
             turn.owed = True  # further calls are a further early turn, whether they block or not
-            turn.produced(turn.generations[-1], step)
+            turn.produced(turn.generations[-1], step, early=True)
             turn.complete(self._context.heard_s, step)
 
     def _finish(self, turn: ModelTurn, reason: TurnReason | None, step: Step) -> None:

@@ -133,12 +133,17 @@ class ModelTurn:
 
     # --- endings --------------------------------------------------------------------------
 
-    def produced(self, generation: GenerationId, step: Step) -> None:
-        """Everything of this turn has been produced; what it rests on is told with that."""
-        if self.owed:
-            if (grounding := self.served.grounding("".join(self._words))) is not None:
-                step.send(grounding, generation)
-            step.send(GenerationComplete(), generation)
+    def produced(self, generation: GenerationId, step: Step, early: bool = False) -> None:
+        """Everything of this turn has been produced; what it rests on is told with that.
+
+        An `early` end before any word is not the answer's: what that rests on is told with it.
+        """
+        if not self.owed:
+            return
+        told = self.served.grounding("".join(self._words)) if self._words or not early else None
+        if told is not None:
+            step.send(told, generation)
+        step.send(GenerationComplete(), generation)
 
     def due(self) -> float | None:
         """When the client may be told that the turn is over; `None` is at once."""
@@ -166,5 +171,5 @@ class ModelTurn:
 
     def _count(self, heard_s: float) -> TokenCount:
         prompt_images = self._manner.image_tokens * self._history.images
-        read = self.served.weight
+        read, self.served.weight = self.served.weight, 0
         return self.tally.count(self.playout.sent_s, heard_s, prompt_images, read)

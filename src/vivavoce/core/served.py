@@ -27,6 +27,9 @@ from vivavoce.domain.evidence import Outcome, Source
 MAX_SOURCES = 20
 """Sources that one turn names at most; what later searches find beyond it is left out."""
 
+MAX_QUERIES = 50
+"""Queries that one turn names at most."""
+
 OK, FAILED = "OUTCOME_OK", "OUTCOME_FAILED"
 
 
@@ -74,6 +77,7 @@ class Served:
             self._untold.append(ServerResponse(call, tool.kind, outcome.response))
         if not outcome.failed:
             self._queries += (q for q in outcome.queries if q not in self._queries)
+            del self._queries[MAX_QUERIES:]
             for source in outcome.sources:
                 self._found(source)
 

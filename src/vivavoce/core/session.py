@@ -51,7 +51,7 @@ from vivavoce.core.messages import GoAway, ResumptionUpdate, SetupComplete, Voic
 from vivavoce.core.settings import SessionSettings
 from vivavoce.core.step import Step
 from vivavoce.core.trace import FlightRecorder
-from vivavoce.core.user_side import Update
+from vivavoce.core.user_turns import Update
 from vivavoce.domain.audio import INPUT_RATE, Position, seconds
 from vivavoce.domain.checkpoint import Checkpoint
 from vivavoce.domain.content import Content
@@ -117,6 +117,11 @@ class LiveSession:
     def resting(self) -> bool:
         """Whether the session could be written down and resumed at this point."""
         return self._talk.resting and self._tracker.resting and not self.closed
+
+    @property
+    def ignored_answers(self) -> int:
+        """Answers to calls that were unknown, cancelled, answered already, or not the client's."""
+        return self._talk.ledger.ignored
 
     def checkpoint(self) -> Checkpoint:
         """The session written down. Only while `resting`."""

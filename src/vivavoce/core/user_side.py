@@ -33,8 +33,6 @@ looked at it once, so that only the beginning of activity interrupts, and not it
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from enum import Enum
 from typing import TypeVar
 
 from vivavoce.core.activity import Cue, Evidence
@@ -47,9 +45,19 @@ from vivavoce.core.effects import (
 )
 from vivavoce.core.frames import Frames
 from vivavoce.core.step import Step
+from vivavoce.core.user_turns import (
+    TRANSITIONS,
+    Claim,
+    Entry,
+    SpokenTurn,
+    TurnState,
+    TypedTurn,
+    Update,
+    unheard,
+)
 from vivavoce.core.weight import MAX_BYTES, weigh
 from vivavoce.domain.audio import Position
-from vivavoce.domain.content import Blob, Content, Part, Role, Text, Tools
+from vivavoce.domain.content import Content, Part, Role, Text
 from vivavoce.domain.ids import TurnId
 
 T = TypeVar("T")
@@ -60,117 +68,6 @@ MAX_LINE = 64
 MAX_TYPED = 64
 """Pieces of realtime text that join one spoken turn at most, and no more than `MAX_BYTES` of
 them; the newest are kept."""
-
-
-class TurnState(Enum):
-    """Where a spoken turn stands."""
-
-    SPEAKING = "speaking"
-    PAUSED = "paused"
-    ENDED = "ended"
-    READY = "ready"
-    GONE = "gone"
-
-
-TRANSITIONS: dict[TurnState, dict[Cue, TurnState]] = {
-    TurnState.SPEAKING: {
-        Cue.PAUSE: TurnState.PAUSED,
-        Cue.END: TurnState.ENDED,
-    },
-    TurnState.PAUSED: {
-        Cue.RESUME: TurnState.SPEAKING,
-        Cue.END: TurnState.ENDED,
-    },
-    TurnState.ENDED: {},
-    TurnState.READY: {},
-    TurnState.GONE: {},
-}
-"""What evidence does to a spoken turn; what is absent does nothing."""
-
-
-class Claim(Enum):
-    """By what the user has just taken the floor."""
-
-    ACTIVITY = "activity"
-    CONTENT = "content"
-    """`clientContent`: interrupts whatever the activity handling says."""
-
-
-@dataclass(slots=True)
-class SpokenTurn:
-    """One stretch of speech, from its onset to its last word.
-
-    `text` is the hypothesis until the turn is ready, and covers the sound up to `covered`.
-    `paused_at` is the latest pause; `tries` counts speculations and `tried_at` is the pause of
-    the latest; `asked` says that an answer was asked for by a bare trigger, `told` that the
-    client knows the words, `failed` that the recognizer gave none.
-    """
-
-    id: TurnId
-    start: Position
-    manual: bool
-    state: TurnState = TurnState.SPEAKING
-    end: Position = 0
-    ended_at: float = 0.0
-    text: str = ""
-    covered: Position = -1
-    paused_at: Position = 0
-    typed: list[str] = field(default_factory=list)
-    frames: tuple[Blob, ...] = ()
-    tries: int = 0
-    tried_at: Position = -1
-    asked: bool = False
-    told: bool = False
-    failed: bool = False
-
-    @property
-    def open(self) -> bool:
-        """Whether the user may still be saying it."""
-        return self.state in (TurnState.SPEAKING, TurnState.PAUSED)
-
-    @property
-    def answer(self) -> bool:
-        """Whether there is something in it to be answered."""
-        return self.asked or bool(self.frames or self.words())
-
-    def words(self) -> list[str]:
-        """What was spoken, and what was typed meanwhile."""
-        return [text for text in (self.text.strip(), *self.typed) if text]
-
-    def contents(self) -> tuple[Content, ...]:
-        """The turn as history: frames, then words. Empty if there is nothing in it."""
-        words = " ".join(self.words())
-        parts: tuple[Part, ...] = (*self.frames, *((Text(words),) if words else ()))
-        return (Content(Role.USER, parts),) if parts else ()
-
-
-@dataclass(slots=True)
-class TypedTurn:
-    """Contributions that came as content, and whether they ask for an answer."""
-
-    content: tuple[Content, ...]
-    answer: bool
-
-    def contents(self) -> tuple[Content, ...]:
-        """What enters the history."""
-        return self.content
-
-
-@dataclass(slots=True)
-class Update:
-    """`contextUpdate` behind turns that are still to be answered; `None` keeps what was."""
-
-    instruction: str | None
-    tools: Tools | None
-
-    answer = False
-
-    def contents(self) -> tuple[Content, ...]:
-        """Nothing that was said."""
-        return ()
-
-
-Entry = SpokenTurn | TypedTurn | Update
 
 
 class UserSide:
@@ -219,18 +116,14 @@ class UserSide:
     def ready(self) -> list[Entry]:
         """What may be taken up now: the line up to the first turn that is not ready, or update.
 
-        Speech alone waits for speech that follows it, so that one answer covers both. What
+        Speech alone waits for speech that follows it: nobody is answered while speaking. What
         was typed for an answer waits for nobody.
         """
-        count = 0
-        for entry in self.line:
-            if isinstance(entry, Update):
-                return self.line[:count]
-            if isinstance(entry, SpokenTurn) and entry.state is not TurnState.READY:
-                break
-            count += 1
+        ends = (n for n, e in enumerate(self.line) if isinstance(e, Update) or unheard(e))
+        count = next(ends, len(self.line))
         ready = self.line[:count]
-        if count == len(self.line) or not any(isinstance(entry, SpokenTurn) for entry in ready):
+        spoken = any(isinstance(entry, SpokenTurn) for entry in ready)
+        if not spoken or not any(map(unheard, self.line[count:])):
             return ready
         return ready if any(isinstance(e, TypedTurn) and e.answer for e in ready) else []
 

@@ -148,12 +148,11 @@ class LiveEndpoint:
         caller.profile = backend.profile
         if setup.resumption is not None and setup.resumption.handle:
             raise ClientFault(close.POLICY, close.SESSION_NOT_FOUND)
-        if not self._sessions.admits:
-            draining = self._sessions.draining
-            raise ClientFault(close.INTERNAL, close.UNAVAILABLE if draining else close.QUOTA)
+        self._admit()
         toolset = self._toolset(backend, dialect)
         try:
             setup = replace(setup, tools=await toolset.resolve(setup.tools))
+            self._admit()  # others may have come, or the server begun to go, while that took
         except BaseException:
             await toolset.aclose()
             raise
@@ -166,6 +165,12 @@ class LiveEndpoint:
         return Connection(
             session_id, session, setup, socket, dialect, backend.hosting, toolset=toolset
         )
+
+    def _admit(self) -> None:
+        """Raises `ClientFault` when there is no place for another conversation."""
+        if not self._sessions.admits:
+            draining = self._sessions.draining
+            raise ClientFault(close.INTERNAL, close.UNAVAILABLE if draining else close.QUOTA)
 
     @staticmethod
     def _toolset(backend: Backend, dialect: GeminiDialect) -> Toolset:

@@ -36,6 +36,7 @@ from vivavoce.core.messages import (
     UrlContext,
     VoiceActivity,
 )
+from vivavoce.domain.text import whole
 from vivavoce.protocol.evidence import (
     grounding,
     server_call,
@@ -43,7 +44,6 @@ from vivavoce.protocol.evidence import (
     shortened,
     url_metadata,
 )
-from vivavoce.protocol.reading import whole
 
 MAX_FRAME_BYTES = 1 << 20
 """Python's WebSocket library closes the connection above this."""

@@ -93,9 +93,20 @@ def shortened(text: str) -> str:
 
 
 def _web(source: Source) -> Fields:
-    web = {"uri": source.uri[:_URI], "title": source.title[:_TITLE]}
-    domain = urlsplit(source.uri).hostname or ""
-    return web | ({"domain": domain} if domain else {})
+    fields = {
+        "uri": source.uri[:_URI],
+        "title": source.title[:_TITLE],
+        "domain": _host(source.uri),
+    }
+    return {name: value for name, value in fields.items() if value}
+
+
+def _host(uri: str) -> str:
+    """The host of an address; empty for what only looks like one."""
+    try:
+        return urlsplit(uri).hostname or ""
+    except ValueError:
+        return ""
 
 
 def _segment(start: int, end: int, text: str) -> Fields:

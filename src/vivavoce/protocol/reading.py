@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 
+from vivavoce.domain.text import whole
 from vivavoce.protocol import close
 
 MAX_DEPTH = 64
@@ -82,11 +83,6 @@ def _mended(value: Any) -> Any:
     if isinstance(value, dict):
         return {whole(key): _mended(item) for key, item in value.items()}
     return value
-
-
-def whole(text: str) -> str:
-    """The text with paired surrogates joined and unpaired ones replaced by U+FFFD."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def check_depth(payload: dict[str, Any]) -> None:

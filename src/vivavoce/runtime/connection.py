@@ -203,8 +203,11 @@ class Connection:
             if (event := mailbox.take()) is not None:
                 now = clock()
                 self._reporter.event(event, now)
+                ignored = session.ignored_answers
                 self._perform_all(session.handle(event, now))
                 self._hearing.judged(event)
+                if (more := session.ignored_answers - ignored) > 0:
+                    log.info("tool answers ignored: session=%s answers=%d", self.session_id, more)
             elif (deadline := session.deadline()) is not None and deadline <= clock():
                 self._perform_all(session.elapse(clock()))
             else:

@@ -29,6 +29,7 @@ from vivavoce.core.events import (
 from vivavoce.domain.audio import pcm_seconds
 from vivavoce.domain.ids import GenerationId
 from vivavoce.domain.request import GenerationRequest
+from vivavoce.domain.text import whole
 from vivavoce.engines.ports import (
     CallsRequested,
     GenerationPart,
@@ -194,8 +195,9 @@ class _Run:
     async def _take(self, part: GenerationPart) -> None:
         match part:
             case Speech(pcm=pcm, text=text):
-                await self._speak(self._pieces.cut(pcm, text))
+                await self._speak(self._pieces.cut(pcm, whole(text)))
             case TextDelta(text=text, thought=thought):
+                text = whole(text)  # models write halves of characters, which nothing can spell
                 for start in range(0, len(text), LONGEST_TEXT):
                     piece = text[start : start + LONGEST_TEXT]
                     self._post(TextProduced(self.generation, piece, thought))

@@ -15,12 +15,18 @@ from collections import deque
 from collections.abc import Callable
 
 from vivavoce.core.messages import (
+    Grounding,
     Interrupted,
     Message,
     ModelAudio,
+    ModelCode,
+    ModelCodeResult,
     ModelText,
     OutputTranscript,
+    ServerCall,
+    ServerResponse,
     TurnComplete,
+    UrlContext,
 )
 from vivavoce.domain.ids import GenerationId
 from vivavoce.errors import ClientFault
@@ -60,7 +66,7 @@ class Outbox:
         self._more.set()
 
     def purge(self, generation: GenerationId) -> None:
-        """Drop what is queued of a generation's sound and words."""
+        """Drop what is queued of what a generation said and ran."""
         self._keep(lambda entry: entry[1] != generation or not _is_output(entry[0]))
 
     def finish(self) -> None:
@@ -124,8 +130,14 @@ async def _hand_over(frame: bytes, transport: Transport) -> None:
         raise ClientFault(1008, SLOW_CLIENT) from None
 
 
+_OUTPUT = (
+    ModelAudio, ModelText, OutputTranscript, ModelCode, ModelCodeResult, ServerCall,
+    ServerResponse, Grounding, UrlContext,
+)  # fmt: skip
+
+
 def _is_output(message: Message) -> bool:
-    return isinstance(message, ModelAudio | ModelText | OutputTranscript)
+    return isinstance(message, _OUTPUT)
 
 
 def _size(message: Message) -> int:
@@ -133,7 +145,13 @@ def _size(message: Message) -> int:
     match message:
         case ModelAudio(pcm=pcm):
             return len(pcm) + 200
-        case ModelText(text=text) | OutputTranscript(text=text):
+        case ModelText(text=text) | OutputTranscript(text=text) | ModelCode(code=text):
             return len(text) + 200
+        case ModelCodeResult(output=output):
+            return len(output) + 200
+        case ServerResponse(response=response):
+            return len(str(response)) + 200
+        case Grounding(sources=sources):
+            return sum(len(source.text) + 400 for source in sources) + 400
         case _:
             return 400

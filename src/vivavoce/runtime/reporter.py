@@ -84,6 +84,7 @@ class _Times:
     first_audio: float | None = None
     first_sent: float | None = None
     tools_asked: float | None = None
+    tools_open: int = 0
     tools_s: float | None = None
     cut: float | None = None
     interruption_s: float | None = None
@@ -159,8 +160,10 @@ class TurnReporter:
                 self._transcribed(event.text, now)
             case TranscriptFailed() if event.turn == self._turn:
                 self._asking.unheard = True
-            case ToolResponsesReceived() | ToolRan():
-                self._answered_calls(now)
+            case ToolResponsesReceived(results=results):
+                self._answered_calls(len(results), now)
+            case ToolRan():
+                self._answered_calls(1, now)
             case AudioProduced() | TextProduced() | ToolCallsProduced() | GenerationFailed():
                 self._produced(event, now)
             case _:
@@ -275,15 +278,20 @@ class TurnReporter:
             case _:
                 pass
 
-    def _answered_calls(self, now: float) -> None:
+    def _answered_calls(self, answers: int, now: float) -> None:
+        """Calls that run side by side are waited for until the last of them is answered."""
         times = self._answering
-        if times is not None and times.tools_asked is not None:
+        if times is None or times.tools_asked is None:
+            return
+        times.tools_open -= answers
+        if times.tools_open <= 0:
             times.tools_s = (times.tools_s or 0.0) + now - times.tools_asked
-            times.tools_asked = None
+            times.tools_asked, times.tools_open = None, 0
 
     def _called(self, calls: int, now: float) -> None:
         times = self._answering or self._asking
-        times.tools_asked = now
+        times.tools_asked = times.tools_asked or now
+        times.tools_open += calls
         times.tool_calls += calls
 
     def _queued(self, message: Message, now: float) -> None:

@@ -1,0 +1,127 @@
+"""What stands in the user's line: spoken turns, typed ones, and changes of the context."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from vivavoce.core.activity import Cue
+from vivavoce.domain.audio import Position
+from vivavoce.domain.content import Blob, Content, Part, Role, Text, Tools
+from vivavoce.domain.ids import TurnId
+
+
+class TurnState(Enum):
+    """Where a spoken turn stands."""
+
+    SPEAKING = "speaking"
+    PAUSED = "paused"
+    ENDED = "ended"
+    READY = "ready"
+    GONE = "gone"
+
+
+TRANSITIONS: dict[TurnState, dict[Cue, TurnState]] = {
+    TurnState.SPEAKING: {
+        Cue.PAUSE: TurnState.PAUSED,
+        Cue.END: TurnState.ENDED,
+    },
+    TurnState.PAUSED: {
+        Cue.RESUME: TurnState.SPEAKING,
+        Cue.END: TurnState.ENDED,
+    },
+    TurnState.ENDED: {},
+    TurnState.READY: {},
+    TurnState.GONE: {},
+}
+"""What evidence does to a spoken turn; what is absent does nothing."""
+
+
+class Claim(Enum):
+    """By what the user has just taken the floor."""
+
+    ACTIVITY = "activity"
+    CONTENT = "content"
+    """`clientContent`: interrupts whatever the activity handling says."""
+
+
+@dataclass(slots=True)
+class SpokenTurn:
+    """One stretch of speech, from its onset to its last word.
+
+    `text` is the hypothesis until the turn is ready, and covers the sound up to `covered`.
+    `paused_at` is the latest pause; `tries` counts speculations and `tried_at` is the pause of
+    the latest; `asked` says that an answer was asked for by a bare trigger, `told` that the
+    client knows the words, `failed` that the recognizer gave none.
+    """
+
+    id: TurnId
+    start: Position
+    manual: bool
+    state: TurnState = TurnState.SPEAKING
+    end: Position = 0
+    ended_at: float = 0.0
+    text: str = ""
+    covered: Position = -1
+    paused_at: Position = 0
+    typed: list[str] = field(default_factory=list)
+    frames: tuple[Blob, ...] = ()
+    tries: int = 0
+    tried_at: Position = -1
+    asked: bool = False
+    told: bool = False
+    failed: bool = False
+
+    @property
+    def open(self) -> bool:
+        """Whether the user may still be saying it."""
+        return self.state in (TurnState.SPEAKING, TurnState.PAUSED)
+
+    @property
+    def answer(self) -> bool:
+        """Whether there is something in it to be answered."""
+        return self.asked or bool(self.frames or self.words())
+
+    def words(self) -> list[str]:
+        """What was spoken, and what was typed meanwhile."""
+        return [text for text in (self.text.strip(), *self.typed) if text]
+
+    def contents(self) -> tuple[Content, ...]:
+        """The turn as history: frames, then words. Empty if there is nothing in it."""
+        words = " ".join(self.words())
+        parts: tuple[Part, ...] = (*self.frames, *((Text(words),) if words else ()))
+        return (Content(Role.USER, parts),) if parts else ()
+
+
+@dataclass(slots=True)
+class TypedTurn:
+    """Contributions that came as content, and whether they ask for an answer."""
+
+    content: tuple[Content, ...]
+    answer: bool
+
+    def contents(self) -> tuple[Content, ...]:
+        """What enters the history."""
+        return self.content
+
+
+@dataclass(slots=True)
+class Update:
+    """`contextUpdate` behind turns that are still to be answered; `None` keeps what was."""
+
+    instruction: str | None
+    tools: Tools | None
+
+    answer = False
+
+    def contents(self) -> tuple[Content, ...]:
+        """Nothing that was said."""
+        return ()
+
+
+Entry = SpokenTurn | TypedTurn | Update
+
+
+def unheard(entry: Entry) -> bool:
+    """Whether these are words that the recognizer, or the user, has not finished."""
+    return isinstance(entry, SpokenTurn) and entry.state is not TurnState.READY
