@@ -79,6 +79,15 @@ def test_code_and_its_result_are_parts_of_their_own() -> None:
     assert result["output"] == "1\n"
 
 
+def test_what_is_empty_is_left_out() -> None:
+    assert part(ModelCodeResult(ID, "OUTCOME_OK", "")) == {
+        "codeExecutionResult": {"outcome": "OUTCOME_OK", "id": ID}
+    }
+    bare = Grounding(("q",), (Source("https://[broken", "", "text"),), ())
+    (chunk,) = spelled(bare)["serverContent"]["groundingMetadata"]["groundingChunks"]
+    assert chunk == {"web": {"uri": "https://[broken"}}, "what only looks like an address, too"
+
+
 def test_what_became_of_addresses() -> None:
     pages = (
         Page("https://a.example/", RetrievalStatus.SUCCESS, "A", "text"),

@@ -142,7 +142,7 @@ def _tool_part(message: ModelCode | ModelCodeResult | ServerCall | ServerRespons
         case ModelCode(id, code, language):
             return {"executableCode": {"language": language, "code": shortened(code), "id": id}}
         case ModelCodeResult(id, outcome, output):
-            result = {"outcome": outcome, "output": shortened(output), "id": id}
+            result = {"outcome": outcome, "id": id} | _present(output=shortened(output))
             return {"codeExecutionResult": result}
         case ServerCall():
             return {"toolCall": server_call(message)}
