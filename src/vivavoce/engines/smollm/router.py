@@ -26,16 +26,18 @@ from vivavoce.engines.smollm.roles import Role
 
 THRESHOLD = 0.5
 _SHARPNESS = np.float32(8)
-_READINESS = 0.9
+_READINESS = 1.6
 """How much is added to the odds of a call, in nats: the words below undo some."""
 _FORBIDDEN = 4.0
 _SUPPOSED = 3.0
-_TOLD = 1.5
+_TOLD = 2.5
 _ABSENT = 0.8
 _OPPOSITE = 4.0
 _QUESTION = 2.0
 _AGREEMENT = 0.5
-_SHARED_WORD = 0.4
+_SHARED_NAME = 0.4
+_SHARED_WORD = 0.8
+_DULL = words.split_set("one user new whether another person words time day now make")
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,10 +180,18 @@ def _hints(said: list[str], asks: bool, defines: bool, tool: ToolDeclaration) ->
         return -_OPPOSITE
     if asks and (defines or not words.informs(tool.name)):
         return -_QUESTION
-    telling = [word for word in named if word not in words.EMPTY | words.GENERAL]
-    shared = any(words.alike(word, heard) for word in telling for heard in said)
-    hint = _SHARED_WORD if shared else 0.0
-    return hint + _AGREEMENT if words.agree(said, named) else hint
+    agreement = _AGREEMENT if words.agree(said, named) else 0.0
+    return (
+        agreement
+        + _SHARED_NAME * min(_shared(said, named), 2)
+        + _SHARED_WORD * min(_shared(said, words.of_speech(tool.description)), 2)
+    )
+
+
+def _shared(said: list[str], told: list[str]) -> int:
+    """How many telling words both hold."""
+    telling = {word for word in told if word not in words.EMPTY | words.GENERAL | _DULL}
+    return sum(any(words.alike(word, heard) for heard in said) for word in telling)
 
 
 def _product(first: Vector, second: Vector) -> Vector:

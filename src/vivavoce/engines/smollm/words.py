@@ -64,8 +64,8 @@ _DEFINITION = re.compile(r"^(?:what is|what's|what are|define) (?:an? )?\w+$")
 _REFUSAL = re.compile(r"\b(?:don't|do not|dont|never|not|shouldn't|must not|mustn't)\b")
 _TOLD = re.compile(
     r"^(?:i|i've|i'm|we|we've|he|she|it|they|my \w+|the \w+|someone|somebody|yesterday|last)\b"
-    r".*\b(?:was|were|had|have|has|did|went|already|used to|yesterday|like|liked|love|loved"
-    r"|hate|hated|think|thought|saw|heard|said|told|\w{3,}ed)\b"
+    r".*\b(?:was|were|didn't|wasn't|weren't|had|have|has|did|went|already|used to"
+    r"|yesterday|like|liked|love|loved|hate|hated|think|thought|saw|heard|said|told|\w{3,}ed)\b"
     r"|^(?:the|my|our)\b.*\b(?:is|are)\b"
 )
 _FORBIDDEN = re.compile(
@@ -73,13 +73,16 @@ _FORBIDDEN = re.compile(
     r"|must not|mustn't|shouldn't|should not)\b"
     r"(?! (?:let me )?forget\b| (?:you )?(?:want|need|like|mind)\b)"
     r"|^(?:no|nope|nah)\b.*\b(?:leave|keep|stay|later|not yet|fine as)\b|\b(?:leave|keep) (?:it"
-    r"|them|that|everything|the \w+) (?:as (?:it|they)|the way|alone)\b"
+    r"|them|that|everything|the \w+) (?:as (?:it|they)|how (?:it|they)|the way|alone)\b"
 )
 _SUPPOSED = re.compile(
     r"^(?:and |but |so )?(?:if|suppose|imagine|what if|assuming|let's say)\b.*\b(?:would|were|could"
     r"|had|what|\w+ed)\b"
 )
-_COUNTED = re.compile(r"^how many \w+ (?:are|is|does|do|has|have|make|go)\b.*\b(?:in|into|an?)\b")
+_COUNTED = re.compile(
+    r"^how many \w+ (?:(?:are|is|does|do|has|have|make|go)\b.*\b(?:in|into|an?)\b"
+    r"|(?:does|do) (?!i\b|we\b|it\b|they\b|the\b|my\b|you\b))"
+)
 _DISMISSAL = re.compile(
     r"^(?:no(?:pe)?$|no thanks?\b|never ?mind\b|forget (?:it|that|about)\b|cancel\b|nothing$|stop$"
     r"|don't\b|do not\b)"
