@@ -137,3 +137,13 @@ def test_what_is_wrong_fits_into_a_close_frame_whatever_the_names() -> None:
     assert "ffff…" in sentence
     assert "ties/a/properties/a/type'" in sentence
     assert '"no such' in sentence
+
+
+@pytest.mark.parametrize("levels", [254, 1000, 100_000])
+def test_a_schema_nested_beyond_reason_is_refused_like_any_other(levels: int) -> None:
+    schema: dict[str, Any] = {}
+    for _ in range(levels):
+        schema = {"not": schema}
+    with pytest.raises(ClientFault, match="Invalid schema of f at '#': nested too deeply") as fault:
+        check(schema, "f")
+    assert fault.value.code == close.INVALID

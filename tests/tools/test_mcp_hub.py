@@ -15,11 +15,13 @@ from typing import Any
 import pytest
 from mcp.server.mcpserver import Context, MCPServer
 
+from tools.conversations import said
 from tools.mcp_servers import EXAMPLE, free_port, program, serving_mcp, until
 from vivavoce.domain.content import Json, ToolKind
 from vivavoce.domain.evidence import Outcome
 from vivavoce.errors import ClientFault, ToolError
-from vivavoce.tools.mcp import connection
+from vivavoce.tools.mcp import keeper
+from vivavoce.tools.mcp.client import MAX_RETIRED, McpClientTools
 from vivavoce.tools.mcp.hub import McpHub
 from vivavoce.tools.mcp.settings import origin_of, read_settings
 from vivavoce.tools.mcp.tool import McpTool
@@ -81,7 +83,7 @@ def link(url: str, name: str = "kitchen", **more: Any) -> Json:
 
 async def run(tool: McpTool, **args: Any) -> Outcome:
     async with asyncio.timeout(15):
-        return await tool.run(args)
+        return await tool.run(args, said("put the kettle on"))
 
 
 SCRIPT = """
@@ -123,7 +125,7 @@ async def test_a_program_that_the_configuration_names_lends_its_tools() -> None:
 async def test_a_program_that_dies_is_started_again_and_ends_with_the_house(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "FIRST_PAUSE_S", 0.1)
+    monkeypatch.setattr(keeper, "FIRST_PAUSE_S", 0.1)
     script = tmp_path / "server.py"
     script.write_text(SCRIPT)
     command = [sys.executable, str(script)]
@@ -144,8 +146,8 @@ async def test_a_program_that_dies_is_started_again_and_ends_with_the_house(
 async def test_a_server_killed_in_mid_call_and_started_again_serves_the_next_call(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(connection, "LONGEST_PAUSE_S", 0.1)
-    monkeypatch.setattr(connection, "FIRST_PAUSE_S", 0.1)
+    monkeypatch.setattr(keeper, "LONGEST_PAUSE_S", 0.1)
+    monkeypatch.setattr(keeper, "FIRST_PAUSE_S", 0.1)
     port = free_port()
     kitchen = {"url": f"http://127.0.0.1:{port}/mcp"}
     async with hub_with(kitchen=kitchen) as hub:
@@ -236,39 +238,146 @@ async def test_a_changed_list_is_read_again(older: bool) -> None:
         assert (await run(tools["bake"])).response == {"output": "A cake."}
 
 
+@contextlib.asynccontextmanager
+async def conversation(hub: McpHub, *wanted: Json) -> AsyncIterator[McpClientTools]:
+    """The MCP servers of one client, which wants these to begin with."""
+    async with contextlib.aclosing(hub.open()) as mine:
+        await mine.want(wanted)
+        yield mine
+
+
+@contextlib.asynccontextmanager
+async def hub_for(*urls: str) -> AsyncIterator[McpHub]:
+    """A hub to which clients may bring these servers."""
+    async with hub_with(tuple(origin for url in urls if (origin := origin_of(url)))) as hub:
+        yield hub
+
+
 async def test_a_clients_own_server_lives_as_long_as_its_conversation() -> None:
-    async with serving_mcp(kitchen()) as url:
-        origin = origin_of(url)
-        assert origin is not None
-        async with hub_with((origin,)) as hub:
-            async with await hub.connect([link(url)], taken={"greet"}) as mine:
-                tools = named(mine.tools)
-                assert set(tools) == {"brew", "kitchen__greet"}
-                assert mine.missing == ()
-                assert not (await run(tools["kitchen__greet"], name="Ada")).failed
-                assert hub.tools() == ()
-            assert mine.tools == ()
-            with pytest.raises(ToolError, match="can't be reached"):
-                await run(tools["kitchen__greet"], name="Ada")
+    async with serving_mcp(kitchen()) as url, hub_for(url) as hub:
+        async with conversation(hub, link(url)) as mine:
+            tools = named(mine.tools(taken={"greet"}))
+            assert set(tools) == {"brew", "kitchen__greet"}
+            assert not (await run(tools["kitchen__greet"], name="Ada")).failed
+            assert hub.tools() == ()
+        assert mine.tools() == ()
+        with pytest.raises(ToolError, match="can't be reached"):
+            await run(tools["kitchen__greet"], name="Ada")
 
 
-async def test_a_clients_server_that_is_not_there_is_missing_and_nothing_else() -> None:
-    origin = f"http://127.0.0.1:{free_port()}"
-    async with hub_with((origin,)) as hub, await hub.connect([link(f"{origin}/mcp")]) as mine:
-        assert (mine.tools, mine.missing) == ((), ("kitchen",))
+async def test_a_clients_server_that_is_not_there_is_left_out_and_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    url = f"http://127.0.0.1:{free_port()}/mcp"
+    async with hub_for(url) as hub, conversation(hub, link(url)) as mine:
+        assert mine.tools() == ()
+    assert "MCP server of a client is left out: mcp.kitchen" in caplog.text
 
 
 async def test_a_client_may_not_bring_a_server_that_the_operator_did_not_list() -> None:
     async with serving_mcp(kitchen()) as url, hub_with() as hub:
         with pytest.raises(ClientFault, match="not enabled here"):
-            await hub.connect([link(url)])
+            await hub.open().want([link(url)])
 
 
-async def test_a_server_that_is_offered_on_request_stays_out_of_other_conversations() -> None:
+async def test_a_server_that_is_offered_on_request_stays_out_of_other_conversations(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    wanted = {"mcpServers": [{"name": "k"}]}
     async with (
         serving_mcp(kitchen()) as url,
         hub_with(k={"url": url, "offer": "asked"}) as hub,
-        await hub.connect([{"mcpServers": [{"name": "k"}]}]) as mine,
+        conversation(hub, wanted) as mine,
     ):
-        await until(lambda: len(mine.tools) == 2)
+        assert "MCP server that a client asks for is down: server=k" in caplog.text
+        await until(lambda: len(mine.tools()) == 2)
         assert hub.tools() == ()
+
+
+# --- updates of a conversation -------------------------------------------------------------------
+
+
+async def test_a_server_that_is_named_again_keeps_its_connection(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with (
+        serving_mcp(kitchen()) as url,
+        serving_mcp(kitchen()) as other,
+        hub_for(url, other) as hub,
+        conversation(hub, link(url)) as mine,
+    ):
+        await mine.want([link(url), link(other, "pantry")])
+        assert "MCP server is up: server=pantry" in caplog.text
+        assert caplog.text.count("MCP server is up: server=kitchen") == 1
+        await mine.want([link(url, headers={"X-Api-Key": "another"})])
+        assert caplog.text.count("MCP server is up: server=kitchen") == 2
+
+
+async def test_a_server_that_is_no_longer_named_ends_when_its_last_call_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(keeper, "LINGER_S", 0.0)
+    server = kitchen()
+    async with (
+        serving_mcp(server) as url,
+        hub_for(url) as hub,
+        conversation(hub, link(url)) as mine,
+    ):
+        tools = named(mine.tools())
+        (held,) = mine._own
+        call = asyncio.create_task(run(tools["brew"], cups=1))
+        await until(lambda: server.calls == ["started"])
+        await mine.want([])
+        assert mine.tools() == ()
+        assert not (await run(tools["greet"], name="Ada")).failed
+        assert not held.over
+        call.cancel()
+        await until(lambda: held.over)
+        with pytest.raises(ToolError, match="can't be reached"):
+            await run(tools["greet"], name="Ada")
+
+
+async def test_a_generation_that_began_earlier_may_still_call_what_was_taken_away() -> None:
+    async with (
+        serving_mcp(kitchen()) as url,
+        hub_for(url) as hub,
+        conversation(hub, link(url)) as mine,
+    ):
+        tools = named(mine.tools())
+        await mine.want([])
+        assert not (await run(tools["greet"], name="Ada")).failed
+
+
+async def test_a_call_that_never_ends_holds_a_retired_connection_for_its_time_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(keeper, "LINGER_S", 0.0)
+    server = kitchen()
+    async with (
+        serving_mcp(server) as url,
+        hub_for(url) as hub,
+        conversation(hub, link(url, sseReadTimeout=0.5)) as mine,
+    ):
+        call = asyncio.create_task(run(named(mine.tools())["brew"], cups=1))
+        await until(lambda: server.calls == ["started"])
+        (held,) = mine._own
+        await mine.want([])
+        await until(lambda: held.over, within_s=3)
+        with pytest.raises(ToolError):
+            await call
+
+
+async def test_so_many_retired_connections_stay_and_no_more() -> None:
+    async with (
+        serving_mcp(kitchen()) as url,
+        hub_for(url) as hub,
+        conversation(hub) as mine,
+    ):
+        tools = []
+        for number in range(MAX_RETIRED + 2):
+            await mine.want([link(url, f"kitchen{number}")])
+            tools.append(named(mine.tools())["greet"])
+        assert not (await run(tools[1], name="Ada")).failed
+        with pytest.raises(ToolError, match="can't be reached"):
+            await run(tools[0], name="Ada")

@@ -29,11 +29,10 @@ from vivavoce.engines.tool_ports import Sandbox, SearchEngine
 from vivavoce.errors import ToolError
 from vivavoce.protocol.close import unavailable_tool
 from vivavoce.tools.code import CodeTool
-from vivavoce.tools.mcp.hub import McpClientTools, McpHub
+from vivavoce.tools.mcp.hub import McpHub
 from vivavoce.tools.mcp.requested import names_only
 from vivavoce.tools.ports import OnUnserved, RunnableTool
 from vivavoce.tools.search import SearchTool, SearchWishes
-from vivavoce.tools.web.given import given
 from vivavoce.tools.web.tool import UrlContextTool
 
 log = logging.getLogger(__name__)
@@ -109,7 +108,7 @@ class SessionTools:
         self._box = box
         self._on_unserved = on_unserved
         self._known: deque[list[_Offered]] = deque(maxlen=MAX_KNOWN)
-        self._servers: list[McpClientTools] = []
+        self._brought = box.hub.open() if box.hub is not None else None
 
     async def resolve(self, tools: Tools) -> Tools:
         """`tools` with the server's own filled in. Raises `ClientFault`."""
@@ -137,7 +136,7 @@ class SessionTools:
             if tool is None:
                 raise ToolError(call.name, "This tool is not offered any more.")
             async with asyncio.timeout(self._box.deadline_s):
-                outcome = await tool.run(call.args)
+                outcome = await tool.run(call.args, request)
         except ToolError as failure:
             culprit, problem = failure.tool, failure.problem
             outcome = _failed(failure.told)
@@ -154,35 +153,27 @@ class SessionTools:
 
     async def aclose(self) -> None:
         """The conversation is over."""
-        servers, self._servers = self._servers, []
-        for each in servers:
-            await each.aclose()
+        if self._brought is not None:
+            await self._brought.aclose()
 
     def _meant(self, call: ToolCall, request: GenerationRequest) -> RunnableTool | None:
         """The tool that had this name when the call was made; an update may have come since."""
         wanted = request.tools.served(call.name)
         known = (each for offered in self._known for each in offered)
-        tool = next((tool for about, tool in known if about is wanted), None)
-        if isinstance(tool, UrlContextTool):
-            return tool.allowing(lambda url: given(url, request))
-        return tool
+        return next((tool for about, tool in known if about is wanted), None)
 
     async def _of_servers(self, tools: Tools, taken: set[str]) -> list[RunnableTool]:
         """The tools of MCP servers: those for everybody, and those that the client brings."""
         wanted = [tool.options for tool in tools.builtin if tool.kind == MCP]
-        if self._box.hub is None:
+        if self._box.hub is None or self._brought is None:
             if wanted:
                 self._on_unserved("tool", MCP)
             return []
-        found: list[RunnableTool] = [*self._box.hub.tools(taken)]
-        if not wanted:
-            return found
+        # Also where none is wanted: those of an earlier update are let go.
+        await self._brought.want(wanted)
+        found = self._box.hub.tools(taken)
         taken = taken | {tool.about.declaration.name for tool in found}
-        self._servers.append(await self._box.hub.connect(wanted, taken))
-        for gone in self._servers[:-2]:
-            await gone.aclose()
-        del self._servers[:-2]
-        return [*found, *self._servers[-1].tools]
+        return [*found, *self._brought.tools(taken)]
 
     def _builtin(self, wanted: Iterable[BuiltinTool]) -> Iterator[RunnableTool]:
         box, seen = self._box, set[str]()

@@ -2,7 +2,7 @@
 
 The list is a stranger's: it may be endless, hold thousands of tools, and schemas that are none,
 are huge, or lead to other hosts (a validator would fetch them). What can't be offered is left
-out and logged; the rest works.
+out and logged; the rest works. A schema is held to the same rules as one of a client's.
 """
 
 from __future__ import annotations
@@ -11,13 +11,10 @@ import json
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-from jsonschema import Draft202012Validator, SchemaError
-from jsonschema.validators import validator_for
+from typing import TYPE_CHECKING
 
 from vivavoce.domain.content import Json
-from vivavoce.engines.lanes import Lane
+from vivavoce.domain.json_schema import find_fault
 from vivavoce.tools.mcp.settings import McpServerSpec
 
 if TYPE_CHECKING:
@@ -41,7 +38,7 @@ class RemoteTool:
     parameters: Json
 
 
-async def list_tools(client: Client, spec: McpServerSpec, lane: Lane) -> tuple[RemoteTool, ...]:
+async def list_tools(client: Client, spec: McpServerSpec) -> tuple[RemoteTool, ...]:
     """All tools of the server that `spec` allows and that can be offered, in its order."""
     found: list[Tool] = []
     cursor: str | None = None
@@ -55,16 +52,13 @@ async def list_tools(client: Client, spec: McpServerSpec, lane: Lane) -> tuple[R
         log.warning("MCP server lists too many tools: server=%s kept=%d", spec.name, MAX_TOOLS)
     for missing in sorted(spec.allow - {tool.name for tool in found}):
         log.warning("MCP server lacks a tool: server=%s tool=%s", spec.name, missing)
-    kept = found[:MAX_TOOLS]
-    faults = await lane.run(lambda token: [schema_fault(tool.input_schema) for tool in kept])
-    return tuple(_offered(kept, faults, spec))
+    return tuple(_offered(found[:MAX_TOOLS], spec))
 
 
-def _offered(
-    tools: Sequence[Tool], faults: Sequence[str], spec: McpServerSpec
-) -> Iterator[RemoteTool]:
+def _offered(tools: Sequence[Tool], spec: McpServerSpec) -> Iterator[RemoteTool]:
     seen = set()
-    for tool, fault in zip(tools, faults, strict=True):
+    for tool in tools:
+        fault = schema_fault(tool.input_schema)
         if tool.name in seen:
             fault = "a name that was there before"
         seen.add(tool.name)
@@ -76,29 +70,13 @@ def _offered(
         yield RemoteTool(tool.name, description, tool.input_schema)
 
 
-def schema_fault(schema: dict[str, Any]) -> str:
+def schema_fault(schema: Json) -> str:
     """Why this is no schema of a function's arguments; empty if it is one."""
     try:
-        if len(json.dumps(schema)) > MAX_SCHEMA:
+        if len(json.dumps(schema, separators=(",", ":"))) > MAX_SCHEMA:
             return f"a schema of more than {MAX_SCHEMA} bytes"
-        if schema.get("type", "object") != "object":
-            return "a schema that is not of an object"
-        if any(not reference.startswith("#") for reference in _references(schema)):
-            return "a schema that refers to another document"
-        validator_for(schema, default=Draft202012Validator).check_schema(schema)
-    except SchemaError as error:
-        return f"a schema that is wrong at {error.json_path[:80]}"
     except RecursionError:
         return "a schema that is nested too deeply"
+    if (fault := find_fault(schema)) is not None:
+        return f"a schema that is wrong at {fault.pointer[:80]}: {fault.problem}"
     return ""
-
-
-def _references(schema: object) -> Iterator[str]:
-    if isinstance(schema, dict):
-        for key, value in schema.items():
-            if key in ("$ref", "$dynamicRef", "$recursiveRef") and isinstance(value, str):
-                yield value
-            yield from _references(value)
-    elif isinstance(schema, list):
-        for each in schema:
-            yield from _references(each)

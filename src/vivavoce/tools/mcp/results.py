@@ -1,7 +1,8 @@
 """What an MCP tool brought back, as the model and the client get it.
 
 A structured result goes before the words, which then only repeat it. Everything is cut to what a
-conversation can bear: a model that has to read a megabyte doesn't speak.
+conversation can bear: a model that has to read a megabyte doesn't speak. A structured result is
+written down only as far as it is kept, and an image decoded only if it is.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from vivavoce.domain.evidence import Outcome
 MAX_TEXT = 20_000
 MAX_ERROR = 500
 MAX_PARTS = 8
+_FEW_BLOCKS = 100
 
 
 def outcome_of(result: CallToolResult) -> Outcome:
@@ -40,10 +42,28 @@ def outcome_of(result: CallToolResult) -> Outcome:
         return Outcome(response={"error": problem}, failed=problem)
     if result.structured_content is None:
         return Outcome(response={"output": cut(text, MAX_TEXT)}, parts=parts)
-    plain = json.dumps(result.structured_content, ensure_ascii=False)
-    if len(plain) > MAX_TEXT:
-        return Outcome(response={"output": cut(plain, MAX_TEXT)}, parts=parts)
+    beginning = _written(result.structured_content, MAX_TEXT)
+    if beginning is not None:
+        return Outcome(response={"output": f"{beginning} [cut here]"}, parts=parts)
     return Outcome(response={"output": result.structured_content}, parts=parts)
+
+
+def is_work(result: CallToolResult) -> bool:
+    """Whether `outcome_of` may take longer than an event loop can be without."""
+    words = all(isinstance(block, TextContent) for block in result.content[:_FEW_BLOCKS])
+    return bool(result.structured_content) or len(result.content) > _FEW_BLOCKS or not words
+
+
+def _written(value: object, length: int) -> str | None:
+    """The first `length` characters of the value as JSON; `None` if there are no more."""
+    pieces: list[str] = []
+    count = 0
+    for piece in json.JSONEncoder(ensure_ascii=False).iterencode(value):
+        pieces.append(piece)
+        count += len(piece)
+        if count > length:
+            return "".join(pieces)[:length]
+    return None
 
 
 def cut(text: str, length: int) -> str:
@@ -57,9 +77,7 @@ def _read(content: Sequence[ContentBlock]) -> tuple[list[str], tuple[Blob, ...]]
     words: list[str] = []
     parts: list[Blob] = []
     for block in content:
-        said, blob = _one(block)
-        if blob is not None and len(parts) == MAX_PARTS:
-            said, blob = f"[{blob.mime_type} left out]", None
+        said, blob = _one(block, len(parts) < MAX_PARTS)
         if said:
             words.append(said)
         if blob is not None:
@@ -67,23 +85,26 @@ def _read(content: Sequence[ContentBlock]) -> tuple[list[str], tuple[Blob, ...]]
     return words, tuple(parts)
 
 
-def _one(block: ContentBlock) -> tuple[str, Blob | None]:
-    """A block as words, and as bytes if it has any."""
+def _one(block: ContentBlock, room: bool) -> tuple[str, Blob | None]:
+    """A block as words, and as bytes if it has any and there is room for them."""
     match block:
         case TextContent():
             return block.text, None
         case ImageContent() | AudioContent():
-            return _blob(block.data, block.mime_type)
+            return _blob(block.data, block.mime_type, room)
         case ResourceLink():
             return f"{block.title or block.name}: {block.uri}", None
         case EmbeddedResource(resource=BlobResourceContents() as resource):
-            return _blob(resource.blob, resource.mime_type or "application/octet-stream")
+            kind = resource.mime_type or "application/octet-stream"
+            return _blob(resource.blob, kind, room)
         case EmbeddedResource(resource=TextResourceContents() as resource):
             return resource.text, None
     raise AssertionError("unreachable")
 
 
-def _blob(data: str, mime_type: str) -> tuple[str, Blob | None]:
+def _blob(data: str, mime_type: str, room: bool) -> tuple[str, Blob | None]:
+    if not room:
+        return f"[{mime_type} left out]", None
     try:
         decoded = base64.b64decode(data, validate=True)
     except (binascii.Error, ValueError):

@@ -26,7 +26,8 @@ CALL_S = 30.0
 
 _SERVER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
-_HEADER_VALUE = re.compile(r"[\x20-\x7e\t]{0,8192}")
+_HEADER_VALUE = re.compile(r"(?:[\x21-\x7e](?:[\x20-\x7e\t]{0,8190}[\x21-\x7e])?)?")
+_SHORTEST_SECRET = 4
 _OURS = frozenset(
     {"accept", "accept-encoding", "connection", "content-length", "content-type", "host",
      "last-event-id", "te", "trailer", "transfer-encoding", "upgrade"}
@@ -55,6 +56,15 @@ class McpServerSpec:
     timeout_s: float = CALL_S
     asked: bool = False
     terminate: bool = True
+
+    def masked(self, text: str) -> str:
+        """Somebody's words about this server without its secrets, which libraries may quote."""
+        address = httpx2.URL(self.url)
+        told = text.replace(address.query.decode("ascii"), "…") if address.query else text
+        for secret in sorted({*self.headers.values(), *self.env.values()}, key=len, reverse=True):
+            if len(secret) >= _SHORTEST_SECRET:
+                told = told.replace(secret, "…")
+        return told
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from vivavoce.domain.content import Json, ServerTool, ToolDeclaration, ToolKind
 from vivavoce.domain.evidence import Outcome
+from vivavoce.domain.request import GenerationRequest
+from vivavoce.errors import EngineBusy, ToolError
 from vivavoce.tools.mcp.connection import McpConnection
 from vivavoce.tools.mcp.listing import RemoteTool
-from vivavoce.tools.mcp.results import outcome_of
+from vivavoce.tools.mcp.results import is_work, outcome_of
+
+TOOL = "mcp"
 
 
 class McpTool:
@@ -18,6 +22,12 @@ class McpTool:
         self._remote = remote
         self._connection = connection
 
-    async def run(self, args: Json) -> Outcome:
+    async def run(self, args: Json, request: GenerationRequest) -> Outcome:
         """Run it once. Raises `ToolError`, also where the server can't be reached."""
-        return outcome_of(await self._connection.call(self._remote.name, args))
+        result = await self._connection.call(self._remote.name, args)
+        if not is_work(result):
+            return outcome_of(result)
+        try:
+            return await self._connection.lane.run(lambda token: outcome_of(result))
+        except EngineBusy:
+            raise ToolError(TOOL, "Too many answers of tool servers are being read.") from None

@@ -10,33 +10,67 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import logging
 import ssl
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import httpx2
 from mcp import StdioServerParameters, stdio_client
-from mcp.client._transport import ReadStream, TransportStreams
+from mcp.client import stdio
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.message import SessionMessage
 
 from vivavoce.tools.mcp.settings import McpServerSpec
 
-for _chatty in ("mcp.client", "client"):
-    # They write identifiers of sessions, and excerpts of whatever they could not read.
-    logging.getLogger(_chatty).setLevel(logging.CRITICAL)
+# A program is asked to leave by closing its input, then by SIGTERM, then killed. The package
+# waits two seconds at each step, longer in all than the server gives its parts for an end.
+stdio.PROCESS_TERMINATION_TIMEOUT = 1.0
+stdio.FORCE_KILL_TIMEOUT = 1.0
 
 MAX_CALLS = 32
 """Calls that one connection carries at once."""
 
-MAX_RESPONSE_BYTES = 8 * 1024 * 1024
+MAX_RESPONSE_BYTES = 1024 * 1024
+"""Of one answer over HTTP. It is parsed on the event loop, by the package."""
+
 _SPARE_CONNECTIONS = 8
 _NOT_FOUND = 404
+
+
+class Incoming(Protocol):
+    """What the package reads messages from."""
+
+    async def receive(self) -> SessionMessage | Exception: ...
+    async def aclose(self) -> None: ...
+    async def __anext__(self) -> SessionMessage | Exception: ...
+    async def __aenter__(self) -> object: ...
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> bool | None: ...
+
+
+class Outgoing(Protocol):
+    """What the package writes messages to."""
+
+    async def send(self, item: SessionMessage, /) -> None: ...
+    async def aclose(self) -> None: ...
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> bool | None: ...
+
+
+_Streams = tuple[Incoming, Outgoing]
 
 
 @dataclass(slots=True)
@@ -62,21 +96,21 @@ def tls() -> ssl.SSLContext:
 @contextlib.asynccontextmanager
 async def transport(
     spec: McpServerSpec, ended: Callable[[], None]
-) -> AsyncGenerator[TransportStreams, None]:
+) -> AsyncGenerator[tuple[_Watched, Outgoing], None]:
     """The two streams to the server. `ended` is called when nothing more will come from it."""
     way = _piped(spec) if spec.command else _http(spec)
     async with way as (read, write):
         yield _Watched(read, ended), write
 
 
-def _piped(spec: McpServerSpec) -> contextlib.AbstractAsyncContextManager[TransportStreams]:
+def _piped(spec: McpServerSpec) -> contextlib.AbstractAsyncContextManager[_Streams]:
     program, *arguments = spec.command
     parameters = StdioServerParameters(command=program, args=arguments, env=dict(spec.env))
     return stdio_client(parameters, errlog=sys.__stderr__ or sys.stderr)
 
 
 @contextlib.asynccontextmanager
-async def _http(spec: McpServerSpec) -> AsyncGenerator[TransportStreams, None]:
+async def _http(spec: McpServerSpec) -> AsyncGenerator[_Streams, None]:
     limits = httpx2.Limits(max_connections=MAX_CALLS + _SPARE_CONNECTIONS)
     carrier = httpx2.AsyncHTTPTransport(verify=tls(), limits=limits)
     http = httpx2.AsyncClient(
@@ -155,9 +189,7 @@ class _Counted(httpx2.AsyncByteStream):
 class _Watched:
     """A stream of messages that says when its reader has left it, which is when it ended."""
 
-    def __init__(
-        self, inner: ReadStream[SessionMessage | Exception], ended: Callable[[], None]
-    ) -> None:
+    def __init__(self, inner: Incoming, ended: Callable[[], None]) -> None:
         self._inner = inner
         self._ended = ended
 
