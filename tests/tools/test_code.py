@@ -6,10 +6,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from tools.conversations import said
 from vivavoce.domain.content import CodeResult, ToolKind
 from vivavoce.engines.monty import MontySandbox, create
 from vivavoce.errors import ToolError
 from vivavoce.tools.code import MAX_CODE, CodeTool
+
+ASKED = said("calculate")
 
 
 class Broken:
@@ -50,14 +53,14 @@ async def test_every_module_that_the_model_is_told_of_is_there(sandbox: MontySan
 
 
 async def test_the_model_reads_what_the_client_is_told(sandbox: MontySandbox) -> None:
-    outcome = await CodeTool(sandbox).run({"code": "print(sum(range(11)))"})
+    outcome = await CodeTool(sandbox).run({"code": "print(sum(range(11)))"}, ASKED)
     assert outcome.response == {"outcome": "OUTCOME_OK", "output": "55\n"}
     assert outcome.code == CodeResult("OUTCOME_OK", "55\n")
     assert not outcome.failed
 
 
 async def test_code_that_fails_is_no_failure_of_the_tool(sandbox: MontySandbox) -> None:
-    outcome = await CodeTool(sandbox).run({"code": "1 / 0"})
+    outcome = await CodeTool(sandbox).run({"code": "1 / 0"}, ASKED)
     assert outcome.response["outcome"] == "OUTCOME_FAILED"
     assert outcome.response["output"].endswith("ZeroDivisionError: division by zero")
     assert not outcome.failed
@@ -66,17 +69,17 @@ async def test_code_that_fails_is_no_failure_of_the_tool(sandbox: MontySandbox) 
 @pytest.mark.parametrize("args", [{}, {"code": ""}, {"code": " \n"}, {"code": 5}])
 async def test_without_code_nothing_runs(args: dict[str, object]) -> None:
     with pytest.raises(ToolError, match="no code"):
-        await CodeTool(Broken()).run(args)
+        await CodeTool(Broken()).run(args, ASKED)
 
 
 async def test_code_has_a_longest_length(sandbox: MontySandbox) -> None:
     tool = CodeTool(sandbox)
     longest = "#" * (MAX_CODE - 2) + "\n7"
-    assert (await tool.run({"code": longest})).response["output"] == "7\n"
+    assert (await tool.run({"code": longest}, ASKED)).response["output"] == "7\n"
     with pytest.raises(ToolError, match=f"{MAX_CODE + 1} bytes, and may have {MAX_CODE}"):
-        await tool.run({"code": "é" * (MAX_CODE // 2) + "#"})
+        await tool.run({"code": "é" * (MAX_CODE // 2) + "#"}, ASKED)
 
 
 async def test_a_sandbox_that_does_not_work_is_a_failure_of_the_tool() -> None:
     with pytest.raises(ToolError, match="can't be started"):
-        await CodeTool(Broken()).run({"code": "1"})
+        await CodeTool(Broken()).run({"code": "1"}, ASKED)

@@ -7,10 +7,13 @@ from datetime import UTC, datetime
 
 import pytest
 
+from tools.conversations import said
 from vivavoce.domain.evidence import Source
 from vivavoce.engines.tool_ports import SearchQuery
 from vivavoce.errors import ToolError
 from vivavoce.tools.search import MAX_PASSAGE, MAX_QUERY, SOURCES, SearchTool, SearchWishes
+
+ASKED = said("is it so?")
 
 
 class Shelf:
@@ -32,7 +35,9 @@ class Shelf:
 
 async def test_the_model_reads_passages_and_the_client_learns_where_they_stand() -> None:
     source = Source("https://a.example/", "A", "It is so.")
-    outcome = await SearchTool(Shelf(source), SearchWishes()).run({"query": "  is\nit  so? "})
+    outcome = await SearchTool(Shelf(source), SearchWishes()).run(
+        {"query": "  is\nit  so? "}, ASKED
+    )
     assert outcome.response == {"results": [{"title": "A", "url": source.uri, "text": "It is so."}]}
     assert (outcome.queries, outcome.sources) == (("is it so?",), (source,))
 
@@ -41,7 +46,7 @@ async def test_what_a_setup_wants_of_a_search_reaches_the_engine() -> None:
     shelf = Shelf()
     span = {"startTime": datetime(2024, 1, 1, tzinfo=UTC), "endTime": "2025-01-01T00:00:00Z"}
     wishes = SearchWishes.of({"excludeDomains": ["x.example"], "timeRangeFilter": span})
-    await SearchTool(shelf, wishes).run({"query": "q"})
+    await SearchTool(shelf, wishes).run({"query": "q"}, ASKED)
     (asked,) = shelf.asked
     assert asked.excluded == ("x.example",)
     assert (asked.after, asked.before) == (
@@ -52,7 +57,7 @@ async def test_what_a_setup_wants_of_a_search_reaches_the_engine() -> None:
 
 async def test_everything_is_bounded() -> None:
     shelf = Shelf(*[Source(f"https://a.example/{n}", "A", "x" * 10**6) for n in range(50)])
-    outcome = await SearchTool(shelf, SearchWishes()).run({"query": "q" * 10**6})
+    outcome = await SearchTool(shelf, SearchWishes()).run({"query": "q" * 10**6}, ASKED)
     assert len(shelf.asked[0].text) == MAX_QUERY
     assert len(outcome.sources) == SOURCES
     assert all(len(source.text) == MAX_PASSAGE for source in outcome.sources)
@@ -61,4 +66,4 @@ async def test_everything_is_bounded() -> None:
 @pytest.mark.parametrize("args", [{}, {"query": " \n"}])
 async def test_nothing_to_search_for_is_said(args: dict[str, str]) -> None:
     with pytest.raises(ToolError, match="nothing to search for"):
-        await SearchTool(Shelf(), SearchWishes()).run(args)
+        await SearchTool(Shelf(), SearchWishes()).run(args, ASKED)

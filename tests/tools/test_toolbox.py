@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from mcp.server.mcpserver import MCPServer
 
+from tools.conversations import conversation, exchange, user
 from tools.mcp_servers import serving_mcp, until
 from vivavoce.domain.content import (
     BuiltinTool,
     CodeResult,
     Content,
-    Role,
     Text,
     ToolCall,
     ToolDeclaration,
@@ -22,9 +22,7 @@ from vivavoce.domain.content import (
     Tools,
 )
 from vivavoce.domain.evidence import Outcome, RetrievalStatus, Source
-from vivavoce.domain.ids import CallId, GenerationId, SessionId
-from vivavoce.domain.request import GenerationRequest
-from vivavoce.domain.setup import Modality, Sampling
+from vivavoce.domain.ids import CallId
 from vivavoce.engines.tool_ports import SearchQuery
 from vivavoce.errors import ClientFault, ToolError
 from vivavoce.protocol.close import not_served
@@ -76,27 +74,13 @@ class Ledger:
         self.runs.append((kind, name, failed))
 
 
-def request(tools: Tools, said: str = "") -> GenerationRequest:
-    return GenerationRequest(
-        session=SessionId("s"),
-        generation=GenerationId(1),
-        instruction="",
-        history=(Content(Role.USER, (Text(said),)),),
-        tools=tools,
-        modality=Modality.AUDIO,
-        voice="Puck",
-        language="",
-        sampling=Sampling(),
-    )
-
-
 def session(unserved: list[str] | None = None, **parts: Any) -> SessionTools:
     told = [] if unserved is None else unserved
     return Toolbox(**parts).open(lambda _, kind: told.append(kind))
 
 
 async def run(tools: SessionTools, offered: Tools, name: str, **args: Any) -> Outcome:
-    return await tools.run(ToolCall(CallId("c"), name, args), request(offered))
+    return await tools.run(ToolCall(CallId("c"), name, args), conversation(tools=offered))
 
 
 def names(tools: Tools) -> list[str]:
@@ -189,14 +173,37 @@ async def test_a_call_means_the_tool_that_had_its_name_when_it_was_made() -> Non
     assert gone.failed == "This tool is not offered any more."
 
 
-async def test_an_address_of_the_models_own_is_not_read() -> None:
-    web = create_web({})
-    tools = session(web=web)
-    found = await tools.resolve(Tools(builtin=(URL,)))
-    outcome = await run(tools, found, "url_context", urls=["https://nobody.example/"])
+OWN = "http://127.0.0.1/?words=of+the+user"
+
+
+async def read(tools: SessionTools, offered: Tools, *history: Content) -> str:
+    """Why the page at `OWN` was not read."""
+    call = ToolCall(CallId("last"), "url_context", {"urls": [OWN]})
+    outcome = await tools.run(call, conversation(*history, tools=offered))
     (page,) = outcome.pages
     assert page.status is RetrievalStatus.UNSAFE
-    assert "not given" in outcome.response["pages"][0]["error"]
+    return str(outcome.response["pages"][0]["error"])
+
+
+async def test_an_address_of_the_models_own_is_not_read_however_often_it_is_named() -> None:
+    web = create_web({})
+    tools = session(web=web, sandbox=Adder())
+    echo = ToolDeclaration("echo")
+    found = await tools.resolve(Tools((echo,), (URL, CODE)))
+    history: list[Content] = []
+    for name, args in (
+        ("url_context", {"urls": [OWN]}),
+        ("url_context", {"urls": OWN}),
+        ("code_execution", {"code": f"print({OWN!r})"}),
+    ):
+        call = ToolCall(CallId("c"), name, args)
+        outcome = await tools.run(call, conversation(*history, tools=found))
+        assert OWN in str(outcome.response), "the result repeats it"
+        history += exchange(name, args, outcome.response)
+        assert "not given" in await read(tools, found, *history)
+    history += exchange("echo", {"words": OWN}, {"error": f"What is {OWN}?"}, "e")
+    assert "not given" in await read(tools, found, *history)
+    assert "not given" not in await read(tools, found, *history, user(Text(f"read {OWN}")))
     await web.aclose()
 
 

@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
+from tools.conversations import said
 from tools.web_site import Names, Site, answer, fetcher, open_to, redirect, site
 from vivavoce.domain.content import ToolKind
-from vivavoce.domain.evidence import Outcome, RetrievalStatus
-from vivavoce.engines.lanes import Lane
-from vivavoce.errors import ConfigError, ToolError
+from vivavoce.domain.evidence import Outcome, Page, RetrievalStatus
+from vivavoce.engines.lanes import CancelToken, Lane
+from vivavoce.errors import ConfigError, EngineBusy, ToolError
 from vivavoce.tools.web.tool import CUT, UrlContextTool, create
+
+T = TypeVar("T")
 
 PAGE = "<html><head><title>{0}</title></head><body><article><p>{1}</p></article></body></html>"
 SENTENCE = "The harbour of Ravenna silted up, and the sea is now nine kilometres away. "
+
+
+class Filling(Lane):
+    """Has room for some jobs, and then for none."""
+
+    def __init__(self, engine: str, room: int) -> None:
+        super().__init__(engine)
+        self._room = room
+
+    async def run(self, work: Callable[[CancelToken], T]) -> T:
+        if not self._room:
+            raise EngineBusy(self.engine, "Others were first.")
+        self._room -= 1
+        return await super().run(work)
 
 
 @pytest.fixture
@@ -47,7 +64,7 @@ async def test_pages_are_read_side_by_side_and_each_fares_for_itself(web: Site, 
     web.pages["/inside"] = redirect("http://127.0.0.2/")
     web.pages["/empty"] = answer("")
     urls = [f"{base}/{path}" for path in ("gone", "good", "pay", "inside", "empty")]
-    outcome = await tool(web, lane).run({"urls": urls})
+    outcome = await tool(web, lane).run({"urls": urls}, said(*urls))
     assert [page.url for page in outcome.pages] == urls
     assert statuses(outcome) == ["ERROR", "SUCCESS", "PAYWALL", "UNSAFE", "ERROR"]
     good = outcome.pages[1]
@@ -68,7 +85,8 @@ async def test_a_page_that_hangs_does_not_keep_the_others(web: Site, lane: Lane)
     base = f"http://127.0.0.1:{web.port}"
     web.pages["/text"] = answer("Hello there.", "text/plain")
     web.pages["/hangs"] = b"HTTP/1.1 200 X\r\n"
-    outcome = await tool(web, lane, time_s=1.5).run({"urls": [f"{base}/hangs", f"{base}/text"]})
+    urls = [f"{base}/hangs", f"{base}/text"]
+    outcome = await tool(web, lane, time_s=1.5).run({"urls": urls}, said(*urls))
     assert statuses(outcome) == ["ERROR", "SUCCESS"]
     assert outcome.pages[1].text == "Hello there."
     assert "1.5 seconds" in outcome.response["pages"][0]["error"]
@@ -76,32 +94,31 @@ async def test_a_page_that_hangs_does_not_keep_the_others(web: Site, lane: Lane)
 
 async def test_long_pages_are_cut_where_it_is_said(web: Site, lane: Lane) -> None:
     web.pages["/"] = answer(SENTENCE * 100, "text/plain")
-    urls = {"urls": [f"http://127.0.0.1:{web.port}/"]}
-    cut = (await tool(web, lane, max_characters=500).run(urls)).pages[0].text
+    url = f"http://127.0.0.1:{web.port}/"
+    asked = {"urls": [url]}, said(url)
+    cut = (await tool(web, lane, max_characters=500).run(*asked)).pages[0].text
     assert cut.startswith(SENTENCE)
     assert cut.endswith(CUT)
     assert 480 < len(cut) <= 500
-    whole = (await tool(web, lane, max_characters=10_000).run(urls)).pages[0].text
+    whole = (await tool(web, lane, max_characters=10_000).run(*asked)).pages[0].text
     assert whole == (SENTENCE * 100).strip()
 
 
 async def test_addresses_beyond_the_limit_are_said_to_be_left_out(web: Site, lane: Lane) -> None:
     web.pages.update({f"/{number}": answer("text", "text/plain") for number in range(4)})
     urls = [f"http://127.0.0.1:{web.port}/{number}" for number in (0, 0, 1, 2, 3)]
-    outcome = await tool(web, lane, max_urls=2).run({"urls": urls})
+    outcome = await tool(web, lane, max_urls=2).run({"urls": urls}, said(*urls))
     assert statuses(outcome) == ["SUCCESS", "SUCCESS", "ERROR", "ERROR"]
     assert "2 addresses" in outcome.response["pages"][2]["error"]
     assert sorted(web.paths) == ["/0", "/1"]
 
 
-async def test_what_the_conversation_does_not_allow_is_not_even_resolved(lane: Lane) -> None:
+async def test_what_was_not_given_is_not_even_resolved(lane: Lane) -> None:
     names = Names(page_example=[["127.0.0.2"]])
     opened = open_to(80)
     reads = UrlContextTool(opened, fetcher(opened, names), lane)
-    given: Callable[[str], bool] = {"http://page.example/given"}.__contains__
-    outcome = await reads.allowing(given).run(
-        {"urls": ["http://page.example/given", "http://page.example/?q=secret"]}
-    )
+    urls = ["http://page.example/given", "http://page.example/?q=secret"]
+    outcome = await reads.run({"urls": urls}, said("read page.example/given"))
     assert statuses(outcome) == ["UNSAFE", "UNSAFE"]
     assert names.asked == ["page.example"]
     assert "not given" in outcome.response["pages"][1]["error"]
@@ -111,21 +128,28 @@ async def test_what_the_conversation_does_not_allow_is_not_even_resolved(lane: L
 async def test_a_call_without_addresses_is_told_so(args: dict[str, Any], lane: Lane) -> None:
     opened = open_to(80)
     with pytest.raises(ToolError, match="list of web addresses"):
-        await UrlContextTool(opened, fetcher(opened, Names()), lane).run(args)
+        await UrlContextTool(opened, fetcher(opened, Names()), lane).run(
+            args, said("http://a.example/")
+        )
 
 
 async def test_one_address_alone_is_a_list_of_one(web: Site, lane: Lane) -> None:
     web.pages["/"] = answer("text", "text/plain; charset=utf-8")
-    outcome = await tool(web, lane).run({"urls": f"http://127.0.0.1:{web.port}/"})
+    url = f"http://127.0.0.1:{web.port}/"
+    outcome = await tool(web, lane).run({"urls": url}, said(url))
     assert statuses(outcome) == ["SUCCESS"]
 
 
-async def test_a_full_lane_costs_the_page_and_not_the_turn(web: Site) -> None:
+@pytest.mark.parametrize("jobs", [0, 1])
+async def test_a_full_lane_costs_the_page_and_not_the_turn(web: Site, jobs: int) -> None:
     web.pages["/"] = answer("text", "text/plain")
-    full = Lane("tools.url", workers=1, queue=0)
-    outcome = await tool(web, full).run({"urls": [f"http://127.0.0.1:{web.port}/"]})
-    assert outcome.pages[0].status is RetrievalStatus.ERROR
-    assert outcome.pages[0].text == ""
+    url = f"http://127.0.0.1:{web.port}/"
+    full = Filling("tools.url", jobs)
+    outcome = await tool(web, full).run({"urls": [url]}, said(url))
+    full.close()
+    assert outcome.pages == [Page(url, RetrievalStatus.ERROR)]
+    assert len(web.paths) == jobs
+    assert "error" in outcome.response["pages"][0]
 
 
 def test_what_the_model_is_told_of_it_fits_the_settings() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from vivavoce.domain.content import Json, ServerTool, ToolDeclaration, ToolKind
 from vivavoce.domain.evidence import Outcome
+from vivavoce.domain.request import GenerationRequest
 from vivavoce.engines.tool_ports import Sandbox
 from vivavoce.errors import ToolError
 
@@ -35,7 +36,7 @@ class CodeTool:
         self.about = ServerTool(ToolDeclaration(NAME, description, _PARAMETERS), ToolKind.CODE)
         self._sandbox = sandbox
 
-    async def run(self, args: Json) -> Outcome:
+    async def run(self, args: Json, request: GenerationRequest) -> Outcome:
         """Run `args["code"]`. Raises `ToolError` if there is none, and what the sandbox raises."""
         code = args.get("code")
         if not isinstance(code, str) or not code.strip():

@@ -16,10 +16,11 @@ class RunnableTool(Protocol):
     about: ServerTool
     """What the model is told of it, and what kind of tool it is."""
 
-    async def run(self, args: Json) -> Outcome:
+    async def run(self, args: Json, request: GenerationRequest) -> Outcome:
         """Run it once. Called from several turns at once; cancelling the task stops the work.
 
-        `args` fit the declaration. Raises `ToolError`, whose sentence the model is told.
+        `args` fit the declaration; `request` is the conversation as it was when the model made
+        the call. Raises `ToolError`, whose sentence the model is told.
         """
         ...
 

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from vivavoce.domain.content import Json, ServerTool, ToolDeclaration, ToolKind
 from vivavoce.domain.evidence import Outcome, Source
+from vivavoce.domain.request import GenerationRequest
 from vivavoce.engines.tool_ports import SearchEngine, SearchQuery
 from vivavoce.errors import ToolError
 
@@ -64,7 +65,7 @@ class SearchTool:
         self._engine = engine
         self._wishes = wishes
 
-    async def run(self, args: Json) -> Outcome:
+    async def run(self, args: Json, request: GenerationRequest) -> Outcome:
         """Search for `query`. Raises `ToolError`."""
         query = " ".join(str(args.get("query", "")).split())[:MAX_QUERY]
         if not query:

@@ -6,27 +6,29 @@ length that leaves room for a conversation, and says so where it was cut.
 
 A page may be written to give the model orders, and an address may be written to carry what the
 model knows to whoever runs the host. The first can't be kept out of text; the second can be
-narrowed, by `allow_hosts` and by `allowed`, which says of each address whether the conversation
-permits it (for example, because its user has named it).
+narrowed, by `allow_hosts` and by reading only what others than the model have named.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 
 from vivavoce.domain.content import Json, ServerTool, ToolDeclaration, ToolKind
 from vivavoce.domain.evidence import Outcome, Page, RetrievalStatus
+from vivavoce.domain.request import GenerationRequest
 from vivavoce.engines.lanes import Lane
 from vivavoce.engines.pages import Reading, readable
 from vivavoce.errors import EngineBusy, ToolError
+from vivavoce.tools.web import NAME
 from vivavoce.tools.web.faults import TOOL
 from vivavoce.tools.web.fetch import Fetched, Fetcher
+from vivavoce.tools.web.given import given
 from vivavoce.tools.web.guard import Guard
 from vivavoce.tools.web.settings import WebSettings, read_settings
 
-NAME = "url_context"
 READ_S = 10.0
+BUSY = "Too many pages are being read at the moment."
 CUT = "\n[The page goes on; the rest was left out.]"
 """Stands at the end of a text that was cut, within its permitted length."""
 
@@ -37,36 +39,24 @@ _DESCRIPTION = (
 
 
 class UrlContextTool:
-    """Reads pages for one conversation; what does the work may be shared among many.
+    """Reads pages for all conversations; which addresses one may have read, its request says."""
 
-    `allowed` is asked about every address before anything else happens; without it all are
-    allowed that the guard lets through.
-    """
-
-    def __init__(
-        self,
-        settings: WebSettings,
-        fetcher: Fetcher,
-        lane: Lane,
-        allowed: Callable[[str], bool] | None = None,
-    ) -> None:
+    def __init__(self, settings: WebSettings, fetcher: Fetcher, lane: Lane) -> None:
         self.about = ServerTool(_declaration(settings.max_urls), ToolKind.URL)
         self._settings = settings
         self._fetcher = fetcher
         self._lane = lane
-        self._allowed = allowed
-
-    def allowing(self, allowed: Callable[[str], bool]) -> UrlContextTool:
-        """This tool for a conversation that permits only what `allowed` says."""
-        return UrlContextTool(self._settings, self._fetcher, self._lane, allowed)
 
     async def aclose(self) -> None:
-        """No more pages, for anybody who shares what does the work."""
+        """No more pages."""
         self._fetcher.close()
         self._lane.close()
 
-    async def run(self, args: Json) -> Outcome:
-        """Read the pages at `args["urls"]`. Raises `ToolError` only if there is no such list."""
+    async def run(self, args: Json, request: GenerationRequest) -> Outcome:
+        """Read the pages at `args["urls"]`, as far as others than the model have named them.
+
+        Raises `ToolError` only if there is no such list.
+        """
         urls = args.get("urls")
         if isinstance(urls, str):
             urls = [urls]
@@ -74,9 +64,7 @@ class UrlContextTool:
             raise ToolError(TOOL, "The argument `urls` must be a list of web addresses.")
         wanted = list(dict.fromkeys(urls))
         most = self._settings.max_urls
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._page(url)) for url in wanted[:most]]
-        pages = [task.result() for task in tasks]
+        pages = await self._pages(wanted[:most], request)
         problem = f"Only {most} addresses are read at a time."
         pages += [(Page(url, RetrievalStatus.ERROR), problem) for url in wanted[most:]]
         return Outcome(
@@ -84,9 +72,21 @@ class UrlContextTool:
             pages=[page for page, _ in pages],
         )
 
-    async def _page(self, url: str) -> tuple[Page, str]:
+    async def _pages(
+        self, urls: Sequence[str], request: GenerationRequest
+    ) -> list[tuple[Page, str]]:
+        try:
+            async with asyncio.timeout(READ_S):
+                allowed = await self._lane.run(lambda _: given(urls, request))
+        except (TimeoutError, EngineBusy):
+            return [(Page(url, RetrievalStatus.ERROR), BUSY) for url in urls]
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._page(url, url in allowed)) for url in urls]
+        return [task.result() for task in tasks]
+
+    async def _page(self, url: str, allowed: bool) -> tuple[Page, str]:
         """The page, and why it is empty if it is."""
-        if self._allowed is not None and not self._allowed(url):
+        if not allowed:
             return Page(url, RetrievalStatus.UNSAFE), "The user has not given this address."
         fetched = await self._fetcher.fetch(url)
         if fetched.status is not RetrievalStatus.SUCCESS:
