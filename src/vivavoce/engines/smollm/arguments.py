@@ -185,6 +185,10 @@ class _Filling:
         free = [span for span in spans if said.is_free(span)]
         if not free and what is Role.MOMENT and (one.needed or "time" in words.of_name(one.name)):
             free = [span for span in moments.hours(said.text) if said.is_free(span)][:1]
+        hours = moments.times(said.text)
+        if {"time", "hour"} & set(words.of_name(one.name)):
+            # "Tomorrow I have to be up by six" says the day apart.
+            free = [span for span in free if any(span.meets(hour) for hour in hours)] or free
         if what is Role.DAY and not free:
             free = [span for span in moments.moments(said.text) if said.is_free(span)]
         if re.search(r"until|till|end", one.name):

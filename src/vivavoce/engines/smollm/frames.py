@@ -24,7 +24,7 @@ MINE = re.compile(r"^(?:the|a|an|some|any|my|our) ")
 
 LEAD = re.compile(
     r"^(?:(?:hey|ok|okay|hello|hi|well|um|uh|so|now|then|alright|all right|right|please|actually|oh"
-    r"|and|also|just|yes|yeah|no wait|wait|great|thanks)\b[\s,]*)+"
+    r"|and|also|just|yes|yeah|no wait|wait|great|thanks|on second thoughts?)\b[\s,]*)+"
 )
 FRAME = re.compile(
     r"^(?:(?:can|could|would|will) (?:you|we|i)(?: please)?(?: mind)?(?: have| get)?(?: me)?"
@@ -36,9 +36,8 @@ FRAME = re.compile(
     r"|make sure(?: that)?(?: you)?|i don't (?:want|need|like)|i no longer (?:want|need)"
     r"|what is|what's"
     r"|i (?:won't|can't|cannot|will not) (?:make it|come|go|be able to (?:come|go|make it)) to"
-    r"|(?:change|edit) the (?:name|title) of|i(?:'m| am) not going to|what are|who is"
-    r"|we (?:want|need)(?: to)?"
-    r"|i(?:'ve| have) (?:got|had)?|there is|there's)\b\s*"
+    r"|(?:change|edit) the (?:\w+ )?(?:name|title) (?:of|from)|i(?:'m| am) not going to"
+    r"|what are|who is|we (?:want|need)(?: to)?|i(?:'ve| have) (?:got|had)?|there is|there's)\b\s*"
 )
 VERBS = words.split_set(
     "play find search look show open close delete remove erase put add get take send set make"
@@ -47,7 +46,8 @@ VERBS = words.split_set(
     " return save store turn switch let tell text message email ring phone dial remind pull fetch"
     " locate display toss scrap kill clear dump order check keep discard end sending calling"
     " listening hearing playing searching seeing shift postpone reschedule call enter note invite"
-    " hand go edit bring lend begin do run try choose pick grab list skip"
+    " hand go edit bring lend begin do run try choose pick grab list skip pencil squeeze note jot"
+    " bin wipe ping nudge rouse dump ship store forget hand mention use change refresh insert fit"
 )
 LOOSE = words.split_set(
     "up down on off out away for to of at in into me us him her them it some any something anything"
@@ -78,7 +78,8 @@ REMIND = re.compile(
     r"(?: (?:to|that|about|of|for me to))?\s+(?:(?:to|that|about|of)\s+)?"
 )
 TO_PERSON = re.compile(
-    rf"\b(?:(?:to|with|invite|send|lend|hand|show|bring|pay|owe|block|greet|meet|see|ask|tell|text|message|email|phone|ring|call|dial|let|contact|reach"
+    rf"\b(?:(?:to|with|invite|send|lend|hand|show|bring|pay|owe|block|greet|meet|see"
+    r"|ask|tell|text|message|email|phone|ring|call|dial|let|contact|reach"
     rf"|for|give|get|inform|write)(?: up| to)? )(?:my |the )?{PHRASE}"
 )
 FROM_PERSON = re.compile(rf"\b(?:from|by|of|did|has|does|with|what) (?:my |the )?{PHRASE}")
@@ -116,4 +117,9 @@ PREDICATE = re.compile(
     r"\s(?:arrived|came|is|are|was|were|isn't|aren't|doesn't|don't|does|do|should|has|have|must|can"
     r"|will|needs?|broke|stopped|i|we|they|it|because|but)\b"
 )
-NO_LABEL = LOOSE | VERBS | AUXILIARY | words.split_set("timer alarm clock countdown minute")
+NO_LABEL = (
+    LOOSE
+    | VERBS
+    | AUXILIARY
+    | words.split_set("timer alarm clock countdown minute what's where's how's")
+)

@@ -66,7 +66,7 @@ def place(said: Said, needed: bool) -> Span | None:
     for found in frames.IN_PLACE.finditer(said.plain):
         span = _free_part(said, Span(*found.span(2)))
         going = said.plain[: found.start()].rstrip().endswith("going")
-        question = going or found[2].split()[0] in frames.AUXILIARY
+        question = going or found[2].split()[0] in frames.AUXILIARY | frames.VERBS
         if span is not None and not question and not _is_time(said, span):
             spans.append((found[1] in ("in", "at", "near", "inside", "around", "into"), span))
     best = [span for near, span in spans if near] or [span for _, span in spans]
