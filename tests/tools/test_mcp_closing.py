@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from tools.mcp_servers import serving, until
 from tools.test_mcp_faults import said, scripted
@@ -69,11 +69,10 @@ async def test_a_server_that_is_silent_at_the_farewell_is_left_behind(stop: Stop
 def with_session(send: Send) -> Send:
     """Answers that carry the identifier of a session, which a client then says goodbye to."""
 
-    async def sent(message: dict[str, object]) -> None:
+    async def sent(message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = message["headers"]
-            assert isinstance(headers, list)
-            message = message | {"headers": [*headers, (b"mcp-session-id", b"s")]}
+            headers = [*message["headers"], (b"mcp-session-id", b"s")]
+            message = {**message, "headers": headers}
         await send(message)
 
     return sent

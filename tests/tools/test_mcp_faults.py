@@ -6,9 +6,10 @@ import asyncio
 import base64
 import contextlib
 import gzip
+import itertools
 import json
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -31,6 +32,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from tools.conversations import conversation
 from tools.mcp_servers import serving, serving_mcp, until
 from vivavoce.domain.content import Blob
 from vivavoce.domain.evidence import Outcome
@@ -39,8 +41,9 @@ from vivavoce.errors import ToolError
 from vivavoce.tools.mcp.connection import McpConnection
 from vivavoce.tools.mcp.keeper import State
 from vivavoce.tools.mcp.listing import MAX_TOOLS, schema_fault
-from vivavoce.tools.mcp.results import MAX_ERROR, MAX_PARTS, MAX_TEXT, outcome_of
+from vivavoce.tools.mcp.results import MAX_ERROR, MAX_PARTS, MAX_TEXT, is_work, outcome_of
 from vivavoce.tools.mcp.settings import McpServerSpec
+from vivavoce.tools.mcp.tool import McpTool
 from vivavoce.tools.mcp.transport import MAX_RESPONSE_BYTES
 
 Answer = Callable[[Request], Awaitable[Response]]
@@ -224,7 +227,7 @@ def scripted(**results: dict[str, Any]) -> ASGIApp:
             body = gzip.compress(json.dumps(reply | {"result": result}).encode())
             packed = {"content-encoding": "gzip"}
             return Response(body, media_type="application/json", headers=packed)
-        return JSONResponse(reply | {"result": result})
+        return JSONResponse(reply | (result if "error" in result else {"result": result}))
 
     return app(answer)
 
@@ -324,3 +327,42 @@ def test_of_many_images_so_many_are_kept() -> None:
     outcome = result_of(*[image] * (MAX_PARTS + 1))
     assert len(outcome.parts) == MAX_PARTS
     assert outcome.response["output"].endswith("[image/png left out]")
+
+
+@pytest.mark.parametrize(
+    ("content", "structured", "work"),
+    [
+        ([words("x" * 1_000_000)], None, False),
+        ([words("")] * 1000, None, True),
+        ([ImageContent(data=PIXEL, mime_type="image/png")], None, True),
+        ([], {"a": [{}] * 100_000}, True),
+    ],
+)
+async def test_what_takes_long_to_read_is_read_elsewhere(
+    content: list[ContentBlock], structured: dict[str, Any] | None, work: bool
+) -> None:
+    assert is_work(CallToolResult(content=content, structured_content=structured)) == work
+
+
+def test_a_giant_structured_result_is_written_only_as_far_as_it_is_kept() -> None:
+    class Endless(list[Any]):
+        """As long as somebody reads on."""
+
+        def __iter__(self) -> Iterator[Any]:
+            return itertools.repeat({"k": 1})
+
+    output = result_of(structured_content={"a": Endless([1])}).response["output"]
+    assert output.startswith('{"a": [{"k": 1}, {"k": 1}, ')
+    assert len(output) == MAX_TEXT + len(" [cut here]")
+
+
+async def test_a_structured_answer_is_read_in_a_thread() -> None:
+    server = scripted(plain={"content": [], "structuredContent": {"a": 1}})
+    async with serving(server) as origin, connection(origin) as odd:
+        await odd.open()
+        (remote,) = odd.tools
+        outcome = await McpTool("plain", remote, odd).run({}, conversation())
+        assert outcome.response == {"output": {"a": 1}}
+        odd.lane.close()
+        with pytest.raises(RuntimeError, match="lane of mcp is closed"):
+            await McpTool("plain", remote, odd).run({}, conversation())

@@ -138,6 +138,7 @@ def test_clients_bring_no_servers_unless_the_operator_says_so() -> None:
         (asked(entry("https://tools.example.org@evil.example/")), "not an http address"),
         (asked(entry(headers={"Host": "inside"})), "Host is set by the transport"),
         (asked(entry(headers={"X": "a\r\nY: b"})), "not a header"),
+        (asked(entry(headers={"X": " quoted in h11's complaint"})), "not a header"),
         (asked(entry(), entry()), "Duplicate MCP server found: shop"),
         (asked(*[entry(name=f"s{n}") for n in range(MAX_SERVERS + 1)]), "at most 8"),
     ],

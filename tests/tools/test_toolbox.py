@@ -228,3 +228,21 @@ async def test_the_operators_mcp_tools_are_offered_to_everybody() -> None:
             await tools.aclose()
         finally:
             await hub.aclose()
+
+
+async def test_parts_are_closed_side_by_side_whatever_the_others_do() -> None:
+    closed = asyncio.Event()
+
+    class Broken(Adder):
+        async def aclose(self) -> None:
+            await closed.wait()
+            raise OSError("gone")
+
+    class Last(Finder):
+        async def aclose(self) -> None:
+            closed.set()
+
+    async with asyncio.timeout(5):
+        with pytest.raises(ExceptionGroup) as failures:
+            await Toolbox(sandbox=Broken(), search=Last()).aclose()
+    assert [str(each) for each in failures.value.exceptions] == ["gone"]
