@@ -3,7 +3,8 @@
 The first table is what the method was made by: questions as people speak them, and as a model
 rewrites them, against the example documents. The second was written after it, with documents that
 it had not seen; of it only the choice of the floor and the treatment of "how deep" know. There
-the numbers are held, and not each question.
+the numbers are held, and not each question. The third was written before questions for causes and
+misheard ones were seen to: its first four questions had failed, the others were not looked at.
 """
 
 from __future__ import annotations
@@ -141,6 +142,42 @@ MORE_UNANSWERED = [
     "What is the phone number of the town hall?",
 ]
 
+REASONS_AND_MISHEARD = [
+    ("What causes spring tides?", "spring tides"),
+    ("How often should I descale the coffee machine?", "two months"),
+    ("last saw damage between brazil and argentina", "25 March 2025"),
+    ("hamstrung was the earthquake in california", "magnitude 7.0"),
+    ("What causes neap tides?", "half moon"),
+    ("Why do tides happen?", "pulls at the near side"),
+    ("Tell me about the volcano of Stromboli", "Stromboli is a volcano"),
+    ("What is the reason for the small tsunami?", "so small"),
+    ("How far can you climb Stromboli without a guide?", "four hundred metres"),
+    ("What does a library card cost?", "twelve dollars"),
+    ("How long can I keep a film from the library?", "films for one"),
+    ("Can lorries use the bridge at Halden?", "twelve tonnes"),
+    ("who one the last mat between argentina and brazil", "25 March 2025"),
+    ("what is the magnet of the earthquake in california", "magnitude 7.0"),
+]
+
+THIRD_UNANSWERED = [
+    "What causes diabetes?",
+    "Why is the sky blue?",
+    "What is the reason for inflation?",
+    "Why do volcanoes erupt in Iceland?",
+    "How often should I change the oil in my car?",
+    "What causes earthquakes in Japan?",
+    "Tell me about the history of Rome.",
+    "Can dogs eat chocolate?",
+    "what is the capital of argentina",
+    "how big is california",
+    "who is the governor of california",
+    "how many people live in brazil and argentina",
+    "brazil nuts from argentina",
+    "what happened in december 1941",
+    "how do i open a bank account",
+    "which wine comes from california and argentina",
+]
+
 
 def indexed_in(where: Path, *folders: Path) -> Path:
     """An index of `folders`, made in `where`."""
@@ -174,14 +211,39 @@ async def test_a_question_on_something_else_finds_nothing(indexed: Path, questio
     assert [each.text[:60] for each in found] == []
 
 
-async def test_questions_of_the_second_table(tmp_path: Path) -> None:
-    engine = LocalSearch(indexed_in(tmp_path, EXAMPLES, SAMPLES))
+async def counted(
+    index: Path, answered: list[tuple[str, str]], unanswered: list[str]
+) -> tuple[int, list[str]]:
+    """How many questions the first passage answers, and the others that find one all the same."""
+    engine = LocalSearch(index)
     right, strays = 0, []
-    for question, holds in MORE_ANSWERED:
+    for question, holds in answered:
         found = await engine.search(SearchQuery(question))
         right += bool(found) and holds in " ".join(found[0].text.split())
-    for question in MORE_UNANSWERED:
+    for question in unanswered:
         strays += [question] if await engine.search(SearchQuery(question)) else []
     await engine.aclose()
-    assert right >= 23
+    return right, strays
+
+
+async def test_questions_of_the_second_table(tmp_path: Path) -> None:
+    index = indexed_in(tmp_path, EXAMPLES, SAMPLES)
+    right, strays = await counted(index, MORE_ANSWERED, MORE_UNANSWERED)
+    assert right >= 24
     assert len(strays) <= 1, strays
+
+
+async def test_causes_are_explained_and_misheard_words_forgiven(tmp_path: Path) -> None:
+    index = indexed_in(tmp_path, EXAMPLES, SAMPLES)
+    right, strays = await counted(index, REASONS_AND_MISHEARD, THIRD_UNANSWERED)
+    assert right >= 13
+    assert len(strays) <= 2, strays
+
+
+async def test_a_written_name_that_is_missing_was_not_misheard(indexed: Path) -> None:
+    asked = ["was the earthquake in california hamstrung", "was the earthquake in california Sam"]
+    assert await counted(indexed, [(asked[0], "magnitude 7.0")], asked[1:]) == (1, [])
+
+
+async def test_a_date_in_a_title_is_no_subject(indexed: Path) -> None:
+    assert await counted(indexed, [], ["who sang and danced in december 2024"]) == (0, [])

@@ -42,6 +42,15 @@ _MEASURE = re.compile(
     re.I,
 )
 """Asks for a number; the text that gives the number seldom has the word."""
+_CAUSE = re.compile(
+    r"\b(?:what(?: it is that|'s it that)?|which) (?:causes?|caused|(?:leads?|led) to"
+    r"|(?:brings?|brought) about|triggers?|triggered|produces?|makes?|made)\b"
+    r"|\b(?:what (?:is|are|was|were)|what's) (?:the )?(?:\w+ )?(?:causes?|reasons?|explanation)"
+    r" (?:of|for|why|that|behind)\b"
+    r"|\bfor (?:what|which) reasons?\b|\bhow come\b",
+    re.I,
+)
+"""Asks for a reason; the text that gives the reason explains it without the word."""
 _WORD = re.compile(r"[^\W_]+(?:\.[^\W_](?![^\W_]))*")
 
 
@@ -50,10 +59,12 @@ class Term:
     """One word that is looked for. `forms` stand for one another; `named` marks a name or number.
 
     A passage about another country, team or year answers another question, so names weigh more.
+    `dated` marks a month or a number: many subjects have one in common.
     """
 
     forms: tuple[str, ...]
     named: bool = False
+    dated: bool = False
 
     @property
     def match(self) -> str:
@@ -63,7 +74,7 @@ class Term:
 
 def terms(question: str) -> list[Term]:
     """The content words of `question`, each once. Empty if it has none."""
-    text = _MARKER.sub(" ", _MEASURE.sub("how", question[:MAX_CHARS]))
+    text = _MARKER.sub(" ", _CAUSE.sub("why", _MEASURE.sub("how", question[:MAX_CHARS])))
     found: dict[str, Term] = {}
     shouted = not any(char.islower() for char in text)
     for match in _WORD.finditer(text):
@@ -74,7 +85,8 @@ def terms(question: str) -> list[Term]:
         month = _SHORT.get(low, low) in _MONTHS and (low != "may" or capital)
         if (low in _STOP and not month) or low in found:
             continue
-        found[low] = Term(_forms(low), month or capital or word[0].isdigit())
+        dated = month or word[0].isdigit()
+        found[low] = Term(_forms(low), dated or capital, dated)
         if len(found) >= MAX_TERMS:
             break
     return list(found.values())
