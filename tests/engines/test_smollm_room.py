@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -128,3 +130,13 @@ async def test_a_template_that_knows_tools_gets_them_natively(own: list[SmolLM])
         return max(p.usage.prompt_tokens for p in parts if isinstance(p, UsageReported))
 
     assert read(offered) > read(bare) + 200
+
+
+def test_a_model_is_not_freed_while_a_request_to_it_is_half_sent() -> None:
+    """Freeing it joins the library's threads under Python's lock, which the rest waits for."""
+    script = Path(__file__).parent / "closing_llama.py"
+    (path,) = Host().weights("smollm2").rglob("*.gguf")
+    done = subprocess.run(
+        [sys.executable, str(script), str(path)], capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.strip() == "closed [1]", done.stderr

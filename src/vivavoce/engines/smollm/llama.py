@@ -7,11 +7,13 @@ the library's Python calls lack, which is counting tokens.
 
 from __future__ import annotations
 
+import ctypes
 import http.client
 import json
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,17 +69,12 @@ class Llama:
                 put(chunk)
             return token.cancelled or self._closing.is_set()
 
-        server = self._enter()
-        try:
+        with self._inside() as server:
             if not token.cancelled:
                 server.handle_chat_completions(
                     {**body, "stream": True, "return_progress": True}, take
                 )
-        finally:
             del server
-            with self._quiet:
-                self._running -= 1
-                self._quiet.notify_all()
         if refusals:
             raise EngineError(ENGINE, refusals[0])
 
@@ -96,20 +93,39 @@ class Llama:
         return str(self._post("/apply-template", body)["prompt"])
 
     def close(self) -> None:
-        """Stop what runs, free the model and its listener. Takes at most a few seconds."""
+        """Stop what runs, free the model and its listener. Takes at most a few seconds.
+
+        To free it is to wait for the library's threads while nothing of Python runs. One that
+        waits for Python in turn (for the rest of a request, for what `put` says) would hold the
+        process for ever: with calls that do not end, the model is left to the end of the process.
+        """
         self._closing.set()
         with self._quiet:
-            self._quiet.wait_for(lambda: self._running == 0, timeout=_FAREWELL_S)
+            if not self._quiet.wait_for(lambda: self._running == 0, timeout=_FAREWELL_S):
+                ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._server))
             self._server = None
 
-    def _enter(self) -> Any:
+    @contextmanager
+    def _inside(self) -> Iterator[Any]:
+        """The library's server, which is not freed meanwhile. Raises `EngineError` once closed."""
         with self._quiet:
             if self._server is None or self._closing.is_set():
                 raise EngineError(ENGINE, "the model is closed.")
             self._running += 1
-            return self._server
+            server = self._server
+        try:
+            yield server
+        finally:
+            del server
+            with self._quiet:
+                self._running -= 1
+                self._quiet.notify_all()
 
     def _post(self, path: str, body: Chunk) -> Any:
+        with self._inside():
+            return self._posted(path, body)
+
+    def _posted(self, path: str, body: Chunk) -> Any:
         where = urlsplit(self.address)
         link = http.client.HTTPConnection(where.hostname or "127.0.0.1", where.port, timeout=10)
         try:
