@@ -13,8 +13,8 @@ from vivavoce.config import (
     ProfileTable,
     ServerTable,
     SessionTable,
-    ToolsTable,
     TlsTable,
+    ToolsTable,
     load,
 )
 from vivavoce.core.settings import Pacing
@@ -118,6 +118,56 @@ def test_all_mistakes_are_told_at_once_and_no_key_is_shown(alone: Path) -> None:
     for part in ("server.port", "server.prot: there is no such setting", "stall_s", "server.keys"):
         assert part in told
     assert "12345" not in told
+
+
+def test_a_name_that_does_not_exist_brings_the_one_that_was_meant(alone: Path) -> None:
+    file = (
+        'port = 1\ncolour = "red"\n[tool]\nx = 1\n[tools]\nserach = "local"\ndeadline = 3\n'
+        "[server.tls]\nenabld = true\n[profiles.mine]\ndetectr = 1\n"
+    )
+    with pytest.raises(ConfigError) as error:
+        load(written(alone, file))
+
+    told = {
+        place: rest.removeprefix("there is no such setting")
+        for place, _, rest in (line.partition(": ") for line in error.value.problem.splitlines())
+        if rest.startswith("there is no such setting")
+    }
+    assert told == {
+        "port": "; did you mean `server.port`?",
+        "colour": ".",
+        "tool": "; did you mean `tools`?",
+        "tools.serach": "; did you mean `tools.search`?",
+        "tools.deadline": "; did you mean `tools.deadline_s`?",
+        "server.tls.enabld": "; did you mean `server.tls.enabled`?",
+        "profiles.mine.detectr": "; did you mean `profiles.mine.detector`?",
+    }
+
+
+def test_a_setting_of_several_types_is_one_mistake_and_tables_are_not_shown(alone: Path) -> None:
+    file = (
+        '[tools]\nurl = 3\nsearch = ["brave", "secret"]\ncode = 4\n'
+        'mcp = { kitchen = "http://a.example/mcp" }\nmcp_clients = { secret = 1 }\n'
+    )
+    with pytest.raises(ConfigError) as error:
+        load(written(alone, file))
+
+    assert error.value.problem.splitlines() == [
+        "tools.search: Input should be an engine's name or a table, not a list.",
+        "tools.code: Input should be an engine's name or a table, not 4.",
+        "tools.url: Input should be true, false or a table, not 3.",
+        "tools.mcp.kitchen: Input should be a table, not 'http://a.example/mcp'.",
+        "tools.mcp_clients: Input should be a valid list, not a table.",
+    ]
+
+
+def test_a_switch_may_still_be_a_word_in_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIVAVOCE_TOOLS__URL", "true")
+    monkeypatch.setenv("VIVAVOCE_TOOLS__SEARCH", '{"use": "searxng"}')
+
+    tools = load().tools
+
+    assert (tools.url, tools.search) == (True, {"use": "searxng"})
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,8 @@ ALLOWED: dict[str, set[str]] = {
     },
     "metrics": {"domain", "errors"},
     "client": {"domain", "errors", "client"},
-    "config": {"domain", "errors", "core.settings"},
+    "config": {"domain", "errors", "core.settings", "mistakes"},
+    "mistakes": {"errors"},
     "tooling": {"config", "domain", "errors", "engines", "edge.health", "metrics", "tools"},
     "wiring": {
         "config", "domain", "errors", "core", "protocol", "engines", "runtime", "edge", "metrics",

@@ -5,7 +5,7 @@ file is the one named by `--config` or `VIVAVOCE_CONFIG`, else `./vivavoce.toml`
 `config.toml` in the user's configuration folder. Everything is merged once and validated as a
 whole, so that all mistakes are told together.
 
-An engine's own table is carried as it is: the engine's factory validates it.
+The table of an engine or a tool is carried as it is: whoever builds it validates it.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from pydantic_settings import (
 )
 from pydantic_settings.exceptions import SettingsError
 
+from vivavoce import mistakes
 from vivavoce.core.settings import Pacing, SessionSettings
 from vivavoce.domain.profile import model_id
 from vivavoce.errors import ConfigError
@@ -37,7 +38,7 @@ MODEL_KEY = "VIVAVOCE_MODEL_KEY"
 MIB = 1024 * 1024
 STALL_MARGIN_S = 30.0
 
-EngineChoice = str | dict[str, Any]
+EngineChoice = Annotated[str | dict[str, Any], mistakes.either("an engine's name or a table")]
 """An engine's name, or a table with `use` and the engine's own settings."""
 
 Words = Annotated[list[str], NoDecode]
@@ -135,7 +136,7 @@ class ToolsTable(_Table):
 
     search: EngineChoice = "local"
     code: EngineChoice = ""
-    url: bool | dict[str, Any] = False
+    url: Annotated[bool | dict[str, Any], mistakes.either("true, false or a table")] = False
     mcp: dict[str, dict[str, Any]] = {}
     mcp_clients: Words = []
     deadline_s: float = Field(default=30.0, gt=0)
@@ -235,7 +236,7 @@ def load(path: Path | None = None, flags: Mapping[str, Any] | None = None) -> Co
     try:
         return _complete(Loaded(**_nested(flags or {})))
     except ValidationError as error:
-        raise ConfigError(_explain(error), "Correct these entries.") from None
+        raise ConfigError(mistakes.lines(error, Config), "Correct these entries.") from None
     except SettingsError as error:
         raise ConfigError(f"{error}.", "Lists and tables in variables are JSON.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
@@ -366,16 +367,3 @@ def _contradictions(config: Config) -> list[tuple[str, str]]:
              "Name both files, or neither to use the local CA.")
         )  # fmt: skip
     return found
-
-
-def _explain(error: ValidationError) -> str:
-    """All mistakes, one a line: where, what, and what stood there."""
-    lines = []
-    for each in error.errors(include_url=False):
-        where = ".".join(str(step) for step in each["loc"])
-        if each["type"] == "extra_forbidden":
-            lines.append(f"{where}: there is no such setting.")
-        else:
-            given = "" if "keys" in each["loc"] else f", not {each['input']!r}"
-            lines.append(f"{where}: {each['msg']}{given}.")
-    return "\n".join(lines)

@@ -14,6 +14,9 @@ flight recorder is kept.
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class VivavoceError(Exception):
     """The root of the tree; never raised itself."""
@@ -33,7 +36,10 @@ class ClientFault(VivavoceError):
 
 
 class ConfigError(VivavoceError):
-    """The configuration cannot work. `fix` is one sentence that says what to change."""
+    """The configuration cannot work. `fix` is one sentence that says what to change.
+
+    Where several things are wrong, both have a line for each.
+    """
 
     def __init__(self, problem: str, fix: str) -> None:
         super().__init__(f"{problem} {fix}")
@@ -85,3 +91,8 @@ class ToolError(VivavoceError):
     def told(self) -> str:
         """What the model is told."""
         return f"{self.problem} {self.words}".rstrip()
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """The setting that a misspelt `name` was probably to be; empty if none is near."""
+    return next(iter(difflib.get_close_matches(name, sorted(known), 1)), "")

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 import httpx2
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from vivavoce.errors import ConfigError
+from vivavoce.errors import ConfigError, meant
 
 CONNECT_S = 5.0
 CONNECT_PROGRAM_S = 30.0
@@ -127,7 +127,12 @@ def _spec(name: str, value: object, faults: list[str]) -> McpServerSpec | None:
     except ValidationError as error:
         for each in error.errors():
             where = ".".join((name, *map(str, each["loc"])))
-            faults.append(f"{where}: {each['msg']}")
+            if each["type"] == "extra_forbidden":
+                near = meant(str(each["loc"][-1]), _ServerTable.model_fields)
+                hint = f" (did you mean `{near}`?)" if near else ""
+                faults.append(f"{where}: there is no such setting{hint}")
+            else:
+                faults.append(f"{where}: {each['msg']}")
         return None
     if not _SERVER_NAME.fullmatch(name):
         faults.append(f"{name!r} is no name: a letter or _, then letters, digits, _ and -")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
-from vivavoce.errors import ConfigError
+from vivavoce.errors import ConfigError, meant
 from vivavoce.tools.web.names import host_pattern
 
 Network = IPv4Network | IPv6Network
@@ -38,7 +38,7 @@ MOST_URLS = 20
 def read_settings(table: Mapping[str, object]) -> WebSettings:
     """The settings in a configuration table. Raises `ConfigError` naming every fault."""
     known = {one.name for one in fields(WebSettings)}
-    faults = [f"`{key}` is not known" for key in table if key not in known]
+    faults = [_unknown(key, known) for key in table if key not in known]
     default = WebSettings()
     settings = WebSettings(
         allow_hosts=tuple(_hosts(table, faults)),
@@ -55,6 +55,11 @@ def read_settings(table: Mapping[str, object]) -> WebSettings:
             'Write `url = true`, or for example url = {allow_hosts = ["*.example.org"]}.',
         )
     return settings
+
+
+def _unknown(key: str, known: set[str]) -> str:
+    near = meant(key, known)
+    return f"`{key}` is not known" + (f" (did you mean `{near}`?)" if near else "")
 
 
 def _items(table: Mapping[str, object], key: str, faults: list[str]) -> list[object]:
