@@ -59,12 +59,13 @@ def test_barge_in(scripted: Running, tmp_path: Path, spoken: Path) -> None:
 
 
 def test_grounding(tooled: Running, tmp_path: Path) -> None:
-    answer, searched, cited, source = run("grounding.py", tooled, tmp_path)[:4]
-    assert searched.startswith("searched: What was the largest earthquake in California")
+    question = "When is the library open?"
+    answer, searched, cited, source = run("grounding.py", tooled, tmp_path, question)[:4]
+    assert searched == f"searched: {question}"
     words = cited.removeprefix("cited: ")
     assert words in answer
-    assert "5 December 2024" in words
-    assert "earthquake" in source
+    assert words.endswith("."), "a whole sentence"
+    assert "library" in source.lower()
 
 
 def test_slow_tool(scripted: Running, tmp_path: Path) -> None:

@@ -110,9 +110,9 @@ async def test_embedded_combined_tools_search_and_turn_on_the_lights(
 
 
 def grounded(run: Sample) -> str:
-    """The words that the sources support, each checked to be the source's own.
+    """The words that the sources support, one of which at least is the source's own.
 
-    What a support cites stands where its offsets say, in the transcript if there is one.
+    The samples ask for no transcript, so where the words stand is tried elsewhere.
     """
     (metadata,) = [
         m["serverContent"]["groundingMetadata"]

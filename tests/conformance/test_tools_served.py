@@ -166,6 +166,23 @@ async def test_a_search_service_that_is_not_there_is_apologized_for_and_logged(
     assert "search.searxng" in wait_for(served.log, "tool failed")
 
 
+async def test_what_supports_cite_stands_where_they_say(genai: Any, tooled: Running) -> None:
+    async with live(genai, tooled, tools=[{"google_search": {}}], **TEXT) as session:
+        messages = await ask(session, "When is the library open?")
+    (metadata,) = [
+        m.server_content.grounding_metadata
+        for m in messages
+        if m.server_content and m.server_content.grounding_metadata
+    ]
+    told = spoken(messages).encode()
+    segments = [support.segment for support in metadata.grounding_supports]
+    assert segments
+    for segment in segments:
+        cited = told[segment.start_index or 0 : segment.end_index].decode()
+        assert cited == segment.text
+    assert metadata.grounding_chunks[0].web.uri == "file:documents/library-hours.txt"
+
+
 async def test_the_operators_mcp_tools_are_there_without_being_asked_for(
     genai: Any, served: Running
 ) -> None:

@@ -1,7 +1,7 @@
 """Closes a model while a thread has half sent a request to it; prints `closed`. To be run alone.
 
-The other half waits for Python's lock, and the library waits for it: whoever frees the model at that
-moment holds the process for ever, so no test in the same process could tell.
+The other half waits for Python's lock, and the library waits for it: whoever frees the model at
+that moment holds the process for ever, so no test in the same process could tell.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def main(path: str) -> None:
     half_sent.wait(30)
     llama.close()
     thread.join(30)
-    print("closed", counted)
+    sys.stdout.write(f"closed {counted}\n")
 
 
 if __name__ == "__main__":
