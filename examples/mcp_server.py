@@ -1,7 +1,7 @@
 """An MCP server with a shopping list, for a voice to use.
 
-python examples/mcp_server.py               # streamable HTTP on http://127.0.0.1:8765/mcp
-python examples/mcp_server.py --stdio       # as a program that vivavoce starts itself
+.venv/bin/python examples/mcp_server.py            # streamable HTTP on http://127.0.0.1:8765/mcp
+.venv/bin/python examples/mcp_server.py --stdio    # as a program that vivavoce starts itself
 
 Let vivavoce use it:  [tools.mcp.kitchen]
                       url = "http://127.0.0.1:8765/mcp"

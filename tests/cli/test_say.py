@@ -126,7 +126,11 @@ async def grounded(peer: Peer) -> None:
     await peer.say({"serverContent": {"modelTurn": {"parts": [code]}}})
     part = {"parts": [{"text": f"With {', '.join(kinds)}."}]}
     chunks = [{"web": {"uri": "https://a.example/", "title": "A [b]"}}]
-    grounding = {"groundingMetadata": {"groundingChunks": chunks}}
+    page = {"retrievedUrl": "u", "urlRetrievalStatus": "URL_RETRIEVAL_STATUS_UNSAFE"}
+    grounding = {
+        "groundingMetadata": {"groundingChunks": chunks},
+        "urlContextMetadata": {"urlMetadata": [page]},
+    }
     await peer.say({"serverContent": {"modelTurn": part}}, {"serverContent": grounding})
     await peer.say({"serverContent": {"generationComplete": True}})
     await peer.gone()
@@ -136,7 +140,14 @@ def test_the_servers_tools_are_asked_for_and_what_they_found_is_told() -> None:
     with serving_in_a_thread(grounded) as url:
         result = run.invoke(app, ["hello", "--text", "--use", "search,code", "--url", url])
     assert result.stdout == "With googleSearch, codeExecution.\n"
-    assert result.stderr == "ran print( 1)\nsource: A [b] (https://a.example/)\n"
+    told = "ran print( 1)\nread u (UNSAFE)\nsource: A [b] (https://a.example/)\n"
+    assert result.stderr == told
+
+
+def test_tools_that_were_wanted_and_not_used_are_spoken_of() -> None:
+    with serving_in_a_thread(answering) as url:
+        result = run.invoke(app, ["hello", "--text", "--use", "search", "--url", url])
+    assert "No such tool was used" in result.stderr
 
 
 def test_a_tool_that_is_none_is_named() -> None:

@@ -10,6 +10,7 @@ from vivavoce.client.messages import (
     Grounded,
     Heard,
     Interrupted,
+    PagesRead,
     Said,
     Text,
     TurnComplete,
@@ -48,12 +49,14 @@ def test_a_turn_is_measured_from_the_end_of_speech() -> None:
     clock.sent(chunk(640, 0), at=6.2)  # the user talks into the answer: not this turn's clock
     log.take(Audio(bytes(24_000), 24_000), 6.1)
     log.take(Grounded((("T", "u"),)), 6.2)
+    log.take(PagesRead((("u", "ERROR"),)), 6.2)
     log.take(GenerationComplete(), 6.2)
     turn = log.take(TurnComplete({}), 7.5)
     assert turn is not None
     assert turn.as_json() == {
         "turn": 1, "heard": "hello there", "said": "good day", "calls": [], "code": [],
-        "sources": [{"title": "T", "uri": "u"}], "interrupted": False,
+        "sources": [{"title": "T", "uri": "u"}], "urls": [{"url": "u", "status": "ERROR"}],
+        "interrupted": False,
         "failed": False, "reason": "", "answer_s": 1.5, "transcript_ms": 600, "first_text_ms": None,
         "first_audio_ms": 1000, "complete_ms": 2500,
     }  # fmt: skip

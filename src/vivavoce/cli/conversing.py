@@ -164,7 +164,8 @@ class TurnPrinter:
 def rests_on(turn: Turn) -> list[str]:
     """What the server ran for an answer, and what the answer rests on, a line each."""
     ran = [f"ran {' '.join(code.split())}" for code in turn.code]
-    return [*ran, *(f"source: {title} ({uri})" for title, uri in turn.sources)]
+    read = [f"read {url} ({status})" for url, status in turn.urls]
+    return [*ran, *read, *(f"source: {title} ({uri})" for title, uri in turn.sources)]
 
 
 def binary_stdout() -> IO[bytes]:

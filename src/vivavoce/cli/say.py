@@ -20,6 +20,8 @@ from vivavoce.client.tools import ToolModule
 from vivavoce.client.turns import Turn
 from vivavoce.errors import ConfigError
 
+UNUSED = "No such tool was used. Is it turned on? The server's log tells of those that are not."
+
 
 def say(
     text: Annotated[str, typer.Argument(help="What to say; - reads it from standard input.")],
@@ -59,7 +61,7 @@ def say(
                 typer.echo(json.dumps(turn.as_json(), ensure_ascii=False))
             elif turn.said.strip() or not turn.failed:
                 typer.echo(turn.said.strip())
-                for line in conversing.rests_on(turn):
+                for line in conversing.rests_on(turn) or ([UNUSED] if use else ()):
                     console.print(line, style="dim", markup=False)
         conversing.judge(turn is not None, turn is not None and turn.failed)
 

@@ -83,6 +83,13 @@ class Grounded:
 
 
 @dataclass(frozen=True, slots=True)
+class PagesRead:
+    """Addresses that were read for the answer, and what became of each."""
+
+    pages: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class GenerationComplete:
     """Everything of this turn was produced."""
 
@@ -136,6 +143,7 @@ ServerMessage = (
     | Said
     | CodeShown
     | Grounded
+    | PagesRead
     | GenerationComplete
     | Interrupted
     | TurnComplete
@@ -195,12 +203,18 @@ def _read_content(content: dict[str, Any], usage: dict[str, Any]) -> Iterator[Se
     if grounding := content.get("groundingMetadata"):
         webs = [chunk.get("web") or {} for chunk in grounding.get("groundingChunks", ())]
         yield Grounded(tuple((web.get("title", ""), web.get("uri", "")) for web in webs))
+    if pages := (content.get("urlContextMetadata") or {}).get("urlMetadata"):
+        yield PagesRead(tuple((page.get("retrievedUrl", ""), _status(page)) for page in pages))
     if content.get("generationComplete"):
         yield GenerationComplete()
     if content.get("interrupted"):
         yield Interrupted()
     if content.get("turnComplete"):
         yield TurnComplete(usage, content.get("turnCompleteReason", ""))
+
+
+def _status(page: dict[str, Any]) -> str:
+    return str(page.get("urlRetrievalStatus", "")).removeprefix("URL_RETRIEVAL_STATUS_")
 
 
 def rate_of(mime_type: str, default: int = 24_000) -> int:

@@ -18,6 +18,7 @@ from vivavoce.client.messages import (
     Grounded,
     Heard,
     Interrupted,
+    PagesRead,
     Said,
     ServerMessage,
     Text,
@@ -84,6 +85,7 @@ class Turn:
     calls: list[str] = field(default_factory=list)
     code: list[str] = field(default_factory=list)
     sources: list[tuple[str, str]] = field(default_factory=list)
+    urls: list[tuple[str, str]] = field(default_factory=list)
     interrupted: bool = False
     reason: str = ""
     speech_end: float | None = None
@@ -118,6 +120,7 @@ class Turn:
             "calls": self.calls,
             "code": self.code,
             "sources": [{"title": title, "uri": uri} for title, uri in self.sources],
+            "urls": [{"url": url, "status": status} for url, status in self.urls],
             "interrupted": self.interrupted,
             "failed": self.failed,
             "reason": self.reason,
@@ -184,6 +187,8 @@ class TurnLog:
                 self._turn().calls.extend(call.name for call in calls)
             case CodeShown(code):
                 self._turn().code.append(code)
+            case PagesRead(pages):
+                self._turn().urls.extend(pages)
             case Grounded(sources):
                 self._turn().sources.extend(sources)
             case Interrupted():

@@ -180,7 +180,8 @@ class LiveEndpoint:
     def _note_unserved(self, kind: str, name: str) -> None:
         if kind == "tool" and self._options.strict:
             raise close.not_served()
-        log.info("asked for and not served", extra={"kind": kind, "what": name})
+        level = logging.WARNING if kind == "tool" else logging.INFO
+        log.log(level, "asked for and not served", extra={"kind": kind, "what": name})
 
     def _authorize(self, caller: _Caller) -> None:
         origin = caller.headers.get("origin")
