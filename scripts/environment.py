@@ -23,6 +23,10 @@ FOLDER = ROOT / ".venv"
 PYTHON = FOLDER / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 OLDEST = (3, 11)
 
+# Twice: once hides what goes well, twice also the warnings, which some configurations of pip
+# bring by the dozen. Errors are still written.
+QUIETLY = ("--quiet", "--quiet")
+
 
 def say(line: str) -> None:
     """A line for the user, at once even into a pipe."""
@@ -95,7 +99,7 @@ def _make() -> None:
             "This Python has neither pip nor ensurepip. "
             "Install one of them, for example: sudo apt install python3-pip"
         )
-    command = [sys.executable, "-m", "pip", "--python", str(PYTHON), "install", "--quiet", "pip"]
+    command = [sys.executable, "-m", "pip", "--python", str(PYTHON), "install", *QUIETLY, "pip"]
     if subprocess.run(command).returncode != 0:
         fail(
             "pip could not install into the new environment: see the lines above. "
@@ -104,6 +108,6 @@ def _make() -> None:
 
 
 def _pip(*arguments: str) -> None:
-    command = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", *arguments, "--quiet"]
+    command = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", *QUIETLY, *arguments]
     if subprocess.run(command, cwd=ROOT).returncode != 0:
         fail("pip could not install: see the lines above. Is this machine online?")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import wave
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from pocketsphinx import Decoder
 
 from vivavoce.domain.audio import INPUT_RATE, OUTPUT_RATE
 from vivavoce.engines.flite import FliteSynthesizer, create
+from vivavoce.engines.registry import House
 
 ASSETS = Path(__file__).resolve().parent.parent / "src" / "vivavoce" / "assets"
 VOICE = "Kore"
@@ -55,23 +57,35 @@ def words(text: str) -> str:
     return "".join(c for c in text.casefold() if c.isalnum() or c == " ")
 
 
-async def main() -> int:
-    engine = await create({}, None)  # type: ignore[arg-type]  # it asks nothing of the host
-    ASSETS.mkdir(parents=True, exist_ok=True)
-    for name, text in RECORDINGS.items():
-        for _ in range(TRIES):
-            pcm = await record(engine, text)
-            if words(heard := understood(pcm)) == words(text):
-                break
-        else:
-            print(f"{name}: never understood; heard {heard!r}", file=sys.stderr)
-            return 1
-        with wave.open(str(ASSETS / name), "wb") as file:
-            file.setparams((1, 2, INPUT_RATE, 0, "NONE", ""))
-            file.writeframes(pcm)
-        print(f"{name}: {len(pcm) / 2 / INPUT_RATE:.2f} s, heard as {heard!r}")
-    await engine.aclose()
-    return 0
+def keep(path: Path, pcm: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, INPUT_RATE, 0, "NONE", ""))
+        file.writeframes(pcm)
+
+
+async def main(folder: Path = ASSETS, recordings: Mapping[str, str] = RECORDINGS) -> int:
+    """Make every recording in `folder`; the exit status."""
+    engine = await create({}, House(tell=print))
+    try:
+        made = [await make(engine, folder / name, text) for name, text in recordings.items()]
+    finally:
+        await engine.aclose()
+    return 0 if all(made) else 1
+
+
+async def make(engine: FliteSynthesizer, path: Path, text: str) -> bool:
+    """Write a recording of `text` that a recognizer understands; whether one came about."""
+    for _ in range(TRIES):
+        pcm = await record(engine, text)
+        if words(heard := understood(pcm)) == words(text):
+            break
+    else:
+        print(f"{path.name}: never understood; heard {heard!r}", file=sys.stderr)
+        return False
+    keep(path, pcm)
+    print(f"{path.name}: {len(pcm) / 2 / INPUT_RATE:.2f} s, heard as {heard!r}")
+    return True
 
 
 if __name__ == "__main__":

@@ -60,6 +60,20 @@ def test_files_that_cannot_be_read_are_named_and_stop_nothing(folder: Path, path
     assert "2 read, 0 unchanged, 0 dropped, 2 unreadable" in result.stdout
 
 
+def test_files_of_other_kinds_are_counted(folder: Path, path: Path) -> None:
+    (folder / "letter.docx").write_bytes(b"PK")
+    one = index(folder, path=path).stdout.splitlines()[-1]
+    assert one == (
+        "2 read, 0 unchanged, 0 dropped, 0 unreadable, 1 of another kind passed over; "
+        f"the index is {path}"
+    )
+    (folder / "more").mkdir()
+    (folder / "more" / "table.xlsx").write_bytes(b"PK")
+    (folder / ".hidden.docx").write_bytes(b"PK")
+    two = index(folder, path=path).stdout.splitlines()[-1]
+    assert "2 of other kinds passed over; " in two
+
+
 def test_a_folder_is_listed_until_it_is_forgotten(folder: Path, path: Path) -> None:
     index(folder, path=path)
     assert index("--list", path=path).stdout == f"{folder}\t2\n"

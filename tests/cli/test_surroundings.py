@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from vivavoce.cli.surroundings import hint
+from vivavoce.cli.faults import Code, Fault, complain
+from vivavoce.cli.surroundings import hint, typed
 
 
 @pytest.fixture(autouse=True)
@@ -43,3 +44,23 @@ def test_on_the_path_its_name_is_enough(checkout: Path, monkeypatch: pytest.Monk
 def test_another_port_is_carried_along() -> None:
     found = hint("run", "http://127.0.0.1:19004")
     assert found == ".venv/bin/vivavoce run --url http://127.0.0.1:19004"
+
+
+def test_faults_name_our_commands_as_they_are_typed_here(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    fix = 'Start one with `vivavoce serve`; or eval "$(vivavoce env)". A vivavoce is a server.'
+
+    complain(Fault(Code.NO_SERVER, "No server answers.", fix))
+
+    assert capsys.readouterr().err.splitlines()[1] == (
+        'Start one with `.venv/bin/vivavoce serve`; or eval "$(.venv/bin/vivavoce env)". '
+        "A vivavoce is a server."
+    )
+
+
+def test_on_the_path_the_commands_stay_as_they_are(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(checkout / ".venv" / "bin"))
+    assert typed("Run `vivavoce index DIR`.") == "Run `vivavoce index DIR`."

@@ -70,3 +70,10 @@ async def test_an_mcp_server_that_is_not_there_is_a_warning() -> None:
 async def test_a_table_that_is_wrong_is_told_as_such() -> None:
     (fault,) = await found(search="", mcp={"kitchen": {}})
     assert (fault.severity, fault.code) == (Severity.ERROR, Code.CONFIG)
+
+
+async def test_a_mistake_is_told_with_its_place() -> None:
+    code, mcp = await found(search="", code="monti", mcp={"kitchen": {"uri": "x"}})
+    assert code.what == "tools.code: There is no sandbox called 'monti'."
+    assert mcp.what.startswith("tools.mcp: ")
+    assert (code.code, mcp.code) == (Code.CONFIG, Code.CONFIG)

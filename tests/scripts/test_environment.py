@@ -106,3 +106,21 @@ def test_without_any_pip_the_way_out_is_named(
     )
     with pytest.raises(SystemExit, match="sudo apt install python3-pip"):
         environment._make()
+
+
+def test_pips_warnings_are_hidden_and_its_errors_are_not(
+    environment: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(environment, "PYTHON", Path(sys.executable))
+    # A folder that is not there is a warning to pip, a package that is not there an error.
+    nowhere = ("--no-index", "--find-links", str(tmp_path / "absent"), "nowhere-to-be-found")
+
+    with pytest.raises(SystemExit, match="pip could not install: see the lines above"):
+        environment._pip("install", *nowhere)
+
+    told = capfd.readouterr().err
+    assert "ERROR: No matching distribution found for nowhere-to-be-found" in told
+    assert "WARNING" not in told

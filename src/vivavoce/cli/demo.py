@@ -15,6 +15,7 @@ from vivavoce.cli import conversing
 from vivavoce.cli import stopping as stops
 from vivavoce.cli.conversing import TurnPrinter, plain_console, told
 from vivavoce.cli.faults import fault_of, leave
+from vivavoce.cli.listening import taken
 from vivavoce.cli.pull import fetch
 from vivavoce.cli.surroundings import hint
 from vivavoce.client.conversation import Conversation
@@ -59,6 +60,8 @@ def demo(
         # A conversation is easier to read without lines between, unless they were asked for.
         asked = "level" in log.model_fields_set
         logs.configure(log.level if asked else "warning", log.format, log.personal)
+        if fault := taken(settings):
+            raise leave(fault, conversing.WRONG)
         fetch(console, wiring.weights_in_use(settings), settings.weights)
         printer = TurnPrinter(console)
         try:

@@ -15,7 +15,7 @@ from vivavoce import logs
 from vivavoce.cli import examine, selftest, tooltest
 from vivavoce.cli.faults import fault_of
 from vivavoce.cli.findings import Finding, Severity, worst, wrong
-from vivavoce.cli.surroundings import place_of
+from vivavoce.cli.surroundings import place_of, typed
 from vivavoce.config import load
 from vivavoce.errors import VivavoceError
 
@@ -85,6 +85,6 @@ def _say(console: Console, finding: Finding) -> None:
     word, colour = MARKS[finding.severity]
     code = f" {finding.code.value}" if finding.code else ""
     console.print(f"{word:8}", style=colour, end="")
-    console.print(f"{finding.group}:{code} {finding.what}", markup=False)
+    console.print(f"{finding.group}:{code} {typed(finding.what)}", markup=False)
     if finding.fix:
-        console.print(f"{'':8}{finding.fix}", markup=False)
+        console.print(f"{'':8}{typed(finding.fix)}", markup=False)

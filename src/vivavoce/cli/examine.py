@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import shutil
@@ -14,6 +13,7 @@ from pathlib import Path
 from vivavoce import __version__
 from vivavoce.cli.faults import Code, Fault, fault_of, tls_fault
 from vivavoce.cli.findings import Finding, Severity, ok, wrong
+from vivavoce.cli.listening import ask
 from vivavoce.cli.surroundings import Place, trusted
 from vivavoce.client import devices as sound
 from vivavoce.config import Config
@@ -57,7 +57,7 @@ def port(config: Config, place: Place) -> Iterator[Finding]:
     try:
         with socket.create_connection((place.host, place.port), ANSWER_S) as plain:
             plain.settimeout(ANSWER_S)
-            about = _ask(plain, "/version")
+            about = ask(plain, "/version")
             yield from _who_answers(place, about)
     except TimeoutError:
         yield wrong("port", _strange(place))
@@ -72,7 +72,7 @@ def _who_answers(place: Place, about: Mapping[str, object] | None) -> Iterator[F
     yield ok("port", f"vivavoce {about.get('version')} answers at {place.host}:{place.port}")
     with socket.create_connection((place.host, place.port), ANSWER_S) as plain:
         plain.settimeout(ANSWER_S)
-        ready = _ask(plain, "/readyz") or {}
+        ready = ask(plain, "/readyz") or {}
     parts = ready.get("parts")
     for name, part in (parts if isinstance(parts, dict) else {}).items():
         state, note = part.get("state"), part.get("note", "")
@@ -192,19 +192,6 @@ def _shell(
         yield wrong("tls", Fault(Code.KEY_REFUSED, cause, 'eval "$(vivavoce env)"'))
         return
     yield ok("tls", "programs started from this shell find and trust the server")
-
-
-def _ask(plain: socket.socket, path: str) -> dict[str, object] | None:
-    """A JSON answer over plain HTTP; `None` for anything else."""
-    plain.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
-    answer = b""
-    while len(answer) < 1_000_000 and (more := plain.recv(65536)):
-        answer += more
-    try:
-        body = json.loads(answer.partition(b"\r\n\r\n")[2])
-    except ValueError:
-        return None
-    return body if isinstance(body, dict) else None
 
 
 def _strange(place: Place) -> Fault:

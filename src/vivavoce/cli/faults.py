@@ -10,6 +10,7 @@ from enum import Enum
 import typer
 from rich.console import Console
 
+from vivavoce.cli.surroundings import typed
 from vivavoce.client.messages import LiveError
 from vivavoce.errors import ConfigError, EngineError, EngineMissing
 
@@ -111,10 +112,10 @@ def closed_fault(error: LiveError) -> Fault:
 
 
 def complain(fault: Fault) -> None:
-    """Say it on standard error."""
+    """Say it on standard error, its commands as they are typed here."""
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    console.print(f"{fault.code.value}: {fault.cause}", style="red", markup=False)
-    console.print(fault.fix, markup=False)
+    console.print(f"{fault.code.value}: {typed(fault.cause)}", style="red", markup=False)
+    console.print(typed(fault.fix), markup=False)
 
 
 def leave(fault: Fault, status: int = 1) -> typer.Exit:

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from vivavoce.cli.faults import Code, Fault, fault_of, leave
 from vivavoce.engines.documents import create
-from vivavoce.engines.documents.builder import Change, Seen, files_of, root_of, update
+from vivavoce.engines.documents.builder import Change, Seen, files_of, others_of, root_of, update
 from vivavoce.engines.documents.store import Index, Version, default_path, version_of
 from vivavoce.engines.registry import House
 from vivavoce.engines.tool_ports import SearchQuery
@@ -79,8 +79,10 @@ def _build(console: Console, path: Path, root: Path) -> None:
                 typer.echo(f"{seen.change.value}\t{where}")
     if not files:
         typer.echo(f"No documents (text, Markdown, HTML, PDF) are in {root}.", err=True)
-    told = ", ".join(f"{counts[change]} {change.value}" for change in Change)
-    typer.echo(f"{told}; the index is {path}")
+    told = [f"{counts[change]} {change.value}" for change in Change]
+    if others := others_of(root):
+        told.append(f"{others} of {'another kind' if others == 1 else 'other kinds'} passed over")
+    typer.echo(f"{', '.join(told)}; the index is {path}")
 
 
 def _watched(console: Console, files: Iterable[Seen], total: int) -> Iterator[Seen]:

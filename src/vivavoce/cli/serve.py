@@ -48,12 +48,15 @@ def serve(
 
 
 def _prepare(settings: Config) -> None:
-    """Logging, and the weights that the first start fetches after saying so."""
+    """The port, logging, and the weights that the first start fetches after saying so."""
     from vivavoce import logs
+    from vivavoce.cli.listening import taken
     from vivavoce.cli.pull import fetch
     from vivavoce.wiring import weights_in_use
 
     logs.configure(settings.log.level, settings.log.format, settings.log.personal)
+    if fault := taken(settings):
+        raise leave(fault)
     fetch(_console(), weights_in_use(settings), settings.weights)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -22,6 +23,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 ANY_KEY = "vivavoce"
 """Python's SDK refuses to start without a key; a server without keys takes any."""
 
+COMMAND = re.compile(r"(?<=[`(])vivavoce (?=[a-z])")
 
 Port = Annotated[int | None, typer.Option("--port", help="Port of a server on this machine.")]
 Url = Annotated[str, typer.Option("--url", help="Base URL of the server, instead of the port.")]
@@ -66,16 +68,25 @@ def _place_at(url: str, tls: bool) -> Place:
     return Place(host, port, f"{scheme}://{parts.netloc}{parts.path.rstrip('/')}")
 
 
+def program() -> str:
+    """How this program is to be typed here: by its name only where that is on the `PATH`."""
+    beside = Path(sys.executable).parent / "vivavoce"
+    if shutil.which("vivavoce") == str(beside) or not beside.exists():
+        return "vivavoce"
+    inside = beside.is_relative_to(Path.cwd())
+    return shlex.quote(str(beside.relative_to(Path.cwd()) if inside else beside))
+
+
+def typed(text: str) -> str:
+    """`text` with every command of ours in it, in backticks or `$(…)`, as it is typed here."""
+    return COMMAND.sub(lambda _: program() + " ", text)
+
+
 def hint(command: str, url: str) -> str:
     """How to type a command of ours, here, so that it reaches the server at `url`."""
-    beside = Path(sys.executable).parent / "vivavoce"
-    program = "vivavoce"
-    if shutil.which(program) != str(beside) and beside.exists():
-        inside = beside.is_relative_to(Path.cwd())
-        program = shlex.quote(str(beside.relative_to(Path.cwd()) if inside else beside))
     own = load().server
     known = url == base_url(own.host, own.port)
-    return f"{program} {command}" + ("" if known else f" --url {url}")
+    return f"{program()} {command}" + ("" if known else f" --url {url}")
 
 
 def variables(

@@ -13,7 +13,7 @@ from vivavoce.config import Config, EngineChoice
 from vivavoce.engines.lanes import Lane
 from vivavoce.engines.registry import House
 from vivavoce.engines.tool_ports import Sandbox, SearchEngine, SearchQuery
-from vivavoce.errors import ToolError, VivavoceError
+from vivavoce.errors import ConfigError, ToolError, VivavoceError
 from vivavoce.tools.mcp.settings import McpServerSpec, read_settings
 from vivavoce.tools.web.tool import create as create_web
 
@@ -41,8 +41,8 @@ async def tools(config: Config) -> AsyncIterator[Finding]:
         yield await _tried("url", lambda: _url(options))
     try:
         servers = read_settings(table.mcp, table.mcp_clients).servers
-    except VivavoceError as error:
-        yield wrong("tools", fault_of(error))
+    except ConfigError as error:
+        yield wrong("tools", Fault(Code.CONFIG, f"tools.mcp: {error.problem}", error.fix))
         return
     for spec in servers:
         yield await _tried(f"MCP server {spec.name}", lambda spec=spec: _mcp(spec))  # type: ignore[misc]
@@ -60,6 +60,8 @@ async def _tried(name: str, work: Callable[[], Awaitable[str]]) -> Finding:
         cause = f"{name}: nothing came within {PATIENCE_S:.0f} s."
         fault = Fault(Code.TOOL_FAILED, cause, "Check its table in [tools].")
         return wrong("tools", fault, Severity.WARNING)
+    except ConfigError as error:
+        return wrong("tools", Fault(Code.CONFIG, f"tools.{name}: {error.problem}", error.fix))
     except VivavoceError as error:
         return wrong("tools", fault_of(error))
     return ok("tools", f"{name}: {what} within {(perf_counter() - began) * 1000:.0f} ms")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -56,14 +56,18 @@ def root_of(folder: Path) -> Path:
 
 def files_of(root: Path) -> list[Path]:
     """The files under `root` that are documents, in order."""
-    found: list[Path] = []
+    return [path for path in _visible(root) if path.suffix.lower() in KINDS and _ours(path, root)]
+
+
+def others_of(root: Path) -> int:
+    """How many files under `root` are of kinds that are not read, `.docx` for one."""
+    return sum(path.suffix.lower() not in KINDS for path in _visible(root))
+
+
+def _visible(root: Path) -> Iterator[Path]:
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            path = Path(folder, name)
-            if not name.startswith(".") and path.suffix.lower() in KINDS and _ours(path, root):
-                found.append(path)
-    return found
+        yield from (Path(folder, name) for name in sorted(names) if not name.startswith("."))
 
 
 def _ours(path: Path, root: Path) -> bool:

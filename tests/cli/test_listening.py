@@ -1,0 +1,49 @@
+"""Who is found to listen where a server wants to."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from serving import serving
+from vivavoce import __version__
+from vivavoce.cli.faults import Code
+from vivavoce.cli.listening import taken
+from vivavoce.cli.main import app
+from vivavoce.config import load
+
+
+async def test_a_vivavoce_is_told_as_one(tmp_path: Path) -> None:
+    async with serving(tmp_path) as server:
+        port = server.port.address[1]
+        fault = await asyncio.to_thread(taken, load(flags={"server.port": port}))
+
+    assert fault is not None
+    assert fault.code is Code.PORT_BUSY
+    assert fault.cause == f"127.0.0.1:{port} is in use. vivavoce {__version__} answers there."
+    assert fault.fix.startswith("Use that one")
+
+
+def test_a_port_that_nobody_has_is_free() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+
+    assert taken(load(flags={"server.port": port})) is None
+    assert taken(load(flags={"server.port": 0})) is None
+
+
+def test_a_busy_port_is_told_before_anything_is_fetched(tmp_path: Path) -> None:
+    with socket.socket() as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen()
+        port = str(busy.getsockname()[1])
+        home = {"XDG_CACHE_HOME": str(tmp_path), "VIVAVOCE_LOG__LEVEL": "error"}
+        result = CliRunner().invoke(app, ["serve", "--port", port], env=home)
+
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[0] == f"E-PORT-BUSY: 127.0.0.1:{port} is in use."
+    assert list(tmp_path.iterdir()) == []
