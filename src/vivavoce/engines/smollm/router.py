@@ -26,7 +26,7 @@ from vivavoce.engines.smollm.roles import Role
 
 THRESHOLD = 0.5
 _SHARPNESS = np.float32(8)
-_READINESS = 1.6
+_READINESS = 1.2
 """How much is added to the odds of a call, in nats: the words below undo some."""
 _FORBIDDEN = 4.0
 _SUPPOSED = 3.0
