@@ -8,7 +8,22 @@ from engines.smollm_model import Host
 from vivavoce.engines.lanes import CancelToken
 from vivavoce.engines.smollm import seeking
 from vivavoce.engines.smollm.minilm import MiniLM
-from vivavoce.engines.smollm.seeking import Passage, Reader
+from vivavoce.engines.smollm.reading import Passage, Reader
+
+FACTS = (
+    "How often should I descale the coffee machine",
+    "how long can i keep a film from the library",
+    "how far can you climb Stromboli without a guide",
+    "What causes spring tides",
+    "What should I do when the red light is flashing",
+    "what happens when you press the round button twice",
+    "Can I reserve the reading room",
+    "Should the tomatoes be watered every day",
+    "may a truck cross the bridge at Halden",
+    "isn't the library open on Sunday",
+    "in which stadium did Argentina play",
+    "since when is the bridge open",
+)
 
 
 @pytest.mark.parametrize(
@@ -34,6 +49,10 @@ from vivavoce.engines.smollm.seeking import Passage, Reader
         ("how do you boil an egg", "how do you boil an egg"),
         ("is it raining in Paris", "is it raining in Paris"),
         ("what do you know about whales", "whales"),
+        ("Give me some information about whales", "whales"),
+        ("any idea how often it rains in Peru", "how often it rains in Peru"),
+        ("At what time does the library close?", "At what time does the library close"),
+        *((asked, asked) for asked in FACTS),
     ],
 )
 def test_the_query_is_the_request_without_its_command(said: str, query: str) -> None:
@@ -53,6 +72,12 @@ def test_the_query_is_the_request_without_its_command(said: str, query: str) -> 
         "do you like music",
         "tell me a joke",
         "what should i cook tonight",
+        "what can you do",
+        "how fast can you think",
+        "how do you feel today",
+        "can i ask a question",
+        "what time is it",
+        "what day is it today",
         "what is that?",
         "good morning",
         "thank you",
@@ -71,6 +96,52 @@ def test_a_question_that_points_back_takes_along_what_was_searched_for() -> None
     assert seeking.query("how strong was it", before) == f"how strong was it {before}"
     assert seeking.query("look it up", before) == before
     assert seeking.query("who wrote hamlet", before) == "who wrote hamlet"
+
+
+@pytest.mark.parametrize(
+    ("said", "sought"),
+    [
+        ("last saw damage between brazil and argentina",) * 2,
+        ("hamstrung was the earthquake in california",) * 2,
+        ("one does the library in willow street open",) * 2,
+        (
+            "The coffee machine stays off, what can I do?",
+            "coffee machine stays off, what can I do",
+        ),
+        ("Opening hours of the library?", "Opening hours of the library"),
+    ],
+)
+def test_what_was_a_question_once_is_searched_for(said: str, sought: str) -> None:
+    assert seeking.query(said) == ""
+    assert seeking.topic(said) == sought
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "turn on the lights in the kitchen",
+        "turn on the lights in the kitchen?",
+        "lights out in the kitchen",
+        "play the last song by abba",
+        "could you play the last song by abba?",
+        "yesterday was the best day of summer",
+        "last night was a lot of fun",
+        "the weather is the best here",
+        "I think it was the butler",
+        "nice day today isn't it?",
+        "what was that?",
+        "last Brazil match",
+        "really?",
+    ],
+)
+def test_statements_and_orders_are_no_topics(said: str) -> None:
+    assert seeking.topic(said) == ""
+
+
+def test_only_what_has_lost_its_beginning_is_half_heard() -> None:
+    assert seeking.is_half_heard("hamstrung was the earthquake in california")
+    assert not seeking.is_half_heard("how strong was the earthquake in california")
+    assert not seeking.is_half_heard("search for the earthquake in california")
 
 
 def test_an_order_to_search_is_told_from_a_question() -> None:
@@ -95,6 +166,12 @@ LIBRARY = Passage(
     "Opening hours",
     "The library opens at 9 a.m. from Monday to Friday. A reader's card costs 12 euros a year."
     " When does it close? It closes at 6 p.m. every day.",
+)
+TIDES = Passage(
+    "Why there are tides",
+    "Why there are tides\nAt new moon and at full moon the Sun pulls along the same line as the"
+    " Moon. These are called spring tides, and have nothing to do with the season. At half moon the"
+    " smaller neap tides follow.",
 )
 ALL = (QUAKES, TOWER, LIBRARY)
 
@@ -137,6 +214,23 @@ def test_the_sentence_that_answers_is_told_as_it_stands(
 )
 def test_what_was_not_found_is_no_answer(reader: Reader, question: str) -> None:
     assert reader.answer(question, ALL, CancelToken()) == []
+
+
+@pytest.mark.embedded
+def test_a_sentence_that_points_back_takes_along_the_one_before_it(reader: Reader) -> None:
+    assert reader.answer("What causes spring tides", (*ALL, TIDES), CancelToken()) == [
+        "At new moon and at full moon the Sun pulls along the same line as the Moon.",
+        "These are called spring tides, and have nothing to do with the season.",
+    ]
+
+
+@pytest.mark.embedded
+def test_a_title_answers_nothing(reader: Reader) -> None:
+    titled = Passage(TIDES.title, f"{TIDES.title}\nThe sea bulges on both sides of the Earth.")
+    assert reader.answer("why there are tides", (titled,), CancelToken()) == [
+        "The sea bulges on both sides of the Earth."
+    ]
+    assert reader.first((titled,)) == ["The sea bulges on both sides of the Earth."]
 
 
 @pytest.mark.embedded

@@ -25,7 +25,7 @@ from vivavoce.domain.content import (
 from vivavoce.domain.ids import CallId
 from vivavoce.domain.request import GenerationRequest
 from vivavoce.engines.ports import CallsRequested, ModelPart, TextDelta
-from vivavoce.engines.smollm import findings, functions, outcome
+from vivavoce.engines.smollm import findings, functions, outcome, wishes
 from vivavoce.engines.smollm.model import SmolLM
 
 pytestmark = pytest.mark.embedded
@@ -105,22 +105,80 @@ async def test_a_call_that_was_made_otherwise_is_not_made_again(model: SmolLM) -
     assert parts == [TextDelta("It is set.")]
 
 
-async def test_a_question_is_answered_from_what_was_found_only(model: SmolLM) -> None:
-    question = user("When was the library of Alexandria burned?")
-    parts = await answer(model, asked(question, server=(SEARCH,), tools=cases.HOUSE))
-    ((name, args),) = calls_of(parts)
-    assert (name, args) == (
-        "google_search",
-        {"query": "When was the library of Alexandria burned"},
-    )
+NO_RESULTS: dict[str, Any] = {"results": []}
+BROKEN = {"error": "no answer came"}
+
+
+@pytest.mark.parametrize(
+    ("spoken", "query"),
+    [
+        ("Search for the capital of France.", "capital of France"),
+        ("mumbled was the election in germany",) * 2,
+    ],
+)
+async def test_nothing_found_is_said_to_whoever_wanted_a_search(
+    model: SmolLM, spoken: str, query: str
+) -> None:
+    offered: dict[str, Any] = {"server": (SEARCH,), "tools": cases.HOUSE}
+    parts = await answer(model, asked(user(spoken), **offered))
+    assert calls_of(parts) == [("google_search", {"query": query})]
     for response, told in (
-        ({"results": []}, findings.NOTHING),
+        (NO_RESULTS, findings.NOTHING),
         (FOUND, findings.NOTHING),
-        ({"error": "no answer came"}, "Sorry, the search did not work: no answer came."),
+        (BROKEN, "Sorry, the search did not work: no answer came."),
     ):
+        history = (user(spoken), *called(("google_search", {"query": query}, response)))
+        assert text_of(await answer(model, asked(*history, **offered))) == told
+
+
+async def test_a_search_by_name_is_left_to_a_function_that_fetches_what_is_named(
+    model: SmolLM,
+) -> None:
+    offered: dict[str, Any] = {"server": (SEARCH,), "tools": cases.HOUSE}
+    parts = await answer(model, asked(user("Look up the weather in Rome."), **offered))
+    assert calls_of(parts) == [("get_weather", {"city": "Rome"})]
+
+
+async def test_a_question_on_which_nothing_was_found_is_the_models_own(model: SmolLM) -> None:
+    offered: dict[str, Any] = {"server": (SEARCH,), "tools": cases.HOUSE}
+    question = user("What is the capital of France?")
+    ((name, args),) = calls_of(await answer(model, asked(question, **offered)))
+    assert (name, args) == ("google_search", {"query": "What is the capital of France"})
+    for response in (NO_RESULTS, FOUND):
         history = (question, *called((name, args, response)))
-        parts = await answer(model, asked(*history, server=(SEARCH,), tools=cases.HOUSE))
-        assert text_of(parts) == told
+        assert "Paris" in text_of(await answer(model, asked(*history, **offered)))
+    history = (question, *called((name, args, BROKEN)))
+    told = text_of(await answer(model, asked(*history, **offered)))
+    assert told == "Sorry, the search did not work: no answer came."
+
+
+@pytest.mark.parametrize(
+    "spoken",
+    [
+        "What is the sum of the first 50 prime numbers? Generate and run code for the calculation.",
+        "sum of the first 50 prime numbers? Generate and run code for the calculation.",
+        "write a python program that sorts names",
+    ],
+)
+async def test_a_program_that_is_no_sum_is_not_written(model: SmolLM, spoken: str) -> None:
+    parts = await answer(model, asked(user(spoken), server=(SEARCH, CODE)))
+    assert parts == [TextDelta(wishes.NO_PROGRAM)]
+
+
+async def test_the_rest_is_done_without_the_program(model: SmolLM) -> None:
+    spoken = user("Lock the door. Then write a python program that sorts names.")
+    offered: dict[str, Any] = {"server": (CODE,), "tools": cases.HOUSE}
+    parts = await answer(model, asked(spoken, **offered))
+    assert calls_of(parts) == [("lock_the_door", {})]
+    history = (spoken, *called(("lock_the_door", {}, {"message": "It is locked"})))
+    told = text_of(await answer(model, asked(*history, **offered)))
+    assert told == f"It is locked. {wishes.NO_PROGRAM}"
+
+
+async def test_a_program_for_a_sum_is_the_sum(model: SmolLM) -> None:
+    spoken = user("What is 17 times 23? Write code for it.")
+    parts = await answer(model, asked(spoken, server=(SEARCH, CODE)))
+    assert calls_of(parts) == [("code_execution", {"code": "print(17 * 23)"})]
 
 
 @pytest.mark.parametrize("spoken", ["How are you?", "What is your name?", "Thank you."])

@@ -31,6 +31,9 @@ from vivavoce.engines.smollm import sums
         ("3.5 x 2", "3.5 * 2", 7),
         ("007 + 1", "7 + 1", 8),
         ("what is 7 modulo 4", "7 % 4", 3),
+        ("use python to calculate 17 times 23", "17 * 23", 391),
+        ("Write a program that computes 3 plus 4", "3 + 4", 7),
+        ("generate and run code for 12 squared", "12 ** 2", 144),
     ],
 )
 def test_a_sum_becomes_a_line_of_python(said: str, expression: str, value: float) -> None:
@@ -112,3 +115,22 @@ def test_python_that_was_typed_is_found_as_it_is(text: str, code: str) -> None:
 )
 def test_numbers_are_told_without_the_noise_of_floating_point(output: str, told: str) -> None:
     assert sums.told(output) == told
+
+
+@pytest.mark.parametrize(
+    ("said", "wanted"),
+    [
+        ("Generate and run code for the calculation.", True),
+        ("sum of the first 50 primes? Write a python program for it", True),
+        ("use python to count the vowels in banana", True),
+        ("can you write me a script that prints hello", True),
+        ("Calculate the 20th fibonacci number and run code for it", True),
+        ("what is the area code of boston", False),
+        ("what does this program do", False),
+        ("use the oven", False),
+        ("what is python", False),
+        ("write a message to anna that the code is 12", False),
+    ],
+)
+def test_an_order_for_code_is_told_from_talk_of_it(said: str, wanted: bool) -> None:
+    assert sums.wants_program(said) is wanted

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 from vivavoce.domain.content import Json, ToolCall, ToolKind, ToolResult
 from vivavoce.engines.lanes import CancelToken
-from vivavoce.engines.smollm import outcome, sums, words
-from vivavoce.engines.smollm.seeking import Passage, Reader
+from vivavoce.engines.smollm import outcome, seeking, sums, words
+from vivavoce.engines.smollm.reading import Passage, Reader
 from vivavoce.engines.smollm.wishes import without_addresses
 
 NOTHING = "I found nothing about that."
@@ -44,12 +44,16 @@ def report(
 ) -> str:
     """Sentences about the result of a search, of code or of reading pages.
 
-    `asked` is the request that led to the call.
+    `asked` is the request that led to the call. Empty where a search that nobody asked for in
+    words found nothing: then the question is the model's to answer.
     """
     if problem := result.response.get("error"):
         return outcome.apology(_TOOLS[kind], problem)
     if kind is ToolKind.SEARCH:
-        return _search(str(call.args.get("query", asked)), result.response, reader, token)
+        question = str(call.args.get("query", asked))
+        told = _search(question, result.response, reader, token)
+        expected = seeking.is_asked_for(asked) or seeking.is_half_heard(asked)
+        return told or (NOTHING if expected or not asked else "")
     if kind is ToolKind.CODE:
         return _code(call, result.response, asked)
     return _pages(asked, result.response, reader, token)
@@ -57,7 +61,7 @@ def report(
 
 def _search(question: str, response: Json, reader: Reader, token: CancelToken) -> str:
     found = [Passage(_text(one, "title"), _text(one, "text")) for one in _list(response, "results")]
-    return " ".join(reader.answer(question, found, token)) or NOTHING
+    return " ".join(reader.answer(question, found, token))
 
 
 def _code(call: ToolCall, response: Json, asked: str) -> str:

@@ -26,8 +26,8 @@ from vivavoce.engines.lanes import CancelToken
 from vivavoce.engines.smollm import findings, outcome, prompt, schema, turns, words
 from vivavoce.engines.smollm.arguments import Unsaid, fill
 from vivavoce.engines.smollm.llama import Llama
+from vivavoce.engines.smollm.reading import Reader
 from vivavoce.engines.smollm.router import Router
-from vivavoce.engines.smollm.seeking import Reader
 from vivavoce.engines.smollm.wishes import Chooser, Said, Wish, routed
 
 ON_IT = "I'm on it."
@@ -75,10 +75,9 @@ class Functions:
         said, todo, question = self._left(chooser, history, token)
         if todo:
             return Plan(todo)
-        told = self._report(request, chooser, token)
-        if question:
-            told.append(question)
-        return Plan(text=" ".join(told), rest=" ".join(said.rest))
+        told, unanswered = self._report(request, chooser, token)
+        told += [one for one in (said.excuse, question) if one]
+        return Plan(text=" ".join(told), rest=" ".join((*unanswered, *said.rest)))
 
     def _left(
         self, chooser: Chooser, history: Sequence[Content], token: CancelToken
@@ -105,11 +104,13 @@ class Functions:
             calls, again = self._calls(said.wishes, (), token)
             question = again or ("" if calls else question)
         if not calls:
-            return Plan(text=question, rest=" ".join(said.rest) if question else "")
+            text = f"{said.excuse} {question}".strip()
+            return Plan(text=text, rest=" ".join(said.rest) if text else "")
         going = {one.name for one in routed(request.tools) if one.behavior is _GOES_ON}
         if not all(call.name in going for call in calls):
             return Plan(calls)
-        return Plan(calls, f"{ON_IT} {question}".strip(), " ".join(said.rest))
+        told = (one for one in (ON_IT, said.excuse, question) if one)
+        return Plan(calls, " ".join(told), " ".join(said.rest))
 
     def _said(self, chooser: Chooser, history: Sequence[Content], place: int) -> Said:
         """What the words at `place` want; they may answer what was asked back."""
@@ -148,18 +149,24 @@ class Functions:
 
     def _report(
         self, request: GenerationRequest, chooser: Chooser, token: CancelToken
-    ) -> list[str]:
-        """A sentence for each result that nobody has spoken of yet."""
-        told = (
-            self._told(request, chooser, result, token) for result in turns.untold(request.history)
-        )
-        return list(dict.fromkeys(sentence for sentence in told if sentence))
+    ) -> tuple[list[str], list[str]]:
+        """A sentence for each result that nobody has spoken of yet, and the questions to which
+        none was found, which the model shall answer by itself.
+        """
+        told: list[str] = []
+        unanswered: list[str] = []
+        for result in turns.untold(request.history):
+            place, call = turns.call_of(result, request.history)
+            asked = self._words_for(chooser, request.history, place, call)
+            if sentence := self._told(chooser, result, call, asked, token):
+                told.append(sentence)
+            else:
+                unanswered.append(asked)
+        return list(dict.fromkeys(told)), list(dict.fromkeys(unanswered))
 
     def _told(
-        self, request: GenerationRequest, chooser: Chooser, result: ToolResult, token: CancelToken
+        self, chooser: Chooser, result: ToolResult, call: ToolCall, asked: str, token: CancelToken
     ) -> str:
-        place, call = turns.call_of(result, request.history)
-        asked = self._words_for(chooser, request.history, place, call)
         kind = chooser.kind(result.name)
         if kind is not None and kind is not ToolKind.MCP:
             return findings.report(kind, call, result, asked, self._reader, token)

@@ -177,16 +177,16 @@ def _separate(left: str, right: str, strong: bool, wanted: Wanted) -> bool:
     if _is_polite(left):
         return True
     asked = wanted(left)
-    if not asked and (len(left.split()) < 2 or not (asks(left) or _commands(left))):
+    if not asked and (len(left.split()) < 2 or not (asks(left) or commands(left))):
         return False
     if _WRITTEN.search(left) or _DICTATED.search(left):
         return _stands(left, right, wanted)
     other = wanted(right)
     if not other or not asked:
-        return asks(right) if asked else bool(other) and _commands(right)
+        return asks(right) if asked else bool(other) and commands(right)
     if (other == asked or "://" in left) and asks(right) and _BACKWARD.search(right):
         return False  # one question about one thing: "read this page and tell me who wrote it"
-    if _commands(right) or asks(right):
+    if commands(right) or asks(right):
         return True
     return other != asked and len(right.split()) > 1
 
@@ -194,10 +194,11 @@ def _separate(left: str, right: str, strong: bool, wanted: Wanted) -> bool:
 def _stands(left: str, right: str, wanted: Wanted) -> bool:
     """Whether words after a message ask for something that can be no part of the message."""
     other = wanted(right)
-    return bool(other) and other != wanted(left) and _commands(right) and not _PERSON.search(right)
+    return bool(other) and other != wanted(left) and commands(right) and not _PERSON.search(right)
 
 
-def _commands(piece: str) -> bool:
+def commands(piece: str) -> bool:
+    """Whether it begins with a verb that orders something: `play some jazz`."""
     first = next(iter(words.of_speech(bare(piece))), "")
     return first in _VERB or words.acts(first) or words.informs(first)
 

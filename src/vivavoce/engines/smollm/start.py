@@ -14,8 +14,8 @@ from vivavoce.engines.smollm.functions import Functions
 from vivavoce.engines.smollm.llama import ENGINE, Llama, LlamaOptions
 from vivavoce.engines.smollm.minilm import MiniLM
 from vivavoce.engines.smollm.model import SmolLM
+from vivavoce.engines.smollm.reading import Reader
 from vivavoce.engines.smollm.router import Router
-from vivavoce.engines.smollm.seeking import Reader
 from vivavoce.engines.smollm.settings import SmolLMSettings, model_file, router_folder
 from vivavoce.errors import EngineMissing
 

@@ -21,10 +21,17 @@ from dataclasses import dataclass
 from vivavoce.engines.smollm import numerals
 from vivavoce.engines.smollm.requests import bare
 
+_PROGRAM = (
+    r"(?:(?:write|generate|create|make|run|execute|use|using|with)(?: and |, ?then | then |, )?)+"
+    r"(?: ?(?:me|a|an|some|the|your|short|small|simple))* ?(?:python )?"
+    r"(?:code|program|script|function|python|code execution)(?: (?:code|program|script))?"
+)
+_ORDERED = re.compile(rf"(?:^|[.?!,]\s+|\band )(?:please )?{_PROGRAM}\b", re.IGNORECASE)
 _LEAD = re.compile(
-    r"^(?:(?:what do you get (?:if|when) (?:you|i)|how much (?:is|are)|what (?:are|does)|whats"
-    r"|what(?: is|'s)?|calculate|compute|work out|figure out|evaluate|solve|tell me"
-    r"|the (?:result|value) of)\s+)+",
+    rf"^(?:(?:{_PROGRAM}(?: (?:to|that|which|for|and))?"
+    r"|what do you get (?:if|when) (?:you|i)|how much (?:is|are)|what (?:are|does)|whats"
+    r"|what(?: is|'s)?|calculat(?:e|es|ing)|comput(?:e|es|ing)|work out|figure out|evaluate|solve"
+    r"|tell me|the (?:result|value) of)\s+)+",
     re.IGNORECASE,
 )
 _TAIL = re.compile(
@@ -110,6 +117,11 @@ def of(request: str) -> Sum | None:
     except _NoSumError:
         return None
     return Sum(f"print({code})", said) if reader.counted else None
+
+
+def wants_program(request: str) -> bool:
+    """Whether it orders in words that code be written or run."""
+    return bool(_ORDERED.search(bare(request)))
 
 
 def python(text: str) -> str:

@@ -6,7 +6,11 @@ The first that suits a request is taken:
 2. Python that was typed, and a sum, are run.
 3. "Google it" and "search the web" are searches, whatever else is offered.
 4. A function of the client's, or one of an MCP server, that the words ask for.
-5. Other searches by name, and questions that ask for facts, are searches.
+5. Other searches by name, and questions that ask for facts, are searches. "Search for" is
+   meant for a function only if that fetches what is named.
+
+An utterance that wants nothing of these is searched for where it looks like a question that was
+misheard. Whoever asks for a program that is no sum is told that it can't be written.
 """
 
 from __future__ import annotations
@@ -28,6 +32,7 @@ from vivavoce.engines.smollm.router import Router
 _ADDRESS = re.compile(r"https?://[^\s<>\"'`]+", re.IGNORECASE)
 _AFTER_ADDRESS = ".,;:!?)]}*"
 _MOST_ADDRESSES = 20
+NO_PROGRAM = "I can't write that program; I can only do sums."
 _TAKES_ADDRESS = frozenset(("url", "urls", "uri", "uris", "link", "links", "address", "website"))
 
 
@@ -52,6 +57,8 @@ class Said:
     wishes: tuple[Wish, ...] = ()
     rest: tuple[str, ...] = ()
     """Requests that want an answer in words and no call."""
+    excuse: str = ""
+    """What is to be said about a request that can't be met."""
 
 
 def addresses(text: str) -> list[str]:
@@ -93,6 +100,12 @@ class Chooser:
 
         pieces = requests.cut(text, wanted)
         found = [(piece, self.wish(piece, before)) for piece in pieces]
+        if self._served(ToolKind.CODE) is not None:
+            found, excused = _without_programs(found)
+            if excused:
+                return Said(tuple(wish for _, wish in found if wish is not None), (), NO_PROGRAM)
+        if len(found) == 1 and found[0][1] is None:
+            found = [(piece, self._topic(piece)) for piece, _ in found]
         wishes = tuple(wish for _, wish in found if wish is not None)
         rest = (piece for piece, wish in found if wish is None and requests.asks(piece))
         return Said(wishes, tuple(rest) if wishes else ())
@@ -126,6 +139,14 @@ class Chooser:
             return Wish(piece, running, ToolKind.CODE, {"code": code})
         return None
 
+    def _topic(self, piece: str) -> Wish | None:
+        """A search for what has not the form of a question."""
+        seeking_tool = self._served(ToolKind.SEARCH)
+        sought = seeking.topic(piece) if seeking_tool is not None else ""
+        if seeking_tool is None or not sought:
+            return None
+        return Wish(piece, seeking_tool, ToolKind.SEARCH, {"query": sought})
+
     def has_spoken(self, piece: str, before: str) -> Wish | None:
         """A function or a search."""
         seeking_tool = self._served(ToolKind.SEARCH)
@@ -138,7 +159,7 @@ class Chooser:
         function = self._function(piece)
         if function is None:
             return search
-        fetches = words.informs(function.tool.name)
+        fetches = words.informs(function.tool.name) and _is_named(function.tool, sought)
         return search if seeking.is_asked_for(piece) and not fetches else function
 
     def _function(self, piece: str) -> Wish | None:
@@ -146,6 +167,37 @@ class Chooser:
         if choice is None:
             return None
         return Wish(piece, choice.tool, self.kind(choice.tool.name))
+
+
+def _without_programs(
+    found: Sequence[tuple[str, Wish | None]],
+) -> tuple[list[tuple[str, Wish | None]], bool]:
+    """The requests but orders to write or run code, and whether one of these can't be met.
+
+    "What is …? Write a program for it." is one request: with the order goes the question that
+    would be searched for, or be answered with an invention.
+    """
+    kept: list[tuple[str, Wish | None]] = []
+    excused = False
+    for piece, wish in found:
+        calls = wish is not None and wish.kind is not ToolKind.SEARCH
+        if calls or not sums.wants_program(piece):
+            kept.append((piece, wish))
+            continue
+        before = kept[-1][1] if kept else None
+        if before is not None and before.kind is ToolKind.CODE:
+            continue  # the sum before it is what is to be run
+        excused = True
+        if kept and (before is None or before.kind is ToolKind.SEARCH):
+            kept.pop()
+    return kept, excused
+
+
+def _is_named(tool: ToolDeclaration, request: str) -> bool:
+    """Whether a word that says what the function is about was said."""
+    about = f"{' '.join(words.of_name(tool.name))} {tool.description}"
+    general = {words.stem(word) for word in words.GENERAL}
+    return bool((seeking.telling(about) & seeking.telling(request)) - general)
 
 
 def _takes_address(tool: ToolDeclaration) -> bool:
