@@ -24,7 +24,7 @@ from vivavoce.engines.smollm import moments, numerals, roles, schema, words
 from vivavoce.engines.smollm.minilm import MiniLM, Vector
 from vivavoce.engines.smollm.roles import Role
 
-THRESHOLD = 0.5
+THRESHOLD = 0.6
 _SHARPNESS = np.float32(8)
 _READINESS = 1.2
 """How much is added to the odds of a call, in nats: the words below undo some."""
