@@ -6,7 +6,8 @@
 
 Arguments other than `--no-lint` go to pytest. Needs Python 3.11 and pip; with Node and npm the
 JavaScript SDK is tried too, otherwise those tests are skipped and say so. Where `CI=true`, it
-fails if the weights can't be fetched, and tests/skips.py says which tests may still be skipped.
+fails if the weights or bubblewrap can't be fetched, and tests/skips.py says which tests may still
+be skipped.
 """
 
 from __future__ import annotations
@@ -25,6 +26,20 @@ CHECKS = (
     ("mypy", ["-m", "mypy"]),
 )
 
+FETCHES = (
+    (
+        "vivavoce pull",
+        ["-m", "vivavoce", "pull"],
+        "The weights could not be fetched: tests of the embedded engines cannot run.",
+    ),
+    (
+        "bubblewrap",
+        ["tests/engines/bwrap.py"],
+        "bubblewrap could not be fetched: tests of the stronger sandbox cannot run.",
+    ),
+)
+"""What is fetched before the tests: a name, how, and what is so without it."""
+
 
 def main(arguments: list[str]) -> int:
     """0 when everything passed, 1 otherwise. pytest's own closing line is the last one."""
@@ -32,10 +47,10 @@ def main(arguments: list[str]) -> int:
     lint = "--no-lint" not in arguments
     arguments = [argument for argument in arguments if argument != "--no-lint"]
     failed = [name for name, command in CHECKS if lint and not _passes(python, name, command)]
-    fetched = _passes(python, "vivavoce pull", ["-m", "vivavoce", "pull"])
-    if not fetched:
-        say("The weights could not be fetched: tests of the embedded engines cannot run.")
-        failed += ["vivavoce pull"] if os.environ.get("CI") == "true" else []
+    for name, command, without in FETCHES:
+        if not _passes(python, name, command):
+            say(without)
+            failed += [name] if os.environ.get("CI") == "true" else []
     if failed:
         say(f"Failed so far: {', '.join(failed)}. The tests run all the same.")
     tested = subprocess.run([str(python), "-m", "pytest", *arguments], cwd=ROOT).returncode == 0

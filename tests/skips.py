@@ -18,14 +18,13 @@ PERMITTED = (
     r"Node and npm are not installed",
     r"Node \S+ is older than the SDK allows",
     r"espeak-ng is not installed",
-    r"bubblewrap is not installed, and can't be fetched here",
-    r"bubblewrap may not make namespaces here",
+    r"user namespaces may not be made here",
     r"this system has no Debian package tools",
     r"VIVAVOCE_PARTNERS is not set",
     r".* run scripts/partners\.py",
     r"the recordings of the wheel \S+ can't be fetched here",
 )
-"""Programs of the system that not every machine has, and downloads that are not ours."""
+"""Programs of the system that not every machine has, downloads that are not ours, and rights."""
 
 PERMITTED_WITHOUT_SHARED = (
     r"the document with the samples is not at",

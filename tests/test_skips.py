@@ -64,6 +64,8 @@ def test_a_skip_is_a_skip_elsewhere(tmp_path: Path) -> None:
     [
         ("zsh is not on this machine", True, True),
         ("Node and npm are not installed", True, True),
+        ("user namespaces may not be made here", True, True),
+        ("bubblewrap is not installed, and can't be fetched here", False, False),
         ("npm could not install wavefile: offline", False, False),
         ("weights are not here (silero): run `vivavoce pull`", False, False),
         ("google-genai is not installed", False, False),

@@ -232,7 +232,7 @@ def keeping_last_value(code: str) -> str | None:
     Only told from the tokens: what is neither an assignment nor inside a block may still be
     something else than an expression (`import x`), and then the result can't be compiled.
     """
-    depth = level = 0
+    depth = level = lambdas = 0
     start: tuple[int, int] | None = None
     fresh, assigns = True, False
     skipped = (tokenize.COMMENT, tokenize.NL, tokenize.ENDMARKER)
@@ -245,9 +245,13 @@ def keeping_last_value(code: str) -> str | None:
             elif token.type not in skipped:
                 if fresh:
                     start, fresh, assigns = (None if level else token.start), False, False
+                    lambdas = 0
                 if token.type == tokenize.OP:
                     depth += (token.string in "([{") - (token.string in ")]}")
-                    assigns = assigns or (token.string == "=" and not depth)
+                if not depth:
+                    # Until its colon comes, `=` gives a parameter of a lambda its default.
+                    lambdas += (token.string == "lambda") - (token.string == ":" and lambdas > 0)
+                    assigns = assigns or (token.string == "=" and not lambdas)
     except (tokenize.TokenError, SyntaxError):
         return None
     if start is None or assigns:

@@ -8,6 +8,7 @@ What the last line gives is shown if nothing was printed. The exit status is 1 i
 from __future__ import annotations
 
 import ast
+import contextlib
 import io
 import json
 import linecache
@@ -16,15 +17,22 @@ import resource
 import site
 import sys
 import traceback
-from typing import Any
+from typing import Any, TextIO
 
 NAME = "main.py"
 
 
 class Printed(io.TextIOWrapper):
-    """Standard output and error in one, which knows whether anything was written."""
+    """Standard output and error in one, which knows whether anything was written.
+
+    Code may close it when it has said all, but a thread or a library may still have an error to
+    tell, and without a place for that the interpreter tells it with addresses of its memory.
+    """
 
     used = False
+
+    def close(self) -> None:
+        """Stay open: there is nothing to flush, and the end closes everything."""
 
     def write(self, text: str) -> int:
         self.used = self.used or bool(text)
@@ -63,7 +71,9 @@ def main() -> int:
     """Returns the exit status."""
     options = json.loads(sys.argv[1])
     code = sys.stdin.buffer.read().decode(errors="replace")
-    os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
+    nothing = os.open("/dev/null", os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
     os.dup2(1, 2)
     printed = Printed(
         os.fdopen(1, "wb", buffering=0), "utf-8", errors="replace", write_through=True
@@ -79,7 +89,8 @@ def main() -> int:
     except SystemExit as end:
         if end.code is None or isinstance(end.code, int):
             return end.code or 0
-        printed.write(f"{end.code}\n")
+        with at_the_end() as file:
+            file.write(f"{end.code}\n")
         return 1
     except BaseException as error:
         report(error)
@@ -92,10 +103,19 @@ def report(error: BaseException) -> None:
     where = error.__traceback__
     while where is not None and where.tb_frame.f_code.co_filename == __file__:
         where = where.tb_next
-    traceback.print_exception(type(error), error, where)
+    with at_the_end() as file:
+        traceback.print_exception(type(error), error, where, file=file)
+
+
+def at_the_end() -> TextIO:
+    """Where to say what is to be said in any case, whatever has become of `sys.stdout`."""
+    return open(2, "w", encoding="utf-8", errors="replace", closefd=False)
 
 
 if __name__ == "__main__":
-    status = main()
+    status = 1
+    # What could not be told here the interpreter would tell, with addresses of its memory.
+    with contextlib.suppress(BaseException):
+        status = main()
     # Threads that are still at work, and what is to be done at the end, are not waited for.
     os._exit(status & 0xFF)

@@ -19,6 +19,7 @@ from vivavoce.engines.bubblewrap import seccomp
 from vivavoce.engines.bubblewrap.cell import Cell, Ended
 from vivavoce.engines.bubblewrap.command import ENVIRONMENT, command
 from vivavoce.engines.bubblewrap.interpreter import Interpreter, ask, servers_own
+from vivavoce.engines.bubblewrap.namespaces import NamespacesForbidden, forbidden
 from vivavoce.engines.lanes import CancelToken, Lane
 from vivavoce.engines.ports import EngineHost, Settings
 from vivavoce.engines.sandboxes import (
@@ -45,6 +46,10 @@ _PERMIT = (
     "`--security-opt seccomp=unconfined --security-opt systempaths=unconfined`), on Ubuntu by "
     "`sysctl kernel.apparmor_restrict_unprivileged_userns=0`, on older Debian by "
     "`sysctl kernel.unprivileged_userns_clone=1`; or use the sandbox `monty`."
+)
+_ANOTHER = (
+    "User namespaces may be made here, so it is something else: let `program` be bubblewrap 0.7 "
+    "or newer; or use the sandbox `monty`."
 )
 
 log = logging.getLogger(__name__)
@@ -144,7 +149,7 @@ async def create(settings: Settings, host: EngineHost) -> BubblewrapSandbox:
     """The engine. Settings: see `Limits`; `program` is bubblewrap, `python` the interpreter.
 
     Without `python` it is the server's own, with no packages. Raises `ConfigError`,
-    `EngineMissing` where it can't work.
+    `EngineMissing` where it can't work, which is `NamespacesForbidden` if that is why.
     """
     limits = read_limits(
         ENGINE, settings, memory=(_LEAST_MIB, _DEFAULT_MIB), others=("program", "python")
@@ -162,7 +167,10 @@ async def create(settings: Settings, host: EngineHost) -> BubblewrapSandbox:
     sandbox = BubblewrapSandbox(program, interpreter, limits, calls)
     if reason := await sandbox.probe():
         await sandbox.aclose()
-        raise EngineMissing(ENGINE, f"bubblewrap can't run Python here ({reason}).", _PERMIT)
+        lack = f"bubblewrap can't run Python here ({reason})."
+        if await forbidden():
+            raise NamespacesForbidden(ENGINE, lack, _PERMIT)
+        raise EngineMissing(ENGINE, lack, _ANOTHER)
     return sandbox
 
 
