@@ -125,7 +125,7 @@ def test_engine_adapters_do_not_import_each_other() -> None:
     shared = {
         "ports", "lanes", "registry", "weights", "pcm", "sentences", "align", "speakable",
         "batcher", "voices", "chat", "tool_ports", "pages", "sandboxes", "calls",
-        "validators", "repair",
+        "validators", "repair", "addresses", "charsets",
     }  # fmt: skip
     faults = []
     for name, path in modules():

@@ -12,8 +12,11 @@ def stream(data: bytes) -> bytes:
     return head + packed + b"\nendstream"
 
 
-def pdf(*pages: str | bytes, title: str = "") -> bytes:
-    """A document with a page for each of `pages`: a line to be shown, or drawing commands."""
+def pdf(*pages: str | bytes, title: str = "", a_means: str = "") -> bytes:
+    """A document with a page for each of `pages`: a line to be shown, or drawing commands.
+
+    `a_means` is what the font says that the sign `a` stands for, as UTF-16 in hexadecimal.
+    """
     drawn = [
         page if isinstance(page, bytes) else f"BT /F1 12 Tf 72 720 Td ({page}) Tj ET".encode()
         for page in pages
@@ -31,6 +34,9 @@ def pdf(*pages: str | bytes, title: str = "") -> bytes:
             f"/Resources << /Font << /F1 3 0 R >> >> /Contents {6 + 2 * number} 0 R >>"
         )
         objects += [page.encode(), stream(commands)]
+    if a_means:
+        objects[2] = objects[2].replace(b" >>", f" /ToUnicode {len(objects) + 1} 0 R >>".encode())
+        objects.append(stream(f"1 beginbfchar\n<61> <{a_means}>\nendbfchar".encode()))
     return _file(objects)
 
 

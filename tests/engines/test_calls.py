@@ -195,6 +195,13 @@ def test_no_keyword_gets_round_the_clock_of_patterns(inner: dict[str, Any]) -> N
     assert made(inner, {ENDLESS: ENDLESS}) == {ENDLESS: ENDLESS}
 
 
+def test_thousands_of_names_and_patterns_are_given_up() -> None:
+    """Comparing them all would take some seconds, without any pattern that takes long."""
+    patterns: dict[str, object] = {f"^{number}x": {} for number in range(5000)}
+    names = {f"n{number}": 0 for number in range(5000)}
+    assert "too intricate" in problem({"patternProperties": patterns}, names)
+
+
 def test_patterns_of_properties_are_heeded() -> None:
     schema = {"patternProperties": {"^n": {"type": "integer"}}, "additionalProperties": False}
     assert made(schema, {"n1": 1}) == {"n1": 1}

@@ -13,6 +13,7 @@ import pytest
 from engines.pdfs import pdf
 from vivavoce.engines.documents import builder, create, store
 from vivavoce.engines.documents.builder import Change
+from vivavoce.engines.documents.passages import Passage, passages
 from vivavoce.engines.documents.store import Index
 from vivavoce.engines.pages import MAX_BYTES
 from vivavoce.engines.registry import House
@@ -159,6 +160,38 @@ def test_what_cannot_be_read_is_told_each_time_and_stops_nothing(
         assert len([each for each in seen if not each.problem]) == 3
 
 
+async def test_a_file_that_holds_halves_of_characters_stops_nothing(
+    index: Index, folder: Path
+) -> None:
+    (folder / "half.pdf").write_bytes(pdf("The baby pump runs at night.", a_means="D83D"))
+    assert set(update(index, folder).values()) == {Change.READ}
+    assert "b\ufffdby pump" in "".join(await found(index, "When does the pump run?"))
+
+
+def test_whatever_becomes_of_reading_one_file_the_others_are_read(
+    index: Index, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(text: str) -> list[Passage]:
+        if "Halden" in text:
+            raise RecursionError
+        return passages(text)
+
+    monkeypatch.setattr(builder, "passages", failing)
+    seen = list(builder.update(index, folder, builder.files_of(folder)))
+    told = {each.path.name: each.problem for each in seen}
+    assert told == {
+        "bridge.html": "It can't be read (RecursionError).", "garden.txt": "", "volcano.md": "",
+    }  # fmt: skip
+
+
+def test_a_folder_whose_name_is_not_utf_8_is_refused(tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"odd\xff")
+    odd.mkdir()
+    with pytest.raises(ConfigError, match="not UTF-8") as caught:
+        builder.root_of(odd)
+    str(caught.value).encode()
+
+
 async def test_a_file_that_became_readable_is_read(index: Index, folder: Path) -> None:
     (folder / "manual.pdf").write_bytes(pdf("The pump")[:200])
     assert update(index, folder)["manual.pdf"] is Change.UNREADABLE
@@ -181,6 +214,29 @@ def test_a_folder_beside_it_is_another(index: Index, folder: Path) -> None:
     update(index, twin)
     index.forget(str(folder))
     assert index.folders() == [(str(twin), 3)]
+
+
+def test_what_lies_in_another_folder_too_is_not_forgotten(index: Index, folder: Path) -> None:
+    within = folder / "notes"
+    update(index, folder)
+    update(index, within)
+    assert index.forget(str(within)) == 0
+    assert index.folders() == [(str(folder), 3)]
+    update(index, within)
+    assert index.forget(str(folder)) == 2
+    assert index.folders() == [(str(within), 1)]
+    assert index.forget(str(within)) == 1
+
+
+def test_a_hidden_folder_that_was_named_itself_stays(index: Index, folder: Path) -> None:
+    hidden = folder / ".hidden"
+    hidden.mkdir()
+    (hidden / "one.txt").write_text("The owl hunts.")
+    (hidden / "two.txt").write_text("The owl sleeps.")
+    update(index, hidden)
+    (hidden / "two.txt").unlink()
+    assert update(index, folder)["two.txt"] is Change.DROPPED
+    assert list(index.rows(str(hidden))) == [str(hidden / "one.txt")]
 
 
 async def test_building_stopped_midway_leaves_what_was_done(index: Index, folder: Path) -> None:
@@ -207,11 +263,23 @@ async def test_a_failure_within_a_document_leaves_it_as_it_was(index: Index, fol
 async def test_searching_goes_on_while_it_is_written(index: Index, folder: Path) -> None:
     update(index, folder)
     writer = sqlite3.connect(index.path, isolation_level=None)
-    writer.execute("BEGIN IMMEDIATE")
+    writer.execute("BEGIN EXCLUSIVE")
     writer.execute("DELETE FROM documents")
     assert await found(index, "bridge at Halden")
     writer.execute("ROLLBACK")
     writer.close()
+
+
+async def test_a_search_has_a_deadline(
+    index: Index, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = "\n\n".join(f"# Part {part}\n\nThe owl hunts." for part in range(5000))
+    (folder / "owls.md").write_text(parts)
+    update(index, folder)
+    assert await found(index, "When does the owl hunt?")
+    monkeypatch.setattr("vivavoce.engines.documents.search.DEADLINE_S", 0.0)
+    with pytest.raises(ToolError, match="took too long"):
+        await found(index, "When does the owl hunt?")
 
 
 async def test_without_an_index_the_fix_is_said(tmp_path: Path) -> None:

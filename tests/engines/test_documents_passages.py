@@ -85,7 +85,7 @@ def test_months_stand_for_their_short_forms() -> None:
     assert terms("earthquake of Dec 5")[1].forms == ("dec", "december")
     assert terms("earthquake of December 5")[1].forms == ("december", "dec")
     assert terms("What may I do?") == []
-    assert terms("What happened in May?") == [Term(("may",), named=True)]
+    assert terms("What happened in May?") == [Term(("may",), named=True, dated=True)]
 
 
 def test_a_word_counts_once_and_shouting_names_nobody() -> None:

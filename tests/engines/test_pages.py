@@ -51,7 +51,11 @@ def test_markdown_has_a_title_and_may_say_where_it_belongs() -> None:
     assert readable(b"# Only a heading #\n\nText.", "text/markdown").title == "Only a heading"
 
 
-@pytest.mark.parametrize("link", ["javascript:alert(1)", "file:///etc/passwd", "http://", "//x"])
+@pytest.mark.parametrize(
+    "link",
+    ["javascript:alert(1)", "file:///etc/passwd", "http://", "//x", "https://[x", "http://x/a b",
+     "http://x/<b>", "http://x/\"y", "http://me:secret@x/"],
+)  # fmt: skip
 def test_a_link_that_is_no_http_address_is_none(link: str) -> None:
     reading = readable(f"---\nurl: {link}\n---\nText.".encode(), "text/markdown")
     assert reading == Reading("", "Text.")
@@ -71,11 +75,27 @@ def test_what_is_text_is_read_as_it_is(kind: str) -> None:
         ("Größe".encode(), "text/plain"),
         ("Größe".encode("utf-16"), "text/plain"),
         ("Größe".encode("utf-8-sig"), "text/plain"),
-        ('<meta charset="cp850"><p>Größe</p>'.encode("cp850"), "text/html"),
+        ('<meta charset="macintosh"><p>Größe</p>'.encode("mac-roman"), "text/html"),
+        ('<meta charset="utf-16"><p>Größe</p>'.encode(), "text/html"),
     ],
 )
 def test_characters_survive(data: bytes, kind: str) -> None:
     assert readable(data, kind).text == "Größe"
+
+
+@pytest.mark.parametrize("charset", ["punycode", "idna", "utf-7", "unicode_escape", "base64"])
+def test_a_document_cannot_choose_any_codec_of_pythons(charset: str) -> None:
+    """The first two take hours for this much, the next two make halves of characters."""
+    data = b"abc- \\ud83d +2D0- " * 40_000
+    assert readable(data, f"text/plain; charset={charset}").text == data.decode().strip()
+    page = f"<meta charset={charset}><p>".encode() + data
+    assert readable(page, "text/html").text == data.decode().strip()
+
+
+@pytest.mark.parametrize(("half", "becomes"), [("D83D", "\ufffd"), ("D83DDE00", "\U0001f600")])
+def test_a_pdf_gives_no_halves_of_characters(half: str, becomes: str) -> None:
+    reading = readable(pdf("baby", a_means=half), "application/pdf")
+    assert reading.text == f"b{becomes}by"
 
 
 def test_an_undeclared_alphabet_is_recognized() -> None:
@@ -118,29 +138,42 @@ def test_a_pdf_with_too_many_pages_is_cut(monkeypatch: pytest.MonkeyPatch) -> No
     assert readable(pdf("one", "two", "three"), "application/pdf").text == "one\n\ntwo"
 
 
-def test_a_stream_that_unpacks_to_gigabytes_is_not_unpacked() -> None:
-    bomb = pdf("kept", b" " * (pages.MAX_STREAM_BYTES + 1000))
-    assert len(bomb) < 100_000
-    assert readable(bomb, "application/pdf").text == "kept"
+def test_a_stream_that_unpacks_to_gigabytes_is_not_unpacked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # What comes last in it would be read if all of it were unpacked.
+    drawn = b" " * 200_000 + b"BT /F1 12 Tf (end) Tj ET"
+    assert readable(pdf("kept", drawn), "application/pdf").text == "kept\n\nend"
+    monkeypatch.setattr(pages, "MAX_STREAM_BYTES", 100_000)
+    assert readable(pdf("kept", drawn), "application/pdf").text == "kept"
 
 
 def test_a_pdf_that_takes_too_long_is_left_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pages, "PDF_S", 0.5)
     monkeypatch.setattr(pages, "MAX_DRAWN", 10_000_000)
     long = b"BT /F1 12 Tf " + b"1 0 Td (word) Tj " * 40_000 + b"ET"
-    began = time.monotonic()
+    began = time.thread_time()
     assert readable(pdf("first", *[long] * 50), "application/pdf").text == "first"
-    assert time.monotonic() - began < 15
+    assert time.thread_time() - began < 15
 
 
 def test_a_page_with_endless_commands_is_left_out() -> None:
     endless = b"BT /F1 12 Tf " + b"1 0 Td (word) Tj " * 120_000 + b"ET"
-    began = time.monotonic()
+    began = time.thread_time()
     assert readable(pdf("first", *[endless] * 2), "application/pdf").text == "first"
-    assert time.monotonic() - began < 15
+    assert time.thread_time() - began < 15
+
+
+def test_a_page_with_endless_tags_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    many = "<pre>word</pre>" * (pages.MAX_TAGS + 1000)
+    assert readable(many.encode(), "text/html").text.count("word") == pages.MAX_TAGS
+    monkeypatch.setattr(pages, "MAX_TAGS", 3)
+    for page in ("<br>a" * 5, "<p>a" * 4, "<p>a</p>" * 3, "<!---->a" * 4, "</p>a" * 4):
+        assert readable(page.encode(), "text/html").text.count("a") <= 3 < page.count("<")
 
 
 HOSTILE = {
+    "blocks": "<pre>a</pre>" * 120_000,
     "nesting": "<div>" * 200_000 + "end",
     "never closed": "<p>some words of a text " * 60_000,
     "half a tag": "<a<" * 400_000,
@@ -158,9 +191,10 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 @pytest.mark.parametrize("kind", ["text/html", "text/markdown"])
 def test_hostile_text_ends_in_time(name: str, kind: str) -> None:
-    began = time.monotonic()
+    # Time of computing: how long it takes also depends on what else the machine does.
+    began = time.thread_time()
     text = ""
     with contextlib.suppress(ToolError):
         text = readable(HOSTILE[name].encode(), kind).text
     assert len(text) <= pages.MAX_TEXT_CHARS
-    assert time.monotonic() - began < 20
+    assert time.thread_time() - began < 20

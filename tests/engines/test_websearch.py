@@ -190,12 +190,21 @@ async def test_tavily_is_asked_with_a_bearer_key(web: FakeWeb) -> None:
     }
 
 
+async def test_a_slash_at_the_end_of_an_address_is_not_doubled(web: FakeWeb) -> None:
+    got = await asked(web, searxng, SearchQuery("tower"), url=web.url + "/here/")
+    assert got.path == "/here/search"
+
+
 async def test_the_open_contract_is_asked_at_the_address_as_it_is(web: FakeWeb) -> None:
     query = SearchQuery("tall\n\x00tower", count=4)
     got = await asked(web, external, query, url=web.url + "/my/search")
     assert (got.method, got.path, got.params) == ("POST", "/my/search", {})
     assert got.body == {"query": "tall tower", "count": 4}
     assert "authorization" not in got.headers
+    got = await asked(web, external, query, url=web.url + "/my/search/?of=mine")
+    assert (got.path, got.params) == ("/my/search/", {"of": "mine"})
+    got = await asked(web, external, query, url=web.url + "/my/")
+    assert got.path == "/my/"
     got = await asked(web, external, query, api_key=KEY)
     assert got.headers["authorization"] == f"Bearer {KEY}"
 
@@ -217,6 +226,7 @@ async def test_markup_is_taken_out_and_odd_results_with_it(web: FakeWeb) -> None
         {"link": "file:///etc/passwd"},
         {"link": "https://user:secret@x.example/"},
         {"link": "https://x.example/\nhost: y"},
+        {"link": "https://x.example/\ud83d", "title": "Half", "snippet": "Half a character."},
         {"link": "https://[x/"},
         {"link": "https://"},
         {"link": "https://long.example/" + "x" * 2000},

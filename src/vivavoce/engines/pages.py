@@ -11,7 +11,6 @@ This is work for a processor, up to some seconds of it: callers run it in a `Lan
 
 from __future__ import annotations
 
-import codecs
 import html
 import logging
 import re
@@ -19,16 +18,21 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.message import Message
+from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
 
+from vivavoce.domain.text import whole
+from vivavoce.engines.addresses import host_of
+from vivavoce.engines.charsets import codec_of, decoded
 from vivavoce.errors import ToolError
 
 TOOL = "pages"
 MAX_BYTES = 20_000_000
 """More than that is not looked at."""
 MAX_HTML_CHARS = 1_500_000
-"""How much of a page is parsed; extraction took up to 3 s a million characters."""
+MAX_TAGS = 30_000
+"""Where a page is cut, whichever comes first; extraction took up to 4 s for so many tags."""
 MAX_TAG_CHARS = 30000
 MAX_TEXT_CHARS = 2_000_000
 MAX_PAGES = 500
@@ -37,7 +41,6 @@ MAX_STREAM_BYTES = 16_000_000
 """What one stream of a PDF may unpack to; text takes kilobytes, bombs take gigabytes."""
 MAX_DRAWN = 300_000
 """Commands and operands on one page of a PDF; a page full of text has some thousands."""
-FEW_ODD_BYTES = 32
 
 HTML_TYPES = ("text/html", "application/xhtml+xml")
 PDF_TYPES = ("application/pdf", "application/x-pdf")
@@ -46,12 +49,12 @@ _ENDINGS = {
     ".md": "text/markdown", ".markdown": "text/markdown", ".json": "application/json",
 }  # fmt: skip
 _VAGUE = ("", "application/octet-stream", "binary/octet-stream")
-_BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"),
-         (codecs.BOM_UTF16_BE, "utf-16"))  # fmt: skip
 _META_CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?([\w.:-]{2,40})", re.I)
 _LONG_TAG = re.compile(
     r"<([a-zA-Z]\w{0,40})(?:[^>\"'=]|=\s*(?:\"[^\"]*(?:\"|\Z)|'[^']*(?:'|\Z))?|[\"'])*+>?"
 )
+_NODE = re.compile(r"<(?:[a-zA-Z!?]|/[pP]\b)")
+"""What makes the parser build something; it opens a paragraph where one that is not open ends."""
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.{0,8000}?)^---[ \t]*\n", re.S | re.M)
 _FIELD = re.compile(r"^(title|source|url|canonical)[ \t]{0,4}:(.{1,2000})$", re.I | re.M)
 _HEADING = re.compile(r"^#{1,6}[ \t](.{1,300})", re.M)
@@ -88,10 +91,11 @@ def readable(data: bytes, mime_type: str, url: str = "") -> Reading:
         reading = _plain(_decoded(data, charset), kind)
     else:
         raise ToolError(TOOL, f"Documents of the type {_short(kind)} can't be read.")
-    text = _tidy(reading.text[:MAX_TEXT_CHARS])
+    # A PDF may map its signs to halves of characters, and nothing else could be done with those.
+    text = _tidy(whole(reading.text[:MAX_TEXT_CHARS]))
     if not text:
         raise ToolError(TOOL, "The document holds no text.")
-    return Reading(_line(reading.title), text, reading.link)
+    return Reading(_line(whole(reading.title)), text, reading.link)
 
 
 def _kind(data: bytes, mime_type: str, url: str) -> tuple[str, str]:
@@ -113,29 +117,16 @@ def _kind(data: bytes, mime_type: str, url: str) -> tuple[str, str]:
 
 def _declared(data: bytes) -> str:
     found = _META_CHARSET.search(data[:2048])
-    return found[1].decode("ascii") if found else ""
+    name = found[1].decode("ascii", "replace") if found else ""
+    # What can be read as ASCII is none of UTF-16, whatever it says.
+    return "utf-8" if codec_of(name).startswith("utf-16") else name
 
 
 def _decoded(data: bytes, charset: str) -> str:
-    """The bytes as characters: by byte order mark, as declared, as UTF-8, or as it looks."""
-    for mark, name in _BOMS:
-        if data.startswith(mark):
-            return data.decode(name, "replace")
-    if b"\0" in data[:4096] and not charset.lower().startswith(("utf-16", "utf-32")):
-        raise ToolError(TOOL, "The document is not text.")
-    for name in (charset, "utf-8"):
-        try:
-            return data.decode(name)
-        except (LookupError, ValueError):
-            continue
-    sample = data[:65536]
-    # A few odd bytes don't tell alphabets apart; then it is what browsers take it for.
-    if sum(byte > 127 for byte in sample) < FEW_ODD_BYTES:
-        return data.decode("cp1252", "replace")
-    from charset_normalizer import from_bytes
-
-    best = from_bytes(sample).best()
-    return data.decode(best.encoding if best is not None else "cp1252", "replace")
+    try:
+        return decoded(data, charset)
+    except ValueError:
+        raise ToolError(TOOL, "The document is not text.") from None
 
 
 def _html(page: str) -> Reading:
@@ -143,7 +134,7 @@ def _html(page: str) -> Reading:
 
     _hush("trafilatura")
     # A fragment without a head is taken for no page at all unless something is around it.
-    framed = _LONG_TAG.sub(_bare, page[:MAX_HTML_CHARS])
+    framed = _LONG_TAG.sub(_bare, _begun(page[:MAX_HTML_CHARS]))
     if "<html" not in framed[:2000].lower():
         framed = f"<html><body>{framed}</body></html>"
     try:
@@ -167,6 +158,12 @@ def _html(page: str) -> Reading:
 
 _NEW_LINE = re.compile(r"(?<!\n)\n(?!\n)")
 """Where a block of the page ends; a single line's end is none, for the text of a file."""
+
+
+def _begun(page: str) -> str:
+    """The page up to its last tag that is parsed."""
+    beyond = next(islice(_NODE.finditer(page), MAX_TAGS, None), None)
+    return page if beyond is None else page[: beyond.start()]
 
 
 def _bare(tag: re.Match[str]) -> str:
@@ -261,12 +258,9 @@ def _plain(text: str, kind: str) -> Reading:
 
 
 def _http(address: str) -> str:
-    """`address` if it is a whole http address, else nothing."""
-    try:
-        parts = urlsplit(address.strip())
-    except ValueError:
-        return ""
-    return address.strip() if parts.scheme in ("http", "https") and parts.hostname else ""
+    """`address` if it is one that may be cited, else nothing."""
+    address = address.strip()
+    return address if host_of(address) else ""
 
 
 def _tidy(text: str) -> str:

@@ -69,8 +69,12 @@ def errors(schema: Json, value: object) -> Errors:
 
 
 def _matches(pattern: str, text: str, otherwise: bool = True) -> bool:
-    """Whether the pattern is found in the text; `otherwise` if it can't be looked for."""
+    """Whether the pattern is found in the text; `otherwise` if it can't be looked for.
+
+    Raises `Exhausted`.
+    """
     work = _work.get()
+    work.go_on()  # a keyword may compare some thousand names with some thousand patterns
     if len(pattern) > LONGEST_PATTERN or work.patterns_s <= 0:
         return otherwise
     began = perf_counter()
@@ -107,6 +111,7 @@ def _additional_properties(validator: Any, allowed: Any, value: object, schema: 
         return
     known, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
     for name, one in value.items():
+        _work.get().go_on()
         if name in known or any(_matches(pattern, name) for pattern in patterns):
             continue
         if isinstance(allowed, Mapping):

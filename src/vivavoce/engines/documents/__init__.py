@@ -16,7 +16,7 @@ ENGINE = "search.local"
 
 
 async def create(settings: Settings, host: EngineHost) -> SearchEngine:
-    """The engine `search.local`. Raises `ConfigError`, and `EngineMissing` without an index.
+    """The engine `search.local`. Raises `ConfigError` and `EngineMissing`.
 
     `path` is the index file, `store.default_path()` if it is absent.
     """
@@ -26,7 +26,12 @@ async def create(settings: Settings, host: EngineHost) -> SearchEngine:
 
 
 def _index_in(settings: Settings) -> Path:
-    from vivavoce.engines.documents.store import Version, default_path, version_of
+    from vivavoce.engines.documents.store import (
+        Version,
+        default_path,
+        require_full_text,
+        version_of,
+    )
 
     if faults := [f"`{key}` is not known" for key in settings if key != "path"]:
         raise ConfigError(f"The search `local` is set up wrongly: {'; '.join(faults)}.", _KNOWN)
@@ -34,6 +39,7 @@ def _index_in(settings: Settings) -> Path:
     if not isinstance(given, str | Path):
         raise ConfigError(f"The search `local` is set up wrongly: `path` is {given!r}.", _KNOWN)
     path = Path(given).expanduser() if given else default_path()
+    require_full_text()
     fix = "Run `vivavoce index DIR`" + (f" --into {path}." if given else ".")
     match version_of(path):
         case Version.ABSENT:

@@ -3,7 +3,8 @@
 Rules. A file is unchanged if its size and its time are; else its content decides. What has gone
 from the folder goes from the index. Hidden files and folders are passed over, and so are links to
 folders, and links to files that lie outside the folder: naming a folder gives away that folder
-and nothing else. A file that can't be read is told of and stops nothing.
+and nothing else. A file that can't be read is told of and stops nothing. Folders may lie within
+one another; a document is in the index once, and it stays until none of its folders has it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from vivavoce.engines.documents.passages import Passage, passages
-from vivavoce.engines.documents.store import Index, Row
+from vivavoce.engines.documents.store import Index, Row, under
 from vivavoce.engines.pages import MAX_BYTES, readable
 from vivavoce.errors import ConfigError, ToolError
 
@@ -51,6 +52,11 @@ def root_of(folder: Path) -> Path:
     root = folder.expanduser().resolve()
     if not root.is_dir():
         raise ConfigError(f"There is no folder {folder}.", "Name a folder of documents.")
+    try:
+        str(root).encode()
+    except UnicodeEncodeError:
+        shown = str(root).encode(errors="replace").decode()
+        raise ConfigError(f"The name of {shown} is not UTF-8.", "Give it another name.") from None
     return root
 
 
@@ -83,9 +89,12 @@ def update(index: Index, root: Path, files: list[Path]) -> Generator[Seen, None,
     index.remember(str(root))
     for path in files:
         yield _look(index, root, path, known.pop(str(path), None))
-    for row in known.values():
-        index.drop(row)
-        yield Seen(Path(row.path), Change.DROPPED)
+    inner = tuple(map(under, (each for each in index.roots() if each.startswith(under(str(root))))))
+    for gone in known:
+        if gone.startswith(inner) and os.path.exists(gone):
+            continue  # passed over here, as hidden, and indexed as a folder of its own
+        index.drop(gone)
+        yield Seen(Path(gone), Change.DROPPED)
 
 
 def address(root: Path, path: Path) -> str:
@@ -119,7 +128,9 @@ def _look(index: Index, root: Path, path: Path, known: Row | None) -> Seen:
             cut = passages(reading.text)
         except ToolError as error:
             problem = error.problem
-    row = Row(0, str(path), state.st_size, state.st_mtime_ns, digest, problem)
+        except Exception as error:  # whatever it is, the other files shall not wait for it
+            problem = f"It can't be read ({type(error).__name__})."
+    row = Row(str(path), state.st_size, state.st_mtime_ns, digest, problem)
     index.put(row, title, uri, cut)
     return Seen(path, Change.UNREADABLE if problem else Change.READ, problem)
 
@@ -142,5 +153,5 @@ def _as_known(path: Path, known: Row) -> Seen:
 def _lost(index: Index, path: Path, known: Row | None, error: OSError) -> Seen:
     """A file that can't be opened; what was known of it may not be true any more."""
     if known:
-        index.drop(known)
+        index.drop(known.path)
     return Seen(path, Change.UNREADABLE, f"{error.strerror or 'It cannot be opened'}.")

@@ -19,6 +19,7 @@ from vivavoce.engines.websearch.settings import Shape, WebSettings, read_setting
 SHAPE = Shape(
     name="external",
     example='{ use = "external", url = "http://127.0.0.1:9000/search" }',
+    whole_url=True,
 )
 
 

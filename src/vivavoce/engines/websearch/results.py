@@ -14,17 +14,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from urllib.parse import urlsplit
 
 from vivavoce.domain.evidence import Source
+from vivavoce.engines.addresses import host_of
 from vivavoce.engines.tool_ports import SearchQuery
 
 MAX_COUNT = 20
 MAX_TEXT_CHARS = 1500
 MAX_TITLE_CHARS = 200
-MAX_URI_CHARS = 2000
 _TAG = re.compile(r"</?[a-zA-Z!][^<>]{0,1000}>")
-_BAD_IN_URI = re.compile(r"[\s<>\"\\^`{|}\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +50,6 @@ def sources(hits: Iterable[Hit], query: SearchQuery) -> list[Source]:
         if text:
             found[uri] = Source(uri=uri, title=title or host, text=text)
     return list(found.values())
-
-
-def host_of(uri: str) -> str:
-    """The host of a whole http address, in small letters; empty if it is none."""
-    if len(uri) > MAX_URI_CHARS or _BAD_IN_URI.search(uri):
-        return ""
-    try:
-        parts = urlsplit(uri)
-        if parts.scheme not in ("http", "https") or parts.username is not None:
-            return ""
-        return (parts.hostname or "").lower()
-    except ValueError:
-        return ""
 
 
 def excluded(host: str, query: SearchQuery) -> bool:

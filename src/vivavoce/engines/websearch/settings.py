@@ -19,14 +19,17 @@ MAX_TIMEOUT_S = 60.0
 class Shape:
     """What may stand in the table of one service.
 
-    `url` is its address unless the user names another, `own` the settings that only it has with
-    their defaults, whose types they keep, and `choices` the values that some of them may take.
+    `url` is its address unless the user names another; `whole_url` says that it is asked as it
+    is, with nothing put after it, so that it may end in a slash or hold a query. `own` are the
+    settings that only it has with their defaults, whose types they keep, and `choices` the values
+    that some of them may take.
     `example` is what the fix says.
     """
 
     name: str
     example: str
     url: str = ""
+    whole_url: bool = False
     needs_key: bool = False
     own: Mapping[str, Value] = field(default_factory=dict)
     choices: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)
@@ -44,14 +47,16 @@ class WebSettings:
 
 def read_settings(table: Settings, shape: Shape) -> WebSettings:
     """The settings in a configuration table. Raises `ConfigError` naming every fault."""
-    url = str(table.get("url", shape.url)).rstrip("/")
+    url = str(table.get("url", shape.url))
+    if not shape.whole_url:
+        url = url.rstrip("/")
     key, faults = _key(table, shape)
     timeout = table.get("timeout_s", TIMEOUT_S)
     if isinstance(timeout, bool) or not isinstance(timeout, int | float):
         faults.append(f"`timeout_s` can't be {timeout!r}")
     elif not 0 < timeout <= MAX_TIMEOUT_S:
         faults.append(f"`timeout_s` must be more than 0 and at most {MAX_TIMEOUT_S:.0f}")
-    if problem := _address(url):
+    if problem := _address(url, shape):
         faults.append(problem)
     own = dict(shape.own)
     for name, value in table.items():
@@ -88,12 +93,12 @@ def _key(table: Settings, shape: Shape) -> tuple[str, list[str]]:
     return key, []
 
 
-def _address(url: str) -> str:
+def _address(url: str, shape: Shape) -> str:
     try:
         parts = urlsplit(url)
         whole = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:
         whole = False
-    if not whole or parts.query or parts.fragment:
+    if not whole or parts.fragment or (parts.query and not shape.whole_url):
         return "`url` is not an http address" if url else "`url` is missing"
     return ""
