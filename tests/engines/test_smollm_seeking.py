@@ -225,6 +225,24 @@ def test_a_sentence_that_points_back_takes_along_the_one_before_it(reader: Reade
 
 
 @pytest.mark.embedded
+def test_a_measure_is_known_by_its_noun_and_a_year_is_none(reader: Reader) -> None:
+    quake = Passage(
+        "The largest earthquake in California in the week of 5 December 2024",
+        "On Thursday, 5 December 2024, an earthquake of magnitude 7.0 struck off Cape Mendocino, on"
+        " the north coast of California. It was the largest earthquake in California that week, and"
+        " the largest in the state since 2019. It began at 10:44 in the morning, Pacific time,"
+        " beneath the sea floor about 70 kilometres west of the town of Ferndale in Humboldt"
+        " County, at a depth of about 10 kilometres.",
+    )
+    for question, holds in (
+        ("how strong was the earthquake in california", "magnitude 7.0"),
+        ("how deep was the earthquake in california", "a depth of about 10"),
+    ):
+        (found,) = reader.answer(question, (quake,), CancelToken())
+        assert holds in found
+
+
+@pytest.mark.embedded
 def test_a_title_answers_nothing(reader: Reader) -> None:
     titled = Passage(TIDES.title, f"{TIDES.title}\nThe sea bulges on both sides of the Earth.")
     assert reader.answer("why there are tides", (titled,), CancelToken()) == [

@@ -24,6 +24,7 @@ NEAR_ENOUGH = 0.55
 _SHARED = 0.4
 _IN_TITLE = 0.85
 _KIND = 0.2
+_MEASURE = 0.1
 _QUESTION_IN_TEXT = 0.3
 _SECOND = 0.06
 _MOST_READ = 24
@@ -39,10 +40,12 @@ _DATE = re.compile(
     re.IGNORECASE,
 )
 _NUMBER = re.compile(
-    r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty"
+    r"\b(?!(?:1[5-9]|20)\d\d\b)\d"
+    r"|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty"
     r"|fifty|sixty|seventy|eighty|ninety|hundred|thousand|million|dozen|half|no)\b",
     re.IGNORECASE,
 )
+"""A number that is no year."""
 _PLACE = re.compile(r"\b(?:in|at|near|on|off|from|to)\s+(?:the\s+)?(?!\w+day\b)[A-Z]")
 _PERSON = re.compile(r"(?<!^)\b[A-Z][a-z]+\b")
 _KINDS: tuple[tuple[re.Pattern[str], re.Pattern[str]], ...] = (
@@ -58,6 +61,21 @@ _KINDS: tuple[tuple[re.Pattern[str], re.Pattern[str]], ...] = (
     (re.compile(r"^where\b|\bwhat (?:city|country|place)\b", re.I), _PLACE),
     (re.compile(r"^who(?:se|m)?\b", re.I), _PERSON),
 )
+_MEASURES: tuple[tuple[re.Pattern[str], re.Pattern[str]], ...] = tuple(
+    (re.compile(rf"\bhow (?:{asked})\b", re.I), re.compile(rf"\b(?:{told})\b", re.I))
+    for asked, told in (
+        ("strong|powerful", "magnitude|force|strength|power|category"),
+        ("deep", "depth"),
+        ("high|tall", "height|rises?|summit"),
+        ("fast|quick", "speed|an hour|per (?:hour|second)"),
+        ("far", "distance"),
+        ("heavy", "weighs?|weight"),
+        ("hot|cold|warm", "temperatures?|degrees"),
+        ("much", "price|costs?|pays?|dollars?|euros?|pounds?|cents?"),
+        ("often", "every|once|twice|times"),
+    )
+)
+"""The word of the question, and those with which a text gives the number."""
 _POINTS_BACK = re.compile(r"(?:this|that|these|those|such)\b(?! (?:week|month|year)\b)", re.I)
 _LISTED = re.compile(r"^\s*(?:[-*•#>|]+|\d+[.)])\s+")
 
@@ -184,4 +202,6 @@ def _suits(question: str, text: str) -> float:
         if asked.search(question):
             fit = _KIND if wanted.search(text) else -_KIND
             break
+    if any(asked.search(question) and told.search(text) for asked, told in _MEASURES):
+        fit += _MEASURE
     return fit - (_QUESTION_IN_TEXT if text.endswith("?") else 0.0)
