@@ -6,7 +6,8 @@ every level is tried branch by branch. Here
 
 - patterns run in `regex`, which stops when told to; one that takes too long, that it can't read
   or that is very long says nothing against a value;
-- the whole of a check gets a tenth of a second of computing, then `Exhausted` ends it;
+- the whole of a check gets a tenth of a second of computing, then `Exhausted` ends it; that is
+  looked at before every keyword and every pattern;
 - nothing is fetched, and a `$schema` within a schema changes nothing;
 - `unevaluatedProperties` and `format` are not looked at.
 """
