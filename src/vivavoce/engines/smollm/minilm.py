@@ -7,6 +7,7 @@ is their likeness in -1..1. A short sentence takes about 10 ms.
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 import struct
 import threading
@@ -27,6 +28,8 @@ _LAYERS = 6
 _WIDTH = 384
 _EPSILON = 1e-12
 _MAX_TOKENS = 128
+_LONGEST_WORD = 100
+"""Signs of a word that is looked up, as in BERT: the time grows with the cube."""
 _REMEMBERED = 8192
 _TOGETHER = 32
 
@@ -41,10 +44,12 @@ class WordPiece:
 
     def ids(self, text: str) -> list[int]:
         """The numbers of the pieces, between the start and the separator token."""
-        inner = [number for word in _words(text) for number in self._pieces(word)]
-        return [self._ids["[CLS]"], *inner[: _MAX_TOKENS - 2], self._ids["[SEP]"]]
+        inner = (number for word in _words(text) for number in self._pieces(word))
+        return [self._ids["[CLS]"], *itertools.islice(inner, _MAX_TOKENS - 2), self._ids["[SEP]"]]
 
     def _pieces(self, word: str) -> list[int]:
+        if len(word) > _LONGEST_WORD:
+            return [self._unknown]
         found: list[int] = []
         start = 0
         while start < len(word):

@@ -18,6 +18,7 @@ Whether a piece asks for something, and for what, is not known here: `Wanted` sa
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Callable, Iterator
 
 from vivavoce.engines.sentences import Cutter
@@ -77,6 +78,7 @@ _VERB = words.split_set(
     " check bring fetch order reserve cancel delete clear empty share upload download print record"
     " adjust navigate drive shuffle repeat follow translate convert summarize"
 )
+_PLEASE = re.compile(r"\bplease\Z", re.I)
 _CHAT = re.compile(r"^(?:tell (?:me|us)|sing|explain|describe|say|give me|recommend)\b", re.I)
 
 
@@ -95,11 +97,24 @@ def asks(piece: str) -> bool:
 
 
 def bare(piece: str) -> str:
-    """A request without greeting, order and politeness, spelled as it was."""
-    rest = piece.strip()
+    """A request without greeting, order and politeness, on one line, spelled as it was.
+
+    Of a text that is longer than a request its beginning: what looks for a request in it takes
+    time with the square of the length.
+    """
+    line = " ".join(piece[:_LONGEST].split())
+    return without_plea(line) or line
+
+
+def without_plea(text: str) -> str:
+    """What greetings, order and politeness leave of a text: its lines as they are."""
+    rest = text.strip()
     for lead in (_LEAD, _ORDER, _LEAD, _ASKING):
         rest = lead.sub("", rest, count=1)
-    return re.sub(r"[\s,]*\bplease\b[\s.!?]*$", "", rest, flags=re.IGNORECASE).strip() or piece
+    body = rest.rstrip(f"{string.whitespace}.!?")
+    if _PLEASE.search(body[-len("_please") :]):
+        rest = body[: -len("please")].rstrip(f"{string.whitespace},")
+    return rest.strip()
 
 
 def begs(piece: str) -> bool:

@@ -19,7 +19,7 @@ import re
 from dataclasses import dataclass
 
 from vivavoce.engines.smollm import numerals
-from vivavoce.engines.smollm.requests import bare
+from vivavoce.engines.smollm.requests import bare, without_plea
 
 _PROGRAM = (
     r"(?:(?:write|generate|create|make|run|execute|use|using|with)(?: and |, ?then | then |, )?)+"
@@ -128,7 +128,7 @@ def python(text: str) -> str:
     """The Python in what was typed: between fences, or after "run"; empty if there is none."""
     if fenced := _FENCE.search(text):
         return fenced[1].strip()
-    asked = _RUN.match(bare(text))
+    asked = _RUN.match(without_plea(text))
     code = asked[1].strip().strip("`").strip() if asked else ""
     try:
         tree = ast.parse(code)

@@ -1,0 +1,69 @@
+"""What takes time with a power of the text's length is looked at for the beginning only.
+
+The bound is far above what these take, and far below what they took: half a minute and more,
+during which no other conversation was served.
+"""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from engines.smollm_model import Host
+from engines.talk import user
+from vivavoce.domain.content import ServerTool, ToolDeclaration, ToolKind, Tools
+from vivavoce.engines.smollm.minilm import MiniLM
+from vivavoce.engines.smollm.requests import bare
+from vivavoce.engines.smollm.router import Router
+from vivavoce.engines.smollm.wishes import Chooser
+
+pytestmark = pytest.mark.embedded
+
+BOUND_S = 5
+TURN = ToolDeclaration("turn_on_the_lights", "Turn on the lights.")
+TOOLS = Tools(
+    functions=(TURN,),
+    server=tuple(
+        ServerTool(ToolDeclaration(kind.name.lower(), ""), kind)
+        for kind in (ToolKind.SEARCH, ToolKind.CODE, ToolKind.URL)
+    ),
+)
+
+
+@pytest.fixture(scope="module")
+def router() -> Router:
+    (network,) = Host().weights("minilm").rglob("model.safetensors")
+    return Router(MiniLM(network.parent))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "turn " + " " * 15_000 + "x",
+        "what is" + "\n" * 15_000 + "x",
+        "tell me about " + "? " * 30_000 + "x",
+        "search for " + "a, " * 20_000,
+        "please " * 9_000 + "x",
+        "run " + "1+" * 30_000 + "1",
+        "```" + "a" * 15_000,
+        "say " + "a" * 15_000,
+    ],
+    ids=lambda text: text[:10].strip(),
+)
+def test_a_text_made_to_be_slow_is_not(router: Router, text: str) -> None:
+    began = time.thread_time()
+    Chooser(router, TOOLS).said([user(text)], 0)
+    assert time.thread_time() - began < BOUND_S
+
+
+def test_a_plea_ends_with_its_last_word() -> None:
+    assert bare("Could you turn on \n the lights,  please ?!") == "turn on the lights"
+    assert bare("I displease. ") == "I displease."
+    assert bare("please") == "please"
+
+
+def test_a_long_text_is_still_asked_for_what_it_begins_with(router: Router) -> None:
+    text = "Turn on the lights. " + "The rest is a long story. " * 2_000
+    said = Chooser(router, TOOLS).said([user(text)], 0)
+    assert [wish.tool.name for wish in said.wishes] == [TURN.name]
