@@ -41,7 +41,7 @@ async def main() -> None:
             if content and content.output_transcription:
                 answer += content.output_transcription.text or ""
             if content and content.grounding_metadata:
-                print("answer:", answer.strip())
+                print("answer:", " ".join(answer.split()))
                 show(content.grounding_metadata, answer.encode())
 
 
