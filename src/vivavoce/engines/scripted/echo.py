@@ -58,7 +58,7 @@ _QUESTION = re.compile(
     r"^(?:who|whom|whose|what|when|where|which|why|how|is|are|was|were|do|does|did)\b|\?$",
     re.IGNORECASE,
 )
-_PAGE_SIGNS = 200
+_TOLD_SIGNS = 200
 
 
 class EchoModel:
@@ -134,7 +134,7 @@ def _told(result: ToolResult, kind: ToolKind | None) -> str:
         return f"the output is {str(response.get('output', '')).strip()}."
     texts = [one["text"] for one in response.get("results", response.get("pages", ()))]
     first = next((text for text in texts if text), "nothing was found.")
-    return str(first if kind is ToolKind.SEARCH else first[:_PAGE_SIGNS])
+    return str(first)[:_TOLD_SIGNS]
 
 
 def _calls(said: str, tools: Tools) -> tuple[ToolCall, ...]:
