@@ -15,10 +15,10 @@ import psutil
 import pytest
 
 from engines.bwrap import build, program
-from vivavoce.domain.content import CodeResult
+from vivavoce.domain.content import DEADLINE, FAILED, OK, CodeResult
 from vivavoce.engines.bubblewrap import BubblewrapSandbox, NamespacesForbidden, create
 from vivavoce.errors import ConfigError, EngineMissing, ToolError
-from vivavoce.testing.sandbox_contract import DEADLINE, FAILED, OK, SandboxContract
+from vivavoce.testing.sandbox_contract import SandboxContract
 
 MARK = 333
 """So many MiB of memory no other sandbox on this machine has: it stands in the command line."""

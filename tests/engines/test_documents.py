@@ -84,6 +84,7 @@ async def test_hosts_can_be_left_out(index: Index, folder: Path) -> None:
     question = "When was the bridge at Halden opened?"
     assert await found(index, question, excluded=("other.example",))
     assert not await found(index, question, excluded=("bridge.example",))
+    assert not await found(index, question, excluded=("Bridge.Example",)), "names have no case"
 
 
 async def test_a_document_fills_no_more_than_two_places(index: Index, folder: Path) -> None:

@@ -10,10 +10,10 @@ from collections.abc import Callable
 import psutil
 import pytest
 
-from vivavoce.domain.content import CodeResult
+from vivavoce.domain.content import DEADLINE, FAILED, OK, CodeResult
 from vivavoce.engines.monty import ENGINE, MontySandbox, create, keeping_last_value
 from vivavoce.errors import ConfigError, EngineMissing, ToolError
-from vivavoce.testing.sandbox_contract import DEADLINE, FAILED, OK, SandboxContract
+from vivavoce.testing.sandbox_contract import SandboxContract
 
 
 class TestMonty(SandboxContract):

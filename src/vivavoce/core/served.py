@@ -21,7 +21,7 @@ from vivavoce.core.messages import (
     ServerResponse,
     UrlContext,
 )
-from vivavoce.domain.content import ServerTool, ToolCall, ToolKind
+from vivavoce.domain.content import FAILED, OK, ServerTool, ToolCall, ToolKind
 from vivavoce.domain.evidence import Outcome, Source
 
 MAX_SOURCES = 20
@@ -29,8 +29,6 @@ MAX_SOURCES = 20
 
 MAX_QUERIES = 50
 """Queries that one turn names at most."""
-
-OK, FAILED = "OUTCOME_OK", "OUTCOME_FAILED"
 
 
 class Served:

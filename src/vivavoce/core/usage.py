@@ -32,7 +32,8 @@ class Tally:
 
     def next_generation(self) -> None:
         """Another generation of the same turn begins."""
-        self._before, self._latest = self._sum(), Usage(prompt_tokens=self._latest.prompt_tokens)
+        self._before = self._before.then(self._latest)
+        self._latest = Usage(prompt_tokens=self._latest.prompt_tokens)
 
     def count(
         self, sent_s: float, heard_s: float, prompt_images: int, tool_signs: int = 0
@@ -43,7 +44,7 @@ class Tally:
         are the characters that the server's own tools added to the prompt; their tokens are
         told apart from the rest of it, by an estimate, since engines count them together.
         """
-        usage = self._sum()
+        usage = self._before.then(self._latest)
         tools = min(tool_signs // SIGNS_PER_TOKEN, usage.prompt_tokens)
         prompt_audio = audio_tokens(heard_s)
         return TokenCount(
@@ -55,15 +56,4 @@ class Tally:
             tools=usage.tool_tokens + tools,
             prompt_audio=prompt_audio,
             prompt_images=prompt_images,
-        )
-
-    def _sum(self) -> Usage:
-        """The prompt grows from generation to generation, so the last one is the whole context."""
-        before, latest = self._before, self._latest
-        return Usage(
-            prompt_tokens=latest.prompt_tokens or before.prompt_tokens,
-            cached_tokens=latest.cached_tokens or before.cached_tokens,
-            response_tokens=before.response_tokens + latest.response_tokens,
-            thought_tokens=before.thought_tokens + latest.thought_tokens,
-            tool_tokens=before.tool_tokens + latest.tool_tokens,
         )

@@ -94,9 +94,14 @@ class ExecutableCode:
     language: str = "PYTHON"
 
 
+OK = "OUTCOME_OK"
+FAILED = "OUTCOME_FAILED"
+DEADLINE = "OUTCOME_DEADLINE_EXCEEDED"
+
+
 @dataclass(frozen=True, slots=True)
 class CodeResult:
-    """What running it printed. `outcome` is one of the API's OUTCOME_ names."""
+    """What running it printed. `outcome` is one of the three above, as the API names them."""
 
     outcome: str
     output: str
@@ -194,3 +199,13 @@ class Usage:
     response_tokens: int = 0
     thought_tokens: int = 0
     tool_tokens: int = 0
+
+    def then(self, latest: Usage) -> Usage:
+        """This and a later generation of the same turn: its prompt is the whole context."""
+        return Usage(
+            prompt_tokens=latest.prompt_tokens or self.prompt_tokens,
+            cached_tokens=latest.cached_tokens or self.cached_tokens,
+            response_tokens=self.response_tokens + latest.response_tokens,
+            thought_tokens=self.thought_tokens + latest.thought_tokens,
+            tool_tokens=self.tool_tokens + latest.tool_tokens,
+        )

@@ -27,16 +27,13 @@ from typing import Literal
 
 import pydantic_monty as library
 
-from vivavoce.domain.content import CodeResult
+from vivavoce.domain.content import DEADLINE, FAILED, OK, CodeResult
 from vivavoce.engines.lanes import CancelToken, Lane
 from vivavoce.engines.ports import EngineHost, Settings
 from vivavoce.engines.sandboxes import (
     BUSY,
     CLOSED,
-    DEADLINE,
-    FAILED,
     NO_START,
-    OK,
     Limits,
     Output,
     read_limits,

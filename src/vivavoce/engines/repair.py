@@ -80,7 +80,7 @@ class Answer:
         now = self._now
         match part:
             case UsageReported(usage=usage):
-                self._usage = _sum(self._spent, usage)
+                self._usage = self._spent.then(usage)
                 yield UsageReported(self._usage)
             case _ if now.wrong:
                 self.spoilt = True  # nothing but its cost was still of interest
@@ -157,14 +157,3 @@ def _corrected(asked: GenerationRequest, first: _Try) -> GenerationRequest:
         results.append(ToolResult(id_, call.name, response))
     contents = (Content(Role.MODEL, tuple(spoken)), Content(Role.USER, tuple(results)))
     return replace(asked, history=(*asked.history, *contents))
-
-
-def _sum(before: Usage, latest: Usage) -> Usage:
-    """As the core adds up the generations of a turn."""
-    return Usage(
-        prompt_tokens=latest.prompt_tokens or before.prompt_tokens,
-        cached_tokens=latest.cached_tokens or before.cached_tokens,
-        response_tokens=before.response_tokens + latest.response_tokens,
-        thought_tokens=before.thought_tokens + latest.thought_tokens,
-        tool_tokens=before.tool_tokens + latest.tool_tokens,
-    )

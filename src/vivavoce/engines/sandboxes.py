@@ -11,13 +11,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vivavoce.domain.content import CodeResult
+from vivavoce.domain.content import FAILED, CodeResult
 from vivavoce.engines.ports import Settings
 from vivavoce.errors import ConfigError
-
-OK = "OUTCOME_OK"
-FAILED = "OUTCOME_FAILED"
-DEADLINE = "OUTCOME_DEADLINE_EXCEEDED"
 
 BUSY = "Too many programs are running already."
 CLOSED = "The sandbox is closed."

@@ -31,6 +31,11 @@ class SearchQuery:
     after: datetime | None = None
     before: datetime | None = None
 
+    def excludes(self, host: str) -> bool:
+        """Whether `host`, in small letters, is one of those that are not wanted, or under one."""
+        names = (name.lower().strip(". ") for name in self.excluded)
+        return any(name and (host == name or host.endswith("." + name)) for name in names)
+
 
 class SearchEngine(Protocol):
     """Finds sources. Called from several conversations at once."""

@@ -12,7 +12,16 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 
-from vivavoce.domain.content import CodeResult, Json, Text, ToolCall, ToolKind, ToolResult, Tools
+from vivavoce.domain.content import (
+    OK,
+    CodeResult,
+    Json,
+    Text,
+    ToolCall,
+    ToolKind,
+    ToolResult,
+    Tools,
+)
 from vivavoce.domain.evidence import Outcome, Page, RetrievalStatus, Source
 from vivavoce.domain.request import GenerationRequest
 from vivavoce.testing.check import Mismatch
@@ -78,7 +87,7 @@ def outcome_of(call: ToolCall, kind: ToolKind, line: ToolAnswer) -> Outcome:
         case ToolKind.SEARCH:
             return Outcome(response, queries=queries, sources=_sources(response))
         case ToolKind.CODE:
-            code = CodeResult(response.get("outcome", "OUTCOME_OK"), response.get("output", ""))
+            code = CodeResult(response.get("outcome", OK), response.get("output", ""))
             return Outcome(response, code=code)
         case ToolKind.URL:
             return Outcome(response, pages=_pages(response))

@@ -17,12 +17,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import ClassVar
 
-from vivavoce.domain.content import CodeResult
+from vivavoce.domain.content import DEADLINE, FAILED, OK, CodeResult
 from vivavoce.engines.tool_ports import Sandbox
 from vivavoce.errors import ToolError
 
-OK, FAILED = "OUTCOME_OK", "OUTCOME_FAILED"
-DEADLINE = "OUTCOME_DEADLINE_EXCEEDED"
 LONG_S = 20.0
 SHORT_S = 1.0
 PROMPT_S = 10.0

@@ -14,7 +14,7 @@ import signal
 from dataclasses import replace
 from functools import partial
 
-from vivavoce.domain.content import CodeResult
+from vivavoce.domain.content import DEADLINE, FAILED, OK, CodeResult
 from vivavoce.engines.bubblewrap import seccomp
 from vivavoce.engines.bubblewrap.cell import Cell, Ended
 from vivavoce.engines.bubblewrap.command import ENVIRONMENT, command
@@ -25,10 +25,7 @@ from vivavoce.engines.ports import EngineHost, Settings
 from vivavoce.engines.sandboxes import (
     BUSY,
     CLOSED,
-    DEADLINE,
-    FAILED,
     NO_START,
-    OK,
     Limits,
     Output,
     read_limits,

@@ -191,15 +191,12 @@ def _sources(
             (document, found.row),
         ).fetchone()
         # None: the document was dropped between two looks.
-        if row is None or taken.get(document, 0) >= PER_DOCUMENT or _excluded(row[0], query):
+        if row is None or taken.get(document, 0) >= PER_DOCUMENT:
+            continue
+        if query.excludes(urlsplit(row[0]).hostname or ""):
             continue
         taken[document] = taken.get(document, 0) + 1
         sources.append(Source(uri=row[0], title=row[1], text=row[2]))
         if len(sources) >= min(query.count, MAX_COUNT):
             break
     return sources
-
-
-def _excluded(uri: str, query: SearchQuery) -> bool:
-    host = urlsplit(uri).hostname or ""
-    return any(host == name or host.endswith("." + name) for name in query.excluded)

@@ -21,6 +21,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
 from vivavoce.domain.content import (
+    OK,
     Blob,
     Json,
     Role,
@@ -127,7 +128,7 @@ def _report(results: tuple[ToolResult, ...], tools: Tools) -> str:
 def _told(result: ToolResult, kind: ToolKind | None) -> str:
     response = result.response
     name = " ".join(_words_of(result.name))
-    failed = "error" in response or response.get("outcome", "OUTCOME_OK") != "OUTCOME_OK"
+    failed = "error" in response or response.get("outcome", OK) != OK
     if failed or kind in (None, ToolKind.MCP):
         return f"{name} {'failed' if failed else 'is done'}."
     if kind is ToolKind.CODE:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from vivavoce.domain.content import Json, ToolCall, ToolKind, ToolResult
+from vivavoce.domain.content import DEADLINE, OK, Json, ToolCall, ToolKind, ToolResult
 from vivavoce.engines.lanes import CancelToken
 from vivavoce.engines.smollm import outcome, seeking, sums, words
 from vivavoce.engines.smollm.reading import Passage, Reader
@@ -18,8 +18,6 @@ _TOOLS = {
     ToolKind.CODE: "the code did not work",
     ToolKind.URL: "I could not read that page",
 }
-_TOO_LATE = "OUTCOME_DEADLINE_EXCEEDED"
-_GOOD = "OUTCOME_OK"
 _REFUSED = {
     "PAYWALL": "{place} wants to be paid for before it can be read.",
     "UNSAFE": "I may not open {place}.",
@@ -66,10 +64,10 @@ def _search(question: str, response: Json, reader: Reader, token: CancelToken) -
 
 def _code(call: ToolCall, response: Json, asked: str) -> str:
     output = str(response.get("output", "")).strip()
-    state = response.get("outcome", _GOOD)
-    if state == _TOO_LATE:
+    state = response.get("outcome", OK)
+    if state == DEADLINE:
         return "Sorry, the code took too long."
-    if state != _GOOD:
+    if state != OK:
         last = output.splitlines()[-1] if output else ""
         return outcome.apology(_TOOLS[ToolKind.CODE], last)
     counted = sums.of(asked)

@@ -61,7 +61,6 @@ _QUESTION = re.compile(
 )
 _CURIOSITY = re.compile(r"^(?:tell me|explain|describe|define)\b")
 _DEFINITION = re.compile(r"^(?:what is|what's|what are|define) (?:an? )?\w+$")
-_REFUSAL = re.compile(r"\b(?:don't|do not|dont|never|not|shouldn't|must not|mustn't)\b")
 _TOLD = re.compile(
     r"^(?:i|i've|i'm|we|we've|he|she|it|they|my \w+|the \w+|someone|somebody|yesterday|last)\b"
     r".*\b(?:was|were|didn't|wasn't|weren't|had|have|has|did|went|already|used to"
@@ -173,12 +172,6 @@ def is_definition(text: str) -> bool:
     """Whether it asks for what everybody knows: `what is a timer`, `how many days are in May`."""
     plain = without_courtesy(text)
     return bool(_DEFINITION.match(plain) or _COUNTED.match(plain))
-
-
-def is_no_request(text: str) -> bool:
-    """Whether it forbids, or tells of what happened: nothing that asks for an action."""
-    plain = without_courtesy(text)
-    return bool(_REFUSAL.search(plain) or _TOLD.match(plain))
 
 
 def is_forbidden(text: str) -> bool:

@@ -43,19 +43,13 @@ def sources(hits: Iterable[Hit], query: SearchQuery) -> list[Source]:
             break
         uri = hit.link if isinstance(hit.link, str) else ""
         host = host_of(uri)
-        if not host or uri in found or excluded(host, query) or _untimely(hit, query):
+        if not host or uri in found or query.excludes(host) or _untimely(hit, query):
             continue
         title = plain(hit.title, MAX_TITLE_CHARS)
         text = plain(hit.snippet, MAX_TEXT_CHARS) or title
         if text:
             found[uri] = Source(uri=uri, title=title or host, text=text)
     return list(found.values())
-
-
-def excluded(host: str, query: SearchQuery) -> bool:
-    """Whether `host` is one of those that are not wanted, or lies under one."""
-    names = (name.lower().strip(". ") for name in query.excluded)
-    return any(name and (host == name or host.endswith("." + name)) for name in names)
 
 
 def plain(value: object, limit: int) -> str:
