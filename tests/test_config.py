@@ -173,7 +173,9 @@ def test_a_switch_may_still_be_a_word_in_a_variable(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("text", "problem", "fix"),
     [
-        ('[server]\nhost = "0.0.0.0"', "reachable by others", "VIVAVOCE_SERVER__KEYS"),
+        ('[server]\nhost = "0.0.0.0"\ntls.enabled = false', "reachable by others", "tls.enabled"),
+        ('[store]\nuse = "redis"', "store.url", "redis://"),
+        ('[store]\nurl = "redis://127.0.0.1"', "store.use", 'store.use = "redis"'),
         ('[models]\n"*" = "nowhere"', "nowhere", "embedded, scripted"),
         ('[server.tls]\nkey = "k.pem"', "only one", "both files"),
         ('model = "echo"\nprofile = "scripted"', "no model name leads to", "profile = 'embedded'"),

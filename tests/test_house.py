@@ -5,7 +5,7 @@ the house, of which the first decisions in docs/adr speak, where the house came 
 everybody knows `errors`; `protocol` speaks the dialect of `runtime.ports`; `edge` builds the
 sessions and so knows `core` and `engines.ports`; `testing` and `cli` know the engines; engines
 share more than their ports. It is narrower in `client`, which does without `protocol`, and in
-`runtime`, which needs no lanes; nothing is stored yet, so there is no `state`.
+`runtime`, which needs no lanes.
 """
 
 from __future__ import annotations
@@ -28,28 +28,32 @@ ALLOWED: dict[str, set[str]] = {
         "domain", "errors", "engines.tool_ports", "engines.pages", "engines.lanes",
         "protocol.close", "tools",
     },
+    "state": {"domain", "errors", "state"},
     "runtime": {
-        "core", "domain", "errors", "engines.ports", "engines.batcher", "tools.ports", "runtime",
+        "core", "domain", "errors", "engines.ports", "engines.batcher", "tools.ports",
+        "state.port", "runtime",
     },
     "edge": {
         "runtime", "protocol", "domain", "errors", "core", "engines.ports", "tools.ports", "edge",
-        "metrics",
+        "metrics", "state.port",
     },
     "metrics": {"domain", "errors"},
     "client": {"domain", "errors", "client"},
-    "config": {"domain", "errors", "core.settings", "mistakes"},
+    "config": {"domain", "errors", "core.settings", "mistakes", "config"},
     "mistakes": {"errors"},
     "tooling": {"config", "domain", "errors", "engines", "edge.health", "metrics", "tools"},
     "wiring": {
         "config", "domain", "errors", "core", "protocol", "engines", "runtime", "edge", "metrics",
-        "logs", "tools", "tooling",
+        "logs", "tools", "tooling", "state",
     },
     "logs": {"domain", "errors"},
     "testing": {
         "domain", "errors", "core", "engines", "runtime", "protocol", "tools.ports", "testing",
+        "state.port",
     },
     "cli": {
         "wiring", "client", "config", "domain", "errors", "engines", "edge", "cli", "logs", "tools",
+        "state",
     },
     "__main__": {"cli"},
     "__init__": set(),

@@ -7,6 +7,7 @@
     │   ├── EngineBusy      no capacity now; for a speculation this is an ordinary outcome
     │   └── EngineMissing   a part is not installed or not fetched: says what to do
     │       └── NamespacesForbidden   the kernel lets this user make no sandbox (engines.bubblewrap)
+    ├── StoreError          the state store cannot be used: talk goes on, not resumable meanwhile
     └── ToolError           a tool that the server runs failed: the model is told, the turn goes on
 
 Anything else that escapes is a bug of ours: the connection closes with 1011 and the
@@ -71,6 +72,14 @@ class EngineMissing(EngineError):
         super().__init__(engine, f"{lack} {fix}")
         self.lack = lack
         self.fix = fix
+
+
+class StoreError(VivavoceError):
+    """The state store cannot be reached, or failed. `problem` holds no address with a password."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
 
 
 class ToolError(VivavoceError):

@@ -1,0 +1,122 @@
+"""The settings tree: one TOML file, overridden by environment variables, overridden by flags.
+
+Precedence, highest first: flag, environment (`VIVAVOCE_`, nested by `__`), file, default. The
+file is the one named by `--config` or `VIVAVOCE_CONFIG`, else `./vivavoce.toml`, else
+`config.toml` in the user's configuration folder. Everything is merged once and validated as a
+whole, so that all mistakes are told together.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+from pydantic import ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    TomlConfigSettingsSource,
+)
+from pydantic_settings.exceptions import SettingsError
+
+from vivavoce import mistakes
+from vivavoce.config.checks import contradictions, doubles
+from vivavoce.config.tables import ProfileTable
+from vivavoce.config.tree import BUILTIN_PROFILES, EMBEDDED, Config
+from vivavoce.domain.profile import model_id
+from vivavoce.errors import ConfigError
+
+MODEL_KEY = "VIVAVOCE_MODEL_KEY"
+
+
+def load(path: Path | None = None, flags: Mapping[str, Any] | None = None) -> Config:
+    """The merged configuration. Raises `ConfigError` that names every mistake and its fix."""
+    file = find_file(path)
+
+    class Loaded(Config):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file)
+
+    try:
+        return _complete(Loaded(**_nested(flags or {})))
+    except ValidationError as error:
+        raise ConfigError(mistakes.lines(error, Config), "Correct these entries.") from None
+    except SettingsError as error:
+        raise ConfigError(f"{error}.", "Lists and tables in variables are JSON.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise ConfigError(f"{file} cannot be read: {error}.", "Correct the file.") from None
+
+
+def find_file(path: Path | None = None) -> Path | None:
+    """The file that counts: the named one, the project's, the user's, or none."""
+    if path is None and (named := os.environ.get("VIVAVOCE_CONFIG")):
+        path = Path(named)
+    if path is not None:
+        if not path.is_file():
+            raise ConfigError(f"There is no configuration file {path}.", "Check --config.")
+        return path
+    user = Path(platformdirs.user_config_dir("vivavoce")) / "config.toml"
+    return next((each for each in (Path("vivavoce.toml"), user) if each.is_file()), None)
+
+
+def model_choice(line: str) -> dict[str, Any]:
+    """The one line that swaps the language model, as an engine's table.
+
+    The endpoint's key, if it wants one, is read from `VIVAVOCE_MODEL_KEY`.
+    """
+    use, _, rest = line.partition(":")
+    if not rest:
+        return {"use": use}
+    url, _, name = rest.partition("#")
+    if not url.startswith(("http://", "https://")) or not name:
+        raise ConfigError(
+            f"model = {line!r} is not of the form engine:URL#NAME.",
+            'Write for example model = "openai:http://127.0.0.1:11434/v1#qwen3".',
+        )
+    key = {"api_key_env": MODEL_KEY} if os.environ.get(MODEL_KEY) else {}
+    return {"use": use, "base_url": url, "model": name, **key}
+
+
+def _nested(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """`{"server.port": 1}` as `{"server": {"port": 1}}`; flags that were not given are `None`."""
+    tree: dict[str, Any] = {}
+    for name, value in flags.items():
+        if value is None:
+            continue
+        *path, last = name.split(".")
+        table = tree
+        for step in path:
+            table = table.setdefault(step, {})
+        table[last] = value
+    return tree
+
+
+def _complete(config: Config) -> Config:
+    """Built-in profiles added, the one-line model put in, and what no type can say checked."""
+    tables = {name: ProfileTable(**table) for name, table in BUILTIN_PROFILES.items()}
+    tables |= config.profiles
+    if config.model and isinstance(responder := tables[EMBEDDED].responder, dict):
+        swapped = responder | {"model": model_choice(config.model)}
+        tables[EMBEDDED] = tables[EMBEDDED].model_copy(update={"responder": swapped})
+    models = {model_id(name): profile for name, profile in config.models.items()}
+    if not models or "profile" in config.model_fields_set:
+        models["*"] = config.profile
+    complete = config.model_copy(update={"profiles": tables, "models": models})
+    problems = [*doubles(config.models), *contradictions(complete)]
+    if problems:
+        raise ConfigError(
+            "\n".join(problem for problem, _ in problems), "\n".join(fix for _, fix in problems)
+        )
+    return complete

@@ -1,0 +1,204 @@
+"""The tables of the configuration, one class each, with their defaults and bounds.
+
+The table of an engine or a tool is carried as it is: whoever builds it validates it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic_settings import NoDecode
+
+from vivavoce import mistakes
+from vivavoce.core.settings import Pacing, SessionSettings
+from vivavoce.domain.principal import Quota
+
+DEFAULT_PORT = 8482
+MIB = 1024 * 1024
+STALL_MARGIN_S = 30.0
+
+EngineChoice = Annotated[str | dict[str, Any], mistakes.either("an engine's name or a table")]
+"""An engine's name, or a table with `use` and the engine's own settings."""
+
+Words = Annotated[list[str], NoDecode]
+"""A list that the environment spells with commas."""
+
+
+def split_words(value: object) -> object:
+    """`a, b` as a list; anything else as it is."""
+    if isinstance(value, str):
+        return [word.strip() for word in value.split(",") if word.strip()]
+    return value
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TlsTable(_Table):
+    """`[server.tls]`: the port speaks plain text in any case, and TLS unless `enabled` is off.
+
+    `certificate` and `key` are PEM files of the user's own; without them the project's local CA
+    signs a certificate for loopback, the bind address and `names`. `plain` says whose plain text
+    is taken: this machine's own, everybody's (behind a proxy that ends TLS), or nobody's.
+    """
+
+    enabled: bool = True
+    certificate: Path | None = None
+    key: Path | None = None
+    names: Words = []
+    plain: Literal["loopback", "anywhere", "never"] = "loopback"
+
+    @field_validator("names", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return split_words(value)
+
+
+class QuotaTable(_Table):
+    """`[server.quota]`: what those may take who have no key with limits of its own; 0 is no limit.
+
+    It holds for each of `server.keys`, and, where no key is asked for, for all callers together.
+    """
+
+    sessions: int = Field(default=0, ge=0)
+    audio_minutes: float = Field(default=0.0, ge=0)
+    tool_calls: int = Field(default=0, ge=0)
+    messages_per_s: float = Field(default=0.0, ge=0)
+
+    def quota(self) -> Quota:
+        """The same for the edge."""
+        return Quota(**self.model_dump())
+
+
+class ServerTable(_Table):
+    """`[server]`: the port, who may use it, and how much of it one client may take.
+
+    `origins` are web pages that may connect besides those of this machine and of the server
+    itself; `*` is all. `hosts` are further names by which the server may be called. `reuse_port`
+    lets several processes listen on one port, so that one can take over from another.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=DEFAULT_PORT, ge=0, le=65535)
+    reuse_port: bool = False
+    keys: Words = []
+    quota: QuotaTable = QuotaTable()
+    origins: Words = []
+    hosts: Words = []
+    tls: TlsTable = TlsTable()
+    frames: Literal["binary", "text"] = "binary"
+    strict: bool = False
+    max_sessions: int = Field(default=100, ge=1)
+    max_connections: int = Field(default=1000, ge=1)
+    max_message_bytes: int = Field(default=32 * MIB, ge=20 * MIB)
+    max_head_bytes: int = Field(default=32 * 1024, ge=4096, le=MIB)
+    handshake_s: float = Field(default=10.0, gt=0)
+    drain_s: float = Field(default=10.0, ge=0)
+
+    @field_validator("keys", "origins", "hosts", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return split_words(value)
+
+
+class SessionTable(_Table):
+    """`[session]`: what holds for every conversation. Durations of 0 have no end.
+
+    `engine_silence_s` is how long an answer may produce nothing before it is given up.
+    `connection_s` is the lifetime of a connection, after which its session goes on over another;
+    `total_s` that of a whole session, over all its connections; `idle_s` how long a client may
+    send nothing. `go_away_s` is how long before any of these ends the client is told.
+    `context_tokens` is the context window, 0 that of the language model.
+    """
+
+    turn_complete: Literal["paced", "immediate"] = "paced"
+    stall_s: float = Field(default=1.0, gt=0)
+    tool_deadline_s: float = Field(default=0.0, ge=0)
+    engine_silence_s: float = Field(default=30.0, gt=0)
+    early_turn_complete: Literal["auto", "always", "never"] = "auto"
+    speculation: bool = False
+    eager_silence_ms: int = Field(default=200, ge=50)
+    history_contents: int = Field(default=1000, ge=10)
+    connection_s: float = Field(default=0.0, ge=0)
+    total_s: float = Field(default=0.0, ge=0)
+    idle_s: float = Field(default=0.0, ge=0)
+    go_away_s: float = Field(default=60.0, ge=0)
+    context_tokens: int = Field(default=0, ge=0)
+
+    def settings(
+        self, early_turn_complete: bool, trace_texts: bool = False, tools_deadline_s: float = 30.0
+    ) -> SessionSettings:
+        """The core's own settings, once it is known who the client is."""
+        return SessionSettings(
+            pacing=Pacing(self.turn_complete),
+            stall_s=self.stall_s,
+            tool_deadline_s=self.tool_deadline_s,
+            early_turn_complete=early_turn_complete,
+            speculation=self.speculation,
+            eager_silence_ms=self.eager_silence_ms,
+            history_contents=self.history_contents,
+            # The host notices a silent engine; the core only where the host did not.
+            generation_stall_s=self.engine_silence_s + STALL_MARGIN_S,
+            # The toolbox ends a tool in time; the core only where it did not.
+            served_deadline_s=tools_deadline_s + STALL_MARGIN_S,
+            trace_texts=trace_texts,
+        )
+
+
+class StoreTable(_Table):
+    """`[store]`: where sessions, tokens and keys are kept.
+
+    `sqlite` is a file, `path` if it is not to be the user's own; `redis` is the server at `url`;
+    `memory` forgets with the process. `resume_s` is how long after its connection has ended a
+    session can be resumed. `prefix` stands before every name in Redis.
+    """
+
+    use: Literal["sqlite", "memory", "redis"] = "sqlite"
+    path: Path | None = None
+    url: str = ""
+    prefix: str = "vivavoce"
+    resume_s: float = Field(default=7200.0, gt=0)
+
+
+class ToolsTable(_Table):
+    """`[tools]`: what the server itself runs for the model. The tables are the tools' own.
+
+    `search` and `code` choose an engine; empty is off, and an unset `search` is the local index
+    where there is one. `url` turns on reading addresses. `mcp` names MCP servers, and
+    `mcp_clients` the origins of those that clients may bring. `deadline_s` is how long any of
+    them may take.
+    """
+
+    search: EngineChoice = "local"
+    code: EngineChoice = ""
+    url: Annotated[bool | dict[str, Any], mistakes.either("true, false or a table")] = False
+    mcp: dict[str, dict[str, Any]] = {}
+    mcp_clients: Words = []
+    deadline_s: float = Field(default=30.0, gt=0)
+
+    @field_validator("mcp_clients", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return split_words(value)
+
+
+class LogTable(_Table):
+    """`[log]`. `format`: `auto` writes for people on a terminal and JSON otherwise.
+
+    `personal` puts what was said into the log lines; it is off, and belongs to debugging.
+    """
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "human", "json"] = "auto"
+    personal: bool = False
+
+
+class ProfileTable(_Table):
+    """`[profiles.NAME]`: the engines that answer together."""
+
+    detector: EngineChoice
+    recognizer: EngineChoice
+    responder: EngineChoice

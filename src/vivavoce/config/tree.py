@@ -1,0 +1,68 @@
+"""Everything an operator can decide, as one tree, and the profiles that always exist."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from vivavoce.config.tables import (
+    LogTable,
+    ProfileTable,
+    ServerTable,
+    SessionTable,
+    StoreTable,
+    ToolsTable,
+)
+
+EMBEDDED = "embedded"
+SCRIPTED = "scripted"
+BUILTIN_PROFILES: dict[str, dict[str, Any]] = {
+    EMBEDDED: {
+        "detector": "silero",
+        "recognizer": "pocketsphinx",
+        "responder": {
+            "use": "cascade",
+            "model": {"use": "smollm"},
+            "voice": {"use": "flite", "otherwise": {"use": "espeak", "otherwise": "silence"}},
+        },
+    },
+    SCRIPTED: {
+        "detector": "energy",
+        "recognizer": "tones",
+        "responder": {
+            "use": "cascade",
+            "model": {"use": "echo"},
+            "voice": {"use": "tones"},
+        },
+    },
+}
+
+
+class Config(BaseSettings):
+    """Everything an operator can decide.
+
+    `profile` answers for every model name that `[models]` does not name; where `[models]` is
+    given and `profile` is not, those are refused. `model` swaps the language model of the
+    embedded profile in one line: `openai:URL#NAME`, or an engine's name.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="VIVAVOCE_", env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    server: ServerTable = ServerTable()
+    session: SessionTable = SessionTable()
+    store: StoreTable = StoreTable()
+    tools: ToolsTable = ToolsTable()
+    log: LogTable = LogTable()
+    profile: str = EMBEDDED
+    model: str = ""
+    profiles: dict[str, ProfileTable] = {}
+    models: dict[str, str] = {}
+    weights: dict[str, Path] = {}
+
+    def profile_of(self, model: str) -> str | None:
+        """The profile that answers for a model name's last segment; `None` refuses it."""
+        return self.models.get(model) or self.models.get("*")

@@ -1,0 +1,1 @@
+"""What outlives a connection: sessions, ephemeral tokens, keys and quotas, behind one port."""

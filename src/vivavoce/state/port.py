@@ -1,0 +1,175 @@
+"""The port of the state store, and what must be atomic in it.
+
+Three adapters stand behind it: `memory` (one process, forgets with it), `sqlite` (one machine,
+several processes) and `redis` (several machines). `testing.store_contract` says what each must do.
+
+Rules for everybody who writes one:
+
+- A store sees no secret: whatever a client presents is a digest here.
+- `now` and all times are seconds since the epoch, given by the caller.
+- What is expired is as if it were not there, also before it is swept away.
+- Every verb raises `StoreError`, and nothing else, when the store cannot be reached or fails,
+  within `STORE_S`; the next call tries again.
+- Any number of calls may run at once, from any number of processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from vivavoce.domain.ids import SessionId
+from vivavoce.domain.records import KeyRecord, TokenRecord
+
+STORE_S = 3.0
+"""How long a call may take before the store counts as out of reach."""
+
+
+@dataclass(frozen=True, slots=True)
+class SavedSession:
+    """A session as it was last written down.
+
+    `owner` is the id of its principal and `model` the id of its model: both must be the same
+    when it is resumed. `lease` is the number of the connection that holds it: the first is 1,
+    and every resumption takes the next. `data` is the encoded checkpoint.
+    """
+
+    session: SessionId
+    owner: str
+    model: str
+    lease: int
+    data: bytes
+
+
+class Refusal(Enum):
+    """Why a session or a token was not given."""
+
+    UNKNOWN = "unknown"
+    """There is none, it is expired, or it belongs to somebody else."""
+    OTHER_MODEL = "other_model"
+    EXPIRED = "expired"
+    """A token whose time to begin sessions, or whose whole time, is over."""
+    EXHAUSTED = "exhausted"
+    """A token without uses left."""
+
+
+class SessionStore(Protocol):
+    """Sessions that can be resumed."""
+
+    async def save(self, saved: SavedSession, handle: str, now: float, expires: float) -> bool:
+        """Write a session down under a new handle; its handle before that stays valid, none older.
+
+        `handle` is a digest. False, and nothing is written, where a newer connection holds the
+        session (the stored lease is greater than `saved.lease`).
+        """
+        ...
+
+    async def take(
+        self, handle: str, owner: str, model: str, now: float, exact: bool
+    ) -> SavedSession | Refusal:
+        """The session of this handle, for a new connection, whose lease is in the answer.
+
+        Atomic: of any number of callers each gets another lease. `exact` gives the state that was
+        written down with that very handle, and otherwise the newest. `UNKNOWN` where there is
+        none or another `owner`'s, `OTHER_MODEL`; neither changes anything.
+        """
+        ...
+
+    async def renew(
+        self, sessions: Mapping[SessionId, int], now: float, expires: float
+    ) -> dict[SessionId, int]:
+        """Keep these sessions, held under these leases, until `expires`.
+
+        Answers with the present lease of each, also where it is greater than the caller's (then
+        nothing is renewed); sessions that are not there are left out.
+        """
+        ...
+
+    async def forget(self, session: SessionId, lease: int) -> None:
+        """Drop a session and its handles, unless a newer connection holds it."""
+        ...
+
+
+class TokenStore(Protocol):
+    """Ephemeral tokens."""
+
+    async def put_token(self, token: TokenRecord) -> None:
+        """Keep a token until it expires."""
+        ...
+
+    async def find_token(self, digest: str, now: float) -> TokenRecord | None:
+        """The token as it stands, used up or not; nothing once it is expired.
+
+        An adapter may keep expired tokens for a while, so that it can tell `EXPIRED`.
+        """
+        ...
+
+    async def claim_token(self, digest: str, now: float, resuming: bool) -> TokenRecord | Refusal:
+        """Take one use of the token, atomically: of N uses exactly N claims succeed.
+
+        `resuming` takes none, and does not mind `new_session_expires` or uses. `UNKNOWN`,
+        `EXPIRED` (told for at least an hour after `expires`) and `EXHAUSTED` take nothing.
+        """
+        ...
+
+
+class KeyStore(Protocol):
+    """API keys."""
+
+    async def put_key(self, key: KeyRecord) -> None:
+        """Keep a key, in the place of one with the same id."""
+        ...
+
+    async def keys(self) -> tuple[KeyRecord, ...]:
+        """All keys, the oldest first, the expired among them."""
+        ...
+
+    async def drop_key(self, id: str) -> bool:
+        """Forget a key; whether there was one."""
+        ...
+
+
+class QuotaStore(Protocol):
+    """What principals take of what they may."""
+
+    async def hold(self, owner: str, holder: str, limit: int, now: float, expires: float) -> bool:
+        """Hold one of `limit` places of an owner until `expires` (0 is no limit), atomically.
+
+        Whoever holds one already keeps it, with the new time. False where all are held.
+        """
+        ...
+
+    async def let_go(self, owner: str, holder: str) -> None:
+        """Give the place back."""
+        ...
+
+    async def count(
+        self, owner: str, what: str, amount: float, now: float, expires: float
+    ) -> float:
+        """Add to a counter and answer with its sum; an amount of 0 only asks.
+
+        A counter is gone after the `expires` of its first counting.
+        """
+        ...
+
+
+class StateStore(SessionStore, TokenStore, KeyStore, QuotaStore, Protocol):
+    """Everything, in one place."""
+
+    name: str
+    """For people: `memory`, `sqlite` with its file, `redis` with its address without password."""
+
+    shared: bool
+    """Whether other processes see what this one writes."""
+
+    async def start(self) -> None:
+        """Connect and make ready. Raises `ConfigError` for what cannot work, `StoreError`."""
+        ...
+
+    async def ping(self) -> None:
+        """Raises `StoreError` if the store cannot be used now."""
+        ...
+
+    async def aclose(self) -> None: ...
