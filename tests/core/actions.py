@@ -15,9 +15,9 @@ from vivavoce.core.events import (
     ClientGone,
     ContentReceived,
     ContextUpdated,
-    DrainRequested,
     GenerationFailed,
     GenerationRefused,
+    LeaveRequested,
     TextProduced,
     TextReceived,
     ToolRan,
@@ -28,6 +28,7 @@ from vivavoce.core.events import (
     UsageProduced,
     VideoArrived,
 )
+from vivavoce.core.lifetime import Farewell
 from vivavoce.domain.content import Blob, Content, Scheduling, ToolResult, Tools, Usage
 from vivavoce.domain.evidence import Outcome
 from vivavoce.domain.ids import CallId, GenerationId, TurnId
@@ -166,7 +167,7 @@ ACTIONS: dict[str, Callable[[World], object]] = {
     # the host
     "time": lambda w: w.wait_for_deadline(),
     "saved": lambda w: w.do(CheckpointSaved("handle")),
-    "drain": lambda w: w.do(DrainRequested(10.0)),
+    "drain": lambda w: w.do(LeaveRequested(Farewell.DRAIN, 10.0)),
     "gone": lambda w: w.do(ClientGone()),
 }
 """Everything that can happen, by name. Each is safe at any time: much of it means nothing then."""

@@ -4,21 +4,34 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
+from core.resuming import resumed
 from core.world import SETUP, UNINTERRUPTED, World, requests, spoken, user
-from vivavoce.core.effects import CloseConnection, DropTranscript, Send
+from vivavoce.core.effects import CloseConnection, DropTranscript, ForgetSession
 from vivavoce.core.events import (
     CheckpointSaved,
-    DrainRequested,
+    LeaveRequested,
     ListeningHeld,
+    SessionTaken,
     TextReceived,
     TranscriptFailed,
     TranscriptProgressed,
     TranscriptUpdated,
+    VideoArrived,
 )
-from vivavoce.core.messages import GoAway, ResumptionUpdate, TurnComplete, TurnReason
+from vivavoce.core.lifetime import Farewell
+from vivavoce.core.messages import (
+    GoAway,
+    ResumptionUpdate,
+    SetupComplete,
+    TurnComplete,
+    TurnReason,
+)
 from vivavoce.core.settings import FORGOTTEN_TOOL_S, UNINTERRUPTED_TOOL_S, SessionSettings
 from vivavoce.core.tools import LATE
-from vivavoce.domain.content import ToolResult
+from vivavoce.domain.content import Blob, ToolResult
+from vivavoce.domain.ids import SessionId
 from vivavoce.domain.setup import Resumption
 
 # --- the clock --------------------------------------------------------------------------------
@@ -49,7 +62,7 @@ def test_going_away_is_said_and_then_done_with_the_code_that_clients_resume_from
     world = World()
     world.do(TextReceived("hi"))
     world.take()
-    world.do(DrainRequested(10))
+    world.do(LeaveRequested(Farewell.DRAIN, 10))
     assert world.take() == [GoAway(10)]
     world.wait(9.9)
     assert not world.session.closed
@@ -58,27 +71,93 @@ def test_going_away_is_said_and_then_done_with_the_code_that_clients_resume_from
     assert world.session.closed
 
 
-def test_who_rests_is_not_kept_waiting_when_the_server_goes_away() -> None:
-    world = World()
-    effects = world.do(DrainRequested(10))
-    assert [type(effect) for effect in effects] == [Send, CloseConnection]
-    busy = World()
-    spoken(busy)
-    busy.do(DrainRequested(10))
-    busy.wait(0.9)
-    assert not busy.session.closed
-    busy.wait(0.2)
-    assert isinstance(busy.messages()[-1], TurnComplete)
-    assert busy.session.closed
-
-
-def test_who_goes_away_takes_the_last_handle_along() -> None:
-    world = World(replace(SETUP, resumption=Resumption()), SessionSettings(resumable=True))
-    world.do(DrainRequested(10))
+def test_the_time_that_was_announced_is_the_time_that_is_left() -> None:
+    world = World()  # at rest all the while: closing it early would make a lie of `timeLeft`
+    world.do(LeaveRequested(Farewell.DRAIN, 10))
+    world.wait(9.9)
     assert not world.session.closed
-    effects = world.do(CheckpointSaved("handle"))
-    assert [type(effect) for effect in effects] == [Send, CloseConnection]
-    assert world.messages()[-1] == ResumptionUpdate("handle")
+    assert [e.reason for e in world.wait(0.1) if isinstance(e, CloseConnection)] == [
+        Farewell.DRAIN.reason
+    ]
+
+
+def test_a_turn_that_goes_on_while_the_server_leaves_is_kept_before_it_is_closed() -> None:
+    world = World(replace(SETUP, resumption=Resumption()), SessionSettings(resumable=True))
+    world.do(CheckpointSaved("first"))
+    spoken(world)
+    world.do(LeaveRequested(Farewell.DRAIN, 10))
+    world.wait(2)
+    assert isinstance(world.messages()[-1], TurnComplete)
+    world.do(CheckpointSaved("second"))
+    assert world.messages()[-1] == ResumptionUpdate("second")
+    world.wait(10)
+    assert world.session.closed
+
+
+ENDS = {
+    Farewell.CONNECTION: SessionSettings(connection_s=600, go_away_s=50),
+    Farewell.SESSION: SessionSettings(total_s=600, go_away_s=50),
+    Farewell.IDLE: SessionSettings(idle_s=600, go_away_s=50),
+}
+
+
+@pytest.mark.parametrize("farewell", ENDS)
+def test_every_end_of_ours_is_announced(farewell: Farewell) -> None:
+    world = World(SETUP, ENDS[farewell])
+    world.wait(549)
+    assert world.take() == [SetupComplete(SessionId("s"))]
+    effects = world.wait(1)
+    assert world.take() == [GoAway(50)]
+    assert not any(isinstance(effect, CloseConnection) for effect in effects)
+    effects = world.wait(50)
+    assert [(e.code, e.reason) for e in effects if isinstance(e, CloseConnection)] == [
+        farewell.value
+    ]
+    assert any(isinstance(effect, ForgetSession) for effect in effects) is farewell.final
+
+
+def test_a_nearer_end_is_announced_again_and_a_later_one_is_not() -> None:
+    world = World(SETUP, SessionSettings(connection_s=600, go_away_s=50))
+    world.wait(560)
+    world.take()
+    world.do(LeaveRequested(Farewell.DRAIN, 100))
+    assert world.take() == []
+    world.do(LeaveRequested(Farewell.DRAIN, 10))
+    assert world.take() == [GoAway(10)]
+    effects = world.wait(10)
+    assert [e.reason for e in effects if isinstance(e, CloseConnection)] == [Farewell.DRAIN.reason]
+
+
+def test_a_client_that_speaks_up_is_not_idle_and_hears_of_the_next_end() -> None:
+    world = World(SETUP, SessionSettings(idle_s=100, go_away_s=20))
+    world.wait(85)
+    world.take()
+    world.do(VideoArrived(0, Blob(b"jpeg", "image/jpeg")))
+    world.wait(79)
+    assert world.take() == []
+    world.wait(1)
+    assert world.take() == [GoAway(20)]
+    world.wait(20)
+    assert world.session.closed
+
+
+def test_a_session_that_was_resumed_elsewhere_is_closed_without_a_warning() -> None:
+    world = World(replace(SETUP, resumption=Resumption()), SessionSettings(resumable=True))
+    world.take()
+    effects = world.do(SessionTaken())
+    assert [type(effect) for effect in effects] == [CloseConnection]
+    assert world.session.closed
+
+
+def test_the_lifetime_of_a_session_counts_over_its_connections() -> None:
+    settings = SessionSettings(resumable=True, total_s=600, go_away_s=50)
+    world = World(replace(SETUP, resumption=Resumption()), settings)
+    world.wait(400)
+    again = resumed(world)
+    again.wait(149)
+    assert not [m for m in again.messages() if isinstance(m, GoAway)]
+    again.wait(1)
+    assert again.messages()[-1] == GoAway(50)
 
 
 def test_where_nothing_interrupts_a_call_that_nobody_answers_does_not_last_for_ever() -> None:

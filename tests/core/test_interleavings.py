@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.actions import ACTIONS
-from core.test_walk import WAYS, calm, resumed
+from core.resuming import resumed
+from core.test_walk import WAYS, calm
 from core.world import World
 from vivavoce.core.effects import RunTool, StopTool
 from vivavoce.core.events import ClientGone

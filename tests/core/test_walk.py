@@ -10,16 +10,12 @@ import pytest
 
 from core.actions import ACTIONS
 from core.world import MANUAL, SETUP, UNINTERRUPTED, World
-from vivavoce.core.events import ActivityEnded, AudioStreamEnded, CheckpointSaved, ClientGone
-from vivavoce.core.messages import Message, SetupComplete, TurnComplete
+from vivavoce.core.events import ActivityEnded, AudioStreamEnded, ClientGone
 from vivavoce.core.model_states import ModelState
-from vivavoce.core.session import LiveSession
 from vivavoce.core.settings import Pacing, SessionSettings
 from vivavoce.core.user_turns import SpokenTurn, TurnState
-from vivavoce.domain.content import Scheduling, ToolResult
-from vivavoce.domain.ids import CountingIds
-from vivavoce.domain.profile import behaviour_of
-from vivavoce.domain.setup import Modality, Resumption, SessionSetup
+from vivavoce.domain.content import Scheduling
+from vivavoce.domain.setup import Modality, SessionSetup
 from vivavoce.testing.oracle import Broken
 
 SPECULATING = SessionSettings(speculation=True)
@@ -186,96 +182,3 @@ def test_after_the_end_nothing_follows_and_nothing_runs_on(ending: str) -> None:
             ACTIONS[name](world)
         assert world.session.handle(ClientGone(), world.now) == []
         assert len(world.effects) == effects
-
-
-RESUMING = SETUP, SessionSettings(resumable=True)
-HARMLESS = [
-    name for name in RANDOM if name not in ("video", "old part", "saved", "context", "audio")
-]
-
-
-def test_a_session_resumed_at_any_point_goes_on_as_if_it_had_not_been_cut() -> None:
-    setup = replace(SETUP, resumption=Resumption())
-    choose = random.Random(7)
-    cuts = 0
-    for _ in range(6):
-        path = [choose.choice(HARMLESS) for _ in range(40)]
-        whole, cut = World(setup, RESUMING[1]), World(setup, RESUMING[1])
-        for name in path:
-            if cut.session.resting:
-                cut = resumed(cut)
-                cuts += 1
-            ACTIONS[name](whole)
-            ACTIONS[name](cut)
-            assert _plain(whole.messages()) == _plain(cut.messages()), path
-        assert whole.session._talk.context.history.snapshot() == _history(cut)
-    assert cuts > 20
-
-
-def resumed(old: World) -> World:
-    """The same conversation on a new connection, from a checkpoint taken here."""
-    checkpoint = old.session.checkpoint()
-    session = LiveSession.resume(
-        checkpoint, old.setup, behaviour_of(old.setup.model), old.settings, _Continuing(old)
-    )
-    new = World(old.setup, old.settings, session=session, now=old.now)
-    new.position, new.words = old.position, old.words
-    new.oracle.spoken = old.oracle.spoken
-    new.said = [*old.said, *((at, m) for at, m in new.said if not isinstance(m, SetupComplete))]
-    new.said_calls = old.said_calls
-    return new
-
-
-class _Continuing(CountingIds):
-    """Names that go on counting where the session before stopped."""
-
-    def __init__(self, old: World) -> None:
-        super().__init__()
-        for _ in range(old.said_calls):
-            self.call()
-
-
-def _history(world: World) -> object:
-    return world.session._talk.context.history.snapshot()
-
-
-def _plain(messages: list[Message]) -> list[Message]:
-    """Without the greeting, and without the cost: a pre-roll does not reach over the cut."""
-    return [
-        replace(message, usage=None) if isinstance(message, TurnComplete) else message
-        for message in messages
-        if not isinstance(message, SetupComplete)
-    ]
-
-
-def test_a_checkpoint_is_asked_for_whenever_both_sides_rest_and_something_is_new() -> None:
-    world = World(replace(SETUP, resumption=Resumption()), SessionSettings(resumable=True))
-    assert len(world.checkpoints) == 1
-    world.speak("hello")
-    world.say("hi")
-    world.finish()
-    assert len(world.checkpoints) == 1
-    world.wait(1)
-    assert len(world.checkpoints) == 2
-    texts = [content.text for content in world.checkpoints[1].checkpoint.history]
-    assert texts == ["hello", "hi"]
-    world.take()
-    world.do(CheckpointSaved("abc"))
-    world.do(CheckpointSaved(None))
-    assert [getattr(m, "handle", "") for m in world.take()] == ["abc"]
-
-
-def test_a_session_is_not_written_down_while_a_call_is_open() -> None:
-    world = World()
-    world.speak("go")
-    world.call("report")
-    world.finish()
-    world.wait(1)
-    assert world.session._talk.user.quiet
-    with pytest.raises(RuntimeError):
-        world.session.checkpoint()
-    world.answer("report", scheduling=Scheduling.SILENT)
-    assert world.session.resting
-    (result,) = world.session.checkpoint().history[-1].parts
-    assert isinstance(result, ToolResult)
-    assert result.id == "function-call-1"

@@ -105,6 +105,7 @@ class World:
         behaviour: Behaviour | None = None,
         session: LiveSession | None = None,
         now: float = 0.0,
+        before: Oracle | None = None,
     ) -> None:
         self.setup = setup
         self.settings = settings or SessionSettings()
@@ -125,6 +126,8 @@ class World:
         self.words = 0
         self.said_calls = 0
         self.oracle = Oracle(setup, self.behaviour, self.settings)
+        if before is not None:
+            self.oracle.calls = before.calls
         self.session = session or LiveSession(
             SessionId("s"), setup, self.behaviour, self.settings, CountingIds()
         )

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from runtime.dialogues import SLACK_S, holds
 from runtime.visits import HELLO, SETUP, SILENCE, echo, played, speech, stream, talks
 from vivavoce.core.events import ContentReceived, TextReceived, ToolResponsesReceived
+from vivavoce.core.lifetime import Farewell
 from vivavoce.core.messages import (
     GenerationComplete,
     GoAway,
@@ -124,7 +125,7 @@ def test_1011_deadline_expired_at_58_minutes_although_unlimited() -> None:
         assert client.closed is None
         client.say(TextReceived("and once more, at some length, so that it takes a while"))
         await client.until(ModelAudio, count(client, ModelAudio) + 1)
-        connection.drain(1.0)
+        connection.leave(Farewell.DRAIN, 1.0)
         ending = await running
         assert [type(m) for m in client.messages if isinstance(m, GoAway)] == [GoAway]
         assert client.closed == (ending.code, ending.reason)

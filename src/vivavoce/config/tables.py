@@ -145,6 +145,11 @@ class SessionTable(_Table):
             # The toolbox ends a tool in time; the core only where it did not.
             served_deadline_s=tools_deadline_s + STALL_MARGIN_S,
             trace_texts=trace_texts,
+            resumable=True,
+            connection_s=self.connection_s,
+            total_s=self.total_s,
+            idle_s=self.idle_s,
+            go_away_s=self.go_away_s,
         )
 
 

@@ -118,6 +118,11 @@ class ActivityTracker:
         self._paused = False
 
     @property
+    def safe(self) -> Position:
+        """No turn that begins later reaches back to sound before this."""
+        return max(self.floor, self._heard - self.knobs.pre_roll)
+
+    @property
     def resting(self) -> bool:
         """Whether nothing points at speech."""
         return not self.speaking and self._onset is None

@@ -7,7 +7,7 @@ whether it is time for it.
 from __future__ import annotations
 
 from vivavoce.core.context import Context
-from vivavoce.core.effects import PrepareGeneration, SaveCheckpoint
+from vivavoce.core.effects import PrepareGeneration
 from vivavoce.core.events import ContentReceived
 from vivavoce.core.frames import Frames
 from vivavoce.core.generation import Basis
@@ -21,7 +21,7 @@ from vivavoce.core.tools import Patience, ToolLedger, Verdict
 from vivavoce.core.user_side import UserSide
 from vivavoce.core.user_turns import Claim, SpokenTurn, TypedTurn
 from vivavoce.domain.audio import Position, seconds
-from vivavoce.domain.checkpoint import Checkpoint
+from vivavoce.domain.checkpoint import Asked, Checkpoint
 from vivavoce.domain.content import Content, Part, Role, Text, ToolResult
 from vivavoce.domain.ids import IdSource, SessionId
 from vivavoce.domain.profile import Behaviour, Family
@@ -85,9 +85,8 @@ class Conversation:
             settings.generation_stall_s,
         )
         self.seeding = setup.seeds_history
+        self.asked = Asked.of(setup)
         self._prepared = -1
-        self._saved = -1
-        self.saving = False
 
     @property
     def resting(self) -> bool:
@@ -231,21 +230,21 @@ class Conversation:
 
     # --- rest -------------------------------------------------------------------------------
 
-    def rest(self, position: Position, messages: int, step: Step) -> None:
-        """Both sides may rest: let the engine read ahead, and have the session written down."""
-        if not (self.user.quiet and self.model.idle):
-            return
-        if self._prepared != self.context.version:
+    def rest(self, step: Step) -> None:
+        """Both sides may rest: let the engine read ahead."""
+        if self.user.quiet and self.model.idle and self._prepared != self.context.version:
             self._prepared = self.context.version
             step.want(PrepareGeneration(self.context.request()))
-        wanted = self.settings.resumable and self.setup.resumption is not None
-        if wanted and self.resting and self._saved != self.context.version:
-            self._saved = self.context.version
-            self.saving = True
-            step.want(SaveCheckpoint(self.checkpoint(position, messages)))
 
-    def checkpoint(self, position: Position, messages: int) -> Checkpoint:
-        """The conversation written down."""
+    @property
+    def state(self) -> tuple[int, bool]:
+        """Changes whenever there is something new to be written down."""
+        return self.context.version, self.seeding
+
+    def checkpoint(
+        self, position: Position, now: float, spent_s: float, consumed: int | None
+    ) -> Checkpoint:
+        """The conversation written down, at rest."""
         return Checkpoint(
             session=self.context.session,
             model=self.setup.model,
@@ -253,6 +252,26 @@ class Conversation:
             tools=self.context.tools,
             history=self.context.history.snapshot(),
             position=position,
-            messages=messages,
+            asked=self.asked,
+            calls=self.ledger.snapshot(now),
+            frames=self.user.frames.snapshot(),
+            seeding=self.seeding,
+            spent_s=spent_s,
+            consumed=consumed,
             heard_s=self.context.heard_s,
         )
+
+    def wind_up(self, step: Step) -> None:
+        """The connection ends: what was said and heard so far becomes history."""
+        self.model.break_off(step)
+        for entry in self.user.ready():
+            self.context.history.add(entry.contents())
+
+    def restore(self, checkpoint: Checkpoint, now: float) -> None:
+        """Go on from there; instruction, tools and history were taken from it before."""
+        self.ledger.restore(checkpoint.calls, now)
+        if self.ledger.blocked:
+            self.model.wait()
+        for position, frame in checkpoint.frames:
+            self.user.frames.add(position, frame)
+        self.seeding = checkpoint.seeding

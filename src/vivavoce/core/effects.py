@@ -104,9 +104,15 @@ class DropTranscript:
 
 @dataclass(frozen=True, slots=True)
 class SaveCheckpoint:
-    """Both sides rest: write the session down."""
+    """Write the session down. `told`: the client is to learn of it, by a new handle."""
 
     checkpoint: Checkpoint
+    told: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetSession:
+    """The session is over for good: what was written down of it is of no use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +143,7 @@ Effect = (
     | FinishTranscript
     | DropTranscript
     | SaveCheckpoint
+    | ForgetSession
     | ForgetAudio
     | CloseConnection
 )

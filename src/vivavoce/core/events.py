@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vivavoce.core.lifetime import Farewell
 from vivavoce.domain.audio import Position
 from vivavoce.domain.content import Blob, Content, ToolCall, ToolResult, Tools, Usage
 from vivavoce.domain.evidence import Outcome
@@ -197,6 +198,16 @@ class GenerationRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class MessageRead:
+    """A whole message of the client has been read; `sound` says that it was nothing but sound.
+
+    Only told where the client counts its messages.
+    """
+
+    sound: bool
+
+
+@dataclass(frozen=True, slots=True)
 class CheckpointSaved:
     """The checkpoint is on record under this handle; `None` if the store failed."""
 
@@ -204,10 +215,20 @@ class CheckpointSaved:
 
 
 @dataclass(frozen=True, slots=True)
-class DrainRequested:
-    """The server is going away: the client is told so, and closed when both sides rest, or when
-    the time is over."""
+class CheckpointLost:
+    """What is on record of this session cannot be had any longer, or not now."""
 
+
+@dataclass(frozen=True, slots=True)
+class SessionTaken:
+    """The session was resumed on a newer connection: this one is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveRequested:
+    """The connection is to end in so many seconds, for this reason; the client is told so."""
+
+    farewell: Farewell
     time_left_s: float
 
 
@@ -245,8 +266,11 @@ Event = (
     | GenerationFinished
     | GenerationFailed
     | GenerationRefused
+    | MessageRead
     | CheckpointSaved
-    | DrainRequested
+    | CheckpointLost
+    | SessionTaken
+    | LeaveRequested
     | ListeningHeld
     | ClientGone
 )

@@ -23,6 +23,10 @@ class Frames:
         """A frame came while sound stood at `position`."""
         self._waiting.append((position, frame))
 
+    def snapshot(self) -> tuple[tuple[Position, Blob], ...]:
+        """The frames that wait, with their positions."""
+        return tuple(self._waiting)
+
     def within(self, start: Position, end: Position) -> tuple[Blob, ...]:
         """The frames of a spoken turn with this span."""
         first = start if self._only_activity else 0

@@ -1,10 +1,6 @@
-"""What the clock ends: a microphone or a recognizer that fell silent, a server that goes away."""
+"""What the clock ends within a conversation: a microphone or a recognizer that fell silent."""
 
 from __future__ import annotations
-
-CLOSE_CODE = 1011
-CLOSE_REASON = "The server is going away; resume the session on a new connection."
-"""1011 is the one code from which every client that resumes does resume."""
 
 
 class Limits:
@@ -16,7 +12,6 @@ class Limits:
         self._last_sound = 0.0
         self._last_sign = 0.0
         self._held = False
-        self.close_at: float | None = None
 
     def sound(self, now: float) -> None:
         """Sound arrived, or was listened to."""
@@ -41,8 +36,3 @@ class Limits:
         Any sign counts for all turns: they are recognized one after the other.
         """
         return max(ended_at, self._last_sign) + self._transcript_s
-
-    def drain(self, time_left_s: float, now: float) -> None:
-        """The connection is to end; of several wishes the earliest counts."""
-        at = now + max(0.0, time_left_s)
-        self.close_at = at if self.close_at is None else min(at, self.close_at)

@@ -184,9 +184,14 @@ class VoiceActivity:
 
 @dataclass(frozen=True, slots=True)
 class ResumptionUpdate:
-    """Whether the session can be resumed now, and by which handle."""
+    """Whether the session can be resumed now, and by which handle.
+
+    `consumed` is the index of the last message of the client that is contained in its state;
+    `None` where the client does not count, or none is.
+    """
 
     handle: str | None
+    consumed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -200,6 +200,29 @@ class ModelSide:
         turn.interrupted(withdrawn, self._context.heard_s, step)
         self._rest()
 
+    def break_off(self, step: Step) -> None:
+        """The connection ends in the midst of the turn: what was heard of it is kept.
+
+        The client is told nothing, and may answer its calls on another connection.
+        """
+        turn = self.turn
+        if turn is None or not self.busy:
+            return
+        waits = bool(self._ledger.unanswered())
+        for call in self._ledger.running():
+            self._ledger.ran(call, CANCELLED)
+            step.want(StopTool(call))
+        if waits:
+            self._context.history.close()
+        else:
+            self._context.history.answer(self._ledger.take_batch(CANCELLED))
+            self._context.history.cut(turn.playout.heard_s(step.now))
+
+    def wait(self) -> None:
+        """Go on with a turn that was broken off while it waited for the client's calls."""
+        self.state = ModelState.TOOLS
+        self.turn = ModelTurn(Cause.RESULT, self._manner, self._context.history)
+
     def withdraw(self, step: Step) -> None:
         """Take back a turn that the client knows nothing of."""
         if self._to(ModelCue.WITHDRAW):

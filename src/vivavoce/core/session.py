@@ -12,27 +12,38 @@ joint.py's.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import assert_never
 
 from vivavoce.core.activity import ActivityTracker, Cue, Evidence, knobs
+from vivavoce.core.continuity import TAKEN, Continuity
 from vivavoce.core.conversation import Conversation
-from vivavoce.core.effects import CloseConnection, DropTranscript, Effect, ForgetAudio
+from vivavoce.core.effects import (
+    CloseConnection,
+    DropTranscript,
+    Effect,
+    ForgetAudio,
+    SaveCheckpoint,
+)
 from vivavoce.core.events import (
     ActivityEnded,
     ActivityStarted,
     AudioArrived,
     AudioProduced,
     AudioStreamEnded,
+    CheckpointLost,
     CheckpointSaved,
     ClientGone,
     ContentReceived,
     ContextUpdated,
-    DrainRequested,
     Event,
     GenerationFailed,
     GenerationFinished,
     GenerationRefused,
+    LeaveRequested,
     ListeningHeld,
+    MessageRead,
+    SessionTaken,
     TextProduced,
     TextReceived,
     ToolCallsProduced,
@@ -46,15 +57,15 @@ from vivavoce.core.events import (
     VoiceScored,
 )
 from vivavoce.core.joint import settle
-from vivavoce.core.limits import CLOSE_CODE, CLOSE_REASON, Limits
-from vivavoce.core.messages import GoAway, ResumptionUpdate, SetupComplete, VoiceActivity
+from vivavoce.core.limits import Limits
+from vivavoce.core.messages import SetupComplete, VoiceActivity
 from vivavoce.core.settings import SessionSettings
 from vivavoce.core.step import Step
 from vivavoce.core.trace import FlightRecorder
 from vivavoce.core.user_turns import Update
 from vivavoce.domain.audio import INPUT_RATE, Position, seconds
-from vivavoce.domain.checkpoint import Checkpoint
-from vivavoce.domain.content import Content
+from vivavoce.domain.checkpoint import Asked, Checkpoint
+from vivavoce.domain.content import Tools
 from vivavoce.domain.ids import IdSource, SessionId
 from vivavoce.domain.profile import Behaviour
 from vivavoce.domain.setup import SessionSetup
@@ -71,19 +82,21 @@ class LiveSession:
         settings: SessionSettings,
         ids: IdSource,
         *,
-        history: tuple[Content, ...] = (),
-        position: Position = 0,
+        before: Checkpoint | None = None,
     ) -> None:
         self.closed = False
         self.trace = FlightRecorder(settings.trace_events, settings.trace_texts)
+        history = () if before is None else before.history
+        position = 0 if before is None else before.position
         self._talk = Conversation(session_id, setup, behaviour, settings, ids, history)
         self._manual = setup.realtime.detection.disabled
         wishes = knobs(setup.realtime.detection, settings.eager_silence_ms)
         self._tracker = ActivityTracker(wishes, floor=position)
         self._limits = Limits(settings.stall_s, settings.transcript_deadline_s)
+        self._continuity = Continuity(setup, settings, before)
+        self._before = before
         self._position = position
         self._forgotten = position
-        self._messages = 0
 
     # --- resuming -------------------------------------------------------------------------
 
@@ -95,22 +108,23 @@ class LiveSession:
         behaviour: Behaviour,
         settings: SessionSettings,
         ids: IdSource,
+        tools: Tools | None = None,
     ) -> LiveSession:
-        """Continue a conversation. The new setup counts; where it is silent, the old one does."""
+        """Continue a conversation with a new setup, as `checkpoint.continued` says.
+
+        `tools` are those it says, with what the server made of them.
+        """
+        instruction, unresolved = checkpoint.continued(setup)
         session = cls(
             checkpoint.session,
-            setup,
+            replace(setup, instruction=instruction, tools=unresolved if tools is None else tools),
             behaviour,
             settings,
             ids,
-            history=checkpoint.history,
-            position=checkpoint.position,
+            before=checkpoint,
         )
-        context = session._talk.context
-        context.heard_s = checkpoint.heard_s
-        context.instruction = setup.instruction or checkpoint.instruction
-        if not (setup.tools.functions or setup.tools.builtin):
-            context.tools = checkpoint.tools
+        session._talk.asked = Asked.of(setup).over(checkpoint.asked)
+        session._talk.context.heard_s = checkpoint.heard_s
         return session
 
     @property
@@ -123,17 +137,27 @@ class LiveSession:
         """Answers to calls that were unknown, cancelled, answered already, or not the client's."""
         return self._talk.ledger.ignored
 
-    def checkpoint(self) -> Checkpoint:
+    def checkpoint(self, now: float = 0.0) -> Checkpoint:
         """The session written down. Only while `resting`."""
         if not self.resting:
             raise RuntimeError("A session can be written down only while both sides rest.")
-        return self._talk.checkpoint(self._position, self._messages)
+        return self._written(now)
+
+    def _written(self, now: float) -> Checkpoint:
+        safe = self._position if self._manual else self._tracker.safe
+        return self._talk.checkpoint(
+            self._position, now, self._continuity.spent_s(now), self._continuity.consumed(safe)
+        )
 
     # --- the verbs ------------------------------------------------------------------------
 
     def open(self, now: float) -> list[Effect]:
-        """The session begins."""
+        """The session begins, or goes on."""
         step = Step(now)
+        self._continuity.open(now)
+        if self._before is not None:
+            self._talk.restore(self._before, now)
+            self._before = None
         step.send(SetupComplete(self._talk.context.session))
         self._rest(step)
         return step.effects
@@ -155,8 +179,8 @@ class LiveSession:
             return []
         self.trace.note(now, None)
         step = Step(now)
-        if (close_at := self._limits.close_at) is not None and now >= close_at:
-            self._close(step)
+        if (ending := self._continuity.elapse(step)) is not None:
+            self._close(ending, step)
             return step.effects
         if (stall_at := self._stall_at()) is not None and now >= stall_at:
             self._hear(self._tracker.end_stream(self._position), step)
@@ -175,7 +199,8 @@ class LiveSession:
         """When `elapse` is due; `None` if only events can change anything."""
         if self.closed:
             return None
-        wishes = [self._limits.close_at, self._talk.model.deadline(), self._talk.ledger.deadline()]
+        wishes = [self._continuity.deadline(self.resting), self._talk.model.deadline()]
+        wishes.append(self._talk.ledger.deadline())
         wishes += [self._limits.transcript_at(turn.ended_at) for turn in self._talk.user.awaiting()]
         wishes.append(self._stall_at())
         return min((wish for wish in wishes if wish is not None), default=None)
@@ -200,19 +225,21 @@ class LiveSession:
                 self._talk.model.ran(event.call, event.outcome)
             case VoiceScored() | TranscriptUpdated() | TranscriptProgressed() | TranscriptFailed():
                 self._route_hearing(event, step)
-            case CheckpointSaved():
-                self._talk.saving = False
-                if event.handle is not None:
-                    step.send(ResumptionUpdate(event.handle))
-            case DrainRequested():
-                step.send(GoAway(event.time_left_s))
-                self._limits.drain(event.time_left_s, step.now)
+            case (
+                MessageRead()
+                | CheckpointSaved()
+                | CheckpointLost()
+                | SessionTaken()
+                | LeaveRequested()
+            ):
+                if (ending := self._continuity.happened(event, self._position, step)) is not None:
+                    self._close(ending, step)
             case ListeningHeld():
                 self._limits.hold(event.held, step.now)
             case ClientGone():
                 self._end(step)
             case _:
-                self._messages += 1
+                self._continuity.heard(step.now)
                 self._route_client(event, step)
 
     def _route_hearing(
@@ -277,8 +304,8 @@ class LiveSession:
 
     def _sound(self, position: Position, step: Step) -> None:
         """Sound arrived. What it means is said by its scores, or by the client."""
-        self._messages += 1
         self._talk.seeding = False
+        self._continuity.heard(step.now)
         self._position = max(self._position, position)
         self._limits.sound(step.now)
         if self._manual:
@@ -307,18 +334,25 @@ class LiveSession:
             return
         settle(self._talk, step)
         self._rest(step)
-        if self._limits.close_at is not None and self.resting and not self._talk.saving:
-            self._close(step)  # nobody is cut off: no reason to keep the server waiting
 
     def _rest(self, step: Step) -> None:
-        self._talk.rest(self._position, self._messages, step)
+        """Both sides may rest: the engine reads ahead, and the session is written down."""
+        self._talk.rest(step)
+        if self.resting and self._continuity.due(self._talk.state, step.now):
+            self._continuity.keep(self._talk.state, self.checkpoint(step.now), step)
 
-    def _close(self, step: Step) -> None:
-        step.want(CloseConnection(CLOSE_CODE, CLOSE_REASON))
+    def _close(self, ending: CloseConnection, step: Step) -> None:
+        if ending is TAKEN:
+            self._continuity.give_up()
+        step.want(ending)
         self._end(step)
 
     def _end(self, step: Step) -> None:
         self.closed = True
+        if self._continuity.keeps:
+            self._talk.wind_up(step)
+            if self._continuity.unkept(self._talk.state):
+                step.want(SaveCheckpoint(self._written(step.now), told=False))
         self._talk.model.give_up(step)
         self._talk.user.give_up(step)
 

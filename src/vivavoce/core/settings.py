@@ -36,6 +36,9 @@ class SessionSettings:
     owes the last word of a turn and shows no sign of work for so long has failed;
     `generation_stall_s`: so has a generation that says nothing for so long. `trace_texts`: the
     flight recorder keeps words, which are personal data, and not only their lengths.
+    `connection_s`, `total_s` and `idle_s` end the connection, the session over all its
+    connections, and a client's silence; 0 is never. `go_away_s` is how long before the client is
+    told.
     """
 
     pacing: Pacing = Pacing.PACED
@@ -51,6 +54,10 @@ class SessionSettings:
     trace_texts: bool = False
     transcript_deadline_s: float = 15.0
     generation_stall_s: float = 60.0
+    connection_s: float = 0.0
+    total_s: float = 0.0
+    idle_s: float = 0.0
+    go_away_s: float = 60.0
 
     def tool_deadline(self, interrupts: bool) -> float:
         """Of blocking calls, in a session whose activity does or does not interrupt."""

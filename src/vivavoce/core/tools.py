@@ -20,9 +20,11 @@ model is told when both sides rest, and the call is closed.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import Enum
 
+from vivavoce.domain.checkpoint import OpenCall
 from vivavoce.domain.content import (
     Behavior,
     Blob,
@@ -100,8 +102,26 @@ class ToolLedger:
 
     @property
     def resting(self) -> bool:
-        """Whether nothing is open and nothing waits."""
-        return not self._open and not self.waiting
+        """Whether nobody waits for a call, and no result for rest."""
+        return not self.waiting and not any(entry.blocking for entry in self._open.values())
+
+    def snapshot(self, now: float) -> tuple[OpenCall, ...]:
+        """The client's calls that are open, to be restored elsewhere."""
+        return tuple(
+            OpenCall(
+                entry.call,
+                None if entry.deadline is None else entry.deadline - now,
+                entry.blocking,
+                entry.result,
+            )
+            for entry in self._open.values()
+        )
+
+    def restore(self, calls: Iterable[OpenCall], now: float) -> None:
+        """Enter the calls of a session that is continued, under their old names."""
+        for each in calls:
+            deadline = None if each.left_s is None else now + each.left_s
+            self._open[each.call.id] = _Open(each.call, None, each.blocking, deadline, each.result)
 
     @property
     def open_ids(self) -> tuple[CallId, ...]:

@@ -15,7 +15,8 @@ from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import cast, get_args
 
-from vivavoce.core.events import AudioArrived, Event, VoiceScored
+from vivavoce.core.events import AudioArrived, Event, MessageRead, VoiceScored
+from vivavoce.core.lifetime import Farewell
 from vivavoce.domain.content import (
     Behavior,
     BuiltinTool,
@@ -42,7 +43,7 @@ _KINDS: dict[str, type] = {
         *get_args(Part),
         *(Content, ToolDeclaration, Tools, BuiltinTool, ServerTool, Usage, CodeResult),
         *(Outcome, Source, Page),
-        *(Role, Behavior, Scheduling, EndReason, ToolKind, RetrievalStatus),
+        *(Role, Behavior, Scheduling, EndReason, ToolKind, RetrievalStatus, Farewell),
     )
 }
 _WORDS = frozenset({
@@ -66,7 +67,7 @@ class FlightRecorder:
         What may hold sound or words is written down at once, so that the ring never keeps them
         alive; the frequent rest as it is.
         """
-        plain = event is None or isinstance(event, AudioArrived | VoiceScored)
+        plain = event is None or isinstance(event, AudioArrived | VoiceScored | MessageRead)
         self._ring.append((now, event if plain else _write(event, self._texts)))
 
     def lines(self) -> Iterator[str]:

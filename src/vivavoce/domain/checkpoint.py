@@ -2,22 +2,63 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from vivavoce.domain.audio import Position
-from vivavoce.domain.content import Content, Tools
+from vivavoce.domain.content import Blob, Content, ToolCall, ToolResult, Tools
 from vivavoce.domain.ids import SessionId
+from vivavoce.domain.setup import SessionSetup
 
 CHECKPOINT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a client's setup asked for, before `contextUpdate` changed any of it.
+
+    Tools without those that the server made of them. A client that comes back with the same
+    wishes means the conversation as it stood; other wishes count.
+    """
+
+    instruction: str = ""
+    tools: Tools = field(default_factory=Tools)
+
+    @classmethod
+    def of(cls, setup: SessionSetup) -> Asked:
+        """The wishes of a setup."""
+        return cls(setup.instruction, Tools(setup.tools.functions, setup.tools.builtin))
+
+    def over(self, before: Asked) -> Asked:
+        """These wishes, and where they are silent those from before."""
+        silent = self.tools == Tools()
+        tools = before.tools if silent else self.tools
+        return Asked(self.instruction or before.instruction, tools)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCall:
+    """A call that is still open; `left_s` until it is overdue.
+
+    A `blocking` one was left open when its connection ended in the midst of a turn, which waits
+    for it; `result` is its answer, where others of the same turn are still waited for.
+    """
+
+    call: ToolCall
+    left_s: float | None
+    blocking: bool = False
+    result: ToolResult | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
     """What it takes to continue a conversation on another connection.
 
-    Taken only while both sides rest, so it never holds a half-made answer. `position` is
-    where the count of heard samples goes on; `messages` counts client messages since setup;
-    `heard_s` is how much of the user's speech the history stands for.
+    Taken while both sides rest, or when the connection ends: of an answer that was being given it
+    then holds what was heard. `position` is where
+    the count of heard samples goes on. `frames` are video frames that wait for a turn, `seeding`
+    says that the history is still being seeded, and `spent_s` is how long the session had lasted.
+    `consumed` is the index of the last message of the client that is contained, where known; it
+    travels with the handle and not with the state.
     """
 
     session: SessionId
@@ -26,6 +67,23 @@ class Checkpoint:
     tools: Tools
     history: tuple[Content, ...]
     position: Position
-    messages: int
+    asked: Asked = field(default_factory=Asked)
+    calls: tuple[OpenCall, ...] = ()
+    frames: tuple[tuple[Position, Blob], ...] = ()
+    seeding: bool = False
+    spent_s: float = 0.0
+    consumed: int | None = None
     heard_s: float = 0.0
     version: int = CHECKPOINT_VERSION
+
+    def continued(self, setup: SessionSetup) -> tuple[str, Tools]:
+        """Instruction and tools with which a new setup goes on; tools not yet made the server's.
+
+        The new setup counts; where it is silent, or asks for just what was asked for before, the
+        conversation's own do, so that what `contextUpdate` changed stays changed.
+        """
+        wishes = Asked.of(setup)
+        keep_instruction = wishes.instruction in ("", self.asked.instruction)
+        keep_tools = wishes.tools in (Tools(), self.asked.tools)
+        tools = Tools(self.tools.functions, self.tools.builtin) if keep_tools else wishes.tools
+        return self.instruction if keep_instruction else wishes.instruction, tools

@@ -124,8 +124,10 @@ def _spell(message: _Spelled, enterprise: bool) -> Fields:
             return {"toolCallCancellation": {"ids": ids}}
         case VoiceActivity(started, offset_s):
             return {"voiceActivity": _voice_activity(started, offset_s)}
-        case ResumptionUpdate(handle):
+        case ResumptionUpdate(handle, consumed):
             update = _present(newHandle=handle, resumable=bool(handle))
+            if consumed is not None:
+                update["lastConsumedClientMessageIndex"] = str(consumed)
             return {"sessionResumptionUpdate": update}
         case GoAway(time_left_s):
             return {"goAway": {"timeLeft": duration(time_left_s)}}

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import assert_never
@@ -32,6 +32,7 @@ from vivavoce.core.effects import (
     Effect,
     FinishTranscript,
     ForgetAudio,
+    ForgetSession,
     PrepareGeneration,
     RefreshTranscript,
     ReleaseGeneration,
@@ -43,15 +44,17 @@ from vivavoce.core.effects import (
     StopTool,
 )
 from vivavoce.core.events import (
-    CheckpointSaved,
+    CheckpointLost,
     ClientGone,
     ContextUpdated,
-    DrainRequested,
+    LeaveRequested,
+    MessageRead,
+    SessionTaken,
 )
+from vivavoce.core.lifetime import Farewell
 from vivavoce.core.messages import Message
 from vivavoce.core.session import LiveSession
-from vivavoce.domain.audio import Position
-from vivavoce.domain.checkpoint import Checkpoint
+from vivavoce.domain.audio import AudioChunk, Position
 from vivavoce.domain.ids import SessionId
 from vivavoce.domain.setup import SessionSetup
 from vivavoce.engines.ports import Engines
@@ -61,9 +64,17 @@ from vivavoce.runtime.errands import Errands
 from vivavoce.runtime.generations import Generations, Pace
 from vivavoce.runtime.hearing import Hearing
 from vivavoce.runtime.intake import Intake
+from vivavoce.runtime.keeping import Keeping
 from vivavoce.runtime.mailbox import Mailbox
+from vivavoce.runtime.metering import Metering
 from vivavoce.runtime.outbox import Outbox
-from vivavoce.runtime.ports import Dialect, Disconnected, Transport
+from vivavoce.runtime.ports import (
+    Dialect,
+    Disconnected,
+    Keeper,
+    Meter,
+    Transport,
+)
 from vivavoce.runtime.report import TurnListener
 from vivavoce.runtime.reporter import TurnReporter
 from vivavoce.runtime.served import NoTools, ServedTools
@@ -86,9 +97,6 @@ TRACE_LINES = 100
 INTERNAL = (1011, "Internal error encountered.")
 
 
-SaveTo = Callable[[Checkpoint], Awaitable[str]]
-
-
 @dataclass(frozen=True, slots=True)
 class Hosting:
     """What a connection gets from its profile, shared with the profile's other sessions."""
@@ -96,7 +104,6 @@ class Hosting:
     engines: Engines
     scorer: VoiceScorer
     listener: TurnListener | None = None
-    save: SaveTo | None = None
     tools: Tooling | None = None
     pace: Pace = field(default_factory=Pace)
 
@@ -114,7 +121,7 @@ class Connection:
     """One client's conversation, from `setupComplete` to the close.
 
     `position` is where the count of heard samples goes on after a resumption. `toolset` is
-    closed with the connection.
+    closed with the connection. `keeper` writes the session down, `meter` counts what it takes.
     """
 
     def __init__(
@@ -127,13 +134,18 @@ class Connection:
         hosting: Hosting,
         position: Position = 0,
         toolset: Toolset | None = None,
+        keeper: Keeper | None = None,
+        meter: Meter | None = None,
     ) -> None:
         self.session_id = session_id
         self._session = session
         self._transport = transport
         self._dialect = dialect
         self._hosting = hosting
+        self._metering = Metering(meter)
+        self._counts = setup.resumption is not None and setup.resumption.transparent
         self._mailbox = Mailbox()
+        self._keeping = Keeping(keeper, session_id, self._mailbox.post)
         self._errands = Errands()
         detects = not setup.realtime.detection.disabled
         self._reporter = TurnReporter(session_id, hosting.listener, manual=not detects)
@@ -160,9 +172,17 @@ class Connection:
         self._served = ServedTools(toolset or NoTools(), self._errands, self._mailbox.post)
         self._ending: Ending | None = None
 
-    def drain(self, time_left_s: float) -> None:
-        """The server is going away."""
-        self._mailbox.post(DrainRequested(time_left_s))
+    def leave(self, farewell: Farewell, time_left_s: float) -> None:
+        """The connection is to end in so many seconds, for this reason."""
+        self._mailbox.post(LeaveRequested(farewell, time_left_s))
+
+    def taken(self) -> None:
+        """The session goes on over a newer connection."""
+        self._mailbox.post(SessionTaken())
+
+    def lost(self) -> None:
+        """What is on record of the session cannot be had now."""
+        self._mailbox.post(CheckpointLost())
 
     async def run(self) -> Ending:
         """Hold the conversation until it ends. Raises nothing but `CancelledError`."""
@@ -217,10 +237,16 @@ class Connection:
         try:
             while True:
                 frame = await self._transport.receive()
+                self._metering.message()
+                sound = True
                 for incoming in self._dialect.decode(frame):
+                    sound = sound and isinstance(incoming, AudioChunk)
                     if isinstance(incoming, ContextUpdated):
                         incoming = await self._served.read(incoming)
+                    self._metering.read(incoming)
                     await self._hearing.receive(incoming)
+                if self._counts:
+                    self._mailbox.post(MessageRead(sound))
                 if self._mailbox.crowded:
                     # A transport with frames in stock never suspends; others want a turn.
                     await asyncio.sleep(0)
@@ -239,12 +265,14 @@ class Connection:
 
     def _sent(self, message: Message) -> None:
         self._reporter.sent(message, self._loop.time())
+        self._metering.sent(message)
 
     # --- what the core wants -----------------------------------------------------------
 
     def _perform_all(self, effects: list[Effect]) -> None:
         for effect in effects:
             self._reporter.effect(effect, self._loop.time())
+            self._metering.effect(effect)
             self._perform(effect)
 
     def _perform(self, effect: Effect) -> None:
@@ -272,23 +300,16 @@ class Connection:
                 self._transcripts.finish(turn, end)
             case DropTranscript(turn=turn):
                 self._transcripts.drop(turn)
-            case SaveCheckpoint(checkpoint=checkpoint):
-                self._errands.start("checkpoint", self._save(checkpoint))
+            case SaveCheckpoint(checkpoint=checkpoint, told=told):
+                self._keeping.save(checkpoint, told)
+            case ForgetSession():
+                self._keeping.forget()
             case ForgetAudio(position=position):
                 self._hearing.forget(position)
             case CloseConnection(code=code, reason=reason):
                 self._ending = self._ending or Ending(code, reason)
             case _:
                 assert_never(effect)
-
-    async def _save(self, checkpoint: Checkpoint) -> None:
-        handle = None
-        if self._hosting.save is not None:
-            try:
-                handle = await self._hosting.save(checkpoint)
-            except Exception:
-                log.exception("checkpoint was not saved: session=%s", self.session_id)
-        self._mailbox.post(CheckpointSaved(handle))
 
     # --- the end -----------------------------------------------------------------------
 
@@ -320,6 +341,7 @@ class Connection:
     async def _let_go(self) -> None:
         """Everything that engines hold for this conversation is given back, whatever happens."""
         try:
+            await self._keeping.aclose()
             await self._errands.aclose()
         finally:
             responder = self._hosting.engines.responder

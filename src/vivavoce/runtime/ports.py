@@ -8,6 +8,7 @@ from typing import Protocol
 from vivavoce.core.events import Event
 from vivavoce.core.messages import Message
 from vivavoce.domain.audio import AudioChunk, VideoFrame
+from vivavoce.domain.checkpoint import Checkpoint
 
 
 class Disconnected(Exception):
@@ -52,4 +53,35 @@ class Dialect(Protocol):
 
     def encode(self, message: Message) -> bytes:
         """One frame of JSON; empty, and not to be sent, if the dialect has no words for it."""
+        ...
+
+
+class Keeper(Protocol):
+    """Writes one session down, under handles that only its client gets to know."""
+
+    async def save(self, checkpoint: Checkpoint, told: bool) -> str | None:
+        """Write it down: the handle, which is a new one if the client is to be told of it.
+
+        `None`: a newer connection holds the session, and nothing was written. Raises `StoreError`.
+        """
+        ...
+
+    async def forget(self) -> None:
+        """The session is over for good. Raises `StoreError`."""
+        ...
+
+
+class Meter(Protocol):
+    """Counts what a connection takes against what its principal may. Nothing here waits."""
+
+    def message(self) -> None:
+        """A message of the client's. Raises `ClientFault` where they come too fast."""
+        ...
+
+    def audio(self, seconds: float) -> None:
+        """Sound that was heard or spoken."""
+        ...
+
+    def tool_calls(self, count: int) -> None:
+        """Calls of functions, the client's and the server's own."""
         ...

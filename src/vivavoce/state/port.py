@@ -61,7 +61,8 @@ class SessionStore(Protocol):
     async def save(self, saved: SavedSession, handle: str, now: float, expires: float) -> bool:
         """Write a session down under a new handle; its handle before that stays valid, none older.
 
-        `handle` is a digest. False, and nothing is written, where a newer connection holds the
+        `handle` is a digest. Where it is the newest already, its state is replaced, and the handle
+        before it stays as it is. False, and nothing is written, where a newer connection holds the
         session (the stored lease is greater than `saved.lease`).
         """
         ...
@@ -71,7 +72,9 @@ class SessionStore(Protocol):
     ) -> SavedSession | Refusal:
         """The session of this handle, for a new connection, whose lease is in the answer.
 
-        Atomic: of any number of callers each gets another lease. `exact` gives the state that was
+        Atomic: of any number of callers each gets another lease. The handle that was presented is
+        the session's newest from then on, and any other is gone, so that a client which missed
+        later ones may miss them again. `exact` gives the state that was
         written down with that very handle, and otherwise the newest. `UNKNOWN` where there is
         none or another `owner`'s, `OTHER_MODEL`; neither changes anything.
         """

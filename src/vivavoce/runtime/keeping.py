@@ -1,0 +1,77 @@
+"""Writing a session down, beside the conversation: one checkpoint at a time, and one at its end.
+
+A checkpoint that was asked for is written although the client has gone meanwhile: it may hold the
+turn which the client has just heard. So it is no errand, which would be called back; what ends it
+is the store's own patience.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from vivavoce.core.events import CheckpointSaved, Event, SessionTaken
+from vivavoce.domain.checkpoint import Checkpoint
+from vivavoce.errors import StoreError
+from vivavoce.runtime.ports import Keeper
+
+log = logging.getLogger(__name__)
+
+PATIENCE_S = 5.0
+"""How long the end of a connection waits for the store; its own patience is shorter."""
+
+
+class Keeping:
+    """What becomes of one connection's checkpoints. Without a keeper nothing is written down."""
+
+    def __init__(self, keeper: Keeper | None, session: str, post: Callable[[Event], None]) -> None:
+        self._keeper = keeper
+        self._session = session
+        self._post = post
+        self._last: asyncio.Task[None] | None = None
+
+    def save(self, checkpoint: Checkpoint, told: bool) -> None:
+        """Write it down; unless it is not `told`, the outcome comes back as an event."""
+        self._then(self._save(checkpoint, told))
+
+    def forget(self) -> None:
+        """Drop what is on record."""
+        self._then(self._forget())
+
+    async def aclose(self) -> None:
+        """Wait for what was begun."""
+        if self._last is not None:
+            await asyncio.wait({self._last}, timeout=PATIENCE_S)
+
+    def _then(self, work: Coroutine[Any, Any, None]) -> None:
+        before, loop = self._last, asyncio.get_running_loop()
+
+        async def in_order() -> None:
+            if before is not None:
+                await asyncio.wait({before})
+            await work
+
+        self._last = loop.create_task(in_order(), name="checkpoint")
+
+    async def _save(self, checkpoint: Checkpoint, told: bool) -> None:
+        handle: str | None = None
+        outcome: Event = CheckpointSaved(None)
+        if self._keeper is not None:
+            try:
+                handle = await self._keeper.save(checkpoint, told)
+                outcome = SessionTaken() if handle is None else CheckpointSaved(handle)
+            except StoreError as error:
+                log.warning("session was not kept: session=%s why=%s", self._session, error)
+            except Exception:
+                log.exception("session was not kept: session=%s", self._session)
+        if told:
+            self._post(outcome)
+
+    async def _forget(self) -> None:
+        if self._keeper is not None:
+            try:
+                await self._keeper.forget()
+            except StoreError as error:
+                log.warning("session was not dropped: session=%s why=%s", self._session, error)

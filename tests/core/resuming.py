@@ -1,0 +1,55 @@
+"""The same conversation on a new connection."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from core.world import World
+from vivavoce.core.messages import Message, SetupComplete, TurnComplete
+from vivavoce.core.session import LiveSession
+from vivavoce.domain.content import Content, Tools
+from vivavoce.domain.ids import CountingIds
+from vivavoce.domain.setup import SessionSetup
+from vivavoce.state.codec import decode, encode
+
+
+def resumed(old: World, setup: SessionSetup | None = None) -> World:
+    """The same conversation on a new connection, from a checkpoint written down here."""
+    setup = setup or old.setup
+    checkpoint = decode(encode(old.session.checkpoint(old.now)))
+    assert checkpoint is not None
+    _, tools = checkpoint.continued(setup)
+    kept = tools == Tools(checkpoint.tools.functions, checkpoint.tools.builtin)
+    session = LiveSession.resume(
+        checkpoint, setup, old.behaviour, old.settings, _Continuing(old),
+        checkpoint.tools if kept else tools,
+    )  # fmt: skip
+    new = World(setup, old.settings, session=session, now=old.now)
+    new.position, new.words = old.position, old.words
+    new.oracle.spoken, new.oracle.calls = old.oracle.spoken, old.oracle.calls
+    new.said = [*old.said, *((at, m) for at, m in new.said if not isinstance(m, SetupComplete))]
+    new.said_calls = old.said_calls
+    new.calls, new.answered = old.calls[:], old.answered[:]
+    return new
+
+
+class _Continuing(CountingIds):
+    """Names that go on counting where the session before stopped."""
+
+    def __init__(self, old: World) -> None:
+        super().__init__()
+        for _ in range(old.said_calls):
+            self.call()
+
+
+def plain(messages: list[Message]) -> list[Message]:
+    """Without the greeting, and without the cost: a pre-roll does not reach over the cut."""
+    return [
+        replace(message, usage=None) if isinstance(message, TurnComplete) else message
+        for message in messages
+        if not isinstance(message, SetupComplete)
+    ]
+
+
+def history(world: World) -> tuple[Content, ...]:
+    return world.session._talk.context.history.snapshot()
