@@ -1,0 +1,65 @@
+"""Writes one session down for its connection, under handles that only its client gets to know."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable
+from hashlib import sha256
+
+from vivavoce.domain.checkpoint import Checkpoint
+from vivavoce.domain.ids import SessionId
+from vivavoce.state.codec import encode
+from vivavoce.state.port import SavedSession, SessionStore
+
+LARGE = 200
+"""Contributions from which on a history is encoded beside the event loop."""
+
+
+def digest(secret: str) -> str:
+    """What a store gets to see of a secret: its SHA-256 in hexadecimal."""
+    return sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+class SessionKeeper:
+    """`lease` is the number under which this connection holds the session.
+
+    `handle` is the one that the client presented, if it resumed. A handle is 256 random bits.
+    """
+
+    def __init__(
+        self,
+        store: SessionStore,
+        session: SessionId,
+        owner: str,
+        model: str,
+        lease: int,
+        resume_s: float,
+        handle: str = "",
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._session, self._owner, self._model = session, owner, model
+        self._lease = lease
+        self._resume_s = resume_s
+        self._handle = handle
+        self._now = now
+
+    async def save(self, checkpoint: Checkpoint, told: bool) -> str | None:
+        """Under a new handle if the client is `told` of it, else in the place of the last state."""
+        if len(checkpoint.history) >= LARGE:
+            data = await asyncio.to_thread(encode, checkpoint)
+        else:
+            data = encode(checkpoint)
+        saved = SavedSession(self._session, self._owner, self._model, self._lease, data)
+        handle = self._handle if self._handle and not told else secrets.token_urlsafe(32)
+        now = self._now()
+        if not await self._store.save(saved, digest(handle), now, now + self._resume_s):
+            return None
+        self._handle = handle
+        return handle
+
+    async def forget(self) -> None:
+        """Drop what is on record."""
+        await self._store.forget(self._session, self._lease)
