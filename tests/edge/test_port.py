@@ -288,3 +288,43 @@ async def until(condition: object, wait_s: float = 3.0) -> None:
     async with asyncio.timeout(wait_s):
         while not condition():  # noqa: ASYNC110 (there is nothing to be told by)
             await asyncio.sleep(0.01)
+
+
+async def test_a_connection_that_waits_when_the_port_is_given_up_is_still_served() -> None:
+    port = Port(APP)
+    await port.start()
+    host, number = port.address
+    # The system accepts it; our own loop has no turn before it is told to listen no more.
+    with socket.create_connection((host, number)) as client:
+        await port.unlisten()
+        client.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_sendall(client, GET)
+        async with asyncio.timeout(5):
+            assert b"200 OK" in await loop.sock_recv(client, 65536)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((host, number)).close()
+    await port.stop()
+
+
+async def test_one_port_is_handed_from_one_server_to_another() -> None:
+    first = Port(APP, shared=True)
+    await first.start()
+    host, number = first.address
+    second = Port(APP, host, number, shared=True)
+    await second.start()
+    try:
+        await first.unlisten()
+        for _ in range(20):
+            assert (await ask(second, GET)).endswith(b"http")
+    finally:
+        await first.stop()
+        await second.stop()
+
+
+async def test_a_port_is_nobody_elses_unless_it_is_shared() -> None:
+    first = Port(APP)
+    await first.start()
+    with pytest.raises(OSError, match="in use"):
+        await Port(APP, *first.address).start()
+    await first.stop()

@@ -18,7 +18,7 @@ ANSWER_S = 1.0
 def taken(config: Config) -> Fault | None:
     """Why the server's address can't be had, where somebody answers there."""
     place = place_of(config)
-    if not place.port:
+    if not place.port or config.server.reuse_port:
         return None
     try:
         plain = socket.create_connection((place.host, place.port), ANSWER_S)

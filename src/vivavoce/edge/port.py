@@ -50,7 +50,10 @@ class Limits:
 
 
 class Port:
-    """The listening side. `start` binds, `stop` ends every connection."""
+    """The listening side. `start` binds, `stop` ends every connection.
+
+    `shared`: other processes may listen on the same port, and one may take over from another.
+    """
 
     def __init__(
         self,
@@ -59,9 +62,10 @@ class Port:
         port: int = 0,
         tls: ssl.SSLContext | None = None,
         limits: Limits | None = None,
+        shared: bool = False,
     ) -> None:
         self.limits = limits or Limits()
-        self._host, self._wanted_port, self._tls = host, port, tls
+        self._host, self._wanted_port, self._tls, self._shared = host, port, tls, shared
         self._config = uvicorn.Config(
             app,
             http=http_protocol(self.limits.handshake_s),
@@ -81,14 +85,14 @@ class Port:
         )
         self._state = ServerState()
         self._listeners: list[socket.socket] = []
+        self._address = (host, port)
         self._accepting: list[asyncio.Task[None]] = []
         self._arriving: set[asyncio.Task[None]] = set()
 
     @property
     def address(self) -> tuple[str, int]:
         """Where it listens, with the real port if 0 was asked for."""
-        host, port = self._listeners[0].getsockname()[:2]
-        return str(host), int(port)
+        return self._address
 
     @property
     def connections(self) -> int:
@@ -104,19 +108,33 @@ class Port:
         """Bind and listen. Raises `OSError` when the address cannot be had."""
         if not self._config.loaded:
             self._config.load()
-        self._listeners = await _bind(self._host, self._wanted_port)
+        self._listeners = await _bind(self._host, self._wanted_port, self._shared)
+        host, port = self._listeners[0].getsockname()[:2]
+        self._address = (str(host), int(port))
         loop = asyncio.get_running_loop()
         self._accepting = [
             loop.create_task(self._accept(each), name="accept") for each in self._listeners
         ]
 
-    async def stop(self, grace_s: float = 5.0) -> None:
-        """Listen no more, ask every connection to end, and cut those that do not in time."""
+    async def unlisten(self) -> None:
+        """Take no more connections; those that there are go on.
+
+        What has come already is taken first: the system would reset it with the listener.
+        """
         for task in self._accepting:
             task.cancel()
         await asyncio.gather(*self._accepting, return_exceptions=True)
+        self._accepting = []
         for listener in self._listeners:
+            with contextlib.suppress(OSError):
+                while True:
+                    self._arrived(listener.accept()[0])
             listener.close()
+        self._listeners = []
+
+    async def stop(self, grace_s: float = 5.0) -> None:
+        """Listen no more, ask every connection to end, and cut those that do not in time."""
+        await self.unlisten()
         for task in tuple(self._arriving):
             task.cancel()
         await asyncio.gather(*self._arriving, return_exceptions=True)
@@ -142,12 +160,15 @@ class Port:
                 log.warning("accept failed: %s", error)
                 await asyncio.sleep(0.1)
                 continue
-            if self.connections >= self.limits.max_connections:
-                connection.close()
-                continue
-            task = loop.create_task(self._admit(connection), name="arrive")
-            self._arriving.add(task)
-            task.add_done_callback(self._arriving.discard)
+            self._arrived(connection)
+
+    def _arrived(self, connection: socket.socket) -> None:
+        if self.connections >= self.limits.max_connections:
+            connection.close()
+            return
+        task = asyncio.get_running_loop().create_task(self._admit(connection), name="arrive")
+        self._arriving.add(task)
+        task.add_done_callback(self._arriving.discard)
 
     async def _admit(self, connection: socket.socket) -> None:
         """Look at the first byte and hand the socket to uvicorn."""
@@ -182,7 +203,7 @@ class Port:
         )
 
 
-async def _bind(host: str, port: int) -> list[socket.socket]:
+async def _bind(host: str, port: int, shared: bool) -> list[socket.socket]:
     """Listening sockets for every address of `host`; port 0 is the same free one for all."""
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(
@@ -195,6 +216,8 @@ async def _bind(host: str, port: int) -> list[socket.socket]:
             listeners.append(listener)
             listener.setblocking(False)
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if shared:
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             if family == socket.AF_INET6:
                 listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             chosen = listeners[0].getsockname()[1] if len(listeners) > 1 else port
