@@ -35,7 +35,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "edge": {
         "runtime", "protocol", "domain", "errors", "core", "engines.ports", "tools.ports", "edge",
-        "metrics", "state.port",
+        "metrics", "state.port", "state.codec", "state.keeper",
     },
     "metrics": {"domain", "errors"},
     "client": {"domain", "errors", "client"},

@@ -7,7 +7,8 @@ from dataclasses import replace
 from core.world import World
 from vivavoce.core.messages import Message, SetupComplete, TurnComplete
 from vivavoce.core.session import LiveSession
-from vivavoce.domain.content import Content, Tools
+from vivavoce.domain.checkpoint import bare
+from vivavoce.domain.content import Content
 from vivavoce.domain.ids import CountingIds
 from vivavoce.domain.setup import SessionSetup
 from vivavoce.state.codec import decode, encode
@@ -19,10 +20,10 @@ def resumed(old: World, setup: SessionSetup | None = None) -> World:
     checkpoint = decode(encode(old.session.checkpoint(old.now)))
     assert checkpoint is not None
     _, tools = checkpoint.continued(setup)
-    kept = tools == Tools(checkpoint.tools.functions, checkpoint.tools.builtin)
+    before = old.session._talk.context.tools
     session = LiveSession.resume(
         checkpoint, setup, old.behaviour, old.settings, _Continuing(old),
-        checkpoint.tools if kept else tools,
+        before if bare(before) == tools else tools,
     )  # fmt: skip
     new = World(setup, old.settings, session=session, now=old.now)
     new.position, new.words = old.position, old.words

@@ -38,9 +38,17 @@ from vivavoce.core.session import LiveSession
 from vivavoce.core.settings import FORGOTTEN_TOOL_S, SessionSettings
 from vivavoce.core.tools import CANCELLED, LATE
 from vivavoce.domain.checkpoint import Checkpoint
-from vivavoce.domain.content import Blob, Scheduling, ToolDeclaration, ToolResult, Tools
+from vivavoce.domain.content import (
+    Blob,
+    BuiltinTool,
+    Scheduling,
+    ToolDeclaration,
+    ToolResult,
+    Tools,
+)
 from vivavoce.domain.ids import CountingIds
 from vivavoce.domain.setup import Resumption, SessionSetup
+from vivavoce.state.codec import encode
 
 WANTED = replace(SETUP, resumption=Resumption())
 COUNTING = replace(SETUP, resumption=Resumption(transparent=True))
@@ -202,6 +210,19 @@ def test_what_was_once_asked_for_is_known_over_several_connections() -> None:
     third = resumed(silent, replace(WANTED, instruction="talk"))
     third.do(TextReceived("hi"))
     assert requests(third)[-1].instruction == "be brief"
+
+
+MCP = BuiltinTool("mcpServers", {"headers": {"authorization": "Bearer secret"}})
+
+
+def test_the_options_of_a_tool_are_not_written_down_and_come_again_with_the_setup() -> None:
+    setup = replace(WANTED, tools=Tools(TOOLS.functions, (MCP,)))
+    world = World(setup, SETTINGS)
+    checkpoint = world.session.checkpoint()
+    assert b"secret" not in encode(checkpoint)
+    assert checkpoint.continued(setup)[1] == Tools(TOOLS.functions, (MCP,))
+    world.do(ContextUpdated(None, Tools((), (BuiltinTool("mcpServers"),))))
+    assert world.session.checkpoint().continued(setup)[1] == Tools((), (MCP,))
 
 
 # --- a store that fails -------------------------------------------------------------------------

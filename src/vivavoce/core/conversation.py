@@ -21,7 +21,7 @@ from vivavoce.core.tools import Patience, ToolLedger, Verdict
 from vivavoce.core.user_side import UserSide
 from vivavoce.core.user_turns import Claim, SpokenTurn, TypedTurn
 from vivavoce.domain.audio import Position, seconds
-from vivavoce.domain.checkpoint import Asked, Checkpoint
+from vivavoce.domain.checkpoint import Asked, Checkpoint, bare
 from vivavoce.domain.content import Content, Part, Role, Text, ToolResult
 from vivavoce.domain.ids import IdSource, SessionId
 from vivavoce.domain.profile import Behaviour, Family
@@ -249,7 +249,7 @@ class Conversation:
             session=self.context.session,
             model=self.setup.model,
             instruction=self.context.instruction,
-            tools=self.context.tools,
+            tools=bare(self.context.tools),
             history=self.context.history.snapshot(),
             position=position,
             asked=self.asked,

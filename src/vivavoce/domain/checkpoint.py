@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from vivavoce.domain.audio import Position
-from vivavoce.domain.content import Blob, Content, ToolCall, ToolResult, Tools
+from vivavoce.domain.content import Blob, BuiltinTool, Content, ToolCall, ToolResult, Tools
 from vivavoce.domain.ids import SessionId
 from vivavoce.domain.setup import SessionSetup
 
@@ -16,7 +16,7 @@ CHECKPOINT_VERSION = 1
 class Asked:
     """What a client's setup asked for, before `contextUpdate` changed any of it.
 
-    Tools without those that the server made of them. A client that comes back with the same
+    Tools are `bare`. A client that comes back with the same
     wishes means the conversation as it stood; other wishes count.
     """
 
@@ -26,7 +26,7 @@ class Asked:
     @classmethod
     def of(cls, setup: SessionSetup) -> Asked:
         """The wishes of a setup."""
-        return cls(setup.instruction, Tools(setup.tools.functions, setup.tools.builtin))
+        return cls(setup.instruction, bare(setup.tools))
 
     def over(self, before: Asked) -> Asked:
         """These wishes, and where they are silent those from before."""
@@ -54,7 +54,7 @@ class Checkpoint:
     """What it takes to continue a conversation on another connection.
 
     Taken while both sides rest, or when the connection ends: of an answer that was being given it
-    then holds what was heard. `position` is where
+    then holds what was heard. Tools are `bare`. `position` is where
     the count of heard samples goes on. `frames` are video frames that wait for a turn, `seeding`
     says that the history is still being seeded, and `spent_s` is how long the session had lasted.
     `consumed` is the index of the last message of the client that is contained, where known; it
@@ -84,6 +84,18 @@ class Checkpoint:
         """
         wishes = Asked.of(setup)
         keep_instruction = wishes.instruction in ("", self.asked.instruction)
-        keep_tools = wishes.tools in (Tools(), self.asked.tools)
-        tools = Tools(self.tools.functions, self.tools.builtin) if keep_tools else wishes.tools
-        return self.instruction if keep_instruction else wishes.instruction, tools
+        instruction = self.instruction if keep_instruction else setup.instruction
+        mine = self.tools
+        if wishes.tools not in (Tools(), self.asked.tools) or mine == wishes.tools:
+            return instruction, Tools(setup.tools.functions, setup.tools.builtin)
+        given = {tool.kind: tool for tool in setup.tools.builtin}
+        builtin = tuple(given.get(tool.kind, tool) for tool in mine.builtin)
+        return instruction, Tools(mine.functions, builtin)
+
+
+def bare(tools: Tools) -> Tools:
+    """What a client asked for, without what the server made of it, and without options.
+
+    Options are not written down: they may hold secrets of the client's.
+    """
+    return Tools(tools.functions, tuple(BuiltinTool(tool.kind) for tool in tools.builtin))

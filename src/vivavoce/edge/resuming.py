@@ -1,0 +1,104 @@
+"""Sessions at the door: a new one, or one that goes on from what was written down."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from vivavoce.core.session import LiveSession
+from vivavoce.core.settings import SessionSettings
+from vivavoce.domain.checkpoint import Checkpoint
+from vivavoce.domain.content import Tools
+from vivavoce.domain.ids import IdSource, SessionId
+from vivavoce.domain.profile import behaviour_of, model_id
+from vivavoce.domain.setup import SessionSetup
+from vivavoce.errors import ClientFault, StoreError
+from vivavoce.protocol import close
+from vivavoce.state.codec import decode
+from vivavoce.state.keeper import SessionKeeper, digest
+from vivavoce.state.port import Refusal, SessionStore
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """How a connection begins: `before` is what its session goes on from, `None` for a new one.
+
+    `lease` is the number under which this connection holds the session, and `handle` the one that
+    the client presented.
+    """
+
+    session: SessionId
+    lease: int = 1
+    before: Checkpoint | None = None
+    handle: str = ""
+
+    def tools(self, setup: SessionSetup) -> Tools:
+        """The tools with which the session begins or goes on, not yet made the server's."""
+        return setup.tools if self.before is None else self.before.continued(setup)[1]
+
+    def make(
+        self, setup: SessionSetup, tools: Tools, settings: SessionSettings, ids: IdSource
+    ) -> LiveSession:
+        """The session, with these tools."""
+        behaviour = behaviour_of(setup.model)
+        if self.before is None:
+            return LiveSession(self.session, replace(setup, tools=tools), behaviour, settings, ids)
+        return LiveSession.resume(self.before, setup, behaviour, settings, ids, tools)
+
+
+class Resumptions:
+    """Gives sessions to connections, and connections what their sessions are written down with."""
+
+    def __init__(
+        self,
+        store: SessionStore,
+        resume_s: float,
+        ids: IdSource,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._resume_s = resume_s
+        self._ids = ids
+        self._now = now
+
+    async def begin(self, setup: SessionSetup, owner: str) -> Beginning:
+        """A new session, or the one of the handle that was presented. Raises `ClientFault`."""
+        wishes = setup.resumption
+        if wishes is None or not wishes.handle:
+            return Beginning(self._ids.session())
+        model = model_id(setup.model)
+        try:
+            taken = await self._store.take(
+                digest(wishes.handle), owner, model, self._now(), wishes.transparent
+            )
+        except StoreError as error:
+            log.warning("session could not be resumed: why=%s", error)
+            raise ClientFault(close.INTERNAL, close.UNAVAILABLE) from None
+        if taken is Refusal.OTHER_MODEL:
+            raise close.invalid_argument()
+        if isinstance(taken, Refusal):
+            raise ClientFault(close.POLICY, close.SESSION_NOT_FOUND)
+        before = await asyncio.to_thread(decode, taken.data)
+        if before is None:
+            raise ClientFault(close.POLICY, close.SESSION_NOT_FOUND)
+        return Beginning(taken.session, taken.lease, before, wishes.handle)
+
+    def keeper(self, beginning: Beginning, setup: SessionSetup, owner: str) -> SessionKeeper | None:
+        """What the session is written down with; `None` if the client does not ask for handles."""
+        if setup.resumption is None:
+            return None
+        return SessionKeeper(
+            self._store,
+            beginning.session,
+            owner,
+            model_id(setup.model),
+            beginning.lease,
+            self._resume_s,
+            beginning.handle,
+            self._now,
+        )
