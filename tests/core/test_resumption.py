@@ -2,51 +2,35 @@
 
 from __future__ import annotations
 
-import math
 import random
-from copy import deepcopy
 from dataclasses import replace
 
 import pytest
 
 from core.actions import ACTIONS
 from core.resuming import history, plain, resumed
-from core.world import MANUAL, SETUP, TOOLS, UNINTERRUPTED, World, model, requests, user
-from vivavoce.core.activity import PRE_ROLL_MS
+from core.world import MANUAL, SETUP, TOOLS, World, model, requests, user
 from vivavoce.core.events import (
-    AudioArrived,
     CheckpointLost,
     CheckpointSaved,
-    ClientGone,
     ContextUpdated,
-    Event,
-    LeaveRequested,
-    MessageRead,
-    SessionTaken,
     TextReceived,
-    VideoArrived,
 )
 from vivavoce.core.keeping import RETRY_S
-from vivavoce.core.lifetime import Farewell
 from vivavoce.core.messages import (
     ResumptionUpdate,
-    SetupComplete,
     ToolCallRequest,
     TurnComplete,
 )
-from vivavoce.core.session import LiveSession
 from vivavoce.core.settings import FORGOTTEN_TOOL_S, SessionSettings
-from vivavoce.core.tools import CANCELLED, LATE
-from vivavoce.domain.checkpoint import Checkpoint
+from vivavoce.core.tools import LATE
 from vivavoce.domain.content import (
-    Blob,
     BuiltinTool,
     Scheduling,
     ToolDeclaration,
     ToolResult,
     Tools,
 )
-from vivavoce.domain.ids import CountingIds
 from vivavoce.domain.setup import Resumption, SessionSetup
 from vivavoce.state.codec import encode
 
@@ -262,171 +246,3 @@ def test_what_was_on_record_and_is_lost_is_written_down_again() -> None:
     world.wait(RETRY_S)
     world.do(CheckpointSaved("second"))
     assert world.take() == [ResumptionUpdate("second")]
-
-
-# --- transparent: what is contained -------------------------------------------------------------
-
-
-def kept(world: World) -> Checkpoint:
-    return world.checkpoints[-1].checkpoint
-
-
-def test_the_last_message_that_is_contained_is_told_with_the_handle() -> None:
-    world = World(COUNTING, SETTINGS)
-    assert kept(world).consumed is None, "nothing was sent yet"
-    world.do(CheckpointSaved("first"))
-    world.do(TextReceived("hi"))
-    world.do(MessageRead(sound=False))
-    world.say("Hello.")
-    world.finish()
-    world.wait(1)
-    world.take()
-    world.do(CheckpointSaved("second"))
-    assert world.take() == [ResumptionUpdate("second", consumed=0)]
-
-
-def test_sound_to_which_the_next_turn_may_reach_back_is_not_contained() -> None:
-    world = World(COUNTING, SETTINGS)
-    for _ in range(40):  # quiet, in messages of 32 ms
-        world.score(0.032, 0.01)
-        world.do(AudioArrived(world.position))
-        world.do(MessageRead(sound=True))
-    consumed = world.session.checkpoint(world.now).consumed
-    assert consumed is not None
-    assert consumed == 39 - math.ceil(PRE_ROLL_MS / 32)
-
-
-def test_what_was_typed_is_contained_and_with_it_the_sound_before_it() -> None:
-    world = World(COUNTING, SETTINGS)
-    world.score(0.032, 0.01)
-    world.do(MessageRead(sound=True))
-    world.do(VideoArrived(world.position, Blob(b"jpeg", "image/jpeg")))
-    world.do(MessageRead(sound=False))
-    assert world.session.checkpoint(world.now).consumed == 1
-
-
-def test_the_smallest_pieces_of_sound_take_no_room_and_promise_no_more_than_is_so() -> None:
-    world = World(replace(COUNTING, realtime=MANUAL), SETTINGS)
-    for position in range(1, 20_001):
-        world.do(AudioArrived(position))
-        world.do(MessageRead(sound=True))
-    assert world.session.checkpoint(world.now).consumed == 19_999
-
-
-def test_messages_are_counted_anew_on_each_connection() -> None:
-    world = World(COUNTING, SETTINGS)
-    world.do(VideoArrived(0, Blob(b"jpeg", "image/jpeg")))
-    world.do(MessageRead(sound=False))
-    again = resumed(world)
-    assert again.session.checkpoint(again.now).consumed is None
-
-
-# --- a connection that ends in the midst of things ------------------------------------------------
-
-
-def dropped(world: World) -> World:
-    """The client is gone without a word, and comes back."""
-    before = deepcopy(world.oracle) if world.calls else None
-    world.do(ClientGone())
-    checkpoint = world.checkpoints[-1]
-    assert not checkpoint.told
-    session = LiveSession.resume(
-        checkpoint.checkpoint, world.setup, world.behaviour, world.settings, CountingIds(), TOOLS
-    )
-    again = World(world.setup, world.settings, session=session, now=world.now + 5, before=before)
-    again.calls = world.calls[:]
-    return again
-
-
-def test_of_an_answer_that_was_cut_off_what_was_heard_is_kept() -> None:
-    world = World(WANTED, SETTINGS)
-    world.do(CheckpointSaved("first"))
-    world.do(TextReceived("Tell me a story."))
-    world.say("Once upon a time ", bytes(48_000))
-    world.say("there was a queen ", bytes(48_000))
-    world.wait(1.0)
-    again = dropped(world)
-    assert history(again) == (
-        user("Tell me a story."),
-        model("Once upon a time ", cut=True),
-    )
-    assert [type(m) for m in again.messages()] == [SetupComplete]
-
-
-def test_words_that_nobody_had_answered_are_kept() -> None:
-    world = World(replace(WANTED, realtime=UNINTERRUPTED), SETTINGS)
-    world.do(CheckpointSaved("first"))
-    world.do(TextReceived("one"))
-    world.say("Yes.", bytes(480))
-    world.wait(0.1)
-    world.do(TextReceived("two"))
-    again = dropped(world)
-    assert [content.text for content in history(again)] == ["one", "Yes.", "two"]
-
-
-def test_a_turn_that_waits_for_the_client_waits_on_over_another_connection() -> None:
-    world = World(WANTED, SETTINGS)
-    world.do(CheckpointSaved("first"))
-    world.speak("go")
-    world.call("lights")
-    again = dropped(world)
-    assert not again.session.resting
-    again.wait(100)
-    assert [type(m) for m in again.messages()] == [SetupComplete], "not asked again, not withdrawn"
-    again.answer("lights")
-    (result,) = requests(again)[-1].history[-1].parts
-    assert isinstance(result, ToolResult)
-    assert (result.id, result.response) == ("function-call-1", {"ok": True})
-    again.say("Done.")
-    again.finish()
-    again.wait(1)
-    assert isinstance(again.messages()[-1], TurnComplete)
-
-
-def test_half_of_the_answers_are_kept_with_the_turn_that_waits_for_the_other_half() -> None:
-    world = World(WANTED, SETTINGS)
-    world.speak("go")
-    world.call("lights", "lights")
-    world.answer("lights")
-    again = dropped(world)
-    assert requests(again) == []
-    again.answer("lights")
-    assert len(requests(again)[-1].history[-1].parts) == 2
-
-
-def test_a_tool_of_the_servers_does_not_outlive_the_connection() -> None:
-    world = World(WANTED, SETTINGS)
-    world.speak("go")
-    world.call("search")
-    again = dropped(world)
-    assert world.stopped == ["function-call-1"]
-    (result,) = history(again)[-1].parts
-    assert isinstance(result, ToolResult)
-    assert result.response == CANCELLED
-    assert again.session.resting
-
-
-def test_at_rest_nothing_is_written_down_twice() -> None:
-    world = World(WANTED, SETTINGS)
-    world.do(CheckpointSaved("first"))
-    world.do(ClientGone())
-    assert len(world.checkpoints) == 1
-
-
-@pytest.mark.parametrize("ending", [SessionTaken(), LeaveRequested(Farewell.SESSION, 0)])
-def test_what_goes_on_elsewhere_or_is_over_is_not_written_down(ending: Event) -> None:
-    world = World(WANTED, SETTINGS)
-    world.do(CheckpointSaved("first"))
-    world.do(TextReceived("hi"))
-    world.do(ending)
-    world.wait(1)
-    assert world.session.closed
-    assert len(world.checkpoints) == 1
-
-
-def test_a_client_that_counts_its_messages_sends_again_what_it_was_not_told_of() -> None:
-    world = World(COUNTING, SETTINGS)
-    world.do(CheckpointSaved("first"))
-    world.do(TextReceived("hi"))
-    world.do(ClientGone())
-    assert len(world.checkpoints) == 1
