@@ -34,8 +34,13 @@ FETCHES = (
     ),
     (
         "bubblewrap",
-        ["tests/engines/bwrap.py"],
+        ["tests/fetch.py", "bubblewrap"],
         "bubblewrap could not be fetched: tests of the stronger sandbox cannot run.",
+    ),
+    (
+        "Redis",
+        ["tests/fetch.py", "redis"],
+        "Redis could not be fetched: tests of the store in it cannot run.",
     ),
 )
 """What is fetched before the tests: a name, how, and what is so without it."""

@@ -1,8 +1,6 @@
 """bubblewrap for the tests: the system's own, or the one in Debian's archive.
 
-    python tests/engines/bwrap.py      fetch it, unless it is there
-
-The package is unpacked under pytest's cache, nothing is installed. `scripts/test.py` does that
+The package is unpacked under pytest's cache, nothing is installed. `tests/fetch.py` does that
 before the tests; they do it themselves only if they are run without it. Where there is no
 bubblewrap, and where this user may not make namespaces, tests skip and say which it is; the
 second is told by the kernel, and not by what bubblewrap says of it.
@@ -12,26 +10,22 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from debian import unpacked
 from vivavoce.engines.bubblewrap import BubblewrapSandbox, NamespacesForbidden, create, seccomp
 from vivavoce.engines.bubblewrap.interpreter import servers_own
 from vivavoce.engines.bubblewrap.namespaces import forbidden
-from vivavoce.engines.flite import fetch
 from vivavoce.engines.sandboxes import Limits
 
 FOLDER = Path(__file__).parents[2] / ".pytest_cache" / "bubblewrap"
 NOT_HERE = "bubblewrap is not installed, and can't be fetched here"
 FORBIDDEN = "user namespaces may not be made here"
-_LIMIT_S = 40.0
 
 
 def program(folder: Path = FOLDER) -> str:
@@ -50,7 +44,7 @@ def lack(folder: Path = FOLDER) -> str:
     if _had(folder) is None:
         if _answer(forbidden()):
             return FORBIDDEN
-        if not fetch.can_fetch() or not _fetch(folder):
+        if not unpacked(["bubblewrap"], folder):
             return NOT_HERE
     return "" if _answer(_works(str(_had(folder)))) else FORBIDDEN
 
@@ -76,41 +70,6 @@ def _answer(question: Coroutine[object, object, bool]) -> bool:
         return thread.submit(asyncio.run, question).result()
 
 
-def _fetch(folder: Path) -> bool:
-    """Unpack the package, with package lists of our own if the system's do not do."""
-    work = folder.with_suffix(".new")
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
-    options = fetch._options(work)
-    own = [*options, *fetch._own_lists(work)]
-    try:
-        if not _apt(work, *options, "download", "bubblewrap"):
-            _apt(work, *own, "update")
-            _apt(work, *own, "download", "bubblewrap")
-        packages = list(work.glob("bubblewrap_*.deb"))
-        if packages:
-            tree = work / "tree"
-            subprocess.run(["dpkg-deb", "-x", packages[0], tree], check=True, timeout=_LIMIT_S)
-            tree.rename(folder)
-    except (OSError, subprocess.SubprocessError):
-        return False
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-    return bool(packages)
-
-
-def _apt(work: Path, *arguments: str) -> bool:
-    done = subprocess.run(
-        ["apt-get", "-q", *arguments],
-        cwd=work,
-        env={**os.environ, "LC_ALL": "C"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=_LIMIT_S,
-    )
-    return done.returncode == 0
-
-
 def build(
     workers: int = 2,
     time_s: float = 20,
@@ -124,9 +83,3 @@ def build(
     """
     limits = Limits(workers, time_s, memory_mib, output_bytes)
     return BubblewrapSandbox(program(), servers_own(), limits, calls)
-
-
-if __name__ == "__main__":
-    absent = lack()
-    sys.stdout.write(f"{absent or _had(FOLDER)}\n")
-    raise SystemExit(absent == NOT_HERE)

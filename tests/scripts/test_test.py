@@ -52,7 +52,8 @@ def test_all_is_checked_and_pytest_has_the_last_word(script: ModuleType, ran: li
         "ruff format --check .",
         "mypy",
         "vivavoce pull",
-        "tests/engines/bwrap.py",
+        "tests/fetch.py bubblewrap",
+        "tests/fetch.py redis",
         "pytest -k one",
     ]
 
@@ -66,7 +67,7 @@ def test_a_failed_check_fails_and_the_tests_run_all_the_same(
     assert ran[-1] == "pytest"
 
 
-@pytest.mark.parametrize("fetching", [["vivavoce", "pull"], ["tests/engines/bwrap.py"]])
+@pytest.mark.parametrize("fetching", [["vivavoce", "pull"], ["tests/fetch.py", "bubblewrap"]])
 @pytest.mark.parametrize(("ci", "status"), [("", 0), ("true", 1)])
 def test_what_cannot_be_fetched_fails_where_it_matters(
     script: ModuleType,

@@ -26,6 +26,9 @@ from vivavoce.domain.records import KeyRecord, TokenRecord
 STORE_S = 3.0
 """How long a call may take before the store counts as out of reach."""
 
+TOLD_S = 3600.0
+"""How long after its end a token is still known, so that `EXPIRED` can be told."""
+
 
 @dataclass(frozen=True, slots=True)
 class SavedSession:
@@ -99,21 +102,18 @@ class TokenStore(Protocol):
     """Ephemeral tokens."""
 
     async def put_token(self, token: TokenRecord) -> None:
-        """Keep a token until it expires."""
+        """Keep a token until `TOLD_S` after it has expired."""
         ...
 
     async def find_token(self, digest: str, now: float) -> TokenRecord | None:
-        """The token as it stands, used up or not; nothing once it is expired.
-
-        An adapter may keep expired tokens for a while, so that it can tell `EXPIRED`.
-        """
+        """The token as it stands, used up or expired even, until `TOLD_S` after its end."""
         ...
 
     async def claim_token(self, digest: str, now: float, resuming: bool) -> TokenRecord | Refusal:
         """Take one use of the token, atomically: of N uses exactly N claims succeed.
 
         `resuming` takes none, and does not mind `new_session_expires` or uses. `UNKNOWN`,
-        `EXPIRED` (told for at least an hour after `expires`) and `EXHAUSTED` take nothing.
+        `EXPIRED` and `EXHAUSTED` take nothing.
         """
         ...
 

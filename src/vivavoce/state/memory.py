@@ -1,0 +1,179 @@
+"""A store in this process's memory: forgets with it. For tests, and for those who keep nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from vivavoce.domain.ids import SessionId
+from vivavoce.domain.records import KeyRecord, TokenRecord
+from vivavoce.state.claims import token_refusal
+from vivavoce.state.port import TOLD_S, Refusal, SavedSession
+
+SWEEP_EVERY = 256
+"""Writes after which what is expired is swept away."""
+
+
+@dataclass(slots=True)
+class _Kept:
+    """A session; `states` are its data by handle, the newest last."""
+
+    saved: SavedSession
+    expires: float
+    states: dict[str, bytes] = field(default_factory=dict)
+
+
+class MemoryStore:
+    """See the port. Every verb is one step of the event loop, and so atomic."""
+
+    name = "memory"
+    shared = False
+
+    def __init__(self) -> None:
+        self._sessions: dict[SessionId, _Kept] = {}
+        self._handles: dict[str, SessionId] = {}
+        self._tokens: dict[str, TokenRecord] = {}
+        self._keys: dict[str, KeyRecord] = {}
+        self._places: dict[str, dict[str, float]] = {}
+        self._counters: dict[tuple[str, str], tuple[float, float]] = {}
+        self._writes = 0
+
+    async def start(self) -> None:
+        """Nothing has to be made ready."""
+
+    async def ping(self) -> None:
+        """Always there."""
+
+    async def aclose(self) -> None:
+        """Nothing has to be closed."""
+
+    # --- sessions -------------------------------------------------------------------------
+
+    async def save(self, saved: SavedSession, handle: str, now: float, expires: float) -> bool:
+        self._sweep(now)
+        kept = self._present(saved.session, now)
+        if kept is None:
+            kept = self._sessions[saved.session] = _Kept(saved, expires)
+        elif kept.saved.lease > saved.lease:
+            return False
+        kept.saved, kept.expires = saved, expires
+        kept.states[handle] = saved.data
+        self._handles[handle] = saved.session
+        for older in list(kept.states)[:-2]:
+            del kept.states[older], self._handles[older]
+        return True
+
+    async def take(
+        self, handle: str, owner: str, model: str, now: float, exact: bool
+    ) -> SavedSession | Refusal:
+        session = self._handles.get(handle)
+        kept = self._present(session, now) if session is not None else None
+        if kept is None or kept.saved.owner != owner:
+            return Refusal.UNKNOWN
+        if kept.saved.model != model:
+            return Refusal.OTHER_MODEL
+        data = kept.states[handle] if exact else kept.saved.data
+        kept.saved = replace(kept.saved, lease=kept.saved.lease + 1, data=data)
+        for other in [each for each in kept.states if each != handle]:
+            del kept.states[other], self._handles[other]
+        kept.states[handle] = data
+        return kept.saved
+
+    async def renew(
+        self, sessions: Mapping[SessionId, int], now: float, expires: float
+    ) -> dict[SessionId, int]:
+        present: dict[SessionId, int] = {}
+        for session, lease in sessions.items():
+            kept = self._present(session, now)
+            if kept is not None:
+                present[session] = kept.saved.lease
+                if kept.saved.lease == lease:
+                    kept.expires = expires
+        return present
+
+    async def forget(self, session: SessionId, lease: int) -> None:
+        kept = self._sessions.get(session)
+        if kept is not None and kept.saved.lease <= lease:
+            self._drop(session)
+
+    def _present(self, session: SessionId, now: float) -> _Kept | None:
+        kept = self._sessions.get(session)
+        if kept is not None and kept.expires <= now:
+            self._drop(session)
+            return None
+        return kept
+
+    def _drop(self, session: SessionId) -> None:
+        for handle in self._sessions.pop(session).states:
+            del self._handles[handle]
+
+    # --- tokens ---------------------------------------------------------------------------
+
+    async def put_token(self, token: TokenRecord) -> None:
+        self._tokens[token.digest] = token
+
+    async def find_token(self, digest: str, now: float) -> TokenRecord | None:
+        token = self._tokens.get(digest)
+        return None if token is None or now >= token.expires + TOLD_S else token
+
+    async def claim_token(self, digest: str, now: float, resuming: bool) -> TokenRecord | Refusal:
+        token = await self.find_token(digest, now)
+        if token is None:
+            return Refusal.UNKNOWN
+        if refusal := token_refusal(token, now, resuming):
+            return refusal
+        if not resuming and token.uses is not None:
+            token = self._tokens[digest] = replace(token, uses=token.uses - 1)
+        return token
+
+    # --- keys -----------------------------------------------------------------------------
+
+    async def put_key(self, key: KeyRecord) -> None:
+        self._keys[key.id] = key
+
+    async def keys(self) -> tuple[KeyRecord, ...]:
+        return tuple(sorted(self._keys.values(), key=lambda key: (key.created, key.id)))
+
+    async def drop_key(self, id: str) -> bool:
+        return self._keys.pop(id, None) is not None
+
+    # --- quotas ---------------------------------------------------------------------------
+
+    async def hold(self, owner: str, holder: str, limit: int, now: float, expires: float) -> bool:
+        places = self._places.setdefault(owner, {})
+        for each in [each for each, until in places.items() if until <= now]:
+            del places[each]
+        if holder not in places and 0 < limit <= len(places):
+            return False
+        places[holder] = expires
+        return True
+
+    async def let_go(self, owner: str, holder: str) -> None:
+        places = self._places.get(owner, {})
+        places.pop(holder, None)
+        if not places:
+            self._places.pop(owner, None)
+
+    async def count(
+        self, owner: str, what: str, amount: float, now: float, expires: float
+    ) -> float:
+        total, until = self._counters.get((owner, what), (0.0, expires))
+        if until <= now:
+            total, until = 0.0, expires
+        total += amount
+        if total:
+            self._counters[owner, what] = (total, until)
+        return total
+
+    # --- sweeping -------------------------------------------------------------------------
+
+    def _sweep(self, now: float) -> None:
+        self._writes += 1
+        if self._writes % SWEEP_EVERY:
+            return
+        for session in [s for s, kept in self._sessions.items() if kept.expires <= now]:
+            self._drop(session)
+        for digest in [d for d, t in self._tokens.items() if t.expires + TOLD_S <= now]:
+            del self._tokens[digest]
+        for name in [n for n, (_, until) in self._counters.items() if until <= now]:
+            del self._counters[name]

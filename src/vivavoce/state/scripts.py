@@ -1,0 +1,152 @@
+"""What Redis runs in one piece: a Lua script for each verb that must be atomic.
+
+Names of keys are made here from a prefix, which is the first argument of every script; the second
+is always `now`. Everything has a time to live, relative to `now`, and an `expires` by which it is
+judged, so that a store whose clock differs from the caller's errs on neither side.
+"""
+
+from __future__ import annotations
+
+_HEAD = """
+local prefix, now = ARGV[1], tonumber(ARGV[2])
+local function live(key)
+    local expires = redis.call('HGET', key, 'expires')
+    return expires and tonumber(expires) > now
+end
+local function keep(key, expires)
+    redis.call('PEXPIRE', key, math.max(1, math.ceil((tonumber(expires) - now) * 1000)))
+end
+"""
+
+SAVE = (
+    _HEAD
+    + """
+local session, owner, model, lease, data, handle, expires = unpack(ARGV, 3)
+local key = prefix .. ':session:' .. session
+if live(key) then
+    if tonumber(redis.call('HGET', key, 'lease')) > tonumber(lease) then return 0 end
+else
+    redis.call('DEL', key)
+end
+local newest = redis.call('HGET', key, 'newest')
+if newest and newest ~= handle then
+    local older = redis.call('HGET', key, 'older')
+    if older and older ~= '' then redis.call('DEL', prefix .. ':handle:' .. older) end
+    redis.call('HSET', key, 'older', newest)
+end
+redis.call('HSET', key, 'owner', owner, 'model', model, 'lease', lease, 'data', data,
+    'newest', handle, 'expires', expires)
+redis.call('HSET', prefix .. ':handle:' .. handle, 'session', session, 'data', data)
+keep(key, expires)
+keep(prefix .. ':handle:' .. handle, expires)
+if redis.call('HEXISTS', key, 'older') == 1 then
+    keep(prefix .. ':handle:' .. redis.call('HGET', key, 'older'), expires)
+end
+return 1
+"""
+)
+
+TAKE = (
+    _HEAD
+    + """
+local handle, owner, model, exact = unpack(ARGV, 3)
+local session = redis.call('HGET', prefix .. ':handle:' .. handle, 'session')
+if not session then return {'unknown'} end
+local key = prefix .. ':session:' .. session
+if not live(key) or redis.call('HGET', key, 'owner') ~= owner then return {'unknown'} end
+if redis.call('HGET', key, 'model') ~= model then return {'other_model'} end
+local data = redis.call('HGET', key, 'data')
+if exact == '1' then data = redis.call('HGET', prefix .. ':handle:' .. handle, 'data') end
+for _, field in ipairs({'newest', 'older'}) do
+    local other = redis.call('HGET', key, field)
+    if other and other ~= handle then redis.call('DEL', prefix .. ':handle:' .. other) end
+end
+redis.call('HDEL', key, 'older')
+redis.call('HSET', key, 'newest', handle, 'data', data)
+redis.call('HSET', prefix .. ':handle:' .. handle, 'data', data)
+return {session, redis.call('HINCRBY', key, 'lease', 1), data}
+"""
+)
+
+RENEW = (
+    _HEAD
+    + """
+local expires = ARGV[3]
+local present = {}
+for at = 4, #ARGV, 2 do
+    local key = prefix .. ':session:' .. ARGV[at]
+    local lease = ''
+    if live(key) then
+        lease = redis.call('HGET', key, 'lease')
+        if lease == ARGV[at + 1] then
+            redis.call('HSET', key, 'expires', expires)
+            keep(key, expires)
+            for _, field in ipairs({'newest', 'older'}) do
+                local handle = redis.call('HGET', key, field)
+                if handle then keep(prefix .. ':handle:' .. handle, expires) end
+            end
+        end
+    end
+    present[#present + 1] = lease
+end
+return present
+"""
+)
+
+FORGET = (
+    _HEAD
+    + """
+local key = prefix .. ':session:' .. ARGV[3]
+local lease = redis.call('HGET', key, 'lease')
+if not lease or tonumber(lease) > tonumber(ARGV[4]) then return 0 end
+for _, field in ipairs({'newest', 'older'}) do
+    local handle = redis.call('HGET', key, field)
+    if handle then redis.call('DEL', prefix .. ':handle:' .. handle) end
+end
+return redis.call('DEL', key)
+"""
+)
+
+CLAIM = (
+    _HEAD
+    + """
+local key, resuming = prefix .. ':token:' .. ARGV[3], ARGV[4] == '1'
+local token = redis.call('HMGET', key, 'expires', 'new_session_expires', 'uses')
+if not token[1] then return 'unknown' end
+if tonumber(token[1]) + tonumber(ARGV[5]) <= now then return 'unknown' end
+if tonumber(token[1]) <= now then return 'expired' end
+if resuming then return 'claimed' end
+if tonumber(token[2]) <= now then return 'expired' end
+if token[3] == '' then return 'claimed' end
+if tonumber(token[3]) <= 0 then return 'exhausted' end
+redis.call('HINCRBY', key, 'uses', -1)
+return 'claimed'
+"""
+)
+
+HOLD = (
+    _HEAD
+    + """
+local key, holder, limit, expires = prefix .. ':places:' .. ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+redis.call('ZREMRANGEBYSCORE', key, '-inf', now)
+local held = redis.call('ZSCORE', key, holder)
+if not held and tonumber(limit) > 0 and redis.call('ZCARD', key) >= tonumber(limit) then
+    return 0
+end
+redis.call('ZADD', key, expires, holder)
+if redis.call('PTTL', key) < (tonumber(expires) - now) * 1000 then keep(key, expires) end
+return 1
+"""
+)
+
+COUNT = (
+    _HEAD
+    + """
+local key, amount, expires = prefix .. ':count:' .. ARGV[3] .. ':' .. ARGV[4], ARGV[5], ARGV[6]
+if not live(key) then redis.call('DEL', key) end
+if tonumber(amount) == 0 then return redis.call('HGET', key, 'total') or '0' end
+local total = redis.call('HINCRBYFLOAT', key, 'total', amount)
+if redis.call('HSETNX', key, 'expires', expires) == 1 then keep(key, expires) end
+return total
+"""
+)

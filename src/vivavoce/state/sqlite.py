@@ -1,0 +1,272 @@
+"""A store in one SQLite file: for one machine, with any number of processes.
+
+Write-ahead logging lets readers go on while somebody writes. Every verb that must be atomic is one
+transaction that begins by taking the write lock (`BEGIN IMMEDIATE`), or one conditional statement.
+One connection with a thread of its own (aiosqlite) serves the process, so its calls stand in line;
+a call that cannot be served within the port's patience fails, and with it the connection, which
+the next call makes anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+import aiosqlite
+
+from vivavoce.domain.ids import SessionId
+from vivavoce.domain.records import KeyRecord, TokenRecord
+from vivavoce.errors import ConfigError, StoreError
+from vivavoce.state import rows
+from vivavoce.state.claims import token_refusal
+from vivavoce.state.port import STORE_S, TOLD_S, Refusal, SavedSession
+
+T = TypeVar("T")
+
+BUSY_S = 2.0
+"""How long another process's write may take; less than the port's patience."""
+
+SWEEP_EVERY = 256
+
+Work = Callable[[aiosqlite.Connection], Awaitable[T]]
+
+
+class SqliteStore:
+    """See the port. `path` is the file, which is made with its folder where it is not there."""
+
+    shared = True
+
+    def __init__(self, path: Path) -> None:
+        self.name = f"sqlite {path}"
+        self._path = path
+        self._opened: aiosqlite.Connection | None = None
+        self._line = asyncio.Lock()
+        self._writes = 0
+
+    async def start(self) -> None:
+        """Open the file. Raises `ConfigError` where it cannot be, or is something else."""
+        try:
+            await self.ping()
+        except StoreError as error:
+            raise ConfigError(
+                f"The state file {self._path} cannot be used: {error.problem}",
+                "Check store.path and who may write there.",
+            ) from None
+
+    async def ping(self) -> None:
+        await self._do(lambda db: db.execute_fetchall("SELECT 1 FROM keys LIMIT 1"))
+
+    async def aclose(self) -> None:
+        await self._drop()
+
+    # --- the connection -------------------------------------------------------------------
+
+    async def _do(self, work: Work[T]) -> T:
+        """Run `work` on the connection, alone. Raises `StoreError`."""
+        try:
+            async with asyncio.timeout(STORE_S), self._line:
+                if self._opened is not None and not await asyncio.to_thread(self._path.exists):
+                    await self._drop()  # somebody took the file away: a new one is made
+                if self._opened is None:
+                    self._opened = await self._open()
+                return await work(self._opened)
+        except TimeoutError:
+            await self._drop()
+            raise StoreError("The state file is busy.") from None
+        except (sqlite3.Error, OSError, ValueError) as error:
+            await self._drop()
+            raise StoreError(f"The state file cannot be used: {error}.") from error
+
+    async def _open(self) -> aiosqlite.Connection:
+        await asyncio.to_thread(self._prepare)
+        db = await aiosqlite.connect(self._path, timeout=BUSY_S, isolation_level=None)
+        try:
+            await db.execute("PRAGMA journal_mode = WAL")
+            await db.execute("PRAGMA synchronous = NORMAL")
+            await db.execute("PRAGMA foreign_keys = ON")
+            ((version,),) = await db.execute_fetchall("PRAGMA user_version")
+            if version not in (0, rows.VERSION):
+                raise sqlite3.DatabaseError(f"it is of another version ({version})")
+            if version == 0:
+                await db.executescript(rows.SCHEMA)
+        except BaseException:
+            await db.close()
+            raise
+        return db
+
+    def _prepare(self) -> None:
+        """The folder and the file, for this user's eyes only."""
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
+
+    async def _drop(self) -> None:
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            with suppress(Exception):
+                async with asyncio.timeout(STORE_S):
+                    await opened.close()
+
+    @asynccontextmanager
+    async def _writing(self, db: aiosqlite.Connection) -> AsyncIterator[None]:
+        """One transaction with the write lock from its beginning."""
+        await db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            await db.execute("ROLLBACK")
+            raise
+        await db.execute("COMMIT")
+
+    async def _swept(self, db: aiosqlite.Connection, now: float) -> None:
+        self._writes += 1
+        if self._writes % SWEEP_EVERY == 1:
+            await db.execute("DELETE FROM sessions WHERE expires <= ?", (now,))
+            await db.execute("DELETE FROM tokens WHERE expires + ? <= ?", (TOLD_S, now))
+            await db.execute("DELETE FROM places WHERE expires <= ?", (now,))
+            await db.execute("DELETE FROM counters WHERE expires <= ?", (now,))
+
+    # --- sessions -------------------------------------------------------------------------
+
+    async def save(self, saved: SavedSession, handle: str, now: float, expires: float) -> bool:
+        async def work(db: aiosqlite.Connection) -> bool:
+            async with self._writing(db):
+                await self._swept(db, now)
+                await db.execute(
+                    "DELETE FROM sessions WHERE session = ? AND expires <= ?", (saved.session, now)
+                )
+                cursor = await db.execute(rows.SAVE, (*rows.session_row(saved), expires))
+                if cursor.rowcount == 0:
+                    return False
+                row = (handle, saved.session, saved.data, saved.session)
+                await db.execute(rows.SAVE_HANDLE, row)
+                await db.execute(rows.DROP_OLDER, {"session": saved.session})
+            return True
+
+        return await self._do(work)
+
+    async def take(
+        self, handle: str, owner: str, model: str, now: float, exact: bool
+    ) -> SavedSession | Refusal:
+        async def work(db: aiosqlite.Connection) -> SavedSession | Refusal:
+            async with self._writing(db):
+                found = list(await db.execute_fetchall(rows.BY_HANDLE, (handle, now)))
+                if not found or found[0][1] != owner:
+                    return Refusal.UNKNOWN
+                session, _, its_model, lease, newest, own = found[0]
+                if its_model != model:
+                    return Refusal.OTHER_MODEL
+                data = own if exact else newest
+                row = {"session": session, "handle": handle, "data": data}
+                for statement in rows.TAKE:
+                    await db.execute(statement, row)
+                return SavedSession(SessionId(session), owner, model, lease + 1, data)
+
+        return await self._do(work)
+
+    async def renew(
+        self, sessions: Mapping[SessionId, int], now: float, expires: float
+    ) -> dict[SessionId, int]:
+        async def work(db: aiosqlite.Connection) -> dict[SessionId, int]:
+            present: dict[SessionId, int] = {}
+            async with self._writing(db):
+                for session, lease in sessions.items():
+                    found = await db.execute_fetchall(
+                        "SELECT lease FROM sessions WHERE session = ? AND expires > ?",
+                        (session, now),
+                    )
+                    for (stored,) in found:
+                        present[session] = stored
+                        if stored == lease:
+                            await db.execute(
+                                "UPDATE sessions SET expires = ? WHERE session = ?",
+                                (expires, session),
+                            )
+            return present
+
+        return await self._do(work)
+
+    async def forget(self, session: SessionId, lease: int) -> None:
+        await self._do(
+            lambda db: db.execute(
+                "DELETE FROM sessions WHERE session = ? AND lease <= ?", (session, lease)
+            )
+        )
+
+    # --- tokens ---------------------------------------------------------------------------
+
+    async def put_token(self, token: TokenRecord) -> None:
+        await self._do(lambda db: db.execute(rows.PUT_TOKEN, rows.token_row(token)))
+
+    async def find_token(self, digest: str, now: float) -> TokenRecord | None:
+        return await self._do(lambda db: self._token(db, digest, now))
+
+    async def claim_token(self, digest: str, now: float, resuming: bool) -> TokenRecord | Refusal:
+        async def work(db: aiosqlite.Connection) -> TokenRecord | Refusal:
+            async with self._writing(db):
+                token = await self._token(db, digest, now)
+                if token is None:
+                    return Refusal.UNKNOWN
+                if refusal := token_refusal(token, now, resuming):
+                    return refusal
+                if resuming or token.uses is None:
+                    return token
+                await db.execute("UPDATE tokens SET uses = uses - 1 WHERE digest = ?", (digest,))
+                left = await self._token(db, digest, now)
+                assert left is not None, "it was there a moment ago, in this transaction"
+                return left
+
+        return await self._do(work)
+
+    async def _token(self, db: aiosqlite.Connection, digest: str, now: float) -> TokenRecord | None:
+        found = await db.execute_fetchall(
+            "SELECT * FROM tokens WHERE digest = ? AND expires + ? > ?", (digest, TOLD_S, now)
+        )
+        return next((rows.token(row) for row in found), None)
+
+    # --- keys -----------------------------------------------------------------------------
+
+    async def put_key(self, key: KeyRecord) -> None:
+        await self._do(lambda db: db.execute(rows.PUT_KEY, rows.key_row(key)))
+
+    async def keys(self) -> tuple[KeyRecord, ...]:
+        found: Any = await self._do(
+            lambda db: db.execute_fetchall("SELECT * FROM keys ORDER BY created, id")
+        )
+        return tuple(rows.key(row) for row in found)
+
+    async def drop_key(self, id: str) -> bool:
+        cursor = await self._do(lambda db: db.execute("DELETE FROM keys WHERE id = ?", (id,)))
+        return cursor.rowcount > 0
+
+    # --- quotas ---------------------------------------------------------------------------
+
+    async def hold(self, owner: str, holder: str, limit: int, now: float, expires: float) -> bool:
+        row = {"owner": owner, "holder": holder, "limit": limit, "now": now, "expires": expires}
+        cursor = await self._do(lambda db: db.execute(rows.HOLD, row))
+        return cursor.rowcount > 0
+
+    async def let_go(self, owner: str, holder: str) -> None:
+        await self._do(
+            lambda db: db.execute(
+                "DELETE FROM places WHERE owner = ? AND holder = ?", (owner, holder)
+            )
+        )
+
+    async def count(
+        self, owner: str, what: str, amount: float, now: float, expires: float
+    ) -> float:
+        row = {"owner": owner, "what": what, "amount": amount, "now": now, "expires": expires}
+
+        async def work(db: aiosqlite.Connection) -> float:
+            if amount == 0:
+                found = await db.execute_fetchall(rows.COUNTED, row)
+            else:
+                found = await db.execute_fetchall(rows.COUNT, row)
+            return next((float(total) for (total,) in found), 0.0)
+
+        return await self._do(work)

@@ -1,0 +1,295 @@
+"""What every state store must do, as one test class. Public: run ours against yours.
+
+    class TestMyStore(StateStoreContract):
+        async def open(self) -> StateStore:
+            return MyStore()
+
+Two calls of `open` must lead to the same store where it is `shared`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+from vivavoce.domain.ids import SessionId
+from vivavoce.domain.principal import Quota, Scope
+from vivavoce.domain.records import KeyRecord, TokenRecord
+from vivavoce.state.port import TOLD_S, Refusal, SavedSession, StateStore
+
+NOW = 1_800_000_000.0
+LATER = NOW + 7200
+SESSION = SessionId("session")
+SAVED = SavedSession(SESSION, "owner", "model", 1, b"one")
+TOKEN = TokenRecord("t" * 64, "owner", 1, NOW + 1800, NOW + 60, b'{"model":"m"}', ("model",))
+KEY = KeyRecord(
+    "id", "name", "d" * 64, "vv-abc", NOW, NOW + 10, frozenset({Scope.LIVE}), Quota(3, 1.5, 2, 0.5)
+)
+
+
+class StateStoreContract:
+    """Subclass and give an `open`."""
+
+    async def open(self) -> StateStore:
+        """A store that was not started."""
+        raise NotImplementedError
+
+    @asynccontextmanager
+    async def store(self) -> AsyncIterator[StateStore]:
+        """A store that was."""
+        store = await self.open()
+        await store.start()
+        try:
+            yield store
+        finally:
+            await store.aclose()
+
+    # --- sessions -------------------------------------------------------------------------
+
+    async def test_a_session_is_taken_by_its_handle_under_the_next_lease(self) -> None:
+        async with self.store() as store:
+            assert await store.save(SAVED, "h1", NOW, LATER)
+            taken = await store.take("h1", "owner", "model", NOW + 1, exact=False)
+            assert taken == replace(SAVED, lease=2)
+            again = await store.take("h1", "owner", "model", NOW + 2, exact=False)
+            assert again == replace(SAVED, lease=3)
+
+    async def test_what_is_not_there_or_not_ones_own_is_unknown(self) -> None:
+        async with self.store() as store:
+            await store.save(SAVED, "h1", NOW, LATER)
+            for handle, owner in (("other", "owner"), ("h1", "somebody"), ("h1", "")):
+                taken = await store.take(handle, owner, "model", NOW, exact=False)
+                assert taken is Refusal.UNKNOWN
+            other = await store.take("h1", "owner", "another", NOW, exact=False)
+            assert other is Refusal.OTHER_MODEL
+            mine = await store.take("h1", "owner", "model", NOW, exact=False)
+            assert mine == replace(SAVED, lease=2), "no refusal has changed anything"
+
+    async def test_the_last_two_handles_lead_to_the_newest_state(self) -> None:
+        for handle in ("h2", "h3"):
+            async with self.store() as store:
+                await self._three_states(store)
+                taken = await store.take(handle, "owner", "model", NOW, exact=False)
+                assert taken == SavedSession(SESSION, "owner", "model", 2, b"three")
+                await store.forget(SESSION, 2)
+
+    async def test_the_last_two_handles_have_states_of_their_own(self) -> None:
+        for handle, state in (("h2", b"two"), ("h3", b"three")):
+            async with self.store() as store:
+                await self._three_states(store)
+                taken = await store.take(handle, "owner", "model", NOW, exact=True)
+                assert taken == SavedSession(SESSION, "owner", "model", 2, state)
+                again = await store.take(handle, "owner", "model", NOW, exact=False)
+                assert again == SavedSession(SESSION, "owner", "model", 3, state)
+                await store.forget(SESSION, 3)
+
+    async def test_older_handles_are_gone(self) -> None:
+        async with self.store() as store:
+            await self._three_states(store)
+            assert await store.take("h1", "owner", "model", NOW, exact=False) is Refusal.UNKNOWN
+
+    async def test_the_handle_that_was_presented_is_the_newest(self) -> None:
+        async with self.store() as store:
+            await self._three_states(store)
+            await store.take("h2", "owner", "model", NOW, exact=False)
+            assert await store.take("h3", "owner", "model", NOW, exact=False) is Refusal.UNKNOWN
+            await store.save(replace(SAVED, lease=2, data=b"four"), "h4", NOW, LATER)
+            taken = await store.take("h2", "owner", "model", NOW, exact=False)
+            assert isinstance(taken, SavedSession)
+            assert taken.data == b"four"
+
+    async def test_a_state_is_replaced_under_its_handle(self) -> None:
+        async with self.store() as store:
+            await store.save(SAVED, "h1", NOW, LATER)
+            await store.save(replace(SAVED, data=b"two"), "h2", NOW, LATER)
+            await store.save(replace(SAVED, data=b"two and more"), "h2", NOW, LATER)
+            for handle in ("h1", "h2"):
+                taken = await store.take(handle, "owner", "model", NOW, exact=False)
+                if handle == "h1":
+                    assert isinstance(taken, SavedSession)
+                    assert taken.data == b"two and more"
+
+    async def test_whoever_holds_an_older_lease_changes_nothing(self) -> None:
+        async with self.store() as store:
+            await store.save(SAVED, "h1", NOW, LATER)
+            await store.take("h1", "owner", "model", NOW, exact=False)
+            assert not await store.save(replace(SAVED, data=b"stale"), "h2", NOW, LATER)
+            assert await store.renew({SESSION: 1}, NOW, LATER + 1000) == {SESSION: 2}
+            await store.forget(SESSION, 1)
+            taken = await store.take("h1", "owner", "model", LATER - 1, exact=False)
+            assert taken == replace(SAVED, lease=3)
+            gone = await store.take("h1", "owner", "model", LATER, exact=False)
+            assert gone is Refusal.UNKNOWN, "it was not renewed"
+
+    async def test_sessions_expire_unless_they_are_renewed(self) -> None:
+        async with self.store() as store:
+            other = SessionId("other")
+            await store.save(SAVED, "h1", NOW, NOW + 10)
+            await store.save(replace(SAVED, session=other), "o1", NOW, NOW + 10)
+            assert await store.renew({SESSION: 1, SessionId("no"): 1}, NOW + 9, NOW + 20) == {
+                SESSION: 1
+            }
+            late = await store.take("o1", "owner", "model", NOW + 10, exact=False)
+            assert late is Refusal.UNKNOWN
+            kept = await store.take("h1", "owner", "model", NOW + 19, exact=False)
+            assert kept == replace(SAVED, lease=2)
+
+    async def test_a_session_that_expired_can_be_written_down_anew(self) -> None:
+        async with self.store() as store:
+            await store.save(replace(SAVED, lease=5), "h1", NOW, NOW + 10)
+            assert await store.save(replace(SAVED, lease=2), "h2", NOW + 10, LATER)
+            taken = await store.take("h2", "owner", "model", NOW + 11, exact=False)
+            assert taken == replace(SAVED, lease=3)
+
+    async def test_a_session_is_forgotten_with_its_handles(self) -> None:
+        async with self.store() as store:
+            await self._three_states(store)
+            await store.forget(SESSION, 1)
+            for handle in ("h2", "h3"):
+                taken = await store.take(handle, "owner", "model", NOW, exact=False)
+                assert taken is Refusal.UNKNOWN
+            assert await store.renew({SESSION: 1}, NOW, LATER) == {}
+
+    async def test_of_many_who_take_a_session_each_has_a_lease_of_its_own(self) -> None:
+        async with self.store() as store:
+            await store.save(SAVED, "h1", NOW, LATER)
+            taken = await asyncio.gather(
+                *(store.take("h1", "owner", "model", NOW, exact=False) for _ in range(50))
+            )
+            leases = sorted(each.lease for each in taken if isinstance(each, SavedSession))
+            assert leases == list(range(2, 52))
+
+    async def test_large_states_come_back(self) -> None:
+        async with self.store() as store:
+            data = bytes(range(256)) * 8192
+            await store.save(replace(SAVED, data=data), "h1", NOW, LATER)
+            taken = await store.take("h1", "owner", "model", NOW, exact=False)
+            assert isinstance(taken, SavedSession)
+            assert taken.data == data
+
+    @staticmethod
+    async def _three_states(store: StateStore) -> None:
+        for handle, data in (("h1", b"one"), ("h2", b"two"), ("h3", b"three")):
+            assert await store.save(replace(SAVED, data=data), handle, NOW, LATER)
+
+    # --- tokens ---------------------------------------------------------------------------
+
+    async def test_a_token_is_found_as_it_was_put(self) -> None:
+        async with self.store() as store:
+            for token in (TOKEN, replace(TOKEN, digest="u", uses=None, setup=b"", mask=None)):
+                await store.put_token(token)
+                assert await store.find_token(token.digest, NOW) == token
+            assert await store.find_token("other", NOW) is None
+            assert await store.claim_token("other", NOW, resuming=False) is Refusal.UNKNOWN
+
+    async def test_a_token_has_as_many_uses_as_it_has(self) -> None:
+        async with self.store() as store:
+            await store.put_token(replace(TOKEN, uses=2))
+            left = [await store.claim_token(TOKEN.digest, NOW, resuming=False) for _ in range(3)]
+            assert left == [replace(TOKEN, uses=1), replace(TOKEN, uses=0), Refusal.EXHAUSTED]
+            resumed = await store.claim_token(TOKEN.digest, NOW, resuming=True)
+            assert resumed == replace(TOKEN, uses=0), "resuming takes none"
+
+    async def test_a_token_without_a_limit_has_none(self) -> None:
+        async with self.store() as store:
+            token = replace(TOKEN, uses=None)
+            await store.put_token(token)
+            for _ in range(3):
+                assert await store.claim_token(token.digest, NOW, resuming=False) == token
+
+    async def test_a_token_ends_twice(self) -> None:
+        async with self.store() as store:
+            await store.put_token(TOKEN)
+            begun = NOW + 60
+            refused = await store.claim_token(TOKEN.digest, begun, resuming=False)
+            assert refused is Refusal.EXPIRED
+            assert await store.claim_token(TOKEN.digest, begun, resuming=True) == TOKEN
+            for resuming in (True, False):
+                over = await store.claim_token(TOKEN.digest, NOW + 1800, resuming)
+                assert over is Refusal.EXPIRED
+            gone = NOW + 1800 + TOLD_S
+            assert await store.find_token(TOKEN.digest, gone) is None
+            assert await store.claim_token(TOKEN.digest, gone, resuming=True) is Refusal.UNKNOWN
+
+    async def test_a_hundred_who_claim_seven_uses_are_seven(self) -> None:
+        async with self.store() as store:
+            await store.put_token(replace(TOKEN, uses=7))
+            claims = await asyncio.gather(
+                *(store.claim_token(TOKEN.digest, NOW, resuming=False) for _ in range(100))
+            )
+            assert sum(isinstance(claim, TokenRecord) for claim in claims) == 7
+            assert claims.count(Refusal.EXHAUSTED) == 93
+
+    # --- keys -----------------------------------------------------------------------------
+
+    async def test_keys_are_kept_replaced_and_dropped(self) -> None:
+        async with self.store() as store:
+            older = replace(KEY, id="older", digest="e" * 64, created=NOW - 1, expires=0.0)
+            await store.put_key(KEY)
+            await store.put_key(older)
+            assert await store.keys() == (older, KEY)
+            await store.put_key(replace(KEY, name="renamed"))
+            assert await store.keys() == (older, replace(KEY, name="renamed"))
+            assert await store.drop_key("older")
+            assert not await store.drop_key("older")
+            assert [key.id for key in await store.keys()] == ["id"]
+            await store.drop_key("id")
+
+    # --- quotas ---------------------------------------------------------------------------
+
+    async def test_so_many_places_are_held_and_no_more(self) -> None:
+        async with self.store() as store:
+            assert await store.hold("o", "a", 2, NOW, NOW + 10)
+            assert await store.hold("o", "b", 2, NOW, NOW + 10)
+            assert not await store.hold("o", "c", 2, NOW, NOW + 10)
+            assert await store.hold("o", "a", 2, NOW + 5, NOW + 15), "who holds one keeps it"
+            assert await store.hold("other", "c", 2, NOW, NOW + 10)
+            assert await store.hold("o", "c", 2, NOW + 10, NOW + 20), "b has let it lapse"
+            assert not await store.hold("o", "d", 2, NOW + 11, NOW + 20)
+            await store.let_go("o", "a")
+            assert await store.hold("o", "d", 2, NOW + 11, NOW + 20)
+            assert await store.hold("o", "e", 0, NOW + 11, NOW + 20), "0 is no limit"
+
+    async def test_of_many_at_once_as_many_as_there_are_places_get_one(self) -> None:
+        async with self.store() as store:
+            held = await asyncio.gather(
+                *(store.hold("crowd", f"{n}", 5, NOW, NOW + 10) for n in range(40))
+            )
+            assert sum(held) == 5
+
+    async def test_counters_add_up_until_they_end(self) -> None:
+        async with self.store() as store:
+            assert await store.count("o", "audio", 0, NOW, NOW + 10) == 0
+            totals = [await store.count("o", "audio", 1.5, NOW, NOW + 10) for _ in range(3)]
+            assert totals == [1.5, 3.0, 4.5]
+            assert await store.count("o", "audio", 0, NOW + 9, NOW + 19) == 4.5
+            assert await store.count("o", "calls", 1, NOW, NOW + 10) == 1
+            assert await store.count("p", "audio", 1, NOW, NOW + 10) == 1
+            assert await store.count("o", "audio", 2, NOW + 10, NOW + 20) == 2
+
+    async def test_counting_at_once_loses_nothing(self) -> None:
+        async with self.store() as store:
+            await asyncio.gather(
+                *(store.count("busy", "calls", 1, NOW, NOW + 10) for _ in range(100))
+            )
+            assert await store.count("busy", "calls", 0, NOW, NOW + 10) == 100
+
+    # --- several processes ----------------------------------------------------------------
+
+    async def test_what_one_writes_another_reads_where_the_store_is_shared(self) -> None:
+        async with self.store() as one, self.store() as other:
+            await one.save(SAVED, "h1", NOW, LATER)
+            taken = await other.take("h1", "owner", "model", NOW, exact=False)
+            if one.shared:
+                assert taken == replace(SAVED, lease=2)
+                assert not await one.save(SAVED, "h2", NOW, LATER)
+            else:
+                assert taken is Refusal.UNKNOWN
+
+    async def test_it_answers_when_asked_and_closes_twice(self) -> None:
+        async with self.store() as store:
+            await store.ping()
+            assert store.name
+            await store.aclose()
