@@ -6,6 +6,7 @@ that isn't JSON loses its message in one of them.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,7 @@ STATUS = {
 }
 
 _TYPE = "type.googleapis.com/google.rpc."
+_UNKNOWN = re.compile(r"Invalid JSON payload received\. Unknown name .* at '(?P<path>[^']*)'.*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,36 @@ def no_credential() -> Failure:
 def invalid_argument(message: str = close.INVALID_ARGUMENT) -> Failure:
     """A value that can't be used."""
     return failure(400, message)
+
+
+def bad_request(message: str) -> Failure:
+    """A body that can't be used; where a line of the message names a field, so do the details."""
+    violations = [
+        {"field": match["path"], "description": match[0]} for match in _UNKNOWN.finditer(message)
+    ]
+    if not violations:
+        return failure(400, message)
+    return failure(400, message, {"@type": _TYPE + "BadRequest", "fieldViolations": violations})
+
+
+def unauthenticated() -> Failure:
+    """Something else than an API key was presented where only a key will do."""
+    return failure(401, close.NOT_A_KEY, error_info("ACCESS_TOKEN_TYPE_UNSUPPORTED"))
+
+
+def out_of_scope() -> Failure:
+    """The key does not open this."""
+    return failure(403, close.OUT_OF_SCOPE, error_info("ACCESS_TOKEN_SCOPE_INSUFFICIENT"))
+
+
+def expired_key() -> Failure:
+    """The API key was good once."""
+    return failure(400, close.EXPIRED_KEY, error_info("API_KEY_INVALID"))
+
+
+def forbidden(message: str) -> Failure:
+    """Not from there, not by that name, not in plain text."""
+    return failure(403, message)
 
 
 def unknown_model(name: str, version: str) -> Failure:

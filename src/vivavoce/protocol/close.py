@@ -19,6 +19,11 @@ MAX_REASON_BYTES = 123
 
 INVALID_ARGUMENT = "Request contains an invalid argument."
 BAD_KEY = "API key not valid. Please pass a valid API key."
+EXPIRED_KEY = "API key expired. Please renew the API key."
+OUT_OF_SCOPE = "Request had insufficient authentication scopes."
+NOT_A_KEY = "Request had invalid authentication credentials. Expected an API key."
+TOKEN_EXPIRED = "Token has expired"
+TOKEN_EXHAUSTED = "Token has been used too many times"
 UNREGISTERED = (
     "Method doesn't allow unregistered callers (callers without established identity). "
     "Please use API Key or other form of API consumer identity to call this API."

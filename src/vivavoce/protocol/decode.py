@@ -21,6 +21,7 @@ from vivavoce.core.events import (
     ToolResponsesReceived,
 )
 from vivavoce.domain.audio import INPUT_RATE, AudioChunk, VideoFrame
+from vivavoce.errors import ClientFault
 from vivavoce.protocol import close, mime
 from vivavoce.protocol.binary import decode_base64
 from vivavoce.protocol.content import contents, paragraphs, tool_result
@@ -62,13 +63,19 @@ class Decoder:
             raise close.invalid_argument()
         return message
 
-    def setup(self, frame: bytes | str) -> tuple[Setup, bytes]:
+    def setup(self, frame: bytes | str, replaced: bool = False) -> tuple[Setup, bytes]:
         """The setup, and what a lenient reader found beside it as a frame of its own, or nothing.
 
+        Where it is `replaced` by another, one that cannot be read is as good as an empty one.
         Raises `ClientFault`.
         """
         payload = parse(frame)
-        message = self.message(payload)
+        try:
+            message = self.message(payload)
+        except ClientFault:
+            if replaced and isinstance(payload.get("setup"), dict):
+                return Setup(), b""
+            raise
         if message.setup is None:
             raise close.invalid_argument()
         known = ClientMessage.model_fields.keys() - {"setup"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from vivavoce.core.events import ActivityEnded, ActivityStarted, AudioStreamEnded
 from vivavoce.core.messages import Message
@@ -12,6 +13,7 @@ from vivavoce.protocol.decode import Decoder
 from vivavoce.protocol.encode import encode
 from vivavoce.protocol.setup import session_setup, without_effect
 from vivavoce.protocol.wire import OnUnknown
+from vivavoce.protocol.wire_setup import Setup
 from vivavoce.runtime.ports import Incoming
 
 MAX_REPORTED = 100
@@ -25,6 +27,19 @@ for and that does nothing here. It may raise `ClientFault` to refuse it."""
 
 def _ignore(*what: str) -> None:
     """Nobody wants to hear of it."""
+
+
+class Lock(Protocol):
+    """What an ephemeral token holds fast of a setup."""
+
+    @property
+    def replaces(self) -> bool:
+        """Whether nothing of the client's own counts."""
+        ...
+
+    def lock(self, client: Setup) -> Setup:
+        """The setup that counts. Raises `ClientFault`."""
+        ...
 
 
 class GeminiDialect:
@@ -56,9 +71,15 @@ class GeminiDialect:
         self.beside_setup = b""
         self._detection = ActivityDetection()
 
-    def read_setup(self, frame: bytes | str) -> SessionSetup:
-        """The session that the first frame asks for. Raises `ClientFault`."""
-        wire, self.beside_setup = self._decoder.setup(frame)
+    def read_setup(self, frame: bytes | str, lock: Lock | None = None) -> SessionSetup:
+        """The session that the first frame asks for. Raises `ClientFault`.
+
+        `lock` is what a token holds fast of it. Where nothing of the client's own counts, its
+        setup may be wrong as well.
+        """
+        wire, self.beside_setup = self._decoder.setup(frame, lock is not None and lock.replaces)
+        if lock is not None:
+            wire = lock.lock(wire)
         setup = session_setup(
             wire, strict=self._strict, enterprise=self._enterprise, report=self._decoder.report
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from pydantic import ValidationError
@@ -14,6 +14,8 @@ from vivavoce.protocol import close
 from vivavoce.protocol.wire_base import Wire, unknown_names
 from vivavoce.protocol.wire_input import ClientContent, ContextUpdate, RealtimeInput, ToolResponse
 from vivavoce.protocol.wire_setup import Setup
+
+W = TypeVar("W", bound=Wire)
 
 OnUnknown = Callable[[str, str], None]
 """Called with the path of an object and a name in it that nobody knows."""
@@ -33,15 +35,23 @@ class ClientMessage(Wire):
 
 
 def read(payload: dict[str, Any], *, strict: bool, on_unknown: OnUnknown) -> ClientMessage:
-    """The message that a JSON object spells. Raises `ClientFault` with the path of the error.
+    """The message that a JSON object spells, as `read_as` reads it."""
+    return read_as(ClientMessage, payload, strict=strict, on_unknown=on_unknown)
 
-    Unknown names are refused when strict, and otherwise handed to `on_unknown`.
+
+def read_as(
+    kind: type[W], payload: Any, *, strict: bool, on_unknown: OnUnknown, root: str = ""
+) -> W:
+    """The model that a JSON object spells. Raises `ClientFault` with the path of the error.
+
+    Unknown names are refused when strict, and otherwise handed to `on_unknown`. Paths begin with
+    `root`, where the object has a name of its own.
     """
     try:
-        message = ClientMessage.model_validate(payload, context={"strict": strict})
+        message = kind.model_validate(payload, context={"strict": strict})
     except ValidationError as error:
-        raise _fault(error.errors(include_url=False)[0]) from None
-    unknown = list(unknown_names(message))
+        raise _fault(error.errors(include_url=False)[0], root) from None
+    unknown = list(unknown_names(message, root))
     if strict and unknown:
         sentences = (close.unknown_name(name, path) for path, name in unknown[:MAX_SENTENCES])
         raise close.invalid("\n".join(sentences))
@@ -59,8 +69,8 @@ _KINDS = {
 }
 
 
-def _fault(error: ErrorDetails) -> ClientFault:
-    path = path_of(error["loc"])
+def _fault(error: ErrorDetails, root: str) -> ClientFault:
+    path = path_of((root, *error["loc"]) if root else error["loc"])
     match error["type"]:
         case "base64":
             return close.malformed(f"Base64 decoding failed at '{path}'.")

@@ -1,0 +1,150 @@
+"""Ephemeral tokens at the door: made, found, used up."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from vivavoce.domain.principal import Principal
+from vivavoce.edge.rest import Failure
+from vivavoce.edge.tokens import FoundToken, Tokens
+from vivavoce.errors import ClientFault, StoreError
+from vivavoce.protocol.dialect import GeminiDialect
+from vivavoce.state.keeper import digest
+from vivavoce.state.memory import MemoryStore
+
+OWNER = Principal("backend")
+
+
+class Clock:
+    now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore()
+
+
+@pytest.fixture
+def tokens(store: MemoryStore, clock: Clock) -> Tokens:
+    return Tokens(store, now=clock)
+
+
+async def made(tokens: Tokens, **body: Any) -> str:
+    answer = await tokens.create(json.dumps(body).encode(), OWNER)
+    assert isinstance(answer, dict), answer
+    return str(answer["name"])
+
+
+async def found(tokens: Tokens, secret: str) -> FoundToken:
+    token = await tokens.find(secret)
+    assert token is not None
+    return token
+
+
+async def test_a_token_is_a_secret_that_the_store_does_not_know(
+    tokens: Tokens, store: MemoryStore
+) -> None:
+    first, second = await made(tokens), await made(tokens)
+    assert first != second
+    assert first.startswith("auth_tokens/")
+    assert len(first.removeprefix("auth_tokens/")) == 43
+    assert (await found(tokens, first)).record.digest == digest(first)
+    assert first.removeprefix("auth_tokens/") not in repr(vars(store))
+
+
+async def test_a_token_acts_for_its_maker(tokens: Tokens) -> None:
+    assert (await found(tokens, await made(tokens))).record.owner == "backend"
+
+
+async def refusal(tokens: Tokens, token: FoundToken, resuming: bool = False) -> tuple[int, str]:
+    with pytest.raises(ClientFault) as fault:
+        await tokens.claim(token, resuming)
+    return fault.value.code, fault.value.reason
+
+
+async def test_a_token_is_used_up_and_then_still_resumes(tokens: Tokens) -> None:
+    token = await found(tokens, await made(tokens, uses=2))
+    assert await tokens.claim(token, resuming=False) == 1800
+    assert await tokens.claim(token, resuming=False) == 1800
+    used_up = (1011, "Token has been used too many times")
+    assert await refusal(tokens, token) == used_up
+    assert await tokens.claim(token, resuming=True) == 1800
+
+
+async def test_a_token_expires_for_new_sessions_first(tokens: Tokens, clock: Clock) -> None:
+    token = await found(tokens, await made(tokens, uses=0))
+    clock.now += 61
+    assert await refusal(tokens, token) == (1011, "Token has expired")
+    assert await tokens.claim(token, resuming=True) == 1739
+    clock.now += 1739
+    assert await refusal(tokens, token, resuming=True) == (1011, "Token has expired")
+
+
+async def test_nobody_made_this_token(tokens: Tokens) -> None:
+    assert await tokens.find("auth_tokens/nonsense") is None
+
+
+async def test_what_is_wrong_with_a_request_is_told_in_the_apis_form(tokens: Tokens) -> None:
+    answer = await tokens.create(b'{"liveConnectConstraints": {}}', OWNER)
+    assert isinstance(answer, Failure)
+    error = answer.body["error"]
+    assert (answer.http_status, error["status"]) == (400, "INVALID_ARGUMENT")
+    assert error["details"][0]["fieldViolations"][0]["field"] == "auth_token"
+
+
+class Away(MemoryStore):
+    async def put_token(self, token: object) -> None:
+        raise StoreError("away")
+
+    async def find_token(self, digest: str, now: float) -> Any:
+        raise StoreError("away")
+
+
+async def test_while_the_store_is_away_there_are_no_tokens(clock: Clock) -> None:
+    tokens = Tokens(Away(), now=clock)
+    answer = await tokens.create(b"", OWNER)
+    assert isinstance(answer, Failure)
+    assert answer.http_status == 503
+    with pytest.raises(ClientFault) as fault:
+        await tokens.find("auth_tokens/any")
+    assert fault.value.code == 1011
+
+
+# --- the setup that counts ----------------------------------------------------------------------
+
+LOCKED = {"model": "models/token", "systemInstruction": {"parts": [{"text": "be kind"}]}}
+
+
+async def test_where_nothing_of_the_clients_counts_its_setup_may_be_wrong(tokens: Tokens) -> None:
+    token = await found(tokens, await made(tokens, bidiGenerateContentSetup=LOCKED))
+    wrong = json.dumps({"setup": {"model": 5, "generationConfig": "none"}})
+    setup = GeminiDialect().read_setup(wrong, token)
+    assert (setup.model, setup.instruction) == ("models/token", "be kind")
+
+
+@pytest.mark.parametrize("frame", ['{"clientContent": {}}', "{", "[]", '{"setup": 5}'])
+async def test_a_setup_message_it_must_be(tokens: Tokens, frame: str) -> None:
+    token = await found(tokens, await made(tokens, bidiGenerateContentSetup=LOCKED))
+    with pytest.raises(ClientFault):
+        GeminiDialect().read_setup(frame, token)
+
+
+async def test_where_something_of_it_counts_it_must_be_right(tokens: Tokens) -> None:
+    secret = await made(tokens, bidiGenerateContentSetup=LOCKED, fieldMask="systemInstruction")
+    token = await found(tokens, secret)
+    with pytest.raises(ClientFault):
+        GeminiDialect().read_setup(json.dumps({"setup": {"model": 5}}), token)
+    mine = json.dumps({"setup": {"model": "models/mine", "systemInstruction": "obey"}})
+    setup = GeminiDialect().read_setup(mine, token)
+    assert (setup.model, setup.instruction) == ("models/mine", "be kind")
