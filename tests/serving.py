@@ -26,6 +26,7 @@ async def serving(folder: Path, file: str = "", **flags: Any) -> AsyncIterator[S
     path = folder / "settings.toml"
     path.write_text(file)
     chosen = {"profile": "scripted", "server.port": 0, "server.drain_s": 0.2}
+    chosen |= {"store.use": "memory"} if "[store]" not in file else {}
     chosen |= {name.replace("__", "."): value for name, value in flags.items()}
     server = build(load(path, chosen), folder=folder / "tls")
     await server.start()

@@ -44,7 +44,11 @@ ALLOWED: dict[str, set[str]] = {
     "tooling": {"config", "domain", "errors", "engines", "edge.health", "metrics", "tools"},
     "wiring": {
         "config", "domain", "errors", "core", "protocol", "engines", "runtime", "edge", "metrics",
-        "logs", "tools", "tooling", "state",
+        "logs", "tools", "tooling", "state", "profiles",
+    },
+    "profiles": {
+        "config", "domain", "errors", "protocol", "engines", "runtime", "edge", "metrics", "tools",
+        "tooling",
     },
     "logs": {"domain", "errors"},
     "testing": {

@@ -11,7 +11,7 @@ import pytest
 
 import unruly
 from serving import MODEL, connected, serving
-from vivavoce import wiring
+from vivavoce import profiles
 from vivavoce.config import load
 from vivavoce.edge.health import PartState
 from vivavoce.errors import ConfigError, EngineMissing
@@ -164,7 +164,7 @@ async def test_what_was_said_stands_in_the_log_on_request(
 async def test_an_engine_that_never_closes_holds_nobody_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(wiring, "ENGINE_CLOSE_S", 0.05)
+    monkeypatch.setattr(profiles, "ENGINE_CLOSE_S", 0.05)
     file = 'models = {"*" = "clinging"}\n' + PROFILE.format(
         name="clinging", responder="unruly:clinging"
     )

@@ -1,8 +1,8 @@
 """The composition root: from a configuration to a server that holds conversations.
 
 Nothing else in the tree builds more than itself. `build(config)` puts the parts together
-without touching the world; `Server.start()` binds the port first (a busy port is told before
-anything heavy is loaded), then starts the engines of every profile that a model name leads to.
+without touching the world; `Server.start()` opens the store and binds the port first (what is wrong
+with either is told before anything heavy is loaded), then starts the engines.
 """
 
 from __future__ import annotations
@@ -10,143 +10,42 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from vivavoce import __version__
-from vivavoce.config import Config, ProfileTable, base_url
+from vivavoce.config import Config, base_url, is_loopback
 from vivavoce.domain.ids import IdSource, RandomIds
-from vivavoce.domain.profile import model_id
 from vivavoce.edge import ca
 from vivavoce.edge.app import App
-from vivavoce.edge.auth import Keys
-from vivavoce.edge.health import Part, PartState, Readiness, health_routes
-from vivavoce.edge.live import Backend, LiveEndpoint, LiveOptions
+from vivavoce.edge.auth import Keyring
+from vivavoce.edge.door import Door
+from vivavoce.edge.gate import Gatekeeper
+from vivavoce.edge.health import Readiness, StoreWatch, health_routes
+from vivavoce.edge.live import LiveEndpoint, LiveOptions
+from vivavoce.edge.models import Models
+from vivavoce.edge.opening import House, Opening
 from vivavoce.edge.port import Limits, Port
-from vivavoce.edge.turns import TurnRecorder
-from vivavoce.engines.ports import Engines, Recognizer, Responder, VoiceDetector
-from vivavoce.engines.registry import House, weights_of
-from vivavoce.errors import ClientFault, ConfigError, VivavoceError
+from vivavoce.edge.quotas import Quotas
+from vivavoce.edge.resuming import Resumptions
+from vivavoce.edge.tokens import Tokens
+from vivavoce.errors import ClientFault, ConfigError
 from vivavoce.metrics import Metrics
-from vivavoce.protocol import close
-from vivavoce.runtime.connection import Hosting
-from vivavoce.runtime.detection import VoiceScorer
-from vivavoce.runtime.generations import Pace
+from vivavoce.profiles import Profiles, Say, profiles_in_use, weights_in_use
+from vivavoce.runtime.leases import Leases
 from vivavoce.runtime.sessions import Sessions
-from vivavoce.tooling import build_toolbox
-from vivavoce.tools.toolbox import Toolbox
+from vivavoce.state.build import build_store
+from vivavoce.state.port import StateStore
+
+__all__ = ["Say", "Server", "build", "profiles_in_use", "store_of", "weights_in_use"]
 
 log = logging.getLogger(__name__)
 
-ENGINE_CLOSE_S = 5.0
 
-Say = Callable[[str], None]
-"""Told in plain sentences what is being done."""
-
-
-def profiles_in_use(config: Config) -> list[str]:
-    """The profiles to which some model name leads, in order."""
-    return list(dict.fromkeys(config.models.values()))
-
-
-def weights_in_use(config: Config) -> list[str]:
-    """The weights that the profiles in use load."""
-    needed: set[str] = set()
-    for name in profiles_in_use(config):
-        table = config.profiles[name]
-        for port in ("detector", "recognizer", "responder"):
-            needed |= weights_of(port, getattr(table, port))
-    return sorted(needed)
-
-
-class Profiles:
-    """The engines of every profile in use: started once, shared by all sessions."""
-
-    def __init__(
-        self, config: Config, readiness: Readiness, metrics: Metrics, say: Say | None
-    ) -> None:
-        self._config = config
-        self._say = say or log.info
-        self._toolbox: Toolbox | None = None
-        self._readiness = readiness
-        self._metrics = metrics
-        self._backends: dict[str, Backend] = {}
-        for name in profiles_in_use(config):
-            readiness.parts[f"profile {name}"] = Part(PartState.STARTING)
-
-    async def start(self) -> None:
-        """Start them one after the other. Raises if none can be started."""
-        house = House(self._config.weights, self._say)
-        self._toolbox = await build_toolbox(self._config, house, self._readiness, self._metrics)
-        failure: VivavoceError | None = None
-        for name in profiles_in_use(self._config):
-            try:
-                self._backends[name] = await self._start(name, self._config.profiles[name])
-            except VivavoceError as error:
-                failure = error
-                log.error("profile did not start", extra={"profile": name, "problem": str(error)})
-                self._readiness.parts[f"profile {name}"] = Part(PartState.FAILED, str(error))
-        if failure is not None and not self._backends:
-            raise failure
-
-    async def stop(self) -> None:
-        """Close every engine, each within a bounded time."""
-        for backend in self._backends.values():
-            backend.hosting.scorer.close()
-            engines = backend.hosting.engines
-            for engine in (engines.responder, engines.recognizer, engines.detector):
-                await _close(engine, backend.profile)
-        self._backends.clear()
-        if self._toolbox is not None:
-            await _close(self._toolbox, "tools")
-
-    def find(self, model: str) -> Backend | None:
-        """The backend for a model name as a client sent it."""
-        name = self._config.profile_of(model_id(model))
-        if name is None:
-            return None
-        if name not in self._backends:
-            raise ClientFault(close.INTERNAL, close.UNAVAILABLE)
-        return self._backends[name]
-
-    async def _start(self, name: str, table: ProfileTable) -> Backend:
-        house = House(self._config.weights, self._say)
-        started: list[VoiceDetector | Recognizer] = []
-        try:
-            detector = await house.build("detector", table.detector)
-            started.append(detector)
-            recognizer = await house.build("recognizer", table.recognizer)
-            started.append(recognizer)
-            responder = await house.build("responder", table.responder)
-        except BaseException:
-            for engine in started:
-                await _close(engine, name)
-            raise
-        for fallback in house.fallbacks:
-            log.warning("a part is replaced", extra={"profile": name, "problem": fallback})
-        state = PartState.DEGRADED if house.fallbacks else PartState.READY
-        self._readiness.parts[f"profile {name}"] = Part(state, " ".join(house.fallbacks))
-        hosting = Hosting(
-            engines=Engines(detector, recognizer, responder),
-            scorer=VoiceScorer(detector),
-            listener=TurnRecorder(name, self._metrics, self._config.log.personal),
-            tools=self._toolbox,
-            pace=Pace(silent_s=self._config.session.engine_silence_s),
-        )
-        return Backend(name, hosting)
-
-
-async def _close(engine: VoiceDetector | Recognizer | Responder | Toolbox, profile: str) -> None:
-    """Close an engine; one that fails or hangs, deaf to cancellation even, is left behind."""
-    closing = asyncio.create_task(engine.aclose())
-    await asyncio.wait({closing}, timeout=ENGINE_CLOSE_S)
-    what = {"profile": profile, "engine": type(engine).__name__}
-    if not closing.done():
-        closing.cancel()
-        log.error("engine did not close in time", extra=what)
-    elif failure := closing.exception():
-        log.error("engine did not close", extra=what, exc_info=failure)
+def store_of(config: Config) -> StateStore:
+    """The store that the configuration names, not started. Raises `ConfigError`."""
+    table = config.store
+    return build_store(table.use, table.path, table.url, table.prefix)
 
 
 class Server:
@@ -158,6 +57,7 @@ class Server:
         ids: IdSource | None = None,
         folder: Path | None = None,
         say: Say | None = None,
+        store: StateStore | None = None,
     ) -> None:
         self.config = config
         self.metrics = Metrics()
@@ -166,6 +66,11 @@ class Server:
         self.bundle: Path | None = None
         self._folder = folder
         self._profiles = Profiles(config, self.readiness, self.metrics, say)
+        self._store = store or store_of(config)
+        self._watch = StoreWatch(self._store, self.readiness)
+        self._keys = Keyring(config.server.keys, self._store, config.server.quota.quota())
+        self._quotas = Quotas(self._store)
+        self._leases = Leases(self._store, config.store.resume_s)
         self._app = self._build_app(ids or RandomIds())
         self._port: Port | None = None
 
@@ -180,7 +85,53 @@ class Server:
         return base_url(self.config.server.host, self.port.address[1], scheme)
 
     async def start(self) -> None:
-        """Bind, then start the engines. Raises `OSError` for the address, `VivavoceError`."""
+        """Open the store, bind, start the engines.
+
+        Raises `OSError` for the address, `VivavoceError`.
+        """
+        try:
+            await self._watch.start()
+            await self._insist_on_keys()
+            await self._listen()
+            self._quotas.start()
+            self._leases.start()
+            await self._profiles.start()
+        except BaseException:
+            await self.stop(drain_s=0)
+            raise
+
+    async def stop(self, drain_s: float | None = None) -> None:
+        """Admit nobody, say goodbye to everybody, close the engines and the store."""
+        self.readiness.draining = True
+        if self._port is not None and self.config.server.reuse_port:
+            await self._port.unlisten()
+        if len(self.sessions):
+            self.metrics.goaways.inc(len(self.sessions))
+            await self.sessions.drain(self.config.server.drain_s if drain_s is None else drain_s)
+        if self._port is not None:
+            await self._port.stop()
+        await self._profiles.stop()
+        await self._leases.aclose()
+        await self._quotas.aclose()
+        await self._watch.aclose()
+
+    async def _insist_on_keys(self) -> None:
+        """Raises `ConfigError` where others can reach the server and nobody needs a key."""
+        host = self.config.server.host
+        if is_loopback(host):
+            return
+        try:
+            unlocked = await self._keys.open()
+        except ClientFault:
+            unlocked = not self.config.server.keys
+        if unlocked:
+            raise ConfigError(
+                f"server.host = {host!r} is reachable by others and there is no key.",
+                "Make one with `vivavoce keys add NAME`, set VIVAVOCE_SERVER__KEYS, or keep the "
+                "default 127.0.0.1.",
+            )
+
+    async def _listen(self) -> None:
         server = self.config.server
         tls = await asyncio.to_thread(self._tls) if server.tls.enabled else None
         limits = Limits(
@@ -189,24 +140,9 @@ class Server:
             max_message_bytes=server.max_message_bytes,
             max_connections=server.max_connections,
         )
-        port = Port(self._app, server.host, server.port, tls, limits)
+        port = Port(self._app, server.host, server.port, tls, limits, server.reuse_port)
         await port.start()
         self._port = port
-        try:
-            await self._profiles.start()
-        except BaseException:
-            await self.stop(drain_s=0)
-            raise
-
-    async def stop(self, drain_s: float | None = None) -> None:
-        """Admit nobody, say goodbye to everybody, close the engines."""
-        self.readiness.draining = True
-        if len(self.sessions):
-            self.metrics.goaways.inc(len(self.sessions))
-            await self.sessions.drain(self.config.server.drain_s if drain_s is None else drain_s)
-        if self._port is not None:
-            await self._port.stop()
-        await self._profiles.stop()
 
     def _tls(self) -> ssl.SSLContext:
         tls = self.config.server.tls
@@ -225,23 +161,34 @@ class Server:
             ) from None
 
     def _build_app(self, ids: IdSource) -> App:
-        server, session = self.config.server, self.config.session
-        keys = Keys(server.keys)
+        config, server, session = self.config, self.config.server, self.config.session
+        hosts = (*server.hosts, *server.tls.names)
+        gate = Gatekeeper(server.host, hosts, server.origins, server.tls.plain)
+        tokens = Tokens(self._store, server.strict)
+        door = Door(gate, self._keys, tokens, self.metrics, server.strict)
         options = LiveOptions(
             settings=partial(
                 session.settings,
-                trace_texts=self.config.log.personal,
-                tools_deadline_s=self.config.tools.deadline_s,
+                trace_texts=config.log.personal,
+                tools_deadline_s=config.tools.deadline_s,
             ),
             early_turn_complete=session.early_turn_complete,
             strict=server.strict,
             text_frames=server.frames == "text",
             setup_s=server.handshake_s,
-            origins=tuple(server.origins),
         )
-        live = LiveEndpoint(self._profiles, keys, self.sessions, ids, self.metrics, options)
+        house = House(
+            directory=self._profiles,
+            sessions=self.sessions,
+            resumptions=Resumptions(self._store, config.store.resume_s, ids),
+            leases=self._leases,
+            tokens=tokens,
+            quotas=self._quotas,
+            ids=ids,
+        )
+        live = LiveEndpoint(door, Opening(house), self.metrics, options)
         health = health_routes(self.readiness, self.metrics, __version__, self.sessions.__len__)
-        return App(live, keys, list(self.config.models), health, server.origins)
+        return App(live, door, tokens, Models(list(config.models)), health, server.origins)
 
 
 def build(
@@ -249,10 +196,11 @@ def build(
     ids: IdSource | None = None,
     folder: Path | None = None,
     say: Say | None = None,
+    store: StateStore | None = None,
 ) -> Server:
     """A server that was not started.
 
     `folder` is where the local CA lives, for tests; `say` is told of whatever makes the start
-    take long, and the log is where it is `None`.
+    take long, and the log is where it is `None`; `store` replaces the one of the configuration.
     """
-    return Server(config, ids, folder, say)
+    return Server(config, ids, folder, say, store)

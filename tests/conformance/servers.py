@@ -46,7 +46,7 @@ def serving(profile: str | None, **settings: str) -> Iterator[Running]:
         with log.open("wb") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", "vivavoce", "serve", *chosen, "--port", str(port)],
-                env={**clean_environment(), **settings},
+                env={**clean_environment(), "VIVAVOCE_STORE__PATH": f"{folder}/state", **settings},
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

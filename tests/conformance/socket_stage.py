@@ -14,21 +14,16 @@ from websockets.exceptions import ConnectionClosed
 
 from conformance.spelling import read, realtime, setup_of, tools_of
 from conformance.wire import Json, RawClient, audio, raw
+from endpoint import Standing
 from vivavoce.core.messages import Message
 from vivavoce.core.settings import SessionSettings
-from vivavoce.domain.ids import CountingIds
 from vivavoce.domain.request import GenerationRequest
-from vivavoce.edge.app import App
-from vivavoce.edge.auth import Keys
-from vivavoce.edge.live import Backend, LiveEndpoint, LiveOptions
 from vivavoce.edge.port import Port
 from vivavoce.engines.ports import Engines
 from vivavoce.engines.scripted.energy import EnergyDetector
 from vivavoce.engines.scripted.tones import TonesRecognizer
-from vivavoce.metrics import Metrics
 from vivavoce.runtime.connection import Hosting
 from vivavoce.runtime.detection import VoiceScorer
-from vivavoce.runtime.sessions import Sessions
 from vivavoce.testing.cast import Cast, ScriptedTools
 from vivavoce.testing.dialogue import (
     ContextChange,
@@ -76,27 +71,14 @@ async def on_a_socket(
     scorer = VoiceScorer(detector)
     engines = Engines(detector, TonesRecognizer(), ScriptedResponder(answer))
     hosting = Hosting(engines, scorer, tools=tools)
-    keys, metrics, sessions = Keys(()), Metrics(), Sessions(1)
-    options = LiveOptions(settings=lambda _: settings or SessionSettings())
-    directory = OneBackend(Backend("dialogue", hosting))
-    endpoint = LiveEndpoint(directory, keys, sessions, CountingIds(), metrics, options)
-    port = Port(App(endpoint, keys, ["*"]), "127.0.0.1", 0)
+    standing = Standing(hosting, settings or SessionSettings())
+    port = Port(standing.app(), "127.0.0.1", 0)
     await port.start()
     try:
         yield f"ws://127.0.0.1:{port.address[1]}"
     finally:
         await port.stop()
         scorer.close()
-
-
-class OneBackend:
-    """Answers for every model name."""
-
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
-
-    def find(self, model: str) -> Backend | None:
-        return self._backend
 
 
 class Player:

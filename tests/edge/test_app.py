@@ -9,6 +9,7 @@ import httpx2
 import pytest
 
 from serving import LIVE, serving
+from vivavoce.edge.app import MAX_BODY
 from vivavoce.edge.health import Part, PartState
 from vivavoce.wiring import Server
 
@@ -48,8 +49,6 @@ async def test_one_model_by_its_name(web: httpx2.AsyncClient) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "status", "name"),
     [
-        ("POST", "/v1alpha/auth_tokens", 501, "UNIMPLEMENTED"),
-        ("GET", "/v1alpha/auth_tokens", 404, "NOT_FOUND"),
         ("POST", "/v1beta/models/m:generateContent", 404, "NOT_FOUND"),
         ("GET", "/nowhere", 404, "NOT_FOUND"),
         ("DELETE", "/", 404, "NOT_FOUND"),
@@ -95,20 +94,85 @@ async def test_keys_guard_the_models(
     assert health.status_code == 200
 
 
-async def test_browsers_may_ask_from_anywhere_by_default(web: httpx2.AsyncClient) -> None:
-    wanted = "authorization,content-type,x-goog-api-key,x-goog-api-client,x-server-timeout"
+WANTED = "authorization,content-type,x-goog-api-key,x-goog-api-client,x-server-timeout"
+
+
+@pytest.mark.parametrize("page", ["http://localhost:5173", "https://page.example"])
+async def test_pages_of_this_machine_and_those_that_are_named_may_ask(
+    tmp_path: Path, page: str
+) -> None:
     asked = {
-        "origin": "https://page.example",
+        "origin": page,
         "access-control-request-method": "POST",
-        "access-control-request-headers": wanted,
+        "access-control-request-headers": WANTED,
     }
-
-    leave = await web.options("/v1alpha/auth_tokens", headers=asked)
-    answer = await web.get("/v1beta/models", headers={"origin": "https://page.example"})
-
+    async with (
+        serving(tmp_path, server__origins="https://page.example") as server,
+        httpx2.AsyncClient(base_url=server.url(), trust_env=False) as web,
+    ):
+        leave = await web.options("/v1alpha/auth_tokens", headers=asked)
+        answer = await web.get("/v1beta/models", headers={"origin": page})
     allowed = leave.headers["access-control-allow-headers"].lower()
-    assert all(name in allowed for name in wanted.split(","))
-    assert answer.headers["access-control-allow-origin"] == "*"
+    assert all(name in allowed for name in WANTED.split(","))
+    assert answer.headers["access-control-allow-origin"] == page
+    assert "access-control-allow-credentials" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"origin": "https://evil.example"}, {"origin": "null"}, {"host": "evil.example:8482"}],
+)
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/v1beta/models"), ("POST", "/v1/auth_tokens")]
+)
+async def test_other_pages_and_other_names_are_refused(
+    web: httpx2.AsyncClient, headers: dict[str, str], method: str, path: str
+) -> None:
+    answer = await web.request(method, path, headers=headers)
+    assert answer.status_code == 403
+    assert "server." in answer.json()["error"]["message"]
+    assert "access-control-allow-origin" not in answer.headers
+    assert (await web.get("/readyz", headers=headers)).status_code == 200
+
+
+async def test_a_token_is_made(web: httpx2.AsyncClient) -> None:
+    for path in ("/v1alpha/auth_tokens", "/gw//v1beta/auth_tokens"):
+        answer = await web.post(path, json={"uses": 3})
+        assert answer.status_code == 200
+        assert answer.json()["name"].startswith("auth_tokens/")
+        assert answer.json()["uses"] == 3
+    assert (await web.post("/v1/auth_tokens", content=b"")).status_code == 200
+
+
+async def test_tokens_cannot_be_looked_at(web: httpx2.AsyncClient) -> None:
+    for path in ("/v1alpha/auth_tokens", "/v1alpha/auth_tokens/abc"):
+        answer = await web.get(path)
+        assert (answer.status_code, answer.content) == (404, b"")
+
+
+async def test_a_request_for_a_token_may_not_be_without_end(web: httpx2.AsyncClient) -> None:
+    answer = await web.post("/v1/auth_tokens", content=b" " * (MAX_BODY + 1))
+    assert answer.status_code == 400
+    assert "size" in answer.json()["error"]["message"]
+
+
+async def test_a_token_makes_no_tokens(tmp_path: Path) -> None:
+    async with (
+        serving(tmp_path, server__keys="secret") as server,
+        httpx2.AsyncClient(base_url=server.url(), trust_env=False) as web,
+    ):
+        made = (await web.post("/v1/auth_tokens", headers=KEY)).json()["name"]
+        answer = await web.post("/v1/auth_tokens", headers={"authorization": f"Token {made}"})
+        nobody = await web.post("/v1/auth_tokens")
+    assert (answer.status_code, answer.json()["error"]["status"]) == (401, "UNAUTHENTICATED")
+    assert nobody.status_code == 403
+
+
+async def test_the_enterprise_path_has_models_too(web: httpx2.AsyncClient) -> None:
+    listed = (await web.get("/v1beta1/publishers/google/models?pageSize=1")).json()
+    assert listed["publisherModels"][0]["name"].startswith("publishers/google/models/gemini-")
+    one = await web.get("/v1/projects/p/locations/l/publishers/google/models/gemini-3.8-live")
+    assert one.json()["name"] == "publishers/google/models/gemini-3.8-live"
 
 
 @pytest.mark.parametrize("path", ["/", "/livez", "/readyz", "/health", "/healthz", "/version"])

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from vivavoce.edge.auth import Keys, presented
-from vivavoce.errors import ClientFault
+from vivavoce.domain.principal import Quota, Scope
+from vivavoce.domain.records import KeyRecord
+from vivavoce.edge.auth import FRESH_S, Denied, Keyring, presented
+from vivavoce.errors import StoreError
 from vivavoce.protocol.credentials import Credential, CredentialKind
+from vivavoce.state.keeper import digest
+from vivavoce.state.memory import MemoryStore
 
 TOKEN = "auth_tokens/abc"
 
@@ -37,28 +43,123 @@ def test_places(query: bytes, headers: dict[str, str], expected: str | None) -> 
     assert (found and found.value) == expected
 
 
-@pytest.mark.parametrize("secret", ["anything", "undefined", None])
-def test_without_keys_everybody_is_let_in(secret: str | None) -> None:
-    Keys().check(key(secret) if secret else None)
+SECRETS = ("first", "second", "schlüssel")
 
 
-@pytest.mark.parametrize("secret", ["first", "second", "schlüssel"])
-def test_each_configured_key_is_let_in(secret: str) -> None:
-    Keys(["first", "second", "schlüssel"]).check(key(secret))
+async def test_without_keys_everybody_is_let_in_as_the_same() -> None:
+    keys = Keyring((), MemoryStore(), Quota(sessions=3))
+    for secret in ("anything", "undefined", None):
+        principal = await keys.authenticate(key(secret) if secret else None, Scope.LIVE)
+        assert (principal.id, principal.quota.sessions) == ("", 3)
+    assert await keys.open()
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+async def test_each_configured_key_is_let_in_as_itself(secret: str) -> None:
+    keys = Keyring(SECRETS, MemoryStore())
+    ids = {(await keys.authenticate(key(each), Scope.TOKENS)).id for each in SECRETS}
+    assert len(ids) == 3
+    mine = (await keys.authenticate(key(secret), Scope.LIVE)).id
+    assert secret not in mine
+    assert (await Keyring([secret], MemoryStore()).authenticate(key(secret), Scope.LIVE)).id == mine
+    assert not await keys.open()
+
+
+async def denial(keys: Keyring, credential: Credential | None, scope: Scope = Scope.LIVE) -> Denied:
+    with pytest.raises(Denied) as denied:
+        await keys.authenticate(credential, scope)
+    return denied.value
 
 
 @pytest.mark.parametrize("secret", ["First", "first ", "firs", TOKEN, "\udcff"])
-def test_another_key_is_refused_with_the_services_sentence(secret: str) -> None:
-    with pytest.raises(ClientFault) as fault:
-        Keys(["first"]).check(key(secret))
-    assert (fault.value.code, fault.value.reason) == (
-        1007,
-        "API key not valid. Please pass a valid API key.",
-    )
+async def test_another_key_is_refused_with_the_services_sentence(secret: str) -> None:
+    denied = await denial(Keyring(["first"], MemoryStore()), key(secret))
+    assert (denied.code, denied.reason) == (1007, "API key not valid. Please pass a valid API key.")
+    assert denied.answer.http_status == 400
+    assert denied.guessed
 
 
-def test_no_credential_is_refused_with_the_services_sentence() -> None:
-    with pytest.raises(ClientFault) as fault:
-        Keys(["first"]).check(None)
-    assert fault.value.code == 1008
-    assert fault.value.reason.startswith("Method doesn't allow unregistered callers")
+async def test_no_credential_is_refused_with_the_services_sentence() -> None:
+    denied = await denial(Keyring(["first"], MemoryStore()), None)
+    assert denied.code == 1008
+    assert denied.reason.startswith("Method doesn't allow unregistered callers")
+    assert denied.answer.http_status == 403
+    assert not denied.guessed
+
+
+# --- keys of the store --------------------------------------------------------------------------
+
+NOW = 1_800_000_000.0
+STORED = KeyRecord(
+    "id", "laptop", digest("stored"), "sto", NOW, NOW + 100, frozenset({Scope.LIVE}), Quota(2)
+)
+
+
+class Time:
+    """Both clocks of a keyring."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def keyring(store: MemoryStore, time: Time, *configured: str) -> Keyring:
+    await store.put_key(STORED)
+    return Keyring(configured, store, now=time, clock=time)
+
+
+async def test_a_stored_key_opens_what_its_scopes_name_until_it_expires() -> None:
+    time = Time()
+    keys = await keyring(MemoryStore(), time)
+    principal = await keys.authenticate(key("stored"), Scope.LIVE)
+    assert (principal.id, principal.name, principal.quota) == ("id", "laptop", Quota(2))
+    beyond = await denial(keys, key("stored"), Scope.TOKENS)
+    assert beyond.reason == "Request had insufficient authentication scopes."
+    assert (beyond.code, beyond.answer.http_status) == (1008, 403)
+    time.now = NOW + 100
+    over = await denial(keys, key("stored"))
+    assert (over.code, over.reason) == (1007, "API key expired. Please renew the API key.")
+    assert await keys.owner("id") is None
+
+
+async def test_configured_keys_and_stored_ones_stand_side_by_side() -> None:
+    keys = await keyring(MemoryStore(), Time(), "configured")
+    configured = await keys.authenticate(key("configured"), Scope.MODELS)
+    assert await keys.owner(configured.id) == configured
+    assert (await keys.authenticate(key("stored"), Scope.LIVE)).id == "id"
+    assert await keys.owner("") is None, "nobody in particular is nobody here"
+    assert (await denial(keys, key("neither"))).code == 1007
+
+
+async def test_keys_that_are_added_or_revoked_count_within_seconds() -> None:
+    store, time = MemoryStore(), Time()
+    keys = await keyring(store, time)
+    await keys.authenticate(key("stored"), Scope.LIVE)
+    await store.drop_key("id")
+    await store.put_key(replace(STORED, id="other", digest=digest("other")))
+    time.now += FRESH_S
+    assert (await denial(keys, key("stored"))).code == 1007
+    assert (await keys.authenticate(key("other"), Scope.LIVE)).id == "other"
+
+
+class Away(MemoryStore):
+    away = True
+
+    async def keys(self) -> tuple[KeyRecord, ...]:
+        if self.away:
+            raise StoreError("away")
+        return await super().keys()
+
+
+async def test_while_the_store_is_away_known_keys_count_and_nobody_knows_of_others() -> None:
+    store, time = Away(), Time()
+    keys = await keyring(store, time)
+    denied = await denial(keys, key("stored"))
+    assert (denied.code, denied.answer.http_status) == (1011, 503)
+    store.away = False
+    await keys.authenticate(key("stored"), Scope.LIVE)
+    store.away = True
+    time.now += 50
+    assert (await keys.authenticate(key("stored"), Scope.LIVE)).id == "id"

@@ -7,14 +7,27 @@ from typing import Any
 
 import pytest
 
-from vivavoce.edge.models import KNOWN, MAX_PAGE, get_model, list_models, model_body, served_names
+from vivavoce.edge.models import (
+    KNOWN,
+    MAX_PAGE,
+    Models,
+    published,
+    published_page,
+    served_names,
+)
 from vivavoce.edge.rest import Failure
 
 MANY = [f"model-{n:03}" for n in range(120)]
 
 
+def body_of(name: str) -> dict[str, Any]:
+    body = Models(["*"]).get(name, "v1beta")
+    assert isinstance(body, dict)
+    return body
+
+
 def page(served: list[str], size: str = "", token: str = "") -> dict[str, Any]:
-    body = list_models(served, size, token)
+    body = Models(served).page(size, token)
     assert isinstance(body, dict)
     return body
 
@@ -32,7 +45,7 @@ def test_clients_that_look_for_live_models_find_one() -> None:
 
 
 def test_one_model_in_the_apis_form() -> None:
-    assert model_body("publishers/google/models/gemini-3.8-live") == {
+    assert body_of("publishers/google/models/gemini-3.8-live") == {
         "name": "models/gemini-3.8-live",
         "version": "001",
         "displayName": "Gemini 3.8 Live",
@@ -45,7 +58,7 @@ def test_one_model_in_the_apis_form() -> None:
         "topP": 0.95,
         "topK": 64,
     }
-    assert model_body("gemini-2.5-flash-native-audio-preview-12-2025")["outputTokenLimit"] == 8192
+    assert body_of("gemini-2.5-flash-native-audio-preview-12-2025")["outputTokenLimit"] == 8192
 
 
 def test_pages_hold_every_model_once() -> None:
@@ -63,7 +76,7 @@ def test_pages_hold_every_model_once() -> None:
 
 def test_page_sizes() -> None:
     assert len(page(MANY)["models"]) == len(page(MANY, "0")["models"]) == 50
-    assert len(page(["m"] * (MAX_PAGE + 5), "99999")["models"]) == MAX_PAGE
+    assert len(page([f"m{n}" for n in range(MAX_PAGE + 5)], "99999")["models"]) == MAX_PAGE
     assert page([]) == {"models": []}
 
 
@@ -73,7 +86,7 @@ def test_page_sizes() -> None:
      ("", "121", "page_token"), ("9" * 20, "", "page_size"), ("٥", "", "page_size")],
 )  # fmt: skip
 def test_bad_paging_is_refused(size: str, token: str, word: str) -> None:
-    refused = list_models(MANY, size, token)
+    refused = Models(MANY).page(size, token)
     assert isinstance(refused, Failure)
     assert refused.http_status == 400
     assert word in refused.body["error"]["message"]
@@ -81,13 +94,15 @@ def test_bad_paging_is_refused(size: str, token: str, word: str) -> None:
 
 def test_a_model_is_found_by_any_form_of_its_name() -> None:
     for name in ("mine", "models/mine", "publishers/google/models/mine"):
-        assert get_model(["mine"], name, "v1beta") == model_body("mine")
-    assert get_model([], "anything", "v1", any_name=True) == model_body("anything")
+        found = Models(["mine"]).get(name, "v1beta")
+        assert isinstance(found, dict)
+        assert found["name"] == "models/mine"
+    assert body_of("anything")["name"] == "models/anything"
 
 
 @pytest.mark.parametrize("name", ["other", ""])
 def test_a_model_that_is_not_served_is_not_found(name: str) -> None:
-    missing = get_model(["mine"], name, "v1beta")
+    missing = Models(["mine"]).get(name, "v1beta")
     assert isinstance(missing, Failure)
     assert missing.http_status == 404
     error = missing.body["error"]
@@ -101,8 +116,26 @@ def test_the_python_sdk_reads_a_model() -> None:
         models = pytest.importorskip("google.genai.models", reason="google-genai is not installed")
         types = pytest.importorskip("google.genai.types")
     read = types.Model._from_response(
-        response=models._Model_from_mldev(model_body("gemini-3.8-live")), kwargs={}
+        response=models._Model_from_mldev(body_of("gemini-3.8-live")), kwargs={}
     )
     assert read.name == "models/gemini-3.8-live"
     assert read.supported_actions == ["bidiGenerateContent"]
     assert read.input_token_limit == 131072
+
+
+def test_the_window_is_the_one_that_is_used() -> None:
+    body = Models(["*"], window=4096).get("any", "v1")
+    assert isinstance(body, dict)
+    assert body["inputTokenLimit"] == 4096
+
+
+def test_the_enterprise_path_lists_the_same_models_in_its_own_form() -> None:
+    assert (
+        published(body_of("gemini-3.8-live"))["name"] == "publishers/google/models/gemini-3.8-live"
+    )
+    listed = published_page(page(MANY, "2"))
+    assert [model["name"] for model in listed["publisherModels"]] == [
+        "publishers/google/models/model-000",
+        "publishers/google/models/model-001",
+    ]
+    assert listed["nextPageToken"] == "2"

@@ -14,10 +14,10 @@ from starlette.types import Message, Receive, Scope, Send
 from tools.mcp_servers import serving, until
 from tools.test_mcp_faults import said, scripted
 from vivavoce.engines.lanes import Lane
+from vivavoce.profiles import ENGINE_CLOSE_S
 from vivavoce.runtime.connection import RELEASE_S
 from vivavoce.tools.mcp.connection import McpConnection
 from vivavoce.tools.mcp.settings import McpServerSpec
-from vivavoce.wiring import ENGINE_CLOSE_S
 
 DEAF = """
 import os, signal, sys

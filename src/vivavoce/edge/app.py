@@ -15,14 +15,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from vivavoce.domain.principal import Principal
+from vivavoce.domain.principal import Scope as Opens
 from vivavoce.edge import rest
-from vivavoce.edge.auth import Keys, presented
+from vivavoce.edge.auth import Denied
+from vivavoce.edge.door import Caller, Door
+from vivavoce.edge.gate import LOOPBACK_ORIGIN
 from vivavoce.edge.live import LiveEndpoint
-from vivavoce.edge.models import get_model, list_models, served_names
+from vivavoce.edge.models import Models, published, published_page
 from vivavoce.edge.rest import Failure
 from vivavoce.edge.socket import Receive, Scope, Send
-from vivavoce.errors import ClientFault
-from vivavoce.protocol.close import POLICY
+from vivavoce.edge.tokens import Tokens
 from vivavoce.protocol.paths import collapse, live_path
 
 ALLOWED_HEADERS = (
@@ -36,6 +39,10 @@ ALLOWED_HEADERS = (
 )
 
 Endpoint = Callable[[Request], Awaitable[Response]]
+Guarded = Callable[[Request, Principal], Awaitable[Response]]
+
+MAX_BODY = 1024 * 1024
+"""Of a request that makes a token; the setup within may hold a long instruction."""
 
 
 class App:
@@ -44,18 +51,21 @@ class App:
     def __init__(
         self,
         live: LiveEndpoint,
-        keys: Keys,
-        models: Sequence[str],
+        door: Door,
+        tokens: Tokens,
+        models: Models,
         routes: Sequence[BaseRoute] = (),
-        origins: Sequence[str] = ("*",),
+        origins: Sequence[str] = (),
     ) -> None:
         self._live = live
-        self._keys = keys
-        self._models = served_names(models)
-        self._any_model = "*" in models
+        self._door = door
+        self._tokens = tokens
+        self._models = models
+        self._open_paths = {route.path for route in routes if isinstance(route, Route)}
         cors = Middleware(
             CORSMiddleware,
             allow_origins=list(origins),
+            allow_origin_regex=LOOPBACK_ORIGIN,
             allow_methods=["*"],
             allow_headers=list(ALLOWED_HEADERS),
             expose_headers=["content-type"],
@@ -71,40 +81,71 @@ class App:
             await self._live(scope, receive, send)
         elif scope["type"] == "http":
             # `//v1beta/models` comes from base URLs that end in a slash.
-            await self._http({**scope, "path": collapse(scope["path"])}, receive, send)
+            scope = {**scope, "path": collapse(scope["path"])}
+            try:
+                if scope["path"] not in self._open_paths:
+                    self._door.check(Caller(scope))
+            except Denied as denied:
+                await answer(denied.answer)(scope, receive, send)
+            else:
+                await self._http(scope, receive, send)
 
     def _routes(self) -> list[BaseRoute]:
         # A base URL may have a path of its own, which then stands before every route.
+        listing = self._guarded(self._list, Opens.MODELS)
+        getting = self._guarded(self._get, Opens.MODELS)
+        publishers = "{version}/publishers/google/models"
         return [
-            *_anywhere("{version}/models", self._guarded(self._list)),
-            *_anywhere("{version}/models/{name}", self._guarded(self._get)),
-            *_anywhere("{version}/auth_tokens", self._guarded(_no_tokens), "POST"),
+            *_anywhere(
+                "{version}/projects/{project}/locations/{location}/publishers/google/models/{name}",
+                self._guarded(self._published, Opens.MODELS),
+            ),
+            *_anywhere(publishers, self._guarded(self._list_published, Opens.MODELS)),
+            *_anywhere(publishers + "/{name}", self._guarded(self._published, Opens.MODELS)),
+            *_anywhere("{version}/models", listing),
+            *_anywhere("{version}/models/{name}", getting),
+            *_anywhere("{version}/auth_tokens", self._guarded(self._create, Opens.TOKENS), "POST"),
+            *_anywhere("{version}/auth_tokens", _no_list),
+            *_anywhere("{version}/auth_tokens/{name}", _no_list),
             Route("/{path:path}", _nothing, methods=METHODS),
         ]
 
-    async def _list(self, request: Request) -> Response:
+    async def _list(self, request: Request, _: Principal) -> Response:
         query = request.query_params
-        return answer(
-            list_models(self._models, query.get("pageSize", ""), query.get("pageToken", ""))
-        )
+        return answer(self._models.page(query.get("pageSize", ""), query.get("pageToken", "")))
 
-    async def _get(self, request: Request) -> Response:
+    async def _get(self, request: Request, _: Principal) -> Response:
         name, version = request.path_params["name"], request.path_params["version"]
-        return answer(get_model(self._models, name, version, any_name=self._any_model))
+        return answer(self._models.get(name, version))
 
-    def _guarded(self, endpoint: Endpoint) -> Endpoint:
-        """The endpoint, for callers with a key of ours."""
+    async def _list_published(self, request: Request, _: Principal) -> Response:
+        query = request.query_params
+        page = self._models.page(query.get("pageSize", ""), query.get("pageToken", ""))
+        return answer(page if isinstance(page, Failure) else published_page(page))
+
+    async def _published(self, request: Request, _: Principal) -> Response:
+        model = self._models.get(request.path_params["name"], request.path_params["version"])
+        return answer(model if isinstance(model, Failure) else published(model))
+
+    async def _create(self, request: Request, owner: Principal) -> Response:
+        body = b""
+        async for piece in request.stream():
+            body += piece
+            if len(body) > MAX_BODY:
+                return answer(rest.invalid_argument("Request payload size exceeds the limit."))
+        return answer(await self._tokens.create(body, owner))
+
+    def _guarded(self, endpoint: Guarded, scope: Opens) -> Endpoint:
+        """The endpoint, for callers whose key opens it."""
 
         async def guarded(request: Request) -> Response:
             if not VERSION.fullmatch(request.path_params["version"]):
                 return await _nothing(request)
-            credential = presented(request.url.query.encode(), request.headers)
             try:
-                self._keys.check(credential)
-            except ClientFault as fault:
-                unknown = fault.code == POLICY
-                return answer(rest.no_credential() if unknown else rest.bad_key())
-            return await endpoint(request)
+                principal = await self._door.request(Caller(request.scope), scope)
+            except Denied as denied:
+                return answer(denied.answer)
+            return await endpoint(request, principal)
 
         return guarded
 
@@ -129,8 +170,9 @@ def _anywhere(path: str, endpoint: Endpoint, method: str = "GET") -> list[Route]
     ]
 
 
-async def _no_tokens(request: Request) -> Response:
-    return answer(rest.not_offered("Creating ephemeral tokens"))
+async def _no_list(request: Request) -> Response:
+    """Tokens cannot be looked at; the real service answers with nothing at all."""
+    return Response(b"", 404)
 
 
 async def _nothing(request: Request) -> Response:

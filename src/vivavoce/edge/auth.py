@@ -1,41 +1,137 @@
-"""Whether a credential is a key of ours. Where it may stand is `protocol.credentials`."""
+"""Who is calling: keys of the configuration and of the store, and what each of them opens.
+
+Where a credential may stand is `protocol.credentials`. With no key anywhere the server is *open*:
+everybody is let in, as the same principal.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import hmac
-from collections.abc import Mapping, Sequence
-from hashlib import sha256
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import parse_qsl
 
-from vivavoce.errors import ClientFault
+from vivavoce.domain.principal import Principal, Quota, Scope
+from vivavoce.domain.records import KeyRecord
+from vivavoce.edge import rest
+from vivavoce.errors import ClientFault, StoreError
 from vivavoce.protocol import close
 from vivavoce.protocol.credentials import Credential, find_credential
+from vivavoce.state.keeper import digest
+from vivavoce.state.port import KeyStore
+
+log = logging.getLogger(__name__)
+
+FRESH_S = 2.0
+"""How soon a key that was added or revoked elsewhere counts here."""
 
 
-class Keys:
-    """The configured API keys, kept as digests. With none configured everybody is let in."""
+class Denied(ClientFault):
+    """A caller that is not let in, with the same refusal for REST. `guessed`: it was a guess."""
 
-    def __init__(self, keys: Sequence[str] = ()) -> None:
-        self._digests = tuple(_digest(key) for key in keys)
+    def __init__(self, code: int, reason: str, answer: rest.Failure, guessed: bool = False) -> None:
+        super().__init__(code, reason)
+        self.answer = answer
+        self.guessed = guessed
 
-    @property
-    def open(self) -> bool:
-        """Whether anybody may call."""
-        return not self._digests
 
-    def check(self, credential: Credential | None) -> None:
-        """Raises `ClientFault` with the service's own code and sentence.
+def missing() -> Denied:
+    """Nothing was presented."""
+    return Denied(close.POLICY, close.UNREGISTERED, rest.no_credential())
 
-        Every key is compared, each in constant time, so that the time taken tells nothing.
+
+def wrong() -> Denied:
+    """It is none of ours."""
+    return Denied(close.INVALID, close.BAD_KEY, rest.bad_key(), guessed=True)
+
+
+def unavailable() -> Denied:
+    """It cannot be found out now."""
+    return Denied(close.INTERNAL, close.UNAVAILABLE, rest.unavailable())
+
+
+class Keyring:
+    """All keys. `quota` is for configured keys, and for everybody where there are none.
+
+    Keys of the store are remembered for `FRESH_S`, and for as long as the store is away.
+    """
+
+    def __init__(
+        self,
+        configured: Sequence[str],
+        store: KeyStore,
+        quota: Quota | None = None,
+        now: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._quota = quota or Quota()
+        self._anybody = Principal(quota=self._quota)
+        self._configured = {digest(key): self._of_configuration(key) for key in configured}
+        self._store = store
+        self._now, self._clock = now, clock
+        self._stored: tuple[KeyRecord, ...] | None = None
+        self._read_at = float("-inf")
+        self._reading = asyncio.Lock()
+
+    async def open(self) -> bool:
+        """Whether there is no key, so that anybody may call. Raises `Denied` if nobody knows."""
+        return not (self._configured or await self._keys())
+
+    async def authenticate(self, credential: Credential | None, scope: Scope) -> Principal:
+        """Who presents this, for this purpose. Raises `Denied`.
+
+        Every configured key is compared, each in constant time; stored ones are found by the
+        digest of what was presented, of which nobody can choose the beginning.
         """
-        if self.open:
-            return
+        stored = await self._keys()
+        if not (self._configured or stored):
+            return self._anybody
         if credential is None:
-            raise ClientFault(close.POLICY, close.UNREGISTERED)
-        given = _digest(credential.value)
-        matches = [hmac.compare_digest(given, digest) for digest in self._digests]
-        if not any(matches):
-            raise ClientFault(close.INVALID, close.BAD_KEY)
+            raise missing()
+        given = digest(credential.value)
+        matches = [name for name in self._configured if hmac.compare_digest(given, name)]
+        if matches:
+            return self._configured[matches[0]]
+        record = next((key for key in stored if hmac.compare_digest(given, key.digest)), None)
+        if record is None:
+            raise wrong()
+        if record.expires and record.expires <= self._now():
+            raise Denied(close.INVALID, close.EXPIRED_KEY, rest.expired_key())
+        if scope not in record.scopes:
+            raise Denied(close.POLICY, close.OUT_OF_SCOPE, rest.out_of_scope())
+        return _principal(record)
+
+    async def owner(self, id: str) -> Principal | None:
+        """The principal on whose account a token acts; `None` if its key is gone or expired."""
+        stored = await self._keys()
+        if not id:
+            return None if self._configured or stored else self._anybody
+        for principal in self._configured.values():
+            if principal.id == id:
+                return principal
+        for record in stored:
+            if record.id == id and not (record.expires and record.expires <= self._now()):
+                return _principal(record)
+        return None
+
+    async def _keys(self) -> tuple[KeyRecord, ...]:
+        async with self._reading:
+            if self._stored is None or self._clock() - self._read_at >= FRESH_S:
+                self._read_at = self._clock()
+                try:
+                    self._stored = await self._store.keys()
+                except StoreError as error:
+                    log.warning("keys cannot be read: why=%s", error)
+                    if self._stored is None:
+                        self._read_at = float("-inf")
+        if self._stored is None:
+            raise unavailable()
+        return self._stored
+
+    def _of_configuration(self, key: str) -> Principal:
+        return Principal(f"config:{digest(key)[:12]}", "configuration", quota=self._quota)
 
 
 def presented(query_string: bytes, headers: Mapping[str, str]) -> Credential | None:
@@ -45,5 +141,5 @@ def presented(query_string: bytes, headers: Mapping[str, str]) -> Credential | N
     return find_credential(fields, headers)
 
 
-def _digest(secret: str) -> bytes:
-    return sha256(secret.encode("utf-8", "surrogateescape")).digest()
+def _principal(record: KeyRecord) -> Principal:
+    return Principal(record.id, record.name, record.scopes, record.quota)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -10,8 +13,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from vivavoce.errors import StoreError
 from vivavoce.metrics import Metrics
 from vivavoce.runtime.errands import Errands
+from vivavoce.state.port import StateStore
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 5.0
 
 
 class PartState(Enum):
@@ -58,6 +67,55 @@ class Readiness:
                 for name, part in self.parts.items()
             },
         }
+
+
+class StoreWatch:
+    """Opens the store, looks every `LOOK_S` whether it can be used, and closes it.
+
+    A server whose store is away talks on: it is degraded, and not failed.
+    """
+
+    PART = "store"
+
+    def __init__(self, store: StateStore, readiness: Readiness) -> None:
+        self._store = store
+        self._readiness = readiness
+        self._task: asyncio.Task[None] | None = None
+        readiness.parts[self.PART] = Part(PartState.STARTING)
+
+    async def start(self) -> None:
+        """Open it. Raises `ConfigError` for what waiting does not mend."""
+        try:
+            await self._store.start()
+        except StoreError as error:
+            self._away(error)
+        else:
+            self._readiness.parts[self.PART] = Part(PartState.READY, self._store.name)
+        self._task = asyncio.get_running_loop().create_task(self._look(), name="store")
+
+    async def aclose(self) -> None:
+        """Stop looking, and close it."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+        await self._store.aclose()
+
+    async def _look(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_S)
+            try:
+                await self._store.ping()
+            except StoreError as error:
+                self._away(error)
+            else:
+                self._readiness.parts[self.PART] = Part(PartState.READY, self._store.name)
+
+    def _away(self, error: StoreError) -> None:
+        if self._readiness.parts[self.PART].state is not PartState.DEGRADED:
+            log.warning("the store is away: why=%s", error)
+        note = f"{error.problem} Sessions cannot be resumed meanwhile."
+        self._readiness.parts[self.PART] = Part(PartState.DEGRADED, note)
 
 
 def health_routes(

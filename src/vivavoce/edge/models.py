@@ -15,12 +15,21 @@ from vivavoce.edge.rest import Failure, invalid_argument, unknown_model
 KNOWN = (
     "gemini-2.5-flash-native-audio-preview-12-2025",
     "gemini-2.5-flash-native-audio-preview-09-2025",
+    "gemini-2.5-flash-native-audio-latest",
+    "gemini-2.5-flash-preview-native-audio-dialog",
+    "gemini-2.5-flash-exp-native-audio-thinking-dialog",
+    "gemini-live-2.5-flash-native-audio",
+    "gemini-live-2.5-flash-preview-native-audio-09-2025",
     "gemini-live-2.5-flash-preview",
+    "gemini-live-2.5-flash",
     "gemini-2.0-flash-live-001",
+    "gemini-2.0-flash-live-preview-04-09",
+    "gemini-2.0-flash-exp",
     "gemini-3.1-flash-live-preview",
     "gemini-3.8-live",
+    "gemini-3.8-live-extended-thinking",
 )
-"""Live models that clients ask for by default."""
+"""Live models that clients ask for, by default or by what was written about them."""
 
 DEFAULT_PAGE = 50
 MAX_PAGE = 1000
@@ -39,52 +48,72 @@ def served_names(configured: Iterable[str]) -> tuple[str, ...]:
     return tuple(ids)
 
 
-def model_body(name: str) -> dict[str, Any]:
-    """One model. `name` with or without `models/`."""
-    short = model_id(name)
-    family = behaviour_of(short).family
+class Models:
+    """The models that are served, by the names in the configuration.
+
+    `window` is the context window that they are listed with, in tokens. With `*` among the names
+    every name is served.
+    """
+
+    def __init__(self, configured: Sequence[str], window: int = 131_072) -> None:
+        self._served = served_names(configured)
+        self._any_name = "*" in configured
+        self._window = window
+
+    def page(self, page_size: str = "", page_token: str = "") -> dict[str, Any] | Failure:
+        """One page. Sizes and tokens as they stand in the query; a bad one is a failure."""
+        size, start = _whole(page_size), _whole(page_token)
+        if size is None:
+            return invalid_argument(f"page_size must be a number that is not negative: {page_size}")
+        if start is None or start > len(self._served):
+            return invalid_argument(
+                "page_token is not valid; use the nextPageToken of a former page."
+            )
+        end = start + min(size or DEFAULT_PAGE, MAX_PAGE)
+        body: dict[str, Any] = {"models": [self._body(name) for name in self._served[start:end]]}
+        if end < len(self._served):
+            body["nextPageToken"] = str(end)
+        return body
+
+    def get(self, name: str, version: str) -> dict[str, Any] | Failure:
+        """One model by its id, with or without `models/`; the failure where it isn't served."""
+        short = model_id(name)
+        if short and (self._any_name or short in self._served):
+            return self._body(short)
+        return unknown_model(f"models/{short}", version)
+
+    def _body(self, short: str) -> dict[str, Any]:
+        family = behaviour_of(short).family
+        return {
+            "name": f"models/{short}",
+            "version": "001",
+            "displayName": short.replace("-", " ").title(),
+            "description": f"Real-time voice conversation, behaving like {family.value}.",
+            "inputTokenLimit": self._window,
+            "outputTokenLimit": _OUTPUT_LIMITS[family],
+            "supportedGenerationMethods": ["bidiGenerateContent"],
+            "temperature": 1,
+            "maxTemperature": 2,
+            "topP": 0.95,
+            "topK": 64,
+        }
+
+
+def published(model: dict[str, Any]) -> dict[str, Any]:
+    """A model in the form of the enterprise path."""
+    short = model_id(model["name"])
     return {
-        "name": f"models/{short}",
-        "version": "001",
-        "displayName": short.replace("-", " ").title(),
-        "description": f"Real-time voice conversation, behaving like {family.value}.",
-        "inputTokenLimit": 131_072,
-        "outputTokenLimit": _OUTPUT_LIMITS[family],
-        "supportedGenerationMethods": ["bidiGenerateContent"],
-        "temperature": 1,
-        "maxTemperature": 2,
-        "topP": 0.95,
-        "topK": 64,
+        "name": f"publishers/google/models/{short}",
+        "versionId": model["version"],
+        "launchStage": "GA",
+        "publisherModelTemplate": f"publishers/google/models/{short}",
     }
 
 
-def list_models(
-    served: Sequence[str], page_size: str = "", page_token: str = ""
-) -> dict[str, Any] | Failure:
-    """One page of models. Sizes and tokens as they stand in the query; a bad one is a failure."""
-    size, start = _whole(page_size), _whole(page_token)
-    if size is None:
-        return invalid_argument(f"page_size must be a number that is not negative: {page_size}")
-    if start is None or start > len(served):
-        return invalid_argument("page_token is not valid; use the nextPageToken of a former page.")
-    end = start + min(size or DEFAULT_PAGE, MAX_PAGE)
-    body: dict[str, Any] = {"models": [model_body(name) for name in served[start:end]]}
-    if end < len(served):
-        body["nextPageToken"] = str(end)
-    return body
-
-
-def get_model(
-    served: Sequence[str], name: str, version: str, *, any_name: bool = False
-) -> dict[str, Any] | Failure:
-    """One model by its id, or the failure for one that isn't served.
-
-    `any_name` is for a configuration with `*`, where every name is served.
-    """
-    short = model_id(name)
-    if short and (any_name or short in served):
-        return model_body(short)
-    return unknown_model(f"models/{short}", version)
+def published_page(page: dict[str, Any]) -> dict[str, Any]:
+    """A page of models in that form."""
+    rest = {name: value for name, value in page.items() if name != "models"}
+    return {"publisherModels": [published(model) for model in page["models"]], **rest}
 
 
 def _whole(text: str) -> int | None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from vivavoce.core.session import LiveSession
 from vivavoce.core.settings import SessionSettings
+from vivavoce.domain.audio import Position
 from vivavoce.domain.checkpoint import Checkpoint
 from vivavoce.domain.content import Tools
 from vivavoce.domain.ids import IdSource, SessionId
@@ -36,6 +37,11 @@ class Beginning:
     lease: int = 1
     before: Checkpoint | None = None
     handle: str = ""
+
+    @property
+    def position(self) -> Position:
+        """Where the count of heard samples goes on."""
+        return 0 if self.before is None else self.before.position
 
     def tools(self, setup: SessionSetup) -> Tools:
         """The tools with which the session begins or goes on, not yet made the server's."""

@@ -243,8 +243,8 @@ class Connection:
                     sound = sound and isinstance(incoming, AudioChunk)
                     if isinstance(incoming, ContextUpdated):
                         incoming = await self._served.read(incoming)
-                    self._metering.read(incoming)
                     await self._hearing.receive(incoming)
+                    self._metering.read(incoming)
                 if self._counts:
                     self._mailbox.post(MessageRead(sound))
                 if self._mailbox.crowded:

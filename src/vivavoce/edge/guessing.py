@@ -1,0 +1,64 @@
+"""Guessing keys, made slow: whoever fails often is answered late.
+
+Failures are counted by the address that a connection comes from. The first few are answered at
+once, for people mistype; then each further one waits longer, up to `LONGEST_S`. Guesses that are
+made side by side gain nothing: while `CROWD` answers to an address are waiting, it is refused
+without a look at what it presents.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+FREE = 5
+STEP_S = 0.25
+LONGEST_S = 5.0
+FORGIVEN_S = 60.0
+"""An address that has not failed for so long begins anew."""
+
+CROWD = 20
+ADDRESSES = 10_000
+"""So many are remembered; the ones that failed longest ago are forgotten first."""
+
+
+@dataclass(slots=True)
+class _Failures:
+    count: int = 0
+    last: float = 0.0
+    waiting: int = 0
+
+
+class Guesses:
+    """Who failed how often. `clock` is any clock in seconds that does not go back."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._failures: OrderedDict[str, _Failures] = OrderedDict()
+
+    def crowded(self, address: str) -> bool:
+        """Whether so many of its guesses wait for their answers that no other is looked at."""
+        failures = self._failures.get(address)
+        return failures is not None and failures.waiting >= CROWD
+
+    async def failed(self, address: str) -> None:
+        """A guess was wrong. Returns when it may be told."""
+        failures = self._failures.setdefault(address, _Failures())
+        self._failures.move_to_end(address)
+        if self._clock() - failures.last >= FORGIVEN_S:
+            failures.count = 0
+        failures.count += 1
+        failures.last = self._clock()
+        while len(self._failures) > ADDRESSES:
+            self._failures.popitem(last=False)
+        excess = failures.count - FREE
+        if excess <= 0:
+            return
+        failures.waiting += 1
+        try:
+            await asyncio.sleep(min(LONGEST_S, STEP_S * 2 ** min(excess, 10) / 2))
+        finally:
+            failures.waiting -= 1

@@ -1,0 +1,162 @@
+"""From a first message to a connection that is ready to talk.
+
+What is looked at, in this order: who calls; what the setup asks for, with what a token holds fast
+of it; which model; whether there is room; and last what cannot be taken back: the use of a token,
+and the lease of a session that goes on. So a mistake in the setup costs nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+from vivavoce.core.lifetime import Farewell
+from vivavoce.core.settings import SessionSettings
+from vivavoce.domain.ids import IdSource
+from vivavoce.domain.profile import model_id
+from vivavoce.domain.setup import SessionSetup
+from vivavoce.edge.door import Visit
+from vivavoce.edge.quotas import Meter, Quotas
+from vivavoce.edge.resuming import Beginning, Resumptions
+from vivavoce.edge.socket import AsgiSocket
+from vivavoce.edge.tokens import Tokens
+from vivavoce.errors import ClientFault
+from vivavoce.protocol import close
+from vivavoce.protocol.dialect import GeminiDialect
+from vivavoce.protocol.paths import LivePath
+from vivavoce.runtime.connection import Connection, Hosting
+from vivavoce.runtime.leases import Leases
+from vivavoce.runtime.served import NoTools
+from vivavoce.runtime.sessions import Sessions
+from vivavoce.tools.ports import Toolset
+
+log = logging.getLogger(__name__)
+
+QUOTA_NOTICE_S = 10.0
+"""Between the word that the day's quota is spent, and the close."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """What answers for a model name: the profile and its running engines."""
+
+    profile: str
+    hosting: Hosting
+
+
+class Directory(Protocol):
+    """Finds the backend for a model name."""
+
+    def find(self, model: str) -> Backend | None:
+        """`None` if no such model is served. Raises `ClientFault` if it cannot answer now."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What connections share, beside the engines of their profiles."""
+
+    directory: Directory
+    sessions: Sessions
+    resumptions: Resumptions
+    leases: Leases
+    tokens: Tokens
+    quotas: Quotas
+    ids: IdSource
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a caller asked for, read and found possible."""
+
+    visit: Visit
+    setup: SessionSetup
+    backend: Backend
+    socket: AsgiSocket
+    dialect: GeminiDialect
+    settings: SessionSettings
+
+
+class Opening:
+    """Opens connections. One for the whole server."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+
+    def find(self, path: LivePath, setup: SessionSetup) -> Backend:
+        """The backend of the setup's model. Raises `ClientFault`."""
+        backend = self._house.directory.find(setup.model)
+        if backend is not None:
+            return backend
+        if path.enterprise:
+            raise close.unknown_publisher_model(setup.model)
+        raise close.unknown_model(model_id(setup.model), path.version)
+
+    @asynccontextmanager
+    async def connection(self, wish: Wish) -> AsyncIterator[Connection]:
+        """A connection, with all that it holds until it is over. Raises `ClientFault`."""
+        house, principal = self._house, wish.visit.principal
+        self._admit()
+        async with AsyncExitStack() as held:
+            meter = await house.quotas.admit(principal, house.ids.session())
+            held.push_async_callback(house.quotas.release, principal, meter)
+            toolset = _toolset(wish)
+            try:
+                beginning, connection = await self._connect(wish, toolset, meter)
+            except BaseException:
+                await toolset.aclose()
+                raise
+            if wish.setup.resumption is not None:
+                lease = house.leases.holding(beginning.session, beginning.lease, connection)
+                held.enter_context(lease)
+            held.enter_context(house.sessions.hosting(connection))
+            yield connection
+
+    async def _connect(
+        self, wish: Wish, toolset: Toolset, meter: Meter
+    ) -> tuple[Beginning, Connection]:
+        house, setup, owner = self._house, wish.setup, wish.visit.principal.id
+        resuming = setup.resumption is not None and bool(setup.resumption.handle)
+        left_s = await self._claim(wish, resuming=True) if resuming else None
+        beginning = await house.resumptions.begin(setup, owner)
+        tools = await toolset.resolve(beginning.tools(setup))
+        if not resuming:
+            left_s = await self._claim(wish, resuming=False)
+        self._admit()  # others may have come, or the server begun to go, while that took
+        connection = Connection(
+            beginning.session,
+            beginning.make(setup, tools, wish.settings, house.ids),
+            setup,
+            wish.socket,
+            wish.dialect,
+            wish.backend.hosting,
+            position=beginning.position,
+            toolset=toolset,
+            keeper=house.resumptions.keeper(beginning, setup, owner),
+            meter=meter,
+        )
+        meter.over = partial(connection.leave, Farewell.QUOTA, QUOTA_NOTICE_S)
+        if left_s is not None:
+            connection.leave(Farewell.TOKEN, left_s)
+        return beginning, connection
+
+    def _admit(self) -> None:
+        """Raises `ClientFault` when there is no place for another conversation."""
+        sessions = self._house.sessions
+        if not sessions.admits:
+            reason = close.UNAVAILABLE if sessions.draining else close.QUOTA
+            raise ClientFault(close.INTERNAL, reason)
+
+    async def _claim(self, wish: Wish, resuming: bool) -> float | None:
+        """The seconds until the caller's token ends, of which a use is taken."""
+        token = wish.visit.token
+        return None if token is None else await self._house.tokens.claim(token, resuming)
+
+
+def _toolset(wish: Wish) -> Toolset:
+    tooling, unserved = wish.backend.hosting.tools, wish.dialect.unserved
+    return NoTools(unserved) if tooling is None else tooling.open(unserved)

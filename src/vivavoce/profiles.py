@@ -1,0 +1,134 @@
+"""The engines of every profile that a model name leads to: started once, shared by all sessions."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from vivavoce.config import Config, ProfileTable
+from vivavoce.domain.profile import model_id
+from vivavoce.edge.health import Part, PartState, Readiness
+from vivavoce.edge.opening import Backend
+from vivavoce.edge.turns import TurnRecorder
+from vivavoce.engines.ports import Engines, Recognizer, Responder, VoiceDetector
+from vivavoce.engines.registry import House, weights_of
+from vivavoce.errors import ClientFault, VivavoceError
+from vivavoce.metrics import Metrics
+from vivavoce.protocol import close
+from vivavoce.runtime.connection import Hosting
+from vivavoce.runtime.detection import VoiceScorer
+from vivavoce.runtime.generations import Pace
+from vivavoce.tooling import build_toolbox
+from vivavoce.tools.toolbox import Toolbox
+
+log = logging.getLogger(__name__)
+
+ENGINE_CLOSE_S = 5.0
+
+Say = Callable[[str], None]
+"""Told in plain sentences what is being done."""
+
+
+def profiles_in_use(config: Config) -> list[str]:
+    """The profiles to which some model name leads, in order."""
+    return list(dict.fromkeys(config.models.values()))
+
+
+def weights_in_use(config: Config) -> list[str]:
+    """The weights that the profiles in use load."""
+    needed: set[str] = set()
+    for name in profiles_in_use(config):
+        table = config.profiles[name]
+        for port in ("detector", "recognizer", "responder"):
+            needed |= weights_of(port, getattr(table, port))
+    return sorted(needed)
+
+
+class Profiles:
+    """The engines of every profile in use: started once, shared by all sessions."""
+
+    def __init__(
+        self, config: Config, readiness: Readiness, metrics: Metrics, say: Say | None
+    ) -> None:
+        self._config = config
+        self._say = say or log.info
+        self._toolbox: Toolbox | None = None
+        self._readiness = readiness
+        self._metrics = metrics
+        self._backends: dict[str, Backend] = {}
+        for name in profiles_in_use(config):
+            readiness.parts[f"profile {name}"] = Part(PartState.STARTING)
+
+    async def start(self) -> None:
+        """Start them one after the other. Raises if none can be started."""
+        house = House(self._config.weights, self._say)
+        self._toolbox = await build_toolbox(self._config, house, self._readiness, self._metrics)
+        failure: VivavoceError | None = None
+        for name in profiles_in_use(self._config):
+            try:
+                self._backends[name] = await self._start(name, self._config.profiles[name])
+            except VivavoceError as error:
+                failure = error
+                log.error("profile did not start", extra={"profile": name, "problem": str(error)})
+                self._readiness.parts[f"profile {name}"] = Part(PartState.FAILED, str(error))
+        if failure is not None and not self._backends:
+            raise failure
+
+    async def stop(self) -> None:
+        """Close every engine, each within a bounded time."""
+        for backend in self._backends.values():
+            backend.hosting.scorer.close()
+            engines = backend.hosting.engines
+            for engine in (engines.responder, engines.recognizer, engines.detector):
+                await _close(engine, backend.profile)
+        self._backends.clear()
+        if self._toolbox is not None:
+            await _close(self._toolbox, "tools")
+
+    def find(self, model: str) -> Backend | None:
+        """The backend for a model name as a client sent it."""
+        name = self._config.profile_of(model_id(model))
+        if name is None:
+            return None
+        if name not in self._backends:
+            raise ClientFault(close.INTERNAL, close.UNAVAILABLE)
+        return self._backends[name]
+
+    async def _start(self, name: str, table: ProfileTable) -> Backend:
+        house = House(self._config.weights, self._say)
+        started: list[VoiceDetector | Recognizer] = []
+        try:
+            detector = await house.build("detector", table.detector)
+            started.append(detector)
+            recognizer = await house.build("recognizer", table.recognizer)
+            started.append(recognizer)
+            responder = await house.build("responder", table.responder)
+        except BaseException:
+            for engine in started:
+                await _close(engine, name)
+            raise
+        for fallback in house.fallbacks:
+            log.warning("a part is replaced", extra={"profile": name, "problem": fallback})
+        state = PartState.DEGRADED if house.fallbacks else PartState.READY
+        self._readiness.parts[f"profile {name}"] = Part(state, " ".join(house.fallbacks))
+        hosting = Hosting(
+            engines=Engines(detector, recognizer, responder),
+            scorer=VoiceScorer(detector),
+            listener=TurnRecorder(name, self._metrics, self._config.log.personal),
+            tools=self._toolbox,
+            pace=Pace(silent_s=self._config.session.engine_silence_s),
+        )
+        return Backend(name, hosting)
+
+
+async def _close(engine: VoiceDetector | Recognizer | Responder | Toolbox, profile: str) -> None:
+    """Close an engine; one that fails or hangs, deaf to cancellation even, is left behind."""
+    closing = asyncio.create_task(engine.aclose())
+    await asyncio.wait({closing}, timeout=ENGINE_CLOSE_S)
+    what = {"profile": profile, "engine": type(engine).__name__}
+    if not closing.done():
+        closing.cancel()
+        log.error("engine did not close in time", extra=what)
+    elif failure := closing.exception():
+        log.error("engine did not close", extra=what, exc_info=failure)

@@ -1,0 +1,69 @@
+"""A Live endpoint without a port: a profile's engines behind a door, with everything in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from vivavoce.core.settings import SessionSettings
+from vivavoce.domain.ids import CountingIds
+from vivavoce.edge.app import App
+from vivavoce.edge.auth import Keyring
+from vivavoce.edge.door import Door
+from vivavoce.edge.gate import Gatekeeper
+from vivavoce.edge.live import LiveEndpoint, LiveOptions
+from vivavoce.edge.models import Models
+from vivavoce.edge.opening import Backend, House, Opening
+from vivavoce.edge.quotas import Quotas
+from vivavoce.edge.resuming import Resumptions
+from vivavoce.edge.tokens import Tokens
+from vivavoce.metrics import Metrics
+from vivavoce.runtime.connection import Hosting
+from vivavoce.runtime.leases import Leases
+from vivavoce.runtime.sessions import Sessions
+from vivavoce.state.memory import MemoryStore
+from vivavoce.state.port import StateStore
+
+
+class OneBackend:
+    """Answers for every model name."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    def find(self, model: str) -> Backend | None:
+        return self._backend
+
+
+@dataclass
+class Standing:
+    """Its parts; `now` is the clock of what is kept, in seconds since the epoch."""
+
+    hosting: Hosting
+    settings: SessionSettings
+    store: StateStore = field(default_factory=MemoryStore)
+    now: Callable[[], float] = lambda: 1_800_000_000.0
+    resume_s: float = 7200.0
+
+    def __post_init__(self) -> None:
+        ids, metrics = CountingIds(), Metrics()
+        keys = Keyring((), self.store, now=self.now)
+        self.tokens = Tokens(self.store, now=self.now)
+        self.door = Door(Gatekeeper(), keys, self.tokens, metrics)
+        self.leases = Leases(self.store, self.resume_s, self.now)
+        self.sessions = Sessions(10)
+        house = House(
+            directory=OneBackend(Backend("test", self.hosting)),
+            sessions=self.sessions,
+            resumptions=Resumptions(self.store, self.resume_s, ids, self.now),
+            leases=self.leases,
+            tokens=self.tokens,
+            quotas=Quotas(self.store, self.now),
+            ids=ids,
+        )
+        options = LiveOptions(settings=lambda early: self.settings)
+        self.live = LiveEndpoint(self.door, Opening(house), metrics, options)
+
+    def app(self) -> App:
+        """The whole application."""
+        return App(self.live, self.door, self.tokens, Models(["*"]))
