@@ -10,6 +10,9 @@ Of the server's own tools it reads an address that was typed, runs what follows 
 "run", and searches, with all the words, when "search" was said; when no function was named, also
 for a question. It reports word for word: the first text that was found, the output of the code,
 the beginning of the page.
+
+Asked "what did I tell you before?" it answers from the history: all that the user had said until
+then, in order, but for such questions.
 """
 
 from __future__ import annotations
@@ -59,6 +62,7 @@ _QUESTION = re.compile(
     r"^(?:who|whom|whose|what|when|where|which|why|how|is|are|was|were|do|does|did)\b|\?$",
     re.IGNORECASE,
 )
+_BEFORE = re.compile(r"\bwhat did i tell you before\b", re.IGNORECASE)
 _TOLD_SIGNS = 200
 
 
@@ -77,7 +81,9 @@ class EchoModel:
         results = _last_results(request)
         if request.thinking is not None and request.thinking.include_thoughts:
             yield TextDelta(f"The user said: {said}", thought=True)
-        if not results and (calls := _calls(said, request.tools)):
+        if not results and _BEFORE.search(said):
+            answer = _told_before(request)
+        elif not results and (calls := _calls(said, request.tools)):
             yield CallsRequested(calls)
             answer = ""
         else:
@@ -104,6 +110,13 @@ def _last_words(request: GenerationRequest) -> str:
             break
         said.insert(0, content.text)
     return " ".join(" ".join(said).split())
+
+
+def _told_before(request: GenerationRequest) -> str:
+    """What the user said before asking for it."""
+    texts = (content.text.strip() for content in request.history if content.role is Role.USER)
+    told = [text for text in texts if text and not _BEFORE.search(text)]
+    return ". ".join(told) or "You told me nothing."
 
 
 def _last_results(request: GenerationRequest) -> tuple[ToolResult, ...]:

@@ -1,0 +1,255 @@
+"""Sessions that go on over another connection, against a whole server in this process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from serving import Client, Json, connected, serving, until
+from vivavoce.config import load
+from vivavoce.domain.ids import SessionId
+from vivavoce.errors import StoreError
+from vivavoce.runtime import leases
+from vivavoce.state.memory import MemoryStore
+from vivavoce.state.port import SavedSession
+from vivavoce.wiring import Server, build
+
+TRANSCRIBED: Json = {"generationConfig": {"responseModalities": ["TEXT"]}}
+NOT_FOUND = (1008, "BidiGenerateContent session not found")
+
+
+class FlakyStore(MemoryStore):
+    """A store that can be away."""
+
+    shared = True
+    away = False
+
+    async def ping(self) -> None:
+        self._check()
+
+    async def save(self, saved: SavedSession, handle: str, now: float, expires: float) -> bool:
+        self._check()
+        return await super().save(saved, handle, now, expires)
+
+    async def take(self, *arguments: Any, **named: Any) -> Any:
+        self._check()
+        return await super().take(*arguments, **named)
+
+    async def renew(self, *arguments: Any, **named: Any) -> dict[SessionId, int]:
+        self._check()
+        return await super().renew(*arguments, **named)
+
+    def _check(self) -> None:
+        if self.away:
+            raise StoreError("The store is away.")
+
+
+@asynccontextmanager
+async def server_on(store: MemoryStore, folder: Path, **flags: Any) -> AsyncIterator[Server]:
+    """One of several servers that share a store."""
+    chosen = {"profile": "scripted", "server.port": 0, "server.drain_s": 0.2, **flags}
+    server = build(load(None, chosen), folder=folder / "tls", store=store)
+    await server.start()
+    try:
+        yield server
+    finally:
+        await server.stop()
+
+
+async def handle(client: Client) -> str:
+    """The next handle that the client is told."""
+    while True:
+        update = (await client.receive()).get("sessionResumptionUpdate")
+        if update is not None:
+            assert update["resumable"] is True
+            return str(update["newHandle"])
+
+
+async def begin(client: Client, handle_: str = "", **setup: Any) -> Json:
+    resumption = {"handle": handle_} if handle_ else {}
+    return await client.set_up(sessionResumption=resumption, **TRANSCRIBED, **setup)
+
+
+async def talk(client: Client, text: str) -> str:
+    """Say something; what is answered, and the handle after it is left to be read."""
+    await client.say(text)
+    said = ""
+    for message in await client.turn():
+        parts = message.get("serverContent", {}).get("modelTurn", {}).get("parts", [])
+        said += "".join(part.get("text", "") for part in parts)
+    return said
+
+
+def left_s(message: Json) -> float:
+    return float(message["goAway"]["timeLeft"].removesuffix("s"))
+
+
+async def test_a_session_goes_on_with_its_history(tmp_path: Path) -> None:
+    async with serving(tmp_path) as server:
+        async with connected(server) as client:
+            first = await begin(client)
+            one = await handle(client)
+            assert await talk(client, "remember the number seven") == "remember the number seven"
+            two = await handle(client)
+        assert one != two
+        async with connected(server) as client:
+            again = await begin(client, two)
+            assert again["setupComplete"]["sessionId"] == first["setupComplete"]["sessionId"]
+            three = await handle(client)
+            assert await talk(client, "What did I tell you before?") == "remember the number seven"
+        assert three not in (one, two)
+
+
+async def test_without_asking_for_it_nobody_is_told_a_handle(tmp_path: Path) -> None:
+    async with serving(tmp_path) as server, connected(server) as client:
+        await client.set_up(**TRANSCRIBED)
+        await client.say("hello")
+        assert not any("sessionResumptionUpdate" in message for message in await client.turn())
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await client.socket.recv()
+
+
+@pytest.mark.parametrize("wrong", ["nonsense", "x" * 100_000, "🗝"])
+async def test_a_handle_that_nobody_was_given_is_refused(tmp_path: Path, wrong: str) -> None:
+    async with serving(tmp_path) as server, connected(server) as client:
+        await client.send(
+            setup={"model": "models/gemini-2.5-flash", "sessionResumption": {"handle": wrong}}
+        )
+        assert await client.closing() == NOT_FOUND
+
+
+async def test_everything_may_change_but_the_model(tmp_path: Path) -> None:
+    async with serving(tmp_path) as server:
+        async with connected(server) as client:
+            await begin(client)
+            kept = await handle(client)
+        async with connected(server) as client:
+            await client.send(
+                setup={"model": "models/gemini-3.8-live", "sessionResumption": {"handle": kept}}
+            )
+            assert await client.closing() == (1007, "Request contains an invalid argument.")
+        async with connected(server) as client:
+            setup = {"systemInstruction": {"parts": [{"text": "sing"}]}}
+            assert "setupComplete" in await begin(client, kept, **setup)
+
+
+async def test_only_whose_it_is_may_resume_it(tmp_path: Path) -> None:
+    async with serving(tmp_path, server__keys="mine,theirs") as server:
+        async with connected(server, additional_headers={"x-goog-api-key": "mine"}) as client:
+            await begin(client)
+            kept = await handle(client)
+        async with connected(server, additional_headers={"x-goog-api-key": "theirs"}) as client:
+            await client.send(
+                setup={"model": "models/gemini-2.5-flash-native-audio-preview-12-2025",
+                       "sessionResumption": {"handle": kept}}
+            )  # fmt: skip
+            assert await client.closing() == NOT_FOUND
+        async with connected(server, additional_headers={"x-goog-api-key": "mine"}) as client:
+            assert "setupComplete" in await begin(client, kept)
+
+
+async def test_the_newest_connection_wins_and_the_older_is_told(tmp_path: Path) -> None:
+    async with serving(tmp_path) as server, connected(server) as old:
+        await begin(old)
+        kept = await handle(old)
+        async with connected(server) as new:
+            assert "setupComplete" in await begin(new, kept)
+            taken = (1008, "The session was resumed on another connection.")
+            assert await old.closing() == taken
+            assert await talk(new, "still here") == "still here"
+
+
+async def test_the_newest_wins_over_processes_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "LEASE_S", 0.05)
+    store = FlakyStore()
+    async with server_on(store, tmp_path) as one, server_on(store, tmp_path) as other:
+        async with connected(one) as old, connected(other) as new:
+            await begin(old)
+            kept = await handle(old)
+            assert await talk(old, "the number is seven") == "the number is seven"
+            await begin(new, kept)
+            assert (await old.closing())[0] == 1008
+            assert await talk(new, "What did I tell you before?") == "the number is seven"
+
+
+async def test_a_store_that_goes_and_comes_back_in_mid_conversation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "LEASE_S", 0.05)
+    store = FlakyStore()
+    async with server_on(store, tmp_path) as server, connected(server) as client:
+        await begin(client)
+        await handle(client)
+        store.away = True
+        while (update := (await client.receive()).get("sessionResumptionUpdate")) is None:
+            pass
+        assert update == {}, "not resumable, and no handle"
+        assert await talk(client, "can you hear me") == "can you hear me"
+        async with connected(server) as other:
+            await other.send(setup={"model": "m", "sessionResumption": {"handle": "any"}})
+            assert await other.closing() == (1011, "The service is currently unavailable.")
+        store.away = False
+        kept = await handle(client)
+        async with connected(server) as new:
+            await begin(new, kept)
+            assert await talk(new, "What did I tell you before?") == "can you hear me"
+
+
+async def test_a_connection_that_drops_in_mid_answer_keeps_what_was_asked(tmp_path: Path) -> None:
+    async with serving(tmp_path) as server:
+        async with connected(server) as client:
+            await client.set_up(sessionResumption={})
+            kept = await handle(client)
+            await client.say("remember a long sentence with many words in it")
+            while "serverContent" not in await client.receive():
+                pass
+            client.socket.transport.abort()
+        await until(lambda: len(server.sessions) == 0)
+        async with connected(server) as client:
+            await begin(client, kept)
+            asked = "remember a long sentence with many words in it"
+            assert await talk(client, "What did I tell you before?") == asked
+
+
+async def test_a_server_that_goes_away_leaves_sessions_to_the_next(tmp_path: Path) -> None:
+    store = FlakyStore()
+    async with server_on(store, tmp_path) as old, server_on(store, tmp_path) as new:
+        async with connected(old) as client:
+            await begin(client)
+            await handle(client)
+            await talk(client, "I am Ada")
+            kept = await handle(client)
+            stopping = asyncio.ensure_future(old.stop())
+            assert 0 < left_s(await client.receive()) <= 0.2
+            assert (await client.closing())[0] == 1011
+            await stopping
+        async with connected(new) as client:
+            await begin(client, kept)
+            assert await talk(client, "What did I tell you before?") == "I am Ada"
+
+
+async def test_transparent_resumption_counts_messages(tmp_path: Path) -> None:
+    async with serving(tmp_path) as server, connected(server) as client:
+        await client.set_up(sessionResumption={"transparent": True}, **TRANSCRIBED)
+        await handle(client)
+        await client.say("one")
+        await client.turn()
+        update = (await client.receive())["sessionResumptionUpdate"]
+        assert update["lastConsumedClientMessageIndex"] == "0"
+
+
+async def test_lifetimes_are_announced(tmp_path: Path) -> None:
+    flags = {"session__connection_s": 0.4, "session__go_away_s": 0.2}
+    async with serving(tmp_path, **flags) as server, connected(server) as client:
+        await client.set_up()
+        assert 0 < left_s(await client.receive()) <= 0.2
+        code, reason = await client.closing()
+        assert (code, reason.split(";")[0]) == (1011, "The connection has reached its lifetime")
