@@ -47,8 +47,8 @@ ALLOWED: dict[str, set[str]] = {
         "logs", "tools", "tooling", "state", "profiles",
     },
     "profiles": {
-        "config", "domain", "errors", "protocol", "engines", "runtime", "edge", "metrics", "tools",
-        "tooling",
+        "config", "core.window", "domain", "errors", "protocol", "engines", "runtime", "edge",
+        "metrics", "tools", "tooling",
     },
     "logs": {"domain", "errors"},
     "testing": {

@@ -7,11 +7,18 @@ import logging
 from collections.abc import Callable
 
 from vivavoce.config import Config, ProfileTable
+from vivavoce.core.window import LEAST_WINDOW, Gauge, by_length
 from vivavoce.domain.profile import model_id
 from vivavoce.edge.health import Part, PartState, Readiness
 from vivavoce.edge.opening import Backend
 from vivavoce.edge.turns import TurnRecorder
-from vivavoce.engines.ports import Engines, Recognizer, Responder, VoiceDetector
+from vivavoce.engines.ports import (
+    Engines,
+    Recognizer,
+    Responder,
+    ResponderCapabilities,
+    VoiceDetector,
+)
 from vivavoce.engines.registry import House, weights_of
 from vivavoce.errors import ClientFault, VivavoceError
 from vivavoce.metrics import Metrics
@@ -28,6 +35,12 @@ ENGINE_CLOSE_S = 5.0
 
 Say = Callable[[str], None]
 """Told in plain sentences what is being done."""
+
+
+def gauge_of(capabilities: ResponderCapabilities, window: int) -> Gauge:
+    """The context window of a model in use: as configured, or its own where that is 0."""
+    window = window or max(capabilities.context_tokens, LEAST_WINDOW)
+    return Gauge(window, capabilities.count_tokens or by_length)
 
 
 def profiles_in_use(config: Config) -> list[str]:
@@ -118,6 +131,7 @@ class Profiles:
             listener=TurnRecorder(name, self._metrics, self._config.log.personal),
             tools=self._toolbox,
             pace=Pace(silent_s=self._config.session.engine_silence_s),
+            gauge=gauge_of(responder.capabilities, self._config.session.context_tokens),
         )
         return Backend(name, hosting)
 

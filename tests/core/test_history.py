@@ -109,7 +109,7 @@ def test_media_is_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
     history = History()
     for _ in range(4):
         history.add([Content(Role.USER, (Blob(bytes(400), "image/png"),))])
-    assert history.images == 2
+    assert len(history.snapshot()) == 2
 
 
 def called(number: int) -> Content:
@@ -207,13 +207,6 @@ def test_an_endless_turn_forgets_its_first_words_and_no_call() -> None:
     contents = history.snapshot()
     assert [type(content.parts[0]) for content in contents[1:3]] == [ToolCall, ToolResult]
     assert contents[3].text.startswith("2 3 ")
-
-
-def test_only_images_count_as_images() -> None:
-    history = History([Content(Role.USER, (Blob(b"x", "audio/wav"), Blob(b"x", "image/png")))])
-    assert history.images == 1
-    rounds(history, 2, size=1)
-    assert history.images == 3
 
 
 def test_words_are_spread_evenly_over_their_piece() -> None:

@@ -289,7 +289,7 @@ def test_what_tools_add_to_the_prompt_is_counted_apart() -> None:
         counts.append(complete.usage)
     without, with_output = counts
     assert 1000 <= with_output.tools - without.tools <= 1010
-    assert with_output.prompt + with_output.tools == without.prompt + without.tools
+    assert abs(with_output.prompt - without.prompt) <= 3, "what was read stands apart"
 
 
 def test_several_searches_are_told_once_each_query_and_each_source() -> None:

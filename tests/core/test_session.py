@@ -7,7 +7,18 @@ from dataclasses import replace
 
 import pytest
 
-from core.world import PIECE, SETUP, UNINTERRUPTED, World, kinds, model, requests, spoken, user
+from core.world import (
+    PIECE,
+    SETUP,
+    TOOLS,
+    UNINTERRUPTED,
+    World,
+    kinds,
+    model,
+    requests,
+    spoken,
+    user,
+)
 from vivavoce.core.effects import CancelGeneration, PrepareGeneration
 from vivavoce.core.events import (
     ContentReceived,
@@ -31,6 +42,7 @@ from vivavoce.core.messages import (
     TurnReason,
 )
 from vivavoce.core.settings import Pacing, SessionSettings
+from vivavoce.core.window import Gauge
 from vivavoce.domain.content import Blob, Content, Role, Scheduling, Text, Tools, Usage
 from vivavoce.domain.request import EndReason
 from vivavoce.domain.setup import Modality, Thinking
@@ -90,7 +102,7 @@ def test_thoughts_are_sent_only_when_asked_for_and_never_remembered() -> None:
         assert world.session.checkpoint().history == (user("hi"), model("Yes."))
 
 
-def test_usage_counts_sound_images_and_the_engines_text() -> None:
+def test_usage_counts_the_prompt_by_the_models_tokenizer_and_the_answer_by_its_own_count() -> None:
     world = World()
     world.speak("hi", seconds=1.0)
     world.do(UsageProduced(world.current, Usage(40, 4, 7, 2, 1)))
@@ -99,9 +111,13 @@ def test_usage_counts_sound_images_and_the_engines_text() -> None:
     world.wait(2)
     (complete,) = [m for m in world.take() if isinstance(m, TurnComplete)]
     assert complete.usage == TokenCount(
-        prompt=40 + 45, cached=4, response_text=7, response_audio=50, thoughts=2, tools=1,
+        prompt=declared() + 45, cached=4, response_text=7, response_audio=50, thoughts=2, tools=1,
         prompt_audio=45,
     )  # fmt: skip
+
+
+def declared() -> int:
+    return Gauge().tools(TOOLS)
 
 
 def test_an_empty_answer_and_a_failed_one_end_their_turn_with_a_reason() -> None:

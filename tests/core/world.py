@@ -36,6 +36,7 @@ from vivavoce.core.messages import Message, ToolCallRequest
 from vivavoce.core.model_states import ModelState
 from vivavoce.core.session import LiveSession
 from vivavoce.core.settings import SessionSettings
+from vivavoce.core.window import Gauge
 from vivavoce.domain.content import (
     Behavior,
     Content,
@@ -106,6 +107,7 @@ class World:
         session: LiveSession | None = None,
         now: float = 0.0,
         before: Oracle | None = None,
+        gauge: Gauge | None = None,
     ) -> None:
         self.setup = setup
         self.settings = settings or SessionSettings()
@@ -129,8 +131,9 @@ class World:
         if before is not None:
             self.oracle.calls = before.calls
         self.session = session or LiveSession(
-            SessionId("s"), setup, self.behaviour, self.settings, CountingIds()
-        )
+            SessionId("s"), setup, self.behaviour, self.settings, CountingIds(),
+            gauge=gauge or Gauge(10**9),
+        )  # fmt: skip
         self._after(None, self.session.open(now))
 
     # --- steps ----------------------------------------------------------------------------

@@ -170,14 +170,18 @@ async def test_the_newest_wins_over_processes_too(
 ) -> None:
     monkeypatch.setattr(leases, "LEASE_S", 0.05)
     store = FlakyStore()
-    async with server_on(store, tmp_path) as one, server_on(store, tmp_path) as other:
-        async with connected(one) as old, connected(other) as new:
-            await begin(old)
-            kept = await handle(old)
-            assert await talk(old, "the number is seven") == "the number is seven"
-            await begin(new, kept)
-            assert (await old.closing())[0] == 1008
-            assert await talk(new, "What did I tell you before?") == "the number is seven"
+    async with (
+        server_on(store, tmp_path) as one,
+        server_on(store, tmp_path) as other,
+        connected(one) as old,
+        connected(other) as new,
+    ):
+        await begin(old)
+        kept = await handle(old)
+        assert await talk(old, "the number is seven") == "the number is seven"
+        await begin(new, kept)
+        assert (await old.closing())[0] == 1008
+        assert await talk(new, "What did I tell you before?") == "the number is seven"
 
 
 async def test_a_store_that_goes_and_comes_back_in_mid_conversation(
@@ -247,7 +251,7 @@ async def test_transparent_resumption_counts_messages(tmp_path: Path) -> None:
 
 
 async def test_lifetimes_are_announced(tmp_path: Path) -> None:
-    flags = {"session__connection_s": 0.4, "session__go_away_s": 0.2}
+    flags: dict[str, Any] = {"session__connection_s": 0.4, "session__go_away_s": 0.2}
     async with serving(tmp_path, **flags) as server, connected(server) as client:
         await client.set_up()
         assert 0 < left_s(await client.receive()) <= 0.2

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from engines.fake_chat import FakeChat
+from engines.fake_chat import FakeChat, words
 from engines.openai_build import WEATHER, Build, sent, told
 from engines.talk import answer, user
 from engines.talk import said as model_said
@@ -221,3 +221,16 @@ async def test_tools_may_be_switched_off(build: Build, chat: FakeChat) -> None:
     asked = replace(request("Weather?"), tools=Tools((WEATHER,)))
     assert "tools" in await sent(build, chat, asked)
     assert "tools" not in await sent(build, chat, asked, tools=False)
+
+
+async def test_tokens_are_counted_as_the_endpoint_counted_the_last_prompt(
+    build: Build, chat: FakeChat
+) -> None:
+    model = build()
+    assert model.capabilities.count_tokens is not None
+    assert model.capabilities.count_tokens("x" * 400) == 100
+    usage = {"prompt_tokens": 210, "completion_tokens": 1}
+    chat.replies([*words("Hello."), {"choices": [], "usage": usage}])
+    await answer(model, request("word " * 200))
+    counted = model.capabilities.count_tokens("x" * 400)
+    assert 60 < counted < 90, "about five characters in a token there"

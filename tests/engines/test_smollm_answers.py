@@ -215,3 +215,24 @@ async def test_a_guess_waits_for_nobody(own: list[SmolLM]) -> None:
     for first, one in zip(firsts, others, strict=True):
         await first
         await one.aclose()
+
+
+async def test_tokens_are_counted_by_the_models_own_tokenizer(model: SmolLM) -> None:
+    text = "Counterrevolutionaries gesticulated incomprehensibly, mutatis mutandis."
+    guessed = model.count_tokens(text)
+    assert guessed == -(-len(text) // 4), "by its length, before anybody waited for the tokenizer"
+    await answer(model, conversation(user("Hello.")))
+    assert model.count_tokens(text) == model._llama.tokens(text) != guessed
+    assert model.count_tokens("") == 0
+
+
+async def test_a_prompt_costs_what_its_parts_do(model: SmolLM) -> None:
+    """The rest is what the model's template puts around them."""
+    rule, asked = "You work in a hardware store. " * 12, "What do you sell there?"
+    request = conversation(user(asked), instruction=rule, session="counted")
+    parts = await answer(model, request)
+    (usage,) = [part.usage for part in parts if isinstance(part, UsageReported)]
+    counted = model.count_tokens(rule) + model.count_tokens(asked)
+    await answer(model, request)
+    counted = model.count_tokens(rule) + model.count_tokens(asked)
+    assert counted < usage.prompt_tokens < counted + 250

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vivavoce.core.history import History
+from vivavoce.core.window import Bounds, Gauge, surplus
 from vivavoce.domain.content import Content, Tools
 from vivavoce.domain.ids import GenerationId, SessionId
 from vivavoce.domain.request import GenerationRequest
@@ -16,16 +17,20 @@ NO_GENERATION = GenerationId(0)
 class Context:
     """The living state of which every `GenerationRequest` is a frozen picture.
 
-    `heard_s` is how much of the user's speech the history stands for.
+    `overflow` says why the conversation cannot go on: it does not fit the window any more.
     """
 
-    def __init__(self, session: SessionId, setup: SessionSetup, history: History) -> None:
+    def __init__(
+        self, session: SessionId, setup: SessionSetup, history: History, gauge: Gauge
+    ) -> None:
         self.session = session
         self.setup = setup
         self.instruction = setup.instruction
         self.tools = setup.tools
         self.history = history
-        self.heard_s = 0.0
+        self.overflow = ""
+        self._gauge = gauge
+        self._bounds = Bounds.of(setup.compression, gauge.window)
         self._updates = 0
 
     @property
@@ -38,6 +43,25 @@ class Context:
         self.instruction = self.instruction if instruction is None else instruction
         self.tools = self.tools if tools is None else tools
         self._updates += 1
+
+    def fit(self) -> None:
+        """Keep within the window before a turn is run.
+
+        Where compression was asked for, the oldest contributions go when the trigger is passed,
+        until the target is reached. Instruction, tools and the user's last words never go. What
+        is too much then, or without compression, is an `overflow`.
+        """
+        gauge, bounds, image_tokens = self._gauge, self._bounds, self.setup.image_tokens
+        total = gauge.request(self.request(), image_tokens).total
+        if bounds is not None and total > bounds.trigger:
+            older = self.history.droppable()
+            weights = (gauge.content(content, image_tokens).total for content in older)
+            self.history.slide(surplus(weights, total - bounds.target))
+            total = gauge.request(self.request(), image_tokens).total
+        if total > gauge.window:
+            self.overflow = f"The context window of {gauge.window} tokens is full ({total}): " + (
+                "send less at once." if bounds else "set contextWindowCompression."
+            )
 
     def request(
         self,

@@ -20,7 +20,8 @@ from vivavoce.core.step import Step
 from vivavoce.core.tools import Patience, ToolLedger, Verdict
 from vivavoce.core.user_side import UserSide
 from vivavoce.core.user_turns import Claim, SpokenTurn, TypedTurn
-from vivavoce.domain.audio import Position, seconds
+from vivavoce.core.window import Gauge
+from vivavoce.domain.audio import Position
 from vivavoce.domain.checkpoint import Asked, Checkpoint, bare
 from vivavoce.domain.content import Content, Part, Role, Text, ToolResult
 from vivavoce.domain.ids import IdSource, SessionId
@@ -53,11 +54,14 @@ class Conversation:
         settings: SessionSettings,
         ids: IdSource,
         history: tuple[Content, ...] = (),
+        gauge: Gauge | None = None,
     ) -> None:
         self.setup = setup
         self.settings = settings
         self.behaviour = behaviour
-        self.context = Context(session, setup, History(history, settings.history_contents))
+        kept = History(history, settings.history_contents)
+        gauge = gauge or Gauge()
+        self.context = Context(session, setup, kept, gauge)
         self.user = UserSide(
             Frames(setup.realtime.coverage or behaviour.coverage), settings.speculation
         )
@@ -74,6 +78,7 @@ class Conversation:
             thinks_aloud=setup.thinking is not None and setup.thinking.include_thoughts,
             paced=spoken and settings.pacing is Pacing.PACED,
             image_tokens=setup.image_tokens,
+            gauge=gauge,
             shows_search=behaviour.shows_search,
             shows_calls=setup.shows_server_calls,
         )
@@ -173,8 +178,6 @@ class Conversation:
             self.context.history.answer(self.ledger.take_urgent())
         for entry in entries:
             self.context.history.add(entry.contents())
-            if isinstance(entry, SpokenTurn):
-                self.context.heard_s += seconds(entry.end - entry.start)
         spoken = [entry for entry in entries if isinstance(entry, SpokenTurn)]
         if asks:
             typed = any(isinstance(entry, TypedTurn) for entry in asks)
@@ -224,8 +227,6 @@ class Conversation:
         (turn,) = self.user.ready()
         self.user.take([turn])
         self.context.history.add(turn.contents())
-        if isinstance(turn, SpokenTurn):
-            self.context.heard_s += seconds(turn.end - turn.start)
         self.model.promote(step)
 
     # --- rest -------------------------------------------------------------------------------
@@ -258,7 +259,6 @@ class Conversation:
             seeding=self.seeding,
             spent_s=spent_s,
             consumed=consumed,
-            heard_s=self.context.heard_s,
         )
 
     def wind_up(self, step: Step) -> None:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from vivavoce.core.weight import MAX_BYTES, calls_in, lightened, weigh, without_results
-from vivavoce.domain.content import Blob, Content, Part, Role, Text, ToolCall, ToolResult
+from vivavoce.domain.content import Content, Part, Role, Text, ToolCall, ToolResult
 
 PRESENT = 128
 """Contributions since the user's last words that stay even beyond the limit: a turn's calls."""
@@ -58,12 +58,6 @@ class History:
     @property
     def empty(self) -> bool:
         return not self._done and not self._draft
-
-    @property
-    def images(self) -> int:
-        """How many images an answer would see."""
-        drafted = (entry for entry in self._draft if isinstance(entry, Content))
-        return sum(map(_images, (*self._done, *drafted)))
 
     @property
     def bytes(self) -> int:
@@ -127,6 +121,16 @@ class History:
 
     # --- bounds ---------------------------------------------------------------------------
 
+    def droppable(self) -> tuple[Content, ...]:
+        """What may be dropped, oldest first: all before the user's last words."""
+        return tuple(self._done[: self._question()])
+
+    def slide(self, count: int) -> None:
+        """Drop the oldest `count` of those, and further up to words of the user's own."""
+        if count > 0:
+            self._drop(0, count, count)
+            self.version += 1
+
     def _trim(self) -> None:
         """Keep within the bounds, in the order that the module describes."""
         if len(self._done) <= self._limit and self.bytes <= MAX_BYTES:
@@ -186,14 +190,6 @@ def _may_begin(content: Content) -> bool:
 def _may_follow(content: Content) -> bool:
     """Whether it stands without the contribution before it."""
     return not any(isinstance(part, ToolResult) for part in content.parts)
-
-
-def _images(content: Content) -> int:
-    """How many images a contribution holds, those that functions answered included."""
-    parts: list[object] = []
-    for part in content.parts:
-        parts += part.parts if isinstance(part, ToolResult) else (part,)
-    return sum(isinstance(p, Blob) and p.mime_type.startswith("image/") for p in parts)
 
 
 def _heaviness(entry: Piece | Content) -> int:

@@ -130,6 +130,7 @@ class ModelSide:
             return
         self.turn = ModelTurn(Cause.SPEECH, self._manner, self._context.history)
         self.turn.generations.append(generation.id)
+        self.turn.request = generation.request
         generation.last_sign = step.now
         step.want(ReleaseGeneration(generation.id))
         held, generation.held = generation.held, []
@@ -168,12 +169,17 @@ class ModelSide:
     def _start(
         self, step: Step, basis: Basis | None = None, extra: tuple[Content, ...] = ()
     ) -> None:
+        if basis is None:
+            self._context.fit()
+            if self._context.overflow:
+                return
         self._count += 1
         id = GenerationId(self._count)
         request = self._context.request(id, extra, speculative=basis is not None)
         self.generation = Generation(request, basis, last_sign=step.now)
         if basis is None and self.turn is not None:
             self.turn.generations.append(id)
+            self.turn.request = request
         step.want(StartGeneration(request))
 
     # --- ending ---------------------------------------------------------------------------
@@ -183,7 +189,7 @@ class ModelSide:
         turn = self.turn
         if turn is not None and self._to(ModelCue.PLAYED):
             self._context.history.close()
-            turn.complete(self._context.heard_s, step)
+            turn.complete(step)
             self._rest()
 
     def interrupt(self, step: Step) -> None:
@@ -197,7 +203,7 @@ class ModelSide:
         self._stop_tools(step)
         self._context.history.answer(self._ledger.take_batch(CANCELLED))
         self._context.history.cut(turn.playout.heard_s(step.now))
-        turn.interrupted(withdrawn, self._context.heard_s, step)
+        turn.interrupted(withdrawn, step)
         self._rest()
 
     def break_off(self, step: Step) -> None:
@@ -336,7 +342,7 @@ class ModelSide:
         if self._early and (waits or (asked and not turn.owed)):
             turn.owed = True  # further calls are a further early turn, whether they block or not
             turn.produced(turn.generations[-1], step, early=True)
-            turn.complete(self._context.heard_s, step)
+            turn.complete(step)
 
     def _finish(self, turn: ModelTurn, reason: TurnReason | None, step: Step) -> None:
         self._to(ModelCue.FINISHED)

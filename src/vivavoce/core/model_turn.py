@@ -24,9 +24,11 @@ from vivavoce.core.playout import Playout
 from vivavoce.core.served import Served
 from vivavoce.core.step import Step
 from vivavoce.core.usage import Tally
+from vivavoce.core.window import Gauge, Weight
 from vivavoce.domain.audio import pcm_seconds
 from vivavoce.domain.content import ToolCall, Tools
 from vivavoce.domain.ids import CallId, GenerationId
+from vivavoce.domain.request import GenerationRequest
 from vivavoce.domain.setup import Modality
 
 
@@ -47,6 +49,7 @@ class Manner:
     thinks_aloud: bool
     paced: bool
     image_tokens: int
+    gauge: Gauge
     shows_search: bool = False
     shows_calls: bool = False
 
@@ -56,7 +59,7 @@ class ModelTurn:
 
     `owed` says that the client has not had its `turnComplete` yet. `said` is whether any
     content of this turn has been sent, `called` whether functions were. `rounds` counts how often
-    it went on after blocking calls.
+    it went on after blocking calls. `request` is what its latest generation was made from.
     """
 
     def __init__(
@@ -72,6 +75,7 @@ class ModelTurn:
         self.called = False
         self.rounds = 0
         self.reason: TurnReason | None = None
+        self.request: GenerationRequest | None = None
         self._manner = manner
         self._history = history
         self._words: list[str] = []
@@ -149,27 +153,29 @@ class ModelTurn:
         """When the client may be told that the turn is over; `None` is at once."""
         return self.playout.ends_at if self._manner.paced else None
 
-    def complete(self, heard_s: float, step: Step) -> None:
-        """The turn is over. `heard_s` is the user's sound in its context."""
+    def complete(self, step: Step) -> None:
+        """The turn is over."""
         if self.owed:
             self.owed = False
             self._words.clear()
-            step.send(TurnComplete(self._count(heard_s), self.reason))
+            step.send(TurnComplete(self._cost(), self.reason))
 
-    def interrupted(self, withdrawn: tuple[CallId, ...], heard_s: float, step: Step) -> None:
+    def interrupted(self, withdrawn: tuple[CallId, ...], step: Step) -> None:
         """The user took the floor."""
         if self.owed:
             step.send(Interrupted())
         self.withdraw(withdrawn, step)
         self.reason = None
-        self.complete(heard_s, step)
+        self.complete(step)
 
     def withdraw(self, calls: tuple[CallId, ...], step: Step) -> None:
         """These calls need not be run any more."""
         if calls:
             step.send(ToolCallCancellation(calls))
 
-    def _count(self, heard_s: float) -> TokenCount:
-        prompt_images = self._manner.image_tokens * self._history.images
-        read, self.served.weight = self.served.weight, 0
-        return self.tally.count(self.playout.sent_s, heard_s, prompt_images, read)
+    def _cost(self) -> TokenCount:
+        gauge, request = self._manner.gauge, self.request
+        prompt = gauge.request(request, self._manner.image_tokens) if request else Weight()
+        read, self.served.read = self.served.read, []
+        tools = sum(map(gauge.count, read))
+        return self.tally.count(prompt, self.playout.sent_s, tools)

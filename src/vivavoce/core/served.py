@@ -35,11 +35,11 @@ class Served:
     """The server's calls of one model turn.
 
     `shows_search`: searches are shown as code; `shows_calls`: the client asked to see every
-    call. `weight` is how many characters their results add to what the model reads.
+    call. `read` are the results that the model gets to read, as JSON, since it was last asked.
     """
 
     def __init__(self, shows_search: bool, shows_calls: bool) -> None:
-        self.weight = 0
+        self.read: list[str] = []
         self._shows_search = shows_search
         self._shows_calls = shows_calls
         self._calls: dict[str, tuple[ToolCall, ServerTool]] = {}
@@ -64,7 +64,7 @@ class Served:
     def ran(self, id: str, outcome: Outcome) -> None:
         """A call has been run."""
         call, tool = self._calls[id]
-        self.weight += len(json.dumps(outcome.response, default=str))
+        self.read.append(json.dumps(outcome.response, ensure_ascii=False, default=str))
         if outcome.code is not None and tool.kind is ToolKind.CODE:
             self._untold.append(ModelCodeResult(call.id, outcome.code.outcome, outcome.code.output))
         if tool.kind is ToolKind.SEARCH and self._shows_search:

@@ -63,12 +63,16 @@ from vivavoce.core.settings import SessionSettings
 from vivavoce.core.step import Step
 from vivavoce.core.trace import FlightRecorder
 from vivavoce.core.user_turns import Update
+from vivavoce.core.window import Gauge
 from vivavoce.domain.audio import INPUT_RATE, Position, seconds
 from vivavoce.domain.checkpoint import Asked, Checkpoint
 from vivavoce.domain.content import Tools
 from vivavoce.domain.ids import IdSource, SessionId
 from vivavoce.domain.profile import Behaviour
 from vivavoce.domain.setup import SessionSetup
+
+INVALID = 1007
+"""How clients are told that a context window is full."""
 
 
 class LiveSession:
@@ -83,12 +87,13 @@ class LiveSession:
         ids: IdSource,
         *,
         before: Checkpoint | None = None,
+        gauge: Gauge | None = None,
     ) -> None:
         self.closed = False
         self.trace = FlightRecorder(settings.trace_events, settings.trace_texts)
         history = () if before is None else before.history
         position = 0 if before is None else before.position
-        self._talk = Conversation(session_id, setup, behaviour, settings, ids, history)
+        self._talk = Conversation(session_id, setup, behaviour, settings, ids, history, gauge)
         self._manual = setup.realtime.detection.disabled
         wishes = knobs(setup.realtime.detection, settings.eager_silence_ms)
         self._tracker = ActivityTracker(wishes, floor=position)
@@ -109,6 +114,7 @@ class LiveSession:
         settings: SessionSettings,
         ids: IdSource,
         tools: Tools | None = None,
+        gauge: Gauge | None = None,
     ) -> LiveSession:
         """Continue a conversation with a new setup, as `checkpoint.continued` says.
 
@@ -122,9 +128,9 @@ class LiveSession:
             settings,
             ids,
             before=checkpoint,
+            gauge=gauge,
         )
         session._talk.asked = Asked.of(setup).over(checkpoint.asked)
-        session._talk.context.heard_s = checkpoint.heard_s
         return session
 
     @property
@@ -333,6 +339,9 @@ class LiveSession:
         if self.closed:
             return
         settle(self._talk, step)
+        if self._talk.context.overflow:
+            self._close(CloseConnection(INVALID, self._talk.context.overflow), step)
+            return
         self._rest(step)
 
     def _rest(self, step: Step) -> None:

@@ -1,17 +1,19 @@
 """What a turn cost, in tokens.
 
-Text is counted by the engine. Sound and images are counted here, by the Live API's rates.
+What a turn was made from is weighed by window.py; what was answered in text, the engine counts.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from vivavoce.core.messages import TokenCount
 from vivavoce.domain.content import Usage
 
-AUDIO_TOKENS_PER_S = 25
+if TYPE_CHECKING:
+    from vivavoce.core.window import Weight
 
-SIGNS_PER_TOKEN = 4
-"""Characters of English text in a token, roughly."""
+AUDIO_TOKENS_PER_S = 25
 
 
 def audio_tokens(duration_s: float) -> int:
@@ -35,25 +37,21 @@ class Tally:
         self._before = self._before.then(self._latest)
         self._latest = Usage(prompt_tokens=self._latest.prompt_tokens)
 
-    def count(
-        self, sent_s: float, heard_s: float, prompt_images: int, tool_signs: int = 0
-    ) -> TokenCount:
-        """The turn's cost, with the sound that was sent in it and what its context held.
+    def count(self, prompt: Weight, sent_s: float, tools: int = 0) -> TokenCount:
+        """The turn's cost: what it was made from, and the sound that was sent in it.
 
-        `prompt_images` is in tokens: what an image costs is the client's choice. `tool_signs`
-        are the characters that the server's own tools added to the prompt; their tokens are
-        told apart from the rest of it, by an estimate, since engines count them together.
+        `tools` are the tokens that the server's own tools added to the prompt, told apart from
+        the rest of it.
         """
         usage = self._before.then(self._latest)
-        tools = min(tool_signs // SIGNS_PER_TOKEN, usage.prompt_tokens)
-        prompt_audio = audio_tokens(heard_s)
+        tools = min(tools, prompt.text)
         return TokenCount(
-            prompt=usage.prompt_tokens - tools + prompt_audio + prompt_images,
-            cached=usage.cached_tokens,
+            prompt=prompt.total - tools,
+            cached=min(usage.cached_tokens, prompt.text),
             response_text=usage.response_tokens,
             response_audio=audio_tokens(sent_s),
             thoughts=usage.thought_tokens,
             tools=usage.tool_tokens + tools,
-            prompt_audio=prompt_audio,
-            prompt_images=prompt_images,
+            prompt_audio=prompt.audio,
+            prompt_images=prompt.images,
         )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from vivavoce.core.activity import Cue
-from vivavoce.domain.audio import Position
+from vivavoce.domain.audio import Position, seconds
 from vivavoce.domain.content import Blob, Content, Part, Role, Text, Tools
 from vivavoce.domain.ids import TurnId
 
@@ -90,7 +90,8 @@ class SpokenTurn:
         """The turn as history: frames, then words. Empty if there is nothing in it."""
         words = " ".join(self.words())
         parts: tuple[Part, ...] = (*self.frames, *((Text(words),) if words else ()))
-        return (Content(Role.USER, parts),) if parts else ()
+        heard_s = seconds(self.end - self.start)
+        return (Content(Role.USER, parts, heard_s=heard_s),) if parts else ()
 
 
 @dataclass(slots=True)

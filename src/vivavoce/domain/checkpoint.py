@@ -73,7 +73,6 @@ class Checkpoint:
     seeding: bool = False
     spent_s: float = 0.0
     consumed: int | None = None
-    heard_s: float = 0.0
     version: int = CHECKPOINT_VERSION
 
     def continued(self, setup: SessionSetup) -> tuple[str, Tools]:

@@ -116,12 +116,13 @@ class Content:
     """One contribution to the conversation.
 
     `cut` marks a model's contribution that the user interrupted: its parts hold only what
-    was heard.
+    was heard. `heard_s` is how much of the user's speech, in seconds, these words stand for.
     """
 
     role: Role
     parts: tuple[Part, ...]
     cut: bool = False
+    heard_s: float = field(default=0.0, compare=False)
 
     @property
     def text(self) -> str:

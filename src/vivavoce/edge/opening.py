@@ -129,7 +129,7 @@ class Opening:
         self._admit()  # others may have come, or the server begun to go, while that took
         connection = Connection(
             beginning.session,
-            beginning.make(setup, tools, wish.settings, house.ids),
+            beginning.make(setup, tools, wish.settings, house.ids, wish.backend.hosting.gauge),
             setup,
             wish.socket,
             wish.dialect,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from vivavoce.core.session import LiveSession
 from vivavoce.core.settings import SessionSettings
+from vivavoce.core.window import Gauge
 from vivavoce.domain.audio import Position
 from vivavoce.domain.checkpoint import Checkpoint
 from vivavoce.domain.content import Tools
@@ -48,13 +49,19 @@ class Beginning:
         return setup.tools if self.before is None else self.before.continued(setup)[1]
 
     def make(
-        self, setup: SessionSetup, tools: Tools, settings: SessionSettings, ids: IdSource
+        self,
+        setup: SessionSetup,
+        tools: Tools,
+        settings: SessionSettings,
+        ids: IdSource,
+        gauge: Gauge,
     ) -> LiveSession:
-        """The session, with these tools."""
+        """The session, with these tools and this context window."""
         behaviour = behaviour_of(setup.model)
         if self.before is None:
-            return LiveSession(self.session, replace(setup, tools=tools), behaviour, settings, ids)
-        return LiveSession.resume(self.before, setup, behaviour, settings, ids, tools)
+            setup = replace(setup, tools=tools)
+            return LiveSession(self.session, setup, behaviour, settings, ids, gauge=gauge)
+        return LiveSession.resume(self.before, setup, behaviour, settings, ids, tools, gauge)
 
 
 class Resumptions:

@@ -57,7 +57,11 @@ class Cascade:
 
     def __init__(self, model: LanguageModel, synthesizer: Synthesizer) -> None:
         self.capabilities = ResponderCapabilities(
-            tools=model.capabilities.tools, images=model.capabilities.images, speaks=True
+            tools=model.capabilities.tools,
+            images=model.capabilities.images,
+            speaks=True,
+            context_tokens=model.capabilities.context_tokens,
+            count_tokens=model.capabilities.count_tokens,
         )
         self._model = model
         self._synthesizer = synthesizer

@@ -107,6 +107,8 @@ class LanguageModelCapabilities:
     """What a language model can do. `slots`: generations it runs side by side.
 
     `repairs`: told by a result what was wrong with a call of its own, it may make a better one.
+    `count_tokens` is its tokenizer, or as near to it as can be had without waiting: it is called on
+    the event loop, for texts of any length, and may be an estimate at first.
     """
 
     tools: bool = False
@@ -115,6 +117,7 @@ class LanguageModelCapabilities:
     context_tokens: int = 2048
     slots: int = 1
     repairs: bool = False
+    count_tokens: Callable[[str], int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,11 +235,13 @@ Emit = Callable[[GenerationPart], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class ResponderCapabilities:
-    """What a responder can do."""
+    """What a responder can do. `context_tokens` and `count_tokens` as of a language model."""
 
     tools: bool = False
     images: bool = False
     speaks: bool = True
+    context_tokens: int = 0
+    count_tokens: Callable[[str], int] | None = None
 
 
 class Responder(Protocol):

@@ -30,7 +30,7 @@ from vivavoce.protocol.wire import OnUnknown
 IMAGE_TOKENS = {"": 258, "LOW": 64, "MEDIUM": 256, "HIGH": 256, "ULTRA_HIGH": 256}
 """What an image costs at a `mediaResolution`, and without one."""
 
-UNSERVED = ("context_window_compression", "proactivity", "avatar_config", "safety_settings")
+UNSERVED = ("proactivity", "avatar_config", "safety_settings")
 UNSERVED_GENERATION = (
     "enable_affective_dialog", "translation_config", "response_mime_type", "response_schema",
     "response_json_schema", "stop_sequences", "routing_config", "response_logprobs", "logprobs",

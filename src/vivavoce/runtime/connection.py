@@ -54,6 +54,7 @@ from vivavoce.core.events import (
 from vivavoce.core.lifetime import Farewell
 from vivavoce.core.messages import Message
 from vivavoce.core.session import LiveSession
+from vivavoce.core.window import Gauge
 from vivavoce.domain.audio import AudioChunk, Position
 from vivavoce.domain.ids import SessionId
 from vivavoce.domain.setup import SessionSetup
@@ -106,6 +107,7 @@ class Hosting:
     listener: TurnListener | None = None
     tools: Tooling | None = None
     pace: Pace = field(default_factory=Pace)
+    gauge: Gauge = field(default_factory=Gauge)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from math import ceil
 from typing import Any
 
 from vivavoce.domain.content import Content, ToolResult
@@ -21,10 +23,13 @@ from vivavoce.engines.ports import (
     LanguageModelCapabilities,
     ModelPart,
     TextDelta,
+    UsageReported,
 )
 from vivavoce.errors import EngineError
 
 _SIGNS_PER_TOKEN = 3
+_USUAL_SIGNS = 4
+_ENOUGH = 50
 _TOKENS_PER_IMAGE = 500
 _ANSWER_TOKENS = 1024
 
@@ -40,13 +45,19 @@ class OpenAIModel:
             context_tokens=settings.context_tokens,
             slots=settings.slots,
             repairs=True,
+            count_tokens=self.count_tokens,
         )
         self._settings = settings
         self._stream = ChatStream(settings)
         self._kept: dict[str, int] = {}
+        self._signs = float(_USUAL_SIGNS)
         self._longest_result = min(
             chat.LONGEST_RESULT, settings.context_tokens * _SIGNS_PER_TOKEN // 4
         )
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of a text, by what the endpoint counted in the last prompt of known length."""
+        return ceil(len(text) / self._signs)
 
     async def prepare(self, request: GenerationRequest) -> None:
         """Nothing: a server that caches prefixes does it by itself, and asking costs money."""
@@ -55,8 +66,11 @@ class OpenAIModel:
         """The answer. Closing the iterator closes the connection."""
         names = Names(tool.name for tool in request.tools.offered)
         deltas = Deltas(names)
-        async with aclosing(self._parts(self._body(request, names), deltas)) as parts:
+        body = self._body(request, names)
+        async with aclosing(self._parts(body, deltas)) as parts:
             async for part in parts:
+                if isinstance(part, UsageReported):
+                    self._calibrate(body, part.usage.prompt_tokens)
                 if not isinstance(part, TextDelta) or self._wanted(part, request):
                     yield part
         try:
@@ -84,6 +98,12 @@ class OpenAIModel:
             yield rest
         if not deltas.finish_reason:
             raise EngineError(ENGINE, "the answer broke off before its end.")
+
+    def _calibrate(self, body: dict[str, Any], counted: int) -> None:
+        """Characters in a token of this endpoint's, from a prompt that it has counted."""
+        text = json.dumps((body["messages"], body.get("tools")), ensure_ascii=False)
+        if counted >= _ENOUGH and '"image_url"' not in text:
+            self._signs = min(8.0, max(1.0, len(text) / counted))
 
     @staticmethod
     def _wanted(part: TextDelta, request: GenerationRequest) -> bool:

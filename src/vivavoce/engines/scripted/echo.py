@@ -70,7 +70,12 @@ class EchoModel:
     """See the module. Every token is a word."""
 
     capabilities = LanguageModelCapabilities(
-        tools=True, images=True, thinking=True, context_tokens=1_000_000, slots=1_000
+        tools=True,
+        images=True,
+        thinking=True,
+        context_tokens=1_000_000,
+        slots=1_000,
+        count_tokens=lambda text: len(text.split()),
     )
 
     async def prepare(self, request: GenerationRequest) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import replace
@@ -43,6 +43,8 @@ _MARGIN = 16
 _MESSAGE_TOKENS = 6
 _REMEMBERED = 4096
 _SIGNS_PER_TOKEN = 3
+_USUAL_SIGNS = 4
+_UNCOUNTED = 512
 
 
 class SmolLM:
@@ -65,6 +67,7 @@ class SmolLM:
             context_tokens=settings.context,
             slots=settings.slots,
             repairs=native,
+            count_tokens=self.count_tokens,
         )
         self._llama = llama
         self._settings = settings
@@ -75,6 +78,7 @@ class SmolLM:
         self._lane = Lane(ENGINE, workers=settings.slots + 1)
         self._places = Places(settings.slots)
         self._counts: OrderedDict[str, int] = OrderedDict()
+        self._uncounted: deque[str] = deque(maxlen=_UNCOUNTED)
         self._said_no_tools = False
         self._closed = False
 
@@ -87,6 +91,18 @@ class SmolLM:
     def listener(self) -> tuple[str, str]:
         """The address that the library listens at, and the key that opens it."""
         return self._llama.address, self._llama.key
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of a text: known, once it was read ahead or answered; else by its length.
+
+        The tokenizer is the library's, which may have to wait for an answer to be written.
+        """
+        known = self._counts.get(text)
+        if known is not None:
+            return max(0, known - _MESSAGE_TOKENS)
+        if text:
+            self._uncounted.append(text)
+        return -(-len(text) // _USUAL_SIGNS)
 
     async def prepare(self, request: GenerationRequest) -> None:
         """Read instruction, examples, functions and history into the conversation's slot."""
@@ -201,6 +217,8 @@ class SmolLM:
 
     def _body(self, request: GenerationRequest, place: Place) -> Chunk:
         """The request to the library. Blocks: it counts tokens."""
+        while self._uncounted:
+            self._count(self._uncounted.popleft())
         settings, sampling = self._settings, request.sampling
         limit = min(sampling.max_output_tokens or settings.max_tokens, settings.context // 2)
         body: Chunk = {

@@ -1,0 +1,157 @@
+"""The context window: what a prompt weighs in tokens, and how a conversation is kept within.
+
+Text is counted by the engine's own tokenizer. Speech that was heard counts 25 tokens a second,
+whatever words were understood in it, and an image as `mediaResolution` says: the Live API's rates,
+so that what a client reads in `usageMetadata` can be compared with what it sets as `triggerTokens`
+and with the `inputTokenLimit` of a model.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from vivavoce.core.usage import audio_tokens
+from vivavoce.domain.content import (
+    Blob,
+    CodeResult,
+    Content,
+    ExecutableCode,
+    FileRef,
+    Part,
+    Text,
+    ToolCall,
+    ToolResult,
+    Tools,
+)
+from vivavoce.domain.request import GenerationRequest
+from vivavoce.domain.setup import Compression
+
+WINDOW = 131_072
+"""The window of the Live API's native audio models."""
+
+LEAST_WINDOW = 32_768
+"""The smallest that the Live API has. Models with less leave out what is oldest by themselves."""
+
+TRIGGER = 0.8
+"""Of the window: where compression begins unless the client says otherwise."""
+
+
+SIGNS_PER_TOKEN = 4
+"""Characters of English text in a token, roughly."""
+
+
+def by_length(text: str) -> int:
+    """Tokens of a text, roughly, where no tokenizer is at hand."""
+    return -(-len(text) // SIGNS_PER_TOKEN)
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """Tokens by modality."""
+
+    text: int = 0
+    audio: int = 0
+    images: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.text + self.audio + self.images
+
+    def plus(self, other: Weight) -> Weight:
+        """Both together."""
+        return Weight(self.text + other.text, self.audio + other.audio, self.images + other.images)
+
+
+class Gauge:
+    """Weighs what a model is to read. `count` is its tokenizer, `window` its context in tokens.
+
+    A tokenizer may know a text better later than at first, so weights are not remembered.
+    """
+
+    def __init__(self, window: int = WINDOW, count: Callable[[str], int] = by_length) -> None:
+        self.window = window
+        self.count = count
+
+    def request(self, request: GenerationRequest, image_tokens: int) -> Weight:
+        """What an answer is made from: instruction, declarations and history."""
+        fixed = Weight(self.count(request.instruction) + self.tools(request.tools))
+        return fixed.plus(self.contents(request.history, image_tokens))
+
+    def contents(self, contents: Iterable[Content], image_tokens: int) -> Weight:
+        """What contributions weigh together."""
+        weight = Weight()
+        for content in contents:
+            weight = weight.plus(self.content(content, image_tokens))
+        return weight
+
+    def content(self, content: Content, image_tokens: int) -> Weight:
+        """What one contribution weighs. Words that were recognized are weighed as sound."""
+        heard = content.heard_s > 0
+        text = images = 0
+        for part in content.parts:
+            if not (heard and isinstance(part, Text)):
+                text += self._text(part)
+            images += _images(part)
+        return Weight(text, audio_tokens(content.heard_s), images * image_tokens)
+
+    def tools(self, tools: Tools) -> int:
+        """What the declarations of functions weigh."""
+        return sum(
+            self.count(_json([tool.name, tool.description, tool.parameters]))
+            for tool in tools.offered
+        )
+
+    def _text(self, part: Part) -> int:
+        match part:
+            case Text(text):
+                return self.count(text)
+            case ToolCall(_, name, args):
+                return self.count(_json([name, args]))
+            case ToolResult(_, name, response):
+                return self.count(_json([name, response]))
+            case ExecutableCode(code):
+                return self.count(code)
+            case CodeResult(_, output):
+                return self.count(output)
+            case Blob() | FileRef():
+                return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """When compression begins, and how much it leaves, in tokens; `None` where it is not wished."""
+
+    trigger: int
+    target: int
+
+    @classmethod
+    def of(cls, wish: Compression | None, window: int) -> Bounds | None:
+        """A client's wish for this window; a trigger beyond the window is the window."""
+        if wish is None:
+            return None
+        trigger = min(wish.trigger_tokens or int(window * TRIGGER), window)
+        target = trigger // 2 if wish.target_tokens is None else wish.target_tokens
+        return cls(trigger, min(target, trigger))
+
+
+def surplus(weights: Iterable[int], excess: int) -> int:
+    """How many of the oldest contributions weigh at least `excess` tokens; all, if none do."""
+    count = 0
+    for weight in weights:
+        if excess <= 0:
+            break
+        excess -= weight
+        count += 1
+    return count
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+
+
+def _images(part: Part) -> int:
+    """How many images a part holds, those that a function answered with included."""
+    inner = part.parts if isinstance(part, ToolResult) else (part,)
+    return sum(isinstance(p, Blob) and p.mime_type.startswith("image/") for p in inner)
