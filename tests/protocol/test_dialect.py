@@ -273,7 +273,6 @@ def test_what_nothing_here_serves_is_told_once() -> None:
         "generationConfig": {"enableAffectiveDialog": True, "temperature": 1},
     }
     assert told({"setup": setup}) == [
-        ("setting", "contextWindowCompression"),
         ("setting", "proactivity"),
         ("setting", "enableAffectiveDialog"),
     ]

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from vivavoce.cli.surroundings import typed
 from vivavoce.client.messages import LiveError
-from vivavoce.errors import ConfigError, EngineError, EngineMissing
+from vivavoce.errors import ConfigError, EngineError, EngineMissing, StoreError
 
 
 class Code(Enum):
@@ -37,6 +37,8 @@ class Code(Enum):
     TURN_FAILED = "E-TURN-FAILED"
     NO_ANSWER = "E-NO-ANSWER"
     HOST = "E-HOST"
+    STORE = "E-STORE"
+    REFUSED = "E-REFUSED"
 
 
 KEY_WORDS = ("API key not valid", "unregistered callers")
@@ -57,6 +59,10 @@ def fault_of(error: BaseException, address: str = "") -> Fault:
     match error:
         case ConfigError():
             return Fault(Code.CONFIG, error.problem, error.fix)
+        case StoreError():
+            return Fault(
+                Code.STORE, error.problem, "Check [store], and that its server or folder is there."
+            )
         case EngineMissing():
             cause = str(error).removesuffix(error.fix).strip()
             return Fault(Code.ENGINE_MISSING, cause, error.fix)

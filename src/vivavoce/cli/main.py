@@ -19,11 +19,13 @@ COMMANDS = {
     "run": "vivavoce.cli.run:run",
     "pull": "vivavoce.cli.pull:pull",
     "index": "vivavoce.cli.index:index",
+    "keys": "vivavoce.cli.keys:app",
+    "token": "vivavoce.cli.token:token",
     "voices": "vivavoce.cli.voices:voices",
     "engines": "vivavoce.cli.engines:engines",
     "doctor": "vivavoce.cli.doctor:doctor",
 }
-"""Each command's function, in the order in which help lists them."""
+"""Each command's function, or its commands, in the order in which help lists them."""
 
 PASSES_OPTIONS_ON = {"run": {"ignore_unknown_options": True, "allow_interspersed_args": False}}
 
@@ -36,12 +38,14 @@ class LazyGroup(TyperGroup):
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in self.commands and cmd_name in COMMANDS:
-            module, _, function = COMMANDS[cmd_name].partition(":")
-            single = typer.Typer(add_completion=False)
-            single.command(cmd_name, context_settings=PASSES_OPTIONS_ON.get(cmd_name))(
-                getattr(importlib.import_module(module), function)
-            )
-            command = typer.main.get_command(single)
+            module, _, name = COMMANDS[cmd_name].partition(":")
+            found = getattr(importlib.import_module(module), name)
+            if not isinstance(found, typer.Typer):
+                single = typer.Typer(add_completion=False)
+                options = PASSES_OPTIONS_ON.get(cmd_name)
+                single.command(cmd_name, context_settings=options)(found)
+                found = single
+            command = typer.main.get_command(found)
             command.name = cmd_name
             self.commands[cmd_name] = command
         return self.commands.get(cmd_name)

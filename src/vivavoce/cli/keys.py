@@ -1,0 +1,189 @@
+"""`vivavoce keys`: who may use the server, and how much of it."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from vivavoce.cli.faults import fault_of, leave
+from vivavoce.config import Config, load, split_words
+from vivavoce.domain.principal import EVERYTHING, Quota, Scope
+from vivavoce.domain.records import KeyRecord
+from vivavoce.errors import ConfigError, VivavoceError
+from vivavoce.state.keeper import digest
+from vivavoce.state.port import StateStore
+from vivavoce.wiring import store_of
+
+T = TypeVar("T")
+
+PREFIX = "vv-"
+HINT = 7
+"""So much of a key is kept, by which a person recognizes it: the prefix and four signs of 43."""
+
+UNITS = {"m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
+
+app = typer.Typer(
+    help="Make, list and revoke API keys. A running server heeds changes within seconds.",
+    no_args_is_help=True,
+    add_completion=False,
+)
+
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="Configuration file.")]
+
+
+@app.command()
+def add(
+    name: Annotated[str, typer.Argument(help="What the key is for: a name of its own.")],
+    scopes: Annotated[
+        str, typer.Option(help="What it opens, with commas: live, tokens, models.")
+    ] = "live,tokens,models",
+    expires: Annotated[
+        str, typer.Option(help="When it ends: 12h, 30d, 8w; nothing is never.")
+    ] = "",
+    sessions: Annotated[int, typer.Option(min=0, help="Sessions at once; 0 has no limit.")] = 0,
+    audio_minutes: Annotated[
+        float, typer.Option(min=0, help="Minutes of sound a day, both ways.")
+    ] = 0,
+    tool_calls: Annotated[int, typer.Option(min=0, help="Calls of functions a day.")] = 0,
+    messages_per_s: Annotated[
+        float, typer.Option(min=0, help="Messages a second, over all its sessions.")
+    ] = 0,
+    config: ConfigFile = None,
+) -> None:
+    """Make a key. It is printed once, and kept as a hash alone."""
+    now = time.time()
+    secret = PREFIX + secrets.token_urlsafe(32)
+    with_limits = Quota(sessions, audio_minutes, tool_calls, messages_per_s)
+
+    async def work(store: StateStore) -> None:
+        if any(key.name == name for key in await store.keys()):
+            raise ConfigError(
+                f"There is a key {name!r} already.", "Choose another name, or revoke that one."
+            )
+        await store.put_key(
+            KeyRecord(
+                id=secrets.token_hex(8),
+                name=name,
+                digest=digest(secret),
+                hint=secret[:HINT],
+                created=now,
+                expires=_end(expires, now),
+                scopes=_scopes(scopes),
+                quota=with_limits,
+            )
+        )
+
+    _with_store(config, work)
+    typer.echo("This key is shown once; keep it where its user finds it:", err=True)
+    typer.echo(secret)
+
+
+@app.command("list")
+def list_keys(config: ConfigFile = None) -> None:
+    """List the keys, without their secrets."""
+    settings, keys = _with_store(config, lambda store: store.keys())
+    table = Table("name", "id", "begins", "opens", "ends", "limits", box=None, pad_edge=False)
+    for number, key in enumerate(settings.server.keys, 1):
+        table.add_row(f"server.keys #{number}", "", f"{key[:2]}…", "everything", "", "")
+    for record in keys:
+        opens = "everything" if record.scopes == EVERYTHING else _named(record.scopes)
+        table.add_row(
+            record.name, record.id, f"{record.hint}…", opens, _day(record), _limits(record.quota)
+        )
+    if table.row_count:
+        Console(soft_wrap=True, highlight=False).print(table)
+    else:
+        typer.echo("There are no keys: everybody on this machine may use the server.", err=True)
+
+
+@app.command()
+def revoke(
+    name: Annotated[str, typer.Argument(help="The key's name or id.")], config: ConfigFile = None
+) -> None:
+    """Revoke a key, and with it the tokens that it made. Sessions that go on are not ended."""
+
+    async def work(store: StateStore) -> bool:
+        ids = [key.id for key in await store.keys() if name in (key.id, key.name)]
+        return bool(ids) and await store.drop_key(ids[0])
+
+    if not _with_store(config, work)[1]:
+        raise leave(
+            fault_of(ConfigError(f"There is no key {name!r}.", "See `vivavoce keys list`."))
+        )
+    typer.echo(f"{name} is revoked.", err=True)
+
+
+def _with_store(
+    config: Path | None, work: Callable[[StateStore], Awaitable[T]]
+) -> tuple[Config, T]:
+    """What `work` gives, with the store that the configuration names."""
+
+    async def run(store: StateStore) -> T:
+        try:
+            await store.start()
+            return await work(store)
+        finally:
+            await store.aclose()
+
+    try:
+        settings = load(config)
+        store = store_of(settings)
+        if not store.shared:
+            raise ConfigError(
+                f"store.use = {settings.store.use!r} is this process's alone: no server would see "
+                "the key.",
+                'Set store.use = "sqlite" or "redis", or name keys in server.keys.',
+            )
+        return settings, asyncio.run(run(store))
+    except VivavoceError as error:
+        raise leave(fault_of(error)) from None
+
+
+def _scopes(words: str) -> frozenset[Scope]:
+    known = {scope.value: scope for scope in Scope}
+    wanted = split_words(words)
+    assert isinstance(wanted, list)
+    if not wanted or (unknown := [word for word in wanted if word not in known]):
+        wrong = ", ".join(unknown) if wanted else "nothing"
+        raise ConfigError(f"A key cannot open {wrong}.", f"It may open: {', '.join(known)}.")
+    return frozenset(known[word] for word in wanted)
+
+
+def _end(words: str, now: float) -> float:
+    if not words:
+        return 0.0
+    match = re.fullmatch(r"(\d{1,5})([mhdw])", words.strip())
+    if match is None or int(match[1]) == 0:
+        raise ConfigError(f"{words!r} is no time.", "Write 12h, 30d or 8w.")
+    return now + int(match[1]) * UNITS[match[2]]
+
+
+def _named(scopes: frozenset[Scope]) -> str:
+    return ", ".join(scope.value for scope in Scope if scope in scopes)
+
+
+def _day(record: KeyRecord) -> str:
+    if not record.expires:
+        return ""
+    end = datetime.fromtimestamp(record.expires, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return f"{end} (expired)" if record.expires <= time.time() else end
+
+
+def _limits(quota: Quota) -> str:
+    limits = (
+        (quota.sessions, "sessions"),
+        (quota.audio_minutes, "audio minutes a day"),
+        (quota.tool_calls, "tool calls a day"),
+        (quota.messages_per_s, "messages a second"),
+    )
+    return ", ".join(f"{limit:g} {what}" for limit, what in limits if limit)

@@ -1,0 +1,86 @@
+"""`vivavoce token`: an ephemeral token of a running server, for a client that holds no key."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+import httpx2
+import typer
+
+from vivavoce.cli import conversing
+from vivavoce.cli.conversing import plain_console, told
+from vivavoce.cli.faults import Code, Fault, leave
+from vivavoce.client.live import Endpoint, Unreachable
+from vivavoce.errors import ConfigError
+
+PATH = "/v1beta/auth_tokens"
+ANSWER_S = 10.0
+WEB = {"ws": "http", "wss": "https"}
+
+
+def token(
+    uses: Annotated[int, typer.Option(min=0, help="Sessions it begins; 0 is any number.")] = 1,
+    lasts: Annotated[float, typer.Option(min=0, help="Minutes until it ends everything.")] = 30,
+    begins: Annotated[float, typer.Option(min=0, help="Minutes within which sessions begin.")] = 1,
+    setup: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="JSON of a bound setup.")
+    ] = None,
+    mask: Annotated[
+        str | None,
+        typer.Option(help="Fields of it that are held fast, with commas; all if not given."),
+    ] = None,
+    url: conversing.Url = "",
+    key: conversing.Key = "",
+    ca: conversing.Ca = None,
+) -> None:
+    """Print an ephemeral token, with which a client connects as with a key."""
+    with told(plain_console(to_stderr=True)):
+        place = conversing.endpoint(url, key, ca)
+        now = datetime.now(UTC)
+        body: dict[str, Any] = {
+            "uses": uses,
+            "expireTime": (now + timedelta(minutes=lasts)).isoformat(),
+            "newSessionExpireTime": (now + timedelta(minutes=begins)).isoformat(),
+        }
+        if setup is not None:
+            body["bidiGenerateContentSetup"] = _read(setup)
+        if mask is not None:
+            body["fieldMask"] = mask
+        typer.echo(_made(place, body))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        setup = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ConfigError(f"{path} is no JSON: {error}.", "Write the setup of a session.") from None
+    if not isinstance(setup, dict):
+        raise ConfigError(f"{path} holds no object.", "Write the setup of a session.")
+    inner = setup.get("setup")
+    return inner if isinstance(inner, dict) else setup
+
+
+def _made(place: Endpoint, body: dict[str, Any]) -> str:
+    """The token's name, from the server. Raises `Unreachable`; leaves where it is refused."""
+    verify = place.tls() or True
+    parts = urlsplit(place.url)
+    base = f"{WEB.get(parts.scheme, parts.scheme)}://{parts.netloc}{parts.path.rstrip('/')}"
+    headers = {"x-goog-api-key": place.key} if place.key else {}
+    try:
+        with httpx2.Client(verify=verify, timeout=ANSWER_S, trust_env=False) as web:
+            answer = web.post(base + PATH, json=body, headers=headers)
+    except httpx2.HTTPError as error:
+        raise Unreachable(
+            f"No server answers at {base}: {error}.", "Start one: `vivavoce serve`."
+        ) from None
+    told_ = answer.json() if "json" in answer.headers.get("content-type", "") else {}
+    if answer.status_code != 200 or "name" not in told_:
+        reason = str(told_.get("error", {}).get("message", f"status {answer.status_code}"))
+        key = answer.status_code in (401, 403) or "API key" in reason
+        fix = "Give one of the server's keys with --key." if key else "Correct what is named."
+        raise leave(Fault(Code.KEY_REFUSED if key else Code.REFUSED, reason, fix))
+    return str(told_["name"])
