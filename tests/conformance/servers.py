@@ -39,8 +39,14 @@ class Running:
 @contextmanager
 def serving(profile: str | None, **settings: str) -> Iterator[Running]:
     """`vivavoce serve`, with a profile if one is named; `settings` are environment variables."""
+    with serving_on(free_port(), profile, settings) as running:
+        yield running
+
+
+@contextmanager
+def serving_on(port: int, profile: str | None, settings: dict[str, str]) -> Iterator[Running]:
+    """The same on this port. What it keeps is gone with it, unless settings name another place."""
     chosen = [] if profile is None else ["--profile", profile]
-    port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "server.log"
         with log.open("wb") as output:
@@ -57,7 +63,7 @@ def serving(profile: str | None, **settings: str) -> Iterator[Running]:
             yield Running(port, process, log)
         finally:
             stop(process)
-            if process.returncode not in (0, -15):
+            if process.returncode not in (0, -9, -15):
                 sys.stderr.write(log.read_text(errors="replace")[-4000:])
 
 

@@ -35,10 +35,10 @@ class RedisStore:
     shared = True
 
     def __init__(self, url: str, prefix: str = "vivavoce") -> None:
-        parts = urlsplit(url)
-        self.name = f"redis {parts.hostname or ''}:{parts.port or 6379}{parts.path}"
         self._prefix = prefix
         self._redis = _client(url)
+        parts = urlsplit(url)
+        self.name = f"redis {parts.hostname or ''}:{parts.port or 6379}{parts.path}"
         self._scripts: dict[str, Any] = {}
 
     async def start(self) -> None:
