@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import random
-import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, MutableMapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -28,7 +28,7 @@ from vivavoce.state.port import SavedSession
 from vivavoce.testing.loop import run_virtually
 
 LASTS_S = 2 * 3600.0
-SETTINGS = SessionSettings(resumable=True, connection_s=660.0, go_away_s=50.0)
+SETTINGS = SessionSettings(resumable=True, connection_s=720.0, go_away_s=50.0)
 MODEL = "models/gemini-2.5-flash-native-audio-preview-12-2025"
 PATH = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent"
 Json = dict[str, Any]
@@ -48,6 +48,12 @@ class Line:
 
     def send(self, **message: Any) -> None:
         self.to_server.put_nowait({"type": "websocket.receive", "text": json.dumps(message)})
+
+    async def receive(self) -> MutableMapping[str, Any]:
+        return await self.to_server.get()
+
+    async def answer(self, message: MutableMapping[str, Any]) -> None:
+        self.to_client.put_nowait(dict(message))
 
     async def messages(self) -> AsyncIterator[Json]:
         """What the client hears, until the server closes."""
@@ -97,16 +103,14 @@ class Caller:
     def _speak(self, line: Line, words: str) -> None:
         pcm = say(words, 16_000)
         for at in range(0, len(pcm), 6_400):
-            data = __import__("base64").b64encode(pcm[at : at + 6_400]).decode()
+            data = base64.b64encode(pcm[at : at + 6_400]).decode()
             line.send(realtimeInput={"audio": {"data": data, "mimeType": "audio/pcm;rate=16000"}})
         line.send(realtimeInput={"audioStreamEnd": True})
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[Line]:
         line = Line()
-        served = asyncio.ensure_future(
-            self._standing.live(line.scope, line.to_server.get, line.to_client.put)
-        )
+        served = asyncio.ensure_future(self._standing.live(line.scope, line.receive, line.answer))
         resumption = {"handle": self.handle} if self.handle else {}
         line.send(setup={"model": MODEL, "sessionResumption": resumption,
                          "outputAudioTranscription": {}})  # fmt: skip
@@ -162,14 +166,10 @@ def _line(content: Content) -> tuple[str, str]:
 
 
 def test_two_hours_over_ten_farewells_lose_nothing() -> None:
-    began = time.monotonic()
     caller, kept = run_virtually(conversation())
-    took_s = time.monotonic() - began
     assert len(caller.farewells) == 10
     assert all(49 <= left_s <= 50 for left_s in caller.farewells)
     assert len(kept) > 200
     assert kept == caller.heard
-    assert {said for _, said in kept} == {
-        f"this is number {n}" for n in range(1, len(kept) // 2 + 1)
-    }
-    assert took_s < 60, "it is a matter of seconds; the issue is that nobody waits for two hours"
+    told = [f"this is number {number}" for number in range(1, len(kept) // 2 + 1)]
+    assert [said for _, said in kept] == [words for each in told for words in (each, each)]

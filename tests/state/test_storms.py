@@ -187,12 +187,16 @@ async def test_sqlite_is_locked_and_freed_in_mid_conversation(
 # --- each store's own troubles ------------------------------------------------------------------
 
 
+def _take_away(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        Path(f"{path}{suffix}").unlink(missing_ok=True)
+
+
 async def test_a_state_file_that_is_taken_away_is_made_anew(tmp_path: Path) -> None:
     path = tmp_path / "state.sqlite3"
     async with opened(["sqlite", str(path)]) as store:
         await store.save(SAVED, "h1", NOW, LATER)
-        for suffix in ("", "-wal", "-shm"):
-            Path(f"{path}{suffix}").unlink(missing_ok=True)
+        _take_away(path)
         assert await store.renew({SAVED.session: 1}, NOW, LATER) == {}
         assert await store.save(SAVED, "h2", NOW, LATER)
     assert path.stat().st_mode & 0o077 == 0
