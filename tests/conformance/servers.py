@@ -98,7 +98,8 @@ def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) ->
             break
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
-                if answer.status == 200:
+                # Another may answer on a port that is shared: it must say so itself, too.
+                if answer.status == 200 and b"vivavoce serves" in log.read_bytes():
                     return
         except (URLError, OSError):
             pass
