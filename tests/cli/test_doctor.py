@@ -28,6 +28,7 @@ from vivavoce.edge.ca import for_server, prepare
 def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -219,3 +220,32 @@ def test_every_code_is_documented() -> None:
     page = Path(__file__).parents[2] / "docs" / "reference" / "errors.md"
 
     assert [code.value for code in Code if f"`{code.value}`" not in page.read_text()] == []
+
+
+@pytest.mark.parametrize(
+    ("variables", "severity", "what"),
+    [
+        ({}, "ok", "state.sqlite3 can be used"),
+        ({"VIVAVOCE_STORE__PATH": "/proc/nowhere/state"}, "error", "cannot be used"),
+        (
+            {"VIVAVOCE_STORE__USE": "redis", "VIVAVOCE_STORE__URL": "redis://127.0.0.1:9/0"},
+            "error",
+            "redis 127.0.0.1:9/0 cannot be used",
+        ),
+    ],
+)
+def test_the_store_is_tried(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], severity: str, what: str
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    done = CliRunner().invoke(app, ["doctor", "--json", "--quick"])
+    (found,) = [each for each in json.loads(done.stdout)["findings"] if each["group"] == "store"]
+    assert (found["severity"], what in found["what"]) == (severity, True), found
+
+
+def test_an_open_address_without_a_key_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIVAVOCE_SERVER__HOST", "0.0.0.0")
+    done = CliRunner().invoke(app, ["doctor", "--json", "--quick"])
+    (found,) = [each for each in json.loads(done.stdout)["findings"] if each["group"] == "keys"]
+    assert (found["severity"], found["fix"]) == ("error", "Run `vivavoce keys add NAME`.")

@@ -78,3 +78,10 @@ def test_slow_tool(scripted: Running, tmp_path: Path) -> None:
         "the pizza is ordered",
         "model: order pizza is done.",
     ]
+
+
+def test_resume(scripted: Running, tmp_path: Path) -> None:
+    assert run("resume.py", scripted, tmp_path) == [
+        "first connection: Please remember the number forty-two.",
+        "second connection: Please remember the number forty-two.",
+    ]

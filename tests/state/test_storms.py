@@ -22,7 +22,7 @@ from state.redis_server import RedisServer, redis_server
 from state.storm import store_at
 from vivavoce.errors import ConfigError, StoreError
 from vivavoce.runtime import leases
-from vivavoce.state import sqlite
+from vivavoce.state import database
 from vivavoce.state.build import build_store
 from vivavoce.state.port import SavedSession, StateStore
 from vivavoce.testing.store_contract import LATER, NOW, SAVED, TOKEN
@@ -168,7 +168,7 @@ async def test_sqlite_is_locked_and_freed_in_mid_conversation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(leases, "LEASE_S", 0.1)
-    monkeypatch.setattr(sqlite, "BUSY_S", 0.1)
+    monkeypatch.setattr(database, "BUSY_S", 0.1)
     path = tmp_path / "state.sqlite3"
     async with server_on(["sqlite", str(path)], tmp_path) as server, connected(server) as client:
         await begin(client)

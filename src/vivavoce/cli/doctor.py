@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from vivavoce import logs
-from vivavoce.cli import examine, selftest, tooltest
+from vivavoce.cli import examine, selftest, storetest, tooltest
 from vivavoce.cli.faults import fault_of
 from vivavoce.cli.findings import Finding, Severity, worst, wrong
 from vivavoce.cli.surroundings import place_of, typed
@@ -67,6 +67,7 @@ def examination(
     place = place_of(config)
     yield from examine.port(config, place)
     yield from examine.tls(config, place)
+    yield from _collected(storetest.store(config))
     yield from examine.weights(config)
     if not quick:
         yield from _collected(selftest.engines(config))

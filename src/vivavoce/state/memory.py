@@ -117,6 +117,7 @@ class MemoryStore:
         return None if token is None or now >= token.expires + TOLD_S else token
 
     async def claim_token(self, digest: str, now: float, resuming: bool) -> TokenRecord | Refusal:
+        self._sweep(now)
         token = await self.find_token(digest, now)
         if token is None:
             return Refusal.UNKNOWN

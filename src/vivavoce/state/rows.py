@@ -16,7 +16,7 @@ SCHEMA = f"""
 BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS sessions (
     session TEXT PRIMARY KEY, owner TEXT NOT NULL, model TEXT NOT NULL, lease INTEGER NOT NULL,
-    data BLOB NOT NULL, expires REAL NOT NULL
+    expires REAL NOT NULL
 ) STRICT;
 CREATE INDEX IF NOT EXISTS sessions_expire ON sessions (expires);
 CREATE TABLE IF NOT EXISTS handles (
@@ -44,9 +44,9 @@ COMMIT;
 """
 
 SAVE = """
-INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?)
+INSERT INTO sessions VALUES (?, ?, ?, ?, ?)
 ON CONFLICT (session) DO UPDATE SET owner = excluded.owner, model = excluded.model,
-    lease = excluded.lease, data = excluded.data, expires = excluded.expires
+    lease = excluded.lease, expires = excluded.expires
 WHERE sessions.lease <= excluded.lease
 """
 
@@ -62,15 +62,23 @@ DELETE FROM handles WHERE session = :session AND handle NOT IN
 """
 
 BY_HANDLE = """
-SELECT session, owner, model, lease, sessions.data, handles.data
-FROM handles JOIN sessions USING (session) WHERE handle = ? AND expires > ?
+SELECT session, owner, model, lease FROM handles JOIN sessions USING (session)
+WHERE handle = ? AND expires > ?
 """
 
+NEWEST = """
+UPDATE handles SET data = newest.data
+FROM (SELECT data FROM handles WHERE session = :session ORDER BY number DESC LIMIT 1) AS newest
+WHERE handle = :handle AND number < (SELECT max(number) FROM handles WHERE session = :session)
+"""
+"""Gives a handle the state of the newest; one that is the newest is not written again."""
+
 TAKE = (
-    "UPDATE sessions SET lease = lease + 1, data = :data WHERE session = :session",
-    "UPDATE handles SET data = :data WHERE handle = :handle",
+    "UPDATE sessions SET lease = lease + 1 WHERE session = :session",
     "DELETE FROM handles WHERE session = :session AND handle <> :handle",
 )
+
+DATA = "SELECT data FROM handles WHERE handle = ?"
 
 PUT_TOKEN = "INSERT OR REPLACE INTO tokens VALUES (?, ?, ?, ?, ?, ?, ?)"
 PUT_KEY = "INSERT OR REPLACE INTO keys VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
@@ -98,7 +106,7 @@ Row = tuple[Any, ...]
 
 def session_row(saved: SavedSession) -> Row:
     """All columns but the last."""
-    return saved.session, saved.owner, saved.model, saved.lease, saved.data
+    return saved.session, saved.owner, saved.model, saved.lease
 
 
 def token_row(token: TokenRecord) -> Row:

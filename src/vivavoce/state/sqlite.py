@@ -2,20 +2,14 @@
 
 Write-ahead logging lets readers go on while somebody writes. Every verb that must be atomic is one
 transaction that begins by taking the write lock (`BEGIN IMMEDIATE`), or one conditional statement.
-One connection with a thread of its own (aiosqlite) serves the process, so its calls stand in line;
-a call that cannot be served within the port's patience fails, and with it the connection, which
-the next call makes anew.
 """
 
 from __future__ import annotations
 
-import asyncio
-import os
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import aiosqlite
 
@@ -24,16 +18,10 @@ from vivavoce.domain.records import KeyRecord, TokenRecord
 from vivavoce.errors import ConfigError, StoreError
 from vivavoce.state import rows
 from vivavoce.state.claims import token_refusal
-from vivavoce.state.port import STORE_S, TOLD_S, Refusal, SavedSession
-
-T = TypeVar("T")
-
-BUSY_S = 2.0
-"""How long another process's write may take; less than the port's patience."""
+from vivavoce.state.database import Database, writing
+from vivavoce.state.port import TOLD_S, Refusal, SavedSession
 
 SWEEP_EVERY = 256
-
-Work = Callable[[aiosqlite.Connection], Awaitable[T]]
 
 
 class SqliteStore:
@@ -44,85 +32,32 @@ class SqliteStore:
     def __init__(self, path: Path) -> None:
         self.name = f"sqlite {path}"
         self._path = path
-        self._opened: aiosqlite.Connection | None = None
-        self._line = asyncio.Lock()
+        self._file = Database(path)
         self._writes = 0
 
     async def start(self) -> None:
-        """Open the file. Raises `ConfigError` where it cannot be, or is something else."""
+        """Open the file. Raises `ConfigError` where it cannot be, or is something else.
+
+        A file that somebody holds locked is out of reach, and no mistake.
+        """
         try:
             await self.ping()
         except StoreError as error:
+            if not isinstance(why := error.__cause__, (sqlite3.Error, OSError)) or _busy(why):
+                raise
             raise ConfigError(
                 f"The state file {self._path} cannot be used: {error.problem}",
                 "Check store.path and who may write there.",
             ) from None
 
     async def ping(self) -> None:
-        await self._do(lambda db: db.execute_fetchall("SELECT 1 FROM keys LIMIT 1"))
+        await self._file.do(lambda db: db.execute_fetchall("SELECT 1 FROM keys LIMIT 1"))
 
     async def aclose(self) -> None:
-        await self._drop()
-
-    # --- the connection -------------------------------------------------------------------
-
-    async def _do(self, work: Work[T]) -> T:
-        """Run `work` on the connection, alone. Raises `StoreError`."""
-        try:
-            async with asyncio.timeout(STORE_S), self._line:
-                if self._opened is not None and not await asyncio.to_thread(self._path.exists):
-                    await self._drop()  # somebody took the file away: a new one is made
-                if self._opened is None:
-                    self._opened = await self._open()
-                return await work(self._opened)
-        except TimeoutError:
-            await self._drop()
-            raise StoreError("The state file is busy.") from None
-        except (sqlite3.Error, OSError, ValueError) as error:
-            await self._drop()
-            raise StoreError(f"The state file cannot be used: {error}.") from error
-
-    async def _open(self) -> aiosqlite.Connection:
-        await asyncio.to_thread(self._prepare)
-        db = await aiosqlite.connect(self._path, timeout=BUSY_S, isolation_level=None)
-        try:
-            await db.execute("PRAGMA journal_mode = WAL")
-            await db.execute("PRAGMA synchronous = NORMAL")
-            await db.execute("PRAGMA foreign_keys = ON")
-            ((version,),) = await db.execute_fetchall("PRAGMA user_version")
-            if version not in (0, rows.VERSION):
-                raise sqlite3.DatabaseError(f"it is of another version ({version})")
-            if version == 0:
-                await db.executescript(rows.SCHEMA)
-        except BaseException:
-            await db.close()
-            raise
-        return db
-
-    def _prepare(self) -> None:
-        """The folder and the file, for this user's eyes only."""
-        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
-
-    async def _drop(self) -> None:
-        opened, self._opened = self._opened, None
-        if opened is not None:
-            with suppress(Exception):
-                async with asyncio.timeout(STORE_S):
-                    await opened.close()
-
-    @asynccontextmanager
-    async def _writing(self, db: aiosqlite.Connection) -> AsyncIterator[None]:
-        """One transaction with the write lock from its beginning."""
-        await db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            await db.execute("ROLLBACK")
-            raise
-        await db.execute("COMMIT")
+        await self._file.aclose()
 
     async def _swept(self, db: aiosqlite.Connection, now: float) -> None:
+        """Now and then, delete what has expired."""
         self._writes += 1
         if self._writes % SWEEP_EVERY == 1:
             await db.execute("DELETE FROM sessions WHERE expires <= ?", (now,))
@@ -134,7 +69,7 @@ class SqliteStore:
 
     async def save(self, saved: SavedSession, handle: str, now: float, expires: float) -> bool:
         async def work(db: aiosqlite.Connection) -> bool:
-            async with self._writing(db):
+            async with writing(db):
                 await self._swept(db, now)
                 await db.execute(
                     "DELETE FROM sessions WHERE session = ? AND expires <= ?", (saved.session, now)
@@ -147,33 +82,33 @@ class SqliteStore:
                 await db.execute(rows.DROP_OLDER, {"session": saved.session})
             return True
 
-        return await self._do(work)
+        return await self._file.do(work)
 
     async def take(
         self, handle: str, owner: str, model: str, now: float, exact: bool
     ) -> SavedSession | Refusal:
         async def work(db: aiosqlite.Connection) -> SavedSession | Refusal:
-            async with self._writing(db):
+            async with writing(db):
                 found = list(await db.execute_fetchall(rows.BY_HANDLE, (handle, now)))
                 if not found or found[0][1] != owner:
                     return Refusal.UNKNOWN
-                session, _, its_model, lease, newest, own = found[0]
+                session, _, its_model, lease = found[0]
                 if its_model != model:
                     return Refusal.OTHER_MODEL
-                data = own if exact else newest
-                row = {"session": session, "handle": handle, "data": data}
-                for statement in rows.TAKE:
+                row = {"session": session, "handle": handle}
+                for statement in rows.TAKE if exact else (rows.NEWEST, *rows.TAKE):
                     await db.execute(statement, row)
+                ((data,),) = await db.execute_fetchall(rows.DATA, (handle,))
                 return SavedSession(SessionId(session), owner, model, lease + 1, data)
 
-        return await self._do(work)
+        return await self._file.do(work)
 
     async def renew(
         self, sessions: Mapping[SessionId, int], now: float, expires: float
     ) -> dict[SessionId, int]:
         async def work(db: aiosqlite.Connection) -> dict[SessionId, int]:
             present: dict[SessionId, int] = {}
-            async with self._writing(db):
+            async with writing(db):
                 for session, lease in sessions.items():
                     found = await db.execute_fetchall(
                         "SELECT lease FROM sessions WHERE session = ? AND expires > ?",
@@ -188,10 +123,10 @@ class SqliteStore:
                             )
             return present
 
-        return await self._do(work)
+        return await self._file.do(work)
 
     async def forget(self, session: SessionId, lease: int) -> None:
-        await self._do(
+        await self._file.do(
             lambda db: db.execute(
                 "DELETE FROM sessions WHERE session = ? AND lease <= ?", (session, lease)
             )
@@ -200,14 +135,15 @@ class SqliteStore:
     # --- tokens ---------------------------------------------------------------------------
 
     async def put_token(self, token: TokenRecord) -> None:
-        await self._do(lambda db: db.execute(rows.PUT_TOKEN, rows.token_row(token)))
+        await self._file.do(lambda db: db.execute(rows.PUT_TOKEN, rows.token_row(token)))
 
     async def find_token(self, digest: str, now: float) -> TokenRecord | None:
-        return await self._do(lambda db: self._token(db, digest, now))
+        return await self._file.do(lambda db: self._token(db, digest, now))
 
     async def claim_token(self, digest: str, now: float, resuming: bool) -> TokenRecord | Refusal:
         async def work(db: aiosqlite.Connection) -> TokenRecord | Refusal:
-            async with self._writing(db):
+            async with writing(db):
+                await self._swept(db, now)
                 token = await self._token(db, digest, now)
                 if token is None:
                     return Refusal.UNKNOWN
@@ -220,7 +156,7 @@ class SqliteStore:
                 assert left is not None, "it was there a moment ago, in this transaction"
                 return left
 
-        return await self._do(work)
+        return await self._file.do(work)
 
     async def _token(self, db: aiosqlite.Connection, digest: str, now: float) -> TokenRecord | None:
         found = await db.execute_fetchall(
@@ -231,27 +167,27 @@ class SqliteStore:
     # --- keys -----------------------------------------------------------------------------
 
     async def put_key(self, key: KeyRecord) -> None:
-        await self._do(lambda db: db.execute(rows.PUT_KEY, rows.key_row(key)))
+        await self._file.do(lambda db: db.execute(rows.PUT_KEY, rows.key_row(key)))
 
     async def keys(self) -> tuple[KeyRecord, ...]:
-        found: Any = await self._do(
+        found: Any = await self._file.do(
             lambda db: db.execute_fetchall("SELECT * FROM keys ORDER BY created, id")
         )
         return tuple(rows.key(row) for row in found)
 
     async def drop_key(self, id: str) -> bool:
-        cursor = await self._do(lambda db: db.execute("DELETE FROM keys WHERE id = ?", (id,)))
+        cursor = await self._file.do(lambda db: db.execute("DELETE FROM keys WHERE id = ?", (id,)))
         return cursor.rowcount > 0
 
     # --- quotas ---------------------------------------------------------------------------
 
     async def hold(self, owner: str, holder: str, limit: int, now: float, expires: float) -> bool:
         row = {"owner": owner, "holder": holder, "limit": limit, "now": now, "expires": expires}
-        cursor = await self._do(lambda db: db.execute(rows.HOLD, row))
+        cursor = await self._file.do(lambda db: db.execute(rows.HOLD, row))
         return cursor.rowcount > 0
 
     async def let_go(self, owner: str, holder: str) -> None:
-        await self._do(
+        await self._file.do(
             lambda db: db.execute(
                 "DELETE FROM places WHERE owner = ? AND holder = ?", (owner, holder)
             )
@@ -269,4 +205,9 @@ class SqliteStore:
                 found = await db.execute_fetchall(rows.COUNT, row)
             return next((float(total) for (total,) in found), 0.0)
 
-        return await self._do(work)
+        return await self._file.do(work)
+
+
+def _busy(error: Exception) -> bool:
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK)
+    return bool(code & 0xFF == sqlite3.SQLITE_BUSY)
