@@ -82,12 +82,14 @@ class Database:
         await asyncio.to_thread(self._prepare)
         db = await aiosqlite.connect(self._path, timeout=BUSY_S, isolation_level=None)
         try:
+            ((version, tables),) = await db.execute_fetchall(rows.ABOUT)
+            if version not in (0, rows.VERSION):
+                raise sqlite3.DatabaseError(f"it is of another version ({version})")
+            if version == 0 and tables:
+                raise sqlite3.DatabaseError("it is a database of something else")
             await db.execute("PRAGMA journal_mode = WAL")
             await db.execute("PRAGMA synchronous = NORMAL")
             await db.execute("PRAGMA foreign_keys = ON")
-            ((version,),) = await db.execute_fetchall("PRAGMA user_version")
-            if version not in (0, rows.VERSION):
-                raise sqlite3.DatabaseError(f"it is of another version ({version})")
             if version == 0:
                 await db.executescript(rows.SCHEMA)
         except BaseException:

@@ -43,6 +43,9 @@ PRAGMA user_version = {VERSION};
 COMMIT;
 """
 
+ABOUT = "SELECT user_version, (SELECT count(*) FROM sqlite_schema) FROM pragma_user_version"
+"""Which version a file is of, and how much is in it; in one statement, so at one moment."""
+
 SAVE = """
 INSERT INTO sessions VALUES (?, ?, ?, ?, ?)
 ON CONFLICT (session) DO UPDATE SET owner = excluded.owner, model = excluded.model,

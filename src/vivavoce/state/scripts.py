@@ -34,8 +34,8 @@ if newest and newest ~= handle then
     if older and older ~= '' then redis.call('DEL', prefix .. ':handle:' .. older) end
     redis.call('HSET', key, 'older', newest)
 end
-redis.call('HSET', key, 'owner', owner, 'model', model, 'lease', lease, 'data', data,
-    'newest', handle, 'expires', expires)
+redis.call('HSET', key, 'owner', owner, 'model', model, 'lease', lease, 'newest', handle,
+    'expires', expires)
 redis.call('HSET', prefix .. ':handle:' .. handle, 'session', session, 'data', data)
 keep(key, expires)
 keep(prefix .. ':handle:' .. handle, expires)
@@ -55,15 +55,17 @@ if not session then return {'unknown'} end
 local key = prefix .. ':session:' .. session
 if not live(key) or redis.call('HGET', key, 'owner') ~= owner then return {'unknown'} end
 if redis.call('HGET', key, 'model') ~= model then return {'other_model'} end
-local data = redis.call('HGET', key, 'data')
-if exact == '1' then data = redis.call('HGET', prefix .. ':handle:' .. handle, 'data') end
+local newest = redis.call('HGET', key, 'newest')
+local source = exact == '1' and handle or newest
+local data = redis.call('HGET', prefix .. ':handle:' .. source, 'data')
+if not data then return {'unknown'} end
 for _, field in ipairs({'newest', 'older'}) do
     local other = redis.call('HGET', key, field)
     if other and other ~= handle then redis.call('DEL', prefix .. ':handle:' .. other) end
 end
 redis.call('HDEL', key, 'older')
-redis.call('HSET', key, 'newest', handle, 'data', data)
-redis.call('HSET', prefix .. ':handle:' .. handle, 'data', data)
+if source ~= handle then redis.call('HSET', prefix .. ':handle:' .. handle, 'data', data) end
+redis.call('HSET', key, 'newest', handle)
 return {session, redis.call('HINCRBY', key, 'lease', 1), data}
 """
 )

@@ -276,6 +276,24 @@ class StateStoreContract:
             )
             assert await store.count("busy", "calls", 0, NOW, NOW + 10) == 100
 
+    # --- callers that give up -------------------------------------------------------------
+
+    async def test_a_call_that_is_given_up_does_no_harm(self) -> None:
+        async with self.store() as store, self.store() as other:
+            await store.put_token(replace(TOKEN, uses=None))
+            for steps in range(0, 40, 2):
+                given_up = [
+                    asyncio.ensure_future(store.save(SAVED, "h1", NOW, LATER)),
+                    asyncio.ensure_future(store.claim_token(TOKEN.digest, NOW, resuming=False)),
+                ]
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+                for call in given_up:
+                    call.cancel()
+                await asyncio.gather(*given_up, return_exceptions=True)
+                assert await other.count("other", f"{steps}", 2, NOW, LATER) == 2
+                assert await store.count("mine", f"{steps}", 3, NOW, LATER) == 3
+
     # --- several processes ----------------------------------------------------------------
 
     async def test_what_one_writes_another_reads_where_the_store_is_shared(self) -> None:
