@@ -90,7 +90,7 @@ async def connected(
     if tls:
         url = url.replace("ws:", "wss:", 1)
         options["ssl"] = ssl.create_default_context(cafile=str(server.bundle))
-    async with websockets.connect(url, max_size=None, **options) as socket:
+    async with websockets.connect(url, max_size=None, close_timeout=1, **options) as socket:
         yield Client(socket)
 
 

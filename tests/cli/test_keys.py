@@ -155,3 +155,12 @@ def test_without_a_server_there_is_no_token() -> None:
     done = RUN.invoke(app, ["token", "--url", "http://127.0.0.1:9"])
     assert done.exit_code == 3
     assert "E-NO-SERVER" in done.stderr
+
+
+def test_programs_are_run_with_a_key_that_the_server_knows_as_a_hash(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given = json.loads(RUN.invoke(app, ["env", "--json", "--key", "vv-mine"]).stdout)
+    assert given["GEMINI_API_KEY"] == given["GOOGLE_API_KEY"] == "vv-mine"
+    monkeypatch.setenv("VIVAVOCE_KEY", "vv-other")
+    assert json.loads(RUN.invoke(app, ["env", "--json"]).stdout)["GEMINI_API_KEY"] == "vv-other"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -43,14 +44,14 @@ def program() -> str | None:
 
 
 class RedisServer:
-    """One server, always on the same port."""
+    """One server, always on the same port; `options` as on its command line."""
 
-    def __init__(self, password: str = "") -> None:
+    def __init__(self, *options: str) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = int(probe.getsockname()[1])
         self.url = f"redis://127.0.0.1:{self.port}/0"
-        self._password = password
+        self._options = options
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -58,9 +59,11 @@ class RedisServer:
         if (command := program()) is None:
             pytest.skip(NOT_HERE)
         libraries = [str(each) for each in FOLDER.glob("usr/lib/*-linux-gnu")]
-        secret = ["--requirepass", self._password] if self._password else []
         self._process = subprocess.Popen(
-            [command, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", *secret],
+            [
+                *(command, "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""),
+                *self._options,
+            ],
             env={**os.environ, "LD_LIBRARY_PATH": ":".join(libraries)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -75,6 +78,15 @@ class RedisServer:
                     raise
                 time.sleep(0.02)
 
+    def hang(self) -> None:
+        """It takes connections, as its kernel does, and answers nothing."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
     def stop(self) -> None:
         """End it; what it held is gone."""
         if self._process is not None:
@@ -84,9 +96,9 @@ class RedisServer:
 
 
 @contextmanager
-def redis_server(password: str = "") -> Iterator[RedisServer]:
+def redis_server(*options: str) -> Iterator[RedisServer]:
     """A server that runs while the block does."""
-    server = RedisServer(password)
+    server = RedisServer(*options)
     server.start()
     try:
         yield server

@@ -39,7 +39,9 @@ Key = Annotated[
     str,
     typer.Option(
         "--key",
-        help="API key; default: our server's own, elsewhere GOOGLE_API_KEY, then GEMINI_API_KEY.",
+        envvar="VIVAVOCE_KEY",
+        help="API key or token; default: our server's configured one, elsewhere GOOGLE_API_KEY, "
+        "then GEMINI_API_KEY.",
     ),
 ]
 Ca = Annotated[Path | None, typer.Option("--ca", help="PEM file to trust, for https://.")]

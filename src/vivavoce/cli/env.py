@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from vivavoce.cli.faults import fault_of, leave
-from vivavoce.cli.surroundings import Port, Url, place_of, variables
+from vivavoce.cli.surroundings import Key, Port, Url, place_of, variables
 from vivavoce.config import load
 from vivavoce.errors import VivavoceError
 
@@ -23,12 +23,13 @@ def env(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
     url: Url = "",
     port: Port = None,
+    key: Key = "",
     config: Annotated[Path | None, typer.Option(help="Configuration file.")] = None,
 ) -> None:
     """Print the variables for your shell: eval "$(vivavoce env)"."""
     try:
         settings = load(config, {"server.port": port})
-        found = variables(settings, place=place_of(settings, url))
+        found = variables(settings, place=place_of(settings, url), key=key)
     except VivavoceError as error:
         raise leave(fault_of(error)) from None
     spell = posix_lines

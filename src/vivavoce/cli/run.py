@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from vivavoce.cli.faults import Code, Fault, complain, fault_of, leave
-from vivavoce.cli.surroundings import Place, Port, Url, place_of, variables
+from vivavoce.cli.surroundings import Key, Place, Port, Url, place_of, variables
 from vivavoce.config import load
 from vivavoce.errors import VivavoceError
 
@@ -30,13 +30,14 @@ def run(
     command: Annotated[list[str], typer.Argument(help="The program and its arguments.")],
     url: Url = "",
     port: Port = None,
+    key: Key = "",
     config: Annotated[Path | None, typer.Option(help="Configuration file.")] = None,
 ) -> None:
     """Run a program whose Google SDK then finds and trusts this server."""
     try:
         settings = load(config, {"server.port": port})
         place = place_of(settings, url)
-        surroundings = {**os.environ, **variables(settings, place=place)}
+        surroundings = {**os.environ, **variables(settings, place=place, key=key)}
     except VivavoceError as error:
         raise leave(fault_of(error)) from None
     if not answers(place):

@@ -27,6 +27,12 @@ COMMAND = re.compile(r"(?<=[`(])vivavoce (?=[a-z])")
 
 Port = Annotated[int | None, typer.Option("--port", help="Port of a server on this machine.")]
 Url = Annotated[str, typer.Option("--url", help="Base URL of the server, instead of the port.")]
+Key = Annotated[
+    str,
+    typer.Option(
+        "--key", envvar="VIVAVOCE_KEY", help="API key of the server; default: its configured one."
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +96,21 @@ def hint(command: str, url: str) -> str:
 
 
 def variables(
-    config: Config, present: Mapping[str, str] | None = None, place: Place | None = None
+    config: Config,
+    present: Mapping[str, str] | None = None,
+    place: Place | None = None,
+    key: str = "",
 ) -> dict[str, str]:
     """What to set for `place`, given what is set already. Makes the local CA if there is none.
+
+    `key` is one that the server was given by `vivavoce keys`; of those it knows hashes alone.
 
     `NODE_EXTRA_CA_CERTS` adds to Node's roots, so it names our CA alone; `SSL_CERT_FILE`
     replaces Python's, so it names the bundle.
     """
     present = os.environ if present is None else present
     place = place or place_of(config)
-    key = config.server.keys[0] if config.server.keys else ANY_KEY
+    key = key or next(iter(config.server.keys), ANY_KEY)
     found = {
         "GOOGLE_GEMINI_BASE_URL": place.url,
         "GOOGLE_VERTEX_BASE_URL": place.url,

@@ -1,0 +1,198 @@
+"""What goes wrong under a store: disks, locks and servers that do not answer."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from state.redis_server import redis_server
+from vivavoce.errors import ConfigError, StoreError
+from vivavoce.state import database, redis, sqlite
+from vivavoce.state.build import build_store
+from vivavoce.testing.store_contract import LATER, NOW, SAVED, SESSION, TOKEN
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """The file, while somebody else writes."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+@contextmanager
+def full_at(size: int) -> Iterator[None]:
+    """No file of this process grows beyond so many bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def put_back(backup: Path, path: Path) -> None:
+    """Put a backup in the place of a file, with what belongs to that gone."""
+    for suffix in ("-wal", "-shm"):
+        Path(f"{path}{suffix}").unlink()
+    backup.replace(path)
+
+
+def rows_in(path: Path, table: str) -> int:
+    with closing(sqlite3.connect(path)) as reader:
+        return int(reader.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+
+
+async def test_a_disk_that_is_full_is_an_outage_and_loses_nothing(tmp_path: Path) -> None:
+    store = build_store("sqlite", tmp_path / "state.sqlite3")
+    await store.start()
+    await store.save(SAVED, "h1", NOW, LATER)
+    with full_at(100_000), pytest.raises(StoreError, match="cannot be used"):
+        await store.save(replace(SAVED, data=bytes(500_000)), "h2", NOW, LATER)
+    taken = await store.take("h1", "owner", "model", NOW, exact=False)
+    assert taken == replace(SAVED, lease=2)
+    await store.aclose()
+
+
+async def test_a_locked_file_is_an_outage_at_the_start_and_no_mistake(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "BUSY_S", 0.05)
+    path = tmp_path / "state.sqlite3"
+    path.touch()
+    store = build_store("sqlite", path)
+    with locked(path), pytest.raises(StoreError, match="locked"):
+        await store.start()
+    await store.start()
+    await store.aclose()
+
+
+async def test_a_disk_that_does_not_answer_holds_nobody_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "state.sqlite3"
+    store = build_store("sqlite", path)
+    await store.start()
+    with locked(path), monkeypatch.context() as patience:
+        patience.setattr(database, "STORE_S", 0.1)
+        begun = time.monotonic()
+        calls = [store.count("o", "calls", 1, NOW, LATER) for _ in range(5)]
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+        assert [str(each) for each in outcomes] == ["The state file is busy."] * 5
+        await store.aclose()
+        assert time.monotonic() - begun < 1.0
+    assert await store.count("o", "calls", 0, NOW, LATER) <= 1, "who waited in line was not late"
+    await store.aclose()
+
+
+async def test_a_backup_that_is_put_in_the_place_of_the_file_is_read(tmp_path: Path) -> None:
+    path, backup = tmp_path / "state.sqlite3", tmp_path / "backup"
+    other = build_store("sqlite", backup)
+    await other.save(replace(SAVED, data=b"from the backup"), "h1", NOW, LATER)
+    await other.aclose()
+    store = build_store("sqlite", path)
+    await store.start()
+    put_back(backup, path)
+    taken = await store.take("h1", "owner", "model", NOW, exact=False)
+    assert taken == replace(SAVED, lease=2, data=b"from the backup")
+    await store.aclose()
+
+
+async def test_a_database_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "bookmarks.sqlite"
+    with closing(sqlite3.connect(path)) as theirs:
+        theirs.execute("CREATE TABLE bookmarks (address)")
+    before = path.read_bytes()
+    with pytest.raises(ConfigError, match="something else"):
+        await build_store("sqlite", path).start()
+    assert path.read_bytes() == before
+
+
+async def test_what_is_expired_is_swept_from_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "SWEEP_EVERY", 2)
+    path = tmp_path / "state.sqlite3"
+    store = build_store("sqlite", path)
+    await store.save(SAVED, "h1", NOW, NOW + 10)
+    await store.put_token(TOKEN)
+    await store.hold("o", "a", 1, NOW, NOW + 10)
+    await store.count("o", "calls", 1, NOW, NOW + 10)
+    tables = ("sessions", "handles", "tokens", "places", "counters")
+    assert [rows_in(path, table) for table in tables] == [1] * 5
+    late = NOW + 100_000
+    for digest in ("none", "nobody"):
+        await store.claim_token(digest, late, resuming=False)
+    assert [rows_in(path, table) for table in tables] == [0] * 5
+    await store.aclose()
+
+
+async def test_the_file_and_its_folder_are_this_users_alone(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "state.sqlite3"
+    store = build_store("sqlite", path)
+    await store.save(SAVED, "h1", NOW, LATER)
+    for each in (path.parent, *path.parent.iterdir()):
+        assert each.stat().st_mode & 0o077 == 0, each
+    await store.aclose()
+
+
+async def test_a_place_where_no_file_can_be_is_a_mistake(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    for path in (tmp_path, file / "state.sqlite3"):
+        with pytest.raises(ConfigError, match=r"store\.path"):
+            await build_store("sqlite", path).start()
+
+
+async def test_a_redis_that_hangs_is_away_and_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis, "STORE_S", 0.2)
+    with redis_server() as server:
+        store = build_store("redis", url=server.url)
+        await store.start()
+        await store.save(SAVED, "h1", NOW, LATER)
+        server.hang()
+        begun = time.monotonic()
+        with pytest.raises(StoreError):
+            await store.ping()
+        assert time.monotonic() - begun < 1.0
+        server.go_on()
+        assert await store.renew({SESSION: 1}, NOW, LATER) == {SESSION: 1}
+        await store.aclose()
+
+
+async def test_a_redis_that_may_not_be_written_is_an_outage() -> None:
+    with redis_server("--replicaof", "127.0.0.1", "9") as server:
+        store = build_store("redis", url=server.url)
+        await store.start()
+        with pytest.raises(StoreError, match="ReadOnly"):
+            await store.save(SAVED, "h1", NOW, LATER)
+        with pytest.raises(StoreError, match="ReadOnly"):
+            await store.put_token(TOKEN)
+        await store.aclose()
+
+
+async def test_everything_but_keys_has_an_end_in_redis() -> None:
+    from redis.asyncio import Redis
+
+    with redis_server() as server:
+        store = build_store("redis", url=server.url)
+        await store.save(SAVED, "h1", NOW, LATER)
+        await store.save(SAVED, "h2", NOW, LATER)
+        await store.take("h1", "owner", "model", NOW, exact=False)
+        await store.put_token(TOKEN)
+        await store.hold("o", "a", 1, NOW, NOW + 10)
+        await store.count("o", "calls", 1, NOW, NOW + 10)
+        async with Redis.from_url(server.url) as plain:
+            names = await plain.keys("*")
+            assert len(names) == 5
+            assert [name for name in names if await plain.ttl(name) < 0] == []
+        await store.aclose()
