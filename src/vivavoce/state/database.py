@@ -59,8 +59,9 @@ class Database:
             async with asyncio.timeout(STORE_S), self._line:
                 await self._drop()
         except TimeoutError:
-            if self._opened is not None:
-                self._opened.stop()
+            opened, self._opened = self._opened, None
+            if opened is not None:
+                opened.stop()  # its thread ends when the disk lets go of it
 
     async def _turn(self, work: Work[T]) -> T:
         try:
@@ -92,6 +93,9 @@ class Database:
             await db.execute("PRAGMA foreign_keys = ON")
             if version == 0:
                 await db.executescript(rows.SCHEMA)
+        except asyncio.CancelledError:
+            db.stop()  # the process ends, and does not wait for its disk
+            raise
         except BaseException:
             await db.close()
             raise
