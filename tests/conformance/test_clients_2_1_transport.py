@@ -165,9 +165,15 @@ async def test_7_pongs_come_at_once_while_an_answer_is_made(scripted: Running) -
     assert longest < 1.0
 
 
-async def test_8_the_origin_of_a_browser_is_no_obstacle(scripted: Running) -> None:
-    async with raw(scripted.socket_url, headers={"Origin": "https://example.com"}) as client:
+async def test_8_the_origin_of_a_page_of_this_machine_is_no_obstacle(scripted: Running) -> None:
+    async with raw(scripted.socket_url, headers={"Origin": "http://localhost:5173"}) as client:
         await greeted(client)
+
+
+async def test_8_nor_is_that_of_any_page_where_all_are_named() -> None:
+    with serving("scripted", VIVAVOCE_SERVER__ORIGINS="*") as server:
+        async with raw(server.socket_url, headers={"Origin": "https://example.com"}) as client:
+            await greeted(client)
 
 
 async def test_anchor_compression_may_be_offered(scripted: Running) -> None:

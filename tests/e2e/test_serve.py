@@ -134,7 +134,7 @@ def test_a_signal_ends_it_well(running: Running, number: signal.Signals) -> None
 
 @pytest.mark.e2e
 def test_an_open_address_without_keys_is_refused(running: Running) -> None:
-    done = running.run("serve", "--profile", "scripted", "--host", "0.0.0.0")
+    done = running.run("serve", "--profile", "scripted", "--host", "0.0.0.0", "--port", "0")
 
     assert done.returncode == 1
     assert "E-CONFIG" in done.stderr

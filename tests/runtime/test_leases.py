@@ -1,0 +1,96 @@
+"""Who holds a session, over processes that share a store."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from vivavoce.domain.ids import SessionId
+from vivavoce.errors import StoreError
+from vivavoce.runtime.leases import Leases
+from vivavoce.state.memory import MemoryStore
+from vivavoce.state.port import SavedSession
+
+NOW, RESUME_S = 1_800_000_000.0, 7200.0
+SESSION = SessionId("s")
+SAVED = SavedSession(SESSION, "", "m", 1, b"{}")
+
+
+class Holder:
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def taken(self) -> None:
+        self.told.append("taken")
+
+    def lost(self) -> None:
+        self.told.append("lost")
+
+
+class Clock:
+    now = NOW
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def kept(store: MemoryStore, lease: int = 1, expires: float = NOW + RESUME_S) -> None:
+    assert await store.save(replace(SAVED, lease=lease), f"h{lease}", NOW, expires)
+
+
+async def test_a_newer_connection_here_is_told_to_the_older_at_once() -> None:
+    leases, old, new = Leases(MemoryStore(), RESUME_S), Holder(), Holder()
+    with leases.holding(SESSION, 1, old), leases.holding(SESSION, 2, new):
+        assert (old.told, new.told) == (["taken"], [])
+
+
+async def test_one_elsewhere_is_found_at_the_next_look() -> None:
+    store, holder = MemoryStore(), Holder()
+    leases = Leases(store, RESUME_S, Clock())
+    await kept(store)
+    with leases.holding(SESSION, 1, holder):
+        await leases.look()
+        assert holder.told == []
+        await store.take("h1", "", "m", NOW, exact=False)
+        await leases.look()
+        assert holder.told == ["taken"]
+    await leases.look()
+    assert holder.told == ["taken"], "who has gone is told nothing"
+
+
+async def test_sessions_are_kept_while_they_are_held() -> None:
+    store, clock = MemoryStore(), Clock()
+    leases = Leases(store, RESUME_S, clock)
+    await kept(store)
+    with leases.holding(SESSION, 1, Holder()):
+        for _ in range(3):
+            clock.now += RESUME_S - 1
+            await leases.look()
+    clock.now += RESUME_S - 1
+    assert isinstance(await store.take("h1", "", "m", clock.now, exact=False), SavedSession)
+
+
+async def test_a_record_that_is_gone_is_told_once_and_one_not_yet_made_never() -> None:
+    store, holder = MemoryStore(), Holder()
+    leases = Leases(store, RESUME_S, Clock())
+    with leases.holding(SESSION, 1, holder):
+        await leases.look()
+        assert holder.told == [], "it was not written down yet"
+        await kept(store)
+        await leases.look()
+        await store.forget(SESSION, 1)
+        await leases.look()
+        await leases.look()
+        assert holder.told == ["lost"]
+
+
+class Away(MemoryStore):
+    async def renew(self, *arguments: object, **named: object) -> dict[SessionId, int]:
+        raise StoreError("away")
+
+
+async def test_while_the_store_is_away_everybody_is_told() -> None:
+    holder = Holder()
+    leases = Leases(Away(), RESUME_S, Clock())
+    with leases.holding(SESSION, 1, holder):
+        await leases.look()
+        assert holder.told == ["lost"]
