@@ -63,8 +63,8 @@ def test_a_failed_check_fails_and_the_tests_run_all_the_same(
     script: ModuleType, ran: list[str], failing: list[str]
 ) -> None:
     FAILS.append(failing)
-    assert script.main([]) == 1
-    assert ran[-1] == "pytest"
+    assert script.main(["-q"]) == 1
+    assert ran[-1] == "pytest -q"
 
 
 @pytest.mark.parametrize("fetching", [["vivavoce", "pull"], ["tests/fetch.py", "bubblewrap"]])
@@ -79,5 +79,33 @@ def test_what_cannot_be_fetched_fails_where_it_matters(
 ) -> None:
     monkeypatch.setenv("CI", ci)
     FAILS.append(fetching)
-    assert script.main([]) == status
-    assert ran[-1] == "pytest"
+    assert script.main(["-q"]) == status
+    assert ran[-1] == "pytest -q"
+
+
+@pytest.mark.parametrize("slow_one", ["assert True", "assert False"])
+def test_without_arguments_two_runs_are_one(
+    script: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    slow_one: str,
+) -> None:
+    for folder in ("slow", "quick"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "slow" / "test_slow.py").write_text(f"def test_it():\n    {slow_one}\n")
+    (tmp_path / "quick" / "test_quick.py").write_text(
+        "import pytest\ndef test_one(): pass\ndef test_two(): pytest.skip('no')\n"
+    )
+    monkeypatch.setattr(script, "ROOT", tmp_path)
+    monkeypatch.setattr(script, "SLOW", ("slow",))
+    passed = script._side_by_side(Path(sys.executable), ["--session-timeout=60"])
+    last = capfd.readouterr().out.splitlines()[-1]
+    assert passed is (slow_one == "assert True")
+    counts = "2 passed, 1 skipped" if passed else "1 passed, 1 skipped, 1 failed"
+    assert last.strip("= ").startswith(f"{counts} in ")
+
+
+def test_a_run_that_found_nothing_adds_nothing(script: ModuleType) -> None:
+    runs = [["=== 3 passed, 1 error in 1.00s ===\n"], ["a crash\n"]]
+    assert script.closing_line(runs, 2).strip("= ") == "3 passed, 1 error in 2.00s"
