@@ -127,7 +127,7 @@ async def test_without_limits_nothing_is_counted(time: Time) -> None:
     meter.audio(1e6)
     await of.flush()
     await of.release(Principal(), meter)
-    assert (store._counters, store._places) == ({}, {})
+    assert (store._counters, store._places, of._accounts) == ({}, {}, {})
 
 
 class Away(MemoryStore):

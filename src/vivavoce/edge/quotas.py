@@ -143,7 +143,7 @@ class Quotas:
             if principal.quota.sessions:
                 await self._store.let_go(principal.id, meter.holder)
         account.meters.pop(meter.holder, None)
-        if not account.meters and not any(account.taken.values()):
+        if not account.meters and not any(account.taken[what] for what in account.limits):
             self._accounts.pop(principal.id, None)
 
     async def flush(self) -> None:
