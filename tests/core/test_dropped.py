@@ -9,6 +9,7 @@ import pytest
 
 from core.resuming import history
 from core.world import SETUP, TOOLS, UNINTERRUPTED, World, model, requests, user
+from vivavoce.core.effects import SaveCheckpoint
 from vivavoce.core.events import (
     CheckpointSaved,
     ClientGone,
@@ -142,3 +143,13 @@ def test_a_client_that_counts_its_messages_sends_again_what_it_was_not_told_of()
     world.do(TextReceived("hi"))
     world.do(ClientGone())
     assert len(world.checkpoints) == 1
+
+
+def test_what_goes_on_elsewhere_is_surrendered_to_who_waits_for_it() -> None:
+    world = World(WANTED, SETTINGS)
+    world.do(CheckpointSaved("first"))
+    world.do(TextReceived("hi"))
+    effects = world.do(SessionTaken(surrender=True))
+    (left,) = [effect for effect in effects if isinstance(effect, SaveCheckpoint)]
+    assert (left.told, left.checkpoint.history) == (False, (user("hi"),))
+    assert world.session.closed

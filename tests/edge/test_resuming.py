@@ -165,6 +165,20 @@ async def test_the_newest_connection_wins_and_the_older_is_told(tmp_path: Path) 
             assert await talk(new, "still here") == "still here"
 
 
+async def test_the_newest_takes_over_what_the_older_was_in_the_midst_of(tmp_path: Path) -> None:
+    """As when a telephone changes networks: nobody has told the server that it is gone."""
+    async with serving(tmp_path) as server, connected(server) as old:
+        await old.set_up(sessionResumption={})
+        kept = await handle(old)
+        await old.say("remember a long sentence with many words in it")
+        while "serverContent" not in await old.receive():
+            pass
+        async with connected(server) as new:
+            await begin(new, kept)
+            asked = "remember a long sentence with many words in it"
+            assert await talk(new, "What did I tell you before?") == asked
+
+
 async def test_the_newest_wins_over_processes_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
+import pytest
+
+from vivavoce.domain.checkpoint import Checkpoint
+from vivavoce.domain.content import Tools
 from vivavoce.domain.ids import SessionId
 from vivavoce.errors import StoreError
+from vivavoce.runtime import leases as module
 from vivavoce.runtime.leases import Leases
 from vivavoce.state.memory import MemoryStore
 from vivavoce.state.port import SavedSession
@@ -16,11 +22,19 @@ SAVED = SavedSession(SESSION, "", "m", 1, b"{}")
 
 
 class Holder:
-    def __init__(self) -> None:
+    def __init__(self, left: Checkpoint | None = None) -> None:
         self.told: list[str] = []
+        self.left = left
 
     def taken(self) -> None:
         self.told.append("taken")
+
+    def surrender(self) -> asyncio.Future[Checkpoint | None]:
+        self.told.append("surrender")
+        left: asyncio.Future[Checkpoint | None] = asyncio.get_running_loop().create_future()
+        if self.left is not None:
+            left.set_result(self.left)
+        return left
 
     def lost(self) -> None:
         self.told.append("lost")
@@ -94,3 +108,16 @@ async def test_while_the_store_is_away_everybody_is_told() -> None:
     with leases.holding(SESSION, 1, holder):
         await leases.look()
         assert holder.told == ["lost"]
+
+
+async def test_what_a_connection_here_leaves_is_the_newer_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "SURRENDER_S", 0.01)
+    left = Checkpoint(SESSION, "m", "", Tools(), (), 0)
+    leases = Leases(MemoryStore(), RESUME_S)
+    assert await leases.surrendered(SESSION) is None, "nobody holds it here"
+    with leases.holding(SESSION, 1, Holder(left)):
+        assert await leases.surrendered(SESSION) == left
+    with leases.holding(SESSION, 1, Holder()):
+        assert await leases.surrendered(SESSION) is None, "it did not answer in time"

@@ -75,6 +75,8 @@ class Continuity:
                 self._lifetime.plan(event.farewell, step.now + max(0.0, event.time_left_s))
                 self._announce(step)
             case SessionTaken():
+                if not event.surrender:
+                    self.give_up()
                 return TAKEN
             case _:
                 assert_never(event)

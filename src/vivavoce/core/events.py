@@ -221,7 +221,12 @@ class CheckpointLost:
 
 @dataclass(frozen=True, slots=True)
 class SessionTaken:
-    """The session was resumed on a newer connection: this one is over."""
+    """The session was resumed on a newer connection: this one is over.
+
+    `surrender`: that one waits for what is not on record of it; else it has begun already.
+    """
+
+    surrender: bool = False
 
 
 @dataclass(frozen=True, slots=True)

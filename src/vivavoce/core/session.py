@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from vivavoce.core.activity import ActivityTracker, Cue, Evidence, knobs
-from vivavoce.core.continuity import TAKEN, Continuity
+from vivavoce.core.continuity import Continuity
 from vivavoce.core.conversation import Conversation
 from vivavoce.core.effects import (
     CloseConnection,
@@ -351,8 +351,6 @@ class LiveSession:
             self._continuity.keep(self._talk.state, self.checkpoint(step.now), step)
 
     def _close(self, ending: CloseConnection, step: Step) -> None:
-        if ending is TAKEN:
-            self._continuity.give_up()
         step.want(ending)
         self._end(step)
 

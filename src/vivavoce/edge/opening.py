@@ -123,6 +123,8 @@ class Opening:
         resuming = setup.resumption is not None and bool(setup.resumption.handle)
         left_s = await self._claim(wish, resuming=True) if resuming else None
         beginning = await house.resumptions.begin(setup, owner)
+        if resuming and not (setup.resumption and setup.resumption.transparent):
+            beginning = beginning.after(await house.leases.surrendered(beginning.session))
         tools = await toolset.resolve(beginning.tools(setup))
         if not resuming:
             left_s = await self._claim(wish, resuming=False)

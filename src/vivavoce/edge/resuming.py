@@ -39,6 +39,10 @@ class Beginning:
     before: Checkpoint | None = None
     handle: str = ""
 
+    def after(self, surrendered: Checkpoint | None) -> Beginning:
+        """The same from what the connection before left, if it had something to leave."""
+        return self if surrendered is None else replace(self, before=surrendered)
+
     @property
     def position(self) -> Position:
         """Where the count of heard samples goes on."""

@@ -56,6 +56,7 @@ from vivavoce.core.messages import Message
 from vivavoce.core.session import LiveSession
 from vivavoce.core.window import Gauge
 from vivavoce.domain.audio import AudioChunk, Position
+from vivavoce.domain.checkpoint import Checkpoint
 from vivavoce.domain.ids import SessionId
 from vivavoce.domain.setup import SessionSetup
 from vivavoce.engines.ports import Engines
@@ -181,6 +182,11 @@ class Connection:
     def taken(self) -> None:
         """The session goes on over a newer connection."""
         self._mailbox.post(SessionTaken())
+
+    def surrender(self) -> asyncio.Future[Checkpoint | None]:
+        """The same, and what is not on record of it yet is for that connection."""
+        self._mailbox.post(SessionTaken(surrender=True))
+        return self._keeping.surrender()
 
     def lost(self) -> None:
         """What is on record of the session cannot be had now."""

@@ -31,9 +31,22 @@ class Keeping:
         self._session = session
         self._post = post
         self._last: asyncio.Task[None] | None = None
+        self._heir: asyncio.Future[Checkpoint | None] | None = None
+
+    def surrender(self) -> asyncio.Future[Checkpoint | None]:
+        """What the end of the connection writes down is given to whoever waits for this.
+
+        `None` if that is nothing, since all is on record.
+        """
+        if self._heir is None:
+            self._heir = asyncio.get_running_loop().create_future()
+        return self._heir
 
     def save(self, checkpoint: Checkpoint, told: bool) -> None:
         """Write it down; unless it is not `told`, the outcome comes back as an event."""
+        if self._heir is not None and not told:
+            self._bequeath(checkpoint)
+            return
         self._then(self._save(checkpoint, told))
 
     def forget(self) -> None:
@@ -42,8 +55,13 @@ class Keeping:
 
     async def aclose(self) -> None:
         """Wait for what was begun."""
+        self._bequeath(None)
         if self._last is not None:
             await asyncio.wait({self._last}, timeout=PATIENCE_S)
+
+    def _bequeath(self, checkpoint: Checkpoint | None) -> None:
+        if self._heir is not None and not self._heir.done():
+            self._heir.set_result(checkpoint)
 
     def _then(self, work: Coroutine[Any, Any, None]) -> None:
         before, loop = self._last, asyncio.get_running_loop()

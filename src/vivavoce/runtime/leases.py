@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Protocol
 
+from vivavoce.domain.checkpoint import Checkpoint
 from vivavoce.domain.ids import SessionId
 from vivavoce.errors import StoreError
 from vivavoce.state.port import SessionStore
@@ -23,12 +24,15 @@ from vivavoce.state.port import SessionStore
 log = logging.getLogger(__name__)
 
 LEASE_S = 2.0
+SURRENDER_S = 1.0
 
 
 class Holder(Protocol):
     """What is told to a connection that holds a session."""
 
     def taken(self) -> None: ...
+
+    def surrender(self) -> asyncio.Future[Checkpoint | None]: ...
 
     def lost(self) -> None: ...
 
@@ -77,6 +81,17 @@ class Leases:
         finally:
             if self._held.get(session) is held:
                 del self._held[session]
+
+    async def surrendered(self, session: SessionId) -> Checkpoint | None:
+        """What a connection here, which held this session, leaves unrecorded of it.
+
+        It is told that the session was taken, and given `SURRENDER_S` to wind up.
+        """
+        held = self._held.get(session)
+        if held is None:
+            return None
+        done, _ = await asyncio.wait({held.holder.surrender()}, timeout=SURRENDER_S)
+        return next((future.result() for future in done), None)
 
     async def look(self) -> None:
         """Look at all of them once."""
