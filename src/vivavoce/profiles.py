@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 
 from vivavoce.config import Config, ProfileTable
-from vivavoce.core.window import LEAST_WINDOW, Gauge, by_length
+from vivavoce.core.window import LEAST_WINDOW, WINDOW, Gauge, by_length
 from vivavoce.domain.profile import model_id
 from vivavoce.edge.health import Part, PartState, Readiness
 from vivavoce.edge.opening import Backend
@@ -107,6 +107,11 @@ class Profiles:
         if name not in self._backends:
             raise ClientFault(close.INTERNAL, close.UNAVAILABLE)
         return self._backends[name]
+
+    def window(self, model: str) -> int:
+        """The context window of a model, by its id; the usual one while its engines start."""
+        backend = self._backends.get(self._config.profile_of(model) or "")
+        return WINDOW if backend is None else backend.hosting.gauge.window
 
     async def _start(self, name: str, table: ProfileTable) -> Backend:
         house = House(self._config.weights, self._say)

@@ -188,7 +188,14 @@ class Server:
         )
         live = LiveEndpoint(door, Opening(house), self.metrics, options)
         health = health_routes(self.readiness, self.metrics, __version__, self.sessions.__len__)
-        return App(live, door, tokens, Models(list(config.models)), health, server.origins)
+        return App(
+            live,
+            door,
+            tokens,
+            Models(list(config.models), self._profiles.window),
+            health,
+            server.origins,
+        )
 
 
 def build(

@@ -42,6 +42,14 @@ async def test_models_are_listed_for_any_version_and_prefix(
     assert "bidiGenerateContent" in answer.json()["models"][0]["supportedGenerationMethods"]
 
 
+async def test_a_model_is_listed_with_the_window_that_is_in_use(tmp_path: Path) -> None:
+    async with (
+        serving(tmp_path, session__context_tokens=50_000) as server,
+        httpx2.AsyncClient(base_url=server.url(), trust_env=False) as web,
+    ):
+        assert (await web.get("/v1beta/models/any")).json()["inputTokenLimit"] == 50_000
+
+
 async def test_one_model_by_its_name(web: httpx2.AsyncClient) -> None:
     assert (await web.get("/v1beta/models/any-name")).json()["name"] == "models/any-name"
 

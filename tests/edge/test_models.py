@@ -124,7 +124,7 @@ def test_the_python_sdk_reads_a_model() -> None:
 
 
 def test_the_window_is_the_one_that_is_used() -> None:
-    body = Models(["*"], window=4096).get("any", "v1")
+    body = Models(["*"], lambda name: 4096).get("any", "v1")
     assert isinstance(body, dict)
     assert body["inputTokenLimit"] == 4096
 

@@ -6,9 +6,10 @@ name, so the well-known Live names are listed besides whatever the operator conf
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from vivavoce.core.window import WINDOW
 from vivavoce.domain.profile import Family, behaviour_of, model_id
 from vivavoce.edge.rest import Failure, invalid_argument, unknown_model
 
@@ -51,11 +52,13 @@ def served_names(configured: Iterable[str]) -> tuple[str, ...]:
 class Models:
     """The models that are served, by the names in the configuration.
 
-    `window` is the context window that they are listed with, in tokens. With `*` among the names
+    `window` gives the context window of a model in tokens, by its id. With `*` among the names
     every name is served.
     """
 
-    def __init__(self, configured: Sequence[str], window: int = 131_072) -> None:
+    def __init__(
+        self, configured: Sequence[str], window: Callable[[str], int] = lambda name: WINDOW
+    ) -> None:
         self._served = served_names(configured)
         self._any_name = "*" in configured
         self._window = window
@@ -89,7 +92,7 @@ class Models:
             "version": "001",
             "displayName": short.replace("-", " ").title(),
             "description": f"Real-time voice conversation, behaving like {family.value}.",
-            "inputTokenLimit": self._window,
+            "inputTokenLimit": self._window(short),
             "outputTokenLimit": _OUTPUT_LIMITS[family],
             "supportedGenerationMethods": ["bidiGenerateContent"],
             "temperature": 1,
