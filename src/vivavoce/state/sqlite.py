@@ -46,7 +46,7 @@ class SqliteStore:
             if not isinstance(why := error.__cause__, (sqlite3.Error, OSError)) or _busy(why):
                 raise
             raise ConfigError(
-                f"The state file {self._path} cannot be used: {error.problem}",
+                f"The state file {self._path} cannot be used: {why}.",
                 "Check store.path and who may write there.",
             ) from None
 
