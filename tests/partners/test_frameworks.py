@@ -29,6 +29,9 @@ MODELS = (MODEL_2_5, MODEL_3_1, MODEL_3_8)
 SETTLED = ["pause", 1.5]
 """Frameworks drop sound until they are connected; and a second and a half plays every answer."""
 
+ASKED = "what did i tell you before"
+"""The scripted model answers it from the history."""
+
 STORY = "once upon a time there was a queen who had three daughters"
 
 
@@ -126,12 +129,16 @@ def test_livekit_replies_asked_for_come_before_its_deadline_and_do_not_swallow_s
 
 
 @pytest.mark.parametrize("driver", ["adk_agent", "livekit_agent", "pipecat_bot"])
-def test_a_server_that_is_replaced_is_found_again_by_clients_that_reconnect(
+def test_a_server_that_is_replaced_is_found_again_and_the_conversation_goes_on(
     tmp_path: Path, driver: str
 ) -> None:
     # With any other code some of them give up.
     interpreter(driver)
-    with serving("scripted", VIVAVOCE_SERVER__DRAIN_S="0.5") as old, serving("scripted") as new:
+    store = {"VIVAVOCE_STORE__PATH": str(tmp_path / "state.sqlite3")}
+    with (
+        serving("scripted", VIVAVOCE_SERVER__DRAIN_S="0.5", **store) as old,
+        serving("scripted", **store) as new,
+    ):
         switch = Switch(old.port)
 
         def replace(kind: str) -> None:
@@ -142,11 +149,31 @@ def test_a_server_that_is_replaced_is_found_again_by_clients_that_reconnect(
         told = drive(
             switch, tmp_path, driver, MODEL_2_5,
             [SETTLED, ["speak", "good day"], ["wait", "turn", 1], ["pause", 5.0],
-             ["speak", "stop now"], ["words", "model", "now"], SETTLED],
+             ["speak", ASKED], ["wait", "turn", 2], SETTLED],
             watch=replace,
         )  # fmt: skip
         switch.close()
-    assert told.words("user") == squeezed("good day stop now")
+    assert told.words("user") == squeezed(f"good day {ASKED}")
+    assert told.words("model") == squeezed("good day good day"), (
+        "answered from what was said before"
+    )
+
+
+@pytest.mark.parametrize("driver", ["adk_agent", "livekit_agent", "pipecat_bot"])
+def test_a_connection_whose_lifetime_is_over_is_followed_by_another(
+    tmp_path: Path, driver: str
+) -> None:
+    interpreter(driver)
+    lifetime = {"VIVAVOCE_SESSION__CONNECTION_S": "9", "VIVAVOCE_SESSION__GO_AWAY_S": "2"}
+    with serving("scripted", **lifetime) as server:
+        told = drive(
+            server, tmp_path, driver, MODEL_2_5,
+            [SETTLED, ["speak", "good day"], ["wait", "turn", 1], ["pause", 9.0],
+             ["speak", ASKED], ["wait", "turn", 2], SETTLED],
+        )  # fmt: skip
+        log = server.log.read_text()
+    assert told.words("model") == squeezed("good day good day")
+    assert log.count("session begins") >= 2
 
 
 @pytest.mark.embedded

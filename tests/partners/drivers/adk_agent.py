@@ -48,6 +48,7 @@ async def main() -> None:
         streaming_mode=StreamingMode.BIDI,
         input_audio_transcription=types.AudioTranscriptionConfig(),
         output_audio_transcription=types.AudioTranscriptionConfig(),
+        session_resumption=types.SessionResumptionConfig(),
     )
 
     async def write(text: str) -> None:
