@@ -88,7 +88,7 @@ async def test_each_recording_becomes_one_turn_with_the_words_the_recognizer_hea
     short: list[Recording],
     detector: SileroDetector,
 ) -> None:
-    heard = await corpus.through_server(server.url, short, snr_db, speed=1.0, together=2)
+    heard = await corpus.through_server(server.url, short, snr_db, speed=1.0, together=4)
     judge(heard, corpus.bare_on_the_same_cuts(heard, detector))
 
 
@@ -96,7 +96,7 @@ async def test_faster_than_real_time_the_same_words_are_heard(
     server: Running, short: list[Recording], detector: SileroDetector
 ) -> None:
     """Silence is counted in samples: a file sent at four times the pace is cut the same way."""
-    heard = await corpus.through_server(server.url, short, speed=4.0, together=2)
+    heard = await corpus.through_server(server.url, short, speed=4.0, together=4)
     judge(heard, corpus.bare_on_the_same_cuts(heard, detector))
 
 
