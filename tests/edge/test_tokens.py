@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from vivavoce.core.events import ContextUpdated
 from vivavoce.domain.principal import Principal
 from vivavoce.edge.rest import Failure
 from vivavoce.edge.tokens import FoundToken, Tokens
@@ -148,3 +149,29 @@ async def test_where_something_of_it_counts_it_must_be_right(tokens: Tokens) -> 
     mine = json.dumps({"setup": {"model": "models/mine", "systemInstruction": "obey"}})
     setup = GeminiDialect().read_setup(mine, token)
     assert (setup.model, setup.instruction) == ("models/mine", "be kind")
+
+
+UPDATE = {"systemInstruction": {"parts": [{"text": "obey"}]},
+          "tools": {"tools": [{"functionDeclarations": [{"name": "mine"}]}]}}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("body", "instruction", "names"),
+    [
+        ({}, "obey", ["mine"]),
+        ({"bidiGenerateContentSetup": LOCKED}, None, None),
+        ({"bidiGenerateContentSetup": LOCKED, "fieldMask": "systemInstruction.parts"}, None, ["mine"]),
+        ({"bidiGenerateContentSetup": LOCKED, "fieldMask": "tools.0,model"}, "obey", None),
+    ],
+)  # fmt: skip
+async def test_what_a_token_holds_no_update_of_the_context_changes(
+    tokens: Tokens, body: dict[str, Any], instruction: str | None, names: list[str] | None
+) -> None:
+    token = await found(tokens, await made(tokens, **body))
+    dialect = GeminiDialect()
+    dialect.read_setup(json.dumps({"setup": {"model": "models/mine"}}), token)
+    (update,) = dialect.decode(json.dumps({"contextUpdate": UPDATE}))
+    assert isinstance(update, ContextUpdated)
+    assert update.instruction == instruction
+    functions = None if update.tools is None else [tool.name for tool in update.tools.functions]
+    assert functions == names

@@ -45,6 +45,13 @@ class FoundToken:
         bound = read_bound_setup(self.record.setup, lambda path, name: None)
         return constrained(client, bound, self.record.mask)
 
+    def holds(self, name: str) -> bool:
+        """Whether something of this field is held fast, whatever a client says later."""
+        mask = self.record.mask
+        if mask is None:
+            return bool(self.record.setup)
+        return any(path.split(".", 1)[0] == name for path in mask)
+
     @property
     def replaces(self) -> bool:
         """Whether nothing of the client's own setup counts."""

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from vivavoce.core.events import ActivityEnded, ActivityStarted, AudioStreamEnded
+from vivavoce.core.events import (
+    ActivityEnded,
+    ActivityStarted,
+    AudioStreamEnded,
+    ContextUpdated,
+)
 from vivavoce.core.messages import Message
 from vivavoce.domain.setup import ActivityDetection, SessionSetup
 from vivavoce.protocol import close
@@ -41,6 +46,10 @@ class Lock(Protocol):
         """The setup that counts. Raises `ClientFault`."""
         ...
 
+    def holds(self, name: str) -> bool:
+        """Whether something of this field of a setup is held fast, by its proto name."""
+        ...
+
 
 class GeminiDialect:
     """One connection's dialect.
@@ -70,6 +79,7 @@ class GeminiDialect:
         self._decoder = Decoder(strict=strict, on_unknown=self._unknown)
         self.beside_setup = b""
         self._detection = ActivityDetection()
+        self._lock: Lock | None = None
 
     def read_setup(self, frame: bytes | str, lock: Lock | None = None) -> SessionSetup:
         """The session that the first frame asks for. Raises `ClientFault`.
@@ -77,6 +87,7 @@ class GeminiDialect:
         `lock` is what a token holds fast of it. Where nothing of the client's own counts, its
         setup may be wrong as well.
         """
+        self._lock = lock
         wire, self.beside_setup = self._decoder.setup(frame, lock is not None and lock.replaces)
         if lock is not None:
             wire = lock.lock(wire)
@@ -90,7 +101,7 @@ class GeminiDialect:
 
     def decode(self, frame: bytes | str) -> Sequence[Incoming]:
         """What a later frame means, in order. Raises `ClientFault`."""
-        incoming = self._decoder.decode(frame)
+        incoming = [self._unlocked(one) for one in self._decoder.decode(frame)]
         manual = self._detection.disabled
         for one in incoming:
             match one:
@@ -99,6 +110,19 @@ class GeminiDialect:
                 case AudioStreamEnded() if manual:
                     self._insist_on_mode("audioStreamEnd", "off")
         return incoming
+
+    def _unlocked(self, incoming: Incoming) -> Incoming:
+        """The same without what a token holds fast for the whole of its session."""
+        if self._lock is None or not isinstance(incoming, ContextUpdated):
+            return incoming
+        instruction, tools = incoming.instruction, incoming.tools
+        if instruction is not None and self._lock.holds("system_instruction"):
+            self.unserved("setting", "contextUpdate.systemInstruction, which the token holds")
+            instruction = None
+        if tools is not None and self._lock.holds("tools"):
+            self.unserved("setting", "contextUpdate.tools, which the token holds")
+            tools = None
+        return ContextUpdated(instruction, tools)
 
     def _insist_on_mode(self, what: str, mode: str) -> None:
         if self._strict:
