@@ -151,6 +151,7 @@ async def test_where_something_of_it_counts_it_must_be_right(tokens: Tokens) -> 
     assert (setup.model, setup.instruction) == ("models/mine", "be kind")
 
 
+BOUND = {"bidiGenerateContentSetup": LOCKED}
 UPDATE = {"systemInstruction": {"parts": [{"text": "obey"}]},
           "tools": {"tools": [{"functionDeclarations": [{"name": "mine"}]}]}}  # fmt: skip
 
@@ -159,9 +160,9 @@ UPDATE = {"systemInstruction": {"parts": [{"text": "obey"}]},
     ("body", "instruction", "names"),
     [
         ({}, "obey", ["mine"]),
-        ({"bidiGenerateContentSetup": LOCKED}, None, None),
-        ({"bidiGenerateContentSetup": LOCKED, "fieldMask": "systemInstruction.parts"}, None, ["mine"]),
-        ({"bidiGenerateContentSetup": LOCKED, "fieldMask": "tools.0,model"}, "obey", None),
+        (BOUND, None, None),
+        ({**BOUND, "fieldMask": "systemInstruction.parts"}, None, ["mine"]),
+        ({**BOUND, "fieldMask": "tools.0,model"}, "obey", None),
     ],
 )  # fmt: skip
 async def test_what_a_token_holds_no_update_of_the_context_changes(
