@@ -170,3 +170,17 @@ def test_the_level_holds_for_all(level: str, count: int) -> None:
     structlog.get_logger("b").debug("two")
 
     assert len(lines(stream)) == count
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    ["Token has been used too many times", "Token has expired", "auth token has expired",
+     "Bearer tokens are compared"],
+)  # fmt: skip
+def test_sentences_about_tokens_are_no_tokens(sentence: str) -> None:
+    assert scrub(sentence) == sentence
+
+
+def test_keys_of_ours_are_masked_wherever_they_stand() -> None:
+    secret = "vv-" + "aB3_-x" * 7
+    assert secret not in scrub(f"somebody sent {secret} in the wrong field")

@@ -33,7 +33,9 @@ _SECRETS = re.compile(
     r"[^\s\"',;&)}][^\s\"'&)}]*"
     r"|((?:[?&]|\b)(?:key|access_token|api_key)=)[^&\s\"']+"
     r"|(auth_tokens/)[^&\s\"']+"
-    r"|(\b(?:Bearer|Token)\s+)[^\s\"']+"
+    # A word with a digit, or a long one: "Token has expired" is a sentence.
+    r"|(\b(?:Bearer|Token)\s+)(?=\S*[\d/_]|\S{20})[^\s\"']+"
+    r"|(\bvv-)[\w-]{20,}"
     r"|(\bAIza)[\w-]{20,}",
     re.IGNORECASE,
 )

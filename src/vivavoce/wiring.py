@@ -29,7 +29,7 @@ from vivavoce.edge.port import Limits, Port
 from vivavoce.edge.quotas import Quotas
 from vivavoce.edge.resuming import Resumptions
 from vivavoce.edge.tokens import Tokens
-from vivavoce.errors import ClientFault, ConfigError
+from vivavoce.errors import ConfigError, StoreError
 from vivavoce.metrics import Metrics
 from vivavoce.profiles import Profiles, Say, profiles_in_use, weights_in_use
 from vivavoce.runtime.leases import Leases
@@ -68,7 +68,8 @@ class Server:
         self._profiles = Profiles(config, self.readiness, self.metrics, say)
         self._store = store or store_of(config)
         self._watch = StoreWatch(self._store, self.readiness)
-        self._keys = Keyring(config.server.keys, self._store, config.server.quota.quota())
+        others = not is_loopback(config.server.host)
+        self._keys = Keyring(config.server.keys, self._store, config.server.quota.quota(), others)
         self._quotas = Quotas(self._store)
         self._leases = Leases(self._store, config.store.resume_s)
         self._app = self._build_app(ids or RandomIds())
@@ -121,10 +122,10 @@ class Server:
         if is_loopback(host):
             return
         try:
-            unlocked = await self._keys.open()
-        except ClientFault:
-            unlocked = not self.config.server.keys
-        if unlocked:
+            some = bool(self.config.server.keys or await self._store.keys())
+        except StoreError:
+            some = False  # nobody could be let in, and nobody would know why
+        if not some:
             raise ConfigError(
                 f"server.host = {host!r} is reachable by others and there is no key.",
                 "Make one with `vivavoce keys add NAME`, set VIVAVOCE_SERVER__KEYS, or keep the "

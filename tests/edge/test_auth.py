@@ -124,6 +124,25 @@ async def test_a_stored_key_opens_what_its_scopes_name_until_it_expires() -> Non
     assert await keys.owner("id") is None
 
 
+async def test_a_server_whose_last_key_is_revoked_is_not_open_again() -> None:
+    store, time = MemoryStore(), Time()
+    keys = await keyring(store, time)
+    await keys.authenticate(key("stored"), Scope.LIVE)
+    await store.drop_key("id")
+    time.now += FRESH_S
+    for credential in (key("stored"), None):
+        await denial(keys, credential)
+    assert not await keys.open()
+    assert await keys.owner("") is None
+
+
+async def test_a_server_that_others_can_reach_is_never_open() -> None:
+    keys = Keyring((), MemoryStore(), others=True)
+    assert not await keys.open()
+    assert (await denial(keys, None)).code == 1008
+    assert (await denial(keys, key("anything"))).code == 1007
+
+
 async def test_configured_keys_and_stored_ones_stand_side_by_side() -> None:
     keys = await keyring(MemoryStore(), Time(), "configured")
     configured = await keys.authenticate(key("configured"), Scope.MODELS)

@@ -16,7 +16,16 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from vivavoce.edge.ca import CA_DAYS, RENEW_DAYS, SERVER_DAYS, Authority, prepare, server_context
+from vivavoce.edge.ca import (
+    CA_DAYS,
+    RENEW_DAYS,
+    SERVER_DAYS,
+    Authority,
+    for_server,
+    own_names,
+    prepare,
+    server_context,
+)
 
 NOW = datetime.datetime.now(datetime.UTC)
 
@@ -150,3 +159,15 @@ def test_many_processes_may_start_at_once(tmp_path: Path) -> None:
     key = serialization.load_pem_private_key(authority.key.read_bytes(), password=None)
     assert key.public_key() == certificate(authority.certificate).public_key()
     assert not [path for path in os.listdir(folder) if path.startswith(".")]
+
+
+def test_a_server_for_other_machines_is_covered_by_the_names_that_they_call_it_by(
+    tmp_path: Path,
+) -> None:
+    names = own_names()
+    assert names
+    assert names[0]
+    authority = for_server("0.0.0.0", [], tmp_path)
+    leaf = x509.load_pem_x509_certificate(authority.certificate.read_bytes())
+    alternatives = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert set(names) <= {str(each.value) for each in alternatives}

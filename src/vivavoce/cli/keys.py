@@ -121,6 +121,11 @@ def revoke(
             fault_of(ConfigError(f"There is no key {name!r}.", "See `vivavoce keys list`."))
         )
     typer.echo(f"{name} is revoked.", err=True)
+    settings, left = _with_store(config, lambda store: store.keys())
+    if not (left or settings.server.keys):
+        typer.echo(
+            "It was the last one: a server that starts now is open on this machine.", err=True
+        )
 
 
 def _with_store(

@@ -55,7 +55,8 @@ def unavailable() -> Denied:
 class Keyring:
     """All keys. `quota` is for configured keys, and for everybody where there are none.
 
-    Keys of the store are remembered for `FRESH_S`, and for as long as the store is away.
+    Keys of the store are remembered for `FRESH_S`, and for as long as the store is away. A server
+    that `others` can reach is never open, nor is one again whose last key was revoked while it ran.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Keyring:
         configured: Sequence[str],
         store: KeyStore,
         quota: Quota | None = None,
+        others: bool = False,
         now: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -74,10 +76,12 @@ class Keyring:
         self._stored: tuple[KeyRecord, ...] | None = None
         self._read_at = float("-inf")
         self._reading = asyncio.Lock()
+        self._locked = others or bool(configured)
 
     async def open(self) -> bool:
         """Whether there is no key, so that anybody may call. Raises `Denied` if nobody knows."""
-        return not (self._configured or await self._keys())
+        await self._keys()
+        return not self._locked
 
     async def authenticate(self, credential: Credential | None, scope: Scope) -> Principal:
         """Who presents this, for this purpose. Raises `Denied`.
@@ -86,7 +90,7 @@ class Keyring:
         digest of what was presented, of which nobody can choose the beginning.
         """
         stored = await self._keys()
-        if not (self._configured or stored):
+        if not self._locked:
             return self._anybody
         if credential is None:
             raise missing()
@@ -107,7 +111,7 @@ class Keyring:
         """The principal on whose account a token acts; `None` if its key is gone or expired."""
         stored = await self._keys()
         if not id:
-            return None if self._configured or stored else self._anybody
+            return None if self._locked else self._anybody
         for principal in self._configured.values():
             if principal.id == id:
                 return principal
@@ -128,6 +132,7 @@ class Keyring:
                         self._read_at = float("-inf")
         if self._stored is None:
             raise unavailable()
+        self._locked = self._locked or bool(self._stored)
         return self._stored
 
     def _of_configuration(self, key: str) -> Principal:

@@ -24,7 +24,7 @@ import socket
 import ssl
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -95,16 +95,26 @@ def for_server(host: str, names: Sequence[str] = (), folder: Path | None = None)
 
     Raises `ConfigError` if the folder cannot be written.
     """
-    everywhere = host in ("", "0.0.0.0", "::")
+    own = own_names() if host in ("", "0.0.0.0", "::") else [host]
     try:
-        return prepare(
-            folder or default_folder(), [*names, socket.gethostname() if everywhere else host]
-        )
+        return prepare(folder or default_folder(), [*names, *own])
     except OSError as error:
         raise ConfigError(
             f"The local certificate authority cannot be kept: {error}.",
             "Make the folder writable, or set server.tls.enabled = false.",
         ) from None
+
+
+def own_names() -> list[str]:
+    """By what other machines call this one: its name, and the addresses that it sends from."""
+    name = socket.gethostname()
+    names = [name, f"{name}.local"] if "." not in name else [name]
+    for family, beyond in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
+        # Connecting a datagram socket sends nothing: it asks the system for a route.
+        with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((beyond, 9))
+            names.append(str(probe.getsockname()[0]))
+    return names
 
 
 def bundle_with(certificate: Path, folder: Path | None = None) -> Path:
