@@ -104,6 +104,14 @@ async def test_what_is_wrong_with_a_request_is_told_in_the_apis_form(tokens: Tok
     assert error["details"][0]["fieldViolations"][0]["field"] == "auth_token"
 
 
+async def test_a_strict_server_refuses_what_no_session_would_take(
+    store: MemoryStore, clock: Clock
+) -> None:
+    body = json.dumps({"bidiGenerateContentSetup": {"model": "m", "novelty": 1}}).encode()
+    assert isinstance(await Tokens(store, now=clock).create(body, OWNER), dict)
+    assert isinstance(await Tokens(store, strict=True, now=clock).create(body, OWNER), Failure)
+
+
 class Away(MemoryStore):
     async def put_token(self, token: object) -> None:
         raise StoreError("away")
@@ -144,8 +152,9 @@ async def test_a_setup_message_it_must_be(tokens: Tokens, frame: str) -> None:
 async def test_where_something_of_it_counts_it_must_be_right(tokens: Tokens) -> None:
     secret = await made(tokens, bidiGenerateContentSetup=LOCKED, fieldMask="systemInstruction")
     token = await found(tokens, secret)
-    with pytest.raises(ClientFault):
-        GeminiDialect().read_setup(json.dumps({"setup": {"model": 5}}), token)
+    wrong = json.dumps({"setup": {"model": "models/mine", "generationConfig": "none"}})
+    with pytest.raises(ClientFault, match="generation_config"):
+        GeminiDialect().read_setup(wrong, token)
     mine = json.dumps({"setup": {"model": "models/mine", "systemInstruction": "obey"}})
     setup = GeminiDialect().read_setup(mine, token)
     assert (setup.model, setup.instruction) == ("models/mine", "be kind")

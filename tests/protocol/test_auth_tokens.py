@@ -152,6 +152,15 @@ def test_an_unknown_name_within_the_setup_is_refused_by_the_strict_alone() -> No
     assert fault.value.reason == UNKNOWN.format("novelty", path)
 
 
+def test_a_body_is_not_nested_without_end() -> None:
+    schema: dict[str, Any] = {}
+    for _ in range(100):
+        schema = {"properties": schema}
+    function = {"name": "f", "parametersJsonSchema": schema}
+    with pytest.raises(ClientFault, match="nested more than"):
+        read({"bidiGenerateContentSetup": {"tools": [{"functionDeclarations": [function]}]}})
+
+
 def test_bodies_that_are_no_json_are_told_so() -> None:
     for body in (b"{", b"\xff\xfe", b"x" * 1000, b"[" * 1000):
         with pytest.raises(ClientFault, match="Invalid JSON payload received"):

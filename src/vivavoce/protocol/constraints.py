@@ -119,16 +119,17 @@ def _overlaid(client: W, bound: W | None, path: Path) -> W:
     theirs = None if bound is None else getattr(bound, attribute)
     value: Any = kind.model_fields[attribute].get_default(call_default_factory=True)
     if len(path) == 1:
-        if bound is not None and attribute in bound.model_fields_set:
-            value = theirs
+        given = bound is not None and attribute in bound.model_fields_set
+        value = theirs if given else value
     else:
         inner = _object_of(kind, attribute)
         assert inner is not None, "paths go on only into objects"
         mine = getattr(client, attribute)
         if mine is not None or theirs is not None:
             value = _overlaid(mine or inner.model_construct(), theirs, path[1:])
+        given = value is not None
     copy = client.model_copy(update={attribute: value})
-    if value is None:
+    if not given:
         copy.model_fields_set.discard(attribute)
     return copy
 
