@@ -11,6 +11,7 @@ import warnings
 
 from google import genai
 from google.genai import types
+from google.genai.live import AsyncSession
 
 warnings.filterwarnings("ignore", message=".*experimental.*")  # so the SDK calls its tokens
 
@@ -25,18 +26,26 @@ async def talk(client: genai.Client, handle: str | None, text: str) -> tuple[str
         output_audio_transcription=types.AudioTranscriptionConfig(),
         session_resumption=types.SessionResumptionConfig(handle=handle),
     )
-    said, complete = "", False
     async with client.aio.live.connect(model=MODEL, config=config) as session:
-        await session.send_client_content(turns={"role": "user", "parts": [{"text": text}]})
-        while True:
-            async for message in session.receive():
-                content, update = message.server_content, message.session_resumption_update
-                if content and content.output_transcription:
-                    said += content.output_transcription.text or ""
-                complete = complete or bool(content and content.turn_complete)
-                # The handle that comes after the turn contains it.
-                if complete and update and update.resumable:
-                    return said, update.new_handle or ""
+        await next_handle(session)  # there is one before anything was said
+        await session.send_client_content(
+            turns=types.Content(role="user", parts=[types.Part(text=text)])
+        )
+        said = ""
+        async for message in session.receive():
+            content = message.server_content
+            if content and content.output_transcription:
+                said += content.output_transcription.text or ""
+        return said, await next_handle(session)  # this one contains the turn
+
+
+async def next_handle(session: AsyncSession) -> str:
+    """The next handle that the server tells."""
+    while True:
+        async for message in session.receive():
+            update = message.session_resumption_update
+            if update and update.resumable and update.new_handle:
+                return update.new_handle
 
 
 async def main() -> None:

@@ -110,15 +110,21 @@ async def connected(genai: Any, server: Running, token: str, handle: str) -> Asy
 
 
 async def part(genai: Any, server: Running, token: str, handle: str, text: str) -> tuple[str, str]:
-    """One turn of a conversation: what was answered, and the handle after it."""
+    """One turn of a conversation: what was answered, and the handle that contains it."""
     async with connected(genai, server, token, handle) as session:
+        await handle_of(session)  # the one of the beginning might come as late as the answer
         await session.send_client_content(turns={"parts": [{"text": text}]})
         answer = "".join(message.text or "" for message in await turn(session))
-        async with asyncio.timeout(10):
-            async for message in session.receive():
-                update = message.session_resumption_update
-                if update is not None and update.resumable:
-                    return answer, update.new_handle
+        return answer, await handle_of(session)
+
+
+async def handle_of(session: Any) -> str:
+    """The next handle that the server tells."""
+    async with asyncio.timeout(10):
+        async for message in session.receive():
+            update = message.session_resumption_update
+            if update is not None and update.resumable:
+                return str(update.new_handle)
     raise AssertionError("no handle came")
 
 

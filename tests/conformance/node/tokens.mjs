@@ -14,7 +14,8 @@ const ai = new GoogleGenAI({ apiKey: token, httpOptions: { apiVersion: 'v1alpha'
 let handle = '';
 let said = '';
 let complete = false;
-let opened;
+let open;
+const opened = new Promise((resolve) => { open = resolve; });
 const session = await ai.live.connect({
   model: 'gemini-2.5-flash-native-audio-preview-12-2025',
   config: {
@@ -26,9 +27,11 @@ const session = await ai.live.connect({
       const update = message.sessionResumptionUpdate;
       for (const part of message.serverContent?.modelTurn?.parts ?? []) said += part.text ?? '';
       complete ||= Boolean(message.serverContent?.turnComplete);
-      if (update?.resumable) handle = update.newHandle;
-      // The handle that counts is the one after the turn: it contains what was said.
-      if (complete && update?.resumable) opened.then((it) => it.close());
+      if (!update?.resumable) return;
+      // The first handle is of the beginning; the one after the turn contains what was said.
+      if (!handle) opened.then((it) => it.sendClientContent({ turns: wanted.text }));
+      else if (complete) opened.then((it) => it.close());
+      handle = update.newHandle;
     },
     onclose: (event) => {
       const closed = { code: event.code, reason: event.reason };
@@ -37,5 +40,4 @@ const session = await ai.live.connect({
     },
   },
 });
-opened = Promise.resolve(session);
-session.sendClientContent({ turns: wanted.text });
+open(session);
