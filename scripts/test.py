@@ -4,8 +4,12 @@
     python3 scripts/test.py -k interrupted     the checks, and those tests
     python3 scripts/test.py --no-lint tests/core
 
-Without arguments of its own pytest runs twice, side by side: those tests that mostly wait for
-real conversations (`SLOW`), and all others. What both found is one closing line.
+Without arguments of its own pytest runs twice, side by side: the tests of `BESIDE`, which mostly
+wait for real conversations, and all others; a third run would be one too many for two cores. What
+one run shares with itself (a server for the whole session, say) is not shared with the other, and
+they must not want the same port, folder or package at the same time. The output of the second is
+seen as it comes, that of the first after it. Last come the failures of both once more, and one
+closing line. A run without a closing line of its own, one that crashed, is counted as an error.
 
 Arguments other than `--no-lint` go to pytest. Needs Python 3.11 and pip; with Node and npm the
 JavaScript SDK is tried too, otherwise those tests are skipped and say so. Where `CI=true`, it
@@ -15,6 +19,7 @@ be skipped.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import subprocess
@@ -22,7 +27,9 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import environment
 from environment import ROOT, say
@@ -34,10 +41,11 @@ CHECKS = (
 )
 
 TIMEOUT = "--session-timeout"
-SLOW = ("tests/conformance", "tests/e2e")
-"""What takes its time because somebody speaks, and little of a processor."""
+BESIDE = (("tests/conformance", "tests/e2e"),)
+"""What takes its time because somebody speaks, and little of a processor: a run each."""
 
 CLOSING = re.compile(r"^=+ .* in [0-9.]+s")
+FAULT = re.compile(r"^(FAILED|ERROR) ")
 COUNT = re.compile(r"(\d+) (passed|failed|errors?|skipped|xfailed|xpassed|warnings?)")
 
 FETCHES = (
@@ -82,44 +90,61 @@ def _run(python: Path, arguments: list[str]) -> bool:
 
 
 def _side_by_side(python: Path, arguments: list[str]) -> bool:
-    """All tests in two processes; the slow ones' output follows the others'."""
-    pytest = [str(python), "-m", "pytest", *arguments]
-    others = [f"--ignore={folder}" for folder in SLOW]
+    """All tests in several processes; the output of those beside follows the others'."""
+    pytest = [str(python), "-m", "pytest", "--color=no", *arguments]
     began = time.monotonic()
-    told: list[str] = []
-    with tempfile.TemporaryFile("w+") as kept:
-        slow = [*pytest, *SLOW, "-o", "cache_dir=.pytest_cache/slow"]
-        side = subprocess.Popen(slow, cwd=ROOT, stdout=kept, stderr=subprocess.STDOUT)
-        with (
-            side,
-            subprocess.Popen(
-                [*pytest, *others],
-                cwd=ROOT,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-            ) as quick,
-        ):
-            assert quick.stdout is not None
-            for line in quick.stdout:
-                say(line.rstrip("\n"))
-                told.append(line)
-        kept.seek(0)
-        say("--- " + ", ".join(SLOW))
-        slow_told = kept.readlines()
-        say("".join(slow_told).rstrip("\n"))
-    say(closing_line([told, slow_told], time.monotonic() - began))
-    return (quick.returncode, side.returncode) == (0, 0)
+    with contextlib.ExitStack() as stack:
+        sides = []
+        for number, paths in enumerate(BESIDE):
+            kept = stack.enter_context(tempfile.TemporaryFile("w+"))
+            cache = f"cache_dir=.pytest_cache/beside-{number}"
+            command = [*pytest, *paths, *_left_out(paths), "-o", cache]
+            sides.append((paths, stack.enter_context(_start(command, kept)), kept))
+        rest = stack.enter_context(_start([*pytest, *_left_out(("",))], subprocess.PIPE))
+        runs = [(rest, list(_told(rest)))]
+        for paths, side, kept in sides:
+            side.wait()
+            kept.seek(0)
+            say(f"--- {', '.join(paths)}")
+            runs.append((side, kept.readlines()))
+            say("".join(runs[-1][1]).rstrip("\n"))
+    for _, lines in runs:
+        for line in filter(FAULT.search, lines):
+            say(line.rstrip("\n"))
+    say(closing_line([lines for _, lines in runs], time.monotonic() - began))
+    return all(process.wait() == 0 for process, _ in runs)
+
+
+def _start(command: list[str], output: int | IO[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, text=True)
+
+
+def _told(process: subprocess.Popen[str]) -> Iterator[str]:
+    """What a process says, line by line, said on."""
+    assert process.stdout is not None
+    with process.stdout:
+        for line in process.stdout:
+            say(line.rstrip("\n"))
+            yield line
+
+
+def _left_out(paths: tuple[str, ...]) -> list[str]:
+    """Options that leave to the other runs what is theirs of these paths; "" is everything."""
+    others = [each for run in BESIDE if run != paths for each in run]
+    return [f"--ignore={each}" for each in others if each.startswith(paths)]
 
 
 def closing_line(outputs: list[list[str]], seconds: float) -> str:
-    """One line for several runs, as pytest ends each of them."""
+    """One line for several runs, as pytest ends each of them; a run without one is an error."""
     counts: Counter[str] = Counter()
     for lines in outputs:
-        last = next((line for line in reversed(lines) if CLOSING.search(line)), "")
+        last = next((line for line in reversed(lines) if CLOSING.search(line)), "1 error")
         for count, what in COUNT.findall(last):
-            counts[what.rstrip("s") if what == "errors" else what] += int(count)
-    found = ", ".join(f"{count} {what}" for what, count in counts.items()) or "no tests ran"
+            counts["error" if what == "errors" else what] += int(count)
+    if counts["error"] > 1:
+        counts["errors"] = counts.pop("error")
+    found = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+    found = found or "no tests ran"
     return f" {found} in {seconds:.2f}s ".center(80, "=")
 
 

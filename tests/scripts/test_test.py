@@ -83,29 +83,44 @@ def test_what_cannot_be_fetched_fails_where_it_matters(
     assert ran[-1] == "pytest -q"
 
 
-@pytest.mark.parametrize("slow_one", ["assert True", "assert False"])
-def test_without_arguments_two_runs_are_one(
+BREAKS = {
+    "assert True": "5 passed, 1 skipped",
+    "assert False": "4 passed, 1 skipped, 1 failed",
+    "import os; os._exit(1)": "4 passed, 1 skipped, 1 error",
+}
+
+
+@pytest.mark.parametrize("course", BREAKS)
+def test_without_arguments_several_runs_are_one(
     script: ModuleType,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
-    slow_one: str,
+    course: str,
 ) -> None:
-    for folder in ("slow", "quick"):
+    """One file beside the others, what else is in its folder, and the rest: each test once."""
+    for folder in ("slow", "rest"):
         (tmp_path / folder).mkdir()
-    (tmp_path / "slow" / "test_slow.py").write_text(f"def test_it():\n    {slow_one}\n")
-    (tmp_path / "quick" / "test_quick.py").write_text(
-        "import pytest\ndef test_one(): pass\ndef test_two(): pytest.skip('no')\n"
+    (tmp_path / "slow" / "test_one.py").write_text(f"def test_it():\n    {course}\n")
+    (tmp_path / "slow" / "test_two.py").write_text("def test_a(): pass\ndef test_b(): pass\n")
+    (tmp_path / "rest" / "test_three.py").write_text(
+        "import pytest\ndef test_c(): pass\ndef test_d(): pass\ndef test_e(): pytest.skip('no')\n"
     )
     monkeypatch.setattr(script, "ROOT", tmp_path)
-    monkeypatch.setattr(script, "SLOW", ("slow",))
+    monkeypatch.setattr(script, "BESIDE", (("slow/test_one.py",), ("slow",)))
     passed = script._side_by_side(Path(sys.executable), ["--session-timeout=60"])
-    last = capfd.readouterr().out.splitlines()[-1]
-    assert passed is (slow_one == "assert True")
-    counts = "2 passed, 1 skipped" if passed else "1 passed, 1 skipped, 1 failed"
-    assert last.strip("= ").startswith(f"{counts} in ")
+    *told, last = capfd.readouterr().out.splitlines()
+    assert passed is (course == "assert True")
+    assert last.strip("= ").startswith(f"{BREAKS[course]} in ")
+    assert told[-1].startswith("FAILED slow/test_one.py") is (course == "assert False")
 
 
-def test_a_run_that_found_nothing_adds_nothing(script: ModuleType) -> None:
-    runs = [["=== 3 passed, 1 error in 1.00s ===\n"], ["a crash\n"]]
-    assert script.closing_line(runs, 2).strip("= ") == "3 passed, 1 error in 2.00s"
+def test_what_runs_beside_the_others_is_there_and_nothing_twice(script: ModuleType) -> None:
+    named = [path for run in script.BESIDE for path in run]
+    assert len(set(named)) == len(named)
+    assert [path for path in named if not (script.ROOT / path).exists()] == []
+
+
+def test_a_run_without_an_end_is_an_error(script: ModuleType) -> None:
+    runs = [["=== 3 passed, 2 errors in 1.00s ===\n"], ["a crash\n"]]
+    assert script.closing_line(runs, 2).strip("= ") == "3 passed, 3 errors in 2.00s"

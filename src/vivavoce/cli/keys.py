@@ -61,6 +61,8 @@ def add(
     config: ConfigFile = None,
 ) -> None:
     """Make a key. It is printed once, and kept as a hash alone."""
+    if not name.strip():
+        raise leave(fault_of(ConfigError("A key needs a name.", "Say what it is for.")))
     now = time.time()
     secret = PREFIX + secrets.token_urlsafe(32)
     with_limits = Quota(sessions, audio_minutes, tool_calls, messages_per_s)

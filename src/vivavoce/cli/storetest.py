@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 
 from vivavoce.cli.faults import fault_of
@@ -24,7 +25,8 @@ async def store(config: Config) -> AsyncIterator[Finding]:
         yield wrong("store", fault_of(error))
         return
     yield ok("store", f"{kept.name} can be used")
-    count = len(keys) + len(config.server.keys)
+    good = [key for key in keys if not key.expires or key.expires > time.time()]
+    count = len(good) + len(config.server.keys)
     if count:
         yield ok("keys", f"{count} {'key' if count == 1 else 'keys'}")
     elif is_loopback(config.server.host):

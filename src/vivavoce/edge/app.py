@@ -38,6 +38,9 @@ ALLOWED_HEADERS = (
     "x-server-timeout",
 )
 
+PROBES = frozenset(("/livez", "/readyz", "/health", "/healthz", "/version"))
+"""What is answered to everybody, by whatever name and however they call."""
+
 Endpoint = Callable[[Request], Awaitable[Response]]
 Guarded = Callable[[Request, Principal], Awaitable[Response]]
 
@@ -61,7 +64,6 @@ class App:
         self._door = door
         self._tokens = tokens
         self._models = models
-        self._open_paths = {route.path for route in routes if isinstance(route, Route)}
         cors = Middleware(
             CORSMiddleware,
             allow_origins=list(origins),
@@ -83,7 +85,7 @@ class App:
             # `//v1beta/models` comes from base URLs that end in a slash.
             scope = {**scope, "path": collapse(scope["path"])}
             try:
-                if scope["path"] not in self._open_paths:
+                if scope["path"] not in PROBES:
                     self._door.check(Caller(scope))
             except Denied as denied:
                 await answer(denied.answer)(scope, receive, send)

@@ -80,24 +80,28 @@ class Keyring:
 
     async def open(self) -> bool:
         """Whether there is no key, so that anybody may call. Raises `Denied` if nobody knows."""
-        await self._keys()
+        if not self._configured:
+            await self._keys()
         return not self._locked
 
     async def authenticate(self, credential: Credential | None, scope: Scope) -> Principal:
         """Who presents this, for this purpose. Raises `Denied`.
 
-        Every configured key is compared, each in constant time; stored ones are found by the
-        digest of what was presented, of which nobody can choose the beginning.
+        Every configured key is compared, each in constant time, and before the store is asked,
+        which may be slow; stored ones are found by the digest of what was presented, of which
+        nobody can choose the beginning.
         """
+        given = "" if credential is None else digest(credential.value)
+        matches = [name for name in self._configured if hmac.compare_digest(given, name)]
+        if matches:
+            return self._configured[matches[0]]
+        if credential is None and self._configured:
+            raise missing()
         stored = await self._keys()
         if not self._locked:
             return self._anybody
         if credential is None:
             raise missing()
-        given = digest(credential.value)
-        matches = [name for name in self._configured if hmac.compare_digest(given, name)]
-        if matches:
-            return self._configured[matches[0]]
         record = next((key for key in stored if hmac.compare_digest(given, key.digest)), None)
         if record is None:
             raise wrong()
@@ -109,12 +113,12 @@ class Keyring:
 
     async def owner(self, id: str) -> Principal | None:
         """The principal on whose account a token acts; `None` if its key is gone or expired."""
-        stored = await self._keys()
-        if not id:
-            return None if self._locked else self._anybody
         for principal in self._configured.values():
             if principal.id == id:
                 return principal
+        stored = await self._keys()
+        if not id:
+            return None if self._locked else self._anybody
         for record in stored:
             if record.id == id and not (record.expires and record.expires <= self._now()):
                 return _principal(record)
@@ -123,13 +127,12 @@ class Keyring:
     async def _keys(self) -> tuple[KeyRecord, ...]:
         async with self._reading:
             if self._stored is None or self._clock() - self._read_at >= FRESH_S:
-                self._read_at = self._clock()
                 try:
                     self._stored = await self._store.keys()
                 except StoreError as error:
                     log.warning("keys cannot be read: why=%s", error)
-                    if self._stored is None:
-                        self._read_at = float("-inf")
+                # Counted from its end: who has waited for a slow answer does not ask again.
+                self._read_at = self._clock()
         if self._stored is None:
             raise unavailable()
         self._locked = self._locked or bool(self._stored)

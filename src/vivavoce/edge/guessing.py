@@ -9,6 +9,7 @@ without a look at what it presents.
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -41,13 +42,14 @@ class Guesses:
 
     def crowded(self, address: str) -> bool:
         """Whether so many of its guesses wait for their answers that no other is looked at."""
-        failures = self._failures.get(address)
+        failures = self._failures.get(_origin(address))
         return failures is not None and failures.waiting >= CROWD
 
     async def failed(self, address: str) -> None:
         """A guess was wrong. Returns when it may be told."""
-        failures = self._failures.setdefault(address, _Failures())
-        self._failures.move_to_end(address)
+        origin = _origin(address)
+        failures = self._failures.setdefault(origin, _Failures())
+        self._failures.move_to_end(origin)
         if self._clock() - failures.last >= FORGIVEN_S:
             failures.count = 0
         failures.count += 1
@@ -62,3 +64,14 @@ class Guesses:
             await asyncio.sleep(min(LONGEST_S, STEP_S * 2 ** min(excess, 10) / 2))
         finally:
             failures.waiting -= 1
+
+
+def _origin(address: str) -> str:
+    """Whose an address is: one of IPv6 is its network's, of which a guesser has all others, too."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if parsed.version == 4 or parsed.ipv4_mapped:
+        return address
+    return str(ipaddress.ip_network((parsed, 64), strict=False))

@@ -90,7 +90,7 @@ class StoreWatch:
         except StoreError as error:
             self._away(error)
         else:
-            self._readiness.parts[self.PART] = Part(PartState.READY, self._store.name)
+            self._there()
         self._task = asyncio.get_running_loop().create_task(self._look(), name="store")
 
     async def aclose(self) -> None:
@@ -108,8 +108,15 @@ class StoreWatch:
                 await self._store.ping()
             except StoreError as error:
                 self._away(error)
+            except Exception as error:
+                log.exception("the store could not be looked at")
+                self._away(StoreError(f"It failed: {type(error).__name__}."))
             else:
-                self._readiness.parts[self.PART] = Part(PartState.READY, self._store.name)
+                self._there()
+
+    def _there(self) -> None:
+        # Its kind alone: where it lies is nobody's business who asks a probe.
+        self._readiness.parts[self.PART] = Part(PartState.READY, self._store.name.split()[0])
 
     def _away(self, error: StoreError) -> None:
         if self._readiness.parts[self.PART].state is not PartState.DEGRADED:

@@ -16,7 +16,8 @@ from typing import Protocol
 
 from vivavoce.core.lifetime import Farewell
 from vivavoce.core.settings import SessionSettings
-from vivavoce.domain.ids import IdSource
+from vivavoce.domain.content import Tools
+from vivavoce.domain.ids import IdSource, SessionId
 from vivavoce.domain.profile import model_id
 from vivavoce.domain.setup import SessionSetup
 from vivavoce.edge.door import Visit
@@ -80,6 +81,11 @@ class Wish:
     dialect: GeminiDialect
     settings: SessionSettings
 
+    @property
+    def resuming(self) -> bool:
+        """Whether a session is to go on."""
+        return self.setup.resumption is not None and bool(self.setup.resumption.handle)
+
 
 class Opening:
     """Opens connections. One for the whole server."""
@@ -99,57 +105,71 @@ class Opening:
     @asynccontextmanager
     async def connection(self, wish: Wish) -> AsyncIterator[Connection]:
         """A connection, with all that it holds until it is over. Raises `ClientFault`."""
-        house, principal = self._house, wish.visit.principal
-        self._admit()
+        house, principal, resuming = self._house, wish.visit.principal, wish.resuming
+        if not resuming:
+            self._admit()
         async with AsyncExitStack() as held:
-            meter = await house.quotas.admit(principal, house.ids.session())
+            left_s = await self._claim(wish, resuming) if resuming else None
+            beginning = await self._begin(wish)
+            # The place of a session that goes on is its own, whoever held it last.
+            meter = await house.quotas.admit(principal, beginning.session)
             held.push_async_callback(house.quotas.release, principal, meter)
             toolset = _toolset(wish)
             try:
-                beginning, connection = await self._connect(wish, toolset, meter)
+                tools = await toolset.resolve(beginning.tools(wish.setup))
+                # Others may have come, or the server begun to go, while that took.
+                self._admit(beginning.session)
+                if not resuming:
+                    left_s = await self._claim(wish, resuming)
             except BaseException:
                 await toolset.aclose()
                 raise
+            connection = self._connect(wish, beginning, tools, toolset, meter)
+            if left_s is not None:
+                connection.leave(Farewell.TOKEN, left_s)
             if wish.setup.resumption is not None:
                 lease = house.leases.holding(beginning.session, beginning.lease, connection)
                 held.enter_context(lease)
             held.enter_context(house.sessions.hosting(connection))
             yield connection
 
-    async def _connect(
-        self, wish: Wish, toolset: Toolset, meter: Meter
-    ) -> tuple[Beginning, Connection]:
-        house, setup, owner = self._house, wish.setup, wish.visit.principal.id
-        resuming = setup.resumption is not None and bool(setup.resumption.handle)
-        left_s = await self._claim(wish, resuming=True) if resuming else None
-        beginning = await house.resumptions.begin(setup, owner)
-        if resuming and not (setup.resumption and setup.resumption.transparent):
-            beginning = beginning.after(await house.leases.surrendered(beginning.session))
-        tools = await toolset.resolve(beginning.tools(setup))
-        if not resuming:
-            left_s = await self._claim(wish, resuming=False)
-        self._admit()  # others may have come, or the server begun to go, while that took
+    async def _begin(self, wish: Wish) -> Beginning:
+        """A new session, or the one that goes on, from where a connection here leaves it."""
+        house, setup = self._house, wish.setup
+        if wish.resuming and house.sessions.draining:
+            raise ClientFault(close.INTERNAL, close.UNAVAILABLE)
+        beginning = await house.resumptions.begin(setup, wish.visit.principal.id)
+        if not wish.resuming or (setup.resumption and setup.resumption.transparent):
+            return beginning
+        return beginning.after(await house.leases.surrendered(beginning.session))
+
+    def _connect(
+        self, wish: Wish, beginning: Beginning, tools: Tools, toolset: Toolset, meter: Meter
+    ) -> Connection:
+        house, setup, hosting = self._house, wish.setup, wish.backend.hosting
         connection = Connection(
             beginning.session,
-            beginning.make(setup, tools, wish.settings, house.ids, wish.backend.hosting.gauge),
+            beginning.make(setup, tools, wish.settings, house.ids, hosting.gauge),
             setup,
             wish.socket,
             wish.dialect,
-            wish.backend.hosting,
+            hosting,
             position=beginning.position,
             toolset=toolset,
-            keeper=house.resumptions.keeper(beginning, setup, owner),
+            keeper=house.resumptions.keeper(beginning, setup, wish.visit.principal.id),
             meter=meter,
         )
         meter.over = partial(connection.leave, Farewell.QUOTA, QUOTA_NOTICE_S)
-        if left_s is not None:
-            connection.leave(Farewell.TOKEN, left_s)
-        return beginning, connection
+        return connection
 
-    def _admit(self) -> None:
-        """Raises `ClientFault` when there is no place for another conversation."""
+    def _admit(self, session: SessionId | None = None) -> None:
+        """Raises `ClientFault` when there is no place for another conversation.
+
+        There is for a `session` that goes on here from one connection to the next.
+        """
         sessions = self._house.sessions
-        if not sessions.admits:
+        here = session is not None and self._house.leases.holds(session)
+        if sessions.draining or not (sessions.admits or here):
             reason = close.UNAVAILABLE if sessions.draining else close.QUOTA
             raise ClientFault(close.INTERNAL, reason)
 

@@ -138,11 +138,13 @@ class Quotas:
         account = self._accounts.get(principal.id)
         if account is None:
             return
+        if account.meters.get(meter.holder) is meter:  # else its session goes on elsewhere here
+            del account.meters[meter.holder]
+            if principal.quota.sessions:
+                with suppress(StoreError):
+                    await self._store.let_go(principal.id, meter.holder)
         with suppress(StoreError):
             await self._add(account)
-            if principal.quota.sessions:
-                await self._store.let_go(principal.id, meter.holder)
-        account.meters.pop(meter.holder, None)
         if not account.meters and not any(account.taken[what] for what in account.limits):
             self._accounts.pop(principal.id, None)
 
@@ -152,6 +154,8 @@ class Quotas:
             try:
                 for holder in tuple(account.meters):
                     await self._hold(account.principal, holder)
+                    if holder not in account.meters:  # it left while that took
+                        await self._store.let_go(account.principal.id, holder)
                 if await self._add(account):
                     for meter in tuple(account.meters.values()):
                         meter.over()

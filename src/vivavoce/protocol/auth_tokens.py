@@ -81,7 +81,7 @@ def read_token_request(body: bytes, now: float, *, strict: bool) -> TokenRequest
     return TokenRequest(
         uses=uses or None,
         expires=expires,
-        new_session_expires=opening,
+        new_session_expires=min(opening, expires),
         setup=b"" if setup is None else orjson.dumps(setup),
         mask=None if wire.field_mask is None else mask_paths(wire.field_mask),
     )

@@ -82,6 +82,10 @@ class Leases:
             if self._held.get(session) is held:
                 del self._held[session]
 
+    def holds(self, session: SessionId) -> bool:
+        """Whether a connection here holds this session."""
+        return session in self._held
+
     async def surrendered(self, session: SessionId) -> Checkpoint | None:
         """What a connection here, which held this session, leaves unrecorded of it.
 
