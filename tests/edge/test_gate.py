@@ -26,6 +26,7 @@ def test_programs_and_pages_of_this_machine_are_welcome(origin: str) -> None:
     "https://evil.example", "null", "http://localhost.evil.example", "http://evil.localhost.com",
     "http://127.0.0.1.evil.example", "http://localhost:3000/path", "http://localhost@evil.example",
     "file://", "chrome-extension://abc", "http://1270.0.1", "x" * 5000,
+    "http://[", "http://[::1", "http://[x]",
 ])  # fmt: skip
 def test_other_pages_are_not(origin: str) -> None:
     objection = Gatekeeper().objection(call(origin=origin))

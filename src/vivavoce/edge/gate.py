@@ -80,7 +80,10 @@ class Gatekeeper:
         given = origin.rstrip("/").lower()
         if "*" in self._origins or given in self._origins or _LOOPBACK.fullmatch(given):
             return True
-        return bool(host) and urlsplit(given).netloc == host.lower()
+        try:
+            return bool(host) and urlsplit(given).netloc == host.lower()
+        except ValueError:  # no address at all, such as `http://[`
+            return False
 
 
 def _local(peer: str) -> bool:
