@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -13,6 +14,7 @@ from vivavoce.errors import StoreError
 from vivavoce.protocol.credentials import Credential, CredentialKind
 from vivavoce.state.keeper import digest
 from vivavoce.state.memory import MemoryStore
+from vivavoce.testing.loop import run_virtually
 
 TOKEN = "auth_tokens/abc"
 
@@ -182,3 +184,29 @@ async def test_while_the_store_is_away_known_keys_count_and_nobody_knows_of_othe
     store.away = True
     time.now += 50
     assert (await keys.authenticate(key("stored"), Scope.LIVE)).id == "id"
+
+
+class Hanging(MemoryStore):
+    hangs = False
+
+    async def keys(self) -> tuple[KeyRecord, ...]:
+        if self.hangs:
+            await asyncio.sleep(3)
+            raise StoreError("hangs")
+        return await super().keys()
+
+
+def test_callers_do_not_wait_for_a_store_that_hangs_one_after_the_other() -> None:
+    async def course() -> float:
+        loop = asyncio.get_running_loop()
+        store = Hanging()
+        await store.put_key(STORED)
+        keys = Keyring((), store, now=lambda: NOW, clock=loop.time)
+        await keys.authenticate(key("stored"), Scope.LIVE)
+        store.hangs = True
+        await asyncio.sleep(FRESH_S)
+        began = loop.time()
+        await asyncio.gather(*(keys.authenticate(key("stored"), Scope.LIVE) for _ in range(20)))
+        return loop.time() - began
+
+    assert run_virtually(course()) == 3

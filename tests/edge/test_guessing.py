@@ -60,6 +60,23 @@ def test_guessing_side_by_side_gains_nothing() -> None:
     assert run_virtually(course()) == (FREE + CROWD, True, False)
 
 
+def test_an_ipv6_network_is_one_guesser_and_every_other_is_another() -> None:
+    async def course() -> list[float]:
+        loop = asyncio.get_running_loop()
+        guesses, delays = Guesses(loop.time), []
+        for number in range(FREE):
+            await guesses.failed(f"2001:db8:0:1::{number:x}")
+        for address in ("2001:db8:0:1:ffff::1", "2001:db8:0:2::1", "::ffff:10.0.0.1", "10.0.0.2"):
+            began = loop.time()
+            await guesses.failed(address)
+            delays.append(loop.time() - began)
+        return delays
+
+    first, *others = run_virtually(course())
+    assert first > 0
+    assert others == [0.0, 0.0, 0.0]
+
+
 def test_no_more_addresses_are_remembered_than_that() -> None:
     async def course() -> int:
         guesses = Guesses(asyncio.get_running_loop().time)

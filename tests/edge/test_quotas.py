@@ -52,6 +52,17 @@ async def test_so_many_sessions_at_once_on_all_servers(time: Time) -> None:
     await there.admit(Principal("other", quota=Quota(sessions=1)), "four")
 
 
+async def test_a_session_that_goes_on_over_another_connection_keeps_its_place(time: Time) -> None:
+    store, principal = MemoryStore(), who(sessions=1)
+    of = quotas(store, time)
+    old = await of.admit(principal, "session")
+    new = await of.admit(principal, "session")
+    await of.release(principal, old)
+    await refused(of, principal)
+    await of.release(principal, new)
+    await of.admit(principal, "next")
+
+
 async def test_a_place_is_kept_while_its_process_lives_and_falls_free_with_it(time: Time) -> None:
     store, principal = MemoryStore(), who(sessions=1)
     here, there = quotas(store, time), quotas(store, time)
