@@ -81,6 +81,7 @@ def test_a_key_is_revoked_by_name_or_id(state: Path) -> None:
         (["laptop", "--scopes", ""], "A key cannot open nothing"),
         (["laptop", "--expires", "soon"], "'soon' is no time"),
         (["laptop", "--expires", "0d"], "'0d' is no time"),
+        ([""], "name"),
         (["there"], "There is a key 'there' already"),
     ],
 )

@@ -55,6 +55,22 @@ async def test_a_key_may_open_so_many_sessions_at_once(tmp_path: Path) -> None:
             assert "setupComplete" in await again.set_up()
 
 
+async def test_who_resumes_keeps_its_place_among_a_keys_sessions(tmp_path: Path) -> None:
+    file = "[server]\nkeys = ['k']\nquota.sessions = 1\n"
+    async with serving(tmp_path, file) as server:
+        headers = {"x-goog-api-key": "k"}
+        async with connected(server, additional_headers=headers) as one:
+            await one.set_up(sessionResumption={})
+            handle = (await one.receive())["sessionResumptionUpdate"]["newHandle"]
+            async with connected(server, additional_headers=headers) as other:
+                assert "setupComplete" in await other.set_up(sessionResumption={"handle": handle})
+                code, _ = await one.closing()
+                assert code == 1008
+                async with connected(server, additional_headers=headers) as third:
+                    await third.send(setup={"model": MODEL})
+                    assert await third.closing() == (1011, close.QUOTA)
+
+
 async def test_a_days_sound_that_is_spent_ends_the_session_and_the_day(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 import pytest
 
 from vivavoce.domain.principal import Principal, Quota
@@ -61,6 +64,30 @@ async def test_a_session_that_goes_on_over_another_connection_keeps_its_place(ti
     await refused(of, principal)
     await of.release(principal, new)
     await of.admit(principal, "next")
+
+
+class Hanging(MemoryStore):
+    """A store that gives a place, and then hangs on the question about the day."""
+
+    async def count(self, *arguments: Any, **named: Any) -> float:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+async def test_who_leaves_before_it_is_admitted_holds_no_place(time: Time) -> None:
+    store, principal = Hanging(), who(sessions=1, tool_calls=5)
+    here = quotas(store, time)
+    asking = asyncio.ensure_future(here.admit(principal, "one"))
+    await asyncio.sleep(0)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    time.now += PLACE_S - 1
+    flushing = asyncio.ensure_future(here.flush())
+    await asyncio.sleep(0)
+    flushing.cancel()
+    time.now += 2
+    assert await store.hold(principal.id, "two", 1, time.now, time.now + PLACE_S)
 
 
 async def test_a_place_is_kept_while_its_process_lives_and_falls_free_with_it(time: Time) -> None:

@@ -128,6 +128,9 @@ class Quotas:
         except StoreError as error:
             log.warning("quota cannot be checked: why=%s", error)
             return meter
+        except BaseException:  # cancelled: nobody will release what nobody was given
+            account.meters.pop(holder, None)
+            raise
         if not admitted:
             await self.release(principal, meter)
             raise exceeded()
