@@ -7,8 +7,8 @@
 Without arguments of its own pytest runs twice, side by side: the tests of `BESIDE`, which mostly
 wait for real conversations, and all others; a third run would be one too many for two cores. What
 one run shares with itself (a server for the whole session, say) is not shared with the other, and
-they must not want the same port, folder or package at the same time. The output of the second is
-seen as it comes, that of the first after it. Last come the failures of both once more, and one
+they must not want the same port, folder or package at the same time. The output of the others is
+seen as it comes, that of `BESIDE` after it. Last come the failures of both once more, and one
 closing line. A run without a closing line of its own, one that crashed, is counted as an error.
 
 Arguments other than `--no-lint` go to pytest. Needs Python 3.11 and pip; with Node and npm the
@@ -19,7 +19,6 @@ be skipped.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import subprocess
@@ -41,8 +40,8 @@ CHECKS = (
 )
 
 TIMEOUT = "--session-timeout"
-BESIDE = (("tests/conformance", "tests/e2e"),)
-"""What takes its time because somebody speaks, and little of a processor: a run each."""
+BESIDE = ("tests/conformance", "tests/e2e")
+"""What takes its time because somebody speaks, and little of a processor."""
 
 CLOSING = re.compile(r"^=+ .* in [0-9.]+s")
 FAULT = re.compile(r"^(FAILED|ERROR) ")
@@ -90,29 +89,26 @@ def _run(python: Path, arguments: list[str]) -> bool:
 
 
 def _side_by_side(python: Path, arguments: list[str]) -> bool:
-    """All tests in several processes; the output of those beside follows the others'."""
+    """All tests in two processes; the output of those beside follows the others'."""
     pytest = [str(python), "-m", "pytest", "--color=no", *arguments]
+    beside = [*pytest, *BESIDE, "-o", "cache_dir=.pytest_cache/beside"]
+    others = [*pytest, *(f"--ignore={path}" for path in BESIDE)]
     began = time.monotonic()
-    with contextlib.ExitStack() as stack:
-        sides = []
-        for number, paths in enumerate(BESIDE):
-            kept = stack.enter_context(tempfile.TemporaryFile("w+"))
-            cache = f"cache_dir=.pytest_cache/beside-{number}"
-            command = [*pytest, *paths, *_left_out(paths), "-o", cache]
-            sides.append((paths, stack.enter_context(_start(command, kept)), kept))
-        rest = stack.enter_context(_start([*pytest, *_left_out(("",))], subprocess.PIPE))
-        runs = [(rest, list(_told(rest)))]
-        for paths, side, kept in sides:
-            side.wait()
-            kept.seek(0)
-            say(f"--- {', '.join(paths)}")
-            runs.append((side, kept.readlines()))
-            say("".join(runs[-1][1]).rstrip("\n"))
-    for _, lines in runs:
-        for line in filter(FAULT.search, lines):
-            say(line.rstrip("\n"))
-    say(closing_line([lines for _, lines in runs], time.monotonic() - began))
-    return all(process.wait() == 0 for process, _ in runs)
+    with (
+        tempfile.TemporaryFile("w+") as kept,
+        _start(beside, kept) as first,
+        _start(others, subprocess.PIPE) as second,
+    ):
+        told = list(_told(second))
+        first.wait()
+        kept.seek(0)
+        told_beside = kept.readlines()
+    say(f"--- {', '.join(BESIDE)}")
+    say("".join(told_beside).rstrip("\n"))
+    for line in filter(FAULT.search, [*told, *told_beside]):
+        say(line.rstrip("\n"))
+    say(closing_line([told, told_beside], time.monotonic() - began))
+    return first.returncode == second.returncode == 0
 
 
 def _start(command: list[str], output: int | IO[str]) -> subprocess.Popen[str]:
@@ -126,12 +122,6 @@ def _told(process: subprocess.Popen[str]) -> Iterator[str]:
         for line in process.stdout:
             say(line.rstrip("\n"))
             yield line
-
-
-def _left_out(paths: tuple[str, ...]) -> list[str]:
-    """Options that leave to the other runs what is theirs of these paths; "" is everything."""
-    others = [each for run in BESIDE if run != paths for each in run]
-    return [f"--ignore={each}" for each in others if each.startswith(paths)]
 
 
 def closing_line(outputs: list[list[str]], seconds: float) -> str:

@@ -35,6 +35,19 @@ class Running:
     def socket_url(self) -> str:
         return f"ws://127.0.0.1:{self.port}"
 
+    def lines(self, folder: Path, *command: str, wait_s: float = 60) -> list[str]:
+        """What a program prints that runs in `folder`, by `vivavoce run`, against this server."""
+        done = subprocess.run(
+            [sys.executable, "-m", "vivavoce", "run", "--", *command],
+            env={**clean_environment(), "VIVAVOCE_SERVER__PORT": str(self.port)},
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=wait_s,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()
+
 
 @contextmanager
 def serving(profile: str | None, **settings: str) -> Iterator[Running]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from conformance.seed import ROOT
-from conformance.servers import Running, clean_environment
+from conformance.servers import Running
 from vivavoce.client.files import Recording
 from vivavoce.engines.scripted.sound import say
 
@@ -27,17 +26,7 @@ def spoken(tmp_path: Path) -> Path:
 def run(name: str, server: Running, folder: Path, *arguments: str) -> list[str]:
     """The lines that an example printed."""
     pytest.importorskip("google.genai", reason="google-genai is not installed")
-    example = str(ROOT / "examples" / name)
-    done = subprocess.run(
-        [sys.executable, "-m", "vivavoce", "run", "--", sys.executable, example, *arguments],
-        env={**clean_environment(), "VIVAVOCE_SERVER__PORT": str(server.port)},
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
+    return server.lines(folder, sys.executable, str(ROOT / "examples" / name), *arguments)
 
 
 def test_transcribe(scripted: Running, tmp_path: Path, spoken: Path) -> None:

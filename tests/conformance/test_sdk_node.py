@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from conformance.samples import link_packages, node
-from conformance.servers import Running, clean_environment, serving
+from conformance.servers import Running, serving
 from conformance.wire import BOTH_TRANSCRIPTS, LIGHTS, Json, kind, sound, transcript
 from vivavoce.cli.demo import recording
 from vivavoce.engines.scripted.sound import hear, say
@@ -31,17 +29,9 @@ def drive(server: Running, folder: Path, speech: bytes = b"", **wanted: Any) -> 
     if speech:
         (folder / "speech.pcm").write_bytes(speech)
         wanted["speech"] = "speech.pcm"
-    done = subprocess.run(
-        [sys.executable, "-m", "vivavoce", "run", "--", program, "driver.mjs",
-         json.dumps({"config": SPOKEN, **wanted})],
-        env={**clean_environment(), "VIVAVOCE_SERVER__PORT": str(server.port)},
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=90,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    asked = json.dumps({"config": SPOKEN, **wanted})
+    lines = server.lines(folder, program, "driver.mjs", asked, wait_s=90)
+    return [json.loads(line) for line in lines if line.startswith("{")]
 
 
 def named_calls(told: list[Json]) -> list[str]:

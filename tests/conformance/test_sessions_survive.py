@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
@@ -15,7 +13,7 @@ import pytest
 
 from conformance.samples import link_packages, node
 from conformance.sdk import MODEL, turn
-from conformance.servers import Running, clean_environment, free_port, serving_on
+from conformance.servers import Running, free_port, serving_on
 from state.redis_server import RedisServer, redis_server
 from vivavoce.domain.checkpoint import Checkpoint
 from vivavoce.state.build import build_store
@@ -151,16 +149,8 @@ def drive(server: Running, folder: Path, **wanted: str) -> dict[str, Any]:
     folder.mkdir()
     link_packages(folder)
     (folder / "tokens.mjs").write_text(DRIVER.read_text())
-    done = subprocess.run(
-        [sys.executable, "-m", "vivavoce", "run", "--", program, "tokens.mjs", json.dumps(wanted)],
-        env={**clean_environment(), "VIVAVOCE_SERVER__PORT": str(server.port)},
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
-    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    told = server.lines(folder, program, "tokens.mjs", json.dumps(wanted))
+    answer: dict[str, Any] = json.loads(told[-1])
     return answer
 
 

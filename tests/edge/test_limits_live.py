@@ -164,11 +164,12 @@ async def test_other_machines_are_not_answered_in_plain_text() -> None:
 
 
 class Away(MemoryStore):
+    name = "redis of-somebody:6379"
     away = False
 
     async def ping(self) -> None:
         if self.away:
-            raise StoreError("The store is away.")
+            raise StoreError("redis of-somebody:6379 is away.")
 
 
 async def test_readiness_names_the_store_that_is_away_and_the_server_serves_on(
@@ -184,6 +185,7 @@ async def test_readiness_names_the_store_that_is_away_and_the_server_serves_on(
 
             async def part() -> tuple[int, str]:
                 answer = await web.get("/readyz")
+                assert "of-somebody" not in answer.text, "where it lies, probes need not know"
                 return answer.status_code, answer.json()["parts"]["store"]["state"]
 
             assert await part() == (200, "ready")

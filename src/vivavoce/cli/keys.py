@@ -114,16 +114,14 @@ def revoke(
 ) -> None:
     """Revoke a key, and with it the tokens that it made. Sessions that go on are not ended."""
 
-    async def work(store: StateStore) -> bool:
+    async def work(store: StateStore) -> tuple[KeyRecord, ...]:
         ids = [key.id for key in await store.keys() if name in (key.id, key.name)]
-        return bool(ids) and await store.drop_key(ids[0])
+        if not ids or not await store.drop_key(ids[0]):
+            raise ConfigError(f"There is no key {name!r}.", "See `vivavoce keys list`.")
+        return await store.keys()
 
-    if not _with_store(config, work)[1]:
-        raise leave(
-            fault_of(ConfigError(f"There is no key {name!r}.", "See `vivavoce keys list`."))
-        )
+    settings, left = _with_store(config, work)
     typer.echo(f"{name} is revoked.", err=True)
-    settings, left = _with_store(config, lambda store: store.keys())
     if not (left or settings.server.keys):
         typer.echo(
             "It was the last one: a server that starts now is open on this machine.", err=True

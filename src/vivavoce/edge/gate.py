@@ -54,11 +54,6 @@ class Gatekeeper:
         self._origins = {origin.rstrip("/").lower() for origin in origins}
         self._plain = plain
 
-    @property
-    def origins(self) -> list[str]:
-        """The origins that are named."""
-        return sorted(self._origins)
-
     def objection(self, call: Call) -> str | None:
         """Why this is not answered, as a sentence with the setting that decides it."""
         mine = self._plain == "loopback" and _local(call.peer)

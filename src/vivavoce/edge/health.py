@@ -83,6 +83,10 @@ class StoreWatch:
         self._task: asyncio.Task[None] | None = None
         readiness.parts[self.PART] = Part(PartState.STARTING)
 
+    @property
+    def _kind(self) -> str:
+        return self._store.name.split()[0]
+
     async def start(self) -> None:
         """Open it. Raises `ConfigError` for what waiting does not mend."""
         try:
@@ -114,14 +118,15 @@ class StoreWatch:
             else:
                 self._there()
 
+    # A probe is told the kind alone: where it lies, and why it fails, only the log says.
+
     def _there(self) -> None:
-        # Its kind alone: where it lies is nobody's business who asks a probe.
-        self._readiness.parts[self.PART] = Part(PartState.READY, self._store.name.split()[0])
+        self._readiness.parts[self.PART] = Part(PartState.READY, self._kind)
 
     def _away(self, error: StoreError) -> None:
         if self._readiness.parts[self.PART].state is not PartState.DEGRADED:
             log.warning("the store is away: why=%s", error)
-        note = f"{error.problem} Sessions cannot be resumed meanwhile."
+        note = f"{self._kind} cannot be used; sessions cannot be resumed meanwhile."
         self._readiness.parts[self.PART] = Part(PartState.DEGRADED, note)
 
 

@@ -109,7 +109,7 @@ class Opening:
         if not resuming:
             self._admit()
         async with AsyncExitStack() as held:
-            left_s = await self._claim(wish, resuming) if resuming else None
+            left_s = await self._claim(wish) if resuming else None
             beginning = await self._begin(wish)
             # The place of a session that goes on is its own, whoever held it last.
             meter = await house.quotas.admit(principal, beginning.session)
@@ -120,7 +120,7 @@ class Opening:
                 # Others may have come, or the server begun to go, while that took.
                 self._admit(beginning.session)
                 if not resuming:
-                    left_s = await self._claim(wish, resuming)
+                    left_s = await self._claim(wish)
             except BaseException:
                 await toolset.aclose()
                 raise
@@ -173,10 +173,10 @@ class Opening:
             reason = close.UNAVAILABLE if sessions.draining else close.QUOTA
             raise ClientFault(close.INTERNAL, reason)
 
-    async def _claim(self, wish: Wish, resuming: bool) -> float | None:
+    async def _claim(self, wish: Wish) -> float | None:
         """The seconds until the caller's token ends, of which a use is taken."""
         token = wish.visit.token
-        return None if token is None else await self._house.tokens.claim(token, resuming)
+        return None if token is None else await self._house.tokens.claim(token, wish.resuming)
 
 
 def _toolset(wish: Wish) -> Toolset:
