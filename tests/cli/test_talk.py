@@ -138,6 +138,30 @@ def test_what_was_answered_before_the_server_closed_is_kept(question: Path, tmp_
         assert file.readframes(file.getnframes()) == SECOND
 
 
+def test_a_conversation_goes_on_when_the_server_ends_the_connection(question: Path) -> None:
+    asked: list[object] = []
+
+    async def restarting(peer: Peer) -> None:
+        setup = await peer.take()
+        asked.append(setup["setup"]["sessionResumption"])
+        if len(asked) > 1:
+            await peer.say(READY)
+            await peer.take_until("realtimeInput")
+            await peer.say(spoken(SECOND), OVER)
+            await peer.gone()
+        update = {"newHandle": "h-1", "resumable": True}
+        await peer.say(READY, {"sessionResumptionUpdate": update})
+        await peer.take_until("realtimeInput")
+        await peer.close(1011, "The server is going away")
+
+    with serving_in_a_thread(restarting) as url:
+        result = run.invoke(app, ["--url", url, "--in", str(question)])
+    assert result.exit_code == 0, result.output
+    assert asked == [{}, {"handle": "h-1"}]
+    assert "(1011): The server is going away. It goes on by a new one." in result.output
+    assert "turn 1" in result.output
+
+
 @pytest.mark.e2e
 @pytest.mark.parametrize("end", ["interrupt", "close"])
 def test_a_pipe_that_stays_open_ends_well(end: str, tmp_path: Path) -> None:

@@ -117,6 +117,13 @@ def test_wishes_become_a_setup() -> None:
     assert Wishes("m").setup()["setup"]["outputAudioTranscription"] == {}
 
 
+@pytest.mark.parametrize(("handle", "asked"), [(None, None), ("", {}), ("h-1", {"handle": "h-1"})])
+def test_handles_are_asked_for_only_when_wanted(
+    handle: str | None, asked: dict[str, str] | None
+) -> None:
+    assert Wishes(handle=handle).setup()["setup"].get("sessionResumption") == asked
+
+
 def test_sound_is_marked_with_its_rate() -> None:
     audio = messages.audio(b"\xfb\xff", 8_000)["realtimeInput"]["audio"]
     assert audio == {"data": "+/8=", "mimeType": "audio/pcm;rate=8000"}

@@ -10,7 +10,9 @@ from vivavoce.client.messages import (
     Grounded,
     Heard,
     Interrupted,
+    LiveError,
     PagesRead,
+    Resumed,
     Said,
     Text,
     TurnComplete,
@@ -72,6 +74,20 @@ def test_an_interrupted_turn_and_a_call_are_named() -> None:
     turn = log.take(TurnComplete({}), 1.2)
     assert turn is not None
     assert turn.line() == "turn 1 · called lights · interrupted"
+
+
+def test_an_answer_that_a_lost_connection_cut_off_is_over() -> None:
+    log = TurnLog(SpeechClock())
+    lost = Resumed(LiveError(1006, "connection lost"))
+    assert log.take(lost, 0.5) is None
+    log.take(Heard("tell me a story"), 1.0)
+    log.take(CallsWanted((ToolCall(CallId("1"), "stories", {}),)), 1.1)
+    assert log.take(lost, 1.2) is None, "its answer is still to come"
+    log.take(Audio(bytes(48_000), 24_000), 2.0)
+    turn = log.take(lost, 2.5)
+    assert turn is not None
+    assert (turn.heard, turn.interrupted, turn.failed) == ("tell me a story", True, False)
+    assert log.open is None
 
 
 def test_a_turn_that_the_server_gave_up_says_so() -> None:

@@ -1,4 +1,6 @@
-"""Conversations that outlive connections and processes, by Google's SDKs, with tokens alone."""
+"""Conversations that outlive connections and processes: by Google's SDKs, with tokens alone, and
+by the command line's own client.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,13 @@ import pytest
 from conformance.samples import link_packages, node
 from conformance.sdk import MODEL, turn
 from conformance.servers import Running, free_port, serving_on
+from serving import until
 from state.redis_server import RedisServer, redis_server
+from vivavoce.client.conversation import Conversation
+from vivavoce.client.live import Endpoint
+from vivavoce.client.messages import HandleOffered, ServerMessage, TurnComplete, Wishes
+from vivavoce.client.playing import ClockSpeaker
+from vivavoce.client.resuming import resuming
 from vivavoce.domain.checkpoint import Checkpoint
 from vivavoce.state.build import build_store
 from vivavoce.state.codec import decode
@@ -165,3 +173,33 @@ async def test_javascript_goes_on_after_the_server_was_killed(
         then = drive(again(), tmp_path / "then", text=ASKED, **kept)
         assert then["said"] == "My name is Ada", then
     assert history(await written(place, then["handle"])) == WHOLE
+
+
+# --- The command line's client ------------------------------------------------------------------
+
+
+async def test_our_own_client_goes_on_by_itself_while_the_server_is_killed(
+    place: dict[str, str],
+) -> None:
+    came: list[ServerMessage] = []
+
+    def handle_after_a_turn() -> bool:
+        """Whether the newest handle contains the first turn."""
+        turns = [at for at, message in enumerate(came) if isinstance(message, TurnComplete)]
+        return bool(turns) and any(isinstance(m, HandleOffered) for m in came[turns[0] :])
+
+    with killed_and_started_again(place) as (server, again):
+        wishes = Wishes(model=MODEL, modality="TEXT")
+        async with resuming(Endpoint(server.url, KEY), wishes) as session:
+            talk = Conversation(session, ClockSpeaker(fast=True), on_message=came.append)
+
+            async def course() -> bool:
+                await talk.type("My name is Ada")
+                await until(handle_after_a_turn)
+                await asyncio.to_thread(again)
+                await talk.type(ASKED)
+                return await talk.turns(2, patience_s=10)
+
+            assert await talk.held(course())
+    assert [turn.said for turn in talk.log.turns] == ["My name is Ada"] * 2
+    assert [turn.interrupted for turn in talk.log.turns] == [False, False]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +18,10 @@ from vivavoce.cli.conversing import TurnPrinter, plain_console, told
 from vivavoce.client import devices, echo
 from vivavoce.client.conversation import Conversation
 from vivavoce.client.files import FileMicrophone, Microphone, PipeMicrophone, read_wav
-from vivavoce.client.live import Endpoint, LiveSession, connect
-from vivavoce.client.messages import Wishes
+from vivavoce.client.live import Endpoint, Session
+from vivavoce.client.messages import Resumed, ServerMessage, Wishes
 from vivavoce.client.playing import ClockSpeaker, PipeSpeaker, Speaker, drained
+from vivavoce.client.resuming import resuming
 from vivavoce.client.tools import ToolModule
 from vivavoce.errors import ConfigError
 
@@ -69,7 +71,8 @@ def talk(
 ) -> None:
     """Talk with a server: by microphone and loudspeaker, or with files.
 
-    One line a turn tells how long its parts took, counted from the end of your speech.
+    One line a turn tells how long its parts took, counted from the end of your speech. When the
+    connection ends, by a restart of the server say, the conversation goes on by a new one.
     Exit codes: 1 wrong here, 3 no server, 4 ended by the server, 5 no answer in time, 6 a turn
     that the server could not answer.
     """
@@ -136,8 +139,8 @@ async def with_files(
         raise ConfigError("--out is given without --in.", "Say what is to be said with --in.")
     heard = ClockSpeaker(sound.fast)
     speaker: Speaker = PipeSpeaker(conversing.binary_stdout()) if sound.sink == PIPE else heard
-    async with connect(place, asked) as session:
-        conversation = Conversation(session, speaker, tools, on_turn)
+    async with resuming(place, asked) as session:
+        conversation = Conversation(session, speaker, tools, on_turn, teller(on_turn.console))
         try:
             return await conversation.held(_say(conversation, session, source, wait_s))
         finally:
@@ -148,8 +151,18 @@ async def with_files(
                 heard.recording.save(Path(sound.sink))
 
 
+def teller(console: Console) -> Callable[[ServerMessage], None]:
+    """Says when the conversation has gone over to another connection."""
+
+    def tell(message: ServerMessage) -> None:
+        if isinstance(message, Resumed):
+            console.print(f"{message.ended}. It goes on by a new one.", style="dim", markup=False)
+
+    return tell
+
+
 async def _say(
-    conversation: Conversation, session: LiveSession, source: Microphone, wait_s: float
+    conversation: Conversation, session: Session, source: Microphone, wait_s: float
 ) -> bool:
     await conversation.speak(source)
     await session.end_audio()
@@ -171,10 +184,10 @@ async def with_devices(
         microphone,
         speaker,
     ):
-        async with connect(place, asked) as session:
+        async with resuming(place, asked) as session:
             console.print(f"Connected to {place.url}. Speak; Ctrl-C ends it.")
             console.print(guard.said, style="dim")
-            conversation = Conversation(session, speaker, tools, on_turn)
+            conversation = Conversation(session, speaker, tools, on_turn, teller(on_turn.console))
 
             async def speak() -> bool:
                 await conversation.speak(microphone, guard)

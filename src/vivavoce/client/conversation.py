@@ -9,7 +9,7 @@ from typing import Any
 
 from vivavoce.client.echo import EchoGuard, Open
 from vivavoce.client.files import Microphone
-from vivavoce.client.live import LiveSession
+from vivavoce.client.live import Session
 from vivavoce.client.messages import Audio, CallsWanted, Interrupted, LiveError, ServerMessage
 from vivavoce.client.playing import Speaker
 from vivavoce.client.tools import ToolModule
@@ -25,7 +25,7 @@ class Conversation:
 
     def __init__(
         self,
-        session: LiveSession,
+        session: Session,
         speaker: Speaker,
         tools: ToolModule | None = None,
         on_turn: Callable[[Turn], None] | None = None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -78,24 +79,22 @@ class Endpoint:
             ) from error
 
 
-class LiveSession:
-    """One open conversation. Iterate over it for what the server says.
+class Session(ABC):
+    """A conversation. Iterate over it for what the server says.
 
     Iteration ends when the session is closed from here; it raises `LiveError` when the server
     closes it.
     """
 
-    def __init__(self, socket: ClientConnection, ready: Ready) -> None:
-        self._socket = socket
-        self._unread: deque[ServerMessage] = deque()
-        self.id = ready.session
-
+    @abstractmethod
     async def send(self, message: dict[str, Any]) -> None:
         """Any message of the API. Raises `LiveError` when the session is over."""
-        try:
-            await self._socket.send(orjson.dumps(message).decode())
-        except ConnectionClosed as closed:
-            raise _ended(closed) from closed
+
+    @abstractmethod
+    async def __anext__(self) -> ServerMessage: ...
+
+    def __aiter__(self) -> AsyncIterator[ServerMessage]:
+        return self
 
     async def send_audio(self, pcm: bytes, rate: int = INPUT_RATE) -> None:
         """The next piece of the microphone stream, 16-bit mono PCM."""
@@ -113,8 +112,20 @@ class LiveSession:
         """What the functions gave that the server asked for."""
         await self.send(messages.results(answers))
 
-    def __aiter__(self) -> AsyncIterator[ServerMessage]:
-        return self
+
+class LiveSession(Session):
+    """A conversation by one connection."""
+
+    def __init__(self, socket: ClientConnection, ready: Ready) -> None:
+        self._socket = socket
+        self._unread: deque[ServerMessage] = deque()
+        self.id = ready.session
+
+    async def send(self, message: dict[str, Any]) -> None:
+        try:
+            await self._socket.send(orjson.dumps(message).decode())
+        except ConnectionClosed as closed:
+            raise _ended(closed) from closed
 
     async def __anext__(self) -> ServerMessage:
         while not self._unread:

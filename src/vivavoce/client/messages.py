@@ -135,6 +135,16 @@ class HandleOffered:
     handle: str
 
 
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """The conversation goes on by another connection; `ended` says how the one before ended.
+
+    No message of the API: `ResumingSession` says it between what two connections brought.
+    """
+
+    ended: LiveError
+
+
 ServerMessage = (
     Ready
     | Audio
@@ -151,6 +161,7 @@ ServerMessage = (
     | CallsWithdrawn
     | GoAway
     | HandleOffered
+    | Resumed
 )
 
 
@@ -248,6 +259,8 @@ class Wishes:
     transcripts: bool = True
     silence_ms: int | None = None
     """Silence after which the user has finished; `None` leaves it to the server."""
+    handle: str | None = None
+    """What the session goes on from; empty for a new one that offers handles, `None` without."""
 
     def setup(self) -> dict[str, Any]:
         """The `setup` message."""
@@ -274,6 +287,8 @@ class Wishes:
         if self.silence_ms is not None:
             detection = {"silenceDurationMs": self.silence_ms}
             setup["realtimeInputConfig"] = {"automaticActivityDetection": detection}
+        if self.handle is not None:
+            setup["sessionResumption"] = {"handle": self.handle} if self.handle else {}
         return {"setup": setup}
 
 

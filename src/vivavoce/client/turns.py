@@ -19,6 +19,7 @@ from vivavoce.client.messages import (
     Heard,
     Interrupted,
     PagesRead,
+    Resumed,
     Said,
     ServerMessage,
     Text,
@@ -195,6 +196,11 @@ class TurnLog:
                 self._turn().interrupted = True
             case TurnComplete(reason=reason):
                 return self._complete(now, reason)
+            case Resumed() if self.open is not None and (self.open.said or self.open.audio_s):
+                # What the connection before did not bring of an answer never comes. Questions and
+                # calls are not lost with it: theirs is still to come.
+                self.open.interrupted = True
+                return self._complete(now, "")
             case _:
                 pass
         return None
