@@ -77,6 +77,19 @@ def test_an_ipv6_network_is_one_guesser_and_every_other_is_another() -> None:
     assert others == [0.0, 0.0, 0.0]
 
 
+def test_an_ipv4_address_is_one_guesser_by_whichever_listener_it_comes() -> None:
+    async def course() -> float:
+        loop = asyncio.get_running_loop()
+        guesses = Guesses(loop.time)
+        for _ in range(FREE):
+            await guesses.failed("10.0.0.1")
+        began = loop.time()
+        await guesses.failed("::ffff:10.0.0.1")
+        return loop.time() - began
+
+    assert run_virtually(course()) > 0
+
+
 def test_no_more_addresses_are_remembered_than_that() -> None:
     async def course() -> int:
         guesses = Guesses(asyncio.get_running_loop().time)

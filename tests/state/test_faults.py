@@ -17,6 +17,7 @@ from state.redis_server import redis_server
 from vivavoce.errors import ConfigError, StoreError
 from vivavoce.state import database, redis, sqlite
 from vivavoce.state.build import build_store
+from vivavoce.state.port import Refusal
 from vivavoce.testing.store_contract import LATER, NOW, SAVED, SESSION, TOKEN
 
 
@@ -169,6 +170,54 @@ async def test_a_redis_that_hangs_is_away_and_comes_back(monkeypatch: pytest.Mon
         await store.aclose()
 
 
+class Forgetful:
+    """Stands before a server, and cuts a connection instead of bringing it the next answer."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self.forgets = False
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        from_server, to_server = await asyncio.open_connection("127.0.0.1", self._port)
+
+        async def ask() -> None:
+            while asked := await reader.read(65_536):
+                to_server.write(asked)
+            to_server.close()
+
+        asking = asyncio.ensure_future(ask())
+        while answer := await from_server.read(65_536):
+            if self.forgets:
+                self.forgets = False
+                break
+            writer.write(answer)
+        asking.cancel()
+        to_server.close()
+        writer.close()
+
+
+async def test_what_redis_was_asked_twice_for_a_lost_answer_counts_once() -> None:
+    with redis_server() as server:
+        between = Forgetful(server.port)
+        async with await asyncio.start_server(between, "127.0.0.1", 0) as proxy:
+            port = proxy.sockets[0].getsockname()[1]
+            store = build_store("redis", url=f"redis://127.0.0.1:{port}/0")
+            await store.start()
+            await store.put_token(replace(TOKEN, uses=2))
+            await store.claim_token(TOKEN.digest, NOW, resuming=False)
+            await store.count("o", "calls", 1, NOW, LATER)
+            between.forgets = True
+            claimed = await store.claim_token(TOKEN.digest, NOW, resuming=False)
+            assert not between.forgets
+            assert claimed == replace(TOKEN, uses=0), "its one use left, although asked for twice"
+            between.forgets = True
+            assert await store.count("o", "calls", 1, NOW, LATER) == 2
+            assert not between.forgets
+            again = await store.claim_token(TOKEN.digest, NOW, resuming=False)
+            assert again is Refusal.EXHAUSTED
+            await store.aclose()
+
+
 async def test_a_redis_that_may_not_be_written_is_an_outage() -> None:
     with redis_server("--replicaof", "127.0.0.1", "9") as server:
         store = build_store("redis", url=server.url)
@@ -191,8 +240,9 @@ async def test_everything_but_keys_has_an_end_in_redis() -> None:
         await store.put_token(TOKEN)
         await store.hold("o", "a", 1, NOW, NOW + 10)
         await store.count("o", "calls", 1, NOW, NOW + 10)
+        await store.claim_token(TOKEN.digest, NOW, resuming=False)
         async with Redis.from_url(server.url) as plain:
             names = await plain.keys("*")
-            assert len(names) == 5
+            assert len(names) == 7
             assert [name for name in names if await plain.ttl(name) < 0] == []
         await store.aclose()

@@ -68,22 +68,20 @@ def add(
     with_limits = Quota(sessions, audio_minutes, tool_calls, messages_per_s)
 
     async def work(store: StateStore) -> None:
-        if any(key.name == name for key in await store.keys()):
+        key = KeyRecord(
+            id=secrets.token_hex(8),
+            name=name,
+            digest=digest(secret),
+            hint=secret[:HINT],
+            created=now,
+            expires=_end(expires, now),
+            scopes=_scopes(scopes),
+            quota=with_limits,
+        )
+        if not await store.put_key(key):
             raise ConfigError(
                 f"There is a key {name!r} already.", "Choose another name, or revoke that one."
             )
-        await store.put_key(
-            KeyRecord(
-                id=secrets.token_hex(8),
-                name=name,
-                digest=digest(secret),
-                hint=secret[:HINT],
-                created=now,
-                expires=_end(expires, now),
-                scopes=_scopes(scopes),
-                quota=with_limits,
-            )
-        )
 
     _with_store(config, work)
     typer.echo("This key is shown once; keep it where its user finds it:", err=True)

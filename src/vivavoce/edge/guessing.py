@@ -72,6 +72,8 @@ def _origin(address: str) -> str:
         parsed = ipaddress.ip_address(address)
     except ValueError:
         return address
-    if parsed.version == 4 or parsed.ipv4_mapped:
+    if parsed.version == 4:
         return address
+    if parsed.ipv4_mapped:  # as a listener on both families names one
+        return str(parsed.ipv4_mapped)
     return str(ipaddress.ip_network((parsed, 64), strict=False))

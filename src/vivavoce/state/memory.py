@@ -129,8 +129,11 @@ class MemoryStore:
 
     # --- keys -----------------------------------------------------------------------------
 
-    async def put_key(self, key: KeyRecord) -> None:
+    async def put_key(self, key: KeyRecord) -> bool:
+        if any(other.name == key.name and other.id != key.id for other in self._keys.values()):
+            return False
         self._keys[key.id] = key
+        return True
 
     async def keys(self) -> tuple[KeyRecord, ...]:
         return tuple(sorted(self._keys.values(), key=lambda key: (key.created, key.id)))

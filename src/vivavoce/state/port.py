@@ -121,8 +121,11 @@ class TokenStore(Protocol):
 class KeyStore(Protocol):
     """API keys."""
 
-    async def put_key(self, key: KeyRecord) -> None:
-        """Keep a key, in the place of one with the same id."""
+    async def put_key(self, key: KeyRecord) -> bool:
+        """Keep a key, in the place of one with the same id, atomically.
+
+        False, and nothing is kept, where another key has its name.
+        """
         ...
 
     async def keys(self) -> tuple[KeyRecord, ...]:

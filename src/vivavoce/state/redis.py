@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 from collections.abc import Awaitable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
@@ -139,16 +140,18 @@ class RedisStore:
         )
 
     async def claim_token(self, digest: str, now: float, resuming: bool) -> TokenRecord | Refusal:
-        outcome = (await self._run(scripts.CLAIM, now, digest, int(resuming), TOLD_S)).decode()
+        claim = (digest, int(resuming), TOLD_S, secrets.token_hex(8))
+        outcome = (await self._run(scripts.CLAIM, now, *claim)).decode()
         if outcome != "claimed":
             return Refusal(outcome)
         return await self.find_token(digest, now) or Refusal.UNKNOWN
 
     # --- keys -----------------------------------------------------------------------------
 
-    async def put_key(self, key: KeyRecord) -> None:
+    async def put_key(self, key: KeyRecord) -> bool:
         fields = asdict(key) | {"scopes": sorted(scope.value for scope in key.scopes)}
-        await self._do(self._redis.hset(self._key("keys"), key.id, json.dumps(fields)))
+        row = (key.id, key.name, json.dumps(fields))
+        return bool(await self._run(scripts.PUT_KEY, key.created, *row))
 
     async def keys(self) -> tuple[KeyRecord, ...]:
         found: Any = await self._do(self._redis.hvals(self._key("keys")))
@@ -168,7 +171,8 @@ class RedisStore:
     async def count(
         self, owner: str, what: str, amount: float, now: float, expires: float
     ) -> float:
-        return float(await self._run(scripts.COUNT, now, owner, what, repr(amount), repr(expires)))
+        row = (owner, what, repr(amount), repr(expires), secrets.token_hex(8))
+        return float(await self._run(scripts.COUNT, now, *row))
 
 
 def _client(url: str) -> Redis:
@@ -186,7 +190,8 @@ def _client(url: str) -> Redis:
             url,
             socket_connect_timeout=CONNECT_S,
             socket_timeout=STORE_S,
-            # Connections that a restart of the server has cut are made anew once.
+            # Connections that a restart of the server has cut are made anew once, and what was
+            # asked is asked again: scripts that count know a call by its number.
             retry=Retry(NoBackoff(), 1),
         )
     except ValueError:

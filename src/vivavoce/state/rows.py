@@ -84,7 +84,10 @@ TAKE = (
 DATA = "SELECT data FROM handles WHERE handle = ?"
 
 PUT_TOKEN = "INSERT OR REPLACE INTO tokens VALUES (?, ?, ?, ?, ?, ?, ?)"
-PUT_KEY = "INSERT OR REPLACE INTO keys VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+PUT_KEY = """
+INSERT OR REPLACE INTO keys SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8
+WHERE NOT EXISTS (SELECT 1 FROM keys WHERE name = ?2 AND id <> ?1)
+"""
 
 HOLD = """
 INSERT INTO places SELECT :owner, :holder, :expires

@@ -3,6 +3,9 @@
 Names of keys are made here from a prefix, which is the first argument of every script; the second
 is always `now`. Everything has a time to live, relative to `now`, and an `expires` by which it is
 judged, so that a store whose clock differs from the caller's errs on neither side.
+
+The client asks again when a connection was cut before the answer came. What would count twice is
+therefore given a number by its caller, the last argument, under which it is counted once.
 """
 
 from __future__ import annotations
@@ -15,6 +18,12 @@ local function live(key)
 end
 local function keep(key, expires)
     redis.call('PEXPIRE', key, math.max(1, math.ceil((tonumber(expires) - now) * 1000)))
+end
+local function was_done(number)
+    return redis.call('EXISTS', prefix .. ':done:' .. number) == 1
+end
+local function done(number)
+    redis.call('SET', prefix .. ':done:' .. number, '', 'EX', 30)
 end
 """
 
@@ -119,10 +128,24 @@ if tonumber(token[1]) + tonumber(ARGV[5]) <= now then return 'unknown' end
 if tonumber(token[1]) <= now then return 'expired' end
 if resuming then return 'claimed' end
 if tonumber(token[2]) <= now then return 'expired' end
-if token[3] == '' then return 'claimed' end
+if token[3] == '' or was_done(ARGV[6]) then return 'claimed' end
 if tonumber(token[3]) <= 0 then return 'exhausted' end
 redis.call('HINCRBY', key, 'uses', -1)
+done(ARGV[6])
 return 'claimed'
+"""
+)
+
+PUT_KEY = (
+    _HEAD
+    + """
+local id, name, fields = unpack(ARGV, 3)
+for _, other in ipairs(redis.call('HVALS', prefix .. ':keys')) do
+    local key = cjson.decode(other)
+    if key['name'] == name and key['id'] ~= id then return 0 end
+end
+redis.call('HSET', prefix .. ':keys', id, fields)
+return 1
 """
 )
 
@@ -146,9 +169,12 @@ COUNT = (
     + """
 local key, amount, expires = prefix .. ':count:' .. ARGV[3] .. ':' .. ARGV[4], ARGV[5], ARGV[6]
 if not live(key) then redis.call('DEL', key) end
-if tonumber(amount) == 0 then return redis.call('HGET', key, 'total') or '0' end
+if tonumber(amount) == 0 or was_done(ARGV[7]) then
+    return redis.call('HGET', key, 'total') or '0'
+end
 local total = redis.call('HINCRBYFLOAT', key, 'total', amount)
 if redis.call('HSETNX', key, 'expires', expires) == 1 then keep(key, expires) end
+done(ARGV[7])
 return total
 """
 )

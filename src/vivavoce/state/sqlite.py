@@ -166,8 +166,9 @@ class SqliteStore:
 
     # --- keys -----------------------------------------------------------------------------
 
-    async def put_key(self, key: KeyRecord) -> None:
-        await self._file.do(lambda db: db.execute(rows.PUT_KEY, rows.key_row(key)))
+    async def put_key(self, key: KeyRecord) -> bool:
+        cursor = await self._file.do(lambda db: db.execute(rows.PUT_KEY, rows.key_row(key)))
+        return cursor.rowcount > 0
 
     async def keys(self) -> tuple[KeyRecord, ...]:
         found: Any = await self._file.do(

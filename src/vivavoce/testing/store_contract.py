@@ -225,7 +225,9 @@ class StateStoreContract:
 
     async def test_keys_are_kept_replaced_and_dropped(self) -> None:
         async with self.store() as store:
-            older = replace(KEY, id="older", digest="e" * 64, created=NOW - 1, expires=0.0)
+            older = replace(
+                KEY, id="older", name="other", digest="e" * 64, created=NOW - 1, expires=0.0
+            )
             await store.put_key(KEY)
             await store.put_key(older)
             assert await store.keys() == (older, KEY)
@@ -235,6 +237,18 @@ class StateStoreContract:
             assert not await store.drop_key("older")
             assert [key.id for key in await store.keys()] == ["id"]
             await store.drop_key("id")
+
+    async def test_two_keys_do_not_have_one_name(self) -> None:
+        async with self.store() as store:
+            wanted = [replace(KEY, id=f"{n}", digest=f"{n}" * 64) for n in range(5)]
+            kept = await asyncio.gather(*(store.put_key(key) for key in wanted))
+            assert sum(kept) == 1
+            (key,) = await store.keys()
+            assert await store.put_key(replace(key, expires=0.0)), "its own name is no other's"
+            await store.drop_key(key.id)
+            assert await store.put_key(next(each for each in wanted if each.id != key.id))
+            for each in await store.keys():
+                await store.drop_key(each.id)
 
     # --- quotas ---------------------------------------------------------------------------
 
