@@ -32,10 +32,10 @@ from vivavoce.domain.ids import CallId, GenerationId, SessionId
 from vivavoce.domain.request import GenerationRequest
 from vivavoce.domain.setup import Modality, Sampling
 from vivavoce.engines import weights
+from vivavoce.engines.function_calling.router import Router
+from vivavoce.engines.function_calling.sentence_embedding import MiniLM
+from vivavoce.engines.llamacpp import create
 from vivavoce.engines.ports import LanguageModel, TextDelta, UsageReported
-from vivavoce.engines.smollm import create
-from vivavoce.engines.smollm.minilm import MiniLM
-from vivavoce.engines.smollm.router import Router
 
 ROUNDS = 5
 TEXT = {"type": "string"}

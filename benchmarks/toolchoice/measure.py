@@ -37,12 +37,12 @@ from benchmarks.toolchoice.sets import SETS
 
 from vivavoce.domain.content import Json, ToolDeclaration
 from vivavoce.engines import weights
+from vivavoce.engines.function_calling.arguments import Unsaid, fill
+from vivavoce.engines.function_calling.router import Router
+from vivavoce.engines.function_calling.sentence_embedding import MiniLM
 from vivavoce.engines.lanes import CancelToken
-from vivavoce.engines.smollm import prompt
-from vivavoce.engines.smollm.arguments import Unsaid, fill
-from vivavoce.engines.smollm.llama import Llama, LlamaOptions
-from vivavoce.engines.smollm.minilm import MiniLM
-from vivavoce.engines.smollm.router import Router
+from vivavoce.engines.llamacpp import prompt
+from vivavoce.engines.llamacpp.llama import Llama, LlamaOptions
 
 HALVES = ("dev", "held", "more")
 _CALL_TOKENS = 160

@@ -19,8 +19,8 @@ def test_every_engine_is_listed_with_the_profiles_that_use_it() -> None:
 
     listed = {each["name"]: each for each in json.loads(result.stdout)}
     assert set(BUILTIN) <= set(listed)
-    assert listed["model.smollm"] == {
-        "name": "model.smollm",
+    assert listed["model.llamacpp"] == {
+        "name": "model.llamacpp",
         "source": "built in",
         "profiles": ["embedded"],
     }

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from vivavoce.engines.smollm.llama import Llama, LlamaOptions
+from vivavoce.engines.llamacpp.llama import Llama, LlamaOptions
 
 PAUSE_S = 0.5
 half_sent = threading.Event()

@@ -10,8 +10,8 @@ import pytest
 from engines.fake_chat import FakeChat, fake_chat
 from engines.openai_build import Build
 from engines.smollm_model import load
+from vivavoce.engines.llamacpp.model import SmolLM
 from vivavoce.engines.openai.model import OpenAIModel
-from vivavoce.engines.smollm.model import SmolLM
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ import pytest
 from vivavoce.domain.content import Content, ToolDeclaration
 from vivavoce.domain.request import GenerationRequest
 from vivavoce.engines import weights
+from vivavoce.engines.llamacpp import create
+from vivavoce.engines.llamacpp.model import SmolLM
 from vivavoce.engines.ports import CallsRequested, ModelPart, TextDelta
-from vivavoce.engines.smollm import create
-from vivavoce.engines.smollm.model import SmolLM
 from vivavoce.errors import EngineMissing
 from vivavoce.testing.contracts import request
 

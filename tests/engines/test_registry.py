@@ -45,7 +45,7 @@ def test_a_module_that_is_not_installed_is_told_with_the_command() -> None:
 
 
 def test_weights_of_a_cascade_are_those_of_its_parts() -> None:
-    cascade = {"use": "cascade", "model": {"use": "smollm"}, "voice": "flite"}
+    cascade = {"use": "cascade", "model": {"use": "llamacpp"}, "voice": "flite"}
 
     assert weights_of("responder", cascade) == {"smollm2", "minilm"}
     assert weights_of("detector", "silero") == {"silero"}
@@ -54,7 +54,7 @@ def test_weights_of_a_cascade_are_those_of_its_parts() -> None:
 
 def test_weights_that_the_settings_replace_or_switch_off_are_not_wanted() -> None:
     def of_model(**settings: object) -> set[str]:
-        model = {"use": "smollm", **settings}
+        model = {"use": "llamacpp", **settings}
         return weights_of("responder", {"use": "cascade", "model": model, "voice": "flite"})
 
     assert of_model(path="/models/own.gguf") == {"minilm"}

@@ -19,10 +19,10 @@ from vivavoce.domain.ids import SessionId
 from vivavoce.domain.request import EndReason
 from vivavoce.domain.setup import Sampling
 from vivavoce.engines.chat import sight
+from vivavoce.engines.llamacpp.model import SmolLM
+from vivavoce.engines.llamacpp.settings import model_file
+from vivavoce.engines.llamacpp.settings import read_settings as read_smollm
 from vivavoce.engines.ports import Ended, LanguageModel, TextDelta, UsageReported
-from vivavoce.engines.smollm.model import SmolLM
-from vivavoce.engines.smollm.settings import model_file
-from vivavoce.engines.smollm.settings import read_settings as read_smollm
 from vivavoce.errors import EngineBusy
 from vivavoce.testing.contracts import LanguageModelContract
 

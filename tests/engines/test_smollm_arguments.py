@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from vivavoce.domain.content import ToolDeclaration
-from vivavoce.engines.smollm import arguments, schema
-from vivavoce.engines.smollm.phrases import Said
+from vivavoce.engines.function_calling import arguments, schema
+from vivavoce.engines.function_calling.phrases import Said
 
 TEXT = {"type": "string"}
 

@@ -15,8 +15,8 @@ import pytest
 
 from engines.smollm_model import Host
 from vivavoce.domain.content import ToolDeclaration
-from vivavoce.engines.smollm.minilm import MiniLM
-from vivavoce.engines.smollm.router import Router
+from vivavoce.engines.function_calling.router import Router
+from vivavoce.engines.function_calling.sentence_embedding import MiniLM
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 

@@ -14,12 +14,13 @@ from engines.talk import answer, said, user
 from vivavoce.domain.content import ToolCall, ToolDeclaration, ToolResult
 from vivavoce.domain.ids import CallId
 from vivavoce.engines import weights
-from vivavoce.engines.smollm import create, outcome, words
-from vivavoce.engines.smollm.minilm import MiniLM
-from vivavoce.engines.smollm.model import SmolLM
-from vivavoce.engines.smollm.router import THRESHOLD, Router
-from vivavoce.engines.smollm.settings import read_settings as read_smollm
-from vivavoce.engines.smollm.settings import router_folder
+from vivavoce.engines.function_calling import outcome, words
+from vivavoce.engines.function_calling.router import THRESHOLD, Router
+from vivavoce.engines.function_calling.sentence_embedding import MiniLM
+from vivavoce.engines.llamacpp import create
+from vivavoce.engines.llamacpp.model import SmolLM
+from vivavoce.engines.llamacpp.settings import read_settings as read_smollm
+from vivavoce.engines.llamacpp.settings import router_folder
 from vivavoce.errors import EngineMissing
 
 pytestmark = pytest.mark.embedded

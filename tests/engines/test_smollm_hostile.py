@@ -13,10 +13,10 @@ import pytest
 from engines.smollm_model import Host
 from engines.talk import user
 from vivavoce.domain.content import ServerTool, ToolDeclaration, ToolKind, Tools
-from vivavoce.engines.smollm.minilm import MiniLM
-from vivavoce.engines.smollm.requests import bare
-from vivavoce.engines.smollm.router import Router
-from vivavoce.engines.smollm.wishes import Chooser
+from vivavoce.engines.function_calling.requests import bare
+from vivavoce.engines.function_calling.router import Router
+from vivavoce.engines.function_calling.sentence_embedding import MiniLM
+from vivavoce.engines.function_calling.wishes import Chooser
 
 pytestmark = pytest.mark.embedded
 

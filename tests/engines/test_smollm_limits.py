@@ -9,9 +9,9 @@ import pytest
 
 from vivavoce.domain.content import Content, Role, Text
 from vivavoce.engines.chat.trim import first_kept
-from vivavoce.engines.smollm.brevity import Brevity
-from vivavoce.engines.smollm.memory import Places
-from vivavoce.engines.smollm.settings import read_settings
+from vivavoce.engines.llamacpp.brevity import Brevity
+from vivavoce.engines.llamacpp.memory import Places
+from vivavoce.engines.llamacpp.settings import read_settings
 from vivavoce.errors import ConfigError
 
 # --- enough ----------------------------------------------------------------------------------

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vivavoce.domain.content import ToolDeclaration
-from vivavoce.engines.smollm import moments, synonyms
-from vivavoce.engines.smollm.arguments import Unsaid, fill
-from vivavoce.engines.smollm.roles import Role, role
+from vivavoce.engines.function_calling import moments, synonyms
+from vivavoce.engines.function_calling.arguments import Unsaid, fill
+from vivavoce.engines.function_calling.roles import Role, role
 
 TEXT = {"type": "string"}
 FLAG = {"type": "boolean"}

@@ -9,7 +9,8 @@ import pytest
 from vivavoce.domain.content import Blob, Content, Part, Role, Text, ToolCall, ToolResult
 from vivavoce.domain.ids import CallId
 from vivavoce.engines.chat import sight
-from vivavoce.engines.smollm import outcome, prompt
+from vivavoce.engines.function_calling import outcome
+from vivavoce.engines.llamacpp import prompt
 
 # --- outcomes --------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vivavoce.engines.smollm.requests import asks, bare, cut
+from vivavoce.engines.function_calling.requests import asks, bare, cut
 
 KNOWN = {
     "lights on": ("lights on", "lights off", "on the lights", "off the lights", "lamp"),

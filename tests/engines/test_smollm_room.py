@@ -20,11 +20,11 @@ from engines.smollm_model import Host, conversation, load, text_of
 from engines.talk import answer, user
 from vivavoce.domain.content import Tools
 from vivavoce.domain.setup import Sampling
+from vivavoce.engines.llamacpp import create
+from vivavoce.engines.llamacpp.model import SmolLM
 from vivavoce.engines.openai.model import OpenAIModel
 from vivavoce.engines.openai.settings import read_settings as read_openai
 from vivavoce.engines.ports import ModelPart, UsageReported
-from vivavoce.engines.smollm import create
-from vivavoce.engines.smollm.model import SmolLM
 from vivavoce.errors import ConfigError, EngineError, EngineMissing
 
 pytestmark = pytest.mark.embedded

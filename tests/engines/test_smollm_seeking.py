@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from engines.smollm_model import Host
+from vivavoce.engines.function_calling import seeking
+from vivavoce.engines.function_calling.reading import Passage, Reader
+from vivavoce.engines.function_calling.sentence_embedding import MiniLM
 from vivavoce.engines.lanes import CancelToken
-from vivavoce.engines.smollm import seeking
-from vivavoce.engines.smollm.minilm import MiniLM
-from vivavoce.engines.smollm.reading import Passage, Reader
 
 FACTS = (
     "How often should I descale the coffee machine",

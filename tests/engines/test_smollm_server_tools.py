@@ -24,9 +24,10 @@ from vivavoce.domain.content import (
 )
 from vivavoce.domain.ids import CallId
 from vivavoce.domain.request import GenerationRequest
+from vivavoce.engines.function_calling import findings, outcome, wishes
+from vivavoce.engines.function_calling import planner as functions
+from vivavoce.engines.llamacpp.model import SmolLM
 from vivavoce.engines.ports import CallsRequested, ModelPart, TextDelta
-from vivavoce.engines.smollm import findings, functions, outcome, wishes
-from vivavoce.engines.smollm.model import SmolLM
 
 pytestmark = pytest.mark.embedded
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vivavoce.engines.smollm import sums
+from vivavoce.engines.function_calling import sums
 
 
 @pytest.mark.parametrize(

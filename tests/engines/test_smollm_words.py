@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vivavoce.engines.smollm import numerals, words
+from vivavoce.engines.function_calling import numerals, words
 
 # --- words -----------------------------------------------------------------------------------
 

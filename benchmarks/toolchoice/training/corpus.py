@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vivavoce.domain.content import ToolDeclaration
-from vivavoce.engines.smollm import words
-from vivavoce.engines.smollm.router import description
+from vivavoce.engines.function_calling import words
+from vivavoce.engines.function_calling.router import description
 
 HERE = Path(__file__).parent
 _DECLARED = re.compile(r"(\w+)(?:\((.*?)\))?(?: -- (.*))?")

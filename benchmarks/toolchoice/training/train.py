@@ -31,8 +31,8 @@ sys.path.insert(0, str(Path(__file__).parents[3]))  # the root, for a script
 from benchmarks.toolchoice.training import corpus
 
 from vivavoce.engines import weights
-from vivavoce.engines.smollm import router
-from vivavoce.engines.smollm.minilm import MiniLM, WordPiece, read_safetensors
+from vivavoce.engines.function_calling import router
+from vivavoce.engines.function_calling.sentence_embedding import MiniLM, WordPiece, read_safetensors
 
 # Only needed here, so no dependency of the project: mypy must do without it.
 jax: Any = importlib.import_module("jax")

@@ -24,7 +24,7 @@ BUILTIN_PROFILES: dict[str, dict[str, Any]] = {
         "recognizer": "pocketsphinx",
         "responder": {
             "use": "cascade",
-            "model": {"use": "smollm"},
+            "model": {"use": "llamacpp"},
             "voice": {"use": "flite", "otherwise": {"use": "espeak", "otherwise": "silence"}},
         },
     },

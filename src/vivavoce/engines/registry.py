@@ -33,7 +33,7 @@ BUILTIN = {
     "recognizer.pocketsphinx": "vivavoce.engines.pocketsphinx:create",
     "recognizer.tones": "vivavoce.engines.scripted:create_tone_recognizer",
     "responder.cascade": "vivavoce.engines.cascade:create",
-    "model.smollm": "vivavoce.engines.smollm:create",
+    "model.llamacpp": "vivavoce.engines.llamacpp:create",
     "model.openai": "vivavoce.engines.openai:create",
     "model.echo": "vivavoce.engines.scripted:create_echo",
     "synthesizer.flite": "vivavoce.engines.flite:create",
@@ -51,7 +51,7 @@ BUILTIN = {
 
 WEIGHTS: Mapping[str, Mapping[str, Callable[[Settings], bool]]] = {
     "detector.silero": {"silero": lambda own: own.get("path") is None},
-    "model.smollm": {
+    "model.llamacpp": {
         "smollm2": lambda own: not own.get("path"),
         "minilm": lambda own: bool(own.get("tools", True)) and not own.get("router"),
     },

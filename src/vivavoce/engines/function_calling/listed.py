@@ -6,8 +6,8 @@ import re
 from typing import Any
 
 from vivavoce.domain.content import ToolDeclaration
-from vivavoce.engines.smollm import numerals, schema, synonyms, words
-from vivavoce.engines.smollm.roles import Property
+from vivavoce.engines.function_calling import numerals, schema, synonyms, words
+from vivavoce.engines.function_calling.roles import Property
 
 _TRUE_FALSE = re.compile(r"true (?:to|if|when|for)\b(.*?)(?:[,;.]|$)(?:.*?false (?:to|if)\b(.*))?")
 

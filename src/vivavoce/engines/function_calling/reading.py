@@ -13,10 +13,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from vivavoce.engines.function_calling.seeking import telling
+from vivavoce.engines.function_calling.sentence_embedding import MiniLM, Vector
 from vivavoce.engines.lanes import CancelToken
 from vivavoce.engines.sentences import Cutter
-from vivavoce.engines.smollm.minilm import MiniLM, Vector
-from vivavoce.engines.smollm.seeking import telling
 
 NEAR_ENOUGH = 0.55
 """The score from which a sentence is taken for an answer; see the table in the tests."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from vivavoce.engines.smollm import words
+from vivavoce.engines.function_calling import words
 
 # A declared word, and what people say for it. An entry holds for the stem of the word.
 _SAID: dict[str, str] = {

@@ -18,8 +18,8 @@ import math
 import re
 from dataclasses import dataclass
 
-from vivavoce.engines.smollm import numerals
-from vivavoce.engines.smollm.requests import bare, without_plea
+from vivavoce.engines.function_calling import numerals
+from vivavoce.engines.function_calling.requests import bare, without_plea
 
 _PROGRAM = (
     r"(?:(?:write|generate|create|make|run|execute|use|using|with)(?: and |, ?then | then |, )?)+"

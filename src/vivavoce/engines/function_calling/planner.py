@@ -22,13 +22,14 @@ from vivavoce.domain.content import (
 )
 from vivavoce.domain.ids import CallId
 from vivavoce.domain.request import GenerationRequest
+from vivavoce.engines.function_calling import findings, outcome, schema, turns, words
+from vivavoce.engines.function_calling.arguments import Unsaid, fill
+from vivavoce.engines.function_calling.reading import Reader
+from vivavoce.engines.function_calling.router import Router
+from vivavoce.engines.function_calling.wishes import Chooser, Said, Wish, routed
 from vivavoce.engines.lanes import CancelToken
-from vivavoce.engines.smollm import findings, outcome, prompt, schema, turns, words
-from vivavoce.engines.smollm.arguments import Unsaid, fill
-from vivavoce.engines.smollm.llama import Llama
-from vivavoce.engines.smollm.reading import Reader
-from vivavoce.engines.smollm.router import Router
-from vivavoce.engines.smollm.wishes import Chooser, Said, Wish, routed
+from vivavoce.engines.llamacpp import prompt
+from vivavoce.engines.llamacpp.llama import Llama
 
 ON_IT = "I'm on it."
 _CALL_TOKENS = 160

@@ -21,8 +21,8 @@ import re
 import string
 from collections.abc import Callable, Iterator
 
+from vivavoce.engines.function_calling import words
 from vivavoce.engines.sentences import Cutter
-from vivavoce.engines.smollm import words
 
 Wanted = Callable[[str], str]
 """The name of the function that a piece would call; empty if it asks for none."""

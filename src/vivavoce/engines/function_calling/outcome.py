@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vivavoce.domain.content import Json, ToolCall, ToolResult
-from vivavoce.engines.smollm import numerals, words
+from vivavoce.engines.function_calling import numerals, words
 
 DONE = "Okay, that's done."
 

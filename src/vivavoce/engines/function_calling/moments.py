@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from vivavoce.engines.smollm import numerals
+from vivavoce.engines.function_calling import numerals
 
 SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800}
 _SHORT = {"sec": "second", "min": "minute", "hr": "hour"}

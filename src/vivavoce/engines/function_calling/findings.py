@@ -7,10 +7,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from vivavoce.domain.content import DEADLINE, OK, Json, ToolCall, ToolKind, ToolResult
+from vivavoce.engines.function_calling import outcome, seeking, sums, words
+from vivavoce.engines.function_calling.reading import Passage, Reader
+from vivavoce.engines.function_calling.wishes import without_addresses
 from vivavoce.engines.lanes import CancelToken
-from vivavoce.engines.smollm import outcome, seeking, sums, words
-from vivavoce.engines.smollm.reading import Passage, Reader
-from vivavoce.engines.smollm.wishes import without_addresses
 
 NOTHING = "I found nothing about that."
 _TOOLS = {

@@ -17,7 +17,15 @@ from vivavoce.engines.chat.deltas import Deltas, MalformedCall
 from vivavoce.engines.chat.names import Names
 from vivavoce.engines.chat.sight import excuse, noted
 from vivavoce.engines.chat.trim import first_kept
+from vivavoce.engines.function_calling.planner import Functions, Plan
+from vivavoce.engines.function_calling.turns import last_words
+from vivavoce.engines.function_calling.wishes import routed
 from vivavoce.engines.lanes import CancelToken, Lane
+from vivavoce.engines.llamacpp import prompt
+from vivavoce.engines.llamacpp.brevity import Brevity
+from vivavoce.engines.llamacpp.llama import ENGINE, Chunk, Llama, text_of
+from vivavoce.engines.llamacpp.memory import Place, Places
+from vivavoce.engines.llamacpp.settings import SmolLMSettings
 from vivavoce.engines.ports import (
     CallsRequested,
     CallUnreadable,
@@ -27,14 +35,6 @@ from vivavoce.engines.ports import (
     TextDelta,
     UsageReported,
 )
-from vivavoce.engines.smollm import prompt
-from vivavoce.engines.smollm.brevity import Brevity
-from vivavoce.engines.smollm.functions import Functions, Plan
-from vivavoce.engines.smollm.llama import ENGINE, Chunk, Llama, text_of
-from vivavoce.engines.smollm.memory import Place, Places
-from vivavoce.engines.smollm.settings import SmolLMSettings
-from vivavoce.engines.smollm.turns import last_words
-from vivavoce.engines.smollm.wishes import routed
 from vivavoce.errors import EngineBusy, EngineError
 
 _log = structlog.get_logger(__name__)

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import re
 
-from vivavoce.engines.smollm import words
-from vivavoce.engines.smollm.requests import bare, begs, commands
+from vivavoce.engines.function_calling import words
+from vivavoce.engines.function_calling.requests import bare, begs, commands
 
 _WEB = r"(?:google|the (?:web|internet|net))"
 _ENGINE = rf"(?:{_WEB}(?: search)?|(?:a |the )?(?:web |internet )?search(?: tool| engine)?)"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from vivavoce.engines.smollm import numerals, words
+from vivavoce.engines.function_calling import numerals, words
 
 CODE = re.compile(r"\+?(?:\b[a-z]*\d[\w-]*\b)(?:[ -]?\b[a-z]?\d[\w-]*\b)*")
 CODE_WORDS = re.compile(

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 from vivavoce.engines.lanes import CancelToken
 from vivavoce.errors import EngineError, EngineMissing
 
-ENGINE = "model.smollm"
+ENGINE = "model.llamacpp"
 _FAREWELL_S = 5.0
 
 Chunk = dict[str, Any]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from vivavoce.engines.smollm import moments, numerals, roles, schema, words
-from vivavoce.engines.smollm.moments import Span
-from vivavoce.engines.smollm.phrases import Said
-from vivavoce.engines.smollm.roles import Property
+from vivavoce.engines.function_calling import moments, numerals, roles, schema, words
+from vivavoce.engines.function_calling.moments import Span
+from vivavoce.engines.function_calling.phrases import Said
+from vivavoce.engines.function_calling.roles import Property
 
 _MONEY = re.compile(r"^\s*(?:euros?|dollars?|bucks|pounds?|francs?|yen|[€$£])")
 _LIMIT = re.compile(

@@ -12,9 +12,9 @@ import re
 from dataclasses import dataclass
 
 from vivavoce.domain.content import ToolDeclaration
-from vivavoce.engines.smollm import frames, moments, words
-from vivavoce.engines.smollm.moments import Span
-from vivavoce.engines.smollm.roles import Role
+from vivavoce.engines.function_calling import frames, moments, words
+from vivavoce.engines.function_calling.moments import Span
+from vivavoce.engines.function_calling.roles import Role
 
 _TITLES = frozenset(
     ["Mr", "Mrs", "Ms", "Dr", "Doctor", "Aunt", "Uncle", "Professor", "Miss", "Grandma", "Grandpa"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from vivavoce.domain.content import Json, ToolDeclaration
-from vivavoce.engines.smollm import moments, schema, words
+from vivavoce.engines.function_calling import moments, schema, words
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,16 +7,16 @@ import time
 
 import structlog
 
+from vivavoce.engines.function_calling.planner import Functions
+from vivavoce.engines.function_calling.reading import Reader
+from vivavoce.engines.function_calling.router import Router
+from vivavoce.engines.function_calling.sentence_embedding import MiniLM
 from vivavoce.engines.lanes import CancelToken
+from vivavoce.engines.llamacpp import prompt
+from vivavoce.engines.llamacpp.llama import ENGINE, Llama, LlamaOptions
+from vivavoce.engines.llamacpp.model import SmolLM
+from vivavoce.engines.llamacpp.settings import SmolLMSettings, model_file, router_folder
 from vivavoce.engines.ports import EngineHost
-from vivavoce.engines.smollm import prompt
-from vivavoce.engines.smollm.functions import Functions
-from vivavoce.engines.smollm.llama import ENGINE, Llama, LlamaOptions
-from vivavoce.engines.smollm.minilm import MiniLM
-from vivavoce.engines.smollm.model import SmolLM
-from vivavoce.engines.smollm.reading import Reader
-from vivavoce.engines.smollm.router import Router
-from vivavoce.engines.smollm.settings import SmolLMSettings, model_file, router_folder
 from vivavoce.errors import EngineMissing
 
 _log = structlog.get_logger(__name__)

@@ -20,9 +20,9 @@ from importlib import resources
 import numpy as np
 
 from vivavoce.domain.content import Json, ToolDeclaration
-from vivavoce.engines.smollm import moments, numerals, roles, schema, words
-from vivavoce.engines.smollm.minilm import MiniLM, Vector
-from vivavoce.engines.smollm.roles import Role
+from vivavoce.engines.function_calling import moments, numerals, roles, schema, words
+from vivavoce.engines.function_calling.roles import Role
+from vivavoce.engines.function_calling.sentence_embedding import MiniLM, Vector
 
 THRESHOLD = 0.6
 _SHARPNESS = np.float32(8)

@@ -26,8 +26,8 @@ from vivavoce.domain.content import (
     ToolKind,
     Tools,
 )
-from vivavoce.engines.smollm import requests, schema, seeking, sums, turns, words
-from vivavoce.engines.smollm.router import Router
+from vivavoce.engines.function_calling import requests, schema, seeking, sums, turns, words
+from vivavoce.engines.function_calling.router import Router
 
 _ADDRESS = re.compile(r"https?://[^\s<>\"'`]+", re.IGNORECASE)
 _AFTER_ADDRESS = ".,;:!?)]}*"

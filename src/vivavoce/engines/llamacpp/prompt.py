@@ -13,8 +13,8 @@ from typing import Any
 
 from vivavoce.domain.content import Content, Role, Text, ToolCall, ToolResult
 from vivavoce.domain.request import GenerationRequest
-from vivavoce.engines.smollm import words
-from vivavoce.engines.smollm.outcome import told
+from vivavoce.engines.function_calling import words
+from vivavoce.engines.function_calling.outcome import told
 
 Message = dict[str, Any]
 

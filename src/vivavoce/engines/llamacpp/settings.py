@@ -1,4 +1,4 @@
-"""Settings of `model.smollm`, checked as a whole, and the files that they lead to."""
+"""Settings of `model.llamacpp`, checked as a whole, and the files that they lead to."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vivavoce.engines.function_calling.router import THRESHOLD
+from vivavoce.engines.llamacpp.llama import ENGINE
 from vivavoce.engines.ports import EngineHost
-from vivavoce.engines.smollm.llama import ENGINE
-from vivavoce.engines.smollm.router import THRESHOLD
 from vivavoce.errors import ConfigError, EngineMissing
 
 

@@ -19,10 +19,18 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from vivavoce.domain.content import Json, ToolDeclaration
-from vivavoce.engines.smollm import amounts, listed, moments, phrases, roles, schema, words
-from vivavoce.engines.smollm.moments import Span
-from vivavoce.engines.smollm.phrases import Said
-from vivavoce.engines.smollm.roles import Property, Role
+from vivavoce.engines.function_calling import (
+    amounts,
+    listed,
+    moments,
+    phrases,
+    roles,
+    schema,
+    words,
+)
+from vivavoce.engines.function_calling.moments import Span
+from vivavoce.engines.function_calling.phrases import Said
+from vivavoce.engines.function_calling.roles import Property, Role
 
 Choose = Callable[[str, str], str]
 """Asks the model: a prompt and a grammar, to the text it wrote."""

@@ -1,0 +1,1 @@
+"""Function calling for language models that can't call functions natively."""
