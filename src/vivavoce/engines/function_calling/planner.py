@@ -19,17 +19,17 @@ from vivavoce.domain.content import (
     ToolDeclaration,
     ToolKind,
     ToolResult,
+    Tools,
 )
 from vivavoce.domain.ids import CallId
 from vivavoce.domain.request import GenerationRequest
-from vivavoce.engines.function_calling import findings, outcome, schema, turns, words
+from vivavoce.engines.function_calling import findings, outcome, prompts, schema, turns, words
 from vivavoce.engines.function_calling.arguments import Unsaid, fill
+from vivavoce.engines.function_calling.completion import Completion
 from vivavoce.engines.function_calling.reading import Reader
 from vivavoce.engines.function_calling.router import Router
 from vivavoce.engines.function_calling.wishes import Chooser, Said, Wish, routed
 from vivavoce.engines.lanes import CancelToken
-from vivavoce.engines.llamacpp import prompt
-from vivavoce.engines.llamacpp.llama import Llama
 
 ON_IT = "I'm on it."
 _CALL_TOKENS = 160
@@ -50,22 +50,18 @@ class Plan:
     rest: str = ""
 
 
-class Functions:
-    """Decides about calls and speaks of their results. Every method blocks.
+class Planner:
+    """Decides about calls and speaks of their results. Every method blocks."""
 
-    `slot` is the model's slot for these asides, so that they push no conversation out.
-    """
-
-    def __init__(self, llama: Llama, router: Router, reader: Reader, slot: int) -> None:
-        self._llama = llama
+    def __init__(self, completion: Completion, router: Router, reader: Reader) -> None:
+        self._completion = completion
         self._router = router
         self._reader = reader
-        self._slot = slot
 
-    def learn(self, tools: Sequence[ToolDeclaration], token: CancelToken) -> None:
-        """Read declarations and the prompt of the asides ahead."""
-        self._router.learn(tools)
-        self._ask(prompt.aside(), 0, token)
+    def prepare(self, tools: Tools, token: CancelToken) -> None:
+        """Read the declarations and the beginning of the prompts ahead."""
+        self._router.learn(routed(tools))
+        self._completion.complete(prompts.opening(), 0, token)
 
     def plan(self, request: GenerationRequest, token: CancelToken) -> Plan:
         """What the end of the history asks for: calls, a question back, a report."""
@@ -95,13 +91,14 @@ class Functions:
     def _begun(self, request: GenerationRequest, chooser: Chooser, token: CancelToken) -> Plan:
         """The plan for words that nothing was done about yet."""
         history = request.history
-        if turns.last_words(history) != len(history) - 1:
+        place = turns.last_words(history)
+        if place < 0 or any(one.role is Role.MODEL for one in history[place:]):
             return Plan()
-        said = self._said(chooser, history, len(history) - 1)
+        said = self._said(chooser, history, place)
         calls, question = self._calls(said.wishes, (), token)
         if question and not calls:
             # What was no answer to a question back may be a request of its own.
-            said = chooser.said(history, len(history) - 1)
+            said = chooser.said(history, place)
             calls, again = self._calls(said.wishes, (), token)
             question = again or ("" if calls else question)
         if not calls:
@@ -144,7 +141,7 @@ class Functions:
 
     def _filled(self, wish: Wish, token: CancelToken) -> dict[str, object]:
         def choose(question: str, grammar: str) -> str:
-            return self._ask(prompt.filling(question), _CALL_TOKENS, token, grammar)
+            return self._completion.complete(prompts.filling(question), _CALL_TOKENS, token)
 
         return fill(wish.tool, " ".join(wish.words.split()), choose)
 
@@ -179,11 +176,10 @@ class Functions:
         if found or not asked or words.informs(result.name):
             return found or outcome.DONE
         done = outcome.deed(call)
-        text = self._ask(prompt.confirming(asked, done), _SENTENCE_TOKENS, token)
+        prompt = prompts.confirming(asked, done)
+        text = self._completion.complete(prompt, _SENTENCE_TOKENS, token)
         sentence = " ".join(text.split("\n")[0].split())
-        fits = sentence.endswith((".", "!")) and outcome.is_grounded(
-            sentence, prompt.tidy(asked), done
-        )
+        fits = sentence.endswith((".", "!")) and outcome.is_grounded(sentence, asked, done)
         return sentence if fits else outcome.DONE
 
     def _words_for(
@@ -198,19 +194,7 @@ class Functions:
         exact = [one for one in fitting if one.args is not None and dict(one.args) == call.args]
         if found := exact or fitting:
             return found[0].words
-        return prompt.utterance(history[begin])
-
-    def _ask(
-        self, messages: list[prompt.Message], limit: int, token: CancelToken, grammar: str = ""
-    ) -> str:
-        body = {
-            "messages": messages,
-            "temperature": 0,
-            "max_tokens": limit,
-            "id_slot": self._slot,
-            "cache_prompt": True,
-        }
-        return self._llama.complete({**body, "grammar": grammar} if grammar else body, token)
+        return turns.utterance(history[begin])
 
 
 def question_for(tool: ToolDeclaration, name: str) -> str:
@@ -226,7 +210,7 @@ def _asked_back(chooser: Chooser, history: Sequence[Content], place: int) -> Wis
     Words that can't be an answer are none.
     """
     before = turns.last_words(history, place)
-    said = prompt.utterance(history[place])
+    said = turns.utterance(history[place])
     if before < 0 or not words.is_answer(said):
         return None
     asked = " ".join(
@@ -240,6 +224,6 @@ def _asked_back(chooser: Chooser, history: Sequence[Content], place: int) -> Wis
             continue
         wishes = chooser.said(history, before).wishes
         request = next((w.words for w in wishes if w.tool.name == tool.name), "")
-        joined = f"{request or prompt.utterance(history[before])} {said}"
+        joined = f"{request or turns.utterance(history[before])} {said}"
         return Wish(joined, tool, chooser.kind(tool.name))
     return None

@@ -5,18 +5,28 @@ All of it is read off the history. A content of the user's holds words or result
 
 from __future__ import annotations
 
+import string
 from collections.abc import Sequence
+from dataclasses import replace
 
-from vivavoce.domain.content import Content, Role, Scheduling, ToolCall, ToolResult
+from vivavoce.domain.content import Content, Part, Role, Scheduling, Text, ToolCall, ToolResult
+from vivavoce.engines.function_calling import outcome
+
+_NO_WORDS = f"{string.punctuation}{string.whitespace}…¿¡"
 
 
 def has_words(content: Content) -> bool:
-    """Whether the user said something here."""
+    """Whether the user said something here. A lone "." only asks for an answer."""
     return (
         content.role is Role.USER
-        and bool(content.text.strip())
+        and bool(content.text.strip(_NO_WORDS))
         and not any(isinstance(part, ToolResult) for part in content.parts)
     )
+
+
+def utterance(content: Content) -> str:
+    """The words of a content on one line."""
+    return " ".join(content.text.split())
 
 
 def last_words(history: Sequence[Content], end: int | None = None) -> int:
@@ -77,3 +87,29 @@ def call_of(result: ToolResult, history: Sequence[Content]) -> tuple[int, ToolCa
             if not result.id or part.id == result.id:
                 return place, part
     return len(history) - 1, ToolCall(result.id, result.name, {})
+
+
+def as_text(history: Sequence[Content]) -> tuple[Content, ...]:
+    """The history for a model without tools: no calls, and results as words of the user.
+
+    A result is shown only until the model has spoken of it; a user's content without words (".")
+    is left out where something else remains.
+    """
+    kept: list[Content] = []
+    results = ""
+    for content in history:
+        found = [part for part in content.parts if isinstance(part, ToolResult)]
+        results += "".join(f"({outcome.told(one)}) " for one in found)
+        parts: list[Part] = [p for p in content.parts if not isinstance(p, ToolCall | ToolResult)]
+        media = any(not isinstance(part, Text) for part in parts)
+        if not (media or content.text.strip(_NO_WORDS)):
+            continue
+        if content.role is Role.MODEL:
+            results = ""
+        elif results:
+            parts.insert(0, Text(results))
+            results = ""
+        kept.append(replace(content, parts=tuple(parts)))
+    if results:
+        kept.append(Content(Role.USER, (Text(results.strip()),)))
+    return tuple(kept) or tuple(history[-1:])

@@ -17,9 +17,8 @@ from vivavoce.engines.chat.deltas import Deltas, MalformedCall
 from vivavoce.engines.chat.names import Names
 from vivavoce.engines.chat.sight import excuse, noted
 from vivavoce.engines.chat.trim import first_kept
-from vivavoce.engines.function_calling.planner import Functions, Plan
+from vivavoce.engines.function_calling.planner import Plan, Planner
 from vivavoce.engines.function_calling.turns import last_words
-from vivavoce.engines.function_calling.wishes import routed
 from vivavoce.engines.lanes import CancelToken, Lane
 from vivavoce.engines.llamacpp import prompt
 from vivavoce.engines.llamacpp.brevity import Brevity
@@ -58,7 +57,7 @@ class SmolLM:
         self,
         llama: Llama,
         settings: SmolLMSettings,
-        functions: Functions | None,
+        functions: Planner | None,
         native: bool,
         small: bool,
     ) -> None:
@@ -113,7 +112,7 @@ class SmolLM:
             body = self._body(request, place)
             self._llama.stream({**body, "max_tokens": 0}, token, lambda chunk: None)
             if functions is not None and request.tools.offered:
-                functions.learn(routed(request.tools), token)
+                functions.prepare(request.tools, token)
 
         try:
             await self._lane.run(read)

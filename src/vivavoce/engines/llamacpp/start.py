@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping, Sequence
 
 import structlog
 
-from vivavoce.engines.function_calling.planner import Functions
+from vivavoce.domain.content import Tools
+from vivavoce.engines.function_calling.completion import Message
+from vivavoce.engines.function_calling.planner import Planner
 from vivavoce.engines.function_calling.reading import Reader
 from vivavoce.engines.function_calling.router import Router
 from vivavoce.engines.function_calling.sentence_embedding import MiniLM
@@ -20,6 +23,29 @@ from vivavoce.engines.ports import EngineHost
 from vivavoce.errors import EngineMissing
 
 _log = structlog.get_logger(__name__)
+
+
+class _Completion:
+    """Short questions to the model, in a slot of their own that no conversation uses."""
+
+    def __init__(self, llama: Llama, slot: int) -> None:
+        self._llama = llama
+        self._slot = slot
+
+    def complete(self, messages: Sequence[Message], max_tokens: int, cancel: CancelToken) -> str:
+        body = {
+            "messages": [dict(message) for message in messages],
+            "temperature": 0,
+            "max_tokens": max_tokens,
+            "id_slot": self._slot,
+            "cache_prompt": True,
+        }
+        return self._llama.complete(body, cancel)
+
+    def rank_names(
+        self, messages: Sequence[Message], names: Sequence[str], cancel: CancelToken
+    ) -> Mapping[str, float]:
+        return {}
 
 
 async def start(settings: SmolLMSettings, host: EngineHost) -> SmolLM:
@@ -43,14 +69,14 @@ async def start(settings: SmolLMSettings, host: EngineHost) -> SmolLM:
         await asyncio.to_thread(_check, llama, path.name, time.monotonic() - began, small)
         if functions is not None:
             # The asides' prompt is the same for everybody: read here, it delays nobody's turn.
-            await asyncio.to_thread(functions.learn, (), CancelToken())
+            await asyncio.to_thread(functions.prepare, Tools(), CancelToken())
     except BaseException:
         await asyncio.to_thread(llama.close)
         raise
     return SmolLM(llama, settings, functions, native, small)
 
 
-def _functions(llama: Llama, settings: SmolLMSettings, host: EngineHost) -> Functions | None:
+def _functions(llama: Llama, settings: SmolLMSettings, host: EngineHost) -> Planner | None:
     try:
         folder = router_folder(settings, host)
     except EngineMissing as missing:
@@ -58,7 +84,7 @@ def _functions(llama: Llama, settings: SmolLMSettings, host: EngineHost) -> Func
         return None
     network = MiniLM(folder)
     router = Router(network, settings.threshold)
-    return Functions(llama, router, Reader(network), settings.slots)
+    return Planner(_Completion(llama, settings.slots), router, Reader(network))
 
 
 def _knows_tools(llama: Llama) -> bool:

@@ -1,0 +1,102 @@
+"""A language model that calls functions, made of one that only writes text.
+
+Before each answer a plan is made of the end of the conversation: calls, a question about a
+missing argument, or a report of results. What the plan leaves open is answered by the text model,
+which sees the conversation without calls and results.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from vivavoce.domain.content import Content, Role, Text, Tools
+from vivavoce.domain.request import GenerationRequest
+from vivavoce.engines.function_calling import turns
+from vivavoce.engines.function_calling.completion import Completion
+from vivavoce.engines.function_calling.planner import Planner
+from vivavoce.engines.function_calling.reading import Reader
+from vivavoce.engines.function_calling.router import THRESHOLD, Router
+from vivavoce.engines.function_calling.sentence_embedding import MiniLM
+from vivavoce.engines.lanes import Lane
+from vivavoce.engines.ports import CallsRequested, LanguageModel, ModelPart, TextDelta
+from vivavoce.errors import EngineBusy, EngineError
+
+ENGINE = "model.function_calling"
+
+
+class FunctionCallingModel:
+    """The language model port over a text model and a planner. Owns both.
+
+    Its calls fit their declarations by construction; a call that was refused would be planned
+    again in the same way, hence `repairs=False`.
+    """
+
+    def __init__(self, model: LanguageModel, planner: Planner) -> None:
+        self.capabilities = replace(model.capabilities, tools=True, repairs=False)
+        self.text_model = model
+        self._planner = planner
+        self._lane = Lane(ENGINE, workers=model.capabilities.slots)
+
+    async def prepare(self, request: GenerationRequest) -> None:
+        """Read declarations, instruction and history ahead."""
+        if request.tools.offered:
+            with suppress(EngineError):  # the answer itself will say what is wrong
+                await self._lane.run(lambda token: self._planner.prepare(request.tools, token))
+        await self.text_model.prepare(_without_tools(request))
+
+    async def generate(self, request: GenerationRequest) -> AsyncGenerator[ModelPart, None]:
+        """Calls or a report if there is something to plan, else the text model's answer.
+
+        Raises `EngineError`; `EngineBusy` for a speculative request that would have to wait.
+        """
+        if request.history and request.tools.offered:
+            if request.speculative and not self._lane.idle:
+                raise EngineBusy(ENGINE, "another answer is being planned.")
+            plan = await self._lane.run(lambda token: self._planner.plan(request, token))
+            if plan.calls:
+                yield CallsRequested(plan.calls)
+            if plan.text:
+                yield TextDelta(f"{plan.text} " if plan.rest else plan.text)
+            if plan.rest:
+                request = _asking(request, plan.rest)
+            elif plan.calls or plan.text:
+                return
+        parts: Any = self.text_model.generate(_without_tools(request))
+        async with aclosing(parts):
+            async for part in parts:
+                yield part
+
+    async def release(self, session: str) -> None:
+        await self.text_model.release(session)
+
+    async def aclose(self) -> None:
+        self._lane.close()
+        await self.text_model.aclose()
+
+
+def add_function_calling(
+    model: LanguageModel, completion: Completion, folder: Path, threshold: float = THRESHOLD
+) -> FunctionCallingModel:
+    """`model` with functions, chosen by the MiniLM in `folder`. Blocks: loads 90 MB.
+
+    `completion` asks the same model short questions beside its conversations.
+    """
+    network = MiniLM(folder)
+    planner = Planner(completion, Router(network, threshold), Reader(network))
+    return FunctionCallingModel(model, planner)
+
+
+def _without_tools(request: GenerationRequest) -> GenerationRequest:
+    """The request as a model without tools can read it."""
+    return replace(request, tools=Tools(), history=turns.as_text(request.history))
+
+
+def _asking(request: GenerationRequest, question: str) -> GenerationRequest:
+    """The request with `question` in the place of the user's last words."""
+    place = max(0, turns.last_words(request.history))
+    words = Content(Role.USER, (Text(question),))
+    return replace(request, history=(*request.history[:place], words))
