@@ -23,7 +23,7 @@ from conformance.servers import serving  # noqa: E402
 from e2e import speech_corpus as corpus  # noqa: E402
 from e2e.speech_corpus import Heard, Recording  # noqa: E402
 from vivavoce.edge import ca  # noqa: E402
-from vivavoce.engines import weights  # noqa: E402
+from vivavoce.engines.registry import locate_weights  # noqa: E402
 from vivavoce.engines.silero import MODEL, SileroDetector  # noqa: E402
 
 PAGE = ROOT / "docs" / "reference" / "hearing.md"
@@ -52,7 +52,7 @@ def main() -> None:
 
 def listen(recordings: list[Recording], together: int) -> dict[str, Condition]:
     """For each room: as recorded, as cut by the server, and through the server."""
-    detector = SileroDetector(weights.locate("silero") / MODEL)
+    detector = SileroDetector(locate_weights("silero") / MODEL)
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         settings = Path(folder) / "settings.toml"

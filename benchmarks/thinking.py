@@ -31,11 +31,11 @@ from vivavoce.domain.content import (
 from vivavoce.domain.ids import CallId, GenerationId, SessionId
 from vivavoce.domain.request import GenerationRequest
 from vivavoce.domain.setup import Modality, Sampling
-from vivavoce.engines import weights
 from vivavoce.engines.function_calling.router import Router
 from vivavoce.engines.function_calling.sentence_embedding import MiniLM
 from vivavoce.engines.llamacpp import create
 from vivavoce.engines.ports import LanguageModel, TextDelta, UsageReported
+from vivavoce.engines.registry import locate_weights
 
 ROUNDS = 5
 TEXT = {"type": "string"}
@@ -69,7 +69,7 @@ class Host:
         pass
 
     def weights(self, name: str) -> Path:
-        return weights.locate(name)
+        return locate_weights(name)
 
     async def build(self, port: str, choice: Any) -> Any:
         raise NotImplementedError
@@ -179,7 +179,7 @@ async def measure(threads: int) -> dict[str, float]:
 
 
 def routing() -> dict[str, float]:
-    router = Router(MiniLM(weights.locate("minilm")))
+    router = Router(MiniLM(locate_weights("minilm")))
     router.learn(TOOLS)
     spent = []
     for number in range(20):

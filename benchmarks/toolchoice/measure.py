@@ -36,13 +36,13 @@ from benchmarks.toolchoice.case import Case
 from benchmarks.toolchoice.sets import SETS
 
 from vivavoce.domain.content import Json, ToolDeclaration
-from vivavoce.engines import weights
 from vivavoce.engines.function_calling.arguments import Unsaid, fill
 from vivavoce.engines.function_calling.router import Router
 from vivavoce.engines.function_calling.sentence_embedding import MiniLM
 from vivavoce.engines.lanes import CancelToken
 from vivavoce.engines.llamacpp import prompt
 from vivavoce.engines.llamacpp.llama import Llama, LlamaOptions
+from vivavoce.engines.registry import locate_weights
 
 HALVES = ("dev", "held", "more")
 _CALL_TOKENS = 160
@@ -115,8 +115,8 @@ class Rates:
 
 def load() -> tuple[Router, Choose]:
     """The router, and the language model's choice under a grammar, both on the real weights."""
-    (path,) = weights.locate("smollm2").rglob("*.gguf")
-    (network,) = weights.locate("minilm").rglob("model.safetensors")
+    (path,) = locate_weights("smollm2").rglob("*.gguf")
+    (network,) = locate_weights("minilm").rglob("model.safetensors")
     options = LlamaOptions(path, 2048, 1, 1, 64, template=prompt.TEMPLATE)
     llama = Llama(options)
 

@@ -19,7 +19,7 @@ from vivavoce.engines.ports import (
     ResponderCapabilities,
     VoiceDetector,
 )
-from vivavoce.engines.registry import House, weights_of
+from vivavoce.engines.registry import House, required_weights
 from vivavoce.errors import ClientFault, VivavoceError
 from vivavoce.metrics import Metrics
 from vivavoce.protocol import close
@@ -54,7 +54,7 @@ def weights_in_use(config: Config) -> list[str]:
     for name in profiles_in_use(config):
         table = config.profiles[name]
         for port in ("detector", "recognizer", "responder"):
-            needed |= weights_of(port, getattr(table, port))
+            needed |= required_weights(port, getattr(table, port))
     return sorted(needed)
 
 

@@ -15,7 +15,7 @@ import pytest
 from conformance.servers import Running, serving
 from vivavoce import config, wiring
 from vivavoce.edge import ca
-from vivavoce.engines import weights
+from vivavoce.engines.registry import missing_weights
 
 DOCUMENTS = Path(__file__).parents[2] / "examples" / "documents"
 
@@ -51,7 +51,7 @@ def tooled(library: Path) -> Iterator[Running]:
 def embedded(library: Path) -> Iterator[Running]:
     """A server with the embedded engines on their real weights, and with search and code."""
     settings = config.load(None, {"profile": "embedded"})
-    absent = weights.missing(wiring.weights_in_use(settings), settings.weights)
+    absent = missing_weights(wiring.weights_in_use(settings), settings.weights)
     if absent:
         names = ", ".join(each.name for each in absent)
         pytest.skip(f"weights are not here ({names}): run `vivavoce pull`")

@@ -17,7 +17,7 @@ from conformance.servers import Running, serving
 from e2e import speech_corpus as corpus
 from e2e.speech_corpus import Heard, Recording
 from vivavoce.edge import ca
-from vivavoce.engines import weights
+from vivavoce.engines.registry import locate_weights
 from vivavoce.engines.silero import MODEL, SileroDetector
 from vivavoce.errors import EngineMissing
 
@@ -37,7 +37,7 @@ POINTS = 2.0
 @pytest.fixture(scope="module")
 def detector() -> SileroDetector:
     try:
-        return SileroDetector(weights.locate("silero") / MODEL)
+        return SileroDetector(locate_weights("silero") / MODEL)
     except EngineMissing as absent:
         pytest.skip(str(absent))
 

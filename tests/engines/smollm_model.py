@@ -12,10 +12,10 @@ import pytest
 
 from vivavoce.domain.content import Content, ToolDeclaration
 from vivavoce.domain.request import GenerationRequest
-from vivavoce.engines import weights
 from vivavoce.engines.llamacpp import create
 from vivavoce.engines.llamacpp.model import SmolLM
 from vivavoce.engines.ports import CallsRequested, ModelPart, TextDelta
+from vivavoce.engines.registry import locate_weights
 from vivavoce.errors import EngineMissing
 from vivavoce.testing.contracts import request
 
@@ -33,7 +33,7 @@ class Host:
         if name == self._absent:
             raise EngineMissing(name, "It is not on this machine.", "Fetch it.")
         try:
-            return weights.locate(name)
+            return locate_weights(name)
         except EngineMissing as missing:
             pytest.skip(str(missing))
 

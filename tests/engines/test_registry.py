@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vivavoce.engines.registry import House, factory, listing, weights_of
+from vivavoce.engines.registry import House, factory, listing, required_weights
 from vivavoce.engines.silence import Silence
 from vivavoce.errors import ConfigError, EngineMissing
 
@@ -47,21 +47,21 @@ def test_a_module_that_is_not_installed_is_told_with_the_command() -> None:
 def test_weights_of_a_cascade_are_those_of_its_parts() -> None:
     cascade = {"use": "cascade", "model": {"use": "llamacpp"}, "voice": "flite"}
 
-    assert weights_of("responder", cascade) == {"smollm2", "minilm"}
-    assert weights_of("detector", "silero") == {"silero"}
-    assert weights_of("detector", "energy") == set()
+    assert required_weights("responder", cascade) == {"smollm2", "minilm"}
+    assert required_weights("detector", "silero") == {"silero"}
+    assert required_weights("detector", "energy") == set()
 
 
 def test_weights_that_the_settings_replace_or_switch_off_are_not_wanted() -> None:
     def of_model(**settings: object) -> set[str]:
         model = {"use": "llamacpp", **settings}
-        return weights_of("responder", {"use": "cascade", "model": model, "voice": "flite"})
+        return required_weights("responder", {"use": "cascade", "model": model, "voice": "flite"})
 
     assert of_model(path="/models/own.gguf") == {"minilm"}
     assert of_model(tools=False) == {"smollm2"}
     assert of_model(router="/models/minilm") == {"smollm2"}
     assert of_model(path="/models/own.gguf", tools=False) == set()
-    assert weights_of("detector", {"use": "silero", "path": "/models/own.onnx"}) == set()
+    assert required_weights("detector", {"use": "silero", "path": "/models/own.onnx"}) == set()
 
 
 def test_the_listing_is_sorted_and_says_where_engines_come_from() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vivavoce.engines import weights
+from vivavoce.engines.registry import locate_weights
 from vivavoce.engines.silero import FRAME_SAMPLES, SileroDetector, create
 from vivavoce.errors import ConfigError, EngineError, EngineMissing
 
@@ -28,7 +28,7 @@ class Host:
         pass
 
     def weights(self, name: str) -> Path:
-        return weights.locate(name)
+        return locate_weights(name)
 
     async def build(self, port: str, choice: object) -> object:
         raise AssertionError("Silero is made of no parts")
@@ -37,7 +37,7 @@ class Host:
 @pytest.fixture(scope="module")
 def detector() -> SileroDetector:
     try:
-        folder = weights.locate("silero")
+        folder = locate_weights("silero")
     except EngineMissing as absent:
         pytest.skip(str(absent))
     return SileroDetector(folder / "silero_vad_op18_ifless.onnx")
@@ -133,7 +133,7 @@ def test_nothing_to_score_and_frames_of_a_wrong_size(detector: SileroDetector) -
 @pytest.mark.embedded
 async def test_the_factory_loads_what_was_fetched_or_a_path(detector: SileroDetector) -> None:
     assert (await create({}, Host())).frame_samples == 512
-    path = weights.locate("silero") / "silero_vad_op18_ifless.onnx"
+    path = locate_weights("silero") / "silero_vad_op18_ifless.onnx"
     await (await create({"path": str(path)}, Host())).aclose()
 
 
@@ -162,7 +162,7 @@ def test_the_library_leaves_no_trace_and_tells_nobody(
         "from vivavoce.engines.silero import SileroDetector\n"
         "SileroDetector(Path(sys.argv[1]))\n"
     )
-    model = weights.locate("silero") / "silero_vad_op18_ifless.onnx"
+    model = locate_weights("silero") / "silero_vad_op18_ifless.onnx"
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("ORT_", "XDG_"))}
     environment = kept | {"HOME": str(tmp_path)}
     subprocess.run(

@@ -13,8 +13,7 @@ from engines.smollm_model import Host, calls_of, conversation, text_of
 from engines.talk import answer, said, user
 from vivavoce.domain.content import ToolCall, ToolDeclaration, ToolResult
 from vivavoce.domain.ids import CallId
-from vivavoce.engines import weights
-from vivavoce.engines.function_calling import outcome, words
+from vivavoce.engines.function_calling import MINILM, outcome, words
 from vivavoce.engines.function_calling.router import THRESHOLD, Router
 from vivavoce.engines.function_calling.sentence_embedding import MiniLM
 from vivavoce.engines.llamacpp import create
@@ -195,10 +194,10 @@ def test_the_plain_commands_need_no_rules_beside_likeness(
     assert likeness(wanted) > THRESHOLD
 
 
-@pytest.mark.parametrize("left_out", weights.find("minilm").files)
+@pytest.mark.parametrize("left_out", MINILM.files)
 def test_each_file_that_is_kept_of_minilm_is_read(tmp_path: Path, left_out: str) -> None:
     whole = Host().weights("minilm")
-    for name in weights.find("minilm").files:
+    for name in MINILM.files:
         (tmp_path / name).symlink_to(whole / name)
     settings = read_smollm({"router": str(tmp_path)})
     assert MiniLM(router_folder(settings, Host())).encode("hello").any()

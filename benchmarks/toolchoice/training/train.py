@@ -30,9 +30,9 @@ sys.path.insert(0, str(Path(__file__).parents[3]))  # the root, for a script
 
 from benchmarks.toolchoice.training import corpus
 
-from vivavoce.engines import weights
 from vivavoce.engines.function_calling import router
 from vivavoce.engines.function_calling.sentence_embedding import MiniLM, WordPiece, read_safetensors
+from vivavoce.engines.registry import locate_weights
 
 # Only needed here, so no dependency of the project: mypy must do without it.
 jax: Any = importlib.import_module("jax")
@@ -57,7 +57,7 @@ Tree = dict[str, Any]
 
 def folder() -> Path:
     """Where MiniLM's files lie."""
-    (network,) = weights.locate("minilm").rglob("model.safetensors")
+    (network,) = locate_weights("minilm").rglob("model.safetensors")
     return network.parent
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -13,7 +13,8 @@ from rich.table import Table
 
 from vivavoce.cli.faults import fault_of, leave
 from vivavoce.config import Config, load
-from vivavoce.engines.registry import listing, parse
+from vivavoce.engines.ports import Settings
+from vivavoce.engines.registry import listing, parse, required_parts
 from vivavoce.errors import VivavoceError
 
 
@@ -59,13 +60,11 @@ def users(settings: Config) -> dict[str, list[str]]:
     return found
 
 
-def parts(port: str, choice: str | dict[str, Any]) -> Iterator[str]:
+def parts(port: str, choice: str | Settings) -> Iterator[str]:
     """The full names of a choice, of what it falls back on, and of what it is made of."""
-    use, settings, otherwise = parse(choice)
+    use, _, otherwise = parse(choice)
     yield f"{port}.{use}"
     if otherwise is not None:
-        yield from parts(port, dict(otherwise) if not isinstance(otherwise, str) else otherwise)
-    if port == "responder" and use == "cascade":
-        for part, key in (("model", "model"), ("synthesizer", "voice")):
-            if key in settings:
-                yield from parts(part, settings[key])
+        yield from parts(port, otherwise)
+    for part in required_parts(port, choice):
+        yield from parts(*part)

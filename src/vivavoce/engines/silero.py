@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from vivavoce.domain.audio import BYTES_PER_SAMPLE, INPUT_RATE
 from vivavoce.engines.ports import EngineHost, Settings
+from vivavoce.engines.weights import Weights, Wheel
 from vivavoce.errors import ConfigError, EngineError, EngineMissing
 
 if TYPE_CHECKING:
@@ -23,6 +24,26 @@ if TYPE_CHECKING:
 
 ENGINE = "detector.silero"
 MODEL = "silero_vad_op18_ifless.onnx"
+
+WEIGHTS = (
+    Weights(
+        name="silero",
+        description="voice activity detector Silero VAD 6.2",
+        version="6.2.3",
+        license="MIT",
+        origin="github.com/snakers4/silero-vad (the wheel is its makers' own)",
+        wheels=(
+            Wheel(
+                distribution="silero-vad",
+                version="6.2.3",
+                filename="silero_vad-6.2.3-py3-none-any.whl",
+                sha256="7b7f5436cfcb02fae583a05b512ea96467fd449fe54cb49a5e4f06c51a1e43b8",
+                size_bytes=11_317_527,
+                members=(f"silero_vad/data/{MODEL}",),
+            ),
+        ),
+    ),
+)
 
 FRAME_SAMPLES = 512
 """32 ms at 16 kHz, the only size the network takes."""
@@ -122,6 +143,11 @@ async def create(settings: Settings, host: EngineHost) -> SileroDetector:
     """The factory. The one setting is `path`: an ONNX file to use instead of the fetched one."""
     path = _checked(settings)
     return SileroDetector(path if path is not None else host.weights("silero") / MODEL)
+
+
+def required_weights(settings: Settings) -> tuple[str, ...]:
+    """Names of the weights that it loads under these settings."""
+    return () if settings.get("path") is not None else ("silero",)
 
 
 def _checked(settings: Settings) -> Path | None:
