@@ -11,8 +11,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-Value = str | int | float | bool
+Value = str | int | float | bool | list[Any] | dict[str, Any]
 Arguments = dict[str, Value]
 
 
@@ -44,6 +45,10 @@ def _plain(args: Mapping[str, object]) -> dict[str, tuple[bool, object]]:
 
 
 def _bare(value: object) -> object:
+    if isinstance(value, Mapping):
+        return _plain(value)
+    if isinstance(value, list):
+        return [_bare(item) for item in value]
     if isinstance(value, str):
         return " ".join(value.casefold().split()).strip(" .,;:!?\"'")
     return value
