@@ -205,7 +205,7 @@ def main() -> None:
     parser.add_argument("--cases", action="store_true", help="print the failures")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    router, *_ = load()
+    router = load()
     right: Counter[str] = Counter()
     failures = []
     for style in STYLES:

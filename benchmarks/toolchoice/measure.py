@@ -27,7 +27,7 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -39,19 +39,13 @@ from benchmarks.toolchoice.case import Case
 from benchmarks.toolchoice.sets import SETS
 
 from vivavoce.domain.content import Json, ToolDeclaration
-from vivavoce.engines.function_calling.arguments import Unsaid, fill
+from vivavoce.engines.function_calling.arguments import MissingArgument, fill
 from vivavoce.engines.function_calling.router import Router
 from vivavoce.engines.function_calling.sentence_embedding import MiniLM
-from vivavoce.engines.lanes import CancelToken
-from vivavoce.engines.llamacpp import prompt
-from vivavoce.engines.llamacpp.llama import Llama, LlamaOptions
 from vivavoce.engines.registry import locate_weights
 
 HALVES = ("dev", "held", "more", "others")
 UNSEEN = ("held", "others")
-_CALL_TOKENS = 160
-
-Choose = Callable[[str, str], str]
 
 
 def declarations(tools: str) -> tuple[ToolDeclaration, ...]:
@@ -119,46 +113,30 @@ class Rates:
         }
 
 
-def load() -> tuple[Router, Choose]:
-    """The router, and the language model's choice under a grammar, both on the real weights."""
-    (path,) = locate_weights("smollm2").rglob("*.gguf")
+def load() -> Router:
+    """The router on the real weights."""
     (network,) = locate_weights("minilm").rglob("model.safetensors")
-    options = LlamaOptions(path, 2048, 1, 1, 64, template=prompt.TEMPLATE)
-    llama = Llama(options)
-
-    def choose(question: str, grammar: str) -> str:
-        body = {
-            "messages": prompt.filling(question),
-            "temperature": 0,
-            "max_tokens": _CALL_TOKENS,
-            "cache_prompt": True,
-            "grammar": grammar,
-        }
-        return llama.complete(body, CancelToken())
-
-    return Router(MiniLM(network.parent)), choose
+    return Router(MiniLM(network.parent))
 
 
-def measure(cases: Iterable[Case], router: Router, choose: Choose) -> Rates:
+def measure(cases: Iterable[Case], router: Router) -> Rates:
     """Every case tried once."""
     cases = tuple(cases)
     sets = {name: declarations(name) for name in {case.tools for case in cases}}
     for tools in sets.values():
         router.learn(tools)
-    return Rates([_tried(case, sets[case.tools], router, choose) for case in cases])
+    return Rates([_tried(case, sets[case.tools], router) for case in cases])
 
 
-def _tried(
-    case: Case, tools: tuple[ToolDeclaration, ...], router: Router, choose: Choose
-) -> Outcome:
+def _tried(case: Case, tools: tuple[ToolDeclaration, ...], router: Router) -> Outcome:
     began = time.process_time()
     choice = router.choose(case.said, tools)
     chosen = time.process_time()
     args: Mapping[str, Any] | None = None
     if choice is not None:
         try:
-            args = fill(choice.tool, case.said, choose)
-        except Unsaid:
+            args = fill(choice.tool, case.said, router.encoder)
+        except MissingArgument:
             args = None
     filling = time.process_time() - chosen if choice is not None and choice.tool.parameters else 0.0
     name = choice.tool.name if choice is not None else None
@@ -187,8 +165,8 @@ def main() -> None:
     wishes = parser.parse_args()
     if wishes.cases and wishes.half in UNSEEN:
         parser.error(f"the cases of {wishes.half} are not to be seen")
-    router, choose = load()
-    rates = measure(cases_of(wishes.half), router, choose)
+    router = load()
+    rates = measure(cases_of(wishes.half), router)
     if wishes.json:
         print(json.dumps({"rates": rates.table(), "cpu_ms": rates.times()}))
         return

@@ -188,7 +188,9 @@ def test_the_plain_commands_need_no_rules_beside_likeness(
     network = MiniLM(Host().weights("minilm"))
 
     def likeness(name: str) -> float:
-        return float(network.encode(spoken) @ network.encode(" ".join(words.of_name(name))))
+        return float(
+            network.encode(spoken) @ network.encode(" ".join(words.split_identifier(name)))
+        )
 
     assert likeness(wanted) > likeness(other)
     assert likeness(wanted) > THRESHOLD

@@ -107,7 +107,7 @@ def told(tool_line: tuple[str, str, str], variant: int) -> str:
 
 def parts(tool: ToolDeclaration) -> tuple[str, str, str]:
     """Name, description and parameters of what `router.description` makes of a function."""
-    name = " ".join(words.of_name(tool.name))
+    name = " ".join(words.split_identifier(tool.name))
     about = tool.description.strip().rstrip(".")
     lead = f"{name}. {about}" if about else name
     return name, about, description(tool).removeprefix(lead).removeprefix(". ")
@@ -118,7 +118,7 @@ def spoken(text: str, asks: bool, variant: int) -> str:
     """An utterance as the network reads it; all variants but the first are dressed a little."""
     if variant:
         text = _dressed(text, asks, random.Random(f"{text} {variant}"))
-    return words.without_courtesy(text)
+    return words.strip_courtesy(text)
 
 
 def _dressed(text: str, asks: bool, chance: random.Random) -> str:

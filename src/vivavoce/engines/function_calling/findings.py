@@ -24,7 +24,7 @@ _REFUSED = {
 }
 _UNREAD = "I could not read {place}."
 _PREFIX = "URL_RETRIEVAL_STATUS_"
-_WHOLE = words.split_set(
+_WHOLE = words.word_set(
     "summarize summarise summary read open fetch visit check look see say says tell page site"
     " website article link url address content contents about what whats what's out you can give"
     " overview short brief"
@@ -83,7 +83,7 @@ def _code(call: ToolCall, response: Json, asked: str) -> str:
 
 def _pages(asked: str, response: Json, reader: Reader, token: CancelToken) -> str:
     question = without_addresses(asked)
-    wants_all = set(words.of_speech(question)) <= _WHOLE | words.EMPTY
+    wants_all = set(words.tokenize(question)) <= _WHOLE | words.STOP_WORDS
     pages = _list(response, "pages")
     told = []
     read = []

@@ -10,20 +10,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vivavoce.domain.content import Json, ToolCall, ToolResult
-from vivavoce.engines.function_calling import numerals, words
+from vivavoce.engines.function_calling import numbers, words
 
 DONE = "Okay, that's done."
 
 _WRAPPERS = ("output", "result", "response", "data", "value")
 _STATES = ("status", "success", "ok", "done", "state")
-_GOOD = words.split_set(
+_GOOD = words.word_set(
     "ok okay done success successful succeeded true yes completed complete sent on off set"
     " started stopped created updated accepted queued"
 )
-_BAD = words.split_set("false no failed failure fail error")
+_BAD = words.word_set("false no failed failure fail error")
 _LONGEST = 400
 _GIST = 200
-_PLAIN = words.EMPTY | words.split_set(
+_PLAIN = words.STOP_WORDS | words.word_set(
     "i'm i've i'll it's okay ok yes sure been was were has will am going done set ready"
 )
 """Words that a sentence about any deed may hold."""
@@ -75,7 +75,7 @@ def apology(what: str, problem: Any) -> str:
 
 def told(result: ToolResult) -> str:
     """All of it in one line, for a model to read."""
-    name = " ".join(words.of_name(result.name))
+    name = " ".join(words.split_identifier(result.name))
     return f"{name}: {failure(result) or _gist(result.response) or findings(result) or 'ok'}"
 
 
@@ -91,8 +91,10 @@ def _gist(response: Json) -> str:
 
 def deed(call: ToolCall) -> str:
     """A call in words: `set timer (minutes 10)`."""
-    name = " ".join(words.of_name(call.name))
-    details = ", ".join(f"{' '.join(words.of_name(k))} {_phrase(v)}" for k, v in call.args.items())
+    name = " ".join(words.split_identifier(call.name))
+    details = ", ".join(
+        f"{' '.join(words.split_identifier(k))} {_phrase(v)}" for k, v in call.args.items()
+    )
     return f"{name} ({details})" if details else name
 
 
@@ -101,14 +103,14 @@ def is_grounded(claim: str, *sources: str) -> bool:
 
     The first source is the request: a sentence that says its opposite is not grounded either.
     """
-    known = [word for source in sources for word in words.of_speech(source)]
-    numbers = {number for source in sources for number in numerals.spoken(source)}
-    told = words.of_speech(claim)
+    known = [word for source in sources for word in words.tokenize(source)]
+    known_numbers = {number for source in sources for number in numbers.extract(source)}
+    told = words.tokenize(claim)
     return (
-        numbers.issuperset(numerals.spoken(claim))
-        and not words.contradict(words.of_speech(sources[0]), told)
+        known_numbers.issuperset(numbers.extract(claim))
+        and not words.contradicts(words.tokenize(sources[0]), told)
         and all(
-            word in _PLAIN or numerals.spoken(word) or any(_same(word, one) for one in known)
+            word in _PLAIN or numbers.extract(word) or any(_same(word, one) for one in known)
             for word in told
         )
     )
@@ -116,7 +118,7 @@ def is_grounded(claim: str, *sources: str) -> bool:
 
 def _same(word: str, one: str) -> bool:
     """Whether two words have one stem: `setting` and `set`, too."""
-    return words.alike(word, one) or words.stem(word) == one + one[-1]
+    return words.is_similar(word, one) or words.stem(word) == one + one[-1]
 
 
 def _unwrapped(response: Any) -> Any:
@@ -141,7 +143,7 @@ def _facts(found: Mapping[str, Any]) -> list[str]:
             if plain not in _GOOD:
                 facts.append(value.strip().rstrip("."))
             continue
-        facts.append(f"the {' '.join(words.of_name(key))} is {_phrase(value)}")
+        facts.append(f"the {' '.join(words.split_identifier(key))} is {_phrase(value)}")
     return facts
 
 
@@ -151,7 +153,9 @@ def _phrase(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     if isinstance(value, Mapping):
-        return ", ".join(f"{' '.join(words.of_name(k))} {_phrase(v)}" for k, v in value.items())
+        return ", ".join(
+            f"{' '.join(words.split_identifier(k))} {_phrase(v)}" for k, v in value.items()
+        )
     if isinstance(value, Sequence) and not isinstance(value, str):
         return _joined([_phrase(one) for one in value])
     return " ".join(str(value).split()).rstrip(".")[:_LONGEST]
@@ -164,7 +168,7 @@ def _joined(phrases: Sequence[str]) -> str:
 
 
 def _subject(name: str) -> str:
-    parts = words.of_name(name)
+    parts = words.split_identifier(name)
     return " ".join(parts[1:] if len(parts) > 1 else parts)
 
 

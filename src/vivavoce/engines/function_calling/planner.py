@@ -24,7 +24,7 @@ from vivavoce.domain.content import (
 from vivavoce.domain.ids import CallId
 from vivavoce.domain.request import GenerationRequest
 from vivavoce.engines.function_calling import findings, outcome, prompts, schema, turns, words
-from vivavoce.engines.function_calling.arguments import Unsaid, fill
+from vivavoce.engines.function_calling.arguments import MissingArgument, fill
 from vivavoce.engines.function_calling.completion import Completion
 from vivavoce.engines.function_calling.reading import Reader
 from vivavoce.engines.function_calling.router import Router
@@ -32,7 +32,6 @@ from vivavoce.engines.function_calling.wishes import Chooser, Said, Wish, routed
 from vivavoce.engines.lanes import CancelToken
 
 ON_IT = "I'm on it."
-_CALL_TOKENS = 160
 _SENTENCE_TOKENS = 40
 _MOST_CALLS = 16
 _GOES_ON = Behavior.NON_BLOCKING
@@ -130,20 +129,18 @@ class Planner:
                 names.remove(wish.tool.name)
                 continue
             try:
-                args = wish.args if wish.args is not None else self._filled(wish, token)
-            except Unsaid as missing:
+                args = (
+                    wish.args
+                    if wish.args is not None
+                    else fill(wish.tool, " ".join(wish.words.split()), self._router.encoder)
+                )
+            except MissingArgument as missing:
                 question = question or question_for(wish.tool, missing.name)
                 continue
             if (wish.tool.name, dict(args)) not in known and len(calls) < _MOST_CALLS:
                 known.append((wish.tool.name, dict(args)))
                 calls.append(ToolCall(CallId(""), wish.tool.name, args))
         return tuple(calls), question
-
-    def _filled(self, wish: Wish, token: CancelToken) -> dict[str, object]:
-        def choose(question: str, grammar: str) -> str:
-            return self._completion.complete(prompts.filling(question), _CALL_TOKENS, token)
-
-        return fill(wish.tool, " ".join(wish.words.split()), choose)
 
     def _report(
         self, request: GenerationRequest, chooser: Chooser, token: CancelToken
@@ -173,7 +170,7 @@ class Planner:
         found = outcome.findings(result)
         if result.will_continue:
             return outcome.progress(found)
-        if found or not asked or words.informs(result.name):
+        if found or not asked or words.names_query(result.name):
             return found or outcome.DONE
         done = outcome.deed(call)
         prompt = prompts.confirming(asked, done)
@@ -201,7 +198,7 @@ def question_for(tool: ToolDeclaration, name: str) -> str:
     """How the user is asked for a value that was not said."""
     wanted = schema.properties(schema.plain(tool.parameters)).get(name, {})
     how = "How many" if schema.kind(wanted) == "integer" else "Which"
-    return f"{how} {' '.join(words.of_name(name)) or 'one'} should it be?"
+    return f"{how} {' '.join(words.split_identifier(name)) or 'one'} should it be?"
 
 
 def _asked_back(chooser: Chooser, history: Sequence[Content], place: int) -> Wish | None:

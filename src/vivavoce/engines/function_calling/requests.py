@@ -72,7 +72,7 @@ _DICTATED = re.compile(
 )
 _WRITTEN = re.compile(r"\b(?:send|text|message|write|email|mail|say|saying)\b", re.IGNORECASE)
 _PERSON = re.compile(r"\b(?:me|him|her|them|us|you)\b", re.IGNORECASE)
-_VERB = words.split_set(
+_VERB = words.word_set(
     "dim brighten tell sing explain describe say read text email mail message dial ring skip resume"
     " pause mute unmute volume wake warm heat cool look google use calculate compute search post"
     " check bring fetch order reserve cancel delete clear empty share upload download print record"
@@ -93,7 +93,7 @@ def cut(text: str, wanted: Wanted) -> list[str]:
 def asks(piece: str) -> bool:
     """Whether it wants to be answered in words: a question, or `tell me a joke`."""
     plain = bare(piece)
-    return words.wants_to_know(plain) or bool(_CHAT.match(plain))
+    return words.asks_for_information(plain) or bool(_CHAT.match(plain))
 
 
 def bare(piece: str) -> str:
@@ -214,8 +214,8 @@ def _stands(left: str, right: str, wanted: Wanted) -> bool:
 
 def commands(piece: str) -> bool:
     """Whether it begins with a verb that orders something: `play some jazz`."""
-    first = next(iter(words.of_speech(bare(piece))), "")
-    return first in _VERB or words.acts(first) or words.informs(first)
+    first = next(iter(words.tokenize(bare(piece))), "")
+    return first in _VERB or words.names_action(first) or words.names_query(first)
 
 
 def _quoted(left: str) -> bool:

@@ -20,8 +20,8 @@ from importlib import resources
 import numpy as np
 
 from vivavoce.domain.content import Json, ToolDeclaration
-from vivavoce.engines.function_calling import moments, numerals, roles, schema, words
-from vivavoce.engines.function_calling.roles import Role
+from vivavoce.engines.function_calling import dates, numbers, parameter_kinds, schema, words
+from vivavoce.engines.function_calling.parameter_kinds import Role
 from vivavoce.engines.function_calling.sentence_embedding import MiniLM, Vector
 
 THRESHOLD = 0.6
@@ -37,7 +37,7 @@ _QUESTION = 2.0
 _AGREEMENT = 0.5
 _SHARED_NAME = 0.4
 _SHARED_WORD = 0.8
-_DULL = words.split_set("one user new whether another person words time day now make")
+_DULL = words.word_set("one user new whether another person words time day now make")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,8 @@ class Router:
             for name, first in tuning.items()
             if name.endswith(".a")
         }
+        self.encoder = network
+        """The sentence encoder before tuning, for comparing words."""
         self._network = network.tuned({f"{name}.weight": c for name, c in changes.items()})
         self._none = tuning["none"]
         self._scale, self._bias = float(tuning["scale"]), float(tuning["bias"])
@@ -79,13 +81,13 @@ class Router:
 
     def rank(self, utterance: str, tools: Sequence[ToolDeclaration]) -> list[Choice]:
         """Every function with its score; empty when the utterance can't be a request."""
-        if not words.of_speech(utterance):
+        if not words.tokenize(utterance):
             return []
-        request = words.without_courtesy(utterance)
+        request = words.strip_courtesy(utterance)
         vector = self._network.encode(request)
-        said = words.meant(request)
-        asks, defines = words.wants_to_know(utterance), words.is_definition(utterance)
-        fitting = [tool for tool in tools if not (asks and words.acts(tool.name))]
+        said = words.tokenize_request(request)
+        asks, defines = words.asks_for_information(utterance), words.is_definition(utterance)
+        fitting = [tool for tool in tools if not (asks and words.names_action(tool.name))]
         vectors = self._network.encode_all([description(tool) for tool in fitting])
         quiet = self._quiet(vector) + _reluctance(utterance)
         there = _there(utterance)
@@ -110,7 +112,7 @@ class Router:
 
 def description(tool: ToolDeclaration) -> str:
     """What is read of a declaration: its name taken apart, what it does, what it takes."""
-    parts = [" ".join(words.of_name(tool.name))]
+    parts = [" ".join(words.split_identifier(tool.name))]
     if tool.description:
         parts.append(tool.description.strip().rstrip("."))
     if tool.parameters:
@@ -120,17 +122,17 @@ def description(tool: ToolDeclaration) -> str:
 
 
 def _parameter(name: str, one: Json) -> str:
-    plain = " ".join(words.of_name(name))
+    plain = " ".join(words.split_identifier(name))
     values = [value for value in one.get("enum") or () if isinstance(value, str)]
-    spelled = ", ".join(" ".join(words.of_name(value)) for value in values)
+    spelled = ", ".join(" ".join(words.split_identifier(value)) for value in values)
     return f"{plain} {spelled}" if spelled else plain
 
 
 def _reluctance(utterance: str) -> float:
     """How much speaks against a call, whatever is declared."""
-    against = _FORBIDDEN if words.is_forbidden(utterance) else 0.0
-    against += _SUPPOSED if words.is_supposed(utterance) else 0.0
-    return against + (_TOLD if words.is_told(utterance) else 0.0)
+    against = _FORBIDDEN if words.is_prohibition(utterance) else 0.0
+    against += _SUPPOSED if words.is_hypothetical(utterance) else 0.0
+    return against + (_TOLD if words.is_statement(utterance) else 0.0)
 
 
 class _Kind(Enum):
@@ -143,15 +145,15 @@ class _Kind(Enum):
 
 def _there(utterance: str) -> frozenset[_Kind]:
     """The kinds of values that were said."""
-    spans = moments.moments(utterance)
-    lengths = moments.lengths(utterance)
+    spans = dates.moments(utterance)
+    lengths = dates.lengths(utterance)
     busy = [*spans, *(span for span, _ in lengths)]
     found = {_Kind.MOMENT} if spans else set()
     if lengths:
         found |= {_Kind.LENGTH, _Kind.NUMBER}
-    for _, start, end in numerals.placed(utterance):
+    for _, start, end in numbers.locate(utterance):
         found.add(_Kind.NUMBER)
-        if not any(moments.Span(start, end).meets(span) for span in busy):
+        if not any(dates.Span(start, end).meets(span) for span in busy):
             found |= {_Kind.LENGTH, _Kind.MOMENT}
     return frozenset(found)
 
@@ -165,8 +167,8 @@ def _needs(tool: ToolDeclaration) -> set[_Kind]:
         if name not in needed or one.get("enum") is not None or "default" in one:
             continue
         if schema.kind(one) in ("integer", "number"):
-            found.add(_Kind.LENGTH if roles.unit_of_time(name, one) else _Kind.NUMBER)
-        elif schema.kind(one) == "string" and roles.role(name, one, tool) in (
+            found.add(_Kind.LENGTH if parameter_kinds.unit_of_time(name, one) else _Kind.NUMBER)
+        elif schema.kind(one) == "string" and parameter_kinds.role(name, one, tool) in (
             Role.DAY,
             Role.MOMENT,
         ):
@@ -175,23 +177,23 @@ def _needs(tool: ToolDeclaration) -> set[_Kind]:
 
 
 def _hints(said: list[str], asks: bool, defines: bool, tool: ToolDeclaration) -> float:
-    named = words.of_name(tool.name)
-    if words.contradict(said, named):
+    named = words.split_identifier(tool.name)
+    if words.contradicts(said, named):
         return -_OPPOSITE
-    if asks and (defines or not words.informs(tool.name)):
+    if asks and (defines or not words.names_query(tool.name)):
         return -_QUESTION
     agreement = _AGREEMENT if words.agree(said, named) else 0.0
     return (
         agreement
         + _SHARED_NAME * min(_shared(said, named), 2)
-        + _SHARED_WORD * min(_shared(said, words.of_speech(tool.description)), 2)
+        + _SHARED_WORD * min(_shared(said, words.tokenize(tool.description)), 2)
     )
 
 
 def _shared(said: list[str], told: list[str]) -> int:
     """How many telling words both hold."""
-    telling = {word for word in told if word not in words.EMPTY | words.GENERAL | _DULL}
-    return sum(any(words.alike(word, heard) for heard in said) for word in telling)
+    telling = {word for word in told if word not in words.STOP_WORDS | words.GENERIC_VERBS | _DULL}
+    return sum(any(words.is_similar(word, heard) for heard in said) for word in telling)
 
 
 def _product(first: Vector, second: Vector) -> Vector:

@@ -102,7 +102,7 @@ _BACK = re.compile(
     r"\b(?:it|its|he|him|his|she|her|they|them|their|there|that|those|this)\b", re.IGNORECASE
 )
 
-_ASKING = words.split_set(
+_ASKING = words.word_set(
     "who whom whose what when where which why how many much did does was were can could tell about"
     " find know information look search google use has have had there will would should must may"
     " often cause causes caused reason reasons happen happens happened"
@@ -177,6 +177,6 @@ def telling(text: str) -> set[str]:
     """The stems of the words that say what it is about."""
     return {
         words.stem(word)
-        for word in words.of_speech(text)
-        if word not in words.EMPTY and word not in _ASKING
+        for word in words.tokenize(text)
+        if word not in words.STOP_WORDS and word not in _ASKING
     }

@@ -18,7 +18,7 @@ import math
 import re
 from dataclasses import dataclass
 
-from vivavoce.engines.function_calling import numerals
+from vivavoce.engines.function_calling import numbers
 from vivavoce.engines.function_calling.requests import bare, without_plea
 
 _PROGRAM = (
@@ -182,7 +182,7 @@ def _tokens(text: str) -> list[str]:
 
 
 def _is_number_word(token: str) -> bool:
-    return token.isalpha() and token not in _PARTS and bool(numerals.spoken(token))
+    return token.isalpha() and token not in _PARTS and bool(numbers.extract(token))
 
 
 def _numbers(words: list[str]) -> list[str]:
@@ -190,7 +190,7 @@ def _numbers(words: list[str]) -> list[str]:
     rest: list[str] = []
     while words and words[-1] in ("and", "point"):
         rest.insert(0, words.pop())
-    found = numerals.spoken(" ".join(words))
+    found = numbers.extract(" ".join(words))
     if len(found) != 1:
         raise _NoSumError
     return [_written(found[0]), *rest]

@@ -81,17 +81,17 @@ _THROUGH = re.compile(
 
 def named(value: str, said: str) -> bool:
     """Whether what was said names a declared value, in its own words or in others."""
-    heard = words.of_speech(said)
-    parts = words.of_name(value)
-    if parts and all(any(words.alike(part, one) for one in heard) for part in parts):
+    heard = words.tokenize(said)
+    parts = words.split_identifier(value)
+    if parts and all(any(words.is_similar(part, one) for one in heard) for part in parts):
         return True
     return meant(value, said)
 
 
 def meant(value: str, said: str) -> bool:
     """Whether what was said has another word for a declared value."""
-    plain = " ".join(words.of_speech(said))
-    parts = words.of_name(value)
+    plain = " ".join(words.tokenize(said))
+    parts = words.split_identifier(value)
     known = _SAID.get(" ".join(parts)) or _by_stem(parts)
     return known is not None and any(_has(plain, phrase) for phrase in known.split("|"))
 

@@ -159,7 +159,7 @@ class Chooser:
         function = self._function(piece)
         if function is None:
             return search
-        fetches = words.informs(function.tool.name) and _is_named(function.tool, sought)
+        fetches = words.names_query(function.tool.name) and _is_named(function.tool, sought)
         return search if seeking.is_asked_for(piece) and not fetches else function
 
     def _function(self, piece: str) -> Wish | None:
@@ -195,11 +195,11 @@ def _without_programs(
 
 def _is_named(tool: ToolDeclaration, request: str) -> bool:
     """Whether a word that says what the function is about was said."""
-    about = f"{' '.join(words.of_name(tool.name))} {tool.description}"
-    general = {words.stem(word) for word in words.GENERAL}
+    about = f"{' '.join(words.split_identifier(tool.name))} {tool.description}"
+    general = {words.stem(word) for word in words.GENERIC_VERBS}
     return bool((seeking.telling(about) & seeking.telling(request)) - general)
 
 
 def _takes_address(tool: ToolDeclaration) -> bool:
     names = schema.properties(schema.plain(tool.parameters))
-    return any(_TAKES_ADDRESS.intersection(words.of_name(name)) for name in names)
+    return any(_TAKES_ADDRESS.intersection(words.split_identifier(name)) for name in names)

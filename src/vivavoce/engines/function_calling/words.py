@@ -9,19 +9,19 @@ _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _WORD = re.compile(r"[a-z0-9]+(?:'[a-z]+)?")
 
 
-def split_set(text: str) -> frozenset[str]:
+def word_set(text: str) -> frozenset[str]:
     """The words of a text, as a set."""
     return frozenset(text.split())
 
 
-EMPTY = split_set(
+STOP_WORDS = word_set(
     "a an the of to for in on at by with and or my our your his her their its it this that these"
     " those some any please me i we you is are be do does so just now then there here up down off"
     " out from as into all"
 )
-"""Words that say little about which function is meant."""
+"""Words that say little about which function is tokenize_request."""
 
-GENERAL = split_set("turn set get make put switch take give go start show find do be have run")
+GENERIC_VERBS = word_set("turn set get make put switch take give go start show find do be have run")
 """Verbs that fit nearly any function."""
 
 _OPPOSITES = (
@@ -87,25 +87,25 @@ _DISMISSAL = re.compile(
     r"|don't\b|do not\b)"
 )
 _PROPOSAL = re.compile(r"^(?:what|how) about\b")
-_ACTIONS = split_set(
+_ACTIONS = word_set(
     "set turn put make switch take give go start do run open close shut stop begin end lock unlock"
     " raise lower increase decrease enable disable mute unmute add remove play pause send call"
     " create book order write save cancel dim delete update change move buy schedule remind"
 )
-_GETTERS = split_set(
+_GETTERS = word_set(
     "get list find search check look lookup show read query fetch tell what who when where which"
     " how is are count describe weather time forecast recommend see define translate convert"
     " calculate compute explain"
 )
 
 
-def of_name(name: str) -> list[str]:
+def split_identifier(name: str) -> list[str]:
     """The words in an identifier, lower case: `turnOnThe_lights` gives four."""
     parted = _CAMEL.sub(" ", name)
     return [word for word in re.split(r"[^A-Za-z0-9]+", parted.lower()) if word]
 
 
-def of_speech(text: str) -> list[str]:
+def tokenize(text: str) -> list[str]:
     """The words of what was said, lower case, without punctuation."""
     return _WORD.findall(text.lower().replace("’", "'"))
 
@@ -120,7 +120,7 @@ def stem(word: str) -> str:
     return word.removesuffix("e") if len(word) > 3 else word
 
 
-def alike(one: str, other: str) -> bool:
+def is_similar(one: str, other: str) -> bool:
     """Whether two words are the same, or so near that a recognizer may have mixed them up."""
     one, other = stem(one), stem(other)
     if one == other:
@@ -130,7 +130,7 @@ def alike(one: str, other: str) -> bool:
     return SequenceMatcher(None, one, other).ratio() >= 0.8
 
 
-def contradict(said: list[str], named: list[str]) -> bool:
+def contradicts(said: list[str], named: list[str]) -> bool:
     """Whether what was said asks for the opposite of what a name says (`on` against `off`)."""
     return any(_OPPOSITE.get(word, set()) & set(said) and word not in said for word in named)
 
@@ -145,62 +145,64 @@ def agree(said: list[str], named: list[str]) -> bool:
     return any(word in _OPPOSITE and word in said for word in named)
 
 
-def meant(text: str) -> list[str]:
+def tokenize_request(text: str) -> list[str]:
     """The words of what was said, with `off` beside an `of` that can only stand for it."""
-    plain = " ".join(of_speech(text))
+    plain = " ".join(tokenize(text))
     return [*plain.split(), "off"] if _HEARD_OF.search(plain) else plain.split()
 
 
-def without_courtesy(text: str) -> str:
+def strip_courtesy(text: str) -> str:
     """A request without what only makes it polite: `could you please dim it` is `dim it`."""
-    plain = " ".join(of_speech(text))
+    plain = " ".join(tokenize(text))
     rest = _REQUEST.sub("", plain, count=1).removesuffix(" please").strip()
     return rest or plain
 
 
 def is_question(text: str) -> bool:
     """Whether it asks to be told something; `can you open the door` does not."""
-    return bool(_QUESTION.match(without_courtesy(text)))
+    return bool(_QUESTION.match(strip_courtesy(text)))
 
 
-def wants_to_know(text: str) -> bool:
+def asks_for_information(text: str) -> bool:
     """Whether it asks for knowledge, be it as a question or as `tell me about`."""
-    return is_question(text) or bool(_CURIOSITY.match(without_courtesy(text)))
+    return is_question(text) or bool(_CURIOSITY.match(strip_courtesy(text)))
 
 
 def is_definition(text: str) -> bool:
     """Whether it asks for what everybody knows: `what is a timer`, `how many days are in May`."""
-    plain = without_courtesy(text)
+    plain = strip_courtesy(text)
     return bool(_DEFINITION.match(plain) or _COUNTED.match(plain))
 
 
-def is_forbidden(text: str) -> bool:
+def is_prohibition(text: str) -> bool:
     """Whether it asks to leave things as they are; "don't let me forget" does not."""
-    return bool(_FORBIDDEN.search(" ".join(of_speech(text))))
+    return bool(_FORBIDDEN.search(" ".join(tokenize(text))))
 
 
-def is_told(text: str) -> bool:
+def is_statement(text: str) -> bool:
     """Whether it tells of what happened or how things are."""
-    return bool(_TOLD.match(without_courtesy(text)))
+    return bool(_TOLD.match(strip_courtesy(text)))
 
 
-def is_supposed(text: str) -> bool:
+def is_hypothetical(text: str) -> bool:
     """Whether it asks what would be if."""
-    return bool(_SUPPOSED.match(" ".join(of_speech(text))))
+    return bool(_SUPPOSED.match(" ".join(tokenize(text))))
 
 
 def is_answer(text: str) -> bool:
     """Whether it may answer what was asked back: neither a question nor a "never mind"."""
-    plain = without_courtesy(text)
-    return not _DISMISSAL.match(plain) and (bool(_PROPOSAL.match(plain)) or not wants_to_know(text))
+    plain = strip_courtesy(text)
+    return not _DISMISSAL.match(plain) and (
+        bool(_PROPOSAL.match(plain)) or not asks_for_information(text)
+    )
 
 
-def acts(name: str) -> bool:
+def names_action(name: str) -> bool:
     """Whether a function's name says that it does something, so that no question asks for it."""
-    return not _ACTIONS.isdisjoint(of_name(name)[:1])
+    return not _ACTIONS.isdisjoint(split_identifier(name)[:1])
 
 
-def informs(name: str) -> bool:
+def names_query(name: str) -> bool:
     """Whether a function's name says that it fetches knowledge, so that questions suit it."""
-    named = of_name(name)
+    named = split_identifier(name)
     return bool(named) and (named[0] in _GETTERS or bool(set(named) & {"weather", "forecast"}))

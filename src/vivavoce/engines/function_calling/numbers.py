@@ -17,12 +17,12 @@ _FIXED = {"half": 0.5, "quarter": 0.25, "dozen": 12}
 _TOKEN = re.compile(r"\d+(?:[.,]\d+)?|[a-z]+")
 
 
-def spoken(text: str) -> list[int | float]:
+def extract(text: str) -> list[int | float]:
     """The numbers in `text`, in the order in which they were said."""
-    return [value for value, _, _ in placed(text)]
+    return [value for value, _, _ in locate(text)]
 
 
-def placed(text: str) -> list[tuple[int | float, int, int]]:
+def locate(text: str) -> list[tuple[int | float, int, int]]:
     """The numbers in `text`, each with the place of its first sign and of the one after it."""
     parts = list(_TOKEN.finditer(text.lower()))
     tokens = [part.group() for part in parts]

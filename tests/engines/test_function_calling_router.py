@@ -31,11 +31,6 @@ def router() -> Router:
     return Router(MiniLM(network.parent))
 
 
-def longest(question: str, grammar: str) -> str:
-    """A model that was cut off, so that the first stretch is taken: the floor without its help."""
-    return ""
-
-
 @pytest.mark.parametrize(
     ("half", "least_right", "most_false", "least_exact"),
     [("dev", 70, 3, 60), ("held", 57, 10, 42)],
@@ -48,7 +43,7 @@ def test_the_rates_of_the_labelled_set(
     most_false: int,
     least_exact: int,
 ) -> None:
-    table = measure.measure(measure.cases_of(half), router, longest).table()
+    table = measure.measure(measure.cases_of(half), router).table()
     record_property("rates", table)
     right, false, exact = (
         table[name][0] for name in ("right tool", "false call", "arguments exact")

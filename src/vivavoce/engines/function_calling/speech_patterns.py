@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 
-from vivavoce.engines.function_calling import numerals, words
+from vivavoce.engines.function_calling import numbers, words
 
 CODE = re.compile(r"\+?(?:\b[a-z]*\d[\w-]*\b)(?:[ -]?\b[a-z]?\d[\w-]*\b)*")
 CODE_WORDS = re.compile(
     r"\b(?:(?:zero|oh|one|two|three|four|five|six|seven|eight|nine|double)\b[ -]?){2,}"
 )
-DIGITS = {word: str(digit) for digit, word in enumerate(numerals.DIGIT_NAMES)}
+DIGITS = {word: str(digit) for digit, word in enumerate(numbers.DIGIT_NAMES)}
 
 STOP = (
     r"to|for|with|in|on|at|from|by|about|that|saying|says|if|because|when|until|till|please|now"
@@ -39,7 +39,7 @@ FRAME = re.compile(
     r"|(?:change|edit) the (?:\w+ )?(?:name|title) (?:of|from)|i(?:'m| am) not going to"
     r"|what are|who is|we (?:want|need)(?: to)?|i(?:'ve| have) (?:got|had)?|there is|there's)\b\s*"
 )
-VERBS = words.split_set(
+VERBS = words.word_set(
     "play find search look show open close delete remove erase put add get take send set make"
     " create start stop cancel call read write buy order move push rename change share schedule"
     " book plan arrange hear listen see watch need want have bring give throw trash drop track"
@@ -49,13 +49,13 @@ VERBS = words.split_set(
     " hand go edit bring lend begin do run try choose pick grab list skip pencil squeeze note jot"
     " bin wipe ping nudge rouse dump ship store forget hand mention use change refresh insert fit"
 )
-LOOSE = words.split_set(
+LOOSE = words.word_set(
     "up down on off out away for to of at in into me us him her them it some any something anything"
     " a an the my our your back all please now just also by with about is are there one rid and"
     " more everything named called more over through new something"
     " permanently completely finally immediately quickly access"
 )
-DETERMINERS = words.split_set("the a an my our your his her their this that some any")
+DETERMINERS = words.word_set("the a an my our your his her their this that some any")
 TAIL = re.compile(
     r"(?:[\s,]+(?:please|now|right now|for me|thanks|thank you|out|away|off|again|any ?more|too"
     r"|as well|instead|for good|would you|will you|could you|can you|then|after all|at all|here"
@@ -93,7 +93,7 @@ ROOMS = (
     r"|den|pantry|porch|loft|upstairs|downstairs)"
 )
 ROOM = re.compile(rf"\b{ROOMS}\b")
-AUXILIARY = words.split_set(
+AUXILIARY = words.word_set(
     "i we you he she it they who whom what where when which how why does did do is are was were has"
     " had have can could will would am be been not no so that this these those if then there here"
     " should may might must got get gets going want wanted like liked just any still ever really"
@@ -101,7 +101,7 @@ AUXILIARY = words.split_set(
 )
 NO_PERSON = (
     AUXILIARY
-    | words.split_set(
+    | words.word_set(
         "know see edit him her them it everyone me us that the alarm timer music song file there"
         " message messages text texts call calls anybody anyone somebody someone everybody people"
         " number talk speak send write tell say be hear listen"
@@ -121,5 +121,5 @@ NO_LABEL = (
     LOOSE
     | VERBS
     | AUXILIARY
-    | words.split_set("timer alarm clock countdown minute what's where's how's")
+    | words.word_set("timer alarm clock countdown minute what's where's how's")
 )

@@ -12,9 +12,9 @@ import re
 from dataclasses import dataclass
 
 from vivavoce.domain.content import ToolDeclaration
-from vivavoce.engines.function_calling import frames, moments, words
-from vivavoce.engines.function_calling.moments import Span
-from vivavoce.engines.function_calling.roles import Role
+from vivavoce.engines.function_calling import dates, speech_patterns, words
+from vivavoce.engines.function_calling.dates import Span
+from vivavoce.engines.function_calling.parameter_kinds import Role
 
 _TITLES = frozenset(
     ["Mr", "Mrs", "Ms", "Dr", "Doctor", "Aunt", "Uncle", "Professor", "Miss", "Grandma", "Grandpa"]
@@ -30,7 +30,7 @@ class Said:
 
     @property
     def plain(self) -> str:
-        return moments.plain(self.text)
+        return dates.plain(self.text)
 
     def without(self, *spans: Span) -> Said:
         return Said(self.text, (*self.taken, *spans))
@@ -41,9 +41,9 @@ class Said:
 
 def code(said: Said) -> Span | None:
     """A number as one dials or quotes it."""
-    spans = [Span(*m.span()) for m in frames.CODE.finditer(said.plain)]
+    spans = [Span(*m.span()) for m in speech_patterns.CODE.finditer(said.plain)]
     spans += [Span(m.start(), len(m.group().rstrip()) + m.start())
-              for m in frames.CODE_WORDS.finditer(said.plain)]  # fmt: skip
+              for m in speech_patterns.CODE_WORDS.finditer(said.plain)]  # fmt: skip
     free = [span for span in spans if said.is_free(span)]
     return max(free, key=lambda span: span.end - span.start, default=None)
 
@@ -51,7 +51,7 @@ def code(said: Said) -> Span | None:
 def digits(text: str) -> str:
     """A dialled number without what stands between its digits; other codes as they are."""
     plain = text.lower()
-    for word, digit in frames.DIGITS.items():
+    for word, digit in speech_patterns.DIGITS.items():
         plain = re.sub(rf"\b{word}\b", digit, plain)
     bare = re.sub(r"[\s-]", "", re.sub(r"\boh\b", "0", plain))
     return bare if bare.lstrip("+").isdigit() else text
@@ -59,14 +59,14 @@ def digits(text: str) -> str:
 
 def place(said: Said, needed: bool) -> Span | None:
     """Where something is or shall be."""
-    for found in frames.ROOM.finditer(said.plain):
+    for found in speech_patterns.ROOM.finditer(said.plain):
         if said.is_free(room := Span(*found.span())):
             return room
     spans = []
-    for found in frames.IN_PLACE.finditer(said.plain):
+    for found in speech_patterns.IN_PLACE.finditer(said.plain):
         span = _free_part(said, Span(*found.span(2)))
         going = said.plain[: found.start()].rstrip().endswith("going")
-        question = going or found[2].split()[0] in frames.AUXILIARY | frames.VERBS
+        question = going or found[2].split()[0] in speech_patterns.AUXILIARY | speech_patterns.VERBS
         if span is not None and not question and not _is_time(said, span):
             spans.append((found[1] in ("in", "at", "near", "inside", "around", "into"), span))
     best = [span for near, span in spans if near] or [span for _, span in spans]
@@ -75,7 +75,7 @@ def place(said: Said, needed: bool) -> Span | None:
 
 def person(said: Said, needed: bool, giver: bool = False) -> Span | None:
     """Who is meant: whoever is told, called or asked; or, as a `giver`, whoever wrote."""
-    patterns = (frames.FROM_PERSON,) if giver else (frames.TO_PERSON,)
+    patterns = (speech_patterns.FROM_PERSON,) if giver else (speech_patterns.TO_PERSON,)
     for pattern in patterns:
         start = 0
         while found := pattern.search(said.plain, start):
@@ -93,7 +93,7 @@ def message(said: Said, after: Span | None) -> Span | None:
     plain = said.plain
     begin = after.end if after is not None else 0
     for start in dict.fromkeys((begin, 0)):
-        if found := frames.MESSAGE.search(plain, start):
+        if found := speech_patterns.MESSAGE.search(plain, start):
             return _rest(said, found.end())
     if after is None:
         return _told(said)
@@ -111,7 +111,7 @@ def message(said: Said, after: Span | None) -> Span | None:
 def _told(said: Said) -> Span | None:
     """What is left of the words without the frame and the verb of telling."""
     start = 0
-    for pattern in (frames.LEAD, frames.FRAME, frames.TELLING):
+    for pattern in (speech_patterns.LEAD, speech_patterns.FRAME, speech_patterns.TELLING):
         if cut := pattern.match(said.plain[start:]):
             start += cut.end()
     return _rest(said, start)
@@ -119,7 +119,7 @@ def _told(said: Said) -> Span | None:
 
 def errand(said: Said) -> Span | None:
     """What to be reminded of."""
-    found = frames.REMIND.search(said.plain)
+    found = speech_patterns.REMIND.search(said.plain)
     if found is None:
         return thing(said, ())
     return _free_part(said, Span(found.end(), len(said.text))) or thing(said, ())
@@ -144,7 +144,7 @@ def thing(
     that the function's description speaks of.
     """
     plain = said.plain
-    called = frames.CALLED.search(plain)
+    called = speech_patterns.CALLED.search(plain)
     if (
         called
         and said.is_free(Span(called.end(), called.end() + 1))
@@ -154,19 +154,28 @@ def thing(
     if (span := _beside(said, tool, name)) is not None:
         return span
     start = 0
-    for pattern in (frames.LEAD, frames.FRAME, frames.LEAD):
+    for pattern in (speech_patterns.LEAD, speech_patterns.FRAME, speech_patterns.LEAD):
         if cut := pattern.match(plain[start:]):
             start += cut.end()
     verbs = int(start > 0)
     before = ""
-    for token in re.finditer(frames.WORD, plain[start:]):
+    for token in re.finditer(speech_patterns.WORD, plain[start:]):
         begin, word = token.start() + start, token.group()
         if not said.is_free(Span(begin, begin + 1)):
             continue
-        is_named = any(words.alike(word, part) for part in tool)
-        is_verb = word in frames.VERBS and verbs < 3 and before not in frames.DETERMINERS
+        is_named = any(words.is_similar(word, part) for part in tool)
+        is_verb = (
+            word in speech_patterns.VERBS
+            and verbs < 3
+            and before not in speech_patterns.DETERMINERS
+        )
         before = word
-        if word in frames.LOOSE or is_named or is_verb or (not verbs and word in frames.AUXILIARY):
+        if (
+            word in speech_patterns.LOOSE
+            or is_named
+            or is_verb
+            or (not verbs and word in speech_patterns.AUXILIARY)
+        ):
             verbs += is_verb
             continue
         return _free_part(said, Span(begin, _end(said, begin, (*tool, *about), verbs > 0)))
@@ -177,8 +186,8 @@ def directed(said: Said, what: Role) -> Span | None:
     """Where something comes from or goes to."""
     pattern = r"\b(?:from|out of) " if what is Role.SOURCE else r"\b(?:to|into|onto|for|in) "
     spans = []
-    for found in re.finditer(rf"{pattern}(?:the |my )?{frames.PHRASE}", said.plain):
-        if found[1].split()[0] not in frames.VERBS | frames.AUXILIARY:
+    for found in re.finditer(rf"{pattern}(?:the |my )?{speech_patterns.PHRASE}", said.plain):
+        if found[1].split()[0] not in speech_patterns.VERBS | speech_patterns.AUXILIARY:
             span = _free_part(said, Span(*found.span(1)))
             if span is not None and not _is_time(said, span):
                 spans.append(span)
@@ -189,14 +198,15 @@ def _beside(said: Said, tool: tuple[str, ...], name: str) -> Span | None:
     """A name said before what it is the name of, or after "to" where the function adds to it."""
     if not name or name in ("name", "title", "query", "text"):
         return None
-    kind = re.escape(words.of_name(name)[-1])
+    kind = re.escape(words.split_identifier(name)[-1])
     patterns = [
         rf"\b(?:the|my|our|a|an|to|in) (?!{kind})"
-        rf"({frames.WORD}(?: {frames.WORD}){{0,2}}?) {kind}s?\b"
+        rf"({speech_patterns.WORD}(?: {speech_patterns.WORD}){{0,2}}?) {kind}s?\b"
     ]
     if {"to", "from", "into"} & set(tool) and name in tool[-1:]:
         patterns.append(
-            rf"\b(?:to|from|into|in|on) (?:the |my )?(?:{kind} )?(?:called )?{frames.PHRASE}"
+            rf"\b(?:to|from|into|in|on) (?:the |my )?(?:{kind} )?(?:called )?"
+            rf"{speech_patterns.PHRASE}"
         )
     for pattern in patterns:
         for found in re.finditer(pattern, said.plain):
@@ -209,36 +219,45 @@ def _end(said: Said, start: int, tool: tuple[str, ...], had_verb: bool) -> int:
     """Where the thing that begins at a place ends: before a clause, or "to my cart"."""
     rest = said.plain[start:]
     ends = [len(rest)]
-    kinds = "|".join(re.escape(word) for word in tool if word not in words.EMPTY)
+    kinds = "|".join(re.escape(word) for word in tool if word not in words.STOP_WORDS)
     if kinds:
         place = rf"\s(?:to|from|in|into|out of|on|off|of) (?:the |my |our )?(?:{kinds}|basket)\b"
         ends += [found.start() for found in re.finditer(place, rest)]
-    patterns = (frames.CLAUSE,) if had_verb else (frames.CLAUSE, frames.PREDICATE)
+    patterns = (
+        (speech_patterns.CLAUSE,)
+        if had_verb
+        else (speech_patterns.CLAUSE, speech_patterns.PREDICATE)
+    )
     ends += [found.start() for one in patterns if (found := one.search(rest))]
     return start + min(ends)
 
 
 def is_optional_thing(said: Said, name: str, tool: ToolDeclaration) -> Span | None:
     """A name for something, said beside it: "the egg timer", "until the cake is done"."""
-    kinds = "|".join(re.escape(w) for w in words.of_name(tool.name) if w not in words.GENERAL)
-    patterns = [frames.CALLED.pattern + frames.PHRASE]
+    kinds = "|".join(
+        re.escape(w) for w in words.split_identifier(tool.name) if w not in words.GENERIC_VERBS
+    )
+    patterns = [speech_patterns.CALLED.pattern + speech_patterns.PHRASE]
     if kinds:
         patterns.append(
-            rf"\b(?:the|my|a|an) ({frames.WORD}(?: {frames.WORD})?) (?:{kinds}|countdown)s?\b"
+            rf"\b(?:the|my|a|an) ({speech_patterns.WORD}(?: {speech_patterns.WORD})?)"
+            rf" (?:{kinds}|countdown)s?\b"
         )
-        patterns.append(rf"^(?:(?:set|start|make) )?(?:a |an )?({frames.WORD}) (?:{kinds})\b")
-    patterns.append(rf"\b(?:for|until|on|to take) (?:the |my )?{frames.PHRASE}")
+        patterns.append(
+            rf"^(?:(?:set|start|make) )?(?:a |an )?({speech_patterns.WORD}) (?:{kinds})\b"
+        )
+    patterns.append(rf"\b(?:for|until|on|to take) (?:the |my )?{speech_patterns.PHRASE}")
     patterns.append(
-        rf"\b(?:do|does|are|is) (?:the |my )({frames.WORD}) (?:still |yet )?"
+        rf"\b(?:do|does|are|is) (?:the |my )({speech_patterns.WORD}) (?:still |yet )?"
         r"(?:need|take|have|ready|done)"
     )
-    patterns.append(rf"\bgive (?:the |my ){frames.PHRASE}")
+    patterns.append(rf"\bgive (?:the |my ){speech_patterns.PHRASE}")
     for pattern in patterns:
         for found in re.finditer(pattern, said.plain):
             span = _free_part(said, Span(*found.span(1)))
             if span is None or _is_time(said, span):
                 continue
-            if not frames.NO_LABEL.issuperset(words.of_speech(span.of(said.text))):
+            if not speech_patterns.NO_LABEL.issuperset(words.tokenize(span.of(said.text))):
                 return span
     return None
 
@@ -248,8 +267,8 @@ def _name_at(said: Said, start: int, end: int) -> Span | None:
     capital = _capitals(said, start)
     if capital is not None and capital.start == start:
         return capital
-    tokens = list(re.finditer(frames.WORD, said.plain[start:end]))
-    if not tokens or tokens[0].group() in frames.NO_PERSON | words.EMPTY:
+    tokens = list(re.finditer(speech_patterns.WORD, said.plain[start:end]))
+    if not tokens or tokens[0].group() in speech_patterns.NO_PERSON | words.STOP_WORDS:
         return None
     title = tokens[0].group().rstrip(".").capitalize() in _TITLES
     count = 2 if title and len(tokens) > 1 else 1
@@ -268,7 +287,7 @@ def _capitals(said: Said, start: int = 1) -> Span | None:
 
 
 def _is_time(said: Said, span: Span) -> bool:
-    busy = [*moments.moments(said.text), *(one for one, _ in moments.lengths(said.text))]
+    busy = [*dates.moments(said.text), *(one for one, _ in dates.lengths(said.text))]
     return any(span.meets(one) for one in busy)
 
 
@@ -289,7 +308,7 @@ def _free_part(said: Said, span: Span) -> Span | None:
             start = other.end
         elif start < other.start < end:
             piece = said.plain[start : other.start]
-            if any(w not in frames.LOOSE for w in words.of_speech(piece)):
+            if any(w not in speech_patterns.LOOSE for w in words.tokenize(piece)):
                 end = other.start
                 break
             start = other.end
@@ -312,9 +331,9 @@ def _trimmed(said: Said, span: Span) -> Span | None:
     if mark := re.search(r"[!?;]|[.,](?=\s|$)|\bso that\b|\bbecause\b", plain[start:end]):
         end = start + mark.start()
     body = plain[start:end].rstrip(" ,.;:!?\"'")
-    while tail := frames.TAIL.search(body):
+    while tail := speech_patterns.TAIL.search(body):
         body = body[: tail.start()].rstrip(" ,.;:!?\"'")
-    article = frames.MINE.match(body)
+    article = speech_patterns.MINE.match(body)
     if article and len(body) > article.end():
         start += article.end()
         body = body[article.end() :]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from vivavoce.domain.content import Json, ToolDeclaration
-from vivavoce.engines.function_calling import moments, schema, words
+from vivavoce.engines.function_calling import dates, schema, words
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,30 +38,30 @@ class Role(Enum):
 
 
 _ROLES: tuple[tuple[Role, frozenset[str]], ...] = (
-    (Role.NEW_NAME, words.split_set("new renamed")),
-    (Role.SOURCE, words.split_set("from origin source pickup departure")),
-    (Role.TARGET, words.split_set("to destination target")),
-    (Role.DAY, words.split_set("day date")),
+    (Role.NEW_NAME, words.word_set("new renamed")),
+    (Role.SOURCE, words.word_set("from origin source pickup departure")),
+    (Role.TARGET, words.word_set("to destination target")),
+    (Role.DAY, words.word_set("day date")),
     (
         Role.MOMENT,
-        words.split_set("time when start begin end until due deadline moment arrival"),
+        words.word_set("time when start begin end until due deadline moment arrival"),
     ),
     (
         Role.PERSON,
-        words.split_set(
+        words.word_set(
             "contact person recipient guest attendee attendees friend sender receiver who whom"
             " colleague teacher student invitee with user"
         ),
     ),
     (
         Role.PLACE,
-        words.split_set(
+        words.word_set(
             "city room place location where town country area region zone resort beach harbor port"
             " airport address"
         ),
     ),
-    (Role.TEXT, words.split_set("text message body content words sentence comment bio")),
-    (Role.CODE, words.split_set("number code id pin phone zip symbol isbn flight")),
+    (Role.TEXT, words.word_set("text message body content words sentence comment bio")),
+    (Role.CODE, words.word_set("number code id pin phone zip symbol isbn flight")),
 )
 
 
@@ -70,9 +70,9 @@ _WHEN = frozenset().union(*(m for r, m in _ROLES if r in (Role.DAY, Role.MOMENT)
 
 def role(name: str, about: Json, tool: ToolDeclaration) -> Role:
     """What a string parameter is for."""
-    named = frozenset(words.of_name(name))
-    if named == {"to"} and words.split_set("mail email message send tell forward").intersection(
-        words.of_name(tool.name)
+    named = frozenset(words.split_identifier(name))
+    if named == {"to"} and words.word_set("mail email message send tell forward").intersection(
+        words.split_identifier(tool.name)
     ):
         return Role.PERSON
     for found, marks in _ROLES:
@@ -80,18 +80,19 @@ def role(name: str, about: Json, tool: ToolDeclaration) -> Role:
             continue
         if named & marks and not (found is Role.CODE and named & {"name"}):
             return found
-    described = frozenset(words.of_speech(str(about.get("description", ""))))
+    described = frozenset(words.tokenize(str(about.get("description", ""))))
     if named == {"name"} and (
-        described & words.split_set("person contact guest")
-        or frozenset(words.of_name(tool.name)) & words.split_set("contact person friend user")
+        described & words.word_set("person contact guest")
+        or frozenset(words.split_identifier(tool.name))
+        & words.word_set("contact person friend user")
     ):
         return Role.PERSON
-    if described & words.split_set("person whom") and not described & {"file"}:
+    if described & words.word_set("person whom") and not described & {"file"}:
         return Role.PERSON
     return Role.THING
 
 
 def unit_of_time(name: str, about: Json) -> str:
     """The unit of time that a number is wanted in; empty for other numbers."""
-    told = (*words.of_name(name), *words.of_speech(str(about.get("description", ""))))
-    return next((unit for word in told if (unit := word.removesuffix("s")) in moments.SECONDS), "")
+    told = (*words.split_identifier(name), *words.tokenize(str(about.get("description", ""))))
+    return next((unit for word in told if (unit := word.removesuffix("s")) in dates.SECONDS), "")

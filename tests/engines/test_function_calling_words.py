@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vivavoce.engines.function_calling import numerals, words
+from vivavoce.engines.function_calling import numbers, words
 
 # --- words -----------------------------------------------------------------------------------
 
@@ -19,7 +19,7 @@ from vivavoce.engines.function_calling import numerals, words
     ],
 )
 def test_a_name_is_taken_apart(name: str, expected: list[str]) -> None:
-    assert words.of_name(name) == expected
+    assert words.split_identifier(name) == expected
 
 
 @pytest.mark.parametrize(
@@ -42,15 +42,15 @@ def test_a_polite_request_is_no_question(spoken: str, question: bool) -> None:
     ["don't turn on the lights", "i turned the lights on already", "never play jazz again"],
 )
 def test_what_is_forbidden_or_told_is_no_request(spoken: str) -> None:
-    assert words.is_forbidden(spoken) or words.is_told(spoken)
-    assert not words.is_forbidden("turn on the lights")
-    assert not words.is_told("turn on the lights")
+    assert words.is_prohibition(spoken) or words.is_statement(spoken)
+    assert not words.is_prohibition("turn on the lights")
+    assert not words.is_statement("turn on the lights")
 
 
 def test_asking_to_be_told_is_a_wish_for_knowledge() -> None:
-    assert words.wants_to_know("can you tell me about light")
-    assert words.wants_to_know("who invented the light bulb")
-    assert not words.wants_to_know("tell john i am late")
+    assert words.asks_for_information("can you tell me about light")
+    assert words.asks_for_information("who invented the light bulb")
+    assert not words.asks_for_information("tell john i am late")
     assert words.is_definition("what is a timer")
     assert not words.is_definition("what is the weather")
 
@@ -71,7 +71,9 @@ def test_not_everything_said_after_a_question_answers_it(spoken: str, answers: b
 
 
 def test_a_name_that_begins_with_a_deed_fetches_no_knowledge() -> None:
-    assert [words.acts(name) for name in ("set_timer", "openDoor", "get_time", "stock_price")] == [
+    assert [
+        words.names_action(name) for name in ("set_timer", "openDoor", "get_time", "stock_price")
+    ] == [
         True,
         True,
         False,
@@ -80,28 +82,28 @@ def test_a_name_that_begins_with_a_deed_fetches_no_knowledge() -> None:
 
 
 def test_off_is_understood_where_a_recognizer_hears_of() -> None:
-    assert "off" in words.meant("turn of the lights please")
-    assert "off" not in words.meant("turn on one of the lights")
+    assert "off" in words.tokenize_request("turn of the lights please")
+    assert "off" not in words.tokenize_request("turn on one of the lights")
 
 
 @pytest.mark.parametrize("spoken", ["kill the dishwasher", "light up the tree", "lights out"])
 def test_no_word_is_given_a_meaning_that_it_has_of_lamps_only(spoken: str) -> None:
-    assert words.meant(spoken) == spoken.split()
+    assert words.tokenize_request(spoken) == spoken.split()
 
 
 def test_words_that_a_recognizer_confuses_are_alike() -> None:
-    assert words.alike("light", "lights")
-    assert words.alike("thermostat", "thermostats")
-    assert words.alike("kitchen", "kitchin")
-    assert not words.alike("on", "off")
-    assert not words.alike("music", "message")
+    assert words.is_similar("light", "lights")
+    assert words.is_similar("thermostat", "thermostats")
+    assert words.is_similar("kitchen", "kitchin")
+    assert not words.is_similar("on", "off")
+    assert not words.is_similar("music", "message")
 
 
 # --- numbers ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("spoken", "numbers"),
+    ("spoken", "expected"),
     [
         ("ten minutes", [10]),
         ("twenty one point five degrees", [21.5]),
@@ -118,5 +120,5 @@ def test_words_that_a_recognizer_confuses_are_alike() -> None:
         ("someone and nobody", []),
     ],
 )
-def test_numbers_are_read_as_they_are_said(spoken: str, numbers: list[float]) -> None:
-    assert numerals.spoken(spoken) == numbers
+def test_numbers_are_read_as_they_are_said(spoken: str, expected: list[float]) -> None:
+    assert numbers.extract(spoken) == expected

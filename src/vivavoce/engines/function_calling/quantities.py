@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from vivavoce.engines.function_calling import moments, numerals, roles, schema, words
-from vivavoce.engines.function_calling.moments import Span
-from vivavoce.engines.function_calling.phrases import Said
-from vivavoce.engines.function_calling.roles import Property
+from vivavoce.engines.function_calling import dates, numbers, parameter_kinds, schema, words
+from vivavoce.engines.function_calling.dates import Span
+from vivavoce.engines.function_calling.parameter_kinds import Property
+from vivavoce.engines.function_calling.text_spans import Said
 
 _MONEY = re.compile(r"^\s*(?:euros?|dollars?|bucks|pounds?|francs?|yen|[€$£])")
 _LIMIT = re.compile(
@@ -19,18 +19,18 @@ _NO_COUNT = re.compile(
 )
 
 
-def amount(one: Property, said: Said) -> tuple[int | float, Span] | None:
+def quantity(one: Property, said: Said) -> tuple[int | float, Span] | None:
     """The number that suits a parameter best, and where it stands with its unit."""
     whole = one.kind == "integer"
-    if unit := roles.unit_of_time(one.name, one.about):
-        for span, seconds in moments.lengths(said.text):
-            value = seconds / moments.SECONDS[unit]
+    if unit := parameter_kinds.unit_of_time(one.name, one.about):
+        for span, seconds in dates.lengths(said.text):
+            value = seconds / dates.SECONDS[unit]
             if said.is_free(span) and not (whole and value != int(value)):
                 return (int(value) if value == int(value) else value), span
         if not one.needed:
             return None
     best: tuple[int, int, Span, int | float] | None = None
-    for value, start, end in numerals.placed(said.text):
+    for value, start, end in numbers.locate(said.text):
         span = Span(start, end)
         if (whole and value != int(value)) or not schema.accepts(one.about, value):
             continue
@@ -46,14 +46,14 @@ def _worth(one: Property, span: Span, said: Said) -> int:
     """How well a number suits a parameter; 0 when it does not."""
     if not said.is_free(span):
         return 0
-    text = moments.plain(said.text)
+    text = dates.plain(said.text)
     before, after = text[: span.start], text[span.end :]
-    named = set(words.of_name(one.name))
-    tokens = words.of_speech(after)[:1] + words.of_speech(before)[-1:]
-    near = any(words.alike(part, word) for part in named for word in tokens)
+    named = set(words.split_identifier(one.name))
+    tokens = words.tokenize(after)[:1] + words.tokenize(before)[-1:]
+    near = any(words.is_similar(part, word) for part in named for word in tokens)
     money = bool(_MONEY.match(after)) or before.rstrip().endswith(("€", "$", "£"))
     priced = bool(named & {"price", "cost", "amount", "budget", "money", "rent"})
-    busy = [*moments.moments(text), *(length for length, _ in moments.lengths(text))]
+    busy = [*dates.moments(text), *(length for length, _ in dates.lengths(text))]
     if any(span.meets(moment) for moment in busy) and not near:
         return 1 if one.needed else 0
     if priced:
@@ -68,7 +68,7 @@ def _worth(one: Property, span: Span, said: Said) -> int:
 
 def _with_unit(said: Said, span: Span) -> Span:
     """The number with its currency, percent sign or "times"."""
-    text = moments.plain(said.text)
+    text = dates.plain(said.text)
     unit = re.match(
         r"\s*(?:euros?|dollars?|bucks|pounds?|[€$£%]|percent|degrees?(?: celsius)?|times"
         r"|(?:boxes|packs|packets|bottles|pairs|pieces|cans|bags|units) of)(?!\w)",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from vivavoce.engines.function_calling import numerals
+from vivavoce.engines.function_calling import numbers
 
 SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800}
 _SHORT = {"sec": "second", "min": "minute", "hr": "hour"}
@@ -151,4 +151,4 @@ def _unit(word: str) -> str:
 
 
 def _count(word: str) -> float:
-    return next(iter(numerals.spoken(word)), 1)
+    return next(iter(numbers.extract(word)), 1)
