@@ -50,7 +50,7 @@ def require_python() -> None:
 
 
 def ready(groups: tuple[str, ...] = ()) -> Path:
-    """The environment's Python, with the project and the dependency groups installed.
+    """The environment's Python, with the project, its embedded engines and the groups installed.
 
     Does nothing when that was done before with the same pyproject.toml.
     """
@@ -65,7 +65,7 @@ def ready(groups: tuple[str, ...] = ()) -> Path:
         _make()
     extra = " and the tools for its tests" if groups else ""
     say(f"Installing vivavoce{extra} into it (a few hundred MB the first time, then nothing)")
-    _pip("install", "--editable", str(ROOT), *_requirements(groups))
+    _pip("install", "--editable", f"{ROOT}[embedded]", *_requirements(groups))
     stamp.write_text(state)
     say(f"Installed in {time.monotonic() - began:.0f} s")
     return PYTHON
