@@ -6,7 +6,8 @@
     --port NUMBER     port to serve on; 0 takes a free one
     --profile NAME    engines that answer: embedded, scripted, or your own
     --out FILE        WAV for the answers; default: answer.wav
-    --wait SECONDS    silence from the server to bear
+    --wait SECONDS    timeout while waiting for the server
+    --plain           print a line for each event, without colors or redrawing
 
 Needs Python 3.11 and pip, about 0.6 GB of disk and 1 GB of memory, nothing else.
 """

@@ -110,5 +110,5 @@ def test_it_serves_on_until_it_is_interrupted(tmp_path: Path) -> None:
         with urllib.request.urlopen(url + "/livez", timeout=10) as answer:
             assert answer.status == 200
         process.send_signal(signal.SIGINT)
-        assert process.stdout.read() == "Over.\n"
+        assert process.stdout.read() == "Stopped.\n"
         assert process.wait(20) == 0

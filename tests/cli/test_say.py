@@ -147,7 +147,7 @@ def test_the_servers_tools_are_asked_for_and_what_they_found_is_told() -> None:
 def test_tools_that_were_wanted_and_not_used_are_spoken_of() -> None:
     with serving_in_a_thread(answering) as url:
         result = run.invoke(app, ["hello", "--text", "--use", "search", "--url", url])
-    assert "No such tool was used" in result.stderr
+    assert "The model used none of these tools." in result.stderr
 
 
 def test_a_tool_that_is_none_is_named() -> None:

@@ -6,17 +6,35 @@ import numpy as np
 import pytest
 
 from client.stub import READY, Peer, serving, spoken
-from vivavoce.client.conversation import Conversation
+from vivavoce.client.conversation import Conversation, ConversationObserver
 from vivavoce.client.files import FileMicrophone
 from vivavoce.client.live import Endpoint, connect
-from vivavoce.client.messages import LiveError, Wishes
+from vivavoce.client.messages import LiveError, ServerMessage, Wishes
 from vivavoce.client.playing import ClockSpeaker
+from vivavoce.client.speech_clock import PAUSE_S
 from vivavoce.client.tools import ToolModule
-from vivavoce.client.turns import PAUSE_S, Turn
+from vivavoce.client.turns import ToolUse, Turn
 
 SECOND = b"\x01\x02" * 24_000
 SPEECH = np.full(4_000, 8_000, "<i2").tobytes()
 OVER = {"serverContent": {"turnComplete": True}}
+
+
+class Watcher(ConversationObserver):
+    def __init__(self) -> None:
+        self.turns: list[Turn] = []
+        self.results: list[object] = []
+        self.in_progress: list[Turn | None] = []
+
+    def on_message(self, message: ServerMessage, turn: Turn | None) -> None:
+        self.in_progress.append(turn)
+
+    def on_tool_result(self, use: ToolUse) -> None:
+        assert use.result is not None
+        self.results.append(use.result.response)
+
+    def on_turn(self, turn: Turn) -> None:
+        self.turns.append(turn)
 
 
 async def test_it_hears_answers_and_runs_a_tool() -> None:
@@ -37,10 +55,10 @@ async def test_it_hears_answers_and_runs_a_tool() -> None:
     def add(a: int) -> int:
         return a + 1
 
-    over: list[Turn] = []
+    watcher = Watcher()
     async with serving(script) as url, connect(Endpoint(url), Wishes()) as session:
         speaker = ClockSpeaker(fast=True)
-        talk = Conversation(session, speaker, ToolModule([add]), over.append)
+        talk = Conversation(session, speaker, ToolModule([add]), watcher)
 
         async def main() -> bool:
             await talk.speak(FileMicrophone(SPEECH, fast=True))
@@ -49,8 +67,10 @@ async def test_it_hears_answers_and_runs_a_tool() -> None:
         assert await talk.held(main())
     assert results == [{"result": 3}]
     assert bytes(speaker.recording.pcm) == SECOND
-    assert [turn.calls for turn in over] == [["add"]]
-    assert over[0].latency_ms(over[0].first_audio_at) is not None
+    assert watcher.results == [{"result": 3}]
+    assert [[use.call.name for use in turn.tools] for turn in watcher.turns] == [["add"]]
+    assert watcher.turns[0].latency_ms(watcher.turns[0].first_audio_at) is not None
+    assert [turn is None for turn in watcher.in_progress] == [False, False, True]
 
 
 async def test_an_interruption_drops_what_was_not_played() -> None:
@@ -58,7 +78,11 @@ async def test_an_interruption_drops_what_was_not_played() -> None:
         await peer.take()
         await peer.say(READY)
         await peer.take_until("clientContent")
-        await peer.say(spoken(SECOND * 5), {"serverContent": {"interrupted": True}}, OVER)
+        words = {"serverContent": {"outputTranscription": {"text": "Once"}}}
+        later = {"serverContent": {"outputTranscription": {"text": " upon a time"}}}
+        await peer.say(spoken(SECOND * 2), words, spoken(SECOND * 3), later)
+        await asyncio.sleep(0.1)
+        await peer.say({"serverContent": {"interrupted": True}}, OVER)
         await peer.gone()
 
     async with serving(script) as url, connect(Endpoint(url), Wishes()) as session:
@@ -71,7 +95,11 @@ async def test_an_interruption_drops_what_was_not_played() -> None:
 
         assert await talk.held(main())
     assert speaker.recording.seconds < 2
-    assert talk.log.turns[0].interrupted
+    (turn,) = talk.log.turns
+    assert turn.interrupted
+    assert (turn.said, turn.unheard) == ("Once", " upon a time")
+    assert turn.heard_s == pytest.approx(speaker.recording.seconds, abs=0.01)
+    assert talk.played_s == pytest.approx(turn.heard_s, abs=0.001)
 
 
 async def test_waiting_gives_up_in_time() -> None:

@@ -50,8 +50,8 @@ def test_modes_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
         guard("loud")
     monkeypatch.setitem(sys.modules, "livekit.rtc", None)
     assert type(guard("auto")) is HalfDuplex
-    assert "vivavoce[aec]" in guard("auto").said
-    with pytest.raises(ConfigError, match="extra `aec`"):
+    assert "-m pip install livekit" in guard("auto").said
+    with pytest.raises(ConfigError, match="package livekit"):
         guard("cancel")
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from client.stub import READY, Peer, serving, spoken
-from vivavoce.client.live import Endpoint, Unreachable, connect
+from serving import serving as live_server
+from vivavoce.client.live import Endpoint, Unreachable, Untrusted, connect
 from vivavoce.client.messages import (
     Audio,
     CallsWanted,
@@ -141,3 +142,20 @@ def test_a_bad_base_url_is_refused(url: str) -> None:
 def test_a_missing_certificate_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nowhere\.pem"):
         Endpoint("https://h", ca=tmp_path / "nowhere.pem").tls()
+
+
+async def test_a_server_with_a_certificate_of_this_machines_authority_is_trusted(
+    tmp_path: Path,
+) -> None:
+    async with live_server(tmp_path) as server:
+        url = server.url("https")
+        with pytest.raises(Untrusted):
+            async with connect(Endpoint(url), Wishes()):
+                pass
+        async with connect(Endpoint(url, local_ca=tmp_path / "tls" / "ca.pem"), Wishes()) as live:
+            assert live.id
+
+
+def test_addresses_of_ordinary_requests() -> None:
+    assert Endpoint("ws://h:1/base/").web_url == "http://h:1/base"
+    assert Endpoint("https://h").web_url == "https://h"

@@ -18,11 +18,12 @@ from conformance.sdk import MODEL, turn
 from conformance.servers import Running, free_port, serving_on
 from serving import until
 from state.redis_server import RedisServer, redis_server
-from vivavoce.client.conversation import Conversation
+from vivavoce.client.conversation import Conversation, ConversationObserver
 from vivavoce.client.live import Endpoint
 from vivavoce.client.messages import HandleOffered, ServerMessage, TurnComplete, Wishes
 from vivavoce.client.playing import ClockSpeaker
 from vivavoce.client.resuming import resuming
+from vivavoce.client.turns import Turn
 from vivavoce.domain.checkpoint import Checkpoint
 from vivavoce.state.build import build_store
 from vivavoce.state.codec import decode
@@ -178,10 +179,21 @@ async def test_javascript_goes_on_after_the_server_was_killed(
 # --- The command line's client ------------------------------------------------------------------
 
 
+class Messages(ConversationObserver):
+    """Keeps all that the server sends."""
+
+    def __init__(self) -> None:
+        self.messages: list[ServerMessage] = []
+
+    def on_message(self, message: ServerMessage, turn: Turn | None) -> None:
+        self.messages.append(message)
+
+
 async def test_our_own_client_goes_on_by_itself_while_the_server_is_killed(
     place: dict[str, str],
 ) -> None:
-    came: list[ServerMessage] = []
+    observer = Messages()
+    came = observer.messages
 
     def handle_after_a_turn() -> bool:
         """Whether the newest handle contains the first turn."""
@@ -191,7 +203,7 @@ async def test_our_own_client_goes_on_by_itself_while_the_server_is_killed(
     with killed_and_started_again(place) as (server, again):
         wishes = Wishes(model=MODEL, modality="TEXT")
         async with resuming(Endpoint(server.url, KEY), wishes) as session:
-            talk = Conversation(session, ClockSpeaker(fast=True), on_message=came.append)
+            talk = Conversation(session, ClockSpeaker(fast=True), observer=observer)
 
             async def course() -> bool:
                 await talk.type("My name is Ada")

@@ -11,9 +11,9 @@ import typer
 from rich.console import Console
 
 from vivavoce import config, logs, wiring
-from vivavoce.cli import conversing
+from vivavoce.cli import session_options as options
 from vivavoce.cli import stopping as stops
-from vivavoce.cli.conversing import TurnPrinter, plain_console, told
+from vivavoce.cli.conversation_display import ConversationDisplay, open_display
 from vivavoce.cli.faults import fault_of, leave
 from vivavoce.cli.listening import taken
 from vivavoce.cli.pull import fetch
@@ -47,37 +47,42 @@ def demo(
     ),
     profile: Annotated[str | None, typer.Option(help="Profile that answers.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to serve on; 0 takes a free one.")] = None,
-    wait: conversing.Patience = 120.0,
+    plain: options.Plain = False,
+    wait: options.Timeout = 120.0,
 ) -> None:
     """Start a server, talk to it with a recording, and keep serving until Ctrl-C.
 
     Leaves the answers as a WAV file. Exit codes as of `talk`.
     """
-    console = plain_console()
-    with told(console):
+    console = options.plain_console(plain=plain)
+    with options.exit_on_error():
         settings = config.load(None, {"profile": profile, "server.port": port})
         log = settings.log
-        # A conversation is easier to read without lines between, unless they were asked for.
-        asked = "level" in log.model_fields_set
-        logs.configure(log.level if asked else "warning", log.format, log.personal)
+        # Log lines between those of the conversation only for those who asked for them.
+        level = log.level if "level" in log.model_fields_set else "warning"
+        logs.configure(level, log.format, log.personal)
         if fault := taken(settings):
-            raise leave(fault, conversing.WRONG)
+            raise leave(fault, options.WRONG)
         fetch(console, wiring.weights_in_use(settings), settings.weights)
-        printer = TurnPrinter(console)
+        display = open_display(plain)
         try:
-            answered = asyncio.run(_demo(printer, settings, answer, wait, once))
+            answered = asyncio.run(_demo(display, console, settings, answer, wait, once))
         except (KeyboardInterrupt, stops.Stopped):
-            console.print("Over.")
+            console.print("Stopped.")
             raise typer.Exit(stops.STATUS) from None
-        conversing.judge(answered, printer.failed)
+        options.exit_unless_answered(answered, display.failed)
         if not once:
-            console.print("Over.")
+            console.print("Stopped.")
 
 
 async def _demo(
-    printer: TurnPrinter, settings: config.Config, answer: Path, wait_s: float, once: bool
+    display: ConversationDisplay,
+    console: Console,
+    settings: config.Config,
+    answer: Path,
+    wait_s: float,
+    once: bool,
 ) -> bool:
-    console = printer.console
     server = wiring.build(settings, say=lambda line: console.print(line, markup=False))
     stopping = stops.watch_signals()
     console.print("Starting the server and its engines …")
@@ -85,7 +90,7 @@ async def _demo(
         await stops.start(server.start(), stopping)
     except OSError as error:
         address = f"{settings.server.host}:{settings.server.port}"
-        raise leave(fault_of(error, address), conversing.WRONG) from None
+        raise leave(fault_of(error, address), options.WRONG) from None
     try:
         key = next(iter(settings.server.keys), "")
         place = Endpoint(server.url(), key)
@@ -93,12 +98,10 @@ async def _demo(
         console.print(f"Serving at {place.url}{both}", markup=False)
         console.print("Now a recording talks to it, in real time.\n")
         speaker = ClockSpeaker()
-        answered = await stops.unless(stopping, converse(printer, place, speaker, wait_s))
+        answered = await stops.unless(stopping, converse(display, place, speaker, wait_s))
         speaker.recording.save(answer)
         console.print(f"\nThe answers are in {answer} ({speaker.recording.seconds:.1f} s).")
         if answered and not once:
-            log = settings.log
-            logs.configure(log.level, log.format, log.personal)
             _invite(console, place.url)
             await stopping.wait()
         return answered
@@ -107,13 +110,13 @@ async def _demo(
 
 
 async def converse(
-    printer: TurnPrinter, place: Endpoint, speaker: ClockSpeaker, wait_s: float
+    display: ConversationDisplay, place: Endpoint, speaker: ClockSpeaker, wait_s: float
 ) -> bool:
     """Say the recordings one after the other; whether each was answered by voice."""
     tools = ToolModule([turn_on_the_lights, turn_off_the_lights])
-    asked = conversing.wishes("", "", INSTRUCTION, tools)
-    async with connect(place, asked) as session:
-        conversation = Conversation(session, speaker, tools, printer)
+    setup = options.requested_setup("", "", INSTRUCTION, tools)
+    async with connect(place, setup) as session:
+        conversation = Conversation(session, speaker, tools, display)
 
         async def course() -> bool:
             for number, name in enumerate(RECORDINGS, 1):
@@ -122,7 +125,8 @@ async def converse(
                     return False
             return True
 
-        complete = await conversation.held(course())
+        async with display.showing(conversation):
+            complete = await conversation.held(course())
     return complete and all(turn.audio_s for turn in conversation.log.turns)
 
 

@@ -109,9 +109,8 @@ def tls_fault(error: ssl.SSLError) -> Fault:
 def closed_fault(error: LiveError) -> Fault:
     """Why a server ended the session, as far as its close frame tells."""
     if any(words in error.reason for words in KEY_WORDS):
-        return Fault(
-            Code.KEY_REFUSED, str(error), "Give one of the server's keys with --key, or set it."
-        )
+        fix = "Give one of the server's keys with --key, or set VIVAVOCE_KEY."
+        return Fault(Code.KEY_REFUSED, str(error), fix)
     if error.code in (1007, 1008, 1009):
         return Fault(Code.SESSION_CLOSED, str(error), "Correct what the reason names.")
     return Fault(Code.SESSION_CLOSED, str(error), "Try again; the server's log may say why.")

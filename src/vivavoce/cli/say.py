@@ -10,9 +10,10 @@ from typing import Annotated
 
 import typer
 
-from vivavoce.cli import conversing
-from vivavoce.cli.conversing import plain_console, told
-from vivavoce.client.conversation import Conversation
+from vivavoce.cli import session_options as options
+from vivavoce.cli.conversation_view import code_line, evidence_lines, printable
+from vivavoce.cli.server_readiness import wait_until_ready
+from vivavoce.client.conversation import Conversation, ConversationObserver
 from vivavoce.client.live import Endpoint, connect
 from vivavoce.client.messages import GenerationComplete, ServerMessage, TurnComplete, Wishes
 from vivavoce.client.playing import ClockSpeaker
@@ -20,7 +21,9 @@ from vivavoce.client.tools import ToolModule
 from vivavoce.client.turns import Turn
 from vivavoce.errors import ConfigError
 
-UNUSED = "No such tool was used. Is it turned on? The server's log tells of those that are not."
+UNUSED = (
+    "The model used none of these tools. Those that are turned off are named in the server's log."
+)
 
 
 def say(
@@ -28,32 +31,33 @@ def say(
     out: Annotated[Path | None, typer.Option("--out", help="WAV file for the answer.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the turn as JSON.")] = False,
     written: Annotated[bool, typer.Option("--text", help="Ask for text, not speech.")] = False,
-    url: conversing.Url = "",
-    key: conversing.Key = "",
-    ca: conversing.Ca = None,
-    model: conversing.Model = "",
-    voice: conversing.Voice = "",
-    instruction: conversing.Instruction = "",
-    tools: conversing.Tools = None,
-    use: conversing.Use = "",
-    wait: conversing.Patience = 60.0,
+    url: options.Url = "",
+    key: options.Key = "",
+    ca: options.Ca = None,
+    model: options.Model = "",
+    voice: options.Voice = "",
+    instruction: options.Instruction = "",
+    tools: options.Tools = None,
+    use: options.Use = "",
+    wait: options.Timeout = 60.0,
 ) -> None:
     """Send a typed turn and print the answer; with --out, keep it as sound.
 
-    Exit codes: 1 wrong here, 3 no server, 4 ended by the server, 5 no answer in time, 6 a turn
-    that the server could not answer.
+    Exit codes: 1 a problem on this machine, 3 no server, 4 ended by the server, 5 no answer in
+    time, 6 a turn that the server could not answer.
     """
-    console = plain_console(to_stderr=True)
-    with told(console):
+    console = options.plain_console(to_stderr=True)
+    with options.exit_on_error():
         module = ToolModule.load(tools) if tools else ToolModule()
-        place = conversing.endpoint(url, key, ca)
+        endpoint = options.server_endpoint(url, key, ca)
         modality = "TEXT" if written else "AUDIO"
-        asked = conversing.wishes(model, voice, instruction, module, use, modality)
+        setup = options.requested_setup(model, voice, instruction, module, use, modality)
         words = sys.stdin.read().strip() if text == "-" else text
-        speaker = ClockSpeaker(fast=True)
         if not words.strip():
             raise ConfigError("There is nothing to say.", "Give some words, or pipe them into -.")
-        turn = asyncio.run(ask(place, asked, module, words, speaker, wait))
+        wait_until_ready(endpoint, lambda line: console.print(line, markup=False))
+        speaker = ClockSpeaker(fast=True)
+        turn = asyncio.run(ask(endpoint, setup, module, words, speaker, wait))
         if turn is not None:
             if out:
                 speaker.recording.save(out)
@@ -61,37 +65,45 @@ def say(
                 typer.echo(json.dumps(turn.as_json(), ensure_ascii=False))
             elif turn.said.strip() or not turn.failed:
                 typer.echo(turn.said.strip())
-                for line in conversing.rests_on(turn) or ([UNUSED] if use else ()):
+                used = [*map(code_line, turn.code), *evidence_lines(turn)]
+                for line in [printable(line.text) for line in used] or ([UNUSED] if use else []):
                     console.print(line, style="dim", markup=False)
-        conversing.judge(turn is not None, turn is not None and turn.failed)
+        options.exit_unless_answered(turn is not None, turn is not None and turn.failed)
+
+
+class _AnswerWatcher(ConversationObserver):
+    """Sets `produced` when the answer is complete.
+
+    The turn itself ends only when the answer would have been played; where there is nothing to
+    play, it ends at once and says why.
+    """
+
+    def __init__(self) -> None:
+        self.produced = asyncio.Event()
+
+    def on_message(self, message: ServerMessage, turn: Turn | None) -> None:
+        made = isinstance(message, GenerationComplete) and turn is not None and turn.begun
+        if made or isinstance(message, TurnComplete):
+            self.produced.set()
 
 
 async def ask(
-    place: Endpoint,
-    asked: Wishes,
+    endpoint: Endpoint,
+    setup: Wishes,
     tools: ToolModule,
     words: str,
     speaker: ClockSpeaker,
     wait_s: float,
 ) -> Turn | None:
     """The answer to a typed turn; `None` if it isn't all there in time."""
-    produced = asyncio.Event()
-
-    def watch(message: ServerMessage) -> None:
-        # The turn itself ends only when the answer would have been played: nobody listens here.
-        # Where there is nothing to play, it ends at once and says why.
-        turn = conversation.log.open
-        made = isinstance(message, GenerationComplete) and turn is not None and turn.begun
-        if made or isinstance(message, TurnComplete):
-            produced.set()
-
-    async with connect(place, asked) as session:
-        conversation = Conversation(session, speaker, tools, on_message=watch)
+    watcher = _AnswerWatcher()
+    async with connect(endpoint, setup) as session:
+        conversation = Conversation(session, speaker, tools, watcher)
 
         async def course() -> bool:
             await conversation.type(words)
             try:
-                await asyncio.wait_for(produced.wait(), wait_s)
+                await asyncio.wait_for(watcher.produced.wait(), wait_s)
             except TimeoutError:
                 return False
             return True

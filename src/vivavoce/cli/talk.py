@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +12,14 @@ from typing import IO, Annotated
 import typer
 from rich.console import Console
 
-from vivavoce.cli import conversing
-from vivavoce.cli.conversing import TurnPrinter, plain_console, told
+from vivavoce.cli import session_options as options
+from vivavoce.cli.conversation_display import ConversationDisplay, open_display
+from vivavoce.cli.server_readiness import wait_until_ready
 from vivavoce.client import devices, echo
 from vivavoce.client.conversation import Conversation
 from vivavoce.client.files import FileMicrophone, Microphone, PipeMicrophone, read_wav
 from vivavoce.client.live import Endpoint, Session
-from vivavoce.client.messages import Resumed, ServerMessage, Wishes
+from vivavoce.client.messages import Wishes
 from vivavoce.client.playing import ClockSpeaker, PipeSpeaker, Speaker, drained
 from vivavoce.client.resuming import resuming
 from vivavoce.client.tools import ToolModule
@@ -31,8 +31,8 @@ QUIET_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Sound:
-    """Where sound comes from and goes to. Files and pipes, or else devices."""
+class AudioOptions:
+    """Where sound comes from and goes to: files and pipes, or else devices."""
 
     source: str = ""
     sink: str = ""
@@ -44,21 +44,22 @@ class Sound:
 
 
 def talk(
-    url: conversing.Url = "",
-    key: conversing.Key = "",
-    ca: conversing.Ca = None,
-    model: conversing.Model = "",
-    voice: conversing.Voice = "",
-    instruction: conversing.Instruction = "",
-    tools: conversing.Tools = None,
-    use: conversing.Use = "",
+    url: options.Url = "",
+    key: options.Key = "",
+    ca: options.Ca = None,
+    model: options.Model = "",
+    voice: options.Voice = "",
+    instruction: options.Instruction = "",
+    tools: options.Tools = None,
+    use: options.Use = "",
     source: Annotated[str, typer.Option("--in", help="WAV to say, or - for 16 kHz PCM.")] = "",
     sink: Annotated[str, typer.Option("--out", help="WAV for the answer, or - for PCM.")] = "",
     transcript: Annotated[
         Path | None, typer.Option(help="File for turns, a JSON line each.")
     ] = None,
+    plain: options.Plain = False,
     fast: Annotated[bool, typer.Option("--fast", help="Send a file faster than it lasts.")] = False,
-    wait: conversing.Patience = 60.0,
+    wait: options.Timeout = 60.0,
     echo_mode: Annotated[
         str, typer.Option("--echo", help=f"Against echo: {', '.join(echo.MODES)}.")
     ] = "auto",
@@ -71,34 +72,31 @@ def talk(
 ) -> None:
     """Talk with a server: by microphone and loudspeaker, or with files.
 
-    One line a turn tells how long its parts took, counted from the end of your speech. When the
-    connection ends, by a restart of the server say, the conversation goes on by a new one.
-    Exit codes: 1 wrong here, 3 no server, 4 ended by the server, 5 no answer in time, 6 a turn
-    that the server could not answer.
+    A terminal shows the microphone's level, your words as they are understood, and the answer's as
+    they are played. One line a turn tells how long its parts took, counted from the end of your
+    speech. When the connection ends, the conversation continues on a new one.
+    Exit codes: 1 a problem on this machine, 3 no server, 4 ended by the server, 5 no answer in
+    time, 6 a turn that the server could not answer.
     """
-    console = plain_console(to_stderr=sink == PIPE)
-    with told(console), ExitStack() as stack:
+    with options.exit_on_error(), ExitStack() as stack:
         if list_devices:
-            _list(console, devices.choose_backend(backend))
+            _list(options.plain_console(), devices.choose_backend(backend))
             return
         module = ToolModule.load(tools) if tools else ToolModule()
-        place = conversing.endpoint(url, key, ca)
-        asked = conversing.wishes(model, voice, instruction, module, use)
+        endpoint = options.server_endpoint(url, key, ca)
+        setup = options.requested_setup(model, voice, instruction, module, use)
         lines = stack.enter_context(_writable(transcript)) if transcript else None
-        printer = TurnPrinter(console, lines)
-        sound = Sound(source, sink, fast, backend, microphone, speaker, echo_mode)
-        if source or sink:
-            try:
-                answered = asyncio.run(with_files(place, asked, module, sound, printer, wait))
-            except KeyboardInterrupt:  # the ordinary end of a pipe from a microphone
-                console.print("Over.")
-                return
-            conversing.judge(answered, printer.failed)
-        else:
-            try:
-                asyncio.run(with_devices(place, asked, module, sound, printer, console))
-            except KeyboardInterrupt:
-                console.print("Over.")
+        display = open_display(plain, to_stderr=sink == PIPE, transcript=lines)
+        audio = AudioOptions(source, sink, fast, backend, microphone, speaker, echo_mode)
+        try:
+            wait_until_ready(endpoint, display.note)
+            if source or sink:
+                course = talk_with_files(endpoint, setup, module, audio, display, wait)
+                options.exit_unless_answered(asyncio.run(course), display.failed)
+            else:
+                asyncio.run(talk_with_devices(endpoint, setup, module, audio, display))
+        except KeyboardInterrupt:  # the ordinary end of a microphone
+            display.note("Stopped.")
 
 
 def _writable(path: Path) -> IO[str]:
@@ -121,47 +119,38 @@ def _list(console: Console, backend: str) -> None:
         console.print(f"{device.index}  {device.name}  ({ways})", markup=False)
 
 
-async def with_files(
-    place: Endpoint,
-    asked: Wishes,
+async def talk_with_files(
+    endpoint: Endpoint,
+    setup: Wishes,
     tools: ToolModule,
-    sound: Sound,
-    on_turn: TurnPrinter,
+    audio: AudioOptions,
+    display: ConversationDisplay,
     wait_s: float,
 ) -> bool:
-    """Say a file or a pipe, and gather the answers. `False` if no answer came in time."""
+    """Send a file or a pipe, and gather the answers. `False` if no answer came in time."""
     source: Microphone
-    if sound.source == PIPE:
+    if audio.source == PIPE:
         source = PipeMicrophone(sys.stdin.buffer)
-    elif sound.source:
-        source = FileMicrophone(read_wav(Path(sound.source)), sound.fast)
+    elif audio.source:
+        source = FileMicrophone(read_wav(Path(audio.source)), audio.fast)
     else:
-        raise ConfigError("--out is given without --in.", "Say what is to be said with --in.")
-    heard = ClockSpeaker(sound.fast)
-    speaker: Speaker = PipeSpeaker(conversing.binary_stdout()) if sound.sink == PIPE else heard
-    async with resuming(place, asked) as session:
-        conversation = Conversation(session, speaker, tools, on_turn, teller(on_turn.console))
+        raise ConfigError("--out is given without --in.", "Give what is to be sent with --in.")
+    recorder = ClockSpeaker(audio.fast)
+    speaker: Speaker = PipeSpeaker(options.binary_stdout()) if audio.sink == PIPE else recorder
+    async with resuming(endpoint, setup) as session:
+        conversation = Conversation(session, speaker, tools, display)
         try:
-            return await conversation.held(_say(conversation, session, source, wait_s))
+            async with display.showing(conversation):
+                return await conversation.held(_send(conversation, session, source, wait_s))
         finally:
-            # However it ends: what was answered is the user's.
-            if sound.sink == PIPE:
+            # However it ends, the answers so far are kept.
+            if audio.sink == PIPE:
                 await drained(speaker)
-            elif sound.sink:
-                heard.recording.save(Path(sound.sink))
+            elif audio.sink:
+                recorder.recording.save(Path(audio.sink))
 
 
-def teller(console: Console) -> Callable[[ServerMessage], None]:
-    """Says when the conversation has gone over to another connection."""
-
-    def tell(message: ServerMessage) -> None:
-        if isinstance(message, Resumed):
-            console.print(f"{message.ended}. It goes on by a new one.", style="dim", markup=False)
-
-    return tell
-
-
-async def _say(
+async def _send(
     conversation: Conversation, session: Session, source: Microphone, wait_s: float
 ) -> bool:
     await conversation.speak(source)
@@ -169,29 +158,29 @@ async def _say(
     return await conversation.settled(QUIET_S, wait_s)
 
 
-async def with_devices(
-    place: Endpoint,
-    asked: Wishes,
+async def talk_with_devices(
+    endpoint: Endpoint,
+    setup: Wishes,
     tools: ToolModule,
-    sound: Sound,
-    on_turn: TurnPrinter,
-    console: Console,
+    audio: AudioOptions,
+    display: ConversationDisplay,
 ) -> None:
     """Talk until the user or the server ends it."""
-    guard = echo.guard(sound.echo)
-    backend = devices.choose_backend(sound.backend)
-    with devices.open_devices(backend, sound.microphone, sound.speaker, guard.played) as (
+    guard = echo.guard(audio.echo)
+    backend = devices.choose_backend(audio.backend)
+    with devices.open_devices(backend, audio.microphone, audio.speaker, guard.played) as (
         microphone,
         speaker,
     ):
-        async with resuming(place, asked) as session:
-            console.print(f"Connected to {place.url}. Speak; Ctrl-C ends it.")
-            console.print(guard.said, style="dim")
-            conversation = Conversation(session, speaker, tools, on_turn, teller(on_turn.console))
+        async with resuming(endpoint, setup) as session:
+            display.note(f"Connected to {endpoint.url}. Speak; Ctrl-C ends it.")
+            display.note(guard.said, "dim")
+            conversation = Conversation(session, speaker, tools, display)
 
             async def speak() -> bool:
                 await conversation.speak(microphone, guard)
                 await drained(speaker)
                 return True
 
-            await conversation.held(speak())
+            async with display.showing(conversation):
+                await conversation.held(speak())

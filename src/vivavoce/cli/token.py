@@ -11,8 +11,7 @@ from urllib.parse import urlsplit
 import httpx2
 import typer
 
-from vivavoce.cli import conversing
-from vivavoce.cli.conversing import plain_console, told
+from vivavoce.cli import session_options as options
 from vivavoce.cli.faults import Code, Fault, leave
 from vivavoce.client.live import Endpoint, Unreachable
 from vivavoce.errors import ConfigError
@@ -33,13 +32,13 @@ def token(
         str | None,
         typer.Option(help="Fields of it that are held fast, with commas; all if not given."),
     ] = None,
-    url: conversing.Url = "",
-    key: conversing.Key = "",
-    ca: conversing.Ca = None,
+    url: options.Url = "",
+    key: options.Key = "",
+    ca: options.Ca = None,
 ) -> None:
     """Print an ephemeral token, with which a client connects as with a key."""
-    with told(plain_console(to_stderr=True)):
-        place = conversing.endpoint(url, key, ca)
+    with options.exit_on_error():
+        place = options.server_endpoint(url, key, ca)
         now = datetime.now(UTC)
         body: dict[str, Any] = {
             "uses": uses,

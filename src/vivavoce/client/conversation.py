@@ -1,4 +1,4 @@
-"""A conversation held: sound out of a microphone, answers into a loudspeaker, calls answered."""
+"""A conversation: microphone to session, session to loudspeaker, function calls answered."""
 
 from __future__ import annotations
 
@@ -12,15 +12,28 @@ from vivavoce.client.files import Microphone
 from vivavoce.client.live import Session
 from vivavoce.client.messages import Audio, CallsWanted, Interrupted, LiveError, ServerMessage
 from vivavoce.client.playing import Speaker
+from vivavoce.client.speech_clock import SpeechClock
 from vivavoce.client.tools import ToolModule
-from vivavoce.client.turns import SpeechClock, Turn, TurnLog
+from vivavoce.client.turns import ToolUse, Turn, TurnLog
+
+
+class ConversationObserver:
+    """Receives what happens in a conversation, each after the log knows it. Ignores everything."""
+
+    def on_message(self, message: ServerMessage, turn: Turn | None) -> None:
+        """The server has sent a message; `turn` is the one in progress after it."""
+
+    def on_tool_result(self, use: ToolUse) -> None:
+        """A function has given its result."""
+
+    def on_turn(self, turn: Turn) -> None:
+        """A turn is complete."""
 
 
 class Conversation:
-    """One session with ears, a mouth and hands.
+    """One session, with a speaker and functions.
 
-    `on_turn` is told of every turn that is over, `on_message` of everything that came.
-    `listen` has to run, as a task, while anything is said.
+    `log` and `clock` hold its state. `listen` has to run, as a task, while anything is said.
     """
 
     def __init__(
@@ -28,18 +41,21 @@ class Conversation:
         session: Session,
         speaker: Speaker,
         tools: ToolModule | None = None,
-        on_turn: Callable[[Turn], None] | None = None,
-        on_message: Callable[[ServerMessage], None] | None = None,
+        observer: ConversationObserver | None = None,
     ) -> None:
         self.clock = SpeechClock()
         self.log = TurnLog(self.clock)
         self._session = session
         self._speaker = speaker
         self._tools = tools or ToolModule()
-        self._on_turn = on_turn
-        self._on_message = on_message
+        self._observer = observer or ConversationObserver()
         self._loop = asyncio.get_running_loop()
         self._last_message = self._last_sent = self._loop.time()
+
+    @property
+    def played_s(self) -> float:
+        """Position, in the stream of sound of all answers, up to which the speaker has played."""
+        return self.log.queued_s - self._speaker.pending_s
 
     async def listen(self) -> None:
         """Take everything that comes. Raises `LiveError` when the server ends the session."""
@@ -57,8 +73,7 @@ class Conversation:
 
     def _take(self, message: ServerMessage) -> None:
         now = self._last_message = self._loop.time()
-        if self._on_message:
-            self._on_message(message)
+        turn = self.log.add_message(message, now, self.played_s)
         match message:
             case Audio(pcm):
                 self._speaker.play(pcm)
@@ -66,12 +81,16 @@ class Conversation:
                 self._speaker.drop()
             case _:
                 pass
-        turn = self.log.take(message, now)
-        if turn is not None and self._on_turn:
-            self._on_turn(turn)
+        self._observer.on_message(message, self.log.open)
+        if turn is not None:
+            self._observer.on_turn(turn)
 
     async def _answer(self, wanted: CallsWanted) -> None:
-        await self._session.send_results(await self._tools.answer(wanted.calls))
+        results = await self._tools.answer(wanted.calls)
+        for call, result in zip(wanted.calls, results, strict=True):
+            if (use := self.log.add_result(call, result)) is not None:
+                self._observer.on_tool_result(use)
+        await self._session.send_results(results)
 
     async def speak(self, microphone: Microphone, echo: EchoGuard | None = None) -> None:
         """Send what the microphone hears, to its end."""
@@ -80,13 +99,13 @@ class Conversation:
             async for chunk in chunks:
                 heard = guard.clean(chunk)
                 if heard:
-                    self.clock.sent(heard, self._loop.time())
+                    self.clock.add_audio(heard, self._loop.time())
                     await self._session.send_audio(heard)
                     self._last_sent = self._loop.time()
 
     async def type(self, text: str) -> None:
         """Send a turn in writing."""
-        self.clock.typed(self._loop.time())
+        self.clock.add_text(self._loop.time())
         await self._session.send_text(text)
 
     async def held(self, course: Coroutine[Any, Any, bool]) -> bool:

@@ -170,7 +170,7 @@ def open_devices(
         if not _is_of(library, error):
             raise
         raise NoDevice(
-            f"No sound device could be opened by {backend} ({error}).",
+            f"No microphone or loudspeaker could be opened by {backend} ({_reason(error)}).",
             "See --list-devices; without a sound card use --in FILE --out FILE.",
         ) from error
     try:
@@ -198,6 +198,12 @@ def _is_of(library: Any, error: Exception) -> bool:
     """Whether a library raised its own kind of error, and not something of ours."""
     own = getattr(library, "PortAudioError", None) or getattr(library, "MiniaudioError", None)
     return own is not None and isinstance(error, own)
+
+
+def _reason(error: Exception) -> str:
+    """A library's error in words: miniaudio packs its sentence and its code into a tuple."""
+    parts = error.args[0] if error.args and isinstance(error.args[0], tuple) else error.args
+    return ", ".join(f"code {part}" if isinstance(part, int) else str(part) for part in parts)
 
 
 def _start_sounddevice(

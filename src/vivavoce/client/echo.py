@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import shlex
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -34,6 +37,14 @@ class EchoGuard(Protocol):
         ...
 
 
+def install_command() -> str:
+    """The command that adds echo cancellation to this program's own environment."""
+    python = Path(sys.executable)
+    if python.is_relative_to(Path.cwd()):
+        python = python.relative_to(Path.cwd())
+    return f"{shlex.quote(str(python))} -m pip install livekit"
+
+
 def guard(mode: str = "auto") -> EchoGuard:
     """The guard of a mode. Raises `ConfigError` when it can't be had."""
     if mode not in MODES:
@@ -49,7 +60,8 @@ def guard(mode: str = "auto") -> EchoGuard:
     except ImportError as error:
         if mode == "cancel":
             raise ConfigError(
-                "Echo cancellation needs the extra `aec`.", "Run: pip install 'vivavoce[aec]'"
+                "Echo cancellation needs the package livekit.",
+                f"Run: {install_command()}, or choose another --echo.",
             ) from error
         return HalfDuplex()
 
@@ -71,7 +83,7 @@ class HalfDuplex:
 
     said = (
         "Echo: the microphone is closed while an answer plays (half duplex). To interrupt by "
-        "voice: pip install 'vivavoce[aec]', or headphones and --echo off."
+        f"voice: {install_command()}; or wear headphones and add --echo off."
     )
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

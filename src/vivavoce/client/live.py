@@ -48,12 +48,20 @@ class Endpoint:
     """Where a Live server listens.
 
     `url` is the base URL that SDKs are given too; `http` and `ws` are plain text, `https` and
-    `wss` are TLS, verified against `ca` (a PEM file) or the system's roots.
+    `wss` are TLS, verified against `ca` (a PEM file) alone, or else against the system's roots
+    and `local_ca`, the authority of a server on this machine.
     """
 
     url: str
     key: str = ""
     ca: Path | None = None
+    local_ca: Path | None = None
+
+    @property
+    def web_url(self) -> str:
+        """The base address for ordinary requests. Raises `ConfigError` for a bad URL."""
+        address = self.socket_url.removesuffix(PATH)
+        return address.replace("ws", "http", 1)
 
     @property
     def socket_url(self) -> str:
@@ -67,16 +75,22 @@ class Endpoint:
         return f"{SCHEMES[parts.scheme]}://{parts.netloc}{parts.path.rstrip('/')}{PATH}"
 
     def tls(self) -> ssl.SSLContext | None:
-        """What verifies the server, `None` for plain text."""
+        """What verifies the server, `None` for plain text.
+
+        Raises `ConfigError` when a certificate file can't be read.
+        """
         if not self.socket_url.startswith("wss:"):
             return None
         try:
-            return ssl.create_default_context(cafile=str(self.ca) if self.ca else None)
+            context = ssl.create_default_context(cafile=str(self.ca) if self.ca else None)
+            if self.local_ca and not self.ca:
+                context.load_verify_locations(cafile=str(self.local_ca))
         except OSError as error:
             raise ConfigError(
-                f"The certificate file {self.ca} can't be read: {error}.",
-                "Name the bundle that `vivavoce env` prints.",
+                f"The certificate file {self.ca or self.local_ca} can't be read: {error}.",
+                "Name the bundle that `vivavoce env` prints with --ca.",
             ) from error
+        return context
 
 
 class Session(ABC):

@@ -1,20 +1,25 @@
 """Turns as the client sees them: what was asked, what was answered, and how long it took.
 
-The clock of a turn starts at the last loud sample that was sent before the first reaction.
+The latency of a turn is counted from the last loud sample that was sent before its answer began.
 For a file that is the true end of the speech in it; for a microphone it is an estimate.
+
+Words of the answer are paired with positions in the stream of sound that the speaker is given, in
+seconds from its beginning, so that one can tell which of them have been played.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
-
-import numpy as np
 
 from vivavoce.client.messages import (
     Audio,
     CallsWanted,
+    CallsWithdrawn,
     CodeShown,
+    GenerationComplete,
     Grounded,
     Heard,
     Interrupted,
@@ -25,76 +30,82 @@ from vivavoce.client.messages import (
     Text,
     TurnComplete,
 )
-from vivavoce.domain.audio import INPUT_RATE, pcm_seconds
-
-LOUD = 0.02
-"""Amplitude, of 1, from which a sample counts as speech: 34 dB below full scale."""
-
-
-CLEAR = 0.25
-"""Sound stands out from its background from this part of the loudest so far: 12 dB below it."""
-
-PAUSE_S = 0.5
-"""Speech after a pause of this length is something new."""
+from vivavoce.client.speech_clock import SpeechClock
+from vivavoce.domain.audio import pcm_seconds
+from vivavoce.domain.content import ToolCall, ToolResult
 
 WELL = ("", "TURN_COMPLETE_REASON_UNSPECIFIED", "NEED_MORE_INPUT")
 """Reasons of a turn's end that are no failure: the model said all that it wanted to."""
 
 
-class SpeechClock:
-    """When the user last spoke, told from the sound that is sent.
+@dataclass(frozen=True, slots=True)
+class AnswerPiece:
+    """A piece of the answer's words, and the position at which their sound begins."""
 
-    `last` is the last loud sample, of speech or of noise. `began` is when the user last began
-    to speak after a pause; only what is about as loud as the loudest so far counts, which noise
-    behind a voice is not.
-    """
+    text: str
+    start_s: float
 
-    def __init__(self, loud: float = LOUD) -> None:
-        self._loud = loud * 2**15
-        self._loudest = 0.0
-        self._clear: float | None = None
-        self.last: float | None = None
-        self.began: float | None = None
 
-    def sent(self, pcm: bytes, at: float) -> None:
-        """`pcm` at 16 kHz was handed over at time `at`, when its last sample had been heard."""
-        samples = np.frombuffer(pcm[: len(pcm) & ~1], "<i2").astype(np.int32)
-        loud = np.flatnonzero(np.abs(samples) >= self._loud)
-        if not loud.size:
-            return
-        silent = len(samples) - 1 - int(loud[-1])
-        self.last = at - silent / INPUT_RATE
-        power = float(np.mean(np.square(samples, dtype=np.float64)))
-        self._loudest = max(self._loudest, power)
-        if power >= self._loudest * CLEAR**2:
-            if self._clear is None or self.last - self._clear >= PAUSE_S:
-                self.began = self.last
-            self._clear = self.last
+@dataclass(slots=True)
+class ToolUse:
+    """A function call of the model's, and its result once there is one."""
 
-    def typed(self, at: float) -> None:
-        """A turn was sent in writing."""
-        self.last = self.began = at
+    call: ToolCall
+    result: ToolResult | None = None
+    withdrawn: bool = False
 
 
 @dataclass(slots=True)
 class Turn:
-    """One question and its answer. Times are of one monotonic clock, in seconds."""
+    """One question and its answer.
+
+    Times are of one monotonic clock, in seconds. `start_s` is the position at which the answer's
+    sound begins, `cut_s` the one at which an interruption ended its playing.
+    """
 
     number: int
     heard: str = ""
-    said: str = ""
-    calls: list[str] = field(default_factory=list)
+    pieces: list[AnswerPiece] = field(default_factory=list)
+    tools: list[ToolUse] = field(default_factory=list)
     code: list[str] = field(default_factory=list)
     sources: list[tuple[str, str]] = field(default_factory=list)
     urls: list[tuple[str, str]] = field(default_factory=list)
     interrupted: bool = False
+    produced: bool = False
     reason: str = ""
     speech_end: float | None = None
     transcript_at: float | None = None
     first_audio_at: float | None = None
     first_text_at: float | None = None
     complete_at: float | None = None
+    start_s: float = 0.0
+    cut_s: float = math.inf
     audio_s: float = 0.0
+
+    @property
+    def said(self) -> str:
+        """The answer's words, without those that an interruption kept from being played."""
+        return self.said_until(math.inf)
+
+    def said_until(self, played_s: float) -> str:
+        """The answer's words whose sound has begun when `played_s` has been played."""
+        end_s = min(played_s, self.cut_s)
+        return "".join(piece.text for piece in self.pieces if piece.start_s < end_s)
+
+    @property
+    def unheard(self) -> str:
+        """The words that came and were not played, since the user interrupted."""
+        return "".join(piece.text for piece in self.pieces if piece.start_s >= self.cut_s)
+
+    @property
+    def heard_s(self) -> float:
+        """Seconds of the answer that were played, or will be."""
+        return min(self.audio_s, max(0.0, self.cut_s - self.start_s))
+
+    @property
+    def end_s(self) -> float:
+        """Position at which the answer's sound ends."""
+        return self.start_s + self.heard_s
 
     @property
     def failed(self) -> bool:
@@ -104,13 +115,16 @@ class Turn:
     @property
     def begun(self) -> bool:
         """Whether anything but the user's own words has come."""
-        return bool(self.said or self.calls or self.code or self.audio_s)
+        return bool(self.pieces or self.tools or self.code or self.audio_s)
 
     def latency_ms(self, at: float | None) -> int | None:
-        """From the end of the user's speech to `at`; `None` where either is unknown."""
+        """From the end of the user's speech to `at`; `None` where either is unknown.
+
+        0 for what came before that end, such as the words of somebody who speaks on.
+        """
         if at is None or self.speech_end is None:
             return None
-        return round((at - self.speech_end) * 1000)
+        return max(0, round((at - self.speech_end) * 1000))
 
     def as_json(self) -> dict[str, Any]:
         """The turn for a transcript file: one object a line."""
@@ -118,7 +132,8 @@ class Turn:
             "turn": self.number,
             "heard": self.heard,
             "said": self.said,
-            "calls": self.calls,
+            "unheard": self.unheard,
+            "calls": [use.call.name for use in self.tools],
             "code": self.code,
             "sources": [{"title": title, "uri": uri} for title, uri in self.sources],
             "urls": [{"url": url, "status": status} for url, status in self.urls],
@@ -126,6 +141,7 @@ class Turn:
             "failed": self.failed,
             "reason": self.reason,
             "answer_s": round(self.audio_s, 3),
+            "heard_s": round(self.heard_s, 3),
             "transcript_ms": self.latency_ms(self.transcript_at),
             "first_text_ms": self.latency_ms(self.first_text_at),
             "first_audio_ms": self.latency_ms(self.first_audio_at),
@@ -145,20 +161,27 @@ class Turn:
             for name, at in parts
             if (value := self.latency_ms(at)) is not None
         ]
-        notes = [f"answer {self.audio_s:.1f} s"] if self.audio_s else []
-        notes += [f"called {name}" for name in self.calls]
+        notes = []
+        if self.audio_s:
+            heard = f"{self.heard_s:.1f} of " if self.heard_s < self.audio_s else ""
+            notes.append(f"answer {heard}{self.audio_s:.1f} s")
         notes += ["interrupted"] if self.interrupted else []
         notes += [f"failed: {self.reason}"] if self.failed else []
         return f"turn {self.number} · " + " · ".join(times + notes)
 
 
 class TurnLog:
-    """Gathers messages into turns."""
+    """Gathers messages into turns.
+
+    `queued_s` is the position at which the sound ends that the speaker was given so far.
+    """
 
     def __init__(self, clock: SpeechClock) -> None:
         self._clock = clock
         self.turns: list[Turn] = []
         self.open: Turn | None = None
+        self.queued_s = 0.0
+        self._piece_start_s: float | None = None
         self._taken_up: float | None = None
 
     @property
@@ -166,44 +189,84 @@ class TurnLog:
         """Whether something was said that no turn has taken up."""
         return self._clock.began != self._taken_up
 
-    def take(self, message: ServerMessage, now: float) -> Turn | None:
-        """Note a message that came at `now`; the turn that it completed, if it did."""
+    def add_message(
+        self, message: ServerMessage, now: float, played_s: float = math.inf
+    ) -> Turn | None:
+        """Note a message that came at `now`; the turn that it completed, if it did.
+
+        `played_s` is the position up to which the speaker has played by then.
+        """
         self._take_up(message)
         match message:
             case Heard(text):
                 turn = self._turn()
                 turn.heard += text
                 turn.transcript_at = now
-            case Said(text):
-                self._turn().said += text
+            case Interrupted():
+                turn = self._turn()
+                turn.interrupted = True
+                turn.cut_s = min(played_s, self.queued_s)
+                self.queued_s = turn.cut_s
+            case TurnComplete(reason=reason):
+                return self._complete(now, reason)
+            case Resumed() if self.open is not None and (self.open.pieces or self.open.audio_s):
+                # What the connection before did not bring of an answer never comes. Questions and
+                # calls are not lost with it: theirs is still to come.
+                self.open.interrupted = True
+                return self._complete(now, "")
+            case CallsWithdrawn(ids):
+                for use in self._uses():
+                    use.withdrawn = use.withdrawn or (use.result is None and use.call.id in ids)
+            case _:
+                self._add_answer(message, now)
+        return None
+
+    def _add_answer(self, message: ServerMessage, now: float) -> None:
+        match message:
+            case Audio(pcm, rate):
+                self._add_audio(pcm_seconds(pcm, rate), now)
+            case Said(text) if text:
+                start_s = self._piece_start_s
+                start_s = self.queued_s if start_s is None else start_s
+                self._turn().pieces.append(AnswerPiece(text, start_s))
             case Text(text, thought=False):
                 turn = self._turn()
-                turn.said += text
+                turn.pieces.append(AnswerPiece(text, -math.inf))
                 turn.first_text_at = turn.first_text_at or now
-            case Audio(pcm, rate):
-                turn = self._turn()
-                turn.audio_s += pcm_seconds(pcm, rate)
-                turn.first_audio_at = turn.first_audio_at or now
             case CallsWanted(calls):
-                self._turn().calls.extend(call.name for call in calls)
+                self._turn().tools.extend(ToolUse(call) for call in calls)
             case CodeShown(code):
                 self._turn().code.append(code)
             case PagesRead(pages):
                 self._turn().urls.extend(pages)
             case Grounded(sources):
                 self._turn().sources.extend(sources)
-            case Interrupted():
-                self._turn().interrupted = True
-            case TurnComplete(reason=reason):
-                return self._complete(now, reason)
-            case Resumed() if self.open is not None and (self.open.said or self.open.audio_s):
-                # What the connection before did not bring of an answer never comes. Questions and
-                # calls are not lost with it: theirs is still to come.
-                self.open.interrupted = True
-                return self._complete(now, "")
+            case GenerationComplete() if self.open is not None:
+                self.open.produced = True
             case _:
                 pass
+
+    def _add_audio(self, duration_s: float, now: float) -> None:
+        turn = self._turn()
+        if not turn.audio_s:
+            turn.start_s = self.queued_s
+        self._piece_start_s = self.queued_s
+        self.queued_s += duration_s
+        turn.audio_s += duration_s
+        turn.first_audio_at = turn.first_audio_at or now
+
+    def add_result(self, call: ToolCall, result: ToolResult) -> ToolUse | None:
+        """Note what a function gave; the call as the log has it, unless that is forgotten."""
+        for use in self._uses():
+            if use.call is call:
+                use.result = result
+                return use
         return None
+
+    def _uses(self) -> Iterable[ToolUse]:
+        """Calls of the open turn and the one before, which may be waited for still."""
+        turns = [*self.turns[-1:], *([self.open] if self.open is not None else [])]
+        return [use for turn in turns for use in turn.tools]
 
     def _take_up(self, message: ServerMessage) -> None:
         """What was begun before an answer is that turn's question; what comes later is not."""
@@ -216,6 +279,7 @@ class TurnLog:
                 return
         if not answering:
             self._taken_up = self._clock.began
+            self._turn().speech_end = self._clock.last
 
     def _turn(self) -> Turn:
         if self.open is None:
@@ -228,4 +292,5 @@ class TurnLog:
         turn.reason = reason
         self.turns.append(turn)
         self.open = None
+        self._piece_start_s = None
         return turn

@@ -1,0 +1,82 @@
+"""Waiting for a server that still starts."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from vivavoce.cli.server_readiness import wait_until_ready
+from vivavoce.client.live import Endpoint
+
+STARTING = {"status": "not ready", "parts": {"profile a": {"state": "starting"}}}
+FAILED = {"parts": {"profile a": {"state": "failed"}, "profile b": {"state": "starting"}}}
+READY = {"status": "ready", "parts": {"profile a": {"state": "ready"}}}
+
+
+@contextmanager
+def answering(*answers: tuple[int, object]) -> Iterator[tuple[str, list[str]]]:
+    """A web server that gives these answers one after the other, and the paths asked for."""
+    left, asked = list(answers), []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            status, body = left.pop(0)
+            content = body if isinstance(body, bytes) else json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("content-length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Quiet."""
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}", asked
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture(autouse=True)
+def short_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vivavoce.cli.server_readiness.PAUSE_S", 0.01)
+
+
+def reports(url: str, timeout_s: float = 5.0) -> list[str]:
+    said: list[str] = []
+    wait_until_ready(Endpoint(url), said.append, timeout_s)
+    return said
+
+
+def test_a_server_that_starts_is_waited_for_with_one_sentence() -> None:
+    with answering((503, STARTING), (503, STARTING), (200, READY)) as (url, asked):
+        assert reports(url) == ["The server is still starting (profile a); waiting for it."]
+    assert asked == ["/readyz"] * 3
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [(200, READY), (503, FAILED), (404, b"not here"), (503, b"<html>"), (503, []), (503, {})],
+)
+def test_nothing_else_is_waited_for(answer: tuple[int, object]) -> None:
+    with answering(answer) as (url, asked):
+        assert reports(url) == []
+    assert asked == ["/readyz"]
+
+
+def test_no_server_is_left_to_the_session_to_report() -> None:
+    assert reports("http://127.0.0.1:9") == []
+
+
+def test_waiting_ends() -> None:
+    with answering((503, STARTING)) as (url, _):
+        assert len(reports(url, timeout_s=0.0)) == 1
