@@ -15,6 +15,7 @@ from vivavoce.core.effects import (
     RefreshTranscript,
     StartTranscript,
 )
+from vivavoce.core.events import TranscriptUpdated
 from vivavoce.core.frames import MAX_FRAMES, Frames
 from vivavoce.core.step import Step
 from vivavoce.core.user_side import MAX_LINE, MAX_TYPED, UserSide
@@ -46,7 +47,7 @@ TABLE: dict[TurnState | None, dict[Cue, tuple[TurnState | None, type[Effect]]]] 
 
 
 def side(coverage: TurnCoverage = TurnCoverage.ONLY_ACTIVITY) -> UserSide:
-    return UserSide(Frames(coverage), hypotheses=True)
+    return UserSide(Frames(coverage), streams=True)
 
 
 def newest(user: UserSide) -> TurnState | None:
@@ -62,7 +63,7 @@ def cue(user: UserSide, cue: Cue, position: int = 100, manual: bool = False) -> 
 
 def last_word(user: UserSide, text: str, turn: TurnId = ONE) -> list[Effect]:
     step = Step(0.0)
-    user.transcript(turn, 100, text, True)
+    user.transcript(TranscriptUpdated(turn, 100, text, True))
     user.settle(turn, step)
     return step.effects
 
@@ -135,6 +136,39 @@ def test_speech_waits_for_speech_that_follows_it_but_what_was_typed_does_not() -
     assert user.ready() == []
     user.content((), True, step)
     assert [type(entry) for entry in user.ready()] == [SpokenTurn, TypedTurn]
+
+
+def refresh(user: UserSide, position: int) -> list[Effect]:
+    step = Step(0.0)
+    user.refresh(position, step)
+    return step.effects
+
+
+def test_hypotheses_are_asked_for_twice_a_second_while_the_user_speaks() -> None:
+    user = side()
+    assert refresh(user, 50_000) == []
+    cue(user, Cue.ONSET, 100)
+    assert refresh(user, 8_000) == []
+    assert refresh(user, 8_100) == [RefreshTranscript(ONE, 8_100)]
+    assert refresh(user, 8_200) == []
+    assert cue(user, Cue.PAUSE, 12_000) == [RefreshTranscript(ONE, 12_000, paused=True)]
+    assert refresh(user, 30_000) == []
+    cue(user, Cue.RESUME, 31_000)
+    assert refresh(user, 31_000) == [RefreshTranscript(ONE, 31_000)]
+    cue(user, Cue.END, 40_000)
+    assert refresh(user, 60_000) == []
+
+
+def test_the_end_names_the_pause_after_which_nothing_was_said() -> None:
+    user = side()
+    cue(user, Cue.ONSET)
+    cue(user, Cue.PAUSE, 12_000)
+    assert cue(user, Cue.END, 20_000) == [FinishTranscript(ONE, 20_000, 12_000)]
+    user = side()
+    cue(user, Cue.ONSET)
+    cue(user, Cue.PAUSE, 12_000)
+    cue(user, Cue.RESUME, 14_000)
+    assert cue(user, Cue.END, 20_000) == [FinishTranscript(ONE, 20_000)]
 
 
 def question(text: str) -> tuple[Content, ...]:

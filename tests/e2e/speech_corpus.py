@@ -1,4 +1,4 @@
-"""Recorded human speech, noise to mix into it, and two listeners: the bare recognizer, and a
+"""Recorded human speech, noise to mix into it, and two listeners: the bare network, and a
 real server at the other end of Google's Python SDK.
 
 The recordings do not ship with the project. Most lie in a folder that `VIVAVOCE_SHARED` names
@@ -33,6 +33,7 @@ from vivavoce.core.activity import ActivityTracker, Cue, knobs
 from vivavoce.core.events import VoiceScored
 from vivavoce.domain.audio import BYTES_PER_SAMPLE, INPUT_RATE, samples
 from vivavoce.domain.setup import ActivityDetection
+from vivavoce.engines.moonshine.network import Network
 
 MODEL = "gemini-2.5-flash-native-audio-preview-12-2025"
 SILENCE_MS = 2000
@@ -42,7 +43,7 @@ SILENCE_MS = 2000
 PROFILE = """
 [profiles.hearing]
 detector = "silero"
-recognizer = "pocketsphinx"
+recognizer = "moonshine"
 responder = { use = "cascade", model = { use = "echo" }, voice = { use = "tones" } }
 [session]
 turn_complete = "immediate"
@@ -196,45 +197,38 @@ LEAD_S = 0.512
 PAUSE_S = 0.256
 
 
-def bare(recordings: Iterable[Recording], snr_db: float | None = None) -> list[Heard]:
-    """What the recognizer alone makes of the recordings as they are; blocking."""
-    from vivavoce.engines.pocketsphinx.worker import Decoding
-
-    decoding = Decoding({})
-    heard = []
-    for conversation in conversations(recordings):
-        mean = ""
-        for recording in conversation:
-            decoding.begin(mean)
-            decoding.feed(Room(recording, snr_db).recording)
-            text, mean = decoding.finish()
-            heard.append(Heard(recording, [text]))
-    return heard
+def bare(
+    recordings: Iterable[Recording], network: Network, snr_db: float | None = None
+) -> list[Heard]:
+    """What the network alone makes of the recordings as they are; blocking."""
+    sounds = [(each, Room(each, snr_db).recording) for each in recordings]
+    return [Heard(each, [transcribe(network, sound)]) for each, sound in sounds]
 
 
-def bare_on_the_same_cuts(heard: Iterable[Heard], detector: Any) -> list[Heard]:
-    """What the recognizer alone makes of what was sent, cut as the server must have cut it.
+def bare_on_the_same_cuts(heard: Iterable[Heard], detector: Any, network: Network) -> list[Heard]:
+    """What the network alone makes of what was sent, cut as the server must have cut it.
 
     The sound of a conversation is gone through once more, from its first sample to its last,
     by the same detector and the same rules; blocking.
     """
-    from vivavoce.engines.pocketsphinx.worker import Decoding
-
     held = list(heard)
-    decoding = Decoding({})
     alone = []
     for conversation in conversations(each.recording for each in held):
         ours = [each for each in held if each.recording in conversation]
         ends = list(accumulate(len(each.sent) // BYTES_PER_SAMPLE for each in ours))
         found = [Heard(each.recording) for each in ours]
-        mean = ""
         for start, cut in cuts(b"".join(bytes(each.sent) for each in ours), detector):
-            decoding.begin(mean)
-            decoding.feed(cut)
-            text, mean = decoding.finish()
-            found[next(at for at, end in enumerate(ends) if start < end)].turns.append(text)
+            turns = found[next(at for at, end in enumerate(ends) if start < end)].turns
+            turns.append(transcribe(network, cut))
         alone += found
     return alone
+
+
+def transcribe(network: Network, sound: bytes) -> str:
+    """The text of sound of any length, in pieces of 20 s where it is longer; blocking."""
+    size = samples(20) * BYTES_PER_SAMPLE
+    pieces = [sound[at : at + size] for at in range(0, len(sound), size)]
+    return " ".join(network.text(network.transcribe(piece).tokens) for piece in pieces)
 
 
 def spans(room: Room, detector: Any) -> list[tuple[int, bytes]]:
@@ -362,14 +356,24 @@ async def _listen(session: Any, heard: Heard) -> None:
 # --- scores ------------------------------------------------------------------------------
 
 
+NUMBERS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+
+
+def normalized(text: str) -> str:
+    """Words without case, marks and ways of spelling: "Mr. Ill-disposed, 10" in full."""
+    text = re.sub(r"\bmr\b", "mister", text.casefold().replace("'", ""))
+    words = re.findall(r"[a-z]+|[0-9]+", text)
+    return " ".join(NUMBERS[int(w)] if w.isdigit() and int(w) <= 10 else w for w in words)
+
+
 def word_error_rate(heard: Iterable[Heard]) -> float:
     """Wrong, missing and added words in percent of those spoken."""
     import jiwer
 
-    pairs = [(each.recording.words, each.text) for each in heard]
+    pairs = [(normalized(each.recording.words), normalized(each.text)) for each in heard]
     return 100 * float(jiwer.wer([spoken for spoken, _ in pairs], [text for _, text in pairs]))
 
 
 def starts_right(heard: Heard) -> bool:
     """Whether the first word spoken is the first one understood."""
-    return heard.text.split()[:1] == heard.recording.words.split()[:1]
+    return normalized(heard.text).split()[:1] == normalized(heard.recording.words).split()[:1]

@@ -1,7 +1,7 @@
 """Recorded human speech through a real server, streamed by Google's Python SDK.
 
 The full table is made by `benchmarks/recognition.py`; these are the same claims on few
-recordings. What is compared with the bare recognizer is compared on the server's own cuts, so
+recordings. What is compared with the bare network is compared on the server's own cuts, so
 that nothing but the way through the server can make a difference; what the cuts themselves
 cost stands in the table.
 """
@@ -17,6 +17,7 @@ from conformance.servers import Running, serving
 from e2e import speech_corpus as corpus
 from e2e.speech_corpus import Heard, Recording
 from vivavoce.edge import ca
+from vivavoce.engines.moonshine.network import Network
 from vivavoce.engines.registry import locate_weights
 from vivavoce.engines.silero import MODEL, SileroDetector
 from vivavoce.errors import EngineMissing
@@ -31,13 +32,21 @@ pytestmark = [
 
 SHORT = ("goforward", "something", "austen-0880", "cards-002", "cards-004")
 POINTS = 2.0
-"""How much worse than the bare recognizer the way through the server may be."""
+"""How much worse than the bare network the way through the server may be."""
 
 
 @pytest.fixture(scope="module")
 def detector() -> SileroDetector:
     try:
         return SileroDetector(locate_weights("silero") / MODEL)
+    except EngineMissing as absent:
+        pytest.skip(str(absent))
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    try:
+        return Network(locate_weights("moonshine"))
     except EngineMissing as absent:
         pytest.skip(str(absent))
 
@@ -87,27 +96,28 @@ async def test_each_recording_becomes_one_turn_with_the_words_the_recognizer_hea
     server: Running,
     short: list[Recording],
     detector: SileroDetector,
+    network: Network,
 ) -> None:
     heard = await corpus.through_server(server.url, short, snr_db, speed=1.0, together=4)
-    judge(heard, corpus.bare_on_the_same_cuts(heard, detector))
+    judge(heard, corpus.bare_on_the_same_cuts(heard, detector, network))
 
 
 async def test_faster_than_real_time_the_same_words_are_heard(
-    server: Running, short: list[Recording], detector: SileroDetector
+    server: Running, short: list[Recording], detector: SileroDetector, network: Network
 ) -> None:
     """Silence is counted in samples: a file sent at four times the pace is cut the same way."""
     heard = await corpus.through_server(server.url, short, speed=4.0, together=4)
-    judge(heard, corpus.bare_on_the_same_cuts(heard, detector))
+    judge(heard, corpus.bare_on_the_same_cuts(heard, detector, network))
 
 
 async def test_a_breath_of_eight_clauses_is_one_turn(
-    server: Running, detector: SileroDetector
+    server: Running, detector: SileroDetector, network: Network
 ) -> None:
     found = [each for each in corpus.wheel_recordings() if each.name == "beckett"]
     if not found:
         pytest.skip("the recordings of the wheel moonshine-voice can't be fetched here")
     heard = await corpus.through_server(server.url, found, speed=2.0)
-    judge(heard, corpus.bare_on_the_same_cuts(heard, detector))
+    judge(heard, corpus.bare_on_the_same_cuts(heard, detector, network))
 
 
 @pytest.mark.parametrize("snr_db", [None, 20.0, 10.0], ids=["quiet", "20 dB", "10 dB"])

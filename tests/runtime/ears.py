@@ -15,6 +15,7 @@ from vivavoce.engines.ports import (
     RecognitionOptions,
     Recognizer,
     RecognizerCapabilities,
+    Transcript,
 )
 from vivavoce.engines.scripted.sound import say
 from vivavoce.engines.scripted.tones import TonesRecognizer
@@ -79,12 +80,15 @@ class _Utterance:
         self.size += len(pcm)
         self.home.fed += len(pcm)
 
-    async def hypothesis(self) -> str:
-        return f"{self.size // 2} so far"
+    async def hypothesis(self) -> Transcript:
+        return Transcript(f"{self.size // 2} so far", f"{self.size // 2}")
 
-    async def finish(self) -> str:
+    async def pause(self) -> Transcript:
+        return Transcript(f"{self.size // 2} at the pause", confidence=0.5)
+
+    async def finish(self) -> Transcript:
         await self.home.trick()
-        return f"{self.size // 2} samples"
+        return Transcript(f"{self.size // 2} samples")
 
 
 class Sticking(Trouble):

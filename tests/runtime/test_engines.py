@@ -15,7 +15,7 @@ from vivavoce.core.messages import InputTranscript, ModelAudio, OutputTranscript
 from vivavoce.core.session import LiveSession
 from vivavoce.domain.audio import INPUT_RATE, AudioChunk
 from vivavoce.domain.request import GenerationRequest
-from vivavoce.engines.ports import RecognitionOptions, RecognizerCapabilities
+from vivavoce.engines.ports import RecognitionOptions, RecognizerCapabilities, Transcript
 from vivavoce.engines.scripted.energy import EnergyDetector
 from vivavoce.errors import EngineError
 from vivavoce.runtime.connection import RELEASE_S
@@ -178,11 +178,14 @@ class SlowUtterance:
         self.seconds += len(pcm) / 2 / INPUT_RATE
         await asyncio.sleep(len(pcm) / 2 / INPUT_RATE / self.speed)
 
-    async def hypothesis(self) -> str:
-        return f"{self.seconds:.0f} seconds"
+    async def hypothesis(self) -> Transcript:
+        return Transcript(f"{self.seconds:.0f} seconds")
 
-    async def finish(self) -> str:
-        return f"{self.seconds:.0f} seconds"
+    async def pause(self) -> Transcript:
+        return await self.hypothesis()
+
+    async def finish(self) -> Transcript:
+        return await self.hypothesis()
 
 
 def hum(seconds: int) -> bytes:

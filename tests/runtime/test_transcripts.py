@@ -71,7 +71,7 @@ def test_a_refresh_says_what_was_understood_up_to_the_pause() -> None:
 
     host = hosted(Trouble(), act)
     assert host.events == [
-        TranscriptUpdated(ONE, 300, "300 so far", False),
+        TranscriptUpdated(ONE, 300, "300 so far", False, "300"),
         TranscriptUpdated(ONE, 600, "600 samples", True),
     ]
 

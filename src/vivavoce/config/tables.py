@@ -111,6 +111,9 @@ class SessionTable(_Table):
     `connection_s` is the lifetime of a connection, after which its session goes on over another;
     `total_s` that of a whole session, over all its connections; `idle_s` how long a client may
     send nothing. `go_away_s` is how long before any of these ends the client is told.
+    `eager_silence_ms` is the short silence at which the user's words are transcribed ahead of the
+    end of the turn. Speech recognized with a confidence below `min_confidence` (0..1) is not
+    answered: the user is asked to say it again; 0 turns that off.
     `context_tokens` is the context window, 0 that of the language model.
     """
 
@@ -121,6 +124,7 @@ class SessionTable(_Table):
     early_turn_complete: Literal["auto", "always", "never"] = "auto"
     speculation: bool = False
     eager_silence_ms: int = Field(default=200, ge=50)
+    min_confidence: float = Field(default=0.0, ge=0, le=1)
     history_contents: int = Field(default=1000, ge=10)
     connection_s: float = Field(default=0.0, ge=0)
     total_s: float = Field(default=0.0, ge=0)
@@ -139,6 +143,7 @@ class SessionTable(_Table):
             early_turn_complete=early_turn_complete,
             speculation=self.speculation,
             eager_silence_ms=self.eager_silence_ms,
+            min_confidence=self.min_confidence,
             history_contents=self.history_contents,
             # The host notices a silent engine; the core only where the host did not.
             generation_stall_s=self.engine_silence_s + STALL_MARGIN_S,

@@ -21,7 +21,7 @@ SCRIPTED = "scripted"
 BUILTIN_PROFILES: dict[str, dict[str, Any]] = {
     EMBEDDED: {
         "detector": "silero",
-        "recognizer": "pocketsphinx",
+        "recognizer": "moonshine",
         "responder": {
             "use": "cascade",
             "model": {"use": "llamacpp"},

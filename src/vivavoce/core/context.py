@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
+
 from vivavoce.core.history import History
 from vivavoce.core.window import Bounds, Gauge, surplus
-from vivavoce.domain.content import Content, Tools
+from vivavoce.domain.content import Content, Role, Tools
 from vivavoce.domain.ids import GenerationId, SessionId
 from vivavoce.domain.request import GenerationRequest
 from vivavoce.domain.setup import SessionSetup
@@ -21,7 +23,12 @@ class Context:
     """
 
     def __init__(
-        self, session: SessionId, setup: SessionSetup, history: History, gauge: Gauge
+        self,
+        session: SessionId,
+        setup: SessionSetup,
+        history: History,
+        gauge: Gauge,
+        min_confidence: float = 0.0,
     ) -> None:
         self.session = session
         self.setup = setup
@@ -30,6 +37,7 @@ class Context:
         self.history = history
         self.overflow = ""
         self._gauge = gauge
+        self._min_confidence = min_confidence
         self._bounds = Bounds.of(setup.compression, gauge.window)
         self._updates = 0
 
@@ -71,11 +79,12 @@ class Context:
     ) -> GenerationRequest:
         """A picture of the conversation, with `extra` as if it had been said already."""
         setup = self.setup
+        history = (*self.history.snapshot(), *extra)
         return GenerationRequest(
             session=self.session,
             generation=generation,
             instruction=self.instruction,
-            history=(*self.history.snapshot(), *extra),
+            history=history,
             tools=self.tools,
             modality=setup.modality,
             voice=setup.voice or DEFAULT_VOICE,
@@ -83,4 +92,12 @@ class Context:
             sampling=setup.sampling,
             thinking=setup.thinking,
             speculative=speculative,
+            unclear=is_unclear(history, self._min_confidence),
         )
+
+
+def is_unclear(history: tuple[Content, ...], min_confidence: float) -> bool:
+    """Whether all that the user has said since the model's last words has too little confidence."""
+    said = list(takewhile(lambda content: content.role is Role.USER, reversed(history)))
+    known = [content.confidence for content in said]
+    return bool(known) and all(each is not None and each < min_confidence for each in known)

@@ -18,8 +18,9 @@ from vivavoce.core.model_turn import Cause, Manner
 from vivavoce.core.settings import FORGOTTEN_TOOL_S, Pacing, SessionSettings
 from vivavoce.core.step import Step
 from vivavoce.core.tools import Patience, ToolLedger, Verdict
+from vivavoce.core.transcription import continuation
 from vivavoce.core.user_side import UserSide
-from vivavoce.core.user_turns import Claim, SpokenTurn, TypedTurn
+from vivavoce.core.user_turns import Claim, SpokenTurn, TurnState, TypedTurn
 from vivavoce.core.window import Gauge
 from vivavoce.domain.audio import Position
 from vivavoce.domain.checkpoint import Asked, Checkpoint, bare
@@ -61,9 +62,10 @@ class Conversation:
         self.behaviour = behaviour
         kept = History(history, settings.history_contents)
         gauge = gauge or Gauge()
-        self.context = Context(session, setup, kept, gauge)
+        self.context = Context(session, setup, kept, gauge, settings.min_confidence)
         self.user = UserSide(
-            Frames(setup.realtime.coverage or behaviour.coverage), settings.speculation
+            Frames(setup.realtime.coverage or behaviour.coverage),
+            streams=setup.input_transcription is not None,
         )
         patience = Patience(
             blocking_s=settings.tool_deadline(setup.realtime.interrupts),
@@ -152,17 +154,31 @@ class Conversation:
             self.model.interrupt(step)
 
     def untold(self) -> list[SpokenTurn]:
-        """Spoken turns whose words the client does not know yet."""
-        return [
-            turn for turn in self.user.ready() if isinstance(turn, SpokenTurn) and not turn.told
-        ]
+        """Spoken turns of which the client may be given words now, in order.
+
+        Turns that are ready to be taken up, whole. If there are none: the oldest turn that is
+        not told, as far as its words are stable, so that turns never mix.
+        """
+        if ready := self.user.ready():
+            return [turn for turn in ready if isinstance(turn, SpokenTurn) and not turn.told]
+        spoken = [turn for turn in self.user.line if isinstance(turn, SpokenTurn) and not turn.told]
+        return [t for t in spoken[:1] if t.state is TurnState.READY or self._piece(t)]
 
     def tell(self, step: Step) -> None:
-        """Input transcription: whole, once a turn, before anything of its answer."""
+        """Input transcription, before anything of the answer to it."""
         for turn in self.untold():
-            turn.told = True
-            if turn.text.strip() and self.setup.input_transcription is not None:
-                step.send(InputTranscript(turn.text.strip()))
+            piece = self._piece(turn)
+            turn.told = turn.state is TurnState.READY
+            if piece or (turn.told and turn.sent and self.setup.input_transcription is not None):
+                turn.sent += piece
+                step.send(InputTranscript(piece, finished=turn.told))
+
+    def _piece(self, turn: SpokenTurn) -> str:
+        """What the client may be given of a turn's words in addition to what it has."""
+        if self.setup.input_transcription is None:
+            return ""
+        words = turn.text if turn.state is TurnState.READY else turn.stable
+        return continuation(turn.sent, words.strip())
 
     def update(self) -> None:
         """The oldest update of the context holds from now on."""

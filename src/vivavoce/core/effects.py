@@ -81,18 +81,23 @@ class StartTranscript:
 
 @dataclass(frozen=True, slots=True)
 class RefreshTranscript:
-    """The user paused: say what was understood up to this position."""
+    """Say what was understood up to this position; best effort unless the user `paused` there."""
 
     turn: TurnId
     position: Position
+    paused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class FinishTranscript:
-    """The turn ended at this position: say finally what was understood."""
+    """The turn ended at this position: say finally what was understood.
+
+    `paused_at` is the pause after which no more was spoken: the text from there is the final one.
+    """
 
     turn: TurnId
     end: Position
+    paused_at: Position | None = None
 
 
 @dataclass(frozen=True, slots=True)

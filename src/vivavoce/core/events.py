@@ -102,12 +102,18 @@ class VoiceScored:
 
 @dataclass(frozen=True, slots=True)
 class TranscriptUpdated:
-    """The recognizer's text for a turn up to a position; the last one is `final`."""
+    """The recognizer's text for a turn up to a position; the last one is `final`.
+
+    `stable` is the beginning of the text that is not expected to change, `confidence` how likely
+    the text is right (0..1); empty and `None` where the recognizer does not say.
+    """
 
     turn: TurnId
     position: Position
     text: str
     final: bool
+    stable: str = ""
+    confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,7 +100,10 @@ class UrlContext:
 
 @dataclass(frozen=True, slots=True)
 class InputTranscript:
-    """What the user said, whole, once a turn."""
+    """What the user said: once a turn, or in pieces that read correctly when joined.
+
+    `finished` says that nothing more of this turn follows; only the enterprise dialect spells it.
+    """
 
     text: str
     finished: bool = True

@@ -262,9 +262,10 @@ class LiveSession:
                     self._position = max(self._position, event.position)
                     self._limits.sound(step.now)
                     self._hear(self._tracker.hear(event), step)
+                    user.refresh(self._position, step)
                     self._forget(event.position - self._tracker.knobs.pre_roll, step)
             case TranscriptUpdated():
-                user.transcript(event.turn, event.position, event.text, event.final)
+                user.transcript(event)
                 if event.final:
                     user.settle(event.turn, step)
             case TranscriptFailed():
@@ -315,6 +316,7 @@ class LiveSession:
         self._position = max(self._position, position)
         self._limits.sound(step.now)
         if self._manual:
+            self._talk.user.refresh(self._position, step)
             self._forget(position, step)
 
     def _hear(self, found: list[Evidence], step: Step) -> None:

@@ -31,6 +31,7 @@ class SessionSettings:
     `served_deadline_s`: the same for tools that the server runs; never 0.
     `early_turn_complete`: send `turnComplete` right after a blocking `toolCall` (ADK on 2.x
     names waits for it). `speculation`: begin to answer at a pause, before the end is certain.
+    `min_confidence`: speech recognized with less is not answered but asked for again; 0 is never.
     `resumable`: a store exists, so checkpoints are worth asking for. `history_contents`
     bounds how many contributions a session keeps. `transcript_deadline_s`: a recognizer that
     owes the last word of a turn and shows no sign of work for so long has failed;
@@ -48,6 +49,7 @@ class SessionSettings:
     early_turn_complete: bool = False
     speculation: bool = False
     eager_silence_ms: int = 200
+    min_confidence: float = 0.0
     resumable: bool = False
     history_contents: int = 1000
     trace_events: int = 400

@@ -48,7 +48,7 @@ _KINDS: dict[str, type] = {
 }
 _WORDS = frozenset({
     "text", "instruction", "description", "problem", "code", "output", "uri", "url", "title",
-    "queries", "failed",
+    "queries", "failed", "stable",
 })  # fmt: skip
 _FREE_FORM = frozenset({"args", "response", "parameters", "options"})
 _FILLER = "x"

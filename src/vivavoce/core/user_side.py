@@ -27,6 +27,9 @@ A turn of automatic detection in which nothing was understood is gone without a 
 words were typed into it. A manual activity was announced by the client, who waits for a
 `turnComplete`: it becomes ready even when it is empty.
 
+Hypotheses are asked for about twice a second while the user speaks, if the client wants to see
+them, and at every pause: what was understood there is final if the turn ends without more speech.
+
 A *claim* says that the user has just taken the floor. It stands until the joint rules have
 looked at it once, so that only the beginning of activity interrupts, and not its going on.
 """
@@ -43,6 +46,7 @@ from vivavoce.core.effects import (
     RefreshTranscript,
     StartTranscript,
 )
+from vivavoce.core.events import TranscriptUpdated
 from vivavoce.core.frames import Frames
 from vivavoce.core.step import Step
 from vivavoce.core.user_turns import (
@@ -56,11 +60,14 @@ from vivavoce.core.user_turns import (
     unheard,
 )
 from vivavoce.core.weight import MAX_BYTES, weigh
-from vivavoce.domain.audio import Position
+from vivavoce.domain.audio import Position, samples
 from vivavoce.domain.content import Content, Part, Role, Text
 from vivavoce.domain.ids import TurnId
 
 T = TypeVar("T")
+
+HYPOTHESIS_SAMPLES = samples(0.5)
+"""How much sound passes between two hypotheses while the user speaks."""
 
 MAX_LINE = 64
 """Turns that wait at most, and no more than `MAX_BYTES` of them; the oldest are given up."""
@@ -71,10 +78,10 @@ them; the newest are kept."""
 
 
 class UserSide:
-    """The line of the user's turns. `hypotheses` says whether pauses ask for one."""
+    """The line of the user's turns. `streams`: hypotheses are asked for while the user speaks."""
 
-    def __init__(self, frames: Frames, hypotheses: bool = False) -> None:
-        self._hypotheses = hypotheses
+    def __init__(self, frames: Frames, streams: bool = False) -> None:
+        self._streams = streams
         self.line: list[Entry] = []
         self.claim: Claim | None = None
         self.frames = frames
@@ -132,33 +139,46 @@ class UserSide:
     def evidence(self, evidence: Evidence, manual: bool, step: Step) -> bool:
         """Evidence from the ears or from the client; whether it changed anything."""
         if evidence.cue is Cue.ONSET:
-            return self._onset(evidence.position, manual, step)
+            return self._onset(evidence, manual, step)
         turn = self.open
         state = TRANSITIONS[turn.state].get(evidence.cue) if turn else None
         if turn is None or state is None:
             return False
+        paused = turn.state is TurnState.PAUSED
         turn.state = state
         if state is TurnState.PAUSED:
-            turn.paused_at = evidence.position
-            if self._hypotheses:
-                step.want(RefreshTranscript(turn.id, evidence.position))
+            turn.paused_at = turn.refreshed_at = evidence.position
+            step.want(RefreshTranscript(turn.id, evidence.position, paused=True))
         elif state is TurnState.ENDED:
             turn.end, turn.ended_at = max(evidence.position, turn.start), step.now
-            step.want(FinishTranscript(turn.id, turn.end))
+            step.want(FinishTranscript(turn.id, turn.end, turn.paused_at if paused else None))
         return True
 
-    def transcript(self, turn_id: TurnId, position: Position, text: str, final: bool) -> None:
+    def refresh(self, position: Position, step: Step) -> None:
+        """Sound stands at `position`: a hypothesis may be due while the user speaks."""
+        turn = self.open
+        if not self._streams or turn is None or turn.state is not TurnState.SPEAKING:
+            return
+        if position - turn.refreshed_at >= HYPOTHESIS_SAMPLES:
+            turn.refreshed_at = position
+            step.want(RefreshTranscript(turn.id, position))
+
+    def transcript(self, update: TranscriptUpdated) -> None:
         """What the recognizer understands. A turn that is not ended has no last word yet."""
-        turn = self._find(turn_id)
+        turn = self._find(update.turn)
         if turn is None or turn.state is TurnState.READY:
             return
-        turn.text, turn.covered = text, position
+        turn.text, turn.covered = update.text, update.position
+        turn.stable, turn.confidence = update.stable, update.confidence
 
     def settle(self, turn_id: TurnId, step: Step, failed: bool = False) -> None:
         """The last word of a turn has come, or never will; it is ready, or it is gone."""
         turn = self._find(turn_id)
         if turn is None or turn.state is not TurnState.ENDED:
             return
+        if turn.sent and not turn.text.strip():
+            # The client has seen words: they are answered, and not trusted.
+            turn.text, turn.confidence = turn.sent, 0.0
         turn.failed = failed and not turn.text.strip()
         if not (turn.answer or turn.manual or turn.failed):
             self._leave(turn, step)
@@ -174,11 +194,12 @@ class UserSide:
                 step.want(DropTranscript(turn.id))
         self.line.clear()
 
-    def _onset(self, start: Position, manual: bool, step: Step) -> bool:
+    def _onset(self, evidence: Evidence, manual: bool, step: Step) -> bool:
         if self.open is not None:
             return False
         self._turns += 1
-        turn = SpokenTurn(TurnId(self._turns), start, manual)
+        start = evidence.position
+        turn = SpokenTurn(TurnId(self._turns), start, manual, refreshed_at=evidence.edge)
         self._join(len(self.line), turn, step)
         self.claim = self.claim or Claim.ACTIVITY
         step.want(StartTranscript(turn.id, start))

@@ -49,9 +49,11 @@ class Claim(Enum):
 class SpokenTurn:
     """One stretch of speech, from its onset to its last word.
 
-    `text` is the hypothesis until the turn is ready, and covers the sound up to `covered`.
-    `paused_at` is the latest pause; `tries` counts speculations and `tried_at` is the pause of
-    the latest; `asked` says that an answer was asked for by a bare trigger, `told` that the
+    `text` is the hypothesis until the turn is ready, and covers the sound up to `covered`; `stable`
+    is the beginning of it that is not expected to change, and `confidence` how likely it is right.
+    `sent` is what the client was given of the words. `refreshed_at` is where a hypothesis was last
+    asked for, `paused_at` the latest pause; `tries` counts speculations and `tried_at` is the pause
+    of the latest; `asked` says that an answer was asked for by a bare trigger, `told` that the
     client knows the words, `failed` that the recognizer gave none.
     """
 
@@ -63,6 +65,10 @@ class SpokenTurn:
     ended_at: float = 0.0
     text: str = ""
     covered: Position = -1
+    stable: str = ""
+    confidence: float | None = None
+    sent: str = ""
+    refreshed_at: Position = 0
     paused_at: Position = 0
     typed: list[str] = field(default_factory=list)
     frames: tuple[Blob, ...] = ()
@@ -91,7 +97,9 @@ class SpokenTurn:
         words = " ".join(self.words())
         parts: tuple[Part, ...] = (*self.frames, *((Text(words),) if words else ()))
         heard_s = seconds(self.end - self.start)
-        return (Content(Role.USER, parts, heard_s=heard_s),) if parts else ()
+        confidence = None if self.typed else self.confidence
+        content = Content(Role.USER, parts, heard_s=heard_s, confidence=confidence)
+        return (content,) if parts else ()
 
 
 @dataclass(slots=True)

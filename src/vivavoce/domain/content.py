@@ -116,13 +116,15 @@ class Content:
     """One contribution to the conversation.
 
     `cut` marks a model's contribution that the user interrupted: its parts hold only what
-    was heard. `heard_s` is how much of the user's speech, in seconds, these words stand for.
+    was heard. `heard_s` is how much of the user's speech, in seconds, these words stand for, and
+    `confidence` how likely they are what was said (0..1; `None` for typed words).
     """
 
     role: Role
     parts: tuple[Part, ...]
     cut: bool = False
     heard_s: float = field(default=0.0, compare=False)
+    confidence: float | None = field(default=None, compare=False)
 
     @property
     def text(self) -> str:

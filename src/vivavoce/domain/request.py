@@ -28,7 +28,8 @@ class GenerationRequest:
     An engine never reads live session state: changing the setup cannot race an answer.
     `session` is a key for per-conversation caches, `history` ends with what is to be
     answered (a user's content, or results of calls). `speculative` tells an engine that its
-    work may be thrown away.
+    work may be thrown away. `unclear` says that what is to be answered was spoken and recognized
+    with too little confidence: ask the user to say it again, and call no function.
     """
 
     session: SessionId
@@ -42,3 +43,4 @@ class GenerationRequest:
     sampling: Sampling
     thinking: Thinking | None = None
     speculative: bool = False
+    unclear: bool = False

@@ -16,11 +16,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from typing import Any, TypeVar, assert_never
 
+from vivavoce.domain.content import Tools
 from vivavoce.domain.request import EndReason, GenerationRequest
 from vivavoce.domain.setup import Modality
 from vivavoce.engines.align import Realigner
+from vivavoce.engines.clarification import ClarificationModel, is_english
 from vivavoce.engines.pcm import silence
 from vivavoce.engines.ports import (
     CallsRequested,
@@ -72,11 +75,19 @@ class Cascade:
     async def respond(self, request: GenerationRequest, emit: Emit) -> EndReason:
         """The whole answer; as text or as speech, whichever the request's modality asks for.
 
+        To an unclear request it is a sentence that asks the user to say it again; where another
+        language than English is set, the model answers, without tools.
+
         Raises `EngineError` when the model or the synthesizer fails; what was emitted stays.
         """
+        model: LanguageModel = self._model
+        if request.unclear:
+            # Nothing is done on words that were hardly understood.
+            request = replace(request, tools=Tools())
+            model = ClarificationModel() if is_english(request.language) else model
         if request.modality is Modality.TEXT:
-            return await _Writing(self._model, request, emit).run()
-        return await _Speaking(self._model, self._synthesizer, request, emit).run()
+            return await _Writing(model, request, emit).run()
+        return await _Speaking(model, self._synthesizer, request, emit).run()
 
     async def release(self, session: str) -> None:
         await self._model.release(session)

@@ -61,6 +61,20 @@ class RecognitionOptions:
     vocabulary: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What a recognizer understands of an utterance.
+
+    `stable` is the beginning of `text` that is not expected to change while the utterance goes on;
+    empty where that is not known. `confidence` is the probability, 0..1, that a token of the text
+    is right (geometric mean over the tokens); `None` where the recognizer gives none.
+    """
+
+    text: str = ""
+    stable: str = ""
+    confidence: float | None = None
+
+
 class Utterance(Protocol):
     """One stretch of speech being recognized. Calls are made one at a time, in order."""
 
@@ -68,17 +82,27 @@ class Utterance(Protocol):
         """More sound, 16 kHz. Returns when it may take more (back-pressure)."""
         ...
 
-    async def hypothesis(self) -> str:
-        """What is understood so far of all that was fed."""
+    async def hypothesis(self) -> Transcript:
+        """What is understood while the user speaks; an earlier answer where a new one is too dear.
+
+        Asked for about twice a second of an engine whose capabilities say `streaming`.
+        """
         ...
 
-    async def finish(self) -> str:
+    async def pause(self) -> Transcript:
+        """What is understood of all that was fed, at a short silence of the user's.
+
+        If no speech follows, this is the final text and `finish` is not called.
+        """
+        ...
+
+    async def finish(self) -> Transcript:
         """The final text; the utterance is over. Empty if no words were understood."""
         ...
 
 
 class Recognition(Protocol):
-    """One conversation's recognizer: keeps what adapts to the speaker from turn to turn."""
+    """One conversation's recognizer; may keep what adapts to the speaker from turn to turn."""
 
     def utterance(self) -> AbstractAsyncContextManager[Utterance]:
         """Begin a stretch of speech; leaving early abandons it."""

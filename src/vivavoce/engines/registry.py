@@ -1,6 +1,6 @@
 """Which engines there are, and how one is built from a line of configuration.
 
-An engine's name is `port.engine`: `recognizer.pocketsphinx`. The built-in ones are listed here;
+An engine's name is `port.engine`: `recognizer.moonshine`. The built-in ones are listed here;
 others come from the entry points group `vivavoce.engines`, under such a name, each a factory
 `async def create(settings, host)`. A name with a colon is such a factory's own place,
 `package.module:create`. A module is imported when its engine is wanted, not before.
@@ -35,7 +35,7 @@ PORTS = ("detector", "recognizer", "responder", "model", "synthesizer", "search"
 BUILTIN = {
     "detector.silero": "vivavoce.engines.silero:create",
     "detector.energy": "vivavoce.engines.scripted:create_energy",
-    "recognizer.pocketsphinx": "vivavoce.engines.pocketsphinx:create",
+    "recognizer.moonshine": "vivavoce.engines.moonshine:create",
     "recognizer.tones": "vivavoce.engines.scripted:create_tone_recognizer",
     "responder.cascade": "vivavoce.engines.cascade:create",
     "model.llamacpp": "vivavoce.engines.llamacpp:create",

@@ -7,16 +7,16 @@ many streams go through in one call and any worker may score any stream.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vivavoce.domain.audio import BYTES_PER_SAMPLE, INPUT_RATE
+from vivavoce.engines.onnx_sessions import load_session
 from vivavoce.engines.ports import EngineHost, Settings
 from vivavoce.engines.weights import Weights, Wheel
-from vivavoce.errors import ConfigError, EngineError, EngineMissing
+from vivavoce.errors import ConfigError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,30 +68,9 @@ class SileroDetector:
 
     def __init__(self, model: Path) -> None:
         """Load the network from an ONNX file. Raises `EngineMissing` and `EngineError`."""
-        # Left to itself, the library's own build keeps a device id in the user's cache and
-        # reports to its maker as soon as it is imported.
-        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-        try:
-            import numpy as np
-            import onnxruntime
-        except ImportError as error:
-            raise EngineMissing(
-                ENGINE, f"{error.name} is not installed.", f"Run `pip install {error.name}`."
-            ) from error
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        # A frame takes a tenth of a millisecond; threads that spin while they wait for the
-        # next one would burn a core that recognition and the language model need.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-        options.log_severity_level = 3
-        try:
-            self._session = onnxruntime.InferenceSession(
-                str(model), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # onnxruntime's own errors share no public base
-            raise EngineError(ENGINE, f"{model} can't be loaded: {error}") from error
+        self._session = load_session(model, ENGINE)
+        import numpy as np
+
         self._numpy = np
         self._rate = np.array(INPUT_RATE, dtype=np.int64)
 

@@ -302,10 +302,10 @@ class Connection:
                 self._served.stop(id)
             case StartTranscript(turn=turn, start=start):
                 self._transcripts.start(turn, start)
-            case RefreshTranscript(turn=turn, position=position):
-                self._transcripts.refresh(turn, position)
-            case FinishTranscript(turn=turn, end=end):
-                self._transcripts.finish(turn, end)
+            case RefreshTranscript(turn=turn, position=position, paused=paused):
+                self._transcripts.refresh(turn, position, paused)
+            case FinishTranscript(turn=turn, end=end, paused_at=paused_at):
+                self._transcripts.finish(turn, end, paused_at)
             case DropTranscript(turn=turn):
                 self._transcripts.drop(turn)
             case SaveCheckpoint(checkpoint=checkpoint, told=told):

@@ -30,7 +30,13 @@ from vivavoce.core.events import (
 from vivavoce.domain.audio import Position, samples
 from vivavoce.domain.ids import TurnId
 from vivavoce.domain.setup import SessionSetup
-from vivavoce.engines.ports import Recognition, RecognitionOptions, Recognizer, Utterance
+from vivavoce.engines.ports import (
+    Recognition,
+    RecognitionOptions,
+    Recognizer,
+    Transcript,
+    Utterance,
+)
 from vivavoce.errors import EngineError
 from vivavoce.runtime.errands import PATIENCE_S, Errands, Watchdog
 from vivavoce.runtime.intake import Intake
@@ -68,6 +74,7 @@ class Transcripts:
         self.intake = intake
         self.post = post
         self._recognizer = recognizer
+        self.streams = recognizer.capabilities.streaming
         self._options = _recognition_options(setup)
         self._errands = errands
         self._recognition: Recognition | None = None
@@ -84,15 +91,18 @@ class Transcripts:
         listener.task = self._errands.start(f"transcript {turn}", work)
         self._waited_for.append(listener)
 
-    def refresh(self, turn: TurnId, position: Position) -> None:
-        """Ask what was understood up to `position`."""
-        if (listener := self._open.get(turn)) is not None:
-            listener.ask(position)
+    def refresh(self, turn: TurnId, position: Position, paused: bool = False) -> None:
+        """Ask what was understood up to `position`, where the user may have `paused`."""
+        if (listener := self._open.get(turn)) is not None and (paused or self.streams):
+            listener.ask(position, paused)
 
-    def finish(self, turn: TurnId, end: Position) -> None:
-        """The turn ended at `end`: ask for its final text."""
+    def finish(self, turn: TurnId, end: Position, paused_at: Position | None = None) -> None:
+        """The turn ended at `end`: ask for its final text.
+
+        All speech lies before the pause at `paused_at`, if there is one.
+        """
         if (listener := self._open.get(turn)) is not None:
-            listener.finish(end)
+            listener.finish(end, paused_at)
 
     def drop(self, turn: TurnId) -> None:
         """Nobody wants the turn's text."""
@@ -206,8 +216,10 @@ class _Turn:
         self.task: asyncio.Task[None] | None = None
         self.watchdog = Watchdog(HUNG_S, self._hang)
         self._home = home
-        self._asked: Position | None = None
+        self._asked: tuple[Position, bool] | None = None
+        self._pause: tuple[Position, Transcript] | None = None
         self._end: Position | None = None
+        self._last_pause: Position | None = None
         self._signed_at = 0.0
         self.more.set()
 
@@ -224,12 +236,13 @@ class _Turn:
         self._signed_at = now
         return True
 
-    def ask(self, position: Position) -> None:
-        self._asked = position
+    def ask(self, position: Position, paused: bool) -> None:
+        """Whatever was asked before and not looked at yet is of no use any more."""
+        self._asked = position, paused
         self.more.set()
 
-    def finish(self, end: Position) -> None:
-        self._end = end
+    def finish(self, end: Position, paused_at: Position | None) -> None:
+        self._end, self._last_pause = end, paused_at
         self._signed_at = asyncio.get_running_loop().time()
         self.more.set()
 
@@ -239,12 +252,28 @@ class _Turn:
             self.more.clear()
             await self._feed(utterance)
             if self._end is not None:
-                self._tell(await self._watched(utterance.finish()), final=True)
+                self._tell(await self._finished(utterance), final=True)
                 return
-            if self._asked is not None and self.position >= self._asked:
-                self._asked = None
-                self._tell(await self._watched(utterance.hypothesis()), final=False)
-            await self.more.wait()
+            if self._asked is not None and self.position >= self._asked[0]:
+                self._tell(await self._hypothesis(utterance, *self._asked), final=False)
+            else:
+                await self.more.wait()
+
+    async def _hypothesis(
+        self, utterance: Utterance, position: Position, paused: bool
+    ) -> Transcript:
+        self._asked = None
+        if not paused:
+            return await self._watched(utterance.hypothesis())
+        transcript = await self._watched(utterance.pause())
+        self._pause = position, transcript
+        return transcript
+
+    async def _finished(self, utterance: Utterance) -> Transcript:
+        """The final text: that of the last pause, if nothing was said after it."""
+        if self._pause is not None and self._pause[0] == self._last_pause:
+            return self._pause[1]
+        return await self._watched(utterance.finish())
 
     async def _feed(self, utterance: Utterance) -> None:
         while self.behind > 0:
@@ -266,9 +295,13 @@ class _Turn:
             return self._home.judged
         return min(self._home.intake.position, self._end)
 
-    def _tell(self, text: str, final: bool) -> None:
+    def _tell(self, said: Transcript, final: bool) -> None:
         if not self.retired:
-            self._home.post(TranscriptUpdated(self.turn, self.position, text, final))
+            self._home.post(
+                TranscriptUpdated(
+                    self.turn, self.position, said.text, final, said.stable, said.confidence
+                )
+            )
 
     def _hang(self) -> None:
         log.error("recognizer hangs: turn=%s", self.turn)

@@ -33,6 +33,7 @@ from vivavoce.engines.ports import (
     Speech,
     Synthesizer,
     TextDelta,
+    Transcript,
     UsageReported,
     VoiceDetector,
 )
@@ -133,10 +134,28 @@ class RecognizerContract:
     async def test_a_hypothesis_may_be_asked_for_at_any_time(self) -> None:
         recognition = self.engine().open(RecognitionOptions())
         async with recognition.utterance() as utterance:
-            assert await utterance.hypothesis() == ""
+            assert await utterance.hypothesis() == Transcript()
             await utterance.feed(self.speech)
-            assert isinstance(await utterance.hypothesis(), str)
-            assert await utterance.finish() == self.words
+            said = await utterance.hypothesis()
+            assert said.text.startswith(said.stable)
+            assert (await utterance.finish()).text == self.words
+        await recognition.aclose()
+
+    async def test_what_is_understood_at_a_pause_is_final_if_nothing_follows(self) -> None:
+        recognition = self.engine().open(RecognitionOptions())
+        async with recognition.utterance() as utterance:
+            await utterance.feed(self.speech)
+            assert (await utterance.pause()).text == self.words
+            await utterance.feed(bytes(INPUT_RATE))
+            assert (await utterance.finish()).text == self.words
+        await recognition.aclose()
+
+    async def test_a_confidence_is_a_probability_or_unknown(self) -> None:
+        recognition = self.engine().open(RecognitionOptions())
+        async with recognition.utterance() as utterance:
+            await utterance.feed(self.speech)
+            confidence = (await utterance.finish()).confidence
+        assert confidence is None or 0.0 <= confidence <= 1.0
         await recognition.aclose()
 
     async def test_an_abandoned_utterance_leaves_the_conversation_usable(self) -> None:
@@ -145,7 +164,7 @@ class RecognizerContract:
             await utterance.feed(self.speech[: len(self.speech) // 4 * 2])
         async with recognition.utterance() as utterance:
             await utterance.feed(self.speech)
-            assert await utterance.finish() == self.words
+            assert (await utterance.finish()).text == self.words
         await recognition.aclose()
 
     async def test_closing_a_conversation_twice_is_no_fault(self) -> None:
@@ -159,7 +178,7 @@ class RecognizerContract:
             async with recognition.utterance() as utterance:
                 for at in range(0, len(pcm), piece):
                     await utterance.feed(pcm[at : at + piece])
-                return await utterance.finish()
+                return (await utterance.finish()).text
         finally:
             await recognition.aclose()
 

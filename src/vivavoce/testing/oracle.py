@@ -220,7 +220,8 @@ class Oracle:
             case InputTranscript():
                 early_enough = self.turn is None or self.turn.withdrawn
                 self._expect(early_enough, "inputTranscription comes before its answer")
-                self._expect(bool(message.text.strip()), "no empty transcripts")
+                empty = not message.text.strip()
+                self._expect(message.finished or not empty, "no empty pieces of transcripts")
             case _ if isinstance(message, SERVED):
                 self._served(message)
             case _:

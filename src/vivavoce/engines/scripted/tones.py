@@ -18,6 +18,7 @@ from vivavoce.engines.ports import (
     Settings,
     Speech,
     SynthesizerCapabilities,
+    Transcript,
 )
 from vivavoce.engines.scripted.sound import hear, loud_seconds, say
 from vivavoce.errors import ConfigError
@@ -34,11 +35,14 @@ class TonesUtterance:
     async def feed(self, pcm: bytes) -> None:
         self._pcm += pcm
 
-    async def hypothesis(self) -> str:
-        return understand(bytes(self._pcm))
+    async def hypothesis(self) -> Transcript:
+        return Transcript(understand(bytes(self._pcm)))
 
-    async def finish(self) -> str:
-        return understand(bytes(self._pcm))
+    async def pause(self) -> Transcript:
+        return await self.hypothesis()
+
+    async def finish(self) -> Transcript:
+        return await self.hypothesis()
 
 
 class TonesRecognition:

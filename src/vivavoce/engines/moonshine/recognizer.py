@@ -1,0 +1,262 @@
+"""The recognizer port on Moonshine: segments of an utterance, hypotheses, confidence.
+
+The sound of an utterance is kept in an open *segment*. At a pause of the user's the segment is
+transcribed; if it is long enough it is closed then, and its text is final. So the network never
+sees more than `LONGEST_S` of sound (it is unreliable beyond 40 s), and a hypothesis stays cheap
+however long the user speaks. Speech without such pauses is cut where it is quietest.
+
+A hypothesis is decoded with the previous one as a guess, which makes it cheap; what is final is
+decoded without one, which makes it right (see `network`).
+
+All sessions share the network and one lane of threads. An utterance has one job in it at most, and
+jobs run in the order in which they came, so sessions take turns. A hypothesis is only made when a
+thread is free, and for a quarter of the time at most; otherwise the previous one is answered.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from math import exp
+from pathlib import Path
+
+import numpy as np
+
+from vivavoce.domain.audio import BYTES_PER_SAMPLE, INPUT_RATE, samples
+from vivavoce.engines.lanes import CancelToken, Lane
+from vivavoce.engines.moonshine.network import ENGINE, Decoded, Network
+from vivavoce.engines.ports import (
+    RecognitionOptions,
+    RecognizerCapabilities,
+    Settings,
+    Transcript,
+)
+from vivavoce.errors import ConfigError, EngineError
+
+log = logging.getLogger(__name__)
+
+CLOSE_AFTER_S = 8.0
+"""A pause closes a segment of at least this length. The word error rate is the same within noise
+from 2 to 25 s, in quiet and at 10 dB; a hypothesis of 6 s of sound costs about 0.2 s of CPU."""
+
+LONGEST_S = 24.0
+"""A segment of this length is cut even without a pause."""
+
+EARLIEST_CUT_S = 12.0
+"""Where in such a segment the search for its quietest place begins."""
+
+QUIET_WINDOW_S = 0.2
+"""The length of the stretch whose energy is compared when a quiet place is looked for."""
+
+HYPOTHESIS_SHARE = 0.25
+"""The part of an utterance's time that its hypotheses may take."""
+
+_CLOSING_MARKS = ".,;:!?…-–— "
+
+
+@dataclass(frozen=True, slots=True)
+class _Segment:
+    """A piece of sound that was transcribed, and the text of its tokens."""
+
+    decoded: Decoded = field(default_factory=Decoded)
+    text: str = ""
+
+
+class MoonshineUtterance:
+    """One stretch of speech. See `engines.ports.Utterance`."""
+
+    def __init__(self, transcribe: _Transcribe) -> None:
+        self._transcribe = transcribe
+        self._sound = bytearray()
+        self._closed: list[_Segment] = []
+        self._open = _Segment()
+        self._next_hypothesis_at = 0.0
+
+    async def feed(self, pcm: bytes) -> None:
+        """More sound, whole samples. Waits while a segment that became too long is transcribed."""
+        if len(pcm) % BYTES_PER_SAMPLE:
+            raise ValueError(f"{len(pcm)} bytes are no whole number of samples")
+        self._sound += pcm
+        while len(self._sound) > _size(LONGEST_S):
+            cut = quietest_place(bytes(self._sound[: _size(LONGEST_S)]))
+            self._close(await self._transcribe(bytes(self._sound[:cut])), cut)
+
+    async def hypothesis(self) -> Transcript:
+        """What is understood so far; the previous answer when there is no time for another."""
+        clock = self._transcribe.clock
+        began = clock()
+        if began >= self._next_hypothesis_at and self._transcribe.lane.idle:
+            self._open = await self._transcribe(bytes(self._sound), self._open.decoded.tokens)
+            spent = clock() - began
+            self._next_hypothesis_at = began + spent / HYPOTHESIS_SHARE
+        return self._transcript(without_last_word(self._open.text))
+
+    async def pause(self) -> Transcript:
+        """What is understood of all that was fed; closes a segment that is long enough."""
+        size = len(self._sound)
+        self._open = await self._transcribe(bytes(self._sound))
+        if size >= _size(CLOSE_AFTER_S):
+            self._close(self._open, size)
+        return self._transcript(without_closing_mark(self._open.text))
+
+    async def finish(self) -> Transcript:
+        """The final text."""
+        self._open = await self._transcribe(bytes(self._sound))
+        return self._transcript(self._open.text)
+
+    def _close(self, segment: _Segment, size: int) -> None:
+        self._closed.append(segment)
+        self._open = _Segment()
+        del self._sound[:size]
+
+    def _transcript(self, stable: str) -> Transcript:
+        """All segments as one; `stable` is that part of the open one."""
+        before = " ".join(each.text for each in self._closed if each.text)
+        whole = " ".join(filter(None, (before, self._open.text)))
+        certain = " ".join(filter(None, (before, stable)))
+        if not stable:
+            certain = without_closing_mark(certain)
+        return Transcript(whole, certain, self._confidence())
+
+    def _confidence(self) -> float | None:
+        """The geometric mean over the tokens of all segments; 0 where one is a runaway."""
+        decoded = [each.decoded for each in (*self._closed, self._open) if each.decoded.tokens]
+        if not decoded:
+            return None
+        if any(each.runaway for each in decoded):
+            return 0.0
+        logs = [log for each in decoded for log in each.log_probabilities]
+        return exp(sum(logs) / len(logs))
+
+
+class _Transcribe:
+    """Transcribes sound in the lane that all conversations share."""
+
+    def __init__(self, network: Network, lane: Lane, clock: Callable[[], float]) -> None:
+        self.lane = lane
+        self.clock = clock
+        self._network = network
+
+    async def __call__(self, pcm: bytes, guess: Sequence[int] = ()) -> _Segment:
+        """The text of `pcm`; `guess` are the tokens of its beginning, as far as they are known."""
+        if not pcm:
+            return _Segment()
+
+        def work(token: CancelToken) -> _Segment:
+            decoded = self._network.transcribe(pcm, guess, lambda: token.cancelled)
+            return _Segment(decoded, self._network.text(decoded.tokens))
+
+        return await self.lane.run(work)
+
+
+class MoonshineRecognition:
+    """One conversation; nothing adapts to its speaker. See `engines.ports.Recognition`."""
+
+    def __init__(self, transcribe: _Transcribe) -> None:
+        self._transcribe = transcribe
+
+    @contextlib.asynccontextmanager
+    async def utterance(self) -> AsyncIterator[MoonshineUtterance]:
+        """Begin a stretch of speech. A cancelled call leaves its thread at the next token."""
+        yield MoonshineUtterance(self._transcribe)
+
+    async def aclose(self) -> None:
+        """Nothing to end: the network belongs to the recognizer."""
+
+
+class MoonshineRecognizer:
+    """English speech to text. See `engines.ports.Recognizer`."""
+
+    capabilities = RecognizerCapabilities(streaming=True, languages=("en",))
+
+    def __init__(
+        self, network: Network, workers: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._lane = Lane(ENGINE, workers=workers, queue=1024)
+        self._transcribe = _Transcribe(network, self._lane, clock)
+        self._refused_languages: set[str] = set()
+
+    def open(self, options: RecognitionOptions) -> MoonshineRecognition:
+        """A recognizer for one conversation.
+
+        Other languages than English are not understood: that is logged once for each language, and
+        the speech is transcribed as if it were English. A vocabulary has no effect.
+        """
+        for code in options.language_codes:
+            language = code.split("-")[0].casefold()
+            if language != "en" and language not in self._refused_languages:
+                self._refused_languages.add(language)
+                log.warning("%s understands English only: asked for language=%s", ENGINE, code)
+        return MoonshineRecognition(self._transcribe)
+
+    async def aclose(self) -> None:
+        """No more work; a thread that is busy leaves by itself."""
+        self._lane.close()
+
+
+def quietest_place(pcm: bytes) -> int:
+    """The end, in bytes, of the quietest `QUIET_WINDOW_S` from `EARLIEST_CUT_S` on."""
+    window = samples(QUIET_WINDOW_S)
+    first = samples(EARLIEST_CUT_S)
+    sound = np.frombuffer(pcm, dtype="<i2")[first:].astype(np.float64)
+    energy = np.concatenate([[0.0], np.cumsum(sound**2)])
+    quiet = int(np.argmin(energy[window:] - energy[:-window]))
+    return (first + quiet + window) * BYTES_PER_SAMPLE
+
+
+def without_last_word(text: str) -> str:
+    """The words but the last one, which may be cut off by the end of the sound."""
+    return without_closing_mark(text.rpartition(" ")[0])
+
+
+def without_closing_mark(text: str) -> str:
+    """The text up to its last letter: the mark behind it depends on what follows."""
+    return text.rstrip(_CLOSING_MARKS)
+
+
+def _size(seconds: float) -> int:
+    """Bytes of so much sound."""
+    return round(seconds * INPUT_RATE) * BYTES_PER_SAMPLE
+
+
+# --- building ----------------------------------------------------------------------------
+
+
+async def create(folder: Path, workers: int) -> MoonshineRecognizer:
+    """The recognizer, when its network is loaded (about a second, in its own thread)."""
+    lane = Lane(f"{ENGINE} load", workers=1)
+    try:
+        network = await lane.run(lambda _: Network(folder))
+    except OSError as error:
+        raise EngineError(ENGINE, f"{error.filename} can't be read: {error.strerror}") from error
+    finally:
+        lane.close()
+    return MoonshineRecognizer(network, workers or default_workers())
+
+
+def default_workers() -> int:
+    """Half of the cores, so that the language model has the others; one at least."""
+    return max(1, (os.cpu_count() or 1) // 2)
+
+
+def checked(settings: Settings) -> tuple[Path | None, int]:
+    """The settings `path` and `workers`. Raises `ConfigError`."""
+    if unknown := sorted(set(settings) - {"path", "workers"}):
+        raise ConfigError(
+            f"{ENGINE} knows no setting {unknown[0]!r}.", "Its settings are path and workers."
+        )
+    workers = settings.get("workers", 0)
+    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 0:
+        raise ConfigError(f"{ENGINE}: workers is {workers!r}.", "Give a whole number, 0 or more.")
+    path = settings.get("path")
+    if path is None:
+        return None, workers
+    if not isinstance(path, str) or not Path(path).expanduser().is_dir():
+        raise ConfigError(
+            f"{ENGINE}: there is no folder {path!r}.", "Let path name a folder of converted graphs."
+        )
+    return Path(path).expanduser(), workers

@@ -1,0 +1,40 @@
+"""onnxruntime as the embedded engines use it: one thread, no spinning, nothing reported."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from vivavoce.errors import EngineError, EngineMissing
+
+
+def import_onnxruntime(engine: str) -> Any:
+    """The library, with its reports to its maker off. Raises `EngineMissing`."""
+    # Left to itself, the library's own build keeps a device id in the user's cache and
+    # reports to its maker as soon as it is imported.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise EngineMissing(
+            engine, f"{error.name} is not installed.", f"Run `pip install {error.name}`."
+        ) from error
+    return onnxruntime
+
+
+def load_session(path: Path, engine: str) -> Any:
+    """An `InferenceSession` of the graph at `path`. Raises `EngineMissing`, `EngineError`."""
+    onnxruntime = import_onnxruntime(engine)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    # Threads that spin while they wait for the next call would burn a core that the other
+    # engines need.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own errors share no public base
+        raise EngineError(engine, f"{path} can't be loaded: {error}") from error

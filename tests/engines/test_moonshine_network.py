@@ -1,0 +1,136 @@
+"""Moonshine's decoder: vocabulary, repetition, guesses, and the conversion of its graphs."""
+
+from __future__ import annotations
+
+import wave
+from dataclasses import replace
+from math import log
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vivavoce.engines.moonshine import WEIGHTS
+from vivavoce.engines.moonshine.graphs import CONVERTED_FILES, SOURCE_FILES, convert
+from vivavoce.engines.moonshine.network import (
+    END,
+    START,
+    Decoded,
+    Network,
+    read_vocabulary,
+    repeated,
+)
+from vivavoce.engines.onnx_sessions import load_session
+from vivavoce.engines.registry import locate_weights
+from vivavoce.engines.weights import download
+from vivavoce.errors import EngineError, EngineMissing
+
+CLIP = Path(__file__).parent / "data" / "turn-on-the-lights.wav"
+
+
+def test_a_vocabulary_is_lengths_and_bytes() -> None:
+    long = b"x" * 200
+    data = b"\x01a" + b"\x00" + b"\x06<0x41>" + bytes([200 % 128 + 128, 1]) + long
+    assert read_vocabulary(data) == [b"a", b"", b"A", long]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "kept"),
+    [
+        ([], 0),
+        ([1, 2, 3, 4, 5, 6, 7, 8], 0),
+        ([7, 8] * 4, 0),
+        ([9] * 7, 0),
+        ([9] * 8, 1),
+        ([5, *[7, 8] * 8], 3),
+        ([5, *[1, 2, 3] * 3], 0),
+        ([5, *[1, 2, 3] * 4], 4),
+        ([*range(10, 18)] * 4, 8),
+        ([*range(10, 19)] * 4, 0),
+    ],
+)
+def test_repetition_is_found_but_not_what_people_repeat(tokens: list[int], kept: int) -> None:
+    assert repeated(tokens) == kept
+
+
+def test_confidence_is_the_mean_probability_of_a_token() -> None:
+    assert Decoded().confidence is None
+    assert Decoded((), (-0.5,)).confidence is None
+    assert Decoded((5, 6), (log(0.5), log(0.5), log(0.5))).confidence == pytest.approx(0.5)
+    assert Decoded((5, 6), (0.0, 0.0), runaway=True).confidence == 0.0
+
+
+def clip() -> bytes:
+    with wave.open(str(CLIP)) as file:
+        return bytes(file.readframes(file.getnframes()))
+
+
+@pytest.mark.embedded
+def test_a_guess_is_kept_only_as_far_as_the_network_agrees() -> None:
+    try:
+        network = Network(locate_weights("moonshine"))
+    except EngineMissing as absent:
+        pytest.skip(str(absent))
+    alone = network.transcribe(clip())
+    half = network.transcribe(clip()[: len(clip()) // 4 * 2])
+    for guess in (half.tokens, alone.tokens, (5, 6, 7), alone.tokens * 3):
+        guessed = network.text(network.transcribe(clip(), guess).tokens)
+        assert guessed.endswith("on the lights, please.")
+    same = network.transcribe(clip(), alone.tokens)
+    assert same.tokens == alone.tokens
+    assert same.confidence == pytest.approx(alone.confidence, abs=0.02)
+
+
+class PublishedNetwork:
+    """The `.ort` files as they are published, without any conversion: slow, and the reference."""
+
+    def __init__(self, folder: Path) -> None:
+        self._encoder, self._decoder = (
+            load_session(folder / name, "reference") for name in SOURCE_FILES[:2]
+        )
+        self._vocabulary = read_vocabulary((folder / SOURCE_FILES[2]).read_bytes())
+
+    def text(self, pcm: bytes) -> str:
+        sound = np.frombuffer(pcm, "<i2").astype(np.float32)[None] / 32768
+        (hidden,) = self._encoder.run(None, {"input_values": sound})
+        names = [each.name for each in self._decoder.get_inputs() if "past" in each.name]
+        past = {name: np.zeros((1, 8, 0, 52), np.float32) for name in names}
+        tokens = [START]
+        while tokens[-1] != END and len(tokens) < 40:
+            feed: dict[str, Any] = {
+                **past,
+                "input_ids": np.array([tokens[-1:]]),
+                "encoder_hidden_states": hidden,
+                "use_cache_branch": np.array([len(tokens) > 1]),
+            }
+            logits, *present = self._decoder.run(None, feed)
+            for name, value in zip(names, present, strict=True):
+                if ".decoder." in name or len(tokens) == 1:
+                    past[name] = value
+            tokens.append(int(logits[0, -1].argmax()))
+        spelled = b"".join(self._vocabulary[token] for token in tokens[1:-1])
+        return spelled.decode().replace("\u2581", " ").strip()
+
+
+@pytest.mark.embedded
+def test_the_converted_graphs_give_the_words_of_the_published_ones(tmp_path: Path) -> None:
+    published = replace(WEIGHTS[0], name="moonshine-published", convert="", converted_files=())
+    try:
+        folder = download.pull(published)
+    except EngineMissing as absent:
+        pytest.skip(str(absent))
+    convert(folder, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == set(CONVERTED_FILES)
+    network = Network(tmp_path)
+    expected = PublishedNetwork(folder).text(clip())
+    assert network.text(network.transcribe(clip()).tokens) == expected
+    assert expected.endswith("on the lights, please.")
+
+
+def test_files_that_are_not_moonshines_are_refused(tmp_path: Path) -> None:
+    for name in SOURCE_FILES:
+        (tmp_path / name).write_bytes(b"nothing")
+    with pytest.raises(EngineError, match="can't be converted"):
+        convert(tmp_path, tmp_path / "out")
+    assert not list((tmp_path / "out").iterdir())

@@ -1,0 +1,267 @@
+"""Moonshine as a recognizer: hypotheses, pauses, segments, and a lane that sessions share.
+
+Most of it needs no weights: a network that reads tones stands in for the real one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import wave
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pytest
+
+from vivavoce.domain.audio import INPUT_RATE, samples
+from vivavoce.engines import moonshine
+from vivavoce.engines.moonshine.network import Decoded, Network
+from vivavoce.engines.moonshine.recognizer import (
+    CLOSE_AFTER_S,
+    EARLIEST_CUT_S,
+    LONGEST_S,
+    MoonshineRecognizer,
+    MoonshineUtterance,
+    quietest_place,
+)
+from vivavoce.engines.ports import RecognitionOptions, Recognizer, Transcript
+from vivavoce.engines.registry import locate_weights
+from vivavoce.engines.scripted.sound import hear, say
+from vivavoce.errors import ConfigError, EngineMissing
+from vivavoce.testing.contracts import RecognizerContract
+
+CLIP = Path(__file__).parent / "data" / "turn-on-the-lights.wav"
+PROBABILITY = 0.9
+
+
+class TonesNetwork:
+    """Reads tones, a token a byte; remembers how much sound each call was given."""
+
+    def __init__(self) -> None:
+        self.calls: list[int] = []
+        self.guesses: list[str] = []
+        self.gate: threading.Event | None = None
+        self.entered = threading.Event()
+        self.left_early = threading.Event()
+
+    def transcribe(
+        self, pcm: bytes, guess: Sequence[int], cancelled: Callable[[], bool]
+    ) -> Decoded:
+        self.calls.append(len(pcm) // 2)
+        self.guesses.append(bytes(guess).decode())
+        self.entered.set()
+        while self.gate is not None and not self.gate.wait(0.01):
+            if cancelled():
+                self.left_early.set()
+                return Decoded()
+        tokens = tuple(hear(pcm).encode())
+        return Decoded(tokens, (float(np.log(PROBABILITY)),) * (len(tokens) + 1))
+
+    def text(self, tokens: Sequence[int]) -> str:
+        return bytes(tokens).decode()
+
+
+@pytest.fixture
+def network() -> TonesNetwork:
+    return TonesNetwork()
+
+
+@pytest.fixture
+def recognizer(network: TonesNetwork) -> Iterator[MoonshineRecognizer]:
+    recognizer = MoonshineRecognizer(cast(Network, network), workers=1)
+    yield recognizer
+    asyncio.run(recognizer.aclose())
+
+
+def silence(seconds: float) -> bytes:
+    return bytes(2 * samples(seconds))
+
+
+class TestContract(RecognizerContract):
+    """The contract of the port."""
+
+    speech = say("turn on the lights", INPUT_RATE)
+    words = "turn on the lights"
+
+    def engine(self) -> Recognizer:
+        return MoonshineRecognizer(cast(Network, TonesNetwork()), workers=1)
+
+
+async def test_a_hypothesis_holds_back_the_last_word_and_a_pause_only_the_mark(
+    recognizer: MoonshineRecognizer, network: TonesNetwork
+) -> None:
+    async with recognizer.open(RecognitionOptions()).utterance() as utterance:
+        await utterance.feed(say("turn on,", INPUT_RATE))
+        assert (await utterance.hypothesis()).stable == "turn"
+        await utterance.feed(say(" the lights.", INPUT_RATE))
+        paused = await utterance.pause()
+        assert paused.text == "turn on, the lights."
+        assert paused.stable == "turn on, the lights"
+        assert paused.confidence == pytest.approx(PROBABILITY)
+        assert await utterance.finish() == Transcript(paused.text, paused.text, paused.confidence)
+        await utterance.hypothesis()
+    assert network.guesses == ["", "", "", "turn on, the lights."]
+
+
+async def test_hypotheses_take_a_quarter_of_the_time_at_most(network: TonesNetwork) -> None:
+    times = iter((0.0, 1.0, 3.9, 4.0, 4.1))
+    recognizer = MoonshineRecognizer(cast(Network, network), 1, clock=lambda: next(times))
+    async with recognizer.open(RecognitionOptions()).utterance() as utterance:
+        await utterance.feed(say("one two", INPUT_RATE))
+        first = await utterance.hypothesis()
+        await utterance.feed(say(" three", INPUT_RATE))
+        assert await utterance.hypothesis() == first, "it took a second, 2.9 s ago"
+        assert (await utterance.hypothesis()).text == "one two three"
+        assert network.guesses == ["", "one two"]
+    await recognizer.aclose()
+
+
+async def test_a_hypothesis_never_waits_for_another_session_but_a_final_text_does(
+    recognizer: MoonshineRecognizer, network: TonesNetwork
+) -> None:
+    network.gate = threading.Event()
+    async with (
+        recognizer.open(RecognitionOptions()).utterance() as one,
+        recognizer.open(RecognitionOptions()).utterance() as two,
+    ):
+        await one.feed(say("one", INPUT_RATE))
+        await two.feed(say("two", INPUT_RATE))
+        busy = asyncio.ensure_future(one.finish())
+        await asyncio.to_thread(network.entered.wait)
+        assert await two.hypothesis() == Transcript()
+        final = asyncio.ensure_future(two.finish())
+        network.gate.set()
+        assert (await busy).text == "one"
+        assert (await final).text == "two"
+
+
+async def test_work_for_a_conversation_that_ended_stops_and_the_next_begins(
+    recognizer: MoonshineRecognizer, network: TonesNetwork
+) -> None:
+    network.gate = threading.Event()
+
+    async def converse() -> Transcript:
+        async with recognizer.open(RecognitionOptions()).utterance() as utterance:
+            await utterance.feed(say("gone", INPUT_RATE))
+            return await utterance.finish()
+
+    task = asyncio.ensure_future(converse())
+    await asyncio.to_thread(network.entered.wait)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await asyncio.to_thread(network.left_early.wait, 5)
+    network.gate.set()
+    assert (await converse()).text == "gone"
+
+
+async def speak(utterance: MoonshineUtterance, words: str, seconds: float) -> None:
+    """Words, and silence behind them, so that they last so long."""
+    sound = say(words, INPUT_RATE)
+    await utterance.feed(sound + silence(seconds - len(sound) / 2 / INPUT_RATE))
+
+
+async def test_a_pause_closes_a_long_segment_so_that_no_call_is_given_more(
+    recognizer: MoonshineRecognizer, network: TonesNetwork
+) -> None:
+    async with recognizer.open(RecognitionOptions()).utterance() as utterance:
+        for number in range(8):
+            await speak(utterance, f"part {number}.", CLOSE_AFTER_S / 2)
+            stable = (await utterance.pause()).stable
+            assert stable == " ".join(f"part {n}." for n in range(number + 1))[:-1]
+        final = await utterance.finish()
+    assert final.text == " ".join(f"part {number}." for number in range(8))
+    assert max(network.calls) == samples(CLOSE_AFTER_S)
+    assert final.confidence == pytest.approx(PROBABILITY)
+
+
+async def test_speech_without_a_pause_is_cut_where_it_is_quiet(
+    recognizer: MoonshineRecognizer, network: TonesNetwork
+) -> None:
+    words = [f"word{number:02}" for number in range(120)]
+    sound = b"".join(say(word, INPUT_RATE) + silence(0.3) for word in words)
+    async with recognizer.open(RecognitionOptions()).utterance() as utterance:
+        await utterance.feed(sound)
+        assert (await utterance.finish()).text.split() == words
+    assert max(network.calls) <= samples(LONGEST_S)
+    assert min(network.calls[:-1]) > samples(EARLIEST_CUT_S)
+
+
+def test_the_quietest_place_is_not_the_first_quiet_one() -> None:
+    noise = np.random.default_rng(1).normal(0, 3000, samples(LONGEST_S))
+    noise[samples(5) : samples(6)] = 0
+    noise[samples(15) : samples(15.3)] *= 0.01
+    noise[samples(20) : samples(20.3)] *= 0.1
+    cut = quietest_place(noise.astype("<i2").tobytes()) / 2 / INPUT_RATE
+    assert 15.2 <= cut <= 15.3
+
+
+def test_another_language_is_logged_once(
+    recognizer: MoonshineRecognizer, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        for codes in (("en-US", "en"), ("de-DE",), ("de-AT", "fr-FR"), ("fr",)):
+            recognizer.open(RecognitionOptions(codes))
+    assert [record.args for record in caplog.records] == [
+        ("recognizer.moonshine", "de-DE"),
+        ("recognizer.moonshine", "fr-FR"),
+    ]
+
+
+class Host:
+    """Gives weights from wherever the machine has them."""
+
+    def say(self, line: str) -> None:
+        pass
+
+    def weights(self, name: str) -> Path:
+        return locate_weights(name)
+
+    async def build(self, port: str, choice: object) -> object:
+        raise AssertionError(port)
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"speed": 1}, "speed"),
+        ({"workers": -1}, "workers"),
+        ({"workers": True}, "workers"),
+        ({"path": "/nowhere"}, "/nowhere"),
+    ],
+)
+async def test_wrong_settings_are_refused(settings: dict[str, object], problem: str) -> None:
+    with pytest.raises(ConfigError, match=problem):
+        await moonshine.create(settings, Host())
+
+
+# --- the real network ------------------------------------------------------------------------
+
+
+@pytest.mark.embedded
+async def test_words_are_heard_while_they_are_spoken_and_noise_is_nothing() -> None:
+    try:
+        recognizer = await moonshine.create({}, Host())
+    except EngineMissing as absent:
+        pytest.skip(str(absent))
+    recognition = recognizer.open(RecognitionOptions())
+    with wave.open(str(CLIP)) as file:
+        clip = file.readframes(file.getnframes())
+    async with recognition.utterance() as utterance:
+        await utterance.feed(clip[: 2 * samples(1.6)])
+        early = await utterance.hypothesis()
+        await utterance.feed(clip[2 * samples(1.6) :])
+        final = await utterance.finish()
+    assert early.stable
+    assert {"on", "the", "lights,", "please."} <= set(final.text.split())
+    assert final.confidence is not None
+    assert final.confidence > 0.6
+    noise = np.random.default_rng(0).normal(0, 2000, 2 * INPUT_RATE).astype("<i2").tobytes()
+    for sound in (b"", bytes(200), silence(2.0), noise):
+        async with recognition.utterance() as utterance:
+            await utterance.feed(sound)
+            assert await utterance.finish() == Transcript()
+    await recognizer.aclose()
