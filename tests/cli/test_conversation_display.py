@@ -250,3 +250,12 @@ def after_cursor_movements(output: str) -> list[str]:
         elif not token.startswith(("\x1b", "\r")):
             lines[row] += token
     return [line.rstrip() for line in lines if line.strip()]
+
+
+def test_a_terminal_that_lacks_a_letter_gets_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(out, encoding="cp1252"))
+    display = open_display(plain=True)
+    display.note("γ → x")
+    display.console.file.flush()
+    assert out.getvalue().strip() == b"? ? x"

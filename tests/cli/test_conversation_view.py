@@ -133,8 +133,10 @@ def test_the_meter_shows_the_microphones_level() -> None:
     assert shown.view.frame(1.0, 0.0).meter == METER_CELLS
     assert 0 < shown.view.frame(1.5, 0.0).meter < METER_CELLS
     frame = shown.view.frame(9.0, 0.0)
-    assert status_line(frame).plain == "listening " + "░" * METER_CELLS
-    assert status_line(frame, unicode=False).plain == "listening " + "." * METER_CELLS
+    assert status_line(frame).plain == "listening " + "━" * METER_CELLS
+    assert status_line(frame, unicode=False).plain == "listening " + "-" * METER_CELLS
+    assert str(status_line(frame).spans[-1].style) == "dim"
+    assert str(status_line(shown.view.frame(1.0, 0.0)).spans[-1].style) == "green"
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -186,6 +188,8 @@ def open_display(
     plain: bool = False, to_stderr: bool = False, transcript: IO[str] | None = None
 ) -> ConversationDisplay:
     """The live display where there is a terminal to draw on, unless `plain`; else the plain one."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # words of any language, in any terminal
     console = Console(stderr=to_stderr, highlight=False)
     if console.is_interactive and not plain:
         return LiveDisplay(console, transcript)

@@ -203,7 +203,7 @@ def styled_lines(lines: Sequence[Line]) -> RenderableType:
 
 def status_line(frame: Frame, unicode: bool = True) -> Text:
     """The state and the microphone's level in one line."""
-    full, empty = ("█", "░") if unicode else ("#", ".")
+    full, empty = ("━", "━") if unicode else ("=", "-")
     name = frame.state.value
     text = Text(no_wrap=True, overflow="crop")
     text.append(f"{name:<10}", STATE_STYLES[name])

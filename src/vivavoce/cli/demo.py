@@ -140,7 +140,7 @@ def _invite(console: Console, url: str) -> None:
     console.print(
         "\nStill serving. In another terminal, in this folder:\n"
         f"  {hint('talk', url)}\n"
-        "      talk by microphone\n"
+        "      talk to it yourself, by microphone and loudspeaker\n"
         f"  {hint('say', url)} 'hello'\n"
         "      type, and read the answer\n"
         f"  {hint('run', url)} -- python your.py\n"
