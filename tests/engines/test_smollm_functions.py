@@ -13,7 +13,7 @@ from engines.smollm_model import Host, calls_of, conversation, text_of
 from engines.talk import answer, said, user
 from vivavoce.domain.content import ToolCall, ToolDeclaration, ToolResult
 from vivavoce.domain.ids import CallId
-from vivavoce.engines.function_calling import MINILM, outcome, words
+from vivavoce.engines.function_calling import MINILM, confirmations, words
 from vivavoce.engines.function_calling.router import THRESHOLD, Router
 from vivavoce.engines.function_calling.sentence_embedding import MiniLM
 from vivavoce.engines.llamacpp import create
@@ -81,7 +81,7 @@ async def test_what_was_done_is_told_of_the_whole_request(model: SmolLM) -> None
         user(ToolResult(CallId("c1"), "set_timer", {"result": "ok"})),
     ]
     told = text_of(await answer(model, conversation(*history, tools=cases.HOUSE)))
-    assert told == outcome.DONE or "timer" in told, told
+    assert told == confirmations.DONE or "timer" in told, told
 
 
 async def test_no_sentence_is_made_of_a_bare_success_of_what_fetches(model: SmolLM) -> None:
@@ -89,7 +89,7 @@ async def test_no_sentence_is_made_of_a_bare_success_of_what_fetches(model: Smol
     result = ToolResult(CallId("c1"), "get_weather", {"result": "ok"})
     history = (user("What is the weather in London?"), said(made), user(result))
     parts = await answer(model, conversation(*history, tools=cases.HOUSE))
-    assert text_of(parts) == outcome.DONE
+    assert text_of(parts) == confirmations.DONE
 
 
 @pytest.mark.parametrize("spoken", ["What is a timer?", "what does a timer do", "never mind"])

@@ -37,7 +37,7 @@ class TextModel:
         self.closed = True
 
     def complete(self, messages: Sequence[Message], max_tokens: int, cancel: CancelToken) -> str:
-        self.questions.append(messages)
+        self.questions.append(list(messages))
         return self._answers.pop(0) if self._answers and max_tokens else ""
 
     def rank_names(

@@ -18,7 +18,7 @@ from vivavoce.domain.request import GenerationRequest
 from vivavoce.engines.function_calling import turns
 from vivavoce.engines.function_calling.completion import Completion
 from vivavoce.engines.function_calling.planner import Planner
-from vivavoce.engines.function_calling.reading import Reader
+from vivavoce.engines.function_calling.quotations import Quoter
 from vivavoce.engines.function_calling.router import THRESHOLD, Router
 from vivavoce.engines.function_calling.sentence_embedding import MiniLM
 from vivavoce.engines.lanes import Lane
@@ -85,8 +85,8 @@ def add_function_calling(
 
     `completion` asks the same model short questions beside its conversations.
     """
-    network = MiniLM(folder)
-    planner = Planner(completion, Router(network, threshold), Reader(network))
+    encoder = MiniLM(folder)
+    planner = Planner(completion, Router(encoder, threshold), Quoter(encoder))
     return FunctionCallingModel(model, planner)
 
 

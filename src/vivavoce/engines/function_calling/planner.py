@@ -1,9 +1,8 @@
-"""Tools for a model that can't choose them: routed by meaning, filled from what was said.
+"""Plans what a model that can't call functions does at the end of a conversation.
 
-The words of the user that came last say what is to be called; the calls made since then, how
-much of it was. All of it is called at once, whatever "then" says between two requests. When the
-results are there, all of them are told in one answer. Everything is read off the history, so
-that it also holds after a resumption.
+The user's last words say what is to be called, and the calls since then how much of it was. All
+calls of an utterance are made at once; when the results are there, one answer reports all of
+them. Everything is read off the history, so that it also holds after a resumption.
 """
 
 from __future__ import annotations
@@ -23,25 +22,30 @@ from vivavoce.domain.content import (
 )
 from vivavoce.domain.ids import CallId
 from vivavoce.domain.request import GenerationRequest
-from vivavoce.engines.function_calling import findings, outcome, prompts, schema, turns, words
+from vivavoce.engines.function_calling import (
+    confirmations,
+    programs,
+    results,
+    schema,
+    turns,
+    words,
+)
 from vivavoce.engines.function_calling.arguments import MissingArgument, fill
 from vivavoce.engines.function_calling.completion import Completion
-from vivavoce.engines.function_calling.reading import Reader
+from vivavoce.engines.function_calling.intents import Intent, IntentDetector, Intents, routed
+from vivavoce.engines.function_calling.quotations import Quoter
 from vivavoce.engines.function_calling.router import Router
-from vivavoce.engines.function_calling.wishes import Chooser, Said, Wish, routed
 from vivavoce.engines.lanes import CancelToken
 
 ON_IT = "I'm on it."
-_SENTENCE_TOKENS = 40
-_MOST_CALLS = 16
-_GOES_ON = Behavior.NON_BLOCKING
+_MAX_CALLS = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do now: calls to make, then something to say, then requests to answer freely.
+    """What to do now: calls to make, text to say, then a request to answer freely.
 
-    A plan of nothing leaves the words to the model.
+    An empty plan leaves the answer to the model.
     """
 
     calls: tuple[ToolCall, ...] = ()
@@ -49,178 +53,200 @@ class Plan:
     rest: str = ""
 
 
-class Planner:
-    """Decides about calls and speaks of their results. Every method blocks."""
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """What of an utterance is still to be done."""
 
-    def __init__(self, completion: Completion, router: Router, reader: Reader) -> None:
+    calls: tuple[ToolCall, ...] = ()
+    question: str = ""
+    """Asks for the argument that one of the calls lacks."""
+    open: tuple[str, ...] = ()
+    """Requests to be answered without a tool."""
+
+
+class Planner:
+    """Decides about calls and reports their results. Every method blocks."""
+
+    def __init__(self, completion: Completion, router: Router, quoter: Quoter) -> None:
         self._completion = completion
         self._router = router
-        self._reader = reader
+        self._quoter = quoter
 
-    def prepare(self, tools: Tools, token: CancelToken) -> None:
-        """Read the declarations and the beginning of the prompts ahead."""
+    def prepare(self, tools: Tools, cancel: CancelToken) -> None:
+        """Read the declarations and the fixed beginnings of the prompts ahead."""
         self._router.learn(routed(tools))
-        self._completion.complete(prompts.opening(), 0, token)
+        if routed(tools):
+            self._completion.complete(confirmations.opening(), 0, cancel)
+        if any(one.kind is ToolKind.CODE for one in tools.server):
+            self._completion.complete(programs.opening(), 0, cancel)
 
-    def plan(self, request: GenerationRequest, token: CancelToken) -> Plan:
-        """What the end of the history asks for: calls, a question back, a report."""
+    def plan(self, request: GenerationRequest, cancel: CancelToken) -> Plan:
+        """What the end of the history asks for. Raises `EngineError`."""
         history = request.history
-        chooser = Chooser(self._router, request.tools)
+        detector = IntentDetector(self._router, request.tools)
         if not any(isinstance(part, ToolResult) for part in history[-1].parts):
-            return self._begun(request, chooser, token)
-        said, todo, question = self._left(chooser, history, token)
-        if todo:
-            return Plan(todo)
-        told, unanswered = self._report(request, chooser, token)
-        told += [one for one in (said.excuse, question) if one]
-        return Plan(text=" ".join(told), rest=" ".join((*unanswered, *said.rest)))
+            return self._begin(request, detector, cancel)
+        pending = self._continue(detector, history, cancel)
+        if pending.calls:
+            return Plan(pending.calls)
+        report = _Report(self, detector, history, cancel)
+        said = (*report.sentences, pending.question)
+        return Plan(text=" ".join(filter(None, said)), rest=" ".join((*report.open, *pending.open)))
 
-    def _left(
-        self, chooser: Chooser, history: Sequence[Content], token: CancelToken
-    ) -> tuple[Said, tuple[ToolCall, ...], str]:
-        """What of the user's last words is still to be done, if the results are of their calls."""
-        place = turns.last_words(history)
-        since = history[place + 1 :]
-        made = turns.calls_in(since)
-        if place < 0 or turns.has_spoken(since) or not turns.are_of(history[-1], made):
-            return Said(), (), ""
-        said = self._said(chooser, history, place)
-        return said, *self._calls(said.wishes, made, token)
-
-    def _begun(self, request: GenerationRequest, chooser: Chooser, token: CancelToken) -> Plan:
+    def _begin(
+        self, request: GenerationRequest, detector: IntentDetector, cancel: CancelToken
+    ) -> Plan:
         """The plan for words that nothing was done about yet."""
         history = request.history
         place = turns.last_words(history)
         if place < 0 or any(one.role is Role.MODEL for one in history[place:]):
             return Plan()
-        said = self._said(chooser, history, place)
-        calls, question = self._calls(said.wishes, (), token)
-        if question and not calls:
+        pending = self._pending(self.intents(detector, history, place), (), cancel)
+        if pending.question and not pending.calls:
             # What was no answer to a question back may be a request of its own.
-            said = chooser.said(history, place)
-            calls, again = self._calls(said.wishes, (), token)
-            question = again or ("" if calls else question)
-        if not calls:
-            text = f"{said.excuse} {question}".strip()
-            return Plan(text=text, rest=" ".join(said.rest) if text else "")
-        going = {one.name for one in routed(request.tools) if one.behavior is _GOES_ON}
-        if not all(call.name in going for call in calls):
-            return Plan(calls)
-        told = (one for one in (ON_IT, said.excuse, question) if one)
-        return Plan(calls, " ".join(told), " ".join(said.rest))
+            again = self._pending(detector.detect(history, place), (), cancel)
+            pending = again if again.calls or again.question else pending
+        if not pending.calls:
+            rest = " ".join(pending.open) if pending.question else ""
+            return Plan(text=pending.question, rest=rest)
+        unblocked = {one.name for one in detector.routed if one.behavior is Behavior.NON_BLOCKING}
+        if not all(call.name in unblocked for call in pending.calls):
+            return Plan(pending.calls)
+        text = " ".join(filter(None, (ON_IT, pending.question)))
+        return Plan(pending.calls, text, " ".join(pending.open))
 
-    def _said(self, chooser: Chooser, history: Sequence[Content], place: int) -> Said:
-        """What the words at `place` want; they may answer what was asked back."""
-        asked = _asked_back(chooser, history, place)
-        if asked is None:
-            return chooser.said(history, place)
-        return Said((asked,))
+    def _continue(
+        self, detector: IntentDetector, history: Sequence[Content], cancel: CancelToken
+    ) -> _Pending:
+        """What of the user's last words is left to do, if the results are of their calls."""
+        place = turns.last_words(history)
+        since = history[place + 1 :]
+        made = turns.calls_in(since)
+        if place < 0 or turns.has_spoken(since) or not turns.are_of(history[-1], made):
+            return _Pending()
+        return self._pending(self.intents(detector, history, place), made, cancel)
 
-    def _calls(
-        self, wishes: Sequence[Wish], made: Sequence[ToolCall], token: CancelToken
-    ) -> tuple[tuple[ToolCall, ...], str]:
+    def intents(self, detector: IntentDetector, history: Sequence[Content], place: int) -> Intents:
+        """The intents of the words at `place`, which may answer a question back."""
+        answered = _answered_intent(detector, history, place)
+        return detector.detect(history, place) if answered is None else Intents((answered,))
+
+    def _pending(self, intents: Intents, made: Sequence[ToolCall], cancel: CancelToken) -> _Pending:
         """The calls that are still to be made, and what is missing for one of them."""
         names = [call.name for call in made]
         known = [(call.name, dict(call.args)) for call in made]
         calls: list[ToolCall] = []
         question = ""
-        for wish in wishes:
-            if wish.tool.name in names:
-                names.remove(wish.tool.name)
+        unwritten: list[str] = []
+        for intent in intents.calls:
+            if intent.tool.name in names:
+                names.remove(intent.tool.name)
                 continue
             try:
-                args = (
-                    wish.args
-                    if wish.args is not None
-                    else fill(wish.tool, " ".join(wish.words.split()), self._router.encoder)
-                )
+                args = self._arguments(intent, cancel)
             except MissingArgument as missing:
-                question = question or question_for(wish.tool, missing.name)
+                question = question or question_for(intent.tool, missing.name)
                 continue
-            if (wish.tool.name, dict(args)) not in known and len(calls) < _MOST_CALLS:
-                known.append((wish.tool.name, dict(args)))
-                calls.append(ToolCall(CallId(""), wish.tool.name, args))
-        return tuple(calls), question
+            if args is None:
+                unwritten.append(intent.request)
+            elif (intent.tool.name, args) not in known and len(calls) < _MAX_CALLS:
+                known.append((intent.tool.name, args))
+                calls.append(ToolCall(CallId(""), intent.tool.name, args))
+        rest = (*unwritten, *intents.open) if calls or made or question else ()
+        return _Pending(tuple(calls), question, rest)
 
-    def _report(
-        self, request: GenerationRequest, chooser: Chooser, token: CancelToken
-    ) -> tuple[list[str], list[str]]:
-        """A sentence for each result that nobody has spoken of yet, and the questions to which
-        none was found, which the model shall answer by itself.
-        """
-        told: list[str] = []
-        unanswered: list[str] = []
-        for result in turns.untold(request.history):
-            place, call = turns.call_of(result, request.history)
-            asked = self._words_for(chooser, request.history, place, call)
-            if sentence := self._told(chooser, result, call, asked, token):
-                told.append(sentence)
-            else:
-                unanswered.append(asked)
-        return list(dict.fromkeys(told)), list(dict.fromkeys(unanswered))
+    def _arguments(self, intent: Intent, cancel: CancelToken) -> dict[str, object] | None:
+        """The arguments of a call; `None` if the model wrote no program."""
+        if intent.args is not None:
+            return dict(intent.args)
+        if intent.kind is ToolKind.CODE:
+            code = programs.write_program(self._completion, intent.request, cancel)
+            return {"code": code} if code else None
+        return fill(intent.tool, " ".join(intent.request.split()), self._router.encoder)
 
-    def _told(
-        self, chooser: Chooser, result: ToolResult, call: ToolCall, asked: str, token: CancelToken
-    ) -> str:
-        kind = chooser.kind(result.name)
-        if kind is not None and kind is not ToolKind.MCP:
-            return findings.report(kind, call, result, asked, self._reader, token)
-        if told := outcome.failure(result):
-            return told
-        found = outcome.findings(result)
+    def report(
+        self, kind: ToolKind | None, call: ToolCall, result: ToolResult, request: str,
+        cancel: CancelToken,
+    ) -> str:  # fmt: skip
+        """A sentence about a result; empty if the model is to answer `request` by itself."""
+        if kind is ToolKind.SEARCH:
+            return results.report_search(call, result, request, self._quoter, cancel)
+        if kind is ToolKind.CODE:
+            return results.report_code(result, request)
+        if kind is ToolKind.URL:
+            return results.report_pages(result, request, self._quoter, cancel)
+        if failure := results.report_failure(result):
+            return failure
+        values = results.report_values(result)
         if result.will_continue:
-            return outcome.progress(found)
-        if found or not asked or words.names_query(result.name):
-            return found or outcome.DONE
-        done = outcome.deed(call)
-        prompt = prompts.confirming(asked, done)
-        text = self._completion.complete(prompt, _SENTENCE_TOKENS, token)
-        sentence = " ".join(text.split("\n")[0].split())
-        fits = sentence.endswith((".", "!")) and outcome.is_grounded(sentence, asked, done)
-        return sentence if fits else outcome.DONE
+            return results.report_progress(values)
+        if values or not request or words.names_query(result.name):
+            return values or confirmations.DONE
+        return confirmations.confirm(self._completion, request, call, cancel)
 
-    def _words_for(
-        self, chooser: Chooser, history: Sequence[Content], place: int, call: ToolCall
-    ) -> str:
-        """The request that led to the call at `place`, words before a question back included."""
-        begin = turns.last_words(history, place)
+
+class _Report:
+    """Sentences about all results that the model has not spoken of yet.
+
+    `open` are the questions for which a search found nothing.
+    """
+
+    def __init__(
+        self, planner: Planner, detector: IntentDetector, history: Sequence[Content],
+        cancel: CancelToken,
+    ) -> None:  # fmt: skip
+        self._planner = planner
+        self._detector = detector
+        self._history = history
+        sentences: dict[str, None] = {}
+        open_: dict[str, None] = {}
+        for result in turns.unreported(history):
+            place, call = turns.call_of(result, history)
+            request = self._request(place, call)
+            kind = detector.kind(result.name)
+            text = planner.report(kind, call, result, request, cancel)
+            (sentences if text else open_)[text or request] = None
+        self.sentences = tuple(sentences)
+        self.open = tuple(open_)
+
+    def _request(self, place: int, call: ToolCall) -> str:
+        """The request that led to the call, with the words before a question back."""
+        begin = turns.last_words(self._history, place)
         if begin < 0:
             return ""
-        wishes = self._said(chooser, history, begin).wishes
-        fitting = [wish for wish in wishes if wish.tool.name == call.name]
+        intents = self._planner.intents(self._detector, self._history, begin).calls
+        fitting = [one for one in intents if one.tool.name == call.name]
         exact = [one for one in fitting if one.args is not None and dict(one.args) == call.args]
         if found := exact or fitting:
-            return found[0].words
-        return turns.utterance(history[begin])
+            return found[0].request
+        return turns.utterance(self._history[begin])
 
 
 def question_for(tool: ToolDeclaration, name: str) -> str:
-    """How the user is asked for a value that was not said."""
+    """The question back for a missing argument."""
     wanted = schema.properties(schema.plain(tool.parameters)).get(name, {})
     how = "How many" if schema.kind(wanted) == "integer" else "Which"
     return f"{how} {' '.join(words.split_identifier(name)) or 'one'} should it be?"
 
 
-def _asked_back(chooser: Chooser, history: Sequence[Content], place: int) -> Wish | None:
-    """The request of which the model's words before `place` asked for a missing value.
-
-    Words that can't be an answer are none.
-    """
+def _answered_intent(
+    detector: IntentDetector, history: Sequence[Content], place: int
+) -> Intent | None:
+    """The intent for which the model asked back before `place`, with the answer joined to it."""
     before = turns.last_words(history, place)
-    said = turns.utterance(history[place])
-    if before < 0 or not words.is_answer(said):
+    answer = turns.utterance(history[place])
+    if before < 0 or not words.is_answer(answer):
         return None
     asked = " ".join(
-        " ".join(one.text.split()) for one in history[before:place] if one.role is Role.MODEL
-    ).strip()
+        turns.utterance(one) for one in history[before:place] if one.role is Role.MODEL
+    )
     if not asked.endswith("?"):
         return None
-    for tool in chooser.tools:
+    for tool in detector.routed:
         names = schema.required(schema.plain(tool.parameters))
-        if not any(asked.endswith(question_for(tool, name)) for name in names):
-            continue
-        wishes = chooser.said(history, before).wishes
-        request = next((w.words for w in wishes if w.tool.name == tool.name), "")
-        joined = f"{request or turns.utterance(history[before])} {said}"
-        return Wish(joined, tool, chooser.kind(tool.name))
+        if any(asked.endswith(question_for(tool, name)) for name in names):
+            intents = detector.detect(history, before).calls
+            request = next((one.request for one in intents if one.tool.name == tool.name), "")
+            joined = f"{request or turns.utterance(history[before])} {answer}"
+            return Intent(joined, tool, detector.kind(tool.name))
     return None

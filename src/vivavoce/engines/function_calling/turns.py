@@ -1,6 +1,6 @@
-"""What of a conversation belongs to the turn at its end: the user's words, calls, results.
+"""Parts of a conversation's history: the user's last words, and the calls and results since.
 
-All of it is read off the history. A content of the user's holds words or results, never both.
+A content of the user's holds words or results, never both.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from vivavoce.domain.content import Content, Part, Role, Scheduling, Text, ToolCall, ToolResult
-from vivavoce.engines.function_calling import outcome
+from vivavoce.engines.function_calling import results
 
 _NO_WORDS = f"{string.punctuation}{string.whitespace}…¿¡"
 
 
 def has_words(content: Content) -> bool:
-    """Whether the user said something here. A lone "." only asks for an answer."""
+    """Whether it holds words of the user's. A lone "." only asks for an answer."""
     return (
         content.role is Role.USER
         and bool(content.text.strip(_NO_WORDS))
@@ -35,8 +35,8 @@ def last_words(history: Sequence[Content], end: int | None = None) -> int:
     return next((place for place in places if has_words(history[place])), -1)
 
 
-def searched_before(history: Sequence[Content], place: int) -> str:
-    """What was searched for in the exchange before."""
+def last_query(history: Sequence[Content], place: int) -> str:
+    """The last search query of the exchange before `place`; empty if there is none."""
     previous = last_words(history, place)
     for content in reversed(history[previous + 1 : place]):
         for part in reversed(content.parts):
@@ -50,7 +50,7 @@ def calls_in(contents: Sequence[Content]) -> tuple[ToolCall, ...]:
 
 
 def has_spoken(contents: Sequence[Content]) -> bool:
-    """Whether the model has said something here."""
+    """Whether the model has spoken in these."""
     return any(one.role is Role.MODEL and one.text.strip() for one in contents)
 
 
@@ -62,8 +62,8 @@ def are_of(content: Content, calls: Sequence[ToolCall]) -> bool:
     )
 
 
-def untold(history: Sequence[Content]) -> list[ToolResult]:
-    """The results since anybody spoke; silent ones only where the history ends with them."""
+def unreported(history: Sequence[Content]) -> list[ToolResult]:
+    """The results since the last words; silent ones only where the history ends with them."""
     begin = next(
         (n for n in range(len(history) - 1, -1, -1) if history[n].text.strip()),
         -1,
@@ -96,20 +96,20 @@ def as_text(history: Sequence[Content]) -> tuple[Content, ...]:
     is left out where something else remains.
     """
     kept: list[Content] = []
-    results = ""
+    pending = ""
     for content in history:
         found = [part for part in content.parts if isinstance(part, ToolResult)]
-        results += "".join(f"({outcome.told(one)}) " for one in found)
+        pending += "".join(f"({results.summary(one)}) " for one in found)
         parts: list[Part] = [p for p in content.parts if not isinstance(p, ToolCall | ToolResult)]
         media = any(not isinstance(part, Text) for part in parts)
         if not (media or content.text.strip(_NO_WORDS)):
             continue
         if content.role is Role.MODEL:
-            results = ""
-        elif results:
-            parts.insert(0, Text(results))
-            results = ""
+            pending = ""
+        elif pending:
+            parts.insert(0, Text(pending))
+            pending = ""
         kept.append(replace(content, parts=tuple(parts)))
-    if results:
-        kept.append(Content(Role.USER, (Text(results.strip()),)))
+    if pending:
+        kept.append(Content(Role.USER, (Text(pending.strip()),)))
     return tuple(kept) or tuple(history[-1:])

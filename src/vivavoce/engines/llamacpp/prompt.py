@@ -14,7 +14,7 @@ from typing import Any
 from vivavoce.domain.content import Content, Role, Text, ToolCall, ToolResult
 from vivavoce.domain.request import GenerationRequest
 from vivavoce.engines.function_calling import words
-from vivavoce.engines.function_calling.outcome import told
+from vivavoce.engines.function_calling.results import summary as told
 
 Message = dict[str, Any]
 

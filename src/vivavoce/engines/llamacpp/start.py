@@ -11,7 +11,7 @@ import structlog
 from vivavoce.domain.content import Tools
 from vivavoce.engines.function_calling.completion import Message
 from vivavoce.engines.function_calling.planner import Planner
-from vivavoce.engines.function_calling.reading import Reader
+from vivavoce.engines.function_calling.quotations import Quoter
 from vivavoce.engines.function_calling.router import Router
 from vivavoce.engines.function_calling.sentence_embedding import MiniLM
 from vivavoce.engines.lanes import CancelToken
@@ -84,7 +84,7 @@ def _functions(llama: Llama, settings: SmolLMSettings, host: EngineHost) -> Plan
         return None
     network = MiniLM(folder)
     router = Router(network, settings.threshold)
-    return Planner(_Completion(llama, settings.slots), router, Reader(network))
+    return Planner(_Completion(llama, settings.slots), router, Quoter(network))
 
 
 def _knows_tools(llama: Llama) -> bool:

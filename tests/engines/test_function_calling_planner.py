@@ -1,15 +1,20 @@
-"""The embedded model with the server's own tools, several requests, and slow functions."""
+"""Plans with the server's own tools, several requests, and slow functions.
+
+The router works on its real weights; the text model repeats what it is left to answer.
+"""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from engines import smollm_cases as cases
-from engines.smollm_model import calls_of, conversation, text_of
+from engines.smollm_model import Host, calls_of, conversation, text_of
 from engines.talk import answer, said, user
+from engines.text_model import TextModel
 from vivavoce.domain.content import (
     Behavior,
     Content,
@@ -24,12 +29,33 @@ from vivavoce.domain.content import (
 )
 from vivavoce.domain.ids import CallId
 from vivavoce.domain.request import GenerationRequest
-from vivavoce.engines.function_calling import findings, outcome, wishes
-from vivavoce.engines.function_calling import planner as functions
-from vivavoce.engines.llamacpp.model import SmolLM
+from vivavoce.engines.function_calling import confirmations, results
+from vivavoce.engines.function_calling.model import FunctionCallingModel
+from vivavoce.engines.function_calling.planner import ON_IT, Planner
+from vivavoce.engines.function_calling.quotations import Quoter
+from vivavoce.engines.function_calling.router import Router
+from vivavoce.engines.function_calling.sentence_embedding import MiniLM
 from vivavoce.engines.ports import CallsRequested, ModelPart, TextDelta
 
 pytestmark = pytest.mark.embedded
+
+
+@pytest.fixture(scope="module")
+def encoder() -> MiniLM:
+    return MiniLM(next(Host().weights("minilm").rglob("model.safetensors")).parent)
+
+
+@pytest.fixture
+async def text_model() -> TextModel:
+    return TextModel()
+
+
+@pytest.fixture
+async def model(encoder: MiniLM, text_model: TextModel) -> AsyncIterator[FunctionCallingModel]:
+    planner = Planner(text_model, Router(encoder), Quoter(encoder))
+    both = FunctionCallingModel(text_model, planner)
+    yield both
+    await both.aclose()
 
 
 def served(kind: ToolKind, name: str, argument: str = "", about: str = "") -> ServerTool:
@@ -73,7 +99,7 @@ def called(*calls: tuple[str, dict[str, Any], dict[str, Any]]) -> tuple[Content,
     return Content(Role.MODEL, tuple(made)), Content(Role.USER, tuple(results))
 
 
-async def test_the_seeds_combined_sample(model: SmolLM) -> None:
+async def test_the_seeds_combined_sample(model: FunctionCallingModel) -> None:
     offered: dict[str, Any] = {"tools": cases.LIGHTS, "server": (SEARCH,)}
     parts = await answer(model, asked(user(SEEDS_PROMPT), **offered))
     assert len(parts) == 1
@@ -81,12 +107,12 @@ async def test_the_seeds_combined_sample(model: SmolLM) -> None:
     results = called(("google_search", {"query": QUERY}, FOUND), (cases.ON, {}, {"result": "ok"}))
     parts = await answer(model, asked(user(SEEDS_PROMPT), *results, **offered))
     assert not calls_of(parts)
-    told = text_of(parts)
-    assert told.startswith(f"{QUAKE} ")
-    assert told == f"{QUAKE} {outcome.DONE}" or "light" in told.lower()
+    assert text_of(parts) == f"{QUAKE} {confirmations.DONE}"
 
 
-async def test_a_call_that_an_earlier_batch_left_out_is_made_once(model: SmolLM) -> None:
+async def test_a_call_that_an_earlier_batch_left_out_is_made_once(
+    model: FunctionCallingModel,
+) -> None:
     offered: dict[str, Any] = {"tools": cases.LIGHTS, "server": (SEARCH,)}
     first = called(("google_search", {"query": QUERY}, FOUND))
     parts = await answer(model, asked(user(SEEDS_PROMPT), *first, **offered))
@@ -99,7 +125,9 @@ async def test_a_call_that_an_earlier_batch_left_out_is_made_once(model: SmolLM)
     assert text_of(parts) == f"{QUAKE} {late}"
 
 
-async def test_a_call_that_was_made_otherwise_is_not_made_again(model: SmolLM) -> None:
+async def test_a_call_that_was_made_otherwise_is_not_made_again(
+    model: FunctionCallingModel,
+) -> None:
     spoken = user("set a timer for ten minutes")
     results = called(("set_timer", {"minutes": 11}, {"message": "It is set"}))
     parts = await answer(model, asked(spoken, *results, tools=cases.HOUSE))
@@ -110,128 +138,79 @@ NO_RESULTS: dict[str, Any] = {"results": []}
 BROKEN = {"error": "no answer came"}
 
 
-@pytest.mark.parametrize(
-    ("spoken", "query"),
-    [
-        ("Search for the capital of France.", "capital of France"),
-        ("mumbled was the election in germany",) * 2,
-    ],
-)
-async def test_nothing_found_is_said_to_whoever_wanted_a_search(
-    model: SmolLM, spoken: str, query: str
-) -> None:
+async def test_a_commanded_search_without_an_answer_says_so(model: FunctionCallingModel) -> None:
     offered: dict[str, Any] = {"server": (SEARCH,), "tools": cases.HOUSE}
-    parts = await answer(model, asked(user(spoken), **offered))
+    spoken, query = user("Search for the capital of France."), "capital of France"
+    parts = await answer(model, asked(spoken, **offered))
     assert calls_of(parts) == [("google_search", {"query": query})]
     for response, told in (
-        (NO_RESULTS, findings.NOTHING),
-        (FOUND, findings.NOTHING),
+        (NO_RESULTS, results.NOTHING_FOUND),
+        (FOUND, results.NOTHING_FOUND),
         (BROKEN, "Sorry, the search did not work: no answer came."),
     ):
-        history = (user(spoken), *called(("google_search", {"query": query}, response)))
+        history = (spoken, *called(("google_search", {"query": query}, response)))
         assert text_of(await answer(model, asked(*history, **offered))) == told
 
 
 async def test_a_search_by_name_is_left_to_a_function_that_fetches_what_is_named(
-    model: SmolLM,
+    model: FunctionCallingModel,
 ) -> None:
     offered: dict[str, Any] = {"server": (SEARCH,), "tools": cases.HOUSE}
     parts = await answer(model, asked(user("Look up the weather in Rome."), **offered))
     assert calls_of(parts) == [("get_weather", {"city": "Rome"})]
 
 
-async def test_a_question_on_which_nothing_was_found_is_the_models_own(model: SmolLM) -> None:
+async def test_a_question_on_which_nothing_was_found_is_the_models_own(
+    model: FunctionCallingModel,
+) -> None:
     offered: dict[str, Any] = {"server": (SEARCH,), "tools": cases.HOUSE}
     question = user("What is the capital of France?")
     ((name, args),) = calls_of(await answer(model, asked(question, **offered)))
     assert (name, args) == ("google_search", {"query": "What is the capital of France"})
     for response in (NO_RESULTS, FOUND):
         history = (question, *called((name, args, response)))
-        assert "Paris" in text_of(await answer(model, asked(*history, **offered)))
+        told = text_of(await answer(model, asked(*history, **offered)))
+        assert told == "You said: What is the capital of France?"
     history = (question, *called((name, args, BROKEN)))
     told = text_of(await answer(model, asked(*history, **offered)))
     assert told == "Sorry, the search did not work: no answer came."
 
 
-@pytest.mark.parametrize(
-    "spoken",
-    [
-        "What is the sum of the first 50 prime numbers? Generate and run code for the calculation.",
-        "sum of the first 50 prime numbers? Generate and run code for the calculation.",
-        "write a python program that sorts names",
-    ],
-)
-async def test_a_program_that_is_no_sum_is_not_written(model: SmolLM, spoken: str) -> None:
-    parts = await answer(model, asked(user(spoken), server=(SEARCH, CODE)))
-    assert parts == [TextDelta(wishes.NO_PROGRAM)]
+PRIMES = "What is the sum of the first 50 primes? Generate and run code for the calculation."
 
 
-async def test_the_rest_is_done_without_the_program(model: SmolLM) -> None:
-    spoken = user("Lock the door. Then write a python program that sorts names.")
-    offered: dict[str, Any] = {"server": (CODE,), "tools": cases.HOUSE}
-    parts = await answer(model, asked(spoken, **offered))
-    assert calls_of(parts) == [("lock_the_door", {})]
-    history = (spoken, *called(("lock_the_door", {}, {"message": "It is locked"})))
-    told = text_of(await answer(model, asked(*history, **offered)))
-    assert told == f"It is locked. {wishes.NO_PROGRAM}"
+@pytest.mark.parametrize("spoken", [PRIMES, "What is 17 times 23?", "12 percent of 80"])
+async def test_a_calculation_is_run_as_the_model_writes_it(encoder: MiniLM, spoken: str) -> None:
+    text_model = TextModel(["```python\nprint(391)\n```"])
+    model = FunctionCallingModel(text_model, Planner(text_model, Router(encoder), Quoter(encoder)))
+    parts = await answer(model, asked(user(spoken), tools=cases.HOUSE, server=(SEARCH, CODE)))
+    assert calls_of(parts) == [("code_execution", {"code": "print(391)"})]
+    await model.aclose()
 
 
-async def test_a_program_for_a_sum_is_the_sum(model: SmolLM) -> None:
-    spoken = user("What is 17 times 23? Write code for it.")
-    parts = await answer(model, asked(spoken, server=(SEARCH, CODE)))
-    assert calls_of(parts) == [("code_execution", {"code": "print(17 * 23)"})]
+async def test_without_a_program_the_text_model_answers(model: FunctionCallingModel) -> None:
+    parts = await answer(model, asked(user("What is 17 times 23?"), server=(CODE,)))
+    assert text_of(parts) == "You said: What is 17 times 23?"
+    parts = await answer(model, asked(user("What is 17 times 23?"), tools=cases.LIGHTS))
+    assert text_of(parts) == "You said: What is 17 times 23?"
+
+
+async def test_typed_python_is_run_as_it_is(model: FunctionCallingModel) -> None:
+    spoken = user("run this: ```\nwhile True: pass\n```")
+    parts = await answer(model, asked(spoken, tools=cases.HOUSE, server=(SEARCH, CODE)))
+    code = {"code": "while True: pass"}
+    assert calls_of(parts) == [("code_execution", code)]
+    late = {"outcome": "OUTCOME_DEADLINE_EXCEEDED", "output": ""}
+    history = (spoken, *called(("code_execution", code, late)))
+    told = text_of(await answer(model, asked(*history, server=(CODE,))))
+    assert told == "Sorry, the code took too long."
 
 
 @pytest.mark.parametrize("spoken", ["How are you?", "What is your name?", "Thank you."])
-async def test_small_talk_searches_nothing(model: SmolLM, spoken: str) -> None:
+async def test_small_talk_searches_nothing(model: FunctionCallingModel, spoken: str) -> None:
     parts = await answer(model, asked(user(spoken), server=(SEARCH, CODE, PAGES)))
     assert text_of(parts)
     assert not calls_of(parts)
-
-
-@pytest.mark.parametrize(
-    ("spoken", "code", "response", "told"),
-    [
-        (
-            "What is 17 times 23?",
-            "print(17 * 23)",
-            {"outcome": "OUTCOME_OK", "output": "391\n"},
-            "17 times 23 is 391.",
-        ),
-        (
-            "how much is fifteen percent of eighty",
-            "print(80 * 15 / 100)",
-            {"outcome": "OUTCOME_OK", "output": "12.0\n"},
-            "Fifteen percent of eighty is 12.",
-        ),
-        (
-            "what is 1 divided by 0",
-            "print(1 / 0)",
-            {"outcome": "OUTCOME_FAILED", "output": "Traceback\nZeroDivisionError: division by 0"},
-            "Sorry, the code did not work: ZeroDivisionError: division by 0.",
-        ),
-        (
-            "run print(2+2)",
-            "print(2+2)",
-            {"outcome": "OUTCOME_OK", "output": "4\n"},
-            "The output is 4.",
-        ),
-        (
-            "run this: ```\nwhile True: pass\n```",
-            "while True: pass",
-            {"outcome": "OUTCOME_DEADLINE_EXCEEDED", "output": ""},
-            "Sorry, the code took too long.",
-        ),
-    ],
-)
-async def test_sums_are_run_and_told(
-    model: SmolLM, spoken: str, code: str, response: dict[str, Any], told: str
-) -> None:
-    offered: dict[str, Any] = {"server": (SEARCH, CODE), "tools": cases.HOUSE}
-    parts = await answer(model, asked(user(spoken), **offered))
-    assert calls_of(parts) == [("code_execution", {"code": code})]
-    history = (user(spoken), *called(("code_execution", {"code": code}, response)))
-    assert text_of(await answer(model, asked(*history, **offered))) == told
 
 
 PAGE = "Whales are mammals. The blue whale is 30 metres long. Whales breathe air."
@@ -259,7 +238,7 @@ PAGE = "Whales are mammals. The blue whale is 30 metres long. Whales breathe air
     ],
 )
 async def test_pages_are_read_and_told(
-    model: SmolLM, question: str, pages: list[dict[str, str]], told: str
+    model: FunctionCallingModel, question: str, pages: list[dict[str, str]], told: str
 ) -> None:
     spoken = user(f"{question} https://sea.example/w")
     offered: dict[str, Any] = {"server": (SEARCH, PAGES), "tools": cases.HOUSE}
@@ -269,7 +248,7 @@ async def test_pages_are_read_and_told(
     assert text_of(await answer(model, asked(*history, **offered))) == told
 
 
-async def test_tools_of_an_mcp_server_are_functions(model: SmolLM) -> None:
+async def test_tools_of_an_mcp_server_are_functions(model: FunctionCallingModel) -> None:
     spoken = user("please list the dishes and turn on the lights")
     offered: dict[str, Any] = {"server": (SEARCH, DISHES), "tools": cases.LIGHTS}
     parts = await answer(model, asked(spoken, **offered))
@@ -284,33 +263,37 @@ async def test_tools_of_an_mcp_server_are_functions(model: SmolLM) -> None:
 SLOW = tuple(replace(one, behavior=Behavior.NON_BLOCKING) for one in cases.HOUSE)
 
 
-async def test_a_function_that_takes_its_time_is_announced(model: SmolLM) -> None:
+async def test_a_function_that_takes_its_time_is_announced(model: FunctionCallingModel) -> None:
     spoken = user("lock the door and set a timer")
     parts: list[ModelPart] = await answer(model, asked(spoken, tools=SLOW))
     assert isinstance(parts[0], CallsRequested)
     question = "How many minutes should it be?"
-    assert parts[1:] == [TextDelta(f"{functions.ON_IT} {question}")]
+    assert parts[1:] == [TextDelta(f"{ON_IT} {question}")]
     call, result = called(("lock_the_door", {}, {"error": "it is stuck"}))
-    soon = (spoken, call, said(f"{functions.ON_IT} {question}"), result)
+    soon = (spoken, call, said(f"{ON_IT} {question}"), result)
     parts = await answer(model, asked(*soon, tools=SLOW))
     assert parts == [TextDelta("Sorry, that did not work: it is stuck.")]
-    history = (spoken, call, said(f"{functions.ON_IT} {question}"), user("ten"))
+    history = (spoken, call, said(f"{ON_IT} {question}"), user("ten"))
     parts = await answer(model, asked(*history, tools=SLOW))
     assert calls_of(parts) == [("set_timer", {"minutes": 10})]
     other = Content(Role.MODEL, (ToolCall(CallId("t"), "set_timer", {"minutes": 10}),))
-    late = (*history, other, said(functions.ON_IT), result)
+    late = (*history, other, said(ON_IT), result)
     parts = await answer(model, asked(*late, tools=SLOW))
     assert parts == [TextDelta("Sorry, that did not work: it is stuck.")]
 
 
-async def test_nothing_is_said_while_a_blocking_function_is_waited_for(model: SmolLM) -> None:
+async def test_nothing_is_said_while_a_blocking_function_is_waited_for(
+    model: FunctionCallingModel,
+) -> None:
     tools = (SLOW[0], *cases.HOUSE[1:])
     parts = await answer(model, asked(user("turn on the lights and lock the door"), tools=tools))
     assert len(parts) == 1
     assert [name for name, _ in calls_of(parts)] == [cases.ON, "lock_the_door"]
 
 
-async def test_what_is_missing_is_asked_for_after_the_rest_was_told(model: SmolLM) -> None:
+async def test_what_is_missing_is_asked_for_after_the_rest_was_told(
+    model: FunctionCallingModel,
+) -> None:
     spoken = user("lock the door and set a timer")
     parts = await answer(model, asked(spoken, tools=cases.HOUSE))
     assert calls_of(parts) == [("lock_the_door", {})]
@@ -322,17 +305,18 @@ async def test_what_is_missing_is_asked_for_after_the_rest_was_told(model: SmolL
     assert calls_of(parts) == [("set_timer", {"minutes": 7})]
 
 
-async def test_what_needs_no_tool_is_answered_after_the_rest(model: SmolLM) -> None:
+async def test_what_needs_no_tool_is_answered_after_the_rest(model: FunctionCallingModel) -> None:
     spoken = user("lock the door and tell me what the capital of France is")
     parts = await answer(model, asked(spoken, tools=cases.HOUSE))
     assert calls_of(parts) == [("lock_the_door", {})]
     results = called(("lock_the_door", {}, {"message": "It is locked"}))
     told = text_of(await answer(model, asked(spoken, *results, tools=cases.HOUSE)))
-    assert told.startswith("It is locked. ")
-    assert "Paris" in told
+    assert told == "It is locked. You said: tell me what the capital of France is"
 
 
-async def test_a_result_that_is_not_the_last_is_told_as_progress(model: SmolLM) -> None:
+async def test_a_result_that_is_not_the_last_is_told_as_progress(
+    model: FunctionCallingModel,
+) -> None:
     spoken = user("lock the door")
     call, _ = called(("lock_the_door", {}, {}))
     for response, told in (
@@ -340,12 +324,14 @@ async def test_a_result_that_is_not_the_last_is_told_as_progress(model: SmolLM) 
         ({"result": "ok"}, "It is still under way."),
     ):
         part = ToolResult(CallId("c0"), "lock_the_door", response, will_continue=True)
-        history = (spoken, call, said(functions.ON_IT), user(part))
+        history = (spoken, call, said(ON_IT), user(part))
         assert text_of(await answer(model, asked(*history, tools=SLOW))) == told
 
 
-async def test_a_silent_result_is_not_spoken_of_with_a_later_one(model: SmolLM) -> None:
+async def test_a_silent_result_is_not_spoken_of_with_a_later_one(
+    model: FunctionCallingModel,
+) -> None:
     call, result = called(("lock_the_door", {}, {"message": "It is locked"}))
     quiet = ToolResult(CallId("s"), "get_weather", {"sky": "grey"}, scheduling=Scheduling.SILENT)
-    history = (user("lock the door"), call, said(functions.ON_IT), user(quiet), result)
+    history = (user("lock the door"), call, said(ON_IT), user(quiet), result)
     assert text_of(await answer(model, asked(*history, tools=SLOW))) == "It is locked."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vivavoce.engines.function_calling.requests import asks, bare, cut
+from vivavoce.engines.function_calling.utterances import asks_for_answer, split, strip_request
 
 KNOWN = {
     "lights on": ("lights on", "lights off", "on the lights", "off the lights", "lamp"),
@@ -52,7 +52,7 @@ def wanted(piece: str) -> str:
     ],
 )
 def test_requests_are_cut_apart(said: str, pieces: list[str]) -> None:
-    assert cut(said, wanted) == pieces
+    assert split(said, wanted) == pieces
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_requests_are_cut_apart(said: str, pieces: list[str]) -> None:
     ],
 )
 def test_what_belongs_together_stays_whole(said: str) -> None:
-    assert cut(said, wanted) == [said]
+    assert split(said, wanted) == [said]
 
 
 @pytest.mark.parametrize(
@@ -103,14 +103,14 @@ def test_the_items_of_a_list_are_requests_and_politeness_is_none(
 
     Thanks!
     """
-    assert cut(said, wanted) == [
+    assert split(said, wanted) == [
         "Look up the largest earthquake in California?",
         "turn on the lights",
     ]
 
 
 def test_a_text_without_end_is_not_cut() -> None:
-    assert len(cut("lights on and play jazz. " * 1000, wanted)) == 1
+    assert len(split("lights on and play jazz. " * 1000, wanted)) == 1
 
 
 @pytest.mark.parametrize(
@@ -123,12 +123,12 @@ def test_a_text_without_end_is_not_cut() -> None:
     ],
 )
 def test_politeness_goes_and_spelling_stays(said: str, left: str) -> None:
-    assert bare(said) == left
+    assert strip_request(said) == left
 
 
 def test_what_wants_words_is_told_from_what_wants_deeds() -> None:
-    assert asks("tell me a joke")
-    assert asks("could you say something nice")
-    assert asks("why is the sky blue")
-    assert not asks("can you lock the door")
-    assert not asks("it is dark")
+    assert asks_for_answer("tell me a joke")
+    assert asks_for_answer("could you say something nice")
+    assert asks_for_answer("why is the sky blue")
+    assert not asks_for_answer("can you lock the door")
+    assert not asks_for_answer("it is dark")

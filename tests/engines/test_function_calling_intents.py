@@ -13,10 +13,10 @@ import pytest
 from engines.smollm_model import Host
 from engines.talk import user
 from vivavoce.domain.content import ServerTool, ToolDeclaration, ToolKind, Tools
-from vivavoce.engines.function_calling.requests import bare
+from vivavoce.engines.function_calling.intents import IntentDetector
 from vivavoce.engines.function_calling.router import Router
 from vivavoce.engines.function_calling.sentence_embedding import MiniLM
-from vivavoce.engines.function_calling.wishes import Chooser
+from vivavoce.engines.function_calling.utterances import strip_request
 
 pytestmark = pytest.mark.embedded
 
@@ -53,17 +53,17 @@ def router() -> Router:
 )
 def test_a_text_made_to_be_slow_is_not(router: Router, text: str) -> None:
     began = time.thread_time()
-    Chooser(router, TOOLS).said([user(text)], 0)
+    IntentDetector(router, TOOLS).detect([user(text)], 0)
     assert time.thread_time() - began < BOUND_S
 
 
 def test_a_plea_ends_with_its_last_word() -> None:
-    assert bare("Could you turn on \n the lights,  please ?!") == "turn on the lights"
-    assert bare("I displease. ") == "I displease."
-    assert bare("please") == "please"
+    assert strip_request("Could you turn on \n the lights,  please ?!") == "turn on the lights"
+    assert strip_request("I displease. ") == "I displease."
+    assert strip_request("please") == "please"
 
 
 def test_a_long_text_is_still_asked_for_what_it_begins_with(router: Router) -> None:
     text = "Turn on the lights. " + "The rest is a long story. " * 2_000
-    said = Chooser(router, TOOLS).said([user(text)], 0)
-    assert [wish.tool.name for wish in said.wishes] == [TURN.name]
+    found = IntentDetector(router, TOOLS).detect([user(text)], 0)
+    assert [intent.tool.name for intent in found.calls] == [TURN.name]

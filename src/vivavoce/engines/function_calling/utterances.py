@@ -1,0 +1,218 @@
+"""Splitting an utterance into the requests that it holds.
+
+"Lights on and play jazz" holds two requests. Splitting wrongly is worse than not splitting: a list
+of names is one argument, and a message must arrive whole. So the rules are:
+
+- List items (`1.`, `-`) are requests. Greetings, thanks and announcements are not.
+- A sentence is a request of its own if it asks for something by itself, else a part of the
+  request before it.
+- At "then", "and" or a comma a new request begins only where both sides ask for something, the
+  right side with a verb, as a question, or for another function than the left.
+- What somebody is to be told or reminded of is never split at an "and".
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Callable, Iterator
+
+from vivavoce.engines.function_calling import words
+from vivavoce.engines.sentences import Cutter
+
+Target = Callable[[str], str]
+"""The name of the function that a piece of text asks for; empty if it asks for none."""
+
+_MAX_JOINTS = 12
+"""Joints of one sentence that are examined: each costs a sentence embedding or two."""
+_MAX_CHARS = 4_000
+_MAX_REQUEST_CHARS = 2_000
+
+_ADDRESS = re.compile(r"https?://[^\s<>\"'`]+", re.IGNORECASE)
+_AFTER_ADDRESS = ".,;:!?)]}*"
+_ITEM = re.compile(r"^\s*(?:\d{1,2}[.)]|[-*•])\s+(?=\S)")
+_GREETING = (
+    r"(?:hey|hi|hello|ok|okay|alright|all right|well|um|uh|so|now|right|good (?:morning|evening"
+    r"|afternoon)|there|everyone|everybody|assistant|computer)"
+)
+_LEAD = re.compile(rf"^(?:(?:{_GREETING}|please)\b[\s,.!:]*)+", re.IGNORECASE)
+_PLEA = re.compile(
+    r"^(?:(?:can|could|would|will) (?:you|we)(?: please)?(?: mind)?"
+    r"|(?:i|we) (?:want|need|would like) (?:you )?to|(?:i|we)'d like (?:you )?to"
+    r"|let's|let us|go ahead and)\b[\s,]*(?:please\b\s*)?",
+    re.IGNORECASE,
+)
+_ORDER = re.compile(
+    r"^(?:(?:and|also|then|next|finally|lastly|afterwards?|after that|first(?:ly)?|second(?:ly)?"
+    r"|third(?:ly)?|now|plus|please)\b[\s,:]*)+",
+    re.IGNORECASE,
+)
+_COURTESY = re.compile(
+    rf"^(?:{_GREETING}|thanks?(?: you)?(?: (?:so|very) much| a lot| in advance)?|please|cheers"
+    r"|that(?:'s| is) (?:all|it))?[\s,.!?]*$"
+    r"|^(?:(?:can|could|would|will) you|i (?:need|want|would like) you to|i'd like you to|please"
+    r"|do)\b[^.!?]*\b(?:do|help me with|take care of)\b[^.!?]*\b(?:things?|tasks?|favou?rs?"
+    r"|the following|this|these)(?: for me)?[\s.:!?]*$"
+    r"|^(?:here (?:is|are)|here's|this is) (?:what|my|the)\b[^.!?]*[:.]?$",
+    re.IGNORECASE,
+)
+_JOINT = re.compile(
+    r"(?:\s*[,;]\s*|\s+)(?:and (?:then|after that|also|please)|(?:and )?afterwards|then also"
+    r"|then|after that|also|plus|and)\s+|\s*[,;]\s+",
+    re.IGNORECASE,
+)
+_SEQUENCE = re.compile(r"\b(?:then|after that|afterwards|also)\b", re.IGNORECASE)
+_ANAPHOR = re.compile(r"\b(?:it|its|he|him|his|she|her|they|them|their|that|there)\b", re.I)
+_DICTATED = re.compile(
+    r"\b(?:remind(?:er|ers)?|(?:tell|ask) (?!me\b|us\b)\w+|note|remember|write down|type)\b", re.I
+)
+_MESSAGE = re.compile(r"\b(?:send|text|message|write|email|mail|say|saying)\b", re.IGNORECASE)
+_PERSON = re.compile(r"\b(?:me|him|her|them|us|you)\b", re.IGNORECASE)
+_SPOKEN = re.compile(r"^(?:tell (?:me|us)|sing|explain|describe|say|give me|recommend)\b", re.I)
+_VERBS = words.word_set(
+    "dim brighten tell sing explain describe say read text email mail message dial ring skip resume"
+    " pause mute unmute volume wake warm heat cool look google use calculate compute search post"
+    " check bring fetch order reserve cancel delete clear empty share upload download print record"
+    " adjust navigate drive shuffle repeat follow translate convert summarize generate"
+)
+
+
+def split(text: str, target: Target) -> list[str]:
+    """The requests in `text`, in order; the text itself if it holds only one."""
+    if len(text) > _MAX_CHARS or "```" in text:
+        return [text.strip()]
+    pieces = [piece for block in _blocks(text) for piece in _requests(block, target)]
+    return pieces or [" ".join(text.split())]
+
+
+def addresses(text: str) -> list[str]:
+    """The web addresses in a text, each once."""
+    found = (one.rstrip(_AFTER_ADDRESS) for one in _ADDRESS.findall(text))
+    return list(dict.fromkeys(found))
+
+
+def without_addresses(text: str) -> str:
+    """The text without web addresses: what is asked about them."""
+    return " ".join(_ADDRESS.sub(" ", text).split())
+
+
+def asks_for_answer(piece: str) -> bool:
+    """Whether it is to be answered in words: a question, or "tell me a joke"."""
+    plain = strip_request(piece)
+    return words.asks_for_information(plain) or bool(_SPOKEN.match(plain))
+
+
+def strip_request(piece: str) -> str:
+    """A request without greeting, order and politeness, on one line, spelled as it was.
+
+    Only the beginning of a long text is kept: what is done with it may be quadratic in length.
+    """
+    line = " ".join(piece[:_MAX_REQUEST_CHARS].split())
+    return strip_plea(line) or line
+
+
+def strip_plea(text: str) -> str:
+    """The text without greeting, order and politeness; its line breaks are kept."""
+    rest = text.strip()
+    for lead in (_LEAD, _ORDER, _LEAD, _PLEA):
+        rest = lead.sub("", rest, count=1)
+    body = rest.rstrip(f"{string.whitespace}.!?")
+    if body.lower().endswith("please") and not body[:-6][-1:].isalnum():
+        rest = body[:-6].rstrip(f"{string.whitespace},")
+    return rest.strip()
+
+
+def begs(piece: str) -> bool:
+    """Whether it begins as a plea, "can you ...", so that what follows is no question."""
+    return bool(_PLEA.match(_ORDER.sub("", _LEAD.sub("", piece.strip(), count=1), count=1)))
+
+
+def commands(piece: str) -> bool:
+    """Whether it begins with a verb in the imperative: "play some jazz"."""
+    first = next(iter(words.tokenize(strip_request(piece))), "")
+    return first in _VERBS or words.names_action(first) or words.names_query(first)
+
+
+def _is_courtesy(sentence: str) -> bool:
+    """Whether it only greets, thanks, or announces what follows."""
+    return bool(_COURTESY.match(_LEAD.sub("", sentence, count=1)))
+
+
+def _blocks(text: str) -> Iterator[str]:
+    """List items and paragraphs, each on one line."""
+    block: list[str] = []
+    for line in [*text.splitlines(), ""]:
+        item = _ITEM.match(line)
+        if block and (item or not line.strip()):
+            yield " ".join(" ".join(block).split())
+            block = []
+        if rest := line[item.end() :].strip() if item else line.strip():
+            block.append(rest)
+
+
+def _requests(block: str, target: Target) -> Iterator[str]:
+    cutter = Cutter(longest=_MAX_REQUEST_CHARS, early=False)
+    found: list[str] = []
+    for sentence in (one.strip() for one in (*cutter.feed(block), *cutter.flush())):
+        if not sentence or _is_courtesy(sentence):
+            continue
+        if found and not _begins_request(sentence, found[-1], target):
+            found[-1] = f"{found[-1]} {sentence}"
+        else:
+            found.append(sentence)
+    for sentence in found:
+        yield from _parts(_ORDER.sub("", sentence, count=1).strip() or sentence, target)
+
+
+def _begins_request(sentence: str, before: str, target: Target) -> bool:
+    if _DICTATED.search(before) or _MESSAGE.search(before):
+        return _follows_message(before, sentence, target)
+    return bool(target(sentence)) or asks_for_answer(sentence) or bool(target(before))
+
+
+def _parts(sentence: str, target: Target) -> Iterator[str]:
+    """A sentence, split where a joint has a request on both sides."""
+    begin = 0
+    for joint in list(_JOINT.finditer(sentence))[:_MAX_JOINTS]:
+        left, right = sentence[begin : joint.start()].strip(), sentence[joint.end() :].strip()
+        if joint.start() <= begin or not left or not right:
+            continue
+        if _separates(left, _clause(right), bool(_SEQUENCE.search(joint.group())), target):
+            if not _is_courtesy(left):
+                yield left
+            begin = joint.end()
+    if (rest := sentence[begin:].strip()) and not _is_courtesy(rest):
+        yield rest
+
+
+def _clause(right: str) -> str:
+    """What follows a joint, as far as the next joint that may end it."""
+    joint = next((j for j in _JOINT.finditer(right) if len(right[: j.start()].split()) > 1), None)
+    return right[: joint.start()].strip() if joint else right
+
+
+def _separates(left: str, right: str, sequence: bool, target: Target) -> bool:
+    """Whether two requests meet at a joint; `sequence` marks a "then"."""
+    quoted = left.count('"') % 2 == 1 or left.count("“") > left.count("”")
+    dictated = bool(_DICTATED.search(left))
+    if quoted or (dictated and not sequence):
+        return False
+    if _is_courtesy(left):
+        return True
+    one = target(left)
+    if not one and (len(left.split()) < 2 or not (asks_for_answer(left) or commands(left))):
+        return False
+    if dictated or _MESSAGE.search(left):
+        return _follows_message(left, right, target)
+    other = target(right)
+    if not other or not one:
+        return asks_for_answer(right) if one else bool(other) and commands(right)
+    if (other == one or "://" in left) and asks_for_answer(right) and _ANAPHOR.search(right):
+        return False  # one question about one thing: "read this page and tell me who wrote it"
+    return commands(right) or asks_for_answer(right) or (other != one and len(right.split()) > 1)
+
+
+def _follows_message(left: str, right: str, target: Target) -> bool:
+    """Whether words after a message ask for something that can't be part of the message."""
+    other = target(right)
+    return bool(other) and other != target(left) and commands(right) and not _PERSON.search(right)
