@@ -23,7 +23,7 @@ from vivavoce.engines.function_calling.router import THRESHOLD, Router
 from vivavoce.engines.function_calling.sentence_embedding import MiniLM
 from vivavoce.engines.lanes import Lane
 from vivavoce.engines.ports import CallsRequested, LanguageModel, ModelPart, TextDelta
-from vivavoce.errors import EngineBusy, EngineError
+from vivavoce.errors import EngineBusy, EngineError, EngineMissing
 
 ENGINE = "model.function_calling"
 
@@ -83,9 +83,14 @@ def add_function_calling(
 ) -> FunctionCallingModel:
     """`model` with functions, chosen by the MiniLM in `folder`. Blocks: loads 90 MB.
 
-    `completion` asks the same model short questions beside its conversations.
+    `completion` asks the same model short questions beside its conversations. Raises
+    `EngineMissing` where the files are not in the folder.
     """
-    encoder = MiniLM(folder)
+    found = next(folder.rglob("model.safetensors"), None)
+    if found is None:
+        problem = f"the sentence embedding MiniLM is not in {folder}."
+        raise EngineMissing(ENGINE, problem, "Run `vivavoce pull` to fetch it.")
+    encoder = MiniLM(found.parent)
     planner = Planner(completion, Router(encoder, threshold), Quoter(encoder))
     return FunctionCallingModel(model, planner)
 

@@ -39,7 +39,7 @@ class OpenAIModel:
 
     def __init__(self, settings: OpenAISettings) -> None:
         self.capabilities = LanguageModelCapabilities(
-            tools=settings.tools,
+            tools=settings.tools is True,
             images=settings.images,
             thinking=settings.thinking,
             context_tokens=settings.context_tokens,
@@ -131,7 +131,7 @@ class OpenAIModel:
             "stream_options": {"include_usage": True},
             **_sampling(request),
         }
-        if settings.tools and request.tools.offered:
+        if settings.tools is True and request.tools.offered:
             body["tools"] = chat.tools(request, names)
         if settings.thinking and request.thinking and request.thinking.level:
             body["reasoning_effort"] = request.thinking.level.lower()

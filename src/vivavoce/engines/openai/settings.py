@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from vivavoce.errors import ConfigError
 
 ENGINE = "model.openai"
+ROUTER = "router"
 SPOKEN = (
     "Your answer is read aloud: use plain spoken sentences, no lists, no markdown, no emoji,"
     " and keep it short unless more is asked for."
@@ -25,6 +26,7 @@ class OpenAISettings:
     variable that holds the key. `body` is joined into every request as it is. `spoken` is
     added to the instruction when the answer will be heard; empty leaves it out. Times are
     in seconds: `first_token_s` until the first word, `idle_s` between two chunks after it.
+    `tools = "router"` is for an endpoint without tools: functions are chosen by the router.
     """
 
     base_url: str
@@ -33,7 +35,7 @@ class OpenAISettings:
     api_key_env: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Mapping[str, Any] = field(default_factory=dict)
-    tools: bool = True
+    tools: bool | str = True
     images: bool = False
     thinking: bool = False
     context_tokens: int = 32768
@@ -57,6 +59,7 @@ class OpenAISettings:
 _KINDS: dict[str, tuple[type, ...]] = {
     "str": (str,),
     "bool": (bool,),
+    "bool | str": (bool, str),
     "int": (int,),
     "float": (int, float),
     "Mapping[str, str]": (Mapping,),
@@ -83,6 +86,8 @@ def read_settings(table: Mapping[str, Any]) -> OpenAISettings:
         for key in ("context_tokens", "slots", "connect_s", "first_token_s", "idle_s")
         if isinstance(value := table.get(key, 1), int | float) and value <= 0
     ]
+    if isinstance(tools := table.get("tools"), str) and tools != ROUTER:
+        faults.append(f"`tools` can't be {tools!r}")
     if faults:
         raise ConfigError(
             f"The language model `openai` is set up wrongly: {'; '.join(faults)}.",
