@@ -54,7 +54,10 @@ async def play(script: Script) -> Observed:
     def answer(request: GenerationRequest) -> Sequence[Step]:
         return steps_of(cast.answer(request), request.modality)
 
-    async with on_a_socket(answer, script.settings, tools) as url, raw(url) as client:
+    async with (
+        on_a_socket(answer, script.settings, tools, script.streams) as url,
+        raw(url) as client,
+    ):
         heard = await Player(script, cast, client).run()
     cast.release()
     return heard
@@ -65,11 +68,12 @@ async def on_a_socket(
     answer: Callable[[GenerationRequest], Sequence[Step]],
     settings: SessionSettings | None = None,
     tools: Tooling | None = None,
+    streams: bool = False,
 ) -> AsyncIterator[str]:
     """The URL of a server whose responder plays `answer(request)`, step by step."""
     detector = EnergyDetector()
     scorer = VoiceScorer(detector)
-    engines = Engines(detector, TonesRecognizer(), ScriptedResponder(answer))
+    engines = Engines(detector, TonesRecognizer(streams), ScriptedResponder(answer))
     hosting = Hosting(engines, scorer, tools=tools)
     standing = Standing(hosting, settings or SessionSettings())
     port = Port(standing.app(), "127.0.0.1", 0)

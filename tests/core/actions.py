@@ -43,6 +43,10 @@ def _hypothesis(text: str, final: bool) -> Callable[[World], object]:
     return lambda w: w.do(TranscriptUpdated(_turn(w), w.position, text, final))
 
 
+def _words(text: str, stable: str) -> Callable[[World], object]:
+    return lambda w: w.do(TranscriptUpdated(_turn(w), w.position, text, False, stable, 0.4))
+
+
 def _part(w: World) -> object:
     return w.say(w.word())
 
@@ -108,6 +112,9 @@ ACTIONS: dict[str, Callable[[World], object]] = {
     "activity start": lambda w: w.do(ActivityStarted(w.position)),
     "activity end": lambda w: w.do(ActivityEnded(w.position)),
     # the recognizer
+    "first words": _words("hello there you", "hello there"),
+    "more words": _words("hello, there you are", "hello, there you"),
+    "changed words": _words("yellow bear is here", "yellow bear is"),
     "hypothesis": _hypothesis("hello there", False),
     "words": _hypothesis("Hello, there!", True),
     "other words": _hypothesis("good bye", True),
@@ -160,6 +167,7 @@ ACTIONS: dict[str, Callable[[World], object]] = {
     "utterance": _in_turn("speech", "long silence", "words"),
     "other utterance": _in_turn("speech", "long silence", "other words"),
     "activity": _in_turn("activity start", "activity end", "words"),
+    "streamed": _in_turn("speech", "first words", "more words", "long silence", "words"),
     "thinking aloud": _in_turn("speech", "short silence", "hypothesis", "part"),
     "answer": _in_turn("part", "usage", "part", "finished"),
     "searched answer": _in_turn("search", "tool ran", "fact", "finished"),

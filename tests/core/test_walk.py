@@ -21,7 +21,8 @@ from vivavoce.testing.oracle import Broken
 SPECULATING = SessionSettings(speculation=True)
 
 FEW = (
-    "speech", "short silence", "long silence", "hypothesis", "words", "other words", "no words",
+    "speech", "short silence", "long silence", "hypothesis", "first words", "words", "other words",
+    "no words",
     "text", "question", "result", "idle result", "urgent result", "part", "blocking call",
     "open call", "search", "tool and function", "tool ran", "fewer tools", "finished", "failed",
     "refused", "time",
@@ -50,7 +51,7 @@ def sketch(world: World) -> tuple[object, ...]:
     talk = world.session._talk
     turn, ledger = talk.model.turn, talk.ledger
     line = tuple(
-        (e.state, bool(e.text.strip()), bool(e.tries))
+        (e.state, bool(e.text.strip()), bool(e.tries), bool(e.sent))
         if isinstance(e, SpokenTurn)
         else (type(e).__name__, e.answer)
         for e in talk.user.line[-2:]
@@ -153,7 +154,7 @@ def test_every_situation_within_reach_keeps_the_invariants(way: str) -> None:
     assert states == set(TurnState) - {TurnState.GONE}
 
 
-def _spoken(line: object) -> list[tuple[TurnState, bool, bool]]:
+def _spoken(line: object) -> list[tuple[TurnState, bool, bool, bool]]:
     assert isinstance(line, tuple)
     return [entry for entry in line if isinstance(entry[0], TurnState)]
 

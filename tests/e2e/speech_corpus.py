@@ -1,5 +1,4 @@
-"""Recorded human speech, noise to mix into it, and two listeners: the bare network, and a
-real server at the other end of Google's Python SDK.
+"""Recorded human speech, noise to mix into it, and what the network alone makes of it.
 
 The recordings do not ship with the project. Most lie in a folder that `VIVAVOCE_SHARED` names
 (or `shared` beside the repository), with a table of the words spoken; two come out of the wheel
@@ -8,7 +7,6 @@ The recordings do not ship with the project. Most lie in a folder that `VIVAVOCE
 
 from __future__ import annotations
 
-import asyncio
 import io
 import os
 import re
@@ -18,7 +16,7 @@ import sys
 import tempfile
 import wave
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
@@ -35,7 +33,6 @@ from vivavoce.domain.audio import BYTES_PER_SAMPLE, INPUT_RATE, samples
 from vivavoce.domain.setup import ActivityDetection
 from vivavoce.engines.moonshine.network import Network
 
-MODEL = "gemini-2.5-flash-native-audio-preview-12-2025"
 SILENCE_MS = 2000
 """Longer than every pause inside the recordings, so that each of them is one turn."""
 
@@ -64,6 +61,10 @@ IN_THE_WHEEL = {
 }
 
 
+Noise = Callable[[int, int], NDArray[np.float64]]
+"""So many samples of noise, by a seed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Recording:
     """One breath of somebody's: 16 kHz PCM and the words in it."""
@@ -85,11 +86,17 @@ class Recording:
 
 @dataclass(slots=True)
 class Heard:
-    """What came of one recording: the text of each turn it became, and the sound it was in."""
+    """What came of one recording: the text of each turn it became, and the sound it was in.
+
+    `pieces` are the transcript as it came, and `sent_at` how many samples had been sent, each with
+    the loop's time.
+    """
 
     recording: Recording
     turns: list[str] = field(default_factory=list)
     sent: bytearray = field(default_factory=bytearray)
+    pieces: list[tuple[float, str]] = field(default_factory=list)
+    sent_at: list[tuple[float, int]] = field(default_factory=list)
 
     @property
     def text(self) -> str:
@@ -157,9 +164,12 @@ def pcm(samples: NDArray[Any]) -> bytes:
 
 class Room:
     """What a microphone hears of a recording: half a second of the room, the voice, the room
-    again. The room is pink noise, `snr_db` below the voice; `None` is a very quiet room."""
+    again. The room is noise of a color, `snr_db` below the voice; `None` is a very quiet room."""
 
-    def __init__(self, recording: Recording, snr_db: float | None) -> None:
+    def __init__(
+        self, recording: Recording, snr_db: float | None, noise: Noise | None = None
+    ) -> None:
+        noise = noise or pink_noise
         voice = np.frombuffer(recording.pcm, dtype="<i2").astype(np.float64)
         loud = voice[np.abs(voice) > 0.02 * np.abs(voice).max()]
         below = 60.0 if snr_db is None else snr_db
@@ -169,7 +179,7 @@ class Room:
         # conversation the recording comes.
         rest += -(lead + voice.size + rest) % FRAME_SAMPLES
         sound = np.concatenate([np.zeros(lead), voice, np.zeros(rest)])
-        sound += level * _pink_noise(sound.size, seed=len(recording.pcm))
+        sound = sound + level * noise(sound.size, len(recording.pcm))
         self._end = (lead + voice.size) * BYTES_PER_SAMPLE
         pause = samples(PAUSE_S)
         self.voice = pcm(sound[:-pause])
@@ -183,11 +193,16 @@ class Room:
         return self.voice[samples(LEAD_S) * BYTES_PER_SAMPLE : self._end]
 
 
-def _pink_noise(size: int, seed: int) -> NDArray[np.float64]:
+def pink_noise(size: int, seed: int) -> NDArray[np.float64]:
     spectrum = np.fft.rfft(np.random.default_rng(seed).standard_normal(size))
     frequencies = np.maximum(np.fft.rfftfreq(size, 1 / INPUT_RATE), 20.0)
     noise = np.asarray(np.fft.irfft(spectrum / np.sqrt(frequencies), size), dtype=np.float64)
     return noise / float(noise.std())
+
+
+def white_noise(size: int, seed: int) -> NDArray[np.float64]:
+    """Gaussian noise of standard deviation 1."""
+    return np.random.default_rng(seed).standard_normal(size)
 
 
 # --- listeners ---------------------------------------------------------------------------
@@ -264,93 +279,6 @@ def conversations(recordings: Iterable[Recording]) -> list[list[Recording]]:
     for recording in recordings:
         found.setdefault(recording.speaker, []).append(recording)
     return list(found.values())
-
-
-async def through_server(
-    url: str,
-    recordings: Iterable[Recording],
-    snr_db: float | None = None,
-    speed: float = 1.0,
-    together: int = 1,
-) -> list[Heard]:
-    """What the server makes of them, streamed by the SDK at `speed` times real time.
-
-    `together` conversations are held at once. The environment has to trust the server's CA.
-    """
-    gate = asyncio.Semaphore(together)
-
-    async def hold(conversation: list[Recording]) -> list[Heard]:
-        async with gate:
-            return await _converse(url, conversation, snr_db, speed)
-
-    held = await asyncio.gather(*map(hold, conversations(recordings)))
-    return [heard for each in held for heard in each]
-
-
-async def _converse(
-    url: str, conversation: list[Recording], snr_db: float | None, speed: float
-) -> list[Heard]:
-    from google import genai
-    from google.genai import types
-
-    client = genai.Client(api_key="any", http_options=types.HttpOptions(base_url=url))
-    config = {
-        "response_modalities": ["AUDIO"],
-        "input_audio_transcription": {},
-        "realtime_input_config": {
-            "automatic_activity_detection": {"silence_duration_ms": SILENCE_MS},
-            "activity_handling": "NO_INTERRUPTION",
-        },
-    }
-    found = []
-    async with client.aio.live.connect(model=MODEL, config=config) as session:  # type: ignore[arg-type]
-        for recording in conversation:
-            heard = Heard(recording)
-            room = Room(recording, snr_db)
-            listening = asyncio.ensure_future(_listen(session, heard))
-            try:
-                await _stream(session, heard, room.voice, speed)
-                await _until_answered(session, heard, room, speed)
-            finally:
-                listening.cancel()
-                await asyncio.wait([listening])
-            found.append(heard)
-    return found
-
-
-async def _until_answered(session: Any, heard: Heard, room: Room, speed: float) -> None:
-    """Send the room alone until a turn came of the recording, and see whether a second does."""
-    for _ in range(round((SILENCE_MS / 1000 + 20) / PAUSE_S)):
-        if heard.turns:
-            break
-        await _stream(session, heard, room.pause, speed)
-    for _ in range(2):
-        await _stream(session, heard, room.pause, speed)
-
-
-async def _stream(session: Any, heard: Heard, sound: bytes, speed: float) -> None:
-    heard.sent += sound
-    loop = asyncio.get_running_loop()
-    due = loop.time()
-    size = samples(0.1) * BYTES_PER_SAMPLE
-    for at in range(0, len(sound), size):
-        chunk = sound[at : at + size]
-        due += len(chunk) / BYTES_PER_SAMPLE / INPUT_RATE / speed
-        await asyncio.sleep(max(0.0, due - loop.time()))
-        await session.send_realtime_input(
-            audio={"data": chunk, "mime_type": f"audio/pcm;rate={INPUT_RATE}"}
-        )
-
-
-async def _listen(session: Any, heard: Heard) -> None:
-    while True:
-        words = ""
-        async for message in session.receive():
-            content = message.server_content
-            if content and content.input_transcription:
-                words += content.input_transcription.text or ""
-            if content and content.turn_complete:
-                heard.turns.append(words.strip())
 
 
 # --- scores ------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import pytest
 
 from conformance.servers import Running, serving
+from e2e import sdk_listener
 from e2e import speech_corpus as corpus
 from e2e.speech_corpus import Heard, Recording
 from vivavoce.edge import ca
@@ -98,7 +99,7 @@ async def test_each_recording_becomes_one_turn_with_the_words_the_recognizer_hea
     detector: SileroDetector,
     network: Network,
 ) -> None:
-    heard = await corpus.through_server(server.url, short, snr_db, speed=1.0, together=4)
+    heard = await sdk_listener.through_server(server.url, short, snr_db, speed=1.0, together=4)
     judge(heard, corpus.bare_on_the_same_cuts(heard, detector, network))
 
 
@@ -106,7 +107,7 @@ async def test_faster_than_real_time_the_same_words_are_heard(
     server: Running, short: list[Recording], detector: SileroDetector, network: Network
 ) -> None:
     """Silence is counted in samples: a file sent at four times the pace is cut the same way."""
-    heard = await corpus.through_server(server.url, short, speed=4.0, together=4)
+    heard = await sdk_listener.through_server(server.url, short, speed=4.0, together=4)
     judge(heard, corpus.bare_on_the_same_cuts(heard, detector, network))
 
 
@@ -116,7 +117,7 @@ async def test_a_breath_of_eight_clauses_is_one_turn(
     found = [each for each in corpus.wheel_recordings() if each.name == "beckett"]
     if not found:
         pytest.skip("the recordings of the wheel moonshine-voice can't be fetched here")
-    heard = await corpus.through_server(server.url, found, speed=2.0)
+    heard = await sdk_listener.through_server(server.url, found, speed=2.0)
     judge(heard, corpus.bare_on_the_same_cuts(heard, detector, network))
 
 

@@ -23,7 +23,7 @@ from vivavoce.engines.moonshine.network import (
 )
 from vivavoce.engines.onnx_sessions import load_session
 from vivavoce.engines.registry import locate_weights
-from vivavoce.engines.weights import download
+from vivavoce.engines.weights import download, store
 from vivavoce.errors import EngineError, EngineMissing
 
 CLIP = Path(__file__).parent / "data" / "turn-on-the-lights.wav"
@@ -117,7 +117,8 @@ class PublishedNetwork:
 def test_the_converted_graphs_give_the_words_of_the_published_ones(tmp_path: Path) -> None:
     published = replace(WEIGHTS[0], name="moonshine-published", convert="", converted_files=())
     try:
-        folder = download.pull(published)
+        download.fetch_weights([published], lambda line: None)
+        folder = store.locate(published)
     except EngineMissing as absent:
         pytest.skip(str(absent))
     convert(folder, tmp_path)

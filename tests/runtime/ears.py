@@ -14,7 +14,6 @@ from vivavoce.engines.ports import (
     Recognition,
     RecognitionOptions,
     Recognizer,
-    RecognizerCapabilities,
     Transcript,
 )
 from vivavoce.engines.scripted.sound import say
@@ -32,9 +31,8 @@ END = len(HELLO) // 2
 class Trouble(TonesRecognizer):
     """Plays a trick on the n-th utterance; understands everything else as its length."""
 
-    capabilities = RecognizerCapabilities(streaming=True, languages=())
-
     def __init__(self, *tricks: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(streaming=True)
         self.opened: list[RecognitionOptions] = []
         self.closed = 0
         self.open_now = 0

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from runtime.ears import END, HELLO, ONE, TWO, Host, Trouble, hosted, soon
+from runtime.ears import END, HELLO, ONE, TWO, Host, Slow, Trouble, hosted, soon
 from vivavoce.core.events import TranscriptUpdated
-from vivavoce.domain.audio import AudioChunk
+from vivavoce.domain.audio import INPUT_RATE, AudioChunk
 from vivavoce.domain.setup import SessionSetup, Transcription
 from vivavoce.engines.ports import RecognitionOptions
 from vivavoce.engines.scripted.tones import TonesRecognizer
@@ -74,6 +74,90 @@ def test_a_refresh_says_what_was_understood_up_to_the_pause() -> None:
         TranscriptUpdated(ONE, 300, "300 so far", False, "300"),
         TranscriptUpdated(ONE, 600, "600 samples", True),
     ]
+
+
+def test_what_was_understood_at_the_last_pause_is_final_without_another_call() -> None:
+    async def act(host: Host) -> None:
+        host.transcripts.start(ONE, 0)
+        host.hear(bytes(600))
+        host.transcripts.refresh(ONE, 300, paused=True)
+        await soon()
+        host.hear(bytes(600))
+        host.transcripts.finish(ONE, 600, paused_at=300)
+        await soon()
+
+    async def never() -> None:
+        raise AssertionError("finish was called")
+
+    host = hosted(Trouble(never), act)
+    assert host.events == [
+        TranscriptUpdated(ONE, 300, "300 at the pause", False, "", 0.5),
+        TranscriptUpdated(ONE, 600, "300 at the pause", True, "", 0.5),
+    ]
+
+
+def test_a_pause_after_which_speech_went_on_is_not_final() -> None:
+    async def act(host: Host) -> None:
+        host.transcripts.start(ONE, 0)
+        host.hear(bytes(600))
+        host.transcripts.refresh(ONE, 300, paused=True)
+        await soon()
+        host.hear(bytes(600))
+        host.transcripts.finish(ONE, 600)
+        await soon()
+
+    host = hosted(Trouble(), act)
+    assert [e.text for e in host.events if isinstance(e, TranscriptUpdated)] == [
+        "300 at the pause",
+        "600 samples",
+    ]
+
+
+def test_an_end_that_overtakes_its_pause_asks_once() -> None:
+    async def act(host: Host) -> None:
+        host.transcripts.start(ONE, 0)
+        host.hear(bytes(1200))
+        host.transcripts.refresh(ONE, 300, paused=True)
+        host.transcripts.finish(ONE, 600, paused_at=300)
+        await soon()
+
+    host = hosted(Trouble(), act)
+    assert host.events == [TranscriptUpdated(ONE, 600, "600 samples", True)]
+
+
+def test_hypotheses_of_a_recognizer_that_is_behind_are_skipped() -> None:
+    async def act(host: Host) -> None:
+        host.transcripts.start(ONE, 0)
+        for _ in range(20):
+            host.hear(bytes(INPUT_RATE))
+            host.transcripts.refresh(ONE, host.transcripts.judged)
+            await asyncio.sleep(0.5)
+        host.transcripts.finish(ONE, host.transcripts.judged)
+        await asyncio.sleep(30)
+
+    at_half_the_pace = hosted(Slow(0.5), act)
+    in_time = hosted(Slow(4), act)
+    told = [
+        [e for e in host.events if isinstance(e, TranscriptUpdated)]
+        for host in (at_half_the_pace, in_time)
+    ]
+    assert len(told[1]) == 21
+    assert len(told[0]) < 8
+    assert told[0][-1].text == told[1][-1].text
+
+
+def test_a_recognizer_that_does_not_stream_is_asked_at_pauses_only() -> None:
+    async def act(host: Host) -> None:
+        host.hear(HELLO)
+        host.transcripts.start(ONE, 0)
+        host.transcripts.refresh(ONE, END)
+        await soon()
+        assert host.events == []
+        host.transcripts.refresh(ONE, END, paused=True)
+        await soon()
+        assert [type(event) for event in host.events] == [TranscriptUpdated]
+
+    hosted(TonesRecognizer(), act)
 
 
 def test_a_dropped_turn_says_nothing() -> None:

@@ -46,7 +46,7 @@ from vivavoce.core.messages import Message, ToolCallRequest
 from vivavoce.core.session import LiveSession
 from vivavoce.domain.audio import INPUT_RATE, OUTPUT_RATE, Position
 from vivavoce.domain.content import ToolCall, ToolKind, ToolResult
-from vivavoce.domain.ids import CallId, CountingIds, GenerationId, SessionId
+from vivavoce.domain.ids import CallId, CountingIds, GenerationId, SessionId, TurnId
 from vivavoce.domain.profile import behaviour_of
 from vivavoce.domain.setup import Modality
 from vivavoce.testing.cast import Cast, outcome_of
@@ -188,10 +188,9 @@ class BareStage:
                     self._run_tool(call, kind)
                 case StartTranscript(turn, start):
                     self._spans[turn] = start
-                case RefreshTranscript(turn, position):
-                    heard = self._heard(self._spans[turn], position)
-                    update = TranscriptUpdated(turn, position, heard, final=False)
-                    self._happens(self._now + RECOGNIZER_S, update)
+                case RefreshTranscript(turn, position, paused):
+                    if paused or self.script.streams:
+                        self._refresh(turn, position)
                 case FinishTranscript(turn, end):
                     heard = self._heard(self._spans.pop(turn), end)
                     update = TranscriptUpdated(turn, end, heard, final=True)
@@ -201,15 +200,30 @@ class BareStage:
                 case _:
                     pass
 
+    def _refresh(self, turn: TurnId, position: Position) -> None:
+        heard = self._heard(self._spans[turn], position)
+        stable = heard.rpartition(" ")[0] if self.script.streams else ""
+        update = TranscriptUpdated(turn, position, heard, False, stable)
+        self._happens(self._now + RECOGNIZER_S, update)
+
     def _run_tool(self, call: ToolCall, kind: ToolKind) -> None:
         for line in take_answers(self._cast.tool_answers, call.name):
             ran = ToolRan(call.id, outcome_of(call, kind, line))
             self._happens(self._now + line.after_s, ran)
 
     def _heard(self, start: Position, end: Position) -> str:
-        """The words of all speech that began within a span of sound."""
+        """The words of all speech that began within a span of sound.
+
+        Where the recognizer streams, a speech that goes on has only its first words in it.
+        """
         begin_s, end_s = start / INPUT_RATE - 0.001, end / INPUT_RATE
-        return " ".join(s.words for s in self._speeches if begin_s <= s.at < end_s)
+        spoken = (s for s in self._speeches if begin_s <= s.at < end_s)
+        return " ".join(self._words_until(speech, end_s) for speech in spoken)
+
+    def _words_until(self, speech: Speech, end_s: float) -> str:
+        words = speech.words.split()
+        share = (end_s - speech.at) / (speech.until - speech.at) if self.script.streams else 1.0
+        return " ".join(words[: ceil(share * len(words))])
 
     def _generate(self, generation: GenerationId, answer: Answer) -> None:
         at = self._now + answer.after_s

@@ -133,7 +133,7 @@ class Tally:
 
 @dataclass(slots=True)
 class Script:
-    """A dialogue, parsed."""
+    """A dialogue, parsed. `streams`: the recognizer gives words while they are spoken."""
 
     setup: SessionSetup = field(default_factory=lambda: SessionSetup(model="models/gemini-2.5"))
     settings: SessionSettings = field(default_factory=SessionSettings)
@@ -141,6 +141,7 @@ class Script:
     steps: list[Step] = field(default_factory=list)
     expectations: list[Expectation | Tally] = field(default_factory=list)
     until: float = 0.0
+    streams: bool = False
 
     @property
     def server_tools(self) -> tuple[ServerTool, ...]:

@@ -31,6 +31,7 @@ from vivavoce.domain.request import GenerationRequest
 from vivavoce.domain.setup import Modality
 from vivavoce.engines import ports
 from vivavoce.engines.scripted.sound import say
+from vivavoce.engines.scripted.tones import TonesRecognizer
 from vivavoce.errors import EngineError
 from vivavoce.runtime.ports import Incoming
 from vivavoce.testing.cast import Cast, ScriptedTools
@@ -71,7 +72,12 @@ class _HostStage:
     async def run(self) -> list[tuple[float, Message]]:
         script, client = self.script, self.client
         connection = stage(
-            client, self.responder, script.setup, settings=script.settings, toolset=self._toolset
+            client,
+            self.responder,
+            script.setup,
+            recognizer=TonesRecognizer(script.streams),
+            settings=script.settings,
+            toolset=self._toolset,
         )
         running = asyncio.ensure_future(connection.run())
         acts = (self._speak(), self._signal(), self._run_tools())

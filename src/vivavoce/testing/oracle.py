@@ -89,6 +89,7 @@ class Oracle:
     opened: bool = False
     closed: bool = False
     recognizer_failed: bool = False
+    transcribing: bool = False
     _now: float = 0.0
     _from: GenerationId | None = None
 
@@ -221,7 +222,12 @@ class Oracle:
                 early_enough = self.turn is None or self.turn.withdrawn
                 self._expect(early_enough, "inputTranscription comes before its answer")
                 empty = not message.text.strip()
-                self._expect(message.finished or not empty, "no empty pieces of transcripts")
+                self._expect(
+                    not empty or (message.finished and self.transcribing), "no empty transcripts"
+                )
+                apart = not (self.transcribing and message.text[:1].isalnum())
+                self._expect(apart, "a further piece of a transcript begins with a space or mark")
+                self.transcribing = not message.finished
             case _ if isinstance(message, SERVED):
                 self._served(message)
             case _:

@@ -26,6 +26,8 @@ def read_wish(script: Script, wish: str) -> None:
     match key:
         case "immediate":
             settings = replace(settings, pacing=Pacing.IMMEDIATE)
+        case "streaming":
+            script.streams = True
         case "speculation":
             settings = replace(settings, speculation=True)
         case "early":

@@ -29,14 +29,16 @@ SHORTEST_SPEECH_S = 0.1
 class TonesUtterance:
     """One stretch of sound, kept until it is asked about."""
 
-    def __init__(self) -> None:
+    def __init__(self, streaming: bool) -> None:
         self._pcm = bytearray()
+        self._streaming = streaming
 
     async def feed(self, pcm: bytes) -> None:
         self._pcm += pcm
 
     async def hypothesis(self) -> Transcript:
-        return Transcript(understand(bytes(self._pcm)))
+        text = understand(bytes(self._pcm))
+        return Transcript(text, text.rpartition(" ")[0] if self._streaming else "")
 
     async def pause(self) -> Transcript:
         return await self.hypothesis()
@@ -48,21 +50,25 @@ class TonesUtterance:
 class TonesRecognition:
     """One conversation; nothing adapts."""
 
+    def __init__(self, streaming: bool) -> None:
+        self._streaming = streaming
+
     @asynccontextmanager
     async def utterance(self) -> AsyncIterator[TonesUtterance]:
-        yield TonesUtterance()
+        yield TonesUtterance(self._streaming)
 
     async def aclose(self) -> None:
         return None
 
 
 class TonesRecognizer:
-    """Hears tones."""
+    """Recognizes tones. `streaming`: all words but the last are stable while they come."""
 
-    capabilities = RecognizerCapabilities(streaming=False, languages=("en",))
+    def __init__(self, streaming: bool = False) -> None:
+        self.capabilities = RecognizerCapabilities(streaming, languages=("en",))
 
     def open(self, options: RecognitionOptions) -> TonesRecognition:
-        return TonesRecognition()
+        return TonesRecognition(self.capabilities.streaming)
 
     async def aclose(self) -> None:
         return None
