@@ -88,6 +88,13 @@ def test_a_turn_is_finished_once_it_is_complete_and_played() -> None:
     assert [turn.number for turn in shown.view.finished_turns(1.0, everything=True)] == [2]
 
 
+def test_a_turn_is_finished_where_the_speakers_position_is_exactly_its_end() -> None:
+    shown = Shown()
+    tenth = Audio(bytes(4_800), 24_000)  # whose sums depend on the order of adding
+    shown.add(*[tenth] * 2, TurnComplete({}), *[tenth] * 4, TurnComplete({}))
+    assert shown.finished(played_s=shown.log.queued_s) == [1, 2]
+
+
 def test_words_that_were_not_heard_are_told_apart() -> None:
     shown = Shown()
     shown.add(SECOND, Said("Once"), SECOND, Said(" upon a time"))

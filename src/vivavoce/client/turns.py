@@ -59,8 +59,8 @@ class ToolUse:
 class Turn:
     """One question and its answer.
 
-    Times are of one monotonic clock, in seconds. `start_s` is the position at which the answer's
-    sound begins, `cut_s` the one at which an interruption ended its playing.
+    Times are of one monotonic clock, in seconds. `start_s` and `end_s` are the positions at which
+    the answer's sound begins and ends, `cut_s` the one at which an interruption ended its playing.
     """
 
     number: int
@@ -79,6 +79,7 @@ class Turn:
     first_text_at: float | None = None
     complete_at: float | None = None
     start_s: float = 0.0
+    end_s: float = 0.0
     cut_s: float = math.inf
     audio_s: float = 0.0
 
@@ -101,11 +102,6 @@ class Turn:
     def heard_s(self) -> float:
         """Seconds of the answer that were played, or will be."""
         return min(self.audio_s, max(0.0, self.cut_s - self.start_s))
-
-    @property
-    def end_s(self) -> float:
-        """Position at which the answer's sound ends."""
-        return self.start_s + self.heard_s
 
     @property
     def failed(self) -> bool:
@@ -206,6 +202,7 @@ class TurnLog:
                 turn = self._turn()
                 turn.interrupted = True
                 turn.cut_s = min(played_s, self.queued_s)
+                turn.end_s = min(turn.end_s, turn.cut_s)
                 self.queued_s = turn.cut_s
             case TurnComplete(reason=reason):
                 return self._complete(now, reason)
@@ -252,6 +249,7 @@ class TurnLog:
             turn.start_s = self.queued_s
         self._piece_start_s = self.queued_s
         self.queued_s += duration_s
+        turn.end_s = self.queued_s
         turn.audio_s += duration_s
         turn.first_audio_at = turn.first_audio_at or now
 
