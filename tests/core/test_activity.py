@@ -17,12 +17,12 @@ HIGH, LOW = Sensitivity.HIGH, Sensitivity.LOW
 @pytest.mark.parametrize(
     ("wishes", "start", "onset", "silence", "pre_roll"),
     [
-        (ActivityDetection(), 0.5, 800, 12800, 6400),
+        (ActivityDetection(), 0.5, 800, 11200, 6400),
         (ActivityDetection(start_sensitivity=HIGH, end_sensitivity=HIGH), 0.5, 800, 8000, 6400),
         (ActivityDetection(start_sensitivity=LOW, end_sensitivity=LOW), 0.7, 800, 19200, 6400),
         (ActivityDetection(end_sensitivity=LOW, silence_duration_ms=100), 0.5, 800, 1600, 6400),
-        (ActivityDetection(prefix_padding_ms=0), 0.5, 800, 12800, 6400),
-        (ActivityDetection(prefix_padding_ms=500), 0.5, 8000, 12800, 8000),
+        (ActivityDetection(prefix_padding_ms=0), 0.5, 800, 11200, 6400),
+        (ActivityDetection(prefix_padding_ms=500), 0.5, 8000, 11200, 8000),
         (ActivityDetection(prefix_padding_ms=-5, silence_duration_ms=-5), 0.5, 800, 0, 6400),
     ],
 )
@@ -59,7 +59,7 @@ def test_speech_begins_pauses_resumes_and_ends_where_it_does() -> None:
     assert stream.feed((10, 0.9)) == [(Cue.RESUME, 14400 + 160, 14400)]
     assert stream.feed((80, 0.1)) == [
         (Cue.PAUSE, 16000 + 3200, 16000),
-        (Cue.END, 16000 + 12800, 16000),
+        (Cue.END, 16000 + 11200, 16000),
     ]
 
 

@@ -111,8 +111,8 @@ def test_usage_counts_the_prompt_by_the_models_tokenizer_and_the_answer_by_its_o
     world.wait(2)
     (complete,) = [m for m in world.take() if isinstance(m, TurnComplete)]
     assert complete.usage == TokenCount(
-        prompt=declared() + 45, cached=4, response_text=7, response_audio=50, thoughts=2, tools=1,
-        prompt_audio=45,
+        prompt=declared() + 42, cached=4, response_text=7, response_audio=50, thoughts=2, tools=1,
+        prompt_audio=42,
     )  # fmt: skip
 
 

@@ -298,7 +298,7 @@ def test_a_pause_of_one_second_in_mid_sentence_closes_the_turn() -> None:
 
 @pytest.mark.xfail(
     strict=True,
-    reason="0.8 s of silence end a turn by default: nothing yet tells a pause from an end",
+    reason="0.7 s of silence end a turn by default: nothing yet tells a pause from an end",
 )
 def test_a_pause_of_one_second_in_mid_sentence_closes_the_turn_of_who_asks_for_nothing() -> None:
     """https://github.com/google-gemini/gemini-live-api-examples/issues/37"""

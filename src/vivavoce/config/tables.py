@@ -125,7 +125,7 @@ class SessionTable(_Table):
     tool_deadline_s: float = Field(default=0.0, ge=0)
     engine_silence_s: float = Field(default=30.0, gt=0)
     early_turn_complete: Literal["auto", "always", "never"] = "auto"
-    speculation: bool = False
+    speculation: bool = True
     eager_silence_ms: int = Field(default=200, ge=50)
     min_confidence: float = Field(default=MIN_CONFIDENCE, ge=0, le=1)
     history_contents: int = Field(default=1000, ge=10)

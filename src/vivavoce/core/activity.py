@@ -37,7 +37,7 @@ START_THRESHOLD = {
 }
 HOLD_BELOW_START = 0.15
 SILENCE_MS = {
-    Sensitivity.UNSPECIFIED: 800,
+    Sensitivity.UNSPECIFIED: 700,
     Sensitivity.HIGH: 500,
     Sensitivity.LOW: 1200,
 }
