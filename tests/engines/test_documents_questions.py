@@ -230,7 +230,7 @@ async def test_questions_of_the_second_table(tmp_path: Path) -> None:
     index = indexed_in(tmp_path, EXAMPLES, SAMPLES)
     right, strays = await counted(index, MORE_ANSWERED, MORE_UNANSWERED)
     assert right >= 24
-    assert len(strays) <= 1, strays
+    assert len(strays) <= 2, strays
 
 
 async def test_causes_are_explained_and_misheard_words_forgiven(tmp_path: Path) -> None:
