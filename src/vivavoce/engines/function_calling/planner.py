@@ -75,10 +75,11 @@ class Planner:
     def prepare(self, tools: Tools, cancel: CancelToken) -> None:
         """Read the declarations and the fixed beginnings of the prompts ahead."""
         self._router.learn(routed(tools))
-        if routed(tools):
-            self._completion.complete(confirmations.opening(), 0, cancel)
+        openings = [confirmations.opening()] if routed(tools) else []
         if any(one.kind is ToolKind.CODE for one in tools.server):
-            self._completion.complete(programs.opening(), 0, cancel)
+            openings.append(programs.opening())
+        for opening in openings:
+            self._completion.complete([*opening, {"role": "user", "content": ""}], 0, cancel)
 
     def plan(self, request: GenerationRequest, cancel: CancelToken) -> Plan:
         """What the end of the history asks for. Raises `EngineError`."""

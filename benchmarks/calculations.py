@@ -1,0 +1,146 @@
+"""How many spoken calculations the embedded language model gets right, by programs it writes.
+
+    python benchmarks/calculations.py [--model NAME | --path FILE] [--json]
+
+Each request goes through the function calling of `model.llamacpp` with code execution and
+functions offered; the program is run by Monty. Needs the fetched weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import re
+import time
+from contextlib import aclosing
+from typing import Any
+
+from vivavoce.domain.content import (
+    CodeResult,
+    Content,
+    Part,
+    Role,
+    ServerTool,
+    Text,
+    ToolCall,
+    ToolDeclaration,
+    ToolKind,
+    ToolResult,
+    Tools,
+)
+from vivavoce.domain.ids import GenerationId, SessionId
+from vivavoce.domain.request import GenerationRequest
+from vivavoce.domain.setup import Modality, Sampling
+from vivavoce.engines.llamacpp import create
+from vivavoce.engines.monty import create as create_sandbox
+from vivavoce.engines.ports import CallsRequested, LanguageModel, TextDelta
+from vivavoce.engines.registry import House
+
+CALCULATIONS = (
+    ("What is twelve and a half percent of three hundred and twenty?", "40"),
+    ("what is thirty four times nineteen", "646"),
+    ("How much is two thousand divided by sixteen?", "125"),
+    ("What's the square root of one thousand one hundred and fifty six?", "34"),
+    ("What is nine to the power of four?", "6561"),
+    ("Calculate seventy five minus eighteen plus six.", "63"),
+    ("A jacket costs eighty five euros and is thirty percent off. What do I pay?", "59.5"),
+    ("How many hours are in two weeks?", "336"),
+    ("How many days are there between the first of April and the twentieth of May 2026?", "49"),
+    ("What day of the week was the second of October 2001?", "tuesday"),
+    ("What is the average of seven, eleven, fifteen and nineteen?", "13"),
+    ("What is the sum of all numbers from one to two hundred?", "20100"),
+    ("Convert twenty five degrees Celsius to Fahrenheit.", "77"),
+    ("If a train goes ninety kilometers an hour, how far does it get in two and a half hours?",
+     "225"),
+    ("Split a bill of one hundred and thirty two dollars among six people.", "22"),
+    ("Write and run a program that prints the first eight Fibonacci numbers.", "1 2 3 5 8 13"),
+    ("Sort these numbers with code: 41, 7, 23, 16.", "7 16 23 41"),
+    ("Use Python to count how often the letter e is in the word independence.", "4"),
+    ("Run a program that prints the word planet backwards.", "tenalp"),
+    ("How much interest do I get on two thousand euros at three percent in one year?", "60"),
+)  # fmt: skip
+"""Requests as they are spoken, and what a right output holds."""
+
+CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+TOOLS = Tools(
+    (
+        ToolDeclaration("turn_on_the_lights", "Turns on the lights."),
+        ToolDeclaration("get_weather", "Gets the current weather of a city.", CITY),
+    ),
+    server=(ServerTool(ToolDeclaration("code_execution", "Runs Python."), ToolKind.CODE),),
+)
+
+
+def is_right(output: str, wanted: str) -> bool:
+    """Whether a number of the output is the wanted one, or its words follow one another."""
+    if not re.fullmatch(r"[\d.]+", wanted):
+        return wanted in " ".join(re.findall(r"\w+", output.lower()))
+    found = re.findall(r"-?\d+(?:\.\d+)?", output.replace(",", ""))
+    return any(abs(float(number) - float(wanted)) < 0.005 for number in found)
+
+
+def asked(*history: tuple[Role, Part]) -> GenerationRequest:
+    return GenerationRequest(
+        SessionId("bench"), GenerationId(1), "", tuple(Content(r, (p,)) for r, p in history), TOOLS,
+        Modality.AUDIO, "Kore", "en-US", Sampling(),
+    )  # fmt: skip
+
+
+async def answered(model: LanguageModel, request: GenerationRequest) -> tuple[list[ToolCall], str]:
+    calls: list[ToolCall] = []
+    text = ""
+    parts: Any = model.generate(request)
+    async with aclosing(parts):
+        async for part in parts:
+            calls += part.calls if isinstance(part, CallsRequested) else ()
+            text += part.text if isinstance(part, TextDelta) else ""
+    return calls, text
+
+
+async def measure(settings: dict[str, Any]) -> dict[str, Any]:
+    """Figures of one model; prints a line for each request."""
+    house = House(tell=print)
+    model, sandbox = await create(settings, house), await create_sandbox({}, house)
+    await model.prepare(asked())
+    right, took = 0, []
+    for spoken, wanted in CALCULATIONS:
+        said = (Role.USER, Text(spoken))
+        began = time.process_time()
+        calls, text = await answered(model, asked(said))
+        took.append(time.process_time() - began)
+        output, code = "", ""
+        if calls and calls[0].name == "code_execution":
+            code = str(calls[0].args["code"])
+            result: CodeResult = await sandbox.run(code)
+            output = result.output
+            response = {"outcome": result.outcome, "output": output}
+            told = (Role.USER, ToolResult(calls[0].id, calls[0].name, response))
+            _, text = await answered(model, asked(said, (Role.MODEL, calls[0]), told))
+        fits = is_right(output, wanted)
+        right += fits
+        print(f"{'right' if fits else 'WRONG'}  {spoken}\n       {code!r}\n       {text}")
+    await model.aclose()
+    await sandbox.aclose()
+    took.sort()
+    return {"right": right, "of": len(CALCULATIONS), "cpu_s": round(took[len(took) // 2], 2)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--model", help="qwen-0.5b or qwen-1.5b")
+    parser.add_argument("--path", help="a GGUF file")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    settings = {key: one for key in ("model", "path") if (one := getattr(options, key))}
+    figures = asyncio.run(measure(settings))
+    if options.json:
+        print(json.dumps(figures))
+    else:
+        print(
+            f"right {figures['right']} of {figures['of']}, median {figures['cpu_s']} s of CPU time"
+        )
+
+
+if __name__ == "__main__":
+    main()
