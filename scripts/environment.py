@@ -55,20 +55,29 @@ def ready(groups: tuple[str, ...] = ()) -> Path:
     Does nothing when that was done before with the same pyproject.toml.
     """
     require_python()
-    stamp = FOLDER / ("installed-" + "-".join(("project", *groups)))
-    state = _state()
-    if PYTHON.exists() and stamp.exists() and stamp.read_text() == state:
+    if is_installed(groups):
         return PYTHON
     began = time.monotonic()
     if not PYTHON.exists():
         say(f"Making a virtual environment in {FOLDER}")
         _make()
     extra = " and the tools for its tests" if groups else ""
-    say(f"Installing vivavoce{extra} into it (a few hundred MB the first time, then nothing)")
+    say(f"Installing vivavoce{extra} into it (about 150 MB the first time, then nothing)")
     _pip("install", "--editable", f"{ROOT}[embedded]", *_requirements(groups))
-    stamp.write_text(state)
+    _stamp(groups).write_text(_state())
     say(f"Installed in {time.monotonic() - began:.0f} s")
     return PYTHON
+
+
+def is_installed(groups: tuple[str, ...] = ()) -> bool:
+    """Whether `ready` has nothing to do."""
+    stamp = _stamp(groups)
+    return PYTHON.exists() and stamp.exists() and stamp.read_text() == _state()
+
+
+def _stamp(groups: tuple[str, ...]) -> Path:
+    """The file that records what was installed."""
+    return FOLDER / ("installed-" + "-".join(("project", *groups)))
 
 
 def _state() -> str:

@@ -51,7 +51,20 @@ async def test_bad_settings_are_no_reason_to_fall_back() -> None:
 def test_a_module_that_is_not_installed_is_told_with_the_command() -> None:
     with pytest.raises(EngineMissing) as missing:
         factory("model.no_such_package.engine:create")
-    assert missing.value.fix == "Run `pip install no_such_package`."
+    assert missing.value.fix.endswith("-m pip install no_such_package`.")
+
+
+async def test_a_library_that_a_factory_lacks_is_a_reason_to_fall_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "lacking_engine.py").write_text(
+        "async def create(settings, host):\n    import no_such_library\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    house = House()
+    choice = {"use": "lacking_engine:create", "otherwise": "silence"}
+    assert isinstance(await house.build("synthesizer", choice), Silence)
+    assert "no_such_library is not installed" in house.fallbacks[0]
 
 
 def test_weights_of_a_cascade_are_those_of_its_parts() -> None:

@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from vivavoce.errors import EngineError, EngineMissing
+from vivavoce.engines.libraries import missing_library
+from vivavoce.errors import EngineError
 
 
 def import_onnxruntime(engine: str) -> Any:
@@ -17,9 +18,7 @@ def import_onnxruntime(engine: str) -> Any:
     try:
         import onnxruntime
     except ImportError as error:
-        raise EngineMissing(
-            engine, f"{error.name} is not installed.", f"Run `pip install {error.name}`."
-        ) from error
+        raise missing_library(engine, error.name or "onnxruntime") from error
     return onnxruntime
 
 

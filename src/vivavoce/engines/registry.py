@@ -23,6 +23,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
+from vivavoce.engines.libraries import missing_library
 from vivavoce.engines.ports import Factory, Settings
 from vivavoce.engines.weights import Weights, store
 from vivavoce.errors import ConfigError, EngineMissing
@@ -84,10 +85,7 @@ def factory(name: str) -> Factory:
     except AttributeError as error:
         raise ConfigError(f"{name}: {error}.", "Name it `package.module:function`.") from None
     except ModuleNotFoundError as error:
-        library = error.name or "a library"
-        raise EngineMissing(
-            name, f"{library} is not installed.", f"Run `pip install {library.split('.')[0]}`."
-        ) from error
+        raise missing_library(name, error.name or "a library") from error
     except ImportError as error:
         raise EngineMissing(
             name, f"Its library can't be loaded: {error}.", "See `vivavoce doctor`."
@@ -204,13 +202,19 @@ class House:
         """The engine that `choice` names. Raises `ConfigError`, `EngineMissing`."""
         use, settings, otherwise = parse(choice)
         try:
-            return await factory(f"{port}.{use}")(settings, self)
+            return await self._create(f"{port}.{use}", settings)
         except EngineMissing as missing:
             if otherwise is None:
                 raise
             engine = await self.build(port, otherwise)
             self.fallbacks.append(f"{parse(otherwise)[0]} instead of {port} {missing}")
             return engine
+
+    async def _create(self, name: str, settings: Settings) -> Any:
+        try:
+            return await factory(name)(settings, self)
+        except ModuleNotFoundError as error:
+            raise missing_library(name, error.name or "a library") from error
 
 
 def _entry_point(name: str) -> EntryPoint:
