@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from typing import Annotated, Any
 
 import typer
@@ -30,6 +31,11 @@ COMMANDS = {
 PASSES_OPTIONS_ON = {"run": {"ignore_unknown_options": True, "allow_interspersed_args": False}}
 
 
+def flowing_text(docstring: str) -> str:
+    """Paragraphs of a docstring, each in one line, which the terminal's width breaks."""
+    return "\n\n".join(" ".join(part.split()) for part in docstring.split("\n\n"))
+
+
 class LazyGroup(TyperGroup):
     """Commands by name, each imported on first use."""
 
@@ -43,7 +49,8 @@ class LazyGroup(TyperGroup):
             if not isinstance(found, typer.Typer):
                 single = typer.Typer(add_completion=False)
                 options = PASSES_OPTIONS_ON.get(cmd_name)
-                single.command(cmd_name, context_settings=options)(found)
+                help_text = flowing_text(inspect.getdoc(found) or "")
+                single.command(cmd_name, context_settings=options, help=help_text)(found)
                 found = single
             command = typer.main.get_command(found)
             command.name = cmd_name

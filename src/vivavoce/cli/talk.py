@@ -75,6 +75,7 @@ def talk(
     A terminal shows the microphone's level, your words as they are understood, and the answer's as
     they are played. One line a turn tells how long its parts took, counted from the end of your
     speech. When the connection ends, the conversation continues on a new one.
+
     Exit codes: 1 a problem on this machine, 3 no server, 4 ended by the server, 5 no answer in
     time, 6 a turn that the server could not answer.
     """
