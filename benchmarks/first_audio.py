@@ -111,7 +111,7 @@ def wait_until_ready(process: subprocess.Popen[bytes]) -> None:
 
 async def spoken(text: str) -> bytes:
     """The question as 16 kHz PCM, in a voice that the recognizer knows well."""
-    synthesizer = await House({}).build("synthesizer", {"use": "flite"})
+    synthesizer = await House({}).build("synthesizer", {"use": "hibari"})
     try:
         pcm = b"".join([piece.pcm async for piece in synthesizer.speak(text, "Charon")])
     finally:

@@ -8,8 +8,6 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from vivavoce.engines.flite import fetch
-
 LIMIT_S = 40.0
 
 
@@ -18,13 +16,13 @@ def unpacked(packages: Sequence[str], folder: Path) -> bool:
 
     Where the system's package lists do not do, lists of our own are read first.
     """
-    if not fetch.can_fetch():
+    if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
         return False
     work = folder.with_suffix(".new")
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
-    options = fetch._options(work)
-    own = [*options, *fetch._own_lists(work)]
+    options = _options(work)
+    own = [*options, *_own_lists(work)]
     try:
         if not _apt(work, *options, "download", *packages):
             _apt(work, *own, "update")
@@ -53,3 +51,32 @@ def _apt(work: Path, *arguments: str) -> bool:
         timeout=LIMIT_S,
     )
     return done.returncode == 0
+
+
+def _options(work: Path) -> list[str]:
+    """Options by which the package client works inside `work`, without root."""
+    for folder in ("cache/archives/partial", "state/lists/partial", "log"):
+        (work / folder).mkdir(parents=True)
+    settings = {
+        "Dir::Cache": work / "cache",
+        "Dir::Log": work / "log",
+        "APT::Sandbox::User": "",
+        "Acquire::Retries": "2",
+        "Acquire::Languages": "none",
+        "Acquire::http::Timeout": "20",
+        "Acquire::https::Timeout": "20",
+        "Debug::NoLocking": "1",
+    }
+    return [part for key, value in settings.items() for part in ("-o", f"{key}={value}")]
+
+
+def _own_lists(work: Path) -> list[str]:
+    """Options by which it reads package lists into `work`."""
+    settings = {
+        "Dir::State": work / "state",
+        "Dir::State::status": "/var/lib/dpkg/status",
+        "APT::Update::Post-Invoke": "",
+        "APT::Update::Post-Invoke-Success": "",
+        "APT::Update::Error-Mode": "any",
+    }
+    return [part for key, value in settings.items() for part in ("-o", f"{key}={value}")]

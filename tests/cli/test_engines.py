@@ -44,8 +44,8 @@ def test_every_built_in_engine_can_be_imported(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "fix"),
     [
-        ("synthesizer.oracle", "flite"),
-        ("oracle.flite", "detector"),
+        ("synthesizer.oracle", "hibari"),
+        ("oracle.hibari", "detector"),
         ("model.vivavoce.errors:nothing", "package.module:function"),
     ],
 )

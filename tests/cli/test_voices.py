@@ -14,9 +14,9 @@ def test_a_line_a_voice_with_its_sound() -> None:
     lines = CliRunner().invoke(app, ["voices"]).stdout.splitlines()
     sounds = dict(line.split("\t") for line in lines)
     assert tuple(sounds) == VOICES
-    assert sounds["Kore"] == "woman, 172 Hz, even pace"
-    assert sounds["Puck"] == "man, 115 Hz, quick pace"
-    assert sounds["Vindemiatrix"] == "woman, 158 Hz, slow pace"
+    assert sounds["Kore"] == "woman, 180 Hz, even pace"
+    assert sounds["Puck"] == "man, 123 Hz, quick pace"
+    assert sounds["Vindemiatrix"] == "woman, 170 Hz, slow pace"
 
 
 def test_json_has_names_and_sounds() -> None:

@@ -201,7 +201,7 @@ async def test_readiness_names_the_failing_part(server: Server, web: httpx2.Asyn
 async def test_a_part_that_is_replaced_still_converses(
     server: Server, web: httpx2.AsyncClient
 ) -> None:
-    server.readiness.parts["voice"] = Part(PartState.DEGRADED, "espeak instead of flite")
+    server.readiness.parts["voice"] = Part(PartState.DEGRADED, "espeak instead of hibari")
 
     assert (await web.get("/readyz")).status_code == 200
 

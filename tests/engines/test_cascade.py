@@ -167,8 +167,8 @@ async def test_the_transcript_is_what_the_model_wrote(texts: tuple[str, ...]) ->
 
 async def test_the_voice_is_given_words_and_no_markdown() -> None:
     voice = ScriptedVoice()
-    await answer(deltas("**Bold** it is. ", "```\ncode\n```\n", "It costs $5. 🎉"), voice)
-    assert voice.heard == ["Bold it is.", "Here is some code.", "It costs 5 dollars."]
+    await answer(deltas("**Bold** it is. ", "```\ncode\n```\n", "It costs 24/7 ≥ $5. 🎉"), voice)
+    assert voice.heard == ["Bold it is.", "Here is some code.", "It costs 24 7 at least $5."]
 
 
 async def test_an_answer_of_nothing_but_an_emoji_is_named() -> None:

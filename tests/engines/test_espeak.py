@@ -9,12 +9,14 @@ import shutil
 import struct
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from vivavoce.domain.audio import pcm_seconds
 from vivavoce.domain.voices import VOICES
 from vivavoce.engines import espeak
 from vivavoce.engines.espeak import EspeakSynthesizer, create
+from vivavoce.engines.pcm import LOUDNESS, loudness
 from vivavoce.errors import ConfigError, EngineError, EngineMissing
 
 INSTALLED = shutil.which("espeak-ng") or shutil.which("espeak")
@@ -72,13 +74,15 @@ async def test_an_unknown_setting_is_refused() -> None:
         await create({"speed": 1}, None)  # type: ignore[arg-type]
 
 
-async def test_any_rate_becomes_24_khz_and_silence_is_cut(tmp_path: Path) -> None:
+async def test_any_rate_becomes_24_khz_trimmed_and_level(tmp_path: Path) -> None:
     quiet = [0] * 11025
-    (tmp_path / "sound").write_bytes(wav(11025, quiet + [3000, -3000] * 5512 + quiet))
+    (tmp_path / "sound").write_bytes(wav(11025, quiet + ([3000] * 5 + [-3000] * 5) * 1102 + quiet))
     engine = EspeakSynthesizer(program(tmp_path, f"cat > /dev/null; cat {tmp_path}/sound"), ["de"])
     pcm, text = await say(engine, "one two three, four")
     assert text == "one two three, four"
     assert 1.05 < pcm_seconds(pcm) < 1.25
+    sound = np.frombuffer(pcm, "<i2").astype(np.float32) / np.float32(32768)
+    assert loudness(sound) == pytest.approx(LOUDNESS, abs=1)
     await engine.aclose()
 
 

@@ -15,7 +15,7 @@ from vivavoce.engines.registry import locate_weights
 from vivavoce.engines.silero import FRAME_SAMPLES, SileroDetector, create
 from vivavoce.errors import ConfigError, EngineError, EngineMissing
 
-# Synthesized with flite's voice slt: half a second of silence, "turn on the lights please",
+# Synthesized: half a second of silence, "turn on the lights please",
 # half a second of silence.
 CLIP = Path(__file__).parent / "data" / "turn-on-the-lights.wav"
 FRAME_BYTES = 2 * FRAME_SAMPLES

@@ -22,7 +22,7 @@ TABLE = [
     ("| a | b |\n|---|:-:|\n| 1 | 2 |", "a, b. 1, 2."),
     ("---", ""),
     ("**cut in the middle", "cut in the middle"),
-    ("It's a <b>test</b> &amp; more", "It's a test and more"),
+    ("It's a <b>test</b> &amp; more", "It's a test & more"),
     # pictures
     ("Great job! 🎉👍🏽", "Great job!"),
     ("👨‍👩‍👧 family ❤️", "family"),
@@ -32,31 +32,25 @@ TABLE = [
     ("https://www.example.com/docs/x?y=1.", "example dot com."),
     ("go to example.org/a, then", "go to example dot org, then"),
     ("Mail me.now@my-site.com", "Mail me dot now at my dash site dot com"),
-    # money, measures, per cent
-    ("$5.50, €20, £1.01", "5 dollars and 50 cents, 20 euros, 1 pound and 1 penny"),
-    ("$1 or $3.2 million or $5k", "1 dollar or 3.2 million dollars or 5 thousand dollars"),
-    ("5km, 1 kg, 90 km/h", "5 kilometers, 1 kilogram, 90 kilometers per hour"),
-    ("20°C or 68 °F or 45°", "20 degrees Celsius or 68 degrees Fahrenheit or 45 degrees"),
-    ("5% of 1,000 m", "5 percent of 1,000 meters"),
-    ("I am 5 in May", "I am 5 in May"),
-    # times, dates, numbers
-    ("At 3:05 pm", "At 3 oh 5 P M"),
-    ("12:00 or 17:30", "12 o'clock or 17 30"),
-    ("the 1st, 2nd, 3rd, 11th, 21st, 30th", "the first, second, third, eleventh, twenty first, "
-     "thirtieth"),
-    ("in the 1990s and 80s", "in the 19 nineties and eighties"),
-    ("pages 5-10, 2020–2024", "pages 5 to 10, 2020 to 2024"),
-    ("on 2026-11-23 call 555-1234", "on 2026-11-23 call 555-1234"),
-    ("1/2 cup and ¾", "one half cup and three quarters"),
-    ("3 * 4 = 12 and 3x4", "3 times 4 equals 12 and 3 times 4"),
-    ("-5 and ~5", "minus 5 and about 5"),
-    ("a < b > c", "a is less than b is greater than c"),
-    # small words
-    ("R&D, and/or, w/o", "R and D, and or, without"),
+    # what synthesizers read themselves
+    ("$5.50, €20, £1.01, $3.2 million", "$5.50, €20, £1.01, $3.2 million"),
+    ("5km, 90 km/h, 20°C, 45°, 5%", "5km, 90 km/h, 20°C, 45°, 5%"),
+    ("At 3:05 pm on 2026-11-23 or 10/12/2019", "At 3:05 pm on 2026-11-23 or 10/12/2019"),
+    ("the 21st of the 1990s, pages 5-10", "the 21st of the 1990s, pages 5-10"),
+    ("1/2 cup and ¾ = 12 < 13", "1/2 cup and ¾ = 12 < 13"),
+    ("R&D, and/or, w/o, C++, 3 + 4, 3 × 4", "R&D, and/or, w/o, C++, 3 + 4, 3 × 4"),
+    ("Dr. Smith's dog, A → B", "Dr. Smith's dog, A → B"),
+    # what they read wrong
+    ("20€ or $1.5bn", "€20 or $1.5 billion"),
+    ("1,000 m, 1 m, 5 m², 3 m/s, 2 h, 5 W", "1,000 meters, 1 meter, 5 meters², "
+     "3 meters per second, 2 hours, 5 watts"),
+    ("I am 5 in May, I'm 5'10\"", "I am 5 in May, I'm 5 foot 10"),
+    ("3 * 4 and 3x4", "3 times 4 and 3 times 4"),
+    ("24/7 and 120/80", "24 7 and 120 80"),
+    ("−5 and ~5, ≤ 3, ≥3", "-5 and about 5, at most 3, at least 3"),
+    ("C# at #3 -> next", "C sharp at number 3 to next"),
     ("fruit, e.g. apples, i.e. those", "fruit, for example apples, that is those"),
-    ("A → B", "A to B"),
     ("snake_case", "snake case"),
-    ("Dr. Smith's dog", "Dr. Smith's dog"),
     ("你好，世界！", "你好，世界！"),
 ]  # fmt: skip
 
@@ -67,8 +61,8 @@ def test_what_is_said(written: str, said: str) -> None:
 
 
 @pytest.mark.parametrize(("written", "said"), TABLE)
-def test_what_is_said_needs_no_second_pass(written: str, said: str) -> None:
-    assert not set(speakable(written)) & set("*_`~#|<>[]{}^\\🎉")
+def test_nothing_is_left_that_would_be_read_as_a_sign(written: str, said: str) -> None:
+    assert not set(speakable(written)) & set("*_`~#|[]{}^\\🎉")
 
 
 def test_other_languages_get_no_english_words() -> None:

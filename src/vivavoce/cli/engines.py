@@ -52,7 +52,7 @@ def users(settings: Config) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for profile, table in settings.profiles.items():
         for port in ("detector", "recognizer", "responder"):
-            for name in parts(port, getattr(table, port)):
+            for name in dict.fromkeys(parts(port, getattr(table, port))):
                 found.setdefault(name, []).append(profile)
     for port, choice in (("search", settings.tools.search), ("sandbox", settings.tools.code)):
         for name in parts(port, choice) if choice else ():

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from vivavoce.domain.voices import DEFAULT_VOICE, VOICES
-from vivavoce.engines.voices import voice_print
+from vivavoce.engines.voices import voice_parameters
 
 EVEN = (0.97, 1.03)
 """Between these a pace is neither quick nor slow."""
@@ -38,7 +38,7 @@ def voices(
 
 def sound(voice: str) -> str:
     """In a few words, what the synthesizer that comes with the project makes of a voice."""
-    made = voice_print(voice)
-    who = "woman" if made.speaker.feminine else "man"
-    pace = "slow" if made.pace > EVEN[1] else "quick" if made.pace < EVEN[0] else "even"
-    return f"{who}, {made.pitch_hz:.0f} Hz, {pace} pace"
+    made = voice_parameters(voice)
+    gender = "woman" if made.feminine else "man"
+    pace = "quick" if made.pace > EVEN[1] else "slow" if made.pace < EVEN[0] else "even"
+    return f"{gender}, {made.pitch_hz:.0f} Hz, {pace} pace"

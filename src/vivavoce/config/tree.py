@@ -25,7 +25,7 @@ BUILTIN_PROFILES: dict[str, dict[str, Any]] = {
         "responder": {
             "use": "cascade",
             "model": {"use": "llamacpp"},
-            "voice": {"use": "flite", "otherwise": {"use": "espeak", "otherwise": "silence"}},
+            "voice": {"use": "hibari", "otherwise": {"use": "espeak", "otherwise": "silence"}},
         },
     },
     SCRIPTED: {

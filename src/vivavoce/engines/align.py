@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 _WORD = re.compile(r"\s*\S+")
 
@@ -49,37 +50,38 @@ class Timeline:
         return self._text[start : self._taken]
 
 
-def marks_of_tokens(text: str, tokens: Sequence[tuple[str, float]]) -> list[Mark]:
-    """Marks from a synthesizer's own tokens (word, start in seconds), found again in `text`.
+def marks_of_groups(
+    text: str, starts: Sequence[float], count_groups: Callable[[str], int]
+) -> list[Mark]:
+    """Marks from the start times, in seconds, of a synthesizer's own words.
 
-    A token that cannot be found is left out: its words then go with the one before. The
-    white space before a word belongs to it, so pieces read correctly when put together.
+    `count_groups` tells how many of those one written word becomes ("$5" is two); it is asked
+    for words that are not of plain letters. Where the sum is another than there are times,
+    words are placed one to one, or in proportion.
     """
-    marks: list[Mark] = []
-    cursor = 0
-    for word, start_s in tokens:
-        found = text.find(word, cursor) if word else -1
-        if found < 0:
-            continue
-        marks.append(Mark(_word_start(text, found, cursor), start_s))
-        cursor = found + len(word)
-    return marks
+    words = list(_WORD.finditer(text))
+    if not words or not starts:
+        return []
+    counts = [_group_count(word.group().strip(), count_groups) for word in words]
+    if sum(counts) != len(starts) == len(words):
+        counts = [1] * len(words)
+    scale = len(starts) / max(1, sum(counts))
+    places = accumulate([0, *counts[:-1]])
+    return [
+        Mark(word.start(), starts[min(round(place * scale), len(starts) - 1)])
+        for word, place in zip(words, places, strict=True)
+    ]
+
+
+def _group_count(word: str, count_groups: Callable[[str], int]) -> int:
+    letters = word.strip(".,;:!?\"'()“”‘’")
+    return 1 if letters.isascii() and letters.isalpha() else count_groups(word)
 
 
 def estimated_marks(text: str, duration_s: float) -> list[Mark]:
     """Marks for a synthesizer that tells no times: a word takes time by its length."""
     size = max(1, len(text))
     return [Mark(m.start(), duration_s * m.start() / size) for m in _WORD.finditer(text)]
-
-
-def _word_start(text: str, found: int, floor: int) -> int:
-    """Back over quotes to the white space before the word, and over that to its beginning."""
-    start = found
-    while start > floor and not text[start - 1].isspace():
-        start -= 1
-    while start > floor and text[start - 1].isspace():
-        start -= 1
-    return start
 
 
 class Realigner:

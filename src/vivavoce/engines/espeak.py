@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from vivavoce.domain.audio import OUTPUT_RATE
 from vivavoce.domain.voices import VOICES
-from vivavoce.engines.align import Timeline, estimated_marks
+from vivavoce.engines.align import estimated_marks
 from vivavoce.engines.lanes import CancelToken, Lane
-from vivavoce.engines.pcm import Trimmer, Upsampler, pause_after, silence
+from vivavoce.engines.pcm import gain_to_level, pause_after, silence, speech_pieces, trim
 from vivavoce.engines.ports import EngineHost, Settings, Speech, SynthesizerCapabilities
 from vivavoce.engines.sentences import Cutter
-from vivavoce.engines.voices import Speaker, voice_print
+from vivavoce.engines.voices import resolve_voice, voice_parameters
 from vivavoce.errors import ConfigError, EngineError, EngineMissing
 
 if TYPE_CHECKING:
@@ -33,12 +34,13 @@ _FIX = "Install it with `apt-get install espeak-ng` or `brew install espeak-ng`.
 _PROGRAMS = ("espeak-ng", "espeak")
 _LONGEST = 240
 _LIMIT_S = 20.0
-_PIECE_S = 0.1
 _WORDS_A_MINUTE = 170
 _DEFAULT = "en-us"
 
-_VARIANTS = {Speaker.SLT: "f2", Speaker.RMS: "m3", Speaker.AWB: "m7", Speaker.KAL16: "m1"}
-_MIDDLE_HZ = {Speaker.SLT: 172.0, Speaker.RMS: 100.0, Speaker.AWB: 127.0, Speaker.KAL16: 113.0}
+_FEMININE_VARIANTS = ("f2", "f3", "f4", "f5")
+_MASCULINE_VARIANTS = ("m1", "m3", "m4", "m7")
+_MIDDLE_HZ = {True: 190.0, False: 110.0}
+"""The pitch, by gender, that espeak-ng's own middle pitch stands for."""
 
 _ALIASES = {"iw": "he", "zh": "cmn", "no": "nb", "in": "id", "ji": "yi"}
 """The Live API's language codes that espeak-ng knows under another name."""
@@ -85,12 +87,14 @@ class EspeakSynthesizer:
         return _DEFAULT
 
     def _options(self, voice: str, language: str) -> list[str]:
-        print_ = voice_print(voice)
-        pitch = 50 + 100 * (print_.pitch_hz / _MIDDLE_HZ[print_.speaker] - 1)
+        parameters = voice_parameters(voice)
+        variants = _FEMININE_VARIANTS if parameters.feminine else _MASCULINE_VARIANTS
+        variant = variants[VOICES.index(resolve_voice(voice)) % len(variants)]
+        pitch = 50 + 100 * (parameters.pitch_hz / _MIDDLE_HZ[parameters.feminine] - 1)
         return [
-            "-v", f"{self.language(language)}+{_VARIANTS[print_.speaker]}",
+            "-v", f"{self.language(language)}+{variant}",
             "-p", str(max(0, min(99, round(pitch)))),
-            "-s", str(round(_WORDS_A_MINUTE / print_.pace)),
+            "-s", str(round(_WORDS_A_MINUTE * parameters.pace)),
             "-b", "1", "--stdin", "--stdout",
         ]  # fmt: skip
 
@@ -137,26 +141,17 @@ def parsed(wav: bytes) -> Clip:
 
 
 def finished(text: str, wav: bytes, token: CancelToken) -> list[Speech]:
-    """The pieces of one clause: trimmed, 24 kHz, each with the words that begin in it."""
+    """The pieces of one clause: 24 kHz, trimmed, level, each with the words that begin in it."""
+    import numpy as np
+    import soxr
+
     clip = parsed(wav)
-    trimmer, upsampler = Trimmer(clip.rate, pause_after(text)), Upsampler(clip.rate)
-    kept = trimmer.feed(clip.sound)
-    pause = trimmer.finish()
-    if pause is None:
+    sound = soxr.resample(clip.sound.astype(np.float32) / 32768, clip.rate, OUTPUT_RATE)
+    kept, _ = trim(sound)
+    if token.cancelled or not len(kept):
         return [Speech(silence(pause_after(text)), text)]
-    timeline = Timeline(text, estimated_marks(text, len(kept) / clip.rate))
-    pieces = []
-    step = round(clip.rate * _PIECE_S)
-    for start in range(0, len(kept), step):
-        if token.cancelled:
-            break
-        end = min(start + step, len(kept))
-        pcm = upsampler.feed(kept[start:end])
-        said = timeline.until(end / clip.rate)
-        if pcm or said:
-            pieces.append(Speech(pcm, said))
-    pieces.append(Speech(upsampler.feed(pause, last=True), timeline.rest()))
-    return pieces
+    marks = estimated_marks(text, len(kept) / OUTPUT_RATE)
+    return list(speech_pieces(text, kept * gain_to_level(kept), marks))
 
 
 async def create(settings: Settings, host: EngineHost) -> EspeakSynthesizer:

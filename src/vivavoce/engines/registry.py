@@ -42,7 +42,7 @@ BUILTIN = {
     "model.llamacpp": "vivavoce.engines.llamacpp:create",
     "model.openai": "vivavoce.engines.openai:create",
     "model.echo": "vivavoce.engines.scripted:create_echo",
-    "synthesizer.flite": "vivavoce.engines.flite:create",
+    "synthesizer.hibari": "vivavoce.engines.hibari:create",
     "synthesizer.espeak": "vivavoce.engines.espeak:create",
     "synthesizer.tones": "vivavoce.engines.scripted:create_tone_synthesizer",
     "synthesizer.silence": "vivavoce.engines.silence:create",
@@ -101,7 +101,7 @@ def parse(choice: str | Settings) -> tuple[str, dict[str, Any], str | Settings |
     if not isinstance(use, str):
         raise ConfigError(
             f"An engine's table lacks `use`: {', '.join(choice) or 'it is empty'}.",
-            'Write for example { use = "flite" }.',
+            'Write for example { use = "hibari" }.',
         )
     return use, settings, settings.pop("otherwise", None)
 

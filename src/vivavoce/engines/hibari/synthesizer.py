@@ -1,0 +1,248 @@
+"""The `Synthesizer` over hibari: English in thirty voices, other languages by another engine."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from vivavoce.domain.audio import OUTPUT_RATE
+from vivavoce.domain.voices import DEFAULT_VOICE, VOICES, canonical_voice
+from vivavoce.engines.align import estimated_marks, marks_of_groups
+from vivavoce.engines.hibari import timbre
+from vivavoce.engines.hibari.network import ENGINE, AcousticModel
+from vivavoce.engines.hibari.weights import FURTHER_VOICES, model_file
+from vivavoce.engines.lanes import CancelToken, Lane
+from vivavoce.engines.pcm import gain_to_level, pause_after, silence, speech_pieces, trim
+from vivavoce.engines.ports import (
+    EngineHost,
+    Settings,
+    Speech,
+    Synthesizer,
+    SynthesizerCapabilities,
+)
+from vivavoce.engines.sentences import Cutter
+from vivavoce.engines.voices import resolve_voice, voice_parameters
+from vivavoce.errors import ConfigError, EngineMissing
+
+log = logging.getLogger("vivavoce.engines.hibari")
+
+_LONGEST = 240
+"""Characters in one run of the network: about 15 s of sound, made in 0.2 s of CPU."""
+
+_CALIBRATION = "How is the weather in London today?"
+"""A sentence of mixed sounds, by which the level of a voice is set."""
+
+_OTHER_LANGUAGES = "espeak"
+_SETTINGS = ("model", "voices", "workers", "other_languages")
+
+
+class HibariSynthesizer:
+    """Speaks English in thirty voices made of one model; `own` voices have a model each.
+
+    `others` speaks what is asked for in another language; without it, all is read as English.
+    """
+
+    def __init__(
+        self,
+        model: AcousticModel,
+        own: Mapping[str, AcousticModel] | None = None,
+        others: Synthesizer | None = None,
+        workers: int = 1,
+    ) -> None:
+        languages = others.capabilities.languages if others is not None else ()
+        self.capabilities = SynthesizerCapabilities(
+            voices=VOICES, languages=("en", *(code for code in languages if code != "en"))
+        )
+        self._model = model
+        self._own = dict(own or {})
+        self._others = others
+        self._lane = Lane(ENGINE, workers=workers)
+        self._gains: dict[str, float] = {}
+        self._read_as_english: set[str] = set()
+
+    async def speak(self, text: str, voice: str, language: str = "") -> AsyncIterator[Speech]:
+        """Sound for `text`, clause by clause, in pieces of 100 ms.
+
+        A clause of 4, 8 or 16 words takes 20, 35 or 65 ms of CPU before its first piece.
+        Letters of other scripts are left out of the sound and kept in the text.
+        """
+        if (others := self._engine_for(language)) is not None:
+            pieces: Any = others.speak(text, voice, language)
+            async with aclosing(pieces):
+                async for piece in pieces:
+                    yield piece
+            return
+        name = resolve_voice(voice)
+        cutter = Cutter(longest=_LONGEST, early=False)
+        for clause in (*cutter.feed(text), *cutter.flush()):
+            for piece in await self._lane.run(partial(self.synthesize, clause, name)):
+                yield piece
+
+    async def aclose(self) -> None:
+        self._lane.close()
+        if self._others is not None:
+            await self._others.aclose()
+
+    def synthesize(self, clause: str, voice: str, token: CancelToken | None = None) -> list[Speech]:
+        """The pieces of one clause in one of the thirty voices. Blocks."""
+        import numpy as np
+
+        model = self._own.get(voice, self._model)
+        sounds: list[timbre.Floats] = []
+        starts: list[float] = []
+        elapsed_s = 0.0
+        for sentence in model.phonemes(clause):
+            if token is not None and token.cancelled:
+                return []
+            made = self._render(sentence, voice)
+            if made is None:
+                continue
+            sound, group_starts = made
+            sounds.append(sound)
+            starts += [elapsed_s + start for start in group_starts]
+            elapsed_s += len(sound) / OUTPUT_RATE
+        kept, cut_s = trim(np.concatenate(sounds)) if sounds else (np.zeros(0, np.float32), 0.0)
+        if not len(kept):
+            return [Speech(silence(pause_after(clause)), clause)]
+        if starts:
+            begun = [start - cut_s for start in starts]
+            marks = marks_of_groups(clause, begun, partial(_count_groups, model))
+        else:
+            marks = estimated_marks(clause, len(kept) / OUTPUT_RATE)
+        return list(speech_pieces(clause, kept, marks))
+
+    def _render(
+        self, phonemes: str, voice: str, level: bool = True
+    ) -> tuple[timbre.Floats, tuple[float, ...]] | None:
+        """The sound of one sentence at the common loudness, and the start of each word in it."""
+        if voice in self._own:
+            frames = self._own[voice].frames(phonemes, pace=1.0)
+            converted = frames
+        else:
+            parameters = voice_parameters(voice)
+            frames = self._model.frames(phonemes, parameters.pace)
+            converted = frames and timbre.convert(frames, parameters)
+        if converted is None:
+            return None
+        sound = timbre.render(converted)
+        return (sound * self._gain(voice) if level else sound), converted.group_starts
+
+    def _gain(self, voice: str) -> float:
+        """The factor that brings a voice to the common loudness; measured at its first use."""
+        if voice not in self._gains:
+            model = self._own.get(voice, self._model)
+            made = self._render(model.phonemes(_CALIBRATION)[0], voice, level=False)
+            self._gains[voice] = gain_to_level(made[0]) if made else 1.0
+        return self._gains[voice]
+
+    def _engine_for(self, language: str) -> Synthesizer | None:
+        """The engine that speaks another language; `None` for English or if there is none."""
+        base = language.casefold().replace("_", "-").partition("-")[0]
+        if base in ("", "en"):
+            return None
+        if self._others is None and base not in self._read_as_english:
+            self._read_as_english.add(base)
+            log.warning(
+                "no synthesizer for this language, it is read as English: language=%s", base
+            )
+        return self._others
+
+
+def _count_groups(model: AcousticModel, word: str) -> int:
+    return sum(len(sentence.split()) for sentence in model.phonemes(word))
+
+
+async def create(settings: Settings, host: EngineHost) -> HibariSynthesizer:
+    """The engine. Settings: `model`, `voices`, `workers`, `other_languages`.
+
+    `voices` names a model file for single Live API voices, `other_languages` the engine for
+    languages but English (default espeak, where it is installed; false for none). Raises
+    `EngineMissing` without the package, `ConfigError` for a bad setting.
+    """
+    model, own, workers = _checked(settings)
+    own = _present_voices(host) | own
+    others = await _other_languages(settings.get("other_languages", _OTHER_LANGUAGES), host)
+    try:
+        return await asyncio.to_thread(_load, model, own, others, workers)
+    except BaseException:
+        if others is not None:
+            await others.aclose()
+        raise
+
+
+def required_parts(settings: Settings) -> tuple[tuple[str, str | Settings], ...]:
+    """The engine for other languages."""
+    choice = settings.get("other_languages", _OTHER_LANGUAGES)
+    return () if choice is False else (("synthesizer", choice),)
+
+
+def _present_voices(host: EngineHost) -> dict[str, Path]:
+    """Model files of the further voices that are on this machine."""
+    found = {}
+    for voice, weights in FURTHER_VOICES.items():
+        with suppress(EngineMissing):
+            found[voice] = host.weights(weights) / model_file(weights)
+    return found
+
+
+def _load(
+    path: Path | None, voices: Mapping[str, Path], others: Synthesizer | None, workers: int
+) -> HibariSynthesizer:
+    model = AcousticModel(path)
+    own = {name: _own_model(file, model) for name, file in voices.items()}
+    engine = HibariSynthesizer(model, own, others, workers)
+    engine.synthesize("Ready.", DEFAULT_VOICE)  # first uses cost 100 ms that no user should wait
+    return engine
+
+
+def _own_model(path: Path, model: AcousticModel) -> AcousticModel:
+    """The publisher names files like Kokoro's voices: `bf_emma` is British, `af_kore` American."""
+    if path.name.startswith("b"):
+        return AcousticModel(path, british=True)
+    return AcousticModel(path, g2p=model.g2p)
+
+
+async def _other_languages(choice: Any, host: EngineHost) -> Synthesizer | None:
+    if choice is False:
+        return None
+    try:
+        engine: Synthesizer = await host.build("synthesizer", choice)
+    except EngineMissing as missing:
+        log.info("languages but English will be read as English: reason=%s", missing)
+        return None
+    return engine
+
+
+def _checked(settings: Settings) -> tuple[Path | None, dict[str, Path], int]:
+    """The model file, the voices' own model files, the number of threads."""
+    if unknown := sorted(set(settings) - set(_SETTINGS)):
+        raise ConfigError(
+            f"{ENGINE} has no setting {unknown[0]!r}.", f"It knows {', '.join(_SETTINGS)}."
+        )
+    model = settings.get("model")
+    voices = settings.get("voices", {})
+    workers = settings.get("workers", 1 if (os.cpu_count() or 1) <= 2 else 2)
+    if not isinstance(workers, int) or workers < 1:
+        raise ConfigError(f"{ENGINE}: workers is {workers!r}.", "Give it a number from 1 on.")
+    if not isinstance(voices, Mapping):
+        raise ConfigError(f"{ENGINE}: voices is no table.", 'Write { Kore = "path/to/file.onnx" }.')
+    own = {}
+    for name, file in voices.items():
+        if (voice := canonical_voice(name)) is None:
+            raise ConfigError(f"{ENGINE}: there is no voice {name!r}.", "See `vivavoce voices`.")
+        own[voice] = _file(f"voices.{name}", file)
+    return (None if model is None else _file("model", model)), own, workers
+
+
+def _file(setting: str, path: Any) -> Path:
+    if not isinstance(path, str) or not Path(path).expanduser().is_file():
+        raise ConfigError(
+            f"{ENGINE}: there is no file {path!r}.", f"Let {setting} name an ONNX file of hibari."
+        )
+    return Path(path).expanduser()
