@@ -150,7 +150,7 @@ def test_hypotheses_are_asked_for_twice_a_second_while_the_user_speaks() -> None
     cue(user, Cue.ONSET, 100)
     assert refresh(user, 8_000) == []
     assert refresh(user, 8_100) == [RefreshTranscript(ONE, 8_100)]
-    assert refresh(user, 8_200) == []
+    assert refresh(user, 16_000) == []
     assert cue(user, Cue.PAUSE, 12_000) == [RefreshTranscript(ONE, 12_000, paused=True)]
     assert refresh(user, 30_000) == []
     cue(user, Cue.RESUME, 31_000)

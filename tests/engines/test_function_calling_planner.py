@@ -188,6 +188,27 @@ async def test_a_calculation_is_run_as_the_model_writes_it(encoder: MiniLM, spok
     await model.aclose()
 
 
+async def test_a_program_that_failed_is_corrected_once(encoder: MiniLM) -> None:
+    text_model = TextModel(["print(17 ** '2')", "print(17 ** 2)", "print(17)"])
+    model = FunctionCallingModel(text_model, Planner(text_model, Router(encoder), Quoter(encoder)))
+    history = [user("What is 17 squared?")]
+    for code, output in (("print(17 ** '2')", "TypeError: no"), ("print(17 ** 2)", "ValueError")):
+        parts = await answer(model, asked(*history, server=(CODE,)))
+        assert calls_of(parts) == [("code_execution", {"code": code})]
+        failed = {"outcome": "OUTCOME_FAILED", "output": f"Traceback\n{output}\n"}
+        history += called(("code_execution", {"code": code}, failed))
+    assert "TypeError: no" in text_model.questions[1][-1]["content"]
+    parts = await answer(model, asked(*history, server=(CODE,)))
+    assert text_of(parts) == "Sorry, the code did not work: ValueError."
+    await model.aclose()
+
+
+async def test_a_story_and_its_question_are_one_calculation(model: FunctionCallingModel) -> None:
+    spoken = user("A jacket costs 85 euros and is 30 percent off. What do I pay?")
+    parts = await answer(model, asked(spoken, tools=cases.LIGHTS, server=(CODE,)))
+    assert text_of(parts) == f"You said: {spoken.text}"
+
+
 async def test_without_a_program_the_text_model_answers(model: FunctionCallingModel) -> None:
     parts = await answer(model, asked(user("What is 17 times 23?"), server=(CODE,)))
     assert text_of(parts) == "You said: What is 17 times 23?"

@@ -110,4 +110,4 @@ def test_the_code_is_taken_out_of_the_answer(answers: list[str], code: str) -> N
     assert programs.write_program(model, "what is six times seven", CancelToken()) == code
     assert model.questions[0][-1]["content"] == "what is 6 times 7"
     if len(answers) > 1:
-        assert "syntax error" in model.questions[1][-1]["content"]
+        assert "invalid syntax" in model.questions[1][-1]["content"]

@@ -23,8 +23,10 @@ from vivavoce.engines.moonshine.recognizer import (
     CLOSE_AFTER_S,
     EARLIEST_CUT_S,
     LONGEST_S,
+    SILENCE_BEHIND_S,
     MoonshineRecognizer,
     MoonshineUtterance,
+    agreement,
     quietest_place,
 )
 from vivavoce.engines.ports import RecognitionOptions, Recognizer, Transcript
@@ -71,7 +73,7 @@ def network() -> TonesNetwork:
 
 @pytest.fixture
 def recognizer(network: TonesNetwork) -> Iterator[MoonshineRecognizer]:
-    recognizer = MoonshineRecognizer(cast(Network, network), workers=1)
+    recognizer = MoonshineRecognizer(cast(Network, network), workers=1, clock=lambda: 0.0)
     yield recognizer
     asyncio.run(recognizer.aclose())
 
@@ -90,19 +92,40 @@ class TestContract(RecognizerContract):
         return MoonshineRecognizer(cast(Network, TonesNetwork()), workers=1)
 
 
-async def test_a_hypothesis_holds_back_the_last_word_and_a_pause_only_the_mark(
+async def test_words_are_stable_when_two_hypotheses_agree_and_at_a_pause(
     recognizer: MoonshineRecognizer, network: TonesNetwork
 ) -> None:
     async with recognizer.open(RecognitionOptions()).utterance() as utterance:
         await utterance.feed(say("turn on,", INPUT_RATE))
-        assert (await utterance.hypothesis()).stable == "turn"
-        await utterance.feed(say(" the lights.", INPUT_RATE))
+        assert await utterance.hypothesis() == Transcript("turn on,", "", pytest.approx(0.9))
+        await utterance.feed(say(" all", INPUT_RATE))
+        assert (await utterance.hypothesis()).stable == "turn on"
+        await utterance.feed(say(" lights.", INPUT_RATE))
         paused = await utterance.pause()
-        assert paused.text == "turn on, the lights."
-        assert paused.stable == "turn on, the lights"
+        assert paused.text == "turn on, all lights."
+        assert paused.stable == "turn on, all lights"
         assert paused.confidence == pytest.approx(PROBABILITY)
-        assert await utterance.finish() == Transcript(paused.text, paused.text, paused.confidence)
-    assert network.guesses == ["", "", ""], "final texts are decoded without a guess"
+        await utterance.feed(say("now", INPUT_RATE))
+        assert (await utterance.hypothesis()).text == "turn on, all lights. now"
+        assert (await utterance.hypothesis()).stable == "turn on, all lights. now"
+        final = await utterance.finish()
+        assert final.text == final.stable == "turn on, all lights.now"
+    assert network.guesses == ["", "turn on,", "", "", "now", ""]
+    assert network.calls[3] < network.calls[2], "only what follows the pause is looked at again"
+
+
+@pytest.mark.parametrize(
+    ("before", "text", "agreed"),
+    [
+        ("", "Turn", ""),
+        ("Turn on the", "turn on, a light", "turn on,"),
+        ("Turn on", "Turn on", "Turn on"),
+        ("Turn on the light", "Turn", "Turn"),
+        ("Burn on", "Turn on", ""),
+    ],
+)
+def test_agreement_is_about_words(before: str, text: str, agreed: str) -> None:
+    assert agreement(before, text) == agreed
 
 
 async def test_hypotheses_take_a_quarter_of_the_time_at_most(network: TonesNetwork) -> None:
@@ -173,7 +196,7 @@ async def test_a_pause_closes_a_long_segment_so_that_no_call_is_given_more(
             assert stable == " ".join(f"part {n}." for n in range(number + 1))[:-1]
         final = await utterance.finish()
     assert final.text == " ".join(f"part {number}." for number in range(8))
-    assert max(network.calls) == samples(CLOSE_AFTER_S)
+    assert max(network.calls) == samples(CLOSE_AFTER_S + SILENCE_BEHIND_S)
     assert final.confidence == pytest.approx(PROBABILITY)
 
 
@@ -185,7 +208,7 @@ async def test_speech_without_a_pause_is_cut_where_it_is_quiet(
     async with recognizer.open(RecognitionOptions()).utterance() as utterance:
         await utterance.feed(sound)
         assert (await utterance.finish()).text.split() == words
-    assert max(network.calls) <= samples(LONGEST_S)
+    assert max(network.calls) <= samples(LONGEST_S + SILENCE_BEHIND_S)
     assert min(network.calls[:-1]) > samples(EARLIEST_CUT_S)
 
 
@@ -251,7 +274,8 @@ async def test_words_are_heard_while_they_are_spoken_and_noise_is_nothing() -> N
         clip = file.readframes(file.getnframes())
     async with recognition.utterance() as utterance:
         await utterance.feed(clip[: 2 * samples(1.6)])
-        early = await utterance.hypothesis()
+        await utterance.hypothesis()
+        early = await utterance.finish()
         await utterance.feed(clip[2 * samples(1.6) :])
         final = await utterance.finish()
     assert early.stable

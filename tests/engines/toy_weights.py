@@ -15,15 +15,22 @@ HALF = len(MODEL) // 2
 CLIENT = """#!/bin/sh
 while [ $# -gt 0 ]; do
     case "$1" in
-        -r) package=$(sed 's/==.*//; s/-/_/g' "$2"); shift ;;
+        -r) packages=$(sed 's/==.*//; s/-/_/g' "$2"); shift ;;
         -d) target=$2; shift ;;
     esac
     shift
 done
-echo "$package" >> {shelf}/log
-{before}
-cp {shelf}/"$package"-*.whl "$target" || {{ echo "ERROR: No matching distribution"; exit 1; }}
+mkdir "$TMPDIR/unpack"
+for package in $packages; do
+    echo "$package" >> {shelf}/log
+    {before}
+    cp {shelf}/"$package"-*.whl "$TMPDIR/unpack" || {{
+        echo "ERROR: No matching distribution"; exit 1
+    }}
+done
+cp "$TMPDIR"/unpack/*.whl "$target"
 """
+"""Like pip, it collects wheels in a temporary folder and copies them when all have arrived."""
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ A turn of automatic detection in which nothing was understood is gone without a 
 words were typed into it. A manual activity was announced by the client, who waits for a
 `turnComplete`: it becomes ready even when it is empty.
 
-Hypotheses are asked for about twice a second while the user speaks, if the client wants to see
+Hypotheses are asked for twice a second while the user speaks, if the client wants to see
 them, and at every pause: what was understood there is final if the turn ends without more speech.
 
 A *claim* says that the user has just taken the floor. It stands until the joint rules have
@@ -67,7 +67,7 @@ from vivavoce.domain.ids import TurnId
 T = TypeVar("T")
 
 HYPOTHESIS_SAMPLES = samples(0.5)
-"""How much sound passes between two hypotheses while the user speaks."""
+"""How much sound passes between two hypotheses while the user speaks, if there is time for them."""
 
 MAX_LINE = 64
 """Turns that wait at most, and no more than `MAX_BYTES` of them; the oldest are given up."""

@@ -80,11 +80,33 @@ class IntentDetector:
             intent = self.intent(piece, previous)
             return intent.tool.name if intent else ""
 
-        pieces = _with_programs(utterances.split(history[place].text, target))
+        pieces = self._joined(utterances.split(history[place].text, target), previous)
         found = [(piece, self.intent(piece, previous)) for piece in pieces]
         calls = tuple(intent for _, intent in found if intent is not None)
         rest = (one for one, intent in found if not intent and utterances.asks_for_answer(one))
         return Intents(calls, tuple(rest) if calls else ())
+
+    def _joined(self, pieces: Sequence[str], previous: str) -> list[str]:
+        """The requests, with each program's in one: "A costs 5 euros. What do 3 of it cost?"
+
+        A request that only asks for code ("Write a program for it.") joins the one before.
+        """
+        joined: list[str] = []
+        for piece in pieces:
+            last = self.intent(joined[-1], previous) if joined else None
+            told = (
+                last is not None
+                and last.kind is ToolKind.CODE
+                and not (utterances.asks_for_answer(joined[-1]) or utterances.commands(joined[-1]))
+            )
+            only_code = programs.is_program_request(piece) and not (
+                search_query.content_words(piece) - _ABOUT_CODE
+            )
+            if joined and (only_code or (told and utterances.asks_for_answer(piece))):
+                joined[-1] = f"{joined[-1]} {piece}"
+            else:
+                joined.append(piece)
+        return joined
 
     def intent(self, request: str, previous: str = "") -> Intent | None:
         """What one request asks for; `previous` is the query of the exchange before."""
@@ -142,20 +164,6 @@ class IntentDetector:
 def _typed(request: str, tool: ToolDeclaration) -> Intent | None:
     code = programs.typed_code(utterances.strip_plea(request))
     return Intent(request, tool, ToolKind.CODE, {"code": code}) if code else None
-
-
-def _with_programs(pieces: Sequence[str]) -> list[str]:
-    """The requests, one that only asks for code ("Write a program for it.") joined to the last."""
-    joined: list[str] = []
-    for piece in pieces:
-        bare = programs.is_program_request(piece) and not (
-            search_query.content_words(piece) - _ABOUT_CODE
-        )
-        if joined and bare:
-            joined[-1] = f"{joined[-1]} {piece}"
-        else:
-            joined.append(piece)
-    return joined
 
 
 def _is_named(tool: ToolDeclaration, request: str) -> bool:

