@@ -228,21 +228,16 @@ def cost(recordings: list[Recording]) -> list[str]:
 async def recognize(recordings: list[Recording]) -> float:
     """CPU seconds for these recordings: a hypothesis every half second, then a pause."""
     network = Network(locate_weights("moonshine"))
-    spent, now = 0.0, 0.0
-
-    def clock() -> float:
-        return now + time.process_time()
-
-    recognizer = MoonshineRecognizer(network, workers=1, clock=clock)
+    now = 0.0
+    recognizer = MoonshineRecognizer(network, workers=1, clock=lambda: now)
     size = samples(HYPOTHESIS_S) * BYTES_PER_SAMPLE
     began = time.process_time()
     for recording in recordings:
         async with recognizer.open(RecognitionOptions()).utterance() as utterance:
             for at in range(0, len(recording.pcm), size):
-                begin = time.process_time()
                 await utterance.feed(recording.pcm[at : at + size])
                 await utterance.hypothesis()
-                now += HYPOTHESIS_S - (time.process_time() - begin)
+                now += HYPOTHESIS_S
             await utterance.pause()
     spent = time.process_time() - began
     await recognizer.aclose()

@@ -77,6 +77,9 @@ def test_a_guess_is_kept_only_as_far_as_the_network_agrees() -> None:
     for guess in (half.tokens, alone.tokens, (5, 6, 7), alone.tokens * 3):
         guessed = network.text(network.transcribe(clip(), guess).tokens)
         assert guessed.endswith("on the lights, please.")
+    sure = network.word_probabilities(alone)
+    assert len(sure) == len(network.text(alone.tokens).split())
+    assert all(0.0 < probability <= 1.0 for probability in sure)
     same = network.transcribe(clip(), alone.tokens)
     assert same.tokens == alone.tokens
     assert same.confidence == pytest.approx(alone.confidence, abs=0.02)

@@ -10,6 +10,7 @@ import logging
 import threading
 import wave
 from collections.abc import Callable, Iterator, Sequence
+from itertools import count
 from pathlib import Path
 from typing import cast
 
@@ -26,8 +27,9 @@ from vivavoce.engines.moonshine.recognizer import (
     SILENCE_BEHIND_S,
     MoonshineRecognizer,
     MoonshineUtterance,
-    agreement,
+    _Segment,
     quietest_place,
+    stable_words,
 )
 from vivavoce.engines.ports import RecognitionOptions, Recognizer, Transcript
 from vivavoce.engines.registry import locate_weights
@@ -43,6 +45,7 @@ class TonesNetwork:
     """Reads tones, a token a byte; remembers how much sound each call was given."""
 
     def __init__(self) -> None:
+        self.sure = 0.0
         self.calls: list[int] = []
         self.guesses: list[str] = []
         self.gate: threading.Event | None = None
@@ -64,6 +67,9 @@ class TonesNetwork:
 
     def text(self, tokens: Sequence[int]) -> str:
         return bytes(tokens).decode()
+
+    def word_probabilities(self, decoded: Decoded) -> list[float]:
+        return [self.sure for _ in self.text(decoded.tokens).split()]
 
 
 @pytest.fixture
@@ -92,7 +98,7 @@ class TestContract(RecognizerContract):
         return MoonshineRecognizer(cast(Network, TonesNetwork()), workers=1)
 
 
-async def test_words_are_stable_when_two_hypotheses_agree_and_at_a_pause(
+async def test_words_become_stable_while_they_are_spoken_and_at_a_pause(
     recognizer: MoonshineRecognizer, network: TonesNetwork
 ) -> None:
     async with recognizer.open(RecognitionOptions()).utterance() as utterance:
@@ -108,34 +114,46 @@ async def test_words_are_stable_when_two_hypotheses_agree_and_at_a_pause(
         await utterance.feed(say("now", INPUT_RATE))
         assert (await utterance.hypothesis()).text == "turn on, all lights. now"
         assert (await utterance.hypothesis()).stable == "turn on, all lights. now"
+        network.sure = 1.0
+        await utterance.feed(say(" at once", INPUT_RATE))
+        assert (await utterance.hypothesis()).stable == "turn on, all lights. now at"
         final = await utterance.finish()
-        assert final.text == final.stable == "turn on, all lights.now"
-    assert network.guesses == ["", "turn on,", "", "", "now", ""]
+        assert final.text == final.stable == "turn on, all lights.now at once"
+    assert network.guesses == ["", "turn on,", "", "", "now", "now", ""]
     assert network.calls[3] < network.calls[2], "only what follows the pause is looked at again"
 
 
 @pytest.mark.parametrize(
-    ("before", "text", "agreed"),
+    ("before", "text", "probabilities", "stable"),
     [
-        ("", "Turn", ""),
-        ("Turn on the", "turn on, a light", "turn on,"),
-        ("Turn on", "Turn on", "Turn on"),
-        ("Turn on the light", "Turn", "Turn"),
-        ("Burn on", "Turn on", ""),
+        ("", "Turn", [0.9], ""),
+        ("", "Turn on the", [0.9, 0.9, 0.9], "Turn on"),
+        ("", "Turn on the", [0.9, 0.5, 0.9], "Turn"),
+        ("Turn on the", "turn on, a light", [0.1, 0.1, 0.1, 0.1], "turn on,"),
+        ("Turn on the", "turn on, a light", [0.1, 0.1, 0.9, 0.9], "turn on, a"),
+        ("Turn on", "Turn on", [0.1, 0.1], "Turn on"),
+        ("Turn on the light", "Turn", [0.1], "Turn"),
+        ("Burn on", "Turn on", [0.1, 0.9], ""),
+        ("Turn", "", [], ""),
     ],
 )
-def test_agreement_is_about_words(before: str, text: str, agreed: str) -> None:
-    assert agreement(before, text) == agreed
+def test_words_are_stable_that_are_said_twice_or_probable(
+    before: str, text: str, probabilities: list[float], stable: str
+) -> None:
+    segment = _Segment(text=text, word_probabilities=probabilities)
+    assert stable_words(before, segment) == stable
 
 
-async def test_hypotheses_take_a_quarter_of_the_time_at_most(network: TonesNetwork) -> None:
-    times = iter((0.0, 1.0, 3.9, 4.0, 4.1))
-    recognizer = MoonshineRecognizer(cast(Network, network), 1, clock=lambda: next(times))
+async def test_hypotheses_take_a_quarter_of_a_core_at_most(network: TonesNetwork) -> None:
+    times, cpu = iter((0.0, 3.9, 4.0)), count()  # a second of CPU for each transcription
+    recognizer = MoonshineRecognizer(
+        cast(Network, network), 1, clock=lambda: next(times), cpu_clock=lambda: next(cpu)
+    )
     async with recognizer.open(RecognitionOptions()).utterance() as utterance:
         await utterance.feed(say("one two", INPUT_RATE))
         first = await utterance.hypothesis()
         await utterance.feed(say(" three", INPUT_RATE))
-        assert await utterance.hypothesis() == first, "it took a second, 2.9 s ago"
+        assert await utterance.hypothesis() == first, "a second of CPU was spent 3.9 s ago"
         assert (await utterance.hypothesis()).text == "one two three"
         assert network.guesses == ["", "one two"]
     await recognizer.aclose()

@@ -33,6 +33,8 @@ ENGINE = "recognizer.moonshine"
 
 START, END = 1, 2
 LAYERS = 8
+WORD_BEGIN = "\u2581".encode()
+"""What tokens begin with that begin a word: the vocabulary's sign for a space."""
 
 SHORTEST_SAMPLES = INPUT_RATE // 10
 """The least sound that the encoder's convolutions take; shorter sound is padded with silence."""
@@ -109,6 +111,15 @@ class Network:
         """The words of tokens, without blanks around them."""
         raw = b"".join(self._vocabulary[token] for token in tokens if token > END)
         return raw.decode("utf-8", "replace").replace("\u2581", " ").strip()
+
+    def word_probabilities(self, decoded: Decoded) -> list[float]:
+        """The least probability among the tokens of each word, in order."""
+        words: list[float] = []
+        for token, log_probability in zip(decoded.tokens, decoded.log_probabilities, strict=False):
+            if self._vocabulary[token].startswith(WORD_BEGIN) or not words:
+                words.append(1.0)
+            words[-1] = min(words[-1], exp(log_probability))
+        return words
 
     def _decode(
         self, hidden: Any, guess: list[int], most: int, cancelled: Callable[[], bool]
