@@ -79,7 +79,7 @@ def network() -> TonesNetwork:
 
 @pytest.fixture
 def recognizer(network: TonesNetwork) -> Iterator[MoonshineRecognizer]:
-    recognizer = MoonshineRecognizer(cast(Network, network), workers=1, clock=lambda: 0.0)
+    recognizer = MoonshineRecognizer(cast(Network, network), workers=1, cpu_clock=lambda: 0.0)
     yield recognizer
     asyncio.run(recognizer.aclose())
 
@@ -103,7 +103,7 @@ async def test_words_become_stable_while_they_are_spoken_and_at_a_pause(
 ) -> None:
     async with recognizer.open(RecognitionOptions()).utterance() as utterance:
         await utterance.feed(say("turn on,", INPUT_RATE))
-        assert await utterance.hypothesis() == Transcript("turn on,", "", pytest.approx(0.9))
+        assert (await utterance.hypothesis()).stable == ""
         await utterance.feed(say(" all", INPUT_RATE))
         assert (await utterance.hypothesis()).stable == "turn on"
         await utterance.feed(say(" lights.", INPUT_RATE))

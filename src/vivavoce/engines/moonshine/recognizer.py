@@ -97,7 +97,9 @@ class MoonshineUtterance:
         self._sound = bytearray()
         self._closed: list[_Segment] = []
         self._next_hypothesis_at = 0.0
-        self._begin_window(_Segment(), 0)
+        self._open = self._recent = _Segment()
+        self._window = 0
+        self._stable = ""
 
     async def feed(self, pcm: bytes) -> None:
         """More sound, whole samples. Waits while a segment that became too long is transcribed."""
