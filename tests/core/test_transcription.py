@@ -181,6 +181,21 @@ def test_what_is_certain_enough_is_clear(confidence: float | None, least: float)
     assert not request.unclear
 
 
+@pytest.mark.parametrize(("at_the_end", "holds"), [(0.3, True), (0.7, False)])
+def test_a_guess_on_unclear_words_asks_again_and_holds_while_they_are_unclear(
+    at_the_end: float, holds: bool
+) -> None:
+    world = World(SETUP, SessionSettings(min_confidence=0.6, speculation=True))
+    world.score(0.5, 0.9)
+    world.score(0.3, 0.0)
+    heard = TranscriptUpdated(world.turns[-1], world.position, "mush", False, "", 0.4)
+    world.do(heard)
+    assert [request.unclear for request in requests(world)] == [True]
+    world.score(0.6, 0.0)
+    world.do(replace(heard, final=True, position=world.position, confidence=at_the_end))
+    assert [request.unclear for request in requests(world)] == ([True] if holds else [True, False])
+
+
 def test_the_pieces_end_with_a_finished_one() -> None:
     world = speaking()
     hear(world, "one two", "one")

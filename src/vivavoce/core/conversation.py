@@ -211,7 +211,9 @@ class Conversation:
 
     def basis(self, turn: SpokenTurn) -> Basis:
         """What an answer to this turn would rest on, as things stand."""
-        return Basis(turn.id, substance(turn.words()), self.context.version)
+        confidence = turn.known_confidence
+        unclear = confidence is not None and confidence < self.settings.min_confidence
+        return Basis(turn.id, substance(turn.words()), self.context.version, unclear)
 
     def guessed(self) -> SpokenTurn | None:
         """The turn that the running speculation answers, if nothing has come between."""
@@ -236,7 +238,8 @@ class Conversation:
             *self.user.frames.within(turn.start, turn.paused_at),
             Text(" ".join(turn.words())),
         )
-        self.model.speculate(self.basis(turn), (Content(Role.USER, parts),), step)
+        content = Content(Role.USER, parts, confidence=turn.known_confidence)
+        self.model.speculate(self.basis(turn), (content,), step)
 
     def promote(self, step: Step) -> None:
         """The guess was right: the turn enters the history, and the held answer is said."""

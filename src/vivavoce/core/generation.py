@@ -36,12 +36,14 @@ FromGeneration = (
 class Basis:
     """What a speculation was started from; it may speak only if this still holds.
 
-    `words` are compared in substance, and `version` is that of the context.
+    `words` are compared in substance, and `version` is that of the context; `unclear` says that the
+    words were recognized with too little confidence to be answered.
     """
 
     turn: TurnId
     words: str
     version: int
+    unclear: bool = False
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ is there for the day on which somebody writes one that does not.
   2  the user has taken the floor                             interrupt, if busy and wished
   3  a result does not want to wait, model speaking           interrupt
   4  all blocking calls are answered                          go on with the turn
-  5  a spoken turn is ready, model not busy                   tell the client its words
+  5  a turn is ready or has stable words, model not busy      tell the client its words
   6  the guessed turn is ready and is what was guessed        promote
   7  model SPECULATING, and the guess can no longer hold      discard
   8  nothing waits before an update of the context           it holds

@@ -88,6 +88,11 @@ class SpokenTurn:
         """Whether there is something in it to be answered."""
         return self.asked or bool(self.frames or self.words())
 
+    @property
+    def known_confidence(self) -> float | None:
+        """The confidence of all its words; `None` where some were typed."""
+        return None if self.typed else self.confidence
+
     def words(self) -> list[str]:
         """What was spoken, and what was typed meanwhile."""
         return [text for text in (self.text.strip(), *self.typed) if text]
@@ -97,8 +102,7 @@ class SpokenTurn:
         words = " ".join(self.words())
         parts: tuple[Part, ...] = (*self.frames, *((Text(words),) if words else ()))
         heard_s = seconds(self.end - self.start)
-        confidence = None if self.typed else self.confidence
-        content = Content(Role.USER, parts, heard_s=heard_s, confidence=confidence)
+        content = Content(Role.USER, parts, heard_s=heard_s, confidence=self.known_confidence)
         return (content,) if parts else ()
 
 
