@@ -1,0 +1,191 @@
+"""Repetition in a streamed answer is stopped before it is passed on."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from engines.talk import said, user
+from vivavoce.engines.chat import repetition
+from vivavoce.engines.chat.repetition import RepetitionGuard, is_nearly_equal, words_of
+
+JOKE = "The answer is: what is the most ridiculous joke you have ever heard?"
+
+
+def passed(text: str, earlier: tuple[str, ...] = (), question: str = "", size: int = 4) -> str:
+    """What the guard passes on of a text that comes in pieces; `REJECTED` instead of nothing."""
+    guard = RepetitionGuard(earlier, question)
+    released = ""
+    for piece in re.findall(rf"\s*\S{{1,{size}}}", text):
+        released += guard.feed(piece)
+        if guard.stopped:
+            break
+    released += guard.finish()
+    assert guard.rejected == (not released.strip())
+    return released.strip() or "REJECTED"
+
+
+@pytest.mark.parametrize("size", [1, 4, 1000])
+def test_an_ordinary_answer_passes_whole(size: int) -> None:
+    text = 'Of course! "Red" is a color, e.g. of roses: they cost 3.5 euros.\nShall I go on?'
+    assert passed(text, ("Roses are expensive.",), "What is red?", size) == text
+    long = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen"
+    assert passed(long, (), "", size) == long
+
+
+@pytest.mark.parametrize("size", [1, 4, 1000])
+@pytest.mark.parametrize(
+    ("text", "earlier"),
+    [
+        (JOKE, (JOKE,)),
+        (JOKE.upper(), ("Yes.", JOKE)),
+        (f"Sure, {JOKE[0].lower()}{JOKE[1:]}", (JOKE,)),
+        ("Hello! How are you?", ("Hello! How are you?",)),
+        ("I live in a small house. And you?", ("Thank you. I live in a small house.",)),
+    ],
+)
+def test_an_earlier_answer_is_rejected(text: str, earlier: tuple[str, ...], size: int) -> None:
+    assert passed(text, earlier, "", size) == "REJECTED"
+
+
+@pytest.mark.parametrize(
+    ("text", "earlier"),
+    [
+        ("The capital of France is Paris.", "The capital of Spain is Madrid."),
+        ("The timer is set for ten minutes.", "The timer is set for nine minutes."),
+        ("There are 12 months in a year.", "There are 24 months in a year."),
+        ("No, you can not arrive at noon today.", "No, you can arrive at noon today."),
+        ("Yes.", "Yes."),
+        ("You're welcome!", "You're welcome!"),
+    ],
+)
+def test_an_answer_of_its_own_is_no_repetition(text: str, earlier: str) -> None:
+    assert passed(text, (earlier,)) == text
+
+
+def test_the_guard_knows_which_answers_came_back() -> None:
+    guard = RepetitionGuard(("It is late in the evening.", "Roses are red, as you know."))
+    guard.feed("Roses are red, as you know. ")
+    assert guard.rejected
+    assert guard.repeated == {1}
+
+
+def test_what_was_new_stands_and_the_repetition_after_it_is_cut() -> None:
+    text = "Paris is lovely in spring. The capital of France is Paris."
+    assert passed(text, ("The capital of France is Paris.",)) == "Paris is lovely in spring."
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("I'm sorry, I'm sorry. I'm sorry.", "REJECTED"),
+        ("He was a fisherman of the sea. He was a fisherman of the sea.",
+         "He was a fisherman of the sea."),
+        ("Rain, rain, go away.", "Rain, rain, go away."),
+        ("No, no, no!", "No, no, no!"),
+        ("rain " * 30, "REJECTED"),
+    ],
+)  # fmt: skip
+def test_a_loop_within_an_answer_is_cut(text: str, kept: str) -> None:
+    assert passed(text) == kept
+
+
+def test_a_loop_without_marks_ends_within_two_units() -> None:
+    assert len(passed("the big red dog ran to " * 20).split()) <= 24
+
+
+def test_an_echo_of_the_question_is_rejected() -> None:
+    assert passed("It's my birthday today!", (), "it's my birthday today") == "REJECTED"
+    assert passed("When can I have breakfast?", (), "When can I have breakfast?") == "REJECTED"
+    assert passed("Good morning!", (), "Good morning!") == "Good morning!"
+    assert passed("Happy birthday!", (), "it's my birthday today") == "Happy birthday!"
+
+
+def test_nothing_at_all_is_rejected_too() -> None:
+    assert passed("") == "REJECTED"
+    assert passed("\n") == "REJECTED"
+
+
+def test_text_is_passed_on_clause_by_clause() -> None:
+    guard = RepetitionGuard(("When the sun is low, we go home.",))
+    assert guard.feed("When the sky is") == ""
+    assert guard.feed(" clear, ") == "When the sky is clear, "
+    assert guard.feed("you see stars. When the sun is low, ") == "you see stars. "
+    assert guard.feed("it is red. ") == "When the sun is low, it is red. "
+    assert guard.finish() == ""
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "equal"),
+    [
+        ("I can help you with that.", "i can help you with that", True),
+        ("I can help you with that now.", "I can help you with that.", True),
+        ("I can not help you with that.", "I can help you with that.", False),
+        ("Let us meet at 7 in the evening.", "Let us meet at in the evening.", False),
+        ("Yes, sir.", "Yes.", False),
+        ("今日は天気がいい。", "今日は天気がいい", True),
+    ],
+)
+def test_near_equality(one: str, other: str, equal: bool) -> None:
+    assert is_nearly_equal(words_of(one), words_of(other)) is equal
+
+
+# --- histories -----------------------------------------------------------------------------
+
+QUESTION, ANSWER = "What is the capital of Italy?", "The capital of Italy is Rome."
+
+
+def test_the_same_question_may_have_the_same_answer() -> None:
+    history = [user(QUESTION), said(ANSWER), user("Tell me a story.")]
+    assert repetition.forbidden_answers(history) == [ANSWER]
+    history += [said("Once upon a time."), user("what's the capital of italy")]
+    assert repetition.forbidden_answers(history) == ["Once upon a time."]
+
+
+@pytest.mark.parametrize(
+    "request_",
+    ["Say that again.", "Could you repeat that?", "Sorry, I didn't catch that.",
+     "Noch einmal bitte.", "Vous pouvez répéter ?", "Repite, por favor."],
+)  # fmt: skip
+def test_who_asks_for_a_repetition_gets_it(request_: str) -> None:
+    history = [user(QUESTION), said(ANSWER), user(request_)]
+    assert repetition.forbidden_answers(history) == []
+    assert repetition.echo_source(history) == ""
+
+
+def test_short_words_ask_for_something_else_each_time() -> None:
+    history = [user("Go on."), said("It rains in the north."), user("Go on.")]
+    assert repetition.forbidden_answers(history) == ["It rains in the north."]
+
+
+def test_a_repeated_answer_does_not_stay_in_the_prompt() -> None:
+    history = (
+        user("Tell me a joke."),
+        said(JOKE),
+        user("My name is Anna."),
+        said(JOKE),
+        user(QUESTION),
+        said(ANSWER),
+        user(QUESTION),
+        said(ANSWER),
+        user("I live in Lisbon."),
+        said("How nice. How nice. How nice. How nice."),
+    )
+    kept = repetition.without_repetition(history)
+    assert [content.text for content in kept] == [
+        "Tell me a joke.", JOKE, "My name is Anna.", QUESTION, ANSWER, QUESTION, ANSWER,
+        "I live in Lisbon.", "How nice.",
+    ]  # fmt: skip
+    assert repetition.without_repetition(history[:2]) == history[:2]
+
+
+def test_an_admission_is_made_in_the_users_language_and_not_repeated() -> None:
+    history = [user("Hm.")]
+    admitted = []
+    for _ in range(4):
+        admitted.append(repetition.unsure("fr-FR", history))
+        history += [said(admitted[-1]), user("Hm.")]
+    assert len(set(admitted)) == 4
+    assert repetition.unsure("fr-FR", history) == admitted[0]
+    assert repetition.unsure("", []) == repetition.unsure("en-US", [])
