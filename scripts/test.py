@@ -50,7 +50,7 @@ COUNT = re.compile(r"(\d+) (passed|failed|errors?|skipped|xfailed|xpassed|warnin
 FETCHES = (
     (
         "vivavoce pull",
-        ["-m", "vivavoce", "pull"],
+        ["-m", "vivavoce", "pull", "silero", "moonshine", "minilm", "qwen-0.5b"],
         "The weights could not be fetched: tests of the embedded engines cannot run.",
     ),
     (

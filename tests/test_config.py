@@ -222,6 +222,10 @@ def test_one_line_swaps_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
         "model": "qwen3:4b",
     }
     assert model_of(load(flags={"model": "echo"})) == {"use": "echo"}
+    for name in ("auto", "qwen-0.5b", "qwen-1.5b"):
+        assert model_of(load(flags={"model": name})) == {"use": "llamacpp", "model": name}
+    own = load(flags={"model": "/models/Own:7b.gguf"})
+    assert model_of(own) == {"use": "llamacpp", "path": "/models/Own:7b.gguf"}
 
 
 async def test_the_line_is_what_the_engine_takes(monkeypatch: pytest.MonkeyPatch) -> None:

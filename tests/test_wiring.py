@@ -49,7 +49,8 @@ def test_only_profiles_that_a_model_leads_to_are_used(tmp_path: Path) -> None:
 
 def test_weights_are_those_of_the_profiles_in_use() -> None:
     assert weights_in_use(load(flags={"profile": "scripted"})) == []
-    assert weights_in_use(load()) == ["minilm", "moonshine", "silero", "smollm2"]
+    small = load(flags={"model": "qwen-0.5b"})
+    assert weights_in_use(small) == ["minilm", "moonshine", "qwen-0.5b", "silero"]
     swapped = load(flags={"model": "openai:http://127.0.0.1:1/v1#m"})
     assert weights_in_use(swapped) == ["moonshine", "silero"]
 

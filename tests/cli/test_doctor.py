@@ -174,7 +174,7 @@ def test_the_language_model_that_the_server_runs_on_can_be_named() -> None:
     dead = "openai:http://127.0.0.1:9/v1#m"
     result = CliRunner().invoke(app, ["doctor", "--quick", "--model", dead, "--json"])
     found = json.loads(result.stdout)["findings"]
-    assert not any("smollm" in each["what"] for each in found), result.output
+    assert not any("llamacpp" in each["what"] for each in found), result.output
 
     result = CliRunner().invoke(app, ["doctor", "--quick", "--model", "openai:nowhere"])
     assert (result.exit_code, "E-CONFIG" in result.stdout) == (2, True)

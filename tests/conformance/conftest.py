@@ -50,12 +50,13 @@ def tooled(library: Path) -> Iterator[Running]:
 @pytest.fixture(scope="session")
 def embedded(library: Path) -> Iterator[Running]:
     """A server with the embedded engines on their real weights, and with search and code."""
-    settings = config.load(None, {"profile": "embedded"})
+    settings = config.load(None, {"profile": "embedded", "model": "qwen-0.5b"})
     absent = missing_weights(wiring.weights_in_use(settings), settings.weights)
     if absent:
         names = ", ".join(each.name for each in absent)
         pytest.skip(f"weights are not here ({names}): run `vivavoce pull`")
     tools = {
+        "VIVAVOCE_MODEL": "qwen-0.5b",
         "VIVAVOCE_TOOLS__SEARCH": json.dumps({"use": "local", "path": str(library)}),
         "VIVAVOCE_TOOLS__CODE": "monty",
     }

@@ -29,7 +29,7 @@ class SlowConnection(http.client.HTTPConnection):
 
 
 def main(path: str) -> None:
-    llama = Llama(LlamaOptions(Path(path), context=512, slots=1, threads=1, cache_mib=16))
+    llama = Llama(LlamaOptions(Path(path), context=512, slots=1, threads=1))
     http.client.HTTPConnection = SlowConnection  # type: ignore[misc]
     counted: list[int] = []
     thread = threading.Thread(target=lambda: counted.append(llama.tokens("hello")))

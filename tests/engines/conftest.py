@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from engines.fake_chat import FakeChat, fake_chat
+from engines.llamacpp_model import load
 from engines.openai_build import Build
-from engines.smollm_model import load
-from vivavoce.engines.llamacpp.model import SmolLM
 from vivavoce.engines.openai.model import OpenAIModel
+from vivavoce.engines.ports import LanguageModel
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def build(chat: FakeChat, models: list[OpenAIModel]) -> Build:
 
 
 @pytest.fixture(scope="package")
-def model() -> Iterator[SmolLM]:
+def model() -> Iterator[LanguageModel]:
     """Loaded once for all tests of this folder."""
     loaded = asyncio.run(load())
     yield loaded
@@ -43,9 +43,9 @@ def model() -> Iterator[SmolLM]:
 
 
 @pytest.fixture
-async def own() -> AsyncIterator[list[SmolLM]]:
+async def own() -> AsyncIterator[list[LanguageModel]]:
     """Models that a test loads for itself."""
-    loaded: list[SmolLM] = []
+    loaded: list[LanguageModel] = []
     yield loaded
     for one in loaded:
         await one.aclose()

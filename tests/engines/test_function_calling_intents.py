@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from engines.smollm_model import Host
+from engines.llamacpp_model import Host
 from engines.talk import user
 from vivavoce.domain.content import ServerTool, ToolDeclaration, ToolKind, Tools
 from vivavoce.engines.function_calling.intents import IntentDetector

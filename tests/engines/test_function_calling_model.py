@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from engines.smollm_model import Host, calls_of, conversation, text_of
+from engines.llamacpp_model import Host, calls_of, conversation, text_of
 from engines.talk import answer, said, user
 from engines.text_model import TextModel
 from vivavoce.domain.content import ToolCall, ToolDeclaration, ToolResult

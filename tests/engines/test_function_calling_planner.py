@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from engines import smollm_cases as cases
-from engines.smollm_model import Host, calls_of, conversation, text_of
+from engines import function_calling_cases as cases
+from engines.llamacpp_model import Host, calls_of, conversation, text_of
 from engines.talk import answer, said, user
 from engines.text_model import TextModel
 from vivavoce.domain.content import (

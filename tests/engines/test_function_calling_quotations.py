@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engines.smollm_model import Host
+from engines.llamacpp_model import Host
 from engines.test_documents_questions import (
     ANSWERED,
     EXAMPLES,

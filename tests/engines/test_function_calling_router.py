@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from engines.smollm_model import Host
+from engines.llamacpp_model import Host
 from vivavoce.domain.content import ToolDeclaration
 from vivavoce.engines.function_calling.router import Router
 from vivavoce.engines.function_calling.sentence_embedding import MiniLM

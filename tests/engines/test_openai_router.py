@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 
 from engines.fake_chat import Exchange, FakeChat, end, words
+from engines.llamacpp_model import Host
 from engines.openai_build import calls_of, text_of, told
-from engines.smollm_model import Host
 from engines.talk import answer, user
 from vivavoce.domain.content import ServerTool, ToolDeclaration, ToolKind, Tools
 from vivavoce.engines.openai import create, required_weights

@@ -68,21 +68,25 @@ async def test_a_library_that_a_factory_lacks_is_a_reason_to_fall_back(
 
 
 def test_weights_of_a_cascade_are_those_of_its_parts() -> None:
-    cascade = {"use": "cascade", "model": {"use": "llamacpp"}, "voice": "hibari"}
+    cascade = {
+        "use": "cascade",
+        "model": {"use": "llamacpp", "model": "qwen-0.5b"},
+        "voice": "hibari",
+    }
 
-    assert required_weights("responder", cascade) == {"smollm2", "minilm"}
+    assert required_weights("responder", cascade) == {"qwen-0.5b", "minilm"}
     assert required_weights("detector", "silero") == {"silero"}
     assert required_weights("detector", "energy") == set()
 
 
 def test_weights_that_the_settings_replace_or_switch_off_are_not_wanted() -> None:
     def of_model(**settings: object) -> set[str]:
-        model = {"use": "llamacpp", **settings}
+        model = {"use": "llamacpp", "model": "qwen-0.5b", **settings}
         return required_weights("responder", {"use": "cascade", "model": model, "voice": "hibari"})
 
     assert of_model(path="/models/own.gguf") == {"minilm"}
-    assert of_model(tools=False) == {"smollm2"}
-    assert of_model(router="/models/minilm") == {"smollm2"}
+    assert of_model(tools=False) == {"qwen-0.5b"}
+    assert of_model(router="/models/minilm") == {"qwen-0.5b"}
     assert of_model(path="/models/own.gguf", tools=False) == set()
     assert required_weights("detector", {"use": "silero", "path": "/models/own.onnx"}) == set()
 

@@ -24,7 +24,7 @@ def serve(
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(help="Language model of the embedded profile: openai:URL#NAME."),
+        typer.Option(help="Language model: qwen-0.5b, qwen-1.5b, a GGUF file, or openai:URL#NAME."),
     ] = None,
     config: Annotated[Path | None, typer.Option(help="Configuration file.")] = None,
 ) -> None:

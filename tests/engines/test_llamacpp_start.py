@@ -1,4 +1,4 @@
-"""The room the embedded language model lives in: its listener, its files, settings and end."""
+"""Start and end of the embedded language model: its listener, files, template, and threads."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from engines import smollm_cases as cases
-from engines.smollm_model import Host, conversation, load, text_of
+from engines import function_calling_cases as cases
+from engines.llamacpp_model import Host, conversation, load, text_model, text_of
 from engines.talk import answer, user
 from vivavoce.domain.content import Tools
 from vivavoce.domain.setup import Sampling
 from vivavoce.engines.llamacpp import create
-from vivavoce.engines.llamacpp.model import SmolLM
+from vivavoce.engines.llamacpp.settings import model_file, read_settings
 from vivavoce.engines.openai.model import OpenAIModel
 from vivavoce.engines.openai.settings import read_settings as read_openai
-from vivavoce.engines.ports import ModelPart, UsageReported
-from vivavoce.errors import ConfigError, EngineError, EngineMissing
+from vivavoce.engines.ports import LanguageModel, ModelPart, UsageReported
+from vivavoce.errors import EngineError, EngineMissing
 
 pytestmark = pytest.mark.embedded
 
@@ -41,8 +41,8 @@ def get(address: str, path: str, key: str = "") -> http.client.HTTPResponse:
     return answered
 
 
-def test_the_listener_is_locked_and_shows_no_page(model: SmolLM) -> None:
-    address, key = model.listener
+def test_the_listener_is_locked_and_shows_no_page(model: LanguageModel) -> None:
+    address, key = text_model(model).listener
     assert urlsplit(address).hostname == "127.0.0.1"
     for path in ("/v1/models", "/props", "/slots", "/v1/chat/completions"):
         assert get(address, path).status == http.HTTPStatus.UNAUTHORIZED
@@ -54,8 +54,8 @@ def test_the_listener_is_locked_and_shows_no_page(model: SmolLM) -> None:
 
 async def test_nothing_is_left_after_closing() -> None:
     before = {thread.ident for thread in threading.enumerate()}
-    model = await load(slots=1)
-    address, _ = model.listener
+    model = await load(slots=1, tools=False)
+    address, _ = text_model(model).listener
     port = urlsplit(address).port
     parts: Any = model.generate(conversation(user("Tell me a very long story about the sea.")))
     await anext(parts)
@@ -71,8 +71,10 @@ async def test_nothing_is_left_after_closing() -> None:
         await answer(model, conversation(user("Hello.")))
 
 
-async def test_a_second_implementation_of_the_chat_form_understands_us(model: SmolLM) -> None:
-    address, key = model.listener
+async def test_a_second_implementation_of_the_chat_form_understands_us(
+    model: LanguageModel,
+) -> None:
+    address, key = text_model(model).listener
     remote = OpenAIModel(
         read_openai({"base_url": f"{address}/v1", "model": "any", "api_key": key, "spoken": ""})
     )
@@ -105,22 +107,20 @@ async def test_a_file_that_is_no_model_is_said_plainly(tmp_path: Path) -> None:
         await create({"path": str(tmp_path / "text.gguf")}, Host())
 
 
-async def test_wrong_settings_are_named_at_once() -> None:
-    with pytest.raises(ConfigError) as caught:
-        await create({"slots": 0, "contxt": 5, "greedy": "yes"}, Host())
-    for fault in ("slots", "contxt", "greedy"):
-        assert fault in str(caught.value)
-
-
 TOOLS_TEMPLATE = (
-    "system\nYou are an assistant.{% if tools %} You have these functions:\n{{ tools | tojson }}"
+    "<|im_start|>system\nYou are an assistant.{% if tools %} You have these functions:\n"
+    "{{ tools | tojson }}"
     "{% endif %}<|im_end|>\n{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}"
     "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 
 
-async def test_a_template_that_knows_tools_gets_them_natively(own: list[SmolLM]) -> None:
-    own.append(await load(slots=1, template=TOOLS_TEMPLATE))
+async def test_a_template_that_knows_tools_gets_them_natively(
+    own: list[LanguageModel], tmp_path: Path
+) -> None:
+    gguf = tmp_path / "other.gguf"
+    gguf.symlink_to(model_file(read_settings({"model": "qwen-0.5b"}), Host()).resolve())
+    own.append(await load(slots=1, path=str(gguf), template=TOOLS_TEMPLATE))
     assert own[0].capabilities.tools
     asked = conversation(user("Hello."), session="native")
     bare = await answer(own[0], asked)
@@ -135,7 +135,7 @@ async def test_a_template_that_knows_tools_gets_them_natively(own: list[SmolLM])
 def test_a_model_is_not_freed_while_a_request_to_it_is_half_sent() -> None:
     """Freeing it joins the library's threads under Python's lock, which the rest waits for."""
     script = Path(__file__).parent / "closing_llama.py"
-    (path,) = Host().weights("smollm2").rglob("*.gguf")
+    path = model_file(read_settings({"model": "qwen-0.5b"}), Host())
     done = subprocess.run(
         [sys.executable, str(script), str(path)], capture_output=True, text=True, timeout=60
     )

@@ -1,32 +1,12 @@
-"""What the small model is given to read."""
+"""What a model that can't see is told of images."""
 
 from __future__ import annotations
 
 import pytest
 
-from vivavoce.domain.content import Blob, Content, Part, Role, Text, ToolCall, ToolResult
-from vivavoce.domain.ids import CallId
+from vivavoce.domain.content import Blob, Content, Part, Role, Text
 from vivavoce.engines.chat import sight
 from vivavoce.engines.llamacpp import prompt
-
-
-def test_what_was_heard_is_written_as_it_would_be_typed() -> None:
-    assert prompt.tidy("what is the capital of france") == "What is the capital of france?"
-    assert prompt.tidy("tell me a joke ") == "Tell me a joke."
-    assert prompt.tidy("Really?!") == "Really?!"
-
-
-@pytest.mark.parametrize(
-    ("instruction", "said"),
-    [
-        ("Your name is Ada. You are a pirate.", "I'm Ada, a small voice assistant."),
-        ("You are Bob, who sells lamps.", "I'm Bob, a small voice assistant."),
-        ("You are a helpful assistant.", "I'm a small voice assistant."),
-    ],
-)
-def test_a_name_from_the_instruction_stands_in_the_examples(instruction: str, said: str) -> None:
-    assert said in [message["content"] for message in prompt.opening(instruction)]
-
 
 PICTURE = Blob(b"\x89PNG", "image/png")
 
@@ -72,23 +52,3 @@ def test_an_earlier_image_is_meant_where_it_is_named() -> None:
     assert sight.excuse([*before, unnamed]) == ""
     sent_before_the_words = (Content(Role.USER, (PICTURE,)), unnamed)
     assert sight.excuse(sent_before_the_words) == sight.EXCUSE
-
-
-def test_a_prompt_grows_only_at_its_end() -> None:
-    first = (Content(Role.USER, (Text("hello"),)),)
-    more = (*first, Content(Role.MODEL, (Text("Hi!"),)), Content(Role.USER, (Text("joke"),)))
-    before, after = prompt.chat("Rules.", first), prompt.chat("Rules.", more)
-    assert after[: len(before)] == before
-
-
-def test_a_result_nobody_spoke_of_is_told_with_the_next_words() -> None:
-    call = ToolCall(CallId("c"), "get_weather", {})
-    history = (
-        Content(Role.USER, (Text("weather"),)),
-        Content(Role.MODEL, (call,)),
-        Content(Role.USER, (ToolResult(CallId("c"), "get_weather", {"sky": "grey"}),)),
-        Content(Role.USER, (Text("and"),)),
-    )
-    assert "grey" in prompt.chat("Rules.", history)[-1]["content"]
-    spoken = (*history[:3], Content(Role.MODEL, (Text("It's grey."),)), history[3])
-    assert "(get weather" not in str(prompt.chat("Rules.", spoken))

@@ -1,4 +1,4 @@
-"""The small model on its real weights, and what is asked of it and found in its answers."""
+"""The embedded language model on its real weights, and what is asked of it and found in answers."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ import pytest
 
 from vivavoce.domain.content import Content, ToolDeclaration
 from vivavoce.domain.request import GenerationRequest
+from vivavoce.engines.function_calling.model import FunctionCallingModel
 from vivavoce.engines.llamacpp import create
-from vivavoce.engines.llamacpp.model import SmolLM
-from vivavoce.engines.ports import CallsRequested, ModelPart, TextDelta
+from vivavoce.engines.llamacpp.model import LlamaCppModel
+from vivavoce.engines.ports import CallsRequested, LanguageModel, ModelPart, TextDelta
 from vivavoce.engines.registry import locate_weights
 from vivavoce.errors import EngineMissing
 from vivavoce.testing.contracts import request
 
 
 class Host:
-    """What a factory asks of the house; `absent` weights were never fetched."""
+    """What a factory asks of its host; `absent` weights were never fetched."""
 
     def __init__(self, absent: str = "") -> None:
         self._absent = absent
@@ -41,10 +42,17 @@ class Host:
         raise NotImplementedError
 
 
-async def load(**settings: Any) -> SmolLM:
-    model = await create({"slots": 2, **settings}, Host())
-    assert isinstance(model, SmolLM)
-    return model
+async def load(**settings: Any) -> LanguageModel:
+    """The smaller model with two slots of 2,048 tokens, unless `settings` say otherwise."""
+    small = {"model": "qwen-0.5b", "slots": 2, "context": 2048}
+    return await create(small | settings, Host())
+
+
+def text_model(model: LanguageModel) -> LlamaCppModel:
+    """The model itself, without what calls functions for it."""
+    inner = model.text_model if isinstance(model, FunctionCallingModel) else model
+    assert isinstance(inner, LlamaCppModel)
+    return inner
 
 
 def conversation(

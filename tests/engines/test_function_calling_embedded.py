@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from engines import smollm_cases as cases
-from engines.smollm_model import Host, calls_of, conversation, text_of
+from engines import function_calling_cases as cases
+from engines.llamacpp_model import Host, calls_of, conversation, text_of
 from engines.talk import answer, said, user
 from vivavoce.domain.content import ToolCall, ToolDeclaration, ToolResult
 from vivavoce.domain.ids import CallId
@@ -17,9 +17,8 @@ from vivavoce.engines.function_calling import MINILM, confirmations, words
 from vivavoce.engines.function_calling.router import THRESHOLD, Router
 from vivavoce.engines.function_calling.sentence_embedding import MiniLM
 from vivavoce.engines.llamacpp import create
-from vivavoce.engines.llamacpp.model import SmolLM
-from vivavoce.engines.llamacpp.settings import read_settings as read_smollm
-from vivavoce.engines.llamacpp.settings import router_folder
+from vivavoce.engines.llamacpp.settings import read_settings, router_folder
+from vivavoce.engines.ports import LanguageModel
 from vivavoce.errors import EngineMissing
 
 pytestmark = pytest.mark.embedded
@@ -33,12 +32,12 @@ pytestmark = pytest.mark.embedded
         ("turn off the lights please", cases.OFF),
     ],
 )
-async def test_the_lights_by_name_alone(model: SmolLM, spoken: str, function: str) -> None:
+async def test_the_lights_by_name_alone(model: LanguageModel, spoken: str, function: str) -> None:
     parts = await answer(model, conversation(user(spoken), tools=cases.LIGHTS))
     assert calls_of(parts) == [(function, {})]
 
 
-async def test_a_call_its_result_and_the_next_turn(model: SmolLM) -> None:
+async def test_a_call_its_result_and_the_next_turn(model: LanguageModel) -> None:
     history = [user("turn on the lights please")]
     made = ToolCall(CallId("c1"), cases.ON, {})
     history += [said(made), user(ToolResult(CallId("c1"), cases.ON, {"result": "ok"}))]
@@ -53,7 +52,7 @@ async def test_a_call_its_result_and_the_next_turn(model: SmolLM) -> None:
     assert calls_of(parts) == [(cases.OFF, {})]
 
 
-async def test_facts_from_a_function_are_told_as_they_came(model: SmolLM) -> None:
+async def test_facts_from_a_function_are_told_as_they_came(model: LanguageModel) -> None:
     made = ToolCall(CallId("c1"), "get_weather", {"city": "Paris"})
     found = {"temperature": 21.5, "sky": "cloudy"}
     result = ToolResult(CallId("c1"), "get_weather", found)
@@ -62,7 +61,7 @@ async def test_facts_from_a_function_are_told_as_they_came(model: SmolLM) -> Non
     assert text_of(parts) == "The temperature is 21.5 and the sky is cloudy."
 
 
-async def test_a_missing_value_is_asked_for_and_then_used(model: SmolLM) -> None:
+async def test_a_missing_value_is_asked_for_and_then_used(model: LanguageModel) -> None:
     history = [user("set a timer please")]
     parts = await answer(model, conversation(*history, tools=cases.HOUSE))
     assert not calls_of(parts)
@@ -71,7 +70,7 @@ async def test_a_missing_value_is_asked_for_and_then_used(model: SmolLM) -> None
     assert calls_of(parts) == [("set_timer", {"minutes": 25})]
 
 
-async def test_what_was_done_is_told_of_the_whole_request(model: SmolLM) -> None:
+async def test_what_was_done_is_told_of_the_whole_request(model: LanguageModel) -> None:
     made = ToolCall(CallId("c1"), "set_timer", {"minutes": 7})
     history = [
         user("Set a timer."),
@@ -84,7 +83,7 @@ async def test_what_was_done_is_told_of_the_whole_request(model: SmolLM) -> None
     assert told == confirmations.DONE or "timer" in told, told
 
 
-async def test_no_sentence_is_made_of_a_bare_success_of_what_fetches(model: SmolLM) -> None:
+async def test_no_sentence_is_made_of_a_bare_success_of_what_fetches(model: LanguageModel) -> None:
     made = ToolCall(CallId("c1"), "get_weather", {"city": "London"})
     result = ToolResult(CallId("c1"), "get_weather", {"result": "ok"})
     history = (user("What is the weather in London?"), said(made), user(result))
@@ -95,7 +94,7 @@ async def test_no_sentence_is_made_of_a_bare_success_of_what_fetches(model: Smol
 @pytest.mark.parametrize("spoken", ["What is a timer?", "what does a timer do", "never mind"])
 @pytest.mark.parametrize("asked_back", [False, True])
 async def test_a_question_neither_calls_nor_asks_for_a_value(
-    model: SmolLM, spoken: str, asked_back: bool
+    model: LanguageModel, spoken: str, asked_back: bool
 ) -> None:
     history = [user("Set a timer."), said("How many minutes should it be?")] if asked_back else []
     parts = await answer(model, conversation(*history, user(spoken), tools=cases.HOUSE[2:4]))
@@ -127,7 +126,7 @@ ARGUMENTS: tuple[tuple[str, str, dict[str, Any]], ...] = (
 
 
 async def test_arguments_are_the_users_own_words(
-    model: SmolLM, record_property: Callable[[str, object], None]
+    model: LanguageModel, record_property: Callable[[str, object], None]
 ) -> None:
     wrong = []
     for spoken, function, args in ARGUMENTS:
@@ -201,7 +200,7 @@ def test_each_file_that_is_kept_of_minilm_is_read(tmp_path: Path, left_out: str)
     whole = Host().weights("minilm")
     for name in MINILM.files:
         (tmp_path / name).symlink_to(whole / name)
-    settings = read_smollm({"router": str(tmp_path)})
+    settings = read_settings({"router": str(tmp_path)})
     assert MiniLM(router_folder(settings, Host())).encode("hello").any()
     (tmp_path / left_out).unlink()
     with pytest.raises(EngineMissing):
@@ -217,9 +216,8 @@ def test_sentence_vectors_are_those_of_the_published_model(router: Router) -> No
     assert float(person @ network.encode("Today is a sunny day")) == pytest.approx(0.257, abs=0.002)
 
 
-async def test_without_the_router_it_answers_and_never_calls(own: list[SmolLM]) -> None:
+async def test_without_the_router_it_answers_and_never_calls(own: list[LanguageModel]) -> None:
     model = await create({"slots": 1}, Host(absent="minilm"))
-    assert isinstance(model, SmolLM)
     own.append(model)
     assert not model.capabilities.tools
     parts = await answer(model, conversation(user("Turn on the lights"), tools=cases.LIGHTS))

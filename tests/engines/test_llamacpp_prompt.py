@@ -1,0 +1,56 @@
+"""The prompt that the embedded language model reads."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from vivavoce.domain.content import Content, Role, Text, ToolCall, ToolResult
+from vivavoce.domain.ids import CallId
+from vivavoce.domain.setup import Modality
+from vivavoce.engines.llamacpp import prompt
+from vivavoce.testing.contracts import request
+
+
+def test_what_was_heard_is_written_as_it_would_be_typed() -> None:
+    assert prompt.tidy("what is the capital of france") == "What is the capital of france?"
+    assert prompt.tidy("tell me a joke ") == "Tell me a joke."
+    assert prompt.tidy("Really?!") == "Really?!"
+
+
+def test_the_system_text_is_rules_then_the_clients_instruction() -> None:
+    asked = replace(request(), instruction=" You are Lena, the receptionist. ")
+    assert prompt.system(asked, 999) == f"{prompt.SPOKEN}\n\nYou are Lena, the receptionist."
+    assert prompt.system(asked, 7).endswith("\n\nYou are")
+    written = replace(asked, modality=Modality.TEXT, instruction="")
+    assert prompt.system(written, 999) == prompt.WRITTEN
+
+
+@pytest.mark.parametrize(
+    ("language", "rule"),
+    [("", ""), ("en-US", ""), ("de-DE", " Speak German."), ("fr", " Speak French."), ("xx", "")],
+)
+def test_another_language_than_english_is_asked_for(language: str, rule: str) -> None:
+    asked = replace(request(), language=language)
+    assert prompt.system(asked, 999) == prompt.SPOKEN + rule
+
+
+def test_a_prompt_grows_only_at_its_end() -> None:
+    first = (Content(Role.USER, (Text("hello"),)),)
+    more = (*first, Content(Role.MODEL, (Text("Hi!"),)), Content(Role.USER, (Text("joke"),)))
+    before, after = prompt.chat("Rules.", first), prompt.chat("Rules.", more)
+    assert after[: len(before)] == before
+
+
+def test_a_result_nobody_spoke_of_is_told_with_the_next_words() -> None:
+    call = ToolCall(CallId("c"), "get_weather", {})
+    history = (
+        Content(Role.USER, (Text("weather"),)),
+        Content(Role.MODEL, (call,)),
+        Content(Role.USER, (ToolResult(CallId("c"), "get_weather", {"sky": "grey"}),)),
+        Content(Role.USER, (Text("and"),)),
+    )
+    assert "grey" in prompt.chat("Rules.", history)[-1]["content"]
+    spoken = (*history[:3], Content(Role.MODEL, (Text("It's grey."),)), history[3])
+    assert "(get weather" not in str(prompt.chat("Rules.", spoken))
