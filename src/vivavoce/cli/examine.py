@@ -38,7 +38,7 @@ def host(folder: Path | None = None) -> Iterator[Finding]:
     )
     if (memory := _memory_gib()) is not None:
         if memory < LEAST_MEMORY_GIB:
-            cause = f"{memory:.1f} GiB of memory: the embedded engines take about 1 GiB."
+            cause = f"{memory:.1f} GiB of memory: the embedded engines take about 1.5 GiB."
             fault = Fault(Code.HOST, cause, "Use a model over the network: serve --model.")
             yield wrong("host", fault, Severity.WARNING)
         else:

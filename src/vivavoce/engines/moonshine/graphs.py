@@ -24,8 +24,9 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vivavoce.engines.libraries import missing_library
 from vivavoce.engines.onnx_sessions import import_onnxruntime
-from vivavoce.errors import EngineError, EngineMissing
+from vivavoce.errors import EngineError
 
 if TYPE_CHECKING:
     import onnx
@@ -68,11 +69,7 @@ def _require_onnx() -> None:
     try:
         import onnx  # noqa: F401
     except ImportError as error:
-        raise EngineMissing(
-            ENGINE,
-            "onnx, which converts its weights once, is not installed.",
-            "Run `pip install onnx`.",
-        ) from error
+        raise missing_library(ENGINE, "onnx") from error
 
 
 def _convert_encoder(published: Path, work: Path) -> None:
