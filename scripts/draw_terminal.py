@@ -43,6 +43,9 @@ SCRIPTED = (
     "Wait, what was the name of the keeper?",
 )
 WAIT_S = 30.0
+BEGIN_S = 5.0
+"""A model reads its prompt when the session begins; a person takes as long to begin."""
+
 ANSWER_S = 0.8
 """How much of an answer is played before the user speaks into it."""
 
@@ -70,6 +73,7 @@ async def draw_talk(url: str, sounds: list[bytes]) -> Console:
         view = ConversationView(conversation.log, conversation.clock)
 
         async def course() -> bool:
+            await asyncio.sleep(BEGIN_S)
             for number, question in enumerate(questions, 1):
                 await conversation.speak(FileMicrophone(question, tail_s=TAIL_S))
                 if number < len(questions) and not await conversation.turns(number, WAIT_S):
