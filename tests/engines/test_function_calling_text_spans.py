@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vivavoce.domain.content import ToolDeclaration
-from vivavoce.engines.function_calling import dates, synonyms
+from vivavoce.engines.function_calling import dates
 from vivavoce.engines.function_calling.arguments import MissingArgument, fill
 from vivavoce.engines.function_calling.parameter_kinds import Role, role
 
@@ -96,12 +96,6 @@ def test_lengths_of_time_become_seconds(said: str, seconds: float) -> None:
 )
 def test_moments_stay_in_the_users_words(said: str, found: list[str]) -> None:
     assert [span.of(said) for span in dates.moments(said)] == found
-
-
-def test_values_are_named_in_other_words_too() -> None:
-    assert synonyms.named("daily", "wake me every day")
-    assert synonyms.named("wrong_size", "they are too small")
-    assert not synonyms.named("daily", "wake me on monday")
 
 
 @pytest.mark.parametrize(

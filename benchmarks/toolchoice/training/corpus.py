@@ -15,8 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vivavoce.domain.content import ToolDeclaration
-from vivavoce.engines.function_calling import words
-from vivavoce.engines.function_calling.router import description
+from vivavoce.engines.function_calling import declarations, words
 
 HERE = Path(__file__).parent
 _DECLARED = re.compile(r"(\w+)(?:\((.*?)\))?(?: -- (.*))?")
@@ -94,23 +93,37 @@ def _declaration(line: str) -> ToolDeclaration:
 
 
 @functools.cache
-def told(tool_line: tuple[str, str, str], variant: int) -> str:
-    """A function as the network reads it, sometimes without its description or parameters."""
-    name, about, takes = tool_line
+def read_text(name: str, about: str, takes: str, variant: int) -> str:
+    """A function as the network reads it, in one of the forms that declarations have.
+
+    The router reads each function with its summary and without, so both are common here, and the
+    summary in the wordings of different authors: "Gets", "Get", "gets", with or without the rest.
+    """
     chance = random.Random(f"{name} {about} {variant}")
-    if variant and chance.random() < 0.12:
+    if variant and chance.random() < 0.35:
         about = ""
     if variant and chance.random() < 0.2:
         takes = ""
+    if variant and about:
+        about = _reworded(about, takes, chance)
     return ". ".join(part for part in (name, about, takes) if part)
 
 
+def _reworded(about: str, takes: str, chance: random.Random) -> str:
+    first, _, rest = about.partition(" ")
+    if rest and chance.random() < 0.5:
+        verb = first[:-1] if re.fullmatch(r"[A-Z][a-z]+[^s]s", first) else first
+        about = f"{verb} {rest}"
+    if takes and chance.random() < 0.2:
+        about = f"{about} for a given {takes.split(';')[0].split()[0]}"
+    return about.lower() if chance.random() < 0.4 else about
+
+
 def parts(tool: ToolDeclaration) -> tuple[str, str, str]:
-    """Name, description and parameters of what `router.description` makes of a function."""
-    name = " ".join(words.split_identifier(tool.name))
-    about = tool.description.strip().rstrip(".")
-    lead = f"{name}. {about}" if about else name
-    return name, about, description(tool).removeprefix(lead).removeprefix(". ")
+    """Name, summary and parameters of a function, as in `declarations.texts`."""
+    name, about = declarations.name(tool), declarations.summary(tool)
+    bare = declarations.texts(tool)[-1]
+    return name, about, bare.removeprefix(name).removeprefix(". ")
 
 
 @functools.cache
@@ -160,7 +173,7 @@ def _batch(
     first: dict[str, int] = {}
     for name in names:
         first[name] = len(functions)
-        functions += [told(parts(t), chance.randrange(3)) for t in domains[name].tools]
+        functions += [read_text(*parts(t), chance.randrange(4)) for t in domains[name].tools]
     del functions[FUNCTIONS:]
     items = [(name, *one) for name, chunk in chunks for one in chunk]
     while len(items) < UTTERANCES:

@@ -41,8 +41,8 @@ _EDGE = words.word_set(
 )
 _SPAN_WORD = re.compile(r"[^\s,.;:!?\"]+(?:[.,:][^\s,.;:!?\"]+)*")
 _ORDER = (
-    Role.CODE, Role.DAY, Role.MOMENT, Role.SOURCE, Role.TARGET, Role.PERSON, Role.TEXT,
-    Role.NEW_NAME, Role.PLACE, Role.THING,
+    Role.CODE, Role.DAY, Role.MOMENT, Role.LANGUAGE, Role.SOURCE, Role.TARGET, Role.PERSON,
+    Role.TEXT, Role.NEW_NAME, Role.PLACE, Role.THING,
 )  # fmt: skip
 
 
@@ -115,9 +115,9 @@ class _Filling:
     def _value(self, one: Property, all_: Sequence[Property], depth: int) -> Any:
         match one.kind:
             case "enum":
-                return enums.enumerated(one, self._said.text)
+                return self._enum(one)
             case "boolean":
-                return enums.boolean(one, self._said.text, self._tool)
+                return self._boolean(one)
             case "integer" | "number":
                 return self._number(one)
             case "string":
@@ -131,8 +131,25 @@ class _Filling:
                 return inner.object(one.about, depth + 1) if one.needed else None
         return None
 
+    def _enum(self, one: Property) -> Any:
+        found = enums.enum_value(one, self._said.text, self._encoder)
+        if found is None:
+            return None
+        value, span = found[:2]
+        if span is not None:
+            self._said = self._said.without(text_spans.with_context(self._said, span, one.name))
+        return value
+
+    def _boolean(self, one: Property) -> bool | None:
+        found = enums.boolean(one, self._said.text, self._tool, self._encoder)
+        if found is None:
+            return None
+        if found[1] is not None and not one.needed:
+            self._said = self._said.without(found[1])
+        return found[0]
+
     def _number(self, one: Property) -> int | float | None:
-        found = quantities.quantity(one, self._said)
+        found = quantities.quantity(one, self._said, self._encoder)
         if found is None:
             return None
         self._said = self._said.without(found[1])
@@ -158,6 +175,8 @@ class _Filling:
                 return self._moment(one, what)
             case Role.CODE:
                 return text_spans.code(said)
+            case Role.LANGUAGE:
+                return text_spans.language(said)
             case Role.PERSON:
                 informs = words.names_query(self._tool.name) or "read" in words.split_identifier(
                     self._tool.name
@@ -191,9 +210,14 @@ class _Filling:
         )
         if person is None and "remind" in f"{self._tool.name} {self._tool.description}".lower():
             return text_spans.errand(self._said)
-        after = text_spans.person(Said(self._said.text), True) if person else None
+        if not one.needed and not text_spans.has_message(self._said):
+            return None
+        if person is None:
+            named = tuple(words.split_identifier(self._tool.name))
+            return text_spans.message(self._said, None, named)
         # Times inside a message are part of it.
-        return text_spans.message(Said(self._said.text) if person else self._said, after)
+        whole = Said(self._said.text)
+        return text_spans.message(whole, text_spans.person(whole, True))
 
     def _moment(self, one: Property, what: Role) -> Span | None:
         said = self._said
@@ -225,7 +249,7 @@ class _Filling:
         found: dict[str, str] = {}
         for one in missing:
             role = parameter_kinds.role(one.name, one.about, self._tool)
-            if one.kind != "string" or role in (Role.DAY, Role.MOMENT, Role.CODE):
+            if one.kind != "string" or role in (Role.DAY, Role.MOMENT, Role.CODE, Role.LANGUAGE):
                 raise MissingArgument(one.name)
             texts = (text for text in spans(self._tool, self._said) if text not in found.values())
             text = next((text for text in texts if schema.accepts(one.about, text)), None)

@@ -33,6 +33,7 @@ class Role(Enum):
     TARGET = auto()
     TEXT = auto()
     CODE = auto()
+    LANGUAGE = auto()
     NEW_NAME = auto()
     THING = auto()
 
@@ -60,7 +61,14 @@ _ROLES: tuple[tuple[Role, frozenset[str]], ...] = (
             " airport address"
         ),
     ),
-    (Role.TEXT, words.word_set("text message body content words sentence comment bio")),
+    (Role.LANGUAGE, words.word_set("language lang")),
+    (
+        Role.TEXT,
+        words.word_set(
+            "text message body content words sentence comment bio description reason note problem"
+            " complaint feedback issue remark"
+        ),
+    ),
     (Role.CODE, words.word_set("number code id pin phone zip symbol isbn flight")),
 )
 

@@ -7,6 +7,7 @@ import re
 from vivavoce.engines.function_calling import dates, numbers, parameter_kinds, schema, words
 from vivavoce.engines.function_calling.dates import Span
 from vivavoce.engines.function_calling.parameter_kinds import Property
+from vivavoce.engines.function_calling.sentence_embedding import MiniLM
 from vivavoce.engines.function_calling.text_spans import Said
 
 _MONEY = re.compile(r"^\s*(?:euros?|dollars?|bucks|pounds?|francs?|yen|[€$£])")
@@ -18,8 +19,13 @@ _NO_COUNT = re.compile(
     r"\b(?:this|that|the|which|another|no|every|any|some|next|last|it) (?:\w+ )?$"
 )
 
+_NOUN = re.compile(r"\s+(?!(?:and|or|at|in|on|for|to|please|from|by|with|of)\b)([a-z]{3,40})\b")
+_COUNTS = words.word_set("quantity count number amount many level volume percent size")
+_NEAR = 0.4
+"""Cosine similarity from which a counted noun ("people") suits an optional number's name."""
 
-def quantity(one: Property, said: Said) -> tuple[int | float, Span] | None:
+
+def quantity(one: Property, said: Said, encoder: MiniLM | None) -> tuple[int | float, Span] | None:
     """The number that suits a parameter best, and where it stands with its unit."""
     whole = one.kind == "integer"
     if unit := parameter_kinds.unit_of_time(one.name, one.about):
@@ -34,15 +40,15 @@ def quantity(one: Property, said: Said) -> tuple[int | float, Span] | None:
         span = Span(start, end)
         if (whole and value != int(value)) or not schema.accepts(one.about, value):
             continue
-        worth = _worth(one, span, said)
+        worth = _worth(one, span, said, encoder)
         if worth > 0 and (best is None or (worth, -start) > best[:2]):
             best = (worth, -start, span, value)
     if best is None:
         return None
-    return best[3], _with_unit(said, best[2])
+    return best[3], _with_unit(said, best[2], one.name)
 
 
-def _worth(one: Property, span: Span, said: Said) -> int:
+def _worth(one: Property, span: Span, said: Said, encoder: MiniLM | None) -> int:
     """How well a number suits a parameter; 0 when it does not."""
     if not said.is_free(span):
         return 0
@@ -63,10 +69,17 @@ def _worth(one: Property, span: Span, said: Said) -> int:
         return 0
     if text[span.start : span.end] == "one" and _NO_COUNT.search(before):
         return 1 if one.needed else 0
-    return 4 if near else 3
+    if near:
+        return 4
+    counted = _NOUN.match(after)
+    if not one.needed and counted and not named & _COUNTS and encoder is not None:
+        name = " ".join(words.split_identifier(one.name))
+        if float(encoder.encode(counted[1]) @ encoder.encode(name)) < _NEAR:
+            return 0
+    return 3
 
 
-def _with_unit(said: Said, span: Span) -> Span:
+def _with_unit(said: Said, span: Span, name: str) -> Span:
     """The number with its currency, percent sign or "times"."""
     text = dates.plain(said.text)
     unit = re.match(
@@ -76,4 +89,11 @@ def _with_unit(said: Said, span: Span) -> Span:
     )
     lead = _LIMIT.search(text[: span.start])
     start = lead.start() if lead and not lead.group().startswith("for") else span.start
+    named = "|".join(re.escape(word) for word in words.split_identifier(name) if len(word) > 2)
+    beside = named and re.search(
+        rf"(?:\b(?:at|to|with|by|on|in)\s+)?(?:(?:an?|the)\s+)?\b(?:{named})s?"
+        r"(?:\s+(?:of|to|at|is))?\s+$",
+        text[max(0, start - 60) : start],
+    )
+    start -= len(beside.group()) if beside else 0
     return Span(start, span.end + (unit.end() if unit else 0))

@@ -19,8 +19,15 @@ from importlib import resources
 
 import numpy as np
 
-from vivavoce.domain.content import Json, ToolDeclaration
-from vivavoce.engines.function_calling import dates, numbers, parameter_kinds, schema, words
+from vivavoce.domain.content import ToolDeclaration
+from vivavoce.engines.function_calling import (
+    dates,
+    declarations,
+    numbers,
+    parameter_kinds,
+    schema,
+    words,
+)
 from vivavoce.engines.function_calling.parameter_kinds import Role
 from vivavoce.engines.function_calling.sentence_embedding import MiniLM, Vector
 
@@ -72,7 +79,7 @@ class Router:
 
     def learn(self, tools: Sequence[ToolDeclaration]) -> None:
         """Read the declarations ahead: 4 ms for each."""
-        self._network.encode_all([description(tool) for tool in tools])
+        self._network.encode_all([text for tool in tools for text in declarations.texts(tool)])
 
     def choose(self, utterance: str, tools: Sequence[ToolDeclaration]) -> Choice | None:
         """The function asked for; `None` when nothing fits well enough."""
@@ -88,15 +95,17 @@ class Router:
         said = words.tokenize_request(request)
         asks, defines = words.asks_for_information(utterance), words.is_definition(utterance)
         fitting = [tool for tool in tools if not (asks and words.names_action(tool.name))]
-        vectors = self._network.encode_all([description(tool) for tool in fitting])
+        readings = [declarations.texts(tool) for tool in fitting]
+        vectors = iter(self._network.encode_all([text for texts in readings for text in texts]))
+        nearest = [_likeness([float(vector @ next(vectors)) for _ in texts]) for texts in readings]
         quiet = self._quiet(vector) + _reluctance(utterance)
         there = _there(utterance)
         odds = [
-            self._scale * float(vector @ other)
+            self._scale * likeness
             - quiet
             + _hints(said, asks, defines, tool)
             - _ABSENT * len(_needs(tool) - there)
-            for tool, other in zip(fitting, vectors, strict=True)
+            for tool, likeness in zip(fitting, nearest, strict=True)
         ]
         return [
             Choice(tool, 1 / (1 + float(np.exp(-one))))
@@ -110,22 +119,13 @@ class Router:
         return float(most + np.log(np.exp(near - most).sum())) + self._bias - _READINESS
 
 
-def description(tool: ToolDeclaration) -> str:
-    """What is read of a declaration: its name taken apart, what it does, what it takes."""
-    parts = [" ".join(words.split_identifier(tool.name))]
-    if tool.description:
-        parts.append(tool.description.strip().rstrip("."))
-    if tool.parameters:
-        takes = schema.properties(schema.plain(tool.parameters)).items()
-        parts.append("; ".join(_parameter(name, one) for name, one in takes))
-    return ". ".join(part for part in parts if part)
+def _likeness(likenesses: Sequence[float]) -> float:
+    """Return the mean of the likeness to the whole declaration and of the best reading's.
 
-
-def _parameter(name: str, one: Json) -> str:
-    plain = " ".join(words.split_identifier(name))
-    values = [value for value in one.get("enum") or () if isinstance(value, str)]
-    spelled = ", ".join(" ".join(words.split_identifier(value)) for value in values)
-    return f"{plain} {spelled}" if spelled else plain
+    So the wording of a description moves the odds by half of what it did: with the name alone
+    near enough, a function is called whatever its description adds.
+    """
+    return (likenesses[0] + max(likenesses)) / 2
 
 
 def _reluctance(utterance: str) -> float:

@@ -31,6 +31,7 @@ FRAME = re.compile(
     r"|i(?:'m| am) in the mood for|i(?:'d| would) (?:like|love)(?: you)?(?: to)?"
     r"|i (?:want|need|wish)(?: you)?(?: to)?|i(?:'m| am) looking for|i feel like|i(?:'ll| will)"
     r"(?: take| have)?|let(?:'s| us)|let me|go ahead and|do you (?:have|sell|carry|stock)"
+    r"|(?:what|how|where|when) (?:can|could|should|do|would|may) (?:i|we|you)"
     r"|have you got|have we got|are there|is there|where (?:is|are|did i put|do i have|can i find)"
     r"|where's|what about|how about|give me|get me|show me|bring me|tell me|help me|don't forget to"
     r"|make sure(?: that)?(?: you)?|i don't (?:want|need|like)|i no longer (?:want|need)"
@@ -61,7 +62,8 @@ TAIL = re.compile(
     r"|as well|instead|for good|would you|will you|could you|can you|then|after all|at all|here"
     r"|for us|from now on|forever|so far|to|for|with|in|on|at|from|by|into|of|and|as|up|back"
     r"|right away|next|first|ago|asap|if you can|i think|via|is|are|with me|with us|to me"
-    r"|on it|in it|in there|to it|from it|of it|from there|anyway|though|yet))+$"
+    r"|under|over|below|within|than|on it|in it|in there|to it|from it|of it|from there|anyway"
+    r"|though|yet))+$"
 )
 CALLED = re.compile(r"\b(?:called|named|titled|entitled|labell?ed)[\s,]+")
 MESSAGE = re.compile(
@@ -123,3 +125,15 @@ NO_LABEL = (
     | AUXILIARY
     | words.word_set("timer alarm clock countdown minute what's where's how's")
 )
+LANGUAGE = re.compile(
+    r"\b(?:english|spanish|french|german|italian|portuguese|dutch|swedish|norwegian|danish|finnish"
+    r"|icelandic|polish|czech|slovak|hungarian|romanian|bulgarian|serbian|croatian|slovenian|greek"
+    r"|turkish|russian|ukrainian|arabic|hebrew|persian|farsi|urdu|hindi|bengali|punjabi|tamil"
+    r"|chinese|mandarin|cantonese|japanese|korean|vietnamese|thai|indonesian|malay|tagalog|swahili"
+    r"|latin|irish|welsh|catalan|basque|estonian|latvian|lithuanian|albanian|esperanto)\b"
+)
+FOLLOWS_VERB = words.word_set(
+    "a an the my our your some any this that these those me us him her them it in on up to off out"
+    " down for with at from about into number all"
+)
+"""Words after which the first word of a request can only have been its verb."""

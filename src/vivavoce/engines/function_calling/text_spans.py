@@ -12,12 +12,16 @@ import re
 from dataclasses import dataclass
 
 from vivavoce.domain.content import ToolDeclaration
-from vivavoce.engines.function_calling import dates, speech_patterns, words
+from vivavoce.engines.function_calling import dates, numbers, speech_patterns, words
 from vivavoce.engines.function_calling.dates import Span
 from vivavoce.engines.function_calling.parameter_kinds import Role
 
 _TITLES = frozenset(
     ["Mr", "Mrs", "Ms", "Dr", "Doctor", "Aunt", "Uncle", "Professor", "Miss", "Grandma", "Grandpa"]
+)
+
+_PAUSE = re.compile(
+    r"[!?;]|(?<!\bmr)(?<!\bdr)(?<!\bms)(?<!\bst)(?<!mrs)[.,](?=\s|$)|\bso that\b|\bbecause\b"
 )
 
 
@@ -45,7 +49,17 @@ def code(said: Said) -> Span | None:
     spans += [Span(m.start(), len(m.group().rstrip()) + m.start())
               for m in speech_patterns.CODE_WORDS.finditer(said.plain)]  # fmt: skip
     free = [span for span in spans if said.is_free(span)]
-    return max(free, key=lambda span: span.end - span.start, default=None)
+    best = max(free, key=lambda span: span.end - span.start, default=None)
+    if best is None:
+        return None
+    letters = re.search(r"\b[A-Z]{1,4} $", said.text[max(0, best.start - 6) : best.start])
+    return Span(best.start - len(letters.group()), best.end) if letters else best
+
+
+def language(said: Said) -> Span | None:
+    """Return the language named last: "say good morning in Japanese"."""
+    spans = [Span(*m.span()) for m in speech_patterns.LANGUAGE.finditer(said.plain)]
+    return spans[-1] if spans else None
 
 
 def digits(text: str) -> str:
@@ -88,15 +102,23 @@ def person(said: Said, needed: bool, giver: bool = False) -> Span | None:
     return _capitals(said) or thing(said, ())
 
 
-def message(said: Said, after: Span | None) -> Span | None:
-    """The words to be passed on: after "that", or after whoever gets them."""
+def has_message(said: Said) -> bool:
+    """Return whether something introduces words to be passed on: "that", "saying", a colon."""
+    return bool(speech_patterns.MESSAGE.search(said.plain))
+
+
+def message(said: Said, after: Span | None, tool: tuple[str, ...] = ()) -> Span | None:
+    """Return the words to be passed on: after "that", or after the person who gets them.
+
+    `tool` holds the words of the function's name, which the message does not begin with.
+    """
     plain = said.plain
     begin = after.end if after is not None else 0
     for start in dict.fromkeys((begin, 0)):
         if found := speech_patterns.MESSAGE.search(plain, start):
-            return _rest(said, found.end())
+            return _before_taken(said, _rest(said, found.end()))
     if after is None:
-        return _told(said)
+        return _before_taken(said, _told(said, tool))
     lead = re.compile(
         r"[\s,]*(?:a (?:message|text|note)\b[\s,]*)?(?:know\b[\s,]*(?:about\b)?)?[\s,]*"
     )
@@ -108,13 +130,29 @@ def message(said: Said, after: Span | None) -> Span | None:
     return thing(before, ())
 
 
-def _told(said: Said) -> Span | None:
-    """What is left of the words without the frame and the verb of telling."""
+def _told(said: Said, tool: tuple[str, ...]) -> Span | None:
+    """Return what follows the frame, the verb of telling and the words of the function's name."""
     start = 0
     for pattern in (speech_patterns.LEAD, speech_patterns.FRAME, speech_patterns.TELLING):
         if cut := pattern.match(said.plain[start:]):
             start += cut.end()
+    while (word := words.WORD.match(said.plain, start)) and any(
+        words.is_similar(word.group(), part) for part in (*tool, "say")
+    ):
+        start = word.end() + len(said.plain[word.end() :]) - len(said.plain[word.end() :].lstrip())
     return _rest(said, start)
+
+
+def _before_taken(said: Said, span: Span | None) -> Span | None:
+    """Return the span without what another argument took at its end, and its preposition."""
+    if span is None:
+        return None
+    for other in said.taken:
+        if span.start < other.start < span.end <= other.end + 1:
+            span = Span(span.start, dates.with_preposition(said.text, other).start)
+            body = re.sub(r"\s+(?:in|into|to|as|for|with|by)$", "", said.plain[: span.end].rstrip())
+            span = Span(span.start, len(body.rstrip(" ,")))
+    return span if span.end > span.start else None
 
 
 def errand(said: Said) -> Span | None:
@@ -123,6 +161,18 @@ def errand(said: Said) -> Span | None:
     if found is None:
         return thing(said, ())
     return _free_part(said, Span(found.end(), len(said.text))) or thing(said, ())
+
+
+def with_context(said: Said, span: Span, name: str) -> Span:
+    """Return a value's span with the preposition before it and the parameter's name after it."""
+    before = re.search(
+        r"(?:\b(?:as|for|to|at|in|into|by|with|of|on|via)\s+)(?:(?:the|a|an|my)\s+)?$",
+        said.plain[max(0, span.start - 16) : span.start],
+    )
+    start = span.start - len(before.group()) if before else span.start
+    after = re.match(rf"\s+{re.escape(words.split_identifier(name)[-1])}s?\b",
+                     said.plain[span.end :]) if words.split_identifier(name) else None  # fmt: skip
+    return Span(start, span.end + (after.end() if after else 0))
 
 
 def renamed(said: Said) -> Span | None:
@@ -158,6 +208,7 @@ def thing(
         if cut := pattern.match(plain[start:]):
             start += cut.end()
     verbs = int(start > 0)
+    free_verb = not start or plain[:start].rstrip().endswith((" i", " we", " you"))
     before = ""
     for token in re.finditer(speech_patterns.WORD, plain[start:]):
         begin, word = token.start() + start, token.group()
@@ -165,11 +216,11 @@ def thing(
             continue
         is_named = any(words.is_similar(word, part) for part in tool)
         is_verb = (
-            word in speech_patterns.VERBS
+            (word in speech_patterns.VERBS or (free_verb and _is_followed(plain, begin, word)))
             and verbs < 3
             and before not in speech_patterns.DETERMINERS
         )
-        before = word
+        before, free_verb = word, False
         if (
             word in speech_patterns.LOOSE
             or is_named
@@ -182,6 +233,12 @@ def thing(
     return None
 
 
+def _is_followed(plain: str, begin: int, word: str) -> bool:
+    """Return whether the word at `begin` is followed by one that only follows a verb."""
+    rest = words.WORD.match(plain, begin + len(word) + 1)
+    return rest is not None and rest.group() in speech_patterns.FOLLOWS_VERB
+
+
 def directed(said: Said, what: Role) -> Span | None:
     """Where something comes from or goes to."""
     pattern = r"\b(?:from|out of) " if what is Role.SOURCE else r"\b(?:to|into|onto|for|in) "
@@ -191,7 +248,18 @@ def directed(said: Said, what: Role) -> Span | None:
             span = _free_part(said, Span(*found.span(1)))
             if span is not None and not _is_time(said, span):
                 spans.append(span)
+    if not spans and what is Role.SOURCE:
+        # "100 dollars in euros": what is counted comes first.
+        return _counted(said)
     return spans[0] if spans else None
+
+
+def _counted(said: Said) -> Span | None:
+    """Return the noun after the first number, if "to" or "in" follows it."""
+    for _, _, end in numbers.locate(said.text):
+        if found := re.match(r" (\w+) (?:to|in|into)\b", said.plain[end:]):
+            return Span(end + found.start(1), end + found.end(1))
+    return None
 
 
 def _beside(said: Said, tool: tuple[str, ...], name: str) -> Span | None:
@@ -328,7 +396,10 @@ def _trimmed(said: Said, span: Span) -> Span | None:
     ):
         start += found.end()
     # A sentence ends what it is about, and so does a pause.
-    if mark := re.search(r"[!?;]|[.,](?=\s|$)|\bso that\b|\bbecause\b", plain[start:end]):
+    if mark := re.search(
+        r"[!?;]|(?<!\bmr)(?<!\bdr)(?<!\bms)(?<!\bst)(?<!mrs)[.,](?=\s|$)|\bso that\b|\bbecause\b",
+        plain[start:end],
+    ):
         end = start + mark.start()
     body = plain[start:end].rstrip(" ,.;:!?\"'")
     while tail := speech_patterns.TAIL.search(body):

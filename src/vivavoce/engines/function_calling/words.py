@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from difflib import SequenceMatcher
 
+import snowballstemmer
+
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-_WORD = re.compile(r"[a-z0-9]+(?:'[a-z]+)?")
+WORD = re.compile(r"[a-z0-9]+(?:'[a-z]+)?")
+_STEMMER = snowballstemmer.stemmer("english")
+_LONGEST_WORD = 40
+"""Letters of a word that is stemmed; a longer one is no English word."""
 
 
 def word_set(text: str) -> frozenset[str]:
@@ -23,6 +29,22 @@ STOP_WORDS = word_set(
 
 GENERIC_VERBS = word_set("turn set get make put switch take give go start show find do be have run")
 """Verbs that fit nearly any function."""
+
+PARTICLES = word_set("up down on off out in all")
+"""Stop words that may decide a value: `off`, `all`."""
+
+NEGATIONS = word_set("no not never without don't doesn't isn't nor neither except")
+
+_OFF = re.compile(
+    r"\b(?:off|stop|disable|deactivate|no longer|no more|not|don't|do not|never|without|any ?more"
+    r"|cancel|end|again|back|remove|quit|lift|enough|false|disabled|close|no|release)\b"
+)
+_ON = re.compile(r"\b(?:on|yes|true|enable|enabled|activate|with|start|open|turn on|switch on)\b")
+_ENDED = re.compile(
+    r"\b(?:off|over|end|stop|lift|unmute|disable|deactivate|cancel|back|again|any ?more|no longer"
+    r"|through|reach(?:ed)?|available)\b"
+)
+_NEGATED = re.compile(r"\b(?:off|not|no|never|without|no longer|don't|mustn't|shouldn't|can't)\b")
 
 _OPPOSITES = (
     ("on", "off"),
@@ -107,17 +129,17 @@ def split_identifier(name: str) -> list[str]:
 
 def tokenize(text: str) -> list[str]:
     """The words of what was said, lower case, without punctuation."""
-    return _WORD.findall(text.lower().replace("’", "'"))
+    return WORD.findall(text.lower().replace("’", "'"))
 
 
+@functools.lru_cache(maxsize=4096)
 def stem(word: str) -> str:
-    """Roughly the word without its ending, so that `lights` and `light` meet."""
+    """Return the word without its ending, so that `lights` and `light` are equal."""
     word = word.removesuffix("'s")
-    for ending in ("ing", "ies", "es", "ed", "s"):
-        if word.endswith(ending) and len(word) - len(ending) >= 3:
-            word = word[: -len(ending)] + ("y" if ending == "ies" else "")
-            break
-    return word.removesuffix("e") if len(word) > 3 else word
+    if len(word) > _LONGEST_WORD:
+        return word
+    stemmed: str = _STEMMER.stemWord(word)
+    return stemmed.removesuffix("e") if len(stemmed) > 3 else stemmed
 
 
 def is_similar(one: str, other: str) -> bool:
@@ -206,3 +228,23 @@ def names_query(name: str) -> bool:
     """Whether a function's name says that it fetches knowledge, so that questions suit it."""
     named = split_identifier(name)
     return bool(named) and (named[0] in _GETTERS or bool(set(named) & {"weather", "forecast"}))
+
+
+def is_off(text: str) -> bool:
+    """Return whether `text` switches something off, stops or denies it."""
+    return bool(_OFF.search(" ".join(tokenize(text))))
+
+
+def is_on(text: str) -> bool:
+    """Return whether `text` switches something on."""
+    return bool(_ON.search(" ".join(tokenize(text))))
+
+
+def is_negated(text: str) -> bool:
+    """Return whether `text` denies something."""
+    return bool(_NEGATED.search(" ".join(tokenize(text))))
+
+
+def ends(text: str) -> bool:
+    """Return whether `text` ends a state that is itself a negation, as "do not disturb"."""
+    return bool(_ENDED.search(" ".join(tokenize(text))))
