@@ -8,7 +8,6 @@ import pytest
 
 from vivavoce.domain.content import ToolDeclaration
 from vivavoce.engines.function_calling import arguments, schema
-from vivavoce.engines.function_calling.text_spans import Said
 
 TEXT = {"type": "string"}
 
@@ -70,20 +69,6 @@ def test_optional_values_that_were_not_said_are_left_out() -> None:
     tool = function(required=["city"], city=TEXT, days={"type": "integer"}, note=TEXT)
     assert set(filled(tool, "weather in paris")) == {"city"}
     assert filled(tool, "weather in paris for three days")["days"] == 3
-
-
-def test_strings_are_spans_that_begin_and_end_with_meaning() -> None:
-    said = Said("please play some Miles Davis for me")
-    found = arguments.spans(ToolDeclaration("play_music"), said)
-    assert "Miles Davis" in found
-    for span in found:
-        assert span.split()[0].lower() not in {"please", "play", "some", "for"}
-        assert span.split()[-1].lower() not in {"some", "for", "me"}
-
-
-def test_two_strings_without_a_pattern_get_different_spans() -> None:
-    values = filled(function("tell", topic=TEXT, mood=TEXT), 'tell bob the "big" news')
-    assert len(set(values.values())) == 2
 
 
 @pytest.mark.parametrize(

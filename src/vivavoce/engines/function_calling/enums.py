@@ -51,7 +51,8 @@ def enum_value(one: Property, text: str, encoder: MiniLM | None) -> tuple[Any, S
     if encoder is None or not texts:
         return None
     near = _nearest(one, texts, text, encoder)
-    return near if near and near[2] >= (_NEAR_REQUIRED if one.needed else _NEAR_OPTIONAL) else None
+    floor = _NEAR_REQUIRED if one.needed else _NEAR_OPTIONAL
+    return near[:2] if near and near[2] >= floor else None
 
 
 def boolean(

@@ -51,7 +51,8 @@ _ROLES: tuple[tuple[Role, frozenset[str]], ...] = (
         Role.PERSON,
         words.word_set(
             "contact person recipient guest attendee attendees friend sender receiver who whom"
-            " colleague teacher student invitee with user"
+            " colleague teacher student invitee with user author artist composer singer assignee"
+            " employee patient doctor passenger owner customer"
         ),
     ),
     (
@@ -66,7 +67,7 @@ _ROLES: tuple[tuple[Role, frozenset[str]], ...] = (
         Role.TEXT,
         words.word_set(
             "text message body content words sentence comment bio description reason note problem"
-            " complaint feedback issue remark"
+            " complaint feedback issue remark task todo question"
         ),
     ),
     (Role.CODE, words.word_set("number code id pin phone zip symbol isbn flight")),
@@ -83,6 +84,10 @@ def role(name: str, about: Json, tool: ToolDeclaration) -> Role:
         words.split_identifier(tool.name)
     ):
         return Role.PERSON
+    head = words.split_identifier(name)[-1:]
+    for found, marks in _ROLES:
+        if found in (Role.CODE, Role.PERSON, Role.PLACE) and marks.intersection(head):
+            return found
     for found, marks in _ROLES:
         if found is Role.NEW_NAME and named & _WHEN:
             continue

@@ -186,7 +186,7 @@ def _hints(said: list[str], asks: bool, defines: bool, tool: ToolDeclaration) ->
     return (
         agreement
         + _SHARED_NAME * min(_shared(said, named), 2)
-        + _SHARED_WORD * min(_shared(said, words.tokenize(tool.description)), 2)
+        + _SHARED_WORD * min(_shared(said, words.tokenize(declarations.summary(tool))), 2)
     )
 
 

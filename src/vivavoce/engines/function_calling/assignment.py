@@ -1,0 +1,250 @@
+"""Assign the phrases of a request to the string parameters of a function.
+
+Each pair of parameter and phrase has a score: how well the introducing word suits the kind of the
+parameter (a person follows "to", "with" or the verb; a place "in"), how near the phrase lies to
+the parameter's name and description in meaning, and whether the parameter's name stands beside it
+("room 204", "the subject summer party"). Pairs are taken by falling score, required parameters
+first. Phrases left over extend the one that they follow: "lunch" and "with tom" are one title
+where no parameter takes a person.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vivavoce.domain.content import ToolDeclaration
+from vivavoce.engines.function_calling import words
+from vivavoce.engines.function_calling.dates import Span, plain
+from vivavoce.engines.function_calling.parameter_kinds import Property, Role
+from vivavoce.engines.function_calling.phrases import (
+    CLAUSE,
+    INFINITIVE,
+    MESSAGE,
+    NAMED,
+    VERB,
+    Phrase,
+    trimmed,
+)
+from vivavoce.engines.function_calling.sentence_embedding import MiniLM
+
+_INTRO: Mapping[Role, Mapping[str, float]] = {
+    Role.THING: {VERB: 0.9, NAMED: 1.2, "about": 0.6, "for": 0.5, "of": 0.6, "on": 0.2, "as": 0.2,
+                 "with": 0.3, "to": 0.2, "in": 0.1, "from": 0.1, "by": 0.1, "into": 0.1,
+                 "until": 0.5, "till": 0.5, MESSAGE: 0.3, CLAUSE: -0.2, INFINITIVE: 0.2},
+    Role.PERSON: {VERB: 0.5, "to": 0.8, "with": 0.8, "for": 0.6, "by": 0.6, "from": 0.6, "of": 0.4,
+                  NAMED: 0.5},
+    Role.PLACE: {VERB: 0.3, "in": 0.9, "at": 0.9, "near": 0.9, "to": 0.6, "for": 0.6, "from": 0.4,
+                 "inside": 0.9, "around": 0.8, "on": 0.7, "of": 0.4, "into": 0.5, "through": 0.5,
+                 "over": 0.4},
+    Role.CODE: {VERB: 0.9, NAMED: 1.2, "of": 0.8, "for": 0.7, "from": 0.3, "in": 0.3, "about": 0.5},
+    Role.SOURCE: {"from": 1.4, "of": 0.4, VERB: 0.3, "in": 0.2},
+    Role.TARGET: {"to": 1.3, "into": 1.3, "onto": 1.3, "in": 0.6, "for": 0.5, VERB: 0.3, "at": 0.4},
+    Role.TEXT: {MESSAGE: 1.6, INFINITIVE: 1.2, CLAUSE: 0.9, VERB: 0.7, NAMED: 0.8, "about": 0.6,
+                "of": 0.4, "for": 0.2},
+    Role.NEW_NAME: {"to": 1.0, "into": 1.0, "as": 1.0, "with": 0.8, "by": 0.5, NAMED: 1.3},
+}  # fmt: skip
+"""How well the word before a phrase suits a kind of parameter; one that is not listed, badly."""
+_UNSUITED = -0.6
+_MEANING = 1.2
+"""Weight of the cosine similarity between a phrase and the parameter's name and description."""
+_LABEL = 1.2
+_CAPITAL = 0.35
+_OPTIONAL = 0.85
+"""Score from which an optional parameter takes a phrase."""
+_REQUIRED = 0.0
+_NEEDED = 2.0
+"""How much a required parameter's value counts more than an optional one's."""
+_MAX_PHRASES = 8
+_DEICTIC = re.compile(r"^(?:this|that|these|those|it|them)\b")
+_ADJECTIVES = words.word_set("new another other next current")
+_EXTENDING = frozenset(("of", "with", "about", "by", "from"))
+_NAMES = words.word_set("name title value text string query item object thing")
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A string parameter to be filled, and its kind."""
+
+    parameter: Property
+    kind: Role
+
+
+def assign(
+    slots: Sequence[Slot],
+    phrases: Sequence[Phrase],
+    text: str,
+    tool: ToolDeclaration,
+    encoder: MiniLM | None,
+) -> dict[str, Span]:
+    """Return the span of each parameter that a phrase suits."""
+    found = _labelled(phrases, slots, text, words.split_identifier(tool.name))
+    found = [(one, own) for one, own in found if own or not _names_tool(one, text, tool)]
+    found = found[:_MAX_PHRASES]
+    scores = _scores(slots, found, text, encoder)
+    chosen = _best(slots, found, scores)
+    result = {slots[row].parameter.name: found[column][0].span for row, column in chosen.items()}
+    for slot in slots:
+        _extend(slot, result, set(chosen.values()), found, text)
+    return result
+
+
+def _best(
+    slots: Sequence[Slot],
+    found: Sequence[tuple[Phrase, str]],
+    scores: Sequence[Sequence[float]],
+) -> dict[int, int]:
+    """Return the phrase of each slot with the highest sum of scores; no two phrases overlap."""
+    overlaps = [
+        sum(1 << other for other, (two, _) in enumerate(found) if one.span.meets(two.span))
+        for one, _ in found
+    ]
+
+    @functools.cache
+    def best(row: int, used: int) -> tuple[float, tuple[tuple[int, int], ...]]:
+        if row == len(slots):
+            return 0.0, ()
+        needed = slots[row].parameter.needed
+        options = [best(row + 1, used)]
+        for column, score in enumerate(scores[row]):
+            worth = score - (_REQUIRED - _NEEDED if needed else _OPTIONAL)
+            if worth > 0 and not used >> column & 1:
+                rest, pairs = best(row + 1, used | overlaps[column])
+                options.append((worth + rest, ((row, column), *pairs)))
+        return max(options)
+
+    return dict(best(0, 0)[1])
+
+
+def _extend(
+    slot: Slot,
+    result: dict[str, Span],
+    used: set[int],
+    found: Sequence[tuple[Phrase, str]],
+    text: str,
+) -> None:
+    """Append the phrases that follow a thing's phrase directly and that no parameter took."""
+    name = slot.parameter.name
+    if slot.kind is not Role.THING or name not in result:
+        return
+    for column, (phrase, _) in enumerate(found):
+        gap = text[result[name].end : phrase.span.start]
+        joins = phrase.intro in _EXTENDING and len(gap.split()) <= 2
+        if column in used or not joins or phrase.span.start <= result[name].end:
+            continue
+        if gap.split()[:1] == [phrase.intro] and not re.search(r"[.,;:!?]", gap):
+            result[name] = Span(result[name].start, phrase.span.end)
+
+
+def _labelled(
+    phrases: Sequence[Phrase], slots: Sequence[Slot], text: str, tool: Sequence[str]
+) -> list[tuple[Phrase, str]]:
+    """Return the phrases, split beside a parameter's name, with the name that labels them."""
+    result: list[tuple[Phrase, str]] = []
+    for phrase in phrases:
+        if phrase.intro == MESSAGE:
+            result.append((phrase, ""))
+            continue
+        start = phrase.span.start
+        start = phrase.span.start
+        tokens = [
+            (m.start() + start, m.end() + start, m.group())
+            for m in words.WORD.finditer(plain(text)[start : phrase.span.end])
+        ]
+        for one, own in _split_at_name(phrase, tokens, slots, text):
+            keep = own or any(slot.parameter.name in _NAMES for slot in slots)
+            result.append((one if keep else _without_tool(one, text, tool), own))
+    return result
+
+
+def _split_at_name(
+    phrase: Phrase,
+    tokens: Sequence[tuple[int, int, str]],
+    slots: Sequence[Slot],
+    text: str,
+) -> list[tuple[Phrase, str]]:
+    for slot in slots:
+        head = words.split_identifier(slot.parameter.name)[-1:]
+        if not head or head[0] in _NAMES:
+            continue
+        name = slot.parameter.name
+        for place, (_, right, word) in enumerate(tokens):
+            if not words.is_similar(word, head[0]):
+                continue
+            rest = trimmed(text, Span(right, phrase.span.end))
+            if place == 0:
+                labelled = Phrase(phrase.intro, rest)
+                return [(labelled, name)] if rest.of(text).strip() else []
+            before = trimmed(text, Span(phrase.span.start, right))
+            own = Phrase(phrase.intro, before)
+            if rest.of(text).strip():
+                return [(own, name), (Phrase(VERB, rest), "")]
+            return [(own, name)]
+    return [(phrase, "")]
+
+
+def _without_tool(phrase: Phrase, text: str, tool: Sequence[str]) -> Phrase:
+    """Return the phrase without words of the function's name at its end: "thai restaurant"."""
+    if phrase.intro in (MESSAGE, NAMED, INFINITIVE, CLAUSE):
+        return phrase
+    span = phrase.span
+    while (cut := span.of(text).rfind(" ")) > 0 and any(
+        words.is_similar(span.of(text)[cut + 1 :].lower(), part) for part in tool
+    ):
+        span = trimmed(text, Span(span.start, span.start + cut))
+    return Phrase(phrase.intro, span)
+
+
+def _names_tool(phrase: Phrase, text: str, tool: ToolDeclaration) -> bool:
+    """Whether a phrase only says what the function is about: "the grocery list", "recipe"."""
+    if phrase.intro in (MESSAGE, NAMED, INFINITIVE):
+        return False
+    about = words.split_identifier(tool.name)
+    if phrase.intro != VERB:
+        about = [*about, *words.tokenize(tool.description[:200])]
+    spoken = words.tokenize(phrase.span.of(text))
+    telling = [word for word in spoken if word not in words.STOP_WORDS | _ADJECTIVES]
+    return all(any(words.is_similar(word, other) for other in about) for word in telling)
+
+
+def _scores(
+    slots: Sequence[Slot],
+    found: Sequence[tuple[Phrase, str]],
+    text: str,
+    encoder: MiniLM | None,
+) -> list[list[float]]:
+    near = np.zeros((len(slots), len(found)), dtype=np.float32)
+    if encoder is not None and slots and found:
+        meanings = [_meaning(slot.parameter) for slot in slots]
+        spans = [one.span.of(text).lower()[:120] for one, _ in found]
+        near = np.stack(encoder.encode_all(meanings)) @ np.stack(encoder.encode_all(spans)).T
+    return [
+        [_MEANING * float(near[row, column]) + _suits(slot, *found[column], text) - 0.03 * column
+         for column in range(len(found))]
+        for row, slot in enumerate(slots)
+    ]  # fmt: skip
+
+
+def _suits(slot: Slot, phrase: Phrase, label: str, text: str) -> float:
+    named = words.split_identifier(slot.parameter.name)
+    score = _INTRO.get(slot.kind, {}).get(phrase.intro, _UNSUITED)
+    if phrase.intro in named:
+        score = max(score, 1.3)
+    if label:
+        score += _LABEL if label == slot.parameter.name else -_LABEL
+    first = phrase.span.of(text)[:1]
+    if slot.kind in (Role.PERSON, Role.PLACE, Role.SOURCE, Role.TARGET) and phrase.span.start > 0:
+        score += _CAPITAL if first.isupper() else 0.0
+    if _DEICTIC.match(phrase.span.of(text).lower()) and phrase.intro != MESSAGE:
+        score -= _LABEL
+    return score
+
+
+def _meaning(one: Property) -> str:
+    named = " ".join(words.split_identifier(one.name))
+    described = str(one.about.get("description", ""))[:120].strip().rstrip(".")
+    return f"{named}. {described}" if described else named
