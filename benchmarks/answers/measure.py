@@ -1,7 +1,7 @@
 """How well a language model answers: facts, requests, memory, passages, results, conversations.
 
-    python benchmarks/answers/measure.py [--model qwen-0.5b] [--set facts ...] [--limit N]
-                                         [--spoken] [--json FILE]
+    python benchmarks/answers/measure.py [--model qwen-0.5b] [--set facts] [--limit N] [--spoken]
+                                         [--json FILE]
 
 `--model` is what `model = ...` may be in the configuration (`auto`, `qwen-0.5b`, `qwen-1.5b`,
 `openai:URL#NAME`) or the path of a GGUF file. Every set counts right cases; the conversations
@@ -9,7 +9,8 @@ count the turns without a fault, where a fault is an answer that (nearly) equals
 repeats its own clause, loops, or echoes what was said. `--limit` takes the first N cases of a set
 and the first N turns of a conversation. `--spoken` runs the conversations through the real server,
 at real-time pace, with synthesized speech; about a quarter of an hour for each of the five.
-Times are wall-clock times of this machine, with nothing read ahead.
+Times are wall-clock times of this machine. Those of the sets are taken with nothing read ahead;
+`--set speed` measures loading, reading ahead, and what it leaves to the first token.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +39,7 @@ from benchmarks.answers.passages import PASSAGES
 from benchmarks.answers.personas import PERSONAS
 from benchmarks.answers.reports import REPORTS
 from benchmarks.answers.requests import REQUESTS
-from benchmarks.answers.runner import Answer, ModelRunner, build_model
+from benchmarks.answers.runner import Answer, ModelRunner, Timings, build_model
 from benchmarks.answers.score import Score, count_turns
 
 from vivavoce.domain.content import BuiltinTool, Tools
@@ -47,6 +49,11 @@ from vivavoce.engines.registry import House
 from vivavoce.tools.toolbox import Toolbox
 
 SETS = ("facts", "requests", "memories", "reports", "passages", "conversations")
+SPEED = "speed"
+"""Measured before the sets, and apart from them."""
+
+LONG_INSTRUCTION = "You help people in a small shop that sells lamps, cables and tools. " * 6
+"""About 100 tokens, as the instruction of an application is."""
 
 
 async def measure_questions(
@@ -160,7 +167,9 @@ async def measure(model: str, sets: Sequence[str], limit: int) -> dict[str, Scor
     loaded_s = time.perf_counter() - began
     scores: dict[str, Score] = {}
     try:
-        for name in sets:
+        if SPEED in sets:
+            scores[SPEED] = Score(times=await measure_speed(ModelRunner(engine)))
+        for name in (each for each in sets if each != SPEED):
             runner = ModelRunner(engine)
             score = scores[name] = await MEASURES[name](runner, limit)
             times = runner.timings
@@ -177,10 +186,32 @@ async def measure(model: str, sets: Sequence[str], limit: int) -> dict[str, Scor
     return scores
 
 
+async def measure_speed(runner: ModelRunner) -> dict[str, float]:
+    """First tokens with nothing read and with all but the question read; medians over facts."""
+    questions = [replace(each, instruction=LONG_INSTRUCTION) for each in FACTS[:5]]
+    cold = (await runner.ask(questions[0])).first_s or 0.0
+    read_s, warm = [], Timings()
+    for question in questions:
+        seconds, answer = await runner.ask_prepared(question)
+        read_s.append(seconds)
+        warm.add(answer)
+    began = time.perf_counter()
+    answers = await asyncio.gather(*(runner.ask_prepared(each) for each in questions[:2]))
+    together = sum(answer.tokens for _, answer in answers) / (time.perf_counter() - began)
+    return {
+        "first token cold, ms": 1000 * cold,
+        "read ahead, ms": 1000 * statistics.median(read_s),
+        "first token after that, ms": 1000 * statistics.median(warm.first_s),
+        "tokens a second": statistics.median(warm.tokens_per_s),
+        "of two at once in all": together,
+    }
+
+
 def show(scores: dict[str, Score]) -> None:
     for name, score in scores.items():
         times = ", ".join(f"{label} {value:.0f}" for label, value in score.times.items())
-        print(f"{name:14} {score.right:4} of {score.total:4}   {times}")
+        counts = f"{score.right:4} of {score.total:4}" if score.total else " " * 12
+        print(f"{name:14} {counts}   {times}")
     for name, score in scores.items():
         for failure in score.failures:
             print(f"  {name}: {failure}")
@@ -189,7 +220,7 @@ def show(scores: dict[str, Score]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--model", default="", help="as in the configuration, or a GGUF file")
-    parser.add_argument("--set", action="append", choices=SETS, dest="sets")
+    parser.add_argument("--set", action="append", choices=(*SETS, SPEED), dest="sets")
     parser.add_argument("--limit", type=int, default=1000, help="cases of a set, turns of a talk")
     parser.add_argument("--spoken", action="store_true", help="conversations by voice")
     parser.add_argument("--json", type=Path, help="write scores and failures to this file")

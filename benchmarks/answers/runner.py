@@ -93,6 +93,19 @@ class ModelRunner:
         history = [Content(role, (Text(text),)) for text, role in zip(turns, roles, strict=False)]
         return await self._converse(question.instruction, history, Tools())
 
+    async def ask_prepared(self, question: Question) -> tuple[float, Answer]:
+        """The seconds to read all but the question ahead, and the answer after that."""
+        session = SessionId(f"prepared-{next(self._numbers)}")
+        history = [Content(Role.USER, (Text(question.said),))]
+        began = time.perf_counter()
+        try:
+            await self._model.prepare(self._request(session, question.instruction, [], Tools()))
+            prepared_s = time.perf_counter() - began
+            request = self._request(session, question.instruction, history, Tools())
+            return prepared_s, await self._generate(request)
+        finally:
+            await self._model.release(session)
+
     async def report(self, case: ToolReport) -> Answer:
         """What is said about the result of a function."""
         schema = {"type": "object", "properties": {key: {} for key in case.args}}
