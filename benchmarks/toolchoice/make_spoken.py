@@ -66,11 +66,9 @@ async def recognize(recognizer: Recognizer, sound: Samples) -> str:
     try:
         async with recognition.utterance() as utterance:
             await utterance.feed(pcm)
-            # The port once returned the text alone, and returns it with its confidence now.
-            final: Any = await utterance.finish()
+            return (await utterance.finish()).text
     finally:
         await recognition.aclose()
-    return str(getattr(final, "text", final))
 
 
 async def make(synthesizer_name: str, recognizer_name: str) -> list[dict[str, Any]]:
