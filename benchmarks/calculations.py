@@ -17,7 +17,6 @@ from contextlib import aclosing
 from typing import Any
 
 from vivavoce.domain.content import (
-    CodeResult,
     Content,
     Part,
     Role,
@@ -109,17 +108,19 @@ async def measure(settings: dict[str, Any]) -> dict[str, Any]:
         began = time.process_time()
         calls, text = await answered(model, asked(said))
         took.append(time.process_time() - began)
-        output, code = "", ""
-        if calls and calls[0].name == "code_execution":
-            code = str(calls[0].args["code"])
-            result: CodeResult = await sandbox.run(code)
+        history: list[tuple[Role, Part]] = [said]
+        output = ""
+        while calls and calls[0].name == "code_execution":
+            print(f"       {calls[0].args['code']!r}")
+            result = await sandbox.run(str(calls[0].args["code"]))
             output = result.output
             response = {"outcome": result.outcome, "output": output}
-            told = (Role.USER, ToolResult(calls[0].id, calls[0].name, response))
-            _, text = await answered(model, asked(said, (Role.MODEL, calls[0]), told))
+            told = ToolResult(calls[0].id, calls[0].name, response)
+            history += [(Role.MODEL, calls[0]), (Role.USER, told)]
+            calls, text = await answered(model, asked(*history))
         fits = is_right(output, wanted)
         right += fits
-        print(f"{'right' if fits else 'WRONG'}  {spoken}\n       {code!r}\n       {text}")
+        print(f"{'right' if fits else 'WRONG'}  {spoken}\n       {text}")
     await model.aclose()
     await sandbox.aclose()
     took.sort()
