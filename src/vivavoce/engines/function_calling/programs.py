@@ -156,12 +156,12 @@ def write_program(
             return ""
         if (tree := _parsed(code)) is not None and tree.body:
             return _with_imports(code, tree)
-        messages += _sent_back(text, "invalid syntax")
+        messages += _sent_back(text, "SyntaxError: invalid syntax")
     return ""
 
 
 def _sent_back(text: str, error: str) -> list[Message]:
-    fault = f"That program failed: {error[:_MAX_ERROR_CHARS]}. Write the whole program again."
+    fault = f"{error[:_MAX_ERROR_CHARS]}. Use another way."
     return [{"role": "assistant", "content": text}, {"role": "user", "content": fault}]
 
 
