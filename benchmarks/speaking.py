@@ -21,9 +21,9 @@ from typing import Any
 import jiwer
 import numpy as np
 import soxr
+from vivavoce.engines.pocketsphinx.worker import Decoding
 
 from vivavoce.domain.audio import INPUT_RATE, OUTPUT_RATE, pcm_seconds
-from vivavoce.engines.pocketsphinx.worker import Decoding
 from vivavoce.engines.ports import Synthesizer
 from vivavoce.engines.registry import House
 from vivavoce.errors import EngineMissing

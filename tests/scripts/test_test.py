@@ -51,7 +51,7 @@ def test_all_is_checked_and_pytest_has_the_last_word(script: ModuleType, ran: li
         "ruff check .",
         "ruff format --check .",
         "mypy",
-        "vivavoce pull",
+        "vivavoce pull silero moonshine minilm qwen-0.5b",
         "tests/fetch.py bubblewrap",
         "tests/fetch.py redis",
         "pytest -k one",
