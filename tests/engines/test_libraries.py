@@ -1,24 +1,29 @@
-"""The command that a missing library's error names."""
+"""The error of a missing library, and the command that it names."""
 
 from __future__ import annotations
 
 import sys
-from importlib.metadata import requires
 
-from vivavoce.engines.libraries import DISTRIBUTIONS, missing_library
+from vivavoce.engines.libraries import missing_library
 
 
 def test_the_command_installs_into_this_environment() -> None:
-    error = missing_library("detector.toy", "no_such_library.inner")
-    assert str(error).startswith("detector.toy: no_such_library is not installed.")
-    assert error.fix == f"Run `{sys.executable} -m pip install no_such_library`."
+    absent = ModuleNotFoundError("No module named 'no_such'", name="no_such.inner")
+    error = missing_library("detector.toy", absent)
+    assert str(error).startswith("detector.toy: no_such is not installed.")
+    assert error.fix == f"Run `{sys.executable} -m pip install no_such`."
+
+
+def test_a_library_that_is_there_and_breaks_says_why() -> None:
+    error = missing_library("model.toy", ImportError("libomp.so.5: cannot open"), "toy_library")
+    assert "toy_library can't be loaded (libomp.so.5: cannot open)." in str(error)
 
 
 def test_the_command_names_the_versions_that_this_project_accepts() -> None:
-    assert "'uvicorn<0.60,>=0.50'" in missing_library("edge", "uvicorn").fix
+    error = missing_library("edge", ModuleNotFoundError(name="uvicorn"))
+    assert "'uvicorn<0.60,>=0.50'" in error.fix
 
 
 def test_a_module_whose_distribution_has_another_name_is_found() -> None:
-    declared = " ".join(requires("vivavoce") or [])
-    assert DISTRIBUTIONS["pydantic_monty"] in declared
-    assert "'pydantic-monty>=" in missing_library("sandbox.monty", "pydantic_monty").fix
+    error = missing_library("sandbox.monty", ModuleNotFoundError(name="pydantic_monty"))
+    assert "'pydantic-monty>=" in error.fix

@@ -15,10 +15,16 @@ DISTRIBUTIONS = {"hibari": "hibari-tts", "pydantic_monty": "pydantic-monty"}
 _REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)\s*([^;\[\]]*)")
 
 
-def missing_library(engine: str, module: str) -> EngineMissing:
-    """The error for a `module` that can't be imported, with the command that installs it."""
-    top = module.partition(".")[0]
-    return EngineMissing(engine, f"{top} is not installed.", f"Run `{_command(top)}`.")
+def missing_library(engine: str, error: ImportError, module: str = "") -> EngineMissing:
+    """The error for a library that can't be imported, with the command that installs it.
+
+    `module` is the library's name where `error` names none.
+    """
+    top = (error.name or module or "a library").partition(".")[0]
+    problem = f"{top} is not installed."
+    if not isinstance(error, ModuleNotFoundError):
+        problem = f"{top} can't be loaded ({error})."
+    return EngineMissing(engine, problem, f"Run `{_command(top)}`.")
 
 
 def _command(module: str) -> str:

@@ -18,7 +18,7 @@ def import_onnxruntime(engine: str) -> Any:
     try:
         import onnxruntime
     except ImportError as error:
-        raise missing_library(engine, error.name or "onnxruntime") from error
+        raise missing_library(engine, error, "onnxruntime") from error
     return onnxruntime
 
 

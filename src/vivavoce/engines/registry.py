@@ -85,7 +85,7 @@ def factory(name: str) -> Factory:
     except AttributeError as error:
         raise ConfigError(f"{name}: {error}.", "Name it `package.module:function`.") from None
     except ModuleNotFoundError as error:
-        raise missing_library(name, error.name or "a library") from error
+        raise missing_library(name, error) from error
     except ImportError as error:
         raise EngineMissing(
             name, f"Its library can't be loaded: {error}.", "See `vivavoce doctor`."
@@ -214,7 +214,7 @@ class House:
         try:
             return await factory(name)(settings, self)
         except ModuleNotFoundError as error:
-            raise missing_library(name, error.name or "a library") from error
+            raise missing_library(name, error) from error
 
 
 def _entry_point(name: str) -> EntryPoint:

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vivavoce.errors import EngineError, EngineMissing
+from vivavoce.engines.libraries import missing_library
+from vivavoce.errors import EngineError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
 
 ENGINE = "synthesizer.hibari"
-FIX = "Run `pip install 'hibari-tts>=0.2.1,<0.3'`."
 
 log = logging.getLogger("vivavoce.engines.hibari")
 
@@ -67,7 +67,7 @@ class AcousticModel:
         try:
             import hibari
         except ImportError as error:
-            raise EngineMissing(ENGINE, f"{error.name} is not installed.", FIX) from error
+            raise missing_library(ENGINE, error, "hibari") from error
         path = path or Path(hibari.__file__).parent / "assets" / "hibari.onnx"
         # `voice` only selects the pronunciation here: a model that is given is never fetched.
         voice = "emma" if british else "heart"

@@ -22,6 +22,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from vivavoce.engines.lanes import CancelToken
+from vivavoce.engines.libraries import missing_library
 from vivavoce.errors import EngineError, EngineMissing
 
 ENGINE = "model.llamacpp"
@@ -243,9 +244,7 @@ def _library() -> Any:
     try:
         import xllamacpp
     except ImportError as error:
-        raise EngineMissing(
-            ENGINE, f"xllamacpp can't be loaded ({error}).", "Run `pip install xllamacpp`."
-        ) from error
+        raise missing_library(ENGINE, error, "xllamacpp") from error
     finally:
         if chosen is None:
             os.environ.pop(_SPIN_VARIABLE, None)

@@ -69,7 +69,7 @@ def _require_onnx() -> None:
     try:
         import onnx  # noqa: F401
     except ImportError as error:
-        raise missing_library(ENGINE, "onnx") from error
+        raise missing_library(ENGINE, error, "onnx") from error
 
 
 def _convert_encoder(published: Path, work: Path) -> None:
