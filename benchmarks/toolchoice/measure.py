@@ -40,8 +40,12 @@ from benchmarks.toolchoice.sets import SETS
 
 from vivavoce.domain.content import Json, ToolDeclaration
 from vivavoce.engines.function_calling.arguments import MissingArgument, fill
+from vivavoce.engines.function_calling.judge import ListJudge
 from vivavoce.engines.function_calling.router import Router
 from vivavoce.engines.function_calling.sentence_embedding import MiniLM
+from vivavoce.engines.llamacpp.completion import LlamaCompletion
+from vivavoce.engines.llamacpp.llama import Llama, LlamaOptions
+from vivavoce.engines.llamacpp.slots import SlotStates
 from vivavoce.engines.registry import locate_weights
 
 HALVES = ("dev", "held", "more", "others")
@@ -113,10 +117,15 @@ class Rates:
         }
 
 
-def load() -> Router:
-    """The router on the real weights."""
+def load(judge: str = "") -> Router:
+    """Return the router on the real weights, with a judge if a GGUF file is named."""
     (network,) = locate_weights("minilm").rglob("model.safetensors")
-    return Router(MiniLM(network.parent))
+    encoder = MiniLM(network.parent)
+    if not judge:
+        return Router(encoder)
+    llama = Llama(LlamaOptions(path=Path(judge), context=4096, slots=1, threads=1))
+    completion = LlamaCompletion(llama, SlotStates(llama, 256 * 2**20), 0)
+    return Router(encoder, judge=ListJudge(completion))
 
 
 def measure(cases: Iterable[Case], router: Router) -> Rates:
@@ -161,12 +170,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--half", choices=HALVES, default="dev")
     parser.add_argument("--cases", action="store_true", help="print the failures of dev or more")
+    parser.add_argument("--judge", default="", metavar="GGUF", help="a model that helps to choose")
+    parser.add_argument("--skip", type=int, default=0, metavar="N", help="leave out N utterances")
+    parser.add_argument("--limit", type=int, metavar="N", help="try at most N utterances")
     parser.add_argument("--json", action="store_true")
     wishes = parser.parse_args()
     if wishes.cases and wishes.half in UNSEEN:
         parser.error(f"the cases of {wishes.half} are not to be seen")
-    router = load()
-    rates = measure(cases_of(wishes.half), router)
+    router = load(wishes.judge)
+    end = None if wishes.limit is None else wishes.skip + wishes.limit
+    rates = measure(cases_of(wishes.half)[wishes.skip : end], router)
     if wishes.json:
         print(json.dumps({"rates": rates.table(), "cpu_ms": rates.times()}))
         return

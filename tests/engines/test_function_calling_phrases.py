@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from vivavoce.domain.content import ToolDeclaration
 from vivavoce.engines.function_calling import dates
 from vivavoce.engines.function_calling.arguments import MissingArgument, fill
-from vivavoce.engines.function_calling.parameter_kinds import Role, role
+from vivavoce.engines.function_calling.parameter_kinds import ParameterKind, kind_of
 
 TEXT = {"type": "string"}
 FLAG = {"type": "boolean"}
@@ -101,16 +101,16 @@ def test_moments_stay_in_the_users_words(said: str, found: list[str]) -> None:
 @pytest.mark.parametrize(
     ("name", "tool", "expected"),
     [
-        ("new_title", "retitle", Role.NEW_NAME),
-        ("to", "send_mail", Role.PERSON),
-        ("to", "find_train", Role.TARGET),
-        ("phone_number", "add_entry", Role.CODE),
-        ("starts_at_time", "plan", Role.MOMENT),
-        ("query", "search", Role.THING),
+        ("new_title", "retitle", ParameterKind.NEW_NAME),
+        ("to", "send_mail", ParameterKind.PERSON),
+        ("to", "find_train", ParameterKind.TARGET),
+        ("phone_number", "add_entry", ParameterKind.CODE),
+        ("starts_at_time", "plan", ParameterKind.MOMENT),
+        ("query", "search", ParameterKind.THING),
     ],
 )
-def test_a_parameters_name_tells_its_role(name: str, tool: str, expected: Role) -> None:
-    assert role(name, TEXT, ToolDeclaration(tool)) is expected
+def test_a_parameters_name_tells_its_role(name: str, tool: str, expected: ParameterKind) -> None:
+    assert kind_of(name, TEXT, ToolDeclaration(tool)) is expected
 
 
 _PARAMETERS = """to from text name new_name when day minutes enabled city contact count price

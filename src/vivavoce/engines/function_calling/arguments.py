@@ -28,19 +28,19 @@ from vivavoce.engines.function_calling import (
 )
 from vivavoce.engines.function_calling.assignment import Slot
 from vivavoce.engines.function_calling.dates import Span
-from vivavoce.engines.function_calling.parameter_kinds import Property, Role
+from vivavoce.engines.function_calling.parameter_kinds import Parameter, ParameterKind
 from vivavoce.engines.function_calling.phrases import FreeText, Phrase
 from vivavoce.engines.function_calling.sentence_embedding import MiniLM
 
 _MAX_CHARS = 1000
 """Characters of an utterance that are read."""
 _MAX_DEPTH = 2
-_FORMS = (Role.CODE, Role.DAY, Role.MOMENT, Role.LANGUAGE)
+_FORMS = (ParameterKind.CODE, ParameterKind.DAY, ParameterKind.MOMENT, ParameterKind.LANGUAGE)
 """Kinds of strings with a form of their own."""
 _SEPARATOR = re.compile(r"\s*,\s*(?:(?:and|or)\s+)?|\s+(?:and|or|plus|as well as)\s+")
 _SIDES = {
-    Role.SOURCE: re.compile(r"\b(?:from|out of)\b"),
-    Role.TARGET: re.compile(r"\b(?:to|into|in|onto)\b"),
+    ParameterKind.SOURCE: re.compile(r"\b(?:from|out of)\b"),
+    ParameterKind.TARGET: re.compile(r"\b(?:to|into|in|onto)\b"),
 }
 
 
@@ -79,7 +79,7 @@ class _Filling:
     def object(self, shape: Json, depth: int) -> dict[str, Any]:
         needed = schema.required(shape)
         wanted = [
-            Property(name, one, name in needed) for name, one in schema.properties(shape).items()
+            Parameter(name, one, name in needed) for name, one in schema.properties(shape).items()
         ]
         self._reserve_message(wanted)
         self._has_currency = any("currency" in one.name.lower() for one in wanted)
@@ -96,37 +96,37 @@ class _Filling:
                 raise MissingArgument(one.name)
         return {one.name: found[one.name] for one in wanted if one.name in found}
 
-    def _reserve_message(self, wanted: Sequence[Property]) -> None:
+    def _reserve_message(self, wanted: Sequence[Parameter]) -> None:
         """Keep what is to be passed on to a person whole: times inside it are part of it."""
         kinds = {self._kind(one) for one in wanted if one.kind == "string"}
         self._message: Phrase | None = None
-        if {Role.TEXT, Role.PERSON} <= kinds:
+        if {ParameterKind.TEXT, ParameterKind.PERSON} <= kinds:
             self._message = phrases.message(self._free.text)
         if self._message is not None:
             self._free = self._free.without(self._message.span)
 
-    def _kind(self, one: Property) -> Role:
-        return parameter_kinds.role(one.name, one.about, self._tool)
+    def _kind(self, one: Parameter) -> ParameterKind:
+        return parameter_kinds.kind_of(one.name, one.about, self._tool)
 
-    def _may_be_phrase(self, one: Property) -> bool:
+    def _may_be_phrase(self, one: Parameter) -> bool:
         """Whether a phrase may stand for it; a needed code may be a name: "ticker: apple"."""
         kind = self._kind(one)
-        return kind not in _FORMS or (kind is Role.CODE and one.needed)
+        return kind not in _FORMS or (kind is ParameterKind.CODE and one.needed)
 
-    def _rank(self, one: Property) -> int:
+    def _rank(self, one: Parameter) -> int:
         """Return the order in which values are taken: the surest forms first."""
         match one.kind:
             case "integer" | "number":
                 return 1 if parameter_kinds.unit_of_time(one.name, one.about) else 3
             case "string":
-                return 0 if self._kind(one) is Role.CODE else 2
+                return 0 if self._kind(one) is ParameterKind.CODE else 2
             case "enum":
                 return 4 if one.needed else 5
             case "boolean":
                 return 6
         return 7
 
-    def _value(self, one: Property, wanted: Sequence[Property], depth: int) -> Any:
+    def _value(self, one: Parameter, wanted: Sequence[Parameter], depth: int) -> Any:
         match one.kind:
             case "enum":
                 return self._enum(one)
@@ -137,14 +137,14 @@ class _Filling:
             case "string" if self._kind(one) in _FORMS:
                 return self._form(one, wanted)
             case "array" if depth < _MAX_DEPTH and not _holds_strings(one):
-                item = Property(one.name, schema.plain(one.about.get("items")), one.needed)
+                item = Parameter(one.name, schema.plain(one.about.get("items")), one.needed)
                 value = self._value(item, wanted, depth + 1)
                 return None if value is None else [value]
             case "object" if depth < _MAX_DEPTH and one.needed:
                 return _Filling(self._tool, self._free, self._encoder).object(one.about, depth + 1)
         return None
 
-    def _enum(self, one: Property) -> Any:
+    def _enum(self, one: Parameter) -> Any:
         text = self._free.masked
         if self._kind(one) in _SIDES:
             text = _side(text, self._kind(one))
@@ -158,7 +158,7 @@ class _Filling:
             self._free = self._free.without(phrases.with_context(self._free.text, span, one.name))
         return value
 
-    def _boolean(self, one: Property) -> bool | None:
+    def _boolean(self, one: Parameter) -> bool | None:
         found = enums.boolean(one, self._free.text, self._tool, self._encoder)
         if found is None:
             return None
@@ -166,19 +166,19 @@ class _Filling:
             self._free = self._free.without(found[1])
         return found[0]
 
-    def _number(self, one: Property) -> int | float | None:
+    def _number(self, one: Parameter) -> int | float | None:
         found = typed_values.quantity(one, self._free, self._encoder, self._has_currency)
         if found is None:
             return None
         self._free = self._free.without(found[1])
         return found[0]
 
-    def _form(self, one: Property, wanted: Sequence[Property]) -> str | None:
+    def _form(self, one: Parameter, wanted: Sequence[Parameter]) -> str | None:
         kind = self._kind(one)
         match kind:
-            case Role.CODE:
+            case ParameterKind.CODE:
                 span = typed_values.code(self._free)
-            case Role.LANGUAGE:
+            case ParameterKind.LANGUAGE:
                 span = typed_values.language(self._free)
             case _:
                 span = self._moment(one, kind, wanted)
@@ -187,30 +187,32 @@ class _Filling:
         text = span.of(self._free.text)
         whole = phrases.with_context(self._free.text, span, one.name)
         self._free = self._free.without(dates.with_preposition(self._free.text, whole))
-        return typed_values.digits(text) if kind is Role.CODE else text
+        return typed_values.digits(text) if kind is ParameterKind.CODE else text
 
-    def _moment(self, one: Property, kind: Role, wanted: Sequence[Property]) -> Span | None:
+    def _moment(
+        self, one: Parameter, kind: ParameterKind, wanted: Sequence[Parameter]
+    ) -> Span | None:
         text, named = self._free.text, set(words.split_identifier(one.name))
         moments, days, hours = dates.moments(text), dates.days(text), dates.times(text)
         others = {self._kind(other) for other in wanted
                   if other.kind == "string" and other is not one}  # fmt: skip
-        if kind is Role.DAY:
-            spans = days if Role.MOMENT in others else moments
+        if kind is ParameterKind.DAY:
+            spans = days if ParameterKind.MOMENT in others else moments
             spans = [span for span in spans if any(span.meets(day) for day in days)] or moments
-        elif Role.DAY in others or {"time", "hour"} & named:
-            spans = hours if Role.DAY in others else moments
+        elif ParameterKind.DAY in others or {"time", "hour"} & named:
+            spans = hours if ParameterKind.DAY in others else moments
             spans = [span for span in spans if any(span.meets(hour) for hour in hours)] or moments
         else:
             spans = moments
         found = [span for span in spans if self._free.is_free(span)]
-        if not found and kind is Role.MOMENT and (one.needed or "time" in named):
+        if not found and kind is ParameterKind.MOMENT and (one.needed or "time" in named):
             found = [span for span in dates.hours(text) if self._free.is_free(span)][:1]
         if not found:
             return None
         # "Move lunch on monday to friday": the newest is said last.
         return found[-1] if {"new", "until", "till", "end"} & named else found[0]
 
-    def _strings(self, missing: Sequence[Property]) -> dict[str, Any]:
+    def _strings(self, missing: Sequence[Parameter]) -> dict[str, Any]:
         """Return the strings, and arrays of strings, that the phrases left over stand for."""
         slots = [
             Slot(one, self._kind(one))
@@ -235,7 +237,7 @@ class _Filling:
         return result
 
 
-def _side(text: str, kind: Role) -> str:
+def _side(text: str, kind: ParameterKind) -> str:
     """Return the text with all but what follows "from", or "to", blanked out."""
     found = _SIDES[kind].search(text)
     if found is None:
@@ -245,7 +247,7 @@ def _side(text: str, kind: Role) -> str:
     return " " * found.end() + text[found.end() : end]
 
 
-def _holds_strings(one: Property) -> bool:
+def _holds_strings(one: Parameter) -> bool:
     return (
         one.kind == "array"
         and schema.kind(schema.plain(one.about.get("items"))) == "string"
@@ -253,8 +255,8 @@ def _holds_strings(one: Property) -> bool:
     )
 
 
-def _strings_of(one: Property, text: str, kind: Role) -> Any:
+def _strings_of(one: Parameter, text: str, kind: ParameterKind) -> Any:
     if one.kind == "array":
         items = (re.sub(r"^(?:the|an?|some|my)\s+", "", item) for item in _SEPARATOR.split(text))
         return [item for item in items if item]
-    return text if kind is Role.TEXT else text.split(", ")[0]
+    return text if kind is ParameterKind.TEXT else text.split(", ")[0]

@@ -20,7 +20,7 @@ import numpy as np
 from vivavoce.domain.content import ToolDeclaration
 from vivavoce.engines.function_calling import words
 from vivavoce.engines.function_calling.dates import Span, plain
-from vivavoce.engines.function_calling.parameter_kinds import Property, Role
+from vivavoce.engines.function_calling.parameter_kinds import Parameter, ParameterKind
 from vivavoce.engines.function_calling.phrases import (
     CLAUSE,
     INFINITIVE,
@@ -32,21 +32,37 @@ from vivavoce.engines.function_calling.phrases import (
 )
 from vivavoce.engines.function_calling.sentence_embedding import MiniLM
 
-_INTRO: Mapping[Role, Mapping[str, float]] = {
-    Role.THING: {VERB: 0.9, NAMED: 1.2, "about": 0.6, "for": 0.5, "of": 0.6, "on": 0.2, "as": 0.2,
-                 "with": 0.3, "to": 0.2, "in": 0.1, "from": 0.1, "by": 0.1, "into": 0.1,
-                 "until": 0.5, "till": 0.5, MESSAGE: 0.3, CLAUSE: -0.2, INFINITIVE: 0.2},
-    Role.PERSON: {VERB: 0.5, "to": 0.8, "with": 0.8, "for": 0.6, "by": 0.6, "from": 0.6, "of": 0.4,
-                  NAMED: 0.5},
-    Role.PLACE: {VERB: 0.3, "in": 0.9, "at": 0.9, "near": 0.9, "to": 0.6, "for": 0.6, "from": 0.4,
-                 "inside": 0.9, "around": 0.8, "on": 0.7, "of": 0.4, "into": 0.5, "through": 0.5,
-                 "over": 0.4},
-    Role.CODE: {VERB: 0.9, NAMED: 1.2, "of": 0.8, "for": 0.7, "from": 0.3, "in": 0.3, "about": 0.5},
-    Role.SOURCE: {"from": 1.4, "of": 0.4, VERB: 0.3, "in": 0.2},
-    Role.TARGET: {"to": 1.3, "into": 1.3, "onto": 1.3, "in": 0.6, "for": 0.5, VERB: 0.3, "at": 0.4},
-    Role.TEXT: {MESSAGE: 1.6, INFINITIVE: 1.2, CLAUSE: 0.9, VERB: 0.7, NAMED: 0.8, "about": 0.6,
-                "of": 0.4, "for": 0.2},
-    Role.NEW_NAME: {"to": 1.0, "into": 1.0, "as": 1.0, "with": 0.8, "by": 0.5, NAMED: 1.3},
+_INTRO: Mapping[ParameterKind, Mapping[str, float]] = {
+    ParameterKind.THING: {
+        VERB: 0.9, NAMED: 1.2, "about": 0.6, "for": 0.5, "of": 0.6, "on": 0.2, "as": 0.2,
+        "with": 0.3, "to": 0.2, "in": 0.1, "from": 0.1, "by": 0.1, "into": 0.1, "until":
+        0.5, "till": 0.5, MESSAGE: 0.3, CLAUSE: -0.2, INFINITIVE: 0.2
+    },
+    ParameterKind.PERSON: {
+        VERB: 0.5, "to": 0.8, "with": 0.8, "for": 0.6, "by": 0.6, "from": 0.6, "of": 0.4,
+        NAMED: 0.5
+    },
+    ParameterKind.PLACE: {
+        VERB: 0.3, "in": 0.9, "at": 0.9, "near": 0.9, "to": 0.6, "for": 0.6, "from": 0.4,
+        "inside": 0.9, "around": 0.8, "on": 0.7, "of": 0.4, "into": 0.5, "through": 0.5,
+        "over": 0.4
+    },
+    ParameterKind.CODE: {
+        VERB: 0.9, NAMED: 1.2, "of": 0.8, "for": 0.7, "from": 0.3, "in": 0.3, "about": 0.5
+    },
+    ParameterKind.SOURCE: {
+        "from": 1.4, "of": 0.4, VERB: 0.3, "in": 0.2
+    },
+    ParameterKind.TARGET: {
+        "to": 1.3, "into": 1.3, "onto": 1.3, "in": 0.6, "for": 0.5, VERB: 0.3, "at": 0.4
+    },
+    ParameterKind.TEXT: {
+        MESSAGE: 1.6, INFINITIVE: 1.2, CLAUSE: 0.9, VERB: 0.7, NAMED: 0.8, "about": 0.6,
+        "of": 0.4, "for": 0.2
+    },
+    ParameterKind.NEW_NAME: {
+        "to": 1.0, "into": 1.0, "as": 1.0, "with": 0.8, "by": 0.5, NAMED: 1.3
+    },
 }  # fmt: skip
 """How well the word before a phrase suits a kind of parameter; one that is not listed, badly."""
 _UNSUITED = -0.6
@@ -70,8 +86,8 @@ _NAMES = words.word_set("name title value text string query item object thing")
 class Slot:
     """A string parameter to be filled, and its kind."""
 
-    parameter: Property
-    kind: Role
+    parameter: Parameter
+    kind: ParameterKind
 
 
 def assign(
@@ -129,7 +145,7 @@ def _extend(
 ) -> None:
     """Append the phrases that follow a thing's phrase directly and that no parameter took."""
     name = slot.parameter.name
-    if slot.kind is not Role.THING or name not in result:
+    if slot.kind is not ParameterKind.THING or name not in result:
         return
     for column, (phrase, _) in enumerate(found):
         gap = text[result[name].end : phrase.span.start]
@@ -237,14 +253,18 @@ def _suits(slot: Slot, phrase: Phrase, label: str, text: str) -> float:
     if label:
         score += _LABEL if label == slot.parameter.name else -_LABEL
     first = phrase.span.of(text)[:1]
-    if slot.kind in (Role.PERSON, Role.PLACE, Role.SOURCE, Role.TARGET) and phrase.span.start > 0:
+    if (
+        slot.kind
+        in (ParameterKind.PERSON, ParameterKind.PLACE, ParameterKind.SOURCE, ParameterKind.TARGET)
+        and phrase.span.start > 0
+    ):
         score += _CAPITAL if first.isupper() else 0.0
     if _DEICTIC.match(phrase.span.of(text).lower()) and phrase.intro != MESSAGE:
         score -= _LABEL
     return score
 
 
-def _meaning(one: Property) -> str:
+def _meaning(one: Parameter) -> str:
     named = " ".join(words.split_identifier(one.name))
     described = str(one.about.get("description", ""))[:120].strip().rstrip(".")
     return f"{named}. {described}" if described else named

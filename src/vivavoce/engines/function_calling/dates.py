@@ -1,7 +1,7 @@
-"""Days, times of day and lengths of time, found where they stand in what was said.
+"""Dates, times of day and durations, and where they stand in a text.
 
-A moment is kept in the user's words ("tomorrow at noon"), because whoever is called knows the
-date and we don't. A length of time becomes seconds ("an hour and a half" is 5400).
+A date or time stays in the user's words ("tomorrow at noon"): the function's owner knows the
+current date and time zone. A duration becomes seconds ("an hour and a half" is 5400).
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ _TOLD_BEFORE = re.compile(r"(?:\b(?:at|on|by|for|from|until|till|around|before|t
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of what was said, by its signs."""
+    """A stretch of a text: the offsets of its first character and of the one after its last."""
 
     start: int
     end: int
@@ -90,18 +90,18 @@ class Span:
 
 
 def plain(text: str) -> str:
-    """Lower case, sign for sign as long as the text."""
+    """Return the text in lower case, with as many characters."""
     lower = text.lower().replace("’", "'")
     return lower if len(lower) == len(text) else text
 
 
 def moments(text: str) -> list[Span]:
-    """Days and times as whole phrases, without the preposition before them."""
+    """Return dates and times as whole phrases, without the preposition before them."""
     return [Span(*m.span()) for m in _MOMENT.finditer(plain(text))]
 
 
 def days(text: str) -> list[Span]:
-    """Days alone."""
+    """Return days alone."""
     return [Span(*m.span()) for m in _ONLY_DAY.finditer(plain(text))]
 
 
@@ -111,18 +111,18 @@ def hours(text: str) -> list[Span]:
 
 
 def times(text: str) -> list[Span]:
-    """Times of day alone."""
+    """Return times of day alone."""
     return [Span(*m.span()) for m in _ONLY_TIME.finditer(plain(text))]
 
 
 def with_preposition(text: str, span: Span) -> Span:
-    """The span with the prepositions before it, for what is cut out of a phrase."""
+    """Return the span with the prepositions before it."""
     before = _TOLD_BEFORE.search(plain(text)[: span.start])
     return Span(before.start(), span.end) if before else span
 
 
 def lengths(text: str) -> list[tuple[Span, float]]:
-    """Lengths of time and their seconds."""
+    """Return durations and their seconds."""
     lower = plain(text)
     return [(Span(*m.span()), _seconds(m)) for m in _LENGTH.finditer(lower)]
 

@@ -35,7 +35,7 @@ _USAGE = re.compile(
     r"(?:use|used|call|called|invoke|run|trigger|useful)\b\s*"
     r"(?:(?:it|this|that|the)\b\s*)?(?:(?:tool|function|action|api)\b\s*)?"
     r"(?:(?:always|only)\s+)?(?:(?:when(?:ever)?|if|to|for|in order to|as soon as)\b\s*)?"
-    r"(?:(?:the|a|your)?\s*(?:users?|callers?|customers?|someone|they|people|guests?)\b\s*)?"
+    r"(?:(?:the|a|your)?\s*(?:users?|callers?|customers?|some(?:one|body)|they|people|guests?)\b\s*)?"
     r"(?:(?:asks?|wants?|needs?|says?|requests?|would like|is asking|wishes|mentions?)\b\s*)?"
     r"(?:(?:you|the assistant)\b\s*)?(?:(?:to know|for|about|to)\b\s*)?",
     re.IGNORECASE,

@@ -17,7 +17,7 @@ import numpy as np
 from vivavoce.domain.content import ToolDeclaration
 from vivavoce.engines.function_calling import numbers, schema, words
 from vivavoce.engines.function_calling.dates import Span, plain
-from vivavoce.engines.function_calling.parameter_kinds import Property
+from vivavoce.engines.function_calling.parameter_kinds import Parameter
 from vivavoce.engines.function_calling.sentence_embedding import MiniLM
 
 _MAX_WORDS = 40
@@ -38,7 +38,7 @@ _FALSE = re.compile(r"\bfalse (?:to|if|when|for)\b([^,;.]{0,120})")
 _IDLE = words.word_set("can is has have should with only be whether if use do does")
 
 
-def enum_value(one: Property, text: str, encoder: MiniLM | None) -> tuple[Any, Span | None] | None:
+def enum_value(one: Parameter, text: str, encoder: MiniLM | None) -> tuple[Any, Span | None] | None:
     """Return the value that `text` names, and the span that names it; None if there is none."""
     allowed = [value for value in one.about["enum"] if schema.accepts(one.about, value)]
     texts = [value for value in allowed if isinstance(value, str) and words.split_identifier(value)]
@@ -56,7 +56,7 @@ def enum_value(one: Property, text: str, encoder: MiniLM | None) -> tuple[Any, S
 
 
 def boolean(
-    one: Property, text: str, tool: ToolDeclaration, encoder: MiniLM | None
+    one: Parameter, text: str, tool: ToolDeclaration, encoder: MiniLM | None
 ) -> tuple[bool, Span | None] | None:
     """Return what `text` says about a boolean parameter, and where; None if it says nothing."""
     described = str(one.about.get("description", "")).lower()
@@ -78,7 +78,7 @@ def boolean(
 
 
 def _meant(
-    one: Property, named: list[str], described: str, text: str, encoder: MiniLM
+    one: Parameter, named: list[str], described: str, text: str, encoder: MiniLM
 ) -> tuple[bool, Span] | None:
     """Return what a phrase near in meaning to what is true, or false, says."""
     true, false = _TRUE.search(described), _FALSE.search(described)
@@ -96,7 +96,7 @@ def _meant(
 
 
 def _nearest(
-    one: Property, values: list[str], text: str, encoder: MiniLM
+    one: Parameter, values: list[str], text: str, encoder: MiniLM
 ) -> tuple[str, Span, float] | None:
     """Return the value nearest in meaning, the phrase that names it, and their similarity."""
     phrases = list(_phrases(text))

@@ -25,6 +25,7 @@ from vivavoce.engines.function_calling import (
     words,
 )
 from vivavoce.engines.function_calling.router import Router
+from vivavoce.engines.lanes import CancelToken
 
 _MAX_ADDRESSES = 20
 _ADDRESS_PARAMETERS = words.word_set("url urls uri uris link links address website")
@@ -65,8 +66,9 @@ def routed(tools: Tools) -> tuple[ToolDeclaration, ...]:
 class IntentDetector:
     """Detects intents for the tools of one generation. Blocks: about 10 ms a request."""
 
-    def __init__(self, router: Router, tools: Tools) -> None:
+    def __init__(self, router: Router, tools: Tools, cancel: CancelToken | None = None) -> None:
         self._router = router
+        self._cancel = cancel
         self._tools = tools
         self._kinds = {one.declaration.name: one.kind for one in tools.server}
         self._known: dict[tuple[str, str], Intent | None] = {}
@@ -136,7 +138,7 @@ class IntentDetector:
         found = utterances.addresses(request)
         if tool is None or not found:
             return None
-        choice = self._router.choose(request, self.routed)
+        choice = self._router.choose(request, self.routed, self._cancel)
         if choice is not None and _takes_address(choice.tool):
             return None
         return Intent(request, tool, ToolKind.URL, {"urls": found[:_MAX_ADDRESSES]})
@@ -149,7 +151,7 @@ class IntentDetector:
         )
         if search and search_query.names_the_web(request):
             return search
-        choice = self._router.choose(" ".join(request.split()), self.routed)
+        choice = self._router.choose(" ".join(request.split()), self.routed, self._cancel)
         if choice is None:
             return search
         fetches = words.names_query(choice.tool.name) and _is_named(choice.tool, query)

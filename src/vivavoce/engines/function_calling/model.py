@@ -17,6 +17,7 @@ from vivavoce.domain.content import Content, Role, Text, Tools
 from vivavoce.domain.request import GenerationRequest
 from vivavoce.engines.function_calling import turns
 from vivavoce.engines.function_calling.completion import Completion
+from vivavoce.engines.function_calling.judge import ListJudge
 from vivavoce.engines.function_calling.planner import Planner
 from vivavoce.engines.function_calling.quotations import Quoter
 from vivavoce.engines.function_calling.router import THRESHOLD, Router
@@ -79,11 +80,16 @@ class FunctionCallingModel:
 
 
 def add_function_calling(
-    model: LanguageModel, completion: Completion, folder: Path, threshold: float = THRESHOLD
+    model: LanguageModel,
+    completion: Completion,
+    folder: Path,
+    threshold: float = THRESHOLD,
+    judge: bool = False,
 ) -> FunctionCallingModel:
     """`model` with functions, chosen by the MiniLM in `folder`. Blocks: loads 90 MB.
 
-    `completion` asks the same model short questions beside its conversations. Raises
+    `completion` asks the same model short questions beside its conversations. With `judge` it is
+    asked about the functions too where the router is unsure; the model must be able to. Raises
     `EngineMissing` where the files are not in the folder.
     """
     found = next(folder.rglob("model.safetensors"), None)
@@ -91,7 +97,8 @@ def add_function_calling(
         problem = f"the sentence embedding MiniLM is not in {folder}."
         raise EngineMissing(ENGINE, problem, "Run `vivavoce pull` to fetch it.")
     encoder = MiniLM(found.parent)
-    planner = Planner(completion, Router(encoder, threshold), Quoter(encoder))
+    router = Router(encoder, threshold, judge=ListJudge(completion) if judge else None)
+    planner = Planner(completion, router, Quoter(encoder))
     return FunctionCallingModel(model, planner)
 
 

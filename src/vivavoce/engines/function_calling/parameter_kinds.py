@@ -1,4 +1,4 @@
-"""Parameters, and what each is for, read off its name, its description and its function."""
+"""The kind of value that a parameter takes, by its name, description and function."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from vivavoce.engines.function_calling import dates, schema, words
 
 
 @dataclass(frozen=True, slots=True)
-class Property:
-    """One parameter, and whether the function needs it."""
+class Parameter:
+    """One parameter, its schema, and whether it is required."""
 
     name: str
     about: Json
@@ -22,8 +22,8 @@ class Property:
         return "enum" if self.about.get("enum") is not None else schema.kind(self.about)
 
 
-class Role(Enum):
-    """What a string is for."""
+class ParameterKind(Enum):
+    """What a string parameter stands for."""
 
     DAY = auto()
     MOMENT = auto()
@@ -38,17 +38,17 @@ class Role(Enum):
     THING = auto()
 
 
-_ROLES: tuple[tuple[Role, frozenset[str]], ...] = (
-    (Role.NEW_NAME, words.word_set("new renamed")),
-    (Role.SOURCE, words.word_set("from origin source pickup departure")),
-    (Role.TARGET, words.word_set("to destination target")),
-    (Role.DAY, words.word_set("day date")),
+_ROLES: tuple[tuple[ParameterKind, frozenset[str]], ...] = (
+    (ParameterKind.NEW_NAME, words.word_set("new renamed")),
+    (ParameterKind.SOURCE, words.word_set("from origin source pickup departure")),
+    (ParameterKind.TARGET, words.word_set("to destination target")),
+    (ParameterKind.DAY, words.word_set("day date")),
     (
-        Role.MOMENT,
+        ParameterKind.MOMENT,
         words.word_set("time when start begin end until due deadline moment arrival"),
     ),
     (
-        Role.PERSON,
+        ParameterKind.PERSON,
         words.word_set(
             "contact person recipient guest attendee attendees friend sender receiver who whom"
             " colleague teacher student invitee with user author artist composer singer assignee"
@@ -56,42 +56,46 @@ _ROLES: tuple[tuple[Role, frozenset[str]], ...] = (
         ),
     ),
     (
-        Role.PLACE,
+        ParameterKind.PLACE,
         words.word_set(
             "city room place location where town country area region zone resort beach harbor port"
             " airport address"
         ),
     ),
-    (Role.LANGUAGE, words.word_set("language lang")),
+    (ParameterKind.LANGUAGE, words.word_set("language lang")),
     (
-        Role.TEXT,
+        ParameterKind.TEXT,
         words.word_set(
             "text message body content words sentence comment bio description reason note problem"
             " complaint feedback issue remark task todo question"
         ),
     ),
-    (Role.CODE, words.word_set("number code id pin phone zip symbol isbn flight")),
+    (ParameterKind.CODE, words.word_set("number code id pin phone zip symbol isbn flight")),
 )
 
 
-_WHEN = frozenset().union(*(m for r, m in _ROLES if r in (Role.DAY, Role.MOMENT)))
+_WHEN = frozenset().union(*(m for r, m in _ROLES if r in (ParameterKind.DAY, ParameterKind.MOMENT)))
 
 
-def role(name: str, about: Json, tool: ToolDeclaration) -> Role:
-    """What a string parameter is for."""
+def kind_of(name: str, about: Json, tool: ToolDeclaration) -> ParameterKind:
+    """Return what a string parameter stands for."""
     named = frozenset(words.split_identifier(name))
     if named == {"to"} and words.word_set("mail email message send tell forward").intersection(
         words.split_identifier(tool.name)
     ):
-        return Role.PERSON
+        return ParameterKind.PERSON
     head = words.split_identifier(name)[-1:]
     for found, marks in _ROLES:
-        if found in (Role.CODE, Role.PERSON, Role.PLACE) and marks.intersection(head):
+        if found in (
+            ParameterKind.CODE,
+            ParameterKind.PERSON,
+            ParameterKind.PLACE,
+        ) and marks.intersection(head):
             return found
     for found, marks in _ROLES:
-        if found is Role.NEW_NAME and named & _WHEN:
+        if found is ParameterKind.NEW_NAME and named & _WHEN:
             continue
-        if named & marks and not (found is Role.CODE and named & {"name"}):
+        if named & marks and not (found is ParameterKind.CODE and named & {"name"}):
             return found
     described = frozenset(words.tokenize(str(about.get("description", ""))))
     if named == {"name"} and (
@@ -99,13 +103,13 @@ def role(name: str, about: Json, tool: ToolDeclaration) -> Role:
         or frozenset(words.split_identifier(tool.name))
         & words.word_set("contact person friend user")
     ):
-        return Role.PERSON
+        return ParameterKind.PERSON
     if described & words.word_set("person whom") and not described & {"file"}:
-        return Role.PERSON
-    return Role.THING
+        return ParameterKind.PERSON
+    return ParameterKind.THING
 
 
 def unit_of_time(name: str, about: Json) -> str:
-    """The unit of time that a number is wanted in; empty for other numbers."""
+    """Return the unit of time of a number parameter; empty for other numbers."""
     told = (*words.split_identifier(name), *words.tokenize(str(about.get("description", ""))))
     return next((unit for word in told if (unit := word.removesuffix("s")) in dates.SECONDS), "")

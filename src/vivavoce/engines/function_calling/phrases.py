@@ -88,11 +88,11 @@ _DETERMINERS = words.word_set("the a an my our your his her their this that some
 _TITLES = words.word_set("mr mrs ms dr st prof")
 _ARTICLE = re.compile(r"^(?:(?:the|a|an|some|any|my|our|of)\s+)+")
 _TAIL = re.compile(
-    r"(?:[\s,]+(?:please|now|right now|(?:a (?:little|bit) )?(?:longer|more)|a (?:little|bit)"
-    r"|for me|thanks|thank you|out|away|off|again|any ?more|too|as well|instead|for good|for now|would you"
-    r"|will you|could you|can you|then|after all|at all|here|aside|going|running|back|for us"
-    r"|from now on|so far|to|for|with|in|on|at|from|by|into|of|and|as|up|right away|next|first"
-    r"|ago|asap|if you can|i think|via|is|are|me|it|anyway|though|yet|or|than))+$"
+    r"(?:[\s,]+(?:please|now|right (?:now|away)|(?:a (?:little|bit) )?(?:longer|more)"
+    r"|a (?:little|bit)|for (?:me|us|good|now)|thanks|thank you|any ?more|as well"
+    r"|(?:would|will|could|can) you|after all|at all|from now on|so far|if you can|i think"
+    r"|out|away|off|again|too|instead|then|here|aside|going|running|back|next|first|ago|asap|via"
+    r"|to|for|with|in|on|at|from|by|into|of|and|as|up|is|are|me|it|anyway|though|yet|or|than))+$"
 )
 
 

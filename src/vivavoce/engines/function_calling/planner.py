@@ -75,7 +75,7 @@ class Planner:
 
     def prepare(self, tools: Tools, cancel: CancelToken) -> None:
         """Read the declarations and the fixed beginnings of the prompts ahead."""
-        self._router.learn(routed(tools))
+        self._router.prepare(routed(tools), cancel)
         openings = [confirmations.opening()] if routed(tools) else []
         if any(one.kind is ToolKind.CODE for one in tools.server):
             openings.append(programs.opening())
@@ -85,7 +85,7 @@ class Planner:
     def plan(self, request: GenerationRequest, cancel: CancelToken) -> Plan:
         """What the end of the history asks for. Raises `EngineError`."""
         history = request.history
-        detector = IntentDetector(self._router, request.tools)
+        detector = IntentDetector(self._router, request.tools, cancel)
         if not any(isinstance(part, ToolResult) for part in history[-1].parts):
             return self._begin(request, detector, cancel)
         pending = self._continue(detector, history, cancel)

@@ -1,17 +1,16 @@
-"""Which declared function an utterance asks for, if any: likeness of meaning, then a few words.
+"""Which declared function an utterance asks for, if any.
 
-A model of 135 million parameters can't choose tools. Sentence vectors can: MiniLM is tuned so
-that "it is stuffy in here" lies near "open the window", with an axis for words that ask for
-nothing. What it was tuned with, and on which declarations, stands in
-benchmarks/toolchoice/training; `router.npz` holds the result: low-rank changes of its last
-layers, the places of what asks for nothing, and two numbers that turn likeness into odds.
-
-Words correct what likeness can't tell: opposites, what is forbidden or told, what a question
-can't ask for.
+A sentence encoder brings "it is stuffy in here" near "open the window": MiniLM, tuned on utterances
+and declarations of benchmarks/toolchoice/training. `router.npz` holds the result: low-rank changes
+of its last layers, vectors of utterances that ask for nothing, and two numbers that turn cosine
+similarity into log odds. Words correct what similarity can't tell: opposites, prohibitions,
+statements, and questions, which never ask for a function that acts. Where the odds are unclear,
+a language model that can judge is asked as well, and both log odds are added.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -28,41 +27,48 @@ from vivavoce.engines.function_calling import (
     schema,
     words,
 )
-from vivavoce.engines.function_calling.parameter_kinds import Role
+from vivavoce.engines.function_calling.judge import MAX_LOG_ODDS, ListJudge
+from vivavoce.engines.function_calling.parameter_kinds import ParameterKind
 from vivavoce.engines.function_calling.sentence_embedding import MiniLM, Vector
+from vivavoce.engines.lanes import CancelToken
 
 THRESHOLD = 0.6
+_UNSURE = (0.05, 0.99)
+"""Between these probabilities the judge is asked: outside it never changed a decision."""
+_NOT_RANKED = -4.0
+"""The router's log odds of a function that it left out, as one that acts on a question."""
 _SHARPNESS = np.float32(8)
 _READINESS = 1.2
 """How much is added to the odds of a call, in nats: the words below undo some."""
-_FORBIDDEN = 4.0
-_SUPPOSED = 3.0
-_TOLD = 2.5
+_PROHIBITION = 4.0
+_HYPOTHETICAL = 3.0
+_STATEMENT = 2.5
 _ABSENT = 0.8
 _OPPOSITE = 4.0
 _QUESTION = 2.0
 _AGREEMENT = 0.5
 _SHARED_NAME = 0.4
 _SHARED_WORD = 0.8
-_DULL = words.word_set("one user new whether another person words time day now make")
+_UNSPECIFIC = words.word_set("one user new whether another person words time day now make")
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The function that fits best, and how likely it is meant, 0 to 1."""
+    """A function, and the probability that it is asked for."""
 
     tool: ToolDeclaration
     score: float
 
 
 class Router:
-    """Chooses by meaning. Blocking: about 10 ms for an utterance once the tools are known."""
+    """Chooses functions by meaning. Blocking: 15 ms an utterance once the tools are read."""
 
     def __init__(
         self,
         network: MiniLM,
         threshold: float = THRESHOLD,
         tuning: Mapping[str, Vector] | None = None,
+        judge: ListJudge | None = None,
     ) -> None:
         tuning = _read() if tuning is None else tuning
         changes = {
@@ -76,34 +82,57 @@ class Router:
         self._none = tuning["none"]
         self._scale, self._bias = float(tuning["scale"]), float(tuning["bias"])
         self._threshold = threshold
+        self._judge = judge
+
+    def prepare(self, tools: Sequence[ToolDeclaration], cancel: CancelToken) -> None:
+        """Read the declarations ahead, for the judge too. Raises `EngineError`."""
+        self.learn(tools)
+        if self._judge is not None:
+            self._judge.prepare(tools, cancel)
 
     def learn(self, tools: Sequence[ToolDeclaration]) -> None:
         """Read the declarations ahead: 4 ms for each."""
         self._network.encode_all([text for tool in tools for text in declarations.texts(tool)])
 
-    def choose(self, utterance: str, tools: Sequence[ToolDeclaration]) -> Choice | None:
-        """The function asked for; `None` when nothing fits well enough."""
-        best = max(self.rank(utterance, tools), key=lambda c: c.score, default=None)
-        return best if best is not None and best.score >= self._threshold else None
+    def choose(
+        self,
+        utterance: str,
+        tools: Sequence[ToolDeclaration],
+        cancel: CancelToken | None = None,
+    ) -> Choice | None:
+        """Return the function asked for; `None` when nothing fits well enough.
+
+        Where the router is unsure and has a judge, the sum of both log odds decides. Blocking: up
+        to a second then. Raises `EngineError` where the judge's model fails.
+        """
+        ranked = self.rank(utterance, tools)
+        best = max(ranked, key=lambda c: c.score, default=None)
+        if best is None:
+            return None
+        if self._judge is not None and _UNSURE[0] <= best.score <= _UNSURE[1]:
+            judged = self._judge.log_odds(utterance, tools, cancel or CancelToken())
+            if judged:
+                return _jointly(ranked, tools, judged)
+        return best if best.score >= self._threshold else None
 
     def rank(self, utterance: str, tools: Sequence[ToolDeclaration]) -> list[Choice]:
-        """Every function with its score; empty when the utterance can't be a request."""
+        """Return the functions with their probability; empty for an utterance without words."""
         if not words.tokenize(utterance):
             return []
         request = words.strip_courtesy(utterance)
         vector = self._network.encode(request)
-        said = words.tokenize_request(request)
+        spoken = words.tokenize_request(request)
         asks, defines = words.asks_for_information(utterance), words.is_definition(utterance)
         fitting = [tool for tool in tools if not (asks and words.names_action(tool.name))]
         readings = [declarations.texts(tool) for tool in fitting]
         vectors = iter(self._network.encode_all([text for texts in readings for text in texts]))
         nearest = [_likeness([float(vector @ next(vectors)) for _ in texts]) for texts in readings]
-        quiet = self._quiet(vector) + _reluctance(utterance)
+        quiet = self._none_odds(vector) + _reluctance(utterance)
         there = _there(utterance)
         odds = [
             self._scale * likeness
             - quiet
-            + _hints(said, asks, defines, tool)
+            + _hints(spoken, asks, defines, tool)
             - _ABSENT * len(_needs(tool) - there)
             for tool, likeness in zip(fitting, nearest, strict=True)
         ]
@@ -112,11 +141,30 @@ class Router:
             for tool, one in zip(fitting, odds, strict=True)
         ]
 
-    def _quiet(self, vector: Vector) -> float:
-        """How much the words ask for nothing, on the scale of the likeness to a function."""
+    def _none_odds(self, vector: Vector) -> float:
+        """Return how much the words ask for nothing, on the scale of the similarity."""
         near = _SHARPNESS * (self._none @ vector)
         most = near.max()
         return float(most + np.log(np.exp(near - most).sum())) + self._bias - _READINESS
+
+
+def _jointly(
+    ranked: Sequence[Choice], tools: Sequence[ToolDeclaration], judged: Mapping[str, float]
+) -> Choice | None:
+    """Return the function with the highest sum of log odds, if it is above 0."""
+    own = {choice.tool.name: _log_odds(choice.score) for choice in ranked}
+    sums = {
+        tool.name: own.get(tool.name, _NOT_RANKED) + judged.get(tool.name, -MAX_LOG_ODDS)
+        for tool in tools
+    }
+    best = max(tools, key=lambda tool: sums[tool.name])
+    odds = sums[best.name]
+    return Choice(best, 1 / (1 + math.exp(-odds))) if odds > 0 else None
+
+
+def _log_odds(probability: float) -> float:
+    odds = math.log(max(probability, 1e-9)) - math.log(max(1 - probability, 1e-9))
+    return max(-MAX_LOG_ODDS, min(MAX_LOG_ODDS, odds))
 
 
 def _likeness(likenesses: Sequence[float]) -> float:
@@ -129,14 +177,14 @@ def _likeness(likenesses: Sequence[float]) -> float:
 
 
 def _reluctance(utterance: str) -> float:
-    """How much speaks against a call, whatever is declared."""
-    against = _FORBIDDEN if words.is_prohibition(utterance) else 0.0
-    against += _SUPPOSED if words.is_hypothetical(utterance) else 0.0
-    return against + (_TOLD if words.is_statement(utterance) else 0.0)
+    """Return how much speaks against any call."""
+    against = _PROHIBITION if words.is_prohibition(utterance) else 0.0
+    against += _HYPOTHETICAL if words.is_hypothetical(utterance) else 0.0
+    return against + (_STATEMENT if words.is_statement(utterance) else 0.0)
 
 
 class _Kind(Enum):
-    """A kind of value that can be heard, or not, before it is known for what."""
+    """A kind of value that an utterance holds or not, whatever it is for."""
 
     LENGTH = auto()
     NUMBER = auto()
@@ -144,7 +192,7 @@ class _Kind(Enum):
 
 
 def _there(utterance: str) -> frozenset[_Kind]:
-    """The kinds of values that were said."""
+    """Return the kinds of values in the utterance."""
     spans = dates.moments(utterance)
     lengths = dates.lengths(utterance)
     busy = [*spans, *(span for span, _ in lengths)]
@@ -159,7 +207,7 @@ def _there(utterance: str) -> frozenset[_Kind]:
 
 
 def _needs(tool: ToolDeclaration) -> set[_Kind]:
-    """The kinds of values without which a function can't be called."""
+    """Return the kinds of values without which a function can't be called."""
     shape = schema.plain(tool.parameters)
     needed = schema.required(shape)
     found = set()
@@ -168,32 +216,38 @@ def _needs(tool: ToolDeclaration) -> set[_Kind]:
             continue
         if schema.kind(one) in ("integer", "number"):
             found.add(_Kind.LENGTH if parameter_kinds.unit_of_time(name, one) else _Kind.NUMBER)
-        elif schema.kind(one) == "string" and parameter_kinds.role(name, one, tool) in (
-            Role.DAY,
-            Role.MOMENT,
+        elif schema.kind(one) == "string" and parameter_kinds.kind_of(name, one, tool) in (
+            ParameterKind.DAY,
+            ParameterKind.MOMENT,
         ):
             found.add(_Kind.MOMENT)
     return found
 
 
-def _hints(said: list[str], asks: bool, defines: bool, tool: ToolDeclaration) -> float:
+def _hints(spoken: list[str], asks: bool, defines: bool, tool: ToolDeclaration) -> float:
     named = words.split_identifier(tool.name)
-    if words.contradicts(said, named):
+    if words.contradicts(spoken, named):
         return -_OPPOSITE
     if asks and (defines or not words.names_query(tool.name)):
         return -_QUESTION
-    agreement = _AGREEMENT if words.agree(said, named) else 0.0
+    agreement = _AGREEMENT if words.agree(spoken, named) else 0.0
     return (
         agreement
-        + _SHARED_NAME * min(_shared(said, named), 2)
-        + _SHARED_WORD * min(_shared(said, words.tokenize(declarations.summary(tool))), 2)
+        + _SHARED_NAME * min(_shared(spoken, named), 2)
+        + _SHARED_WORD * min(_shared(spoken, words.tokenize(declarations.summary(tool))), 2)
     )
 
 
-def _shared(said: list[str], told: list[str]) -> int:
-    """How many telling words both hold."""
-    telling = {word for word in told if word not in words.STOP_WORDS | words.GENERIC_VERBS | _DULL}
-    return sum(any(words.is_similar(word, heard) for heard in said) for word in telling)
+def _shared(spoken: list[str], named_words: list[str]) -> int:
+    """Return how many content words both hold."""
+    content = {
+        word
+        for word in named_words
+        if word not in words.STOP_WORDS | words.GENERIC_VERBS | _UNSPECIFIC
+    }
+    return sum(
+        any(words.is_similar(word, word_spoken) for word_spoken in spoken) for word in content
+    )
 
 
 def _product(first: Vector, second: Vector) -> Vector:

@@ -6,7 +6,7 @@ import re
 
 from vivavoce.engines.function_calling import dates, numbers, parameter_kinds, schema, words
 from vivavoce.engines.function_calling.dates import Span
-from vivavoce.engines.function_calling.parameter_kinds import Property
+from vivavoce.engines.function_calling.parameter_kinds import Parameter
 from vivavoce.engines.function_calling.phrases import FreeText
 from vivavoce.engines.function_calling.sentence_embedding import MiniLM
 
@@ -31,7 +31,7 @@ _NEAR = 0.4
 
 
 def quantity(
-    one: Property, free: FreeText, encoder: MiniLM | None, keep_currency: bool = False
+    one: Parameter, free: FreeText, encoder: MiniLM | None, keep_currency: bool = False
 ) -> tuple[int | float, Span] | None:
     """The number that suits a parameter best, and where it stands with its unit."""
     whole = one.kind == "integer"
@@ -55,7 +55,7 @@ def quantity(
     return best[3], _with_unit(free, best[2], one.name, keep_currency)
 
 
-def _worth(one: Property, span: Span, free: FreeText, encoder: MiniLM | None) -> int:
+def _worth(one: Parameter, span: Span, free: FreeText, encoder: MiniLM | None) -> int:
     """How well a number suits a parameter; 0 when it does not."""
     if not free.is_free(span):
         return 0

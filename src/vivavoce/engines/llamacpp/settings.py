@@ -36,7 +36,8 @@ class LlamaCppSettings:
     most `cache_mib`. `threads` 0 means two on two cores, else one less than there are, at most
     four. `max_tokens` bounds a spoken answer. `greedy` None means that the models in `MODELS`
     always take the likeliest token, and others follow the client's sampling parameters.
-    `router` is a folder with MiniLM; `tools = false` never calls a function.
+    `router` is a folder with MiniLM; `tools = false` never calls a function. `judge` lets the model
+    help the router to choose; None means that only Qwen2.5-Coder 1.5B does.
     """
 
     model: str = AUTO
@@ -52,6 +53,7 @@ class LlamaCppSettings:
     tools: bool = True
     router: str = ""
     threshold: float = THRESHOLD
+    judge: bool | None = None
 
     @property
     def thread_count(self) -> int:
@@ -74,6 +76,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "tools": (bool,),
     "router": (str, Path),
     "threshold": (int, float),
+    "judge": (bool,),
 }
 _LEAST = {"context": 512, "slots": 1, "max_tokens": 8, "threads": 0, "cache_mib": 0}
 

@@ -51,8 +51,9 @@ async def start(
             return model
         folder = router_folder(settings, host)
         completion = LlamaCompletion(llama, states, settings.slots)
+        judges = path.name in QWEN_LARGE.files if settings.judge is None else settings.judge
         return await asyncio.to_thread(
-            add_function_calling, model, completion, folder, settings.threshold
+            add_function_calling, model, completion, folder, settings.threshold, judges
         )
     except EngineMissing as missing:  # MiniLM
         _log.warning("no_functions", engine=ENGINE, problem=missing.problem)
