@@ -117,6 +117,9 @@ def _make() -> None:
 
 
 def _pip(*arguments: str) -> None:
+    # Compiling every module of every package takes 14 s of processor time, and Python compiles
+    # those that it imports by itself.
+    arguments = (*arguments, "--no-compile")
     command = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", *QUIETLY, *arguments]
     if subprocess.run(command, cwd=ROOT).returncode != 0:
         fail("pip could not install: see the lines above. Is this machine online?")
