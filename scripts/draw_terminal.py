@@ -104,7 +104,7 @@ async def until_played(conversation: Conversation, seconds: float) -> None:
 
 def draw_start(log: str) -> Console:
     """What was printed, with the styles that a terminal gets."""
-    console = recording_console()
+    console = recording_console(max(map(len, log.splitlines())))
     console.print("$ python3 scripts/start.py", style="bold")
     for text in log.splitlines():
         label = text[:7].rstrip()
@@ -116,9 +116,11 @@ def draw_start(log: str) -> Console:
     return console
 
 
-def recording_console() -> Console:
-    """A terminal of 88 columns that keeps what is printed."""
-    return Console(record=True, width=88, file=io.StringIO(), force_terminal=True, highlight=False)
+def recording_console(columns: int = 88) -> Console:
+    """A terminal that keeps what is printed."""
+    return Console(
+        record=True, width=columns, file=io.StringIO(), force_terminal=True, highlight=False
+    )
 
 
 async def talk(url: str, recordings: list[Path]) -> Console:
