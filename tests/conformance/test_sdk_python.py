@@ -150,7 +150,7 @@ async def test_embedded_question_is_understood_and_answered(genai: Any, embedded
     async with live(genai, embedded) as session:
         await speak(session, recording("question.wav") + QUIET)
         messages = await turn(session, within_s=60)
-    assert heard(messages).strip() == "what is the capital of france"
+    assert heard(messages) == "What is the capital of France?"
     assert len(said(messages).split()) >= 2
     assert len(sound(messages)) > 24_000
 
