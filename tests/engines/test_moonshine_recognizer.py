@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import threading
 import wave
 from collections.abc import Callable, Iterator, Sequence
@@ -46,6 +47,7 @@ class TonesNetwork:
 
     def __init__(self) -> None:
         self.sure = 0.0
+        self.longest = 60.0
         self.calls: list[int] = []
         self.guesses: list[str] = []
         self.gate: threading.Event | None = None
@@ -62,6 +64,8 @@ class TonesNetwork:
             if cancelled():
                 self.left_early.set()
                 return Decoded()
+        if len(pcm) > 2 * samples(self.longest):
+            return Decoded()
         tokens = tuple(hear(pcm).encode())
         return Decoded(tokens, (float(np.log(PROBABILITY)),) * (len(tokens) + 1))
 
@@ -230,6 +234,18 @@ async def test_speech_without_a_pause_is_cut_where_it_is_quiet(
     assert min(network.calls[:-1]) > samples(EARLIEST_CUT_S)
 
 
+async def test_long_sound_that_gives_no_words_is_looked_at_in_halves(
+    recognizer: MoonshineRecognizer, network: TonesNetwork
+) -> None:
+    network.longest = 1.9
+    async with recognizer.open(RecognitionOptions()).utterance() as utterance:
+        sound = b"".join(say(f"word{number}", INPUT_RATE) + silence(0.4) for number in range(6))
+        await utterance.feed(sound)
+        final = await utterance.finish()
+        assert final.text == "word0 word1 word2 word3 word4 word5"
+        assert final.confidence == pytest.approx(PROBABILITY)
+
+
 def test_the_quietest_place_is_not_the_first_quiet_one() -> None:
     noise = np.random.default_rng(1).normal(0, 3000, samples(LONGEST_S))
     noise[samples(5) : samples(6)] = 0
@@ -297,9 +313,12 @@ async def test_words_are_heard_while_they_are_spoken_and_noise_is_nothing() -> N
         await utterance.feed(clip[2 * samples(1.6) :])
         final = await utterance.finish()
     assert early.stable
-    assert {"on", "the", "lights,", "please."} <= set(final.text.split())
+    assert {"on", "the", "lights", "please"} <= set(re.findall(r"\w+", final.text))
     assert final.confidence is not None
-    assert final.confidence > 0.6
+    assert final.confidence > 0.5
+    async with recognition.utterance() as utterance:
+        await utterance.feed(clip * 4 + silence(0.5))
+        assert (await utterance.finish()).text.lower().count("lights") == 4
     noise = np.random.default_rng(0).normal(0, 2000, 2 * INPUT_RATE).astype("<i2").tobytes()
     for sound in (b"", bytes(200), silence(2.0), noise):
         async with recognition.utterance() as utterance:

@@ -59,6 +59,10 @@ EARLIEST_CUT_S = 12.0
 QUIET_WINDOW_S = 0.2
 """The length of the stretch whose energy is compared when a quiet place is looked for."""
 
+HALVED_S = 2.0
+"""Sound of this length without words is transcribed again in two halves: the network takes some
+speech with silence inside or behind it for nothing. In noise the halves give nothing, too."""
+
 SILENCE_BEHIND_S = 0.3
 """Silence that is put behind all sound. Speech that is cut off makes the decoder invent and repeat:
 without it every seventh word of hypotheses that agree contradicts the final text at 10 dB."""
@@ -179,13 +183,30 @@ class _Transcribe:
 
         def work(token: CancelToken) -> _Segment:
             began = self._cpu_clock()
-            sound = pcm + bytes(_size(SILENCE_BEHIND_S))
-            decoded = self._network.transcribe(sound, guess, lambda: token.cancelled)
-            text = self._network.text(decoded.tokens)
-            probabilities = self._network.word_probabilities(decoded)
-            return _Segment(decoded, text, probabilities, self._cpu_clock() - began)
+            segment = self._segment(pcm, guess, lambda: token.cancelled)
+            return replace(segment, cpu_s=self._cpu_clock() - began)
 
         return await self.lane.run(work)
+
+    def _segment(self, pcm: bytes, guess: Sequence[int], cancelled: Callable[[], bool]) -> _Segment:
+        """Blocking. Long sound that gives no words is looked at again in two halves."""
+        network = self._network
+        decoded = network.transcribe(pcm + bytes(_size(SILENCE_BEHIND_S)), guess, cancelled)
+        if decoded.tokens or len(pcm) < _size(HALVED_S) or cancelled():
+            probabilities = network.word_probabilities(decoded)
+            return _Segment(decoded, network.text(decoded.tokens), probabilities)
+        seconds = len(pcm) / _size(1.0)
+        cut = quietest_place(pcm[: _size(0.75 * seconds)], 0.25 * seconds)
+        halves = [self._segment(part, (), cancelled) for part in (pcm[:cut], pcm[cut:])]
+        return _Segment(
+            Decoded(
+                tuple(token for each in halves for token in each.decoded.tokens),
+                tuple(log for each in halves for log in each.decoded.log_probabilities),
+                any(each.decoded.runaway for each in halves),
+            ),
+            join([each.text for each in halves]),
+            [probability for each in halves for probability in each.word_probabilities],
+        )
 
 
 class MoonshineRecognition:
@@ -237,10 +258,10 @@ class MoonshineRecognizer:
         self._lane.close()
 
 
-def quietest_place(pcm: bytes) -> int:
-    """The end, in bytes, of the quietest `QUIET_WINDOW_S` from `EARLIEST_CUT_S` on."""
+def quietest_place(pcm: bytes, first_s: float = EARLIEST_CUT_S) -> int:
+    """The end, in bytes, of the quietest `QUIET_WINDOW_S` from `first_s` on."""
     window = samples(QUIET_WINDOW_S)
-    first = samples(EARLIEST_CUT_S)
+    first = samples(first_s)
     sound = np.frombuffer(pcm, dtype="<i2")[first:].astype(np.float64)
     energy = np.concatenate([[0.0], np.cumsum(sound**2)])
     quiet = int(np.argmin(energy[window:] - energy[:-window]))
