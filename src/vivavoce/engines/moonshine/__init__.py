@@ -21,7 +21,7 @@ WEIGHTS = (
         version="0.1.4",
         license="MIT",
         origin="huggingface.co/UsefulSensors/moonshine (the wheel is its makers' own)",
-        disk_bytes=217_478_468,
+        disk_bytes=217_230_755,
         wheels=(
             Wheel(
                 distribution="moonshine-cpp",

