@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
@@ -17,9 +17,11 @@ pytestmark = pytest.mark.embedded
 
 
 @pytest.fixture(scope="module")
-def llama() -> Llama:
+def llama() -> Iterator[Llama]:
     path = model_file(read_settings({"model": "qwen-0.5b"}), Host())
-    return Llama(LlamaOptions(Path(path), context=512, slots=2, threads=1))
+    loaded = Llama(LlamaOptions(path, context=512, slots=2, threads=1))
+    yield loaded
+    loaded.close()
 
 
 def index_of(table: SlotTable, session: str) -> int:

@@ -152,7 +152,7 @@ class LlamaCppModel:
 
     async def release(self, session: str) -> None:
         """Forget the conversation's slot and saved state."""
-        self._slots.release(session)
+        await asyncio.to_thread(self._slots.release, session)
 
     async def aclose(self) -> None:
         """Stop every answer; free the model, its threads, files and listener."""

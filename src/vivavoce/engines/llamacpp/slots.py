@@ -70,8 +70,8 @@ def _file(key: str) -> str:
 
 
 @dataclass(slots=True)
-class Slot:
-    """One slot: the conversation that it belongs to (empty: none), and whether it is in use."""
+class ModelSlot:
+    """One slot of the model: the conversation that it belongs to (empty: none), and whether it is in use."""
 
     index: int
     session: str = ""
@@ -79,7 +79,7 @@ class Slot:
 
 
 @dataclass(slots=True)
-class Conversation:
+class SlotConversation:
     """What is known of one conversation: the first content of the history that is still shown."""
 
     first: int = 0
@@ -89,20 +89,20 @@ class SlotTable:
     """Hands out slots to conversations. Every method may be called from any thread."""
 
     def __init__(self, count: int, states: SlotStates) -> None:
-        self._slots = [Slot(index) for index in range(count)]
+        self._slots = [ModelSlot(index) for index in range(count)]
         self._states = states
-        self._conversations: OrderedDict[str, Conversation] = OrderedDict()
+        self._conversations: OrderedDict[str, SlotConversation] = OrderedDict()
         self._changed = threading.Condition()
 
-    def conversation(self, session: str) -> Conversation:
+    def conversation(self, session: str) -> SlotConversation:
         """The record of a conversation, made when it is first asked for."""
         with self._changed:
-            return self._conversations.setdefault(session, Conversation())
+            return self._conversations.setdefault(session, SlotConversation())
 
     @contextmanager
     def use(
         self, session: str, beginnings: Sequence[str], token: CancelToken
-    ) -> Iterator[Slot | None]:
+    ) -> Iterator[ModelSlot | None]:
         """Blocks until the conversation has a slot for itself; `None` if `token` was set before.
 
         A conversation new to its slot finds there what it had read before, or else what was
@@ -131,27 +131,27 @@ class SlotTable:
                     slot.session = ""
         self._states.delete(f"session {session}")
 
-    def _claim(self, session: str, token: CancelToken) -> tuple[Slot | None, str]:
+    def _claim(self, session: str, token: CancelToken) -> tuple[ModelSlot | None, str]:
         """A slot marked as busy, and the conversation that it belonged to before."""
         with self._changed:
             while not token.cancelled:
                 slot = self._find(session)
                 if slot is not None:
-                    self._conversations.setdefault(session, Conversation())
+                    self._conversations.setdefault(session, SlotConversation())
                     self._conversations.move_to_end(session)
                     owner, slot.session, slot.busy = slot.session, session, True
                     return slot, owner
                 self._changed.wait(_POLL_S)
         return None, ""
 
-    def _find(self, session: str) -> Slot | None:
+    def _find(self, session: str) -> ModelSlot | None:
         own = next((slot for slot in self._slots if slot.session == session), None)
         if own is not None:
             return None if own.busy else own
         idle = [slot for slot in self._slots if not slot.busy]
         return min(idle, key=self._last_use, default=None)
 
-    def _last_use(self, slot: Slot) -> int:
+    def _last_use(self, slot: ModelSlot) -> int:
         if not slot.session:
             return -1
         order = list(self._conversations)
