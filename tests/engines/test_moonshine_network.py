@@ -121,7 +121,7 @@ def test_the_converted_graphs_give_the_words_of_the_published_ones(tmp_path: Pat
     published = replace(WEIGHTS[0], name="moonshine-published", convert="", converted_files=())
     try:
         download.fetch_weights([published], lambda line: None)
-        folder = store.locate(published)
+        folder = store.cached_folder(published)
     except EngineMissing as absent:
         pytest.skip(str(absent))
     convert(folder, tmp_path)
