@@ -22,7 +22,7 @@ from vivavoce.engines.function_calling import declarations
         ("This tool lists the boats; it needs no arguments.", "lists the boats"),
         ("Returns the boats and their owners.", "the boats and their owners"),
         ("Returns a dictionary. Lists the boats.", "Lists the boats"),
-        ("Lists the boats.\n\nArgs:\n    pier: A.\n\nReturns:\n    str: all", "Lists the boats"),
+        ("Lists the boats.\n\nArgs:\n    pier: A pier.\n\nReturns:\n    str", "Lists the boats"),
         ("Lists the boats\n\nParameters\n----------\npier : str", "Lists the boats"),
         ("Lists the boats. :param pier: the pier", "Lists the boats"),
     ],

@@ -19,6 +19,7 @@ from vivavoce.domain.content import Json, ToolDeclaration
 from vivavoce.engines.function_calling import (
     assignment,
     dates,
+    declarations,
     enums,
     parameter_kinds,
     phrases,
@@ -84,7 +85,7 @@ class _Filling:
         self._reserve_message(wanted)
         self._has_currency = any("currency" in one.name.lower() for one in wanted)
         found: dict[str, Any] = {}
-        for one in sorted(wanted, key=self._rank):
+        for one in sorted(wanted, key=lambda one: (self._rank(one), -self._worth(one))):
             value = self._value(one, wanted, depth)
             if value is not None and schema.accepts(one.about, value):
                 found[one.name] = value
@@ -126,6 +127,11 @@ class _Filling:
                 return 6
         return 7
 
+    def _worth(self, one: Parameter) -> int:
+        if one.kind not in ("integer", "number"):
+            return 0
+        return typed_values.worth(one, self._free, self._encoder)
+
     def _value(self, one: Parameter, wanted: Sequence[Parameter], depth: int) -> Any:
         match one.kind:
             case "enum":
@@ -137,19 +143,28 @@ class _Filling:
             case "string" if self._kind(one) in _FORMS:
                 return self._form(one, wanted)
             case "array" if depth < _MAX_DEPTH and not _holds_strings(one):
-                item = Parameter(one.name, schema.plain(one.about.get("items")), one.needed)
-                value = self._value(item, wanted, depth + 1)
-                return None if value is None else [value]
+                return self._array(one, wanted, depth)
             case "object" if depth < _MAX_DEPTH and one.needed:
                 return _Filling(self._tool, self._free, self._encoder).object(one.about, depth + 1)
         return None
+
+    def _array(self, one: Parameter, wanted: Sequence[Parameter], depth: int) -> Any:
+        """Return an array of one value, or of all listed values in the utterance."""
+        item = Parameter(one.name, schema.plain(one.about.get("items")), one.needed)
+        found = []
+        while (value := self._value(item, wanted, depth + 1)) is not None and value not in found:
+            found.append(value)
+            if item.kind != "enum":
+                break
+            item = Parameter(one.name, item.about, False)
+        return found or None
 
     def _enum(self, one: Parameter) -> Any:
         text = self._free.masked
         if self._kind(one) in _SIDES:
             text = _side(text, self._kind(one))
         found = enums.enum_value(one, text, self._encoder)
-        if found is None and text != self._free.text:
+        if found is None and one.needed and text != self._free.text:
             found = enums.enum_value(one, self._free.text, self._encoder)
         if found is None:
             return None
@@ -222,12 +237,12 @@ class _Filling:
         if not slots:
             return {}
         text = self._free.text
-        found = phrases.split_phrases(
-            text, self._free.taken, words.split_identifier(self._tool.name)
-        )
+        named = words.split_identifier(self._tool.name)
+        verbs = words.tokenize(declarations.summary(self._tool))[:1]
+        found = phrases.split_phrases(text, self._free.taken, named, verbs)
         if self._message is not None:
             found.append(self._message)
-        spans = assignment.assign(slots, found, text, self._tool, self._encoder)
+        spans = assignment.assign(slots, found, text, self._tool, self._encoder, self._free.taken)
         result: dict[str, Any] = {}
         for slot in slots:
             if span := spans.get(slot.parameter.name):

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vivavoce.domain.content import ToolDeclaration
-from vivavoce.engines.function_calling import words
+from vivavoce.engines.function_calling import declarations, words
 from vivavoce.engines.function_calling.dates import Span, plain
 from vivavoce.engines.function_calling.parameter_kinds import Parameter, ParameterKind
 from vivavoce.engines.function_calling.phrases import (
@@ -34,7 +34,7 @@ from vivavoce.engines.function_calling.sentence_embedding import MiniLM
 
 _INTRO: Mapping[ParameterKind, Mapping[str, float]] = {
     ParameterKind.THING: {
-        VERB: 0.9, NAMED: 1.2, "about": 0.6, "for": 0.5, "of": 0.6, "on": 0.2, "as": 0.2,
+        VERB: 0.9, NAMED: 1.2, "about": 0.6, "for": 0.5, "of": 0.6, "on": 0.2, "as": 0.6,
         "with": 0.3, "to": 0.2, "in": 0.1, "from": 0.1, "by": 0.1, "into": 0.1, "until":
         0.5, "till": 0.5, MESSAGE: 0.3, CLAUSE: -0.2, INFINITIVE: 0.2
     },
@@ -57,7 +57,7 @@ _INTRO: Mapping[ParameterKind, Mapping[str, float]] = {
         "to": 1.3, "into": 1.3, "onto": 1.3, "in": 0.6, "for": 0.5, VERB: 0.3, "at": 0.4
     },
     ParameterKind.TEXT: {
-        MESSAGE: 1.6, INFINITIVE: 1.2, CLAUSE: 0.9, VERB: 0.7, NAMED: 0.8, "about": 0.6,
+        MESSAGE: 1.6, INFINITIVE: 1.2, CLAUSE: 1.05, VERB: 0.95, NAMED: 0.8, "about": 0.6,
         "of": 0.4, "for": 0.2
     },
     ParameterKind.NEW_NAME: {
@@ -66,19 +66,22 @@ _INTRO: Mapping[ParameterKind, Mapping[str, float]] = {
 }  # fmt: skip
 """How well the word before a phrase suits a kind of parameter; one that is not listed, badly."""
 _UNSUITED = -0.6
-_MEANING = 1.2
+_MEANING = 1.8
 """Weight of the cosine similarity between a phrase and the parameter's name and description."""
 _LABEL = 1.2
 _CAPITAL = 0.35
-_OPTIONAL = 0.85
+_OPTIONAL = 0.65
 """Score from which an optional parameter takes a phrase."""
 _REQUIRED = 0.0
+_ABOUT_TOOL = 0.6
+_NEAR_TOOL = 0.7
+"""A phrase this near to the function's own noun ("pictures" of `show_photos`) is hardly a value."""
 _NEEDED = 2.0
 """How much a required parameter's value counts more than an optional one's."""
 _MAX_PHRASES = 8
 _DEICTIC = re.compile(r"^(?:this|that|these|those|it|them)\b")
 _ADJECTIVES = words.word_set("new another other next current")
-_EXTENDING = frozenset(("of", "with", "about", "by", "from"))
+_EXTENDING = frozenset(("of", "by", "about"))
 _NAMES = words.word_set("name title value text string query item object thing")
 
 
@@ -96,17 +99,29 @@ def assign(
     text: str,
     tool: ToolDeclaration,
     encoder: MiniLM | None,
+    taken: Sequence[Span] = (),
 ) -> dict[str, Span]:
-    """Return the span of each parameter that a phrase suits."""
-    found = _labelled(phrases, slots, text, words.split_identifier(tool.name))
+    """Return the span of each parameter that a phrase suits; `taken` are the spans of others."""
+    about = [*words.split_identifier(tool.name), *words.tokenize(declarations.summary(tool))]
+    found = _labelled(phrases, slots, text, about)
     found = [(one, own) for one, own in found if own or not _names_tool(one, text, tool)]
     found = found[:_MAX_PHRASES]
-    scores = _scores(slots, found, text, encoder)
+    scores = _scores(slots, found, text, encoder, tool)
     chosen = _best(slots, found, scores)
     result = {slots[row].parameter.name: found[column][0].span for row, column in chosen.items()}
     for slot in slots:
         _extend(slot, result, set(chosen.values()), found, text)
+    for row, column in chosen.items():
+        if slots[row].kind is ParameterKind.TEXT and found[column][0].intro in (VERB, CLAUSE):
+            name = slots[row].parameter.name
+            result[name] = _to_end(result[name], [*result.values(), *taken], text)
     return result
+
+
+def _to_end(span: Span, others: Sequence[Span], text: str) -> Span:
+    """Return a text's span up to the next value, or the end."""
+    end = min((other.start for other in others if other.start > span.start), default=len(text))
+    return trimmed(text, Span(span.start, end))
 
 
 def _best(
@@ -232,14 +247,20 @@ def _scores(
     found: Sequence[tuple[Phrase, str]],
     text: str,
     encoder: MiniLM | None,
+    tool: ToolDeclaration,
 ) -> list[list[float]]:
     near = np.zeros((len(slots), len(found)), dtype=np.float32)
+    about_tool = np.zeros(len(found), dtype=np.float32)
     if encoder is not None and slots and found:
         meanings = [_meaning(slot.parameter) for slot in slots]
         spans = [one.span.of(text).lower()[:120] for one, _ in found]
-        near = np.stack(encoder.encode_all(meanings)) @ np.stack(encoder.encode_all(spans)).T
+        vectors = np.stack(encoder.encode_all(spans))
+        near = np.stack(encoder.encode_all(meanings)) @ vectors.T
+        nouns = " ".join(words.split_identifier(tool.name)[1:])
+        about_tool = vectors @ encoder.encode(nouns) if nouns else about_tool
     return [
         [_MEANING * float(near[row, column]) + _suits(slot, *found[column], text) - 0.03 * column
+         - (_ABOUT_TOOL if about_tool[column] >= _NEAR_TOOL else 0.0)
          for column in range(len(found))]
         for row, slot in enumerate(slots)
     ]  # fmt: skip

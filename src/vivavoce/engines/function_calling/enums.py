@@ -9,7 +9,7 @@ of either; negation turns it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -42,9 +42,11 @@ def enum_value(one: Parameter, text: str, encoder: MiniLM | None) -> tuple[Any, 
     """Return the value that `text` names, and the span that names it; None if there is none."""
     allowed = [value for value in one.about["enum"] if schema.accepts(one.about, value)]
     texts = [value for value in allowed if isinstance(value, str) and words.split_identifier(value)]
-    for value in sorted(texts, key=len, reverse=True):
-        if span := _spoken(words.split_identifier(value), text):
-            return value, span
+    by_length = sorted(texts, key=len, reverse=True)
+    for same in (words.is_same, words.is_similar):
+        for value in by_length:
+            if span := _mention(words.split_identifier(value), text, denied=False, same=same):
+                return value, span
     for number, start, end in numbers.locate(text):
         if number in allowed or str(number) in allowed:
             return number if number in allowed else str(number), Span(start, end)
@@ -143,12 +145,12 @@ def _is_denied(found: list[tuple[int, int, str]], place: int) -> bool:
     )
 
 
-def _spoken(parts: list[str], text: str) -> Span | None:
-    """Return the span of `parts` in `text` where they are not denied."""
-    return _mention(parts, text, denied=False)
-
-
-def _mention(parts: list[str], text: str, denied: bool = True) -> Span | None:
+def _mention(
+    parts: list[str],
+    text: str,
+    denied: bool = True,
+    same: Callable[[str, str], bool] = words.is_similar,
+) -> Span | None:
     """Return the span from the first to the last word of `parts`; None if one is missing."""
     found = [(m.start(), m.end(), m.group()) for m in words.WORD.finditer(plain(text))]
     places = []
@@ -156,7 +158,7 @@ def _mention(parts: list[str], text: str, denied: bool = True) -> Span | None:
         fits = (
             n
             for n, (_, _, word) in enumerate(found)
-            if words.is_similar(part, word) and (denied or not _is_denied(found, n))
+            if same(part, word) and (denied or not _is_denied(found, n))
         )
         place = next(fits, None)
         if place is None:

@@ -13,17 +13,17 @@ _DECADES = "twenty thirty forty fifty sixty seventy eighty ninety"
 _UNITS = {word: value for value, word in enumerate(_BELOW_TWENTY.split())}
 _TENS = {word: (value + 2) * 10 for value, word in enumerate(_DECADES.split())}
 _SCALES = {"hundred": 100, "thousand": 1000, "million": 1_000_000}
-_FIXED = {"half": 0.5, "quarter": 0.25, "dozen": 12}
-_TOKEN = re.compile(r"\d+(?:[.,]\d+)?|[a-z]+")
+_FIXED = {"half": 0.5, "quarter": 0.25, "dozen": 12, "twice": 2}
+_TOKEN = re.compile(r"\d{1,3}(?:,\d{3})+(?![\w,])|\d+(?:[.,]\d+)?(?![a-z\d])|[a-z]+\d*\w*|\d+")
 
 
 def extract(text: str) -> list[int | float]:
-    """The numbers in `text`, in the order in which they were said."""
+    """Return the numbers in `text`, in their order."""
     return [value for value, _, _ in locate(text)]
 
 
 def locate(text: str) -> list[tuple[int | float, int, int]]:
-    """The numbers in `text`, each with the place of its first sign and of the one after it."""
+    """Return the numbers in `text`, each with its start and end."""
     parts = list(_TOKEN.finditer(text.lower()))
     tokens = [part.group() for part in parts]
     found: list[tuple[int | float, int, int]] = []
@@ -58,6 +58,8 @@ def _number(tokens: list[str], place: int) -> tuple[int | float | None, int]:
 
 
 def _digits(token: str) -> int | float:
+    if re.fullmatch(r"\d{1,3}(?:,\d{3})+", token):
+        token = token.replace(",", "")
     return int(token) if token.isdigit() else float(token.replace(",", "."))
 
 

@@ -74,6 +74,9 @@ _ROLES: tuple[tuple[ParameterKind, frozenset[str]], ...] = (
 )
 
 
+_WHEN_WORDS = words.word_set("when deadline")
+_WHERE = words.word_set("where place location city town station address airport")
+_ENDS = words.word_set("start begin end until departure arrival")
 _WHEN = frozenset().union(*(m for r, m in _ROLES if r in (ParameterKind.DAY, ParameterKind.MOMENT)))
 
 
@@ -84,6 +87,11 @@ def kind_of(name: str, about: Json, tool: ToolDeclaration) -> ParameterKind:
         words.split_identifier(tool.name)
     ):
         return ParameterKind.PERSON
+    described = frozenset(words.tokenize(str(about.get("description", ""))))
+    if described & _WHERE and named & _ENDS:
+        return ParameterKind.TARGET if named & {"end", "until"} else ParameterKind.SOURCE
+    if described & {"number", "code"} and not described & {"name", "title"}:
+        return ParameterKind.CODE
     head = words.split_identifier(name)[-1:]
     for found, marks in _ROLES:
         if found in (
@@ -97,13 +105,17 @@ def kind_of(name: str, about: Json, tool: ToolDeclaration) -> ParameterKind:
             continue
         if named & marks and not (found is ParameterKind.CODE and named & {"name"}):
             return found
-    described = frozenset(words.tokenize(str(about.get("description", ""))))
     if named == {"name"} and (
         described & words.word_set("person contact guest")
         or frozenset(words.split_identifier(tool.name))
         & words.word_set("contact person friend user")
     ):
         return ParameterKind.PERSON
+    lead = frozenset(words.tokenize(str(about.get("description", "")))[:4])
+    if lead & _WHEN_WORDS:
+        return ParameterKind.MOMENT
+    if lead & {"where"}:
+        return ParameterKind.PLACE
     if described & words.word_set("person whom") and not described & {"file"}:
         return ParameterKind.PERSON
     return ParameterKind.THING

@@ -59,13 +59,15 @@ _MARKERS = {
     **dict.fromkeys(("called", "named", "titled", "entitled", "labeled", "labelled"), NAMED),
 }  # fmt: skip
 _DROPPED = words.word_set(
-    "me us it them him please thanks thank up down out off away back again there here now just also"
-    " some any something anything one all rid more much many long longer far still yet"
+    "me us it them him please thanks thank up down out off away back again there here now just"
+    " also some any something anything only nothing everything one all rid more much many long"
+    " longer far still yet"
 )
 _BREAKS = words.word_set(
-    "if because so when while is are was were am be isn't aren't has have had should would could"
-    " can will may might must do does did don't doesn't then but who which where how what not no"
-    " never needs need wants wanted i i'm i'll i've we we're they he she you it's let anymore"
+    "if because so when while is are was were am be isn't aren't has have had should would"
+    " could can will may might must do does did don't doesn't then but who which where how what"
+    " not no never starting beginning ending paying costing lasting going leaving needs need"
+    " wants wanted i i'm i'll i've we we're they he she you it's let anymore"
 )
 _SUBJECTS = words.word_set("i i'm i'll i've we we're we've they he she you it's it")
 _VERBS = words.word_set(
@@ -73,25 +75,26 @@ _VERBS = words.word_set(
     " create start stop cancel call read write buy order move push rename change share schedule"
     " book plan arrange hear listen see watch need want have bring give throw trash drop track"
     " return save store turn switch let tell text message email mail ring phone dial remind pull"
-    " fetch locate display toss scrap kill clear dump check keep discard end enter note invite hand"
-    " go edit lend begin do run try choose pick grab list skip pencil squeeze jot bin wipe ping"
-    " nudge forget mention use refresh insert fit shift postpone reschedule launch record log rate"
-    " renew reserve translate convert report ask navigate walk drive ship transfer pay withdraw"
-    " deposit avoid limit tune assign post pin rent hire measure count print scan join leave eat"
-    " cook ride fly travel visit lock unlock raise lower dim brighten warm heat cool feed water"
+    " fetch locate display toss scrap kill clear dump check keep discard end enter note invite"
+    " hand go edit lend begin do run try choose pick grab list skip pencil squeeze jot bin wipe"
+    " ping nudge forget mention use refresh insert fit shift postpone reschedule launch record"
+    " log rate renew reserve translate convert report ask navigate walk drive ship transfer pay"
+    " withdraw deposit avoid limit tune assign post pin rent hire measure count print scan join"
+    " leave eat cook ride fly travel visit lock unlock raise lower dim brighten warm heat cool"
+    " feed water"
 )
 _AFTER_VERB = words.word_set(
-    "a an the my our your some any this that these those me us him her them it in on up to off out"
-    " down for with at from about into number all"
+    "a an the my our your some any this that these those me us him her them it in on up to off"
+    " out down for with at from about into number all"
 )
 _DETERMINERS = words.word_set("the a an my our your his her their this that some any")
 _TITLES = words.word_set("mr mrs ms dr st prof")
-_ARTICLE = re.compile(r"^(?:(?:the|a|an|some|any|my|our|of)\s+)+")
+_ARTICLE = re.compile(r"^(?:(?:the|a|an|some|any|my|our|his|her|their|of)\s+)+")
 _TAIL = re.compile(
     r"(?:[\s,]+(?:please|now|right (?:now|away)|(?:a (?:little|bit) )?(?:longer|more)"
     r"|a (?:little|bit)|for (?:me|us|good|now)|thanks|thank you|any ?more|as well"
     r"|(?:would|will|could|can) you|after all|at all|from now on|so far|if you can|i think"
-    r"|out|away|off|again|too|instead|then|here|aside|going|running|back|next|first|ago|asap|via"
+    r"|out|away|off|again|too|mean|means|works?|takes?|costs?|have|happens?|already|instead|then|here|aside|going|running|back|next|first|ago|asap|via"
     r"|to|for|with|in|on|at|from|by|into|of|and|as|up|is|are|me|it|anyway|though|yet|or|than))+$"
 )
 
@@ -160,12 +163,16 @@ def with_context(text: str, span: Span, name: str) -> Span:
     )
 
 
-def split_phrases(text: str, taken: Sequence[Span], tool: Sequence[str]) -> list[Phrase]:
-    """Return the phrases of `text` outside `taken`; `tool` has the words of the function's name.
+def split_phrases(
+    text: str, taken: Sequence[Span], tool: Sequence[str], verbs: Sequence[str] = ()
+) -> list[Phrase]:
+    """Return the phrases of `text` outside `taken`.
+
+    `tool` has the words of the function's name, `verbs` what its description begins with.
 
     Phrases that run to the end of the text ("that", "to water the plants") may overlap others.
     """
-    splitter = _Splitter(text, taken, tool)
+    splitter = _Splitter(text, taken, tool, verbs)
     splitter.split()
     return [one for one in splitter.phrases if one.span.of(text).strip()]
 
@@ -185,9 +192,12 @@ class _Token:
 class _Splitter:
     """The state of one pass: the phrase that is open, and what introduces the next one."""
 
-    def __init__(self, text: str, taken: Sequence[Span], tool: Sequence[str]) -> None:
+    def __init__(
+        self, text: str, taken: Sequence[Span], tool: Sequence[str], verbs: Sequence[str]
+    ) -> None:
         self.phrases: list[Phrase] = []
         self._text, self._taken, self._tool = text, taken, tool
+        self._verbs = (*tool[:1], *verbs)
         lower = plain(text)
         self._begin = _start(lower)
         self._tokens = _tokens(text, self._begin)
@@ -211,8 +221,10 @@ class _Splitter:
         word, marker = token.word, _MARKERS.get(token.word)
         is_taken = any(span.meets(token.span) for span in self._taken)
         ends = token.marks & set(":;!?") or ("." in token.marks and token.before not in _TITLES)
-        if is_taken or ends or marker or word in _PREPOSITIONS or word in _BREAKS:
-            self._close()
+        new_noun = word in ("a", "an", "the") and token.before != "and"
+        if is_taken or ends or marker or word in _PREPOSITIONS or word in _BREAKS or new_noun:
+            self._close(before_value=is_taken)
+            self._intro = VERB if new_noun and self._intro == CLAUSE else self._intro
         if ":" in token.marks:
             self._add_rest(MESSAGE, token.span.start)
             return True
@@ -259,7 +271,7 @@ class _Splitter:
         takes_object = token.following in _AFTER_VERB
         return (
             token.word in _VERBS
-            or any(words.is_similar(token.word, part) for part in self._tool[:1])
+            or any(words.is_same(token.word, part) for part in self._verbs)
             or (not token.place and (self._wants_verb if self._is_framed else takes_object))
             or (self._after_question_word and takes_object)
             or token.before in _SUBJECTS
@@ -276,6 +288,7 @@ class _Splitter:
             and token.following in _DETERMINERS
             and token.before not in _DETERMINERS
             and token.word != "and"
+            and not token.word.endswith("ing")
         ):
             # A word between a noun and an article is a verb: "sofia | edit | the slides".
             self._close()
@@ -285,9 +298,13 @@ class _Splitter:
             start = token.span.start if self._open is None else self._open.start
             self._open = Span(start, token.span.end)
 
-    def _close(self) -> None:
+    def _close(self, before_value: bool = False) -> None:
+        """End the open phrase, without the verb before a value: "penguins get | five kilos"."""
         if self._open is not None:
             span = trimmed(self._text, self._open)
+            body, _, last = span.of(plain(self._text)).rpartition(" ")
+            if before_value and body and last in _VERBS:
+                span = Span(span.start, span.start + len(body))
             self.phrases.append(Phrase(self._intro, span))
             self._open, self._intro = None, CLAUSE
 

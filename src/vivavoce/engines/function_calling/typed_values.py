@@ -12,9 +12,16 @@ from vivavoce.engines.function_calling.sentence_embedding import MiniLM
 
 _MONEY = re.compile(r"^\s*(?:euros?|dollars?|bucks|pounds?|francs?|yen|[€$£])")
 _LIMIT = re.compile(
-    r"(?:under|below|less than|at most|up to|cheaper than|no more than|not more than|maximum|max"
+    r"(?:under|below|over|above|(?:less|more|cheaper|no longer|not longer|no more|not more) than"
+    r"|at most|at least|up to|maximum|max|minimum"
     r"|within|budget of|for)\s*(?:the\s*)?[€$£]?\s*$"
 )
+_PERCENT = re.compile(r"\s*(?:%|percent\b)")
+_PRICES = words.word_set(
+    "price cost amount budget money rent total sum fee salary fare bill payment deposit"
+)
+_ORDINAL_NAMES = "first second third fourth fifth sixth seventh eighth ninth tenth"
+_ORDINALS = {word: value for value, word in enumerate(_ORDINAL_NAMES.split(), start=1)}
 _NO_COUNT = re.compile(
     r"\b(?:this|that|the|which|another|no|every|any|some|next|last|it) (?:\w+ )?$"
 )
@@ -33,7 +40,7 @@ _NEAR = 0.4
 def quantity(
     one: Parameter, free: FreeText, encoder: MiniLM | None, keep_currency: bool = False
 ) -> tuple[int | float, Span] | None:
-    """The number that suits a parameter best, and where it stands with its unit."""
+    """Return the number that suits a parameter best, and its span with its unit."""
     whole = one.kind == "integer"
     if unit := parameter_kinds.unit_of_time(one.name, one.about):
         for span, seconds in dates.lengths(free.text):
@@ -51,12 +58,27 @@ def quantity(
         if worth > 0 and (best is None or (worth, -start) > best[:2]):
             best = (worth, -start, span, value)
     if best is None:
-        return None
-    return best[3], _with_unit(free, best[2], one.name, keep_currency)
+        return _ordinal(one, free) if one.needed and whole else None
+    return best[3], _with_unit(one, free, best[2], encoder, keep_currency)
+
+
+def worth(one: Parameter, free: FreeText, encoder: MiniLM | None) -> int:
+    """Return how well the best number suits a parameter: those that it suits best go first."""
+    spans = (Span(start, end) for _, start, end in numbers.locate(free.text))
+    return max((_worth(one, span, free, encoder) for span in spans), default=0)
+
+
+def _ordinal(one: Parameter, free: FreeText) -> tuple[int, Span] | None:
+    """Return an ordinal as a number: "shift into third"."""
+    for found in words.WORD.finditer(free.plain):
+        value, span = _ORDINALS.get(found.group()), Span(*found.span())
+        if value is not None and free.is_free(span) and schema.accepts(one.about, value):
+            return value, span
+    return None
 
 
 def _worth(one: Parameter, span: Span, free: FreeText, encoder: MiniLM | None) -> int:
-    """How well a number suits a parameter; 0 when it does not."""
+    """Return how well a number suits a parameter; 0 when it does not."""
     if not free.is_free(span):
         return 0
     text = dates.plain(free.text)
@@ -68,7 +90,9 @@ def _worth(one: Parameter, span: Span, free: FreeText, encoder: MiniLM | None) -
     following = words.tokenize(after)[:1]
     near = near or any(words.is_similar(part, word) for part in described for word in following)
     money = bool(_MONEY.match(after)) or before.rstrip().endswith(("€", "$", "£"))
-    priced = bool(named & {"price", "cost", "amount", "budget", "money", "rent"})
+    priced = bool(named & _PRICES) and not (one.kind == "integer" and "amount" in named)
+    if _PERCENT.match(after) and not near:
+        return 0
     busy = [*dates.moments(text), *(length for length, _ in dates.lengths(text))]
     if any(span.meets(moment) for moment in busy) and not near:
         return 1 if one.needed else 0
@@ -76,7 +100,7 @@ def _worth(one: Parameter, span: Span, free: FreeText, encoder: MiniLM | None) -
         limited = bool(_LIMIT.search(before))
         return 4 if money else 3 if limited else 2 if one.needed else 0
     if money:
-        return 0
+        return 1 if one.needed else 0
     if text[span.start : span.end] == "one" and _NO_COUNT.search(before):
         return 1 if one.needed else 0
     if near or (_UNIT.match(after) and not money):
@@ -89,15 +113,20 @@ def _worth(one: Parameter, span: Span, free: FreeText, encoder: MiniLM | None) -
     return 3
 
 
-def _with_unit(free: FreeText, span: Span, name: str, keep_currency: bool) -> Span:
-    """The number with its currency, percent sign or "times"."""
-    text = dates.plain(free.text)
+def _with_unit(
+    one: Parameter, free: FreeText, span: Span, encoder: MiniLM | None, keep_currency: bool
+) -> Span:
+    """Return the number with its currency, percent sign, unit, or the parameter's name."""
+    text, name = dates.plain(free.text), " ".join(words.split_identifier(one.name))
     unit = None if keep_currency and _MONEY.match(text[span.end :]) else _UNIT.match(text, span.end)
     counted = _NOUN.match(text, span.end)
     if (
         unit is None
         and counted
-        and any(words.is_similar(counted[1], part) for part in words.split_identifier(name))
+        and (
+            any(words.is_similar(counted[1], part) for part in name.split())
+            or (encoder and float(encoder.encode(counted[1]) @ encoder.encode(name)) >= _NEAR)
+        )
     ):
         unit = counted
     lead = _LIMIT.search(text[: span.start])

@@ -142,6 +142,11 @@ def stem(word: str) -> str:
     return stemmed.removesuffix("e") if len(stemmed) > 3 else stemmed
 
 
+def is_same(one: str, other: str) -> bool:
+    """Return whether two words have one stem."""
+    return stem(one) == stem(other)
+
+
 def is_similar(one: str, other: str) -> bool:
     """Whether two words are the same, or so near that a recognizer may have mixed them up."""
     one, other = stem(one), stem(other)
