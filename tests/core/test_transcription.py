@@ -119,7 +119,7 @@ def test_a_turn_is_told_before_anything_of_the_next() -> None:
     world.do(TranscriptUpdated(first, world.position, "one two.", True))
     world.oracle.heard(first)
     told = [m.text for m in world.take() if isinstance(m, InputTranscript)]
-    assert told == [" two.", "three"]
+    assert told == [" two.", " three"]
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -148,6 +148,25 @@ def test_without_words_sent_a_turn_of_nothing_leaves_no_trace() -> None:
     world.understand("")
     assert world.take() == []
     assert requests(world) == []
+
+
+def test_turns_that_are_answered_together_are_told_apart() -> None:
+    world = World()
+    world.score(0.5, 0.9)
+    world.score(0.9, 0.0)
+    world.score(0.5, 0.9)
+    world.understand("one two")
+    world.score(0.9, 0.0)
+    world.understand("three four")
+    told = [m.text for m in world.take() if isinstance(m, InputTranscript)]
+    assert told == ["one two", " three four"]
+    assert len(requests(world)) == 1
+    world.say("Five.", bytes(4800))
+    world.finish()
+    world.wait(1)
+    world.take()
+    world.speak("six")
+    assert [m.text for m in world.take() if isinstance(m, InputTranscript)] == ["six"]
 
 
 def test_nothing_is_transcribed_for_a_client_that_did_not_ask() -> None:

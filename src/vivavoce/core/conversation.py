@@ -7,7 +7,7 @@ whether it is time for it.
 from __future__ import annotations
 
 from vivavoce.core.context import Context
-from vivavoce.core.effects import PrepareGeneration
+from vivavoce.core.effects import PrepareGeneration, Send
 from vivavoce.core.events import ContentReceived
 from vivavoce.core.frames import Frames
 from vivavoce.core.generation import Basis
@@ -94,6 +94,7 @@ class Conversation:
         self.seeding = setup.seeds_history
         self.asked = Asked.of(setup)
         self._prepared = -1
+        self._transcribing = False
 
     @property
     def resting(self) -> bool:
@@ -170,8 +171,9 @@ class Conversation:
             piece = self._piece(turn)
             turn.told = turn.state is TurnState.READY
             if piece or (turn.told and turn.sent and self.setup.input_transcription is not None):
+                apart = " " if not turn.sent and self._continues(step) else ""
                 turn.sent += piece
-                step.send(InputTranscript(piece, finished=turn.told))
+                step.send(InputTranscript(apart + piece, finished=turn.told))
 
     def _piece(self, turn: SpokenTurn) -> str:
         """What the client may be given of a turn's words in addition to what it has."""
@@ -179,6 +181,12 @@ class Conversation:
             return ""
         words = turn.text if turn.state is TurnState.READY else turn.stable
         return continuation(turn.sent, words.strip())
+
+    def _continues(self, step: Step) -> bool:
+        """Whether the client has got input transcription since the last `turnComplete`."""
+        sent = (effect.message for effect in step.effects if isinstance(effect, Send))
+        marks = [m for m in sent if isinstance(m, InputTranscript | TurnComplete)]
+        return isinstance(marks[-1], InputTranscript) if marks else self._transcribing
 
     def update(self) -> None:
         """The oldest update of the context holds from now on."""
@@ -251,7 +259,8 @@ class Conversation:
     # --- rest -------------------------------------------------------------------------------
 
     def rest(self, step: Step) -> None:
-        """Both sides may rest: let the engine read ahead."""
+        """After every step. Both sides may rest: let the engine read ahead."""
+        self._transcribing = self._continues(step)
         if self.user.quiet and self.model.idle and self._prepared != self.context.version:
             self._prepared = self.context.version
             step.want(PrepareGeneration(self.context.request()))

@@ -90,6 +90,7 @@ class Oracle:
     closed: bool = False
     recognizer_failed: bool = False
     transcribing: bool = False
+    transcript: str = ""
     _now: float = 0.0
     _from: GenerationId | None = None
 
@@ -225,9 +226,10 @@ class Oracle:
                 self._expect(
                     not empty or (message.finished and self.transcribing), "no empty transcripts"
                 )
-                apart = not (self.transcribing and message.text[:1].isalnum())
-                self._expect(apart, "a further piece of a transcript begins with a space or mark")
+                apart = not (self.transcript and message.text[:1].isalnum())
+                self._expect(apart, "further transcripts of a turn begin with a space or mark")
                 self.transcribing = not message.finished
+                self.transcript += message.text
             case _ if isinstance(message, SERVED):
                 self._served(message)
             case _:
@@ -294,6 +296,7 @@ class Oracle:
         elif not self.settings.early_turn_complete:
             self._expect(not self.calls.waiting, "no turn ends while a call is waited for")
         self.turn = None
+        self.transcript = ""
 
     # --- the ears -------------------------------------------------------------------------
 
