@@ -176,7 +176,7 @@ async def measure(model: str, sets: Sequence[str], limit: int) -> dict[str, Scor
             if times.first_s:
                 score.times["first token, ms"] = 1000 * statistics.median(times.first_s)
             if times.tokens_per_s:
-                score.times["tokens a second"] = statistics.median(times.tokens_per_s)
+                score.times["tokens a second of answering"] = statistics.median(times.tokens_per_s)
         memory = (process.memory_info().rss - before) / 2**20
         print(
             f"{model or 'default'}: loaded in {loaded_s:.1f} s, {memory:.0f} MiB", file=sys.stderr
@@ -202,7 +202,7 @@ async def measure_speed(runner: ModelRunner) -> dict[str, float]:
         "first token cold, ms": 1000 * cold,
         "read ahead, ms": 1000 * statistics.median(read_s),
         "first token after that, ms": 1000 * statistics.median(warm.first_s),
-        "tokens a second": statistics.median(warm.tokens_per_s),
+        "tokens a second of answering": statistics.median(warm.tokens_per_s),
         "of two at once in all": together,
     }
 

@@ -54,18 +54,16 @@ class Timings:
     tokens_per_s: list[float] = field(default_factory=list)
 
     def add(self, answer: Answer) -> None:
-        """Count one answer."""
+        """Count one answer. Rates are over the whole of it: it may come in one piece."""
         if answer.first_s is None:
             return
         self.first_s.append(answer.first_s)
-        if answer.tokens > 1 and answer.whole_s > answer.first_s:
-            self.tokens_per_s.append((answer.tokens - 1) / (answer.whole_s - answer.first_s))
+        if answer.tokens:
+            self.tokens_per_s.append(answer.tokens / answer.whole_s)
 
 
 def model_table(model: str) -> dict[str, Any]:
     """The engine's table for `--model`: a line of the configuration, or the path of a GGUF file."""
-    if model.endswith(".gguf"):
-        return {"use": "llamacpp", "path": model}
     responder = load(None, {"model": model or None}).profiles["embedded"].responder
     assert isinstance(responder, dict)
     choice = responder["model"]
