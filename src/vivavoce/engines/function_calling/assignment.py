@@ -26,6 +26,7 @@ from vivavoce.engines.function_calling.phrases import (
     INFINITIVE,
     MESSAGE,
     NAMED,
+    VALUE,
     VERB,
     Phrase,
     trimmed,
@@ -35,33 +36,34 @@ from vivavoce.engines.function_calling.sentence_embedding import MiniLM
 _INTRO: Mapping[ParameterKind, Mapping[str, float]] = {
     ParameterKind.THING: {
         VERB: 0.9, NAMED: 1.2, "about": 0.6, "for": 0.5, "of": 0.6, "on": 0.2, "as": 0.6,
-        "with": 0.3, "to": 0.2, "in": 0.1, "from": 0.1, "by": 0.1, "into": 0.1, "until":
-        0.5, "till": 0.5, MESSAGE: 0.3, CLAUSE: -0.2, INFINITIVE: 0.2
+        "with": 0.3, "to": 0.2, "in": 0.1, "from": 0.1, "by": 0.1, "into": 0.1, "until": 0.5,
+        "till": 0.5, MESSAGE: 0.3, CLAUSE: -0.2, INFINITIVE: -0.5, VALUE: 0.7,
     },
     ParameterKind.PERSON: {
-        VERB: 0.5, "to": 0.8, "with": 0.8, "for": 0.6, "by": 0.6, "from": 0.6, "of": 0.4,
-        NAMED: 0.5
+        VERB: 0.5, VALUE: 0.4, "to": 0.8, "with": 0.8, "for": 0.6, "by": 0.6, "from": 0.6,
+        "of": 0.4, NAMED: 0.5,
     },
     ParameterKind.PLACE: {
-        VERB: 0.3, "in": 0.9, "at": 0.9, "near": 0.9, "to": 0.6, "for": 0.6, "from": 0.4,
-        "inside": 0.9, "around": 0.8, "on": 0.7, "of": 0.4, "into": 0.5, "through": 0.5,
-        "over": 0.4
+        VERB: 0.3, VALUE: 0.3, "in": 0.9, "at": 0.9, "near": 0.9, "to": 0.6, "for": 0.6,
+        "from": 0.4, "inside": 0.9, "around": 0.8, "on": 0.7, "of": 0.4, "into": 0.5,
+        "through": 0.5, "over": 0.4,
     },
     ParameterKind.CODE: {
-        VERB: 0.9, NAMED: 1.2, "of": 0.8, "for": 0.7, "from": 0.3, "in": 0.3, "about": 0.5
+        VERB: 0.9, VALUE: 0.7, NAMED: 1.2, "of": 0.8, "for": 0.7, "from": 0.3, "in": 0.3,
+        "about": 0.5,
     },
     ParameterKind.SOURCE: {
-        "from": 1.4, "of": 0.4, VERB: 0.3, "in": 0.2
+        "from": 1.4, "of": 0.4, VERB: 0.3, VALUE: 0.4, "in": 0.2,
     },
     ParameterKind.TARGET: {
-        "to": 1.3, "into": 1.3, "onto": 1.3, "in": 0.6, "for": 0.5, VERB: 0.3, "at": 0.4
+        "to": 1.3, "into": 1.3, "onto": 1.3, "in": 0.6, "for": 0.5, VERB: 0.3, "at": 0.4,
     },
     ParameterKind.TEXT: {
-        MESSAGE: 1.6, INFINITIVE: 1.2, CLAUSE: 1.05, VERB: 0.95, NAMED: 0.8, "about": 0.6,
-        "of": 0.4, "for": 0.2
+        MESSAGE: 1.6, INFINITIVE: 1.2, CLAUSE: 1.05, VERB: 0.95, VALUE: 0.9, NAMED: 0.8,
+        "about": 0.6, "of": 0.4, "for": 0.2,
     },
     ParameterKind.NEW_NAME: {
-        "to": 1.0, "into": 1.0, "as": 1.0, "with": 0.8, "by": 0.5, NAMED: 1.3
+        "to": 1.0, "into": 1.0, "as": 1.0, "with": 0.8, "by": 0.5, NAMED: 1.3,
     },
 }  # fmt: skip
 """How well the word before a phrase suits a kind of parameter; one that is not listed, badly."""
@@ -80,7 +82,7 @@ _NEEDED = 2.0
 """How much a required parameter's value counts more than an optional one's."""
 _MAX_PHRASES = 8
 _DEICTIC = re.compile(r"^(?:this|that|these|those|it|them)\b")
-_ADJECTIVES = words.word_set("new another other next current")
+_ADJECTIVES = words.word_set("new another other next current last past coming first")
 _EXTENDING = frozenset(("of", "by", "about"))
 _NAMES = words.word_set("name title value text string query item object thing")
 

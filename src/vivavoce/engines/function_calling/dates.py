@@ -50,7 +50,9 @@ _DAY = (
     rf"|\d{{1,2}} {_MONTH}|the {_ORDINAL}\b(?! (?:one|time|floor|timer|alarm|song|item))"
     rf"|(?:christmas|easter|new year's)(?: day| eve)?|\d{{4}}-\d\d-\d\d|\d{{1,2}}/\d{{1,2}})"
 )
-_HOUR = r"(?:\d{1,2}|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)"
+_HOUR = (
+    r"(?:(?:2[0-4]|[01]?\d)(?!\d)|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)"
+)
 _MINUTES = (
     r"(?:oh (?:one|two|three|four|five|six|seven|eight|nine)|ten|eleven|twelve|thirteen|fifteen"
     r"|twenty|thirty|forty|fifty|(?:twenty|thirty|forty|fifty)[ -](?:one|two|three|four|five|six"

@@ -22,6 +22,8 @@ CLAUSE = "clause"
 """The introduction of a phrase that begins with a subject: "we landed safely"."""
 VERB = ""
 """The introduction of a phrase that follows the verb of the request, or begins it."""
+VALUE = "value"
+"""The introduction of a phrase that follows another argument's value."""
 INFINITIVE = "to do"
 
 _TOKEN = re.compile(r"[^\s,.;:!?\"]+(?:[.,:'’@/][^\s,.;:!?\"]+)*")
@@ -223,13 +225,13 @@ class _Splitter:
         ends = token.marks & set(":;!?") or ("." in token.marks and token.before not in _TITLES)
         new_noun = word in ("a", "an", "the") and token.before != "and"
         if is_taken or ends or marker or word in _PREPOSITIONS or word in _BREAKS or new_noun:
-            self._close(before_value=is_taken)
+            self._close(before_clause=is_taken or word in _BREAKS)
             self._intro = VERB if new_noun and self._intro == CLAUSE else self._intro
         if ":" in token.marks:
             self._add_rest(MESSAGE, token.span.start)
             return True
         if is_taken:
-            self._intro = VERB if self._intro == CLAUSE else self._intro
+            self._intro = VALUE if self._intro == CLAUSE else self._intro
         elif marker == MESSAGE and (token.place or word != "that"):
             self._add_message(token)
             return True
@@ -298,12 +300,12 @@ class _Splitter:
             start = token.span.start if self._open is None else self._open.start
             self._open = Span(start, token.span.end)
 
-    def _close(self, before_value: bool = False) -> None:
-        """End the open phrase, without the verb before a value: "penguins get | five kilos"."""
+    def _close(self, before_clause: bool = False) -> None:
+        """End the open phrase, without the verb at its end: "penguins get | five kilos"."""
         if self._open is not None:
             span = trimmed(self._text, self._open)
             body, _, last = span.of(plain(self._text)).rpartition(" ")
-            if before_value and body and last in _VERBS:
+            if before_clause and body and last in _VERBS:
                 span = Span(span.start, span.start + len(body))
             self.phrases.append(Phrase(self._intro, span))
             self._open, self._intro = None, CLAUSE
