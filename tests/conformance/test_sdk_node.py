@@ -77,6 +77,6 @@ def test_a_refusal_reaches_the_application_with_its_reason(tmp_path: Path) -> No
 @pytest.mark.embedded
 def test_embedded_lights_are_turned_on_by_speech(embedded: Running, tmp_path: Path) -> None:
     told = drive(embedded, tmp_path, recording("lights.wav"), config={**SPOKEN, "tools": [LIGHTS]})
-    assert transcript(told, "input").strip() == "turn on the lights please"
+    assert transcript(told, "input").strip() == "Turn on the lights please"
     assert named_calls(told) == ["turn_on_the_lights"]
     assert len(sound(told)) > 12_000, "a spoken confirmation follows"

@@ -12,8 +12,10 @@ import http.client
 import json
 import os
 import secrets
+import shutil
 import tempfile
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -60,14 +62,17 @@ class Llama:
     def __init__(self, options: LlamaOptions) -> None:
         self.options = options
         self.key = secrets.token_urlsafe(24)
-        self._states = tempfile.TemporaryDirectory(prefix="vivavoce-")
+        states = tempfile.mkdtemp(prefix="vivavoce-")
+        # A start that is cancelled drops a loaded model without closing it.
+        self._states = Path(states)
+        self._remove_states = weakref.finalize(self, shutil.rmtree, states, ignore_errors=True)
         self._running = 0
         self._closing = threading.Event()
         self._quiet = threading.Condition()
         try:
-            self._server: Any = _load(options, self.key, self._states.name)
+            self._server: Any = _load(options, self.key, states)
         except BaseException:
-            self._states.cleanup()
+            self._remove_states()
             raise
         self.address: str = self._server.listening_address
 
@@ -138,7 +143,7 @@ class Llama:
 
     def delete_state(self, name: str) -> None:
         """Delete the file `name`, if there is one."""
-        Path(self._states.name, name).unlink(missing_ok=True)
+        (self._states / name).unlink(missing_ok=True)
 
     def render(self, body: Chunk) -> str:
         """The prompt that the model's template makes of a chat."""
@@ -156,7 +161,7 @@ class Llama:
             if not self._quiet.wait_for(lambda: self._running == 0, timeout=_FAREWELL_S):
                 ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._server))
             self._server = None
-        self._states.cleanup()
+        self._remove_states()
 
     @contextmanager
     def _inside(self) -> Iterator[Any]:

@@ -71,7 +71,7 @@ def _file(key: str) -> str:
 
 @dataclass(slots=True)
 class ModelSlot:
-    """One slot of the model: the conversation that it belongs to (empty: none), and whether it is in use."""
+    """One slot of the model: its conversation (empty: none), and whether it is in use."""
 
     index: int
     session: str = ""
