@@ -202,3 +202,14 @@ async def test_a_voice_with_a_model_of_its_own_is_not_converted(
     ]
     assert not np.array_equal(american, british)
     await own.aclose()
+
+
+@pytest.mark.embedded
+async def test_a_model_that_tells_no_times_has_words_spread_over_its_sound(tmp_path: Path) -> None:
+    other = tmp_path / "other.onnx"
+    other.write_bytes(MODEL.read_bytes().replace(b"/CumSum_output_0", b"/Cumsum_output_0"))
+    engine = await create({"model": str(other), "other_languages": False}, House())
+    pieces = engine.synthesize(SENTENCE, "Kore")
+    assert "".join(piece.text for piece in pieces) == SENTENCE
+    assert sum(bool(piece.text) for piece in pieces) > 8
+    await engine.aclose()
