@@ -66,6 +66,7 @@ class AcousticModel:
         os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         try:
             import hibari
+            import onnxruntime  # noqa: F401  the package imports it when a model is loaded
         except ImportError as error:
             raise missing_library(ENGINE, error, "hibari") from error
         path = path or Path(hibari.__file__).parent / "assets" / "hibari.onnx"
