@@ -236,9 +236,7 @@ def _names_tool(phrase: Phrase, text: str, tool: ToolDeclaration) -> bool:
     """Whether a phrase only says what the function is about: "the grocery list", "recipe"."""
     if phrase.intro in (MESSAGE, NAMED, INFINITIVE):
         return False
-    about = words.split_identifier(tool.name)
-    if phrase.intro != VERB:
-        about = [*about, *words.tokenize(tool.description[:200])]
+    about = [*words.split_identifier(tool.name), *words.tokenize(declarations.summary(tool))]
     spoken = words.tokenize(phrase.span.of(text))
     telling = [word for word in spoken if word not in words.STOP_WORDS | _ADJECTIVES]
     return all(any(words.is_similar(word, other) for other in about) for word in telling)

@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vivavoce.engines.function_calling import words
+from vivavoce.engines.function_calling import dates, words
 from vivavoce.engines.function_calling.dates import Span, plain
 
 MESSAGE = "that"
@@ -96,7 +96,7 @@ _TAIL = re.compile(
     r"(?:[\s,]+(?:please|now|right (?:now|away)|(?:a (?:little|bit) )?(?:longer|more)"
     r"|a (?:little|bit)|for (?:me|us|good|now)|thanks|thank you|any ?more|as well"
     r"|(?:would|will|could|can) you|after all|at all|from now on|so far|if you can|i think"
-    r"|out|away|off|again|too|mean|means|works?|takes?|costs?|have|happens?|already|instead|then|here|aside|going|running|back|next|first|ago|asap|via"
+    r"|(?:quick|immediate|slow|direct|complete|permanent|final)ly|out|away|off|again|too|mean|means|works?|takes?|costs?|have|happens?|already|instead|then|here|aside|going|running|back|next|first|ago|asap|via"
     r"|to|for|with|in|on|at|from|by|into|of|and|as|up|is|are|me|it|anyway|though|yet|or|than))+$"
 )
 
@@ -199,6 +199,7 @@ class _Splitter:
     ) -> None:
         self.phrases: list[Phrase] = []
         self._text, self._taken, self._tool = text, taken, tool
+        self._bounds = [*taken, *dates.days(text), *(span for span, _ in dates.lengths(text))]
         self._verbs = (*tool[:1], *verbs)
         lower = plain(text)
         self._begin = _start(lower)
@@ -221,7 +222,7 @@ class _Splitter:
     def _read(self, token: _Token) -> bool:
         """Take one word; return whether the rest of the text is one phrase that was added."""
         word, marker = token.word, _MARKERS.get(token.word)
-        is_taken = any(span.meets(token.span) for span in self._taken)
+        is_taken = any(span.meets(token.span) for span in self._bounds)
         ends = token.marks & set(":;!?") or ("." in token.marks and token.before not in _TITLES)
         new_noun = word in ("a", "an", "the") and token.before != "and"
         if is_taken or ends or marker or word in _PREPOSITIONS or word in _BREAKS or new_noun:
