@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from engines.llamacpp_model import Host
 from vivavoce.domain.content import ToolDeclaration
+from vivavoce.engines.function_calling import judge
+from vivavoce.engines.function_calling.completion import Message
+from vivavoce.engines.function_calling.judge import ListJudge
 from vivavoce.engines.function_calling.router import Router
 from vivavoce.engines.function_calling.sentence_embedding import MiniLM
+from vivavoce.engines.lanes import CancelToken
+from vivavoce.errors import EngineError
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
@@ -69,3 +74,38 @@ def test_many_declarations_are_read_once_and_then_cost_little(router: Router) ->
     assert choice is not None
     assert choice.tool.name.startswith("paint_shutter")
     assert spent < 0.5
+
+
+FORECAST = ToolDeclaration("get_forecast", "Gets the weather forecast of a city.")
+UNCERTAIN = "should i take an umbrella to work"
+
+
+class Opinion:
+    """The `Completion` port: a model that is sure of one answer, or fails."""
+
+    def __init__(self, answer: str = "") -> None:
+        self._answer = answer
+
+    def complete(self, messages: Sequence[Message], max_tokens: int, cancel: CancelToken) -> str:
+        return ""
+
+    def rank_names(
+        self, messages: Sequence[Message], names: Sequence[str], cancel: CancelToken
+    ) -> Mapping[str, float]:
+        if not self._answer:
+            raise EngineError("model.scripted", "it fails.")
+        return {name: 0.0 if name == self._answer else -20.0 for name in names}
+
+
+@pytest.mark.parametrize(
+    ("answer", "called"), [("get_forecast", True), (judge.NONE, False), ("", None)]
+)
+def test_where_the_router_is_unsure_the_judge_decides(answer: str, called: bool | None) -> None:
+    (network,) = Host().weights("minilm").rglob("model.safetensors")
+    encoder = MiniLM(network.parent)
+    alone = Router(encoder)
+    (own,) = alone.rank(UNCERTAIN, [FORECAST])
+    assert 0.05 < own.score < 0.99
+    choice = Router(encoder, judge=ListJudge(Opinion(answer))).choose(UNCERTAIN, [FORECAST])
+    expected = alone.choose(UNCERTAIN, [FORECAST]) is not None if called is None else called
+    assert (choice is not None) is expected

@@ -17,6 +17,7 @@ from enum import Enum, auto
 from importlib import resources
 
 import numpy as np
+import structlog
 
 from vivavoce.domain.content import ToolDeclaration
 from vivavoce.engines.function_calling import (
@@ -31,6 +32,9 @@ from vivavoce.engines.function_calling.judge import MAX_LOG_ODDS, ListJudge
 from vivavoce.engines.function_calling.parameter_kinds import ParameterKind
 from vivavoce.engines.function_calling.sentence_embedding import MiniLM, Vector
 from vivavoce.engines.lanes import CancelToken
+from vivavoce.errors import EngineError
+
+_log = structlog.get_logger(__name__)
 
 THRESHOLD = 0.6
 _UNSURE = (0.05, 0.99)
@@ -103,17 +107,27 @@ class Router:
         """Return the function asked for; `None` when nothing fits well enough.
 
         Where the router is unsure and has a judge, the sum of both log odds decides. Blocking: up
-        to a second then. Raises `EngineError` where the judge's model fails.
+        to a second then. Where the judge's model fails, the router decides alone.
         """
         ranked = self.rank(utterance, tools)
         best = max(ranked, key=lambda c: c.score, default=None)
         if best is None:
             return None
         if self._judge is not None and _UNSURE[0] <= best.score <= _UNSURE[1]:
-            judged = self._judge.log_odds(utterance, tools, cancel or CancelToken())
+            judged = self._opinion(self._judge, utterance, tools, cancel or CancelToken())
             if judged:
                 return _jointly(ranked, tools, judged)
         return best if best.score >= self._threshold else None
+
+    @staticmethod
+    def _opinion(
+        judge: ListJudge, utterance: str, tools: Sequence[ToolDeclaration], cancel: CancelToken
+    ) -> Mapping[str, float]:
+        try:
+            return judge.log_odds(utterance, tools, cancel)
+        except EngineError as error:
+            _log.warning("judge_failed", problem=str(error))
+            return {}
 
     def rank(self, utterance: str, tools: Sequence[ToolDeclaration]) -> list[Choice]:
         """Return the functions with their probability; empty for an utterance without words."""
