@@ -39,6 +39,13 @@ def test_what_follows_the_words_sent(sent: str, text: str, piece: str) -> None:
     assert continuation(sent, text) == piece
 
 
+def test_a_long_text_that_contradicts_the_words_sent_goes_on_where_they_end() -> None:
+    words = [f"word{number}" for number in range(500)]
+    sent, text = " ".join(["wrong", *words[1:]]), " ".join([*words, "and", "more"])
+    assert continuation(sent, text) == " and more"
+    assert continuation(f"{sent} and more", text) == ""
+
+
 WORDS = st.lists(st.sampled_from(("a", "B", "to", "be,", "or", "not.", "-")), max_size=8)
 
 

@@ -18,7 +18,6 @@ from vivavoce.core.model_turn import Cause, Manner
 from vivavoce.core.settings import FORGOTTEN_TOOL_S, Pacing, SessionSettings
 from vivavoce.core.step import Step
 from vivavoce.core.tools import Patience, ToolLedger, Verdict
-from vivavoce.core.transcription import continuation
 from vivavoce.core.user_side import UserSide
 from vivavoce.core.user_turns import Claim, SpokenTurn, TurnState, TypedTurn
 from vivavoce.core.window import Gauge
@@ -163,24 +162,23 @@ class Conversation:
         if ready := self.user.ready():
             return [turn for turn in ready if isinstance(turn, SpokenTurn) and not turn.told]
         spoken = [turn for turn in self.user.line if isinstance(turn, SpokenTurn) and not turn.told]
-        return [t for t in spoken[:1] if t.state is TurnState.READY or self._piece(t)]
+        return [t for t in spoken[:1] if t.state is TurnState.READY or self._tells(t)]
 
     def tell(self, step: Step) -> None:
         """Input transcription, before anything of the answer to it."""
         for turn in self.untold():
-            piece = self._piece(turn)
             turn.told = turn.state is TurnState.READY
-            if piece or (turn.told and turn.sent and self.setup.input_transcription is not None):
-                apart = " " if not turn.sent and self._continues(step) else ""
-                turn.sent += piece
+            if self.setup.input_transcription is None:
+                continue
+            begun = bool(turn.sent)
+            piece = turn.send_piece()
+            if piece or begun:
+                apart = " " if not begun and self._continues(step) else ""
                 step.send(InputTranscript(apart + piece, finished=turn.told))
 
-    def _piece(self, turn: SpokenTurn) -> str:
-        """What the client may be given of a turn's words in addition to what it has."""
-        if self.setup.input_transcription is None:
-            return ""
-        words = turn.text if turn.state is TurnState.READY else turn.stable
-        return continuation(turn.sent, words.strip())
+    def _tells(self, turn: SpokenTurn) -> bool:
+        """Whether the client wants to know words, and there are further ones of this turn."""
+        return self.setup.input_transcription is not None and bool(turn.next_piece())
 
     def _continues(self, step: Step) -> bool:
         """Whether the client has got input transcription since the last `turnComplete`."""

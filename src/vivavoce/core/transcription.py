@@ -18,6 +18,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+ALIGNED_WORDS = 48
+"""Words at the end of what was sent that are compared with a text which contradicts it: the time
+grows with their square, 1.5 ms for 48 of them, and 190 ms for the 400 words of three minutes."""
+
 
 def continuation(sent: str, text: str) -> str:
     """The piece to send after `sent`, so that the client has `text`; empty if there is none.
@@ -29,8 +33,10 @@ def continuation(sent: str, text: str) -> str:
     rest = text.removeprefix(sent)
     if text.startswith(sent) and not rest[:1].isalnum():
         return rest
-    words = text.split()
-    rest = " ".join(words[_covered(_plain(sent.split()), _plain(words)) :])
+    known, words = sent.split(), text.split()
+    skipped = max(0, len(known) - ALIGNED_WORDS)
+    recent = words[skipped:]
+    rest = " ".join(recent[_covered(_plain(known[skipped:]), _plain(recent)) :])
     return f" {rest}" if rest else ""
 
 

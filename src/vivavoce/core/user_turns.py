@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from vivavoce.core.activity import Cue
+from vivavoce.core.transcription import continuation
 from vivavoce.domain.audio import Position, seconds
 from vivavoce.domain.content import Blob, Content, Part, Role, Text, Tools
 from vivavoce.domain.ids import TurnId
@@ -51,7 +52,8 @@ class SpokenTurn:
 
     `text` is the hypothesis until the turn is ready, and covers the sound up to `covered`; `stable`
     is the beginning of it that is not expected to change, and `confidence` how likely it is right.
-    `sent` is what the client was given of the words. `refreshed_at` is where a hypothesis was last
+    `sent` is what the client was given of the words, `piece` what it is given next, once `aligned`
+    with the words known. `refreshed_at` is where a hypothesis was last
     asked for, `paused_at` the latest pause; `tries` counts speculations and `tried_at` is the pause
     of the latest; `asked` says that an answer was asked for by a bare trigger, `told` that the
     client knows the words, `failed` that the recognizer gave none.
@@ -68,6 +70,8 @@ class SpokenTurn:
     stable: str = ""
     confidence: float | None = None
     sent: str = ""
+    aligned: str = ""
+    piece: str = ""
     refreshed_at: Position = 0
     paused_at: Position = 0
     typed: list[str] = field(default_factory=list)
@@ -92,6 +96,20 @@ class SpokenTurn:
     def known_confidence(self) -> float | None:
         """The confidence of all its words; `None` where some were typed."""
         return None if self.typed else self.confidence
+
+    def next_piece(self) -> str:
+        """What the client may be given of the words in addition to `sent`."""
+        words = (self.text if self.state is TurnState.READY else self.stable).strip()
+        if words != self.aligned:
+            # Asked for at every event: a text that contradicts `sent` is aligned with it only once.
+            self.aligned, self.piece = words, continuation(self.sent, words)
+        return self.piece
+
+    def send_piece(self) -> str:
+        """Count the next piece as sent."""
+        piece = self.next_piece()
+        self.sent, self.piece = self.sent + piece, ""
+        return piece
 
     def words(self) -> list[str]:
         """What was spoken, and what was typed meanwhile."""
