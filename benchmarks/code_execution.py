@@ -15,10 +15,9 @@ import shutil
 import statistics
 import time
 from collections.abc import Awaitable, Callable
-from pathlib import Path
-from typing import Any
 
 from vivavoce.engines import bubblewrap, monty
+from vivavoce.engines.registry import House
 from vivavoce.engines.tool_ports import Sandbox
 
 ROUNDS = 15
@@ -27,19 +26,6 @@ def prime(n):
     return n > 1 and all(n % d for d in range(2, int(n ** 0.5) + 1))
 print(sum(n for n in range(20_000) if prime(n)))
 """
-
-
-class Host:
-    """Neither weights nor other engines are wanted."""
-
-    def say(self, line: str) -> None:
-        pass
-
-    def weights(self, name: str) -> Path:
-        raise NotImplementedError
-
-    async def build(self, port: str, choice: Any) -> Any:
-        raise NotImplementedError
 
 
 async def timed(what: Callable[[], Awaitable[object]]) -> float:
@@ -76,7 +62,7 @@ async def measure(build: Callable[[float], Awaitable[Sandbox]], numbers: bool) -
 
 
 async def main(arguments: argparse.Namespace) -> None:
-    host = Host()
+    host = House()
     results = {"monty": await measure(lambda s: monty.create({"time_s": s}, host), False)}
     if arguments.bwrap:
         own = {"program": arguments.bwrap, "python": arguments.python}

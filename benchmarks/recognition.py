@@ -36,7 +36,9 @@ from conformance.servers import serving  # noqa: E402
 from e2e import sdk_listener, wordless  # noqa: E402
 from e2e import speech_corpus as corpus  # noqa: E402
 from e2e.speech_corpus import Heard, Recording  # noqa: E402
+from vivavoce.core.activity import SILENCE_MS  # noqa: E402
 from vivavoce.domain.audio import BYTES_PER_SAMPLE, INPUT_RATE, samples  # noqa: E402
+from vivavoce.domain.setup import Sensitivity  # noqa: E402
 from vivavoce.edge import ca  # noqa: E402
 from vivavoce.engines.moonshine.network import Network  # noqa: E402
 from vivavoce.engines.moonshine.recognizer import MoonshineRecognizer  # noqa: E402
@@ -52,7 +54,6 @@ ROOMS: dict[str, tuple[float | None, corpus.Noise]] = {
     "pink noise, 10 dB": (10.0, corpus.pink_noise),
     "white noise, 10 dB": (10.0, corpus.white_noise),
 }
-DEFAULT_SILENCE_MS = 800
 STEP_S, SILENCE_BEHIND_S = 0.1, 0.3
 HYPOTHESIS_S = 0.5
 LONGEST_S = 12.0
@@ -111,7 +112,7 @@ def errors(recordings: list[Recording], together: int) -> list[str]:
     ]
     ways = [(room, corpus.SILENCE_MS) for room in ROOMS]
     with server() as url:
-        for room, silence_ms in [*ways, ("quiet", DEFAULT_SILENCE_MS)]:
+        for room, silence_ms in [*ways, ("quiet", SILENCE_MS[Sensitivity.UNSPECIFIED])]:
             snr_db, noise = ROOMS[room]
             heard = asyncio.run(
                 sdk_listener.through_server(

@@ -45,7 +45,7 @@ def _fan(rng: np.random.Generator, size: int) -> Sound:
     """Mains hum with its harmonics, and air."""
     time = np.arange(size) / INPUT_RATE
     hum = sum(np.sin(2 * np.pi * 50 * n * time) / n for n in range(1, 9))
-    return np.asarray(hum + 8 * _colored(rng, size, 0.5) / 8, dtype=np.float64)
+    return np.asarray(hum + _colored(rng, size, 0.5), dtype=np.float64)
 
 
 def _music(rng: np.random.Generator, size: int) -> Sound:

@@ -15,7 +15,6 @@ FAILURES = {
     426: rest.upgrade_required(),
     429: rest.quota(30),
     500: rest.internal(),
-    501: rest.not_offered("auth_tokens"),
     503: rest.unavailable(),
 }
 

@@ -12,7 +12,14 @@ import numpy as np
 import pytest
 
 from vivavoce.engines.moonshine import WEIGHTS
-from vivavoce.engines.moonshine.graphs import CONVERTED_FILES, SOURCE_FILES, convert
+from vivavoce.engines.moonshine.graphs import (
+    CONVERTED_FILES,
+    EMBEDDING,
+    ENCODER,
+    SOURCE_FILES,
+    TOKENIZER,
+    convert,
+)
 from vivavoce.engines.moonshine.network import (
     END,
     START,
@@ -130,6 +137,17 @@ def test_the_converted_graphs_give_the_words_of_the_published_ones(tmp_path: Pat
     expected = PublishedNetwork(folder).text(clip())
     assert network.text(network.transcribe(clip()).tokens) == expected
     assert expected.endswith("on the lights, please.")
+
+
+@pytest.mark.parametrize("name", [EMBEDDING, TOKENIZER, ENCODER])
+@pytest.mark.parametrize("content", [b"", b"\xff", b"\x06<0xZZ>"])
+def test_a_folder_of_other_files_is_refused(tmp_path: Path, name: str, content: bytes) -> None:
+    for each in CONVERTED_FILES:
+        (tmp_path / each).write_bytes(b"")
+    np.save(tmp_path / EMBEDDING, np.zeros((2, 2), np.float32))
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(EngineError):
+        Network(tmp_path)
 
 
 def test_files_that_are_not_moonshines_are_refused(tmp_path: Path) -> None:

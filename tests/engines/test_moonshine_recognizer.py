@@ -33,7 +33,7 @@ from vivavoce.engines.moonshine.recognizer import (
     stable_words,
 )
 from vivavoce.engines.ports import RecognitionOptions, Recognizer, Transcript
-from vivavoce.engines.registry import locate_weights
+from vivavoce.engines.registry import House
 from vivavoce.engines.scripted.sound import hear, say
 from vivavoce.errors import ConfigError, EngineMissing
 from vivavoce.testing.contracts import RecognizerContract
@@ -267,19 +267,6 @@ def test_another_language_is_logged_once(
     ]
 
 
-class Host:
-    """Gives weights from wherever the machine has them."""
-
-    def say(self, line: str) -> None:
-        pass
-
-    def weights(self, name: str) -> Path:
-        return locate_weights(name)
-
-    async def build(self, port: str, choice: object) -> object:
-        raise AssertionError(port)
-
-
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
@@ -291,7 +278,7 @@ class Host:
 )
 async def test_wrong_settings_are_refused(settings: dict[str, object], problem: str) -> None:
     with pytest.raises(ConfigError, match=problem):
-        await moonshine.create(settings, Host())
+        await moonshine.create(settings, House())
 
 
 # --- the real network ------------------------------------------------------------------------
@@ -300,7 +287,7 @@ async def test_wrong_settings_are_refused(settings: dict[str, object], problem: 
 @pytest.mark.embedded
 async def test_words_are_heard_while_they_are_spoken_and_noise_is_nothing() -> None:
     try:
-        recognizer = await moonshine.create({}, Host())
+        recognizer = await moonshine.create({}, House())
     except EngineMissing as absent:
         pytest.skip(str(absent))
     recognition = recognizer.open(RecognitionOptions())

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vivavoce.engines.registry import locate_weights
+from vivavoce.engines.registry import House, locate_weights
 from vivavoce.engines.silero import FRAME_SAMPLES, SileroDetector, create
 from vivavoce.errors import ConfigError, EngineError, EngineMissing
 
@@ -19,19 +19,6 @@ from vivavoce.errors import ConfigError, EngineError, EngineMissing
 # half a second of silence.
 CLIP = Path(__file__).parent / "data" / "turn-on-the-lights.wav"
 FRAME_BYTES = 2 * FRAME_SAMPLES
-
-
-class Host:
-    """Gives weights from wherever the machine has them."""
-
-    def say(self, line: str) -> None:
-        pass
-
-    def weights(self, name: str) -> Path:
-        return locate_weights(name)
-
-    async def build(self, port: str, choice: object) -> object:
-        raise AssertionError("Silero is made of no parts")
 
 
 @pytest.fixture(scope="module")
@@ -132,23 +119,23 @@ def test_nothing_to_score_and_frames_of_a_wrong_size(detector: SileroDetector) -
 
 @pytest.mark.embedded
 async def test_the_factory_loads_what_was_fetched_or_a_path(detector: SileroDetector) -> None:
-    assert (await create({}, Host())).frame_samples == 512
+    assert (await create({}, House())).frame_samples == 512
     path = locate_weights("silero") / "silero_vad_op18_ifless.onnx"
-    await (await create({"path": str(path)}, Host())).aclose()
+    await (await create({"path": str(path)}, House())).aclose()
 
 
 async def test_bad_settings_are_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="knows no setting 'threshold'"):
-        await create({"threshold": 0.5}, Host())
+        await create({"threshold": 0.5}, House())
     with pytest.raises(ConfigError, match="there is no file"):
-        await create({"path": str(tmp_path / "absent.onnx")}, Host())
+        await create({"path": str(tmp_path / "absent.onnx")}, House())
 
 
 async def test_a_file_that_is_no_network_is_an_engine_error(tmp_path: Path) -> None:
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"not a network")
     with pytest.raises(EngineError, match="can't be loaded"):
-        await create({"path": str(broken)}, Host())
+        await create({"path": str(broken)}, House())
 
 
 @pytest.mark.embedded

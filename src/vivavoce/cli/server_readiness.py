@@ -51,7 +51,8 @@ def _starting_parts(web: httpx2.Client, url: str) -> list[str]:
     except (httpx2.HTTPError, ValueError):
         return []
     parts = report.get("parts") if isinstance(report, Mapping) else None
-    states = {name: _state(part) for name, part in parts.items()} if parts else {}
+    found = parts.items() if isinstance(parts, Mapping) else ()
+    states = {name: _state(part) for name, part in found}
     if "failed" in states.values():
         return []
     return [name for name, state in states.items() if state == STARTING]

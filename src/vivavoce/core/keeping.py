@@ -27,11 +27,6 @@ class Keeping:
         self._retry_at = 0.0
         self._consumed: int | None = None
 
-    @property
-    def saving(self) -> bool:
-        """Whether a checkpoint is on its way to the store."""
-        return self._saving
-
     def due(self, state: Hashable, now: float) -> bool:
         """Whether `state`, which names everything that is kept, has to be written down now."""
         return self.wanted and not self._saving and state != self._kept and now >= self._retry_at

@@ -50,7 +50,3 @@ class Principal:
     name: str = ""
     scopes: frozenset[Scope] = EVERYTHING
     quota: Quota = field(default=UNLIMITED)
-
-
-ANYBODY = Principal()
-"""Everybody, where no keys are configured."""

@@ -128,11 +128,6 @@ def upgrade_required() -> Failure:
     return failure(426, "This is a WebSocket address: open it with a Live API client.")
 
 
-def not_offered(what: str) -> Failure:
-    """A method of the API that this server doesn't offer."""
-    return failure(501, f"{what} is not offered by this server.")
-
-
 def quota(retry_after_s: int) -> Failure:
     """Too much was asked for; try again later."""
     return failure(

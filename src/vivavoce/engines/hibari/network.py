@@ -7,7 +7,6 @@ which `hibari.dsp` makes the sound, so a voice can be changed between the two (`
 from __future__ import annotations
 
 import logging
-import os
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vivavoce.engines.libraries import missing_library
+from vivavoce.engines.onnx_sessions import import_onnxruntime
 from vivavoce.errors import EngineError
 
 if TYPE_CHECKING:
@@ -62,8 +62,7 @@ class AcousticModel:
 
         Raises `EngineMissing` if the package is absent, `EngineError` for an unreadable model.
         """
-        # onnxruntime reports to its maker as soon as it is imported, unless told otherwise.
-        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+        import_onnxruntime(ENGINE)  # first, because hibari imports it with its reports on
         try:
             import hibari
             import onnxruntime  # noqa: F401  the package imports it when a model is loaded

