@@ -6,16 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vivavoce.domain.content import Json
-
-_TYPES: dict[str, tuple[type, ...]] = {
-    "string": (str,),
-    "integer": (int,),
-    "number": (int, float),
-    "boolean": (bool,),
-    "array": (list, tuple),
-    "object": (Mapping,),
-    "null": (type(None),),
-}
+from vivavoce.engines.validators import Exhausted, errors
 
 
 def plain(schema: Any) -> Json:
@@ -55,42 +46,15 @@ def required(schema: Json) -> frozenset[str]:
     return frozenset(map(str, found)) if isinstance(found, Sequence) else frozenset()
 
 
-def bound(schema: Json, name: str) -> float | None:
-    """A numeric limit of a schema; counts may be written as strings."""
-    try:
-        return float(schema[name])
-    except (KeyError, TypeError, ValueError):
-        return None
-
-
 def accepts(schema: Json | None, value: Any) -> bool:
-    """Whether `value` is what `schema` asks for."""
-    schema = plain(schema)
-    if value is None and schema.get("nullable"):
+    """Whether `value` is what `schema` asks for, as far as that can be told.
+
+    A part of a schema may refer to the whole, and a server's tool may come with one that is none:
+    a call is checked once more, against the whole declaration, before it is made.
+    """
+    try:
+        return next(errors(schema or {}, value), None) is None
+    except Exhausted:
+        return False
+    except Exception:
         return True
-    allowed = schema.get("enum")
-    if isinstance(allowed, Sequence) and value not in allowed:
-        return False
-    wanted = kind(schema)
-    if not isinstance(value, _TYPES.get(wanted, (object,))):
-        return False
-    if isinstance(value, bool):
-        return wanted == "boolean"
-    if isinstance(value, int | float):
-        return _within(schema, value, "minimum", "maximum")
-    if isinstance(value, str):
-        return _within(schema, len(value), "minLength", "maxLength")
-    if isinstance(value, list | tuple):
-        fits = _within(schema, len(value), "minItems", "maxItems")
-        return fits and all(accepts(schema.get("items"), one) for one in value)
-    if isinstance(value, Mapping):
-        known = properties(schema)
-        return required(schema) <= set(value) and all(
-            accepts(known[name], one) for name, one in value.items() if name in known
-        )
-    return True
-
-
-def _within(schema: Json, size: float, lowest: str, highest: str) -> bool:
-    low, high = bound(schema, lowest), bound(schema, highest)
-    return (low is None or size >= low) and (high is None or size <= high)
