@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from vivavoce.domain.content import Content, Role, Text, ToolCall, ToolResult
-from vivavoce.domain.ids import CallId
+from vivavoce.domain.content import Content, Role, Text
 from vivavoce.domain.setup import Modality
 from vivavoce.engines.llamacpp import prompt
 from vivavoce.testing.contracts import request
@@ -41,16 +40,3 @@ def test_a_prompt_grows_only_at_its_end() -> None:
     more = (*first, Content(Role.MODEL, (Text("Hi!"),)), Content(Role.USER, (Text("joke"),)))
     before, after = prompt.chat("Rules.", first), prompt.chat("Rules.", more)
     assert after[: len(before)] == before
-
-
-def test_a_result_nobody_spoke_of_is_told_with_the_next_words() -> None:
-    call = ToolCall(CallId("c"), "get_weather", {})
-    history = (
-        Content(Role.USER, (Text("weather"),)),
-        Content(Role.MODEL, (call,)),
-        Content(Role.USER, (ToolResult(CallId("c"), "get_weather", {"sky": "grey"}),)),
-        Content(Role.USER, (Text("and"),)),
-    )
-    assert "grey" in prompt.chat("Rules.", history)[-1]["content"]
-    spoken = (*history[:3], Content(Role.MODEL, (Text("It's grey."),)), history[3])
-    assert "(get weather" not in str(prompt.chat("Rules.", spoken))

@@ -11,12 +11,19 @@ from vivavoce.domain.content import ToolCall, Usage
 from vivavoce.domain.ids import CallId
 from vivavoce.domain.request import EndReason
 from vivavoce.engines.chat.names import Names
-from vivavoce.engines.ports import CallsRequested, ModelPart, TextDelta, UsageReported
+from vivavoce.engines.ports import (
+    CallsRequested,
+    CallUnreadable,
+    Ended,
+    ModelPart,
+    TextDelta,
+    UsageReported,
+)
 
 _THINK, _THOUGHT = "<think>", "</think>"
 
 
-class MalformedCall(Exception):  # not of the tree: the model is asked again before it is given up
+class _MalformedCall(Exception):
     """A function call that could not be read: `name` and `written` are what there was of it."""
 
     def __init__(self, name: str, written: str, problem: str) -> None:
@@ -43,7 +50,7 @@ class Deltas:
         self._thinking = ThinkTags()
 
     def feed(self, chunk: dict[str, Any]) -> Iterator[ModelPart]:
-        """What a chunk says. Calls are kept until they are whole: ask `calls` at the end."""
+        """What a chunk says. Calls are kept until they are whole: see `ending`."""
         if isinstance(usage := chunk.get("usage"), dict):
             yield UsageReported(_usage(usage))
         choices = chunk.get("choices") or ()
@@ -62,17 +69,17 @@ class Deltas:
         """Words that were held back because they might have become a tag."""
         yield from self._thinking.rest()
 
-    def calls(self) -> CallsRequested | None:
-        """The calls, whole. Raises `MalformedCall`."""
-        if not self._calls:
-            return None
-        return CallsRequested(tuple(self._call(call) for _, call in sorted(self._calls.items())))
-
-    @property
-    def end(self) -> EndReason:
+    def ending(self) -> Iterator[ModelPart]:
+        """The calls, whole, or the first that can't be read; then why the answer ended early."""
+        try:
+            calls = tuple(self._call(call) for _, call in sorted(self._calls.items()))
+        except _MalformedCall as fault:
+            yield CallUnreadable(fault.name, fault.written, fault.problem)
+            return
+        if calls:
+            yield CallsRequested(calls)
         if self.finish_reason == "length":
-            return EndReason.MAX_TOKENS
-        return EndReason.COMPLETE
+            yield Ended(EndReason.MAX_TOKENS)
 
     def _gather(self, place: int, piece: dict[str, Any]) -> None:
         index = piece.get("index")
@@ -94,11 +101,11 @@ class Deltas:
             args = json.loads(call.arguments or "{}")
         except (ValueError, RecursionError) as error:
             problem = f"The arguments are no JSON: {error}."
-            raise MalformedCall(name, call.arguments, problem) from error
+            raise _MalformedCall(name, call.arguments, problem) from error
         if not name:
-            raise MalformedCall(name, call.arguments, "The call names no function.")
+            raise _MalformedCall(name, call.arguments, "The call names no function.")
         if not isinstance(args, dict):
-            raise MalformedCall(name, call.arguments, "The arguments are no JSON object.")
+            raise _MalformedCall(name, call.arguments, "The arguments are no JSON object.")
         return ToolCall(CallId(""), name, args)
 
 

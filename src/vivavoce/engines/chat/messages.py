@@ -28,6 +28,7 @@ from vivavoce.domain.content import (
     ToolResult,
 )
 from vivavoce.domain.request import GenerationRequest
+from vivavoce.domain.setup import Sampling
 from vivavoce.engines.chat.names import Names
 from vivavoce.engines.chat.sight import UNSEEN, is_image, noted
 
@@ -58,6 +59,18 @@ def messages(
     writer = _Writer(history if images else noted(history), names, images, longest)
     told = [{"role": "system", "content": instruction}] if instruction else []
     return told + writer.write()
+
+
+def sampling(wanted: Sampling) -> dict[str, Any]:
+    """The parameters that the client set and all servers know; defaults stand for the rest."""
+    options = {
+        "temperature": wanted.temperature,
+        "top_p": wanted.top_p,
+        "presence_penalty": wanted.presence_penalty,
+        "frequency_penalty": wanted.frequency_penalty,
+        "seed": wanted.seed,
+    }
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def tools(request: GenerationRequest, names: Names) -> list[Message]:

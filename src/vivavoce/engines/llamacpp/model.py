@@ -15,18 +15,18 @@ from vivavoce.domain.request import EndReason, GenerationRequest
 from vivavoce.domain.setup import Modality
 from vivavoce.engines.chat import messages as chat
 from vivavoce.engines.chat import repetition
-from vivavoce.engines.chat.deltas import Deltas, MalformedCall
+from vivavoce.engines.chat.deltas import Deltas
 from vivavoce.engines.chat.names import Names
 from vivavoce.engines.chat.repetition import RepetitionGuard
 from vivavoce.engines.chat.sight import excuse, noted
 from vivavoce.engines.chat.trim import first_kept
+from vivavoce.engines.function_calling.turns import as_text
 from vivavoce.engines.lanes import CancelToken, Lane
 from vivavoce.engines.llamacpp import prompt
 from vivavoce.engines.llamacpp.llama import ENGINE, Chunk, Llama, text_of
 from vivavoce.engines.llamacpp.settings import LlamaCppSettings
 from vivavoce.engines.llamacpp.slots import SlotStates, SlotTable
 from vivavoce.engines.ports import (
-    CallUnreadable,
     Ended,
     LanguageModelCapabilities,
     ModelPart,
@@ -213,15 +213,8 @@ class LlamaCppModel:
         for rest in deltas.rest():
             yield rest
         yield UsageReported(meter.usage)
-        try:
-            calls = deltas.calls()
-        except MalformedCall as fault:
-            yield CallUnreadable(fault.name, fault.written, fault.problem)
-            return
-        if calls is not None:
-            yield calls
-        if deltas.end is not EndReason.COMPLETE:
-            yield Ended(deltas.end)
+        for part in deltas.ending():
+            yield part
 
     async def _chunks(
         self, request: GenerationRequest, attempt: int = 0, left_out: Set[str] = frozenset()
@@ -261,15 +254,15 @@ class LlamaCppModel:
         spent = self._count(instruction) + self._count(str(body.get("tools", "")))
         budget = max(64, self._settings.context - body["max_tokens"] - spent - _MARGIN)
         history = request.history if self._embedded else noted(request.history)
-        conversation = self._slots.conversation(request.session)
-        conversation.first = first_kept(history, budget, self._cost, conversation.first)
+        if not self._native:
+            history = as_text(history)
+        first = first_kept(history, budget, self._cost, self._slots.first(request.session))
+        self._slots.keep_from(request.session, first)
         longest = budget * _CHARS_PER_TOKEN // 2
         if self._native:
-            body["messages"] = chat.messages(
-                request, names, False, instruction, conversation.first, longest
-            )
+            body["messages"] = chat.messages(request, names, False, instruction, first, longest)
         else:
-            shown = repetition.without_repetition(history[conversation.first :])
+            shown = repetition.without_repetition(history[first:])
             shown = tuple(one for one in shown if one.text not in left_out)
             body["messages"] = prompt.chat(instruction, _shortened(shown, longest))
         return body
@@ -286,15 +279,10 @@ class LlamaCppModel:
         limit = wanted.max_output_tokens or settings.max_tokens * (1 if spoken else _WRITTEN)
         body: Chunk = {"max_tokens": min(limit, settings.context // 2), "temperature": 0.0}
         if not self._greedy:
-            wishes = {
-                "temperature": wanted.temperature,
-                "top_p": wanted.top_p,
-                "top_k": wanted.top_k,
-                "presence_penalty": wanted.presence_penalty,
-                "frequency_penalty": wanted.frequency_penalty,
-                "seed": wanted.seed,
-            }
-            body |= {"temperature": 0.7} | {k: v for k, v in wishes.items() if v is not None}
+            options = chat.sampling(wanted)
+            if wanted.top_k is not None:
+                options["top_k"] = wanted.top_k
+            body |= {"temperature": 0.7} | options
         return body
 
     def _cost(self, content: Content) -> int:

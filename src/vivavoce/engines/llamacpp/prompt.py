@@ -7,8 +7,7 @@ lost a name told two turns before and a question's language, and named what was 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from vivavoce.domain.content import Content, Role, Text, ToolCall, ToolResult
@@ -73,9 +72,13 @@ def system(request: GenerationRequest, most_chars: int) -> str:
 
 
 def chat(instruction: str, history: Sequence[Content]) -> list[Message]:
-    """The whole prompt of an answer; results of functions are told as words of the user."""
+    """The whole prompt of an answer to a history without calls and results."""
     messages: list[Message] = [{"role": "system", "content": instruction}]
-    for role, text in _spoken(history):
+    for content in history:
+        role = "assistant" if content.role is Role.MODEL else "user"
+        text = " ".join(content.text.split()) if content.role is Role.MODEL else tidy(content.text)
+        if not text:
+            continue
         if messages[-1]["role"] == role:
             messages[-1] = {"role": role, "content": f"{messages[-1]['content']} {text}"}
         else:
@@ -83,22 +86,3 @@ def chat(instruction: str, history: Sequence[Content]) -> list[Message]:
     if messages[-1]["role"] != "user":
         messages.append({"role": "user", "content": _GO_ON if history else _WORDLESS})
     return messages
-
-
-def _spoken(history: Sequence[Content]) -> Iterator[tuple[str, str]]:
-    """Role and words of each content. A result counts only until the model has spoken of it."""
-    unspoken = ""
-    for content in history:
-        results = [part for part in content.parts if isinstance(part, ToolResult)]
-        for result in results:
-            unspoken = f"{unspoken}({summary(result)}) "
-        said = any(isinstance(part, Text) and part.text.strip() for part in content.parts)
-        if content.role is Role.MODEL:
-            if said:
-                unspoken = ""
-                yield "assistant", re.sub(r"\s+", " ", content.text).strip()
-        elif said or not results:
-            yield "user", unspoken + tidy(content.text)
-            unspoken = ""
-    if unspoken:
-        yield "user", unspoken.strip()

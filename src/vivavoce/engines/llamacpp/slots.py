@@ -78,26 +78,24 @@ class ModelSlot:
     busy: bool = False
 
 
-@dataclass(slots=True)
-class SlotConversation:
-    """What is known of one conversation: the first content of the history that is still shown."""
-
-    first: int = 0
-
-
 class SlotTable:
     """Hands out slots to conversations. Every method may be called from any thread."""
 
     def __init__(self, count: int, states: SlotStates) -> None:
         self._slots = [ModelSlot(index) for index in range(count)]
         self._states = states
-        self._conversations: OrderedDict[str, SlotConversation] = OrderedDict()
+        self._conversations: OrderedDict[str, int] = OrderedDict()
         self._changed = threading.Condition()
 
-    def conversation(self, session: str) -> SlotConversation:
-        """The record of a conversation, made when it is first asked for."""
+    def first(self, session: str) -> int:
+        """The first content of a conversation's history that is still shown to the model."""
         with self._changed:
-            return self._conversations.setdefault(session, SlotConversation())
+            return self._conversations.get(session, 0)
+
+    def keep_from(self, session: str, first: int) -> None:
+        """Remember the first content that is still shown."""
+        with self._changed:
+            self._conversations[session] = first
 
     @contextmanager
     def use(
@@ -137,7 +135,7 @@ class SlotTable:
             while not token.cancelled:
                 slot = self._find(session)
                 if slot is not None:
-                    self._conversations.setdefault(session, SlotConversation())
+                    self._conversations.setdefault(session, 0)
                     self._conversations.move_to_end(session)
                     owner, slot.session, slot.busy = slot.session, session, True
                     return slot, owner

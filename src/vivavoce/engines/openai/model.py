@@ -9,17 +9,15 @@ from math import ceil
 from typing import Any
 
 from vivavoce.domain.content import Content, ToolResult
-from vivavoce.domain.request import EndReason, GenerationRequest
+from vivavoce.domain.request import GenerationRequest
 from vivavoce.domain.setup import Modality
 from vivavoce.engines.chat import messages as chat
-from vivavoce.engines.chat.deltas import Deltas, MalformedCall
+from vivavoce.engines.chat.deltas import Deltas
 from vivavoce.engines.chat.names import Names
 from vivavoce.engines.chat.trim import first_kept
 from vivavoce.engines.openai.settings import ENGINE, OpenAISettings
 from vivavoce.engines.openai.stream import ChatStream
 from vivavoce.engines.ports import (
-    CallUnreadable,
-    Ended,
     LanguageModelCapabilities,
     ModelPart,
     TextDelta,
@@ -73,15 +71,8 @@ class OpenAIModel:
                     self._calibrate(body, part.usage.prompt_tokens)
                 if not isinstance(part, TextDelta) or self._wanted(part, request):
                     yield part
-        try:
-            calls = deltas.calls()
-        except MalformedCall as fault:
-            yield CallUnreadable(fault.name, fault.written, fault.problem)
-            return
-        if calls is not None:
-            yield calls
-        if deltas.end is not EndReason.COMPLETE:
-            yield Ended(deltas.end)
+        for part in deltas.ending():
+            yield part
 
     async def release(self, session: str) -> None:
         self._kept.pop(session, None)
@@ -129,27 +120,14 @@ class OpenAIModel:
             "messages": chat.messages(request, names, settings.images, instruction, first, longest),
             "stream": True,
             "stream_options": {"include_usage": True},
-            **_sampling(request),
+            **chat.sampling(request.sampling),
+            **({"max_tokens": limit} if limit is not None else {}),
         }
         if settings.tools is True and request.tools.offered:
             body["tools"] = chat.tools(request, names)
         if settings.thinking and request.thinking and request.thinking.level:
             body["reasoning_effort"] = request.thinking.level.lower()
         return {**body, **settings.body}
-
-
-def _sampling(request: GenerationRequest) -> dict[str, Any]:
-    """What the client set; the server's own defaults stand for the rest."""
-    sampling = request.sampling
-    wishes = {
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-        "max_tokens": sampling.max_output_tokens,
-        "presence_penalty": sampling.presence_penalty,
-        "frequency_penalty": sampling.frequency_penalty,
-        "seed": sampling.seed,
-    }
-    return {name: value for name, value in wishes.items() if value is not None}
 
 
 def _tokens(text: str) -> int:
