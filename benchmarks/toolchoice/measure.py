@@ -15,7 +15,7 @@ arguments are filled from the utterance, on the real weights. The rates:
 
 `others` has tool sets of its own, and half of its texts come from the recognizer.
 
-`--cases` prints every failure, but never of `held` and `others`: whoever tunes must not see those.
+`--cases` prints every failure, but not of `held` and `others`, which are not for tuning.
 CPU times are of this process and hold for the machine that they were taken on.
 """
 
@@ -119,8 +119,7 @@ class Rates:
 
 def load(judge: str = "") -> Router:
     """Return the router on the real weights, with a judge if a GGUF file is named."""
-    (network,) = locate_weights("minilm").rglob("model.safetensors")
-    encoder = MiniLM(network.parent)
+    encoder = MiniLM(locate_weights("minilm"))
     if not judge:
         return Router(encoder)
     llama = Llama(LlamaOptions(path=Path(judge), context=4096, slots=1, threads=1))
@@ -174,18 +173,18 @@ def main() -> None:
     parser.add_argument("--skip", type=int, default=0, metavar="N", help="leave out N utterances")
     parser.add_argument("--limit", type=int, metavar="N", help="try at most N utterances")
     parser.add_argument("--json", action="store_true")
-    wishes = parser.parse_args()
-    if wishes.cases and wishes.half in UNSEEN:
-        parser.error(f"the cases of {wishes.half} are not to be seen")
-    router = load(wishes.judge)
-    end = None if wishes.limit is None else wishes.skip + wishes.limit
-    rates = measure(cases_of(wishes.half)[wishes.skip : end], router)
-    if wishes.json:
+    options = parser.parse_args()
+    if options.cases and options.half in UNSEEN:
+        parser.error(f"the cases of {options.half} are not to be seen")
+    router = load(options.judge)
+    end = None if options.limit is None else options.skip + options.limit
+    rates = measure(cases_of(options.half)[options.skip : end], router)
+    if options.json:
         print(json.dumps({"rates": rates.table(), "cpu_ms": rates.times()}))
         return
-    if wishes.cases:
+    if options.cases:
         _print_failures(rates)
-    print(f"{wishes.half}: {len(rates.outcomes)} utterances")
+    print(f"{options.half}: {len(rates.outcomes)} utterances")
     for name, (count, of) in rates.table().items():
         print(f"  {name:24} {count:4} of {of:4}  {count / of if of else 0:6.1%}")
     for name, ms in rates.times().items():

@@ -33,8 +33,7 @@ TOOLS = Tools(
 
 @pytest.fixture(scope="module")
 def router() -> Router:
-    (network,) = Host().weights("minilm").rglob("model.safetensors")
-    return Router(MiniLM(network.parent))
+    return Router(MiniLM(Host().weights("minilm")))
 
 
 @pytest.mark.parametrize(

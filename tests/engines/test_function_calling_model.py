@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +14,10 @@ from engines.talk import answer, said, user
 from engines.text_model import TextModel
 from vivavoce.domain.content import ToolCall, ToolDeclaration, ToolResult
 from vivavoce.domain.ids import CallId
+from vivavoce.engines.function_calling import MINILM
 from vivavoce.engines.function_calling.model import FunctionCallingModel, add_function_calling
 from vivavoce.engines.ports import LanguageModel
+from vivavoce.errors import EngineMissing
 from vivavoce.testing.contracts import LanguageModelContract
 
 pytestmark = pytest.mark.embedded
@@ -23,8 +26,7 @@ LIGHTS = (ToolDeclaration("turn_on_the_lights", "Turns on the lights."),)
 
 
 def wrapped(model: TextModel) -> FunctionCallingModel:
-    folder = next(Host().weights("minilm").rglob("model.safetensors")).parent
-    return add_function_calling(model, model, folder)
+    return add_function_calling(model, model, Host().weights("minilm"))
 
 
 @pytest.fixture
@@ -89,3 +91,12 @@ async def test_the_text_model_is_prepared_released_and_closed(text_model: TextMo
     assert [one.instruction for one in text_model.prepared] == ["Be kind."]
     assert text_model.released == ["one"]
     assert text_model.closed
+
+
+@pytest.mark.parametrize("left_out", MINILM.files)
+def test_a_folder_without_one_of_the_files_is_refused(tmp_path: Path, left_out: str) -> None:
+    for name in set(MINILM.files) - {left_out}:
+        (tmp_path / name).touch()
+    model = TextModel()
+    with pytest.raises(EngineMissing, match=left_out):
+        add_function_calling(model, model, tmp_path)

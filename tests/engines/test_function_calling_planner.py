@@ -42,7 +42,7 @@ pytestmark = pytest.mark.embedded
 
 @pytest.fixture(scope="module")
 def encoder() -> MiniLM:
-    return MiniLM(next(Host().weights("minilm").rglob("model.safetensors")).parent)
+    return MiniLM(Host().weights("minilm"))
 
 
 @pytest.fixture
@@ -356,3 +356,25 @@ async def test_a_silent_result_is_not_spoken_of_with_a_later_one(
     quiet = ToolResult(CallId("s"), "get_weather", {"sky": "grey"}, scheduling=Scheduling.SILENT)
     history = (user("lock the door"), call, said(ON_IT), user(quiet), result)
     assert text_of(await answer(model, asked(*history, tools=SLOW))) == "It is locked."
+
+
+async def test_no_sentence_is_made_of_a_bare_success_of_what_fetches(
+    model: FunctionCallingModel,
+) -> None:
+    made = ToolCall(CallId("c1"), "get_weather", {"city": "London"})
+    result = ToolResult(CallId("c1"), "get_weather", {"result": "ok"})
+    history = (user("What is the weather in London?"), said(made), user(result))
+    parts = await answer(model, asked(*history, tools=cases.HOUSE))
+    assert text_of(parts) == confirmations.DONE
+
+
+@pytest.mark.parametrize("spoken", ["What is a timer?", "what does a timer do", "never mind"])
+@pytest.mark.parametrize("asked_back", [False, True])
+async def test_a_question_neither_calls_nor_asks_for_a_value(
+    model: FunctionCallingModel, spoken: str, asked_back: bool
+) -> None:
+    history = [user("Set a timer."), said("How many minutes should it be?")] if asked_back else []
+    parts = await answer(model, asked(*history, user(spoken), tools=cases.HOUSE[2:4]))
+    assert not calls_of(parts)
+    assert text_of(parts)
+    assert "How many minutes" not in text_of(parts)

@@ -51,7 +51,7 @@ ALL = (QUAKES, TOWER, LIBRARY)
 
 @pytest.fixture(scope="module")
 def quoter() -> Quoter:
-    return Quoter(MiniLM(next(Host().weights("minilm").rglob("model.safetensors")).parent))
+    return Quoter(MiniLM(Host().weights("minilm")))
 
 
 @pytest.mark.parametrize(

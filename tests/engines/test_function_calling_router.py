@@ -32,8 +32,7 @@ pytestmark = pytest.mark.embedded
 
 @pytest.fixture(scope="module")
 def router() -> Router:
-    (network,) = Host().weights("minilm").rglob("model.safetensors")
-    return Router(MiniLM(network.parent))
+    return Router(MiniLM(Host().weights("minilm")))
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,10 @@ import psutil
 import pytest
 
 from engines import function_calling_cases as cases
-from engines.llamacpp_model import Host, conversation, load, text_model, text_of
-from engines.talk import answer, user
-from vivavoce.domain.content import Tools
+from engines.llamacpp_model import Host, calls_of, conversation, load, text_model, text_of
+from engines.talk import answer, said, user
+from vivavoce.domain.content import ToolCall, ToolResult, Tools
+from vivavoce.domain.ids import CallId
 from vivavoce.domain.setup import Sampling
 from vivavoce.engines.llamacpp import create
 from vivavoce.engines.llamacpp.settings import model_file, read_settings
@@ -140,3 +141,27 @@ def test_a_model_is_not_freed_while_a_request_to_it_is_half_sent() -> None:
         [sys.executable, str(script), str(path)], capture_output=True, text=True, timeout=60
     )
     assert done.stdout.strip() == "closed [1]", done.stderr
+
+
+async def test_a_call_its_result_and_the_next_turn(model: LanguageModel) -> None:
+    history = [user("turn on the lights please")]
+    made = ToolCall(CallId("c1"), cases.ON, {})
+    history += [said(made), user(ToolResult(CallId("c1"), cases.ON, {"result": "ok"}))]
+    parts = await answer(model, conversation(*history, tools=cases.LIGHTS))
+    assert "lights" in text_of(parts).lower()
+    assert not calls_of(parts)
+    history += [said(text_of(parts)), user("what is the capital of france")]
+    parts = await answer(model, conversation(*history, tools=cases.LIGHTS))
+    assert "Paris" in text_of(parts)
+    history += [said(text_of(parts)), user("and turn them off again the lights")]
+    parts = await answer(model, conversation(*history, tools=cases.LIGHTS))
+    assert calls_of(parts) == [(cases.OFF, {})]
+
+
+async def test_without_the_router_it_answers_and_never_calls(own: list[LanguageModel]) -> None:
+    model = await create({"model": "qwen-0.5b", "slots": 1}, Host(absent="minilm"))
+    own.append(model)
+    assert not model.capabilities.tools
+    parts = await answer(model, conversation(user("Turn on the lights"), tools=cases.LIGHTS))
+    assert text_of(parts)
+    assert not calls_of(parts)

@@ -57,8 +57,7 @@ Tree = dict[str, Any]
 
 def folder() -> Path:
     """Where MiniLM's files lie."""
-    (network,) = locate_weights("minilm").rglob("model.safetensors")
-    return network.parent
+    return locate_weights("minilm")
 
 
 TOKENS = WordPiece(folder() / "vocab.txt")

@@ -15,7 +15,7 @@ from typing import Any
 
 from vivavoce.domain.content import Content, Role, Text, Tools
 from vivavoce.domain.request import GenerationRequest
-from vivavoce.engines.function_calling import turns
+from vivavoce.engines.function_calling import MINILM, turns
 from vivavoce.engines.function_calling.completion import Completion
 from vivavoce.engines.function_calling.judge import ListJudge
 from vivavoce.engines.function_calling.planner import Planner
@@ -92,11 +92,10 @@ def add_function_calling(
     asked about the functions too where the router is unsure; the model must be able to. Raises
     `EngineMissing` where the files are not in the folder.
     """
-    found = next(folder.rglob("model.safetensors"), None)
-    if found is None:
-        problem = f"the sentence embedding MiniLM is not in {folder}."
+    if lacking := [name for name in MINILM.files if not (folder / name).is_file()]:
+        problem = f"the sentence embedding MiniLM lacks {' and '.join(lacking)} in {folder}."
         raise EngineMissing(ENGINE, problem, "Run `vivavoce pull` to fetch it.")
-    encoder = MiniLM(found.parent)
+    encoder = MiniLM(folder)
     router = Router(encoder, threshold, judge=ListJudge(completion) if judge else None)
     planner = Planner(completion, router, Quoter(encoder))
     return FunctionCallingModel(model, planner)

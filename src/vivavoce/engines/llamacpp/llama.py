@@ -60,7 +60,6 @@ class Llama:
     """A loaded model. Calls may come from several threads at once, one per slot."""
 
     def __init__(self, options: LlamaOptions) -> None:
-        self.options = options
         self.key = secrets.token_urlsafe(24)
         states = tempfile.mkdtemp(prefix="vivavoce-")
         # A start that is cancelled drops a loaded model without closing it.

@@ -143,11 +143,5 @@ def _gguf(host: EngineHost, name: str) -> Path:
 
 
 def router_folder(settings: LlamaCppSettings, host: EngineHost) -> Path:
-    """The folder with MiniLM's files. Raises `EngineMissing` when it isn't there."""
-    folder = Path(settings.router).expanduser() if settings.router else host.weights("minilm")
-    found = sorted(folder.rglob("model.safetensors"))
-    if not found or not (found[0].parent / "vocab.txt").is_file():
-        raise EngineMissing(
-            ENGINE, f"MiniLM is not in {folder}.", "Run `vivavoce pull` to fetch it."
-        )
-    return found[0].parent
+    """The folder with MiniLM's files. Raises `EngineMissing` when it was not fetched."""
+    return Path(settings.router).expanduser() if settings.router else host.weights("minilm")
