@@ -1,4 +1,4 @@
-"""Numbers as people say them: `twenty one point five`, `a hundred and two`, `7`."""
+"""Numbers in words and digits: `twenty one point five`, `a hundred and two`, `7`."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def locate(text: str) -> list[tuple[int | float, int, int]]:
 
 
 def _number(tokens: list[str], place: int) -> tuple[int | float | None, int]:
-    """The number that begins at `place`, and where it ends."""
+    """Return the number that begins at token `place`, and the token after it."""
     token = tokens[place]
     negative = token in ("minus", "negative")
     start = place + 1 if negative else place

@@ -1,7 +1,7 @@
-"""Sentences as vectors: the MiniLM network, in numpy, from its safetensors file.
+"""Sentence embeddings by MiniLM, in numpy, from its safetensors file.
 
-Two sentences that mean nearly the same lie close together; the dot product of their vectors
-is their likeness in -1..1. A short sentence takes about 10 ms.
+The dot product of two embeddings is their cosine similarity. A short sentence takes about 10 ms.
+The tokenizer is small enough to stand here: the package `tokenizers` brings a hub client along.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _WIDTH = 384
 _EPSILON = 1e-12
 _MAX_TOKENS = 128
 _LONGEST_WORD = 100
-"""Signs of a word that is looked up, as in BERT: the time grows with the cube."""
+"""Characters of a word that is looked up, as in BERT: the time grows with the cube."""
 _REMEMBERED = 8192
 _TOGETHER = 32
 
@@ -43,7 +43,7 @@ class WordPiece:
         self._unknown = self._ids["[UNK]"]
 
     def ids(self, text: str) -> list[int]:
-        """The numbers of the pieces, between the start and the separator token."""
+        """Return the token ids of `text`, between the start and the separator token."""
         inner = (number for word in _words(text) for number in self._pieces(word))
         return [self._ids["[CLS]"], *itertools.islice(inner, _MAX_TOKENS - 2), self._ids["[SEP]"]]
 
@@ -65,7 +65,7 @@ class WordPiece:
 
 
 def _words(text: str) -> Iterator[str]:
-    """Lower case, no accents, punctuation standing alone."""
+    """Yield words in lower case, without accents, punctuation alone."""
     word = ""
     for char in unicodedata.normalize("NFD", text.lower()):
         category = unicodedata.category(char)
@@ -94,14 +94,14 @@ class MiniLM:
         self._tensors = read_safetensors(folder / "model.safetensors")
         self._lock = threading.Lock()
         # Several threads for matrices this small cost five times the work of one, and more
-        # where cores are busy. Whoever needs many threads in this process sets them again.
+        # where cores are busy. Other users of BLAS in this process are limited as well.
         threadpoolctl.threadpool_limits(limits=1, user_api="blas")
         self._memory: OrderedDict[str, Vector] = OrderedDict()
 
     def tuned(self, changes: Mapping[str, Vector]) -> MiniLM:
-        """The same network with matrices added to some of its weights, by their names.
+        """Return the network with matrices added to some of its weights, by their names.
 
-        What is not changed is shared with this one.
+        Unchanged weights are shared with this one.
         """
         other = copy.copy(self)
         other._tensors = {
@@ -113,11 +113,11 @@ class MiniLM:
         return other
 
     def encode(self, text: str) -> Vector:
-        """The meaning of `text` as a vector of length 1."""
+        """Return the embedding of `text`, of length 1."""
         return self.encode_all([text])[0]
 
     def encode_all(self, texts: Sequence[str]) -> list[Vector]:
-        """The meanings of many texts; together they take half the time that each takes alone."""
+        """Return the embeddings of many texts, in half the time that each takes alone."""
         with self._lock:
             new = [text for text in dict.fromkeys(texts) if text not in self._memory]
             found = {text: self._memory[text] for text in texts if text in self._memory}
@@ -133,7 +133,7 @@ class MiniLM:
         return [found[text] for text in texts]
 
     def _run(self, texts: list[list[int]]) -> list[Vector]:
-        """The vectors of several texts, whose pieces lie one after the other in one matrix."""
+        """Return the embeddings of texts whose tokens lie one after the other in one matrix."""
         tensors = self._tensors
         ids = [number for text in texts for number in text]
         places = np.concatenate([np.arange(len(text)) for text in texts])
@@ -158,7 +158,7 @@ class MiniLM:
         return [np.asarray(one / np.linalg.norm(one), dtype=np.float32) for one in pooled]
 
     def _attend(self, state: Vector, rows: Sequence[slice], name: str) -> Vector:
-        """Each piece looks at the pieces of its own text."""
+        """Return the attention of each token to the tokens of its own text."""
 
         def heads(part: str) -> Vector:
             projected = self._linear(state, f"{name}.attention.self.{part}")
@@ -195,7 +195,10 @@ def _gelu(x: Vector) -> Vector:
 
 
 def read_safetensors(path: Path) -> dict[str, Vector]:
-    """Every 32-bit tensor of the file, mapped: pages nobody touches are never read."""
+    """Return the float32 tensors of the file, memory-mapped: unused pages are never read.
+
+    The package safetensors would copy all 90 MB.
+    """
     with path.open("rb") as file:
         (length,) = struct.unpack("<Q", file.read(8))
         header: dict[str, Any] = json.loads(file.read(length))

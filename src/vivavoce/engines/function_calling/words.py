@@ -1,4 +1,4 @@
-"""Words as people speak them: stems, opposites, questions, requests."""
+"""English words of requests: stems, opposites, questions, prohibitions, statements."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LONGEST_WORD = 40
 
 
 def word_set(text: str) -> frozenset[str]:
-    """The words of a text, as a set."""
+    """Return the words of `text` as a set."""
     return frozenset(text.split())
 
 
@@ -67,8 +67,8 @@ for _one, _other in _OPPOSITES:
     _OPPOSITE.setdefault(_one, set()).add(_other)
     _OPPOSITE.setdefault(_other, set()).add(_one)
 
-_HEARD_OF = re.compile(r"\b(?:turn|switch|shut) of\b|\bof$")
-"""Recognizers hear the shorter word for `off`."""
+_OF_FOR_OFF = re.compile(r"\b(?:turn|switch|shut) of\b|\bof$")
+"""Recognizers return the shorter word for `off`."""
 
 _REQUEST = re.compile(
     r"^(?:(?:hey|ok|okay|hello|hi|well|um|uh|so|now|then|alright|right|please)\b[\s,]*)*"
@@ -83,24 +83,24 @@ _QUESTION = re.compile(
 )
 _CURIOSITY = re.compile(r"^(?:tell me|explain|describe|define)\b")
 _DEFINITION = re.compile(r"^(?:what is|what's|what are|define) (?:an? )?\w+$")
-_TOLD = re.compile(
+_STATEMENT = re.compile(
     r"^(?:i|i've|i'm|we|we've|he|she|it|they|my \w+|the \w+|someone|somebody|yesterday|last)\b"
     r".*\b(?:was|were|didn't|wasn't|weren't|had|have|has|did|went|already|used to"
     r"|yesterday|like|liked|love|loved|hate|hated|think|thought|saw|heard|said|told|\w{3,}ed)\b"
     r"|^(?:the|my|our)\b.*\b(?:is|are)\b"
 )
-_FORBIDDEN = re.compile(
+_PROHIBITION = re.compile(
     r"^(?:(?:no|nope|nah|please|but|oh|wait|stop)\b[\s,]*)*(?:you )?(?:don't|do not|dont|never"
     r"|must not|mustn't|shouldn't|should not)\b"
     r"(?! (?:let me )?forget\b| (?:you )?(?:want|need|like|mind)\b)"
     r"|^(?:no|nope|nah)\b.*\b(?:leave|keep|stay|later|not yet|fine as)\b|\b(?:leave|keep) (?:it"
     r"|them|that|everything|the \w+) (?:as (?:it|they)|how (?:it|they)|the way|alone)\b"
 )
-_SUPPOSED = re.compile(
+_HYPOTHETICAL = re.compile(
     r"^(?:and |but |so )?(?:if|suppose|imagine|what if|assuming|let's say)\b.*\b(?:would|were|could"
     r"|had|what|\w+ed)\b"
 )
-_COUNTED = re.compile(
+_CONVERSION = re.compile(
     r"^how many \w+ (?:(?:are|is|does|do|has|have|make|go)\b.*\b(?:in|into|an?)\b"
     r"|(?:does|do) (?!i\b|we\b|it\b|they\b|the\b|my\b|you\b))"
 )
@@ -122,13 +122,13 @@ _GETTERS = word_set(
 
 
 def split_identifier(name: str) -> list[str]:
-    """The words in an identifier, lower case: `turnOnThe_lights` gives four."""
+    """Return the words in an identifier, lower case: `turnOnThe_lights` gives four."""
     parted = _CAMEL.sub(" ", name)
     return [word for word in re.split(r"[^A-Za-z0-9]+", parted.lower()) if word]
 
 
 def tokenize(text: str) -> list[str]:
-    """The words of what was said, lower case, without punctuation."""
+    """Return the words of `text`, lower case, without punctuation."""
     return WORD.findall(text.lower().replace("’", "'"))
 
 
@@ -148,7 +148,7 @@ def is_same(one: str, other: str) -> bool:
 
 
 def is_similar(one: str, other: str) -> bool:
-    """Whether two words are the same, or so near that a recognizer may have mixed them up."""
+    """Return whether two words have one stem, or a spelling that a recognizer may confuse."""
     one, other = stem(one), stem(other)
     if one == other:
         return True
@@ -157,67 +157,67 @@ def is_similar(one: str, other: str) -> bool:
     return SequenceMatcher(None, one, other).ratio() >= 0.8
 
 
-def contradicts(said: list[str], named: list[str]) -> bool:
-    """Whether what was said asks for the opposite of what a name says (`on` against `off`)."""
-    return any(_OPPOSITE.get(word, set()) & set(said) and word not in said for word in named)
+def contradicts(spoken: list[str], named: list[str]) -> bool:
+    """Return whether a request has the opposite of a word in a name (`on` against `off`)."""
+    return any(_OPPOSITE.get(word, set()) & set(spoken) and word not in spoken for word in named)
 
 
 def opposites(word: str) -> set[str]:
-    """The words that mean the opposite of a word."""
+    """Return the opposites of a word."""
     return _OPPOSITE.get(word, set())
 
 
-def agree(said: list[str], named: list[str]) -> bool:
-    """Whether both hold the same word of a pair of opposites."""
-    return any(word in _OPPOSITE and word in said for word in named)
+def agree(spoken: list[str], named: list[str]) -> bool:
+    """Return whether both have the same word of a pair of opposites."""
+    return any(word in _OPPOSITE and word in spoken for word in named)
 
 
 def tokenize_request(text: str) -> list[str]:
-    """The words of what was said, with `off` beside an `of` that can only stand for it."""
+    """Return the words of `text`, with `off` beside an `of` that can only stand for it."""
     plain = " ".join(tokenize(text))
-    return [*plain.split(), "off"] if _HEARD_OF.search(plain) else plain.split()
+    return [*plain.split(), "off"] if _OF_FOR_OFF.search(plain) else plain.split()
 
 
 def strip_courtesy(text: str) -> str:
-    """A request without what only makes it polite: `could you please dim it` is `dim it`."""
+    """Return a request without its polite frame: `could you please dim it` is `dim it`."""
     plain = " ".join(tokenize(text))
     rest = _REQUEST.sub("", plain, count=1).removesuffix(" please").strip()
     return rest or plain
 
 
 def is_question(text: str) -> bool:
-    """Whether it asks to be told something; `can you open the door` does not."""
+    """Return whether `text` asks for an answer; `can you open the door` does not."""
     return bool(_QUESTION.match(strip_courtesy(text)))
 
 
 def asks_for_information(text: str) -> bool:
-    """Whether it asks for knowledge, be it as a question or as `tell me about`."""
+    """Return whether `text` asks for information, as a question or as `tell me about`."""
     return is_question(text) or bool(_CURIOSITY.match(strip_courtesy(text)))
 
 
 def is_definition(text: str) -> bool:
-    """Whether it asks for what everybody knows: `what is a timer`, `how many days are in May`."""
+    """Return whether `text` asks for a definition or conversion: `what is a timer`."""
     plain = strip_courtesy(text)
-    return bool(_DEFINITION.match(plain) or _COUNTED.match(plain))
+    return bool(_DEFINITION.match(plain) or _CONVERSION.match(plain))
 
 
 def is_prohibition(text: str) -> bool:
-    """Whether it asks to leave things as they are; "don't let me forget" does not."""
-    return bool(_FORBIDDEN.search(" ".join(tokenize(text))))
+    """Return whether `text` forbids an action; "don't let me forget" does not."""
+    return bool(_PROHIBITION.search(" ".join(tokenize(text))))
 
 
 def is_statement(text: str) -> bool:
-    """Whether it tells of what happened or how things are."""
-    return bool(_TOLD.match(strip_courtesy(text)))
+    """Return whether `text` states what happened or how things are."""
+    return bool(_STATEMENT.match(strip_courtesy(text)))
 
 
 def is_hypothetical(text: str) -> bool:
-    """Whether it asks what would be if."""
-    return bool(_SUPPOSED.match(" ".join(tokenize(text))))
+    """Return whether `text` asks about a hypothetical case."""
+    return bool(_HYPOTHETICAL.match(" ".join(tokenize(text))))
 
 
 def is_answer(text: str) -> bool:
-    """Whether it may answer what was asked back: neither a question nor a "never mind"."""
+    """Return whether `text` may answer a question: no question itself, no "never mind"."""
     plain = strip_courtesy(text)
     return not _DISMISSAL.match(plain) and (
         bool(_PROPOSAL.match(plain)) or not asks_for_information(text)
@@ -225,12 +225,12 @@ def is_answer(text: str) -> bool:
 
 
 def names_action(name: str) -> bool:
-    """Whether a function's name says that it does something, so that no question asks for it."""
+    """Return whether a function's name begins with an action, so that no question asks for it."""
     return not _ACTIONS.isdisjoint(split_identifier(name)[:1])
 
 
 def names_query(name: str) -> bool:
-    """Whether a function's name says that it fetches knowledge, so that questions suit it."""
+    """Return whether a function's name says that it fetches information."""
     named = split_identifier(name)
     return bool(named) and (named[0] in _GETTERS or bool(set(named) & {"weather", "forecast"}))
 
