@@ -212,14 +212,6 @@ LEAD_S = 0.512
 PAUSE_S = 0.256
 
 
-def bare(
-    recordings: Iterable[Recording], network: Network, snr_db: float | None = None
-) -> list[Heard]:
-    """What the network alone makes of the recordings as they are; blocking."""
-    sounds = [(each, Room(each, snr_db).recording) for each in recordings]
-    return [Heard(each, [transcribe(network, sound)]) for each, sound in sounds]
-
-
 def bare_on_the_same_cuts(heard: Iterable[Heard], detector: Any, network: Network) -> list[Heard]:
     """What the network alone makes of what was sent, cut as the server must have cut it.
 

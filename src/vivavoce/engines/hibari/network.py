@@ -86,7 +86,7 @@ class AcousticModel:
         try:
             phonemes = self.g2p(readable)
         except Exception:  # it is not made for every text; what remains is still worth saying
-            log.debug("text can't be read as a whole: text=%r", readable, exc_info=True)
+            log.debug("text can't be read as a whole", extra={"text": readable}, exc_info=True)
             phonemes = " ".join(filter(None, map(self._word_phonemes, readable.split())))
         if len(phonemes) <= _LONGEST_PHONEMES:
             return [phonemes] if phonemes.strip() else []
