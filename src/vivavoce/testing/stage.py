@@ -121,10 +121,6 @@ class Client:
         """Take nothing from now on."""
         self._reading.clear()
 
-    def read_again(self) -> None:
-        """Take everything again."""
-        self._reading.set()
-
     async def until(self, kind: type[Message], count: int = 1) -> Message:
         """Wait for the `count`-th message of a kind."""
         while len(found := [m for m in self.messages if isinstance(m, kind)]) < count:
