@@ -52,6 +52,8 @@ _OPPOSITE = 4.0
 _QUESTION = 2.0
 _AGREEMENT = 0.5
 _SHARED_NAME = 0.4
+_ASKED_OBJECT = 2.0
+"""For a question that holds what a query function's name asks for: `weather` of `get_weather`."""
 _SHARED_WORD = 0.8
 _UNSPECIFIC = words.word_set("one user new whether another person words time day now make")
 
@@ -242,12 +244,15 @@ def _hints(spoken: list[str], asks: bool, defines: bool, tool: ToolDeclaration) 
     named = words.split_identifier(tool.name)
     if words.contradicts(spoken, named):
         return -_OPPOSITE
-    if asks and (defines or not words.names_query(tool.name)):
+    shared = min(_shared(spoken, named), 2)
+    if asks and (defines or not (shared or words.names_query(tool.name))):
         return -_QUESTION
     agreement = _AGREEMENT if words.agree(spoken, named) else 0.0
+    asked = _ASKED_OBJECT if asks and shared and words.names_query(tool.name) else 0.0
     return (
         agreement
-        + _SHARED_NAME * min(_shared(spoken, named), 2)
+        + asked
+        + _SHARED_NAME * shared
         + _SHARED_WORD * min(_shared(spoken, words.tokenize(declarations.summary(tool))), 2)
     )
 
