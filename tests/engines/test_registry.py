@@ -153,8 +153,10 @@ def test_an_engine_of_another_distribution_declares_its_weights_alike(
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plugged\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(
         "[vivavoce.engines]\n"
-        "recognizer.plugged = plugged_engine:create\nrecognizer.broken = no_such_module:create\n"
+        "recognizer.plugged = plugged_engine:create\nrecognizer.absent = no_such_module:create\n"
+        "recognizer.broken = broken_engine:create\n"
     )
+    (tmp_path / "broken_engine.py").write_text("raise RuntimeError('broken')\n")
     monkeypatch.syspath_prepend(tmp_path)
 
     assert required_weights("recognizer", "plugged") == {"plugged", "silero"}

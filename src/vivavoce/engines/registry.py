@@ -177,6 +177,9 @@ def _module(name: str) -> ModuleType | None:
         return importlib.import_module(_entry_point(name).module)
     except (ConfigError, ImportError):
         return None
+    except Exception:  # a plug-in's own fault, which building the engine raises
+        log.debug("engine's module fails: engine=%s", name, exc_info=True)
+        return None
 
 
 # --- building ----------------------------------------------------------------------------
