@@ -31,6 +31,7 @@ def test_a_bare_success_reports_nothing(response: dict[str, Any]) -> None:
         ({"result": "It's 21 degrees and sunny"}, "It's 21 degrees and sunny."),
         ({"temperature": 21.0, "sky": "cloudy"}, "The temperature is 21 and the sky is cloudy."),
         ({"output": {"windSpeed": 4}}, "The wind speed is 4."),
+        ({"price": 1234567.89}, "The price is 1234567.89."),
         ({"result": 7}, "The weather is 7."),
         ({"result": ["one", "two", "three"]}, "One, two and three."),
         ({"result": []}, "There are none."),
@@ -93,6 +94,7 @@ def test_a_part_of_a_result_is_reported_as_a_part(values: str, sentence: str) ->
         ("1e+30", "1e+30"),
         ("True", "yes"),
         ("['Eve', 'Anna', 'Bob']", "Eve, Anna and Bob"),
+        ("[0.5, 0.3333333333333333]", "0.5 and about 0.3333"),
         ("Saturday", "Saturday"),
     ],
 )

@@ -60,11 +60,8 @@ class GeneratedCompletion:
         answer = self._answer(_request(messages, max_tokens))
         future = asyncio.run_coroutine_threadsafe(answer, self._loop)
         while not cancel.cancelled:
-            try:
-                return future.result(_POLL_S)
-            except concurrent.futures.TimeoutError:
-                if future.done():
-                    raise
+            if concurrent.futures.wait((future,), _POLL_S).done:
+                return future.result()
         future.cancel()
         return ""
 

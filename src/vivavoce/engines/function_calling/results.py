@@ -128,7 +128,9 @@ def spoken_value(printed: str) -> str:
     if isinstance(value, float):
         return _rounded(value) if abs(value) < _MAX_EXACT else printed
     if isinstance(value, list | tuple | set | dict | bool):
-        return _phrase(list(value) if isinstance(value, tuple | set) else value)
+        if isinstance(value, list | tuple | set):
+            return _joined([_rounded(v) if isinstance(v, float) else _phrase(v) for v in value])
+        return _phrase(value)
     return printed
 
 
@@ -265,7 +267,7 @@ def _phrase(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:g}"
+        return f"{value:.15g}"
     if isinstance(value, Mapping):
         pairs = ((" ".join(words.split_identifier(str(k))), _phrase(v)) for k, v in value.items())
         return ", ".join(f"{name} {text}" for name, text in pairs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import threading
 from collections import defaultdict
@@ -25,6 +26,9 @@ _NEGLIGIBLE = 6.0
 _LEAST = -20.0
 """Log probability of what is not among the likeliest tokens and has no neighbor there."""
 
+_NAMES = 4096
+"""Names whose tokens are remembered: each costs a request to the library."""
+
 _END = -1
 """Stands for whatever token follows a name that is the beginning of another one."""
 
@@ -46,6 +50,7 @@ class LlamaCompletion:
         self._slot = slot
         self._beginning = ""
         self._lock = threading.Lock()
+        self._token_ids = functools.lru_cache(_NAMES)(lambda name: tuple(llama.token_ids(name)))
 
     def complete(self, messages: Sequence[Message], max_tokens: int, cancel: CancelToken) -> str:
         """The greedy answer to `messages`. Raises `EngineError`."""
@@ -72,7 +77,7 @@ class LlamaCompletion:
         body: Chunk = {"messages": [dict(message) for message in messages]}
         with self._reading(messages, cancel):
             prompt = self._llama.render(body)
-            ids = {tuple(self._llama.token_ids(name)): name for name in dict.fromkeys(names)}
+            ids = {self._token_ids(name): name for name in dict.fromkeys(names)}
             found: dict[str, float] = {}
             waiting: list[tuple[float, _Name, list[_Name]]] = [(0.0, (), list(ids))]
             for step in range(_STEPS):

@@ -25,8 +25,8 @@ from vivavoce.engines.ports import (
 )
 from vivavoce.errors import EngineError
 
-_SIGNS_PER_TOKEN = 3
-_USUAL_SIGNS = 4
+_CHARS_PER_TOKEN = 3
+_USUAL_CHARS = 4
 _ENOUGH = 50
 _TOKENS_PER_IMAGE = 500
 _ANSWER_TOKENS = 1024
@@ -48,14 +48,14 @@ class OpenAIModel:
         self._settings = settings
         self._stream = ChatStream(settings)
         self._kept: dict[str, int] = {}
-        self._signs = float(_USUAL_SIGNS)
+        self._chars_per_token = float(_USUAL_CHARS)
         self._longest_result = min(
-            chat.LONGEST_RESULT, settings.context_tokens * _SIGNS_PER_TOKEN // 4
+            chat.LONGEST_RESULT, settings.context_tokens * _CHARS_PER_TOKEN // 4
         )
 
     def count_tokens(self, text: str) -> int:
         """Tokens of a text, by what the endpoint counted in the last prompt of known length."""
-        return ceil(len(text) / self._signs)
+        return ceil(len(text) / self._chars_per_token)
 
     async def prepare(self, request: GenerationRequest) -> None:
         """Nothing: a server that caches prefixes does it by itself, and asking costs money."""
@@ -94,7 +94,7 @@ class OpenAIModel:
         """Characters in a token of this endpoint's, from a prompt that it has counted."""
         text = json.dumps((body["messages"], body.get("tools")), ensure_ascii=False)
         if counted >= _ENOUGH and '"image_url"' not in text:
-            self._signs = min(8.0, max(1.0, len(text) / counted))
+            self._chars_per_token = min(8.0, max(1.0, len(text) / counted))
 
     @staticmethod
     def _wanted(part: TextDelta, request: GenerationRequest) -> bool:
@@ -132,7 +132,7 @@ class OpenAIModel:
 
 def _tokens(text: str) -> int:
     """A guess on the safe side: the endpoint's tokenizer is not known."""
-    return len(text) // _SIGNS_PER_TOKEN + 4
+    return len(text) // _CHARS_PER_TOKEN + 4
 
 
 def _cost(content: Content, longest: int) -> int:

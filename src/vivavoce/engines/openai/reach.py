@@ -1,4 +1,4 @@
-"""Whether anybody listens where the chat endpoint should be, told before the first turn."""
+"""Check at the start whether the chat endpoint answers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ PATIENCE_S = 3.0
 
 
 async def unreachable(settings: OpenAISettings) -> str:
-    """One sentence on why nobody answers there; empty if somebody does, whatever they say."""
+    """Why the endpoint can't be reached, in a sentence; empty if it answers, with any status."""
     address = settings.base_url.rstrip("/") + "/models"
     headers = {"Authorization": f"Bearer {settings.key}"} if settings.key else {}
     try:
