@@ -121,7 +121,7 @@ async def test_a_template_that_knows_tools_gets_them_natively(
 ) -> None:
     gguf = tmp_path / "other.gguf"
     gguf.symlink_to(model_file(read_settings({"model": "qwen-0.5b"}), Host()).resolve())
-    own.append(await load(slots=1, path=str(gguf), template=TOOLS_TEMPLATE))
+    own.append(await load(slots=1, context=1024, path=str(gguf), template=TOOLS_TEMPLATE))
     assert own[0].capabilities.tools
     asked = conversation(user("Hello."), session="native")
     bare = await answer(own[0], asked)
@@ -131,6 +131,13 @@ async def test_a_template_that_knows_tools_gets_them_natively(
         return max(p.usage.prompt_tokens for p in parts if isinstance(p, UsageReported))
 
     assert read(offered) > read(bare) + 200
+    long = {"page": "the quick brown fox " * 500}
+    history = [user("Hello.")]
+    for number in range(5):
+        made = ToolCall(CallId(f"c{number}"), "read_page", {})
+        history += [said(made), user(ToolResult(made.id, made.name, long)), said("Read.")]
+    parts = await answer(own[0], replace(asked, history=(*history, user("Thanks."))))
+    assert 0 < read(parts) <= 1024, "long results are counted as they are shown"
 
 
 def test_a_model_is_not_freed_while_a_request_to_it_is_half_sent() -> None:

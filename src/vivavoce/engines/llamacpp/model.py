@@ -10,7 +10,7 @@ from contextlib import aclosing
 
 import structlog
 
-from vivavoce.domain.content import Content, Usage
+from vivavoce.domain.content import Content, ToolCall, ToolResult, Usage
 from vivavoce.domain.request import EndReason, GenerationRequest
 from vivavoce.domain.setup import Modality
 from vivavoce.engines.chat import messages as chat
@@ -256,9 +256,14 @@ class LlamaCppModel:
         history = request.history if self._embedded else noted(request.history)
         if not self._native:
             history = as_text(history)
-        first = first_kept(history, budget, self._cost, self._slots.first(request.session))
-        self._slots.keep_from(request.session, first)
         longest = budget * _CHARS_PER_TOKEN // 2
+        first = first_kept(
+            history,
+            budget,
+            lambda content: self._cost(content, longest),
+            self._slots.first(request.session),
+        )
+        self._slots.keep_from(request.session, first)
         if self._native:
             body["messages"] = chat.messages(request, names, False, instruction, first, longest)
         else:
@@ -285,8 +290,16 @@ class LlamaCppModel:
             body |= {"temperature": 0.7} | options
         return body
 
-    def _cost(self, content: Content) -> int:
-        return _MESSAGE_TOKENS + self._count(prompt.readable(content))
+    def _cost(self, content: Content, longest: int) -> int:
+        """Tokens of a content as it is shown; results of functions up to `longest` characters."""
+        most = chat.share(content, longest)
+        shown = [content.text]
+        for part in content.parts:
+            if isinstance(part, ToolCall):
+                shown.append(f"{part.name}{part.args}")
+            elif isinstance(part, ToolResult):
+                shown.append(chat.shown(part, most))
+        return _MESSAGE_TOKENS + self._count("".join(shown))
 
     def _count(self, text: str) -> int:
         if (known := self._counts.get(text)) is None:

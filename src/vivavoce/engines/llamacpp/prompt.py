@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from vivavoce.domain.content import Content, Role, Text, ToolCall, ToolResult
+from vivavoce.domain.content import Content, Role, Text
 from vivavoce.domain.request import GenerationRequest
 from vivavoce.domain.setup import Modality
 from vivavoce.engines.function_calling import words
-from vivavoce.engines.function_calling.results import summary
 
 Message = dict[str, Any]
 
@@ -44,15 +43,6 @@ def tidy(text: str) -> str:
     if plain[-1].isalnum():
         plain += "?" if words.is_question(plain) else "."
     return plain[0].upper() + plain[1:]
-
-
-def readable(content: Content) -> str:
-    """All of a content that may come to stand in a prompt."""
-    results = "".join(summary(part) for part in content.parts if isinstance(part, ToolResult))
-    calls = "".join(
-        f"{part.name}{part.args}" for part in content.parts if isinstance(part, ToolCall)
-    )
-    return f"{content.text}{results}{calls}"
 
 
 def ending(content: Content, most_chars: int) -> Content:
