@@ -154,6 +154,3 @@ class SlotTable:
             return -1
         order = list(self._conversations)
         return order.index(slot.session) if slot.session in self._conversations else -1
-
-    def __len__(self) -> int:
-        return len(self._conversations)
