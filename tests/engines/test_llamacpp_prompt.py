@@ -23,7 +23,7 @@ def test_the_system_text_is_rules_then_the_clients_instruction() -> None:
     assert prompt.system(asked, 999) == f"{prompt.SPOKEN}\n\nYou are Lena, the receptionist."
     assert prompt.system(asked, 7).endswith("\n\nYou are")
     written = replace(asked, modality=Modality.TEXT, instruction="")
-    assert prompt.system(written, 999) == prompt.WRITTEN
+    assert prompt.system(written, 999) == prompt.WRITTEN + prompt.IDENTITY
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_the_system_text_is_rules_then_the_clients_instruction() -> None:
 )
 def test_another_language_than_english_is_asked_for(language: str, rule: str) -> None:
     asked = replace(request(), language=language)
-    assert prompt.system(asked, 999) == prompt.SPOKEN + rule
+    assert prompt.system(asked, 999) == prompt.SPOKEN + rule + prompt.IDENTITY
 
 
 def test_a_prompt_grows_only_at_its_end() -> None:

@@ -22,6 +22,8 @@ SPOKEN = (
     " sentences, in the language of the user. No lists, no markdown, no code."
 )
 WRITTEN = "You are a helpful assistant. Answer briefly, in the language of the user."
+IDENTITY = " You are called Vivavoce."
+"""Without an instruction of the client's: these models say that they were made by OpenAI."""
 CHECK = "What is the capital of France?"
 
 _LANGUAGES = {
@@ -58,7 +60,7 @@ def system(request: GenerationRequest, most_chars: int) -> str:
     if language:
         rules += f" Speak {language}."
     instruction = request.instruction.strip()[:most_chars]
-    return f"{rules}\n\n{instruction}" if instruction else rules
+    return f"{rules}\n\n{instruction}" if instruction else rules + IDENTITY
 
 
 def chat(instruction: str, history: Sequence[Content]) -> list[Message]:
