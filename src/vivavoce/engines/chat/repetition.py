@@ -16,6 +16,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
+from functools import lru_cache
 
 from vivavoce.domain.content import Content, Role, Text, ToolCall, ToolResult
 
@@ -90,13 +91,21 @@ def is_nearly_equal(one: Words, other: Words) -> bool:
         return True
     if min(len(one), len(other)) < MIN_WORDS:
         return False
+    if not _may_be_similar(one, other, _SIMILARITY):
+        return False
     matcher = SequenceMatcher(None, one, other, autojunk=False)
-    if matcher.real_quick_ratio() < _SIMILARITY or matcher.ratio() < _SIMILARITY:
+    if matcher.ratio() < _SIMILARITY:
         return False
     if any(tag == "replace" for tag, *_ in matcher.get_opcodes()):
         return False
     added = (Counter(one) - Counter(other)) + (Counter(other) - Counter(one))
     return not any(word in _NEGATIONS or word.isdigit() for word in added)
+
+
+def _may_be_similar(one: Words, other: Words, ratio: float) -> bool:
+    """An upper bound of the ratio, which spares the event loop most of the exact ones."""
+    least = ratio * (len(one) + len(other)) / 2
+    return min(len(one), len(other)) >= least and sum(map(set(other).__contains__, one)) >= least
 
 
 def asks_to_repeat(text: str) -> bool:
@@ -288,11 +297,16 @@ def unsure(language: str, history: Sequence[Content]) -> str:
 
 
 def _without_loop(content: Content) -> Content:
+    text = _cut_loop(content.text)
+    return content if text == content.text else _with_text(content, text)
+
+
+@lru_cache(maxsize=1024)
+def _cut_loop(text: str) -> str:
+    """A text up to where it repeats itself."""
     guard = RepetitionGuard()
-    text = guard.feed(content.text) + guard.finish()
-    if words_of(text) == words_of(content.text):
-        return content
-    return _with_text(content, text.rstrip())
+    released = guard.feed(text) + guard.finish()
+    return text if words_of(released) == words_of(text) else released.rstrip()
 
 
 def _with_text(content: Content, text: str) -> Content:
@@ -316,6 +330,8 @@ def _is_same_question(one: str, other: str) -> bool:
     """Whether the same was asked; very short words ("Go on.") ask for something else each time."""
     first, second = words_of(one), words_of(other)
     if min(len(first), len(second)) < MIN_WORDS - 1:
+        return False
+    if not _may_be_similar(first, second, _SAME_QUESTION):
         return False
     return SequenceMatcher(None, first, second, autojunk=False).ratio() >= _SAME_QUESTION
 
