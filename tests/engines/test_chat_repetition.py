@@ -43,6 +43,8 @@ def test_an_ordinary_answer_passes_whole(size: int) -> None:
         (f"Sure, {JOKE[0].lower()}{JOKE[1:]}", (JOKE,)),
         ("Hello! How are you?", ("Hello! How are you?",)),
         ("I live in a small house. And you?", ("Thank you. I live in a small house.",)),
+        (f"Listen: {JOKE}", (JOKE,)),
+        ("Oh, Bob, it is my birthday today!", ("It is my birthday today.",)),
     ],
 )
 def test_an_earlier_answer_is_rejected(text: str, earlier: tuple[str, ...], size: int) -> None:
@@ -69,6 +71,17 @@ def test_the_guard_knows_which_answers_came_back() -> None:
     guard.feed("Roses are red, as you know. ")
     assert guard.rejected
     assert guard.repeated == {1}
+
+
+def test_hardly_anything_before_a_repetition_is_asked_for_again() -> None:
+    guard = RepetitionGuard((JOKE,))
+    assert guard.feed("Sure! Here it is: ") == "Sure! "
+    assert guard.feed(f"{JOKE} ") == ""
+    assert guard.rejected
+    again = RepetitionGuard((JOKE,), passed_on="Sure! ")
+    assert again.feed("Sure! This is another one. ") == "This is another one. "
+    assert not again.finish()
+    assert not again.rejected
 
 
 def test_what_was_new_stands_and_the_repetition_after_it_is_cut() -> None:

@@ -180,7 +180,7 @@ async def test_an_embedded_model_always_takes_the_likeliest_token(model: Languag
             await answer(
                 model,
                 conversation(
-                    user("Why is the sky blue?"),
+                    user("What is the capital of France?"),
                     sampling=Sampling(temperature=2.0, top_k=1000, top_p=1.0, seed=seed),
                 ),
             )

@@ -23,7 +23,7 @@ def test_the_system_text_is_rules_then_the_clients_instruction() -> None:
     assert prompt.system(asked, 999) == f"{prompt.SPOKEN}\n\nYou are Lena, the receptionist."
     assert prompt.system(asked, 7).endswith("\n\nYou are")
     written = replace(asked, modality=Modality.TEXT, instruction="")
-    assert prompt.system(written, 999) == prompt.WRITTEN + prompt.IDENTITY
+    assert prompt.system(written, 999) == prompt.WRITTEN.replace("You are", "You are Vivavoce,")
 
 
 @pytest.mark.parametrize(
@@ -31,8 +31,8 @@ def test_the_system_text_is_rules_then_the_clients_instruction() -> None:
     [("", ""), ("en-US", ""), ("de-DE", " Speak German."), ("fr", " Speak French."), ("xx", "")],
 )
 def test_another_language_than_english_is_asked_for(language: str, rule: str) -> None:
-    asked = replace(request(), language=language)
-    assert prompt.system(asked, 999) == prompt.SPOKEN + rule + prompt.IDENTITY
+    asked = replace(request(), language=language, instruction="Be kind.")
+    assert prompt.system(asked, 999).split("\n")[0] == prompt.SPOKEN + rule
 
 
 def test_a_prompt_grows_only_at_its_end() -> None:

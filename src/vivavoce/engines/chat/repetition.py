@@ -25,7 +25,7 @@ Words = tuple[str, ...]
 MIN_WORDS = 4
 """Words from which on an equal sentence counts as repeated."""
 
-_SIMILARITY = 0.85
+_SIMILARITY = 0.8
 """Ratio of equal words (`difflib`) from which on sentences can be nearly equal."""
 
 _SAME_QUESTION = 0.8
@@ -37,7 +37,7 @@ _CYCLES = 3
 
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W_\u3040-\u30ff\u3400-\u9fff]+")
 _CLAUSE = re.compile(r"[.!?…,;:–—]+[\"')\]»”’*]*(?=\s)|[。！？，、；：]+[」』）]*|\n")
-_SENTENCE_MARKS = frozenset(".!?…。！？\n")
+_SENTENCE_MARKS = frozenset(".!?…:。！？：\n")
 _LONG = re.compile(rf"\s*(?:\S+\s+){{{_UNIT_WORDS}}}(?=\S)")
 _NEGATIONS = frozenset(
     ["not", "no", "never", "cannot", "without", "t", "nicht", "kein", "keine", "nie", "pas",
@@ -118,12 +118,15 @@ class RepetitionGuard:
 
     `earlier` are answers that must not be given again; `question` must not be echoed. Feed the
     pieces as they come and pass on what `feed` and `finish` return. When `stopped`, the rest of
-    the stream is of no use; when `rejected`, nothing was released and the model is to be asked
-    again. `repeated` holds the indices of the earlier answers that came back, `text` all that was
+    the stream is of no use; when `rejected`, nothing or hardly anything was released and the model
+    is to be asked again. `passed_on` is what was released of an earlier attempt, not to be said
+    twice. `repeated` holds the indices of the earlier answers that came back, `text` all that was
     fed.
     """
 
-    def __init__(self, earlier: Sequence[str] = (), question: str = "") -> None:
+    def __init__(
+        self, earlier: Sequence[str] = (), question: str = "", passed_on: str = ""
+    ) -> None:
         self.stopped = False
         self.repeated: set[int] = set()
         self.text = ""
@@ -137,7 +140,9 @@ class RepetitionGuard:
         self._known += [(-1, words) for words in (*sentences_of(question), words_of(question))]
         self._text = ""
         self._pending = ""
-        self._released = False
+        self._passed_on = words_of(passed_on)
+        self._released: Words = ()
+        self._cut = False
         self._answer: Words = ()
         self._sentence: Words = ()
         self._clauses: list[Words] = []
@@ -145,8 +150,8 @@ class RepetitionGuard:
 
     @property
     def rejected(self) -> bool:
-        """Whether the answer ended, by itself or by the guard, with nothing worth passing on."""
-        return self.stopped and not self._released
+        """Whether the answer was empty, or cut when fewer than `MIN_WORDS` words were released."""
+        return self.stopped and len(self._released) < (MIN_WORDS if self._cut else 1)
 
     def feed(self, piece: str) -> str:
         """Take some more text; the text that may be passed on, often empty."""
@@ -167,7 +172,7 @@ class RepetitionGuard:
         while self._text and not self.stopped and (end := self._unit_end(final)) is not None:
             unit, self._text = self._text[:end], self._text[end:]
             released += self._examine(unit, final and not self._text)
-        self._released = self._released or bool(released.strip())
+        self._released += words_of(released)
         return released
 
     def _unit_end(self, final: bool) -> int | None:
@@ -185,10 +190,12 @@ class RepetitionGuard:
     def _examine(self, unit: str, last: bool) -> str:
         """One clause: returned with what was held before it, held on to, or the end."""
         words = words_of(unit)
+        if self._passed_on and not self._answer and words == self._passed_on:
+            return ""
         ends = last or any(sign in _SENTENCE_MARKS for sign in unit.rstrip(" \"')]»”’*」』）")[-1:])
         sentence, answer = self._sentence + words, self._answer + words
         if self._repeats_itself(words, answer) or self._repeats_known(sentence, answer, ends, last):
-            self.stopped = True
+            self.stopped = self._cut = True
             return ""
         self._clauses.append(words)
         self._answer = answer
@@ -197,7 +204,9 @@ class RepetitionGuard:
             self._sentences.append(sentence)
         self._pending += unit
         if not last and (
-            self._begins_known(sentence, ends) or any(_begins(answer, a) for a in self._answers)
+            unit.rstrip().endswith((":", "："))  # what it announces may be known
+            or self._begins_known(sentence, ends)
+            or any(_begins(answer, one) for one in self._answers)
         ):
             return ""
         released, self._pending = self._pending, ""
@@ -234,8 +243,8 @@ def is_repeated(sentence: Words, known: Words) -> bool:
 
 
 def sentences_of(text: str) -> Iterator[Words]:
-    """The words of each sentence."""
-    for sentence in re.split(r"[.!?…]+[\"')\]»”’*]*\s+|[。！？]+|\n+", text):
+    """The words of each sentence; what follows a colon is one of its own."""
+    for sentence in re.split(r"[.!?…:]+[\"')\]»”’*]*\s+|[。！？：]+|\n+", text):
         if words := words_of(sentence):
             yield words
 
@@ -341,7 +350,7 @@ def _begins(words: Words, known: Words) -> bool:
     if len(known) < MIN_WORDS or len(words) > len(known) or not words:
         return False
     count = len(words)
-    if words == known[:count] or words[1:] == known[: count - 1]:
+    if words == known[:count] or (count > 1 and words[1:] == known[: count - 1]):
         return True
     return any(is_nearly_equal(words, known[:n]) for n in (count - 1, count + 1))
 

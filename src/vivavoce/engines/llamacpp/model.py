@@ -167,15 +167,17 @@ class LlamaCppModel:
         question = repetition.echo_source(history)
         usage = Usage()
         stop = ""
+        passed_on = ""
         left_out: frozenset[str] = frozenset()
         for attempt in range(1 + len(_RETRIES)):
-            guard = RepetitionGuard(earlier, question)
+            guard = RepetitionGuard(earlier, question, passed_on)
             meter = _Meter()
             async with aclosing(self._chunks(request, attempt, left_out)) as chunks:
                 async for chunk in chunks:
                     meter.read(chunk)
                     stop = _finish(chunk) or stop
                     if text := guard.feed(text_of(chunk)):
+                        passed_on += text
                         yield TextDelta(text)
                     if guard.stopped or self._is_enough(request, guard.text, meter):
                         break

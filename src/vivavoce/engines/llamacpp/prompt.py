@@ -22,8 +22,10 @@ SPOKEN = (
     " sentences, in the language of the user. No lists, no markdown, no code."
 )
 WRITTEN = "You are a helpful assistant. Answer briefly, in the language of the user."
-IDENTITY = " You are called Vivavoce."
-"""Without an instruction of the client's: these models say that they were made by OpenAI."""
+NAME = "Vivavoce"
+"""Of the assistant where the client gives no instruction: asked for its name, the 0.5B invents one
+and says that OpenAI created it. In this place and form it does not take it for the user's name."""
+
 CHECK = "What is the capital of France?"
 
 _LANGUAGES = {
@@ -54,13 +56,18 @@ def ending(content: Content, most_chars: int) -> Content:
 
 
 def system(request: GenerationRequest, most_chars: int) -> str:
-    """The rules, then the client's instruction, cut where it would fill the window."""
+    """The rules, then the client's instruction, cut where it would fill the window.
+
+    Without an instruction, the assistant is called `NAME`.
+    """
     rules = SPOKEN if request.modality is Modality.AUDIO else WRITTEN
     language = _LANGUAGES.get(request.language.split("-")[0].lower())
     if language:
         rules += f" Speak {language}."
     instruction = request.instruction.strip()[:most_chars]
-    return f"{rules}\n\n{instruction}" if instruction else rules + IDENTITY
+    if not instruction:
+        return rules.replace("You are a ", f"You are {NAME}, a ", 1)
+    return f"{rules}\n\n{instruction}"
 
 
 def chat(instruction: str, history: Sequence[Content]) -> list[Message]:
