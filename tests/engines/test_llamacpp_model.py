@@ -174,6 +174,33 @@ async def test_a_single_text_longer_than_the_window_is_cut(
     assert text_of(await answer(own[0], asked))
 
 
+@pytest.mark.parametrize("where", ["words", "instruction"])
+@pytest.mark.parametrize("sign", ["😀", "𒀀", "好"])  # one token, two, half of one; no spaces
+async def test_signs_of_many_tokens_fit_the_window(
+    own: list[LanguageModel], where: str, sign: str
+) -> None:
+    own.append(await load(context=512, slots=1))
+    words = sign * 1500 if where == "words" else "Hello."
+    asked = conversation(user(words), instruction=sign * 1500 if where == "instruction" else "")
+    parts = await answer(own[0], asked)
+    assert text_of(parts)
+    usage = [part.usage for part in parts if isinstance(part, UsageReported)][-1]
+    assert 60 < usage.prompt_tokens <= 512
+
+
+async def test_a_prompt_that_takes_long_is_reported_while_it_is_read(
+    model: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vivavoce.engines.llamacpp.model._REPORT_EVERY_S", 0.0)
+    asked = conversation(user("the quick brown fox jumps over the lazy dog " * 40), session="slow")
+    parts = await answer(model, asked)
+    first_words = next(i for i, part in enumerate(parts) if isinstance(part, TextDelta))
+    usages = [part.usage for part in parts[:first_words] if isinstance(part, UsageReported)]
+    assert len(usages) > 1
+    assert not any(usage.response_tokens for usage in usages)
+    await model.release(SessionId("slow"))
+
+
 async def test_an_embedded_model_always_takes_the_likeliest_token(model: LanguageModel) -> None:
     answers = {
         text_of(

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from vivavoce.engines.function_calling.completion import Message
 from vivavoce.engines.lanes import CancelToken
 from vivavoce.engines.llamacpp.llama import Chunk, Llama
+from vivavoce.engines.llamacpp.prompt import without_control_tokens
 from vivavoce.engines.llamacpp.slots import SlotStates
 
 _LIKELIEST = 1000
@@ -55,7 +56,7 @@ class LlamaCompletion:
     def complete(self, messages: Sequence[Message], max_tokens: int, cancel: CancelToken) -> str:
         """The greedy answer to `messages`. Raises `EngineError`."""
         body = {
-            "messages": [dict(message) for message in messages],
+            "messages": _chat(messages),
             "temperature": 0.0,
             "max_tokens": max_tokens,
             "id_slot": self._slot,
@@ -74,7 +75,7 @@ class LlamaCompletion:
         at most `_STEPS` places where names part are looked at; names beyond share what is left.
         Raises `EngineError`.
         """
-        body: Chunk = {"messages": [dict(message) for message in messages]}
+        body: Chunk = {"messages": _chat(messages)}
         with self._reading(messages, cancel):
             prompt = self._llama.render(body)
             ids = {self._token_ids(name): name for name in dict.fromkeys(names)}
@@ -117,6 +118,13 @@ class LlamaCompletion:
                 self._lock.release()
             return
         yield
+
+
+def _chat(messages: Sequence[Message]) -> list[dict[str, str]]:
+    return [
+        {"role": message["role"], "content": without_control_tokens(message["content"])}
+        for message in messages
+    ]
 
 
 def _branches(

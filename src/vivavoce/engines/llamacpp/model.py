@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections import OrderedDict, deque
 from collections.abc import AsyncGenerator, Callable, Set
 from contextlib import aclosing
@@ -45,6 +46,9 @@ _USUAL_CHARS = 4
 _UNCOUNTED = 512
 _WRITTEN = 4
 """How many times longer a written answer may be than a spoken one."""
+
+_REPORT_EVERY_S = 15.0
+"""How often a prompt that is being read is reported: 3,500 tokens take two cores up to a minute."""
 
 _SENTENCE_END = re.compile(r"(?<!\s\d)(?<!^\d)[.!?…。！？][\"'”’)]*\s*$")
 
@@ -176,6 +180,8 @@ class LlamaCppModel:
                 async for chunk in chunks:
                     meter.read(chunk)
                     stop = _finish(chunk) or stop
+                    if meter.is_report_due():
+                        yield UsageReported(usage.then(meter.usage))
                     if text := guard.feed(text_of(chunk)):
                         passed_on += text
                         yield TextDelta(text)
@@ -253,6 +259,7 @@ class LlamaCppModel:
         if self._native and request.tools.offered:
             body["tools"] = chat.tools(request, names)
         instruction = prompt.system(request, self._most_chars)
+        instruction = self._shortened(instruction, self._settings.context // 3)
         spent = self._count(instruction) + self._count(str(body.get("tools", "")))
         budget = max(64, self._settings.context - body["max_tokens"] - spent - _MARGIN)
         history = request.history if self._embedded else noted(request.history)
@@ -271,8 +278,18 @@ class LlamaCppModel:
         else:
             shown = repetition.without_repetition(history[first:])
             shown = tuple(one for one in shown if one.text not in left_out)
-            body["messages"] = prompt.chat(instruction, _shortened(shown, longest))
+            if shown and self._count(shown[-1].text) > budget:
+                words = self._shortened(shown[-1].text, budget, from_start=True)
+                shown = (*shown[:-1], prompt.ending(shown[-1], len(words)))
+            body["messages"] = prompt.chat(instruction, shown)
         return body
+
+    def _shortened(self, text: str, most_tokens: int, from_start: bool = False) -> str:
+        """As much of a text as `most_tokens` hold, without its end or, `from_start`, its start."""
+        while (tokens := self._llama.tokens(text) if text else 0) > most_tokens:
+            kept = min(len(text) * most_tokens // tokens, len(text) - 1)
+            text = text[len(text) - kept :] if from_start else text[:kept]
+        return text
 
     def _retry(self, request: GenerationRequest, attempt: int) -> Chunk:
         """What is different in a further attempt."""
@@ -318,6 +335,15 @@ class _Meter:
     def __init__(self) -> None:
         self.usage = Usage()
         self._pieces = 0
+        self._reported = time.monotonic()
+
+    def is_report_due(self) -> bool:
+        """Whether the prompt is still being read, and was for a while since the last report."""
+        now = time.monotonic()
+        due = not self.usage.response_tokens and now - self._reported >= _REPORT_EVERY_S
+        if due:
+            self._reported = now
+        return due
 
     def read(self, chunk: Chunk) -> None:
         if progress := chunk.get("prompt_progress"):
@@ -344,10 +370,3 @@ def _finish(chunk: Chunk) -> str:
     for choice in chunk.get("choices", ()):
         return str(choice.get("finish_reason") or "")
     return ""
-
-
-def _shortened(history: tuple[Content, ...], most_chars: int) -> tuple[Content, ...]:
-    """The history with a last content that alone would fill the window cut to its end."""
-    if not history or len(history[-1].text) <= most_chars:
-        return history
-    return (*history[:-1], prompt.ending(history[-1], most_chars))

@@ -7,6 +7,7 @@ lost a name told two turns before and a question's language, and named what was 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -35,8 +36,19 @@ _LANGUAGES = {
 }  # fmt: skip
 """Names of languages for a rule of its own, where the session's language is not English."""
 
+_PARTIAL_WORD = re.compile(r"^\S{0,40}\s")
+"""What is left of a word whose beginning was cut off; not all scripts have spaces."""
+
+_CONTROL_TOKEN = re.compile(r"<(?=\|[^\s|]{1,40}\|>)")
+"""The beginning of a token that delimits messages, such as `<|im_end|>`, written as text."""
+
 _WORDLESS = "(something without words)"
 _GO_ON = "Please go on."
+
+
+def without_control_tokens(text: str) -> str:
+    """A text that can't end its message or begin another: the library reads such tokens in it."""
+    return _CONTROL_TOKEN.sub("< ", text)
 
 
 def tidy(text: str) -> str:
@@ -50,8 +62,9 @@ def tidy(text: str) -> str:
 
 
 def ending(content: Content, most_chars: int) -> Content:
-    """A content with only the end of its words."""
-    kept = content.text[-most_chars:].partition(" ")[2]
+    """A content with only the end of its words, from the beginning of one if there is one."""
+    kept = content.text[len(content.text) - most_chars :]
+    kept = _PARTIAL_WORD.sub("", kept, count=1)
     return Content(content.role, (Text(kept),), content.cut)
 
 
@@ -84,4 +97,4 @@ def chat(instruction: str, history: Sequence[Content]) -> list[Message]:
             messages.append({"role": role, "content": text})
     if messages[-1]["role"] != "user":
         messages.append({"role": "user", "content": _GO_ON if history else _WORDLESS})
-    return messages
+    return [one | {"content": without_control_tokens(one["content"])} for one in messages]
