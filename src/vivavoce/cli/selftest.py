@@ -91,7 +91,7 @@ async def _recognizer(engine: Any, speech: bytes) -> tuple[str, bytes]:
         nonlocal text
         async with recognition.utterance() as utterance:
             await utterance.feed(speech)
-            text = await utterance.finish()
+            text = (await utterance.finish()).text
 
     took = await _timed(recognize())
     await recognition.aclose()

@@ -238,4 +238,6 @@ def _unknown(name: str) -> ConfigError:
     if port not in PORTS:
         return ConfigError(f"There is no kind of engine {port!r}.", f"Kinds: {', '.join(PORTS)}.")
     choices = ", ".join(each.partition(".")[2] for each in known if each.startswith(port + "."))
+    if port == "model":
+        choices += "; with --model also qwen-0.5b, qwen-1.5b, FILE.gguf and openai:URL#NAME"
     return ConfigError(f"There is no {port} called {engine!r}.", f"There are: {choices}.")

@@ -212,7 +212,7 @@ def _load(options: LlamaOptions, key: str, states: str) -> Any:
         raise EngineMissing(
             ENGINE,
             f"there is no model file at {options.path}.",
-            "Run `vivavoce pull`, or set `path` to a GGUF file.",
+            "Check --model or `path`; `vivavoce pull` fetches the models that have a name.",
         )
     xllamacpp = _library()
     params = xllamacpp.CommonParams()
