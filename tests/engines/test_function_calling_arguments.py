@@ -90,3 +90,9 @@ def test_optional_values_that_were_not_said_are_left_out() -> None:
 )
 def test_values_are_held_to_the_schema(of: Any, value: Any, good: bool) -> None:
     assert schema.accepts(of, value) is good
+
+
+def test_a_percentage_belongs_to_a_parameter_that_ends_at_one_hundred() -> None:
+    level = {"type": "integer", "minimum": 0, "maximum": 100}
+    tool = function("set_volume", ["level"], level=level, minutes={"type": "integer"})
+    assert filled(tool, "turn the volume to forty percent") == {"level": 40}

@@ -92,7 +92,7 @@ def _worth(one: Parameter, span: Span, free: FreeText, encoder: MiniLM | None) -
     money = bool(_MONEY.match(after)) or before.rstrip().endswith(("€", "$", "£"))
     priced = bool(named & _PRICES) and not (one.kind == "integer" and "amount" in named)
     if _PERCENT.match(after) and not near:
-        return 3 if schema.bound(one.about, "maximum") == 100 else 1 if one.needed else 0
+        return 3 if one.about.get("maximum") == 100 else 1 if one.needed else 0
     busy = [*dates.moments(text), *(length for length, _ in dates.lengths(text))]
     if any(span.meets(moment) for moment in busy) and not near:
         return 1 if one.needed else 0
