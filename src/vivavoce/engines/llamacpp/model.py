@@ -285,11 +285,22 @@ class LlamaCppModel:
         return body
 
     def _shortened(self, text: str, most_tokens: int, from_start: bool = False) -> str:
-        """As much of a text as `most_tokens` hold, without its end or, `from_start`, its start."""
-        while (tokens := self._llama.tokens(text) if text else 0) > most_tokens:
-            kept = min(len(text) * most_tokens // tokens, len(text) - 1)
-            text = text[len(text) - kept :] if from_start else text[:kept]
-        return text
+        """As much of a text as `most_tokens` hold, without its end or, `from_start`, its start.
+
+        By halves, since the tokens of a text are not spread evenly over its characters.
+        """
+
+        def part(size: int) -> str:
+            return text[len(text) - size :] if from_start else text[:size]
+
+        fits, over = 0, len(text) + 1
+        while over - fits > 1:
+            size = len(text) if over > len(text) else (fits + over) // 2
+            if not size or self._llama.tokens(part(size)) <= most_tokens:
+                fits = size
+            else:
+                over = size
+        return part(fits)
 
     def _retry(self, request: GenerationRequest, attempt: int) -> Chunk:
         """What is different in a further attempt."""
