@@ -35,7 +35,7 @@ from rich.table import Table
 from vivavoce.client.conversation import Conversation
 from vivavoce.client.files import FileMicrophone
 from vivavoce.client.live import Endpoint, connect
-from vivavoce.client.messages import Wishes
+from vivavoce.client.messages import SessionOptions
 from vivavoce.client.playing import ClockSpeaker
 from vivavoce.domain.audio import INPUT_RATE, pcm_seconds
 
@@ -82,7 +82,7 @@ def speech_end_ms(pcm: bytes) -> float:
 async def ask(url: str, turns: int, silence_ms: int | None) -> list[Asked]:
     """Put spoken questions one after the other; raises `SystemExit` if one is not answered."""
     sounds = await synthesize(QUESTIONS)
-    wishes = Wishes(instruction="Answer in one short sentence.", silence_ms=silence_ms)
+    wishes = SessionOptions(instruction="Answer in one short sentence.", silence_ms=silence_ms)
     async with connect(Endpoint(url), wishes) as session:
         conversation = Conversation(session, ClockSpeaker())
         await asyncio.sleep(5)  # the prompt is read at set-up; a person takes as long to begin

@@ -30,7 +30,7 @@ from benchmarks.live_server import LiveServer, run_server, synthesize
 from vivavoce.client.conversation import Conversation
 from vivavoce.client.files import FileMicrophone
 from vivavoce.client.live import Endpoint, connect
-from vivavoce.client.messages import Wishes
+from vivavoce.client.messages import SessionOptions
 from vivavoce.client.playing import ClockSpeaker
 from vivavoce.domain.audio import INPUT_RATE
 
@@ -75,7 +75,7 @@ def microphone_pcm(sounds: list[bytes], first: int, turns: int, period_s: float)
 async def converse(url: str, pcm: bytes, delay_s: float) -> list[int]:
     """The first audio of every answered question of one conversation, in milliseconds."""
     await asyncio.sleep(delay_s)
-    wishes = Wishes(instruction="Answer in one short sentence.")
+    wishes = SessionOptions(instruction="Answer in one short sentence.")
     async with connect(Endpoint(url), wishes) as session:
         conversation = Conversation(session, ClockSpeaker())
 

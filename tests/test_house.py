@@ -132,9 +132,9 @@ def test_the_core_and_its_words_use_no_clock_no_tasks_no_chance() -> None:
 def test_engine_adapters_do_not_import_each_other() -> None:
     shared = {
         "ports", "lanes", "registry", "weights", "pcm", "sentences", "align", "speakable",
-        "batcher", "voices", "chat", "function_calling", "tool_ports", "pages", "sandboxes",
-        "calls", "validators", "repair", "addresses", "charsets", "onnx_sessions", "clarification",
-        "libraries",
+        "batcher", "voices", "chat", "function_calling", "stop_words", "tool_ports", "pages",
+        "sandboxes", "calls", "validators", "repair", "addresses", "charsets", "onnx_sessions",
+        "clarification", "libraries",
     }  # fmt: skip
     faults = []
     for name, path in modules():

@@ -11,7 +11,7 @@ from benchmarks.live_server import run_server, synthesize
 from vivavoce.client.conversation import Conversation
 from vivavoce.client.files import FileMicrophone
 from vivavoce.client.live import Endpoint, connect
-from vivavoce.client.messages import Wishes
+from vivavoce.client.messages import SessionOptions
 from vivavoce.client.playing import ClockSpeaker, drained
 
 from .case import Persona
@@ -27,7 +27,7 @@ async def converse(url: str, persona: Persona, turns: int) -> list[tuple[str, st
     """What the server understood and said in each turn; fewer turns if it went silent."""
     lines = persona.lines[:turns]
     sounds = await synthesize(lines)
-    wishes = Wishes(instruction=persona.instruction)
+    wishes = SessionOptions(instruction=persona.instruction)
     async with connect(Endpoint(url), wishes) as session:
         speaker = ClockSpeaker()
         conversation = Conversation(session, speaker)

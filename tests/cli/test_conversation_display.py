@@ -19,7 +19,7 @@ from vivavoce.cli.conversation_display import (
 from vivavoce.cli.conversation_view import ConversationView
 from vivavoce.client.conversation import Conversation
 from vivavoce.client.live import Endpoint, connect
-from vivavoce.client.messages import Audio, Heard, LiveError, Resumed, Said, Wishes
+from vivavoce.client.messages import Audio, Heard, LiveError, Resumed, Said, SessionOptions
 from vivavoce.client.playing import ClockSpeaker, drained
 from vivavoce.client.speech_clock import SpeechClock
 from vivavoce.client.tools import ToolModule
@@ -48,7 +48,7 @@ async def hold(display: LiveDisplay | PlainDisplay, url: str) -> None:
     def lights(on: bool) -> dict[str, bool]:
         return {"on": on}
 
-    async with connect(Endpoint(url), Wishes()) as session:
+    async with connect(Endpoint(url), SessionOptions()) as session:
         speaker = ClockSpeaker()
         conversation = Conversation(session, speaker, ToolModule([lights]), display)
 

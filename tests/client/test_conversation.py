@@ -9,7 +9,7 @@ from client.stub import READY, Peer, serving, spoken
 from vivavoce.client.conversation import Conversation, ConversationObserver
 from vivavoce.client.files import FileMicrophone
 from vivavoce.client.live import Endpoint, connect
-from vivavoce.client.messages import LiveError, ServerMessage, Wishes
+from vivavoce.client.messages import LiveError, ServerMessage, SessionOptions
 from vivavoce.client.playing import ClockSpeaker
 from vivavoce.client.speech_clock import PAUSE_S
 from vivavoce.client.tools import ToolModule
@@ -56,7 +56,7 @@ async def test_it_hears_answers_and_runs_a_tool() -> None:
         return a + 1
 
     watcher = Watcher()
-    async with serving(script) as url, connect(Endpoint(url), Wishes()) as session:
+    async with serving(script) as url, connect(Endpoint(url), SessionOptions()) as session:
         speaker = ClockSpeaker(fast=True)
         talk = Conversation(session, speaker, ToolModule([add]), watcher)
 
@@ -85,7 +85,7 @@ async def test_an_interruption_drops_what_was_not_played() -> None:
         await peer.say({"serverContent": {"interrupted": True}}, OVER)
         await peer.gone()
 
-    async with serving(script) as url, connect(Endpoint(url), Wishes()) as session:
+    async with serving(script) as url, connect(Endpoint(url), SessionOptions()) as session:
         speaker = ClockSpeaker()
         talk = Conversation(session, speaker)
 
@@ -108,7 +108,7 @@ async def test_waiting_gives_up_in_time() -> None:
         await peer.say(READY)
         await peer.gone()
 
-    async with serving(script) as url, connect(Endpoint(url), Wishes()) as session:
+    async with serving(script) as url, connect(Endpoint(url), SessionOptions()) as session:
         talk = Conversation(session, ClockSpeaker())
         async with asyncio.timeout(5):
             assert not await talk.held(talk.turns(1, patience_s=0.05))
@@ -120,7 +120,7 @@ async def test_the_servers_end_of_the_session_ends_the_conversation() -> None:
         await peer.say(READY)
         await peer.close(1011, "Internal error encountered.")
 
-    async with serving(script) as url, connect(Endpoint(url), Wishes()) as session:
+    async with serving(script) as url, connect(Endpoint(url), SessionOptions()) as session:
         talk = Conversation(session, ClockSpeaker())
         with pytest.raises(LiveError, match="Internal error"):
             await talk.held(talk.turns(1, patience_s=5))
@@ -141,7 +141,7 @@ async def test_a_later_question_is_waited_for_although_an_earlier_one_was_answer
     async def script(peer: Peer) -> None:
         await answer_each(peer, 2)
 
-    async with serving(script) as url, connect(Endpoint(url), Wishes()) as session:
+    async with serving(script) as url, connect(Endpoint(url), SessionOptions()) as session:
         talk = Conversation(session, ClockSpeaker(fast=True))
 
         async def main() -> bool:
@@ -159,7 +159,7 @@ async def test_quiet_is_counted_from_the_end_of_what_was_sent() -> None:
     async def script(peer: Peer) -> None:
         await answer_each(peer, 1)
 
-    async with serving(script) as url, connect(Endpoint(url), Wishes()) as session:
+    async with serving(script) as url, connect(Endpoint(url), SessionOptions()) as session:
         talk = Conversation(session, ClockSpeaker(fast=True))
         waited = 0.0
 

@@ -14,8 +14,8 @@ from vivavoce.client.messages import (
     CallsWanted,
     LiveError,
     Said,
+    SessionOptions,
     TurnComplete,
-    Wishes,
 )
 from vivavoce.domain.content import ToolResult
 from vivavoce.domain.ids import CallId
@@ -41,7 +41,7 @@ async def test_a_conversation_in_both_directions() -> None:
 
     async with (
         serving(script) as url,
-        connect(Endpoint(url, key="k&1"), Wishes(model="m")) as live,
+        connect(Endpoint(url, key="k&1"), SessionOptions(model="m")) as live,
     ):
         assert live.id == "s-1"
         await live.send_text("turn on the lights")
@@ -68,7 +68,7 @@ async def test_a_refusal_of_the_setup_has_its_code_and_reason() -> None:
 
     async with serving(script) as url:
         with pytest.raises(LiveError, match="models/x is not found") as fault:
-            async with connect(Endpoint(url), Wishes()):
+            async with connect(Endpoint(url), SessionOptions()):
                 pass
     assert fault.value.code == 1008
 
@@ -80,7 +80,7 @@ async def test_the_servers_end_of_a_session_is_said_with_its_code(code: int) -> 
         await peer.say(READY)
         await peer.close(code, "over")
 
-    async with serving(script) as url, connect(Endpoint(url), Wishes()) as live:
+    async with serving(script) as url, connect(Endpoint(url), SessionOptions()) as live:
         with pytest.raises(LiveError) as fault:
             await anext(live)
     assert (fault.value.code, fault.value.reason) == (code, "over")
@@ -93,7 +93,7 @@ async def test_our_own_end_of_a_session_ends_the_iteration() -> None:
         await peer.gone()
 
     async with serving(script) as url, asyncio.timeout(5):
-        async with connect(Endpoint(url), Wishes()) as live:
+        async with connect(Endpoint(url), SessionOptions()) as live:
             reader = asyncio.ensure_future(anext(live, None))
             await asyncio.sleep(0)
         assert await reader is None
@@ -107,7 +107,7 @@ async def test_anything_before_setup_complete_is_refused() -> None:
 
     async with serving(script) as url:
         with pytest.raises(LiveError, match="not setupComplete"):
-            async with connect(Endpoint(url), Wishes()):
+            async with connect(Endpoint(url), SessionOptions()):
                 pass
 
 
@@ -116,7 +116,7 @@ async def test_nobody_there_is_said_with_what_to_do() -> None:
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(Unreachable, match="vivavoce serve"):
-            async with connect(Endpoint(url), Wishes()):
+            async with connect(Endpoint(url), SessionOptions()):
                 pass
 
 
@@ -150,9 +150,11 @@ async def test_a_server_with_a_certificate_of_this_machines_authority_is_trusted
     async with live_server(tmp_path) as server:
         url = server.url("https")
         with pytest.raises(Untrusted):
-            async with connect(Endpoint(url), Wishes()):
+            async with connect(Endpoint(url), SessionOptions()):
                 pass
-        async with connect(Endpoint(url, local_ca=tmp_path / "tls" / "ca.pem"), Wishes()) as live:
+        async with connect(
+            Endpoint(url, local_ca=tmp_path / "tls" / "ca.pem"), SessionOptions()
+        ) as live:
             assert live.id
 
 

@@ -17,9 +17,9 @@ from vivavoce.client.messages import (
     LiveError,
     Ready,
     ServerMessage,
+    SessionOptions,
     Text,
     TurnComplete,
-    Wishes,
     rate_of,
     read,
 )
@@ -86,7 +86,7 @@ def test_rates() -> None:
 
 def test_wishes_become_a_setup() -> None:
     function = ToolDeclaration("lights", "Switch.", {"type": "object"})
-    wishes = Wishes(
+    wishes = SessionOptions(
         "models/m", "Kore", "Be brief.", "en-US", "TEXT", (function,), ("googleSearch",), False
     )
     assert wishes.setup() == {
@@ -114,14 +114,14 @@ def test_wishes_become_a_setup() -> None:
             ],
         }
     }
-    assert Wishes("m").setup()["setup"]["outputAudioTranscription"] == {}
+    assert SessionOptions("m").setup()["setup"]["outputAudioTranscription"] == {}
 
 
 @pytest.mark.parametrize(("handle", "asked"), [(None, None), ("", {}), ("h-1", {"handle": "h-1"})])
 def test_handles_are_asked_for_only_when_wanted(
     handle: str | None, asked: dict[str, str] | None
 ) -> None:
-    assert Wishes(handle=handle).setup()["setup"].get("sessionResumption") == asked
+    assert SessionOptions(handle=handle).setup()["setup"].get("sessionResumption") == asked
 
 
 def test_sound_is_marked_with_its_rate() -> None:

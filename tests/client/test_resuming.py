@@ -8,7 +8,7 @@ import pytest
 
 from client.stub import READY, Peer, serving
 from vivavoce.client.live import Endpoint, Unreachable
-from vivavoce.client.messages import HandleOffered, LiveError, Resumed, Said, Wishes
+from vivavoce.client.messages import HandleOffered, LiveError, Resumed, Said, SessionOptions
 from vivavoce.client.resuming import ResumingSession, resuming
 
 
@@ -54,7 +54,7 @@ async def heard(session: ResumingSession, count: int) -> list[object]:
 
 async def test_the_conversation_goes_on_from_the_newest_handle() -> None:
     servers = Servers(offering, greeting)
-    async with serving(servers) as url, resuming(Endpoint(url), Wishes()) as session:
+    async with serving(servers) as url, resuming(Endpoint(url), SessionOptions()) as session:
         first, second, resumed, words = await heard(session, 4)
     assert (first, second) == (HandleOffered("h1"), HandleOffered("h2"))
     assert isinstance(resumed, Resumed)
@@ -65,7 +65,7 @@ async def test_the_conversation_goes_on_from_the_newest_handle() -> None:
 
 async def test_a_server_that_is_not_back_yet_is_asked_again() -> None:
     servers = Servers(offering, refusing, refusing, greeting)
-    async with serving(servers) as url, resuming(Endpoint(url), Wishes()) as session:
+    async with serving(servers) as url, resuming(Endpoint(url), SessionOptions()) as session:
         assert (await heard(session, 4))[-1] == Said("again")
     assert servers.asked[1:] == [{"handle": "h2"}] * 3
 
@@ -82,7 +82,7 @@ async def test_who_sends_meanwhile_waits_and_is_heard_by_the_next_connection() -
         await peer.gone()
 
     servers = Servers(offering, taking)
-    async with serving(servers) as url, resuming(Endpoint(url), Wishes()) as session:
+    async with serving(servers) as url, resuming(Endpoint(url), SessionOptions()) as session:
         await heard(session, 2)
         reader = asyncio.ensure_future(anext(session))
         await knocked.wait()
@@ -102,7 +102,7 @@ async def test_who_has_no_handle_ends_with_the_connection() -> None:
         await peer.close(1011, "going")
 
     servers = Servers(ending, greeting)
-    async with serving(servers) as url, resuming(Endpoint(url), Wishes()) as session:
+    async with serving(servers) as url, resuming(Endpoint(url), SessionOptions()) as session:
         assert await heard(session, 1) == [HandleOffered("")]
         with pytest.raises(LiveError, match="going"):
             await anext(session)
@@ -116,7 +116,7 @@ async def test_an_end_that_is_a_judgement_is_the_end(code: int) -> None:
         await peer.close(code, "that was that")
 
     servers = Servers(judging, greeting)
-    async with serving(servers) as url, resuming(Endpoint(url), Wishes()) as session:
+    async with serving(servers) as url, resuming(Endpoint(url), SessionOptions()) as session:
         await heard(session, 1)
         with pytest.raises(LiveError, match="that was that"):
             await anext(session)
@@ -130,7 +130,7 @@ async def test_a_handle_that_is_refused_is_not_tried_again() -> None:
         await peer.close(1008, "session not found")
 
     servers = Servers(offering, unknown, greeting)
-    async with serving(servers) as url, resuming(Endpoint(url), Wishes()) as session:
+    async with serving(servers) as url, resuming(Endpoint(url), SessionOptions()) as session:
         await heard(session, 2)
         with pytest.raises(LiveError, match="session not found"):
             await anext(session)
@@ -143,7 +143,7 @@ async def test_a_handle_that_is_refused_is_not_tried_again() -> None:
 async def test_a_server_that_stays_away_is_given_up() -> None:
     servers = Servers(offering)
     async with serving(servers) as url:
-        opening = resuming(Endpoint(url), Wishes(), patience_s=0.25)
+        opening = resuming(Endpoint(url), SessionOptions(), patience_s=0.25)
         session = await opening.__aenter__()
         await heard(session, 2)
     try:
@@ -155,7 +155,7 @@ async def test_a_server_that_stays_away_is_given_up() -> None:
 
 async def test_our_own_end_of_it_ends_the_iteration() -> None:
     async with serving(Servers(greeting)) as url, asyncio.timeout(5):
-        async with resuming(Endpoint(url), Wishes()) as session:
+        async with resuming(Endpoint(url), SessionOptions()) as session:
             await heard(session, 1)
             reader = asyncio.ensure_future(anext(session, None))
             await asyncio.sleep(0)

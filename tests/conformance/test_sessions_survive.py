@@ -20,7 +20,7 @@ from serving import until
 from state.redis_server import RedisServer, redis_server
 from vivavoce.client.conversation import Conversation, ConversationObserver
 from vivavoce.client.live import Endpoint
-from vivavoce.client.messages import HandleOffered, ServerMessage, TurnComplete, Wishes
+from vivavoce.client.messages import HandleOffered, ServerMessage, SessionOptions, TurnComplete
 from vivavoce.client.playing import ClockSpeaker
 from vivavoce.client.resuming import resuming
 from vivavoce.client.turns import Turn
@@ -201,7 +201,7 @@ async def test_our_own_client_goes_on_by_itself_while_the_server_is_killed(
         return bool(turns) and any(isinstance(m, HandleOffered) for m in came[turns[0] :])
 
     with killed_and_started_again(place) as (server, again):
-        wishes = Wishes(model=MODEL, modality="TEXT")
+        wishes = SessionOptions(model=MODEL, modality="TEXT")
         async with resuming(Endpoint(server.url, KEY), wishes) as session:
             talk = Conversation(session, ClockSpeaker(fast=True), observer=observer)
 

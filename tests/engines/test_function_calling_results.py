@@ -35,6 +35,9 @@ def test_a_bare_success_reports_nothing(response: dict[str, Any]) -> None:
         ({"result": 7}, "The weather is 7."),
         ({"result": ["one", "two", "three"]}, "One, two and three."),
         ({"result": []}, "There are none."),
+        ({"locked": False}, "Locked: no."),
+        ({"events": []}, "There are no events."),
+        ({"days": ["Monday", "Friday"]}, "The days are Monday and Friday."),
         ({"status": "ok", "message": "Three eggs left."}, "Three eggs left."),
     ],
 )

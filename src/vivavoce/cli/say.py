@@ -15,7 +15,7 @@ from vivavoce.cli.conversation_view import code_line, evidence_lines, printable
 from vivavoce.cli.server_readiness import wait_until_ready
 from vivavoce.client.conversation import Conversation, ConversationObserver
 from vivavoce.client.live import Endpoint, connect
-from vivavoce.client.messages import GenerationComplete, ServerMessage, TurnComplete, Wishes
+from vivavoce.client.messages import GenerationComplete, ServerMessage, SessionOptions, TurnComplete
 from vivavoce.client.playing import ClockSpeaker
 from vivavoce.client.tools import ToolModule
 from vivavoce.client.turns import Turn
@@ -89,7 +89,7 @@ class _AnswerWatcher(ConversationObserver):
 
 async def ask(
     endpoint: Endpoint,
-    setup: Wishes,
+    setup: SessionOptions,
     tools: ToolModule,
     words: str,
     speaker: ClockSpeaker,

@@ -21,7 +21,7 @@ from vivavoce import config
 from vivavoce.cli.faults import Code, Fault, closed_fault, fault_of, leave
 from vivavoce.client.devices import NoDevice
 from vivavoce.client.live import Endpoint, Unreachable, Untrusted
-from vivavoce.client.messages import DEFAULT_MODEL, LiveError, Wishes
+from vivavoce.client.messages import DEFAULT_MODEL, LiveError, SessionOptions
 from vivavoce.client.tools import ToolModule
 from vivavoce.edge import ca as authority
 from vivavoce.errors import ConfigError, VivavoceError
@@ -100,13 +100,13 @@ def requested_setup(
     tools: ToolModule,
     use: str = "",
     modality: str = "AUDIO",
-) -> Wishes:
+) -> SessionOptions:
     """The setup that the options ask for. Raises `ConfigError` for an unknown tool."""
     used = config.split_words(use)
     assert isinstance(used, list)
     if unknown := [name for name in used if name not in BUILTIN]:
         raise ConfigError(f"There is no tool {unknown[0]!r}.", f"Tools: {', '.join(BUILTIN)}.")
-    return Wishes(
+    return SessionOptions(
         model=model or DEFAULT_MODEL,
         voice=voice,
         instruction=instruction,

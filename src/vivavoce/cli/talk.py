@@ -19,7 +19,7 @@ from vivavoce.client import devices, echo
 from vivavoce.client.conversation import Conversation
 from vivavoce.client.files import FileMicrophone, Microphone, PipeMicrophone, read_wav
 from vivavoce.client.live import Endpoint, Session
-from vivavoce.client.messages import Wishes
+from vivavoce.client.messages import SessionOptions
 from vivavoce.client.playing import ClockSpeaker, PipeSpeaker, Speaker, drained
 from vivavoce.client.resuming import resuming
 from vivavoce.client.tools import ToolModule
@@ -122,7 +122,7 @@ def _list(console: Console, backend: str) -> None:
 
 async def talk_with_files(
     endpoint: Endpoint,
-    setup: Wishes,
+    setup: SessionOptions,
     tools: ToolModule,
     audio: AudioOptions,
     display: ConversationDisplay,
@@ -161,7 +161,7 @@ async def _send(
 
 async def talk_with_devices(
     endpoint: Endpoint,
-    setup: Wishes,
+    setup: SessionOptions,
     tools: ToolModule,
     audio: AudioOptions,
     display: ConversationDisplay,

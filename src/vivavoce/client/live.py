@@ -19,7 +19,7 @@ from websockets.asyncio.client import connect as open_socket
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage
 
 from vivavoce.client import messages
-from vivavoce.client.messages import LiveError, Ready, ServerMessage, Wishes
+from vivavoce.client.messages import LiveError, Ready, ServerMessage, SessionOptions
 from vivavoce.domain.audio import INPUT_RATE
 from vivavoce.domain.content import ToolResult
 from vivavoce.errors import ConfigError, VivavoceError
@@ -153,14 +153,14 @@ class LiveSession(Session):
 
 
 @asynccontextmanager
-async def connect(endpoint: Endpoint, wishes: Wishes) -> AsyncIterator[LiveSession]:
+async def connect(endpoint: Endpoint, options: SessionOptions) -> AsyncIterator[LiveSession]:
     """A conversation, begun and ready. Closed with 1000 on leaving.
 
     Raises `Unreachable` when nobody answers, `LiveError` when the server refuses the setup.
     """
     socket = await _open(endpoint)
     try:
-        yield LiveSession(socket, await _begin(socket, wishes))
+        yield LiveSession(socket, await _begin(socket, options))
     finally:
         await socket.close()
 
@@ -187,10 +187,10 @@ async def _open(endpoint: Endpoint) -> ClientConnection:
         ) from error
 
 
-async def _begin(socket: ClientConnection, wishes: Wishes) -> Ready:
+async def _begin(socket: ClientConnection, options: SessionOptions) -> Ready:
     try:
         async with asyncio.timeout(SETUP_TIMEOUT_S):
-            await socket.send(orjson.dumps(wishes.setup()).decode())
+            await socket.send(orjson.dumps(options.setup()).decode())
             first = messages.read(await socket.recv())
     except TimeoutError as error:
         raise Unreachable(

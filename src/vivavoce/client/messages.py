@@ -241,12 +241,12 @@ def rate_of(mime_type: str, default: int = 24_000) -> int:
 
 
 DEFAULT_MODEL = "vivavoce"
-"""Servers of ours answer to any name unless they were told otherwise."""
+"""A vivavoce server accepts any name unless it is configured otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
-    """How the conversation is to be. Empty strings leave the choice to the server."""
+class SessionOptions:
+    """The setup of a session. Empty strings leave the choice to the server."""
 
     model: str = DEFAULT_MODEL
     voice: str = ""

@@ -9,7 +9,13 @@ from dataclasses import replace
 from typing import Any
 
 from vivavoce.client.live import Endpoint, LiveSession, Session, Unreachable, Untrusted, connect
-from vivavoce.client.messages import HandleOffered, LiveError, Resumed, ServerMessage, Wishes
+from vivavoce.client.messages import (
+    HandleOffered,
+    LiveError,
+    Resumed,
+    ServerMessage,
+    SessionOptions,
+)
 
 PATIENCE_S = 30.0
 """How long a server may be away, for a restart, until the conversation is given up."""
@@ -31,9 +37,9 @@ class ResumingSession(Session):
     that was never offered a handle ends with its connection.
     """
 
-    def __init__(self, endpoint: Endpoint, wishes: Wishes, patience_s: float) -> None:
+    def __init__(self, endpoint: Endpoint, options: SessionOptions, patience_s: float) -> None:
         self._endpoint = endpoint
-        self._wishes = wishes
+        self._options = options
         self._patience_s = patience_s
         self._held = AsyncExitStack()
         self._live: LiveSession | None = None
@@ -43,7 +49,7 @@ class ResumingSession(Session):
     async def open(self) -> None:
         """The first connection, or the next one. Raises `LiveError`, `Unreachable`."""
         await self._held.aclose()
-        self._live = await self._held.enter_async_context(connect(self._endpoint, self._wishes))
+        self._live = await self._held.enter_async_context(connect(self._endpoint, self._options))
 
     async def aclose(self) -> None:
         """Close the connection that there is, with 1000."""
@@ -65,7 +71,7 @@ class ResumingSession(Session):
             await self._go_on(live, ended)
             return Resumed(ended)
         if isinstance(message, HandleOffered) and message.handle:
-            self._wishes = replace(self._wishes, handle=message.handle)
+            self._options = replace(self._options, handle=message.handle)
         return message
 
     def _connected(self) -> LiveSession:
@@ -80,7 +86,7 @@ class ResumingSession(Session):
             try:
                 if self._lost is not None:
                     raise self._lost
-                if not self._wishes.handle or ended.code not in RECOVERABLE:
+                if not self._options.handle or ended.code not in RECOVERABLE:
                     raise ended
                 await self._insist()
             except (LiveError, Unreachable) as error:
@@ -108,10 +114,10 @@ def _final(error: LiveError | Unreachable) -> bool:
 
 @asynccontextmanager
 async def resuming(
-    endpoint: Endpoint, wishes: Wishes, patience_s: float = PATIENCE_S
+    endpoint: Endpoint, options: SessionOptions, patience_s: float = PATIENCE_S
 ) -> AsyncIterator[ResumingSession]:
     """As `connect`, with a session that outlives its connections."""
-    session = ResumingSession(endpoint, replace(wishes, handle=wishes.handle or ""), patience_s)
+    session = ResumingSession(endpoint, replace(options, handle=options.handle or ""), patience_s)
     try:
         await session.open()
         yield session

@@ -116,7 +116,7 @@ class Turn:
     def latency_ms(self, at: float | None) -> int | None:
         """From the end of the user's speech to `at`; `None` where either is unknown.
 
-        0 for what came before that end, such as the words of somebody who speaks on.
+        0 for what came before that end, as when the user goes on speaking.
         """
         if at is None or self.speech_end is None:
             return None

@@ -32,6 +32,7 @@ from vivavoce.engines.function_calling.phrases import (
     trimmed,
 )
 from vivavoce.engines.function_calling.sentence_embedding import MiniLM
+from vivavoce.engines.stop_words import STOP_WORDS
 
 _INTRO: Mapping[ParameterKind, Mapping[str, float]] = {
     ParameterKind.THING: {
@@ -183,7 +184,6 @@ def _labelled(
             result.append((phrase, ""))
             continue
         start = phrase.span.start
-        start = phrase.span.start
         tokens = [
             (m.start() + start, m.end() + start, m.group())
             for m in words.WORD.finditer(plain(text)[start : phrase.span.end])
@@ -238,7 +238,7 @@ def _names_tool(phrase: Phrase, text: str, tool: ToolDeclaration) -> bool:
         return False
     about = [*words.split_identifier(tool.name), *words.tokenize(declarations.summary(tool))]
     spoken = words.tokenize(phrase.span.of(text))
-    telling = [word for word in spoken if word not in words.STOP_WORDS | _ADJECTIVES]
+    telling = [word for word in spoken if word not in STOP_WORDS | _ADJECTIVES]
     return all(any(words.is_similar(word, other) for other in about) for word in telling)
 
 

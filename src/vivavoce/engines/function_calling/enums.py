@@ -19,6 +19,7 @@ from vivavoce.engines.function_calling import numbers, schema, words
 from vivavoce.engines.function_calling.dates import Span, plain
 from vivavoce.engines.function_calling.parameter_kinds import Parameter
 from vivavoce.engines.function_calling.sentence_embedding import MiniLM
+from vivavoce.engines.stop_words import STOP_WORDS
 
 _MAX_WORDS = 40
 """Words of an utterance whose phrases are compared: each phrase costs 0.4 ms of CPU once."""
@@ -62,7 +63,7 @@ def boolean(
 ) -> tuple[bool, Span | None] | None:
     """Return what `text` says about a boolean parameter, and where; None if it says nothing."""
     described = str(one.about.get("description", "")).lower()
-    named = [w for w in words.split_identifier(one.name) if w not in words.STOP_WORDS | _IDLE]
+    named = [w for w in words.split_identifier(one.name) if w not in STOP_WORDS | _IDLE]
     if _SWITCHES & set(words.split_identifier(one.name)):
         silences = bool(_SILENCE.search(f"{described} {tool.name} {tool.description}".lower()))
         off = words.ends(text) if silences else words.is_off(text)
@@ -126,10 +127,10 @@ def _phrases(text: str) -> Iterator[tuple[Span, str]]:
     """Yield the phrases of up to three words that neither begin nor end with a stop word."""
     found = [(m.start(), m.end(), m.group()) for m in words.WORD.finditer(plain(text))][:_MAX_WORDS]
     for start, (begin, _, first) in enumerate(found):
-        if first in words.STOP_WORDS - words.PARTICLES or _is_denied(found, start):
+        if first in STOP_WORDS - words.PARTICLES or _is_denied(found, start):
             continue
         for stop in range(start, min(len(found), start + _MAX_PHRASE_WORDS)):
-            if found[stop][2] not in words.STOP_WORDS - words.PARTICLES:
+            if found[stop][2] not in STOP_WORDS - words.PARTICLES:
                 yield (
                     Span(begin, found[stop][1]),
                     " ".join(word for _, _, word in found[start : stop + 1]),

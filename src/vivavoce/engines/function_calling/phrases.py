@@ -96,7 +96,9 @@ _TAIL = re.compile(
     r"(?:[\s,]+(?:please|now|right (?:now|away)|(?:a (?:little|bit) )?(?:longer|more)"
     r"|a (?:little|bit)|for (?:me|us|good|now)|thanks|thank you|any ?more|as well"
     r"|(?:would|will|could|can) you|after all|at all|from now on|so far|if you can|i think"
-    r"|(?:quick|immediate|slow|direct|complete|permanent|final)ly|out|away|off|again|too|mean|means|works?|takes?|costs?|have|happens?|already|instead|then|here|aside|going|running|back|next|first|ago|asap|via"
+    r"|(?:quick|immediate|slow|direct|complete|permanent|final)ly|out|away|off|again|too|means?"
+    r"|works?|takes?|costs?|have|happens?|already|instead|then|here|aside|going|running|back|next"
+    r"|first|ago|asap|via"
     r"|to|for|with|in|on|at|from|by|into|of|and|as|up|is|are|me|it|anyway|though|yet|or|than))+$"
 )
 

@@ -17,6 +17,7 @@ from vivavoce.domain.content import DEADLINE, OK, Json, ToolCall, ToolKind, Tool
 from vivavoce.engines.function_calling import numbers, search_query, utterances, words
 from vivavoce.engines.function_calling.quotations import Passage, Quoter
 from vivavoce.engines.lanes import CancelToken
+from vivavoce.engines.stop_words import STOP_WORDS
 
 NOTHING_FOUND = "I found nothing about that."
 
@@ -28,7 +29,7 @@ _SUCCESS = words.word_set(
     " started stopped created updated accepted queued"
 )
 _FAILURE = words.word_set("false no failed failure fail error")
-_GROUNDED = words.STOP_WORDS | words.word_set(
+_GROUNDED = STOP_WORDS | words.word_set(
     "i'm i've i'll it's okay ok yes sure been was were has will am going done set ready"
 )
 """Words that a confirmation of any deed may hold."""
@@ -48,7 +49,7 @@ _PAGE_STATUS = {
     "UNSAFE": "I may not open {host}.",
 }
 _PAGE_UNREAD = "I could not read {host}."
-_WHOLE_PAGE = words.STOP_WORDS | words.word_set(
+_WHOLE_PAGE = STOP_WORDS | words.word_set(
     "summarize summarise summary read open fetch visit check look see say says tell page site"
     " website article link url address content contents about what whats what's you can give"
     " overview short brief"
@@ -259,8 +260,17 @@ def _facts(found: Mapping[str, Any]) -> list[str]:
         if key in _TEXT_KEYS and isinstance(value, str):
             facts += [value.strip().rstrip(".")] if plain not in _SUCCESS else []
         else:
-            facts.append(f"the {' '.join(words.split_identifier(key))} is {_phrase(value)}")
+            facts.append(_fact(" ".join(words.split_identifier(key)), value))
     return facts
+
+
+def _fact(name: str, value: Any) -> str:
+    """A named value in words: "the price is 4", "locked: no", "there are no events"."""
+    if isinstance(value, bool):
+        return f"{name}: {_phrase(value)}"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return f"the {name} are {_phrase(value)}" if value else f"there are no {name}"
+    return f"the {name} is {_phrase(value)}"
 
 
 def _phrase(value: Any) -> str:

@@ -10,6 +10,7 @@ a language model that can judge is asked as well, and both log odds are added.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,6 @@ from enum import Enum, auto
 from importlib import resources
 
 import numpy as np
-import structlog
 
 from vivavoce.domain.content import ToolDeclaration
 from vivavoce.engines.function_calling import (
@@ -32,9 +32,10 @@ from vivavoce.engines.function_calling.judge import MAX_LOG_ODDS, ListJudge
 from vivavoce.engines.function_calling.parameter_kinds import ParameterKind
 from vivavoce.engines.function_calling.sentence_embedding import MiniLM, Vector
 from vivavoce.engines.lanes import CancelToken
+from vivavoce.engines.stop_words import STOP_WORDS
 from vivavoce.errors import EngineError
 
-_log = structlog.get_logger(__name__)
+log = logging.getLogger(__name__)
 
 THRESHOLD = 0.6
 _UNSURE = (0.05, 0.99)
@@ -128,7 +129,7 @@ class Router:
         try:
             return judge.log_odds(utterance, tools, cancel)
         except EngineError as error:
-            _log.warning("judge_failed", problem=str(error))
+            log.warning("judge failed", extra={"problem": str(error)})
             return {}
 
     def rank(self, utterance: str, tools: Sequence[ToolDeclaration]) -> list[Choice]:
@@ -260,9 +261,7 @@ def _hints(spoken: list[str], asks: bool, defines: bool, tool: ToolDeclaration) 
 def _shared(spoken: list[str], named_words: list[str]) -> int:
     """Return how many content words both hold."""
     content = {
-        word
-        for word in named_words
-        if word not in words.STOP_WORDS | words.GENERIC_VERBS | _UNSPECIFIC
+        word for word in named_words if word not in STOP_WORDS | words.GENERIC_VERBS | _UNSPECIFIC
     }
     return sum(
         any(words.is_similar(word, word_spoken) for word_spoken in spoken) for word in content

@@ -9,6 +9,7 @@ from vivavoce.engines.function_calling.dates import Span
 from vivavoce.engines.function_calling.parameter_kinds import Parameter
 from vivavoce.engines.function_calling.phrases import FreeText
 from vivavoce.engines.function_calling.sentence_embedding import MiniLM
+from vivavoce.engines.stop_words import STOP_WORDS
 
 _MONEY = re.compile(r"^\s*(?:euros?|dollars?|bucks|pounds?|francs?|yen|[€$£])")
 _LIMIT = re.compile(
@@ -86,7 +87,7 @@ def _worth(one: Parameter, span: Span, free: FreeText, encoder: MiniLM | None) -
     named = set(words.split_identifier(one.name))
     tokens = words.tokenize(after)[:1] + words.tokenize(before)[-1:]
     near = any(words.is_similar(part, word) for part in named for word in tokens)
-    described = set(words.tokenize(str(one.about.get("description", ""))[:120])) - words.STOP_WORDS
+    described = set(words.tokenize(str(one.about.get("description", ""))[:120])) - STOP_WORDS
     following = words.tokenize(after)[:1]
     near = near or any(words.is_similar(part, word) for part in described for word in following)
     money = bool(_MONEY.match(after)) or before.rstrip().endswith(("€", "$", "£"))

@@ -8,7 +8,7 @@ of names is one argument, and a message must arrive whole. So the rules are:
   request before it.
 - At "then", "and" or a comma a new request begins only where both sides ask for something, the
   right side with a verb, as a question, or for another function than the left.
-- What somebody is to be told or reminded of is never split at an "and".
+- The text of a message or a reminder is never split at an "and".
 """
 
 from __future__ import annotations

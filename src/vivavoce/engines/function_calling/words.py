@@ -8,24 +8,14 @@ from difflib import SequenceMatcher
 
 import snowballstemmer
 
+from vivavoce.engines.stop_words import word_set as word_set
+
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 WORD = re.compile(r"[a-z0-9]+(?:'[a-z]+)?")
 _STEMMER = snowballstemmer.stemmer("english")
 _LONGEST_WORD = 40
 """Letters of a word that is stemmed; a longer one is no English word."""
 
-
-def word_set(text: str) -> frozenset[str]:
-    """Return the words of `text` as a set."""
-    return frozenset(text.split())
-
-
-STOP_WORDS = word_set(
-    "a an the of to for in on at by with and or my our your his her their its it this that these"
-    " those some any please me i we you is are be do does so just now then there here up down off"
-    " out from as into all"
-)
-"""Words that say little about which function is tokenize_request."""
 
 GENERIC_VERBS = word_set("turn set get make put switch take give go start show find do be have run")
 """Verbs that fit nearly any function."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import time
 from collections import OrderedDict, deque
 from collections.abc import AsyncGenerator, Callable, Set
 from contextlib import aclosing
-
-import structlog
 
 from vivavoce.domain.content import Content, ToolCall, ToolResult, Usage
 from vivavoce.domain.request import EndReason, GenerationRequest
@@ -36,7 +35,7 @@ from vivavoce.engines.ports import (
 )
 from vivavoce.errors import EngineBusy, EngineError
 
-_log = structlog.get_logger(__name__)
+log = logging.getLogger(__name__)
 
 _MARGIN = 16
 _MESSAGE_TOKENS = 6
@@ -132,7 +131,7 @@ class LlamaCppModel:
         try:
             await self._lane.run(read)
         except EngineError as fault:  # the answer itself will say what is wrong
-            _log.debug("not_read_ahead", engine=ENGINE, problem=fault.problem)
+            log.debug("prompt was not read ahead", extra={"problem": fault.problem})
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[ModelPart, None]:
         """The answer. Closing the iterator stops the model within a token.
@@ -145,7 +144,7 @@ class LlamaCppModel:
             raise EngineBusy(ENGINE, "all slots are in use.")
         if request.tools.offered and not (self._native or self._tools_ignored):
             self._tools_ignored = True
-            _log.warning("functions_ignored", engine=ENGINE, fix="Run `vivavoce pull`.")
+            log.warning("functions are ignored", extra={"fix": "Run `vivavoce pull`."})
         if self._embedded and (unseen := excuse(request.history)):
             yield TextDelta(unseen)
             return
@@ -193,7 +192,7 @@ class LlamaCppModel:
             if not guard.rejected:
                 break
             left_out |= {earlier[number] for number in guard.repeated}
-            _log.debug("repetition_rejected", engine=ENGINE, attempt=attempt)
+            log.debug("repetition was rejected", extra={"attempt": attempt})
         else:
             yield TextDelta(repetition.unsure(request.language, history))
         yield UsageReported(usage)

