@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
@@ -9,7 +10,8 @@ import pytest
 
 from vivavoce.domain.content import ServerTool, ToolCall, ToolDeclaration, ToolKind, Tools
 from vivavoce.domain.ids import CallId
-from vivavoce.engines.calls import MAX_BYTES, Misfit, fitted
+from vivavoce.engines import validators
+from vivavoce.engines.calls import MAX_BYTES, Misfit, check_calls
 
 DRAFT_4 = "http://json-schema.org/draft-04/schema#"
 LATEST = "https://json-schema.org/draft/2020-12/schema"
@@ -41,13 +43,16 @@ TREE = {
 def made(schema: dict[str, Any] | None, args: Any, name: str = "f") -> Any:
     """The arguments as they are sent on."""
     tools = Tools((ToolDeclaration("f", parameters=schema), ToolDeclaration("g")))
-    return fitted(ToolCall(CallId(""), name, args), tools).args
+    (call,) = check_calls([ToolCall(CallId(""), name, args)], tools)
+    assert isinstance(call, ToolCall), call
+    return call.args
 
 
 def problem(schema: dict[str, Any] | None, args: Any, name: str = "f") -> str:
-    with pytest.raises(Misfit) as caught:
-        made(schema, args, name)
-    return str(caught.value)
+    tools = Tools((ToolDeclaration("f", parameters=schema), ToolDeclaration("g")))
+    (misfit,) = check_calls([ToolCall(CallId(""), name, args)], tools)
+    assert isinstance(misfit, Misfit)
+    return str(misfit)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +94,7 @@ def test_an_unknown_function_is_told_with_those_that_there_are() -> None:
 def test_the_servers_own_tools_are_known_too() -> None:
     search = ServerTool(ToolDeclaration("google_search", parameters=TIMER), ToolKind.SEARCH)
     call = ToolCall(CallId(""), "google_search", {"minutes": 1})
-    assert fitted(call, Tools(server=(search,))) == call
+    assert check_calls([call], Tools(server=(search,))) == [call]
 
 
 def test_whole_numbers_become_integers_and_needless_nulls_are_left_out() -> None:
@@ -219,6 +224,63 @@ def test_a_schema_that_branches_at_every_level_is_given_up() -> None:
     for _ in range(60):
         args = {"c": args}
     assert "too intricate" in problem(schema, args)
+
+
+LEADS_TO_ITSELF: dict[str, dict[str, Any]] = {
+    "all of": {"allOf": [{"$ref": "#"}]},
+    "not": {"not": {"$ref": "#"}},
+    "condition": {"allOf": [{"if": {"$ref": "#"}, "then": {"required": ["b"]}}]},
+    "property": {"properties": {"a": {"$ref": "#/properties/a"}}},
+    "other values": {"additionalProperties": {"$ref": "#/additionalProperties"}},
+    "names": {
+        "propertyNames": {"$ref": "#/$defs/n"},
+        "$defs": {"n": {"not": {"$ref": "#/$defs/n"}}},
+    },
+    "two in a ring": {
+        "allOf": [{"$ref": "#/$defs/a"}],
+        "$defs": {"a": {"oneOf": [{"$ref": "#/$defs/b"}]}, "b": {"not": {"$ref": "#/$defs/a"}}},
+    },
+    "anchor": {"$anchor": "x", "allOf": [{"$ref": "#x"}]},
+    "dynamic": {"allOf": [{"$dynamicRef": "#"}]},
+    "draft 4": {"$schema": DRAFT_4, "allOf": [{"not": {"$ref": "#"}}]},
+}
+
+
+@pytest.mark.parametrize("stack", [0, 250])
+@pytest.mark.parametrize("name", LEADS_TO_ITSELF)
+def test_a_schema_that_leads_to_itself_is_given_up_before_the_stack_ends(
+    name: str, stack: int
+) -> None:
+    """At the end of the stack the library's maps panic, which is no `Exception`."""
+
+    def deeper(levels: int) -> str:
+        return deeper(levels - 1) if levels else problem(LEADS_TO_ITSELF[name], {"a": 1})
+
+    assert "too intricate" in deeper(stack)
+
+
+def test_arguments_as_deep_as_any_fit_a_schema_of_as_many_references() -> None:
+    schema = {"$ref": "#/$defs/n", "$defs": {"n": {"properties": {"c": {"$ref": "#/$defs/n"}}}}}
+    args: dict[str, Any] = {}
+    for _ in range(63):
+        args = {"c": args}
+    assert made(schema, args) == args
+
+
+def test_calls_of_a_batch_share_one_allowance(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each alone would look at the clock a hundred times before its time is over."""
+    looks = itertools.count()
+    monkeypatch.setattr(validators, "thread_time", lambda: next(looks) / 1000)
+    deeper = {"c": {"$ref": "#/$defs/n"}}
+    branches = [{"properties": deeper, "required": [name]} for name in "xy"]
+    schema = {"$ref": "#/$defs/n", "$defs": {"n": {"anyOf": branches}}}
+    args: dict[str, Any] = {}
+    for _ in range(60):
+        args = {"c": args}
+    tools = Tools((ToolDeclaration("f", parameters=schema),))
+    checked = check_calls([ToolCall(CallId(""), "f", args)] * 60, tools)
+    assert next(looks) < 300
+    assert all("too intricate" in str(misfit) for misfit in checked)
 
 
 def test_items_that_must_differ_are_told_apart_in_one_pass() -> None:

@@ -27,7 +27,7 @@ from vivavoce.engines.ports import (
     TextDelta,
     UsageReported,
 )
-from vivavoce.engines.repair import Answer, CheckedPart
+from vivavoce.engines.repair import Answer, AnswerPart, CheckedPart, check_batch
 from vivavoce.engines.scripted.tones import TonesSynthesizer
 from vivavoce.testing.contracts import request
 
@@ -196,13 +196,17 @@ async def test_cancelling_while_it_is_asked_again_hangs_up(build: Build, chat: F
 # --- part by part --------------------------------------------------------------------------
 
 
+def checked(part: ModelPart) -> AnswerPart:
+    return check_batch(part, ASKED.tools) if isinstance(part, CallsRequested) else part
+
+
 def tries(*scripts: list[ModelPart], repairs: bool = True) -> tuple[list[CheckedPart], Answer]:
     """What becomes of these tries; a model asked more often than there are scripts is a fault."""
     answer, left = Answer(ASKED, repairs), list(scripts)
     found: list[CheckedPart] = []
     while answer.request is not None:
         for part in left.pop(0):
-            found += answer.take(part)
+            found += answer.take(checked(part))
             if answer.spoilt:
                 break
         found += answer.end()
@@ -254,7 +258,7 @@ def test_a_model_that_talks_on_after_a_bad_call_is_left_and_its_cost_is_known() 
     cost = UsageReported(Usage(3, 0, 2))
     unheard = TextDelta("and so on")
     answer = Answer(ASKED, repairs=True)
-    assert list(answer.take(BAD)) == []
+    assert list(answer.take(checked(BAD))) == []
     assert list(answer.take(cost)) == [cost]
     assert not answer.spoilt
     assert list(answer.take(unheard)) == []
@@ -264,8 +268,8 @@ def test_a_model_that_talks_on_after_a_bad_call_is_left_and_its_cost_is_known() 
 def test_calls_that_were_made_before_a_bad_one_are_not_made_again() -> None:
     answer = Answer(ASKED, repairs=True)
     lights = CallsRequested((ToolCall(CallId(""), "lights", {}),))
-    assert list(answer.take(lights)) == [lights]
-    assert list(answer.take(BAD)) == []
+    assert list(answer.take(checked(lights))) == [lights]
+    assert list(answer.take(checked(BAD))) == []
     assert list(answer.end()) == []
     assert answer.request is not None
     model, user = answer.request.history[len(ASKED.history) :]
@@ -278,7 +282,7 @@ def test_calls_that_were_made_before_a_bad_one_are_not_made_again() -> None:
 
 def test_arguments_too_large_to_be_made_are_not_shown_either() -> None:
     answer = Answer(ASKED, repairs=True)
-    list(answer.take(CallsRequested((timer("x" * 100_000),))))
+    list(answer.take(checked(CallsRequested((timer("x" * 100_000),)))))
     list(answer.end())
     assert answer.request is not None
     assert len(repr(answer.request.history)) < 10_000

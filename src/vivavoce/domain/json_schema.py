@@ -34,6 +34,8 @@ _LISTS_AS_ITEMS = frozenset(
     )
 )
 _SHOWN = 40
+_INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
+"""An item of a list in a JSON pointer (RFC 6901, 4), no longer than any list that is read."""
 
 Place = tuple[str, ...]
 
@@ -184,7 +186,7 @@ class _Checker:
             name = step.replace("~1", "/").replace("~0", "~")
             if isinstance(here, dict) and name in here:
                 here = here[name]
-            elif isinstance(here, list) and name.isdecimal() and int(name) < len(here):
+            elif isinstance(here, list) and _INDEX.fullmatch(name) and int(name) < len(here):
                 here = here[int(name)]
             else:
                 return False

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -23,7 +24,7 @@ import structlog
 from referencing.exceptions import Unresolvable
 
 from vivavoce.domain.content import Json, ToolCall, ToolDeclaration, Tools
-from vivavoce.engines.validators import Exhausted, errors
+from vivavoce.engines.validators import Allowance, Exhausted, errors
 
 _log = structlog.get_logger(__name__)
 
@@ -42,16 +43,33 @@ class Misfit(Exception):  # not of the tree: the model is asked again before it 
     """A call that was not declared so. Its text is for the model: what is wrong, what is wanted."""
 
 
-def fitted(call: ToolCall, tools: Tools) -> ToolCall:
-    """The call as it may be made. Raises `Misfit`."""
+def check_calls(calls: Iterable[ToolCall], tools: Tools) -> list[ToolCall | Misfit]:
+    """Each call as it may be made, or what is wrong with it.
+
+    Takes up to a tenth of a second for all of them together: not for an event loop.
+    """
     declared = {tool.name: tool for tool in tools.offered}
+    allowance = Allowance()
+    checked: list[ToolCall | Misfit] = []
+    for call in calls:
+        try:
+            checked.append(_fitted(call, declared, allowance))
+        except Misfit as misfit:
+            checked.append(misfit)
+    return checked
+
+
+def _fitted(
+    call: ToolCall, declared: Mapping[str, ToolDeclaration], allowance: Allowance
+) -> ToolCall:
+    """The call as it may be made. Raises `Misfit`."""
     if (tool := declared.get(call.name)) is None:
         raise Misfit(_unknown(call.name, list(declared)))
     if problem := unwieldy(call.args):
         raise Misfit(f"The arguments of {call.name} {problem}.")
     schema = tool.parameters or {}
     args = _mended(call.args, schema)
-    if problems := _problems(tool, schema, args):
+    if problems := _problems(tool, schema, args, allowance):
         wanted = _cut(json.dumps(schema, ensure_ascii=False), _TOLD_SCHEMA)
         raise Misfit(
             f"The arguments of {call.name} are wrong: {'; '.join(problems)}. "
@@ -119,9 +137,10 @@ def _plainly_not_null(schema: object) -> bool:
     )
 
 
-def _problems(tool: ToolDeclaration, schema: Json, args: object) -> list[str]:
+def _problems(tool: ToolDeclaration, schema: Json, args: object, allowance: Allowance) -> list[str]:
     try:
-        return [_told(error) for error in islice(errors(schema, args), _TOLD_ERRORS)]
+        found = errors(schema, args, allowance)
+        return [_told(error) for error in islice(found, _TOLD_ERRORS)]
     except Exhausted:
         return ["they are too intricate to be checked"]
     except (RecursionError, Unresolvable):

@@ -24,6 +24,7 @@ from vivavoce.domain.request import EndReason, GenerationRequest
 from vivavoce.domain.setup import Modality
 from vivavoce.engines.align import Realigner
 from vivavoce.engines.clarification import ClarificationModel, is_english
+from vivavoce.engines.lanes import Lane
 from vivavoce.engines.pcm import silence
 from vivavoce.engines.ports import (
     CallsRequested,
@@ -32,6 +33,7 @@ from vivavoce.engines.ports import (
     EngineHost,
     LanguageModel,
     Milestone,
+    ModelPart,
     ResponderCapabilities,
     Settings,
     Speech,
@@ -39,7 +41,7 @@ from vivavoce.engines.ports import (
     TextDelta,
     UsageReported,
 )
-from vivavoce.engines.repair import Answer, CheckedPart
+from vivavoce.engines.repair import Answer, AnswerPart, CheckedPart, check_batch
 from vivavoce.engines.sentences import Cutter
 from vivavoce.engines.speakable import Reader, named, speakable
 from vivavoce.errors import ConfigError, EngineError
@@ -68,6 +70,7 @@ class Cascade:
         )
         self._model = model
         self._synthesizer = synthesizer
+        self._lane = Lane("responder.cascade", queue=1024)
 
     async def prepare(self, request: GenerationRequest) -> None:
         await self._model.prepare(request)
@@ -86,13 +89,14 @@ class Cascade:
             request = replace(request, tools=Tools())
             model = ClarificationModel() if is_english(request.language) else model
         if request.modality is Modality.TEXT:
-            return await _Writing(model, request, emit).run()
-        return await _Speaking(model, self._synthesizer, request, emit).run()
+            return await _Writing(model, request, emit, self._lane).run()
+        return await _Speaking(model, request, emit, self._lane, self._synthesizer).run()
 
     async def release(self, session: str) -> None:
         await self._model.release(session)
 
     async def aclose(self) -> None:
+        self._lane.close()
         try:
             await self._model.aclose()
         finally:
@@ -102,10 +106,13 @@ class Cascade:
 class _Thinking:
     """Reading the model: what every modality has in common."""
 
-    def __init__(self, model: LanguageModel, request: GenerationRequest, emit: Emit) -> None:
+    def __init__(
+        self, model: LanguageModel, request: GenerationRequest, emit: Emit, lane: Lane
+    ) -> None:
         self._model = model
         self._request = request
         self._emit = emit
+        self._lane = lane
         self._reason = EndReason.COMPLETE
         self._began = False
         self._said_something = False
@@ -115,12 +122,18 @@ class _Thinking:
         while (request := answer.request) is not None:
             async with _closed(self._model.generate(request)) as parts:
                 async for part in parts:
-                    for checked in answer.take(part):
+                    for checked in answer.take(await self._with_calls_checked(part)):
                         await self._on(checked)
                     if answer.spoilt:
                         break
             for checked in answer.end():
                 await self._on(checked)
+
+    async def _with_calls_checked(self, part: ModelPart) -> AnswerPart:
+        """The part, its calls held against their declarations in a thread."""
+        if not isinstance(part, CallsRequested):
+            return part
+        return await self._lane.run(lambda _: check_batch(part, self._request.tools))
 
     async def _on(self, part: CheckedPart) -> None:
         if not self._began and not isinstance(part, UsageReported | Ended):
@@ -173,11 +186,12 @@ class _Speaking(_Thinking):
     def __init__(
         self,
         model: LanguageModel,
-        synthesizer: Synthesizer,
         request: GenerationRequest,
         emit: Emit,
+        lane: Lane,
+        synthesizer: Synthesizer,
     ) -> None:
-        super().__init__(model, request, emit)
+        super().__init__(model, request, emit, lane)
         self._synthesizer = synthesizer
         self._cutter = Cutter()
         self._reader = Reader(request.language)

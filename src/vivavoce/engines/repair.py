@@ -22,15 +22,23 @@ from typing import assert_never
 
 import structlog
 
-from vivavoce.domain.content import Content, Part, Role, Text, ToolCall, ToolResult, Usage
+from vivavoce.domain.content import (
+    Content,
+    Part,
+    Role,
+    Text,
+    ToolCall,
+    ToolResult,
+    Tools,
+    Usage,
+)
 from vivavoce.domain.ids import CallId
 from vivavoce.domain.request import EndReason, GenerationRequest
-from vivavoce.engines.calls import Misfit, fitted, unwieldy
+from vivavoce.engines.calls import Misfit, check_calls, unwieldy
 from vivavoce.engines.ports import (
     CallsRequested,
     CallUnreadable,
     Ended,
-    ModelPart,
     TextDelta,
     UsageReported,
 )
@@ -39,6 +47,23 @@ _log = structlog.get_logger(__name__)
 
 CheckedPart = TextDelta | CallsRequested | UsageReported | Ended
 """A part whose calls, if it holds any, fit their declarations."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallsChecked:
+    """A batch of calls, each with the call that may be made or with what is wrong with it."""
+
+    calls: tuple[ToolCall, ...]
+    checked: tuple[ToolCall | Misfit, ...]
+
+
+def check_batch(requested: CallsRequested, tools: Tools) -> CallsChecked:
+    """The batch as `Answer.take` wants it. May compute for a while: not for an event loop."""
+    return CallsChecked(requested.calls, tuple(check_calls(requested.calls, tools)))
+
+
+AnswerPart = TextDelta | CallsChecked | CallUnreadable | UsageReported | Ended
+"""A part of a model's, its calls checked."""
 
 _QUOTED = 500
 _AGAIN = "Nothing was done. Correct this and make every call of that answer again."
@@ -75,7 +100,7 @@ class Answer:
         self._spent = Usage()
         self._usage = Usage()
 
-    def take(self, part: ModelPart) -> Iterator[CheckedPart]:
+    def take(self, part: AnswerPart) -> Iterator[CheckedPart]:
         """What becomes of a part."""
         now = self._now
         match part:
@@ -89,8 +114,8 @@ class Answer:
             case TextDelta(text=text, thought=thought):
                 now.said += "" if thought else text
                 yield part
-            case CallsRequested(calls=calls):
-                yield from self._check(calls)
+            case CallsChecked():
+                yield from self._take_calls(part)
             case CallUnreadable(name=name, written=written, problem=problem):
                 told = f"{problem} You wrote: {written[:_QUOTED]} {_AGAIN}"
                 now.wrong.append((ToolCall(CallId(""), name or "unnamed", {}), told))
@@ -127,20 +152,16 @@ class Answer:
         before = self._before
         return before is not None and bool(before.said.strip()) and not self._now.made
 
-    def _check(self, calls: tuple[ToolCall, ...]) -> Iterator[CallsRequested]:
-        fit: list[ToolCall] = []
-        told: list[str] = []
-        for call in calls:
-            try:
-                fit.append(fitted(call, self._asked.tools))
-                told.append(_FINE)
-            except Misfit as misfit:
-                told.append(f"{misfit} {_AGAIN}")
-        if len(fit) < len(calls):
-            self._now.wrong = list(zip(calls, told, strict=True))
+    def _take_calls(self, batch: CallsChecked) -> Iterator[CallsRequested]:
+        fit = tuple(one for one in batch.checked if isinstance(one, ToolCall))
+        if len(fit) < len(batch.calls):
+            told = [
+                f"{one} {_AGAIN}" if isinstance(one, Misfit) else _FINE for one in batch.checked
+            ]
+            self._now.wrong = list(zip(batch.calls, told, strict=True))
             return
         self._now.made += fit
-        yield CallsRequested(tuple(fit))
+        yield CallsRequested(fit)
 
 
 def _corrected(asked: GenerationRequest, first: _Try) -> GenerationRequest:

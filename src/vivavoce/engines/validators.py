@@ -6,8 +6,9 @@ every level is tried branch by branch. Here
 
 - patterns run in `regex`, which stops when told to; one that takes too long, that it can't read
   or that is very long says nothing against a value;
-- the whole of a check gets a tenth of a second of computing, then `Exhausted` ends it; that is
-  looked at before every keyword and every pattern;
+- a check, or several that share an `Allowance`, gets a tenth of a second of computing and
+  `MAX_DEPTH` keywords within each other, then `Exhausted` ends it; that is looked at before
+  every keyword and every pattern;
 - nothing is fetched, and a `$schema` within a schema changes nothing;
 - `unevaluatedProperties` and `format` are not looked at.
 """
@@ -34,6 +35,9 @@ LONGEST_PATTERN = 1000
 _PATTERNS_S = 0.05
 """For all patterns of one check together."""
 _CHECK_S = 0.1
+MAX_DEPTH = 160
+"""Keywords that are being looked at within each other. Arguments nest 64 levels at most, and a
+level is a keyword or two; a schema that leads to itself ends here, long before the stack does."""
 
 Errors = Iterator[jsonschema.ValidationError]
 
@@ -42,29 +46,33 @@ class Exhausted(Exception):  # not of the tree: to the caller, the value did not
     """Checking took more work than a call is worth."""
 
 
-class _Work:
-    """What is left of one check's allowance."""
+class Allowance:
+    """What checks that belong together may cost. For the thread in which it was made."""
 
     def __init__(self) -> None:
         self._ends = thread_time() + _CHECK_S
         self.patterns_s = _PATTERNS_S
+        self.depth = 0
 
     def go_on(self) -> None:
-        if thread_time() > self._ends:
+        """Raise `Exhausted` where nothing is left."""
+        if self.depth > MAX_DEPTH or thread_time() > self._ends:
             raise Exhausted
 
 
-_work: ContextVar[_Work] = ContextVar("work of a check")
+_allowance: ContextVar[Allowance] = ContextVar("allowance of a check")
 
 
-def errors(schema: Json, value: object) -> Errors:
+def errors(schema: Json, value: object, allowance: Allowance | None = None) -> Errors:
     """What is wrong with `value` by `schema`, read by the draft that its `$schema` names.
 
-    Raises `Exhausted`, `RecursionError` for a schema that only leads to itself, and the
-    library's errors for a `$ref` that leads nowhere.
+    Raises `Exhausted`, also for a schema that only leads to itself, and the library's errors for
+    a `$ref` that leads nowhere. Takes up to a tenth of a second: not for an event loop.
     """
     draft = _DRAFTS.get(str(schema.get("$schema", "")).rstrip("#"), _LATEST)
-    _work.set(_Work())
+    allowance = allowance or Allowance()
+    allowance.depth = 0
+    _allowance.set(allowance)
     found: Errors = draft(schema, registry=_NOTHING_ELSE).iter_errors(value)
     return found
 
@@ -74,20 +82,21 @@ def _matches(pattern: str, text: str, otherwise: bool = True) -> bool:
 
     Raises `Exhausted`.
     """
-    work = _work.get()
-    work.go_on()  # a keyword may compare some thousand names with some thousand patterns
-    if len(pattern) > LONGEST_PATTERN or work.patterns_s <= 0:
+    allowance = _allowance.get()
+    allowance.go_on()  # a keyword may compare some thousand names with some thousand patterns
+    if len(pattern) > LONGEST_PATTERN or allowance.patterns_s <= 0:
         return otherwise
     began = perf_counter()
     try:
-        return regex.search(pattern, text, timeout=work.patterns_s) is not None
+        found = regex.search(pattern, text, timeout=allowance.patterns_s, concurrent=True)
+        return found is not None
     except TimeoutError:
         _log.warning("pattern_too_slow", pattern=pattern[:200], signs=len(text))
         return otherwise
     except (regex.error, OverflowError, RecursionError):
         return otherwise  # of another dialect, mostly
     finally:
-        work.patterns_s -= perf_counter() - began
+        allowance.patterns_s -= perf_counter() - began
 
 
 # --- keywords, as the library calls them ---------------------------------------------------
@@ -112,7 +121,7 @@ def _additional_properties(validator: Any, allowed: Any, value: object, schema: 
         return
     known, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
     for name, one in value.items():
-        _work.get().go_on()
+        _allowance.get().go_on()
         if name in known or any(_matches(pattern, name) for pattern in patterns):
             continue
         if isinstance(allowed, Mapping):
@@ -142,9 +151,14 @@ _OWN = {
 
 
 def _counted(keyword: Any) -> Any:
-    def check(validator: Any, wanted: Any, value: object, schema: Json) -> Any:
-        _work.get().go_on()
-        return keyword(validator, wanted, value, schema)
+    def check(validator: Any, wanted: Any, value: object, schema: Json) -> Errors:
+        allowance = _allowance.get()
+        allowance.depth += 1
+        try:
+            allowance.go_on()
+            yield from keyword(validator, wanted, value, schema) or ()
+        finally:
+            allowance.depth -= 1
 
     return check
 
