@@ -85,6 +85,12 @@ REFUSED_THOUGH_JSON_SCHEMA: list[tuple[dict[str, Any], str, str]] = [
         "only '#/…' within the schema; nothing is fetched.",
     ),
     (within({"$ref": "#/$defs/x"}), "#/properties/a/$ref", 'nothing stands at "#/$defs/x".'),
+    (
+        {"allOf": [{"$ref": "#/allOf/" + "0" * 5000}]},
+        "#/allOf/0/$ref",
+        'nothing stands at "#/allOf/0000000000000000000000000000000….',
+    ),
+    ({"allOf": [{"$ref": "#/allOf/٠"}]}, "#/allOf/0/$ref", 'nothing stands at "#/allOf/٠".'),
     ({"allOf": [{"$ref": "#/allOf/1"}]}, "#/allOf/0/$ref", 'nothing stands at "#/allOf/1".'),
 ]
 
