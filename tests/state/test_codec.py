@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import json
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vivavoce.core.events import TextReceived
+from vivavoce.core.session import LiveSession
+from vivavoce.core.settings import SessionSettings
 from vivavoce.domain.checkpoint import Asked, Checkpoint, OpenCall
 from vivavoce.domain.content import (
     Behavior,
@@ -26,7 +31,9 @@ from vivavoce.domain.content import (
     ToolResult,
     Tools,
 )
-from vivavoce.domain.ids import CallId, SessionId
+from vivavoce.domain.ids import CallId, CountingIds, SessionId
+from vivavoce.domain.profile import behaviour_of
+from vivavoce.domain.setup import SessionSetup
 from vivavoce.state.codec import decode, encode
 
 WORDS = st.text(st.characters(), max_size=20)
@@ -106,8 +113,68 @@ def _with(**fields: Any) -> bytes:
         _with(version=2), _with(**{"is": "Popen"}), _with(surprise=1), _with(tools={"is": "os"}),
         _with(history=[{"is": "Content"}]), _with(frames=[{"base64": "!"}]),
         b"[" * 100_000,
+        _with(position="0"), _with(position=1.5), _with(position=True), _with(position=None),
+        _with(session=None), _with(model=3), _with(instruction=[]), _with(tools=[]),
+        _with(history=None), _with(history=["hello"]), _with(history=[[]]), _with(asked=None),
+        _with(frames=[[0]]), _with(frames=[[0, "image"]]), _with(calls=[{"json": {}}]),
+        _with(seeding="no"), _with(spent_s=None), _with(spent_s=float("nan")),
     ],
 )  # fmt: skip
 def test_what_is_no_checkpoint_of_this_version_gives_nothing(data: bytes) -> None:
     assert decode(_with()) == PLAIN
     assert decode(data) is None
+
+
+SPOKEN = Checkpoint(
+    SessionId("s"), "m", "Be brief.",
+    Tools((ToolDeclaration("f", "does", {"type": "object"}),), (BuiltinTool("googleSearch"),)),
+    (
+        Content(Role.USER, (Text("hello"), Blob(b"png", "image/png"), FileRef("u", "text/plain"))),
+        Content(Role.MODEL, (ToolCall(CallId("c"), "f", {"a": 1}), ExecutableCode("1"))),
+        Content(Role.USER, (ToolResult(CallId("c"), "f", {"b": 2}), CodeResult("OK", "1"))),
+    ),
+    16_000,
+    calls=(OpenCall(ToolCall(CallId("d"), "f", {}), 3.0),),
+    frames=((8_000, Blob(b"png", "image/png")),),
+)  # fmt: skip
+
+
+def _places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Every place in a JSON value, but for the user's own objects."""
+    if path:
+        yield path
+    if isinstance(value, dict) and "json" not in value:
+        inner: Iterable[Any] = value.items()
+    else:
+        inner = enumerate(value) if isinstance(value, list) else ()
+    for key, item in inner:
+        yield from _places(item, (*path, key))
+
+
+OTHER_VALUES: tuple[Any, ...] = (
+    None, True, 7, 2.5, "x", [], ["x"], {"json": {}}, {"base64": ""}, {"is": "Text", "text": "x"},
+    {"is": "Role", "value": "user"}, {"is": "Content", "role": "user", "parts": []},
+)  # fmt: skip
+
+
+def test_no_value_of_another_type_gets_as_far_as_a_session() -> None:
+    """What can be read is a session that begins; what cannot gives nothing, and never an error."""
+    written = json.loads(encode(SPOKEN))
+    read = 0
+    for place in _places(written):
+        for other in OTHER_VALUES:
+            changed = copy.deepcopy(written)
+            holder = changed
+            for step in place[:-1]:
+                holder = holder[step]
+            holder[place[-1]] = other
+            checkpoint = decode(json.dumps(changed).encode())
+            if checkpoint is not None:
+                read += 1
+                setup = SessionSetup("m")
+                session = LiveSession.resume(
+                    checkpoint, setup, behaviour_of("m"), SessionSettings(), CountingIds()
+                )
+                session.open(0.0)
+                session.handle(TextReceived("and now?"), 1.0)
+    assert read > 0

@@ -14,7 +14,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from vivavoce.domain.checkpoint import CHECKPOINT_VERSION, Asked, Checkpoint, OpenCall
 from vivavoce.domain.content import (
@@ -29,6 +29,7 @@ from vivavoce.domain.content import (
     ToolKind,
     Tools,
 )
+from vivavoce.domain.typed import find_mismatch
 
 log = logging.getLogger(__name__)
 
@@ -55,10 +56,13 @@ def decode(data: bytes) -> Checkpoint | None:
         written = json.loads(data)
         if written.get("version") == CHECKPOINT_VERSION:
             read = _read(written)
-            return read if isinstance(read, Checkpoint) else None
+            if not (mismatch := find_mismatch(read, Checkpoint, "checkpoint")):
+                return cast(Checkpoint, read)
+            log.warning("checkpoint has wrong types", extra={"place": mismatch})
+            return None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         pass
-    log.warning("a checkpoint cannot be read: bytes=%d", len(data))
+    log.warning("checkpoint cannot be read", extra={"bytes": len(data)})
     return None
 
 

@@ -1,0 +1,67 @@
+"""Checks of values against the types that are written down for them, dataclasses included.
+
+For what no type checker has seen: a checkpoint out of a store, a part out of an engine.
+Annotations may be built from classes, `Any`, `None`, unions, tuples, sequences and mappings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import is_dataclass
+from functools import cache
+from itertools import repeat
+from math import isfinite
+from typing import Any, NewType, Union, get_args, get_origin, get_type_hints
+
+_UNIONS = (Union, type(int | str))
+_CLASSES = {float: (float, int)}
+_Check = tuple[object, Any, str]
+
+
+def find_mismatch(value: object, annotation: Any, name: str = "value") -> str:
+    """Return what in `value` isn't as `annotation` says: `part.text: NoneType`. Empty if nothing.
+
+    `True` is no number, numbers are finite, and an integer may stand where a float is wanted.
+    """
+    if isinstance(annotation, NewType):
+        annotation = annotation.__supertype__
+    if annotation is Any:
+        return ""
+    if get_origin(annotation) in _UNIONS:
+        kinds = get_args(annotation)
+        same = tuple(kind for kind in kinds if kind is type(value))
+        found = [find_mismatch(value, kind, name) for kind in same or kinds]
+        return "" if "" in found else found[0]
+    origin = get_origin(annotation) or annotation
+    if not isinstance(value, _CLASSES.get(origin, origin)) or (
+        isinstance(value, bool) and origin in (int, float)
+    ):
+        return f"{name}: {type(value).__name__}"
+    if isinstance(value, float) and not isfinite(value):
+        return f"{name}: {value}"
+    kinds = get_args(annotation)
+    fixed = origin is tuple and kinds[-1:] != (...,)
+    if fixed and isinstance(value, tuple) and len(value) != len(kinds):
+        return f"{name}: {len(value)} items"
+    checks = _checks_within(value, origin, kinds, name)
+    return next(filter(None, (find_mismatch(*check) for check in checks)), "")
+
+
+def _checks_within(value: Any, origin: Any, kinds: tuple[Any, ...], name: str) -> Iterable[_Check]:
+    """What is to be checked of the things that a value of the right class holds."""
+    if is_dataclass(origin) and isinstance(origin, type):
+        for field, kind in _hints(origin).items():
+            yield getattr(value, field), kind, f"{name}.{field}"
+    elif issubclass(origin, Mapping):
+        for key in value if kinds else ():
+            yield key, kinds[0], f"key of {name}"
+            yield value[key], kinds[1], f"value of {name}"
+    elif kinds:
+        several = repeat(kinds[0]) if len(kinds) == 1 or kinds[-1] is ... else kinds
+        for place, (item, kind) in enumerate(zip(value, several, strict=False)):
+            yield item, kind, f"{name}[{place}]"
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind)
