@@ -30,8 +30,8 @@ ALLOWED: dict[str, set[str]] = {
     },
     "state": {"domain", "errors", "state"},
     "runtime": {
-        "core", "domain", "errors", "engines.ports", "engines.batcher", "tools.ports",
-        "state.port", "runtime",
+        "core", "domain", "errors", "engines.ports", "engines.batcher", "engines.calls",
+        "tools.ports", "state.port", "runtime",
     },
     "edge": {
         "runtime", "protocol", "domain", "errors", "core", "engines.ports", "tools.ports", "edge",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from typing import cast
 
 from vivavoce.domain.request import EndReason, GenerationRequest
 from vivavoce.engines.ports import Emit, EngineHost, ResponderCapabilities, Settings, Speech
@@ -45,6 +46,26 @@ class Breaking(Unruly):
         raise ZeroDivisionError("a bug")
 
 
+class Panic(BaseException):
+    """What a library in Rust raises where its author was sure."""
+
+
+class Panicking(Unruly):
+    async def misbehave(self, emit: Emit) -> None:
+        raise Panic
+
+
+class Mistaken(Unruly):
+    """Ends without a reason."""
+
+    async def respond(self, request: GenerationRequest, emit: Emit) -> EndReason:
+        reason = await super().respond(request, emit)
+        return reason if "properly" in request.history[-1].text else cast(EndReason, None)
+
+    async def misbehave(self, emit: Emit) -> None:
+        pass
+
+
 class Hanging(Unruly):
     async def misbehave(self, emit: Emit) -> None:
         await asyncio.Event().wait()
@@ -82,6 +103,14 @@ async def failing(settings: Settings, host: EngineHost) -> Unruly:
 
 async def breaking(settings: Settings, host: EngineHost) -> Unruly:
     return Breaking()
+
+
+async def panicking(settings: Settings, host: EngineHost) -> Unruly:
+    return Panicking()
+
+
+async def mistaken(settings: Settings, host: EngineHost) -> Unruly:
+    return Mistaken()
 
 
 async def hanging(settings: Settings, host: EngineHost) -> Unruly:

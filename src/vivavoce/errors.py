@@ -19,6 +19,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+EXITS = (SystemExit, KeyboardInterrupt)
+"""What ends the process. Everything else that an engine raises is a failure of that engine, also
+what is no `Exception`: a panic of a library in Rust, a `GeneratorExit`."""
+
 
 class VivavoceError(Exception):
     """The root of the tree; never raised itself."""

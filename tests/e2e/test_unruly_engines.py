@@ -17,7 +17,9 @@ def unruly(kind: str) -> str:
     )
 
 
-@pytest.mark.parametrize("kind", ["failing", "breaking", "hanging", "stubborn"])
+@pytest.mark.parametrize(
+    "kind", ["failing", "breaking", "panicking", "mistaken", "hanging", "stubborn"]
+)
 async def test_an_engine_that_misbehaves_ends_its_turn_and_nothing_else(
     tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 
 import pytest
 
@@ -79,6 +80,37 @@ async def test_a_failure_reaches_everyone_in_the_batch_and_nobody_else() -> None
     with pytest.raises(EngineError):
         await batcher.submit(13)
     assert await batcher.submit(1) == 1
+    batcher.close()
+
+
+async def test_a_call_that_hangs_fails_its_own_batch_and_the_next_is_made_elsewhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hung, freed = threading.Event(), threading.Event()
+
+    def score(numbers: Sequence[int]) -> Sequence[int]:
+        if 13 in numbers:
+            hung.set()
+            freed.wait(30)
+        return numbers
+
+    batcher = Batcher("engine", score, inline_share=0, call_s=1.0)
+    stuck = asyncio.ensure_future(batcher.submit(13))
+    await asyncio.to_thread(hung.wait, 5)
+    behind = asyncio.ensure_future(batcher.submit(1))
+    with pytest.raises(EngineError, match="no result within 1 s"):
+        await stuck
+    assert await behind == 1
+    monkeypatch.setattr("vivavoce.engines.batcher.MAX_STUCK", 1)
+    with pytest.raises(EngineError, match="hangs in all its threads"):
+        await batcher.submit(1)
+    freed.set()
+    async with asyncio.timeout(5):
+        while True:
+            with suppress(EngineError):
+                assert await batcher.submit(1) == 1
+                break
+            await asyncio.sleep(0)
     batcher.close()
 
 

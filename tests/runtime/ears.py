@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 from vivavoce.core.events import Event
 from vivavoce.domain.audio import INPUT_RATE, AudioChunk
@@ -29,9 +30,12 @@ END = len(HELLO) // 2
 
 
 class Trouble(TonesRecognizer):
-    """Plays a trick on the n-th utterance; understands everything else as its length."""
+    """Plays a trick on the n-th utterance; understands everything else as its length.
 
-    def __init__(self, *tricks: Callable[[], Awaitable[None]]) -> None:
+    What a trick returns stands for the transcript, unless it is `None`.
+    """
+
+    def __init__(self, *tricks: Callable[[], Awaitable[Any]]) -> None:
         super().__init__(streaming=True)
         self.opened: list[RecognitionOptions] = []
         self.closed = 0
@@ -46,9 +50,8 @@ class Trouble(TonesRecognizer):
     async def work(self, pcm: bytes) -> None:
         """Takes no time."""
 
-    async def trick(self) -> None:
-        if self._tricks:
-            await self._tricks.pop(0)()
+    async def trick(self) -> Any:
+        return await self._tricks.pop(0)() if self._tricks else None
 
 
 class _Trouble:
@@ -85,8 +88,8 @@ class _Utterance:
         return Transcript(f"{self.size // 2} at the pause", confidence=0.5)
 
     async def finish(self) -> Transcript:
-        await self.home.trick()
-        return Transcript(f"{self.size // 2} samples")
+        said: Transcript | None = await self.home.trick()
+        return said or Transcript(f"{self.size // 2} samples")
 
 
 class Sticking(Trouble):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 import pytest
 
@@ -24,7 +26,7 @@ from vivavoce.engines.scripted.energy import EnergyDetector
 from vivavoce.engines.scripted.sound import say
 from vivavoce.engines.scripted.tones import TonesRecognizer
 from vivavoce.errors import EngineError
-from vivavoce.runtime.detection import PATIENCE_S, Detection, VoiceScorer
+from vivavoce.runtime.detection import DEAF_S, Detection, VoiceScorer
 from vivavoce.runtime.errands import Errands
 from vivavoce.runtime.hearing import Hearing
 from vivavoce.runtime.intake import Intake
@@ -115,21 +117,108 @@ def test_other_things_pass_unchanged() -> None:
     assert heard(TextReceived("hi")) == [TextReceived("hi")]
 
 
-def test_a_detector_that_hangs_is_an_engine_error() -> None:
-    async def run() -> None:
-        intake = Intake()
+class Faulty(EnergyDetector):
+    """Does something else than to score a frame that begins with such a byte."""
 
-        class Slow(VoiceScorer):
-            async def score(self, frame: bytes, state: object) -> tuple[float, object]:
-                await asyncio.sleep(PATIENCE_S * 2)
-                return 0.0, None
+    def __init__(self, fault: Callable[[], Any]) -> None:
+        super().__init__()
+        self._fault = fault
 
-        detection = Detection(Slow(EnergyDetector()), intake, lambda event: None)
-        intake.hear(AudioChunk(bytes(4000)))
-        with pytest.raises(EngineError):
-            await detection.catch_up()
+    def score(
+        self, frames: Sequence[bytes], states: Sequence[None]
+    ) -> Sequence[tuple[float, None]]:
+        if any(frame.startswith(b"!") for frame in frames):
+            return cast(Sequence[tuple[float, None]], self._fault())
+        return super().score(frames, states)
 
-    run_virtually(run())
+
+class Panic(BaseException):
+    pass
+
+
+def raises(failure: BaseException) -> Callable[[], Any]:
+    def fault() -> Any:
+        raise failure
+
+    return fault
+
+
+FAULTS: dict[str, Callable[[], Any]] = {
+    "raises": raises(ZeroDivisionError()),
+    "says so": raises(EngineError("detector", "dead")),
+    "panics": raises(Panic()),
+    "ends its generator": raises(StopIteration()),
+    "cancels": raises(asyncio.CancelledError()),
+    "nothing": lambda: None,
+    "too few": list,
+    "too many": lambda: [(0.0, None), (0.0, None)],
+    "no pair": lambda: [0.5],
+    "no number": lambda: [("loud", None)],
+    "not a number": lambda: [(float("nan"), None)],
+}
+
+
+@pytest.mark.parametrize("inline_share", [0.0, 1e9])
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_a_frame_that_a_detector_fails_at_counts_as_silence(
+    fault: str, inline_share: float
+) -> None:
+    loud = say("hello", INPUT_RATE)[: 2 * FRAME]
+    intake, events = Intake(), list[Event]()
+    scorer = VoiceScorer(Faulty(FAULTS[fault]), inline_share=inline_share)
+    detection = Detection(scorer, intake, events.append)
+    for frame in (loud, b"!" * 2 * FRAME, loud):
+        intake.hear(AudioChunk(frame))
+    await detection.catch_up()
+    scorer.close()
+    first, missed, last = scores(events)
+    assert (first, missed) == (last, 0.0)
+    assert first > 0.5
+
+
+async def test_what_one_client_sends_fails_no_other_of_the_same_call() -> None:
+    scorer = VoiceScorer(Faulty(FAULTS["raises"]), inline_share=0)
+    frames = [b"!" * 2 * FRAME if n == 3 else bytes(2 * FRAME) for n in range(8)]
+    found = await asyncio.gather(
+        *(scorer.score(frame, None) for frame in frames), return_exceptions=True
+    )
+    scorer.close()
+    failed = [n for n, score in enumerate(found) if isinstance(score, EngineError)]
+    assert failed == [3]
+
+
+async def test_a_detector_that_never_scores_ends_the_session() -> None:
+    intake, events = Intake(), list[Event]()
+    scorer = VoiceScorer(Faulty(FAULTS["raises"]), inline_share=1e9)
+    detection = Detection(scorer, intake, events.append)
+    intake.hear(AudioChunk(b"!" * 2 * int(DEAF_S * INPUT_RATE)))
+    await detection.catch_up()
+    assert not any(scores(events))
+    intake.hear(AudioChunk(b"!" * 2 * FRAME))
+    with pytest.raises(EngineError, match="ZeroDivisionError"):
+        await detection.catch_up()
+
+
+def test_calls_are_made_in_a_thread_unless_the_detector_promises_not_to_wait() -> None:
+    class Elsewhere(EnergyDetector):
+        def score(
+            self, frames: Sequence[bytes], states: Sequence[None]
+        ) -> Sequence[tuple[float, None]]:
+            threads.add(threading.current_thread())
+            return super().score(frames, states)
+
+    class NoPromise(Elsewhere):
+        inline = False
+
+    async def run(detector: EnergyDetector) -> None:
+        scorer = VoiceScorer(detector)
+        await scorer.score(bytes(2 * FRAME), None)
+        scorer.close()
+
+    for kind, here in ((Elsewhere, True), (NoPromise, False)):
+        threads: set[threading.Thread] = set()
+        asyncio.run(run(kind()))
+        assert (threads == {threading.current_thread()}) is here
 
 
 def test_a_detector_that_falls_behind_is_not_a_microphone_that_fell_silent() -> None:

@@ -76,7 +76,7 @@ def test_an_engine_that_ignores_cancellation_does_not_hold_the_connection() -> N
     assert responder.released == ["session-1"]
 
 
-def test_a_dead_detector_closes_the_session_and_says_why_in_the_log(
+def test_a_dead_detector_ends_what_can_only_be_heard_and_says_why_in_the_log(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     class Dead(EnergyDetector):
@@ -87,6 +87,10 @@ def test_a_dead_detector_closes_the_session_and_says_why_in_the_log(
 
     async def speak(client: Client) -> None:
         client.say(AudioChunk(HELLO))
+        client.say(TextReceived("and typed"))
+        await client.until(TurnComplete)
+        for _ in range(11):
+            client.say(AudioChunk(bytes(2 * INPUT_RATE)))
         await asyncio.sleep(1)
 
     client = played(speak, echo(), detector=Dead())

@@ -16,9 +16,14 @@ from vivavoce.core.events import (
 )
 from vivavoce.domain.audio import INPUT_RATE
 from vivavoce.domain.ids import TurnId
+from vivavoce.engines.ports import Transcript
 from vivavoce.errors import EngineError
 from vivavoce.runtime.errands import PATIENCE_S
 from vivavoce.runtime.transcripts import BEHIND_SAMPLES, BROKEN, HUNG_S
+
+
+class Panic(BaseException):
+    """What a library in Rust raises where its author was sure."""
 
 
 async def raise_known() -> None:
@@ -29,11 +34,40 @@ async def raise_unknown() -> None:
     raise ZeroDivisionError
 
 
+async def panic() -> None:
+    raise Panic
+
+
+async def cancel_itself() -> None:
+    raise asyncio.CancelledError
+
+
+async def say_no_transcript() -> object:
+    return "hello"
+
+
+async def say_no_text() -> Transcript:
+    return Transcript(b"hello")  # type: ignore[arg-type]
+
+
+async def say_no_confidence() -> Transcript:
+    return Transcript("hello", confidence=float("nan"))
+
+
 @pytest.mark.parametrize(
-    ("trick", "problem"), [(raise_known, "recognizer: no memory"), (raise_unknown, BROKEN)]
+    ("trick", "problem"),
+    [
+        (raise_known, "recognizer: no memory"),
+        (raise_unknown, BROKEN),
+        (panic, BROKEN),
+        (cancel_itself, BROKEN),
+        (say_no_transcript, BROKEN),
+        (say_no_text, BROKEN),
+        (say_no_confidence, BROKEN),
+    ],
 )
 def test_a_failure_fails_its_turn_and_no_other(
-    trick: Callable[[], Awaitable[None]], problem: str
+    trick: Callable[[], Awaitable[object]], problem: str
 ) -> None:
     async def act(host: Host) -> None:
         host.hear(bytes(800))

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from typing import cast
 
 import pytest
 
@@ -109,12 +110,34 @@ def test_a_tool_gets_the_picture_that_its_call_was_made_from_and_is_closed_in_th
     assert (toolset.stopped, toolset.closed) == (0, 1)
 
 
-def test_a_tool_that_breaks_down_is_a_failed_call_and_no_dead_session(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    async def broken() -> Outcome:
-        raise ZeroDivisionError("a bug")
+class Panic(BaseException):
+    """What a library in Rust raises where its author was sure."""
 
+
+async def divide() -> Outcome:
+    raise ZeroDivisionError("a bug")
+
+
+async def panic() -> Outcome:
+    raise Panic
+
+
+async def cancel_itself() -> Outcome:
+    raise asyncio.CancelledError
+
+
+async def bring_nothing() -> Outcome:
+    return cast(Outcome, None)
+
+
+async def bring_words() -> Outcome:
+    return Outcome("42")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("broken", [divide, panic, cancel_itself, bring_nothing, bring_words])
+def test_a_tool_that_breaks_down_is_a_failed_call_and_no_dead_session(
+    broken: Run, caplog: pytest.LogCaptureFixture
+) -> None:
     async def ask_twice(client: Client) -> None:
         await ask_to_run(client)
         client.say(TextReceived("hello"))

@@ -4,10 +4,14 @@ No window and no timer: an idle server adds no delay, a busy one forms larger ba
 itself. Used by everything that many sessions need at once and that costs less together.
 
 At low load a thread hand-over costs more than the work itself (two context switches against
-0.15 ms for a Silero frame), so a call may be made right on the event loop, within a budget: a
-share of the loop's time, charged with what each call really took. An engine that is cheap or
-rarely asked never leaves the loop; a burst, many sessions or a heavy engine overdraw the
-budget and go to the lane, where they are batched.
+0.15 ms for a Silero frame), so a call that can't wait for anything may be made right on the event
+loop, within a budget: a share of the loop's time, charged with what each call really took. An
+engine that is cheap or rarely asked never leaves the loop; a burst, many sessions or a heavy
+engine overdraw the budget and go to the lane, where they are batched.
+
+A call in the lane has a time limit. One that passes it fails those who wait for it, and the next
+one is made in another thread. A batch that fails is tried again one by one, so that what a
+client sent fails nobody else.
 
 Measured with Silero on two busy cores (`benchmarks/detection.py`), CPU for each frame: 16
 sessions 423 us on the loop, 545 in a thread, 401 by budget; 64 sessions 237, 186 and 161, with
@@ -17,15 +21,19 @@ the loop late by 122, 9 and 12 ms (99th percentile).
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 from vivavoce.engines.lanes import CancelToken, Lane
+from vivavoce.errors import EXITS, EngineError
 
 Q = TypeVar("Q")
 R = TypeVar("R")
+
+log = logging.getLogger(__name__)
 
 INLINE_SHARE = 0.15
 """The part of the loop's time that calls on the loop may take."""
@@ -33,12 +41,18 @@ INLINE_SHARE = 0.15
 INLINE_BURST_S = 0.003
 """How much of that may be taken at once, so that nobody waits behind it."""
 
+CALL_S = 2.0
+"""How long one call in the lane may take."""
+
+MAX_STUCK = 3
+"""Threads that may hang in calls at a time; beyond them requests fail without being tried."""
+
 
 class Batcher(Generic[Q, R]):
     """Joins the requests of many sessions into calls of `score`, at most `cap` in one.
 
     `score` gets a batch and gives one result for each request; it is never called twice at
-    the same time. `inline_share` 0 keeps every call in the lane.
+    the same time, unless a call hangs. `inline_share` 0 keeps every call in the lane.
     """
 
     def __init__(
@@ -48,13 +62,17 @@ class Batcher(Generic[Q, R]):
         *,
         cap: int = 32,
         inline_share: float = INLINE_SHARE,
+        call_s: float = CALL_S,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.calls = 0
         self.scored = 0
+        self._engine = engine
         self._score = score
         self._cap = cap
-        self._lane = Lane(engine, workers=1, queue=4)
+        self._call_s = call_s
+        self._lane = self._fresh_lane()
+        self._stuck: list[Lane] = []
         self._waiting: deque[tuple[Q, asyncio.Future[R]]] = deque()
         self._call: asyncio.Task[None] | None = None
         self._share = inline_share
@@ -68,7 +86,10 @@ class Batcher(Generic[Q, R]):
         return len(self._waiting)
 
     async def submit(self, request: Q) -> R:
-        """The result for one request. What `score` raises reaches everyone in its batch."""
+        """The result for one request.
+
+        Raises `EngineError` for whatever `score` raises, and when it gives no result in time.
+        """
         if self._call is None and self._may_stay():
             return self._inline(request)
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
@@ -86,6 +107,9 @@ class Batcher(Generic[Q, R]):
         self._waiting.clear()
         self._lane.close()
 
+    def _fresh_lane(self) -> Lane:
+        return Lane(self._engine, workers=1, queue=4)
+
     def _may_stay(self) -> bool:
         now = self._clock()
         earned = (now - self._credited) * self._share
@@ -96,9 +120,11 @@ class Batcher(Generic[Q, R]):
     def _inline(self, request: Q) -> R:
         began = self._clock()
         try:
-            (result,) = self._score([request])
+            (result,) = self._results([request])
         finally:
             self._credit -= self._clock() - began
+        if isinstance(result, EngineError):
+            raise result
         self.calls += 1
         self.scored += 1
         return result
@@ -119,24 +145,57 @@ class Batcher(Generic[Q, R]):
         batch = [(request, future) for request, future in batch if not future.done()]
         if not batch:
             return
-        requests = [request for request, _ in batch]
-
-        def work(_: CancelToken) -> Sequence[R]:
-            return self._score(requests)
-
         try:
-            results = await self._lane.run(work)
+            results = await self._in_lane([request for request, _ in batch])
         except asyncio.CancelledError:
             for _, future in batch:
                 future.cancel()
             raise
-        except Exception as failure:
-            for _, future in batch:
-                if not future.done():
-                    future.set_exception(failure)
-            return
         self.calls += 1
         self.scored += len(batch)
         for (_, future), result in zip(batch, results, strict=True):
-            if not future.done():
+            if future.done():
+                continue
+            if isinstance(result, EngineError):
+                future.set_exception(result)
+            else:
                 future.set_result(result)
+
+    async def _in_lane(self, requests: list[Q]) -> Sequence[R | EngineError]:
+        self._stuck = [lane for lane in self._stuck if lane.abandoned]
+        if len(self._stuck) >= MAX_STUCK:
+            return [EngineError(self._engine, "hangs in all its threads")] * len(requests)
+
+        def work(_: CancelToken) -> Sequence[R | EngineError]:
+            return self._results(requests)
+
+        try:
+            async with asyncio.timeout(self._call_s):
+                return await self._lane.run(work)
+        except TimeoutError:
+            log.error("engine call hangs", extra={"engine": self._engine})
+            self._lane.close()
+            self._stuck.append(self._lane)
+            self._lane = self._fresh_lane()
+            problem = f"no result within {self._call_s:g} s"
+            return [EngineError(self._engine, problem)] * len(requests)
+
+    def _results(self, requests: Sequence[Q]) -> Sequence[R | EngineError]:
+        """One result, or what came instead of it, for each request."""
+        try:
+            results = self._score(requests)
+            if len(results) == len(requests):
+                return results
+            failure = EngineError(
+                self._engine, f"{len(results)} results for {len(requests)} requests"
+            )
+        except EXITS:
+            raise
+        except EngineError as error:
+            failure = error
+        except BaseException as error:
+            failure = EngineError(self._engine, f"broke down ({type(error).__name__})")
+            failure.__cause__ = error
+        if len(requests) == 1:
+            return [failure]
+        return [self._results([request])[0] for request in requests]

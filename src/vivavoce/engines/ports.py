@@ -26,7 +26,12 @@ from vivavoce.domain.request import EndReason, GenerationRequest
 
 
 class VoiceDetector(Protocol):
-    """Scores how likely a frame holds speech. Stateless: the state of a stream travels with it."""
+    """Scores how likely a frame holds speech. Stateless: the state of a stream travels with it.
+
+    Calls are made in a thread, and one that takes longer than two seconds has failed. A detector
+    with an attribute `inline = True` promises that `score` never waits for anything: then calls
+    may be made on the event loop while they stay within a few milliseconds, which costs less.
+    """
 
     frame_samples: int
     """Samples at 16 kHz in one frame."""

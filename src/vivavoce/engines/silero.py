@@ -65,6 +65,7 @@ class SileroDetector:
     """Scores frames of 512 samples. See `engines.ports.VoiceDetector`."""
 
     frame_samples = FRAME_SAMPLES
+    inline = True
 
     def __init__(self, model: Path) -> None:
         """Load the network from an ONNX file. Raises `EngineMissing` and `EngineError`."""

@@ -62,7 +62,7 @@ from vivavoce.domain.setup import SessionSetup
 from vivavoce.engines.ports import Engines
 from vivavoce.errors import ClientFault
 from vivavoce.runtime.detection import Detection, VoiceScorer
-from vivavoce.runtime.errands import Errands
+from vivavoce.runtime.errands import Errands, is_end
 from vivavoce.runtime.generations import Generations, Pace
 from vivavoce.runtime.hearing import Hearing
 from vivavoce.runtime.intake import Intake
@@ -377,5 +377,7 @@ class Connection:
     async def _forget(self, engine: str, release: Awaitable[None]) -> None:
         try:
             await release
-        except Exception:
+        except BaseException as failure:
+            if is_end(failure):
+                raise
             log.exception("engine did not let go: engine=%s session=%s", engine, self.session_id)

@@ -3,17 +3,22 @@
 The reader of a connection scores what it has read before it reads on. So the scores are in
 order without a queue, `audioStreamEnd` comes after every score before it, and a detector that
 falls behind slows its own client down through TCP, by never more than `PIECE_S` of sound.
+
+A frame that a detector fails at counts as silence, and what comes after it as another stream:
+it may well score that. When it fails for long, the session ends, since it can't be heard.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
+from math import isfinite
 from typing import Any
 
 from vivavoce.core.events import Event, ListeningHeld, VoiceScored
 from vivavoce.domain.audio import Position, samples
-from vivavoce.engines.batcher import Batcher
+from vivavoce.engines.batcher import INLINE_SHARE, Batcher
 from vivavoce.engines.ports import VoiceDetector
 from vivavoce.errors import EngineError
 from vivavoce.runtime.intake import Intake
@@ -21,23 +26,32 @@ from vivavoce.runtime.intake import Intake
 PIECE_S = 0.5
 """Sound that is scored before the core hears of it; what a long message is cut into."""
 
-PATIENCE_S = 10.0
+DEAF_S = 10.0
+"""Sound without a single score after which a session ends with the detector's error."""
 
 SLOW_S = 0.2
 """How long scoring may take before the core is told that nobody reads on."""
 
 
+log = logging.getLogger(__name__)
+
+
 class VoiceScorer:
-    """A detector shared by all sessions of a profile, which scores their frames in batches."""
+    """A detector shared by all sessions of a profile, which scores their frames in batches.
+
+    Calls are made in a thread, but for a detector that says by `inline` that it never waits.
+    """
 
     def __init__(self, detector: VoiceDetector, **options: Any) -> None:
         self.detector = detector
+        inline = getattr(detector, "inline", False)
+        options.setdefault("inline_share", INLINE_SHARE if inline else 0.0)
         self._batcher: Batcher[tuple[bytes, Any], tuple[float, Any]] = Batcher(
             "detector", self._score, **options
         )
 
     async def score(self, frame: bytes, state: Any) -> tuple[float, Any]:
-        """Probability of speech in one frame, and the stream's next state."""
+        """Probability of speech in one frame, and the stream's next state. Raises `EngineError`."""
         return await self._batcher.submit((frame, state))
 
     def close(self) -> None:
@@ -46,7 +60,10 @@ class VoiceScorer:
 
     def _score(self, batch: Sequence[tuple[bytes, Any]]) -> Sequence[tuple[float, Any]]:
         frames, states = zip(*batch, strict=True)
-        return self.detector.score(frames, states)
+        scores = [(float(score), state) for score, state in self.detector.score(frames, states)]
+        if not all(isfinite(score) for score, _ in scores):
+            raise EngineError("detector", "a score is not a number")
+        return scores
 
 
 class Detection:
@@ -60,9 +77,11 @@ class Detection:
         self._post = post
         self._state = scorer.detector.fresh()
         self._holding = False
+        self._unscored = 0
+        self._told = False
 
     async def catch_up(self) -> None:
-        """Score every whole frame that has arrived. Raises `EngineError` if the detector hangs."""
+        """Score every whole frame that has arrived. Raises `EngineError` after `DEAF_S` of none."""
         if not self._whole_frame():
             return
         slow = asyncio.get_running_loop().call_later(SLOW_S, self._hold)
@@ -80,17 +99,26 @@ class Detection:
 
     async def _score_piece(self) -> None:
         scores: list[float] = []
-        try:
-            async with asyncio.timeout(PATIENCE_S):
-                while self._whole_frame() and len(scores) < samples(PIECE_S) // self.frame_samples:
-                    end = self.position + self.frame_samples
-                    frame = self._intake.read(self.position, end)
-                    score, self._state = await self._scorer.score(frame, self._state)
-                    scores.append(score)
-                    self.position = end
-        except TimeoutError:
-            raise EngineError("detector", f"no score within {PATIENCE_S:.0f} s") from None
+        while self._whole_frame() and len(scores) < samples(PIECE_S) // self.frame_samples:
+            end = self.position + self.frame_samples
+            scores.append(await self._score_frame(self._intake.read(self.position, end)))
+            self.position = end
         self._post(VoiceScored(self.position, tuple(scores), self.frame_samples))
+
+    async def _score_frame(self, frame: bytes) -> float:
+        try:
+            score, self._state = await self._scorer.score(frame, self._state)
+        except EngineError as failure:
+            if not self._told:
+                self._told = True
+                log.error("voice detection failed", exc_info=failure)
+            self._unscored += self.frame_samples
+            if self._unscored > samples(DEAF_S):
+                raise
+            self._state = self._scorer.detector.fresh()
+            return 0.0
+        self._unscored = 0
+        return score
 
     def _hold(self) -> None:
         """While this session's frames wait for their scores, its microphone is not silent."""

@@ -12,6 +12,8 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 
+from vivavoce.errors import EXITS
+
 log = logging.getLogger(__name__)
 
 PATIENCE_S = 2.0
@@ -54,6 +56,17 @@ class Errands:
         self._tasks.discard(task)
         if not task.cancelled() and (failure := task.exception()) is not None:
             log.error("errand failed: name=%s", task.get_name(), exc_info=failure)
+
+
+def is_end(failure: BaseException) -> bool:
+    """Whether `failure` ends the calling task or the process, and is none of an engine's.
+
+    A cancellation that nobody asked for is one: something inside the engine cancelled itself.
+    """
+    if isinstance(failure, asyncio.CancelledError):
+        task = asyncio.current_task()
+        return task is not None and task.cancelling() > 0
+    return isinstance(failure, EXITS)
 
 
 def _look_after(task: asyncio.Task[None]) -> None:

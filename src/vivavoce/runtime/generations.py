@@ -6,7 +6,8 @@ Sound is cut into pieces of 40 to 100 ms: small enough to be dropped in time at 
 interruption, large enough to be cheap; the first one leaves as soon as it exists.
 
 Whatever an engine does, the core is told exactly once how it ended: finished, failed or
-refused. An engine's bug is a failed generation, never a dead session.
+refused. An engine's bug is a failed generation, never a dead session: it may raise whatever it
+likes, and what it hands over is looked at before the core relies on it.
 """
 
 from __future__ import annotations
@@ -28,8 +29,10 @@ from vivavoce.core.events import (
 )
 from vivavoce.domain.audio import pcm_seconds
 from vivavoce.domain.ids import GenerationId
-from vivavoce.domain.request import GenerationRequest
+from vivavoce.domain.request import EndReason, GenerationRequest
 from vivavoce.domain.text import whole
+from vivavoce.domain.typed import find_mismatch
+from vivavoce.engines.calls import unwieldy
 from vivavoce.engines.ports import (
     CallsRequested,
     GenerationPart,
@@ -40,7 +43,7 @@ from vivavoce.engines.ports import (
     UsageReported,
 )
 from vivavoce.errors import EngineBusy, EngineError
-from vivavoce.runtime.errands import Errands, Watchdog
+from vivavoce.runtime.errands import Errands, Watchdog, is_end
 from vivavoce.runtime.outbox import Outbox
 from vivavoce.runtime.pieces import Pieces
 from vivavoce.runtime.reporter import TurnReporter
@@ -125,7 +128,9 @@ class Generations:
             await self.responder.prepare(request)
         except EngineError as failure:
             log.info("engine could not prepare: problem=%s", failure)
-        except Exception:
+        except BaseException as failure:
+            if is_end(failure):
+                raise
             log.exception("engine broke down while preparing")
 
 
@@ -158,14 +163,12 @@ class _Run:
         self.watchdog.watch()
         try:
             reason = await self._home.responder.respond(self._request, self.emit)
+            if mismatch := find_mismatch(reason, EndReason, "reason"):
+                raise TypeError(mismatch)
             await self._speak(self._pieces.rest())
-        except asyncio.CancelledError:
-            if self.retired or _was_cancelled():
+        except BaseException as failure:
+            if is_end(failure) or (self.retired and isinstance(failure, asyncio.CancelledError)):
                 raise
-            # Something inside the engine was cancelled, not we: that is its way of failing.
-            log.exception("engine cancelled itself: generation=%s", self.generation)
-            self._end(GenerationFailed(self.generation, BROKEN))
-        except Exception as failure:
             self._end(self._failure(failure))
         else:
             self._end(GenerationFinished(self.generation, reason))
@@ -173,7 +176,15 @@ class _Run:
             self._home.retire(self)
 
     async def emit(self, part: GenerationPart) -> None:
-        """Take a part; returns when the next one is welcome."""
+        """Take a part; returns when the next one is welcome.
+
+        Raises `TypeError` for what is no part; the generation has failed then, whatever the engine
+        makes of it.
+        """
+        if problem := _problem(part):
+            failure = TypeError(problem)
+            self._end(self._failure(failure))
+            raise failure
         if isinstance(part, Milestone):
             now = self._loop.time()
             self._home.reporter.milestone(self.generation, part.name, now)
@@ -247,8 +258,8 @@ class _Run:
         silent_s = self._home.pace.silent_s
         self._end(GenerationFailed(self.generation, f"Nothing came for {silent_s:.0f} s."))
 
-    def _failure(self, failure: Exception) -> Event:
-        if isinstance(failure, ExceptionGroup):
+    def _failure(self, failure: BaseException) -> Event:
+        if isinstance(failure, BaseExceptionGroup):
             known, unknown = failure.split(EngineError)
             if known is not None and unknown is None:
                 failure = _first(known)
@@ -262,14 +273,18 @@ class _Run:
         return GenerationFailed(self.generation, BROKEN)
 
 
-def _first(group: ExceptionGroup[EngineError]) -> Exception:
+def _problem(part: GenerationPart) -> str:
+    """What keeps a part from being one; empty if nothing does."""
+    problem = find_mismatch(part, GenerationPart, "part")
+    if not problem and isinstance(part, CallsRequested):
+        found = (unwieldy(call.args) or unwieldy({"name": call.name}) for call in part.calls)
+        problem = next(filter(None, found), "")
+    return problem
+
+
+def _first(group: BaseExceptionGroup[EngineError]) -> BaseException:
     """The first failure of a group, however deep it lies."""
-    failure: Exception = group
-    while isinstance(failure, ExceptionGroup):
+    failure: BaseException = group
+    while isinstance(failure, BaseExceptionGroup):
         failure = failure.exceptions[0]
     return failure
-
-
-def _was_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

@@ -17,7 +17,8 @@ from vivavoce.domain.content import BuiltinTool, ToolCall, Tools
 from vivavoce.domain.evidence import Outcome
 from vivavoce.domain.ids import CallId
 from vivavoce.domain.request import GenerationRequest
-from vivavoce.runtime.errands import Errands
+from vivavoce.domain.typed import find_mismatch
+from vivavoce.runtime.errands import Errands, is_end
 from vivavoce.tools.ports import OnUnserved, Toolset
 
 log = logging.getLogger(__name__)
@@ -87,7 +88,11 @@ class ServedTools:
     async def _run(self, call: ToolCall, request: GenerationRequest) -> None:
         try:
             outcome = await self.toolset.run(call, request)
-        except Exception:
+            if mismatch := find_mismatch(outcome, Outcome, "outcome"):
+                raise TypeError(mismatch)
+        except BaseException as failure:
+            if is_end(failure):
+                raise
             log.exception("tool broke down: tool=%s", call.name)
             outcome = Outcome({"error": BROKEN}, failed=BROKEN)
         if self._running.pop(call.id, None) is not None:

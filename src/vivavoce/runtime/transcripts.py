@@ -30,6 +30,7 @@ from vivavoce.core.events import (
 from vivavoce.domain.audio import Position, samples
 from vivavoce.domain.ids import TurnId
 from vivavoce.domain.setup import SessionSetup
+from vivavoce.domain.typed import find_mismatch
 from vivavoce.engines.ports import (
     Recognition,
     RecognitionOptions,
@@ -38,7 +39,7 @@ from vivavoce.engines.ports import (
     Utterance,
 )
 from vivavoce.errors import EngineError
-from vivavoce.runtime.errands import PATIENCE_S, Errands, Watchdog
+from vivavoce.runtime.errands import PATIENCE_S, Errands, Watchdog, is_end
 from vivavoce.runtime.intake import Intake
 
 T = TypeVar("T")
@@ -179,7 +180,9 @@ class Transcripts:
         except EngineError as failure:
             log.warning("transcript failed: turn=%s problem=%s", listener.turn, failure)
             self.fail(listener, str(failure))
-        except Exception:
+        except BaseException as failure:
+            if is_end(failure):
+                raise
             log.exception("recognizer broke down: turn=%s", listener.turn)
             self.fail(listener, BROKEN)
         finally:
@@ -264,8 +267,8 @@ class _Turn:
     ) -> Transcript:
         self._asked = None
         if not paused:
-            return await self._watched(utterance.hypothesis())
-        transcript = await self._watched(utterance.pause())
+            return await self._understood(utterance.hypothesis())
+        transcript = await self._understood(utterance.pause())
         self._pause = position, transcript
         return transcript
 
@@ -273,7 +276,13 @@ class _Turn:
         """The final text: that of the last pause, if nothing was said after it."""
         if self._pause is not None and self._pause[0] == self._last_pause:
             return self._pause[1]
-        return await self._watched(utterance.finish())
+        return await self._understood(utterance.finish())
+
+    async def _understood(self, call: Awaitable[Transcript]) -> Transcript:
+        transcript = await self._watched(call)
+        if mismatch := find_mismatch(transcript, Transcript, "transcript"):
+            raise TypeError(mismatch)
+        return transcript
 
     async def _feed(self, utterance: Utterance) -> None:
         while self.behind > 0:

@@ -22,6 +22,7 @@ class EnergyDetector:
     """A soft gate around `threshold_db`, in decibels below full scale."""
 
     frame_samples = samples(0.032)
+    inline = True
 
     def __init__(self, threshold_db: float = THRESHOLD_DB) -> None:
         self._threshold_db = threshold_db
