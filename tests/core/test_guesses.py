@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from core.world import SETUP, World, kinds, requests, user
-from vivavoce.core.effects import ReleaseGeneration
+from vivavoce.core.effects import PrepareGeneration, ReleaseGeneration
 from vivavoce.core.events import ContextUpdated, GenerationRefused, TranscriptUpdated
 from vivavoce.core.messages import OutputTranscript
 from vivavoce.core.settings import SessionSettings
@@ -71,3 +71,31 @@ def test_a_live_generation_that_is_refused_is_started_anew() -> None:
     world.understand("hello")
     world.do(GenerationRefused(world.current))
     assert [request.speculative for request in requests(world)] == [True, False]
+
+
+def prepared(world: World, text: str) -> list[tuple[str, ...]]:
+    """The history of each request to read ahead that a hypothesis leads to."""
+    update = TranscriptUpdated(world.turns[-1], world.position, text, False)
+    return [
+        tuple(content.text for content in effect.request.history)
+        for effect in world.do(update)
+        if isinstance(effect, PrepareGeneration)
+    ]
+
+
+def test_words_are_read_ahead_while_the_user_speaks() -> None:
+    world = World(SETUP, SessionSettings(speculation=True))
+    world.score(0.5, 0.9)
+    assert prepared(world, "what time") == [("what time",)]
+    assert prepared(world, "what time") == []
+    assert prepared(world, "what time is it") == [("what time is it",)]
+    assert requests(world) == []
+    world.score(0.9, 0.0)
+    world.understand("what time is it")
+    assert requests(world)[0].history == (user("what time is it"),)
+
+
+def test_words_are_not_read_ahead_without_speculation() -> None:
+    world = World(SETUP, SessionSettings(speculation=False))
+    world.score(0.5, 0.9)
+    assert prepared(world, "what time") == []

@@ -61,6 +61,15 @@ async def test_a_cold_prompt_is_read_ahead(model: LanguageModel) -> None:
     assert usage.response_tokens > 0
 
 
+async def test_words_are_read_while_they_are_spoken(model: LanguageModel) -> None:
+    words = "could you tell me which town in the north of Norway is known for its old wooden"
+    await model.prepare(conversation(user(words), session="speaking"))
+    asked = conversation(user(f"{words} houses"), session="speaking")
+    parts = await answer(model, asked)
+    (usage,) = [part.usage for part in parts if isinstance(part, UsageReported)]
+    assert usage.prompt_tokens - usage.cached_tokens < 10, "only the last word is left"
+
+
 async def test_a_second_conversation_begins_from_what_the_first_one_read(
     model: LanguageModel,
 ) -> None:

@@ -327,12 +327,26 @@ def test_it_waits_while_the_outbox_is_full() -> None:
     hosted(ScriptedResponder(lambda _: MINUTE), act)
 
 
-def test_a_newer_wish_to_prepare_replaces_the_older() -> None:
-    class Preparing(ScriptedResponder):
-        async def prepare(self, request: GenerationRequest) -> None:
-            await asyncio.sleep(1)
-            self.prepared.append(request)
+class Preparing(ScriptedResponder):
+    async def prepare(self, request: GenerationRequest) -> None:
+        await asyncio.sleep(1)
+        self.prepared.append(request)
 
+
+def test_an_answer_stops_the_reading_ahead() -> None:
+    responder = Preparing(lambda _: ())
+
+    async def act(host: Host) -> None:
+        host.generations.prepare(asked())
+        await asyncio.sleep(0.5)
+        host.generations.start(asked())
+        await asyncio.sleep(5)
+
+    hosted(responder, act)
+    assert responder.prepared == []
+
+
+def test_a_newer_request_to_prepare_replaces_the_older() -> None:
     responder = Preparing(lambda _: ())
 
     async def act(host: Host) -> None:

@@ -92,7 +92,7 @@ class Conversation:
         )
         self.seeding = setup.seeds_history
         self.asked = Asked.of(setup)
-        self._prepared = -1
+        self._prepared: tuple[int, str] = (-1, "")
         self._transcribing = False
 
     @property
@@ -257,11 +257,18 @@ class Conversation:
     # --- rest -------------------------------------------------------------------------------
 
     def rest(self, step: Step) -> None:
-        """After every step. Both sides may rest: let the engine read ahead."""
+        """After every step. While the model is idle, the engine reads ahead what is known."""
         self._transcribing = self._continues(step)
-        if self.user.quiet and self.model.idle and self._prepared != self.context.version:
-            self._prepared = self.context.version
-            step.want(PrepareGeneration(self.context.request()))
+        if not self.model.idle:
+            return
+        turn = self.user.open if self.settings.speculation else None
+        words = " ".join(turn.words()) if turn is not None and len(self.user.line) == 1 else ""
+        known = self.context.version, words
+        if self._prepared == known or not (words or self.user.quiet):
+            return
+        self._prepared = known
+        spoken = (Content(Role.USER, (Text(words),)),) if words else ()
+        step.want(PrepareGeneration(self.context.request(extra=spoken)))
 
     @property
     def state(self) -> tuple[int, bool]:

@@ -199,7 +199,11 @@ class LanguageModel(Protocol):
     capabilities: LanguageModelCapabilities
 
     async def prepare(self, request: GenerationRequest) -> None:
-        """Read all but the user's coming words ahead. Best effort."""
+        """Read ahead what is known before the answer is asked for. Best effort.
+
+        Words of the user at the end of the history may be a hypothesis of what is still being
+        said: the request to answer can end with other words, and mostly begins with these.
+        """
         ...
 
     def generate(self, request: GenerationRequest) -> AsyncIterator[ModelPart]:
@@ -279,7 +283,10 @@ class Responder(Protocol):
     capabilities: ResponderCapabilities
 
     async def prepare(self, request: GenerationRequest) -> None:
-        """An answer from this state of the conversation is to be expected. Best effort."""
+        """An answer from this state of the conversation is to be expected. Best effort.
+
+        The history may end with a hypothesis of what the user is still saying.
+        """
         ...
 
     async def respond(self, request: GenerationRequest, emit: Emit) -> EndReason:

@@ -87,13 +87,13 @@ class Generations:
         self._preparing: asyncio.Task[None] | None = None
 
     def prepare(self, request: GenerationRequest) -> None:
-        """Have the responder read ahead. The newest wish replaces older ones."""
-        if self._preparing is not None:
-            self.errands.call_back(self._preparing)
+        """Have the responder read ahead, this request instead of an earlier one."""
+        self._stop_preparing()
         self._preparing = self.errands.start("prepare", self._prepare(request))
 
     def start(self, request: GenerationRequest) -> None:
-        """Begin to answer."""
+        """Begin to answer, and stop reading ahead."""
+        self._stop_preparing()
         run = _Run(self, request)
         self._running[request.generation] = run
         run.task = self.errands.start(f"generation {request.generation}", run.answer())
@@ -122,6 +122,11 @@ class Generations:
         """The conversation is over."""
         for run in tuple(self._running.values()):
             self.retire(run)
+
+    def _stop_preparing(self) -> None:
+        if self._preparing is not None:
+            self.errands.call_back(self._preparing)
+            self._preparing = None
 
     async def _prepare(self, request: GenerationRequest) -> None:
         try:

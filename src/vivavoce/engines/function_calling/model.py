@@ -43,8 +43,12 @@ class FunctionCallingModel:
         self._lane = Lane(ENGINE, workers=model.capabilities.slots)
 
     async def prepare(self, request: GenerationRequest) -> None:
-        """Read declarations, instruction and history ahead."""
-        if request.tools.offered:
+        """Read declarations, instruction and history ahead.
+
+        The declarations were read before the user began to speak.
+        """
+        speaking = bool(request.history) and request.history[-1].role is Role.USER
+        if request.tools.offered and not speaking:
             with suppress(EngineError):  # the answer itself will say what is wrong
                 await self._lane.run(lambda token: self._planner.prepare(request.tools, token))
         await self.text_model.prepare(_without_tools(request))

@@ -15,6 +15,7 @@ import secrets
 import shutil
 import tempfile
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from vivavoce.domain.content import Usage
 from vivavoce.engines.lanes import CancelToken
 from vivavoce.engines.libraries import missing_library
 from vivavoce.errors import EngineError, EngineMissing
@@ -39,6 +41,9 @@ The library's default, some 300,000 turns, burns the core of a descheduled threa
 busy process on two cores, two threads fall from 31 to 8 tokens/s, below the 17 to 20 of one
 thread (Qwen2.5-Coder-0.5B). With 200 turns they give 25 alone and 16 beside it.
 """
+
+_REPORT_EVERY_S = 15.0
+"""How often a prompt that is being read is reported: 3,500 tokens take two cores up to a minute."""
 
 Chunk = dict[str, Any]
 
@@ -81,23 +86,12 @@ class Llama:
         Cold prompts report progress between batches, so that a token set meanwhile is seen.
         Raises `EngineError` with the library's sentence.
         """
-        refusals: list[str] = []
+        self._run("handle_chat_completions", body, token, put)
 
-        def take(chunk: Chunk) -> bool:
-            if "error" in chunk:
-                refusals.append(str(chunk["error"].get("message", chunk["error"])))
-            elif not (token.cancelled or self._closing.is_set()):
-                put(chunk)
-            return token.cancelled or self._closing.is_set()
-
-        with self._inside() as server:
-            if not token.cancelled:
-                server.handle_chat_completions(
-                    {**body, "stream": True, "return_progress": True}, take
-                )
-            del server
-        if refusals:
-            raise EngineError(ENGINE, refusals[0])
+    def read(self, text: str, slot: int, token: CancelToken) -> None:
+        """Have a slot read a prompt's beginning, as `render` gives it, and write nothing."""
+        body = {"prompt": text, "n_predict": 0, "id_slot": slot, "cache_prompt": True}
+        self._run("handle_completions", body, token, lambda chunk: None)
 
     def complete(self, body: Chunk, token: CancelToken) -> str:
         """The whole text of one chat completion."""
@@ -162,6 +156,25 @@ class Llama:
             self._server = None
         self._remove_states()
 
+    def _run(
+        self, handler: str, body: Chunk, token: CancelToken, put: Callable[[Chunk], object]
+    ) -> None:
+        refusals: list[str] = []
+
+        def take(chunk: Chunk) -> bool:
+            if "error" in chunk:
+                refusals.append(str(chunk["error"].get("message", chunk["error"])))
+            elif not (token.cancelled or self._closing.is_set()):
+                put(chunk)
+            return token.cancelled or self._closing.is_set()
+
+        with self._inside() as server:
+            if not token.cancelled:
+                getattr(server, handler)({**body, "stream": True, "return_progress": True}, take)
+            del server
+        if refusals:
+            raise EngineError(ENGINE, refusals[0])
+
     @contextmanager
     def _inside(self) -> Iterator[Any]:
         """The library's server, which is not freed meanwhile. Raises `EngineError` once closed."""
@@ -205,6 +218,50 @@ def text_of(chunk: Chunk) -> str:
     for choice in chunk.get("choices", ()):
         return str(choice.get("delta", {}).get("content") or "")
     return ""
+
+
+def finish_reason(chunk: Chunk) -> str:
+    """Why the text ended, in the library's word; empty for chunks that do not end it."""
+    for choice in chunk.get("choices", ()):
+        return str(choice.get("finish_reason") or "")
+    return ""
+
+
+class TokenMeter:
+    """Counts tokens as chunks go by; the last chunk has the exact figures."""
+
+    def __init__(self) -> None:
+        self.usage = Usage()
+        self._pieces = 0
+        self._reported = time.monotonic()
+
+    def is_report_due(self) -> bool:
+        """Whether the prompt is still being read, and was for a while since the last report."""
+        now = time.monotonic()
+        due = not self.usage.response_tokens and now - self._reported >= _REPORT_EVERY_S
+        if due:
+            self._reported = now
+        return due
+
+    def read(self, chunk: Chunk) -> None:
+        if progress := chunk.get("prompt_progress"):
+            self.usage = Usage(
+                prompt_tokens=progress.get("total", 0), cached_tokens=progress.get("cache", 0)
+            )
+        if timings := chunk.get("timings"):
+            cached = timings.get("cache_n", 0)
+            self.usage = Usage(
+                prompt_tokens=cached + timings.get("prompt_n", 0),
+                cached_tokens=cached,
+                response_tokens=timings.get("predicted_n", 0),
+            )
+        elif text_of(chunk):
+            self._pieces += 1
+            self.usage = Usage(
+                prompt_tokens=self.usage.prompt_tokens,
+                cached_tokens=self.usage.cached_tokens,
+                response_tokens=self._pieces,
+            )
 
 
 def _load(options: LlamaOptions, key: str, states: str) -> Any:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-import time
 from collections import OrderedDict, deque
 from collections.abc import AsyncGenerator, Callable, Set
 from contextlib import aclosing
 
-from vivavoce.domain.content import Content, ToolCall, ToolResult, Usage
+from vivavoce.domain.content import Content, Role, ToolCall, ToolResult, Usage
 from vivavoce.domain.request import EndReason, GenerationRequest
 from vivavoce.domain.setup import Modality
 from vivavoce.engines.chat import messages as chat
@@ -23,7 +22,14 @@ from vivavoce.engines.chat.trim import first_kept
 from vivavoce.engines.function_calling.turns import as_text
 from vivavoce.engines.lanes import CancelToken, Lane
 from vivavoce.engines.llamacpp import prompt
-from vivavoce.engines.llamacpp.llama import ENGINE, Chunk, Llama, text_of
+from vivavoce.engines.llamacpp.llama import (
+    ENGINE,
+    Chunk,
+    Llama,
+    TokenMeter,
+    finish_reason,
+    text_of,
+)
 from vivavoce.engines.llamacpp.settings import LlamaCppSettings
 from vivavoce.engines.llamacpp.slots import SlotStates, SlotTable
 from vivavoce.engines.ports import (
@@ -45,9 +51,6 @@ _USUAL_CHARS = 4
 _UNCOUNTED = 512
 _WRITTEN = 4
 """How many times longer a written answer may be than a spoken one."""
-
-_REPORT_EVERY_S = 15.0
-"""How often a prompt that is being read is reported: 3,500 tokens take two cores up to a minute."""
 
 _SENTENCE_END = re.compile(r"(?<!\s\d)(?<!^\d)[.!?…。！？][\"'”’)]*\s*$")
 
@@ -116,22 +119,42 @@ class LlamaCppModel:
         return -(-len(text) // _USUAL_CHARS)
 
     async def prepare(self, request: GenerationRequest) -> None:
-        """Read rules, instruction, and history into the conversation's slot."""
+        """Read rules, instruction, and history into the conversation's slot.
 
-        def read(token: CancelToken) -> None:
-            own, general = self._beginnings(request)
-            with self._slots.use(request.session, (own, general), token) as slot:
-                if slot is None:
-                    return
-                body = self._body(request, slot.index) | {"max_tokens": 0}
-                self._llama.stream(body, token, lambda chunk: None)
-                if not (request.history or own in self._states or token.cancelled):
-                    self._states.save(own, slot.index)
-
+        What the user is still saying is read while the model does nothing else, and only then.
+        """
+        speaking = bool(request.history) and request.history[-1].role is Role.USER
+        if speaking and not self.idle:
+            return
+        read = self._read_words if speaking and not self._native else self._read_history
         try:
-            await self._lane.run(read)
+            await self._lane.run(lambda token: read(request, token))
         except EngineError as fault:  # the answer itself will say what is wrong
             log.debug("prompt was not read ahead", extra={"problem": fault.problem})
+
+    def _read_history(self, request: GenerationRequest, token: CancelToken) -> None:
+        own, general = self._beginnings(request)
+        with self._slots.use(request.session, (own, general), token) as slot:
+            if slot is None:
+                return
+            body = self._body(request, slot.index) | {"max_tokens": 0}
+            self._llama.stream(body, token, lambda chunk: None)
+            if not (request.history or own in self._states or token.cancelled):
+                self._states.save(own, slot.index)
+
+    def _read_words(self, request: GenerationRequest, token: CancelToken) -> None:
+        """Read up to the last word, without what the template writes after it.
+
+        So a reading takes a few tokens and does not delay the answer that may be asked for
+        meanwhile.
+        """
+        with self._slots.use(request.session, self._beginnings(request), token) as slot:
+            if slot is not None:
+                messages = self._body(request, slot.index)["messages"]
+                words = str(messages[-1]["content"]).rstrip(prompt.MARKS)
+                text = self._llama.render({"messages": messages})
+                end = text.rfind(words) + len(words)
+                self._llama.read(text[:end], slot.index, token)
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[ModelPart, None]:
         """The answer. Closing the iterator stops the model within a token.
@@ -174,11 +197,11 @@ class LlamaCppModel:
         left_out: frozenset[str] = frozenset()
         for attempt in range(1 + len(_RETRIES)):
             guard = RepetitionGuard(earlier, question, passed_on)
-            meter = _Meter()
+            meter = TokenMeter()
             async with aclosing(self._chunks(request, attempt, left_out)) as chunks:
                 async for chunk in chunks:
                     meter.read(chunk)
-                    stop = _finish(chunk) or stop
+                    stop = finish_reason(chunk) or stop
                     if meter.is_report_due():
                         yield UsageReported(usage.then(meter.usage))
                     if text := guard.feed(text_of(chunk)):
@@ -199,7 +222,7 @@ class LlamaCppModel:
         if stop == "length":
             yield Ended(EndReason.MAX_TOKENS)
 
-    def _is_enough(self, request: GenerationRequest, text: str, meter: _Meter) -> bool:
+    def _is_enough(self, request: GenerationRequest, text: str, meter: TokenMeter) -> bool:
         """Whether a spoken answer is long already and a sentence has just ended."""
         if request.modality is not Modality.AUDIO or request.sampling.max_output_tokens:
             return False
@@ -209,7 +232,7 @@ class LlamaCppModel:
     async def _native_answer(self, request: GenerationRequest) -> AsyncGenerator[ModelPart, None]:
         """Text, thoughts and calls, as the model's own template has them."""
         deltas = Deltas(Names(tool.name for tool in request.tools.offered))
-        meter = _Meter()
+        meter = TokenMeter()
         thoughts = bool(request.thinking and request.thinking.include_thoughts)
         async with aclosing(self._chunks(request)) as chunks:
             async for chunk in chunks:
@@ -337,46 +360,3 @@ class LlamaCppModel:
             while len(self._counts) > _REMEMBERED:
                 self._counts.popitem(last=False)
         return known
-
-
-class _Meter:
-    """Counts tokens as chunks go by; the last chunk has the exact figures."""
-
-    def __init__(self) -> None:
-        self.usage = Usage()
-        self._pieces = 0
-        self._reported = time.monotonic()
-
-    def is_report_due(self) -> bool:
-        """Whether the prompt is still being read, and was for a while since the last report."""
-        now = time.monotonic()
-        due = not self.usage.response_tokens and now - self._reported >= _REPORT_EVERY_S
-        if due:
-            self._reported = now
-        return due
-
-    def read(self, chunk: Chunk) -> None:
-        if progress := chunk.get("prompt_progress"):
-            self.usage = Usage(
-                prompt_tokens=progress.get("total", 0), cached_tokens=progress.get("cache", 0)
-            )
-        if timings := chunk.get("timings"):
-            cached = timings.get("cache_n", 0)
-            self.usage = Usage(
-                prompt_tokens=cached + timings.get("prompt_n", 0),
-                cached_tokens=cached,
-                response_tokens=timings.get("predicted_n", 0),
-            )
-        elif text_of(chunk):
-            self._pieces += 1
-            self.usage = Usage(
-                prompt_tokens=self.usage.prompt_tokens,
-                cached_tokens=self.usage.cached_tokens,
-                response_tokens=self._pieces,
-            )
-
-
-def _finish(chunk: Chunk) -> str:
-    for choice in chunk.get("choices", ()):
-        return str(choice.get("finish_reason") or "")
-    return ""

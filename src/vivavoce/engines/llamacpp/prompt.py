@@ -42,6 +42,9 @@ _PARTIAL_WORD = re.compile(r"^\S{0,40}\s")
 _CONTROL_TOKEN = re.compile(r"<(?=\|[^\s|]{1,40}\|>)")
 """The beginning of a token that delimits messages, such as `<|im_end|>`, written as text."""
 
+MARKS = "?."
+"""What `tidy` puts at the end of words."""
+
 _WORDLESS = "(something without words)"
 _GO_ON = "Please go on."
 
