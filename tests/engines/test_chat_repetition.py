@@ -172,6 +172,12 @@ def test_short_words_ask_for_something_else_each_time() -> None:
     assert repetition.forbidden_answers(history) == ["It rains in the north."]
 
 
+def test_an_answer_is_compared_with_the_latest_hundred() -> None:
+    history = [one for n in range(150) for one in (user(f"Say {n}."), said(f"This is {n}."))]
+    answers = repetition.forbidden_answers([*history, user("And now?")])
+    assert answers == [f"This is {n}." for n in range(50, 150)]
+
+
 def test_a_repeated_answer_does_not_stay_in_the_prompt() -> None:
     history = (
         user("Tell me a joke."),

@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 from functools import lru_cache
+from itertools import islice
 
 from vivavoce.domain.content import Content, Role, Text, ToolCall, ToolResult
 
@@ -24,6 +25,13 @@ Words = tuple[str, ...]
 
 MIN_WORDS = 4
 """Words from which on an equal sentence counts as repeated."""
+
+_LATEST_ANSWERS = 100
+"""Earlier answers that an answer is compared with. With 500, the comparisons of one token took the
+event loop 14 ms, and beginning an answer 40 ms."""
+
+_MOST_CHARS = 4000
+"""What is compared of each text: clients may seed a history with answers of any length."""
 
 _SIMILARITY = 0.8
 """Ratio of equal words (`difflib`) from which on sentences can be nearly equal."""
@@ -130,11 +138,11 @@ class RepetitionGuard:
         self.stopped = False
         self.repeated: set[int] = set()
         self.text = ""
-        self._answers = [words_of(answer) for answer in earlier]
+        self._answers = [_answer_words(answer[:_MOST_CHARS]) for answer in earlier]
         self._known = [
             (number, words)
             for number, text in enumerate(earlier)
-            for words in sentences_of(text)
+            for words in _answer_sentences(text[:_MOST_CHARS])
             if len(words) >= MIN_WORDS
         ]
         self._known += [(-1, words) for words in (*sentences_of(question), words_of(question))]
@@ -242,6 +250,16 @@ def is_repeated(sentence: Words, known: Words) -> bool:
     return len(sentence) >= MIN_WORDS and is_nearly_equal(sentence, known)
 
 
+@lru_cache(maxsize=1024)
+def _answer_words(text: str) -> Words:
+    return words_of(text)
+
+
+@lru_cache(maxsize=1024)
+def _answer_sentences(text: str) -> tuple[Words, ...]:
+    return tuple(sentences_of(text))
+
+
 def sentences_of(text: str) -> Iterator[Words]:
     """The words of each sentence; what follows a colon is one of its own."""
     for sentence in re.split(r"[.!?…:]+[\"')\]»”’*]*\s+|[。！？：]+|\n+", text):
@@ -250,19 +268,22 @@ def sentences_of(text: str) -> Iterator[Words]:
 
 
 def forbidden_answers(history: Sequence[Content]) -> list[str]:
-    """Answers of the model that would be a repetition after the user's last words.
+    """The model's latest answers that would be a repetition after the user's last words.
 
     None of those given to the same question, and none at all if the user asks to repeat.
     """
     question = _question(history, len(history))
     if asks_to_repeat(question):
         return []
+    answers = (
+        place
+        for place in range(len(history) - 1, -1, -1)
+        if history[place].role is Role.MODEL and history[place].text.strip()
+    )
     return [
-        content.text
-        for place, content in enumerate(history)
-        if content.role is Role.MODEL
-        and content.text.strip()
-        and not _is_same_question(question, _question(history, place))
+        history[place].text
+        for place in reversed(list(islice(answers, _LATEST_ANSWERS)))
+        if not _is_same_question(question, _question(history, place))
     ]
 
 
@@ -332,7 +353,7 @@ def _question(history: Sequence[Content], place: int) -> str:
             break
         if content.role is Role.USER and not any(isinstance(p, ToolResult) for p in content.parts):
             texts.append(content.text)
-    return " ".join(reversed(texts)).strip()
+    return " ".join(reversed(texts)).strip()[-_MOST_CHARS:]
 
 
 def _is_same_question(one: str, other: str) -> bool:
