@@ -50,7 +50,7 @@ def test_modes_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
         guard("loud")
     monkeypatch.setitem(sys.modules, "livekit.rtc", None)
     assert type(guard("auto")) is HalfDuplex
-    assert "-m pip install livekit" in guard("auto").said
+    assert "-m pip install 'livekit>=" in guard("auto").said
     with pytest.raises(ConfigError, match="package livekit"):
         guard("cancel")
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import importlib
-import shlex
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from vivavoce.domain.audio import BYTES_PER_SAMPLE, INPUT_RATE, OUTPUT_RATE, pcm_seconds
 from vivavoce.errors import ConfigError
+from vivavoce.installing import install_command
 
 MODES = ("auto", "cancel", "half-duplex", "gate", "off")
 ROOM_S = 0.3
@@ -37,14 +35,6 @@ class EchoGuard(Protocol):
         ...
 
 
-def install_command() -> str:
-    """The command that adds echo cancellation to this program's own environment."""
-    python = Path(sys.executable)
-    if python.is_relative_to(Path.cwd()):
-        python = python.relative_to(Path.cwd())
-    return f"{shlex.quote(str(python))} -m pip install livekit"
-
-
 def guard(mode: str = "auto") -> EchoGuard:
     """The guard of a mode. Raises `ConfigError` when it can't be had."""
     if mode not in MODES:
@@ -61,7 +51,7 @@ def guard(mode: str = "auto") -> EchoGuard:
         if mode == "cancel":
             raise ConfigError(
                 "Echo cancellation needs the package livekit.",
-                f"Run: {install_command()}, or choose another --echo.",
+                f"Run `{install_command('livekit')}`, or choose another --echo.",
             ) from error
         return HalfDuplex()
 
@@ -83,7 +73,7 @@ class HalfDuplex:
 
     said = (
         "Echo: the microphone is closed while an answer plays (half duplex). To interrupt by "
-        f"voice: {install_command()}; or wear headphones and add --echo off."
+        f"voice: {install_command('livekit')}; or wear headphones and add --echo off."
     )
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

@@ -40,9 +40,9 @@ from vivavoce.engines.sandboxes import (
     too_late,
 )
 from vivavoce.errors import EngineMissing, ToolError
+from vivavoce.installing import install_command
 
 ENGINE = "sandbox.monty"
-_FIX = "Run `pip install --force-reinstall pydantic-monty`."
 _LEAST_MIB, _DEFAULT_MIB = 16, 128
 _GRACE_S = 0.25
 """How long after its time a worker may end by itself, and say where it was."""
@@ -55,6 +55,10 @@ ABILITIES = (
     " csv, dataclasses, datetime, decimal, functools, hashlib, itertools, json, math, random, re,"
     " time, typing, unicodedata. There is no `yield` and no `del`; classes cannot inherit."
 )
+
+
+def _reinstall() -> str:
+    return f"Run `{install_command('pydantic-monty', '--force-reinstall')}`."
 
 
 class Run:
@@ -182,9 +186,10 @@ class MontySandbox:
             await self._lane.run(lambda _: self._pool.__enter__())
             result = await self.run("1 + 1")
         except (library.MontyError, OSError, RuntimeError, ToolError) as failure:
-            raise EngineMissing(ENGINE, f"Monty can't be started: {failure}.", _FIX) from failure
+            problem = f"Monty can't be started: {failure}."
+            raise EngineMissing(ENGINE, problem, _reinstall()) from failure
         if result.output != "2\n":
-            raise EngineMissing(ENGINE, "Monty can't add one and one here.", _FIX)
+            raise EngineMissing(ENGINE, "Monty can't add one and one here.", _reinstall())
 
     async def run(self, code: str) -> CodeResult:
         """See `Sandbox`. A value of the last line is shown if nothing was printed."""

@@ -19,6 +19,7 @@ from vivavoce.domain.ids import SessionId
 from vivavoce.domain.principal import Quota, Scope
 from vivavoce.domain.records import KeyRecord, TokenRecord
 from vivavoce.errors import ConfigError, StoreError
+from vivavoce.installing import install_command
 from vivavoce.state import scripts
 from vivavoce.state.port import STORE_S, TOLD_S, Refusal, SavedSession
 
@@ -183,7 +184,7 @@ def _client(url: str) -> Redis:
     except ImportError:
         raise ConfigError(
             "The store is in Redis, and its client is not installed.",
-            "Install it: pip install 'vivavoce[redis]'.",
+            f"Run `{install_command('redis')}`.",
         ) from None
     try:
         return Redis.from_url(

@@ -1,0 +1,57 @@
+"""The commands by which messages tell how to install a library."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from vivavoce.installing import accepted_versions, install_command
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_a_library_is_installed_beside_this_program() -> None:
+    assert install_command("no-such") == f"{sys.executable} -m pip install no-such"
+
+
+def test_inside_the_folder_of_a_checkout_the_path_is_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / ".venv" / "bin" / "python"))
+    monkeypatch.chdir(tmp_path)
+    command = install_command("redis", "--force-reinstall")
+    assert command == (
+        f".venv/bin/python -m pip install --force-reinstall 'redis{accepted_versions('redis')}'"
+    )
+
+
+def test_an_environment_without_pip_is_named_to_another_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert install_command("no-such") == f"pip --python {sys.executable} install no-such"
+
+
+@pytest.mark.parametrize("name", ["redis", "livekit"])
+def test_the_library_of_an_extra_has_its_accepted_versions(name: str) -> None:
+    assert accepted_versions(name).startswith(">=")
+
+
+def test_no_text_installs_the_project_from_an_index() -> None:
+    """It is on none: a stranger could take the name."""
+    sources = [*(ROOT / "src").rglob("*.py"), *(ROOT / "scripts").glob("*.py")]
+    texts = {path: "\n".join(_strings(path)) for path in sources}
+    texts |= {
+        path: path.read_text("utf-8") for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
+    }
+    index = re.compile(r"(pip|uv|pipx)\b[^\n]*\binstall\b[^\n]*?\s['\"]?vivavoce\b")
+    assert [str(path) for path, text in texts.items() if index.search(text)] == []
+
+
+def _strings(path: Path) -> list[str]:
+    nodes = ast.walk(ast.parse(path.read_text("utf-8")))
+    return [n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)]
