@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from client.stub import READY, Peer, serving_in_a_thread, spoken
 from vivavoce.cli.say import say
+from vivavoce.protocol.close import UNREGISTERED
 
 app = typer.Typer()
 app.command()(say)
@@ -86,6 +87,7 @@ def test_a_turn_that_the_server_could_not_answer_is_exit_code_6() -> None:
     [
         (1007, "API key not valid. Please pass a valid API key.", "E-KEY-REFUSED"),
         (1008, "Method doesn't allow unregistered callers (callers", "E-KEY-REFUSED"),
+        (1008, UNREGISTERED.encode()[:123].decode(), "E-KEY-REFUSED"),
         (1008, "models/x is not found", "E-SESSION-CLOSED"),
         (1011, "", "E-SESSION-CLOSED"),
     ],
@@ -102,7 +104,8 @@ def test_a_session_that_the_server_ends_has_a_code_and_a_fix(
     assert result.exit_code == 4
     problem, fix = result.stderr.splitlines()
     assert problem.startswith(f"{name}: The server closed the session ({code})")
-    assert fix
+    assert problem.endswith((".", "given", "found", "callers", "API …"))
+    assert fix.endswith(".")
 
 
 @pytest.mark.parametrize("words", ["", "  "])

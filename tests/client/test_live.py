@@ -115,9 +115,26 @@ async def test_nobody_there_is_said_with_what_to_do() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        with pytest.raises(Unreachable, match="vivavoce serve"):
+        with pytest.raises(Unreachable, match="vivavoce serve") as fault:
             async with connect(Endpoint(url), SessionOptions()):
                 pass
+    assert fault.value.problem == f"No Live server answers at {url} (Connection refused)."
+
+
+async def test_a_name_with_several_addresses_has_its_reason_in_words() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://localhost:{taken.getsockname()[1]}"
+        with pytest.raises(Unreachable) as fault:
+            async with connect(Endpoint(url), SessionOptions()):
+                pass
+    assert "('" not in fault.value.problem
+
+
+async def test_a_name_that_leads_nowhere_is_said_so() -> None:
+    with pytest.raises(Unreachable, match=r"\((Name or service not known|.*resolution)\)"):
+        async with connect(Endpoint("http://nowhere.invalid:1"), SessionOptions()):
+            pass
 
 
 @pytest.mark.parametrize(

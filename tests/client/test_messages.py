@@ -22,6 +22,7 @@ from vivavoce.client.messages import (
     TurnComplete,
     rate_of,
     read,
+    whole_words,
 )
 from vivavoce.domain.content import ToolDeclaration
 from vivavoce.domain.ids import CallId
@@ -127,3 +128,20 @@ def test_handles_are_asked_for_only_when_wanted(
 def test_sound_is_marked_with_its_rate() -> None:
     audio = messages.audio(b"\xfb\xff", 8_000)["realtimeInput"]["audio"]
     assert audio == {"data": "+/8=", "mimeType": "audio/pcm;rate=8000"}
+
+
+@pytest.mark.parametrize(
+    ("reason", "shown"),
+    [
+        ("", ""),
+        ("models/x is not found", "models/x is not found"),
+        ("word " * 24 + "end", "word " * 23 + "word …"),
+        ("word " * 23 + "a, b", "word " * 23 + "a, b"),
+        ("word " * 24 + "en", "word " * 24 + "en"),
+        ("word " * 24 + "en.", "word " * 24 + "en."),
+        ("wörd " * 20 + "ü", "wörd " * 19 + "wörd …"),
+        ("ü" * 60, "ü" * 60 + " …"),
+    ],
+)
+def test_a_reason_that_its_frame_cut_ends_with_a_whole_word(reason: str, shown: str) -> None:
+    assert whole_words(reason) == shown

@@ -157,27 +157,63 @@ def open_devices(
     if backend == "null":
         yield SilentMicrophone(), ClockSpeaker()
         return
-    library = _library(backend)
-    listed = devices(backend)
-    ears = find_device(listed, microphone, output=False)
-    mouth = find_device(listed, speaker, output=True)
     heard, queue = QueueMicrophone(), PlayQueue(hears)
-    start = _start_sounddevice if backend == "sounddevice" else _start_miniaudio
+    with (
+        open_microphone(backend, microphone, heard.heard),
+        open_speaker(backend, speaker, queue.take),
+    ):
+        yield heard, queue
+
+
+@contextmanager
+def open_microphone(
+    backend: str, wanted: str = "", heard: Callable[[bytes], object] = bytes
+) -> Iterator[None]:
+    """A running microphone, which calls `heard` with 16 kHz PCM from any thread.
+
+    Raises `NoDevice` when it can't be opened, `ConfigError` when `wanted` names none.
+    """
+    with _opened(
+        backend, wanted, False, lambda library, device: _INPUTS[backend](library, device, heard)
+    ):
+        yield
+
+
+@contextmanager
+def open_speaker(
+    backend: str, wanted: str = "", take: Callable[[int], bytes] = bytes
+) -> Iterator[None]:
+    """A running loudspeaker, which calls `take` for so many bytes of 24 kHz PCM from any thread.
+
+    Raises `NoDevice` when it can't be opened, `ConfigError` when `wanted` names none.
+    """
+    with _opened(
+        backend, wanted, True, lambda library, device: _OUTPUTS[backend](library, device, take)
+    ):
+        yield
+
+
+@contextmanager
+def _opened(
+    backend: str, wanted: str, output: bool, start: Callable[[Any, int | None], Any]
+) -> Iterator[None]:
+    library = _library(backend)
+    device = find_device(devices(backend), wanted, output)
     try:
         with _hushed():
-            streams = start(library, ears, mouth, heard, queue)
+            stream = start(library, device)
     except Exception as error:
         if not _is_of(library, error):
             raise
         raise NoDevice(
-            f"No microphone or loudspeaker could be opened by {backend} ({_reason(error)}).",
+            f"No {'loudspeaker' if output else 'microphone'} could be opened by {backend} "
+            f"({_reason(error)}).",
             "See --list-devices; without a sound card use --in FILE --out FILE.",
         ) from error
     try:
-        yield heard, queue
+        yield
     finally:
-        for stream in streams:
-            stream.close()
+        stream.close()
 
 
 @contextmanager
@@ -201,64 +237,82 @@ def _is_of(library: Any, error: Exception) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    """A library's error in words: miniaudio packs its sentence and its code into a tuple."""
-    parts = error.args[0] if error.args and isinstance(error.args[0], tuple) else error.args
-    return ", ".join(f"code {part}" if isinstance(part, int) else str(part) for part in parts)
+    """A library's error in words: both libraries pack sentences and codes into tuples."""
+    return ", ".join(_words(error.args)) or type(error).__name__
 
 
-def _start_sounddevice(
-    library: Any, ears: int | None, mouth: int | None, heard: QueueMicrophone, queue: PlayQueue
-) -> list[Any]:
+def _words(parts: tuple[object, ...]) -> Iterator[str]:
+    for part in parts:
+        if isinstance(part, tuple):
+            yield from _words(part)
+        else:
+            yield f"code {part}" if isinstance(part, int) else str(part)
+
+
+def _start_sounddevice_input(
+    library: Any, device: int | None, heard: Callable[[bytes], object]
+) -> Any:
     def on_input(data: Any, _frames: int, _time: Any, _status: Any) -> None:
-        heard.heard(bytes(data))
+        heard(bytes(data))
 
+    stream = library.RawInputStream(
+        samplerate=INPUT_RATE, blocksize=INPUT_RATE * PERIOD_MS // 1000, device=device,
+        callback=on_input, channels=1, dtype="int16", latency="low",
+    )  # fmt: skip
+    stream.start()
+    return stream
+
+
+def _start_sounddevice_output(
+    library: Any, device: int | None, take: Callable[[int], bytes]
+) -> Any:
     def on_output(data: Any, _frames: int, _time: Any, _status: Any) -> None:
-        data[:] = queue.take(len(data))
+        data[:] = take(len(data))
 
-    common = {"channels": 1, "dtype": "int16", "latency": "low"}
-    streams = [
-        library.RawInputStream(
-            samplerate=INPUT_RATE, blocksize=INPUT_RATE * PERIOD_MS // 1000, device=ears,
-            callback=on_input, **common,
-        ),
-        library.RawOutputStream(
-            samplerate=OUTPUT_RATE, blocksize=OUTPUT_RATE * PERIOD_MS // 1000, device=mouth,
-            callback=on_output, **common,
-        ),
-    ]  # fmt: skip
-    for stream in streams:
-        stream.start()
-    return streams
+    stream = library.RawOutputStream(
+        samplerate=OUTPUT_RATE, blocksize=OUTPUT_RATE * PERIOD_MS // 1000, device=device,
+        callback=on_output, channels=1, dtype="int16", latency="low",
+    )  # fmt: skip
+    stream.start()
+    return stream
 
 
-def _start_miniaudio(
-    library: Any, ears: int | None, mouth: int | None, heard: QueueMicrophone, queue: PlayQueue
-) -> list[Any]:
-    ids = dict(_miniaudio_devices())
-
+def _start_miniaudio_input(
+    library: Any, device: int | None, heard: Callable[[bytes], object]
+) -> Any:
     def capture() -> Generator[None, bytes, None]:
         while True:
-            heard.heard(bytes((yield)))
+            heard(bytes((yield)))
 
+    stream = library.CaptureDevice(sample_rate=INPUT_RATE, **_miniaudio_options(library, device))
+    feed = capture()
+    next(feed)
+    stream.start(feed)
+    return stream
+
+
+def _start_miniaudio_output(library: Any, device: int | None, take: Callable[[int], bytes]) -> Any:
     def playback() -> Generator[bytes, int, None]:
         frames = yield b""
         while True:
-            frames = yield queue.take(frames * BYTES_PER_SAMPLE)
+            frames = yield take(frames * BYTES_PER_SAMPLE)
 
-    common = {"nchannels": 1, "buffersize_msec": round(CHUNK_S * 1000), "app_name": "vivavoce"}
-    streams = [
-        library.CaptureDevice(
-            sample_rate=INPUT_RATE, device_id=None if ears is None else ids[ears][2],
-            backends=_real(library), **common,
-        ),
-        library.PlaybackDevice(
-            sample_rate=OUTPUT_RATE, device_id=None if mouth is None else ids[mouth][2],
-            backends=_real(library), **common,
-        ),
-    ]  # fmt: skip
-    ears_feed, mouth_feed = capture(), playback()
-    next(ears_feed)
-    next(mouth_feed)
-    streams[0].start(ears_feed)
-    streams[1].start(mouth_feed)
-    return streams
+    stream = library.PlaybackDevice(sample_rate=OUTPUT_RATE, **_miniaudio_options(library, device))
+    feed = playback()
+    next(feed)
+    stream.start(feed)
+    return stream
+
+
+def _miniaudio_options(library: Any, device: int | None) -> dict[str, Any]:
+    return {
+        "nchannels": 1,
+        "buffersize_msec": round(CHUNK_S * 1000),
+        "app_name": "vivavoce",
+        "backends": _real(library),
+        "device_id": None if device is None else dict(_miniaudio_devices())[device][2],
+    }
+
+
+_INPUTS = {"sounddevice": _start_sounddevice_input, "miniaudio": _start_miniaudio_input}
+_OUTPUTS = {"sounddevice": _start_sounddevice_output, "miniaudio": _start_miniaudio_output}

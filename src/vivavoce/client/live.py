@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 import ssl
 from abc import ABC, abstractmethod
 from collections import deque
@@ -86,8 +88,9 @@ class Endpoint:
             if self.local_ca and not self.ca:
                 context.load_verify_locations(cafile=str(self.local_ca))
         except OSError as error:
+            file = self.ca or self.local_ca
             raise ConfigError(
-                f"The certificate file {self.ca or self.local_ca} can't be read: {error}.",
+                f"The certificate file {file} can't be read: {error.strerror or error}.",
                 "Name the bundle that `vivavoce env` prints with --ca.",
             ) from error
         return context
@@ -182,9 +185,25 @@ async def _open(endpoint: Endpoint) -> ClientConnection:
         ) from error
     except (OSError, TimeoutError, InvalidHandshake, InvalidMessage) as error:
         raise Unreachable(
-            f"No Live server answers at {endpoint.url} ({error}).",
+            f"No Live server answers at {endpoint.url} ({_reason(error)}).",
             "Start one with `vivavoce serve`, or give its address with --url.",
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    """Why no connection was made, without the Python tuples that asyncio puts into its errors."""
+    match error:
+        case ssl.SSLError() | socket.gaierror():
+            named = error.reason if isinstance(error, ssl.SSLError) else error.strerror
+            return named or str(error)
+        case OSError(errno=int(number)):
+            return os.strerror(number)
+        case TimeoutError():
+            return "no answer in time"
+        case OSError():  # asyncio's sum of the errors of several addresses
+            return "none of its addresses accepts a connection"
+        case _:
+            return str(error)
 
 
 async def _begin(socket: ClientConnection, options: SessionOptions) -> Ready:

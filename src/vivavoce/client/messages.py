@@ -23,9 +23,22 @@ class LiveError(VivavoceError):
     """The conversation ended from the other side. `code` is the WebSocket close code."""
 
     def __init__(self, code: int, reason: str) -> None:
-        super().__init__(f"The server closed the session ({code}): {reason or 'no reason given'}")
+        said = whole_words(reason) or "no reason given"
+        super().__init__(f"The server closed the session ({code}): {said}")
         self.code = code
         self.reason = reason
+
+
+FULL_BYTES = 123
+"""What a close frame holds; a longer reason is cut there, before a whole character."""
+
+
+def whole_words(reason: str) -> str:
+    """A close reason, with an ellipsis in place of a last word that the frame has cut."""
+    least = FULL_BYTES if reason.isascii() else FULL_BYTES - 3
+    if len(reason.encode()) < least or reason.endswith((".", "!", "?", "…")):
+        return reason
+    return (reason.rpartition(" ")[0] or reason).rstrip(" ,;:(") + " …"
 
 
 # --- from the server ---------------------------------------------------------------------

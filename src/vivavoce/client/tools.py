@@ -34,7 +34,10 @@ class ToolModule:
         try:
             spec.loader.exec_module(module)
         except Exception as error:
-            raise ConfigError(f"{path} can't be imported: {error!r}.", "Mend it first.") from error
+            reason = f"{type(error).__name__}: {error}".rstrip(".: ")
+            raise ConfigError(
+                f"{path} can't be imported: {reason}.", "Correct it first."
+            ) from error
         functions = [
             value
             for name, value in vars(module).items()
