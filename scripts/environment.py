@@ -16,6 +16,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -39,6 +40,15 @@ def fail(problem: str) -> None:
     raise SystemExit(problem)
 
 
+def interruptible(work: Callable[[], int]) -> int:
+    """The exit code of `work`; 130, after a sentence, when Ctrl-C ends it."""
+    try:
+        return work()
+    except KeyboardInterrupt:
+        say("Interrupted. What is installed is kept: the same command continues from there.")
+        return 130
+
+
 def require_python() -> None:
     """End with a sentence if this Python is too old."""
     if sys.version_info < OLDEST:
@@ -58,7 +68,7 @@ def ready(groups: tuple[str, ...] = ()) -> Path:
     if is_installed(groups):
         return PYTHON
     began = time.monotonic()
-    if not PYTHON.exists():
+    if not _is_complete():
         say(f"Making a virtual environment in {FOLDER}")
         _make()
     extra = " and the tools for its tests" if groups else ""
@@ -73,6 +83,15 @@ def is_installed(groups: tuple[str, ...] = ()) -> bool:
     """Whether `ready` has nothing to do."""
     stamp = _stamp(groups)
     return PYTHON.exists() and stamp.exists() and stamp.read_text() == _state()
+
+
+def _is_complete() -> bool:
+    """Whether the virtual environment runs and has pip; an interruption may have left less."""
+    try:
+        tried = subprocess.run([str(PYTHON), "-c", "import pip"], stderr=subprocess.DEVNULL)
+    except OSError:
+        return False
+    return tried.returncode == 0
 
 
 def _stamp(groups: tuple[str, ...]) -> Path:

@@ -67,4 +67,4 @@ def check_port(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(environment.interruptible(main))

@@ -144,4 +144,4 @@ def _passes(python: Path, name: str, command: list[str]) -> bool:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
+    raise SystemExit(environment.interruptible(lambda: main(sys.argv[1:])))

@@ -41,7 +41,7 @@ def installs(environment: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[t
 
 
 def _touch(path: Path) -> None:
-    path.parent.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()
 
 
