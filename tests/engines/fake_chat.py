@@ -89,6 +89,8 @@ class FakeChat:
     url: str = ""
     asked: list[Exchange] = field(default_factory=list)
     looked: int = 0
+    models: Json | None = None
+    models_status: str = "200 OK"
 
     def replies(self, chunks: list[Json]) -> None:
         async def handler(exchange: Exchange) -> None:
@@ -108,7 +110,8 @@ class FakeChat:
                 )
                 if exchange.path.endswith("/models"):
                     self.looked += 1
-                    await exchange.refuse("200 OK", '{"object": "list", "data": []}')
+                    listed = self.models or {"object": "list", "data": []}
+                    await exchange.refuse(self.models_status, json.dumps(listed))
                     continue
                 self.asked.append(exchange)
                 async with asyncio.TaskGroup() as tasks:

@@ -44,6 +44,7 @@ async def start(
         states = SlotStates(llama, settings.cache_mib * 2**20)
         native = settings.tools and not embedded and await asyncio.to_thread(_knows_tools, llama)
         await asyncio.to_thread(_check, llama, path.name, time.monotonic() - began, embedded)
+        host.say(f"Language model: {path.name}, in this process.")
         states.save(prompt.SPOKEN, 0)
         model = LlamaCppModel(llama, states, settings, native, embedded)
         if native or not settings.tools:

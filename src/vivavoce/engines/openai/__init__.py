@@ -18,15 +18,14 @@ def required_weights(settings: Settings) -> tuple[str, ...]:
 async def create(settings: Settings, host: EngineHost) -> LanguageModel:
     """The engine `model.openai`. Raises `ConfigError`, `EngineMissing`.
 
-    An endpoint that does not answer is said and no more: it may start later than we do.
+    An endpoint that does not answer is reported and no more: it may start later than we do.
     """
+    from vivavoce.engines.openai.endpoint import describe_endpoint
     from vivavoce.engines.openai.model import OpenAIModel
-    from vivavoce.engines.openai.reach import unreachable
     from vivavoce.engines.openai.settings import ROUTER, read_settings
 
     read = read_settings(settings)
-    if problem := await unreachable(read):
-        host.say(problem)
+    host.say(await describe_endpoint(read))
     model = OpenAIModel(read)
     if read.tools != ROUTER:
         return model
