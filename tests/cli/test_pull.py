@@ -10,7 +10,6 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from engines.toy_weights import MODEL, Shelf, joined_toy, toy
-from vivavoce.cli import pull
 from vivavoce.cli.main import app
 from vivavoce.engines import registry, silero
 from vivavoce.engines.weights import Weights, package_client, store
@@ -81,7 +80,9 @@ def test_a_list_on_a_narrow_terminal_shows_whole_paths(
     known: list[Weights], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run("toy")
-    monkeypatch.setattr(pull, "Console", partial(Console, force_terminal=True, width=20))
+    monkeypatch.setattr(
+        "vivavoce.cli.console.Console", partial(Console, force_terminal=True, width=20)
+    )
     output = run("--list", "toy").output
     assert f"    {store.cached_folder(known[0])}\n" in output
     assert f"    SHA-256 {known[0].sha256}\n" in output
@@ -91,7 +92,9 @@ def test_a_list_on_a_narrow_terminal_shows_whole_paths(
 def test_a_terminal_shows_one_bar_for_everything(
     known: list[Weights], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pull, "Console", partial(Console, force_terminal=True, width=100))
+    monkeypatch.setattr(
+        "vivavoce.cli.console.Console", partial(Console, force_terminal=True, width=100)
+    )
     output = run("toy", "toy-2.5").output
     assert output.count("100%") + output.count("0:00:00") >= 1
     total = sum(each.size_bytes for each in known) / 1000

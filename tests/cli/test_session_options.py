@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from vivavoce.cli.session_options import plain_console, server_endpoint
+from vivavoce.cli.console import open_console
+from vivavoce.cli.session_options import server_endpoint
 from vivavoce.edge import ca as authority
 
 
@@ -60,5 +61,5 @@ def test_a_certificate_of_the_users_own_takes_its_place(
 
 
 def test_without_styles_nothing_but_words_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    plain_console(plain=True).print("word", style="bold red")
+    open_console(plain=True).print("word", style="bold red")
     assert capsys.readouterr().out == "word\n"

@@ -16,6 +16,7 @@ from rich.live import Live
 from rich.segment import Segment
 from rich.text import Text as StyledText
 
+from vivavoce.cli.console import open_console
 from vivavoce.cli.conversation_view import (
     ConversationView,
     Frame,
@@ -27,7 +28,6 @@ from vivavoce.cli.conversation_view import (
     tool_line,
     turn_lines,
 )
-from vivavoce.cli.session_options import plain_console
 from vivavoce.client.conversation import Conversation, ConversationObserver
 from vivavoce.client.messages import CodeShown, Resumed, ServerMessage
 from vivavoce.client.turns import ToolUse, Turn
@@ -81,7 +81,7 @@ class PlainDisplay(ConversationDisplay):
 
     def print_lines(self, lines: list[Line]) -> None:
         for line in lines:
-            self.console.print(plain_text(line), markup=False)
+            self.console.print(plain_text(line))
         self._printed += lines
 
     def on_message(self, message: ServerMessage, turn: Turn | None) -> None:
@@ -190,7 +190,7 @@ def open_display(
     """The live display where there is a terminal to draw on, unless `plain`; else the plain one."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # words of any language, in any terminal
-    console = Console(stderr=to_stderr, highlight=False)
+    console = open_console(to_stderr, soft_wrap=False)
     if console.is_interactive and not plain:
         return LiveDisplay(console, transcript)
-    return PlainDisplay(plain_console(to_stderr, plain=True), transcript)
+    return PlainDisplay(open_console(to_stderr, plain=True), transcript)

@@ -13,6 +13,7 @@ from rich.console import Console
 from vivavoce import config, logs, wiring
 from vivavoce.cli import session_options as options
 from vivavoce.cli import stopping as stops
+from vivavoce.cli.console import open_console
 from vivavoce.cli.conversation_display import ConversationDisplay, open_display
 from vivavoce.cli.faults import fault_of, leave
 from vivavoce.cli.listening import taken
@@ -60,7 +61,7 @@ def demo(
 
     Leaves the answers as a WAV file. Exit codes as of `talk`.
     """
-    console = options.plain_console(plain=plain)
+    console = open_console(plain=plain)
     with options.exit_on_error():
         settings = config.load(None, {"profile": profile, "server.port": port})
         log = settings.log
@@ -89,7 +90,7 @@ async def _demo(
     wait_s: float,
     once: bool,
 ) -> bool:
-    server = wiring.build(settings, say=lambda line: console.print(line, markup=False))
+    server = wiring.build(settings, say=console.print)
     stopping = stops.watch_signals()
     console.print("Starting the server and its engines …")
     try:
@@ -101,7 +102,7 @@ async def _demo(
         key = next(iter(settings.server.keys), "")
         place = Endpoint(server.url(), key)
         both = f" and {server.url('https')}" if settings.server.tls.enabled else ""
-        console.print(f"Serving at {place.url}{both}", markup=False)
+        console.print(f"Serving at {place.url}{both}")
         console.print("Now a recording talks to it, in real time.\n")
         speaker = ClockSpeaker()
         answered = await stops.unless(stopping, converse(display, place, speaker, wait_s))
@@ -112,7 +113,7 @@ async def _demo(
             await stopping.wait()
         return answered
     finally:
-        await stops.close(server, stopping, lambda line: console.print(line, markup=False))
+        await stops.close(server, stopping, console.print)
 
 
 async def converse(
@@ -152,6 +153,5 @@ def _invite(console: Console, url: str) -> None:
         "      type, and read the answer\n"
         f"  {hint('run', url)} -- python your.py\n"
         "      run any program of Google's SDKs against it\n"
-        "Ctrl-C ends it.",
-        markup=False,
+        "Ctrl-C ends it."
     )

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 import typer
-from rich.console import Console
 
+from vivavoce.cli.console import open_console
 from vivavoce.cli.surroundings import typed
 from vivavoce.client.messages import LiveError
 from vivavoce.errors import ConfigError, EngineError, EngineMissing, StoreError
@@ -109,7 +109,7 @@ def tls_fault(error: ssl.SSLError) -> Fault:
 def closed_fault(error: LiveError) -> Fault:
     """Why a server ended the session, as far as its close frame tells."""
     if any(words in error.reason for words in KEY_WORDS):
-        fix = "Give one of the server's keys with --key, or set VIVAVOCE_KEY."
+        fix = "Give one of the server's keys with --key, or set VIVAVOCE_KEY to it."
         return Fault(Code.KEY_REFUSED, str(error), fix)
     if error.code in (1007, 1008, 1009):
         return Fault(Code.SESSION_CLOSED, str(error), "Correct what the reason names.")
@@ -117,13 +117,13 @@ def closed_fault(error: LiveError) -> Fault:
 
 
 def complain(fault: Fault) -> None:
-    """Say it on standard error, its commands as they are typed here."""
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    console.print(f"{fault.code.value}: {typed(fault.cause)}", style="red", markup=False)
-    console.print(typed(fault.fix), markup=False)
+    """Print it on standard error, its commands as they are typed here."""
+    console = open_console(to_stderr=True)
+    console.print(f"{fault.code.value}: {typed(fault.cause)}", style="red")
+    console.print(typed(fault.fix))
 
 
 def leave(fault: Fault, status: int = 1) -> typer.Exit:
-    """Say it, and the exit to raise."""
+    """Print it; the exit to raise."""
     complain(fault)
     return typer.Exit(status)

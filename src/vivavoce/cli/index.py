@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from vivavoce.cli.console import open_console
 from vivavoce.cli.faults import Code, Fault, fault_of, leave
 from vivavoce.engines.documents import create
 from vivavoce.engines.documents.builder import Change, Seen, files_of, others_of, root_of, update
@@ -50,7 +51,7 @@ def index(
         raise typer.BadParameter("Name a folder, or one of --list, --forget and --ask.")
     try:
         if folder is not None:
-            _build(Console(), path, root_of(folder))
+            _build(open_console(), path, root_of(folder))
         elif forget is not None:
             _forget(path, forget)
         elif list_:

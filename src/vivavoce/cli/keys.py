@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from vivavoce.cli.console import open_console
 from vivavoce.cli.faults import fault_of, leave
 from vivavoce.config import Config, load, split_words
 from vivavoce.domain.principal import EVERYTHING, Quota, Scope
@@ -101,7 +101,7 @@ def list_keys(config: ConfigFile = None) -> None:
             record.name, record.id, f"{record.hint}…", opens, _day(record), _limits(record.quota)
         )
     if table.row_count:
-        Console(soft_wrap=True, highlight=False).print(table)
+        open_console().print(table)
     else:
         typer.echo("There are no keys: everybody on this machine may use the server.", err=True)
 

@@ -17,6 +17,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+from vivavoce.cli.console import open_console
 from vivavoce.cli.faults import Code, Fault, fault_of, leave
 from vivavoce.config import Config, load
 from vivavoce.engines import registry
@@ -40,7 +41,7 @@ def pull(
     """Fetch weights of the embedded engines into your cache; continues an interrupted download."""
     from vivavoce.wiring import weights_in_use
 
-    console = Console()
+    console = open_console()
     try:
         settings = load(config)
         if list_:
@@ -52,7 +53,7 @@ def pull(
         for weights in wanted:
             state = "fetched" if weights in absent else "already here"
             where = store.locate(weights, settings.weights)
-            console.print(f"{weights.name}: {state}, {where}", highlight=False, soft_wrap=True)
+            console.print(f"{weights.name}: {state}, {where}")
     except (ConfigError, EngineMissing) as error:
         fault = fault_of(error)
         if fault.code is Code.ENGINE_MISSING:
@@ -69,7 +70,7 @@ def fetch(
     """
 
     def say(line: str) -> None:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(line)
 
     absent = registry.missing_weights(names, overrides)
     if not absent:
@@ -92,7 +93,7 @@ def fetch(
 
 def _bar(console: Console) -> Progress:
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         DownloadColumn(),
         TransferSpeedColumn(),

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from vivavoce.cli import session_options as options
+from vivavoce.cli.console import open_console
 from vivavoce.cli.conversation_view import code_line, evidence_lines, printable
 from vivavoce.cli.server_readiness import wait_until_ready
 from vivavoce.client.conversation import Conversation, ConversationObserver
@@ -46,7 +47,7 @@ def say(
     Exit codes: 1 a problem on this machine, 3 no server, 4 ended by the server, 5 no answer in
     time, 6 a turn that the server could not answer.
     """
-    console = options.plain_console(to_stderr=True)
+    console = open_console(to_stderr=True)
     with options.exit_on_error():
         module = ToolModule.load(tools) if tools else ToolModule()
         endpoint = options.server_endpoint(url, key, ca)
@@ -55,7 +56,7 @@ def say(
         words = sys.stdin.read().strip() if text == "-" else text
         if not words.strip():
             raise ConfigError("There is nothing to say.", "Give some words, or pipe them into -.")
-        wait_until_ready(endpoint, lambda line: console.print(line, markup=False))
+        wait_until_ready(endpoint, console.print)
         speaker = ClockSpeaker(fast=True)
         turn = asyncio.run(ask(endpoint, setup, module, words, speaker, wait))
         if turn is not None:
@@ -67,7 +68,7 @@ def say(
                 typer.echo(turn.said.strip())
                 used = [*map(code_line, turn.code), *evidence_lines(turn)]
                 for line in [printable(line.text) for line in used] or ([UNUSED] if use else []):
-                    console.print(line, style="dim", markup=False)
+                    console.print(line, style="dim")
         options.exit_unless_answered(turn is not None, turn is not None and turn.failed)
 
 

@@ -15,7 +15,6 @@ from typing import IO, Annotated
 from urllib.parse import urlsplit
 
 import typer
-from rich.console import Console
 
 from vivavoce import config
 from vivavoce.cli.faults import Code, Fault, closed_fault, fault_of, leave
@@ -142,16 +141,6 @@ def exit_unless_answered(answered: bool, failed: bool) -> None:
     if not answered:
         fix = "The server's log may say why; --wait sets a longer timeout."
         raise leave(Fault(Code.NO_ANSWER, "No answer came in time.", fix), SILENT)
-
-
-def plain_console(to_stderr: bool = False, plain: bool = False) -> Console:
-    """A console of unbroken lines, styled where there is a terminal and not `plain`."""
-    return Console(
-        stderr=to_stderr,
-        highlight=False,
-        soft_wrap=True,
-        color_system=None if plain else "auto",
-    )
 
 
 def binary_stdout() -> IO[bytes]:

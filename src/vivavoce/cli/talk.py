@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from vivavoce.cli import session_options as options
+from vivavoce.cli.console import open_console
 from vivavoce.cli.conversation_display import ConversationDisplay, open_display
 from vivavoce.cli.server_readiness import wait_until_ready
 from vivavoce.client import devices, echo
@@ -52,23 +53,27 @@ def talk(
     instruction: options.Instruction = "",
     tools: options.Tools = None,
     use: options.Use = "",
-    source: Annotated[str, typer.Option("--in", help="WAV to say, or - for 16 kHz PCM.")] = "",
-    sink: Annotated[str, typer.Option("--out", help="WAV for the answer, or - for PCM.")] = "",
-    transcript: Annotated[
-        Path | None, typer.Option(help="File for turns, a JSON line each.")
-    ] = None,
+    source: Annotated[
+        str, typer.Option("--in", help="WAV file to send, or - for 16 kHz PCM.")
+    ] = "",
+    sink: Annotated[
+        str, typer.Option("--out", help="WAV file for the answers, or - for PCM.")
+    ] = "",
+    transcript: Annotated[Path | None, typer.Option(help="File for turns, as JSON lines.")] = None,
     plain: options.Plain = False,
     fast: Annotated[bool, typer.Option("--fast", help="Send a file faster than it lasts.")] = False,
     wait: options.Timeout = 60.0,
     echo_mode: Annotated[
-        str, typer.Option("--echo", help=f"Against echo: {', '.join(echo.MODES)}.")
+        str, typer.Option("--echo", help=f"Echo handling: {', '.join(echo.MODES)}.")
     ] = "auto",
     backend: Annotated[
         str, typer.Option(help=f"Sound library: {', '.join(devices.BACKENDS)}.")
     ] = "",
     microphone: Annotated[str, typer.Option(help="Input device: number or part of name.")] = "",
     speaker: Annotated[str, typer.Option(help="Output device: number or part of name.")] = "",
-    list_devices: Annotated[bool, typer.Option("--list-devices", help="List and end.")] = False,
+    list_devices: Annotated[
+        bool, typer.Option("--list-devices", help="List devices and exit.")
+    ] = False,
 ) -> None:
     """Talk with a server: by microphone and loudspeaker, or with files.
 
@@ -81,7 +86,7 @@ def talk(
     """
     with options.exit_on_error(), ExitStack() as stack:
         if list_devices:
-            _list(options.plain_console(), devices.choose_backend(backend))
+            _list(open_console(), devices.choose_backend(backend))
             return
         module = ToolModule.load(tools) if tools else ToolModule()
         endpoint = options.server_endpoint(url, key, ca)
@@ -117,7 +122,7 @@ def _list(console: Console, backend: str) -> None:
         ways = " and ".join(
             way for way, is_so in (("in", device.inputs), ("out", device.outputs)) if is_so
         )
-        console.print(f"{device.index}  {device.name}  ({ways})", markup=False)
+        console.print(f"{device.index}  {device.name}  ({ways})")
 
 
 async def talk_with_files(
