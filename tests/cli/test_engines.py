@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from vivavoce.cli.engines import users
 from vivavoce.cli.main import COMMANDS, app
 from vivavoce.config import load
-from vivavoce.engines.registry import BUILTIN, factory, parse
+from vivavoce.engines.registry import BUILTIN, DESCRIPTIONS, factory, parse
 from vivavoce.errors import ConfigError
 
 
@@ -21,6 +23,7 @@ def test_every_engine_is_listed_with_the_profiles_that_use_it() -> None:
     assert set(BUILTIN) <= set(listed)
     assert listed["model.llamacpp"] == {
         "name": "model.llamacpp",
+        "description": "Qwen2.5-Coder or any GGUF file, in this process",
         "source": "built in",
         "profiles": ["embedded"],
     }
@@ -29,7 +32,23 @@ def test_every_engine_is_listed_with_the_profiles_that_use_it() -> None:
 def test_piped_output_is_plain() -> None:
     result = CliRunner().invoke(app, ["engines"])
 
-    assert "model.echo\tbuilt in\tscripted" in result.stdout.splitlines()
+    heading, *lines = result.stdout.splitlines()
+    assert heading == "name\tdescription\tsource\tprofiles"
+    assert (
+        "search.local\tyour own documents, as `vivavoce index` reads them\tbuilt in\t[tools]"
+        in lines
+    )
+
+
+def test_a_terminal_shows_brackets(monkeypatch: pytest.MonkeyPatch) -> None:
+    console = partial(Console, force_terminal=True, width=200)
+    monkeypatch.setattr("vivavoce.cli.console.Console", console)
+
+    assert "[tools]" in CliRunner().invoke(app, ["engines"]).stdout
+
+
+def test_every_built_in_engine_is_described() -> None:
+    assert DESCRIPTIONS.keys() == BUILTIN.keys()
 
 
 def test_fallbacks_count_as_used() -> None:

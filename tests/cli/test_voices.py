@@ -11,7 +11,8 @@ from vivavoce.domain.voices import VOICES
 
 
 def test_a_line_a_voice_with_its_sound() -> None:
-    lines = CliRunner().invoke(app, ["voices"]).stdout.splitlines()
+    heading, *lines = CliRunner().invoke(app, ["voices"]).stdout.splitlines()
+    assert heading == "voice\tsound"
     sounds = dict(line.split("\t") for line in lines)
     assert tuple(sounds) == VOICES
     assert sounds["Kore"] == "woman, 180 Hz, even pace"

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from vivavoce.cli.console import open_console
 from vivavoce.cli.faults import fault_of, leave
 from vivavoce.config import Config, load
 from vivavoce.engines.ports import Settings
 from vivavoce.engines.registry import listing, parse, required_parts
 from vivavoce.errors import VivavoceError
+
+COLUMNS = ("name", "description", "source", "profiles")
 
 
 def engines(
@@ -28,19 +30,21 @@ def engines(
         uses = users(settings)
     except VivavoceError as error:
         raise leave(fault_of(error)) from None
-    rows = [(each.name, each.source, uses.get(each.name, [])) for each in listing()]
+    rows = [
+        (each.name, each.description, each.source, uses.get(each.name, [])) for each in listing()
+    ]
     if as_json:
-        keys = ("name", "source", "profiles")
-        typer.echo(json.dumps([dict(zip(keys, row, strict=True)) for row in rows], indent=2))
+        typer.echo(json.dumps([dict(zip(COLUMNS, row, strict=True)) for row in rows], indent=2))
         return
-    console = Console()
+    console = open_console(soft_wrap=False)
     if not console.is_terminal:
-        for name, source, profiles in rows:
-            typer.echo(f"{name}\t{source}\t{','.join(profiles)}")
+        typer.echo("\t".join(COLUMNS))
+        for name, description, source, profiles in rows:
+            typer.echo(f"{name}\t{description}\t{source}\t{','.join(profiles)}")
         return
-    table = Table("engine", "from", "used by profile")
-    for name, source, profiles in rows:
-        table.add_row(name, source, ", ".join(profiles))
+    table = Table("engine", "what it is", "from", "used by profile")
+    for name, description, source, profiles in rows:
+        table.add_row(name, description, source, ", ".join(profiles))
     console.print(table)
 
 

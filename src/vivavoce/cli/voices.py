@@ -6,9 +6,10 @@ import json
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from vivavoce.cli.console import open_console
+from vivavoce.cli.surroundings import typed
 from vivavoce.domain.voices import DEFAULT_VOICE, VOICES
 from vivavoce.engines.voices import voice_parameters
 
@@ -24,16 +25,18 @@ def voices(
         listed = {"voices": list(VOICES), "default": DEFAULT_VOICE}
         typer.echo(json.dumps({**listed, "sounds": {v: sound(v) for v in VOICES}}, indent=2))
         return
-    console = Console()
+    console = open_console(soft_wrap=False)
     if not console.is_terminal:
+        typer.echo("voice\tsound")
         for voice in VOICES:
             typer.echo(f"{voice}\t{sound(voice)}")
         return
-    table = Table("voice", "sounds like")
+    table = Table("voice", "sound")
     for voice in VOICES:
         table.add_row(voice, sound(voice))
     console.print(table)
-    console.print(f"Default: {DEFAULT_VOICE}. Try one: vivavoce say --voice Kore 'Good morning.'")
+    example = typed("`vivavoce say --voice Kore 'Good morning.' --out kore.wav`")
+    console.print(f"Default: {DEFAULT_VOICE}. Try one: {example}")
 
 
 def sound(voice: str) -> str:

@@ -56,17 +56,45 @@ BUILTIN = {
 }
 
 
+DESCRIPTIONS = {
+    "detector.silero": "Silero's voice activity network",
+    "detector.energy": "loudness, for the scripted profile",
+    "recognizer.moonshine": "Moonshine base, English",
+    "recognizer.tones": "words carried by tones, for the scripted profile",
+    "responder.cascade": "a language model and a synthesizer joined",
+    "model.llamacpp": "Qwen2.5-Coder or any GGUF file, in this process",
+    "model.openai": "any server of OpenAI's chat protocol",
+    "model.echo": "repeats what was said, for the scripted profile",
+    "synthesizer.hibari": "English, thirty voices",
+    "synthesizer.espeak": "many languages, by the program espeak-ng",
+    "synthesizer.tones": "words carried by tones, for the scripted profile",
+    "synthesizer.silence": "silence, where no voice can be had",
+    "search.local": "your own documents, as `vivavoce index` reads them",
+    "search.searxng": "a SearXNG server",
+    "search.brave": "Brave's search service",
+    "search.tavily": "Tavily's search service",
+    "search.external": "any service of the open `external` contract",
+    "sandbox.monty": "a small Python, in worker processes",
+    "sandbox.bubblewrap": "all of Python, in Linux namespaces",
+}
+"""What each built-in engine is, for lists."""
+
+
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """An engine that could be chosen. `source` is `built in` or the distribution it came with."""
+    """An engine that could be chosen. `source` is `built in` or the distribution it came with.
+
+    `description` is empty for one that is not built in.
+    """
 
     name: str
     source: str
+    description: str = ""
 
 
 def listing() -> list[Listed]:
     """Every engine by name, whether or not it would start here."""
-    found = {name: Listed(name, "built in") for name in BUILTIN}
+    found = {name: Listed(name, "built in", DESCRIPTIONS[name]) for name in BUILTIN}
     for point in entry_points(group=GROUP):
         source = point.dist.name if point.dist is not None else "unknown"
         found[point.name] = Listed(point.name, source)
