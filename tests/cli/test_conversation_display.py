@@ -80,7 +80,9 @@ async def interrupting(peer: Peer) -> None:
 
 async def test_a_pipe_gets_a_line_for_each_thing() -> None:
     out, transcript = io.StringIO(), io.StringIO()
-    display = PlainDisplay(Console(file=out, soft_wrap=True, color_system=None), transcript)
+    display = PlainDisplay(
+        Console(file=out, soft_wrap=True, color_system=None, markup=False), transcript
+    )
     async with serving(answering) as url:
         await hold(display, url)
     *lines, times = out.getvalue().splitlines()
@@ -99,7 +101,7 @@ async def test_the_question_is_printed_before_its_answer_is_there() -> None:
         await peer.say(*QUESTION, spoken(PIECE))
         await peer.close(1011, "going")
 
-    display = PlainDisplay(Console(file=out, soft_wrap=True, color_system=None))
+    display = PlainDisplay(Console(file=out, soft_wrap=True, color_system=None, markup=False))
     async with serving(leaving) as url:
         with pytest.raises(LiveError):
             await hold(display, url)
@@ -115,13 +117,17 @@ async def test_words_that_come_late_are_printed_too() -> None:
         await peer.gone()
 
     async with serving(late) as url:
-        await hold(PlainDisplay(Console(file=out, soft_wrap=True, color_system=None)), url)
+        await hold(
+            PlainDisplay(Console(file=out, soft_wrap=True, color_system=None, markup=False)), url
+        )
     assert out.getvalue().splitlines()[:3] == ["you    turn", "you    on", "voice  Yes."]
 
 
 async def test_a_pipe_gets_unheard_words_in_brackets_and_the_transcript_in_a_field() -> None:
     out, transcript = io.StringIO(), io.StringIO()
-    display = PlainDisplay(Console(file=out, soft_wrap=True, color_system=None), transcript)
+    display = PlainDisplay(
+        Console(file=out, soft_wrap=True, color_system=None, markup=False), transcript
+    )
     async with serving(interrupting) as url:
         await hold(display, url)
     assert "[not heard: " in out.getvalue()
@@ -209,7 +215,7 @@ def test_of_a_long_answer_a_small_terminal_shows_the_end() -> None:
 
 def test_a_new_connection_is_remarked_on() -> None:
     out = io.StringIO()
-    display = PlainDisplay(Console(file=out, soft_wrap=True, color_system=None))
+    display = PlainDisplay(Console(file=out, soft_wrap=True, color_system=None, markup=False))
     display.on_message(Resumed(LiveError(1001, "restart")), None)
     assert out.getvalue() == (
         "The server closed the session (1001): restart. "

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from vivavoce.cli.env import dotenv_lines, fish_lines, posix_lines, powershell_lines
 from vivavoce.cli.main import app
-from vivavoce.cli.surroundings import variables
+from vivavoce.cli.surroundings import KEY_VARIABLES, variables
 from vivavoce.config import load
 from vivavoce.edge import ca
 
@@ -23,6 +23,8 @@ AWKWARD = {"PLAIN": "http://127.0.0.1:8482", "SPACED": "/a b/c", "QUOTED": 'it\'
 def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    for name in KEY_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -32,9 +34,27 @@ def test_sdks_find_and_trust_the_server(at_home: Path) -> None:
 
     assert found["GOOGLE_GEMINI_BASE_URL"] == "https://127.0.0.1:8482"
     assert found["GOOGLE_VERTEX_BASE_URL"] == "https://127.0.0.1:8482"
-    assert found["GEMINI_API_KEY"] == found["GOOGLE_API_KEY"] != ""
     assert Path(found["SSL_CERT_FILE"]).read_text().count("BEGIN CERTIFICATE") > 50
     assert Path(found["NODE_EXTRA_CA_CERTS"]).read_text().count("BEGIN CERTIFICATE") == 1
+
+
+@pytest.mark.parametrize(
+    ("present", "names"),
+    [
+        ({}, ["GOOGLE_API_KEY"]),
+        ({"GEMINI_API_KEY": ""}, ["GOOGLE_API_KEY"]),
+        ({"GEMINI_API_KEY": "a real one"}, ["GEMINI_API_KEY"]),
+        ({"GOOGLE_API_KEY": "a real one"}, ["GOOGLE_API_KEY"]),
+        ({"GOOGLE_API_KEY": "1", "GEMINI_API_KEY": "2"}, ["GOOGLE_API_KEY", "GEMINI_API_KEY"]),
+    ],
+)
+def test_one_key_variable_is_set_the_one_that_a_program_may_read(
+    present: dict[str, str], names: list[str]
+) -> None:
+    """SDKs warn when both are set. No key of the shell's own reaches the server."""
+    found = variables(load(), present=present)
+
+    assert {n: found[n] for n in found if n.endswith("API_KEY")} == dict.fromkeys(names, "vivavoce")
 
 
 def test_what_was_set_about_proxies_stays() -> None:
@@ -48,7 +68,7 @@ def test_the_first_configured_key_is_the_clients() -> None:
 
     found = variables(config, present={})
 
-    assert found["GEMINI_API_KEY"] == "first"
+    assert found["GOOGLE_API_KEY"] == "first"
     assert found["GOOGLE_GEMINI_BASE_URL"] == "https://127.0.0.1:8482"
 
 
@@ -111,7 +131,7 @@ def test_the_command(option: tuple[str, ...], beginning: str) -> None:
     assert result.exit_code == 0
     assert result.stdout.startswith(beginning)
     if option == ("--json",):
-        assert json.loads(result.stdout)["GEMINI_API_KEY"]
+        assert json.loads(result.stdout)["GOOGLE_API_KEY"]
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,10 @@ import contextlib
 import os
 import signal
 import socket
+import socketserver
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,9 +28,28 @@ def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+class Hangup(socketserver.BaseRequestHandler):
+    """Closes every connection: a server that is there and no vivavoce."""
+
+    def handle(self) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def listening() -> Iterator[socket.socket]:
+    with socketserver.TCPServer(("127.0.0.1", 0), Hangup) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield server.socket
+        finally:
+            server.shutdown()
+            thread.join()
+
+
 @pytest.fixture
 def listener(monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
-    with socket.create_server(("127.0.0.1", 0)) as server:
+    with listening() as server:
         monkeypatch.setenv("VIVAVOCE_SERVER__PORT", str(server.getsockname()[1]))
         yield server
 
@@ -66,7 +87,7 @@ def test_a_server_elsewhere_is_named_and_python_gets_its_tls(at_home: Path, way:
     program = (
         "import os, pathlib; pathlib.Path('seen').write_text(os.environ['GOOGLE_GEMINI_BASE_URL'])"
     )
-    with socket.create_server(("127.0.0.1", 0)) as server:
+    with listening() as server:
         port = server.getsockname()[1]
         result = run(way.format(port=port), "--", sys.executable, "-c", program)
 
@@ -88,17 +109,19 @@ def test_the_programs_own_options_are_left_to_it(listener: socket.socket, at_hom
     assert (at_home / "seen").read_text() == "--config x -v"
 
 
-def test_a_server_that_is_not_there_is_told_and_the_program_started(
-    monkeypatch: pytest.MonkeyPatch,
+def test_without_a_server_the_program_is_not_started(
+    monkeypatch: pytest.MonkeyPatch, at_home: Path
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         monkeypatch.setenv("VIVAVOCE_SERVER__PORT", str(server.getsockname()[1]))
 
-    result = run("--", sys.executable, "-c", "raise SystemExit(7)")
+    result = run("--", sys.executable, "-c", "import pathlib; pathlib.Path('seen').touch()")
 
-    assert result.exit_code == 7
-    assert "E-NO-SERVER" in result.stderr
-    assert "vivavoce serve" in result.stderr
+    assert result.exit_code == 3
+    *_, problem, fix = result.stderr.splitlines()
+    assert problem.startswith("E-NO-SERVER: No server answers at https://127.0.0.1:")
+    assert "vivavoce serve" in fix
+    assert not (at_home / "seen").exists()
 
 
 def test_nothing_is_said_when_a_server_answers(listener: socket.socket) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
@@ -19,7 +20,7 @@ READY = {"status": "ready", "parts": {"profile a": {"state": "ready"}}}
 
 
 @contextmanager
-def answering(*answers: tuple[int, object]) -> Iterator[tuple[str, list[str]]]:
+def answering(*answers: tuple[int, object], port: int = 0) -> Iterator[tuple[str, list[str]]]:
     """A web server that gives these answers one after the other, and the paths asked for."""
     left, asked = list(answers), []
 
@@ -36,7 +37,7 @@ def answering(*answers: tuple[int, object]) -> Iterator[tuple[str, list[str]]]:
         def log_message(self, format: str, *args: object) -> None:
             """Quiet."""
 
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+    with HTTPServer(("127.0.0.1", port), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:
@@ -74,7 +75,26 @@ def test_nothing_else_is_waited_for(answer: tuple[int, object]) -> None:
 
 
 def test_no_server_is_left_to_the_session_to_report() -> None:
-    assert reports("http://127.0.0.1:9") == []
+    (line,) = reports("http://127.0.0.1:9")
+    assert line.startswith("No server answers at http://127.0.0.1:9 yet; waiting ")
+
+
+def test_a_port_that_opens_later_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vivavoce.cli.server_readiness.LISTENER_S", 30.0)
+    said: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    opened = ExitStack()
+
+    def report(line: str) -> None:
+        said.append(line)
+        if len(said) == 1:
+            opened.enter_context(answering((503, STARTING), (200, READY), port=port))
+
+    with opened:
+        wait_until_ready(Endpoint(f"http://127.0.0.1:{port}"), report)
+    assert said[0].startswith("No server answers")
+    assert said[1:] == ["The server is still starting (profile a); waiting for it."]
 
 
 def test_waiting_ends() -> None:

@@ -285,6 +285,7 @@ def test_a_machine_without_a_sound_card_is_told_so_in_two_lines(
     monkeypatch.setattr("vivavoce.client.devices._real", lambda library: [other])
     result = run.invoke(app, ["--backend", "miniaudio", "--url", "http://127.0.0.1:9"])
     assert result.exit_code == 1
-    assert re.match(r"E-NO-AUDIO-DEVICE: .* by miniaudio \([a-z ]+, code -\d+\)\.\n", result.output)
+    problem = r"^E-NO-AUDIO-DEVICE: No microphone .* by miniaudio \([a-z ]+, code -\d+\)\.$"
+    assert re.search(problem, result.output, re.MULTILINE)
     assert "--in FILE" in result.output
     assert capfd.readouterr().err == ""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,15 +14,17 @@ from typing import Annotated
 
 import typer
 
+from vivavoce.cli.console import open_console
 from vivavoce.cli.faults import Code, Fault, complain, fault_of, leave
-from vivavoce.cli.surroundings import Key, Place, Port, Url, place_of, variables
+from vivavoce.cli.server_readiness import accepts_connections, wait_until_ready
+from vivavoce.cli.session_options import UNREACHABLE
+from vivavoce.cli.surroundings import Key, Port, Url, place_of, variables
+from vivavoce.client.live import Endpoint
 from vivavoce.config import load
 from vivavoce.errors import VivavoceError
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 """The statuses that shells use."""
-
-ANSWER_S = 2.0
 
 
 def run(
@@ -33,31 +34,25 @@ def run(
     key: Key = "",
     config: Annotated[Path | None, typer.Option(help="Configuration file.")] = None,
 ) -> None:
-    """Run a program whose Google SDK then finds and trusts this server."""
+    """Run a program whose Google SDK then finds and trusts this server.
+
+    Waits for a server that is still starting; without one the program is not started, and the
+    exit code is 3.
+    """
     try:
         settings = load(config, {"server.port": port})
         place = place_of(settings, url)
-        surroundings = {**os.environ, **variables(settings, place=place, key=key)}
+        found = variables(settings, place=place, key=key)
+        authority = found.get("NODE_EXTRA_CA_CERTS")
+        endpoint = Endpoint(place.url, local_ca=Path(authority) if authority else None)
+        wait_until_ready(endpoint, open_console(to_stderr=True).print)
     except VivavoceError as error:
         raise leave(fault_of(error)) from None
-    if not answers(place):
-        complain(
-            Fault(
-                Code.NO_SERVER,
-                f"No server answers at {place.url}; the program is started all the same.",
-                "Start one with `vivavoce serve`, or give its address with --url.",
-            )
-        )
-    raise typer.Exit(execute(command, surroundings))
-
-
-def answers(place: Place) -> bool:
-    """Whether anybody accepts connections there."""
-    try:
-        socket.create_connection((place.host, place.port), ANSWER_S).close()
-    except OSError:
-        return False
-    return True
+    if not accepts_connections(place.url):
+        problem = f"No server answers at {place.url}, so {command[0]} was not started."
+        fix = "Start one with `vivavoce serve`, or give its address with --url."
+        raise leave(Fault(Code.NO_SERVER, problem, fix), UNREACHABLE)
+    raise typer.Exit(execute(command, {**os.environ, **found}))
 
 
 def execute(command: list[str], surroundings: dict[str, str]) -> int:

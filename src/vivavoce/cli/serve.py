@@ -10,8 +10,9 @@ import typer
 from rich.console import Console
 
 from vivavoce.cli import stopping as stops
+from vivavoce.cli.console import open_console
 from vivavoce.cli.faults import fault_of, leave
-from vivavoce.cli.surroundings import hint
+from vivavoce.cli.surroundings import hint, typed
 from vivavoce.config import Config, load
 from vivavoce.errors import VivavoceError
 
@@ -48,7 +49,7 @@ def serve(
 
 
 def _prepare(settings: Config) -> None:
-    """The port, logging, and the weights that the first start fetches after saying so."""
+    """Check the port, configure logging, fetch the weights that are missing."""
     from vivavoce import logs
     from vivavoce.cli.listening import taken
     from vivavoce.cli.pull import fetch
@@ -57,32 +58,29 @@ def _prepare(settings: Config) -> None:
     logs.configure(settings.log.level, settings.log.format, settings.log.personal)
     if fault := taken(settings):
         raise leave(fault)
-    fetch(_console(), weights_in_use(settings), settings.weights)
+    fetch(open_console(to_stderr=True), weights_in_use(settings), settings.weights)
 
 
 async def _serve(settings: Config) -> None:
     from vivavoce.wiring import build
 
-    server = build(settings, say=lambda line: _console().print(line, markup=False))
+    console = open_console(to_stderr=True)
+    server = build(settings, say=lambda line: console.print(typed(line)))
     stopping = stops.watch_signals()
+    console.print("Starting the server and its engines …")
     await stops.start(server.start(), stopping)
     try:
-        _greet(server.url("http"), server.url("https"), settings, server.readiness.report())
+        secure = server.url("https") if settings.server.tls.enabled else ""
+        _greet(console, server.url("http"), secure, server.readiness.report())
         await stopping.wait()
     finally:
-        await stops.close(server, stopping, lambda line: _console().print(line, markup=False))
+        await stops.close(server, stopping, console.print)
 
 
-def _greet(plain: str, secure: str, settings: Config, report: Any) -> None:
-    console = _console()
-    console.print(f"vivavoce serves {plain}", end="", markup=False)
-    console.print(f" and {secure}" if settings.server.tls.enabled else "", markup=False)
+def _greet(console: Console, plain: str, secure: str, report: Any) -> None:
+    """Print the addresses, how each part does, and how clients are started."""
+    console.print(f"vivavoce serves {plain}" + (f" and {secure}" if secure else ""))
     for part, state in report["parts"].items():
-        note = f": {state['note']}" if "note" in state else ""
-        console.print(f"  {part}: {state['state']}{note}", markup=False)
-    clients = f"`{hint('run', plain)} -- COMMAND`, or `{hint('talk', plain)}`"
-    console.print(f"Clients: {clients}.", markup=False)
-
-
-def _console() -> Console:
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+        note = f": {typed(state['note'])}" if "note" in state else ""
+        console.print(f"  {part}: {state['state']}{note}")
+    console.print(f"Clients: `{hint('run', plain)} -- COMMAND`, or `{hint('talk', plain)}`.")

@@ -1,20 +1,26 @@
-"""Wait for a server that answers already and whose engines still load."""
+"""Wait for a server that is still starting: first for its port, then for its engines."""
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 
 from vivavoce.client.live import Endpoint
+from vivavoce.config import is_loopback
 
 ANSWER_S = 2.0
 """How long one probe may take."""
 
 PAUSE_S = 0.5
 """Between two probes."""
+
+LISTENER_S = 5.0
+"""How long to wait for a port of this machine that refuses connections."""
 
 LONGEST_START_S = 180.0
 """After this long the session is tried all the same, and its error says more."""
@@ -27,10 +33,11 @@ def wait_until_ready(
 ) -> None:
     """Return when no part of the server at `endpoint` is starting any more.
 
-    `report` gets one sentence if there is something to wait for. Whatever else is wrong, and a
-    server without `/readyz`, is left to the session that is opened next. Raises `ConfigError` for
-    a bad address.
+    `report` gets a sentence for each thing to wait for. Whatever else is wrong, and a server
+    without `/readyz`, is left to the session that is opened next. Raises `ConfigError` for a bad
+    address.
     """
+    _wait_for_listener(endpoint.web_url, report)
     deadline = time.monotonic() + timeout_s
     waiting = False
     with httpx2.Client(verify=endpoint.tls() or False, timeout=ANSWER_S, trust_env=False) as web:
@@ -41,6 +48,49 @@ def wait_until_ready(
             if time.monotonic() >= deadline:
                 return
             time.sleep(PAUSE_S)
+
+
+def accepts_connections(url: str) -> bool:
+    """Whether a server listens at the address of `url`."""
+    try:
+        _connect(url)
+    except OSError:
+        return False
+    return True
+
+
+def _connect(url: str) -> None:
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    socket.create_connection((parts.hostname or "", port), ANSWER_S).close()
+
+
+def _wait_for_listener(url: str, report: Callable[[str], None]) -> None:
+    """Return when the port is open, or was refused for `LISTENER_S`.
+
+    Only on this machine, where a refusal is immediate and a server may have been started just now.
+    """
+    if not is_loopback(urlsplit(url).hostname or ""):
+        return
+    deadline = time.monotonic() + LISTENER_S
+    waiting = False
+    while _is_refused(url):
+        if not waiting:
+            report(f"No server answers at {url} yet; waiting {LISTENER_S:g} s for one to start.")
+        waiting = True
+        if time.monotonic() >= deadline:
+            return
+        time.sleep(PAUSE_S)
+
+
+def _is_refused(url: str) -> bool:
+    try:
+        _connect(url)
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _starting_parts(web: httpx2.Client, url: str) -> list[str]:

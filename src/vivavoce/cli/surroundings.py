@@ -23,6 +23,9 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 ANY_KEY = "vivavoce"
 """Python's SDK refuses to start without a key; a server without keys takes any."""
 
+KEY_VARIABLES = ("GOOGLE_API_KEY", "GEMINI_API_KEY")
+"""Where Google's SDKs look for a key; the first wins, and with both set they print a warning."""
+
 COMMAND = re.compile(r"(?<=[`(])vivavoce (?=[a-z])")
 
 Port = Annotated[int | None, typer.Option("--port", help="Port of a server on this machine.")]
@@ -114,9 +117,10 @@ def variables(
     found = {
         "GOOGLE_GEMINI_BASE_URL": place.url,
         "GOOGLE_VERTEX_BASE_URL": place.url,
-        "GEMINI_API_KEY": key,
-        "GOOGLE_API_KEY": key,
     }
+    # One of the two, so that no SDK warns: what is set already, since a program may read it.
+    replaced = [name for name in KEY_VARIABLES if present.get(name)]
+    found |= dict.fromkeys(replaced or KEY_VARIABLES[:1], key)
     for name in ("NO_PROXY", "no_proxy"):
         old = [part.strip() for part in present.get(name, "").split(",") if part.strip()]
         found[name] = ",".join(dict.fromkeys([*old, *LOOPBACK, place.host]))
