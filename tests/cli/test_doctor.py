@@ -15,8 +15,9 @@ from typer.testing import CliRunner
 
 from serving import serving
 from vivavoce.cli import examine
+from vivavoce.cli.doctor import examination
 from vivavoce.cli.faults import Code
-from vivavoce.cli.findings import Finding, Severity, worst
+from vivavoce.cli.findings import Finding, Severity, Trial, worst
 from vivavoce.cli.main import app
 from vivavoce.cli.surroundings import Place, variables
 from vivavoce.client.devices import Device
@@ -137,22 +138,31 @@ def test_weights_that_are_absent_are_named_with_the_command(
 
 
 @pytest.mark.parametrize(
-    ("listed", "noted"),
+    ("real", "expected"),
     [
-        ([Device(0, "webcam", True, False), Device(1, "monitor", False, True)], []),
-        ([Device(0, "monitor", False, True)], ["miniaudio sees no microphone."]),
-        ([], ["miniaudio sees no microphone.", "miniaudio sees no speaker."]),
+        ("NULL", ["a microphone can be opened", "a loudspeaker can be opened"]),
+        ("WASAPI", ["No microphone could be opened", "No loudspeaker could be opened"]),
     ],
 )
-def test_devices_are_looked_for_by_the_library_that_talk_would_use(
-    monkeypatch: pytest.MonkeyPatch, listed: list[Device], noted: list[str]
+def test_sound_is_opened_and_not_only_listed(
+    monkeypatch: pytest.MonkeyPatch, real: str, expected: list[str]
 ) -> None:
+    """The library's own null device stands in for a sound card; Linux has no WASAPI."""
+    miniaudio = pytest.importorskip("miniaudio", reason="miniaudio is not installed")
+    backend = miniaudio.Backend[real]
     monkeypatch.setattr("vivavoce.client.devices.available", lambda: ["miniaudio", "null"])
-    monkeypatch.setattr("vivavoce.client.devices.devices", {"miniaudio": listed}.__getitem__)
+    monkeypatch.setattr("vivavoce.client.devices._real", lambda library: [backend])
+    # Listed devices are no proof: ALSA names one that only discards sound where there is none.
+    listed = [Device(0, "discard", True, False), Device(1, "discard", False, True)]
+    monkeypatch.setattr("vivavoce.client.devices.devices", lambda backend: listed)
 
-    found = [each for each in examine.devices() if each.severity is Severity.NOTE]
+    found = list(examine.devices())
 
-    assert [each.what for each in found] == noted
+    assert [
+        each.what[: len(start)] for each, start in zip(found, expected, strict=True)
+    ] == expected
+    assert {each.severity for each in found} == {Severity.OK if real == "NULL" else Severity.NOTE}
+    assert not any("((" in each.what or "'," in each.what for each in found)
 
 
 def test_a_machine_that_no_sound_library_can_reach_is_told_so(
@@ -191,6 +201,22 @@ def test_the_whole_examination_of_the_scripted_profile() -> None:
     assert any("model.echo answers" in each for each in what)
     assert result.exit_code == Severity[report["severity"].upper()]
     assert all("fix" in each for each in report["findings"] if each["severity"] != "ok")
+
+
+def test_every_engine_is_named_before_it_is_tried() -> None:
+    result = CliRunner().invoke(app, ["doctor", "--profile", "scripted"])
+
+    tried = [line for line in result.stderr.splitlines() if line.startswith("Trying ")]
+    assert "Trying recognizer.tones …" in tried
+    assert "detector.energy scores" in result.stdout
+
+
+def test_findings_come_one_by_one() -> None:
+    """A slow engine keeps back what is found after it, and nothing that was found before."""
+    steps = examination(None, {"profile": "scripted"}, quick=False)
+    engines = [step for step in steps if isinstance(step, Trial) or step.group == "engines"]
+
+    assert [type(step) for step in engines[:6]] == [Trial, Finding] * 3
 
 
 def test_an_engine_that_is_missing_is_an_error(at_home: Path) -> None:

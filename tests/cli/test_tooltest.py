@@ -22,7 +22,7 @@ def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def found(**tools: Any) -> list[Finding]:
     config = load(flags={f"tools.{name}": value for name, value in tools.items()})
-    return [finding async for finding in tooltest.tools(config)]
+    return [step async for step in tooltest.tools(config) if isinstance(step, Finding)]
 
 
 def indexed(folder: Path) -> Path:
@@ -45,7 +45,7 @@ async def test_what_works_is_told_with_how_long_it_took(tmp_path: Path) -> None:
     local = {"use": "local", "path": str(indexed(tmp_path))}
     search, code, url = await found(search=local, code="monty", url=True)
     assert {each.severity for each in (search, code, url)} == {Severity.OK}
-    assert search.what.startswith("search: local answers, 1 found for 'vivavoce', within ")
+    assert search.what.startswith("search: local answers a query within ")
     assert code.what.startswith("code: monty starts and runs a line within ")
     assert url.what.startswith("url: addresses are read")
 

@@ -39,7 +39,9 @@ def host(folder: Path | None = None) -> Iterator[Finding]:
     if (memory := _memory_gib()) is not None:
         if memory < LEAST_MEMORY_GIB:
             cause = f"{memory:.1f} GiB of memory: the embedded engines take about 1.5 GiB."
-            fault = Fault(Code.HOST, cause, "Use a model over the network: serve --model.")
+            fault = Fault(
+                Code.HOST, cause, "Use a model over the network: `vivavoce serve --model`."
+            )
             yield wrong("host", fault, Severity.WARNING)
         else:
             yield ok("host", f"{memory:.1f} GiB of memory")
@@ -54,7 +56,7 @@ def host(folder: Path | None = None) -> Iterator[Finding]:
 
 
 def port(config: Config, place: Place) -> Iterator[Finding]:
-    """Whether the port is free, ours, or somebody else's."""
+    """Whether the port is free, of a vivavoce, or of something else."""
     try:
         with socket.create_connection((place.host, place.port), ANSWER_S) as plain:
             plain.settimeout(ANSWER_S)
@@ -121,13 +123,8 @@ def weights(config: Config) -> Iterator[Finding]:
 
 
 def devices() -> Iterator[Finding]:
-    """Microphone and speaker; only `talk` needs them."""
+    """Whether the microphone and the loudspeaker can be opened; only `talk` needs them."""
     backend = sound.choose_backend()
-    listed = sound.devices(backend)
-    kinds = {
-        "microphone": any(each.inputs for each in listed),
-        "speaker": any(each.outputs for each in listed),
-    }
     if backend == "null":
         fault = Fault(
             Code.NO_AUDIO_DEVICE,
@@ -136,15 +133,16 @@ def devices() -> Iterator[Finding]:
         )
         yield wrong("audio", fault, Severity.NOTE)
         return
-    for kind, there in kinds.items():
-        if there:
-            yield ok("audio", f"{backend} sees a {kind}")
-        else:
-            fault = Fault(
-                Code.NO_AUDIO_DEVICE,
-                f"{backend} sees no {kind}.",
-                "Only `vivavoce talk` needs one; it takes --in and --out files instead.",
-            )
+    for kind, opened in (
+        ("microphone", sound.open_microphone),
+        ("loudspeaker", sound.open_speaker),
+    ):
+        try:
+            with opened(backend):
+                yield ok("audio", f"a {kind} can be opened ({backend})")
+        except sound.NoDevice as error:
+            fix = "Only `vivavoce talk` needs one; it takes --in and --out files instead."
+            fault = Fault(Code.NO_AUDIO_DEVICE, error.problem, fix)
             yield wrong("audio", fault, Severity.NOTE)
 
 

@@ -1,4 +1,4 @@
-"""What an examination found: a severity, a sentence, and for what is wrong its code and fix."""
+"""What an examination found: a severity, a sentence, and for a fault its code and fix."""
 
 from __future__ import annotations
 
@@ -42,6 +42,13 @@ class Finding:
         if self.code is not None:
             found |= {"code": self.code.value, "fix": self.fix}
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What is tried next, and may take seconds."""
+
+    what: str
 
 
 def ok(group: str, what: str) -> Finding:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable
 from contextlib import aclosing
 from time import perf_counter
 from typing import Any
@@ -12,7 +12,7 @@ import soxr
 
 from vivavoce.cli.engines import parts
 from vivavoce.cli.faults import Code, Fault, fault_of
-from vivavoce.cli.findings import Finding, Severity, ok, wrong
+from vivavoce.cli.findings import Finding, Severity, Trial, ok, wrong
 from vivavoce.config import Config
 from vivavoce.domain.audio import BYTES_PER_SAMPLE, INPUT_RATE, OUTPUT_RATE, pcm_seconds
 from vivavoce.domain.content import Content, Role, Text, Tools
@@ -28,8 +28,8 @@ SENTENCE = "The lights in the kitchen are on."
 PATIENCE_S = 60.0
 
 
-async def engines(config: Config) -> AsyncIterator[Finding]:
-    """One finding an engine of each profile in use."""
+async def engines(config: Config) -> AsyncGenerator[Finding | Trial, None]:
+    """One finding an engine of each profile in use, each after its trial."""
     for profile in dict.fromkeys(config.models.values()):
         table = config.profiles[profile]
         house = House(config.weights)
@@ -42,6 +42,7 @@ async def engines(config: Config) -> AsyncIterator[Finding]:
             choices += [("recognizer", table.recognizer), ("responder", table.responder)]
         speech = bytes(INPUT_RATE * BYTES_PER_SAMPLE)
         for port, choice in choices:
+            yield Trial(next(iter(parts(port, choice))))
             finding, heard = await _try(profile, house, port, choice, speech)
             speech = heard or speech
             yield finding

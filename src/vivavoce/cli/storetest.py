@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from vivavoce.cli.faults import fault_of
 from vivavoce.cli.findings import Finding, ok, wrong
@@ -12,8 +12,8 @@ from vivavoce.errors import ConfigError, VivavoceError
 from vivavoce.wiring import store_of
 
 
-async def store(config: Config) -> AsyncIterator[Finding]:
-    """What there is, and who may call."""
+async def store(config: Config) -> AsyncGenerator[Finding, None]:
+    """Whether the store can be used, and how many keys are in it."""
     try:
         kept = store_of(config)
         try:
@@ -30,7 +30,7 @@ async def store(config: Config) -> AsyncIterator[Finding]:
     if count:
         yield ok("keys", f"{count} {'key' if count == 1 else 'keys'}")
     elif is_loopback(config.server.host):
-        yield ok("keys", "no key: everybody on this machine may use the server")
+        yield ok("keys", "no key: every program on this machine may use the server")
     else:
         problem = f"server.host = {config.server.host!r} is reachable by others and has no key."
         yield wrong("keys", fault_of(ConfigError(problem, "Run `vivavoce keys add NAME`.")))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from time import perf_counter
 from typing import Any
 
 from vivavoce.cli.faults import Code, Fault, fault_of
-from vivavoce.cli.findings import Finding, Severity, ok, wrong
+from vivavoce.cli.findings import Finding, Severity, Trial, ok, wrong
 from vivavoce.config import Config, EngineChoice
 from vivavoce.engines.lanes import Lane
 from vivavoce.engines.registry import House
@@ -24,17 +24,19 @@ SUM, TOTAL = "print(6 * 7)", "42"
 INDEX = "Searching has nothing to search: no documents are indexed."
 
 
-async def tools(config: Config) -> AsyncIterator[Finding]:
-    """One finding a tool of `[tools]` that is turned on."""
+async def tools(config: Config) -> AsyncGenerator[Finding | Trial, None]:
+    """One finding a tool of `[tools]` that is turned on, each after its trial."""
     table, house = config.tools, House(config.weights)
     if table.search:
+        yield Trial("search")
         found = await _tried("search", lambda: _search(house, table.search))
         implicit = "search" not in table.model_fields_set
-        if implicit and found.code is Code.ENGINE_MISSING:  # nobody asked for it
+        if implicit and found.code is Code.ENGINE_MISSING:  # it is on by default
             fault = Fault(Code.ENGINE_MISSING, INDEX, "Run `vivavoce index DIR` if it is to.")
             found = wrong("tools", fault, Severity.NOTE)
         yield found
     if table.code:
+        yield Trial("code execution")
         yield await _tried("code", lambda: _code(house, table.code))
     if table.url is not False:
         options = table.url if isinstance(table.url, dict) else {}
@@ -45,6 +47,7 @@ async def tools(config: Config) -> AsyncIterator[Finding]:
         yield wrong("tools", Fault(Code.CONFIG, f"tools.mcp: {error.problem}", error.fix))
         return
     for spec in servers:
+        yield Trial(f"MCP server {spec.name}")
         yield await _tried(f"MCP server {spec.name}", lambda spec=spec: _mcp(spec))  # type: ignore[misc]
 
 
@@ -70,10 +73,10 @@ async def _tried(name: str, work: Callable[[], Awaitable[str]]) -> Finding:
 async def _search(house: House, choice: EngineChoice) -> str:
     engine: SearchEngine = await house.build("search", choice)
     try:
-        found = await engine.search(SearchQuery(QUERY))
+        await engine.search(SearchQuery(QUERY))
     finally:
         await engine.aclose()
-    return f"{engine.name} answers, {len(found)} found for {QUERY!r},"
+    return f"{engine.name} answers a query"
 
 
 async def _code(house: House, choice: EngineChoice) -> str:
