@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 
 from vivavoce.config import Config, ProfileTable
-from vivavoce.core.window import LEAST_WINDOW, WINDOW, Gauge, by_length
+from vivavoce.core.window import LEAST_WINDOW, WINDOW, Gauge, by_length, unchanging
 from vivavoce.domain.profile import model_id
 from vivavoce.edge.health import Part, PartState, Readiness
 from vivavoce.edge.opening import Backend
@@ -40,7 +40,11 @@ Say = Callable[[str], None]
 def gauge_of(capabilities: ResponderCapabilities, window: int) -> Gauge:
     """The context window of a model in use: as configured, or its own where that is 0."""
     window = window or max(capabilities.context_tokens, LEAST_WINDOW)
-    return Gauge(window, capabilities.count_tokens or by_length)
+    return Gauge(
+        window,
+        capabilities.count_tokens or by_length,
+        capabilities.count_revision or unchanging,
+    )
 
 
 def profiles_in_use(config: Config) -> list[str]:

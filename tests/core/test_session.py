@@ -42,7 +42,7 @@ from vivavoce.core.messages import (
     TurnReason,
 )
 from vivavoce.core.settings import Pacing, SessionSettings
-from vivavoce.core.window import Gauge
+from vivavoce.core.window import by_length, tool_texts
 from vivavoce.domain.content import Blob, Content, Role, Scheduling, Text, Tools, Usage
 from vivavoce.domain.request import EndReason
 from vivavoce.domain.setup import Modality, Thinking
@@ -117,7 +117,7 @@ def test_usage_counts_the_prompt_by_the_models_tokenizer_and_the_answer_by_its_o
 
 
 def declared() -> int:
-    return Gauge().tools(TOOLS)
+    return sum(map(by_length, tool_texts(TOOLS)))
 
 
 def test_an_empty_answer_and_a_failed_one_end_their_turn_with_a_reason() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -9,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.world import SETUP, World, requests, user
+from vivavoce.core.contribution import Contribution, CountedTexts, Prompt
 from vivavoce.core.effects import CloseConnection
 from vivavoce.core.events import ContextUpdated, TextReceived, UsageProduced, VideoArrived
 from vivavoce.core.messages import TokenCount, TurnComplete
 from vivavoce.core.settings import SessionSettings
-from vivavoce.core.window import Bounds, Gauge, Weight, surplus
+from vivavoce.core.window import Bounds, Gauge, Weight, surplus, tool_texts
 from vivavoce.domain.content import (
     Blob,
     Content,
@@ -41,6 +43,11 @@ def gauge(window: int = 1000) -> Gauge:
     return Gauge(window, words)
 
 
+def weighed(*contents: Content, texts: Sequence[str] = (), image_tokens: int = 258) -> Weight:
+    """What contents weigh that have not been weighed before."""
+    return Prompt(CountedTexts(texts), map(Contribution, contents), gauge(), image_tokens).weight()
+
+
 # --- what it weighs -----------------------------------------------------------------------------
 
 IMAGE = Blob(b"png", "image/png")
@@ -63,13 +70,13 @@ IMAGE = Blob(b"png", "image/png")
     ],
 )
 def test_a_contribution_is_weighed_by_modality(content: Content, weight: Weight) -> None:
-    assert gauge().content(content, 258) == weight
+    assert weighed(content) == weight
 
 
 def test_declarations_weigh_what_a_model_reads_of_them() -> None:
     tools = Tools((ToolDeclaration("f", "does it well", {"type": "object"}),))
-    assert gauge().tools(tools) == 3
-    assert gauge().tools(Tools()) == 0
+    assert weighed(texts=tool_texts(tools)) == Weight(text=3)
+    assert tool_texts(Tools()) == []
 
 
 def turn(world: World, text: str, answer: str = "yes", usage: Usage | None = None) -> None:
@@ -248,7 +255,8 @@ def test_after_sliding_it_begins_with_the_user_and_is_no_more_than_it_must_be(
         calls_made = {p.id for c in request.history for p in c.parts if isinstance(p, ToolCall)}
         answered_ids = {p.id for c in request.history for p in c.parts if isinstance(p, ToolResult)}
         assert answered_ids <= calls_made
-        total = Gauge(10**6, words).request(request, 258).total
+        fixed = [request.instruction, *tool_texts(request.tools)]
+        total = weighed(*request.history, texts=fixed).total
         own = [c for c in request.history if c.role is Role.USER and c.text]
         assert total <= bounds.trigger or request.history.index(own[-1]) == 0
         assert request.tools == setup.tools

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import takewhile
+from collections.abc import Iterable
 
+from vivavoce.core.contribution import Contribution, CountedTexts, Prompt
 from vivavoce.core.history import History
-from vivavoce.core.window import Bounds, Gauge, surplus
+from vivavoce.core.window import Bounds, Gauge, surplus, tool_texts
 from vivavoce.domain.content import Content, Role, Tools
 from vivavoce.domain.ids import GenerationId, SessionId
 from vivavoce.domain.request import GenerationRequest
@@ -40,6 +41,7 @@ class Context:
         self._min_confidence = min_confidence
         self._bounds = Bounds.of(setup.compression, gauge.window)
         self._updates = 0
+        self._fixed = self._count_fixed()
 
     @property
     def version(self) -> int:
@@ -51,6 +53,11 @@ class Context:
         self.instruction = self.instruction if instruction is None else instruction
         self.tools = self.tools if tools is None else tools
         self._updates += 1
+        self._fixed = self._count_fixed()
+
+    def _count_fixed(self) -> CountedTexts:
+        """Instruction and declarations, which stand before the history in every prompt."""
+        return CountedTexts([self.instruction, *tool_texts(self.tools)])
 
     def fit(self) -> None:
         """Keep within the window before a turn is run.
@@ -59,17 +66,25 @@ class Context:
         until the target is reached. Instruction, tools and the user's last words never go. What
         is too much then, or without compression, is an `overflow`.
         """
-        gauge, bounds, image_tokens = self._gauge, self._bounds, self.setup.image_tokens
-        total = gauge.request(self.request(), image_tokens).total
+        gauge, bounds = self._gauge, self._bounds
+        total = self.prompt().weight().total
         if bounds is not None and total > bounds.trigger:
             older = self.history.droppable()
-            weights = (gauge.content(content, image_tokens).total for content in older)
+            weights = (self._prompt_of([each], CountedTexts(())).weight().total for each in older)
             self.history.slide(surplus(weights, total - bounds.target))
-            total = gauge.request(self.request(), image_tokens).total
+            total = self.prompt().weight().total
         if total > gauge.window:
             self.overflow = f"The context window of {gauge.window} tokens is full ({total}): " + (
                 "send less at once." if bounds else "set contextWindowCompression."
             )
+
+    def prompt(self, extra: tuple[Content, ...] = ()) -> Prompt:
+        """What a request with the same `extra` weighs."""
+        added = map(Contribution, extra)
+        return self._prompt_of((*self.history.contributions(), *added), self._fixed)
+
+    def _prompt_of(self, contributions: Iterable[Contribution], fixed: CountedTexts) -> Prompt:
+        return Prompt(fixed, contributions, self._gauge, self.setup.image_tokens)
 
     def request(
         self,
@@ -98,6 +113,11 @@ class Context:
 
 def is_unclear(history: tuple[Content, ...], min_confidence: float) -> bool:
     """Whether all that the user has said since the model's last words has too little confidence."""
-    said = list(takewhile(lambda content: content.role is Role.USER, reversed(history)))
-    known = [content.confidence for content in said]
-    return bool(known) and all(each is not None and each < min_confidence for each in known)
+    unclear = False
+    for content in reversed(history):
+        if content.role is not Role.USER:
+            break
+        if content.confidence is None or content.confidence >= min_confidence:
+            return False
+        unclear = True
+    return unclear

@@ -78,7 +78,6 @@ class Conversation:
             transcribes=spoken and setup.output_transcription is not None,
             thinks_aloud=setup.thinking is not None and setup.thinking.include_thoughts,
             paced=spoken and settings.pacing is Pacing.PACED,
-            image_tokens=setup.image_tokens,
             gauge=gauge,
             shows_search=behaviour.shows_search,
             shows_calls=setup.shows_server_calls,

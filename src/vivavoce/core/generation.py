@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from vivavoce.core.contribution import Prompt
 from vivavoce.core.events import (
     AudioProduced,
     GenerationFailed,
@@ -50,10 +51,13 @@ class Basis:
 class Generation:
     """A generation with its number, its picture of the conversation, and what it may not say yet.
 
+    `prompt` is what the picture weighs.
+
     It is `running` until it finished, failed or was cancelled, and is not listened to after.
     """
 
     request: GenerationRequest
+    prompt: Prompt
     basis: Basis | None = None
     running: bool = True
     last_sign: float = 0.0

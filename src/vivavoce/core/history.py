@@ -20,8 +20,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from math import ceil
 
-from vivavoce.core.weight import MAX_BYTES, calls_in, lightened, weigh, without_results
+from vivavoce.core.contribution import Contribution
+from vivavoce.core.weight import MAX_BYTES, calls_in, lightened, without_results
 from vivavoce.domain.content import Content, Part, Role, Text, ToolCall, ToolResult
+from vivavoce.domain.ids import CallId
 
 PRESENT = 128
 """Contributions since the user's last words that stay even beyond the limit: a turn's calls."""
@@ -43,17 +45,24 @@ class History:
     """Contributions in order. `version` changes whenever what an answer would see changes."""
 
     def __init__(self, contents: Iterable[Content] = (), limit: int = 1000) -> None:
-        self._done = list(contents)
-        self._draft: list[Piece | Content] = []
+        self._done = list(map(Contribution, contents))
+        self._draft: list[Piece | Contribution] = []
         self._limit = limit
-        self._bytes = sum(map(weigh, self._done))
+        self._bytes = _bytes_of(self._done)
         self._draft_bytes = 0
+        self._view: tuple[Contribution, ...] | None = None
         self.version = 0
         self._trim()
 
-    def snapshot(self) -> tuple[Content, ...]:
+    def contributions(self) -> tuple[Contribution, ...]:
         """All contributions, the draft as if it were heard."""
-        return (*self._done, *_written(self._draft, None)) if self._draft else tuple(self._done)
+        if self._view is None:
+            self._view = (*self._done, *_written(self._draft, None))
+        return self._view
+
+    def snapshot(self) -> tuple[Content, ...]:
+        """The contents of all contributions."""
+        return tuple([each.content for each in self.contributions()])
 
     @property
     def empty(self) -> bool:
@@ -66,11 +75,18 @@ class History:
 
     def add(self, contents: Iterable[Content]) -> None:
         """Contributions that are over. Only while no draft is open."""
-        for content in contents:
-            self._done.append(content)
-            self._bytes += weigh(content)
-            self.version += 1
+        self._append(map(Contribution, contents))
+
+    def _append(self, contributions: Iterable[Contribution]) -> None:
+        for each in contributions:
+            self._done.append(each)
+            self._bytes += each.bytes
+            self._changed()
         self._trim()
+
+    def _changed(self) -> None:
+        self.version += 1
+        self._view = None
 
     # --- the draft ------------------------------------------------------------------------
 
@@ -80,7 +96,7 @@ class History:
             return
         self._draft.append(Piece(text, begin_s, end_s))
         self._draft_bytes += len(text)
-        self.version += 1
+        self._changed()
         if len(self._draft) > MAX_DRAFT:
             pieces = (at for at, entry in enumerate(self._draft) if isinstance(entry, Piece))
             if (oldest := next(pieces, None)) is not None:
@@ -102,26 +118,28 @@ class History:
 
     def close(self) -> None:
         """The model's turn is over and was heard."""
-        self.add(_written(self._take_draft(), None))
+        self._append(_written(self._take_draft(), None))
 
     def cut(self, heard_s: float) -> None:
         """The model's turn was interrupted when this much of its sound had been played."""
-        self.version += 1
-        self.add(_written(self._take_draft(), heard_s))
+        self._changed()
+        self._append(_written(self._take_draft(), heard_s))
 
     def _note(self, content: Content) -> None:
-        self._draft.append(content)
-        self._draft_bytes += weigh(content)
-        self.version += 1
+        contribution = Contribution(content)
+        self._draft.append(contribution)
+        self._draft_bytes += contribution.bytes
+        self._changed()
         self._trim()
 
-    def _take_draft(self) -> list[Piece | Content]:
+    def _take_draft(self) -> list[Piece | Contribution]:
         draft, self._draft, self._draft_bytes = self._draft, [], 0
+        self._view = None
         return draft
 
     # --- bounds ---------------------------------------------------------------------------
 
-    def droppable(self) -> tuple[Content, ...]:
+    def droppable(self) -> tuple[Contribution, ...]:
         """What may be dropped, oldest first: all before the user's last words."""
         return tuple(self._done[: self._question()])
 
@@ -129,12 +147,13 @@ class History:
         """Drop the oldest `count` of those, and further up to words of the user's own."""
         if count > 0:
             self._drop(0, count, count)
-            self.version += 1
+            self._changed()
 
     def _trim(self) -> None:
         """Keep within the bounds, in the order that the module describes."""
         if len(self._done) <= self._limit and self.bytes <= MAX_BYTES:
             return
+        self._view = None
         self._lighten(answers=False)
         question = self._question()
         drop = max(0, len(self._done) - self._limit)
@@ -147,39 +166,57 @@ class History:
     def _question(self) -> int:
         """Where the user's last words stand; without any, the newest contribution."""
         for at in range(len(self._done) - 1, -1, -1):
-            if _may_begin(self._done[at]):
+            if _may_begin(self._done[at].content):
                 return at
         return max(0, len(self._done) - 1)
 
     def _drop(self, first: int, end: int, most: int) -> None:
         """Drop contributions from `first` on: to `end`, and further while there is too much."""
-        weight = self.bytes - sum(map(weigh, self._done[first:end]))
-        while weight > MAX_BYTES and end < most:
-            weight -= weigh(self._done[end])
+        spare = self.bytes - MAX_BYTES - _bytes_of(self._done[first:end])
+        while spare > 0 and end < most:
+            spare -= self._done[end].bytes
             end += 1
         if end <= first:
             return
-        fits = _may_begin if first == 0 and any(map(_may_begin, self._done)) else _may_follow
-        while end < len(self._done) and not fits(self._done[end]):
+        contents = (each.content for each in self._done)
+        fits = _may_begin if first == 0 and any(map(_may_begin, contents)) else _may_follow
+        while end < len(self._done) and not fits(self._done[end].content):
             end += 1
-        # A function that took its time answers long after its call.
-        gone = calls_in(self._done[first:end])
-        later = (without_results(content, gone) for content in self._done[end:])
-        self._done[first:] = [content for content in later if content.parts]
-        self._bytes = sum(map(weigh, self._done))
+        dropped = self._done[first:end]
+        self._bytes -= _bytes_of(dropped)
+        del self._done[first:end]
+        if gone := calls_in(each.content for each in dropped):
+            self._drop_results(first, gone)
+
+    def _drop_results(self, first: int, calls: frozenset[CallId]) -> None:
+        """Drop the results of calls from there on: a slow function answers long after its call."""
+        later, self._done[first:] = self._done[first:], []
+        for each in later:
+            content = without_results(each.content, calls)
+            kept = each if content is each.content else Contribution(content)
+            if content.parts:
+                self._done.append(kept)
+                self._bytes += kept.bytes
+            self._bytes -= each.bytes
 
     def _lighten(self, answers: bool) -> None:
         """Take weight off the older results until there is not too much; never off the newest."""
         newest = (self._draft or self._done)[-1]
-        for at, content in enumerate(self._done):
-            if self.bytes > MAX_BYTES and content is not newest:
-                self._done[at] = lightened(content, answers)
-                self._bytes += weigh(self._done[at]) - weigh(content)
+        for at, each in enumerate(self._done):
+            if self.bytes <= MAX_BYTES:
+                return
+            if each is not newest:
+                self._done[at] = Contribution(lightened(each.content, answers))
+                self._bytes += self._done[at].bytes - each.bytes
         for at, entry in enumerate(self._draft):
-            if self.bytes > MAX_BYTES and isinstance(entry, Content) and entry is not newest:
-                lighter = lightened(entry, answers)
+            if self.bytes > MAX_BYTES and isinstance(entry, Contribution) and entry is not newest:
+                lighter = Contribution(lightened(entry.content, answers))
                 self._draft[at] = lighter
-                self._draft_bytes += weigh(lighter) - weigh(entry)
+                self._draft_bytes += lighter.bytes - entry.bytes
+
+
+def _bytes_of(contributions: Iterable[Contribution]) -> int:
+    return sum([each.bytes for each in contributions])
 
 
 def _may_begin(content: Content) -> bool:
@@ -192,27 +229,27 @@ def _may_follow(content: Content) -> bool:
     return not any(isinstance(part, ToolResult) for part in content.parts)
 
 
-def _heaviness(entry: Piece | Content) -> int:
-    return len(entry.text) if isinstance(entry, Piece) else weigh(entry)
+def _heaviness(entry: Piece | Contribution) -> int:
+    return len(entry.text) if isinstance(entry, Piece) else entry.bytes
 
 
-def _written(draft: list[Piece | Content], heard_s: float | None) -> list[Content]:
+def _written(draft: list[Piece | Contribution], heard_s: float | None) -> list[Contribution]:
     """The draft as contributions, cut to what was heard unless all was."""
-    written: list[Content] = []
+    written: list[Contribution] = []
     said: list[str] = []
 
     def flush(calls: tuple[Part, ...] = ()) -> None:
         text = "".join(said)
         parts = ((Text(text),) if text.strip() else ()) + calls
         if parts:
-            written.append(Content(Role.MODEL, parts))
+            written.append(Contribution(Content(Role.MODEL, parts)))
         said.clear()
 
     for entry in draft:
         if isinstance(entry, Piece):
             said.append(entry.text if heard_s is None else heard_words(entry, heard_s))
-        elif entry.role is Role.MODEL:
-            flush(entry.parts)
+        elif entry.content.role is Role.MODEL:
+            flush(entry.content.parts)
         else:
             flush()
             written.append(entry)
@@ -222,10 +259,10 @@ def _written(draft: list[Piece | Content], heard_s: float | None) -> list[Conten
     return written
 
 
-def _mark_cut(written: list[Content]) -> None:
+def _mark_cut(written: list[Contribution]) -> None:
     for at in range(len(written) - 1, -1, -1):
-        if written[at].role is Role.MODEL:
-            written[at] = Content(Role.MODEL, written[at].parts, cut=True)
+        if (content := written[at].content).role is Role.MODEL:
+            written[at] = Contribution(Content(Role.MODEL, content.parts, cut=True))
             return
 
 

@@ -130,7 +130,7 @@ class ModelSide:
             return
         self.turn = ModelTurn(Cause.SPEECH, self._manner, self._context.history)
         self.turn.generations.append(generation.id)
-        self.turn.request = generation.request
+        self.turn.prompt = generation.prompt
         generation.last_sign = step.now
         step.want(ReleaseGeneration(generation.id))
         held, generation.held = generation.held, []
@@ -176,10 +176,11 @@ class ModelSide:
         self._count += 1
         id = GenerationId(self._count)
         request = self._context.request(id, extra, speculative=basis is not None)
-        self.generation = Generation(request, basis, last_sign=step.now)
+        prompt = self._context.prompt(extra)
+        self.generation = Generation(request, prompt, basis, last_sign=step.now)
         if basis is None and self.turn is not None:
             self.turn.generations.append(id)
-            self.turn.request = request
+            self.turn.prompt = self.generation.prompt
         step.want(StartGeneration(request))
 
     # --- ending ---------------------------------------------------------------------------

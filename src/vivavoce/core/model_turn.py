@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from vivavoce.core.contribution import Prompt
 from vivavoce.core.effects import RunTool
 from vivavoce.core.history import History
 from vivavoce.core.messages import (
@@ -28,7 +29,6 @@ from vivavoce.core.window import Gauge, Weight
 from vivavoce.domain.audio import pcm_seconds
 from vivavoce.domain.content import ToolCall, Tools
 from vivavoce.domain.ids import CallId, GenerationId
-from vivavoce.domain.request import GenerationRequest
 from vivavoce.domain.setup import Modality
 
 
@@ -48,7 +48,6 @@ class Manner:
     transcribes: bool
     thinks_aloud: bool
     paced: bool
-    image_tokens: int
     gauge: Gauge
     shows_search: bool = False
     shows_calls: bool = False
@@ -59,7 +58,7 @@ class ModelTurn:
 
     `owed` says that the client has not had its `turnComplete` yet. `said` is whether any
     content of this turn has been sent, `called` whether functions were. `rounds` counts how often
-    it went on after blocking calls. `request` is what its latest generation was made from.
+    it went on after blocking calls. `prompt` is what its latest generation was made from.
     """
 
     def __init__(
@@ -75,7 +74,7 @@ class ModelTurn:
         self.called = False
         self.rounds = 0
         self.reason: TurnReason | None = None
-        self.request: GenerationRequest | None = None
+        self.prompt: Prompt | None = None
         self._manner = manner
         self._history = history
         self._words: list[str] = []
@@ -174,8 +173,7 @@ class ModelTurn:
             step.send(ToolCallCancellation(calls))
 
     def _cost(self) -> TokenCount:
-        gauge, request = self._manner.gauge, self.request
-        prompt = gauge.request(request, self._manner.image_tokens) if request else Weight()
+        prompt = self.prompt.weight() if self.prompt else Weight()
         read, self.served.read = self.served.read, []
-        tools = sum(map(gauge.count, read))
+        tools = sum(map(self._manner.gauge.count, read))
         return self.tally.count(prompt, self.playout.sent_s, tools)

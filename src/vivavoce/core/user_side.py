@@ -59,7 +59,7 @@ from vivavoce.core.user_turns import (
     Update,
     unheard,
 )
-from vivavoce.core.weight import MAX_BYTES, weigh
+from vivavoce.core.weight import MAX_BYTES
 from vivavoce.domain.audio import Position, samples
 from vivavoce.domain.content import Content, Part, Role, Text
 from vivavoce.domain.ids import TurnId
@@ -285,8 +285,7 @@ class UserSide:
         return (*contents, Content(Role.USER, frames))
 
     def _heavy(self) -> bool:
-        contents = (content for entry in self.line for content in entry.contents())
-        return sum(map(weigh, contents)) > MAX_BYTES
+        return sum(entry.bytes for entry in self.line) > MAX_BYTES
 
     def take(self, entries: list[Entry]) -> None:
         """These were taken up."""

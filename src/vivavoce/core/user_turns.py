@@ -7,6 +7,7 @@ from enum import Enum
 
 from vivavoce.core.activity import Cue
 from vivavoce.core.transcription import continuation
+from vivavoce.core.weight import weigh
 from vivavoce.domain.audio import Position, seconds
 from vivavoce.domain.content import Blob, Content, Part, Role, Text, Tools
 from vivavoce.domain.ids import TurnId
@@ -123,13 +124,25 @@ class SpokenTurn:
         content = Content(Role.USER, parts, heard_s=heard_s, confidence=self.known_confidence)
         return (content,) if parts else ()
 
+    @property
+    def bytes(self) -> int:
+        """What it would hold in memory as history."""
+        return sum(map(weigh, self.contents()))
+
 
 @dataclass(slots=True)
 class TypedTurn:
-    """Contributions that came as content, and whether they ask for an answer."""
+    """Contributions that came as content, and whether they ask for an answer.
+
+    `bytes` is what they hold in memory: weighed once, however long the line is.
+    """
 
     content: tuple[Content, ...]
     answer: bool
+    bytes: int = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        self.bytes = sum(map(weigh, self.content))
 
     def contents(self) -> tuple[Content, ...]:
         """What enters the history."""
@@ -144,6 +157,7 @@ class Update:
     tools: Tools | None
 
     answer = False
+    bytes = 0
 
     def contents(self) -> tuple[Content, ...]:
         """Nothing that was said."""

@@ -12,7 +12,6 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from vivavoce.core.usage import audio_tokens
 from vivavoce.domain.content import (
     Blob,
     CodeResult,
@@ -25,7 +24,6 @@ from vivavoce.domain.content import (
     ToolResult,
     Tools,
 )
-from vivavoce.domain.request import GenerationRequest
 from vivavoce.domain.setup import Compression
 
 WINDOW = 131_072
@@ -59,64 +57,45 @@ class Weight:
     def total(self) -> int:
         return self.text + self.audio + self.images
 
-    def plus(self, other: Weight) -> Weight:
-        """Both together."""
-        return Weight(self.text + other.text, self.audio + other.audio, self.images + other.images)
+
+def unchanging() -> int:
+    """The revision of a tokenizer that always counts alike."""
+    return 0
 
 
 class Gauge:
-    """Weighs what a model is to read. `count` is its tokenizer, `window` its context in tokens.
+    """How a model's tokens are counted. `count` is its tokenizer, `window` its context in tokens.
 
-    A tokenizer may know a text better later than at first, so weights are not remembered.
+    `revision` is a number that changes whenever `count` may count a text otherwise than before:
+    a tokenizer may know a text better later than at first.
     """
 
-    def __init__(self, window: int = WINDOW, count: Callable[[str], int] = by_length) -> None:
+    def __init__(
+        self,
+        window: int = WINDOW,
+        count: Callable[[str], int] = by_length,
+        revision: Callable[[], int] = unchanging,
+    ) -> None:
         self.window = window
         self.count = count
+        self.revision = revision
 
-    def request(self, request: GenerationRequest, image_tokens: int) -> Weight:
-        """What an answer is made from: instruction, declarations and history."""
-        fixed = Weight(self.count(request.instruction) + self.tools(request.tools))
-        return fixed.plus(self.contents(request.history, image_tokens))
 
-    def contents(self, contents: Iterable[Content], image_tokens: int) -> Weight:
-        """What contributions weigh together."""
-        weight = Weight()
-        for content in contents:
-            weight = weight.plus(self.content(content, image_tokens))
-        return weight
+def prompt_texts(content: Content) -> list[str]:
+    """What a prompt holds of a contribution as text. Recognized words count as sound instead."""
+    heard = content.heard_s > 0
+    parts = (part for part in content.parts if not (heard and isinstance(part, Text)))
+    return [text for part in parts if (text := _text(part))]
 
-    def content(self, content: Content, image_tokens: int) -> Weight:
-        """What one contribution weighs. Words that were recognized are weighed as sound."""
-        heard = content.heard_s > 0
-        text = images = 0
-        for part in content.parts:
-            if not (heard and isinstance(part, Text)):
-                text += self._text(part)
-            images += _images(part)
-        return Weight(text, audio_tokens(content.heard_s), images * image_tokens)
 
-    def tools(self, tools: Tools) -> int:
-        """What the declarations of functions weigh."""
-        return sum(
-            self.count(_json([tool.name, tool.description, tool.parameters]))
-            for tool in tools.offered
-        )
+def tool_texts(tools: Tools) -> list[str]:
+    """What a prompt holds of the declarations of functions."""
+    return [_json([tool.name, tool.description, tool.parameters]) for tool in tools.offered]
 
-    def _text(self, part: Part) -> int:
-        match part:
-            case Text(text):
-                return self.count(text)
-            case ToolCall(_, name, args):
-                return self.count(_json([name, args]))
-            case ToolResult(_, name, response):
-                return self.count(_json([name, response]))
-            case ExecutableCode(code):
-                return self.count(code)
-            case CodeResult(_, output):
-                return self.count(output)
-            case Blob() | FileRef():
-                return 0
+
+def image_count(content: Content) -> int:
+    """The images of a contribution, those that a function answered with included."""
+    return sum(map(_images, content.parts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +130,22 @@ def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
 
 
+def _text(part: Part) -> str:
+    match part:
+        case Text(text):
+            return text
+        case ToolCall(_, name, args):
+            return _json([name, args])
+        case ToolResult(_, name, response):
+            return _json([name, response])
+        case ExecutableCode(code):
+            return code
+        case CodeResult(_, output):
+            return output
+        case Blob() | FileRef():
+            return ""
+
+
 def _images(part: Part) -> int:
-    """How many images a part holds, those that a function answered with included."""
     inner = part.parts if isinstance(part, ToolResult) else (part,)
     return sum(isinstance(p, Blob) and p.mime_type.startswith("image/") for p in inner)

@@ -67,6 +67,7 @@ class Cascade:
             speaks=True,
             context_tokens=model.capabilities.context_tokens,
             count_tokens=model.capabilities.count_tokens,
+            count_revision=model.capabilities.count_revision,
         )
         self._model = model
         self._synthesizer = synthesizer

@@ -137,7 +137,8 @@ class LanguageModelCapabilities:
 
     `repairs`: told by a result what was wrong with a call of its own, it may make a better one.
     `count_tokens` is its tokenizer, or as near to it as can be had without waiting: it is called on
-    the event loop, for texts of any length, and may be an estimate at first.
+    the event loop, for texts of any length, once for each text. One that is an estimate at first
+    has a `count_revision`: a number that changes when texts may count otherwise than before.
     """
 
     tools: bool = False
@@ -147,6 +148,7 @@ class LanguageModelCapabilities:
     slots: int = 1
     repairs: bool = False
     count_tokens: Callable[[str], int] | None = None
+    count_revision: Callable[[], int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +277,7 @@ class ResponderCapabilities:
     speaks: bool = True
     context_tokens: int = 0
     count_tokens: Callable[[str], int] | None = None
+    count_revision: Callable[[], int] | None = None
 
 
 class Responder(Protocol):

@@ -82,6 +82,7 @@ class LlamaCppModel:
             slots=settings.slots,
             repairs=native,
             count_tokens=self.count_tokens,
+            count_revision=lambda: self._count_revision,
         )
         self._llama = llama
         self._states = states
@@ -93,6 +94,7 @@ class LlamaCppModel:
         self._slots = SlotTable(settings.slots, states)
         self._counts: OrderedDict[str, int] = OrderedDict()
         self._uncounted: deque[str] = deque(maxlen=_UNCOUNTED)
+        self._count_revision = 0
         self._tools_ignored = False
         self._closed = False
 
@@ -357,6 +359,7 @@ class LlamaCppModel:
         if (known := self._counts.get(text)) is None:
             known = self._llama.tokens(text) + _MESSAGE_TOKENS if text else 0
             self._counts[text] = known
+            self._count_revision += 1
             while len(self._counts) > _REMEMBERED:
                 self._counts.popitem(last=False)
         return known

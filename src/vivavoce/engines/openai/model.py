@@ -44,11 +44,13 @@ class OpenAIModel:
             slots=settings.slots,
             repairs=True,
             count_tokens=self.count_tokens,
+            count_revision=lambda: self._calibrations,
         )
         self._settings = settings
         self._stream = ChatStream(settings)
         self._kept: dict[str, int] = {}
         self._chars_per_token = float(_USUAL_CHARS)
+        self._calibrations = 0
         self._longest_result = min(
             chat.LONGEST_RESULT, settings.context_tokens * _CHARS_PER_TOKEN // 4
         )
@@ -95,6 +97,7 @@ class OpenAIModel:
         text = json.dumps((body["messages"], body.get("tools")), ensure_ascii=False)
         if counted >= _ENOUGH and '"image_url"' not in text:
             self._chars_per_token = min(8.0, max(1.0, len(text) / counted))
+            self._calibrations += 1
 
     @staticmethod
     def _wanted(part: TextDelta, request: GenerationRequest) -> bool:

@@ -1,0 +1,158 @@
+"""Weights that are kept are those that a new weighing would give, and are determined once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.resuming import resumed
+from core.world import SETUP, World
+from vivavoce.core import history as module
+from vivavoce.core.contribution import Contribution, CountedTexts, Prompt
+from vivavoce.core.events import ContentReceived, ContextUpdated, TextReceived
+from vivavoce.core.messages import TurnComplete
+from vivavoce.core.settings import SessionSettings
+from vivavoce.core.window import Gauge, Weight, tool_texts
+from vivavoce.domain.content import Blob, Content, Role, Text, ToolDeclaration, Tools
+from vivavoce.domain.setup import Compression, Modality
+
+WINDOW = 10**6
+IMAGE_TOKENS = SETUP.image_tokens
+
+
+class Tokenizer:
+    """Counts words, after `learn` otherwise than before, and what it was asked to count."""
+
+    def __init__(self) -> None:
+        self.counted: list[str] = []
+        self.factor = 1
+
+    def count(self, text: str) -> int:
+        self.counted.append(text)
+        return self.factor * len(text.split())
+
+    def revision(self) -> int:
+        return self.factor
+
+    def learn(self) -> None:
+        self.factor += 1
+
+    @property
+    def gauge(self) -> Gauge:
+        return Gauge(WINDOW, self.count, self.revision)
+
+
+def anew(world: World, gauge: Gauge) -> Weight:
+    """What the request of the current generation weighs when everything is weighed anew."""
+    generation = world.session._talk.model.generation
+    assert generation is not None
+    request = generation.request
+    fixed = CountedTexts([request.instruction, *tool_texts(request.tools)])
+    contributions = map(Contribution, request.history)
+    return Prompt(fixed, contributions, gauge, IMAGE_TOKENS).weight()
+
+
+def kept(world: World) -> Weight:
+    generation = world.session._talk.model.generation
+    assert generation is not None
+    return generation.prompt.weight()
+
+
+def answer(world: World, text: str = "yes") -> None:
+    world.say(text, b"")
+    world.finish()
+    world.wait(1)
+
+
+def check_bytes(world: World) -> None:
+    history = world.session._talk.context.history
+    assert history.bytes == sum(Contribution(content).bytes for content in history.snapshot())
+
+
+def picture(world: World) -> None:
+    parts = (Blob(bytes(300), "image/png"), Text("look at this"))
+    world.do(ContentReceived((Content(Role.USER, parts),), True))
+
+
+def call(world: World) -> None:
+    world.do(TextReceived("turn on the lights"))
+    world.say("One moment.", bytes(480))
+    world.call("lights")
+    world.answer("lights", response={"on": True, "note": "the lights are on now"})
+
+
+MOVES = {
+    "text": lambda world: world.do(TextReceived("one two three four")),
+    "speech": lambda world: world.speak("what was said"),
+    "picture": picture,
+    "call": call,
+    "update": lambda world: world.do(
+        ContextUpdated("other rules", Tools((ToolDeclaration("lights", "of the house"),)))
+    ),
+}
+ENDS = {"answer": answer, "cut": lambda world: world.say("so many words of an answer", bytes(9600))}
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(sorted(MOVES)), st.sampled_from(sorted(ENDS))), max_size=30),
+    st.none() | st.integers(10, 60),
+    st.booleans(),
+)
+def test_kept_weights_are_exact_whatever_is_cut_dropped_or_compressed(
+    steps: list[tuple[str, str]], trigger: int | None, learns: bool
+) -> None:
+    tokenizer = Tokenizer()
+    compression = None if trigger is None else Compression(trigger, trigger // 2)
+    settings = SessionSettings(history_contents=10)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "MAX_BYTES", 2000)
+        world = World(replace(SETUP, compression=compression), settings, gauge=tokenizer.gauge)
+        for move, end in steps:
+            MOVES[move](world)
+            if world.session._talk.model.generation is not None:
+                assert kept(world) == anew(world, tokenizer.gauge)
+                if learns:
+                    tokenizer.learn()
+                assert kept(world) == anew(world, tokenizer.gauge)
+                ENDS[end](world)
+        answer(world)
+        world.wait(5)
+        check_bytes(world)
+
+
+def test_a_resumed_conversation_weighs_what_it_weighed() -> None:
+    old = World(replace(SETUP, modality=Modality.TEXT), gauge=Gauge(WINDOW))
+    for move in ("text", "picture", "call"):
+        MOVES[move](old)
+        answer(old)
+    old.do(TextReceived("and now"))
+    before = kept(old)
+    answer(old)
+    new = resumed(old)
+    new.do(TextReceived("and now"))
+    assert kept(new).total > before.total
+    assert kept(new) == anew(new, Gauge(WINDOW))
+
+
+def test_a_text_is_counted_once_however_long_the_conversation_gets() -> None:
+    tokenizer = Tokenizer()
+    world = World(replace(SETUP, modality=Modality.TEXT), gauge=tokenizer.gauge)
+    for number in range(100):
+        world.do(TextReceived(f"question {number}"))
+        answer(world, f"answer {number}")
+    asked = [text for text in tokenizer.counted if text.startswith(("question", "answer"))]
+    assert len(asked) == len(set(asked))
+
+
+def test_what_a_tokenizer_learns_during_a_turn_counts_in_its_cost() -> None:
+    tokenizer = Tokenizer()
+    world = World(replace(SETUP, tools=Tools(), modality=Modality.TEXT), gauge=tokenizer.gauge)
+    world.do(TextReceived("one two"))
+    tokenizer.learn()
+    answer(world)
+    (complete,) = [message for message in world.messages() if isinstance(message, TurnComplete)]
+    assert complete.usage is not None
+    assert complete.usage.prompt == 4
