@@ -22,7 +22,7 @@ from vivavoce.domain.checkpoint import Checkpoint
 from vivavoce.domain.content import Content, Role, Text, Tools
 from vivavoce.domain.ids import SessionId
 from vivavoce.state.build import build_store
-from vivavoce.state.codec import encode
+from vivavoce.state.encoder import encode
 from vivavoce.state.port import SavedSession, StateStore
 
 Row = tuple[str, tuple[float, float], float | None]
@@ -38,7 +38,7 @@ def checkpoint() -> bytes:
     said = Text("A sentence of some fifteen words, as people say them when they talk to it. ")
     roles = (Role.USER, Role.MODEL)
     history = tuple(Content(roles[number % 2], (said,)) for number in range(2 * TURNS))
-    return encode(Checkpoint(SessionId("s"), "m", "Be brief.", Tools(), history, 0))
+    return encode(Checkpoint(SessionId("s"), "m", "Be brief.", Tools(), history, 0)).data
 
 
 async def median_ms(work: Callable[[int], Awaitable[object]]) -> float:

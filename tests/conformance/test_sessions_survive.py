@@ -89,7 +89,7 @@ async def written(place: dict[str, str], handle: str) -> Checkpoint:
     taken = await store.take(digest(handle), owner, MODEL, 0.0, exact=False)
     await store.aclose()
     assert isinstance(taken, SavedSession), taken
-    checkpoint = decode(taken.data)
+    checkpoint = decode(taken.data, taken.media)
     assert checkpoint is not None
     return checkpoint
 

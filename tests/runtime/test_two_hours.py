@@ -155,7 +155,7 @@ async def conversation() -> tuple[Caller, list[tuple[str, str]]]:
     taken = await standing.store.take(digest(caller.handle), owner, model, now, exact=False)
     scorer.close()
     assert isinstance(taken, SavedSession), taken
-    checkpoint = decode(taken.data)
+    checkpoint = decode(taken.data, taken.media)
     assert checkpoint is not None
     assert checkpoint.spent_s > LASTS_S * 0.9
     return caller, [_line(content) for content in checkpoint.history]

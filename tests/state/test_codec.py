@@ -5,6 +5,9 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from hashlib import sha256
+from random import Random
 from typing import Any
 
 import pytest
@@ -14,7 +17,7 @@ from hypothesis import strategies as st
 from vivavoce.core.events import TextReceived
 from vivavoce.core.session import LiveSession
 from vivavoce.core.settings import SessionSettings
-from vivavoce.domain.checkpoint import Asked, Checkpoint, OpenCall
+from vivavoce.domain.checkpoint import CHECKPOINT_VERSION, Asked, Checkpoint, OpenCall
 from vivavoce.domain.content import (
     Behavior,
     Blob,
@@ -34,7 +37,8 @@ from vivavoce.domain.content import (
 from vivavoce.domain.ids import CallId, CountingIds, SessionId
 from vivavoce.domain.profile import behaviour_of
 from vivavoce.domain.setup import SessionSetup
-from vivavoce.state.codec import decode, encode
+from vivavoce.state.codec import decode
+from vivavoce.state.encoder import Encoder, encode
 
 WORDS = st.text(st.characters(), max_size=20)
 JSON = st.dictionaries(
@@ -95,23 +99,24 @@ CHECKPOINTS = st.builds(
 
 @given(CHECKPOINTS)
 def test_everything_comes_back(checkpoint: Checkpoint) -> None:
-    assert decode(encode(checkpoint)) == checkpoint
+    assert decode(*encode(checkpoint)) == checkpoint
 
 
 PLAIN = Checkpoint(SessionId("s"), "m", "", Tools(), (), 0)
 
 
 def _with(**fields: Any) -> bytes:
-    return json.dumps(json.loads(encode(PLAIN)) | fields).encode()
+    return json.dumps(json.loads(encode(PLAIN).data) | fields).encode()
 
 
 @pytest.mark.parametrize(
     "data",
     [
         b"", b"\xff", b"[]", b"null", b"{}",
-        b'{"version":1}', b'{"version":1,"is":"Text","text":""}',
-        _with(version=2), _with(**{"is": "Popen"}), _with(surprise=1), _with(tools={"is": "os"}),
-        _with(history=[{"is": "Content"}]), _with(frames=[{"base64": "!"}]),
+        b'{"version":2}', b'{"version":2,"is":"Text","text":""}',
+        _with(version=1), _with(version=CHECKPOINT_VERSION + 1), _with(**{"is": "Popen"}),
+        _with(surprise=1), _with(tools={"is": "os"}),
+        _with(history=[{"is": "Content"}]), _with(frames=[{"media": "!"}]),
         b"[" * 100_000,
         _with(position="0"), _with(position=1.5), _with(position=True), _with(position=None),
         _with(session=None), _with(model=3), _with(instruction=[]), _with(tools=[]),
@@ -121,8 +126,8 @@ def _with(**fields: Any) -> bytes:
     ],
 )  # fmt: skip
 def test_what_is_no_checkpoint_of_this_version_gives_nothing(data: bytes) -> None:
-    assert decode(_with()) == PLAIN
-    assert decode(data) is None
+    assert decode(_with(), {}) == PLAIN
+    assert decode(data, {}) is None
 
 
 SPOKEN = Checkpoint(
@@ -151,15 +156,17 @@ def _places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]
         yield from _places(item, (*path, key))
 
 
+PNG = sha256(b"png").hexdigest()
 OTHER_VALUES: tuple[Any, ...] = (
-    None, True, 7, 2.5, "x", [], ["x"], {"json": {}}, {"base64": ""}, {"is": "Text", "text": "x"},
+    None, True, 7, 2.5, "x", [], ["x"], {"json": {}}, {"media": PNG}, {"is": "Text", "text": "x"},
     {"is": "Role", "value": "user"}, {"is": "Content", "role": "user", "parts": []},
 )  # fmt: skip
 
 
 def test_no_value_of_another_type_gets_as_far_as_a_session() -> None:
     """What can be read is a session that begins; what cannot gives nothing, and never an error."""
-    written = json.loads(encode(SPOKEN))
+    data, media = encode(SPOKEN)
+    written = json.loads(data)
     read = 0
     for place in _places(written):
         for other in OTHER_VALUES:
@@ -168,7 +175,7 @@ def test_no_value_of_another_type_gets_as_far_as_a_session() -> None:
             for step in place[:-1]:
                 holder = holder[step]
             holder[place[-1]] = other
-            checkpoint = decode(json.dumps(changed).encode())
+            checkpoint = decode(json.dumps(changed).encode(), media)
             if checkpoint is not None:
                 read += 1
                 setup = SessionSetup("m")
@@ -178,3 +185,39 @@ def test_no_value_of_another_type_gets_as_far_as_a_session() -> None:
                 session.open(0.0)
                 session.handle(TextReceived("and now?"), 1.0)
     assert read > 0
+
+
+# --- one session, again and again -----------------------------------------------------------------
+
+SENTENCE = Content(Role.USER, (Text("Once more."),))
+PICTURE = Content(Role.USER, (Blob(b"png" * 1000, "image/png"), Text("What is this?")))
+
+
+@given(st.lists(CHECKPOINTS, max_size=2), st.randoms())
+def test_an_encoder_that_remembers_encodes_what_one_does_that_does_not(
+    checkpoints: list[Checkpoint], random: Random
+) -> None:
+    encoder = Encoder()
+    contents = [content for each in checkpoints for content in each.history]
+    for checkpoint in checkpoints:
+        history = tuple(random.choice(contents) for _ in range(len(contents)))
+        mixed = replace(checkpoint, history=history)
+        assert encoder.encode(mixed) == encode(mixed)
+
+
+def test_what_is_new_decides_whether_a_thread_is_needed() -> None:
+    encoder = Encoder()
+    long = replace(PLAIN, history=(SENTENCE, PICTURE) * 500)
+    assert encoder.is_quick(PLAIN)
+    assert not encoder.is_quick(long)
+    encoder.encode(long)
+    assert encoder.is_quick(replace(long, history=(*long.history, replace(SENTENCE))))
+    heavier = replace(SENTENCE, parts=(Text("word " * 10_000),))
+    for added in (replace(PICTURE), heavier, Content(Role.MODEL, (ToolCall(CallId(""), "f", {}),))):
+        assert not encoder.is_quick(replace(long, history=(*long.history, added)))
+
+
+def test_media_stands_beside_the_text_once() -> None:
+    data, media = encode(replace(PLAIN, history=(PICTURE, SENTENCE, replace(PICTURE))))
+    assert list(media.values()) == [b"png" * 1000]
+    assert len(data) < 1500

@@ -3,21 +3,37 @@
 from __future__ import annotations
 
 import itertools
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from state.redis_server import RedisServer, redis_server
 from vivavoce.state.build import build_store
 from vivavoce.state.port import StateStore
-from vivavoce.testing.store_contract import StateStoreContract
+from vivavoce.state.redis import RedisStore
+from vivavoce.testing.store_contract import KEY, LATER, NOW, SAVED, StateStoreContract
 
 
 @pytest.fixture(scope="module")
 def redis() -> Iterator[RedisServer]:
     with redis_server() as server:
         yield server
+
+
+IMAGE = bytes(range(256)) * 2048
+KEPT = replace(SAVED, media={sha256(IMAGE).hexdigest(): IMAGE})
+
+
+async def save_often(store: StateStore) -> None:
+    """A conversation with an image in it, written down after each of eight turns."""
+    for number in range(8):
+        assert await store.save(replace(KEPT, data=b"%d" % number), f"h{number}", NOW, LATER)
 
 
 class TestMemory(StateStoreContract):
@@ -33,6 +49,23 @@ class TestSqlite(StateStoreContract):
     async def open(self) -> StateStore:
         return build_store("sqlite", self.path)
 
+    async def test_an_image_goes_to_the_disk_once(self) -> None:
+        async with self.store() as store:
+            await save_often(store)
+            written = sum(file.stat().st_size for file in self.path.parent.iterdir())
+            assert len(IMAGE) < written < 2 * len(IMAGE), "and so little that nothing was moved yet"
+
+    async def test_a_file_without_media_is_taken_on(self) -> None:
+        async with self.store() as store:
+            await store.put_key(KEY)
+        with closing(sqlite3.connect(self.path)) as file:
+            file.executescript("DROP TABLE uses; DROP TABLE media; PRAGMA user_version = 1")
+        async with self.store() as store:
+            await save_often(store)
+            assert await store.keys() == (KEY,)
+            taken = await store.take("h7", "owner", "model", NOW, exact=False)
+            assert taken == replace(KEPT, lease=2, data=b"7")
+
 
 class TestRedis(StateStoreContract):
     numbers = itertools.count()
@@ -43,3 +76,12 @@ class TestRedis(StateStoreContract):
 
     async def open(self) -> StateStore:
         return build_store("redis", url=self.url, prefix=self.prefix)
+
+    async def test_an_image_is_sent_once(self) -> None:
+        async with self.store() as store:
+            assert isinstance(store, RedisStore)
+            before: Any = await store._redis.info("stats")
+            await save_often(store)
+            after: Any = await store._redis.info("stats")
+            sent = after["total_net_input_bytes"] - before["total_net_input_bytes"]
+            assert len(IMAGE) < sent < 2 * len(IMAGE)

@@ -9,7 +9,7 @@ from vivavoce.domain.content import Blob, BuiltinTool, Content, ToolCall, ToolRe
 from vivavoce.domain.ids import SessionId
 from vivavoce.domain.setup import SessionSetup
 
-CHECKPOINT_VERSION = 1
+CHECKPOINT_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)

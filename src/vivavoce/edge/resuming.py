@@ -100,7 +100,7 @@ class Resumptions:
             raise close.invalid_argument()
         if isinstance(taken, Refusal):
             raise ClientFault(close.POLICY, close.SESSION_NOT_FOUND)
-        before = await asyncio.to_thread(decode, taken.data)
+        before = await asyncio.to_thread(decode, taken.data, taken.media)
         if before is None:
             raise ClientFault(close.POLICY, close.SESSION_NOT_FOUND)
         return Beginning(taken.session, taken.lease, before, wishes.handle)

@@ -84,14 +84,14 @@ class Database:
         db = await aiosqlite.connect(self._path, timeout=BUSY_S, isolation_level=None)
         try:
             ((version, tables),) = await db.execute_fetchall(rows.ABOUT)
-            if version not in (0, rows.VERSION):
+            if version not in (rows.VERSION, *rows.UPGRADABLE):
                 raise sqlite3.DatabaseError(f"it is of another version ({version})")
             if version == 0 and tables:
                 raise sqlite3.DatabaseError("it is a database of something else")
             await db.execute("PRAGMA journal_mode = WAL")
             await db.execute("PRAGMA synchronous = NORMAL")
             await db.execute("PRAGMA foreign_keys = ON")
-            if version == 0:
+            if version != rows.VERSION:
                 await db.executescript(rows.SCHEMA)
         except asyncio.CancelledError:
             db.stop()  # the process ends, and does not wait for its disk

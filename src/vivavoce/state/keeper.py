@@ -10,11 +10,8 @@ from hashlib import sha256
 
 from vivavoce.domain.checkpoint import Checkpoint
 from vivavoce.domain.ids import SessionId
-from vivavoce.state.codec import encode
+from vivavoce.state.encoder import Encoder
 from vivavoce.state.port import SavedSession, SessionStore
-
-LARGE = 200
-"""Contributions from which on a history is encoded beside the event loop."""
 
 
 def digest(secret: str) -> str:
@@ -45,14 +42,15 @@ class SessionKeeper:
         self._resume_s = resume_s
         self._handle = handle
         self._now = now
+        self._encoder = Encoder()
 
     async def save(self, checkpoint: Checkpoint, told: bool) -> str | None:
         """Under a new handle if the client is `told` of it, else in the place of the last state."""
-        if len(checkpoint.history) >= LARGE:
-            data = await asyncio.to_thread(encode, checkpoint)
+        if self._encoder.is_quick(checkpoint):
+            encoded = self._encoder.encode(checkpoint)
         else:
-            data = encode(checkpoint)
-        saved = SavedSession(self._session, self._owner, self._model, self._lease, data)
+            encoded = await asyncio.to_thread(self._encoder.encode, checkpoint)
+        saved = SavedSession(self._session, self._owner, self._model, self._lease, *encoded)
         handle = self._handle if self._handle and not told else secrets.token_urlsafe(32)
         now = self._now()
         if not await self._store.save(saved, digest(handle), now, now + self._resume_s):

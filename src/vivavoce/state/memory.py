@@ -16,11 +16,16 @@ SWEEP_EVERY = 256
 
 @dataclass(slots=True)
 class _Kept:
-    """A session; `states` are its data by handle, the newest last."""
+    """A session; `states` are what was written down by handle, the newest last."""
 
     saved: SavedSession
     expires: float
-    states: dict[str, bytes] = field(default_factory=dict)
+    states: dict[str, SavedSession] = field(default_factory=dict)
+
+    def once(self, media: Mapping[str, bytes]) -> dict[str, bytes]:
+        """The media, as the very bytes that are held already."""
+        held = {name: blob for state in self.states.values() for name, blob in state.media.items()}
+        return {name: held.get(name, blob) for name, blob in media.items()}
 
 
 class MemoryStore:
@@ -56,8 +61,9 @@ class MemoryStore:
             kept = self._sessions[saved.session] = _Kept(saved, expires)
         elif kept.saved.lease > saved.lease:
             return False
+        saved = replace(saved, media=kept.once(saved.media))
         kept.saved, kept.expires = saved, expires
-        kept.states[handle] = saved.data
+        kept.states[handle] = saved
         self._handles[handle] = saved.session
         for older in list(kept.states)[:-2]:
             del kept.states[older], self._handles[older]
@@ -72,11 +78,11 @@ class MemoryStore:
             return Refusal.UNKNOWN
         if kept.saved.model != model:
             return Refusal.OTHER_MODEL
-        data = kept.states[handle] if exact else kept.saved.data
-        kept.saved = replace(kept.saved, lease=kept.saved.lease + 1, data=data)
+        state = kept.states[handle] if exact else kept.saved
+        kept.saved = replace(state, lease=kept.saved.lease + 1)
         for other in [each for each in kept.states if each != handle]:
             del kept.states[other], self._handles[other]
-        kept.states[handle] = data
+        kept.states[handle] = kept.saved
         return kept.saved
 
     async def renew(

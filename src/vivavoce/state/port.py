@@ -16,7 +16,7 @@ Rules for everybody who writes one:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
@@ -36,7 +36,8 @@ class SavedSession:
 
     `owner` is the id of its principal and `model` the id of its model: both must be the same
     when it is resumed. `lease` is the number of the connection that holds it: the first is 1,
-    and every resumption takes the next. `data` is the encoded checkpoint.
+    and every resumption takes the next. `data` is the encoded checkpoint, and `media` what it
+    refers to, by SHA-256 in hexadecimal.
     """
 
     session: SessionId
@@ -44,6 +45,7 @@ class SavedSession:
     model: str
     lease: int
     data: bytes
+    media: Mapping[str, bytes] = field(default_factory=dict)
 
 
 class Refusal(Enum):
@@ -67,6 +69,9 @@ class SessionStore(Protocol):
         `handle` is a digest. Where it is the newest already, its state is replaced, and the handle
         before it stays as it is. False, and nothing is written, where a newer connection holds the
         session (the stored lease is greater than `saved.lease`).
+
+        Media is written once for a session: what is stored under its digest already is neither
+        sent nor written again, and what no valid handle's state refers to is dropped.
         """
         ...
 

@@ -87,7 +87,12 @@ class RedisStore:
 
     async def save(self, saved: SavedSession, handle: str, now: float, expires: float) -> bool:
         session = (saved.session, saved.owner, saved.model, saved.lease, saved.data)
-        return bool(await self._run(scripts.SAVE, now, *session, handle, repr(expires)))
+        row = (*session, handle, repr(expires), ",".join(saved.media))
+        sent: list[str | bytes] = []
+        while isinstance(outcome := await self._run(scripts.SAVE, now, *row, *sent), list):
+            for name in map(bytes.decode, outcome):  # media that is not there, and so is sent
+                sent += (name, saved.media[name])
+        return bool(outcome)
 
     async def take(
         self, handle: str, owner: str, model: str, now: float, exact: bool
@@ -95,8 +100,9 @@ class RedisStore:
         found = await self._run(scripts.TAKE, now, handle, owner, model, int(exact))
         if len(found) == 1:
             return Refusal(found[0].decode())
-        session, lease, data = found
-        return SavedSession(SessionId(session.decode()), owner, model, int(lease), data)
+        session, lease, data, *media = found
+        named = {name.decode(): blob for name, blob in zip(media[::2], media[1::2], strict=True)}
+        return SavedSession(SessionId(session.decode()), owner, model, int(lease), data, named)
 
     async def renew(
         self, sessions: Mapping[SessionId, int], now: float, expires: float

@@ -10,7 +10,9 @@ from vivavoce.domain.principal import Quota, Scope
 from vivavoce.domain.records import KeyRecord, TokenRecord
 from vivavoce.state.port import SavedSession
 
-VERSION = 1
+VERSION = 2
+UPGRADABLE = frozenset({0, 1})
+"""Versions of files to which `SCHEMA` adds what is missing; 0 is an empty one."""
 
 SCHEMA = f"""
 BEGIN IMMEDIATE;
@@ -24,6 +26,14 @@ CREATE TABLE IF NOT EXISTS handles (
     data BLOB NOT NULL, number INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX IF NOT EXISTS handles_of ON handles (session, number);
+CREATE TABLE IF NOT EXISTS media (
+    session TEXT NOT NULL REFERENCES sessions ON DELETE CASCADE, digest TEXT NOT NULL,
+    data BLOB NOT NULL, PRIMARY KEY (session, digest)
+) STRICT;
+CREATE TABLE IF NOT EXISTS uses (
+    handle TEXT NOT NULL REFERENCES handles ON DELETE CASCADE, digest TEXT NOT NULL,
+    PRIMARY KEY (handle, digest)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS tokens (
     digest TEXT PRIMARY KEY, owner TEXT NOT NULL, uses INTEGER, expires REAL NOT NULL,
     new_session_expires REAL NOT NULL, setup BLOB NOT NULL, mask TEXT
@@ -64,24 +74,44 @@ DELETE FROM handles WHERE session = :session AND handle NOT IN
     (SELECT handle FROM handles WHERE session = :session ORDER BY number DESC LIMIT 2)
 """
 
+MEDIA_OF = "SELECT digest FROM media WHERE session = ?"
+ADD_MEDIA = "INSERT INTO media VALUES (?, ?, ?)"
+DROP_USES = "DELETE FROM uses WHERE handle = ?"
+ADD_USE = "INSERT INTO uses VALUES (?, ?)"
+DROP_MEDIA = """
+DELETE FROM media WHERE session = :session AND digest NOT IN
+    (SELECT digest FROM uses JOIN handles USING (handle) WHERE session = :session)
+"""
+"""Drops what no handle's state refers to."""
+
 BY_HANDLE = """
 SELECT session, owner, model, lease FROM handles JOIN sessions USING (session)
 WHERE handle = ? AND expires > ?
 """
 
-NEWEST = """
-UPDATE handles SET data = newest.data
-FROM (SELECT data FROM handles WHERE session = :session ORDER BY number DESC LIMIT 1) AS newest
-WHERE handle = :handle AND number < (SELECT max(number) FROM handles WHERE session = :session)
-"""
-"""Gives a handle the state of the newest; one that is the newest is not written again."""
+NEWEST = "SELECT handle FROM handles WHERE session = ? ORDER BY number DESC LIMIT 1"
+
+TAKE_OVER = (
+    """
+    UPDATE handles SET data = (SELECT data FROM handles WHERE handle = :newest)
+    WHERE handle = :handle
+    """,
+    "DELETE FROM uses WHERE handle = :handle",
+    "INSERT INTO uses SELECT :handle, digest FROM uses WHERE handle = :newest",
+)
+"""Gives a handle the state of the newest."""
 
 TAKE = (
     "UPDATE sessions SET lease = lease + 1 WHERE session = :session",
     "DELETE FROM handles WHERE session = :session AND handle <> :handle",
+    DROP_MEDIA,
 )
 
 DATA = "SELECT data FROM handles WHERE handle = ?"
+MEDIA = """
+SELECT digest, media.data FROM uses JOIN handles USING (handle)
+    JOIN media USING (session, digest) WHERE handle = ?
+"""
 
 PUT_TOKEN = "INSERT OR REPLACE INTO tokens VALUES (?, ?, ?, ?, ?, ?, ?)"
 PUT_KEY = """

@@ -27,16 +27,46 @@ local function done(number)
 end
 """
 
+_MEDIA = """
+local function media_of(session)
+    return prefix .. ':media:' .. session
+end
+local function names_of(handle)
+    return string.gmatch(redis.call('HGET', prefix .. ':handle:' .. handle, 'media') or '', '%x+')
+end
+local function drop_unused(session)
+    local used = {}
+    for _, field in ipairs({'newest', 'older'}) do
+        local handle = redis.call('HGET', prefix .. ':session:' .. session, field)
+        if handle then for name in names_of(handle) do used[name] = true end end
+    end
+    for _, name in ipairs(redis.call('HKEYS', media_of(session))) do
+        if not used[name] then redis.call('HDEL', media_of(session), name) end
+    end
+end
+"""
+"""Media of a session is a hash by digest; a handle names what its state refers to."""
+
 SAVE = (
     _HEAD
+    + _MEDIA
     + """
-local session, owner, model, lease, data, handle, expires = unpack(ARGV, 3)
-local key = prefix .. ':session:' .. session
+local session, owner, model, lease, data, handle, expires, names = unpack(ARGV, 3, 10)
+local key, media = prefix .. ':session:' .. session, media_of(session)
 if live(key) then
     if tonumber(redis.call('HGET', key, 'lease')) > tonumber(lease) then return 0 end
 else
-    redis.call('DEL', key)
+    redis.call('DEL', key, media)
 end
+local given, missing = {}, {}
+for at = 11, #ARGV, 2 do given[ARGV[at]] = ARGV[at + 1] end
+for name in string.gmatch(names, '%x+') do
+    if not given[name] and redis.call('HEXISTS', media, name) == 0 then
+        missing[#missing + 1] = name
+    end
+end
+if #missing > 0 then return missing end
+for name, blob in pairs(given) do redis.call('HSETNX', media, name, blob) end
 local newest = redis.call('HGET', key, 'newest')
 if newest and newest ~= handle then
     local older = redis.call('HGET', key, 'older')
@@ -45,8 +75,10 @@ if newest and newest ~= handle then
 end
 redis.call('HSET', key, 'owner', owner, 'model', model, 'lease', lease, 'newest', handle,
     'expires', expires)
-redis.call('HSET', prefix .. ':handle:' .. handle, 'session', session, 'data', data)
+redis.call('HSET', prefix .. ':handle:' .. handle, 'session', session, 'data', data, 'media', names)
+drop_unused(session)
 keep(key, expires)
+keep(media, expires)
 keep(prefix .. ':handle:' .. handle, expires)
 if redis.call('HEXISTS', key, 'older') == 1 then
     keep(prefix .. ':handle:' .. redis.call('HGET', key, 'older'), expires)
@@ -57,6 +89,7 @@ return 1
 
 TAKE = (
     _HEAD
+    + _MEDIA
     + """
 local handle, owner, model, exact = unpack(ARGV, 3)
 local session = redis.call('HGET', prefix .. ':handle:' .. handle, 'session')
@@ -68,14 +101,23 @@ local newest = redis.call('HGET', key, 'newest')
 local source = exact == '1' and handle or newest
 local data = redis.call('HGET', prefix .. ':handle:' .. source, 'data')
 if not data then return {'unknown'} end
+local names = redis.call('HGET', prefix .. ':handle:' .. source, 'media') or ''
 for _, field in ipairs({'newest', 'older'}) do
     local other = redis.call('HGET', key, field)
     if other and other ~= handle then redis.call('DEL', prefix .. ':handle:' .. other) end
 end
 redis.call('HDEL', key, 'older')
-if source ~= handle then redis.call('HSET', prefix .. ':handle:' .. handle, 'data', data) end
+if source ~= handle then
+    redis.call('HSET', prefix .. ':handle:' .. handle, 'data', data, 'media', names)
+end
 redis.call('HSET', key, 'newest', handle)
-return {session, redis.call('HINCRBY', key, 'lease', 1), data}
+drop_unused(session)
+local answer = {session, redis.call('HINCRBY', key, 'lease', 1), data}
+for name in names_of(handle) do
+    answer[#answer + 1] = name
+    answer[#answer + 1] = redis.call('HGET', media_of(session), name)
+end
+return answer
 """
 )
 
@@ -92,6 +134,7 @@ for at = 4, #ARGV, 2 do
         if lease == ARGV[at + 1] then
             redis.call('HSET', key, 'expires', expires)
             keep(key, expires)
+            keep(prefix .. ':media:' .. ARGV[at], expires)
             for _, field in ipairs({'newest', 'older'}) do
                 local handle = redis.call('HGET', key, field)
                 if handle then keep(prefix .. ':handle:' .. handle, expires) end
@@ -114,7 +157,7 @@ for _, field in ipairs({'newest', 'older'}) do
     local handle = redis.call('HGET', key, field)
     if handle then redis.call('DEL', prefix .. ':handle:' .. handle) end
 end
-return redis.call('DEL', key)
+return redis.call('DEL', key, prefix .. ':media:' .. ARGV[3])
 """
 )
 

@@ -79,7 +79,9 @@ class SqliteStore:
                     return False
                 row = (handle, saved.session, saved.data, saved.session)
                 await db.execute(rows.SAVE_HANDLE, row)
+                await _save_media(db, saved, handle)
                 await db.execute(rows.DROP_OLDER, {"session": saved.session})
+                await db.execute(rows.DROP_MEDIA, {"session": saved.session})
             return True
 
         return await self._file.do(work)
@@ -95,11 +97,15 @@ class SqliteStore:
                 session, _, its_model, lease = found[0]
                 if its_model != model:
                     return Refusal.OTHER_MODEL
-                row = {"session": session, "handle": handle}
-                for statement in rows.TAKE if exact else (rows.NEWEST, *rows.TAKE):
+                ((newest,),) = await db.execute_fetchall(rows.NEWEST, (session,))
+                row = {"session": session, "handle": handle, "newest": newest}
+                keeps = exact or newest == handle
+                for statement in rows.TAKE if keeps else (*rows.TAKE_OVER, *rows.TAKE):
                     await db.execute(statement, row)
                 ((data,),) = await db.execute_fetchall(rows.DATA, (handle,))
-                return SavedSession(SessionId(session), owner, model, lease + 1, data)
+                blobs: Any = await db.execute_fetchall(rows.MEDIA, (handle,))
+                media: dict[str, bytes] = dict(blobs)
+                return SavedSession(SessionId(session), owner, model, lease + 1, data, media)
 
         return await self._file.do(work)
 
@@ -207,6 +213,17 @@ class SqliteStore:
             return next((float(total) for (total,) in found), 0.0)
 
         return await self._file.do(work)
+
+
+async def _save_media(db: aiosqlite.Connection, saved: SavedSession, handle: str) -> None:
+    """Write the media that is not there yet, and what the handle's state refers to."""
+    await db.execute(rows.DROP_USES, (handle,))
+    if not saved.media:
+        return
+    there = {name for (name,) in await db.execute_fetchall(rows.MEDIA_OF, (saved.session,))}
+    new = [(saved.session, *item) for item in saved.media.items() if item[0] not in there]
+    await db.executemany(rows.ADD_MEDIA, new)
+    await db.executemany(rows.ADD_USE, [(handle, name) for name in saved.media])
 
 
 def _busy(error: Exception) -> bool:

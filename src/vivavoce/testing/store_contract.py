@@ -168,6 +168,57 @@ class StateStoreContract:
             assert isinstance(taken, SavedSession)
             assert taken.data == data
 
+    async def test_media_comes_back_with_the_state_that_refers_to_it(self) -> None:
+        one, two = {"aa": bytes(range(256)) * 4096}, {"bb": b"second"}
+        for handle, state in (("h1", one), ("h2", {**one, **two})):
+            async with self.store() as store:
+                await store.save(replace(SAVED, media=one), "h1", NOW, LATER)
+                await store.save(replace(SAVED, media={**one, **two}), "h2", NOW, LATER)
+                taken = await store.take(handle, "owner", "model", NOW, exact=True)
+                assert taken == replace(SAVED, lease=2, media=state)
+                newest = await store.take(handle, "owner", "model", NOW, exact=False)
+                assert newest == replace(SAVED, lease=3, media=state)
+                await store.forget(SESSION, 3)
+
+    async def test_an_older_handle_leads_to_the_newest_media(self) -> None:
+        async with self.store() as store:
+            await store.save(replace(SAVED, media={"aa": b"a"}), "h1", NOW, LATER)
+            await store.save(replace(SAVED, media={"bb": b"b"}), "h2", NOW, LATER)
+            taken = await store.take("h1", "owner", "model", NOW, exact=False)
+            assert taken == replace(SAVED, lease=2, media={"bb": b"b"})
+            again = await store.take("h1", "owner", "model", NOW, exact=True)
+            assert again == replace(SAVED, lease=3, media={"bb": b"b"})
+
+    async def test_media_under_a_digest_is_written_once(self) -> None:
+        async with self.store() as store:
+            await store.save(replace(SAVED, media={"aa": b"first"}), "h1", NOW, LATER)
+            await store.save(replace(SAVED, media={"aa": b"again"}), "h2", NOW, LATER)
+            taken = await store.take("h2", "owner", "model", NOW, exact=False)
+            assert taken == replace(SAVED, lease=2, media={"aa": b"first"})
+
+    async def test_media_is_dropped_with_the_last_state_that_refers_to_it(self) -> None:
+        async with self.store() as store:
+            await store.save(replace(SAVED, media={"aa": b"first"}), "h1", NOW, LATER)
+            for handle in ("h2", "h3", "h4"):
+                await store.save(SAVED, handle, NOW, LATER)
+            await store.save(replace(SAVED, media={"aa": b"again"}), "h5", NOW, LATER)
+            taken = await store.take("h5", "owner", "model", NOW, exact=False)
+            assert taken == replace(SAVED, lease=2, media={"aa": b"again"})
+
+    async def test_media_of_a_session_is_no_others_and_ends_with_it(self) -> None:
+        async with self.store() as store:
+            other = replace(SAVED, session=SessionId("other"), media={"aa": b"theirs"})
+            await store.save(replace(SAVED, media={"aa": b"mine"}), "h1", NOW, LATER)
+            await store.save(other, "o1", NOW, LATER)
+            await store.forget(SESSION, 1)
+            taken = await store.take("o1", "owner", "model", NOW, exact=False)
+            assert taken == replace(other, lease=2)
+            await store.save(replace(SAVED, media={"aa": b"new"}), "h2", NOW, LATER)
+            mine = await store.take("h2", "owner", "model", NOW, exact=False)
+            assert mine == replace(SAVED, lease=2, media={"aa": b"new"})
+            await store.forget(SESSION, 2)
+            await store.forget(SessionId("other"), 2)
+
     @staticmethod
     async def _three_states(store: StateStore) -> None:
         for handle, data in (("h1", b"one"), ("h2", b"two"), ("h3", b"three")):
