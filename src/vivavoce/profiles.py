@@ -26,6 +26,7 @@ from vivavoce.protocol import close
 from vivavoce.runtime.connection import Hosting
 from vivavoce.runtime.detection import VoiceScorer
 from vivavoce.runtime.generations import Pace
+from vivavoce.runtime.rate_limit import RateLimits
 from vivavoce.tooling import build_toolbox
 from vivavoce.tools.toolbox import Toolbox
 
@@ -141,6 +142,7 @@ class Profiles:
             tools=self._toolbox,
             pace=Pace(silent_s=self._config.session.engine_silence_s),
             gauge=gauge_of(responder.capabilities, self._config.session.context_tokens),
+            rates=RateLimits(self._config.session.messages_per_s, self._config.session.audio_speed),
         )
         return Backend(name, hosting)
 

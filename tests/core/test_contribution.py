@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -84,7 +85,7 @@ def call(world: World) -> None:
     world.answer("lights", response={"on": True, "note": "the lights are on now"})
 
 
-MOVES = {
+MOVES: dict[str, Callable[[World], object]] = {
     "text": lambda world: world.do(TextReceived("one two three four")),
     "speech": lambda world: world.speak("what was said"),
     "picture": picture,
@@ -93,7 +94,10 @@ MOVES = {
         ContextUpdated("other rules", Tools((ToolDeclaration("lights", "of the house"),)))
     ),
 }
-ENDS = {"answer": answer, "cut": lambda world: world.say("so many words of an answer", bytes(9600))}
+ENDS: dict[str, Callable[[World], object]] = {
+    "answer": answer,
+    "cut": lambda world: world.say("so many words of an answer", bytes(9600)),
+}
 
 
 @given(

@@ -32,6 +32,7 @@ from vivavoce.runtime.hearing import Hearing
 from vivavoce.runtime.intake import Intake
 from vivavoce.runtime.mailbox import Mailbox
 from vivavoce.runtime.ports import Incoming
+from vivavoce.runtime.rate_limit import RateLimiter, RateLimits
 from vivavoce.runtime.reporter import TurnReporter
 from vivavoce.runtime.transcripts import Transcripts
 from vivavoce.testing.loop import run_virtually
@@ -50,7 +51,9 @@ def heard(*said: Incoming, detects: bool = True, inline_share: float = 1e9) -> l
             TonesRecognizer(), SessionSetup("m"), intake, Errands(), mailbox.post
         )
         reporter = TurnReporter(SessionId("s"), None)
-        hearing = Hearing(intake, detection, transcripts, mailbox, reporter)
+        hearing = Hearing(
+            intake, detection, transcripts, mailbox, reporter, RateLimiter(RateLimits())
+        )
         for incoming in said:
             await hearing.receive(incoming)
         scorer.close()

@@ -51,11 +51,16 @@ def test_a_cancelled_wait_leaves_no_timer_and_the_next_one_works() -> None:
     assert run_virtually(run()) == 2.0
 
 
-def test_it_says_when_it_is_crowded() -> None:
-    mailbox = Mailbox()
-    for _ in range(CROWDED):
-        assert not mailbox.crowded
-        mailbox.post(ClientGone())
-    crowded = mailbox.crowded
-    mailbox.take()
-    assert crowded != mailbox.crowded
+def test_who_waits_for_room_goes_on_when_an_event_was_taken() -> None:
+    async def run() -> None:
+        mailbox = Mailbox()
+        for _ in range(CROWDED):
+            await mailbox.room()
+            mailbox.post(ClientGone())
+        waiting = asyncio.ensure_future(mailbox.room())
+        await asyncio.sleep(1.0)
+        assert not waiting.done()
+        mailbox.take()
+        await waiting
+
+    run_virtually(run())

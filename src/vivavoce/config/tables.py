@@ -117,7 +117,10 @@ class SessionTable(_Table):
     `eager_silence_ms` is the short silence at which the user's words are transcribed ahead of the
     end of the turn. Speech recognized with a confidence below `min_confidence` (0..1) is not
     answered: the user is asked to say it again; 0 turns that off.
-    `context_tokens` is the context window, 0 that of the language model.
+    `context_tokens` is the context window, 0 that of the language model. `messages_per_s` is how
+    many messages each connection may send, of which those with nothing but sound count a tenth, and
+    `audio_speed` how many times faster than real time sound is taken after the first minute; 0 is
+    no limit.
     """
 
     turn_complete: Literal["paced", "immediate"] = "paced"
@@ -134,6 +137,8 @@ class SessionTable(_Table):
     idle_s: float = Field(default=0.0, ge=0)
     go_away_s: float = Field(default=60.0, ge=0)
     context_tokens: int = Field(default=0, ge=0)
+    messages_per_s: float = Field(default=100.0, ge=0)
+    audio_speed: float = Field(default=4.0, ge=0)
 
     def settings(
         self, early_turn_complete: bool, trace_texts: bool = False, tools_deadline_s: float = 30.0

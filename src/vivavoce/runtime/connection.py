@@ -44,12 +44,14 @@ from vivavoce.core.effects import (
     StopTool,
 )
 from vivavoce.core.events import (
+    AudioArrived,
     CheckpointLost,
     ClientGone,
     ContextUpdated,
     LeaveRequested,
     MessageRead,
     SessionTaken,
+    VoiceScored,
 )
 from vivavoce.core.lifetime import Farewell
 from vivavoce.core.messages import Message
@@ -77,6 +79,7 @@ from vivavoce.runtime.ports import (
     Meter,
     Transport,
 )
+from vivavoce.runtime.rate_limit import RateLimiter, RateLimits
 from vivavoce.runtime.report import TurnListener
 from vivavoce.runtime.reporter import TurnReporter
 from vivavoce.runtime.served import NoTools, ServedTools
@@ -96,6 +99,9 @@ LATE_RELEASE = "engine does not let go: engine=%s session=%s"
 TRACE_LINES = 100
 """How much of the flight recorder is logged when a session breaks."""
 
+QUICK_EVENTS = (AudioArrived, VoiceScored, MessageRead)
+"""Events that come often and cost little; after any other, the event loop gives way."""
+
 INTERNAL = (1011, "Internal error encountered.")
 
 
@@ -109,6 +115,7 @@ class Hosting:
     tools: Tooling | None = None
     pace: Pace = field(default_factory=Pace)
     gauge: Gauge = field(default_factory=Gauge)
+    rates: RateLimits = field(default_factory=RateLimits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +160,7 @@ class Connection:
         detects = not setup.realtime.detection.disabled
         self._reporter = TurnReporter(session_id, hosting.listener, manual=not detects)
         self._outbox = Outbox(self._sent)
+        self._rates = RateLimiter(hosting.rates)
         intake = Intake(position)
         self._transcripts = Transcripts(
             hosting.engines.recognizer, setup, intake, self._errands, self._mailbox.post
@@ -163,6 +171,7 @@ class Connection:
             self._transcripts,
             self._mailbox,
             self._reporter,
+            self._rates,
         )
         self._generations = Generations(
             hosting.engines.responder,
@@ -236,6 +245,8 @@ class Connection:
                 self._hearing.judged(event)
                 if (more := session.ignored_answers - ignored) > 0:
                     log.info("tool answers ignored: session=%s answers=%d", self.session_id, more)
+                if not isinstance(event, QUICK_EVENTS):
+                    await asyncio.sleep(0)  # between two turns, others have theirs
             elif (deadline := session.deadline()) is not None and deadline <= clock():
                 self._perform_all(session.elapse(clock()))
             else:
@@ -246,18 +257,19 @@ class Connection:
             while True:
                 frame = await self._transport.receive()
                 self._metering.message()
-                sound = True
-                for incoming in self._dialect.decode(frame):
-                    sound = sound and isinstance(incoming, AudioChunk)
+                said = self._dialect.decode(frame)
+                sound = all(isinstance(incoming, AudioChunk) for incoming in said)
+                await self._rates.message(sound)
+                for incoming in said:
                     if isinstance(incoming, ContextUpdated):
                         incoming = await self._served.read(incoming)
                     await self._hearing.receive(incoming)
                     self._metering.read(incoming)
                 if self._counts:
                     self._mailbox.post(MessageRead(sound))
-                if self._mailbox.crowded:
-                    # A transport with frames in stock never suspends; others want a turn.
-                    await asyncio.sleep(0)
+                # A transport with frames in stock never suspends; others want a turn.
+                await asyncio.sleep(0)
+                await self._mailbox.room()
         except Disconnected as gone:
             self._leave(gone)
 

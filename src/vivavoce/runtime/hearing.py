@@ -17,13 +17,14 @@ from vivavoce.core.events import (
     VideoArrived,
     VoiceScored,
 )
-from vivavoce.domain.audio import AudioChunk, Position, VideoFrame
+from vivavoce.domain.audio import AudioChunk, Position, VideoFrame, pcm_seconds
 from vivavoce.domain.content import Blob
 from vivavoce.errors import ClientFault
 from vivavoce.runtime.detection import PIECE_S, Detection
 from vivavoce.runtime.intake import LOWEST_RATE, Intake
 from vivavoce.runtime.mailbox import Mailbox
 from vivavoce.runtime.ports import Incoming
+from vivavoce.runtime.rate_limit import RateLimiter
 from vivavoce.runtime.reporter import TurnReporter
 from vivavoce.runtime.transcripts import Transcripts
 
@@ -43,12 +44,14 @@ class Hearing:
         transcripts: Transcripts,
         mailbox: Mailbox,
         reporter: TurnReporter,
+        rates: RateLimiter,
     ) -> None:
         self._intake = intake
         self._detection = detection
         self._transcripts = transcripts
         self._mailbox = mailbox
         self._reporter = reporter
+        self._rates = rates
         self._video_welcome_at = 0.0
 
     async def receive(self, incoming: Incoming) -> None:
@@ -87,12 +90,15 @@ class Hearing:
 
     async def _hear(self, chunk: AudioChunk) -> None:
         # A long message is heard in pieces, so that nobody else waits behind it.
-        size = 2 * int(PIECE_S * max(LOWEST_RATE, chunk.rate))
+        rate = max(LOWEST_RATE, chunk.rate)
+        size = 2 * int(PIECE_S * rate)
         for at in range(0, len(chunk.data), size):
             if at:
                 await asyncio.sleep(0)
+            piece = AudioChunk(chunk.data[at : at + size], chunk.rate)
+            await self._rates.audio(pcm_seconds(piece.data, rate))
             before = self._intake.position
-            position = self._intake.hear(AudioChunk(chunk.data[at : at + size], chunk.rate))
+            position = self._intake.hear(piece)
             if position != before:
                 await self._arrived(position)
 

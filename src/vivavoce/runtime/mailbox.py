@@ -1,7 +1,7 @@
 """The one door into a conversation: events wait here until the core is told of them.
 
-Its bound is the manners of its sources: the reader makes way when it is `crowded`, generations
-are paced, transcripts speak when asked.
+What bounds it are its sources: the reader waits for `room`, generations are paced, transcripts
+come when they are asked for.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections import deque
 from vivavoce.core.events import Event
 
 CROWDED = 64
+"""Events that wait before the reader does, too."""
 
 
 class Mailbox:
@@ -20,11 +21,13 @@ class Mailbox:
     def __init__(self) -> None:
         self._events: deque[Event] = deque()
         self._waiter: asyncio.Future[None] | None = None
+        self._room = asyncio.Event()
 
-    @property
-    def crowded(self) -> bool:
-        """Whether whoever can wait should let the core have its turn first."""
-        return len(self._events) >= CROWDED
+    async def room(self) -> None:
+        """Return when fewer than `CROWDED` events wait."""
+        while len(self._events) >= CROWDED:
+            self._room.clear()
+            await self._room.wait()
 
     def post(self, event: Event) -> None:
         """Something happened."""
@@ -33,7 +36,10 @@ class Mailbox:
 
     def take(self) -> Event | None:
         """The oldest event, if there is one."""
-        return self._events.popleft() if self._events else None
+        event = self._events.popleft() if self._events else None
+        if len(self._events) < CROWDED:
+            self._room.set()
+        return event
 
     async def wait(self, deadline: float | None) -> None:
         """Return when there is an event, at the latest at `deadline` in the loop's time.

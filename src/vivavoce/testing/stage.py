@@ -34,6 +34,7 @@ from vivavoce.errors import ClientFault
 from vivavoce.runtime.connection import Connection, Hosting
 from vivavoce.runtime.detection import VoiceScorer
 from vivavoce.runtime.ports import Disconnected, Incoming
+from vivavoce.runtime.rate_limit import RateLimits
 from vivavoce.runtime.report import TurnListener
 from vivavoce.tools.ports import Toolset
 
@@ -241,6 +242,7 @@ def stage(
     settings: SessionSettings | None = None,
     listener: TurnListener | None = None,
     toolset: Toolset | None = None,
+    rates: RateLimits | None = None,
 ) -> Connection:
     """A connection that `client` talks to; `run` it."""
     setup = setup or SessionSetup("models/scripted")
@@ -257,5 +259,6 @@ def stage(
         # Always on the loop: a test neither leaves threads behind nor depends on their speed.
         VoiceScorer(detector, inline_share=1e9),
         listener,
+        rates=rates or RateLimits(),
     )
     return Connection(SESSION, session, setup, client, client.dialect, hosting, toolset=toolset)

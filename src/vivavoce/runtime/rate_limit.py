@@ -1,0 +1,100 @@
+"""How fast one client may send: messages a second, and sound against real time.
+
+A client that is faster is not read for a moment. TCP makes it wait, and nothing that it sent is
+lost: who sends a file as fast as it goes is taken at the rate of the limit. Messages that come too
+fast for `PATIENCE_S` on end are no burst; they would wait ever longer in buffers of which neither
+side knows, so the client is closed and told why.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from vivavoce.errors import ClientFault
+
+POLICY = 1008
+
+BURST_S = 1.0
+"""As many messages as are allowed in so long may come at once: after a stall they do."""
+
+SOUND_SHARE = 0.1
+"""What a message counts that carries nothing but sound: it costs little, and browsers send one for
+every 128 samples, 125 to 375 a second."""
+
+FREE_AUDIO_S = 60.0
+"""Sound that may come at any speed, at the beginning and whenever as much time has passed."""
+
+PATIENCE_S = 10.0
+"""How long messages may come too fast before the client is closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimits:
+    """What each connection may send; 0 is no limit. `audio_speed` counts times real time."""
+
+    messages_per_s: float = 100.0
+    audio_speed: float = 4.0
+
+
+class TokenBucket:
+    """Fills at `rate` up to `capacity`. What is taken beyond that has to be waited for."""
+
+    def __init__(self, rate: float, capacity: float) -> None:
+        self._rate = rate
+        self._capacity = self._level = capacity
+        self._filled_at: float | None = None
+
+    def take(self, amount: float, now: float) -> float:
+        """Take `amount`; the seconds until the bucket has made up for it, 0 if it held so much."""
+        if self._filled_at is not None:
+            filled = self._level + self._rate * (now - self._filled_at)
+            self._level = min(self._capacity, filled)
+        self._filled_at = now
+        self._level -= amount
+        return max(0.0, -self._level / self._rate)
+
+
+class RateLimiter:
+    """The limits of one connection. Its reader awaits each verb before it goes on."""
+
+    def __init__(self, limits: RateLimits) -> None:
+        self._limits = limits
+        rate, speed = limits.messages_per_s, limits.audio_speed
+        self._messages = TokenBucket(rate, max(1.0, rate * BURST_S)) if rate else None
+        self._audio = TokenBucket(speed, FREE_AUDIO_S) if speed else None
+        self._held_since: float | None = None
+
+    async def message(self, sound: bool) -> None:
+        """A message came, with nothing but `sound` in it or with anything else.
+
+        Raises `ClientFault` when messages have come too fast for too long.
+        """
+        if self._messages is None:
+            return
+        now = asyncio.get_running_loop().time()
+        wait_s = self._messages.take(SOUND_SHARE if sound else 1.0, now)
+        if not wait_s:
+            self._held_since = None
+            return
+        if self._held_since is None:
+            self._held_since = now
+        if now - self._held_since >= PATIENCE_S:
+            raise too_many_messages(self._limits.messages_per_s)
+        await asyncio.sleep(wait_s)
+
+    async def audio(self, seconds: float) -> None:
+        """So much sound is to be heard."""
+        if self._audio is None:
+            return
+        if wait_s := self._audio.take(seconds, asyncio.get_running_loop().time()):
+            await asyncio.sleep(wait_s)
+
+
+def too_many_messages(rate: float) -> ClientFault:
+    """The close of a client that goes on sending too many messages."""
+    return ClientFault(
+        POLICY,
+        f"More than {rate:g} messages a second for {PATIENCE_S:.0f} s: send fewer and larger ones, "
+        "or raise session.messages_per_s.",
+    )

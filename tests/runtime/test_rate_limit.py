@@ -1,0 +1,142 @@
+"""How fast a client may send, and what happens when it is faster."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from runtime.visits import SETUP, echo, hold, talks
+from vivavoce.core.events import TextReceived
+from vivavoce.core.messages import SetupComplete, TurnComplete
+from vivavoce.domain.audio import INPUT_RATE, AudioChunk, VideoFrame
+from vivavoce.runtime.connection import Connection
+from vivavoce.runtime.rate_limit import FREE_AUDIO_S, PATIENCE_S, RateLimits, TokenBucket
+from vivavoce.testing.loop import run_virtually
+from vivavoce.testing.stage import Client, stage
+
+TEN_MS = AudioChunk(bytes(2 * INPUT_RATE // 100))
+SECOND = AudioChunk(bytes(2 * INPUT_RATE))
+
+
+def test_a_bucket_gives_what_it_holds_and_then_as_it_fills() -> None:
+    bucket = TokenBucket(10, 20)
+    assert bucket.take(20, 0.0) == 0
+    assert bucket.take(1, 0.0) == pytest.approx(0.1)
+    assert bucket.take(4, 0.0) == pytest.approx(0.5)
+    assert bucket.take(5, 1.0) == 0
+    assert bucket.take(20, 100.0) == 0
+    assert bucket.take(1, 100.0) == pytest.approx(0.1), "it does not hold more than it can"
+
+
+def position(connection: Connection) -> int:
+    return connection._hearing._intake.position
+
+
+async def heard_whole(connection: Connection, samples: int) -> float:
+    """When everything has been heard, in the loop's time."""
+    while position(connection) < samples:  # noqa: ASYNC110 (nothing tells of a position)
+        await asyncio.sleep(0.1)
+    return asyncio.get_running_loop().time()
+
+
+def test_small_pieces_in_real_time_are_never_held_up() -> None:
+    async def run() -> None:
+        client = Client()
+        connection = stage(client, echo(), SETUP)
+        running = asyncio.ensure_future(connection.run())
+        for number in range(1, 20 * 100 + 1):
+            client.say(TEN_MS)
+            if number % 10 == 0:
+                client.say(VideoFrame(b"jpeg", "image/jpeg"))
+            await asyncio.sleep(0.01)
+            assert position(connection) == number * INPUT_RATE // 100
+        client.leave()
+        await running
+
+    run_virtually(run())
+
+
+def test_what_a_stall_kept_back_is_taken_at_once() -> None:
+    async def run() -> None:
+        client = Client()
+        connection = stage(client, echo(), SETUP)
+        running = asyncio.ensure_future(connection.run())
+        await client.until(SetupComplete)
+        for _ in range(800):
+            client.say(TEN_MS)
+        assert await heard_whole(connection, 8 * INPUT_RATE) <= 0.11
+        client.leave()
+        await running
+
+    run_virtually(run())
+
+
+def test_a_file_sent_as_fast_as_it_goes_is_heard_whole_at_the_rate_of_the_limit() -> None:
+    async def run(seconds: int, speed: float) -> float:
+        client = Client()
+        connection = stage(client, echo(), SETUP, rates=RateLimits(audio_speed=speed))
+        running = asyncio.ensure_future(connection.run())
+        for _ in range(seconds):
+            client.say(SECOND)
+        at = await heard_whole(connection, seconds * INPUT_RATE)
+        client.leave()
+        await running
+        return at
+
+    assert run_virtually(run(int(FREE_AUDIO_S), 4.0)) < 0.5
+    assert run_virtually(run(int(FREE_AUDIO_S) + 200, 4.0)) == pytest.approx(50, abs=0.5)
+    assert run_virtually(run(int(FREE_AUDIO_S) + 200, 0)) < 0.5
+
+
+def test_one_long_message_counts_like_many_short_ones() -> None:
+    async def run() -> float:
+        client = Client()
+        connection = stage(client, echo(), SETUP)
+        running = asyncio.ensure_future(connection.run())
+        client.say(AudioChunk(bytes(2 * INPUT_RATE * 100)))
+        at = await heard_whole(connection, 100 * INPUT_RATE)
+        client.leave()
+        await running
+        return at
+
+    assert run_virtually(run()) == pytest.approx(10, abs=0.5)
+
+
+def turns(count: int, rate: float) -> float:
+    """How long it takes until so many turns, sent at once, are answered."""
+
+    async def run() -> float:
+        client = Client()
+        running = asyncio.ensure_future(stage(client, talks(), SETUP, rates=RateLimits(rate)).run())
+        for number in range(count):
+            client.say(TextReceived(f"turn {number}"))
+        await client.until(TurnComplete, count)
+        client.leave()
+        assert (await running).by_client
+        return asyncio.get_running_loop().time()
+
+    return run_virtually(run())
+
+
+def test_a_burst_of_turns_is_answered_whole() -> None:
+    assert turns(100, 100) < 0.01
+    assert turns(300, 100) == pytest.approx(2.0, abs=0.1)
+    assert turns(300, 0) < 0.01, "0 is no limit"
+
+
+def test_who_goes_on_sending_too_many_messages_is_told_so() -> None:
+    async def flood(client: Client) -> None:
+        await client.until(SetupComplete)
+        for number in range(500):
+            client.say(TextReceived(f"turn {number}"))
+        await asyncio.sleep(PATIENCE_S * 2)
+
+    client, ending = run_virtually(hold(flood, talks(), rates=RateLimits(messages_per_s=20)))
+    assert (ending.code, ending.by_client) == (1008, False)
+    assert ending.reason == (
+        "More than 20 messages a second for 10 s: send fewer and larger ones, "
+        "or raise session.messages_per_s."
+    )
+    complete = sum(isinstance(message, TurnComplete) for message in client.messages)
+    assert 200 <= complete <= 222, "what came before the close was taken at the allowed rate"
