@@ -68,6 +68,10 @@ class Metrics:
             "engine_tasks_stubborn",
             "Engine tasks that went on after they were cancelled, since the start.",
         )
+        self.loop_lag = self._gauge(
+            "event_loop_lag_seconds",
+            "The longest that the event loop kept something waiting that was due, lately.",
+        )
 
     def exposition(self) -> bytes:
         """The text that a Prometheus server scrapes."""

@@ -33,6 +33,7 @@ from vivavoce.errors import ConfigError, StoreError
 from vivavoce.metrics import Metrics
 from vivavoce.profiles import Profiles, Say, profiles_in_use, weights_in_use
 from vivavoce.runtime.leases import Leases
+from vivavoce.runtime.loop_lag import LoopLag
 from vivavoce.runtime.sessions import Sessions
 from vivavoce.state.build import build_store
 from vivavoce.state.port import StateStore
@@ -68,6 +69,8 @@ class Server:
         self._profiles = Profiles(config, self.readiness, self.metrics, say)
         self._store = store or store_of(config)
         self._watch = StoreWatch(self._store, self.readiness)
+        self._lag = LoopLag()
+        self.metrics.loop_lag.set_function(lambda: self._lag.worst_s)
         others = not is_loopback(config.server.host)
         self._keys = Keyring(config.server.keys, self._store, config.server.quota.quota(), others)
         self._quotas = Quotas(self._store)
@@ -91,6 +94,7 @@ class Server:
         Raises `OSError` for the address, `VivavoceError`.
         """
         try:
+            self._lag.start()
             await self._watch.start()
             await self._insist_on_keys()
             await self._listen()
@@ -115,6 +119,7 @@ class Server:
         await self._leases.aclose()
         await self._quotas.aclose()
         await self._watch.aclose()
+        await self._lag.aclose()
 
     async def _insist_on_keys(self) -> None:
         """Raises `ConfigError` where others can reach the server and nobody needs a key."""
