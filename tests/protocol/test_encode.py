@@ -274,6 +274,7 @@ def test_a_handle_and_resumable_come_together_or_not_at_all() -> None:
         ({"a": "\ud83d\ude00 \ud83d"}, {"a": "😀 �"}),
         ({"\ud83d": ("x", [1, None])}, {"�": ["x", [1, None]]}),
         ({"a": 1 << 70, "b": -(1 << 70)}, {"a": float(1 << 70), "b": -float(1 << 70)}),
+        ({"a": 10**400, "b": -(10**400)}, {"a": None, "b": None}),
         ({3: True}, {"3": True}),
         ({"deep": MappingProxyType({"x": "\udc00"})}, {"deep": {"x": "�"}}),
     ],

@@ -211,7 +211,8 @@ def _details(**counts: int) -> list[Fields]:
 def dump(value: Any) -> bytes:
     """JSON of what may hold the user's own objects.
 
-    Unpaired surrogates are replaced, and integers beyond 64 bits become floats.
+    Unpaired surrogates are replaced, and integers beyond 64 bits become floats, or null where
+    they are beyond those too.
     """
     try:
         return orjson.dumps(value, default=_plain)
@@ -233,5 +234,12 @@ def _mended(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_mended(item) for item in value]
     if isinstance(value, int) and not -(1 << 63) <= value < 1 << 64:
-        return float(value)
+        return _float(value)
     return value
+
+
+def _float(value: int) -> float | None:
+    try:
+        return float(value)
+    except OverflowError:
+        return None
