@@ -27,7 +27,7 @@ def resumed(old: World, setup: SessionSetup | None = None) -> World:
         before if bare(before) == tools else tools,
     )  # fmt: skip
     new = World(setup, old.settings, session=session, now=old.now)
-    new.position, new.words = old.position, old.words
+    new.position, new.words, new.steps = old.position, old.words, old.steps
     new.oracle.spoken, new.oracle.calls = old.oracle.spoken, old.oracle.calls
     new.said = [*old.said, *((at, m) for at, m in new.said if not isinstance(m, SetupComplete))]
     new.said_calls = old.said_calls

@@ -126,6 +126,7 @@ class World:
         self.stopped: list[CallId] = []
         self.checkpoints: list[SaveCheckpoint] = []
         self.words = 0
+        self.steps = 0
         self.said_calls = 0
         self.oracle = Oracle(setup, self.behaviour, self.settings)
         if before is not None:
@@ -167,6 +168,7 @@ class World:
 
     def _after(self, event: Event | None, effects: list[Effect]) -> list[Effect]:
         self.effects += effects
+        self.steps += 1
         for effect in effects:
             match effect:
                 case Send(message):

@@ -1,0 +1,17 @@
+"""Every layer, by name."""
+
+from __future__ import annotations
+
+from fuzz.core_layers import CHECKPOINTS, CORE
+from fuzz.document_layers import MCP, PAGES, SCHEMAS
+from fuzz.layer import Layer
+from fuzz.reader_layers import CONFIGURATION, SMALL_READERS
+from fuzz.wire_layers import DECODE, LOCKS, SETUP, TOKENS
+
+LAYERS: dict[str, Layer] = {
+    layer.name: layer
+    for layer in (
+        DECODE, SETUP, TOKENS, LOCKS, CORE, CHECKPOINTS, SCHEMAS, CONFIGURATION,
+        SMALL_READERS, MCP, PAGES,
+    )
+}  # fmt: skip
