@@ -91,16 +91,16 @@ class Campaign:
     def run(self, seconds: float, most: int = 0) -> Report:
         """Run for so many seconds, and for at most so many steps unless that is 0."""
         report = self.report
+        seeds = self._layer.seeds()
         began, written = time.process_time(), time.monotonic()
-        until = written + seconds
         gc.collect()
         gc.freeze()  # what is there stays: no collection has to walk it again
         with _watched():
             signal.setitimer(signal.ITIMER_PROF, CPU_S)
-            seeds = self._layer.seeds()
             for data in seeds:
                 self._try(data)
             self._corpus = self._corpus or list(seeds)
+            until = time.monotonic() + seconds
             while (now := time.monotonic()) < until and not 0 < most <= report.steps:
                 signal.setitimer(signal.ITIMER_PROF, CPU_S)
                 for _ in range(BATCH):

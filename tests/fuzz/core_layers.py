@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable
+from collections import ChainMap
+from collections.abc import Hashable, Mapping
 from functools import cache
 from random import Random
 from typing import Any
@@ -20,7 +21,8 @@ from vivavoce.core.settings import SessionSettings
 from vivavoce.core.window import Gauge
 from vivavoce.domain.ids import CountingIds
 from vivavoce.domain.profile import behaviour_of
-from vivavoce.state.codec import decode, encode
+from vivavoce.state.codec import decode
+from vivavoce.state.encoder import encode
 from vivavoce.testing.oracle import Broken
 
 NAMES = (*ACTIONS, "drop")
@@ -78,7 +80,7 @@ def _walks() -> list[bytes]:
 
 def run_checkpoint(data: bytes) -> Hashable:
     """A checkpoint as the store holds it: `None`, or a session that goes on."""
-    checkpoint = decode(data)
+    checkpoint = decode(data, _media())
     if checkpoint is None:
         return None
     session = LiveSession.resume(
@@ -89,15 +91,15 @@ def run_checkpoint(data: bytes) -> Hashable:
     kinds = tuple(sorted({type(effect).__name__ for effect in effects}))
     session.handle(ClientGone(), 2.0)
     assert session.closed
-    again = decode(encode(checkpoint))
-    assert again is not None
+    assert decode(*encode(checkpoint)) is not None
     return kinds, len(checkpoint.history) > 0, len(checkpoint.calls), bool(checkpoint.frames)
 
 
 @cache
-def _checkpoints() -> list[bytes]:
+def _walked() -> list[tuple[bytes, Mapping[str, bytes]]]:
+    """Checkpoints of conversations, each with the media that it refers to."""
     choose = Random(2)
-    found: list[bytes] = []
+    found: list[tuple[bytes, Mapping[str, bytes]]] = []
     names = [name for name in ACTIONS if name not in ("drain", "gone")]
     while len(found) < 24:
         world = World(*WAYS[choose.choice(_WAYS)])
@@ -108,6 +110,15 @@ def _checkpoints() -> list[bytes]:
         if world.session.resting:
             found.append(encode(world.session.checkpoint(world.now)))
     return found
+
+
+def _checkpoints() -> list[bytes]:
+    return [data for data, _ in _walked()]
+
+
+@cache
+def _media() -> Mapping[str, bytes]:
+    return ChainMap(*(dict(media) for _, media in _walked()))
 
 
 @cache
