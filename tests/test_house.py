@@ -135,7 +135,7 @@ def test_engine_adapters_do_not_import_each_other() -> None:
         "ports", "lanes", "registry", "weights", "pcm", "sentences", "align", "speakable",
         "batcher", "voices", "chat", "function_calling", "stop_words", "tool_ports", "pages",
         "sandboxes", "calls", "validators", "repair", "addresses", "charsets", "onnx_sessions",
-        "clarification", "libraries",
+        "clarification", "libraries", "patterns",
     }  # fmt: skip
     faults = []
     for name, path in modules():

@@ -4,8 +4,8 @@ The library's own validators trust both: a `pattern` is searched for as long as 
 `$ref` is fetched, `uniqueItems` compares everything with everything, a schema that branches on
 every level is tried branch by branch. Here
 
-- patterns run in `regex`, which stops when told to; one that takes too long, that it can't read
-  or that is very long says nothing against a value;
+- patterns run in `regex`, which stops when told to; one that takes too long, that it can't read,
+  that is very long or that repeats very often says nothing against a value;
 - a check, or several that share an `Allowance`, gets a tenth of a second of computing and
   `MAX_DEPTH` keywords within each other, then `Exhausted` ends it; that is looked at before
   every keyword and every pattern;
@@ -26,12 +26,16 @@ import regex
 import structlog
 from jsonschema import validators
 from referencing import Registry
+from referencing.exceptions import Unresolvable
 
 from vivavoce.domain.content import Json
+from vivavoce.engines.patterns import compiled_size
 
 _log = structlog.get_logger(__name__)
 
 LONGEST_PATTERN = 1000
+LARGEST_PATTERN = 3000
+"""With repetitions written out: compiling it takes up to 0.1 s, and can't be stopped."""
 _PATTERNS_S = 0.05
 """For all patterns of one check together."""
 _CHECK_S = 0.1
@@ -63,8 +67,12 @@ class Allowance:
 _allowance: ContextVar[Allowance] = ContextVar("allowance of a check")
 
 
-def errors(schema: Json, value: object, allowance: Allowance | None = None) -> Errors:
+def errors(
+    schema: Json, value: object, allowance: Allowance | None = None, place: object = None
+) -> Errors:
     """What is wrong with `value` by `schema`, read by the draft that its `$schema` names.
+
+    With `place`, a schema whose references are those of `schema`, the value is held to that.
 
     Raises `Exhausted`, also for a schema that only leads to itself, and the library's errors for
     a `$ref` that leads nowhere. Takes up to a tenth of a second: not for an event loop.
@@ -73,8 +81,26 @@ def errors(schema: Json, value: object, allowance: Allowance | None = None) -> E
     allowance = allowance or Allowance()
     allowance.depth = 0
     _allowance.set(allowance)
-    found: Errors = draft(schema, registry=_NOTHING_ELSE).iter_errors(value)
+    checker = draft(schema, registry=_NOTHING_ELSE)
+    if place is not None:
+        checker = checker.evolve(schema=place)
+    found: Errors = checker.iter_errors(value)
     return found
+
+
+def accepts(
+    schema: Json, value: object, place: object = None, allowance: Allowance | None = None
+) -> bool:
+    """Whether `value` fits, by `errors`; also where the schema is none, so that it can't be told.
+
+    A schema that leads nowhere, or takes too much work, accepts nothing.
+    """
+    try:
+        return next(errors(schema, value, allowance, place), None) is None
+    except (Exhausted, RecursionError, Unresolvable):
+        return False
+    except Exception:
+        return True
 
 
 def _matches(pattern: str, text: str, otherwise: bool = True) -> bool:
@@ -85,6 +111,8 @@ def _matches(pattern: str, text: str, otherwise: bool = True) -> bool:
     allowance = _allowance.get()
     allowance.go_on()  # a keyword may compare some thousand names with some thousand patterns
     if len(pattern) > LONGEST_PATTERN or allowance.patterns_s <= 0:
+        return otherwise
+    if compiled_size(pattern) > LARGEST_PATTERN:
         return otherwise
     began = perf_counter()
     try:
