@@ -90,7 +90,8 @@ def _write(value: object, texts: bool, name: str = "") -> object:
     if is_dataclass(value) and not isinstance(value, type):
         written: dict[str, object] = {"is": type(value).__name__}
         for field in fields(value):
-            written[field.name] = _write(getattr(value, field.name), texts, field.name)
+            if field.init:
+                written[field.name] = _write(getattr(value, field.name), texts, field.name)
         return written
     if isinstance(value, Enum):
         return {"is": type(value).__name__, "name": value.name}

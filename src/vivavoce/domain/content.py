@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Any
 
 from vivavoce.domain.ids import CallId
+from vivavoce.domain.parameter_schema import ParameterSchema
 
 Json = Mapping[str, Any]
 """A JSON object of the user's own; never respelled, never mutated."""
@@ -137,13 +138,17 @@ class ToolDeclaration:
     """A function that the client offers.
 
     `parameters` is JSON Schema (types in lower case), whichever of the API's two forms the
-    client used; `None` means that the function takes no arguments.
+    client used; `None` means that the function takes no arguments. `schema` reads it.
     """
 
     name: str
     description: str = ""
     parameters: Json | None = None
     behavior: Behavior = Behavior.UNSPECIFIED
+    schema: ParameterSchema = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "schema", ParameterSchema(self.parameters))
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,6 +102,7 @@ class Encoder:
         members += [
             _json(field.name) + b":" + self._write(getattr(value, field.name), media)
             for field in fields(value)
+            if field.init
             if field.name != leave_out
         ]
         return b"{" + b",".join(members) + b"}"

@@ -4,7 +4,9 @@ Every value comes from the utterance: strings are spans of it, numbers are the n
 enumerations and booleans come from the schema. Values with a form of their own are taken first
 (codes, durations, numbers, dates and times, listed values); the phrases that are left are
 assigned to the strings. Durations are converted to the unit that the parameter asks for. Optional
-parameters without evidence are left out.
+parameters without evidence are left out; required ones get what their schema implies (a default,
+the only value allowed, null). Where a schema has alternatives, the next is tried when the
+utterance holds nothing for the first.
 
 A call that does not fit its schema is not made: `MissingArgument` makes the caller ask the user.
 """
@@ -13,8 +15,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+from vivavoce.domain import parameter_schema
 from vivavoce.domain.content import Json, ToolDeclaration
 from vivavoce.engines.function_calling import (
     assignment,
@@ -23,19 +27,22 @@ from vivavoce.engines.function_calling import (
     enums,
     parameter_kinds,
     phrases,
-    schema,
     typed_values,
     words,
 )
 from vivavoce.engines.function_calling.assignment import Slot
 from vivavoce.engines.function_calling.dates import Span
-from vivavoce.engines.function_calling.parameter_kinds import Parameter, ParameterKind
+from vivavoce.engines.function_calling.parameter_kinds import UNKNOWN, Parameter, ParameterKind
 from vivavoce.engines.function_calling.phrases import FreeText, Phrase
 from vivavoce.engines.function_calling.sentence_embedding import MiniLM
+from vivavoce.engines.validators import accepts
 
 _MAX_CHARS = 1000
 """Characters of an utterance that are read."""
-_MAX_DEPTH = 2
+_MAX_DEPTH = 6
+"""Objects and lists within one another."""
+_MAX_SHAPES = 8
+"""Readings of a function's whole schema that are tried."""
 _FORMS = (ParameterKind.CODE, ParameterKind.DAY, ParameterKind.MOMENT, ParameterKind.LANGUAGE)
 """Kinds of strings with a form of their own."""
 _SEPARATOR = re.compile(r"\s*,\s*(?:(?:and|or)\s+)?|\s+(?:and|or|plus|as well as)\s+")
@@ -62,40 +69,68 @@ def fill(tool: ToolDeclaration, utterance: str, encoder: MiniLM | None = None) -
     """
     if not tool.parameters:
         return {}
-    shape = schema.plain(tool.parameters)
-    values = _Filling(tool, FreeText(utterance[:_MAX_CHARS]), encoder).object(shape, 0)
-    if not schema.accepts(shape, values):
-        raise MissingArgument(next(iter(sorted(schema.required(shape) - set(values))), ""))
-    return values
+    text = FreeText(utterance[:_MAX_CHARS])
+    missing: MissingArgument | None = None
+    for shape in tool.schema.readings(tool.schema.arguments)[:_MAX_SHAPES]:
+        try:
+            values = _Filling(tool, text, encoder).object(shape)
+        except MissingArgument as lack:
+            missing = missing or lack
+            continue
+        if accepts(tool.schema.root, values):
+            return values
+        lacking = (name for name in parameter_schema.required(shape) if name not in values)
+        missing = missing or MissingArgument(next(lacking, ""))
+    raise missing or MissingArgument("")
 
 
 class _Filling:
     """The filling of one call; a span that became a value is no longer free for others."""
 
-    def __init__(self, tool: ToolDeclaration, free: FreeText, encoder: MiniLM | None) -> None:
+    def __init__(
+        self,
+        tool: ToolDeclaration,
+        free: FreeText,
+        encoder: MiniLM | None,
+        within: tuple[int, ...] = (),
+    ) -> None:
         self._tool = tool
         self._free = free
         self._encoder = encoder
+        self._within = within
+        """The identities of the shapes that are being filled: none is filled within itself."""
+        self._lacks: dict[str, MissingArgument] = {}
+        """What objects lack that were to be values."""
 
-    def object(self, shape: Json, depth: int) -> dict[str, Any]:
-        needed = schema.required(shape)
-        wanted = [
-            Parameter(name, one, name in needed) for name, one in schema.properties(shape).items()
-        ]
+    def object(self, shape: Json) -> dict[str, Any]:
+        """Return the properties of an object. Raises `MissingArgument`."""
+        wanted = parameter_kinds.parameters_of(self._tool.schema, shape)
         self._reserve_message(wanted)
         self._has_currency = any("currency" in one.name.lower() for one in wanted)
         found: dict[str, Any] = {}
         for one in sorted(wanted, key=lambda one: (self._rank(one), -self._worth(one))):
-            value = self._value(one, wanted, depth)
-            if value is not None and schema.accepts(one.about, value):
+            value = self._value(one, wanted)
+            if value is not None and one.accepts(value):
                 found[one.name] = value
         found |= self._strings([one for one in wanted if one.name not in found])
         for one in wanted:
-            if one.needed and one.name not in found and "default" in one.about:
-                found[one.name] = one.about["default"]
+            if one.name not in found:
+                found |= self._by_other_readings(one, wanted)
             if one.needed and one.name not in found:
-                raise MissingArgument(one.name)
+                if (implied := one.implied) is UNKNOWN:
+                    raise self._lacks.get(one.name) or MissingArgument(one.name)
+                found[one.name] = implied
         return {one.name: found[one.name] for one in wanted if one.name in found}
+
+    def _by_other_readings(self, one: Parameter, wanted: Sequence[Parameter]) -> dict[str, Any]:
+        """Return the value by the first further reading for which there is one."""
+        for other in one.others:
+            value = self._value(other, wanted)
+            if value is not None and other.accepts(value):
+                return {one.name: value}
+            if found := self._strings([other]):
+                return found
+        return {}
 
     def _reserve_message(self, wanted: Sequence[Parameter]) -> None:
         """Keep what is to be passed on to a person whole: times inside it are part of it."""
@@ -132,7 +167,7 @@ class _Filling:
             return 0
         return typed_values.worth(one, self._free, self._encoder)
 
-    def _value(self, one: Parameter, wanted: Sequence[Parameter], depth: int) -> Any:
+    def _value(self, one: Parameter, wanted: Sequence[Parameter]) -> Any:
         match one.kind:
             case "enum":
                 return self._enum(one)
@@ -142,21 +177,51 @@ class _Filling:
                 return self._number(one)
             case "string" if self._kind(one) in _FORMS:
                 return self._form(one, wanted)
-            case "array" if depth < _MAX_DEPTH and not _holds_strings(one):
-                return self._array(one, wanted, depth)
-            case "object" if depth < _MAX_DEPTH and one.needed:
-                return _Filling(self._tool, self._free, self._encoder).object(one.about, depth + 1)
+            case "array" if one.about.get("prefixItems"):
+                return self._tuple(one)
+            case "array" if not _holds_strings(one):
+                return self._array(one, wanted)
+            case "object" if one.needed:
+                return self._object(one.name, one.about)
         return None
 
-    def _array(self, one: Parameter, wanted: Sequence[Parameter], depth: int) -> Any:
-        """Return an array of one value, or of all listed values in the utterance."""
-        item = Parameter(one.name, schema.plain(one.about.get("items")), one.needed)
-        found = []
-        while (value := self._value(item, wanted, depth + 1)) is not None and value not in found:
-            found.append(value)
-            if item.kind != "enum":
+    def _object(self, name: str, shape: Json) -> dict[str, Any] | None:
+        """Return an object that is a value; `None` if something is missing for it."""
+        if id(shape) in self._within or len(self._within) >= _MAX_DEPTH:
+            return None
+        within = (*self._within, id(shape))
+        inner = _Filling(self._tool, self._free, self._encoder, within)
+        try:
+            found = inner.object(shape)
+        except MissingArgument as lack:
+            self._lacks.setdefault(name, lack)
+            return None
+        self._free = inner._free
+        return found
+
+    def _tuple(self, one: Parameter) -> list[Any] | None:
+        """Return an array whose items have schemas of their own, filled like an object."""
+        names = {f"{place} {one.name}": item for place, item in enumerate(one.about["prefixItems"])}
+        shape = {"properties": names, "required": list(names) if one.needed else []}
+        found = self._object(one.name, shape)
+        if found is None or len(found) < len(names):
+            self._lacks[one.name] = MissingArgument(one.name)
+            return None
+        return list(found.values())
+
+    def _array(self, one: Parameter, wanted: Sequence[Parameter]) -> list[Any] | None:
+        """Return an array of one value, or of all numbers or listed values in the utterance."""
+        item = _item(one)
+        if item is not None and id(item.about) in self._within:
+            return [] if one.needed else None
+        found: list[Any] = []
+        while item is not None and (value := self._value(item, wanted)) is not None:
+            if value in found or len(found) >= one.about.get("maxItems", _MAX_CHARS):
                 break
-            item = Parameter(one.name, item.about, False)
+            found.append(value)
+            if item.kind not in ("enum", "integer", "number"):
+                break
+            item = replace(item, needed=False)
         return found or None
 
     def _enum(self, one: Parameter) -> Any:
@@ -247,7 +312,7 @@ class _Filling:
         for slot in slots:
             if span := spans.get(slot.parameter.name):
                 value = _strings_of(slot.parameter, span.of(text), slot.kind)
-                if value and schema.accepts(slot.parameter.about, value):
+                if value and slot.parameter.accepts(value):
                     result[slot.parameter.name] = value
         return result
 
@@ -262,12 +327,18 @@ def _side(text: str, kind: ParameterKind) -> str:
     return " " * found.end() + text[found.end() : end]
 
 
+def _item(one: Parameter) -> Parameter | None:
+    """Return an item of an array as a parameter; `None` if nothing fits it."""
+    place = one.about.get("items", True)
+    readings = one.schema.readings(place)
+    return replace(one, place=place, about=readings[0]) if readings else None
+
+
 def _holds_strings(one: Parameter) -> bool:
-    return (
-        one.kind == "array"
-        and schema.kind(schema.plain(one.about.get("items"))) == "string"
-        and (schema.plain(one.about.get("items")).get("enum") is None)
-    )
+    if one.kind != "array" or one.about.get("prefixItems"):
+        return False
+    item = _item(one)
+    return item is not None and item.kind == "string"
 
 
 def _strings_of(one: Parameter, text: str, kind: ParameterKind) -> Any:

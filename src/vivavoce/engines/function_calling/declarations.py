@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 
 from vivavoce.domain.content import Json, ToolDeclaration
-from vivavoce.engines.function_calling import schema, words
+from vivavoce.engines.function_calling import parameter_kinds, words
 
 _MAX_CHARS = 1000
 """Characters of a description that are read: the purpose stands at its beginning."""
@@ -104,8 +104,7 @@ def _shortened(text: str) -> str:
 def _parameters(tool: ToolDeclaration) -> str:
     if not tool.parameters:
         return ""
-    taken = schema.properties(schema.plain(tool.parameters)).items()
-    return "; ".join(_parameter(name, one) for name, one in taken)
+    return "; ".join(_parameter(one.name, one.about) for one in parameter_kinds.parameters(tool))
 
 
 def _parameter(name: str, one: Json) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from vivavoce.domain.content import ToolDeclaration
-from vivavoce.engines.function_calling import numbers, schema, words
+from vivavoce.engines.function_calling import numbers, words
 from vivavoce.engines.function_calling.dates import Span, plain
 from vivavoce.engines.function_calling.parameter_kinds import Parameter
 from vivavoce.engines.function_calling.sentence_embedding import MiniLM
@@ -41,7 +41,7 @@ _IDLE = words.word_set("can is has have should with only be whether if use do do
 
 def enum_value(one: Parameter, text: str, encoder: MiniLM | None) -> tuple[Any, Span | None] | None:
     """Return the value that `text` names, and the span that names it; None if there is none."""
-    allowed = [value for value in one.about["enum"] if schema.accepts(one.about, value)]
+    allowed = [value for value in one.about["enum"] if one.accepts(value)]
     texts = [value for value in allowed if isinstance(value, str) and words.split_identifier(value)]
     by_length = sorted(texts, key=len, reverse=True)
     for same in (words.is_same, words.is_similar):

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 
 from vivavoce.domain.content import Content, Json, ToolDeclaration, ToolKind, Tools
 from vivavoce.engines.function_calling import (
+    parameter_kinds,
     programs,
-    schema,
     search_query,
     turns,
     utterances,
@@ -177,5 +177,5 @@ def _is_named(tool: ToolDeclaration, request: str) -> bool:
 
 
 def _takes_address(tool: ToolDeclaration) -> bool:
-    names = schema.properties(schema.plain(tool.parameters))
+    names = (one.name for one in parameter_kinds.parameters(tool))
     return any(_ADDRESS_PARAMETERS.intersection(words.split_identifier(name)) for name in names)

@@ -2,24 +2,85 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
+from typing import Any
 
+from vivavoce.domain import parameter_schema
 from vivavoce.domain.content import Json, ToolDeclaration
-from vivavoce.engines.function_calling import dates, schema, words
+from vivavoce.domain.parameter_schema import ParameterSchema
+from vivavoce.engines.function_calling import dates, words
+from vivavoce.engines.validators import accepts
+
+UNKNOWN: Any = object()
+"""No value, where `None` is one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One parameter, its schema, and whether it is required."""
+    """One parameter, and whether it is required.
+
+    `place` is where its schema stands within `schema`, and `about` one reading of that.
+    """
 
     name: str
+    schema: ParameterSchema
+    place: object
     about: Json
     needed: bool
 
     @property
     def kind(self) -> str:
-        return "enum" if self.about.get("enum") is not None else schema.kind(self.about)
+        named = parameter_schema.kind(self.about)
+        listed = self.about.get("enum")
+        if listed is None or named == "null":
+            return named
+        return "boolean" if all(isinstance(value, bool) for value in listed) else "enum"
+
+    @property
+    def others(self) -> tuple[Parameter, ...]:
+        """The same parameter by its further readings, and by further types if it has none."""
+        further = list(self.schema.readings(self.place)[1:])
+        if "type" not in self.about and "enum" not in self.about:
+            further += [{**self.about, "type": one} for one in ("number", "boolean")]
+        return tuple(replace(self, about=one) for one in further)
+
+    @property
+    def implied(self) -> Any:
+        """The value of a required parameter of which nothing was said; `UNKNOWN` if none is.
+
+        The default, the only value that is allowed, or null.
+        """
+        readings = self.schema.readings(self.place)
+        if "default" in self.about:
+            return self.about["default"]
+        if len(readings) == 1 and len(self.about.get("enum") or ()) == 1:
+            return self.about["enum"][0]
+        if readings and parameter_schema.kind(readings[-1]) == "null":
+            return None
+        return UNKNOWN
+
+    def accepts(self, value: Any) -> bool:
+        """Whether the parameter's schema allows `value`."""
+        return accepts(self.schema.root, value, self.place)
+
+
+def parameters(tool: ToolDeclaration) -> list[Parameter]:
+    """Return the parameters of a function by the first reading of its schema."""
+    return parameters_of(tool.schema, tool.schema.first(tool.schema.arguments))
+
+
+def parameters_of(schema: ParameterSchema, shape: Json) -> list[Parameter]:
+    """Return the parameters that an object's plain schema names; none that nothing fits."""
+    needed = parameter_schema.required(shape)
+    named = parameter_schema.properties(shape)
+    unnamed = [name for name in needed if name not in named]
+    further = dict.fromkeys(unnamed, shape.get("additionalProperties", True))
+    return [
+        Parameter(name, schema, place, readings[0], name in needed)
+        for name, place in {**named, **further}.items()
+        if (readings := schema.readings(place))
+    ]
 
 
 class ParameterKind(Enum):

@@ -7,6 +7,7 @@ them. Everything is read off the history, so that it also holds after a resumpti
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -25,21 +26,23 @@ from vivavoce.domain.ids import CallId
 from vivavoce.domain.request import GenerationRequest
 from vivavoce.engines.function_calling import (
     confirmations,
+    parameter_kinds,
     programs,
     results,
-    schema,
     turns,
     words,
 )
 from vivavoce.engines.function_calling.arguments import MissingArgument, fill
 from vivavoce.engines.function_calling.completion import Completion
 from vivavoce.engines.function_calling.intents import Intent, IntentDetector, Intents, routed
+from vivavoce.engines.function_calling.parameter_kinds import Parameter
 from vivavoce.engines.function_calling.quotations import Quoter
 from vivavoce.engines.function_calling.router import Router
 from vivavoce.engines.lanes import CancelToken
 
 ON_IT = "I'm on it."
 _MAX_CALLS = 16
+_MAX_ASKED_DEPTH = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,9 +251,20 @@ class _Report:
 
 def question_for(tool: ToolDeclaration, name: str) -> str:
     """The question back for a missing argument."""
-    wanted = schema.properties(schema.plain(tool.parameters)).get(name, {})
-    how = "How many" if schema.kind(wanted) == "integer" else "Which"
+    wanted = next((one for one in _asked_parameters(tool) if one.name == name), None)
+    how = "How many" if wanted and wanted.kind == "integer" else "Which"
     return f"{how} {' '.join(words.split_identifier(name)) or 'one'} should it be?"
+
+
+def _asked_parameters(tool: ToolDeclaration) -> list[Parameter]:
+    """The required parameters, and those of required objects, level by level."""
+    found = level = parameter_kinds.parameters(tool)
+    for _ in range(_MAX_ASKED_DEPTH):
+        objects = [one for one in level if one.needed and one.kind == "object"]
+        inner = (parameter_kinds.parameters_of(one.schema, one.about) for one in objects)
+        level = list(itertools.chain(*inner))
+        found = [*found, *level]
+    return [one for one in found if one.needed]
 
 
 def _answered_intent(
@@ -267,7 +281,7 @@ def _answered_intent(
     if not asked.endswith("?"):
         return None
     for tool in detector.routed:
-        names = schema.required(schema.plain(tool.parameters))
+        names = (one.name for one in _asked_parameters(tool))
         if any(asked.endswith(question_for(tool, name)) for name in names):
             intents = detector.detect(history, before).calls
             request = next((one.request for one in intents if one.tool.name == tool.name), "")

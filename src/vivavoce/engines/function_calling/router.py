@@ -25,7 +25,6 @@ from vivavoce.engines.function_calling import (
     declarations,
     numbers,
     parameter_kinds,
-    schema,
     words,
 )
 from vivavoce.engines.function_calling.judge import MAX_LOG_ODDS, ListJudge
@@ -225,15 +224,14 @@ def _there(utterance: str) -> frozenset[_Kind]:
 
 def _needs(tool: ToolDeclaration) -> set[_Kind]:
     """Return the kinds of values without which a function can't be called."""
-    shape = schema.plain(tool.parameters)
-    needed = schema.required(shape)
     found = set()
-    for name, one in schema.properties(shape).items():
-        if name not in needed or one.get("enum") is not None or "default" in one:
+    for one in parameter_kinds.parameters(tool):
+        if not one.needed or one.implied is not parameter_kinds.UNKNOWN:
             continue
-        if schema.kind(one) in ("integer", "number"):
-            found.add(_Kind.LENGTH if parameter_kinds.unit_of_time(name, one) else _Kind.NUMBER)
-        elif schema.kind(one) == "string" and parameter_kinds.kind_of(name, one, tool) in (
+        if one.kind in ("integer", "number"):
+            timed = parameter_kinds.unit_of_time(one.name, one.about)
+            found.add(_Kind.LENGTH if timed else _Kind.NUMBER)
+        elif one.kind == "string" and parameter_kinds.kind_of(one.name, one.about, tool) in (
             ParameterKind.DAY,
             ParameterKind.MOMENT,
         ):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from vivavoce.engines.function_calling import dates, numbers, parameter_kinds, schema, words
+from vivavoce.engines.function_calling import dates, numbers, parameter_kinds, words
 from vivavoce.engines.function_calling.dates import Span
 from vivavoce.engines.function_calling.parameter_kinds import Parameter
 from vivavoce.engines.function_calling.phrases import FreeText
@@ -53,7 +53,7 @@ def quantity(
     best: tuple[int, int, Span, int | float] | None = None
     for value, start, end in numbers.locate(free.text):
         span = Span(start, end)
-        if (whole and value != int(value)) or not schema.accepts(one.about, value):
+        if (whole and value != int(value)) or not one.accepts(value):
             continue
         worth = _worth(one, span, free, encoder)
         if worth > 0 and (best is None or (worth, -start) > best[:2]):
@@ -73,7 +73,7 @@ def _ordinal(one: Parameter, free: FreeText) -> tuple[int, Span] | None:
     """Return an ordinal as a number: "shift into third"."""
     for found in words.WORD.finditer(free.plain):
         value, span = _ORDINALS.get(found.group()), Span(*found.span())
-        if value is not None and free.is_free(span) and schema.accepts(one.about, value):
+        if value is not None and free.is_free(span) and one.accepts(value):
             return value, span
     return None
 

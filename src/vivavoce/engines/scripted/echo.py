@@ -3,8 +3,8 @@
 A declared function, or a tool of an MCP server, is called when every word of its name occurs in
 what the user said ("turn on the lights please" calls `turn_on_the_lights`); of several the one
 with the most words. Only where "and" joins full names all of them are called, in one batch.
-Arguments come from the words: quoted text for strings, numbers for numbers, a listed value for an
-enumeration, and no "not" or "off" for a boolean.
+Arguments come from the words, and fit the function's schema: see `scripted.arguments`. A function
+whose schema nothing fits is not called, and the turn ends as a malformed call.
 
 Of the server's own tools it reads an address that was typed, runs what follows "calculate" or
 "run", and searches, with all the words, when "search" was said; when no function was named, also
@@ -20,8 +20,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 
 from vivavoce.domain.content import (
     OK,
@@ -38,8 +37,10 @@ from vivavoce.domain.content import (
 from vivavoce.domain.content import Usage as TokenUsage
 from vivavoce.domain.ids import CallId
 from vivavoce.domain.request import GenerationRequest
+from vivavoce.engines.lanes import Lane
 from vivavoce.engines.ports import (
     CallsRequested,
+    CallUnreadable,
     EngineHost,
     LanguageModelCapabilities,
     ModelPart,
@@ -47,13 +48,11 @@ from vivavoce.engines.ports import (
     TextDelta,
     UsageReported,
 )
+from vivavoce.engines.scripted.arguments import Unfillable, arguments
 from vivavoce.errors import ConfigError
 
 _WORD = re.compile(r"[^\W_]+")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_QUOTED = re.compile(r"[\"“']([^\"”']+)[\"”']")
-_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
-_NO = {"not", "no", "off", "false", "don", "never"}
 _ADDRESS = re.compile(r"https?://[^\s<>\"']+")
 _RUN = re.compile(r"^(?:calculate|run)\s+(.+?)[?.\s]*$", re.IGNORECASE)
 _AND = re.compile(r"\s+and\s+", re.IGNORECASE)
@@ -78,6 +77,9 @@ class EchoModel:
         count_tokens=lambda text: len(text.split()),
     )
 
+    def __init__(self) -> None:
+        self._lane = Lane("model.echo", queue=1024)
+
     async def prepare(self, request: GenerationRequest) -> None:
         return None
 
@@ -88,8 +90,8 @@ class EchoModel:
             yield TextDelta(f"The user said: {said}", thought=True)
         if not results and _BEFORE.search(said):
             answer = _told_before(request)
-        elif not results and (calls := _calls(said, request.tools)):
-            yield CallsRequested(calls)
+        elif not results and (asked := await self._calls(said, request.tools)):
+            yield asked
             answer = ""
         else:
             answer = _report(results, request.tools) if results else _echo(said, request)
@@ -104,7 +106,15 @@ class EchoModel:
         return None
 
     async def aclose(self) -> None:
-        return None
+        self._lane.close()
+
+    async def _calls(self, said: str, tools: Tools) -> CallsRequested | CallUnreadable | None:
+        """What the words ask for; arguments are found off the event loop."""
+        of_servers = (tool.declaration for tool in tools.server if tool.kind is ToolKind.MCP)
+        named = _named_functions(said, (*tools.functions, *of_servers))
+        if not named:
+            return _calls(said, [], tools)
+        return await self._lane.run(lambda _: _calls(said, named, tools))
 
 
 def _last_words(request: GenerationRequest) -> str:
@@ -156,11 +166,29 @@ def _told(result: ToolResult, kind: ToolKind | None) -> str:
     return str(first)[:_TOLD_SIGNS]
 
 
-def _calls(said: str, tools: Tools) -> tuple[ToolCall, ...]:
+_Named = list[tuple[str, ToolDeclaration]]
+"""Functions that the words name, each with the part of the words that does."""
+
+
+def _calls(said: str, named: _Named, tools: Tools) -> CallsRequested | CallUnreadable | None:
     """What the words ask for, all in one batch: a search comes first."""
+    calls: list[ToolCall] = []
+    for part, function in named:
+        try:
+            args = arguments(function, part, set(_words_of(function.name)))
+        except Unfillable as problem:
+            return CallUnreadable(function.name, said, str(problem))
+        call = _call(function.name, args)
+        if call not in calls:
+            calls.append(call)
+    asked = _with_server_tools(said, tuple(calls), tools)
+    return CallsRequested(asked) if asked else None
+
+
+def _with_server_tools(
+    said: str, calls: tuple[ToolCall, ...], tools: Tools
+) -> tuple[ToolCall, ...]:
     served = {tool.kind: tool.declaration.name for tool in tools.server}
-    of_servers = (tool.declaration for tool in tools.server if tool.kind is ToolKind.MCP)
-    calls = _named_calls(said, (*tools.functions, *of_servers))
     search = served.get(ToolKind.SEARCH)
     if search and (_SEARCH.search(said) if calls else _searches(said, served)):
         calls = (_call(search, {"query": said}), *calls)
@@ -194,19 +222,14 @@ def _program(written: str) -> str:
     return written if written.startswith("print(") else f"print({written})"
 
 
-def _named_calls(said: str, functions: tuple[ToolDeclaration, ...]) -> tuple[ToolCall, ...]:
+def _named_functions(said: str, functions: tuple[ToolDeclaration, ...]) -> _Named:
     """Each part between two "and" that names a function; else the one that all the words name."""
     whole = _named(said, functions)
     named = [(part, _named(part, functions)) for part in _AND.split(said)]
     full = [(part, function) for part, function in named if function is not None]
     if len(full) < 2 or (whole is not None and "and" in _words_of(whole.name)):
         full = [(said, whole)] if whole is not None else []
-    calls: list[ToolCall] = []
-    for part, function in full:
-        call = _call(function.name, _arguments(function, part))
-        if call not in calls:
-            calls.append(call)
-    return tuple(calls)
+    return full
 
 
 def _words_of(name: str) -> list[str]:
@@ -218,52 +241,6 @@ def _named(said: str, functions: tuple[ToolDeclaration, ...]) -> ToolDeclaration
     words = {word.lower() for word in _WORD.findall(said)}
     named = [function for function in functions if words.issuperset(_words_of(function.name))]
     return max(named, key=lambda function: len(_words_of(function.name)), default=None)
-
-
-@dataclass(frozen=True, slots=True)
-class _Material:
-    """What of the user's words can become arguments; each piece is used once."""
-
-    quotes: Iterator[str]
-    numbers: Iterator[str]
-    words: tuple[str, ...]
-    rest: str
-
-
-def _arguments(function: ToolDeclaration, said: str) -> Json:
-    schema = function.parameters or {}
-    name = set(_words_of(function.name))
-    words = tuple(_WORD.findall(said))
-    rest = " ".join(word for word in words if word.lower() not in name)
-    material = _Material(iter(_QUOTED.findall(said)), iter(_NUMBER.findall(said)), words, rest)
-    required = set(schema.get("required", ()))
-    arguments = {}
-    for key, wanted in schema.get("properties", {}).items():
-        value = _argument(wanted, material, key in required)
-        if value is not None:
-            arguments[key] = value
-    return arguments
-
-
-def _argument(wanted: Json, material: _Material, required: bool) -> str | int | float | bool | None:
-    """A value for one property; `None` leaves it out."""
-    if choices := wanted.get("enum"):
-        said = {word.lower() for word in material.words}
-        named = next((str(choice) for choice in choices if str(choice).lower() in said), None)
-        return named or (str(choices[0]) if required else None)
-    match str(wanted.get("type", "string")).lower():
-        case "integer":
-            number = next(material.numbers, None)
-            return int(float(number)) if number is not None else (0 if required else None)
-        case "number":
-            number = next(material.numbers, None)
-            return float(number) if number is not None else (0.0 if required else None)
-        case "boolean":
-            return not _NO.intersection(word.lower() for word in material.words)
-        case "string":
-            return next(material.quotes, material.rest if required else None)
-        case _:
-            return None
 
 
 async def create(settings: Settings, host: EngineHost) -> EchoModel:
