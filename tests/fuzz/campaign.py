@@ -24,7 +24,7 @@ from fuzz.layer import Layer
 
 BATCH = 64
 CPU_S = 3.0
-"""For a batch of runs; what takes longer is a finding. A run is expected to take under 1 ms."""
+"""For one run; what takes longer is a finding. A run is expected to take under 1 ms."""
 
 MAX_CORPUS = 4000
 KEPT_FINDINGS = 50
@@ -33,7 +33,7 @@ SHRINK_RUNS = 2000
 
 
 class TooSlow(Exception):
-    """A batch of runs took more processor time than `CPU_S`."""
+    """A run took more processor time than `CPU_S`."""
 
 
 @dataclass
@@ -96,13 +96,11 @@ class Campaign:
         gc.collect()
         gc.freeze()  # what is there stays: no collection has to walk it again
         with _watched():
-            signal.setitimer(signal.ITIMER_PROF, CPU_S)
             for data in seeds:
                 self._try(data)
             self._corpus = self._corpus or list(seeds)
             until = time.monotonic() + seconds
             while (now := time.monotonic()) < until and not 0 < most <= report.steps:
-                signal.setitimer(signal.ITIMER_PROF, CPU_S)
                 for _ in range(BATCH):
                     self._try(self._next())
                 report.cpu_s = time.process_time() - began
@@ -125,6 +123,7 @@ class Campaign:
     def _try(self, data: bytes) -> None:
         report = self.report
         began = time.thread_time()
+        signal.setitimer(signal.ITIMER_PROF, CPU_S)
         try:
             outcome = self._layer.run(data)
         except (KeyboardInterrupt, SystemExit):
@@ -132,7 +131,7 @@ class Campaign:
         except BaseException as error:  # a library in Rust raises no `Exception` when it panics
             self._found(data, error)
             outcome = None
-            signal.setitimer(signal.ITIMER_PROF, CPU_S)  # the alarm rings once
+        signal.setitimer(signal.ITIMER_PROF, 0)
         took_ms = (time.thread_time() - began) * 1000
         report.runs += 1
         report.steps += self._layer.steps(data)
@@ -213,7 +212,7 @@ def _fails(layer: Layer, data: bytes) -> str:
 
 @contextmanager
 def _watched() -> Iterator[None]:
-    """Raise `TooSlow` in a batch that takes more processor time than `CPU_S`; log nothing."""
+    """Let the alarm of a run raise `TooSlow` in it; log nothing."""
 
     def ring(number: int, frame: FrameType | None) -> None:
         raise TooSlow(f"more than {CPU_S:g} s of processor time")

@@ -51,7 +51,8 @@ def run_core(data: bytes) -> Hashable:
             ACTIONS[name](world)
         elif world.session.resting:
             world = resumed(world)
-    outcome = sketch(world)
+    said = tuple(type(message).__name__ for message in world.messages()[-4:])
+    outcome = sketch(world), said
     if world.session.closed:
         assert world.session.deadline() is None
     else:
@@ -92,7 +93,8 @@ def run_checkpoint(data: bytes) -> Hashable:
     session.handle(ClientGone(), 2.0)
     assert session.closed
     assert decode(*encode(checkpoint)) is not None
-    return kinds, len(checkpoint.history) > 0, len(checkpoint.calls), bool(checkpoint.frames)
+    parts = [type(part).__name__ for content in checkpoint.history for part in content.parts]
+    return kinds, tuple(parts[:5]), len(checkpoint.calls), bool(checkpoint.frames)
 
 
 @cache

@@ -1,122 +1,27 @@
-"""Layers of what strangers describe and bring: schemas and calls, answers of MCP servers, pages."""
+"""Layers of what is brought from elsewhere: answers of MCP servers, pages."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Hashable
 from typing import Any
 
-import orjson
 from mcp_types import CallToolResult, ListToolsResult, jsonrpc_message_adapter
 from pydantic import ValidationError
 
 from engines.pdfs import pdf
 from fuzz.layer import Layer
 from fuzz.mutation import BytesMutator, JsonMutator
+from fuzz.schema_layers import KEYWORDS, MEANT, detached
 from fuzz.seeds import dumped
-from fuzz.wire_layers import refusal
 from vivavoce.core.messages import ServerResponse
-from vivavoce.domain.content import Blob, ToolCall, ToolDeclaration, ToolKind, ToolResult, Tools
+from vivavoce.domain.content import Blob, ToolCall, ToolKind, ToolResult
 from vivavoce.domain.ids import CallId
-from vivavoce.domain.json_schema import find_fault
-from vivavoce.engines.calls import Misfit, check_calls
 from vivavoce.engines.chat.messages import shown
 from vivavoce.engines.pages import MAX_TEXT_CHARS, readable
-from vivavoce.errors import ClientFault, ToolError
+from vivavoce.errors import ToolError
 from vivavoce.protocol.encode import encode
-from vivavoce.protocol.schema import json_schema
 from vivavoce.tools.mcp.listing import schema_fault
 from vivavoce.tools.mcp.results import MAX_PARTS, is_work, outcome_of
-
-_DETAIL = re.compile(r"'[^']*'|\"[^\"]*\"|[0-9]+|[{\[].*")
-
-# --- schemas -----------------------------------------------------------------------------------
-
-KEYWORDS = (
-    "type", "properties", "required", "items", "enum", "const", "anyOf", "allOf", "oneOf", "not",
-    "$ref", "$defs", "defs", "ref", "definitions", "$schema", "$id", "$anchor", "$dynamicRef",
-    "if", "then", "else", "dependentSchemas", "dependencies", "dependentRequired", "prefixItems",
-    "additionalProperties", "unevaluatedProperties", "unevaluatedItems", "patternProperties",
-    "propertyNames", "contains", "minContains", "uniqueItems", "pattern", "format", "minimum",
-    "maximum", "exclusiveMinimum", "multipleOf", "minLength", "maxLength", "minItems", "nullable",
-    "minProperties", "default", "examples", "title", "any_of", "propertyOrdering", "a", "b",
-)  # fmt: skip
-MEANT = (
-    "string", "number", "integer", "boolean", "array", "object", "null", "STRING", "OBJECT", "#",
-    "#/$defs/a", "#/properties/a", "#/defs/a", "#/$defs/0", "#/a~1b", "#/%2524", "#/" + "9" * 5000,
-    "http://json-schema.org/draft-07/schema#", "http://json-schema.org/draft-04/schema#",
-    "https://json-schema.org/draft/2019-09/schema", "^a+$", "(a+)+$", "[", "date-time", "a", "b",
-    {"$ref": "#"}, {"not": {"$ref": "#"}}, {"type": "string"}, {"type": ["string", "null"]},
-    ["a", "b"], {"a": {"type": "integer"}}, {"enum": [1, "a", None]}, {"const": 1}, 10.0,
-    "aaaaaaaa!",
-)  # fmt: skip
-
-
-def run_schema(data: bytes) -> Hashable:
-    """A declaration in either form, and a call with arguments against it."""
-    try:
-        case = orjson.loads(data)
-    except orjson.JSONDecodeError:
-        return None
-    schema = case.get("schema") if isinstance(case, dict) else None
-    if not isinstance(schema, dict):
-        return None
-    found: list[Hashable] = []
-    if case.get("api"):
-        try:
-            schema = json_schema(schema, "p", lambda path, name: None)
-        except ClientFault as fault:
-            return refusal(fault)
-    if (wrong := find_fault(schema)) is not None:
-        assert wrong.pointer.startswith("#")
-        return _DETAIL.sub("", wrong.problem)[:30]
-    tools = Tools((ToolDeclaration("f", parameters=schema),))
-    [call] = check_calls([ToolCall(CallId("1"), "f", case.get("args"))], tools)
-    if isinstance(call, Misfit):
-        found.append(_DETAIL.sub("", str(call).partition(": ")[2])[:40])
-    else:
-        assert isinstance(call.args, dict)
-        orjson.dumps(call.args)
-    return bool(case.get("api")), tuple(found)
-
-
-def _case(schema: Any, args: Any, api: bool = False) -> dict[str, Any]:
-    return {"schema": schema, "args": args, "api": api}
-
-
-def _schema_seeds() -> list[bytes]:
-    city = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
-    tree = {
-        "type": "object",
-        "properties": {"tree": {"$ref": "#/$defs/node"}},
-        "$defs": {"node": {"type": "object", "properties": {"next": {"$ref": "#/$defs/node"}}}},
-    }
-    every = {
-        "type": "object",
-        "properties": {
-            "a": {"type": "integer", "minimum": 1, "multipleOf": 2},
-            "b": {"anyOf": [{"type": "string", "pattern": "^x"}, {"type": "null"}]},
-            "c": {"type": "array", "items": {"enum": ["a", 1]}, "uniqueItems": True},
-            "d": {"allOf": [{"type": "object", "additionalProperties": False}]},
-        },
-    }
-    api = {
-        "type": "OBJECT",
-        "properties": {"a": {"type": "STRING", "nullable": True, "enum": ["x"]}},
-    }
-    return dumped([
-        _case(city, {"city": "Zürich"}), _case(tree, {"tree": {"next": {"next": {}}}}),
-        _case(every, {"a": 2.0, "b": None, "c": ["a", 1], "d": {}}), _case(api, {"a": "x"}, True),
-        _case({"type": "object", "not": {"$ref": "#"}}, {}), _case({}, {"a": 1}),
-        _case({"$schema": MEANT[17], "items": [{"type": "string"}],
-        "dependencies": {"a": ["b"]}}, {}),
-        _case({"if": {"required": ["a"]}, "then": {"required": ["b"]}, "else": False}, {"a": 1}),
-        _case({"patternProperties": {"^a": {"type": "number"}}, "propertyNames": {"maxLength": 3}},
-              {"abc": 1}),
-        _case({"oneOf": [{"$ref": "#/$defs/a"}, {"$ref": "#/$defs/b"}],
-               "$defs": {"a": {"type": "object"}, "b": False}}, {}),
-    ])  # fmt: skip
-
 
 # --- answers of MCP servers ----------------------------------------------------------------------
 
@@ -195,7 +100,7 @@ def run_page(data: bytes) -> Hashable:
     try:
         reading = readable(data[1:], kind, "https://a.example/page")
     except ToolError as error:
-        return kind, _DETAIL.sub("", str(error))[:60]
+        return kind, detached(str(error))[:60]
     assert reading.text.strip()
     assert len(reading.text) <= MAX_TEXT_CHARS
     (reading.text + reading.title + reading.link).encode()  # no halves of characters
@@ -227,8 +132,5 @@ _PAGE_TOKENS = (
     b"-1", b"BT", b"Tj", b"ET", b"/Filter", b"(", b")", b"[", b"]", b"/Count", b"/Parent 2 0 R",
 )  # fmt: skip
 
-SCHEMAS = Layer(
-    "schemas", run_schema, _schema_seeds, lambda: JsonMutator((*KEYWORDS, "args", "api"), MEANT)
-)
 MCP = Layer("mcp", run_mcp, _mcp_seeds, lambda: JsonMutator(_MCP_NAMES, MEANT[:8]))
 PAGES = Layer("pages", run_page, _page_seeds, lambda: BytesMutator(_PAGE_TOKENS))

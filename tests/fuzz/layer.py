@@ -19,8 +19,7 @@ class Layer:
     `run` reads one input and returns what kind of outcome it had; whatever it raises is a
     finding, so it catches the refusals that are documented. An input with an outcome that was not
     seen before is kept and mutated further. `seeds` are inputs to begin with. `steps` counts the
-    steps of an input that is a sequence of them. `packages` are what a coverage-guided run
-    instruments.
+    steps of an input that is a sequence of them.
     """
 
     name: str
@@ -28,4 +27,3 @@ class Layer:
     seeds: Callable[[], Sequence[bytes]]
     mutator: Callable[[], Mutator]
     steps: Callable[[bytes], int] = _one
-    packages: tuple[str, ...] = ("vivavoce",)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from fuzz.core_layers import CHECKPOINTS, CORE
-from fuzz.document_layers import MCP, PAGES, SCHEMAS
+from fuzz.document_layers import MCP, PAGES
 from fuzz.layer import Layer
 from fuzz.reader_layers import CONFIGURATION, SMALL_READERS
+from fuzz.schema_layers import ARGUMENTS, SCHEMAS
 from fuzz.wire_layers import DECODE, LOCKS, SETUP, TOKENS
 
 LAYERS: dict[str, Layer] = {
     layer.name: layer
     for layer in (
-        DECODE, SETUP, TOKENS, LOCKS, CORE, CHECKPOINTS, SCHEMAS, CONFIGURATION,
+        DECODE, SETUP, TOKENS, LOCKS, CORE, CHECKPOINTS, SCHEMAS, ARGUMENTS, CONFIGURATION,
         SMALL_READERS, MCP, PAGES,
     )
 }  # fmt: skip
