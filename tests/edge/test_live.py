@@ -152,6 +152,15 @@ async def test_a_tool_that_nobody_runs_is_refused_when_strict(tmp_path: Path) ->
             assert await client.closing() == refusal
 
 
+async def test_a_session_of_another_kind_is_refused_at_once(tmp_path: Path) -> None:
+    async with serving(tmp_path) as server, connected(server) as client:
+        await client.send(setup={"model": "models/gemini-3.5-transcribe-live"})
+        code, reason = await client.closing()
+
+    assert code == 1008
+    assert reason.startswith("gemini-3.5-transcribe-live only transcribes, which is not served")
+
+
 @pytest.mark.parametrize("rate", [0, 999, 384_000])
 async def test_a_rate_that_cannot_be_heard_is_refused_with_those_that_can(
     tmp_path: Path, rate: int

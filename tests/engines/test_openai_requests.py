@@ -40,6 +40,20 @@ async def test_sampling_and_extra_fields_travel(build: Build, chat: FakeChat) ->
     assert chat.asked[-1].path == "/v1/chat/completions"
 
 
+async def test_the_schema_of_a_result_stands_in_the_description(
+    build: Build, chat: FakeChat
+) -> None:
+    plain = ToolDeclaration("plain", "Does it.")
+    returning = ToolDeclaration("returning", "Does it.", returns={"type": "integer"})
+    huge = ToolDeclaration("huge", "Does it.", returns={"enum": ["x" * 3000]})
+    body = await sent(build, chat, request("Hi.", functions=(plain, returning, huge)))
+    assert [one["function"]["description"] for one in body["tools"]] == [
+        "Does it.",
+        'Does it.\n\nReturns JSON of this schema: {"type": "integer"}',
+        "Does it.",
+    ]
+
+
 async def test_the_key_comes_from_the_settings_or_the_environment(
     build: Build, chat: FakeChat, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,12 @@ def converted(schema: dict[str, Any]) -> tuple[dict[str, Any], list[tuple[str, s
     return json_schema(schema, "p", lambda *where: told.append(where)), told
 
 
+def test_properties_come_in_the_order_that_is_asked_for() -> None:
+    kinds = {name: {"type": "STRING"} for name in "abcd"}
+    asked = {"type": "OBJECT", "properties": kinds, "propertyOrdering": ["c", "x", 3, "a"]}
+    assert list(converted(asked)[0]["properties"]) == ["c", "a", "b", "d"]
+
+
 PAIRS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"type": "OBJECT"}, {"type": "object"}),
     ({"type": "String"}, {"type": "string"}),

@@ -125,9 +125,8 @@ def test_sections_may_be_present_and_empty() -> None:
         historyConfig={},
         tools=[],
         systemInstruction={},
-        safetySettings=[{"category": "HARM_CATEGORY_JAILBREAK", "threshold": "OFF"}],
-        labels={"some_team": "x"},
-        avatarConfig={"avatarName": "a"},
+        safetySettings=[],
+        labels={},
     )  # fmt: skip
     assert empty == SessionSetup(
         model="models/m",
@@ -255,14 +254,12 @@ def test_an_unknown_enum_value_is_refused_when_strict(path: str, config: dict[st
     assert refusal(strict=True, **config) == f"Invalid value at 'setup.{path}' (TYPE_ENUM), \"x\""
 
 
-def test_signals_and_proactivity() -> None:
+def test_signals_and_history() -> None:
     wanted = setup(
         explicitVadSignal=True,
-        proactivity={"proactiveAudio": True},
         historyConfig={"initialHistoryInClientContent": True},
     )
     assert wanted.signals_activity
-    assert wanted.proactive_audio
     assert wanted.seeds_history
 
 

@@ -50,7 +50,7 @@ _WORDS = frozenset({
     "text", "instruction", "description", "problem", "code", "output", "uri", "url", "title",
     "queries", "failed", "stable",
 })  # fmt: skip
-_FREE_FORM = frozenset({"args", "response", "parameters", "options"})
+_FREE_FORM = frozenset({"args", "response", "parameters", "returns", "options"})
 _FILLER = "x"
 
 

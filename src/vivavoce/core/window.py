@@ -90,7 +90,10 @@ def prompt_texts(content: Content) -> list[str]:
 
 def tool_texts(tools: Tools) -> list[str]:
     """What a prompt holds of the declarations of functions."""
-    return [_json([tool.name, tool.description, tool.parameters]) for tool in tools.offered]
+    return [
+        _json([tool.name, tool.description, tool.parameters, tool.returns])
+        for tool in tools.offered
+    ]
 
 
 def image_count(content: Content) -> int:

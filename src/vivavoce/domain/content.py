@@ -138,13 +138,15 @@ class ToolDeclaration:
     """A function that the client offers.
 
     `parameters` is JSON Schema (types in lower case), whichever of the API's two forms the
-    client used; `None` means that the function takes no arguments. `schema` reads it.
+    client used; `None` means that the function takes no arguments. `schema` reads it. `returns`
+    is JSON Schema of the result, if the client gave one.
     """
 
     name: str
     description: str = ""
     parameters: Json | None = None
     behavior: Behavior = Behavior.UNSPECIFIED
+    returns: Json | None = None
     schema: ParameterSchema = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -53,10 +53,24 @@ _BY_PATTERN = (
     (re.compile(r"gemini-(3\.[2-9]|[4-9])"), _LIVE_3_8),
 )
 
+_OTHER_KINDS = (
+    (re.compile(r"gemini-[\w.]{1,40}-live-translate"), "translates"),
+    (re.compile(r"gemini-[\w.]{1,40}-transcribe"), "transcribes"),
+)
+
 
 def model_id(name: str) -> str:
     """The last path segment of a model name, which is what identifies it."""
     return name.rsplit("/", 1)[-1]
+
+
+def does_instead(name: str) -> str:
+    """What the model called `name` does instead of conversing: `translates`, `transcribes`.
+
+    Empty for the others. Sessions with these models have no turns.
+    """
+    short = model_id(name)
+    return next((does for pattern, does in _OTHER_KINDS if pattern.match(short)), "")
 
 
 def behaviour_of(name: str) -> Behaviour:

@@ -132,6 +132,5 @@ class SessionSetup:
     compression: Compression | None = None
     seeds_history: bool = False
     signals_activity: bool = False
-    proactive_audio: bool = False
     image_tokens: int = 258
     shows_server_calls: bool = False

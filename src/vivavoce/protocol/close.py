@@ -17,6 +17,9 @@ INTERNAL = 1011
 MAX_REASON_BYTES = 123
 """What a WebSocket close frame can hold."""
 
+LONGEST_MODEL = 48
+"""Bytes of a model's name that leave room for what is said of it."""
+
 INVALID_ARGUMENT = "Request contains an invalid argument."
 BAD_KEY = "API key not valid. Please pass a valid API key."
 EXPIRED_KEY = "API key expired. Please renew the API key."
@@ -70,6 +73,29 @@ def unknown_name(name: str, path: str) -> str:
     """The sentence for a field that does not exist in the object at `path` ("" is the message)."""
     where = f" at '{path}'" if path else ""
     return f'Invalid JSON payload received. Unknown name "{name}"{where}: Cannot find field.'
+
+
+def field_not_served(path: str) -> ClientFault:
+    """A field of the protocol that changes nothing here."""
+    return ClientFault(POLICY, f"'{path}' is not served here: leave it out.")
+
+
+def translation_not_served() -> ClientFault:
+    """A session that interprets continuously is not a conversation."""
+    return ClientFault(
+        POLICY,
+        "Live translation is not served here: leave out translation_config and name a model that "
+        "converses.",
+    )
+
+
+def model_not_served(name: str, does: str) -> ClientFault:
+    """A model of another kind of session than a conversation; `does` is what it does instead."""
+    return ClientFault(
+        POLICY,
+        f"{name[:LONGEST_MODEL]} only {does}, which is not served here: name a model that "
+        "converses.",
+    )
 
 
 def not_served() -> ClientFault:

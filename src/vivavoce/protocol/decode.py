@@ -6,7 +6,7 @@ without any model: one parse, one base64 decoding. Everything else goes through 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import orjson
@@ -38,11 +38,21 @@ _CHUNKS = ("mediaChunks", "media_chunks")
 
 
 class Decoder:
-    """Reads frames. `on_unknown(path, name)` hears of names that a lenient reader skips."""
+    """Reads frames. `on_unknown(path, name)` hears of names that a lenient reader skips.
 
-    def __init__(self, *, strict: bool, on_unknown: OnUnknown) -> None:
+    `on_message` gets each message after the setup that is read through the models.
+    """
+
+    def __init__(
+        self,
+        *,
+        strict: bool,
+        on_unknown: OnUnknown,
+        on_message: Callable[[ClientMessage], None] = lambda message: None,
+    ) -> None:
         self._strict = strict
         self._on_unknown = on_unknown
+        self._on_message = on_message
 
     def decode(self, frame: bytes | str) -> list[Incoming]:
         """What a frame after the setup means, in order. Raises `ClientFault`."""
@@ -53,6 +63,7 @@ class Decoder:
         message = self.message(payload)
         if message.setup is not None:
             raise close.invalid_argument()
+        self._on_message(message)
         return list(self.incoming(message))
 
     def message(self, payload: dict[str, Any]) -> ClientMessage:

@@ -16,8 +16,9 @@ from vivavoce.domain.setup import ActivityDetection, SessionSetup
 from vivavoce.protocol import close
 from vivavoce.protocol.decode import Decoder
 from vivavoce.protocol.encode import encode
-from vivavoce.protocol.setup import session_setup, without_effect
+from vivavoce.protocol.setup import session_setup
 from vivavoce.protocol.wire import OnUnknown
+from vivavoce.protocol.wire_base import Wire, unserved_fields
 from vivavoce.protocol.wire_setup import Setup
 from vivavoce.runtime.ports import Incoming
 
@@ -76,7 +77,9 @@ class GeminiDialect:
         self._on_unserved = on_unserved
         self._reported: set[str] = set()
         self._unserved_told: set[str] = set()
-        self._decoder = Decoder(strict=strict, on_unknown=self._unknown)
+        self._decoder = Decoder(
+            strict=strict, on_unknown=self._unknown, on_message=self._report_unserved
+        )
         self.beside_setup = b""
         self._detection = ActivityDetection()
         self._lock: Lock | None = None
@@ -95,8 +98,7 @@ class GeminiDialect:
             wire, strict=self._strict, enterprise=self._enterprise, report=self._decoder.report
         )
         self._detection = setup.realtime.detection
-        for name in without_effect(wire):
-            self.unserved("setting", name)
+        self._report_unserved(wire, "setup")
         return setup
 
     def decode(self, frame: bytes | str) -> Sequence[Incoming]:
@@ -141,6 +143,15 @@ class GeminiDialect:
         if name not in self._unserved_told:
             self._unserved_told.add(name)
             self._on_unserved(kind, name)
+
+    def _report_unserved(self, message: Wire, path: str = "") -> None:
+        """Report the fields that ask for what is not served; when strict, refuse the first."""
+        for field, mark in unserved_fields(message, path):
+            if mark.by_tools:
+                continue
+            if self._strict:
+                raise close.field_not_served(field)
+            self.unserved("field", field)
 
     def _unknown(self, path: str, name: str) -> None:
         if name not in self._reported and len(self._reported) < MAX_REPORTED:

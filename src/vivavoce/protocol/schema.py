@@ -29,7 +29,7 @@ _FIELDS = (
     "type", "nullable", "enum", "items", "properties", "required", "property_ordering", "example",
     "any_of", "ref", "defs", *_STRINGS, *_COUNTS, *_NUMBERS, *_OPAQUE,
 )  # fmt: skip
-_SPELLINGS = {name: name for name in _FIELDS} | {to_camel(name): name for name in _FIELDS}
+SPELLINGS = {name: name for name in _FIELDS} | {to_camel(name): name for name in _FIELDS}
 _USUAL = {spelling: name for name in TYPES[1:] for spelling in (name, name.upper())}
 
 _WHOLE = 2.0**53
@@ -62,7 +62,7 @@ class _Reader:
         result: dict[str, Any] = {}
         nullable = False
         for key, value in schema.items():
-            name = _SPELLINGS.get(key)
+            name = SPELLINGS.get(key)
             if name is None:
                 self._report(path, key)
                 result[key] = self._proper(key, value, path)
@@ -74,6 +74,7 @@ class _Reader:
                 result[name] = _USUAL[value]
             elif value is not None or name in ("default", "example"):
                 result.update(self._field(name, value, f"{path}.{name}"))
+        _order(result, schema)
         return _nullable(result) if nullable else result
 
     def _proper(self, key: str, value: Any, path: str) -> Any:
@@ -158,6 +159,17 @@ _SPECIAL: dict[str, Callable[[_Reader, Any, str], Iterator[tuple[str, Any]]]] = 
     "example": _Reader._example,
     "property_ordering": _Reader._dropped,
 }
+
+
+def _order(schema: dict[str, Any], given: dict[str, Any]) -> None:
+    """Put the properties into the order that `propertyOrdering` names, the others last."""
+    named = given.get("propertyOrdering", given.get("property_ordering"))
+    properties = schema.get("properties")
+    if isinstance(named, list) and isinstance(properties, dict):
+        first = {
+            name: properties[name] for name in named if isinstance(name, str) and name in properties
+        }
+        schema["properties"] = first | properties
 
 
 def _nullable(schema: dict[str, Any]) -> dict[str, Any]:

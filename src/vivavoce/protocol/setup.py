@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TypeVar
 
-from pydantic.alias_generators import to_camel
-
 from vivavoce.domain.content import Tools
+from vivavoce.domain.profile import does_instead, model_id
 from vivavoce.domain.setup import (
     ActivityDetection,
     Compression,
@@ -26,23 +25,17 @@ from vivavoce.protocol import close, wire_setup
 from vivavoce.protocol.content import paragraphs
 from vivavoce.protocol.tools import tools_of
 from vivavoce.protocol.wire import OnUnknown
+from vivavoce.protocol.wire_base import not_served
 
 IMAGE_TOKENS = {"": 258, "LOW": 64, "MEDIUM": 256, "HIGH": 256, "ULTRA_HIGH": 256}
 """What an image costs at a `mediaResolution`, and without one."""
 
-UNSERVED = ("proactivity", "avatar_config", "safety_settings")
-UNSERVED_GENERATION = (
-    "enable_affective_dialog", "translation_config", "response_mime_type", "response_schema",
-    "response_json_schema", "stop_sequences", "routing_config", "response_logprobs", "logprobs",
-)  # fmt: skip
-
 W = TypeVar("W")
 T = TypeVar("T")
 
-NOT_IN_LIVE = frozenset({
-    "response_logprobs", "logprobs", "response_mime_type", "response_schema", "stop_sequences",
-    "routing_config", "audio_timestamp",
-})  # fmt: skip
+EXCLUDED = frozenset(
+    name for name, mark in not_served(wire_setup.GenerationConfig).items() if not mark.in_live
+)
 """Generation settings that the documentation excludes from Live sessions."""
 
 
@@ -53,6 +46,7 @@ def session_setup(
     if not wire.model:
         raise close.invalid("Invalid value at 'setup.model' (TYPE_STRING): a model is required.")
     generation = wire.generation_config or wire_setup.GenerationConfig()
+    _insist_on_conversation(wire.model, generation)
     if strict:
         _insist(wire, generation, enterprise)
     speech = generation.speech_config or wire_setup.SpeechConfig()
@@ -75,7 +69,6 @@ def session_setup(
             wire.history_config and wire.history_config.initial_history_in_client_content
         ),
         signals_activity=wire.explicit_vad_signal,
-        proactive_audio=bool(wire.proactivity and wire.proactivity.proactive_audio),
         image_tokens=IMAGE_TOKENS[generation.media_resolution],
         shows_server_calls=bool(
             wire.tool_config and wire.tool_config.include_server_side_tool_invocations
@@ -83,21 +76,22 @@ def session_setup(
     )
 
 
-def without_effect(wire: wire_setup.Setup) -> Iterator[str]:
-    """The API's names of what a client asked for and what changes nothing here."""
-    generation = wire.generation_config or wire_setup.GenerationConfig()
-    for section, names in ((wire, UNSERVED), (generation, UNSERVED_GENERATION)):
-        yield from (to_camel(name) for name in names if getattr(section, name))
-
-
 def _maybe(convert: Callable[[W], T], wire: W | None) -> T | None:
     return None if wire is None else convert(wire)
+
+
+def _insist_on_conversation(model: str, generation: wire_setup.GenerationConfig) -> None:
+    """Refuse other kinds of sessions, lenient or not: to converse instead is no useful reading."""
+    if does := does_instead(model):
+        raise close.model_not_served(model_id(model), does)
+    if generation.translation_config is not None:
+        raise close.translation_not_served()
 
 
 def _insist(
     wire: wire_setup.Setup, generation: wire_setup.GenerationConfig, enterprise: bool
 ) -> None:
-    if excluded := sorted(NOT_IN_LIVE & generation.model_fields_set):
+    if excluded := sorted(EXCLUDED & generation.model_fields_set):
         raise close.invalid(f"{excluded[0]} is not supported in a Live session.")
     if (generation.candidate_count or 1) != 1:
         raise close.invalid("candidate_count must be 1 in a Live session.")

@@ -48,12 +48,20 @@ def _declaration(wire: FunctionDeclaration, path: str, report: OnUnknown) -> Too
         description=wire.description,
         parameters=_parameters(wire, path, report),
         behavior=Behavior(wire.behavior or "UNSPECIFIED"),
+        returns=_returns(wire, path, report),
     )
 
 
-def _parameters(wire: FunctionDeclaration, path: str, report: OnUnknown) -> Json | None:
+def _returns(wire: FunctionDeclaration, path: str, report: OnUnknown) -> Json | None:
+    """The schema of a function's result, of which nothing is asked but that it is JSON."""
+    plain = wire.response_json_schema
     if wire.response is not None:
-        json_schema(wire.response, f"{path}.response", report)
+        converted = json_schema(wire.response, f"{path}.response", report)
+        return plain if isinstance(plain, dict) else converted
+    return plain if isinstance(plain, dict) else None
+
+
+def _parameters(wire: FunctionDeclaration, path: str, report: OnUnknown) -> Json | None:
     plain = wire.parameters_json_schema
     if plain is not None and not isinstance(plain, dict):
         raise _not_an_object(path)

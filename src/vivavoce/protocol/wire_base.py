@@ -10,6 +10,7 @@ with their path.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, ClassVar, TypeVar
 
@@ -27,6 +28,30 @@ from pydantic_core import PydanticCustomError
 from vivavoce.protocol.values import is_strict
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class NotServed:
+    """Marks a field of the protocol that changes nothing here, as metadata of its annotation.
+
+    `harmless` are values that ask for nothing; those of no truth do not either, but for empty
+    objects unless `needs_content`. `in_live` is false where the documentation excludes the field
+    from Live sessions. `by_tools`: the tools of a session report it.
+    """
+
+    harmless: frozenset[str | int] = frozenset()
+    needs_content: bool = False
+    in_live: bool = True
+    by_tools: bool = False
+
+    def is_asked(self, value: object) -> bool:
+        """Whether a value of the field asks for anything."""
+        asks = bool(value) or (isinstance(value, dict) and not self.needs_content)
+        return asks and not (isinstance(value, str | int) and value in self.harmless)
+
+
+NOT_SERVED = NotServed()
+NOT_IN_LIVE = NotServed(in_live=False)
 
 
 class Wire(BaseModel):
@@ -96,6 +121,40 @@ Repeated = Annotated[list[T], FailFast(), BeforeValidator(_several)]
 
 It is given up at its first fault, so that a million bad entries make no million errors.
 """
+
+
+@cache
+def not_served(model: type[Wire]) -> dict[str, NotServed]:
+    """The attributes of a model that are marked as not served, with their marks."""
+    return {
+        name: mark
+        for name, field in model.model_fields.items()
+        for mark in field.metadata
+        if isinstance(mark, NotServed)
+    }
+
+
+def unserved_fields(node: Wire, path: str = "") -> Iterator[tuple[str, NotServed]]:
+    """Every field below a model that asks for what is not served: its path, and its mark.
+
+    A path is in proto names and without indexes, so that a field has one, however often it is set.
+    """
+    marks = not_served(type(node))
+    for attribute, field in type(node).model_fields.items():
+        if attribute not in node.model_fields_set:
+            continue
+        value = getattr(node, attribute)
+        mark = marks.get(attribute)
+        if mark is None and not isinstance(value, Wire | list):
+            continue
+        name = field.alias or attribute
+        inner = f"{path}.{name}" if path else name
+        if mark is None:
+            for item in value if isinstance(value, list) else (value,):
+                if isinstance(item, Wire):
+                    yield from unserved_fields(item, inner)
+        elif mark.is_asked(value):
+            yield inner, mark
 
 
 def unknown_names(node: Wire, path: str = "") -> Iterator[tuple[str, str]]:

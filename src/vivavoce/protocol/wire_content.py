@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from vivavoce.protocol.values import LANGUAGE, OUTCOME, SCHEDULING, Bytes, Flag
-from vivavoce.protocol.wire_base import Repeated, Wire
+from vivavoce.protocol.wire_base import NOT_SERVED, Repeated, Wire
 
 
 class Blob(Wire):
@@ -15,7 +15,7 @@ class Blob(Wire):
 
     mime_type: str = ""
     data: Bytes = b""
-    display_name: str = ""
+    display_name: Annotated[str, NOT_SERVED] = ""
 
 
 class FileData(Wire):
@@ -23,7 +23,7 @@ class FileData(Wire):
 
     file_uri: str = ""
     mime_type: str = ""
-    display_name: str = ""
+    display_name: Annotated[str, NOT_SERVED] = ""
 
 
 class FunctionCall(Wire):
@@ -77,24 +77,24 @@ class Part(Wire):
 
     text: str | None = None
     thought: Flag = False
-    thought_signature: str = ""
+    thought_signature: Annotated[str, NOT_SERVED] = ""
     inline_data: Blob | None = None
     file_data: FileData | None = None
     function_call: FunctionCall | None = None
     function_response: FunctionResponse | None = None
     executable_code: ExecutableCode | None = None
     code_execution_result: CodeExecutionResult | None = None
-    tool_call: Ignored | None = None
-    tool_response: Ignored | None = None
-    video_metadata: Ignored | None = None
-    media_resolution: Any = None
-    media_processing: Any = None
-    part_metadata: Ignored | None = None
-    speech_metadata: Ignored | None = None
-    document_metadata: Ignored | None = None
-    spreadsheet_metadata: Ignored | None = None
-    audio_metadata: Ignored | None = None
-    audio_transcription: Ignored | None = None
+    tool_call: Annotated[Ignored | None, NOT_SERVED] = None
+    tool_response: Annotated[Ignored | None, NOT_SERVED] = None
+    video_metadata: Annotated[Ignored | None, NOT_SERVED] = None
+    media_resolution: Annotated[Any, NOT_SERVED] = None
+    media_processing: Annotated[Any, NOT_SERVED] = None
+    part_metadata: Annotated[Ignored | None, NOT_SERVED] = None
+    speech_metadata: Annotated[Ignored | None, NOT_SERVED] = None
+    document_metadata: Annotated[Ignored | None, NOT_SERVED] = None
+    spreadsheet_metadata: Annotated[Ignored | None, NOT_SERVED] = None
+    audio_metadata: Annotated[Ignored | None, NOT_SERVED] = None
+    audio_transcription: Annotated[Ignored | None, NOT_SERVED] = None
 
     @classmethod
     def lift(cls, value: Any) -> Any:

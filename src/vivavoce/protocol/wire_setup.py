@@ -22,7 +22,14 @@ from vivavoce.protocol.values import (
     Int64,
     Number,
 )
-from vivavoce.protocol.wire_base import Repeated, Wire, spellings
+from vivavoce.protocol.wire_base import (
+    NOT_IN_LIVE,
+    NOT_SERVED,
+    NotServed,
+    Repeated,
+    Wire,
+    spellings,
+)
 from vivavoce.protocol.wire_content import Content, Ignored
 from vivavoce.protocol.wire_tools import Tool, ToolConfig
 
@@ -48,7 +55,7 @@ class VoiceConfig(Wire):
     """One of three ways to name a voice; when lenient also a plain string."""
 
     prebuilt_voice_config: PrebuiltVoiceConfig | None = None
-    replicated_voice_config: ReplicatedVoiceConfig | None = None
+    replicated_voice_config: Annotated[ReplicatedVoiceConfig | None, NOT_SERVED] = None
     voice: str = ""
 
     @classmethod
@@ -61,7 +68,7 @@ class SpeechConfig(Wire):
 
     voice_config: VoiceConfig | None = None
     language_code: str = ""
-    multi_speaker_voice_config: Ignored | None = None
+    multi_speaker_voice_config: Annotated[Ignored | None, NOT_SERVED] = None
 
 
 class ThinkingConfig(Wire):
@@ -80,7 +87,7 @@ class TranslationConfig(Wire):
 
 
 class GenerationConfig(Wire):
-    """How the model answers. Fields typed `Any` exist in SDKs and mean nothing in Live."""
+    """How the model answers."""
 
     response_modalities: Repeated[Annotated[str, BeforeValidator(MODALITY.read)]] = Field(
         default_factory=list
@@ -89,28 +96,29 @@ class GenerationConfig(Wire):
     top_p: Number | None = None
     top_k: Int32 | None = None
     max_output_tokens: Int32 | None = None
-    candidate_count: Int32 | None = None
+    candidate_count: Annotated[Int32 | None, NotServed(harmless=frozenset({1}))] = None
     presence_penalty: Number | None = None
     frequency_penalty: Number | None = None
     seed: Int32 | None = None
     media_resolution: Annotated[str, BeforeValidator(MEDIA_RESOLUTION.read)] = ""
     speech_config: SpeechConfig | None = None
     thinking_config: ThinkingConfig | None = None
-    enable_affective_dialog: Flag = False
+    enable_affective_dialog: Annotated[Flag, NOT_SERVED] = False
     translation_config: TranslationConfig | None = None
-    audio_transcription_config: Any = None
-    response_format: Any = None
-    response_json_schema: Any = None
-    enable_enhanced_civic_answers: Any = None
+    audio_transcription_config: Annotated[Any, NOT_SERVED] = None
+    response_format: Annotated[Any, NOT_SERVED] = None
+    response_json_schema: Annotated[Any, NOT_SERVED] = None
+    enable_enhanced_civic_answers: Annotated[Any, NOT_SERVED] = None
     # pydantic keeps this name for itself
-    configured_model: Any = Field(default=None, alias="model_config")
-    response_logprobs: Any = None
-    logprobs: Any = None
-    response_mime_type: Any = None
-    response_schema: Any = None
-    stop_sequences: Any = None
-    routing_config: Any = None
-    audio_timestamp: Any = None
+    configured_model: Annotated[Any, NOT_SERVED] = Field(default=None, alias="model_config")
+    model_selection_config: Annotated[Any, NOT_SERVED] = None
+    response_logprobs: Annotated[Any, NOT_IN_LIVE] = None
+    logprobs: Annotated[Any, NOT_IN_LIVE] = None
+    response_mime_type: Annotated[Any, NOT_IN_LIVE] = None
+    response_schema: Annotated[Any, NOT_IN_LIVE] = None
+    stop_sequences: Annotated[Any, NOT_IN_LIVE] = None
+    routing_config: Annotated[Any, NOT_IN_LIVE] = None
+    audio_timestamp: Annotated[Any, NOT_IN_LIVE] = None
 
 
 # --- the other sections -----------------------------------------------------------------------
@@ -132,7 +140,7 @@ class RealtimeInputConfig(Wire):
     automatic_activity_detection: AutomaticActivityDetection | None = None
     activity_handling: Annotated[str, BeforeValidator(ACTIVITY_HANDLING.read)] = ""
     turn_coverage: Annotated[str, BeforeValidator(TURN_COVERAGE.read)] = ""
-    interim_transcript_timestamp_enabled: Flag = False
+    interim_transcript_timestamp_enabled: Annotated[Flag, NOT_SERVED] = False
 
 
 class SessionResumption(Wire):
@@ -167,19 +175,23 @@ class Transcription(Wire):
     language_codes: Repeated[str] = Field(default_factory=list)
     custom_vocabulary: Repeated[str] = Field(default_factory=list)
     adaptation_phrases: Repeated[str] = Field(default_factory=list)
-    language_auto: Ignored | None = None
+    language_auto: Annotated[Ignored | None, NOT_SERVED] = None
     language_hints: LanguageHints | None = None
-    word_timestamp: Flag = False
-    diarization: Flag = False
-    mode: Annotated[str, BeforeValidator(TRANSCRIPTION_MODE.read)] = ""
-    source_text: str = ""
+    word_timestamp: Annotated[Flag, NOT_SERVED] = False
+    diarization: Annotated[Flag, NOT_SERVED] = False
+    mode: Annotated[
+        str,
+        BeforeValidator(TRANSCRIPTION_MODE.read),
+        NotServed(harmless=frozenset({"VERBATIM"})),
+    ] = ""
+    source_text: Annotated[str, NOT_SERVED] = ""
 
 
 class Proactivity(Wire):
     """Whether the model may stay silent, or speak unasked."""
 
-    proactive_audio: Flag = False
-    proactive_video: Flag = False
+    proactive_audio: Annotated[Flag, NOT_SERVED] = False
+    proactive_video: Annotated[Flag, NOT_SERVED] = False
 
 
 class HistoryConfig(Wire):
@@ -221,9 +233,9 @@ class Setup(Wire):
     proactivity: Proactivity | None = None
     explicit_vad_signal: Flag = False
     history_config: HistoryConfig | None = None
-    avatar_config: AvatarConfig | None = None
-    safety_settings: Repeated[SafetySetting] = Field(default_factory=list)
-    labels: dict[str, str] = Field(default_factory=dict)
+    avatar_config: Annotated[AvatarConfig | None, NOT_SERVED] = None
+    safety_settings: Annotated[Repeated[SafetySetting], NOT_SERVED] = Field(default_factory=list)
+    labels: Annotated[dict[str, str], NotServed(needs_content=True)] = Field(default_factory=dict)
 
     LENIENT_ONLY: ClassVar[frozenset[str]] = frozenset({"tool_config"})
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from vivavoce.protocol.values import BEHAVIOR, CALLING_MODE, Duration, Flag, Int32, Timestamp
-from vivavoce.protocol.wire_base import Repeated, Wire
+from vivavoce.protocol.wire_base import NOT_SERVED, NotServed, Repeated, Wire
 from vivavoce.protocol.wire_content import Ignored
 
 
@@ -33,10 +33,16 @@ class Interval(Wire):
 class GoogleSearch(Wire):
     """Search, with what to search for and what to leave out."""
 
-    search_types: Ignored | None = None
+    search_types: Annotated[Ignored | None, NOT_SERVED] = None
     time_range_filter: Interval | None = None
     exclude_domains: Repeated[str] = Field(default_factory=list)
-    blocking_confidence: Any = None
+    blocking_confidence: Annotated[Any, NOT_SERVED] = None
+
+
+class GoogleSearchRetrieval(Wire):
+    """Search, as it was called before."""
+
+    dynamic_retrieval_config: Annotated[Any, NOT_SERVED] = None
 
 
 class FileSearch(Wire):
@@ -73,29 +79,34 @@ class McpServer(Wire):
     streamable_http_transport: StreamableHttpTransport | None = None
 
 
+_BY_TOOLS = NotServed(by_tools=True)
+
+
 class Tool(Wire):
     """Normally one key, but several are taken."""
 
     function_declarations: Repeated[FunctionDeclaration] = Field(default_factory=list)
     google_search: GoogleSearch | None = None
-    google_search_retrieval: Ignored | None = None
+    google_search_retrieval: GoogleSearchRetrieval | None = None
     code_execution: Ignored | None = None
     url_context: Ignored | None = None
-    google_maps: Ignored | None = None
-    file_search: FileSearch | None = None
-    computer_use: ComputerUse | None = None
+    google_maps: Annotated[Ignored | None, _BY_TOOLS] = None
+    file_search: Annotated[FileSearch | None, _BY_TOOLS] = None
+    computer_use: Annotated[ComputerUse | None, _BY_TOOLS] = None
     mcp_servers: Repeated[McpServer] = Field(default_factory=list)
-    retrieval: Ignored | None = None
-    enterprise_web_search: Ignored | None = None
-    parallel_ai_search: Ignored | None = None
-    exa_ai_search: Ignored | None = None
+    retrieval: Annotated[Ignored | None, _BY_TOOLS] = None
+    enterprise_web_search: Annotated[Ignored | None, _BY_TOOLS] = None
+    parallel_ai_search: Annotated[Ignored | None, _BY_TOOLS] = None
+    exa_ai_search: Annotated[Ignored | None, _BY_TOOLS] = None
 
 
 class FunctionCallingConfig(Wire):
     """Whether functions may be called, and which."""
 
-    mode: Annotated[str, BeforeValidator(CALLING_MODE.read)] = ""
-    allowed_function_names: Repeated[str] = Field(default_factory=list)
+    mode: Annotated[
+        str, BeforeValidator(CALLING_MODE.read), NotServed(harmless=frozenset({"AUTO", "NONE"}))
+    ] = ""
+    allowed_function_names: Annotated[Repeated[str], NOT_SERVED] = Field(default_factory=list)
 
 
 class ToolConfig(Wire):
@@ -103,4 +114,4 @@ class ToolConfig(Wire):
 
     function_calling_config: FunctionCallingConfig | None = None
     include_server_side_tool_invocations: Flag = False
-    retrieval_config: Any = None
+    retrieval_config: Annotated[Any, NOT_SERVED] = None

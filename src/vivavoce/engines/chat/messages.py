@@ -25,6 +25,7 @@ from vivavoce.domain.content import (
     Role,
     Text,
     ToolCall,
+    ToolDeclaration,
     ToolResult,
 )
 from vivavoce.domain.request import GenerationRequest
@@ -39,6 +40,8 @@ LONGEST_RESULT = 32_000
 """Characters of a result's JSON: some 10,000 tokens."""
 
 _LEAST = 500
+_LONGEST_RETURNS = 2000
+"""Characters of the schema of a result that a model is shown."""
 _UNANSWERED = "No result has come."
 _GO_ON = "Please go on."
 
@@ -80,12 +83,21 @@ def tools(request: GenerationRequest, names: Names) -> list[Message]:
             "type": "function",
             "function": {
                 "name": names.to_chat(tool.name),
-                "description": tool.description,
+                "description": _description(tool),
                 "parameters": tool.parameters or {"type": "object", "properties": {}},
             },
         }
         for tool in request.tools.offered
     ]
+
+
+def _description(tool: ToolDeclaration) -> str:
+    """What a function does and, since chat servers have no place for it, what it returns."""
+    if not tool.returns:
+        return tool.description
+    schema = json.dumps(tool.returns, ensure_ascii=False)
+    returned = f"Returns JSON of this schema: {schema}" if len(schema) <= _LONGEST_RETURNS else ""
+    return "\n\n".join(filter(None, (tool.description, returned)))
 
 
 def share(content: Content, longest: int) -> int:
