@@ -23,6 +23,7 @@ PROMPT = (
     "and do not leave out what became of the youngest of them."
 )
 CHUNK_S = 0.1
+LISTENED_S = 1.0
 
 
 async def interrupt(session: AsyncSession, path: str) -> None:
@@ -37,34 +38,39 @@ async def interrupt(session: AsyncSession, path: str) -> None:
             await asyncio.sleep(CHUNK_S)
 
 
-async def turn(session: AsyncSession, began: float) -> None:
-    """Print what happens until the turn is over."""
-    said, seconds = "", 0.0
+async def turn(session: AsyncSession, began: float, sounding: asyncio.Event) -> None:
+    """Print what happens until the turn is over; `sounding` is set at the answer's first sound."""
+    heard, said, seconds = "", "", 0.0
     async for message in session.receive():
         content = message.server_content
         if not content:
             continue
         now = time.monotonic() - began
-        seconds += len(message.data or b"") / 48_000
+        if message.data:
+            seconds += len(message.data) / 48_000
+            sounding.set()
         if content.input_transcription:
-            print(f"{now:5.2f} s  you said: {content.input_transcription.text}")
+            heard += content.input_transcription.text or ""
         if content.output_transcription:
             said += content.output_transcription.text or ""
         if content.interrupted:
             print(f"{now:5.2f} s  interrupted")
         if content.turn_complete:
+            if heard:
+                print(f"{now:5.2f} s  you said: {heard.strip()}")
             print(f"{now:5.2f} s  turn complete; {seconds:.1f} s of sound: {said.strip()}")
 
 
 async def main(path: str) -> None:
     async with genai.Client().aio.live.connect(model=MODEL, config=CONFIG) as session:
-        began = time.monotonic()
+        began, sounding = time.monotonic(), asyncio.Event()
         await session.send_client_content(turns={"parts": [{"text": PROMPT}]})
-        first = asyncio.create_task(turn(session, began))
-        await asyncio.sleep(2.0)
+        first = asyncio.create_task(turn(session, began, sounding))
+        await sounding.wait()
+        await asyncio.sleep(LISTENED_S)
         speaking = asyncio.create_task(interrupt(session, path))
         await first
-        await turn(session, began)
+        await turn(session, began, sounding)
         await speaking
 
 

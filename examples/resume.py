@@ -1,12 +1,14 @@
 """A conversation over two connections, by a client that holds a token and no key.
 
     vivavoce run -- python examples/resume.py
+    vivavoce run -- python examples/resume.py "I live in Lisbon." "Where do I live?"
 
 What a backend does: make an ephemeral token. What its page does with it: connect, talk, lose the
-connection, and go on where it was, with the handle that the server told it.
+connection, and go on where it was, with the handle that the server gave it.
 """
 
 import asyncio
+import sys
 import warnings
 
 from google import genai
@@ -17,16 +19,19 @@ warnings.filterwarnings("ignore", message=".*experimental.*")  # so the SDK call
 
 MODEL = "gemini-2.5-flash-native-audio-preview-12-2025"
 ALPHA = types.HttpOptions(api_version="v1alpha")
+WORDS = ("My dog is called Bruno.", "What is my dog called?")
 
 
-async def talk(client: genai.Client, handle: str | None, text: str) -> tuple[str, str]:
-    """Say something on a new connection; what was answered, and the handle that goes on from it."""
+async def talk(client: genai.Client, handle: str | None, text: str) -> str:
+    """Say something on a new connection, and print the answer. Returns the handle to go on from."""
     config = types.LiveConnectConfig(
         response_modalities=[types.Modality.AUDIO],
         output_audio_transcription=types.AudioTranscriptionConfig(),
         session_resumption=types.SessionResumptionConfig(handle=handle),
     )
     async with client.aio.live.connect(model=MODEL, config=config) as session:
+        print(f"connected {'anew, with the handle' if handle else 'with a token'}")
+        print(f"  you:    {text}")
         await next_handle(session)  # there is one before anything was said
         await session.send_client_content(
             turns=types.Content(role="user", parts=[types.Part(text=text)])
@@ -36,11 +41,12 @@ async def talk(client: genai.Client, handle: str | None, text: str) -> tuple[str
             content = message.server_content
             if content and content.output_transcription:
                 said += content.output_transcription.text or ""
-        return said, await next_handle(session)  # this one contains the turn
+        print(f"  answer: {said.strip()}")
+        return await next_handle(session)  # this one contains the turn
 
 
 async def next_handle(session: AsyncSession) -> str:
-    """The next handle that the server tells."""
+    """The next handle that the server gives."""
     while True:
         async for message in session.receive():
             update = message.session_resumption_update
@@ -48,15 +54,14 @@ async def next_handle(session: AsyncSession) -> str:
                 return update.new_handle
 
 
-async def main() -> None:
+async def main(before: str, after: str) -> None:
     backend = genai.Client(http_options=ALPHA)
     token = await backend.aio.auth_tokens.create(config={"uses": 1})
 
     page = genai.Client(api_key=token.name, http_options=ALPHA)
-    said, handle = await talk(page, None, "Please remember the number forty-two.")
-    print(f"first connection: {said}")
-    said, _ = await talk(page, handle, "What did I tell you before?")
-    print(f"second connection: {said}")
+    handle = await talk(page, None, before)
+    await talk(page, handle, after)
 
 
-asyncio.run(main())
+if __name__ == "__main__":
+    asyncio.run(main(*(sys.argv[1:3] or WORDS)))

@@ -31,11 +31,11 @@ async def main() -> None:
 
         async def work(call: types.FunctionCall) -> None:
             await asyncio.sleep(WORK_S)
-            print("the pizza is ordered")
+            print("(the pizza is ordered)")
             answer = types.FunctionResponse(
                 id=call.id,
                 name=call.name,
-                response={"result": "ok"},
+                response={"result": "The pizza will be here in twenty minutes."},
                 scheduling=types.FunctionResponseScheduling.WHEN_IDLE,
             )
             await session.send_tool_response(function_responses=answer)

@@ -29,7 +29,8 @@ async def main(path: str) -> None:
         async for message in session.receive():
             content = message.server_content
             if content and content.input_transcription:
-                print(content.input_transcription.text)
+                print(content.input_transcription.text, end="", flush=True)  # pieces join
+    print()
 
 
 if __name__ == "__main__":

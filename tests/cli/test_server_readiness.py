@@ -99,4 +99,14 @@ def test_a_port_that_opens_later_is_waited_for(monkeypatch: pytest.MonkeyPatch) 
 
 def test_waiting_ends() -> None:
     with answering((503, STARTING)) as (url, _):
-        assert len(reports(url, timeout_s=0.0)) == 1
+        assert reports(url, timeout_s=0.0) == []
+
+
+def test_a_server_too_busy_to_answer_is_waited_for_within_bounds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("vivavoce.cli.server_readiness.ANSWER_S", 0.05)
+    monkeypatch.setattr("vivavoce.cli.server_readiness.UNANSWERED_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        said = reports(f"http://127.0.0.1:{silent.getsockname()[1]}")
+    assert said == ["The server is still starting (no answer yet); waiting for it."]

@@ -64,13 +64,18 @@ def test_slow_tool(scripted: Running, tmp_path: Path) -> None:
         "you: Order pizza, please.",
         "you: Good day.",
         "model: Good day.",
-        "the pizza is ordered",
+        "(the pizza is ordered)",
         "model: order pizza is done.",
     ]
 
 
 def test_resume(scripted: Running, tmp_path: Path) -> None:
-    assert run("resume.py", scripted, tmp_path) == [
-        "first connection: Please remember the number forty-two.",
-        "second connection: Please remember the number forty-two.",
+    words = ("My dog is called Bruno.", "What did I tell you before?")
+    assert run("resume.py", scripted, tmp_path, *words) == [
+        "connected with a token",
+        "  you:    My dog is called Bruno.",
+        "  answer: My dog is called Bruno.",
+        "connected anew, with the handle",
+        "  you:    What did I tell you before?",
+        "  answer: My dog is called Bruno.",
     ]

@@ -22,6 +22,9 @@ PAUSE_S = 0.5
 LISTENER_S = 5.0
 """How long to wait for a port of this machine that refuses connections."""
 
+UNANSWERED_S = 20.0
+"""How long a server may leave probes unanswered, as it does on a busy machine while engines load."""
+
 LONGEST_START_S = 180.0
 """After this long the session is tried all the same, and its error says more."""
 
@@ -39,14 +42,21 @@ def wait_until_ready(
     """
     _wait_for_listener(endpoint.web_url, report)
     deadline = time.monotonic() + timeout_s
+    answered = time.monotonic()
     waiting = False
     with httpx2.Client(verify=endpoint.tls() or False, timeout=ANSWER_S, trust_env=False) as web:
-        while starting := _starting_parts(web, f"{endpoint.web_url}/readyz"):
-            if not waiting:
-                report(f"The server is still starting ({', '.join(starting)}); waiting for it.")
-            waiting = True
-            if time.monotonic() >= deadline:
+        while True:
+            try:
+                starting = ", ".join(_starting_parts(web, f"{endpoint.web_url}/readyz"))
+                answered = time.monotonic()
+            except httpx2.TimeoutException:
+                starting = "no answer yet"
+            now = time.monotonic()
+            if not starting or now >= deadline or now - answered >= UNANSWERED_S:
                 return
+            if not waiting:
+                report(f"The server is still starting ({starting}); waiting for it.")
+            waiting = True
             time.sleep(PAUSE_S)
 
 
@@ -94,10 +104,15 @@ def _is_refused(url: str) -> bool:
 
 
 def _starting_parts(web: httpx2.Client, url: str) -> list[str]:
-    """Names of the parts that still start; empty once one has failed, or if nothing is known."""
+    """Names of the parts that still start; empty once one has failed, or if nothing is known.
+
+    Raises `httpx2.TimeoutException`.
+    """
     try:
         answer = web.get(url)
         report = answer.json() if answer.status_code == 503 else {}
+    except httpx2.TimeoutException:
+        raise
     except (httpx2.HTTPError, ValueError):
         return []
     parts = report.get("parts") if isinstance(report, Mapping) else None
