@@ -34,7 +34,7 @@ def test_what_a_first_user_has_to_know_is_there() -> None:
     start, _, own_program = README.partition("## Use it from your own program")
     for words in ("Ctrl-C", "`--once`", "`--port 9000`", "GB of disk", "of memory"):
         assert words in start
-    for words in ("speaks only TLS", "`google-genai` installed", "on your PATH", "`--url http://"):
+    for words in ("speaks only TLS", "pip install google-genai", "on your PATH", "`--url http://"):
         assert words in own_program
 
 

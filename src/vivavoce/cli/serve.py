@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +14,7 @@ from vivavoce.cli import stopping as stops
 from vivavoce.cli.console import open_console
 from vivavoce.cli.faults import fault_of, leave
 from vivavoce.cli.surroundings import hint, typed
-from vivavoce.config import Config, load
+from vivavoce.config import Config, is_loopback, load
 from vivavoce.errors import VivavoceError
 
 
@@ -72,6 +73,10 @@ async def _serve(settings: Config) -> None:
     try:
         secure = server.url("https") if settings.server.tls.enabled else ""
         _greet(console, server.url("http"), secure, server.readiness.report())
+        if secure and server.bundle and not is_loopback(settings.server.host):
+            base = f"https://{socket.gethostname()}:{server.port.address[1]}"
+            files = f"SSL_CERT_FILE set to a copy of {server.bundle}"
+            console.print(f"Other machines need a key, {base} as the base URL, and {files}.")
         await stopping.wait()
     finally:
         await stops.close(server, stopping, console.print)

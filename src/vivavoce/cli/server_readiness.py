@@ -23,7 +23,7 @@ LISTENER_S = 5.0
 """How long to wait for a port of this machine that refuses connections."""
 
 UNANSWERED_S = 20.0
-"""How long a server may leave probes unanswered, as it does on a busy machine while engines load."""
+"""How long probes may stay unanswered, as on a busy machine while engines load."""
 
 LONGEST_START_S = 180.0
 """After this long the session is tried all the same, and its error says more."""
