@@ -25,6 +25,7 @@ from vivavoce.engines.function_calling import (
     dates,
     declarations,
     enums,
+    numbers,
     parameter_kinds,
     phrases,
     typed_values,
@@ -101,14 +102,19 @@ class _Filling:
         """The identities of the shapes that are being filled: none is filled within itself."""
         self._lacks: dict[str, MissingArgument] = {}
         """What objects lack that were to be values."""
+        self._wanted: Sequence[Parameter] = ()
+        self._quantities: typed_values.Quantities | None = None
+        """The numbers chosen for the parameters, once the first of them is asked for."""
 
     def object(self, shape: Json) -> dict[str, Any]:
         """Return the properties of an object. Raises `MissingArgument`."""
         wanted = parameter_kinds.parameters_of(self._tool.schema, shape)
+        self._wanted = wanted
         self._reserve_message(wanted)
-        self._has_currency = any("currency" in one.name.lower() for one in wanted)
+        named = {word for one in wanted for word in words.split_identifier(one.name)}
+        self._has_unit = bool(named & {"currency", "unit", "units"})
         found: dict[str, Any] = {}
-        for one in sorted(wanted, key=lambda one: (self._rank(one), -self._worth(one))):
+        for one in sorted(wanted, key=self._rank):
             value = self._value(one, wanted)
             if value is not None and one.accepts(value):
                 found[one.name] = value
@@ -153,19 +159,16 @@ class _Filling:
         """Return the order in which values are taken: the surest forms first."""
         match one.kind:
             case "integer" | "number":
-                return 1 if parameter_kinds.unit_of_time(one.name, one.about) else 3
+                return 1 if typed_values.duration(one, self._free) else 3
             case "string":
                 return 0 if self._kind(one) is ParameterKind.CODE else 2
+            case "array" if (item := _item(one)) and enums.are_weekdays(item.about):
+                return 1
             case "enum":
                 return 4 if one.needed else 5
             case "boolean":
                 return 6
         return 7
-
-    def _worth(self, one: Parameter) -> int:
-        if one.kind not in ("integer", "number"):
-            return 0
-        return typed_values.worth(one, self._free, self._encoder)
 
     def _value(self, one: Parameter, wanted: Sequence[Parameter]) -> Any:
         match one.kind:
@@ -214,6 +217,11 @@ class _Filling:
         item = _item(one)
         if item is not None and id(item.about) in self._within:
             return [] if one.needed else None
+        if item is not None and enums.are_weekdays(item.about):
+            group = enums.weekday_group(item, self._free)
+            if group is not None:
+                self._free = self._free.without(dates.with_preposition(self._free.text, group[1]))
+                return group[0]
         found: list[Any] = []
         while item is not None and (value := self._value(item, wanted)) is not None:
             if value in found or len(found) >= one.about.get("maxItems", _MAX_CHARS):
@@ -247,11 +255,23 @@ class _Filling:
         return found[0]
 
     def _number(self, one: Parameter) -> int | float | None:
-        found = typed_values.quantity(one, self._free, self._encoder, self._has_currency)
+        found = typed_values.duration(one, self._free) or self._quantity(one)
         if found is None:
             return None
         self._free = self._free.without(found[1])
         return found[0]
+
+    def _quantity(self, one: Parameter) -> tuple[int | float, Span] | None:
+        """Return a number by the choice for all parameters; by itself for items of arrays."""
+        counted = [each for each in self._wanted if each.kind in ("integer", "number")]
+        if one not in counted:
+            counted = [one]
+        elif self._quantities is not None:
+            return self._quantities.get(one.name)
+        chosen = typed_values.quantities(counted, self._free, self._encoder, self._has_unit)
+        if counted != [one]:
+            self._quantities = chosen
+        return chosen.get(one.name)
 
     def _form(self, one: Parameter, wanted: Sequence[Parameter]) -> str | None:
         kind = self._kind(one)
@@ -272,7 +292,7 @@ class _Filling:
     def _moment(
         self, one: Parameter, kind: ParameterKind, wanted: Sequence[Parameter]
     ) -> Span | None:
-        text, named = self._free.text, set(words.split_identifier(one.name))
+        text, named = self._free.masked, set(words.split_identifier(one.name))
         moments, days, hours = dates.moments(text), dates.days(text), dates.times(text)
         others = {self._kind(other) for other in wanted
                   if other.kind == "string" and other is not one}  # fmt: skip
@@ -286,7 +306,9 @@ class _Filling:
             spans = moments
         found = [span for span in spans if self._free.is_free(span)]
         if not found and kind is ParameterKind.MOMENT and (one.needed or "time" in named):
-            found = [span for span in dates.hours(text) if self._free.is_free(span)][:1]
+            hours_alone = [span for span in dates.hours(text) if self._free.is_free(span)]
+            counts = sum(other.needed and other.kind in ("integer", "number") for other in wanted)
+            found = hours_alone[:1] if len(numbers.locate(text)) > counts else []
         if not found:
             return None
         # "Move lunch on monday to friday": the newest is said last.
@@ -304,7 +326,13 @@ class _Filling:
         text = self._free.text
         named = words.split_identifier(self._tool.name)
         verbs = words.tokenize(declarations.summary(self._tool))[:1]
-        found = phrases.split_phrases(text, self._free.taken, named, verbs)
+        timed = any(
+            self._kind(one) in (ParameterKind.DAY, ParameterKind.MOMENT)
+            or parameter_kinds.unit_of_time(one.name, one.about)
+            for one in self._wanted
+        )
+        worded = any(slot.kind is ParameterKind.TEXT for slot in slots)
+        found = phrases.split_phrases(text, self._free.taken, named, verbs, timed, worded)
         if self._message is not None:
             found.append(self._message)
         spans = assignment.assign(slots, found, text, self._tool, self._encoder, self._free.taken)

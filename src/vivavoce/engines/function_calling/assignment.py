@@ -61,7 +61,7 @@ _INTRO: Mapping[ParameterKind, Mapping[str, float]] = {
     },
     ParameterKind.TEXT: {
         MESSAGE: 1.6, INFINITIVE: 1.2, CLAUSE: 1.05, VERB: 0.95, VALUE: 0.9, NAMED: 0.8,
-        "about": 0.6, "of": 0.4, "for": 0.2,
+        "about": 0.6, "of": 0.4, "for": 0.5,
     },
     ParameterKind.NEW_NAME: {
         "to": 1.0, "into": 1.0, "as": 1.0, "with": 0.8, "by": 0.5, NAMED: 1.3,
@@ -77,13 +77,20 @@ _OPTIONAL = 0.65
 """Score from which an optional parameter takes a phrase."""
 _REQUIRED = 0.0
 _ABOUT_TOOL = 0.6
+_OBJECT = 1.0
+"""How much less the verb's object is an optional parameter's value than a required one's."""
 _NEAR_TOOL = 0.7
 """A phrase this near to the function's own noun ("pictures" of `show_photos`) is hardly a value."""
 _NEEDED = 2.0
 """How much a required parameter's value counts more than an optional one's."""
 _MAX_PHRASES = 8
 _DEICTIC = re.compile(r"^(?:this|that|these|those|it|them)\b")
+_LIST = re.compile(r",| and | or ")
 _ADJECTIVES = words.word_set("new another other next current last past coming first")
+_QUANTIFIERS = words.word_set("every each all both any some")
+_ARTICLE_BEFORE = re.compile(r"\b(?:the|an?|my|our|your|his|her|their)\s+$")
+_FINITE = re.compile(r"\b(?:is|are|was|were|am|has|have|had|will|can|should|must|do|does|did)\b")
+_NAME_OF = re.compile(r"(?:name|title) of (?:(?:the|an?|my|our)\s+)?")
 _EXTENDING = frozenset(("of", "by", "about"))
 _NAMES = words.word_set("name title value text string query item object thing")
 
@@ -105,8 +112,7 @@ def assign(
     taken: Sequence[Span] = (),
 ) -> dict[str, Span]:
     """Return the span of each parameter that a phrase suits; `taken` are the spans of others."""
-    about = [*words.split_identifier(tool.name), *words.tokenize(declarations.summary(tool))]
-    found = _labelled(phrases, slots, text, about)
+    found = _labelled(phrases, slots, text, words.split_identifier(tool.name))
     found = [(one, own) for one, own in found if own or not _names_tool(one, text, tool)]
     found = found[:_MAX_PHRASES]
     scores = _scores(slots, found, text, encoder, tool)
@@ -114,6 +120,11 @@ def assign(
     result = {slots[row].parameter.name: found[column][0].span for row, column in chosen.items()}
     for slot in slots:
         _extend(slot, result, set(chosen.values()), found, text)
+    for slot in slots:
+        span = result.get(slot.parameter.name)
+        if span and "name" in words.split_identifier(slot.parameter.name):
+            named = _NAME_OF.match(plain(text), span.start, span.end)
+            result[slot.parameter.name] = Span(named.end() if named else span.start, span.end)
     for row, column in chosen.items():
         if slots[row].kind is ParameterKind.TEXT and found[column][0].intro in (VERB, CLAUSE):
             name = slots[row].parameter.name
@@ -124,7 +135,10 @@ def assign(
 def _to_end(span: Span, others: Sequence[Span], text: str) -> Span:
     """Return a text's span up to the next value, or the end."""
     end = min((other.start for other in others if other.start > span.start), default=len(text))
-    return trimmed(text, Span(span.start, end))
+    article = _ARTICLE_BEFORE.search(plain(text)[: span.start])
+    is_sentence = bool(_FINITE.search(plain(text)[span.start : end]))
+    start = article.start() if article and is_sentence else span.start
+    return trimmed(text, Span(start, end), articles=not is_sentence, whole=is_sentence)
 
 
 def _best(
@@ -213,10 +227,8 @@ def _split_at_name(
                 labelled = Phrase(phrase.intro, rest)
                 return [(labelled, name)] if rest.of(text).strip() else []
             before = trimmed(text, Span(phrase.span.start, right))
-            own = Phrase(phrase.intro, before)
-            if rest.of(text).strip():
-                return [(own, name), (Phrase(VERB, rest), "")]
-            return [(own, name)]
+            if not rest.of(text).strip():
+                return [(Phrase(phrase.intro, before), name)]
     return [(phrase, "")]
 
 
@@ -238,7 +250,7 @@ def _names_tool(phrase: Phrase, text: str, tool: ToolDeclaration) -> bool:
         return False
     about = [*words.split_identifier(tool.name), *words.tokenize(declarations.summary(tool))]
     spoken = words.tokenize(phrase.span.of(text))
-    telling = [word for word in spoken if word not in STOP_WORDS | _ADJECTIVES]
+    telling = [word for word in spoken if word not in STOP_WORDS | _ADJECTIVES | _QUANTIFIERS]
     return all(any(words.is_similar(word, other) for other in about) for word in telling)
 
 
@@ -258,8 +270,10 @@ def _scores(
         near = np.stack(encoder.encode_all(meanings)) @ vectors.T
         nouns = " ".join(words.split_identifier(tool.name)[1:])
         about_tool = vectors @ encoder.encode(nouns) if nouns else about_tool
+    needed = any(slot.parameter.needed for slot in slots)
     return [
-        [_MEANING * float(near[row, column]) + _suits(slot, *found[column], text) - 0.03 * column
+        [_MEANING * float(near[row, column]) - (_OBJECT if needed and not slot.parameter.needed
+                                                and found[column][0].intro == VERB else 0.0) + _suits(slot, *found[column], text) - 0.03 * column
          - (_ABOUT_TOOL if about_tool[column] >= _NEAR_TOOL else 0.0)
          for column in range(len(found))]
         for row, slot in enumerate(slots)
@@ -271,6 +285,8 @@ def _suits(slot: Slot, phrase: Phrase, label: str, text: str) -> float:
     score = _INTRO.get(slot.kind, {}).get(phrase.intro, _UNSUITED)
     if phrase.intro in named:
         score = max(score, 1.3)
+    if slot.parameter.kind == "array" and _LIST.search(phrase.span.of(text)):
+        score += _LABEL / 2
     if label:
         score += _LABEL if label == slot.parameter.name else -_LABEL
     first = phrase.span.of(text)[:1]

@@ -25,12 +25,10 @@ _LENGTH = re.compile(
     rf"|(?P<half>half an? (?P<half_of>hour|minute|day)|(?:a )?half hour)"
     rf"|(?P<couple>a couple(?: of)? (?P<couple_of>minutes|hours|days|seconds))"
     rf"|(?P<many>{_N}|an?|(?<=next )(?=hour|minute))[ -]?(?P<and_half>and a half )?"
-    rf"(?P<unit>{_UNIT})(?P<then_half> and a half)?"
+    rf"(?P<unit>{_UNIT})(?P<then_half> and a half)?(?P<then_quarter> and a quarter)?"
     rf"(?:,? (?:and )?(?P<more>{_N}) (?P<more_unit>{_UNIT}))?)\b"
 )
-_WEEKDAY = (
-    r"(?:monday|tuesday|wednesday|thursday|friday|saturday|sunday|mon|tues?|wed|thurs?|fri|sat)"
-)
+_WEEKDAY = r"(?:(?:mon|tues|wednes|thurs|fri|satur|sun)days?|mon|tues?|wed|thurs?|fri|sat)"
 _MONTH = (
     r"(?:january|february|march|april|may|june|july|august|september|october|november|december"
     r"|jan|feb|apr|aug|sept?|oct|nov|dec)"
@@ -48,6 +46,7 @@ _DAY = (
     rf"|(?:next|this|coming) (?:week(?:end)?|month|year|{_PART})|(?:the |at the )?weekend"
     rf"|(?:the )?{_ORDINAL}(?: of)? {_MONTH}|{_MONTH}(?: the)? (?:{_ORDINAL}|\d{{1,2}})\b"
     rf"|\d{{1,2}} {_MONTH}|the {_ORDINAL}\b(?! (?:one|time|floor|timer|alarm|song|item))"
+    rf"|(?<=in ){_MONTH}|(?:next|this|last) {_MONTH}"
     rf"|(?:christmas|easter|new year's)(?: day| eve)?|\d{{4}}-\d\d-\d\d|\d{{1,2}}/\d{{1,2}})"
 )
 _HOUR = (
@@ -73,7 +72,7 @@ _ANY = rf"(?:{_LATER}|{_TIME}|{_DAY})"
 _MOMENT = re.compile(rf"\b{_ANY}(?:{_JOINED}{_ANY})*(?!\w)")
 _ONLY_DAY = re.compile(rf"\b{_DAY}(?!\w)")
 _ONLY_TIME = re.compile(rf"\b{_TIME}(?!\w)")
-_HOUR_ALONE = re.compile(rf"\b{_HOUR}(?: {_MINUTES})?\b(?! {_UNIT})")
+_HOUR_ALONE = re.compile(rf"\b{_HOUR}(?: {_MINUTES})?\b(?! {_UNIT})(?! [a-z]{{3,}}s\b)")
 _TOLD_BEFORE = re.compile(r"(?:\b(?:at|on|by|for|from|until|till|around|before|to|the)\s+)+$")
 
 
@@ -142,6 +141,8 @@ def _seconds(found: re.Match[str]) -> float:
     total = _count(found["many"]) * size
     if found["and_half"] or found["then_half"]:
         total += size / 2
+    if found["then_quarter"]:
+        total += size / 4
     if found["more"]:
         total += _count(found["more"]) * SECONDS[_unit(found["more_unit"])]
     return total

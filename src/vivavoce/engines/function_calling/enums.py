@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from vivavoce.domain.content import ToolDeclaration
-from vivavoce.engines.function_calling import numbers, words
+from vivavoce.domain.content import Json, ToolDeclaration
+from vivavoce.engines.function_calling import declarations, numbers, words
 from vivavoce.engines.function_calling.dates import Span, plain
 from vivavoce.engines.function_calling.parameter_kinds import Parameter
+from vivavoce.engines.function_calling.phrases import FreeText
 from vivavoce.engines.function_calling.sentence_embedding import MiniLM
 from vivavoce.engines.stop_words import STOP_WORDS
 
@@ -34,6 +35,19 @@ _CONTEXT = 0.5
 """Weight of the whole utterance's similarity to parameter and value, beside the best phrase's."""
 _SWITCHES = words.word_set("enabled enable on active activated state allowed status power")
 _SILENCE = re.compile(r"mute|silen|disturb|quiet|block|hide|privacy")
+_WEEK = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_WEEKDAY_GROUPS = (
+    (re.compile(r"\b(?:weekdays|week ?days|working days)\b"), range(5)),
+    (re.compile(r"\bweekends?\b"), range(5, 7)),
+    (re.compile(r"\b(?:every day|daily|each day|every morning|every evening)\b"), range(7)),
+)
+_CURRENCIES = {
+    "USD": "dollar dollars bucks $", "EUR": "euro euros €", "GBP": "pound pounds quid sterling £",
+    "JPY": "yen ¥", "CHF": "franc francs", "CNY": "yuan renminbi", "INR": "rupee rupees ₹",
+    "KRW": "won ₩", "SEK": "krona kronor", "PLN": "zloty", "BRL": "real reais", "RUB": "ruble rubles",
+    "TRY": "lira", "MXN": "peso pesos",
+}  # fmt: skip
+"""What currencies are called, by their ISO 4217 code."""
 _TRUE = re.compile(r"\btrue (?:to|if|when|for)\b([^,;.]{0,120})")
 _FALSE = re.compile(r"\bfalse (?:to|if|when|for)\b([^,;.]{0,120})")
 _IDLE = words.word_set("can is has have should with only be whether if use do does")
@@ -48,6 +62,8 @@ def enum_value(one: Parameter, text: str, encoder: MiniLM | None) -> tuple[Any, 
         for value in by_length:
             if span := _mention(words.split_identifier(value), text, denied=False, same=same):
                 return value, span
+    if currency := _currency(texts, text):
+        return currency
     for number, start, end in numbers.locate(text):
         if number in allowed or str(number) in allowed:
             return number if number in allowed else str(number), Span(start, end)
@@ -56,6 +72,32 @@ def enum_value(one: Parameter, text: str, encoder: MiniLM | None) -> tuple[Any, 
     near = _nearest(one, texts, text, encoder)
     floor = _NEAR_REQUIRED if one.needed else _NEAR_OPTIONAL
     return near[:2] if near and near[2] >= floor else None
+
+
+def _currency(codes: list[str], text: str) -> tuple[str, Span] | None:
+    """Return the currency code, and the word or sign that names it."""
+    for code in codes:
+        for word in _CURRENCIES.get(code.upper(), "").split():
+            edge = r"\b" if word.isalpha() else ""
+            if found := re.search(rf"{edge}{re.escape(word)}{edge}", plain(text)):
+                return code, Span(*found.span())
+    return None
+
+
+def are_weekdays(item: Json) -> bool:
+    """Return whether an enumeration lists the days of the week."""
+    listed = {str(value).lower() for value in item.get("enum") or ()}
+    return listed >= set(_WEEK)
+
+
+def weekday_group(one: Parameter, free: FreeText) -> tuple[list[Any], Span] | None:
+    """Return the days that "weekdays", "weekends" or "every day" stand for, and their span."""
+    by_name = {str(value).lower(): value for value in one.about["enum"]}
+    week = [by_name[day] for day in _WEEK]
+    for pattern, places in _WEEKDAY_GROUPS:
+        if found := pattern.search(free.masked.lower()):
+            return [week[place] for place in places], Span(*found.span())
+    return None
 
 
 def boolean(
@@ -73,7 +115,7 @@ def boolean(
     spans = [_mention([part], text) for part in named]
     if span := (_mention(named, text) if named else None) or next(filter(None, spans), None):
         return not words.is_negated(text), _with_negation(span, text)
-    if encoder is not None and (found := _meant(one, named, described, text, encoder)):
+    if encoder is not None and (found := _meant(one, named, described, text, tool, encoder)):
         return found
     if not one.needed:
         return None
@@ -81,14 +123,27 @@ def boolean(
 
 
 def _meant(
-    one: Parameter, named: list[str], described: str, text: str, encoder: MiniLM
+    one: Parameter,
+    named: list[str],
+    described: str,
+    text: str,
+    tool: ToolDeclaration,
+    encoder: MiniLM,
 ) -> tuple[bool, Span] | None:
     """Return what a phrase near in meaning to what is true, or false, says."""
     true, false = _TRUE.search(described), _FALSE.search(described)
+    about = [*words.split_identifier(tool.name), *words.tokenize(declarations.summary(tool))]
     yes = [" ".join(named)] if named else []
-    yes += [true[1].split(" without ")[0].strip()] if true else []
-    no = [false[1].strip()] if false else []
-    phrases = list(_phrases(text))
+    if true:
+        yes.append(_without(about, true[1].split(" without ")[0]))
+    elif described and not false:
+        yes.append(_without([*about, *_IDLE], described.strip(" .")))
+    no = [_without(about, false[1])] if false else []
+    phrases = [
+        (span, phrase)
+        for span, phrase in _phrases(text)
+        if not all(any(words.is_same(word, other) for other in about) for word in phrase.split())
+    ]
     if not phrases or not yes + no:
         return None
     near = _vectors([phrase for _, phrase in phrases], encoder) @ _vectors(yes + no, encoder).T
@@ -96,6 +151,13 @@ def _meant(
     if near[place, best] < _NEAR_BOOLEAN:
         return None
     return best < len(yes) and not words.is_negated(text), phrases[place][0]
+
+
+def _without(about: list[str], text: str) -> str:
+    """Return a text without the words of the function itself, unless nothing is left."""
+    kept = [w for w in text.split() if not any(words.is_same(w, other) for other in about)]
+    telling = any(word not in STOP_WORDS for word in kept)
+    return " ".join(kept) if telling else text.strip()
 
 
 def _nearest(

@@ -14,6 +14,7 @@ _UNITS = {word: value for value, word in enumerate(_BELOW_TWENTY.split())}
 _TENS = {word: (value + 2) * 10 for value, word in enumerate(_DECADES.split())}
 _SCALES = {"hundred": 100, "thousand": 1000, "million": 1_000_000}
 _FIXED = {"half": 0.5, "quarter": 0.25, "dozen": 12, "twice": 2}
+_AND_PARTS = (["and", "a", "half"], ["and", "a", "quarter"])
 _TOKEN = re.compile(r"\d{1,3}(?:,\d{3})+(?![\w,])|\d+(?:[.,]\d+)?(?![a-z\d])|[a-z]+\d*\w*|\d+")
 
 
@@ -50,6 +51,8 @@ def _number(tokens: list[str], place: int) -> tuple[int | float | None, int]:
             value, end = value * _SCALES[tokens[end]], end + 1
     else:
         value, end = _worded(tokens, start)
+    if value is not None and tokens[end : end + 3] in _AND_PARTS:
+        value, end = value + _FIXED[tokens[end + 2]], end + 3
     if value is None:
         if token in _FIXED:
             return _FIXED[token], place + 1

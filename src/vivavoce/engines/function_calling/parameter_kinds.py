@@ -113,14 +113,15 @@ _ROLES: tuple[tuple[ParameterKind, frozenset[str]], ...] = (
         words.word_set(
             "contact person recipient guest attendee attendees friend sender receiver who whom"
             " colleague teacher student invitee with user author artist composer singer assignee"
-            " employee patient doctor passenger owner customer"
+            " employee patient doctor passenger owner customer people participants members invitees"
         ),
     ),
     (
         ParameterKind.PLACE,
         words.word_set(
             "city room place location where town country area region zone resort beach harbor port"
-            " airport address"
+            " airport address restaurant hotel store shop venue cafe station museum branch"
+            " street"
         ),
     ),
     (ParameterKind.LANGUAGE, words.word_set("language lang")),
@@ -128,7 +129,7 @@ _ROLES: tuple[tuple[ParameterKind, frozenset[str]], ...] = (
         ParameterKind.TEXT,
         words.word_set(
             "text message body content words sentence comment bio description reason note problem"
-            " complaint feedback issue remark task todo question"
+            " complaint feedback issue remark task todo question phrase problem reference memo"
         ),
     ),
     (ParameterKind.CODE, words.word_set("number code id pin phone zip symbol isbn flight")),
@@ -157,8 +158,11 @@ def kind_of(name: str, about: Json, tool: ToolDeclaration) -> ParameterKind:
     for found, marks in _ROLES:
         if found in (
             ParameterKind.CODE,
+            ParameterKind.DAY,
+            ParameterKind.MOMENT,
             ParameterKind.PERSON,
             ParameterKind.PLACE,
+            ParameterKind.LANGUAGE,
         ) and marks.intersection(head):
             return found
     for found, marks in _ROLES:

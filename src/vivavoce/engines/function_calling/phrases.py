@@ -48,7 +48,7 @@ _MESSAGE = re.compile(
     r"|let(?:ting)? (?:him|her|them) know|reading|whether|that)\b(?: that)?|:(?=\s))[\s,]*"
 )
 _REMIND = re.compile(
-    r"\b(?:remind me|reminder|do(?:n't| not) let me forget|remember|make sure i|note|i must ?n[o']t"
+    r"\b(?:remind me|reminder|do(?:n't| not) let me forget|remember|make sure i|note(?: down)?|i must ?n[o']t"
     r" forget|help me remember|i need to remember|don't forget)\b(?: (?:to|that|about|of))?\s+"
 )
 _PREPOSITIONS = words.word_set(
@@ -62,7 +62,7 @@ _MARKERS = {
 }  # fmt: skip
 _DROPPED = words.word_set(
     "me us it them him please thanks thank up down out off away back again there here now just"
-    " also some any something anything only nothing everything one all rid more much many long"
+    " also some any something anything only nothing everything one ones all rid more much many long"
     " longer far still yet"
 )
 _BREAKS = words.word_set(
@@ -71,6 +71,7 @@ _BREAKS = words.word_set(
     " not no never starting beginning ending paying costing lasting going leaving needs need"
     " wants wanted i i'm i'll i've we we're they he she you it's let anymore"
 )
+_QUESTION_WORDS = words.word_set("who what where when which how")
 _SUBJECTS = words.word_set("i i'm i'll i've we we're we've they he she you it's it")
 _VERBS = words.word_set(
     "play find search look show open close delete remove erase put add get take send set make"
@@ -91,16 +92,22 @@ _AFTER_VERB = words.word_set(
 )
 _DETERMINERS = words.word_set("the a an my our your his her their this that some any")
 _TITLES = words.word_set("mr mrs ms dr st prof")
+_PREDICATE = re.compile(
+    r"(?:\s+(?:been|being|last|recently|already|still|currently|ever|yet|ready|working|\w{4,}ed))+$"
+)
+"""What a question says of its subject: "when was the tractor | last serviced"."""
 _ARTICLE = re.compile(r"^(?:(?:the|a|an|some|any|my|our|his|her|their|of)\s+)+")
 _TAIL = re.compile(
     r"(?:[\s,]+(?:please|now|right (?:now|away)|(?:a (?:little|bit) )?(?:longer|more)"
     r"|a (?:little|bit)|for (?:me|us|good|now)|thanks|thank you|any ?more|as well"
     r"|(?:would|will|could|can) you|after all|at all|from now on|so far|if you can|i think"
-    r"|(?:quick|immediate|slow|direct|complete|permanent|final)ly|out|away|off|again|too|means?"
-    r"|works?|takes?|costs?|have|happens?|already|instead|then|here|aside|going|running|back|next"
+    r"|(?:quick|immediate|slow|direct|complete|permanent|final)ly|out|away|off|down|again|too|means?"
+    r"|(?:still )?(?:available|in stock|open)|still|works?|takes?|costs?|have|happens?|already|instead|then|here|aside|going|running|back|next"
     r"|first|ago|asap|via"
     r"|to|for|with|in|on|at|from|by|into|of|and|as|up|is|are|me|it|anyway|though|yet|or|than))+$"
 )
+
+_COURTESY = re.compile(r"(?:[\s,]+(?:please|thanks|thank you))+$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +149,7 @@ def message(text: str) -> Phrase | None:
     found = _MESSAGE.search(plain(text))
     if found is None:
         return None
-    span = trimmed(text, Span(found.end(), len(text)), articles=False)
+    span = trimmed(text, Span(found.end(), len(text)), articles=False, whole=True)
     return Phrase(MESSAGE, span) if span.of(text).strip() else None
 
 
@@ -168,15 +175,22 @@ def with_context(text: str, span: Span, name: str) -> Span:
 
 
 def split_phrases(
-    text: str, taken: Sequence[Span], tool: Sequence[str], verbs: Sequence[str] = ()
+    text: str,
+    taken: Sequence[Span],
+    tool: Sequence[str],
+    verbs: Sequence[str] = (),
+    timed: bool = True,
+    worded: bool = True,
 ) -> list[Phrase]:
     """Return the phrases of `text` outside `taken`.
 
-    `tool` has the words of the function's name, `verbs` what its description begins with.
+    `tool` has the words of the function's name, `verbs` what its description begins with. With
+    `timed`, days and durations end a phrase; else they are words like others. With `worded`,
+    "whether" introduces words to be passed on.
 
     Phrases that run to the end of the text ("that", "to water the plants") may overlap others.
     """
-    splitter = _Splitter(text, taken, tool, verbs)
+    splitter = _Splitter(text, taken, tool, verbs, timed, worded)
     splitter.split()
     return [one for one in splitter.phrases if one.span.of(text).strip()]
 
@@ -197,11 +211,19 @@ class _Splitter:
     """The state of one pass: the phrase that is open, and what introduces the next one."""
 
     def __init__(
-        self, text: str, taken: Sequence[Span], tool: Sequence[str], verbs: Sequence[str]
+        self,
+        text: str,
+        taken: Sequence[Span],
+        tool: Sequence[str],
+        verbs: Sequence[str],
+        timed: bool,
+        worded: bool,
     ) -> None:
+        self._worded = worded
         self.phrases: list[Phrase] = []
         self._text, self._taken, self._tool = text, taken, tool
-        self._bounds = [*taken, *dates.days(text), *(span for span, _ in dates.lengths(text))]
+        times = [*dates.days(text), *(span for span, _ in dates.lengths(text))]
+        self._bounds = [*taken, *(times if timed else ())]
         self._verbs = (*tool[:1], *verbs)
         lower = plain(text)
         self._begin = _start(lower)
@@ -209,6 +231,7 @@ class _Splitter:
         frame = lower[: self._begin].rstrip()
         self._is_framed = bool(frame)
         self._wants_verb = frame.endswith((" to", " you", " i", " we", "please"))
+        self._asks = words.is_question(text)
         self._intro = VERB
         self._open: Span | None = None
         self._may_be_verb, self._after_question_word = True, False
@@ -226,6 +249,7 @@ class _Splitter:
         word, marker = token.word, _MARKERS.get(token.word)
         is_taken = any(span.meets(token.span) for span in self._bounds)
         ends = token.marks & set(":;!?") or ("." in token.marks and token.before not in _TITLES)
+        ends = ends or (word == "please" and self._open is not None)
         new_noun = word in ("a", "an", "the") and token.before != "and"
         if is_taken or ends or marker or word in _PREPOSITIONS or word in _BREAKS or new_noun:
             self._close(before_clause=is_taken or word in _BREAKS)
@@ -236,6 +260,9 @@ class _Splitter:
         if is_taken:
             self._intro = VALUE if self._intro == CLAUSE else self._intro
         elif marker == MESSAGE and (token.place or word != "that"):
+            if word == "whether" and not self._worded:
+                self._intro, self._may_be_verb = VERB, False
+                return False
             self._add_message(token)
             return True
         elif marker is not None:
@@ -253,7 +280,7 @@ class _Splitter:
         word, following = token.word, token.following
         if word in self._tool and token.place == 1 and self._open is None:
             return True  # a phrasal verb: "check in"
-        if word == "to" and following in _VERBS:
+        if word == "to" and (following in _VERBS or self._takes_object(token.place + 1)):
             self._add_rest(INFINITIVE, self._tokens[token.place + 1].span.start)
             self._intro, self._may_be_verb = VERB, True
         elif word in _PREPOSITIONS:
@@ -263,6 +290,8 @@ class _Splitter:
                 self._add_rest(CLAUSE, token.span.start)
             self._intro, self._may_be_verb = VERB, True
         elif word in _BREAKS:
+            if word in _QUESTION_WORDS and token.place and token.before in self._verbs:
+                self._add_rest(CLAUSE, token.span.start)  # "translate | where is the station"
             self._intro = CLAUSE if token.place else VERB
             self._after_question_word = word in ("what", "who", "which")
             self._may_be_verb = self._after_question_word or word in ("can", "will")
@@ -270,10 +299,22 @@ class _Splitter:
             return False
         return True
 
+    def _takes_object(self, place: int) -> bool:
+        """Whether a word that is no value is followed by an article: "to | update | the page"."""
+        if place >= len(self._tokens):
+            return False
+        token = self._tokens[place]
+        is_value = any(span.meets(token.span) for span in self._bounds)
+        articles = token.following in ("a", "an", "the", "my", "our", "your")
+        return articles and not is_value and token.word not in _DETERMINERS
+
     def _is_verb(self, token: _Token) -> bool:
         if not self._may_be_verb or token.before in _DETERMINERS:
             return False
         takes_object = token.following in _AFTER_VERB
+        is_object = token.before in self._verbs and token.following in _PREPOSITIONS
+        if is_object:  # "rename report to", "record run as"
+            return False
         return (
             token.word in _VERBS
             or any(words.is_same(token.word, part) for part in self._verbs)
@@ -281,6 +322,9 @@ class _Splitter:
             or (self._after_question_word and takes_object)
             or token.before in _SUBJECTS
         )
+
+    def _ends_before_mark(self, token: _Token) -> bool:
+        return self._text[token.span.end : token.span.end + 1] in (",", ";", ".", ":")
 
     def _continue(self, token: _Token) -> None:
         """Take a word of the open phrase, or one that begins a phrase."""
@@ -292,6 +336,7 @@ class _Splitter:
             and self._intro == VERB
             and token.following in _DETERMINERS
             and token.before not in _DETERMINERS
+            and not self._ends_before_mark(token)
             and token.word != "and"
             and not token.word.endswith("ing")
         ):
@@ -310,6 +355,8 @@ class _Splitter:
             body, _, last = span.of(plain(self._text)).rpartition(" ")
             if before_clause and body and last in _VERBS:
                 span = Span(span.start, span.start + len(body))
+            elif self._asks and (said := _PREDICATE.search(span.of(plain(self._text)))):
+                span = Span(span.start, span.start + said.start())
             self.phrases.append(Phrase(self._intro, span))
             self._open, self._intro = None, CLAUSE
 
@@ -321,11 +368,14 @@ class _Splitter:
 
     def _add_rest(self, intro: str, start: int) -> None:
         """Add the rest of the text, without what arguments took at its end."""
+        if any(span.start <= start < span.end for span in self._taken):
+            return
         end = len(self._text)
         for span in sorted(self._taken, key=lambda one: -one.end):
             if span.start > start and not self._text[span.end : end].strip(" .,!?"):
                 end = span.start
-        self.phrases.append(Phrase(intro, trimmed(self._text, Span(start, end), articles=False)))
+        span = trimmed(self._text, Span(start, end), articles=False, whole=intro == MESSAGE)
+        self.phrases.append(Phrase(intro, span))
 
 
 def _tokens(text: str, begin: int) -> list[_Token]:
@@ -352,11 +402,15 @@ def _start(lower: str) -> int:
     return end if lower[end:].strip(" .!?,") else 0
 
 
-def trimmed(text: str, span: Span, articles: bool = True) -> Span:
-    """Return a span without marks and courtesies around it, and without its article."""
+def trimmed(text: str, span: Span, articles: bool = True, whole: bool = False) -> Span:
+    """Return a span without marks and courtesies around it, and without its article.
+
+    Of a `whole` sentence only "please" and "thanks" go, not "again" or "already".
+    """
     lower = plain(text)
     body = lower[span.start : span.end].rstrip(" ,.;:!?\"'")
-    while tail := _TAIL.search(body):
+    pattern = _COURTESY if whole else _TAIL
+    while tail := pattern.search(body):
         body = body[: tail.start()].rstrip(" ,.;:!?\"'")
     lead = len(body) - len(body.lstrip(" ,.;:!?\"'"))
     article = _ARTICLE.match(body[lead:])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import re
+from collections.abc import Sequence
 
 from vivavoce.engines.function_calling import dates, numbers, parameter_kinds, words
 from vivavoce.engines.function_calling.dates import Span
@@ -27,6 +29,11 @@ _NO_COUNT = re.compile(
     r"\b(?:this|that|the|which|another|no|every|any|some|next|last|it) (?:\w+ )?$"
 )
 
+_PART_OF_NAME = re.compile(
+    r"\b(?!(?:to|at|by|of|on|is|for|than|about|exactly|around|from|and|or|with|the|a|set|put|make)\b)"
+    r"[a-z]{3,}\s$"
+)
+"""A noun directly before a number, which may be its name: "conveyor 2"."""
 _NOUN = re.compile(r"\s+(?!(?:and|or|at|in|on|for|to|please|from|by|with|of)\b)([a-z]{3,40})\b")
 _COUNTS = words.word_set("quantity count number amount many level volume percent size")
 _UNIT = re.compile(
@@ -34,39 +41,132 @@ _UNIT = re.compile(
     r"|centi)?(?:grams?|grammes?|meters?|metres?|lit(?:er|re)s?)|kilos?|kg|mg|g|ml|km|cm|miles?"
     r"|feet|(?:boxes|packs|packets|bottles|pairs|pieces|cans|bags|units|cups|glasses) of)(?!\w)"
 )
+_MEASURES = tuple(
+    words.word_set(names)
+    for names in (
+        "degree degrees celsius fahrenheit temperature temperatures",
+        "kg kilo kilos kilogram kilograms weight",
+        "g gram grams gramme grammes",
+        "m meter meters metre metres",
+        "km kilometer kilometers kilometre kilometres",
+        "cm centimeter centimeters centimetre centimetres",
+        "mm millimeter millimeters millimetre millimetres",
+        "l liter liters litre litres",
+        "ml milliliter milliliters millilitre millilitres",
+        "mile miles",
+        "foot feet",
+        "times times",
+        "rpm revolutions",
+    )
+)
+"""Units, each with its other spellings and with what is measured in it alone."""
+_MEASURE = re.compile(rf"\s*({'|'.join(sorted(frozenset().union(*_MEASURES)))})\b")
+_RANGE_NAMES = (
+    (re.compile(r"\b(?:from|between|at|pages?|starting)\s*$"),
+     words.word_set("first start from begin minimum min lower")),
+    (re.compile(r"(?:\b(?:to|until|till|through|and|up to)|-)\s*$"),
+     words.word_set("last end to until maximum max upper")),
+)  # fmt: skip
+_MINIMUM = words.word_set("minimum min least lower above over")
+_MAXIMUM = words.word_set("maximum max most upper under below limit within")
+_LEAST = re.compile(r"(?:at least|over|above|minimum|(?:more) than)")
+_MOST_NUMBERS = 8
+_SAME = 0.55
+"""Cosine similarity from which a counted noun is the parameter's name in another word."""
 _NEAR = 0.4
 """Cosine similarity from which a counted noun ("people") suits an optional number's name."""
 
 
-def quantity(
-    one: Parameter, free: FreeText, encoder: MiniLM | None, keep_currency: bool = False
-) -> tuple[int | float, Span] | None:
-    """Return the number that suits a parameter best, and its span with its unit."""
-    whole = one.kind == "integer"
-    if unit := parameter_kinds.unit_of_time(one.name, one.about):
-        for span, seconds in dates.lengths(free.text):
-            value = seconds / dates.SECONDS[unit]
-            if free.is_free(span) and not (whole and value != int(value)):
-                return (int(value) if value == int(value) else value), span
-        if not one.needed:
-            return None
-    best: tuple[int, int, Span, int | float] | None = None
-    for value, start, end in numbers.locate(free.text):
+Quantities = dict[str, tuple[int | float, Span]]
+
+
+def duration(one: Parameter, free: FreeText) -> tuple[int | float, Span] | None:
+    """Return the first free duration in the unit that a parameter asks for, and its span."""
+    unit = parameter_kinds.unit_of_time(one.name, one.about)
+    for span, seconds in dates.lengths(free.text) if unit else ():
+        value = seconds / dates.SECONDS[unit]
+        if free.is_free(span) and not (one.kind == "integer" and value != int(value)):
+            return (int(value) if value == int(value) else value), span
+    return None
+
+
+def quantities(
+    wanted: Sequence[Parameter], free: FreeText, encoder: MiniLM | None, keep_unit: bool = False
+) -> Quantities:
+    """Return the number of each parameter, and its span with its unit.
+
+    All are chosen together, so that the sum of what they are worth is highest; where several
+    choices are worth the same, numbers said in the order of the parameters are preferred.
+    """
+    wanted = [one for one in wanted if one.needed or not _is_time(one)]
+    found = numbers.locate(free.text)[:_MOST_NUMBERS]
+    rows = [
+        [
+            _worth(one, Span(start, end), free, encoder) if _fits(one, value) else 0
+            for value, start, end in found
+        ]
+        for one in wanted
+    ]
+    result: Quantities = {}
+    for row, place in _best(rows).items():
+        value, start, end = found[place]
         span = Span(start, end)
-        if (whole and value != int(value)) or not one.accepts(value):
-            continue
-        worth = _worth(one, span, free, encoder)
-        if worth > 0 and (best is None or (worth, -start) > best[:2]):
-            best = (worth, -start, span, value)
-    if best is None:
-        return _ordinal(one, free) if one.needed and whole else None
-    return best[3], _with_unit(one, free, best[2], encoder, keep_currency)
+        if cents := _cents(span, free):
+            result[wanted[row].name] = value + cents[0], Span(start, cents[1])
+        else:
+            whole = _with_unit(wanted[row], free, span, encoder, keep_unit)
+            result[wanted[row].name] = value, whole
+    for one in wanted:
+        if one.needed and one.kind == "integer" and one.name not in result:
+            other = _ordinal(one, free) or _article(one, free)
+            result |= {one.name: other} if other else {}
+    return result
 
 
-def worth(one: Parameter, free: FreeText, encoder: MiniLM | None) -> int:
-    """Return how well the best number suits a parameter: those that it suits best go first."""
-    spans = (Span(start, end) for _, start, end in numbers.locate(free.text))
-    return max((_worth(one, span, free, encoder) for span in spans), default=0)
+def _is_time(one: Parameter) -> bool:
+    return bool(parameter_kinds.unit_of_time(one.name, one.about))
+
+
+def _fits(one: Parameter, value: int | float) -> bool:
+    whole = one.kind == "integer"
+    return not (whole and value != int(value)) and one.accepts(value)
+
+
+def _best(rows: Sequence[Sequence[int]]) -> dict[int, int]:
+    """Return the column of each row with the highest sum, and the most pairs in order."""
+
+    @functools.cache
+    def best(row: int, used: int, last: int) -> tuple[float, tuple[tuple[int, int], ...]]:
+        if row == len(rows):
+            return 0.0, ()
+        options = [best(row + 1, used, last)]
+        for column, worth in enumerate(rows[row]):
+            if worth and not used >> column & 1:
+                rest, pairs = best(row + 1, used | 1 << column, column)
+                order = 0.1 if column > last else 0.0
+                options.append((worth + order - 0.01 * column + rest, ((row, column), *pairs)))
+        return max(options)
+
+    return dict(best(0, 0, -1)[1])
+
+
+def _article(one: Parameter, free: FreeText) -> tuple[int, Span] | None:
+    """Return one for a count where nothing but an article tells it: "a small pizza"."""
+    if not _COUNTS.intersection(words.split_identifier(one.name)) or not one.accepts(1):
+        return None
+    found = re.search(r"\b(?:an?|another)\b(?=\s+[a-z])", free.plain)
+    return (1, Span(found.start(), found.start())) if found else None
+
+
+def _cents(span: Span, free: FreeText) -> tuple[float, int] | None:
+    """Return the hundredths after an amount, and their end: "fifteen euros fifty"."""
+    text = dates.plain(free.text)
+    money = _MONEY.match(text[span.end :])
+    start = span.end + money.end() if money else len(text)
+    found = next(iter(numbers.locate(text[start : start + 20])), None)
+    if found is None or found[1] != 1 or not isinstance(found[0], int) or not 10 <= found[0] < 100:
+        return None
+    return found[0] / 100, start + found[2]
 
 
 def _ordinal(one: Parameter, free: FreeText) -> tuple[int, Span] | None:
@@ -98,35 +198,59 @@ def _worth(one: Parameter, span: Span, free: FreeText, encoder: MiniLM | None) -
     if any(span.meets(moment) for moment in busy) and not near:
         return 1 if one.needed else 0
     if priced:
-        limited = bool(_LIMIT.search(before))
+        limit = _LIMIT.search(before)
+        limited = bool(limit) and not before.rstrip().endswith("for")
         return 4 if money else 3 if limited else 2 if one.needed else 0
     if money:
         return 1 if one.needed else 0
+    bound = _LIMIT.search(before)
+    if bound and not bound.group().startswith("for"):
+        least = bool(_LEAST.match(bound.group()))
+        return 4 if named & (_MINIMUM if least else _MAXIMUM) else 1 if one.needed else 0
     if text[span.start : span.end] == "one" and _NO_COUNT.search(before):
         return 1 if one.needed else 0
-    if near or (_UNIT.match(after) and not money):
-        return 4
+    if unit := _MEASURE.match(after):
+        told = f"{' '.join(words.split_identifier(one.name))} {one.about.get('description', '')}"
+        if any(_same_measure(unit.group(1), word) for word in words.tokenize(told)):
+            return 5
+        return 1 if one.needed and not near else 4 if near else 0
+    if near or _UNIT.match(after):
+        return 4 + _at_its_end(named, before)
+    if _PART_OF_NAME.search(before) and not _NOUN.match(after):
+        return 2
     counted = _NOUN.match(after)
     if not one.needed and counted and not named & _COUNTS and encoder is not None:
         name = " ".join(words.split_identifier(one.name))
         if float(encoder.encode(counted[1]) @ encoder.encode(name)) < _NEAR:
             return 0
-    return 3
+    return 3 + _at_its_end(named, before)
+
+
+def _at_its_end(named: set[str], before: str) -> int:
+    """Return 1 where the word before a number suits a parameter that begins or ends a range."""
+    for side, names in _RANGE_NAMES:
+        if named & names:
+            return int(bool(side.search(before)))
+    return 0
+
+
+def _same_measure(unit: str, word: str) -> bool:
+    return any(unit in names and word in names for names in _MEASURES)
 
 
 def _with_unit(
-    one: Parameter, free: FreeText, span: Span, encoder: MiniLM | None, keep_currency: bool
+    one: Parameter, free: FreeText, span: Span, encoder: MiniLM | None, keep_unit: bool
 ) -> Span:
     """Return the number with its currency, percent sign, unit, or the parameter's name."""
     text, name = dates.plain(free.text), " ".join(words.split_identifier(one.name))
-    unit = None if keep_currency and _MONEY.match(text[span.end :]) else _UNIT.match(text, span.end)
-    counted = _NOUN.match(text, span.end)
+    unit = None if keep_unit else _UNIT.match(text, span.end)
+    counted = None if keep_unit else _NOUN.match(text, span.end)
     if (
         unit is None
         and counted
         and (
             any(words.is_similar(counted[1], part) for part in name.split())
-            or (encoder and float(encoder.encode(counted[1]) @ encoder.encode(name)) >= _NEAR)
+            or (encoder and float(encoder.encode(counted[1]) @ encoder.encode(name)) >= _SAME)
         )
     ):
         unit = counted
