@@ -1,6 +1,6 @@
 """How well the embedded models choose functions and fill their arguments, on the labelled set.
 
-    python benchmarks/toolchoice/measure.py [--half dev|held|more|others] [--cases] [--json]
+    python benchmarks/toolchoice/measure.py [--half dev|values|held|more|others] [--cases] [--json]
 
 For every utterance the router chooses among the functions of its tool set, or none, and the
 arguments are filled from the utterance, on the real weights. The rates:
@@ -13,6 +13,7 @@ arguments are filled from the utterance, on the real weights. The rates:
   those where every argument is as labelled, or as one of its equals (`Case.accepts`), and none is
   there beside. "of all" counts the ones with a wrong function, or none, as failures too.
 
+`values` has one function for each utterance, which is taken as chosen: its arguments are measured.
 `others` has tool sets of its own, and half of its texts come from the recognizer.
 
 `--cases` prints every failure, but not of `held` and `others`, which are not for tuning.
@@ -34,21 +35,21 @@ from typing import Any, cast
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the root, for a script
 
-from benchmarks.toolchoice import others
+from benchmarks.toolchoice import others, values
 from benchmarks.toolchoice.case import Case
 from benchmarks.toolchoice.sets import SETS
 
 from vivavoce.domain.content import Json, ToolDeclaration
 from vivavoce.engines.function_calling.arguments import MissingArgument, fill
 from vivavoce.engines.function_calling.judge import ListJudge
-from vivavoce.engines.function_calling.router import Router
+from vivavoce.engines.function_calling.router import Choice, Router
 from vivavoce.engines.function_calling.sentence_embedding import MiniLM
 from vivavoce.engines.llamacpp.completion import LlamaCompletion
 from vivavoce.engines.llamacpp.llama import Llama, LlamaOptions
 from vivavoce.engines.llamacpp.slots import SlotStates
 from vivavoce.engines.registry import locate_weights
 
-HALVES = ("dev", "held", "more", "others")
+HALVES = ("dev", "values", "held", "more", "others")
 UNSEEN = ("held", "others")
 
 
@@ -56,11 +57,12 @@ def declarations(tools: str) -> tuple[ToolDeclaration, ...]:
     """The declarations of one tool set, as the server holds them."""
     if tools in others.SETS:
         return others.SETS[tools]
+    listed = [values.TOOLS[tools]] if tools in values.TOOLS else SETS[tools]
     return tuple(
         ToolDeclaration(
             str(one["name"]), str(one.get("description", "")), cast("Json", one.get("parameters"))
         )
-        for one in SETS[tools]
+        for one in listed
     )
 
 
@@ -138,7 +140,8 @@ def measure(cases: Iterable[Case], router: Router) -> Rates:
 
 def _tried(case: Case, tools: tuple[ToolDeclaration, ...], router: Router) -> Outcome:
     began = time.process_time()
-    choice = router.choose(case.said, tools)
+    given = case.tools in values.TOOLS
+    choice = Choice(tools[0], 1.0) if given else router.choose(case.said, tools)
     chosen = time.process_time()
     args: Mapping[str, Any] | None = None
     if choice is not None:

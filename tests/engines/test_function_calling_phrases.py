@@ -34,6 +34,16 @@ RENAME = function("rename_picture", "name new_name", name=TEXT, new_name=TEXT)
 DOOR = function("set_hatch", "locked", locked={**FLAG, "description": "True to lock it."})
 SILENCE = function("set_quiet_hours", "enabled", enabled=FLAG, minutes=WHOLE)
 BASKET = function("add_to_basket", "product", product=TEXT, quantity=WHOLE)
+RANGE = function("heat", "degrees start_hour end_hour", start_hour={**WHOLE, "maximum": 23},
+                 degrees={**NUMBER, "description": "Degrees Celsius."},
+                 end_hour={**WHOLE, "maximum": 23})  # fmt: skip
+UNITS = function("convert", "value from_unit to_unit", value=NUMBER, from_unit=TEXT, to_unit=TEXT)
+BELL = function("ring", "time", time=TEXT, days={"type": "array", "items": {"enum": [
+    "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]}})  # fmt: skip
+PAYMENT = function("pay", "amount", amount=NUMBER, currency={"enum": ["CHF", "EUR", "USD"]})
+RINSE = function("start_rinse", "count", count=WHOLE, program={"enum": ["short", "long"]})
+SHELF = function("look_up_bin", "bin", bin=TEXT, level=WHOLE)
+SONG = function("play", "title", title=TEXT)
 SOCKS = function("find_socks", "query", query=TEXT, max_price=NUMBER)
 
 
@@ -60,6 +70,20 @@ SOCKS = function("find_socks", "query", query=TEXT, max_price=NUMBER)
         (BASKET, "i'll take the green mug", {"product": "green mug"}),
         (SOCKS, "do you have any woolen socks under twelve euros",
          {"query": "woolen socks", "max_price": 12}),
+        (RANGE, "warm the attic to 20 degrees from 8 to 17",
+         {"degrees": 20, "start_hour": 8, "end_hour": 17}),
+        (RANGE, "between nine and eleven eighteen and a half degrees are enough",
+         {"degrees": 18.5, "start_hour": 9, "end_hour": 11}),
+        (UNITS, "convert nine yards to meters",
+         {"value": 9, "from_unit": "yards", "to_unit": "meters"}),
+        (UNITS, "how many pints are five liters",
+         {"value": 5, "from_unit": "liters", "to_unit": "pints"}),
+        (BELL, "ring at noon on weekends", {"time": "noon", "days": ["saturday", "sunday"]}),
+        (PAYMENT, "pay eleven francs twenty", {"amount": 11.2, "currency": "CHF"}),
+        (PAYMENT, "that was 30 euros", {"amount": 30, "currency": "EUR"}),
+        (RINSE, "a short rinse please", {"count": 1, "program": "short"}),
+        (SHELF, "when was the copper bin last emptied", {"bin": "copper bin"}),
+        (SONG, "play ruby tuesday", {"title": "ruby tuesday"}),
     ],
 )  # fmt: skip
 def test_turns_of_speech_tell_what_is_what(
@@ -78,6 +102,7 @@ def test_turns_of_speech_tell_what_is_what(
         ("a 40-minute nap", 2400),
         ("for the next hour", 3600),
         ("a couple of days", 172800),
+        ("an hour and a quarter", 4500),
     ],
 )
 def test_lengths_of_time_become_seconds(said: str, seconds: float) -> None:

@@ -333,30 +333,18 @@ class Preparing(ScriptedResponder):
         self.prepared.append(request)
 
 
-def test_an_answer_stops_the_reading_ahead() -> None:
+@pytest.mark.parametrize(("then", "prepared"), [("start", 0), ("prepare", 1)])
+def test_reading_ahead_ends_with_an_answer_or_a_newer_request(then: str, prepared: int) -> None:
     responder = Preparing(lambda _: ())
 
     async def act(host: Host) -> None:
         host.generations.prepare(asked())
         await asyncio.sleep(0.5)
-        host.generations.start(asked())
+        getattr(host.generations, then)(asked())
         await asyncio.sleep(5)
 
     hosted(responder, act)
-    assert responder.prepared == []
-
-
-def test_a_newer_request_to_prepare_replaces_the_older() -> None:
-    responder = Preparing(lambda _: ())
-
-    async def act(host: Host) -> None:
-        host.generations.prepare(asked())
-        await asyncio.sleep(0.5)
-        host.generations.prepare(asked())
-        await asyncio.sleep(5)
-
-    hosted(responder, act)
-    assert len(responder.prepared) == 1
+    assert len(responder.prepared) == prepared
 
 
 def test_two_tasks_of_a_cascade_emit_in_order_even_while_one_waits() -> None:

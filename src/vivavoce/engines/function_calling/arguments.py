@@ -27,6 +27,7 @@ from vivavoce.engines.function_calling import (
     enums,
     numbers,
     parameter_kinds,
+    phrase_splitter,
     phrases,
     typed_values,
     words,
@@ -233,7 +234,8 @@ class _Filling:
         return found or None
 
     def _enum(self, one: Parameter) -> Any:
-        text = self._free.masked
+        # The word for a currency stands within what the amount has taken: "eleven francs twenty".
+        text = self._free.text if enums.lists_currencies(one) else self._free.masked
         if self._kind(one) in _SIDES:
             text = _side(text, self._kind(one))
         found = enums.enum_value(one, text, self._encoder)
@@ -332,7 +334,7 @@ class _Filling:
             for one in self._wanted
         )
         worded = any(slot.kind is ParameterKind.TEXT for slot in slots)
-        found = phrases.split_phrases(text, self._free.taken, named, verbs, timed, worded)
+        found = phrase_splitter.split_phrases(text, self._free.taken, named, verbs, timed, worded)
         if self._message is not None:
             found.append(self._message)
         spans = assignment.assign(slots, found, text, self._tool, self._encoder, self._free.taken)

@@ -270,14 +270,21 @@ def _scores(
         near = np.stack(encoder.encode_all(meanings)) @ vectors.T
         nouns = " ".join(words.split_identifier(tool.name)[1:])
         about_tool = vectors @ encoder.encode(nouns) if nouns else about_tool
-    needed = any(slot.parameter.needed for slot in slots)
-    return [
-        [_MEANING * float(near[row, column]) - (_OBJECT if needed and not slot.parameter.needed
-                                                and found[column][0].intro == VERB else 0.0) + _suits(slot, *found[column], text) - 0.03 * column
-         - (_ABOUT_TOOL if about_tool[column] >= _NEAR_TOOL else 0.0)
-         for column in range(len(found))]
+    scores = [
+        [
+            _MEANING * float(near[row, column]) + _suits(slot, *one, text) - 0.03 * column
+            for column, one in enumerate(found)
+        ]
         for row, slot in enumerate(slots)
-    ]  # fmt: skip
+    ]
+    needed = any(slot.parameter.needed for slot in slots)
+    for slot, row in zip(slots, scores, strict=True):
+        for column, (phrase, _) in enumerate(found):
+            if about_tool[column] >= _NEAR_TOOL:
+                row[column] -= _ABOUT_TOOL
+            if needed and not slot.parameter.needed and phrase.intro == VERB:
+                row[column] -= _OBJECT
+    return scores
 
 
 def _suits(slot: Slot, phrase: Phrase, label: str, text: str) -> float:

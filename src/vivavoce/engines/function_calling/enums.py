@@ -44,8 +44,8 @@ _WEEKDAY_GROUPS = (
 _CURRENCIES = {
     "USD": "dollar dollars bucks $", "EUR": "euro euros €", "GBP": "pound pounds quid sterling £",
     "JPY": "yen ¥", "CHF": "franc francs", "CNY": "yuan renminbi", "INR": "rupee rupees ₹",
-    "KRW": "won ₩", "SEK": "krona kronor", "PLN": "zloty", "BRL": "real reais", "RUB": "ruble rubles",
-    "TRY": "lira", "MXN": "peso pesos",
+    "KRW": "won ₩", "SEK": "krona kronor", "PLN": "zloty", "BRL": "real reais",
+    "RUB": "ruble rubles", "TRY": "lira", "MXN": "peso pesos",
 }  # fmt: skip
 """What currencies are called, by their ISO 4217 code."""
 _TRUE = re.compile(r"\btrue (?:to|if|when|for)\b([^,;.]{0,120})")
@@ -82,6 +82,11 @@ def _currency(codes: list[str], text: str) -> tuple[str, Span] | None:
             if found := re.search(rf"{edge}{re.escape(word)}{edge}", plain(text)):
                 return code, Span(*found.span())
     return None
+
+
+def lists_currencies(one: Parameter) -> bool:
+    """Return whether an enumeration lists currency codes."""
+    return any(str(value).upper() in _CURRENCIES for value in one.about["enum"])
 
 
 def are_weekdays(item: Json) -> bool:

@@ -196,7 +196,7 @@ def _worth(one: Parameter, span: Span, free: FreeText, encoder: MiniLM | None) -
         return 3 if one.about.get("maximum") == 100 else 1 if one.needed else 0
     busy = [*dates.moments(text), *(length for length, _ in dates.lengths(text))]
     if any(span.meets(moment) for moment in busy) and not near:
-        return 1 if one.needed else 0
+        return 1 + _at_its_end(named, before) if one.needed else 0
     if priced:
         limit = _LIMIT.search(before)
         limited = bool(limit) and not before.rstrip().endswith("for")
