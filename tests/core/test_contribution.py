@@ -17,7 +17,17 @@ from vivavoce.core.events import ContentReceived, ContextUpdated, TextReceived
 from vivavoce.core.messages import TurnComplete
 from vivavoce.core.settings import SessionSettings
 from vivavoce.core.window import Gauge, Weight, tool_texts
-from vivavoce.domain.content import Blob, Content, Role, Text, ToolDeclaration, Tools
+from vivavoce.domain.content import (
+    Blob,
+    Content,
+    Role,
+    Text,
+    ToolCall,
+    ToolDeclaration,
+    ToolResult,
+    Tools,
+)
+from vivavoce.domain.ids import CallId
 from vivavoce.domain.setup import Compression, Modality
 
 WINDOW = 10**6
@@ -52,7 +62,7 @@ def anew(world: World, gauge: Gauge) -> Weight:
     assert generation is not None
     request = generation.request
     fixed = CountedTexts([request.instruction, *tool_texts(request.tools)])
-    contributions = map(Contribution, request.history)
+    contributions = tuple(map(Contribution, request.history))
     return Prompt(fixed, contributions, gauge, IMAGE_TOKENS).weight()
 
 
@@ -85,11 +95,22 @@ def call(world: World) -> None:
     world.answer("lights", response={"on": True, "note": "the lights are on now"})
 
 
+def many(world: World) -> None:
+    """More turns in one message than a history keeps, with calls and their results among them."""
+    exchange = (
+        Content(Role.USER, (Text("one two"),)),
+        Content(Role.MODEL, (ToolCall(CallId("seeded"), "lights", {}),)),
+        Content(Role.USER, (ToolResult(CallId("seeded"), "lights", {"on": True}),)),
+    )
+    world.do(ContentReceived((*exchange * 5, exchange[0]), True))
+
+
 MOVES: dict[str, Callable[[World], object]] = {
     "text": lambda world: world.do(TextReceived("one two three four")),
     "speech": lambda world: world.speak("what was said"),
     "picture": picture,
     "call": call,
+    "many": many,
     "update": lambda world: world.do(
         ContextUpdated("other rules", Tools((ToolDeclaration("lights", "of the house"),)))
     ),

@@ -214,3 +214,21 @@ def test_words_are_spread_evenly_over_their_piece() -> None:
     assert [heard_words(piece, at) for at in (0.0, 1.4, 2.6, 4.0)] == [
         "", " one two", " one two", " one two three",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("limit", [4, 5, 6])
+def test_of_too_many_at_once_the_last_stay_that_begin_with_the_users_words(limit: int) -> None:
+    one_by_one, at_once = History([user("old")], limit), History([user("old")], limit)
+    said = [each for number in range(50) for each in (user(f"q{number}"), model(f"a{number}"))]
+    for content in said:
+        one_by_one.add([content])
+    at_once.add(said)
+    assert at_once.snapshot() == one_by_one.snapshot() == tuple(said[-(limit // 2 * 2) :])
+    assert (at_once.bytes, at_once.version) == (one_by_one.bytes, one_by_one.version)
+
+
+def test_of_too_many_at_once_no_result_stays_without_its_call() -> None:
+    history = History(limit=4)
+    call, result = Content(Role.MODEL, (CALL,)), Content(Role.USER, (RESULT,))
+    history.add([user("a"), call, user("b"), result, model("c"), user("d")])
+    assert history.snapshot() == (user("b"), model("c"), user("d"))

@@ -56,6 +56,22 @@ def test_the_ring_is_bounded_and_holds_no_media() -> None:
     assert sum(map(len, lines)) < 1000
 
 
+def test_of_thousands_of_turns_in_one_message_a_few_are_kept() -> None:
+    recorder = FlightRecorder(10, texts=False)
+    recorder.note(1.0, ContentReceived(SECRET.turns[:1] * 5000, turn_complete=True))
+    (line,) = recorder.lines()
+    assert len(line) < 20_000
+    ((_, content),) = read([line])
+    assert isinstance(content, ContentReceived)
+    assert 1 < len(content.turns) < 100
+
+
+def test_a_long_text_is_hidden_without_a_look_at_what_is_in_it() -> None:
+    recorder = FlightRecorder(10, texts=False)
+    recorder.note(1.0, TextReceived("." * 1000))
+    assert read(recorder.lines()) == [(1.0, TextReceived("x" * 1000))]
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_a_trace_with_words_replays_to_the_same_effects(seed: int) -> None:
     settings = SessionSettings(speculation=True, trace_events=100_000, trace_texts=True)

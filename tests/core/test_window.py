@@ -45,7 +45,9 @@ def gauge(window: int = 1000) -> Gauge:
 
 def weighed(*contents: Content, texts: Sequence[str] = (), image_tokens: int = 258) -> Weight:
     """What contents weigh that have not been weighed before."""
-    return Prompt(CountedTexts(texts), map(Contribution, contents), gauge(), image_tokens).weight()
+    return Prompt(
+        CountedTexts(texts), tuple(map(Contribution, contents)), gauge(), image_tokens
+    ).weight()
 
 
 # --- what it weighs -----------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,10 @@ from vivavoce.engines.scripted.energy import EnergyDetector
 from vivavoce.engines.scripted.tones import TonesRecognizer, TonesSynthesizer
 from vivavoce.errors import ConfigError, StoreError
 from vivavoce.protocol import close
+from vivavoce.runtime import rate_limit
 from vivavoce.runtime.connection import Hosting
 from vivavoce.runtime.detection import VoiceScorer
+from vivavoce.runtime.loop_lag import INTERVAL_S
 from vivavoce.state.memory import MemoryStore
 from vivavoce.wiring import build
 
@@ -96,6 +99,45 @@ async def test_messages_that_come_too_fast_end_the_session(tmp_path: Path) -> No
         for _ in range(30):
             await client.send(realtimeInput={"activityStart": {}})
         assert await client.closing() == (1011, close.QUOTA)
+
+
+async def test_who_goes_on_too_fast_is_told_the_rate_and_the_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rate_limit, "PATIENCE_S", 0.2)
+    file = "[session]\nmessages_per_s = 20\n"
+    async with serving(tmp_path, file) as server, connected(server) as client:
+        await client.set_up()
+        for _ in range(100):
+            await client.send(realtimeInput={"text": "a"})
+        code, reason = await client.closing()
+        assert code == 1008
+        assert reason.startswith("More than 20 messages a second for ")
+        assert reason.endswith("send fewer and larger ones, or raise session.messages_per_s.")
+
+
+async def test_a_message_that_is_read_in_a_thread_keeps_its_place(tmp_path: Path) -> None:
+    immediate = {"session__turn_complete": "immediate"}
+    async with serving(tmp_path, **immediate) as server, connected(server) as client:
+        await client.set_up(outputAudioTranscription={})
+        turns = [{"role": "user", "parts": [{"text": f"w{number}"}]} for number in range(200)]
+        await client.send(clientContent={"turns": turns, "turnComplete": False})
+        await client.send(realtimeInput={"text": "last"})
+        said = ""
+        while "turnComplete" not in (message := await client.receive())["serverContent"]:
+            said += message["serverContent"].get("outputTranscription", {}).get("text", "")
+        assert said.split() == [*(f"w{number}" for number in range(200)), "last"]
+
+
+async def test_the_delay_of_the_event_loop_is_measured(tmp_path: Path) -> None:
+    async with serving(tmp_path) as server:
+        await asyncio.sleep(2 * INTERVAL_S)
+        time.sleep(0.2)  # noqa: ASYNC251 (it is what is measured)
+        await asyncio.sleep(2 * INTERVAL_S)
+        async with httpx2.AsyncClient(base_url=server.url(), trust_env=False) as web:
+            lines = (await web.get("/metrics")).text.splitlines()
+        (lag,) = [line for line in lines if line.startswith("vivavoce_event_loop_lag_seconds ")]
+        assert float(lag.split()[1]) >= 0.2 - INTERVAL_S
 
 
 # --- addresses that others can reach ------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
@@ -11,7 +12,14 @@ from vivavoce.core.events import TextReceived
 from vivavoce.core.messages import SetupComplete, TurnComplete
 from vivavoce.domain.audio import INPUT_RATE, AudioChunk, VideoFrame
 from vivavoce.runtime.connection import Connection
-from vivavoce.runtime.rate_limit import FREE_AUDIO_S, PATIENCE_S, RateLimits, TokenBucket
+from vivavoce.runtime.rate_limit import (
+    FREE_AUDIO_S,
+    LOOP_BURST_S,
+    PATIENCE_S,
+    RateLimiter,
+    RateLimits,
+    TokenBucket,
+)
 from vivavoce.testing.loop import run_virtually
 from vivavoce.testing.stage import Client, stage
 
@@ -75,7 +83,7 @@ def test_what_a_stall_kept_back_is_taken_at_once() -> None:
 def test_a_file_sent_as_fast_as_it_goes_is_heard_whole_at_the_rate_of_the_limit() -> None:
     async def run(seconds: int, speed: float) -> float:
         client = Client()
-        connection = stage(client, echo(), SETUP, rates=RateLimits(audio_speed=speed))
+        connection = stage(client, echo(), SETUP, rates=RateLimits(audio_speed=speed, loop_share=0))
         running = asyncio.ensure_future(connection.run())
         for _ in range(seconds):
             client.say(SECOND)
@@ -108,7 +116,9 @@ def turns(count: int, rate: float) -> float:
 
     async def run() -> float:
         client = Client()
-        running = asyncio.ensure_future(stage(client, talks(), SETUP, rates=RateLimits(rate)).run())
+        running = asyncio.ensure_future(
+            stage(client, talks(), SETUP, rates=RateLimits(rate, loop_share=0)).run()
+        )
         for number in range(count):
             client.say(TextReceived(f"turn {number}"))
         await client.until(TurnComplete, count)
@@ -132,7 +142,7 @@ def test_who_goes_on_sending_too_many_messages_is_told_so() -> None:
             client.say(TextReceived(f"turn {number}"))
         await asyncio.sleep(PATIENCE_S * 2)
 
-    client, ending = run_virtually(hold(flood, talks(), rates=RateLimits(messages_per_s=20)))
+    client, ending = run_virtually(hold(flood, talks(), rates=RateLimits(20, loop_share=0)))
     assert (ending.code, ending.by_client) == (1008, False)
     assert ending.reason == (
         "More than 20 messages a second for 10 s: send fewer and larger ones, "
@@ -140,3 +150,41 @@ def test_who_goes_on_sending_too_many_messages_is_told_so() -> None:
     )
     complete = sum(isinstance(message, TurnComplete) for message in client.messages)
     assert 200 <= complete <= 222, "what came before the close was taken at the allowed rate"
+
+
+class Processor:
+    """A clock of processor time that goes as a test says."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_costly_messages_take_a_share_of_the_loop_and_no_more() -> None:
+    async def run(share: float) -> float:
+        processor = Processor()
+        rates = RateLimiter(RateLimits(0, 0, share), processor)
+        for _ in range(10):
+            with rates.working():
+                processor.now += 0.125
+            await rates.share()
+        return asyncio.get_running_loop().time()
+
+    assert run_virtually(run(0.1)) == pytest.approx((10 * 0.125 - LOOP_BURST_S) / 0.1)
+    assert run_virtually(run(0)) == 0
+
+
+def test_work_that_fails_counts_too() -> None:
+    async def run() -> float:
+        processor = Processor()
+        rates = RateLimiter(RateLimits(0, 0, 0.5), processor)
+        with suppress(KeyError), rates.working():
+            processor.now += 1.25
+            raise KeyError
+        await rates.share()
+        await rates.share()
+        return asyncio.get_running_loop().time()
+
+    assert run_virtually(run()) == pytest.approx(2.0)

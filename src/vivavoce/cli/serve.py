@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +17,10 @@ from vivavoce.cli.faults import fault_of, leave
 from vivavoce.cli.surroundings import hint, typed
 from vivavoce.config import Config, is_loopback, load
 from vivavoce.errors import VivavoceError
+
+SWITCH_S = 0.0005
+"""How long a thread may keep the interpreter while the event loop wants it; Python's own 5 ms would
+be added to each step of each conversation while a large message is read."""
 
 
 def serve(
@@ -38,6 +43,7 @@ def serve(
         "model": model,
     }
     settings: Config | None = None
+    sys.setswitchinterval(SWITCH_S)
     try:
         settings = load(config, flags)
         _prepare(settings)

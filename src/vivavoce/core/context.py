@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from vivavoce.core.contribution import Contribution, CountedTexts, Prompt
 from vivavoce.core.history import History
 from vivavoce.core.window import Bounds, Gauge, surplus, tool_texts
@@ -70,8 +68,7 @@ class Context:
         total = self.prompt().weight().total
         if bounds is not None and total > bounds.trigger:
             older = self.history.droppable()
-            weights = (self._prompt_of([each], CountedTexts(())).weight().total for each in older)
-            self.history.slide(surplus(weights, total - bounds.target))
+            self.history.slide(surplus(map(self._tokens_of, older), total - bounds.target))
             total = self.prompt().weight().total
         if total > gauge.window:
             self.overflow = f"The context window of {gauge.window} tokens is full ({total}): " + (
@@ -80,11 +77,19 @@ class Context:
 
     def prompt(self, extra: tuple[Content, ...] = ()) -> Prompt:
         """What a request with the same `extra` weighs."""
-        added = map(Contribution, extra)
-        return self._prompt_of((*self.history.contributions(), *added), self._fixed)
+        contributions = (*self.history.contributions(), *map(Contribution, extra))
+        return Prompt(
+            self._fixed,
+            contributions,
+            self._gauge,
+            self.setup.image_tokens,
+            self.history.tokens,
+            self.history.over,
+        )
 
-    def _prompt_of(self, contributions: Iterable[Contribution], fixed: CountedTexts) -> Prompt:
-        return Prompt(fixed, contributions, self._gauge, self.setup.image_tokens)
+    def _tokens_of(self, contribution: Contribution) -> int:
+        alone = Prompt(CountedTexts(()), (contribution,), self._gauge, self.setup.image_tokens)
+        return alone.weight().total
 
     def request(
         self,

@@ -62,29 +62,79 @@ class Contribution:
         return self._texts
 
 
+class TokenTotal:
+    """The tokens of contributions that come and go, added up as they do."""
+
+    def __init__(self, gauge: Gauge) -> None:
+        self._gauge = gauge
+        self._revision: int | None = None
+        self._sums = (0, 0, 0)
+
+    def add(self, contribution: Contribution, sign: int = 1) -> None:
+        """Count one more; one less with a `sign` of -1."""
+        if self._revision is not None:
+            self._add(contribution, sign)
+
+    def _add(self, contribution: Contribution, sign: int) -> None:
+        if (revision := self._gauge.revision()) != self._revision:
+            self._revision = None  # what was added up is counted otherwise now
+            return
+        text, audio, images = self._sums
+        self._sums = (
+            text + sign * contribution.texts.tokens(self._gauge, revision),
+            audio + sign * contribution.audio_tokens,
+            images + sign * contribution.images,
+        )
+
+    def clear(self) -> None:
+        """All are gone."""
+        self._revision = None
+
+    def of(self, contributions: Iterable[Contribution]) -> tuple[int, int, int]:
+        """Tokens of text and sound, and images, of `contributions`, which are those added."""
+        if (revision := self._gauge.revision()) != self._revision:
+            self._revision, self._sums = revision, (0, 0, 0)
+            for each in contributions:
+                self._add(each, 1)
+        return self._sums
+
+
 class Prompt:
     """What an answer is made from, as it weighs: fixed texts, and contributions in order.
 
-    `image_tokens` is what an image counts.
+    `total` holds the tokens of the first `added` contributions already; `image_tokens` is what an
+    image counts.
     """
 
     def __init__(
         self,
         fixed: CountedTexts,
-        contributions: Iterable[Contribution],
+        contributions: Sequence[Contribution],
         gauge: Gauge,
         image_tokens: int,
+        total: TokenTotal | None = None,
+        added: int = 0,
     ) -> None:
         self._fixed = fixed
-        self._contributions = tuple(contributions)
+        self._contributions = contributions
         self._gauge = gauge
         self._image_tokens = image_tokens
+        self._revision = gauge.revision()
+        sums = (0, 0, 0) if total is None else total.of(contributions[:added])
+        self._weight = self._weigh(sums, contributions[added:])
 
     def weight(self) -> Weight:
         """The tokens by modality, as the tokenizer counts now."""
-        gauge, revision = self._gauge, self._gauge.revision()
-        text, audio, images = self._fixed.tokens(gauge, revision), 0, 0
-        for each in self._contributions:
+        if (revision := self._gauge.revision()) != self._revision:
+            self._revision = revision
+            self._weight = self._weigh((0, 0, 0), self._contributions)
+        return self._weight
+
+    def _weigh(self, sums: tuple[int, int, int], more: Iterable[Contribution]) -> Weight:
+        gauge, revision = self._gauge, self._revision
+        text, audio, images = sums
+        text += self._fixed.tokens(gauge, revision)
+        for each in more:
             text += each.texts.tokens(gauge, revision)
             audio += each.audio_tokens
             images += each.images

@@ -29,12 +29,14 @@ from vivavoce.domain.profile import Behaviour, Family
 from vivavoce.domain.setup import Modality, SessionSetup
 
 PUNCTUATION = frozenset(".,;:!?…-–—'\"()")
+LONGEST_MARKS = 64
 FILLERS = frozenset({"ah", "eh", "er", "erm", "hm", "hmm", "mm", "uh", "um"})
 
 
 def only_punctuation(text: str) -> bool:
-    """Whether text has no words in it: clients type it to say "go on"."""
-    return all(char.isspace() or char in PUNCTUATION for char in text)
+    """Whether a short text has no words in it: clients type it to say "go on"."""
+    marks = (char.isspace() or char in PUNCTUATION for char in text)
+    return len(text) <= LONGEST_MARKS and all(marks)
 
 
 def substance(words: list[str]) -> str:
@@ -59,8 +61,8 @@ class Conversation:
         self.setup = setup
         self.settings = settings
         self.behaviour = behaviour
-        kept = History(history, settings.history_contents)
         gauge = gauge or Gauge()
+        kept = History(history, settings.history_contents, gauge)
         self.context = Context(session, setup, kept, gauge, settings.min_confidence)
         self.user = UserSide(
             Frames(setup.realtime.coverage or behaviour.coverage),

@@ -20,8 +20,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from math import ceil
 
-from vivavoce.core.contribution import Contribution
+from vivavoce.core.contribution import Contribution, TokenTotal
 from vivavoce.core.weight import MAX_BYTES, calls_in, lightened, without_results
+from vivavoce.core.window import Gauge
 from vivavoce.domain.content import Content, Part, Role, Text, ToolCall, ToolResult
 from vivavoce.domain.ids import CallId
 
@@ -44,8 +45,11 @@ class Piece:
 class History:
     """Contributions in order. `version` changes whenever what an answer would see changes."""
 
-    def __init__(self, contents: Iterable[Content] = (), limit: int = 1000) -> None:
+    def __init__(
+        self, contents: Iterable[Content] = (), limit: int = 1000, gauge: Gauge | None = None
+    ) -> None:
         self._done = list(map(Contribution, contents))
+        self.tokens = TokenTotal(gauge or Gauge())
         self._draft: list[Piece | Contribution] = []
         self._limit = limit
         self._bytes = _bytes_of(self._done)
@@ -65,6 +69,11 @@ class History:
         return tuple([each.content for each in self.contributions()])
 
     @property
+    def over(self) -> int:
+        """How many contributions are over, and added up in `tokens`."""
+        return len(self._done)
+
+    @property
     def empty(self) -> bool:
         return not self._done and not self._draft
 
@@ -75,12 +84,28 @@ class History:
 
     def add(self, contents: Iterable[Content]) -> None:
         """Contributions that are over. Only while no draft is open."""
+        contents = list(contents)
+        if (begin := self._begin_of_many(contents)) > 0:
+            # Of so many only the last stay: the others are not weighed.
+            gone = calls_in((*self.snapshot(), *contents[:begin]))
+            self._done, self._bytes, self._view = [], 0, None
+            self.tokens.clear()
+            kept = (without_results(content, gone) for content in contents[begin:])
+            contents = [content for content in kept if content.parts]
+            self.version += begin
         self._append(map(Contribution, contents))
+
+    def _begin_of_many(self, contents: list[Content]) -> int:
+        """Where words of the user's own begin the last that `limit` allows; 0 for fewer."""
+        first = len(contents) - self._limit
+        places = range(first, len(contents)) if first > 0 else ()
+        return next((at for at in places if _may_begin(contents[at])), 0)
 
     def _append(self, contributions: Iterable[Contribution]) -> None:
         for each in contributions:
             self._done.append(each)
             self._bytes += each.bytes
+            self.tokens.add(each)
             self._changed()
         self._trim()
 
@@ -184,6 +209,8 @@ class History:
             end += 1
         dropped = self._done[first:end]
         self._bytes -= _bytes_of(dropped)
+        for each in dropped:
+            self.tokens.add(each, -1)
         del self._done[first:end]
         if gone := calls_in(each.content for each in dropped):
             self._drop_results(first, gone)
@@ -193,11 +220,19 @@ class History:
         later, self._done[first:] = self._done[first:], []
         for each in later:
             content = without_results(each.content, calls)
-            kept = each if content is each.content else Contribution(content)
-            if content.parts:
-                self._done.append(kept)
-                self._bytes += kept.bytes
-            self._bytes -= each.bytes
+            if content is each.content:
+                self._done.append(each)
+                continue
+            kept = [Contribution(content)] if content.parts else []
+            self._done += kept
+            self._replace(each, kept)
+
+    def _replace(self, former: Contribution, new: list[Contribution]) -> None:
+        """Weigh `new` in the place of a contribution that was over."""
+        self._bytes += _bytes_of(new) - former.bytes
+        self.tokens.add(former, -1)
+        for each in new:
+            self.tokens.add(each)
 
     def _lighten(self, answers: bool) -> None:
         """Take weight off the older results until there is not too much; never off the newest."""
@@ -206,8 +241,8 @@ class History:
             if self.bytes <= MAX_BYTES:
                 return
             if each is not newest:
-                self._done[at] = Contribution(lightened(each.content, answers))
-                self._bytes += self._done[at].bytes - each.bytes
+                self._done[at] = lighter = Contribution(lightened(each.content, answers))
+                self._replace(each, [lighter])
         for at, entry in enumerate(self._draft):
             if self.bytes > MAX_BYTES and isinstance(entry, Contribution) and entry is not newest:
                 lighter = Contribution(lightened(entry.content, answers))

@@ -52,6 +52,10 @@ _WORDS = frozenset({
 })  # fmt: skip
 _FREE_FORM = frozenset({"args", "response", "parameters", "returns", "options"})
 _FILLER = "x"
+_MOST_ITEMS = 50
+"""Of a sequence: thousands of turns in one message would hold the event loop."""
+_SHORT = 64
+"""Longer texts hold words, without a look at them."""
 
 
 class FlightRecorder:
@@ -98,18 +102,25 @@ def _write(value: object, texts: bool, name: str = "") -> object:
     if isinstance(value, bytes):
         return {"bytes": len(value)}
     if isinstance(value, tuple | list):
-        return [_write(item, texts, name) for item in value]
+        kept = [_write(item, texts, name) for item in value[:_MOST_ITEMS]]
+        more = len(value) - len(kept)
+        return [*kept, {"more": more}] if more else kept
     if isinstance(value, Mapping):
         return {"json": dict(value) if texts or name not in _FREE_FORM else {}}
-    hide = isinstance(value, str) and name in _WORDS and not texts
-    if hide and isinstance(value, str) and any(char.isalnum() for char in value):
-        return {"text": len(value)}
+    if isinstance(value, str) and name in _WORDS and not texts:
+        hidden = len(value) > _SHORT or any(char.isalnum() for char in value)
+        return {"text": len(value)} if hidden else value
     return value
+
+
+def _is_rest(written: object) -> bool:
+    """Whether it stands for the items that were not kept."""
+    return isinstance(written, dict) and written.keys() == {"more"}
 
 
 def _read(written: object) -> object:
     if isinstance(written, list):
-        return tuple(_read(item) for item in written)
+        return tuple(_read(item) for item in written if not _is_rest(item))
     if not isinstance(written, dict):
         return written
     match written:

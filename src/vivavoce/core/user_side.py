@@ -285,7 +285,7 @@ class UserSide:
         return (*contents, Content(Role.USER, frames))
 
     def _heavy(self) -> bool:
-        return sum(entry.bytes for entry in self.line) > MAX_BYTES
+        return len(self.line) > 1 and sum(entry.bytes for entry in self.line) > MAX_BYTES
 
     def take(self, entries: list[Entry]) -> None:
         """These were taken up."""

@@ -139,10 +139,14 @@ class TypedTurn:
 
     content: tuple[Content, ...]
     answer: bool
-    bytes: int = field(init=False, compare=False)
+    _bytes: int = field(default=-1, init=False, compare=False)
 
-    def __post_init__(self) -> None:
-        self.bytes = sum(map(weigh, self.content))
+    @property
+    def bytes(self) -> int:
+        """See the class."""
+        if self._bytes < 0:
+            self._bytes = sum(map(weigh, self.content))
+        return self._bytes
 
     def contents(self) -> tuple[Content, ...]:
         """What enters the history."""

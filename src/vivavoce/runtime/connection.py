@@ -57,7 +57,7 @@ from vivavoce.core.lifetime import Farewell
 from vivavoce.core.messages import Message
 from vivavoce.core.session import LiveSession
 from vivavoce.core.window import Gauge
-from vivavoce.domain.audio import AudioChunk, Position
+from vivavoce.domain.audio import Position
 from vivavoce.domain.checkpoint import Checkpoint
 from vivavoce.domain.ids import SessionId
 from vivavoce.domain.setup import SessionSetup
@@ -65,6 +65,7 @@ from vivavoce.engines.ports import Engines
 from vivavoce.errors import ClientFault
 from vivavoce.runtime.detection import Detection, VoiceScorer
 from vivavoce.runtime.errands import Errands, is_end
+from vivavoce.runtime.frame_reader import FrameReader
 from vivavoce.runtime.generations import Generations, Pace
 from vivavoce.runtime.hearing import Hearing
 from vivavoce.runtime.intake import Intake
@@ -161,6 +162,7 @@ class Connection:
         self._reporter = TurnReporter(session_id, hosting.listener, manual=not detects)
         self._outbox = Outbox(self._sent)
         self._rates = RateLimiter(hosting.rates)
+        self._frames = FrameReader(transport, dialect, self._metering, self._rates)
         intake = Intake(position)
         self._transcripts = Transcripts(
             hosting.engines.recognizer, setup, intake, self._errands, self._mailbox.post
@@ -239,10 +241,11 @@ class Connection:
             # a client that fell silent.
             if (event := mailbox.take()) is not None:
                 now = clock()
-                self._reporter.event(event, now)
                 ignored = session.ignored_answers
-                self._perform_all(session.handle(event, now))
-                self._hearing.judged(event)
+                with self._rates.working():
+                    self._reporter.event(event, now)
+                    self._perform_all(session.handle(event, now))
+                    self._hearing.judged(event)
                 if (more := session.ignored_answers - ignored) > 0:
                     log.info("tool answers ignored: session=%s answers=%d", self.session_id, more)
                 if not isinstance(event, QUICK_EVENTS):
@@ -255,11 +258,7 @@ class Connection:
     async def _read(self) -> None:
         try:
             while True:
-                frame = await self._transport.receive()
-                self._metering.message()
-                said = self._dialect.decode(frame)
-                sound = all(isinstance(incoming, AudioChunk) for incoming in said)
-                await self._rates.message(sound)
+                said, sound = await self._frames.read()
                 for incoming in said:
                     if isinstance(incoming, ContextUpdated):
                         incoming = await self._served.read(incoming)

@@ -4,11 +4,17 @@ A client that is faster is not read for a moment. TCP makes it wait, and nothing
 lost: who sends a file as fast as it goes is taken at the rate of the limit. Messages that come too
 fast for `PATIENCE_S` on end are no burst; they would wait ever longer in buffers of which neither
 side knows, so the client is closed and told why.
+
+Messages may be few and costly, too. What it takes of the event loop to read them and to decide what
+follows is measured, and a connection that takes more than its share waits as well.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from vivavoce.errors import ClientFault
@@ -25,16 +31,25 @@ every 128 samples, 125 to 375 a second."""
 FREE_AUDIO_S = 60.0
 """Sound that may come at any speed, at the beginning and whenever as much time has passed."""
 
+LOOP_SHARE = 0.1
+LOOP_BURST_S = 0.25
+"""What one connection may take of the event loop: so much at once, and this share of it on and on.
+A conversation takes a hundredth; a picture of 20 MB is read in a fifth of the burst."""
+
 PATIENCE_S = 10.0
 """How long messages may come too fast before the client is closed."""
 
 
 @dataclass(frozen=True, slots=True)
 class RateLimits:
-    """What each connection may send; 0 is no limit. `audio_speed` counts times real time."""
+    """What each connection may send; 0 is no limit. `audio_speed` counts times real time.
+
+    `loop_share` is what it may take of the event loop, by the processor time of its thread.
+    """
 
     messages_per_s: float = 100.0
     audio_speed: float = 4.0
+    loop_share: float = LOOP_SHARE
 
 
 class TokenBucket:
@@ -58,12 +73,38 @@ class TokenBucket:
 class RateLimiter:
     """The limits of one connection. Its reader awaits each verb before it goes on."""
 
-    def __init__(self, limits: RateLimits) -> None:
+    def __init__(
+        self, limits: RateLimits, processor_s: Callable[[], float] = time.thread_time
+    ) -> None:
         self._limits = limits
+        self._processor_s = processor_s
+        self._taken_s = 0.0
+        share = limits.loop_share
+        self._share = TokenBucket(share, LOOP_BURST_S) if share else None
         rate, speed = limits.messages_per_s, limits.audio_speed
         self._messages = TokenBucket(rate, max(1.0, rate * BURST_S)) if rate else None
         self._audio = TokenBucket(speed, FREE_AUDIO_S) if speed else None
         self._held_since: float | None = None
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Count what is done within as the connection's. Nothing within may wait."""
+        if self._share is None:
+            yield
+            return
+        began = self._processor_s()
+        try:
+            yield
+        finally:
+            self._taken_s += self._processor_s() - began
+
+    async def share(self) -> None:
+        """Wait until the connection's share of the event loop covers what it has taken."""
+        taken_s, self._taken_s = self._taken_s, 0.0
+        if self._share is None or not taken_s:
+            return
+        if wait_s := self._share.take(taken_s, asyncio.get_running_loop().time()):
+            await asyncio.sleep(wait_s)
 
     async def message(self, sound: bool) -> None:
         """A message came, with nothing but `sound` in it or with anything else.

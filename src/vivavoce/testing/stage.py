@@ -259,6 +259,6 @@ def stage(
         # Always on the loop: a test neither leaves threads behind nor depends on their speed.
         VoiceScorer(detector, inline_share=1e9),
         listener,
-        rates=rates or RateLimits(),
+        rates=rates or RateLimits(loop_share=0),  # a test does not depend on a machine's speed
     )
     return Connection(SESSION, session, setup, client, client.dialect, hosting, toolset=toolset)

@@ -63,6 +63,8 @@ _QUESTION = re.compile(
 )
 _BEFORE = re.compile(r"\bwhat did i tell you before\b", re.IGNORECASE)
 _TOLD_SIGNS = 200
+MOST_ECHOED = 20_000
+"""Characters of the user's words that are looked at: a turn costs the same in a long session."""
 
 
 class EchoModel:
@@ -98,9 +100,7 @@ class EchoModel:
         for word in re.findall(r"\s*\S+", answer):
             yield TextDelta(word)
             await asyncio.sleep(0)
-        prompt = sum(len(content.text.split()) for content in request.history)
-        used = TokenUsage(prompt_tokens=prompt, response_tokens=len(answer.split()))
-        yield UsageReported(used)
+        yield UsageReported(TokenUsage(response_tokens=len(answer.split())))
 
     async def release(self, session: str) -> None:
         return None
@@ -118,13 +118,15 @@ class EchoModel:
 
 
 def _last_words(request: GenerationRequest) -> str:
-    """Everything the user said since the model last spoke."""
+    """What the user said since the model last spoke, the latest of it where it is very long."""
     said: list[str] = []
+    length = 0
     for content in reversed(request.history):
-        if content.role is Role.MODEL:
+        if content.role is Role.MODEL or length >= MOST_ECHOED:
             break
-        said.insert(0, content.text)
-    return " ".join(" ".join(said).split())
+        said.append(content.text)
+        length += len(content.text)
+    return " ".join(" ".join(reversed(said))[-MOST_ECHOED:].split())
 
 
 def _told_before(request: GenerationRequest) -> str:
