@@ -18,7 +18,7 @@ from vivavoce.cli.conversation_display import ConversationDisplay, open_display
 from vivavoce.cli.faults import fault_of, leave
 from vivavoce.cli.listening import taken
 from vivavoce.cli.pull import fetch
-from vivavoce.cli.surroundings import hint
+from vivavoce.cli.surroundings import hint, typed
 from vivavoce.client.conversation import Conversation
 from vivavoce.client.files import FileMicrophone, read_wav
 from vivavoce.client.live import Endpoint, connect
@@ -90,7 +90,7 @@ async def _demo(
     wait_s: float,
     once: bool,
 ) -> bool:
-    server = wiring.build(settings, say=console.print)
+    server = wiring.build(settings, say=lambda line: console.print(typed(line)))
     stopping = stops.watch_signals()
     console.print("Starting the server and its engines …")
     try:

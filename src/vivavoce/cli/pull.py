@@ -19,6 +19,7 @@ from rich.progress import (
 
 from vivavoce.cli.console import open_console
 from vivavoce.cli.faults import Code, Fault, fault_of, leave
+from vivavoce.cli.surroundings import typed
 from vivavoce.config import Config, load
 from vivavoce.engines import registry
 from vivavoce.engines.weights import Weights, download, store
@@ -70,7 +71,7 @@ def fetch(
     """
 
     def say(line: str) -> None:
-        console.print(line)
+        console.print(typed(line))
 
     absent = registry.missing_weights(names, overrides)
     if not absent:

@@ -181,7 +181,7 @@ async def _open(endpoint: Endpoint) -> ClientConnection:
     except ssl.SSLCertVerificationError as error:
         raise Untrusted(
             f"The certificate of {endpoint.url} is not trusted ({error.verify_message}).",
-            "Pass --ca with the bundle that `vivavoce env` prints, or use the http:// address.",
+            "Pass --ca with a copy of the server's bundle.pem; `vivavoce env` there names it.",
         ) from error
     except (OSError, TimeoutError, InvalidHandshake, InvalidMessage) as error:
         raise Unreachable(

@@ -167,6 +167,7 @@ _FRONT = """vivavoce {version}
 
 A server for real-time voice conversation that speaks the Gemini Live API.
 Point a client of Google's SDKs here: `eval "$(vivavoce env)"`, or `vivavoce run -- COMMAND`.
+In a checkout the command is `.venv/bin/vivavoce`.
 
 /readyz    whether it can hold a conversation
 /metrics   what it measured, for Prometheus
