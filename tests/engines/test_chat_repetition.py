@@ -8,7 +8,8 @@ import pytest
 
 from engines.talk import said, user
 from vivavoce.engines.chat import repetition
-from vivavoce.engines.chat.repetition import RepetitionGuard, is_nearly_equal, words_of
+from vivavoce.engines.chat.repetition import RepetitionGuard
+from vivavoce.engines.chat.similarity import is_nearly_equal, words_of
 
 JOKE = "The answer is: what is the most ridiculous joke you have ever heard?"
 
@@ -98,6 +99,9 @@ def test_what_was_new_stands_and_the_repetition_after_it_is_cut() -> None:
         ("Rain, rain, go away.", "Rain, rain, go away."),
         ("No, no, no!", "No, no, no!"),
         ("rain " * 30, "REJECTED"),
+        ("Try a bandage that is made of a soft, even stuff, or one that is made of a soft, even"
+         " stuff that is made of a soft, even stuff.",
+         "Try a bandage that is made of a soft, even stuff, or one that is made of a soft,"),
     ],
 )  # fmt: skip
 def test_a_loop_within_an_answer_is_cut(text: str, kept: str) -> None:
@@ -138,6 +142,16 @@ def test_text_is_passed_on_clause_by_clause() -> None:
         ("Let us meet at 7 in the evening.", "Let us meet at in the evening.", False),
         ("Yes, sir.", "Yes.", False),
         ("今日は天気がいい。", "今日は天気がいい", True),
+        (
+            "Birds can fly because they have a special wing that allows them to fly.",
+            "Penguins can fly because they have a special wing that allows them to fly.",
+            True,
+        ),
+        (
+            "The train to Oslo leaves from platform 4 at noon on all days but Sunday.",
+            "The train to Oslo leaves from platform 5 at noon on all days but Sunday.",
+            False,
+        ),
     ],
 )
 def test_near_equality(one: str, other: str, equal: bool) -> None:

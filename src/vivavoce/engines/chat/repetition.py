@@ -6,25 +6,29 @@ echoes the question, and each repetition in the history makes the next more like
 clause is complete (which is when a synthesizer could begin with it), longer while the words so far
 are the beginning of a known sentence, and stops the answer at the repetition.
 
-What is compared are words, without case and punctuation. Below `MIN_WORDS` words an equal sentence
-is no repetition: "Yes." or "You're welcome!" may be said twice.
+When texts count as equal is decided in `similarity`.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 from functools import lru_cache
 from itertools import islice
 
 from vivavoce.domain.content import Content, Role, Text, ToolCall, ToolResult
-
-Words = tuple[str, ...]
-
-MIN_WORDS = 4
-"""Words from which on an equal sentence counts as repeated."""
+from vivavoce.engines.chat.similarity import (
+    MIN_WORDS,
+    Words,
+    ends_in_cycle,
+    has_stretch_twice,
+    is_nearly_equal,
+    is_repeated,
+    may_be_similar,
+    may_become,
+    words_of,
+)
 
 _LATEST_ANSWERS = 100
 """Earlier answers that an answer is compared with. With 500, the comparisons of one token took the
@@ -33,24 +37,15 @@ event loop 14 ms, and beginning an answer 40 ms."""
 _MOST_CHARS = 4000
 """What is compared of each text: clients may seed a history with answers of any length."""
 
-_SIMILARITY = 0.8
-"""Ratio of equal words (`difflib`) from which on sentences can be nearly equal."""
 
 _SAME_QUESTION = 0.8
 _UNIT_WORDS = 8
 """Words without a mark after which text is examined: where the cascade cuts its first piece."""
 
-_CYCLES = 3
-"""How often a stretch of two to eight words may not stand in a row; a single word, once more."""
 
-_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W_\u3040-\u30ff\u3400-\u9fff]+")
 _CLAUSE = re.compile(r"[.!?…,;:–—]+[\"')\]»”’*]*(?=\s)|[。！？，、；：]+[」』）]*|\n")
 _SENTENCE_MARKS = frozenset(".!?…:。！？：\n")
 _LONG = re.compile(rf"\s*(?:\S+\s+){{{_UNIT_WORDS}}}(?=\S)")
-_NEGATIONS = frozenset(
-    ["not", "no", "never", "cannot", "without", "t", "nicht", "kein", "keine", "nie", "pas",
-     "jamais", "sans", "nunca", "sin", "non"]
-)  # fmt: skip
 _UNSURE = {
     "en": (
         "I'm not sure about that one.",
@@ -86,34 +81,6 @@ _REPEAT_REQUEST = re.compile(
     r"|repite|repita|otra vez|de nuevo|ripeti|repete)\b",
     re.IGNORECASE,
 )
-
-
-def words_of(text: str) -> Words:
-    """The words of a text in lower case; each ideograph is a word."""
-    return tuple(word.casefold() for word in _WORD.findall(text))
-
-
-def is_nearly_equal(one: Words, other: Words) -> bool:
-    """Whether two texts say the same: equal, or a few words more that negate or count nothing."""
-    if one == other:
-        return True
-    if min(len(one), len(other)) < MIN_WORDS:
-        return False
-    if not _may_be_similar(one, other, _SIMILARITY):
-        return False
-    matcher = SequenceMatcher(None, one, other, autojunk=False)
-    if matcher.ratio() < _SIMILARITY:
-        return False
-    if any(tag == "replace" for tag, *_ in matcher.get_opcodes()):
-        return False
-    added = (Counter(one) - Counter(other)) + (Counter(other) - Counter(one))
-    return not any(word in _NEGATIONS or word.isdigit() for word in added)
-
-
-def _may_be_similar(one: Words, other: Words, ratio: float) -> bool:
-    """An upper bound of the ratio, which spares the event loop most of the exact ones."""
-    least = ratio * (len(one) + len(other)) / 2
-    return min(len(one), len(other)) >= least and sum(map(set(other).__contains__, one)) >= least
 
 
 def asks_to_repeat(text: str) -> bool:
@@ -214,7 +181,7 @@ class RepetitionGuard:
         if not last and (
             unit.rstrip().endswith((":", "："))  # what it announces may be known
             or self._begins_known(sentence, ends)
-            or any(_begins(answer, one) for one in self._answers)
+            or any(may_become(answer, one) for one in self._answers)
         ):
             return ""
         released, self._pending = self._pending, ""
@@ -225,7 +192,7 @@ class RepetitionGuard:
             return True
         if len(clause) > 1 and self._clauses and clause == self._clauses[-1]:
             return True
-        return _ends_in_cycle(answer)
+        return ends_in_cycle(answer) or has_stretch_twice(answer, len(clause))
 
     def _repeats_known(self, sentence: Words, answer: Words, ends: bool, last: bool) -> bool:
         if not ends:
@@ -242,12 +209,7 @@ class RepetitionGuard:
             return False
         if len(sentence) < MIN_WORDS:  # "Sure," is not worth keeping if the rest is stopped
             return True
-        return any(_begins(sentence, known) for _, known in self._known)
-
-
-def is_repeated(sentence: Words, known: Words) -> bool:
-    """Whether a sentence of at least `MIN_WORDS` words (nearly) equals a known one."""
-    return len(sentence) >= MIN_WORDS and is_nearly_equal(sentence, known)
+        return any(may_become(sentence, known) for _, known in self._known)
 
 
 @lru_cache(maxsize=1024)
@@ -361,26 +323,6 @@ def _is_same_question(one: str, other: str) -> bool:
     first, second = words_of(one), words_of(other)
     if min(len(first), len(second)) < MIN_WORDS - 1:
         return False
-    if not _may_be_similar(first, second, _SAME_QUESTION):
+    if not may_be_similar(first, second, _SAME_QUESTION):
         return False
     return SequenceMatcher(None, first, second, autojunk=False).ratio() >= _SAME_QUESTION
-
-
-def _begins(words: Words, known: Words) -> bool:
-    """Whether `words` may become `known`, give or take a word."""
-    if len(known) < MIN_WORDS or len(words) > len(known) or not words:
-        return False
-    count = len(words)
-    if words == known[:count] or (count > 1 and words[1:] == known[: count - 1]):
-        return True
-    return any(is_nearly_equal(words, known[:n]) for n in (count - 1, count + 1))
-
-
-def _ends_in_cycle(words: Words) -> bool:
-    """Whether a stretch of one to eight words stands several times in a row at the end."""
-    for length in range(1, 9):
-        times = _CYCLES + 1 if length == 1 else _CYCLES
-        tail = words[-length * times :]
-        if len(tail) == length * times and tail == tail[:length] * times:
-            return True
-    return False
