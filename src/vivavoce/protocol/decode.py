@@ -1,7 +1,8 @@
 """Frames of a client as events and media.
 
 Nine of ten frames are pieces of microphone sound, so a frame that holds a single blob is read
-without any model: one parse, one base64 decoding. Everything else goes through `wire.read`.
+without any model: one parse, one base64 decoding. Everything else goes through `wire.read`, and
+what is no light message has its values counted before.
 """
 
 from __future__ import annotations
@@ -25,16 +26,20 @@ from vivavoce.errors import ClientFault
 from vivavoce.protocol import close, mime
 from vivavoce.protocol.binary import decode_base64
 from vivavoce.protocol.content import contents, paragraphs, tool_result
+from vivavoce.protocol.message_size import MessageLimits, check_size, check_texts, is_light
 from vivavoce.protocol.reading import check_depth, parse
 from vivavoce.protocol.tools import tools_of
 from vivavoce.protocol.wire import ClientMessage, OnUnknown, read
 from vivavoce.protocol.wire_content import Blob
-from vivavoce.protocol.wire_input import ContextUpdate, RealtimeInput, ToolResponse
+from vivavoce.protocol.wire_input import ClientContent, ContextUpdate, RealtimeInput, ToolResponse
 from vivavoce.protocol.wire_setup import Setup
 from vivavoce.runtime.ports import Incoming
 
 _INPUT = ("realtimeInput", "realtime_input")
 _CHUNKS = ("mediaChunks", "media_chunks")
+
+AT_ONCE = 200
+"""Turns, or results, of a message that the conversation takes in one step."""
 
 
 class Decoder:
@@ -49,14 +54,16 @@ class Decoder:
         strict: bool,
         on_unknown: OnUnknown,
         on_message: Callable[[ClientMessage], None] = lambda message: None,
+        limits: MessageLimits | None = None,
     ) -> None:
         self._strict = strict
         self._on_unknown = on_unknown
         self._on_message = on_message
+        self._limits = limits or MessageLimits()
 
     def decode(self, frame: bytes | str) -> list[Incoming]:
         """What a frame after the setup means, in order. Raises `ClientFault`."""
-        payload = parse(frame)
+        payload = self._parse(frame)
         blob = _lone_blob(payload)
         if blob is not None:
             return self._medium(*blob)
@@ -80,7 +87,7 @@ class Decoder:
         Where it is `replaced` by another, one that cannot be read is as good as an empty one.
         Raises `ClientFault`.
         """
-        payload = parse(frame)
+        payload = self._parse(frame)
         try:
             message = self.message(payload)
         except ClientFault:
@@ -93,6 +100,15 @@ class Decoder:
         rest = {name: value for name, value in payload.items() if name != "setup"}
         return message.setup, orjson.dumps(rest) if known & message.model_fields_set else b""
 
+    def _parse(self, frame: bytes | str) -> dict[str, Any]:
+        if is_light(frame):
+            return parse(frame)
+        check_size(frame, self._limits)
+        payload = parse(frame)
+        if len(frame) > self._limits.text_bytes:
+            check_texts(payload, self._limits)
+        return payload
+
     def report(self, path: str, name: str) -> None:
         """An unknown name outside of the models: refused when strict, remembered otherwise."""
         if self._strict:
@@ -104,9 +120,9 @@ class Decoder:
         if message.context_update is not None:
             yield self._context_update(message.context_update)
         if (said := message.client_content) is not None:
-            yield ContentReceived(contents(said.turns, strict=self._strict), said.turn_complete)
+            yield from self._content(said)
         if message.tool_response is not None:
-            yield self._tool_response(message.tool_response)
+            yield from self._tool_response(message.tool_response)
         if message.realtime_input is not None:
             yield from self._realtime(message.realtime_input)
 
@@ -118,14 +134,24 @@ class Decoder:
             None if tools is None else tools_of(tools.tools, path, self.report),
         )
 
-    def _tool_response(self, wire: ToolResponse) -> ToolResponsesReceived:
+    def _content(self, wire: ClientContent) -> Iterator[ContentReceived]:
+        """The turns, of which a client may send some at a time: as many as are taken at once."""
+        turns = contents(wire.turns, strict=self._strict)
+        most = max(0, len(turns) - 1) // AT_ONCE * AT_ONCE
+        for start in range(0, most, AT_ONCE):
+            yield ContentReceived(turns[start : start + AT_ONCE], False)
+        yield ContentReceived(turns[most:], wire.turn_complete)
+
+    def _tool_response(self, wire: ToolResponse) -> Iterator[ToolResponsesReceived]:
         for index, answer in enumerate(wire.function_responses):
             at = f"tool_response.function_responses[{index}]"
             if not (answer.name or (answer.id and not self._strict)):
                 raise close.invalid(f"Invalid value at '{at}.name': a function name is required.")
             if answer.response is None and self._strict:
                 raise close.invalid(f"Invalid value at '{at}.response': an object is required.")
-        return ToolResponsesReceived(tuple(map(tool_result, wire.function_responses)))
+        results = tuple(map(tool_result, wire.function_responses))
+        for start in range(0, max(1, len(results)), AT_ONCE):
+            yield ToolResponsesReceived(results[start : start + AT_ONCE])
 
     def _realtime(self, wire: RealtimeInput) -> Iterator[Incoming]:
         """JavaScript may send several kinds at once; marks enclose what they mark."""

@@ -16,6 +16,7 @@ from vivavoce.domain.setup import ActivityDetection, SessionSetup
 from vivavoce.protocol import close
 from vivavoce.protocol.decode import Decoder
 from vivavoce.protocol.encode import encode
+from vivavoce.protocol.message_size import MessageLimits, is_light
 from vivavoce.protocol.setup import session_setup
 from vivavoce.protocol.wire import OnUnknown
 from vivavoce.protocol.wire_base import Wire, unserved_fields
@@ -70,6 +71,7 @@ class GeminiDialect:
         enterprise: bool = False,
         on_unknown: OnUnknown = _ignore,
         on_unserved: OnUnserved = _ignore,
+        limits: MessageLimits | None = None,
     ) -> None:
         self._strict = strict
         self._enterprise = enterprise
@@ -78,11 +80,15 @@ class GeminiDialect:
         self._reported: set[str] = set()
         self._unserved_told: set[str] = set()
         self._decoder = Decoder(
-            strict=strict, on_unknown=self._unknown, on_message=self._report_unserved
+            strict=strict, on_unknown=self._unknown, on_message=self._report_unserved, limits=limits
         )
         self.beside_setup = b""
         self._detection = ActivityDetection()
         self._lock: Lock | None = None
+
+    def is_light(self, frame: bytes | str) -> bool:
+        """Whether a frame is read within a few milliseconds, and so on an event loop."""
+        return is_light(frame)
 
     def read_setup(self, frame: bytes | str, lock: Lock | None = None) -> SessionSetup:
         """The session that the first frame asks for. Raises `ClientFault`.

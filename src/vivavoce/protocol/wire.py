@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 from typing import Any, TypeVar
 
 import orjson
@@ -11,7 +12,7 @@ from pydantic_core import ErrorDetails
 
 from vivavoce.errors import ClientFault
 from vivavoce.protocol import close
-from vivavoce.protocol.wire_base import Wire, unknown_names
+from vivavoce.protocol.wire_base import MAX_OBJECTS, Wire, unknown_names
 from vivavoce.protocol.wire_input import ClientContent, ContextUpdate, RealtimeInput, ToolResponse
 from vivavoce.protocol.wire_setup import Setup
 
@@ -47,8 +48,9 @@ def read_as(
     Unknown names are refused when strict, and otherwise handed to `on_unknown`. Paths begin with
     `root`, where the object has a name of its own.
     """
+    context = {"strict": strict, "objects": count(1)}
     try:
-        message = kind.model_validate(payload, context={"strict": strict})
+        message = kind.model_validate(payload, context=context)
     except ValidationError as error:
         raise _fault(error.errors(include_url=False)[0], root) from None
     unknown = list(unknown_names(message, root))
@@ -79,6 +81,8 @@ def _fault(error: ErrorDetails, root: str) -> ClientFault:
         case "both_spellings":
             name = error["ctx"]["name"]
             return close.malformed(f"\"{name}\" at '{path}' is given in both spellings.")
+        case "too_many_objects":
+            return close.too_big(f"more than {MAX_OBJECTS:,} turns, parts and other objects.")
         case "wire_value":
             kind = error["ctx"]["kind"]
         case other:

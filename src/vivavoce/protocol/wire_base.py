@@ -29,6 +29,10 @@ from vivavoce.protocol.values import is_strict
 
 T = TypeVar("T")
 
+MAX_OBJECTS = 10_000
+"""Turns, parts, functions and other objects of the protocol's own in one message. One takes some
+30 us to be read; those within the user's own JSON take nearly nothing, and are not counted."""
+
 
 @dataclass(frozen=True, slots=True)
 class NotServed:
@@ -65,6 +69,9 @@ class Wire(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _read(cls, value: Any, info: ValidationInfo) -> Any:
+        objects = (info.context or {}).get("objects")
+        if objects is not None and next(objects) > MAX_OBJECTS:
+            raise PydanticCustomError("too_many_objects", "too many objects")
         strict = is_strict(info)
         if not strict:
             value = cls.lift(value)
