@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 from vivavoce.domain.ids import SessionId
 from vivavoce.domain.records import KeyRecord, TokenRecord
 from vivavoce.state.claims import token_refusal
-from vivavoce.state.port import TOLD_S, Refusal, SavedSession
+from vivavoce.state.port import MAX_HANDLES, TOLD_S, Refusal, SavedSession
 
 SWEEP_EVERY = 256
 """Writes after which what is expired is swept away."""
@@ -16,15 +17,19 @@ SWEEP_EVERY = 256
 
 @dataclass(slots=True)
 class _Kept:
-    """A session; `states` are what was written down by handle, the newest last."""
+    """A session; `states` are what was written down by handle, the newest last.
+
+    Of handles older than the last two only the name is kept.
+    """
 
     saved: SavedSession
     expires: float
-    states: dict[str, SavedSession] = field(default_factory=dict)
+    states: dict[str, SavedSession | None] = field(default_factory=dict)
 
     def once(self, media: Mapping[str, bytes]) -> dict[str, bytes]:
         """The media, as the very bytes that are held already."""
-        held = {name: blob for state in self.states.values() for name, blob in state.media.items()}
+        states = (state for state in islice(reversed(self.states.values()), 2) if state)
+        held = {name: blob for state in states for name, blob in state.media.items()}
         return {name: held.get(name, blob) for name, blob in media.items()}
 
 
@@ -33,6 +38,7 @@ class MemoryStore:
 
     name = "memory"
     shared = False
+    max_handles = MAX_HANDLES
 
     def __init__(self) -> None:
         self._sessions: dict[SessionId, _Kept] = {}
@@ -65,8 +71,11 @@ class MemoryStore:
         kept.saved, kept.expires = saved, expires
         kept.states[handle] = saved
         self._handles[handle] = saved.session
-        for older in list(kept.states)[:-2]:
-            del kept.states[older], self._handles[older]
+        for older in islice(reversed(kept.states), 2, 3):
+            kept.states[older] = None
+        while len(kept.states) > self.max_handles:
+            oldest = next(iter(kept.states))
+            del kept.states[oldest], self._handles[oldest]
         return True
 
     async def take(
@@ -78,10 +87,10 @@ class MemoryStore:
             return Refusal.UNKNOWN
         if kept.saved.model != model:
             return Refusal.OTHER_MODEL
-        state = kept.states[handle] if exact else kept.saved
+        own = kept.states.pop(handle)
+        state = own if exact and own is not None else kept.saved
         kept.saved = replace(state, lease=kept.saved.lease + 1)
-        for other in [each for each in kept.states if each != handle]:
-            del kept.states[other], self._handles[other]
+        kept.states = dict.fromkeys(kept.states)
         kept.states[handle] = kept.saved
         return kept.saved
 

@@ -26,6 +26,10 @@ from vivavoce.domain.records import KeyRecord, TokenRecord
 STORE_S = 3.0
 """How long a call may take before the store counts as out of reach."""
 
+MAX_HANDLES = 4096
+"""Handles of one session that are known; beyond it the oldest are forgotten. A new one comes with
+every turn: at ten seconds a turn this is the conversation of half a day."""
+
 TOLD_S = 3600.0
 """How long after its end a token is still known, so that `EXPIRED` can be told."""
 
@@ -63,11 +67,15 @@ class Refusal(Enum):
 class SessionStore(Protocol):
     """Sessions that can be resumed."""
 
-    async def save(self, saved: SavedSession, handle: str, now: float, expires: float) -> bool:
-        """Write a session down under a new handle; its handle before that stays valid, none older.
+    max_handles: int
+    """Handles of one session that are known (`MAX_HANDLES`)."""
 
-        `handle` is a digest. Where it is the newest already, its state is replaced, and the handle
-        before it stays as it is. False, and nothing is written, where a newer connection holds the
+    async def save(self, saved: SavedSession, handle: str, now: float, expires: float) -> bool:
+        """Write a session down under a new handle; its handles before that stay valid.
+
+        `handle` is a digest. Where it is the newest already, its state is replaced. The state of
+        the handle before it stays as it is; of older ones only the name is kept, and no more than
+        `max_handles` of them. False, and nothing is written, where a newer connection holds the
         session (the stored lease is greater than `saved.lease`).
 
         Media is written once for a session: what is stored under its digest already is neither
@@ -81,10 +89,9 @@ class SessionStore(Protocol):
         """The session of this handle, for a new connection, whose lease is in the answer.
 
         Atomic: of any number of callers each gets another lease. The handle that was presented is
-        the session's newest from then on, and any other is gone, so that a client which missed
-        later ones may miss them again. `exact` gives the state that was
-        written down with that very handle, and otherwise the newest. `UNKNOWN` where there is
-        none or another `owner`'s, `OTHER_MODEL`; neither changes anything.
+        the session's newest from then on; the others stay valid. `exact` gives the state that was
+        written down with that very handle where it is kept, and otherwise the newest. `UNKNOWN`
+        where there is none or another `owner`'s, `OTHER_MODEL`; neither changes anything.
         """
         ...
 

@@ -21,7 +21,7 @@ from vivavoce.domain.records import KeyRecord, TokenRecord
 from vivavoce.errors import ConfigError, StoreError
 from vivavoce.installing import install_command
 from vivavoce.state import scripts
-from vivavoce.state.port import STORE_S, TOLD_S, Refusal, SavedSession
+from vivavoce.state.port import MAX_HANDLES, STORE_S, TOLD_S, Refusal, SavedSession
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -35,6 +35,7 @@ class RedisStore:
     """See the port. `url` as redis-py takes it; every name in Redis begins with `prefix`."""
 
     shared = True
+    max_handles = MAX_HANDLES
 
     def __init__(self, url: str, prefix: str = "vivavoce") -> None:
         self._prefix = prefix
@@ -87,7 +88,7 @@ class RedisStore:
 
     async def save(self, saved: SavedSession, handle: str, now: float, expires: float) -> bool:
         session = (saved.session, saved.owner, saved.model, saved.lease, saved.data)
-        row = (*session, handle, repr(expires), ",".join(saved.media))
+        row = (*session, handle, repr(expires), ",".join(saved.media), self.max_handles)
         sent: list[str | bytes] = []
         while isinstance(outcome := await self._run(scripts.SAVE, now, *row, *sent), list):
             for name in map(bytes.decode, outcome):  # media that is not there, and so is sent

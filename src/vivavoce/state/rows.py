@@ -69,10 +69,22 @@ INSERT INTO handles VALUES
 ON CONFLICT (handle) DO UPDATE SET data = excluded.data
 """
 
-DROP_OLDER = """
-DELETE FROM handles WHERE session = :session AND handle NOT IN
-    (SELECT handle FROM handles WHERE session = :session ORDER BY number DESC LIMIT 2)
-"""
+DROP_OLDER = (
+    """
+    DELETE FROM uses WHERE handle =
+        (SELECT handle FROM handles WHERE session = :session ORDER BY number DESC LIMIT 1 OFFSET 2)
+    """,
+    """
+    UPDATE handles SET data = x'' WHERE session = :session AND number =
+        (SELECT number FROM handles WHERE session = :session ORDER BY number DESC LIMIT 1 OFFSET 2)
+    """,
+    """
+    DELETE FROM handles WHERE session = :session AND number <=
+        (SELECT number FROM handles WHERE session = :session ORDER BY number DESC
+         LIMIT 1 OFFSET :most)
+    """,
+)
+"""Of handles older than the last two only the name is kept, and of that no more than `most`."""
 
 MEDIA_OF = "SELECT digest FROM media WHERE session = ?"
 ADD_MEDIA = "INSERT INTO media VALUES (?, ?, ?)"
@@ -103,7 +115,15 @@ TAKE_OVER = (
 
 TAKE = (
     "UPDATE sessions SET lease = lease + 1 WHERE session = :session",
-    "DELETE FROM handles WHERE session = :session AND handle <> :handle",
+    """
+    DELETE FROM uses WHERE handle <> :handle AND handle IN
+        (SELECT handle FROM handles WHERE session = :session AND data <> x'')
+    """,
+    "UPDATE handles SET data = x'' WHERE session = :session AND handle <> :handle AND data <> x''",
+    """
+    UPDATE handles SET number = (SELECT max(number) + 1 FROM handles WHERE session = :session)
+    WHERE handle = :handle
+    """,
     DROP_MEDIA,
 )
 

@@ -19,6 +19,8 @@ end
 local function keep(key, expires)
     redis.call('PEXPIRE', key, math.max(1, math.ceil((tonumber(expires) - now) * 1000)))
 end
+local function handle_key(handle) return prefix .. ':handle:' .. handle end
+local function handles_of(session) return prefix .. ':handles:' .. session end
 local function was_done(number)
     return redis.call('EXISTS', prefix .. ':done:' .. number) == 1
 end
@@ -32,7 +34,7 @@ local function media_of(session)
     return prefix .. ':media:' .. session
 end
 local function names_of(handle)
-    return string.gmatch(redis.call('HGET', prefix .. ':handle:' .. handle, 'media') or '', '%x+')
+    return string.gmatch(redis.call('HGET', handle_key(handle), 'media') or '', '%x+')
 end
 local function drop_unused(session)
     local used = {}
@@ -51,7 +53,7 @@ SAVE = (
     _HEAD
     + _MEDIA
     + """
-local session, owner, model, lease, data, handle, expires, names = unpack(ARGV, 3, 10)
+local session, owner, model, lease, data, handle, expires, names, most = unpack(ARGV, 3, 11)
 local key, media = prefix .. ':session:' .. session, media_of(session)
 if live(key) then
     if tonumber(redis.call('HGET', key, 'lease')) > tonumber(lease) then return 0 end
@@ -59,7 +61,7 @@ else
     redis.call('DEL', key, media)
 end
 local given, missing = {}, {}
-for at = 11, #ARGV, 2 do given[ARGV[at]] = ARGV[at + 1] end
+for at = 12, #ARGV, 2 do given[ARGV[at]] = ARGV[at + 1] end
 for name in string.gmatch(names, '%x+') do
     if not given[name] and redis.call('HEXISTS', media, name) == 0 then
         missing[#missing + 1] = name
@@ -67,22 +69,27 @@ for name in string.gmatch(names, '%x+') do
 end
 if #missing > 0 then return missing end
 for name, blob in pairs(given) do redis.call('HSETNX', media, name, blob) end
+local handles = handles_of(session)
 local newest = redis.call('HGET', key, 'newest')
-if newest and newest ~= handle then
+if newest ~= handle then
     local older = redis.call('HGET', key, 'older')
-    if older and older ~= '' then redis.call('DEL', prefix .. ':handle:' .. older) end
-    redis.call('HSET', key, 'older', newest)
+    if older then redis.call('HDEL', handle_key(older), 'data', 'media') end
+    if newest then redis.call('HSET', key, 'older', newest) end
+    redis.call('RPUSH', handles, handle)
+    if redis.call('LLEN', handles) > tonumber(most) then
+        redis.call('DEL', handle_key(redis.call('LPOP', handles)))
+    end
 end
 redis.call('HSET', key, 'owner', owner, 'model', model, 'lease', lease, 'newest', handle,
     'expires', expires)
-redis.call('HSET', prefix .. ':handle:' .. handle, 'session', session, 'data', data, 'media', names)
+redis.call('HSET', handle_key(handle), 'session', session, 'data', data, 'media', names)
 drop_unused(session)
 keep(key, expires)
 keep(media, expires)
-keep(prefix .. ':handle:' .. handle, expires)
-if redis.call('HEXISTS', key, 'older') == 1 then
-    keep(prefix .. ':handle:' .. redis.call('HGET', key, 'older'), expires)
-end
+keep(handles, expires)
+keep(handle_key(handle), expires)
+local older = redis.call('HGET', key, 'older')
+if older then keep(handle_key(older), expires) end
 return 1
 """
 )
@@ -92,25 +99,25 @@ TAKE = (
     + _MEDIA
     + """
 local handle, owner, model, exact = unpack(ARGV, 3)
-local session = redis.call('HGET', prefix .. ':handle:' .. handle, 'session')
+local session = redis.call('HGET', handle_key(handle), 'session')
 if not session then return {'unknown'} end
 local key = prefix .. ':session:' .. session
 if not live(key) or redis.call('HGET', key, 'owner') ~= owner then return {'unknown'} end
 if redis.call('HGET', key, 'model') ~= model then return {'other_model'} end
 local newest = redis.call('HGET', key, 'newest')
-local source = exact == '1' and handle or newest
-local data = redis.call('HGET', prefix .. ':handle:' .. source, 'data')
+local own = exact == '1' and redis.call('HGET', handle_key(handle), 'data')
+local data = own or redis.call('HGET', handle_key(newest), 'data')
 if not data then return {'unknown'} end
-local names = redis.call('HGET', prefix .. ':handle:' .. source, 'media') or ''
+local names = redis.call('HGET', handle_key(own and handle or newest), 'media') or ''
 for _, field in ipairs({'newest', 'older'}) do
     local other = redis.call('HGET', key, field)
-    if other and other ~= handle then redis.call('DEL', prefix .. ':handle:' .. other) end
+    if other and other ~= handle then redis.call('HDEL', handle_key(other), 'data', 'media') end
 end
 redis.call('HDEL', key, 'older')
-if source ~= handle then
-    redis.call('HSET', prefix .. ':handle:' .. handle, 'data', data, 'media', names)
-end
+redis.call('HSET', handle_key(handle), 'data', data, 'media', names)
 redis.call('HSET', key, 'newest', handle)
+redis.call('LREM', handles_of(session), 1, handle)
+redis.call('RPUSH', handles_of(session), handle)
 drop_unused(session)
 local answer = {session, redis.call('HINCRBY', key, 'lease', 1), data}
 for name in names_of(handle) do
@@ -135,9 +142,10 @@ for at = 4, #ARGV, 2 do
             redis.call('HSET', key, 'expires', expires)
             keep(key, expires)
             keep(prefix .. ':media:' .. ARGV[at], expires)
-            for _, field in ipairs({'newest', 'older'}) do
-                local handle = redis.call('HGET', key, field)
-                if handle then keep(prefix .. ':handle:' .. handle, expires) end
+            local handles = handles_of(ARGV[at])
+            keep(handles, expires)
+            for _, handle in ipairs(redis.call('LRANGE', handles, 0, -1)) do
+                keep(handle_key(handle), expires)
             end
         end
     end
@@ -153,11 +161,11 @@ FORGET = (
 local key = prefix .. ':session:' .. ARGV[3]
 local lease = redis.call('HGET', key, 'lease')
 if not lease or tonumber(lease) > tonumber(ARGV[4]) then return 0 end
-for _, field in ipairs({'newest', 'older'}) do
-    local handle = redis.call('HGET', key, field)
-    if handle then redis.call('DEL', prefix .. ':handle:' .. handle) end
+local handles = handles_of(ARGV[3])
+for _, handle in ipairs(redis.call('LRANGE', handles, 0, -1)) do
+    redis.call('DEL', handle_key(handle))
 end
-return redis.call('DEL', key, prefix .. ':media:' .. ARGV[3])
+return redis.call('DEL', key, handles, prefix .. ':media:' .. ARGV[3])
 """
 )
 

@@ -19,7 +19,7 @@ from vivavoce.errors import ConfigError, StoreError
 from vivavoce.state import rows
 from vivavoce.state.claims import token_refusal
 from vivavoce.state.database import Database, writing
-from vivavoce.state.port import TOLD_S, Refusal, SavedSession
+from vivavoce.state.port import MAX_HANDLES, TOLD_S, Refusal, SavedSession
 
 SWEEP_EVERY = 256
 
@@ -28,6 +28,7 @@ class SqliteStore:
     """See the port. `path` is the file, which is made with its folder where it is not there."""
 
     shared = True
+    max_handles = MAX_HANDLES
 
     def __init__(self, path: Path) -> None:
         self.name = f"sqlite {path}"
@@ -80,8 +81,9 @@ class SqliteStore:
                 row = (handle, saved.session, saved.data, saved.session)
                 await db.execute(rows.SAVE_HANDLE, row)
                 await _save_media(db, saved, handle)
-                await db.execute(rows.DROP_OLDER, {"session": saved.session})
-                await db.execute(rows.DROP_MEDIA, {"session": saved.session})
+                bound = {"session": saved.session, "most": self.max_handles}
+                for statement in (*rows.DROP_OLDER, rows.DROP_MEDIA):
+                    await db.execute(statement, bound)
             return True
 
         return await self._file.do(work)
@@ -98,8 +100,9 @@ class SqliteStore:
                 if its_model != model:
                     return Refusal.OTHER_MODEL
                 ((newest,),) = await db.execute_fetchall(rows.NEWEST, (session,))
+                ((own,),) = await db.execute_fetchall(rows.DATA, (handle,))
                 row = {"session": session, "handle": handle, "newest": newest}
-                keeps = exact or newest == handle
+                keeps = newest == handle or (exact and own)
                 for statement in rows.TAKE if keeps else (*rows.TAKE_OVER, *rows.TAKE):
                     await db.execute(statement, row)
                 ((data,),) = await db.execute_fetchall(rows.DATA, (handle,))

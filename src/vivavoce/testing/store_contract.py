@@ -85,20 +85,43 @@ class StateStoreContract:
                 assert again == SavedSession(SESSION, "owner", "model", 3, state)
                 await store.forget(SESSION, 3)
 
-    async def test_older_handles_are_gone(self) -> None:
-        async with self.store() as store:
-            await self._three_states(store)
-            assert await store.take("h1", "owner", "model", NOW, exact=False) is Refusal.UNKNOWN
+    async def test_older_handles_lead_to_the_newest_state(self) -> None:
+        for exact in (False, True):
+            async with self.store() as store:
+                await self._three_states(store)
+                taken = await store.take("h1", "owner", "model", NOW, exact=exact)
+                assert taken == SavedSession(SESSION, "owner", "model", 2, b"three")
+                await store.forget(SESSION, 2)
 
-    async def test_the_handle_that_was_presented_is_the_newest(self) -> None:
+    async def test_every_handle_stays_valid_however_often_the_session_is_taken(self) -> None:
         async with self.store() as store:
             await self._three_states(store)
-            await store.take("h2", "owner", "model", NOW, exact=False)
-            assert await store.take("h3", "owner", "model", NOW, exact=False) is Refusal.UNKNOWN
-            await store.save(replace(SAVED, lease=2, data=b"four"), "h4", NOW, LATER)
-            taken = await store.take("h2", "owner", "model", NOW, exact=False)
-            assert isinstance(taken, SavedSession)
-            assert taken.data == b"four"
+            for lease, handle in enumerate(("h2", "h3", "h1", "h2"), 2):
+                taken = await store.take(handle, "owner", "model", NOW, exact=False)
+                assert taken == SavedSession(SESSION, "owner", "model", lease, b"three")
+            await store.save(replace(SAVED, lease=5, data=b"four"), "h4", NOW, LATER)
+            for lease, (handle, exact) in enumerate((("h2", True), ("h1", False), ("h3", True)), 6):
+                taken = await store.take(handle, "owner", "model", NOW, exact=exact)
+                assert taken == SavedSession(SESSION, "owner", "model", lease, b"three")
+
+    async def test_older_handles_live_as_long_as_their_session(self) -> None:
+        async with self.store() as store:
+            for handle in ("h1", "h2", "h3", "h4"):
+                await store.save(SAVED, handle, NOW, NOW + 10)
+            await store.renew({SESSION: 1}, NOW + 9, NOW + 20)
+            taken = await store.take("h1", "owner", "model", NOW + 19, exact=False)
+            assert taken == replace(SAVED, lease=2)
+            late = await store.take("h2", "owner", "model", NOW + 20, exact=False)
+            assert late is Refusal.UNKNOWN
+
+    async def test_handles_are_bounded_and_the_oldest_are_forgotten(self) -> None:
+        async with self.store() as store:
+            store.max_handles = 5
+            for number in range(6):
+                await store.save(SAVED, f"h{number}", NOW, LATER)
+            assert await store.take("h0", "owner", "model", NOW, exact=False) is Refusal.UNKNOWN
+            taken = await store.take("h1", "owner", "model", NOW, exact=False)
+            assert taken == replace(SAVED, lease=2)
 
     async def test_a_state_is_replaced_under_its_handle(self) -> None:
         async with self.store() as store:
@@ -146,7 +169,7 @@ class StateStoreContract:
         async with self.store() as store:
             await self._three_states(store)
             await store.forget(SESSION, 1)
-            for handle in ("h2", "h3"):
+            for handle in ("h1", "h2", "h3"):
                 taken = await store.take(handle, "owner", "model", NOW, exact=False)
                 assert taken is Refusal.UNKNOWN
             assert await store.renew({SESSION: 1}, NOW, LATER) == {}
