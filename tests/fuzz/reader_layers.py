@@ -63,7 +63,7 @@ def _mime(data: bytes) -> Hashable:
     except ClientFault as fault:
         return refusal(fault)
     assert rate is None or 0 <= rate < 1_000_000
-    return rate is not None, mime.is_image(text)
+    return rate is not None, mime.image_type(text) is not None
 
 
 def _base64(data: bytes) -> Hashable:

@@ -22,7 +22,12 @@ from vivavoce.domain.content import (
 from vivavoce.domain.ids import CallId
 from vivavoce.errors import ClientFault
 from vivavoce.protocol import wire_content
-from vivavoce.protocol.content import content, contents, paragraphs, tool_result
+from vivavoce.protocol.content import (
+    Instruction,
+    contributions,
+    paragraphs,
+    tool_result,
+)
 
 
 def wire(value: Any, strict: bool = False) -> wire_content.Content:
@@ -57,9 +62,20 @@ PARTS: list[tuple[dict[str, Any], tuple[Part, ...]]] = [
 ]
 
 
+def read(
+    *turns: wire_content.Content, strict: bool = False, enterprise: bool = False
+) -> tuple[list[Content | Instruction], list[str]]:
+    """The contributions, and what was reported of them."""
+    reported: list[str] = []
+    said = contributions(turns, strict=strict, enterprise=enterprise, report=reported.append)
+    return list(said), reported
+
+
 @pytest.mark.parametrize(("part", "expected"), PARTS)
 def test_each_kind_of_part(part: dict[str, Any], expected: tuple[Part, ...]) -> None:
-    assert content(wire({"parts": [part]}, strict=True), strict=True).parts == expected
+    said, reported = read(wire({"parts": [part]}, strict=True), strict=True)
+    assert said == ([Content(Role.USER, expected)] if expected else [])
+    assert bool(reported) == (not expected)
 
 
 @pytest.mark.parametrize(
@@ -68,20 +84,54 @@ def test_each_kind_of_part(part: dict[str, Any], expected: tuple[Part, ...]) -> 
 )
 def test_roles(role: str, expected: Role) -> None:
     for strict in (False, True):
-        assert content(wire({"role": role, "parts": []}), strict=strict).role is expected
+        said, reported = read(wire({"role": role, "parts": [{"text": "a"}]}), strict=strict)
+        assert said == [Content(expected, (Text("a"),))]
+        assert reported == []
 
 
-def test_another_role_is_the_users_unless_strict() -> None:
-    turn = wire({"role": "assistant", "parts": []})
-    assert content(turn, strict=False).role is Role.USER
+@pytest.mark.parametrize(
+    ("role", "expected"),
+    [
+        ("system", [Instruction("a\n\nb")]),
+        ("Developer", [Instruction("a\n\nb")]),
+        ("assistant", [Content(Role.MODEL, (Text("a"), Text("b")))]),
+        ("human", [Content(Role.USER, (Text("a"), Text("b")))]),
+        ("tool", []),
+        ("function", []),
+        ("narrator", []),
+        ("user2", []),
+    ],
+)
+def test_no_other_role_is_taken_for_the_users_words(
+    role: str, expected: list[Content | Instruction]
+) -> None:
+    turn = wire({"role": role, "parts": [{"text": "a"}, {"text": "b"}]})
+    said, reported = read(turn)
+    assert said == expected
+    assert bool(reported) == (not any(isinstance(one, Instruction) for one in expected))
     with pytest.raises(ClientFault, match="valid role: user, model"):
-        content(turn, strict=True)
+        read(turn, strict=True)
 
 
-def test_turns_without_anything_in_them_are_left_out() -> None:
+def test_a_strict_reader_takes_instructions_where_they_are_documented() -> None:
+    turn = wire({"role": "system", "parts": [{"text": "a"}]})
+    assert read(turn, strict=True, enterprise=True)[0] == [Instruction("a")]
+    with pytest.raises(ClientFault, match="valid role: user, model"):
+        read(wire({"role": "developer"}), strict=True, enterprise=True)
+
+
+def test_results_are_taken_from_the_role_of_functions() -> None:
+    answer = {"functionResponse": {"name": "f", "response": {"x": 1}}}
+    said, reported = read(wire({"role": "function", "parts": [answer, {"text": "aside"}]}))
+    assert said == [Content(Role.USER, (ToolResult(CallId(""), "f", {"x": 1}),))]
+    assert len(reported) == 1
+
+
+def test_turns_without_anything_in_them_are_left_out_and_reported() -> None:
     turns = [wire({}), wire("a"), wire({"parts": [{"text": ""}]}), wire("b")]
-    expected = (Content(Role.USER, (Text("a"),)), Content(Role.USER, (Text("b"),)))
-    assert contents(turns, strict=False) == expected
+    said, reported = read(*turns)
+    assert said == [Content(Role.USER, (Text("a"),)), Content(Role.USER, (Text("b"),))]
+    assert len(reported) == 2
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,6 @@ def test_one_blob_is_read_alike_by_both_paths() -> None:
     unusual: list[dict[str, Any]] = [
         {"realtimeInput": {"audio": BLOB, "text": None}},
         {"realtimeInput": {"audio": BLOB | {"displayName": "mic"}}, "setup": None},
-        {"realtimeInput": {"mediaChunks": [BLOB, BLOB]}},
         {"realtimeInput": {"mediaChunks": BLOB}},
         {"realtimeInput": {"audio": {"data": "AQIDBA=="}}},
         {"realtimeInput": {"audio": {"data": "AQIDBA==", "mimeType": ""}}},
@@ -123,7 +122,10 @@ def test_a_medium_that_cannot_be_taken_is_named(
 ) -> None:
     blob = {"data": "AQIDBA==", "mimeType": mime_type}
     beside = {"text": None} if wrapped else {}
-    assert reason in refusal({"realtimeInput": {kind: blob, **beside}})
+    message = {"realtimeInput": {kind: blob, **beside}}
+    assert reason in refusal(message, strict=True)
+    if mime_type not in ("image/png", "audio/pcm"):  # what is only in the wrong field is taken
+        assert reason in refusal(message)
 
 
 def test_a_blob_without_a_type_is_refused_where_it_could_be_anything() -> None:
@@ -223,8 +225,8 @@ UNKNOWN = [
         "setup.session_resumption",
     ),
     (
-        {"setup": {"model": "m", "inputAudioTranscription": {"languageCode": "en"}}},
-        "languageCode",
+        {"setup": {"model": "m", "inputAudioTranscription": {"language": "en"}}},
+        "language",
         "setup.input_audio_transcription",
     ),
     (
@@ -321,8 +323,8 @@ def test_a_message_must_be_one_kind_when_strict() -> None:
             "Invalid value at 'client_content.turns[0].role' (TYPE_STRING), 1",
         ),
         (
-            {"toolResponse": {"functionResponses": [{"name": "f", "response": []}]}},
-            "Invalid value at 'tool_response.function_responses[0].response' (TYPE_MESSAGE), []",
+            {"toolResponse": {"functionResponses": [{"name": "f", "willContinue": 1}]}},
+            "Invalid value at 'tool_response.function_responses[0].will_continue' (TYPE_BOOL), 1",
         ),
         (
             {"realtimeInput": {"text": "x", "audio": ["y" * 80]}},

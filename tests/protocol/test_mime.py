@@ -48,8 +48,8 @@ def test_more_than_one_channel_is_refused() -> None:
 
 
 def test_images() -> None:
-    assert mime.is_image(" Image/JPEG")
-    assert not mime.is_image("video/mp4")
+    assert mime.image_type(" Image/JPEG") == "image/jpeg"
+    assert mime.image_type("video/mp4") is None
 
 
 def test_a_long_name_is_quoted_in_part() -> None:

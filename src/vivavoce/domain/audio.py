@@ -23,6 +23,16 @@ Position = int
 """A count of 16 kHz samples since the session's first audio."""
 
 
+RECORDING = "audio/pcm;rate="
+"""How the MIME type of recorded speech begins that a client put into its content."""
+
+
+def recorded_rate(mime_type: str) -> int | None:
+    """The rate of recorded speech as `RECORDING` spells it; `None` for anything else."""
+    rate = mime_type.removeprefix(RECORDING)
+    return int(rate) if mime_type.startswith(RECORDING) and rate.isdecimal() else None
+
+
 def samples(seconds: float, rate: int = INPUT_RATE) -> int:
     """How many samples last `seconds`."""
     return round(seconds * rate)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Literal
 
@@ -18,19 +18,16 @@ import orjson
 
 from vivavoce.core.settings import SessionSettings
 from vivavoce.domain.profile import Family, behaviour_of
-from vivavoce.domain.setup import SessionSetup
 from vivavoce.edge import rest
-from vivavoce.edge.door import Caller, Door, Visit
+from vivavoce.edge.door import Caller, Door
 from vivavoce.edge.opening import Opening, Wish
 from vivavoce.edge.socket import AsgiSocket, Receive, Scope, Send, refuse_upgrade
 from vivavoce.errors import ClientFault
 from vivavoce.metrics import Metrics
 from vivavoce.protocol import close
 from vivavoce.protocol.dialect import GeminiDialect
-from vivavoce.protocol.message_size import MessageLimits
 from vivavoce.protocol.paths import CONSTRAINED, LivePath, live_path
 from vivavoce.runtime.connection import Connection
-from vivavoce.runtime.decoding import run_in_decoder
 from vivavoce.runtime.ports import Disconnected
 
 log = logging.getLogger(__name__)
@@ -49,7 +46,6 @@ class LiveOptions:
     strict: bool = False
     text_frames: bool = False
     setup_s: float = 10.0
-    limits: MessageLimits = field(default_factory=MessageLimits)
 
 
 class LiveEndpoint:
@@ -121,15 +117,18 @@ class LiveEndpoint:
             enterprise=visitor.path.enterprise,
             on_unknown=_note_unknown,
             on_unserved=self._note_unserved,
-            limits=self._options.limits,
+            on_mismatch=_note_mismatch,
         )
-        setup = await _read_setup(dialect, frame, visit)
+        setup = dialect.read_setup(frame, visit.token)
         if dialect.beside_setup:
             socket.put_back(dialect.beside_setup)
         backend = self._opening.find(visitor.path, setup)
         visitor.profile = backend.profile
         early = self._early_turn_complete(visitor, behaviour_of(setup.model).family)
-        return Wish(visit, setup, backend, socket, dialect, self._options.settings(early))
+        settings = replace(
+            self._options.settings(early), finishes_transcripts=visitor.path.enterprise
+        )
+        return Wish(visit, setup, backend, socket, dialect, settings)
 
     def _note_unserved(self, kind: str, name: str) -> None:
         if kind == "tool" and self._options.strict:
@@ -157,15 +156,12 @@ class _Visitor:
         self.profile = ""
 
 
-async def _read_setup(dialect: GeminiDialect, frame: bytes | str, visit: Visit) -> SessionSetup:
-    """The setup, read in a thread if it or what a token holds of it may be large."""
-    if visit.token is None and dialect.is_light(frame):
-        return dialect.read_setup(frame)
-    return await run_in_decoder(lambda: dialect.read_setup(frame, visit.token))
-
-
 def _line(connection: Connection, **fields: object) -> dict[str, object]:
     return {"session": connection.session_id[:8], **fields}
+
+
+def _note_mismatch(sentence: str) -> None:
+    log.info("input taken otherwise than sent", extra={"what": sentence})
 
 
 def _note_unknown(path: str, name: str) -> None:

@@ -7,18 +7,16 @@ for an element of a list (`tools.0`), and leave out `generationConfig` before it
 
 from __future__ import annotations
 
-from types import UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin
+from typing import Any, TypeVar, get_origin
 
 from vivavoce.errors import ClientFault
 from vivavoce.protocol import close
-from vivavoce.protocol.wire_base import Wire, spellings
+from vivavoce.protocol.wire_base import Wire, attribute_of, choices, object_of, spellings
 from vivavoce.protocol.wire_setup import GenerationConfig, Setup
 
 W = TypeVar("W", bound=Wire)
 
 MAX_PATHS = 200
-UNIONS = (Union, UnionType)
 
 Path = tuple[str, ...]
 
@@ -77,52 +75,32 @@ def _walked(kind: type[Wire], segments: list[str]) -> Path | None:
         if inside is None or name is None:
             return None
         path.append(name)
-        field = _attribute(inside, name)
+        field = attribute_of(inside, name)
         if _held_whole(inside, field):
             return tuple(path) if all(segments[at:]) else None
-        inside = _object_of(inside, field)
+        inside = object_of(inside, field)
     return tuple(path)
-
-
-def _choices(kind: type[Wire], attribute: str) -> tuple[Any, ...]:
-    """The types of a field, without the wrappings of those that may be absent."""
-    annotation: Any = kind.model_fields[attribute].annotation
-    return get_args(annotation) if get_origin(annotation) in UNIONS else (annotation,)
 
 
 def _held_whole(kind: type[Wire], attribute: str) -> bool:
     """Whether a field is repeated or free in form."""
     return any(
         choice is Any or get_origin(choice) in (list, dict) or choice is dict
-        for choice in _choices(kind, attribute)
+        for choice in choices(kind, attribute)
     )
-
-
-def _attribute(kind: type[Wire], name: str) -> str:
-    """The attribute for a proto name; they differ where pydantic keeps a name for itself."""
-    fields = kind.model_fields.items()
-    return next((attribute for attribute, field in fields if field.alias == name), name)
-
-
-def _object_of(kind: type[Wire], attribute: str) -> type[Wire] | None:
-    """The model of a field that is one object; `None` for anything else."""
-    for choice in _choices(kind, attribute):
-        if isinstance(choice, type) and issubclass(choice, Wire):
-            return choice
-    return None
 
 
 def _overlaid(client: W, bound: W | None, path: Path) -> W:
     """The client's object with the field at `path` as it is in the token's."""
     kind = type(client)
-    attribute = _attribute(kind, path[0])
+    attribute = attribute_of(kind, path[0])
     theirs = None if bound is None else getattr(bound, attribute)
     value: Any = kind.model_fields[attribute].get_default(call_default_factory=True)
     if len(path) == 1:
         given = bound is not None and attribute in bound.model_fields_set
         value = theirs if given else value
     else:
-        inner = _object_of(kind, attribute)
+        inner = object_of(kind, attribute)
         assert inner is not None, "paths go on only into objects"
         mine = getattr(client, attribute)
         if mine is not None or theirs is not None:

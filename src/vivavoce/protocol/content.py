@@ -1,9 +1,20 @@
-"""Wire content as domain content."""
+"""Wire content as domain content.
+
+Who said a contribution is the user or the model. A client may name others:
+
+    system, developer            an instruction: it takes the place of the one that there is
+    assistant, ai, bot, chatbot  the model
+    human, customer              the user
+    function, tool               results of functions, on the user's side; nothing else of it
+    anything else                left out: nobody's words are taken for the user's
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
+from vivavoce.domain.audio import RECORDING
 from vivavoce.domain.content import (
     Blob,
     CodeResult,
@@ -18,24 +29,56 @@ from vivavoce.domain.content import (
     ToolResult,
 )
 from vivavoce.domain.ids import CallId
-from vivavoce.protocol import close, wire_content
+from vivavoce.errors import ClientFault
+from vivavoce.protocol import close, mime, wire_content
 from vivavoce.protocol.values import SCHEDULING
+from vivavoce.protocol.wire_base import OnMismatch
 
-_ROLES = {"": Role.USER, "user": Role.USER, "model": Role.MODEL}
+ROLES = {"": Role.USER, "user": Role.USER, "model": Role.MODEL}
+OTHER_NAMES = {
+    "assistant": Role.MODEL, "ai": Role.MODEL, "bot": Role.MODEL, "chatbot": Role.MODEL,
+    "human": Role.USER, "customer": Role.USER, "function": Role.USER, "tool": Role.USER,
+}  # fmt: skip
+INSTRUCTING = frozenset({"system", "developer"})
+RESULTS_ONLY = frozenset({"function", "tool"})
+
+LONGEST_ROLE = 20
 
 
-def contents(turns: Sequence[wire_content.Content], *, strict: bool) -> tuple[Content, ...]:
-    """Contributions in order; those without anything in them are left out."""
-    read = (content(turn, strict=strict) for turn in turns)
-    return tuple(turn for turn in read if turn.parts)
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """A contribution that says how the model is to be, and is part of no conversation."""
+
+    text: str
 
 
-def content(turn: wire_content.Content, *, strict: bool) -> Content:
-    """One contribution. An unknown role is the user's unless strict."""
-    role = _ROLES.get(turn.role.lower())
-    if role is None and strict:
-        raise close.invalid("Please use a valid role: user, model.")
-    return Content(role or Role.USER, tuple(p for wire in turn.parts for p in _parts(wire)))
+def contributions(
+    turns: Sequence[wire_content.Content], *, strict: bool, enterprise: bool, report: OnMismatch
+) -> Iterator[Content | Instruction]:
+    """Contributions in order, those without anything in them left out. Raises `ClientFault`.
+
+    A strict reader takes instructions on the enterprise path, where they are documented, and no
+    role but the protocol's otherwise.
+    """
+    for turn in turns:
+        role = turn.role.strip().lower()
+        if strict and not (role in ROLES or (enterprise and role == "system")):
+            raise close.invalid("Please use a valid role: user, model.")
+        if role in INSTRUCTING:
+            if text := paragraphs(turn):
+                yield Instruction(text)
+            continue
+        parts = tuple(p for wire in turn.parts for p in _parts(wire, strict, report))
+        if role in RESULTS_ONLY:
+            parts = tuple(part for part in parts if isinstance(part, ToolResult))
+        known = ROLES.get(role) or OTHER_NAMES.get(role)
+        if role not in ROLES:
+            taken = f"taken for the {known.value}'s" if known and parts else "left out"
+            report(f"content has the role {turn.role[:LONGEST_ROLE]}: it is {taken}")
+        if known is not None and parts:
+            yield Content(known, parts)
+        elif role in ROLES:
+            report("content without anything in it is left out")
 
 
 def paragraphs(instruction: wire_content.Content) -> str:
@@ -43,11 +86,11 @@ def paragraphs(instruction: wire_content.Content) -> str:
     return "\n\n".join(part.text for part in instruction.parts if part.text)
 
 
-def _parts(wire: wire_content.Part) -> Iterator[Part]:
+def _parts(wire: wire_content.Part, strict: bool, report: OnMismatch) -> Iterator[Part]:
     if wire.text:
         yield Text(wire.text, wire.thought)
     if blob := wire.inline_data:
-        yield Blob(blob.data, blob.mime_type)
+        yield Blob(blob.data, _medium(blob.mime_type, strict, report))
     if file := wire.file_data:
         yield FileRef(file.file_uri, file.mime_type)
     if call := wire.function_call:
@@ -58,6 +101,19 @@ def _parts(wire: wire_content.Part) -> Iterator[Part]:
         yield ExecutableCode(code.code)
     if result := wire.code_execution_result:
         yield CodeResult(f"OUTCOME_{result.outcome or 'UNSPECIFIED'}", result.output)
+
+
+def _medium(mime_type: str, strict: bool, report: OnMismatch) -> str:
+    """The type of a medium, that of recorded speech in one form. Raises `ClientFault`."""
+    try:
+        rate = mime.pcm_rate(mime_type)
+        rate = mime.sound_rate(mime_type) if rate is None else rate
+    except ClientFault as fault:
+        if strict:
+            raise
+        report(fault.reason)
+        return mime_type
+    return mime_type if rate is None else f"{RECORDING}{rate}"
 
 
 def tool_result(wire: wire_content.FunctionResponse) -> ToolResult:

@@ -1,8 +1,7 @@
 """Frames of a client as events and media.
 
 Nine of ten frames are pieces of microphone sound, so a frame that holds a single blob is read
-without any model: one parse, one base64 decoding. Everything else goes through `wire.read`, and
-what is no light message has its values counted before.
+without any model: one parse, one base64 decoding. Everything else goes through `wire.read`.
 """
 
 from __future__ import annotations
@@ -22,30 +21,35 @@ from vivavoce.core.events import (
     ToolResponsesReceived,
 )
 from vivavoce.domain.audio import INPUT_RATE, AudioChunk, VideoFrame
+from vivavoce.domain.content import Content
 from vivavoce.errors import ClientFault
 from vivavoce.protocol import close, mime
 from vivavoce.protocol.binary import decode_base64
-from vivavoce.protocol.content import contents, paragraphs, tool_result
-from vivavoce.protocol.message_size import MessageLimits, check_size, check_texts, is_light
+from vivavoce.protocol.content import contributions, paragraphs, tool_result
 from vivavoce.protocol.reading import check_depth, parse
 from vivavoce.protocol.tools import tools_of
 from vivavoce.protocol.wire import ClientMessage, OnUnknown, read
+from vivavoce.protocol.wire_base import OnMismatch
 from vivavoce.protocol.wire_content import Blob
-from vivavoce.protocol.wire_input import ClientContent, ContextUpdate, RealtimeInput, ToolResponse
+from vivavoce.protocol.wire_input import (
+    ClientContent,
+    ContextUpdate,
+    RealtimeInput,
+    ToolResponse,
+)
 from vivavoce.protocol.wire_setup import Setup
 from vivavoce.runtime.ports import Incoming
 
 _INPUT = ("realtimeInput", "realtime_input")
 _CHUNKS = ("mediaChunks", "media_chunks")
 
-AT_ONCE = 200
-"""Turns, or results, of a message that the conversation takes in one step."""
-
 
 class Decoder:
-    """Reads frames. `on_unknown(path, name)` hears of names that a lenient reader skips.
+    """Reads frames. `on_unknown(path, name)` gets the names that a lenient reader skips.
 
-    `on_message` gets each message after the setup that is read through the models.
+    `on_mismatch` gets a sentence about what is read otherwise than it was sent, `on_message` each
+    message after the setup that is read through the models. `enterprise` is the dialect of
+    `google.cloud.aiplatform`.
     """
 
     def __init__(
@@ -53,17 +57,19 @@ class Decoder:
         *,
         strict: bool,
         on_unknown: OnUnknown,
+        on_mismatch: OnMismatch,
         on_message: Callable[[ClientMessage], None] = lambda message: None,
-        limits: MessageLimits | None = None,
+        enterprise: bool = False,
     ) -> None:
         self._strict = strict
+        self._enterprise = enterprise
         self._on_unknown = on_unknown
+        self._on_mismatch = on_mismatch
         self._on_message = on_message
-        self._limits = limits or MessageLimits()
 
     def decode(self, frame: bytes | str) -> list[Incoming]:
         """What a frame after the setup means, in order. Raises `ClientFault`."""
-        payload = self._parse(frame)
+        payload = parse(frame)
         blob = _lone_blob(payload)
         if blob is not None:
             return self._medium(*blob)
@@ -76,7 +82,12 @@ class Decoder:
     def message(self, payload: dict[str, Any]) -> ClientMessage:
         """The message that an object spells; when strict, exactly one kind of message."""
         check_depth(payload)
-        message = read(payload, strict=self._strict, on_unknown=self._on_unknown)
+        message = read(
+            payload,
+            strict=self._strict,
+            on_unknown=self._on_unknown,
+            on_mismatch=self._on_mismatch,
+        )
         if self._strict and len(message.model_fields_set) != 1:
             raise close.invalid_argument()
         return message
@@ -87,7 +98,7 @@ class Decoder:
         Where it is `replaced` by another, one that cannot be read is as good as an empty one.
         Raises `ClientFault`.
         """
-        payload = self._parse(frame)
+        payload = parse(frame)
         try:
             message = self.message(payload)
         except ClientFault:
@@ -100,15 +111,6 @@ class Decoder:
         rest = {name: value for name, value in payload.items() if name != "setup"}
         return message.setup, orjson.dumps(rest) if known & message.model_fields_set else b""
 
-    def _parse(self, frame: bytes | str) -> dict[str, Any]:
-        if is_light(frame):
-            return parse(frame)
-        check_size(frame, self._limits)
-        payload = parse(frame)
-        if len(frame) > self._limits.text_bytes:
-            check_texts(payload, self._limits)
-        return payload
-
     def report(self, path: str, name: str) -> None:
         """An unknown name outside of the models: refused when strict, remembered otherwise."""
         if self._strict:
@@ -119,45 +121,72 @@ class Decoder:
         """What a message means, whatever keys it holds, in the order in which they take effect."""
         if message.context_update is not None:
             yield self._context_update(message.context_update)
-        if (said := message.client_content) is not None:
-            yield from self._content(said)
+        if message.client_content is not None:
+            yield from self._content(message.client_content)
         if message.tool_response is not None:
-            yield from self._tool_response(message.tool_response)
+            yield self._tool_response(message.tool_response)
         if message.realtime_input is not None:
             yield from self._realtime(message.realtime_input)
+        if not message.model_fields_set & type(message).model_fields.keys():
+            self._on_mismatch("a message says nothing that is known here")
+
+    def _content(self, said: ClientContent) -> Iterator[ContentReceived | ContextUpdated]:
+        """Contributions, and instructions among them as updates of the context, in order.
+
+        Content that only instructs interrupts nothing.
+        """
+        pending: list[Content] = []
+        given = contributions(
+            said.turns,
+            strict=self._strict,
+            enterprise=self._enterprise,
+            report=self._on_mismatch,
+        )
+        for each in given:
+            if isinstance(each, Content):
+                pending.append(each)
+                continue
+            if pending:
+                yield ContentReceived(tuple(pending), False)
+                pending = []
+            yield ContextUpdated(each.text, None)
+        if pending or said.turn_complete or not any(turn.parts for turn in said.turns):
+            yield ContentReceived(tuple(pending), said.turn_complete)
 
     def _context_update(self, update: ContextUpdate) -> ContextUpdated:
         instruction, tools = update.system_instruction, update.tools
+        if instruction is None and tools is None:
+            self._on_mismatch("contextUpdate changes nothing")
         path = "context_update.tools.tools"
         return ContextUpdated(
             None if instruction is None else paragraphs(instruction),
             None if tools is None else tools_of(tools.tools, path, self.report),
         )
 
-    def _content(self, wire: ClientContent) -> Iterator[ContentReceived]:
-        """The turns, of which a client may send some at a time: as many as are taken at once."""
-        turns = contents(wire.turns, strict=self._strict)
-        most = max(0, len(turns) - 1) // AT_ONCE * AT_ONCE
-        for start in range(0, most, AT_ONCE):
-            yield ContentReceived(turns[start : start + AT_ONCE], False)
-        yield ContentReceived(turns[most:], wire.turn_complete)
-
-    def _tool_response(self, wire: ToolResponse) -> Iterator[ToolResponsesReceived]:
+    def _tool_response(self, wire: ToolResponse) -> ToolResponsesReceived:
+        if not wire.function_responses:
+            self._on_mismatch("toolResponse answers nothing")
         for index, answer in enumerate(wire.function_responses):
             at = f"tool_response.function_responses[{index}]"
             if not (answer.name or (answer.id and not self._strict)):
                 raise close.invalid(f"Invalid value at '{at}.name': a function name is required.")
             if answer.response is None and self._strict:
                 raise close.invalid(f"Invalid value at '{at}.response': an object is required.")
-        results = tuple(map(tool_result, wire.function_responses))
-        for start in range(0, max(1, len(results)), AT_ONCE):
-            yield ToolResponsesReceived(results[start : start + AT_ONCE])
+        return ToolResponsesReceived(tuple(map(tool_result, wire.function_responses)))
 
     def _realtime(self, wire: RealtimeInput) -> Iterator[Incoming]:
         """JavaScript may send several kinds at once; marks enclose what they mark."""
+        if not any(
+            getattr(wire, name) not in (None, False, "", []) for name in type(wire).model_fields
+        ):
+            self._on_mismatch("realtimeInput holds nothing")
+        if self._strict and len(wire.media_chunks) > 1:
+            raise close.invalid(
+                "Invalid value at 'realtime_input.media_chunks': one entry is used."
+            )
         if wire.activity_start is not None:
             yield ActivityStarted(0)
-        for blob in wire.media_chunks[:1]:
+        for blob in wire.media_chunks:
             yield from self._blob("media_chunks", blob)
         if wire.audio is not None:
             yield from self._blob("audio", wire.audio)
@@ -174,16 +203,28 @@ class Decoder:
         return self._medium(kind, blob.mime_type, blob.data)
 
     def _medium(self, kind: str, mime_type: str, data: bytes) -> list[Incoming]:
-        if kind != "video":
-            rate = mime.pcm_rate(mime_type)
-            if rate is None and not mime_type and kind == "audio" and not self._strict:
+        """Sound or an image. A lenient reader goes by what it is, whatever field it came in."""
+        rate, image = mime.pcm_rate(mime_type), mime.image_type(mime_type)
+        if not self._strict and rate is None and image is None:
+            rate, image = mime.sound_rate(mime_type), mime.image_type(mime.sniffed(data))
+            if rate is None and image is None and not mime_type and kind == "audio":
                 rate = INPUT_RATE
-            if rate is not None:
-                return [AudioChunk(data, rate)] if data else []
-        if kind != "audio" and mime.is_image(mime_type):
-            return [VideoFrame(data, mime_type.strip().lower())] if data else []
+            if (rate, image) != (None, None):
+                self._on_mismatch(
+                    f"{kind} of the type {mime_type[:40] or '(none)'}: read as it looks"
+                )
+        if rate is not None and not (self._strict and kind == "video"):
+            self._insist_on_field(kind, "video", "sound")
+            return [AudioChunk(data, rate)] if data else []
+        if image is not None and not (self._strict and kind == "audio"):
+            self._insist_on_field(kind, "audio", "an image")
+            return [VideoFrame(data, image)] if data else []
         medium, advice = ("video", "send image/jpeg") if kind == "video" else _AUDIO_ADVICE
         raise mime.unsupported(medium, mime_type, advice)
+
+    def _insist_on_field(self, kind: str, other: str, what: str) -> None:
+        if kind == other:
+            self._on_mismatch(f"realtimeInput.{kind} holds {what}: it is taken for that")
 
 
 _AUDIO_ADVICE = ("audio", "send audio/pcm;rate=16000")

@@ -13,13 +13,13 @@ from vivavoce.core.events import (
 )
 from vivavoce.core.messages import Message
 from vivavoce.domain.setup import ActivityDetection, SessionSetup
+from vivavoce.errors import ClientFault
 from vivavoce.protocol import close
 from vivavoce.protocol.decode import Decoder
 from vivavoce.protocol.encode import encode
-from vivavoce.protocol.message_size import MessageLimits, is_light
 from vivavoce.protocol.setup import session_setup
 from vivavoce.protocol.wire import OnUnknown
-from vivavoce.protocol.wire_base import Wire, unserved_fields
+from vivavoce.protocol.wire_base import OnMismatch, Wire, unserved_fields
 from vivavoce.protocol.wire_setup import Setup
 from vivavoce.runtime.ports import Incoming
 
@@ -58,8 +58,9 @@ class GeminiDialect:
 
     `strict` refuses what the real service refuses; otherwise unknown names are skipped, and
     `on_unknown(path, name)` hears of each name once. `on_unserved(kind, name)` hears, also once,
-    of what the protocol has and does nothing here. `enterprise` is the dialect of
-    `google.cloud.aiplatform`, which spells a few things differently.
+    of what the protocol has and does nothing here, and `on_mismatch` of what was taken otherwise
+    than it was sent. `enterprise` is the dialect of `google.cloud.aiplatform`, which spells a few
+    things differently.
 
     `beside_setup` is a frame with what a lenient reader found in the first message beside the
     setup; empty if nothing. It is to be read as the next one.
@@ -71,24 +72,26 @@ class GeminiDialect:
         enterprise: bool = False,
         on_unknown: OnUnknown = _ignore,
         on_unserved: OnUnserved = _ignore,
-        limits: MessageLimits | None = None,
+        on_mismatch: OnMismatch = _ignore,
     ) -> None:
         self._strict = strict
         self._enterprise = enterprise
         self._on_unknown = on_unknown
         self._on_unserved = on_unserved
+        self._on_mismatch = on_mismatch
         self._reported: set[str] = set()
         self._unserved_told: set[str] = set()
+        self._mismatches_told: set[str] = set()
         self._decoder = Decoder(
-            strict=strict, on_unknown=self._unknown, on_message=self._report_unserved, limits=limits
+            strict=strict,
+            on_unknown=self._unknown,
+            on_mismatch=self.mismatch,
+            on_message=self._report_unserved,
+            enterprise=enterprise,
         )
         self.beside_setup = b""
         self._detection = ActivityDetection()
         self._lock: Lock | None = None
-
-    def is_light(self, frame: bytes | str) -> bool:
-        """Whether a frame is read within a few milliseconds, and so on an event loop."""
-        return is_light(frame)
 
     def read_setup(self, frame: bytes | str, lock: Lock | None = None) -> SessionSetup:
         """The session that the first frame asks for. Raises `ClientFault`.
@@ -101,7 +104,11 @@ class GeminiDialect:
         if lock is not None:
             wire = lock.lock(wire)
         setup = session_setup(
-            wire, strict=self._strict, enterprise=self._enterprise, report=self._decoder.report
+            wire,
+            strict=self._strict,
+            enterprise=self._enterprise,
+            report=self._decoder.report,
+            on_mismatch=self.mismatch,
         )
         self._detection = setup.realtime.detection
         self._report_unserved(wire, "setup")
@@ -149,6 +156,17 @@ class GeminiDialect:
         if name not in self._unserved_told:
             self._unserved_told.add(name)
             self._on_unserved(kind, name)
+
+    def mismatch(self, sentence: str, code: int = 0) -> None:
+        """Something has another effect than it was sent for, or none; told once.
+
+        Raises `ClientFault` with a code, if there is one, when strict.
+        """
+        if code and self._strict:
+            raise ClientFault(code, sentence)
+        if sentence not in self._mismatches_told and len(self._mismatches_told) < MAX_REPORTED:
+            self._mismatches_told.add(sentence)
+            self._on_mismatch(sentence)
 
     def _report_unserved(self, message: Wire, path: str = "") -> None:
         """Report the fields that ask for what is not served; when strict, refuse the first."""

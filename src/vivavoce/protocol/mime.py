@@ -10,6 +10,20 @@ from vivavoce.protocol import close
 
 PCM_TYPES = frozenset({"audio/pcm", "audio/x-pcm", "audio/l16"})
 
+WAV_TYPES = frozenset({"audio/wav", "audio/x-wav", "audio/wave", "audio/vnd.wave"})
+
+SOUND_TYPES = WAV_TYPES | {
+    "audio/raw", "audio/x-raw", "audio/lpcm", "audio/x-lpcm", "audio/s16le",
+    "audio/linear16", "audio/x-linear16", "audio/x-l16", "audio/pcm16",
+}  # fmt: skip
+"""Names that clients give to PCM or to WAV files; read when lenient."""
+
+_HEADS = {
+    b"\xff\xd8\xff": "image/jpeg",
+    b"\x89PNG\r\n\x1a\n": "image/png",
+    b"GIF8": "image/gif",
+}
+
 _LONGEST = 128
 """Longer names are nonsense, and would stay in the cache."""
 
@@ -46,9 +60,28 @@ def _rate(value: str, mime_type: str) -> int:
     return int(value)
 
 
-def is_image(mime_type: str) -> bool:
-    """Whether this names a still image."""
-    return mime_type.strip().lower().startswith("image/")
+def sound_rate(mime_type: str) -> int | None:
+    """The rate of a type that clients give to PCM, or to WAV files, besides; else `None`.
+
+    A WAV file says its own rate, which the intake honours.
+    """
+    kind, semicolon, parameters = mime_type.lower().partition(";")
+    if kind.strip() not in SOUND_TYPES or len(mime_type) > _LONGEST:
+        return None
+    return _pcm_rate(f"audio/pcm{semicolon}{parameters}")
+
+
+def image_type(mime_type: str) -> str | None:
+    """The type of a still image as it is kept; `None` for anything else."""
+    kind = mime_type.strip().lower()
+    return kind if kind.startswith("image/") else None
+
+
+def sniffed(data: bytes) -> str:
+    """The type of an image by its first bytes; empty for anything else."""
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "image/webp"
+    return next((kind for head, kind in _HEADS.items() if data.startswith(head)), "")
 
 
 def unsupported(medium: str, mime_type: str, advice: str) -> ClientFault:

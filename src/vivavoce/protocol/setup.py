@@ -25,7 +25,7 @@ from vivavoce.protocol import close, wire_setup
 from vivavoce.protocol.content import paragraphs
 from vivavoce.protocol.tools import tools_of
 from vivavoce.protocol.wire import OnUnknown
-from vivavoce.protocol.wire_base import not_served
+from vivavoce.protocol.wire_base import OnMismatch, not_served
 
 IMAGE_TOKENS = {"": 258, "LOW": 64, "MEDIUM": 256, "HIGH": 256, "ULTRA_HIGH": 256}
 """What an image costs at a `mediaResolution`, and without one."""
@@ -40,7 +40,12 @@ EXCLUDED = frozenset(
 
 
 def session_setup(
-    wire: wire_setup.Setup, *, strict: bool, enterprise: bool, report: OnUnknown
+    wire: wire_setup.Setup,
+    *,
+    strict: bool,
+    enterprise: bool,
+    report: OnUnknown,
+    on_mismatch: OnMismatch = lambda sentence: None,
 ) -> SessionSetup:
     """What a client asked for. Raises `ClientFault` for what cannot be."""
     if not wire.model:
@@ -56,7 +61,7 @@ def session_setup(
         modality=_modality(generation.response_modalities),
         instruction=paragraphs(wire.system_instruction) if wire.system_instruction else "",
         tools=_tools(wire, report),
-        voice=_voice(speech.voice_config, strict),
+        voice=_voice(speech.voice_config, strict, on_mismatch),
         language=speech.language_code,
         sampling=_sampling(generation),
         thinking=_maybe(_thinking, generation.thinking_config),
@@ -117,7 +122,7 @@ def _tools(wire: wire_setup.Setup, report: OnUnknown) -> Tools:
     return tools
 
 
-def _voice(config: wire_setup.VoiceConfig | None, strict: bool) -> str:
+def _voice(config: wire_setup.VoiceConfig | None, strict: bool, on_mismatch: OnMismatch) -> str:
     if config is None:
         return ""
     prebuilt = config.prebuilt_voice_config
@@ -125,6 +130,8 @@ def _voice(config: wire_setup.VoiceConfig | None, strict: bool) -> str:
     known = canonical_voice(wanted)
     if wanted and known is None and strict:
         raise close.invalid(f'There is no voice "{wanted[:40]}".')
+    if wanted and known is None:
+        on_mismatch("a voice that is not known is asked for: the default one speaks")
     return known or ""
 
 

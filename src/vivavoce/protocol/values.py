@@ -28,6 +28,12 @@ def is_strict(info: ValidationInfo) -> bool:
     return bool(info.context and info.context["strict"])
 
 
+def report_mismatch(info: ValidationInfo, sentence: str) -> None:
+    """Say that something was read otherwise than the protocol spells it."""
+    if info.context and (report := info.context.get("on_mismatch")) is not None:
+        report(sentence)
+
+
 # --- numbers -------------------------------------------------------------------------------
 
 
@@ -102,6 +108,9 @@ Timestamp = Annotated[datetime, BeforeValidator(_timestamp)]
 # --- enums -----------------------------------------------------------------------------------
 
 
+_NAME = re.compile(r"[A-Za-z0-9_]{1,40}")
+
+
 class EnumNames:
     """An enum's names, in the order of their proto numbers, beginning with 0 (unspecified).
 
@@ -131,6 +140,8 @@ class EnumNames:
             return name
         if is_strict(info) or isinstance(value, bool) or not isinstance(value, str | int):
             raise wrong("TYPE_ENUM")
+        shown = value if _NAME.fullmatch(str(value)) else "…"
+        report_mismatch(info, f"{info.field_name} has no value {shown}: it is taken for unset")
         return ""
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import count
 from typing import Any, TypeVar
 
 import orjson
@@ -12,7 +11,8 @@ from pydantic_core import ErrorDetails
 
 from vivavoce.errors import ClientFault
 from vivavoce.protocol import close
-from vivavoce.protocol.wire_base import MAX_OBJECTS, Wire, unknown_names
+from vivavoce.protocol.misplaced import gathered
+from vivavoce.protocol.wire_base import OnMismatch, Wire, unknown_names
 from vivavoce.protocol.wire_input import ClientContent, ContextUpdate, RealtimeInput, ToolResponse
 from vivavoce.protocol.wire_setup import Setup
 
@@ -34,21 +34,41 @@ class ClientMessage(Wire):
     tool_response: ToolResponse | None = None
     realtime_input: RealtimeInput | None = None
 
+    @classmethod
+    def adjust(cls, fields: dict[str, Any], report: OnMismatch) -> dict[str, Any]:
+        """Moves what stands beside the messages, or in another one, to where it belongs."""
+        return gathered(cls, fields, report)
 
-def read(payload: dict[str, Any], *, strict: bool, on_unknown: OnUnknown) -> ClientMessage:
+
+def read(
+    payload: dict[str, Any],
+    *,
+    strict: bool,
+    on_unknown: OnUnknown,
+    on_mismatch: OnMismatch | None = None,
+) -> ClientMessage:
     """The message that a JSON object spells, as `read_as` reads it."""
-    return read_as(ClientMessage, payload, strict=strict, on_unknown=on_unknown)
+    return read_as(
+        ClientMessage, payload, strict=strict, on_unknown=on_unknown, on_mismatch=on_mismatch
+    )
 
 
 def read_as(
-    kind: type[W], payload: Any, *, strict: bool, on_unknown: OnUnknown, root: str = ""
+    kind: type[W],
+    payload: Any,
+    *,
+    strict: bool,
+    on_unknown: OnUnknown,
+    on_mismatch: OnMismatch | None = None,
+    root: str = "",
 ) -> W:
     """The model that a JSON object spells. Raises `ClientFault` with the path of the error.
 
-    Unknown names are refused when strict, and otherwise handed to `on_unknown`. Paths begin with
-    `root`, where the object has a name of its own.
+    Unknown names are refused when strict, and otherwise handed to `on_unknown`; `on_mismatch` gets
+    to know what was read otherwise than the protocol spells it. Paths begin with `root`, where the
+    object has a name of its own.
     """
-    context = {"strict": strict, "objects": count(1)}
+    context = {"strict": strict, "on_mismatch": on_mismatch}
     try:
         message = kind.model_validate(payload, context=context)
     except ValidationError as error:
@@ -81,8 +101,6 @@ def _fault(error: ErrorDetails, root: str) -> ClientFault:
         case "both_spellings":
             name = error["ctx"]["name"]
             return close.malformed(f"\"{name}\" at '{path}' is given in both spellings.")
-        case "too_many_objects":
-            return close.too_big(f"more than {MAX_OBJECTS:,} turns, parts and other objects.")
         case "wire_value":
             kind = error["ctx"]["kind"]
         case other:

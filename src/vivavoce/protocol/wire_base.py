@@ -9,10 +9,11 @@ with their path.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
-from typing import Annotated, Any, ClassVar, TypeVar
+from functools import cache, partial
+from types import UnionType
+from typing import Annotated, Any, ClassVar, TypeVar, Union, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -25,13 +26,14 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
-from vivavoce.protocol.values import is_strict
+from vivavoce.protocol.values import is_strict, report_mismatch
 
 T = TypeVar("T")
 
-MAX_OBJECTS = 10_000
-"""Turns, parts, functions and other objects of the protocol's own in one message. One takes some
-30 us to be read; those within the user's own JSON take nearly nothing, and are not counted."""
+OnMismatch = Callable[[str], None]
+"""Called with a sentence about something that is read otherwise than the protocol spells it."""
+
+UNIONS = (Union, UnionType)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,22 +65,24 @@ class Wire(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
+    GATHERS: ClassVar[bool] = True
+    """Whether its fields are looked for in other objects when lenient."""
+
     LENIENT_ONLY: ClassVar[frozenset[str]] = frozenset()
     """Fields that the protocol doesn't have, but that we understand when lenient."""
 
     @model_validator(mode="before")
     @classmethod
     def _read(cls, value: Any, info: ValidationInfo) -> Any:
-        objects = (info.context or {}).get("objects")
-        if objects is not None and next(objects) > MAX_OBJECTS:
-            raise PydanticCustomError("too_many_objects", "too many objects")
-        strict = is_strict(info)
-        if not strict:
-            value = cls.lift(value)
-        if not isinstance(value, dict):
-            return value
-        fields = cls.respell(value, strict)
-        return fields if strict else cls.adjust(fields)
+        if is_strict(info):
+            return cls.respell(value, True) if isinstance(value, dict) else value
+        report = partial(report_mismatch, info)
+        lifted = cls.lift(value)
+        if lifted is not value:
+            report(f"{cls.__name__} is read from another form than the protocol's")
+        if not isinstance(lifted, dict):
+            return lifted
+        return cls.adjust(cls.respell(lifted, False), report)
 
     @classmethod
     def respell(cls, value: dict[str, Any], strict: bool) -> dict[str, Any]:
@@ -98,12 +102,17 @@ class Wire(BaseModel):
         return fields
 
     @classmethod
+    def reads(cls, key: str) -> bool:
+        """Whether the model makes sense of this key, by its name or when it is lifted."""
+        return key in spellings(cls)
+
+    @classmethod
     def lift(cls, value: Any) -> Any:
         """Lenient only: makes an object of something simpler that clients send in its place."""
         return value
 
     @classmethod
-    def adjust(cls, fields: dict[str, Any]) -> dict[str, Any]:
+    def adjust(cls, fields: dict[str, Any], report: OnMismatch) -> dict[str, Any]:
         """Lenient only: moves what clients misplace; `fields` may be changed."""
         return fields
 
@@ -115,10 +124,31 @@ def spellings(model: type[Wire]) -> dict[str, str]:
     return {name: name for name in names} | {to_camel(name): name for name in names}
 
 
+def choices(kind: type[Wire], attribute: str) -> tuple[Any, ...]:
+    """The types of a field, without the wrappings of those that may be absent."""
+    annotation: Any = kind.model_fields[attribute].annotation
+    return get_args(annotation) if get_origin(annotation) in UNIONS else (annotation,)
+
+
+def attribute_of(kind: type[Wire], name: str) -> str:
+    """The attribute for a proto name; they differ where pydantic keeps a name for itself."""
+    fields = kind.model_fields.items()
+    return next((attribute for attribute, field in fields if field.alias == name), name)
+
+
+def object_of(kind: type[Wire], attribute: str) -> type[Wire] | None:
+    """The model of a field that is one object; `None` for anything else."""
+    for choice in choices(kind, attribute):
+        if isinstance(choice, type) and issubclass(choice, Wire):
+            return choice
+    return None
+
+
 def _several(value: Any, info: ValidationInfo) -> Any:
     if is_strict(info):
         return value
     if not isinstance(value, list):
+        report_mismatch(info, f"{info.field_name} is one value in the place of an array")
         return [value]
     return [item for item in value if item is not None]
 

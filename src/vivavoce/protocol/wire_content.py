@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field
 
+from vivavoce.protocol import foreign
 from vivavoce.protocol.values import LANGUAGE, OUTCOME, SCHEDULING, Bytes, Flag
-from vivavoce.protocol.wire_base import NOT_SERVED, Repeated, Wire
+from vivavoce.protocol.wire_base import NOT_SERVED, OnMismatch, Repeated, Wire, spellings
 
 
 class Blob(Wire):
@@ -50,6 +51,25 @@ class FunctionResponse(Wire):
     scheduling: Annotated[str, BeforeValidator(SCHEDULING.read)] = ""
     will_continue: Flag = False
     parts: Repeated[FunctionResponsePart] = Field(default_factory=list)
+
+    RESULTS: ClassVar[tuple[str, ...]] = ("output", "result", "error", "content")
+    IDS: ClassVar[tuple[str, ...]] = ("call_id", "tool_call_id", "callId")
+
+    @classmethod
+    def adjust(cls, fields: dict[str, Any], report: OnMismatch) -> dict[str, Any]:
+        """Makes an object of a result that is none, or that stands beside `response`."""
+        if (other := next((key for key in cls.IDS if key in fields), None)) and "id" not in fields:
+            report(f"the id of a call is read from {other}")
+            fields["id"] = fields.pop(other)
+        given = fields.get("response")
+        beside = {key: fields.pop(key) for key in cls.RESULTS if given is None and key in fields}
+        if given is None and beside:
+            report("the result of a function is read from beside its response")
+            fields["response"] = beside
+        elif given is not None and not isinstance(given, dict):
+            report("the response of a function is no object: it is taken for the result")
+            fields["response"] = {"result": given}
+        return fields
 
 
 class ExecutableCode(Wire):
@@ -98,15 +118,26 @@ class Part(Wire):
 
     @classmethod
     def lift(cls, value: Any) -> Any:
-        return {"text": value} if isinstance(value, str) else value
+        return foreign.part(value)
 
 
 class Content(Wire):
-    """One contribution; when lenient also a plain string or a list of parts."""
+    """One contribution; when lenient also a plain string, a list of parts, or a part."""
 
     role: str = ""
     parts: Repeated[Part] = Field(default_factory=list)
 
+    GATHERS: ClassVar[bool] = False
+
     @classmethod
     def lift(cls, value: Any) -> Any:
-        return {"parts": value} if isinstance(value, str | list) else value
+        if isinstance(value, str | list):
+            return {"parts": value}
+        if not isinstance(value, dict) or value.get("parts") is not None:
+            return value
+        role = {key: value[key] for key in value if key == "role"}
+        if isinstance(said := value.get("content"), str | list | dict):
+            return role | {"parts": said}
+        rest = {key: item for key, item in value.items() if key not in ("role", "parts")}
+        looks_like_part = rest.keys() & {*spellings(Part), "type", "data"}
+        return role | {"parts": [rest]} if looks_like_part else value

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 from pydantic import Field
 
 from vivavoce.protocol.values import Flag
-from vivavoce.protocol.wire_base import Repeated, Wire
+from vivavoce.protocol.wire_base import Repeated, Wire, spellings
 from vivavoce.protocol.wire_content import Blob, Content, FunctionResponse
 from vivavoce.protocol.wire_tools import Tool
 
@@ -15,6 +17,29 @@ class ClientContent(Wire):
 
     turns: Repeated[Content] = Field(default_factory=list)
     turn_complete: Flag = False
+
+    TURNS: ClassVar[tuple[str, ...]] = ("contents", "content", "messages", "turn")
+    TURN: ClassVar[tuple[str, ...]] = ("role", "parts", "text")
+
+    @classmethod
+    def reads(cls, key: str) -> bool:
+        return key in (*cls.TURNS, *cls.TURN) or super().reads(key)
+
+    @classmethod
+    def lift(cls, value: Any) -> Any:
+        """Also the turns alone, which ask for an answer, a lone turn, and other names for them."""
+        if isinstance(value, str | list):
+            return {"turns": value, "turn_complete": True}
+        if not isinstance(value, dict) or value.get("turns") is not None:
+            return value
+        turn = {key: value[key] for key in cls.TURN if key in value}
+        turns = next((value[key] for key in cls.TURNS if key in value), [turn] if turn else None)
+        if turns is None:
+            return value
+        if "role" in turn and turns != [turn]:
+            turns = [turn | {"content": turns}]
+        named = {*cls.TURNS, *cls.TURN, "turns"}
+        return {"turns": turns} | {key: value[key] for key in value if key not in named}
 
 
 class Activity(Wire):
@@ -32,17 +57,50 @@ class RealtimeInput(Wire):
     activity_end: Activity | None = None
     audio_stream_end: Flag = False
 
+    @classmethod
+    def reads(cls, key: str) -> bool:
+        return key in ("data", "mimeType", "mime_type") or super().reads(key)
+
+    @classmethod
+    def lift(cls, value: Any) -> Any:
+        """Also a lone medium."""
+        if isinstance(value, dict) and "data" in value:
+            lone = {key: value[key] for key in value if not cls.reads(key) or key in _BLOB}
+            rest = {key: value[key] for key in value if key not in lone}
+            return rest | {"media_chunks": [lone]}
+        return value
+
+
+_BLOB = frozenset(spellings(Blob))
+
 
 class ToolResponse(Wire):
     """Answers to function calls."""
 
     function_responses: Repeated[FunctionResponse] = Field(default_factory=list)
 
+    @classmethod
+    def reads(cls, key: str) -> bool:
+        return key in spellings(FunctionResponse) or super().reads(key)
+
+    @classmethod
+    def lift(cls, value: Any) -> Any:
+        """Also the answers alone, and a lone answer."""
+        lone = isinstance(value, dict) and not (value.keys() & spellings(cls).keys())
+        if lone and value.keys() & spellings(FunctionResponse).keys():
+            return {"function_responses": [value]}
+        return {"function_responses": value} if isinstance(value, list) else value
+
 
 class ToolsUpdate(Wire):
     """A wrapper, so that no tools can be told from no change."""
 
     tools: Repeated[Tool] = Field(default_factory=list)
+
+    @classmethod
+    def lift(cls, value: Any) -> Any:
+        """Also the tools without their wrapper."""
+        return {"tools": value} if isinstance(value, list) else value
 
 
 class ContextUpdate(Wire):

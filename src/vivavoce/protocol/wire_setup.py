@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field
-from pydantic.alias_generators import to_snake
 
+from vivavoce.protocol.misplaced import relocated
 from vivavoce.protocol.values import (
     ACTIVITY_HANDLING,
     END_SENSITIVITY,
@@ -26,9 +26,9 @@ from vivavoce.protocol.wire_base import (
     NOT_IN_LIVE,
     NOT_SERVED,
     NotServed,
+    OnMismatch,
     Repeated,
     Wire,
-    spellings,
 )
 from vivavoce.protocol.wire_content import Content, Ignored
 from vivavoce.protocol.wire_tools import Tool, ToolConfig
@@ -46,6 +46,8 @@ class ReplicatedVoiceConfig(Wire):
     """A voice by a sample of it."""
 
     mime_type: str = ""
+    GATHERS: ClassVar[bool] = False
+
     voice_sample_audio: Bytes = b""
     consent_audio: Bytes = b""
     voice_consent_signature: Ignored | None = None
@@ -186,6 +188,21 @@ class Transcription(Wire):
     ] = ""
     source_text: Annotated[str, NOT_SERVED] = ""
 
+    LANGUAGE: ClassVar[tuple[str, ...]] = ("languageCode", "language_code")
+
+    @classmethod
+    def reads(cls, key: str) -> bool:
+        return key in cls.LANGUAGE or super().reads(key)
+
+    @classmethod
+    def adjust(cls, fields: dict[str, Any], report: OnMismatch) -> dict[str, Any]:
+        """Makes a list of one language."""
+        for key in cls.LANGUAGE:
+            if key in fields:
+                report("languageCode of a transcription is read as languageCodes")
+                fields.setdefault("language_codes", [fields.pop(key)])
+        return fields
+
 
 class Proactivity(Wire):
     """Whether the model may stay silent, or speak unasked."""
@@ -240,18 +257,6 @@ class Setup(Wire):
     LENIENT_ONLY: ClassVar[frozenset[str]] = frozenset({"tool_config"})
 
     @classmethod
-    def adjust(cls, fields: dict[str, Any]) -> dict[str, Any]:
-        """Moves generation settings from `setup` itself to where they belong, if unset there."""
-        known = spellings(GenerationConfig)
-        misplaced = [key for key in fields if known.get(to_snake(key)) and not _own(cls, key)]
-        config = fields.get("generation_config", {})
-        if not misplaced or not isinstance(config, dict):
-            return fields
-        config = GenerationConfig.respell(config, strict=False)
-        for key in misplaced:
-            config.setdefault(known[to_snake(key)], fields.pop(key))
-        return fields | {"generation_config": config}
-
-
-def _own(model: type[Wire], key: str) -> bool:
-    return key in spellings(model)
+    def adjust(cls, fields: dict[str, Any], report: OnMismatch) -> dict[str, Any]:
+        """Moves settings that stand in another object to where they belong, if unset there."""
+        return relocated(cls, fields, report)

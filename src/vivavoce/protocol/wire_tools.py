@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
+from vivavoce.protocol import foreign
 from vivavoce.protocol.values import BEHAVIOR, CALLING_MODE, Duration, Flag, Int32, Timestamp
 from vivavoce.protocol.wire_base import NOT_SERVED, NotServed, Repeated, Wire
 from vivavoce.protocol.wire_content import Ignored
@@ -21,6 +22,10 @@ class FunctionDeclaration(Wire):
     response: dict[str, Any] | None = None
     response_json_schema: Any = None
     behavior: Annotated[str, BeforeValidator(BEHAVIOR.read)] = ""
+
+    @classmethod
+    def lift(cls, value: Any) -> Any:
+        return foreign.function(value)
 
 
 class Interval(Wire):
@@ -98,6 +103,10 @@ class Tool(Wire):
     enterprise_web_search: Annotated[Ignored | None, _BY_TOOLS] = None
     parallel_ai_search: Annotated[Ignored | None, _BY_TOOLS] = None
     exa_ai_search: Annotated[Ignored | None, _BY_TOOLS] = None
+
+    @classmethod
+    def lift(cls, value: Any) -> Any:
+        return foreign.tool(value)
 
 
 class FunctionCallingConfig(Wire):

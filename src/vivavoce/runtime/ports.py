@@ -47,12 +47,15 @@ A dialect knows no positions: it writes 0 into `ActivityStarted`, `ActivityEnded
 class Dialect(Protocol):
     """Reads what a client said after its setup, and spells what we say."""
 
-    def is_light(self, frame: bytes | str) -> bool:
-        """Whether a frame is read within a few milliseconds, and so on an event loop."""
-        ...
-
     def decode(self, frame: bytes | str) -> Sequence[Incoming]:
         """What the frame means, in order. Raises `ClientFault`."""
+        ...
+
+    def mismatch(self, sentence: str, code: int = 0) -> None:
+        """Something that the client sent has another effect than it was sent for, or none.
+
+        Told once to the operator; where there is a `code` and the dialect is strict, `ClientFault`.
+        """
         ...
 
     def encode(self, message: Message) -> bytes:

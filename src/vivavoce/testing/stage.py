@@ -47,6 +47,7 @@ class PlainDialect:
     def __init__(self) -> None:
         self._said: list[Sequence[Incoming] | ClientFault] = []
         self._answers: list[Message] = []
+        self.mismatches: list[str] = []
 
     def frame(self, *incoming: Incoming) -> bytes:
         """A frame that means `incoming`."""
@@ -62,14 +63,14 @@ class PlainDialect:
         """What a frame of the server says."""
         return self._answers[int(frame)]
 
-    def is_light(self, frame: bytes | str) -> bool:
-        return True
-
     def decode(self, frame: bytes | str) -> Sequence[Incoming]:
         said = self._said[int(frame)]
         if isinstance(said, ClientFault):
             raise said
         return said
+
+    def mismatch(self, sentence: str, code: int = 0) -> None:
+        self.mismatches.append(sentence)
 
     def encode(self, message: Message) -> bytes:
         self._answers.append(message)
