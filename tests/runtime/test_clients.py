@@ -33,7 +33,7 @@ def test_ten_seconds_in_one_message_are_heard_in_their_own_time() -> None:
 
     client = played(burst, echo())
     transcripts = [m.text for m in client.messages if isinstance(m, InputTranscript)]
-    assert transcripts == ["hello world", "again"]
+    assert transcripts == ["hello world", " again"], "the user goes on"
 
 
 def test_a_long_message_does_not_keep_others_from_their_turn() -> None:

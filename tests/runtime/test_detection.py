@@ -22,6 +22,7 @@ from vivavoce.core.events import (
 from vivavoce.domain.audio import INPUT_RATE, AudioChunk, VideoFrame
 from vivavoce.domain.ids import SessionId
 from vivavoce.domain.setup import SessionSetup
+from vivavoce.engines.ports import RecognitionOptions
 from vivavoce.engines.scripted.energy import EnergyDetector
 from vivavoce.engines.scripted.sound import say
 from vivavoce.engines.scripted.tones import TonesRecognizer
@@ -33,6 +34,7 @@ from vivavoce.runtime.intake import Intake
 from vivavoce.runtime.mailbox import Mailbox
 from vivavoce.runtime.ports import Incoming
 from vivavoce.runtime.rate_limit import RateLimiter, RateLimits
+from vivavoce.runtime.recordings import Recordings
 from vivavoce.runtime.reporter import TurnReporter
 from vivavoce.runtime.transcripts import Transcripts
 from vivavoce.testing.loop import run_virtually
@@ -51,9 +53,11 @@ def heard(*said: Incoming, detects: bool = True, inline_share: float = 1e9) -> l
             TonesRecognizer(), SessionSetup("m"), intake, Errands(), mailbox.post
         )
         reporter = TurnReporter(SessionId("s"), None)
-        hearing = Hearing(
-            intake, detection, transcripts, mailbox, reporter, RateLimiter(RateLimits())
+        rates, errands = RateLimiter(RateLimits()), Errands()
+        recordings = Recordings(
+            TonesRecognizer(), RecognitionOptions(), errands, rates, lambda sentence, code: None
         )
+        hearing = Hearing(intake, detection, transcripts, mailbox, reporter, rates, recordings)
         for incoming in said:
             await hearing.receive(incoming)
         scorer.close()

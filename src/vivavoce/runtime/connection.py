@@ -81,10 +81,11 @@ from vivavoce.runtime.ports import (
     Transport,
 )
 from vivavoce.runtime.rate_limit import RateLimiter, RateLimits
+from vivavoce.runtime.recordings import Recordings
 from vivavoce.runtime.report import TurnListener
 from vivavoce.runtime.reporter import TurnReporter
 from vivavoce.runtime.served import NoTools, ServedTools
-from vivavoce.runtime.transcripts import Transcripts
+from vivavoce.runtime.transcripts import Transcripts, recognition_options
 from vivavoce.tools.ports import Tooling, Toolset
 
 log = logging.getLogger(__name__)
@@ -174,6 +175,13 @@ class Connection:
             self._mailbox,
             self._reporter,
             self._rates,
+            Recordings(
+                hosting.engines.recognizer,
+                recognition_options(setup),
+                self._errands,
+                self._rates,
+                dialect.mismatch,
+            ),
         )
         self._generations = Generations(
             hosting.engines.responder,

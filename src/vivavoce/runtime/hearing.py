@@ -13,6 +13,7 @@ from vivavoce.core.events import (
     ActivityStarted,
     AudioArrived,
     AudioStreamEnded,
+    ContentReceived,
     Event,
     VideoArrived,
     VoiceScored,
@@ -25,6 +26,7 @@ from vivavoce.runtime.intake import LOWEST_RATE, Intake
 from vivavoce.runtime.mailbox import Mailbox
 from vivavoce.runtime.ports import Incoming
 from vivavoce.runtime.rate_limit import RateLimiter
+from vivavoce.runtime.recordings import Recordings
 from vivavoce.runtime.reporter import TurnReporter
 from vivavoce.runtime.transcripts import Transcripts
 
@@ -45,6 +47,7 @@ class Hearing:
         mailbox: Mailbox,
         reporter: TurnReporter,
         rates: RateLimiter,
+        recordings: Recordings,
     ) -> None:
         self._intake = intake
         self._detection = detection
@@ -52,6 +55,7 @@ class Hearing:
         self._mailbox = mailbox
         self._reporter = reporter
         self._rates = rates
+        self._recordings = recordings
         self._video_welcome_at = 0.0
 
     async def receive(self, incoming: Incoming) -> None:
@@ -68,6 +72,8 @@ class Hearing:
                 self._mailbox.post(replace(incoming, position=self._intake.position))
             case AudioStreamEnded():
                 await self._end_stream()
+            case ContentReceived():
+                self._mailbox.post(await self._recordings.read(incoming))
             case _:
                 self._mailbox.post(incoming)
 

@@ -137,7 +137,9 @@ _OUTPUT = (
 
 
 def _is_output(message: Message) -> bool:
-    return isinstance(message, _OUTPUT)
+    """Whether it is dropped with its answer; the end of a transcript is not."""
+    ends = isinstance(message, OutputTranscript) and message.finished
+    return isinstance(message, _OUTPUT) and not ends
 
 
 def _size(message: Message) -> int:

@@ -46,9 +46,8 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-HUNG_S = 30.0
-"""How long a single call of a recognizer may take. It may wait for the sound of other sessions: with
-a machine that is overloaded a call of honest work takes ten seconds and more."""
+HUNG_S = 10.0
+"""How long a single call of a recognizer may take."""
 
 FEED_SAMPLES = samples(1.0)
 """The most sound in one call, so that a long message does not hide a hang behind honest work."""
@@ -77,7 +76,7 @@ class Transcripts:
         self.post = post
         self._recognizer = recognizer
         self.streams = recognizer.capabilities.streaming
-        self._options = _recognition_options(setup)
+        self._options = recognition_options(setup)
         self._errands = errands
         self._recognition: Recognition | None = None
         self.judged: Position = intake.position
@@ -318,7 +317,7 @@ class _Turn:
         self._home.fail(self, f"The recognizer gave no answer for {HUNG_S:.0f} s.")
 
 
-def _recognition_options(setup: SessionSetup) -> RecognitionOptions:
+def recognition_options(setup: SessionSetup) -> RecognitionOptions:
     """The client's hints; without any, the language it asked to be answered in."""
     wishes = setup.input_transcription
     languages = () if wishes is None else wishes.language_codes

@@ -92,14 +92,13 @@ class Router:
 
     def prepare(self, tools: Sequence[ToolDeclaration], cancel: CancelToken) -> None:
         """Read the declarations ahead, for the judge too. Raises `EngineError`."""
-        self.learn(tools, cancel)
+        self.learn(tools)
         if self._judge is not None:
             self._judge.prepare(tools, cancel)
 
-    def learn(self, tools: Sequence[ToolDeclaration], cancel: CancelToken | None = None) -> None:
+    def learn(self, tools: Sequence[ToolDeclaration]) -> None:
         """Read the declarations ahead: 4 ms for each."""
-        texts = [text for tool in tools for text in declarations.texts(tool)]
-        self._network.encode_all(texts, cancel)
+        self._network.encode_all([text for tool in tools for text in declarations.texts(tool)])
 
     def choose(
         self,

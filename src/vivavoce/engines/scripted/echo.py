@@ -25,6 +25,7 @@ from collections.abc import AsyncIterator
 from vivavoce.domain.content import (
     OK,
     Blob,
+    Content,
     Json,
     Role,
     Text,
@@ -143,8 +144,10 @@ def _last_results(request: GenerationRequest) -> tuple[ToolResult, ...]:
 
 
 def _echo(said: str, request: GenerationRequest) -> str:
-    last = request.history[-1].parts if request.history else ()
-    images = sum(isinstance(part, Blob) for part in last)
+    ends = request.history[-1] if request.history else Content(Role.MODEL, ())
+    last = ends.parts if ends.role is Role.USER else ()
+    pictures = (part for part in last if isinstance(part, Blob))
+    images = sum(part.mime_type.startswith("image/") for part in pictures)
     seen = f"{images} picture{'s' if images != 1 else ''} arrived. " if images else ""
     spoken = any(isinstance(part, Text) for part in last)
     return f"{seen}{said}".strip() if spoken or seen else "I am listening."
