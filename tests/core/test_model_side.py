@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from core.actions import ACTIONS
-from core.world import SETUP, World
+from core.world import SETUP, TOOLS, World
 from vivavoce.core.generation import Basis
 from vivavoce.core.messages import TurnComplete, TurnReason
 from vivavoce.core.model_side import MAX_ROUNDS, ModelSide
@@ -15,7 +15,8 @@ from vivavoce.core.model_states import TRANSITIONS, ModelCue, ModelState
 from vivavoce.core.model_turn import Cause
 from vivavoce.core.settings import SessionSettings
 from vivavoce.core.step import Step
-from vivavoce.domain.ids import TurnId
+from vivavoce.domain.content import ToolCall
+from vivavoce.domain.ids import CallId, TurnId
 
 _, S, G, T, P = ModelState
 I = ModelState.IDLE  # noqa: E741 - the column heads of the table
@@ -36,6 +37,9 @@ TABLE: dict[ModelCue, tuple[ModelState | None, ...]] = {
     ModelCue.WITHDRAW:   (None, None, I,    None, None),
     ModelCue.PLAYED:     (None, None, None, None, I),
     ModelCue.INTERRUPT:  (None, None, I,    I,    I),
+    ModelCue.ASKED:      (None, None, None, G,    None),
+    ModelCue.CUT:        (None, None, T,    None, T),
+    ModelCue.WAITS:      (None, None, None, None, T),
 }  # fmt: skip
 
 WAYS: dict[ModelState, tuple[str, ...]] = {
@@ -61,7 +65,17 @@ DOES: dict[ModelCue, Callable[[World, ModelSide, Step], object]] = {
     ModelCue.WITHDRAW: lambda w, m, step: m.withdraw(step),
     ModelCue.PLAYED: lambda w, m, step: m.complete(step),
     ModelCue.INTERRUPT: lambda w, m, step: m.interrupt(step),
+    ModelCue.ASKED: lambda w, m, step: m.ask(step),
+    ModelCue.CUT: lambda w, m, step: with_open_call(w).give_way(step),
+    ModelCue.WAITS: lambda w, m, step: with_open_call(w).complete(step),
 }
+
+
+def with_open_call(world: World) -> ModelSide:
+    """The model's side, where a function of an earlier answer runs."""
+    talk = world.session._talk
+    talk.ledger.open((ToolCall(CallId(""), "lights", {}),), TOOLS, world.now)
+    return talk.model
 
 
 def in_state(state: ModelState) -> World:

@@ -213,7 +213,7 @@ def test_a_result_reaches_the_model_with_its_media() -> None:
 # --- endings ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("ending", [TextReceived("stop"), ContentReceived((), True)])
+@pytest.mark.parametrize("ending", [TextReceived("stop"), ContentReceived((), False)])
 def test_an_interruption_stops_what_runs_and_withdraws_only_what_the_client_was_asked_for(
     ending: TextReceived | ContentReceived,
 ) -> None:

@@ -228,7 +228,7 @@ def test_after_a_blocking_call_nothing_comes_before_its_result() -> None:
     assert world.take() == []
     world.answer("lights")
     world.say("Done.")
-    assert world.take() == [ModelAudio(PIECE), OutputTranscript("Done.")]
+    assert world.take() == [ModelAudio(PIECE), OutputTranscript(" Done.")]
     assert [len(content.parts) for content in requests(world)[1].history] == [1, 3, 2]
 
 

@@ -9,8 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.world import SETUP, UNINTERRUPTED, World, kinds, requests, spoken, user
-from vivavoce.core.events import TextReceived, TranscriptFailed, TranscriptUpdated
-from vivavoce.core.messages import InputTranscript, TurnComplete
+from vivavoce.core.events import (
+    ContentReceived,
+    GenerationFailed,
+    TextReceived,
+    TranscriptFailed,
+    TranscriptUpdated,
+)
+from vivavoce.core.messages import InputTranscript, OutputTranscript, TurnComplete
 from vivavoce.core.settings import SessionSettings
 from vivavoce.core.transcription import continuation
 
@@ -113,7 +119,7 @@ def test_words_follow_the_interruption_that_their_speech_has_made() -> None:
     spoken(world)
     world.score(0.2, 0.9)
     assert kinds(world)[-2:] == ["Interrupted", "TurnComplete"]
-    assert hear(world, "no stop", "no") == ["no"]
+    assert hear(world, "no stop", "no") == [" no"], "the user goes on"
 
 
 def test_a_turn_is_told_before_anything_of_the_next() -> None:
@@ -229,3 +235,58 @@ def test_the_pieces_end_with_a_finished_one() -> None:
     world.do(TranscriptUpdated(world.ended[0], world.position, "one", True))
     assert [m for m in world.take() if isinstance(m, InputTranscript)] == [InputTranscript("")]
     assert not any(isinstance(message, TurnComplete) for message in world.messages())
+
+
+def test_after_an_answer_that_was_heard_words_begin_anew() -> None:
+    world = World()
+    for _ in range(2):
+        world.take()
+        world.speak("hi")
+        world.say("Hello.")
+        world.finish()
+        world.wait(3)
+        assert [m.text for m in world.messages() if isinstance(m, InputTranscript)] == ["hi"]
+        assert [m.text for m in world.messages() if isinstance(m, OutputTranscript)] == ["Hello."]
+
+
+def test_words_of_an_answer_begin_with_a_space_where_clients_join_them() -> None:
+    world = World()
+    world.speak("hi")
+    world.say("Hel")
+    world.say("lo, how are", bytes(48000))
+    world.speak("wait", silence=0.9)
+    world.say("Yes?")
+    world.call("lights")
+    world.answer("lights")
+    world.say("It is on.")
+    said = [m.text for m in world.messages() if isinstance(m, OutputTranscript)]
+    assert said == ["Hel", "lo, how are", " Yes?", " It is on."]
+
+
+def test_after_a_rest_neither_begins_with_a_space() -> None:
+    world = World()
+    spoken(world)
+    world.do(ContentReceived((), False))
+    world.take()
+    world.speak("hello")
+    world.say("Yes?")
+    said = [m.text for m in world.messages() if isinstance(m, InputTranscript | OutputTranscript)]
+    assert said == ["hello", "Yes?"]
+
+
+@pytest.mark.parametrize("ending", ["complete", "interrupted", "failed"])
+def test_where_clients_wait_for_it_a_message_ends_the_transcription(ending: str) -> None:
+    world = World(SETUP, SessionSettings(finishes_transcripts=True))
+    world.speak("hi")
+    world.say("Hello there.", bytes(48000))
+    world.take()
+    if ending == "complete":
+        world.finish()
+    elif ending == "interrupted":
+        world.do(ContentReceived((), False))
+    else:
+        world.do(GenerationFailed(world.current, "broken"))
+    world.wait(2)
+    first, *rest = world.take()
+    assert first == OutputTranscript("", finished=True)
+    assert not any(isinstance(message, OutputTranscript) for message in rest)

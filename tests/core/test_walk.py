@@ -41,6 +41,7 @@ WAYS: dict[str, tuple[SessionSetup, SessionSettings]] = {
         replace(SETUP, shows_server_calls=True),
         SessionSettings(tool_deadline_s=3.0, served_deadline_s=1.0),
     ),
+    "enterprise": (SETUP, SessionSettings(finishes_transcripts=True, speculation=True)),
     "immediate": (SETUP, SessionSettings(pacing=Pacing.IMMEDIATE)),
 }
 RANDOM = [name for name in ACTIONS if name not in ("drain", "gone")]

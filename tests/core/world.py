@@ -198,7 +198,8 @@ class World:
                     pass
         self.oracle.saw(event, effects, self.now, self.session.deadline())
         waiting = self.session._talk.model.state is ModelState.TOOLS
-        assert waiting == (self.oracle.calls.waiting and not self.session.closed), self.messages()
+        expected = self.oracle.calls.waiting_here and not self.session.closed
+        assert waiting == expected, self.messages()
         return effects
 
     def messages(self) -> list[Message]:

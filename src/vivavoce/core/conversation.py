@@ -6,20 +6,21 @@ whether it is time for it.
 
 from __future__ import annotations
 
+from vivavoce.core.bare_turns import only_punctuation, without_bare_end
 from vivavoce.core.context import Context
 from vivavoce.core.effects import PrepareGeneration, Send
 from vivavoce.core.events import ContentReceived
 from vivavoce.core.frames import Frames
 from vivavoce.core.generation import Basis
 from vivavoce.core.history import History
-from vivavoce.core.messages import InputTranscript, TurnComplete, TurnReason
+from vivavoce.core.messages import InputTranscript, Interrupted, TurnComplete, TurnReason
 from vivavoce.core.model_side import ModelSide
 from vivavoce.core.model_turn import Cause, Manner
 from vivavoce.core.settings import FORGOTTEN_TOOL_S, Pacing, SessionSettings
 from vivavoce.core.step import Step
 from vivavoce.core.tools import Patience, ToolLedger, Verdict
 from vivavoce.core.user_side import UserSide
-from vivavoce.core.user_turns import Claim, SpokenTurn, TurnState, TypedTurn
+from vivavoce.core.user_turns import Claim, Entry, SpokenTurn, TurnState, TypedTurn
 from vivavoce.core.window import Gauge
 from vivavoce.domain.audio import Position
 from vivavoce.domain.checkpoint import Asked, Checkpoint, bare
@@ -28,15 +29,7 @@ from vivavoce.domain.ids import IdSource, SessionId
 from vivavoce.domain.profile import Behaviour, Family
 from vivavoce.domain.setup import Modality, SessionSetup
 
-PUNCTUATION = frozenset(".,;:!?…-–—'\"()")
-LONGEST_MARKS = 64
 FILLERS = frozenset({"ah", "eh", "er", "erm", "hm", "hmm", "mm", "uh", "um"})
-
-
-def only_punctuation(text: str) -> bool:
-    """Whether a short text has no words in it: clients type it to say "go on"."""
-    marks = (char.isspace() or char in PUNCTUATION for char in text)
-    return len(text) <= LONGEST_MARKS and all(marks)
 
 
 def substance(words: list[str]) -> str:
@@ -83,6 +76,7 @@ class Conversation:
             gauge=gauge,
             shows_search=behaviour.shows_search,
             shows_calls=setup.shows_server_calls,
+            finishes_transcripts=settings.finishes_transcripts,
         )
         self.model = ModelSide(
             self.context,
@@ -104,14 +98,20 @@ class Conversation:
     # --- what the client typed ------------------------------------------------------------
 
     def content(self, event: ContentReceived, step: Step) -> None:
-        """`clientContent`: seeds the history first, where that was asked for."""
-        answer = event.turn_complete
+        """`clientContent`: seeds the history first, where that was asked for.
+
+        A turn without words that ends it asks for an answer to what is before, if anything is.
+        """
+        turns, answer = event.turns, event.turn_complete
+        kept = without_bare_end(turns) if answer else turns
+        if kept or not (self.context.history.empty and self.user.quiet):
+            turns = kept
         if self.seeding and event.turn_complete:
             self.seeding = False
             last = (event.turns or self.context.history.snapshot())[-1:]
             users = bool(last) and last[0].role is Role.USER
             answer = self.behaviour.history_answers and users
-        self.user.content(event.turns, answer, step)
+        self.user.content(turns, answer, step)
 
     def text(self, text: str, step: Step) -> None:
         """Realtime text; without words in it, a bare trigger to answer what there is.
@@ -122,7 +122,7 @@ class Conversation:
             self.behaviour.family is not Family.LIVE_2_5 and only_punctuation(text)
         )
         if bare and not (self.context.history.empty and self.user.quiet):
-            self.user.trigger(step)
+            self.user.trigger(step, urgent=self.setup.realtime.interrupts)
         else:
             self.user.text(text, step)
 
@@ -139,13 +139,17 @@ class Conversation:
         """The user took the floor: an open model turn is interrupted, if that is wished.
 
         Content that comes before the answer to speech has said anything joins that speech:
-        clients end an activity and send content in one breath, and expect one answer.
+        clients end an activity and send content in one breath, and expect one answer. Content
+        interrupts an answer, and no function of the client's: it may be what that one reports.
         """
         claim, self.user.claim = self.user.claim, None
         turn = self.model.turn
         if turn is None or not self.model.busy:
             return
-        if claim is Claim.ACTIVITY and not self.setup.realtime.interrupts:
+        if claim in (Claim.ACTIVITY, Claim.TRIGGER) and not self.setup.realtime.interrupts:
+            return
+        if claim in (Claim.TRIGGER, Claim.CONTENT) and self.model.awaits_client:
+            self.model.give_way(step)
             return
         asks = any(isinstance(entry, TypedTurn) and entry.answer for entry in self.user.line)
         joins = claim is Claim.CONTENT and turn.cause is Cause.SPEECH and asks
@@ -177,15 +181,37 @@ class Conversation:
                 apart = " " if not begun and self._continues(step) else ""
                 step.send(InputTranscript(apart + piece, finished=turn.told))
 
+    def _tell_recorded(self, entries: list[Entry], step: Step) -> None:
+        """Input transcription of recorded speech that asks for an answer."""
+        if self.setup.input_transcription is None:
+            return
+        asking = (e for e in entries if isinstance(e, TypedTurn) and e.answer)
+        for content in (content for entry in asking for content in entry.content):
+            if content.role is Role.USER and content.heard_s and (words := content.text.strip()):
+                apart = " " if self._continues(step) else ""
+                step.send(InputTranscript(apart + words))
+
     def _tells(self, turn: SpokenTurn) -> bool:
         """Whether the client wants to know words, and there are further ones of this turn."""
         return self.setup.input_transcription is not None and bool(turn.next_piece())
 
     def _continues(self, step: Step) -> bool:
-        """Whether the client has got input transcription since the last `turnComplete`."""
-        sent = (effect.message for effect in step.effects if isinstance(effect, Send))
-        marks = [m for m in sent if isinstance(m, InputTranscript | TurnComplete)]
-        return isinstance(marks[-1], InputTranscript) if marks else self._transcribing
+        """Whether clients join what is transcribed next to what they have.
+
+        They begin anew after an answer that was not interrupted. Where it was, the user goes on.
+        """
+        continues, cut = self._transcribing, False
+        for effect in step.effects:
+            match effect:
+                case Send(message=InputTranscript()):
+                    continues = True
+                case Send(message=Interrupted()):
+                    cut = True
+                case Send(message=TurnComplete()):
+                    continues, cut = continues and cut, False
+                case _:
+                    pass
+        return continues
 
     def update(self) -> None:
         """The oldest update of the context holds from now on."""
@@ -196,6 +222,7 @@ class Conversation:
         """What is ready enters the history, and is answered if it asks for an answer."""
         entries = self.user.ready()
         self.user.take(entries)
+        self._tell_recorded(entries, step)
         asks = [entry for entry in entries if entry.answer]
         if asks:
             self.context.history.answer(self.ledger.take_urgent())
@@ -208,6 +235,29 @@ class Conversation:
         elif spoken:
             failed = any(turn.failed for turn in spoken)
             step.send(TurnComplete(reason=TurnReason.GENERATED_OTHER if failed else None))
+
+    def asked_meanwhile(self) -> bool:
+        """Whether content wants an answer for which functions of the client's need not be done."""
+        if not self.model.awaits_client:
+            return False
+        typed = (entry for entry in self.user.ready() if isinstance(entry, TypedTurn))
+        return any(entry.answer and entry.urgent for entry in typed)
+
+    def take_context(self) -> None:
+        """What was added while functions run stands behind their calls."""
+        self._append(list(self.user.context()))
+
+    def answer_meanwhile(self, step: Step) -> None:
+        """The same for what wants an answer, with that answer."""
+        self.tell(step)
+        self._tell_recorded(self.user.ready(), step)
+        self._append(self.user.ready())
+        self.model.ask(step)
+
+    def _append(self, entries: list[Entry]) -> None:
+        self.user.take(entries)
+        for entry in entries:
+            self.context.history.append(entry.contents())
 
     def take_results(self, step: Step) -> None:
         """The model reacts to results that waited for rest."""
@@ -259,7 +309,9 @@ class Conversation:
 
     def rest(self, step: Step) -> None:
         """After every step. While the model is idle, the engine reads ahead what is known."""
-        self._transcribing = self._continues(step)
+        self._transcribing = self._continues(step) and not self.resting
+        if self.resting:
+            self.model.begin_anew()
         if not self.model.idle:
             return
         turn = self.user.open if self.settings.speculation else None

@@ -28,9 +28,14 @@ class Frames:
         return tuple(self._waiting)
 
     def within(self, start: Position, end: Position) -> tuple[Blob, ...]:
-        """The frames of a spoken turn with this span."""
-        first = start if self._only_activity else 0
-        return tuple(frame for position, frame in self._waiting if first <= position <= end)
+        """The frames of a spoken turn with this span.
+
+        Where only activity counts, they begin with the one that was in view when it began: cameras
+        send one in a second or two, and a short question falls between two of them.
+        """
+        seen = [(position, frame) for position, frame in self._waiting if position <= end]
+        before = sum(position < start for position, _ in seen) if self._only_activity else 0
+        return tuple(frame for _, frame in seen[max(0, before - 1) :])
 
     def take(self, start: Position, end: Position) -> tuple[Blob, ...]:
         """The same, and they and all older ones stop waiting."""

@@ -16,7 +16,7 @@ words of the user, which are what is to be answered, always stay.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import ceil
 
@@ -30,7 +30,7 @@ PRESENT = 128
 """Contributions since the user's last words that stay even beyond the limit: a turn's calls."""
 
 MAX_DRAFT = 20_000
-"""Pieces of one model turn that are kept apart: more than a quarter of an hour of speech."""
+"""Entries of one model turn: more than a quarter of an hour of speech."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +123,7 @@ class History:
         self._draft_bytes += len(text)
         self._changed()
         if len(self._draft) > MAX_DRAFT:
-            pieces = (at for at, entry in enumerate(self._draft) if isinstance(entry, Piece))
-            if (oldest := next(pieces, None)) is not None:
-                self._draft_bytes -= _heaviness(self._draft.pop(oldest))
+            self._drop_from_draft(lambda entry: isinstance(entry, Piece))
 
     def call(self, calls: tuple[ToolCall, ...]) -> None:
         """The model called functions."""
@@ -135,11 +133,17 @@ class History:
         """Functions answered; within the model's turn or outside of one."""
         if not results:
             return
-        content = Content(Role.USER, results)
-        if self._draft:
+        self.append((Content(Role.USER, results),))
+
+    def append(self, contents: Iterable[Content]) -> None:
+        """Contributions within the model's turn, or outside of one."""
+        if not self._draft:
+            self.add(contents)
+            return
+        for content in contents:
             self._note(content)
-        else:
-            self.add((content,))
+            if len(self._draft) > MAX_DRAFT:
+                self._drop_from_draft(_is_free)
 
     def close(self) -> None:
         """The model's turn is over and was heard."""
@@ -156,6 +160,12 @@ class History:
         self._draft_bytes += contribution.bytes
         self._changed()
         self._trim()
+
+    def _drop_from_draft(self, fits: Callable[[Piece | Contribution], bool]) -> None:
+        places = (at for at, entry in enumerate(self._draft) if fits(entry))
+        if (oldest := next(places, None)) is not None:
+            self._draft_bytes -= _heaviness(self._draft.pop(oldest))
+            self._view = None
 
     def _take_draft(self) -> list[Piece | Contribution]:
         draft, self._draft, self._draft_bytes = self._draft, [], 0
@@ -262,6 +272,14 @@ def _may_begin(content: Content) -> bool:
 def _may_follow(content: Content) -> bool:
     """Whether it stands without the contribution before it."""
     return not any(isinstance(part, ToolResult) for part in content.parts)
+
+
+def _is_free(entry: Piece | Contribution) -> bool:
+    """Whether it is a contribution that belongs to no call."""
+    bound = ToolCall | ToolResult
+    return isinstance(entry, Contribution) and not any(
+        isinstance(part, bound) for part in entry.content.parts
+    )
 
 
 def _heaviness(entry: Piece | Contribution) -> int:

@@ -11,15 +11,18 @@ is there for the day on which somebody writes one that does not.
   2  the user has taken the floor                             interrupt, if busy and wished
   3  a result does not want to wait, model speaking           interrupt
   4  all blocking calls are answered                          go on with the turn
-  5  a turn is ready or has stable words, model not busy      tell the client its words
-  6  the guessed turn is ready and is what was guessed        promote
-  7  model SPECULATING, and the guess can no longer hold      discard
-  8  nothing waits before an update of the context           it holds
-  9  something is ready, model IDLE                           take it up; begin, if it asks
- 10  a result waits, nothing of the user's does, model IDLE   begin
- 11  user PAUSED, hypothesis covers the pause, model IDLE     speculate, if allowed
+  5  content was added, model in TOOLS                        it stands behind the calls
+  6  content is ready and asks, functions of the client's run the same; answer it
+  7  a turn is ready or has stable words, model not busy      tell the client its words
+  8  the guessed turn is ready and is what was guessed        promote
+  9  model SPECULATING, and the guess can no longer hold      discard
+ 10  nothing waits before an update of the context            it holds
+ 11  something is ready, model IDLE                           take it up; begin, if it asks
+ 12  a result waits, nothing of the user's does, model IDLE   begin
+ 13  user PAUSED, hypothesis covers the pause, model IDLE     speculate, if allowed
 
-Where activity does not interrupt, rule 2 only looks away, and the ready turn waits for rule 9.
+Where activity does not interrupt, rule 2 only looks away, and the ready turn waits for rule 11.
+What content leaves of the client's calls says `consider_claim`.
 """
 
 from __future__ import annotations
@@ -84,12 +87,22 @@ RULES = (
         lambda c, step: (
             c.ledger.urgent and c.model.state in (ModelState.GENERATING, ModelState.PLAYING)
         ),
-        lambda c, step: c.model.interrupt(step),
+        lambda c, step: c.model.give_way(step),
     ),
     Rule(
         "calls answered",
         lambda c, step: c.model.state is ModelState.TOOLS and not c.ledger.blocked,
         lambda c, step: c.model.answered(step),
+    ),
+    Rule(
+        "context added",
+        lambda c, step: c.model.state is ModelState.TOOLS and bool(c.user.context()),
+        lambda c, step: c.take_context(),
+    ),
+    Rule(
+        "asked meanwhile",
+        lambda c, step: c.model.state is ModelState.TOOLS and c.asked_meanwhile(),
+        lambda c, step: c.answer_meanwhile(step),
     ),
     Rule(
         "words to tell",

@@ -113,7 +113,8 @@ class InputTranscript:
 class OutputTranscript:
     """A fragment of what the model says; concatenation reads correctly.
 
-    `finished` ends the transcription; only the enterprise dialect spells it.
+    `finished` ends the transcription, by a message without text; only the enterprise dialect spells
+    it.
     """
 
     text: str

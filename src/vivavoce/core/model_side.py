@@ -11,9 +11,13 @@ is one comparison in `produced`. Whatever else arrives was overtaken by a decisi
 nothing, so correctness never waits for a task to die.
 
 A *model turn* is what the client sees: one generation, or several with blocking calls between
-them, up to one `turnComplete`. A *speculative* generation belongs to no turn yet. Its parts
-are held, in order, and nothing else about it exists: no message, no call, no history. To
-promote it is to make a turn and to replay what was held through the ordinary row.
+them, up to one `turnComplete`. While the client runs functions there is no generation to be
+interrupted: content that asks for an answer is answered within the turn, and the calls stay open;
+what comes of them is a turn of its own.
+
+A *speculative* generation belongs to no turn yet. Its parts are held, in order, and nothing else
+about it exists: no message, no call, no history. To promote it is to make a turn and to replay what
+was held through the ordinary row.
 
 The table of states is in model_states.py.
 """
@@ -37,6 +41,7 @@ from vivavoce.core.generation import Basis, FromGeneration, Generation
 from vivavoce.core.messages import TurnReason
 from vivavoce.core.model_states import BUSY, TRANSITIONS, ModelCue, ModelState
 from vivavoce.core.model_turn import Cause, Manner, ModelTurn
+from vivavoce.core.served import Served
 from vivavoce.core.step import Step
 from vivavoce.core.tools import CANCELLED, FAILED, LATE, ToolLedger
 from vivavoce.domain.content import Content, ToolCall, Tools
@@ -73,6 +78,7 @@ class ModelSide:
         self._early = early
         self._stall_s = stall_s
         self._count = 0
+        self._cut = False
 
     # --- questions ------------------------------------------------------------------------
 
@@ -80,6 +86,13 @@ class ModelSide:
     def busy(self) -> bool:
         """Whether a model turn is open, so that taking the floor is an interruption."""
         return self.state in BUSY
+
+    @property
+    def awaits_client(self) -> bool:
+        """Whether functions of the client's run, or ran, that content leaves alone."""
+        if self.state is ModelState.TOOLS:
+            return bool(self._ledger.unanswered())
+        return self.busy and self._ledger.waits
 
     @property
     def idle(self) -> bool:
@@ -115,7 +128,7 @@ class ModelSide:
     def begin(self, cause: Cause, step: Step) -> None:
         """Answer the history as it stands: a new model turn."""
         if self._to(ModelCue.BEGIN):
-            self.turn = ModelTurn(cause, self._manner, self._context.history)
+            self.turn = self._new_turn(cause)
             self._start(step)
 
     def speculate(self, basis: Basis, extra: tuple[Content, ...], step: Step) -> None:
@@ -128,7 +141,7 @@ class ModelSide:
         generation = self.generation
         if generation is None or not self._to(ModelCue.PROMOTE):
             return
-        self.turn = ModelTurn(Cause.SPEECH, self._manner, self._context.history)
+        self.turn = self._new_turn(Cause.SPEECH)
         self.turn.generations.append(generation.id)
         self.turn.prompt = generation.prompt
         generation.last_sign = step.now
@@ -138,22 +151,35 @@ class ModelSide:
             self.produced(event, step)
 
     def answered(self, step: Step) -> None:
-        """All blocking calls have their results: the turn goes on with another generation."""
+        """The newest batch has its results: the turn goes on with another generation."""
         if self.turn is None or not self._to(ModelCue.ANSWERED):
             return
-        self._retire(step, purge=False)
         rounds = self.turn.rounds + 1
-        if not self.turn.owed:
-            served, generations = self.turn.served, self.turn.generations
-            self._context.history.close()
-            self.turn = ModelTurn(Cause.RESULT, self._manner, self._context.history, served)
-            self.turn.generations = generations
-        self.turn.rounds = rounds
+        turn = self._continued(self.turn, Cause.RESULT, step)
+        turn.rounds = rounds
         self._context.history.answer(self._ledger.take_batch() + self._ledger.take_urgent())
-        self.turn.go_on(step)
-        self.turn.tally.next_generation()
-        del self.turn.generations[:-MAX_UNSENT]
+        turn.go_on(step)
         self._start(step)
+
+    def ask(self, step: Step) -> None:
+        """Content asks for an answer while functions of the client's run: they are left alone."""
+        if self.turn is None or not self._to(ModelCue.ASKED):
+            return
+        self._ledger.begin_batch()
+        self._continued(self.turn, Cause.CONTENT, step).rounds = 0
+        self._start(step)
+
+    def _continued(self, turn: ModelTurn, cause: Cause, step: Step) -> ModelTurn:
+        """The turn with another generation to come; its heir, where the client has its end."""
+        self._retire(step, purge=False)
+        if not turn.owed:
+            self._context.history.close()
+            heir = self._new_turn(cause, turn.served)
+            heir.generations = turn.generations
+            self.turn = turn = heir
+        turn.tally.next_generation()
+        del turn.generations[:-MAX_UNSENT]
+        return turn
 
     def ran(self, call: CallId, outcome: Outcome) -> None:
         """A tool of the server's has been run. Whether the turn goes on is joint.py's."""
@@ -165,6 +191,14 @@ class ModelSide:
         for call in calls:
             step.want(StopTool(call))
             self.ran(call, Outcome(LATE, failed=str(LATE["error"])))
+
+    def begin_anew(self) -> None:
+        """What is said next does not go on from what was interrupted."""
+        self._cut = False
+
+    def _new_turn(self, cause: Cause, served: Served | None = None) -> ModelTurn:
+        cut, self._cut = self._cut, False
+        return ModelTurn(cause, self._manner, self._context.history, served, resumes=cut)
 
     def _start(
         self, step: Step, basis: Basis | None = None, extra: tuple[Content, ...] = ()
@@ -187,11 +221,12 @@ class ModelSide:
 
     def complete(self, step: Step) -> None:
         """Playing is over."""
-        turn = self.turn
-        if turn is not None and self._to(ModelCue.PLAYED):
+        turn, waits = self.turn, self._ledger.waits
+        if turn is not None and self._to(ModelCue.WAITS if waits else ModelCue.PLAYED):
             self._context.history.close()
             turn.complete(step)
-            self._rest()
+            if not waits:
+                self._rest()
 
     def interrupt(self, step: Step) -> None:
         """The floor was taken: the turn ends here, and holds only what was heard."""
@@ -202,10 +237,25 @@ class ModelSide:
             step.want(CancelGeneration(generation))
         withdrawn = self._ledger.unanswered()
         self._stop_tools(step)
-        self._context.history.answer(self._ledger.take_batch(CANCELLED))
+        self._context.history.answer(self._ledger.take_all(CANCELLED))
+        self._end_early(turn, withdrawn, step)
+        self._rest()
+
+    def give_way(self, step: Step) -> None:
+        """The current answer is interrupted, and functions of the client's are left alone."""
+        turn, generation = self.turn, self.generation
+        if not self.awaits_client:
+            self.interrupt(step)
+        elif turn is not None and generation is not None and self._to(ModelCue.CUT):
+            generation.running = False
+            for each in turn.generations:
+                step.want(CancelGeneration(each))
+            self._end_early(turn, (), step)
+
+    def _end_early(self, turn: ModelTurn, withdrawn: tuple[CallId, ...], step: Step) -> None:
+        self._cut = turn.has_words
         self._context.history.cut(turn.playout.heard_s(step.now))
         turn.interrupted(withdrawn, step)
-        self._rest()
 
     def break_off(self, step: Step) -> None:
         """The connection ends in the midst of the turn: what was heard of it is kept.
@@ -219,16 +269,17 @@ class ModelSide:
         for call in self._ledger.running():
             self._ledger.ran(call, CANCELLED)
             step.want(StopTool(call))
-        if waits:
+        if not waits:
+            self._context.history.answer(self._ledger.take_all(CANCELLED))
+        if waits and self.state is ModelState.TOOLS:
             self._context.history.close()
         else:
-            self._context.history.answer(self._ledger.take_batch(CANCELLED))
             self._context.history.cut(turn.playout.heard_s(step.now))
 
     def wait(self) -> None:
         """Go on with a turn that was broken off while it waited for the client's calls."""
         self.state = ModelState.TOOLS
-        self.turn = ModelTurn(Cause.RESULT, self._manner, self._context.history)
+        self.turn = self._new_turn(Cause.RESULT)
 
     def withdraw(self, step: Step) -> None:
         """Take back a turn that the client knows nothing of."""
@@ -336,8 +387,9 @@ class ModelSide:
             return
         waited = bool(self._ledger.unanswered())
         named = self._ledger.open(calls, tools, step.now)
-        waits = set(self._ledger.unanswered()) & {call.id for call in named}
-        self._to(ModelCue.BLOCKS if waits or self._ledger.running() else ModelCue.CALL)
+        ids = {call.id for call in named}
+        waits = ids.intersection(self._ledger.unanswered())
+        self._to(ModelCue.BLOCKS if waits or ids & {*self._ledger.running()} else ModelCue.CALL)
         turn.call(named, tools, waited, step)
         asked = any(tools.served(call.name) is None for call in named)
         if self._early and (waits or (asked and not turn.owed)):
@@ -355,11 +407,13 @@ class ModelSide:
         turn.produced(turn.generations[-1], step)
 
     def _fail(self, turn: ModelTurn, step: Step) -> None:
+        calling = self.state is ModelState.TOOLS
         if not self._to(ModelCue.FAILED):
             return
-        turn.withdraw(self._ledger.unanswered(), step)
-        self._stop_tools(step)
-        self._context.history.answer(self._ledger.take_batch(FAILED))
+        if calling:
+            turn.withdraw(self._ledger.unanswered(), step)
+            self._stop_tools(step)
+            self._context.history.answer(self._ledger.take_all(FAILED))
         turn.reason = TurnReason.GENERATED_OTHER
 
     def _to(self, cue: ModelCue) -> bool:

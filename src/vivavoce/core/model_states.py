@@ -14,11 +14,20 @@
     TOOLS        GENERATING   -             -        -         -        IDLE
     PLAYING      -            -             -        -         IDLE     IDLE
 
+    state        asked        cut           waits
+    IDLE         -            -             -
+    SPECULATING  -            -             -
+    GENERATING   -            TOOLS         -
+    TOOLS        GENERATING   -             -
+    PLAYING      -            TOOLS         TOOLS
+
 What is left of sound or text when a blocking call was made (the TOOLS row of *part*) is
 dropped: clients open a new, empty answer for it. A failure plays out what was already said
 before the turn is given up, since `turnComplete` makes some clients empty their speaker. A
 live generation that is refused was speculative when it was started; it is started anew.
-*Withdraw* takes back a turn of which the client has seen nothing.
+*Withdraw* takes back a turn of which the client has seen nothing. Content that asks for an answer
+while the client's functions run is *asked*: it is answered at once, and the calls stay open. When
+that answer was played the model *waits* for them again, and so it does when it was *cut*.
 """
 
 from __future__ import annotations
@@ -53,6 +62,9 @@ class ModelCue(Enum):
     WITHDRAW = "withdraw"
     PLAYED = "played"
     INTERRUPT = "interrupt"
+    ASKED = "asked"
+    CUT = "cut"
+    WAITS = "waits"
 
 
 _S, _C = ModelState, ModelCue
@@ -78,6 +90,7 @@ TRANSITIONS: dict[ModelState, dict[ModelCue, ModelState]] = {
         _C.REFUSED: _S.GENERATING,
         _C.WITHDRAW: _S.IDLE,
         _C.INTERRUPT: _S.IDLE,
+        _C.CUT: _S.TOOLS,
     },
     _S.TOOLS: {
         _C.CALL: _S.TOOLS,
@@ -85,9 +98,15 @@ TRANSITIONS: dict[ModelState, dict[ModelCue, ModelState]] = {
         _C.FINISHED: _S.TOOLS,
         _C.FAILED: _S.PLAYING,
         _C.ANSWERED: _S.GENERATING,
+        _C.ASKED: _S.GENERATING,
         _C.INTERRUPT: _S.IDLE,
     },
-    _S.PLAYING: {_C.PLAYED: _S.IDLE, _C.INTERRUPT: _S.IDLE},
+    _S.PLAYING: {
+        _C.PLAYED: _S.IDLE,
+        _C.INTERRUPT: _S.IDLE,
+        _C.CUT: _S.TOOLS,
+        _C.WAITS: _S.TOOLS,
+    },
 }
 """What is absent changes nothing."""
 

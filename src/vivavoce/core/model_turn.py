@@ -51,6 +51,7 @@ class Manner:
     gauge: Gauge
     shows_search: bool = False
     shows_calls: bool = False
+    finishes_transcripts: bool = False
 
 
 class ModelTurn:
@@ -59,10 +60,16 @@ class ModelTurn:
     `owed` says that the client has not had its `turnComplete` yet. `said` is whether any
     content of this turn has been sent, `called` whether functions were. `rounds` counts how often
     it went on after blocking calls. `prompt` is what its latest generation was made from.
+    `resumes` says that words of an interrupted turn came before: clients join the two.
     """
 
     def __init__(
-        self, cause: Cause, manner: Manner, history: History, served: Served | None = None
+        self,
+        cause: Cause,
+        manner: Manner,
+        history: History,
+        served: Served | None = None,
+        resumes: bool = False,
     ) -> None:
         self.cause = cause
         self.served = served or Served(manner.shows_search, manner.shows_calls)
@@ -78,6 +85,9 @@ class ModelTurn:
         self._manner = manner
         self._history = history
         self._words: list[str] = []
+        self._resumes = resumes
+        self._speaker: GenerationId | None = None
+        self._transcribing = False
 
     # --- content --------------------------------------------------------------------------
 
@@ -88,12 +98,13 @@ class ModelTurn:
             return
         begin_s, end_s = self.playout.add(pcm_seconds(pcm), step.now)
         self._history.say(text, begin_s, end_s)
+        text = self._apart(text, generation, self._resumes)
         self._words.append(text)
         if pcm:
             self.said = True
             step.send(ModelAudio(pcm), generation)
         if text and self._manner.transcribes:
-            self.said = True
+            self.said = self._transcribing = True
             step.send(OutputTranscript(text), generation)
 
     def write(self, text: str, thought: bool, generation: GenerationId, step: Step) -> None:
@@ -102,9 +113,23 @@ class ModelTurn:
             return
         if not thought:
             self._history.say(text, self.playout.sent_s, self.playout.sent_s)
+            text = self._apart(text, generation)
             self._words.append(text)
         self.said = True
         step.send(ModelText(text, thought), generation)
+
+    @property
+    def has_words(self) -> bool:
+        """Whether words of it were sent since its last `turnComplete`."""
+        return bool(self._words)
+
+    def _apart(self, text: str, generation: GenerationId, resumes: bool = False) -> str:
+        """The text, with a space before it where clients would join it to the words before."""
+        if not text or generation == self._speaker:
+            return text
+        self._speaker = generation
+        joins = (self._words or resumes) and not text[0].isspace()
+        return f" {text}" if joins else text
 
     def call(self, calls: tuple[ToolCall, ...], tools: Tools, waits: bool, step: Step) -> None:
         """Functions to be run: the server's are asked of the host, the others of the client.
@@ -143,6 +168,7 @@ class ModelTurn:
         """
         if not self.owed:
             return
+        self._end_transcript(step)
         told = self.served.grounding("".join(self._words)) if self._words or not early else None
         if told is not None:
             step.send(told, generation)
@@ -156,11 +182,13 @@ class ModelTurn:
         """The turn is over."""
         if self.owed:
             self.owed = False
+            self._end_transcript(step)
             self._words.clear()
             step.send(TurnComplete(self._cost(), self.reason))
 
     def interrupted(self, withdrawn: tuple[CallId, ...], step: Step) -> None:
         """The user took the floor."""
+        self._end_transcript(step)
         if self.owed:
             step.send(Interrupted())
         self.withdraw(withdrawn, step)
@@ -171,6 +199,11 @@ class ModelTurn:
         """These calls need not be run any more."""
         if calls:
             step.send(ToolCallCancellation(calls))
+
+    def _end_transcript(self, step: Step) -> None:
+        if self._transcribing and self._manner.finishes_transcripts:
+            step.send(OutputTranscript("", finished=True))
+        self._transcribing = False
 
     def _cost(self) -> TokenCount:
         prompt = self.prompt.weight() if self.prompt else Weight()

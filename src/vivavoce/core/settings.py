@@ -30,7 +30,8 @@ class SessionSettings:
     `FORGOTTEN_TOOL_S` for one that does not block.
     `served_deadline_s`: the same for tools that the server runs; never 0.
     `early_turn_complete`: send `turnComplete` right after a blocking `toolCall` (ADK on 2.x
-    names waits for it). `speculation`: begin to answer at a pause, before the end is certain.
+    names waits for it). `finishes_transcripts`: a message ends each output transcription.
+    `speculation`: begin to answer at a pause, before the end is certain.
     `min_confidence`: speech recognized with less is not answered but asked for again; 0 is never.
     `resumable`: a store exists, so checkpoints are worth asking for. `history_contents`
     bounds how many contributions a session keeps. `transcript_deadline_s`: a recognizer that
@@ -47,6 +48,7 @@ class SessionSettings:
     tool_deadline_s: float = 0.0
     served_deadline_s: float = 60.0
     early_turn_complete: bool = False
+    finishes_transcripts: bool = False
     speculation: bool = False
     eager_silence_ms: int = 200
     min_confidence: float = 0.0

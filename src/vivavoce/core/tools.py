@@ -2,8 +2,9 @@
 
 A call is *served* by the server itself, or it is the client's. A client's call is *blocking*
 or not by its declaration; where that leaves it open, by the model family. Served calls always
-block. The blocking calls of a model turn are a batch: the model goes on when all of them are
-answered, and an interruption withdraws them. A non-blocking call stays open through
+block. The blocking calls of one answer are a batch: the model goes on when all of them are
+answered, and an interruption withdraws them. An answer that is given while a batch is open makes a
+batch of its own, which is closed first. A non-blocking call stays open through
 interruptions until its last result, which is taken up as its `scheduling` says:
 
     SILENT      into the history, nothing more
@@ -79,6 +80,7 @@ class _Open:
     blocking: bool
     deadline: float | None
     result: ToolResult | None = None
+    batch: int = 0
 
 
 class ToolLedger:
@@ -92,18 +94,24 @@ class ToolLedger:
         self.waiting: list[ToolResult] = []
         self.urgent = False
         self.ignored = 0
+        self._batch = 0
 
     # --- questions ------------------------------------------------------------------------
 
     @property
     def blocked(self) -> bool:
-        """Whether a blocking call is unanswered."""
-        return any(entry.blocking and entry.result is None for entry in self._open.values())
+        """Whether a call of the newest batch is unanswered."""
+        return any(entry.result is None for entry in self._newest())
+
+    @property
+    def waits(self) -> bool:
+        """Whether a batch is open: unanswered, or answered and not yet taken."""
+        return any(entry.blocking for entry in self._open.values())
 
     @property
     def resting(self) -> bool:
         """Whether nobody waits for a call, and no result for rest."""
-        return not self.waiting and not any(entry.blocking for entry in self._open.values())
+        return not self.waiting and not self.waits
 
     def snapshot(self, now: float) -> tuple[OpenCall, ...]:
         """The client's calls that are open, to be restored elsewhere."""
@@ -134,6 +142,10 @@ class ToolLedger:
 
     # --- calls ----------------------------------------------------------------------------
 
+    def begin_batch(self) -> None:
+        """What is called from now on is a batch of its own, closed before those that are open."""
+        self._batch += 1
+
     def open(self, calls: tuple[ToolCall, ...], tools: Tools, now: float) -> tuple[ToolCall, ...]:
         """Enter calls and give them their names. The caller has checked that they are offered."""
         declared = {function.name: function for function in tools.functions}
@@ -141,7 +153,7 @@ class ToolLedger:
         for call in named:
             served = None if call.name in declared else tools.served(call.name)
             blocking = served is not None or self.blocks(declared.get(call.name))
-            entry = _Open(call, served, blocking, None)
+            entry = _Open(call, served, blocking, None, batch=self._batch)
             entry.deadline = self._overdue_at(entry, now)
             self._open[call.id] = entry
         self._forget_oldest()
@@ -213,11 +225,12 @@ class ToolLedger:
         return theirs, ours
 
     def take_batch(self, instead: Json = CANCELLED) -> tuple[ToolResult, ...]:
-        """Close the blocking calls: their results, and `instead` for those without one."""
-        batch = [entry for entry in self._open.values() if entry.blocking]
-        for entry in batch:
-            del self._open[entry.call.id]
-        return tuple(e.result or ToolResult(e.call.id, e.call.name, instead) for e in batch)
+        """Close the newest batch: its results, and `instead` for calls without one."""
+        return self._close(self._newest(), instead)
+
+    def take_all(self, instead: Json = CANCELLED) -> tuple[ToolResult, ...]:
+        """Close every batch: the results, and `instead` for calls without one."""
+        return self._close([entry for entry in self._open.values() if entry.blocking], instead)
 
     def unanswered(self) -> tuple[CallId, ...]:
         """The client's blocking calls that it has not answered yet."""
@@ -243,6 +256,16 @@ class ToolLedger:
     def take_urgent(self) -> tuple[ToolResult, ...]:
         """The same, if one of them does not want to wait for rest."""
         return self.take_waiting() if self.urgent else ()
+
+    def _newest(self) -> list[_Open]:
+        blocking = [entry for entry in self._open.values() if entry.blocking]
+        newest = max((entry.batch for entry in blocking), default=0)
+        return [entry for entry in blocking if entry.batch == newest]
+
+    def _close(self, entries: list[_Open], instead: Json) -> tuple[ToolResult, ...]:
+        for entry in entries:
+            del self._open[entry.call.id]
+        return tuple(e.result or ToolResult(e.call.id, e.call.name, instead) for e in entries)
 
     def _match(self, result: ToolResult) -> _Open | None:
         if result.id:

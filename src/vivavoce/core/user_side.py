@@ -36,6 +36,7 @@ looked at it once, so that only the beginning of activity interrupts, and not it
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import TypeVar
 
 from vivavoce.core.activity import Cue, Evidence
@@ -234,24 +235,33 @@ class UserSide:
         self.claim = self.claim or Claim.ACTIVITY
         self._join(len(self.line), TypedTurn((Content(Role.USER, parts),), answer=True), step)
 
-    def trigger(self, step: Step) -> None:
-        """An answer is wanted to what there is; while the user speaks, to that as well."""
+    def trigger(self, step: Step, urgent: bool = True) -> None:
+        """An answer is wanted to what there is; while the user speaks, to that as well.
+
+        `urgent`: also while functions of the client's run.
+        """
         if turn := self.open:
             turn.asked = True
             return
-        self.claim = self.claim or Claim.ACTIVITY
-        self._join(len(self.line), TypedTurn(self._seen(()), answer=True), step)
+        self.claim = self.claim or Claim.TRIGGER
+        self._join(len(self.line), TypedTurn(self._seen(()), True, urgent), step)
 
     def content(self, contents: tuple[Content, ...], answer: bool, step: Step) -> None:
         """`clientContent`: placed before what is being spoken.
 
         Frames that wait join what asks for an answer, unless they belong to that speech.
+        Neighbours become one.
         """
-        self.claim = Claim.CONTENT
+        self.claim = Claim.CONTENT if contents or answer else Claim.STOP
         if answer and self.open is None:
             contents = self._seen(contents)
+        at = self._before_open()
+        before = self.line[at - 1] if at else None
+        if isinstance(before, TypedTurn) and not before.answer:
+            at, contents = at - 1, (*before.content, *contents)
+            del self.line[at]
         if contents or answer:
-            self._join(self._before_open(), TypedTurn(contents, answer), step)
+            self._join(at, TypedTurn(contents, answer, urgent=True), step)
 
     def update(self, update: Update) -> None:
         """`contextUpdate`: holds for what is being spoken, and not for what waits before it.
@@ -265,6 +275,11 @@ class UserSide:
             before.tools = _newer(update.tools, before.tools)
         else:
             self.line.insert(at, update)
+
+    def context(self) -> list[TypedTurn]:
+        """Contributions that ask for nothing and wait for nothing."""
+        typed = takewhile(lambda e: isinstance(e, TypedTurn) and not e.answer, self.line)
+        return [entry for entry in typed if isinstance(entry, TypedTurn)]
 
     def take_update(self) -> Update | None:
         """The update before which nothing waits any longer."""

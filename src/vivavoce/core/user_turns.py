@@ -43,8 +43,12 @@ class Claim(Enum):
     """By what the user has just taken the floor."""
 
     ACTIVITY = "activity"
+    TRIGGER = "trigger"
+    """A bare request for an answer: as activity, but leaves the client's functions alone."""
     CONTENT = "content"
-    """`clientContent`: interrupts whatever the activity handling says."""
+    """`clientContent`: interrupts answers whatever the activity handling says, and no function."""
+    STOP = "stop"
+    """`clientContent` that says nothing and asks for nothing: interrupts everything."""
 
 
 @dataclass(slots=True)
@@ -134,11 +138,13 @@ class SpokenTurn:
 class TypedTurn:
     """Contributions that came as content, and whether they ask for an answer.
 
-    `bytes` is what they hold in memory: weighed once, however long the line is.
+    `urgent`: it is answered although functions of the client's run. `bytes` is what they hold in
+    memory: weighed once, however long the line is.
     """
 
     content: tuple[Content, ...]
     answer: bool
+    urgent: bool = False
     _bytes: int = field(default=-1, init=False, compare=False)
 
     @property

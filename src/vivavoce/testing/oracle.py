@@ -28,6 +28,7 @@ from vivavoce.core.events import (
     GenerationFailed,
     GenerationFinished,
     GenerationRefused,
+    TextReceived,
     TranscriptFailed,
 )
 from vivavoce.core.messages import (
@@ -91,6 +92,12 @@ class Oracle:
     recognizer_failed: bool = False
     transcribing: bool = False
     transcript: str = ""
+    speaking: bool = False
+    voice: GenerationId | None = None
+    told: bool = False
+    asks: list[str] = field(default_factory=list)
+    answered_meanwhile: bool = False
+    _added: bool = False
     _now: float = 0.0
     _from: GenerationId | None = None
 
@@ -105,6 +112,9 @@ class Oracle:
         """One step: what happened (`None` for opening and for time), and what followed."""
         self._expect(not (self.closed and effects), "nothing follows after the end")
         self._now, self._from = now, getattr(event, "generation", None)
+        self._added = isinstance(event, ContentReceived) and bool(
+            event.turns or event.turn_complete
+        )
         self._before(event)
         self.calls.before(event, now)
         self._expect(not (self.calls.ignored and effects), "what nobody waits for changes nothing")
@@ -131,6 +141,11 @@ class Oracle:
                 self.running.discard(event.generation)
             case ContentReceived():
                 self.spoken += "".join(f"\0{turn.text}\0" for turn in event.turns)
+                if event.turn_complete:
+                    self.asks.append(event.turns[-1].text if event.turns else "")
+            case TextReceived():
+                if not event.text.strip():
+                    self.asks.append("")
             case TranscriptFailed():
                 self.recognizer_failed = True
             case _:
@@ -144,7 +159,7 @@ class Oracle:
                 self._start(effect.request)
             case ReleaseGeneration():
                 self._expect(self.started.get(effect.generation) is True, "only guesses promoted")
-                self._live(effect.generation)
+                self._live(effect.generation, set())
             case CancelGeneration():
                 self._expect(effect.generation in self.started, "only what runs is cancelled")
                 self.running.discard(effect.generation)
@@ -172,14 +187,19 @@ class Oracle:
         self.running.add(id)
         self._history(request.history)
         if not request.speculative:
-            self._live(id)
+            self._live(id, {content.text for content in request.history})
 
-    def _live(self, id: GenerationId) -> None:
+    def _live(self, id: GenerationId, texts: set[str]) -> None:
         self._expect(id not in self.cancelled, "what was cancelled stays silent")
         self.live.add(id)
         if self.turn is None:
             self.turn = _Turn()
-        self._expect(not self.calls.waiting, "the model waits for all calls that block")
+        asked = [ask for ask in self.asks if not ask or ask in texts]
+        if self.calls.waiting_here:
+            self._expect(bool(asked), "the model waits for all calls that block")
+            self.calls.level += 1
+            self.asks = [ask for ask in self.asks if ask not in asked]
+        self.asks = [ask for ask in self.asks if not ask or ask not in texts]
         self.turn.blocked = self.turn.withdrawn = False
 
     def _history(self, history: tuple[Content, ...]) -> None:
@@ -199,6 +219,17 @@ class Oracle:
         message = effect.message
         self._expect(self.opened != isinstance(message, SetupComplete), "setupComplete first, once")
         self.opened = True
+        if isinstance(message, OutputTranscript) and message.text and self.voice != self._from:
+            apart = not (self.told and message.text[0].isalnum())
+            self._expect(apart, "further words begin with a space")
+        if isinstance(message, OutputTranscript):
+            self.voice, self.told = self._from, self.told or bool(message.text)
+        if isinstance(message, OutputTranscript) and message.finished:
+            self._transcript_ends(message)
+            return
+        if isinstance(message, (GenerationComplete, Interrupted, TurnComplete)):
+            ended = not (self.speaking and self.settings.finishes_transcripts)
+            self._expect(ended, "output transcription is finished before that")
         if isinstance(message, SPOKEN) and self._from is not None:
             self._expect(self._from == effect.generation, "what others say is not passed on")
         if isinstance(message, (*SPOKEN, *SERVED, Grounding, GenerationComplete)):
@@ -216,11 +247,13 @@ class Oracle:
             case Interrupted():
                 self._interrupted(rest)
             case ToolCallCancellation():
+                self._expect(not self._added, "content leaves functions of the client's alone")
                 self.calls.withdrawn(message)
             case TurnComplete():
                 self._complete()
             case InputTranscript():
-                early_enough = self.turn is None or self.turn.withdrawn
+                meanwhile = bool(self.asks) and self.calls.waiting_here
+                early_enough = self.turn is None or self.turn.withdrawn or meanwhile
                 self._expect(early_enough, "inputTranscription comes before its answer")
                 empty = not message.text.strip()
                 self._expect(
@@ -235,6 +268,10 @@ class Oracle:
             case _:
                 pass
 
+    def _transcript_ends(self, message: OutputTranscript) -> None:
+        self._expect(self.speaking and not message.text, "a transcription is finished once")
+        self.speaking = False
+
     def _content(self, message: Message) -> None:
         turn = self.turn
         self._expect(turn is not None, "content belongs to a turn")
@@ -247,14 +284,15 @@ class Oracle:
         if final:
             turn.complete = True
         words = message.text if isinstance(message, OutputTranscript | ModelText) else ""
+        self.speaking = self.speaking or isinstance(message, OutputTranscript)
         if not getattr(message, "thought", False):
             self.spoken += words
             turn.words += words
 
     def _served(self, message: Message) -> None:
         """Before a toolCall, or when all that was called for is there and the turn goes on."""
-        self._expect(not self.calls.unanswered, "nothing between toolCall and its results")
-        if self.turn is None and self.settings.early_turn_complete:
+        self._expect(not self.calls.unanswered_here, "nothing between toolCall and its results")
+        if self.turn is None and (self.settings.early_turn_complete or self.answered_meanwhile):
             self.turn = _Turn()
         turn = self.turn
         self._expect(turn is not None and not turn.complete, "tools belong to a turn")
@@ -294,9 +332,12 @@ class Oracle:
             empty = self.setup.realtime.detection.disabled or self.recognizer_failed
             self._expect(empty, "one turnComplete a turn")
         elif not self.settings.early_turn_complete:
-            self._expect(not self.calls.waiting, "no turn ends while a call is waited for")
+            self._expect(not self.calls.waiting_here, "no turn ends while a call is waited for")
+        if self.calls.level and not self.calls.waiting_here:
+            self.calls.level -= 1
+            self.answered_meanwhile = True
         self.turn = None
-        self.transcript = ""
+        self.transcript, self.told = "", False
 
     # --- the ears -------------------------------------------------------------------------
 

@@ -42,6 +42,7 @@ class _Theirs:
     name: str
     blocking: bool
     due: float | None
+    level: int
     open: bool = True
 
 
@@ -50,6 +51,7 @@ class _Ours:
     """A run of one of the server's tools: running, then ran, late or stopped."""
 
     due: float
+    level: int
     state: str = "running"
 
 
@@ -64,6 +66,8 @@ class Calls:
     theirs: dict[CallId, _Theirs] = field(default_factory=dict)
     ours: dict[CallId, _Ours] = field(default_factory=dict)
     told: set[tuple[CallId, type[Message]]] = field(default_factory=set)
+    level: int = 0
+    """How many answers are given while calls of earlier ones are open."""
     ignored: bool = False
     """Whether what has just happened was an answer that nobody waits for."""
 
@@ -73,9 +77,21 @@ class Calls:
         return any(call.open and call.blocking for call in self.theirs.values())
 
     @property
+    def unanswered_here(self) -> bool:
+        """Whether it owes one that the answer which is given now waits for."""
+        owed = (call for call in self.theirs.values() if call.open and call.blocking)
+        return any(call.level == self.level for call in owed)
+
+    @property
     def waiting(self) -> bool:
         """Whether the conversation waits for anybody."""
         return self.unanswered or any(run.state == "running" for run in self.ours.values())
+
+    @property
+    def waiting_here(self) -> bool:
+        """Whether the answer that is given now waits for anybody."""
+        running = (run for run in self.ours.values() if run.state == "running")
+        return self.unanswered_here or any(run.level == self.level for run in running)
 
     # --- before the effects of a step -----------------------------------------------------
 
@@ -127,7 +143,7 @@ class Calls:
         match effect:
             case RunTool(call, _):
                 self.expect(self._new(call), "every call has its own id")
-                self.ours[call.id] = _Ours(now + self.settings.served_deadline_s)
+                self.ours[call.id] = _Ours(now + self.settings.served_deadline_s, self.level)
             case StopTool(id):
                 run = self.ours.get(id)
                 stoppable = run is not None and run.state in ("running", "late")
@@ -144,7 +160,8 @@ class Calls:
         for call in message.calls:
             self.expect(self._new(call), "every call has its own id")
             blocking = self._blocks(call.name, tools)
-            self.theirs[call.id] = _Theirs(call.name, blocking, self._due(blocking, now))
+            due = self._due(blocking, now)
+            self.theirs[call.id] = _Theirs(call.name, blocking, due, self.level)
             blocks = blocks or blocking
         return blocks
 
