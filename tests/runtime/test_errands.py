@@ -72,14 +72,18 @@ def test_a_watchdog_barks_when_it_watched_for_too_long_and_only_then() -> None:
     async def run() -> list[float]:
         barks: list[float] = []
         loop = asyncio.get_running_loop()
-        dog = Watchdog(10.0, lambda: barks.append(loop.time()))
-        dog.watch()
+        dog = Watchdog(10.0)
+
+        def bark() -> None:
+            barks.append(loop.time())
+
+        dog.watch(bark)
         await asyncio.sleep(9)
-        dog.watch()
+        dog.watch(bark)
         await asyncio.sleep(9)
         dog.rest()
         await asyncio.sleep(100)
-        dog.watch()
+        dog.watch(bark)
         await asyncio.sleep(11)
         return barks
 

@@ -40,13 +40,17 @@ def exceeded() -> ClientFault:
     return ClientFault(close.INTERNAL, close.QUOTA)
 
 
+def _nothing() -> None:
+    pass
+
+
 class Meter:
     """What one connection takes. `over` is called when the day's quota is spent."""
 
     def __init__(self, account: _Account, holder: str) -> None:
         self._account = account
         self.holder = holder
-        self.over: Callable[[], None] = lambda: None
+        self.over: Callable[[], None] = _nothing
 
     def message(self) -> None:
         """A message of the client's. Raises `ClientFault` where they come too fast."""
@@ -138,6 +142,7 @@ class Quotas:
 
     async def release(self, principal: Principal, meter: Meter) -> None:
         """The session is over: its place is free."""
+        meter.over = _nothing  # it holds the connection, which holds the meter
         account = self._accounts.get(principal.id)
         if account is None:
             return

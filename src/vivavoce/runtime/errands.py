@@ -79,18 +79,18 @@ class Watchdog:
     """Barks when an engine is left alone with something for too long.
 
     A timer and not `asyncio.timeout`, which cancels and then waits: a stubborn engine would
-    keep the failure from ever being noticed.
+    keep the failure from ever being noticed. Holds what it calls only while it watches, so that
+    its owner is freed with its last reference.
     """
 
-    def __init__(self, patience_s: float, bark: Callable[[], None]) -> None:
+    def __init__(self, patience_s: float) -> None:
         self._patience_s = patience_s
-        self._bark = bark
         self._timer: asyncio.TimerHandle | None = None
 
-    def watch(self) -> None:
-        """The engine is at work: from now on it has its time, anew."""
+    def watch(self, bark: Callable[[], None]) -> None:
+        """Call `bark` when the engine has taken too long, from now on."""
         self.rest()
-        self._timer = asyncio.get_running_loop().call_later(self._patience_s, self._bark)
+        self._timer = asyncio.get_running_loop().call_later(self._patience_s, bark)
 
     def rest(self) -> None:
         """The engine waits for us: nothing is held against it."""

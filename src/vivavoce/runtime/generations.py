@@ -146,7 +146,7 @@ class _Run:
         self.generation = request.generation
         self.retired = False
         self.task: asyncio.Task[None] | None = None
-        self.watchdog = Watchdog(home.pace.silent_s, self._starve)
+        self.watchdog = Watchdog(home.pace.silent_s)
         self._home = home
         self._request = request
         self._loop = asyncio.get_running_loop()
@@ -165,7 +165,7 @@ class _Run:
 
     async def answer(self) -> None:
         """Run the responder to its end and say how it ended."""
-        self.watchdog.watch()
+        self.watchdog.watch(self._starve)
         try:
             reason = await self._home.responder.respond(self._request, self.emit)
             if mismatch := find_mismatch(reason, EndReason, "reason"):
@@ -206,7 +206,7 @@ class _Run:
             self._handing_over -= 1
         await self._refuse_if_retired()
         if not self._handing_over:
-            self.watchdog.watch()
+            self.watchdog.watch(self._starve)
 
     async def _take(self, part: GenerationPart) -> None:
         match part:

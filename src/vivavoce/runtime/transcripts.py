@@ -173,7 +173,7 @@ class Transcripts:
                 await self._see_off(other)
             if self._recognition is None:
                 self._recognition = self._recognizer.open(self._options)
-            listener.watchdog.watch()
+            listener.watchdog.watch(listener.hang)
             async with self._recognition.utterance() as utterance:
                 await listener.listen(utterance)
                 self.retire(listener)
@@ -217,7 +217,7 @@ class _Turn:
         self.retired = False
         self.over = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
-        self.watchdog = Watchdog(HUNG_S, self._hang)
+        self.watchdog = Watchdog(HUNG_S)
         self._home = home
         self._asked: tuple[Position, bool] | None = None
         self._pause: tuple[Position, Transcript] | None = None
@@ -293,7 +293,7 @@ class _Turn:
             self._home.progress(self)
 
     async def _watched(self, call: Awaitable[T]) -> T:
-        self.watchdog.watch()
+        self.watchdog.watch(self.hang)
         try:
             return await call
         finally:
@@ -312,7 +312,8 @@ class _Turn:
                 )
             )
 
-    def _hang(self) -> None:
+    def hang(self) -> None:
+        """Give the turn up: its recognizer does not answer."""
         log.error("recognizer hangs: turn=%s", self.turn)
         self._home.fail(self, f"The recognizer gave no answer for {HUNG_S:.0f} s.")
 
