@@ -32,13 +32,15 @@ class ClientFault(VivavoceError):
     """The client sent something the protocol does not allow.
 
     `code` is the WebSocket close code and `reason` the sentence that travels with it
-    (`protocol.close` cuts it to 123 bytes on the wire).
+    (`protocol.close` cuts it to 123 bytes on the wire). `logged` is what the log may hold of it:
+    a sentence without any value that the client sent; the reason itself unless given.
     """
 
-    def __init__(self, code: int, reason: str) -> None:
+    def __init__(self, code: int, reason: str, logged: str = "") -> None:
         super().__init__(reason)
         self.code = code
         self.reason = reason
+        self.logged = logged or reason
 
 
 class ConfigError(VivavoceError):

@@ -35,8 +35,8 @@ _SECRETS = re.compile(
     r"|(auth_tokens/)[^&\s\"']+"
     # A word with a digit, or a long one: "Token has expired" is a sentence.
     r"|(\b(?:Bearer|Token)\s+)(?=\S*[\d/_]|\S{20})[^\s\"']+"
-    r"|(\bvv-)[\w-]{20,}"
-    r"|(\bAIza)[\w-]{20,}",
+    r"|(vv-)[\w-]{20,}"
+    r"|(AIza)[\w-]{20,}",
     re.IGNORECASE,
 )
 

@@ -19,13 +19,14 @@ from vivavoce.domain.ids import IdSource, RandomIds
 from vivavoce.edge import ca
 from vivavoce.edge.app import App
 from vivavoce.edge.auth import Keyring
+from vivavoce.edge.connection_limits import ConnectionLimits
 from vivavoce.edge.door import Door
 from vivavoce.edge.gate import Gatekeeper
 from vivavoce.edge.health import Readiness, StoreWatch, health_routes
 from vivavoce.edge.live import LiveEndpoint, LiveOptions
 from vivavoce.edge.models import Models
 from vivavoce.edge.opening import House, Opening
-from vivavoce.edge.port import Limits, Port
+from vivavoce.edge.port import Port
 from vivavoce.edge.quotas import Quotas
 from vivavoce.edge.resuming import Resumptions
 from vivavoce.edge.tokens import Tokens
@@ -140,11 +141,12 @@ class Server:
     async def _listen(self) -> None:
         server = self.config.server
         tls = await asyncio.to_thread(self._tls) if server.tls.enabled else None
-        limits = Limits(
+        limits = ConnectionLimits(
             handshake_s=server.handshake_s,
             max_head_bytes=server.max_head_bytes,
             max_message_bytes=server.max_message_bytes,
             max_connections=server.max_connections,
+            first_message_bytes=server.max_first_message_bytes,
         )
         port = Port(self._app, server.host, server.port, tls, limits, server.reuse_port)
         await port.start()

@@ -19,7 +19,8 @@ from starlette.websockets import WebSocket
 
 from vivavoce.edge import port as edge_port
 from vivavoce.edge.ca import Authority, prepare, server_context
-from vivavoce.edge.port import Limits, Port
+from vivavoce.edge.connection_limits import ConnectionLimits
+from vivavoce.edge.port import Port
 
 
 async def scheme(request: Request) -> Response:
@@ -56,7 +57,7 @@ def trust(authority: Authority) -> ssl.SSLContext:
 
 
 @contextlib.asynccontextmanager
-async def serving(authority: Authority | None, limits: Limits) -> AsyncIterator[Port]:
+async def serving(authority: Authority | None, limits: ConnectionLimits) -> AsyncIterator[Port]:
     tls = server_context(authority.certificate, authority.key) if authority else None
     port = Port(APP, tls=tls, limits=limits)
     await port.start()
@@ -68,7 +69,9 @@ async def serving(authority: Authority | None, limits: Limits) -> AsyncIterator[
 
 @pytest.fixture
 async def port(authority: Authority) -> AsyncIterator[Port]:
-    async with serving(authority, Limits(handshake_s=0.3, max_head_bytes=4096)) as running:
+    async with serving(
+        authority, ConnectionLimits(handshake_s=0.3, max_head_bytes=4096)
+    ) as running:
         yield running
 
 
@@ -183,24 +186,33 @@ async def test_a_malformed_request_is_refused_with_400(port: Port) -> None:
 
 
 async def test_tls_is_hung_up_on_where_it_is_off() -> None:
-    async with serving(None, Limits()) as port:
+    async with serving(None, ConnectionLimits()) as port:
         assert await ask(port, b"\x16\x03\x01") == b""
         assert (await ask(port, GET)).endswith(b"http")
 
 
-async def test_connections_beyond_the_cap_are_closed_as_they_come(authority: Authority) -> None:
-    async with serving(authority, Limits(max_connections=2)) as port:
+async def test_a_silent_connection_is_closed_for_a_new_one_when_slots_are_short() -> None:
+    async with serving(None, ConnectionLimits(max_connections=2)) as port:
         held = [await asyncio.open_connection(*port.address) for _ in range(2)]
         await until(lambda: port.connections == 2)
-        assert await ask(port, GET) == b""
+        assert (await ask(port, GET)).endswith(b"http")
+        assert await held[0][0].read() == b""
+        assert not held[1][0].at_eof()
         for _, writer in held:
             writer.close()
+
+
+async def test_a_connection_is_refused_when_admitted_ones_hold_all_slots() -> None:
+    async with serving(None, ConnectionLimits(max_connections=2)) as port:
+        url = "ws://{}:{}/echo".format(*port.address)
+        async with websockets.connect(url), websockets.connect(url):
+            assert await ask(port, GET) == b""
         await wait_until_idle(port)
         assert (await ask(port, GET)).endswith(b"http")
 
 
 async def test_a_client_that_still_writes_can_read_why_its_message_was_refused() -> None:
-    async with serving(None, Limits(max_message_bytes=1000)) as port:
+    async with serving(None, ConnectionLimits(max_message_bytes=1000)) as port:
         host, number = port.address
         async with websockets.connect(f"ws://{host}:{number}/echo") as client:
             with pytest.raises(websockets.ConnectionClosed) as closed:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
@@ -26,7 +26,7 @@ from vivavoce.edge.models import Models, published, published_page
 from vivavoce.edge.rest import Failure
 from vivavoce.edge.socket import Receive, Scope, Send
 from vivavoce.edge.tokens import Tokens
-from vivavoce.protocol.paths import collapse, live_path
+from vivavoce.protocol.paths import MAX_PATH, collapse, is_version, live_path
 
 ALLOWED_HEADERS = (
     "authorization",
@@ -82,6 +82,9 @@ class App:
         if scope["type"] == "websocket":
             await self._live(scope, receive, send)
         elif scope["type"] == "http":
+            if len(scope["path"]) > MAX_PATH:
+                await answer(rest.unknown_path(scope["path"]))(scope, receive, send)
+                return
             # `//v1beta/models` comes from base URLs that end in a slash.
             scope = {**scope, "path": collapse(scope["path"])}
             try:
@@ -90,7 +93,8 @@ class App:
             except Denied as denied:
                 await answer(denied.answer)(scope, receive, send)
             else:
-                await self._http(scope, receive, send)
+                with suppress(ClientDisconnect):  # it left before its request was complete
+                    await self._http(scope, receive, send)
 
     def _routes(self) -> list[BaseRoute]:
         # A base URL may have a path of its own, which then stands before every route.
@@ -98,6 +102,8 @@ class App:
         getting = self._guarded(self._get, Opens.MODELS)
         publishers = "{version}/publishers/google/models"
         return [
+            *_anywhere("{version}/interactions", _nothing, *METHODS),
+            *_anywhere("{version}/interactions/{rest:path}", _nothing, *METHODS),
             *_anywhere(
                 "{version}/projects/{project}/locations/{location}/publishers/google/models/{name}",
                 self._guarded(self._published, Opens.MODELS),
@@ -141,7 +147,7 @@ class App:
         """The endpoint, for callers whose key opens it."""
 
         async def guarded(request: Request) -> Response:
-            if not VERSION.fullmatch(request.path_params["version"]):
+            if not is_version(request.path_params["version"]):
                 return await _nothing(request)
             try:
                 principal = await self._door.request(Caller(request.scope), scope)
@@ -152,7 +158,6 @@ class App:
         return guarded
 
 
-VERSION = re.compile(r"v[0-9]+[a-z0-9]*")
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
@@ -165,10 +170,11 @@ def answer(result: dict[str, Any] | Failure) -> Response:
     return Response(orjson.dumps(body), status, headers, media_type=rest.CONTENT_TYPE)
 
 
-def _anywhere(path: str, endpoint: Endpoint, method: str = "GET") -> list[Route]:
+def _anywhere(path: str, endpoint: Endpoint, *methods: str) -> list[Route]:
+    methods = methods or ("GET",)
     return [
-        Route(f"/{path}", endpoint, methods=[method]),
-        Route(f"/{{prefix:path}}/{path}", endpoint, methods=[method]),
+        Route(f"/{path}", endpoint, methods=methods),
+        Route(f"/{{prefix:path}}/{path}", endpoint, methods=methods),
     ]
 
 

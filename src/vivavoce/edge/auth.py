@@ -28,6 +28,9 @@ FRESH_S = 2.0
 """How soon a key that was added or revoked elsewhere counts here."""
 
 
+MAX_QUERY_FIELDS = 50
+
+
 class Denied(ClientFault):
     """A caller that is not let in, with the same refusal for REST. `guessed`: it was a guess."""
 
@@ -143,10 +146,14 @@ class Keyring:
 
 
 def presented(query_string: bytes, headers: Mapping[str, str]) -> Credential | None:
-    """The credential of a request, from its raw query and its headers."""
+    """The credential of a request, from its raw query and its headers. Raises `Denied`."""
+    try:
+        found = parse_qsl(query_string.decode("latin-1"), max_num_fields=MAX_QUERY_FIELDS)
+    except ValueError:
+        problem = f"The query has more than {MAX_QUERY_FIELDS} fields."
+        raise Denied(close.INVALID, problem, rest.invalid_argument(problem)) from None
     # Reversed, so that of a repeated name the first one counts.
-    fields = dict(reversed(parse_qsl(query_string.decode("latin-1"))))
-    return find_credential(fields, headers)
+    return find_credential(dict(reversed(found)), headers)
 
 
 def _principal(record: KeyRecord) -> Principal:

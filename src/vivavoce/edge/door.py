@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from vivavoce.domain.principal import Principal, Scope
 from vivavoce.edge import rest
@@ -37,7 +38,12 @@ class Caller:
             host=self.headers.get("host", ""),
             origin=self.headers.get("origin", ""),
         )
-        self.credential: Credential | None = presented(scope.get("query_string", b""), self.headers)
+        self._query: bytes = scope.get("query_string", b"")
+
+    @cached_property
+    def credential(self) -> Credential | None:
+        """What the client presents. Raises `Denied` for a query that is not read."""
+        return presented(self._query, self.headers)
 
 
 @dataclass(frozen=True, slots=True)

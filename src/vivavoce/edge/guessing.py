@@ -42,14 +42,14 @@ class Guesses:
 
     def crowded(self, address: str) -> bool:
         """Whether so many of its guesses wait for their answers that no other is looked at."""
-        failures = self._failures.get(_origin(address))
+        failures = self._failures.get(client_network(address))
         return failures is not None and failures.waiting >= CROWD
 
     async def failed(self, address: str) -> None:
         """A guess was wrong. Returns when it may be told."""
-        origin = _origin(address)
-        failures = self._failures.setdefault(origin, _Failures())
-        self._failures.move_to_end(origin)
+        network = client_network(address)
+        failures = self._failures.setdefault(network, _Failures())
+        self._failures.move_to_end(network)
         if self._clock() - failures.last >= FORGIVEN_S:
             failures.count = 0
         failures.count += 1
@@ -66,8 +66,11 @@ class Guesses:
             failures.waiting -= 1
 
 
-def _origin(address: str) -> str:
-    """Whose an address is: one of IPv6 is its network's, of which a guesser has all others, too."""
+def client_network(address: str) -> str:
+    """Return what is counted for an address: itself, or the /64 of an address of IPv6.
+
+    Who has one address of such a network has all others, too.
+    """
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

@@ -1,8 +1,9 @@
-"""The WebSocket endpoint: accept, read the setup, let in or refuse, run the connection.
+"""The WebSocket endpoint: accept, admit or refuse the caller, read the setup, run the connection.
 
 The upgrade of a Live path always succeeds; every refusal is a close frame after the first
-message, since SDKs report those well and HTTP refusals badly. What comes before the setup has
-been answered simply waits in the socket.
+message, since SDKs report those well and HTTP refusals badly. But origin, host and credential are
+judged as soon as the upgrade is accepted, so that little is read of what a refused client sends.
+What comes before the setup has been answered simply waits in the socket.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Literal
@@ -19,9 +21,10 @@ import orjson
 from vivavoce.core.settings import SessionSettings
 from vivavoce.domain.profile import Family, behaviour_of
 from vivavoce.edge import rest
-from vivavoce.edge.door import Caller, Door
+from vivavoce.edge.door import Caller, Door, Visit
+from vivavoce.edge.log_limits import refusals
 from vivavoce.edge.opening import Opening, Wish
-from vivavoce.edge.socket import AsgiSocket, Receive, Scope, Send, refuse_upgrade
+from vivavoce.edge.socket import ADMISSION, AsgiSocket, Receive, Scope, Send, refuse_upgrade
 from vivavoce.errors import ClientFault
 from vivavoce.metrics import Metrics
 from vivavoce.protocol import close
@@ -33,6 +36,9 @@ from vivavoce.runtime.ports import Disconnected
 log = logging.getLogger(__name__)
 
 ADK = "google-adk/"
+
+MAX_NAME = 64
+"""Characters of a name that is logged; what is longer, or is no name, may be somebody's words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +73,13 @@ class LiveEndpoint:
         path = live_path(scope["path"])
         if path is None or path.music:
             failure = rest.unknown_path(scope["path"])
+            refusals.info("upgrade refused", extra={"why": "no Live path"})
             body = orjson.dumps(failure.body)
             await refuse_upgrade(send, failure.http_status, body, rest.CONTENT_TYPE)
             return
         visitor = _Visitor(path, scope)
-        socket = AsgiSocket(receive, send, self._options.text_frames)
+        admission = ADMISSION in scope.get("extensions", {})
+        socket = AsgiSocket(receive, send, self._options.text_frames, admission)
         began = monotonic()
         try:
             await socket.accept()
@@ -83,11 +91,13 @@ class LiveEndpoint:
 
     async def _serve(self, visitor: _Visitor, socket: AsgiSocket) -> None:
         try:
-            wish = await self._read(visitor, socket)
+            visit = await self._admit(visitor, socket)
+            wish = await self._read(visitor, socket, visit)
             async with self._opening.connection(wish) as connection:
                 await self._run(visitor, socket, connection)
         except ClientFault as fault:
-            log.info("session refused", extra={"code": fault.code, "reason": fault.reason})
+            extra = {"code": fault.code, "reason": fault.logged, "told": fault.reason}
+            refusals.info("session refused", extra=extra)
             await socket.close(fault.code, fault.reason)
         except (Disconnected, TimeoutError):
             raise
@@ -99,19 +109,32 @@ class LiveEndpoint:
         log.info("session begins", extra=_line(connection, profile=visitor.profile))
         ending = await connection.run()
         socket.closed = ending.code
-        how = {"code": ending.code, "reason": ending.reason, "by_client": ending.by_client}
-        log.info("session ends", extra=_line(connection, **how))
+        how = {"code": ending.code, "reason": ending.logged, "by_client": ending.by_client}
+        log.info("session ends", extra=_line(connection, **how, told=ending.reason))
 
-    async def _read(self, visitor: _Visitor, socket: AsgiSocket) -> Wish:
+    async def _admit(self, visitor: _Visitor, socket: AsgiSocket) -> Visit:
+        """Judge origin, host and credential. Raises `ClientFault` once the client has spoken."""
+        try:
+            self._door.check(visitor.caller)
+            constrained = visitor.path.method == CONSTRAINED
+            visit = await self._door.session(visitor.caller, constrained)
+        except ClientFault as fault:
+            await socket.refuse(fault.code, fault.reason)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._options.setup_s):
+                    await socket.receive()
+            raise
+        if visit.principal.id:
+            await socket.admit()
+        return visit
+
+    async def _read(self, visitor: _Visitor, socket: AsgiSocket, visit: Visit) -> Wish:
         """What the first message asks for. Raises `ClientFault`."""
         try:
             async with asyncio.timeout(self._options.setup_s):
                 frame = await socket.receive()
         except TimeoutError:
             raise ClientFault(close.INTERNAL, close.DEADLINE) from None
-        self._door.check(visitor.caller)
-        constrained = visitor.path.method == CONSTRAINED
-        visit = await self._door.session(visitor.caller, constrained)
         dialect = GeminiDialect(
             strict=self._options.strict,
             enterprise=visitor.path.enterprise,
@@ -123,6 +146,7 @@ class LiveEndpoint:
         if dialect.beside_setup:
             socket.put_back(dialect.beside_setup)
         backend = self._opening.find(visitor.path, setup)
+        await socket.admit()
         visitor.profile = backend.profile
         early = self._early_turn_complete(visitor, behaviour_of(setup.model).family)
         settings = replace(
@@ -165,4 +189,6 @@ def _note_mismatch(sentence: str) -> None:
 
 
 def _note_unknown(path: str, name: str) -> None:
-    log.info("unknown field ignored", extra={"path": path, "field": name[:80]})
+    field = name if name.isascii() and name.isidentifier() and len(name) <= MAX_NAME else None
+    extra = {"path": path, "field": field, "told": name[:MAX_NAME]}
+    log.info("unknown field ignored", extra=extra)

@@ -5,12 +5,12 @@ and both are given the same address. So every connection's first byte is looked 
 taking it: 0x16 begins a TLS record, anything else is HTTP. Then the socket goes to uvicorn's
 protocols as if they had accepted it.
 
-What one connection may take is bounded here and in `protocols.py`:
+What one connection may take is bounded here, in `http_connection.py` and in `live_socket.py`:
 
 - a connection that says nothing, or does not finish its TLS handshake, its request's head or
   its body within `handshake_s`, is closed;
 - a head larger than `max_head_bytes` is refused with 431, a malformed one with 400;
-- more than `max_connections` at once are closed as they come.
+- `connection_limits.py` says who gives way when there are many connections.
 """
 
 from __future__ import annotations
@@ -21,13 +21,16 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import uvicorn
 from uvicorn.server import ServerState
 
-from vivavoce.edge.protocols import LINGER_S, LiveSocket, http_protocol
+from vivavoce.edge.bounded_protocol import LINGER_S
+from vivavoce.edge.connection_limits import ConnectionLimiter, ConnectionLimits, ConnectionSlot
+from vivavoce.edge.http_connection import HttpConnection
+from vivavoce.edge.log_limits import refusals
 
 TLS_RECORD = 0x16
 
@@ -37,16 +40,6 @@ CANCEL_S = 2.0
 log = logging.getLogger("vivavoce.port")
 
 App = Callable[..., Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one client may take. Seconds and bytes as the names say."""
-
-    handshake_s: float = 10.0
-    max_head_bytes: int = 32 * 1024
-    max_message_bytes: int = 32 * 1024 * 1024
-    max_connections: int = 1000
 
 
 class Port:
@@ -61,15 +54,15 @@ class Port:
         host: str = "127.0.0.1",
         port: int = 0,
         tls: ssl.SSLContext | None = None,
-        limits: Limits | None = None,
+        limits: ConnectionLimits | None = None,
         shared: bool = False,
     ) -> None:
-        self.limits = limits or Limits()
+        self.limits = limits or ConnectionLimits()
         self._host, self._wanted_port, self._tls, self._shared = host, port, tls, shared
         self._config = uvicorn.Config(
             app,
-            http=http_protocol(self.limits.handshake_s),
-            ws=LiveSocket,
+            http="h11",
+            ws="websockets-sansio",
             ws_max_size=self.limits.max_message_bytes,
             ws_ping_interval=20.0,
             ws_ping_timeout=20.0,
@@ -84,10 +77,11 @@ class Port:
             h11_max_incomplete_event_size=self.limits.max_head_bytes,
         )
         self._state = ServerState()
+        self._slots = ConnectionLimiter(self.limits)
         self._listeners: list[socket.socket] = []
         self._address = (host, port)
         self._accepting: list[asyncio.Task[None]] = []
-        self._arriving: set[asyncio.Task[None]] = set()
+        self._arriving: set[asyncio.Task[bool]] = set()
 
     @property
     def address(self) -> tuple[str, int]:
@@ -128,15 +122,15 @@ class Port:
         for listener in self._listeners:
             with contextlib.suppress(OSError):
                 while True:
-                    self._arrived(listener.accept()[0])
+                    self._arrived(*listener.accept())
             listener.close()
         self._listeners = []
 
     async def stop(self, grace_s: float = 5.0) -> None:
         """Listen no more, ask every connection to end, and cut those that do not in time."""
         await self.unlisten()
-        for task in tuple(self._arriving):
-            task.cancel()
+        for arriving in tuple(self._arriving):
+            arriving.cancel()
         await asyncio.gather(*self._arriving, return_exceptions=True)
         for connection in tuple(self._state.connections):
             connection.shutdown()
@@ -154,24 +148,36 @@ class Port:
         loop = asyncio.get_running_loop()
         while True:
             try:
-                connection, _ = await loop.sock_accept(listener)
+                arrived = await loop.sock_accept(listener)
             except OSError as error:
                 # Out of descriptors, or the peer has gone already: neither ends the server.
-                log.warning("accept failed: %s", error)
+                refusals.warning("accept failed", extra={"why": str(error)})
                 await asyncio.sleep(0.1)
                 continue
-            self._arrived(connection)
+            self._arrived(*arrived)
 
-    def _arrived(self, connection: socket.socket) -> None:
-        if self.connections >= self.limits.max_connections:
+    def _arrived(self, connection: socket.socket, address: Any) -> None:
+        slot = self._slots.acquire(str(address[0]))
+        if slot is None:
+            refusals.warning("connection refused: all slots are taken")
             connection.close()
             return
-        task = asyncio.get_running_loop().create_task(self._admit(connection), name="arrive")
+        work = self._hand_over(connection, slot)
+        task = asyncio.get_running_loop().create_task(work, name="arrive")
+        slot.open(task.cancel)
         self._arriving.add(task)
-        task.add_done_callback(self._arriving.discard)
+        task.add_done_callback(partial(self._handed_over, connection, slot))
 
-    async def _admit(self, connection: socket.socket) -> None:
-        """Look at the first byte and hand the socket to uvicorn."""
+    def _handed_over(
+        self, connection: socket.socket, slot: ConnectionSlot, task: asyncio.Task[bool]
+    ) -> None:
+        self._arriving.discard(task)
+        if task.cancelled() or task.exception() is not None or not task.result():
+            connection.close()
+            slot.release()
+
+    async def _hand_over(self, connection: socket.socket, slot: ConnectionSlot) -> bool:
+        """Look at the first byte and hand the socket to uvicorn. Returns whether it took it."""
         loop = asyncio.get_running_loop()
         try:
             connection.setblocking(False)
@@ -179,27 +185,28 @@ class Port:
             async with asyncio.timeout(self.limits.handshake_s):
                 first = await _peek(connection)
                 if not first or (first[0] == TLS_RECORD and self._tls is None):
-                    connection.close()
-                    return
+                    return False
                 tls = self._tls if first[0] == TLS_RECORD else None
                 await loop.connect_accepted_socket(
-                    self._protocol,
+                    partial(self._protocol, slot),
                     connection,
                     ssl=tls,
                     ssl_handshake_timeout=self.limits.handshake_s if tls else None,
                     ssl_shutdown_timeout=LINGER_S if tls else None,
                 )
+                return True
         except (OSError, TimeoutError) as error:
             # A handshake that failed is the client's affair: often it does not trust our CA.
-            log.debug("connection not established: %s", error)
-            connection.close()
-        except asyncio.CancelledError:
-            connection.close()
-            raise
+            log.debug("connection not established", extra={"why": str(error)})
+            return False
 
-    def _protocol(self) -> asyncio.Protocol:
-        return self._config.http_protocol_class(  # type: ignore[call-arg]
-            config=self._config, server_state=self._state, app_state={}
+    def _protocol(self, slot: ConnectionSlot) -> asyncio.BufferedProtocol:
+        return HttpConnection(
+            config=self._config,
+            server_state=self._state,
+            app_state={},
+            slot=slot,
+            request_s=self.limits.handshake_s,
         )
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vivavoce.protocol import close
+from vivavoce.protocol.paths import MAX_PATH, names_interactions
 
 CONTENT_TYPE = "application/json; charset=UTF-8"
 SERVICE = "generativelanguage.googleapis.com"
@@ -20,6 +21,7 @@ STATUS = {
     401: "UNAUTHENTICATED",
     403: "PERMISSION_DENIED",
     404: "NOT_FOUND",
+    414: "INVALID_ARGUMENT",
     426: "FAILED_PRECONDITION",
     429: "RESOURCE_EXHAUSTED",
     499: "CANCELLED",
@@ -120,6 +122,14 @@ def unknown_model(name: str, version: str) -> Failure:
 
 def unknown_path(path: str) -> Failure:
     """Nothing is served there."""
+    if len(path) > MAX_PATH:
+        return failure(414, f"The path is longer than {MAX_PATH} characters.")
+    if names_interactions(path):
+        return failure(
+            404,
+            "Live Interactions are not served here. Open a Live session instead: "
+            "client.aio.live.connect(...), or BidiGenerateContent over a WebSocket.",
+        )
     return failure(404, f"The requested URL {path[:200]} was not found on this server.")
 
 

@@ -19,14 +19,28 @@ CLOSE_S = 2.0
 
 ABNORMAL = 1006
 
+ADMISSION = "vivavoce.admission"
+"""The ASGI extension of our port: a socket is accepted with this key, and reads little before the
+application sends `ADMIT`. After `REFUSE` with a code and a reason it reads less still, and closes
+so when more comes."""
+
+ADMIT = "vivavoce.admit"
+REFUSE = "vivavoce.refuse"
+
 
 class AsgiSocket:
-    """One accepted WebSocket. `text` sends text frames instead of binary ones."""
+    """One accepted WebSocket. `text` sends text frames instead of binary ones.
 
-    def __init__(self, receive: Receive, send: Send, text: bool = False) -> None:
+    `admission`: the server behind `send` has the extension `ADMISSION`.
+    """
+
+    def __init__(
+        self, receive: Receive, send: Send, text: bool = False, admission: bool = False
+    ) -> None:
         self._receive = receive
         self._send = send
         self._text = text
+        self._admission = admission
         self._put_back: list[bytes] = []
         self.closed: int | None = None
         """The code with which it ended, whoever ended it; `None` while it is open."""
@@ -34,7 +48,20 @@ class AsgiSocket:
     async def accept(self) -> None:
         """Take the upgrade. Raises `Disconnected`."""
         await self._receive()
-        await self._put({"type": "websocket.accept"})
+        accept: Message = {"type": "websocket.accept"}
+        if self._admission:
+            accept[ADMISSION] = {}
+        await self._put(accept)
+
+    async def admit(self) -> None:
+        """Lift the bounds on what the client may send. Raises `Disconnected`."""
+        if self._admission:
+            await self._put({"type": ADMIT})
+
+    async def refuse(self, code: int, reason: str) -> None:
+        """Read only a little more, and close so if more comes. Raises `Disconnected`."""
+        if self._admission:
+            await self._put({"type": REFUSE, "code": code, "reason": reason})
 
     def put_back(self, frame: bytes) -> None:
         """Have `frame` received before any other."""

@@ -38,6 +38,10 @@ INTERNAL_ERROR = "Internal error encountered."
 UNAVAILABLE = "The service is currently unavailable."
 DEADLINE = "DEADLINE_EXCEEDED: the server waited too long."
 MESSAGE_TOO_BIG = "message too big"
+MODEL_NOT_SERVED = "The model is not served."
+"""For the log; a client is told the name that it gave."""
+
+NOT_UTF8 = "Invalid UTF-8 in a text message."
 
 
 def cut(reason: str) -> str:
@@ -49,7 +53,7 @@ def cut(reason: str) -> str:
 def unknown_model(name: str, version: str) -> ClientFault:
     """The model does not exist here. `name` as resolved, `version` from the path."""
     short = name if name.startswith(("models/", "tunedModels/")) else f"models/{name}"
-    return ClientFault(POLICY, model_not_found(short, version))
+    return ClientFault(POLICY, model_not_found(short, version), MODEL_NOT_SERVED)
 
 
 def model_not_found(name: str, version: str) -> str:
@@ -66,6 +70,7 @@ def unknown_publisher_model(name: str) -> ClientFault:
     return ClientFault(
         POLICY,
         f"Publisher Model `{name}` was not found or your project does not have access to it.",
+        MODEL_NOT_SERVED,
     )
 
 
@@ -98,6 +103,11 @@ def model_not_served(name: str, does: str) -> ClientFault:
     )
 
 
+def unknown_field(name: str, path: str) -> ClientFault:
+    """A refusal for a field that does not exist in the object at `path`."""
+    return ClientFault(INVALID, unknown_name(name, path), unknown_name("…", path))
+
+
 def not_served() -> ClientFault:
     """Something that exists in the protocol and that nothing here can do."""
     return ClientFault(POLICY, NOT_SUPPORTED)
@@ -122,9 +132,14 @@ def invalid_argument() -> ClientFault:
     return ClientFault(INVALID, INVALID_ARGUMENT)
 
 
-def invalid(reason: str) -> ClientFault:
-    """A refusal with its own sentence."""
-    return ClientFault(INVALID, reason)
+def invalid(reason: str, *quoted: str) -> ClientFault:
+    """A refusal with its own sentence.
+
+    `quoted` stands in its `{}`: what the client sent, which the log leaves out.
+    """
+    if not quoted:
+        return ClientFault(INVALID, reason)
+    return ClientFault(INVALID, reason.format(*quoted), reason.format(*("…" for _ in quoted)))
 
 
 def malformed(problem: str) -> ClientFault:
@@ -134,4 +149,5 @@ def malformed(problem: str) -> ClientFault:
 
 def invalid_value(path: str, kind: str, value: str) -> ClientFault:
     """A value of the wrong type. `kind` is a proto type name, `value` is already short."""
-    return ClientFault(INVALID, f"Invalid value at '{path}' ({kind}), {value}")
+    where = f"Invalid value at '{path}' ({kind})"
+    return ClientFault(INVALID, f"{where}, {value}", where)

@@ -114,7 +114,7 @@ class Decoder:
     def report(self, path: str, name: str) -> None:
         """An unknown name outside of the models: refused when strict, remembered otherwise."""
         if self._strict:
-            raise close.invalid(close.unknown_name(name, path))
+            raise close.unknown_field(name, path)
         self._on_unknown(path, name)
 
     def incoming(self, message: ClientMessage) -> Iterator[Incoming]:

@@ -38,4 +38,4 @@ def _refused(name: str, fault: SchemaFault) -> ClientFault:
     if len(where) > _PLACE_SHOWN:
         where = f"…{where[-_PLACE_SHOWN:]}"
     function = name if len(name) <= _NAME_SHOWN else f"{name[:_NAME_SHOWN]}…"
-    return close.invalid(f"Invalid schema of {function} at '{where}': {fault.problem}")
+    return close.invalid("Invalid schema of {} at '{}': {}", function, where, fault.problem)

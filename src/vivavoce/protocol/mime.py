@@ -87,4 +87,4 @@ def sniffed(data: bytes) -> str:
 def unsupported(medium: str, mime_type: str, advice: str) -> ClientFault:
     """The refusal of a medium that the server can't take, with what to send instead."""
     shown = mime_type if len(mime_type) <= 40 else mime_type[:40] + "…"
-    return close.invalid(f'Unsupported {medium} MIME type "{shown}": {advice}.')
+    return close.invalid(f'Unsupported {medium} MIME type "{{}}": {advice}.', shown)

@@ -3,6 +3,9 @@
 Clients build them carelessly: doubled slashes come from every JavaScript client and from base
 URLs that end in a slash, prefixes from base URLs with a path, an empty version from an empty
 setting. All of that is ordinary traffic.
+
+Whoever reaches the port can send any path, so a path is bounded before an expression sees it, and
+every expression takes time linear in its length.
 """
 
 from __future__ import annotations
@@ -10,18 +13,22 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+MAX_PATH = 2048
+"""Characters of a path. The longest that a client has cause to send are far below."""
+
 DEFAULT_VERSION = "v1beta"
 LIVE = "BidiGenerateContent"
 CONSTRAINED = "BidiGenerateContentConstrained"
 MUSIC = "BidiGenerateMusic"
 
+_VERSION = r"v[0-9][a-z0-9]{0,15}"
 _PATH = re.compile(
-    r"""
+    rf"""
     .*/ws/
     (?P<service>google\.ai\.generativelanguage
               | google\.cloud\.aiplatform
               | google\.firebase\.vertexai)
-    \.(?P<version>v[0-9]+[a-z0-9]*)?
+    \.(?P<version>{_VERSION})?
     \.(?P<interface>GenerativeService|LlmBidiService)
     [./](?P<method>BidiGenerateContentConstrained|BidiGenerateContent|BidiGenerateMusic)
     (?:/locations/[^/]+)?
@@ -29,6 +36,7 @@ _PATH = re.compile(
     """,
     re.VERBOSE,
 )
+_IS_VERSION = re.compile(_VERSION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +63,20 @@ def collapse(path: str) -> str:
     return re.sub(r"/{2,}", "/", path)
 
 
+def is_version(segment: str) -> bool:
+    """Whether a segment of a path is a version of the API, such as `v1beta`."""
+    return _IS_VERSION.fullmatch(segment) is not None
+
+
+def names_interactions(path: str) -> bool:
+    """Whether `path` belongs to Live Interactions, another protocol, which is not served."""
+    return "interactions" in path.split("/")
+
+
 def live_path(path: str) -> LivePath | None:
     """What `path` (without its query) asks for, or `None` if it isn't a Live path."""
+    if len(path) > MAX_PATH:
+        return None
     match = _PATH.fullmatch(collapse(path))
     if match is None:
         return None

@@ -129,7 +129,7 @@ def _voice(config: wire_setup.VoiceConfig | None, strict: bool, on_mismatch: OnM
     wanted = (prebuilt.voice_name if prebuilt else "") or config.voice
     known = canonical_voice(wanted)
     if wanted and known is None and strict:
-        raise close.invalid(f'There is no voice "{wanted[:40]}".')
+        raise close.invalid('There is no voice "{}".', wanted[:40])
     if wanted and known is None:
         on_mismatch("a voice that is not known is asked for: the default one speaks")
     return known or ""

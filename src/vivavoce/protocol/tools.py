@@ -30,7 +30,7 @@ def tools_of(tools: Sequence[Tool], path: str, report: OnUnknown) -> Tools:
             at = f"{path}[{index}].function_declarations[{number}]"
             function = _declaration(wire, at, report)
             if function.name in functions:
-                raise close.invalid(f"Duplicate function declaration found: {function.name}")
+                raise close.invalid("Duplicate function declaration found: {}", function.name)
             functions[function.name] = function
         builtin.extend(_builtin(tool))
     if len(functions) > MAX_DECLARATIONS:

@@ -76,7 +76,8 @@ def read_as(
     unknown = list(unknown_names(message, root))
     if strict and unknown:
         sentences = (close.unknown_name(name, path) for path, name in unknown[:MAX_SENTENCES])
-        raise close.invalid("\n".join(sentences))
+        logged = close.unknown_name("…", unknown[0][0])
+        raise ClientFault(close.INVALID, "\n".join(sentences), logged)
     for path, name in unknown:
         on_unknown(path, name)
     return message
@@ -97,7 +98,7 @@ def _fault(error: ErrorDetails, root: str) -> ClientFault:
         case "base64":
             return close.malformed(f"Base64 decoding failed at '{path}'.")
         case "unknown_name":
-            return close.invalid(close.unknown_name(error["ctx"]["name"], path))
+            return close.unknown_field(error["ctx"]["name"], path)
         case "both_spellings":
             name = error["ctx"]["name"]
             return close.malformed(f"\"{name}\" at '{path}' is given in both spellings.")

@@ -20,9 +20,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import traceback
 from collections.abc import Awaitable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import assert_never
 
 from vivavoce.core.effects import (
@@ -127,6 +129,7 @@ class Ending:
     code: int
     reason: str
     by_client: bool = False
+    logged: str = ""  # the reason without anything that the client sent
 
 
 class Connection:
@@ -161,7 +164,7 @@ class Connection:
         self._errands = Errands()
         detects = not setup.realtime.detection.disabled
         self._reporter = TurnReporter(session_id, hosting.listener, manual=not detects)
-        self._outbox = Outbox(self._sent)
+        self._outbox = Outbox(partial(_count_sent, self._reporter, self._metering))
         self._rates = RateLimiter(hosting.rates)
         self._frames = FrameReader(transport, dialect, self._metering, self._rates)
         intake = Intake(position)
@@ -218,6 +221,7 @@ class Connection:
                 ending = await self._hold()
             except BaseExceptionGroup as group:
                 ending = self._explain(group)
+                traceback.clear_frames(group.__traceback__)  # one refers to the group
             finally:
                 self._retire()
             if not ending.by_client:
@@ -290,10 +294,6 @@ class Connection:
         self._ending = self._ending or Ending(gone.code, gone.reason, by_client=True)
         self._mailbox.post(ClientGone())
 
-    def _sent(self, message: Message) -> None:
-        self._reporter.sent(message, self._loop.time())
-        self._metering.sent(message)
-
     # --- what the core wants -----------------------------------------------------------
 
     def _perform_all(self, effects: list[Effect]) -> None:
@@ -334,7 +334,7 @@ class Connection:
             case ForgetAudio(position=position):
                 self._hearing.forget(position)
             case CloseConnection(code=code, reason=reason):
-                self._ending = self._ending or Ending(code, reason)
+                self._ending = self._ending or Ending(code, reason, logged=reason)
             case _:
                 assert_never(effect)
 
@@ -352,7 +352,7 @@ class Connection:
         while isinstance(failure, BaseExceptionGroup):
             failure = failure.exceptions[0]
         if isinstance(failure, ClientFault):
-            return Ending(failure.code, failure.reason)
+            return Ending(failure.code, failure.reason, logged=failure.logged)
         if not isinstance(failure, Exception):
             raise failure
         log.error("session broke: session=%s", self.session_id, exc_info=failure)
@@ -400,3 +400,8 @@ class Connection:
             if is_end(failure):
                 raise
             log.exception("engine did not let go: engine=%s session=%s", engine, self.session_id)
+
+
+def _count_sent(reporter: TurnReporter, metering: Metering, message: Message) -> None:
+    reporter.sent(message, asyncio.get_running_loop().time())
+    metering.sent(message)

@@ -102,4 +102,5 @@ def _seconds(transport: Mapping[str, Any], key: str) -> float | None:
 
 def refused(problem: str) -> ClientFault:
     """A refusal by the operator's settings, with the reason in what room a close frame has."""
-    return ClientFault(POLICY, f"Operation is not enabled: {problem}")
+    enabled = "Operation is not enabled"
+    return ClientFault(POLICY, f"{enabled}: {problem}", f"{enabled}.")

@@ -14,7 +14,7 @@ import pytest
 import websockets
 
 from serving import until
-from vivavoce.edge import protocols
+from vivavoce.edge import live_socket
 from vivavoce.edge.ca import prepare, server_context
 from vivavoce.edge.port import Port
 
@@ -64,9 +64,9 @@ def url(port: Port, scheme: str = "ws") -> str:
     return f"{scheme}://127.0.0.1:{port.address[1]}/ws"
 
 
-def only_connection(port: Port) -> protocols.LiveSocket:
+def only_connection(port: Port) -> live_socket.LiveSocket:
     (connection,) = port._state.connections
-    assert isinstance(connection, protocols.LiveSocket)
+    assert isinstance(connection, live_socket.LiveSocket)
     return connection
 
 
@@ -103,7 +103,7 @@ async def test_much_at_once_is_read_in_small_pieces(tmp_path: Path, secure: bool
         await client.close()
 
     assert sum(sizes) > 900_000
-    assert max(sizes) <= protocols.READ_BYTES
+    assert max(sizes) <= live_socket.READ_BYTES
 
 
 async def test_what_follows_a_broken_frame_is_thrown_away_and_not_left_unread() -> None:
@@ -219,7 +219,7 @@ async def test_silence_is_not_held_against_a_client_that_we_do_not_read() -> Non
 async def test_a_close_that_is_never_read_does_not_keep_the_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(protocols, "CLOSE_WAIT_S", 0.2)
+    monkeypatch.setattr(live_socket, "CLOSE_WAIT_S", 0.2)
 
     async def flood_and_leave(receive: Any, send: Any) -> None:
         with contextlib.suppress(TimeoutError):

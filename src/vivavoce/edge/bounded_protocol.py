@@ -1,0 +1,109 @@
+"""A base for uvicorn's protocols that bounds what a hostile or broken client costs.
+
+uvicorn bounds neither the time in which a request must arrive, nor what a closing connection
+waits for, nor what tiny pieces cost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from vivavoce.edge.connection_limits import ConnectionSlot
+from vivavoce.edge.log_limits import LineRateLimit
+
+LINGER_S = 2.0
+QUIET_S = 0.2
+DISCARD_BYTES = 256 * 1024
+"""Read at a time of what is thrown away."""
+
+NOTHING = memoryview(b"")
+
+logging.getLogger("uvicorn.error").addFilter(LineRateLimit())
+
+
+class BoundedProtocol(asyncio.BufferedProtocol):
+    """A protocol that reads in small pieces, within its slot, and closes without a reset.
+
+    A connection that is closed with unread data in it is reset, and the client never reads the
+    answer. So what a client goes on sending is thrown away until it is quiet for `QUIET_S`, at
+    most for `LINGER_S`.
+    """
+
+    read_bytes: int
+    """How much is read at a time, before others get their turn."""
+
+    slot: ConnectionSlot
+    loop: asyncio.AbstractEventLoop
+    transport: asyncio.Transport
+    _buffer = NOTHING
+    _quiet: asyncio.TimerHandle | None = None
+    _cut: asyncio.TimerHandle | None = None
+    _deadline: asyncio.TimerHandle | None = None
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        size = DISCARD_BYTES if self.lingering else self.read_bytes
+        # A view, since asyncio's TLS writes into slices of it.
+        self._buffer = memoryview(bytearray(size))
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        data, self._buffer = bytes(self._buffer[:nbytes]), NOTHING
+        if self.lingering:
+            self.linger()
+        else:
+            self.data_received(data)
+
+    def data_received(self, data: bytes) -> None:
+        """Take a piece of what the client sent."""
+        raise NotImplementedError
+
+    @property
+    def lingering(self) -> bool:
+        """Whether what arrives is thrown away, and the connection soon closed."""
+        return self._quiet is not None
+
+    def linger(self) -> None:
+        """Throw away what arrives, and close once the client is quiet."""
+        if self._quiet is not None:
+            self._quiet.cancel()
+        else:
+            self.transport.resume_reading()
+            self.slot.forget_bytes()
+        self._quiet = self.loop.call_later(QUIET_S, self.transport.close)
+        self.cut_after(LINGER_S)
+
+    def cut_after(self, wait_s: float) -> None:
+        """Abort after so long: closing waits for unread output to leave, which may never be."""
+        if self._cut is None:
+            self._cut = self.loop.call_later(wait_s, self.transport.abort)
+
+    def set_deadline(self, wait_s: float) -> None:
+        """Abort after so long, unless `clear_deadline` comes first."""
+        if self._deadline is None:
+            self._deadline = self.loop.call_later(wait_s, self.transport.abort)
+
+    def clear_deadline(self) -> None:
+        """Expect nothing within a time."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def give_back(self) -> None:
+        """Release what the connection held, once it is lost."""
+        self.clear_deadline()
+        for timer in (self._quiet, self._cut):
+            if timer is not None:
+                timer.cancel()
+        self.slot.release()
+
+
+def http_refusal(status: int) -> bytes:
+    """Return a complete HTTP response in the API's form; `status` is 400 or 431."""
+    name = "Request Header Fields Too Large" if status == 431 else "Bad Request"
+    message = "request header fields too large" if status == 431 else "malformed request"
+    body = f'{{"error":{{"code":{status},"message":"{message}","status":"INVALID_ARGUMENT"}}}}'
+    return (
+        f"HTTP/1.1 {status} {name}\r\nContent-Type: application/json; charset=UTF-8\r\n"
+        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}"
+    ).encode()
