@@ -38,9 +38,6 @@ INTERNAL_ERROR = "Internal error encountered."
 UNAVAILABLE = "The service is currently unavailable."
 DEADLINE = "DEADLINE_EXCEEDED: the server waited too long."
 MESSAGE_TOO_BIG = "message too big"
-MODEL_NOT_SERVED = "The model is not served."
-"""For the log; a client is told the name that it gave."""
-
 NOT_UTF8 = "Invalid UTF-8 in a text message."
 
 
@@ -53,7 +50,7 @@ def cut(reason: str) -> str:
 def unknown_model(name: str, version: str) -> ClientFault:
     """The model does not exist here. `name` as resolved, `version` from the path."""
     short = name if name.startswith(("models/", "tunedModels/")) else f"models/{name}"
-    return ClientFault(POLICY, model_not_found(short, version), MODEL_NOT_SERVED)
+    return ClientFault(POLICY, model_not_found(short, version), "The model is not served.")
 
 
 def model_not_found(name: str, version: str) -> str:
@@ -70,7 +67,7 @@ def unknown_publisher_model(name: str) -> ClientFault:
     return ClientFault(
         POLICY,
         f"Publisher Model `{name}` was not found or your project does not have access to it.",
-        MODEL_NOT_SERVED,
+        "The model is not served.",
     )
 
 
