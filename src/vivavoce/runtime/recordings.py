@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from vivavoce.core.events import ContentReceived
 from vivavoce.domain.audio import (
@@ -105,7 +106,7 @@ class Recordings:
             if not outcome.done():
                 outcome.set_result(transcript)
 
-        watchdog = Watchdog(HUNG_S, lambda: settle(None))
+        watchdog = Watchdog(HUNG_S)
         task = self._errands.start("recording", self._listen(pcm, watchdog, settle))
         try:
             return await outcome
@@ -120,9 +121,9 @@ class Recordings:
         try:
             async with recognition.utterance() as utterance:
                 for at in range(0, len(pcm), 2 * FEED_SAMPLES):
-                    watchdog.watch()
+                    watchdog.watch(partial(settle, None))
                     await utterance.feed(pcm[at : at + 2 * FEED_SAMPLES])
-                watchdog.watch()
+                watchdog.watch(partial(settle, None))
                 settle(await utterance.finish())
         except EngineError as failure:
             log.warning("recording not recognized", extra={"problem": str(failure)})
