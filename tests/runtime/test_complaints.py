@@ -342,7 +342,7 @@ def test_1006_by_idle_proxies() -> None:
     """https://github.com/autonomous-ai/autonomous-os/issues/231
 
     The server pings every connection every 20 s, well before a proxy takes it for idle. That a
-    ping is sent, answered and missed is tried over a socket in tests/edge/test_protocols.py.
+    ping is sent, answered and missed is tried over a socket in tests/edge/test_live_socket.py.
     """
 
     async def nothing(scope: object, receive: object, send: object) -> None:

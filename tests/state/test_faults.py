@@ -154,6 +154,17 @@ async def test_a_place_where_no_file_can_be_is_a_mistake(tmp_path: Path) -> None
             await build_store("sqlite", path).start()
 
 
+async def test_a_file_that_cannot_be_written_is_seen_without_a_session(tmp_path: Path) -> None:
+    path = tmp_path / "state.sqlite3"
+    store = build_store("sqlite", path)
+    await store.start()
+    with full_at(1000), pytest.raises(StoreError, match="cannot be used"):
+        await store.ping()
+    await store.ping()
+    assert rows_in(path, "places") == 0
+    await store.aclose()
+
+
 async def test_a_redis_that_hangs_is_away_and_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redis, "STORE_S", 0.2)
     with redis_server() as server:
@@ -221,7 +232,8 @@ async def test_what_redis_was_asked_twice_for_a_lost_answer_counts_once() -> Non
 async def test_a_redis_that_may_not_be_written_is_an_outage() -> None:
     with redis_server("--replicaof", "127.0.0.1", "9") as server:
         store = build_store("redis", url=server.url)
-        await store.start()
+        with pytest.raises(StoreError, match="ReadOnly"):
+            await store.ping()
         with pytest.raises(StoreError, match="ReadOnly"):
             await store.save(SAVED, "h1", NOW, LATER)
         with pytest.raises(StoreError, match="ReadOnly"):

@@ -70,7 +70,7 @@ class Readiness:
 
 
 class StoreWatch:
-    """Opens the store, looks every `LOOK_S` whether it can be used, and closes it.
+    """Opens the store, looks every `LOOK_S` whether it can be written, and closes it.
 
     A server whose store is away talks on: it is degraded, and not failed.
     """

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 CONNECT_S = 1.0
+PROBE_S = 60
 
 
 class RedisStore:
@@ -58,7 +59,8 @@ class RedisStore:
             raise
 
     async def ping(self) -> None:
-        await self._do(self._redis.ping())
+        # A write, since a replica, or a server whose disk or memory is full, can still be read.
+        await self._do(self._redis.set(self._key("probe"), 1, ex=PROBE_S))
 
     async def aclose(self) -> None:
         with suppress(Exception):

@@ -56,6 +56,12 @@ COMMIT;
 ABOUT = "SELECT user_version, (SELECT count(*) FROM sqlite_schema) FROM pragma_user_version"
 """Which version a file is of, and how much is in it; in one statement, so at one moment."""
 
+PROBE = (
+    "INSERT OR REPLACE INTO places VALUES ('', '', 0)",
+    "DELETE FROM places WHERE owner = '' AND holder = ''",
+)
+"""Writes that leave nothing: a full disk can still be read."""
+
 SAVE = """
 INSERT INTO sessions VALUES (?, ?, ?, ?, ?)
 ON CONFLICT (session) DO UPDATE SET owner = excluded.owner, model = excluded.model,

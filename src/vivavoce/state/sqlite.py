@@ -52,7 +52,12 @@ class SqliteStore:
             ) from None
 
     async def ping(self) -> None:
-        await self._file.do(lambda db: db.execute_fetchall("SELECT 1 FROM keys LIMIT 1"))
+        async def work(db: aiosqlite.Connection) -> None:
+            async with writing(db):
+                for statement in rows.PROBE:
+                    await db.execute(statement)
+
+        await self._file.do(work)
 
     async def aclose(self) -> None:
         await self._file.aclose()
