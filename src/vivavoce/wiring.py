@@ -33,6 +33,7 @@ from vivavoce.edge.tokens import Tokens
 from vivavoce.errors import ConfigError, StoreError
 from vivavoce.metrics import Metrics
 from vivavoce.profiles import Profiles, Say, profiles_in_use, weights_in_use
+from vivavoce.protocol.message_size import MessageLimits
 from vivavoce.runtime.leases import Leases
 from vivavoce.runtime.loop_lag import LoopLag
 from vivavoce.runtime.sessions import Sessions
@@ -184,6 +185,7 @@ class Server:
             strict=server.strict,
             text_frames=server.frames == "text",
             setup_s=server.handshake_s,
+            limits=MessageLimits(server.max_message_values, server.max_message_text_bytes),
         )
         house = House(
             directory=self._profiles,

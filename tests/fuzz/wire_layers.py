@@ -34,7 +34,7 @@ def _ignore(*what: str) -> None:
 
 def refusal(fault: ClientFault) -> str:
     """What kind of refusal it is. Asserts that a close frame can say it."""
-    assert fault.code in (close.INVALID, close.POLICY), fault.code
+    assert fault.code in (close.INVALID, close.POLICY, close.TOO_BIG), fault.code
     reason = close.cut(fault.reason)
     assert 0 < len(reason.encode()) <= 123
     return _DETAIL.sub("", reason)[:40]

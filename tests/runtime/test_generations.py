@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import replace
-from typing import Any, cast
 
 import pytest
 
@@ -21,17 +19,15 @@ from vivavoce.core.events import (
 )
 from vivavoce.core.messages import ModelAudio
 from vivavoce.domain.audio import OUTPUT_RATE, pcm_seconds, samples
-from vivavoce.domain.content import ToolCall, Usage
+from vivavoce.domain.content import ToolCall
 from vivavoce.domain.ids import CallId, GenerationId, SessionId
 from vivavoce.domain.request import EndReason, GenerationRequest
 from vivavoce.engines.ports import (
     CallsRequested,
     Emit,
-    Milestone,
     Responder,
     Speech,
     TextDelta,
-    UsageReported,
 )
 from vivavoce.errors import EngineBusy, EngineError
 from vivavoce.runtime.errands import PATIENCE_S, Errands
@@ -169,56 +165,6 @@ def test_a_speculative_one_holds_three_seconds_until_it_is_promoted() -> None:
 )
 def test_a_failure_is_an_event(failure: BaseException, speculative: bool, event: Event) -> None:
     assert played(Fail(failure), speculative=speculative).events == [event]
-
-
-WRONG_PARTS: list[Any] = [
-    None,
-    "hello",
-    Speech,
-    Speech("hello", "hello"),  # type: ignore[arg-type]
-    Speech(bytes(20), None),  # type: ignore[arg-type]
-    TextDelta(5),  # type: ignore[arg-type]
-    TextDelta("hello", None),  # type: ignore[arg-type]
-    CallsRequested(None),  # type: ignore[arg-type]
-    CallsRequested(({"name": "f", "args": {}},)),  # type: ignore[arg-type]
-    CallsRequested((ToolCall(CallId(""), "f", None),)),  # type: ignore[arg-type]
-    CallsRequested((ToolCall(CallId(""), "f", {1: 2}),)),  # type: ignore[dict-item]
-    CallsRequested((ToolCall(CallId(""), "f", {"when": object()}),)),
-    CallsRequested((ToolCall(CallId(""), "f", {"x": float("nan")}),)),
-    CallsRequested((ToolCall(CallId(""), "\ud800", {}),)),
-    UsageReported(None),  # type: ignore[arg-type]
-    UsageReported(Usage(prompt_tokens=1.5)),  # type: ignore[arg-type]
-    Milestone(None),  # type: ignore[arg-type]
-]
-
-
-@pytest.mark.parametrize("part", WRONG_PARTS, ids=repr)
-def test_what_is_no_part_fails_the_generation_even_if_the_engine_does_not_mind(part: Any) -> None:
-    class Careless(ScriptedResponder):
-        async def respond(self, request: GenerationRequest, emit: Emit) -> EndReason:
-            with suppress(TypeError):
-                await emit(part)
-            await emit(TextDelta("never mind"))
-            return EndReason.COMPLETE
-
-    async def act(host: Host) -> None:
-        host.generations.start(asked())
-        await asyncio.sleep(1)
-
-    assert hosted(Careless(lambda _: []), act).events == [GenerationFailed(ID, BROKEN)]
-
-
-@pytest.mark.parametrize("reason", [None, "complete", 0, EndReason])
-def test_an_end_without_a_reason_is_a_failure(reason: Any) -> None:
-    class Speechless(ScriptedResponder):
-        async def respond(self, request: GenerationRequest, emit: Emit) -> EndReason:
-            return cast(EndReason, reason)
-
-    async def act(host: Host) -> None:
-        host.generations.start(asked())
-        await asyncio.sleep(1)
-
-    assert hosted(Speechless(lambda _: []), act).events == [GenerationFailed(ID, BROKEN)]
 
 
 def test_an_engine_that_says_nothing_for_thirty_seconds_has_failed() -> None:

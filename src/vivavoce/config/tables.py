@@ -98,6 +98,8 @@ class ServerTable(_Table):
     max_connections: int = Field(default=1000, ge=1)
     max_message_bytes: int = Field(default=32 * MIB, ge=20 * MIB)
     max_first_message_bytes: int = Field(default=MIB, ge=64 * 1024)
+    max_message_values: int = Field(default=50_000, ge=1000)
+    max_message_text_bytes: int = Field(default=MIB, ge=MIB // 4)
     max_head_bytes: int = Field(default=32 * 1024, ge=4096, le=MIB)
     handshake_s: float = Field(default=10.0, gt=0)
     drain_s: float = Field(default=10.0, ge=0)

@@ -12,7 +12,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Literal
 
@@ -20,6 +20,7 @@ import orjson
 
 from vivavoce.core.settings import SessionSettings
 from vivavoce.domain.profile import Family, behaviour_of
+from vivavoce.domain.setup import SessionSetup
 from vivavoce.edge import rest
 from vivavoce.edge.door import Caller, Door, Visit
 from vivavoce.edge.log_limits import refusals
@@ -29,8 +30,10 @@ from vivavoce.errors import ClientFault
 from vivavoce.metrics import Metrics
 from vivavoce.protocol import close
 from vivavoce.protocol.dialect import GeminiDialect
+from vivavoce.protocol.message_size import MessageLimits
 from vivavoce.protocol.paths import CONSTRAINED, LivePath, live_path
 from vivavoce.runtime.connection import Connection
+from vivavoce.runtime.decoding import run_in_decoder
 from vivavoce.runtime.ports import Disconnected
 
 log = logging.getLogger(__name__)
@@ -52,6 +55,7 @@ class LiveOptions:
     strict: bool = False
     text_frames: bool = False
     setup_s: float = 10.0
+    limits: MessageLimits = field(default_factory=MessageLimits)
 
 
 class LiveEndpoint:
@@ -141,8 +145,9 @@ class LiveEndpoint:
             on_unknown=_note_unknown,
             on_unserved=self._note_unserved,
             on_mismatch=_note_mismatch,
+            limits=self._options.limits,
         )
-        setup = dialect.read_setup(frame, visit.token)
+        setup = await _read_setup(dialect, frame, visit)
         if dialect.beside_setup:
             socket.put_back(dialect.beside_setup)
         backend = self._opening.find(visitor.path, setup)
@@ -178,6 +183,13 @@ class _Visitor:
         self.path = path
         self.caller = Caller(scope)
         self.profile = ""
+
+
+async def _read_setup(dialect: GeminiDialect, frame: bytes | str, visit: Visit) -> SessionSetup:
+    """The setup, read in a thread if it or what a token holds of it may be large."""
+    if visit.token is None and dialect.is_light(frame):
+        return dialect.read_setup(frame)
+    return await run_in_decoder(lambda: dialect.read_setup(frame, visit.token))
 
 
 def _line(connection: Connection, **fields: object) -> dict[str, object]:

@@ -11,6 +11,7 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from vivavoce.domain.principal import Principal
@@ -21,7 +22,9 @@ from vivavoce.protocol import close
 from vivavoce.protocol.auth_tokens import read_bound_setup, read_token_request, token_body
 from vivavoce.protocol.constraints import constrained
 from vivavoce.protocol.credentials import TOKEN_PREFIX
+from vivavoce.protocol.message_size import is_light
 from vivavoce.protocol.wire_setup import Setup
+from vivavoce.runtime.decoding import run_in_decoder
 from vivavoce.state.keeper import digest
 from vivavoce.state.port import Refusal, TokenStore
 
@@ -71,7 +74,8 @@ class Tokens:
     async def create(self, body: bytes, owner: Principal) -> dict[str, Any] | rest.Failure:
         """A new token, as the answer to a request's body."""
         try:
-            wanted = read_token_request(body, self._now(), strict=self._strict)
+            read = partial(read_token_request, body, self._now(), strict=self._strict)
+            wanted = read() if is_light(body) else await run_in_decoder(read)
         except ClientFault as fault:
             return rest.bad_request(fault.reason)
         secret = TOKEN_PREFIX + secrets.token_urlsafe(32)

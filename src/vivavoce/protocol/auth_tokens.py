@@ -11,6 +11,7 @@ import orjson
 from vivavoce.domain.records import TokenRecord
 from vivavoce.protocol import close
 from vivavoce.protocol.constraints import mask_paths
+from vivavoce.protocol.message_size import MessageLimits, check_size, is_light
 from vivavoce.protocol.reading import check_depth, parse
 from vivavoce.protocol.setup import session_setup
 from vivavoce.protocol.values import Int32, Timestamp
@@ -62,6 +63,8 @@ def read_token_request(body: bytes, now: float, *, strict: bool) -> TokenRequest
 
     Unknown names are refused; those within the bound setup only when `strict`, as in a session.
     """
+    if not is_light(body):
+        check_size(body, MessageLimits())
     payload = parse(body) if body.strip() else {}
     check_depth(payload)
     for wrapper in _WRAPPERS:

@@ -139,6 +139,11 @@ def invalid(reason: str, *quoted: str) -> ClientFault:
     return ClientFault(INVALID, reason.format(*quoted), reason.format(*("…" for _ in quoted)))
 
 
+def too_big(problem: str) -> ClientFault:
+    """The message holds more than is read at once."""
+    return ClientFault(TOO_BIG, f"{MESSAGE_TOO_BIG}: {problem}")
+
+
 def malformed(problem: str) -> ClientFault:
     """The frame is not the JSON that the protocol asks for."""
     return ClientFault(INVALID, f"Invalid JSON payload received. {problem}")

@@ -1,7 +1,8 @@
 """Frames of a client as events and media.
 
 Nine of ten frames are pieces of microphone sound, so a frame that holds a single blob is read
-without any model: one parse, one base64 decoding. Everything else goes through `wire.read`.
+without any model: one parse, one base64 decoding. Everything else goes through `wire.read`, and
+what is no light message has its values counted before.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from vivavoce.errors import ClientFault
 from vivavoce.protocol import close, mime
 from vivavoce.protocol.binary import decode_base64
 from vivavoce.protocol.content import contributions, paragraphs, tool_result
+from vivavoce.protocol.message_size import MessageLimits, check_size, check_texts, is_light
 from vivavoce.protocol.reading import check_depth, parse
 from vivavoce.protocol.tools import tools_of
 from vivavoce.protocol.wire import ClientMessage, OnUnknown, read
@@ -43,6 +45,9 @@ from vivavoce.runtime.ports import Incoming
 _INPUT = ("realtimeInput", "realtime_input")
 _CHUNKS = ("mediaChunks", "media_chunks")
 
+AT_ONCE = 200
+"""Turns, or results, of a message that the conversation takes in one step."""
+
 
 class Decoder:
     """Reads frames. `on_unknown(path, name)` gets the names that a lenient reader skips.
@@ -57,19 +62,21 @@ class Decoder:
         *,
         strict: bool,
         on_unknown: OnUnknown,
-        on_mismatch: OnMismatch,
+        on_mismatch: OnMismatch = lambda sentence: None,
         on_message: Callable[[ClientMessage], None] = lambda message: None,
         enterprise: bool = False,
+        limits: MessageLimits | None = None,
     ) -> None:
         self._strict = strict
         self._enterprise = enterprise
         self._on_unknown = on_unknown
         self._on_mismatch = on_mismatch
         self._on_message = on_message
+        self._limits = limits or MessageLimits()
 
     def decode(self, frame: bytes | str) -> list[Incoming]:
         """What a frame after the setup means, in order. Raises `ClientFault`."""
-        payload = parse(frame)
+        payload = self._parse(frame)
         blob = _lone_blob(payload)
         if blob is not None:
             return self._medium(*blob)
@@ -98,7 +105,7 @@ class Decoder:
         Where it is `replaced` by another, one that cannot be read is as good as an empty one.
         Raises `ClientFault`.
         """
-        payload = parse(frame)
+        payload = self._parse(frame)
         try:
             message = self.message(payload)
         except ClientFault:
@@ -110,6 +117,15 @@ class Decoder:
         known = ClientMessage.model_fields.keys() - {"setup"}
         rest = {name: value for name, value in payload.items() if name != "setup"}
         return message.setup, orjson.dumps(rest) if known & message.model_fields_set else b""
+
+    def _parse(self, frame: bytes | str) -> dict[str, Any]:
+        if is_light(frame):
+            return parse(frame)
+        check_size(frame, self._limits)
+        payload = parse(frame)
+        if len(frame) > self._limits.text_bytes:
+            check_texts(payload, self._limits)
+        return payload
 
     def report(self, path: str, name: str) -> None:
         """An unknown name outside of the models: refused when strict, remembered otherwise."""
@@ -124,7 +140,7 @@ class Decoder:
         if message.client_content is not None:
             yield from self._content(message.client_content)
         if message.tool_response is not None:
-            yield self._tool_response(message.tool_response)
+            yield from self._tool_response(message.tool_response)
         if message.realtime_input is not None:
             yield from self._realtime(message.realtime_input)
         if not message.model_fields_set & type(message).model_fields.keys():
@@ -133,7 +149,8 @@ class Decoder:
     def _content(self, said: ClientContent) -> Iterator[ContentReceived | ContextUpdated]:
         """Contributions, and instructions among them as updates of the context, in order.
 
-        Content that only instructs interrupts nothing.
+        A client may send some at a time: so do we with more than are taken at once. Content that
+        only instructs interrupts nothing.
         """
         pending: list[Content] = []
         given = contributions(
@@ -144,6 +161,9 @@ class Decoder:
         )
         for each in given:
             if isinstance(each, Content):
+                if len(pending) == AT_ONCE:
+                    yield ContentReceived(tuple(pending), False)
+                    pending = []
                 pending.append(each)
                 continue
             if pending:
@@ -163,7 +183,7 @@ class Decoder:
             None if tools is None else tools_of(tools.tools, path, self.report),
         )
 
-    def _tool_response(self, wire: ToolResponse) -> ToolResponsesReceived:
+    def _tool_response(self, wire: ToolResponse) -> Iterator[ToolResponsesReceived]:
         if not wire.function_responses:
             self._on_mismatch("toolResponse answers nothing")
         for index, answer in enumerate(wire.function_responses):
@@ -172,7 +192,9 @@ class Decoder:
                 raise close.invalid(f"Invalid value at '{at}.name': a function name is required.")
             if answer.response is None and self._strict:
                 raise close.invalid(f"Invalid value at '{at}.response': an object is required.")
-        return ToolResponsesReceived(tuple(map(tool_result, wire.function_responses)))
+        results = tuple(map(tool_result, wire.function_responses))
+        for start in range(0, max(1, len(results)), AT_ONCE):
+            yield ToolResponsesReceived(results[start : start + AT_ONCE])
 
     def _realtime(self, wire: RealtimeInput) -> Iterator[Incoming]:
         """JavaScript may send several kinds at once; marks enclose what they mark."""

@@ -17,6 +17,7 @@ from vivavoce.errors import ClientFault
 from vivavoce.protocol import close
 from vivavoce.protocol.decode import Decoder
 from vivavoce.protocol.encode import encode
+from vivavoce.protocol.message_size import MessageLimits, is_light
 from vivavoce.protocol.setup import session_setup
 from vivavoce.protocol.wire import OnUnknown
 from vivavoce.protocol.wire_base import OnMismatch, Wire, unserved_fields
@@ -73,6 +74,7 @@ class GeminiDialect:
         on_unknown: OnUnknown = _ignore,
         on_unserved: OnUnserved = _ignore,
         on_mismatch: OnMismatch = _ignore,
+        limits: MessageLimits | None = None,
     ) -> None:
         self._strict = strict
         self._enterprise = enterprise
@@ -88,10 +90,15 @@ class GeminiDialect:
             on_mismatch=self.mismatch,
             on_message=self._report_unserved,
             enterprise=enterprise,
+            limits=limits,
         )
         self.beside_setup = b""
         self._detection = ActivityDetection()
         self._lock: Lock | None = None
+
+    def is_light(self, frame: bytes | str) -> bool:
+        """Whether a frame is read within a few milliseconds, and so on an event loop."""
+        return is_light(frame)
 
     def read_setup(self, frame: bytes | str, lock: Lock | None = None) -> SessionSetup:
         """The session that the first frame asks for. Raises `ClientFault`.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 from typing import Any, TypeVar
 
 import orjson
@@ -12,7 +13,7 @@ from pydantic_core import ErrorDetails
 from vivavoce.errors import ClientFault
 from vivavoce.protocol import close
 from vivavoce.protocol.misplaced import gathered
-from vivavoce.protocol.wire_base import OnMismatch, Wire, unknown_names
+from vivavoce.protocol.wire_base import MAX_OBJECTS, OnMismatch, Wire, unknown_names
 from vivavoce.protocol.wire_input import ClientContent, ContextUpdate, RealtimeInput, ToolResponse
 from vivavoce.protocol.wire_setup import Setup
 
@@ -68,7 +69,7 @@ def read_as(
     to know what was read otherwise than the protocol spells it. Paths begin with `root`, where the
     object has a name of its own.
     """
-    context = {"strict": strict, "on_mismatch": on_mismatch}
+    context = {"strict": strict, "objects": count(1), "on_mismatch": on_mismatch}
     try:
         message = kind.model_validate(payload, context=context)
     except ValidationError as error:
@@ -102,6 +103,8 @@ def _fault(error: ErrorDetails, root: str) -> ClientFault:
         case "both_spellings":
             name = error["ctx"]["name"]
             return close.malformed(f"\"{name}\" at '{path}' is given in both spellings.")
+        case "too_many_objects":
+            return close.too_big(f"more than {MAX_OBJECTS:,} turns, parts and other objects.")
         case "wire_value":
             kind = error["ctx"]["kind"]
         case other:

@@ -30,6 +30,10 @@ from vivavoce.protocol.values import is_strict, report_mismatch
 
 T = TypeVar("T")
 
+MAX_OBJECTS = 10_000
+"""Turns, parts, functions and other objects of the protocol's own in one message. One takes some
+30 us to be read; those within the user's own JSON take nearly nothing, and are not counted."""
+
 OnMismatch = Callable[[str], None]
 """Called with a sentence about something that is read otherwise than the protocol spells it."""
 
@@ -74,6 +78,9 @@ class Wire(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _read(cls, value: Any, info: ValidationInfo) -> Any:
+        objects = (info.context or {}).get("objects")
+        if objects is not None and next(objects) > MAX_OBJECTS:
+            raise PydanticCustomError("too_many_objects", "too many objects")
         if is_strict(info):
             return cls.respell(value, True) if isinstance(value, dict) else value
         report = partial(report_mismatch, info)

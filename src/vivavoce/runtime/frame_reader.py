@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 from vivavoce.domain.audio import AudioChunk
+from vivavoce.runtime.decoding import run_in_decoder
 from vivavoce.runtime.metering import Metering
 from vivavoce.runtime.ports import Dialect, Incoming, Transport
 from vivavoce.runtime.rate_limit import RateLimiter
-
-MANY_OBJECTS = 64
-"""Objects in a message that take a few milliseconds to be read."""
 
 
 class FrameReader:
@@ -39,11 +36,10 @@ class FrameReader:
         return said, sound
 
     async def _decode(self, frame: bytes | str) -> Sequence[Incoming]:
-        """What a frame means. One with many objects is read in a thread."""
-        objects = frame.count("{") if isinstance(frame, str) else frame.count(b"{")
-        if objects > MANY_OBJECTS:
-            return await asyncio.to_thread(self._decode_here, frame)
-        return self._decode_here(frame)
+        """What a frame means, read in a thread where that may take long."""
+        if self._dialect.is_light(frame):
+            return self._decode_here(frame)
+        return await run_in_decoder(lambda: self._decode_here(frame))
 
     def _decode_here(self, frame: bytes | str) -> Sequence[Incoming]:
         with self._rates.working():

@@ -47,6 +47,10 @@ A dialect knows no positions: it writes 0 into `ActivityStarted`, `ActivityEnded
 class Dialect(Protocol):
     """Reads what a client said after its setup, and spells what we say."""
 
+    def is_light(self, frame: bytes | str) -> bool:
+        """Whether a frame is read within a few milliseconds, and so on an event loop."""
+        ...
+
     def decode(self, frame: bytes | str) -> Sequence[Incoming]:
         """What the frame means, in order. Raises `ClientFault`."""
         ...

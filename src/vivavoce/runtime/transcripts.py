@@ -46,8 +46,9 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-HUNG_S = 10.0
-"""How long a single call of a recognizer may take."""
+HUNG_S = 30.0
+"""How long a single call of a recognizer may take. It may wait for the sound of other sessions: on
+a machine that is overloaded a call of honest work takes ten seconds and more."""
 
 FEED_SAMPLES = samples(1.0)
 """The most sound in one call, so that a long message does not hide a hang behind honest work."""

@@ -63,6 +63,9 @@ class PlainDialect:
         """What a frame of the server says."""
         return self._answers[int(frame)]
 
+    def is_light(self, frame: bytes | str) -> bool:
+        return True
+
     def decode(self, frame: bytes | str) -> Sequence[Incoming]:
         said = self._said[int(frame)]
         if isinstance(said, ClientFault):

@@ -92,13 +92,14 @@ class Router:
 
     def prepare(self, tools: Sequence[ToolDeclaration], cancel: CancelToken) -> None:
         """Read the declarations ahead, for the judge too. Raises `EngineError`."""
-        self.learn(tools)
+        self.learn(tools, cancel)
         if self._judge is not None:
             self._judge.prepare(tools, cancel)
 
-    def learn(self, tools: Sequence[ToolDeclaration]) -> None:
+    def learn(self, tools: Sequence[ToolDeclaration], cancel: CancelToken | None = None) -> None:
         """Read the declarations ahead: 4 ms for each."""
-        self._network.encode_all([text for tool in tools for text in declarations.texts(tool)])
+        texts = [text for tool in tools for text in declarations.texts(tool)]
+        self._network.encode_all(texts, cancel)
 
     def choose(
         self,

@@ -1,0 +1,145 @@
+"""Messages by what they hold: counted before anything parses them."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from vivavoce.errors import ClientFault
+from vivavoce.protocol import message_size
+from vivavoce.protocol.auth_tokens import read_token_request
+from vivavoce.protocol.close import TOO_BIG
+from vivavoce.protocol.decode import Decoder
+from vivavoce.protocol.message_size import LIGHT_VALUES, MessageLimits, is_light
+from vivavoce.protocol.wire_base import MAX_OBJECTS
+
+LIMITS = MessageLimits(values=1000, text_bytes=300_000)
+SOUND = base64.b64encode(bytes(range(256)) * 2000).decode()
+LINES = base64.encodebytes(bytes(range(256)) * 2000).decode()
+
+
+def decoded(frame: bytes | str) -> list[Any]:
+    return Decoder(strict=False, on_unknown=lambda path, name: None, limits=LIMITS).decode(frame)
+
+
+def refused(frame: bytes | str) -> str:
+    with pytest.raises(ClientFault) as caught:
+        decoded(frame)
+    assert caught.value.code == TOO_BIG
+    return caught.value.reason
+
+
+def said(text: str) -> str:
+    return json.dumps({"clientContent": {"turns": [{"parts": [{"text": text}]}]}})
+
+
+BOMBS: dict[str, Callable[[int], str]] = {
+    "lists": lambda size: '{"setup":{"a":[' + "[]," * size + "[]]}}",
+    "objects": lambda size: '{"toolResponse":{"a":[' + "{}," * size + "{}]}}",
+    "numbers": lambda size: '{"clientContent":{"turns":[' + "1," * size + "1]}}",
+    "texts": lambda size: '{"realtimeInput":{"text":[' + '"",' * size + '""]}}',
+    "names": lambda size: "{" + ",".join(f'"{n}":0' for n in range(size)) + "}",
+    "halves": lambda size: '{"a":"\\ud800","b":[' + "1," * size + "1]}",
+    "behind quotes": lambda size: '{"a":"\\\\\\"","b":[' + "[]," * size + "[]]}",
+    "deep": lambda size: "[" * size,
+    "no JSON": lambda size: "{," * size,
+}
+
+
+@pytest.mark.parametrize("size", [1001, 1_000_000])
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_too_many_values_are_refused_before_they_are_parsed(
+    bomb: str, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*args: Any) -> Any:
+        raise AssertionError("it was parsed")
+
+    monkeypatch.setattr("vivavoce.protocol.reading.orjson.loads", never)
+    frame = BOMBS[bomb](size)
+    reason = refused(frame)
+    assert refused(frame.encode()) == reason
+    assert "more than 1,000 values" in reason or "300,000 bytes of anything but base64" in reason
+
+
+def test_commas_and_brackets_within_a_text_are_no_values() -> None:
+    text = '{"a":[1,2,"\\\\",3]},' * 2000
+    (event,) = decoded(said(text))
+    assert event.turns[0].text == text
+
+
+@pytest.mark.parametrize("data", [SOUND, LINES, SOUND.replace("+", "-").replace("/", "_")])
+def test_base64_may_be_large(data: str) -> None:
+    blob = {"mimeType": "audio/pcm", "data": data}
+    (chunk,) = decoded(json.dumps({"realtimeInput": {"audio": blob}}))
+    part = {"inlineData": {"mimeType": "image/png", "data": data}}
+    turn = {"parts": [{"text": "é" * 1000}, part, part]}
+    (event,) = decoded(json.dumps({"clientContent": {"turns": [turn]}}, ensure_ascii=False))
+    assert chunk.data == event.turns[0].parts[1].data == bytes(range(256)) * 2000
+
+
+@pytest.mark.parametrize(
+    "text", ["word " * 60_001, "é" * 150_001, "a" * 300_001, "\\n" * 150_001, "9" * 300_001]
+)
+def test_other_texts_may_not(text: str) -> None:
+    assert "300,000 bytes of anything but base64" in refused(said(text))
+    assert "300,000 bytes of anything but base64" in refused(said(text).encode())
+
+
+def test_a_text_within_the_limit_may_hold_half_a_character_wherever() -> None:
+    frame = said("word " * 10_000).replace("word", "\\ud83d", 1)
+    (event,) = decoded(frame)
+    assert event.turns[0].text.startswith("\ufffd word ")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"clientContent": {"turns": ["a"] * (MAX_OBJECTS // 2 + 1)}},
+        {"clientContent": {"turns": [{"parts": ["a"] * MAX_OBJECTS}]}},
+        {"toolResponse": {"functionResponses": [{"name": "f"}] * MAX_OBJECTS}},
+        {"realtimeInput": {"mediaChunks": [{}] * MAX_OBJECTS}},
+    ],
+)
+def test_turns_and_parts_have_a_limit_of_their_own(message: dict[str, Any]) -> None:
+    decoder = Decoder(strict=False, on_unknown=lambda path, name: None)
+    with pytest.raises(ClientFault, match="10,000 turns, parts and other objects") as caught:
+        decoder.decode(json.dumps(message))
+    assert caught.value.code == TOO_BIG
+
+
+def test_a_large_token_request_is_refused_alike() -> None:
+    body = json.dumps({"bidiGenerateContentSetup": {"a": [[]] * 50_001}}).encode()
+    with pytest.raises(ClientFault, match="more than 50,000 values"):
+        read_token_request(body, 0.0, strict=False)
+
+
+def test_what_is_light() -> None:
+    sound = json.dumps({"realtimeInput": {"audio": {"data": SOUND[:100_000], "mimeType": "a"}}})
+    for light in (said("hello"), said("word " * 10_000), sound, "{}", "nonsense"):
+        assert is_light(light)
+        assert is_light(light.encode())
+    many = json.dumps({"a": [1] * LIGHT_VALUES})
+    large = json.dumps({"realtimeInput": {"audio": {"data": SOUND}}})
+    escaped = said("\n" * 10_000)
+    for heavy in (many, large, escaped):
+        assert not is_light(heavy)
+        assert not is_light(heavy.encode())
+
+
+def test_of_a_large_message_no_more_is_looked_at_than_may_be_in_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks: list[int] = []
+    is_base64 = message_size._is_base64
+
+    def counted(block: bytes) -> bool:
+        looks.append(len(block))
+        return is_base64(block)
+
+    monkeypatch.setattr(message_size, "_is_base64", counted)
+    refused("[" * 30_000_000)
+    assert sum(looks) < 2 * LIMITS.text_bytes
