@@ -248,6 +248,10 @@ def _unwrapped(response: Any) -> Any:
     return response
 
 
+_STATES = words.word_set("active available busy empty free full off on online open ready valid")
+"""Adjectives that a boolean is often named by, beside participles ("locked")."""
+
+
 def _facts(found: Mapping[str, Any]) -> list[str]:
     facts = []
     for key, value in found.items():
@@ -265,8 +269,11 @@ def _facts(found: Mapping[str, Any]) -> list[str]:
 
 
 def _fact(name: str, value: Any) -> str:
-    """A named value in words: "the price is 4", "locked: no", "there are no events"."""
+    """A named value in words: "the price is 4", "it is not locked", "there are no events"."""
     if isinstance(value, bool):
+        state = name.removeprefix("is ")
+        if state != name or state in _STATES or (state.endswith("ed") and " " not in state):
+            return f"it is {state}" if value else f"it is not {state}"
         return f"{name}: {_phrase(value)}"
     if isinstance(value, Sequence) and not isinstance(value, str):
         return f"the {name} are {_phrase(value)}" if value else f"there are no {name}"
