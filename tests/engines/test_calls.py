@@ -103,6 +103,12 @@ def test_whole_numbers_become_integers_and_needless_nulls_are_left_out() -> None
     assert type(sent["minutes"]) is int
     nested = {"type": "object", "properties": {"all": {"type": "array", "items": TIMER}}}
     assert repr(made(nested, {"all": [{"minutes": 2.0}]})) == "{'all': [{'minutes': 2}]}"
+    assert repr(made(TREE, {"value": 1.0, "children": [{"value": 2.0, "children": None}]})) == (
+        "{'value': 1, 'children': [{'value': 2}]}"
+    )
+    joined = {"allOf": [TIMER, {"properties": {"at": {"anyOf": [{"type": "integer"}, TIMER]}}}]}
+    args = {"minutes": 3.0, "sound": None, "at": 4.0}
+    assert repr(made(joined, args)) == "{'minutes': 3, 'at': 4.0}"
 
 
 def test_a_function_without_parameters_takes_none_or_any() -> None:

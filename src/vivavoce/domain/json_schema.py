@@ -17,11 +17,11 @@ in: no call can fit them, and each ends as `MALFORMED_FUNCTION_CALL`.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from vivavoce.domain.content import Json
+from vivavoce.domain.parameter_schema import resolve_pointer
 
 _TYPES = frozenset(("array", "boolean", "integer", "null", "number", "object", "string"))
 _DRAFT_4 = "http://json-schema.org/draft-04/schema"
@@ -34,8 +34,6 @@ _LISTS_AS_ITEMS = frozenset(
     )
 )
 _SHOWN = 40
-_INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
-"""An item of a list in a JSON pointer (RFC 6901, 4), no longer than any list that is read."""
 
 Place = tuple[str, ...]
 
@@ -181,30 +179,16 @@ class _Checker:
             raise _Fault(at, f"nothing stands at {_shown(value)}.")
 
     def _leads_somewhere(self, pointer: str) -> bool:
-        here: object = self._root
-        for step in _unquoted(pointer).split("/")[1:]:
-            name = step.replace("~1", "/").replace("~0", "~")
-            if isinstance(here, dict) and name in here:
-                here = here[name]
-            elif isinstance(here, list) and _INDEX.fullmatch(name) and int(name) < len(here):
-                here = here[int(name)]
-            else:
-                return False
+        try:
+            resolve_pointer(self._root, pointer)
+        except LookupError:
+            return False
         return True
 
 
 def _shown(value: object) -> str:
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
-
-
-def _unquoted(pointer: str) -> str:
-    """The pointer as it was before somebody made it part of an address."""
-
-    def decoded(escapes: re.Match[str]) -> str:
-        return bytes.fromhex(escapes[0].replace("%", "")).decode("utf-8", "replace")
-
-    return re.sub(r"(?:%[0-9A-Fa-f]{2})+", decoded, pointer)
 
 
 Rule = Callable[[_Checker, object, Place], None]

@@ -50,19 +50,14 @@ _ESCAPES = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 
 
 class ParameterSchema:
-    """Reads one schema, `root`, and the places within it."""
+    """Reads one schema, `root`, and the places within it. May be read by several threads."""
 
     def __init__(self, root: Schema | None) -> None:
         self.root: Schema = {} if root is None else root
         self.arguments: Schema = {"type": "object", "allOf": [self.root]}
         """The root as the place of the arguments, which are an object whatever it says."""
-        self._replaces = str(self.root.get("$schema", "")).rstrip("#") in LEGACY_REFERENCES
         self._known: dict[int, tuple[object, tuple[Schema, ...]]] = {}
         self._anchors: dict[str, Schema] | None = None
-        self._open: list[int] = []
-        self._lowest_cut = 0
-        """How far up the open places the highest one stands that was met within itself."""
-        self._steps = 0
 
     def readings(self, place: object) -> tuple[Schema, ...]:
         """The plain schemas of `place`, of which a value has to fit one; null comes last.
@@ -71,11 +66,43 @@ class ParameterSchema:
         fits, as far as that can be told from types and listed values. What would take more than
         `_MAX_STEPS` to read is read as `{}`: a value is held to the schema itself anyway.
         """
+        known = self._known.get(id(place))
+        return known[1] if known is not None else _Reading(self, self._known).readings(place)
+
+    def first(self, place: object) -> Schema:
+        """The first reading of `place`; empty where there is none."""
+        return next(iter(self.readings(place)), {})
+
+    def target(self, reference: str) -> object:
+        """What a reference within the schema leads to; `False`, which nothing fits, if nowhere."""
+        if reference == "#" or reference.startswith("#/"):
+            try:
+                return resolve_pointer(self.root, reference)
+            except LookupError:
+                return False
+        if self._anchors is None:
+            self._anchors = dict(_anchored(self.root))
+        return self._anchors.get(reference, False)
+
+
+class _Reading:
+    """The reading of one place, and of those that it leads to; `known` are those read before."""
+
+    def __init__(
+        self, schema: ParameterSchema, known: dict[int, tuple[object, tuple[Schema, ...]]]
+    ) -> None:
+        self._schema = schema
+        self._replaces = str(schema.root.get("$schema", "")).rstrip("#") in LEGACY_REFERENCES
+        self._known = known
+        self._open: list[int] = []
+        self._lowest_cut = _MAX_STEPS
+        """How far up the open places the highest one stands that was met within itself."""
+        self._steps = 0
+
+    def readings(self, place: object) -> tuple[Schema, ...]:
+        """See `ParameterSchema`; empty also for a place within itself."""
         if (known := self._known.get(id(place))) is not None:
             return known[1]
-        if not self._open:
-            self._steps = 0
-            self._lowest_cut = _MAX_STEPS
         self._steps += 1
         if id(place) in self._open:
             self._lowest_cut = min(self._lowest_cut, self._open.index(id(place)))
@@ -93,10 +120,6 @@ class ParameterSchema:
             self._lowest_cut = _MAX_STEPS
             self._known[id(place)] = (place, found)
         return found
-
-    def first(self, place: object) -> Schema:
-        """The first reading of `place`; empty where there is none."""
-        return next(iter(self.readings(place)), {})
 
     def _read(self, place: object) -> tuple[Schema, ...]:
         if isinstance(place, bool):
@@ -120,14 +143,14 @@ class ParameterSchema:
     def _choices(self, place: Schema) -> Iterator[Sequence[Schema]]:
         """For each thing that has to hold, the plain schemas of which one has to."""
         if self._replaces and isinstance(place.get("$ref"), str):
-            yield self.readings(self.target(place["$ref"]))
+            yield self.readings(self._schema.target(place["$ref"]))
             return
         own = _own_keywords(place)
         types = _listed(place.get("type"))
         yield [own | {"type": str(one).lower()} for one in types] or [own]
         for key in _REFERENCES:
             if isinstance(place.get(key), str):
-                yield self.readings(self.target(place[key]))
+                yield self.readings(self._schema.target(place[key]))
         for one in _listed(place.get("allOf")):
             yield self.readings(one)
         for key in ("anyOf", "oneOf"):
@@ -144,17 +167,6 @@ class ParameterSchema:
             for one in _mapped(place.get(key)).values():
                 if isinstance(one, Mapping | bool):
                     yield (*self.readings(one), {})
-
-    def target(self, reference: str) -> object:
-        """What a reference within the schema leads to; `False`, which nothing fits, if nowhere."""
-        if reference == "#" or reference.startswith("#/"):
-            try:
-                return resolve_pointer(self.root, reference)
-            except LookupError:
-                return False
-        if self._anchors is None:
-            self._anchors = dict(_anchored(self.root))
-        return self._anchors.get(reference, False)
 
 
 def resolve_pointer(root: object, pointer: str) -> object:

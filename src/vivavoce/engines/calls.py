@@ -16,14 +16,16 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from itertools import islice
+from itertools import islice, repeat
 from typing import Any
 
 import orjson
 import structlog
 from referencing.exceptions import Unresolvable
 
+from vivavoce.domain import parameter_schema
 from vivavoce.domain.content import Json, ToolCall, ToolDeclaration, Tools
+from vivavoce.domain.parameter_schema import ParameterSchema
 from vivavoce.engines.validators import Allowance, Exhausted, errors
 
 _log = structlog.get_logger(__name__)
@@ -37,6 +39,7 @@ _NAMED = 40
 _TOLD_ERRORS = 4
 _TOLD_SIGNS = 300
 _TOLD_SCHEMA = 4000
+_WHOLE = ({"integer"}, {"integer", "null"})
 
 
 class Misfit(Exception):  # not of the tree: the model is asked again before it is given up
@@ -68,7 +71,10 @@ def _fitted(
     if problem := unwieldy(call.args):
         raise Misfit(f"The arguments of {call.name} {problem}.")
     schema = tool.parameters or {}
-    args = _mended(call.args, schema)
+    try:
+        args = _mended(call.args, tool.schema, tool.schema.arguments)
+    except Exception:  # what is no schema at all can't be read
+        args = call.args
     if problems := _problems(tool, schema, args, allowance):
         wanted = _cut(json.dumps(schema, ensure_ascii=False), _TOLD_SCHEMA)
         raise Misfit(
@@ -108,33 +114,34 @@ def _inner(value: object) -> list[object]:
     return value if isinstance(value, list) else []
 
 
-def _mended(value: Any, schema: object) -> Any:
-    """See the module. Only where the schema says it plainly: no `$ref`, no `anyOf` is followed."""
-    if not isinstance(schema, dict):
-        return value
-    if isinstance(value, float) and value.is_integer() and schema.get("type") == "integer":
+def _mended(value: Any, schema: ParameterSchema, place: object) -> Any:
+    """See the module. Only where all readings of the schema agree."""
+    readings = schema.readings(place)
+    types = {one.get("type") for one in readings}
+    if isinstance(value, float) and value.is_integer() and types in _WHOLE:
         return int(value)
+    if len(of_kind := [one for one in readings if _is_for(value, one)]) != 1:
+        return value
+    [plain] = of_kind
     if isinstance(value, list):
-        return [_mended(item, schema.get("items")) for item in value]
-    if not isinstance(value, dict):
-        return value
-    properties, required = schema.get("properties"), schema.get("required")
-    if not isinstance(properties, dict):
-        return value
-    needed = required if isinstance(required, list) else ()
+        first = plain.get("prefixItems", [])[: len(value)]
+        places = [*first, *[plain.get("items", True)] * (len(value) - len(first))]
+        return [_mended(*one) for one in zip(value, repeat(schema), places, strict=False)]
+    named, needed = parameter_schema.properties(plain), parameter_schema.required(plain)
     return {
-        name: _mended(one, properties.get(name))
+        name: _mended(one, schema, named.get(name, True))
         for name, one in value.items()
-        if one is not None or name in needed or not _plainly_not_null(properties.get(name))
+        if one is not None or name in needed or _may_be_null(schema, named.get(name, True))
     }
 
 
-def _plainly_not_null(schema: object) -> bool:
-    return (
-        isinstance(schema, dict)
-        and isinstance(schema.get("type"), str)
-        and schema["type"] != "null"
-    )
+def _is_for(value: object, plain: Json) -> bool:
+    kind = parameter_schema.kind(plain)
+    return isinstance(value, dict if kind == "object" else list if kind == "array" else ())
+
+
+def _may_be_null(schema: ParameterSchema, place: object) -> bool:
+    return any(one.get("type") in (None, "null") for one in schema.readings(place))
 
 
 def _problems(tool: ToolDeclaration, schema: Json, args: object, allowance: Allowance) -> list[str]:

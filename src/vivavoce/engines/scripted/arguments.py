@@ -325,10 +325,9 @@ class _Filling:
             yield from (f"key{number}" for number in range(1, _MAX_TRIES))
             return
         made: list[Any] = []
-        place = {"type": "string", "allOf": [named]}
         while len(made) < _MAX_TRIES:
-            name = self.value(place, True, made)
-            if name is _MISSING:
+            name = self.value(named, True, made)
+            if not isinstance(name, str):
                 return
             made.append(name)
             yield name
