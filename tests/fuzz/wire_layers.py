@@ -25,7 +25,7 @@ from vivavoce.protocol.wire_base import Wire, spellings
 from vivavoce.protocol.wire_setup import Setup
 
 NOW = 1_890_000_000.0
-_DETAIL = re.compile(r"'[^']*'|\"[^\"]*\"|[0-9]+")
+_DETAIL = re.compile(r"\"[^\"]*\"|[0-9]+")
 
 
 def _ignore(*what: str) -> None:
@@ -35,9 +35,9 @@ def _ignore(*what: str) -> None:
 def refusal(fault: ClientFault) -> str:
     """What kind of refusal it is. Asserts that a close frame can say it."""
     assert fault.code in (close.INVALID, close.POLICY, close.TOO_BIG), fault.code
-    reason = close.cut(fault.reason)
-    assert 0 < len(reason.encode()) <= 123
-    return _DETAIL.sub("", reason)[:40]
+    assert 0 < len(close.cut(fault.reason).encode()) <= 123
+    place = fault.reason.partition("), ")[0]  # what follows is the value
+    return _DETAIL.sub("", place[:1000])[:80]
 
 
 def _decoded(data: bytes, strict: bool) -> tuple[Hashable, Any]:
