@@ -35,29 +35,31 @@ def run_mcp(data: bytes) -> Hashable:
     result = getattr(message, "result", None)
     if not isinstance(result, dict):
         return type(message).__name__
-    found: list[Hashable] = []
+    return _listed(result) if "tools" in result else _answered(result)
+
+
+def _answered(result: dict[str, Any]) -> Hashable:
     try:
         answer = CallToolResult.model_validate(result)
-    except ValidationError:
-        found.append("no answer")
-    else:
-        is_work(answer)
-        outcome = outcome_of(answer)
-        assert outcome.response.keys() in ({"output"}, {"error"})
-        assert len(outcome.parts) <= MAX_PARTS
-        assert all(isinstance(part, Blob) for part in outcome.parts)
-        call = ToolCall(CallId("1"), "f", {})
-        assert encode(ServerResponse(call, ToolKind.MCP, outcome.response), enterprise=False)
-        assert shown(ToolResult(call.id, "f", outcome.response), 1000)
-        found.append((bool(outcome.failed), len(outcome.parts), len(answer.content)))
+    except ValidationError as error:
+        return "no answer", error.error_count()
+    is_work(answer)
+    outcome = outcome_of(answer)
+    assert outcome.response.keys() in ({"output"}, {"error"})
+    assert len(outcome.parts) <= MAX_PARTS
+    assert all(isinstance(part, Blob) for part in outcome.parts)
+    call = ToolCall(CallId("1"), "f", {})
+    assert encode(ServerResponse(call, ToolKind.MCP, outcome.response), enterprise=False)
+    assert shown(ToolResult(call.id, "f", outcome.response), 1000)
+    return bool(outcome.failed), len(outcome.parts), len(answer.content)
+
+
+def _listed(result: dict[str, Any]) -> Hashable:
     try:
         listed = ListToolsResult.model_validate(result)
-    except ValidationError:
-        found.append("no list")
-    else:
-        faults = (schema_fault(tool.input_schema) for tool in listed.tools[:8])
-        found.append(tuple(fault[:20] for fault in faults))
-    return tuple(found)
+    except ValidationError as error:
+        return "no list", error.error_count()
+    return tuple(schema_fault(tool.input_schema)[:30] for tool in listed.tools[:4])
 
 
 _MCP_NAMES = (
