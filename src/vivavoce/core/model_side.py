@@ -158,8 +158,8 @@ class ModelSide:
         turn = self._continued(self.turn, Cause.RESULT, step)
         turn.rounds = rounds
         self._context.history.answer(self._ledger.take_batch() + self._ledger.take_urgent())
-        turn.go_on(step)
         self._start(step)
+        turn.go_on(step)
 
     def ask(self, step: Step) -> None:
         """Content asks for an answer while functions of the client's run: they are left alone."""

@@ -97,9 +97,12 @@ class ModelTurn:
             self.write(text, False, generation, step)
             return
         begin_s, end_s = self.playout.add(pcm_seconds(pcm), step.now)
-        self._history.say(text, begin_s, end_s)
-        text = self._apart(text, generation, self._resumes)
-        self._words.append(text)
+        joined = self._joined(text, generation)
+        self._history.say(joined, begin_s, end_s)
+        resumes = self._resumes and not self._words and joined[:1].strip()
+        text = f" {joined}" if resumes else joined
+        if text:
+            self._words.append(text)
         if pcm:
             self.said = True
             step.send(ModelAudio(pcm), generation)
@@ -112,8 +115,8 @@ class ModelTurn:
         if not text or (thought and not self._manner.thinks_aloud):
             return
         if not thought:
+            text = self._joined(text, generation)
             self._history.say(text, self.playout.sent_s, self.playout.sent_s)
-            text = self._apart(text, generation)
             self._words.append(text)
         self.said = True
         step.send(ModelText(text, thought), generation)
@@ -123,13 +126,13 @@ class ModelTurn:
         """Whether words of it were sent since its last `turnComplete`."""
         return bool(self._words)
 
-    def _apart(self, text: str, generation: GenerationId, resumes: bool = False) -> str:
-        """The text, with a space before it where clients would join it to the words before."""
+    def _joined(self, text: str, generation: GenerationId) -> str:
+        """The text, with a space where it would run into another generation's words."""
         if not text or generation == self._speaker:
             return text
         self._speaker = generation
-        joins = (self._words or resumes) and not text[0].isspace()
-        return f" {text}" if joins else text
+        ended = not self._words or self._words[-1][-1:].isspace()
+        return text if ended or text[0].isspace() else f" {text}"
 
     def call(self, calls: tuple[ToolCall, ...], tools: Tools, waits: bool, step: Step) -> None:
         """Functions to be run: the server's are asked of the host, the others of the client.

@@ -94,7 +94,7 @@ class Oracle:
     transcript: str = ""
     speaking: bool = False
     voice: GenerationId | None = None
-    told: bool = False
+    told: str = ""
     asks: list[str] = field(default_factory=list)
     answered_meanwhile: bool = False
     _added: bool = False
@@ -220,10 +220,10 @@ class Oracle:
         self._expect(self.opened != isinstance(message, SetupComplete), "setupComplete first, once")
         self.opened = True
         if isinstance(message, OutputTranscript) and message.text and self.voice != self._from:
-            apart = not (self.told and message.text[0].isalnum())
-            self._expect(apart, "further words begin with a space")
+            joined = self.told[-1:].strip() and message.text[0].isalnum()
+            self._expect(not joined, "further words stand apart from those before")
         if isinstance(message, OutputTranscript):
-            self.voice, self.told = self._from, self.told or bool(message.text)
+            self.voice, self.told = self._from, message.text or self.told
         if isinstance(message, OutputTranscript) and message.finished:
             self._transcript_ends(message)
             return
@@ -337,7 +337,7 @@ class Oracle:
             self.calls.level -= 1
             self.answered_meanwhile = True
         self.turn = None
-        self.transcript, self.told = "", False
+        self.transcript = self.told = ""
 
     # --- the ears -------------------------------------------------------------------------
 
