@@ -44,7 +44,7 @@ from vivavoce.tools.mcp.listing import MAX_TOOLS, schema_fault
 from vivavoce.tools.mcp.results import MAX_ERROR, MAX_PARTS, MAX_TEXT, is_work, outcome_of
 from vivavoce.tools.mcp.settings import McpServerSpec
 from vivavoce.tools.mcp.tool import McpTool
-from vivavoce.tools.mcp.transport import MAX_RESPONSE_BYTES
+from vivavoce.tools.mcp.transport import MAX_RESPONSE_BYTES, MAX_RESPONSE_VALUES
 
 Answer = Callable[[Request], Awaitable[Response]]
 OBJECT = {"type": "object"}
@@ -227,6 +227,9 @@ def scripted(**results: dict[str, Any]) -> ASGIApp:
             body = gzip.compress(json.dumps(reply | {"result": result}).encode())
             packed = {"content-encoding": "gzip"}
             return Response(body, media_type="application/json", headers=packed)
+        if message["method"] == "tools/call" and message["params"]["name"] == "streamed":
+            event = f"event: message\ndata: {json.dumps(reply | {'result': result})}\n\n"
+            return Response(event, media_type="text/event-stream")
         return JSONResponse(reply | (result if "error" in result else {"result": result}))
 
     return app(answer)
@@ -242,6 +245,8 @@ def said(text: str) -> dict[str, Any]:
         ("none", "an answer that is not understood"),
         ("huge", "reported an error"),
         ("packed", "broke the connection off"),
+        ("crowded", "reported an error"),
+        ("streamed", "broke the connection off"),
     ],
 )
 async def test_an_answer_that_can_not_be_taken_fails_the_call_alone(
@@ -251,6 +256,9 @@ async def test_an_answer_that_can_not_be_taken_fails_the_call_alone(
         none={"content": "not a list"},
         huge=said("x" * MAX_RESPONSE_BYTES),
         packed=said("x" * 1000),
+        crowded={"content": [], "structuredContent": {"a": [[]] * MAX_RESPONSE_VALUES}},
+        streamed={"content": [], "structuredContent": {"a": [[]] * MAX_RESPONSE_VALUES}},
+        listed=said(json.dumps([[]] * MAX_RESPONSE_VALUES)),
         plain=said("Hello."),
     )
     async with serving(server) as origin, connection(origin) as odd:
@@ -258,6 +266,7 @@ async def test_an_answer_that_can_not_be_taken_fails_the_call_alone(
         with pytest.raises(ToolError, match=problem):
             await odd.call(tool, {})
         assert outcome_of(await odd.call("plain", {})).response == {"output": "Hello."}
+        assert not (await odd.call("listed", {})).is_error
 
 
 async def test_an_unknown_tool_is_an_error_that_the_server_words() -> None:

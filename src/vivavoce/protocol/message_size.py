@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from vivavoce.domain.json_size import exceeds
 from vivavoce.errors import ClientFault
 from vivavoce.protocol import close
 
@@ -55,7 +56,7 @@ def is_light(frame: bytes | str) -> bool:
 def check_size(frame: bytes | str, limits: MessageLimits) -> None:
     """Refuse a message of too many values or too much text. Raises `ClientFault`."""
     text = b"".join(_text_blocks(frame, limits))
-    if _count_marks(text) > limits.values and _count_marks(_without_strings(text)) > limits.values:
+    if exceeds(text, limits.values):
         raise close.too_big(f"more than {limits.values:,} values; send less at once.")
 
 
@@ -89,16 +90,6 @@ def _text_blocks(frame: bytes | str, limits: MessageLimits) -> Iterator[bytes]:
             if size > limits.text_bytes:
                 raise _too_much_text(limits)
             yield block
-
-
-def _count_marks(text: bytes) -> int:
-    return sum(map(text.count, _MARKS.encode()))
-
-
-def _without_strings(text: bytes) -> bytes:
-    """The JSON with nothing for every string in it."""
-    plain = text.replace(rb"\\", b"").replace(rb"\"", b"")
-    return b"".join(plain.split(b'"')[::2])
 
 
 def _too_much_text(limits: MessageLimits) -> ClientFault:

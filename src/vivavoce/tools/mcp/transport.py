@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import re
 import ssl
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
@@ -24,6 +25,7 @@ from mcp.client import stdio
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.message import SessionMessage
 
+from vivavoce.domain.json_size import exceeds
 from vivavoce.tools.mcp.settings import McpServerSpec
 
 # A program is asked to leave by closing its input, then by SIGTERM, then killed. The package
@@ -35,9 +37,16 @@ MAX_CALLS = 32
 """Calls that one connection carries at once."""
 
 MAX_RESPONSE_BYTES = 1024 * 1024
-"""Of one answer over HTTP. It is parsed on the event loop, by the package."""
+"""Of one answer over HTTP."""
+
+MAX_RESPONSE_VALUES = 5000
+MAX_LISTING_VALUES = 20_000
+"""Objects, lists and what they hold in one answer over HTTP: to a call, and to anything else, such
+as the question for the tools. It is parsed on the event loop, by the package, which takes some 5 us
+for each if they are all blocks of content."""
 
 _SPARE_CONNECTIONS = 8
+_EVENT_END = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 _NOT_FOUND = 404
 
 
@@ -154,13 +163,13 @@ class _Bounded(httpx2.AsyncBaseTransport):
         if response.headers.get("content-encoding", "identity") != "identity":
             await response.aclose()
             raise TooLarge("a compressed answer, which nobody asked for")
-        if response.headers.get("content-type", "").lower().startswith("text/event-stream"):
-            return response
+        most = MAX_LISTING_VALUES if call is None else MAX_RESPONSE_VALUES
+        streams = response.headers.get("content-type", "").lower().startswith("text/event-stream")
         assert isinstance(response.stream, httpx2.AsyncByteStream)
         return httpx2.Response(
             status_code=response.status_code,
             headers=response.headers,
-            stream=_Counted(response.stream),
+            stream=_Counted(response.stream, most, streams),
             extensions=response.extensions,
         )
 
@@ -169,21 +178,42 @@ class _Bounded(httpx2.AsyncBaseTransport):
 
 
 class _Counted(httpx2.AsyncByteStream):
-    """A body that ends in `TooLarge` where it gets too long."""
+    """A body, or the events of a stream, each handed on when all of it has come and been counted.
 
-    def __init__(self, inner: httpx2.AsyncByteStream) -> None:
+    One that is too long, or holds too many values, ends the body with `TooLarge`.
+    """
+
+    def __init__(self, inner: httpx2.AsyncByteStream, max_values: int, streams: bool) -> None:
         self._inner = inner
+        self._max_values = max_values
+        self._streams = streams
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        count = 0
+        held = bytearray()
         async for chunk in self._inner:
-            count += len(chunk)
-            if count > MAX_RESPONSE_BYTES:
+            held += chunk
+            if self._streams and (end := _end_of_events(held, len(chunk))):
+                for event in _EVENT_END.split(held[:end]):
+                    self._check(event)
+                yield bytes(held[:end])
+                del held[:end]
+            if len(held) > MAX_RESPONSE_BYTES:
                 raise TooLarge(f"an answer of more than {MAX_RESPONSE_BYTES} bytes")
-            yield chunk
+        self._check(held)
+        yield bytes(held)
+
+    def _check(self, answer: bytes | bytearray) -> None:
+        if exceeds(bytes(answer), self._max_values):
+            raise TooLarge(f"an answer of more than {self._max_values} values")
 
     async def aclose(self) -> None:
         await self._inner.aclose()
+
+
+def _end_of_events(held: bytearray, new: int) -> int:
+    """Where the last whole event ends, if one does within the `new` bytes at the end; else 0."""
+    ends = [found.end() for found in _EVENT_END.finditer(held, max(0, len(held) - new - 3))]
+    return ends[-1] if ends else 0
 
 
 class _Watched:
