@@ -106,7 +106,7 @@ def test_a_text_within_the_limit_may_hold_half_a_character_wherever() -> None:
 )
 def test_turns_and_parts_have_a_limit_of_their_own(message: dict[str, Any]) -> None:
     decoder = Decoder(strict=False, on_unknown=lambda path, name: None)
-    with pytest.raises(ClientFault, match="10,000 turns, parts and other objects") as caught:
+    with pytest.raises(ClientFault, match="5,000 turns, parts and other objects") as caught:
         decoder.decode(json.dumps(message))
     assert caught.value.code == TOO_BIG
 

@@ -30,7 +30,7 @@ from vivavoce.protocol.values import is_strict, report_mismatch
 
 T = TypeVar("T")
 
-MAX_OBJECTS = 10_000
+MAX_OBJECTS = 5_000
 """Turns, parts, functions and other objects of the protocol's own in one message. One takes some
 30 us to be read; those within the user's own JSON take nearly nothing, and are not counted."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
@@ -15,6 +16,7 @@ from vivavoce.engines.chat import messages as chat
 from vivavoce.engines.chat.deltas import Deltas
 from vivavoce.engines.chat.names import Names
 from vivavoce.engines.chat.trim import first_kept
+from vivavoce.engines.lanes import Lane
 from vivavoce.engines.openai.settings import ENGINE, OpenAISettings
 from vivavoce.engines.openai.stream import ChatStream
 from vivavoce.engines.ports import (
@@ -30,6 +32,14 @@ _USUAL_CHARS = 4
 _ENOUGH = 50
 _TOKENS_PER_IMAGE = 500
 _ANSWER_TOKENS = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Prompt:
+    """A request in JSON, and the characters of what its tokens are counted of; 0 with images."""
+
+    body: bytes
+    characters: int
 
 
 class OpenAIModel:
@@ -48,6 +58,7 @@ class OpenAIModel:
         )
         self._settings = settings
         self._stream = ChatStream(settings)
+        self._lane = Lane(ENGINE, queue=1024)
         self._kept: dict[str, int] = {}
         self._chars_per_token = float(_USUAL_CHARS)
         self._calibrations = 0
@@ -66,11 +77,12 @@ class OpenAIModel:
         """The answer. Closing the iterator closes the connection."""
         names = Names(tool.name for tool in request.tools.offered)
         deltas = Deltas(names)
-        body = self._body(request, names)
-        async with aclosing(self._parts(body, deltas)) as parts:
+        # A long conversation, or hundreds of functions, take long to be written down.
+        prompt = await self._lane.run(lambda _: self._prompt(request, names))
+        async with aclosing(self._parts(prompt.body, deltas)) as parts:
             async for part in parts:
                 if isinstance(part, UsageReported):
-                    self._calibrate(body, part.usage.prompt_tokens)
+                    self._calibrate(prompt, part.usage.prompt_tokens)
                 if not isinstance(part, TextDelta) or self._wanted(part, request):
                     yield part
         for part in deltas.ending():
@@ -80,9 +92,10 @@ class OpenAIModel:
         self._kept.pop(session, None)
 
     async def aclose(self) -> None:
+        self._lane.close()
         await self._stream.aclose()
 
-    async def _parts(self, body: dict[str, Any], deltas: Deltas) -> AsyncGenerator[ModelPart, None]:
+    async def _parts(self, body: bytes, deltas: Deltas) -> AsyncGenerator[ModelPart, None]:
         async with aclosing(self._stream.chunks(body)) as chunks:
             async for chunk in chunks:
                 for part in deltas.feed(chunk):
@@ -92,16 +105,21 @@ class OpenAIModel:
         if not deltas.finish_reason:
             raise EngineError(ENGINE, "the answer broke off before its end.")
 
-    def _calibrate(self, body: dict[str, Any], counted: int) -> None:
+    def _calibrate(self, prompt: _Prompt, counted: int) -> None:
         """Characters in a token of this endpoint's, from a prompt that it has counted."""
-        text = json.dumps((body["messages"], body.get("tools")), ensure_ascii=False)
-        if counted >= _ENOUGH and '"image_url"' not in text:
-            self._chars_per_token = min(8.0, max(1.0, len(text) / counted))
+        if counted >= _ENOUGH and prompt.characters:
+            self._chars_per_token = min(8.0, max(1.0, prompt.characters / counted))
             self._calibrations += 1
 
     @staticmethod
     def _wanted(part: TextDelta, request: GenerationRequest) -> bool:
         return not part.thought or bool(request.thinking and request.thinking.include_thoughts)
+
+    def _prompt(self, request: GenerationRequest, names: Names) -> _Prompt:
+        body = self._body(request, names)
+        text = json.dumps((body["messages"], body.get("tools")), ensure_ascii=False)
+        written = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        return _Prompt(written.encode(), 0 if '"image_url"' in text else len(text))
 
     def _body(self, request: GenerationRequest, names: Names) -> dict[str, Any]:
         settings = self._settings

@@ -17,6 +17,7 @@ Json = dict[str, Any]
 
 _BUSY = frozenset({429, 503})
 _QUOTED = 300
+_JSON = {"Content-Type": "application/json"}
 
 
 class ChatStream:
@@ -38,15 +39,17 @@ class ChatStream:
             limits=httpx2.Limits(max_connections=None, max_keepalive_connections=16),
         )
 
-    async def chunks(self, body: Json) -> AsyncGenerator[Json, None]:
-        """The decoded chunks of one answer. Closing the iterator closes the connection.
+    async def chunks(self, body: bytes) -> AsyncGenerator[Json, None]:
+        """The decoded chunks of one answer to a body of JSON. Closing it closes the connection.
 
         Raises `EngineBusy`, `EngineMissing` or `EngineError`, each with a sentence for users.
         """
         until = asyncio.get_running_loop().time() + self._settings.first_token_s
         try:
             async with AsyncExitStack() as stack:
-                asking = self._client.stream("POST", self._settings.url, json=body)
+                asking = self._client.stream(
+                    "POST", self._settings.url, content=body, headers=_JSON
+                )
                 async with asyncio.timeout_at(until):
                     answer = await stack.enter_async_context(asking)
                 if answer.status_code != httpx2.codes.OK:

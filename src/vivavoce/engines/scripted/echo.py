@@ -64,8 +64,14 @@ _QUESTION = re.compile(
 )
 _BEFORE = re.compile(r"\bwhat did i tell you before\b", re.IGNORECASE)
 _TOLD_SIGNS = 200
+_LONG_TEXT = 50_000
 MOST_ECHOED = 20_000
 """Characters of the user's words that are looked at: a turn costs the same in a long session."""
+
+
+def _count_words(text: str) -> int:
+    """Words of a text; of a long one its blanks, which takes a twentieth of the time."""
+    return text.count(" ") + 1 if len(text) > _LONG_TEXT else len(text.split())
 
 
 class EchoModel:
@@ -77,7 +83,7 @@ class EchoModel:
         thinking=True,
         context_tokens=1_000_000,
         slots=1_000,
-        count_tokens=lambda text: len(text.split()),
+        count_tokens=_count_words,
     )
 
     def __init__(self) -> None:
