@@ -13,11 +13,15 @@ from websockets.http11 import Request
 from vivavoce.edge.bounded_protocol import BoundedProtocol, http_refusal
 from vivavoce.edge.connection_limits import ConnectionSlot
 from vivavoce.edge.log_limits import refusals
+from vivavoce.edge.read_pace import TWICE, ReadPace
 from vivavoce.edge.socket import ADMISSION, ADMIT, REFUSE
 from vivavoce.protocol import close
 
 READ_BYTES = 4 * 1024
 """Read at a time: 680 of the smallest frames take 5 ms."""
+
+CROWDED_BYTES = 512
+"""The same after a read that held many frames."""
 
 WRITE_BYTES = 64 * 1024
 """Waits unsent before whoever writes waits too."""
@@ -60,6 +64,7 @@ class LiveSocket(WebSocketsSansIOProtocol, BoundedProtocol):
         self._closed_bytes = 0
         self._owed_pong = b""
         self._lives = False
+        self._pace = ReadPace(self.loop)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -111,6 +116,13 @@ class LiveSocket(WebSocketsSansIOProtocol, BoundedProtocol):
                 self._closed_bytes += len(data)
             super().data_received(data)
             self._stop_reading_for_close()
+            pauses = self._pace.pauses(len(data), self._read_on)
+            if pauses and not (self.read_paused or self.lingering):
+                self.transport.pause_reading()
+
+    def _read_on(self) -> None:
+        if not (self.read_paused or self.transport.is_closing()):
+            self.transport.resume_reading()
 
     def _stop_reading_for_close(self) -> None:
         """Give up waiting for the client's close frame behind a lot of other data."""
@@ -173,13 +185,19 @@ class LiveSocket(WebSocketsSansIOProtocol, BoundedProtocol):
             self.read_paused = True
             self.transport.pause_reading()
 
+    def get_buffer(self, sizehint: int) -> memoryview:
+        self.read_bytes = CROWDED_BYTES if self._pace.crowded else READ_BYTES
+        return super().get_buffer(sizehint)
+
     def handle_cont(self, event: Frame) -> None:
+        self._pace.count_frame()
         if self._counts_frame() and len(self.frames) < MAX_FRAGMENTS:
             super().handle_cont(event)
         elif not self.lingering:
             self._fail(close.TOO_BIG, close.MESSAGE_TOO_BIG)
 
     def handle_pong(self, event: Frame) -> None:
+        self._pace.count_frame()
         if self._counts_frame():
             super().handle_pong(event)
 
@@ -195,6 +213,7 @@ class LiveSocket(WebSocketsSansIOProtocol, BoundedProtocol):
     # --- pings and pongs ---------------------------------------------------------------------
 
     def handle_ping(self) -> None:
+        self._pace.count_frame(TWICE)
         if not self._counts_frame():
             return
         frames = self.conn.data_to_send()
@@ -256,6 +275,7 @@ class LiveSocket(WebSocketsSansIOProtocol, BoundedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        self._pace.close()
         self.give_back()
         self._drop_unfinished()
 

@@ -66,7 +66,9 @@ _BEFORE = re.compile(r"\bwhat did i tell you before\b", re.IGNORECASE)
 _TOLD_SIGNS = 200
 _LONG_TEXT = 50_000
 MOST_ECHOED = 20_000
-"""Characters of the user's words that are looked at: a turn costs the same in a long session."""
+MOST_CONTENTS = 100
+"""Characters and contributions of the user's that are looked at: a turn costs the same in a long
+session."""
 
 
 def _count_words(text: str) -> int:
@@ -128,7 +130,7 @@ def _last_words(request: GenerationRequest) -> str:
     """What the user said since the model last spoke, the latest of it where it is very long."""
     said: list[str] = []
     length = 0
-    for content in reversed(request.history):
+    for content in reversed(request.history[-MOST_CONTENTS:]):
         if content.role is Role.MODEL or length >= MOST_ECHOED:
             break
         said.append(content.text)
