@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import json
 from typing import Any
@@ -294,3 +295,22 @@ def test_items_that_must_differ_are_told_apart_in_one_pass() -> None:
     many = {"all": [{"a": number} for number in range(5000)]}
     assert made(schema, many) == many
     assert "has an item twice" in problem(schema, {"all": [{"a": 1}, {"a": 1}]})
+
+
+def test_a_collection_of_garbage_is_not_charged_to_a_check(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    heap = [[number] for number in range(400_000)]
+    monkeypatch.setattr(validators, "_CHECK_S", 0.005)
+    allowance = validators.Allowance()
+    gc.collect()
+    allowance.go_on()
+    assert len(heap) == 400_000
+
+
+def test_what_a_check_computes_is_charged_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(validators, "_CHECK_S", 0.005)
+    allowance = validators.Allowance()
+    sorted(range(400_000), key=str)
+    with pytest.raises(validators.Exhausted):
+        allowance.go_on()

@@ -15,7 +15,9 @@ every level is tried branch by branch. Here
 
 from __future__ import annotations
 
+import gc
 import json
+import threading
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from time import perf_counter, thread_time
@@ -50,18 +52,45 @@ class Exhausted(Exception):  # not of the tree: to the caller, the value did not
     """Checking took more work than a call is worth."""
 
 
+class _Collections(threading.local):
+    """Seconds of a thread's computing that went into full collections of garbage.
+
+    A server's takes about as long as a whole check, and falls on whichever thread allocates.
+    """
+
+    spent_s = 0.0
+    _began_s = 0.0
+
+    def note(self, phase: str, details: Mapping[str, int]) -> None:
+        """Callback of the collector."""
+        if details["generation"] < 2:
+            return
+        if phase == "start":
+            self._began_s = thread_time()
+        else:
+            self.spent_s += thread_time() - self._began_s
+
+
+_collections = _Collections()
+gc.callbacks.append(_collections.note)
+
+
 class Allowance:
     """What checks that belong together may cost. For the thread in which it was made."""
 
     def __init__(self) -> None:
-        self._ends = thread_time() + _CHECK_S
+        self._ends = _computed_s() + _CHECK_S
         self.patterns_s = _PATTERNS_S
         self.depth = 0
 
     def go_on(self) -> None:
         """Raise `Exhausted` where nothing is left."""
-        if self.depth > MAX_DEPTH or thread_time() > self._ends:
+        if self.depth > MAX_DEPTH or _computed_s() > self._ends:
             raise Exhausted
+
+
+def _computed_s() -> float:
+    return thread_time() - _collections.spent_s
 
 
 _allowance: ContextVar[Allowance] = ContextVar("allowance of a check")
