@@ -378,3 +378,12 @@ async def test_a_question_neither_calls_nor_asks_for_a_value(
     assert not calls_of(parts)
     assert text_of(parts)
     assert "How many minutes" not in text_of(parts)
+
+
+async def test_a_result_is_told_although_something_was_added_meanwhile(
+    model: FunctionCallingModel,
+) -> None:
+    call, result = called(("lock_the_door", {}, {"message": "It is locked"}))
+    history = (user("lock the door"), call, user("The screen shows the cart."), result)
+    parts = await answer(model, asked(*history, tools=cases.HOUSE))
+    assert text_of(parts) == "It is locked."

@@ -93,6 +93,18 @@ async def test_a_call_that_was_never_answered_still_has_a_tool_message(
     assert [m["role"] for m in body["messages"][-3:]] == ["assistant", "tool", "user"]
 
 
+async def test_what_was_added_while_a_function_ran_stands_behind_its_result(
+    build: Build, chat: FakeChat
+) -> None:
+    made = ToolCall(CallId("c7"), "get_weather", {})
+    result = ToolResult(CallId("c7"), "get_weather", {"sky": "grey"})
+    history = (user("Weather?"), model_said(made), user("I am in Oslo."), user(result))
+    body = await sent(build, chat, told(*history))
+    assert [m["role"] for m in body["messages"][-3:]] == ["assistant", "tool", "user"]
+    assert json.loads(body["messages"][-2]["content"]) == {"sky": "grey"}
+    assert body["messages"][-1]["content"] == "I am in Oslo."
+
+
 async def test_a_result_that_comes_late_is_told_as_a_note(build: Build, chat: FakeChat) -> None:
     made = ToolCall(CallId("c7"), "get_weather", {})
     late = ToolResult(CallId("c7"), "get_weather", {"sky": "grey"})

@@ -258,3 +258,11 @@ async def test_echo_counts_pictures() -> None:
     assert (
         await said_by_echo(replace(asked, history=(content,))) == "1 picture arrived. what is this"
     )
+
+
+async def test_echo_counts_no_sound_as_a_picture_and_goes_on_when_asked() -> None:
+    asked = request("")
+    sound = Content(Role.USER, (Blob(b"x", "audio/mp3"), Text("what is this")))
+    assert await said_by_echo(replace(asked, history=(sound,))) == "what is this"
+    answered = (sound, Content(Role.MODEL, (Text("what is this"),)))
+    assert await said_by_echo(replace(asked, history=answered)) == "I am listening."

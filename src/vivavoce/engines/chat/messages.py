@@ -195,13 +195,16 @@ class _Writer:
             self._append("user", pieces)
 
     def _results_near(self, place: int) -> Iterator[ToolResult]:
-        """Results that came before the user said something else or further calls were made."""
+        """Results that came before the user was answered or further calls were made."""
+        asked = False
         for content in self._history[place + 1 :]:
             results = [part for part in content.parts if isinstance(part, ToolResult)]
-            yield from results
-            talks = content.role is Role.USER and len(results) < len(content.parts)
-            if talks or any(isinstance(part, ToolCall) for part in content.parts):
+            if content.role is Role.MODEL and asked:
                 return
+            yield from results
+            if any(isinstance(part, ToolCall) for part in content.parts):
+                return
+            asked = asked or (content.role is Role.USER and len(results) < len(content.parts))
 
     def _user(self, content: Content) -> None:
         pieces: list[Piece] = []
