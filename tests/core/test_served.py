@@ -7,8 +7,15 @@ from dataclasses import replace
 import pytest
 
 from core.world import FACT, FOUND, SETUP, World, kinds, requests
-from vivavoce.core.effects import RunTool, StopTool
-from vivavoce.core.events import ClientGone, ContentReceived, TextReceived, ToolRan, UsageProduced
+from vivavoce.core.effects import ReportMismatch, RunTool, StopTool
+from vivavoce.core.events import (
+    ClientGone,
+    ContentReceived,
+    TextReceived,
+    ToolRan,
+    ToolResponsesReceived,
+    UsageProduced,
+)
 from vivavoce.core.messages import (
     GenerationComplete,
     Grounding,
@@ -265,8 +272,8 @@ def test_a_client_cannot_answer_for_the_server() -> None:
     (run,) = [effect for effect in effects if isinstance(effect, RunTool)]
     assert (run.call.id, run.kind) == ("function-call-1", ToolKind.SEARCH)
     for id in (run.call.id, CallId("")):
-        world.session._talk.results((ToolResult(id, "search", {"wrong": True}),), world.now)
-    assert world.session._talk.ledger.ignored == 2
+        told = world.do(ToolResponsesReceived((ToolResult(id, "search", {"wrong": True}),)))
+        assert [type(effect) for effect in told] == [ReportMismatch]
     assert world.session._talk.ledger.running() == (run.call.id,)
 
 

@@ -6,9 +6,11 @@ import pytest
 
 from vivavoce.core.tools import (
     CANCELLED,
+    INVALID,
     LATE,
     MAX_OPEN,
     MAX_WAITING,
+    NOT_FOUND,
     Patience,
     ToolLedger,
     Verdict,
@@ -69,12 +71,43 @@ def test_the_batch_is_complete_when_its_last_call_is_answered_in_any_order() -> 
     assert book.open_ids == ("function-call-3",)
 
 
-@pytest.mark.parametrize("given", [result("nonsense"), result(1), result("", "nobody")])
-def test_what_answers_no_open_call_is_ignored_and_counted(given: ToolResult) -> None:
+@pytest.mark.parametrize(
+    ("given", "sentence", "code"),
+    [
+        (result("nonsense"), "Requested entity was not found", NOT_FOUND),
+        (result("", "nobody"), "Requested entity was not found", NOT_FOUND),
+        (result(1), "answered already", INVALID),
+    ],
+)
+def test_what_answers_no_open_call_is_ignored_and_told(
+    given: ToolResult, sentence: str, code: int
+) -> None:
     book = ledger("wait")
     book.answer(result(1), 10.0)
     assert book.answer(given, 10.0)[0] is Verdict.IGNORED
-    assert book.ignored == 1
+    ((told, how),) = book.problems
+    assert sentence in told
+    assert how == code
+
+
+def test_answers_that_come_after_the_end_of_their_call_are_nobodys_fault() -> None:
+    withdrawn = ledger("wait")
+    withdrawn.take_all()
+    overdue = ledger("wait", deadline_s=1.0)
+    ours, _ = overdue.expire(100.0)
+    overdue.answer(ours[0], 100.0)
+    overdue.take_batch()
+    for book in (withdrawn, overdue):
+        for given in (result(1), result("", "wait")):
+            assert book.answer(given, 100.0)[0] is Verdict.IGNORED
+        assert [code for _, code in book.problems] == [0, 0]
+
+
+def test_an_answer_that_is_taken_may_hold_what_has_no_effect() -> None:
+    book = ledger("wait")
+    given = result(1, "other", SILENT, more=True)
+    assert book.answer(given, 10.0)[0] is Verdict.UNBLOCKED
+    assert [code for _, code in book.problems] == [INVALID, 0, 0]
 
 
 def test_without_an_id_the_oldest_open_call_of_that_name_is_meant() -> None:

@@ -38,6 +38,7 @@ from vivavoce.runtime.recordings import Recordings
 from vivavoce.runtime.reporter import TurnReporter
 from vivavoce.runtime.transcripts import Transcripts
 from vivavoce.testing.loop import run_virtually
+from vivavoce.testing.stage import PlainDialect
 
 FRAME = EnergyDetector.frame_samples
 
@@ -53,11 +54,11 @@ def heard(*said: Incoming, detects: bool = True, inline_share: float = 1e9) -> l
             TonesRecognizer(), SessionSetup("m"), intake, Errands(), mailbox.post
         )
         reporter = TurnReporter(SessionId("s"), None)
-        rates, errands = RateLimiter(RateLimits()), Errands()
-        recordings = Recordings(
-            TonesRecognizer(), RecognitionOptions(), errands, rates, lambda sentence, code: None
+        rates, mismatch = RateLimiter(RateLimits()), PlainDialect().mismatch
+        recordings = Recordings(TonesRecognizer(), RecognitionOptions(), Errands(), rates, mismatch)
+        hearing = Hearing(
+            intake, detection, transcripts, mailbox, reporter, rates, recordings, mismatch
         )
-        hearing = Hearing(intake, detection, transcripts, mailbox, reporter, rates, recordings)
         for incoming in said:
             await hearing.receive(incoming)
         scorer.close()

@@ -26,7 +26,8 @@ from vivavoce.domain.setup import ActivityDetection, Sensitivity
 #     endOfSpeechSensitivity   the silence that ends a turn, where silenceDurationMs is absent
 #     silenceDurationMs        the silence that ends a turn
 #     prefixPaddingMs          speech before an onset is certain (never less than
-#                              LEAST_SPEECH_SAMPLES), and the pre-roll, where it is longer than ours
+#                              LEAST_SPEECH_SAMPLES, nor more than LONGEST_ONSET_MS), and the
+#                              pre-roll, where it is longer than ours
 #   activityHandling           whether taking the floor interrupts: conversation.py, consider_claim
 #   turnCoverage               which video frames join a turn: frames.py; sound is the same for all,
 #                              since a recognizer hears nothing in the silence between turns
@@ -43,6 +44,9 @@ SILENCE_MS = {
 }
 PREFIX_PADDING_MS = 20
 PRE_ROLL_MS = 400
+
+LONGEST_ONSET_MS = 500
+"""Who asks for more means padding: a whole short sentence would be over before it had begun."""
 
 FORGIVEN_DIP_SAMPLES = samples(0.1)
 """A dip this short does not spoil an onset that is still uncertain."""
@@ -96,7 +100,7 @@ def knobs(wishes: ActivityDetection, eager_silence_ms: int) -> Knobs:
     return Knobs(
         start=start,
         hold=start - HOLD_BELOW_START,
-        onset=max(samples(prefix_ms / 1000), LEAST_SPEECH_SAMPLES),
+        onset=max(samples(min(prefix_ms, LONGEST_ONSET_MS) / 1000), LEAST_SPEECH_SAMPLES),
         pause=min(samples(eager_silence_ms / 1000), silence),
         silence=silence,
         pre_roll=samples(max(PRE_ROLL_MS, prefix_ms) / 1000),

@@ -126,12 +126,15 @@ class Conversation:
         else:
             self.user.text(text, step)
 
-    def results(self, results: tuple[ToolResult, ...], now: float) -> None:
-        """The client answered calls."""
+    def results(self, results: tuple[ToolResult, ...], step: Step) -> None:
+        """The client answered calls, or we in its place."""
         for given in results:
-            verdict, result = self.ledger.answer(given, now)
+            verdict, result = self.ledger.answer(given, step.now)
             if verdict is Verdict.SILENT:
                 self.context.history.answer((result,))
+        problems, self.ledger.problems = self.ledger.problems, []
+        for sentence, code in problems:
+            step.report(sentence, code)
 
     # --- moves of the joint rules ----------------------------------------------------------
 

@@ -128,6 +128,17 @@ class ForgetAudio:
 
 
 @dataclass(frozen=True, slots=True)
+class ReportMismatch:
+    """What the client sent has another effect than it was sent for, or none: tell the operator.
+
+    A strict server closes the connection with the sentence instead, where there is a `code`.
+    """
+
+    sentence: str
+    code: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class CloseConnection:
     """Say what is queued, then close with this code and reason."""
 
@@ -150,5 +161,6 @@ Effect = (
     | SaveCheckpoint
     | ForgetSession
     | ForgetAudio
+    | ReportMismatch
     | CloseConnection
 )

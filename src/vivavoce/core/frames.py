@@ -19,9 +19,11 @@ class Frames:
         self._only_activity = coverage is TurnCoverage.ONLY_ACTIVITY
         self._waiting: deque[tuple[Position, Blob]] = deque(maxlen=MAX_FRAMES)
 
-    def add(self, position: Position, frame: Blob) -> None:
-        """A frame came while sound stood at `position`."""
+    def add(self, position: Position, frame: Blob) -> bool:
+        """A frame came while sound stood at `position`; whether the oldest had to go for it."""
+        full = len(self._waiting) == MAX_FRAMES
         self._waiting.append((position, frame))
+        return full
 
     def snapshot(self) -> tuple[tuple[Position, Blob], ...]:
         """The frames that wait, with their positions."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import assert_never
 
-from vivavoce.core.activity import ActivityTracker, Cue, Evidence, knobs
+from vivavoce.core.activity import LONGEST_ONSET_MS, ActivityTracker, Cue, Evidence, knobs
 from vivavoce.core.continuity import Continuity
 from vivavoce.core.conversation import Conversation
 from vivavoce.core.effects import (
@@ -56,9 +56,10 @@ from vivavoce.core.events import (
     VideoArrived,
     VoiceScored,
 )
+from vivavoce.core.frames import MAX_FRAMES
 from vivavoce.core.joint import settle
 from vivavoce.core.limits import Limits
-from vivavoce.core.messages import SetupComplete, VoiceActivity
+from vivavoce.core.messages import SetupComplete, TurnComplete, VoiceActivity
 from vivavoce.core.settings import SessionSettings
 from vivavoce.core.step import Step
 from vivavoce.core.trace import FlightRecorder
@@ -72,7 +73,10 @@ from vivavoce.domain.profile import Behaviour
 from vivavoce.domain.setup import SessionSetup
 
 INVALID = 1007
-"""How clients are told that a context window is full."""
+"""How clients are told that a context window is full, or a mark out of place."""
+
+AGAIN = "activityStart within an activity: that one goes on"
+UNBEGUN = "Precondition check failed: activityEnd without activityStart."
 
 
 class LiveSession:
@@ -102,6 +106,7 @@ class LiveSession:
         self._before = before
         self._position = position
         self._forgotten = position
+        self._unmarked = False
 
     # --- resuming -------------------------------------------------------------------------
 
@@ -138,11 +143,6 @@ class LiveSession:
         """Whether the session could be written down and resumed at this point."""
         return self._talk.resting and self._tracker.resting and not self.closed
 
-    @property
-    def ignored_answers(self) -> int:
-        """Answers to calls that were unknown, cancelled, answered already, or not the client's."""
-        return self._talk.ledger.ignored
-
     def checkpoint(self, now: float = 0.0) -> Checkpoint:
         """The session written down. Only while `resting`."""
         if not self.resting:
@@ -165,6 +165,8 @@ class LiveSession:
             self._talk.restore(self._before, now)
             self._before = None
         step.send(SetupComplete(self._talk.context.session))
+        if (self._talk.setup.realtime.detection.prefix_padding_ms or 0) > LONGEST_ONSET_MS:
+            step.report(f"prefixPaddingMs above {LONGEST_ONSET_MS} makes the pre-roll longer alone")
         self._rest(step)
         return step.effects
 
@@ -195,7 +197,7 @@ class LiveSession:
                 step.want(DropTranscript(turn.id))
                 self._talk.user.settle(turn.id, step, failed=True)
         late, stuck = self._talk.ledger.expire(now)
-        self._talk.results(tuple(late), now)
+        self._talk.results(tuple(late), step)
         self._talk.model.overdue(stuck, step)
         self._talk.model.stalled(step)
         self._settle(step)
@@ -285,22 +287,30 @@ class LiveSession:
             case TextReceived():
                 talk.text(event.text, step)
             case VideoArrived():
-                talk.user.frames.add(event.position, event.frame)
-            case ActivityStarted():
+                if talk.user.frames.add(event.position, event.frame):
+                    step.report(f"more than {MAX_FRAMES} images wait: the oldest are left out")
+            case ActivityStarted() | ActivityEnded():
                 if self._manual:
-                    self._hear([Evidence(Cue.ONSET, event.position, event.position)], step)
-            case ActivityEnded():
-                if self._manual:
-                    self._hear([Evidence(Cue.END, event.position, event.position)], step)
+                    self._mark(event, step)
             case AudioStreamEnded():
                 if not self._manual:
                     self._hear(self._tracker.end_stream(event.position), step)
             case ToolResponsesReceived():
-                talk.results(event.results, step.now)
+                talk.results(event.results, step)
             case ContextUpdated():
                 talk.user.update(Update(event.instruction, event.tools))
             case _:
                 assert_never(event)
+
+    def _mark(self, mark: ActivityStarted | ActivityEnded, step: Step) -> None:
+        """The client says itself when the user speaks. Who marks an end waits for a turn's end."""
+        user, begins = self._talk.user, isinstance(mark, ActivityStarted)
+        if begins == (user.open is not None):
+            step.report(AGAIN if begins else UNBEGUN, 0 if begins else INVALID)
+        if not begins and user.quiet and self._talk.model.idle:
+            step.send(TurnComplete())
+        cue = Cue.ONSET if begins else Cue.END
+        self._hear([Evidence(cue, mark.position, mark.position)], step)
 
     # --- hearing --------------------------------------------------------------------------
 
@@ -316,6 +326,9 @@ class LiveSession:
         self._position = max(self._position, position)
         self._limits.sound(step.now)
         if self._manual:
+            if self._talk.user.open is None and not self._unmarked:
+                self._unmarked = True
+                step.report("sound outside of an activity is not heard")
             self._talk.user.refresh(self._position, step)
             self._forget(position, step)
 

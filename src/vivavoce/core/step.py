@@ -7,7 +7,7 @@ left behind in a drawer.
 
 from __future__ import annotations
 
-from vivavoce.core.effects import Effect, Send
+from vivavoce.core.effects import Effect, ReportMismatch, Send
 from vivavoce.core.messages import Message
 from vivavoce.domain.ids import GenerationId
 
@@ -24,6 +24,10 @@ class Step:
     def want(self, effect: Effect) -> None:
         """Ask the host for something."""
         self.effects.append(effect)
+
+    def report(self, sentence: str, code: int = 0) -> None:
+        """Say that something of the client's has another effect than it was sent for, or none."""
+        self.effects.append(ReportMismatch(sentence, code))
 
     def send(self, message: Message, generation: GenerationId | None = None) -> None:
         """Say something to the client; what names a generation is purged when it is cancelled."""

@@ -12,7 +12,7 @@ interruptions until its last result, which is taken up as its `scheduling` says:
     INTERRUPT   as WHEN_IDLE, but the model's own answer is interrupted for it
 
 Blocking calls have no scheduling and never continue. An answer to a call that is unknown,
-closed, cancelled, already answered or not the client's changes nothing and is counted.
+closed, cancelled, already answered or not the client's changes nothing; `problems` says why.
 
 A call may be overdue. A blocking one is then answered by us, with an error, and its turn goes
 on; so is a non-blocking one, whose time begins anew with every result that continues: the
@@ -43,6 +43,15 @@ from vivavoce.domain.ids import CallId, IdSource
 MAX_OPEN = 128
 """Calls open at once. Beyond it non-blocking ones are forgotten, the oldest first; a model that
 asks for more blocking ones is out of its mind, and its call malformed."""
+
+MAX_CLOSED = 1024
+"""Calls that are over and of which it is still known how."""
+
+MAX_SHOWN = 40
+"""Characters of what a client wrote in a sentence about it."""
+
+INVALID, NOT_FOUND = 1007, 1008
+"""Close codes of a strict server."""
 
 MAX_WAITING = 128
 """Results waiting for rest; beyond it a further one is taken as silent."""
@@ -93,7 +102,9 @@ class ToolLedger:
         self._open: dict[CallId, _Open] = {}
         self.waiting: list[ToolResult] = []
         self.urgent = False
-        self.ignored = 0
+        self.problems: list[tuple[str, int]] = []
+        self._closed: dict[CallId, tuple[str, bool]] = {}
+        self._late: set[CallId] = set()
         self._batch = 0
 
     # --- questions ------------------------------------------------------------------------
@@ -180,8 +191,9 @@ class ToolLedger:
 
     def _forget_oldest(self) -> None:
         surplus = len(self._open) - MAX_OPEN
-        for id in [id for id, entry in self._open.items() if not entry.blocking][: max(0, surplus)]:
-            del self._open[id]
+        oldest = [entry for entry in self._open.values() if not entry.blocking]
+        for entry in oldest[: max(0, surplus)]:
+            self._forget(entry, answered=False)
 
     # --- results --------------------------------------------------------------------------
 
@@ -189,8 +201,9 @@ class ToolLedger:
         """Enter a client's result; returned with the id and name of the call it belongs to."""
         entry = self._match(result)
         if entry is None or entry.result is not None or entry.served is not None:
-            self.ignored += 1
+            self.problems.append(self._problem(result, entry))
             return Verdict.IGNORED, result
+        self._check(result, entry)
         result = replace(result, id=entry.call.id, name=entry.call.name)
         if entry.blocking:
             entry.result = result
@@ -198,7 +211,9 @@ class ToolLedger:
         if result.will_continue:
             entry.deadline = self._overdue_at(entry, now)
         else:
-            del self._open[entry.call.id]
+            self._forget(entry, answered=True)
+        if len(self.waiting) >= MAX_WAITING:
+            self.problems.append(("too many results wait: one is only remembered", 0))
         if result.scheduling is Scheduling.SILENT or len(self.waiting) >= MAX_WAITING:
             return Verdict.SILENT, result
         self.waiting.append(result)
@@ -216,6 +231,7 @@ class ToolLedger:
     def expire(self, now: float) -> tuple[list[ToolResult], list[CallId]]:
         """What is overdue: results that we give ourselves for the client, and served calls."""
         overdue = [e for e in self._open.values() if (due := _due(e)) is not None and due <= now]
+        self._late.update(entry.call.id for entry in overdue)
         ours = [entry.call.id for entry in overdue if entry.served is not None]
         theirs = [
             ToolResult(entry.call.id, entry.call.name, LATE)
@@ -264,8 +280,42 @@ class ToolLedger:
 
     def _close(self, entries: list[_Open], instead: Json) -> tuple[ToolResult, ...]:
         for entry in entries:
-            del self._open[entry.call.id]
+            self._forget(entry, answered=entry.result is not None)
         return tuple(e.result or ToolResult(e.call.id, e.call.name, instead) for e in entries)
+
+    def _forget(self, entry: _Open, answered: bool) -> None:
+        id, name = entry.call.id, entry.call.name
+        del self._open[id]
+        self._closed[id] = (name, answered and id not in self._late)
+        self._late.discard(id)
+        if len(self._closed) > MAX_CLOSED:
+            del self._closed[next(iter(self._closed))]
+
+    def _problem(self, result: ToolResult, entry: _Open | None) -> tuple[str, int]:
+        """Why an answer is ignored, and the code with which a strict server says so."""
+        id = result.id[:MAX_SHOWN]
+        if entry is not None and entry.served is None:
+            return f"Invalid answer: the call {id} is answered already.", INVALID
+        if not result.id and any(name == result.name for name, _ in self._closed.values()):
+            return f"no call of {result.name[:MAX_SHOWN]} is open any more", 0
+        name, answered = self._closed.get(result.id, ("", False))
+        if answered:
+            return f"Invalid answer: the call {id} is answered already.", INVALID
+        if name:
+            return f"the call {id} is not open any more: its answer is ignored", 0
+        called = f"the id {id}" if id else f"the name {result.name[:MAX_SHOWN]}"
+        return f"Requested entity was not found: no open call has {called}.", NOT_FOUND
+
+    def _check(self, result: ToolResult, entry: _Open) -> None:
+        """What of an answer that is taken has no effect."""
+        if result.name and result.name != entry.call.name:
+            given, name = result.name[:MAX_SHOWN], entry.call.name
+            sentence = f"Invalid answer: {entry.call.id} is a call of {name}, not of {given}."
+            self.problems.append((sentence, INVALID))
+        if entry.blocking and result.will_continue:
+            self.problems.append(("willContinue has no effect on a blocking call", 0))
+        if entry.blocking and result.scheduling is not Scheduling.WHEN_IDLE:
+            self.problems.append(("scheduling has no effect on a blocking call", 0))
 
     def _match(self, result: ToolResult) -> _Open | None:
         if result.id:

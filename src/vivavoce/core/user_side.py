@@ -182,6 +182,7 @@ class UserSide:
             turn.text, turn.confidence = turn.sent, 0.0
         turn.failed = failed and not turn.text.strip()
         if not (turn.answer or turn.manual or turn.failed):
+            step.report("speech in which no words were understood is not answered")
             self._leave(turn, step)
             return
         turn.state = TurnState.READY
@@ -227,8 +228,11 @@ class UserSide:
     def text(self, text: str, step: Step) -> None:
         """Realtime text: joins the turn that is being spoken, or is a turn by itself."""
         if turn := self.open:
-            turn.typed = [*turn.typed, text][-MAX_TYPED:]
-            while len(turn.typed) > 1 and sum(map(len, turn.typed)) > MAX_BYTES:
+            turn.typed.append(text)
+            while len(turn.typed) > 1 and (
+                len(turn.typed) > MAX_TYPED or sum(map(len, turn.typed)) > MAX_BYTES
+            ):
+                step.report("too much text joins one turn: the oldest is left out")
                 del turn.typed[0]
             return
         parts: tuple[Part, ...] = (*self.frames.take_all(), Text(text))
@@ -316,6 +320,7 @@ class UserSide:
             if oldest is entry:
                 return
             self.line.remove(oldest)
+            step.report("too much waits to be answered: the oldest is given up")
             if isinstance(oldest, SpokenTurn) and oldest.state is not TurnState.READY:
                 step.want(DropTranscript(oldest.id))
 

@@ -240,6 +240,8 @@ class Decoder:
             return [AudioChunk(data, rate)] if data else []
         if image is not None and not (self._strict and kind == "audio"):
             self._insist_on_field(kind, "audio", "an image")
+            if not data:
+                self._on_mismatch("an image without data is left out")
             return [VideoFrame(data, image)] if data else []
         medium, advice = ("video", "send image/jpeg") if kind == "video" else _AUDIO_ADVICE
         raise mime.unsupported(medium, mime_type, advice)

@@ -38,6 +38,7 @@ from vivavoce.core.effects import (
     PrepareGeneration,
     RefreshTranscript,
     ReleaseGeneration,
+    ReportMismatch,
     RunTool,
     SaveCheckpoint,
     Send,
@@ -185,6 +186,7 @@ class Connection:
                 self._rates,
                 dialect.mismatch,
             ),
+            dialect.mismatch,
         )
         self._generations = Generations(
             hosting.engines.responder,
@@ -253,13 +255,10 @@ class Connection:
             # a client that fell silent.
             if (event := mailbox.take()) is not None:
                 now = clock()
-                ignored = session.ignored_answers
                 with self._rates.working():
                     self._reporter.event(event, now)
                     self._perform_all(session.handle(event, now))
                     self._hearing.judged(event)
-                if (more := session.ignored_answers - ignored) > 0:
-                    log.info("tool answers ignored: session=%s answers=%d", self.session_id, more)
                 if not isinstance(event, QUICK_EVENTS):
                     await asyncio.sleep(0)  # between two turns, others have theirs
             elif (deadline := session.deadline()) is not None and deadline <= clock():
@@ -333,6 +332,8 @@ class Connection:
                 self._keeping.forget()
             case ForgetAudio(position=position):
                 self._hearing.forget(position)
+            case ReportMismatch(sentence=sentence, code=code):
+                self._dialect.mismatch(sentence, code)
             case CloseConnection(code=code, reason=reason):
                 self._ending = self._ending or Ending(code, reason, logged=reason)
             case _:

@@ -6,6 +6,7 @@ Everything here happens in the reader's task, in the order in which the client s
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 
 from vivavoce.core.events import (
@@ -48,6 +49,7 @@ class Hearing:
         reporter: TurnReporter,
         rates: RateLimiter,
         recordings: Recordings,
+        mismatch: Callable[[str, int], None],
     ) -> None:
         self._intake = intake
         self._detection = detection
@@ -56,6 +58,7 @@ class Hearing:
         self._reporter = reporter
         self._rates = rates
         self._recordings = recordings
+        self._mismatch = mismatch
         self._video_welcome_at = 0.0
 
     async def receive(self, incoming: Incoming) -> None:
@@ -131,7 +134,9 @@ class Hearing:
                 1007, f"Video frame too large: send at most {VIDEO_BYTES // 2**20} MiB a frame."
             )
         now = asyncio.get_running_loop().time()
-        if now >= self._video_welcome_at:
-            self._video_welcome_at = now + VIDEO_INTERVAL_S
-            blob = Blob(frame.data, frame.mime_type)
-            self._mailbox.post(VideoArrived(self._intake.position, blob))
+        if now < self._video_welcome_at:
+            self._mismatch(f"images sooner than {VIDEO_INTERVAL_S} s after another are left out", 0)
+            return
+        self._video_welcome_at = now + VIDEO_INTERVAL_S
+        blob = Blob(frame.data, frame.mime_type)
+        self._mailbox.post(VideoArrived(self._intake.position, blob))
