@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from typer.testing import CliRunner
@@ -42,3 +43,15 @@ def test_what_a_first_user_has_to_know_is_there() -> None:
 def test_every_way_to_a_server_takes_an_address(command: str) -> None:
     shown = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "120"}).output
     assert "--url" in shown
+
+
+def test_every_arrow_of_the_pictures_has_its_head() -> None:
+    """A path has one marker, at its very end, however many strokes it draws."""
+    arrows = [
+        element.get("d", "M")
+        for path in (ROOT / "docs" / "images").glob("*.svg")
+        for element in ElementTree.parse(path).iter()
+        if element.get("class") == "a"
+    ]
+    assert len(arrows) > 20
+    assert {drawn.count("M") for drawn in arrows} == {1}
