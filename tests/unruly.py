@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
+import os
 import time
 from typing import cast
 
@@ -140,6 +142,12 @@ async def slow(settings: Settings, host: EngineHost) -> Unruly:
 
     await asyncio.to_thread(load)
     return Failing()
+
+
+async def fragile(settings: Settings, host: EngineHost) -> Unruly:
+    """As a C++ library whose thread the interpreter ends: finalizing it aborts the process."""
+    atexit.register(os.abort)
+    return await endless(settings, host)
 
 
 async def clinging(settings: Settings, host: EngineHost) -> Unruly:

@@ -85,6 +85,7 @@ async def test_an_end_without_conversations_says_nothing(tmp_path: Path) -> None
         ("serve", signal.SIGTERM, "slow"),
         ("demo", signal.SIGTERM, "endless"),
         ("demo", signal.SIGINT, "slow"),
+        ("serve", signal.SIGINT, "fragile"),
     ],
 )
 def test_a_signal_ends_a_start_that_takes_too_long(

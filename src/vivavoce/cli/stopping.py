@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -58,15 +60,26 @@ async def start(starting: Coroutine[Any, Any, None], stopping: asyncio.Event) ->
     """Start a server. Raises what it raises, and `Stopped` when a signal comes first.
 
     Some engines load in threads, which nothing can cancel. No conversation has begun that
-    could be lost, so the process leaves such a thread behind after `PATIENCE_S`.
+    could be lost, so the process leaves such a thread behind, after `PATIENCE_S` at the latest.
     """
     try:
         await unless(stopping, starting)
     except Stopped:
-        leaving = threading.Timer(PATIENCE_S, os._exit, (STATUS,))
+        atexit.register(_exit_process)
+        leaving = threading.Timer(PATIENCE_S, _exit_process)
         leaving.daemon = True
         leaving.start()
         raise
+
+
+def _exit_process() -> None:
+    """End the process without finalizing the interpreter.
+
+    That ends threads wherever they are, and within a C++ library aborts the process.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(STATUS)
 
 
 async def close(server: Server, stopping: asyncio.Event, say: Callable[[str], None]) -> None:
