@@ -325,6 +325,6 @@ def heard_words(piece: Piece, heard_s: float) -> str:
         return piece.text
     if heard_s <= piece.begin_s:
         return ""
-    words = re.findall(r"\s*\S+", piece.text)
+    words = re.findall(r"(?<!\s)\s*+\S+", piece.text)
     share = (heard_s - piece.begin_s) / (piece.end_s - piece.begin_s)
     return "".join(words[: ceil(share * len(words))])

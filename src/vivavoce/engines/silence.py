@@ -25,7 +25,7 @@ class Silence:
 
     async def speak(self, text: str, voice: str, language: str = "") -> AsyncIterator[Speech]:
         """Silence as long as the words would take, a word at a time."""
-        for piece in re.findall(r"\s*\S+\s*", text) or [text]:
+        for piece in re.findall(r"(?:\A\s++)?\S++\s*+", text) or [text]:
             yield Speech(_silence(len(piece) * SECONDS_PER_CHARACTER), piece)
 
     async def aclose(self) -> None:

@@ -43,7 +43,9 @@ _UNIT_WORDS = 8
 """Words without a mark after which text is examined: where the cascade cuts its first piece."""
 
 
-_CLAUSE = re.compile(r"[.!?…,;:–—]+[\"')\]»”’*]*(?=\s)|[。！？，、；：]+[」』）]*|\n")
+_CLAUSE = re.compile(
+    r"(?<![.!?…,;:–—])[.!?…,;:–—]++[\"')\]»”’*]*(?=\s)|[。！？，、；：]+[」』）]*|\n"
+)
 _SENTENCE_MARKS = frozenset(".!?…:。！？：\n")
 _LONG = re.compile(rf"\s*(?:\S+\s+){{{_UNIT_WORDS}}}(?=\S)")
 _UNSURE = {
@@ -224,7 +226,7 @@ def _answer_sentences(text: str) -> tuple[Words, ...]:
 
 def sentences_of(text: str) -> Iterator[Words]:
     """The words of each sentence; what follows a colon is one of its own."""
-    for sentence in re.split(r"[.!?…:]+[\"')\]»”’*]*\s+|[。！？：]+|\n+", text):
+    for sentence in re.split(r"(?<![.!?…:])[.!?…:]++[\"')\]»”’*]*+\s+|[。！？：]+|\n+", text):
         if words := words_of(sentence):
             yield words
 

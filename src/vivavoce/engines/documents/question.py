@@ -17,7 +17,7 @@ MAX_TERMS = 24
 _MONTHS = ("january", "february", "march", "april", "may", "june", "july", "august", "september",
            "october", "november", "december")  # fmt: skip
 _SHORT = {month[:3]: month for month in _MONTHS} | {"sept": "september"}
-_MARKER = re.compile(r"^\s*\d{1,2}[.)]\s|(?<=\bvs)\.", re.M)
+_MARKER = re.compile(r"^[^\S\n]*+\d{1,2}[.)]\s|(?<=\bvs)\.", re.M)
 """The number of an item in a list, and a full stop that ends no sentence."""
 _WORD = re.compile(r"[^\W_]+(?:\.[^\W_](?![^\W_]))*")
 

@@ -82,7 +82,8 @@ class IntentDetector:
             intent = self.intent(piece, previous)
             return intent.tool.name if intent else ""
 
-        pieces = self._joined(utterances.split(history[place].text, target), previous)
+        text = history[place].text[: turns.MAX_CHARS]
+        pieces = self._joined(utterances.split(text, target), previous)
         found = [(piece, self.intent(piece, previous)) for piece in pieces]
         calls = tuple(intent for _, intent in found if intent is not None)
         rest = (one for one, intent in found if not intent and utterances.asks_for_answer(one))

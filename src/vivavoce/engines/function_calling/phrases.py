@@ -28,7 +28,7 @@ _MESSAGE = re.compile(
 )
 _ARTICLE = re.compile(r"^(?:(?:the|a|an|some|any|my|our|his|her|their|of)\s+)+")
 _TAIL = re.compile(
-    r"(?:[\s,]+(?:please|now|right (?:now|away)|(?:a (?:little|bit) )?(?:longer|more)"
+    r"(?:(?<![\s,])[\s,]++(?:please|now|right (?:now|away)|(?:a (?:little|bit) )?(?:longer|more)"
     r"|a (?:little|bit)|for (?:me|us|good|now)|thanks|thank you|any ?more|as well"
     r"|(?:would|will|could|can) you|after all|at all|from now on|so far|if you can|i think"
     r"|(?:quick|immediate|slow|direct|complete|permanent|final)ly|out|away|off|down|again|too"

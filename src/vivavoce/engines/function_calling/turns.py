@@ -21,6 +21,10 @@ from vivavoce.domain.content import (
 )
 from vivavoce.engines.function_calling import results
 
+MAX_CHARS = 1000
+"""Of one content that are read for functions: many expressions here take time that grows with the
+square of their text."""
+
 _NO_WORDS = f"{string.punctuation}{string.whitespace}…¿¡"
 
 
@@ -34,8 +38,8 @@ def has_words(content: Content) -> bool:
 
 
 def utterance(content: Content) -> str:
-    """The words of a content on one line."""
-    return " ".join(content.text.split())
+    """The words of a content on one line, as far as they are read."""
+    return " ".join(content.text[:MAX_CHARS].split())
 
 
 def last_words(history: Sequence[Content], end: int | None = None) -> int:

@@ -57,8 +57,9 @@ _COURTESY = re.compile(
     re.IGNORECASE,
 )
 _JOINT = re.compile(
-    r"(?:\s*[,;]\s*|\s+)(?:and (?:then|after that|also|please)|(?:and )?afterwards|then also"
-    r"|then|after that|also|plus|and)\s+|\s*[,;]\s+",
+    r"(?:(?:(?<!\s)\s++)?[,;]\s*+|(?<!\s)\s++)"
+    r"(?:and (?:then|after that|also|please)|(?:and )?afterwards|then also"
+    r"|then|after that|also|plus|and)\s+|(?:(?<!\s)\s++)?[,;]\s+",
     re.IGNORECASE,
 )
 _SEQUENCE = re.compile(r"\b(?:then|after that|afterwards|also)\b", re.IGNORECASE)

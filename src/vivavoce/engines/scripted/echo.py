@@ -55,8 +55,8 @@ from vivavoce.errors import ConfigError
 _WORD = re.compile(r"[^\W_]+")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _ADDRESS = re.compile(r"https?://[^\s<>\"']+")
-_RUN = re.compile(r"^(?:calculate|run)\s+(.+?)[?.\s]*$", re.IGNORECASE)
-_AND = re.compile(r"\s+and\s+", re.IGNORECASE)
+_RUN = re.compile(r"^(?:calculate|run)\s++(.*[^?.\s])[?.\s]*$", re.IGNORECASE)
+_AND = re.compile(r"(?<!\s)\s++and\s+", re.IGNORECASE)
 _SEARCH = re.compile(r"\bsearch\b", re.IGNORECASE)
 _QUESTION = re.compile(
     r"^(?:who|whom|whose|what|when|where|which|why|how|is|are|was|were|do|does|did)\b|\?$",
@@ -106,7 +106,7 @@ class EchoModel:
             answer = ""
         else:
             answer = _report(results, request.tools) if results else _echo(said, request)
-        for word in re.findall(r"\s*\S+", answer):
+        for word in re.findall(r"(?<!\s)\s*+\S+", answer):
             yield TextDelta(word)
             await asyncio.sleep(0)
         yield UsageReported(TokenUsage(response_tokens=len(answer.split())))
