@@ -69,16 +69,16 @@ def find_expressions(part: str = "") -> Iterator[Expression | str]:
     for path, text in texts.items():
         place = str(path.relative_to(SOURCE))
         tree = ast.parse(text)
-        calls = {node.lineno: node for node in ast.walk(tree) if _is_re_call(node)}
+        calls: list[Any] = [node for node in ast.walk(tree) if _is_re_call(node)]
         if not calls or not place.startswith(part):
             continue
         module = importlib.import_module("vivavoce." + place[:-3].replace("/", "."))
-        names = {
+        names: dict[object, str] = {
             each.value: each.targets[0].id
             for each in ast.walk(tree)
             if isinstance(each, ast.Assign) and isinstance(each.targets[0], ast.Name)
         }
-        for call in calls.values():
+        for call in calls:
             known = names.get(call, "")
             functions = _functions(call, known, text if known.startswith("_") else everything)
             try:
@@ -186,7 +186,7 @@ def _example_of(code: Any, value: Any) -> str:
     if code is codes.IN:
         return next(iter(_members(value)), "")
     if code in _REPEATS:
-        return _example(list(value[2])) * max(value[0], min(1, value[1]))
+        return _example(list(value[2])) * int(max(value[0], min(1, value[1])))
     if code is codes.SUBPATTERN:
         return _example(list(value[3]))
     if code is codes.ATOMIC_GROUP:
@@ -221,7 +221,7 @@ def _spell(items: list[Any]) -> str:
     return spelled + "]"
 
 
-_CATEGORIES = {
+_CATEGORIES: dict[Any, str] = {
     codes.CATEGORY_DIGIT: r"\d", codes.CATEGORY_NOT_DIGIT: r"\D",
     codes.CATEGORY_SPACE: r"\s", codes.CATEGORY_NOT_SPACE: r"\S",
     codes.CATEGORY_WORD: r"\w", codes.CATEGORY_NOT_WORD: r"\W",

@@ -25,7 +25,7 @@ _COMMAND = re.compile(
     re.IGNORECASE,
 )
 _ONLINE = re.compile(
-    rf"\s+(?:online|on {_WEB}|(?:using|with|via) {_ENGINE})[\s?.!]*$", re.IGNORECASE
+    rf"(?<!\s)\s++(?:online|on {_WEB}|(?:using|with|via) {_ENGINE})[\s?.!]*$", re.IGNORECASE
 )
 _WEB_NAMED = re.compile(rf"\b(?:{_WEB}|online|(?:web|internet) search)\b", re.IGNORECASE)
 _CURIOSITY = re.compile(
