@@ -18,10 +18,7 @@ CONFIG: types.LiveConnectConfigDict = {
     "input_audio_transcription": {},
     "output_audio_transcription": {},
 }
-PROMPT = (
-    "Please tell me a long story about a king and his three daughters, "
-    "and do not leave out what became of the youngest of them."
-)
+PROMPT = "Please tell me a long story about a lighthouse and its keeper."
 CHUNK_S = 0.1
 LISTENED_S = 1.0
 

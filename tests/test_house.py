@@ -20,11 +20,12 @@ SOURCE = Path(__file__).parent.parent / "src" / "vivavoce"
 # A module is covered by the longest entry that is a prefix of its name.
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
+    "connection_errors": set(),
     "installing": set(),
     "domain": {"domain", "errors"},
     "core": {"domain", "core", "errors"},
     "protocol": {"domain", "errors", "core.events", "core.messages", "protocol", "runtime.ports"},
-    "engines": {"domain", "errors", "engines", "installing"},
+    "engines": {"connection_errors", "domain", "errors", "engines", "installing"},
     "tools": {
         "domain", "errors", "engines.tool_ports", "engines.pages", "engines.lanes",
         "protocol.close", "tools",
@@ -39,7 +40,7 @@ ALLOWED: dict[str, set[str]] = {
         "metrics", "state.port", "state.codec", "state.keeper",
     },
     "metrics": {"domain", "errors"},
-    "client": {"domain", "errors", "client", "installing"},
+    "client": {"client", "connection_errors", "domain", "errors", "installing"},
     "config": {"domain", "errors", "core.settings", "mistakes", "config"},
     "mistakes": {"errors"},
     "tooling": {"config", "domain", "errors", "engines", "edge.health", "metrics", "tools"},
@@ -57,8 +58,8 @@ ALLOWED: dict[str, set[str]] = {
         "state.port",
     },
     "cli": {
-        "wiring", "client", "config", "domain", "errors", "engines", "edge", "cli", "logs", "tools",
-        "state",
+        "wiring", "client", "config", "connection_errors", "domain", "errors", "engines", "edge",
+        "cli", "logs", "tools", "state",
     },
     "__main__": {"cli"},
     "__init__": set(),

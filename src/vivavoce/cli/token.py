@@ -14,6 +14,7 @@ import typer
 from vivavoce.cli import session_options as options
 from vivavoce.cli.faults import Code, Fault, leave
 from vivavoce.client.live import Endpoint, Unreachable
+from vivavoce.connection_errors import connection_failure
 from vivavoce.errors import ConfigError
 
 PATH = "/v1beta/auth_tokens"
@@ -74,7 +75,8 @@ def _made(place: Endpoint, body: dict[str, Any]) -> str:
             answer = web.post(base + PATH, json=body, headers=headers)
     except httpx2.HTTPError as error:
         raise Unreachable(
-            f"No server answers at {base}: {error}.", "Start one: `vivavoce serve`."
+            f"No server answers at {base} ({connection_failure(error)}).",
+            "Start one: `vivavoce serve`.",
         ) from None
     told_ = answer.json() if "json" in answer.headers.get("content-type", "") else {}
     if answer.status_code != 200 or "name" not in told_:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
 import ssl
 from abc import ABC, abstractmethod
 from collections import deque
@@ -22,6 +20,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMes
 
 from vivavoce.client import messages
 from vivavoce.client.messages import LiveError, Ready, ServerMessage, SessionOptions
+from vivavoce.connection_errors import connection_failure
 from vivavoce.domain.audio import INPUT_RATE
 from vivavoce.domain.content import ToolResult
 from vivavoce.errors import ConfigError, VivavoceError
@@ -185,25 +184,9 @@ async def _open(endpoint: Endpoint) -> ClientConnection:
         ) from error
     except (OSError, TimeoutError, InvalidHandshake, InvalidMessage) as error:
         raise Unreachable(
-            f"No Live server answers at {endpoint.url} ({_reason(error)}).",
+            f"No Live server answers at {endpoint.url} ({connection_failure(error)}).",
             "Start one with `vivavoce serve`, or give its address with --url.",
         ) from error
-
-
-def _reason(error: Exception) -> str:
-    """Why no connection was made, without the Python tuples that asyncio puts into its errors."""
-    match error:
-        case ssl.SSLError() | socket.gaierror():
-            named = error.reason if isinstance(error, ssl.SSLError) else error.strerror
-            return named or str(error)
-        case OSError(errno=int(number)):
-            return os.strerror(number)
-        case TimeoutError():
-            return "no answer in time"
-        case OSError():  # asyncio's sum of the errors of several addresses
-            return "none of its addresses accepts a connection"
-        case _:
-            return str(error)
 
 
 async def _begin(socket: ClientConnection, options: SessionOptions) -> Ready:

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx2
 
+from vivavoce.connection_errors import connection_failure
 from vivavoce.engines.openai.settings import OpenAISettings
 
 PATIENCE_S = 3.0
@@ -29,8 +30,10 @@ async def describe_endpoint(settings: OpenAISettings) -> str:
     except httpx2.TimeoutException:
         return f"{model}, which does not answer yet. Turns end without an answer until it does."
     except httpx2.HTTPError as error:
+        reason = connection_failure(error)
         return (
-            f"{model}, which can't be reached ({error}). Turns end without an answer until it runs."
+            f"{model}, which can't be reached ({reason}). Turns end without an answer until it "
+            "runs."
         )
     if status in (401, 403):
         return (

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx2
 
+from vivavoce.connection_errors import connection_failure
 from vivavoce.engines.openai.settings import ENGINE, OpenAISettings
 from vivavoce.errors import EngineBusy, EngineError, EngineMissing
 
@@ -65,8 +66,9 @@ class ChatStream:
         except httpx2.TimeoutException as error:
             raise EngineError(ENGINE, self._too_slow(error)) from error
         except httpx2.ConnectError as error:
+            reason = connection_failure(error)
             raise EngineError(
-                ENGINE, f"{self._settings.url} can't be reached ({error}). Is the server running?"
+                ENGINE, f"{self._settings.url} can't be reached ({reason}). Is the server running?"
             ) from error
         except httpx2.HTTPError as error:
             raise EngineError(ENGINE, f"the answer broke off ({_named(error)}).") from error

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from vivavoce.connection_errors import connection_failure
 from vivavoce.engines.weights.catalog import PublishedFile
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ def fetch_published(file: PublishedFile, part: Path, report: Callable[[int], Non
             try:
                 _continue(client, file, part, report)
             except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
-                raise PublisherError(f"{host_of(file)} can't be reached ({error})") from error
+                reason = connection_failure(error)
+                raise PublisherError(f"{host_of(file)} can't be reached ({reason})") from error
             except httpx2.HTTPError as error:
                 problem = str(error) or type(error).__name__
             arrived = _size(part)
