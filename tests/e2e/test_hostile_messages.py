@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
-from e2e.bystander import INTERNAL, INVALID, MIB, POLICY, converse, unharmed
+from e2e.bystander import INTERNAL, INVALID, MIB, POLICY, TOO_BIG, converse, unharmed
 from serving import MODEL, Json, connected, serving, spoken
 from vivavoce.engines.scripted import hear
 from vivavoce.wiring import Server
@@ -23,6 +23,11 @@ def audio(pcm: bytes, **more: Any) -> Json:
 
 # --- the first message ------------------------------------------------------------------------
 
+LISTS = "[]," * 50_000
+LONG_INDEX = {
+    "name": "f",
+    "parametersJsonSchema": {"allOf": [{"$ref": "#/allOf/" + "0" * 5000}]},
+}
 FIRST: dict[str, tuple[Any, int, str]] = {
     "not JSON": ("hello", INVALID, "Invalid JSON payload received"),
     "an array": ("[1, 2]", INVALID, "Invalid JSON payload received"),
@@ -44,6 +49,26 @@ FIRST: dict[str, tuple[Any, int, str]] = {
         {"setup": {"model": MODEL, "sessionResumption": {"handle": "h"}}},
         POLICY,
         "BidiGenerateContent session not found",
+    ),
+    "a million lists": (
+        '{"setup":{"a":[' + "[]," * 1_000_000 + "[]]}}",
+        TOO_BIG,
+        "too big",
+    ),
+    "many lists": (
+        '{"setup":{"a":[' + "[]," * 50_000 + "[]]}}",
+        TOO_BIG,
+        "more than 50,000 values",
+    ),
+    "half a character in many lists": (
+        '{"setup":{"model":"\\ud800","a":[' + "[]," * 50_000 + "[]]}}",
+        TOO_BIG,
+        "more than 50,000 values",
+    ),
+    "an index of 5,000 digits": (
+        {"setup": {"model": MODEL, "tools": [{"functionDeclarations": [LONG_INDEX]}]}},
+        INVALID,
+        "Invalid schema of f at '#/allOf/0/$ref'",
     ),
     "JSON without end": ('{"setup":' * 5000, INVALID, "Invalid JSON payload received"),
 }
@@ -110,6 +135,12 @@ LATER: dict[str, tuple[Any, int, str]] = {
         {"realtimeInput": {"audio": {"data": "!!!!", "mimeType": "audio/pcm"}}},
         INVALID,
         "",
+    ),
+    "many turns": ({"clientContent": {"turns": ["a"] * 5001}}, TOO_BIG, "more than 5,000 turns"),
+    "many values": (
+        {"toolResponse": {"functionResponses": [{"name": "f", "response": {"a": [0] * 50_001}}]}},
+        TOO_BIG,
+        "more than 50,000 values",
     ),
     "sound of an unknown kind": (audio(bytes(4), mimeType="audio/opus"), INVALID, "audio/opus"),
 }
