@@ -60,6 +60,11 @@ def _content(*turns: Content, answer: bool) -> Callable[[World], object]:
     return lambda w: w.do(ContentReceived(turns, answer))
 
 
+def _question(w: World) -> object:
+    """Asked in words of its own, so that the oracle can tell which question is answered."""
+    return w.do(ContentReceived((user(f"why {w.word()}?"),), True))
+
+
 def _result(name: str, scheduling: Scheduling, more: bool = False) -> Callable[[World], object]:
     return lambda w: w.answer(name, scheduling=scheduling, will_continue=more)
 
@@ -125,7 +130,7 @@ ACTIONS: dict[str, Callable[[World], object]] = {
     "text": lambda w: w.do(TextReceived("hi")),
     "blank": lambda w: w.do(TextReceived(" ")),
     "content": _content(user("a"), answer=False),
-    "question": _content(user("b"), answer=True),
+    "question": _question,
     "trigger": _content(answer=True),
     "model content": _content(model("seed"), answer=True),
     "context": lambda w: w.do(ContextUpdated("be brief", None)),
