@@ -72,7 +72,7 @@ async def first_calls(session: Any) -> list[Any]:
 async def test_a_function_of_any_signature_is_called(
     genai: Any, scripted: Running, kind: Any, value: Any
 ) -> None:
-    options = {"response_modalities": ["TEXT"], "tools": [function_of(kind)]}
+    options: dict[str, Any] = {"response_modalities": ["TEXT"], "tools": [function_of(kind)]}
     async with live(genai, scripted, **options) as session:
         await session.send_realtime_input(text="set the volume level to 2")
         async with asyncio.timeout(15):

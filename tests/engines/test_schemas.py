@@ -98,6 +98,19 @@ BOTH = [
     ({"type": "array", "prefixItems": [{"type": "integer"}, {"const": "x"}], "minItems": 2},
      [2, "x"]),
     ({"not": {"type": "string"}}, 2),
+    ({}, 2),
+    ({"description": "How loud."}, 2),
+    ({"$ref": "#/$defs/Any"}, 2),
+    ({"enum": ["1", "2"]}, "2"),
+    ({"type": "array", "items": {}}, [2]),
+    ({"type": "array", "items": {"type": "array", "items": {"type": "integer"}}}, [[2]]),
+    ({"type": "array", "items": {"anyOf": [{"type": "integer"}, {"type": "null"}]}}, [2]),
+    ({"type": "integer", "format": "int32"}, 2),
+    ({"type": "number"}, 2),
+    ({"type": ["string", "integer"], "pattern": "^[A-Z]{9}$"}, 2),
+    ({"allOf": [{"minimum": 1}, {"maximum": 5}], "type": "integer"}, 2),
+    ({"type": "object", "properties": {"a": {"$ref": "#/$defs/Level"}}, "required": ["a"]},
+     {"a": {"level": 2}}),
     ({"anyOf": [{"type": "string", "pattern": "^[A-Z]{9}$"}, {"type": "integer"}]}, 2),
     ({"$ref": "#/$defs/Node"}, {"value": 2, "next": None, "children": []}),
     ({"anyOf": [CARD, CASH]}, {"kind": "card", "digits": 2}),
@@ -107,7 +120,7 @@ BOTH = [
 
 @pytest.mark.parametrize(("kind", "value"), BOTH)
 def test_every_engine_calls_functions_of_every_kind(kind: Json, value: Any) -> None:
-    defs = {"Whole": {"type": "integer"}, "Level": LEVEL, "Node": NODE}
+    defs = {"Whole": {"type": "integer"}, "Level": LEVEL, "Node": NODE, "Any": True}
     schema = {"properties": {"level": kind}, "required": ["level"], "$defs": defs}
     assert find_fault(schema) is None
     tool = function(schema)

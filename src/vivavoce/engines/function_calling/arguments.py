@@ -162,7 +162,8 @@ class _Filling:
             case "integer" | "number":
                 return 1 if typed_values.duration(one, self._free) else 3
             case "string":
-                return 0 if self._kind(one) is ParameterKind.CODE else 2
+                form = 0 if self._kind(one) is ParameterKind.CODE else 2
+                return form if "type" in one.about else 7
             case "array" if (item := _item(one)) and enums.are_weekdays(item.about):
                 return 1
             case "enum":
@@ -181,9 +182,11 @@ class _Filling:
                 return self._number(one)
             case "string" if self._kind(one) in _FORMS:
                 return self._form(one, wanted)
+            case "string" if "type" not in one.about:
+                return self._number(replace(one, about={**one.about, "type": "number"}))
             case "array" if one.about.get("prefixItems"):
                 return self._tuple(one)
-            case "array" if not _holds_strings(one):
+            case "array" if not _holds_strings(one) or _has_untyped_items(one):
                 return self._array(one, wanted)
             case "object" if one.needed:
                 return self._object(one.name, one.about)
@@ -362,6 +365,11 @@ def _item(one: Parameter) -> Parameter | None:
     place = one.about.get("items", True)
     readings = one.schema.readings(place)
     return replace(one, place=place, about=readings[0]) if readings else None
+
+
+def _has_untyped_items(one: Parameter) -> bool:
+    item = _item(one)
+    return item is not None and "type" not in item.about
 
 
 def _holds_strings(one: Parameter) -> bool:

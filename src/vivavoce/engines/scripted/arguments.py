@@ -185,6 +185,8 @@ class _Filling:
         yield from self._of_kind(kind(plain), plain, False)
         if not needed:
             return
+        if "type" not in plain:
+            yield from self._of_kind("number", plain, False)
         if "default" in plain:
             yield plain["default"]
         if kind(plain) != "string" or not plain.keys().isdisjoint(("format", "pattern")):
@@ -220,7 +222,7 @@ class _Filling:
 
     def _numbers(self, plain: Json, needed: bool, whole: bool) -> Iterator[int | float]:
         if (said := self._material.number()) is not None:
-            yield int(said) if whole else said
+            yield int(said) if whole or said.is_integer() else said
         if not needed:
             return
         yield from _made_up_numbers(plain, whole)
