@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import ssl
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import websockets
 
 from serving import LIVE, MODEL, Client, connected, live_url, serving, spoken, until
 from vivavoce.engines.scripted import hear
+from vivavoce.engines.scripted.echo import EchoModel
 
 TOKEN = "auth_tokens/abc"
 BAD_KEY = (1007, "API key not valid. Please pass a valid API key.")
@@ -150,6 +152,39 @@ async def test_a_tool_that_nobody_runs_is_refused_when_strict(tmp_path: Path) ->
             await client.set_up()
             await client.send(contextUpdate={"tools": {"tools": SEARCH}})
             assert await client.closing() == refusal
+
+
+HINTS: dict[str, Any] = {
+    "inputAudioTranscription": {"customVocabulary": ["vivavoce"]},
+    "generationConfig": {"thinkingConfig": {"includeThoughts": True}},
+}
+
+
+async def test_hints_that_no_engine_takes_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unthinking = replace(EchoModel.capabilities, thinking=False)
+    monkeypatch.setattr(EchoModel, "capabilities", unthinking)
+    caplog.set_level(logging.INFO)
+    async with serving(tmp_path) as server, connected(server) as client:
+        assert "setupComplete" in await client.set_up(**HINTS)
+    told = [vars(record) for record in caplog.records if "not served" in record.getMessage()]
+
+    assert [each["what"] for each in told] == [
+        "setup.input_audio_transcription.custom_vocabulary",
+        "setup.generation_config.thinking_config",
+    ]
+
+
+async def test_hints_that_no_engine_takes_are_refused_when_strict(tmp_path: Path) -> None:
+    path = "setup.input_audio_transcription.custom_vocabulary"
+    async with serving(tmp_path, server__strict=True) as server:
+        async with connected(server) as client:
+            await client.send(setup={"model": MODEL, **HINTS})
+            assert await client.closing() == (1008, f"'{path}' is not served here: leave it out.")
+        async with connected(server) as client:
+            thinking = {"generationConfig": HINTS["generationConfig"]}
+            assert "setupComplete" in await client.set_up(**thinking)
 
 
 async def test_a_session_of_another_kind_is_refused_at_once(tmp_path: Path) -> None:

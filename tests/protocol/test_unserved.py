@@ -35,6 +35,10 @@ def test_what_later_messages_ask_for_in_vain_is_told_once() -> None:
     ("fields", "path"),
     [
         ({"labels": {"team": "a"}}, "labels"),
+        (
+            {"outputAudioTranscription": {"languageCodes": ["de"]}},
+            "output_audio_transcription.language_codes",
+        ),
         ({"proactivity": {"proactiveVideo": True}}, "proactivity.proactive_video"),
         ({"avatarConfig": {}}, "avatar_config"),
         ({"safetySettings": [{"category": "x"}]}, "safety_settings"),

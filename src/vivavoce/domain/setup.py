@@ -79,6 +79,11 @@ class Thinking:
     budget: int | None = None
     level: str = ""
 
+    @property
+    def is_asked(self) -> bool:
+        """Whether a model that can't think would disregard something."""
+        return self.include_thoughts or (self.budget or 0) > 0 or bool(self.level)
+
 
 @dataclass(frozen=True, slots=True)
 class Transcription:
@@ -86,7 +91,6 @@ class Transcription:
 
     language_codes: tuple[str, ...] = ()
     custom_vocabulary: tuple[str, ...] = ()
-    word_timestamps: bool = False
 
 
 @dataclass(frozen=True, slots=True)

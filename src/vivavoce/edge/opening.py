@@ -106,6 +106,7 @@ class Opening:
     async def connection(self, wish: Wish) -> AsyncIterator[Connection]:
         """A connection, with all that it holds until it is over. Raises `ClientFault`."""
         house, principal, resuming = self._house, wish.visit.principal, wish.resuming
+        _report_unused_hints(wish)
         if not resuming:
             self._admit()
         async with AsyncExitStack() as held:
@@ -177,6 +178,17 @@ class Opening:
         """The seconds until the caller's token ends, of which a use is taken."""
         token = wish.visit.token
         return None if token is None else await self._house.tokens.claim(token, wish.resuming)
+
+
+def _report_unused_hints(wish: Wish) -> None:
+    """Report what the profile's engines take no account of. Raises `ClientFault` when strict."""
+    setup, engines = wish.setup, wish.backend.hosting.engines
+    transcription, thinking = setup.input_transcription, setup.thinking
+    words = transcription.custom_vocabulary if transcription else ()
+    if words and not engines.recognizer.capabilities.vocabulary:
+        wish.dialect.unserved_field("setup.input_audio_transcription.custom_vocabulary")
+    if thinking and thinking.is_asked and not engines.responder.capabilities.thinking:
+        wish.dialect.unserved_field("setup.generation_config.thinking_config")
 
 
 def _toolset(wish: Wish) -> Toolset:

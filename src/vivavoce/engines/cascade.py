@@ -64,6 +64,7 @@ class Cascade:
         self.capabilities = ResponderCapabilities(
             tools=model.capabilities.tools,
             images=model.capabilities.images,
+            thinking=model.capabilities.thinking,
             speaks=True,
             context_tokens=model.capabilities.context_tokens,
             count_tokens=model.capabilities.count_tokens,

@@ -52,10 +52,15 @@ class VoiceDetector(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RecognizerCapabilities:
-    """What a recognizer can do. `streaming`: hypotheses come cheaply while sound is fed."""
+    """What a recognizer can do.
+
+    `streaming`: hypotheses come cheaply while sound is fed. `vocabulary`: words to expect make a
+    difference.
+    """
 
     streaming: bool
     languages: tuple[str, ...]
+    vocabulary: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +279,7 @@ class ResponderCapabilities:
 
     tools: bool = False
     images: bool = False
+    thinking: bool = False
     speaks: bool = True
     context_tokens: int = 0
     count_tokens: Callable[[str], int] | None = None

@@ -158,6 +158,12 @@ class GeminiDialect:
         """One frame of JSON; empty when this dialect has no words for the message."""
         return encode(message, enterprise=self._enterprise)
 
+    def unserved_field(self, path: str) -> None:
+        """A field of the protocol changes nothing here. Raises `ClientFault` when strict."""
+        if self._strict:
+            raise close.field_not_served(path)
+        self.unserved("field", path)
+
     def unserved(self, kind: str, name: str) -> None:
         """Something was asked for and does nothing here; told once."""
         if name not in self._unserved_told:
@@ -180,9 +186,7 @@ class GeminiDialect:
         for field, mark in unserved_fields(message, path):
             if mark.by_tools:
                 continue
-            if self._strict:
-                raise close.field_not_served(field)
-            self.unserved("field", field)
+            self.unserved_field(field)
 
     def _unknown(self, path: str, name: str) -> None:
         if name not in self._reported and len(self._reported) < MAX_REPORTED:

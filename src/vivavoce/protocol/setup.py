@@ -187,7 +187,6 @@ def _transcription(wire: wire_setup.Transcription) -> Transcription:
     return Transcription(
         language_codes=tuple(wire.language_codes or hints),
         custom_vocabulary=tuple(wire.custom_vocabulary or wire.adaptation_phrases),
-        word_timestamps=wire.word_timestamp,
     )
 
 

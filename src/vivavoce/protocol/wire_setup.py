@@ -204,6 +204,15 @@ class Transcription(Wire):
         return fields
 
 
+class OutputTranscription(Transcription):
+    """The same for what the model says, whose words are known: hints change nothing."""
+
+    language_codes: Annotated[Repeated[str], NOT_SERVED] = Field(default_factory=list)
+    custom_vocabulary: Annotated[Repeated[str], NOT_SERVED] = Field(default_factory=list)
+    adaptation_phrases: Annotated[Repeated[str], NOT_SERVED] = Field(default_factory=list)
+    language_hints: Annotated[LanguageHints | None, NOT_SERVED] = None
+
+
 class Proactivity(Wire):
     """Whether the model may stay silent, or speak unasked."""
 
@@ -246,7 +255,7 @@ class Setup(Wire):
     session_resumption: SessionResumption | None = None
     context_window_compression: ContextWindowCompression | None = None
     input_audio_transcription: Transcription | None = None
-    output_audio_transcription: Transcription | None = None
+    output_audio_transcription: OutputTranscription | None = None
     proactivity: Proactivity | None = None
     explicit_vad_signal: Flag = False
     history_config: HistoryConfig | None = None
