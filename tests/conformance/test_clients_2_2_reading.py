@@ -263,7 +263,7 @@ async def test_an_empty_client_content_triggers_an_answer(scripted: Running, mes
     ("turns", "answer"),
     [
         ([typed("one"), typed("two")], "one two"),
-        ([typed("one"), typed("noted", "model"), typed(".")], "."),
+        ([typed("one"), typed("noted", "model"), typed(".")], "I am listening."),
         ([typed("a"), typed("b", "model"), typed("c", "model"), typed("d")], "d"),
         ([{"parts": [{"text": "no role"}]}], "no role"),
         ({"parts": [{"text": "no list"}]}, "no list"),

@@ -78,8 +78,7 @@ async def _record(scripted: Running) -> list[list[bytes | str]]:
         await client.turn()
         await client.type("turn off the lights")
         await client.until(lambda m: "toolCall" in m)
-        await client.type("never mind")
-        await client.turn()
+        await client.send({"clientContent": {}})
         await client.turn()
         tapes.append(client.raw)
     return tapes

@@ -224,6 +224,7 @@ CONTENTS: list[Any] = [
     {"clientContent": {"turns": [TURN]}, "turnComplete": True},
     {"turns": [TURN], "turnComplete": True},
     {"realtimeInput": {"turns": [TURN], "turnComplete": True}},
+    {"realtimeInput": {"clientContent": {"turns": [TURN], "turnComplete": True}}},
     {"clientContent": [TURN]},
     {"clientContent": "a"},
 ]
@@ -352,7 +353,7 @@ def test_a_mismatch_is_reported_once() -> None:
     ("fields", "shown"),
     [
         ({"realtimeInputConfig": {"activityHandling": "INTERRUPT"}}, "INTERRUPT"),
-        ({"realtimeInputConfig": {"turnCoverage": "my words"}}, "…"),
+        ({"realtimeInputConfig": {"turnCoverage": "these are my words"}}, "…"),
     ],
 )
 def test_a_value_that_an_enum_does_not_have_is_reported(fields: dict[str, Any], shown: str) -> None:

@@ -39,6 +39,7 @@ from vivavoce.domain.content import (
     Tools,
 )
 from vivavoce.domain.ids import CallId, IdSource
+from vivavoce.domain.text import plain_name
 
 MAX_OPEN = 128
 """Calls open at once. Beyond it non-blocking ones are forgotten, the oldest first; a model that
@@ -46,9 +47,6 @@ asks for more blocking ones is out of its mind, and its call malformed."""
 
 MAX_CLOSED = 1024
 """Calls that are over and of which it is still known how."""
-
-MAX_SHOWN = 40
-"""Characters of what a client wrote in a sentence about it."""
 
 INVALID, NOT_FOUND = 1007, 1008
 """Close codes of a strict server."""
@@ -293,23 +291,23 @@ class ToolLedger:
 
     def _problem(self, result: ToolResult, entry: _Open | None) -> tuple[str, int]:
         """Why an answer is ignored, and the code with which a strict server says so."""
-        id = result.id[:MAX_SHOWN]
+        id = plain_name(result.id)
         if entry is not None and entry.served is None:
             return f"Invalid answer: the call {id} is answered already.", INVALID
         if not result.id and any(name == result.name for name, _ in self._closed.values()):
-            return f"no call of {result.name[:MAX_SHOWN]} is open any more", 0
+            return f"no call of {plain_name(result.name)} is open any more", 0
         name, answered = self._closed.get(result.id, ("", False))
         if answered:
             return f"Invalid answer: the call {id} is answered already.", INVALID
         if name:
             return f"the call {id} is not open any more: its answer is ignored", 0
-        called = f"the id {id}" if id else f"the name {result.name[:MAX_SHOWN]}"
+        called = f"the id {id}" if result.id else f"the name {plain_name(result.name)}"
         return f"Requested entity was not found: no open call has {called}.", NOT_FOUND
 
     def _check(self, result: ToolResult, entry: _Open) -> None:
         """What of an answer that is taken has no effect."""
         if result.name and result.name != entry.call.name:
-            given, name = result.name[:MAX_SHOWN], entry.call.name
+            given, name = plain_name(result.name), entry.call.name
             sentence = f"Invalid answer: {entry.call.id} is a call of {name}, not of {given}."
             self.problems.append((sentence, INVALID))
         if entry.blocking and result.will_continue:

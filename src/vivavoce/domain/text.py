@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
+_NAME = re.compile(r"[A-Za-z0-9_.:/;=+ -]{1,40}")
+
 
 def whole(text: str) -> str:
     """The text with paired surrogates joined and unpaired ones replaced by U+FFFD."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def plain_name(text: str) -> str:
+    """What a client wrote in the place of a name, if it is one; dots for what may be words."""
+    return text if _NAME.fullmatch(text) and text.count(" ") <= 1 else "…"

@@ -29,6 +29,7 @@ from vivavoce.domain.content import (
     ToolResult,
 )
 from vivavoce.domain.ids import CallId
+from vivavoce.domain.text import plain_name
 from vivavoce.errors import ClientFault
 from vivavoce.protocol import close, mime, wire_content
 from vivavoce.protocol.values import SCHEDULING
@@ -41,8 +42,6 @@ OTHER_NAMES = {
 }  # fmt: skip
 INSTRUCTING = frozenset({"system", "developer"})
 RESULTS_ONLY = frozenset({"function", "tool"})
-
-LONGEST_ROLE = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +73,7 @@ def contributions(
         known = ROLES.get(role) or OTHER_NAMES.get(role)
         if role not in ROLES:
             taken = f"taken for the {known.value}'s" if known and parts else "left out"
-            report(f"content has the role {turn.role[:LONGEST_ROLE]}: it is {taken}")
+            report(f"content has the role {plain_name(turn.role)}: it is {taken}")
         if known is not None and parts:
             yield Content(known, parts)
         elif role in ROLES:

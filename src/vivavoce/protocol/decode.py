@@ -23,6 +23,7 @@ from vivavoce.core.events import (
 )
 from vivavoce.domain.audio import INPUT_RATE, AudioChunk, VideoFrame
 from vivavoce.domain.content import Content
+from vivavoce.domain.text import plain_name
 from vivavoce.errors import ClientFault
 from vivavoce.protocol import close, mime
 from vivavoce.protocol.binary import decode_base64
@@ -233,7 +234,7 @@ class Decoder:
                 rate = INPUT_RATE
             if (rate, image) != (None, None):
                 self._on_mismatch(
-                    f"{kind} of the type {mime_type[:40] or '(none)'}: read as it looks"
+                    f"{kind} of the type {plain_name(mime_type or '(none)')}: read as it looks"
                 )
         if rate is not None and not (self._strict and kind == "video"):
             self._insist_on_field(kind, "video", "sound")

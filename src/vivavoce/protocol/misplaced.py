@@ -48,14 +48,15 @@ def gathered(message: type[Wire], fields: Fields, report: OnMismatch) -> Fields:
         if strays and name:
             fields[name] = holder = dict(holder)
         for key, owner in strays.items():
-            _place(message, fields, (owner, _proto_name(key)), holder.pop(key), report)
+            place = (owner,) if _proto_name(key) == owner else (owner, _proto_name(key))
+            _place(message, fields, place, holder.pop(key), report)
     return fields
 
 
 @cache
 def _owners(message: type[Wire], setup: bool) -> dict[str, str]:
-    """In which kind of message each field stands; of several the first."""
-    owners: dict[str, str] = {}
+    """In which kind of message each field stands; of several the first. A kind is its own."""
+    owners: dict[str, str] = {kind: kind for kind in message.model_fields if kind != "setup"}
     for kind in message.model_fields:
         inner = object_of(message, kind)
         if inner is not None and (setup or kind != "setup"):

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, StrictBool, ValidationInfo
 from pydantic_core import PydanticCustomError
 
+from vivavoce.domain.text import plain_name
 from vivavoce.protocol.binary import decode_base64
 
 
@@ -108,9 +109,6 @@ Timestamp = Annotated[datetime, BeforeValidator(_timestamp)]
 # --- enums -----------------------------------------------------------------------------------
 
 
-_NAME = re.compile(r"[A-Za-z0-9_]{1,40}")
-
-
 class EnumNames:
     """An enum's names, in the order of their proto numbers, beginning with 0 (unspecified).
 
@@ -140,7 +138,7 @@ class EnumNames:
             return name
         if is_strict(info) or isinstance(value, bool) or not isinstance(value, str | int):
             raise wrong("TYPE_ENUM")
-        shown = value if _NAME.fullmatch(str(value)) else "…"
+        shown = plain_name(str(value))
         report_mismatch(info, f"{info.field_name} has no value {shown}: it is taken for unset")
         return ""
 

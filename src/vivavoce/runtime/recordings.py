@@ -84,10 +84,11 @@ class Recordings:
     async def _decode(self, blob: Blob) -> bytes:
         """The sound at 16 kHz; none where it can't be read."""
         intake, rate = Intake(ring_s=LONGEST_S), recorded_rate(blob.mime_type) or INPUT_RATE
-        size = 2 * int(PIECE_S * max(LOWEST_RATE, rate))
+        at_least = max(LOWEST_RATE, rate)
+        size = 2 * int(PIECE_S * at_least)
         try:
             for at in range(0, len(blob.data), size):
-                await self._rates.audio(pcm_seconds(len(blob.data[at : at + size]), rate))
+                await self._rates.audio(pcm_seconds(len(blob.data[at : at + size]), at_least))
                 await asyncio.sleep(0)
                 intake.hear(AudioChunk(blob.data[at : at + size], rate))
             end = intake.end_stream()
