@@ -171,6 +171,17 @@ async def test_a_slow_second_request_is_given_up_too(port: Port) -> None:
     await wait_until_idle(port)
 
 
+async def test_a_body_that_a_request_behind_another_announced_is_waited_for_as_long(
+    port: Port,
+) -> None:
+    answered = GET.replace(b"Connection: close\r\n", b"")
+    announced = b"POST /swallow HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"
+
+    answer = await ask(port, answered + announced)
+
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
 async def test_a_flood_of_headers_is_refused_with_431(port: Port) -> None:
     answer = await ask(port, b"GET / HTTP/1.1\r\n" + b"X-Filler: yes\r\n" * 2000)
 

@@ -125,7 +125,9 @@ class HttpConnection(H11Protocol, BoundedProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if self.conn.their_state is h11.IDLE:
+        if self.conn.their_state is h11.SEND_BODY:
+            self.set_deadline(self._request_s)  # of the next request, which had arrived already
+        else:
             self.clear_deadline()  # between requests, uvicorn's own keep-alive time counts
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
