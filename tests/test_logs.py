@@ -52,6 +52,8 @@ def lines(stream: io.StringIO) -> list[dict[str, Any]]:
         "CALENDAR_TOKEN=abcdefghijkl",
         "Client-Secret: abcdefghijkl",
         "Mcp-Session-Id: abcdefghijkl",
+        "right behind a lettervv-abcdefghijklmnopqrstuvwx",
+        "right behind a letterAIzaabcdefghijklmnopqrstuvwx",
     ],
 )
 def test_secrets_are_masked(text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -11,8 +12,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
+import websockets
 
+from serving import LIVE, MODEL, until
+
+MIB = 1024 * 1024
 VIVAVOCE = [sys.executable, "-m", "vivavoce"]
 
 
@@ -139,3 +145,28 @@ def test_an_open_address_without_keys_is_refused(running: Running) -> None:
     assert done.returncode == 1
     assert "E-CONFIG" in done.stderr
     assert "VIVAVOCE_SERVER__KEYS" in done.stderr
+
+
+async def test_memory_of_unfinished_messages_is_given_back_when_their_connections_close(
+    running: Running,
+) -> None:
+    url = f"ws://127.0.0.1:{running.port}{LIVE}"
+    server = psutil.Process(running.process.pid)
+
+    async def fill(megabytes: int) -> websockets.ClientConnection:
+        socket = await websockets.connect(url)
+        await socket.send(json.dumps({"setup": {"model": MODEL}}))
+        await socket.recv()
+        socket.transport.write(b"\x81\xff" + (31 * MIB).to_bytes(8) + bytes(4))
+        for _ in range(megabytes):
+            socket.transport.write(bytes(MIB))
+        await until(lambda: socket.transport.get_write_buffer_size() == 0, wait_s=20)
+        return socket
+
+    (await fill(1)).transport.abort()
+    before = server.memory_info().rss
+    held = [await fill(20) for _ in range(8)]
+    assert server.memory_info().rss > before + 100 * MIB, "nothing was held to be given back"
+    for socket in held:
+        socket.transport.abort()
+    await until(lambda: server.memory_info().rss < 1.1 * before, wait_s=20)

@@ -10,7 +10,7 @@ import snowballstemmer
 
 from vivavoce.engines.stop_words import word_set as word_set
 
-_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_CAMEL = re.compile(r"[a-z0-9](?=[A-Z])|[A-Z](?=[A-Z][a-z])")
 WORD = re.compile(r"[a-z0-9]+(?:'[a-z]+)?")
 _STEMMER = snowballstemmer.stemmer("english")
 _LONGEST_WORD = 40
@@ -113,7 +113,7 @@ _GETTERS = word_set(
 
 def split_identifier(name: str) -> list[str]:
     """Return the words in an identifier, lower case: `turnOnThe_lights` gives four."""
-    parted = _CAMEL.sub(" ", name)
+    parted = _CAMEL.sub(r"\g<0> ", name)
     return [word for word in re.split(r"[^A-Za-z0-9]+", parted.lower()) if word]
 
 

@@ -53,7 +53,7 @@ from vivavoce.engines.scripted.arguments import Unfillable, arguments
 from vivavoce.errors import ConfigError
 
 _WORD = re.compile(r"[^\W_]+")
-_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_CAMEL = re.compile(r"[a-z0-9](?=[A-Z])")
 _ADDRESS = re.compile(r"https?://[^\s<>\"']+")
 _RUN = re.compile(r"^(?:calculate|run)\s++(.*[^?.\s])[?.\s]*$", re.IGNORECASE)
 _AND = re.compile(r"(?<!\s)\s++and\s+", re.IGNORECASE)
@@ -246,7 +246,7 @@ def _named_functions(said: str, functions: tuple[ToolDeclaration, ...]) -> _Name
 
 
 def _words_of(name: str) -> list[str]:
-    return [word.lower() for word in _WORD.findall(_CAMEL.sub(" ", name))]
+    return [word.lower() for word in _WORD.findall(_CAMEL.sub(r"\g<0> ", name))]
 
 
 def _named(said: str, functions: tuple[ToolDeclaration, ...]) -> ToolDeclaration | None:
