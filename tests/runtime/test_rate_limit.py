@@ -13,6 +13,7 @@ from vivavoce.core.messages import SetupComplete, TurnComplete
 from vivavoce.domain.audio import INPUT_RATE, AudioChunk, VideoFrame
 from vivavoce.runtime.connection import Connection
 from vivavoce.runtime.rate_limit import (
+    ANSWER_S,
     FREE_AUDIO_S,
     LOOP_BURST_S,
     PATIENCE_S,
@@ -176,6 +177,17 @@ def test_costly_messages_take_a_share_of_the_loop_and_no_more() -> None:
     assert run_virtually(run(0)) == 0
 
 
+def test_answers_count_as_work() -> None:
+    async def run() -> float:
+        rates = RateLimiter(RateLimits(0, 0, 0.1), Processor())
+        for _ in range(1000):
+            rates.count_answer()
+            await rates.share()
+        return asyncio.get_running_loop().time()
+
+    assert run_virtually(run()) == pytest.approx((1000 * ANSWER_S - LOOP_BURST_S) / 0.1)
+
+
 def test_work_that_fails_counts_too() -> None:
     async def run() -> float:
         processor = Processor()
@@ -187,4 +199,4 @@ def test_work_that_fails_counts_too() -> None:
         await rates.share()
         return asyncio.get_running_loop().time()
 
-    assert run_virtually(run()) == pytest.approx(2.0)
+    assert run_virtually(run()) == pytest.approx((1.25 - LOOP_BURST_S) / 0.5)

@@ -29,6 +29,8 @@ PATH = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateCo
 SCHEMES = {"http": "ws", "ws": "ws", "https": "wss", "wss": "wss"}
 SETUP_TIMEOUT_S = 60.0
 """An engine may load its weights while the first session waits."""
+PONG_S = 120.0
+"""A ping stands behind what was sent before: of a file that is sent fast, a minute of sound."""
 
 
 class Unreachable(VivavoceError):
@@ -176,6 +178,7 @@ async def _open(endpoint: Endpoint) -> ClientConnection:
             max_size=2**24,
             compression=None,
             proxy=None,
+            ping_timeout=PONG_S,
         )
     except ssl.SSLCertVerificationError as error:
         raise Untrusted(

@@ -308,6 +308,7 @@ class Connection:
             case PrepareGeneration(request=request):
                 self._generations.prepare(request)
             case StartGeneration(request=request):
+                self._rates.count_answer()
                 self._served.asked(request)
                 self._generations.start(request)
             case ReleaseGeneration(generation=generation):

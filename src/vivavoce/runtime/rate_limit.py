@@ -32,9 +32,13 @@ FREE_AUDIO_S = 60.0
 """Sound that may come at any speed, at the beginning and whenever as much time has passed."""
 
 LOOP_SHARE = 0.1
-LOOP_BURST_S = 0.25
+LOOP_BURST_S = 0.05
 """What one connection may take of the event loop: so much at once, and this share of it on and on.
-A conversation takes a hundredth; a picture of 20 MB is read in a fifth of the burst."""
+A conversation takes a hundredth; a picture of 20 MB is read within the burst."""
+
+ANSWER_S = 0.002
+"""What an answer takes of the event loop beside that, before its first sound; it is not measured,
+since engines run in tasks of their own."""
 
 PATIENCE_S = 10.0
 """How long messages may come too fast before the client is closed."""
@@ -97,6 +101,10 @@ class RateLimiter:
             yield
         finally:
             self._taken_s += self._processor_s() - began
+
+    def count_answer(self) -> None:
+        """Count the beginning of an answer as the connection's work."""
+        self._taken_s += ANSWER_S
 
     async def share(self) -> None:
         """Wait until the connection's share of the event loop covers what it has taken."""

@@ -65,7 +65,7 @@ _QUESTION = re.compile(
 _BEFORE = re.compile(r"\bwhat did i tell you before\b", re.IGNORECASE)
 _TOLD_SIGNS = 200
 _LONG_TEXT = 50_000
-MOST_ECHOED = 20_000
+MOST_ECHOED = 2_000
 MOST_CONTENTS = 100
 """Characters and contributions of the user's that are looked at: a turn costs the same in a long
 session."""
