@@ -221,20 +221,22 @@ async def test_a_first_message_is_bounded_where_no_key_is_asked_for(tmp_path: Pa
         assert await closed_after(server, 3) == 1009
 
 
+PICTURE = {"inlineData": {"mimeType": "image/png", "data": "A" * 3_000_000}}
+
+
 async def test_a_checked_key_lifts_the_bound(tmp_path: Path) -> None:
     async with (
         serving(tmp_path, server__keys="k") as server,
         connected(server, f"{LIVE}?key=k") as client,
     ):
-        text = "word " * 500_000
-        answer = await client.set_up(systemInstruction={"parts": [{"text": text}]})
-        assert "setupComplete" in answer
+        assert "setupComplete" in await client.set_up(systemInstruction={"parts": [PICTURE]})
 
 
 async def test_what_follows_the_first_message_may_be_large(tmp_path: Path) -> None:
     async with serving(tmp_path) as server, connected(server) as client:
         await client.send(setup={"model": MODEL})
-        await client.say("word " * 500_000)
+        turns = [{"role": "user", "parts": [PICTURE, {"text": "hello"}]}]
+        await client.send(clientContent={"turns": turns, "turnComplete": True})
         assert "setupComplete" in await client.receive()
         assert "serverContent" in await client.receive()
 
