@@ -15,6 +15,7 @@ from functools import partial
 from typing import Protocol
 
 from vivavoce.core.lifetime import Farewell
+from vivavoce.core.session import LiveSession
 from vivavoce.core.settings import SessionSettings
 from vivavoce.domain.content import Tools
 from vivavoce.domain.ids import IdSource, SessionId
@@ -30,12 +31,16 @@ from vivavoce.protocol import close
 from vivavoce.protocol.dialect import GeminiDialect
 from vivavoce.protocol.paths import LivePath
 from vivavoce.runtime.connection import Connection, Hosting
+from vivavoce.runtime.decoding import run_in_decoder
 from vivavoce.runtime.leases import Leases
 from vivavoce.runtime.served import NoTools
 from vivavoce.runtime.sessions import Sessions
 from vivavoce.tools.ports import Toolset
 
 log = logging.getLogger(__name__)
+
+FEW_FUNCTIONS = 16
+"""Declarations that are weighed within a few milliseconds: a schema may have 64 KiB."""
 
 QUOTA_NOTICE_S = 10.0
 """Between the word that the day's quota is spent, and the close."""
@@ -118,6 +123,7 @@ class Opening:
             toolset = _toolset(wish)
             try:
                 tools = await toolset.resolve(beginning.tools(wish.setup))
+                session = await self._session(wish, beginning, tools)
                 # Others may have come, or the server begun to go, while that took.
                 self._admit(beginning.session)
                 if not resuming:
@@ -125,7 +131,7 @@ class Opening:
             except BaseException:
                 await toolset.aclose()
                 raise
-            connection = self._connect(wish, beginning, tools, toolset, meter)
+            connection = self._connect(wish, beginning, session, toolset, meter)
             if left_s is not None:
                 connection.leave(Farewell.TOKEN, left_s)
             if wish.setup.resumption is not None:
@@ -144,13 +150,29 @@ class Opening:
             return beginning
         return beginning.after(await house.leases.surrendered(beginning.session))
 
+    async def _session(self, wish: Wish, beginning: Beginning, tools: Tools) -> LiveSession:
+        """The session, made in a thread where it has much to weigh."""
+        house, gauge = self._house, wish.backend.hosting.gauge
+
+        def make() -> LiveSession:
+            return beginning.make(wish.setup, tools, wish.settings, house.ids, gauge)
+
+        if beginning.before is None and len(tools.offered) <= FEW_FUNCTIONS:
+            return make()
+        return await run_in_decoder(make)
+
     def _connect(
-        self, wish: Wish, beginning: Beginning, tools: Tools, toolset: Toolset, meter: Meter
+        self,
+        wish: Wish,
+        beginning: Beginning,
+        session: LiveSession,
+        toolset: Toolset,
+        meter: Meter,
     ) -> Connection:
         house, setup, hosting = self._house, wish.setup, wish.backend.hosting
         connection = Connection(
             beginning.session,
-            beginning.make(setup, tools, wish.settings, house.ids, hosting.gauge),
+            session,
             setup,
             wish.socket,
             wish.dialect,
