@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.resuming import resumed
@@ -121,6 +121,7 @@ ENDS: dict[str, Callable[[World], object]] = {
 }
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from(sorted(MOVES)), st.sampled_from(sorted(ENDS))), max_size=30),
     st.none() | st.integers(10, 60),
@@ -131,10 +132,10 @@ def test_kept_weights_are_exact_whatever_is_cut_dropped_or_compressed(
 ) -> None:
     tokenizer = Tokenizer()
     compression = None if trigger is None else Compression(trigger, trigger // 2)
-    settings = SessionSettings(history_contents=10)
+    wanted = SessionSettings(history_contents=10)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "MAX_BYTES", 2000)
-        world = World(replace(SETUP, compression=compression), settings, gauge=tokenizer.gauge)
+        world = World(replace(SETUP, compression=compression), wanted, gauge=tokenizer.gauge)
         for move, end in steps:
             MOVES[move](world)
             if world.session._talk.model.generation is not None:
