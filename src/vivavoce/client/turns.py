@@ -123,11 +123,14 @@ class Turn:
         return max(0, round((at - self.speech_end) * 1000))
 
     def as_json(self) -> dict[str, Any]:
-        """The turn for a transcript file: one object a line."""
+        """The turn for a transcript file: one object a line.
+
+        Without the space with which a server begins what follows an earlier transcript.
+        """
         return {
             "turn": self.number,
-            "heard": self.heard,
-            "said": self.said,
+            "heard": self.heard.lstrip(),
+            "said": self.said.lstrip(),
             "unheard": self.unheard,
             "calls": [use.call.name for use in self.tools],
             "code": self.code,
