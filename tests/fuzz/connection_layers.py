@@ -259,7 +259,8 @@ async def _websocket(data: bytes) -> Hashable:
     for _ in range(3):
         await asyncio.sleep(0)
     socket: Any = wire.get_protocol()
-    answered = bytes(wire.written[:1]), bytes(wire.written[2:4])
+    opcodes = bytes(wire.written[:1])
+    answered = opcodes, bytes(wire.written[2:4]) if opcodes == b"\x88" else b""
     unfinished = socket.frames or socket.conn.reader.buffer
     if socket.close_sent or wire.closed or unfinished or len(data) % 16 == 0:
         _open.clear()  # what is not finished must not change what the next input means
