@@ -12,10 +12,11 @@ Reports and the inputs of findings are written to `--out`. Exits 1 where somethi
 from __future__ import annotations
 
 import argparse
+import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -30,7 +31,7 @@ OUT = Path(platformdirs.user_cache_dir("vivavoce")) / "fuzz"
 GUIDED = Path(__file__).with_name("guided.py")
 
 
-def fuzz(name: str, seed: int, seconds: float, steps: int, out: Path) -> Report:
+def fuzz(seed: int, seconds: float, steps: int, out: Path, name: str) -> Report:
     """One layer, in a process of its own."""
     return Campaign(LAYERS[name], seed, out).run(seconds, steps)
 
@@ -58,18 +59,16 @@ def main() -> int:
     if options.guided:
         return guided(names, options.seconds, options.out)
     print(f"reports and findings: {options.out}")
-    reports = []
-    with ProcessPoolExecutor(options.jobs, get_context("spawn")) as pool:
-        work = [
-            pool.submit(fuzz, name, options.seed, options.seconds, options.steps, options.out)
-            for name in names
-        ]
-        for done in as_completed(work):
-            reports.append(done.result())
-            print(reports[-1].line, flush=True)
-            for finding in reports[-1].findings.values():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the pool ends its processes then
+    work = partial(fuzz, options.seed, options.seconds, options.steps, options.out)
+    found = False
+    with get_context("spawn").Pool(options.jobs) as pool:
+        for report in pool.imap_unordered(work, names):
+            print(report.line, flush=True)
+            for finding in report.findings.values():
+                found = True
                 print(f"  {finding.count} times {finding.place}\n    input {finding.input[:200]}")
-    return 1 if any(report.findings for report in reports) else 0
+    return int(found)
 
 
 def guided(names: list[str], seconds: float, out: Path) -> int:
