@@ -40,7 +40,7 @@ said, and one piece of an answer that is to be spoken."""
 RATIO = 9.0
 """Of four times the text. Between 4, which is linear, and 16, which is quadratic."""
 
-QUICK_S = 0.05
+QUICK_S = 0.03
 """A text of `LENGTH` that takes less needs no second look."""
 
 LIMIT_S = 3.0

@@ -6,7 +6,6 @@ that isn't JSON loses its message in one of them.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +31,7 @@ STATUS = {
 }
 
 _TYPE = "type.googleapis.com/google.rpc."
-_UNKNOWN = re.compile(r"Invalid JSON payload received\. Unknown name .* at '(?P<path>[^']*)'.*")
+_UNKNOWN = "Invalid JSON payload received. Unknown name "
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +87,9 @@ def invalid_argument(message: str = close.INVALID_ARGUMENT) -> Failure:
 def bad_request(message: str) -> Failure:
     """A body that can't be used; where a line of the message names a field, so do the details."""
     violations = [
-        {"field": match["path"], "description": match[0]} for match in _UNKNOWN.finditer(message)
+        {"field": line.rpartition(" at '")[2].partition("'")[0], "description": line}
+        for line in message.split("\n")
+        if line.startswith(_UNKNOWN) and " at '" in line
     ]
     if not violations:
         return failure(400, message)

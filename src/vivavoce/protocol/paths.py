@@ -24,7 +24,6 @@ MUSIC = "BidiGenerateMusic"
 _VERSION = r"v[0-9][a-z0-9]{0,15}"
 _PATH = re.compile(
     rf"""
-    .*/ws/
     (?P<service>google\.ai\.generativelanguage
               | google\.cloud\.aiplatform
               | google\.firebase\.vertexai)
@@ -77,7 +76,8 @@ def live_path(path: str) -> LivePath | None:
     """What `path` (without its query) asks for, or `None` if it isn't a Live path."""
     if len(path) > MAX_PATH:
         return None
-    match = _PATH.fullmatch(collapse(path))
+    _, found, asked = collapse(path).rpartition("/ws/")
+    match = _PATH.fullmatch(asked) if found else None
     if match is None:
         return None
     return LivePath(

@@ -19,12 +19,14 @@ _MAX_SUMMARY_CHARS = 200
 
 _HEADINGS = r"arg(?:ument)?s?|param(?:eter)?s?|returns?|raises?|yields?|examples?|notes?|usage"
 _SECTION = re.compile(
-    rf"(?:^|\n)[ \t]*+#*+[ \t]*+(?:{_HEADINGS})[ \t]*:?[ \t]*(?=\n|$)"
-    rf"|(?:^|\s)(?:{_HEADINGS})[ \t]*:(?=\s)|(?:^|\s)[:@](?:param|type|returns?|rtype|raises?)\b",
+    rf"(?:^|\n)[ \t]*+#*+[ \t]*+(?:{_HEADINGS})[ \t]*+:?[ \t]*+(?=\n|$)"
+    rf"|(?:^|\s)(?:{_HEADINGS})[ \t]*+:(?=\s)|(?:^|\s)[:@](?:param|type|returns?|rtype|raises?)\b",
     re.IGNORECASE,
 )
 """Where a docstring's sections (Google, NumPy, Sphinx and Javadoc style) begin."""
-_SENTENCE_END = re.compile(r"(?<=[.!?;])\s+|\s*\n\s*\n\s*|\n[ \t]*(?=[-*])|\s+[—–]\s+")
+_SENTENCE_END = re.compile(
+    r"(?<=[.!?;])\s+|(?<!\s)\s*\n\s*\n\s*|\n[ \t]*(?=[-*])|(?<!\s)\s++[—–]\s+"
+)
 _LABEL = re.compile(
     r"^(?:[-*#>\s]++|(?:important|note|warning|attention|hint|tip|description|summary|purpose"
     r"|function|tool)\s*[:!]\s*)+",

@@ -88,7 +88,8 @@ _AFTER_VERB = words.word_set(
 _DETERMINERS = words.word_set("the a an my our your his her their this that some any")
 _TITLES = words.word_set("mr mrs ms dr st prof")
 _PREDICATE = re.compile(
-    r"(?:\s+(?:been|being|last|recently|already|still|currently|ever|yet|ready|working|\w{4,}ed))+$"
+    r"(?:(?<!\s)\s++"
+    r"(?:been|being|last|recently|already|still|currently|ever|yet|ready|working|\w{4,}ed))+$"
 )
 """What a question says of its subject: "when was the tractor | last serviced"."""
 
