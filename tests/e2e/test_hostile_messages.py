@@ -186,9 +186,13 @@ async def test_sound_a_byte_at_a_time_is_heard_whole(server: Server) -> None:
     assert [each["text"] for each in heard if each] == ["go"]
 
 
-async def test_minutes_of_silence_sent_at_once_cost_no_memory(server: Server) -> None:
+async def test_minutes_of_silence_sent_at_once_cost_no_memory(tmp_path: Path) -> None:
     chunk = json.dumps(audio(bytes(3200)))
-    async with unharmed(server), connected(server) as client:
+    async with (
+        serving(tmp_path, session__audio_speed=0) as server,
+        unharmed(server),
+        connected(server) as client,
+    ):
         await client.set_up()
         before = psutil.Process().memory_info().rss
         for _ in range(1800):  # three minutes
