@@ -68,7 +68,7 @@ def test_one_byte_frames_are_heard() -> None:
 def test_a_flood_of_messages_does_not_keep_others_from_their_turn() -> None:
     async def flood() -> None:
         client = Client()
-        connection = stage(client, talks(), SETUP, rates=RateLimits(messages_per_s=0))
+        connection = stage(client, talks(), SETUP, rates=RateLimits(messages_per_s=0, loop_share=0))
         running = asyncio.ensure_future(connection.run())
         await client.until(SetupComplete)
         for _ in range(2_000):
