@@ -33,7 +33,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the root, for a script
 
 import psutil
-from benchmarks.soak_client import SoakClient, Tally
+from benchmarks.soak_client import SoakClient, SoakTally
 
 SAMPLE_S = 10.0
 ROWS = 12
@@ -83,7 +83,7 @@ class _ErrorCount(logging.Handler):
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class ServerSample:
     """What the server holds. Memory in MB."""
 
     memory: float
@@ -104,13 +104,13 @@ class SoakServer:
         self._usage = psutil.Process(self._process.pid)
         self.errors: Counter[str] = Counter()
 
-    def sample(self) -> Sample:
+    def sample(self) -> ServerSample:
         """What it holds now. Raises `EOFError` when it has ended."""
         self._pipe.send("sample")
         tasks, self.errors = self._pipe.recv()
         usage = self._usage
         memory = usage.memory_info().rss / 1e6
-        return Sample(memory, usage.num_fds(), usage.num_threads(), tasks)
+        return ServerSample(memory, usage.num_fds(), usage.num_threads(), tasks)
 
     def stop(self) -> None:
         self._pipe.send("stop")
@@ -118,12 +118,12 @@ class SoakServer:
 
 
 async def soak(
-    server: SoakServer, tally: Tally, minutes: float, clients: list[SoakClient]
-) -> list[Sample]:
+    server: SoakServer, tally: SoakTally, minutes: float, clients: list[SoakClient]
+) -> list[ServerSample]:
     """Samples while the clients talk; a row of the table is printed now and then."""
     began = time.monotonic()
     until = began + minutes * 60
-    samples: list[Sample] = []
+    samples: list[ServerSample] = []
     talking = [asyncio.create_task(client.talk(until)) for client in clients]
     wait_s = min(SAMPLE_S, minutes * 60 / 40)
     every = max(1, round(minutes * 60 / wait_s / ROWS))
@@ -139,7 +139,7 @@ async def soak(
 HEAD = "| time | RSS, MB | descriptors | threads | tasks | steps | drops | resumed | p50, ms |"
 
 
-def row(name: str, sample: Sample, tally: Tally) -> None:
+def row(name: str, sample: ServerSample, tally: SoakTally) -> None:
     """One line of the table, in Markdown."""
     done = (tally.count[what] for what in ("steps", "drops", "resumed"))
     held = (f"{sample.memory:.1f}", sample.descriptors, sample.threads, sample.tasks)
@@ -147,10 +147,10 @@ def row(name: str, sample: Sample, tally: Tally) -> None:
     print("| " + " | ".join(map(str, cells)) + " |", flush=True)
 
 
-NAMES = tuple(each.name for each in fields(Sample))
+NAMES = tuple(each.name for each in fields(ServerSample))
 
 
-def growths(samples: list[Sample]) -> list[str]:
+def growths(samples: list[ServerSample]) -> list[str]:
     """What grew, as sentences: the last quarter against the second."""
     quarter = len(samples) // 4
     parts = samples[quarter : 2 * quarter], samples[-quarter:]
@@ -162,7 +162,7 @@ def growths(samples: list[Sample]) -> list[str]:
     return found
 
 
-def leftovers(before: Sample, after: Sample) -> list[str]:
+def leftovers(before: ServerSample, after: ServerSample) -> list[str]:
     """What is still held without clients, as sentences."""
     return [
         f"{name}: {getattr(before, name)} before the first client, {getattr(after, name)} after all"
@@ -189,7 +189,7 @@ def main() -> int:
 
 def report(server: SoakServer, options: argparse.Namespace) -> int:
     """Print the table and what is wrong with it: the exit status."""
-    tally = Tally()
+    tally = SoakTally()
     clients = [
         SoakClient(server.port, tally, random.Random(options.seed + number), options.pause)
         for number in range(options.sessions)

@@ -44,7 +44,7 @@ Json = dict[str, Any]
 
 
 @dataclass
-class Tally:
+class SoakTally:
     """What all clients did together, and what went wrong."""
 
     count: Counter[str] = field(default_factory=Counter)
@@ -64,7 +64,7 @@ class Unfinished(Exception):
 class SoakClient:
     """One conversation after the other. `pause_s` is the average time between two steps."""
 
-    def __init__(self, port: int, tally: Tally, chance: random.Random, pause_s: float) -> None:
+    def __init__(self, port: int, tally: SoakTally, chance: random.Random, pause_s: float) -> None:
         self._url = f"ws://127.0.0.1:{port}{LIVE}"
         self._tally = tally
         self._chance = chance
@@ -150,8 +150,9 @@ class SoakClient:
     async def _leave_call_open(self) -> None:
         await self._type_words("turn on the lights please")
         await self._wait("toolCall")
-        await self._type_words("never mind")
+        await self._send(realtimeInput={"text": "never mind"})
         await self._wait("toolCallCancellation")
+        await self._wait("turnComplete")
         await self._wait("turnComplete")
 
     async def _send_noise(self) -> None:

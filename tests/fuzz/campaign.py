@@ -37,7 +37,7 @@ class TooSlow(Exception):
 
 
 @dataclass
-class Finding:
+class FuzzFinding:
     """An input that raised, shortened, and where."""
 
     place: str
@@ -47,7 +47,7 @@ class Finding:
 
 
 @dataclass
-class Report:
+class CampaignReport:
     """What a campaign did. `runs` are inputs, `steps` the steps in them, `cpu_s` processor time."""
 
     layer: str
@@ -58,7 +58,7 @@ class Report:
     outcomes: int = 0
     slowest_ms: float = 0.0
     slowest_input: str = ""
-    findings: dict[str, Finding] = field(default_factory=dict)
+    findings: dict[str, FuzzFinding] = field(default_factory=dict)
 
     @property
     def rate(self) -> float:
@@ -80,7 +80,7 @@ class Campaign:
     """Fuzzes `layer`; the same `seed` makes the same inputs. Findings are written to `folder`."""
 
     def __init__(self, layer: Layer, seed: int, folder: Path | None = None) -> None:
-        self.report = Report(layer.name, seed)
+        self.report = CampaignReport(layer.name, seed)
         self._layer = layer
         self._chance = Random(seed)
         self._corpus: list[bytes] = []
@@ -88,7 +88,7 @@ class Campaign:
         self._places: dict[Hashable, int] = {}
         self._folder = folder
 
-    def run(self, seconds: float, most: int = 0) -> Report:
+    def run(self, seconds: float, most: int = 0) -> CampaignReport:
         """Run for so many seconds, and for at most so many steps unless that is 0."""
         report = self.report
         seeds = self._layer.seeds()
@@ -159,7 +159,7 @@ class Campaign:
         elif len(findings) < KEPT_FINDINGS:
             data = shrunk(self._layer, data, key)
             trace = "".join(traceback.format_exception(error, limit=-12))
-            findings[key] = Finding(key, data.hex(), trace)
+            findings[key] = FuzzFinding(key, data.hex(), trace)
             if self._folder is not None:
                 name = f"{self._layer.name}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
                 (self._folder / name).write_bytes(data)

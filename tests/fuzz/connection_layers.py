@@ -25,7 +25,7 @@ PIECES = 4
 CODES = {1000, 1001, 1002, 1003, 1005, 1006, 1007, 1008, 1009, 1011, 1012}
 
 
-class Wire(asyncio.Transport):
+class MemoryTransport(asyncio.Transport):
     """The server's end of a connection in memory; what it writes is kept."""
 
     def __init__(self, port: Port) -> None:
@@ -94,7 +94,7 @@ class Wire(asyncio.Transport):
             asyncio.get_running_loop().call_soon(self.deliver, b"")
 
 
-class Application:
+class FrameSink:
     """Takes every upgrade and every request, and notes what came."""
 
     def __init__(self) -> None:
@@ -143,13 +143,13 @@ def _loop() -> VirtualLoop:
 
 
 _failures: list[BaseException] = []
-_open: list[Wire] = []
+_open: list[MemoryTransport] = []
 """The connection that frames are sent over, as long as it lasts."""
 
 
 @cache
-def _application() -> Application:
-    return Application()
+def _application() -> FrameSink:
+    return FrameSink()
 
 
 @cache
@@ -197,7 +197,7 @@ def run_http(data: bytes) -> Hashable:
 
 async def _http(data: bytes) -> Hashable:
     port = _port()
-    wire = Wire(port)
+    wire = MemoryTransport(port)
     size = max(1, -(-len(data) // PIECES))
     for at in range(0, len(data), size):
         wire.deliver(data[at : at + size])
@@ -247,7 +247,7 @@ def run_websocket(data: bytes) -> Hashable:
 
 async def _websocket(data: bytes) -> Hashable:
     if not _open:
-        fresh = Wire(_port())
+        fresh = MemoryTransport(_port())
         fresh.deliver(UPGRADE)
         await asyncio.sleep(0.1)
         assert fresh.written.startswith(b"HTTP/1.1 101"), bytes(fresh.written)

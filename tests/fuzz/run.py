@@ -24,14 +24,14 @@ import platformdirs
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the tests, for a script
 
-from fuzz.campaign import Campaign, Report
+from fuzz.campaign import Campaign, CampaignReport
 from fuzz.layers import LAYERS
 
 OUT = Path(platformdirs.user_cache_dir("vivavoce")) / "fuzz"
 GUIDED = Path(__file__).with_name("guided.py")
 
 
-def fuzz(seed: int, seconds: float, steps: int, out: Path, name: str) -> Report:
+def fuzz(seed: int, seconds: float, steps: int, out: Path, name: str) -> CampaignReport:
     """One layer, in a process of its own."""
     return Campaign(LAYERS[name], seed, out).run(seconds, steps)
 
