@@ -82,8 +82,8 @@ def speech_end_ms(pcm: bytes) -> float:
 async def ask(url: str, turns: int, silence_ms: int | None) -> list[Asked]:
     """Put spoken questions one after the other; raises `SystemExit` if one is not answered."""
     sounds = await synthesize(QUESTIONS)
-    wishes = SessionOptions(instruction="Answer in one short sentence.", silence_ms=silence_ms)
-    async with connect(Endpoint(url), wishes) as session:
+    options = SessionOptions(instruction="Answer in one short sentence.", silence_ms=silence_ms)
+    async with connect(Endpoint(url), options) as session:
         conversation = Conversation(session, ClockSpeaker())
         await asyncio.sleep(5)  # the prompt is read at set-up; a person takes as long to begin
 

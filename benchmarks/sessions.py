@@ -75,8 +75,8 @@ def microphone_pcm(sounds: list[bytes], first: int, turns: int, period_s: float)
 async def converse(url: str, pcm: bytes, delay_s: float) -> list[int]:
     """The first audio of every answered question of one conversation, in milliseconds."""
     await asyncio.sleep(delay_s)
-    wishes = SessionOptions(instruction="Answer in one short sentence.")
-    async with connect(Endpoint(url), wishes) as session:
+    options = SessionOptions(instruction="Answer in one short sentence.")
+    async with connect(Endpoint(url), options) as session:
         conversation = Conversation(session, ClockSpeaker())
 
         async def course() -> bool:

@@ -27,8 +27,8 @@ async def converse(url: str, persona: Persona, turns: int) -> list[tuple[str, st
     """What the server understood and said in each turn; fewer turns if it went silent."""
     lines = persona.lines[:turns]
     sounds = await synthesize(lines)
-    wishes = SessionOptions(instruction=persona.instruction)
-    async with connect(Endpoint(url), wishes) as session:
+    options = SessionOptions(instruction=persona.instruction)
+    async with connect(Endpoint(url), options) as session:
         speaker = ClockSpeaker()
         conversation = Conversation(session, speaker)
 

@@ -35,7 +35,7 @@ from typing import Any, cast
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the root, for a script
 
-from benchmarks.toolchoice import others, values
+from benchmarks.toolchoice import others, value_tools
 from benchmarks.toolchoice.case import Case
 from benchmarks.toolchoice.sets import SETS
 
@@ -57,7 +57,7 @@ def declarations(tools: str) -> tuple[ToolDeclaration, ...]:
     """The declarations of one tool set, as the server holds them."""
     if tools in others.SETS:
         return others.SETS[tools]
-    listed = [values.TOOLS[tools]] if tools in values.TOOLS else SETS[tools]
+    listed = [value_tools.TOOLS[tools]] if tools in value_tools.TOOLS else SETS[tools]
     return tuple(
         ToolDeclaration(
             str(one["name"]), str(one.get("description", "")), cast("Json", one.get("parameters"))
@@ -140,7 +140,7 @@ def measure(cases: Iterable[Case], router: Router) -> Rates:
 
 def _tried(case: Case, tools: tuple[ToolDeclaration, ...], router: Router) -> Outcome:
     began = time.process_time()
-    given = case.tools in values.TOOLS
+    given = case.tools in value_tools.TOOLS
     choice = Choice(tools[0], 1.0) if given else router.choose(case.said, tools)
     chosen = time.process_time()
     args: Mapping[str, Any] | None = None

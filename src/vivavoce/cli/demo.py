@@ -15,6 +15,7 @@ from vivavoce.cli import session_options as options
 from vivavoce.cli import stopping as stops
 from vivavoce.cli.console import open_console
 from vivavoce.cli.conversation_display import ConversationDisplay, open_display
+from vivavoce.cli.event_loop import freeze_started_objects, shorten_thread_turns
 from vivavoce.cli.faults import fault_of, leave
 from vivavoce.cli.listening import taken
 from vivavoce.cli.pull import fetch
@@ -94,7 +95,9 @@ async def _demo(
     stopping = stops.watch_signals()
     console.print("Starting the server and its engines …")
     try:
+        shorten_thread_turns()
         await stops.start(server.start(), stopping)
+        freeze_started_objects()
     except OSError as error:
         address = f"{settings.server.host}:{settings.server.port}"
         raise leave(fault_of(error, address), options.WRONG) from None

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import socket
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,14 +12,11 @@ from rich.console import Console
 
 from vivavoce.cli import stopping as stops
 from vivavoce.cli.console import open_console
+from vivavoce.cli.event_loop import freeze_started_objects, shorten_thread_turns
 from vivavoce.cli.faults import fault_of, leave
 from vivavoce.cli.surroundings import hint, typed
 from vivavoce.config import Config, is_loopback, load
 from vivavoce.errors import VivavoceError
-
-SWITCH_S = 0.0005
-"""How long a thread may keep the interpreter while the event loop wants it; Python's own 5 ms would
-be added to each step of each conversation while a large message is read."""
 
 
 def serve(
@@ -44,7 +39,6 @@ def serve(
         "model": model,
     }
     settings: Config | None = None
-    sys.setswitchinterval(SWITCH_S)
     try:
         settings = load(config, flags)
         _prepare(settings)
@@ -63,7 +57,6 @@ def _prepare(settings: Config) -> None:
     from vivavoce.cli.pull import fetch
     from vivavoce.wiring import weights_in_use
 
-    sys.setswitchinterval(SWITCH_S)
     logs.configure(settings.log.level, settings.log.format, settings.log.personal)
     if fault := taken(settings):
         raise leave(fault)
@@ -76,10 +69,11 @@ async def _serve(settings: Config) -> None:
     console = open_console(to_stderr=True)
     server = build(settings, say=lambda line: console.print(typed(line)))
     stopping = stops.watch_signals()
+    shorten_thread_turns()
     console.print("Starting the server and its engines …")
     await stops.start(server.start(), stopping)
     try:
-        _spare_collector()
+        freeze_started_objects()
         secure = server.url("https") if settings.server.tls.enabled else ""
         _greet(console, server.url("http"), secure, server.readiness.report())
         if secure and server.bundle and not is_loopback(settings.server.host):
@@ -89,16 +83,6 @@ async def _serve(settings: Config) -> None:
         await stopping.wait()
     finally:
         await stops.close(server, stopping, console.print)
-
-
-def _spare_collector() -> None:
-    """Leave what start-up has made out of all collections of garbage.
-
-    A full one looks at every object, in one go: some 0.1 s for the modules alone, in which nobody
-    is answered.
-    """
-    gc.collect()
-    gc.freeze()
 
 
 def _greet(console: Console, plain: str, secure: str, report: Any) -> None:

@@ -9,6 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 
+import orjson
+
+from vivavoce.edge import rest
 from vivavoce.edge.connection_limits import ConnectionSlot
 from vivavoce.edge.log_limits import LineRateLimit
 
@@ -102,8 +105,9 @@ def http_refusal(status: int) -> bytes:
     """Return a complete HTTP response in the API's form; `status` is 400 or 431."""
     name = "Request Header Fields Too Large" if status == 431 else "Bad Request"
     message = "request header fields too large" if status == 431 else "malformed request"
-    body = f'{{"error":{{"code":{status},"message":"{message}","status":"INVALID_ARGUMENT"}}}}'
-    return (
+    body = orjson.dumps(rest.failure(status, message).body)
+    head = (
         f"HTTP/1.1 {status} {name}\r\nContent-Type: application/json; charset=UTF-8\r\n"
-        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}"
-    ).encode()
+        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    )
+    return head.encode() + body
