@@ -16,6 +16,7 @@ from vivavoce.core.events import (
     AudioStreamEnded,
     ContentReceived,
     Event,
+    ListeningHeld,
     VideoArrived,
     VoiceScored,
 )
@@ -27,7 +28,7 @@ from vivavoce.runtime.intake import LOWEST_RATE, Intake
 from vivavoce.runtime.mailbox import Mailbox
 from vivavoce.runtime.ports import Incoming
 from vivavoce.runtime.rate_limit import RateLimiter
-from vivavoce.runtime.recordings import Recordings
+from vivavoce.runtime.recordings import Recordings, has_recordings
 from vivavoce.runtime.reporter import TurnReporter
 from vivavoce.runtime.transcripts import Transcripts
 
@@ -75,8 +76,8 @@ class Hearing:
                 self._mailbox.post(replace(incoming, position=self._intake.position))
             case AudioStreamEnded():
                 await self._end_stream()
-            case ContentReceived():
-                self._mailbox.post(await self._recordings.read(incoming))
+            case ContentReceived() if has_recordings(incoming):
+                self._mailbox.post(await self._read_recordings(incoming))
             case _:
                 self._mailbox.post(incoming)
 
@@ -110,6 +111,14 @@ class Hearing:
             position = self._intake.hear(piece)
             if position != before:
                 await self._arrived(position)
+
+    async def _read_recordings(self, content: ContentReceived) -> ContentReceived:
+        """Replace recorded speech by its words; the microphone, unread meanwhile, isn't silent."""
+        self._mailbox.post(ListeningHeld(True))
+        try:
+            return await self._recordings.read(content)
+        finally:
+            self._mailbox.post(ListeningHeld(False))
 
     async def _end_stream(self) -> None:
         frame = 0 if self._detection is None else self._detection.frame_samples

@@ -20,10 +20,11 @@ from vivavoce.domain.audio import (
     recorded_rate,
 )
 from vivavoce.domain.content import Blob, Content, Part, Text
-from vivavoce.engines.ports import RecognitionOptions, Recognizer, Transcript
+from vivavoce.domain.typed import find_mismatch
+from vivavoce.engines.ports import Recognition, RecognitionOptions, Recognizer, Transcript
 from vivavoce.errors import ClientFault, EngineError
 from vivavoce.runtime.detection import PIECE_S
-from vivavoce.runtime.errands import Errands, Watchdog
+from vivavoce.runtime.errands import Errands, Watchdog, is_end
 from vivavoce.runtime.intake import LOWEST_RATE, Intake
 from vivavoce.runtime.rate_limit import RateLimiter
 from vivavoce.runtime.transcripts import FEED_SAMPLES, HUNG_S
@@ -56,8 +57,6 @@ class Recordings:
 
     async def read(self, event: ContentReceived) -> ContentReceived:
         """The same with words in the place of recorded speech. Raises `ClientFault`."""
-        if not any(_is_recording(part) for turn in event.turns for part in turn.parts):
-            return event
         turns = [await self._content(turn) for turn in event.turns]
         return replace(event, turns=tuple(turns))
 
@@ -118,21 +117,34 @@ class Recordings:
     async def _listen(
         self, pcm: bytes, watchdog: Watchdog, settle: Callable[[Transcript | None], None]
     ) -> None:
-        recognition = self._recognizer.open(self._options)
+        recognition: Recognition | None = None
+        watchdog.watch(partial(settle, None))
         try:
+            recognition = self._recognizer.open(self._options)
             async with recognition.utterance() as utterance:
                 for at in range(0, len(pcm), 2 * FEED_SAMPLES):
                     watchdog.watch(partial(settle, None))
                     await utterance.feed(pcm[at : at + 2 * FEED_SAMPLES])
                 watchdog.watch(partial(settle, None))
-                settle(await utterance.finish())
+                transcript = await utterance.finish()
+                if mismatch := find_mismatch(transcript, Transcript, "transcript"):
+                    raise TypeError(mismatch)
+                settle(transcript)
         except EngineError as failure:
             log.warning("recording not recognized", extra={"problem": str(failure)})
-        except Exception:
+        except BaseException as failure:
+            if is_end(failure):
+                raise
             log.exception("recognizer broke down")
         finally:
             settle(None)
-            await recognition.aclose()
+            if recognition is not None:
+                await recognition.aclose()
+
+
+def has_recordings(event: ContentReceived) -> bool:
+    """Whether `event` holds recorded speech."""
+    return any(_is_recording(part) for turn in event.turns for part in turn.parts)
 
 
 def _is_recording(part: Part) -> bool:
