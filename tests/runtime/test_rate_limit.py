@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 
 import pytest
@@ -12,6 +13,9 @@ from vivavoce.core.events import TextReceived
 from vivavoce.core.messages import SetupComplete, TurnComplete
 from vivavoce.domain.audio import INPUT_RATE, AudioChunk, VideoFrame
 from vivavoce.runtime.connection import Connection
+from vivavoce.runtime.frame_reader import FrameReader
+from vivavoce.runtime.metering import Metering
+from vivavoce.runtime.ports import Incoming
 from vivavoce.runtime.rate_limit import (
     ANSWER_S,
     FREE_AUDIO_S,
@@ -22,7 +26,7 @@ from vivavoce.runtime.rate_limit import (
     TokenBucket,
 )
 from vivavoce.testing.loop import run_virtually
-from vivavoce.testing.stage import Client, stage
+from vivavoce.testing.stage import Client, PlainDialect, stage
 
 TEN_MS = AudioChunk(bytes(2 * INPUT_RATE // 100))
 SECOND = AudioChunk(bytes(2 * INPUT_RATE))
@@ -200,3 +204,75 @@ def test_work_that_fails_counts_too() -> None:
         return asyncio.get_running_loop().time()
 
     assert run_virtually(run()) == pytest.approx((1.25 - LOOP_BURST_S) / 0.5)
+
+
+def test_work_of_another_thread_counts_once_the_loop_adds_it() -> None:
+    async def run() -> tuple[float, float]:
+        processor = Processor()
+        rates, clock = (
+            RateLimiter(RateLimits(0, 0, 0.5), processor),
+            asyncio.get_running_loop().time,
+        )
+
+        def work() -> str:
+            processor.now += 1.25
+            return "done"
+
+        result, taken_s = rates.measure(work)
+        assert result == "done"
+        await rates.share()
+        measured_at = clock()
+        rates.count_work(taken_s)
+        await rates.share()
+        return measured_at, clock()
+
+    measured_at, counted_at = run_virtually(run())
+    assert measured_at == 0
+    assert counted_at == pytest.approx((1.25 - LOOP_BURST_S) / 0.5)
+
+
+class Heavy(PlainDialect):
+    """Says that every frame takes long to be read; it is read in another thread."""
+
+    def __init__(self, processor: Processor) -> None:
+        super().__init__()
+        self.processor = processor
+
+    def is_light(self, frame: bytes | str) -> bool:
+        return False
+
+    def decode(self, frame: bytes | str) -> Sequence[Incoming]:
+        self.processor.now += 0.125
+        return super().decode(frame)
+
+
+def reading_s(client: Client, rates: RateLimiter, frames: int) -> float:
+    """How long it takes to read so many frames."""
+
+    async def run() -> float:
+        reader = FrameReader(client, client.dialect, Metering(None), rates)
+        for _ in range(frames):
+            await reader.read()
+        return asyncio.get_running_loop().time()
+
+    return run_virtually(run())
+
+
+def test_a_frame_that_is_read_in_a_thread_takes_of_the_share() -> None:
+    processor, client = Processor(), Client()
+    client.dialect = Heavy(processor)
+    for number in range(10):
+        client.say(TextReceived(f"turn {number}"))
+    rates = RateLimiter(RateLimits(0, 0, 0.1), processor)
+    assert reading_s(client, rates, 10) == pytest.approx((10 * 0.125 - LOOP_BURST_S) / 0.1)
+
+
+@pytest.mark.parametrize(
+    ("said", "counts"), [([TEN_MS], 0.1), ([TEN_MS, TextReceived("a")], 1), ([], 1)]
+)
+def test_only_sound_counts_a_tenth_of_a_message(said: list[Incoming], counts: float) -> None:
+    client = Client()
+    for _ in range(60):
+        client.say(*said)
+    expected = max(0.0, (60 * counts - 10) / 10)
+    assert reading_s(client, RateLimiter(RateLimits(10, 0, 0)), 60) == pytest.approx(expected)

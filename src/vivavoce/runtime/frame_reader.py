@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from vivavoce.domain.audio import AudioChunk
 from vivavoce.runtime.decoding import run_in_decoder
@@ -30,7 +31,7 @@ class FrameReader:
         frame = await self._transport.receive()
         self._metering.message()
         said = await self._decode(frame)
-        sound = all(isinstance(incoming, AudioChunk) for incoming in said)
+        sound = bool(said) and all(isinstance(incoming, AudioChunk) for incoming in said)
         await self._rates.message(sound)
         await self._rates.share()
         return said, sound
@@ -38,9 +39,9 @@ class FrameReader:
     async def _decode(self, frame: bytes | str) -> Sequence[Incoming]:
         """What a frame means, read in a thread where that may take long."""
         if self._dialect.is_light(frame):
-            return self._decode_here(frame)
-        return await run_in_decoder(lambda: self._decode_here(frame))
-
-    def _decode_here(self, frame: bytes | str) -> Sequence[Incoming]:
-        with self._rates.working():
-            return self._dialect.decode(frame)
+            with self._rates.working():
+                return self._dialect.decode(frame)
+        measure = partial(self._rates.measure, partial(self._dialect.decode, frame))
+        said, taken_s = await run_in_decoder(measure)
+        self._rates.count_work(taken_s)
+        return said

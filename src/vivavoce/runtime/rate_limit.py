@@ -16,8 +16,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 from vivavoce.errors import ClientFault
+
+T = TypeVar("T")
 
 POLICY = 1008
 
@@ -92,7 +95,7 @@ class RateLimiter:
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """Count what is done within as the connection's. Nothing within may wait."""
+        """Count what is done within, on the event loop, as the connection's. It may not wait."""
         if self._share is None:
             yield
             return
@@ -100,11 +103,24 @@ class RateLimiter:
         try:
             yield
         finally:
-            self._taken_s += self._processor_s() - began
+            self.count_work(self._processor_s() - began)
+
+    def measure(self, work: Callable[[], T]) -> tuple[T, float]:
+        """Return the result of `work` and the processor seconds that this thread took for it.
+
+        It changes nothing here, so that any thread may call it; `count_work` counts the seconds.
+        """
+        began = self._processor_s()
+        result = work()
+        return result, self._processor_s() - began
+
+    def count_work(self, taken_s: float) -> None:
+        """Count seconds of work as the connection's. To be called on the event loop."""
+        self._taken_s += taken_s
 
     def count_answer(self) -> None:
         """Count the beginning of an answer as the connection's work."""
-        self._taken_s += ANSWER_S
+        self.count_work(ANSWER_S)
 
     async def share(self) -> None:
         """Wait until the connection's share of the event loop covers what it has taken."""
@@ -115,7 +131,7 @@ class RateLimiter:
             await asyncio.sleep(wait_s)
 
     async def message(self, sound: bool) -> None:
-        """A message came, with nothing but `sound` in it or with anything else.
+        """Wait until a message, of nothing but `sound` or of more, is within the limit.
 
         Raises `ClientFault` when messages have come too fast for too long.
         """
@@ -133,7 +149,7 @@ class RateLimiter:
         await asyncio.sleep(wait_s)
 
     async def audio(self, seconds: float) -> None:
-        """So much sound is to be heard."""
+        """Wait until so many seconds of sound are within the limit."""
         if self._audio is None:
             return
         if wait_s := self._audio.take(seconds, asyncio.get_running_loop().time()):
