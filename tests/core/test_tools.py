@@ -85,9 +85,19 @@ def test_what_answers_no_open_call_is_ignored_and_told(
     book = ledger("wait")
     book.answer(result(1), 10.0)
     assert book.answer(given, 10.0)[0] is Verdict.IGNORED
-    ((told, how),) = book.problems
-    assert sentence in told
-    assert how == code
+    (problem,) = book.problems
+    assert sentence in problem.sentence
+    assert problem.code == code
+
+
+def test_what_may_be_words_in_the_place_of_a_name_is_personal() -> None:
+    book = ledger("wait")
+    book.answer(result("my id"), 10.0)
+    book.answer(result("", "my name"), 10.0)
+    book.answer(result(1, "other name"), 10.0)
+    assert [problem.told for problem in book.problems] == ["my id", "my name", "other name"]
+    for problem in book.problems:
+        assert problem.told not in problem.sentence
 
 
 def test_answers_that_come_after_the_end_of_their_call_are_nobodys_fault() -> None:
@@ -100,14 +110,14 @@ def test_answers_that_come_after_the_end_of_their_call_are_nobodys_fault() -> No
     for book in (withdrawn, overdue):
         for given in (result(1), result("", "wait")):
             assert book.answer(given, 100.0)[0] is Verdict.IGNORED
-        assert [code for _, code in book.problems] == [0, 0]
+        assert [problem.code for problem in book.problems] == [0, 0]
 
 
 def test_an_answer_that_is_taken_may_hold_what_has_no_effect() -> None:
     book = ledger("wait")
     given = result(1, "other", SILENT, more=True)
     assert book.answer(given, 10.0)[0] is Verdict.UNBLOCKED
-    assert [code for _, code in book.problems] == [INVALID, 0, 0]
+    assert [problem.code for problem in book.problems] == [INVALID, 0, 0]
 
 
 def test_without_an_id_the_oldest_open_call_of_that_name_is_meant() -> None:

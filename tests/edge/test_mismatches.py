@@ -92,3 +92,29 @@ async def test_a_strict_server_takes_instructions_on_the_enterprise_path(tmp_pat
         await client.set_up()
         await client.send(clientContent={"turns": turns})
         await goes_on(client)
+
+
+WORDS = "my secret"
+BLOB = {"mimeType": f"audio/pcm;rate={WORDS}", "data": ""}
+OTHERWISE: list[dict[str, Any]] = [
+    {"clientContent": {"turns": [{"role": WORDS, "parts": [{"text": "a"}]}]}},
+    {"clientContent": {"turns": [{"parts": [{"inlineData": BLOB | {"data": "AAAA"}}]}]}},
+    {"realtimeInput": {"audio": {"mimeType": WORDS, "data": base64.b64encode(b"GIF8").decode()}}},
+    {"toolResponse": {"functionResponses": [{"id": WORDS, "response": {}}]}},
+    {"toolResponse": {"functionResponses": [{"name": WORDS, "response": {}}]}},
+    {"toolResponse": {"functionResponses": [{"id": "x", "scheduling": WORDS, "response": {}}]}},
+]
+
+
+@pytest.mark.parametrize("message", OTHERWISE)
+async def test_what_may_be_words_stands_in_a_personal_field_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, message: dict[str, Any]
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with serving(tmp_path) as server, connected(server) as client:
+        await client.set_up()
+        await client.send(**message)
+        await goes_on(client)
+    lines = [vars(each) for each in caplog.records if "otherwise than sent" in each.getMessage()]
+    assert all(WORDS not in line["what"] for line in lines)
+    assert [WORDS in line["told"] for line in lines if line["told"]] == [True]

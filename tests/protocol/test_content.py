@@ -67,7 +67,11 @@ def read(
 ) -> tuple[list[Content | Instruction], list[str]]:
     """The contributions, and what was reported of them."""
     reported: list[str] = []
-    said = contributions(turns, strict=strict, enterprise=enterprise, report=reported.append)
+
+    def report(sentence: str, *, told: str = "") -> None:
+        reported.append(sentence)
+
+    said = contributions(turns, strict=strict, enterprise=enterprise, report=report)
     return list(said), reported
 
 

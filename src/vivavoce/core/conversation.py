@@ -133,8 +133,7 @@ class Conversation:
             if verdict is Verdict.SILENT:
                 self.context.history.answer((result,))
         problems, self.ledger.problems = self.ledger.problems, []
-        for sentence, code in problems:
-            step.report(sentence, code)
+        step.effects.extend(problems)
 
     # --- moves of the joint rules ----------------------------------------------------------
 

@@ -131,11 +131,13 @@ class ForgetAudio:
 class ReportMismatch:
     """What the client sent has another effect than it was sent for, or none: tell the operator.
 
-    A strict server closes the connection with the sentence instead, where there is a `code`.
+    A strict server closes the connection with the sentence instead, where there is a `code`. `told`
+    is what the sentence leaves out of the client's words.
     """
 
     sentence: str
     code: int = 0
+    told: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import Enum
 
+from vivavoce.core.effects import ReportMismatch
 from vivavoce.domain.checkpoint import OpenCall
 from vivavoce.domain.content import (
     Behavior,
@@ -100,7 +101,7 @@ class ToolLedger:
         self._open: dict[CallId, _Open] = {}
         self.waiting: list[ToolResult] = []
         self.urgent = False
-        self.problems: list[tuple[str, int]] = []
+        self.problems: list[ReportMismatch] = []
         self._closed: dict[CallId, tuple[str, bool]] = {}
         self._late: set[CallId] = set()
         self._batch = 0
@@ -211,7 +212,7 @@ class ToolLedger:
         else:
             self._forget(entry, answered=True)
         if len(self.waiting) >= MAX_WAITING:
-            self.problems.append(("too many results wait: one is only remembered", 0))
+            self.problems.append(ReportMismatch("too many results wait: one is only remembered"))
         if result.scheduling is Scheduling.SILENT or len(self.waiting) >= MAX_WAITING:
             return Verdict.SILENT, result
         self.waiting.append(result)
@@ -289,31 +290,32 @@ class ToolLedger:
         if len(self._closed) > MAX_CLOSED:
             del self._closed[next(iter(self._closed))]
 
-    def _problem(self, result: ToolResult, entry: _Open | None) -> tuple[str, int]:
+    def _problem(self, result: ToolResult, entry: _Open | None) -> ReportMismatch:
         """Why an answer is ignored, and the code with which a strict server says so."""
-        id = plain_name(result.id)
-        if entry is not None and entry.served is None:
-            return f"Invalid answer: the call {id} is answered already.", INVALID
-        if not result.id and any(name == result.name for name, _ in self._closed.values()):
-            return f"no call of {plain_name(result.name)} is open any more", 0
+        told = result.id or result.name
+        shown = plain_name(told)
         name, answered = self._closed.get(result.id, ("", False))
-        if answered:
-            return f"Invalid answer: the call {id} is answered already.", INVALID
+        if answered or (entry is not None and entry.served is None):
+            sentence = f"Invalid answer: the call {shown} is answered already."
+            return ReportMismatch(sentence, INVALID, told)
+        if not result.id and any(name == result.name for name, _ in self._closed.values()):
+            return ReportMismatch(f"no call of {shown} is open any more", 0, told)
         if name:
-            return f"the call {id} is not open any more: its answer is ignored", 0
-        called = f"the id {id}" if result.id else f"the name {plain_name(result.name)}"
-        return f"Requested entity was not found: no open call has {called}.", NOT_FOUND
+            sentence = f"the call {shown} is not open any more: its answer is ignored"
+            return ReportMismatch(sentence, 0, told)
+        sentence = f"no open call has the {'id' if result.id else 'name'} {shown}."
+        return ReportMismatch(f"Requested entity was not found: {sentence}", NOT_FOUND, told)
 
     def _check(self, result: ToolResult, entry: _Open) -> None:
         """What of an answer that is taken has no effect."""
         if result.name and result.name != entry.call.name:
             given, name = plain_name(result.name), entry.call.name
             sentence = f"Invalid answer: {entry.call.id} is a call of {name}, not of {given}."
-            self.problems.append((sentence, INVALID))
+            self.problems.append(ReportMismatch(sentence, INVALID, result.name))
         if entry.blocking and result.will_continue:
-            self.problems.append(("willContinue has no effect on a blocking call", 0))
+            self.problems.append(ReportMismatch("willContinue has no effect on a blocking call"))
         if entry.blocking and result.scheduling is not Scheduling.WHEN_IDLE:
-            self.problems.append(("scheduling has no effect on a blocking call", 0))
+            self.problems.append(ReportMismatch("scheduling has no effect on a blocking call"))
 
     def _match(self, result: ToolResult) -> _Open | None:
         if result.id:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_NAME = re.compile(r"[A-Za-z0-9_.:/;=+ -]{1,40}")
+_NAME = re.compile(r"[A-Za-z0-9_.:/;=+-]{1,40}")
 
 
 def whole(text: str) -> str:
@@ -13,5 +13,5 @@ def whole(text: str) -> str:
 
 
 def plain_name(text: str) -> str:
-    """What a client wrote in the place of a name, if it is one; dots for what may be words."""
-    return text if _NAME.fullmatch(text) and text.count(" ") <= 1 else "…"
+    """Return `text` if it is a name without spaces; dots for what may be words."""
+    return text if _NAME.fullmatch(text) else "…"

@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 ADK = "google-adk/"
 
 MAX_NAME = 64
-"""Characters of a name that is logged; what is longer, or is no name, may be somebody's words."""
+"""Characters of a name that is logged; what is longer, or is no name, may be a person's words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class LiveEndpoint:
             await socket.accept()
             await self._serve(visitor, socket)
         except (Disconnected, TimeoutError):
-            pass  # it left, or does not read: there is nobody to tell
+            pass  # the client left, or does not read: no close frame would reach it
         finally:
             self._count(visitor, socket, monotonic() - began)
 
@@ -196,8 +196,9 @@ def _line(connection: Connection, **fields: object) -> dict[str, object]:
     return {"session": connection.session_id[:8], **fields}
 
 
-def _note_mismatch(sentence: str) -> None:
-    log.info("input taken otherwise than sent", extra={"what": sentence})
+def _note_mismatch(sentence: str, *, told: str = "") -> None:
+    left_out = told[:MAX_NAME] if told not in sentence else None
+    log.info("input taken otherwise than sent", extra={"what": sentence, "told": left_out})
 
 
 def _note_unknown(path: str, name: str) -> None:

@@ -6,7 +6,7 @@ Who said a contribution is the user or the model. A client may name others:
     assistant, ai, bot, chatbot  the model
     human, customer              the user
     function, tool               results of functions, on the user's side; nothing else of it
-    anything else                left out: nobody's words are taken for the user's
+    anything else                left out, so that no other words are taken for the user's
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def contributions(
         known = ROLES.get(role) or OTHER_NAMES.get(role)
         if role not in ROLES:
             taken = f"taken for the {known.value}'s" if known and parts else "left out"
-            report(f"content has the role {plain_name(turn.role)}: it is {taken}")
+            report(f"content has the role {plain_name(turn.role)}: it is {taken}", told=turn.role)
         if known is not None and parts:
             yield Content(known, parts)
         elif role in ROLES:
@@ -110,7 +110,7 @@ def _medium(mime_type: str, strict: bool, report: OnMismatch) -> str:
     except ClientFault as fault:
         if strict:
             raise
-        report(fault.reason)
+        report(fault.logged, told=fault.reason)
         return mime_type
     return mime_type if rate is None else f"{RECORDING}{rate}"
 

@@ -63,7 +63,7 @@ class Decoder:
         *,
         strict: bool,
         on_unknown: OnUnknown,
-        on_mismatch: OnMismatch = lambda sentence: None,
+        on_mismatch: OnMismatch = lambda sentence, told="": None,
         on_message: Callable[[ClientMessage], None] = lambda message: None,
         enterprise: bool = False,
         limits: MessageLimits | None = None,
@@ -234,7 +234,8 @@ class Decoder:
                 rate = INPUT_RATE
             if (rate, image) != (None, None):
                 self._on_mismatch(
-                    f"{kind} of the type {plain_name(mime_type or '(none)')}: read as it looks"
+                    f"{kind} of the type {plain_name(mime_type or 'none')}: read as it looks",
+                    told=mime_type,
                 )
         if rate is not None and not (self._strict and kind == "video"):
             self._insist_on_field(kind, "video", "sound")

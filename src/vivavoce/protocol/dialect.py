@@ -73,7 +73,7 @@ class GeminiDialect:
         enterprise: bool = False,
         on_unknown: OnUnknown = _ignore,
         on_unserved: OnUnserved = _ignore,
-        on_mismatch: OnMismatch = _ignore,
+        on_mismatch: OnMismatch = lambda sentence, told="": None,
         limits: MessageLimits | None = None,
     ) -> None:
         self._strict = strict
@@ -170,7 +170,7 @@ class GeminiDialect:
             self._unserved_told.add(name)
             self._on_unserved(kind, name)
 
-    def mismatch(self, sentence: str, code: int = 0) -> None:
+    def mismatch(self, sentence: str, code: int = 0, *, told: str = "") -> None:
         """Something has another effect than it was sent for, or none; told once.
 
         Raises `ClientFault` with a code, if there is one, when strict.
@@ -179,7 +179,7 @@ class GeminiDialect:
             raise ClientFault(code, sentence)
         if sentence not in self._mismatches_told and len(self._mismatches_told) < MAX_REPORTED:
             self._mismatches_told.add(sentence)
-            self._on_mismatch(sentence)
+            self._on_mismatch(sentence, told=told)
 
     def _report_unserved(self, message: Wire, path: str = "") -> None:
         """Report the fields that ask for what is not served; when strict, refuse the first."""

@@ -45,7 +45,7 @@ def session_setup(
     strict: bool,
     enterprise: bool,
     report: OnUnknown,
-    on_mismatch: OnMismatch = lambda sentence: None,
+    on_mismatch: OnMismatch = lambda sentence, told="": None,
 ) -> SessionSetup:
     """What a client asked for. Raises `ClientFault` for what cannot be."""
     if not wire.model:

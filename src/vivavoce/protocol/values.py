@@ -29,10 +29,10 @@ def is_strict(info: ValidationInfo) -> bool:
     return bool(info.context and info.context["strict"])
 
 
-def report_mismatch(info: ValidationInfo, sentence: str) -> None:
-    """Say that something was read otherwise than the protocol spells it."""
+def report_mismatch(info: ValidationInfo, sentence: str, *, told: str = "") -> None:
+    """Say that something, which `told` quotes, was read otherwise than the protocol spells it."""
     if info.context and (report := info.context.get("on_mismatch")) is not None:
-        report(sentence)
+        report(sentence, told=told)
 
 
 # --- numbers -------------------------------------------------------------------------------
@@ -139,7 +139,8 @@ class EnumNames:
         if is_strict(info) or isinstance(value, bool) or not isinstance(value, str | int):
             raise wrong("TYPE_ENUM")
         shown = plain_name(str(value))
-        report_mismatch(info, f"{info.field_name} has no value {shown}: it is taken for unset")
+        sentence = f"{info.field_name} has no value {shown}: it is taken for unset"
+        report_mismatch(info, sentence, told=str(value))
         return ""
 
 

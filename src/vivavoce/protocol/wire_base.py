@@ -9,11 +9,11 @@ with their path.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, partial
 from types import UnionType
-from typing import Annotated, Any, ClassVar, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Protocol, TypeVar, Union, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -34,8 +34,15 @@ MAX_OBJECTS = 5_000
 """Turns, parts, functions and other objects of the protocol's own in one message. One takes some
 30 us to be read; those within the user's own JSON take nearly nothing, and are not counted."""
 
-OnMismatch = Callable[[str], None]
-"""Called with a sentence about something that is read otherwise than the protocol spells it."""
+
+class OnMismatch(Protocol):
+    """Called about something that is read otherwise than the protocol spells it.
+
+    `sentence` leaves out what may be words; `told` is that text, for a personal field of the log.
+    """
+
+    def __call__(self, sentence: str, /, *, told: str = "") -> None: ...
+
 
 UNIONS = (Union, UnionType)
 

@@ -333,8 +333,8 @@ class Connection:
                 self._keeping.forget()
             case ForgetAudio(position=position):
                 self._hearing.forget(position)
-            case ReportMismatch(sentence=sentence, code=code):
-                self._dialect.mismatch(sentence, code)
+            case ReportMismatch(sentence=sentence, code=code, told=told):
+                self._dialect.mismatch(sentence, code, told=told)
             case CloseConnection(code=code, reason=reason):
                 self._ending = self._ending or Ending(code, reason, logged=reason)
             case _:

@@ -55,10 +55,11 @@ class Dialect(Protocol):
         """What the frame means, in order. Raises `ClientFault`."""
         ...
 
-    def mismatch(self, sentence: str, code: int = 0) -> None:
+    def mismatch(self, sentence: str, code: int = 0, *, told: str = "") -> None:
         """Something that the client sent has another effect than it was sent for, or none.
 
         Told once to the operator; where there is a `code` and the dialect is strict, `ClientFault`.
+        `told` is what the sentence leaves out of the client's words.
         """
         ...
 

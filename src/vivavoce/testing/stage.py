@@ -72,7 +72,7 @@ class PlainDialect:
             raise said
         return said
 
-    def mismatch(self, sentence: str, code: int = 0) -> None:
+    def mismatch(self, sentence: str, code: int = 0, *, told: str = "") -> None:
         self.mismatches.append(sentence)
 
     def encode(self, message: Message) -> bytes:
