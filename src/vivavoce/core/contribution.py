@@ -49,7 +49,7 @@ class Contribution:
 
     @property
     def bytes(self) -> int:
-        """What it holds in memory, roughly."""
+        """Bytes held in memory, roughly."""
         if self._bytes is None:
             self._bytes = weigh(self.content)
         return self._bytes
@@ -87,7 +87,7 @@ class TokenTotal:
         )
 
     def clear(self) -> None:
-        """All are gone."""
+        """Remove all contributions."""
         self._revision = None
 
     def of(self, contributions: Iterable[Contribution]) -> tuple[int, int, int]:
@@ -100,7 +100,7 @@ class TokenTotal:
 
 
 class Prompt:
-    """What an answer is made from, as it weighs: fixed texts, and contributions in order.
+    """Input of an answer with its weight: fixed texts, and contributions in order.
 
     `total` holds the tokens of the first `added` contributions already; `image_tokens` is what an
     image counts.

@@ -1,4 +1,4 @@
-"""uvicorn's WebSocket, bounded, and patient with clients that write too early or too much."""
+"""uvicorn's WebSocket with bounds, for clients that write too early, too much or too long."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CROWDED_BYTES = 512
 """The same after a read that held many frames."""
 
 WRITE_BYTES = 64 * 1024
-"""Waits unsent before whoever writes waits too."""
+"""Unsent bytes beyond which a writer waits."""
 
 CLOSE_WAIT_S = 3.0
 MAX_FRAGMENTS = 65_536
@@ -42,7 +42,7 @@ NORMAL_CLOSE = bytes((0x80 | Opcode.CLOSE, 2)) + (1000).to_bytes(2)
 
 
 class LiveSocket(WebSocketsSansIOProtocol, BoundedProtocol):
-    """uvicorn's WebSocket, patient with clients that write too early, too much or too long.
+    """uvicorn's WebSocket with bounds on what comes too early, too large or too late.
 
     - The handshake has to be complete within `handshake_s`; one that cannot be parsed is answered.
     - What comes before our 101 waits until it is sent, or else the answer to an early ping would
@@ -62,8 +62,8 @@ class LiveSocket(WebSocketsSansIOProtocol, BoundedProtocol):
         self._handshake_s = handshake_s
         self._early = b""
         self._closed_bytes = 0
-        self._owed_pong = b""
-        self._lives = False
+        self._pending_pong = b""
+        self._received_since_ping = False
         self._pace = ReadPace(self.loop)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -101,7 +101,7 @@ class LiveSocket(WebSocketsSansIOProtocol, BoundedProtocol):
     # --- reading -----------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
-        self._lives = True
+        self._received_since_ping = True
         if not (self.handshake_initiated or self.close_sent):
             self._begin(data)
         elif self._shaking_hands:
@@ -222,24 +222,24 @@ class LiveSocket(WebSocketsSansIOProtocol, BoundedProtocol):
             # 5.5.3, lets us answer the latest ping only, but that one without fail: clients
             # close when it is not answered.
             pongs = [frame for frame in frames if frame[:1] == PONG]
-            self._owed_pong = pongs[-1] if pongs else self._owed_pong
+            self._pending_pong = pongs[-1] if pongs else self._pending_pong
             frames = [frame for frame in frames if frame[:1] != PONG]
         self.transport.write(b"".join(frames))
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        pong, self._owed_pong = self._owed_pong, b""
+        pong, self._pending_pong = self._pending_pong, b""
         if pong and not (self.close_sent or self.transport.is_closing()):
             self.transport.write(pong)
 
     def send_keepalive_ping(self) -> None:
-        self._lives = False
+        self._received_since_ping = False
         super().send_keepalive_ping()
 
     def keepalive_timeout(self) -> None:
         # A pong may stand behind much else that the client sent: anything that arrived is a
         # sign of life, and while we do not read ourselves, silence says nothing.
-        if self._lives or self.read_paused:
+        if self._received_since_ping or self.read_paused:
             self.pong_timer = self.pending_ping_payload = None
             self.last_ping_rtt = self.loop.time() - self.ping_sent_at
             self.schedule_ping()

@@ -1,4 +1,4 @@
-"""How fast the frames of one WebSocket are read, whatever is in them.
+"""Rate limit on the frames of one WebSocket, whatever is in them.
 
 Pings, fragments and bytes that arrive one by one never reach a conversation, whose own limits are
 in `runtime.rate_limit`, and cost the event loop as much as messages do. A client that sends more
@@ -28,7 +28,7 @@ FEW_FRAMES = 64
 
 
 class ReadPace:
-    """Says when the reading of one connection pauses. It holds no reference to it in between."""
+    """Pauses in the reading of one connection, to which no reference is held in between."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -54,7 +54,7 @@ class ReadPace:
         return self._timer is not None
 
     def close(self) -> None:
-        """Nothing will be read any longer."""
+        """Stop the timer that would resume reading."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -11,7 +11,7 @@ engine overdraw the budget and go to the lane, where they are batched.
 
 A call in the lane has a time limit. One that passes it fails those who wait for it, and the next
 one is made in another thread. A batch that fails is tried again one by one, so that what a
-client sent fails nobody else.
+client sent fails no other client.
 
 Measured with Silero on two busy cores (`benchmarks/detection.py`), CPU for each frame: 16
 sessions 423 us on the loop, 545 in a thread, 401 by budget; 64 sessions 237, 186 and 161, with

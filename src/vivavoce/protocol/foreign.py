@@ -1,8 +1,7 @@
 """Content and tools as other APIs spell them, in the spelling of this one.
 
 Programs that were written for OpenAI's or Anthropic's API, or that hand on what an MCP server
-lists, send its forms. Each function answers with the value itself where it knows no other form in
-it.
+lists, send its forms. Each function returns the value itself where it finds no other form in it.
 """
 
 from __future__ import annotations
@@ -95,7 +94,7 @@ def tool(value: Any) -> Any:
 
 
 def _server_tool(kind: str) -> str | None:
-    """Of a kind that may carry its date (`web_search_20250305`)."""
+    """Find the server tool of a kind that may carry a date (`web_search_20250305`)."""
     lowered = kind.lower()
     return SERVER_TOOLS.get(lowered) or SERVER_TOOLS.get(lowered.rstrip("0123456789_"))
 

@@ -4,8 +4,8 @@ Clients build them carelessly: doubled slashes come from every JavaScript client
 URLs that end in a slash, prefixes from base URLs with a path, an empty version from an empty
 setting. All of that is ordinary traffic.
 
-Whoever reaches the port can send any path, so a path is bounded before an expression sees it, and
-every expression takes time linear in its length.
+A path comes from a client that was not admitted yet: it is bounded before an expression sees it,
+and every expression takes time linear in its length.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ class Errands:
 def is_end(failure: BaseException) -> bool:
     """Whether `failure` ends the calling task or the process, and is none of an engine's.
 
-    A cancellation that nobody asked for is one: something inside the engine cancelled itself.
+    A cancellation that was not asked for is one: something inside the engine cancelled itself.
     """
     if isinstance(failure, asyncio.CancelledError):
         task = asyncio.current_task()

@@ -89,7 +89,7 @@ class Calls:
 
     @property
     def waiting_here(self) -> bool:
-        """Whether the answer that is given now waits for anybody."""
+        """Whether the answer that is given now waits for a call."""
         running = (run for run in self.ours.values() if run.state == "running")
         return self.unanswered_here or any(run.level == self.level for run in running)
 
