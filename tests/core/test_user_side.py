@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from vivavoce.core import user_turns, weight
 from vivavoce.core.activity import Cue, Evidence
 from vivavoce.core.effects import (
     DropTranscript,
@@ -126,6 +127,27 @@ def test_content_stands_before_what_is_being_spoken() -> None:
     assert [type(entry) for entry in user.line] == [TypedTurn, SpokenTurn]
     assert user.claim is Claim.CONTENT
     assert len(user.ready()) == 1
+
+
+def test_content_that_joins_what_waits_is_weighed_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    weighed: list[Content] = []
+
+    def weigh(content: Content) -> int:
+        weighed.append(content)
+        return weight.weigh(content)
+
+    monkeypatch.setattr(user_turns, "weigh", weigh)
+    user, step = side(), Step(0.0)
+    cue(user, Cue.ONSET)
+    said = [question(f"question {number}") for number in range(50)]
+    for contents in said:
+        user.content(contents, False, step)
+    user.content((), True, step)
+    typed = user.line[0]
+    assert typed.contents() == tuple(content for contents in said for content in contents)
+    assert typed == TypedTurn(typed.contents(), answer=True, urgent=True)
+    assert typed.bytes == sum(map(weight.weigh, typed.contents()))
+    assert len(weighed) == len(said)
 
 
 def test_speech_waits_for_speech_that_follows_it_but_what_was_typed_does_not() -> None:

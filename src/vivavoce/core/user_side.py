@@ -262,9 +262,9 @@ class UserSide:
         at = self._before_open()
         before = self.line[at - 1] if at else None
         if isinstance(before, TypedTurn) and not before.answer:
-            at, contents = at - 1, (*before.content, *contents)
-            del self.line[at]
-        if contents or answer:
+            before.join(contents, answer)
+            self._bound(before, step)
+        elif contents or answer:
             self._join(at, TypedTurn(contents, answer, urgent=True), step)
 
     def update(self, update: Update) -> None:
@@ -315,6 +315,10 @@ class UserSide:
 
     def _join(self, at: int, entry: Entry, step: Step) -> None:
         self.line.insert(at, entry)
+        self._bound(entry, step)
+
+    def _bound(self, entry: Entry, step: Step) -> None:
+        """Give up the oldest while too much waits; not `entry`, which is new or has grown."""
         while len(self.line) > MAX_LINE or self._heavy():
             oldest = next(each for each in self.line if not isinstance(each, Update))
             if oldest is entry:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -139,24 +140,34 @@ class TypedTurn:
     """Contributions that came as content, and whether they ask for an answer.
 
     `urgent`: it is answered although functions of the client's run. `bytes` is what they hold in
-    memory: weighed once, however long the line is.
+    memory: each contribution is weighed once, however long the line is and whatever joins it.
     """
 
-    content: tuple[Content, ...]
+    content: list[Content]
     answer: bool
     urgent: bool = False
-    _bytes: int = field(default=-1, init=False, compare=False)
+    _weighed: int = field(default=0, init=False, compare=False)
+    _bytes: int = field(default=0, init=False, compare=False)
+
+    def __init__(self, content: Iterable[Content], answer: bool, urgent: bool = False) -> None:
+        self.content, self.answer, self.urgent = list(content), answer, urgent
+        self._weighed = self._bytes = 0
+
+    def join(self, content: Iterable[Content], answer: bool) -> None:
+        """Add what came as content behind it, which may ask for an answer to all of it."""
+        self.content += content
+        self.answer = answer
 
     @property
     def bytes(self) -> int:
         """See the class."""
-        if self._bytes < 0:
-            self._bytes = sum(map(weigh, self.content))
+        self._bytes += sum(map(weigh, self.content[self._weighed :]))
+        self._weighed = len(self.content)
         return self._bytes
 
     def contents(self) -> tuple[Content, ...]:
         """What enters the history."""
-        return self.content
+        return tuple(self.content)
 
 
 @dataclass(slots=True)
