@@ -38,7 +38,7 @@ from vivavoce.domain.ids import CallId, CountingIds, SessionId
 from vivavoce.domain.profile import behaviour_of
 from vivavoce.domain.setup import SessionSetup
 from vivavoce.state.codec import decode
-from vivavoce.state.encoder import Encoder, encode
+from vivavoce.state.encoder import QUICK_BYTES, Encoder, encode
 
 WORDS = st.text(st.characters(), max_size=20)
 JSON = st.dictionaries(
@@ -215,6 +215,26 @@ def test_what_is_new_decides_whether_a_thread_is_needed() -> None:
     heavier = replace(SENTENCE, parts=(Text("word " * 10_000),))
     for added in (replace(PICTURE), heavier, Content(Role.MODEL, (ToolCall(CallId(""), "f", {}),))):
         assert not encoder.is_quick(replace(long, history=(*long.history, added)))
+
+
+def test_a_large_checkpoint_needs_a_thread_however_little_of_it_is_new() -> None:
+    encoder = Encoder()
+    paragraph = Content(Role.USER, (Text("word " * 1000),))
+    large = replace(PLAIN, history=(paragraph,) * (QUICK_BYTES // 4000))
+    encoder.encode(large)
+    assert not encoder.is_quick(replace(large, history=(*large.history, SENTENCE)))
+    encoder.encode(PLAIN)
+    assert encoder.is_quick(PLAIN)
+
+
+def test_an_instruction_is_encoded_once() -> None:
+    encoder = Encoder()
+    instructed = replace(PLAIN, instruction="rule " * 10_000, asked=Asked("other " * 10_000))
+    assert not encoder.is_quick(instructed)
+    encoder.encode(instructed)
+    assert encoder.is_quick(replace(instructed, history=(SENTENCE,)))
+    assert not encoder.is_quick(replace(instructed, instruction="new " * 10_000))
+    assert encoder.encode(instructed) == encode(instructed)
 
 
 def test_media_stands_beside_the_text_once() -> None:

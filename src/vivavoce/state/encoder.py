@@ -22,6 +22,9 @@ QUICK_CHARS = 16_384
 
 QUICK_CONTENTS = 64
 
+QUICK_BYTES = 256 * 1024
+"""Of a checkpoint as JSON, old and new: joined in about a millisecond."""
+
 
 class Encoded(NamedTuple):
     """A checkpoint as JSON, and the media that it refers to, by digest."""
@@ -39,15 +42,18 @@ class _Piece(NamedTuple):
 
 
 class Encoder:
-    """Encodes the checkpoints of one session. Contributions, media and declarations are never
-    mutated, and are known again by their identity."""
+    """Encodes the checkpoints of one session. Contributions, media, declarations and instructions
+    are never mutated, and are known again by their identity."""
 
     def __init__(self) -> None:
         self._pieces: dict[int, _Piece] = {}
         self._before: dict[int, _Piece] = {}
+        self._size = 0
 
     def is_quick(self, checkpoint: Checkpoint) -> bool:
-        """Whether what is new in a checkpoint is so little that no thread is needed for it."""
+        """Whether a checkpoint is so small, and so little of it new, that it needs no thread."""
+        if self._size > QUICK_BYTES:
+            return False
         heavy: tuple[Iterable[object], ...] = (
             checkpoint.tools.functions,
             checkpoint.asked.tools.functions,
@@ -60,14 +66,18 @@ class Encoder:
             return False
         parts = [part for content in new for part in content.parts]
         texts = [part.text for part in parts if isinstance(part, Text)]
-        return len(texts) == len(parts) and sum(map(len, texts)) <= QUICK_CHARS
+        if len(texts) != len(parts):
+            return False
+        instructions = (checkpoint.instruction, checkpoint.asked.instruction)
+        texts += [each for each in instructions if id(each) not in self._pieces]
+        return sum(map(len, texts)) <= QUICK_CHARS
 
     def encode(self, checkpoint: Checkpoint) -> Encoded:
         """The checkpoint, without `consumed`, which belongs to the handle."""
         self._before, self._pieces = self._pieces, {}
         media: dict[str, bytes] = {}
         data = self._object(checkpoint, media, leave_out="consumed")
-        self._before = {}
+        self._before, self._size = {}, len(data)
         return Encoded(data, media)
 
     def _write(self, value: Any, media: dict[str, bytes]) -> bytes:
@@ -92,19 +102,19 @@ class Encoder:
         piece = self._pieces.get(key) or self._before.get(key)
         if piece is None:
             own: dict[str, bytes] = {}
-            piece = _Piece(value, self._object(value, own), own)
+            data = _json(value) if isinstance(value, str) else self._object(value, own)
+            piece = _Piece(value, data, own)
         self._pieces[key] = piece
         media.update(piece.media)
         return piece.data
 
     def _object(self, value: Any, media: dict[str, bytes], leave_out: str = "") -> bytes:
         members = [b'"is":' + _json(type(value).__name__)]
-        members += [
-            _json(field.name) + b":" + self._write(getattr(value, field.name), media)
-            for field in fields(value)
-            if field.init
-            if field.name != leave_out
-        ]
+        for field in fields(value):
+            if field.init and field.name != leave_out:
+                write = self._piece if field.name == "instruction" else self._write
+                member = write(getattr(value, field.name), media)
+                members.append(_json(field.name) + b":" + member)
         return b"{" + b",".join(members) + b"}"
 
 
