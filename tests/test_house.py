@@ -70,7 +70,7 @@ DATA_MODULES = {
     "math", "re", "typing",
 }  # fmt: skip
 LIBRARIES = {
-    "domain": DATA_MODULES | {"secrets"},
+    "domain": DATA_MODULES | {"orjson", "secrets"},
     "core": DATA_MODULES,
     "runtime": set(sys.stdlib_module_names) | {"numpy", "soxr", "structlog"} - {"json"},
 }

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from vivavoce.domain.content import Blob, Content, Json, Part, Text, ToolCall, ToolResult
 from vivavoce.domain.ids import CallId
+from vivavoce.domain.json_text import json_text
 
 MAX_BYTES = 16 * 1024 * 1024
 """Text and media that are kept at most: by a history, and by the line of turns that wait."""
@@ -50,9 +51,9 @@ def _weigh_part(part: Part) -> int:
         case Blob():
             return len(part.data)
         case ToolCall():
-            return len(str(part.args))
+            return len(json_text(part.args))
         case ToolResult():
             media = sum(len(p.data) for p in part.parts if isinstance(p, Blob))
-            return len(str(part.response)) + media
+            return len(json_text(part.response)) + media
         case _:
             return 256

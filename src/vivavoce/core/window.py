@@ -8,7 +8,6 @@ and with the `inputTokenLimit` of a model.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -24,6 +23,7 @@ from vivavoce.domain.content import (
     ToolResult,
     Tools,
 )
+from vivavoce.domain.json_text import json_text
 from vivavoce.domain.setup import Compression
 
 WINDOW = 131_072
@@ -91,7 +91,7 @@ def prompt_texts(content: Content) -> list[str]:
 def tool_texts(tools: Tools) -> list[str]:
     """What a prompt holds of the declarations of functions."""
     return [
-        _json([tool.name, tool.description, tool.parameters, tool.returns])
+        json_text([tool.name, tool.description, tool.parameters, tool.returns])
         for tool in tools.offered
     ]
 
@@ -129,18 +129,14 @@ def surplus(weights: Iterable[int], excess: int) -> int:
     return count
 
 
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
-
-
 def _text(part: Part) -> str:
     match part:
         case Text(text):
             return text
         case ToolCall(_, name, args):
-            return _json([name, args])
+            return json_text([name, args])
         case ToolResult(_, name, response):
-            return _json([name, response])
+            return json_text([name, response])
         case ExecutableCode(code):
             return code
         case CodeResult(_, output):
