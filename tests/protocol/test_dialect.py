@@ -43,7 +43,7 @@ from vivavoce.domain.setup import (
     TurnCoverage,
 )
 from vivavoce.errors import ClientFault
-from vivavoce.protocol.dialect import MAX_REPORTED, GeminiDialect
+from vivavoce.protocol.dialect import MAX_REMEMBERED, MAX_REPORTED, GeminiDialect
 
 FRAMES = [
     json.loads(line)
@@ -333,6 +333,15 @@ def test_a_client_that_makes_up_names_does_not_fill_the_log() -> None:
     dialect = GeminiDialect(on_unknown=lambda path, name: heard.append(name))
     dialect.decode(json.dumps({f"x{n}": n for n in range(MAX_REPORTED + 50)}))
     assert len(heard) == MAX_REPORTED
+
+
+def test_long_names_are_known_again_by_their_beginning() -> None:
+    heard: list[str] = []
+    dialect = GeminiDialect(on_unknown=lambda path, name: heard.append(name))
+    for end in ("", "a", "b"):
+        dialect.decode(json.dumps({"x" * MAX_REMEMBERED + end: 1}))
+    dialect.decode(json.dumps({"y" * MAX_REMEMBERED: 1}))
+    assert [name[0] for name in heard] == ["x", "y"]
 
 
 def test_what_this_dialect_has_no_words_for_is_empty() -> None:

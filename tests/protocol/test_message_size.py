@@ -89,6 +89,19 @@ def test_other_texts_may_not(text: str) -> None:
     assert "300,000 bytes of anything but base64" in refused(said(text).encode())
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"a" * 300_001: 1},
+        {"realtimeInput": {"a" * 200_000: 1, "b" * 200_000: 1}},
+        {"data": {"text": "a" * 300_001}},
+        {"data": ["a" * 300_001]},
+    ],
+)
+def test_names_that_look_like_base64_may_not_either(message: dict[str, Any]) -> None:
+    assert "300,000 bytes of anything but base64" in refused(json.dumps(message))
+
+
 def test_a_text_within_the_limit_may_hold_half_a_character_wherever() -> None:
     frame = said("word " * 10_000).replace("word", "\\ud83d", 1)
     (event,) = decoded(frame)

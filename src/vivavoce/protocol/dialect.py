@@ -27,6 +27,8 @@ from vivavoce.runtime.ports import Incoming
 MAX_REPORTED = 100
 """A client that makes up names is not worth more of the log."""
 
+MAX_REMEMBERED = 200
+"""Characters of a name or sentence by which it is known again."""
 
 OnUnserved = Callable[[str, str], None]
 """Called with a kind (`tool`, `setting` or `signal`) and the name of something that was asked
@@ -177,8 +179,7 @@ class GeminiDialect:
         """
         if code and self._strict:
             raise ClientFault(code, sentence)
-        if sentence not in self._mismatches_told and len(self._mismatches_told) < MAX_REPORTED:
-            self._mismatches_told.add(sentence)
+        if _is_new(sentence, self._mismatches_told):
             self._on_mismatch(sentence, told=told)
 
     def _report_unserved(self, message: Wire, path: str = "") -> None:
@@ -189,6 +190,14 @@ class GeminiDialect:
             self.unserved_field(field)
 
     def _unknown(self, path: str, name: str) -> None:
-        if name not in self._reported and len(self._reported) < MAX_REPORTED:
-            self._reported.add(name)
+        if _is_new(name, self._reported):
             self._on_unknown(path, name)
+
+
+def _is_new(text: str, reported: set[str]) -> bool:
+    """Whether a text is to be reported; it is remembered by its beginning if so."""
+    beginning = text[:MAX_REMEMBERED]
+    if beginning in reported or len(reported) >= MAX_REPORTED:
+        return False
+    reported.add(beginning)
+    return True

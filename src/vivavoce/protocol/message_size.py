@@ -63,13 +63,15 @@ def check_size(frame: bytes | str, limits: MessageLimits) -> None:
 def check_texts(payload: Any, limits: MessageLimits) -> None:
     """Refuse long strings that only look like base64: it stands in fields called `data` alone.
 
-    Raises `ClientFault`. For parsed messages within `limits.values`.
+    Names count as well: one may consist of the letters of base64. Raises `ClientFault`. For
+    parsed messages within `limits.values`.
     """
     size, pending = 0, [payload]
     while pending:
         value = pending.pop()
         if isinstance(value, dict):
-            pending += [item for key, item in value.items() if key != "data"]
+            pending += value
+            pending += [v for k, v in value.items() if k != "data" or not isinstance(v, str)]
         elif isinstance(value, list):
             pending += value
         elif isinstance(value, str):
