@@ -174,11 +174,15 @@ def test_usage_rides_on_turn_complete_and_nowhere_else(frames: list[Json]) -> No
     assert usage["totalTokenCount"] == usage["promptTokenCount"] + usage["responseTokenCount"]
 
 
-async def test_long_text_is_split_below_the_largest_frame(scripted: Running) -> None:
-    async with talking(scripted.socket_url, setup(WRITTEN)) as client:
-        words = "x" * 1_500_000
-        await client.type(words)
-        assert text(await client.turn(within_s=30)) == words
+async def test_long_text_is_split_below_the_largest_frame() -> None:
+    limit = {"VIVAVOCE_SERVER__MAX_MESSAGE_TEXT_BYTES": "2000000"}
+    with serving("scripted", **limit) as server:
+        async with talking(server.socket_url, setup(WRITTEN)) as client:
+            words = "x" * 1_500_000
+            await client.type(words)
+            await client.turn(within_s=30)
+            await client.type("what did I tell you before?")
+            assert text(await client.turn(within_s=30)) == words
 
 
 # --- 2.4: what is missed when it is left out ---------------------------------------------

@@ -11,7 +11,7 @@ import websockets
 
 from conformance.listener import calls, flags, listening
 from conformance.sdk import MODEL, QUIET, live, said, speak, turn
-from conformance.servers import Running
+from conformance.servers import Running, serving
 from vivavoce.engines.scripted.sound import say
 
 pytestmark = [
@@ -86,18 +86,45 @@ async def test_five_hundred_and_twelve_are_not(genai: Any, scripted: Running) ->
         assert [call.name for call in calls(listener.messages)] == ["turn_on_the_lights"]
 
 
-async def test_a_result_of_five_megabytes_is_taken(genai: Any, scripted: Running) -> None:
+async def answer_at_length(genai: Any, session: Any, call: Any) -> None:
+    """Answer a call with five megabytes."""
+    answer = genai.types.FunctionResponse(
+        id=call.id, name=call.name, response={"result": "x" * FIVE_MIB}
+    )
+    await session.send_tool_response(function_responses=answer)
+
+
+async def test_a_result_of_five_megabytes_is_refused_with_the_limit(
+    genai: Any, scripted: Running
+) -> None:
+    from google.genai import errors
+
+    async with live(genai, scripted, tools=functions(LIGHTS)) as session:
+        await ask(session, "turn on the lights")
+        call = await anext(call async for message in session.receive() for call in calls([message]))
+        await answer_at_length(genai, session, call)
+        with pytest.raises(errors.APIError) as fault:
+            await turn(session)
+    assert fault.value.code == 1009
+    assert "more than 1,048,576 bytes of anything but base64 data" in str(fault.value)
+
+
+async def test_a_result_of_five_megabytes_is_taken_where_the_limit_is_lifted(genai: Any) -> None:
+    limit = {"VIVAVOCE_SERVER__MAX_MESSAGE_TEXT_BYTES": str(2 * FIVE_MIB)}
+    with serving("scripted", **limit) as server:
+        await _take_five_megabytes(genai, server)
+
+
+async def _take_five_megabytes(genai: Any, server: Running) -> None:
+    """Go through a call whose result is so long, and another turn."""
     async with (
-        live(genai, scripted, tools=functions(LIGHTS)) as session,
+        live(genai, server, tools=functions(LIGHTS)) as session,
         listening(session) as listener,
     ):
         await ask(session, "turn on the lights")
         await listener.until(lambda messages: bool(calls(messages)))
         (call,) = calls(listener.messages)
-        answer = genai.types.FunctionResponse(
-            id=call.id, name=call.name, response={"result": "x" * FIVE_MIB}
-        )
-        await session.send_tool_response(function_responses=answer)
+        await answer_at_length(genai, session, call)
         await listener.until(lambda messages: flags(messages, "turn_complete") == 1)
         assert said(listener.messages) == "turn on the lights is done."
         seen = len(listener.heard)
