@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.resuming import resumed
-from core.world import SETUP, World
+from core.world import SETUP, World, requests
 from vivavoce.core import history as module
 from vivavoce.core.contribution import Contribution, CountedTexts, Prompt
+from vivavoce.core.effects import Send, StartGeneration
 from vivavoce.core.events import ContentReceived, ContextUpdated, TextReceived
 from vivavoce.core.messages import TurnComplete
 from vivavoce.core.settings import SessionSettings
@@ -28,6 +29,7 @@ from vivavoce.domain.content import (
     Tools,
 )
 from vivavoce.domain.ids import CallId
+from vivavoce.domain.request import GenerationRequest
 from vivavoce.domain.setup import Compression, Modality
 
 WINDOW = 10**6
@@ -56,31 +58,46 @@ class Tokenizer:
         return Gauge(WINDOW, self.count, self.revision)
 
 
-def anew(world: World, gauge: Gauge) -> Weight:
-    """What the request of the current generation weighs when everything is weighed anew."""
-    generation = world.session._talk.model.generation
-    assert generation is not None
-    request = generation.request
+def anew(request: GenerationRequest, gauge: Gauge) -> Weight:
+    """What a request weighs when everything is weighed anew."""
     fixed = CountedTexts([request.instruction, *tool_texts(request.tools)])
     contributions = tuple(map(Contribution, request.history))
     return Prompt(fixed, contributions, gauge, IMAGE_TOKENS).weight()
 
 
-def kept(world: World) -> Weight:
-    generation = world.session._talk.model.generation
-    assert generation is not None
-    return generation.prompt.weight()
+def told(complete: TurnComplete) -> Weight:
+    """What a turn was made from, as the client is told of its cost."""
+    cost = complete.usage
+    assert cost is not None
+    text = cost.prompt + cost.tools - cost.prompt_audio - cost.prompt_images
+    return Weight(text, cost.prompt_audio, cost.prompt_images)
+
+
+class Costs:
+    """Compares what each turn is told to have cost with its request, weighed anew."""
+
+    def __init__(self, world: World, gauge: Gauge) -> None:
+        self._world, self._gauge = world, gauge
+        self._seen = 0
+        self._request: GenerationRequest | None = None
+        self.compared = 0
+
+    def compare(self) -> None:
+        """Look at what has happened since the last time."""
+        for effect in self._world.effects[self._seen :]:
+            match effect:
+                case StartGeneration(request):
+                    self._request = request
+                case Send(TurnComplete(usage=usage) as complete) if usage and self._request:
+                    assert told(complete) == anew(self._request, self._gauge)
+                    self.compared += 1
+        self._seen = len(self._world.effects)
 
 
 def answer(world: World, text: str = "yes") -> None:
     world.say(text, b"")
     world.finish()
     world.wait(1)
-
-
-def check_bytes(world: World) -> None:
-    history = world.session._talk.context.history
-    assert history.bytes == sum(Contribution(content).bytes for content in history.snapshot())
 
 
 def picture(world: World) -> None:
@@ -92,7 +109,7 @@ def call(world: World) -> None:
     world.do(TextReceived("turn on the lights"))
     world.say("One moment.", bytes(480))
     world.call("lights")
-    world.answer("lights", response={"on": True, "note": "the lights are on now"})
+    world.answer("lights", response={"on": True, "note": "the lights are on now", "W": [0.1, 1e22]})
 
 
 def many(world: World) -> None:
@@ -136,17 +153,20 @@ def test_kept_weights_are_exact_whatever_is_cut_dropped_or_compressed(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "MAX_BYTES", 2000)
         world = World(replace(SETUP, compression=compression), wanted, gauge=tokenizer.gauge)
+        costs = Costs(world, tokenizer.gauge)
         for move, end in steps:
             MOVES[move](world)
-            if world.session._talk.model.generation is not None:
-                assert kept(world) == anew(world, tokenizer.gauge)
-                if learns:
-                    tokenizer.learn()
-                assert kept(world) == anew(world, tokenizer.gauge)
-                ENDS[end](world)
+            costs.compare()
+            if learns:
+                tokenizer.learn()
+            ENDS[end](world)
+            costs.compare()
+        world.do(TextReceived("and now"))
+        costs.compare()
         answer(world)
         world.wait(5)
-        check_bytes(world)
+        costs.compare()
+        assert costs.compared
 
 
 def test_a_resumed_conversation_weighs_what_it_weighed() -> None:
@@ -155,12 +175,14 @@ def test_a_resumed_conversation_weighs_what_it_weighed() -> None:
         MOVES[move](old)
         answer(old)
     old.do(TextReceived("and now"))
-    before = kept(old)
     answer(old)
     new = resumed(old)
     new.do(TextReceived("and now"))
-    assert kept(new).total > before.total
-    assert kept(new) == anew(new, Gauge(WINDOW))
+    answer(new)
+    completes = [m for m in new.messages() if isinstance(m, TurnComplete) and m.usage]
+    before, after = map(told, completes[-2:])
+    assert after.total > before.total
+    assert after == anew(requests(new)[-1], Gauge(WINDOW))
 
 
 def test_a_text_is_counted_once_however_long_the_conversation_gets() -> None:

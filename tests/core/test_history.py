@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from core.world import model, user
 from vivavoce.core import history as module
@@ -174,6 +177,29 @@ def test_what_results_say_is_bounded_too(monkeypatch: pytest.MonkeyPatch) -> Non
     assert len(results) == 30
     assert results[0].response == weight.LEFT_OUT
     assert results[-1].response == {"said": "x" * 2000}
+
+
+OPERATIONS: dict[str, Callable[[History], object]] = {
+    "ask": lambda history: history.add([user("a question of some words")]),
+    "photo": lambda history: history.add([Content(Role.USER, (Blob(bytes(300), "image/png"),))]),
+    "say": lambda history: history.say("some words of an answer"),
+    "call": lambda history: history.call((CALL,)),
+    "answer": lambda history: history.answer((replace(RESULT, response={"W": [0.5] * 100}),)),
+    "close": lambda history: history.close(),
+    "cut": lambda history: history.cut(0.0),
+    "slide": lambda history: history.slide(min(2, len(history.droppable()))),
+}
+
+
+@given(st.lists(st.sampled_from(sorted(OPERATIONS)), max_size=100))
+def test_what_is_held_is_exact_whatever_is_added_cut_or_dropped(operations: list[str]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "MAX_BYTES", 2000)
+        history = History(limit=10)
+        for operation in operations:
+            OPERATIONS[operation](history)
+        history.close()
+        assert history.bytes == sum(map(weight.weigh, history.snapshot()))
 
 
 def test_what_follows_the_question_is_bounded_by_count() -> None:
