@@ -202,6 +202,12 @@ def test_what_is_held_is_exact_whatever_is_added_cut_or_dropped(operations: list
         assert history.bytes == sum(map(weight.weigh, history.snapshot()))
 
 
+def test_results_that_answer_nothing_and_are_too_heavy_leave_nothing() -> None:
+    history = History()
+    history.add([Content(Role.USER, (RESULT,)), answered(1, size=17 << 20)])
+    assert history.snapshot() == ()
+
+
 def test_what_follows_the_question_is_bounded_by_count() -> None:
     history = History([user("go")], limit=10)
     for number in range(300):

@@ -246,7 +246,7 @@ class History:
 
     def _lighten(self, answers: bool) -> None:
         """Take weight off the older results until there is not too much; never off the newest."""
-        newest = (self._draft or self._done)[-1]
+        newest = next(reversed(self._draft or self._done), None)
         for at, each in enumerate(self._done):
             if self.bytes <= MAX_BYTES:
                 return
