@@ -8,6 +8,7 @@ import pytest
 
 from core.resuming import resumed
 from core.world import SETUP, World, kinds, requests, user
+from vivavoce.core.effects import ReportMismatch
 from vivavoce.core.events import ClientGone, ContentReceived, GenerationFailed, TextReceived
 from vivavoce.core.messages import (
     OutputTranscript,
@@ -16,7 +17,7 @@ from vivavoce.core.messages import (
     TurnReason,
 )
 from vivavoce.core.settings import SessionSettings
-from vivavoce.domain.content import Role, Scheduling, Text, ToolCall, ToolResult
+from vivavoce.domain.content import Content, Role, Scheduling, Text, ToolCall, ToolResult
 from vivavoce.domain.setup import Resumption
 
 ANSWERED = ["ModelAudio", "OutputTranscript", "GenerationComplete", "TurnComplete"]
@@ -198,3 +199,15 @@ def test_it_goes_on_after_a_resumption() -> None:
     complete(world, "Done.")
     again = resumed(world)
     assert again.session.resting
+
+
+@pytest.mark.parametrize("answer", [False, True])
+def test_a_result_in_content_answers_its_call_and_is_told(answer: bool) -> None:
+    world = waiting("lights")
+    (call,) = world.calls
+    result = ToolResult(call.id, "lights", {"ok": 1})
+    effects = world.do(ContentReceived((Content(Role.USER, (result,)),), answer))
+    assert any(isinstance(effect, ReportMismatch) for effect in effects)
+    assert outline(world) == ["user: go", "call lights", "result lights ok"]
+    complete(world, "Done.")
+    assert kinds(world) == ANSWERED

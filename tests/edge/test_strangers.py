@@ -71,6 +71,16 @@ async def test_a_query_of_many_fields_is_refused(tmp_path: Path) -> None:
             assert await client.closing() == (1007, "The query has more than 50 fields.")
 
 
+async def test_a_long_query_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    async with (
+        serving(tmp_path, server__keys="k") as server,
+        httpx2.AsyncClient(base_url=server.url(), trust_env=False) as web,
+    ):
+        answer = await web.get(f"/v1beta/models?key=k&a={'b' * 5000}")
+        assert answer.status_code == 400
+        assert "longer than 4096 bytes" in answer.json()["error"]["message"]
+
+
 @pytest.mark.parametrize(
     ("extra", "expected"),
     [

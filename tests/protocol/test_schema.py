@@ -170,3 +170,10 @@ def test_wrong_types_are_located(schema: dict[str, Any], reason: str) -> None:
     with pytest.raises(ClientFault) as caught:
         converted(schema)
     assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize("key", ["not", "if", "contains", "propertyNames", "unevaluatedItems"])
+def test_schemas_within_other_keywords_may_have_the_types_of_the_api(key: str) -> None:
+    asked = {key: {"type": "STRING"}, "patternProperties": {"^a": {"type": "INTEGER"}}}
+    expected = {key: {"type": "string"}, "patternProperties": {"^a": {"type": "integer"}}}
+    assert converted(asked)[0] == expected

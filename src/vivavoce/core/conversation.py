@@ -6,6 +6,8 @@ whether it is time for it.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from vivavoce.core.bare_turns import only_punctuation, without_bare_end
 from vivavoce.core.context import Context
 from vivavoce.core.effects import PrepareGeneration, Send
@@ -102,7 +104,9 @@ class Conversation:
 
         A turn without words that ends it asks for an answer to what is before, if anything is.
         """
-        turns, answer = event.turns, event.turn_complete
+        turns, answer = self._answer_calls(event.turns, step), event.turn_complete
+        if event.turns and not turns:
+            return  # without turns it would be a stop
         kept = without_bare_end(turns) if answer else turns
         if kept or not (self.context.history.empty and self.user.quiet):
             turns = kept
@@ -112,6 +116,21 @@ class Conversation:
             users = bool(last) and last[0].role is Role.USER
             answer = self.behaviour.history_answers and users
         self.user.content(turns, answer, step)
+
+    def _answer_calls(self, turns: tuple[Content, ...], step: Step) -> tuple[Content, ...]:
+        """Take out results of open calls, which answer them, and the turns that held only these."""
+        given = [part for turn in turns for part in turn.parts if isinstance(part, ToolResult)]
+        open_ids = self.ledger.open_ids if given else ()
+        answers = tuple(part for part in given if part.id in open_ids)
+        if not answers:
+            return turns
+        step.report("a function's result came in clientContent: it answers its call")
+        self.results(answers, step)
+        rest = (
+            replace(turn, parts=tuple(part for part in turn.parts if part not in answers))
+            for turn in turns
+        )
+        return tuple(turn for turn in rest if turn.parts)
 
     def text(self, text: str, step: Step) -> None:
         """Realtime text; without words in it, a bare trigger to answer what there is.

@@ -29,6 +29,8 @@ FRESH_S = 2.0
 
 
 MAX_QUERY_FIELDS = 50
+MAX_QUERY = 4096
+"""Bytes of a query: to decode 30 kB of it took the event loop 33 ms, before any credential."""
 
 
 class Denied(ClientFault):
@@ -147,6 +149,9 @@ class Keyring:
 
 def presented(query_string: bytes, headers: Mapping[str, str]) -> Credential | None:
     """The credential of a request, from its raw query and its headers. Raises `Denied`."""
+    if len(query_string) > MAX_QUERY:
+        problem = f"The query is longer than {MAX_QUERY} bytes."
+        raise Denied(close.INVALID, problem, rest.invalid_argument(problem))
     try:
         found = parse_qsl(query_string.decode("latin-1"), max_num_fields=MAX_QUERY_FIELDS)
     except ValueError:

@@ -64,7 +64,10 @@ def contributions(
         if strict and not (role in ROLES or (enterprise and role == "system")):
             raise close.invalid("Please use a valid role: user, model.")
         if role in INSTRUCTING:
-            if text := paragraphs(turn):
+            text = paragraphs(turn)
+            if not text or any(not part.text for part in turn.parts):
+                report("an instruction takes text: what else it holds is left out")
+            if text:
                 yield Instruction(text)
             continue
         parts = tuple(p for wire in turn.parts for p in _parts(wire, strict, report))

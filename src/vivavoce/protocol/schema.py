@@ -35,8 +35,12 @@ _USUAL = {spelling: name for name in TYPES[1:] for spelling in (name, name.upper
 _WHOLE = 2.0**53
 """Where floats stop to know every whole number."""
 
-_PROPER_MAPS = frozenset(("$defs", "definitions"))
-_PROPER_LISTS = frozenset(("allOf", "oneOf"))
+_PROPER_MAPS = frozenset(("$defs", "definitions", "patternProperties", "dependentSchemas"))
+_PROPER_LISTS = frozenset(("allOf", "oneOf", "prefixItems"))
+_PROPER_SCHEMAS = frozenset(
+    ("not", "if", "then", "else", "contains", "propertyNames", "additionalItems",
+     "unevaluatedItems", "unevaluatedProperties")
+)  # fmt: skip
 
 Report = OnUnknown
 """What to do about a name that no schema has: refuse it, or remember it."""
@@ -83,7 +87,7 @@ class _Reader:
             return {name: self._within(one, f"{path}.{key}.{name}") for name, one in value.items()}
         if key in _PROPER_LISTS and isinstance(value, list):
             return [self._within(one, f"{path}.{key}[{i}]") for i, one in enumerate(value)]
-        return value
+        return self._within(value, f"{path}.{key}") if key in _PROPER_SCHEMAS else value
 
     def _within(self, value: Any, path: str) -> Any:
         return self.read(value, path) if isinstance(value, dict) else value

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from vivavoce.core.effects import Effect, RunTool, StopTool
-from vivavoce.core.events import Event, ToolRan, ToolResponsesReceived
+from vivavoce.core.events import ContentReceived, Event, ToolRan, ToolResponsesReceived
 from vivavoce.core.messages import (
     Grounding,
     Message,
@@ -104,6 +104,10 @@ class Calls:
             case ToolResponsesReceived(results):
                 taken = [self._answered(result, now) for result in results]
                 self.ignored = not any(taken)
+            case ContentReceived(turns):
+                for part in (part for turn in turns for part in turn.parts):
+                    if isinstance(part, ToolResult) and part.id:
+                        self._answered(part, now)
             case ToolRan(id, _):
                 run = self.ours.get(id)
                 self.ignored = run is None or run.state != "running"
