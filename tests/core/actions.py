@@ -132,7 +132,7 @@ ACTIONS: dict[str, Callable[[World], object]] = {
     "content": _content(user("a"), answer=False),
     "question": _question,
     "trigger": _content(answer=True),
-    "model content": _content(model("seed"), answer=True),
+    "model content": lambda w: w.do(ContentReceived((model(f"seed {w.word()}"),), True)),
     "context": lambda w: w.do(ContextUpdated("be brief", None)),
     "fewer tools": lambda w: w.do(ContextUpdated(None, Tools(TOOLS.functions[1:]))),
     "all tools": lambda w: w.do(ContextUpdated(None, TOOLS)),

@@ -19,6 +19,10 @@ FOUND = {
         "enterprise",
         ("blank", "call of each kind", "urgent result", "call of each kind", "blank"),
     ),
+    "content leaves functions of the client's alone": (
+        "seeded 3.8",
+        ("other utterance", "call of each kind", "trigger"),
+    ),
 }
 
 

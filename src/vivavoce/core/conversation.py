@@ -115,6 +115,8 @@ class Conversation:
             last = (event.turns or self.context.history.snapshot())[-1:]
             users = bool(last) and last[0].role is Role.USER
             answer = self.behaviour.history_answers and users
+            if not (turns or answer):
+                return  # it only ended the seeding, and is no stop
         self.user.content(turns, answer, step)
 
     def _answer_calls(self, turns: tuple[Content, ...], step: Step) -> tuple[Content, ...]:
