@@ -85,7 +85,8 @@ class SoakClient:
                 if code == GONE and self._handle:
                     self._tally.count["handles gone"] += 1
                 else:
-                    self._tally.faults[f"closed with {code}"] += 1
+                    reason = closed.rcvd.reason if closed.rcvd else ""
+                    self._tally.faults[f"closed with {code} {reason}".strip()] += 1
                 self._handle = ""
             except OSError as error:
                 self._tally.faults[f"no connection ({type(error).__name__})"] += 1
