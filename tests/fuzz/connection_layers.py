@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import logging
 import re
 from collections.abc import Callable, Hashable
 from functools import cache
@@ -186,7 +187,12 @@ def _forget() -> None:
     loop.close()
 
 
-atexit.register(_forget)
+def _end() -> None:
+    logging.disable()  # the application is cancelled, which uvicorn calls an exception
+    _forget()
+
+
+atexit.register(_end)
 
 
 def run_http(data: bytes) -> Hashable:
