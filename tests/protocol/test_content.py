@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import pytest
@@ -195,3 +196,35 @@ def test_an_answer_may_go_on_and_carry_media() -> None:
     read = result(response={}, will_continue=True, parts=parts)
     assert read.will_continue
     assert read.parts == (Blob(b"\xff", "image/png"), FileRef("gs://a", "audio/wav"))
+
+
+PNG, WAV = b"\x89PNG\r\n\x1a\n", b"RIFF\0\0\0\0WAVE"
+
+
+def media(mime_type: str, data: bytes, strict: bool = False) -> tuple[str, list[str]]:
+    """The type under which a medium in content is kept, and what is reported of it."""
+    told: list[str] = []
+    blob = {"mimeType": mime_type, "data": base64.b64encode(data).decode()}
+    turn = wire({"role": "user", "parts": [{"inlineData": blob}]})
+    (content,) = contributions(
+        [turn], strict=strict, enterprise=False, report=lambda what, **_: told.append(what)
+    )
+    assert isinstance(content, Content)
+    (part,) = content.parts
+    assert isinstance(part, Blob)
+    return part.mime_type, told
+
+
+def test_a_medium_without_a_type_is_read_as_it_looks_and_reported() -> None:
+    kept, told = media("", PNG)
+    assert (kept, len(told)) == ("image/png", 1)
+    kept, told = media("application/octet-stream", WAV)
+    assert (kept, len(told)) == (media("audio/wav", WAV)[0], 1)
+    assert media("image/png", PNG) == ("image/png", [])
+
+
+def test_sound_that_cannot_be_read_is_reported_or_refused() -> None:
+    kept, told = media("audio/mpeg", b"ID3")
+    assert (kept, len(told)) == ("audio/mpeg", 1)
+    with pytest.raises(ClientFault, match="Unsupported audio MIME type"):
+        media("audio/mpeg", b"ID3", strict=True)

@@ -41,6 +41,7 @@ OTHER_NAMES = {
     "human": Role.USER, "customer": Role.USER, "function": Role.USER, "tool": Role.USER,
 }  # fmt: skip
 INSTRUCTING = frozenset({"system", "developer"})
+_UNTYPED = frozenset({"", "application/octet-stream"})
 RESULTS_ONLY = frozenset({"function", "tool"})
 
 
@@ -92,7 +93,7 @@ def _parts(wire: wire_content.Part, strict: bool, report: OnMismatch) -> Iterato
     if wire.text:
         yield Text(wire.text, wire.thought)
     if blob := wire.inline_data:
-        yield Blob(blob.data, _medium(blob.mime_type, strict, report))
+        yield Blob(blob.data, _medium(blob.mime_type, blob.data, strict, report))
     if file := wire.file_data:
         yield FileRef(file.file_uri, file.mime_type)
     if call := wire.function_call:
@@ -105,8 +106,14 @@ def _parts(wire: wire_content.Part, strict: bool, report: OnMismatch) -> Iterato
         yield CodeResult(f"OUTCOME_{result.outcome or 'UNSPECIFIED'}", result.output)
 
 
-def _medium(mime_type: str, strict: bool, report: OnMismatch) -> str:
-    """The type of a medium, that of recorded speech in one form. Raises `ClientFault`."""
+def _medium(mime_type: str, data: bytes, strict: bool, report: OnMismatch) -> str:
+    """The type of a medium, that of recorded speech in one form. Raises `ClientFault`.
+
+    A lenient reader goes by the first bytes where no type says what they are.
+    """
+    if not strict and mime_type.strip().lower() in _UNTYPED and (kind := mime.looks_like(data)):
+        report(f"content of the type {plain_name(mime_type or 'none')}: read as it looks")
+        mime_type = kind
     try:
         rate = mime.pcm_rate(mime_type)
         rate = mime.sound_rate(mime_type) if rate is None else rate
@@ -115,6 +122,11 @@ def _medium(mime_type: str, strict: bool, report: OnMismatch) -> str:
             raise
         report(fault.logged, told=fault.reason)
         return mime_type
+    if rate is None and mime_type.strip().lower().startswith("audio/"):
+        unheard = mime.unsupported("audio", mime_type, "send audio/pcm;rate=16000 or audio/wav")
+        if strict:
+            raise unheard
+        report(unheard.logged, told=unheard.reason)
     return mime_type if rate is None else f"{RECORDING}{rate}"
 
 

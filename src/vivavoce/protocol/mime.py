@@ -84,6 +84,11 @@ def sniffed(data: bytes) -> str:
     return next((kind for head, kind in _HEADS.items() if data.startswith(head)), "")
 
 
+def looks_like(data: bytes) -> str:
+    """The type of an image or a WAV file by its first bytes; empty for anything else."""
+    return "audio/wav" if data[:4] == b"RIFF" and data[8:12] == b"WAVE" else sniffed(data)
+
+
 def unsupported(medium: str, mime_type: str, advice: str) -> ClientFault:
     """The refusal of a medium that the server can't take, with what to send instead."""
     shown = mime_type if len(mime_type) <= 40 else mime_type[:40] + "…"
