@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from vivavoce.engines.libraries import missing_library
 
@@ -11,7 +12,9 @@ def test_the_command_installs_into_this_environment() -> None:
     absent = ModuleNotFoundError("No module named 'no_such'", name="no_such.inner")
     error = missing_library("detector.toy", absent)
     assert str(error).startswith("detector.toy: no_such is not installed.")
-    assert error.fix == f"Run `{sys.executable} -m pip install no_such`."
+    python, *rest = error.fix.removeprefix("Run `").removesuffix("`.").split()
+    assert Path(python).absolute() == Path(sys.executable), "relative to the current folder"
+    assert rest == ["-m", "pip", "install", "no_such"]
 
 
 def test_a_library_that_is_there_and_breaks_says_why() -> None:

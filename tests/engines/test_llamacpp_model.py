@@ -200,7 +200,7 @@ async def test_signs_of_many_tokens_fit_the_window(
 async def test_a_prompt_that_takes_long_is_reported_while_it_is_read(
     model: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vivavoce.engines.llamacpp.model._REPORT_EVERY_S", 0.0)
+    monkeypatch.setattr("vivavoce.engines.llamacpp.llama._REPORT_EVERY_S", 0.0)
     asked = conversation(user("the quick brown fox jumps over the lazy dog " * 40), session="slow")
     parts = await answer(model, asked)
     first_words = next(i for i, part in enumerate(parts) if isinstance(part, TextDelta))
