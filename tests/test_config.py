@@ -186,6 +186,7 @@ def test_a_switch_may_still_be_a_word_in_a_variable(monkeypatch: pytest.MonkeyPa
         ),
         ('model = "openai:qwen"', "engine:URL#NAME", "127.0.0.1:11434"),
         ("[server", "cannot be read", "Correct"),
+        (f"port = {'1' * 5000}", "cannot be read", "Correct"),
     ],
 )
 def test_what_cannot_work_is_refused_with_the_fix(

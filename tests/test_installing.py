@@ -14,6 +14,12 @@ from vivavoce.installing import accepted_versions, install_command
 ROOT = Path(__file__).parent.parent
 
 
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment lies outside of the current folder."""
+    monkeypatch.chdir(tmp_path)
+
+
 def test_a_library_is_installed_beside_this_program() -> None:
     assert install_command("no-such") == f"{sys.executable} -m pip install no-such"
 

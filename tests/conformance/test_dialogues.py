@@ -20,7 +20,7 @@ pytestmark = pytest.mark.e2e
 
 DIALOGUES = sorted((ROOT / "tests" / "dialogues").glob("*.txt"))
 
-AT_ONCE = 30
+AT_ONCE = 20
 SLACK_S = 0.5
 """A real clock, and so many conversations at once on what may be a busy machine."""
 

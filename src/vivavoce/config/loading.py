@@ -9,7 +9,6 @@ whole, so that all mistakes are told together.
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -57,7 +56,7 @@ def load(path: Path | None = None, flags: Mapping[str, Any] | None = None) -> Co
         raise ConfigError(mistakes.lines(error, Config), "Correct these entries.") from None
     except SettingsError as error:
         raise ConfigError(f"{error}.", "Lists and tables in variables are JSON.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+    except (ValueError, OSError) as error:  # ValueError also of numbers with too many digits
         raise ConfigError(f"{file} cannot be read: {error}.", "Correct the file.") from None
 
 
