@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import time
 from collections import OrderedDict, deque
 from collections.abc import AsyncGenerator, Callable, Set
 from contextlib import aclosing
@@ -51,6 +52,10 @@ _USUAL_CHARS = 4
 _UNCOUNTED = 512
 _WRITTEN = 4
 """How many times longer a written answer may be than a spoken one."""
+
+_QUICK_S = 0.15
+"""The longest reading of a hypothesis after which its end is read, too. Two cores: the 0.5B takes
+65 to 130 ms for the words and 110 for the end, the 1.5B 75 to 210 and 260."""
 
 _SENTENCE_END = re.compile(r"(?<!\s\d)(?<!^\d)[.!?…。！？][\"'”’)]*\s*$")
 
@@ -145,18 +150,21 @@ class LlamaCppModel:
                 self._states.save(own, slot.index)
 
     def _read_words(self, request: GenerationRequest, token: CancelToken) -> None:
-        """Read up to the last word, without what the template writes after it.
+        """Read up to the last word; if that was quick, also what the template writes after it.
 
-        So a reading takes a few tokens and does not delay the answer that may be asked for
-        meanwhile.
+        A reading can't be stopped within a few tokens, and an answer may be asked for meanwhile:
+        what takes a slow model longer than `_QUICK_S` would delay it more than it saves.
         """
         with self._slots.use(request.session, self._beginnings(request), token) as slot:
             if slot is not None:
-                messages = self._body(request, slot.index)["messages"]
-                words = str(messages[-1]["content"]).rstrip(prompt.MARKS)
-                text = self._llama.render({"messages": messages})
+                body = self._body(request, slot.index) | {"max_tokens": 0}
+                words = str(body["messages"][-1]["content"]).rstrip(prompt.MARKS)
+                text = self._llama.render({"messages": body["messages"]})
                 end = text.rfind(words) + len(words)
+                began = time.monotonic()
                 self._llama.read(text[:end], slot.index, token)
+                if time.monotonic() - began < _QUICK_S and not token.cancelled:
+                    self._llama.stream(body, token, lambda chunk: None)
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[ModelPart, None]:
         """The answer. Closing the iterator stops the model within a token.
