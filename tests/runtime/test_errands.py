@@ -68,23 +68,23 @@ def test_work_that_fails_is_logged_and_harms_nobody(caplog: pytest.LogCaptureFix
     assert "ZeroDivisionError" in caplog.text
 
 
-def test_a_watchdog_barks_when_it_watched_for_too_long_and_only_then() -> None:
+def test_a_watchdog_calls_back_when_it_watched_for_too_long_and_only_then() -> None:
     async def run() -> list[float]:
-        barks: list[float] = []
+        calls: list[float] = []
         loop = asyncio.get_running_loop()
         dog = Watchdog(10.0)
 
-        def bark() -> None:
-            barks.append(loop.time())
+        def on_timeout() -> None:
+            calls.append(loop.time())
 
-        dog.watch(bark)
+        dog.watch(on_timeout)
         await asyncio.sleep(9)
-        dog.watch(bark)
+        dog.watch(on_timeout)
         await asyncio.sleep(9)
         dog.rest()
         await asyncio.sleep(100)
-        dog.watch(bark)
+        dog.watch(on_timeout)
         await asyncio.sleep(11)
-        return barks
+        return calls
 
     assert run_virtually(run()) == [pytest.approx(128.0)]

@@ -170,13 +170,13 @@ class ModelSide:
         self._start(step)
 
     def _continued(self, turn: ModelTurn, cause: Cause, step: Step) -> ModelTurn:
-        """The turn with another generation to come; its heir, where the client has its end."""
+        """The turn with another generation to come; a new one where the client has its end."""
         self._retire(step, purge=False)
         if not turn.owed:
             self._context.history.close()
-            heir = self._new_turn(cause, turn.served)
-            heir.generations = turn.generations
-            self.turn = turn = heir
+            following = self._new_turn(cause, turn.served)
+            following.generations = turn.generations
+            self.turn = turn = following
         turn.tally.next_generation()
         del turn.generations[:-MAX_UNSENT]
         return turn

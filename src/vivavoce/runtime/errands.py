@@ -76,7 +76,7 @@ def _look_after(task: asyncio.Task[None]) -> None:
 
 
 class Watchdog:
-    """Barks when an engine is left alone with something for too long.
+    """Calls back when an engine has been silent for too long.
 
     A timer and not `asyncio.timeout`, which cancels and then waits: a stubborn engine would
     keep the failure from ever being noticed. Holds what it calls only while it watches, so that
@@ -87,10 +87,10 @@ class Watchdog:
         self._patience_s = patience_s
         self._timer: asyncio.TimerHandle | None = None
 
-    def watch(self, bark: Callable[[], None]) -> None:
-        """Call `bark` when the engine has taken too long, from now on."""
+    def watch(self, on_timeout: Callable[[], None]) -> None:
+        """Call `on_timeout` when the engine has taken too long, from now on."""
         self.rest()
-        self._timer = asyncio.get_running_loop().call_later(self._patience_s, bark)
+        self._timer = asyncio.get_running_loop().call_later(self._patience_s, on_timeout)
 
     def rest(self) -> None:
         """The engine waits for us: nothing is held against it."""
