@@ -7,6 +7,7 @@ whether it is time for it.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TypeGuard
 
 from vivavoce.core.bare_turns import only_punctuation, without_bare_end
 from vivavoce.core.context import Context
@@ -121,15 +122,20 @@ class Conversation:
 
     def _answer_calls(self, turns: tuple[Content, ...], step: Step) -> tuple[Content, ...]:
         """Take out results of open calls, which answer them, and the turns that held only these."""
-        given = [part for turn in turns for part in turn.parts if isinstance(part, ToolResult)]
-        open_ids = self.ledger.open_ids if given else ()
-        answers = tuple(part for part in given if part.id in open_ids)
-        if not answers:
+        parts = [part for turn in turns for part in turn.parts]
+        if not any(isinstance(part, ToolResult) for part in parts):
+            return turns
+        open_ids = frozenset(self.ledger.open_ids)
+
+        def answers(part: Part) -> TypeGuard[ToolResult]:
+            return isinstance(part, ToolResult) and part.id in open_ids
+
+        if not (given := tuple(part for part in parts if answers(part))):
             return turns
         step.report("a function's result came in clientContent: it answers its call")
-        self.results(answers, step)
+        self.results(given, step)
         rest = (
-            replace(turn, parts=tuple(part for part in turn.parts if part not in answers))
+            replace(turn, parts=tuple(part for part in turn.parts if not answers(part)))
             for turn in turns
         )
         return tuple(turn for turn in rest if turn.parts)
