@@ -195,6 +195,9 @@ async def test_our_own_client_goes_on_by_itself_while_the_server_is_killed(
     observer = Messages()
     came = observer.messages
 
+    def handle_offered() -> bool:
+        return any(isinstance(message, HandleOffered) for message in came)
+
     def handle_after_a_turn() -> bool:
         """Whether the newest handle contains the first turn."""
         turns = [at for at, message in enumerate(came) if isinstance(message, TurnComplete)]
@@ -206,6 +209,7 @@ async def test_our_own_client_goes_on_by_itself_while_the_server_is_killed(
             talk = Conversation(session, ClockSpeaker(fast=True), observer=observer)
 
             async def course() -> bool:
+                await until(handle_offered)  # that of the beginning might come after the answer
                 await talk.type("My name is Ada")
                 await until(handle_after_a_turn)
                 await asyncio.to_thread(again)
