@@ -5,7 +5,7 @@ the house, of which the first decisions in docs/adr speak, where the house came 
 everybody knows `errors`; `protocol` speaks the dialect of `runtime.ports`; `edge` builds the
 sessions and so knows `core` and `engines.ports`; `testing` and `cli` know the engines; engines
 share more than their ports. It is narrower in `client`, which does without `protocol`, and in
-`runtime`, which needs no lanes.
+`runtime`, which needs no worker pools.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "protocol": {"domain", "errors", "core.events", "core.messages", "protocol", "runtime.ports"},
     "engines": {"connection_errors", "domain", "errors", "engines", "installing"},
     "tools": {
-        "domain", "errors", "engines.tool_ports", "engines.pages", "engines.lanes",
+        "domain", "errors", "engines.tool_ports", "engines.pages", "engines.workers",
         "protocol.close", "tools",
     },
     "state": {"domain", "errors", "installing", "state"},
@@ -133,7 +133,7 @@ def test_the_core_and_its_words_use_no_clock_no_tasks_no_chance() -> None:
 
 def test_engine_adapters_do_not_import_each_other() -> None:
     shared = {
-        "ports", "lanes", "registry", "weights", "pcm", "sentences", "align", "speakable",
+        "ports", "workers", "registry", "weights", "pcm", "sentences", "align", "speakable",
         "batcher", "voices", "chat", "function_calling", "stop_words", "tool_ports", "pages",
         "sandboxes", "calls", "validators", "repair", "addresses", "charsets", "onnx_sessions",
         "clarification", "libraries", "patterns",

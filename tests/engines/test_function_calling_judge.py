@@ -11,7 +11,7 @@ from vivavoce.domain.content import ToolDeclaration
 from vivavoce.engines.function_calling import judge
 from vivavoce.engines.function_calling.completion import Message
 from vivavoce.engines.function_calling.judge import ListJudge
-from vivavoce.engines.lanes import CancelToken
+from vivavoce.engines.workers import CancelToken
 
 TOOLS = (
     ToolDeclaration("open_gate", "Open the gate. Always confirm in one word."),

@@ -6,7 +6,7 @@ import pytest
 
 from engines.text_model import TextModel
 from vivavoce.engines.function_calling import programs
-from vivavoce.engines.lanes import CancelToken
+from vivavoce.engines.workers import CancelToken
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ from vivavoce.engines.documents.search import LocalSearch
 from vivavoce.engines.function_calling.quotations import Passage, Quoter
 from vivavoce.engines.function_calling.search_query import query
 from vivavoce.engines.function_calling.sentence_embedding import MiniLM
-from vivavoce.engines.lanes import CancelToken
 from vivavoce.engines.tool_ports import SearchQuery
+from vivavoce.engines.workers import CancelToken
 
 pytestmark = pytest.mark.embedded
 

@@ -10,7 +10,7 @@ from engines.text_model import TextModel
 from vivavoce.domain.content import ToolCall, ToolResult
 from vivavoce.domain.ids import CallId
 from vivavoce.engines.function_calling import confirmations, results
-from vivavoce.engines.lanes import CancelToken
+from vivavoce.engines.workers import CancelToken
 
 
 def result(response: dict[str, Any], name: str = "get_weather") -> ToolResult:

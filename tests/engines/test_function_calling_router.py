@@ -20,7 +20,7 @@ from vivavoce.engines.function_calling.completion import Message
 from vivavoce.engines.function_calling.judge import ListJudge
 from vivavoce.engines.function_calling.router import Router
 from vivavoce.engines.function_calling.sentence_embedding import MiniLM
-from vivavoce.engines.lanes import CancelToken
+from vivavoce.engines.workers import CancelToken
 from vivavoce.errors import EngineError
 
 sys.path.insert(0, str(Path(__file__).parents[2]))

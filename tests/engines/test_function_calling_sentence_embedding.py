@@ -6,7 +6,7 @@ import pytest
 
 from engines.llamacpp_model import Host
 from vivavoce.engines.function_calling.sentence_embedding import MiniLM
-from vivavoce.engines.lanes import CancelToken
+from vivavoce.engines.workers import CancelToken
 
 pytestmark = pytest.mark.embedded
 

@@ -153,7 +153,7 @@ async def test_leaving_early_costs_no_more_than_the_clause_at_hand(
     async with contextlib.aclosing(speaking) as pieces:  # type: ignore[type-var]
         made.append((await anext(pieces)).text)
     assert made == ["One. "] or made == ["One."]
-    assert engine._lane.idle
+    assert engine._workers.idle
 
 
 # --- languages and further voices --------------------------------------------------------

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import pytest
 
 from engines.llamacpp_model import Host
-from vivavoce.engines.lanes import CancelToken
 from vivavoce.engines.llamacpp.completion import LlamaCompletion
 from vivavoce.engines.llamacpp.llama import Llama, LlamaOptions
 from vivavoce.engines.llamacpp.settings import model_file, read_settings
 from vivavoce.engines.llamacpp.slots import SlotStates
+from vivavoce.engines.workers import CancelToken
 
 pytestmark = pytest.mark.embedded
 

@@ -64,8 +64,10 @@ async def test_nothing_is_left_after_closing() -> None:
     await parts.aclose()
     listening = [link.laddr.port for link in psutil.Process().net_connections("tcp") if link.laddr]
     assert port not in listening
-    lanes = [t for t in threading.enumerate() if "lane" in t.name and t.ident not in before]
-    for thread in lanes:
+    threads = [
+        t for t in threading.enumerate() if t.name.startswith("worker-") and t.ident not in before
+    ]
+    for thread in threads:
         await asyncio.to_thread(thread.join, 5)
         assert not thread.is_alive()
     with pytest.raises(EngineError):

@@ -1,4 +1,4 @@
-"""Moonshine as a recognizer: hypotheses, pauses, segments, and a lane that sessions share.
+"""Moonshine as a recognizer: hypotheses, pauses, segments, and a worker pool that sessions share.
 
 Most of it needs no weights: a network that reads tones stands in for the real one.
 """

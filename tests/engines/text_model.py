@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 
 from vivavoce.domain.request import GenerationRequest
 from vivavoce.engines.function_calling.completion import Message
-from vivavoce.engines.lanes import CancelToken
 from vivavoce.engines.ports import LanguageModelCapabilities, ModelPart, TextDelta
+from vivavoce.engines.workers import CancelToken
 
 
 class TextModel:

@@ -13,7 +13,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from tools.mcp_servers import serving, until
 from tools.test_mcp_faults import said, scripted
-from vivavoce.engines.lanes import Lane
+from vivavoce.engines.workers import WorkerPool
 from vivavoce.profiles import ENGINE_CLOSE_S
 from vivavoce.runtime.connection import RELEASE_S
 from vivavoce.tools.mcp.connection import McpConnection
@@ -57,13 +57,13 @@ async def test_a_server_that_is_silent_at_the_farewell_is_left_behind(stop: Stop
             await inner(scope, receive, with_session(send))
 
     async with serving(server) as origin:
-        lane = Lane("mcp")
-        held = McpConnection(McpServerSpec("odd", f"{origin}/mcp", connect_s=20.0), lane)
+        workers = WorkerPool("mcp")
+        held = McpConnection(McpServerSpec("odd", f"{origin}/mcp", connect_s=20.0), workers)
         await held.open()
         await stop(held)
         await until(lambda: held.over, within_s=1.0)
         assert farewells == ["/mcp"]
-        lane.close()
+        workers.close()
 
 
 def with_session(send: Send) -> Send:
@@ -81,9 +81,9 @@ def with_session(send: Send) -> Send:
 async def test_a_program_that_is_deaf_to_signals_is_killed_in_time(tmp_path: Path) -> None:
     script = tmp_path / "server.py"
     script.write_text(DEAF)
-    lane = Lane("mcp")
+    workers = WorkerPool("mcp")
     command = (sys.executable, str(script))
-    held = McpConnection(McpServerSpec("deaf", command=command, connect_s=30.0), lane)
+    held = McpConnection(McpServerSpec("deaf", command=command, connect_s=30.0), workers)
     await held.open()
     result = await held.call("pid", {})
     pid = int(getattr(result.content[0], "text", ""))
@@ -92,4 +92,4 @@ async def test_a_program_that_is_deaf_to_signals_is_killed_in_time(tmp_path: Pat
     assert held.over
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
-    lane.close()
+    workers.close()

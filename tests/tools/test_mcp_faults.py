@@ -36,7 +36,7 @@ from tools.conversations import conversation
 from tools.mcp_servers import serving, serving_mcp, until
 from vivavoce.domain.content import Blob
 from vivavoce.domain.evidence import Outcome
-from vivavoce.engines.lanes import Lane
+from vivavoce.engines.workers import WorkerPool
 from vivavoce.errors import ToolError
 from vivavoce.tools.mcp.connection import McpConnection
 from vivavoce.tools.mcp.keeper import State
@@ -52,14 +52,14 @@ OBJECT = {"type": "object"}
 
 @contextlib.asynccontextmanager
 async def connection(url: str, **more: Any) -> AsyncIterator[McpConnection]:
-    lane = Lane("mcp")
-    each = McpConnection(McpServerSpec("odd", url, **more), lane)
+    workers = WorkerPool("mcp")
+    each = McpConnection(McpServerSpec("odd", url, **more), workers)
     try:
         yield each
     finally:
         async with asyncio.timeout(10):
             await each.aclose()
-        lane.close()
+        workers.close()
 
 
 def app(answer: Answer) -> ASGIApp:
@@ -372,6 +372,6 @@ async def test_a_structured_answer_is_read_in_a_thread() -> None:
         (remote,) = odd.tools
         outcome = await McpTool("plain", remote, odd).run({}, conversation())
         assert outcome.response == {"output": {"a": 1}}
-        odd.lane.close()
-        with pytest.raises(RuntimeError, match="lane of mcp is closed"):
+        odd.workers.close()
+        with pytest.raises(RuntimeError, match="workers of mcp are closed"):
             await McpTool("plain", remote, odd).run({}, conversation())

@@ -11,7 +11,7 @@ from tools.conversations import said
 from tools.web_site import Names, Site, answer, fetcher, open_to, redirect, site
 from vivavoce.domain.content import ToolKind
 from vivavoce.domain.evidence import Outcome, Page, RetrievalStatus
-from vivavoce.engines.lanes import CancelToken, Lane
+from vivavoce.engines.workers import CancelToken, WorkerPool
 from vivavoce.errors import ConfigError, EngineBusy, ToolError
 from vivavoce.tools.web.tool import CUT, UrlContextTool, create
 
@@ -21,7 +21,7 @@ PAGE = "<html><head><title>{0}</title></head><body><article><p>{1}</p></article>
 SENTENCE = "The harbour of Ravenna silted up, and the sea is now nine kilometres away. "
 
 
-class Filling(Lane):
+class Filling(WorkerPool):
     """Has room for some jobs, and then for none."""
 
     def __init__(self, engine: str, room: int) -> None:
@@ -36,8 +36,8 @@ class Filling(Lane):
 
 
 @pytest.fixture
-async def lane() -> AsyncIterator[Lane]:
-    one = Lane("tools.url", workers=2)
+async def workers() -> AsyncIterator[WorkerPool]:
+    one = WorkerPool("tools.url", workers=2)
     yield one
     one.close()
 
@@ -48,23 +48,25 @@ async def web() -> AsyncIterator[Site]:
         yield one
 
 
-def tool(web: Site, lane: Lane, **settings: Any) -> UrlContextTool:
+def tool(web: Site, workers: WorkerPool, **settings: Any) -> UrlContextTool:
     opened = open_to(web.port, **settings)
-    return UrlContextTool(opened, fetcher(opened, Names()), lane)
+    return UrlContextTool(opened, fetcher(opened, Names()), workers)
 
 
 def statuses(outcome: Outcome) -> list[str]:
     return [page.status.value for page in outcome.pages]
 
 
-async def test_pages_are_read_side_by_side_and_each_fares_for_itself(web: Site, lane: Lane) -> None:
+async def test_pages_are_read_side_by_side_and_each_fares_for_itself(
+    web: Site, workers: WorkerPool
+) -> None:
     base = f"http://127.0.0.1:{web.port}"
     web.pages["/good"] = answer(PAGE.format("Ravenna", SENTENCE * 3))
     web.pages["/pay"] = answer("pay", status=402)
     web.pages["/inside"] = redirect("http://127.0.0.2/")
     web.pages["/empty"] = answer("")
     urls = [f"{base}/{path}" for path in ("gone", "good", "pay", "inside", "empty")]
-    outcome = await tool(web, lane).run({"urls": urls}, said(*urls))
+    outcome = await tool(web, workers).run({"urls": urls}, said(*urls))
     assert [page.url for page in outcome.pages] == urls
     assert statuses(outcome) == ["ERROR", "SUCCESS", "PAYWALL", "UNSAFE", "ERROR"]
     good = outcome.pages[1]
@@ -81,42 +83,44 @@ async def test_pages_are_read_side_by_side_and_each_fares_for_itself(web: Site, 
     assert outcome.queries == ()
 
 
-async def test_a_page_that_hangs_does_not_keep_the_others(web: Site, lane: Lane) -> None:
+async def test_a_page_that_hangs_does_not_keep_the_others(web: Site, workers: WorkerPool) -> None:
     base = f"http://127.0.0.1:{web.port}"
     web.pages["/text"] = answer("Hello there.", "text/plain")
     web.pages["/hangs"] = b"HTTP/1.1 200 X\r\n"
     urls = [f"{base}/hangs", f"{base}/text"]
-    outcome = await tool(web, lane, time_s=1.5).run({"urls": urls}, said(*urls))
+    outcome = await tool(web, workers, time_s=1.5).run({"urls": urls}, said(*urls))
     assert statuses(outcome) == ["ERROR", "SUCCESS"]
     assert outcome.pages[1].text == "Hello there."
     assert "1.5 seconds" in outcome.response["pages"][0]["error"]
 
 
-async def test_long_pages_are_cut_where_it_is_said(web: Site, lane: Lane) -> None:
+async def test_long_pages_are_cut_where_it_is_said(web: Site, workers: WorkerPool) -> None:
     web.pages["/"] = answer(SENTENCE * 100, "text/plain")
     url = f"http://127.0.0.1:{web.port}/"
     asked = {"urls": [url]}, said(url)
-    cut = (await tool(web, lane, max_characters=500).run(*asked)).pages[0].text
+    cut = (await tool(web, workers, max_characters=500).run(*asked)).pages[0].text
     assert cut.startswith(SENTENCE)
     assert cut.endswith(CUT)
     assert 480 < len(cut) <= 500
-    whole = (await tool(web, lane, max_characters=10_000).run(*asked)).pages[0].text
+    whole = (await tool(web, workers, max_characters=10_000).run(*asked)).pages[0].text
     assert whole == (SENTENCE * 100).strip()
 
 
-async def test_addresses_beyond_the_limit_are_said_to_be_left_out(web: Site, lane: Lane) -> None:
+async def test_addresses_beyond_the_limit_are_said_to_be_left_out(
+    web: Site, workers: WorkerPool
+) -> None:
     web.pages.update({f"/{number}": answer("text", "text/plain") for number in range(4)})
     urls = [f"http://127.0.0.1:{web.port}/{number}" for number in (0, 0, 1, 2, 3)]
-    outcome = await tool(web, lane, max_urls=2).run({"urls": urls}, said(*urls))
+    outcome = await tool(web, workers, max_urls=2).run({"urls": urls}, said(*urls))
     assert statuses(outcome) == ["SUCCESS", "SUCCESS", "ERROR", "ERROR"]
     assert "2 addresses" in outcome.response["pages"][2]["error"]
     assert sorted(web.paths) == ["/0", "/1"]
 
 
-async def test_what_was_not_given_is_not_even_resolved(lane: Lane) -> None:
+async def test_what_was_not_given_is_not_even_resolved(workers: WorkerPool) -> None:
     names = Names(page_example=[["127.0.0.2"]])
     opened = open_to(80)
-    reads = UrlContextTool(opened, fetcher(opened, names), lane)
+    reads = UrlContextTool(opened, fetcher(opened, names), workers)
     urls = ["http://page.example/given", "http://page.example/?q=secret"]
     outcome = await reads.run({"urls": urls}, said("read page.example/given"))
     assert statuses(outcome) == ["UNSAFE", "UNSAFE"]
@@ -125,18 +129,20 @@ async def test_what_was_not_given_is_not_even_resolved(lane: Lane) -> None:
 
 
 @pytest.mark.parametrize("args", [{}, {"urls": []}, {"urls": [1]}, {"urls": {"a": "b"}}])
-async def test_a_call_without_addresses_is_told_so(args: dict[str, Any], lane: Lane) -> None:
+async def test_a_call_without_addresses_is_told_so(
+    args: dict[str, Any], workers: WorkerPool
+) -> None:
     opened = open_to(80)
     with pytest.raises(ToolError, match="list of web addresses"):
-        await UrlContextTool(opened, fetcher(opened, Names()), lane).run(
+        await UrlContextTool(opened, fetcher(opened, Names()), workers).run(
             args, said("http://a.example/")
         )
 
 
-async def test_one_address_alone_is_a_list_of_one(web: Site, lane: Lane) -> None:
+async def test_one_address_alone_is_a_list_of_one(web: Site, workers: WorkerPool) -> None:
     web.pages["/"] = answer("text", "text/plain; charset=utf-8")
     url = f"http://127.0.0.1:{web.port}/"
-    outcome = await tool(web, lane).run({"urls": url}, said(url))
+    outcome = await tool(web, workers).run({"urls": url}, said(url))
     assert statuses(outcome) == ["SUCCESS"]
 
 

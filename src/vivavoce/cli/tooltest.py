@@ -10,9 +10,9 @@ from typing import Any
 from vivavoce.cli.faults import Code, Fault, fault_of
 from vivavoce.cli.findings import Finding, Severity, Trial, ok, wrong
 from vivavoce.config import Config, EngineChoice
-from vivavoce.engines.lanes import Lane
 from vivavoce.engines.registry import House
 from vivavoce.engines.tool_ports import Sandbox, SearchEngine, SearchQuery
+from vivavoce.engines.workers import WorkerPool
 from vivavoce.errors import ConfigError, ToolError, VivavoceError
 from vivavoce.tools.mcp.settings import McpServerSpec, read_settings
 from vivavoce.tools.web.tool import create as create_web
@@ -98,11 +98,11 @@ async def _url(table: dict[str, Any]) -> str:
 async def _mcp(spec: McpServerSpec) -> str:
     from vivavoce.tools.mcp.connection import McpConnection
 
-    lane = Lane("mcp")
-    connection = McpConnection(spec, lane)
+    workers = WorkerPool("mcp")
+    connection = McpConnection(spec, workers)
     try:
         await connection.open()
         return f"{len(connection.tools)} tools"
     finally:
         await connection.aclose()
-        lane.close()
+        workers.close()

@@ -7,9 +7,9 @@ At low load a thread hand-over costs more than the work itself (two context swit
 0.15 ms for a Silero frame), so a call that can't wait for anything may be made right on the event
 loop, within a budget: a share of the loop's time, charged with what each call really took. An
 engine that is cheap or rarely asked never leaves the loop; a burst, many sessions or a heavy
-engine overdraw the budget and go to the lane, where they are batched.
+engine overdraw the budget and go to the worker pool, where they are batched.
 
-A call in the lane has a time limit. One that passes it fails those who wait for it, and the next
+A call in a worker has a time limit. One that passes it fails those who wait for it, and the next
 one is made in another thread. A batch that fails is tried again one by one, so that what a
 client sent fails no other client.
 
@@ -27,7 +27,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
-from vivavoce.engines.lanes import CancelToken, Lane
+from vivavoce.engines.workers import CancelToken, WorkerPool
 from vivavoce.errors import EXITS, EngineError
 
 Q = TypeVar("Q")
@@ -42,7 +42,7 @@ INLINE_BURST_S = 0.003
 """How much of that may be taken at once, so that nobody waits behind it."""
 
 CALL_S = 2.0
-"""How long one call in the lane may take."""
+"""How long one call in the worker pool may take."""
 
 MAX_STUCK = 3
 """Threads that may hang in calls at a time; beyond them requests fail without being tried."""
@@ -52,7 +52,7 @@ class Batcher(Generic[Q, R]):
     """Joins the requests of many sessions into calls of `score`, at most `cap` in one.
 
     `score` gets a batch and gives one result for each request; it is never called twice at
-    the same time, unless a call hangs. `inline_share` 0 keeps every call in the lane.
+    the same time, unless a call hangs. `inline_share` 0 keeps every call in the worker pool.
     """
 
     def __init__(
@@ -71,8 +71,8 @@ class Batcher(Generic[Q, R]):
         self._score = score
         self._cap = cap
         self._call_s = call_s
-        self._lane = self._fresh_lane()
-        self._stuck: list[Lane] = []
+        self._workers = self._new_pool()
+        self._stuck: list[WorkerPool] = []
         self._waiting: deque[tuple[Q, asyncio.Future[R]]] = deque()
         self._call: asyncio.Task[None] | None = None
         self._share = inline_share
@@ -105,10 +105,10 @@ class Batcher(Generic[Q, R]):
         for _, future in self._waiting:
             future.cancel()
         self._waiting.clear()
-        self._lane.close()
+        self._workers.close()
 
-    def _fresh_lane(self) -> Lane:
-        return Lane(self._engine, workers=1, queue=4)
+    def _new_pool(self) -> WorkerPool:
+        return WorkerPool(self._engine, workers=1, queue=4)
 
     def _may_stay(self) -> bool:
         now = self._clock()
@@ -146,7 +146,7 @@ class Batcher(Generic[Q, R]):
         if not batch:
             return
         try:
-            results = await self._in_lane([request for request, _ in batch])
+            results = await self._in_thread([request for request, _ in batch])
         except asyncio.CancelledError:
             for _, future in batch:
                 future.cancel()
@@ -161,8 +161,8 @@ class Batcher(Generic[Q, R]):
             else:
                 future.set_result(result)
 
-    async def _in_lane(self, requests: list[Q]) -> Sequence[R | EngineError]:
-        self._stuck = [lane for lane in self._stuck if lane.abandoned]
+    async def _in_thread(self, requests: list[Q]) -> Sequence[R | EngineError]:
+        self._stuck = [pool for pool in self._stuck if pool.abandoned]
         if len(self._stuck) >= MAX_STUCK:
             return [EngineError(self._engine, "hangs in all its threads")] * len(requests)
 
@@ -171,12 +171,12 @@ class Batcher(Generic[Q, R]):
 
         try:
             async with asyncio.timeout(self._call_s):
-                return await self._lane.run(work)
+                return await self._workers.run(work)
         except TimeoutError:
             log.error("engine call hangs", extra={"engine": self._engine})
-            self._lane.close()
-            self._stuck.append(self._lane)
-            self._lane = self._fresh_lane()
+            self._workers.close()
+            self._stuck.append(self._workers)
+            self._workers = self._new_pool()
             problem = f"no result within {self._call_s:g} s"
             return [EngineError(self._engine, problem)] * len(requests)
 

@@ -24,7 +24,6 @@ from vivavoce.domain.request import EndReason, GenerationRequest
 from vivavoce.domain.setup import Modality
 from vivavoce.engines.align import Realigner
 from vivavoce.engines.clarification import ClarificationModel, is_english
-from vivavoce.engines.lanes import Lane
 from vivavoce.engines.pcm import silence
 from vivavoce.engines.ports import (
     CallsRequested,
@@ -44,6 +43,7 @@ from vivavoce.engines.ports import (
 from vivavoce.engines.repair import Answer, AnswerPart, CheckedPart, check_batch
 from vivavoce.engines.sentences import Cutter
 from vivavoce.engines.speakable import Reader, named, speakable
+from vivavoce.engines.workers import WorkerPool
 from vivavoce.errors import ConfigError, EngineError
 
 T = TypeVar("T")
@@ -72,7 +72,7 @@ class Cascade:
         )
         self._model = model
         self._synthesizer = synthesizer
-        self._lane = Lane("responder.cascade", queue=1024)
+        self._workers = WorkerPool("responder.cascade", queue=1024)
 
     async def prepare(self, request: GenerationRequest) -> None:
         await self._model.prepare(request)
@@ -91,14 +91,14 @@ class Cascade:
             request = replace(request, tools=Tools())
             model = ClarificationModel() if is_english(request.language) else model
         if request.modality is Modality.TEXT:
-            return await _Writing(model, request, emit, self._lane).run()
-        return await _Speaking(model, request, emit, self._lane, self._synthesizer).run()
+            return await _Writing(model, request, emit, self._workers).run()
+        return await _Speaking(model, request, emit, self._workers, self._synthesizer).run()
 
     async def release(self, session: str) -> None:
         await self._model.release(session)
 
     async def aclose(self) -> None:
-        self._lane.close()
+        self._workers.close()
         try:
             await self._model.aclose()
         finally:
@@ -109,12 +109,12 @@ class _Thinking:
     """Reading the model: what every modality has in common."""
 
     def __init__(
-        self, model: LanguageModel, request: GenerationRequest, emit: Emit, lane: Lane
+        self, model: LanguageModel, request: GenerationRequest, emit: Emit, workers: WorkerPool
     ) -> None:
         self._model = model
         self._request = request
         self._emit = emit
-        self._lane = lane
+        self._workers = workers
         self._reason = EndReason.COMPLETE
         self._began = False
         self._said_something = False
@@ -135,7 +135,7 @@ class _Thinking:
         """The part, its calls held against their declarations in a thread."""
         if not isinstance(part, CallsRequested):
             return part
-        return await self._lane.run(lambda _: check_batch(part, self._request.tools))
+        return await self._workers.run(lambda _: check_batch(part, self._request.tools))
 
     async def _on(self, part: CheckedPart) -> None:
         if not self._began and not isinstance(part, UsageReported | Ended):
@@ -190,10 +190,10 @@ class _Speaking(_Thinking):
         model: LanguageModel,
         request: GenerationRequest,
         emit: Emit,
-        lane: Lane,
+        workers: WorkerPool,
         synthesizer: Synthesizer,
     ) -> None:
-        super().__init__(model, request, emit, lane)
+        super().__init__(model, request, emit, workers)
         self._synthesizer = synthesizer
         self._cutter = Cutter()
         self._reader = Reader(request.language)

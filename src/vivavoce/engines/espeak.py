@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING
 from vivavoce.domain.audio import OUTPUT_RATE
 from vivavoce.domain.voices import VOICES
 from vivavoce.engines.align import estimated_marks
-from vivavoce.engines.lanes import CancelToken, Lane
 from vivavoce.engines.pcm import gain_to_level, pause_after, silence, speech_pieces, trim
 from vivavoce.engines.ports import EngineHost, Settings, Speech, SynthesizerCapabilities
 from vivavoce.engines.sentences import Cutter
 from vivavoce.engines.voices import resolve_voice, voice_parameters
+from vivavoce.engines.workers import CancelToken, WorkerPool
 from vivavoce.errors import ConfigError, EngineError, EngineMissing
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class EspeakSynthesizer:
     def __init__(self, program: str, languages: Sequence[str]) -> None:
         self.capabilities = SynthesizerCapabilities(voices=VOICES, languages=tuple(languages))
         self._program = program
-        self._lane = Lane(ENGINE)
+        self._workers = WorkerPool(ENGINE)
 
     async def speak(self, text: str, voice: str, language: str = "") -> AsyncIterator[Speech]:
         """Sound for `text`, clause by clause. An unknown language is spoken as English."""
@@ -71,11 +71,11 @@ class EspeakSynthesizer:
                 yield Speech(silence(pause_after(clause)), clause)
                 continue
             wav = await output(self._program, options, _readable(clause))
-            for piece in await self._lane.run(partial(finished, clause, wav)):
+            for piece in await self._workers.run(partial(finished, clause, wav)):
                 yield piece
 
     async def aclose(self) -> None:
-        self._lane.close()
+        self._workers.close()
 
     def language(self, code: str) -> str:
         """The program's own name for a BCP-47 code: the exact one, else the language alone."""

@@ -5,7 +5,7 @@
   so that even a fault in it is outside the server. Each run has a fresh worker.
 - No value comes back into the server, only printed text: a value of a few bytes can be a text of
   gigabytes (`x = [x, x]`, thirty times). What the last line gives is shown by the sandbox itself.
-- A run blocks a thread of the engine's lane, and is ended by killing its worker: at a
+- A run blocks a thread of the engine's worker pool, and is ended by killing its worker: at a
   cancellation, at too much output, and by a watchdog should the worker not end when its time is
   up, as it does not while it makes one long text. The library's asynchronous pool isn't used:
   there, a cancelled run goes on, and what cancelled it waits until the code has ended.
@@ -28,7 +28,6 @@ from typing import Literal
 import pydantic_monty as library
 
 from vivavoce.domain.content import DEADLINE, FAILED, OK, CodeResult
-from vivavoce.engines.lanes import CancelToken, Lane
 from vivavoce.engines.ports import EngineHost, Settings
 from vivavoce.engines.sandboxes import (
     BUSY,
@@ -39,6 +38,7 @@ from vivavoce.engines.sandboxes import (
     read_limits,
     too_late,
 )
+from vivavoce.engines.workers import CancelToken, WorkerPool
 from vivavoce.errors import EngineMissing, ToolError
 from vivavoce.installing import install_command
 
@@ -170,7 +170,7 @@ class MontySandbox:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         # Whoever is refused is refused below; one place more is for closing.
-        self._lane = Lane(ENGINE, limits.workers, limits.workers + limits.queue + 1)
+        self._workers = WorkerPool(ENGINE, limits.workers, limits.workers + limits.queue + 1)
         self._runs: set[Run] = set()
         self._closed = False
         self._pool = library.Monty(
@@ -183,7 +183,7 @@ class MontySandbox:
     async def open(self) -> None:
         """Start the first worker. Raises `EngineMissing`."""
         try:
-            await self._lane.run(lambda _: self._pool.__enter__())
+            await self._workers.run(lambda _: self._pool.__enter__())
             result = await self.run("1 + 1")
         except (library.MontyError, OSError, RuntimeError, ToolError) as failure:
             problem = f"Monty can't be started: {failure}."
@@ -200,7 +200,7 @@ class MontySandbox:
         run = Run(code, self._limits)
         self._runs.add(run)
         try:
-            return await self._lane.run(partial(run.perform, self._pool))
+            return await self._workers.run(partial(run.perform, self._pool))
         finally:
             run.stop()
             self._runs.discard(run)
@@ -212,8 +212,8 @@ class MontySandbox:
         self._closed = True
         for run in self._runs:
             run.stop()
-        await self._lane.run(lambda _: self._pool.__exit__(None, None, None))
-        self._lane.close()
+        await self._workers.run(lambda _: self._pool.__exit__(None, None, None))
+        self._workers.close()
 
 
 async def create(settings: Settings, host: EngineHost) -> MontySandbox:

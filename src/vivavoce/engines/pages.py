@@ -6,7 +6,7 @@ what a stream may unpack to, the time for a PDF and the length of the text have 
 large is refused; what is merely long is cut, since the beginning of a text is worth having.
 Nothing is ever fetched from here: links, images and fonts stay unread.
 
-This is work for a processor, up to some seconds of it: callers run it in a `Lane`.
+This is work for a processor, up to some seconds of it: callers run it in a `WorkerPool`.
 """
 
 from __future__ import annotations

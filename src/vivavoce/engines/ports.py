@@ -4,7 +4,7 @@ Rules for everybody who writes an engine:
 
 - An engine that is one loop is an async iterator; one with concurrency inside (a cascade
   reads tokens while it speaks) is given an awaitable `emit`. No task group surrounds a `yield`.
-- Blocking work runs in a lane (`engines.lanes`) or a process, never on the event loop.
+- Blocking work runs in a worker pool (`engines.workers`) or a process, never on the event loop.
 - Cancellation is by ordinary task cancellation. Correctness never waits for it: the core
   drops whatever a retired generation still says.
 - Failures that a user can meet are `EngineError`; anything else is a bug.

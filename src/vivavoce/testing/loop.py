@@ -2,7 +2,7 @@
 
 When nothing is ready, the clock jumps to the next timer instead of waiting for it, so a
 minute of conversation takes milliseconds and two runs agree to the microsecond. Work in
-threads (engine lanes) is waited for in real time, during which the clock stands still.
+threads (worker pools) is waited for in real time, during which the clock stands still.
 
     with virtual_loop() as loop:
         loop.run_until_complete(conversation())

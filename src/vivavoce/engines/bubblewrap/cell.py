@@ -6,7 +6,7 @@ bubblewrap is not enough: `--die-with-parent` binds what it starts to it, but no
 moment on, and what was started in the meantime would run for ever. So nothing is killed before
 bubblewrap has told the number of that process, and then by a handle that can mean no other.
 
-Everything here blocks, and belongs into a lane.
+Everything here blocks, and belongs into a worker pool.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The port: one sandbox a run, each in a thread of the engine's lane.
+"""The port: one sandbox a run, each in a thread of the engine's worker pool.
 
 - The code goes in by standard input, what it prints comes out by standard output. Standard error
   is for bubblewrap's own complaints: the guest has closed it before any code runs.
@@ -20,7 +20,6 @@ from vivavoce.engines.bubblewrap.cell import Cell, Ended
 from vivavoce.engines.bubblewrap.command import ENVIRONMENT, command
 from vivavoce.engines.bubblewrap.interpreter import Interpreter, ask, servers_own
 from vivavoce.engines.bubblewrap.namespaces import NamespacesForbidden, forbidden
-from vivavoce.engines.lanes import CancelToken, Lane
 from vivavoce.engines.ports import EngineHost, Settings
 from vivavoce.engines.sandboxes import (
     BUSY,
@@ -31,6 +30,7 @@ from vivavoce.engines.sandboxes import (
     read_limits,
     too_late,
 )
+from vivavoce.engines.workers import CancelToken, WorkerPool
 from vivavoce.errors import ConfigError, EngineMissing, ToolError
 
 ENGINE = "sandbox.bubblewrap"
@@ -66,7 +66,7 @@ class BubblewrapSandbox:
         self._limits = limits
         self._calls = calls
         # Whoever is refused is refused below; one place more is for closing.
-        self._lane = Lane(ENGINE, limits.workers, limits.workers + limits.queue + 1)
+        self._workers = WorkerPool(ENGINE, limits.workers, limits.workers + limits.queue + 1)
         self._cells: set[Cell] = set()
         self._closed = False
 
@@ -94,8 +94,8 @@ class BubblewrapSandbox:
             return
         self._closed = True
         begun = [cell for cell in list(self._cells) if cell.stop()]
-        await self._lane.run(lambda _: [cell.ended.wait(_FAREWELL_S) for cell in begun])
-        self._lane.close()
+        await self._workers.run(lambda _: [cell.ended.wait(_FAREWELL_S) for cell in begun])
+        self._workers.close()
 
     async def probe(self) -> str:
         """Why it does not work here, in the words of who refused; empty if it does."""
@@ -120,7 +120,7 @@ class BubblewrapSandbox:
 
         self._cells.add(cell)
         try:
-            return await self._lane.run(perform)
+            return await self._workers.run(perform)
         finally:
             # One that has begun is gone when it has ended, whoever waits for it.
             if not cell.stop():

@@ -26,8 +26,8 @@ from urllib.parse import urlsplit
 from vivavoce.domain.evidence import Source
 from vivavoce.engines.documents.question import Term, terms
 from vivavoce.engines.documents.store import PASSAGES, STRIDE, reading
-from vivavoce.engines.lanes import CancelToken, Lane
 from vivavoce.engines.tool_ports import SearchQuery
+from vivavoce.engines.workers import CancelToken, WorkerPool
 from vivavoce.errors import EngineBusy, ToolError
 
 TOOL = "search.local"
@@ -76,12 +76,12 @@ class LocalSearch:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._lane = Lane(TOOL, workers=2, queue=32)
+        self._workers = WorkerPool(TOOL, workers=2, queue=32)
 
     async def search(self, query: SearchQuery) -> Sequence[Source]:
         """The passages that answer best, two a document at most. Raises `ToolError`."""
         try:
-            return await self._lane.run(lambda token: self._look(query, token))
+            return await self._workers.run(lambda token: self._look(query, token))
         except EngineBusy:
             raise ToolError(TOOL, "Too many searches are under way.") from None
         except sqlite3.OperationalError as error:
@@ -93,7 +93,7 @@ class LocalSearch:
             raise ToolError(TOOL, "The index of documents is damaged.") from error
 
     async def aclose(self) -> None:
-        self._lane.close()
+        self._workers.close()
 
     def _look(self, query: SearchQuery, token: CancelToken) -> Sequence[Source]:
         wanted = terms(query.text)

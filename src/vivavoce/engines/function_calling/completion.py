@@ -12,8 +12,8 @@ from vivavoce.domain.content import Content, Role, Text, Tools
 from vivavoce.domain.ids import GenerationId, SessionId
 from vivavoce.domain.request import GenerationRequest
 from vivavoce.domain.setup import Modality, Sampling
-from vivavoce.engines.lanes import CancelToken
 from vivavoce.engines.ports import LanguageModel, TextDelta
+from vivavoce.engines.workers import CancelToken
 
 _SESSION = SessionId("function_calling")
 _POLL_S = 0.1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from vivavoce.domain.content import ToolCall
 from vivavoce.engines.function_calling import results, words
 from vivavoce.engines.function_calling.completion import Completion, Message
-from vivavoce.engines.lanes import CancelToken
+from vivavoce.engines.workers import CancelToken
 
 DONE = "Okay, that's done."
 

@@ -25,7 +25,7 @@ from vivavoce.engines.function_calling import (
     words,
 )
 from vivavoce.engines.function_calling.router import Router
-from vivavoce.engines.lanes import CancelToken
+from vivavoce.engines.workers import CancelToken
 
 _MAX_ADDRESSES = 20
 _ADDRESS_PARAMETERS = words.word_set("url urls uri uris link links address website")

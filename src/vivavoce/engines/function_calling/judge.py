@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from vivavoce.domain.content import ToolDeclaration
 from vivavoce.engines.function_calling import declarations
 from vivavoce.engines.function_calling.completion import Completion, Message
-from vivavoce.engines.lanes import CancelToken
+from vivavoce.engines.workers import CancelToken
 
 NONE = "none"
 MAX_LOG_ODDS = 8.0

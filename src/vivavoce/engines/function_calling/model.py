@@ -22,8 +22,8 @@ from vivavoce.engines.function_calling.planner import Planner
 from vivavoce.engines.function_calling.quotations import Quoter
 from vivavoce.engines.function_calling.router import THRESHOLD, Router
 from vivavoce.engines.function_calling.sentence_embedding import MiniLM
-from vivavoce.engines.lanes import Lane
 from vivavoce.engines.ports import CallsRequested, LanguageModel, ModelPart, TextDelta
+from vivavoce.engines.workers import WorkerPool
 from vivavoce.errors import EngineBusy, EngineError, EngineMissing
 
 ENGINE = "model.function_calling"
@@ -40,7 +40,7 @@ class FunctionCallingModel:
         self.capabilities = replace(model.capabilities, tools=True, repairs=False)
         self.text_model = model
         self._planner = planner
-        self._lane = Lane(ENGINE, workers=model.capabilities.slots)
+        self._workers = WorkerPool(ENGINE, workers=model.capabilities.slots)
 
     async def prepare(self, request: GenerationRequest) -> None:
         """Read declarations, instruction and history ahead.
@@ -50,7 +50,7 @@ class FunctionCallingModel:
         speaking = bool(request.history) and request.history[-1].role is Role.USER
         if request.tools.offered and not speaking:
             with suppress(EngineError):  # the answer itself will say what is wrong
-                await self._lane.run(lambda token: self._planner.prepare(request.tools, token))
+                await self._workers.run(lambda token: self._planner.prepare(request.tools, token))
         await self.text_model.prepare(_without_tools(request))
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[ModelPart, None]:
@@ -59,9 +59,9 @@ class FunctionCallingModel:
         Raises `EngineError`; `EngineBusy` for a speculative request that would have to wait.
         """
         if request.history and request.tools.offered:
-            if request.speculative and not self._lane.idle:
+            if request.speculative and not self._workers.idle:
                 raise EngineBusy(ENGINE, "another answer is being planned.")
-            plan = await self._lane.run(lambda token: self._planner.plan(request, token))
+            plan = await self._workers.run(lambda token: self._planner.plan(request, token))
             if plan.calls:
                 yield CallsRequested(plan.calls)
             if plan.text:
@@ -79,7 +79,7 @@ class FunctionCallingModel:
         await self.text_model.release(session)
 
     async def aclose(self) -> None:
-        self._lane.close()
+        self._workers.close()
         await self.text_model.aclose()
 
 

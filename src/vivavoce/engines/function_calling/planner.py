@@ -38,7 +38,7 @@ from vivavoce.engines.function_calling.intents import Intent, IntentDetector, In
 from vivavoce.engines.function_calling.parameter_kinds import Parameter
 from vivavoce.engines.function_calling.quotations import Quoter
 from vivavoce.engines.function_calling.router import Router
-from vivavoce.engines.lanes import CancelToken
+from vivavoce.engines.workers import CancelToken
 
 ON_IT = "I'm on it."
 _MAX_CALLS = 16

@@ -11,7 +11,7 @@ import re
 
 from vivavoce.engines.function_calling import numbers, words
 from vivavoce.engines.function_calling.completion import Completion, Message
-from vivavoce.engines.lanes import CancelToken
+from vivavoce.engines.workers import CancelToken
 
 MODULES = frozenset(("collections", "datetime", "itertools", "json", "math", "random", "re"))
 """Modules of which a missing import is added; both sandboxes have them."""

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 from vivavoce.engines.function_calling.search_query import content_words
 from vivavoce.engines.function_calling.sentence_embedding import MiniLM
-from vivavoce.engines.lanes import CancelToken
 from vivavoce.engines.sentences import Cutter
+from vivavoce.engines.workers import CancelToken
 
 MIN_SCORE = 0.7
 """The score from which a sentence is taken for an answer; chosen on the tests' tables."""

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import threadpoolctl
 
-from vivavoce.engines.lanes import CancelToken
+from vivavoce.engines.workers import CancelToken
 
 Vector = npt.NDArray[np.float32]
 

@@ -17,7 +17,6 @@ from vivavoce.engines.align import estimated_marks, marks_of_groups
 from vivavoce.engines.hibari import timbre
 from vivavoce.engines.hibari.network import ENGINE, AcousticModel
 from vivavoce.engines.hibari.weights import FURTHER_VOICES, model_file
-from vivavoce.engines.lanes import CancelToken, Lane
 from vivavoce.engines.pcm import gain_to_level, pause_after, silence, speech_pieces, trim
 from vivavoce.engines.ports import (
     EngineHost,
@@ -28,6 +27,7 @@ from vivavoce.engines.ports import (
 )
 from vivavoce.engines.sentences import Cutter
 from vivavoce.engines.voices import resolve_voice, voice_parameters
+from vivavoce.engines.workers import CancelToken, WorkerPool
 from vivavoce.errors import ConfigError, EngineMissing
 
 log = logging.getLogger("vivavoce.engines.hibari")
@@ -62,7 +62,7 @@ class HibariSynthesizer:
         self._model = model
         self._own = dict(own or {})
         self._others = others
-        self._lane = Lane(ENGINE, workers=workers)
+        self._workers = WorkerPool(ENGINE, workers=workers)
         self._gains: dict[str, float] = {}
         self._read_as_english: set[str] = set()
 
@@ -81,11 +81,11 @@ class HibariSynthesizer:
         name = resolve_voice(voice)
         cutter = Cutter(longest=_LONGEST, early=False)
         for clause in (*cutter.feed(text), *cutter.flush()):
-            for piece in await self._lane.run(partial(self.synthesize, clause, name)):
+            for piece in await self._workers.run(partial(self.synthesize, clause, name)):
                 yield piece
 
     async def aclose(self) -> None:
-        self._lane.close()
+        self._workers.close()
         if self._others is not None:
             await self._others.aclose()
 

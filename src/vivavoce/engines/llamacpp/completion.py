@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from vivavoce.engines.function_calling.completion import Message
-from vivavoce.engines.lanes import CancelToken
 from vivavoce.engines.llamacpp.llama import Chunk, Llama
 from vivavoce.engines.llamacpp.prompt import without_control_tokens
 from vivavoce.engines.llamacpp.slots import SlotStates
+from vivavoce.engines.workers import CancelToken
 
 _LIKELIEST = 1000
 """Tokens whose probability is asked for; those of a name beyond have the last one's at most."""

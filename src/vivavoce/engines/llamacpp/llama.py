@@ -25,8 +25,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from vivavoce.domain.content import Usage
-from vivavoce.engines.lanes import CancelToken
 from vivavoce.engines.libraries import missing_library
+from vivavoce.engines.workers import CancelToken
 from vivavoce.errors import EngineError, EngineMissing
 
 ENGINE = "model.llamacpp"

@@ -21,7 +21,6 @@ from vivavoce.engines.chat.repetition import RepetitionGuard
 from vivavoce.engines.chat.sight import excuse, noted
 from vivavoce.engines.chat.trim import first_kept
 from vivavoce.engines.function_calling.turns import as_text
-from vivavoce.engines.lanes import CancelToken, Lane
 from vivavoce.engines.llamacpp import prompt
 from vivavoce.engines.llamacpp.llama import (
     ENGINE,
@@ -40,6 +39,7 @@ from vivavoce.engines.ports import (
     TextDelta,
     UsageReported,
 )
+from vivavoce.engines.workers import CancelToken, WorkerPool
 from vivavoce.errors import EngineBusy, EngineError
 
 log = logging.getLogger(__name__)
@@ -95,7 +95,7 @@ class LlamaCppModel:
         self._native = native
         self._embedded = embedded
         self._greedy = embedded if settings.greedy is None else settings.greedy
-        self._lane = Lane(ENGINE, workers=settings.slots + 1)
+        self._workers = WorkerPool(ENGINE, workers=settings.slots + 1)
         self._slots = SlotTable(settings.slots, states)
         self._counts: OrderedDict[str, int] = OrderedDict()
         self._uncounted: deque[str] = deque(maxlen=_UNCOUNTED)
@@ -106,7 +106,7 @@ class LlamaCppModel:
     @property
     def idle(self) -> bool:
         """Whether nothing is computed, not even the rest of a cancelled answer."""
-        return self._lane.idle and not (self._lane.running or self._lane.abandoned)
+        return self._workers.idle and not (self._workers.running or self._workers.abandoned)
 
     @property
     def listener(self) -> tuple[str, str]:
@@ -135,7 +135,7 @@ class LlamaCppModel:
             return
         read = self._read_words if speaking and not self._native else self._read_history
         try:
-            await self._lane.run(lambda token: read(request, token))
+            await self._workers.run(lambda token: read(request, token))
         except EngineError as fault:  # the answer itself will say what is wrong
             log.debug("prompt was not read ahead", extra={"problem": fault.problem})
 
@@ -173,7 +173,7 @@ class LlamaCppModel:
         """
         if self._closed:
             raise EngineError(ENGINE, "it was closed.")
-        if request.speculative and not self._lane.idle:
+        if request.speculative and not self._workers.idle:
             raise EngineBusy(ENGINE, "all slots are in use.")
         if request.tools.offered and not (self._native or self._tools_ignored):
             self._tools_ignored = True
@@ -194,7 +194,7 @@ class LlamaCppModel:
         """Stop every answer; free the model, its threads, files and listener."""
         self._closed = True
         await asyncio.to_thread(self._llama.close)
-        self._lane.close()
+        self._workers.close()
 
     async def _text_answer(self, request: GenerationRequest) -> AsyncGenerator[ModelPart, None]:
         """Text only; asked for again while it repeats something, in the end admitted as such."""
@@ -267,7 +267,7 @@ class LlamaCppModel:
                     body = self._body(request, slot.index, left_out) | self._retry(request, attempt)
                     self._llama.stream(body, token, put)
 
-        async with aclosing(self._lane.stream(work)) as chunks:
+        async with aclosing(self._workers.stream(work)) as chunks:
             async for chunk in chunks:
                 yield chunk
 

@@ -18,8 +18,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from vivavoce.engines.lanes import CancelToken
 from vivavoce.engines.llamacpp.llama import Llama
+from vivavoce.engines.workers import CancelToken
 from vivavoce.errors import EngineError
 
 _POLL_S = 0.02

@@ -7,7 +7,6 @@ import logging
 import time
 
 from vivavoce.engines.function_calling.model import FunctionCallingModel, add_function_calling
-from vivavoce.engines.lanes import CancelToken
 from vivavoce.engines.llamacpp import prompt
 from vivavoce.engines.llamacpp.completion import LlamaCompletion
 from vivavoce.engines.llamacpp.llama import Llama, LlamaOptions
@@ -16,6 +15,7 @@ from vivavoce.engines.llamacpp.settings import LlamaCppSettings, model_file, rou
 from vivavoce.engines.llamacpp.slots import SlotStates
 from vivavoce.engines.llamacpp.weights import QWEN_LARGE, QWEN_SMALL
 from vivavoce.engines.ports import EngineHost
+from vivavoce.engines.workers import CancelToken
 from vivavoce.errors import EngineMissing
 
 log = logging.getLogger(__name__)

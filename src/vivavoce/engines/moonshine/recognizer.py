@@ -15,7 +15,7 @@ one. Of 268 words in quiet and 268 at 10 dB, 0.4 and 1.1 % of those given out so
 final text; by agreement alone 0 and 0.4 %, a quarter of a second later; without the last word alone
 3.7 and 6.4 %.
 
-All sessions share the network and one lane of threads. An utterance has one job in it at most, and
+All sessions share the network and one worker pool. An utterance has one job in it at most, and
 jobs run in the order in which they came, so sessions take turns. A hypothesis is only made when a
 thread is free, and for a quarter of a core at most; otherwise the previous one is answered.
 """
@@ -35,7 +35,6 @@ from pathlib import Path
 import numpy as np
 
 from vivavoce.domain.audio import BYTES_PER_SAMPLE, INPUT_RATE, samples
-from vivavoce.engines.lanes import CancelToken, Lane
 from vivavoce.engines.moonshine.network import ENGINE, Decoded, Network
 from vivavoce.engines.ports import (
     RecognitionOptions,
@@ -43,6 +42,7 @@ from vivavoce.engines.ports import (
     Settings,
     Transcript,
 )
+from vivavoce.engines.workers import CancelToken, WorkerPool
 from vivavoce.errors import ConfigError, EngineError
 
 log = logging.getLogger(__name__)
@@ -118,7 +118,7 @@ class MoonshineUtterance:
     async def hypothesis(self) -> Transcript:
         """What is understood so far; the previous answer when there is no time for another."""
         now = self._transcribe.clock()
-        if now >= self._next_hypothesis_at and self._transcribe.lane.idle:
+        if now >= self._next_hypothesis_at and self._transcribe.workers.idle:
             before, guess = self._recent.text, self._recent.decoded.tokens
             sound = bytes(self._sound[self._window :])
             self._recent = await self._transcribe(sound, guess)
@@ -170,10 +170,12 @@ class MoonshineUtterance:
 
 
 class _Transcribe:
-    """Transcribes sound in the lane that all conversations share."""
+    """Transcribes sound in the worker pool that all conversations share."""
 
-    def __init__(self, network: Network, lane: Lane, clock: Clock, cpu_clock: Clock) -> None:
-        self.lane = lane
+    def __init__(
+        self, network: Network, workers: WorkerPool, clock: Clock, cpu_clock: Clock
+    ) -> None:
+        self.workers = workers
         self.clock = clock
         self._cpu_clock = cpu_clock
         self._network = network
@@ -188,7 +190,7 @@ class _Transcribe:
             segment = self._segment(pcm, guess, lambda: token.cancelled)
             return replace(segment, cpu_s=self._cpu_clock() - began)
 
-        return await self.lane.run(work)
+        return await self.workers.run(work)
 
     def _segment(self, pcm: bytes, guess: Sequence[int], cancelled: Callable[[], bool]) -> _Segment:
         """Blocking. Long sound that gives no words is looked at again in two halves."""
@@ -238,8 +240,8 @@ class MoonshineRecognizer:
         clock: Clock = time.monotonic,
         cpu_clock: Clock = time.thread_time,
     ) -> None:
-        self._lane = Lane(ENGINE, workers=workers, queue=1024)
-        self._transcribe = _Transcribe(network, self._lane, clock, cpu_clock)
+        self._workers = WorkerPool(ENGINE, workers=workers, queue=1024)
+        self._transcribe = _Transcribe(network, self._workers, clock, cpu_clock)
         self._refused_languages: set[str] = set()
 
     def open(self, options: RecognitionOptions) -> MoonshineRecognition:
@@ -257,7 +259,7 @@ class MoonshineRecognizer:
 
     async def aclose(self) -> None:
         """No more work; a thread that is busy leaves by itself."""
-        self._lane.close()
+        self._workers.close()
 
 
 def quietest_place(pcm: bytes, first_s: float = EARLIEST_CUT_S) -> int:
@@ -304,13 +306,13 @@ def _size(seconds: float) -> int:
 
 async def create(folder: Path, workers: int) -> MoonshineRecognizer:
     """The recognizer, when its network is loaded (about a second, in its own thread)."""
-    lane = Lane(f"{ENGINE} load", workers=1)
+    loader = WorkerPool(f"{ENGINE} load", workers=1)
     try:
-        network = await lane.run(lambda _: Network(folder))
+        network = await loader.run(lambda _: Network(folder))
     except OSError as error:
         raise EngineError(ENGINE, f"{error.filename} can't be read: {error.strerror}") from error
     finally:
-        lane.close()
+        loader.close()
     return MoonshineRecognizer(network, workers or default_workers())
 
 

@@ -16,7 +16,6 @@ from vivavoce.engines.chat import messages as chat
 from vivavoce.engines.chat.deltas import Deltas
 from vivavoce.engines.chat.names import Names
 from vivavoce.engines.chat.trim import first_kept
-from vivavoce.engines.lanes import Lane
 from vivavoce.engines.openai.settings import ENGINE, OpenAISettings
 from vivavoce.engines.openai.stream import ChatStream
 from vivavoce.engines.ports import (
@@ -25,6 +24,7 @@ from vivavoce.engines.ports import (
     TextDelta,
     UsageReported,
 )
+from vivavoce.engines.workers import WorkerPool
 from vivavoce.errors import EngineError
 
 _CHARS_PER_TOKEN = 3
@@ -58,7 +58,7 @@ class OpenAIModel:
         )
         self._settings = settings
         self._stream = ChatStream(settings)
-        self._lane = Lane(ENGINE, queue=1024)
+        self._workers = WorkerPool(ENGINE, queue=1024)
         self._kept: dict[str, int] = {}
         self._chars_per_token = float(_USUAL_CHARS)
         self._calibrations = 0
@@ -78,7 +78,7 @@ class OpenAIModel:
         names = Names(tool.name for tool in request.tools.offered)
         deltas = Deltas(names)
         # A long conversation, or hundreds of functions, take long to be written down.
-        prompt = await self._lane.run(lambda _: self._prompt(request, names))
+        prompt = await self._workers.run(lambda _: self._prompt(request, names))
         async with aclosing(self._parts(prompt.body, deltas)) as parts:
             async for part in parts:
                 if isinstance(part, UsageReported):
@@ -92,7 +92,7 @@ class OpenAIModel:
         self._kept.pop(session, None)
 
     async def aclose(self) -> None:
-        self._lane.close()
+        self._workers.close()
         await self._stream.aclose()
 
     async def _parts(self, body: bytes, deltas: Deltas) -> AsyncGenerator[ModelPart, None]:

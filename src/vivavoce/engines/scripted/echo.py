@@ -38,7 +38,6 @@ from vivavoce.domain.content import (
 from vivavoce.domain.content import Usage as TokenUsage
 from vivavoce.domain.ids import CallId
 from vivavoce.domain.request import GenerationRequest
-from vivavoce.engines.lanes import Lane
 from vivavoce.engines.ports import (
     CallsRequested,
     CallUnreadable,
@@ -50,6 +49,7 @@ from vivavoce.engines.ports import (
     UsageReported,
 )
 from vivavoce.engines.scripted.arguments import Unfillable, arguments
+from vivavoce.engines.workers import WorkerPool
 from vivavoce.errors import ConfigError
 
 _WORD = re.compile(r"[^\W_]+")
@@ -89,7 +89,7 @@ class EchoModel:
     )
 
     def __init__(self) -> None:
-        self._lane = Lane("model.echo", queue=1024)
+        self._workers = WorkerPool("model.echo", queue=1024)
 
     async def prepare(self, request: GenerationRequest) -> None:
         return None
@@ -115,7 +115,7 @@ class EchoModel:
         return None
 
     async def aclose(self) -> None:
-        self._lane.close()
+        self._workers.close()
 
     async def _calls(self, said: str, tools: Tools) -> CallsRequested | CallUnreadable | None:
         """What the words ask for; arguments are found off the event loop."""
@@ -123,7 +123,7 @@ class EchoModel:
         named = _named_functions(said, (*tools.functions, *of_servers))
         if not named:
             return _calls(said, [], tools)
-        return await self._lane.run(lambda _: _calls(said, named, tools))
+        return await self._workers.run(lambda _: _calls(said, named, tools))
 
 
 def _last_words(request: GenerationRequest) -> str:

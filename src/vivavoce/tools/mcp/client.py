@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from vivavoce.domain.content import Json
-from vivavoce.engines.lanes import Lane
+from vivavoce.engines.workers import WorkerPool
 from vivavoce.errors import ToolError
 from vivavoce.tools.mcp.names import distinct
 from vivavoce.tools.mcp.requested import read_request
@@ -34,11 +34,11 @@ class McpClientTools:
     """What one client's `mcpServers` bring. To be closed."""
 
     def __init__(
-        self, settings: McpSettings, configured: Mapping[str, McpConnection], lane: Lane
+        self, settings: McpSettings, configured: Mapping[str, McpConnection], workers: WorkerPool
     ) -> None:
         self._settings = settings
         self._configured = configured
-        self._lane = lane
+        self._workers = workers
         self._own: list[McpConnection] = []
         self._asked: list[McpConnection] = []
         self._retired: deque[McpConnection] = deque()
@@ -52,7 +52,7 @@ class McpClientTools:
         requested = read_request(options, self._settings)
         kept = [each for each in self._own if each.up and each.spec in requested.own]
         known = [each.spec for each in kept]
-        fresh = [connection(spec, self._lane) for spec in requested.own if spec not in known]
+        fresh = [connection(spec, self._workers) for spec in requested.own if spec not in known]
         try:
             await asyncio.gather(*(_open(each) for each in fresh))
         except BaseException:
@@ -88,11 +88,11 @@ class McpClientTools:
         await close(surplus)
 
 
-def connection(spec: McpServerSpec, lane: Lane, lasting: bool = False) -> McpConnection:
+def connection(spec: McpServerSpec, workers: WorkerPool, lasting: bool = False) -> McpConnection:
     """A connection that was not begun. The first one imports the `mcp` package."""
     from vivavoce.tools.mcp.connection import McpConnection
 
-    return McpConnection(spec, lane, lasting)
+    return McpConnection(spec, workers, lasting)
 
 
 async def close(connections: Iterable[McpConnection]) -> None:

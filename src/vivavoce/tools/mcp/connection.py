@@ -21,7 +21,7 @@ from mcp_types import (
 )
 
 from vivavoce.domain.content import Json
-from vivavoce.engines.lanes import Lane
+from vivavoce.engines.workers import WorkerPool
 from vivavoce.errors import ToolError
 from vivavoce.tools.mcp.keeper import Keeper, State
 from vivavoce.tools.mcp.listing import RemoteTool
@@ -38,10 +38,10 @@ STRIKES = 2
 class McpConnection:
     """One server, as long as anybody may want it."""
 
-    def __init__(self, spec: McpServerSpec, lane: Lane, lasting: bool = False) -> None:
+    def __init__(self, spec: McpServerSpec, workers: WorkerPool, lasting: bool = False) -> None:
         self.spec = spec
-        self.lane = lane
-        self._keeper = Keeper(spec, lane, lasting)
+        self.workers = workers
+        self._keeper = Keeper(spec, workers, lasting)
         self._calls = asyncio.Semaphore(MAX_CALLS)
         self._strikes = 0
 

@@ -11,7 +11,7 @@ import importlib
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from vivavoce.engines.lanes import Lane
+from vivavoce.engines.workers import WorkerPool
 from vivavoce.tools.mcp.client import McpClientTools, close, connection, tools_of
 from vivavoce.tools.mcp.settings import McpSettings
 
@@ -25,7 +25,7 @@ class McpHub:
 
     def __init__(self, settings: McpSettings) -> None:
         self._settings = settings
-        self._lane = Lane("mcp")
+        self._workers = WorkerPool("mcp")
         self._connections: dict[str, McpConnection] = {}
 
     async def start(self) -> None:
@@ -34,14 +34,14 @@ class McpHub:
             # The `mcp` package takes a second to import, during which no conversation may wait.
             importlib.import_module("vivavoce.tools.mcp.connection")
         for spec in self._settings.servers:
-            each = connection(spec, self._lane, lasting=True)
+            each = connection(spec, self._workers, lasting=True)
             self._connections[spec.name] = each
             each.start()
 
     async def aclose(self) -> None:
         """Close every connection to a configured server, within a bounded time."""
         await close(self._connections.values())
-        self._lane.close()
+        self._workers.close()
 
     def tools(self, taken: Collection[str] = ()) -> tuple[McpTool, ...]:
         """The tools for every conversation, of the configured servers that are up now.
@@ -53,4 +53,4 @@ class McpHub:
 
     def open(self) -> McpClientTools:
         """The MCP servers of one conversation, none of which has been named yet."""
-        return McpClientTools(self._settings, self._connections, self._lane)
+        return McpClientTools(self._settings, self._connections, self._workers)

@@ -30,7 +30,7 @@ from mcp import Client
 from mcp_types import Implementation
 
 from vivavoce import __version__
-from vivavoce.engines.lanes import Lane
+from vivavoce.engines.workers import WorkerPool
 from vivavoce.tools.mcp.catalogue import Catalogue
 from vivavoce.tools.mcp.listing import RemoteTool
 from vivavoce.tools.mcp.results import cut
@@ -64,13 +64,13 @@ class State(Enum):
 class Keeper:
     """One server, as long as anybody may want it. `state` and `client` are its own to change."""
 
-    def __init__(self, spec: McpServerSpec, lane: Lane, lasting: bool = False) -> None:
+    def __init__(self, spec: McpServerSpec, workers: WorkerPool, lasting: bool = False) -> None:
         self.spec = spec
         self.state = State.DOWN
         self.client: Client | None = None
         """The session, as long as calls can be made."""
         self._catalogue = Catalogue(spec)
-        self._lane = lane
+        self._workers = workers
         self._lasting = lasting
         self._task: asyncio.Task[None] | None = None
         self._running = 0
@@ -226,7 +226,7 @@ class Keeper:
         """A client of the server, whose tools are listed. Raises whatever the way there does."""
         async with asyncio.timeout(self.spec.connect_s):
             if not self.spec.command:
-                await self._lane.run(lambda token: tls())
+                await self._workers.run(lambda token: tls())
             client = Client(
                 transport(self.spec, self._lost),
                 client_info=Implementation(name="vivavoce", version=__version__),

@@ -28,6 +28,6 @@ class McpTool:
         if not is_work(result):
             return outcome_of(result)
         try:
-            return await self._connection.lane.run(lambda token: outcome_of(result))
+            return await self._connection.workers.run(lambda token: outcome_of(result))
         except EngineBusy:
             raise ToolError(TOOL, "Too many answers of tool servers are being read.") from None

@@ -33,7 +33,7 @@ import httpx2
 
 from vivavoce import __version__
 from vivavoce.domain.evidence import RetrievalStatus
-from vivavoce.engines.lanes import CancelToken, Lane
+from vivavoce.engines.workers import CancelToken, WorkerPool
 from vivavoce.errors import EngineBusy
 from vivavoce.tools.web.faults import TOOL, Paywalled, Refused, Unread
 from vivavoce.tools.web.guard import Address, Guard, Target
@@ -80,13 +80,13 @@ class Fetcher:
         self._settings = settings
         self._guard = guard
         self._tls = tls or httpx2.create_ssl_context()
-        self._lane = Lane(f"tools.{TOOL}.fetch", MOST_AT_ONCE, MOST_WAITING)
+        self._workers = WorkerPool(f"tools.{TOOL}.fetch", MOST_AT_ONCE, MOST_WAITING)
 
     async def fetch(self, url: str) -> Fetched:
         """What is at `url`. Never raises but for cancellation."""
         try:
             async with asyncio.timeout(self._settings.time_s):
-                return await self._lane.run(lambda token: asyncio.run(self._attend(url, token)))
+                return await self._workers.run(lambda token: asyncio.run(self._attend(url, token)))
         except Unread as fault:
             return Fetched(fault.status, url, problem=fault.problem)
         except TimeoutError:
@@ -99,7 +99,7 @@ class Fetcher:
 
     def close(self) -> None:
         """No more pages."""
-        self._lane.close()
+        self._workers.close()
 
     async def _attend(self, url: str, token: CancelToken) -> Fetched:
         """The page, unless time is up or nobody wants it any more."""

@@ -17,8 +17,8 @@ from collections.abc import Mapping, Sequence
 from vivavoce.domain.content import Json, ServerTool, ToolDeclaration, ToolKind
 from vivavoce.domain.evidence import Outcome, Page, RetrievalStatus
 from vivavoce.domain.request import GenerationRequest
-from vivavoce.engines.lanes import Lane
 from vivavoce.engines.pages import Reading, readable
+from vivavoce.engines.workers import WorkerPool
 from vivavoce.errors import EngineBusy, ToolError
 from vivavoce.tools.web import NAME
 from vivavoce.tools.web.faults import TOOL
@@ -41,16 +41,16 @@ _DESCRIPTION = (
 class UrlContextTool:
     """Reads pages for all conversations; which addresses one may have read, its request says."""
 
-    def __init__(self, settings: WebSettings, fetcher: Fetcher, lane: Lane) -> None:
+    def __init__(self, settings: WebSettings, fetcher: Fetcher, workers: WorkerPool) -> None:
         self.about = ServerTool(_declaration(settings.max_urls), ToolKind.URL)
         self._settings = settings
         self._fetcher = fetcher
-        self._lane = lane
+        self._workers = workers
 
     async def aclose(self) -> None:
         """No more pages."""
         self._fetcher.close()
-        self._lane.close()
+        self._workers.close()
 
     async def run(self, args: Json, request: GenerationRequest) -> Outcome:
         """Read the pages at `args["urls"]`, as far as others than the model have named them.
@@ -77,7 +77,7 @@ class UrlContextTool:
     ) -> list[tuple[Page, str]]:
         try:
             async with asyncio.timeout(READ_S):
-                allowed = await self._lane.run(lambda _: given(urls, request))
+                allowed = await self._workers.run(lambda _: given(urls, request))
         except (TimeoutError, EngineBusy):
             return [(Page(url, RetrievalStatus.ERROR), BUSY) for url in urls]
         async with asyncio.TaskGroup() as group:
@@ -102,7 +102,7 @@ class UrlContextTool:
 
     async def _read(self, fetched: Fetched) -> Reading:
         async with asyncio.timeout(READ_S):
-            return await self._lane.run(
+            return await self._workers.run(
                 lambda _: readable(fetched.data, fetched.content_type, fetched.url)
             )
 
@@ -111,7 +111,7 @@ def create(table: Mapping[str, object]) -> UrlContextTool:
     """The tool as a configuration table wants it. Raises `ConfigError`."""
     settings = read_settings(table)
     fetcher = Fetcher(settings, Guard(settings))
-    return UrlContextTool(settings, fetcher, Lane(f"tools.{TOOL}.read", workers=2, queue=64))
+    return UrlContextTool(settings, fetcher, WorkerPool(f"tools.{TOOL}.read", workers=2, queue=64))
 
 
 def _declaration(max_urls: int) -> ToolDeclaration:

@@ -1,13 +1,13 @@
-"""Bounded worker threads for blocking engines. Nothing else in this tree calls an executor.
+"""Bounded worker threads for blocking engines: the only executor in this tree.
 
-A lane belongs to one engine. Work gets a `CancelToken` and looks at it between chunks: when
+A pool belongs to one engine. Work gets a `CancelToken` and looks at it between chunks: when
 the awaiting task is cancelled, the token is set and the task leaves at once; the thread
-follows when it looks. Nobody waits for it, because correctness does not depend on it.
+follows when it looks. It is not waited for: correctness does not depend on it.
 
-A thread that has not followed `SICK_AFTER_S` later is taken for stuck: it is counted, logged,
+A thread that has not followed `REPLACE_AFTER_S` later is replaced: it is counted, logged,
 and a new thread takes its place, so that one hanging call costs a thread and not the engine.
 If it comes back after all it ends, since its place is taken.
-The threads are daemons for the same reason: a stuck one must not keep the process alive.
+The threads are daemons for the same reason: a hanging one must not keep the process alive.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from vivavoce.errors import EngineBusy
 
 T = TypeVar("T")
 
-SICK_AFTER_S = 10.0
+REPLACE_AFTER_S = 10.0
 
 log = logging.getLogger(__name__)
 
 
 class CancelToken:
-    """Says to a worker thread that nobody wants the rest."""
+    """Tells a worker thread that its result is no longer wanted."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
@@ -43,8 +43,8 @@ class CancelToken:
         return self._event.is_set()
 
 
-class _Workers(Executor):
-    """A pool of daemon threads, started when first needed, that can replace a stuck one."""
+class _Threads(Executor):
+    """A pool of daemon threads, started when first needed; `add` replaces one that hangs."""
 
     def __init__(self, name: str, count: int) -> None:
         self._name = name
@@ -56,7 +56,7 @@ class _Workers(Executor):
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         if self._closed:
-            raise RuntimeError(f"The lane of {self._name} is closed.")
+            raise RuntimeError(f"The workers of {self._name} are closed.")
         future: Future[T] = Future()
         self._jobs.put((future, lambda: fn(*args, **kwargs)))
         if self._missing:
@@ -66,7 +66,7 @@ class _Workers(Executor):
 
     def add(self) -> None:
         self._started += 1
-        name = f"lane-{self._name}-{self._started}"
+        name = f"worker-{self._name}-{self._started}"
         threading.Thread(target=self._work, name=name, daemon=True).start()
 
     def leave(self) -> None:
@@ -92,7 +92,7 @@ class _Workers(Executor):
 
 
 class _Job:
-    """Where one piece of work stands; changed under the lane's lock."""
+    """Where one piece of work stands; changed under the pool's lock."""
 
     def __init__(self) -> None:
         self.token = CancelToken()
@@ -101,11 +101,11 @@ class _Job:
         self.replaced = False
 
 
-class Lane:
+class WorkerPool:
     """`workers` threads, and at most `queue` jobs waiting for one; more are refused.
 
-    `waiting`, `running` count what is wanted, `abandoned` what still runs although nobody
-    wants it, `stuck` those threads among them that were replaced and have not come back.
+    `waiting` and `running` count jobs that are awaited, `abandoned` those that still run after
+    their task was cancelled, `replaced` the threads among those that were given up.
     """
 
     def __init__(self, engine: str, workers: int = 1, queue: int = 64) -> None:
@@ -114,15 +114,15 @@ class Lane:
         self.waiting = 0
         self.running = 0
         self.abandoned = 0
-        self.stuck = 0
+        self.replaced = 0
         self._queue = queue
         self._lock = threading.Lock()
-        self._pool = _Workers(engine, workers)
+        self._pool = _Threads(engine, workers)
 
     @property
     def idle(self) -> bool:
         """Whether a job given now would start now."""
-        return self.waiting == 0 and self.running + self.abandoned - self.stuck < self.workers
+        return self.waiting == 0 and self.running + self.abandoned - self.replaced < self.workers
 
     async def run(self, work: Callable[[CancelToken], T]) -> T:
         """The result of `work`, done in a thread. Raises `EngineBusy` when the queue is full."""
@@ -132,13 +132,13 @@ class Lane:
             self.waiting += 1
         job = _Job()
         loop = asyncio.get_running_loop()
-        # By way of the loop and not of the pool, so that a loop which keeps a time of its own
-        # knows that work is going on elsewhere.
+        # Through the loop and not the executor, so that a loop with its own clock knows that work
+        # is going on in a thread.
         try:
             return await loop.run_in_executor(self._pool, self._perform, job, work)
         except asyncio.CancelledError:
             if self._abandon(job):
-                loop.call_later(SICK_AFTER_S, self._look_after, job)
+                loop.call_later(REPLACE_AFTER_S, self._look_after, job)
             raise
 
     def _perform(self, job: _Job, work: Callable[[CancelToken], T]) -> T:
@@ -161,11 +161,11 @@ class Lane:
             else:
                 self.running -= 1
             if job.replaced:
-                self.stuck -= 1
+                self.replaced -= 1
                 self._pool.leave()
 
     def _abandon(self, job: _Job) -> bool:
-        """Nobody wants the job; whether a thread is busy with it."""
+        """Cancel the job. Returns whether a thread is busy with it."""
         with self._lock:
             job.token.cancel()
             if not job.started:
@@ -181,8 +181,8 @@ class Lane:
             if job.done:
                 return
             job.replaced = True
-            self.stuck += 1
-        log.error("engine thread is stuck and was replaced: engine=%s", self.engine)
+            self.replaced += 1
+        log.error("engine thread hangs and was replaced", extra={"engine": self.engine})
         self._pool.add()
 
     async def stream(
@@ -196,7 +196,7 @@ class Lane:
         items: asyncio.Queue[tuple[T] | None] = asyncio.Queue()
 
         def put(item: T) -> None:
-            _tell(loop, lambda: items.put_nowait((item,)))
+            _call_in_loop(loop, lambda: items.put_nowait((item,)))
 
         # A group can't surround a yield, so the one task this needs is ended by hand below.
         worker = loop.create_task(self.run(lambda token: work(token, put)))
@@ -205,7 +205,7 @@ class Lane:
             # After everything that the thread put: both came through the loop's own queue.
             items.put_nowait(None)
             if not task.cancelled():
-                task.exception()  # raised below if anyone is still listening
+                task.exception()  # raised below if the stream is still read
 
         worker.add_done_callback(ended)
         try:
@@ -220,8 +220,8 @@ class Lane:
         self._pool.shutdown(wait=False)
 
 
-def _tell(loop: asyncio.AbstractEventLoop, act: Callable[[], object]) -> None:
-    """Have the loop do it, unless the loop is gone: then there is nobody to tell."""
+def _call_in_loop(loop: asyncio.AbstractEventLoop, act: Callable[[], object]) -> None:
+    """Have the loop call `act`, unless the loop is closed."""
     try:
         loop.call_soon_threadsafe(act)
     except RuntimeError:

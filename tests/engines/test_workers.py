@@ -1,4 +1,4 @@
-"""Worker threads: bounded, abandoned without waiting, replaced when stuck."""
+"""Worker threads: bounded, abandoned without waiting, replaced when they hang."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from typing import Any
 
 import pytest
 
-from vivavoce.engines.lanes import SICK_AFTER_S, CancelToken, Lane
+from vivavoce.engines.workers import REPLACE_AFTER_S, CancelToken, WorkerPool
 from vivavoce.errors import EngineBusy, EngineError
 from vivavoce.testing.loop import run_virtually
 
 
 async def test_work_is_done_in_a_thread_of_the_lane() -> None:
-    lane = Lane("engine")
-    name = await lane.run(lambda _: threading.current_thread().name)
-    assert name.startswith("lane-engine")
-    assert (lane.waiting, lane.running, lane.abandoned) == (0, 0, 0)
-    lane.close()
+    workers = WorkerPool("engine")
+    name = await workers.run(lambda _: threading.current_thread().name)
+    assert name.startswith("worker-engine")
+    assert (workers.waiting, workers.running, workers.abandoned) == (0, 0, 0)
+    workers.close()
 
 
 async def test_what_work_raises_reaches_the_caller_and_the_lane_lives_on() -> None:
-    lane = Lane("engine")
+    workers = WorkerPool("engine")
 
     def broken(_: CancelToken) -> None:
         raise EngineError("engine", "no")
 
     with pytest.raises(EngineError):
-        await lane.run(broken)
-    assert await lane.run(lambda _: 1) == 1
-    lane.close()
+        await workers.run(broken)
+    assert await workers.run(lambda _: 1) == 1
+    workers.close()
 
 
 async def test_a_full_queue_refuses() -> None:
-    lane = Lane("engine", workers=1, queue=1)
+    workers = WorkerPool("engine", workers=1, queue=1)
     go = threading.Event()
     began = threading.Event()
 
@@ -43,23 +43,23 @@ async def test_a_full_queue_refuses() -> None:
         began.set()
         go.wait(5)
 
-    running = asyncio.ensure_future(lane.run(first))
+    running = asyncio.ensure_future(workers.run(first))
     await asyncio.to_thread(began.wait, 5)
-    busy = not lane.idle
-    waiting = asyncio.ensure_future(lane.run(lambda _: 2))
+    busy = not workers.idle
+    waiting = asyncio.ensure_future(workers.run(lambda _: 2))
     await asyncio.sleep(0)
     with pytest.raises(EngineBusy):
-        await lane.run(lambda _: 3)
+        await workers.run(lambda _: 3)
     go.set()
     assert await waiting == 2
     await running
     assert busy
-    assert lane.idle
-    lane.close()
+    assert workers.idle
+    workers.close()
 
 
 async def test_a_cancelled_caller_leaves_at_once_and_the_thread_follows() -> None:
-    lane = Lane("engine")
+    workers = WorkerPool("engine")
     began, followed = threading.Event(), threading.Event()
 
     def work(token: CancelToken) -> None:
@@ -68,35 +68,35 @@ async def test_a_cancelled_caller_leaves_at_once_and_the_thread_follows() -> Non
             pass
         followed.set()
 
-    caller = asyncio.ensure_future(lane.run(work))
+    caller = asyncio.ensure_future(workers.run(work))
     await asyncio.to_thread(began.wait, 5)
     caller.cancel()
     with pytest.raises(asyncio.CancelledError):
         await caller
     assert await asyncio.to_thread(followed.wait, 5)
-    assert await lane.run(lambda _: 1) == 1
-    assert (lane.waiting, lane.running, lane.abandoned) == (0, 0, 0)
-    lane.close()
+    assert await workers.run(lambda _: 1) == 1
+    assert (workers.waiting, workers.running, workers.abandoned) == (0, 0, 0)
+    workers.close()
 
 
 async def test_work_that_nobody_wants_any_more_is_never_begun() -> None:
-    lane = Lane("engine", workers=1)
+    workers = WorkerPool("engine", workers=1)
     go, done = threading.Event(), []
-    first = asyncio.ensure_future(lane.run(lambda _: go.wait(5)))
-    second = asyncio.ensure_future(lane.run(lambda _: done.append("second")))
+    first = asyncio.ensure_future(workers.run(lambda _: go.wait(5)))
+    second = asyncio.ensure_future(workers.run(lambda _: done.append("second")))
     await asyncio.sleep(0)
     second.cancel()
     await asyncio.wait({second})
     go.set()
     await first
-    assert await lane.run(lambda _: 1) == 1
+    assert await workers.run(lambda _: 1) == 1
     assert done == []
-    assert lane.waiting == 0
-    lane.close()
+    assert workers.waiting == 0
+    workers.close()
 
 
 def test_a_stuck_thread_is_replaced() -> None:
-    lane = Lane("engine", workers=1)
+    workers = WorkerPool("engine", workers=1)
     back, began = threading.Event(), threading.Event()
     # Only ends the test when nothing replaces the thread: the job below then comes after it.
     patience = threading.Timer(10, back.set)
@@ -107,25 +107,25 @@ def test_a_stuck_thread_is_replaced() -> None:
 
     async def conversation() -> bool:
         loop = asyncio.get_running_loop()
-        caller = loop.create_task(lane.run(stuck))
+        caller = loop.create_task(workers.run(stuck))
         await loop.run_in_executor(None, began.wait, 5)
         caller.cancel()
         await asyncio.wait({caller})
-        await asyncio.sleep(SICK_AFTER_S + 1)
-        return await lane.run(lambda _: back.is_set())
+        await asyncio.sleep(REPLACE_AFTER_S + 1)
+        return await workers.run(lambda _: back.is_set())
 
     patience.start()
     freed_before = run_virtually(conversation())
     assert not freed_before, "the job waited for the stuck thread"
-    assert (lane.stuck, lane.abandoned) == (1, 1)
-    assert lane.idle
+    assert (workers.replaced, workers.abandoned) == (1, 1)
+    assert workers.idle
     patience.cancel()
     back.set()
-    lane.close()
+    workers.close()
 
 
 def test_a_stuck_thread_that_comes_back_ends_because_its_place_is_taken() -> None:
-    lane = Lane("engine", workers=1)
+    workers = WorkerPool("engine", workers=1)
     back, began = threading.Event(), threading.Event()
     first: list[threading.Thread] = []
 
@@ -136,29 +136,29 @@ def test_a_stuck_thread_that_comes_back_ends_because_its_place_is_taken() -> Non
 
     async def conversation() -> None:
         loop = asyncio.get_running_loop()
-        caller = loop.create_task(lane.run(stuck))
+        caller = loop.create_task(workers.run(stuck))
         await loop.run_in_executor(None, began.wait, 5)
         caller.cancel()
         await asyncio.wait({caller})
-        await asyncio.sleep(SICK_AFTER_S + 1)
-        assert lane.stuck == 1
+        await asyncio.sleep(REPLACE_AFTER_S + 1)
+        assert workers.replaced == 1
 
         def last(_: CancelToken) -> None:
             # Back while another job runs: the freed thread would take the next one beside it.
             back.set()
             first[0].join(5)
 
-        await lane.run(last)
+        await workers.run(last)
 
     run_virtually(conversation())
     assert not first[0].is_alive()
-    assert (lane.stuck, lane.abandoned, lane.running) == (0, 0, 0)
-    assert lane.idle
-    lane.close()
+    assert (workers.replaced, workers.abandoned, workers.running) == (0, 0, 0)
+    assert workers.idle
+    workers.close()
 
 
 async def test_a_stream_gives_what_work_puts_in_order_and_then_its_failure() -> None:
-    lane = Lane("engine")
+    workers = WorkerPool("engine")
 
     def count(_: CancelToken, put: Any) -> None:
         for number in range(100):
@@ -168,17 +168,17 @@ async def test_a_stream_gives_what_work_puts_in_order_and_then_its_failure() -> 
     seen: list[int] = []
 
     async def read() -> None:
-        async for number in lane.stream(count):
+        async for number in workers.stream(count):
             seen.append(number)
 
     with pytest.raises(EngineError):
         await read()
     assert seen == list(range(100))
-    lane.close()
+    workers.close()
 
 
 async def test_leaving_a_stream_early_tells_the_thread() -> None:
-    lane = Lane("engine")
+    workers = WorkerPool("engine")
     told = threading.Event()
 
     def count(token: CancelToken, put: Any) -> None:
@@ -187,9 +187,9 @@ async def test_leaving_a_stream_early_tells_the_thread() -> None:
             pass
         told.set()
 
-    numbers: Any = lane.stream(count)
+    numbers: Any = workers.stream(count)
     async with aclosing(numbers):
         async for _ in numbers:
             break
     assert await asyncio.to_thread(told.wait, 5)
-    lane.close()
+    workers.close()
