@@ -21,7 +21,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".venv"
-PYTHON = FOLDER / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def interpreter(folder: Path) -> Path:
+    """The Python of the virtual environment in `folder`."""
+    return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+PYTHON = interpreter(FOLDER)
 OLDEST = (3, 11)
 
 # Twice: once hides what goes well, twice also the warnings, which some configurations of pip
@@ -70,7 +77,7 @@ def ready(groups: tuple[str, ...] = ()) -> Path:
     began = time.monotonic()
     if not _is_complete():
         say(f"Making a virtual environment in {FOLDER}")
-        _make()
+        make(FOLDER)
     extra = " and the tools for its tests" if groups else ""
     say(f"Installing vivavoce{extra} into it (about 150 MB the first time, then nothing)")
     _pip("install", "--editable", f"{ROOT}[embedded]", *_requirements(groups))
@@ -113,26 +120,29 @@ def _requirements(groups: tuple[str, ...]) -> list[str]:
     return [line for group in groups for line in project["dependency-groups"][group]]
 
 
-def _make() -> None:
+def make(folder: Path) -> Path:
+    """Make an empty virtual environment with pip in `folder`. Returns its Python."""
+    python = interpreter(folder)
     whole = importlib.util.find_spec("ensurepip") is not None
     without = [] if whole else ["--without-pip"]
-    made = subprocess.run([sys.executable, "-m", "venv", "--clear", *without, str(FOLDER)])
+    made = subprocess.run([sys.executable, "-m", "venv", "--clear", *without, str(folder)])
     if made.returncode != 0:
-        fail(f"The virtual environment could not be made in {FOLDER}: see the lines above.")
+        fail(f"The virtual environment could not be made in {folder}: see the lines above.")
     if whole:
-        return
+        return python
     # The machine's pip puts a pip of the environment's own into it.
     if importlib.util.find_spec("pip") is None:
         fail(
             "This Python has neither pip nor ensurepip. "
             "Install one of them, for example: sudo apt install python3-pip"
         )
-    command = [sys.executable, "-m", "pip", "--python", str(PYTHON), "install", *QUIETLY, "pip"]
+    command = [sys.executable, "-m", "pip", "--python", str(python), "install", *QUIETLY, "pip"]
     if subprocess.run(command).returncode != 0:
         fail(
             "pip could not install into the new environment: see the lines above. "
             "If this pip is older than 22.3, run: sudo apt install python3-venv"
         )
+    return python
 
 
 def _pip(*arguments: str) -> None:

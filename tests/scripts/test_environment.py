@@ -36,7 +36,7 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 def installs(environment: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     asked: list[tuple[str, ...]] = []
     monkeypatch.setattr(environment, "_pip", lambda *arguments: asked.append(arguments))
-    monkeypatch.setattr(environment, "_make", lambda: _touch(environment.PYTHON))
+    monkeypatch.setattr(environment, "make", lambda folder: _touch(environment.PYTHON))
     return asked
 
 
@@ -91,7 +91,7 @@ def test_without_ensurepip_the_machines_pip_is_used(
         importlib.util, "find_spec", lambda name: None if name == "ensurepip" else real(name)
     )
     monkeypatch.setattr(subprocess, "run", run)
-    environment._make()
+    environment.make(environment.FOLDER)
     assert "--without-pip" in ran[0]
     assert ran[1][1:4] == ["-m", "pip", "--python"]
     assert ran[1][4] == str(environment.PYTHON)
@@ -105,7 +105,7 @@ def test_without_any_pip_the_way_out_is_named(
         subprocess, "run", lambda command, **_: subprocess.CompletedProcess(command, 0)
     )
     with pytest.raises(SystemExit, match="sudo apt install python3-pip"):
-        environment._make()
+        environment.make(environment.FOLDER)
 
 
 def test_pips_warnings_are_hidden_and_its_errors_are_not(
