@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -26,7 +26,10 @@ from vivavoce.engines.ports import (
     TextDelta,
     UsageReported,
 )
+from vivavoce.engines.scripted.echo import EchoModel
+from vivavoce.engines.scripted.tones import TonesSynthesizer
 from vivavoce.errors import ConfigError, EngineError
+from vivavoce.testing.contracts import request
 
 MODEL_CAPABILITIES = LanguageModelCapabilities(tools=True, images=True)
 VOICE_CAPABILITIES = SynthesizerCapabilities(voices=("one",))
@@ -391,3 +394,47 @@ async def test_a_missing_voice_leaves_no_model_running() -> None:
     with pytest.raises(EngineError):
         await create({"model": "a", "voice": "b"}, Host(build))
     assert model.calls == ["close"]
+
+
+# --- clarification -----------------------------------------------------------------------
+
+MUSH = "the lights or the likes of"
+
+
+async def asked_again(asked: GenerationRequest) -> list[GenerationPart]:
+    parts: list[GenerationPart] = []
+
+    async def emit(part: GenerationPart) -> None:
+        parts.append(part)
+
+    await Cascade(EchoModel(), TonesSynthesizer()).respond(asked, emit)
+    return parts
+
+
+def words(parts: list[GenerationPart]) -> str:
+    return "".join(part.text for part in parts if isinstance(part, Speech | TextDelta))
+
+
+def unclear(modality: Modality = Modality.AUDIO, language: str = "") -> GenerationRequest:
+    tools = Tools((ToolDeclaration("lights"),))
+    asked = replace(request(MUSH), tools=tools, modality=modality, language=language)
+    return replace(asked, unclear=True)
+
+
+@pytest.mark.parametrize("modality", Modality)
+async def test_it_is_asked_for_again_in_other_words_each_time(modality: Modality) -> None:
+    asked = unclear(modality, "en-US")
+    said = []
+    for _ in range(4):
+        said.append(words(await asked_again(asked)))
+        heard = Content(Role.MODEL, (Text(said[-1]),))
+        asked = replace(asked, history=(*asked.history, heard, *request(MUSH).history))
+    assert said[0] == said[3] == "Sorry, I didn't catch that."
+    assert len(set(said)) == 3
+
+
+async def test_in_another_language_the_model_answers_but_calls_nothing() -> None:
+    asked = unclear(language="de-DE")
+    assert words(await asked_again(asked)) == MUSH
+    calls = await asked_again(replace(asked, unclear=False))
+    assert any(isinstance(part, CallsRequested) for part in calls)

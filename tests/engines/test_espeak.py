@@ -16,7 +16,7 @@ from vivavoce.domain.audio import pcm_seconds
 from vivavoce.domain.voices import VOICES
 from vivavoce.engines import espeak
 from vivavoce.engines.espeak import EspeakSynthesizer, create
-from vivavoce.engines.pcm import LOUDNESS, loudness
+from vivavoce.engines.synthesis import LOUDNESS, loudness
 from vivavoce.errors import ConfigError, EngineError, EngineMissing
 
 INSTALLED = shutil.which("espeak-ng") or shutil.which("espeak")

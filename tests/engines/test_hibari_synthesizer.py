@@ -17,8 +17,8 @@ from vivavoce.domain.audio import OUTPUT_RATE, pcm_seconds
 from vivavoce.domain.voices import VOICES
 from vivavoce.engines.hibari import HibariSynthesizer, create
 from vivavoce.engines.hibari.weights import FURTHER_VOICES, WEIGHTS, model_file
-from vivavoce.engines.pcm import LOUDNESS, loudness
 from vivavoce.engines.registry import House
+from vivavoce.engines.synthesis import LOUDNESS, loudness
 from vivavoce.errors import ConfigError
 
 SENTENCE = "The train to the city leaves at seven in the morning."

@@ -9,7 +9,7 @@ import pytest
 
 from vivavoce.engines.hibari.network import AcousticModel, Frames
 from vivavoce.engines.hibari.timbre import MODEL_PITCH_HZ, convert, render
-from vivavoce.engines.voices import VoiceParameters, voice_parameters
+from vivavoce.engines.synthesis import VoiceParameters, voice_parameters
 
 pytestmark = pytest.mark.embedded
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from vivavoce.engines.libraries import load_session
 from vivavoce.engines.moonshine import WEIGHTS
 from vivavoce.engines.moonshine.graphs import (
     CONVERTED_FILES,
@@ -28,7 +29,6 @@ from vivavoce.engines.moonshine.network import (
     read_vocabulary,
     repeated,
 )
-from vivavoce.engines.onnx_sessions import load_session
 from vivavoce.engines.registry import locate_weights
 from vivavoce.engines.weights import download, store
 from vivavoce.errors import EngineError, EngineMissing

@@ -15,15 +15,15 @@ from vivavoce.engines.registry import (
     listing,
     required_weights,
 )
-from vivavoce.engines.silence import Silence
+from vivavoce.engines.synthesis import SilentSynthesizer
 from vivavoce.errors import ConfigError, EngineMissing
 
 
 async def test_a_name_or_a_table_builds_the_same_engine() -> None:
     house = House()
 
-    for choice in ("silence", {"use": "silence"}, "vivavoce.engines.silence:create"):
-        assert isinstance(await house.build("synthesizer", choice), Silence)
+    for choice in ("silence", {"use": "silence"}, "vivavoce.engines.synthesis:create_silence"):
+        assert isinstance(await house.build("synthesizer", choice), SilentSynthesizer)
     assert house.fallbacks == []
 
 
@@ -31,7 +31,7 @@ async def test_a_missing_part_falls_back_as_often_as_needed_and_says_so() -> Non
     house = House()
     choice = {"use": "unruly:absent", "otherwise": {"use": "unruly:absent", "otherwise": "silence"}}
 
-    assert isinstance(await house.build("synthesizer", choice), Silence)
+    assert isinstance(await house.build("synthesizer", choice), SilentSynthesizer)
     assert house.fallbacks
     assert all("It is not here. Bring it." in each for each in house.fallbacks)
 
@@ -63,7 +63,7 @@ async def test_a_library_that_a_factory_lacks_is_a_reason_to_fall_back(
     monkeypatch.syspath_prepend(tmp_path)
     house = House()
     choice = {"use": "lacking_engine:create", "otherwise": "silence"}
-    assert isinstance(await house.build("synthesizer", choice), Silence)
+    assert isinstance(await house.build("synthesizer", choice), SilentSynthesizer)
     assert "no_such_library is not installed" in house.fallbacks[0]
 
 

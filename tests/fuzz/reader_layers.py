@@ -14,7 +14,7 @@ from fuzz.wire_layers import refusal
 from vivavoce.config.loading import load
 from vivavoce.edge.auth import presented
 from vivavoce.edge.gate import Call, Gatekeeper
-from vivavoce.engines.addresses import host_of
+from vivavoce.engines.tool_ports import citable_host
 from vivavoce.errors import ClientFault, ConfigError
 from vivavoce.logs import scrub
 from vivavoce.protocol import mime
@@ -52,7 +52,7 @@ def _origin(data: bytes) -> Hashable:
     host, origin, peer = (data.decode("latin-1") + "\n\n").split("\n", 3)[:3]
     objection = _gate().objection(Call(False, peer, host, origin))
     if objection is None and origin:
-        assert host_of(origin) or "ours.example" in origin.lower() or "//" in origin
+        assert citable_host(origin) or "ours.example" in origin.lower() or "//" in origin
     return objection and objection.split()[1]
 
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from vivavoce.cli.console import open_console
 from vivavoce.cli.surroundings import typed
 from vivavoce.domain.voices import DEFAULT_VOICE, VOICES
-from vivavoce.engines.voices import voice_parameters
+from vivavoce.engines.synthesis import voice_parameters
 
 EVEN = (0.97, 1.03)
 """Between these a pace is neither quick nor slow."""

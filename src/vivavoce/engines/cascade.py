@@ -3,7 +3,7 @@
 Two tasks and a queue of two pieces between them:
 
 - *think* reads the model, hands on thoughts and usage, and cuts the text into pieces;
-- *speak* takes a piece, makes it speakable, and emits its sound with the model's own words.
+- *speak* takes a piece, normalizes it, and emits its sound with the model's own words.
 
 Calls travel through the queue like pieces do, so they are emitted after the speech that
 precedes them. Those that do not fit what was declared never get there: `engines.repair` asks
@@ -19,18 +19,16 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any, TypeVar, assert_never
 
-from vivavoce.domain.content import Tools
+from vivavoce.domain.content import Role, Tools
 from vivavoce.domain.request import EndReason, GenerationRequest
 from vivavoce.domain.setup import Modality
-from vivavoce.engines.align import Realigner
-from vivavoce.engines.clarification import ClarificationModel, is_english
-from vivavoce.engines.pcm import silence
 from vivavoce.engines.ports import (
     CallsRequested,
     Emit,
     Ended,
     EngineHost,
     LanguageModel,
+    LanguageModelCapabilities,
     Milestone,
     ModelPart,
     ResponderCapabilities,
@@ -41,8 +39,9 @@ from vivavoce.engines.ports import (
     UsageReported,
 )
 from vivavoce.engines.repair import Answer, AnswerPart, CheckedPart, check_batch
-from vivavoce.engines.sentences import Cutter
-from vivavoce.engines.speakable import Reader, named, speakable
+from vivavoce.engines.speech_text import TextNormalizer, normalize_text, symbol_names
+from vivavoce.engines.synthesis import Realigner, silence
+from vivavoce.engines.text import SentenceSplitter
 from vivavoce.engines.workers import WorkerPool
 from vivavoce.errors import ConfigError, EngineError
 
@@ -195,8 +194,8 @@ class _Speaking(_Thinking):
     ) -> None:
         super().__init__(model, request, emit, workers)
         self._synthesizer = synthesizer
-        self._cutter = Cutter()
-        self._reader = Reader(request.language)
+        self._splitter = SentenceSplitter()
+        self._normalizer = TextNormalizer(request.language)
         self._queue: asyncio.Queue[str | CallsRequested | None] = asyncio.Queue(_PIECES)
         self._cut_something = False
         self._sounded = False
@@ -215,14 +214,14 @@ class _Speaking(_Thinking):
 
     async def _think_aloud(self) -> None:
         await self._think()
-        await self._hand_over(self._cutter.flush())
+        await self._hand_over(self._splitter.flush())
         await self._queue.put(None)
 
     async def _on_text(self, part: TextDelta) -> None:
-        await self._hand_over(self._cutter.feed(part.text))
+        await self._hand_over(self._splitter.feed(part.text))
 
     async def _on_calls(self, part: CallsRequested) -> None:
-        await self._hand_over(self._cutter.flush())
+        await self._hand_over(self._splitter.flush())
         await self._queue.put(part)
 
     async def _hand_over(self, pieces: list[str]) -> None:
@@ -239,7 +238,7 @@ class _Speaking(_Thinking):
             if isinstance(item, CallsRequested):
                 await self._settle()
                 await self._emit(item)
-            elif spoken := self._reader.read(item):
+            elif spoken := self._normalizer.normalize(item):
                 await self._say(item, spoken)
             else:
                 self._owed += item
@@ -257,7 +256,7 @@ class _Speaking(_Thinking):
     async def _settle(self) -> None:
         """Nothing more is coming that could carry the words that had no sound."""
         text, self._owed = self._owed, ""
-        if not self._sounded and (names := named(text)):
+        if not self._sounded and (names := symbol_names(text)):
             await self._say(text, names)
             text, self._owed = self._owed, ""
         if text.strip() or (text and self._sounded):
@@ -311,7 +310,7 @@ async def create(settings: Settings, host: EngineHost) -> Cascade:
             raise ConfigError(
                 f"responder.cascade has no {part}.", f'Add {part} = {{ use = "…" }} to it.'
             )
-    speakable("ready")  # loads the Markdown reader now, not in the first answer
+    normalize_text("ready")  # loads the Markdown parser now, not in the first answer
     model: LanguageModel = await host.build("model", settings["model"])
     try:
         synthesizer: Synthesizer = await host.build("synthesizer", settings["voice"])
@@ -325,3 +324,40 @@ def required_parts(settings: Settings) -> tuple[tuple[str, str | Settings], ...]
     """The engines that it is made of, for `engines.registry`."""
     ports = {"model": "model", "voice": "synthesizer"}
     return tuple((port, settings[key]) for key, port in ports.items() if key in settings)
+
+
+# --- clarification -----------------------------------------------------------------------
+
+SENTENCES = (
+    "Sorry, I didn't catch that.",
+    "Could you say that again, please?",
+    "I'm sorry, I still didn't understand. Please say it once more.",
+)
+"""Said in turn, so that no answer equals the one before."""
+
+
+def is_english(language: str) -> bool:
+    """Whether a BCP-47 code is English; no code at all is taken for it."""
+    return not language or language.split("-")[0].casefold() == "en"
+
+
+class ClarificationModel:
+    """A language model that knows these sentences only."""
+
+    capabilities = LanguageModelCapabilities()
+
+    async def prepare(self, request: GenerationRequest) -> None:
+        """Needs none."""
+
+    async def generate(self, request: GenerationRequest) -> AsyncIterator[ModelPart]:
+        """The sentence after the one that the model's last words were."""
+        said = [content.text.strip() for content in request.history if content.role is Role.MODEL]
+        last = said[-1] if said else ""
+        after = SENTENCES.index(last) + 1 if last in SENTENCES else 0
+        yield TextDelta(SENTENCES[after % len(SENTENCES)])
+
+    async def release(self, session: str) -> None:
+        """Holds nothing."""
+
+    async def aclose(self) -> None:
+        """Holds nothing."""

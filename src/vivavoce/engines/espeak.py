@@ -17,11 +17,18 @@ from typing import TYPE_CHECKING
 
 from vivavoce.domain.audio import OUTPUT_RATE
 from vivavoce.domain.voices import VOICES
-from vivavoce.engines.align import estimated_marks
-from vivavoce.engines.pcm import gain_to_level, pause_after, silence, speech_pieces, trim
 from vivavoce.engines.ports import EngineHost, Settings, Speech, SynthesizerCapabilities
-from vivavoce.engines.sentences import Cutter
-from vivavoce.engines.voices import resolve_voice, voice_parameters
+from vivavoce.engines.synthesis import (
+    estimated_marks,
+    gain_to_level,
+    pause_after,
+    resolve_voice,
+    silence,
+    speech_pieces,
+    trim,
+    voice_parameters,
+)
+from vivavoce.engines.text import SentenceSplitter
 from vivavoce.engines.workers import CancelToken, WorkerPool
 from vivavoce.errors import ConfigError, EngineError, EngineMissing
 
@@ -65,8 +72,8 @@ class EspeakSynthesizer:
     async def speak(self, text: str, voice: str, language: str = "") -> AsyncIterator[Speech]:
         """Sound for `text`, clause by clause. An unknown language is spoken as English."""
         options = self._options(voice, language)
-        cutter = Cutter(longest=_LONGEST, early=False)
-        for clause in (*cutter.feed(text), *cutter.flush()):
+        splitter = SentenceSplitter(longest=_LONGEST, early=False)
+        for clause in (*splitter.feed(text), *splitter.flush()):
             if not any(map(str.isalnum, clause)):
                 yield Speech(silence(pause_after(clause)), clause)
                 continue

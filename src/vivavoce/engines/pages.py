@@ -11,6 +11,7 @@ This is work for a processor, up to some seconds of it: callers run it in a `Wor
 
 from __future__ import annotations
 
+import codecs
 import html
 import logging
 import re
@@ -22,9 +23,10 @@ from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
 
+import webencodings
+
 from vivavoce.domain.text import whole
-from vivavoce.engines.addresses import host_of
-from vivavoce.engines.charsets import codec_of, decoded
+from vivavoce.engines.tool_ports import citable_host
 from vivavoce.errors import ToolError
 
 TOOL = "pages"
@@ -260,7 +262,7 @@ def _plain(text: str, kind: str) -> Reading:
 def _http(address: str) -> str:
     """`address` if it is one that may be cited, else nothing."""
     address = address.strip()
-    return address if host_of(address) else ""
+    return address if citable_host(address) else ""
 
 
 def _tidy(text: str) -> str:
@@ -280,3 +282,59 @@ def _short(kind: str) -> str:
 def _hush(library: str) -> None:
     """A library that warns of every oddity of a document would fill the log with its words."""
     logging.getLogger(library).setLevel(logging.CRITICAL)
+
+
+# --- charsets ----------------------------------------------------------------------------
+
+_BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"),
+         (codecs.BOM_UTF16_BE, "utf-16"))  # fmt: skip
+_SAMPLE_BYTES = 65536
+FEW_ODD_BYTES = 32
+
+
+def codec_of(charset: str) -> str:
+    """Python's codec for the name of a charset; empty unless the Encoding Standard lists it.
+
+    A document names its charset itself, and Python knows codecs that take hours for a few
+    megabytes (`punycode`, `idna`) or make lone surrogates (`utf-7`, `unicode_escape`); those of
+    https://encoding.spec.whatwg.org are all linear.
+    """
+    encoding = webencodings.lookup(charset)
+    if encoding is None or encoding.name in ("replacement", "x-user-defined"):
+        return ""
+    codec: str = encoding.codec_info.name
+    return "gb18030" if codec == "gbk" else codec
+
+
+def decoded(data: bytes, charset: str) -> str:
+    """The bytes as characters: by byte order mark, as declared, as UTF-8, or as it looks.
+
+    Raises `ValueError` for what is not text. What can't be decoded becomes U+FFFD.
+    """
+    for mark, name in _BOMS:
+        if data.startswith(mark):
+            return data.decode(name, "replace")
+    declared = codec_of(charset)
+    if b"\0" in data[:4096] and not declared.startswith("utf-16"):
+        raise ValueError("not text")
+    for name in filter(None, (declared, "utf-8")):
+        try:
+            return data.decode(name)
+        except UnicodeDecodeError:
+            continue
+    return data.decode(_looks(data[:_SAMPLE_BYTES]), "replace")
+
+
+def _looks(sample: bytes) -> str:
+    # A few odd bytes don't tell alphabets apart; then it is what browsers take it for.
+    if sum(byte > 127 for byte in sample) < FEW_ODD_BYTES:
+        return "cp1252"
+    from charset_normalizer import from_bytes
+
+    # The guess is held to the same codecs: bytes can be made to look like anything.
+    best = from_bytes(sample, cp_isolation=_all_codecs()).best()
+    return best.encoding if best is not None else "cp1252"
+
+
+def _all_codecs() -> list[str]:
+    return sorted({codec for label in webencodings.LABELS if (codec := codec_of(label))})

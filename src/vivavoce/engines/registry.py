@@ -45,7 +45,7 @@ BUILTIN = {
     "synthesizer.hibari": "vivavoce.engines.hibari:create",
     "synthesizer.espeak": "vivavoce.engines.espeak:create",
     "synthesizer.tones": "vivavoce.engines.scripted:create_tone_synthesizer",
-    "synthesizer.silence": "vivavoce.engines.silence:create",
+    "synthesizer.silence": "vivavoce.engines.synthesis:create_silence",
     "search.local": "vivavoce.engines.documents:create",
     "search.searxng": "vivavoce.engines.websearch.searxng:create",
     "search.brave": "vivavoce.engines.websearch.brave:create",

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vivavoce.domain.audio import BYTES_PER_SAMPLE, INPUT_RATE
-from vivavoce.engines.onnx_sessions import load_session
+from vivavoce.engines.libraries import load_session
 from vivavoce.engines.ports import EngineHost, Settings
 from vivavoce.engines.weights import Weights, Wheel
 from vivavoce.errors import ConfigError

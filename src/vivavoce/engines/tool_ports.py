@@ -7,13 +7,18 @@ Their rules are those of `engines.ports`; failures that a user can meet are `Too
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
+from urllib.parse import urlsplit
 
 from vivavoce.domain.content import CodeResult
 from vivavoce.domain.evidence import Source
+
+MAX_URI_CHARS = 2000
+_BAD = re.compile(r"[\s<>\"\\^`{|}\x00-\x1f\x7f\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,3 +78,20 @@ class Sandbox(Protocol):
         ...
 
     async def aclose(self) -> None: ...
+
+
+def citable_host(uri: str) -> str:
+    """The lower-case host of an http address that may be cited; empty for any other text.
+
+    Not citable are very long addresses, those with a user name, and those with white space,
+    quotation marks or other characters that would end an address in running text.
+    """
+    if len(uri) > MAX_URI_CHARS or _BAD.search(uri):
+        return ""
+    try:
+        parts = urlsplit(uri)
+        if parts.scheme not in ("http", "https") or parts.username is not None:
+            return ""
+        return (parts.hostname or "").lower()
+    except ValueError:
+        return ""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from vivavoce.engines.stop_words import FUNCTION_WORDS
+from vivavoce.engines.text import FUNCTION_WORDS
 
 MAX_CHARS = 1000
 MAX_TERMS = 24

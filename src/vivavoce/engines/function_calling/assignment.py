@@ -32,7 +32,7 @@ from vivavoce.engines.function_calling.phrases import (
     trimmed,
 )
 from vivavoce.engines.function_calling.sentence_embedding import MiniLM
-from vivavoce.engines.stop_words import STOP_WORDS
+from vivavoce.engines.text import STOP_WORDS
 
 _INTRO: Mapping[ParameterKind, Mapping[str, float]] = {
     ParameterKind.THING: {

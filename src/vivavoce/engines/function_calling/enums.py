@@ -20,7 +20,7 @@ from vivavoce.engines.function_calling.dates import Span, plain
 from vivavoce.engines.function_calling.parameter_kinds import Parameter
 from vivavoce.engines.function_calling.phrases import FreeText
 from vivavoce.engines.function_calling.sentence_embedding import MiniLM
-from vivavoce.engines.stop_words import STOP_WORDS
+from vivavoce.engines.text import STOP_WORDS
 
 _MAX_WORDS = 40
 """Words of an utterance whose phrases are compared: each phrase costs 0.4 ms of CPU once."""

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from vivavoce.domain.content import DEADLINE, OK, Json, ToolCall, ToolKind, ToolResult
 from vivavoce.engines.function_calling import numbers, search_query, utterances, words
 from vivavoce.engines.function_calling.quotations import Passage, Quoter
-from vivavoce.engines.stop_words import STOP_WORDS
+from vivavoce.engines.text import STOP_WORDS
 from vivavoce.engines.workers import CancelToken
 
 NOTHING_FOUND = "I found nothing about that."

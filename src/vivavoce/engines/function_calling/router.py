@@ -30,7 +30,7 @@ from vivavoce.engines.function_calling import (
 from vivavoce.engines.function_calling.judge import MAX_LOG_ODDS, ListJudge
 from vivavoce.engines.function_calling.parameter_kinds import ParameterKind
 from vivavoce.engines.function_calling.sentence_embedding import MiniLM, Vector
-from vivavoce.engines.stop_words import STOP_WORDS
+from vivavoce.engines.text import STOP_WORDS
 from vivavoce.engines.workers import CancelToken
 from vivavoce.errors import EngineError
 

@@ -10,7 +10,7 @@ import re
 
 from vivavoce.engines.function_calling import words
 from vivavoce.engines.function_calling.utterances import begs, commands, strip_request
-from vivavoce.engines.stop_words import FUNCTION_WORDS
+from vivavoce.engines.text import FUNCTION_WORDS
 
 _WEB = r"(?:google|the (?:web|internet|net))"
 _ENGINE = rf"(?:{_WEB}(?: search)?|(?:a |the )?(?:web |internet )?search(?: tool| engine)?)"

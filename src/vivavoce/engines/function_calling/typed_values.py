@@ -11,7 +11,7 @@ from vivavoce.engines.function_calling.dates import Span
 from vivavoce.engines.function_calling.parameter_kinds import Parameter
 from vivavoce.engines.function_calling.phrases import FreeText
 from vivavoce.engines.function_calling.sentence_embedding import MiniLM
-from vivavoce.engines.stop_words import STOP_WORDS
+from vivavoce.engines.text import STOP_WORDS
 
 _MONEY = re.compile(r"^\s*(?:euros?|dollars?|bucks|pounds?|francs?|yen|[€$£])")
 _LIMIT = re.compile(

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vivavoce.engines.libraries import missing_library
-from vivavoce.engines.onnx_sessions import import_onnxruntime
+from vivavoce.engines.libraries import import_onnxruntime, missing_library
 from vivavoce.errors import EngineError
 
 if TYPE_CHECKING:

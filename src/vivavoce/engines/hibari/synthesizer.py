@@ -13,11 +13,9 @@ from typing import Any
 
 from vivavoce.domain.audio import OUTPUT_RATE
 from vivavoce.domain.voices import DEFAULT_VOICE, VOICES, canonical_voice
-from vivavoce.engines.align import estimated_marks, marks_of_groups
 from vivavoce.engines.hibari import timbre
 from vivavoce.engines.hibari.network import ENGINE, AcousticModel
 from vivavoce.engines.hibari.weights import FURTHER_VOICES, model_file
-from vivavoce.engines.pcm import gain_to_level, pause_after, silence, speech_pieces, trim
 from vivavoce.engines.ports import (
     EngineHost,
     Settings,
@@ -25,8 +23,18 @@ from vivavoce.engines.ports import (
     Synthesizer,
     SynthesizerCapabilities,
 )
-from vivavoce.engines.sentences import Cutter
-from vivavoce.engines.voices import resolve_voice, voice_parameters
+from vivavoce.engines.synthesis import (
+    estimated_marks,
+    gain_to_level,
+    marks_of_groups,
+    pause_after,
+    resolve_voice,
+    silence,
+    speech_pieces,
+    trim,
+    voice_parameters,
+)
+from vivavoce.engines.text import SentenceSplitter
 from vivavoce.engines.workers import CancelToken, WorkerPool
 from vivavoce.errors import ConfigError, EngineMissing
 
@@ -79,8 +87,8 @@ class HibariSynthesizer:
                     yield piece
             return
         name = resolve_voice(voice)
-        cutter = Cutter(longest=_LONGEST, early=False)
-        for clause in (*cutter.feed(text), *cutter.flush()):
+        splitter = SentenceSplitter(longest=_LONGEST, early=False)
+        for clause in (*splitter.feed(text), *splitter.flush()):
             for piece in await self._workers.run(partial(self.synthesize, clause, name)):
                 yield piece
 

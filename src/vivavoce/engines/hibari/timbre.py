@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from vivavoce.engines.hibari.network import Frames
-from vivavoce.engines.voices import VoiceParameters
+from vivavoce.engines.synthesis import VoiceParameters
 
 if TYPE_CHECKING:
     import numpy as np

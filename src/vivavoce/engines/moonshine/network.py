@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vivavoce.domain.audio import INPUT_RATE
+from vivavoce.engines.libraries import load_session
 from vivavoce.engines.moonshine.graphs import EMBEDDING, ENCODER, FIRST, STEP, TOKENIZER
-from vivavoce.engines.onnx_sessions import load_session
 from vivavoce.errors import EngineError
 
 if TYPE_CHECKING:

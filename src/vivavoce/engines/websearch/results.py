@@ -16,8 +16,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from vivavoce.domain.evidence import Source
-from vivavoce.engines.addresses import host_of
-from vivavoce.engines.tool_ports import SearchQuery
+from vivavoce.engines.tool_ports import SearchQuery, citable_host
 
 MAX_COUNT = 20
 MAX_TEXT_CHARS = 1500
@@ -42,7 +41,7 @@ def sources(hits: Iterable[Hit], query: SearchQuery) -> list[Source]:
         if len(found) >= min(query.count, MAX_COUNT):
             break
         uri = hit.link if isinstance(hit.link, str) else ""
-        host = host_of(uri)
+        host = citable_host(uri)
         if not host or uri in found or query.excludes(host) or _untimely(hit, query):
             continue
         title = plain(hit.title, MAX_TITLE_CHARS)

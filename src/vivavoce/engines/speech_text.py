@@ -1,9 +1,9 @@
 """Turn text for reading into text for speaking.
 
-Models write Markdown, emoji, addresses and symbols even when told not to. Markdown is walked as a
-tree (no asterisk is ever said). Numbers, money, measures, dates and abbreviations stay as they
-are, since synthesizers read those, each in its own language; a table of small rules, for English
-only, says what hibari's text analysis reads wrong.
+Models write Markdown, emoji, addresses and symbols even when told not to. Markdown is parsed into
+a tree, so no asterisk is ever spoken. Numbers, money, measures, dates and abbreviations stay as
+they are, since synthesizers read those, each in its own language; a table of small rules, for
+English only, replaces what hibari's text analysis reads wrong.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ _TABLE_RULE = re.compile(r"\s*\|?[\s:|-]*-[\s:|-]*$")
 _CODE_NOTICE = "Here is some code."
 
 
-class Reader:
-    """Reads one answer aloud, piece by piece: remembers whether it is inside a block of code."""
+class TextNormalizer:
+    """Normalizes one answer piece by piece; keeps track of open code blocks."""
 
     def __init__(self, language: str = "") -> None:
         self._english = not language or language.casefold().startswith("en")
         self._fence = ""
 
-    def read(self, piece: str) -> str:
-        """What to say for `piece`; empty if there is nothing to say."""
+    def normalize(self, piece: str) -> str:
+        """Return the speakable form of `piece`; empty if it has none."""
         lines = [said for line in piece.splitlines() if (said := self._line(line))]
         return " ".join(lines)
 
@@ -46,16 +46,16 @@ class Reader:
         if fence and line.count(fence.group(1)) % 2:
             self._fence = fence.group(1)
             return _CODE_NOTICE if self._english else ""
-        return worded(_without_markdown(line), self._english)
+        return spell_symbols(_without_markdown(line), self._english)
 
 
-def speakable(text: str, language: str = "") -> str:
-    """What to say for a whole `text`; see `Reader`."""
-    return Reader(language).read(text)
+def normalize_text(text: str, language: str = "") -> str:
+    """Return the speakable form of a whole `text`; see `TextNormalizer`."""
+    return TextNormalizer(language).normalize(text)
 
 
-def named(text: str) -> str:
-    """The names of the symbols in `text`: for an answer that is nothing but an emoji."""
+def symbol_names(text: str) -> str:
+    """Return the names of the symbols in `text`, for an answer that is nothing but an emoji."""
     names = []
     for character in text:
         if unicodedata.category(character) in ("So", "Sm", "Po") and character not in _SILENT:
@@ -168,7 +168,7 @@ _ANY_LANGUAGE: tuple[_Rule, ...] = (
 )
 
 
-def worded(text: str, english: bool = True) -> str:
+def spell_symbols(text: str, english: bool = True) -> str:
     """`text` with signs said as words or left out, as far as synthesizers can't read them."""
     for pattern, put in _ENGLISH if english else _OTHERS:
         text = pattern.sub(put, text)

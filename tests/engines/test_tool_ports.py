@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vivavoce.engines.addresses import MAX_URI_CHARS, host_of
+from vivavoce.engines.tool_ports import MAX_URI_CHARS, citable_host
 
 
 @pytest.mark.parametrize(
@@ -28,4 +28,4 @@ from vivavoce.engines.addresses import MAX_URI_CHARS, host_of
     ],
 )
 def test_only_whole_addresses_have_a_host(address: str, host: str) -> None:
-    assert host_of(address) == host
+    assert citable_host(address) == host

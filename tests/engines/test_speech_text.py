@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vivavoce.engines.speakable import Reader, named, speakable
+from vivavoce.engines.speech_text import TextNormalizer, normalize_text, symbol_names
 
 TABLE = [
     # Markdown
@@ -57,31 +57,39 @@ TABLE = [
 
 @pytest.mark.parametrize(("written", "said"), TABLE)
 def test_what_is_said(written: str, said: str) -> None:
-    assert speakable(written) == said
+    assert normalize_text(written) == said
 
 
 def test_other_languages_get_no_english_words() -> None:
-    assert speakable("**Fünf** & 5% von 3km 🎉", "de-DE") == "Fünf & 5% von 3km"
+    assert normalize_text("**Fünf** & 5% von 3km 🎉", "de-DE") == "Fünf & 5% von 3km"
 
 
 def test_a_block_of_code_stays_one_across_pieces() -> None:
-    reader = Reader()
+    normalizer = TextNormalizer()
     pieces = ["Look:\n", "```js\n", "let x = 1;\n", "* not a list\n", "```\n", "Done."]
-    assert [reader.read(p) for p in pieces] == ["Look:", "Here is some code.", "", "", "", "Done."]
+    said = [normalizer.normalize(piece) for piece in pieces]
+    assert said == ["Look:", "Here is some code.", "", "", "", "Done."]
+        "Look:",
+        "Here is some code.",
+        "",
+        "",
+        "",
+        "Done.",
+    ]
 
 
 def test_symbols_have_names_for_when_nothing_else_was_said() -> None:
-    assert named("🙂🙂") == "slightly smiling face"
-    assert named("... **") == ""
+    assert symbol_names("🙂🙂") == "slightly smiling face"
+    assert symbol_names("... **") == ""
 
 
 @given(st.text(max_size=80))
 def test_any_text_is_survived_and_words_make_sound(text: str) -> None:
-    said = speakable(text)
+    said = normalize_text(text)
     assert said == said.strip()
     assert not said or any(map(str.isalnum, said))
 
 
 @given(st.lists(st.sampled_from(["hello", "world", "tea", "nine"]), min_size=1, max_size=6))
 def test_plain_words_stay_as_they_are(words: list[str]) -> None:
-    assert speakable(" ".join(words)) == " ".join(words)
+    assert normalize_text(" ".join(words)) == " ".join(words)

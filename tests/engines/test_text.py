@@ -1,4 +1,4 @@
-"""The cutter: early first piece, whole sentences after it, nothing lost."""
+"""The splitter: early first piece, whole sentences after it, nothing lost."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vivavoce.engines.sentences import Cutter
+from vivavoce.engines.text import SentenceSplitter
 
 
 def cut(*deltas: str, early: bool = False, longest: int = 240) -> list[str]:
-    cutter = Cutter(longest=longest, early=early)
-    pieces = [piece for delta in deltas for piece in cutter.feed(delta)]
-    return pieces + cutter.flush()
+    splitter = SentenceSplitter(longest=longest, early=early)
+    pieces = [piece for delta in deltas for piece in splitter.feed(delta)]
+    return pieces + splitter.flush()
 
 
 @pytest.mark.parametrize(
@@ -60,16 +60,16 @@ def test_sentences_and_lines_end_pieces(text: str, pieces: list[str]) -> None:
 
 
 def test_the_first_piece_ends_at_a_clause_mark() -> None:
-    cutter = Cutter()
-    assert cutter.feed("The capital of France, as") == ["The capital of France, "]
-    assert cutter.feed(" you know, is Paris. It") == ["as you know, is Paris. "]
+    splitter = SentenceSplitter()
+    assert splitter.feed("The capital of France, as") == ["The capital of France, "]
+    assert splitter.feed(" you know, is Paris. It") == ["as you know, is Paris. "]
 
 
 def test_the_first_piece_ends_after_eight_words() -> None:
-    cutter = Cutter()
-    assert cutter.feed("one two three four five six seven eight") == []
-    assert cutter.feed(" nine") == ["one two three four five six seven eight "]
-    assert cutter.feed(" ten eleven twelve one two three four five six") == []
+    splitter = SentenceSplitter()
+    assert splitter.feed("one two three four five six seven eight") == []
+    assert splitter.feed(" nine") == ["one two three four five six seven eight "]
+    assert splitter.feed(" ten eleven twelve one two three four five six") == []
 
 
 def test_a_tiny_clause_is_not_worth_a_piece_of_its_own() -> None:
@@ -79,10 +79,10 @@ def test_a_tiny_clause_is_not_worth_a_piece_of_its_own() -> None:
 
 
 def test_a_mark_waits_until_something_follows() -> None:
-    cutter = Cutter(early=False)
-    assert cutter.feed("It costs 3.") == []
-    assert cutter.feed("5 dollars. ") == []
-    assert cutter.feed("Really") == ["It costs 3.5 dollars. "]
+    splitter = SentenceSplitter(early=False)
+    assert splitter.feed("It costs 3.") == []
+    assert splitter.feed("5 dollars. ") == []
+    assert splitter.feed("Really") == ["It costs 3.5 dollars. "]
 
 
 def test_a_long_sentence_is_cut_at_a_clause_mark_within_the_limit() -> None:
