@@ -23,10 +23,9 @@ import soxr
 
 from vivavoce.domain.audio import INPUT_RATE, OUTPUT_RATE
 from vivavoce.domain.voices import VOICES
-from vivavoce.engines.synthesis import loudness
 from vivavoce.engines.ports import RecognitionOptions, Recognizer, Synthesizer
 from vivavoce.engines.registry import House
-from vivavoce.engines.synthesis import voice_parameters
+from vivavoce.engines.synthesis import loudness, voice_parameters
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "speaking.md"
 BEGIN, END = "<!-- benchmarks/speaking.py writes from here -->", "<!-- to here -->"

@@ -69,13 +69,6 @@ def test_a_block_of_code_stays_one_across_pieces() -> None:
     pieces = ["Look:\n", "```js\n", "let x = 1;\n", "* not a list\n", "```\n", "Done."]
     said = [normalizer.normalize(piece) for piece in pieces]
     assert said == ["Look:", "Here is some code.", "", "", "", "Done."]
-        "Look:",
-        "Here is some code.",
-        "",
-        "",
-        "",
-        "Done.",
-    ]
 
 
 def test_symbols_have_names_for_when_nothing_else_was_said() -> None:
