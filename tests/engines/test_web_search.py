@@ -11,9 +11,15 @@ import pytest
 from engines.fake_web import Asked, FakeWeb, fake_web
 from vivavoce.domain.evidence import Source
 from vivavoce.engines.tool_ports import SearchEngine, SearchQuery
-from vivavoce.engines.websearch import brave, external, searxng, tavily
-from vivavoce.engines.websearch.engine import Adapter, WebSearch
-from vivavoce.engines.websearch.settings import Shape, read_settings
+from vivavoce.engines.web_search import (
+    BRAVE,
+    EXTERNAL,
+    SEARXNG,
+    TAVILY,
+    Service,
+    WebSearch,
+    read_settings,
+)
 from vivavoce.testing.tool_contracts import SearchEngineContract
 
 KEY = "a-key-of-the-user"
@@ -35,12 +41,10 @@ async def web() -> AsyncIterator[FakeWeb]:
         yield fake
 
 
-def engine(web: FakeWeb, module: Any, **settings: object) -> WebSearch:
-    """The search of `module`, asking the fake service."""
-    shape: Shape = module.SHAPE
-    adapter: Adapter = module.ADAPTER
-    own = {"url": web.url, **({"api_key": KEY} if shape.needs_key else {}), **settings}
-    return WebSearch(adapter, read_settings(own, shape))
+def engine(web: FakeWeb, service: Service, **settings: object) -> WebSearch:
+    """The search of `service`, asking the fake one."""
+    own = {"url": web.url, **({"api_key": KEY} if service.needs_key else {}), **settings}
+    return WebSearch(service, read_settings(own, service))
 
 
 async def search(made: WebSearch, query: SearchQuery) -> list[Source]:
@@ -50,9 +54,9 @@ async def search(made: WebSearch, query: SearchQuery) -> list[Source]:
         await made.aclose()
 
 
-def said(module: Any, *hits: dict[str, Any]) -> object:
-    """`hits` as the service of `module` would say them."""
-    match module.ADAPTER.name:
+def said(service: Service, *hits: dict[str, Any]) -> object:
+    """`hits` as `service` would say them."""
+    match service.name:
         case "searxng":
             return {"results": [_as(hit, "content", "publishedDate") for hit in hits]}
         case "brave":
@@ -70,18 +74,18 @@ def _as(hit: dict[str, Any], text: str, date: str) -> dict[str, Any]:
 
 class Contract(SearchEngineContract):
     question = "How tall is the tower?"
-    module: ClassVar[Any]
+    service: ClassVar[Service]
 
     @pytest.fixture(autouse=True)
     def _web(self, web: FakeWeb) -> None:
-        web.says(said(self.module, TOWER, HILL))
+        web.says(said(self.service, TOWER, HILL))
         self.web = web
 
     def engine(self) -> SearchEngine:
-        return engine(self.web, self.module)
+        return engine(self.web, self.service)
 
     async def test_results_come_in_the_services_order(self) -> None:
-        assert await search(engine(self.web, self.module), SearchQuery("tower")) == SOURCES
+        assert await search(engine(self.web, self.service), SearchQuery("tower")) == SOURCES
 
     async def test_nothing_is_asked_about_nothing(self) -> None:
         await self.test_nothing_is_found_for_nothing()
@@ -89,36 +93,36 @@ class Contract(SearchEngineContract):
 
     async def test_excluded_hosts_are_left_out(self) -> None:
         query = SearchQuery("tower", excluded=("example.org", "Hill.Example"))
-        found = await search(engine(self.web, self.module), query)
+        found = await search(engine(self.web, self.service), query)
         assert found == SOURCES[:1]
 
 
 class TestSearxng(Contract):
-    module: ClassVar[Any] = searxng
+    service: ClassVar[Service] = SEARXNG
 
 
 class TestBrave(Contract):
-    module: ClassVar[Any] = brave
+    service: ClassVar[Service] = BRAVE
 
 
 class TestTavily(Contract):
-    module: ClassVar[Any] = tavily
+    service: ClassVar[Service] = TAVILY
 
 
 class TestExternal(Contract):
-    module: ClassVar[Any] = external
+    service: ClassVar[Service] = EXTERNAL
 
 
-async def asked(web: FakeWeb, module: Any, query: SearchQuery, **settings: object) -> Asked:
+async def asked(web: FakeWeb, service: Service, query: SearchQuery, **settings: object) -> Asked:
     """What the service got."""
-    web.says(said(module))
-    assert await search(engine(web, module, **settings), query) == []
+    web.says(said(service))
+    assert await search(engine(web, service, **settings), query) == []
     return web.asked[-1]
 
 
 async def test_searxng_is_asked_for_json(web: FakeWeb) -> None:
     got = await asked(
-        web, searxng, SearchQuery("tall tower"), language="de", engines="wikipedia", safesearch=2
+        web, SEARXNG, SearchQuery("tall tower"), language="de", engines="wikipedia", safesearch=2
     )
     assert (got.method, got.path) == ("GET", "/search")
     assert got.params == {
@@ -140,13 +144,13 @@ async def test_searxng_gets_the_period_that_holds_the_range(
     web: FakeWeb, days: float, period: str | None
 ) -> None:
     after = datetime.now(UTC) - timedelta(days=days)
-    got = await asked(web, searxng, SearchQuery("tower", after=after))
+    got = await asked(web, SEARXNG, SearchQuery("tower", after=after))
     assert got.params.get("time_range") == period
 
 
 async def test_brave_is_asked_with_its_token(web: FakeWeb) -> None:
     query = SearchQuery("word " * 70, count=3, excluded=("x.example",))
-    got = await asked(web, brave, query, country="DE", language="de")
+    got = await asked(web, BRAVE, query, country="DE", language="de")
     assert (got.method, got.path) == ("GET", "/web/search")
     assert got.headers["x-subscription-token"] == KEY
     assert got.params == {
@@ -162,9 +166,9 @@ async def test_brave_is_asked_with_its_token(web: FakeWeb) -> None:
 
 async def test_brave_gets_the_range_as_days(web: FakeWeb) -> None:
     first, last = datetime(2024, 12, 1, tzinfo=UTC), datetime(2024, 12, 8, tzinfo=UTC)
-    got = await asked(web, brave, SearchQuery("quake", after=first, before=last))
+    got = await asked(web, BRAVE, SearchQuery("quake", after=first, before=last))
     assert got.params["freshness"] == "2024-12-01to2024-12-08"
-    got = await asked(web, brave, SearchQuery("quake", before=last))
+    got = await asked(web, BRAVE, SearchQuery("quake", before=last))
     assert got.params["freshness"] == "1970-01-01to2024-12-08"
 
 
@@ -176,7 +180,7 @@ async def test_tavily_is_asked_with_a_bearer_key(web: FakeWeb) -> None:
         after=datetime(2024, 12, 1, tzinfo=UTC),
         before=datetime(2024, 12, 8, tzinfo=UTC),
     )
-    got = await asked(web, tavily, query, depth="advanced")
+    got = await asked(web, TAVILY, query, depth="advanced")
     assert (got.method, got.path) == ("POST", "/search")
     assert got.headers["authorization"] == f"Bearer {KEY}"
     assert got.body == {
@@ -191,31 +195,31 @@ async def test_tavily_is_asked_with_a_bearer_key(web: FakeWeb) -> None:
 
 
 async def test_a_slash_at_the_end_of_an_address_is_not_doubled(web: FakeWeb) -> None:
-    got = await asked(web, searxng, SearchQuery("tower"), url=web.url + "/here/")
+    got = await asked(web, SEARXNG, SearchQuery("tower"), url=web.url + "/here/")
     assert got.path == "/here/search"
 
 
 async def test_the_open_contract_is_asked_at_the_address_as_it_is(web: FakeWeb) -> None:
     query = SearchQuery("tall\n\x00tower", count=4)
-    got = await asked(web, external, query, url=web.url + "/my/search")
+    got = await asked(web, EXTERNAL, query, url=web.url + "/my/search")
     assert (got.method, got.path, got.params) == ("POST", "/my/search", {})
     assert got.body == {"query": "tall tower", "count": 4}
     assert "authorization" not in got.headers
-    got = await asked(web, external, query, url=web.url + "/my/search/?of=mine")
+    got = await asked(web, EXTERNAL, query, url=web.url + "/my/search/?of=mine")
     assert (got.path, got.params) == ("/my/search/", {"of": "mine"})
-    got = await asked(web, external, query, url=web.url + "/my/")
+    got = await asked(web, EXTERNAL, query, url=web.url + "/my/")
     assert got.path == "/my/"
-    got = await asked(web, external, query, api_key=KEY)
+    got = await asked(web, EXTERNAL, query, api_key=KEY)
     assert got.headers["authorization"] == f"Bearer {KEY}"
 
 
-@pytest.mark.parametrize("module", [searxng, brave, tavily])
-async def test_dated_results_outside_the_range_are_left_out(web: FakeWeb, module: Any) -> None:
+@pytest.mark.parametrize("service", [SEARXNG, BRAVE, TAVILY])
+async def test_dated_results_outside_the_range_are_left_out(web: FakeWeb, service: Service) -> None:
     dates = ["2024-11-30T10:00:00", "Thu, 05 Dec 2024 18:44:00 GMT", "2024-12-09T00:00:00+00:00"]
     hits = [TOWER | {"link": f"https://d.example/{n}", "date": d} for n, d in enumerate(dates)]
-    web.says(said(module, *hits, HILL, TOWER | {"date": "no date"}))
+    web.says(said(service, *hits, HILL, TOWER | {"date": "no date"}))
     first, last = datetime(2024, 12, 1, tzinfo=UTC), datetime(2024, 12, 8, tzinfo=UTC)
-    found = await search(engine(web, module), SearchQuery("x", after=first, before=last))
+    found = await search(engine(web, service), SearchQuery("x", after=first, before=last))
     links = ["https://d.example/1", HILL["link"], TOWER["link"]]
     assert [source.uri for source in found] == links
 
@@ -242,7 +246,7 @@ async def test_markup_is_taken_out_and_odd_results_with_it(web: FakeWeb) -> None
         {"link": "https://l.example/", "title": "word " * 99, "snippet": "word " * 9999},
     ]
     web.says(odd)
-    found = await search(engine(web, external), SearchQuery("x", count=10))
+    found = await search(engine(web, EXTERNAL), SearchQuery("x", count=10))
     assert found[:2] == [
         Source(TOWER["link"], "The tower & hill", "The tower & hill"),
         Source(HILL["link"], "hill.example", "The tower, x < y is."),
@@ -254,4 +258,4 @@ async def test_markup_is_taken_out_and_odd_results_with_it(web: FakeWeb) -> None
 
 async def test_brave_without_results_found_nothing(web: FakeWeb) -> None:
     web.says({"type": "search", "query": {}})
-    assert await search(engine(web, brave), SearchQuery("x")) == []
+    assert await search(engine(web, BRAVE), SearchQuery("x")) == []

@@ -1,0 +1,485 @@
+"""Search the web through a service that the configuration names.
+
+Each service is a constant `Service`: which settings it has, how it is asked, and where in its
+answer the results stand.
+
+- Only the configured address is asked: a redirect is a fault and is not followed, and no result
+  is ever opened.
+- An answer has a time limit and a size limit, both for the whole of it, and comes uncompressed, so
+  that a small answer can't unpack to a large one.
+- A fault is a sentence that a voice may say: no key, address or query stands in it.
+- A result without an http address is none. Markup is taken out of titles and snippets, since they
+  are read aloud. A result from an excluded host is left out, whatever was asked of the service, and
+  so is one that says that it was published outside the range; most pages give no date.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import json
+import os
+import re
+import ssl
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from functools import cache
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+
+from vivavoce.domain.content import Json
+from vivavoce.domain.evidence import Source
+from vivavoce.engines.ports import EngineHost, Settings
+from vivavoce.engines.tool_ports import SearchQuery, citable_host
+from vivavoce.errors import ConfigError, ToolError
+
+MAX_ANSWER_BYTES = 2_000_000
+MAX_QUERY_CHARS = 400
+"""What the strictest of the services takes."""
+MAX_COUNT = 20
+MAX_TEXT_CHARS = 1500
+MAX_TITLE_CHARS = 200
+TIMEOUT_S = 6.0
+MAX_TIMEOUT_S = 60.0
+BRAVE_MAX_WORDS = 50
+
+_TAG = re.compile(r"</?[a-zA-Z!][^<>]{0,1000}>")
+_PERIODS = {"day": 1, "week": 7, "month": 31, "year": 366}
+
+Value = str | int
+
+
+@dataclass(frozen=True, slots=True)
+class SearchRequest:
+    """One HTTP request. With a `body` it is a POST of JSON, else a GET."""
+
+    url: str
+    params: Mapping[str, Value] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Json | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One result as a service gave it: whatever stood in its fields."""
+
+    link: object
+    title: object
+    snippet: object
+    published: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSettings:
+    """Address of the service, its key (or nothing), and the options that only it has."""
+
+    url: str
+    key: str = field(repr=False)
+    timeout_s: float
+    options: Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One search service.
+
+    `ask` builds the request for a query at a time of day. `read` finds the results in the decoded
+    answer; it raises `TypeError`, `KeyError` or `AttributeError` for an answer of another shape,
+    and `ToolError` if the service says in it what is wrong. `refusals` are sentences for statuses
+    with a particular meaning.
+
+    `url` is the address unless the user names another; with `whole_url` nothing is put after it, so
+    that it may end in a slash or hold a query. `options` are the settings that only this service
+    has, with defaults, whose types they keep; `choices` are the values that some of them may take.
+    `example` is quoted in the fix of a wrong configuration.
+    """
+
+    name: str
+    example: str
+    ask: Callable[[SearchSettings, SearchQuery, datetime], SearchRequest]
+    read: Callable[[Any], Iterable[Hit]]
+    refusals: Mapping[int, str] = field(default_factory=dict)
+    url: str = ""
+    whole_url: bool = False
+    needs_key: bool = False
+    options: Mapping[str, Value] = field(default_factory=dict)
+    choices: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    """The trusted authorities, loaded once: that takes a tenth of a second."""
+    return httpx2.create_ssl_context()
+
+
+class WebSearch:
+    """Search through one service. See `engines.tool_ports.SearchEngine`."""
+
+    def __init__(self, service: Service, settings: SearchSettings) -> None:
+        self.name = service.name
+        self._service = service
+        self._settings = settings
+        self._client = httpx2.AsyncClient(
+            headers={"accept": "application/json", "accept-encoding": "identity"},
+            verify=_certificates(),
+            timeout=settings.timeout_s,
+            follow_redirects=False,
+            limits=httpx2.Limits(max_connections=16, max_keepalive_connections=4),
+        )
+
+    async def search(self, query: SearchQuery) -> Sequence[Source]:
+        """What the service found, best first. Raises `ToolError`."""
+        words = line_of(query.text, MAX_QUERY_CHARS)
+        if not words or query.count < 1:
+            return ()
+        query = replace(query, text=words)
+        request = self._service.ask(self._settings, query, datetime.now(UTC))
+        answer = self._parsed(await self._answered(request))
+        try:
+            return sources(self._service.read(answer), query)
+        except (TypeError, KeyError, AttributeError) as error:
+            raise self._fault("The search service answered in a form that is not known") from error
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
+
+    async def _answered(self, request: SearchRequest) -> bytes:
+        seconds = self._settings.timeout_s
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._exchange(request)
+        except (TimeoutError, httpx2.TimeoutException):
+            raise self._fault(f"The search service did not answer within {seconds:g} s") from None
+        except httpx2.ConnectError:
+            raise self._fault("The search service can't be reached") from None
+        except (httpx2.HTTPError, httpx2.InvalidURL):
+            # Their texts may hold the address, and with it the query.
+            raise self._fault("The search service broke off its answer") from None
+
+    async def _exchange(self, request: SearchRequest) -> bytes:
+        method = "GET" if request.body is None else "POST"
+        async with self._client.stream(
+            method,
+            request.url,
+            params=dict(request.params) or None,
+            headers=request.headers,
+            json=request.body,
+        ) as answer:
+            if answer.status_code != httpx2.codes.OK:
+                raise self._fault(self._refusal(answer.status_code))
+            if answer.headers.get("content-encoding", "identity") != "identity":
+                raise self._fault("The search service compressed its answer unasked")
+            data = bytearray()
+            async for chunk in answer.aiter_raw():
+                data += chunk
+                if len(data) > MAX_ANSWER_BYTES:
+                    raise self._fault("The search service answered with too much")
+            return bytes(data)
+
+    def _refusal(self, status: int) -> str:
+        if status in self._service.refusals:
+            return self._service.refusals[status]
+        match status:
+            case 401 | 403:
+                return "The search service refused the key"
+            case 402:
+                return "The quota of the search service is used up"
+            case 404:
+                return "The address of the search service is wrong, it answers 404"
+            case 429:
+                return "The search service was asked too often; try again later"
+            case _ if 300 <= status < 400:
+                return "The search service redirects elsewhere, which is not followed"
+            case _:
+                return f"The search service failed with status {status}"
+
+    def _parsed(self, data: bytes) -> Any:
+        try:
+            return json.loads(data)
+        except (ValueError, RecursionError):
+            raise self._fault("The search service answered with something else than JSON") from None
+
+    def _fault(self, problem: str) -> ToolError:
+        return ToolError(f"search.{self.name}", problem + ".")
+
+
+# --- results -----------------------------------------------------------------------------
+
+
+def sources(hits: Iterable[Hit], query: SearchQuery) -> list[Source]:
+    """The results that can be used, in the service's order, `query.count` of them at most."""
+    found: dict[str, Source] = {}
+    for hit in hits:
+        if len(found) >= min(query.count, MAX_COUNT):
+            break
+        uri = hit.link if isinstance(hit.link, str) else ""
+        host = citable_host(uri)
+        if not host or uri in found or query.excludes(host) or _untimely(hit, query):
+            continue
+        title = plain(hit.title, MAX_TITLE_CHARS)
+        text = plain(hit.snippet, MAX_TEXT_CHARS) or title
+        if text:
+            found[uri] = Source(uri=uri, title=title or host, text=text)
+    return list(found.values())
+
+
+def plain(value: object, limit: int) -> str:
+    """`value` as one line of words without markup."""
+    if not isinstance(value, str):
+        return ""
+    # Markup may itself have been escaped, so it is looked for before and after.
+    words = _TAG.sub(" ", html.unescape(_TAG.sub(" ", value[: 4 * limit])))
+    return re.sub(r" (?=[.,;:!?])", "", line_of(words, limit))
+
+
+def line_of(text: str, limit: int) -> str:
+    """`text` as one line without control codes; if it is too long, cut between two words."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return line if len(line) <= limit else line[:limit].rpartition(" ")[0] or line[:limit]
+
+
+def published(value: object) -> datetime | None:
+    """When a result says that it was published: ISO 8601, or a date as in mail."""
+    if not isinstance(value, str):
+        return None
+    for parse in (datetime.fromisoformat, parsedate_to_datetime):
+        try:
+            when = parse(value.strip())
+        except (ValueError, IndexError, TypeError):
+            continue
+        return when if when.tzinfo else when.replace(tzinfo=UTC)
+    return None
+
+
+def _untimely(hit: Hit, query: SearchQuery) -> bool:
+    when = published(hit.published)
+    if when is None:
+        return False
+    return bool((query.after and when < query.after) or (query.before and when > query.before))
+
+
+# --- settings ----------------------------------------------------------------------------
+
+
+def read_settings(table: Settings, service: Service) -> SearchSettings:
+    """The settings in a configuration table. Raises `ConfigError` naming every fault."""
+    url = str(table.get("url", service.url))
+    if not service.whole_url:
+        url = url.rstrip("/")
+    key, faults = _key(table, service)
+    timeout = table.get("timeout_s", TIMEOUT_S)
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float):
+        faults.append(f"`timeout_s` can't be {timeout!r}")
+    elif not 0 < timeout <= MAX_TIMEOUT_S:
+        faults.append(f"`timeout_s` must be more than 0 and at most {MAX_TIMEOUT_S:.0f}")
+    if problem := _address(url, service):
+        faults.append(problem)
+    options = dict(service.options)
+    for name, value in table.items():
+        if name in ("url", "api_key", "api_key_env", "timeout_s"):
+            continue
+        if name not in service.options:
+            faults.append(f"`{name}` is not known")
+        elif isinstance(value, bool) or not isinstance(value, type(service.options[name])):
+            faults.append(f"`{name}` can't be {value!r}")
+        elif name in service.choices and value not in service.choices[name]:
+            faults.append(f"`{name}` must be one of {', '.join(map(str, service.choices[name]))}")
+        else:
+            options[name] = value
+    if faults:
+        raise ConfigError(
+            f"The search `{service.name}` is set up wrongly: {'; '.join(faults)}.",
+            f"Give at least {service.example}.",
+        )
+    return SearchSettings(url, key, float(timeout), options)
+
+
+def _key(table: Settings, service: Service) -> tuple[str, list[str]]:
+    """The key and what is wrong with it, which never shows the key."""
+    given, variable = table.get("api_key", ""), table.get("api_key_env", "")
+    if not isinstance(given, str) or not isinstance(variable, str):
+        return "", ["`api_key` and `api_key_env` are texts"]
+    if variable and not given and variable not in os.environ:
+        return "", [f"the environment variable {variable} is not set"]
+    key = (given or (os.environ[variable] if variable else "")).strip()
+    if not key and service.needs_key:
+        return "", ["`api_key` or `api_key_env` is missing"]
+    if not (key.isascii() and key.isprintable()):
+        return "", ["the key holds characters that no key has"]
+    return key, []
+
+
+def _address(url: str, service: Service) -> str:
+    try:
+        parts = urlsplit(url)
+        whole = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        whole = False
+    if not whole or parts.fragment or (parts.query and not service.whole_url):
+        return "`url` is not an http address" if url else "`url` is missing"
+    return ""
+
+
+# --- services ----------------------------------------------------------------------------
+
+
+def _count(query: SearchQuery) -> int:
+    """How many results are asked for: more than wanted if some may be left out here."""
+    return min(MAX_COUNT, query.count * (2 if query.excluded else 1))
+
+
+def _bearer(settings: SearchSettings) -> dict[str, str]:
+    return {"authorization": f"Bearer {settings.key}"} if settings.key else {}
+
+
+def _ask_brave(settings: SearchSettings, query: SearchQuery, now: datetime) -> SearchRequest:
+    params: dict[str, Value] = {
+        "q": " ".join(query.text.split()[:BRAVE_MAX_WORDS]),
+        "count": _count(query),
+        "result_filter": "web",
+        "text_decorations": "false",
+        "safesearch": settings.options["safesearch"],
+    }
+    for name, option in (("country", "country"), ("search_lang", "language")):
+        if settings.options[option]:
+            params[name] = settings.options[option]
+    if query.after or query.before:
+        first = f"{query.after:%Y-%m-%d}" if query.after else "1970-01-01"
+        params["freshness"] = f"{first}to{query.before or now:%Y-%m-%d}"
+    return SearchRequest(
+        f"{settings.url}/web/search", params, {"x-subscription-token": settings.key}
+    )
+
+
+def _read_brave(answer: Any) -> Iterable[Hit]:
+    # Without results there is no `web` at all.
+    web = answer.get("web") or {"results": []}
+    return [
+        Hit(each.get("url"), each.get("title"), each.get("description"), each.get("page_age"))
+        for each in web["results"]
+    ]
+
+
+BRAVE = Service(
+    "brave",
+    '{ use = "brave", api_key_env = "BRAVE_API_KEY" }',
+    _ask_brave,
+    _read_brave,
+    refusals={422: "Brave Search refused the key, or one of its settings"},
+    url="https://api.search.brave.com/res/v1",
+    needs_key=True,
+    options={"country": "", "language": "", "safesearch": "moderate"},
+    choices={"safesearch": ("off", "moderate", "strict")},
+)
+"""https://api-dashboard.search.brave.com/app/documentation/web-search/query"""
+
+
+def _ask_searxng(settings: SearchSettings, query: SearchQuery, now: datetime) -> SearchRequest:
+    params: dict[str, Value] = {"q": query.text, "format": "json"}
+    params |= {name: value for name, value in settings.options.items() if value != ""}
+    if query.after is not None:
+        age = now - query.after
+        fitting = [name for name, days in _PERIODS.items() if age <= timedelta(days=days)]
+        if fitting:
+            params["time_range"] = fitting[0]
+    return SearchRequest(f"{settings.url}/search", params, _bearer(settings))
+
+
+def _read_searxng(answer: Any) -> Iterable[Hit]:
+    results = answer["results"]
+    if not results and answer.get("unresponsive_engines"):
+        raise ToolError("search.searxng", "None of the engines behind SearXNG answered.")
+    return [
+        Hit(each.get("url"), each.get("title"), each.get("content"), each.get("publishedDate"))
+        for each in results
+    ]
+
+
+SEARXNG = Service(
+    "searxng",
+    '{ use = "searxng", url = "http://127.0.0.1:8888" }',
+    _ask_searxng,
+    _read_searxng,
+    refusals={
+        403: "SearXNG refuses to answer in JSON; its settings must list `json` under"
+        " `search: formats:`"
+    },
+    options={"language": "", "categories": "general", "engines": "", "safesearch": 0},
+    choices={"safesearch": (0, 1, 2)},
+)
+"""A metasearch engine that users run themselves: https://docs.searxng.org/dev/search_api.html. It
+can be asked for a period up to now and no other, and for no number of results."""
+
+
+def _ask_tavily(settings: SearchSettings, query: SearchQuery, now: datetime) -> SearchRequest:
+    body: dict[str, Any] = {
+        "query": query.text,
+        "max_results": min(MAX_COUNT, query.count),
+        "search_depth": settings.options["depth"],
+        "topic": settings.options["topic"],
+    }
+    if query.excluded:
+        body["exclude_domains"] = list(query.excluded)
+    if query.after:
+        body["start_date"] = f"{query.after:%Y-%m-%d}"
+    if query.before:
+        body["end_date"] = f"{query.before:%Y-%m-%d}"
+    return SearchRequest(f"{settings.url}/search", headers=_bearer(settings), body=body)
+
+
+def _read_tavily(answer: Any) -> Iterable[Hit]:
+    return [
+        Hit(each.get("url"), each.get("title"), each.get("content"), each.get("published_date"))
+        for each in answer["results"]
+    ]
+
+
+TAVILY = Service(
+    "tavily",
+    '{ use = "tavily", api_key_env = "TAVILY_API_KEY" }',
+    _ask_tavily,
+    _read_tavily,
+    refusals=dict.fromkeys((432, 433), "The quota of the search service is used up"),
+    url="https://api.tavily.com",
+    needs_key=True,
+    options={"depth": "basic", "topic": "general"},
+    choices={"depth": ("basic", "advanced"), "topic": ("general", "news", "finance")},
+)
+"""https://docs.tavily.com/documentation/api-reference"""
+
+
+def _ask_external(settings: SearchSettings, query: SearchQuery, now: datetime) -> SearchRequest:
+    body: Json = {"query": query.text, "count": _count(query)}
+    return SearchRequest(settings.url, headers=_bearer(settings), body=body)
+
+
+def _read_external(answer: Any) -> Iterable[Hit]:
+    if not isinstance(answer, list):
+        raise TypeError("not a list")
+    return [Hit(each.get("link"), each.get("title"), each.get("snippet")) for each in answer]
+
+
+EXTERNAL = Service(
+    "external",
+    '{ use = "external", url = "http://127.0.0.1:9000/search" }',
+    _ask_external,
+    _read_external,
+    whole_url=True,
+)
+"""Any search of the open contract: `POST {query, count}` gives `[{link, title, snippet}]`."""
+
+
+def _factory(service: Service) -> Callable[[Settings, EngineHost], Awaitable[WebSearch]]:
+    async def create(settings: Settings, host: EngineHost) -> WebSearch:
+        """Build the search. Raises `ConfigError`."""
+        return WebSearch(service, read_settings(settings, service))
+
+    return create
+
+
+create_brave, create_searxng = _factory(BRAVE), _factory(SEARXNG)
+create_tavily, create_external = _factory(TAVILY), _factory(EXTERNAL)
