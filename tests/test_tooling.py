@@ -11,8 +11,7 @@ import pytest
 from vivavoce.config import load
 from vivavoce.domain.content import BuiltinTool, Tools
 from vivavoce.edge.health import PartState, Readiness
-from vivavoce.engines.documents.builder import files_of, update
-from vivavoce.engines.documents.store import Index, default_path
+from vivavoce.engines.document_index import Index, default_path, files_of, update
 from vivavoce.engines.registry import House
 from vivavoce.errors import ClientFault, ConfigError
 from vivavoce.metrics import Metrics

@@ -43,8 +43,7 @@ from benchmarks.answers.runner import Answer, ModelRunner, Timings, build_model
 from benchmarks.answers.score import Score, count_turns
 
 from vivavoce.domain.content import BuiltinTool, Tools
-from vivavoce.engines.documents.builder import files_of, root_of, update
-from vivavoce.engines.documents.store import Index
+from vivavoce.engines.document_index import Index, files_of, root_of, update
 from vivavoce.engines.registry import House
 from vivavoce.tools.toolbox import Toolbox
 

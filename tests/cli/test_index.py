@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from vivavoce.cli.main import app
-from vivavoce.engines.documents import store
+from vivavoce.engines import document_index
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "documents"
 
@@ -101,8 +101,8 @@ def test_the_index_lies_with_the_users_data(
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.setenv("HOME", str(tmp_path))
     assert index(folder).exit_code == 0
-    assert store.default_path().is_file()
-    assert store.default_path().is_relative_to(tmp_path)
+    assert document_index.default_path().is_file()
+    assert document_index.default_path().is_relative_to(tmp_path)
 
 
 def test_a_folder_without_documents_is_said(tmp_path: Path, path: Path) -> None:

@@ -11,8 +11,7 @@ from vivavoce.cli import tooltest
 from vivavoce.cli.faults import Code
 from vivavoce.cli.findings import Finding, Severity
 from vivavoce.config import load
-from vivavoce.engines.documents.builder import files_of, update
-from vivavoce.engines.documents.store import Index
+from vivavoce.engines.document_index import Index, files_of, update
 
 
 @pytest.fixture(autouse=True)

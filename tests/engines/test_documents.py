@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 
 from engines.pdfs import pdf
-from vivavoce.engines.documents import builder, create, store
-from vivavoce.engines.documents.builder import Change
-from vivavoce.engines.documents.passages import Passage, passages
-from vivavoce.engines.documents.store import Index
+from vivavoce.engines import document_index
+from vivavoce.engines.document_index import Change, Index, Passage, passages
+from vivavoce.engines.documents import create
 from vivavoce.engines.pages import MAX_BYTES
 from vivavoce.engines.registry import House
 from vivavoce.engines.tool_ports import SearchEngine, SearchQuery
@@ -38,7 +37,7 @@ def index(tmp_path: Path) -> Iterator[Index]:
 
 def update(index: Index, folder: Path) -> dict[str, Change]:
     """The files of one run, by name, with what became of each."""
-    seen = builder.update(index, folder, builder.files_of(folder))
+    seen = document_index.update(index, folder, document_index.files_of(folder))
     return {each.path.name: each.change for each in seen}
 
 
@@ -61,7 +60,7 @@ class TestLocalSearch(SearchEngineContract):
         self.path = index.path
 
     def engine(self) -> SearchEngine:
-        from vivavoce.engines.documents.search import LocalSearch
+        from vivavoce.engines.documents import LocalSearch
 
         return LocalSearch(self.path)
 
@@ -123,7 +122,7 @@ async def test_what_changed_or_vanished_is_found_no_more(index: Index, folder: P
 
 
 def test_what_is_hidden_or_outside_is_left_alone(folder: Path, tmp_path: Path) -> None:
-    before = builder.files_of(folder)
+    before = document_index.files_of(folder)
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "secret.txt").write_text("The code is 1234.")
@@ -133,9 +132,9 @@ def test_what_is_hidden_or_outside_is_left_alone(folder: Path, tmp_path: Path) -
     (folder / ".git").mkdir()
     (folder / ".git" / "notes.md").write_text("Hidden.")
     (folder / "picture.png").write_bytes(b"\x89PNG")
-    assert builder.files_of(folder) == before
+    assert document_index.files_of(folder) == before
     (folder / "again.txt").symlink_to(folder / "notes" / "garden.txt")
-    assert len(builder.files_of(folder)) == len(before) + 1
+    assert len(document_index.files_of(folder)) == len(before) + 1
 
 
 def test_what_cannot_be_read_is_told_each_time_and_stops_nothing(
@@ -148,7 +147,7 @@ def test_what_cannot_be_read_is_told_each_time_and_stops_nothing(
     with (folder / "huge.txt").open("wb") as file:
         file.truncate(MAX_BYTES + 1)
     for _ in range(2):
-        seen = list(builder.update(index, folder, builder.files_of(folder)))
+        seen = list(document_index.update(index, folder, document_index.files_of(folder)))
         told = {each.path.name: each.problem for each in seen if each.problem}
         assert told == {
             "broken.pdf": told["broken.pdf"],
@@ -177,8 +176,8 @@ def test_whatever_becomes_of_reading_one_file_the_others_are_read(
             raise RecursionError
         return passages(text)
 
-    monkeypatch.setattr(builder, "passages", failing)
-    seen = list(builder.update(index, folder, builder.files_of(folder)))
+    monkeypatch.setattr(document_index, "passages", failing)
+    seen = list(document_index.update(index, folder, document_index.files_of(folder)))
     told = {each.path.name: each.problem for each in seen}
     assert told == {
         "bridge.html": "It can't be read (RecursionError).", "garden.txt": "", "volcano.md": "",
@@ -189,7 +188,7 @@ def test_a_folder_whose_name_is_not_utf_8_is_refused(tmp_path: Path) -> None:
     odd = tmp_path / os.fsdecode(b"odd\xff")
     odd.mkdir()
     with pytest.raises(ConfigError, match="not UTF-8") as caught:
-        builder.root_of(odd)
+        document_index.root_of(odd)
     str(caught.value).encode()
 
 
@@ -241,7 +240,7 @@ def test_a_hidden_folder_that_was_named_itself_stays(index: Index, folder: Path)
 
 
 async def test_building_stopped_midway_leaves_what_was_done(index: Index, folder: Path) -> None:
-    begun = builder.update(index, folder, builder.files_of(folder))
+    begun = document_index.update(index, folder, document_index.files_of(folder))
     next(begun)
     begun.close()
     assert len(index.rows(str(folder))) == 1
@@ -278,7 +277,7 @@ async def test_a_search_has_a_deadline(
     (folder / "owls.md").write_text(parts)
     update(index, folder)
     assert await found(index, "When does the owl hunt?")
-    monkeypatch.setattr("vivavoce.engines.documents.search.DEADLINE_S", 0.0)
+    monkeypatch.setattr("vivavoce.engines.documents.DEADLINE_S", 0.0)
     with pytest.raises(ToolError, match="took too long"):
         await found(index, "When does the owl hunt?")
 
@@ -311,7 +310,7 @@ async def test_another_file_is_neither_read_nor_overwritten(tmp_path: Path) -> N
 async def test_an_index_of_another_version_is_made_anew(index: Index, folder: Path) -> None:
     update(index, folder)
     other = sqlite3.connect(index.path)
-    other.execute(f"PRAGMA user_version = {store.VERSION + 1}")
+    other.execute(f"PRAGMA user_version = {document_index.VERSION + 1}")
     other.close()
     with pytest.raises(EngineMissing, match="another version"):
         await create({"path": str(index.path)}, House())

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from vivavoce.engines.documents import builder
-from vivavoce.engines.documents.search import LocalSearch
-from vivavoce.engines.documents.store import Index
+from vivavoce.engines import document_index
+from vivavoce.engines.document_index import Index
+from vivavoce.engines.documents import LocalSearch
 from vivavoce.engines.tool_ports import SearchQuery
 
 SAMPLES = Path(__file__).parent / "data" / "documents"
@@ -183,8 +183,8 @@ def indexed_in(where: Path, *folders: Path) -> Path:
     """An index of `folders`, made in `where`."""
     index = Index(where / "documents.sqlite3")
     for folder in folders:
-        seen = list(builder.update(index, folder, builder.files_of(folder)))
-        assert {each.change for each in seen} == {builder.Change.READ}
+        seen = list(document_index.update(index, folder, document_index.files_of(folder)))
+        assert {each.change for each in seen} == {document_index.Change.READ}
     index.close()
     return index.path
 

@@ -15,7 +15,7 @@ from engines.test_documents_questions import (
     SAMPLES,
     indexed_in,
 )
-from vivavoce.engines.documents.search import LocalSearch
+from vivavoce.engines.documents import LocalSearch
 from vivavoce.engines.function_calling.quotations import Passage, Quoter
 from vivavoce.engines.function_calling.search_query import query
 from vivavoce.engines.function_calling.sentence_embedding import MiniLM

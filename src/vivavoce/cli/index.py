@@ -16,9 +16,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from vivavoce.cli.console import open_console
 from vivavoce.cli.faults import Code, Fault, fault_of, leave
+from vivavoce.engines.document_index import (
+    Change,
+    Index,
+    Seen,
+    Version,
+    default_path,
+    files_of,
+    others_of,
+    root_of,
+    update,
+    version_of,
+)
 from vivavoce.engines.documents import create
-from vivavoce.engines.documents.builder import Change, Seen, files_of, others_of, root_of, update
-from vivavoce.engines.documents.store import Index, Version, default_path, version_of
 from vivavoce.engines.registry import House
 from vivavoce.engines.tool_ports import SearchQuery
 from vivavoce.errors import ConfigError, EngineError, ToolError

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from vivavoce.engines.documents.passages import MAX_SENTENCE_WORDS, WORDS, Passage, passages
-from vivavoce.engines.documents.question import Term, terms
+from vivavoce.engines.document_index import MAX_SENTENCE_WORDS, WORDS, Passage, passages
+from vivavoce.engines.documents import Term, terms
 
 
 def test_a_short_text_is_one_passage() -> None:

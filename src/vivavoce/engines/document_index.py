@@ -1,30 +1,150 @@
-"""The index file: one row a document, one row a passage, in SQLite with full-text search.
+"""The user's documents cut into passages, in one SQLite file with full-text search.
 
-Rules. A document and its passages change in one transaction, so a crash leaves each whole or as
-it was. The journal is written ahead, so conversations go on searching while the index is built.
-Passages of the document `d` have the row numbers from `d * STRIDE`, which makes dropping them one
-range. A number is given once and never again, so that one from an older look names nothing else;
-whatever changes a document names it by its path. What is in here was derived from files, so an
-index of another version is made anew and never converted.
-
-Several processes may build one index at once. What each has seen of the file is looked at again
-within the transaction that changes it.
+- A passage is some sentences of one section, about `WORDS` words: enough to answer from, little
+  enough to be read aloud. A heading begins a new one. When a section goes on in the next passage,
+  the last sentence stands in both, so that an answer on the seam is whole in one of them.
+- A document and its passages change in one transaction, so a crash leaves each whole or as it was.
+  The journal is written ahead, so conversations go on searching while the index is built. Several
+  processes may build one index: what each has seen of the file is checked again within the
+  transaction that changes it.
+- Passages of the document `d` have the row numbers from `d * STRIDE`, so dropping them is one
+  range. A number is given once, so that one from an older look names nothing else; whatever changes
+  a document names it by its path.
+- The content was derived from files, so an index of another version is made anew, not converted.
+- A file is unchanged if its size and time are; else its content decides. What has gone from the
+  folder goes from the index. Hidden files and folders are passed over, and so are links to folders,
+  and links to files outside the folder: naming a folder gives access to that folder only. A file
+  that can't be read is reported and stops nothing. Folders may lie within one another; a document
+  is in the index once, and stays until none of its folders has it.
 """
 
 from __future__ import annotations
 
+import hashlib
+import os
+import re
 import sqlite3
+import stat
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from urllib.parse import quote
 
 import platformdirs
 
-from vivavoce.engines.documents.passages import Passage
-from vivavoce.errors import ConfigError, EngineMissing
+from vivavoce.engines.pages import MAX_BYTES, readable
+from vivavoce.errors import ConfigError, EngineMissing, ToolError
+
+# --- passages ----------------------------------------------------------------------------
+
+WORDS = 110
+MAX_SENTENCE_WORDS = 80
+"""What has no full stops (tables, lists of names) is cut after so many words."""
+MAX_WORD_CHARS = 200
+MAX_PASSAGES = 50_000
+
+_HEADING = re.compile(r"#{1,6}[ \t](.{1,300})")
+_UNDERLINE = re.compile(r"={3,}|-{3,}")
+_END = re.compile(r"(?<=[.!?…])[\"'”’)\]]{0,2}\s+(?=[\"'“‘(\[]{0,2}[^\W_a-z])")
+_ABBREVIATED = re.compile(r"\b(?:vs|mr|mrs|ms|dr|st|no|e\.g|i\.e|[A-Z])\.$", re.I)
+
+
+LINE = "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """Some sentences; `heading` is that of their section, or empty."""
+
+    heading: str
+    text: str
+
+
+def passages(text: str) -> list[Passage]:
+    """`text` as passages, in order."""
+    found: list[Passage] = []
+    for heading, section in _sections(text):
+        for words in _gathered(section):
+            found.append(Passage(heading, words))
+            if len(found) >= MAX_PASSAGES:
+                return found
+    return found
+
+
+def _sections(text: str) -> Iterator[tuple[str, list[str]]]:
+    """Each heading with the sentences under it. A section without any is left out."""
+    heading, under = "", list[str]()
+    block: list[str] = []
+    fenced = False
+    for line in [*text.split("\n"), ""]:
+        stripped = line.strip()
+        if stripped.startswith("```"):
+            fenced = not fenced
+            continue
+        marked = None if fenced else _HEADING.match(stripped)
+        underlined = len(block) == 1 and _UNDERLINE.fullmatch(stripped)
+        if stripped and not marked and not underlined:
+            block.append(stripped)
+            continue
+        if not underlined:
+            under += _block(" ".join(block))
+        if marked or underlined:
+            if under:
+                yield heading, under
+            heading, under = (marked[1] if marked else block[0]).strip(" #"), []
+        block = []
+    if under:
+        yield heading, under
+
+
+def _block(block: str) -> Iterator[str]:
+    """The sentences of a paragraph or a title; the first begins a line in its passage.
+
+    So that nobody takes a title for the beginning of the sentence below it.
+    """
+    for number, sentence in enumerate(_sentences(block)):
+        yield sentence if number else f"{LINE}{sentence}"
+
+
+def _sentences(block: str) -> Iterator[str]:
+    """The sentences of a paragraph; those that go on and on in pieces."""
+    start = 0
+    for end in [*(found.end() for found in _END.finditer(block)), len(block)]:
+        sentence = block[start:end].strip()
+        if end < len(block) and _ABBREVIATED.search(sentence[-8:]):
+            continue
+        start = end
+        words = [word[:MAX_WORD_CHARS] for word in sentence.split()]
+        for at in range(0, len(words), MAX_SENTENCE_WORDS):
+            yield " ".join(words[at : at + MAX_SENTENCE_WORDS])
+
+
+def _gathered(sentences: list[str]) -> Iterator[str]:
+    """Sentences put together until there are `WORDS` words; the last of each opens the next."""
+    held: list[str] = []
+    fresh = 0
+    for sentence in sentences:
+        if fresh and _length(held) + _length([sentence]) > WORDS:
+            yield _joined(held)
+            held, fresh = held[-1:] if _length(held[-1:]) < WORDS // 3 else [], 0
+        held.append(sentence)
+        fresh += 1
+    if fresh:
+        yield _joined(held)
+
+
+def _joined(sentences: list[str]) -> str:
+    return " ".join(sentences).replace(f" {LINE}", LINE).strip()
+
+
+def _length(sentences: list[str]) -> int:
+    return sum(sentence.count(" ") + 1 for sentence in sentences)
+
+
+# --- the index file ----------------------------------------------------------------------
 
 VERSION = 3
 STRIDE = 100_000
@@ -306,3 +426,139 @@ def _unusable(path: Path, error: Exception) -> ConfigError:
         f"The index {path} can't be written: {error}.",
         "Free the disk, end what else writes to it, or name another file.",
     )
+
+
+# --- folders -----------------------------------------------------------------------------
+
+KINDS = {
+    ".txt": "text/plain", ".md": "text/markdown", ".markdown": "text/markdown",
+    ".html": "text/html", ".htm": "text/html", ".pdf": "application/pdf",
+}  # fmt: skip
+
+
+class Change(Enum):
+    """What became of a file."""
+
+    READ = "read"
+    UNCHANGED = "unchanged"
+    DROPPED = "dropped"
+    UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One file, and what became of it. `problem` says why it was unreadable."""
+
+    path: Path
+    change: Change
+    problem: str = ""
+
+
+def root_of(folder: Path) -> Path:
+    """`folder` as the index names it. Raises `ConfigError` if there is none."""
+    root = folder.expanduser().resolve()
+    if not root.is_dir():
+        raise ConfigError(f"There is no folder {folder}.", "Name a folder of documents.")
+    try:
+        str(root).encode()
+    except UnicodeEncodeError:
+        shown = str(root).encode(errors="replace").decode()
+        raise ConfigError(f"The name of {shown} is not UTF-8.", "Give it another name.") from None
+    return root
+
+
+def files_of(root: Path) -> list[Path]:
+    """The files under `root` that are documents, in order."""
+    return [path for path in _visible(root) if path.suffix.lower() in KINDS and _ours(path, root)]
+
+
+def others_of(root: Path) -> int:
+    """How many files under `root` are of kinds that are not read, `.docx` for one."""
+    return sum(path.suffix.lower() not in KINDS for path in _visible(root))
+
+
+def _visible(root: Path) -> Iterator[Path]:
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(folder, name) for name in sorted(names) if not name.startswith("."))
+
+
+def _ours(path: Path, root: Path) -> bool:
+    return not path.is_symlink() or path.resolve().is_relative_to(root)
+
+
+def update(index: Index, root: Path, files: list[Path]) -> Generator[Seen, None, None]:
+    """Bring the index up to date with `files`, those of `root`; each as it is done.
+
+    Raises `ConfigError` if the index can't be written. Stopping midway leaves what was done.
+    """
+    known = index.rows(str(root))
+    index.remember(str(root))
+    for path in files:
+        yield _look(index, root, path, known.pop(str(path), None))
+    inner = tuple(map(under, (each for each in index.roots() if each.startswith(under(str(root))))))
+    for gone in known:
+        if gone.startswith(inner) and os.path.exists(gone):
+            continue  # passed over here, as hidden, and indexed as a folder of its own
+        index.drop(gone)
+        yield Seen(Path(gone), Change.DROPPED)
+
+
+def address(root: Path, path: Path) -> str:
+    """How a file is cited: by its place in the folder, and not by where the folder lies.
+
+    What is cited reaches clients, and whose home it lies in is nobody's business there.
+    """
+    return f"file:{quote((Path(root.name) / path.relative_to(root)).as_posix())}"
+
+
+def _look(index: Index, root: Path, path: Path, known: Row | None) -> Seen:
+    try:
+        str(path).encode()
+        state = path.stat()
+        if known and (known.size, known.mtime_ns) == (state.st_size, state.st_mtime_ns):
+            return _as_known(path, known)
+        data, problem = _content(path, state)
+    except UnicodeEncodeError:
+        return Seen(path, Change.UNREADABLE, "Its name is not UTF-8.")
+    except OSError as error:
+        return _lost(index, path, known, error)
+    digest = hashlib.sha256(data or problem.encode()).digest()
+    if known and known.digest == digest:
+        index.touch(known, state.st_size, state.st_mtime_ns)
+        return _as_known(path, known)
+    title, uri, cut = path.stem, address(root, path), list[Passage]()
+    if not problem:
+        try:
+            reading = readable(data, KINDS[path.suffix.lower()], uri)
+            title, uri = reading.title or title.replace("_", " "), reading.link or uri
+            cut = passages(reading.text)
+        except ToolError as error:
+            problem = error.problem
+        except Exception as error:  # whatever it is, the other files shall not wait for it
+            problem = f"It can't be read ({type(error).__name__})."
+    row = Row(str(path), state.st_size, state.st_mtime_ns, digest, problem)
+    index.put(row, title, uri, cut)
+    return Seen(path, Change.UNREADABLE if problem else Change.READ, problem)
+
+
+def _content(path: Path, state: os.stat_result) -> tuple[bytes, str]:
+    """What is in the file, or why it is not looked at. Raises `OSError`."""
+    if not stat.S_ISREG(state.st_mode):
+        return b"", "It is not a file."  # a pipe would be waited for
+    if state.st_size > MAX_BYTES:
+        return b"", f"It is larger than {MAX_BYTES // 1_000_000} MB."
+    with path.open("rb") as file:
+        return file.read(MAX_BYTES + 1), ""
+
+
+def _as_known(path: Path, known: Row) -> Seen:
+    change = Change.UNREADABLE if known.problem else Change.UNCHANGED
+    return Seen(path, change, known.problem)
+
+
+def _lost(index: Index, path: Path, known: Row | None, error: OSError) -> Seen:
+    """A file that can't be opened; what was known of it may not be true any more."""
+    if known:
+        index.drop(known.path)
+    return Seen(path, Change.UNREADABLE, f"{error.strerror or 'It cannot be opened'}.")

@@ -1,4 +1,4 @@
-"""Finding passages: candidates by bm25, then judged by how much of the question they cover.
+"""Search the user's own documents: candidates by bm25, judged by coverage of the question.
 
 A question is an OR of its words, or a natural question would find nothing; so the ranking must
 tell an answer from a passage that shares a word with it by chance. Each word weighs as much as it
@@ -10,11 +10,15 @@ title speaks for all passages of its document, those that say it themselves come
 A question that was misheard in part ("hamstrung was the earthquake in california") has words that
 stand nowhere. If two others stand in a title, dates aside, `TITLE_FLOOR` is enough for it, unless
 a name is missing: a name that was written with a capital was not misheard.
+
+Function words of the question are left out, because a passage that answers seldom has them.
+Endings are the index's own business: it keeps the stems of words.
 """
 
 from __future__ import annotations
 
 import math
+import re
 import sqlite3
 import time
 from collections.abc import Sequence
@@ -24,13 +28,87 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from vivavoce.domain.evidence import Source
-from vivavoce.engines.documents.question import Term, terms
-from vivavoce.engines.documents.store import PASSAGES, STRIDE, reading
+from vivavoce.engines.document_index import (
+    PASSAGES,
+    STRIDE,
+    Version,
+    default_path,
+    reading,
+    require_full_text,
+    version_of,
+)
+from vivavoce.engines.ports import EngineHost, Settings
+from vivavoce.engines.text import FUNCTION_WORDS
 from vivavoce.engines.tool_ports import SearchQuery
 from vivavoce.engines.workers import CancelToken, WorkerPool
-from vivavoce.errors import EngineBusy, ToolError
+from vivavoce.errors import ConfigError, EngineBusy, EngineMissing, ToolError
 
-TOOL = "search.local"
+ENGINE = "search.local"
+_KNOWN = 'Write search = "local", or { use = "local", path = "documents.sqlite3" }.'
+
+
+# --- the question ------------------------------------------------------------------------
+
+MAX_CHARS = 1000
+MAX_TERMS = 24
+
+_MONTHS = ("january", "february", "march", "april", "may", "june", "july", "august", "september",
+           "october", "november", "december")  # fmt: skip
+_SHORT = {month[:3]: month for month in _MONTHS} | {"sept": "september"}
+_MARKER = re.compile(r"^[^\S\n]*+\d{1,2}[.)]\s|(?<=\bvs)\.", re.M)
+"""The number of an item in a list, and a full stop that ends no sentence."""
+_WORD = re.compile(r"[^\W_]+(?:\.[^\W_](?![^\W_]))*")
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One word that is looked for. `forms` stand for one another; `named` marks a name or number.
+
+    A passage about another country, team or year answers another question, so names weigh more.
+    `dated` marks a month or a number: many subjects have one in common.
+    """
+
+    forms: tuple[str, ...]
+    named: bool = False
+    dated: bool = False
+
+    @property
+    def match(self) -> str:
+        """The term in the index's query language. Quoted, so nothing in it has a meaning."""
+        return "(" + " OR ".join(f'"{form}"' for form in self.forms) + ")"
+
+
+def terms(question: str) -> list[Term]:
+    """The content words of `question`, each once. Empty if it has none."""
+    text = _MARKER.sub(" ", question[:MAX_CHARS])
+    found: dict[str, Term] = {}
+    shouted = not any(char.islower() for char in text)
+    for match in _WORD.finditer(text):
+        word = match[0].replace(".", "")
+        low = word.lower()
+        opening = not (before := text[: match.start()].rstrip(" \"'(")) or before[-1] in ".!?:\n"
+        capital = word[0].isupper() and not opening and not shouted
+        month = _SHORT.get(low, low) in _MONTHS and (low != "may" or capital)
+        if (low in FUNCTION_WORDS and not month) or low in found:
+            continue
+        dated = month or word[0].isdigit()
+        found[low] = Term(_forms(low), dated or capital, dated)
+        if len(found) >= MAX_TERMS:
+            break
+    return list(found.values())
+
+
+def _forms(word: str) -> tuple[str, ...]:
+    if word in _SHORT and word != "may":
+        return word, _SHORT[word]
+    if word in _MONTHS and word != "may":
+        return word, word[:3]
+    # The stems of "die" and "died" differ.
+    return (word, word + "d") if word.endswith("ie") else (word,)
+
+
+# --- the ranking -------------------------------------------------------------------------
+
 FLOOR = 0.65
 TITLE_FLOOR = 0.5
 """Both measured by tests/engines/test_documents_questions.py."""
@@ -76,21 +154,21 @@ class LocalSearch:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._workers = WorkerPool(TOOL, workers=2, queue=32)
+        self._workers = WorkerPool(ENGINE, workers=2, queue=32)
 
     async def search(self, query: SearchQuery) -> Sequence[Source]:
         """The passages that answer best, two a document at most. Raises `ToolError`."""
         try:
             return await self._workers.run(lambda token: self._look(query, token))
         except EngineBusy:
-            raise ToolError(TOOL, "Too many searches are under way.") from None
+            raise ToolError(ENGINE, "Too many searches are under way.") from None
         except sqlite3.OperationalError as error:
             code = error.sqlite_errorcode
             if code == sqlite3.SQLITE_INTERRUPT:
-                raise ToolError(TOOL, "The search took too long.") from error
-            raise ToolError(TOOL, "The index of documents can't be opened.") from error
+                raise ToolError(ENGINE, "The search took too long.") from error
+            raise ToolError(ENGINE, "The index of documents can't be opened.") from error
         except sqlite3.Error as error:
-            raise ToolError(TOOL, "The index of documents is damaged.") from error
+            raise ToolError(ENGINE, "The index of documents is damaged.") from error
 
     async def aclose(self) -> None:
         self._workers.close()
@@ -200,3 +278,34 @@ def _sources(
         if len(sources) >= min(query.count, MAX_COUNT):
             break
     return sources
+
+
+# --- building ----------------------------------------------------------------------------
+
+
+async def create(settings: Settings, host: EngineHost) -> LocalSearch:
+    """The engine `search.local`. Raises `ConfigError` and `EngineMissing`.
+
+    `path` is the index file, `document_index.default_path()` if it is absent.
+    """
+    return LocalSearch(_index_in(settings))
+
+
+def _index_in(settings: Settings) -> Path:
+    if faults := [f"`{key}` is not known" for key in settings if key != "path"]:
+        raise ConfigError(f"The search `local` is set up wrongly: {'; '.join(faults)}.", _KNOWN)
+    given = settings.get("path", "")
+    if not isinstance(given, str | Path):
+        raise ConfigError(f"The search `local` is set up wrongly: `path` is {given!r}.", _KNOWN)
+    path = Path(given).expanduser() if given else default_path()
+    require_full_text()
+    fix = "Run `vivavoce index DIR`" + (f" --into {path}." if given else ".")
+    match version_of(path):
+        case Version.ABSENT:
+            raise EngineMissing(ENGINE, "There is no index of documents.", fix)
+        case Version.FOREIGN:
+            raise ConfigError(f"{path} is no index of documents.", "Name another `path`.")
+        case Version.OLD:
+            lack = "The index of documents was made by another version."
+            raise EngineMissing(ENGINE, lack, fix)
+    return path

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from vivavoce.engines.documents import create, store
-from vivavoce.engines.documents.passages import Passage
-from vivavoce.engines.documents.store import Index, Row, Version, reading, version_of
+from vivavoce.engines import document_index
+from vivavoce.engines.document_index import Index, Passage, Row, Version, reading, version_of
+from vivavoce.engines.documents import create
 from vivavoce.engines.registry import House
 from vivavoce.errors import ConfigError, EngineMissing
 
@@ -35,25 +35,25 @@ def documents(path: Path) -> list[tuple[str, int]]:
         " FROM documents d ORDER BY d.path"
     )
     with closing(reading(path)) as connection:
-        return connection.execute(counted, (store.STRIDE,)).fetchall()
+        return connection.execute(counted, (document_index.STRIDE,)).fetchall()
 
 
 BUILDER = """
 import sys
 import tempfile
 from pathlib import Path
-from vivavoce.engines.documents import store
+from vivavoce.engines import document_index
 
-looked = store.version_of
+looked = document_index.version_of
 def version_of(path):
     found = looked(path)
     print(found.value, flush=True)
     sys.stdin.readline()
     return found
-store.version_of = version_of
+document_index.version_of = version_of
 
-index = store.Index(Path(sys.argv[1]))
-index.put(store.Row(sys.argv[2], 1, 1, b"digest", ""), "Title", "file:it", [])
+index = document_index.Index(Path(sys.argv[1]))
+index.put(document_index.Row(sys.argv[2], 1, 1, b"digest", ""), "Title", "file:it", [])
 index.close()
 """
 """Begins an index and puts a document into it; waits for a line after its first look at it."""
@@ -120,7 +120,7 @@ def test_a_locked_file_is_neither_foreign_nor_read_without_its_journal(
 ) -> None:
     path = tmp_path / "index.sqlite3"
     Index(path).close()
-    monkeypatch.setattr(store, "READ_WAIT_S", 0.0)
+    monkeypatch.setattr(document_index, "READ_WAIT_S", 0.0)
     with closing(sqlite3.connect(path, isolation_level=None)) as holder:
         holder.execute("PRAGMA locking_mode = EXCLUSIVE")
         holder.execute("INSERT INTO folders VALUES ('/only/in/the/journal')")
@@ -135,12 +135,12 @@ def test_a_locked_file_is_neither_foreign_nor_read_without_its_journal(
 READER = """
 import os, sqlite3, sys
 from pathlib import Path
-from vivavoce.engines.documents import store
+from vivavoce.engines import document_index
 from vivavoce.errors import ConfigError
 
 os.setuid(65534)
 try:
-    print(store.version_of(Path(sys.argv[1])).value)
+    print(document_index.version_of(Path(sys.argv[1])).value)
 except ConfigError as error:
     print(error.problem)
 """
@@ -181,7 +181,9 @@ async def test_a_python_without_full_text_search_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Index(tmp_path / "there.sqlite3").close()
-    monkeypatch.setattr(store, "PASSAGES", "CREATE VIRTUAL TABLE passages USING fts9(text)")
+    monkeypatch.setattr(
+        document_index, "PASSAGES", "CREATE VIRTUAL TABLE passages USING fts9(text)"
+    )
     with pytest.raises(EngineMissing, match="full-text search"):
         Index(tmp_path / "index.sqlite3")
     assert not (tmp_path / "index.sqlite3").exists()
