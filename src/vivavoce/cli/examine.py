@@ -19,7 +19,7 @@ from vivavoce.client import devices as sound
 from vivavoce.config import Config
 from vivavoce.edge import ca
 from vivavoce.engines.registry import locate_weights
-from vivavoce.engines.weights import store
+from vivavoce.engines.weights import cache_folder
 from vivavoce.errors import VivavoceError
 from vivavoce.wiring import weights_in_use
 
@@ -45,7 +45,7 @@ def host(folder: Path | None = None) -> Iterator[Finding]:
             yield wrong("host", fault, Severity.WARNING)
         else:
             yield ok("host", f"{memory:.1f} GiB of memory")
-    cache = folder or store.cache_folder()
+    cache = folder or cache_folder()
     there = next(path for path in (cache, *cache.parents) if path.exists())
     free = shutil.disk_usage(there).free / GIB
     if free < LEAST_DISK_GIB:

