@@ -9,17 +9,14 @@ whole, so that all mistakes are told together.
 from __future__ import annotations
 
 import os
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import platformdirs
 from pydantic import ValidationError
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    TomlConfigSettingsSource,
-)
+from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError
 
 from vivavoce import mistakes
@@ -37,27 +34,37 @@ EMBEDDED_MODELS = ("auto", "qwen-0.5b", "qwen-1.5b")
 def load(path: Path | None = None, flags: Mapping[str, Any] | None = None) -> Config:
     """The merged configuration. Raises `ConfigError` that names every mistake and its fix."""
     file = find_file(path)
-
-    class Loaded(Config):
-        @classmethod
-        def settings_customise_sources(
-            cls,
-            settings_cls: type[BaseSettings],
-            init_settings: PydanticBaseSettingsSource,
-            env_settings: PydanticBaseSettingsSource,
-            dotenv_settings: PydanticBaseSettingsSource,
-            file_secret_settings: PydanticBaseSettingsSource,
-        ) -> tuple[PydanticBaseSettingsSource, ...]:
-            return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file)
-
     try:
-        return _complete(Loaded(**_nested(flags or {})))
+        tables = tomllib.loads(file.read_text("utf-8")) if file else {}
+        merged = _merged(_merged(tables, _variables()), _nested(flags or {}))
+        return _complete(Config(**merged))
     except ValidationError as error:
         raise ConfigError(mistakes.lines(error, Config), "Correct these entries.") from None
     except SettingsError as error:
         raise ConfigError(f"{error}.", "Lists and tables in variables are JSON.") from None
     except (ValueError, OSError) as error:  # ValueError also of numbers with too many digits
         raise ConfigError(f"{file} cannot be read: {error}.", "Correct the file.") from None
+
+
+def _variables() -> dict[str, Any]:
+    """The settings that are environment variables, nested. Raises `SettingsError`."""
+    return EnvSettingsSource(_Variables)()
+
+
+def _merged(lower: dict[str, Any], higher: dict[str, Any]) -> dict[str, Any]:
+    """`lower` with what stands in `higher` instead, table by table."""
+    tables = {
+        name: _merged(lower[name], value)
+        for name, value in higher.items()
+        if isinstance(value, dict) and isinstance(lower.get(name), dict)
+    }
+    return {**lower, **higher, **tables}
+
+
+class _Variables(Config, BaseSettings):
+    """How the library names a setting as a variable."""
+
+    model_config = SettingsConfigDict(env_prefix="VIVAVOCE_", env_nested_delimiter="__")
 
 
 def find_file(path: Path | None = None) -> Path | None:

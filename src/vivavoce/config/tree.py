@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict
 
 from vivavoce.config.tables import (
     LogTable,
@@ -40,7 +40,7 @@ BUILTIN_PROFILES: dict[str, dict[str, Any]] = {
 }
 
 
-class Config(BaseSettings):
+class Config(BaseModel):
     """Everything an operator can decide.
 
     `profile` answers for every model name that `[models]` does not name; where `[models]` is
@@ -49,9 +49,7 @@ class Config(BaseSettings):
     file, or an engine's name.
     """
 
-    model_config = SettingsConfigDict(
-        env_prefix="VIVAVOCE_", env_nested_delimiter="__", extra="forbid", frozen=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     server: ServerTable = ServerTable()
     session: SessionTable = SessionTable()
