@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.message import Message
+from functools import cache, lru_cache
 from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
@@ -102,10 +103,8 @@ def readable(data: bytes, mime_type: str, url: str = "") -> Reading:
 
 def _kind(data: bytes, mime_type: str, url: str) -> tuple[str, str]:
     """The MIME type in small letters, and the charset it carries."""
-    header = Message()
-    header["content-type"] = " ".join(mime_type.split())[:200]
     named = mime_type.partition(";")[0].strip().lower()
-    charset = header.get_content_charset("") or ""
+    charset = _charset(" ".join(mime_type.split())[:200])
     if data[:1024].lstrip().startswith(b"%PDF-"):
         return "application/pdf", ""
     if named not in _VAGUE:
@@ -115,6 +114,13 @@ def _kind(data: bytes, mime_type: str, url: str) -> tuple[str, str]:
     if not ending and re.match(rb"\s*(<!doctype html|<html|<head|<body)", data[:512], re.I):
         ending = "text/html"
     return ending or "text/plain", charset
+
+
+@lru_cache(maxsize=128)
+def _charset(mime_type: str) -> str:
+    header = Message()
+    header["content-type"] = mime_type
+    return header.get_content_charset("") or ""
 
 
 def _declared(data: bytes) -> str:
@@ -145,10 +151,7 @@ def _html(page: str) -> Reading:
             raise ToolError(TOOL, "The page can't be parsed.")
         title = _heading(tree)
         link = _http(_attribute(tree, ".//link[@rel='canonical']", "href"))
-        # `fast` leaves out the comparison with other methods, and so half of the time.
-        main = trafilatura.bare_extraction(
-            tree, fast=True, include_comments=False, with_metadata=False
-        )
+        main = trafilatura.bare_extraction(tree, options=_extraction())
         text = str(getattr(main, "text", "") or "") or trafilatura.html2txt(framed)
         text = _NEW_LINE.sub("\n\n", text)
     except ToolError:
@@ -156,6 +159,15 @@ def _html(page: str) -> Reading:
     except Exception as failure:  # a parser may stumble over anything that an enemy writes
         raise ToolError(TOOL, f"The page can't be parsed ({type(failure).__name__}).") from failure
     return Reading(title, text, link)
+
+
+@cache
+def _extraction() -> Any:
+    """The options of every extraction; making them takes as long as a short page."""
+    from trafilatura.settings import Extractor
+
+    # `fast` leaves out the comparison with other methods, and so half of the time.
+    return Extractor(output_format="python", fast=True, comments=False)
 
 
 _NEW_LINE = re.compile(r"(?<!\n)\n(?!\n)")
@@ -279,6 +291,7 @@ def _short(kind: str) -> str:
     return re.sub(r"[^\w/+.-]", "", kind)[:60]
 
 
+@cache
 def _hush(library: str) -> None:
     """A library that warns of every oddity of a document would fill the log with its words."""
     logging.getLogger(library).setLevel(logging.CRITICAL)
