@@ -103,9 +103,11 @@ def unwieldy(args: object) -> str:
     level: list[object] = [args]
     for _ in range(MAX_DEPTH):
         level = [inner for outer in level for inner in _inner(outer)]
+        if not level:
+            return ""
         if any(isinstance(value, float) and not math.isfinite(value) for value in level):
             return "hold a number that is not finite"
-    return f"are nested more than {MAX_DEPTH} levels deep" if level else ""
+    return f"are nested more than {MAX_DEPTH} levels deep"
 
 
 def _inner(value: object) -> list[object]:

@@ -106,15 +106,34 @@ def errors(
     Raises `Exhausted`, also for a schema that only leads to itself, and the library's errors for
     a `$ref` that leads nowhere. Takes up to a tenth of a second: not for an event loop.
     """
-    draft = _DRAFTS.get(str(schema.get("$schema", "")).rstrip("#"), _LATEST)
     allowance = allowance or Allowance()
     allowance.depth = 0
     _allowance.set(allowance)
-    checker = draft(schema, registry=_NOTHING_ELSE)
+    checker = _latest.checker_of(schema)
     if place is not None:
         checker = checker.evolve(schema=place)
     found: Errors = checker.iter_errors(value)
     return found
+
+
+class _LatestChecker(threading.local):
+    """The validator of the schema that a thread looked at last.
+
+    Making one costs more than most checks, and an argument is chosen by many checks of one schema.
+    """
+
+    _schema: Json | None = None
+    _checker: Any = None
+
+    def checker_of(self, schema: Json) -> Any:
+        """Return a validator that reads `schema` by the draft that its `$schema` names."""
+        if schema is not self._schema:
+            draft = _DRAFTS.get(str(schema.get("$schema", "")).rstrip("#"), _LATEST)
+            self._checker, self._schema = draft(schema, registry=_NOTHING_ELSE), schema
+        return self._checker
+
+
+_latest = _LatestChecker()
 
 
 def accepts(
