@@ -14,6 +14,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 FREE = 5
 STEP_S = 0.25
@@ -66,6 +67,7 @@ class Guesses:
             failures.waiting -= 1
 
 
+@lru_cache(maxsize=1024)
 def client_network(address: str) -> str:
     """Return what is counted for an address: itself, or the /64 of an address of IPv6.
 
