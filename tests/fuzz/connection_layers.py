@@ -12,8 +12,10 @@ from typing import Any
 
 from fuzz.layer import Layer
 from fuzz.mutation import BytesMutator
+from fuzz.stepped_loop import SteppedLoop
+from vivavoce.edge.connection_limits import ConnectionSlot
+from vivavoce.edge.live_socket import LiveSocket
 from vivavoce.edge.port import Port
-from vivavoce.testing.loop import VirtualLoop
 
 UPGRADE = (
     b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -22,14 +24,16 @@ UPGRADE = (
 SILENCE_S = 70.0
 """After so much silence every connection is closed: by a deadline, or for want of a pong."""
 
-PIECES = 4
+MOST_PIECES = 4
 CODES = {1000, 1001, 1002, 1003, 1005, 1006, 1007, 1008, 1009, 1011, 1012}
 
 
 class MemoryTransport(asyncio.Transport):
     """The server's end of a connection in memory; what it writes is kept."""
 
-    def __init__(self, port: Port) -> None:
+    def __init__(
+        self, port: Port, protocol: Callable[[ConnectionSlot], asyncio.BaseProtocol]
+    ) -> None:
         super().__init__({"peername": ("127.0.0.1", 1), "sockname": ("127.0.0.1", 2)})
         self.written = bytearray()
         self.closed = False
@@ -37,7 +41,7 @@ class MemoryTransport(asyncio.Transport):
         self._paused = False
         slot = port._slots.acquire("127.0.0.1")
         assert slot is not None
-        self._protocol: asyncio.BaseProtocol = port._protocol(slot)
+        self._protocol = protocol(slot)
         self._protocol.connection_made(self)
 
     def deliver(self, data: bytes) -> None:
@@ -133,8 +137,8 @@ class FrameSink:
 
 
 @cache
-def _loop() -> VirtualLoop:
-    loop = VirtualLoop()
+def _loop() -> SteppedLoop:
+    loop = SteppedLoop()
 
     def failed(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         _failures.append(context.get("exception") or RuntimeError(context["message"]))
@@ -160,11 +164,12 @@ def _port() -> Port:
     return port
 
 
-def _run(work: Callable[[], Any]) -> Any:
+def _run(work: Callable[[SteppedLoop, bytes], Hashable], data: bytes) -> Hashable:
     _failures.clear()
     _application().seen.clear()
     try:
-        result = _loop().run_until_complete(work())
+        with _loop().running() as loop:
+            result = work(loop, data)
         if _failures:
             raise _failures[0]
         return result
@@ -175,16 +180,10 @@ def _run(work: Callable[[], Any]) -> Any:
 
 def _forget() -> None:
     """Begin anew after a finding, so that no other input is blamed for it."""
-    loop = _loop()
     _open.clear()
-    left = asyncio.all_tasks(loop)
-    for task in left:
-        task.cancel()
-    if left:
-        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+    _loop().end_tasks()
     for made in (_port, _application, _loop):
         made.cache_clear()
-    loop.close()
 
 
 def _end() -> None:
@@ -197,20 +196,20 @@ atexit.register(_end)
 
 def run_http(data: bytes) -> Hashable:
     """Bytes on a fresh connection, in pieces, then silence: it is answered or closed in time."""
-    outcome: Hashable = _run(lambda: _http(data))
-    return outcome
+    return _run(_http, data)
 
 
-async def _http(data: bytes) -> Hashable:
+def _http(loop: SteppedLoop, data: bytes) -> Hashable:
     port = _port()
-    wire = MemoryTransport(port)
-    size = max(1, -(-len(data) // PIECES))
+    wire = MemoryTransport(port, port._protocol)
+    pieces = 1 + len(data) // 2 % MOST_PIECES
+    size = max(1, -(-len(data) // pieces))
     for at in range(0, len(data), size):
         wire.deliver(data[at : at + size])
-        await asyncio.sleep(0)
+        loop.step()
     if len(data) % 2:
         wire.end()
-    await asyncio.sleep(SILENCE_S)
+    loop.pass_time(SILENCE_S)
     assert wire.closed, "the connection is held open"
     _check_nothing_held(port)
     assert not wire.written or wire.written.startswith(b"HTTP/1.1 ")
@@ -247,15 +246,22 @@ def frames(data: bytes) -> bytes:
 
 def run_websocket(data: bytes) -> Hashable:
     """Frames on an open WebSocket: messages, or a close with a code."""
-    outcome: Hashable = _run(lambda: _websocket(frames(data)))
-    return outcome
+    return _run(_websocket, frames(data))
 
 
-async def _websocket(data: bytes) -> Hashable:
+def _socket(slot: ConnectionSlot) -> LiveSocket:
+    """What a connection becomes at an upgrade; how it gets there is the layer `http`."""
+    port = _port()
+    return LiveSocket(
+        config=port._config, server_state=port._state, app_state={}, slot=slot, handshake_s=10.0
+    )
+
+
+def _websocket(loop: SteppedLoop, data: bytes) -> Hashable:
     if not _open:
-        fresh = MemoryTransport(_port())
+        fresh = MemoryTransport(_port(), _socket)
         fresh.deliver(UPGRADE)
-        await asyncio.sleep(0.1)
+        loop.settle()
         assert fresh.written.startswith(b"HTTP/1.1 101"), bytes(fresh.written)
         _open.append(fresh)
     wire = _open[0]
@@ -263,16 +269,15 @@ async def _websocket(data: bytes) -> Hashable:
     seen = _application().seen
     wire.deliver(data)
     for _ in range(3):
-        await asyncio.sleep(0)
+        loop.step()
     socket: Any = wire.get_protocol()
     opcodes = bytes(wire.written[:1])
     answered = opcodes, bytes(wire.written[2:4]) if opcodes == b"\x88" else b""
     unfinished = socket.frames or socket.conn.reader.buffer
     if socket.close_sent or wire.closed or unfinished or len(data) % 16 == 0:
         _open.clear()  # what is not finished must not change what the next input means
-        await asyncio.sleep(0 if wire.closed else SILENCE_S)
+        loop.pass_time(SILENCE_S)
         assert wire.closed, "the connection is held open"
-        await asyncio.sleep(0)
         _check_nothing_held(_port())
     return answered, tuple(seen[:4])
 
