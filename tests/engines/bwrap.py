@@ -19,9 +19,8 @@ import pytest
 
 from debian import unpacked
 from vivavoce.engines.bubblewrap import BubblewrapSandbox, NamespacesForbidden, create, seccomp
-from vivavoce.engines.bubblewrap.interpreter import servers_own
-from vivavoce.engines.bubblewrap.namespaces import forbidden
-from vivavoce.engines.sandboxes import Limits
+from vivavoce.engines.bubblewrap.interpreter import namespaces_forbidden, own_interpreter
+from vivavoce.engines.sandboxes import SandboxLimits
 
 FOLDER = Path(__file__).parents[2] / ".pytest_cache" / "bubblewrap"
 NOT_HERE = "bubblewrap is not installed, and can't be fetched here"
@@ -42,7 +41,7 @@ def lack(folder: Path = FOLDER) -> str:
     Found out once. Raises `EngineMissing` if there is one that doesn't work for another reason.
     """
     if _had(folder) is None:
-        if _answer(forbidden()):
+        if _answer(namespaces_forbidden()):
             return FORBIDDEN
         if not unpacked(["bubblewrap"], folder):
             return NOT_HERE
@@ -81,5 +80,5 @@ def build(
 
     `calls` is its filter of system calls.
     """
-    limits = Limits(workers, time_s, memory_mib, output_bytes)
-    return BubblewrapSandbox(program(), servers_own(), limits, calls)
+    limits = SandboxLimits(workers, time_s, memory_mib, output_bytes)
+    return BubblewrapSandbox(program(), own_interpreter(), limits, calls)

@@ -16,10 +16,9 @@ import pytest
 
 from engines.bwrap import program
 from vivavoce.engines.bubblewrap import seccomp
-from vivavoce.engines.bubblewrap.cell import Cell
-from vivavoce.engines.bubblewrap.command import ENVIRONMENT, command
-from vivavoce.engines.bubblewrap.interpreter import servers_own
-from vivavoce.engines.sandboxes import Limits, Output
+from vivavoce.engines.bubblewrap.interpreter import own_interpreter
+from vivavoce.engines.bubblewrap.process import ENVIRONMENT, SandboxProcess, command
+from vivavoce.engines.sandboxes import CodeOutput, SandboxLimits
 
 ALLOWS_ALL = struct.pack("=HBBI", 0x06, 0, 0, 0x7FFF0000)
 """A filter of one step: everything may be called."""
@@ -62,15 +61,15 @@ def output(code: str, *, filtered: bool, instead: Mapping[str, Sequence[str]] = 
     """What `code` prints in a sandbox with or without the filter, and with other arguments."""
     filter_ = seccomp.program() if filtered else ALLOWS_ALL
     assert filter_ is not None
-    printed = Output(1 << 16)
+    printed = CodeOutput(1 << 16)
 
     def setup(filter_fd: int, report_fd: int) -> list[str]:
-        limits = Limits(memory_mib=512)
-        arguments = command(program(), servers_own(), limits, filter_fd, report_fd)
+        limits = SandboxLimits(memory_mib=512)
+        arguments = command(program(), own_interpreter(), limits, filter_fd, report_fd)
         assert set(instead) < set(arguments)
         return [part for each in arguments for part in instead.get(each, (each,))]
 
-    ended = Cell(filter_, ENVIRONMENT).run(setup, code.encode(), 60, printed.add)
+    ended = SandboxProcess(filter_, ENVIRONMENT).run(setup, code.encode(), 60, printed.add)
     assert not ended.complaint
     return printed.text
 

@@ -9,8 +9,8 @@
   cancellation, at too much output, and by a watchdog should the worker not end when its time is
   up, as it does not while it makes one long text. The library's asynchronous pool isn't used:
   there, a cancelled run goes on, and what cancelled it waits until the code has ended.
-- `time.sleep` returns at once. Nobody in a conversation is served by code that sleeps, and a
-  sleeping run would hold a worker.
+- `time.sleep` returns at once. A sleeping run would hold a worker and help no
+  conversation.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from vivavoce.engines.sandboxes import (
     BUSY,
     CLOSED,
     NO_START,
-    Limits,
-    Output,
+    CodeOutput,
+    SandboxLimits,
+    deadline_message,
     read_limits,
-    too_late,
 )
 from vivavoce.engines.workers import CancelToken, WorkerPool
 from vivavoce.errors import EngineMissing, ToolError
@@ -64,10 +64,10 @@ def _reinstall() -> str:
 class Run:
     """One run, in a thread; `stop` may be called from any other."""
 
-    def __init__(self, code: str, limits: Limits) -> None:
+    def __init__(self, code: str, limits: SandboxLimits) -> None:
         self._code = code.encode(errors="replace").decode()
         self._limits = limits
-        self._output = Output(limits.output_bytes)
+        self._output = CodeOutput(limits.output_bytes)
         self._lock = threading.Lock()
         self._worker: int | None = None
         self._stopped = False
@@ -127,7 +127,7 @@ class Run:
     def _crashed(self) -> CodeResult:
         """What it means that the worker is gone: mostly, that it was killed here."""
         if self._late:
-            return self._output.result(DEADLINE, too_late(self._limits))
+            return self._output.result(DEADLINE, deadline_message(self._limits))
         if self._stopped and not self._output.full:
             raise ToolError(ENGINE, CLOSED)
         return self._output.result(FAILED, "[The program broke the interpreter.]")
@@ -156,7 +156,7 @@ class Run:
         if isinstance(error, SystemExit) and not error.code:
             return self._output.result(OK)
         if isinstance(error, TimeoutError) and took_s >= self._limits.time_s:
-            return self._output.result(DEADLINE, too_late(self._limits))
+            return self._output.result(DEADLINE, deadline_message(self._limits))
         room = self._limits.output_bytes
         return self._output.result(FAILED, _tail(failure.display(), room))
 
@@ -167,9 +167,9 @@ class MontySandbox:
     name = "monty"
     abilities = ABILITIES
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: SandboxLimits) -> None:
         self._limits = limits
-        # Whoever is refused is refused below; one place more is for closing.
+        # `run` refuses what exceeds the queue; one place more is for closing.
         self._workers = WorkerPool(ENGINE, limits.workers, limits.workers + limits.queue + 1)
         self._runs: set[Run] = set()
         self._closed = False
@@ -217,7 +217,7 @@ class MontySandbox:
 
 
 async def create(settings: Settings, host: EngineHost) -> MontySandbox:
-    """The engine. Settings: see `Limits`. Raises `ConfigError`, `EngineMissing`."""
+    """The engine. Settings: see `SandboxLimits`. Raises `ConfigError`, `EngineMissing`."""
     limits = read_limits(ENGINE, settings, memory=(_LEAST_MIB, _DEFAULT_MIB))
     sandbox = MontySandbox(limits)
     try:
@@ -264,7 +264,7 @@ def keeping_last_value(code: str) -> str | None:
     return "\n".join(lines)
 
 
-def _limits(limits: Limits) -> library.ResourceLimits:
+def _limits(limits: SandboxLimits) -> library.ResourceLimits:
     return library.ResourceLimits(
         max_feed_duration_secs=limits.time_s,
         max_memory=limits.memory_mib << 20,

@@ -26,7 +26,7 @@ _MOST_OUTPUT = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class SandboxLimits:
     """How many runs go on at once, and how much one of them may take.
 
     `time_s` is wall-clock time, `memory_mib` what the code may allocate, `output_bytes` how much
@@ -47,7 +47,7 @@ class Limits:
 
 def read_limits(
     engine: str, settings: Settings, *, memory: tuple[int, int], others: Sequence[str] = ()
-) -> Limits:
+) -> SandboxLimits:
     """The limits in an engine's settings. `memory` are the least and the default MiB.
 
     `others` are settings that the engine reads itself. Raises `ConfigError`.
@@ -69,7 +69,7 @@ def read_limits(
     number = isinstance(time_s, int | float) and not isinstance(time_s, bool)
     if not number or not math.isfinite(time_s) or not 0.1 <= time_s <= _LONGEST_S:
         raise _refused(engine, "time_s", time_s, f"a number from 0.1 to {_LONGEST_S:g}")
-    return Limits(
+    return SandboxLimits(
         workers=whole("workers", 1, _MOST_WORKERS, 2),
         time_s=float(time_s),
         memory_mib=whole("memory_mib", least, _MOST_MIB, default),
@@ -81,7 +81,7 @@ def _refused(engine: str, name: str, value: object, wanted: str) -> ConfigError:
     return ConfigError(f"{engine} can't work with {name} = {value!r}.", f"Give it {wanted}.")
 
 
-class Output:
+class CodeOutput:
     """What code has printed so far: UTF-8, and never more than `limit` bytes of it."""
 
     def __init__(self, limit: int) -> None:
@@ -121,6 +121,6 @@ class Output:
         return CodeResult(outcome, text + said)
 
 
-def too_late(limits: Limits) -> str:
+def deadline_message(limits: SandboxLimits) -> str:
     """What is said of code that took too long."""
     return f"[The program was ended: it took more than {limits.time_s:g} s.]"

@@ -1,4 +1,4 @@
-"""Which files a Python needs, so that it can be given those and no others."""
+"""What a sandbox needs of this machine: the files of a Python, and the right to make namespaces."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from asyncio.subprocess import DEVNULL, PIPE
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from vivavoce.errors import EngineMissing
 
 SYSTEM = Path("/usr")
 PLACE = Path("/python")
@@ -76,26 +78,16 @@ class Interpreter:
         return [PACKAGES / str(number) for number, _ in enumerate(self.packages)]
 
 
-def servers_own() -> Interpreter:
+def own_interpreter() -> Interpreter:
     """The Python that runs the server, without any package."""
     base = getattr(sys, "_base_executable", None) or sys.executable
     version = "{}.{}".format(*sys.version_info)
     return Interpreter(Path(os.path.realpath(base)), Path(sys.base_prefix), version)
 
 
-async def ask(python: str) -> Interpreter:
-    """What the program `python` says of itself, packages included. Raises `OSError`."""
-    process = await asyncio.create_subprocess_exec(
-        python, "-I", "-c", _ASK, stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL
-    )
-    try:
-        async with asyncio.timeout(_LIMIT_S):
-            said, _ = await process.communicate()
-    finally:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+async def query_interpreter(python: str) -> Interpreter:
+    """Ask the program `python` for its files and packages. Raises `OSError`."""
+    _, said = await _run(python, "-I", "-c", _ASK)
     try:
         told: dict[str, Any] = json.loads(said)
         return Interpreter(
@@ -107,3 +99,60 @@ async def ask(python: str) -> Interpreter:
         )
     except (ValueError, KeyError, TypeError) as failure:
         raise OSError("it does not answer like a Python") from failure
+
+
+# --- namespaces --------------------------------------------------------------------------
+
+# bubblewrap says why it failed in a sentence, of which there are many, and they change. So where it
+# failed, a process of ours tries the same: to make the namespaces, to name its user there, and to
+# mount something. It is a process of its own, since it can't leave what it makes.
+_REFUSED = 77
+_TRY = f"""
+import ctypes, os, sys
+
+NEW = 0x10000000 | 0x00020000 | 0x08000000 | 0x04000000 | 0x20000000 | 0x40000000
+SLAVE = 0x80000 | 0x4000
+user, group = os.getuid(), os.getgid()
+libc = ctypes.CDLL(None, use_errno=True)
+if libc.unshare(NEW):
+    sys.exit({_REFUSED})
+try:
+    for name, text in (
+        ("setgroups", "deny"), ("uid_map", f"65534 {{user}} 1"), ("gid_map", f"65534 {{group}} 1")
+    ):
+        with open("/proc/self/" + name, "w") as file:
+            file.write(text)
+except OSError:
+    sys.exit({_REFUSED})
+if libc.mount(None, b"/", None, SLAVE, None) or libc.mount(b"tmpfs", b"/tmp", b"tmpfs", 0, None):
+    sys.exit({_REFUSED})
+"""
+
+
+class NamespacesForbidden(EngineMissing):
+    """The kernel or its security module refuses this user the namespaces of a sandbox."""
+
+
+async def namespaces_forbidden() -> bool:
+    """Whether the kernel refuses namespaces to this user; false if that can't be found out."""
+    try:
+        status, _ = await _run(sys.executable, "-I", "-S", "-c", _TRY)
+    except TimeoutError:
+        return False
+    return status == _REFUSED
+
+
+async def _run(*command: str) -> tuple[int | None, bytes]:
+    """Exit status and standard output of a program. Raises `OSError`, `TimeoutError`."""
+    process = await asyncio.create_subprocess_exec(
+        *command, stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL
+    )
+    try:
+        async with asyncio.timeout(_LIMIT_S):
+            output, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+    return process.returncode, output

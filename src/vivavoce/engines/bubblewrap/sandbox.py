@@ -16,19 +16,23 @@ from functools import partial
 
 from vivavoce.domain.content import DEADLINE, FAILED, OK, CodeResult
 from vivavoce.engines.bubblewrap import seccomp
-from vivavoce.engines.bubblewrap.cell import Cell, Ended
-from vivavoce.engines.bubblewrap.command import ENVIRONMENT, command
-from vivavoce.engines.bubblewrap.interpreter import Interpreter, ask, servers_own
-from vivavoce.engines.bubblewrap.namespaces import NamespacesForbidden, forbidden
+from vivavoce.engines.bubblewrap.interpreter import (
+    Interpreter,
+    NamespacesForbidden,
+    namespaces_forbidden,
+    own_interpreter,
+    query_interpreter,
+)
+from vivavoce.engines.bubblewrap.process import ENVIRONMENT, ProcessEnd, SandboxProcess, command
 from vivavoce.engines.ports import EngineHost, Settings
 from vivavoce.engines.sandboxes import (
     BUSY,
     CLOSED,
     NO_START,
-    Limits,
-    Output,
+    CodeOutput,
+    SandboxLimits,
+    deadline_message,
     read_limits,
-    too_late,
 )
 from vivavoce.engines.workers import CancelToken, WorkerPool
 from vivavoce.errors import ConfigError, EngineMissing, ToolError
@@ -53,30 +57,30 @@ log = logging.getLogger(__name__)
 
 
 class BubblewrapSandbox:
-    """Runs code in fresh sandboxes, at most `workers` at once."""
+    """Run code in fresh sandboxes, at most `workers` at once. See `engines.tool_ports.Sandbox`."""
 
     name = "bubblewrap"
 
     def __init__(
-        self, program: str, interpreter: Interpreter, limits: Limits, calls: bytes
+        self, program: str, interpreter: Interpreter, limits: SandboxLimits, calls: bytes
     ) -> None:
         self.abilities = interpreter.abilities
         self._program = program
         self._interpreter = interpreter
         self._limits = limits
         self._calls = calls
-        # Whoever is refused is refused below; one place more is for closing.
+        # `run` refuses what exceeds the queue; one place more is for closing.
         self._workers = WorkerPool(ENGINE, limits.workers, limits.workers + limits.queue + 1)
-        self._cells: set[Cell] = set()
+        self._processes: set[SandboxProcess] = set()
         self._closed = False
 
     async def run(self, code: str) -> CodeResult:
         """See `Sandbox`. A value of the last line is shown if nothing was printed."""
         if self._closed:
             raise ToolError(ENGINE, CLOSED)
-        if len(self._cells) >= self._limits.workers + self._limits.queue:
+        if len(self._processes) >= self._limits.workers + self._limits.queue:
             raise ToolError(ENGINE, BUSY)
-        output = Output(self._limits.output_bytes)
+        output = CodeOutput(self._limits.output_bytes)
         try:
             ended = await self._execute(code, output, self._limits.time_s)
         except OSError as failure:
@@ -84,22 +88,22 @@ class BubblewrapSandbox:
         if self._closed:
             raise ToolError(ENGINE, CLOSED)
         if ended.status and ended.complaint:
-            log.error("sandbox failed: engine=%s reason=%s", ENGINE, ended.complaint)
+            log.error("sandbox failed", extra={"engine": ENGINE, "reason": ended.complaint})
             raise ToolError(ENGINE, NO_START)
         return self._result(ended, output)
 
     async def aclose(self) -> None:
-        """End everything that runs; who waits is refused."""
+        """End everything that runs; runs that wait are refused."""
         if self._closed:
             return
         self._closed = True
-        begun = [cell for cell in list(self._cells) if cell.stop()]
-        await self._workers.run(lambda _: [cell.ended.wait(_FAREWELL_S) for cell in begun])
+        begun = [process for process in list(self._processes) if process.stop()]
+        await self._workers.run(lambda _: [process.ended.wait(_FAREWELL_S) for process in begun])
         self._workers.close()
 
     async def probe(self) -> str:
-        """Why it does not work here, in the words of who refused; empty if it does."""
-        output = Output(self._limits.output_bytes)
+        """Why it does not work here, as bubblewrap or Python reported it; empty if it does."""
+        output = CodeOutput(self._limits.output_bytes)
         try:
             ended = await self._execute("1 + 1", output, _START_S)
         except OSError as failure:
@@ -108,34 +112,34 @@ class BubblewrapSandbox:
             return ""
         return ended.complaint or output.text.strip() or f"status {ended.status}"
 
-    async def _execute(self, code: str, output: Output, time_s: float) -> Ended:
-        cell = Cell(self._calls, ENVIRONMENT)
+    async def _execute(self, code: str, output: CodeOutput, time_s: float) -> ProcessEnd:
+        process = SandboxProcess(self._calls, ENVIRONMENT)
         setup = partial(command, self._program, self._interpreter, self._limits)
 
-        def perform(token: CancelToken) -> Ended:
+        def perform(token: CancelToken) -> ProcessEnd:
             try:
-                return cell.run(setup, code.encode(errors="replace"), time_s, output.add)
+                return process.run(setup, code.encode(errors="replace"), time_s, output.add)
             finally:
-                self._cells.discard(cell)
+                self._processes.discard(process)
 
-        self._cells.add(cell)
+        self._processes.add(process)
         try:
             return await self._workers.run(perform)
         finally:
-            # One that has begun is gone when it has ended, whoever waits for it.
-            if not cell.stop():
-                self._cells.discard(cell)
+            # A process that has begun is discarded by its thread.
+            if not process.stop():
+                self._processes.discard(process)
 
-    def _result(self, ended: Ended, output: Output) -> CodeResult:
+    def _result(self, ended: ProcessEnd, output: CodeOutput) -> CodeResult:
         if ended.late:
-            return output.result(DEADLINE, too_late(self._limits))
+            return output.result(DEADLINE, deadline_message(self._limits))
         status = ended.status
         if not status:
             return output.result(OK)
         if status == 1:
             return output.result(FAILED)
         if status == 128 + signal.SIGXCPU:
-            return output.result(DEADLINE, too_late(self._limits))
+            return output.result(DEADLINE, deadline_message(self._limits))
         if status - 128 in set(signal.Signals):
             name = signal.Signals(status - 128).name
             return output.result(FAILED, f"[The program was ended by the signal {name}.]")
@@ -143,7 +147,7 @@ class BubblewrapSandbox:
 
 
 async def create(settings: Settings, host: EngineHost) -> BubblewrapSandbox:
-    """The engine. Settings: see `Limits`; `program` is bubblewrap, `python` the interpreter.
+    """The engine. Settings: see `SandboxLimits`; `program` is bubblewrap, `python` the interpreter.
 
     Without `python` it is the server's own, with no packages. Raises `ConfigError`,
     `EngineMissing` where it can't work, which is `NamespacesForbidden` if that is why.
@@ -165,7 +169,7 @@ async def create(settings: Settings, host: EngineHost) -> BubblewrapSandbox:
     if reason := await sandbox.probe():
         await sandbox.aclose()
         lack = f"bubblewrap can't run Python here ({reason})."
-        if await forbidden():
+        if await namespaces_forbidden():
             raise NamespacesForbidden(ENGINE, lack, _PERMIT)
         raise EngineMissing(ENGINE, lack, _ANOTHER)
     return sandbox
@@ -173,10 +177,10 @@ async def create(settings: Settings, host: EngineHost) -> BubblewrapSandbox:
 
 async def _interpreter(python: object) -> Interpreter:
     if python is None or python == "":
-        found = servers_own()
+        found = own_interpreter()
     elif isinstance(python, str):
         try:
-            found = await ask(python)
+            found = await query_interpreter(python)
         except (OSError, TimeoutError) as failure:
             raise ConfigError(
                 f"{ENGINE} can't use python = {python!r} ({failure}).",

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import psutil
 
-from vivavoce.engines.bubblewrap.cell import Cell, Ended
+from vivavoce.engines.bubblewrap.process import ProcessEnd, SandboxProcess
 
 UNBOUND = """
 import json, os, signal, sys
@@ -35,9 +35,9 @@ signal.pause()
 class Started:
     """A run in a thread, and the process that it tells of."""
 
-    cell: Cell = field(default_factory=lambda: Cell(b"", {}))
+    cell: SandboxProcess = field(default_factory=lambda: SandboxProcess(b"", {}))
     begun: threading.Event = field(default_factory=threading.Event)
-    ended: list[Ended] = field(default_factory=list)
+    ended: list[ProcessEnd] = field(default_factory=list)
     printed: bytes = b""
 
     @property
@@ -103,11 +103,11 @@ def test_one_that_took_too_long_ends() -> None:
     with started(0.3) as it:
         assert it.cell.ended.wait(20)
         assert gone(it.first)
-    assert it.ended == [Ended(None, late=True)]
+    assert it.ended == [ProcessEnd(None, late=True)]
 
 
 def test_one_that_printed_too_much_ends() -> None:
     with started(more=False) as it:
         assert it.cell.ended.wait(20)
         assert gone(it.first)
-    assert it.ended == [Ended(None)]
+    assert it.ended == [ProcessEnd(None)]

@@ -1,10 +1,15 @@
-"""One sandbox that runs: two processes of ours to end, and three pipes.
+"""One sandbox that runs: its command line, two processes of ours to end, and three pipes.
+
+Everything is absent in a sandbox but what the command line names: the interpreter and the system's
+libraries, read-only; three devices; an empty `/tmp` in memory, of a bounded size. There is no
+`/proc` and no `/etc`. The folders that lead to what was mounted are read-only too, so that nothing
+can be put into memory beside the limits.
 
 bubblewrap starts a process that is the first of a new namespace, and waits for it. The kernel
 kills all that is in a namespace with its first process, so that is the one to kill. Killing only
 bubblewrap is not enough: `--die-with-parent` binds what it starts to it, but not from the first
 moment on, and what was started in the meantime would run for ever. So nothing is killed before
-bubblewrap has told the number of that process, and then by a handle that can mean no other.
+bubblewrap has reported the number of that process, and then by a handle that can mean no other.
 
 Everything here blocks, and belongs into a worker pool.
 """
@@ -13,6 +18,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import select
 import signal
@@ -21,6 +27,97 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+from vivavoce.engines.bubblewrap.interpreter import PLACE, Interpreter
+from vivavoce.engines.sandboxes import SandboxLimits
+
+_GUEST = Path(__file__).with_name("guest.py")
+_INSIDE = "/guest.py"
+_LIBRARIES = ("/usr/lib", "/usr/lib64", "/lib", "/lib64")
+_HARMLESS = ("/etc/ld.so.cache", "/usr/share/zoneinfo")
+_DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom")
+_NOBODY = "65534"
+_MIB = 1 << 20
+_SCRATCH = 16 * _MIB
+_THREADS = 64
+_OPEN_FILES = 64
+
+ENVIRONMENT = {
+    "HOME": "/tmp",
+    "LANG": "C.UTF-8",
+    "TZ": "UTC",
+    "LD_LIBRARY_PATH": str(PLACE / "lib"),
+    "MPLBACKEND": "Agg",
+    "MPLCONFIGDIR": "/tmp",
+    # A thread of these libraries takes address space, of which there is little.
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "MALLOC_ARENA_MAX": "2",
+}
+"""All of the environment: of the server's, nothing is left."""
+
+
+def command(
+    program: str, interpreter: Interpreter, limits: SandboxLimits, filter_fd: int, report_fd: int
+) -> list[str]:
+    """The whole command line.
+
+    The filter of system calls is read from `filter_fd`; to `report_fd` bubblewrap writes which
+    process is the first of the sandbox.
+    """
+    return [
+        program,
+        "--unshare-all", "--unshare-user",
+        "--die-with-parent", "--new-session",
+        "--cap-drop", "ALL", "--uid", _NOBODY, "--gid", _NOBODY,
+        "--hostname", "sandbox",
+        *_system(),
+        *(part for pair in interpreter.mounts() for part in ("--ro-bind", *map(str, pair))),
+        *(part for device in _DEVICES for part in ("--dev-bind", device, device)),
+        "--ro-bind", str(_GUEST), _INSIDE,
+        "--size", str(_SCRATCH), "--tmpfs", "/tmp",
+        "--remount-ro", "/",
+        "--chdir", "/tmp",
+        "--seccomp", str(filter_fd), "--info-fd", str(report_fd),
+        "--", str(interpreter.inside), "-I", "-S", "-B", "-u", _INSIDE,
+        _options(interpreter, limits),
+    ]  # fmt: skip
+
+
+def _system() -> Iterator[str]:
+    """The system's libraries; on most systems some of their folders are links to others."""
+    for name in _LIBRARIES:
+        path = Path(name)
+        if path.is_symlink():
+            yield from ("--symlink", str(path.readlink()), name)
+        elif path.is_dir():
+            yield from ("--ro-bind", name, name)
+    for name in _HARMLESS:
+        yield from ("--ro-bind-try", name, name)
+
+
+def _options(interpreter: Interpreter, limits: SandboxLimits) -> str:
+    """What the guest is told: pairs of soft and hard limits, and where packages are."""
+    cpu_s = math.ceil(limits.time_s) + 1
+    memory = limits.memory_mib * _MIB
+    return json.dumps(
+        {
+            "limits": {
+                "RLIMIT_AS": (memory, memory),
+                "RLIMIT_CPU": (cpu_s, cpu_s + 1),
+                "RLIMIT_FSIZE": (_SCRATCH, _SCRATCH),
+                "RLIMIT_NPROC": (_THREADS, _THREADS),
+                "RLIMIT_NOFILE": (_OPEN_FILES, _OPEN_FILES),
+                "RLIMIT_CORE": (0, 0),
+            },
+            "packages": [str(path) for path in interpreter.packages_inside()],
+        }
+    )
+
+
+# --- the process -------------------------------------------------------------------------
 
 _PIECE = 4096
 _START_S = 20.0
@@ -28,7 +125,7 @@ _FAREWELL_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class ProcessEnd:
     """How it ended.
 
     `status` is as a shell would tell it: above 128, the signal that ended the program; `None` if
@@ -41,7 +138,7 @@ class Ended:
     complaint: str = ""
 
 
-class Cell:
+class SandboxProcess:
     """Started by `run`, in one thread; `stop` may be called from any other.
 
     `calls` is the filter of system calls, `environment` all that the code has of one.
@@ -70,7 +167,7 @@ class Cell:
         code: bytes,
         time_s: float,
         take: Callable[[bytes], bool],
-    ) -> Ended:
+    ) -> ProcessEnd:
         """Run `code`, and hand what it prints to `take` until that returns false.
 
         `command` is told the descriptors of the filter and of bubblewrap's own report. Raises
@@ -78,7 +175,7 @@ class Cell:
         """
         with self._lock:
             if self._stopped:
-                return Ended(None)
+                return ProcessEnd(None)
             self._begun = True
         began = time.monotonic()
         try:
@@ -129,22 +226,22 @@ class Cell:
 
     def _follow(
         self, process: subprocess.Popen[bytes], end: float, take: Callable[[bytes], bool]
-    ) -> Ended:
+    ) -> ProcessEnd:
         assert process.stdout is not None
         assert process.stderr is not None
         for piece in _pieces(process.stdout.fileno(), end):
             if not take(piece):
-                return Ended(None)
+                return ProcessEnd(None)
         try:
             status = process.wait(max(0.0, end - time.monotonic()))
         except subprocess.TimeoutExpired:
-            return Ended(None, late=True)
+            return ProcessEnd(None, late=True)
         said = _all(process.stderr.fileno(), time.monotonic() + _FAREWELL_S)
         complaint = said.decode(errors="replace").strip().partition("\n")[0]
-        return Ended(128 - status if status < 0 else status, complaint=complaint)
+        return ProcessEnd(128 - status if status < 0 else status, complaint=complaint)
 
     def _finish(self, process: subprocess.Popen[bytes]) -> None:
-        """Kill what still runs; when the pipe is closed, nobody is left who could write to it."""
+        """Kill what still runs, and wait until its output is closed."""
         with self._lock:
             first, self._first = self._first, None
         if first is not None:

@@ -6,15 +6,15 @@ import subprocess
 import sys
 
 from engines.bwrap import program
-from vivavoce.engines.bubblewrap.namespaces import forbidden
+from vivavoce.engines.bubblewrap.interpreter import namespaces_forbidden
 
 ASKING = """
 import asyncio, sys
 from vivavoce.engines.bubblewrap import NamespacesForbidden, create
-from vivavoce.engines.bubblewrap.namespaces import forbidden
+from vivavoce.engines.bubblewrap.interpreter import namespaces_forbidden
 
 async def main():
-    print(await forbidden())
+    print(await namespaces_forbidden())
     try:
         await create({"program": sys.argv[1]}, None)
     except NamespacesForbidden as missing:
@@ -35,7 +35,7 @@ def told(*without: str) -> str:
 
 async def test_they_are_permitted_where_a_sandbox_works() -> None:
     assert program()
-    assert not await forbidden()
+    assert not await namespaces_forbidden()
 
 
 def test_where_they_are_forbidden_that_is_found_out_and_the_fix_is_said() -> None:
