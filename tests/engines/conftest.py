@@ -10,7 +10,7 @@ import pytest
 from engines.fake_chat import FakeChat, fake_chat
 from engines.llamacpp_model import load
 from engines.openai_build import Build
-from vivavoce.engines.openai.model import OpenAIModel
+from vivavoce.engines.openai import OpenAIModel
 from vivavoce.engines.ports import LanguageModel
 
 

@@ -9,8 +9,7 @@ from engines.fake_chat import FakeChat
 from engines.talk import answer
 from vivavoce.domain.content import Content, ToolDeclaration
 from vivavoce.domain.request import GenerationRequest
-from vivavoce.engines.openai.model import OpenAIModel
-from vivavoce.engines.openai.settings import read_settings
+from vivavoce.engines.openai import OpenAIModel, read_settings
 from vivavoce.engines.ports import CallsRequested, ModelPart, TextDelta
 from vivavoce.testing.contracts import request
 

@@ -23,8 +23,8 @@ from vivavoce.domain.ids import CallId
 from vivavoce.domain.setup import Sampling
 from vivavoce.engines.llamacpp import create
 from vivavoce.engines.llamacpp.settings import model_file, read_settings
-from vivavoce.engines.openai.model import OpenAIModel
-from vivavoce.engines.openai.settings import read_settings as read_openai
+from vivavoce.engines.openai import OpenAIModel
+from vivavoce.engines.openai import read_settings as read_openai
 from vivavoce.engines.ports import LanguageModel, ModelPart, UsageReported
 from vivavoce.errors import EngineError, EngineMissing
 

@@ -11,8 +11,7 @@ import pytest
 from engines.fake_chat import Exchange, FakeChat, delta
 from engines.openai_build import Build
 from engines.talk import answer
-from vivavoce.engines.openai.model import OpenAIModel
-from vivavoce.engines.openai.settings import read_settings
+from vivavoce.engines.openai import OpenAIModel, read_settings
 from vivavoce.errors import ConfigError, EngineBusy, EngineError, EngineMissing
 from vivavoce.testing.contracts import request
 

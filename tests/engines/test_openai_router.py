@@ -13,8 +13,7 @@ from engines.llamacpp_model import Host
 from engines.openai_build import calls_of, text_of, told
 from engines.talk import answer, user
 from vivavoce.domain.content import ServerTool, ToolDeclaration, ToolKind, Tools
-from vivavoce.engines.openai import create, required_weights
-from vivavoce.engines.openai.settings import read_settings
+from vivavoce.engines.openai import create, read_settings, required_weights
 from vivavoce.errors import ConfigError
 
 LIGHTS = ToolDeclaration("turn_on_the_lights", "Turns on the lights.")
