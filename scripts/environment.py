@@ -80,7 +80,7 @@ def ready(groups: tuple[str, ...] = ()) -> Path:
         make(FOLDER)
     extra = " and the tools for its tests" if groups else ""
     say(f"Installing vivavoce{extra} into it (about 150 MB the first time, then nothing)")
-    _pip("install", "--editable", f"{ROOT}[embedded]", *_requirements(groups))
+    _pip("install", "--editable", f"{ROOT}[embedded,tools,talk]", *_requirements(groups))
     _stamp(groups).write_text(_state())
     say(f"Installed in {time.monotonic() - began:.0f} s")
     return PYTHON

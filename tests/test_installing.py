@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -40,6 +41,17 @@ def test_an_environment_without_pip_is_named_to_another_one(
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert install_command("no-such") == f"pip --python {sys.executable} install no-such"
+
+
+@pytest.mark.parametrize(
+    ("asked", "together"),
+    [("onnxruntime", {"onnx", "hibari-tts", "xllamacpp"}), ("mcp", {"trafilatura", "pypdf"})],
+)
+def test_the_libraries_of_an_extra_are_installed_together(asked: str, together: set[str]) -> None:
+    words = shlex.split(install_command(asked))
+    names = {re.split("[<>=]", word)[0] for word in words}
+    assert names >= {asked} | together
+    assert not names & {"redis", "livekit", "starlette"}
 
 
 @pytest.mark.parametrize("name", ["redis", "livekit"])

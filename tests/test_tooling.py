@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from vivavoce.domain.content import BuiltinTool, Tools
 from vivavoce.edge.health import PartState, Readiness
 from vivavoce.engines.document_index import Index, default_path, files_of, update
 from vivavoce.engines.registry import House
-from vivavoce.errors import ClientFault, ConfigError
+from vivavoce.errors import ClientFault, ConfigError, EngineMissing
 from vivavoce.metrics import Metrics
 from vivavoce.tooling import build_toolbox
 from vivavoce.tools.toolbox import Toolbox
@@ -133,3 +134,26 @@ async def test_what_comes_in_place_of_the_index_ends_no_conversation_with_a_faul
     assert str(default_path()) not in no.value.reason
     assert any(str(default_path()) in str(vars(record)) for record in caplog.records)
     assert await offered(implicit) == []
+
+
+async def test_reading_addresses_without_its_libraries_is_refused_with_the_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "trafilatura", None)
+    readiness = Readiness()
+    box = await built(readiness, url=True)
+    session = box.open(lambda *_: None)
+    with pytest.raises(ClientFault, match="urlContext is not available: trafilatura"):
+        await session.resolve(Tools(builtin=(BuiltinTool("urlContext"),)))
+    await session.aclose()
+    assert "pip install" in readiness.parts["tool urlContext"].note
+    await box.aclose()
+
+
+async def test_mcp_servers_without_the_library_end_the_start_with_the_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delitem(sys.modules, "vivavoce.tools.mcp.connection", raising=False)
+    monkeypatch.setitem(sys.modules, "mcp", None)
+    with pytest.raises(EngineMissing, match=r"mcp is not installed.*pip install"):
+        await built(mcp={"kitchen": {"url": "http://127.0.0.1:9/mcp"}})

@@ -1,7 +1,7 @@
-"""The commands that add a library to this program's own environment.
+"""The commands that add libraries to this program's own environment.
 
 The project is not on a package index, so that no extra of it can be installed by name; a message
-names the library itself, with the versions that the project accepts.
+names the libraries themselves, with the versions that the project accepts.
 """
 
 from __future__ import annotations
@@ -13,13 +13,17 @@ import sys
 from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 
-_REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)\s*([^;\[\]]*)")
+_REQUIREMENT = re.compile(
+    r"([A-Za-z0-9._-]+)\s*([^;\[\]]*)(?:;.*\bextra\s*==\s*['\"]([a-z]+)['\"])?"
+)
+_WHOLE = frozenset({"embedded", "tools"})
+"""Extras whose libraries are of use only together."""
 
 
 def install_command(distribution: str, *options: str) -> str:
     """The command that installs `distribution` in an accepted version, as it is typed here.
 
-    `options` are pip's own.
+    Those of its extra come with it where one alone would be of no use. `options` are pip's own.
     """
     python = Path(sys.executable)
     if python.is_relative_to(Path.cwd()):
@@ -27,14 +31,28 @@ def install_command(distribution: str, *options: str) -> str:
     pip = [str(python), "-m", "pip", "install"]
     if importlib.util.find_spec("pip") is None:
         pip = ["pip", "--python", str(python), "install"]
-    return shlex.join([*pip, *options, distribution + accepted_versions(distribution)])
+    return shlex.join([*pip, *options, *_wanted(distribution)])
 
 
 def accepted_versions(distribution: str) -> str:
     """The version specifier that the project declares for `distribution`; empty without one."""
+    return next((versions for name, versions, _ in _declared() if name == distribution), "")
+
+
+def _wanted(distribution: str) -> list[str]:
+    """The requirement for `distribution`, with those of its extra where they belong together."""
+    declared = _declared()
+    extra = next((extra for name, _, extra in declared if name == distribution), "")
+    if extra in _WHOLE:
+        return [name + versions for name, versions, other in declared if other == extra]
+    return [distribution + accepted_versions(distribution)]
+
+
+def _declared() -> list[tuple[str, str, str]]:
+    """Name, versions and extra of each library that the project declares."""
     try:
         declared = requires("vivavoce") or []
     except PackageNotFoundError:
         declared = []
     found = [match for each in declared if (match := _REQUIREMENT.match(each))]
-    return next((each[2].strip() for each in found if each[1].lower() == distribution), "")
+    return [(each[1].lower(), each[2].strip(), each[3] or "") for each in found]

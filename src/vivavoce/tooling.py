@@ -22,13 +22,15 @@ from vivavoce.config import Config, EngineChoice
 from vivavoce.domain.content import ToolKind
 from vivavoce.edge.health import Part, PartState, Readiness
 from vivavoce.engines import documents
+from vivavoce.engines.pages import load_libraries
 from vivavoce.engines.registry import House
 from vivavoce.engines.tool_ports import SearchEngine
 from vivavoce.errors import ConfigError, EngineMissing
 from vivavoce.metrics import Metrics
 from vivavoce.tools.mcp.hub import McpHub
 from vivavoce.tools.mcp.settings import read_settings as read_mcp
-from vivavoce.tools.toolbox import CODE, SEARCH, Toolbox
+from vivavoce.tools.toolbox import CODE, SEARCH, URL, Toolbox
+from vivavoce.tools.web.tool import UrlContextTool
 from vivavoce.tools.web.tool import create as create_web
 
 log = logging.getLogger(__name__)
@@ -51,7 +53,7 @@ async def build_toolbox(
             box.sandbox = await parts.build(CODE, "sandbox", tools.code)
         with mistakes.at("tools.url"):
             if tools.url is not False:
-                box.web = create_web({} if tools.url is True else tools.url)
+                box.web = parts.build_web({} if tools.url is True else tools.url)
         with mistakes.at("tools.mcp"):
             mcp = read_mcp(tools.mcp, tools.mcp_clients)
         mistakes.tell()
@@ -120,6 +122,16 @@ class _Parts:
         for fallback in self.house.fallbacks[before:]:
             self.degraded(kind, "a tool is replaced", fallback)
         return engine
+
+    def build_web(self, table: Mapping[str, object]) -> UrlContextTool | None:
+        """The tool that reads addresses; `None` where a library for it is missing."""
+        tool = create_web(table)
+        try:
+            load_libraries()
+        except EngineMissing as lack:
+            self.missing[URL] = lack
+            return None
+        return tool
 
     def degraded(self, kind: str, what: str, problem: str) -> None:
         """Tell the operator of a tool that does not work as it was asked for."""

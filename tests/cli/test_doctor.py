@@ -170,7 +170,9 @@ def test_a_machine_that_no_sound_library_can_reach_is_told_so(
 ) -> None:
     monkeypatch.setattr("vivavoce.client.devices.available", lambda: ["null"])
 
-    assert [each.what for each in examine.devices()] == ["No sound library loads here."]
+    assert [each.what for each in examine.devices()] == [
+        "No library for microphones and loudspeakers is installed."
+    ]
 
 
 def test_notes_leave_the_exit_status_alone() -> None:

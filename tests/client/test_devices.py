@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 
 import pytest
 
@@ -28,6 +29,15 @@ def test_the_null_back_end_is_always_there() -> None:
     assert choose_backend("null") == "null"
     assert devices("null") == [Device(0, "null", True, True)]
     assert choose_backend() == available()[0]
+
+
+def test_without_a_sound_library_the_command_that_installs_one_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("sounddevice", "miniaudio"):
+        monkeypatch.setitem(sys.modules, name, None)  # Python takes it for one that is missing
+    with pytest.raises(ConfigError, match=r"pip install .*miniaudio"):
+        choose_backend()
 
 
 def test_an_unknown_back_end_is_refused() -> None:

@@ -50,7 +50,7 @@ def test_what_was_installed_is_not_installed_again(
 ) -> None:
     assert environment.ready() == environment.PYTHON
     assert environment.ready() == environment.PYTHON
-    assert installs == [("install", "--editable", f"{tmp_path}[embedded]")]
+    assert installs == [("install", "--editable", f"{tmp_path}[embedded,tools,talk]")]
 
 
 def test_another_pyproject_is_installed_anew(
@@ -60,7 +60,8 @@ def test_another_pyproject_is_installed_anew(
     (tmp_path / "pyproject.toml").write_text('[dependency-groups]\ntest = ["pytest>=10"]\n')
     environment.ready(("test",))
     environment.ready()
-    assert installs[1] == ("install", "--editable", f"{tmp_path}[embedded]", "pytest>=10")
+    project = f"{tmp_path}[embedded,tools,talk]"
+    assert installs[1] == ("install", "--editable", project, "pytest>=10")
     assert len(installs) == 3
 
 

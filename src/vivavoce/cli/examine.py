@@ -20,7 +20,7 @@ from vivavoce.config import Config
 from vivavoce.edge import ca
 from vivavoce.engines.registry import locate_weights
 from vivavoce.engines.weights import cache_folder
-from vivavoce.errors import VivavoceError
+from vivavoce.errors import ConfigError, EngineMissing, VivavoceError
 from vivavoce.wiring import weights_in_use
 
 GIB = 1024**3
@@ -114,7 +114,12 @@ def tls(
 
 def weights(config: Config) -> Iterator[Finding]:
     """What the profiles in use load."""
-    for name in weights_in_use(config):
+    try:
+        names = weights_in_use(config)
+    except EngineMissing as error:
+        yield wrong("weights", fault_of(error))
+        return
+    for name in names:
         try:
             yield ok("weights", f"{name}: {locate_weights(name, config.weights)}")
         except VivavoceError as error:
@@ -124,14 +129,11 @@ def weights(config: Config) -> Iterator[Finding]:
 
 def devices() -> Iterator[Finding]:
     """Whether the microphone and the loudspeaker can be opened; only `talk` needs them."""
-    backend = sound.choose_backend()
-    if backend == "null":
-        fault = Fault(
-            Code.NO_AUDIO_DEVICE,
-            "No sound library loads here.",
-            "Only `vivavoce talk` needs one; on Debian, install libportaudio2.",
-        )
-        yield wrong("audio", fault, Severity.NOTE)
+    try:
+        backend = sound.choose_backend()
+    except ConfigError as error:
+        fix = f"Only `vivavoce talk` needs one. {error.fix}"
+        yield wrong("audio", Fault(Code.NO_AUDIO_DEVICE, error.problem, fix), Severity.NOTE)
         return
     for kind, opened in (
         ("microphone", sound.open_microphone),

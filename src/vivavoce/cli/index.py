@@ -29,6 +29,7 @@ from vivavoce.engines.document_index import (
     version_of,
 )
 from vivavoce.engines.documents import create
+from vivavoce.engines.pages import load_libraries
 from vivavoce.engines.registry import House
 from vivavoce.engines.tool_ports import SearchQuery
 from vivavoce.errors import ConfigError, EngineError, ToolError
@@ -78,6 +79,7 @@ def index(
 
 
 def _build(console: Console, path: Path, root: Path) -> None:
+    load_libraries()
     files = files_of(root)
     counts: Counter[Change] = Counter()
     with closing(Index(path)) as opened:

@@ -18,6 +18,7 @@ from vivavoce.client.files import CHUNK_S, Microphone, SilentMicrophone
 from vivavoce.client.playing import ClockSpeaker, PlayQueue, Speaker
 from vivavoce.domain.audio import BYTES_PER_SAMPLE, INPUT_RATE, OUTPUT_RATE
 from vivavoce.errors import ConfigError
+from vivavoce.installing import install_command
 
 BACKENDS = ("sounddevice", "miniaudio", "null")
 PERIOD_MS = 20
@@ -76,6 +77,9 @@ def _library(name: str) -> Any:
 def choose_backend(wanted: str = "") -> str:
     """The back end to use. Raises `ConfigError` when `wanted` can't be had."""
     usable = available()
+    if not wanted and usable == ["null"]:
+        fix = f"Run `{install_command('miniaudio')}`, or use recordings: --in FILE --out FILE."
+        raise ConfigError("No library for microphones and loudspeakers is installed.", fix)
     if not wanted:
         return usable[0]
     if wanted not in BACKENDS:

@@ -9,7 +9,11 @@ from typing import Any
 from vivavoce.errors import EngineError, EngineMissing
 from vivavoce.installing import install_command
 
-DISTRIBUTIONS = {"hibari": "hibari-tts", "pydantic_monty": "pydantic-monty"}
+DISTRIBUTIONS = {
+    "charset_normalizer": "charset-normalizer",
+    "hibari": "hibari-tts",
+    "pydantic_monty": "pydantic-monty",
+}
 """Distributions of the index whose name is not that of the module they install."""
 
 

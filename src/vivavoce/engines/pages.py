@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import codecs
 import html
+import importlib
 import logging
 import re
 import time
@@ -27,6 +28,7 @@ from urllib.parse import urlsplit
 import webencodings
 
 from vivavoce.domain.text import whole
+from vivavoce.engines.libraries import missing_library
 from vivavoce.engines.tool_ports import citable_host
 from vivavoce.errors import ToolError
 
@@ -75,6 +77,15 @@ class Reading:
     title: str
     text: str
     link: str = ""
+
+
+def load_libraries() -> None:
+    """Import what reads HTML and PDF. Raises `EngineMissing`."""
+    for name in ("trafilatura", "pypdf", "charset_normalizer"):
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            raise missing_library(TOOL, error, name) from error
 
 
 def readable(data: bytes, mime_type: str, url: str = "") -> Reading:

@@ -148,6 +148,7 @@ def required_weights(port: str, choice: str | Settings) -> set[str]:
     """Names of the weights that a choice and its parts load.
 
     Empty where the engine or its settings are wrong: building the engine raises the error.
+    Raises `EngineMissing` where a library that its settings need is not installed.
     """
     use, settings, _ = parse(choice)
     declared = getattr(_module(f"{port}.{use}"), "required_weights", None)
@@ -156,6 +157,8 @@ def required_weights(port: str, choice: str | Settings) -> set[str]:
         parts = required_parts(port, choice)
     except ConfigError:
         return set()
+    except ModuleNotFoundError as error:
+        raise missing_library(f"{port}.{use}", error) from error
     return names.union(*(required_weights(*part) for part in parts))
 
 

@@ -11,6 +11,7 @@ import importlib
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
+from vivavoce.engines.libraries import missing_library
 from vivavoce.engines.workers import WorkerPool
 from vivavoce.tools.mcp.client import McpClientTools, close, connection, tools_of
 from vivavoce.tools.mcp.settings import McpSettings
@@ -29,10 +30,15 @@ class McpHub:
         self._connections: dict[str, McpConnection] = {}
 
     async def start(self) -> None:
-        """Begin to connect to the configured servers. Does not wait for any of them."""
-        if self._settings.client_origins:
+        """Begin to connect to the configured servers. Does not wait for any of them.
+
+        Raises `EngineMissing` without the package `mcp`.
+        """
+        try:
             # The `mcp` package takes a second to import, during which no conversation may wait.
             importlib.import_module("vivavoce.tools.mcp.connection")
+        except ModuleNotFoundError as error:
+            raise missing_library("mcp", error) from error
         for spec in self._settings.servers:
             each = connection(spec, self._workers, lasting=True)
             self._connections[spec.name] = each
