@@ -27,7 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "protocol": {"domain", "errors", "core.events", "core.messages", "protocol", "runtime.ports"},
     "engines": {"connection_errors", "domain", "errors", "engines", "installing"},
     "tools": {
-        "domain", "errors", "engines.tool_ports", "engines.pages", "engines.workers",
+        "domain", "errors", "engines.libraries", "engines.pages", "engines.tool_ports", "engines.workers",
         "protocol.close", "tools",
     },
     "state": {"domain", "errors", "installing", "state"},
