@@ -27,8 +27,8 @@ ALLOWED: dict[str, set[str]] = {
     "protocol": {"domain", "errors", "core.events", "core.messages", "protocol", "runtime.ports"},
     "engines": {"connection_errors", "domain", "errors", "engines", "installing"},
     "tools": {
-        "domain", "errors", "engines.libraries", "engines.pages", "engines.tool_ports", "engines.workers",
-        "protocol.close", "tools",
+        "domain", "errors", "engines.libraries", "engines.pages", "engines.tool_ports",
+        "engines.workers", "protocol.close", "tools",
     },
     "state": {"domain", "errors", "installing", "state"},
     "runtime": {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import wave
 from dataclasses import replace
-from math import log
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,6 @@ from vivavoce.engines.moonshine.graphs import (
 from vivavoce.engines.moonshine.network import (
     END,
     START,
-    Decoded,
     Network,
     read_vocabulary,
     repeated,
@@ -62,13 +61,6 @@ def test_repetition_is_found_but_not_what_people_repeat(tokens: list[int], kept:
     assert repeated(tokens) == kept
 
 
-def test_confidence_is_the_mean_probability_of_a_token() -> None:
-    assert Decoded().confidence is None
-    assert Decoded((), (-0.5,)).confidence is None
-    assert Decoded((5, 6), (log(0.5), log(0.5), log(0.5))).confidence == pytest.approx(0.5)
-    assert Decoded((5, 6), (0.0, 0.0), runaway=True).confidence == 0.0
-
-
 def clip() -> bytes:
     with wave.open(str(CLIP)) as file:
         return bytes(file.readframes(file.getnframes()))
@@ -90,7 +82,7 @@ def test_a_guess_is_kept_only_as_far_as_the_network_agrees() -> None:
     assert all(0.0 < probability <= 1.0 for probability in sure)
     same = network.transcribe(clip(), alone.tokens)
     assert same.tokens == alone.tokens
-    assert same.confidence == pytest.approx(alone.confidence, abs=0.02)
+    assert fmean(same.log_probabilities) == pytest.approx(fmean(alone.log_probabilities), abs=0.02)
 
 
 class PublishedNetwork:

@@ -47,6 +47,7 @@ class TonesNetwork:
 
     def __init__(self) -> None:
         self.sure = 0.0
+        self.runaway = False
         self.longest = 60.0
         self.calls: list[int] = []
         self.guesses: list[str] = []
@@ -67,7 +68,8 @@ class TonesNetwork:
         if len(pcm) > 2 * samples(self.longest):
             return Decoded()
         tokens = tuple(hear(pcm).encode())
-        return Decoded(tokens, (float(np.log(PROBABILITY)),) * (len(tokens) + 1))
+        logs = (float(np.log(PROBABILITY)),) * (len(tokens) + 1)
+        return Decoded(tokens, logs, self.runaway)
 
     def text(self, tokens: Sequence[int]) -> str:
         return bytes(tokens).decode()
@@ -100,6 +102,16 @@ class TestContract(RecognizerContract):
 
     def engine(self) -> Recognizer:
         return MoonshineRecognizer(cast(Network, TonesNetwork()), workers=1)
+
+
+@pytest.mark.parametrize(("words", "confidence"), [("no, no, no", 0.0), ("", None)])
+async def test_a_runaway_has_no_confidence_and_silence_none_at_all(
+    recognizer: MoonshineRecognizer, network: TonesNetwork, words: str, confidence: float | None
+) -> None:
+    network.runaway = True
+    async with recognizer.open(RecognitionOptions()).utterance() as utterance:
+        await utterance.feed(say(words, INPUT_RATE) or silence(0.5))
+        assert (await utterance.finish()).confidence == confidence
 
 
 async def test_words_become_stable_while_they_are_spoken_and_at_a_pause(
@@ -261,10 +273,7 @@ def test_another_language_is_logged_once(
     with caplog.at_level(logging.WARNING):
         for codes in (("en-US", "en"), ("de-DE",), ("de-AT", "fr-FR"), ("fr",)):
             recognizer.open(RecognitionOptions(codes))
-    assert [record.args for record in caplog.records] == [
-        ("recognizer.moonshine", "de-DE"),
-        ("recognizer.moonshine", "fr-FR"),
-    ]
+    assert [vars(record)["language"] for record in caplog.records] == ["de-DE", "fr-FR"]
 
 
 @pytest.mark.parametrize(

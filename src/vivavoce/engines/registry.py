@@ -207,7 +207,7 @@ def _module(name: str) -> ModuleType | None:
     except (ConfigError, ImportError):
         return None
     except Exception:  # a plug-in's own fault, which building the engine raises
-        log.debug("engine's module fails: engine=%s", name, exc_info=True)
+        log.debug("engine module failed to load", extra={"engine": name}, exc_info=True)
         return None
 
 

@@ -1,4 +1,9 @@
-"""The `Synthesizer` over hibari: English in thirty voices, other languages by another engine."""
+"""The `Synthesizer` over hibari: English in thirty voices, other languages by another engine.
+
+Four voices of hibari's author have a model each, on the publisher's hub only. They are optional and
+never fetched unasked; after `vivavoce pull hibari-kore`, Kore speaks with her own model. Sizes and
+hashes are those of the package's `voices.json`, version 0.2.1.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +18,8 @@ from typing import Any
 
 from vivavoce.domain.audio import OUTPUT_RATE
 from vivavoce.domain.voices import DEFAULT_VOICE, VOICES, canonical_voice
-from vivavoce.engines.hibari import timbre
-from vivavoce.engines.hibari.network import ENGINE, AcousticModel
-from vivavoce.engines.hibari.weights import FURTHER_VOICES, model_file
+from vivavoce.engines.hibari import vocoder
+from vivavoce.engines.hibari.vocoder import ENGINE, AcousticModel
 from vivavoce.engines.ports import (
     EngineHost,
     Settings,
@@ -35,8 +39,63 @@ from vivavoce.engines.synthesis import (
     voice_parameters,
 )
 from vivavoce.engines.text import SentenceSplitter
+from vivavoce.engines.weights import PublishedFile, Weights
 from vivavoce.engines.workers import CancelToken, WorkerPool
 from vivavoce.errors import ConfigError, EngineMissing
+
+# --- further voices ----------------------------------------------------------------------
+
+_HUB = "https://huggingface.co/maureesewilliams/hibari/resolve/main/voices/"
+
+
+def _voice(name: str, description: str, file: str, size_bytes: int, sha256: str) -> Weights:
+    return Weights(
+        name=f"hibari-{name}",
+        description=f"further voice of hibari, {description}",
+        version="0.2.1",
+        license="Apache-2.0",
+        origin="huggingface.co/maureesewilliams/hibari",
+        wheels=(),
+        disk_bytes=size_bytes + 20_000,
+        license_text="Apache-2.0",
+        joined=PublishedFile(file, sha256, size_bytes, _HUB + file),
+    )
+
+
+WEIGHTS = (
+    _voice(
+        "kore", "an American woman, for Kore", "af_kore.int8.onnx", 7_936_868,
+        "346885752673e45d42f9864c9e2432094bc4b6385df060d4b83273da764d2fa9",
+    ),
+    _voice(
+        "fenrir", "an American man, for Fenrir", "am_fenrir_v2.int8.onnx", 8_031_158,
+        "f59fbd87908c91f827bc21b1b89443757b9a8580db9eee20aa948deb731321f4",
+    ),
+    _voice(
+        "emma", "a British woman, for Erinome", "bf_emma.int8.onnx", 7_936_868,
+        "f709f0488ee63b583a22189a955aaf4257b9806dd330be3490661e53af0a89c1",
+    ),
+    _voice(
+        "fable", "a British man, for Iapetus", "bm_fable.int8.onnx", 7_936_868,
+        "c28529302f2d27cd12f62625c24425888c4e3c2675583100ec530259136b8bc6",
+    ),
+)  # fmt: skip
+
+FURTHER_VOICES = {
+    "Kore": "hibari-kore",
+    "Fenrir": "hibari-fenrir",
+    "Erinome": "hibari-emma",
+    "Iapetus": "hibari-fable",
+}
+"""The Live API voices that a further voice speaks for where it is present, by its weights."""
+
+
+def model_file(weights: str) -> str:
+    """The name of the one file of `weights`."""
+    return next(each.files[0] for each in WEIGHTS if each.name == weights)
+
+
+# --- the synthesizer ---------------------------------------------------------------------
 
 log = logging.getLogger("vivavoce.engines.hibari")
 
@@ -102,7 +161,7 @@ class HibariSynthesizer:
         import numpy as np
 
         model = self._own.get(voice, self._model)
-        sounds: list[timbre.Floats] = []
+        sounds: list[vocoder.Floats] = []
         starts: list[float] = []
         elapsed_s = 0.0
         for sentence in model.phonemes(clause):
@@ -127,7 +186,7 @@ class HibariSynthesizer:
 
     def _render(
         self, phonemes: str, voice: str, level: bool = True
-    ) -> tuple[timbre.Floats, tuple[float, ...]] | None:
+    ) -> tuple[vocoder.Floats, tuple[float, ...]] | None:
         """The sound of one sentence at the common loudness, and the start of each word in it."""
         if voice in self._own:
             frames = self._own[voice].frames(phonemes, pace=1.0)
@@ -135,10 +194,10 @@ class HibariSynthesizer:
         else:
             parameters = voice_parameters(voice)
             frames = self._model.frames(phonemes, parameters.pace)
-            converted = frames and timbre.convert(frames, parameters)
+            converted = frames and vocoder.convert(frames, parameters)
         if converted is None:
             return None
-        sound = timbre.render(converted)
+        sound = vocoder.render(converted)
         return (sound * self._gain(voice) if level else sound), converted.group_starts
 
     def _gain(self, voice: str) -> float:
@@ -156,9 +215,7 @@ class HibariSynthesizer:
             return None
         if self._others is None and base not in self._read_as_english:
             self._read_as_english.add(base)
-            log.warning(
-                "no synthesizer for this language, it is read as English: language=%s", base
-            )
+            log.warning("language is read as English", extra={"language": base})
         return self._others
 
 
@@ -222,7 +279,7 @@ async def _other_languages(choice: Any, host: EngineHost) -> Synthesizer | None:
     try:
         engine: Synthesizer = await host.build("synthesizer", choice)
     except EngineMissing as missing:
-        log.info("languages but English will be read as English: reason=%s", missing)
+        log.info("other languages are read as English", extra={"reason": str(missing)})
         return None
     return engine
 

@@ -71,15 +71,6 @@ class Decoded:
     log_probabilities: tuple[float, ...] = ()
     runaway: bool = False
 
-    @property
-    def confidence(self) -> float | None:
-        """Geometric mean of the tokens' probabilities, 0..1; `None` when there are no tokens."""
-        if not self.tokens:
-            return None
-        if self.runaway:
-            return 0.0
-        return exp(sum(self.log_probabilities) / len(self.log_probabilities))
-
 
 class Network:
     """The three graphs and the vocabulary. Holds no state of a stream; any thread may call it."""

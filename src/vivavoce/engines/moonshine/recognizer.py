@@ -254,7 +254,9 @@ class MoonshineRecognizer:
             language = code.split("-")[0].casefold()
             if language != "en" and language not in self._refused_languages:
                 self._refused_languages.add(language)
-                log.warning("%s understands English only: asked for language=%s", ENGINE, code)
+                log.warning(
+                    "speech is recognized as English", extra={"engine": ENGINE, "language": code}
+                )
         return MoonshineRecognition(self._transcribe)
 
     async def aclose(self) -> None:
