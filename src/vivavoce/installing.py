@@ -42,9 +42,9 @@ def accepted_versions(distribution: str) -> str:
 def _wanted(distribution: str) -> list[str]:
     """The requirement for `distribution`, with those of its extra where they belong together."""
     declared = _declared()
-    extra = next((extra for name, _, extra in declared if name == distribution), "")
-    if extra in _WHOLE:
-        return [name + versions for name, versions, other in declared if other == extra]
+    extras = {extra for name, _, extra in declared if name == distribution} & _WHOLE
+    if extras:
+        return [name + versions for name, versions, extra in declared if extra in extras]
     return [distribution + accepted_versions(distribution)]
 
 
