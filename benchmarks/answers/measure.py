@@ -8,7 +8,7 @@
 count the turns without a fault, where a fault is an answer that (nearly) equals an earlier one,
 repeats its own clause, loops, or echoes what was said. `--limit` takes the first N cases of a set
 and the first N turns of a conversation. `--spoken` runs the conversations through the real server,
-at real-time pace, with synthesized speech; about a quarter of an hour for each of the five.
+at real-time pace, with synthesized speech, the five side by side: about ten minutes.
 Times are wall-clock times of this machine. Those of the sets are taken with nothing read ahead;
 `--set speed` measures loading, reading ahead, and what it leaves to the first token.
 """
@@ -222,7 +222,7 @@ def main() -> None:
     parser.add_argument("--set", action="append", choices=(*SETS, SPEED), dest="sets")
     parser.add_argument("--limit", type=int, default=1000, help="cases of a set, turns of a talk")
     parser.add_argument("--spoken", action="store_true", help="conversations by voice")
-    parser.add_argument("--json", type=Path, help="write scores and failures to this file")
+    parser.add_argument("--json", type=Path, help="write scores and all answers to this file")
     options = parser.parse_args()
     if options.spoken:
         from benchmarks.answers.spoken import measure_spoken
@@ -233,7 +233,13 @@ def main() -> None:
     show(scores)
     if options.json:
         table: dict[str, Any] = {
-            name: {"right": each.right, "of": each.total, "failures": each.failures} | each.times
+            name: {
+                "right": each.right,
+                "of": each.total,
+                "failures": each.failures,
+                "exchanges": each.exchanges,
+            }
+            | each.times
             for name, each in scores.items()
         }
         options.json.write_text(json.dumps(table, indent=2, ensure_ascii=False), "utf-8")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.live_server import run_server, synthesize
@@ -11,7 +13,7 @@ from benchmarks.live_server import run_server, synthesize
 from vivavoce.client.conversation import Conversation
 from vivavoce.client.files import FileMicrophone
 from vivavoce.client.live import Endpoint, connect
-from vivavoce.client.messages import SessionOptions
+from vivavoce.client.messages import LiveError, SessionOptions
 from vivavoce.client.playing import ClockSpeaker, drained
 
 from .case import Persona
@@ -23,40 +25,50 @@ PATIENCE_S = 90
 """Without a message for so long, a turn counts as not answered."""
 
 
-async def converse(url: str, persona: Persona, turns: int) -> list[tuple[str, str]]:
+async def converse(
+    url: str, persona: Persona, lines: Sequence[str], sounds: Sequence[bytes]
+) -> list[tuple[str, str]]:
     """What the server understood and said in each turn; fewer turns if it went silent."""
-    lines = persona.lines[:turns]
-    sounds = await synthesize(lines)
     options = SessionOptions(instruction=persona.instruction)
     async with connect(Endpoint(url), options) as session:
         speaker = ClockSpeaker()
         conversation = Conversation(session, speaker)
 
         async def course() -> bool:
-            for sound in sounds:
+            for line, sound in zip(lines, sounds, strict=True):
                 await conversation.speak(FileMicrophone(sound, tail_s=1.0))
                 if not await conversation.settled(0.3, PATIENCE_S):
+                    print(f"{persona.name}: no answer to {line!r}", file=sys.stderr)
                     return False
                 await drained(speaker)
             return True
 
-        await conversation.held(course())
-    return [(turn.heard, turn.said) for turn in conversation.log.turns]
+        try:
+            await conversation.held(course())
+        except LiveError as error:
+            print(f"{persona.name}: {error}", file=sys.stderr)
+    return [(turn.heard.strip(), turn.said.strip()) for turn in conversation.log.turns]
+
+
+async def converse_with_all(url: str, limit: int) -> list[list[tuple[str, str]]]:
+    """The turns of every persona, all talking to one server at the same time."""
+    lines = [persona.lines[:limit] for persona in PERSONAS]
+    sounds = [await synthesize(each) for each in lines]
+    talks = map(converse, [url] * len(PERSONAS), PERSONAS, lines, sounds)
+    return list(await asyncio.gather(*talks))
 
 
 def measure_spoken(model: str, limit: int) -> Score:
-    """The conversations with all personas, one after the other."""
+    """The conversations with all personas, side by side."""
     score = Score()
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "server.log"
         with run_server(log, PORT, model=model) as server:
-            for persona in PERSONAS:
-                turns = asyncio.run(converse(server.url, persona, limit))
-                count_turns(
-                    score, persona.name, [said for said, _ in turns], [said for _, said in turns]
-                )
-                missing = min(limit, len(persona.lines)) - len(turns)
-                if missing > 0:
-                    score.total += missing
-                    score.failures.append(f"{persona.name}: {missing} turns without an answer")
+            talks = asyncio.run(converse_with_all(server.url, limit))
+    for persona, turns in zip(PERSONAS, talks, strict=True):
+        count_turns(score, persona.name, [said for said, _ in turns], [said for _, said in turns])
+        missing = min(limit, len(persona.lines)) - len(turns)
+        if missing > 0:
+            score.total += missing
+            score.failures.append(f"{persona.name}: {missing} turns without an answer")
     return score
