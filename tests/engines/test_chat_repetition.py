@@ -7,8 +7,10 @@ import re
 import pytest
 
 from engines.talk import said, user
+from vivavoce.domain.content import ToolCall, ToolResult
+from vivavoce.domain.ids import CallId
 from vivavoce.engines.chat import repetition
-from vivavoce.engines.chat.repetition import RepetitionGuard
+from vivavoce.engines.chat.repetition import Past, RepetitionGuard
 from vivavoce.engines.chat.similarity import is_nearly_equal, words_of
 
 JOKE = "The answer is: what is the most ridiculous joke you have ever heard?"
@@ -16,14 +18,18 @@ JOKE = "The answer is: what is the most ridiculous joke you have ever heard?"
 
 def passed(text: str, earlier: tuple[str, ...] = (), question: str = "", size: int = 4) -> str:
     """What the guard passes on of a text that comes in pieces; `REJECTED` instead of nothing."""
-    guard = RepetitionGuard(earlier, question)
+    return passed_after(Past(earlier, question=question, said=question), text, size)
+
+
+def passed_after(past: Past, text: str, size: int = 4) -> str:
+    guard = RepetitionGuard(past)
     released = ""
     for piece in re.findall(rf"\s*\S{{1,{size}}}", text):
         released += guard.feed(piece)
         if guard.stopped:
             break
     released += guard.finish()
-    assert guard.rejected == (not released.strip())
+    assert guard.rejected or released.strip()
     return released.strip() or "REJECTED"
 
 
@@ -67,22 +73,32 @@ def test_an_answer_of_its_own_is_no_repetition(text: str, earlier: str) -> None:
     assert passed(text, (earlier,)) == text
 
 
-def test_the_guard_knows_which_answers_came_back() -> None:
-    guard = RepetitionGuard(("It is late in the evening.", "Roses are red, as you know."))
-    guard.feed("Roses are red, as you know. ")
-    assert guard.rejected
-    assert guard.repeated == {1}
-
-
-def test_hardly_anything_before_a_repetition_is_asked_for_again() -> None:
-    guard = RepetitionGuard((JOKE,))
+def test_hardly_anything_before_a_repetition_is_gone_on_with() -> None:
+    past = Past((JOKE,))
+    guard = RepetitionGuard(past)
     assert guard.feed("Sure! Here it is: ") == "Sure! "
     assert guard.feed(f"{JOKE} ") == ""
     assert guard.rejected
-    again = RepetitionGuard((JOKE,), passed_on="Sure! ")
-    assert again.feed("Sure! This is another one. ") == "This is another one. "
+    again = RepetitionGuard(past, passed_on="Sure! ")
+    assert again.feed(" This is") == ""
+    assert again.feed(" another one. ") == "This is another one. "
     assert not again.finish()
     assert not again.rejected
+
+
+def test_a_sentence_that_was_cut_is_gone_on_with() -> None:
+    past = Past(("Birds have a special wing that allows them to fly over land.",))
+    guard = RepetitionGuard(past)
+    begun = guard.feed("Bats sleep by day in dark caves of the mountains, where a ")
+    assert begun == "Bats sleep by day in dark caves of the mountains, "
+    assert guard.feed("special wing that allows them to fly over land. ") == ""
+    assert guard.rejected
+    again = RepetitionGuard(past, begun)
+    assert again.feed(" and hunt by night. ") == "and hunt by night. "
+    assert not again.rejected
+    twice = RepetitionGuard(past, "Bats sleep by day. ")
+    assert twice.feed("Bats sleep by day. ") == ""
+    assert twice.stopped
 
 
 def test_what_was_new_stands_and_the_repetition_after_it_is_cut() -> None:
@@ -112,6 +128,55 @@ def test_a_loop_without_marks_ends_within_two_units() -> None:
     assert len(passed("the big red dog ran to " * 20).split()) <= 24
 
 
+BIRDS = "Birds can fly because they have a special wing."
+PENGUINS = BIRDS.replace("Birds", "Penguins")
+PLUM, OLIVE = "Yes, a plum is a fruit.", "Yes, an olive is a fruit."
+
+
+@pytest.mark.parametrize(
+    ("asked", "given", "question", "text", "kept"),
+    [
+        ("Why can birds fly?", BIRDS, "Can penguins fly?", PENGUINS, "REJECTED"),
+        ("Why can birds fly?", BIRDS, "What about bats?", "Bats can fly because they are light.",
+         "Bats can fly because they are light."),
+        ("Is a plum a fruit?", PLUM, "Is an olive a fruit?", OLIVE, OLIVE),
+        ("And Spain?", "The capital of Spain is Madrid.", "And France?",
+         "The capital of France is Paris.", "The capital of France is Paris."),
+        ("I like music.", "It is a great way to relax and enjoy the evening at home.",
+         "I read.", "Good! Reading is a great way to relax and enjoy the evening.", "Good!"),
+        ("Hm.", "They say the difference between a knot and a nautical mile is small.",
+         "What is the difference between a knot and a nautical mile?",
+         "The difference between a knot and a nautical mile is that one is a speed.",
+         "The difference between a knot and a nautical mile is that one is a speed."),
+    ],
+)  # fmt: skip
+def test_a_new_answer_tells_more_than_the_words_of_the_question(
+    asked: str, given: str, question: str, text: str, kept: str
+) -> None:
+    assert passed_after(repetition.read_past([user(asked), said(given), user(question)]), text) == (
+        kept
+    )
+
+
+def test_results_of_functions_are_told_in_the_same_words() -> None:
+    call = ToolCall(CallId("1"), "set_light", {})
+    history = [
+        user("Kitchen light on."), said("The light in the big kitchen is now on."),
+        user("And off."), said(call), user(ToolResult(call.id, call.name, {"result": "off"})),
+    ]  # fmt: skip
+    text = "The light in the big kitchen is now off."
+    assert passed_after(repetition.read_past(history), text) == text
+
+
+def test_an_echo_with_words_of_the_conversation_or_of_the_other_person_is_rejected() -> None:
+    history = [user("It was Porto."), said("I see."), user("The hills there are full of houses.")]
+    past = repetition.read_past(history)
+    assert passed_after(past, "The hills in Porto are full of houses.") == "REJECTED"
+    assert passed_after(past, "The hills of Lima are full of houses.") != "REJECTED"
+    assert passed("You burned your finger.", (), "I burned my finger.") == "REJECTED"
+    assert passed("I can sing you a song.", (), "Can you sing me a song?") != "REJECTED"
+
+
 def test_an_echo_of_the_question_is_rejected() -> None:
     assert passed("It's my birthday today!", (), "it's my birthday today") == "REJECTED"
     assert passed("When can I have breakfast?", (), "When can I have breakfast?") == "REJECTED"
@@ -125,7 +190,7 @@ def test_nothing_at_all_is_rejected_too() -> None:
 
 
 def test_text_is_passed_on_clause_by_clause() -> None:
-    guard = RepetitionGuard(("When the sun is low, we go home.",))
+    guard = RepetitionGuard(Past(("When the sun is low, we go home.",)))
     assert guard.feed("When the sky is") == ""
     assert guard.feed(" clear, ") == "When the sky is clear, "
     assert guard.feed("you see stars. When the sun is low, ") == "you see stars. "
@@ -165,9 +230,11 @@ QUESTION, ANSWER = "What is the capital of Italy?", "The capital of Italy is Rom
 
 def test_the_same_question_may_have_the_same_answer() -> None:
     history = [user(QUESTION), said(ANSWER), user("Tell me a story.")]
-    assert repetition.forbidden_answers(history) == [ANSWER]
+    assert repetition.read_past(history).answers == (ANSWER,)
     history += [said("Once upon a time."), user("what's the capital of italy")]
-    assert repetition.forbidden_answers(history) == ["Once upon a time."]
+    assert repetition.read_past(history).answers == ("Once upon a time.",)
+    more = [user("Tell me another one."), said(JOKE), user("Tell me another one.")]
+    assert repetition.read_past(more).answers == (JOKE,)
 
 
 @pytest.mark.parametrize(
@@ -176,20 +243,26 @@ def test_the_same_question_may_have_the_same_answer() -> None:
      "Noch einmal bitte.", "Vous pouvez répéter ?", "Repite, por favor."],
 )  # fmt: skip
 def test_who_asks_for_a_repetition_gets_it(request_: str) -> None:
-    history = [user(QUESTION), said(ANSWER), user(request_)]
-    assert repetition.forbidden_answers(history) == []
-    assert repetition.echo_source(history) == ""
+    past = repetition.read_past([user(QUESTION), said(ANSWER), user(request_)])
+    assert passed_after(past, ANSWER) == ANSWER
+    assert passed_after(past, request_) == request_
+
+
+def test_what_is_announced_as_something_else_may_not_be_the_same() -> None:
+    past = repetition.read_past([user("Tell me a joke."), said(JOKE), user("Again!")])
+    assert passed_after(past, f"Sure! {JOKE}") == f"Sure! {JOKE}"
+    assert passed_after(past, f"Sure! Here is another joke: {JOKE}") == "Sure!"
 
 
 def test_short_words_ask_for_something_else_each_time() -> None:
     history = [user("Go on."), said("It rains in the north."), user("Go on.")]
-    assert repetition.forbidden_answers(history) == ["It rains in the north."]
+    assert repetition.read_past(history).answers == ("It rains in the north.",)
 
 
 def test_an_answer_is_compared_with_the_latest_hundred() -> None:
     history = [one for n in range(150) for one in (user(f"Say {n}."), said(f"This is {n}."))]
-    answers = repetition.forbidden_answers([*history, user("And now?")])
-    assert answers == [f"This is {n}." for n in range(50, 150)]
+    past = repetition.read_past([*history, user("And now?")])
+    assert past.answers == tuple(f"This is {n}." for n in range(50, 150))
 
 
 def test_a_repeated_answer_does_not_stay_in_the_prompt() -> None:

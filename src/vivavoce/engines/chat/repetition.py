@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import lru_cache
 from itertools import islice
@@ -21,14 +22,19 @@ from vivavoce.domain.content import Content, Role, Text, ToolCall, ToolResult
 from vivavoce.engines.chat.similarity import (
     MIN_WORDS,
     Words,
+    beginning,
     ends_in_cycle,
     has_stretch_twice,
     is_nearly_equal,
     is_repeated,
     may_be_similar,
     may_become,
+    said_back,
+    spaced,
+    stretches,
     words_of,
 )
+from vivavoce.engines.stop_words import STOP_WORDS
 
 _LATEST_ANSWERS = 100
 """Earlier answers that an answer is compared with. With 500, the comparisons of one token took the
@@ -39,6 +45,12 @@ _MOST_CHARS = 4000
 
 
 _SAME_QUESTION = 0.8
+_LIKE_QUESTION = 0.7
+"""Ratio of equal words from which on questions are of one form: "Is a plum a fruit?"."""
+
+_NEW_WORDS = 3
+"""Words that the question has not, in a stretch that must not come again."""
+
 _UNIT_WORDS = 8
 """Words without a mark after which text is examined: where the cascade cuts its first piece."""
 
@@ -83,6 +95,34 @@ _REPEAT_REQUEST = re.compile(
     r"|repite|repita|otra vez|de nuevo|ripeti|repete)\b",
     re.IGNORECASE,
 )
+_OTHER = re.compile(
+    r"\b(?:another|different|else|more|new one|next one|ander\w*|noch ein\w*|mehr|autre\w*|plus"
+    r"|otr[oa]s?|m[áa]s|altr[oai]|outr[oa]s?)\b",
+    re.IGNORECASE,
+)
+"""Words by which something else is asked for, or announced."""
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What an answer must not repeat.
+
+    `answers` are earlier ones, the latest last. Those whose indices are in `alike` answer questions
+    of the same form, and may have the form of the new one. `question` are the user's last words,
+    which must not be echoed, `said` all the words of the user, of which an echo is made. With
+    `may_repeat` only what is announced as something else is compared; with `reports` the answer
+    tells results of functions, often in the same words.
+    """
+
+    answers: tuple[str, ...] = ()
+    alike: frozenset[int] = frozenset()
+    question: str = ""
+    said: str = ""
+    may_repeat: bool = False
+    reports: bool = False
+
+
+NOTHING = Past()
 
 
 def asks_to_repeat(text: str) -> bool:
@@ -91,51 +131,65 @@ def asks_to_repeat(text: str) -> bool:
 
 
 class RepetitionGuard:
-    """Filter over one streamed answer.
+    """Filter over one streamed answer, which must not repeat what is in `past`.
 
-    `earlier` are answers that must not be given again; `question` must not be echoed. Feed the
-    pieces as they come and pass on what `feed` and `finish` return. When `stopped`, the rest of
-    the stream is of no use; when `rejected`, nothing or hardly anything was released and the model
-    is to be asked again. `passed_on` is what was released of an earlier attempt, not to be said
-    twice. `repeated` holds the indices of the earlier answers that came back, `text` all that was
-    fed.
+    Feed the pieces as they come and pass on what `feed` and `finish` return. When `stopped`, the
+    rest of the stream is of no use; when `rejected`, nothing, hardly anything, or an unfinished
+    sentence was released, and the model is to be asked to go on from there. `passed_on` is what
+    was released of earlier attempts, with which the answer begins; `text` is all that was fed.
     """
 
-    def __init__(
-        self, earlier: Sequence[str] = (), question: str = "", passed_on: str = ""
-    ) -> None:
+    def __init__(self, past: Past = NOTHING, passed_on: str = "") -> None:
         self.stopped = False
-        self.repeated: set[int] = set()
         self.text = ""
-        self._answers = [_answer_words(answer[:_MOST_CHARS]) for answer in earlier]
+        self._past = past
+        answers = [answer[:_MOST_CHARS] for answer in past.answers]
+        self._answers = [_answer_words(answer) for answer in answers]
         self._known = [
-            (number, words)
-            for number, text in enumerate(earlier)
-            for words in _answer_sentences(text[:_MOST_CHARS])
+            (words, number in past.alike)
+            for number, answer in enumerate(answers)
+            for words in _answer_sentences(answer)
             if len(words) >= MIN_WORDS
         ]
-        self._known += [(-1, words) for words in (*sentences_of(question), words_of(question))]
-        self._text = ""
+        self._texts = [
+            _spaced(answer)
+            for number, answer in enumerate(answers)
+            if number not in past.alike and not past.reports
+        ]
+        self._asked = words_of(past.question)
+        self._questions = [*sentences_of(past.question), self._asked]
+        self._spoken = STOP_WORDS.union(words_of(past.said))
+        self._text = passed_on
         self._pending = ""
-        self._passed_on = words_of(passed_on)
-        self._released: Words = ()
+        self._released = passed_on
         self._cut = False
         self._answer: Words = ()
         self._sentence: Words = ()
         self._clauses: list[Words] = []
         self._sentences: list[Words] = []
+        while self._text:
+            unit = self._take_unit(self._unit_end(final=True) or 0)
+            self._add(words_of(unit), _ends_sentence(unit))
+        self._begins = True
 
     @property
     def rejected(self) -> bool:
-        """Whether the answer was empty, or cut when fewer than `MIN_WORDS` words were released."""
-        return self.stopped and len(self._released) < (MIN_WORDS if self._cut else 1)
+        """Whether the answer was empty, or cut after fewer than `MIN_WORDS` words or within a
+        sentence."""
+        if not self.stopped:
+            return False
+        count = len(words_of(self._released))
+        return not count or (
+            self._cut and (count < MIN_WORDS or not _ends_sentence(self._released))
+        )
 
     def feed(self, piece: str) -> str:
         """Take some more text; the text that may be passed on, often empty."""
         self.text += piece
         self._text += piece
-        if not self._answer:
+        if self._begins:
             self._text = self._text.lstrip()
+            self._begins = not self._text
         return self._examine_units(final=False)
 
     def finish(self) -> str:
@@ -147,10 +201,14 @@ class RepetitionGuard:
     def _examine_units(self, final: bool) -> str:
         released = ""
         while self._text and not self.stopped and (end := self._unit_end(final)) is not None:
-            unit, self._text = self._text[:end], self._text[end:]
+            unit = self._take_unit(end)
             released += self._examine(unit, final and not self._text)
-        self._released += words_of(released)
+        self._released += released
         return released
+
+    def _take_unit(self, end: int) -> str:
+        unit, self._text = self._text[:end], self._text[end:]
+        return unit
 
     def _unit_end(self, final: bool) -> int | None:
         long = _LONG.match(self._text)
@@ -167,18 +225,12 @@ class RepetitionGuard:
     def _examine(self, unit: str, last: bool) -> str:
         """One clause: returned with what was held before it, held on to, or the end."""
         words = words_of(unit)
-        if self._passed_on and not self._answer and words == self._passed_on:
-            return ""
-        ends = last or any(sign in _SENTENCE_MARKS for sign in unit.rstrip(" \"')]»”’*」』）")[-1:])
+        ends = last or _ends_sentence(unit)
         sentence, answer = self._sentence + words, self._answer + words
         if self._repeats_itself(words, answer) or self._repeats_known(sentence, answer, ends, last):
             self.stopped = self._cut = True
             return ""
-        self._clauses.append(words)
-        self._answer = answer
-        self._sentence = () if ends else sentence
-        if ends:
-            self._sentences.append(sentence)
+        self._add(words, ends)
         self._pending += unit
         if not last and (
             unit.rstrip().endswith((":", "："))  # what it announces may be known
@@ -189,6 +241,15 @@ class RepetitionGuard:
         released, self._pending = self._pending, ""
         return released
 
+    def _add(self, clause: Words, ends: bool) -> None:
+        """A clause is part of the answer."""
+        sentence = self._sentence + clause
+        self._clauses.append(clause)
+        self._answer += clause
+        self._sentence = () if ends else sentence
+        if ends:
+            self._sentences.append(sentence)
+
     def _repeats_itself(self, clause: Words, answer: Words) -> bool:
         if len(clause) >= MIN_WORDS and clause in self._clauses:
             return True
@@ -197,21 +258,58 @@ class RepetitionGuard:
         return ends_in_cycle(answer) or has_stretch_twice(answer, len(clause))
 
     def _repeats_known(self, sentence: Words, answer: Words, ends: bool, last: bool) -> bool:
-        if not ends:
+        if any(is_repeated(sentence, own) for own in self._sentences if ends):
+            return True
+        if self._past.may_repeat and not _OTHER.search(self.text):
             return False
-        found = {n for n, known in self._known if is_repeated(sentence, known)}
-        if last:
-            whole = (n for n, one in enumerate(self._answers) if is_repeated(answer, one))
-            found.update(whole)
-        self.repeated |= {number for number in found if number >= 0}
-        return bool(found) or any(is_repeated(sentence, own) for own in self._sentences)
+        if self._repeats_stretch(answer, len(answer) - len(self._answer)):
+            return True
+        return ends and (
+            self._echoes(sentence)
+            or any(is_repeated(sentence, known, self._given(alike)) for known, alike in self._known)
+            or (last and any(is_repeated(answer, one) for one in self._answers))
+        )
+
+    def _given(self, alike: bool) -> frozenset[str]:
+        """The words that are nothing new in a sentence with another word in a place."""
+        return frozenset() if alike or self._past.reports else frozenset(self._asked)
+
+    def _echoes(self, sentence: Words) -> bool:
+        if any(is_repeated(sentence, one, self._spoken) for one in self._questions):
+            return True
+        if "?" in self._past.question:  # "I can swim." answers "Can you swim?"
+            return False
+        back = said_back(sentence)
+        return any(is_repeated(back, said_back(one)) for one in self._questions)
+
+    def _repeats_stretch(self, answer: Words, newest: int) -> bool:
+        return any(
+            spaced(stretch) in text
+            for stretch in stretches(answer, newest)
+            if sum(word not in self._asked for word in stretch) >= _NEW_WORDS
+            for text in self._texts
+        )
 
     def _begins_known(self, sentence: Words, ends: bool) -> bool:
         if ends:
             return False
         if len(sentence) < MIN_WORDS:  # "Sure," is not worth keeping if the rest is stopped
             return True
-        return any(may_become(sentence, known) for _, known in self._known)
+        begins = beginning(self._answer)
+        return (
+            any(may_become(sentence, known) for known, _ in self._known)
+            or any(may_become(sentence, one) for one in self._questions)
+            or any(begins in text for text in self._texts)
+        )
+
+
+def _ends_sentence(text: str) -> bool:
+    return any(sign in _SENTENCE_MARKS for sign in text.rstrip(" \"')]»”’*」』）")[-1:])
+
+
+@lru_cache(maxsize=1024)
+def _spaced(text: str) -> str:
+    return spaced(words_of(text))
 
 
 @lru_cache(maxsize=1024)
@@ -231,30 +329,35 @@ def sentences_of(text: str) -> Iterator[Words]:
             yield words
 
 
-def forbidden_answers(history: Sequence[Content]) -> list[str]:
-    """The model's latest answers that would be a repetition after the user's last words.
+def read_past(history: Sequence[Content]) -> Past:
+    """What an answer to the user's last words must not repeat.
 
-    None of those given to the same question, and none at all if the user asks to repeat.
+    Of the model's latest answers none that was given to the same question. If the user asks to
+    repeat, all of them, once the answer announces something else.
     """
     question = _question(history, len(history))
-    if asks_to_repeat(question):
-        return []
-    answers = (
+    repeat = asks_to_repeat(question)
+    places = (
         place
         for place in range(len(history) - 1, -1, -1)
         if history[place].role is Role.MODEL and history[place].text.strip()
     )
-    return [
-        history[place].text
-        for place in reversed(list(islice(answers, _LATEST_ANSWERS)))
-        if not _is_same_question(question, _question(history, place))
+    latest = [
+        (history[place].text, _question(history, place))
+        for place in reversed(list(islice(places, _LATEST_ANSWERS)))
     ]
-
-
-def echo_source(history: Sequence[Content]) -> str:
-    """The user's last words, which must not be echoed; empty if the user asks to repeat."""
-    question = _question(history, len(history))
-    return "" if asks_to_repeat(question) else question
+    if not (repeat or _OTHER.search(question)):
+        latest = [one for one in latest if not _is_same_question(question, one[1])]
+    alike = (n for n, (_, asked) in enumerate(latest) if _is_like_question(question, asked))
+    said = [one.text for one in history if one.role is Role.USER][-_LATEST_ANSWERS:]
+    return Past(
+        tuple(text for text, _ in latest),
+        frozenset(alike),
+        "" if repeat else question,
+        " ".join(said)[-_MOST_CHARS:],
+        repeat,
+        any(isinstance(part, ToolResult) for part in history[-1].parts) if history else False,
+    )
 
 
 def without_repetition(history: Sequence[Content]) -> tuple[Content, ...]:
@@ -322,9 +425,15 @@ def _question(history: Sequence[Content], place: int) -> str:
 
 def _is_same_question(one: str, other: str) -> bool:
     """Whether the same was asked; very short words ("Go on.") ask for something else each time."""
-    first, second = words_of(one), words_of(other)
-    if min(len(first), len(second)) < MIN_WORDS - 1:
+    return _are_similar(words_of(one), words_of(other), _SAME_QUESTION, MIN_WORDS - 1)
+
+
+def _is_like_question(one: str, other: str) -> bool:
+    """Whether a question is of the form of another one."""
+    return _are_similar(words_of(one), words_of(other), _LIKE_QUESTION, MIN_WORDS)
+
+
+def _are_similar(one: Words, other: Words, ratio: float, least: int) -> bool:
+    if min(len(one), len(other)) < least or not may_be_similar(one, other, ratio):
         return False
-    if not may_be_similar(first, second, _SAME_QUESTION):
-        return False
-    return SequenceMatcher(None, first, second, autojunk=False).ratio() >= _SAME_QUESTION
+    return SequenceMatcher(None, one, other, autojunk=False).ratio() >= ratio

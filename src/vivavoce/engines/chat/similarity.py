@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterator, Set
 from difflib import SequenceMatcher
 
 Words = tuple[str, ...]
@@ -25,6 +26,12 @@ they have a special wing ..." after the same of birds. In short ones the word is
 _LOOP_WORDS = 7
 """A stretch of so many words may not stand twice in an answer, whatever lies between."""
 
+_SHARED_WORDS = 8
+"""A stretch of so many words of an earlier answer is repeated, whatever stands around it."""
+
+_BEGINNING_WORDS = 4
+"""The last words of a text by which it is seen that such a stretch may be beginning."""
+
 _CYCLES = 3
 """How often a stretch of two to eight words may not stand in a row; a single word, once more."""
 
@@ -34,6 +41,10 @@ _NEGATIONS = frozenset(
     ["not", "no", "never", "cannot", "without", "t", "nicht", "kein", "keine", "nie", "pas",
      "jamais", "sans", "nunca", "sin", "non"]
 )  # fmt: skip
+
+_SAID_BACK = {"you": "i", "your": "my", "yours": "mine", "yourself": "myself", "are": "am",
+              "re": "m", "were": "was"}  # fmt: skip
+"""Words of the second person, and those of the first that are told by them."""
 
 _NUMBERS = frozenset(
     ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven",
@@ -46,11 +57,11 @@ def words_of(text: str) -> Words:
     return tuple(word.casefold() for word in _WORD.findall(text))
 
 
-def is_nearly_equal(one: Words, other: Words) -> bool:
-    """Whether two texts say the same.
+def is_nearly_equal(one: Words, other: Words, given: Set[str] = frozenset()) -> bool:
+    """Whether `one` says the same as `other`.
 
-    They are equal, or one has a few words more that negate or count nothing; in long texts a word
-    may be another.
+    They are equal, or one has a few words more that negate or count nothing. In long texts a word
+    may be another; in short ones it may if that word is in `given`, and so tells nothing new.
     """
     if one == other:
         return True
@@ -61,11 +72,12 @@ def is_nearly_equal(one: Words, other: Words) -> bool:
     matcher = SequenceMatcher(None, one, other, autojunk=False)
     if matcher.ratio() < _SIMILARITY:
         return False
-    is_long = min(len(one), len(other)) >= _LONG_WORDS and matcher.ratio() >= _LONG_SIMILARITY
-    if not is_long and any(tag == "replace" for tag, *_ in matcher.get_opcodes()):
+    added, lacking = Counter(one) - Counter(other), Counter(other) - Counter(one)
+    if any(word in _NEGATIONS | _NUMBERS or word.isdigit() for word in added + lacking):
         return False
-    added = (Counter(one) - Counter(other)) + (Counter(other) - Counter(one))
-    return not any(word in _NEGATIONS | _NUMBERS or word.isdigit() for word in added)
+    is_long = min(len(one), len(other)) >= _LONG_WORDS and matcher.ratio() >= _LONG_SIMILARITY
+    replaced = any(tag == "replace" for tag, *_ in matcher.get_opcodes())
+    return is_long or not replaced or (bool(given) and given >= added.keys())
 
 
 def may_be_similar(one: Words, other: Words, ratio: float) -> bool:
@@ -74,9 +86,30 @@ def may_be_similar(one: Words, other: Words, ratio: float) -> bool:
     return min(len(one), len(other)) >= least and sum(map(set(other).__contains__, one)) >= least
 
 
-def is_repeated(sentence: Words, known: Words) -> bool:
+def is_repeated(sentence: Words, known: Words, given: Set[str] = frozenset()) -> bool:
     """Whether a sentence of at least `MIN_WORDS` words (nearly) equals a known one."""
-    return len(sentence) >= MIN_WORDS and is_nearly_equal(sentence, known)
+    return len(sentence) >= MIN_WORDS and is_nearly_equal(sentence, known, given)
+
+
+def said_back(words: Words) -> Words:
+    """The words with the second person in place of the first."""
+    return tuple(_SAID_BACK.get(word, word) for word in words)
+
+
+def spaced(words: Words) -> str:
+    """The words as one text, in which stretches of them can be looked for."""
+    return f" {' '.join(words)} "
+
+
+def stretches(words: Words, newest: int) -> Iterator[Words]:
+    """Every stretch of `_SHARED_WORDS` that ends in the `newest` words."""
+    for end in range(max(_SHARED_WORDS, len(words) - newest + 1), len(words) + 1):
+        yield words[end - _SHARED_WORDS : end]
+
+
+def beginning(words: Words) -> str:
+    """The last words, with which such a stretch may begin; empty if they are too few."""
+    return spaced(words[-_BEGINNING_WORDS:]) if len(words) >= _BEGINNING_WORDS else ""
 
 
 def may_become(words: Words, known: Words) -> bool:

@@ -7,7 +7,7 @@ import logging
 import re
 import time
 from collections import OrderedDict, deque
-from collections.abc import AsyncGenerator, Callable, Set
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 from vivavoce.domain.content import Content, Role, ToolCall, ToolResult, Usage
@@ -19,6 +19,7 @@ from vivavoce.engines.chat.deltas import Deltas
 from vivavoce.engines.chat.names import Names
 from vivavoce.engines.chat.repetition import RepetitionGuard
 from vivavoce.engines.chat.sight import excuse, noted
+from vivavoce.engines.chat.similarity import MIN_WORDS, words_of
 from vivavoce.engines.chat.trim import first_kept
 from vivavoce.engines.function_calling.turns import as_text
 from vivavoce.engines.llamacpp import prompt
@@ -59,9 +60,21 @@ _QUICK_S = 0.15
 
 _SENTENCE_END = re.compile(r"(?<!\s\d)(?<!^\d)[.!?…。！？][\"'”’)]*\s*$")
 
+_DRY: Chunk = {
+    "dry_base": 1.75,
+    "dry_allowed_length": 2,
+    "dry_penalty_last_n": 2048,
+    "dry_sequence_breakers": ["\n"],
+}
+"""A penalty for each token that would continue a repetition of what is in the prompt or answer.
+
+Not in first attempts: it would change long numbers and names that were told. Each breaker costs
+24 ms an answer.
+"""
+
 _RETRIES: tuple[Chunk, ...] = (
-    {"temperature": 0.4, "presence_penalty": 0.3, "repeat_last_n": 256},
-    {"temperature": 0.8, "presence_penalty": 0.6, "frequency_penalty": 0.3, "repeat_last_n": 256},
+    {**_DRY, "dry_multiplier": 1.0},
+    {**_DRY, "dry_multiplier": 3.0, "temperature": 0.8, "presence_penalty": 0.6},
 )
 """Sampling of further attempts after a repetition."""
 
@@ -198,17 +211,14 @@ class LlamaCppModel:
 
     async def _text_answer(self, request: GenerationRequest) -> AsyncGenerator[ModelPart, None]:
         """Text only; asked for again while it repeats something, in the end admitted as such."""
-        history = request.history
-        earlier = repetition.forbidden_answers(history)
-        question = repetition.echo_source(history)
+        past = repetition.read_past(request.history)
         usage = Usage()
         stop = ""
         passed_on = ""
-        left_out: frozenset[str] = frozenset()
         for attempt in range(1 + len(_RETRIES)):
-            guard = RepetitionGuard(earlier, question, passed_on)
+            guard = RepetitionGuard(past, passed_on)
             meter = TokenMeter()
-            async with aclosing(self._chunks(request, attempt, left_out)) as chunks:
+            async with aclosing(self._chunks(request, attempt, passed_on)) as chunks:
                 async for chunk in chunks:
                     meter.read(chunk)
                     stop = finish_reason(chunk) or stop
@@ -220,14 +230,15 @@ class LlamaCppModel:
                     if guard.stopped or self._is_enough(request, guard.text, meter):
                         break
             if text := guard.finish():
+                passed_on += text
                 yield TextDelta(text)
             usage = usage.then(meter.usage)
             if not guard.rejected:
                 break
-            left_out |= {earlier[number] for number in guard.repeated}
             log.debug("repetition was rejected", extra={"attempt": attempt})
         else:
-            yield TextDelta(repetition.unsure(request.language, history))
+            if len(words_of(passed_on)) < MIN_WORDS:
+                yield TextDelta(repetition.unsure(request.language, request.history))
         yield UsageReported(usage)
         if stop == "length":
             yield Ended(EndReason.MAX_TOKENS)
@@ -257,14 +268,16 @@ class LlamaCppModel:
             yield part
 
     async def _chunks(
-        self, request: GenerationRequest, attempt: int = 0, left_out: Set[str] = frozenset()
+        self, request: GenerationRequest, attempt: int = 0, begun: str = ""
     ) -> AsyncGenerator[Chunk, None]:
-        """One attempt; answers in `left_out` are not shown to the model."""
+        """One attempt; the model goes on with an answer that has `begun`."""
 
         def work(token: CancelToken, put: Callable[[Chunk], None]) -> None:
             with self._slots.use(request.session, self._beginnings(request), token) as slot:
                 if slot is not None:
-                    body = self._body(request, slot.index, left_out) | self._retry(request, attempt)
+                    body = self._body(request, slot.index) | self._retry(request, attempt)
+                    if begun.strip():
+                        body["messages"].append({"role": "assistant", "content": begun.rstrip()})
                     self._llama.stream(body, token, put)
 
         async with aclosing(self._workers.stream(work)) as chunks:
@@ -280,9 +293,7 @@ class LlamaCppModel:
     def _most_chars(self) -> int:
         return self._settings.context * _CHARS_PER_TOKEN // 3
 
-    def _body(
-        self, request: GenerationRequest, slot: int, left_out: Set[str] = frozenset()
-    ) -> Chunk:
+    def _body(self, request: GenerationRequest, slot: int) -> Chunk:
         """The request to the library. Blocks: it counts tokens."""
         while self._uncounted:
             self._count(self._uncounted.popleft())
@@ -309,7 +320,6 @@ class LlamaCppModel:
             body["messages"] = chat.messages(request, names, False, instruction, first, longest)
         else:
             shown = repetition.without_repetition(history[first:])
-            shown = tuple(one for one in shown if one.text not in left_out)
             if shown and self._count(shown[-1].text) > budget:
                 words = self._shortened(shown[-1].text, budget, from_start=True)
                 shown = (*shown[:-1], prompt.ending(shown[-1], len(words)))
