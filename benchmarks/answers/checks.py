@@ -20,6 +20,9 @@ ECHO = 0.85
 SHORTEST_WORDS = 4
 """Shorter answers ("You're welcome.") may come twice, and shorter echoes are greetings."""
 
+STRETCH_WORDS = 8
+"""So many words in a row of an earlier answer count as repeated, unless the user said them."""
+
 _MARKDOWN = re.compile(r"\*\*|`|^\s*#|^\s*(?:[-*•]|\d+[.)])\s", re.MULTILINE)
 _SENTENCE_END = re.compile(r"(?<!\bMr)(?<!\bMrs)(?<!\bMs)(?<!\bDr)[.!?…]+(?=\s|$|[\"')])")
 _CLAUSE_END = re.compile(r"[,;:.!?…\n]+")
@@ -112,6 +115,30 @@ def repeated_answer(said: Sequence[str], answers: Sequence[str]) -> int | None:
     return None
 
 
+def repeated_words(said: Sequence[str], answers: Sequence[str]) -> tuple[int, str] | None:
+    """An earlier turn and the words of its answer that stand in the last one of `answers` again.
+
+    They are a whole sentence of at least `SHORTEST_WORDS`, or `STRETCH_WORDS` in a row, and the
+    question was another one.
+    """
+    *earlier, latest = answers
+    asked = said[len(earlier)]
+    new, spoken = words(latest), " ".join(words(asked))
+    sentences = [words(part) for part in _SENTENCE_END.split(latest)]
+    for turn, answer in enumerate(earlier):
+        if similarity(said[turn], asked) > NEARLY_EQUAL:
+            continue
+        old = {tuple(words(part)) for part in _SENTENCE_END.split(answer)}
+        again = [one for one in sentences if len(one) >= SHORTEST_WORDS and tuple(one) in old]
+        if again:
+            return turn, " ".join(again[0])
+        match = SequenceMatcher(None, words(answer), new, autojunk=False).find_longest_match()
+        shared = " ".join(new[match.b : match.b + match.size])
+        if match.size >= STRETCH_WORDS and shared not in spoken:
+            return turn, shared
+    return None
+
+
 def conversation_faults(said: Sequence[str], answers: Sequence[str]) -> list[str]:
     """What is wrong in a whole conversation, by turn."""
     faults = []
@@ -122,6 +149,8 @@ def conversation_faults(said: Sequence[str], answers: Sequence[str]) -> list[str
         same = repeated_answer(said, answers[: turn + 1])
         if same is not None:
             faults.append(f"turn {turn + 1}: the answer of turn {same + 1} again: {answer!r}")
+        elif (found := repeated_words(said, answers[: turn + 1])) is not None:
+            faults.append(f"turn {turn + 1}: words of turn {found[0] + 1} again: {found[1]!r}")
         if is_echo(said[turn], answer):
             faults.append(f"turn {turn + 1}: echoes {said[turn]!r}: {answer!r}")
         faults += [f"turn {turn + 1}: {fault}: {answer!r}" for fault in loop_faults(answer)]

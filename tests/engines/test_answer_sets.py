@@ -93,6 +93,24 @@ def test_an_answer_that_comes_again_is_seen_unless_the_question_did() -> None:
     ]
 
 
+def test_words_that_come_again_in_a_new_answer_are_seen() -> None:
+    said = ["Do you like music?", "I like to read.", "And puzzles?", "Is it fun?"]
+    fun = "can be a fun and relaxing activity for many people"
+    faults = checks.conversation_faults(
+        said,
+        [
+            f"Music {fun}.",
+            f"That is nice, because reading a book {fun}.",
+            "No. I like chess more.",
+            "I like chess more.",
+        ],
+    )
+    assert [fault.partition(": words of ")[2][:12] for fault in faults] == [
+        "turn 1 again",
+        "turn 3 again",
+    ]
+
+
 def test_an_echo_and_an_empty_answer_are_seen() -> None:
     said = ["When can I have breakfast?", "Hello!"]
     faults = checks.conversation_faults(said, ["When can I have breakfast?", " "])

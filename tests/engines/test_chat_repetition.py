@@ -175,6 +175,11 @@ def test_an_echo_with_words_of_the_conversation_or_of_the_other_person_is_reject
     assert passed_after(past, "The hills of Lima are full of houses.") != "REJECTED"
     assert passed("You burned your finger.", (), "I burned my finger.") == "REJECTED"
     assert passed("I can sing you a song.", (), "Can you sing me a song?") != "REJECTED"
+    asked, text = (
+        "Can we see the sea on a day as well?",
+        "Yes, we can see the sea on a day as well!",
+    )
+    assert passed(text, (), asked) == "REJECTED"
 
 
 def test_an_echo_of_the_question_is_rejected() -> None:

@@ -48,6 +48,9 @@ _SAME_QUESTION = 0.8
 _LIKE_QUESTION = 0.7
 """Ratio of equal words from which on questions are of one form: "Is a plum a fruit?"."""
 
+_NOTHING_NEW = STOP_WORDS | {"yes", "sure", "okay", "ja", "oui", "sí"}
+"""Words that make an echo no answer: "Yes, we can see the sea on one day as well!"."""
+
 _NEW_WORDS = 3
 """Words that the question has not, in a stretch that must not come again."""
 
@@ -145,8 +148,9 @@ class RepetitionGuard:
         self._past = past
         answers = [answer[:_MOST_CHARS] for answer in past.answers]
         self._answers = [_answer_words(answer) for answer in answers]
+        self._asked = frozenset(words_of(past.question))
         self._known = [
-            (words, number in past.alike)
+            (words, frozenset() if number in past.alike or past.reports else self._asked)
             for number, answer in enumerate(answers)
             for words in _answer_sentences(answer)
             if len(words) >= MIN_WORDS
@@ -156,9 +160,8 @@ class RepetitionGuard:
             for number, answer in enumerate(answers)
             if number not in past.alike and not past.reports
         ]
-        self._asked = words_of(past.question)
-        self._questions = [*sentences_of(past.question), self._asked]
-        self._spoken = STOP_WORDS.union(words_of(past.said))
+        self._questions = [*sentences_of(past.question), words_of(past.question)]
+        self._spoken = _NOTHING_NEW.union(words_of(past.said))
         self._text = passed_on
         self._pending = ""
         self._released = passed_on
@@ -266,13 +269,9 @@ class RepetitionGuard:
             return True
         return ends and (
             self._echoes(sentence)
-            or any(is_repeated(sentence, known, self._given(alike)) for known, alike in self._known)
+            or any(is_repeated(sentence, known, given) for known, given in self._known)
             or (last and any(is_repeated(answer, one) for one in self._answers))
         )
-
-    def _given(self, alike: bool) -> frozenset[str]:
-        """The words that are nothing new in a sentence with another word in a place."""
-        return frozenset() if alike or self._past.reports else frozenset(self._asked)
 
     def _echoes(self, sentence: Words) -> bool:
         if any(is_repeated(sentence, one, self._spoken) for one in self._questions):
@@ -297,8 +296,8 @@ class RepetitionGuard:
             return True
         begins = beginning(self._answer)
         return (
-            any(may_become(sentence, known) for known, _ in self._known)
-            or any(may_become(sentence, one) for one in self._questions)
+            any(may_become(sentence, known, given) for known, given in self._known)
+            or any(may_become(sentence, one, self._spoken) for one in self._questions)
             or any(begins in text for text in self._texts)
         )
 

@@ -112,14 +112,14 @@ def beginning(words: Words) -> str:
     return spaced(words[-_BEGINNING_WORDS:]) if len(words) >= _BEGINNING_WORDS else ""
 
 
-def may_become(words: Words, known: Words) -> bool:
-    """Whether `words` may become `known`, give or take a word."""
+def may_become(words: Words, known: Words, given: Set[str] = frozenset()) -> bool:
+    """Whether `words` may become `known`, give or take a word, and others for those in `given`."""
     if len(known) < MIN_WORDS or len(words) > len(known) or not words:
         return False
     count = len(words)
     if words == known[:count] or (count > 1 and words[1:] == known[: count - 1]):
         return True
-    return any(is_nearly_equal(words, known[:n]) for n in (count - 1, count + 1))
+    return any(is_nearly_equal(words, known[:n], given) for n in (count - 1, count, count + 1))
 
 
 def has_stretch_twice(words: Words, newest: int) -> bool:
