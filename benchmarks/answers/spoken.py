@@ -21,8 +21,9 @@ from .personas import PERSONAS
 from .score import Score, count_turns
 
 PORT = 18_483
-PATIENCE_S = 90
-"""Without a message for so long, a turn counts as not answered."""
+PATIENCE_S = 300
+"""Without a message for so long, a turn counts as not answered. What is measured is what five at
+once are answered, not how soon: the server waits for its engines as long."""
 
 
 async def converse(
@@ -63,7 +64,8 @@ def measure_spoken(model: str, limit: int) -> Score:
     score = Score()
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "server.log"
-        with run_server(log, PORT, model=model) as server:
+        patience = {"SESSION__ENGINE_SILENCE_S": str(PATIENCE_S)}
+        with run_server(log, PORT, model=model, settings=patience) as server:
             talks = asyncio.run(converse_with_all(server.url, limit))
     for persona, turns in zip(PERSONAS, talks, strict=True):
         count_turns(score, persona.name, [said for said, _ in turns], [said for _, said in turns])

@@ -34,7 +34,7 @@ from vivavoce.engines.chat.similarity import (
     stretches,
     words_of,
 )
-from vivavoce.engines.stop_words import STOP_WORDS
+from vivavoce.engines.text import STOP_WORDS
 
 _LATEST_ANSWERS = 100
 """Earlier answers that an answer is compared with. With 500, the comparisons of one token took the
