@@ -4,12 +4,13 @@
     python3 scripts/test.py -k interrupted     the checks, and those tests
     python3 scripts/test.py --no-lint tests/core
 
-Without arguments of its own pytest runs twice, side by side: the tests of `BESIDE`, which mostly
-wait for real conversations, and all others; a third run would be one too many for two cores. What
-one run shares with itself (a server for the whole session, say) is not shared with the other, and
-they must not want the same port, folder or package at the same time. The output of the others is
-seen as it comes, that of `BESIDE` after it. Last come the failures of both once more, and one
-closing line. A run without a closing line of its own, one that crashed, is counted as an error.
+Without arguments of its own pytest runs three times, side by side: the tests of `BESIDE`, which
+mostly wait for real conversations; those of `FUZZ`, at the lowest priority, which take what two
+cores have left over; and all others. What one run shares with itself (a server for the whole
+session, say) is not shared with another, and they must not want the same port, folder or package at
+the same time. The output of the others is seen as it comes, that of the first two after it. Last
+come the failures of all once more, and one closing line. A run without a closing line of its own,
+one that crashed, is counted as an error.
 
 Arguments other than `--no-lint` go to pytest. Needs Python 3.11 and pip; with Node and npm the
 JavaScript SDK is tried too, otherwise those tests are skipped and say so. Where `CI=true`, it
@@ -21,12 +22,15 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 from typing import IO
 
@@ -42,6 +46,11 @@ CHECKS = (
 TIMEOUT = "--session-timeout"
 BESIDE = ("tests/conformance", "tests/e2e")
 """What takes its time because somebody speaks, and little of a processor."""
+
+FUZZ = ("tests/fuzz",)
+FUZZ_S = "30"
+"""Seconds for each layer, unless `VIVAVOCE_FUZZ_S` says otherwise. About seven minutes in all, and
+shorter than either of the other runs."""
 
 CLOSING = re.compile(r"^=+ .* in [0-9.]+s")
 FAULT = re.compile(r"^(FAILED|ERROR) ")
@@ -89,30 +98,47 @@ def _run(python: Path, arguments: list[str]) -> bool:
 
 
 def _side_by_side(python: Path, arguments: list[str]) -> bool:
-    """All tests in two processes; the output of those beside follows the others'."""
+    """All tests in three processes; the output of two of them follows that of the others."""
     pytest = [str(python), "-m", "pytest", "--color=no", *arguments]
-    beside = [*pytest, *BESIDE, "-o", "cache_dir=.pytest_cache/beside"]
-    others = [*pytest, *(f"--ignore={path}" for path in BESIDE)]
+    apart = {
+        ", ".join(BESIDE): [*pytest, *BESIDE, "-o", "cache_dir=.pytest_cache/beside"],
+        ", ".join(FUZZ): [*pytest, *FUZZ, "-o", "cache_dir=.pytest_cache/fuzz", "-rP"],
+    }
+    others = [*pytest, *(f"--ignore={path}" for path in (*BESIDE, *FUZZ))]
     began = time.monotonic()
-    with (
-        tempfile.TemporaryFile("w+") as kept,
-        _start(beside, kept) as first,
-        _start(others, subprocess.PIPE) as second,
-    ):
-        told = list(_told(second))
-        first.wait()
-        kept.seek(0)
-        told_beside = kept.readlines()
-    say(f"--- {', '.join(BESIDE)}")
-    say("".join(told_beside).rstrip("\n"))
-    for line in filter(FAULT.search, [*told, *told_beside]):
+    with ExitStack() as stack:
+        kept = {name: stack.enter_context(tempfile.TemporaryFile("w+")) for name in apart}
+        started = [
+            stack.enter_context(_start(command, kept[name], background=name == ", ".join(FUZZ)))
+            for name, command in apart.items()
+        ]
+        started.append(stack.enter_context(_start(others, subprocess.PIPE)))
+        outputs = [list(_told(started[-1]))]
+        for (name, output), process in zip(kept.items(), started, strict=False):
+            process.wait()
+            output.seek(0)
+            outputs.append(output.readlines())
+            say(f"--- {name}")
+            say("".join(outputs[-1]).rstrip("\n"))
+    for line in filter(FAULT.search, chain.from_iterable(outputs)):
         say(line.rstrip("\n"))
-    say(closing_line([told, told_beside], time.monotonic() - began))
-    return first.returncode == second.returncode == 0
+    say(closing_line(outputs, time.monotonic() - began))
+    return not any(process.returncode for process in started)
 
 
-def _start(command: list[str], output: int | IO[str]) -> subprocess.Popen[str]:
-    return subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, text=True)
+def _start(
+    command: list[str], output: int | IO[str], background: bool = False
+) -> subprocess.Popen[str]:
+    variables = {"VIVAVOCE_FUZZ_S": FUZZ_S, **os.environ}
+    lowered = ["nice", "-n", "19"] if background and shutil.which("nice") else []
+    return subprocess.Popen(
+        [*lowered, *command],
+        cwd=ROOT,
+        env=variables,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
 
 
 def _told(process: subprocess.Popen[str]) -> Iterator[str]:

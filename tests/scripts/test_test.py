@@ -84,22 +84,22 @@ def test_what_cannot_be_fetched_fails_where_it_matters(
 
 
 BREAKS = {
-    "assert True": "5 passed, 1 skipped",
-    "assert False": "4 passed, 1 skipped, 1 failed",
-    "import os; os._exit(1)": "2 passed, 1 skipped, 1 error",
+    "assert True": "6 passed, 1 skipped",
+    "assert False": "5 passed, 1 skipped, 1 failed",
+    "import os; os._exit(1)": "3 passed, 1 skipped, 1 error",
 }
 
 
 @pytest.mark.parametrize("course", BREAKS)
-def test_without_arguments_two_runs_are_one(
+def test_without_arguments_three_runs_are_one(
     script: ModuleType,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
     course: str,
 ) -> None:
-    """A folder beside the others, and the rest: each test once."""
-    for folder in ("slow", "rest"):
+    """Two folders beside the others, and the rest: each test once."""
+    for folder in ("slow", "fuzz", "rest"):
         (tmp_path / folder).mkdir()
     (tmp_path / "slow" / "test_one.py").write_text(f"def test_it():\n    {course}\n")
     (tmp_path / "slow" / "test_two.py").write_text("def test_a(): pass\ndef test_b(): pass\n")
@@ -107,7 +107,13 @@ def test_without_arguments_two_runs_are_one(
         "import pytest\ndef test_c(): pass\ndef test_d(): pass\ndef test_e(): pytest.skip('no')\n"
     )
     monkeypatch.setattr(script, "ROOT", tmp_path)
+    (tmp_path / "fuzz" / "test_four.py").write_text(
+        "import os\n"
+        "def test_f(): assert (os.nice(0), os.environ['VIVAVOCE_FUZZ_S']) == (19, '30')\n"
+    )
+    monkeypatch.delenv("VIVAVOCE_FUZZ_S", raising=False)
     monkeypatch.setattr(script, "BESIDE", ("slow",))
+    monkeypatch.setattr(script, "FUZZ", ("fuzz",))
     passed = script._side_by_side(Path(sys.executable), ["--session-timeout=60"])
     *told, last = capfd.readouterr().out.splitlines()
     assert passed is (course == "assert True")
@@ -116,8 +122,9 @@ def test_without_arguments_two_runs_are_one(
 
 
 def test_what_runs_beside_the_others_is_there_and_nothing_twice(script: ModuleType) -> None:
-    assert len(set(script.BESIDE)) == len(script.BESIDE)
-    assert [path for path in script.BESIDE if not (script.ROOT / path).exists()] == []
+    paths = (*script.BESIDE, *script.FUZZ)
+    assert len(set(paths)) == len(paths)
+    assert [path for path in paths if not (script.ROOT / path).exists()] == []
 
 
 def test_a_run_without_an_end_is_an_error(script: ModuleType) -> None:
