@@ -34,7 +34,7 @@ from vivavoce.domain.setup import Modality, Sampling
 from vivavoce.engines.llamacpp import create
 from vivavoce.engines.monty import create as create_sandbox
 from vivavoce.engines.ports import CallsRequested, LanguageModel, TextDelta
-from vivavoce.engines.registry import House
+from vivavoce.engines.registry import EngineBuilder
 
 CALCULATIONS = (
     ("What do three coffees at two euros eighty and a cake at four fifty come to?", "12.9"),
@@ -98,8 +98,8 @@ async def answered(model: LanguageModel, request: GenerationRequest) -> tuple[li
 
 async def measure(settings: dict[str, Any]) -> dict[str, Any]:
     """Figures of one model; prints a line for each request."""
-    house = House(tell=print)
-    model, sandbox = await create(settings, house), await create_sandbox({}, house)
+    builder = EngineBuilder(tell=print)
+    model, sandbox = await create(settings, builder), await create_sandbox({}, builder)
     await model.prepare(asked())
     right, took = 0, []
     for spoken, wanted in CALCULATIONS:

@@ -17,7 +17,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from vivavoce.engines import bubblewrap, monty
-from vivavoce.engines.registry import House
+from vivavoce.engines.registry import EngineBuilder
 from vivavoce.engines.tool_ports import Sandbox
 
 ROUNDS = 15
@@ -62,7 +62,7 @@ async def measure(build: Callable[[float], Awaitable[Sandbox]], numbers: bool) -
 
 
 async def main(arguments: argparse.Namespace) -> None:
-    host = House()
+    host = EngineBuilder()
     results = {"monty": await measure(lambda s: monty.create({"time_s": s}, host), False)}
     if arguments.bwrap:
         own = {"program": arguments.bwrap, "python": arguments.python}

@@ -23,7 +23,7 @@ import soxr
 
 from vivavoce.client.files import read_wav
 from vivavoce.domain.audio import INPUT_RATE, OUTPUT_RATE
-from vivavoce.engines.registry import House
+from vivavoce.engines.registry import EngineBuilder
 
 START_S = 180
 SYNTHESIZER = "hibari"
@@ -93,7 +93,7 @@ async def synthesize(texts: Iterable[str], voice: str = "Charon") -> list[bytes]
     missing = {path: text for path, text in zip(paths, texts, strict=True) if not path.exists()}
     if missing:
         CACHE.mkdir(parents=True, exist_ok=True)
-        synthesizer = await House({}).build("synthesizer", {"use": SYNTHESIZER})
+        synthesizer = await EngineBuilder({}).build("synthesizer", {"use": SYNTHESIZER})
         try:
             for path, text in missing.items():
                 _write_wav(path, await _speak(synthesizer, text, voice))

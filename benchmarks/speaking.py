@@ -24,7 +24,7 @@ import soxr
 from vivavoce.domain.audio import INPUT_RATE, OUTPUT_RATE
 from vivavoce.domain.voices import VOICES
 from vivavoce.engines.ports import RecognitionOptions, Recognizer, Synthesizer
-from vivavoce.engines.registry import House
+from vivavoce.engines.registry import EngineBuilder
 from vivavoce.engines.synthesis import loudness, voice_parameters
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "speaking.md"
@@ -148,7 +148,7 @@ def bare(text: str) -> str:
 
 async def tables(voices: list[str]) -> str:
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-    host = House()
+    host = EngineBuilder()
     synthesizer = await host.build("synthesizer", "hibari")
     recognizer = await host.build("recognizer", "moonshine")
     lines = [

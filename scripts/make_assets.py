@@ -19,7 +19,7 @@ import soxr
 
 from vivavoce.domain.audio import INPUT_RATE, OUTPUT_RATE
 from vivavoce.engines.ports import RecognitionOptions, Recognizer, Synthesizer
-from vivavoce.engines.registry import House
+from vivavoce.engines.registry import EngineBuilder
 
 ASSETS = Path(__file__).resolve().parent.parent / "src" / "vivavoce" / "assets"
 VOICE = "Kore"
@@ -63,7 +63,7 @@ def write(path: Path, pcm: bytes) -> None:
 
 async def main(folder: Path = ASSETS, recordings: Mapping[str, str] = RECORDINGS) -> int:
     """Make every recording in `folder`; the exit status."""
-    host = House(tell=print)
+    host = EngineBuilder(tell=print)
     synthesizer = await host.build("synthesizer", "hibari")
     recognizer = await host.build("recognizer", "moonshine")
     failures = 0

@@ -18,7 +18,7 @@ from vivavoce.config import (
     load,
 )
 from vivavoce.core.settings import Pacing
-from vivavoce.engines.registry import House
+from vivavoce.engines.registry import EngineBuilder
 from vivavoce.errors import ConfigError
 
 
@@ -234,7 +234,7 @@ async def test_the_line_is_what_the_engine_takes(monkeypatch: pytest.MonkeyPatch
     choice = model_of(load(flags={"model": "openai:http://127.0.0.1:11434/v1#qwen3"}))
     assert isinstance(choice, dict)
 
-    engine = await House().build("model", choice)
+    engine = await EngineBuilder().build("model", choice)
 
     await engine.aclose()
 

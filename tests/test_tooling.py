@@ -13,7 +13,7 @@ from vivavoce.config import load
 from vivavoce.domain.content import BuiltinTool, Tools
 from vivavoce.edge.health import PartState, Readiness
 from vivavoce.engines.document_index import Index, default_path, files_of, update
-from vivavoce.engines.registry import House
+from vivavoce.engines.registry import EngineBuilder
 from vivavoce.errors import ClientFault, ConfigError, EngineMissing
 from vivavoce.metrics import Metrics
 from vivavoce.tooling import build_toolbox
@@ -31,7 +31,7 @@ def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def built(readiness: Readiness | None = None, **tools: Any) -> Toolbox:
     config = load(flags={f"tools.{name}": value for name, value in tools.items()})
-    return await build_toolbox(config, House(), readiness or Readiness(), Metrics())
+    return await build_toolbox(config, EngineBuilder(), readiness or Readiness(), Metrics())
 
 
 def index_documents(folder: Path) -> None:

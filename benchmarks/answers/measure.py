@@ -44,7 +44,7 @@ from benchmarks.answers.score import Score, count_turns
 
 from vivavoce.domain.content import BuiltinTool, Tools
 from vivavoce.engines.document_index import Index, files_of, root_of, update
-from vivavoce.engines.registry import House
+from vivavoce.engines.registry import EngineBuilder
 from vivavoce.tools.toolbox import Toolbox
 
 SETS = ("facts", "requests", "memories", "reports", "passages", "conversations")
@@ -109,7 +109,9 @@ async def measure_passages(runner: ModelRunner, limit: int) -> Score:
             root = root_of(documents)
             for _ in update(opened, root, files_of(root)):
                 pass
-        toolbox = Toolbox(search=await House({}).build("search", {"use": "local", "path": index}))
+        toolbox = Toolbox(
+            search=await EngineBuilder({}).build("search", {"use": "local", "path": index})
+        )
         toolset = toolbox.open(lambda kind, name: None)
         tools = await toolset.resolve(Tools(builtin=(BuiltinTool("googleSearch"),)))
         questions = [each for passage in PASSAGES for each in passage.questions]

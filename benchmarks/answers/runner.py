@@ -23,7 +23,7 @@ from vivavoce.domain.ids import CallId, GenerationId, SessionId
 from vivavoce.domain.request import EndReason, GenerationRequest
 from vivavoce.domain.setup import Modality, Sampling
 from vivavoce.engines.ports import CallsRequested, Ended, LanguageModel, TextDelta, UsageReported
-from vivavoce.engines.registry import House
+from vivavoce.engines.registry import EngineBuilder
 from vivavoce.tools.ports import Toolset
 
 from .case import Persona, Question, ToolReport
@@ -72,7 +72,7 @@ def model_table(model: str) -> dict[str, Any]:
 
 async def build_model(model: str) -> LanguageModel:
     """The language model that `--model` names. Raises `ConfigError`, `EngineMissing`."""
-    built: LanguageModel = await House({}).build("model", model_table(model))
+    built: LanguageModel = await EngineBuilder({}).build("model", model_table(model))
     return built
 
 

@@ -28,7 +28,7 @@ from benchmarks.toolchoice.others import SPOKEN_FILE, TOOL_SETS
 
 from vivavoce.domain.audio import INPUT_RATE, OUTPUT_RATE
 from vivavoce.engines.ports import RecognitionOptions, Recognizer, Synthesizer
-from vivavoce.engines.registry import House
+from vivavoce.engines.registry import EngineBuilder
 
 VOICES = ("Kore", "Charon", "Puck", "Leda", "Orus")
 SNR_DB = (None, None, 20.0, None, 15.0, None, 10.0)
@@ -72,7 +72,7 @@ async def recognize(recognizer: Recognizer, sound: Samples) -> str:
 
 
 async def make(synthesizer_name: str, recognizer_name: str) -> list[dict[str, Any]]:
-    host = House({})
+    host = EngineBuilder({})
     synthesizer = await host.build("synthesizer", {"use": synthesizer_name})
     recognizer = await host.build("recognizer", {"use": recognizer_name})
     random = np.random.default_rng(9)

@@ -19,7 +19,7 @@ from vivavoce.engines.ports import (
     ResponderCapabilities,
     VoiceDetector,
 )
-from vivavoce.engines.registry import House, required_weights
+from vivavoce.engines.registry import EngineBuilder, required_weights
 from vivavoce.errors import ClientFault, VivavoceError
 from vivavoce.metrics import Metrics
 from vivavoce.protocol import close
@@ -80,8 +80,8 @@ class Profiles:
 
     async def start(self) -> None:
         """Start them one after the other. Raises if none can be started."""
-        house = House(self._config.weights, self._say)
-        self._toolbox = await build_toolbox(self._config, house, self._readiness, self._metrics)
+        builder = EngineBuilder(self._config.weights, self._say)
+        self._toolbox = await build_toolbox(self._config, builder, self._readiness, self._metrics)
         failure: VivavoceError | None = None
         for name in profiles_in_use(self._config):
             try:
@@ -119,22 +119,22 @@ class Profiles:
         return WINDOW if backend is None else backend.hosting.gauge.window
 
     async def _start(self, name: str, table: ProfileTable) -> Backend:
-        house = House(self._config.weights, self._say)
+        builder = EngineBuilder(self._config.weights, self._say)
         started: list[VoiceDetector | Recognizer] = []
         try:
-            detector = await house.build("detector", table.detector)
+            detector = await builder.build("detector", table.detector)
             started.append(detector)
-            recognizer = await house.build("recognizer", table.recognizer)
+            recognizer = await builder.build("recognizer", table.recognizer)
             started.append(recognizer)
-            responder = await house.build("responder", table.responder)
+            responder = await builder.build("responder", table.responder)
         except BaseException:
             for engine in started:
                 await _close(engine, name)
             raise
-        for fallback in house.fallbacks:
+        for fallback in builder.fallbacks:
             log.warning("a part is replaced", extra={"profile": name, "problem": fallback})
-        state = PartState.DEGRADED if house.fallbacks else PartState.READY
-        self._readiness.parts[f"profile {name}"] = Part(state, " ".join(house.fallbacks))
+        state = PartState.DEGRADED if builder.fallbacks else PartState.READY
+        self._readiness.parts[f"profile {name}"] = Part(state, " ".join(builder.fallbacks))
         hosting = Hosting(
             engines=Engines(detector, recognizer, responder),
             scorer=VoiceScorer(detector),

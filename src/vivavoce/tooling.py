@@ -23,7 +23,7 @@ from vivavoce.domain.content import ToolKind
 from vivavoce.edge.health import Part, PartState, Readiness
 from vivavoce.engines import documents
 from vivavoce.engines.pages import load_libraries
-from vivavoce.engines.registry import House
+from vivavoce.engines.registry import EngineBuilder
 from vivavoce.engines.tool_ports import SearchEngine
 from vivavoce.errors import ConfigError, EngineMissing
 from vivavoce.metrics import Metrics
@@ -39,12 +39,12 @@ UNUSABLE = "The index of documents can't be used."
 
 
 async def build_toolbox(
-    config: Config, house: House, readiness: Readiness, metrics: Metrics
+    config: Config, builder: EngineBuilder, readiness: Readiness, metrics: Metrics
 ) -> Toolbox:
     """Everything that `[tools]` asks for, started. Raises `ConfigError`."""
     tools, mistakes = config.tools, Mistakes()
     box = Toolbox(listener=_Recorder(metrics), deadline_s=tools.deadline_s)
-    parts = _Parts(house, readiness)
+    parts = _Parts(builder, readiness)
     mcp = None
     try:
         with mistakes.at("tools.search"):
@@ -104,7 +104,7 @@ class Mistakes:
 class _Parts:
     """Builds the engines behind the tools. `missing` is what could not be, and why."""
 
-    house: House
+    builder: EngineBuilder
     readiness: Readiness
     missing: dict[str, EngineMissing] = field(default_factory=dict)
 
@@ -113,13 +113,13 @@ class _Parts:
         self.missing.pop(kind, None)
         if not choice:
             return None
-        before = len(self.house.fallbacks)
+        before = len(self.builder.fallbacks)
         try:
-            engine = await self.house.build(port, choice)
+            engine = await self.builder.build(port, choice)
         except EngineMissing as lack:
             self.missing[kind] = lack
             return None
-        for fallback in self.house.fallbacks[before:]:
+        for fallback in self.builder.fallbacks[before:]:
             self.degraded(kind, "a tool is replaced", fallback)
         return engine
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from vivavoce.cli.engines import users
 from vivavoce.cli.main import COMMANDS, app
 from vivavoce.config import load
-from vivavoce.engines.registry import BUILTIN, DESCRIPTIONS, factory, parse
+from vivavoce.engines.registry import BUILTIN, factory, parse
 from vivavoce.errors import ConfigError
 
 
@@ -45,10 +45,6 @@ def test_a_terminal_shows_brackets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vivavoce.cli.console.Console", console)
 
     assert "[tools]" in CliRunner().invoke(app, ["engines"]).stdout
-
-
-def test_every_built_in_engine_is_described() -> None:
-    assert DESCRIPTIONS.keys() == BUILTIN.keys()
 
 
 def test_fallbacks_count_as_used() -> None:

@@ -16,7 +16,7 @@ import pytest
 from vivavoce.engines import document_index
 from vivavoce.engines.document_index import Index, Passage, Row, Version, reading, version_of
 from vivavoce.engines.documents import create
-from vivavoce.engines.registry import House
+from vivavoce.engines.registry import EngineBuilder
 from vivavoce.errors import ConfigError, EngineMissing
 
 
@@ -188,4 +188,4 @@ async def test_a_python_without_full_text_search_is_told(
         Index(tmp_path / "index.sqlite3")
     assert not (tmp_path / "index.sqlite3").exists()
     with pytest.raises(EngineMissing, match="full-text search"):
-        await create({"path": str(tmp_path / "there.sqlite3")}, House())
+        await create({"path": str(tmp_path / "there.sqlite3")}, EngineBuilder())

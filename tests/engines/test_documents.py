@@ -15,7 +15,7 @@ from vivavoce.engines import document_index
 from vivavoce.engines.document_index import Change, Index, Passage, passages
 from vivavoce.engines.documents import create
 from vivavoce.engines.pages import MAX_BYTES
-from vivavoce.engines.registry import House
+from vivavoce.engines.registry import EngineBuilder
 from vivavoce.engines.tool_ports import SearchEngine, SearchQuery
 from vivavoce.errors import ConfigError, EngineMissing, ToolError
 from vivavoce.testing.tool_contracts import SearchEngineContract
@@ -43,7 +43,7 @@ def update(index: Index, folder: Path) -> dict[str, Change]:
 
 async def found(index: Index, question: str, **options: object) -> list[str]:
     """What is found, as addresses and passages in one line each."""
-    engine = await create({"path": str(index.path)}, House())
+    engine = await create({"path": str(index.path)}, EngineBuilder())
     try:
         sources = await engine.search(SearchQuery(question, **options))  # type: ignore[arg-type]
         return [f"{source.uri} {source.text}" for source in sources]
@@ -67,7 +67,7 @@ class TestLocalSearch(SearchEngineContract):
 
 async def test_a_source_is_named_as_its_document_names_itself(index: Index, folder: Path) -> None:
     update(index, folder)
-    engine = await create({"path": index.path}, House())
+    engine = await create({"path": index.path}, EngineBuilder())
     (bridge,) = await engine.search(SearchQuery("When was the bridge at Halden opened?"))
     assert (bridge.uri, bridge.title) == ("https://bridge.example/halden", "The bridge at Halden")
     assert "opened in 1931" in bridge.text
@@ -284,13 +284,13 @@ async def test_a_search_has_a_deadline(
 
 async def test_without_an_index_the_fix_is_said(tmp_path: Path) -> None:
     with pytest.raises(EngineMissing, match="Run `vivavoce index DIR`"):
-        await create({"path": str(tmp_path / "none.sqlite3")}, House())
+        await create({"path": str(tmp_path / "none.sqlite3")}, EngineBuilder())
 
 
 @pytest.mark.parametrize("settings", [{"folder": "x"}, {"path": 3}])
 async def test_wrong_settings_are_refused(settings: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match="set up wrongly"):
-        await create(settings, House())
+        await create(settings, EngineBuilder())
 
 
 async def test_another_file_is_neither_read_nor_overwritten(tmp_path: Path) -> None:
@@ -301,7 +301,7 @@ async def test_another_file_is_neither_read_nor_overwritten(tmp_path: Path) -> N
     for content in (path.read_bytes(), b"no database at all"):
         path.write_bytes(content)
         with pytest.raises(ConfigError, match="no index of documents"):
-            await create({"path": str(path)}, House())
+            await create({"path": str(path)}, EngineBuilder())
         with pytest.raises(ConfigError, match="no index of documents"):
             Index(path)
         assert path.read_bytes() == content
@@ -313,7 +313,7 @@ async def test_an_index_of_another_version_is_made_anew(index: Index, folder: Pa
     other.execute(f"PRAGMA user_version = {document_index.VERSION + 1}")
     other.close()
     with pytest.raises(EngineMissing, match="another version"):
-        await create({"path": str(index.path)}, House())
+        await create({"path": str(index.path)}, EngineBuilder())
     anew = Index(index.path)
     assert set(update(anew, folder).values()) == {Change.READ}
     anew.close()
@@ -322,7 +322,7 @@ async def test_an_index_of_another_version_is_made_anew(index: Index, folder: Pa
 
 async def test_an_index_that_goes_away_is_a_sentence(index: Index, folder: Path) -> None:
     update(index, folder)
-    engine = await create({"path": str(index.path)}, House())
+    engine = await create({"path": str(index.path)}, EngineBuilder())
     index.close()
     index.path.unlink()
     with pytest.raises(ToolError) as caught:

@@ -17,7 +17,7 @@ from vivavoce.domain.audio import OUTPUT_RATE, pcm_seconds
 from vivavoce.domain.voices import VOICES
 from vivavoce.engines.hibari import HibariSynthesizer, create
 from vivavoce.engines.hibari.synthesizer import FURTHER_VOICES, WEIGHTS, model_file
-from vivavoce.engines.registry import House
+from vivavoce.engines.registry import EngineBuilder
 from vivavoce.engines.synthesis import LOUDNESS, loudness
 from vivavoce.errors import ConfigError
 
@@ -28,7 +28,7 @@ TONES = {"use": "tones"}
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[HibariSynthesizer]:
-    engine = asyncio.run(create({"other_languages": TONES}, House()))
+    engine = asyncio.run(create({"other_languages": TONES}, EngineBuilder()))
     yield engine
     asyncio.run(engine.aclose())
 
@@ -58,7 +58,7 @@ async def say(
 )
 async def test_a_bad_setting_is_refused(settings: dict[str, object], problem: str) -> None:
     with pytest.raises(ConfigError, match=problem):
-        await create(settings, House())
+        await create(settings, EngineBuilder())
 
 
 def test_further_voices_are_on_the_hub_and_checked_by_hash() -> None:
@@ -173,7 +173,9 @@ async def test_another_language_is_spoken_by_the_other_engine(
 async def test_without_another_engine_it_is_read_as_english_and_said_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    engine = await create({"other_languages": {"use": "espeak", "program": "no-such"}}, House())
+    engine = await create(
+        {"other_languages": {"use": "espeak", "program": "no-such"}}, EngineBuilder()
+    )
     german, _ = await say(engine, "Guten Morgen.", language="de-DE")
     english, _ = await say(engine, "Guten Morgen.", language="")
     assert np.array_equal(german, english)
@@ -188,9 +190,9 @@ async def test_a_voice_with_a_model_of_its_own_is_not_converted(
 ) -> None:
     shutil.copy(MODEL, tmp_path / "af_kore.int8.onnx")
     shutil.copy(MODEL, tmp_path / "bm_fable.int8.onnx")
-    house = House(overrides={"hibari-fable": tmp_path})
+    builder = EngineBuilder(overrides={"hibari-fable": tmp_path})
     settings = {"voices": {"kore": str(tmp_path / "af_kore.int8.onnx")}, "other_languages": False}
-    own = await create(settings, house)
+    own = await create(settings, builder)
     for voice, same in (("Kore", False), ("Iapetus", False), ("Puck", True)):
         mine, _ = await say(own, "Ask the aunt.", voice)
         plain, _ = await say(engine, "Ask the aunt.", voice)
@@ -207,7 +209,7 @@ async def test_a_voice_with_a_model_of_its_own_is_not_converted(
 async def test_a_model_that_tells_no_times_has_words_spread_over_its_sound(tmp_path: Path) -> None:
     other = tmp_path / "other.onnx"
     other.write_bytes(MODEL.read_bytes().replace(b"/CumSum_output_0", b"/Cumsum_output_0"))
-    engine = await create({"model": str(other), "other_languages": False}, House())
+    engine = await create({"model": str(other), "other_languages": False}, EngineBuilder())
     pieces = engine.synthesize(SENTENCE, "Kore")
     assert "".join(piece.text for piece in pieces) == SENTENCE
     assert sum(bool(piece.text) for piece in pieces) > 8

@@ -33,7 +33,7 @@ from vivavoce.engines.moonshine.recognizer import (
     stable_words,
 )
 from vivavoce.engines.ports import RecognitionOptions, Recognizer, Transcript
-from vivavoce.engines.registry import House
+from vivavoce.engines.registry import EngineBuilder
 from vivavoce.engines.scripted.sound import hear, say
 from vivavoce.errors import ConfigError, EngineMissing
 from vivavoce.testing.contracts import RecognizerContract
@@ -287,7 +287,7 @@ def test_another_language_is_logged_once(
 )
 async def test_wrong_settings_are_refused(settings: dict[str, object], problem: str) -> None:
     with pytest.raises(ConfigError, match=problem):
-        await moonshine.create(settings, House())
+        await moonshine.create(settings, EngineBuilder())
 
 
 # --- the real network ------------------------------------------------------------------------
@@ -296,7 +296,7 @@ async def test_wrong_settings_are_refused(settings: dict[str, object], problem: 
 @pytest.mark.embedded
 async def test_words_are_heard_while_they_are_spoken_and_noise_is_nothing() -> None:
     try:
-        recognizer = await moonshine.create({}, House())
+        recognizer = await moonshine.create({}, EngineBuilder())
     except EngineMissing as absent:
         pytest.skip(str(absent))
     recognition = recognizer.open(RecognitionOptions())

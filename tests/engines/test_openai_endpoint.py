@@ -6,12 +6,14 @@ import pytest
 
 from engines.fake_chat import fake_chat
 from vivavoce.engines.openai import create
-from vivavoce.engines.registry import House
+from vivavoce.engines.registry import EngineBuilder
 
 
 async def said(base_url: str) -> str:
     lines: list[str] = []
-    engine = await create({"base_url": base_url, "model": "qwen3"}, House(tell=lines.append))
+    engine = await create(
+        {"base_url": base_url, "model": "qwen3"}, EngineBuilder(tell=lines.append)
+    )
     await engine.aclose()
     (line,) = lines
     return line

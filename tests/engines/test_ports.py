@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vivavoce.engines.ports import Synthesizer
-from vivavoce.engines.registry import House
+from vivavoce.engines.registry import EngineBuilder
 from vivavoce.testing.contracts import SynthesizerContract
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "engines.md"
@@ -31,4 +31,4 @@ class TestTheExampleOfTheReference(SynthesizerContract):
 
 async def test_the_examples_factory_makes_it() -> None:
     defined = example()
-    assert isinstance(await defined["create"]({}, House()), defined["Beep"])
+    assert isinstance(await defined["create"]({}, EngineBuilder()), defined["Beep"])

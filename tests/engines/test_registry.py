@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from vivavoce.engines.registry import (
-    House,
+    EngineBuilder,
     all_weights,
     factory,
     find_weights,
@@ -20,32 +20,32 @@ from vivavoce.errors import ConfigError, EngineMissing
 
 
 async def test_a_name_or_a_table_builds_the_same_engine() -> None:
-    house = House()
+    builder = EngineBuilder()
 
     for choice in ("silence", {"use": "silence"}, "vivavoce.engines.synthesis:create_silence"):
-        assert isinstance(await house.build("synthesizer", choice), SilentSynthesizer)
-    assert house.fallbacks == []
+        assert isinstance(await builder.build("synthesizer", choice), SilentSynthesizer)
+    assert builder.fallbacks == []
 
 
 async def test_a_missing_part_falls_back_as_often_as_needed_and_says_so() -> None:
-    house = House()
+    builder = EngineBuilder()
     choice = {"use": "unruly:absent", "otherwise": {"use": "unruly:absent", "otherwise": "silence"}}
 
-    assert isinstance(await house.build("synthesizer", choice), SilentSynthesizer)
-    assert house.fallbacks
-    assert all("It is not here. Bring it." in each for each in house.fallbacks)
+    assert isinstance(await builder.build("synthesizer", choice), SilentSynthesizer)
+    assert builder.fallbacks
+    assert all("It is not here. Bring it." in each for each in builder.fallbacks)
 
 
 async def test_without_a_fallback_the_lack_is_raised() -> None:
     with pytest.raises(EngineMissing, match="Bring it"):
-        await House().build("responder", "unruly:absent")
+        await EngineBuilder().build("responder", "unruly:absent")
 
 
 async def test_bad_settings_are_no_reason_to_fall_back() -> None:
     choice = {"use": "silence", "volume": 11, "otherwise": "tones"}
 
     with pytest.raises(ConfigError, match="no settings"):
-        await House().build("synthesizer", choice)
+        await EngineBuilder().build("synthesizer", choice)
 
 
 def test_a_module_that_is_not_installed_is_told_with_the_command() -> None:
@@ -61,10 +61,10 @@ async def test_a_library_that_a_factory_lacks_is_a_reason_to_fall_back(
         "async def create(settings, host):\n    import no_such_library\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    house = House()
+    builder = EngineBuilder()
     choice = {"use": "lacking_engine:create", "otherwise": "silence"}
-    assert isinstance(await house.build("synthesizer", choice), SilentSynthesizer)
-    assert "no_such_library is not installed" in house.fallbacks[0]
+    assert isinstance(await builder.build("synthesizer", choice), SilentSynthesizer)
+    assert "no_such_library is not installed" in builder.fallbacks[0]
 
 
 def test_weights_of_a_cascade_are_those_of_its_parts() -> None:
@@ -106,7 +106,7 @@ def test_weights_are_found_by_their_name_and_by_a_wheels() -> None:
 
 def test_an_override_of_unknown_weights_is_refused() -> None:
     with pytest.raises(ConfigError, match="no weights called 'whisper'"):
-        House({"whisper": "/models"}).weights("silero")
+        EngineBuilder({"whisper": "/models"}).weights("silero")
 
 
 def test_every_wheel_is_pinned_and_named_as_the_index_names_it() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vivavoce.engines.registry import House, locate_weights
+from vivavoce.engines.registry import EngineBuilder, locate_weights
 from vivavoce.engines.silero import FRAME_SAMPLES, SileroDetector, create
 from vivavoce.errors import ConfigError, EngineError, EngineMissing
 
@@ -119,23 +119,23 @@ def test_nothing_to_score_and_frames_of_a_wrong_size(detector: SileroDetector) -
 
 @pytest.mark.embedded
 async def test_the_factory_loads_what_was_fetched_or_a_path(detector: SileroDetector) -> None:
-    assert (await create({}, House())).frame_samples == 512
+    assert (await create({}, EngineBuilder())).frame_samples == 512
     path = locate_weights("silero") / "silero_vad_op18_ifless.onnx"
-    await (await create({"path": str(path)}, House())).aclose()
+    await (await create({"path": str(path)}, EngineBuilder())).aclose()
 
 
 async def test_bad_settings_are_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="knows no setting 'threshold'"):
-        await create({"threshold": 0.5}, House())
+        await create({"threshold": 0.5}, EngineBuilder())
     with pytest.raises(ConfigError, match="there is no file"):
-        await create({"path": str(tmp_path / "absent.onnx")}, House())
+        await create({"path": str(tmp_path / "absent.onnx")}, EngineBuilder())
 
 
 async def test_a_file_that_is_no_network_is_an_engine_error(tmp_path: Path) -> None:
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"not a network")
     with pytest.raises(EngineError, match="can't be loaded"):
-        await create({"path": str(broken)}, House())
+        await create({"path": str(broken)}, EngineBuilder())
 
 
 @pytest.mark.embedded

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from engines.fake_web import Asked, FakeWeb, fake_web
-from vivavoce.engines.registry import House
+from vivavoce.engines.registry import EngineBuilder
 from vivavoce.engines.tool_ports import SearchQuery
 from vivavoce.engines.web_search import BRAVE, EXTERNAL, SEARXNG, TAVILY, Service, WebSearch
 from vivavoce.errors import ConfigError, ToolError
@@ -28,7 +28,7 @@ async def web() -> AsyncIterator[FakeWeb]:
 
 
 async def built(service: Service, settings: dict[str, Any]) -> WebSearch:
-    search: WebSearch = await House().build("search", {"use": service.name, **settings})
+    search: WebSearch = await EngineBuilder().build("search", {"use": service.name, **settings})
     return search
 
 

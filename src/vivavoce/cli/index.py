@@ -30,7 +30,7 @@ from vivavoce.engines.document_index import (
 )
 from vivavoce.engines.documents import create
 from vivavoce.engines.pages import load_libraries
-from vivavoce.engines.registry import House
+from vivavoce.engines.registry import EngineBuilder
 from vivavoce.engines.tool_ports import SearchQuery
 from vivavoce.errors import ConfigError, EngineError, ToolError
 
@@ -143,7 +143,7 @@ def _forget(path: Path, folder: Path) -> None:
 
 
 async def _ask(path: Path, question: str) -> None:
-    engine = await create({"path": str(path)}, House(tell=typer.echo))
+    engine = await create({"path": str(path)}, EngineBuilder(tell=typer.echo))
     try:
         found = await engine.search(SearchQuery(question))
     finally:

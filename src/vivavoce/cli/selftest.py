@@ -21,7 +21,7 @@ from vivavoce.domain.request import GenerationRequest
 from vivavoce.domain.setup import Modality, Sampling
 from vivavoce.domain.voices import DEFAULT_VOICE
 from vivavoce.engines.ports import RecognitionOptions, TextDelta
-from vivavoce.engines.registry import House, parse
+from vivavoce.engines.registry import EngineBuilder, parse
 from vivavoce.errors import EngineError, VivavoceError
 
 SENTENCE = "The lights in the kitchen are on."
@@ -32,7 +32,7 @@ async def engines(config: Config) -> AsyncGenerator[Finding | Trial, None]:
     """One finding an engine of each profile in use, each after its trial."""
     for profile in dict.fromkeys(config.models.values()):
         table = config.profiles[profile]
-        house = House(config.weights)
+        builder = EngineBuilder(config.weights)
         choices: list[tuple[str, Any]] = [("detector", table.detector)]
         _, settings, _ = parse(table.responder)
         if {"model", "voice"} <= settings.keys():
@@ -43,22 +43,22 @@ async def engines(config: Config) -> AsyncGenerator[Finding | Trial, None]:
         speech = bytes(INPUT_RATE * BYTES_PER_SAMPLE)
         for port, choice in choices:
             yield Trial(next(iter(parts(port, choice))))
-            finding, heard = await _try(profile, house, port, choice, speech)
+            finding, heard = await _try(profile, builder, port, choice, speech)
             speech = heard or speech
             yield finding
-        for fallback in house.fallbacks:
+        for fallback in builder.fallbacks:
             fault = Fault(Code.ENGINE_MISSING, f"{profile}: {fallback}", "Install what is missing.")
             yield wrong("engines", fault, Severity.WARNING)
 
 
 async def _try(
-    profile: str, house: House, port: str, choice: Any, speech: bytes
+    profile: str, builder: EngineBuilder, port: str, choice: Any, speech: bytes
 ) -> tuple[Finding, bytes]:
     """The finding, and for a synthesizer what it said, as the recognizer hears it."""
     name = next(iter(parts(port, choice)))
     try:
         async with asyncio.timeout(PATIENCE_S):
-            engine = await house.build(port, choice)
+            engine = await builder.build(port, choice)
     except (VivavoceError, TimeoutError) as error:
         return wrong("engines", _fault(name, error)), b""
     try:

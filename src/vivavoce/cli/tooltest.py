@@ -10,7 +10,7 @@ from typing import Any
 from vivavoce.cli.faults import Code, Fault, fault_of
 from vivavoce.cli.findings import Finding, Severity, Trial, ok, wrong
 from vivavoce.config import Config, EngineChoice
-from vivavoce.engines.registry import House
+from vivavoce.engines.registry import EngineBuilder
 from vivavoce.engines.tool_ports import Sandbox, SearchEngine, SearchQuery
 from vivavoce.engines.workers import WorkerPool
 from vivavoce.errors import ConfigError, ToolError, VivavoceError
@@ -26,10 +26,10 @@ INDEX = "Searching has nothing to search: no documents are indexed."
 
 async def tools(config: Config) -> AsyncGenerator[Finding | Trial, None]:
     """One finding a tool of `[tools]` that is turned on, each after its trial."""
-    table, house = config.tools, House(config.weights)
+    table, builder = config.tools, EngineBuilder(config.weights)
     if table.search:
         yield Trial("search")
-        found = await _tried("search", lambda: _search(house, table.search))
+        found = await _tried("search", lambda: _search(builder, table.search))
         implicit = "search" not in table.model_fields_set
         if implicit and found.code is Code.ENGINE_MISSING:  # it is on by default
             fault = Fault(Code.ENGINE_MISSING, INDEX, "Run `vivavoce index DIR` if it is to.")
@@ -37,7 +37,7 @@ async def tools(config: Config) -> AsyncGenerator[Finding | Trial, None]:
         yield found
     if table.code:
         yield Trial("code execution")
-        yield await _tried("code", lambda: _code(house, table.code))
+        yield await _tried("code", lambda: _code(builder, table.code))
     if table.url is not False:
         options = table.url if isinstance(table.url, dict) else {}
         yield await _tried("url", lambda: _url(options))
@@ -70,8 +70,8 @@ async def _tried(name: str, work: Callable[[], Awaitable[str]]) -> Finding:
     return ok("tools", f"{name}: {what} within {(perf_counter() - began) * 1000:.0f} ms")
 
 
-async def _search(house: House, choice: EngineChoice) -> str:
-    engine: SearchEngine = await house.build("search", choice)
+async def _search(builder: EngineBuilder, choice: EngineChoice) -> str:
+    engine: SearchEngine = await builder.build("search", choice)
     try:
         await engine.search(SearchQuery(QUERY))
     finally:
@@ -79,8 +79,8 @@ async def _search(house: House, choice: EngineChoice) -> str:
     return f"{engine.name} answers a query"
 
 
-async def _code(house: House, choice: EngineChoice) -> str:
-    sandbox: Sandbox = await house.build("sandbox", choice)
+async def _code(builder: EngineBuilder, choice: EngineChoice) -> str:
+    sandbox: Sandbox = await builder.build("sandbox", choice)
     try:
         result = await sandbox.run(SUM)
     finally:

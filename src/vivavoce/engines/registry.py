@@ -1,4 +1,4 @@
-"""Which engines there are, and how one is built from a line of configuration.
+"""Registry of engines, and building one from a line of configuration.
 
 An engine's name is `port.engine`: `recognizer.moonshine`. The built-in ones are listed here;
 others come from the entry points group `vivavoce.engines`, under such a name, each a factory
@@ -34,50 +34,27 @@ GROUP = "vivavoce.engines"
 PORTS = ("detector", "recognizer", "responder", "model", "synthesizer", "search", "sandbox")
 
 BUILTIN = {
-    "detector.silero": "vivavoce.engines.silero:create",
-    "detector.energy": "vivavoce.engines.scripted:create_energy",
-    "recognizer.moonshine": "vivavoce.engines.moonshine:create",
-    "recognizer.tones": "vivavoce.engines.scripted:create_tone_recognizer",
-    "responder.cascade": "vivavoce.engines.cascade:create",
-    "model.llamacpp": "vivavoce.engines.llamacpp:create",
-    "model.openai": "vivavoce.engines.openai:create",
-    "model.echo": "vivavoce.engines.scripted:create_echo",
-    "synthesizer.hibari": "vivavoce.engines.hibari:create",
-    "synthesizer.espeak": "vivavoce.engines.espeak:create",
-    "synthesizer.tones": "vivavoce.engines.scripted:create_tone_synthesizer",
-    "synthesizer.silence": "vivavoce.engines.synthesis:create_silence",
-    "search.local": "vivavoce.engines.documents:create",
-    "search.searxng": "vivavoce.engines.web_search:create_searxng",
-    "search.brave": "vivavoce.engines.web_search:create_brave",
-    "search.tavily": "vivavoce.engines.web_search:create_tavily",
-    "search.external": "vivavoce.engines.web_search:create_external",
-    "sandbox.monty": "vivavoce.engines.monty:create",
-    "sandbox.bubblewrap": "vivavoce.engines.bubblewrap:create",
+    "detector.silero": ("silero:create", "Silero's voice activity network"),
+    "detector.energy": ("scripted:create_energy", "loudness, for the scripted profile"),
+    "recognizer.moonshine": ("moonshine:create", "Moonshine base, English"),
+    "recognizer.tones": ("scripted:create_tone_recognizer", "tones, for the scripted profile"),
+    "responder.cascade": ("cascade:create", "a language model and a synthesizer joined"),
+    "model.llamacpp": ("llamacpp:create", "Qwen2.5-Coder or any GGUF file, in this process"),
+    "model.openai": ("openai:create", "any server of OpenAI's chat protocol"),
+    "model.echo": ("scripted:create_echo", "repeats what was said, for the scripted profile"),
+    "synthesizer.hibari": ("hibari:create", "English, thirty voices"),
+    "synthesizer.espeak": ("espeak:create", "many languages, by the program espeak-ng"),
+    "synthesizer.tones": ("scripted:create_tone_synthesizer", "tones, for the scripted profile"),
+    "synthesizer.silence": ("synthesis:create_silence", "silence, where no voice can be had"),
+    "search.local": ("documents:create", "your own documents, as `vivavoce index` reads them"),
+    "search.searxng": ("web_search:create_searxng", "a SearXNG server"),
+    "search.brave": ("web_search:create_brave", "Brave's search service"),
+    "search.tavily": ("web_search:create_tavily", "Tavily's search service"),
+    "search.external": ("web_search:create_external", "any service of the contract `external`"),
+    "sandbox.monty": ("monty:create", "a small Python, in worker processes"),
+    "sandbox.bubblewrap": ("bubblewrap:create", "all of Python, in Linux namespaces"),
 }
-
-
-DESCRIPTIONS = {
-    "detector.silero": "Silero's voice activity network",
-    "detector.energy": "loudness, for the scripted profile",
-    "recognizer.moonshine": "Moonshine base, English",
-    "recognizer.tones": "words carried by tones, for the scripted profile",
-    "responder.cascade": "a language model and a synthesizer joined",
-    "model.llamacpp": "Qwen2.5-Coder or any GGUF file, in this process",
-    "model.openai": "any server of OpenAI's chat protocol",
-    "model.echo": "repeats what was said, for the scripted profile",
-    "synthesizer.hibari": "English, thirty voices",
-    "synthesizer.espeak": "many languages, by the program espeak-ng",
-    "synthesizer.tones": "words carried by tones, for the scripted profile",
-    "synthesizer.silence": "silence, where no voice can be had",
-    "search.local": "your own documents, as `vivavoce index` reads them",
-    "search.searxng": "a SearXNG server",
-    "search.brave": "Brave's search service",
-    "search.tavily": "Tavily's search service",
-    "search.external": "any service of the open `external` contract",
-    "sandbox.monty": "a small Python, in worker processes",
-    "sandbox.bubblewrap": "all of Python, in Linux namespaces",
-}
-"""What each built-in engine is, for lists."""
+"""The factory of each built-in engine, below this package, and what the engine is, for lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +71,7 @@ class Listed:
 
 def listing() -> list[Listed]:
     """Every engine by name, whether or not it would start here."""
-    found = {name: Listed(name, "built in", DESCRIPTIONS[name]) for name in BUILTIN}
+    found = {name: Listed(name, "built in", about) for name, (_, about) in BUILTIN.items()}
     for point in entry_points(group=GROUP):
         source = point.dist.name if point.dist is not None else "unknown"
         found[point.name] = Listed(point.name, source)
@@ -215,8 +192,8 @@ def _module(name: str) -> ModuleType | None:
 
 
 @dataclass(slots=True)
-class House:
-    """The `EngineHost` that factories are given. One a profile; `fallbacks` are for reports."""
+class EngineBuilder:
+    """Builds engines; the `EngineHost` of their factories. `fallbacks` are for reports."""
 
     overrides: Mapping[str, str | Path] = field(default_factory=dict)
     tell: Callable[[str], None] = log.info
@@ -258,7 +235,7 @@ def _entry_point(name: str) -> EntryPoint:
         return point
     if name not in BUILTIN:
         raise _unknown(name)
-    return EntryPoint(name, BUILTIN[name], GROUP)
+    return EntryPoint(name, f"vivavoce.engines.{BUILTIN[name][0]}", GROUP)
 
 
 def _unknown(name: str) -> ConfigError:
