@@ -32,7 +32,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "state": {"domain", "errors", "installing", "state"},
     "runtime": {
-        "core", "domain", "errors", "engines.ports", "engines.batcher", "engines.calls",
+        "core", "domain", "errors", "engines.ports", "engines.batcher", "engines.tool_validation",
         "tools.ports", "state.port", "runtime",
     },
     "edge": {
@@ -135,7 +135,7 @@ def test_engine_adapters_do_not_import_each_other() -> None:
     shared = {
         "ports", "tool_ports", "registry", "weights", "libraries", "workers", "batcher", "text",
         "speech_text", "synthesis", "chat", "function_calling", "pages", "document_index",
-        "sandboxes", "calls", "validators", "repair", "patterns",
+        "sandboxes", "tool_validation", "validators", "patterns",
     }  # fmt: skip
     faults = []
     for name, path in modules():

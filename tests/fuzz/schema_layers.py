@@ -15,9 +15,9 @@ from fuzz.wire_layers import refusal
 from vivavoce.domain.content import Json, ToolCall, ToolDeclaration, Tools
 from vivavoce.domain.ids import CallId
 from vivavoce.domain.json_schema import find_fault
-from vivavoce.engines.calls import Misfit, check_calls
 from vivavoce.engines.function_calling.arguments import MissingArgument, fill
 from vivavoce.engines.scripted.arguments import Unfillable, arguments
+from vivavoce.engines.tool_validation import InvalidCall, check_calls
 from vivavoce.errors import ClientFault
 from vivavoce.protocol.schema import json_schema
 
@@ -70,7 +70,7 @@ def run_schema(data: bytes) -> Hashable:
         return detached(wrong.problem)[:30]
     tools = Tools((ToolDeclaration("f", parameters=schema),))
     [call] = check_calls([ToolCall(CallId("1"), "f", case.get("args"))], tools)
-    if isinstance(call, Misfit):
+    if isinstance(call, InvalidCall):
         found.append(detached(str(call).partition(": ")[2])[:40])
     else:
         assert isinstance(call.args, dict)

@@ -6,8 +6,8 @@ Two tasks and a queue of two pieces between them:
 - *speak* takes a piece, normalizes it, and emits its sound with the model's own words.
 
 Calls travel through the queue like pieces do, so they are emitted after the speech that
-precedes them. Those that do not fit what was declared never get there: `engines.repair` asks
-the model again. The texts of all speech together equal what the model wrote, also where the
+precedes them. Those that do not fit their declarations never get there: `engines.tool_validation`
+asks the model again. The texts of all speech together equal what the model wrote, also where the
 spoken form differs or where there was nothing to say: such words go with the next sound.
 """
 
@@ -38,10 +38,10 @@ from vivavoce.engines.ports import (
     TextDelta,
     UsageReported,
 )
-from vivavoce.engines.repair import Answer, AnswerPart, CheckedPart, check_batch
 from vivavoce.engines.speech_text import TextNormalizer, normalize_text, symbol_names
 from vivavoce.engines.synthesis import Realigner, silence
 from vivavoce.engines.text import SentenceSplitter
+from vivavoce.engines.tool_validation import AnswerPart, CheckedPart, ToolCallRetry, check_batch
 from vivavoce.engines.workers import WorkerPool
 from vivavoce.errors import ConfigError, EngineError
 
@@ -119,15 +119,15 @@ class _Thinking:
         self._said_something = False
 
     async def _think(self) -> None:
-        answer = Answer(self._request, self._model.capabilities.repairs)
+        answer = ToolCallRetry(self._request, self._model.capabilities.repairs)
         while (request := answer.request) is not None:
             async with _closed(self._model.generate(request)) as parts:
                 async for part in parts:
-                    for checked in answer.take(await self._with_calls_checked(part)):
+                    for checked in answer.take_part(await self._with_calls_checked(part)):
                         await self._on(checked)
-                    if answer.spoilt:
+                    if answer.invalid:
                         break
-            for checked in answer.end():
+            for checked in answer.end_try():
                 await self._on(checked)
 
     async def _with_calls_checked(self, part: ModelPart) -> AnswerPart:

@@ -32,7 +32,6 @@ from vivavoce.domain.ids import GenerationId
 from vivavoce.domain.request import EndReason, GenerationRequest
 from vivavoce.domain.text import whole
 from vivavoce.domain.typed import find_mismatch
-from vivavoce.engines.calls import unwieldy
 from vivavoce.engines.ports import (
     CallsRequested,
     GenerationPart,
@@ -42,6 +41,7 @@ from vivavoce.engines.ports import (
     TextDelta,
     UsageReported,
 )
+from vivavoce.engines.tool_validation import unwieldy
 from vivavoce.errors import EngineBusy, EngineError
 from vivavoce.runtime.errands import Errands, Watchdog, is_end
 from vivavoce.runtime.outbox import Outbox

@@ -27,8 +27,8 @@ from vivavoce.engines.ports import (
     TextDelta,
     UsageReported,
 )
-from vivavoce.engines.repair import Answer, AnswerPart, CheckedPart, check_batch
 from vivavoce.engines.scripted.tones import TonesSynthesizer
+from vivavoce.engines.tool_validation import AnswerPart, CheckedPart, ToolCallRetry, check_batch
 from vivavoce.testing.contracts import request
 
 TIMER = ToolDeclaration(
@@ -200,16 +200,18 @@ def checked(part: ModelPart) -> AnswerPart:
     return check_batch(part, ASKED.tools) if isinstance(part, CallsRequested) else part
 
 
-def tries(*scripts: list[ModelPart], repairs: bool = True) -> tuple[list[CheckedPart], Answer]:
+def tries(
+    *scripts: list[ModelPart], repairs: bool = True
+) -> tuple[list[CheckedPart], ToolCallRetry]:
     """What becomes of these tries; a model asked more often than there are scripts is a fault."""
-    answer, left = Answer(ASKED, repairs), list(scripts)
+    answer, left = ToolCallRetry(ASKED, repairs), list(scripts)
     found: list[CheckedPart] = []
     while answer.request is not None:
         for part in left.pop(0):
-            found += answer.take(checked(part))
-            if answer.spoilt:
+            found += answer.take_part(checked(part))
+            if answer.invalid:
                 break
-        found += answer.end()
+        found += answer.end_try()
     return found, answer
 
 
@@ -257,20 +259,20 @@ def test_the_end_of_a_try_that_went_wrong_is_not_the_end() -> None:
 def test_a_model_that_talks_on_after_a_bad_call_is_left_and_its_cost_is_known() -> None:
     cost = UsageReported(Usage(3, 0, 2))
     unheard = TextDelta("and so on")
-    answer = Answer(ASKED, repairs=True)
-    assert list(answer.take(checked(BAD))) == []
-    assert list(answer.take(cost)) == [cost]
-    assert not answer.spoilt
-    assert list(answer.take(unheard)) == []
-    assert answer.spoilt
+    answer = ToolCallRetry(ASKED, repairs=True)
+    assert list(answer.take_part(checked(BAD))) == []
+    assert list(answer.take_part(cost)) == [cost]
+    assert not answer.invalid
+    assert list(answer.take_part(unheard)) == []
+    assert answer.invalid
 
 
 def test_calls_that_were_made_before_a_bad_one_are_not_made_again() -> None:
-    answer = Answer(ASKED, repairs=True)
+    answer = ToolCallRetry(ASKED, repairs=True)
     lights = CallsRequested((ToolCall(CallId(""), "lights", {}),))
-    assert list(answer.take(checked(lights))) == [lights]
-    assert list(answer.take(checked(BAD))) == []
-    assert list(answer.end()) == []
+    assert list(answer.take_part(checked(lights))) == [lights]
+    assert list(answer.take_part(checked(BAD))) == []
+    assert list(answer.end_try()) == []
     assert answer.request is not None
     model, user = answer.request.history[len(ASKED.history) :]
     assert (model.role, user.role) == (Role.MODEL, Role.USER)
@@ -281,17 +283,17 @@ def test_calls_that_were_made_before_a_bad_one_are_not_made_again() -> None:
 
 
 def test_arguments_too_large_to_be_made_are_not_shown_either() -> None:
-    answer = Answer(ASKED, repairs=True)
-    list(answer.take(checked(CallsRequested((timer("x" * 100_000),)))))
-    list(answer.end())
+    answer = ToolCallRetry(ASKED, repairs=True)
+    list(answer.take_part(checked(CallsRequested((timer("x" * 100_000),)))))
+    list(answer.end_try())
     assert answer.request is not None
     assert len(repr(answer.request.history)) < 10_000
 
 
 def test_what_could_not_be_read_is_quoted_in_part() -> None:
-    answer = Answer(ASKED, repairs=True)
-    list(answer.take(CallUnreadable("set_timer", "{" * 100_000, "The arguments are no JSON.")))
-    list(answer.end())
+    answer = ToolCallRetry(ASKED, repairs=True)
+    list(answer.take_part(CallUnreadable("set_timer", "{" * 100_000, "The arguments are no JSON.")))
+    list(answer.end_try())
     assert answer.request is not None
     assert "You wrote: {{{" in repr(answer.request.history)
     assert len(repr(answer.request.history)) < 10_000

@@ -12,7 +12,7 @@ import pytest
 from vivavoce.domain.content import ServerTool, ToolCall, ToolDeclaration, ToolKind, Tools
 from vivavoce.domain.ids import CallId
 from vivavoce.engines import validators
-from vivavoce.engines.calls import MAX_BYTES, Misfit, check_calls
+from vivavoce.engines.tool_validation import MAX_BYTES, InvalidCall, check_calls
 
 DRAFT_4 = "http://json-schema.org/draft-04/schema#"
 LATEST = "https://json-schema.org/draft/2020-12/schema"
@@ -51,9 +51,9 @@ def made(schema: dict[str, Any] | None, args: Any, name: str = "f") -> Any:
 
 def problem(schema: dict[str, Any] | None, args: Any, name: str = "f") -> str:
     tools = Tools((ToolDeclaration("f", parameters=schema), ToolDeclaration("g")))
-    (misfit,) = check_calls([ToolCall(CallId(""), name, args)], tools)
-    assert isinstance(misfit, Misfit)
-    return str(misfit)
+    (invalid,) = check_calls([ToolCall(CallId(""), name, args)], tools)
+    assert isinstance(invalid, InvalidCall)
+    return str(invalid)
 
 
 @pytest.mark.parametrize(
@@ -287,7 +287,7 @@ def test_calls_of_a_batch_share_one_allowance(monkeypatch: pytest.MonkeyPatch) -
     tools = Tools((ToolDeclaration("f", parameters=schema),))
     checked = check_calls([ToolCall(CallId(""), "f", args)] * 60, tools)
     assert next(looks) < 300
-    assert all("too intricate" in str(misfit) for misfit in checked)
+    assert all("too intricate" in str(invalid) for invalid in checked)
 
 
 def test_items_that_must_differ_are_told_apart_in_one_pass() -> None:
