@@ -3,7 +3,8 @@
 A plain schema is one reading of a place in a schema: references are followed, what has to hold at
 once (`allOf`, a reference with keywords beside it) is one object, and of what is one of several
 (`anyOf`, `oneOf`, a list of types, `if`) it is one. So it has at most one `type`, and none of
-those keywords; `const` is an `enum` of one value; lists as `items` are `prefixItems`.
+those keywords; `const` is an `enum` of one value; lists as `items` are `prefixItems`. Of several
+patterns, formats and `contains` the first is its own, the others are listed as `ALSO`.
 
 Places are read when they are asked for, and once, so that a schema that leads to itself is read
 as far as it is followed.
@@ -12,8 +13,10 @@ as far as it is followed.
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
 from typing import Any
 
 Schema = Mapping[str, Any]
@@ -39,7 +42,10 @@ _READ = frozenset((
     "$recursiveAnchor", "$comment",
 ))  # fmt: skip
 """Keywords that a plain schema does not have, or not as they were written."""
-_CONJOINED = ("items", "additionalProperties", "contains", "propertyNames")
+_CONJOINED = ("items", "additionalProperties", "propertyNames")
+_BESIDE = {"contains": ("minContains", "maxContains")}
+ALSO = "$also"
+"""Keyword of a plain schema: further schemas of one keyword that can't be joined with its own."""
 _KEYWORD_TYPES = {
     "object": "properties required additionalProperties patternProperties minProperties"
     " maxProperties propertyNames dependentRequired",
@@ -216,6 +222,21 @@ def identity(value: object) -> object:
     return ("boolean", value) if isinstance(value, bool) else value
 
 
+def decimal(value: float) -> Fraction:
+    """Return a number as it is written in JSON: 0.1 is a tenth."""
+    return Fraction(value) if isinstance(value, int) else Fraction(str(value))
+
+
+def common_multiple(one: Fraction, other: Fraction) -> Fraction:
+    """Return the least multiple of both."""
+    over = math.lcm(one.denominator, other.denominator)
+    return Fraction(math.lcm(int(one * over), int(other * over)), over)
+
+
+def _json_number(value: Fraction) -> float:
+    return int(value) if value.denominator == 1 else float(value)
+
+
 def _own_keywords(place: Schema) -> dict[str, Any]:
     """The keywords beside references and alternatives, in the form of the newest draft."""
     own = {key: value for key, value in place.items() if key not in _READ}
@@ -267,6 +288,8 @@ def _merged(one: Schema, other: Schema) -> Schema | None:
             case "prefixItems":
                 longest = itertools.zip_longest(mine, value, fillvalue=True)
                 result[key] = [_both(a, b) for a, b in longest]
+            case "$also":
+                result[key] = [*mine, *value]
             case "not":
                 result[key] = {"anyOf": [mine, value]}
             case "minimum" | "exclusiveMinimum" | "minLength" | "minItems" | "minProperties":
@@ -274,9 +297,12 @@ def _merged(one: Schema, other: Schema) -> Schema | None:
             case "maximum" | "exclusiveMaximum" | "maxLength" | "maxItems" | "maxProperties":
                 result[key] = min(mine, value)
             case "multipleOf":
-                result[key] = _joint_factor(mine, value)
+                result[key] = _json_number(common_multiple(decimal(mine), decimal(value)))
             case _ if key in _CONJOINED:
                 result[key] = _both(mine, value)
+            case "pattern" | "format" | "contains" if mine != value:
+                beside = {one: other[one] for one in _BESIDE.get(key, ()) if one in other}
+                result[ALSO] = [*result.get(ALSO, ()), {key: value, **beside}]
     return result
 
 
@@ -300,16 +326,6 @@ def _joint_map(one: Schema, other: Schema) -> dict[str, Any]:
 
 def _both(one: object, other: object) -> object:
     return one if one == other else {"allOf": [one, other]}
-
-
-def _joint_factor(one: float, other: float) -> float:
-    """A multiple of both; the larger where that is not plain."""
-    if one == int(one) and other == int(other):
-        a, b = int(one), int(other)
-        while b:
-            a, b = b, a % b
-        return int(one) * int(other) // a
-    return max(one, other)
 
 
 def _narrowed(plain: Schema) -> Schema | None:

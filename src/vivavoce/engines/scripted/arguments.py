@@ -9,16 +9,16 @@ the next one is tried where it does not fit.
 from __future__ import annotations
 
 import itertools
-import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from vivavoce.domain.content import Json, ToolDeclaration
-from vivavoce.domain.parameter_schema import identity, kind, properties, required
-from vivavoce.engines.patterns import matching_text
-from vivavoce.engines.validators import Allowance, accepts
+from vivavoce.domain.parameter_schema import ALSO, identity, kind, properties, required
+from vivavoce.engines.scripted.numbers import made_up_numbers
+from vivavoce.engines.scripted.texts import matching_texts
+from vivavoce.engines.validators import Allowance, Exhausted, accepts
 
 _WORD = re.compile(r"[^\W_]+")
 _QUOTED = re.compile(r"[\"“']([^\"”']+)[\"”']")
@@ -27,11 +27,19 @@ _NO = frozenset(("not", "no", "off", "false", "don", "never"))
 _MAX_DIGITS = 15
 _MAX_WORDS = 20
 """Words of the user that are tried as a string of a certain form."""
-_MAX_TRIES = 300
-"""Values held to the schema for one call."""
-_MAX_DEPTH = 24
+_FILLING_S = 0.3
+"""Of computing for one call, half of it in patterns."""
+_MAX_DEPTH = 60
 _MAX_LENGTH = 10_000
 """Characters of a string, items of a list and properties of an object that are made up."""
+_MAX_MISSES = 60
+"""Values made up for one place that do not fit it, in a row."""
+_MAX_TEXTS = 1_000
+_MAX_VARIANTS = 40
+"""Values of one place that are tried instead of one that does not fit with the others."""
+_FEW_VALUES, _FEW_PLACES = 4, 6
+"""The same, for several places at once."""
+_TEXT = {"type": "string"}
 _KINDS = ("string", "integer", "boolean", "object", "array", "null")
 
 _FORMATS = {
@@ -55,7 +63,7 @@ _FORMATS = {
 }
 """A string of each format."""
 _FORMS = {
-    "date": re.compile(r"\b\d{4}-\d\d-\d\d\b"),
+    "date": re.compile(r"\b\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])\b"),
     "date-time": re.compile(
         r"\b\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d)?(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)?"
     ),
@@ -75,7 +83,7 @@ class Unfillable(Exception):  # not of the tree: the call is reported as one tha
 def arguments(function: ToolDeclaration, said: str, named: set[str]) -> Json:
     """Return the arguments of a call of `function`; `named` are the words of its name.
 
-    Takes up to a tenth of a second for an intricate schema. Raises `Unfillable`.
+    Takes up to a third of a second for an intricate schema. Raises `Unfillable`.
     """
     filling = _Filling(function, _Material(said, named))
     value = filling.value(function.schema.arguments, True)
@@ -139,43 +147,79 @@ class _Filling:
     def __init__(self, function: ToolDeclaration, material: _Material) -> None:
         self._schema = function.schema
         self._material = material
-        self._tries = 0
-        self._allowance = Allowance()
+        self._allowance = Allowance(_FILLING_S)
         self._open: list[int] = []
+        self._empty: set[tuple[int, ...]] = set()
+        """Places, each with the readings around it, for which no value was found."""
+        self._made: dict[object, Json] = {}
 
-    def value(self, place: object, needed: bool, beside: list[Any] | None = None) -> Any:
+    def value(self, place: object, needed: bool, beside: Sequence[Any] = ()) -> Any:
         """Return a value for a place in the schema, none of those `beside`; else `_MISSING`.
 
-        What is not `needed` is left out unless the user said it. A place within itself is left
-        out as well: the smallest value that fits has no need of it.
+        What is not `needed` is left out unless the user said it.
         """
-        taken = {identity(one) for one in beside or ()}
+        taken = set(map(identity, beside))
+        found = (one for one in self.values(place, needed) if identity(one) not in taken)
+        return next(found, _MISSING)
+
+    def values(self, place: object, needed: bool) -> Iterator[Any]:
+        """Yield different values that fit the place.
+
+        A place within itself has none: the smallest value that fits has no need of it.
+        """
+        key = (id(place), needed, *self._open)
+        if key in self._empty:
+            return
         readings = self._schema.readings(place)
         tries = [(reading, needed) for reading in readings]
         if needed and len(readings) > 1:
             # What was said goes before what is made up, whichever alternative it is for.
             tries[:0] = [(reading, False) for reading in readings if kind(reading) != "boolean"]
+        given: set[object] = set()
         for reading, made_up in tries:
             if id(reading) in self._open or len(self._open) >= _MAX_DEPTH:
                 continue
-            self._open.append(id(reading))
-            try:
-                mark = self._material.mark()
-                for value in self._values(reading, made_up):
-                    if identity(value) not in taken and self._fits(value, place):
-                        return value
+            values = self._values(reading, made_up)
+            mark = self._material.mark()
+            misses = 0
+            while (value := self._next(values, reading)) is not _MISSING:
+                if (same := identity(value)) not in given and self._fits(value, place):
+                    given.add(same)
+                    misses = 0
+                    yield value
+                else:
                     self._material.reset(mark)
-                    mark = self._material.mark()
-                self._material.reset(mark)
-            finally:
-                self._open.pop()
-        return _MISSING
+                    misses += 1
+                    if misses > _MAX_MISSES and "enum" not in reading:
+                        break
+                mark = self._material.mark()
+            self._material.reset(mark)
+        if not given:
+            self._empty.add(key)
+
+    def _next(self, values: Iterator[Any], reading: object) -> Any:
+        self._open.append(id(reading))
+        try:
+            return next(values, _MISSING)
+        finally:
+            self._open.pop()
 
     def _fits(self, value: object, place: object) -> bool:
-        self._tries += 1
-        if self._tries > _MAX_TRIES:
-            raise Unfillable("its schema is too intricate.")
+        try:
+            self._allowance.go_on()
+        except Exhausted:
+            raise Unfillable("its schema is too intricate.") from None
         return accepts(self._schema.root, value, place, self._allowance)
+
+    def _place(self, key: object, schema: Json) -> Json:
+        """Return the schema, the same whenever it is asked for: places are known by identity."""
+        return self._made.setdefault(key, schema)
+
+    def _both(self, one: object, other: object) -> object:
+        """Return the place of what fits two places."""
+        if one is True or other is True:
+            return other if one is True else one
+        return self._place((id(one), id(other)), {"allOf": [one, other]})
 
     def _values(self, plain: Json, needed: bool) -> Iterator[Any]:
         """Yield values that may fit a plain schema, the user's words first."""
@@ -223,9 +267,8 @@ class _Filling:
     def _numbers(self, plain: Json, needed: bool, whole: bool) -> Iterator[int | float]:
         if (said := self._material.number()) is not None:
             yield int(said) if whole or said.is_integer() else said
-        if not needed:
-            return
-        yield from _made_up_numbers(plain, whole)
+        if needed:
+            yield from made_up_numbers(plain, whole)
 
     def _strings(self, plain: Json, needed: bool) -> Iterator[str]:
         material = self._material
@@ -239,137 +282,175 @@ class _Filling:
         if named in _FORMATS:
             yield _FORMATS[named]
         yield material.rest
-        if isinstance(pattern := plain.get("pattern"), str):
-            yield from material.words[:_MAX_WORDS]
-            if (sample := matching_text(pattern)) is not None:
-                yield sample
         least = min(int(plain.get("minLength", 0)), _MAX_LENGTH)
-        most = int(plain.get("maxLength", _MAX_LENGTH))
-        yield material.rest.ljust(least, "x")[:most]
-        for number in range(2, 12):
-            yield f"{material.rest} {number}"[-most:].strip().rjust(least, "x")
+        most = min(int(plain.get("maxLength", _MAX_LENGTH)), _MAX_LENGTH)
+        every = (plain, *plain.get(ALSO, ()))
+        patterns = [str(one["pattern"]) for one in every if "pattern" in one]
+        forms = [f"^(?:{_FORMS[one['format']].pattern})$" for one in every
+                 if one.get("format") in _FORMS]  # fmt: skip
+        if patterns:
+            yield from material.words[:_MAX_WORDS]
+        if patterns or forms:
+            yield from matching_texts((*patterns, *forms), least, most)
+        if patterns and forms:
+            yield from matching_texts(patterns, least, most)
+        yield from self._worded(least, most)
+
+    def _worded(self, least: int, most: int) -> Iterator[str]:
+        """Yield texts of the user's words, then others."""
+        rest = self._material.rest
+        yield rest.ljust(least, "x")[:most]
+        yield from (one * max(least, 1) for one in "xX0-é" if most)
+        for number in range(2, _MAX_TEXTS):
+            yield f"{rest} {number}"[-most:].strip().rjust(least, "x")
 
     def _arrays(self, plain: Json) -> Iterator[list[Any]]:
         least = min(int(plain.get("minItems", 0)), _MAX_LENGTH)
         most = min(int(plain.get("maxItems", _MAX_LENGTH)), _MAX_LENGTH)
-        begin: list[Any] = []
-        if (contained := plain.get("contains")) is not None:
-            for _ in range(min(int(plain.get("minContains", 1)), _MAX_LENGTH)):
-                beside = begin if plain.get("uniqueItems") else None
-                begin.append(self.value(contained, True, beside))
-        if _MISSING not in begin:
-            yield self._array(plain, begin, max(least, 1), most)
-        yield self._array(plain, begin, least, most)
-        if least <= 0:
+        prefix, item = plain.get("prefixItems", []), plain.get("items", True)
+        places = [*prefix, *(self._both(item, one) for one in _contained(plain))][:most]
+        for wanted in dict.fromkeys((max(least, 1), least)):
+            items = self._array(plain, places, wanted, most)
+            if items is not None:
+                yield items
+        if least == 0:
             yield []
+        if items:
+            others = [self._other_item(plain)] * (len(items) - len(places))
+            yield from self._varied(items, [*places, *others])
 
-    def _array(self, plain: Json, begin: list[Any], least: int, most: int) -> list[Any]:
-        """Return a list of what was said, and of at least `least` items if those can be found."""
-        places = plain.get("prefixItems", [])
-        item = plain.get("items", True)
-        items: list[Any] = [] if places else list(begin)
-        while len(items) < most:
-            place = places[len(items)] if len(items) < len(places) else item
-            needed = len(items) < max(least, len(places))
-            unique = plain.get("uniqueItems") or not needed
-            if places and not needed and "items" not in plain:
-                break
-            value = self.value(place, needed, items if unique else None)
-            if value is _MISSING:
-                break
+    def _array(self, plain: Json, places: list[object], least: int, most: int) -> list[Any] | None:
+        """Return a list with items of these places, of others up to `least`, and what was said.
+
+        `None` if there are not as many.
+        """
+        unique = bool(plain.get("uniqueItems"))
+        items: list[Any] = []
+        for place in places:
+            if (value := self.value(place, True, items if unique else ())) is _MISSING:
+                return None
             items.append(value)
-        if places:
-            items.extend(begin[: max(0, most - len(items))])
+        other = self._other_item(plain)
+        if not places or "items" in plain:
+            while len(items) < most:
+                if (value := self.value(other, False, items)) is _MISSING:
+                    break
+                items.append(value)
+        made_up = self.values(other, True)
+        taken = set(map(identity, items)) if unique else set()
+        while len(items) < min(least, most):
+            value = next((one for one in made_up if identity(one) not in taken), _MISSING)
+            if value is _MISSING:
+                return None
+            taken.add(identity(value))
+            items.extend([value] * (1 if unique else min(least, most) - len(items)))
         return items
 
+    def _other_item(self, plain: Json) -> object:
+        """Return the place of items that neither have a place of their own nor are contained."""
+        place = plain.get("items", True)
+        for one in (plain, *plain.get(ALSO, ())):
+            if "maxContains" in one and "contains" in one:
+                excluded = self._place(id(one["contains"]), {"not": one["contains"]})
+                place = self._both(place, excluded)
+        return place
+
     def _objects(self, plain: Json) -> Iterator[dict[str, Any]]:
-        names = _closure(required(plain), plain.get("dependentRequired"))
+        least = min(int(plain.get("minProperties", 0)), _MAX_LENGTH)
+        every = len(properties(plain))
+        smallest: dict[str, Any] | None = None
         mark = self._material.mark()
-        for optional, every in ((True, False), (False, False), (True, True)):
+        for optional, wanted in ((True, least), (False, least), (False, max(least, every))):
             self._material.reset(mark)
             mark = self._material.mark()
-            found = self._object(plain, names, optional, every)
+            found = self._object(plain, optional, wanted)
             if found is not None:
                 yield found
+                smallest = smallest if smallest and not optional else found
+        if smallest:
+            places = [self._property(plain, name) for name in smallest]
+            for values in self._varied(list(smallest.values()), places):
+                yield dict(zip(smallest, values, strict=True))
 
-    def _object(
-        self, plain: Json, names: frozenset[str], optional: bool, every: bool
-    ) -> dict[str, Any] | None:
-        """Return an object with the properties `names`; `None` if one of them has no value.
+    def _object(self, plain: Json, optional: bool, least: int) -> dict[str, Any] | None:
+        """Return an object with what it needs, and `least` properties if there are as many.
 
-        `optional` adds those that were said, `every` also those that were not.
+        With `optional`, it has the others that were said as well. `None` if one has no value.
         """
         found: dict[str, Any] = {}
-        for name, place in properties(plain).items():
-            if name in names or optional:
-                value = self.value(place, name in names or every)
+        needed = frozenset(required(plain))
+        for name in properties(plain):
+            if name in needed or optional:
+                value = self.value(self._property(plain, name), name in needed)
                 if value is not _MISSING:
                     found[name] = value
-        least = min(int(plain.get("minProperties", 0)), _MAX_LENGTH)
-        further = (one for one in self._further_names(plain) if one not in found)
-        for name in itertools.chain(sorted(names - properties(plain).keys()), further):
-            if name not in names and len(found) >= least:
+        if not self._complete(plain, found, [*needed, *found]):
+            return None
+        for name in itertools.chain(properties(plain), self._further_names(plain)):
+            if len(found) >= least:
                 break
-            value = self.value(_place_of(plain, name), True)
+            if name in found:
+                continue
+            value = self.value(self._property(plain, name), True)
             if value is not _MISSING:
                 found[name] = value
-            elif name in names:
-                return None
-        return found if names <= found.keys() else None
+                if not self._complete(plain, found, [name]):
+                    return None
+        return found
+
+    def _complete(self, plain: Json, found: dict[str, Any], names: list[str]) -> bool:
+        """Add the properties `names` and those that they depend on; whether all have a value."""
+        dependent = plain.get("dependentRequired", {})
+        while names:
+            name = names.pop()
+            if name not in found:
+                value = self.value(self._property(plain, name), True)
+                if value is _MISSING:
+                    return False
+                found[name] = value
+            names.extend(one for one in dependent.get(name, ()) if one not in found)
+        return True
+
+    def _property(self, plain: Json, name: str) -> object:
+        """Return the place of a property, declared or not."""
+        place: object = properties(plain).get(name)
+        for pattern, one in plain.get("patternProperties", {}).items():
+            if accepts({"pattern": pattern}, name):
+                place = one if place is None else self._both(place, one)
+        return plain.get("additionalProperties", True) if place is None else place
 
     def _further_names(self, plain: Json) -> Iterator[str]:
         """Yield names for properties that the schema does not name."""
-        for pattern in plain.get("patternProperties", {}):
-            if (name := matching_text(pattern)) is not None:
-                yield name
-        named = plain.get("propertyNames")
-        if named is None:
-            yield from (f"key{number}" for number in range(1, _MAX_TRIES))
+        names = plain.get("propertyNames", True)
+        for pattern, place in plain.get("patternProperties", {}).items():
+            if place is not False:
+                matching = self._place(pattern, {"type": "string", "pattern": pattern})
+                yield from self.values(self._both(matching, names), True)
+        if plain.get("additionalProperties") is False:
             return
-        made: list[Any] = []
-        while len(made) < _MAX_TRIES:
-            name = self.value(named, True, made)
-            if not isinstance(name, str):
-                return
-            made.append(name)
-            yield name
+        if "propertyNames" in plain:
+            yield from self.values(self._both(_TEXT, names), True)
+        else:
+            yield from (f"key{number}" for number in range(1, _MAX_LENGTH))
+
+    def _varied(self, values: list[Any], places: list[object]) -> Iterator[list[Any]]:
+        """Yield the values with one, then the first few, replaced by others of their places."""
+        for index, place in enumerate(places):
+            for other in itertools.islice(self.values(place, True), _MAX_VARIANTS):
+                yield [*values[:index], other, *values[index + 1 :]]
+        few = [
+            list(itertools.islice(self.values(place, True), _FEW_VALUES))
+            for place in places[:_FEW_PLACES]
+        ]
+        for combination in itertools.product(*few):
+            yield [*combination, *values[_FEW_PLACES:]]
 
 
-def _made_up_numbers(plain: Json, whole: bool) -> Iterator[int | float]:
-    """Yield numbers near zero, and near the bounds, that are multiples of the factor."""
-    step = plain.get("multipleOf", 1)
-    if whole and step != int(step):
-        step = next((step * n for n in range(2, 1001) if (step * n).is_integer()), 1)
-    low = max(plain.get("minimum", -math.inf), plain.get("exclusiveMinimum", -math.inf))
-    high = min(plain.get("maximum", math.inf), plain.get("exclusiveMaximum", math.inf))
-    begin = 0 if low <= 0 <= high else low if low > 0 else high
-    base = math.floor(begin / step) if math.isfinite(begin / step) else 0
-    for offset in (0, 1, -1, 2, -2, *range(3, 20)):
-        value = (base + offset) * step
-        if math.isfinite(value):
-            yield int(value) if whole or value == int(value) else value
-    if not whole:
-        yield (base + 0.5) * step
-        if math.isfinite(low) and math.isfinite(high):
-            yield (low + high) / 2
-            yield low
-
-
-def _closure(names: tuple[str, ...], dependent: object) -> frozenset[str]:
-    """Return the names with those that they depend on."""
-    found = set(names)
-    waiting = list(names)
-    while waiting and isinstance(dependent, Mapping):
-        for name in dependent.get(waiting.pop(), ()):
-            if name not in found:
-                found.add(name)
-                waiting.append(name)
-    return frozenset(found)
-
-
-def _place_of(plain: Json, name: str) -> object:
-    """Return the schema of a property that has none of its own name."""
-    for pattern, place in plain.get("patternProperties", {}).items():
-        if accepts({"pattern": pattern}, name):
-            return place
-    return plain.get("additionalProperties", {})
+def _contained(plain: Json) -> list[object]:
+    """Return the places of items that a list has to contain."""
+    return [
+        one["contains"]
+        for one in (plain, *plain.get(ALSO, ()))
+        if "contains" in one
+        for _ in range(min(int(one.get("minContains", 1)), _MAX_LENGTH))
+    ]
