@@ -172,9 +172,9 @@ def test_costly_messages_take_a_share_of_the_loop_and_no_more() -> None:
         processor = Processor()
         rates = RateLimiter(RateLimits(0, 0, share), processor)
         for _ in range(10):
-            with rates.working():
+            with rates.loop.working():
                 processor.now += 0.125
-            await rates.share()
+            await rates.loop.repay()
         return asyncio.get_running_loop().time()
 
     assert run_virtually(run(0.1)) == pytest.approx((10 * 0.125 - LOOP_BURST_S) / 0.1)
@@ -185,8 +185,8 @@ def test_answers_count_as_work() -> None:
     async def run() -> float:
         rates = RateLimiter(RateLimits(0, 0, 0.1), Processor())
         for _ in range(1000):
-            rates.count_answer()
-            await rates.share()
+            rates.loop.count_work(ANSWER_S)
+            await rates.loop.repay()
         return asyncio.get_running_loop().time()
 
     assert run_virtually(run()) == pytest.approx((1000 * ANSWER_S - LOOP_BURST_S) / 0.1)
@@ -196,11 +196,11 @@ def test_work_that_fails_counts_too() -> None:
     async def run() -> float:
         processor = Processor()
         rates = RateLimiter(RateLimits(0, 0, 0.5), processor)
-        with suppress(KeyError), rates.working():
+        with suppress(KeyError), rates.loop.working():
             processor.now += 1.25
             raise KeyError
-        await rates.share()
-        await rates.share()
+        await rates.loop.repay()
+        await rates.loop.repay()
         return asyncio.get_running_loop().time()
 
     assert run_virtually(run()) == pytest.approx((1.25 - LOOP_BURST_S) / 0.5)
@@ -218,12 +218,12 @@ def test_work_of_another_thread_counts_once_the_loop_adds_it() -> None:
             processor.now += 1.25
             return "done"
 
-        result, taken_s = rates.measure(work)
+        result, taken_s = rates.loop.measure(work)
         assert result == "done"
-        await rates.share()
+        await rates.loop.repay()
         measured_at = clock()
-        rates.count_work(taken_s)
-        await rates.share()
+        rates.loop.count_work(taken_s)
+        await rates.loop.repay()
         return measured_at, clock()
 
     measured_at, counted_at = run_virtually(run())

@@ -14,13 +14,13 @@ import orjson
 from vivavoce.edge import rest
 from vivavoce.edge.connection_limits import ConnectionSlot
 from vivavoce.edge.log_limits import LineRateLimit
+from vivavoce.edge.read_pace import ReadPace
 
 LINGER_S = 2.0
 QUIET_S = 0.2
-DISCARD_BYTES = 256 * 1024
-"""Read at a time of what is thrown away."""
-
 NOTHING = memoryview(b"")
+DISCARDED = memoryview(bytearray(64 * 1024))
+"""Where all connections read to what they throw away."""
 
 logging.getLogger("uvicorn.error").addFilter(LineRateLimit())
 
@@ -33,9 +33,7 @@ class BoundedProtocol(asyncio.BufferedProtocol):
     most for `LINGER_S`.
     """
 
-    read_bytes: int
-    """How much is read at a time, before others get their turn."""
-
+    pace: ReadPace
     slot: ConnectionSlot
     loop: asyncio.AbstractEventLoop
     transport: asyncio.Transport
@@ -45,10 +43,17 @@ class BoundedProtocol(asyncio.BufferedProtocol):
     _deadline: asyncio.TimerHandle | None = None
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        size = DISCARD_BYTES if self.lingering else self.read_bytes
+        self.pace.begin()
+        if self.lingering:
+            return DISCARDED
         # A view, since asyncio's TLS writes into slices of it.
-        self._buffer = memoryview(bytearray(size))
+        self._buffer = memoryview(bytearray(self.read_size))
         return self._buffer
+
+    @property
+    def read_size(self) -> int:
+        """How many bytes are read at a time, before others get their turn."""
+        return self.pace.size
 
     def buffer_updated(self, nbytes: int) -> None:
         data, self._buffer = bytes(self._buffer[:nbytes]), NOTHING
@@ -56,6 +61,20 @@ class BoundedProtocol(asyncio.BufferedProtocol):
             self.linger()
         else:
             self.data_received(data)
+        self.pace.end(nbytes)
+        if self._is_connected() and self.pace.pauses(self._read_on):
+            self.transport.pause_reading()
+
+    def _read_on(self) -> None:
+        if self._is_connected() and (self.lingering or self.wants_data()):
+            self.transport.resume_reading()
+
+    def _is_connected(self) -> bool:
+        return self.transport.get_protocol() is self and not self.transport.is_closing()
+
+    def wants_data(self) -> bool:
+        """Whether what was read before has been taken."""
+        raise NotImplementedError
 
     def data_received(self, data: bytes) -> None:
         """Take a piece of what the client sent."""
@@ -95,6 +114,7 @@ class BoundedProtocol(asyncio.BufferedProtocol):
     def give_back(self) -> None:
         """Release what the connection held, once it is lost."""
         self.clear_deadline()
+        self.pace.close()
         for timer in (self._quiet, self._cut):
             if timer is not None:
                 timer.cancel()

@@ -13,6 +13,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from vivavoce.edge.bounded_protocol import BoundedProtocol, http_refusal
 from vivavoce.edge.connection_limits import ConnectionSlot
 from vivavoce.edge.live_socket import LiveSocket
+from vivavoce.edge.read_pace import ReadPace
 
 READ_BYTES = 2 * 1024
 """Read at a time: 340 of the smallest chunks take a few milliseconds."""
@@ -38,8 +39,6 @@ class HttpConnection(H11Protocol, BoundedProtocol):
     that the connection closes, and the rest of the body is thrown away without being parsed.
     """
 
-    read_bytes = READ_BYTES
-
     def __init__(self, *args: Any, slot: ConnectionSlot, request_s: float, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.slot = slot
@@ -47,6 +46,7 @@ class HttpConnection(H11Protocol, BoundedProtocol):
         self.ws_protocol_class = partial(  # type: ignore[assignment]
             LiveSocket, slot=slot, handshake_s=request_s
         )
+        self.pace = ReadPace(self.loop, READ_BYTES)
         self._overhead = 0
         self._lost = asyncio.Event()
 
@@ -68,6 +68,9 @@ class HttpConnection(H11Protocol, BoundedProtocol):
         self.give_back()
         self._lost.set()
         super().connection_lost(exc)
+
+    def wants_data(self) -> bool:
+        return not self.flow.read_paused
 
     def data_received(self, data: bytes) -> None:
         if self.conn.their_state is h11.IDLE and self._too_many_headers():

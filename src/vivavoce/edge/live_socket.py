@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -12,16 +13,17 @@ from websockets.http11 import Request
 
 from vivavoce.edge.bounded_protocol import BoundedProtocol, http_refusal
 from vivavoce.edge.connection_limits import ConnectionSlot
+from vivavoce.edge.frame_splitter import FrameSplitter
 from vivavoce.edge.log_limits import refusals
-from vivavoce.edge.read_pace import TWICE, ReadPace
+from vivavoce.edge.read_pace import ReadPace
 from vivavoce.edge.socket import ADMISSION, ADMIT, REFUSE
 from vivavoce.protocol import close
 
 READ_BYTES = 4 * 1024
-"""Read at a time: 680 of the smallest frames take 5 ms."""
+LARGE_READ_BYTES = 64 * 1024
+"""Read at a time within a large frame, which is no work."""
 
-CROWDED_BYTES = 512
-"""The same after a read that held many frames."""
+LARGE_TEXT_BYTES = 256 * 1024
 
 WRITE_BYTES = 64 * 1024
 """Unsent bytes beyond which a writer waits."""
@@ -53,8 +55,6 @@ class LiveSocket(WebSocketsSansIOProtocol, BoundedProtocol):
       client sends is thrown away for a moment, so that it can read the close frame.
     """
 
-    read_bytes = READ_BYTES
-
     def __init__(self, *args: Any, slot: ConnectionSlot, handshake_s: float, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.slot = slot
@@ -64,7 +64,17 @@ class LiveSocket(WebSocketsSansIOProtocol, BoundedProtocol):
         self._closed_bytes = 0
         self._pending_pong = b""
         self._received_since_ping = False
-        self._pace = ReadPace(self.loop)
+        self._utf8: codecs.IncrementalDecoder | None = None
+        self._frames = self._split_large_frames()
+        self.pace = ReadPace(self.loop, READ_BYTES)
+
+    def _split_large_frames(self) -> FrameSplitter:
+        """Have the parser read from a splitter."""
+        self.conn.parser.close()
+        self.conn.reader = splitter = FrameSplitter(self.config.ws_max_size)
+        self.conn.parser = self.conn.parse()
+        next(self.conn.parser)
+        return splitter
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -116,13 +126,13 @@ class LiveSocket(WebSocketsSansIOProtocol, BoundedProtocol):
                 self._closed_bytes += len(data)
             super().data_received(data)
             self._stop_reading_for_close()
-            pauses = self._pace.pauses(len(data), self._read_on)
-            if pauses and not (self.read_paused or self.lingering):
-                self.transport.pause_reading()
 
-    def _read_on(self) -> None:
-        if not (self.read_paused or self.transport.is_closing()):
-            self.transport.resume_reading()
+    def wants_data(self) -> bool:
+        return not (self.read_paused or self._shaking_hands)
+
+    @property
+    def read_size(self) -> int:
+        return LARGE_READ_BYTES if self._frames.left >= LARGE_READ_BYTES else self.pace.size
 
     def _stop_reading_for_close(self) -> None:
         """Give up waiting for the client's close frame behind a lot of other data."""
@@ -171,33 +181,43 @@ class LiveSocket(WebSocketsSansIOProtocol, BoundedProtocol):
         self.frames = []
         if self.close_sent:
             return
-        if self.curr_msg_data_type == "bytes":
+        # Large text stays as it is: it was looked at as it came, and decoding would copy it.
+        if self._utf8 is None or len(data) > LARGE_TEXT_BYTES:
             self.queue.put_nowait({"type": "websocket.receive", "bytes": data})
         else:
-            try:
-                text = data.decode()
-            except UnicodeDecodeError:
-                refusals.info("text message is not UTF-8")
-                self._fail(close.INVALID, close.NOT_UTF8)
-                return
-            self.queue.put_nowait({"type": "websocket.receive", "text": text})
+            self.queue.put_nowait({"type": "websocket.receive", "text": data.decode()})
         if not self.read_paused:
             self.read_paused = True
             self.transport.pause_reading()
 
-    def get_buffer(self, sizehint: int) -> memoryview:
-        self.read_bytes = CROWDED_BYTES if self._pace.crowded else READ_BYTES
-        return super().get_buffer(sizehint)
+    def handle_text(self, event: Frame) -> None:
+        self._utf8 = codecs.getincrementaldecoder("utf-8")()
+        if self._is_text(event):
+            super().handle_text(event)
+
+    def handle_bytes(self, event: Frame) -> None:
+        self._utf8 = None
+        super().handle_bytes(event)
+
+    def _is_text(self, event: Frame) -> bool:
+        """Whether a frame goes on as its kind of message has to; fails the connection if not."""
+        try:
+            if self._utf8 is not None:
+                self._utf8.decode(event.data, event.fin)
+        except UnicodeDecodeError:
+            refusals.info("text message is not UTF-8")
+            self._fail(close.INVALID, close.NOT_UTF8)
+            return False
+        return True
 
     def handle_cont(self, event: Frame) -> None:
-        self._pace.count_frame()
         if self._counts_frame() and len(self.frames) < MAX_FRAGMENTS:
-            super().handle_cont(event)
+            if self._is_text(event):
+                super().handle_cont(event)
         elif not self.lingering:
             self._fail(close.TOO_BIG, close.MESSAGE_TOO_BIG)
 
     def handle_pong(self, event: Frame) -> None:
-        self._pace.count_frame()
         if self._counts_frame():
             super().handle_pong(event)
 
@@ -213,7 +233,6 @@ class LiveSocket(WebSocketsSansIOProtocol, BoundedProtocol):
     # --- pings and pongs ---------------------------------------------------------------------
 
     def handle_ping(self) -> None:
-        self._pace.count_frame(TWICE)
         if not self._counts_frame():
             return
         frames = self.conn.data_to_send()
@@ -275,7 +294,6 @@ class LiveSocket(WebSocketsSansIOProtocol, BoundedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        self._pace.close()
         self.give_back()
         self._drop_unfinished()
 

@@ -31,6 +31,7 @@ from vivavoce.edge.bounded_protocol import LINGER_S
 from vivavoce.edge.connection_limits import ConnectionLimiter, ConnectionLimits, ConnectionSlot
 from vivavoce.edge.http_connection import HttpConnection
 from vivavoce.edge.log_limits import refusals
+from vivavoce.runtime.idle_turns import idle_turn
 
 TLS_RECORD = 0x16
 
@@ -187,6 +188,7 @@ class Port:
                 if not first or (first[0] == TLS_RECORD and self._tls is None):
                     return False
                 tls = self._tls if first[0] == TLS_RECORD else None
+                await idle_turn()  # a conversation waits for one newcomer at most
                 await loop.connect_accepted_socket(
                     partial(self._protocol, slot),
                     connection,

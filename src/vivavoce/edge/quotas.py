@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from vivavoce.domain.principal import Principal
 from vivavoce.errors import ClientFault, StoreError
 from vivavoce.protocol import close
+from vivavoce.runtime.rate_limit import TokenBucket
 from vivavoce.state.port import QuotaStore
 
 log = logging.getLogger(__name__)
@@ -73,8 +74,9 @@ class _Account:
     clock: Callable[[], float]
     meters: dict[str, Meter] = field(default_factory=dict)
     taken: dict[str, float] = field(default_factory=lambda: {AUDIO: 0.0, CALLS: 0.0})
-    tokens: float = 0.0
-    filled_at: float = float("-inf")
+    messages: TokenBucket | None = None
+    rate: float = 0.0
+    """Of `messages`, a second."""
 
     @property
     def limits(self) -> dict[str, float]:
@@ -85,15 +87,11 @@ class _Account:
 
     def message(self) -> None:
         rate = self.principal.quota.messages_per_s
-        if rate <= 0:
-            return
-        now = self.clock()
-        most = max(1.0, rate * BURST_S)
-        self.tokens = min(most, self.tokens + rate * (now - self.filled_at))
-        self.filled_at = now
-        if self.tokens < 1:
+        if rate != self.rate:
+            self.rate = rate
+            self.messages = TokenBucket(rate, max(1.0, rate * BURST_S)) if rate > 0 else None
+        if self.messages is not None and not self.messages.take_held(1.0, self.clock()):
             raise exceeded()
-        self.tokens -= 1
 
 
 class Quotas:

@@ -1,56 +1,69 @@
-"""Rate limit on the frames of one WebSocket, whatever is in them.
+"""How much of one connection is read at a time, and when, whatever is in it.
 
-Pings, fragments and bytes that arrive one by one never reach a conversation, whose own limits are
-in `runtime.rate_limit`, and cost the event loop as much as messages do. A client that sends more
-of them is not read for a moment, as there.
+Pings, fragments, tiny HTTP chunks and bytes that arrive one by one never reach a conversation,
+whose own limits are in `runtime.rate_limit`, and cost the event loop as much as messages do. So the
+time that reading takes is measured: a connection that takes more than its share is not read for a
+moment, and what is read at a time becomes as small as it has to be.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 
-from vivavoce.runtime.rate_limit import TokenBucket
+from vivavoce.runtime.rate_limit import LoopShare
 
-FRAMES_PER_S = 8000.0
-"""At ten microseconds each, a twelfth of the event loop. The most fragments that a message may have
-(65,536) are read in eight seconds; a picture of 20 MB comes in 1,200 frames of 16 KiB."""
+READ_SHARE = 0.1
+"""Of the event loop, for what one connection sends before anything is made of it."""
 
-FRAMES_AT_ONCE = 1000.0
-TWICE = 2
-"""What a ping counts, which is answered, and a read of less than `SMALL_READ` bytes."""
+READ_BURST_S = 0.02
+"""So much at once: a picture of 20 MB."""
 
-SMALL_READ = 64
-"""No message of the protocol is as short."""
+LONGEST_S = 0.0005
+"""What one read may take; the next one of a connection that took longer is smaller."""
 
-FEW_FRAMES = 64
-"""In a read; after one with more, less is read at a time, so that others get their turn sooner."""
+SMALLEST_READ = 256
+SHORTEST_PAUSE_S = 0.01
+"""So much arrives meanwhile that bytes which come one by one are read together."""
 
 
 class ReadPace:
-    """Pauses in the reading of one connection, to which no reference is held in between."""
+    """The pace of one connection, to which no reference is held between its reads.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    `largest` is how many bytes are read at a time while that is quick.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        largest: int,
+        processor_s: Callable[[], float] = time.thread_time,
+    ) -> None:
         self._loop = loop
-        self._bucket = TokenBucket(FRAMES_PER_S, FRAMES_AT_ONCE)
-        self._frames = 0
-        self.crowded = False
-        """Whether the last read held more than a few frames."""
+        self._largest = self.size = largest
+        self._processor_s = processor_s
+        self._share = LoopShare(READ_SHARE, processor_s, READ_BURST_S)
+        self._began = processor_s()
         self._timer: asyncio.TimerHandle | None = None
 
-    def count_frame(self, times: int = 1) -> None:
-        """Count a frame that carries no whole message: a ping, a pong, a fragment."""
-        self._frames += times
+    def begin(self) -> None:
+        """Measure from now on what a read takes, the system's part of it included."""
+        self._began = self._processor_s()
 
-    def pauses(self, size: int, resume: Callable[[], None]) -> bool:
-        """Whether to read no further, after a read of `size` bytes, until `resume` is called."""
-        frames, self._frames = self._frames, 0
-        self.crowded = frames > FEW_FRAMES
-        if size < SMALL_READ:
-            frames += TWICE
-        wait_s = self._bucket.take(frames, self._loop.time())
-        if wait_s and self._timer is None:
-            self._timer = self._loop.call_later(wait_s, self._go_on, resume)
+    def end(self, count: int) -> None:
+        """Count the read, which was of `count` bytes."""
+        taken_s = self._processor_s() - self._began
+        self._share.count_work(taken_s)
+        if taken_s > LONGEST_S:
+            self.size = max(SMALLEST_READ, int(count * LONGEST_S / taken_s))
+        else:
+            self.size = min(self._largest, 2 * self.size)
+
+    def pauses(self, resume: Callable[[], None]) -> bool:
+        """Whether to read no further until `resume` is called."""
+        if self._timer is None and (wait_s := self._share.debt_s()):
+            self._timer = self._loop.call_later(wait_s + SHORTEST_PAUSE_S, self._go_on, resume)
         return self._timer is not None
 
     def close(self) -> None:

@@ -83,7 +83,7 @@ from vivavoce.runtime.ports import (
     Meter,
     Transport,
 )
-from vivavoce.runtime.rate_limit import RateLimiter, RateLimits
+from vivavoce.runtime.rate_limit import ANSWER_S, RateLimiter, RateLimits
 from vivavoce.runtime.recordings import Recordings
 from vivavoce.runtime.report import TurnListener
 from vivavoce.runtime.reporter import TurnReporter
@@ -165,8 +165,10 @@ class Connection:
         self._errands = Errands()
         detects = not setup.realtime.detection.disabled
         self._reporter = TurnReporter(session_id, hosting.listener, manual=not detects)
-        self._outbox = Outbox(partial(_count_sent, self._reporter, self._metering))
         self._rates = RateLimiter(hosting.rates)
+        self._outbox = Outbox(
+            partial(_count_sent, self._reporter, self._metering), self._rates.loop
+        )
         self._frames = FrameReader(transport, dialect, self._metering, self._rates)
         intake = Intake(position)
         self._transcripts = Transcripts(
@@ -255,12 +257,13 @@ class Connection:
             # a client that fell silent.
             if (event := mailbox.take()) is not None:
                 now = clock()
-                with self._rates.working():
+                with self._rates.loop.working():
                     self._reporter.event(event, now)
                     self._perform_all(session.handle(event, now))
                     self._hearing.judged(event)
                 if not isinstance(event, QUICK_EVENTS):
                     await asyncio.sleep(0)  # between two turns, others have theirs
+                await self._rates.loop.give_way()
             elif (deadline := session.deadline()) is not None and deadline <= clock():
                 self._perform_all(session.elapse(clock()))
             else:
@@ -308,7 +311,7 @@ class Connection:
             case PrepareGeneration(request=request):
                 self._generations.prepare(request)
             case StartGeneration(request=request):
-                self._rates.count_answer()
+                self._rates.loop.count_work(ANSWER_S)
                 self._served.asked(request)
                 self._generations.start(request)
             case ReleaseGeneration(generation=generation):

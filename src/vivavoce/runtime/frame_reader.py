@@ -33,15 +33,16 @@ class FrameReader:
         said = await self._decode(frame)
         sound = bool(said) and all(isinstance(incoming, AudioChunk) for incoming in said)
         await self._rates.message(sound)
-        await self._rates.share()
+        await self._rates.loop.repay()
+        await self._rates.loop.give_way()
         return said, sound
 
     async def _decode(self, frame: bytes | str) -> Sequence[Incoming]:
         """What a frame means, read in a thread where that may take long."""
         if self._dialect.is_light(frame):
-            with self._rates.working():
+            with self._rates.loop.working():
                 return self._dialect.decode(frame)
-        measure = partial(self._rates.measure, partial(self._dialect.decode, frame))
+        measure = partial(self._rates.loop.measure, partial(self._dialect.decode, frame))
         said, taken_s = await run_in_decoder(measure)
-        self._rates.count_work(taken_s)
+        self._rates.loop.count_work(taken_s)
         return said

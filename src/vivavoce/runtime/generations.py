@@ -167,6 +167,7 @@ class _Run:
         """Run the responder to its end and say how it ended."""
         self.watchdog.watch(self._starve)
         try:
+            await self._home.outbox.share.give_way()
             reason = await self._home.responder.respond(self._request, self.emit)
             if mismatch := find_mismatch(reason, EndReason, "reason"):
                 raise TypeError(mismatch)
@@ -229,6 +230,7 @@ class _Run:
     async def _speak(self, pieces: list[Speech]) -> None:
         for piece in pieces:
             await self._wait_for_listener()
+            await self._home.outbox.share.give_way()
             self._post(AudioProduced(self.generation, piece.pcm, piece.text))
             now = self._loop.time()
             duration = pcm_seconds(piece.pcm)

@@ -31,6 +31,7 @@ from vivavoce.core.messages import (
 from vivavoce.domain.ids import GenerationId
 from vivavoce.errors import ClientFault
 from vivavoce.runtime.ports import Dialect, Transport
+from vivavoce.runtime.rate_limit import LoopShare
 
 FULL_BYTES = 1024 * 1024
 LIMIT_BYTES = 8 * 1024 * 1024
@@ -42,12 +43,16 @@ _Entry = tuple[Message, GenerationId | None, int]
 
 
 class Outbox:
-    """The outgoing side of one connection. `sent` is told of every message that has left."""
+    """The outgoing side of one connection. `sent` is told of every message that has left.
 
-    def __init__(self, sent: Callable[[Message], None]) -> None:
+    Writing is counted as the connection's `share` of the event loop.
+    """
+
+    def __init__(self, sent: Callable[[Message], None], share: LoopShare | None = None) -> None:
         self.bytes = 0
         self._entries: deque[_Entry] = deque()
         self._sent = sent
+        self.share = share or LoopShare(0)
         self._finished = False
         self._more = asyncio.Event()
         self._room = asyncio.Event()
@@ -91,11 +96,14 @@ class Outbox:
             while self._entries:
                 message, _, size = self._entries.popleft()
                 self._count(-size)
-                if frame := dialect.encode(message):
+                with self.share.working():
+                    frame = dialect.encode(message)
+                if frame:
                     await _hand_over(frame, transport)
                     self._sent(message)
                 if self._overflowed:
                     raise ClientFault(1008, SLOW_CLIENT)
+                await self.share.give_way()
             if self._finished:
                 return
             self._more.clear()

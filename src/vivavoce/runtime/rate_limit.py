@@ -6,7 +6,8 @@ fast for `PATIENCE_S` on end are no burst; they would wait ever longer in buffer
 side knows, so the client is closed and told why.
 
 Messages may be few and costly, too. What it takes of the event loop to read them and to decide what
-follows is measured, and a connection that takes more than its share waits as well.
+follows is measured. A connection that took much of late lets all others go first (`idle_turns`),
+and one that takes more than its share is read later.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from vivavoce.errors import ClientFault
+from vivavoce.runtime.idle_turns import idle_turn
 
 T = TypeVar("T")
 
@@ -38,6 +40,9 @@ LOOP_SHARE = 0.1
 LOOP_BURST_S = 0.05
 """What one connection may take of the event loop: so much at once, and this share of it on and on.
 A conversation takes a hundredth; a picture of 20 MB is read within the burst."""
+
+QUICK_S = 0.02
+"""Of the burst, what is taken without giving way: a handful of turns."""
 
 ANSWER_S = 0.002
 """What an answer takes of the event loop beside that, before its first sound; it is not measured,
@@ -69,34 +74,50 @@ class TokenBucket:
 
     def take(self, amount: float, now: float) -> float:
         """Take `amount`; the seconds until the bucket has made up for it, 0 if it held so much."""
+        self._fill(now)
+        self._level -= amount
+        return max(0.0, -self._level / self._rate)
+
+    def take_held(self, amount: float, now: float) -> bool:
+        """Take `amount` if the bucket holds so much; whether it did."""
+        self._fill(now)
+        held = self._level >= amount
+        self._level -= amount if held else 0.0
+        return held
+
+    def missing(self, now: float) -> float:
+        """Return how much has been taken and not been filled up again."""
+        self._fill(now)
+        return self._capacity - self._level
+
+    def _fill(self, now: float) -> None:
         if self._filled_at is not None:
             filled = self._level + self._rate * (now - self._filled_at)
             self._level = min(self._capacity, filled)
         self._filled_at = now
-        self._level -= amount
-        return max(0.0, -self._level / self._rate)
 
 
-class RateLimiter:
-    """The limits of one connection. Its reader awaits each verb before it goes on."""
+class LoopShare:
+    """What one connection takes of the event loop, against its share of it.
+
+    `share` is a fraction of the time, 0 for no limit, and `burst_s` what may be taken at once;
+    `processor_s` is the processor time of the calling thread. All methods but `measure` are for
+    the event loop.
+    """
 
     def __init__(
-        self, limits: RateLimits, processor_s: Callable[[], float] = time.thread_time
+        self,
+        share: float = LOOP_SHARE,
+        processor_s: Callable[[], float] = time.thread_time,
+        burst_s: float = LOOP_BURST_S,
     ) -> None:
-        self._limits = limits
+        self._bucket = TokenBucket(share, burst_s) if share else None
         self._processor_s = processor_s
-        self._taken_s = 0.0
-        share = limits.loop_share
-        self._share = TokenBucket(share, LOOP_BURST_S) if share else None
-        rate, speed = limits.messages_per_s, limits.audio_speed
-        self._messages = TokenBucket(rate, max(1.0, rate * BURST_S)) if rate else None
-        self._audio = TokenBucket(speed, FREE_AUDIO_S) if speed else None
-        self._held_since: float | None = None
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """Count what is done within, on the event loop, as the connection's. It may not wait."""
-        if self._share is None:
+        """Count what is done within as the connection's. It may not wait."""
+        if self._bucket is None:
             yield
             return
         began = self._processor_s()
@@ -115,20 +136,38 @@ class RateLimiter:
         return result, self._processor_s() - began
 
     def count_work(self, taken_s: float) -> None:
-        """Count seconds of work as the connection's. To be called on the event loop."""
-        self._taken_s += taken_s
+        """Count seconds of work as the connection's."""
+        if self._bucket is not None:
+            self._bucket.take(taken_s, _now())
 
-    def count_answer(self) -> None:
-        """Count the beginning of an answer as the connection's work."""
-        self.count_work(ANSWER_S)
+    def debt_s(self) -> float:
+        """Return the seconds until the share covers what was taken."""
+        return 0.0 if self._bucket is None else self._bucket.take(0, _now())
 
-    async def share(self) -> None:
-        """Wait until the connection's share of the event loop covers what it has taken."""
-        taken_s, self._taken_s = self._taken_s, 0.0
-        if self._share is None or not taken_s:
-            return
-        if wait_s := self._share.take(taken_s, asyncio.get_running_loop().time()):
+    async def repay(self) -> None:
+        """Wait until the share covers what was taken."""
+        if wait_s := self.debt_s():
             await asyncio.sleep(wait_s)
+
+    async def give_way(self) -> None:
+        """Let all others go first, if the connection took much of late."""
+        if self._bucket is not None and self._bucket.missing(_now()) > QUICK_S:
+            await idle_turn()
+
+
+class RateLimiter:
+    """The limits of one connection. Its reader awaits each verb before it goes on."""
+
+    def __init__(
+        self, limits: RateLimits, processor_s: Callable[[], float] = time.thread_time
+    ) -> None:
+        self._limits = limits
+        self.loop = LoopShare(limits.loop_share, processor_s)
+        """What the connection takes of the event loop."""
+        rate, speed = limits.messages_per_s, limits.audio_speed
+        self._messages = TokenBucket(rate, max(1.0, rate * BURST_S)) if rate else None
+        self._audio = TokenBucket(speed, FREE_AUDIO_S) if speed else None
+        self._held_since: float | None = None
 
     async def message(self, sound: bool) -> None:
         """Wait until a message, of nothing but `sound` or of more, is within the limit.
@@ -137,7 +176,7 @@ class RateLimiter:
         """
         if self._messages is None:
             return
-        now = asyncio.get_running_loop().time()
+        now = _now()
         wait_s = self._messages.take(SOUND_SHARE if sound else 1.0, now)
         if not wait_s:
             self._held_since = None
@@ -152,8 +191,12 @@ class RateLimiter:
         """Wait until so many seconds of sound are within the limit."""
         if self._audio is None:
             return
-        if wait_s := self._audio.take(seconds, asyncio.get_running_loop().time()):
+        if wait_s := self._audio.take(seconds, _now()):
             await asyncio.sleep(wait_s)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def too_many_messages(rate: float) -> ClientFault:
