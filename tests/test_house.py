@@ -66,8 +66,8 @@ ALLOWED: dict[str, set[str]] = {
 }  # fmt: skip
 
 DATA_MODULES = {
-    "__future__", "abc", "collections", "dataclasses", "enum", "fractions", "functools", "itertools",
-    "json", "math", "re", "typing",
+    "__future__", "abc", "collections", "dataclasses", "enum", "fractions", "functools",
+    "itertools", "json", "math", "re", "typing",
 }  # fmt: skip
 LIBRARIES = {
     "domain": DATA_MODULES | {"orjson", "secrets"},

@@ -321,8 +321,69 @@ API: dict[str, Json] = {
         "v": {"oneOf": [{"const": 7}, {"type": "STRING"}]},
         "t": {"$ref": "#/$defs/T"}}, "required": ["v", "t"],
         "$defs": {"T": {"type": "INTEGER", "exclusiveMinimum": 2, "multipleOf": 4}}},
+    "OpenAPI's bounds": {"type": "object", "properties": {
+        "v": {"type": "number", "minimum": 0, "exclusiveMinimum": True, "maximum": 1}},
+        "required": ["v"]},
 }  # fmt: skip
 """In `parameters`; everything else stands in `parametersJsonSchema`."""
+
+API_MEANINGS: dict[str, Json] = {
+    "the API's types": {"type": "object", "properties": {
+        "n": {"type": "integer", "minimum": 3}, "s": {"type": ["string", "null"]},
+        "l": {"type": "array", "items": {"enum": ["a", "b"]}, "minItems": 2}},
+        "required": ["n", "s", "l"]},
+    "anyOf of the API": {"properties": {"v": {"type": ["integer", "string", "null"]}},
+                         "required": ["v"]},
+    "references of the API": {"properties": {"v": {"type": "string", "minLength": 4}},
+                              "required": ["v"]},
+    "JSON Schema in the API's place": {"properties": {
+        "v": {"oneOf": [{"const": 7}, {"type": "string"}]},
+        "t": {"type": "integer", "exclusiveMinimum": 2, "multipleOf": 4}}, "required": ["v", "t"]},
+    "OpenAPI's bounds": {"properties": {
+        "v": {"type": "number", "exclusiveMinimum": 0, "maximum": 1}}, "required": ["v"]},
+}  # fmt: skip
+
+PAIR = [{"type": "number"}, COLOR]
+OLDER: dict[str, tuple[Json, Json]] = {
+    "a tuple without a draft": (
+        items(items=PAIR, additionalItems=False, minItems=2),
+        items(prefixItems=PAIR, items=False, minItems=2),
+    ),
+    "a tuple under 2020-12": (
+        {"$schema": LATEST, **items(items=[{"const": 1}], minItems=1)},
+        items(prefixItems=[{"const": 1}], minItems=1),
+    ),
+    "OpenAPI's exclusive bounds": (
+        number(minimum=3, exclusiveMinimum=True, maximum=3.5),
+        number(exclusiveMinimum=3, maximum=3.5),
+    ),
+    "an exclusive bound that is off": (
+        number(minimum=3, exclusiveMinimum=False),
+        number(minimum=3),
+    ),
+    "numeric bounds under draft 4": (
+        {"$schema": DRAFT_4, **number(exclusiveMinimum=3, minimum=2, exclusiveMaximum=9)},
+        number(exclusiveMinimum=3, exclusiveMaximum=9),
+    ),
+    "types in capitals": (
+        {"type": "OBJECT", "properties": {"v": {"type": "STRING"}}, "required": ["v"]},
+        {"type": "object", "properties": {"v": {"type": "string"}}, "required": ["v"]},
+    ),
+}
+"""Of another draft than they say, and what they mean: refused when strict."""
+
+MIXED: dict[str, tuple[Json, Json]] = {
+    "dependencies without a draft": (
+        {"type": "object", "required": ["a"],
+         "dependencies": {"a": ["b"], "b": {"properties": {"c": {"const": 1}}, "required": ["c"]}}},
+        {"type": "object", "required": ["a", "b", "c"], "properties": {"c": {"const": 1}}},
+    ),
+    "OpenAPI's nullable": (
+        of({"type": "string", "nullable": True, "enum": ["a", "b"]}),
+        of({"enum": ["a", "b", None]}),
+    ),
+}  # fmt: skip
+"""With keywords that are of no effect in their draft, which is how a strict server takes them."""
 
 UNFIT: dict[str, Json] = {
     "a range without a number": whole(minimum=3, maximum=2),

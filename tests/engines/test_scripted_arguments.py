@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -12,7 +13,18 @@ import pytest
 import regex
 from jsonschema import validators
 
-from engines.schema_table import API, ARRAYS, NUMBERS, OBJECTS, REFUSED, TEXTS, UNFIT
+from engines.schema_table import (
+    API,
+    API_MEANINGS,
+    ARRAYS,
+    MIXED,
+    NUMBERS,
+    OBJECTS,
+    OLDER,
+    REFUSED,
+    TEXTS,
+    UNFIT,
+)
 from serving import connected, serving
 from vivavoce.wiring import Server
 
@@ -66,16 +78,23 @@ async def call(server: Server, field: str, schema: Json) -> Json | str:
 
 
 async def misses(
-    folder: Path, rows: Mapping[str, Json], field: str = "parametersJsonSchema", **flags: Any
+    folder: Path,
+    rows: Mapping[str, Json],
+    field: str = "parametersJsonSchema",
+    meanings: Mapping[str, Json] | None = None,
+    **flags: Any,
 ) -> Json:
-    """What became of the functions that were not called with arguments that fit."""
+    """What became of the functions that were not called with arguments that fit.
+
+    They are held to `meanings`, where the schemas themselves say something else.
+    """
     found: Json = {}
     async with serving(folder, **flags) as server:
         for label, schema in rows.items():
             made = await call(server, field, schema)
             if isinstance(made, str):
                 found[label] = made or "not called"
-            elif wrong := problem(schema if field != "parameters" else {}, made):
+            elif wrong := problem((meanings or rows)[label], made):
                 found[label] = (wrong, made)
     return found
 
@@ -89,7 +108,7 @@ async def test_every_function_that_can_be_called_is_called(
 
 
 async def test_functions_in_the_form_of_the_api_are_called(tmp_path: Path) -> None:
-    assert await misses(tmp_path, API, "parameters") == {}
+    assert await misses(tmp_path, API, "parameters", API_MEANINGS) == {}
 
 
 async def test_a_function_that_nothing_fits_is_not_called(tmp_path: Path) -> None:
@@ -104,3 +123,60 @@ async def test_what_is_no_schema_is_refused_with_its_place(tmp_path: Path, stric
     for label, (_, sentence) in REFUSED.items():
         assert refused[label].startswith(f"Invalid schema of {FUNCTION} at '#")
         assert sentence in refused[label]
+
+
+def pairs(rows: Mapping[str, tuple[Json, Json]]) -> tuple[Json, Json]:
+    """The schemas of rows, and what they mean."""
+    return {k: schema for k, (schema, _) in rows.items()}, {k: m for k, (_, m) in rows.items()}
+
+
+async def test_schemas_of_mixed_drafts_are_read_by_their_meaning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    schemas, meanings = pairs(OLDER | MIXED)
+    assert await misses(tmp_path, schemas, meanings=meanings) == {}
+    told = [each for each in caplog.records if "otherwise than sent" in each.getMessage()]
+    assert len(told) >= len(schemas)
+
+
+async def test_a_strict_server_refuses_what_is_not_of_its_draft(tmp_path: Path) -> None:
+    schemas, _ = pairs(OLDER)
+    refused = await misses(tmp_path, schemas, server__strict=True)
+    assert refused.keys() == OLDER.keys()
+    assert all(each.startswith("Invalid schema of") for each in refused.values())
+
+
+async def test_keywords_of_json_schema_among_parameters_are_told_as_used(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    schema = {"type": "object", "properties": {"v": {"oneOf": [{"const": 7}]}}, "required": ["v"]}
+    async with serving(tmp_path) as server:
+        assert await call(server, "parameters", schema) == {"v": 7}
+        await call(server, "parameters", schema | {"colour": 1})
+    told = [vars(each) for each in caplog.records if "otherwise than sent" in each.getMessage()]
+    assert {each["what"].split()[0] for each in told} == {"oneOf", "const"}
+    ignored = [vars(each) for each in caplog.records if "unknown field" in each.getMessage()]
+    assert len(ignored) == 1
+
+
+async def test_two_schemas_of_one_function_are_told_or_refused(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = {"type": "object", "properties": {"v": {"const": 1}}, "required": ["v"]}
+    other = {"type": "OBJECT", "properties": {"w": {"type": "STRING"}}}
+    declared = [{"name": FUNCTION, "parameters": other, "parametersJsonSchema": one}]
+    tools = [{"functionDeclarations": declared}]
+    caplog.set_level(logging.INFO)
+    async with serving(tmp_path) as server, connected(server) as client:
+        assert "setupComplete" in await client.set_up(tools=tools)
+    told = [vars(each) for each in caplog.records if "otherwise than sent" in each.getMessage()]
+    assert [each["what"] for each in told] == [
+        "parameters and parametersJsonSchema of a function differ: the second counts"
+    ]
+    async with serving(tmp_path, server__strict=True) as server, connected(server) as client:
+        await client.send(setup={"model": "models/echo", "tools": tools})
+        assert (await client.closing())[1].endswith(
+            "parameters and parameters_json_schema differ; give one."
+        )

@@ -23,16 +23,25 @@ from dataclasses import dataclass
 from vivavoce.domain.content import Json
 from vivavoce.domain.parameter_schema import resolve_pointer
 
-_TYPES = frozenset(("array", "boolean", "integer", "null", "number", "object", "string"))
-_DRAFT_4 = "http://json-schema.org/draft-04/schema"
-_LISTS_AS_ITEMS = frozenset(
+TYPES = frozenset(("array", "boolean", "integer", "null", "number", "object", "string"))
+DRAFT_4 = "http://json-schema.org/draft-04/schema"
+DRAFTS_WITH_LISTS_AS_ITEMS = frozenset(
     (
-        _DRAFT_4,
+        DRAFT_4,
         "http://json-schema.org/draft-06/schema",
         "http://json-schema.org/draft-07/schema",
         "https://json-schema.org/draft/2019-09/schema",
     )
 )
+SCHEMA_KEYWORDS = frozenset(
+    ("items", "additionalProperties", "additionalItems", "contains", "not", "if", "then", "else",
+     "propertyNames", "unevaluatedItems", "unevaluatedProperties", "contentSchema")
+)  # fmt: skip
+SCHEMA_LIST_KEYWORDS = frozenset(("allOf", "anyOf", "oneOf", "prefixItems"))
+SCHEMA_MAP_KEYWORDS = frozenset(
+    ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
+)
+"""Keywords whose value is a schema, a list of schemas, an object of schemas by name."""
 _SHOWN = 40
 
 Place = tuple[str, ...]
@@ -52,6 +61,12 @@ class SchemaFault:
 
 
 TOO_DEEP = SchemaFault((), "nested too deeply.")
+
+
+def draft_of(schema: Json) -> str:
+    """The draft that the schema names, without a fragment; empty if it names none."""
+    draft = schema.get("$schema")
+    return draft.rstrip("#") if isinstance(draft, str) else ""
 
 
 class _Fault(Exception):
@@ -80,10 +95,9 @@ class _Checker:
 
     def __init__(self, root: Json) -> None:
         self._root = root
-        draft = root.get("$schema")
-        named = draft.rstrip("#") if isinstance(draft, str) else ""
-        self._draft_4 = named == _DRAFT_4
-        self._lists_as_items = named in _LISTS_AS_ITEMS
+        named = draft_of(root)
+        self._draft_4 = named == DRAFT_4
+        self._lists_as_items = named in DRAFTS_WITH_LISTS_AS_ITEMS
 
     def schema(self, value: object, at: Place) -> None:
         if isinstance(value, bool):
@@ -134,8 +148,8 @@ class _Checker:
     def type(self, value: object, at: Place) -> None:
         kinds = value if isinstance(value, list) else [value]
         for kind in kinds:
-            if not isinstance(kind, str) or kind not in _TYPES:
-                hint = " (use lower case)" if str(kind).lower() in _TYPES else ""
+            if not isinstance(kind, str) or kind not in TYPES:
+                hint = " (use lower case)" if str(kind).lower() in TYPES else ""
                 raise _Fault(at, f"{_shown(kind)} is no type{hint}.")
         if not kinds or len(set(kinds)) < len(kinds):
             raise _Fault(at, "use a type, or a list of different ones.")
@@ -194,10 +208,9 @@ def _shown(value: object) -> str:
 Rule = Callable[[_Checker, object, Place], None]
 
 _KEYWORDS: dict[Rule, str] = {
-    _Checker.schema: "additionalProperties additionalItems contains not if then else propertyNames"
-    " unevaluatedItems unevaluatedProperties contentSchema",
-    _Checker.schemas: "allOf anyOf oneOf prefixItems",
-    _Checker.schema_map: "properties patternProperties $defs definitions dependentSchemas",
+    _Checker.schema: " ".join(SCHEMA_KEYWORDS),
+    _Checker.schemas: " ".join(SCHEMA_LIST_KEYWORDS),
+    _Checker.schema_map: " ".join(SCHEMA_MAP_KEYWORDS),
     _Checker.items: "items",
     _Checker.dependencies: "dependencies",
     _Checker.name_map: "dependentRequired",
@@ -216,3 +229,6 @@ _KEYWORDS: dict[Rule, str] = {
 _RULES: dict[str, Rule] = {
     name: rule for rule, names in _KEYWORDS.items() for name in names.split()
 }
+
+KEYWORDS = frozenset((*_RULES, "const", "default"))
+"""Those that say something of values, and the words beside them that a schema is checked for."""

@@ -128,6 +128,11 @@ class Decoder:
             check_texts(payload, self._limits)
         return payload
 
+    @property
+    def if_lenient(self) -> OnMismatch | None:
+        """What is told of a mismatch, for readers that refuse it without."""
+        return None if self._strict else self._on_mismatch
+
     def report(self, path: str, name: str) -> None:
         """An unknown name outside of the models: refused when strict, remembered otherwise."""
         if self._strict:
@@ -181,7 +186,7 @@ class Decoder:
         path = "context_update.tools.tools"
         return ContextUpdated(
             None if instruction is None else paragraphs(instruction),
-            None if tools is None else tools_of(tools.tools, path, self.report),
+            None if tools is None else tools_of(tools.tools, path, self.report, self.if_lenient),
         )
 
     def _tool_response(self, wire: ToolResponse) -> Iterator[ToolResponsesReceived]:

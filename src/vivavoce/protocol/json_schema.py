@@ -10,8 +10,10 @@ import orjson
 
 from vivavoce.domain.content import Json
 from vivavoce.domain.json_schema import TOO_DEEP, SchemaFault, find_fault
+from vivavoce.domain.schema_drafts import with_draft_mended
 from vivavoce.errors import ClientFault
 from vivavoce.protocol import close
+from vivavoce.protocol.wire_base import OnMismatch
 
 MAX_BYTES = 65_536
 """Of one schema as JSON."""
@@ -19,8 +21,19 @@ MAX_BYTES = 65_536
 _NAME_SHOWN, _PLACE_SHOWN = 32, 40
 
 
+def checked(schema: Json, name: str, on_mismatch: OnMismatch | None = None) -> Json:
+    """Return the schema of the function called `name`. Raises `ClientFault`.
+
+    With `on_mismatch`, which a lenient reader has, one of mixed drafts is read by its meaning.
+    """
+    if on_mismatch is not None:
+        schema = with_draft_mended(schema, on_mismatch)
+    check(schema, name)
+    return schema
+
+
 def check(schema: Json, name: str) -> None:
-    """The schema of the function called `name`. Raises `ClientFault`."""
+    """Hold the schema of the function called `name` to its draft. Raises `ClientFault`."""
     try:
         size = len(orjson.dumps(schema))
     except orjson.JSONEncodeError:

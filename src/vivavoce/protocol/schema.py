@@ -13,10 +13,18 @@ from typing import Any
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
+from vivavoce.domain.json_schema import (
+    KEYWORDS,
+    SCHEMA_KEYWORDS,
+    SCHEMA_LIST_KEYWORDS,
+    SCHEMA_MAP_KEYWORDS,
+)
+from vivavoce.domain.schema_drafts import nullable as with_null
 from vivavoce.errors import ClientFault
 from vivavoce.protocol import close
 from vivavoce.protocol.values import integer, number
 from vivavoce.protocol.wire import OnUnknown, shown
+from vivavoce.protocol.wire_base import OnMismatch
 
 TYPES = ("", "string", "number", "integer", "boolean", "array", "object", "null")
 """In the order of their proto numbers; 0 is unspecified."""
@@ -35,29 +43,29 @@ _USUAL = {spelling: name for name in TYPES[1:] for spelling in (name, name.upper
 _WHOLE = 2.0**53
 """Where floats stop to know every whole number."""
 
-_PROPER_MAPS = frozenset(("$defs", "definitions", "patternProperties", "dependentSchemas"))
-_PROPER_LISTS = frozenset(("allOf", "oneOf", "prefixItems"))
-_PROPER_SCHEMAS = frozenset(
-    ("not", "if", "then", "else", "contains", "propertyNames", "additionalItems",
-     "unevaluatedItems", "unevaluatedProperties")
-)  # fmt: skip
-
 Report = OnUnknown
 """What to do about a name that no schema has: refuse it, or remember it."""
 
 
-def json_schema(schema: dict[str, Any], path: str, report: Report) -> dict[str, Any]:
+def json_schema(
+    schema: dict[str, Any],
+    path: str,
+    report: Report,
+    on_mismatch: OnMismatch | None = None,
+) -> dict[str, Any]:
     """The JSON Schema that means the same as `schema`, which stands at `path` in the message.
 
     Names that the API's form doesn't have are given to `report`, and if that returns they are
-    kept: they are mostly JSON Schema already. Raises `ClientFault` for values of a wrong type.
+    kept. A lenient reader gives `on_mismatch`: keywords of JSON Schema have their effect, and are
+    reported as that. Raises `ClientFault` for values of a wrong type.
     """
-    return _Reader(report).read(schema, path)
+    return _Reader(report, on_mismatch).read(schema, path)
 
 
 class _Reader:
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: Report, on_mismatch: OnMismatch | None) -> None:
         self._report = report
+        self._on_mismatch = on_mismatch
 
     def read(self, schema: object, path: str) -> dict[str, Any]:
         """One schema and all within it."""
@@ -68,7 +76,7 @@ class _Reader:
         for key, value in schema.items():
             name = SPELLINGS.get(key)
             if name is None:
-                self._report(path, key)
+                self._foreign(key, path)
                 result[key] = self._proper(key, value, path)
             elif name == "nullable":
                 nullable = value is True
@@ -79,15 +87,31 @@ class _Reader:
             elif value is not None or name in ("default", "example"):
                 result.update(self._field(name, value, f"{path}.{name}"))
         _order(result, schema)
-        return _nullable(result) if nullable else result
+        return with_null(result) if nullable else result
+
+    def _foreign(self, key: str, path: str) -> None:
+        """Report a name that the API's schemas do not have."""
+        if self._on_mismatch is not None and key in KEYWORDS:
+            self._on_mismatch(f"{key} among the parameters of a function is read as JSON Schema")
+        else:
+            self._report(path, key)
+
+    def _place(self, value: object, path: str) -> Any:
+        """A schema, or what a lenient reader takes in its place: true, false, a list of them."""
+        if self._on_mismatch is None or not isinstance(value, bool | list):
+            return self.read(value, path)
+        if isinstance(value, bool):
+            self._on_mismatch("true or false in the place of a schema is read as JSON Schema")
+            return value
+        return [self._place(one, f"{path}[{index}]") for index, one in enumerate(value)]
 
     def _proper(self, key: str, value: Any, path: str) -> Any:
         """A keyword of JSON Schema; schemas within it may still have the API's types."""
-        if key in _PROPER_MAPS and isinstance(value, dict):
+        if key in SCHEMA_MAP_KEYWORDS and isinstance(value, dict):
             return {name: self._within(one, f"{path}.{key}.{name}") for name, one in value.items()}
-        if key in _PROPER_LISTS and isinstance(value, list):
+        if key in SCHEMA_LIST_KEYWORDS and isinstance(value, list):
             return [self._within(one, f"{path}.{key}[{i}]") for i, one in enumerate(value)]
-        return self._within(value, f"{path}.{key}") if key in _PROPER_SCHEMAS else value
+        return self._within(value, f"{path}.{key}") if key in SCHEMA_KEYWORDS else value
 
     def _within(self, value: Any, path: str) -> Any:
         return self.read(value, path) if isinstance(value, dict) else value
@@ -110,16 +134,16 @@ class _Reader:
 
     def _schemas(self, value: Any, path: str) -> Iterator[tuple[str, Any]]:
         items = _checked(value, list, "TYPE_REPEATED", path)
-        yield "anyOf", [self.read(item, f"{path}[{i}]") for i, item in enumerate(items)]
+        yield "anyOf", [self._place(item, f"{path}[{i}]") for i, item in enumerate(items)]
 
     def _items(self, value: Any, path: str) -> Iterator[tuple[str, Any]]:
-        yield "items", self.read(value, path)
+        yield "items", self._place(value, path)
 
     def _map(self, key: str, value: Any, path: str) -> Iterator[tuple[str, Any]]:
         entries = _checked(value, dict, "TYPE_MESSAGE", path).items()
         yield (
             key,
-            {name: self.read(item, f"{path}[{i}].value") for i, (name, item) in enumerate(entries)},
+            {name: self._place(one, f"{path}[{i}].value") for i, (name, one) in enumerate(entries)},
         )
 
     def _properties(self, value: Any, path: str) -> Iterator[tuple[str, Any]]:
@@ -174,18 +198,6 @@ def _order(schema: dict[str, Any], given: dict[str, Any]) -> None:
             name: properties[name] for name in named if isinstance(name, str) and name in properties
         }
         schema["properties"] = first | properties
-
-
-def _nullable(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema with null allowed wherever it says what is allowed."""
-    kind = schema.get("type")
-    if isinstance(kind, str):
-        schema["type"] = [kind, "null"]
-    if "anyOf" in schema:
-        schema["anyOf"] = [*schema["anyOf"], {"type": "null"}]
-    if "enum" in schema:
-        schema["enum"] = [*schema["enum"], None]
-    return schema
 
 
 def _type_name(value: Any, path: str) -> str:

@@ -60,7 +60,7 @@ def session_setup(
         model=wire.model,
         modality=_modality(generation.response_modalities),
         instruction=paragraphs(wire.system_instruction) if wire.system_instruction else "",
-        tools=_tools(wire, report),
+        tools=_tools(wire, report, None if strict else on_mismatch),
         voice=_voice(speech.voice_config, strict, on_mismatch),
         language=speech.language_code,
         sampling=_sampling(generation),
@@ -114,8 +114,8 @@ def _modality(wanted: list[str]) -> Modality:
     return Modality(named[0])
 
 
-def _tools(wire: wire_setup.Setup, report: OnUnknown) -> Tools:
-    tools = tools_of(wire.tools, "setup.tools", report)
+def _tools(wire: wire_setup.Setup, report: OnUnknown, on_mismatch: OnMismatch | None) -> Tools:
+    tools = tools_of(wire.tools, "setup.tools", report, on_mismatch)
     calling = wire.tool_config and wire.tool_config.function_calling_config
     if calling and calling.mode == "NONE":
         return Tools(builtin=tools.builtin)

@@ -9,26 +9,34 @@ from typing import Any
 from pydantic.alias_generators import to_camel
 
 from vivavoce.domain.content import Behavior, BuiltinTool, Json, ToolDeclaration, Tools
-from vivavoce.errors import ClientFault
 from vivavoce.protocol import close
-from vivavoce.protocol.json_schema import check
+from vivavoce.protocol.json_schema import checked
 from vivavoce.protocol.schema import json_schema
 from vivavoce.protocol.wire import OnUnknown
-from vivavoce.protocol.wire_base import Wire
+from vivavoce.protocol.wire_base import OnMismatch, Wire
 from vivavoce.protocol.wire_tools import FunctionDeclaration, Tool
 
 MAX_DECLARATIONS = 512
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,127}")
 
 
-def tools_of(tools: Sequence[Tool], path: str, report: OnUnknown) -> Tools:
-    """All tools of a message, which stand at `path` in it. Raises `ClientFault`."""
+def tools_of(
+    tools: Sequence[Tool],
+    path: str,
+    report: OnUnknown,
+    on_mismatch: OnMismatch | None = None,
+) -> Tools:
+    """All tools of a message, which stand at `path` in it. Raises `ClientFault`.
+
+    A lenient reader gives `on_mismatch`, which gets to know how schemas are read.
+    """
+    reader = _Functions(report, on_mismatch)
     functions: dict[str, ToolDeclaration] = {}
     builtin: list[BuiltinTool] = []
     for index, tool in enumerate(tools):
         for number, wire in enumerate(tool.function_declarations):
             at = f"{path}[{index}].function_declarations[{number}]"
-            function = _declaration(wire, at, report)
+            function = reader.declaration(wire, at)
             if function.name in functions:
                 raise close.invalid("Duplicate function declaration found: {}", function.name)
             functions[function.name] = function
@@ -40,49 +48,67 @@ def tools_of(tools: Sequence[Tool], path: str, report: OnUnknown) -> Tools:
     return Tools(tuple(functions.values()), tuple(builtin))
 
 
-def _declaration(wire: FunctionDeclaration, path: str, report: OnUnknown) -> ToolDeclaration:
-    if not _NAME.fullmatch(wire.name):
-        raise close.invalid(f"Invalid function name at '{path}.name': use {_NAME.pattern}.")
-    return ToolDeclaration(
-        name=wire.name,
-        description=wire.description,
-        parameters=_parameters(wire, path, report),
-        behavior=Behavior(wire.behavior or "UNSPECIFIED"),
-        returns=_returns(wire, path, report),
-    )
+class _Functions:
+    """Reads declarations, each at its path."""
 
+    def __init__(self, report: OnUnknown, on_mismatch: OnMismatch | None) -> None:
+        self._report = report
+        self._on_mismatch = on_mismatch
 
-def _returns(wire: FunctionDeclaration, path: str, report: OnUnknown) -> Json | None:
-    """The schema of a function's result, of which nothing is asked but that it is JSON."""
-    plain = wire.response_json_schema
-    if wire.response is not None:
-        converted = json_schema(wire.response, f"{path}.response", report)
-        return plain if isinstance(plain, dict) else converted
-    return plain if isinstance(plain, dict) else None
+    def declaration(self, wire: FunctionDeclaration, path: str) -> ToolDeclaration:
+        """The function that is declared. Raises `ClientFault`."""
+        if not _NAME.fullmatch(wire.name):
+            raise close.invalid(f"Invalid function name at '{path}.name': use {_NAME.pattern}.")
+        return ToolDeclaration(
+            name=wire.name,
+            description=wire.description,
+            parameters=self._parameters(wire, path),
+            behavior=Behavior(wire.behavior or "UNSPECIFIED"),
+            returns=self._returns(wire, path),
+        )
 
+    def _returns(self, wire: FunctionDeclaration, path: str) -> Json | None:
+        """The schema of a function's result, of which nothing is asked but that it is JSON."""
+        given, other = wire.response, wire.response_json_schema
+        plain: Json | None = other if isinstance(other, dict) else None
+        if given is None:
+            return plain
+        converted = json_schema(given, f"{path}.response", self._report, self._on_mismatch)
+        if plain is None:
+            return converted
+        self._insist_on_one("response", converted, plain, path)
+        return plain
 
-def _parameters(wire: FunctionDeclaration, path: str, report: OnUnknown) -> Json | None:
-    plain = wire.parameters_json_schema
-    if plain is not None and not isinstance(plain, dict):
-        raise _not_an_object(path)
-    if wire.parameters is None:
-        return _checked(plain, wire.name)
-    converted = json_schema(wire.parameters, f"{path}.parameters", report)
-    if plain is not None:
-        return _checked(plain, wire.name)
-    if converted.setdefault("type", "object") != "object":
-        raise close.invalid(f"Invalid value at '{path}.parameters.type' (TYPE_ENUM): use OBJECT.")
-    return _checked(converted, wire.name)
+    def _parameters(self, wire: FunctionDeclaration, path: str) -> Json | None:
+        given, other = wire.parameters, wire.parameters_json_schema
+        if other is not None and not isinstance(other, dict):
+            raise close.invalid(f"Invalid value at '{path}.parameters_json_schema': use an object.")
+        plain: Json | None = None
+        if other is not None:
+            plain = checked(other, wire.name, self._on_mismatch)
+        if given is None:
+            return plain
+        converted: Json = json_schema(given, f"{path}.parameters", self._report, self._on_mismatch)
+        if plain is not None:
+            self._insist_on_one("parameters", converted, plain, path)
+            return plain
+        converted = {"type": "object", **converted}
+        if converted["type"] != "object":
+            raise close.invalid(
+                f"Invalid value at '{path}.parameters.type' (TYPE_ENUM): use OBJECT."
+            )
+        return checked(converted, wire.name, self._on_mismatch)
 
-
-def _checked(schema: dict[str, Any] | None, name: str) -> dict[str, Any] | None:
-    if schema is not None:
-        check(schema, name)
-    return schema
-
-
-def _not_an_object(path: str) -> ClientFault:
-    return close.invalid(f"Invalid value at '{path}.parameters_json_schema': use an object.")
+    def _insist_on_one(self, field: str, converted: Json, plain: Json, path: str) -> None:
+        """Report two schemas in two fields that are not the same; refuse them when strict."""
+        says = {key: value for key, value in converted.items() if key != "type" and value}
+        if not says or converted == plain:
+            return
+        if self._on_mismatch is None:
+            raise close.invalid(
+                f"Invalid value at '{path}': {field} and {field}_json_schema differ; give one."
+            )
+        self._on_mismatch(f"{field} and {field}JsonSchema of a function differ: the second counts")
 
 
 def _builtin(tool: Tool) -> Iterator[BuiltinTool]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from vivavoce.domain.content import Json
 from vivavoce.domain.json_schema import find_fault
+from vivavoce.domain.schema_drafts import with_draft_mended
 from vivavoce.tools.mcp.settings import McpServerSpec
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ async def list_tools(client: Client, spec: McpServerSpec) -> tuple[RemoteTool, .
 def _offered(tools: Sequence[Tool], spec: McpServerSpec) -> Iterator[RemoteTool]:
     seen = set()
     for tool in tools:
-        fault = schema_fault(tool.input_schema)
+        fault, parameters = _parameters(tool.input_schema)
         if tool.name in seen:
             fault = "a name that was there before"
         seen.add(tool.name)
@@ -67,7 +68,19 @@ def _offered(tools: Sequence[Tool], spec: McpServerSpec) -> Iterator[RemoteTool]
                         spec.name, tool.name[:128], fault)  # fmt: skip
             continue
         description = (tool.description or tool.title or "")[:MAX_DESCRIPTION]
-        yield RemoteTool(tool.name, description, tool.input_schema)
+        yield RemoteTool(tool.name, description, parameters)
+
+
+def _parameters(schema: Json) -> tuple[str, Json]:
+    """What is wrong with a schema, and the schema as it is read: many mix drafts."""
+    fault = schema_fault(schema)
+    if not fault:
+        return "", schema
+    try:
+        mended = with_draft_mended(schema, lambda sentence: None)
+    except RecursionError:
+        return fault, schema
+    return schema_fault(mended), mended
 
 
 def schema_fault(schema: Json) -> str:
