@@ -133,9 +133,9 @@ def test_the_core_and_its_words_use_no_clock_no_tasks_no_chance() -> None:
 
 def test_engine_adapters_do_not_import_each_other() -> None:
     shared = {
-        "ports", "tool_ports", "registry", "weights", "libraries", "workers", "batcher", "text",
-        "speech_text", "synthesis", "chat", "function_calling", "pages", "document_index",
-        "sandboxes", "tool_validation", "validators", "patterns",
+        "ports", "tool_ports", "registry", "settings", "weights", "libraries", "workers",
+        "batcher", "text", "speech_text", "synthesis", "chat", "function_calling", "pages",
+        "document_index", "sandboxes", "tool_validation", "validators", "patterns",
     }  # fmt: skip
     faults = []
     for name, path in modules():

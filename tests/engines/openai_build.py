@@ -9,13 +9,18 @@ from engines.fake_chat import FakeChat
 from engines.talk import answer
 from vivavoce.domain.content import Content, ToolDeclaration
 from vivavoce.domain.request import GenerationRequest
-from vivavoce.engines.openai import OpenAIModel, read_settings
+from vivavoce.engines.openai import OpenAIModel, OpenAISettings
 from vivavoce.engines.ports import CallsRequested, ModelPart, TextDelta
+from vivavoce.engines.settings import read_settings
 from vivavoce.testing.contracts import request
 
 WEATHER = ToolDeclaration(
     "get_weather", "The weather.", {"type": "object", "properties": {"city": {"type": "string"}}}
 )
+
+
+def settings_of(table: dict[str, Any]) -> OpenAISettings:
+    return read_settings("model.openai", table, OpenAISettings)
 
 
 class Build:
@@ -24,7 +29,7 @@ class Build:
 
     def __call__(self, **settings: Any) -> OpenAIModel:
         table = {"base_url": self._chat.url, "model": "m", **settings}
-        self._models.append(OpenAIModel(read_settings(table)))
+        self._models.append(OpenAIModel(settings_of(table)))
         return self._models[-1]
 
 

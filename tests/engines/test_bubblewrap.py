@@ -359,8 +359,8 @@ async def test_a_sandbox_that_stops_working_is_an_error_of_the_tool(
     ("settings", "complaint"),
     [
         ({"network": True}, "network"),
-        ({"memory_mib": 16}, "memory_mib = 16"),
-        ({"python": 3}, "python = 3"),
+        ({"memory_mib": 16}, "`memory_mib` should"),
+        ({"python": 3}, "`python` should be a valid string"),
         ({"python": "/nowhere/python"}, "/nowhere/python"),
         ({"python": "/bin/echo"}, "does not answer like a Python"),
     ],

@@ -48,12 +48,12 @@ async def say(
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
-        ({"speed": 2}, "no setting 'speed'"),
-        ({"workers": 0}, "workers is 0"),
-        ({"model": "/no/such.onnx"}, "no file '/no/such.onnx'"),
-        ({"voices": "Kore"}, "voices is no table"),
-        ({"voices": {"Nobody": "x"}}, "no voice 'Nobody'"),
-        ({"voices": {"Kore": "/no/such.onnx"}}, "no file '/no/such.onnx'"),
+        ({"speed": 2}, "`speed` is not known"),
+        ({"workers": 0}, "`workers` should"),
+        ({"model": "/no/such.onnx"}, "names no file: '/no/such.onnx'"),
+        ({"voices": "Kore"}, "`voices` should"),
+        ({"voices": {"Nobody": "x"}}, "names no voice: 'Nobody'"),
+        ({"voices": {"Kore": "/no/such.onnx"}}, "names no file: '/no/such.onnx'"),
     ],
 )
 async def test_a_bad_setting_is_refused(settings: dict[str, object], problem: str) -> None:

@@ -17,6 +17,7 @@ import pytest
 
 from engines import function_calling_cases as cases
 from engines.llamacpp_model import Host, calls_of, conversation, load, text_model, text_of
+from engines.openai_build import settings_of
 from engines.talk import answer, said, user
 from vivavoce.domain.content import ToolCall, ToolResult, Tools
 from vivavoce.domain.ids import CallId
@@ -24,7 +25,6 @@ from vivavoce.domain.setup import Sampling
 from vivavoce.engines.llamacpp import create
 from vivavoce.engines.llamacpp.settings import model_file, read_settings
 from vivavoce.engines.openai import OpenAIModel
-from vivavoce.engines.openai import read_settings as read_openai
 from vivavoce.engines.ports import LanguageModel, ModelPart, UsageReported
 from vivavoce.errors import EngineError, EngineMissing
 
@@ -79,7 +79,7 @@ async def test_a_second_implementation_of_the_chat_form_understands_us(
 ) -> None:
     address, key = text_model(model).listener
     remote = OpenAIModel(
-        read_openai({"base_url": f"{address}/v1", "model": "any", "api_key": key, "spoken": ""})
+        settings_of({"base_url": f"{address}/v1", "model": "any", "api_key": key, "spoken": ""})
     )
     try:
         parts = await answer(
@@ -94,7 +94,7 @@ async def test_a_second_implementation_of_the_chat_form_understands_us(
         (usage,) = [part.usage for part in parts if isinstance(part, UsageReported)]
         assert usage.prompt_tokens > 10
         assert usage.response_tokens > 3
-        wrong = OpenAIModel(read_openai({"base_url": f"{address}/v1", "api_key": "wrong"}))
+        wrong = OpenAIModel(settings_of({"base_url": f"{address}/v1", "api_key": "wrong"}))
         with pytest.raises(EngineMissing, match="api_key"):
             await answer(wrong, conversation(user("Hello.")))
         await wrong.aclose()

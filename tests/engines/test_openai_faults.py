@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from engines.fake_chat import Exchange, FakeChat, delta
-from engines.openai_build import Build
+from engines.openai_build import Build, settings_of
 from engines.talk import answer
-from vivavoce.engines.openai import OpenAIModel, read_settings
+from vivavoce.engines.openai import OpenAIModel
 from vivavoce.errors import ConfigError, EngineBusy, EngineError, EngineMissing
 from vivavoce.testing.contracts import request
 
@@ -120,7 +120,7 @@ async def test_an_endpoint_that_takes_the_question_and_no_more_is_given_up(
 
 
 async def test_nobody_listening_is_said_with_the_address(models: list[OpenAIModel]) -> None:
-    models.append(OpenAIModel(read_settings({"base_url": "http://127.0.0.1:9/v1", "model": "m"})))
+    models.append(OpenAIModel(settings_of({"base_url": "http://127.0.0.1:9/v1", "model": "m"})))
     with pytest.raises(EngineError, match=r"127\.0\.0\.1:9.*Is the server running"):
         await answer(models[0], request("Hi."))
 
@@ -162,7 +162,7 @@ async def test_cancelling_hangs_up_before_the_first_word(build: Build, chat: Fak
 
 def test_every_fault_of_the_settings_is_named_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
-        read_settings({"base_url": "ftp://x", "modle": "m", "slots": True, "first_token_s": 0})
+        settings_of({"base_url": "ftp://x", "modle": "m", "slots": True, "first_token_s": 0})
     for fault in ("base_url", "modle", "slots", "first_token_s"):
         assert fault in str(caught.value)
 
@@ -172,4 +172,4 @@ def test_a_key_that_is_not_in_the_environment_is_said_at_start(
 ) -> None:
     monkeypatch.delenv("CHAT_KEY", raising=False)
     with pytest.raises(ConfigError, match="CHAT_KEY"):
-        read_settings({"base_url": "http://x/v1", "api_key_env": "CHAT_KEY"})
+        settings_of({"base_url": "http://x/v1", "api_key_env": "CHAT_KEY"})

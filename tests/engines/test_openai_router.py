@@ -10,10 +10,10 @@ import pytest
 
 from engines.fake_chat import Exchange, FakeChat, end, words
 from engines.llamacpp_model import Host
-from engines.openai_build import calls_of, text_of, told
+from engines.openai_build import calls_of, settings_of, text_of, told
 from engines.talk import answer, user
 from vivavoce.domain.content import ServerTool, ToolDeclaration, ToolKind, Tools
-from vivavoce.engines.openai import create, read_settings, required_weights
+from vivavoce.engines.openai import create, required_weights
 from vivavoce.errors import ConfigError
 
 LIGHTS = ToolDeclaration("turn_on_the_lights", "Turns on the lights.")
@@ -68,4 +68,4 @@ def test_the_router_needs_minilm_and_no_other_word_is_known() -> None:
     assert required_weights({"tools": "router"}) == ("minilm",)
     assert required_weights({"tools": True}) == ()
     with pytest.raises(ConfigError, match="`tools`"):
-        read_settings({"base_url": "http://127.0.0.1:1/v1", "tools": "magic"})
+        settings_of({"base_url": "http://127.0.0.1:1/v1", "tools": "magic"})

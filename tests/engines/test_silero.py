@@ -125,9 +125,9 @@ async def test_the_factory_loads_what_was_fetched_or_a_path(detector: SileroDete
 
 
 async def test_bad_settings_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="knows no setting 'threshold'"):
+    with pytest.raises(ConfigError, match="`threshold` is not known"):
         await create({"threshold": 0.5}, EngineBuilder())
-    with pytest.raises(ConfigError, match="there is no file"):
+    with pytest.raises(ConfigError, match="`path` names no file"):
         await create({"path": str(tmp_path / "absent.onnx")}, EngineBuilder())
 
 

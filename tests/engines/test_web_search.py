@@ -18,7 +18,6 @@ from vivavoce.engines.web_search import (
     TAVILY,
     Service,
     WebSearch,
-    read_settings,
 )
 from vivavoce.testing.tool_contracts import SearchEngineContract
 
@@ -43,8 +42,8 @@ async def web() -> AsyncIterator[FakeWeb]:
 
 def engine(web: FakeWeb, service: Service, **settings: object) -> WebSearch:
     """The search of `service`, asking the fake one."""
-    own = {"url": web.url, **({"api_key": KEY} if service.needs_key else {}), **settings}
-    return WebSearch(service, read_settings(own, service))
+    own = {"url": web.url, **({"api_key": KEY} if service.settings.needs_key else {}), **settings}
+    return service.build(own)
 
 
 async def search(made: WebSearch, query: SearchQuery) -> list[Source]:

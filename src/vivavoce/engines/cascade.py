@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar, assert_never
 
 from vivavoce.domain.content import Role, Tools
@@ -38,12 +38,13 @@ from vivavoce.engines.ports import (
     TextDelta,
     UsageReported,
 )
+from vivavoce.engines.settings import EngineChoice, read_settings
 from vivavoce.engines.speech_text import TextNormalizer, normalize_text, symbol_names
 from vivavoce.engines.synthesis import Realigner, silence
 from vivavoce.engines.text import SentenceSplitter
 from vivavoce.engines.tool_validation import AnswerPart, CheckedPart, ToolCallRetry, check_batch
 from vivavoce.engines.workers import WorkerPool
-from vivavoce.errors import ConfigError, EngineError
+from vivavoce.errors import EngineError
 
 T = TypeVar("T")
 
@@ -54,6 +55,14 @@ _UNSAID_S = 0.04
 """Silence that carries words with no sound of their own at the end of an answer."""
 
 _CLOSE_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class CascadeSettings:
+    """The language model and the synthesizer."""
+
+    model: EngineChoice
+    voice: EngineChoice
 
 
 class Cascade:
@@ -300,20 +309,13 @@ def _cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 
 async def create(settings: Settings, host: EngineHost) -> Cascade:
-    """The engine. Settings: `model` and `voice`, each a name or a table with `use`."""
-    if unknown := set(settings) - {"model", "voice"}:
-        raise ConfigError(
-            f"responder.cascade has no setting {min(unknown)!r}.", "It knows model and voice."
-        )
-    for part in ("model", "voice"):
-        if part not in settings:
-            raise ConfigError(
-                f"responder.cascade has no {part}.", f'Add {part} = {{ use = "…" }} to it.'
-            )
+    """Build the engine and its parts. Raises `ConfigError`, `EngineMissing`."""
+    example = '{ use = "cascade", model = "llamacpp", voice = "hibari" }'
+    parts = read_settings("responder.cascade", settings, CascadeSettings, example)
     normalize_text("ready")  # loads the Markdown parser now, not in the first answer
-    model: LanguageModel = await host.build("model", settings["model"])
+    model: LanguageModel = await host.build("model", parts.model)
     try:
-        synthesizer: Synthesizer = await host.build("synthesizer", settings["voice"])
+        synthesizer: Synthesizer = await host.build("synthesizer", parts.voice)
     except BaseException:
         await model.aclose()
         raise

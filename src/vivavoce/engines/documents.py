@@ -38,13 +38,13 @@ from vivavoce.engines.document_index import (
     version_of,
 )
 from vivavoce.engines.ports import EngineHost, Settings
+from vivavoce.engines.settings import read_settings
 from vivavoce.engines.text import FUNCTION_WORDS
 from vivavoce.engines.tool_ports import SearchQuery
 from vivavoce.engines.workers import CancelToken, WorkerPool
 from vivavoce.errors import ConfigError, EngineBusy, EngineMissing, ToolError
 
 ENGINE = "search.local"
-_KNOWN = 'Write search = "local", or { use = "local", path = "documents.sqlite3" }.'
 
 
 # --- the question ------------------------------------------------------------------------
@@ -283,20 +283,20 @@ def _sources(
 # --- building ----------------------------------------------------------------------------
 
 
-async def create(settings: Settings, host: EngineHost) -> LocalSearch:
-    """The engine `search.local`. Raises `ConfigError` and `EngineMissing`.
+@dataclass(frozen=True, slots=True)
+class DocumentSettings:
+    """`path` is the index file; `document_index.default_path()` if it is absent."""
 
-    `path` is the index file, `document_index.default_path()` if it is absent.
-    """
+    path: str | Path = ""
+
+
+async def create(settings: Settings, host: EngineHost) -> LocalSearch:
+    """Build the engine `search.local`. Raises `ConfigError` and `EngineMissing`."""
     return LocalSearch(_index_in(settings))
 
 
 def _index_in(settings: Settings) -> Path:
-    if faults := [f"`{key}` is not known" for key in settings if key != "path"]:
-        raise ConfigError(f"The search `local` is set up wrongly: {'; '.join(faults)}.", _KNOWN)
-    given = settings.get("path", "")
-    if not isinstance(given, str | Path):
-        raise ConfigError(f"The search `local` is set up wrongly: `path` is {given!r}.", _KNOWN)
+    given = read_settings(ENGINE, settings, DocumentSettings, '{ use = "local" }').path
     path = Path(given).expanduser() if given else default_path()
     require_full_text()
     fix = "Run `vivavoce index DIR`" + (f" --into {path}." if given else ".")

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from vivavoce.domain.audio import OUTPUT_RATE
 from vivavoce.domain.voices import VOICES
 from vivavoce.engines.ports import EngineHost, Settings, Speech, SynthesizerCapabilities
+from vivavoce.engines.settings import read_settings
 from vivavoce.engines.synthesis import (
     estimated_marks,
     gain_to_level,
@@ -30,7 +31,7 @@ from vivavoce.engines.synthesis import (
 )
 from vivavoce.engines.text import SentenceSplitter
 from vivavoce.engines.workers import CancelToken, WorkerPool
-from vivavoce.errors import ConfigError, EngineError, EngineMissing
+from vivavoce.errors import EngineError, EngineMissing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,6 +52,13 @@ _MIDDLE_HZ = {True: 190.0, False: 110.0}
 
 _ALIASES = {"iw": "he", "zh": "cmn", "no": "nb", "in": "id", "ji": "yi"}
 """The Live API's language codes that espeak-ng knows under another name."""
+
+
+@dataclass(frozen=True, slots=True)
+class EspeakSettings:
+    """`program` is espeak-ng; empty for the one on the path."""
+
+    program: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,11 +170,9 @@ def finished(text: str, wav: bytes, token: CancelToken) -> list[Speech]:
 
 
 async def create(settings: Settings, host: EngineHost) -> EspeakSynthesizer:
-    """The engine. Settings: `program` (default: espeak-ng on the path). Raises `EngineMissing`."""
-    if unknown := set(settings) - {"program"}:
-        raise ConfigError(f"{ENGINE} has no setting {min(unknown)!r}.", "It knows program.")
-    if chosen := settings.get("program"):
-        program = shutil.which(str(chosen))
+    """Build the engine. Raises `ConfigError`, `EngineMissing`."""
+    if chosen := read_settings(ENGINE, settings, EspeakSettings).program:
+        program = shutil.which(chosen)
         problem = f"There is no program {chosen}."
     else:
         program = next(filter(None, map(shutil.which, _PROGRAMS)), None)

@@ -36,14 +36,13 @@ from vivavoce.engines.sandboxes import (
     CodeOutput,
     SandboxLimits,
     deadline_message,
-    read_limits,
 )
+from vivavoce.engines.settings import read_settings
 from vivavoce.engines.workers import CancelToken, WorkerPool
 from vivavoce.errors import EngineMissing, ToolError
 from vivavoce.installing import install_command
 
 ENGINE = "sandbox.monty"
-_LEAST_MIB, _DEFAULT_MIB = 16, 128
 _GRACE_S = 0.25
 """How long after its time a worker may end by itself, and say where it was."""
 
@@ -218,8 +217,7 @@ class MontySandbox:
 
 async def create(settings: Settings, host: EngineHost) -> MontySandbox:
     """The engine. Settings: see `SandboxLimits`. Raises `ConfigError`, `EngineMissing`."""
-    limits = read_limits(ENGINE, settings, memory=(_LEAST_MIB, _DEFAULT_MIB))
-    sandbox = MontySandbox(limits)
+    sandbox = MontySandbox(read_settings(ENGINE, settings, SandboxLimits))
     try:
         await sandbox.open()
     except BaseException:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, aclosing
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from math import ceil
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Literal
 
 import httpx2
+from pydantic import Field
 
 from vivavoce.connection_errors import connection_failure
 from vivavoce.domain.content import Content, ToolResult
@@ -32,18 +31,24 @@ from vivavoce.engines.ports import (
     TextDelta,
     UsageReported,
 )
+from vivavoce.engines.settings import BaseAddress, read_settings, resolve_key
 from vivavoce.engines.workers import WorkerPool
-from vivavoce.errors import ConfigError, EngineBusy, EngineError, EngineMissing
+from vivavoce.errors import EngineBusy, EngineError, EngineMissing
 
 # --- settings ----------------------------------------------------------------------------
 
 ENGINE = "model.openai"
 WEIGHTS = (MINILM,)
 ROUTER = "router"
+EXAMPLE = '{ use = "openai", base_url = "http://host:port/v1", model = "name" }'
 SPOKEN = (
     "Your answer is read aloud: use plain spoken sentences, no lists, no markdown, no emoji,"
     " and keep it short unless more is asked for."
 )
+
+
+Positive = Annotated[int, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,71 +62,34 @@ class OpenAISettings:
     `tools = "router"` is for an endpoint without tools: functions are chosen by the router.
     """
 
-    base_url: str
+    base_url: BaseAddress
     model: str = ""
     api_key: str = ""
     api_key_env: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Mapping[str, Any] = field(default_factory=dict)
-    tools: bool | str = True
+    tools: bool | Literal["router"] = True
     images: bool = False
     thinking: bool = False
-    context_tokens: int = 32768
-    slots: int = 8
+    context_tokens: Positive = 32768
+    slots: Positive = 8
     spoken: str = SPOKEN
-    connect_s: float = 5.0
-    first_token_s: float = 30.0
-    idle_s: float = 30.0
+    connect_s: Seconds = 5.0
+    first_token_s: Seconds = 30.0
+    idle_s: Seconds = 30.0
+
+    def __post_init__(self) -> None:
+        resolve_key(self.api_key, self.api_key_env)
 
     @property
     def url(self) -> str:
         """The address that requests go to."""
-        return self.base_url.rstrip("/") + "/chat/completions"
+        return f"{self.base_url}/chat/completions"
 
     @property
     def key(self) -> str:
         """The key, from the settings or the environment; empty if there is none."""
-        return self.api_key or (os.environ.get(self.api_key_env, "") if self.api_key_env else "")
-
-
-_KINDS: dict[str, tuple[type, ...]] = {
-    "str": (str,),
-    "bool": (bool,),
-    "bool | str": (bool, str),
-    "int": (int,),
-    "float": (int, float),
-    "Mapping[str, str]": (Mapping,),
-    "Mapping[str, Any]": (Mapping,),
-}
-
-
-def read_settings(table: Mapping[str, Any]) -> OpenAISettings:
-    """The settings in a configuration table. Raises `ConfigError` naming every fault."""
-    kinds = {one.name: _KINDS[str(one.type)] for one in fields(OpenAISettings)}
-    faults = [f"`{key}` is not known" for key in table if key not in kinds]
-    for key, value in table.items():
-        allowed = kinds.get(key, (object,))
-        if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
-            faults.append(f"`{key}` can't be {value!r}")
-    address = urlsplit(str(table.get("base_url", "")))
-    if address.scheme not in ("http", "https") or not address.hostname:
-        faults.append("`base_url` is not an http address")
-    variable = str(table.get("api_key_env", ""))
-    if variable and not table.get("api_key") and variable not in os.environ:
-        faults.append(f"the environment variable {variable} is not set")
-    faults += [
-        f"`{key}` must be more than 0"
-        for key in ("context_tokens", "slots", "connect_s", "first_token_s", "idle_s")
-        if isinstance(value := table.get(key, 1), int | float) and value <= 0
-    ]
-    if isinstance(tools := table.get("tools"), str) and tools != ROUTER:
-        faults.append(f"`tools` can't be {tools!r}")
-    if faults:
-        raise ConfigError(
-            f"The language model `openai` is set up wrongly: {'; '.join(faults)}.",
-            'Give at least {use = "openai", base_url = "http://host:port/v1", model = "name"}.',
-        )
-    return OpenAISettings(**table)
+        return resolve_key(self.api_key, self.api_key_env)
 
 
 # --- transport ---------------------------------------------------------------------------
@@ -312,7 +280,7 @@ async def _list_models(settings: OpenAISettings) -> tuple[int, list[str]]:
     body = b""
     async with (
         httpx2.AsyncClient(timeout=PATIENCE_S, headers=headers) as client,
-        client.stream("GET", settings.base_url.rstrip("/") + "/models") as answer,
+        client.stream("GET", f"{settings.base_url}/models") as answer,
     ):
         async for piece in answer.aiter_bytes():
             body += piece
@@ -489,7 +457,7 @@ async def create(settings: Settings, host: EngineHost) -> LanguageModel:
 
     An endpoint that does not answer is reported and no more: it may start later than we do.
     """
-    read = read_settings(settings)
+    read = read_settings(ENGINE, settings, OpenAISettings, EXAMPLE)
     host.say(await describe_endpoint(read))
     model = OpenAIModel(read)
     if read.tools != ROUTER:

@@ -1,4 +1,4 @@
-"""What all sandboxes have in common: their limits as settings, and output that has a bound.
+"""What sandboxes share: limits, which are their settings, and bounded output.
 
 Code that prints more than the limit is ended there and then: whoever prints without end would
 go on printing, and a model has no use for the rest.
@@ -7,22 +7,18 @@ go on printing, and a model has no use for the rest.
 from __future__ import annotations
 
 import codecs
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
 
 from vivavoce.domain.content import FAILED, CodeResult
-from vivavoce.engines.ports import Settings
-from vivavoce.errors import ConfigError
 
 BUSY = "Too many programs are running already."
 CLOSED = "The sandbox is closed."
 NO_START = "The sandbox can't be started."
 
-_MOST_WORKERS = 64
-_LONGEST_S = 600.0
-_MOST_MIB = 65_536
-_MOST_OUTPUT = 1 << 20
+MOST_MIB = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,51 +30,15 @@ class SandboxLimits:
     refused.
     """
 
-    workers: int = 2
-    time_s: float = 5.0
-    memory_mib: int = 128
-    output_bytes: int = 16 * 1024
+    workers: Annotated[int, Field(ge=1, le=64)] = 2
+    time_s: Annotated[float, Field(ge=0.1, le=600)] = 5.0
+    memory_mib: Annotated[int, Field(ge=16, le=MOST_MIB)] = 128
+    output_bytes: Annotated[int, Field(ge=256, le=1 << 20)] = 16 * 1024
 
     @property
     def queue(self) -> int:
         """How many runs may wait."""
         return 4 * self.workers
-
-
-def read_limits(
-    engine: str, settings: Settings, *, memory: tuple[int, int], others: Sequence[str] = ()
-) -> SandboxLimits:
-    """The limits in an engine's settings. `memory` are the least and the default MiB.
-
-    `others` are settings that the engine reads itself. Raises `ConfigError`.
-    """
-    known = ("workers", "time_s", "memory_mib", "output_bytes", *others)
-    if unknown := set(settings) - set(known):
-        raise ConfigError(
-            f"{engine} has no setting {min(unknown)!r}.", f"It knows {', '.join(known)}."
-        )
-    least, default = memory
-
-    def whole(name: str, least: int, most: int, default: int) -> int:
-        value = settings.get(name, default)
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            raise _refused(engine, name, value, f"a whole number from {least} to {most}")
-        return value
-
-    time_s = settings.get("time_s", 5.0)
-    number = isinstance(time_s, int | float) and not isinstance(time_s, bool)
-    if not number or not math.isfinite(time_s) or not 0.1 <= time_s <= _LONGEST_S:
-        raise _refused(engine, "time_s", time_s, f"a number from 0.1 to {_LONGEST_S:g}")
-    return SandboxLimits(
-        workers=whole("workers", 1, _MOST_WORKERS, 2),
-        time_s=float(time_s),
-        memory_mib=whole("memory_mib", least, _MOST_MIB, default),
-        output_bytes=whole("output_bytes", 256, _MOST_OUTPUT, 16 * 1024),
-    )
-
-
-def _refused(engine: str, name: str, value: object, wanted: str) -> ConfigError:
-    return ConfigError(f"{engine} can't work with {name} = {value!r}.", f"Give it {wanted}.")
 
 
 class CodeOutput:

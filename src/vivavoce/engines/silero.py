@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vivavoce.domain.audio import BYTES_PER_SAMPLE, INPUT_RATE
 from vivavoce.engines.libraries import load_session
 from vivavoce.engines.ports import EngineHost, Settings
+from vivavoce.engines.settings import ExistingFile, read_settings
 from vivavoce.engines.weights import Weights, Wheel
-from vivavoce.errors import ConfigError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,6 +51,13 @@ FRAME_SAMPLES = 512
 
 _CONTEXT_SAMPLES = 64
 _MEMORY = (2, 128)
+
+
+@dataclass(frozen=True, slots=True)
+class SileroSettings:
+    """`path` is an ONNX file to use instead of the fetched one."""
+
+    path: ExistingFile | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,25 +128,11 @@ class SileroDetector:
 
 
 async def create(settings: Settings, host: EngineHost) -> SileroDetector:
-    """The factory. The one setting is `path`: an ONNX file to use instead of the fetched one."""
-    path = _checked(settings)
-    return SileroDetector(path if path is not None else host.weights("silero") / MODEL)
+    """Build the engine. Raises `ConfigError`, `EngineMissing`, `EngineError`."""
+    path = read_settings(ENGINE, settings, SileroSettings).path
+    return SileroDetector(path or host.weights("silero") / MODEL)
 
 
 def required_weights(settings: Settings) -> tuple[str, ...]:
     """Names of the weights that it loads under these settings."""
     return () if settings.get("path") is not None else ("silero",)
-
-
-def _checked(settings: Settings) -> Path | None:
-    unknown = sorted(set(settings) - {"path"})
-    if unknown:
-        raise ConfigError(f"{ENGINE} knows no setting {unknown[0]!r}.", "Its one setting is path.")
-    path: Any = settings.get("path")
-    if path is None:
-        return None
-    if not isinstance(path, str) or not Path(path).expanduser().is_file():
-        raise ConfigError(
-            f"{ENGINE}: there is no file {path!r}.", "Let path name Silero's ONNX file."
-        )
-    return Path(path).expanduser()

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 from vivavoce.domain.audio import OUTPUT_RATE
 from vivavoce.domain.voices import DEFAULT_VOICE, VOICES, canonical_voice
 from vivavoce.engines.ports import EngineHost, Settings, Speech, SynthesizerCapabilities
-from vivavoce.errors import ConfigError
+from vivavoce.engines.settings import NoSettings, read_settings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -401,6 +401,5 @@ class SilentSynthesizer:
 
 async def create_silence(settings: Settings, host: EngineHost) -> SilentSynthesizer:
     """Build the engine `synthesizer.silence`, which has no settings. Raises `ConfigError`."""
-    if settings:
-        raise ConfigError("synthesizer.silence has no settings.", "Remove them.")
+    read_settings("synthesizer.silence", settings, NoSettings)
     return SilentSynthesizer()

@@ -1,6 +1,6 @@
 """Search the web through a service that the configuration names.
 
-Each service is a constant `Service`: which settings it has, how it is asked, and where in its
+Each service is a class of settings and a constant `Service`: how it is asked, and where in its
 answer the results stand.
 
 - Only the configured address is asked: a redirect is a fault and is not followed, and no result
@@ -18,7 +18,6 @@ from __future__ import annotations
 import asyncio
 import html
 import json
-import os
 import re
 import ssl
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -26,16 +25,17 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import cache
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Annotated, Any, ClassVar, Literal
 
 import httpx2
+from pydantic import Field
 
 from vivavoce.domain.content import Json
 from vivavoce.domain.evidence import Source
 from vivavoce.engines.ports import EngineHost, Settings
+from vivavoce.engines.settings import BaseAddress, HttpAddress, read_settings, resolve_key
 from vivavoce.engines.tool_ports import SearchQuery, citable_host
-from vivavoce.errors import ConfigError, ToolError
+from vivavoce.errors import ToolError
 
 MAX_ANSWER_BYTES = 2_000_000
 MAX_QUERY_CHARS = 400
@@ -73,14 +73,24 @@ class Hit:
     published: object = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SearchSettings:
-    """Address of the service, its key (or nothing), and the options that only it has."""
+    """Settings that all services have; `url` is the address of the service."""
 
-    url: str
-    key: str = field(repr=False)
-    timeout_s: float
-    options: Mapping[str, Value]
+    needs_key: ClassVar[bool] = False
+    url: BaseAddress
+    api_key: str = field(default="", repr=False)
+    api_key_env: str = ""
+    timeout_s: Annotated[float, Field(gt=0, le=MAX_TIMEOUT_S, allow_inf_nan=False)] = TIMEOUT_S
+
+    def __post_init__(self) -> None:
+        if self.needs_key and not self.key:
+            raise ValueError("`api_key` or `api_key_env` is missing")
+
+    @property
+    def key(self) -> str:
+        """The key, from the settings or the environment; empty if there is none."""
+        return resolve_key(self.api_key, self.api_key_env)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,24 +100,20 @@ class Service:
     `ask` builds the request for a query at a time of day. `read` finds the results in the decoded
     answer; it raises `TypeError`, `KeyError` or `AttributeError` for an answer of another shape,
     and `ToolError` if the service says in it what is wrong. `refusals` are sentences for statuses
-    with a particular meaning.
-
-    `url` is the address unless the user names another; with `whole_url` nothing is put after it, so
-    that it may end in a slash or hold a query. `options` are the settings that only this service
-    has, with defaults, whose types they keep; `choices` are the values that some of them may take.
-    `example` is quoted in the fix of a wrong configuration.
+    with a particular meaning. `example` is quoted in the fix of a wrong configuration.
     """
 
     name: str
     example: str
-    ask: Callable[[SearchSettings, SearchQuery, datetime], SearchRequest]
+    settings: type[SearchSettings]
+    ask: Callable[[Any, SearchQuery, datetime], SearchRequest]
     read: Callable[[Any], Iterable[Hit]]
     refusals: Mapping[int, str] = field(default_factory=dict)
-    url: str = ""
-    whole_url: bool = False
-    needs_key: bool = False
-    options: Mapping[str, Value] = field(default_factory=dict)
-    choices: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)
+
+    def build(self, settings: Settings) -> WebSearch:
+        """Build the search from a configuration table. Raises `ConfigError`."""
+        read = read_settings(f"search.{self.name}", settings, self.settings, self.example)
+        return WebSearch(self, read)
 
 
 @cache
@@ -262,68 +268,6 @@ def _untimely(hit: Hit, query: SearchQuery) -> bool:
     return bool((query.after and when < query.after) or (query.before and when > query.before))
 
 
-# --- settings ----------------------------------------------------------------------------
-
-
-def read_settings(table: Settings, service: Service) -> SearchSettings:
-    """The settings in a configuration table. Raises `ConfigError` naming every fault."""
-    url = str(table.get("url", service.url))
-    if not service.whole_url:
-        url = url.rstrip("/")
-    key, faults = _key(table, service)
-    timeout = table.get("timeout_s", TIMEOUT_S)
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float):
-        faults.append(f"`timeout_s` can't be {timeout!r}")
-    elif not 0 < timeout <= MAX_TIMEOUT_S:
-        faults.append(f"`timeout_s` must be more than 0 and at most {MAX_TIMEOUT_S:.0f}")
-    if problem := _address(url, service):
-        faults.append(problem)
-    options = dict(service.options)
-    for name, value in table.items():
-        if name in ("url", "api_key", "api_key_env", "timeout_s"):
-            continue
-        if name not in service.options:
-            faults.append(f"`{name}` is not known")
-        elif isinstance(value, bool) or not isinstance(value, type(service.options[name])):
-            faults.append(f"`{name}` can't be {value!r}")
-        elif name in service.choices and value not in service.choices[name]:
-            faults.append(f"`{name}` must be one of {', '.join(map(str, service.choices[name]))}")
-        else:
-            options[name] = value
-    if faults:
-        raise ConfigError(
-            f"The search `{service.name}` is set up wrongly: {'; '.join(faults)}.",
-            f"Give at least {service.example}.",
-        )
-    return SearchSettings(url, key, float(timeout), options)
-
-
-def _key(table: Settings, service: Service) -> tuple[str, list[str]]:
-    """The key and what is wrong with it, which never shows the key."""
-    given, variable = table.get("api_key", ""), table.get("api_key_env", "")
-    if not isinstance(given, str) or not isinstance(variable, str):
-        return "", ["`api_key` and `api_key_env` are texts"]
-    if variable and not given and variable not in os.environ:
-        return "", [f"the environment variable {variable} is not set"]
-    key = (given or (os.environ[variable] if variable else "")).strip()
-    if not key and service.needs_key:
-        return "", ["`api_key` or `api_key_env` is missing"]
-    if not (key.isascii() and key.isprintable()):
-        return "", ["the key holds characters that no key has"]
-    return key, []
-
-
-def _address(url: str, service: Service) -> str:
-    try:
-        parts = urlsplit(url)
-        whole = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        whole = False
-    if not whole or parts.fragment or (parts.query and not service.whole_url):
-        return "`url` is not an http address" if url else "`url` is missing"
-    return ""
-
-
 # --- services ----------------------------------------------------------------------------
 
 
@@ -336,17 +280,28 @@ def _bearer(settings: SearchSettings) -> dict[str, str]:
     return {"authorization": f"Bearer {settings.key}"} if settings.key else {}
 
 
-def _ask_brave(settings: SearchSettings, query: SearchQuery, now: datetime) -> SearchRequest:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BraveSettings(SearchSettings):
+    """https://api-dashboard.search.brave.com/app/documentation/web-search/query"""
+
+    needs_key: ClassVar[bool] = True
+    url: BaseAddress = "https://api.search.brave.com/res/v1"
+    country: str = ""
+    language: str = ""
+    safesearch: Literal["off", "moderate", "strict"] = "moderate"
+
+
+def _ask_brave(settings: BraveSettings, query: SearchQuery, now: datetime) -> SearchRequest:
     params: dict[str, Value] = {
         "q": " ".join(query.text.split()[:BRAVE_MAX_WORDS]),
         "count": _count(query),
         "result_filter": "web",
         "text_decorations": "false",
-        "safesearch": settings.options["safesearch"],
+        "safesearch": settings.safesearch,
     }
-    for name, option in (("country", "country"), ("search_lang", "language")):
-        if settings.options[option]:
-            params[name] = settings.options[option]
+    for name, value in (("country", settings.country), ("search_lang", settings.language)):
+        if value:
+            params[name] = value
     if query.after or query.before:
         first = f"{query.after:%Y-%m-%d}" if query.after else "1970-01-01"
         params["freshness"] = f"{first}to{query.before or now:%Y-%m-%d}"
@@ -367,20 +322,32 @@ def _read_brave(answer: Any) -> Iterable[Hit]:
 BRAVE = Service(
     "brave",
     '{ use = "brave", api_key_env = "BRAVE_API_KEY" }',
+    BraveSettings,
     _ask_brave,
     _read_brave,
-    refusals={422: "Brave Search refused the key, or one of its settings"},
-    url="https://api.search.brave.com/res/v1",
-    needs_key=True,
-    options={"country": "", "language": "", "safesearch": "moderate"},
-    choices={"safesearch": ("off", "moderate", "strict")},
+    {422: "Brave Search refused the key, or one of its settings"},
 )
-"""https://api-dashboard.search.brave.com/app/documentation/web-search/query"""
 
 
-def _ask_searxng(settings: SearchSettings, query: SearchQuery, now: datetime) -> SearchRequest:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearxngSettings(SearchSettings):
+    """A metasearch engine that users run themselves: https://docs.searxng.org/dev/search_api.html
+
+    It can be asked for a period up to now and no other, and for no number of results.
+    """
+
+    language: str = ""
+    categories: str = "general"
+    engines: str = ""
+    safesearch: Literal[0, 1, 2] = 0
+
+
+def _ask_searxng(settings: SearxngSettings, query: SearchQuery, now: datetime) -> SearchRequest:
     params: dict[str, Value] = {"q": query.text, "format": "json"}
-    params |= {name: value for name, value in settings.options.items() if value != ""}
+    params["safesearch"] = settings.safesearch
+    for name in ("language", "categories", "engines"):
+        if value := getattr(settings, name):
+            params[name] = value
     if query.after is not None:
         age = now - query.after
         fitting = [name for name, days in _PERIODS.items() if age <= timedelta(days=days)]
@@ -402,25 +369,32 @@ def _read_searxng(answer: Any) -> Iterable[Hit]:
 SEARXNG = Service(
     "searxng",
     '{ use = "searxng", url = "http://127.0.0.1:8888" }',
+    SearxngSettings,
     _ask_searxng,
     _read_searxng,
-    refusals={
+    {
         403: "SearXNG refuses to answer in JSON; its settings must list `json` under"
         " `search: formats:`"
     },
-    options={"language": "", "categories": "general", "engines": "", "safesearch": 0},
-    choices={"safesearch": (0, 1, 2)},
 )
-"""A metasearch engine that users run themselves: https://docs.searxng.org/dev/search_api.html. It
-can be asked for a period up to now and no other, and for no number of results."""
 
 
-def _ask_tavily(settings: SearchSettings, query: SearchQuery, now: datetime) -> SearchRequest:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TavilySettings(SearchSettings):
+    """https://docs.tavily.com/documentation/api-reference"""
+
+    needs_key: ClassVar[bool] = True
+    url: BaseAddress = "https://api.tavily.com"
+    depth: Literal["basic", "advanced"] = "basic"
+    topic: Literal["general", "news", "finance"] = "general"
+
+
+def _ask_tavily(settings: TavilySettings, query: SearchQuery, now: datetime) -> SearchRequest:
     body: dict[str, Any] = {
         "query": query.text,
         "max_results": min(MAX_COUNT, query.count),
-        "search_depth": settings.options["depth"],
-        "topic": settings.options["topic"],
+        "search_depth": settings.depth,
+        "topic": settings.topic,
     }
     if query.excluded:
         body["exclude_domains"] = list(query.excluded)
@@ -441,18 +415,24 @@ def _read_tavily(answer: Any) -> Iterable[Hit]:
 TAVILY = Service(
     "tavily",
     '{ use = "tavily", api_key_env = "TAVILY_API_KEY" }',
+    TavilySettings,
     _ask_tavily,
     _read_tavily,
-    refusals=dict.fromkeys((432, 433), "The quota of the search service is used up"),
-    url="https://api.tavily.com",
-    needs_key=True,
-    options={"depth": "basic", "topic": "general"},
-    choices={"depth": ("basic", "advanced"), "topic": ("general", "news", "finance")},
+    dict.fromkeys((432, 433), "The quota of the search service is used up"),
 )
-"""https://docs.tavily.com/documentation/api-reference"""
 
 
-def _ask_external(settings: SearchSettings, query: SearchQuery, now: datetime) -> SearchRequest:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExternalSettings(SearchSettings):
+    """Any search of the open contract: `POST {query, count}` gives `[{link, title, snippet}]`.
+
+    `url` is asked as it is, so it may hold a query or end in a slash.
+    """
+
+    url: HttpAddress
+
+
+def _ask_external(settings: ExternalSettings, query: SearchQuery, now: datetime) -> SearchRequest:
     body: Json = {"query": query.text, "count": _count(query)}
     return SearchRequest(settings.url, headers=_bearer(settings), body=body)
 
@@ -466,17 +446,15 @@ def _read_external(answer: Any) -> Iterable[Hit]:
 EXTERNAL = Service(
     "external",
     '{ use = "external", url = "http://127.0.0.1:9000/search" }',
+    ExternalSettings,
     _ask_external,
     _read_external,
-    whole_url=True,
 )
-"""Any search of the open contract: `POST {query, count}` gives `[{link, title, snippet}]`."""
 
 
 def _factory(service: Service) -> Callable[[Settings, EngineHost], Awaitable[WebSearch]]:
     async def create(settings: Settings, host: EngineHost) -> WebSearch:
-        """Build the search. Raises `ConfigError`."""
-        return WebSearch(service, read_settings(settings, service))
+        return service.build(settings)
 
     return create
 

@@ -11,8 +11,11 @@ from __future__ import annotations
 import logging
 import shutil
 import signal
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Annotated
+
+from pydantic import Field
 
 from vivavoce.domain.content import DEADLINE, FAILED, OK, CodeResult
 from vivavoce.engines.bubblewrap import seccomp
@@ -28,17 +31,17 @@ from vivavoce.engines.ports import EngineHost, Settings
 from vivavoce.engines.sandboxes import (
     BUSY,
     CLOSED,
+    MOST_MIB,
     NO_START,
     CodeOutput,
     SandboxLimits,
     deadline_message,
-    read_limits,
 )
+from vivavoce.engines.settings import read_settings
 from vivavoce.engines.workers import CancelToken, WorkerPool
 from vivavoce.errors import ConfigError, EngineMissing, ToolError
 
 ENGINE = "sandbox.bubblewrap"
-_LEAST_MIB, _DEFAULT_MIB = 64, 512
 _FAREWELL_S = 10.0
 _START_S = 20.0
 _INSTALL = "Install it with `apt-get install bubblewrap` (0.7 or newer; Linux only)."
@@ -54,6 +57,15 @@ _ANOTHER = (
 )
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class BubblewrapSettings(SandboxLimits):
+    """`python` is the interpreter; empty for the server's own, without packages."""
+
+    memory_mib: Annotated[int, Field(ge=64, le=MOST_MIB)] = 512
+    program: str = "bwrap"
+    python: str = ""
 
 
 class BubblewrapSandbox:
@@ -147,15 +159,12 @@ class BubblewrapSandbox:
 
 
 async def create(settings: Settings, host: EngineHost) -> BubblewrapSandbox:
-    """The engine. Settings: see `SandboxLimits`; `program` is bubblewrap, `python` the interpreter.
+    """Build the engine. Raises `ConfigError`, and `EngineMissing` where it can't work.
 
-    Without `python` it is the server's own, with no packages. Raises `ConfigError`,
-    `EngineMissing` where it can't work, which is `NamespacesForbidden` if that is why.
+    That is `NamespacesForbidden` where the kernel forbids the namespaces.
     """
-    limits = read_limits(
-        ENGINE, settings, memory=(_LEAST_MIB, _DEFAULT_MIB), others=("program", "python")
-    )
-    chosen = str(settings.get("program") or "bwrap")
+    limits = read_settings(ENGINE, settings, BubblewrapSettings)
+    chosen = limits.program
     program = shutil.which(chosen)
     if program is None:
         raise EngineMissing(ENGINE, f"There is no program {chosen} on this machine.", _INSTALL)
@@ -164,7 +173,7 @@ async def create(settings: Settings, host: EngineHost) -> BubblewrapSandbox:
         raise EngineMissing(
             ENGINE, "This machine is neither x86-64 nor ARM64.", "Use the sandbox `monty`."
         )
-    interpreter = await _interpreter(settings.get("python"))
+    interpreter = await _interpreter(limits.python)
     sandbox = BubblewrapSandbox(program, interpreter, limits, calls)
     if reason := await sandbox.probe():
         await sandbox.aclose()
@@ -175,17 +184,14 @@ async def create(settings: Settings, host: EngineHost) -> BubblewrapSandbox:
     return sandbox
 
 
-async def _interpreter(python: object) -> Interpreter:
-    if python is None or python == "":
-        found = own_interpreter()
-    elif isinstance(python, str):
-        try:
-            found = await query_interpreter(python)
-        except (OSError, TimeoutError) as failure:
-            raise ConfigError(
-                f"{ENGINE} can't use python = {python!r} ({failure}).",
-                "Name the program of a Python, such as /opt/numbers/bin/python.",
-            ) from failure
-    else:
-        raise ConfigError(f"{ENGINE} can't use python = {python!r}.", "Give it a path.")
+async def _interpreter(python: str) -> Interpreter:
+    if not python:
+        return own_interpreter()
+    try:
+        found = await query_interpreter(python)
+    except (OSError, TimeoutError) as failure:
+        raise ConfigError(
+            f"{ENGINE} can't use python = {python!r} ({failure}).",
+            "Name the program of a Python, such as /opt/numbers/bin/python.",
+        ) from failure
     return replace(found, packages=tuple(path for path in found.packages if path.is_dir()))

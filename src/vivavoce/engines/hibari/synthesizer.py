@@ -12,9 +12,12 @@ import logging
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing, suppress
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
 
 from vivavoce.domain.audio import OUTPUT_RATE
 from vivavoce.domain.voices import DEFAULT_VOICE, VOICES, canonical_voice
@@ -27,6 +30,7 @@ from vivavoce.engines.ports import (
     Synthesizer,
     SynthesizerCapabilities,
 )
+from vivavoce.engines.settings import EngineChoice, ExistingFile, read_settings
 from vivavoce.engines.synthesis import (
     estimated_marks,
     gain_to_level,
@@ -41,7 +45,7 @@ from vivavoce.engines.synthesis import (
 from vivavoce.engines.text import SentenceSplitter
 from vivavoce.engines.weights import PublishedFile, Weights
 from vivavoce.engines.workers import CancelToken, WorkerPool
-from vivavoce.errors import ConfigError, EngineMissing
+from vivavoce.errors import EngineMissing
 
 # --- further voices ----------------------------------------------------------------------
 
@@ -106,7 +110,6 @@ _CALIBRATION = "How is the weather in London today?"
 """A sentence of mixed sounds, by which the level of a voice is set."""
 
 _OTHER_LANGUAGES = "espeak"
-_SETTINGS = ("model", "voices", "workers", "other_languages")
 
 
 class HibariSynthesizer:
@@ -223,18 +226,35 @@ def _count_groups(model: AcousticModel, word: str) -> int:
     return sum(len(sentence.split()) for sentence in model.phonemes(word))
 
 
-async def create(settings: Settings, host: EngineHost) -> HibariSynthesizer:
-    """The engine. Settings: `model`, `voices`, `workers`, `other_languages`.
+def _known_voice(name: str) -> str:
+    if (voice := canonical_voice(name)) is None:
+        raise ValueError(f"names no voice: {name!r} (see `vivavoce voices`)")
+    return voice
 
-    `voices` names a model file for single Live API voices, `other_languages` the engine for
-    languages but English (default espeak, where it is installed; false for none). Raises
-    `EngineMissing` without the package, `ConfigError` for a bad setting.
+
+@dataclass(frozen=True, slots=True)
+class HibariSettings:
+    """`model` is a model file in place of the package's; `voices` names files of single voices.
+
+    `other_languages` is the engine for languages but English, where it is installed; false for
+    none. `workers` is the number of threads.
     """
-    model, own, workers = _checked(settings)
-    own = _present_voices(host) | own
-    others = await _other_languages(settings.get("other_languages", _OTHER_LANGUAGES), host)
+
+    model: ExistingFile | None = None
+    voices: Mapping[Annotated[str, AfterValidator(_known_voice)], ExistingFile] = field(
+        default_factory=dict
+    )
+    workers: Annotated[int, Field(ge=1)] = 1 if (os.cpu_count() or 1) <= 2 else 2
+    other_languages: EngineChoice | Literal[False] = _OTHER_LANGUAGES
+
+
+async def create(settings: Settings, host: EngineHost) -> HibariSynthesizer:
+    """Build the engine. Raises `ConfigError`, `EngineMissing` without the package."""
+    read = read_settings(ENGINE, settings, HibariSettings)
+    own = {**_present_voices(host), **read.voices}
+    others = await _other_languages(read.other_languages, host)
     try:
-        return await asyncio.to_thread(_load, model, own, others, workers)
+        return await asyncio.to_thread(_load, read.model, own, others, read.workers)
     except BaseException:
         if others is not None:
             await others.aclose()
@@ -282,32 +302,3 @@ async def _other_languages(choice: Any, host: EngineHost) -> Synthesizer | None:
         log.info("other languages are read as English", extra={"reason": str(missing)})
         return None
     return engine
-
-
-def _checked(settings: Settings) -> tuple[Path | None, dict[str, Path], int]:
-    """The model file, the voices' own model files, the number of threads."""
-    if unknown := sorted(set(settings) - set(_SETTINGS)):
-        raise ConfigError(
-            f"{ENGINE} has no setting {unknown[0]!r}.", f"It knows {', '.join(_SETTINGS)}."
-        )
-    model = settings.get("model")
-    voices = settings.get("voices", {})
-    workers = settings.get("workers", 1 if (os.cpu_count() or 1) <= 2 else 2)
-    if not isinstance(workers, int) or workers < 1:
-        raise ConfigError(f"{ENGINE}: workers is {workers!r}.", "Give it a number from 1 on.")
-    if not isinstance(voices, Mapping):
-        raise ConfigError(f"{ENGINE}: voices is no table.", 'Write { Kore = "path/to/file.onnx" }.')
-    own = {}
-    for name, file in voices.items():
-        if (voice := canonical_voice(name)) is None:
-            raise ConfigError(f"{ENGINE}: there is no voice {name!r}.", "See `vivavoce voices`.")
-        own[voice] = _file(f"voices.{name}", file)
-    return (None if model is None else _file("model", model)), own, workers
-
-
-def _file(setting: str, path: Any) -> Path:
-    if not isinstance(path, str) or not Path(path).expanduser().is_file():
-        raise ConfigError(
-            f"{ENGINE}: there is no file {path!r}.", f"Let {setting} name an ONNX file of hibari."
-        )
-    return Path(path).expanduser()

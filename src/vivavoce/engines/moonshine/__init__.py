@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
 
-from vivavoce.engines.moonshine.graphs import CONVERTED_FILES, SOURCE_FILES
+from pydantic import Field
+
+from vivavoce.engines.moonshine.graphs import CONVERTED_FILES, ENGINE, SOURCE_FILES
 from vivavoce.engines.ports import EngineHost, Settings
+from vivavoce.engines.settings import ExistingFolder, read_settings
 from vivavoce.engines.weights import Weights, Wheel
 
 if TYPE_CHECKING:
@@ -37,19 +41,26 @@ WEIGHTS = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class MoonshineSettings:
+    """`path` is a folder of converted graphs in place of the fetched one.
+
+    `workers` are the threads that all sessions share; 0 for half of the cores.
+    """
+
+    path: ExistingFolder | None = None
+    workers: Annotated[int, Field(ge=0)] = 0
+
+
 def required_weights(settings: Settings) -> tuple[str, ...]:
     """Names of the weights that it loads under these settings."""
     return () if settings.get("path") else ("moonshine",)
 
 
 async def create(settings: Settings, host: EngineHost) -> MoonshineRecognizer:
-    """The recognizer, loaded.
-
-    Settings: `path`, a folder of converted graphs in place of the fetched one; `workers`, the
-    threads that all sessions share (0: half of the cores).
-    """
+    """Build and load the recognizer. Raises `ConfigError`, `EngineMissing`, `EngineError`."""
     # Imported here, so that the declarations above cost no numpy.
     from vivavoce.engines.moonshine import recognizer
 
-    path, workers = recognizer.checked(settings)
-    return await recognizer.create(path or host.weights("moonshine"), workers)
+    read = read_settings(ENGINE, settings, MoonshineSettings)
+    return await recognizer.create(read.path or host.weights("moonshine"), read.workers)

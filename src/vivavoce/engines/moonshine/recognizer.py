@@ -39,11 +39,10 @@ from vivavoce.engines.moonshine.network import ENGINE, Decoded, Network
 from vivavoce.engines.ports import (
     RecognitionOptions,
     RecognizerCapabilities,
-    Settings,
     Transcript,
 )
 from vivavoce.engines.workers import CancelToken, WorkerPool
-from vivavoce.errors import ConfigError, EngineError
+from vivavoce.errors import EngineError
 
 log = logging.getLogger(__name__)
 
@@ -321,22 +320,3 @@ async def create(folder: Path, workers: int) -> MoonshineRecognizer:
 def default_workers() -> int:
     """Half of the cores, so that the language model has the others; one at least."""
     return max(1, (os.cpu_count() or 1) // 2)
-
-
-def checked(settings: Settings) -> tuple[Path | None, int]:
-    """The settings `path` and `workers`. Raises `ConfigError`."""
-    if unknown := sorted(set(settings) - {"path", "workers"}):
-        raise ConfigError(
-            f"{ENGINE} knows no setting {unknown[0]!r}.", "Its settings are path and workers."
-        )
-    workers = settings.get("workers", 0)
-    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 0:
-        raise ConfigError(f"{ENGINE}: workers is {workers!r}.", "Give a whole number, 0 or more.")
-    path = settings.get("path")
-    if path is None:
-        return None, workers
-    if not isinstance(path, str) or not Path(path).expanduser().is_dir():
-        raise ConfigError(
-            f"{ENGINE}: there is no folder {path!r}.", "Let path name a folder of converted graphs."
-        )
-    return Path(path).expanduser(), workers

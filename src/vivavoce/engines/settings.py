@@ -1,0 +1,151 @@
+"""Check an engine's table of the configuration against a dataclass of its settings.
+
+The dataclass says all there is to check: a field without a default is required, its annotation is
+its type, and `Annotated[int, Field(ge=1)]` bounds it. Types are strict: `true` is no number and
+`"5"` neither. What concerns several fields is checked in `__post_init__`, by a `ValueError`. No
+value is quoted in an error, because it may be a key.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, cast, get_type_hints
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    create_model,
+)
+
+from vivavoce.engines.ports import Settings
+from vivavoce.errors import ConfigError
+
+T = TypeVar("T")
+
+
+def read_settings(engine: str, table: Settings, kind: type[T], example: str = "") -> T:
+    """Return the settings of `engine` as a `kind`. Raises `ConfigError` naming every fault.
+
+    `example` is a configuration that works, for the fix; without it, the fix lists the settings.
+    """
+    model = _model(cast(Any, kind))
+    try:
+        read = model.model_validate(dict(table))
+        return kind(**{name: getattr(read, name) for name in read.model_fields_set})
+    except ValidationError as error:
+        faults = _faults(error)
+    except ValueError as error:
+        faults = str(error)
+    known = ", ".join(model.model_fields)
+    fix = f"Its settings are: {known}." if known else "It has no settings."
+    if example:
+        fix = f"Give at least {example}."
+    raise ConfigError(f"The engine {engine} is set up wrongly: {faults}.", fix)
+
+
+@dataclass(frozen=True, slots=True)
+class NoSettings:
+    """The settings of an engine that has none."""
+
+
+@cache
+def _model(kind: type[Any]) -> type[BaseModel]:
+    types = get_type_hints(kind, include_extras=True)
+    # Defaults belong to the dataclass; here they say only that a setting may be absent.
+    given: dict[str, Any] = {
+        each.name: (types[each.name], ... if _is_required(each) else Field(default=None))
+        for each in fields(kind)
+    }
+    config = ConfigDict(strict=True, extra="forbid", protected_namespaces=())
+    return create_model(kind.__name__, __config__=config, **given)
+
+
+def _is_required(field: Any) -> bool:
+    return field.default is MISSING and field.default_factory is MISSING
+
+
+def _faults(error: ValidationError) -> str:
+    """One clause a setting; where it may be one of several kinds, each says what it misses."""
+    faults: dict[str, list[str]] = {}
+    for each in error.errors(include_url=False, include_input=False):
+        faults.setdefault(f"`{each['loc'][0]}`", []).append(_fault(each))
+    return "; ".join(f"{name} {', or '.join(said)}" for name, said in faults.items())
+
+
+def _fault(error: Any) -> str:
+    match error["type"]:
+        case "extra_forbidden":
+            return "is not known"
+        case "missing":
+            return "is missing"
+        case "value_error":
+            return str(error["ctx"]["error"])
+        case _:
+            return str(error["msg"]).replace("Input should", "should", 1)
+
+
+# --- kinds of settings -------------------------------------------------------------------
+
+
+def _existing_file(value: object) -> Path:
+    if not isinstance(value, str | Path) or not (path := Path(value).expanduser()).is_file():
+        raise ValueError(f"names no file: {value!r}")
+    return path
+
+
+def _existing_folder(value: object) -> Path:
+    if not isinstance(value, str | Path) or not (path := Path(value).expanduser()).is_dir():
+        raise ValueError(f"names no folder: {value!r}")
+    return path
+
+
+def _http_address(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        whole = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        whole = False
+    if not whole or parts.fragment:
+        raise ValueError("is not an http address")
+    return value
+
+
+def _base_address(value: str) -> str:
+    if urlsplit(_http_address(value)).query:
+        raise ValueError("is not an http address without a query")
+    return value.rstrip("/")
+
+
+ExistingFile = Annotated[Path, BeforeValidator(_existing_file)]
+"""The path of a file that is there; `~` is the user's home."""
+ExistingFolder = Annotated[Path, BeforeValidator(_existing_folder)]
+"""The same for a folder."""
+HttpAddress = Annotated[str, AfterValidator(_http_address)]
+"""A whole http address."""
+BaseAddress = Annotated[str, AfterValidator(_base_address)]
+"""An http address that something is put after: without a query or a slash at its end."""
+EngineChoice = str | Mapping[str, Any]
+"""Another engine that this one is made of: its name, or a table with `use`."""
+
+
+def resolve_key(api_key: str, api_key_env: str) -> str:
+    """Return the key that stands in the settings, else in a variable of the environment.
+
+    Empty if neither is given. Raises `ValueError` for a variable that is not set, or a key that
+    can't stand in a header.
+    """
+    if api_key_env and not api_key and api_key_env not in os.environ:
+        raise ValueError(f"the environment variable {api_key_env} is not set")
+    key = (api_key or (os.environ[api_key_env] if api_key_env else "")).strip()
+    if not (key.isascii() and key.isprintable()):
+        raise ValueError("the key holds characters that no key has")
+    return key
