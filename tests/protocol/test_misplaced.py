@@ -227,6 +227,12 @@ CONTENTS: list[Any] = [
     {"realtimeInput": {"clientContent": {"turns": [TURN], "turnComplete": True}}},
     {"clientContent": [TURN]},
     {"clientContent": "a"},
+    {"contents": [TURN]},
+    {"contents": "a"},
+    {"content": TURN},
+    {"messages": [{"role": "user", "content": "a"}], "turnComplete": True},
+    {"role": "user", "parts": [{"text": "a"}]},
+    {"parts": [{"text": "a"}], "turn_complete": True},
 ]
 
 
@@ -263,6 +269,11 @@ RESULTS: list[tuple[Any, ToolResult]] = [
     ({"toolResponse": {"id": "1", "name": "f", "response": {"x": 1}}}, RESULT),
     ({"toolResponse": [{"id": "1", "name": "f", "response": {"x": 1}}]}, RESULT),
     ({"functionResponses": [{"id": "1", "name": "f", "response": {"x": 1}}]}, RESULT),
+    ({"functionResponse": {"id": "1", "name": "f", "response": {"x": 1}}}, RESULT),
+    (
+        {"toolResponse": {"functionResponse": {"id": "1", "name": "f", "response": {"x": 1}}}},
+        RESULT,
+    ),
     (
         {"toolResponse": {"functionResponses": {"id": "1", "name": "f", "output": "ok"}}},
         ToolResult(CallId("1"), "f", {"output": "ok"}),
@@ -295,6 +306,10 @@ MEDIA: list[tuple[Any, Incoming]] = [
     ({"audio": {"data": "AAA=", "mimeType": "image/png"}}, VideoFrame(b"\0\0", "image/png")),
     ({"video": {"data": "iVBORw0KGgo="}}, VideoFrame(PNG, "image/png")),
     ({"data": "AAA=", "mimeType": "audio/pcm"}, AudioChunk(b"\0\0", 16000)),
+    ({"media": {"data": "AAA=", "mimeType": "audio/pcm"}}, AudioChunk(b"\0\0", 16000)),
+    ({"inlineData": {"data": "AAA=", "mimeType": "audio/pcm"}}, AudioChunk(b"\0\0", 16000)),
+    ([{"data": "AAA=", "mimeType": "audio/pcm"}], AudioChunk(b"\0\0", 16000)),
+    ("hello", TextReceived("hello")),
     ({"mediaChunks": [{"data": "AAA=", "mimeType": "audio/wav"}]}, AudioChunk(b"\0\0", 16000)),
 ]
 
@@ -367,3 +382,57 @@ def test_a_voice_that_is_not_known_is_reported() -> None:
     reader = Reader()
     assert reader.setup(speechConfig={"voiceConfig": {"prebuiltVoiceConfig": {"voiceName": "X"}}})
     assert any("voice" in sentence for sentence in reader.mismatches)
+
+
+@pytest.mark.parametrize("name", ["media", "inlineData"])
+def test_a_medium_alone_is_heard(name: str) -> None:
+    reader = Reader()
+    medium = {name: {"data": "AAA=", "mimeType": "audio/pcm"}}
+    assert reader.decode(medium) == [AudioChunk(b"\0\0", 16000)]
+    assert reader.mismatches
+    with pytest.raises(ClientFault):
+        Reader(strict=True).decode(medium)
+
+
+def test_a_field_in_both_spellings_is_reported() -> None:
+    reader = Reader()
+    turns = {"turnComplete": False, "turn_complete": True, "turns": [TURN]}
+    assert reader.decode({"clientContent": turns}) == [ContentReceived(A, True)]
+    assert any("both spellings" in sentence for sentence in reader.mismatches)
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        {"setup": {"model": "m", "turns": [TURN], "turnComplete": True}},
+        {"setup": {"model": "m"}, "contents": [TURN]},
+        {"setup": {"model": "m"}, "clientContent": {"turns": [TURN], "turnComplete": True}},
+    ],
+)
+def test_content_in_or_beside_the_setup_is_the_next_message(first: Any) -> None:
+    dialect = GeminiDialect()
+    dialect.read_setup(json.dumps(first))
+    assert dialect.decode(dialect.beside_setup) == [ContentReceived(A, True)]
+
+
+UNUSED: list[tuple[Any, str]] = [
+    ({"clientContent": {"messages": [TURN], "contents": [TURN]}}, "messages"),
+    ({"clientContent": {"turns": [{"content": "a", "name": "x"}]}}, "name"),
+    (
+        {"clientContent": {"turns": [{"parts": [{"type": "text", "text": "a", "cache": 1}]}]}},
+        "cache",
+    ),
+    (
+        {"contextUpdate": {"tools": [{"type": "function", "name": "f", "strict": True}]}},
+        "strict",
+    ),
+    ({"contextUpdate": {"tools": [{"type": "web_search", "max_uses": 5}]}}, "max_uses"),
+]
+
+
+@pytest.mark.parametrize(("message", "name"), UNUSED)
+def test_what_is_not_used_of_another_form_is_reported_as_unknown(message: Any, name: str) -> None:
+    unknown: list[str] = []
+    dialect = GeminiDialect(on_unknown=lambda _, name: unknown.append(name))
+    assert dialect.decode(json.dumps(message))
+    assert unknown == [name]

@@ -31,7 +31,7 @@ from vivavoce.protocol.content import contributions, paragraphs, tool_result
 from vivavoce.protocol.message_size import MessageLimits, check_size, check_texts, is_light
 from vivavoce.protocol.reading import check_depth, parse
 from vivavoce.protocol.tools import tools_of
-from vivavoce.protocol.wire import ClientMessage, OnUnknown, read
+from vivavoce.protocol.wire import ClientMessage, OnUnknown, beside_setup, read
 from vivavoce.protocol.wire_base import OnMismatch
 from vivavoce.protocol.wire_content import Blob
 from vivavoce.protocol.wire_input import (
@@ -115,9 +115,9 @@ class Decoder:
             raise
         if message.setup is None:
             raise close.invalid_argument()
-        known = ClientMessage.model_fields.keys() - {"setup"}
-        rest = {name: value for name, value in payload.items() if name != "setup"}
-        return message.setup, orjson.dumps(rest) if known & message.model_fields_set else b""
+        if message.model_fields_set & (ClientMessage.model_fields.keys() - {"setup"}):
+            return message.setup, orjson.dumps(beside_setup(payload))
+        return message.setup, b""
 
     def _parse(self, frame: bytes | str) -> dict[str, Any]:
         if is_light(frame):

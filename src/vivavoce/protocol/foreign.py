@@ -26,6 +26,11 @@ SERVER_TOOLS = {
 SCHEMAS = ("input_schema", "inputSchema", "parametersJsonSchema", "parameters_json_schema")
 
 
+def _without(value: Json, *keys: str) -> Json:
+    """The rest of an object, which is reported where it is unknown."""
+    return {key: item for key, item in value.items() if key not in keys}
+
+
 def part(value: Any) -> Any:
     """One piece of a content."""
     if isinstance(value, str):
@@ -34,9 +39,10 @@ def part(value: Any) -> Any:
         return value
     kind = value.get("type")
     if kind in TEXTS and isinstance(value.get("text"), str):
-        return {"text": value["text"]}
+        return _without(value, "type")
     if kind in IMAGES:
-        return _image(value)
+        read = _image(value)
+        return read if read is value else read | _without(value, "type", "image_url")
     if kind == "image" and isinstance(source := value.get("source"), dict):
         return _source(source) or value
     if kind == "input_audio" and isinstance(sound := value.get("input_audio"), dict):
@@ -87,7 +93,7 @@ def tool(value: Any) -> Any:
     if kind == "function" or (kind is None and isinstance(value.get("name"), str)):
         return {"function_declarations": [value]}
     if isinstance(kind, str) and (known := _server_tool(kind)):
-        return {known: {}}
+        return {known: {}} | _without(value, "type", "name")
     if isinstance(value.get("name"), str) and value.keys() & set(SCHEMAS):
         return {"function_declarations": [value]}
     return value
@@ -106,13 +112,12 @@ def function(value: Any) -> Any:
     inner = value.get("function")
     foreign = value.get("type") in ("function", "custom") or isinstance(inner, dict)
     if isinstance(inner, dict):
-        value = inner
-    schema = next((value[name] for name in SCHEMAS if name in value), None)
+        value = inner | _without(value, "type", "function")
+    named = next((name for name in SCHEMAS if name in value), "parameters")
     other = value.keys() & {"input_schema", "inputSchema"}
     if not (foreign or other):
         return value
-    if schema is None:
-        schema = value.get("parameters")
-    kept = {"name", "description", "behavior"}
-    read = {key: item for key, item in value.items() if key in kept}
-    return read | {"parameters_json_schema": schema}
+    rest = _without(value, "function", named)
+    if value.get("type") in ("function", "custom"):
+        del rest["type"]
+    return rest | {"parameters_json_schema": value.get(named)}

@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 from vivavoce.errors import ClientFault
 from vivavoce.protocol import close
 from vivavoce.protocol.misplaced import gathered
-from vivavoce.protocol.wire_base import MAX_OBJECTS, OnMismatch, Wire, unknown_names
+from vivavoce.protocol.wire_base import MAX_OBJECTS, OnMismatch, Wire, spellings, unknown_names
 from vivavoce.protocol.wire_input import ClientContent, ContextUpdate, RealtimeInput, ToolResponse
 from vivavoce.protocol.wire_setup import Setup
 
@@ -36,9 +36,45 @@ class ClientMessage(Wire):
     realtime_input: RealtimeInput | None = None
 
     @classmethod
+    def lift(cls, value: Any) -> Any:
+        """Also turns, an answer or a medium alone, as other APIs have them."""
+        if not isinstance(value, dict) or value.keys() & _MESSAGES:
+            return value
+        rest = dict(value)
+        content = {key: rest.pop(key) for key in _TURNS if rest.get(key) is not None}
+        if content:
+            complete = rest.pop("turnComplete", rest.pop("turn_complete", True))
+            rest["client_content"] = {**content, "turn_complete": complete}
+        for key in _ANSWER:
+            if rest.get(key) is not None:
+                rest["tool_response"] = [rest.pop(key)]
+        for key in RealtimeInput.MEDIA:
+            if isinstance(medium := rest.get(key), dict) and "data" in medium:
+                rest["realtime_input"] = [rest.pop(key)]
+        return rest if len(rest.keys() - value.keys()) else value
+
+    @classmethod
     def adjust(cls, fields: dict[str, Any], report: OnMismatch) -> dict[str, Any]:
         """Moves what stands beside the messages, or in another one, to where it belongs."""
         return gathered(cls, fields, report)
+
+
+_TURNS = (*ClientContent.TURNS, "role", "parts")
+_ANSWER = ("functionResponse", "function_response")
+_MESSAGES = spellings(ClientMessage).keys() - {"setup"}
+
+
+def beside_setup(payload: dict[str, Any]) -> dict[str, Any]:
+    """The messages that a lenient reader finds in a setup, and beside it, without the setup."""
+    lifted = ClientMessage.lift(payload)
+    fields = gathered(ClientMessage, ClientMessage.respell(lifted, False), _unreported)
+    return {
+        key: fields[key] for key in ClientMessage.model_fields if key in fields and key != "setup"
+    }
+
+
+def _unreported(sentence: str, *, told: str = "") -> None:
+    """Ignore what is reported when the setup itself is read."""
 
 
 def read(

@@ -96,7 +96,16 @@ class Wire(BaseModel):
             report(f"{cls.__name__} is read from another form than the protocol's")
         if not isinstance(lifted, dict):
             return lifted
-        return cls.adjust(cls.respell(lifted, False), report)
+        fields = cls.respell(lifted, False)
+        if len(fields) < len(lifted) and cls._spells_twice(lifted):
+            report(f"{cls.__name__} has a field in both spellings: the later one counts")
+        return cls.adjust(fields, report)
+
+    @classmethod
+    def _spells_twice(cls, value: dict[str, Any]) -> bool:
+        known = spellings(cls)
+        names = [known[key] for key, item in value.items() if key in known and item is not None]
+        return len(set(names)) < len(names)
 
     @classmethod
     def respell(cls, value: dict[str, Any], strict: bool) -> dict[str, Any]:

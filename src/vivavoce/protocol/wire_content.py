@@ -137,7 +137,7 @@ class Content(Wire):
             return value
         role = {key: value[key] for key in value if key == "role"}
         if isinstance(said := value.get("content"), str | list | dict):
-            return role | {"parts": said}
+            return {key: value[key] for key in value if key != "content"} | {"parts": said}
         rest = {key: item for key, item in value.items() if key not in ("role", "parts")}
         looks_like_part = rest.keys() & {*spellings(Part), "type", "data"}
         return role | {"parts": [rest]} if looks_like_part else value

@@ -33,13 +33,16 @@ class ClientContent(Wire):
         if not isinstance(value, dict) or value.get("turns") is not None:
             return value
         turn = {key: value[key] for key in cls.TURN if key in value}
-        turns = next((value[key] for key in cls.TURNS if key in value), [turn] if turn else None)
-        if turns is None:
+        used = next((key for key in cls.TURNS if key in value), None)
+        if used is None and not turn:
             return value
-        if "role" in turn and turns != [turn]:
+        turns = [turn] if used is None else value[used]
+        read = {"turns", used, *turn}
+        if "role" in turn and used is not None:
             turns = [turn | {"content": turns}]
-        named = {*cls.TURNS, *cls.TURN, "turns"}
-        return {"turns": turns} | {key: value[key] for key in value if key not in named}
+        elif used is not None:
+            read -= turn.keys()
+        return {"turns": turns} | {key: value[key] for key in value if key not in read}
 
 
 class Activity(Wire):
@@ -57,13 +60,24 @@ class RealtimeInput(Wire):
     activity_end: Activity | None = None
     audio_stream_end: Flag = False
 
+    MEDIA: ClassVar[tuple[str, ...]] = ("media", "inlineData", "inline_data")
+
     @classmethod
     def reads(cls, key: str) -> bool:
-        return key in ("data", "mimeType", "mime_type") or super().reads(key)
+        return key in ("data", "mimeType", "mime_type", *cls.MEDIA) or super().reads(key)
 
     @classmethod
     def lift(cls, value: Any) -> Any:
-        """Also a lone medium."""
+        """Also media alone, by other names or in a list, and a text alone."""
+        if isinstance(value, str):
+            return {"text": value}
+        if isinstance(value, list):
+            return {"media_chunks": value}
+        chunks = isinstance(value, dict) and value.keys() & {"media_chunks", "mediaChunks"}
+        for key in () if chunks or not isinstance(value, dict) else cls.MEDIA:
+            if key in value:
+                rest = {name: item for name, item in value.items() if name != key}
+                return rest | {"media_chunks": value[key]}
         if isinstance(value, dict) and "data" in value:
             lone = {key: value[key] for key in value if not cls.reads(key) or key in _BLOB}
             rest = {key: value[key] for key in value if key not in lone}
@@ -87,6 +101,10 @@ class ToolResponse(Wire):
     def lift(cls, value: Any) -> Any:
         """Also the answers alone, and a lone answer."""
         lone = isinstance(value, dict) and not (value.keys() & spellings(cls).keys())
+        for key in ("functionResponse", "function_response"):
+            if lone and key in value:
+                rest = {name: item for name, item in value.items() if name != key}
+                return rest | {"function_responses": value[key]}
         if lone and value.keys() & spellings(FunctionResponse).keys():
             return {"function_responses": [value]}
         return {"function_responses": value} if isinstance(value, list) else value
