@@ -72,7 +72,7 @@ DATA_MODULES = {
 LIBRARIES = {
     "domain": DATA_MODULES | {"orjson", "secrets"},
     "core": DATA_MODULES,
-    "runtime": set(sys.stdlib_module_names) | {"numpy", "soxr", "structlog"} - {"json"},
+    "runtime": set(sys.stdlib_module_names) | {"numpy", "soxr"} - {"json"},
 }
 
 MAX_FILE_LINES = 600
@@ -135,7 +135,7 @@ def test_engine_adapters_do_not_import_each_other() -> None:
     shared = {
         "ports", "tool_ports", "registry", "settings", "weights", "libraries", "workers",
         "batcher", "text", "speech_text", "synthesis", "chat", "function_calling", "pages",
-        "document_index", "sandboxes", "tool_validation", "validators", "patterns",
+        "document_index", "sandboxes", "tool_validation", "validators",
     }  # fmt: skip
     faults = []
     for name, path in modules():

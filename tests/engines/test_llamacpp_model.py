@@ -17,7 +17,7 @@ from vivavoce.domain.content import Blob, Content
 from vivavoce.domain.ids import SessionId
 from vivavoce.domain.request import EndReason
 from vivavoce.domain.setup import Sampling
-from vivavoce.engines.chat import sight
+from vivavoce.engines.chat import image_notes
 from vivavoce.engines.llamacpp.settings import model_file, read_settings
 from vivavoce.engines.ports import Ended, LanguageModel, TextDelta, UsageReported
 from vivavoce.errors import EngineBusy
@@ -242,7 +242,7 @@ async def test_odd_histories_are_answered(
 @pytest.mark.parametrize("spoken", ["What do you see?", "Describe the image.", ""])
 async def test_it_invents_no_image(model: LanguageModel, spoken: str) -> None:
     parts = await answer(model, conversation(user(PICTURE, spoken)))
-    assert text_of(parts) == sight.EXCUSE
+    assert text_of(parts) == image_notes.EXCUSE
 
 
 async def test_a_camera_changes_no_other_answer(model: LanguageModel) -> None:
@@ -257,7 +257,7 @@ async def test_a_model_of_the_users_own_is_told_of_images(
     gguf.symlink_to(model_file(read_settings({"model": "qwen-0.5b"}), Host()).resolve())
     own.append(await load(slots=1, path=str(gguf)))
     read = []
-    for parts in ((PICTURE, "What is this?"), (f"{sight.UNSEEN} What is this?",)):
+    for parts in ((PICTURE, "What is this?"), (f"{image_notes.UNSEEN} What is this?",)):
         found = await answer(own[0], conversation(user(*parts), session=str(len(parts))))
         read.append(max(p.usage.prompt_tokens for p in found if isinstance(p, UsageReported)))
     assert read[0] == read[1]

@@ -19,8 +19,7 @@ from vivavoce.domain.request import GenerationRequest
 from vivavoce.domain.setup import Modality
 from vivavoce.engines.chat import messages as chat
 from vivavoce.engines.chat.deltas import Deltas
-from vivavoce.engines.chat.names import Names
-from vivavoce.engines.chat.trim import first_kept
+from vivavoce.engines.chat.messages import FunctionNames, first_kept
 from vivavoce.engines.function_calling import MINILM
 from vivavoce.engines.ports import (
     EngineHost,
@@ -349,7 +348,7 @@ class OpenAIModel:
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[ModelPart, None]:
         """The answer. Closing the iterator closes the connection."""
-        names = Names(tool.name for tool in request.tools.offered)
+        names = FunctionNames(tool.name for tool in request.tools.offered)
         deltas = Deltas(names)
         # A long conversation, or hundreds of functions, take long to be written down.
         prompt = await self._workers.run(lambda _: self._prompt(request, names))
@@ -389,13 +388,13 @@ class OpenAIModel:
     def _wanted(part: TextDelta, request: GenerationRequest) -> bool:
         return not part.thought or bool(request.thinking and request.thinking.include_thoughts)
 
-    def _prompt(self, request: GenerationRequest, names: Names) -> _Prompt:
+    def _prompt(self, request: GenerationRequest, names: FunctionNames) -> _Prompt:
         body = self._body(request, names)
         text = json.dumps((body["messages"], body.get("tools")), ensure_ascii=False)
         written = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
         return _Prompt(written.encode(), 0 if '"image_url"' in text else len(text))
 
-    def _body(self, request: GenerationRequest, names: Names) -> dict[str, Any]:
+    def _body(self, request: GenerationRequest, names: FunctionNames) -> dict[str, Any]:
         settings = self._settings
         instruction = request.instruction
         if request.modality is Modality.AUDIO and settings.spoken:

@@ -10,7 +10,7 @@ from typing import Any
 from vivavoce.domain.content import ToolCall, Usage
 from vivavoce.domain.ids import CallId
 from vivavoce.domain.request import EndReason
-from vivavoce.engines.chat.names import Names
+from vivavoce.engines.chat.messages import FunctionNames
 from vivavoce.engines.ports import (
     CallsRequested,
     CallUnreadable,
@@ -43,7 +43,7 @@ class _Call:
 class Deltas:
     """Takes chunks in order. `finish_reason` is empty until the server has said why it ended."""
 
-    def __init__(self, names: Names) -> None:
+    def __init__(self, names: FunctionNames) -> None:
         self.finish_reason = ""
         self._names = names
         self._calls: dict[int, _Call] = {}

@@ -5,13 +5,17 @@ result, neighbours have different roles, nothing is empty, and the user speaks l
 that were never answered get a sentence that says so; results that come later are told as notes.
 A result that would fill the window is cut, with a note that says how long it was; results of one
 contribution share that bound.
+
+Function names are respelled one to one, since chat servers allow fewer characters than the Live
+API, and a history that grows for ever is cut to a window that does not.
 """
 
 from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import orjson
@@ -30,8 +34,7 @@ from vivavoce.domain.content import (
 )
 from vivavoce.domain.request import GenerationRequest
 from vivavoce.domain.setup import Sampling
-from vivavoce.engines.chat.names import Names
-from vivavoce.engines.chat.sight import UNSEEN, is_image, noted
+from vivavoce.engines.chat.image_notes import UNSEEN, is_image, noted
 
 Message = dict[str, Any]
 Piece = dict[str, Any]
@@ -48,7 +51,7 @@ _GO_ON = "Please go on."
 
 def messages(
     request: GenerationRequest,
-    names: Names,
+    names: FunctionNames,
     images: bool,
     instruction: str,
     first: int = 0,
@@ -76,7 +79,7 @@ def sampling(wanted: Sampling) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def tools(request: GenerationRequest, names: Names) -> list[Message]:
+def tools(request: GenerationRequest, names: FunctionNames) -> list[Message]:
     """Everything that may be called, the client's functions and the server's own."""
     return [
         {
@@ -121,7 +124,7 @@ class _Writer:
     """Writes one history. Parts are told apart by identity: equal ones may occur twice."""
 
     def __init__(
-        self, history: Sequence[Content], names: Names, images: bool, longest: int
+        self, history: Sequence[Content], names: FunctionNames, images: bool, longest: int
     ) -> None:
         self._history = history
         self._most = {
@@ -267,3 +270,67 @@ def _said(part: object) -> str:
 
 def _text(text: str) -> Piece:
     return {"type": "text", "text": text}
+
+
+# --- function names ----------------------------------------------------------------------
+
+_FORBIDDEN = re.compile(r"[^A-Za-z0-9_-]")
+_LONGEST = 64
+
+
+class FunctionNames:
+    """The names of one request's functions, respelled one to one."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._to_chat: dict[str, str] = {}
+        self._from_chat: dict[str, str] = {}
+        for name in names:
+            self.to_chat(name)
+
+    def to_chat(self, name: str) -> str:
+        """The name as a chat server may see it."""
+        if name not in self._to_chat:
+            plain = _FORBIDDEN.sub("_", name)[:_LONGEST] or "_"
+            spelled, number = plain, 2
+            while spelled in self._from_chat:
+                ending = f"_{number}"
+                spelled, number = plain[: _LONGEST - len(ending)] + ending, number + 1
+            self._to_chat[name] = spelled
+            self._from_chat[spelled] = name
+        return self._to_chat[name]
+
+    def from_chat(self, name: str) -> str:
+        """The declared name; an unknown one stays as it is."""
+        return self._from_chat.get(name, name)
+
+
+# --- the window --------------------------------------------------------------------------
+
+
+def first_kept(
+    history: Sequence[Content], budget: int, cost: Callable[[Content], int], known: int = 0
+) -> int:
+    """The number of the first content to keep so that the rest costs at most `budget`.
+
+    `known` is the answer of the turn before. It stands as long as it still fits: a beginning
+    that stays the same is read once. When it no longer does, half of the window is cleared.
+    The last content is always kept, and the first one kept is something the user said.
+    """
+    known = known if known < len(history) else 0
+    costs = [cost(content) for content in history]
+    if sum(costs[known:]) <= budget:
+        return known
+    last = len(history) - 1
+    kept, spent = last, costs[last] if costs else 0
+    while kept > 0 and spent + costs[kept - 1] <= budget // 2:
+        kept -= 1
+        spent += costs[kept]
+    while kept < last and not _begins(history[kept]):
+        kept += 1
+    return max(0, kept)
+
+
+def _begins(content: Content) -> bool:
+    return content.role is Role.USER and not any(
+        isinstance(part, ToolResult) for part in content.parts
+    )

@@ -16,11 +16,10 @@ from vivavoce.domain.setup import Modality
 from vivavoce.engines.chat import messages as chat
 from vivavoce.engines.chat import repetition
 from vivavoce.engines.chat.deltas import Deltas
-from vivavoce.engines.chat.names import Names
+from vivavoce.engines.chat.image_notes import excuse, noted
+from vivavoce.engines.chat.messages import FunctionNames, first_kept
 from vivavoce.engines.chat.repetition import RepetitionGuard
-from vivavoce.engines.chat.sight import excuse, noted
 from vivavoce.engines.chat.similarity import MIN_WORDS, words_of
-from vivavoce.engines.chat.trim import first_kept
 from vivavoce.engines.function_calling.turns import as_text
 from vivavoce.engines.llamacpp import prompt
 from vivavoce.engines.llamacpp.llama import (
@@ -252,7 +251,7 @@ class LlamaCppModel:
 
     async def _native_answer(self, request: GenerationRequest) -> AsyncGenerator[ModelPart, None]:
         """Text, thoughts and calls, as the model's own template has them."""
-        deltas = Deltas(Names(tool.name for tool in request.tools.offered))
+        deltas = Deltas(FunctionNames(tool.name for tool in request.tools.offered))
         meter = TokenMeter()
         thoughts = bool(request.thinking and request.thinking.include_thoughts)
         async with aclosing(self._chunks(request)) as chunks:
@@ -298,7 +297,7 @@ class LlamaCppModel:
         while self._uncounted:
             self._count(self._uncounted.popleft())
         body = self._sampling(request) | {"id_slot": slot, "cache_prompt": True}
-        names = Names(tool.name for tool in request.tools.offered)
+        names = FunctionNames(tool.name for tool in request.tools.offered)
         if self._native and request.tools.offered:
             body["tools"] = chat.tools(request, names)
         instruction = prompt.system(request, self._most_chars)

@@ -14,8 +14,7 @@ from typing import Any
 
 import regex
 
-from vivavoce.engines.patterns import compiled_size
-from vivavoce.engines.validators import LARGEST_PATTERN, LONGEST_PATTERN
+from vivavoce.engines.validators import LARGEST_PATTERN, LONGEST_PATTERN, compiled_size
 
 LONGEST = 10_000
 """Characters of a text."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vivavoce.engines.patterns import compiled_size
-from vivavoce.engines.validators import LARGEST_PATTERN, accepts
+from vivavoce.engines.validators import LARGEST_PATTERN, accepts, compiled_size
 
 
 @pytest.mark.parametrize(

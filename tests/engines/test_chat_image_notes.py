@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from vivavoce.domain.content import Blob, Content, Part, Role, Text
-from vivavoce.engines.chat import sight
+from vivavoce.engines.chat import image_notes
 from vivavoce.engines.llamacpp import prompt
 
 PICTURE = Blob(b"\x89PNG", "image/png")
@@ -13,13 +13,13 @@ PICTURE = Blob(b"\x89PNG", "image/png")
 
 def test_images_reach_a_prompt_as_one_note() -> None:
     asked = Content(Role.USER, (PICTURE, PICTURE, Text("what is this")))
-    (*_, last) = prompt.chat("Rules.", sight.noted([asked]))
-    assert last["content"] == f"{sight.UNSEEN} what is this."
+    (*_, last) = prompt.chat("Rules.", image_notes.noted([asked]))
+    assert last["content"] == f"{image_notes.UNSEEN} what is this."
     words_first = Content(Role.USER, (Text("what is this"), PICTURE))
-    (*_, last) = prompt.chat("Rules.", sight.noted([words_first]))
-    assert f"what is this {sight.UNSEEN}" in last["content"].lower()
+    (*_, last) = prompt.chat("Rules.", image_notes.noted([words_first]))
+    assert f"what is this {image_notes.UNSEEN}" in last["content"].lower()
     plain = Content(Role.USER, (Text("hello"), Blob(b"", "audio/wav")))
-    assert sight.noted([plain]) == (plain,)
+    assert image_notes.noted([plain]) == (plain,)
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,9 @@ def test_images_reach_a_prompt_as_one_note() -> None:
 def test_who_asks_about_an_image_is_told_that_it_is_not_seen(
     parts: tuple[Part, ...], excused: bool
 ) -> None:
-    assert sight.excuse([Content(Role.USER, parts)]) == (sight.EXCUSE if excused else "")
+    assert image_notes.excuse([Content(Role.USER, parts)]) == (
+        image_notes.EXCUSE if excused else ""
+    )
 
 
 def test_an_earlier_image_is_meant_where_it_is_named() -> None:
@@ -48,7 +50,7 @@ def test_an_earlier_image_is_meant_where_it_is_named() -> None:
     )
     named = Content(Role.USER, (Text("Who is in the photo?"),))
     unnamed = Content(Role.USER, (Text("What colour is the sky?"),))
-    assert sight.excuse([*before, named]) == sight.EXCUSE
-    assert sight.excuse([*before, unnamed]) == ""
+    assert image_notes.excuse([*before, named]) == image_notes.EXCUSE
+    assert image_notes.excuse([*before, unnamed]) == ""
     sent_before_the_words = (Content(Role.USER, (PICTURE,)), unnamed)
-    assert sight.excuse(sent_before_the_words) == sight.EXCUSE
+    assert image_notes.excuse(sent_before_the_words) == image_notes.EXCUSE

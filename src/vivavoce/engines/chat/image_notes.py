@@ -1,6 +1,7 @@
-"""What a model that can't see is told of images.
+"""Notes in the place of images, for models that can't see.
 
-Left out silently, they are invented: whoever sends one asks about it, and the model answers.
+An image that is left out silently is invented: a user who sends one asks about it, and the model
+answers.
 """
 
 from __future__ import annotations

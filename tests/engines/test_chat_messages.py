@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vivavoce.domain.content import Content, Role, Text
-from vivavoce.engines.chat.trim import first_kept
+from vivavoce.engines.chat.messages import first_kept
 
 
 def said(role: Role, text: str) -> Content:
