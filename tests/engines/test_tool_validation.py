@@ -308,9 +308,8 @@ def test_a_collection_of_garbage_is_not_charged_to_a_check(
     assert len(heap) == 400_000
 
 
-def test_what_a_check_computes_is_charged_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(validators, "_CHECK_S", 0.005)
-    allowance = validators.Allowance()
+def test_what_a_check_computes_is_charged_to_it() -> None:
+    allowance = validators.Allowance(computed_s=0.005)
     sorted(range(400_000), key=str)
     with pytest.raises(validators.Exhausted):
         allowance.go_on()
