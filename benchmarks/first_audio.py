@@ -32,11 +32,11 @@ from benchmarks.live_server import run_server, synthesize
 from rich.console import Console
 from rich.table import Table
 
-from vivavoce.client.conversation import Conversation
+from vivavoce.client.conversation import ClientConversation
 from vivavoce.client.files import FileMicrophone
-from vivavoce.client.live import Endpoint, connect
 from vivavoce.client.messages import SessionOptions
-from vivavoce.client.playing import ClockSpeaker
+from vivavoce.client.playback import ClockSpeaker
+from vivavoce.client.session import ServerEndpoint, connect
 from vivavoce.domain.audio import INPUT_RATE, pcm_seconds
 
 QUESTIONS = (
@@ -83,8 +83,8 @@ async def ask(url: str, turns: int, silence_ms: int | None) -> list[Asked]:
     """Put spoken questions one after the other; raises `SystemExit` if one is not answered."""
     sounds = await synthesize(QUESTIONS)
     options = SessionOptions(instruction="Answer in one short sentence.", silence_ms=silence_ms)
-    async with connect(Endpoint(url), options) as session:
-        conversation = Conversation(session, ClockSpeaker())
+    async with connect(ServerEndpoint(url), options) as session:
+        conversation = ClientConversation(session, ClockSpeaker())
         await asyncio.sleep(5)  # the prompt is read at set-up; a person takes as long to begin
 
         ends: list[float] = []
@@ -97,13 +97,13 @@ async def ask(url: str, turns: int, silence_ms: int | None) -> list[Asked]:
                 microphone = FileMicrophone(sound, tail_s=1.0)
                 ends.append(sent_ms + speech_end_ms(sound))
                 sent_ms += 1000 * pcm_seconds(microphone.pcm, INPUT_RATE)
-                await conversation.speak(microphone)
-                if not await conversation.turns(number + 1, 60):
+                await conversation.send_microphone(microphone)
+                if not await conversation.wait_for_turns(number + 1, 60):
                     return False
                 await asyncio.sleep(1)
             return True
 
-        if not await conversation.held(course()):
+        if not await conversation.run_while_receiving(course()):
             raise SystemExit("A question was not answered within a minute.")
     found = [turn.latency_ms(turn.first_audio_at) for turn in conversation.log.turns]
     if None in found or len(found) != turns:

@@ -27,11 +27,11 @@ import psutil
 from benchmarks.first_audio import QUESTIONS
 from benchmarks.live_server import LiveServer, run_server, synthesize
 
-from vivavoce.client.conversation import Conversation
+from vivavoce.client.conversation import ClientConversation
 from vivavoce.client.files import FileMicrophone
-from vivavoce.client.live import Endpoint, connect
 from vivavoce.client.messages import SessionOptions
-from vivavoce.client.playing import ClockSpeaker
+from vivavoce.client.playback import ClockSpeaker
+from vivavoce.client.session import ServerEndpoint, connect
 from vivavoce.domain.audio import INPUT_RATE
 
 PORT = 18_484
@@ -76,14 +76,14 @@ async def converse(url: str, pcm: bytes, delay_s: float) -> list[int]:
     """The first audio of every answered question of one conversation, in milliseconds."""
     await asyncio.sleep(delay_s)
     options = SessionOptions(instruction="Answer in one short sentence.")
-    async with connect(Endpoint(url), options) as session:
-        conversation = Conversation(session, ClockSpeaker())
+    async with connect(ServerEndpoint(url), options) as session:
+        conversation = ClientConversation(session, ClockSpeaker())
 
         async def course() -> bool:
-            await conversation.speak(FileMicrophone(pcm, tail_s=1.0))
+            await conversation.send_microphone(FileMicrophone(pcm, tail_s=1.0))
             return True
 
-        await conversation.held(course())
+        await conversation.run_while_receiving(course())
     found = [turn.latency_ms(turn.first_audio_at) for turn in conversation.log.turns]
     return [latency for latency in found if latency is not None]
 

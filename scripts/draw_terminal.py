@@ -26,10 +26,10 @@ from vivavoce.cli.conversation_display import frame_block
 from vivavoce.cli.conversation_view import ConversationView, Line, styled_lines, turn_lines
 from vivavoce.cli.demo import INSTRUCTION, TAIL_S
 from vivavoce.cli.session_options import requested_setup
-from vivavoce.client.conversation import Conversation
+from vivavoce.client.conversation import ClientConversation
 from vivavoce.client.files import FileMicrophone, read_wav
-from vivavoce.client.live import Endpoint, connect
-from vivavoce.client.playing import ClockSpeaker
+from vivavoce.client.playback import ClockSpeaker
+from vivavoce.client.session import ServerEndpoint, connect
 from vivavoce.client.tools import ToolModule
 from vivavoce.config import load
 from vivavoce.domain.audio import INPUT_RATE
@@ -68,21 +68,25 @@ async def draw_talk(url: str, sounds: list[bytes]) -> Console:
     console.print("$ vivavoce talk", style="bold")
     console.print("Connected to http://127.0.0.1:8482. Speak; Ctrl-C ends it.")
     *questions, last = sounds
-    async with connect(Endpoint(url), setup) as session:
-        conversation = Conversation(session, ClockSpeaker(), tools)
+    async with connect(ServerEndpoint(url), setup) as session:
+        conversation = ClientConversation(session, ClockSpeaker(), tools)
         view = ConversationView(conversation.log, conversation.clock)
 
         async def course() -> bool:
             await asyncio.sleep(BEGIN_S)
             for number, question in enumerate(questions, 1):
-                await conversation.speak(FileMicrophone(question, tail_s=TAIL_S))
-                if number < len(questions) and not await conversation.turns(number, WAIT_S):
+                await conversation.send_microphone(FileMicrophone(question, tail_s=TAIL_S))
+                if number < len(questions) and not await conversation.wait_for_turns(
+                    number, WAIT_S
+                ):
                     return False
             await until_played(conversation, ANSWER_S)
-            await conversation.speak(FileMicrophone(last[: round(len(last) * SPOKEN) & ~1]))
+            await conversation.send_microphone(
+                FileMicrophone(last[: round(len(last) * SPOKEN) & ~1])
+            )
             return True
 
-        if not await conversation.held(course()):
+        if not await conversation.run_while_receiving(course()):
             raise SystemExit("A question was not answered.")
         for turn in view.finished_turns(conversation.played_s, everything=True):
             console.print(styled_lines(turn_lines(turn)))
@@ -91,7 +95,7 @@ async def draw_talk(url: str, sounds: list[bytes]) -> Console:
     return console
 
 
-async def until_played(conversation: Conversation, seconds: float) -> None:
+async def until_played(conversation: ClientConversation, seconds: float) -> None:
     """Wait until so much of the open turn's answer has been played."""
     async with asyncio.timeout(WAIT_S):
         while not (  # noqa: ASYNC110

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from benchmarks.live_server import run_server, synthesize
 
-from vivavoce.client.conversation import Conversation
+from vivavoce.client.conversation import ClientConversation
 from vivavoce.client.files import FileMicrophone
-from vivavoce.client.live import Endpoint, connect
-from vivavoce.client.messages import LiveError, SessionOptions
-from vivavoce.client.playing import ClockSpeaker, drained
+from vivavoce.client.messages import SessionClosed, SessionOptions
+from vivavoce.client.playback import ClockSpeaker, wait_until_played
+from vivavoce.client.session import ServerEndpoint, connect
 
 from .case import Persona
 from .personas import PERSONAS
@@ -31,24 +31,24 @@ async def converse(
 ) -> list[tuple[str, str]]:
     """What the server understood and said in each turn; fewer turns if it went silent."""
     options = SessionOptions(instruction=persona.instruction)
-    async with connect(Endpoint(url), options) as session:
+    async with connect(ServerEndpoint(url), options) as session:
         speaker = ClockSpeaker()
-        conversation = Conversation(session, speaker)
+        conversation = ClientConversation(session, speaker)
 
         async def course() -> bool:
             for line, sound in zip(lines, sounds, strict=True):
-                await conversation.speak(FileMicrophone(sound, tail_s=1.0))
-                if not await conversation.settled(0.3, PATIENCE_S):
+                await conversation.send_microphone(FileMicrophone(sound, tail_s=1.0))
+                if not await conversation.wait_until_quiet(0.3, PATIENCE_S):
                     print(f"{persona.name}: no answer to {line!r}", file=sys.stderr)
                     return False
-                await drained(speaker)
+                await wait_until_played(speaker)
             return True
 
         try:
-            await conversation.held(course())
-        except LiveError as error:
+            await conversation.run_while_receiving(course())
+        except SessionClosed as error:
             print(f"{persona.name}: {error}", file=sys.stderr)
-    return [(turn.heard.strip(), turn.said.strip()) for turn in conversation.log.turns]
+    return [(turn.question.strip(), turn.answer.strip()) for turn in conversation.log.turns]
 
 
 async def converse_with_all(url: str, limit: int) -> list[list[tuple[str, str]]]:

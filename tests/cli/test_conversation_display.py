@@ -17,10 +17,17 @@ from vivavoce.cli.conversation_display import (
     open_display,
 )
 from vivavoce.cli.conversation_view import ConversationView
-from vivavoce.client.conversation import Conversation
-from vivavoce.client.live import Endpoint, connect
-from vivavoce.client.messages import Audio, Heard, LiveError, Resumed, Said, SessionOptions
-from vivavoce.client.playing import ClockSpeaker, drained
+from vivavoce.client.conversation import ClientConversation
+from vivavoce.client.messages import (
+    AudioMessage,
+    InputTranscriptionMessage,
+    OutputTranscriptionMessage,
+    ReconnectedMessage,
+    SessionClosed,
+    SessionOptions,
+)
+from vivavoce.client.playback import ClockSpeaker, wait_until_played
+from vivavoce.client.session import ServerEndpoint, connect
 from vivavoce.client.speech_clock import SpeechClock
 from vivavoce.client.tools import ToolModule
 from vivavoce.client.turns import TurnLog
@@ -48,18 +55,18 @@ async def hold(display: LiveDisplay | PlainDisplay, url: str) -> None:
     def lights(on: bool) -> dict[str, bool]:
         return {"on": on}
 
-    async with connect(Endpoint(url), SessionOptions()) as session:
+    async with connect(ServerEndpoint(url), SessionOptions()) as session:
         speaker = ClockSpeaker()
-        conversation = Conversation(session, speaker, ToolModule([lights]), display)
+        conversation = ClientConversation(session, speaker, ToolModule([lights]), display)
 
         async def course() -> bool:
-            await conversation.type("turn on")
-            answered = await conversation.turns(1, 5)
-            await drained(speaker)
+            await conversation.send_text("turn on")
+            answered = await conversation.wait_for_turns(1, 5)
+            await wait_until_played(speaker)
             return answered
 
         async with display.showing(conversation):
-            await conversation.held(course())
+            await conversation.run_while_receiving(course())
 
 
 async def answering(peer: Peer) -> None:
@@ -103,7 +110,7 @@ async def test_the_question_is_printed_before_its_answer_is_there() -> None:
 
     display = PlainDisplay(Console(file=out, soft_wrap=True, color_system=None, markup=False))
     async with serving(leaving) as url:
-        with pytest.raises(LiveError):
+        with pytest.raises(SessionClosed):
             await hold(display, url)
     assert out.getvalue() == "you    turn on\n"
 
@@ -176,7 +183,7 @@ async def test_what_an_end_cuts_off_stays_on_the_screen() -> None:
         file=screen, force_terminal=True, width=80, height=24, color_system="standard"
     )
     async with serving(leaving) as url:
-        with pytest.raises(LiveError):
+        with pytest.raises(SessionClosed):
             await hold(LiveDisplay(console), url)
     assert after_cursor_movements(screen.getvalue()) == ["you    turn on"]
 
@@ -192,7 +199,7 @@ def test_a_frame_that_has_not_changed_is_not_drawn_again() -> None:
         drawn = len(screen.getvalue())
         display.draw(view, live, 1.1, 0.0)
         assert len(screen.getvalue()) == drawn
-        log.add_message(Heard("hello"), 1.2)
+        log.add_message(InputTranscriptionMessage("hello"), 1.2)
         display.draw(view, live, 1.2, 0.0)
         assert "hello" in screen.getvalue()[drawn:]
 
@@ -201,8 +208,8 @@ def test_of_a_long_answer_a_small_terminal_shows_the_end() -> None:
     clock = SpeechClock()
     log = TurnLog(clock)
     for number in range(100):
-        log.add_message(Audio(PIECE, 24_000), 0.0)
-        log.add_message(Said(f" word{number}"), 0.0)
+        log.add_message(AudioMessage(PIECE, 24_000), 0.0)
+        log.add_message(OutputTranscriptionMessage(f" word{number}"), 0.0)
     console = Console(force_terminal=True, width=40, height=6, color_system=None)
     with console.capture() as capture:
         console.print(frame_block(ConversationView(log, clock).frame(0.0, 19.9), console))
@@ -216,7 +223,7 @@ def test_of_a_long_answer_a_small_terminal_shows_the_end() -> None:
 def test_a_new_connection_is_remarked_on() -> None:
     out = io.StringIO()
     display = PlainDisplay(Console(file=out, soft_wrap=True, color_system=None, markup=False))
-    display.on_message(Resumed(LiveError(1001, "restart")), None)
+    display.on_message(ReconnectedMessage(SessionClosed(1001, "restart")), None)
     assert out.getvalue() == (
         "The server closed the session (1001): restart. "
         "The conversation continues on a new connection.\n"

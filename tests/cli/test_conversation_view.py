@@ -17,24 +17,24 @@ from vivavoce.cli.conversation_view import (
     turn_lines,
 )
 from vivavoce.client.messages import (
-    Audio,
-    CallsWanted,
-    CodeShown,
-    GenerationComplete,
-    Grounded,
-    Heard,
-    Interrupted,
-    PagesRead,
-    Said,
+    AudioMessage,
+    ExecutableCodeMessage,
+    GenerationCompleteMessage,
+    GroundingMessage,
+    InputTranscriptionMessage,
+    InterruptedMessage,
+    OutputTranscriptionMessage,
     ServerMessage,
-    TurnComplete,
+    ToolCallMessage,
+    TurnCompleteMessage,
+    UrlContextMessage,
 )
 from vivavoce.client.speech_clock import SpeechClock
 from vivavoce.client.turns import TurnLog
 from vivavoce.domain.content import Json, ToolCall, ToolResult
 from vivavoce.domain.ids import CallId
 
-SECOND = Audio(bytes(48_000), 24_000)
+SECOND = AudioMessage(bytes(48_000), 24_000)
 
 
 class Shown:
@@ -62,15 +62,22 @@ class Shown:
 def test_the_users_words_grow_while_they_are_understood() -> None:
     shown = Shown()
     assert shown.lines() == []
-    shown.add(Heard("what is"))
+    shown.add(InputTranscriptionMessage("what is"))
     assert shown.lines() == ["you    what is"]
-    shown.add(Heard(" the capital"))
+    shown.add(InputTranscriptionMessage(" the capital"))
     assert shown.lines() == ["you    what is the capital"]
 
 
 def test_words_of_the_answer_appear_when_they_are_played() -> None:
     shown = Shown()
-    shown.add(Heard("hello"), SECOND, Said("Good"), SECOND, Said(" day."), GenerationComplete())
+    shown.add(
+        InputTranscriptionMessage("hello"),
+        SECOND,
+        OutputTranscriptionMessage("Good"),
+        SECOND,
+        OutputTranscriptionMessage(" day."),
+        GenerationCompleteMessage(),
+    )
     assert shown.lines(played_s=0.0) == ["you    hello"]
     assert shown.lines(played_s=0.1) == ["you    hello", "voice  Good"]
     assert shown.lines(played_s=1.1) == ["you    hello", "voice  Good day."]
@@ -78,27 +85,37 @@ def test_words_of_the_answer_appear_when_they_are_played() -> None:
 
 def test_a_turn_is_finished_once_it_is_complete_and_played() -> None:
     shown = Shown()
-    shown.add(SECOND, Said("One."), TurnComplete({}), Heard("and"))
+    shown.add(
+        SECOND,
+        OutputTranscriptionMessage("One."),
+        TurnCompleteMessage({}),
+        InputTranscriptionMessage("and"),
+    )
     assert shown.finished(played_s=0.9) == []
     assert shown.lines(played_s=0.9) == ["voice  One.", "you    and"]
     assert shown.finished(played_s=1.0) == [1]
     assert shown.finished(played_s=1.0) == []
     assert shown.lines(played_s=1.0) == ["you    and"]
-    shown.add(SECOND, TurnComplete({}))
+    shown.add(SECOND, TurnCompleteMessage({}))
     assert [turn.number for turn in shown.view.finished_turns(1.0, everything=True)] == [2]
 
 
 def test_a_turn_is_finished_where_the_speakers_position_is_exactly_its_end() -> None:
     shown = Shown()
-    tenth = Audio(bytes(4_800), 24_000)  # whose sums depend on the order of adding
-    shown.add(*[tenth] * 2, TurnComplete({}), *[tenth] * 4, TurnComplete({}))
+    tenth = AudioMessage(bytes(4_800), 24_000)  # whose sums depend on the order of adding
+    shown.add(*[tenth] * 2, TurnCompleteMessage({}), *[tenth] * 4, TurnCompleteMessage({}))
     assert shown.finished(played_s=shown.log.queued_s) == [1, 2]
 
 
 def test_words_that_were_not_heard_are_told_apart() -> None:
     shown = Shown()
-    shown.add(SECOND, Said("Once"), SECOND, Said(" upon a time"))
-    shown.add(Interrupted(), played_s=0.5)
+    shown.add(
+        SECOND,
+        OutputTranscriptionMessage("Once"),
+        SECOND,
+        OutputTranscriptionMessage(" upon a time"),
+    )
+    shown.add(InterruptedMessage(), played_s=0.5)
     assert shown.lines(played_s=0.5) == ["voice  Once [not heard: upon a time]"]
     console = Console(width=40, force_terminal=True, color_system="standard")
     with console.capture() as capture:
@@ -110,26 +127,26 @@ def test_states_follow_question_answer_and_playing() -> None:
     shown, state = Shown(), ConversationState
     assert shown.view.state(0.0, 0.0) is state.LISTENING
     shown.speak(1.0)
-    shown.add(Heard("tell me"), at=1.1)
+    shown.add(InputTranscriptionMessage("tell me"), at=1.1)
     assert shown.view.state(1.1, 0.0) is state.LISTENING, "the user speaks still"
     assert shown.view.state(1.4, 0.0) is state.THINKING
-    shown.add(CallsWanted((ToolCall(CallId("1"), "find", {}),)), at=1.5)
+    shown.add(ToolCallMessage((ToolCall(CallId("1"), "find", {}),)), at=1.5)
     shown.speak(1.6)
     assert shown.view.state(1.6, 0.0) is state.THINKING, "whatever the microphone hears"
     shown.add(SECOND, at=1.7)
     assert shown.view.state(1.7, 0.0) is state.SPEAKING
     assert shown.view.state(2.7, 1.0) is state.THINKING, "a gap: more is to come"
-    shown.add(SECOND, GenerationComplete(), at=2.8)
+    shown.add(SECOND, GenerationCompleteMessage(), at=2.8)
     assert shown.view.state(2.8, 1.0) is state.SPEAKING
     assert shown.view.state(3.8, 2.0) is state.LISTENING
-    shown.add(TurnComplete({}), at=3.9)
+    shown.add(TurnCompleteMessage({}), at=3.9)
     assert shown.view.state(3.9, 2.0) is state.LISTENING
 
 
 def test_after_an_interruption_it_listens() -> None:
     shown = Shown()
     shown.speak(0.5)
-    shown.add(SECOND, Interrupted(), at=1.0, played_s=0.5)
+    shown.add(SECOND, InterruptedMessage(), at=1.0, played_s=0.5)
     assert shown.view.state(1.0, 0.5) is ConversationState.LISTENING
 
 
@@ -157,7 +174,7 @@ def test_the_meter_shows_the_microphones_level() -> None:
 def test_a_call_stands_beside_its_result(response: Json, result: str) -> None:
     shown = Shown()
     call = ToolCall(CallId("1"), "look", {"city": "Köln", "days": 2})
-    shown.add(Heard("look"), CallsWanted((call,)))
+    shown.add(InputTranscriptionMessage("look"), ToolCallMessage((call,)))
     assert shown.lines()[1:] == ['tool   look(city="Köln", days=2) …']
     shown.log.add_result(call, ToolResult(CallId("1"), "look", response))
     assert shown.lines()[1:] == [f'tool   look(city="Köln", days=2) → {result}']
@@ -166,10 +183,12 @@ def test_a_call_stands_beside_its_result(response: Json, result: str) -> None:
 def test_a_whole_turn_in_its_order() -> None:
     shown = Shown()
     shown.speak(1.0)
-    shown.add(Heard(" hello "), at=1.5)
-    shown.add(CodeShown("print(\n  1)"), PagesRead((("u", "OK"),)), at=1.6)
-    shown.add(SECOND, Said("One."), Grounded((("T [b]", "file:t"),)), at=1.7)
-    turn = shown.log.add_message(TurnComplete({}, "GENERATED_OTHER"), 2.7)
+    shown.add(InputTranscriptionMessage(" hello "), at=1.5)
+    shown.add(ExecutableCodeMessage("print(\n  1)"), UrlContextMessage((("u", "OK"),)), at=1.6)
+    shown.add(
+        SECOND, OutputTranscriptionMessage("One."), GroundingMessage((("T [b]", "file:t"),)), at=1.7
+    )
+    turn = shown.log.add_message(TurnCompleteMessage({}, "GENERATED_OTHER"), 2.7)
     assert turn is not None
     assert [plain_text(line) for line in turn_lines(turn)] == [
         "you    hello",

@@ -20,7 +20,7 @@ from vivavoce.cli.faults import Code
 from vivavoce.cli.findings import Finding, Severity, Trial, worst
 from vivavoce.cli.main import app
 from vivavoce.cli.surroundings import Place, variables
-from vivavoce.client.devices import Device
+from vivavoce.client.devices import AudioDevice
 from vivavoce.config import Config, load
 from vivavoce.edge.ca import for_server, prepare
 
@@ -150,11 +150,11 @@ def test_sound_is_opened_and_not_only_listed(
     """The library's own null device stands in for a sound card; Linux has no WASAPI."""
     miniaudio = pytest.importorskip("miniaudio", reason="miniaudio is not installed")
     backend = miniaudio.Backend[real]
-    monkeypatch.setattr("vivavoce.client.devices.available", lambda: ["miniaudio", "null"])
-    monkeypatch.setattr("vivavoce.client.devices._real", lambda library: [backend])
+    monkeypatch.setattr("vivavoce.client.devices.available_backends", lambda: ["miniaudio", "null"])
+    monkeypatch.setattr("vivavoce.client.devices._real_backends", lambda library: [backend])
     # Listed devices are no proof: ALSA names one that only discards sound where there is none.
-    listed = [Device(0, "discard", True, False), Device(1, "discard", False, True)]
-    monkeypatch.setattr("vivavoce.client.devices.devices", lambda backend: listed)
+    listed = [AudioDevice(0, "discard", True, False), AudioDevice(1, "discard", False, True)]
+    monkeypatch.setattr("vivavoce.client.devices.list_devices", lambda backend: listed)
 
     found = list(examine.devices())
 
@@ -168,7 +168,7 @@ def test_sound_is_opened_and_not_only_listed(
 def test_a_machine_that_no_sound_library_can_reach_is_told_so(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("vivavoce.client.devices.available", lambda: ["null"])
+    monkeypatch.setattr("vivavoce.client.devices.available_backends", lambda: ["null"])
 
     assert [each.what for each in examine.devices()] == [
         "No library for microphones and loudspeakers is installed."

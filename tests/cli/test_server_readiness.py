@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from vivavoce.cli.server_readiness import wait_until_ready
-from vivavoce.client.live import Endpoint
+from vivavoce.client.session import ServerEndpoint
 
 STARTING = {"status": "not ready", "parts": {"profile a": {"state": "starting"}}}
 FAILED = {"parts": {"profile a": {"state": "failed"}, "profile b": {"state": "starting"}}}
@@ -54,7 +54,7 @@ def short_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def reports(url: str, timeout_s: float = 5.0) -> list[str]:
     said: list[str] = []
-    wait_until_ready(Endpoint(url), said.append, timeout_s)
+    wait_until_ready(ServerEndpoint(url), said.append, timeout_s)
     return said
 
 
@@ -92,7 +92,7 @@ def test_a_port_that_opens_later_is_waited_for(monkeypatch: pytest.MonkeyPatch) 
             opened.enter_context(answering((503, STARTING), (200, READY), port=port))
 
     with opened:
-        wait_until_ready(Endpoint(f"http://127.0.0.1:{port}"), report)
+        wait_until_ready(ServerEndpoint(f"http://127.0.0.1:{port}"), report)
     assert said[0].startswith("No server answers")
     assert said[1:] == ["The server is still starting (profile a); waiting for it."]
 

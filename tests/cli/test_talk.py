@@ -34,7 +34,7 @@ def short_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def question(tmp_path: Path) -> Path:
     recording = Recording.empty(rate=16_000)
-    recording.add(np.full(3_200, 8_000, "<i2").tobytes())
+    recording.add_audio(np.full(3_200, 8_000, "<i2").tobytes())
     recording.save(tmp_path / "q.wav")
     return tmp_path / "q.wav"
 
@@ -282,7 +282,7 @@ def test_a_machine_without_a_sound_card_is_told_so_in_two_lines(
     miniaudio = pytest.importorskip("miniaudio", reason="miniaudio is not installed")
     # A back end that no machine of this kind has.
     other = miniaudio.Backend.COREAUDIO if sys.platform == "linux" else miniaudio.Backend.ALSA
-    monkeypatch.setattr("vivavoce.client.devices._real", lambda library: [other])
+    monkeypatch.setattr("vivavoce.client.devices._real_backends", lambda library: [other])
     result = run.invoke(app, ["--backend", "miniaudio", "--url", "http://127.0.0.1:9"])
     assert result.exit_code == 1
     problem = r"^E-NO-AUDIO-DEVICE: No microphone .* by miniaudio \([a-z ]+, code -\d+\)\.$"

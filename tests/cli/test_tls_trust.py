@@ -23,7 +23,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "vivavoce").mkdir()
     recording = Recording.empty(rate=16_000)
-    recording.add(bytes(8_000) + say("good day", 16_000))
+    recording.add_audio(bytes(8_000) + say("good day", 16_000))
     recording.save(tmp_path / "spoken.wav")
     return tmp_path
 

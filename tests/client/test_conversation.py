@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from client.stub import READY, Peer, serving, spoken
-from vivavoce.client.conversation import Conversation, ConversationObserver
+from vivavoce.client.conversation import ClientConversation, ConversationObserver
 from vivavoce.client.files import FileMicrophone
-from vivavoce.client.live import Endpoint, connect
-from vivavoce.client.messages import LiveError, ServerMessage, SessionOptions
-from vivavoce.client.playing import ClockSpeaker
+from vivavoce.client.messages import ServerMessage, SessionClosed, SessionOptions
+from vivavoce.client.playback import ClockSpeaker
+from vivavoce.client.session import ServerEndpoint, connect
 from vivavoce.client.speech_clock import PAUSE_S
 from vivavoce.client.tools import ToolModule
 from vivavoce.client.turns import ToolUse, Turn
@@ -56,15 +56,15 @@ async def test_it_hears_answers_and_runs_a_tool() -> None:
         return a + 1
 
     watcher = Watcher()
-    async with serving(script) as url, connect(Endpoint(url), SessionOptions()) as session:
+    async with serving(script) as url, connect(ServerEndpoint(url), SessionOptions()) as session:
         speaker = ClockSpeaker(fast=True)
-        talk = Conversation(session, speaker, ToolModule([add]), watcher)
+        talk = ClientConversation(session, speaker, ToolModule([add]), watcher)
 
         async def main() -> bool:
-            await talk.speak(FileMicrophone(SPEECH, fast=True))
-            return await talk.turns(1, patience_s=5)
+            await talk.send_microphone(FileMicrophone(SPEECH, fast=True))
+            return await talk.wait_for_turns(1, timeout_s=5)
 
-        assert await talk.held(main())
+        assert await talk.run_while_receiving(main())
     assert results == [{"result": 3}]
     assert bytes(speaker.recording.pcm) == SECOND
     assert watcher.results == [{"result": 3}]
@@ -85,21 +85,21 @@ async def test_an_interruption_drops_what_was_not_played() -> None:
         await peer.say({"serverContent": {"interrupted": True}}, OVER)
         await peer.gone()
 
-    async with serving(script) as url, connect(Endpoint(url), SessionOptions()) as session:
+    async with serving(script) as url, connect(ServerEndpoint(url), SessionOptions()) as session:
         speaker = ClockSpeaker()
-        talk = Conversation(session, speaker)
+        talk = ClientConversation(session, speaker)
 
         async def main() -> bool:
-            await talk.type("tell me a story")
-            return await talk.settled(quiet_s=0.05, patience_s=5)
+            await talk.send_text("tell me a story")
+            return await talk.wait_until_quiet(quiet_s=0.05, timeout_s=5)
 
-        assert await talk.held(main())
+        assert await talk.run_while_receiving(main())
     assert speaker.recording.seconds < 2
     (turn,) = talk.log.turns
     assert turn.interrupted
-    assert (turn.said, turn.unheard) == ("Once", " upon a time")
-    assert turn.heard_s == pytest.approx(speaker.recording.seconds, abs=0.01)
-    assert talk.played_s == pytest.approx(turn.heard_s, abs=0.001)
+    assert (turn.answer, turn.unplayed) == ("Once", " upon a time")
+    assert turn.played_s == pytest.approx(speaker.recording.seconds, abs=0.01)
+    assert talk.played_s == pytest.approx(turn.played_s, abs=0.001)
 
 
 async def test_waiting_gives_up_in_time() -> None:
@@ -108,10 +108,10 @@ async def test_waiting_gives_up_in_time() -> None:
         await peer.say(READY)
         await peer.gone()
 
-    async with serving(script) as url, connect(Endpoint(url), SessionOptions()) as session:
-        talk = Conversation(session, ClockSpeaker())
+    async with serving(script) as url, connect(ServerEndpoint(url), SessionOptions()) as session:
+        talk = ClientConversation(session, ClockSpeaker())
         async with asyncio.timeout(5):
-            assert not await talk.held(talk.turns(1, patience_s=0.05))
+            assert not await talk.run_while_receiving(talk.wait_for_turns(1, timeout_s=0.05))
 
 
 async def test_the_servers_end_of_the_session_ends_the_conversation() -> None:
@@ -120,10 +120,10 @@ async def test_the_servers_end_of_the_session_ends_the_conversation() -> None:
         await peer.say(READY)
         await peer.close(1011, "Internal error encountered.")
 
-    async with serving(script) as url, connect(Endpoint(url), SessionOptions()) as session:
-        talk = Conversation(session, ClockSpeaker())
-        with pytest.raises(LiveError, match="Internal error"):
-            await talk.held(talk.turns(1, patience_s=5))
+    async with serving(script) as url, connect(ServerEndpoint(url), SessionOptions()) as session:
+        talk = ClientConversation(session, ClockSpeaker())
+        with pytest.raises(SessionClosed, match="Internal error"):
+            await talk.run_while_receiving(talk.wait_for_turns(1, timeout_s=5))
 
 
 async def answer_each(peer: Peer, questions: int) -> None:
@@ -141,17 +141,17 @@ async def test_a_later_question_is_waited_for_although_an_earlier_one_was_answer
     async def script(peer: Peer) -> None:
         await answer_each(peer, 2)
 
-    async with serving(script) as url, connect(Endpoint(url), SessionOptions()) as session:
-        talk = Conversation(session, ClockSpeaker(fast=True))
+    async with serving(script) as url, connect(ServerEndpoint(url), SessionOptions()) as session:
+        talk = ClientConversation(session, ClockSpeaker(fast=True))
 
         async def main() -> bool:
-            await talk.speak(FileMicrophone(SPEECH[:1_280], fast=True))
-            assert await talk.turns(1, patience_s=5)
+            await talk.send_microphone(FileMicrophone(SPEECH[:1_280], fast=True))
+            assert await talk.wait_for_turns(1, timeout_s=5)
             await asyncio.sleep(PAUSE_S)  # or else it would be the same question
-            await talk.speak(FileMicrophone(SPEECH[:1_280], fast=True))
-            return await talk.settled(quiet_s=0.05, patience_s=5)
+            await talk.send_microphone(FileMicrophone(SPEECH[:1_280], fast=True))
+            return await talk.wait_until_quiet(quiet_s=0.05, timeout_s=5)
 
-        assert await talk.held(main())
+        assert await talk.run_while_receiving(main())
     assert len(talk.log.turns) == 2
 
 
@@ -159,19 +159,19 @@ async def test_quiet_is_counted_from_the_end_of_what_was_sent() -> None:
     async def script(peer: Peer) -> None:
         await answer_each(peer, 1)
 
-    async with serving(script) as url, connect(Endpoint(url), SessionOptions()) as session:
-        talk = Conversation(session, ClockSpeaker(fast=True))
+    async with serving(script) as url, connect(ServerEndpoint(url), SessionOptions()) as session:
+        talk = ClientConversation(session, ClockSpeaker(fast=True))
         waited = 0.0
 
         async def main() -> bool:
             nonlocal waited
-            await talk.speak(FileMicrophone(SPEECH[:1_280], fast=True))
-            assert await talk.turns(1, patience_s=5)
-            await talk.speak(FileMicrophone(b"", tail_s=0.2))
+            await talk.send_microphone(FileMicrophone(SPEECH[:1_280], fast=True))
+            assert await talk.wait_for_turns(1, timeout_s=5)
+            await talk.send_microphone(FileMicrophone(b"", tail_s=0.2))
             began = asyncio.get_running_loop().time()
-            settled = await talk.settled(quiet_s=0.1, patience_s=5)
+            settled = await talk.wait_until_quiet(quiet_s=0.1, timeout_s=5)
             waited = asyncio.get_running_loop().time() - began
             return settled
 
-        assert await talk.held(main())
+        assert await talk.run_while_receiving(main())
     assert waited > 0.05

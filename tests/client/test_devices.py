@@ -7,28 +7,28 @@ import pytest
 
 from vivavoce.client.devices import (
     LONGEST_QUEUE,
-    Device,
+    AudioDevice,
     QueueMicrophone,
-    available,
+    available_backends,
     choose_backend,
-    devices,
     find_device,
+    list_devices,
     open_devices,
 )
 from vivavoce.errors import ConfigError
 
 LISTED = [
-    Device(0, "USB Microphone", True, False),
-    Device(1, "Built-in Audio", True, True),
-    Device(2, "USB Headset", True, True),
+    AudioDevice(0, "USB Microphone", True, False),
+    AudioDevice(1, "Built-in Audio", True, True),
+    AudioDevice(2, "USB Headset", True, True),
 ]
 
 
 def test_the_null_back_end_is_always_there() -> None:
-    assert available()[-1] == "null"
+    assert available_backends()[-1] == "null"
     assert choose_backend("null") == "null"
-    assert devices("null") == [Device(0, "null", True, True)]
-    assert choose_backend() == available()[0]
+    assert list_devices("null") == [AudioDevice(0, "null", True, True)]
+    assert choose_backend() == available_backends()[0]
 
 
 def test_without_a_sound_library_the_command_that_installs_one_is_named(
@@ -66,7 +66,7 @@ async def test_sound_of_a_device_thread_arrives_in_order_and_the_oldest_goes_fir
 
     def device() -> None:
         for number in range(LONGEST_QUEUE + 2):
-            microphone.heard(number.to_bytes(2, "little"))
+            microphone.add_audio(number.to_bytes(2, "little"))
 
     await asyncio.to_thread(device)
     chunks = microphone.chunks()
@@ -77,17 +77,19 @@ async def test_sound_of_a_device_thread_arrives_in_order_and_the_oldest_goes_fir
 async def test_null_devices_are_silent_and_keep_time() -> None:
     with open_devices("null") as (microphone, speaker):
         assert not any(await anext(microphone.chunks()))
-        speaker.play(bytes(48_000))
+        speaker.queue_audio(bytes(48_000))
         assert 0.5 < speaker.pending_s <= 1.0
 
 
 async def test_real_streams_carry_sound_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
     """The library's own null device stands in for a sound card; everything else is real."""
     miniaudio = pytest.importorskip("miniaudio", reason="miniaudio is not installed")
-    monkeypatch.setattr("vivavoce.client.devices._real", lambda library: [miniaudio.Backend.NULL])
+    monkeypatch.setattr(
+        "vivavoce.client.devices._real_backends", lambda library: [miniaudio.Backend.NULL]
+    )
     played: list[bytes] = []
-    with open_devices("miniaudio", hears=played.append) as (microphone, speaker):
-        speaker.play(b"\x01\x02" * 240)
+    with open_devices("miniaudio", on_output=played.append) as (microphone, speaker):
+        speaker.queue_audio(b"\x01\x02" * 240)
         async with asyncio.timeout(10):
             heard = await anext(microphone.chunks())
             while speaker.pending_s:

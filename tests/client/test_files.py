@@ -101,8 +101,8 @@ def test_a_pipe_that_stays_open_and_silent_keeps_nobody() -> None:
 
 def test_a_recording_is_a_wav_of_its_own_length(tmp_path: Path) -> None:
     recording = Recording.empty()
-    recording.add(bytes(24_000))
-    recording.add(bytes(24_000))
+    recording.add_audio(bytes(24_000))
+    recording.add_audio(bytes(24_000))
     recording.save(tmp_path / "answer.wav")
     with wave.open(str(tmp_path / "answer.wav")) as file:
         assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (24_000, 1, 2)

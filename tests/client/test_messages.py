@@ -6,23 +6,23 @@ import pytest
 
 from vivavoce.client import messages
 from vivavoce.client.messages import (
-    CallsWithdrawn,
-    CodeShown,
-    GenerationComplete,
-    GoAway,
-    Grounded,
-    HandleOffered,
-    Heard,
-    Interrupted,
-    LiveError,
-    Ready,
+    ExecutableCodeMessage,
+    GenerationCompleteMessage,
+    GoAwayMessage,
+    GroundingMessage,
+    InputTranscriptionMessage,
+    InterruptedMessage,
+    ResumptionUpdateMessage,
     ServerMessage,
+    SessionClosed,
     SessionOptions,
-    Text,
-    TurnComplete,
-    rate_of,
-    read,
-    whole_words,
+    SetupCompleteMessage,
+    TextMessage,
+    ToolCallCancellationMessage,
+    TurnCompleteMessage,
+    audio_rate,
+    read_frame,
+    shorten_reason,
 )
 from vivavoce.domain.content import ToolDeclaration
 from vivavoce.domain.ids import CallId
@@ -31,16 +31,19 @@ from vivavoce.domain.ids import CallId
 @pytest.mark.parametrize(
     ("frame", "expected"),
     [
-        ({"setupComplete": {}}, [Ready("")]),
+        ({"setupComplete": {}}, [SetupCompleteMessage("")]),
         (
             {"serverContent": {"modelTurn": {"parts": [{"text": "hm", "thought": True}]}}},
-            [Text("hm", thought=True)],
+            [TextMessage("hm", thought=True)],
         ),
-        ({"serverContent": {"inputTranscription": {"text": "hello"}}}, [Heard("hello")]),
-        ({"serverContent": {"interrupted": True}}, [Interrupted()]),
+        (
+            {"serverContent": {"inputTranscription": {"text": "hello"}}},
+            [InputTranscriptionMessage("hello")],
+        ),
+        ({"serverContent": {"interrupted": True}}, [InterruptedMessage()]),
         (
             {"serverContent": {"modelTurn": {"parts": [{"executableCode": {"code": "1"}}]}}},
-            [CodeShown("1")],
+            [ExecutableCodeMessage("1")],
         ),
         (
             {
@@ -51,38 +54,38 @@ from vivavoce.domain.ids import CallId
                     "turnComplete": True,
                 }
             },
-            [Grounded((("T", "u"), ("", ""))), TurnComplete({})],
+            [GroundingMessage((("T", "u"), ("", ""))), TurnCompleteMessage({})],
         ),
         (
             {"serverContent": {"generationComplete": True, "turnComplete": True}},
-            [GenerationComplete(), TurnComplete({})],
+            [GenerationCompleteMessage(), TurnCompleteMessage({})],
         ),
-        ({"toolCallCancellation": {"ids": ["a"]}}, [CallsWithdrawn((CallId("a"),))]),
-        ({"goAway": {"timeLeft": "50s"}}, [GoAway("50s")]),
+        ({"toolCallCancellation": {"ids": ["a"]}}, [ToolCallCancellationMessage((CallId("a"),))]),
+        ({"goAway": {"timeLeft": "50s"}}, [GoAwayMessage("50s")]),
         (
             {"sessionResumptionUpdate": {"newHandle": "h", "resumable": True}},
-            [HandleOffered("h")],
+            [ResumptionUpdateMessage("h")],
         ),
-        ({"sessionResumptionUpdate": {}}, [HandleOffered("")]),
+        ({"sessionResumptionUpdate": {}}, [ResumptionUpdateMessage("")]),
         ({"somethingNew": {}}, []),
         ({}, []),
     ],
 )
 def test_what_a_frame_means(frame: object, expected: list[ServerMessage]) -> None:
-    assert read(json.dumps(frame)) == expected
-    assert read(json.dumps(frame).encode()) == expected
+    assert read_frame(json.dumps(frame)) == expected
+    assert read_frame(json.dumps(frame).encode()) == expected
 
 
 @pytest.mark.parametrize("frame", ["no json", "[]", b"\xff"])
 def test_a_frame_that_is_no_object_is_an_error(frame: bytes | str) -> None:
-    with pytest.raises(LiveError):
-        read(frame)
+    with pytest.raises(SessionClosed):
+        read_frame(frame)
 
 
 def test_rates() -> None:
-    assert rate_of("audio/pcm;rate=16000") == 16_000
-    assert rate_of("audio/pcm; Rate=8000") == 8_000
-    assert rate_of("audio/pcm") == 24_000
+    assert audio_rate("audio/pcm;rate=16000") == 16_000
+    assert audio_rate("audio/pcm; Rate=8000") == 8_000
+    assert audio_rate("audio/pcm") == 24_000
 
 
 def test_wishes_become_a_setup() -> None:
@@ -90,7 +93,7 @@ def test_wishes_become_a_setup() -> None:
     wishes = SessionOptions(
         "models/m", "Kore", "Be brief.", "en-US", "TEXT", (function,), ("googleSearch",), False
     )
-    assert wishes.setup() == {
+    assert wishes.setup_message() == {
         "setup": {
             "model": "models/m",
             "generationConfig": {
@@ -115,18 +118,18 @@ def test_wishes_become_a_setup() -> None:
             ],
         }
     }
-    assert SessionOptions("m").setup()["setup"]["outputAudioTranscription"] == {}
+    assert SessionOptions("m").setup_message()["setup"]["outputAudioTranscription"] == {}
 
 
 @pytest.mark.parametrize(("handle", "asked"), [(None, None), ("", {}), ("h-1", {"handle": "h-1"})])
 def test_handles_are_asked_for_only_when_wanted(
     handle: str | None, asked: dict[str, str] | None
 ) -> None:
-    assert SessionOptions(handle=handle).setup()["setup"].get("sessionResumption") == asked
+    assert SessionOptions(handle=handle).setup_message()["setup"].get("sessionResumption") == asked
 
 
 def test_sound_is_marked_with_its_rate() -> None:
-    audio = messages.audio(b"\xfb\xff", 8_000)["realtimeInput"]["audio"]
+    audio = messages.audio_message(b"\xfb\xff", 8_000)["realtimeInput"]["audio"]
     assert audio == {"data": "+/8=", "mimeType": "audio/pcm;rate=8000"}
 
 
@@ -144,4 +147,4 @@ def test_sound_is_marked_with_its_rate() -> None:
     ],
 )
 def test_a_reason_that_its_frame_cut_ends_with_a_whole_word(reason: str, shown: str) -> None:
-    assert whole_words(reason) == shown
+    assert shorten_reason(reason) == shown

@@ -35,7 +35,7 @@ def _private():
 def tools(tmp_path: Path) -> ToolModule:
     path = tmp_path / "house.py"
     path.write_text(MODULE)
-    return ToolModule.load(path)
+    return ToolModule.load_file(path)
 
 
 def call(name: str, **args: object) -> ToolCall:
@@ -63,7 +63,7 @@ def test_only_its_own_public_functions_are_declared(tools: ToolModule) -> None:
 
 
 async def test_calls_are_answered_side_by_side_with_errors_as_results(tools: ToolModule) -> None:
-    answers = await tools.answer(
+    answers = await tools.answer_calls(
         [
             call("set_lights", state="on"),
             call("count", names=["a", "b"]),
@@ -91,4 +91,4 @@ def test_a_bad_module_is_refused_with_a_sentence(
     if text is not None:
         path.write_text(text)
     with pytest.raises(ConfigError, match=word):
-        ToolModule.load(path)
+        ToolModule.load_file(path)

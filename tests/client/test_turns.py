@@ -3,19 +3,19 @@ from __future__ import annotations
 import numpy as np
 
 from vivavoce.client.messages import (
-    Audio,
-    CallsWanted,
-    CallsWithdrawn,
-    GenerationComplete,
-    Grounded,
-    Heard,
-    Interrupted,
-    LiveError,
-    PagesRead,
-    Resumed,
-    Said,
-    Text,
-    TurnComplete,
+    AudioMessage,
+    GenerationCompleteMessage,
+    GroundingMessage,
+    InputTranscriptionMessage,
+    InterruptedMessage,
+    OutputTranscriptionMessage,
+    ReconnectedMessage,
+    SessionClosed,
+    TextMessage,
+    ToolCallCancellationMessage,
+    ToolCallMessage,
+    TurnCompleteMessage,
+    UrlContextMessage,
 )
 from vivavoce.client.speech_clock import SpeechClock
 from vivavoce.client.turns import TurnLog
@@ -33,16 +33,16 @@ def test_a_turn_is_measured_from_the_end_of_speech() -> None:
     clock = SpeechClock()
     clock.add_audio(chunk(640, 0), at=5.0)
     log = TurnLog(clock)
-    assert log.add_message(Heard("hello "), 5.5) is None
-    log.add_message(Heard("there"), 5.6)
-    log.add_message(Audio(bytes(48_000), 24_000), 6.0)
-    log.add_message(Said("good day"), 6.0)
+    assert log.add_message(InputTranscriptionMessage("hello "), 5.5) is None
+    log.add_message(InputTranscriptionMessage("there"), 5.6)
+    log.add_message(AudioMessage(bytes(48_000), 24_000), 6.0)
+    log.add_message(OutputTranscriptionMessage("good day"), 6.0)
     clock.add_audio(chunk(640, 0), at=6.2)  # the user talks into the answer: not this turn's clock
-    log.add_message(Audio(bytes(24_000), 24_000), 6.1)
-    log.add_message(Grounded((("T", "u"),)), 6.2)
-    log.add_message(PagesRead((("u", "ERROR"),)), 6.2)
-    log.add_message(GenerationComplete(), 6.2)
-    turn = log.add_message(TurnComplete({}), 7.5)
+    log.add_message(AudioMessage(bytes(24_000), 24_000), 6.1)
+    log.add_message(GroundingMessage((("T", "u"),)), 6.2)
+    log.add_message(UrlContextMessage((("u", "ERROR"),)), 6.2)
+    log.add_message(GenerationCompleteMessage(), 6.2)
+    turn = log.add_message(TurnCompleteMessage({}), 7.5)
     assert turn is not None
     assert turn.as_json() == {
         "turn": 1, "heard": "hello there", "said": "good day", "unheard": "",
@@ -53,7 +53,7 @@ def test_a_turn_is_measured_from_the_end_of_speech() -> None:
         "transcript_ms": 600, "first_text_ms": None,
         "first_audio_ms": 1000, "complete_ms": 2500,
     }  # fmt: skip
-    assert turn.line() == (
+    assert turn.latency_line() == (
         "turn 1 · transcript 0.60 s · first audio 1.00 s · complete 2.50 s · answer 1.5 s"
     )
 
@@ -62,93 +62,93 @@ def test_the_clock_of_a_turn_starts_where_speech_ended_although_words_came_befor
     clock = SpeechClock()
     log = TurnLog(clock)
     clock.add_audio(chunk(640, 0), at=1.0)
-    log.add_message(Heard("tell me "), 1.1)
+    log.add_message(InputTranscriptionMessage("tell me "), 1.1)
     clock.add_audio(chunk(640, 0), at=2.0)
-    log.add_message(Heard("a story"), 2.1)
+    log.add_message(InputTranscriptionMessage("a story"), 2.1)
     clock.add_audio(chunk(640, 0), at=2.5)
-    log.add_message(Audio(SECOND, 24_000), 3.0)
-    turn = log.add_message(TurnComplete({}), 4.0)
+    log.add_message(AudioMessage(SECOND, 24_000), 3.0)
+    turn = log.add_message(TurnCompleteMessage({}), 4.0)
     assert turn is not None
-    assert (turn.heard, turn.latency_ms(turn.first_audio_at)) == ("tell me a story", 500)
+    assert (turn.question, turn.latency_ms(turn.first_audio_at)) == ("tell me a story", 500)
     assert turn.as_json()["transcript_ms"] == 0, "all words were known before the end of speech"
 
 
 def test_words_are_paired_with_the_sound_that_they_came_with() -> None:
     log = TurnLog(SpeechClock())
     for number, word in enumerate(("one", " two", " three")):
-        log.add_message(Audio(SECOND, 24_000), float(number))
-        log.add_message(Said(word), float(number))
+        log.add_message(AudioMessage(SECOND, 24_000), float(number))
+        log.add_message(OutputTranscriptionMessage(word), float(number))
     turn = log.open
     assert turn is not None
-    assert [turn.said_until(played_s) for played_s in (0.0, 0.5, 1.0, 1.1, 2.5)] == [
+    assert [turn.answer_until(played_s) for played_s in (0.0, 0.5, 1.0, 1.1, 2.5)] == [
         "", "one", "one", "one two", "one two three",
     ]  # fmt: skip
-    assert (turn.said, turn.unheard) == ("one two three", "")
+    assert (turn.answer, turn.unplayed) == ("one two three", "")
 
 
 def test_an_interruption_parts_what_was_heard_from_what_was_not() -> None:
     log = TurnLog(SpeechClock())
-    log.add_message(Audio(SECOND, 24_000), 0.0)
-    log.add_message(TurnComplete({}), 1.0)
+    log.add_message(AudioMessage(SECOND, 24_000), 0.0)
+    log.add_message(TurnCompleteMessage({}), 1.0)
     for word in (" one", " two", " three"):  # a server parts it from the transcript before
-        log.add_message(Audio(SECOND, 24_000), 2.0)
-        log.add_message(Said(word), 2.0)
+        log.add_message(AudioMessage(SECOND, 24_000), 2.0)
+        log.add_message(OutputTranscriptionMessage(word), 2.0)
     assert log.queued_s == 4.0
-    log.add_message(Interrupted(), 3.5, played_s=2.5)
-    turn = log.add_message(TurnComplete({}), 3.5)
+    log.add_message(InterruptedMessage(), 3.5, played_s=2.5)
+    turn = log.add_message(TurnCompleteMessage({}), 3.5)
     assert turn is not None
-    assert (turn.said, turn.unheard, turn.heard_s) == (" one two", " three", 1.5)
+    assert (turn.answer, turn.unplayed, turn.played_s) == (" one two", " three", 1.5)
     assert (turn.as_json()["said"], turn.as_json()["unheard"]) == ("one two", " three")
-    assert turn.line().endswith("answer 1.5 of 3.0 s · interrupted")
+    assert turn.latency_line().endswith("answer 1.5 of 3.0 s · interrupted")
     assert log.queued_s == 2.5, "the next answer begins where playing stopped"
 
 
 def test_written_words_are_read_whatever_was_played() -> None:
     log = TurnLog(SpeechClock())
-    log.add_message(Text("one"), 1.0)
-    log.add_message(Interrupted(), 1.1, played_s=0.0)
-    turn = log.add_message(TurnComplete({}), 1.2)
+    log.add_message(TextMessage("one"), 1.0)
+    log.add_message(InterruptedMessage(), 1.1, played_s=0.0)
+    turn = log.add_message(TurnCompleteMessage({}), 1.2)
     assert turn is not None
-    assert (turn.said, turn.unheard) == ("one", "")
+    assert (turn.answer, turn.unplayed) == ("one", "")
 
 
 def test_calls_get_their_results_and_may_be_withdrawn() -> None:
     log = TurnLog(SpeechClock())
     calls = tuple(ToolCall(CallId(id), "lights", {}) for id in ("1", "2"))
-    log.add_message(CallsWanted(calls), 1.0)
+    log.add_message(ToolCallMessage(calls), 1.0)
     use = log.add_result(calls[0], ToolResult(CallId("1"), "lights", {"on": True}))
     assert use is not None
-    log.add_message(CallsWithdrawn((CallId("1"), CallId("2"))), 1.1)
-    log.add_message(Interrupted(), 1.1)
-    turn = log.add_message(TurnComplete({}), 1.2)
+    log.add_message(ToolCallCancellationMessage((CallId("1"), CallId("2"))), 1.1)
+    log.add_message(InterruptedMessage(), 1.1)
+    turn = log.add_message(TurnCompleteMessage({}), 1.2)
     assert turn is not None
     assert turn.tools[0] is use
     assert [use.withdrawn for use in turn.tools] == [False, True]
     assert turn.as_json()["calls"] == ["lights", "lights"]
-    assert turn.line() == "turn 1 · interrupted"
+    assert turn.latency_line() == "turn 1 · interrupted"
 
 
 def test_an_answer_that_a_lost_connection_cut_off_is_over() -> None:
     log = TurnLog(SpeechClock())
-    lost = Resumed(LiveError(1006, "connection lost"))
+    lost = ReconnectedMessage(SessionClosed(1006, "connection lost"))
     assert log.add_message(lost, 0.5) is None
-    log.add_message(Heard("tell me a story"), 1.0)
-    log.add_message(CallsWanted((ToolCall(CallId("1"), "stories", {}),)), 1.1)
+    log.add_message(InputTranscriptionMessage("tell me a story"), 1.0)
+    log.add_message(ToolCallMessage((ToolCall(CallId("1"), "stories", {}),)), 1.1)
     assert log.add_message(lost, 1.2) is None, "its answer is still to come"
-    log.add_message(Audio(bytes(48_000), 24_000), 2.0)
+    log.add_message(AudioMessage(bytes(48_000), 24_000), 2.0)
     turn = log.add_message(lost, 2.5)
     assert turn is not None
-    assert (turn.heard, turn.interrupted, turn.failed) == ("tell me a story", True, False)
+    assert (turn.question, turn.interrupted, turn.failed) == ("tell me a story", True, False)
     assert log.open is None
 
 
 def test_a_turn_that_the_server_gave_up_says_so() -> None:
     log = TurnLog(SpeechClock())
-    turn = log.add_message(TurnComplete({}, "GENERATED_OTHER"), 1.0)
+    turn = log.add_message(TurnCompleteMessage({}, "GENERATED_OTHER"), 1.0)
     assert turn is not None
-    assert turn.line() == "turn 1 · failed: GENERATED_OTHER"
+    assert turn.latency_line() == "turn 1 · failed: GENERATED_OTHER"
     assert (turn.as_json()["failed"], turn.as_json()["reason"]) == (True, "GENERATED_OTHER")
-    asks = log.add_message(TurnComplete({}, "NEED_MORE_INPUT"), 2.0)
+    asks = log.add_message(TurnCompleteMessage({}, "NEED_MORE_INPUT"), 2.0)
     assert asks is not None
     assert not asks.failed
 
@@ -158,10 +158,10 @@ def test_turns_are_kept_apart() -> None:
     log = TurnLog(clock)
     for number, word in enumerate(("one", "two"), 1):
         clock.add_text(float(number))
-        log.add_message(Text(word), number + 0.25)
-        log.add_message(Text("thinking", thought=True), number + 0.3)
-        log.add_message(TurnComplete({}), number + 0.5)
-    assert [(t.number, t.said, t.latency_ms(t.first_text_at)) for t in log.turns] == [
+        log.add_message(TextMessage(word), number + 0.25)
+        log.add_message(TextMessage("thinking", thought=True), number + 0.3)
+        log.add_message(TurnCompleteMessage({}), number + 0.5)
+    assert [(t.number, t.answer, t.latency_ms(t.first_text_at)) for t in log.turns] == [
         (1, "one", 250),
         (2, "two", 250),
     ]
@@ -177,19 +177,19 @@ def test_what_is_said_after_an_answer_began_is_unanswered_until_a_turn_takes_it_
     assert not unanswered(), "nothing was said"
     clock.add_audio(chunk(640, 0), at=1.0)
     assert unanswered()
-    log.add_message(Heard("one"), 1.1)
-    log.add_message(Audio(bytes(480), 24_000), 1.2)
+    log.add_message(InputTranscriptionMessage("one"), 1.1)
+    log.add_message(AudioMessage(bytes(480), 24_000), 1.2)
     assert not unanswered()
     clock.add_audio(chunk(640, 0), at=1.3)
     assert not unanswered(), "the end of the same question"
     clock.add_audio(chunk(640, 0), at=2.0)
-    log.add_message(Audio(bytes(480), 24_000), 2.1)
-    log.add_message(TurnComplete({}), 2.2)
+    log.add_message(AudioMessage(bytes(480), 24_000), 2.1)
+    log.add_message(TurnCompleteMessage({}), 2.2)
     assert unanswered()
-    log.add_message(Interrupted(), 2.3)
-    log.add_message(TurnComplete({}), 2.3)
+    log.add_message(InterruptedMessage(), 2.3)
+    log.add_message(TurnCompleteMessage({}), 2.3)
     assert unanswered(), "the end of what was interrupted answers nothing"
-    log.add_message(Text("two"), 2.4)
+    log.add_message(TextMessage("two"), 2.4)
     assert not unanswered()
 
 
@@ -197,7 +197,7 @@ def test_an_empty_turn_is_an_answer_too() -> None:
     clock = SpeechClock()
     log = TurnLog(clock)
     clock.add_text(1.0)
-    log.add_message(TurnComplete({}), 1.5)
+    log.add_message(TurnCompleteMessage({}), 1.5)
     assert not log.unanswered
 
 
@@ -205,8 +205,8 @@ def test_noise_behind_a_voice_asks_nothing() -> None:
     clock = SpeechClock()
     log = TurnLog(clock)
     clock.add_audio(chunk(640, 0), at=1.0)
-    log.add_message(Text("one"), 1.1)
-    log.add_message(TurnComplete({}), 1.2)
+    log.add_message(TextMessage("one"), 1.1)
+    log.add_message(TurnCompleteMessage({}), 1.2)
     clock.add_audio(np.full(640, 1_000, "<i2").tobytes(), at=2.0)
     assert clock.last == 2.0, "loud enough for the exact clock"
     assert not log.unanswered

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.sdk, pytest.mark.e2e]
 @pytest.fixture
 def spoken(tmp_path: Path) -> Path:
     recording = Recording.empty(rate=16_000)
-    recording.add(bytes(8_000) + say("good day", 16_000))
+    recording.add_audio(bytes(8_000) + say("good day", 16_000))
     recording.save(tmp_path / "spoken.wav")
     return tmp_path / "spoken.wav"
 

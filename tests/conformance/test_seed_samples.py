@@ -30,7 +30,7 @@ WORDS = "what is the capital of france"
 def microphone(folder: Path, pcm: bytes) -> Path:
     """A recording for the stand-in microphone, after a little quiet."""
     heard = Recording.empty(rate=16_000)
-    heard.add(bytes(16_000) + pcm)
+    heard.add_audio(bytes(16_000) + pcm)
     heard.save(folder / "microphone.wav")
     return folder / "microphone.wav"
 

@@ -18,11 +18,16 @@ from conformance.sdk import MODEL, turn
 from conformance.servers import Running, free_port, serving_on
 from serving import until
 from state.redis_server import RedisServer, redis_server
-from vivavoce.client.conversation import Conversation, ConversationObserver
-from vivavoce.client.live import Endpoint
-from vivavoce.client.messages import HandleOffered, ServerMessage, SessionOptions, TurnComplete
-from vivavoce.client.playing import ClockSpeaker
-from vivavoce.client.resuming import resuming
+from vivavoce.client.conversation import ClientConversation, ConversationObserver
+from vivavoce.client.messages import (
+    ResumptionUpdateMessage,
+    ServerMessage,
+    SessionOptions,
+    TurnCompleteMessage,
+)
+from vivavoce.client.playback import ClockSpeaker
+from vivavoce.client.reconnect import connect_resumably
+from vivavoce.client.session import ServerEndpoint
 from vivavoce.client.turns import Turn
 from vivavoce.domain.checkpoint import Checkpoint
 from vivavoce.state.build import build_store
@@ -196,26 +201,26 @@ async def test_our_own_client_goes_on_by_itself_while_the_server_is_killed(
     came = observer.messages
 
     def handle_offered() -> bool:
-        return any(isinstance(message, HandleOffered) for message in came)
+        return any(isinstance(message, ResumptionUpdateMessage) for message in came)
 
     def handle_after_a_turn() -> bool:
         """Whether the newest handle contains the first turn."""
-        turns = [at for at, message in enumerate(came) if isinstance(message, TurnComplete)]
-        return bool(turns) and any(isinstance(m, HandleOffered) for m in came[turns[0] :])
+        turns = [at for at, message in enumerate(came) if isinstance(message, TurnCompleteMessage)]
+        return bool(turns) and any(isinstance(m, ResumptionUpdateMessage) for m in came[turns[0] :])
 
     with killed_and_started_again(place) as (server, again):
         wishes = SessionOptions(model=MODEL, modality="TEXT")
-        async with resuming(Endpoint(server.url, KEY), wishes) as session:
-            talk = Conversation(session, ClockSpeaker(fast=True), observer=observer)
+        async with connect_resumably(ServerEndpoint(server.url, KEY), wishes) as session:
+            talk = ClientConversation(session, ClockSpeaker(fast=True), observer=observer)
 
             async def course() -> bool:
                 await until(handle_offered)  # that of the beginning might come after the answer
-                await talk.type("My name is Ada")
+                await talk.send_text("My name is Ada")
                 await until(handle_after_a_turn)
                 await asyncio.to_thread(again)
-                await talk.type(ASKED)
-                return await talk.turns(2, patience_s=10)
+                await talk.send_text(ASKED)
+                return await talk.wait_for_turns(2, timeout_s=10)
 
-            assert await talk.held(course())
-    assert [turn.said for turn in talk.log.turns] == ["My name is Ada"] * 2
+            assert await talk.run_while_receiving(course())
+    assert [turn.answer for turn in talk.log.turns] == ["My name is Ada"] * 2
     assert [turn.interrupted for turn in talk.log.turns] == [False, False]

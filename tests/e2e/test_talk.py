@@ -54,7 +54,7 @@ async def test_words_that_a_barge_in_cut_off_are_struck_out(tmp_path: Path) -> N
     recording = Recording.empty(INPUT_RATE)
     # The answer repeats the story and begins about 0.9 s after it: the user speaks into it.
     for pcm in (say(STORY, INPUT_RATE), silence(1.5), say("stop that", INPUT_RATE), silence(1.0)):
-        recording.add(pcm)
+        recording.add_audio(pcm)
     recording.save(tmp_path / "story.wav")
     transcript = tmp_path / "turns.jsonl"
     async with serving(tmp_path) as server:

@@ -28,8 +28,8 @@ from vivavoce.cli.conversation_view import (
     tool_line,
     turn_lines,
 )
-from vivavoce.client.conversation import Conversation, ConversationObserver
-from vivavoce.client.messages import CodeShown, Resumed, ServerMessage
+from vivavoce.client.conversation import ClientConversation, ConversationObserver
+from vivavoce.client.messages import ExecutableCodeMessage, ReconnectedMessage, ServerMessage
 from vivavoce.client.turns import ToolUse, Turn
 
 PERIOD_S = 0.1
@@ -48,7 +48,7 @@ class ConversationDisplay(ConversationObserver, ABC):
         self._transcript = transcript
 
     @asynccontextmanager
-    async def showing(self, conversation: Conversation) -> AsyncIterator[None]:
+    async def showing(self, conversation: ClientConversation) -> AsyncIterator[None]:
         """Show `conversation` until the end of the block."""
         yield
 
@@ -61,7 +61,7 @@ class ConversationDisplay(ConversationObserver, ABC):
         self.print_lines([Line("note", text, style)])
 
     def on_message(self, message: ServerMessage, turn: Turn | None) -> None:
-        if isinstance(message, Resumed):
+        if isinstance(message, ReconnectedMessage):
             self.note(f"{message.ended}. The conversation continues on a new connection.")
 
     def on_turn(self, turn: Turn) -> None:
@@ -86,9 +86,9 @@ class PlainDisplay(ConversationDisplay):
 
     def on_message(self, message: ServerMessage, turn: Turn | None) -> None:
         super().on_message(message, turn)
-        if turn is not None and turn.begun:
+        if turn is not None and turn.has_answer:
             self._print_question(turn)
-        if isinstance(message, CodeShown):
+        if isinstance(message, ExecutableCodeMessage):
             self.print_lines([code_line(message.code)])
 
     def on_tool_result(self, use: ToolUse) -> None:
@@ -104,10 +104,10 @@ class PlainDisplay(ConversationDisplay):
 
     def _print_question(self, turn: Turn) -> None:
         """The words that were understood since this was last called in the turn."""
-        words = turn.heard.removeprefix(self._question)
+        words = turn.question.removeprefix(self._question)
         if words.strip():
             self.print_lines([Line("you", words)])
-        self._question = turn.heard
+        self._question = turn.question
 
 
 class LiveDisplay(ConversationDisplay):
@@ -118,7 +118,7 @@ class LiveDisplay(ConversationDisplay):
         self._drawn: tuple[Frame, tuple[int, int]] | None = None
 
     @asynccontextmanager
-    async def showing(self, conversation: Conversation) -> AsyncIterator[None]:
+    async def showing(self, conversation: ClientConversation) -> AsyncIterator[None]:
         view = ConversationView(conversation.log, conversation.clock)
         with Live(
             console=self.console,
@@ -141,7 +141,9 @@ class LiveDisplay(ConversationDisplay):
         if lines:
             self.console.print(styled_lines(lines))
 
-    async def _redraw(self, conversation: Conversation, view: ConversationView, live: Live) -> None:
+    async def _redraw(
+        self, conversation: ClientConversation, view: ConversationView, live: Live
+    ) -> None:
         loop = asyncio.get_running_loop()
         while True:
             self.draw(view, live, loop.time(), conversation.played_s)

@@ -105,7 +105,7 @@ class ConversationView:
         if turn is None or turn.produced or turn.interrupted:
             return ConversationState.LISTENING
         spoke = self._clock.last_speech
-        if turn.begun or spoke is None or now - spoke >= QUIET_S:
+        if turn.has_answer or spoke is None or now - spoke >= QUIET_S:
             return ConversationState.THINKING
         return ConversationState.LISTENING
 
@@ -116,12 +116,12 @@ def turn_lines(turn: Turn, played_s: float | None = None) -> list[Line]:
     With `played_s` those of a turn that still plays: of the answer, the words whose sound has
     begun, and nothing of what is known only at its end.
     """
-    lines = [Line("you", turn.heard)] if turn.heard.strip() else []
+    lines = [Line("you", turn.question)] if turn.question.strip() else []
     lines += [tool_line(use) for use in turn.tools]
     lines += [code_line(code) for code in turn.code]
-    said = turn.said if played_s is None else turn.said_until(played_s)
-    if said.strip() or turn.unheard.strip():
-        lines.append(Line("voice", said, "bold", turn.unheard))
+    said = turn.answer if played_s is None else turn.answer_until(played_s)
+    if said.strip() or turn.unplayed.strip():
+        lines.append(Line("voice", said, "bold", turn.unplayed))
     return lines if played_s is not None else lines + closing_lines(turn)
 
 
@@ -130,7 +130,7 @@ def closing_lines(turn: Turn) -> list[Line]:
     lines = evidence_lines(turn)
     if turn.failed:
         lines.append(Line("", "no answer: the server's log says why", "red"))
-    lines.append(Line("times", turn.line(), "dim"))
+    lines.append(Line("times", turn.latency_line(), "dim"))
     return lines
 
 

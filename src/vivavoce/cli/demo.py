@@ -20,10 +20,10 @@ from vivavoce.cli.faults import fault_of, leave
 from vivavoce.cli.listening import taken
 from vivavoce.cli.pull import fetch
 from vivavoce.cli.surroundings import hint, typed
-from vivavoce.client.conversation import Conversation
+from vivavoce.client.conversation import ClientConversation
 from vivavoce.client.files import FileMicrophone, read_wav
-from vivavoce.client.live import Endpoint, connect
-from vivavoce.client.playing import ClockSpeaker
+from vivavoce.client.playback import ClockSpeaker
+from vivavoce.client.session import ServerEndpoint, connect
 from vivavoce.client.tools import ToolModule
 
 RECORDINGS = ("question.wav", "lights.wav")
@@ -103,7 +103,7 @@ async def _demo(
         raise leave(fault_of(error, address), options.WRONG) from None
     try:
         key = next(iter(settings.server.keys), "")
-        place = Endpoint(server.url(), key)
+        place = ServerEndpoint(server.url(), key)
         both = f" and {server.url('https')}" if settings.server.tls.enabled else ""
         console.print(f"Serving at {place.url}{both}")
         console.print("Now a recording talks to it, in real time.\n")
@@ -120,24 +120,24 @@ async def _demo(
 
 
 async def converse(
-    display: ConversationDisplay, place: Endpoint, speaker: ClockSpeaker, wait_s: float
+    display: ConversationDisplay, place: ServerEndpoint, speaker: ClockSpeaker, wait_s: float
 ) -> bool:
     """Say the recordings one after the other; whether each was answered by voice."""
     tools = ToolModule([turn_on_the_lights, turn_off_the_lights])
     setup = options.requested_setup("", "", INSTRUCTION, tools)
     async with connect(place, setup) as session:
-        conversation = Conversation(session, speaker, tools, display)
+        conversation = ClientConversation(session, speaker, tools, display)
 
         async def course() -> bool:
             await asyncio.sleep(FIRST_PAUSE_S)
             for number, name in enumerate(RECORDINGS, 1):
-                await conversation.speak(FileMicrophone(recording(name), tail_s=TAIL_S))
-                if not await conversation.turns(number, wait_s):
+                await conversation.send_microphone(FileMicrophone(recording(name), tail_s=TAIL_S))
+                if not await conversation.wait_for_turns(number, wait_s):
                     return False
             return True
 
         async with display.showing(conversation):
-            complete = await conversation.held(course())
+            complete = await conversation.run_while_receiving(course())
     return complete and all(turn.audio_s for turn in conversation.log.turns)
 
 

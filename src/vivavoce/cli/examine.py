@@ -142,7 +142,7 @@ def devices() -> Iterator[Finding]:
         try:
             with opened(backend):
                 yield ok("audio", f"a {kind} can be opened ({backend})")
-        except sound.NoDevice as error:
+        except sound.AudioDeviceMissing as error:
             fix = "Only `vivavoce talk` needs one; it takes --in and --out files instead."
             fault = Fault(Code.NO_AUDIO_DEVICE, error.problem, fix)
             yield wrong("audio", fault, Severity.NOTE)

@@ -11,7 +11,7 @@ import typer
 
 from vivavoce.cli.console import open_console
 from vivavoce.cli.surroundings import typed
-from vivavoce.client.messages import LiveError
+from vivavoce.client.messages import SessionClosed
 from vivavoce.errors import ConfigError, EngineError, EngineMissing, StoreError
 
 
@@ -106,7 +106,7 @@ def tls_fault(error: ssl.SSLError) -> Fault:
     return Fault(Code.TLS_TRUST, f"TLS failed: {error.reason or error}.", "See `vivavoce doctor`.")
 
 
-def closed_fault(error: LiveError) -> Fault:
+def closed_fault(error: SessionClosed) -> Fault:
     """Why a server ended the session, as far as its close frame tells."""
     if any(words in error.reason for words in KEY_WORDS):
         fix = "Give one of the server's keys with --key, or set VIVAVOCE_KEY to it."

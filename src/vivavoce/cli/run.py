@@ -19,7 +19,7 @@ from vivavoce.cli.faults import Code, Fault, complain, fault_of, leave
 from vivavoce.cli.server_readiness import accepts_connections, wait_until_ready
 from vivavoce.cli.session_options import UNREACHABLE
 from vivavoce.cli.surroundings import Key, Port, Url, place_of, variables
-from vivavoce.client.live import Endpoint
+from vivavoce.client.session import ServerEndpoint
 from vivavoce.config import load
 from vivavoce.errors import VivavoceError
 
@@ -44,7 +44,7 @@ def run(
         place = place_of(settings, url)
         found = variables(settings, place=place, key=key)
         authority = found.get("NODE_EXTRA_CA_CERTS")
-        endpoint = Endpoint(place.url, local_ca=Path(authority) if authority else None)
+        endpoint = ServerEndpoint(place.url, local_ca=Path(authority) if authority else None)
         wait_until_ready(endpoint, open_console(to_stderr=True).print)
     except VivavoceError as error:
         raise leave(fault_of(error)) from None

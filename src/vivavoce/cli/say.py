@@ -14,10 +14,15 @@ from vivavoce.cli import session_options as options
 from vivavoce.cli.console import open_console
 from vivavoce.cli.conversation_view import code_line, evidence_lines, printable
 from vivavoce.cli.server_readiness import wait_until_ready
-from vivavoce.client.conversation import Conversation, ConversationObserver
-from vivavoce.client.live import Endpoint, connect
-from vivavoce.client.messages import GenerationComplete, ServerMessage, SessionOptions, TurnComplete
-from vivavoce.client.playing import ClockSpeaker
+from vivavoce.client.conversation import ClientConversation, ConversationObserver
+from vivavoce.client.messages import (
+    GenerationCompleteMessage,
+    ServerMessage,
+    SessionOptions,
+    TurnCompleteMessage,
+)
+from vivavoce.client.playback import ClockSpeaker
+from vivavoce.client.session import ServerEndpoint, connect
 from vivavoce.client.tools import ToolModule
 from vivavoce.client.turns import Turn
 from vivavoce.errors import ConfigError
@@ -49,7 +54,7 @@ def say(
     """
     console = open_console(to_stderr=True)
     with options.exit_on_error():
-        module = ToolModule.load(tools) if tools else ToolModule()
+        module = ToolModule.load_file(tools) if tools else ToolModule()
         endpoint = options.server_endpoint(url, key, ca)
         modality = "TEXT" if written else "AUDIO"
         setup = options.requested_setup(model, voice, instruction, module, use, modality)
@@ -64,8 +69,8 @@ def say(
                 speaker.recording.save(out)
             if as_json:
                 typer.echo(json.dumps(turn.as_json(), ensure_ascii=False))
-            elif turn.said.strip() or not turn.failed:
-                typer.echo(turn.said.strip())
+            elif turn.answer.strip() or not turn.failed:
+                typer.echo(turn.answer.strip())
                 used = [*map(code_line, turn.code), *evidence_lines(turn)]
                 for line in [printable(line.text) for line in used] or ([UNUSED] if use else []):
                     console.print(line, style="dim")
@@ -83,13 +88,15 @@ class _AnswerWatcher(ConversationObserver):
         self.produced = asyncio.Event()
 
     def on_message(self, message: ServerMessage, turn: Turn | None) -> None:
-        made = isinstance(message, GenerationComplete) and turn is not None and turn.begun
-        if made or isinstance(message, TurnComplete):
+        made = (
+            isinstance(message, GenerationCompleteMessage) and turn is not None and turn.has_answer
+        )
+        if made or isinstance(message, TurnCompleteMessage):
             self.produced.set()
 
 
 async def ask(
-    endpoint: Endpoint,
+    endpoint: ServerEndpoint,
     setup: SessionOptions,
     tools: ToolModule,
     words: str,
@@ -99,16 +106,16 @@ async def ask(
     """The answer to a typed turn; `None` if it isn't all there in time."""
     watcher = _AnswerWatcher()
     async with connect(endpoint, setup) as session:
-        conversation = Conversation(session, speaker, tools, watcher)
+        conversation = ClientConversation(session, speaker, tools, watcher)
 
         async def course() -> bool:
-            await conversation.type(words)
+            await conversation.send_text(words)
             try:
                 await asyncio.wait_for(watcher.produced.wait(), wait_s)
             except TimeoutError:
                 return False
             return True
 
-        if not await conversation.held(course()):
+        if not await conversation.run_while_receiving(course()):
             return None
         return conversation.log.open or conversation.log.turns[-1]

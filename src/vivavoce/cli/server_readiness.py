@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from vivavoce.client.live import Endpoint
+from vivavoce.client.session import ServerEndpoint
 from vivavoce.config import is_loopback
 
 ANSWER_S = 2.0
@@ -33,7 +33,7 @@ STARTING = "starting"
 
 
 def wait_until_ready(
-    endpoint: Endpoint, report: Callable[[str], None], timeout_s: float = LONGEST_START_S
+    endpoint: ServerEndpoint, report: Callable[[str], None], timeout_s: float = LONGEST_START_S
 ) -> None:
     """Return when no part of the server at `endpoint` is starting any more.
 

@@ -18,9 +18,9 @@ import typer
 
 from vivavoce import config
 from vivavoce.cli.faults import Code, Fault, closed_fault, fault_of, leave
-from vivavoce.client.devices import NoDevice
-from vivavoce.client.live import Endpoint, Unreachable, Untrusted
-from vivavoce.client.messages import DEFAULT_MODEL, LiveError, SessionOptions
+from vivavoce.client.devices import AudioDeviceMissing
+from vivavoce.client.messages import DEFAULT_MODEL, SessionClosed, SessionOptions
+from vivavoce.client.session import ServerEndpoint, ServerUnreachable, ServerUntrusted
 from vivavoce.client.tools import ToolModule
 from vivavoce.edge import ca as authority
 from vivavoce.errors import ConfigError, VivavoceError
@@ -68,7 +68,7 @@ Plain = Annotated[
 ]
 
 
-def server_endpoint(url: str, key: str, ca: Path | None) -> Endpoint:
+def server_endpoint(url: str, key: str, ca: Path | None) -> ServerEndpoint:
     """Address and credentials: those given, those of the SDKs' variables, or this machine's server.
 
     This machine's server gets its own configured key and never the shell's, which may well be a
@@ -78,10 +78,10 @@ def server_endpoint(url: str, key: str, ca: Path | None) -> Endpoint:
     if url:
         shell_key = os.environ.get("GOOGLE_API_KEY", "") or os.environ.get("GEMINI_API_KEY", "")
         local_ca = _local_ca() if urlsplit(url).scheme in ("https", "wss") else None
-        return Endpoint(url, key or shell_key, ca, local_ca)
+        return ServerEndpoint(url, key or shell_key, ca, local_ca)
     server = config.load().server
     own = config.base_url(server.host, server.port)
-    return Endpoint(own, key or next(iter(server.keys), ""), ca)
+    return ServerEndpoint(own, key or next(iter(server.keys), ""), ca)
 
 
 def _local_ca() -> Path | None:
@@ -120,13 +120,13 @@ def exit_on_error() -> Iterator[None]:
     """Turn every expected error into a code, a sentence, a fix and an exit status."""
     try:
         yield
-    except Untrusted as error:
+    except ServerUntrusted as error:
         raise leave(Fault(Code.TLS_TRUST, error.problem, error.fix), UNREACHABLE) from None
-    except Unreachable as error:
+    except ServerUnreachable as error:
         raise leave(Fault(Code.NO_SERVER, error.problem, error.fix), UNREACHABLE) from None
-    except LiveError as error:
+    except SessionClosed as error:
         raise leave(closed_fault(error), CLOSED) from None
-    except NoDevice as error:
+    except AudioDeviceMissing as error:
         raise leave(Fault(Code.NO_AUDIO_DEVICE, error.problem, error.fix), WRONG) from None
     except VivavoceError as error:
         raise leave(fault_of(error), WRONG) from None

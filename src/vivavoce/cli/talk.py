@@ -16,13 +16,13 @@ from vivavoce.cli import session_options as options
 from vivavoce.cli.console import open_console
 from vivavoce.cli.conversation_display import ConversationDisplay, open_display
 from vivavoce.cli.server_readiness import wait_until_ready
-from vivavoce.client import devices, echo
-from vivavoce.client.conversation import Conversation
+from vivavoce.client import devices, echo_cancellation
+from vivavoce.client.conversation import ClientConversation
 from vivavoce.client.files import FileMicrophone, Microphone, PipeMicrophone, read_wav
-from vivavoce.client.live import Endpoint, Session
 from vivavoce.client.messages import SessionOptions
-from vivavoce.client.playing import ClockSpeaker, PipeSpeaker, Speaker, drained
-from vivavoce.client.resuming import resuming
+from vivavoce.client.playback import ClockSpeaker, PipeSpeaker, Speaker, wait_until_played
+from vivavoce.client.reconnect import connect_resumably
+from vivavoce.client.session import ClientSession, ServerEndpoint
 from vivavoce.client.tools import ToolModule
 from vivavoce.errors import ConfigError
 
@@ -64,7 +64,7 @@ def talk(
     fast: Annotated[bool, typer.Option("--fast", help="Send a file faster than it lasts.")] = False,
     wait: options.Timeout = 60.0,
     echo_mode: Annotated[
-        str, typer.Option("--echo", help=f"Echo handling: {', '.join(echo.MODES)}.")
+        str, typer.Option("--echo", help=f"Echo handling: {', '.join(echo_cancellation.MODES)}.")
     ] = "auto",
     backend: Annotated[
         str, typer.Option(help=f"Sound library: {', '.join(devices.BACKENDS)}.")
@@ -88,7 +88,7 @@ def talk(
         if list_devices:
             _list(open_console(), devices.choose_backend(backend))
             return
-        module = ToolModule.load(tools) if tools else ToolModule()
+        module = ToolModule.load_file(tools) if tools else ToolModule()
         endpoint = options.server_endpoint(url, key, ca)
         setup = options.requested_setup(model, voice, instruction, module, use)
         lines = stack.enter_context(_writable(transcript)) if transcript else None
@@ -115,7 +115,7 @@ def _writable(path: Path) -> IO[str]:
 
 
 def _list(console: Console, backend: str) -> None:
-    found = devices.devices(backend)
+    found = devices.list_devices(backend)
     if not found:
         console.print(f"{backend} sees no sound device.")
     for device in found:
@@ -126,7 +126,7 @@ def _list(console: Console, backend: str) -> None:
 
 
 async def talk_with_files(
-    endpoint: Endpoint,
+    endpoint: ServerEndpoint,
     setup: SessionOptions,
     tools: ToolModule,
     audio: AudioOptions,
@@ -143,50 +143,52 @@ async def talk_with_files(
         raise ConfigError("--out is given without --in.", "Give what is to be sent with --in.")
     recorder = ClockSpeaker(audio.fast)
     speaker: Speaker = PipeSpeaker(options.binary_stdout()) if audio.sink == PIPE else recorder
-    async with resuming(endpoint, setup) as session:
-        conversation = Conversation(session, speaker, tools, display)
+    async with connect_resumably(endpoint, setup) as session:
+        conversation = ClientConversation(session, speaker, tools, display)
         try:
             async with display.showing(conversation):
-                return await conversation.held(_send(conversation, session, source, wait_s))
+                return await conversation.run_while_receiving(
+                    _send(conversation, session, source, wait_s)
+                )
         finally:
             # However it ends, the answers so far are kept.
             if audio.sink == PIPE:
-                await drained(speaker)
+                await wait_until_played(speaker)
             elif audio.sink:
                 recorder.recording.save(Path(audio.sink))
 
 
 async def _send(
-    conversation: Conversation, session: Session, source: Microphone, wait_s: float
+    conversation: ClientConversation, session: ClientSession, source: Microphone, wait_s: float
 ) -> bool:
-    await conversation.speak(source)
-    await session.end_audio()
-    return await conversation.settled(QUIET_S, wait_s)
+    await conversation.send_microphone(source)
+    await session.end_audio_stream()
+    return await conversation.wait_until_quiet(QUIET_S, wait_s)
 
 
 async def talk_with_devices(
-    endpoint: Endpoint,
+    endpoint: ServerEndpoint,
     setup: SessionOptions,
     tools: ToolModule,
     audio: AudioOptions,
     display: ConversationDisplay,
 ) -> None:
     """Talk until the user or the server ends it."""
-    guard = echo.guard(audio.echo)
+    guard = echo_cancellation.make_echo_guard(audio.echo)
     backend = devices.choose_backend(audio.backend)
-    with devices.open_devices(backend, audio.microphone, audio.speaker, guard.played) as (
+    with devices.open_devices(backend, audio.microphone, audio.speaker, guard.add_playback) as (
         microphone,
         speaker,
     ):
-        async with resuming(endpoint, setup) as session:
+        async with connect_resumably(endpoint, setup) as session:
             display.note(f"Connected to {endpoint.url}. Speak; Ctrl-C ends it.")
-            display.note(guard.said, "dim")
-            conversation = Conversation(session, speaker, tools, display)
+            display.note(guard.description, "dim")
+            conversation = ClientConversation(session, speaker, tools, display)
 
             async def speak() -> bool:
-                await conversation.speak(microphone, guard)
-                await drained(speaker)
+                await conversation.send_microphone(microphone, guard)
+                await wait_until_played(speaker)
                 return True
 
             async with display.showing(conversation):
-                await conversation.held(speak())
+                await conversation.run_while_receiving(speak())

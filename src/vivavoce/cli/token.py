@@ -13,7 +13,7 @@ import typer
 
 from vivavoce.cli import session_options as options
 from vivavoce.cli.faults import Code, Fault, leave
-from vivavoce.client.live import Endpoint, Unreachable
+from vivavoce.client.session import ServerEndpoint, ServerUnreachable
 from vivavoce.connection_errors import connection_failure
 from vivavoce.errors import ConfigError
 
@@ -64,8 +64,8 @@ def _read(path: Path) -> dict[str, Any]:
     return inner if isinstance(inner, dict) else setup
 
 
-def _made(place: Endpoint, body: dict[str, Any]) -> str:
-    """The token's name, from the server. Raises `Unreachable`; leaves where it is refused."""
+def _made(place: ServerEndpoint, body: dict[str, Any]) -> str:
+    """The token's name, from the server. Raises `ServerUnreachable`; leaves where it is refused."""
     verify = place.tls() or True
     parts = urlsplit(place.url)
     base = f"{WEB.get(parts.scheme, parts.scheme)}://{parts.netloc}{parts.path.rstrip('/')}"
@@ -74,7 +74,7 @@ def _made(place: Endpoint, body: dict[str, Any]) -> str:
         with httpx2.Client(verify=verify, timeout=ANSWER_S, trust_env=False) as web:
             answer = web.post(base + PATH, json=body, headers=headers)
     except httpx2.HTTPError as error:
-        raise Unreachable(
+        raise ServerUnreachable(
             f"No server answers at {base} ({connection_failure(error)}).",
             "Start one: `vivavoce serve`.",
         ) from None

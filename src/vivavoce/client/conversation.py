@@ -7,11 +7,17 @@ from collections.abc import Callable, Coroutine
 from contextlib import aclosing
 from typing import Any
 
-from vivavoce.client.echo import EchoGuard, Open
+from vivavoce.client.echo_cancellation import EchoGuard, EchoPassThrough
 from vivavoce.client.files import Microphone
-from vivavoce.client.live import Session
-from vivavoce.client.messages import Audio, CallsWanted, Interrupted, LiveError, ServerMessage
-from vivavoce.client.playing import Speaker
+from vivavoce.client.messages import (
+    AudioMessage,
+    InterruptedMessage,
+    ServerMessage,
+    SessionClosed,
+    ToolCallMessage,
+)
+from vivavoce.client.playback import Speaker
+from vivavoce.client.session import ClientSession
 from vivavoce.client.speech_clock import SpeechClock
 from vivavoce.client.tools import ToolModule
 from vivavoce.client.turns import ToolUse, Turn, TurnLog
@@ -30,15 +36,16 @@ class ConversationObserver:
         """A turn is complete."""
 
 
-class Conversation:
+class ClientConversation:
     """One session, with a speaker and functions.
 
-    `log` and `clock` hold its state. `listen` has to run, as a task, while anything is said.
+    `log` and `clock` hold its state. `receive_messages` has to run, as a task, while anything is
+    said.
     """
 
     def __init__(
         self,
-        session: Session,
+        session: ClientSession,
         speaker: Speaker,
         tools: ToolModule | None = None,
         observer: ConversationObserver | None = None,
@@ -57,64 +64,64 @@ class Conversation:
         """Position, in the stream of sound of all answers, up to which the speaker has played."""
         return self.log.queued_s - self._speaker.pending_s
 
-    async def listen(self) -> None:
-        """Take everything that comes. Raises `LiveError` when the server ends the session."""
+    async def receive_messages(self) -> None:
+        """Take everything that comes. Raises `SessionClosed` when the server ends the session."""
         try:
             async with asyncio.TaskGroup() as tasks:
                 async for message in self._session:
-                    self._take(message)
-                    if isinstance(message, CallsWanted):
-                        tasks.create_task(self._answer(message))
+                    self._handle_message(message)
+                    if isinstance(message, ToolCallMessage):
+                        tasks.create_task(self._answer_calls(message))
         except ExceptionGroup as group:
-            ended, _ = group.split(LiveError)
+            ended, _ = group.split(SessionClosed)
             if ended is None:
                 raise
             raise ended.exceptions[0] from None
 
-    def _take(self, message: ServerMessage) -> None:
+    def _handle_message(self, message: ServerMessage) -> None:
         now = self._last_message = self._loop.time()
         turn = self.log.add_message(message, now, self.played_s)
         match message:
-            case Audio(pcm):
-                self._speaker.play(pcm)
-            case Interrupted():
-                self._speaker.drop()
+            case AudioMessage(pcm):
+                self._speaker.queue_audio(pcm)
+            case InterruptedMessage():
+                self._speaker.drop_audio()
             case _:
                 pass
         self._observer.on_message(message, self.log.open)
         if turn is not None:
             self._observer.on_turn(turn)
 
-    async def _answer(self, wanted: CallsWanted) -> None:
-        results = await self._tools.answer(wanted.calls)
-        for call, result in zip(wanted.calls, results, strict=True):
+    async def _answer_calls(self, request: ToolCallMessage) -> None:
+        results = await self._tools.answer_calls(request.calls)
+        for call, result in zip(request.calls, results, strict=True):
             if (use := self.log.add_result(call, result)) is not None:
                 self._observer.on_tool_result(use)
-        await self._session.send_results(results)
+        await self._session.send_tool_response(results)
 
-    async def speak(self, microphone: Microphone, echo: EchoGuard | None = None) -> None:
+    async def send_microphone(self, microphone: Microphone, echo: EchoGuard | None = None) -> None:
         """Send what the microphone hears, to its end."""
-        guard = echo or Open()
+        guard = echo or EchoPassThrough()
         async with aclosing(microphone.chunks()) as chunks:
             async for chunk in chunks:
-                heard = guard.clean(chunk)
-                if heard:
-                    self.clock.add_audio(heard, self._loop.time())
-                    await self._session.send_audio(heard)
+                cleaned = guard.process_microphone(chunk)
+                if cleaned:
+                    self.clock.add_audio(cleaned, self._loop.time())
+                    await self._session.send_audio(cleaned)
                     self._last_sent = self._loop.time()
 
-    async def type(self, text: str) -> None:
+    async def send_text(self, text: str) -> None:
         """Send a turn in writing."""
         self.clock.add_text(self._loop.time())
         await self._session.send_text(text)
 
-    async def held(self, course: Coroutine[Any, Any, bool]) -> bool:
-        """The outcome of `course`, a way through the conversation, while listening beside it.
+    async def run_while_receiving(self, work: Coroutine[Any, Any, bool]) -> bool:
+        """The outcome of `work`, a way through the conversation, while listening beside it.
 
-        Raises `LiveError` when the server ends the session first.
+        Raises `SessionClosed` when the server ends the session first.
         """
-        going = asyncio.ensure_future(course)
-        listening = asyncio.ensure_future(self.listen())
+        going = asyncio.ensure_future(work)
+        listening = asyncio.ensure_future(self.receive_messages())
         try:
             await asyncio.wait((going, listening), return_when=asyncio.FIRST_COMPLETED)
             if listening.done():
@@ -125,31 +132,31 @@ class Conversation:
             listening.cancel()
             await asyncio.gather(going, listening, return_exceptions=True)
 
-    async def turns(self, count: int, patience_s: float) -> bool:
+    async def wait_for_turns(self, count: int, timeout_s: float) -> bool:
         """Wait until `count` turns are over in all; `False` if the server goes silent first."""
-        return await self._until(lambda: len(self.log.turns) >= count, patience_s)
+        return await self._wait_until(lambda: len(self.log.turns) >= count, timeout_s)
 
-    async def settled(self, quiet_s: float, patience_s: float) -> bool:
+    async def wait_until_quiet(self, quiet_s: float, timeout_s: float) -> bool:
         """Wait until all that was said is answered and nothing was sent or came for `quiet_s`.
 
         `False` if the server goes silent before that.
         """
-        return await self._until(
+        return await self._wait_until(
             lambda: (
                 bool(self.log.turns)
                 and self.log.open is None
                 and not self.log.unanswered
                 and self._loop.time() - max(self._last_message, self._last_sent) >= quiet_s
             ),
-            patience_s,
+            timeout_s,
         )
 
-    async def _until(self, met: Callable[[], bool], patience_s: float) -> bool:
-        """Whether it is met before nothing has come for `patience_s`."""
+    async def _wait_until(self, met: Callable[[], bool], timeout_s: float) -> bool:
+        """Whether it is met before nothing has come for `timeout_s`."""
         began = self._loop.time()
         # What is waited for depends on the time that passes, not only on messages.
         while not met():
-            if self._loop.time() - max(began, self._last_message) >= patience_s:
+            if self._loop.time() - max(began, self._last_message) >= timeout_s:
                 return False
             await asyncio.sleep(0.02)
         return True

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vivavoce.client.files import CHUNK_S, Microphone, SilentMicrophone
-from vivavoce.client.playing import ClockSpeaker, PlayQueue, Speaker
+from vivavoce.client.playback import ClockSpeaker, PlaybackQueue, Speaker
 from vivavoce.domain.audio import BYTES_PER_SAMPLE, INPUT_RATE, OUTPUT_RATE
 from vivavoce.errors import ConfigError
 from vivavoce.installing import install_command
@@ -26,12 +26,12 @@ LONGEST_QUEUE = 250
 """Microphone chunks kept while the network is slow: five seconds, then the oldest go."""
 
 
-class NoDevice(ConfigError):
+class AudioDeviceMissing(ConfigError):
     """No microphone or loudspeaker can be opened on this machine."""
 
 
 @dataclass(frozen=True, slots=True)
-class Device:
+class AudioDevice:
     """A sound device as a library lists it."""
 
     index: int
@@ -47,7 +47,7 @@ class QueueMicrophone:
         self._loop = asyncio.get_running_loop()
         self._chunks: asyncio.Queue[bytes] = asyncio.Queue(LONGEST_QUEUE)
 
-    def heard(self, pcm: bytes) -> None:
+    def add_audio(self, pcm: bytes) -> None:
         """Called by the device, from any thread."""
         self._loop.call_soon_threadsafe(self._put, pcm)
 
@@ -62,12 +62,12 @@ class QueueMicrophone:
             yield await self._chunks.get()
 
 
-def available() -> list[str]:
+def available_backends() -> list[str]:
     """The back ends whose library loads on this machine, the preferred one first."""
-    return [name for name in BACKENDS if name == "null" or _library(name) is not None]
+    return [name for name in BACKENDS if name == "null" or _import_library(name) is not None]
 
 
-def _library(name: str) -> Any:
+def _import_library(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except (ImportError, OSError):  # OSError: PortAudio isn't there
@@ -76,7 +76,7 @@ def _library(name: str) -> Any:
 
 def choose_backend(wanted: str = "") -> str:
     """The back end to use. Raises `ConfigError` when `wanted` can't be had."""
-    usable = available()
+    usable = available_backends()
     if not wanted and usable == ["null"]:
         fix = f"Run `{install_command('miniaudio')}`, or use recordings: --in FILE --out FILE."
         raise ConfigError("No library for microphones and loudspeakers is installed.", fix)
@@ -90,31 +90,31 @@ def choose_backend(wanted: str = "") -> str:
     return wanted
 
 
-def devices(backend: str) -> list[Device]:
+def list_devices(backend: str) -> list[AudioDevice]:
     """Every sound device that the back end sees."""
     if backend == "sounddevice":
-        library = _library(backend)
+        library = _import_library(backend)
         try:
-            with _hushed():
+            with _silence_alsa():
                 listed = library.query_devices()
         except library.PortAudioError:
             return []
         return [
-            Device(i, d["name"], d["max_input_channels"] > 0, d["max_output_channels"] > 0)
+            AudioDevice(i, d["name"], d["max_input_channels"] > 0, d["max_output_channels"] > 0)
             for i, d in enumerate(listed)
         ]
     if backend == "miniaudio":
         listed = _miniaudio_devices()
-        return [Device(i, name, kind == "in", kind == "out") for i, (kind, name, _) in listed]
-    return [Device(0, "null", True, True)]
+        return [AudioDevice(i, name, kind == "in", kind == "out") for i, (kind, name, _) in listed]
+    return [AudioDevice(0, "null", True, True)]
 
 
 def _miniaudio_devices() -> list[tuple[int, tuple[str, str, Any]]]:
     """Captures, then playbacks, numbered through: kind, name and the library's own id."""
-    library = _library("miniaudio")
+    library = _import_library("miniaudio")
     try:
-        with _hushed():
-            seen = library.Devices(_real(library))
+        with _silence_alsa():
+            seen = library.Devices(_real_backends(library))
             captures = [("in", d["name"], d["id"]) for d in seen.get_captures()]
             playbacks = [("out", d["name"], d["id"]) for d in seen.get_playbacks()]
     except library.MiniaudioError:
@@ -122,12 +122,12 @@ def _miniaudio_devices() -> list[tuple[int, tuple[str, str, Any]]]:
     return list(enumerate(captures + playbacks))
 
 
-def _real(library: Any) -> list[Any]:
+def _real_backends(library: Any) -> list[Any]:
     """Every back end of the library but the one that only pretends."""
     return [backend for backend in library.Backend if backend is not library.Backend.NULL]
 
 
-def find_device(listed: Sequence[Device], wanted: str, output: bool) -> int | None:
+def find_device(listed: Sequence[AudioDevice], wanted: str, output: bool) -> int | None:
     """The index of the device that `wanted` names by number or by part of its name.
 
     `None` for the system's default (empty `wanted`). Raises `ConfigError` when nothing or
@@ -155,63 +155,66 @@ def open_devices(
     backend: str,
     microphone: str = "",
     speaker: str = "",
-    hears: Callable[[bytes], None] | None = None,
+    on_output: Callable[[bytes], None] | None = None,
 ) -> Iterator[tuple[Microphone, Speaker]]:
-    """A running microphone and loudspeaker. Raises `NoDevice` where there are none."""
+    """A running microphone and loudspeaker. Raises `AudioDeviceMissing` where there are none."""
     if backend == "null":
         yield SilentMicrophone(), ClockSpeaker()
         return
-    heard, queue = QueueMicrophone(), PlayQueue(hears)
+    recorder, queue = QueueMicrophone(), PlaybackQueue(on_output)
     with (
-        open_microphone(backend, microphone, heard.heard),
-        open_speaker(backend, speaker, queue.take),
+        open_microphone(backend, microphone, recorder.add_audio),
+        open_speaker(backend, speaker, queue.read_bytes),
     ):
-        yield heard, queue
+        yield recorder, queue
 
 
 @contextmanager
 def open_microphone(
-    backend: str, wanted: str = "", heard: Callable[[bytes], object] = bytes
+    backend: str, wanted: str = "", on_audio: Callable[[bytes], object] = bytes
 ) -> Iterator[None]:
     """A running microphone, which calls `heard` with 16 kHz PCM from any thread.
 
-    Raises `NoDevice` when it can't be opened, `ConfigError` when `wanted` names none.
+    Raises `AudioDeviceMissing` when it can't be opened, `ConfigError` when `wanted` names none.
     """
-    with _opened(
-        backend, wanted, False, lambda library, device: _INPUTS[backend](library, device, heard)
+    with _open_stream(
+        backend, wanted, False, lambda library, device: _INPUTS[backend](library, device, on_audio)
     ):
         yield
 
 
 @contextmanager
 def open_speaker(
-    backend: str, wanted: str = "", take: Callable[[int], bytes] = bytes
+    backend: str, wanted: str = "", read_audio: Callable[[int], bytes] = bytes
 ) -> Iterator[None]:
-    """A running loudspeaker, which calls `take` for so many bytes of 24 kHz PCM from any thread.
+    """A running loudspeaker, which calls `read_audio` for 24 kHz PCM from any thread.
 
-    Raises `NoDevice` when it can't be opened, `ConfigError` when `wanted` names none.
+    Raises `AudioDeviceMissing` when it can't be opened, `ConfigError` when `wanted` names none.
     """
-    with _opened(
-        backend, wanted, True, lambda library, device: _OUTPUTS[backend](library, device, take)
+    with _open_stream(
+        backend,
+        wanted,
+        True,
+        lambda library, device: _OUTPUTS[backend](library, device, read_audio),
     ):
         yield
 
 
 @contextmanager
-def _opened(
+def _open_stream(
     backend: str, wanted: str, output: bool, start: Callable[[Any, int | None], Any]
 ) -> Iterator[None]:
-    library = _library(backend)
-    device = find_device(devices(backend), wanted, output)
+    library = _import_library(backend)
+    device = find_device(list_devices(backend), wanted, output)
     try:
-        with _hushed():
+        with _silence_alsa():
             stream = start(library, device)
     except Exception as error:
-        if not _is_of(library, error):
+        if not _is_library_error(library, error):
             raise
-        raise NoDevice(
+        raise AudioDeviceMissing(
             f"No {'loudspeaker' if output else 'microphone'} could be opened by {backend} "
-            f"({_reason(error)}).",
+            f"({_error_reason(error)}).",
             "See --list-devices; without a sound card use --in FILE --out FILE.",
         ) from error
     try:
@@ -221,7 +224,7 @@ def _opened(
 
 
 @contextmanager
-def _hushed() -> Iterator[None]:
+def _silence_alsa() -> Iterator[None]:
     """Without the pages that ALSA writes past Python when there is no sound card."""
     kept = os.dup(2)
     nothing = os.open(os.devnull, os.O_WRONLY)
@@ -234,30 +237,30 @@ def _hushed() -> Iterator[None]:
         os.close(nothing)
 
 
-def _is_of(library: Any, error: Exception) -> bool:
+def _is_library_error(library: Any, error: Exception) -> bool:
     """Whether a library raised its own kind of error, and not something of ours."""
     own = getattr(library, "PortAudioError", None) or getattr(library, "MiniaudioError", None)
     return own is not None and isinstance(error, own)
 
 
-def _reason(error: Exception) -> str:
+def _error_reason(error: Exception) -> str:
     """A library's error in words: both libraries pack sentences and codes into tuples."""
-    return ", ".join(_words(error.args)) or type(error).__name__
+    return ", ".join(_error_words(error.args)) or type(error).__name__
 
 
-def _words(parts: tuple[object, ...]) -> Iterator[str]:
+def _error_words(parts: tuple[object, ...]) -> Iterator[str]:
     for part in parts:
         if isinstance(part, tuple):
-            yield from _words(part)
+            yield from _error_words(part)
         else:
             yield f"code {part}" if isinstance(part, int) else str(part)
 
 
 def _start_sounddevice_input(
-    library: Any, device: int | None, heard: Callable[[bytes], object]
+    library: Any, device: int | None, on_audio: Callable[[bytes], object]
 ) -> Any:
     def on_input(data: Any, _frames: int, _time: Any, _status: Any) -> None:
-        heard(bytes(data))
+        on_audio(bytes(data))
 
     stream = library.RawInputStream(
         samplerate=INPUT_RATE, blocksize=INPUT_RATE * PERIOD_MS // 1000, device=device,
@@ -268,10 +271,10 @@ def _start_sounddevice_input(
 
 
 def _start_sounddevice_output(
-    library: Any, device: int | None, take: Callable[[int], bytes]
+    library: Any, device: int | None, read_audio: Callable[[int], bytes]
 ) -> Any:
     def on_output(data: Any, _frames: int, _time: Any, _status: Any) -> None:
-        data[:] = take(len(data))
+        data[:] = read_audio(len(data))
 
     stream = library.RawOutputStream(
         samplerate=OUTPUT_RATE, blocksize=OUTPUT_RATE * PERIOD_MS // 1000, device=device,
@@ -282,11 +285,11 @@ def _start_sounddevice_output(
 
 
 def _start_miniaudio_input(
-    library: Any, device: int | None, heard: Callable[[bytes], object]
+    library: Any, device: int | None, on_audio: Callable[[bytes], object]
 ) -> Any:
     def capture() -> Generator[None, bytes, None]:
         while True:
-            heard(bytes((yield)))
+            on_audio(bytes((yield)))
 
     stream = library.CaptureDevice(sample_rate=INPUT_RATE, **_miniaudio_options(library, device))
     feed = capture()
@@ -295,11 +298,13 @@ def _start_miniaudio_input(
     return stream
 
 
-def _start_miniaudio_output(library: Any, device: int | None, take: Callable[[int], bytes]) -> Any:
+def _start_miniaudio_output(
+    library: Any, device: int | None, read_audio: Callable[[int], bytes]
+) -> Any:
     def playback() -> Generator[bytes, int, None]:
         frames = yield b""
         while True:
-            frames = yield take(frames * BYTES_PER_SAMPLE)
+            frames = yield read_audio(frames * BYTES_PER_SAMPLE)
 
     stream = library.PlaybackDevice(sample_rate=OUTPUT_RATE, **_miniaudio_options(library, device))
     feed = playback()
@@ -313,7 +318,7 @@ def _miniaudio_options(library: Any, device: int | None) -> dict[str, Any]:
         "nchannels": 1,
         "buffersize_msec": round(CHUNK_S * 1000),
         "app_name": "vivavoce",
-        "backends": _real(library),
+        "backends": _real_backends(library),
         "device_id": None if device is None else dict(_miniaudio_devices())[device][2],
     }
 

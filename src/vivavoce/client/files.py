@@ -54,11 +54,11 @@ def read_wav(path: Path) -> bytes:
             f"Convert it first, for example: ffmpeg -i {path.name} -c:a pcm_s16le out.wav",
         ) from error
     whole = len(frames) - len(frames) % (width * channels)
-    mono = _samples(frames[:whole], width).reshape(-1, channels).mean(axis=1)
+    mono = _decode_samples(frames[:whole], width).reshape(-1, channels).mean(axis=1)
     return to_pcm(soxr.resample(mono, rate, INPUT_RATE) if rate != INPUT_RATE else mono)
 
 
-def _samples(frames: bytes, width: int) -> NDArray[np.float32]:
+def _decode_samples(frames: bytes, width: int) -> NDArray[np.float32]:
     """Samples in -1..1. WAV holds 8 bits unsigned, everything wider signed little-endian."""
     if width == 1:
         unsigned = np.frombuffer(frames, np.uint8).astype(np.float32)
@@ -75,7 +75,7 @@ def to_pcm(samples: NDArray[np.float32]) -> bytes:
     return np.clip(scaled, -(2**15), 2**15 - 1).astype("<i2").tobytes()
 
 
-async def paced(chunks: Iterable[bytes]) -> AsyncGenerator[bytes, None]:
+async def pace_chunks(chunks: Iterable[bytes]) -> AsyncGenerator[bytes, None]:
     """16 kHz pieces, each at the moment at which its last sample would have been heard."""
     loop = asyncio.get_running_loop()
     due = loop.time()
@@ -99,7 +99,7 @@ class FileMicrophone:
         """Pieces of 40 ms."""
         pieces = (self.pcm[at : at + CHUNK_BYTES] for at in range(0, len(self.pcm), CHUNK_BYTES))
         if not self._fast:
-            async with aclosing(paced(pieces)) as timed:
+            async with aclosing(pace_chunks(pieces)) as timed:
                 async for chunk in timed:
                     yield chunk
             return
@@ -113,7 +113,7 @@ class SilentMicrophone:
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """Silence at real-time pace, for ever."""
-        async with aclosing(paced(repeat(bytes(CHUNK_BYTES)))) as timed:
+        async with aclosing(pace_chunks(repeat(bytes(CHUNK_BYTES)))) as timed:
             async for chunk in timed:
                 yield chunk
 
@@ -165,14 +165,14 @@ class Recording:
     def empty(cls, rate: int = OUTPUT_RATE) -> Recording:
         return cls(bytearray(), rate)
 
-    def add(self, pcm: bytes) -> None:
+    def add_audio(self, pcm: bytes) -> None:
         self.pcm += pcm
 
     @property
     def seconds(self) -> float:
         return pcm_seconds(len(self.pcm), self.rate)
 
-    def wav(self) -> bytes:
+    def wav_bytes(self) -> bytes:
         """The whole as a WAV file."""
         file = io.BytesIO()
         with wave.open(file, "wb") as writer:
@@ -185,7 +185,7 @@ class Recording:
     def save(self, path: Path) -> None:
         """Write the whole as a WAV file. Raises `ConfigError` where that isn't possible."""
         try:
-            path.write_bytes(self.wav())
+            path.write_bytes(self.wav_bytes())
         except OSError as error:
             raise ConfigError(
                 f"{path} can't be written: {error.strerror}.", "Choose another --out."

@@ -19,11 +19,11 @@ from vivavoce.domain.ids import CallId
 from vivavoce.errors import VivavoceError
 
 
-class LiveError(VivavoceError):
+class SessionClosed(VivavoceError):
     """The conversation ended from the other side. `code` is the WebSocket close code."""
 
     def __init__(self, code: int, reason: str) -> None:
-        said = whole_words(reason) or "no reason given"
+        said = shorten_reason(reason) or "no reason given"
         super().__init__(f"The server closed the session ({code}): {said}")
         self.code = code
         self.reason = reason
@@ -33,7 +33,7 @@ FULL_BYTES = 123
 """What a close frame holds; a longer reason is cut there, before a whole character."""
 
 
-def whole_words(reason: str) -> str:
+def shorten_reason(reason: str) -> str:
     """A close reason, with an ellipsis in place of a last word that the frame has cut."""
     least = FULL_BYTES if reason.isascii() else FULL_BYTES - 3
     if len(reason.encode()) < least or reason.endswith((".", "!", "?", "…")):
@@ -45,14 +45,14 @@ def whole_words(reason: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
+class SetupCompleteMessage:
     """`setupComplete`: the session may be used."""
 
     session: str
 
 
 @dataclass(frozen=True, slots=True)
-class Audio:
+class AudioMessage:
     """A piece of the answer as sound: 16-bit mono PCM of `rate` samples a second."""
 
     pcm: bytes
@@ -60,7 +60,7 @@ class Audio:
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class TextMessage:
     """A piece of the answer as text, or of a thought."""
 
     text: str
@@ -68,52 +68,52 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class InputTranscriptionMessage:
     """A piece of what the user was understood to say."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class OutputTranscriptionMessage:
     """A piece of what the answer says; the pieces concatenate."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class CodeShown:
+class ExecutableCodeMessage:
     """Code that the server runs for the answer, or that stands for a search there."""
 
     code: str
 
 
 @dataclass(frozen=True, slots=True)
-class Grounded:
+class GroundingMessage:
     """What the answer rests on: titles and addresses."""
 
     sources: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class PagesRead:
+class UrlContextMessage:
     """Addresses that were read for the answer, and what became of each."""
 
     pages: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class GenerationComplete:
+class GenerationCompleteMessage:
     """Everything of this turn was produced."""
 
 
 @dataclass(frozen=True, slots=True)
-class Interrupted:
+class InterruptedMessage:
     """The user cut the answer short: drop what is queued for playing."""
 
 
 @dataclass(frozen=True, slots=True)
-class TurnComplete:
+class TurnCompleteMessage:
     """The turn is over. `usage` is the API's object, empty if the server sent none."""
 
     usage: Mapping[str, Any]
@@ -121,128 +121,132 @@ class TurnComplete:
 
 
 @dataclass(frozen=True, slots=True)
-class CallsWanted:
+class ToolCallMessage:
     """Functions that the server asks to have run."""
 
     calls: tuple[ToolCall, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class CallsWithdrawn:
+class ToolCallCancellationMessage:
     """Calls whose results are no longer wanted."""
 
     ids: tuple[CallId, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class GoAway:
+class GoAwayMessage:
     """The connection will end soon; `time_left` is the API's duration, such as `50s`."""
 
     time_left: str
 
 
 @dataclass(frozen=True, slots=True)
-class HandleOffered:
+class ResumptionUpdateMessage:
     """A resumption handle, or empty while the session can't be resumed."""
 
     handle: str
 
 
 @dataclass(frozen=True, slots=True)
-class Resumed:
+class ReconnectedMessage:
     """The conversation goes on by another connection; `ended` says how the one before ended.
 
-    No message of the API: `ResumingSession` says it between what two connections brought.
+    No message of the API: `ReconnectingSession` says it between what two connections brought.
     """
 
-    ended: LiveError
+    ended: SessionClosed
 
 
 ServerMessage = (
-    Ready
-    | Audio
-    | Text
-    | Heard
-    | Said
-    | CodeShown
-    | Grounded
-    | PagesRead
-    | GenerationComplete
-    | Interrupted
-    | TurnComplete
-    | CallsWanted
-    | CallsWithdrawn
-    | GoAway
-    | HandleOffered
-    | Resumed
+    SetupCompleteMessage
+    | AudioMessage
+    | TextMessage
+    | InputTranscriptionMessage
+    | OutputTranscriptionMessage
+    | ExecutableCodeMessage
+    | GroundingMessage
+    | UrlContextMessage
+    | GenerationCompleteMessage
+    | InterruptedMessage
+    | TurnCompleteMessage
+    | ToolCallMessage
+    | ToolCallCancellationMessage
+    | GoAwayMessage
+    | ResumptionUpdateMessage
+    | ReconnectedMessage
 )
 
 
-def read(frame: bytes | str) -> list[ServerMessage]:
+def read_frame(frame: bytes | str) -> list[ServerMessage]:
     """Everything that one frame says, in the order in which it is to be acted on.
 
-    Raises `LiveError` (1002) if the frame isn't a JSON object.
+    Raises `SessionClosed` (1002) if the frame isn't a JSON object.
     """
     try:
         message = orjson.loads(frame)
     except orjson.JSONDecodeError as error:
-        raise LiveError(1002, f"not JSON: {error}") from error
+        raise SessionClosed(1002, f"not JSON: {error}") from error
     if not isinstance(message, dict):
-        raise LiveError(1002, "a message that is not a JSON object")
-    return list(_read(message))
+        raise SessionClosed(1002, "a message that is not a JSON object")
+    return list(_read_message(message))
 
 
-def _read(message: dict[str, Any]) -> Iterator[ServerMessage]:
+def _read_message(message: dict[str, Any]) -> Iterator[ServerMessage]:
     if "setupComplete" in message:
-        yield Ready(message["setupComplete"].get("sessionId", ""))
+        yield SetupCompleteMessage(message["setupComplete"].get("sessionId", ""))
     if content := message.get("serverContent"):
         yield from _read_content(content, message.get("usageMetadata") or {})
     if call := message.get("toolCall"):
-        yield CallsWanted(
+        yield ToolCallMessage(
             tuple(
                 ToolCall(CallId(c.get("id", "")), c["name"], c.get("args") or {})
                 for c in call.get("functionCalls", ())
             )
         )
     if withdrawn := message.get("toolCallCancellation"):
-        yield CallsWithdrawn(tuple(CallId(name) for name in withdrawn.get("ids", ())))
+        yield ToolCallCancellationMessage(tuple(CallId(name) for name in withdrawn.get("ids", ())))
     if away := message.get("goAway"):
-        yield GoAway(away.get("timeLeft", ""))
+        yield GoAwayMessage(away.get("timeLeft", ""))
     if (update := message.get("sessionResumptionUpdate")) is not None:
-        yield HandleOffered(update.get("newHandle", "") if update.get("resumable") else "")
+        yield ResumptionUpdateMessage(
+            update.get("newHandle", "") if update.get("resumable") else ""
+        )
 
 
 def _read_content(content: dict[str, Any], usage: dict[str, Any]) -> Iterator[ServerMessage]:
-    if heard := content.get("inputTranscription"):
-        yield Heard(heard.get("text", ""))
+    if transcript := content.get("inputTranscription"):
+        yield InputTranscriptionMessage(transcript.get("text", ""))
     for part in (content.get("modelTurn") or {}).get("parts", ()):
         if blob := part.get("inlineData"):
-            yield Audio(base64.b64decode(blob["data"]), rate_of(blob.get("mimeType", "")))
+            yield AudioMessage(base64.b64decode(blob["data"]), audio_rate(blob.get("mimeType", "")))
         elif text := part.get("text"):
-            yield Text(text, bool(part.get("thought")))
+            yield TextMessage(text, bool(part.get("thought")))
         elif code := part.get("executableCode"):
-            yield CodeShown(code.get("code", ""))
-    if said := content.get("outputTranscription"):
-        yield Said(said.get("text", ""))
+            yield ExecutableCodeMessage(code.get("code", ""))
+    if transcript := content.get("outputTranscription"):
+        yield OutputTranscriptionMessage(transcript.get("text", ""))
     if grounding := content.get("groundingMetadata"):
         webs = [chunk.get("web") or {} for chunk in grounding.get("groundingChunks", ())]
-        yield Grounded(tuple((web.get("title", ""), web.get("uri", "")) for web in webs))
+        yield GroundingMessage(tuple((web.get("title", ""), web.get("uri", "")) for web in webs))
     if pages := (content.get("urlContextMetadata") or {}).get("urlMetadata"):
-        yield PagesRead(tuple((page.get("retrievedUrl", ""), _status(page)) for page in pages))
+        yield UrlContextMessage(
+            tuple((page.get("retrievedUrl", ""), _status(page)) for page in pages)
+        )
     if content.get("generationComplete"):
-        yield GenerationComplete()
+        yield GenerationCompleteMessage()
     if content.get("interrupted"):
-        yield Interrupted()
+        yield InterruptedMessage()
     if content.get("turnComplete"):
-        yield TurnComplete(usage, content.get("turnCompleteReason", ""))
+        yield TurnCompleteMessage(usage, content.get("turnCompleteReason", ""))
 
 
 def _status(page: dict[str, Any]) -> str:
     return str(page.get("urlRetrievalStatus", "")).removeprefix("URL_RETRIEVAL_STATUS_")
 
 
-def rate_of(mime_type: str, default: int = 24_000) -> int:
-    """Samples a second as an audio MIME type says it: `audio/pcm;rate=24000`."""
+def audio_rate(mime_type: str, default: int = 24_000) -> int:
+    """Samples a second as an audio MIME type says it: `audio_message/pcm;rate=24000`."""
     for parameter in mime_type.split(";")[1:]:
         name, _, value = parameter.partition("=")
         if name.strip().lower() == "rate" and value.strip().isdigit():
@@ -275,7 +279,7 @@ class SessionOptions:
     handle: str | None = None
     """What the session goes on from; empty for a new one that offers handles, `None` without."""
 
-    def setup(self) -> dict[str, Any]:
+    def setup_message(self) -> dict[str, Any]:
         """The `setup` message."""
         speech: dict[str, Any] = {}
         if self.voice:
@@ -292,7 +296,9 @@ class SessionOptions:
             setup["systemInstruction"] = {"parts": [{"text": self.instruction}]}
         tools: list[dict[str, Any]] = [{kind: {}} for kind in self.builtin]
         if self.functions:
-            tools.append({"functionDeclarations": [_declared(f) for f in self.functions]})
+            tools.append(
+                {"functionDeclarations": [_function_declaration(f) for f in self.functions]}
+            )
         if tools:
             setup["tools"] = tools
         if self.transcripts:
@@ -305,7 +311,7 @@ class SessionOptions:
         return {"setup": setup}
 
 
-def _declared(function: ToolDeclaration) -> dict[str, Any]:
+def _function_declaration(function: ToolDeclaration) -> dict[str, Any]:
     declared: dict[str, Any] = {"name": function.name}
     if function.description:
         declared["description"] = function.description
@@ -314,29 +320,29 @@ def _declared(function: ToolDeclaration) -> dict[str, Any]:
     return declared
 
 
-def audio(pcm: bytes, rate: int = INPUT_RATE) -> dict[str, Any]:
+def audio_message(pcm: bytes, rate: int = INPUT_RATE) -> dict[str, Any]:
     """A piece of microphone sound."""
     data = base64.b64encode(pcm).decode("ascii")
     return {"realtimeInput": {"audio": {"data": data, "mimeType": f"audio/pcm;rate={rate}"}}}
 
 
-def audio_end() -> dict[str, Any]:
+def audio_stream_end_message() -> dict[str, Any]:
     """The microphone was switched off."""
     return {"realtimeInput": {"audioStreamEnd": True}}
 
 
-def typed(text: str) -> dict[str, Any]:
+def text_message(text: str) -> dict[str, Any]:
     """A whole turn in writing, to be answered."""
     turn = {"role": "user", "parts": [{"text": text}]}
     return {"clientContent": {"turns": [turn], "turnComplete": True}}
 
 
-def results(answers: Sequence[ToolResult]) -> dict[str, Any]:
+def tool_response_message(results: Sequence[ToolResult]) -> dict[str, Any]:
     """What the functions gave."""
     return {
         "toolResponse": {
             "functionResponses": [
-                {"id": a.id, "name": a.name, "response": dict(a.response)} for a in answers
+                {"id": a.id, "name": a.name, "response": dict(a.response)} for a in results
             ]
         }
     }

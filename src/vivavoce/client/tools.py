@@ -22,10 +22,10 @@ class ToolModule:
 
     def __init__(self, functions: Sequence[Callable[..., Any]] = ()) -> None:
         self._functions = {function.__name__: function for function in functions}
-        self.declarations = tuple(declare(function) for function in functions)
+        self.declarations = tuple(declare_function(function) for function in functions)
 
     @classmethod
-    def load(cls, path: Path) -> ToolModule:
+    def load_file(cls, path: Path) -> ToolModule:
         """The public functions that a Python file defines. Raises `ConfigError`."""
         spec = importlib.util.spec_from_file_location(path.stem, path)
         if spec is None or spec.loader is None or not path.is_file():
@@ -49,11 +49,11 @@ class ToolModule:
             raise ConfigError(f"{path} defines no public function.", "Define at least one.")
         return cls(functions)
 
-    async def answer(self, calls: Sequence[ToolCall]) -> list[ToolResult]:
+    async def answer_calls(self, calls: Sequence[ToolCall]) -> list[ToolResult]:
         """Run the functions side by side; a failure becomes the result `{"error": …}`."""
-        return list(await asyncio.gather(*(self._run(call) for call in calls)))
+        return list(await asyncio.gather(*(self._run_call(call) for call in calls)))
 
-    async def _run(self, call: ToolCall) -> ToolResult:
+    async def _run_call(self, call: ToolCall) -> ToolResult:
         function = self._functions.get(call.name)
         response: Json
         if function is None:
@@ -70,7 +70,7 @@ class ToolModule:
         return ToolResult(call.id, call.name, response)
 
 
-def declare(function: Callable[..., Any]) -> ToolDeclaration:
+def declare_function(function: Callable[..., Any]) -> ToolDeclaration:
     """A declaration from a function's name, docstring and annotations."""
     hints = typing.get_type_hints(function)
     parameters = inspect.signature(function).parameters
@@ -78,17 +78,17 @@ def declare(function: Callable[..., Any]) -> ToolDeclaration:
     if parameters:
         schema = {
             "type": "object",
-            "properties": {name: _schema(hints.get(name, str)) for name in parameters},
+            "properties": {name: _parameter_schema(hints.get(name, str)) for name in parameters},
             "required": [n for n, p in parameters.items() if p.default is inspect.Parameter.empty],
         }
     return ToolDeclaration(function.__name__, inspect.getdoc(function) or "", schema)
 
 
-def _schema(hint: Any) -> dict[str, Any]:
+def _parameter_schema(hint: Any) -> dict[str, Any]:
     origin = typing.get_origin(hint)
     if origin is typing.Literal:
         return {"type": "string", "enum": list(typing.get_args(hint))}
     if origin is list:
         items = typing.get_args(hint) or (str,)
-        return {"type": "array", "items": _schema(items[0])}
+        return {"type": "array", "items": _parameter_schema(items[0])}
     return {"type": JSON_TYPES.get(origin or hint, "string")}

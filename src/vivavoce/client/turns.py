@@ -15,26 +15,26 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vivavoce.client.messages import (
-    Audio,
-    CallsWanted,
-    CallsWithdrawn,
-    CodeShown,
-    GenerationComplete,
-    Grounded,
-    Heard,
-    Interrupted,
-    PagesRead,
-    Resumed,
-    Said,
+    AudioMessage,
+    ExecutableCodeMessage,
+    GenerationCompleteMessage,
+    GroundingMessage,
+    InputTranscriptionMessage,
+    InterruptedMessage,
+    OutputTranscriptionMessage,
+    ReconnectedMessage,
     ServerMessage,
-    Text,
-    TurnComplete,
+    TextMessage,
+    ToolCallCancellationMessage,
+    ToolCallMessage,
+    TurnCompleteMessage,
+    UrlContextMessage,
 )
 from vivavoce.client.speech_clock import SpeechClock
 from vivavoce.domain.audio import pcm_seconds
 from vivavoce.domain.content import ToolCall, ToolResult
 
-WELL = ("", "TURN_COMPLETE_REASON_UNSPECIFIED", "NEED_MORE_INPUT")
+NORMAL_REASONS = ("", "TURN_COMPLETE_REASON_UNSPECIFIED", "NEED_MORE_INPUT")
 """Reasons of a turn's end that are no failure: the model said all that it wanted to."""
 
 
@@ -64,7 +64,7 @@ class Turn:
     """
 
     number: int
-    heard: str = ""
+    question: str = ""
     pieces: list[AnswerPiece] = field(default_factory=list)
     tools: list[ToolUse] = field(default_factory=list)
     code: list[str] = field(default_factory=list)
@@ -84,32 +84,32 @@ class Turn:
     audio_s: float = 0.0
 
     @property
-    def said(self) -> str:
+    def answer(self) -> str:
         """The answer's words, without those that an interruption kept from being played."""
-        return self.said_until(math.inf)
+        return self.answer_until(math.inf)
 
-    def said_until(self, played_s: float) -> str:
+    def answer_until(self, played_s: float) -> str:
         """The answer's words whose sound has begun when `played_s` has been played."""
         end_s = min(played_s, self.cut_s)
         return "".join(piece.text for piece in self.pieces if piece.start_s < end_s)
 
     @property
-    def unheard(self) -> str:
+    def unplayed(self) -> str:
         """The words that came and were not played, since the user interrupted."""
         return "".join(piece.text for piece in self.pieces if piece.start_s >= self.cut_s)
 
     @property
-    def heard_s(self) -> float:
+    def played_s(self) -> float:
         """Seconds of the answer that were played, or will be."""
         return min(self.audio_s, max(0.0, self.cut_s - self.start_s))
 
     @property
     def failed(self) -> bool:
         """Whether the server gave up on the answer; `reason` is its word for why."""
-        return self.reason not in WELL
+        return self.reason not in NORMAL_REASONS
 
     @property
-    def begun(self) -> bool:
+    def has_answer(self) -> bool:
         """Whether anything but the user's own words has come."""
         return bool(self.pieces or self.tools or self.code or self.audio_s)
 
@@ -129,9 +129,9 @@ class Turn:
         """
         return {
             "turn": self.number,
-            "heard": self.heard.lstrip(),
-            "said": self.said.lstrip(),
-            "unheard": self.unheard,
+            "heard": self.question.lstrip(),
+            "said": self.answer.lstrip(),
+            "unheard": self.unplayed,
             "calls": [use.call.name for use in self.tools],
             "code": self.code,
             "sources": [{"title": title, "uri": uri} for title, uri in self.sources],
@@ -140,14 +140,14 @@ class Turn:
             "failed": self.failed,
             "reason": self.reason,
             "answer_s": round(self.audio_s, 3),
-            "heard_s": round(self.heard_s, 3),
+            "heard_s": round(self.played_s, 3),
             "transcript_ms": self.latency_ms(self.transcript_at),
             "first_text_ms": self.latency_ms(self.first_text_at),
             "first_audio_ms": self.latency_ms(self.first_audio_at),
             "complete_ms": self.latency_ms(self.complete_at),
         }
 
-    def line(self) -> str:
+    def latency_line(self) -> str:
         """The turn's latency parts in one line."""
         parts = [
             ("transcript", self.transcript_at),
@@ -162,8 +162,8 @@ class Turn:
         ]
         notes = []
         if self.audio_s:
-            heard = f"{self.heard_s:.1f} of " if self.heard_s < self.audio_s else ""
-            notes.append(f"answer {heard}{self.audio_s:.1f} s")
+            played = f"{self.played_s:.1f} of " if self.played_s < self.audio_s else ""
+            notes.append(f"answer {played}{self.audio_s:.1f} s")
         notes += ["interrupted"] if self.interrupted else []
         notes += [f"failed: {self.reason}"] if self.failed else []
         return f"turn {self.number} · " + " · ".join(times + notes)
@@ -181,12 +181,12 @@ class TurnLog:
         self.open: Turn | None = None
         self.queued_s = 0.0
         self._piece_start_s: float | None = None
-        self._taken_up: float | None = None
+        self._answered_at: float | None = None
 
     @property
     def unanswered(self) -> bool:
         """Whether something was said that no turn has taken up."""
-        return self._clock.began != self._taken_up
+        return self._clock.began != self._answered_at
 
     def add_message(
         self, message: ServerMessage, now: float, played_s: float = math.inf
@@ -195,27 +195,29 @@ class TurnLog:
 
         `played_s` is the position up to which the speaker has played by then.
         """
-        self._take_up(message)
+        self._begin_answer(message)
         match message:
-            case Heard(text):
-                turn = self._turn()
-                turn.heard += text
+            case InputTranscriptionMessage(text):
+                turn = self._current_turn()
+                turn.question += text
                 turn.transcript_at = now
-            case Interrupted():
-                turn = self._turn()
+            case InterruptedMessage():
+                turn = self._current_turn()
                 turn.interrupted = True
                 turn.cut_s = min(played_s, self.queued_s)
                 turn.end_s = min(turn.end_s, turn.cut_s)
                 self.queued_s = turn.cut_s
-            case TurnComplete(reason=reason):
-                return self._complete(now, reason)
-            case Resumed() if self.open is not None and (self.open.pieces or self.open.audio_s):
+            case TurnCompleteMessage(reason=reason):
+                return self._complete_turn(now, reason)
+            case ReconnectedMessage() if self.open is not None and (
+                self.open.pieces or self.open.audio_s
+            ):
                 # What the connection before did not bring of an answer never comes. Questions and
                 # calls are not lost with it: theirs is still to come.
                 self.open.interrupted = True
-                return self._complete(now, "")
-            case CallsWithdrawn(ids):
-                for use in self._uses():
+                return self._complete_turn(now, "")
+            case ToolCallCancellationMessage(ids):
+                for use in self._recent_tool_uses():
                     use.withdrawn = use.withdrawn or (use.result is None and use.call.id in ids)
             case _:
                 self._add_answer(message, now)
@@ -223,31 +225,31 @@ class TurnLog:
 
     def _add_answer(self, message: ServerMessage, now: float) -> None:
         match message:
-            case Audio(pcm, rate):
+            case AudioMessage(pcm, rate):
                 self._add_audio(pcm_seconds(pcm, rate), now)
-            case Said(text) if text:
+            case OutputTranscriptionMessage(text) if text:
                 start_s = self._piece_start_s
                 start_s = self.queued_s if start_s is None else start_s
-                self._turn().pieces.append(AnswerPiece(text, start_s))
-            case Text(text, thought=False):
-                turn = self._turn()
+                self._current_turn().pieces.append(AnswerPiece(text, start_s))
+            case TextMessage(text, thought=False):
+                turn = self._current_turn()
                 turn.pieces.append(AnswerPiece(text, -math.inf))
                 turn.first_text_at = turn.first_text_at or now
-            case CallsWanted(calls):
-                self._turn().tools.extend(ToolUse(call) for call in calls)
-            case CodeShown(code):
-                self._turn().code.append(code)
-            case PagesRead(pages):
-                self._turn().urls.extend(pages)
-            case Grounded(sources):
-                self._turn().sources.extend(sources)
-            case GenerationComplete() if self.open is not None:
+            case ToolCallMessage(calls):
+                self._current_turn().tools.extend(ToolUse(call) for call in calls)
+            case ExecutableCodeMessage(code):
+                self._current_turn().code.append(code)
+            case UrlContextMessage(pages):
+                self._current_turn().urls.extend(pages)
+            case GroundingMessage(sources):
+                self._current_turn().sources.extend(sources)
+            case GenerationCompleteMessage() if self.open is not None:
                 self.open.produced = True
             case _:
                 pass
 
     def _add_audio(self, duration_s: float, now: float) -> None:
-        turn = self._turn()
+        turn = self._current_turn()
         if not turn.audio_s:
             turn.start_s = self.queued_s
         self._piece_start_s = self.queued_s
@@ -258,37 +260,46 @@ class TurnLog:
 
     def add_result(self, call: ToolCall, result: ToolResult) -> ToolUse | None:
         """Note what a function gave; the call as the log has it, unless that is forgotten."""
-        for use in self._uses():
+        for use in self._recent_tool_uses():
             if use.call is call:
                 use.result = result
                 return use
         return None
 
-    def _uses(self) -> Iterable[ToolUse]:
+    def _recent_tool_uses(self) -> Iterable[ToolUse]:
         """Calls of the open turn and the one before, which may be waited for still."""
         turns = [*self.turns[-1:], *([self.open] if self.open is not None else [])]
         return [use for turn in turns for use in turn.tools]
 
-    def _take_up(self, message: ServerMessage) -> None:
+    def _begin_answer(self, message: ServerMessage) -> None:
         """What was begun before an answer is that turn's question; what comes later is not."""
         match message:
-            case Heard() | Said() | Text() | Audio() | CallsWanted() | CodeShown():
-                answering = self.open is not None and self.open.begun
-            case TurnComplete():
-                answering = self.open is not None and (self.open.begun or self.open.interrupted)
+            case (
+                InputTranscriptionMessage()
+                | OutputTranscriptionMessage()
+                | TextMessage()
+                | AudioMessage()
+                | ToolCallMessage()
+                | ExecutableCodeMessage()
+            ):
+                answering = self.open is not None and self.open.has_answer
+            case TurnCompleteMessage():
+                answering = self.open is not None and (
+                    self.open.has_answer or self.open.interrupted
+                )
             case _:
                 return
         if not answering:
-            self._taken_up = self._clock.began
-            self._turn().speech_end = self._clock.last
+            self._answered_at = self._clock.began
+            self._current_turn().speech_end = self._clock.last
 
-    def _turn(self) -> Turn:
+    def _current_turn(self) -> Turn:
         if self.open is None:
             self.open = Turn(len(self.turns) + 1, speech_end=self._clock.last)
         return self.open
 
-    def _complete(self, now: float, reason: str) -> Turn:
-        turn = self._turn()
+    def _complete_turn(self, now: float, reason: str) -> Turn:
+        turn = self._current_turn()
         turn.complete_at = now
         turn.reason = reason
         self.turns.append(turn)

@@ -19,7 +19,12 @@ from websockets.asyncio.client import connect as open_socket
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage
 
 from vivavoce.client import messages
-from vivavoce.client.messages import LiveError, Ready, ServerMessage, SessionOptions
+from vivavoce.client.messages import (
+    ServerMessage,
+    SessionClosed,
+    SessionOptions,
+    SetupCompleteMessage,
+)
 from vivavoce.connection_errors import connection_failure
 from vivavoce.domain.audio import INPUT_RATE
 from vivavoce.domain.content import ToolResult
@@ -33,7 +38,7 @@ PONG_S = 120.0
 """A ping stands behind what was sent before: of a file that is sent fast, a minute of sound."""
 
 
-class Unreachable(VivavoceError):
+class ServerUnreachable(VivavoceError):
     """No conversation could be begun. `fix` is one sentence on what to do about it."""
 
     def __init__(self, problem: str, fix: str) -> None:
@@ -42,12 +47,12 @@ class Unreachable(VivavoceError):
         self.fix = fix
 
 
-class Untrusted(Unreachable):
+class ServerUntrusted(ServerUnreachable):
     """Somebody listens there, with a certificate that nothing here vouches for."""
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class ServerEndpoint:
     """Where a Live server listens.
 
     `url` is the base URL that SDKs are given too; `http` and `ws` are plain text, `https` and
@@ -97,16 +102,16 @@ class Endpoint:
         return context
 
 
-class Session(ABC):
+class ClientSession(ABC):
     """A conversation. Iterate over it for what the server says.
 
-    Iteration ends when the session is closed from here; it raises `LiveError` when the server
+    Iteration ends when the session is closed from here; it raises `SessionClosed` when the server
     closes it.
     """
 
     @abstractmethod
-    async def send(self, message: dict[str, Any]) -> None:
-        """Any message of the API. Raises `LiveError` when the session is over."""
+    async def send_message(self, message: dict[str, Any]) -> None:
+        """Any message of the API. Raises `SessionClosed` when the session is over."""
 
     @abstractmethod
     async def __anext__(self) -> ServerMessage: ...
@@ -116,60 +121,63 @@ class Session(ABC):
 
     async def send_audio(self, pcm: bytes, rate: int = INPUT_RATE) -> None:
         """The next piece of the microphone stream, 16-bit mono PCM."""
-        await self.send(messages.audio(pcm, rate))
+        await self.send_message(messages.audio_message(pcm, rate))
 
-    async def end_audio(self) -> None:
+    async def end_audio_stream(self) -> None:
         """The microphone was switched off: what was said so far is a finished turn."""
-        await self.send(messages.audio_end())
+        await self.send_message(messages.audio_stream_end_message())
 
     async def send_text(self, text: str) -> None:
         """A whole turn in writing."""
-        await self.send(messages.typed(text))
+        await self.send_message(messages.text_message(text))
 
-    async def send_results(self, answers: Sequence[ToolResult]) -> None:
+    async def send_tool_response(self, results: Sequence[ToolResult]) -> None:
         """What the functions gave that the server asked for."""
-        await self.send(messages.results(answers))
+        await self.send_message(messages.tool_response_message(results))
 
 
-class LiveSession(Session):
+class WebSocketSession(ClientSession):
     """A conversation by one connection."""
 
-    def __init__(self, socket: ClientConnection, ready: Ready) -> None:
+    def __init__(self, socket: ClientConnection, ready: SetupCompleteMessage) -> None:
         self._socket = socket
         self._unread: deque[ServerMessage] = deque()
         self.id = ready.session
 
-    async def send(self, message: dict[str, Any]) -> None:
+    async def send_message(self, message: dict[str, Any]) -> None:
         try:
             await self._socket.send(orjson.dumps(message).decode())
         except ConnectionClosed as closed:
-            raise _ended(closed) from closed
+            raise _session_closed(closed) from closed
 
     async def __anext__(self) -> ServerMessage:
         while not self._unread:
             try:
-                self._unread.extend(messages.read(await self._socket.recv()))
+                self._unread.extend(messages.read_frame(await self._socket.recv()))
             except ConnectionClosed as closed:
                 if closed.sent and not closed.rcvd_then_sent:
                     raise StopAsyncIteration from closed
-                raise _ended(closed) from closed
+                raise _session_closed(closed) from closed
         return self._unread.popleft()
 
 
 @asynccontextmanager
-async def connect(endpoint: Endpoint, options: SessionOptions) -> AsyncIterator[LiveSession]:
+async def connect(
+    endpoint: ServerEndpoint, options: SessionOptions
+) -> AsyncIterator[WebSocketSession]:
     """A conversation, begun and ready. Closed with 1000 on leaving.
 
-    Raises `Unreachable` when nobody answers, `LiveError` when the server refuses the setup.
+    Raises `ServerUnreachable` when nobody answers, `SessionClosed` when the server refuses the
+    setup.
     """
-    socket = await _open(endpoint)
+    socket = await _open_socket(endpoint)
     try:
-        yield LiveSession(socket, await _begin(socket, options))
+        yield WebSocketSession(socket, await _send_setup(socket, options))
     finally:
         await socket.close()
 
 
-async def _open(endpoint: Endpoint) -> ClientConnection:
+async def _open_socket(endpoint: ServerEndpoint) -> ClientConnection:
     query = f"?{urlencode({'key': endpoint.key})}" if endpoint.key else ""
     try:
         return await open_socket(
@@ -181,35 +189,37 @@ async def _open(endpoint: Endpoint) -> ClientConnection:
             ping_timeout=PONG_S,
         )
     except ssl.SSLCertVerificationError as error:
-        raise Untrusted(
+        raise ServerUntrusted(
             f"The certificate of {endpoint.url} is not trusted ({error.verify_message}).",
             "Pass --ca with a copy of the server's bundle.pem; `vivavoce env` there names it.",
         ) from error
     except (OSError, TimeoutError, InvalidHandshake, InvalidMessage) as error:
-        raise Unreachable(
+        raise ServerUnreachable(
             f"No Live server answers at {endpoint.url} ({connection_failure(error)}).",
             "Start one with `vivavoce serve`, or give its address with --url.",
         ) from error
 
 
-async def _begin(socket: ClientConnection, options: SessionOptions) -> Ready:
+async def _send_setup(socket: ClientConnection, options: SessionOptions) -> SetupCompleteMessage:
     try:
         async with asyncio.timeout(SETUP_TIMEOUT_S):
-            await socket.send(orjson.dumps(options.setup()).decode())
-            first = messages.read(await socket.recv())
+            await socket.send(orjson.dumps(options.setup_message()).decode())
+            first = messages.read_frame(await socket.recv())
     except TimeoutError as error:
-        raise Unreachable(
+        raise ServerUnreachable(
             f"The server did not confirm the session within {SETUP_TIMEOUT_S:.0f} s.",
             "Its log may say why.",
         ) from error
     except ConnectionClosed as closed:
-        raise _ended(closed) from closed
+        raise _session_closed(closed) from closed
     ready = first[0] if first else None
-    if not isinstance(ready, Ready):
-        raise LiveError(1002, "the first message was not setupComplete")
+    if not isinstance(ready, SetupCompleteMessage):
+        raise SessionClosed(1002, "the first message was not setupComplete")
     return ready
 
 
-def _ended(closed: ConnectionClosed) -> LiveError:
+def _session_closed(closed: ConnectionClosed) -> SessionClosed:
     frame = closed.rcvd
-    return LiveError(frame.code, frame.reason) if frame else LiveError(1006, "connection lost")
+    return (
+        SessionClosed(frame.code, frame.reason) if frame else SessionClosed(1006, "connection lost")
+    )

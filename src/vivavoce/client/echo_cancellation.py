@@ -23,30 +23,30 @@ GATE = 0.08
 class EchoGuard(Protocol):
     """Sits between microphone, loudspeaker and session."""
 
-    said: str
+    description: str
     """One sentence for the user on what is being done."""
 
-    def played(self, pcm: bytes) -> None:
+    def add_playback(self, pcm: bytes) -> None:
         """24 kHz sound, silence included, goes to the loudspeaker now."""
         ...
 
-    def clean(self, pcm: bytes) -> bytes:
+    def process_microphone(self, pcm: bytes) -> bytes:
         """What is left of 16 kHz microphone sound. May hold back less than 10 ms."""
         ...
 
 
-def guard(mode: str = "auto") -> EchoGuard:
+def make_echo_guard(mode: str = "auto") -> EchoGuard:
     """The guard of a mode. Raises `ConfigError` when it can't be had."""
     if mode not in MODES:
         raise ConfigError(f"There is no echo mode {mode!r}.", f"Use one of {', '.join(MODES)}.")
     if mode == "off":
-        return Open()
+        return EchoPassThrough()
     if mode == "half-duplex":
         return HalfDuplex()
     if mode == "gate":
-        return Gate()
+        return EchoGate()
     try:
-        return Canceller(importlib.import_module("livekit.rtc"))
+        return EchoCanceller(importlib.import_module("livekit.rtc"))
     except ImportError as error:
         if mode == "cancel":
             raise ConfigError(
@@ -56,22 +56,22 @@ def guard(mode: str = "auto") -> EchoGuard:
         return HalfDuplex()
 
 
-class Open:
+class EchoPassThrough:
     """Lets everything through: for headphones."""
 
-    said = "Echo: nothing is done; use headphones."
+    description = "Echo: nothing is done; use headphones."
 
-    def played(self, pcm: bytes) -> None:
+    def add_playback(self, pcm: bytes) -> None:
         """Not of interest."""
 
-    def clean(self, pcm: bytes) -> bytes:
+    def process_microphone(self, pcm: bytes) -> bytes:
         return pcm
 
 
 class HalfDuplex:
     """Hears nothing while the answer plays, so the answer can't be interrupted by voice."""
 
-    said = (
+    description = (
         "Echo: the microphone is closed while an answer plays (half duplex). To interrupt by "
         f"voice: {install_command('livekit')}; or wear headphones and add --echo off."
     )
@@ -80,34 +80,34 @@ class HalfDuplex:
         self._clock = clock
         self._loud_until = 0.0
 
-    def played(self, pcm: bytes) -> None:
+    def add_playback(self, pcm: bytes) -> None:
         if any(pcm):
             self._loud_until = self._clock() + pcm_seconds(pcm) + ROOM_S
 
-    def clean(self, pcm: bytes) -> bytes:
-        return pcm if self.passes(pcm) else bytes(len(pcm))
+    def process_microphone(self, pcm: bytes) -> bytes:
+        return pcm if self.passes_audio(pcm) else bytes(len(pcm))
 
-    def passes(self, pcm: bytes) -> bool:
+    def passes_audio(self, pcm: bytes) -> bool:
         """Whether this sound is heard."""
         return self._clock() >= self._loud_until
 
 
-class Gate(HalfDuplex):
+class EchoGate(HalfDuplex):
     """While the answer plays, hears only what is clearly louder than an echo."""
 
-    said = "Echo: only a raised voice is heard while an answer plays."
+    description = "Echo: only a raised voice is heard while an answer plays."
 
-    def passes(self, pcm: bytes) -> bool:
-        if super().passes(pcm):
+    def passes_audio(self, pcm: bytes) -> bool:
+        if super().passes_audio(pcm):
             return True
         samples = np.frombuffer(pcm[: len(pcm) & ~1], "<i2").astype(np.float64) / 2**15
         return bool(samples.size) and float(np.sqrt(np.mean(samples**2))) >= GATE
 
 
-class Canceller:
+class EchoCanceller:
     """Echo cancellation by WebRTC's audio processing, which knows what was played."""
 
-    said = "Echo: cancelled, along with steady noise; you can interrupt by voice."
+    description = "Echo: cancelled, along with steady noise; you can interrupt by voice."
 
     def __init__(self, rtc: Any) -> None:
         self._frame = rtc.AudioFrame
@@ -117,20 +117,20 @@ class Canceller:
         self._near = bytearray()
         self._far = bytearray()
 
-    def played(self, pcm: bytes) -> None:
+    def add_playback(self, pcm: bytes) -> None:
         self._far += pcm
-        for frame in self._frames(self._far, OUTPUT_RATE):
+        for frame in self._take_frames(self._far, OUTPUT_RATE):
             self._processing.process_reverse_stream(frame)
 
-    def clean(self, pcm: bytes) -> bytes:
+    def process_microphone(self, pcm: bytes) -> bytes:
         self._near += pcm
         cleaned = bytearray()
-        for frame in self._frames(self._near, INPUT_RATE):
+        for frame in self._take_frames(self._near, INPUT_RATE):
             self._processing.process_stream(frame)
             cleaned += bytes(frame.data.cast("B"))
         return bytes(cleaned)
 
-    def _frames(self, sound: bytearray, rate: int) -> list[Any]:
+    def _take_frames(self, sound: bytearray, rate: int) -> list[Any]:
         """The whole 10 ms frames of `sound`, taken out of it: the library takes no others."""
         samples = rate // 100
         size = samples * BYTES_PER_SAMPLE

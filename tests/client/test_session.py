@@ -8,15 +8,15 @@ import pytest
 
 from client.stub import READY, Peer, serving, spoken
 from serving import serving as live_server
-from vivavoce.client.live import Endpoint, Unreachable, Untrusted, connect
 from vivavoce.client.messages import (
-    Audio,
-    CallsWanted,
-    LiveError,
-    Said,
+    AudioMessage,
+    OutputTranscriptionMessage,
+    SessionClosed,
     SessionOptions,
-    TurnComplete,
+    ToolCallMessage,
+    TurnCompleteMessage,
 )
+from vivavoce.client.session import ServerEndpoint, ServerUnreachable, ServerUntrusted, connect
 from vivavoce.domain.content import ToolResult
 from vivavoce.domain.ids import CallId
 from vivavoce.errors import ConfigError
@@ -41,18 +41,18 @@ async def test_a_conversation_in_both_directions() -> None:
 
     async with (
         serving(script) as url,
-        connect(Endpoint(url, key="k&1"), SessionOptions(model="m")) as live,
+        connect(ServerEndpoint(url, key="k&1"), SessionOptions(model="m")) as live,
     ):
         assert live.id == "s-1"
         await live.send_text("turn on the lights")
         call = await anext(live)
-        assert isinstance(call, CallsWanted)
+        assert isinstance(call, ToolCallMessage)
         assert (call.calls[0].id, dict(call.calls[0].args)) == ("c1", {})
-        await live.send_results([ToolResult(CallId("c1"), "lights", {"ok": True})])
+        await live.send_tool_response([ToolResult(CallId("c1"), "lights", {"ok": True})])
         assert [await anext(live) for _ in range(3)] == [
-            Audio(b"\x01\x02", 24_000),
-            Said("done"),
-            TurnComplete({"totalTokenCount": 9}),
+            AudioMessage(b"\x01\x02", 24_000),
+            OutputTranscriptionMessage("done"),
+            TurnCompleteMessage({"totalTokenCount": 9}),
         ]
     (peer,) = peers
     assert peer.path.startswith("/ws/google.ai.generativelanguage.v1beta.")
@@ -67,8 +67,8 @@ async def test_a_refusal_of_the_setup_has_its_code_and_reason() -> None:
         await peer.close(1008, "models/x is not found")
 
     async with serving(script) as url:
-        with pytest.raises(LiveError, match="models/x is not found") as fault:
-            async with connect(Endpoint(url), SessionOptions()):
+        with pytest.raises(SessionClosed, match="models/x is not found") as fault:
+            async with connect(ServerEndpoint(url), SessionOptions()):
                 pass
     assert fault.value.code == 1008
 
@@ -80,8 +80,8 @@ async def test_the_servers_end_of_a_session_is_said_with_its_code(code: int) -> 
         await peer.say(READY)
         await peer.close(code, "over")
 
-    async with serving(script) as url, connect(Endpoint(url), SessionOptions()) as live:
-        with pytest.raises(LiveError) as fault:
+    async with serving(script) as url, connect(ServerEndpoint(url), SessionOptions()) as live:
+        with pytest.raises(SessionClosed) as fault:
             await anext(live)
     assert (fault.value.code, fault.value.reason) == (code, "over")
 
@@ -93,7 +93,7 @@ async def test_our_own_end_of_a_session_ends_the_iteration() -> None:
         await peer.gone()
 
     async with serving(script) as url, asyncio.timeout(5):
-        async with connect(Endpoint(url), SessionOptions()) as live:
+        async with connect(ServerEndpoint(url), SessionOptions()) as live:
             reader = asyncio.ensure_future(anext(live, None))
             await asyncio.sleep(0)
         assert await reader is None
@@ -106,8 +106,8 @@ async def test_anything_before_setup_complete_is_refused() -> None:
         await peer.gone()
 
     async with serving(script) as url:
-        with pytest.raises(LiveError, match="not setupComplete"):
-            async with connect(Endpoint(url), SessionOptions()):
+        with pytest.raises(SessionClosed, match="not setupComplete"):
+            async with connect(ServerEndpoint(url), SessionOptions()):
                 pass
 
 
@@ -115,8 +115,8 @@ async def test_nobody_there_is_said_with_what_to_do() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        with pytest.raises(Unreachable, match="vivavoce serve") as fault:
-            async with connect(Endpoint(url), SessionOptions()):
+        with pytest.raises(ServerUnreachable, match="vivavoce serve") as fault:
+            async with connect(ServerEndpoint(url), SessionOptions()):
                 pass
     assert fault.value.problem == f"No Live server answers at {url} (Connection refused)."
 
@@ -125,15 +125,15 @@ async def test_a_name_with_several_addresses_has_its_reason_in_words() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         url = f"http://localhost:{taken.getsockname()[1]}"
-        with pytest.raises(Unreachable) as fault:
-            async with connect(Endpoint(url), SessionOptions()):
+        with pytest.raises(ServerUnreachable) as fault:
+            async with connect(ServerEndpoint(url), SessionOptions()):
                 pass
     assert "('" not in fault.value.problem
 
 
 async def test_a_name_that_leads_nowhere_is_said_so() -> None:
-    with pytest.raises(Unreachable, match=r"\((Name or service not known|.*resolution)\)"):
-        async with connect(Endpoint("http://nowhere.invalid:1"), SessionOptions()):
+    with pytest.raises(ServerUnreachable, match=r"\((Name or service not known|.*resolution)\)"):
+        async with connect(ServerEndpoint("http://nowhere.invalid:1"), SessionOptions()):
             pass
 
 
@@ -147,18 +147,18 @@ async def test_a_name_that_leads_nowhere_is_said_so() -> None:
     ],
 )
 def test_base_urls(url: str, expected: str) -> None:
-    assert Endpoint(url).socket_url.startswith(expected)
+    assert ServerEndpoint(url).socket_url.startswith(expected)
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:8482", "ftp://h", "http://"])
 def test_a_bad_base_url_is_refused(url: str) -> None:
     with pytest.raises(ConfigError, match="not the address"):
-        Endpoint(url).socket_url  # noqa: B018
+        ServerEndpoint(url).socket_url  # noqa: B018
 
 
 def test_a_missing_certificate_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nowhere\.pem"):
-        Endpoint("https://h", ca=tmp_path / "nowhere.pem").tls()
+        ServerEndpoint("https://h", ca=tmp_path / "nowhere.pem").tls()
 
 
 async def test_a_server_with_a_certificate_of_this_machines_authority_is_trusted(
@@ -166,15 +166,15 @@ async def test_a_server_with_a_certificate_of_this_machines_authority_is_trusted
 ) -> None:
     async with live_server(tmp_path) as server:
         url = server.url("https")
-        with pytest.raises(Untrusted):
-            async with connect(Endpoint(url), SessionOptions()):
+        with pytest.raises(ServerUntrusted):
+            async with connect(ServerEndpoint(url), SessionOptions()):
                 pass
         async with connect(
-            Endpoint(url, local_ca=tmp_path / "tls" / "ca.pem"), SessionOptions()
+            ServerEndpoint(url, local_ca=tmp_path / "tls" / "ca.pem"), SessionOptions()
         ) as live:
             assert live.id
 
 
 def test_addresses_of_ordinary_requests() -> None:
-    assert Endpoint("ws://h:1/base/").web_url == "http://h:1/base"
-    assert Endpoint("https://h").web_url == "https://h"
+    assert ServerEndpoint("ws://h:1/base/").web_url == "http://h:1/base"
+    assert ServerEndpoint("https://h").web_url == "https://h"

@@ -18,11 +18,11 @@ PIPE_PIECE = OUTPUT_RATE // 25 * BYTES_PER_SAMPLE
 class Speaker(Protocol):
     """Plays 24 kHz PCM in the order in which it was given."""
 
-    def play(self, pcm: bytes) -> None:
+    def queue_audio(self, pcm: bytes) -> None:
         """Queue sound behind what is queued already."""
         ...
 
-    def drop(self) -> None:
+    def drop_audio(self) -> None:
         """Forget everything that wasn't played yet."""
         ...
 
@@ -32,30 +32,30 @@ class Speaker(Protocol):
         ...
 
 
-async def drained(speaker: Speaker) -> None:
+async def wait_until_played(speaker: Speaker) -> None:
     """Wait until a speaker has played everything."""
     # A device tells nobody that it has become silent: one has to look.
     while (left := speaker.pending_s) > 0:  # noqa: ASYNC110
         await asyncio.sleep(min(left, 0.5))
 
 
-class PlayQueue:
+class PlaybackQueue:
     """The queue between the session and a device's callback, which runs in a thread of its own.
 
-    `hears` is told what truly goes to the loudspeaker, silence included: the reference that an
+    `on_output` is told what truly goes to the loudspeaker, silence included: the reference that an
     echo canceller needs.
     """
 
-    def __init__(self, hears: Callable[[bytes], None] | None = None) -> None:
+    def __init__(self, on_output: Callable[[bytes], None] | None = None) -> None:
         self._sound = bytearray()
         self._lock = threading.Lock()
-        self._hears = hears
+        self._on_output = on_output
 
-    def play(self, pcm: bytes) -> None:
+    def queue_audio(self, pcm: bytes) -> None:
         with self._lock:
             self._sound += pcm
 
-    def drop(self) -> None:
+    def drop_audio(self) -> None:
         with self._lock:
             self._sound.clear()
 
@@ -63,14 +63,14 @@ class PlayQueue:
     def pending_s(self) -> float:
         return pcm_seconds(len(self._sound))
 
-    def take(self, size: int) -> bytes:
+    def read_bytes(self, size: int) -> bytes:
         """Exactly `size` bytes for the device: sound, then silence."""
         with self._lock:
             piece = bytes(self._sound[:size])
             del self._sound[:size]
         piece = piece.ljust(size, b"\0")
-        if self._hears:
-            self._hears(piece)
+        if self._on_output:
+            self._on_output(piece)
         return piece
 
 
@@ -87,12 +87,12 @@ class ClockSpeaker:
         self._fast = fast
         self._busy_until = clock()
 
-    def play(self, pcm: bytes) -> None:
+    def queue_audio(self, pcm: bytes) -> None:
         if not self._fast:
             self._busy_until = max(self._busy_until, self._clock()) + pcm_seconds(pcm)
-        self.recording.add(pcm)
+        self.recording.add_audio(pcm)
 
-    def drop(self) -> None:
+    def drop_audio(self) -> None:
         unplayed = round(self.pending_s * OUTPUT_RATE) * BYTES_PER_SAMPLE
         if unplayed:
             del self.recording.pcm[-unplayed:]
@@ -118,13 +118,13 @@ class PipeSpeaker:
         self._writer = threading.Thread(target=self._write, name="pipe-speaker", daemon=True)
         self._writer.start()
 
-    def play(self, pcm: bytes) -> None:
+    def queue_audio(self, pcm: bytes) -> None:
         with self._changed:
             if self._writer.is_alive():
                 self._sound += pcm
                 self._changed.notify()
 
-    def drop(self) -> None:
+    def drop_audio(self) -> None:
         """What is in the pipe already is out of our hands."""
         with self._changed:
             self._sound.clear()

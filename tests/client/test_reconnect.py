@@ -7,9 +7,15 @@ from typing import Any
 import pytest
 
 from client.stub import READY, Peer, serving
-from vivavoce.client.live import Endpoint, Unreachable
-from vivavoce.client.messages import HandleOffered, LiveError, Resumed, Said, SessionOptions
-from vivavoce.client.resuming import ResumingSession, resuming
+from vivavoce.client.messages import (
+    OutputTranscriptionMessage,
+    ReconnectedMessage,
+    ResumptionUpdateMessage,
+    SessionClosed,
+    SessionOptions,
+)
+from vivavoce.client.reconnect import ReconnectingSession, connect_resumably
+from vivavoce.client.session import ServerEndpoint, ServerUnreachable
 
 
 def offered(handle: str) -> dict[str, Any]:
@@ -48,25 +54,31 @@ async def greeting(peer: Peer) -> None:
     await peer.gone()
 
 
-async def heard(session: ResumingSession, count: int) -> list[object]:
+async def heard(session: ReconnectingSession, count: int) -> list[object]:
     return [await anext(session) for _ in range(count)]
 
 
 async def test_the_conversation_goes_on_from_the_newest_handle() -> None:
     servers = Servers(offering, greeting)
-    async with serving(servers) as url, resuming(Endpoint(url), SessionOptions()) as session:
+    async with (
+        serving(servers) as url,
+        connect_resumably(ServerEndpoint(url), SessionOptions()) as session,
+    ):
         first, second, resumed, words = await heard(session, 4)
-    assert (first, second) == (HandleOffered("h1"), HandleOffered("h2"))
-    assert isinstance(resumed, Resumed)
+    assert (first, second) == (ResumptionUpdateMessage("h1"), ResumptionUpdateMessage("h2"))
+    assert isinstance(resumed, ReconnectedMessage)
     assert (resumed.ended.code, resumed.ended.reason) == (1011, "going")
-    assert words == Said("again")
+    assert words == OutputTranscriptionMessage("again")
     assert servers.asked == [{}, {"handle": "h2"}]
 
 
 async def test_a_server_that_is_not_back_yet_is_asked_again() -> None:
     servers = Servers(offering, refusing, refusing, greeting)
-    async with serving(servers) as url, resuming(Endpoint(url), SessionOptions()) as session:
-        assert (await heard(session, 4))[-1] == Said("again")
+    async with (
+        serving(servers) as url,
+        connect_resumably(ServerEndpoint(url), SessionOptions()) as session,
+    ):
+        assert (await heard(session, 4))[-1] == OutputTranscriptionMessage("again")
     assert servers.asked[1:] == [{"handle": "h2"}] * 3
 
 
@@ -82,7 +94,10 @@ async def test_who_sends_meanwhile_waits_and_is_heard_by_the_next_connection() -
         await peer.gone()
 
     servers = Servers(offering, taking)
-    async with serving(servers) as url, resuming(Endpoint(url), SessionOptions()) as session:
+    async with (
+        serving(servers) as url,
+        connect_resumably(ServerEndpoint(url), SessionOptions()) as session,
+    ):
         await heard(session, 2)
         reader = asyncio.ensure_future(anext(session))
         await knocked.wait()
@@ -91,7 +106,7 @@ async def test_who_sends_meanwhile_waits_and_is_heard_by_the_next_connection() -
         assert not words.done()
         back.set()
         await words
-        assert isinstance(await reader, Resumed)
+        assert isinstance(await reader, ReconnectedMessage)
     assert arrived[0]["clientContent"]["turns"][0]["parts"] == [{"text": "are you there?"}]
     assert len(servers.asked) == 2
 
@@ -102,9 +117,12 @@ async def test_who_has_no_handle_ends_with_the_connection() -> None:
         await peer.close(1011, "going")
 
     servers = Servers(ending, greeting)
-    async with serving(servers) as url, resuming(Endpoint(url), SessionOptions()) as session:
-        assert await heard(session, 1) == [HandleOffered("")]
-        with pytest.raises(LiveError, match="going"):
+    async with (
+        serving(servers) as url,
+        connect_resumably(ServerEndpoint(url), SessionOptions()) as session,
+    ):
+        assert await heard(session, 1) == [ResumptionUpdateMessage("")]
+        with pytest.raises(SessionClosed, match="going"):
             await anext(session)
     assert len(servers.asked) == 1
 
@@ -116,11 +134,14 @@ async def test_an_end_that_is_a_judgement_is_the_end(code: int) -> None:
         await peer.close(code, "that was that")
 
     servers = Servers(judging, greeting)
-    async with serving(servers) as url, resuming(Endpoint(url), SessionOptions()) as session:
+    async with (
+        serving(servers) as url,
+        connect_resumably(ServerEndpoint(url), SessionOptions()) as session,
+    ):
         await heard(session, 1)
-        with pytest.raises(LiveError, match="that was that"):
+        with pytest.raises(SessionClosed, match="that was that"):
             await anext(session)
-        with pytest.raises(LiveError, match="that was that"):
+        with pytest.raises(SessionClosed, match="that was that"):
             await session.send_text("hello?")
     assert len(servers.asked) == 1
 
@@ -130,12 +151,15 @@ async def test_a_handle_that_is_refused_is_not_tried_again() -> None:
         await peer.close(1008, "session not found")
 
     servers = Servers(offering, unknown, greeting)
-    async with serving(servers) as url, resuming(Endpoint(url), SessionOptions()) as session:
+    async with (
+        serving(servers) as url,
+        connect_resumably(ServerEndpoint(url), SessionOptions()) as session,
+    ):
         await heard(session, 2)
-        with pytest.raises(LiveError, match="session not found"):
+        with pytest.raises(SessionClosed, match="session not found"):
             await anext(session)
         # Whoever comes later is told the same, and nobody is asked again.
-        with pytest.raises(LiveError, match="session not found"):
+        with pytest.raises(SessionClosed, match="session not found"):
             await session.send_text("hello?")
     assert len(servers.asked) == 2
 
@@ -143,11 +167,11 @@ async def test_a_handle_that_is_refused_is_not_tried_again() -> None:
 async def test_a_server_that_stays_away_is_given_up() -> None:
     servers = Servers(offering)
     async with serving(servers) as url:
-        opening = resuming(Endpoint(url), SessionOptions(), patience_s=0.25)
+        opening = connect_resumably(ServerEndpoint(url), SessionOptions(), timeout_s=0.25)
         session = await opening.__aenter__()
         await heard(session, 2)
     try:
-        with pytest.raises(Unreachable, match="vivavoce serve"):
+        with pytest.raises(ServerUnreachable, match="vivavoce serve"):
             await anext(session)
     finally:
         await opening.__aexit__(None, None, None)
@@ -155,7 +179,7 @@ async def test_a_server_that_stays_away_is_given_up() -> None:
 
 async def test_our_own_end_of_it_ends_the_iteration() -> None:
     async with serving(Servers(greeting)) as url, asyncio.timeout(5):
-        async with resuming(Endpoint(url), SessionOptions()) as session:
+        async with connect_resumably(ServerEndpoint(url), SessionOptions()) as session:
             await heard(session, 1)
             reader = asyncio.ensure_future(anext(session, None))
             await asyncio.sleep(0)

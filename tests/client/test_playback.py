@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from vivavoce.client.playing import ClockSpeaker, PipeSpeaker, PlayQueue, drained
+from vivavoce.client.playback import ClockSpeaker, PipeSpeaker, PlaybackQueue, wait_until_played
 
 SECOND = b"\x01\x02" * 24_000
 
@@ -20,45 +20,45 @@ class Clock:
 
 def test_a_device_gets_sound_then_silence_and_the_canceller_hears_the_same() -> None:
     heard: list[bytes] = []
-    queue = PlayQueue(heard.append)
-    queue.play(b"\x01\x02\x03\x04")
-    assert queue.take(2) == b"\x01\x02"
-    assert queue.take(4) == b"\x03\x04\0\0"
+    queue = PlaybackQueue(heard.append)
+    queue.queue_audio(b"\x01\x02\x03\x04")
+    assert queue.read_bytes(2) == b"\x01\x02"
+    assert queue.read_bytes(4) == b"\x03\x04\0\0"
     assert b"".join(heard) == b"\x01\x02\x03\x04\0\0"
 
 
 def test_what_is_dropped_is_never_played() -> None:
-    queue = PlayQueue()
-    queue.play(SECOND)
-    queue.take(480)
+    queue = PlaybackQueue()
+    queue.queue_audio(SECOND)
+    queue.read_bytes(480)
     assert queue.pending_s == pytest.approx(0.99)
-    queue.drop()
+    queue.drop_audio()
     assert queue.pending_s == 0
-    assert queue.take(4) == bytes(4)
+    assert queue.read_bytes(4) == bytes(4)
 
 
 def test_a_clock_speaker_records_only_what_was_heard() -> None:
     clock = Clock()
     speaker = ClockSpeaker(clock=clock)
-    speaker.play(SECOND)
-    speaker.play(SECOND)
+    speaker.queue_audio(SECOND)
+    speaker.queue_audio(SECOND)
     clock.now += 0.5
     assert speaker.pending_s == pytest.approx(1.5)
-    speaker.drop()
+    speaker.drop_audio()
     assert speaker.pending_s == 0
     assert speaker.recording.seconds == pytest.approx(0.5)
     clock.now += 3
-    speaker.play(SECOND)
+    speaker.queue_audio(SECOND)
     clock.now += 2
-    speaker.drop()
+    speaker.drop_audio()
     assert speaker.recording.seconds == pytest.approx(1.5)
 
 
 def test_a_fast_speaker_has_played_at_once() -> None:
     speaker = ClockSpeaker(fast=True, clock=Clock())
-    speaker.play(SECOND)
+    speaker.queue_audio(SECOND)
     assert speaker.pending_s == 0
-    speaker.drop()
+    speaker.drop_audio()
     assert speaker.recording.seconds == 1.0
 
 
@@ -70,16 +70,16 @@ async def test_waiting_for_a_speaker_lasts_as_long_as_its_sound() -> None:
         def pending_s(self) -> float:
             return left.pop(0)
 
-    await drained(Shrinking())
+    await wait_until_played(Shrinking())
     assert left == []
 
 
 async def test_a_pipe_gets_everything() -> None:
     pipe = io.BytesIO()
     speaker = PipeSpeaker(pipe)
-    speaker.play(SECOND)
-    speaker.play(b"\x05\x06")
-    await drained(speaker)
+    speaker.queue_audio(SECOND)
+    speaker.queue_audio(b"\x05\x06")
+    await wait_until_played(speaker)
     assert pipe.getvalue() == SECOND + b"\x05\x06"
 
 
@@ -88,12 +88,12 @@ async def test_a_reader_that_does_not_read_holds_nobody_up() -> None:
     with os.fdopen(ours, "rb") as reader, os.fdopen(theirs, "wb") as writer:
         speaker = PipeSpeaker(writer)
         for _ in range(10):
-            speaker.play(SECOND)  # far more than a pipe holds
+            speaker.queue_audio(SECOND)  # far more than a pipe holds
         assert speaker.pending_s > 1
-        speaker.drop()
+        speaker.drop_audio()
         assert speaker.pending_s < 0.1, "an interruption drops what nobody took"
         reader.close()
-        await drained(speaker)
+        await wait_until_played(speaker)
 
 
 async def test_a_reader_that_went_away_is_played_to_no_more() -> None:
@@ -101,7 +101,7 @@ async def test_a_reader_that_went_away_is_played_to_no_more() -> None:
     os.close(ours)
     with os.fdopen(theirs, "wb") as writer:
         speaker = PipeSpeaker(writer)
-        speaker.play(SECOND)
-        await drained(speaker)
-        speaker.play(SECOND)
-        await drained(speaker)
+        speaker.queue_audio(SECOND)
+        await wait_until_played(speaker)
+        speaker.queue_audio(SECOND)
+        await wait_until_played(speaker)
