@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from vivavoce.cli.console import open_console
-from vivavoce.cli.faults import Code, Fault, complain
+from vivavoce.cli.errors import CliError, ErrorCode, print_error
 
 SOURCE = Path(__file__).parents[2] / "src" / "vivavoce"
 BRACKETS = "install 'x[aec]', [bold]not[/bold] :smile: /a[b]/c"
@@ -29,7 +29,7 @@ def test_brackets_and_colons_stay(
 
     open_console().print(BRACKETS)
     open_console().print(table)
-    complain(Fault(Code.CONFIG, BRACKETS, BRACKETS))
+    print_error(CliError(ErrorCode.CONFIG, BRACKETS, BRACKETS))
 
     shown = capsys.readouterr()
     assert shown.out.count(BRACKETS) == 2

@@ -65,7 +65,7 @@ async def hold(display: LiveDisplay | PlainDisplay, url: str) -> None:
             await wait_until_played(speaker)
             return answered
 
-        async with display.showing(conversation):
+        async with display.show_conversation(conversation):
             await conversation.run_while_receiving(course())
 
 
@@ -195,12 +195,12 @@ def test_a_frame_that_has_not_changed_is_not_drawn_again() -> None:
     log = TurnLog(clock)
     view = ConversationView(log, clock)
     with Live(console=console, auto_refresh=False, transient=True) as live:
-        display.draw(view, live, 1.0, 0.0)
+        display.draw_frame(view, live, 1.0, 0.0)
         drawn = len(screen.getvalue())
-        display.draw(view, live, 1.1, 0.0)
+        display.draw_frame(view, live, 1.1, 0.0)
         assert len(screen.getvalue()) == drawn
         log.add_message(InputTranscriptionMessage("hello"), 1.2)
-        display.draw(view, live, 1.2, 0.0)
+        display.draw_frame(view, live, 1.2, 0.0)
         assert "hello" in screen.getvalue()[drawn:]
 
 
@@ -269,6 +269,6 @@ def test_a_terminal_that_lacks_a_letter_gets_the_others(monkeypatch: pytest.Monk
     out = io.BytesIO()
     monkeypatch.setattr("sys.stdout", io.TextIOWrapper(out, encoding="cp1252"))
     display = open_display(plain=True)
-    display.note("γ → x")
+    display.print_note("γ → x")
     display.console.file.flush()
     assert out.getvalue().strip() == b"? ? x"

@@ -12,7 +12,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from vivavoce.cli.demo import RECORDINGS, demo, recording
+from vivavoce.cli.demo import RECORDINGS, demo, load_recording
 from vivavoce.domain.audio import pcm_seconds
 
 app = typer.Typer()
@@ -29,7 +29,7 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", RECORDINGS)
 def test_the_recordings_ship_with_the_package(name: str) -> None:
-    assert 1.0 < pcm_seconds(recording(name), 16_000) < 5.0
+    assert 1.0 < pcm_seconds(load_recording(name), 16_000) < 5.0
 
 
 @pytest.mark.e2e

@@ -14,12 +14,12 @@ import pytest
 from typer.testing import CliRunner
 
 from serving import serving
-from vivavoce.cli import examine
-from vivavoce.cli.doctor import examination
-from vivavoce.cli.faults import Code
-from vivavoce.cli.findings import Finding, Severity, Trial, worst
+from vivavoce.cli import doctor_machine
+from vivavoce.cli.doctor import examine_all
+from vivavoce.cli.doctor_findings import Finding, Severity, Trial, worst_severity
+from vivavoce.cli.environment import ServerAddress, sdk_variables
+from vivavoce.cli.errors import ErrorCode
 from vivavoce.cli.main import app
-from vivavoce.cli.surroundings import Place, variables
 from vivavoce.client.devices import AudioDevice
 from vivavoce.config import Config, load
 from vivavoce.edge.ca import for_server, prepare
@@ -35,7 +35,7 @@ def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def stranger() -> Iterator[Place]:
+def stranger() -> Iterator[ServerAddress]:
     """Something that answers every connection in plain text, and not as we would."""
 
     def answer() -> None:
@@ -52,12 +52,12 @@ def stranger() -> Iterator[Place]:
         thread = threading.Thread(target=answer)
         thread.start()
         port = server.getsockname()[1]
-        yield Place("127.0.0.1", port, f"https://127.0.0.1:{port}")
+        yield ServerAddress("127.0.0.1", port, f"https://127.0.0.1:{port}")
         server.shutdown(socket.SHUT_RDWR)
     thread.join()
 
 
-def codes(findings: Iterator[Finding]) -> set[Code]:
+def codes(findings: Iterator[Finding]) -> set[ErrorCode]:
     return {finding.code for finding in findings if finding.code is not None}
 
 
@@ -65,65 +65,75 @@ def scripted(**flags: Any) -> Config:
     return load(flags={"profile": "scripted", **flags})
 
 
-def test_a_stranger_on_the_port_is_named(stranger: Place) -> None:
-    assert codes(examine.port(scripted(), stranger)) == {Code.PORT_BUSY}
+def test_a_stranger_on_the_port_is_named(stranger: ServerAddress) -> None:
+    assert codes(doctor_machine.examine_port(scripted(), stranger)) == {ErrorCode.PORT_BUSY}
 
 
-def test_plain_text_where_tls_is_spoken_is_named(stranger: Place) -> None:
-    (finding,) = [f for f in examine.tls(scripted(), stranger, {}) if f.severity is Severity.ERROR]
+def test_plain_text_where_tls_is_spoken_is_named(stranger: ServerAddress) -> None:
+    (finding,) = [
+        f
+        for f in doctor_machine.examine_tls(scripted(), stranger, {})
+        if f.severity is Severity.ERROR
+    ]
 
-    assert finding.code is Code.TLS_WRONG_VERSION
-    assert "WRONG_VERSION_NUMBER" in finding.what
+    assert finding.code is ErrorCode.TLS_WRONG_VERSION
+    assert "WRONG_VERSION_NUMBER" in finding.text
 
 
 async def test_a_certificate_of_another_authority_is_named(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     async with serving(tmp_path / "other") as server:
         host, port = server.port.address
-        place = Place(host, port, server.url("https"))
-        found = await asyncio.to_thread(lambda: list(examine.tls(scripted(), place, {})))
-        ours = await asyncio.to_thread(lambda: list(examine.port(scripted(), place)))
+        place = ServerAddress(host, port, server.url("https"))
+        found = await asyncio.to_thread(
+            lambda: list(doctor_machine.examine_tls(scripted(), place, {}))
+        )
+        ours = await asyncio.to_thread(lambda: list(doctor_machine.examine_port(scripted(), place)))
 
     (finding,) = [f for f in found if f.severity is Severity.ERROR]
-    assert finding.code is Code.TLS_TRUST
-    assert "CERTIFICATE_VERIFY_FAILED" in finding.what
+    assert finding.code is ErrorCode.TLS_TRUST
+    assert "CERTIFICATE_VERIFY_FAILED" in finding.text
     assert "vivavoce run" in finding.fix
     assert all(each.severity is Severity.OK for each in ours)
-    assert any("profile scripted is ready" in each.what for each in ours)
+    assert any("profile scripted is ready" in each.text for each in ours)
 
 
 def test_a_free_port_is_well() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        place = Place("127.0.0.1", server.getsockname()[1], "")
-    assert codes(examine.port(scripted(), place)) == set()
+        place = ServerAddress("127.0.0.1", server.getsockname()[1], "")
+    assert codes(doctor_machine.examine_port(scripted(), place)) == set()
 
 
 def test_a_shell_that_points_here_and_does_not_trust_us_is_named() -> None:
     config = scripted()
-    place = Place("127.0.0.1", 8482, "https://127.0.0.1:8482")
-    right = variables(config, present={})
+    place = ServerAddress("127.0.0.1", 8482, "https://127.0.0.1:8482")
+    right = sdk_variables(config, present={})
     wrong = {"GOOGLE_GEMINI_BASE_URL": place.url}
 
-    assert Code.TLS_TRUST in codes(examine.tls(config, place, wrong))
-    assert codes(examine.tls(config, place, right)) == set()
+    assert ErrorCode.TLS_TRUST in codes(doctor_machine.examine_tls(config, place, wrong))
+    assert codes(doctor_machine.examine_tls(config, place, right)) == set()
 
 
 def test_what_run_sets_satisfies_the_examination_of_an_own_certificate(tmp_path: Path) -> None:
     made = prepare(tmp_path / "elsewhere")
     flags = {"server.tls.certificate": made.certificate, "server.tls.key": made.key}
     config = scripted(**flags)
-    place = Place("127.0.0.1", 8482, "https://127.0.0.1:8482")
+    place = ServerAddress("127.0.0.1", 8482, "https://127.0.0.1:8482")
 
-    assert codes(examine.tls(config, place, variables(config, present={}))) == set()
+    assert (
+        codes(doctor_machine.examine_tls(config, place, sdk_variables(config, present={}))) == set()
+    )
 
 
 def test_a_shell_with_another_key_is_named() -> None:
     config = scripted(**{"server.keys": "right"})
-    place = Place("127.0.0.1", 8482, "https://127.0.0.1:8482")
-    right = variables(config, present={})
+    place = ServerAddress("127.0.0.1", 8482, "https://127.0.0.1:8482")
+    right = sdk_variables(config, present={})
 
-    assert codes(examine.tls(config, place, right)) == set()
-    assert codes(examine.tls(config, place, right | {"GOOGLE_API_KEY": "x"})) == {Code.KEY_REFUSED}
+    assert codes(doctor_machine.examine_tls(config, place, right)) == set()
+    assert codes(doctor_machine.examine_tls(config, place, right | {"GOOGLE_API_KEY": "x"})) == {
+        ErrorCode.KEY_REFUSED
+    }
 
 
 def test_weights_that_are_absent_are_named_with_the_command(
@@ -131,9 +141,9 @@ def test_weights_that_are_absent_are_named_with_the_command(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(at_home / "empty"))
 
-    findings = list(examine.weights(load()))
+    findings = list(doctor_machine.examine_weights(load()))
 
-    assert {finding.code for finding in findings} == {Code.WEIGHTS_MISSING}
+    assert {finding.code for finding in findings} == {ErrorCode.WEIGHTS_MISSING}
     assert any("vivavoce pull silero" in finding.fix for finding in findings)
 
 
@@ -156,13 +166,13 @@ def test_sound_is_opened_and_not_only_listed(
     listed = [AudioDevice(0, "discard", True, False), AudioDevice(1, "discard", False, True)]
     monkeypatch.setattr("vivavoce.client.devices.list_devices", lambda backend: listed)
 
-    found = list(examine.devices())
+    found = list(doctor_machine.examine_devices())
 
     assert [
-        each.what[: len(start)] for each, start in zip(found, expected, strict=True)
+        each.text[: len(start)] for each, start in zip(found, expected, strict=True)
     ] == expected
     assert {each.severity for each in found} == {Severity.OK if real == "NULL" else Severity.NOTE}
-    assert not any("((" in each.what or "'," in each.what for each in found)
+    assert not any("((" in each.text or "'," in each.text for each in found)
 
 
 def test_a_machine_that_no_sound_library_can_reach_is_told_so(
@@ -170,7 +180,7 @@ def test_a_machine_that_no_sound_library_can_reach_is_told_so(
 ) -> None:
     monkeypatch.setattr("vivavoce.client.devices.available_backends", lambda: ["null"])
 
-    assert [each.what for each in examine.devices()] == [
+    assert [each.text for each in doctor_machine.examine_devices()] == [
         "No library for microphones and loudspeakers is installed."
     ]
 
@@ -178,8 +188,8 @@ def test_a_machine_that_no_sound_library_can_reach_is_told_so(
 def test_notes_leave_the_exit_status_alone() -> None:
     note = Finding("audio", Severity.NOTE, "no sound")
     warning = Finding("host", Severity.WARNING, "no memory")
-    assert worst([note]) is worst([]) is Severity.OK
-    assert worst([note, warning]) is Severity.WARNING
+    assert worst_severity([note]) is worst_severity([]) is Severity.OK
+    assert worst_severity([note, warning]) is Severity.WARNING
 
 
 def test_the_language_model_that_the_server_runs_on_can_be_named() -> None:
@@ -215,7 +225,7 @@ def test_every_engine_is_named_before_it_is_tried() -> None:
 
 def test_findings_come_one_by_one() -> None:
     """A slow engine keeps back what is found after it, and nothing that was found before."""
-    steps = examination(None, {"profile": "scripted"}, quick=False)
+    steps = examine_all(None, {"profile": "scripted"}, quick=False)
     engines = [step for step in steps if isinstance(step, Trial) or step.group == "engines"]
 
     assert [type(step) for step in engines[:6]] == [Trial, Finding] * 3
@@ -247,7 +257,7 @@ def test_a_configuration_that_cannot_work_is_the_finding(monkeypatch: pytest.Mon
 def test_every_code_is_documented() -> None:
     page = Path(__file__).parents[2] / "docs" / "reference" / "errors.md"
 
-    assert [code.value for code in Code if f"`{code.value}`" not in page.read_text()] == []
+    assert [code.value for code in ErrorCode if f"`{code.value}`" not in page.read_text()] == []
 
 
 @pytest.mark.parametrize(

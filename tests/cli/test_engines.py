@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from vivavoce.cli.engines import users
+from vivavoce.cli.engines import profiles_by_engine
 from vivavoce.cli.main import COMMANDS, app
 from vivavoce.config import load
 from vivavoce.engines.registry import BUILTIN, factory, parse
@@ -48,7 +48,7 @@ def test_a_terminal_shows_brackets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_fallbacks_count_as_used() -> None:
-    assert users(load())["synthesizer.espeak"] == ["embedded"]
+    assert profiles_by_engine(load())["synthesizer.espeak"] == ["embedded"]
 
 
 @pytest.mark.parametrize("name", BUILTIN)

@@ -11,7 +11,7 @@ import pytest
 from conformance.samples import link_packages, node
 from conformance.servers import Running, serving
 from conformance.wire import BOTH_TRANSCRIPTS, LIGHTS, Json, kind, sound, transcript
-from vivavoce.cli.demo import recording
+from vivavoce.cli.demo import load_recording
 from vivavoce.engines.scripted.sound import hear, say
 
 pytestmark = [pytest.mark.sdk, pytest.mark.e2e]
@@ -76,7 +76,9 @@ def test_a_refusal_reaches_the_application_with_its_reason(tmp_path: Path) -> No
 
 @pytest.mark.embedded
 def test_embedded_lights_are_turned_on_by_speech(embedded: Running, tmp_path: Path) -> None:
-    told = drive(embedded, tmp_path, recording("lights.wav"), config={**SPOKEN, "tools": [LIGHTS]})
+    told = drive(
+        embedded, tmp_path, load_recording("lights.wav"), config={**SPOKEN, "tools": [LIGHTS]}
+    )
     assert transcript(told, "input").strip() == "Turn on the lights please"
     assert named_calls(told) == ["turn_on_the_lights"]
     assert len(sound(told)) > 12_000, "a spoken confirmation follows"

@@ -10,7 +10,7 @@ import pytest
 
 from conformance.sdk import QUIET, heard, live, said, sound, speak, turn
 from conformance.servers import Running, serving
-from vivavoce.cli.demo import recording
+from vivavoce.cli.demo import load_recording
 from vivavoce.engines.scripted.sound import hear, say
 
 pytestmark = [
@@ -148,7 +148,7 @@ async def test_refusals_reach_the_user_with_code_and_reason(
 @pytest.mark.embedded
 async def test_embedded_question_is_understood_and_answered(genai: Any, embedded: Running) -> None:
     async with live(genai, embedded) as session:
-        await speak(session, recording("question.wav") + QUIET)
+        await speak(session, load_recording("question.wav") + QUIET)
         messages = await turn(session, within_s=60)
     assert heard(messages) == "What is the capital of France?"
     assert len(said(messages).split()) >= 2
@@ -160,7 +160,7 @@ async def test_embedded_question_is_understood_and_answered(genai: Any, embedded
 async def test_embedded_lights_are_turned_on(genai: Any, embedded: Running, spoken: bool) -> None:
     async with live(genai, embedded, tools=LIGHTS) as session:
         if spoken:
-            await speak(session, recording("lights.wav") + QUIET)
+            await speak(session, load_recording("lights.wav") + QUIET)
         else:
             await session.send_client_content(
                 turns={"parts": [{"text": "Turn on the lights please"}]}
@@ -177,7 +177,7 @@ async def test_embedded_barge_in(genai: Any, embedded: Running) -> None:
         await session.send_client_content(turns={"parts": [{"text": prompt}]})
         old = asyncio.create_task(turn(session, within_s=60))
         await asyncio.sleep(3.0)
-        speaking = asyncio.create_task(speak(session, recording("question.wav") + QUIET))
+        speaking = asyncio.create_task(speak(session, load_recording("question.wav") + QUIET))
         cut = await old
         following = await turn(session, within_s=60)
         await speaking

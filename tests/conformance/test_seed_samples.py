@@ -17,7 +17,7 @@ from conformance.samples import Sample, running
 from conformance.seed import combined
 from conformance.servers import Running
 from conformance.wire import sound
-from vivavoce.cli.demo import recording
+from vivavoce.cli.demo import load_recording
 from vivavoce.client.files import Recording
 from vivavoce.engines.scripted.sound import hear, say
 
@@ -137,7 +137,7 @@ def grounded(run: Sample) -> str:
 async def test_embedded_microphone_hears_a_question_and_plays_the_whole_answer(
     language: str, embedded: Running, tmp_path: Path
 ) -> None:
-    run = await played_answer(language, embedded, tmp_path, recording("question.wav"), 90)
+    run = await played_answer(language, embedded, tmp_path, load_recording("question.wav"), 90)
     assert run.played == sound(run.tape.server), "cut off, or out of order"
     spoken = np.frombuffer(run.played, "<i2").astype(float) / 2**15
     assert len(spoken) > 24_000 / 2, "an answer lasts half a second at least"

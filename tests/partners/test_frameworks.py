@@ -20,7 +20,7 @@ from partners.frameworks import (
     interpreter,
     squeezed,
 )
-from vivavoce.cli.demo import recording
+from vivavoce.cli.demo import load_recording
 
 pytestmark = [pytest.mark.partner, pytest.mark.e2e]
 
@@ -185,8 +185,8 @@ def test_embedded_function_is_called_by_a_recorded_voice_and_confirmed(
     server: Running = request.getfixturevalue("embedded")
     told = drive(
         server, tmp_path, driver, MODEL_2_5,
-        [SETTLED, ["speak", recording("lights.wav")], ["wait", "call", 1], ["wait", "sound", 5],
-         ["pause", 4.0]],
+        [SETTLED, ["speak", load_recording("lights.wav")], ["wait", "call", 1],
+         ["wait", "sound", 5], ["pause", 4.0]],
         patience=60,
     )  # fmt: skip
     assert told.all("call") == [{"name": "turn_on_the_lights", "args": {}}]

@@ -37,7 +37,7 @@ PERIOD_S = 0.1
 
 
 class ConversationDisplay(ConversationObserver, ABC):
-    """Shows a conversation while `showing` is entered, and writes its turns to `transcript`.
+    """A display of a conversation, open while `show_conversation` is entered.
 
     `failed` is whether the server could not answer one of them.
     """
@@ -48,7 +48,7 @@ class ConversationDisplay(ConversationObserver, ABC):
         self._transcript = transcript
 
     @asynccontextmanager
-    async def showing(self, conversation: ClientConversation) -> AsyncIterator[None]:
+    async def show_conversation(self, conversation: ClientConversation) -> AsyncIterator[None]:
         """Show `conversation` until the end of the block."""
         yield
 
@@ -56,13 +56,13 @@ class ConversationDisplay(ConversationObserver, ABC):
     def print_lines(self, lines: list[Line]) -> None:
         """Print lines for good."""
 
-    def note(self, text: str, style: str = "") -> None:
+    def print_note(self, text: str, style: str = "") -> None:
         """Print a remark that belongs to no turn."""
         self.print_lines([Line("note", text, style)])
 
     def on_message(self, message: ServerMessage, turn: Turn | None) -> None:
         if isinstance(message, ReconnectedMessage):
-            self.note(f"{message.ended}. The conversation continues on a new connection.")
+            self.print_note(f"{message.ended}. The conversation continues on a new connection.")
 
     def on_turn(self, turn: Turn) -> None:
         self.failed = self.failed or turn.failed
@@ -118,7 +118,7 @@ class LiveDisplay(ConversationDisplay):
         self._drawn: tuple[Frame, tuple[int, int]] | None = None
 
     @asynccontextmanager
-    async def showing(self, conversation: ClientConversation) -> AsyncIterator[None]:
+    async def show_conversation(self, conversation: ClientConversation) -> AsyncIterator[None]:
         view = ConversationView(conversation.log, conversation.clock)
         with Live(
             console=self.console,
@@ -146,10 +146,10 @@ class LiveDisplay(ConversationDisplay):
     ) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            self.draw(view, live, loop.time(), conversation.played_s)
+            self.draw_frame(view, live, loop.time(), conversation.played_s)
             await asyncio.sleep(PERIOD_S)
 
-    def draw(self, view: ConversationView, live: Live, now: float, played_s: float) -> None:
+    def draw_frame(self, view: ConversationView, live: Live, now: float, played_s: float) -> None:
         """Print what has finished, and draw the frame anew if it has changed."""
         self._print_finished(view, played_s)
         frame = view.frame(now, played_s)

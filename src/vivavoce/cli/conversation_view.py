@@ -35,7 +35,7 @@ LONGEST_VALUE = 160
 """Characters of a function's arguments, and of its result, that are shown."""
 
 LABEL_STYLE = "dim"
-UNHEARD_STYLE = "dim strike"
+UNPLAYED_STYLE = "dim strike"
 STATE_STYLES = {"listening": "green", "thinking": "yellow", "speaking": "cyan"}
 
 
@@ -54,7 +54,7 @@ class Line:
     label: str
     text: str
     style: str = ""
-    unheard: str = ""
+    unplayed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +173,7 @@ def printable(text: str) -> str:
 
 def plain_text(line: Line) -> str:
     """A line without styles; words that were not heard stand in brackets."""
-    unheard = f" [not heard: {printable(line.unheard)}]" if line.unheard.strip() else ""
+    unheard = f" [not heard: {printable(line.unplayed)}]" if line.unplayed.strip() else ""
     if line.label in UNLABELLED:
         return printable(line.text)
     return f"{line.label:<{LABEL_CELLS}}{printable(line.text)}{unheard}"
@@ -194,9 +194,9 @@ def styled_lines(lines: Sequence[Line]) -> RenderableType:
             table.add_column(overflow="fold")
             blocks.append(table)
         text = Text(printable(line.text), style=line.style)
-        if line.unheard.strip():
+        if line.unplayed.strip():
             text.append(" " if text else "")
-            text.append(printable(line.unheard), UNHEARD_STYLE)
+            text.append(printable(line.unplayed), UNPLAYED_STYLE)
         table.add_row(line.label, text)
     return Group(*blocks)
 

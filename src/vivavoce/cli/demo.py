@@ -12,14 +12,14 @@ from rich.console import Console
 
 from vivavoce import config, logs, wiring
 from vivavoce.cli import session_options as options
-from vivavoce.cli import stopping as stops
+from vivavoce.cli import signals as stops
 from vivavoce.cli.console import open_console
 from vivavoce.cli.conversation_display import ConversationDisplay, open_display
+from vivavoce.cli.environment import as_typed, command_hint
+from vivavoce.cli.errors import describe_error, print_and_exit
 from vivavoce.cli.event_loop import freeze_started_objects, shorten_thread_turns
-from vivavoce.cli.faults import fault_of, leave
-from vivavoce.cli.listening import taken
-from vivavoce.cli.pull import fetch
-from vivavoce.cli.surroundings import hint, typed
+from vivavoce.cli.port_check import find_port_conflict
+from vivavoce.cli.pull import fetch_weights
 from vivavoce.client.conversation import ClientConversation
 from vivavoce.client.files import FileMicrophone, read_wav
 from vivavoce.client.playback import ClockSpeaker
@@ -69,15 +69,15 @@ def demo(
         # Log lines between those of the conversation only for those who asked for them.
         level = log.level if "level" in log.model_fields_set else "warning"
         logs.configure(level, log.format, log.personal)
-        if fault := taken(settings):
-            raise leave(fault, options.WRONG)
-        fetch(console, wiring.weights_in_use(settings), settings.weights)
+        if failure := find_port_conflict(settings):
+            raise print_and_exit(failure, options.WRONG)
+        fetch_weights(console, wiring.weights_in_use(settings), settings.weights)
         display = open_display(plain)
         try:
             answered = asyncio.run(_demo(display, console, settings, answer, wait, once))
         except (KeyboardInterrupt, stops.Stopped):
             console.print("Stopped.")
-            raise typer.Exit(stops.STATUS) from None
+            raise typer.Exit(stops.STOPPED_STATUS) from None
         options.exit_unless_answered(answered, display.failed)
         if not once:
             console.print("Stopped.")
@@ -91,70 +91,74 @@ async def _demo(
     wait_s: float,
     once: bool,
 ) -> bool:
-    server = wiring.build(settings, say=lambda line: console.print(typed(line)))
+    server = wiring.build(settings, say=lambda line: console.print(as_typed(line)))
     stopping = stops.watch_signals()
     console.print("Starting the server and its engines …")
     try:
         shorten_thread_turns()
-        await stops.start(server.start(), stopping)
+        await stops.start_server(server.start(), stopping)
         freeze_started_objects()
     except OSError as error:
         address = f"{settings.server.host}:{settings.server.port}"
-        raise leave(fault_of(error, address), options.WRONG) from None
+        raise print_and_exit(describe_error(error, address), options.WRONG) from None
     try:
         key = next(iter(settings.server.keys), "")
-        place = ServerEndpoint(server.url(), key)
+        endpoint = ServerEndpoint(server.url(), key)
         both = f" and {server.url('https')}" if settings.server.tls.enabled else ""
-        console.print(f"Serving at {place.url}{both}")
+        console.print(f"Serving at {endpoint.url}{both}")
         console.print("Now a recording talks to it, in real time.\n")
         speaker = ClockSpeaker()
-        answered = await stops.unless(stopping, converse(display, place, speaker, wait_s))
+        answered = await stops.run_until_stopped(
+            stopping, play_demo(display, endpoint, speaker, wait_s)
+        )
         speaker.recording.save(answer)
         console.print(f"\nThe answers are in {answer} ({speaker.recording.seconds:.1f} s).")
         if answered and not once:
-            _invite(console, place.url)
+            _print_invitation(console, endpoint.url)
             await stopping.wait()
         return answered
     finally:
-        await stops.close(server, stopping, console.print)
+        await stops.stop_server(server, stopping, console.print)
 
 
-async def converse(
-    display: ConversationDisplay, place: ServerEndpoint, speaker: ClockSpeaker, wait_s: float
+async def play_demo(
+    display: ConversationDisplay, address: ServerEndpoint, speaker: ClockSpeaker, wait_s: float
 ) -> bool:
     """Say the recordings one after the other; whether each was answered by voice."""
     tools = ToolModule([turn_on_the_lights, turn_off_the_lights])
     setup = options.requested_setup("", "", INSTRUCTION, tools)
-    async with connect(place, setup) as session:
+    async with connect(address, setup) as session:
         conversation = ClientConversation(session, speaker, tools, display)
 
         async def course() -> bool:
             await asyncio.sleep(FIRST_PAUSE_S)
             for number, name in enumerate(RECORDINGS, 1):
-                await conversation.send_microphone(FileMicrophone(recording(name), tail_s=TAIL_S))
+                await conversation.send_microphone(
+                    FileMicrophone(load_recording(name), tail_s=TAIL_S)
+                )
                 if not await conversation.wait_for_turns(number, wait_s):
                     return False
             return True
 
-        async with display.showing(conversation):
+        async with display.show_conversation(conversation):
             complete = await conversation.run_while_receiving(course())
     return complete and all(turn.audio_s for turn in conversation.log.turns)
 
 
-def recording(name: str) -> bytes:
+def load_recording(name: str) -> bytes:
     """A recording that ships with the project, as 16 kHz PCM."""
     with as_file(files("vivavoce") / "assets" / name) as path:
         return read_wav(path)
 
 
-def _invite(console: Console, url: str) -> None:
+def _print_invitation(console: Console, url: str) -> None:
     console.print(
         "\nStill serving. In another terminal, in this folder:\n"
-        f"  {hint('talk', url)}\n"
+        f"  {command_hint('talk', url)}\n"
         "      talk to it yourself, by microphone and loudspeaker\n"
-        f"  {hint('say', url)} 'hello'\n"
+        f"  {command_hint('say', url)} 'hello'\n"
         "      type, and read the answer\n"
-        f"  {hint('run', url)} -- python your.py\n"
+        f"  {command_hint('run', url)} -- python your.py\n"
         "      run any program of Google's SDKs against it\n"
         "Ctrl-C ends it."
     )

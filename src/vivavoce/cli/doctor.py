@@ -14,11 +14,11 @@ from rich.console import Console
 from rich.text import Text
 
 from vivavoce import logs
-from vivavoce.cli import examine, selftest, storetest, tooltest
+from vivavoce.cli import doctor_engines, doctor_machine, doctor_store, doctor_tools
 from vivavoce.cli.console import open_console
-from vivavoce.cli.faults import fault_of
-from vivavoce.cli.findings import Finding, Severity, Trial, worst, wrong
-from vivavoce.cli.surroundings import place_of, typed
+from vivavoce.cli.doctor_findings import Finding, Severity, Trial, error_finding, worst_severity
+from vivavoce.cli.environment import as_typed, server_address
+from vivavoce.cli.errors import describe_error
 from vivavoce.config import load
 from vivavoce.errors import VivavoceError
 
@@ -45,38 +45,38 @@ def doctor(
 
     Exit codes: 0 nothing is wrong, 1 warnings, 2 errors.
     """
-    steps = examination(config, {"profile": profile, "model": model}, quick)
+    steps = examine_all(config, {"profile": profile, "model": model}, quick)
     if as_json:
         findings = [step for step in steps if isinstance(step, Finding)]
-        typer.echo(json.dumps(_report(findings), indent=2))
+        typer.echo(json.dumps(_json_report(findings), indent=2))
     else:
         findings = _print_findings(steps)
-    raise typer.Exit(int(worst(findings)))
+    raise typer.Exit(int(worst_severity(findings)))
 
 
-def examination(
+def examine_all(
     path: Path | None, flags: Mapping[str, str | None], quick: bool
 ) -> Iterator[Finding | Trial]:
     """Examine everything in order; each finding comes when it is known."""
-    yield from examine.host()
+    yield from doctor_machine.examine_host()
     try:
         config = load(path, flags)
     except VivavoceError as error:
-        yield wrong("config", fault_of(error))
+        yield error_finding("config", describe_error(error))
         return
     logs.configure("error", config.log.format)
-    place = place_of(config)
-    yield from examine.port(config, place)
-    yield from examine.tls(config, place)
-    yield from _iterated(storetest.store(config))
-    yield from examine.weights(config)
+    address = server_address(config)
+    yield from doctor_machine.examine_port(config, address)
+    yield from doctor_machine.examine_tls(config, address)
+    yield from _iterate(doctor_store.examine_store(config))
+    yield from doctor_machine.examine_weights(config)
     if not quick:
-        yield from _iterated(selftest.engines(config))
-        yield from _iterated(tooltest.tools(config))
-    yield from examine.devices()
+        yield from _iterate(doctor_engines.examine_engines(config))
+        yield from _iterate(doctor_tools.examine_tools(config))
+    yield from doctor_machine.examine_devices()
 
 
-def _iterated(steps: AsyncGenerator[T, None]) -> Iterator[T]:
+def _iterate(steps: AsyncGenerator[T, None]) -> Iterator[T]:
     """The items of an asynchronous generator, each as soon as it is there."""
 
     async def following() -> T | None:
@@ -87,10 +87,10 @@ def _iterated(steps: AsyncGenerator[T, None]) -> Iterator[T]:
             while (step := runner.run(following())) is not None:
                 yield step
         finally:
-            runner.run(_closed(steps))
+            runner.run(_close_when_done(steps))
 
 
-async def _closed(steps: AsyncGenerator[T, None]) -> None:
+async def _close_when_done(steps: AsyncGenerator[T, None]) -> None:
     await steps.aclose()
 
 
@@ -106,9 +106,9 @@ def _print_findings(steps: Iterator[Finding | Trial]) -> list[Finding]:
                 findings.append(step)
                 _print_finding(console, step)
             elif status is not None:
-                status.update(Text(f"Trying {step.what} …"))
+                status.update(Text(f"Trying {step.text} …"))
             else:
-                progress.print(f"Trying {step.what} …")
+                progress.print(f"Trying {step.text} …")
     return findings
 
 
@@ -116,14 +116,14 @@ def _print_finding(console: Console, finding: Finding) -> None:
     word, color = MARKS[finding.severity]
     code = f" {finding.code.value}" if finding.code else ""
     console.print(Text(f"{word:8}", color), end="")
-    console.print(f"{finding.group}:{code} {typed(finding.what)}")
+    console.print(f"{finding.group}:{code} {as_typed(finding.text)}")
     if finding.fix:
-        console.print(f"{'':8}{typed(finding.fix)}")
+        console.print(f"{'':8}{as_typed(finding.fix)}")
 
 
-def _report(findings: Sequence[Finding]) -> dict[str, Any]:
+def _json_report(findings: Sequence[Finding]) -> dict[str, Any]:
     """The findings for `--json`."""
     return {
-        "severity": worst(findings).name.lower(),
+        "severity": worst_severity(findings).name.lower(),
         "findings": [each.as_json() for each in findings],
     }

@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 
 from vivavoce.cli.console import open_console
-from vivavoce.cli.faults import fault_of, leave
+from vivavoce.cli.errors import describe_error, print_and_exit
 from vivavoce.config import Config, load
 from vivavoce.engines.ports import Settings
 from vivavoce.engines.registry import listing, parse, required_parts
@@ -27,9 +27,9 @@ def engines(
     """List the engines, where they come from, and the profiles that use them."""
     try:
         settings = load(config)
-        uses = users(settings)
+        uses = profiles_by_engine(settings)
     except VivavoceError as error:
-        raise leave(fault_of(error)) from None
+        raise print_and_exit(describe_error(error)) from None
     rows = [
         (each.name, each.description, each.source, uses.get(each.name, [])) for each in listing()
     ]
@@ -51,24 +51,24 @@ def engines(
 TOOLS = "[tools]"
 
 
-def users(settings: Config) -> dict[str, list[str]]:
+def profiles_by_engine(settings: Config) -> dict[str, list[str]]:
     """For each engine's full name, the profiles that name it; `[tools]` is for all of them."""
     found: dict[str, list[str]] = {}
     for profile, table in settings.profiles.items():
         for port in ("detector", "recognizer", "responder"):
-            for name in dict.fromkeys(parts(port, getattr(table, port))):
+            for name in dict.fromkeys(engine_names(port, getattr(table, port))):
                 found.setdefault(name, []).append(profile)
     for port, choice in (("search", settings.tools.search), ("sandbox", settings.tools.code)):
-        for name in parts(port, choice) if choice else ():
+        for name in engine_names(port, choice) if choice else ():
             found.setdefault(name, []).append(TOOLS)
     return found
 
 
-def parts(port: str, choice: str | Settings) -> Iterator[str]:
+def engine_names(port: str, choice: str | Settings) -> Iterator[str]:
     """The full names of a choice, of what it falls back on, and of what it is made of."""
     use, _, otherwise = parse(choice)
     yield f"{port}.{use}"
     if otherwise is not None:
-        yield from parts(port, otherwise)
+        yield from engine_names(port, otherwise)
     for part in required_parts(port, choice):
-        yield from parts(*part)
+        yield from engine_names(*part)

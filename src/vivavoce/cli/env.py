@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from vivavoce.cli.faults import fault_of, leave
-from vivavoce.cli.surroundings import Key, Port, Url, place_of, variables
+from vivavoce.cli.environment import Key, Port, Url, sdk_variables, server_address
+from vivavoce.cli.errors import describe_error, print_and_exit
 from vivavoce.config import load
 from vivavoce.errors import VivavoceError
 
@@ -29,9 +29,9 @@ def env(
     """Print the variables for your shell: eval "$(vivavoce env)"."""
     try:
         settings = load(config, {"server.port": port})
-        found = variables(settings, place=place_of(settings, url), key=key)
+        variables = sdk_variables(settings, address=server_address(settings, url), key=key)
     except VivavoceError as error:
-        raise leave(fault_of(error)) from None
+        raise print_and_exit(describe_error(error)) from None
     spell = posix_lines
     if fish:
         spell = fish_lines
@@ -41,33 +41,33 @@ def env(
         spell = dotenv_lines
     elif as_json:
         spell = json_text
-    typer.echo(spell(found))
+    typer.echo(spell(variables))
 
 
-def posix_lines(found: Mapping[str, str]) -> str:
+def posix_lines(variables: Mapping[str, str]) -> str:
     """`export` lines, which `eval` takes."""
-    return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in found.items())
+    return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items())
 
 
-def fish_lines(found: Mapping[str, str]) -> str:
+def fish_lines(variables: Mapping[str, str]) -> str:
     """In fish, a backslash and a quote are escaped inside single quotes, and nothing else."""
     quoted = {
-        name: value.replace("\\", "\\\\").replace("'", "\\'") for name, value in found.items()
+        name: value.replace("\\", "\\\\").replace("'", "\\'") for name, value in variables.items()
     }
     return "\n".join(f"set -gx {name} '{value}';" for name, value in quoted.items())
 
 
-def powershell_lines(found: Mapping[str, str]) -> str:
+def powershell_lines(variables: Mapping[str, str]) -> str:
     """In PowerShell, a quote is doubled inside single quotes."""
-    quoted = {name: value.replace("'", "''") for name, value in found.items()}
+    quoted = {name: value.replace("'", "''") for name, value in variables.items()}
     return "\n".join(f"$env:{name} = '{value}'" for name, value in quoted.items())
 
 
-def dotenv_lines(found: Mapping[str, str]) -> str:
+def dotenv_lines(variables: Mapping[str, str]) -> str:
     """Lines that dotenv readers and `docker --env-file` take alike: no quotes."""
-    return "\n".join(f"{name}={value}" for name, value in found.items())
+    return "\n".join(f"{name}={value}" for name, value in variables.items())
 
 
-def json_text(found: Mapping[str, str]) -> str:
+def json_text(variables: Mapping[str, str]) -> str:
     """One JSON object."""
-    return json.dumps(dict(found), indent=2)
+    return json.dumps(dict(variables), indent=2)

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from vivavoce.cli.console import open_console
-from vivavoce.cli.faults import Code, Fault, fault_of, leave
+from vivavoce.cli.errors import CliError, ErrorCode, describe_error, print_and_exit
 from vivavoce.engines.document_index import (
     Change,
     Index,
@@ -62,43 +62,49 @@ def index(
         raise typer.BadParameter("Name a folder, or one of --list, --forget and --ask.")
     try:
         if folder is not None:
-            _build(open_console(), path, root_of(folder))
+            _build_index(open_console(), path, root_of(folder))
         elif forget is not None:
-            _forget(path, forget)
+            _remove_folder(path, forget)
         elif list_:
-            _list(path)
+            _list_documents(path)
         else:
-            asyncio.run(_ask(path, ask or ""))
+            asyncio.run(_answer_question(path, ask or ""))
     except (ConfigError, EngineError) as error:
-        raise leave(fault_of(error)) from None
+        raise print_and_exit(describe_error(error)) from None
     except ToolError as error:
-        raise leave(Fault(Code.ENGINE_FAILED, error.problem, "See --list.")) from None
+        raise print_and_exit(
+            CliError(ErrorCode.ENGINE_FAILED, error.problem, "See --list.")
+        ) from None
     except sqlite3.Error as error:
         cause = f"The index {path} is damaged: {error}."
-        raise leave(Fault(Code.CONFIG, cause, "Delete it, and index again.")) from None
+        raise print_and_exit(
+            CliError(ErrorCode.CONFIG, cause, "Delete it, and index again.")
+        ) from None
 
 
-def _build(console: Console, path: Path, root: Path) -> None:
+def _build_index(console: Console, path: Path, root: Path) -> None:
     load_libraries()
     files = files_of(root)
     counts: Counter[Change] = Counter()
     with closing(Index(path)) as opened:
-        for seen in _watched(console, update(opened, root, files), len(files)):
+        for seen in _count_files(console, update(opened, root, files), len(files)):
             counts[seen.change] += 1
-            where = _shown(str(seen.path.relative_to(root)))
+            where = _printable_name(str(seen.path.relative_to(root)))
             if seen.problem:
                 typer.echo(f"unreadable\t{where}\t{seen.problem}", err=True)
             elif seen.change is not Change.UNCHANGED and not console.is_terminal:
                 typer.echo(f"{seen.change.value}\t{where}")
     if not files:
         typer.echo(f"No documents (text, Markdown, HTML, PDF) are in {root}.", err=True)
-    told = [f"{counts[change]} {change.value}" for change in Change]
+    summary = [f"{counts[change]} {change.value}" for change in Change]
     if others := others_of(root):
-        told.append(f"{others} of {'another kind' if others == 1 else 'other kinds'} passed over")
-    typer.echo(f"{', '.join(told)}; the index is {path}")
+        summary.append(
+            f"{others} of {'another kind' if others == 1 else 'other kinds'} passed over"
+        )
+    typer.echo(f"{', '.join(summary)}; the index is {path}")
 
 
-def _watched(console: Console, files: Iterable[Seen], total: int) -> Iterator[Seen]:
+def _count_files(console: Console, files: Iterable[Seen], total: int) -> Iterator[Seen]:
     """`files`, counted by a bar where there is a terminal to draw it on."""
     if not console.is_terminal:
         yield from files
@@ -108,32 +114,32 @@ def _watched(console: Console, files: Iterable[Seen], total: int) -> Iterator[Se
         task = bar.add_task("", total=total)
         for seen in files:
             if seen.change is not Change.DROPPED:
-                bar.update(task, advance=1, description=_shown(seen.path.name)[:40])
+                bar.update(task, advance=1, description=_printable_name(seen.path.name)[:40])
             yield seen
 
 
-def _shown(name: str) -> str:
+def _printable_name(name: str) -> str:
     """A name of a file, which may hold bytes that are no characters."""
     return name.encode(errors="replace").decode()
 
 
-def _opened(path: Path) -> Index:
+def _open_index(path: Path) -> Index:
     """The index that must be there already. Raises `ConfigError`."""
     if version_of(path) is Version.ABSENT:
         raise ConfigError(f"There is no index at {path}.", "Run `vivavoce index DIR`.")
     return Index(path)
 
 
-def _list(path: Path) -> None:
-    with closing(_opened(path)) as opened:
+def _list_documents(path: Path) -> None:
+    with closing(_open_index(path)) as opened:
         for folder, count in opened.folders():
             typer.echo(f"{folder}\t{count}")
     typer.echo(f"The index is {path}.", err=True)
 
 
-def _forget(path: Path, folder: Path) -> None:
+def _remove_folder(path: Path, folder: Path) -> None:
     root = str(folder.expanduser().resolve())
-    with closing(_opened(path)) as opened:
+    with closing(_open_index(path)) as opened:
         known = [each for each, _ in opened.folders()]
         if root not in known:
             there = ", ".join(known) or "none"
@@ -142,7 +148,7 @@ def _forget(path: Path, folder: Path) -> None:
     typer.echo(f"{count} dropped; the index is {path}")
 
 
-async def _ask(path: Path, question: str) -> None:
+async def _answer_question(path: Path, question: str) -> None:
     engine = await create({"path": str(path)}, EngineBuilder(tell=typer.echo))
     try:
         found = await engine.search(SearchQuery(question))

@@ -15,7 +15,7 @@ import typer
 from rich.table import Table
 
 from vivavoce.cli.console import open_console
-from vivavoce.cli.faults import fault_of, leave
+from vivavoce.cli.errors import describe_error, print_and_exit
 from vivavoce.config import Config, load, split_words
 from vivavoce.domain.principal import EVERYTHING, Quota, Scope
 from vivavoce.domain.records import KeyRecord
@@ -62,7 +62,9 @@ def add(
 ) -> None:
     """Make a key. It is printed once, and kept as a hash alone."""
     if not name.strip():
-        raise leave(fault_of(ConfigError("A key needs a name.", "Say what it is for.")))
+        raise print_and_exit(
+            describe_error(ConfigError("A key needs a name.", "Say what it is for."))
+        )
     now = time.time()
     secret = PREFIX + secrets.token_urlsafe(32)
     with_limits = Quota(sessions, audio_minutes, tool_calls, messages_per_s)
@@ -74,7 +76,7 @@ def add(
             digest=digest(secret),
             hint=secret[:HINT],
             created=now,
-            expires=_end(expires, now),
+            expires=_expiry(expires, now),
             scopes=_scopes(scopes),
             quota=with_limits,
         )
@@ -96,9 +98,14 @@ def list_keys(config: ConfigFile = None) -> None:
     for number, key in enumerate(settings.server.keys, 1):
         table.add_row(f"server.keys #{number}", "", f"{key[:2]}…", "everything", "", "")
     for record in keys:
-        opens = "everything" if record.scopes == EVERYTHING else _named(record.scopes)
+        opens = "everything" if record.scopes == EVERYTHING else _scope_names(record.scopes)
         table.add_row(
-            record.name, record.id, f"{record.hint}…", opens, _day(record), _limits(record.quota)
+            record.name,
+            record.id,
+            f"{record.hint}…",
+            opens,
+            _expiry_day(record),
+            _limits(record.quota),
         )
     if table.row_count:
         open_console().print(table)
@@ -149,7 +156,7 @@ def _with_store(
             )
         return settings, asyncio.run(run(store))
     except VivavoceError as error:
-        raise leave(fault_of(error)) from None
+        raise print_and_exit(describe_error(error)) from None
 
 
 def _scopes(words: str) -> frozenset[Scope]:
@@ -162,7 +169,7 @@ def _scopes(words: str) -> frozenset[Scope]:
     return frozenset(known[word] for word in wanted)
 
 
-def _end(words: str, now: float) -> float:
+def _expiry(words: str, now: float) -> float:
     if not words:
         return 0.0
     match = re.fullmatch(r"(\d{1,5})([mhdw])", words.strip())
@@ -171,11 +178,11 @@ def _end(words: str, now: float) -> float:
     return now + int(match[1]) * UNITS[match[2]]
 
 
-def _named(scopes: frozenset[Scope]) -> str:
+def _scope_names(scopes: frozenset[Scope]) -> str:
     return ", ".join(scope.value for scope in Scope if scope in scopes)
 
 
-def _day(record: KeyRecord) -> str:
+def _expiry_day(record: KeyRecord) -> str:
     if not record.expires:
         return ""
     end = datetime.fromtimestamp(record.expires, UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -18,8 +18,8 @@ from rich.progress import (
 )
 
 from vivavoce.cli.console import open_console
-from vivavoce.cli.faults import Code, Fault, fault_of, leave
-from vivavoce.cli.surroundings import typed
+from vivavoce.cli.environment import as_typed
+from vivavoce.cli.errors import CliError, ErrorCode, describe_error, print_and_exit
 from vivavoce.config import Config, load
 from vivavoce.engines import registry, weights_download
 from vivavoce.engines.weights import (
@@ -50,23 +50,23 @@ def pull(
     try:
         settings = load(config)
         if list_:
-            _list(console, settings, [registry.find_weights(name) for name in names or ()])
+            _list_weights(console, settings, [registry.find_weights(name) for name in names or ()])
             return
         wanted = [registry.find_weights(name) for name in names or weights_in_use(settings)]
         absent = [each for each in wanted if not is_present(each, settings.weights)]
-        fetch(console, [weights.name for weights in wanted], settings.weights)
+        fetch_weights(console, [weights.name for weights in wanted], settings.weights)
         for weights in wanted:
             state = "fetched" if weights in absent else "already here"
             where = locate(weights, settings.weights)
             console.print(f"{weights.name}: {state}, {where}")
     except (ConfigError, EngineMissing) as error:
-        fault = fault_of(error)
-        if fault.code is Code.ENGINE_MISSING:
-            fault = Fault(Code.WEIGHTS_MISSING, fault.cause, fault.fix)
-        raise leave(fault) from None
+        failure = describe_error(error)
+        if failure.code is ErrorCode.ENGINE_MISSING:
+            failure = CliError(ErrorCode.WEIGHTS_MISSING, failure.problem, failure.fix)
+        raise print_and_exit(failure) from None
 
 
-def fetch(
+def fetch_weights(
     console: Console, names: list[str], overrides: Mapping[str, str | Path] | None = None
 ) -> None:
     """Fetch what is missing, after saying so, with one bar for everything on a terminal.
@@ -75,7 +75,7 @@ def fetch(
     """
 
     def say(line: str) -> None:
-        console.print(typed(line))
+        console.print(as_typed(line))
 
     absent = registry.missing_weights(names, overrides)
     if not absent:
@@ -84,7 +84,7 @@ def fetch(
         if not console.is_terminal:
             weights_download.fetch_weights(absent, say)
             return
-        with _bar(console) as bar:
+        with _progress_bar(console) as bar:
             task = bar.add_task("", total=sum(each.size_bytes for each in absent))
 
             def report(activity: str, arrived: int, total: int) -> None:
@@ -96,7 +96,7 @@ def fetch(
         raise
 
 
-def _bar(console: Console) -> Progress:
+def _progress_bar(console: Console) -> Progress:
     return Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -107,12 +107,12 @@ def _bar(console: Console) -> Progress:
     )
 
 
-def _list(console: Console, settings: Config, named: list[Weights]) -> None:
+def _list_weights(console: Console, settings: Config, named: list[Weights]) -> None:
     """Describe weights: lines on a terminal, tab-separated values with a heading elsewhere."""
     if not console.is_terminal:
         typer.echo("\t".join(COLUMNS))
     for each in named or registry.all_weights():
-        where = _where(each, settings)
+        where = _weights_location(each, settings)
         if console.is_terminal:
             # Lines and no table, which would cut the paths on a narrow terminal.
             size = f"{megabytes(each.size_bytes)} to fetch, {megabytes(each.disk_bytes)} on disk"
@@ -129,7 +129,7 @@ def _list(console: Console, settings: Config, named: list[Weights]) -> None:
             typer.echo("\t".join(map(str, (*row, each.license, each.size_bytes, where))))
 
 
-def _where(weights: Weights, settings: Config) -> str:
+def _weights_location(weights: Weights, settings: Config) -> str:
     try:
         return str(locate(weights, settings.weights))
     except EngineMissing:

@@ -63,7 +63,7 @@ def say(
             raise ConfigError("There is nothing to say.", "Give some words, or pipe them into -.")
         wait_until_ready(endpoint, console.print)
         speaker = ClockSpeaker(fast=True)
-        turn = asyncio.run(ask(endpoint, setup, module, words, speaker, wait))
+        turn = asyncio.run(ask_question(endpoint, setup, module, words, speaker, wait))
         if turn is not None:
             if out:
                 speaker.recording.save(out)
@@ -95,7 +95,7 @@ class _AnswerWatcher(ConversationObserver):
             self.produced.set()
 
 
-async def ask(
+async def ask_question(
     endpoint: ServerEndpoint,
     setup: SessionOptions,
     tools: ToolModule,

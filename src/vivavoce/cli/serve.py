@@ -10,11 +10,11 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from vivavoce.cli import stopping as stops
+from vivavoce.cli import signals as stops
 from vivavoce.cli.console import open_console
+from vivavoce.cli.environment import as_typed, command_hint
+from vivavoce.cli.errors import describe_error, print_and_exit
 from vivavoce.cli.event_loop import freeze_started_objects, shorten_thread_turns
-from vivavoce.cli.faults import fault_of, leave
-from vivavoce.cli.surroundings import hint, typed
 from vivavoce.config import Config, is_loopback, load
 from vivavoce.errors import VivavoceError
 
@@ -41,54 +41,56 @@ def serve(
     settings: Config | None = None
     try:
         settings = load(config, flags)
-        _prepare(settings)
+        _prepare_start(settings)
         asyncio.run(_serve(settings))
     except (VivavoceError, OSError) as error:
         where = f"{settings.server.host}:{settings.server.port}" if settings else ""
-        raise leave(fault_of(error, where)) from None
+        raise print_and_exit(describe_error(error, where)) from None
     except (KeyboardInterrupt, stops.Stopped):
-        raise typer.Exit(stops.STATUS) from None
+        raise typer.Exit(stops.STOPPED_STATUS) from None
 
 
-def _prepare(settings: Config) -> None:
+def _prepare_start(settings: Config) -> None:
     """Check the port, configure logging, fetch the weights that are missing."""
     from vivavoce import logs
-    from vivavoce.cli.listening import taken
-    from vivavoce.cli.pull import fetch
+    from vivavoce.cli.port_check import find_port_conflict
+    from vivavoce.cli.pull import fetch_weights
     from vivavoce.wiring import weights_in_use
 
     logs.configure(settings.log.level, settings.log.format, settings.log.personal)
-    if fault := taken(settings):
-        raise leave(fault)
-    fetch(open_console(to_stderr=True), weights_in_use(settings), settings.weights)
+    if failure := find_port_conflict(settings):
+        raise print_and_exit(failure)
+    fetch_weights(open_console(to_stderr=True), weights_in_use(settings), settings.weights)
 
 
 async def _serve(settings: Config) -> None:
     from vivavoce.wiring import build
 
     console = open_console(to_stderr=True)
-    server = build(settings, say=lambda line: console.print(typed(line)))
+    server = build(settings, say=lambda line: console.print(as_typed(line)))
     stopping = stops.watch_signals()
     shorten_thread_turns()
     console.print("Starting the server and its engines …")
-    await stops.start(server.start(), stopping)
+    await stops.start_server(server.start(), stopping)
     try:
         freeze_started_objects()
         secure = server.url("https") if settings.server.tls.enabled else ""
-        _greet(console, server.url("http"), secure, server.readiness.report())
+        _print_addresses(console, server.url("http"), secure, server.readiness.report())
         if secure and server.bundle and not is_loopback(settings.server.host):
             base = f"https://{socket.gethostname()}:{server.port.address[1]}"
             files = f"SSL_CERT_FILE set to a copy of {server.bundle}"
             console.print(f"Other machines need a key, {base} as the base URL, and {files}.")
         await stopping.wait()
     finally:
-        await stops.close(server, stopping, console.print)
+        await stops.stop_server(server, stopping, console.print)
 
 
-def _greet(console: Console, plain: str, secure: str, report: Any) -> None:
+def _print_addresses(console: Console, plain: str, secure: str, report: Any) -> None:
     """Print the addresses, how each part does, and how clients are started."""
     console.print(f"vivavoce serves {plain}" + (f" and {secure}" if secure else ""))
     for part, state in report["parts"].items():
-        note = f": {typed(state['note'])}" if "note" in state else ""
+        note = f": {as_typed(state['note'])}" if "note" in state else ""
         console.print(f"  {part}: {state['state']}{note}")
-    console.print(f"Clients: `{hint('run', plain)} -- COMMAND`, or `{hint('talk', plain)}`.")
+    console.print(
+        f"Clients: `{command_hint('run', plain)} -- COMMAND`, or `{command_hint('talk', plain)}`."
+    )

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import typer
 
 from vivavoce import config
-from vivavoce.cli.faults import Code, Fault, closed_fault, fault_of, leave
+from vivavoce.cli.errors import CliError, ErrorCode, describe_close, describe_error, print_and_exit
 from vivavoce.client.devices import AudioDeviceMissing
 from vivavoce.client.messages import DEFAULT_MODEL, SessionClosed, SessionOptions
 from vivavoce.client.session import ServerEndpoint, ServerUnreachable, ServerUntrusted
@@ -121,26 +121,32 @@ def exit_on_error() -> Iterator[None]:
     try:
         yield
     except ServerUntrusted as error:
-        raise leave(Fault(Code.TLS_TRUST, error.problem, error.fix), UNREACHABLE) from None
+        raise print_and_exit(
+            CliError(ErrorCode.TLS_TRUST, error.problem, error.fix), UNREACHABLE
+        ) from None
     except ServerUnreachable as error:
-        raise leave(Fault(Code.NO_SERVER, error.problem, error.fix), UNREACHABLE) from None
+        raise print_and_exit(
+            CliError(ErrorCode.NO_SERVER, error.problem, error.fix), UNREACHABLE
+        ) from None
     except SessionClosed as error:
-        raise leave(closed_fault(error), CLOSED) from None
+        raise print_and_exit(describe_close(error), CLOSED) from None
     except AudioDeviceMissing as error:
-        raise leave(Fault(Code.NO_AUDIO_DEVICE, error.problem, error.fix), WRONG) from None
+        raise print_and_exit(
+            CliError(ErrorCode.NO_AUDIO_DEVICE, error.problem, error.fix), WRONG
+        ) from None
     except VivavoceError as error:
-        raise leave(fault_of(error), WRONG) from None
+        raise print_and_exit(describe_error(error), WRONG) from None
 
 
 def exit_unless_answered(answered: bool, failed: bool) -> None:
     """Exit with an error if a turn of the conversation failed or stayed unanswered."""
     if failed:
         fix = "Its log says why; `vivavoce doctor` tries each engine, --model as of `serve`."
-        fault = Fault(Code.TURN_FAILED, "The server could not answer this turn.", fix)
-        raise leave(fault, FAILED)
+        failure = CliError(ErrorCode.TURN_FAILED, "The server could not answer this turn.", fix)
+        raise print_and_exit(failure, FAILED)
     if not answered:
         fix = "The server's log may say why; --wait sets a longer timeout."
-        raise leave(Fault(Code.NO_ANSWER, "No answer came in time.", fix), SILENT)
+        raise print_and_exit(CliError(ErrorCode.NO_ANSWER, "No answer came in time.", fix), SILENT)
 
 
 def binary_stdout() -> IO[bytes]:

@@ -95,14 +95,14 @@ def talk(
         display = open_display(plain, to_stderr=sink == PIPE, transcript=lines)
         audio = AudioOptions(source, sink, fast, backend, microphone, speaker, echo_mode)
         try:
-            wait_until_ready(endpoint, display.note)
+            wait_until_ready(endpoint, display.print_note)
             if source or sink:
                 course = talk_with_files(endpoint, setup, module, audio, display, wait)
                 options.exit_unless_answered(asyncio.run(course), display.failed)
             else:
                 asyncio.run(talk_with_devices(endpoint, setup, module, audio, display))
         except KeyboardInterrupt:  # the ordinary end of a microphone
-            display.note("Stopped.")
+            display.print_note("Stopped.")
 
 
 def _writable(path: Path) -> IO[str]:
@@ -146,7 +146,7 @@ async def talk_with_files(
     async with connect_resumably(endpoint, setup) as session:
         conversation = ClientConversation(session, speaker, tools, display)
         try:
-            async with display.showing(conversation):
+            async with display.show_conversation(conversation):
                 return await conversation.run_while_receiving(
                     _send(conversation, session, source, wait_s)
                 )
@@ -181,8 +181,8 @@ async def talk_with_devices(
         speaker,
     ):
         async with connect_resumably(endpoint, setup) as session:
-            display.note(f"Connected to {endpoint.url}. Speak; Ctrl-C ends it.")
-            display.note(guard.description, "dim")
+            display.print_note(f"Connected to {endpoint.url}. Speak; Ctrl-C ends it.")
+            display.print_note(guard.description, "dim")
             conversation = ClientConversation(session, speaker, tools, display)
 
             async def speak() -> bool:
@@ -190,5 +190,5 @@ async def talk_with_devices(
                 await wait_until_played(speaker)
                 return True
 
-            async with display.showing(conversation):
+            async with display.show_conversation(conversation):
                 await conversation.run_while_receiving(speak())

@@ -12,7 +12,7 @@ import httpx2
 import typer
 
 from vivavoce.cli import session_options as options
-from vivavoce.cli.faults import Code, Fault, leave
+from vivavoce.cli.errors import CliError, ErrorCode, print_and_exit
 from vivavoce.client.session import ServerEndpoint, ServerUnreachable
 from vivavoce.connection_errors import connection_failure
 from vivavoce.errors import ConfigError
@@ -39,7 +39,7 @@ def token(
 ) -> None:
     """Print an ephemeral token, with which a client connects as with a key."""
     with options.exit_on_error():
-        place = options.server_endpoint(url, key, ca)
+        address = options.server_endpoint(url, key, ca)
         now = datetime.now(UTC)
         body: dict[str, Any] = {
             "uses": uses,
@@ -47,13 +47,13 @@ def token(
             "newSessionExpireTime": (now + timedelta(minutes=begins)).isoformat(),
         }
         if setup is not None:
-            body["bidiGenerateContentSetup"] = _read(setup)
+            body["bidiGenerateContentSetup"] = _read_setup(setup)
         if mask is not None:
             body["fieldMask"] = mask
-        typer.echo(_made(place, body))
+        typer.echo(_request_token(address, body))
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read_setup(path: Path) -> dict[str, Any]:
     try:
         setup = json.loads(path.read_bytes())
     except ValueError as error:
@@ -64,12 +64,12 @@ def _read(path: Path) -> dict[str, Any]:
     return inner if isinstance(inner, dict) else setup
 
 
-def _made(place: ServerEndpoint, body: dict[str, Any]) -> str:
+def _request_token(address: ServerEndpoint, body: dict[str, Any]) -> str:
     """The token's name, from the server. Raises `ServerUnreachable`; leaves where it is refused."""
-    verify = place.tls() or True
-    parts = urlsplit(place.url)
+    verify = address.tls() or True
+    parts = urlsplit(address.url)
     base = f"{WEB.get(parts.scheme, parts.scheme)}://{parts.netloc}{parts.path.rstrip('/')}"
-    headers = {"x-goog-api-key": place.key} if place.key else {}
+    headers = {"x-goog-api-key": address.key} if address.key else {}
     try:
         with httpx2.Client(verify=verify, timeout=ANSWER_S, trust_env=False) as web:
             answer = web.post(base + PATH, json=body, headers=headers)
@@ -83,5 +83,7 @@ def _made(place: ServerEndpoint, body: dict[str, Any]) -> str:
         reason = str(told_.get("error", {}).get("message", f"status {answer.status_code}"))
         key = answer.status_code in (401, 403) or "API key" in reason
         fix = "Give one of the server's keys with --key." if key else "Correct what is named."
-        raise leave(Fault(Code.KEY_REFUSED if key else Code.REFUSED, reason, fix))
+        raise print_and_exit(
+            CliError(ErrorCode.KEY_REFUSED if key else ErrorCode.REFUSED, reason, fix)
+        )
     return str(told_["name"])

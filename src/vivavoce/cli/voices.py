@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from vivavoce.cli.console import open_console
-from vivavoce.cli.surroundings import typed
+from vivavoce.cli.environment import as_typed
 from vivavoce.domain.voices import DEFAULT_VOICE, VOICES
 from vivavoce.engines.synthesis import voice_parameters
 
@@ -23,23 +23,25 @@ def voices(
     """List the voice names that clients may ask for, and how the embedded voice speaks them."""
     if as_json:
         listed = {"voices": list(VOICES), "default": DEFAULT_VOICE}
-        typer.echo(json.dumps({**listed, "sounds": {v: sound(v) for v in VOICES}}, indent=2))
+        typer.echo(
+            json.dumps({**listed, "sounds": {v: describe_voice(v) for v in VOICES}}, indent=2)
+        )
         return
     console = open_console(soft_wrap=False)
     if not console.is_terminal:
         typer.echo("voice\tsound")
         for voice in VOICES:
-            typer.echo(f"{voice}\t{sound(voice)}")
+            typer.echo(f"{voice}\t{describe_voice(voice)}")
         return
     table = Table("voice", "sound")
     for voice in VOICES:
-        table.add_row(voice, sound(voice))
+        table.add_row(voice, describe_voice(voice))
     console.print(table)
-    example = typed("`vivavoce say --voice Kore 'Good morning.' --out kore.wav`")
+    example = as_typed("`vivavoce say --voice Kore 'Good morning.' --out kore.wav`")
     console.print(f"Default: {DEFAULT_VOICE}. Try one: {example}")
 
 
-def sound(voice: str) -> str:
+def describe_voice(voice: str) -> str:
     """In a few words, what the synthesizer that comes with the project makes of a voice."""
     made = voice_parameters(voice)
     gender = "woman" if made.feminine else "man"

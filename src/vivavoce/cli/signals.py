@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-STATUS = 130
+STOPPED_STATUS = 130
 """The exit status of a command that was stopped before it had done its work."""
 
-PATIENCE_S = 2.0
+CANCEL_TIMEOUT_S = 2.0
 """How long what was cancelled may take to end."""
 
 UNNOTICED_S = 0.3
@@ -41,9 +41,9 @@ def watch_signals() -> asyncio.Event:
     return stopping
 
 
-async def unless(stopping: asyncio.Event, course: Coroutine[Any, Any, T]) -> T:
-    """What `course` gives. Cancels it and raises `Stopped` when a signal comes first."""
-    going = asyncio.ensure_future(course)
+async def run_until_stopped(stopping: asyncio.Event, work: Coroutine[Any, Any, T]) -> T:
+    """What `work` gives. Cancels it and raises `Stopped` when a signal comes first."""
+    going = asyncio.ensure_future(work)
     asked = asyncio.ensure_future(stopping.wait())
     try:
         await asyncio.wait((going, asked), return_when=asyncio.FIRST_COMPLETED)
@@ -53,20 +53,21 @@ async def unless(stopping: asyncio.Event, course: Coroutine[Any, Any, T]) -> T:
     finally:
         asked.cancel()
         going.cancel()
-        await asyncio.wait((going, asked), timeout=PATIENCE_S)
+        await asyncio.wait((going, asked), timeout=CANCEL_TIMEOUT_S)
 
 
-async def start(starting: Coroutine[Any, Any, None], stopping: asyncio.Event) -> None:
+async def start_server(starting: Coroutine[Any, Any, None], stopping: asyncio.Event) -> None:
     """Start a server. Raises what it raises, and `Stopped` when a signal comes first.
 
     Some engines load in threads, which nothing can cancel. No conversation has begun that
-    could be lost, so the process leaves such a thread behind, after `PATIENCE_S` at the latest.
+    could be lost, so the process leaves such a thread behind, after `CANCEL_TIMEOUT_S` at the
+    latest.
     """
     try:
-        await unless(stopping, starting)
+        await run_until_stopped(stopping, starting)
     except Stopped:
         atexit.register(_exit_process)
-        leaving = threading.Timer(PATIENCE_S, _exit_process)
+        leaving = threading.Timer(CANCEL_TIMEOUT_S, _exit_process)
         leaving.daemon = True
         leaving.start()
         raise
@@ -79,19 +80,21 @@ def _exit_process() -> None:
     """
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
-    os._exit(STATUS)
+    os._exit(STOPPED_STATUS)
 
 
-async def close(server: Server, stopping: asyncio.Event, say: Callable[[str], None]) -> None:
-    """Stop a server, at leisure until the next signal: `say` is told what is waited for."""
+async def stop_server(
+    server: Server, stopping: asyncio.Event, report: Callable[[str], None]
+) -> None:
+    """Stop a server, at leisure until the next signal: `report` is told what is waited for."""
     finished = asyncio.ensure_future(server.stop())
-    hurry = asyncio.ensure_future(_again(stopping))
+    hurry = asyncio.ensure_future(_wait_for_next_signal(stopping))
     ends = {finished, hurry}
     await asyncio.wait(ends, timeout=UNNOTICED_S, return_when=asyncio.FIRST_COMPLETED)
     if not (finished.done() or hurry.done()) and (count := len(server.sessions)):
         noun = "conversation" if count == 1 else "conversations"
-        patience = f"up to {server.config.server.drain_s:g} s"
-        say(f"Waiting {patience} for {count} {noun} to end; Ctrl-C again stops now.")
+        timeout = f"up to {server.config.server.drain_s:g} s"
+        report(f"Waiting {timeout} for {count} {noun} to end; Ctrl-C again stops now.")
     await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     hurry.cancel()
     if finished.done():
@@ -103,6 +106,6 @@ async def close(server: Server, stopping: asyncio.Event, say: Callable[[str], No
     await server.stop(drain_s=0)
 
 
-async def _again(stopping: asyncio.Event) -> None:
+async def _wait_for_next_signal(stopping: asyncio.Event) -> None:
     stopping.clear()
     await stopping.wait()

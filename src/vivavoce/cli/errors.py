@@ -10,12 +10,12 @@ from enum import Enum
 import typer
 
 from vivavoce.cli.console import open_console
-from vivavoce.cli.surroundings import typed
+from vivavoce.cli.environment import as_typed
 from vivavoce.client.messages import SessionClosed
 from vivavoce.errors import ConfigError, EngineError, EngineMissing, StoreError
 
 
-class Code(Enum):
+class ErrorCode(Enum):
     """The codes. A code never changes its meaning."""
 
     CONFIG = "E-CONFIG"
@@ -46,84 +46,92 @@ KEY_WORDS = ("API key not valid", "unregistered callers")
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class CliError:
     """One thing that is wrong."""
 
-    code: Code
-    cause: str
+    code: ErrorCode
+    problem: str
     fix: str
 
 
-def fault_of(error: BaseException, address: str = "") -> Fault:
+def describe_error(error: BaseException, address: str = "") -> CliError:
     """The fault behind an exception that a user can meet. Anything else is raised again."""
     match error:
         case ConfigError():
-            return Fault(Code.CONFIG, error.problem, error.fix)
+            return CliError(ErrorCode.CONFIG, error.problem, error.fix)
         case StoreError():
-            return Fault(
-                Code.STORE, error.problem, "Check [store], and that its server or folder is there."
+            return CliError(
+                ErrorCode.STORE,
+                error.problem,
+                "Check [store], and that its server or folder is there.",
             )
         case EngineMissing():
-            cause = str(error).removesuffix(error.fix).strip()
-            return Fault(Code.ENGINE_MISSING, cause, error.fix)
+            problem = str(error).removesuffix(error.fix).strip()
+            return CliError(ErrorCode.ENGINE_MISSING, problem, error.fix)
         case EngineError():
-            return Fault(Code.ENGINE_FAILED, str(error), "See `vivavoce doctor`.")
+            return CliError(ErrorCode.ENGINE_FAILED, str(error), "See `vivavoce doctor`.")
         case ssl.SSLError():
-            return tls_fault(error)
+            return describe_tls_error(error)
         case OSError():
-            return address_fault(error, address)
+            return describe_address_error(error, address)
         case _:
             raise error
 
 
-def address_fault(error: OSError, address: str) -> Fault:
+def describe_address_error(error: OSError, address: str) -> CliError:
     """Why an address could not be listened on."""
     if error.errno == errno.EADDRINUSE:
-        return Fault(
-            Code.PORT_BUSY,
+        return CliError(
+            ErrorCode.PORT_BUSY,
             f"{address} is in use.",
             "Another server runs there; stop it, or choose another --port.",
         )
     if error.errno == errno.EACCES:
-        return Fault(Code.PORT_DENIED, f"{address} is not allowed.", "Choose a --port above 1023.")
-    return Fault(Code.ADDRESS, f"{address}: {error.strerror or error}.", "Check --host.")
+        return CliError(
+            ErrorCode.PORT_DENIED, f"{address} is not allowed.", "Choose a --port above 1023."
+        )
+    return CliError(ErrorCode.ADDRESS, f"{address}: {error.strerror or error}.", "Check --host.")
 
 
-def tls_fault(error: ssl.SSLError) -> Fault:
+def describe_tls_error(error: ssl.SSLError) -> CliError:
     """Why a TLS connection failed, by the names under which users meet it."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return Fault(
-            Code.TLS_TRUST,
+        return CliError(
+            ErrorCode.TLS_TRUST,
             f"CERTIFICATE_VERIFY_FAILED: {error.verify_message}.",
             'Run the client through `vivavoce run -- COMMAND`, or `eval "$(vivavoce env)"`.',
         )
     if error.reason == "WRONG_VERSION_NUMBER":
-        return Fault(
-            Code.TLS_WRONG_VERSION,
+        return CliError(
+            ErrorCode.TLS_WRONG_VERSION,
             "WRONG_VERSION_NUMBER: something at this address answers in plain text.",
             "Set server.tls.enabled = true, and check that nothing else listens on this port.",
         )
-    return Fault(Code.TLS_TRUST, f"TLS failed: {error.reason or error}.", "See `vivavoce doctor`.")
+    return CliError(
+        ErrorCode.TLS_TRUST, f"TLS failed: {error.reason or error}.", "See `vivavoce doctor`."
+    )
 
 
-def closed_fault(error: SessionClosed) -> Fault:
+def describe_close(error: SessionClosed) -> CliError:
     """Why a server ended the session, as far as its close frame tells."""
     if any(words in error.reason for words in KEY_WORDS):
         fix = "Give one of the server's keys with --key, or set VIVAVOCE_KEY to it."
-        return Fault(Code.KEY_REFUSED, str(error), fix)
+        return CliError(ErrorCode.KEY_REFUSED, str(error), fix)
     if error.code in (1007, 1008, 1009):
-        return Fault(Code.SESSION_CLOSED, str(error), "Correct what the reason names.")
-    return Fault(Code.SESSION_CLOSED, str(error), "Try again; the server's log may say why.")
+        return CliError(ErrorCode.SESSION_CLOSED, str(error), "Correct what the reason names.")
+    return CliError(
+        ErrorCode.SESSION_CLOSED, str(error), "Try again; the server's log may say why."
+    )
 
 
-def complain(fault: Fault) -> None:
+def print_error(failure: CliError) -> None:
     """Print it on standard error, its commands as they are typed here."""
     console = open_console(to_stderr=True)
-    console.print(f"{fault.code.value}: {typed(fault.cause)}", style="red")
-    console.print(typed(fault.fix))
+    console.print(f"{failure.code.value}: {as_typed(failure.problem)}", style="red")
+    console.print(as_typed(failure.fix))
 
 
-def leave(fault: Fault, status: int = 1) -> typer.Exit:
+def print_and_exit(failure: CliError, status: int = 1) -> typer.Exit:
     """Print it; the exit to raise."""
-    complain(fault)
+    print_error(failure)
     return typer.Exit(status)

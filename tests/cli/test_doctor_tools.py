@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from vivavoce.cli import tooltest
-from vivavoce.cli.faults import Code
-from vivavoce.cli.findings import Finding, Severity
+from vivavoce.cli import doctor_tools
+from vivavoce.cli.doctor_findings import Finding, Severity
+from vivavoce.cli.errors import ErrorCode
 from vivavoce.config import load
 from vivavoce.engines.document_index import Index, files_of, update
 
@@ -21,7 +21,7 @@ def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def found(**tools: Any) -> list[Finding]:
     config = load(flags={f"tools.{name}": value for name, value in tools.items()})
-    return [step async for step in tooltest.tools(config) if isinstance(step, Finding)]
+    return [step async for step in doctor_tools.examine_tools(config) if isinstance(step, Finding)]
 
 
 def indexed(folder: Path) -> Path:
@@ -36,7 +36,7 @@ def indexed(folder: Path) -> Path:
 
 async def test_with_nothing_set_up_it_only_notes_that_there_is_no_index() -> None:
     (only,) = await found()
-    assert (only.severity, only.code) == (Severity.NOTE, Code.ENGINE_MISSING)
+    assert (only.severity, only.code) == (Severity.NOTE, ErrorCode.ENGINE_MISSING)
     assert "vivavoce index" in only.fix
 
 
@@ -44,35 +44,35 @@ async def test_what_works_is_told_with_how_long_it_took(tmp_path: Path) -> None:
     local = {"use": "local", "path": str(indexed(tmp_path))}
     search, code, url = await found(search=local, code="monty", url=True)
     assert {each.severity for each in (search, code, url)} == {Severity.OK}
-    assert search.what.startswith("search: local answers a query within ")
-    assert code.what.startswith("code: monty starts and runs a line within ")
-    assert url.what.startswith("url: addresses are read")
+    assert search.text.startswith("search: local answers a query within ")
+    assert code.text.startswith("code: monty starts and runs a line within ")
+    assert url.text.startswith("url: addresses are read")
 
 
 async def test_what_was_asked_for_and_lacks_something_is_an_error(tmp_path: Path) -> None:
     (search,) = await found(search={"use": "local", "path": str(tmp_path / "none")})
-    assert (search.severity, search.code) == (Severity.ERROR, Code.ENGINE_MISSING)
+    assert (search.severity, search.code) == (Severity.ERROR, ErrorCode.ENGINE_MISSING)
 
 
 async def test_a_search_service_that_is_not_there_is_a_warning() -> None:
     (search,) = await found(search={"use": "searxng", "url": "http://127.0.0.1:9"})
-    assert (search.severity, search.code) == (Severity.WARNING, Code.TOOL_FAILED)
+    assert (search.severity, search.code) == (Severity.WARNING, ErrorCode.TOOL_FAILED)
 
 
 async def test_an_mcp_server_that_is_not_there_is_a_warning() -> None:
     kitchen = {"kitchen": {"url": "http://127.0.0.1:9/mcp"}}
     (server,) = await found(search="", mcp=kitchen)
-    assert (server.severity, server.code) == (Severity.WARNING, Code.TOOL_FAILED)
-    assert server.what.startswith("MCP server kitchen: ")
+    assert (server.severity, server.code) == (Severity.WARNING, ErrorCode.TOOL_FAILED)
+    assert server.text.startswith("MCP server kitchen: ")
 
 
 async def test_a_table_that_is_wrong_is_told_as_such() -> None:
     (fault,) = await found(search="", mcp={"kitchen": {}})
-    assert (fault.severity, fault.code) == (Severity.ERROR, Code.CONFIG)
+    assert (fault.severity, fault.code) == (Severity.ERROR, ErrorCode.CONFIG)
 
 
 async def test_a_mistake_is_told_with_its_place() -> None:
     code, mcp = await found(search="", code="monti", mcp={"kitchen": {"uri": "x"}})
-    assert code.what == "tools.code: There is no sandbox called 'monti'."
-    assert mcp.what.startswith("tools.mcp: ")
-    assert (code.code, mcp.code) == (Code.CONFIG, Code.CONFIG)
+    assert code.text == "tools.code: There is no sandbox called 'monti'."
+    assert mcp.text.startswith("tools.mcp: ")
+    assert (code.code, mcp.code) == (ErrorCode.CONFIG, ErrorCode.CONFIG)

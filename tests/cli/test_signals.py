@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from serving import connected
-from vivavoce.cli.stopping import STATUS, Stopped, close, unless
+from vivavoce.cli.signals import STOPPED_STATUS, Stopped, run_until_stopped, stop_server
 from vivavoce.config import load
 from vivavoce.wiring import build
 
@@ -23,7 +23,7 @@ async def test_what_is_done_first_is_given() -> None:
     async def course() -> int:
         return 7
 
-    assert await unless(asyncio.Event(), course()) == 7
+    assert await run_until_stopped(asyncio.Event(), course()) == 7
 
 
 async def test_a_signal_that_comes_first_cancels_it() -> None:
@@ -37,7 +37,7 @@ async def test_a_signal_that_comes_first_cancels_it() -> None:
             unwound.set()
 
     with pytest.raises(Stopped):
-        await unless(stopping, course())
+        await run_until_stopped(stopping, course())
     assert unwound.is_set()
 
 
@@ -61,7 +61,7 @@ async def test_who_is_waited_for_is_said_and_a_second_signal_ends_the_wait(
         await client.receive()
         stopping.set()
         async with asyncio.timeout(10):
-            await close(server, stopping, say)
+            await stop_server(server, stopping, say)
         client.socket.transport.abort()  # it would wait ten seconds for what it has not read
     patience = "60" if hurries else "0.6"
     assert said == [
@@ -73,7 +73,7 @@ async def test_an_end_without_conversations_says_nothing(tmp_path: Path) -> None
     server = build(load(None, {"profile": "scripted", "server.port": 0}), folder=tmp_path)
     await server.start()
     said: list[str] = []
-    await close(server, asyncio.Event(), said.append)
+    await stop_server(server, asyncio.Event(), said.append)
     assert said == []
 
 
@@ -113,6 +113,6 @@ def test_a_signal_ends_a_start_that_takes_too_long(
         try:
             assert any("never ready" in line for line in process.stdout)
             process.send_signal(number)
-            assert process.wait(8) == STATUS
+            assert process.wait(8) == STOPPED_STATUS
         finally:
             process.kill()

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from vivavoce.cli.faults import Code, Fault, complain
-from vivavoce.cli.surroundings import hint, typed
+from vivavoce.cli.environment import as_typed, command_hint
+from vivavoce.cli.errors import CliError, ErrorCode, print_error
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +25,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_command_is_named_where_it_lies() -> None:
-    assert hint("talk", "http://127.0.0.1:8482") == ".venv/bin/vivavoce talk"
+    assert command_hint("talk", "http://127.0.0.1:8482") == ".venv/bin/vivavoce talk"
 
 
 def test_from_elsewhere_it_is_named_in_full(
@@ -33,16 +33,16 @@ def test_from_elsewhere_it_is_named_in_full(
 ) -> None:
     (checkout / "elsewhere").mkdir()
     monkeypatch.chdir(checkout / "elsewhere")
-    assert hint("talk", "http://127.0.0.1:8482").startswith(str(checkout))
+    assert command_hint("talk", "http://127.0.0.1:8482").startswith(str(checkout))
 
 
 def test_on_the_path_its_name_is_enough(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(checkout / ".venv" / "bin"))
-    assert hint("talk", "http://127.0.0.1:8482") == "vivavoce talk"
+    assert command_hint("talk", "http://127.0.0.1:8482") == "vivavoce talk"
 
 
 def test_another_port_is_carried_along() -> None:
-    found = hint("run", "http://127.0.0.1:19004")
+    found = command_hint("run", "http://127.0.0.1:19004")
     assert found == ".venv/bin/vivavoce run --url http://127.0.0.1:19004"
 
 
@@ -51,7 +51,7 @@ def test_faults_name_our_commands_as_they_are_typed_here(
 ) -> None:
     fix = 'Start one with `vivavoce serve`; or eval "$(vivavoce env)". A vivavoce is a server.'
 
-    complain(Fault(Code.NO_SERVER, "No server answers.", fix))
+    print_error(CliError(ErrorCode.NO_SERVER, "No server answers.", fix))
 
     assert capsys.readouterr().err.splitlines()[1] == (
         'Start one with `.venv/bin/vivavoce serve`; or eval "$(.venv/bin/vivavoce env)". '
@@ -63,4 +63,4 @@ def test_on_the_path_the_commands_stay_as_they_are(
     checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(checkout / ".venv" / "bin"))
-    assert typed("Run `vivavoce index DIR`.") == "Run `vivavoce index DIR`."
+    assert as_typed("Run `vivavoce index DIR`.") == "Run `vivavoce index DIR`."

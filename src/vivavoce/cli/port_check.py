@@ -8,36 +8,38 @@ from __future__ import annotations
 import json
 import socket
 
-from vivavoce.cli.faults import Code, Fault
-from vivavoce.cli.surroundings import place_of
+from vivavoce.cli.environment import server_address
+from vivavoce.cli.errors import CliError, ErrorCode
 from vivavoce.config import Config
 
 ANSWER_S = 1.0
 
 
-def taken(config: Config) -> Fault | None:
+def find_port_conflict(config: Config) -> CliError | None:
     """Why the server's address can't be had, where somebody answers there."""
-    place = place_of(config)
-    if not place.port or config.server.reuse_port:
+    address = server_address(config)
+    if not address.port or config.server.reuse_port:
         return None
     try:
-        plain = socket.create_connection((place.host, place.port), ANSWER_S)
+        plain = socket.create_connection((address.host, address.port), ANSWER_S)
     except OSError:
         return None  # whatever else is wrong with the address, binding it tells
     with plain:
         try:
-            about = ask(plain, "/version") or {}
+            about = get_json(plain, "/version") or {}
         except OSError:
             about = {}
-    cause = f"{config.server.host}:{config.server.port} is in use."
+    problem = f"{config.server.host}:{config.server.port} is in use."
     if about.get("name") != "vivavoce":
         fix = "Another server runs there; stop it, or choose another --port."
-        return Fault(Code.PORT_BUSY, cause, fix)
-    cause = f"{cause} vivavoce {about.get('version')} answers there."
-    return Fault(Code.PORT_BUSY, cause, "Use that one, stop it, or choose another --port.")
+        return CliError(ErrorCode.PORT_BUSY, problem, fix)
+    problem = f"{problem} vivavoce {about.get('version')} answers there."
+    return CliError(
+        ErrorCode.PORT_BUSY, problem, "Use that one, stop it, or choose another --port."
+    )
 
 
-def ask(plain: socket.socket, path: str) -> dict[str, object] | None:
+def get_json(plain: socket.socket, path: str) -> dict[str, object] | None:
     """A JSON answer over plain HTTP; `None` for anything else. Raises `OSError`."""
     plain.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
     answer = b""

@@ -7,8 +7,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from time import perf_counter
 from typing import Any
 
-from vivavoce.cli.faults import Code, Fault, fault_of
-from vivavoce.cli.findings import Finding, Severity, Trial, ok, wrong
+from vivavoce.cli.doctor_findings import Finding, Severity, Trial, error_finding, ok_finding
+from vivavoce.cli.errors import CliError, ErrorCode, describe_error
 from vivavoce.config import Config, EngineChoice
 from vivavoce.engines.registry import EngineBuilder
 from vivavoce.engines.tool_ports import Sandbox, SearchEngine, SearchQuery
@@ -17,60 +17,68 @@ from vivavoce.errors import ConfigError, ToolError, VivavoceError
 from vivavoce.tools.mcp.settings import McpServerSpec, read_settings
 from vivavoce.tools.web.tool import create as create_web
 
-PATIENCE_S = 30.0
+TRIAL_TIMEOUT_S = 30.0
 QUERY = "vivavoce"
 SUM, TOTAL = "print(6 * 7)", "42"
 
 INDEX = "Searching has nothing to search: no documents are indexed."
 
 
-async def tools(config: Config) -> AsyncGenerator[Finding | Trial, None]:
+async def examine_tools(config: Config) -> AsyncGenerator[Finding | Trial, None]:
     """One finding a tool of `[tools]` that is turned on, each after its trial."""
     table, builder = config.tools, EngineBuilder(config.weights)
     if table.search:
         yield Trial("search")
-        found = await _tried("search", lambda: _search(builder, table.search))
+        found = await _try_tool("search", lambda: _try_search(builder, table.search))
         implicit = "search" not in table.model_fields_set
-        if implicit and found.code is Code.ENGINE_MISSING:  # it is on by default
-            fault = Fault(Code.ENGINE_MISSING, INDEX, "Run `vivavoce index DIR` if it is to.")
-            found = wrong("tools", fault, Severity.NOTE)
+        if implicit and found.code is ErrorCode.ENGINE_MISSING:  # it is on by default
+            failure = CliError(
+                ErrorCode.ENGINE_MISSING, INDEX, "Run `vivavoce index DIR` if it is to."
+            )
+            found = error_finding("tools", failure, Severity.NOTE)
         yield found
     if table.code:
         yield Trial("code execution")
-        yield await _tried("code", lambda: _code(builder, table.code))
+        yield await _try_tool("code", lambda: _try_code(builder, table.code))
     if table.url is not False:
         options = table.url if isinstance(table.url, dict) else {}
-        yield await _tried("url", lambda: _url(options))
+        yield await _try_tool("url", lambda: _try_url_context(options))
     try:
         servers = read_settings(table.mcp, table.mcp_clients).servers
     except ConfigError as error:
-        yield wrong("tools", Fault(Code.CONFIG, f"tools.mcp: {error.problem}", error.fix))
+        yield error_finding(
+            "tools", CliError(ErrorCode.CONFIG, f"tools.mcp: {error.problem}", error.fix)
+        )
         return
     for spec in servers:
         yield Trial(f"MCP server {spec.name}")
-        yield await _tried(f"MCP server {spec.name}", lambda spec=spec: _mcp(spec))  # type: ignore[misc]
+        yield await _try_tool(f"MCP server {spec.name}", lambda spec=spec: _try_mcp_server(spec))  # type: ignore[misc]
 
 
-async def _tried(name: str, work: Callable[[], Awaitable[str]]) -> Finding:
+async def _try_tool(name: str, work: Callable[[], Awaitable[str]]) -> Finding:
     began = perf_counter()
     try:
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(TRIAL_TIMEOUT_S):
             what = await work()
     except ToolError as error:
-        fault = Fault(Code.TOOL_FAILED, f"{name}: {error.problem}", "Check its table in [tools].")
-        return wrong("tools", fault, Severity.WARNING)
+        failure = CliError(
+            ErrorCode.TOOL_FAILED, f"{name}: {error.problem}", "Check its table in [tools]."
+        )
+        return error_finding("tools", failure, Severity.WARNING)
     except TimeoutError:
-        cause = f"{name}: nothing came within {PATIENCE_S:.0f} s."
-        fault = Fault(Code.TOOL_FAILED, cause, "Check its table in [tools].")
-        return wrong("tools", fault, Severity.WARNING)
+        cause = f"{name}: nothing came within {TRIAL_TIMEOUT_S:.0f} s."
+        failure = CliError(ErrorCode.TOOL_FAILED, cause, "Check its table in [tools].")
+        return error_finding("tools", failure, Severity.WARNING)
     except ConfigError as error:
-        return wrong("tools", Fault(Code.CONFIG, f"tools.{name}: {error.problem}", error.fix))
+        return error_finding(
+            "tools", CliError(ErrorCode.CONFIG, f"tools.{name}: {error.problem}", error.fix)
+        )
     except VivavoceError as error:
-        return wrong("tools", fault_of(error))
-    return ok("tools", f"{name}: {what} within {(perf_counter() - began) * 1000:.0f} ms")
+        return error_finding("tools", describe_error(error))
+    return ok_finding("tools", f"{name}: {what} within {(perf_counter() - began) * 1000:.0f} ms")
 
 
-async def _search(builder: EngineBuilder, choice: EngineChoice) -> str:
+async def _try_search(builder: EngineBuilder, choice: EngineChoice) -> str:
     engine: SearchEngine = await builder.build("search", choice)
     try:
         await engine.search(SearchQuery(QUERY))
@@ -79,7 +87,7 @@ async def _search(builder: EngineBuilder, choice: EngineChoice) -> str:
     return f"{engine.name} answers a query"
 
 
-async def _code(builder: EngineBuilder, choice: EngineChoice) -> str:
+async def _try_code(builder: EngineBuilder, choice: EngineChoice) -> str:
     sandbox: Sandbox = await builder.build("sandbox", choice)
     try:
         result = await sandbox.run(SUM)
@@ -90,12 +98,12 @@ async def _code(builder: EngineBuilder, choice: EngineChoice) -> str:
     return f"{sandbox.name} starts and runs a line"
 
 
-async def _url(table: dict[str, Any]) -> str:
+async def _try_url_context(table: dict[str, Any]) -> str:
     await create_web(table).aclose()
     return "addresses are read"
 
 
-async def _mcp(spec: McpServerSpec) -> str:
+async def _try_mcp_server(spec: McpServerSpec) -> str:
     from vivavoce.tools.mcp.connection import McpConnection
 
     workers = WorkerPool("mcp")

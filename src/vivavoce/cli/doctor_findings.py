@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
-from vivavoce.cli.faults import Code, Fault
+from vivavoce.cli.errors import CliError, ErrorCode
 
 
 class Severity(IntEnum):
@@ -28,8 +28,8 @@ class Finding:
 
     group: str
     severity: Severity
-    what: str
-    code: Code | None = None
+    text: str
+    code: ErrorCode | None = None
     fix: str = ""
 
     def as_json(self) -> dict[str, Any]:
@@ -37,7 +37,7 @@ class Finding:
         found: dict[str, Any] = {
             "group": self.group,
             "severity": self.severity.name.lower(),
-            "what": self.what,
+            "what": self.text,
         }
         if self.code is not None:
             found |= {"code": self.code.value, "fix": self.fix}
@@ -48,19 +48,19 @@ class Finding:
 class Trial:
     """What is tried next, and may take seconds."""
 
-    what: str
+    text: str
 
 
-def ok(group: str, what: str) -> Finding:
+def ok_finding(group: str, text: str) -> Finding:
     """Nothing is wrong."""
-    return Finding(group, Severity.OK, what)
+    return Finding(group, Severity.OK, text)
 
 
-def wrong(group: str, fault: Fault, severity: Severity = Severity.ERROR) -> Finding:
+def error_finding(group: str, failure: CliError, severity: Severity = Severity.ERROR) -> Finding:
     """Something is wrong."""
-    return Finding(group, severity, fault.cause, fault.code, fault.fix)
+    return Finding(group, severity, failure.problem, failure.code, failure.fix)
 
 
-def worst(findings: Sequence[Finding]) -> Severity:
+def worst_severity(findings: Sequence[Finding]) -> Severity:
     """The severity of the whole."""
     return max((each.severity for each in findings if each.severity > 0), default=Severity.OK)

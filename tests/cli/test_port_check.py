@@ -10,20 +10,20 @@ from typer.testing import CliRunner
 
 from serving import serving
 from vivavoce import __version__
-from vivavoce.cli.faults import Code
-from vivavoce.cli.listening import taken
+from vivavoce.cli.errors import ErrorCode
 from vivavoce.cli.main import app
+from vivavoce.cli.port_check import find_port_conflict
 from vivavoce.config import load
 
 
 async def test_a_vivavoce_is_told_as_one(tmp_path: Path) -> None:
     async with serving(tmp_path) as server:
         port = server.port.address[1]
-        fault = await asyncio.to_thread(taken, load(flags={"server.port": port}))
+        fault = await asyncio.to_thread(find_port_conflict, load(flags={"server.port": port}))
 
     assert fault is not None
-    assert fault.code is Code.PORT_BUSY
-    assert fault.cause == f"127.0.0.1:{port} is in use. vivavoce {__version__} answers there."
+    assert fault.code is ErrorCode.PORT_BUSY
+    assert fault.problem == f"127.0.0.1:{port} is in use. vivavoce {__version__} answers there."
     assert fault.fix.startswith("Use that one")
 
 
@@ -32,8 +32,8 @@ def test_a_port_that_nobody_has_is_free() -> None:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
 
-    assert taken(load(flags={"server.port": port})) is None
-    assert taken(load(flags={"server.port": 0})) is None
+    assert find_port_conflict(load(flags={"server.port": port})) is None
+    assert find_port_conflict(load(flags={"server.port": 0})) is None
 
 
 def test_a_busy_port_is_told_before_anything_is_fetched(tmp_path: Path) -> None:

@@ -5,32 +5,34 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator
 
-from vivavoce.cli.faults import fault_of
-from vivavoce.cli.findings import Finding, ok, wrong
+from vivavoce.cli.doctor_findings import Finding, error_finding, ok_finding
+from vivavoce.cli.errors import describe_error
 from vivavoce.config import Config, is_loopback
 from vivavoce.errors import ConfigError, VivavoceError
 from vivavoce.wiring import store_of
 
 
-async def store(config: Config) -> AsyncGenerator[Finding, None]:
+async def examine_store(config: Config) -> AsyncGenerator[Finding, None]:
     """Whether the store can be used, and how many keys are in it."""
     try:
-        kept = store_of(config)
+        state_store = store_of(config)
         try:
-            await kept.start()
-            keys = await kept.keys()
+            await state_store.start()
+            keys = await state_store.keys()
         finally:
-            await kept.aclose()
+            await state_store.aclose()
     except VivavoceError as error:
-        yield wrong("store", fault_of(error))
+        yield error_finding("store", describe_error(error))
         return
-    yield ok("store", f"{kept.name} can be used")
+    yield ok_finding("store", f"{state_store.name} can be used")
     good = [key for key in keys if not key.expires or key.expires > time.time()]
     count = len(good) + len(config.server.keys)
     if count:
-        yield ok("keys", f"{count} {'key' if count == 1 else 'keys'}")
+        yield ok_finding("keys", f"{count} {'key' if count == 1 else 'keys'}")
     elif is_loopback(config.server.host):
-        yield ok("keys", "no key: every program on this machine may use the server")
+        yield ok_finding("keys", "no key: every program on this machine may use the server")
     else:
         problem = f"server.host = {config.server.host!r} is reachable by others and has no key."
-        yield wrong("keys", fault_of(ConfigError(problem, "Run `vivavoce keys add NAME`.")))
+        yield error_finding(
+            "keys", describe_error(ConfigError(problem, "Run `vivavoce keys add NAME`."))
+        )

@@ -39,7 +39,7 @@ Key = Annotated[
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ServerAddress:
     """Where the server is to be found, as a client on this machine sees it."""
 
     host: str
@@ -47,21 +47,21 @@ class Place:
     url: str
 
 
-def place_of(config: Config, url: str = "") -> Place:
+def server_address(config: Config, url: str = "") -> ServerAddress:
     """The server that this configuration describes, or the one at `url`.
 
     A port of ours on this machine speaks TLS too, and Python's SDK nothing else, so that the
     `http` address of one becomes the `https` one. Raises `ConfigError` for a bad `url`.
     """
     if url:
-        return _place_at(url, config.server.tls.enabled)
+        return _address_at(url, config.server.tls.enabled)
     url = base_url(config.server.host, config.server.port)
     scheme = "https" if config.server.tls.enabled else "http"
     host = url.removeprefix("http://").rpartition(":")[0].strip("[]")
-    return Place(host, config.server.port, url.replace("http", scheme, 1))
+    return ServerAddress(host, config.server.port, url.replace("http", scheme, 1))
 
 
-def _place_at(url: str, tls: bool) -> Place:
+def _address_at(url: str, tls: bool) -> ServerAddress:
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
@@ -74,10 +74,10 @@ def _place_at(url: str, tls: bool) -> Place:
         )
     port = port or (443 if parts.scheme == "https" else 80)
     scheme = "https" if tls and is_loopback(host) else parts.scheme
-    return Place(host, port, f"{scheme}://{parts.netloc}{parts.path.rstrip('/')}")
+    return ServerAddress(host, port, f"{scheme}://{parts.netloc}{parts.path.rstrip('/')}")
 
 
-def program() -> str:
+def program_name() -> str:
     """How this program is to be typed here: by its name only where that is on the `PATH`."""
     beside = Path(sys.executable).parent / "vivavoce"
     if shutil.which("vivavoce") == str(beside) or not beside.exists():
@@ -86,25 +86,25 @@ def program() -> str:
     return shlex.quote(str(beside.relative_to(Path.cwd()) if inside else beside))
 
 
-def typed(text: str) -> str:
+def as_typed(text: str) -> str:
     """`text` with every command of ours in it, in backticks or `$(…)`, as it is typed here."""
-    return COMMAND.sub(lambda _: program() + " ", text)
+    return COMMAND.sub(lambda _: program_name() + " ", text)
 
 
-def hint(command: str, url: str) -> str:
+def command_hint(command: str, url: str) -> str:
     """How to type a command of ours, here, so that it reaches the server at `url`."""
     own = load().server
     known = url == base_url(own.host, own.port)
-    return f"{program()} {command}" + ("" if known else f" --url {url}")
+    return f"{program_name()} {command}" + ("" if known else f" --url {url}")
 
 
-def variables(
+def sdk_variables(
     config: Config,
     present: Mapping[str, str] | None = None,
-    place: Place | None = None,
+    address: ServerAddress | None = None,
     key: str = "",
 ) -> dict[str, str]:
-    """What to set for `place`, given what is set already. Makes the local CA if there is none.
+    """What to set for `address`, given what is set already. Makes the local CA if there is none.
 
     `key` is one that the server was given by `vivavoce keys`; of those it knows hashes alone.
 
@@ -112,26 +112,26 @@ def variables(
     replaces Python's, so it names the bundle.
     """
     present = os.environ if present is None else present
-    place = place or place_of(config)
+    address = address or server_address(config)
     key = key or next(iter(config.server.keys), ANY_KEY)
-    found = {
-        "GOOGLE_GEMINI_BASE_URL": place.url,
-        "GOOGLE_VERTEX_BASE_URL": place.url,
+    variables = {
+        "GOOGLE_GEMINI_BASE_URL": address.url,
+        "GOOGLE_VERTEX_BASE_URL": address.url,
     }
     # One of the two, so that no SDK warns: what is set already, since a program may read it.
     replaced = [name for name in KEY_VARIABLES if present.get(name)]
-    found |= dict.fromkeys(replaced or KEY_VARIABLES[:1], key)
+    variables |= dict.fromkeys(replaced or KEY_VARIABLES[:1], key)
     for name in ("NO_PROXY", "no_proxy"):
         old = [part.strip() for part in present.get(name, "").split(",") if part.strip()]
-        found[name] = ",".join(dict.fromkeys([*old, *LOOPBACK, place.host]))
+        variables[name] = ",".join(dict.fromkeys([*old, *LOOPBACK, address.host]))
     if config.server.tls.enabled:
-        bundle, authority = trusted(config)
-        found["SSL_CERT_FILE"] = str(bundle)
-        found["NODE_EXTRA_CA_CERTS"] = str(authority)
-    return found
+        bundle, authority = trusted_certificates(config)
+        variables["SSL_CERT_FILE"] = str(bundle)
+        variables["NODE_EXTRA_CA_CERTS"] = str(authority)
+    return variables
 
 
-def trusted(config: Config) -> tuple[Path, Path]:
+def trusted_certificates(config: Config) -> tuple[Path, Path]:
     """The PEM files by which clients trust the server: with the public roots, and without.
 
     Makes the local CA if there is none and no certificate of the user's own.

@@ -10,9 +10,9 @@ from typing import Any
 
 import soxr
 
-from vivavoce.cli.engines import parts
-from vivavoce.cli.faults import Code, Fault, fault_of
-from vivavoce.cli.findings import Finding, Severity, Trial, ok, wrong
+from vivavoce.cli.doctor_findings import Finding, Severity, Trial, error_finding, ok_finding
+from vivavoce.cli.engines import engine_names
+from vivavoce.cli.errors import CliError, ErrorCode, describe_error
 from vivavoce.config import Config
 from vivavoce.domain.audio import BYTES_PER_SAMPLE, INPUT_RATE, OUTPUT_RATE, pcm_seconds
 from vivavoce.domain.content import Content, Role, Text, Tools
@@ -25,10 +25,10 @@ from vivavoce.engines.registry import EngineBuilder, parse
 from vivavoce.errors import EngineError, VivavoceError
 
 SENTENCE = "The lights in the kitchen are on."
-PATIENCE_S = 60.0
+TRIAL_TIMEOUT_S = 60.0
 
 
-async def engines(config: Config) -> AsyncGenerator[Finding | Trial, None]:
+async def examine_engines(config: Config) -> AsyncGenerator[Finding | Trial, None]:
     """One finding an engine of each profile in use, each after its trial."""
     for profile in dict.fromkeys(config.models.values()):
         table = config.profiles[profile]
@@ -42,36 +42,38 @@ async def engines(config: Config) -> AsyncGenerator[Finding | Trial, None]:
             choices += [("recognizer", table.recognizer), ("responder", table.responder)]
         speech = bytes(INPUT_RATE * BYTES_PER_SAMPLE)
         for port, choice in choices:
-            yield Trial(next(iter(parts(port, choice))))
-            finding, heard = await _try(profile, builder, port, choice, speech)
+            yield Trial(next(iter(engine_names(port, choice))))
+            finding, heard = await _try_engine(profile, builder, port, choice, speech)
             speech = heard or speech
             yield finding
         for fallback in builder.fallbacks:
-            fault = Fault(Code.ENGINE_MISSING, f"{profile}: {fallback}", "Install what is missing.")
-            yield wrong("engines", fault, Severity.WARNING)
+            failure = CliError(
+                ErrorCode.ENGINE_MISSING, f"{profile}: {fallback}", "Install what is missing."
+            )
+            yield error_finding("engines", failure, Severity.WARNING)
 
 
-async def _try(
+async def _try_engine(
     profile: str, builder: EngineBuilder, port: str, choice: Any, speech: bytes
 ) -> tuple[Finding, bytes]:
     """The finding, and for a synthesizer what it said, as the recognizer hears it."""
-    name = next(iter(parts(port, choice)))
+    name = next(iter(engine_names(port, choice)))
     try:
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(TRIAL_TIMEOUT_S):
             engine = await builder.build(port, choice)
     except (VivavoceError, TimeoutError) as error:
-        return wrong("engines", _fault(name, error)), b""
+        return error_finding("engines", _engine_error(name, error)), b""
     try:
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(TRIAL_TIMEOUT_S):
             what, heard = await _TESTS[port](engine, speech)
     except (VivavoceError, TimeoutError) as error:
-        return wrong("engines", _fault(name, error)), b""
+        return error_finding("engines", _engine_error(name, error)), b""
     finally:
         await engine.aclose()
-    return ok("engines", f"{profile}: {name} {what}"), heard
+    return ok_finding("engines", f"{profile}: {name} {what}"), heard
 
 
-async def _detector(engine: Any, speech: bytes) -> tuple[str, bytes]:
+async def _try_detector(engine: Any, speech: bytes) -> tuple[str, bytes]:
     size = engine.frame_samples * BYTES_PER_SAMPLE
     frames = [speech[at : at + size] for at in range(0, len(speech) - size + 1, size)]
 
@@ -80,11 +82,14 @@ async def _detector(engine: Any, speech: bytes) -> tuple[str, bytes]:
         for frame in frames:
             ((_, state),) = engine.score([frame], [state])
 
-    took = await _timed(asyncio.to_thread(score))
-    return f"scores at {_factor(took, len(frames) * engine.frame_samples / INPUT_RATE)}", b""
+    took = await _measure_time(asyncio.to_thread(score))
+    return (
+        f"scores at {_real_time_factor(took, len(frames) * engine.frame_samples / INPUT_RATE)}",
+        b"",
+    )
 
 
-async def _recognizer(engine: Any, speech: bytes) -> tuple[str, bytes]:
+async def _try_recognizer(engine: Any, speech: bytes) -> tuple[str, bytes]:
     recognition = engine.open(RecognitionOptions())
     text = ""
 
@@ -94,12 +99,12 @@ async def _recognizer(engine: Any, speech: bytes) -> tuple[str, bytes]:
             await utterance.feed(speech)
             text = (await utterance.finish()).text
 
-    took = await _timed(recognize())
+    took = await _measure_time(recognize())
     await recognition.aclose()
-    return f"hears at {_factor(took, pcm_seconds(speech, INPUT_RATE))}: {text!r}", b""
+    return f"hears at {_real_time_factor(took, pcm_seconds(speech, INPUT_RATE))}: {text!r}", b""
 
 
-async def _synthesizer(engine: Any, _: bytes) -> tuple[str, bytes]:
+async def _try_synthesizer(engine: Any, _: bytes) -> tuple[str, bytes]:
     pieces = []
 
     async def speak() -> None:
@@ -107,12 +112,12 @@ async def _synthesizer(engine: Any, _: bytes) -> tuple[str, bytes]:
             async for piece in speech:
                 pieces.append(piece.pcm)
 
-    took = await _timed(speak())
+    took = await _measure_time(speak())
     pcm = b"".join(pieces)
-    return f"speaks at {_factor(took, pcm_seconds(pcm))}", _for_ears(pcm)
+    return f"speaks at {_real_time_factor(took, pcm_seconds(pcm))}", _as_microphone_audio(pcm)
 
 
-async def _model(engine: Any, _: bytes) -> tuple[str, bytes]:
+async def _try_model(engine: Any, _: bytes) -> tuple[str, bytes]:
     began = perf_counter()
     async with aclosing(engine.generate(_request())) as answer:
         async for part in answer:
@@ -121,20 +126,20 @@ async def _model(engine: Any, _: bytes) -> tuple[str, bytes]:
     return "answers with nothing", b""
 
 
-async def _responder(engine: Any, _: bytes) -> tuple[str, bytes]:
+async def _try_responder(engine: Any, _: bytes) -> tuple[str, bytes]:
     async def emit(_: object) -> None:
         pass
 
-    took = await _timed(engine.respond(_request(), emit))
+    took = await _measure_time(engine.respond(_request(), emit))
     return f"answers within {took * 1000:.0f} ms", b""
 
 
 _TESTS = {
-    "detector": _detector,
-    "recognizer": _recognizer,
-    "synthesizer": _synthesizer,
-    "model": _model,
-    "responder": _responder,
+    "detector": _try_detector,
+    "recognizer": _try_recognizer,
+    "synthesizer": _try_synthesizer,
+    "model": _try_model,
+    "responder": _try_responder,
 }
 
 
@@ -152,7 +157,7 @@ def _request() -> GenerationRequest:
     )
 
 
-def _for_ears(pcm: bytes) -> bytes:
+def _as_microphone_audio(pcm: bytes) -> bytes:
     """Our output as it would come back through a microphone, with a moment of quiet around."""
     import numpy as np
 
@@ -161,19 +166,19 @@ def _for_ears(pcm: bytes) -> bytes:
     return quiet + bytes(resampled.astype(np.int16)) + quiet
 
 
-async def _timed(work: Awaitable[object]) -> float:
+async def _measure_time(work: Awaitable[object]) -> float:
     began = perf_counter()
     await work
     return perf_counter() - began
 
 
-def _factor(took_s: float, lasts_s: float) -> str:
+def _real_time_factor(took_s: float, lasts_s: float) -> str:
     """How long it takes for a second of sound."""
     return f"{took_s / lasts_s:.3f} of real time" if lasts_s else "no sound at all"
 
 
-def _fault(name: str, error: BaseException) -> Fault:
+def _engine_error(name: str, error: BaseException) -> CliError:
     if isinstance(error, TimeoutError):
-        cause = EngineError(name, f"no answer within {PATIENCE_S:.0f} s")
-        return Fault(Code.ENGINE_FAILED, str(cause), "Is the machine busy?")
-    return fault_of(error)
+        cause = EngineError(name, f"no answer within {TRIAL_TIMEOUT_S:.0f} s")
+        return CliError(ErrorCode.ENGINE_FAILED, str(cause), "Is the machine busy?")
+    return describe_error(error)

@@ -1,0 +1,220 @@
+"""Examining this machine: what the server stands on, from the processor to the certificate."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import socket
+import ssl
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from vivavoce import __version__
+from vivavoce.cli.doctor_findings import Finding, Severity, error_finding, ok_finding
+from vivavoce.cli.environment import ServerAddress, trusted_certificates
+from vivavoce.cli.errors import CliError, ErrorCode, describe_error, describe_tls_error
+from vivavoce.cli.port_check import get_json
+from vivavoce.client import devices as sound
+from vivavoce.config import Config
+from vivavoce.edge import ca
+from vivavoce.engines.registry import locate_weights
+from vivavoce.engines.weights import cache_folder
+from vivavoce.errors import ConfigError, EngineMissing, VivavoceError
+from vivavoce.wiring import weights_in_use
+
+GIB = 1024**3
+MIN_MEMORY_GIB = 2.0
+MIN_DISK_GIB = 1.0
+ANSWER_S = 3.0
+
+
+def examine_host(folder: Path | None = None) -> Iterator[Finding]:
+    """Processor, memory, disk."""
+    yield ok_finding(
+        "host",
+        f"vivavoce {__version__}, Python {platform.python_version()}, {platform.system()} "
+        f"{platform.machine()}, {os.cpu_count()} cores",
+    )
+    if (memory := _memory_gib()) is not None:
+        if memory < MIN_MEMORY_GIB:
+            cause = f"{memory:.1f} GiB of memory: the embedded engines take about 1.5 GiB."
+            failure = CliError(
+                ErrorCode.HOST, cause, "Use a model over the network: `vivavoce serve --model`."
+            )
+            yield error_finding("host", failure, Severity.WARNING)
+        else:
+            yield ok_finding("host", f"{memory:.1f} GiB of memory")
+    cache = folder or cache_folder()
+    there = next(path for path in (cache, *cache.parents) if path.exists())
+    free = shutil.disk_usage(there).free / GIB
+    if free < MIN_DISK_GIB:
+        cause = f"{free:.1f} GiB free where weights are kept ({cache})."
+        yield error_finding(
+            "host", CliError(ErrorCode.HOST, cause, "Free some space."), Severity.WARNING
+        )
+    else:
+        yield ok_finding("host", f"{free:.1f} GiB free where weights are kept")
+
+
+def examine_port(config: Config, address: ServerAddress) -> Iterator[Finding]:
+    """Whether the port is free, of a vivavoce, or of something else."""
+    try:
+        with socket.create_connection((address.host, address.port), ANSWER_S) as plain:
+            plain.settimeout(ANSWER_S)
+            about = get_json(plain, "/version")
+            yield from _describe_listener(address, about)
+    except TimeoutError:
+        yield error_finding("port", _is_foreign(address))
+    except OSError:
+        yield ok_finding("port", f"{address.host}:{address.port} is free: no server runs")
+
+
+def _describe_listener(
+    address: ServerAddress, about: Mapping[str, object] | None
+) -> Iterator[Finding]:
+    if about is None or about.get("name") != "vivavoce":
+        yield error_finding("port", _is_foreign(address))
+        return
+    yield ok_finding(
+        "port", f"vivavoce {about.get('version')} answers at {address.host}:{address.port}"
+    )
+    with socket.create_connection((address.host, address.port), ANSWER_S) as plain:
+        plain.settimeout(ANSWER_S)
+        ready = get_json(plain, "/readyz") or {}
+    parts = ready.get("parts")
+    for name, part in (parts if isinstance(parts, dict) else {}).items():
+        state, note = part.get("state"), part.get("note", "")
+        if state == "ready":
+            yield ok_finding("port", f"{name} is ready")
+        else:
+            severity = Severity.ERROR if state == "failed" else Severity.WARNING
+            failure = CliError(
+                ErrorCode.SERVER_NOT_READY, f"{name} is {state}. {note}".strip(), "See its log."
+            )
+            yield error_finding("port", failure, severity)
+
+
+def examine_tls(
+    config: Config, address: ServerAddress, environment: Mapping[str, str] | None = None
+) -> Iterator[Finding]:
+    """Whether a client of Google's SDKs could open TLS, and what stands in its way."""
+    environment = os.environ if environment is None else environment
+    if not config.server.tls.enabled:
+        failure = CliError(
+            ErrorCode.TLS_WRONG_VERSION,
+            "TLS is off: Google's Python SDK will fail with WRONG_VERSION_NUMBER.",
+            "Set server.tls.enabled = true.",
+        )
+        yield error_finding("tls", failure, Severity.WARNING)
+        return
+    try:
+        trusted = _trusted_roots(config)
+    except VivavoceError as error:
+        yield error_finding("tls", describe_error(error))
+        return
+    yield ok_finding("tls", f"clients trust {trusted}")
+    yield from _try_handshake(address, trusted)
+    yield from _examine_shell(config, address, trusted, environment)
+
+
+def examine_weights(config: Config) -> Iterator[Finding]:
+    """What the profiles in use load."""
+    try:
+        names = weights_in_use(config)
+    except EngineMissing as error:
+        yield error_finding("weights", describe_error(error))
+        return
+    for name in names:
+        try:
+            yield ok_finding("weights", f"{name}: {locate_weights(name, config.weights)}")
+        except VivavoceError as error:
+            failure = describe_error(error)
+            yield error_finding(
+                "weights", CliError(ErrorCode.WEIGHTS_MISSING, failure.problem, failure.fix)
+            )
+
+
+def examine_devices() -> Iterator[Finding]:
+    """Whether the microphone and the loudspeaker can be opened; only `talk` needs them."""
+    try:
+        backend = sound.choose_backend()
+    except ConfigError as error:
+        fix = f"Only `vivavoce talk` needs one. {error.fix}"
+        yield error_finding(
+            "audio", CliError(ErrorCode.NO_AUDIO_DEVICE, error.problem, fix), Severity.NOTE
+        )
+        return
+    for kind, opened in (
+        ("microphone", sound.open_microphone),
+        ("loudspeaker", sound.open_speaker),
+    ):
+        try:
+            with opened(backend):
+                yield ok_finding("audio", f"a {kind} can be opened ({backend})")
+        except sound.AudioDeviceMissing as error:
+            fix = "Only `vivavoce talk` needs one; it takes --in and --out files instead."
+            failure = CliError(ErrorCode.NO_AUDIO_DEVICE, error.problem, fix)
+            yield error_finding("audio", failure, Severity.NOTE)
+
+
+def _trusted_roots(config: Config) -> Path:
+    table = config.server.tls
+    if table.certificate is not None and table.key is not None:
+        ca.server_context(table.certificate, table.key)
+    return trusted_certificates(config)[0]
+
+
+def _try_handshake(address: ServerAddress, trusted: Path) -> Iterator[Finding]:
+    context = ssl.create_default_context(cafile=str(trusted))
+    try:
+        with (
+            socket.create_connection((address.host, address.port), ANSWER_S) as plain,
+            context.wrap_socket(plain, server_hostname=address.host) as secured,
+        ):
+            yield ok_finding("tls", f"a client that trusts it gets {secured.version()}")
+    except ssl.SSLError as error:
+        yield error_finding("tls", describe_tls_error(error))
+    except OSError:
+        return  # nobody listens, which is the port's finding
+
+
+def _examine_shell(
+    config: Config, address: ServerAddress, trusted: Path, environment: Mapping[str, str]
+) -> Iterator[Finding]:
+    """Whether programs started from this shell would get through."""
+    base = environment.get("GOOGLE_GEMINI_BASE_URL", "")
+    if f":{address.port}" not in base:
+        yield ok_finding("tls", "this shell's programs talk to Google; `vivavoce env` changes that")
+        return
+    if environment.get("SSL_CERT_FILE") != str(trusted):
+        failure = CliError(
+            ErrorCode.TLS_TRUST,
+            "This shell points programs here, and SSL_CERT_FILE does not name our bundle: "
+            "Python will fail with CERTIFICATE_VERIFY_FAILED.",
+            'eval "$(vivavoce env)"',
+        )
+        yield error_finding("tls", failure)
+        return
+    keys = config.server.keys
+    shown = environment.get("GOOGLE_API_KEY") or environment.get("GEMINI_API_KEY", "")
+    if keys and shown not in keys:
+        cause = "This shell's API key is none of the server's."
+        yield error_finding("tls", CliError(ErrorCode.KEY_REFUSED, cause, 'eval "$(vivavoce env)"'))
+        return
+    yield ok_finding("tls", "programs started from this shell find and trust the server")
+
+
+def _is_foreign(address: ServerAddress) -> CliError:
+    return CliError(
+        ErrorCode.PORT_BUSY,
+        f"Something else listens at {address.host}:{address.port}.",
+        "Stop it, or set server.port (VIVAVOCE_SERVER__PORT).",
+    )
+
+
+def _memory_gib() -> float | None:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB
+    except (AttributeError, ValueError, OSError):
+        return None
