@@ -21,7 +21,7 @@ import time
 import tomllib
 from pathlib import Path
 
-from vivavoce.config import load
+from vivavoce.config import load_config
 from vivavoce.engines.registry import find_weights
 from vivavoce.engines.weights import megabytes
 from vivavoce.wiring import weights_in_use
@@ -47,7 +47,7 @@ def dependency_bytes() -> int:
 
 def weights_bytes(model: str) -> dict[str, int]:
     """Bytes to fetch for each of the weights that the configuration uses."""
-    used = weights_in_use(load(None, {"model": model or None}))
+    used = weights_in_use(load_config(None, {"model": model or None}))
     return {name: find_weights(name).size_bytes for name in sorted(used)}
 
 

@@ -49,7 +49,7 @@ Pipe = Connection
 
 def serve(pipe: Pipe, resume_s: float) -> None:
     """A server that answers each `"sample"` with its tasks and its logged errors."""
-    from vivavoce.config import load
+    from vivavoce.config import load_config
     from vivavoce.wiring import build
 
     errors = _ErrorCount()
@@ -61,7 +61,7 @@ def serve(pipe: Pipe, resume_s: float) -> None:
                 "profile": "scripted", "server.port": 0, "server.drain_s": 0.5,
                 "store.path": str(Path(folder) / "state.sqlite3"), "store.resume_s": resume_s,
             }  # fmt: skip
-            server = build(load(None, flags), folder=Path(folder))
+            server = build(load_config(None, flags), folder=Path(folder))
             await server.start()
             pipe.send(server.port.address[1])
             while await asyncio.to_thread(pipe.recv) == "sample":

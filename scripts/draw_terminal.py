@@ -31,7 +31,7 @@ from vivavoce.client.files import FileMicrophone, read_wav
 from vivavoce.client.playback import ClockSpeaker
 from vivavoce.client.session import ServerEndpoint, connect
 from vivavoce.client.tools import ToolModule
-from vivavoce.config import load
+from vivavoce.config import load_config
 from vivavoce.domain.audio import INPUT_RATE
 from vivavoce.engines.scripted import say
 
@@ -134,7 +134,7 @@ async def talk(url: str, recordings: list[Path]) -> Console:
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         options = {"profile": "scripted", "server.port": 0, "store.use": "memory"}
-        server = wiring.build(load(None, options), folder=folder)
+        server = wiring.build(load_config(None, options), folder=folder)
         await server.start()
         stack.push_async_callback(server.stop)
         return await draw_talk(server.url(), [say(text, INPUT_RATE) for text in SCRIPTED])

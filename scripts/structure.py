@@ -149,12 +149,12 @@ async def walk_server() -> dict[str, Walk]:
     """The three walks through a server of this process, reached over loopback."""
     from websockets.asyncio.client import connect
 
-    from vivavoce.config import load
+    from vivavoce.config import load_config
     from vivavoce.wiring import build
 
     flags = {"server.port": 0, "profile": "scripted", "server.tls.enabled": False}
     walks = {name: Walk() for name in ("audio chunk", "tool response", "resumption handle")}
-    server = build(load(None, flags), say=lambda line: None)
+    server = build(load_config(None, flags), say=lambda line: None)
     await server.start()
     try:
         address = server.url("ws") + LIVE

@@ -12,7 +12,7 @@ from typing import Any
 
 import websockets
 
-from vivavoce.config import load
+from vivavoce.config import load_config
 from vivavoce.wiring import Server, build
 
 MODEL = "models/gemini-2.5-flash-native-audio-preview-12-2025"
@@ -28,7 +28,7 @@ async def serving(folder: Path, file: str = "", **flags: Any) -> AsyncIterator[S
     chosen = {"profile": "scripted", "server.port": 0, "server.drain_s": 0.2}
     chosen |= {"store.use": "memory"} if "[store]" not in file else {}
     chosen |= {name.replace("__", "."): value for name, value in flags.items()}
-    server = build(load(path, chosen), folder=folder / "tls")
+    server = build(load_config(path, chosen), folder=folder / "tls")
     await server.start()
     try:
         yield server

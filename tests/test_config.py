@@ -15,7 +15,7 @@ from vivavoce.config import (
     SessionTable,
     TlsTable,
     ToolsTable,
-    load,
+    load_config,
 )
 from vivavoce.core.settings import Pacing
 from vivavoce.engines.registry import EngineBuilder
@@ -42,7 +42,7 @@ def written(folder: Path, text: str) -> Path:
 
 
 def test_defaults() -> None:
-    config = load()
+    config = load_config()
 
     assert (config.server.host, config.server.port) == ("127.0.0.1", 8482)
     assert config.profile_of("gemini-3.8-live") == "embedded"
@@ -72,14 +72,14 @@ def test_flag_over_environment_over_file_over_default(
         monkeypatch.setenv("VIVAVOCE_SERVER__PORT", str(variable))
     path = written(alone, f"[server]\nport = {file}\n") if file else None
 
-    assert load(path, {"server.port": flag}).server.port == expected
+    assert load_config(path, {"server.port": flag}).server.port == expected
 
 
 def test_tables_are_merged_entry_by_entry(alone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = written(alone, '[server]\nport = 3\nstrict = true\nkeys = ["file"]\n')
     monkeypatch.setenv("VIVAVOCE_SERVER__PORT", "2")
 
-    server = load(path, {"server.host": "::1"}).server
+    server = load_config(path, {"server.host": "::1"}).server
 
     assert (server.host, server.port, server.strict, server.keys) == ("::1", 2, True, ["file"])
 
@@ -88,18 +88,18 @@ def test_files_are_found_in_order(alone: Path, monkeypatch: pytest.MonkeyPatch) 
     user = alone / "user" / "vivavoce" / "config.toml"
     user.parent.mkdir(parents=True)
     user.write_text("[server]\nport = 1\n")
-    assert load().server.port == 1
+    assert load_config().server.port == 1
     (alone / "vivavoce.toml").write_text("[server]\nport = 2\n")
-    assert load().server.port == 2
+    assert load_config().server.port == 2
     monkeypatch.setenv("VIVAVOCE_CONFIG", str(written(alone, "[server]\nport = 3\n")))
-    assert load().server.port == 3
+    assert load_config().server.port == 3
 
 
 def test_lists_in_variables_are_words_between_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VIVAVOCE_SERVER__KEYS", "one, two,")
     monkeypatch.setenv("VIVAVOCE_SERVER__TLS__NAMES", "a.example")
 
-    server = load().server
+    server = load_config().server
 
     assert server.keys == ["one", "two"]
     assert server.tls.names == ["a.example"]
@@ -112,7 +112,7 @@ def test_all_mistakes_are_told_at_once_and_no_key_is_shown(alone: Path) -> None:
     )
 
     with pytest.raises(ConfigError) as error:
-        load(path)
+        load_config(path)
 
     told = str(error.value)
     for part in ("server.port", "server.prot: there is no such setting", "stall_s", "server.keys"):
@@ -126,7 +126,7 @@ def test_a_name_that_does_not_exist_brings_the_one_that_was_meant(alone: Path) -
         "[server.tls]\nenabld = true\n[profiles.mine]\ndetectr = 1\n"
     )
     with pytest.raises(ConfigError) as error:
-        load(written(alone, file))
+        load_config(written(alone, file))
 
     told = {
         place: rest.removeprefix("there is no such setting")
@@ -150,7 +150,7 @@ def test_a_setting_of_several_types_is_one_mistake_and_tables_are_not_shown(alon
         'mcp = { kitchen = "http://a.example/mcp" }\nmcp_clients = { secret = 1 }\n'
     )
     with pytest.raises(ConfigError) as error:
-        load(written(alone, file))
+        load_config(written(alone, file))
 
     assert error.value.problem.splitlines() == [
         "tools.search: Input should be an engine's name or a table, not a list.",
@@ -165,7 +165,7 @@ def test_a_switch_may_still_be_a_word_in_a_variable(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("VIVAVOCE_TOOLS__URL", "true")
     monkeypatch.setenv("VIVAVOCE_TOOLS__SEARCH", '{"use": "searxng"}')
 
-    tools = load().tools
+    tools = load_config().tools
 
     assert (tools.url, tools.search) == (True, {"use": "searxng"})
 
@@ -193,19 +193,19 @@ def test_what_cannot_work_is_refused_with_the_fix(
     alone: Path, text: str, problem: str, fix: str
 ) -> None:
     with pytest.raises(ConfigError) as error:
-        load(written(alone, text))
+        load_config(written(alone, text))
 
     assert problem in error.value.problem
     assert fix in error.value.fix
 
 
 def test_an_open_address_is_fine_with_a_key() -> None:
-    assert load(flags={"server.host": "0.0.0.0", "server.keys": "k"}).server.keys == ["k"]
+    assert load_config(flags={"server.host": "0.0.0.0", "server.keys": "k"}).server.keys == ["k"]
 
 
 def test_a_missing_file_is_told(alone: Path) -> None:
     with pytest.raises(ConfigError, match="no configuration file"):
-        load(alone / "absent.toml")
+        load_config(alone / "absent.toml")
 
 
 def model_of(config: Config) -> object:
@@ -217,21 +217,21 @@ def model_of(config: Config) -> object:
 def test_one_line_swaps_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VIVAVOCE_MODEL", "openai:http://127.0.0.1:11434/v1#qwen3:4b")
 
-    assert model_of(load()) == {
+    assert model_of(load_config()) == {
         "use": "openai",
         "base_url": "http://127.0.0.1:11434/v1",
         "model": "qwen3:4b",
     }
-    assert model_of(load(flags={"model": "echo"})) == {"use": "echo"}
+    assert model_of(load_config(flags={"model": "echo"})) == {"use": "echo"}
     for name in ("auto", "qwen-0.5b", "qwen-1.5b"):
-        assert model_of(load(flags={"model": name})) == {"use": "llamacpp", "model": name}
-    own = load(flags={"model": "/models/Own:7b.gguf"})
+        assert model_of(load_config(flags={"model": name})) == {"use": "llamacpp", "model": name}
+    own = load_config(flags={"model": "/models/Own:7b.gguf"})
     assert model_of(own) == {"use": "llamacpp", "path": "/models/Own:7b.gguf"}
 
 
 async def test_the_line_is_what_the_engine_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VIVAVOCE_MODEL_KEY", "secret")
-    choice = model_of(load(flags={"model": "openai:http://127.0.0.1:11434/v1#qwen3"}))
+    choice = model_of(load_config(flags={"model": "openai:http://127.0.0.1:11434/v1#qwen3"}))
     assert isinstance(choice, dict)
 
     engine = await EngineBuilder().build("model", choice)
@@ -242,31 +242,31 @@ async def test_the_line_is_what_the_engine_takes(monkeypatch: pytest.MonkeyPatch
 def test_models_name_profiles_and_a_star_takes_the_rest(alone: Path) -> None:
     path = written(alone, '[models]\n"gemini-3.8-live" = "scripted"\n')
 
-    assert load(path).profile_of("gemini-3.8-live") == "scripted"
-    assert load(path).profile_of("another") is None
+    assert load_config(path).profile_of("gemini-3.8-live") == "scripted"
+    assert load_config(path).profile_of("another") is None
     path = written(alone, '[models]\na = "scripted"\n"*" = "embedded"\n')
-    assert load(path).profile_of("another") == "embedded"
-    assert load(path, {"profile": "scripted"}).profile_of("another") == "scripted"
+    assert load_config(path).profile_of("another") == "embedded"
+    assert load_config(path, {"profile": "scripted"}).profile_of("another") == "scripted"
 
 
 def test_a_chosen_profile_takes_every_name_that_is_left_open(alone: Path) -> None:
     path = written(alone, 'profile = "scripted"\n[models]\na = "embedded"\n')
 
-    assert load(path).profile_of("a") == "embedded"
-    assert load(path).profile_of("another") == "scripted"
+    assert load_config(path).profile_of("a") == "embedded"
+    assert load_config(path).profile_of("another") == "scripted"
 
 
 def test_models_may_be_named_as_clients_name_them(alone: Path) -> None:
     path = written(alone, '[models]\n"models/a" = "scripted"\n')
 
-    assert load(path).profile_of("a") == "scripted"
+    assert load_config(path).profile_of("a") == "scripted"
 
 
 def test_a_line_for_a_model_that_cannot_be_swapped_is_refused(alone: Path) -> None:
     own = 'detector = "energy"\nrecognizer = "tones"\nresponder = "my.module:create"\n'
 
     with pytest.raises(ConfigError, match="not a table"):
-        load(written(alone, f'model = "echo"\n[profiles.embedded]\n{own}'))
+        load_config(written(alone, f'model = "echo"\n[profiles.embedded]\n{own}'))
 
 
 def test_a_profile_of_the_users_own(alone: Path) -> None:
@@ -276,7 +276,7 @@ def test_a_profile_of_the_users_own(alone: Path) -> None:
         'responder = { use = "cascade", model = "echo", voice = "tones" }\n',
     )
 
-    config = load(path)
+    config = load_config(path)
 
     assert config.profile_of("anything") == "mine"
     assert config.profiles["mine"].detector == "energy"
@@ -285,7 +285,7 @@ def test_a_profile_of_the_users_own(alone: Path) -> None:
 def test_session_settings_reach_the_core() -> None:
     flags = {"session.turn_complete": "immediate", "session.stall_s": 2.5}
 
-    settings = load(flags=flags).session.settings(early_turn_complete=True)
+    settings = load_config(flags=flags).session.settings(early_turn_complete=True)
 
     assert settings.pacing is Pacing.IMMEDIATE
     assert settings.stall_s == 2.5
@@ -293,13 +293,13 @@ def test_session_settings_reach_the_core() -> None:
 
 
 def test_the_core_does_not_give_an_answer_up_before_the_operator_does() -> None:
-    patient = load(flags={"session.engine_silence_s": 300}).session
+    patient = load_config(flags={"session.engine_silence_s": 300}).session
 
     assert patient.settings(False).generation_stall_s > 300
 
 
 def test_the_core_does_not_stop_a_tool_before_its_own_time_is_over() -> None:
-    config = load(flags={"tools.deadline_s": 120})
+    config = load_config(flags={"tools.deadline_s": 120})
 
     settings = config.session.settings(False, tools_deadline_s=config.tools.deadline_s)
     assert settings.served_deadline_s > 120

@@ -41,8 +41,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "metrics": {"domain", "errors"},
     "client": {"client", "connection_errors", "domain", "errors", "installing"},
-    "config": {"domain", "errors", "core.settings", "mistakes", "config"},
-    "mistakes": {"errors"},
+    "config": {"domain", "errors", "core.settings", "config"},
     "tooling": {"config", "domain", "errors", "engines", "edge.health", "metrics", "tools"},
     "wiring": {
         "config", "domain", "errors", "core", "protocol", "engines", "runtime", "edge", "metrics",

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from vivavoce.config import load
+from vivavoce.config import load_config
 from vivavoce.domain.content import BuiltinTool, Tools
 from vivavoce.edge.health import PartState, Readiness
 from vivavoce.engines.document_index import Index, default_path, files_of, update
@@ -30,7 +30,7 @@ def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def built(readiness: Readiness | None = None, **tools: Any) -> Toolbox:
-    config = load(flags={f"tools.{name}": value for name, value in tools.items()})
+    config = load_config(flags={f"tools.{name}": value for name, value in tools.items()})
     return await build_toolbox(config, EngineBuilder(), readiness or Readiness(), Metrics())
 
 

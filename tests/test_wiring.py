@@ -12,7 +12,7 @@ import pytest
 import unruly
 from serving import MODEL, connected, serving
 from vivavoce import profiles
-from vivavoce.config import load
+from vivavoce.config import load_config
 from vivavoce.edge.health import PartState
 from vivavoce.errors import ConfigError, EngineMissing
 from vivavoce.wiring import build, profiles_in_use, weights_in_use
@@ -42,16 +42,16 @@ def written(folder: Path, text: str) -> Path:
 
 
 def test_only_profiles_that_a_model_leads_to_are_used(tmp_path: Path) -> None:
-    assert profiles_in_use(load(flags={"profile": "scripted"})) == ["scripted"]
+    assert profiles_in_use(load_config(flags={"profile": "scripted"})) == ["scripted"]
     path = written(tmp_path, '[models]\na = "scripted"\nb = "embedded"\nc = "scripted"\n')
-    assert profiles_in_use(load(path)) == ["scripted", "embedded"]
+    assert profiles_in_use(load_config(path)) == ["scripted", "embedded"]
 
 
 def test_weights_are_those_of_the_profiles_in_use() -> None:
-    assert weights_in_use(load(flags={"profile": "scripted"})) == []
-    small = load(flags={"model": "qwen-0.5b"})
+    assert weights_in_use(load_config(flags={"profile": "scripted"})) == []
+    small = load_config(flags={"model": "qwen-0.5b"})
     assert weights_in_use(small) == ["minilm", "moonshine", "qwen-0.5b", "silero"]
-    swapped = load(flags={"model": "openai:http://127.0.0.1:1/v1#m"})
+    swapped = load_config(flags={"model": "openai:http://127.0.0.1:1/v1#m"})
     assert weights_in_use(swapped) == ["moonshine", "silero"]
 
 
@@ -89,7 +89,7 @@ async def test_nothing_that_can_start_is_an_error_and_the_port_is_free_again(
 ) -> None:
     file = 'models = {"*" = "bad"}\n' + PROFILE.format(name="bad", responder="unruly:absent")
     path = written(tmp_path, file)
-    server = build(load(path, {"server.port": 0}), folder=tmp_path / "tls")
+    server = build(load_config(path, {"server.port": 0}), folder=tmp_path / "tls")
     with pytest.raises(EngineMissing, match="Bring it"):
         await server.start()
     number = server.port._wanted_port
@@ -101,7 +101,9 @@ async def test_nothing_that_can_start_is_an_error_and_the_port_is_free_again(
 
 async def test_an_engine_that_does_not_exist_is_told_with_those_that_do(tmp_path: Path) -> None:
     file = 'models = {"*" = "bad"}\n' + PROFILE.format(name="bad", responder="oracle")
-    server = build(load(written(tmp_path, file), {"server.port": 0}), folder=tmp_path / "tls")
+    server = build(
+        load_config(written(tmp_path, file), {"server.port": 0}), folder=tmp_path / "tls"
+    )
     with pytest.raises(ConfigError) as error:
         await server.start()
     assert "oracle" in error.value.problem
@@ -110,7 +112,7 @@ async def test_an_engine_that_does_not_exist_is_told_with_those_that_do(tmp_path
 
 async def test_a_busy_port_is_told_before_engines_are_started(tmp_path: Path) -> None:
     async with serving(tmp_path) as server:
-        settings = load(flags={"profile": "scripted", "server.port": server.port.address[1]})
+        settings = load_config(flags={"profile": "scripted", "server.port": server.port.address[1]})
         second = build(settings, folder=tmp_path / "tls")
         with pytest.raises(OSError, match="in use"):
             await second.start()
@@ -133,7 +135,7 @@ async def test_a_certificate_of_the_users_own_is_served(tmp_path: Path) -> None:
 async def test_a_certificate_that_is_none_is_a_config_error(tmp_path: Path) -> None:
     (tmp_path / "x.pem").write_text("no")
     flags = {"server.tls.certificate": tmp_path / "x.pem", "server.tls.key": tmp_path / "x.pem"}
-    server = build(load(flags={"profile": "scripted", "server.port": 0, **flags}))
+    server = build(load_config(flags={"profile": "scripted", "server.port": 0, **flags}))
     with pytest.raises(ConfigError, match="cannot be used"):
         await server.start()
 
@@ -170,7 +172,7 @@ async def test_an_engine_that_never_closes_holds_nobody_up(
         name="clinging", responder="unruly:clinging"
     )
     path = written(tmp_path, file)
-    server = build(load(path, {"server.port": 0, "server.tls.enabled": False}))
+    server = build(load_config(path, {"server.port": 0, "server.tls.enabled": False}))
     await server.start()
     stopping = asyncio.ensure_future(server.stop())
     done, _ = await asyncio.wait({stopping}, timeout=3)

@@ -9,7 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
-from vivavoce.config import load
+from vivavoce.config import load_config
 from vivavoce.domain.content import (
     Content,
     Role,
@@ -64,7 +64,7 @@ class Timings:
 
 def model_table(model: str) -> dict[str, Any]:
     """The engine's table for `--model`: a line of the configuration, or the path of a GGUF file."""
-    responder = load(None, {"model": model or None}).profiles["embedded"].responder
+    responder = load_config(None, {"model": model or None}).profiles["embedded"].responder
     assert isinstance(responder, dict)
     choice = responder["model"]
     return {"use": choice} if isinstance(choice, str) else dict(choice)

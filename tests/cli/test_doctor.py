@@ -21,7 +21,7 @@ from vivavoce.cli.environment import ServerAddress, sdk_variables
 from vivavoce.cli.errors import ErrorCode
 from vivavoce.cli.main import app
 from vivavoce.client.devices import AudioDevice
-from vivavoce.config import Config, load
+from vivavoce.config import Config, load_config
 from vivavoce.edge.ca import for_server, prepare
 
 
@@ -62,7 +62,7 @@ def codes(findings: Iterator[Finding]) -> set[ErrorCode]:
 
 
 def scripted(**flags: Any) -> Config:
-    return load(flags={"profile": "scripted", **flags})
+    return load_config(flags={"profile": "scripted", **flags})
 
 
 def test_a_stranger_on_the_port_is_named(stranger: ServerAddress) -> None:
@@ -141,7 +141,7 @@ def test_weights_that_are_absent_are_named_with_the_command(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(at_home / "empty"))
 
-    findings = list(doctor_machine.examine_weights(load()))
+    findings = list(doctor_machine.examine_weights(load_config()))
 
     assert {finding.code for finding in findings} == {ErrorCode.WEIGHTS_MISSING}
     assert any("vivavoce pull silero" in finding.fix for finding in findings)

@@ -10,7 +10,7 @@ import pytest
 from vivavoce.cli import doctor_tools
 from vivavoce.cli.doctor_findings import Finding, Severity
 from vivavoce.cli.errors import ErrorCode
-from vivavoce.config import load
+from vivavoce.config import load_config
 from vivavoce.engines.document_index import Index, files_of, update
 
 
@@ -20,7 +20,7 @@ def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def found(**tools: Any) -> list[Finding]:
-    config = load(flags={f"tools.{name}": value for name, value in tools.items()})
+    config = load_config(flags={f"tools.{name}": value for name, value in tools.items()})
     return [step async for step in doctor_tools.examine_tools(config) if isinstance(step, Finding)]
 
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from vivavoce.cli.engines import profiles_by_engine
 from vivavoce.cli.main import COMMANDS, app
-from vivavoce.config import load
+from vivavoce.config import load_config
 from vivavoce.engines.registry import BUILTIN, factory, parse
 from vivavoce.errors import ConfigError
 
@@ -48,7 +48,7 @@ def test_a_terminal_shows_brackets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_fallbacks_count_as_used() -> None:
-    assert profiles_by_engine(load())["synthesizer.espeak"] == ["embedded"]
+    assert profiles_by_engine(load_config())["synthesizer.espeak"] == ["embedded"]
 
 
 @pytest.mark.parametrize("name", BUILTIN)

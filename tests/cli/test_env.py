@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from vivavoce.cli.env import dotenv_lines, fish_lines, posix_lines, powershell_lines
 from vivavoce.cli.environment import KEY_VARIABLES, sdk_variables
 from vivavoce.cli.main import app
-from vivavoce.config import load
+from vivavoce.config import load_config
 from vivavoce.edge import ca
 
 AWKWARD = {"PLAIN": "http://127.0.0.1:8482", "SPACED": "/a b/c", "QUOTED": 'it\'s $HOME \\ "x"'}
@@ -30,7 +30,7 @@ def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_sdks_find_and_trust_the_server(at_home: Path) -> None:
-    found = sdk_variables(load(), present={})
+    found = sdk_variables(load_config(), present={})
 
     assert found["GOOGLE_GEMINI_BASE_URL"] == "https://127.0.0.1:8482"
     assert found["GOOGLE_VERTEX_BASE_URL"] == "https://127.0.0.1:8482"
@@ -52,19 +52,19 @@ def test_one_key_variable_is_set_the_one_that_a_program_may_read(
     present: dict[str, str], names: list[str]
 ) -> None:
     """SDKs warn when both are set. No key of the shell's own reaches the server."""
-    found = sdk_variables(load(), present=present)
+    found = sdk_variables(load_config(), present=present)
 
     assert {n: found[n] for n in found if n.endswith("API_KEY")} == dict.fromkeys(names, "vivavoce")
 
 
 def test_what_was_set_about_proxies_stays() -> None:
-    found = sdk_variables(load(), present={"NO_PROXY": "intra.example, localhost"})
+    found = sdk_variables(load_config(), present={"NO_PROXY": "intra.example, localhost"})
 
     assert found["NO_PROXY"] == "intra.example,localhost,127.0.0.1,::1"
 
 
 def test_the_first_configured_key_is_the_clients() -> None:
-    config = load(flags={"server.keys": "first,second", "server.host": "0.0.0.0"})
+    config = load_config(flags={"server.keys": "first,second", "server.host": "0.0.0.0"})
 
     found = sdk_variables(config, present={})
 
@@ -76,7 +76,7 @@ def test_a_certificate_of_the_users_own_is_trusted_beside_the_public_roots(tmp_p
     made = ca.prepare(tmp_path / "elsewhere")
     flags = {"server.tls.certificate": made.certificate, "server.tls.key": made.key}
 
-    found = sdk_variables(load(flags=flags), present={})
+    found = sdk_variables(load_config(flags=flags), present={})
 
     bundle = Path(found["SSL_CERT_FILE"]).read_text()
     assert made.certificate.read_text() in bundle
@@ -85,7 +85,7 @@ def test_a_certificate_of_the_users_own_is_trusted_beside_the_public_roots(tmp_p
 
 
 def test_without_tls_nothing_is_said_about_trust() -> None:
-    found = sdk_variables(load(flags={"server.tls.enabled": False}), present={})
+    found = sdk_variables(load_config(flags={"server.tls.enabled": False}), present={})
 
     assert found["GOOGLE_GEMINI_BASE_URL"].startswith("http://")
     assert "SSL_CERT_FILE" not in found

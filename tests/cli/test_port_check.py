@@ -13,13 +13,15 @@ from vivavoce import __version__
 from vivavoce.cli.errors import ErrorCode
 from vivavoce.cli.main import app
 from vivavoce.cli.port_check import find_port_conflict
-from vivavoce.config import load
+from vivavoce.config import load_config
 
 
 async def test_a_vivavoce_is_told_as_one(tmp_path: Path) -> None:
     async with serving(tmp_path) as server:
         port = server.port.address[1]
-        fault = await asyncio.to_thread(find_port_conflict, load(flags={"server.port": port}))
+        fault = await asyncio.to_thread(
+            find_port_conflict, load_config(flags={"server.port": port})
+        )
 
     assert fault is not None
     assert fault.code is ErrorCode.PORT_BUSY
@@ -32,8 +34,8 @@ def test_a_port_that_nobody_has_is_free() -> None:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
 
-    assert find_port_conflict(load(flags={"server.port": port})) is None
-    assert find_port_conflict(load(flags={"server.port": 0})) is None
+    assert find_port_conflict(load_config(flags={"server.port": port})) is None
+    assert find_port_conflict(load_config(flags={"server.port": 0})) is None
 
 
 def test_a_busy_port_is_told_before_anything_is_fetched(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def tooled(library: Path) -> Iterator[Running]:
 @pytest.fixture(scope="session")
 def embedded(library: Path) -> Iterator[Running]:
     """A server with the embedded engines on their real weights, and with search and code."""
-    settings = config.load(None, {"profile": "embedded", "model": "qwen-0.5b"})
+    settings = config.load_config(None, {"profile": "embedded", "model": "qwen-0.5b"})
     absent = missing_weights(wiring.weights_in_use(settings), settings.weights)
     if absent:
         names = ", ".join(each.name for each in absent)

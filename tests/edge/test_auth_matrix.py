@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pytest
 
 from serving import MODEL, connected
-from vivavoce.config import load
+from vivavoce.config import load_config
 from vivavoce.domain.principal import EVERYTHING, Scope
 from vivavoce.domain.records import KeyRecord, TokenRecord
 from vivavoce.edge import guessing
@@ -91,7 +91,7 @@ async def guarded(folder: Path, strict: bool) -> AsyncIterator[Server]:
         "profile": "scripted", "server.port": 0, "server.drain_s": 0.1, "server.strict": strict,
         "server.keys": ["configured"],
     }  # fmt: skip
-    server = build(load(None, flags), folder=folder / "tls", store=await stocked())
+    server = build(load_config(None, flags), folder=folder / "tls", store=await stocked())
     await server.start()
     try:
         yield server
@@ -139,7 +139,7 @@ async def test_where_no_key_is_configured_anything_is_accepted_but_a_token_that_
         await store.drop_key(key.id)
     await store.put_token(TokenRecord(digest("auth_tokens/mine"), "", 0, 1.0, 1.0))
     flags = {"profile": "scripted", "server.port": 0, "server.drain_s": 0.1}
-    server = build(load(None, flags), folder=tmp_path / "tls", store=store)
+    server = build(load_config(None, flags), folder=tmp_path / "tls", store=store)
     await server.start()
     try:
         for method in METHODS.values():

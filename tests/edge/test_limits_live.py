@@ -13,7 +13,7 @@ import pytest
 
 from endpoint import Standing
 from serving import MODEL, Json, connected, serving, until
-from vivavoce.config import load
+from vivavoce.config import load_config
 from vivavoce.core.settings import SessionSettings
 from vivavoce.edge import health, opening, quotas
 from vivavoce.engines.cascade import Cascade
@@ -145,11 +145,13 @@ async def test_the_delay_of_the_event_loop_is_measured(tmp_path: Path) -> None:
 
 async def test_an_open_address_needs_a_key(tmp_path: Path) -> None:
     flags = {"profile": "scripted", "server.port": 0, "server.host": "0.0.0.0"}
-    server = build(load(None, flags), folder=tmp_path, store=MemoryStore())
+    server = build(load_config(None, flags), folder=tmp_path, store=MemoryStore())
     with pytest.raises(ConfigError, match="reachable by others") as mistake:
         await server.start()
     assert "vivavoce keys add" in mistake.value.fix
-    keyed = build(load(None, {**flags, "server.keys": "k"}), folder=tmp_path, store=MemoryStore())
+    keyed = build(
+        load_config(None, {**flags, "server.keys": "k"}), folder=tmp_path, store=MemoryStore()
+    )
     await keyed.start()
     await keyed.stop()
 
@@ -220,7 +222,7 @@ async def test_readiness_names_the_store_that_is_away_and_the_server_serves_on(
     monkeypatch.setattr(health, "LOOK_S", 0.02)
     store = Away()
     flags = {"profile": "scripted", "server.port": 0, "server.drain_s": 0.1}
-    server = build(load(None, flags), folder=tmp_path, store=store)
+    server = build(load_config(None, flags), folder=tmp_path, store=store)
     await server.start()
     try:
         async with httpx2.AsyncClient(base_url=server.url(), trust_env=False) as web:

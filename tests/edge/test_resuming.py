@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from serving import Client, Json, connected, serving, until
-from vivavoce.config import load
+from vivavoce.config import load_config
 from vivavoce.domain.ids import SessionId
 from vivavoce.errors import StoreError
 from vivavoce.runtime import leases
@@ -53,7 +53,7 @@ class FlakyStore(MemoryStore):
 async def server_on(store: MemoryStore, folder: Path, **flags: Any) -> AsyncIterator[Server]:
     """One of several servers that share a store."""
     chosen = {"profile": "scripted", "server.port": 0, "server.drain_s": 0.2, **flags}
-    server = build(load(None, chosen), folder=folder / "tls", store=store)
+    server = build(load_config(None, chosen), folder=folder / "tls", store=store)
     await server.start()
     try:
         yield server

@@ -11,7 +11,7 @@ from pathlib import Path
 from fuzz.layer import Layer
 from fuzz.mutation import BytesMutator
 from fuzz.wire_layers import refusal
-from vivavoce.config.loading import load
+from vivavoce.config.loading import load_config
 from vivavoce.edge.auth import presented
 from vivavoce.edge.gate import Call, Gatekeeper
 from vivavoce.engines.tool_ports import citable_host
@@ -149,7 +149,7 @@ def run_configuration(data: bytes) -> Hashable:
     path = _configuration_file()
     path.write_bytes(data)
     try:
-        config = load(path)
+        config = load_config(path)
     except ConfigError as error:
         return str(error).split(":")[-1][:24]
     return config.profile, config.store.use, bool(config.models)

@@ -21,7 +21,7 @@ def scripted() -> Iterator[Running]:
 @pytest.fixture(scope="session")
 def embedded() -> Iterator[Running]:
     """The embedded engines on their real weights."""
-    settings = config.load(None, {"profile": "embedded", "model": "qwen-0.5b"})
+    settings = config.load_config(None, {"profile": "embedded", "model": "qwen-0.5b"})
     if absent := missing_weights(wiring.weights_in_use(settings), settings.weights):
         names = ", ".join(each.name for each in absent)
         pytest.skip(f"weights are not here ({names}): run `vivavoce pull`")

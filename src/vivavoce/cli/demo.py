@@ -64,7 +64,7 @@ def demo(
     """
     console = open_console(plain=plain)
     with options.exit_on_error():
-        settings = config.load(None, {"profile": profile, "server.port": port})
+        settings = config.load_config(None, {"profile": profile, "server.port": port})
         log = settings.log
         # Log lines between those of the conversation only for those who asked for them.
         level = log.level if "level" in log.model_fields_set else "warning"

@@ -19,7 +19,7 @@ from vivavoce.cli.console import open_console
 from vivavoce.cli.doctor_findings import Finding, Severity, Trial, error_finding, worst_severity
 from vivavoce.cli.environment import as_typed, server_address
 from vivavoce.cli.errors import describe_error
-from vivavoce.config import load
+from vivavoce.config import load_config
 from vivavoce.errors import VivavoceError
 
 T = TypeVar("T")
@@ -60,7 +60,7 @@ def examine_all(
     """Examine everything in order; each finding comes when it is known."""
     yield from doctor_machine.examine_host()
     try:
-        config = load(path, flags)
+        config = load_config(path, flags)
     except VivavoceError as error:
         yield error_finding("config", describe_error(error))
         return

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from vivavoce.cli.console import open_console
 from vivavoce.cli.errors import describe_error, print_and_exit
-from vivavoce.config import Config, load
+from vivavoce.config import Config, load_config
 from vivavoce.engines.ports import Settings
 from vivavoce.engines.registry import listing, parse, required_parts
 from vivavoce.errors import VivavoceError
@@ -26,7 +26,7 @@ def engines(
 ) -> None:
     """List the engines, where they come from, and the profiles that use them."""
     try:
-        settings = load(config)
+        settings = load_config(config)
         uses = profiles_by_engine(settings)
     except VivavoceError as error:
         raise print_and_exit(describe_error(error)) from None

@@ -12,7 +12,7 @@ import typer
 
 from vivavoce.cli.environment import Key, Port, Url, sdk_variables, server_address
 from vivavoce.cli.errors import describe_error, print_and_exit
-from vivavoce.config import load
+from vivavoce.config import load_config
 from vivavoce.errors import VivavoceError
 
 
@@ -28,7 +28,7 @@ def env(
 ) -> None:
     """Print the variables for your shell: eval "$(vivavoce env)"."""
     try:
-        settings = load(config, {"server.port": port})
+        settings = load_config(config, {"server.port": port})
         variables = sdk_variables(settings, address=server_address(settings, url), key=key)
     except VivavoceError as error:
         raise print_and_exit(describe_error(error)) from None

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from vivavoce.config import Config, base_url, is_loopback, load
+from vivavoce.config import Config, base_url, is_loopback, load_config
 from vivavoce.edge import ca
 from vivavoce.errors import ConfigError
 
@@ -93,7 +93,7 @@ def as_typed(text: str) -> str:
 
 def command_hint(command: str, url: str) -> str:
     """How to type a command of ours, here, so that it reaches the server at `url`."""
-    own = load().server
+    own = load_config().server
     known = url == base_url(own.host, own.port)
     return f"{program_name()} {command}" + ("" if known else f" --url {url}")
 

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from vivavoce.cli.console import open_console
 from vivavoce.cli.errors import describe_error, print_and_exit
-from vivavoce.config import Config, load, split_words
+from vivavoce.config import Config, load_config, split_words
 from vivavoce.domain.principal import EVERYTHING, Quota, Scope
 from vivavoce.domain.records import KeyRecord
 from vivavoce.errors import ConfigError, VivavoceError
@@ -146,7 +146,7 @@ def _with_store(
             await store.aclose()
 
     try:
-        settings = load(config)
+        settings = load_config(config)
         store = store_of(settings)
         if not store.shared:
             raise ConfigError(

@@ -20,7 +20,7 @@ from rich.progress import (
 from vivavoce.cli.console import open_console
 from vivavoce.cli.environment import as_typed
 from vivavoce.cli.errors import CliError, ErrorCode, describe_error, print_and_exit
-from vivavoce.config import Config, load
+from vivavoce.config import Config, load_config
 from vivavoce.engines import registry, weights_download
 from vivavoce.engines.weights import (
     Weights,
@@ -48,7 +48,7 @@ def pull(
 
     console = open_console()
     try:
-        settings = load(config)
+        settings = load_config(config)
         if list_:
             _list_weights(console, settings, [registry.find_weights(name) for name in names or ()])
             return

@@ -20,7 +20,7 @@ from vivavoce.cli.errors import CliError, ErrorCode, describe_error, print_and_e
 from vivavoce.cli.server_readiness import accepts_connections, wait_until_ready
 from vivavoce.cli.session_options import UNREACHABLE
 from vivavoce.client.session import ServerEndpoint
-from vivavoce.config import load
+from vivavoce.config import load_config
 from vivavoce.errors import VivavoceError
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
@@ -40,7 +40,7 @@ def run(
     exit code is 3.
     """
     try:
-        settings = load(config, {"server.port": port})
+        settings = load_config(config, {"server.port": port})
         address = server_address(settings, url)
         found = sdk_variables(settings, address=address, key=key)
         authority = found.get("NODE_EXTRA_CA_CERTS")

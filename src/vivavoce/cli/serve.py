@@ -15,7 +15,7 @@ from vivavoce.cli.console import open_console
 from vivavoce.cli.environment import as_typed, command_hint
 from vivavoce.cli.errors import describe_error, print_and_exit
 from vivavoce.cli.event_loop import freeze_started_objects, shorten_thread_turns
-from vivavoce.config import Config, is_loopback, load
+from vivavoce.config import Config, is_loopback, load_config
 from vivavoce.errors import VivavoceError
 
 
@@ -40,7 +40,7 @@ def serve(
     }
     settings: Config | None = None
     try:
-        settings = load(config, flags)
+        settings = load_config(config, flags)
         _prepare_start(settings)
         asyncio.run(_serve(settings))
     except (VivavoceError, OSError) as error:

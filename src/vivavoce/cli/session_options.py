@@ -79,14 +79,14 @@ def server_endpoint(url: str, key: str, ca: Path | None) -> ServerEndpoint:
         shell_key = os.environ.get("GOOGLE_API_KEY", "") or os.environ.get("GEMINI_API_KEY", "")
         local_ca = _local_ca() if urlsplit(url).scheme in ("https", "wss") else None
         return ServerEndpoint(url, key or shell_key, ca, local_ca)
-    server = config.load().server
+    server = config.load_config().server
     own = config.base_url(server.host, server.port)
     return ServerEndpoint(own, key or next(iter(server.keys), ""), ca)
 
 
 def _local_ca() -> Path | None:
     """The certificate by which this machine's own server is trusted, where there is one."""
-    certificate = config.load().server.tls.certificate
+    certificate = config.load_config().server.tls.certificate
     if certificate is None:
         certificate = authority.Authority(authority.default_folder()).ca
     return certificate if certificate.is_file() else None

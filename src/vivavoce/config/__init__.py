@@ -1,7 +1,7 @@
 """The configuration: what may be set (`tables`, `tree`), and how it is read (`loading`)."""
 
 from vivavoce.config.addresses import base_url, is_loopback
-from vivavoce.config.loading import MODEL_KEY, find_file, load, model_choice
+from vivavoce.config.loading import MODEL_KEY, find_file, load_config, model_choice
 from vivavoce.config.tables import (
     DEFAULT_PORT,
     MIB,
@@ -38,7 +38,7 @@ __all__ = [
     "base_url",
     "find_file",
     "is_loopback",
-    "load",
+    "load_config",
     "model_choice",
     "split_words",
 ]

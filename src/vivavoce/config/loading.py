@@ -19,8 +19,8 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError
 
-from vivavoce import mistakes
-from vivavoce.config.checks import contradictions, doubles
+from vivavoce.config import validation_errors
+from vivavoce.config.checks import find_conflicting_names, find_contradictions
 from vivavoce.config.tables import ProfileTable
 from vivavoce.config.tree import BUILTIN_PROFILES, EMBEDDED, Config
 from vivavoce.domain.profile import model_id
@@ -31,15 +31,17 @@ EMBEDDED_MODELS = ("auto", "qwen-0.5b", "qwen-1.5b")
 """Names that `model` of the engine `llamacpp` takes."""
 
 
-def load(path: Path | None = None, flags: Mapping[str, Any] | None = None) -> Config:
+def load_config(path: Path | None = None, flags: Mapping[str, Any] | None = None) -> Config:
     """The merged configuration. Raises `ConfigError` that names every mistake and its fix."""
     file = find_file(path)
     try:
         tables = tomllib.loads(file.read_text("utf-8")) if file else {}
-        merged = _merged(_merged(tables, _variables()), _nested(flags or {}))
-        return _complete(Config(**merged))
+        merged = _merged(_merged(tables, _variables()), _nest_flags(flags or {}))
+        return _complete_config(Config(**merged))
     except ValidationError as error:
-        raise ConfigError(mistakes.lines(error, Config), "Correct these entries.") from None
+        raise ConfigError(
+            validation_errors.format_errors(error, Config), "Correct these entries."
+        ) from None
     except SettingsError as error:
         raise ConfigError(f"{error}.", "Lists and tables in variables are JSON.") from None
     except (ValueError, OSError) as error:  # ValueError also of numbers with too many digits
@@ -103,7 +105,7 @@ def model_choice(line: str) -> dict[str, Any]:
     return {"use": use, "base_url": url, "model": name, **key}
 
 
-def _nested(flags: Mapping[str, Any]) -> dict[str, Any]:
+def _nest_flags(flags: Mapping[str, Any]) -> dict[str, Any]:
     """`{"server.port": 1}` as `{"server": {"port": 1}}`; flags that were not given are `None`."""
     tree: dict[str, Any] = {}
     for name, value in flags.items():
@@ -117,7 +119,7 @@ def _nested(flags: Mapping[str, Any]) -> dict[str, Any]:
     return tree
 
 
-def _complete(config: Config) -> Config:
+def _complete_config(config: Config) -> Config:
     """Built-in profiles added, the one-line model put in, and what no type can say checked."""
     tables = {name: ProfileTable(**table) for name, table in BUILTIN_PROFILES.items()}
     tables |= config.profiles
@@ -128,7 +130,7 @@ def _complete(config: Config) -> Config:
     if not models or "profile" in config.model_fields_set:
         models["*"] = config.profile
     complete = config.model_copy(update={"profiles": tables, "models": models})
-    problems = [*doubles(config.models), *contradictions(complete)]
+    problems = [*find_conflicting_names(config.models), *find_contradictions(complete)]
     if problems:
         raise ConfigError(
             "\n".join(problem for problem, _ in problems), "\n".join(fix for _, fix in problems)

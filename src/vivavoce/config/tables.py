@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic_settings import NoDecode
 
-from vivavoce import mistakes
+from vivavoce.config import validation_errors
 from vivavoce.core.settings import Pacing, SessionSettings
 from vivavoce.domain.principal import Quota
 
@@ -22,7 +22,9 @@ MIN_CONFIDENCE = 0.55
 """Of recordings in noise at 10, 5 and 0 dB, this asks again for 3 of 48 with at most 30 % of their
 words wrong, and for 8 of 13 with more than 60 % wrong; in quiet none comes below 0.8."""
 
-EngineChoice = Annotated[str | dict[str, Any], mistakes.either("an engine's name or a table")]
+EngineChoice = Annotated[
+    str | dict[str, Any], validation_errors.one_error_saying("an engine's name or a table")
+]
 """An engine's name, or a table with `use` and the engine's own settings."""
 
 Words = Annotated[list[str], NoDecode]
@@ -195,7 +197,9 @@ class ToolsTable(_Table):
 
     search: EngineChoice = "local"
     code: EngineChoice = ""
-    url: Annotated[bool | dict[str, Any], mistakes.either("true, false or a table")] = False
+    url: Annotated[
+        bool | dict[str, Any], validation_errors.one_error_saying("true, false or a table")
+    ] = False
     mcp: dict[str, dict[str, Any]] = {}
     mcp_clients: Words = []
     deadline_s: float = Field(default=30.0, gt=0)

@@ -1,4 +1,4 @@
-"""A mistake in the settings as a line that its author understands: the place, and what is wrong.
+"""Validation errors of the configuration, formatted as one line each: the setting and its fault.
 
 A line names the setting as the file does, with dots. A name that does not exist brings the one
 that was probably meant: the same name in another table, or one that is spelt alike in this one.
@@ -27,44 +27,46 @@ WORDS = {"dict_type": TABLE, "model_type": TABLE, "model_attributes_type": TABLE
 """Where the library speaks of what Python calls it."""
 
 
-def either(wanted: str) -> WrapValidator:
+def one_error_saying(wanted: str) -> WrapValidator:
     """For a setting of several types: one mistake that says `wanted`, and not one for each type."""
 
     def check(value: Any, handler: ValidatorFunctionWrapHandler, _: ValidationInfo) -> Any:
         try:
             return handler(value)
         except ValidationError:
-            told = PydanticCustomError("either", "Input should be {wanted}", {"wanted": wanted})
-            raise told from None
+            replacement = PydanticCustomError(
+                "either", "Input should be {wanted}", {"wanted": wanted}
+            )
+            raise replacement from None
 
     return WrapValidator(check)
 
 
-def lines(error: ValidationError, root: type[BaseModel]) -> str:
+def format_errors(error: ValidationError, root: type[BaseModel]) -> str:
     """All mistakes, one a line. `root` is the whole tree of settings."""
-    return "\n".join(_line(each, root) for each in error.errors(include_url=False))
+    return "\n".join(_format_error(each, root) for each in error.errors(include_url=False))
 
 
-def _line(mistake: ErrorDetails, root: type[BaseModel]) -> str:
-    place = mistake["loc"]
+def _format_error(error: ErrorDetails, root: type[BaseModel]) -> str:
+    place = error["loc"]
     where = ".".join(map(str, place))
-    if mistake["type"] == "extra_forbidden":
-        near = _near(place, root)
+    if error["type"] == "extra_forbidden":
+        near = _nearest_setting(place, root)
         return f"{where}: there is no such setting" + (f"; did you mean `{near}`?" if near else ".")
-    given = "" if "keys" in place else f", not {_shown(mistake['input'])}"
-    return f"{where}: {WORDS.get(mistake['type'], mistake['msg'])}{given}."
+    given = "" if "keys" in place else f", not {_shown_value(error['input'])}"
+    return f"{where}: {WORDS.get(error['type'], error['msg'])}{given}."
 
 
-def _shown(value: object) -> str:
+def _shown_value(value: object) -> str:
     if isinstance(value, dict | list):
         return "a table" if isinstance(value, dict) else "a list"
     return repr(value)
 
 
-def _near(place: Sequence[int | str], root: type[BaseModel]) -> str:
+def _nearest_setting(place: Sequence[int | str], root: type[BaseModel]) -> str:
     """The setting, in full, that was probably meant; empty if none is near."""
     *path, last = map(str, place)
-    elsewhere = [name for name in _every(root) if name.rpartition(".")[2] == last]
+    elsewhere = [name for name in _all_settings(root) if name.rpartition(".")[2] == last]
     if len(elsewhere) == 1:
         return elsewhere[0]
     table = _table(root, path)
@@ -82,12 +84,12 @@ def _table(kind: object, path: Sequence[str]) -> type[BaseModel] | None:
     return kind if _is_table(kind) else None
 
 
-def _every(table: type[BaseModel], before: str = "") -> Iterator[str]:
+def _all_settings(table: type[BaseModel], before: str = "") -> Iterator[str]:
     """The settings of a table and of those in it, in full."""
     for name, field in table.model_fields.items():
         yield before + name
         if _is_table(field.annotation):
-            yield from _every(field.annotation, f"{before}{name}.")
+            yield from _all_settings(field.annotation, f"{before}{name}.")
 
 
 def _is_table(kind: object) -> TypeGuard[type[BaseModel]]:
