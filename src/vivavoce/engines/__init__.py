@@ -1,1 +1,1 @@
-"""What listens, thinks and speaks, behind small typed ports."""
+"""Engines that listen, think and speak, behind small typed ports."""

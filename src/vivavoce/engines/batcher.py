@@ -130,7 +130,7 @@ class Batcher(Generic[Q, R]):
         return result
 
     async def _work(self) -> None:
-        """Serves until nobody waits. Owned by the batcher; it ends by itself or by `close`."""
+        """Serve until no request waits. Owned by the batcher; it ends by itself or by `close`."""
         try:
             while self._waiting:
                 await self._serve([self._waiting.popleft() for _ in range(self._take())])

@@ -164,7 +164,7 @@ class _Thinking:
                 assert_never(part)
 
     def _end(self) -> EndReason:
-        """Why it ended; an answer of nothing means that the model waits for the user."""
+        """Return the reason of the end; after an empty answer the model waits for the user."""
         if self._reason is EndReason.COMPLETE and not self._said_something:
             return EndReason.NEED_MORE_INPUT
         return self._reason
@@ -339,7 +339,7 @@ SENTENCES = (
 
 
 def is_english(language: str) -> bool:
-    """Whether a BCP-47 code is English; no code at all is taken for it."""
+    """Return whether a BCP-47 code is English, or empty."""
     return not language or language.split("-")[0].casefold() == "en"
 
 

@@ -173,7 +173,7 @@ WRITE_WAIT_S = 30.0
 
 
 class Version(Enum):
-    """What a file is to us."""
+    """Kinds of files at the path of an index."""
 
     ABSENT = "absent"
     OURS = "ours"
@@ -193,12 +193,12 @@ class Row:
 
 
 def default_path() -> Path:
-    """Where the index lies unless it is told otherwise."""
+    """Return the default path of the index."""
     return Path(platformdirs.user_data_dir("vivavoce")) / "documents.sqlite3"
 
 
 def version_of(path: Path) -> Version:
-    """What lies at `path`. Creates nothing. Raises `ConfigError` if it can't be looked at."""
+    """Return the kind of the file at `path`. Creates nothing. Raises `ConfigError`."""
     try:
         if not path.is_file() or path.stat().st_size == 0:
             return Version.ABSENT
@@ -344,7 +344,7 @@ class Index:
         return found
 
     def rows(self, folder: str) -> dict[str, Row]:
-        """What is known of the documents under `folder`, by their paths."""
+        """Return the known documents under `folder` by their paths."""
         within = under(folder)
         found = self._connection.execute(
             "SELECT path, size, mtime_ns, digest, problem FROM documents"
@@ -372,7 +372,7 @@ class Index:
         return len(gone)
 
     def drop(self, path: str) -> None:
-        """There is no document at `path` any more."""
+        """Remove the document at `path`."""
         with self._change() as connection:
             _drop(connection, path)
 
@@ -413,7 +413,7 @@ def _drop(connection: sqlite3.Connection, path: str) -> None:
 
 
 def under(folder: str) -> str:
-    """How the paths under `folder` begin."""
+    """Return the prefix of all paths under `folder`."""
     return folder if folder.endswith("/") else folder + "/"
 
 
@@ -437,7 +437,7 @@ KINDS = {
 
 
 class Change(Enum):
-    """What became of a file."""
+    """Results of looking at a file."""
 
     READ = "read"
     UNCHANGED = "unchanged"
@@ -473,7 +473,7 @@ def files_of(root: Path) -> list[Path]:
 
 
 def others_of(root: Path) -> int:
-    """How many files under `root` are of kinds that are not read, `.docx` for one."""
+    """Count the files under `root` of kinds that are not read, such as `.docx`."""
     return sum(path.suffix.lower() not in KINDS for path in _visible(root))
 
 
@@ -505,9 +505,9 @@ def update(index: Index, root: Path, files: list[Path]) -> Generator[Seen, None,
 
 
 def address(root: Path, path: Path) -> str:
-    """How a file is cited: by its place in the folder, and not by where the folder lies.
+    """Return the address for citing a file: its place in the folder.
 
-    What is cited reaches clients, and whose home it lies in is nobody's business there.
+    It reaches clients, so it does not contain the path of the folder itself.
     """
     return f"file:{quote((Path(root.name) / path.relative_to(root)).as_posix())}"
 
@@ -543,7 +543,7 @@ def _look(index: Index, root: Path, path: Path, known: Row | None) -> Seen:
 
 
 def _content(path: Path, state: os.stat_result) -> tuple[bytes, str]:
-    """What is in the file, or why it is not looked at. Raises `OSError`."""
+    """Return the content of the file, or why it is not read. Raises `OSError`."""
     if not stat.S_ISREG(state.st_mode):
         return b"", "It is not a file."  # a pipe would be waited for
     if state.st_size > MAX_BYTES:

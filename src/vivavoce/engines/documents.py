@@ -133,7 +133,7 @@ class _Found:
 
 @dataclass(slots=True)
 class _Coverage:
-    """How much of a question occurs in a passage, and how much in its text alone."""
+    """Shares of a question that occur in a passage, and in its text alone."""
 
     covered: float = 0.0
     said: float = 0.0
@@ -142,7 +142,7 @@ class _Coverage:
 
     @property
     def answers(self) -> bool:
-        """Whether it is above the floor."""
+        """True above the floor."""
         about = self.in_title >= IN_TITLE and not self.lacks_name
         return self.covered >= (TITLE_FLOOR if about else FLOOR)
 
@@ -217,7 +217,7 @@ def _occurrences(connection: sqlite3.Connection, term: Term) -> int:
 
 
 def _weight(term: Term, share: float, total: int) -> float:
-    """How rare a word is, as bm25 counts it; names and numbers count for more."""
+    """Return the rarity of a word as bm25 counts it; names and numbers count for more."""
     here = share * total
     rarity = math.log(1 + (total - here + 0.5) / (here + 0.5))
     return rarity * (NAMED_WEIGHT if term.named else 1.0)
@@ -228,7 +228,7 @@ def _coverage(
     wanted: Sequence[Term],
     weights: Sequence[float],
 ) -> dict[int, _Coverage]:
-    """What of the question occurs in each candidate.
+    """Measure the coverage of the question by each candidate.
 
     They are looked at in an index of their own, in memory: there each word is found at once,
     while the large one would be asked for each word of each candidate.

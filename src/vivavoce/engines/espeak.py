@@ -115,7 +115,7 @@ class EspeakSynthesizer:
 
 
 async def output(program: str, options: Sequence[str], text: bytes = b"") -> bytes:
-    """What one run of the program writes; it is killed when left early. Raises `EngineError`."""
+    """Run the program and return its output; it is killed on cancellation. Raises `EngineError`."""
     pipe = asyncio.subprocess.PIPE
     try:
         process = await asyncio.create_subprocess_exec(

@@ -124,7 +124,7 @@ class Run:
         self.stop()
 
     def _crashed(self) -> CodeResult:
-        """What it means that the worker is gone: mostly, that it was killed here."""
+        """Return the result after the worker is gone, mostly because it was killed here."""
         if self._late:
             return self._output.result(DEADLINE, deadline_message(self._limits))
         if self._stopped and not self._output.full:

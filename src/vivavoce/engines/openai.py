@@ -52,7 +52,7 @@ Seconds = Annotated[float, Field(gt=0)]
 
 @dataclass(frozen=True, slots=True)
 class OpenAISettings:
-    """Where the chat endpoint is and what the model behind it can do.
+    """Address of the chat endpoint, and abilities of the model behind it.
 
     `base_url` ends where `/chat/completions` begins. `api_key_env` names an environment
     variable that holds the key. `body` is joined into every request as it is. `spoken` is
@@ -430,7 +430,7 @@ def _tokens(text: str) -> int:
 
 
 def _cost(content: Content, longest: int) -> int:
-    """The same guess for a contribution, results as far as they are shown."""
+    """Estimate the tokens of a contribution, results as far as they are shown."""
     total = 0
     most = chat.share(content, longest)
     for part in content.parts:

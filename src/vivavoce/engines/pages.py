@@ -1,4 +1,4 @@
-"""What a document says: the words of an HTML page, a PDF or a text, without what is around them.
+"""Extraction of the words of an HTML page, a PDF or a text.
 
 Rules. A document may have been written by an enemy: whatever its bytes are, `readable` ends
 within seconds, in bounded memory, with a `Reading` or a `ToolError`. So the bytes, the pages,
@@ -67,7 +67,7 @@ _HEADING = re.compile(r"^#{1,6}[ \t](.{1,300})", re.M)
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a document says. `title` is empty if it has none; `text` is never empty.
+    """Text of a document. `title` is empty if it has none; `text` is never empty.
 
     `link` is the http address under which the document says that it belongs (the canonical link
     of a page, `source` or `url` in the front matter of a Markdown file), or empty. It is a claim

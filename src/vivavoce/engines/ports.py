@@ -52,7 +52,7 @@ class VoiceDetector(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RecognizerCapabilities:
-    """What a recognizer can do.
+    """Abilities of a recognizer.
 
     `streaming`: hypotheses come cheaply while sound is fed. `vocabulary`: words to expect make a
     difference.
@@ -73,7 +73,7 @@ class RecognitionOptions:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """What a recognizer understands of an utterance.
+    """Words that a recognizer understood of an utterance.
 
     `stable` is the beginning of `text` that is not expected to change while the utterance goes on;
     empty where that is not known. `confidence` is the probability, 0..1, that a token of the text
@@ -93,14 +93,14 @@ class Utterance(Protocol):
         ...
 
     async def hypothesis(self) -> Transcript:
-        """What is understood while the user speaks; an earlier answer where a new one is too dear.
+        """Transcribe while the user speaks; an earlier answer where a new one costs too much.
 
         Asked for about twice a second of an engine whose capabilities say `streaming`.
         """
         ...
 
     async def pause(self) -> Transcript:
-        """What is understood of all that was fed, at a short silence of the user's.
+        """Transcribe all that was fed, at a short silence of the user.
 
         If no speech follows, this is the final text and `finish` is not called.
         """
@@ -138,7 +138,7 @@ class Recognizer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LanguageModelCapabilities:
-    """What a language model can do. `slots`: generations it runs side by side.
+    """Abilities of a language model. `slots`: generations it runs side by side.
 
     `repairs`: told by a result what was wrong with a call of its own, it may make a better one.
     `count_tokens` is its tokenizer, or as near to it as can be had without waiting: it is called on
@@ -185,14 +185,14 @@ class CallUnreadable:
 
 @dataclass(frozen=True, slots=True)
 class UsageReported:
-    """What the generation cost so far; the last one counts."""
+    """Tokens that the generation has used so far; the last report counts."""
 
     usage: Usage
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """Why the model stopped; absent means that it was complete."""
+    """Reason why the model stopped; absent means that it was complete."""
 
     reason: EndReason
 
@@ -229,7 +229,7 @@ class LanguageModel(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SynthesizerCapabilities:
-    """What a synthesizer can do. `voices` are its own names for its voices."""
+    """Abilities of a synthesizer. `voices` are its own names for its voices."""
 
     voices: tuple[str, ...]
     languages: tuple[str, ...] = ("en",)
@@ -275,7 +275,7 @@ Emit = Callable[[GenerationPart], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class ResponderCapabilities:
-    """What a responder can do. `context_tokens` and `count_tokens` as of a language model."""
+    """Abilities of a responder. `context_tokens` and `count_tokens` as of a language model."""
 
     tools: bool = False
     images: bool = False
@@ -329,7 +329,7 @@ Settings = Mapping[str, Any]
 
 
 class EngineHost(Protocol):
-    """What a factory may ask of the house while it builds an engine."""
+    """Services for a factory while it builds an engine."""
 
     def weights(self, name: str) -> Path:
         """The folder into which the weights called `name` were unpacked. Raises `EngineMissing`."""

@@ -79,7 +79,7 @@ def listing() -> list[Listed]:
 
 
 def factory(name: str) -> Factory:
-    """What builds the engine called `port.engine`.
+    """Return the factory of the engine called `port.engine`.
 
     Raises `ConfigError` if there is no such engine, `EngineMissing` if its library can't be
     imported.
@@ -227,7 +227,7 @@ class EngineBuilder:
 
 
 def _entry_point(name: str) -> EntryPoint:
-    """Where the factory called `port.engine` is. Raises `ConfigError` if there is none."""
+    """Return the entry point of the engine called `port.engine`. Raises `ConfigError`."""
     port, _, engine = name.partition(".")
     if ":" in engine and port in PORTS:
         return EntryPoint(name, engine, GROUP)

@@ -1,4 +1,4 @@
-"""What sandboxes share: limits, which are their settings, and bounded output.
+"""Limits of sandboxes, which are their settings, and bounded output.
 
 Code that prints more than the limit is ended there and then: whoever prints without end would
 go on printing, and a model has no use for the rest.
@@ -23,7 +23,7 @@ MOST_MIB = 65_536
 
 @dataclass(frozen=True, slots=True)
 class SandboxLimits:
-    """How many runs go on at once, and how much one of them may take.
+    """Number of simultaneous runs, and limits of each.
 
     `time_s` is wall-clock time, `memory_mib` what the code may allocate, `output_bytes` how much
     it may print, in UTF-8. When `workers` runs go on, four times as many may wait; more are
@@ -37,12 +37,12 @@ class SandboxLimits:
 
     @property
     def queue(self) -> int:
-        """How many runs may wait."""
+        """Number of runs that may wait."""
         return 4 * self.workers
 
 
 class CodeOutput:
-    """What code has printed so far: UTF-8, and never more than `limit` bytes of it."""
+    """Output of a program so far: UTF-8, and never more than `limit` bytes of it."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -58,12 +58,12 @@ class CodeOutput:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing was printed."""
+        """True if nothing was printed."""
         return not self._kept and not self.full
 
     @property
     def text(self) -> str:
-        """It as text; half a character at the cut is left out, other nonsense is replaced."""
+        """The output as text; half a character at the cut is left out."""
         decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         return decoder.decode(bytes(self._kept), final=not self.full)
 
@@ -82,5 +82,5 @@ class CodeOutput:
 
 
 def deadline_message(limits: SandboxLimits) -> str:
-    """What is said of code that took too long."""
+    """Return the note on code that took too long."""
     return f"[The program was ended: it took more than {limits.time_s:g} s.]"

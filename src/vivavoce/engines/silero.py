@@ -62,7 +62,7 @@ class SileroSettings:
 
 @dataclass(frozen=True, slots=True)
 class StreamState:
-    """What the network remembers of one stream; never changed once made."""
+    """State of the network for one stream; never changed once made."""
 
     context: NDArray[np.float32]
     memory: NDArray[np.float32]

@@ -1,4 +1,4 @@
-"""What synthesizers share: the thirty voices, level and silence, and the timing of words.
+"""Parts of synthesizers: the thirty voices, level and silence, and the timing of words.
 
 Gender and character of each voice follow the published list of the Live API's voices; the numbers
 are chosen so that no two voices of one gender coincide, and measured by `benchmarks/speaking.py`:

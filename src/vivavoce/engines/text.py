@@ -63,7 +63,7 @@ class SentenceSplitter:
         return list(self._pieces(final=False))
 
     def flush(self) -> list[str]:
-        """There is no more text: the pieces that are left."""
+        """End the text; returns the pieces that are left."""
         return list(self._pieces(final=True))
 
     def _pieces(self, final: bool) -> Iterator[str]:
@@ -74,7 +74,7 @@ class SentenceSplitter:
             yield piece
 
     def _end(self, final: bool) -> int | None:
-        """Where the next piece ends; `None` while that can't be known."""
+        """Return the end of the next piece; `None` while that can't be known."""
         words = _EIGHT_WORDS.match(self._text) if self._early else None
         window = min(self._longest, words.end() if words else len(self._text))
         for mark in (_EARLY if self._early else _STOP).finditer(self._text, 0, window):
@@ -87,7 +87,7 @@ class SentenceSplitter:
         return len(self._text) if final else None
 
     def _end_after(self, mark: re.Match[str], final: bool) -> int | None:
-        """Where the piece ends if this mark ends it, past quotes and white space."""
+        """Return the end of a piece that this mark ends, past quotes and white space."""
         sign, index = mark.group(), mark.start()
         if sign == "\n":
             if not self._text[:index].strip():
@@ -107,7 +107,7 @@ class SentenceSplitter:
         return end
 
     def _goes_on(self, index: int, following: int) -> bool:
-        """Whether the full stop at `index` belongs to an abbreviation, an initial or a list."""
+        """Return whether the full stop belongs to an abbreviation, an initial or a list."""
         words = self._text[:index].split()
         word = words[-1].lstrip("\"'([{*_«“‘").casefold() if words else ""
         if _ITEM_NUMBER.fullmatch(self._text[:index].rpartition("\n")[2]):

@@ -23,7 +23,7 @@ _BAD = re.compile(r"[\s<>\"\\^`{|}\x00-\x1f\x7f\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True)
 class SearchQuery:
-    """What to look for.
+    """One search.
 
     `count` is how many sources are wanted at most. `excluded` are host names without a scheme;
     `after` and `before` (with a time zone) bound when a source was published. An engine that
@@ -37,7 +37,7 @@ class SearchQuery:
     before: datetime | None = None
 
     def excludes(self, host: str) -> bool:
-        """Whether `host`, in small letters, is one of those that are not wanted, or under one."""
+        """Return whether the lower-case `host` is one of the excluded hosts, or under one."""
         names = (name.lower().strip(". ") for name in self.excluded)
         return any(name and (host == name or host.endswith("." + name)) for name in names)
 
@@ -49,14 +49,14 @@ class SearchEngine(Protocol):
     """Its registry name without the port: `searxng`."""
 
     async def search(self, query: SearchQuery) -> Sequence[Source]:
-        """What was found, best first; empty if nothing was. Raises `ToolError`."""
+        """Return the sources that were found, best first. Raises `ToolError`."""
         ...
 
     async def aclose(self) -> None: ...
 
 
 class Sandbox(Protocol):
-    """Runs Python that nobody has read, where it can do no harm.
+    """Runs unreviewed Python where it can do no harm.
 
     No network, no files of the host, bounded time, memory and output, and never in the
     server's own process.

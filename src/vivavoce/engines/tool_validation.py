@@ -126,7 +126,7 @@ def _unknown(name: str, known: list[str]) -> str:
 
 
 def unwieldy(args: object) -> str:
-    """What keeps arguments from travelling, whatever the schema says; empty if nothing does."""
+    """Return why arguments can't be sent, whatever the schema says; empty if they can."""
     if not isinstance(args, dict):
         return "are no object"
     try:
@@ -237,7 +237,7 @@ _MADE = "This call was made. Don't make it again."
 
 @dataclass(slots=True)
 class _Try:
-    """What came of asking once."""
+    """Results of asking once."""
 
     said: str = ""
     held: str = ""

@@ -78,7 +78,7 @@ gc.callbacks.append(_collections.note)
 
 
 class Allowance:
-    """What checks that belong together may cost. For the thread in which it was made."""
+    """Budget of checks that belong together. For the thread in which it was made."""
 
     def __init__(self, computed_s: float = _CHECK_S) -> None:
         self._ends = _computed_s() + computed_s
@@ -101,7 +101,7 @@ _allowance: ContextVar[Allowance] = ContextVar("allowance of a check")
 def errors(
     schema: Json, value: object, allowance: Allowance | None = None, place: object = None
 ) -> Errors:
-    """What is wrong with `value` by `schema`, read by the draft that its `$schema` names.
+    """Yield the errors of `value` by `schema`, read by the draft that its `$schema` names.
 
     With `place`, a schema whose references are those of `schema`, the value is held to that.
 

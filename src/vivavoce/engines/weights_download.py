@@ -158,7 +158,7 @@ def _assemble(weights: Weights, staging: Path, transfer: _Transfer) -> Path:
 
 
 def _from_publisher(weights: Weights, file: PublishedFile, part: Path, transfer: _Transfer) -> bool:
-    """Whether `part` is now the published file; says why not."""
+    """Fetch the published file. Returns whether `part` is it now; says why not."""
     host = host_of(file)
     if host in transfer.unreachable:
         return False

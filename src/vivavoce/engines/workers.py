@@ -92,7 +92,7 @@ class _Threads(Executor):
 
 
 class _Job:
-    """Where one piece of work stands; changed under the pool's lock."""
+    """State of one piece of work; changed under the pool's lock."""
 
     def __init__(self) -> None:
         self.token = CancelToken()
@@ -121,7 +121,7 @@ class WorkerPool:
 
     @property
     def idle(self) -> bool:
-        """Whether a job given now would start now."""
+        """True if a job given now would start now."""
         return self.waiting == 0 and self.running + self.abandoned - self.replaced < self.workers
 
     async def run(self, work: Callable[[CancelToken], T]) -> T:
@@ -188,7 +188,7 @@ class WorkerPool:
     async def stream(
         self, work: Callable[[CancelToken, Callable[[T], None]], None]
     ) -> AsyncGenerator[T, None]:
-        """What `work` puts, as it puts it. Leaving early sets the token.
+        """Yield what `work` puts, as it puts it. Leaving early sets the token.
 
         The queue between thread and loop is bounded by what one generation can produce.
         """

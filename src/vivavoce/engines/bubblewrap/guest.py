@@ -1,4 +1,4 @@
-"""The program inside the sandbox. It imports nothing of ours and runs on any Python from 3.8 on.
+"""The program inside the sandbox. It imports only the standard library, of Python 3.8 or later.
 
 Its arguments are the limits and the folders of packages; the code comes by standard input. The
 limits are set here, before the code is looked at; they can be lowered afterwards, but not raised.
@@ -108,7 +108,7 @@ def report(error: BaseException) -> None:
 
 
 def at_the_end() -> TextIO:
-    """Where to say what is to be said in any case, whatever has become of `sys.stdout`."""
+    """Open standard error anew, because the code may have replaced `sys.stdout`."""
     return open(2, "w", encoding="utf-8", errors="replace", closefd=False)
 
 

@@ -1,4 +1,4 @@
-"""What a sandbox needs of this machine: the files of a Python, and the right to make namespaces."""
+"""Requirements of a sandbox on this machine: the files of a Python, and namespaces."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Interpreter:
 
     @property
     def abilities(self) -> str:
-        """What a model is told of it."""
+        """Description for a model."""
         text = f"It is Python {self.version} with its standard library, in one process"
         if self.names:
             some = ", ".join(self.names[:_NAMED])
@@ -57,11 +57,11 @@ class Interpreter:
 
     @property
     def inside(self) -> Path:
-        """Where the program is found in the sandbox."""
+        """Path of the program in the sandbox."""
         return self.program if self.base == SYSTEM else PLACE / "bin" / "python3"
 
     def mounts(self) -> list[tuple[Path, Path]]:
-        """What has to be readable, and where: itself, its library, the packages.
+        """Pairs of path and place in the sandbox: the program, its library, the packages.
 
         A Python of the system's stays where it is. Another one is found at `PLACE`, since its
         own folder tells whose machine this is, and tracebacks tell the folder.
@@ -74,7 +74,7 @@ class Interpreter:
         return found + list(zip(self.packages, self.packages_inside(), strict=True))
 
     def packages_inside(self) -> list[Path]:
-        """Where the folders of packages are found in the sandbox."""
+        """Paths of the package folders in the sandbox."""
         return [PACKAGES / str(number) for number, _ in enumerate(self.packages)]
 
 
@@ -134,7 +134,7 @@ class NamespacesForbidden(EngineMissing):
 
 
 async def namespaces_forbidden() -> bool:
-    """Whether the kernel refuses namespaces to this user; false if that can't be found out."""
+    """Return whether the kernel refuses namespaces to this user; false if not known."""
     try:
         status, _ = await _run(sys.executable, "-I", "-S", "-c", _TRY)
     except TimeoutError:

@@ -1,4 +1,4 @@
-"""One sandbox that runs: its command line, two processes of ours to end, and three pipes.
+"""One running sandbox: its command line, two processes to end, and three pipes.
 
 Everything is absent in a sandbox but what the command line names: the interpreter and the system's
 libraries, read-only; three devices; an empty `/tmp` in memory, of a bounded size. There is no
@@ -99,7 +99,7 @@ def _system() -> Iterator[str]:
 
 
 def _options(interpreter: Interpreter, limits: SandboxLimits) -> str:
-    """What the guest is told: pairs of soft and hard limits, and where packages are."""
+    """Arguments of the guest in JSON: soft and hard limits, and the folders of packages."""
     cpu_s = math.ceil(limits.time_s) + 1
     memory = limits.memory_mib * _MIB
     return json.dumps(
@@ -126,7 +126,7 @@ _FAREWELL_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class ProcessEnd:
-    """How it ended.
+    """The end of a sandbox.
 
     `status` is as a shell would tell it: above 128, the signal that ended the program; `None` if
     it was killed here. `late` says that it was killed because its time was up. `complaint` is the
@@ -272,7 +272,7 @@ def _file(content: bytes) -> int:
 
 
 def _pieces(descriptor: int, end: float) -> Iterator[bytes]:
-    """What can be read until it is closed, or until the time is over."""
+    """Read until the descriptor is closed, or until the time is over."""
     ready = select.poll()
     ready.register(descriptor, select.POLLIN)
     while (left := end - time.monotonic()) > 0:

@@ -114,7 +114,7 @@ class BubblewrapSandbox:
         self._workers.close()
 
     async def probe(self) -> str:
-        """Why it does not work here, as bubblewrap or Python reported it; empty if it does."""
+        """Run a program of one line. Returns the report of its failure, or nothing."""
         output = CodeOutput(self._limits.output_bytes)
         try:
             ended = await self._execute("1 + 1", output, _START_S)

@@ -174,7 +174,7 @@ def _most_likely(row: NDArray[np.float32]) -> tuple[int, float]:
 
 
 def repeated(tokens: Sequence[int]) -> int:
-    """How many tokens stand before a runaway's repetitions, one of them included; 0 if none."""
+    """Count the tokens up to the end of a runaway's first repetition; 0 without a runaway."""
     for length in range(1, LONGEST_PATTERN + 1):
         times = SHORT_REPEATS if length <= 2 else REPEATS
         tail = list(tokens[-times * length :])

@@ -115,7 +115,7 @@ class MoonshineUtterance:
             self._close(await self._transcribe(bytes(self._sound[:cut])), cut)
 
     async def hypothesis(self) -> Transcript:
-        """What is understood so far; the previous answer when there is no time for another."""
+        """Transcribe the sound so far; returns the previous answer when no thread is free."""
         now = self._transcribe.clock()
         if now >= self._next_hypothesis_at and self._transcribe.workers.idle:
             before, guess = self._recent.text, self._recent.decoded.tokens
@@ -126,7 +126,7 @@ class MoonshineUtterance:
         return self._transcript(self._stable)
 
     async def pause(self) -> Transcript:
-        """What is understood of all that was fed; closes a segment that is long enough."""
+        """Transcribe all that was fed; closes a segment that is long enough."""
         size = len(self._sound)
         guess = (*self._open.decoded.tokens, *self._recent.decoded.tokens)
         self._begin_window(await self._transcribe(bytes(self._sound), guess), size)
