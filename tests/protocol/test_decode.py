@@ -20,6 +20,7 @@ from vivavoce.domain.audio import AudioChunk, VideoFrame
 from vivavoce.domain.content import Content, Role, Scheduling, Text, ToolResult
 from vivavoce.domain.ids import CallId
 from vivavoce.errors import ClientFault
+from vivavoce.protocol.decode import AT_ONCE
 from vivavoce.protocol.dialect import GeminiDialect
 from vivavoce.runtime.ports import Incoming
 
@@ -350,3 +351,18 @@ def test_deep_nesting_is_refused_before_anybody_recurses() -> None:
         deep = [deep]
     message = {"toolResponse": {"functionResponses": [{"name": "f", "response": {"x": deep}}]}}
     assert "nested more than 64 levels" in refusal(message)
+
+
+def test_many_parts_of_a_turn_come_in_several_steps() -> None:
+    parts = [{"text": str(number)} for number in range(2 * AT_ONCE + 50)]
+    turns = [{"parts": [{"text": "before"}]}, {"role": "model", "parts": parts}]
+    events = heard({"clientContent": {"turns": turns, "turnComplete": True}})
+    steps = [event for event in events if isinstance(event, ContentReceived)]
+    assert steps == events
+    assert [event.turn_complete for event in steps] == [False, False, False, True]
+    contents = [content for event in steps for content in event.turns]
+    assert [content.role for content in contents] == [Role.USER, *[Role.MODEL] * 3]
+    said = [part.text for content in contents for part in content.parts if isinstance(part, Text)]
+    assert said == ["before", *(part["text"] for part in parts)]
+    for event in steps:
+        assert sum(len(content.parts) for content in event.turns) <= AT_ONCE

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import base64
 import json
+import random
 from collections.abc import Callable
 from typing import Any
 
+import orjson
+import pybase64
 import pytest
 
 from vivavoce.errors import ClientFault
 from vivavoce.protocol import message_size
 from vivavoce.protocol.auth_tokens import read_token_request
+from vivavoce.protocol.binary import PIECE_BYTES
 from vivavoce.protocol.close import TOO_BIG
 from vivavoce.protocol.decode import Decoder
 from vivavoce.protocol.message_size import LIGHT_VALUES, MessageLimits, is_light
@@ -156,3 +160,64 @@ def test_of_a_large_message_no_more_is_looked_at_than_may_be_in_it(
     monkeypatch.setattr(message_size, "_is_base64", counted)
     refused("[" * 30_000_000)
     assert sum(looks) < 2 * LIMITS.text_bytes
+
+
+def test_nothing_reads_a_large_medium_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    loads, b64decode = orjson.loads, pybase64.b64decode
+
+    def parse(text: bytes) -> Any:
+        sizes.append(len(text))
+        return loads(text)
+
+    def decode(text: bytes, **options: Any) -> bytes:
+        sizes.append(len(text))
+        return b64decode(text, **options)
+
+    monkeypatch.setattr("vivavoce.protocol.reading.orjson.loads", parse)
+    monkeypatch.setattr("vivavoce.protocol.binary.pybase64.b64decode", decode)
+    raw = bytes(range(256)) * 20_000
+    blob = {"mimeType": "image/png", "data": base64.b64encode(raw).decode()}
+    turn = {"parts": [{"text": "look"}, {"inlineData": blob}]}
+    (event,) = decoded(json.dumps({"clientContent": {"turns": [turn]}}))
+    (frame,) = decoded(json.dumps({"realtimeInput": {"video": blob}}))
+    assert event.turns[0].parts[1].data == frame.data == raw
+    assert max(sizes) <= 2 * PIECE_BYTES
+    assert sum(sizes) < 3 * len(raw)
+
+
+@pytest.mark.parametrize("size", [196_605, 196_606, 196_607, 196_608, 262_143, 262_146])
+@pytest.mark.parametrize("spell", [json.dumps, lambda text: json.dumps(text).replace("/", "\\/")])
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode, base64.encodebytes])
+def test_a_medium_is_whole_however_it_is_spelled(
+    size: int, spell: Callable[[str], str], encode: Callable[[bytes], bytes]
+) -> None:
+    raw = random.Random(size).randbytes(size)
+    data = spell(encode(raw).decode())
+    (chunk,) = decoded(f'{{"realtimeInput":{{"audio":{{"mimeType":"audio/pcm","data":{data}}}}}}}')
+    assert chunk.data == raw
+
+
+def test_padding_within_a_medium_is_no_base64() -> None:
+    data = SOUND[:100_000] + "AA==" + SOUND
+    with pytest.raises(ClientFault, match="Base64 decoding failed"):
+        decoded(json.dumps({"realtimeInput": {"audio": {"mimeType": "audio/pcm", "data": data}}}))
+
+
+@pytest.mark.parametrize("field", ["data", "text", "n" * 9000])
+def test_in_a_clients_own_json_base64_is_text(field: str) -> None:
+    def answer(text: str) -> str:
+        response = {"image": {field: text, "mimeType": "image/png"}}
+        answers = [{"id": "1", "name": "f", "response": response}]
+        return json.dumps({"toolResponse": {"functionResponses": answers}})
+
+    (event,) = decoded(answer(SOUND[:280_000]))
+    assert event.results[0].response["image"][field] == SOUND[:280_000]
+    assert "300,000 bytes of anything but base64" in refused(answer(SOUND))
+
+
+@pytest.mark.parametrize("around", ['"%s"', 'say "%s', '%s"', "\\%s\\", "word %s word", "\n%s"])
+def test_a_text_may_hold_a_medium(around: str) -> None:
+    text = around % SOUND[:270_000]
+    (event,) = decoded(said(text))
+    assert event.turns[0].text == text

@@ -12,6 +12,16 @@ def whole(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
+def utf8(text: str | bytes) -> bytes:
+    """The text in UTF-8, made whole if need be; bytes as they are."""
+    if not isinstance(text, str):
+        return text
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return whole(text).encode()
+
+
 def plain_name(text: str) -> str:
     """Return `text` if it is a name without spaces; dots for what may be words."""
     return text if _NAME.fullmatch(text) else "…"

@@ -8,6 +8,8 @@ what is no light message has its values counted before.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import orjson
@@ -23,12 +25,17 @@ from vivavoce.core.events import (
 )
 from vivavoce.domain.audio import INPUT_RATE, AudioChunk, VideoFrame
 from vivavoce.domain.content import Content
-from vivavoce.domain.text import plain_name
+from vivavoce.domain.text import plain_name, utf8
 from vivavoce.errors import ClientFault
 from vivavoce.protocol import close, mime
-from vivavoce.protocol.binary import decode_base64
-from vivavoce.protocol.content import contributions, paragraphs, tool_result
-from vivavoce.protocol.message_size import MessageLimits, check_size, check_texts, is_light
+from vivavoce.protocol.binary import LongBase64, decode_base64
+from vivavoce.protocol.content import Instruction, contributions, paragraphs, tool_result
+from vivavoce.protocol.message_size import (
+    MessageLimits,
+    is_light,
+    lift_base64,
+    restore_base64,
+)
 from vivavoce.protocol.reading import check_depth, parse
 from vivavoce.protocol.tools import tools_of
 from vivavoce.protocol.wire import ClientMessage, OnUnknown, beside_setup, read
@@ -47,7 +54,7 @@ _INPUT = ("realtimeInput", "realtime_input")
 _CHUNKS = ("mediaChunks", "media_chunks")
 
 AT_ONCE = 200
-"""Turns, or results, of a message that the conversation takes in one step."""
+"""Parts of turns, or results, of a message that the conversation takes in one step."""
 
 
 class Decoder:
@@ -116,16 +123,17 @@ class Decoder:
         if message.setup is None:
             raise close.invalid_argument()
         if message.model_fields_set & (ClientMessage.model_fields.keys() - {"setup"}):
-            return message.setup, orjson.dumps(beside_setup(payload))
+            return message.setup, orjson.dumps(beside_setup(payload), default=str)
         return message.setup, b""
 
     def _parse(self, frame: bytes | str) -> dict[str, Any]:
         if is_light(frame):
             return parse(frame)
-        check_size(frame, self._limits)
-        payload = parse(frame)
-        if len(frame) > self._limits.text_bytes:
-            check_texts(payload, self._limits)
+        data = utf8(frame)
+        text, lifted = lift_base64(data, self._limits)
+        payload = parse(text if lifted else data)
+        if lifted:
+            restore_base64(payload, lifted, self._limits, len(text))
         return payload
 
     @property
@@ -155,8 +163,8 @@ class Decoder:
     def _content(self, said: ClientContent) -> Iterator[ContentReceived | ContextUpdated]:
         """Contributions, and instructions among them as updates of the context, in order.
 
-        A client may send some at a time: so do we with more than are taken at once. Content that
-        only instructs interrupts nothing.
+        A client may send some at a time: so do we with more than are taken at once, also of one
+        turn. Content that only instructs interrupts nothing.
         """
         pending: list[Content] = []
         given = contributions(
@@ -165,17 +173,19 @@ class Decoder:
             enterprise=self._enterprise,
             report=self._on_mismatch,
         )
-        for each in given:
-            if isinstance(each, Content):
-                if len(pending) == AT_ONCE:
+        held = 0
+        for piece in chain.from_iterable(map(_pieces, given)):
+            if isinstance(piece, Content):
+                held += len(piece.parts)
+                if held > AT_ONCE:
                     yield ContentReceived(tuple(pending), False)
-                    pending = []
-                pending.append(each)
+                    pending, held = [], len(piece.parts)
+                pending.append(piece)
                 continue
             if pending:
                 yield ContentReceived(tuple(pending), False)
-                pending = []
-            yield ContextUpdated(each.text, None)
+                pending, held = [], 0
+            yield ContextUpdated(piece.text, None)
         if pending or said.turn_complete or not any(turn.parts for turn in said.turns):
             yield ContentReceived(tuple(pending), said.turn_complete)
 
@@ -261,6 +271,15 @@ class Decoder:
 _AUDIO_ADVICE = ("audio", "send audio/pcm;rate=16000")
 
 
+def _pieces(said: Content | Instruction) -> Iterator[Content | Instruction]:
+    """A contribution, one of many parts as several."""
+    if isinstance(said, Instruction) or len(said.parts) <= AT_ONCE:
+        yield said
+        return
+    for start in range(0, len(said.parts), AT_ONCE):
+        yield replace(said, parts=said.parts[start : start + AT_ONCE])
+
+
 def _lone_blob(payload: dict[str, Any]) -> tuple[str, str, bytes] | None:
     """The single blob of a realtime input, or `None` when a frame is anything else.
 
@@ -279,7 +298,7 @@ def _lone_blob(payload: dict[str, Any]) -> tuple[str, str, bytes] | None:
     if not isinstance(blob, dict) or len(blob) != 2:
         return None
     data, mime_type = blob.get("data"), blob.get("mimeType") or blob.get("mime_type")
-    if not isinstance(data, str) or not isinstance(mime_type, str):
+    if not isinstance(data, str | LongBase64) or not isinstance(mime_type, str):
         return None
     try:
         return kind, mime_type, decode_base64(data)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from vivavoce.protocol.binary import LongBase64
+
 Json = dict[str, Any]
 
 TEXTS = frozenset({"text", "input_text", "output_text"})
@@ -66,7 +68,7 @@ def _image(value: Json) -> Json:
 
 def _source(source: Json) -> Json | None:
     data, mime_type = source.get("data"), source.get("media_type")
-    if source.get("type") == "base64" and isinstance(data, str):
+    if source.get("type") == "base64" and isinstance(data, str | LongBase64):
         return {"inline_data": {"mime_type": mime_type, "data": data}}
     if source.get("type") == "url" and isinstance(source.get("url"), str):
         return {"file_data": {"file_uri": source["url"], "mime_type": "image/*"}}

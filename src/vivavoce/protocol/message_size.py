@@ -8,14 +8,16 @@ bounded in bytes as well.
 
 from __future__ import annotations
 
+import secrets
 import string
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from vivavoce.domain.json_size import exceeds
 from vivavoce.errors import ClientFault
 from vivavoce.protocol import close
+from vivavoce.protocol.binary import LongBase64
 
 LIGHT_BYTES = 256 * 1024
 LIGHT_VALUES = 32
@@ -23,6 +25,18 @@ LIGHT_VALUES = 32
 
 _BLOCK = 4096
 _MARKS = "{[,"
+_ANSWERS = frozenset(
+    f"{stem}{end}"
+    for stem in ("toolResponse", "tool_response", "functionResponse", "function_response")
+    for end in ("", "s")
+)
+_OWN = frozenset({"args", "arguments", "input", "response", "output", "result", "error", "tools"})
+"""What holds a client's own JSON, in which a field called `data` is no medium."""
+
+_NAME_TEXT = secrets.token_hex(16)
+_NAME = _NAME_TEXT.encode()
+"""What no client can know."""
+
 _BASE64 = (string.ascii_letters + string.digits + "+/-_=").encode()
 
 
@@ -53,45 +67,92 @@ def is_light(frame: bytes | str) -> bool:
     return len(frame) < _BLOCK or _find(frame, "\\") < 0
 
 
-def check_size(frame: bytes | str, limits: MessageLimits) -> None:
+def check_size(frame: bytes, limits: MessageLimits) -> None:
     """Refuse a message of too many values or too much text. Raises `ClientFault`."""
-    text = b"".join(_text_blocks(frame, limits))
-    if exceeds(text, limits.values):
-        raise close.too_big(f"more than {limits.values:,} values; send less at once.")
+    lift_base64(frame, limits)
 
 
-def check_texts(payload: Any, limits: MessageLimits) -> None:
-    """Refuse long strings that only look like base64: it stands in fields called `data` alone.
+def lift_base64(frame: bytes, limits: MessageLimits) -> tuple[bytes, list[LongBase64]]:
+    """The message with a name for each long string of base64, and these strings, in order.
 
-    Names count as well: one may consist of the letters of base64. Raises `ClientFault`. For
-    parsed messages within `limits.values`.
+    So nothing that holds Python's lock has to read them. Raises `ClientFault` for a message of too
+    many values or too much text.
     """
-    size, pending = 0, [payload]
+    lifted: list[LongBase64] = []
+    kept, taken = bytearray(), 0
+    for start, end in _base64_runs(frame, limits):
+        begin = frame.rfind(b'"', max(taken, start - _BLOCK), start) + 1
+        close_at = frame.find(b'"', end, end + _BLOCK)
+        whole = begin and close_at > 0 and frame[begin - 2 : begin - 1] != b"\\"
+        if whole and _is_base64(frame[begin:start]) and _is_base64(frame[end:close_at]):
+            kept += frame[taken:begin] + b"%b%d" % (_NAME, len(lifted))
+            lifted.append(LongBase64(memoryview(frame)[begin:close_at]))
+            taken = close_at
+    if len(kept) + len(frame) - taken > limits.text_bytes:
+        raise _too_much_text(limits)
+    kept += frame[taken:]
+    if exceeds(bytes(kept), limits.values):
+        raise close.too_big(f"more than {limits.values:,} values; send less at once.")
+    return bytes(kept), lifted
+
+
+def restore_base64(
+    payload: dict[str, Any], lifted: Sequence[LongBase64], limits: MessageLimits, size: int
+) -> None:
+    """Put the strings in the place of their names, in a message of `size` bytes without them.
+
+    Media stays as it is written; anything else becomes text, and counts as that. Raises
+    `ClientFault` for too much of it.
+    """
+
+    def text(name: str) -> str:
+        nonlocal size
+        if not name.startswith(_NAME_TEXT):
+            return name
+        long = lifted[int(name.removeprefix(_NAME_TEXT))]
+        size += len(long)
+        if size > limits.text_bytes:
+            raise _too_much_text(limits)
+        return str(long)
+
+    pending: list[tuple[Any, bool, bool]] = [(payload, False, False)]
     while pending:
-        value = pending.pop()
-        if isinstance(value, dict):
-            pending += value
-            pending += [v for k, v in value.items() if k != "data" or not isinstance(v, str)]
-        elif isinstance(value, list):
-            pending += value
-        elif isinstance(value, str):
-            size += len(value)
-            if size > limits.text_bytes:
-                raise _too_much_text(limits)
+        holder, answers, own = pending.pop()
+        places = list(holder.items()) if isinstance(holder, dict) else list(enumerate(holder))
+        for key, value in places:
+            if isinstance(key, str) and (name := text(key)) != key:
+                holder[name] = holder.pop(key)
+                key = name
+            if isinstance(value, dict | list):
+                inner = answers or key in _ANSWERS
+                pending.append((value, inner, own or key in _OWN or (inner and key == "content")))
+            elif not isinstance(value, str) or not value.startswith(_NAME_TEXT):
+                continue
+            elif key == "data" and not own:
+                holder[key] = lifted[int(value.removeprefix(_NAME_TEXT))]
+            else:
+                holder[key] = text(value)
 
 
-def _text_blocks(frame: bytes | str, limits: MessageLimits) -> Iterator[bytes]:
-    """The message in UTF-8 but for blocks of base64, where it is so large that they count."""
-    large = len(frame) > limits.text_bytes
-    size = 0
-    for start in range(0, len(frame), _BLOCK):
-        piece = frame[start : start + _BLOCK]
-        block = piece.encode("utf-8", "surrogatepass") if isinstance(piece, str) else piece
-        if not (large and _is_base64(block)):
-            size += len(block)
+def _base64_runs(frame: bytes, limits: MessageLimits) -> Iterator[tuple[int, int]]:
+    """Where blocks of nothing but base64 stand, those that follow each other as one.
+
+    Raises `ClientFault` for too much else.
+    """
+    start, run, size = 0, 0, 0
+    while start < len(frame):
+        end = min(start + _BLOCK, len(frame))
+        end += frame[end - 1 : end] == b"\\"  # an escape is not cut
+        if not _is_base64(frame[start:end]):
+            if run < start:
+                yield run, start
+            size += end - start
             if size > limits.text_bytes:
                 raise _too_much_text(limits)
-            yield block
+            run = end
+        start = end
+    if run < start:
+        yield run, min(start, len(frame))
 
 
 def _too_much_text(limits: MessageLimits) -> ClientFault:
@@ -105,6 +166,6 @@ def _find(frame: bytes | str, mark: str, start: int = 0) -> int:
 def _is_base64(block: bytes) -> bool:
     if b'"' in block:
         return False
-    if b"\\" in block:  # lines, as some encoders break them
-        block = block.replace(b"\\n", b"").replace(b"\\r", b"")
+    if b"\\" in block:  # lines, as some encoders break them, and slashes, as PHP writes them
+        block = block.replace(b"\\n", b"").replace(b"\\r", b"").replace(b"\\/", b"")
     return not block.translate(None, _BASE64)

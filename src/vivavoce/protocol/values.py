@@ -16,7 +16,7 @@ from pydantic import BeforeValidator, StrictBool, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from vivavoce.domain.text import plain_name
-from vivavoce.protocol.binary import decode_base64
+from vivavoce.protocol.binary import LongBase64, decode_base64
 
 
 def wrong(kind: str) -> PydanticCustomError:
@@ -69,7 +69,7 @@ Flag = StrictBool
 
 
 def _bytes(value: Any) -> bytes:
-    if not isinstance(value, str):
+    if not isinstance(value, str | LongBase64):
         raise wrong("TYPE_BYTES")
     try:
         return decode_base64(value)

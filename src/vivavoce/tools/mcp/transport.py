@@ -39,7 +39,7 @@ MAX_CALLS = 32
 MAX_RESPONSE_BYTES = 1024 * 1024
 """Of one answer over HTTP."""
 
-MAX_RESPONSE_VALUES = 5000
+MAX_RESPONSE_VALUES = 3000
 MAX_LISTING_VALUES = 20_000
 """Objects, lists and what they hold in one answer over HTTP: to a call, and to anything else, such
 as the question for the tools. It is parsed on the event loop, by the package, which takes some 5 us
