@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from runtime.test_generations import ID, Host, asked, hosted
-from vivavoce.core.events import GenerationFailed
+from vivavoce.core.events import GenerationFailed, GenerationFinished
 from vivavoce.domain.content import ToolCall, Usage
 from vivavoce.domain.ids import CallId
 from vivavoce.domain.request import EndReason, GenerationRequest
@@ -72,3 +72,24 @@ def test_an_end_without_a_reason_is_a_failure(reason: Any) -> None:
         await asyncio.sleep(1)
 
     assert hosted(Speechless(lambda _: []), act).events == [GenerationFailed(ID, BROKEN)]
+
+
+@pytest.mark.parametrize("part", [Speech(b"", "word "), TextDelta("word "), Milestone("now")])
+def test_an_engine_that_awaits_nothing_leaves_the_event_loop_to_others(part: Any) -> None:
+    class Hasty(ScriptedResponder):
+        async def respond(self, request: GenerationRequest, emit: Emit) -> EndReason:
+            for _ in range(500):
+                await emit(part)
+            return EndReason.COMPLETE
+
+    turns = 0
+
+    async def act(host: Host) -> None:
+        nonlocal turns
+        host.generations.start(asked())
+        while not any(isinstance(event, GenerationFinished) for event in host.events):
+            await asyncio.sleep(0)
+            turns += 1
+
+    hosted(Hasty(lambda _: ()), act)
+    assert turns >= 500

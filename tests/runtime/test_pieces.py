@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vivavoce.engines.ports import Speech
-from vivavoce.runtime.pieces import LONGEST_BYTES, SHORTEST_BYTES, Pieces
+from vivavoce.runtime.pieces import LONGEST_BYTES, LONGEST_TEXT, SHORTEST_BYTES, Pieces
 
 SPEECHES = st.lists(st.tuples(st.integers(0, 20_000), st.text("ab c", max_size=30)), max_size=12)
 
@@ -46,3 +46,11 @@ def test_words_without_sound_are_not_lost() -> None:
     assert pieces.cut(b"", "hello") == []
     assert pieces.rest() == [Speech(b"", "hello")]
     assert pieces.rest() == []
+
+
+def test_very_long_text_does_not_wait_for_sound() -> None:
+    pieces = Pieces()
+    pieces.cut(bytes(21), "a")
+    assert pieces.cut(b"", "b" * LONGEST_TEXT) == []
+    assert pieces.cut(b"", "c") == [Speech(b"", "b" * LONGEST_TEXT), Speech(b"", "c")]
+    assert pieces.cut(bytes(SHORTEST_BYTES), "d")[0].text == "d"

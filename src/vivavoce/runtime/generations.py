@@ -45,15 +45,12 @@ from vivavoce.engines.tool_validation import unwieldy
 from vivavoce.errors import EngineBusy, EngineError
 from vivavoce.runtime.errands import Errands, Watchdog, is_end
 from vivavoce.runtime.outbox import Outbox
-from vivavoce.runtime.pieces import Pieces
+from vivavoce.runtime.pieces import LONGEST_TEXT, Pieces
 from vivavoce.runtime.reporter import TurnReporter
 
 log = logging.getLogger(__name__)
 
 BROKEN = "The engine broke down."
-
-LONGEST_TEXT = 100_000
-"""Characters in one message of text: a frame of JSON stays below what clients can read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +188,7 @@ class _Run:
             failure = TypeError(problem)
             self._end(self._failure(failure))
             raise failure
+        await asyncio.sleep(0)  # an engine that awaits nothing else would hold the event loop
         if isinstance(part, Milestone):
             now = self._loop.time()
             self._home.reporter.milestone(self.generation, part.name, now)

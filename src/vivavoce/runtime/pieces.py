@@ -8,12 +8,17 @@ interruption cuts the transcript near the word that was heard last.
 from __future__ import annotations
 
 import re
+from collections import deque
 
 from vivavoce.domain.audio import BYTES_PER_SAMPLE, OUTPUT_RATE, samples
 from vivavoce.engines.ports import Speech
 
 SHORTEST_BYTES = samples(0.040, OUTPUT_RATE) * BYTES_PER_SAMPLE
 LONGEST_BYTES = samples(0.100, OUTPUT_RATE) * BYTES_PER_SAMPLE
+
+LONGEST_TEXT = 100_000
+"""Characters in one message of text: a frame of JSON stays below what clients can read. More than
+that does not wait for sound to begin in."""
 
 _WORD = re.compile(r"\s*\S+\s*$|\s*\S+|\s+$")
 
@@ -23,7 +28,8 @@ class Pieces:
 
     def __init__(self) -> None:
         self._pcm = b""
-        self._text = ""
+        self._words: list[str] = []
+        self._chars = 0
         self._begun = False
 
     def cut(self, pcm: bytes, text: str) -> list[Speech]:
@@ -36,30 +42,42 @@ class Pieces:
             self._pcm += pcm[at : at + take]
             at += take
             while words and words[0][0] < at:
-                self._text += words.pop(0)[1]
+                self._hold(words.popleft()[1])
             if not self._begun or len(self._pcm) >= SHORTEST_BYTES:
                 pieces.extend(self._leave())
-        self._text += "".join(word for _, word in words)
+        for _, word in words:
+            self._hold(word)
+        if self._chars > LONGEST_TEXT:
+            held = self._held_text()
+            starts = range(0, len(held), LONGEST_TEXT)
+            pieces += [Speech(b"", held[start : start + LONGEST_TEXT]) for start in starts]
         return pieces
 
     def rest(self) -> list[Speech]:
         """Whatever is left, however short."""
         return self._leave(everything=True)
 
+    def _hold(self, word: str) -> None:
+        self._words.append(word)
+        self._chars += len(word)
+
+    def _held_text(self) -> str:
+        text = "".join(self._words)
+        self._words, self._chars = [], 0
+        return text
+
     def _leave(self, everything: bool = False) -> list[Speech]:
         # An engine that cuts inside a sample would turn every later sample into noise.
         whole = len(self._pcm) - len(self._pcm) % BYTES_PER_SAMPLE
-        if not whole and not (everything and self._text):
+        if not whole and not (everything and self._words):
             return []
-        piece = Speech(self._pcm[:whole], self._text)
-        self._pcm, self._text = self._pcm[whole:], ""
+        piece = Speech(self._pcm[:whole], self._held_text())
+        self._pcm = self._pcm[whole:]
         self._begun = True
         return [piece]
 
 
-def _spread(text: str, size: int) -> list[tuple[int, str]]:
+def _spread(text: str, size: int) -> deque[tuple[int, str]]:
     """Each word with the byte of the sound at which it begins, as far as that can be guessed."""
-    spread = []
-    for match in _WORD.finditer(text):
-        spread.append((match.start() * size // max(1, len(text)), match.group()))
-    return spread
+    chars = max(1, len(text))
+    return deque((match.start() * size // chars, match[0]) for match in _WORD.finditer(text))
