@@ -129,6 +129,10 @@ ExistingFile = Annotated[Path, BeforeValidator(_existing_file)]
 """The path of a file that is there; `~` is the user's home."""
 ExistingFolder = Annotated[Path, BeforeValidator(_existing_folder)]
 """The same for a folder."""
+PathText = Annotated[
+    str, BeforeValidator(lambda path: str(path) if isinstance(path, Path) else path)
+]
+"""A path as text, whether or not there is a file."""
 HttpAddress = Annotated[str, AfterValidator(_http_address)]
 """A whole http address."""
 BaseAddress = Annotated[str, AfterValidator(_base_address)]

@@ -49,8 +49,8 @@ from vivavoce.engines.ports import (
     UsageReported,
 )
 from vivavoce.engines.scripted.arguments import Unfillable, arguments
+from vivavoce.engines.settings import NoSettings, read_settings
 from vivavoce.engines.workers import WorkerPool
-from vivavoce.errors import ConfigError
 
 _WORD = re.compile(r"[^\W_]+")
 _CAMEL = re.compile(r"[a-z0-9](?=[A-Z])")
@@ -257,7 +257,6 @@ def _named(said: str, functions: tuple[ToolDeclaration, ...]) -> ToolDeclaration
 
 
 async def create(settings: Settings, host: EngineHost) -> EchoModel:
-    """Factory of `model.echo`; takes no settings."""
-    if settings:
-        raise ConfigError(f"model.echo does not know {sorted(settings)}.", "It takes no settings.")
+    """Build `model.echo`, which has no settings. Raises `ConfigError`."""
+    read_settings("model.echo", settings, NoSettings)
     return EchoModel()

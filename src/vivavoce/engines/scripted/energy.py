@@ -7,15 +7,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from vivavoce.domain.audio import samples
 from vivavoce.engines.ports import EngineHost, Settings
-from vivavoce.errors import ConfigError
+from vivavoce.engines.settings import read_settings
 
 THRESHOLD_DB = -45.0
 SLOPE_DB = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class EnergySettings:
+    """`threshold_db` is the level, relative to full scale, of a frame with probability 0.5."""
+
+    threshold_db: float = THRESHOLD_DB
 
 
 class EnergyDetector:
@@ -48,9 +56,5 @@ class EnergyDetector:
 
 
 async def create(settings: Settings, host: EngineHost) -> EnergyDetector:
-    """Factory of `detector.energy`; takes `threshold_db`."""
-    if unknown := set(settings) - {"threshold_db"}:
-        raise ConfigError(
-            f"detector.energy does not know {sorted(unknown)}.", "Only threshold_db can be set."
-        )
-    return EnergyDetector(float(settings.get("threshold_db", THRESHOLD_DB)))
+    """Build `detector.energy`. Raises `ConfigError`."""
+    return EnergyDetector(read_settings("detector.energy", settings, EnergySettings).threshold_db)

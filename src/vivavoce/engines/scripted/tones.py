@@ -21,7 +21,7 @@ from vivavoce.engines.ports import (
     Transcript,
 )
 from vivavoce.engines.scripted.sound import hear, loud_seconds, say
-from vivavoce.errors import ConfigError
+from vivavoce.engines.settings import NoSettings, read_settings
 
 SHORTEST_SPEECH_S = 0.1
 
@@ -105,17 +105,12 @@ def _words(text: str) -> list[str]:
 
 
 async def create_recognizer(settings: Settings, host: EngineHost) -> TonesRecognizer:
-    """Factory of `recognizer.tones`; takes no settings."""
-    _refuse(settings, "recognizer.tones")
+    """Build `recognizer.tones`, which has no settings. Raises `ConfigError`."""
+    read_settings("recognizer.tones", settings, NoSettings)
     return TonesRecognizer()
 
 
 async def create_synthesizer(settings: Settings, host: EngineHost) -> TonesSynthesizer:
-    """Factory of `synthesizer.tones`; takes no settings."""
-    _refuse(settings, "synthesizer.tones")
+    """Build `synthesizer.tones`, which has no settings. Raises `ConfigError`."""
+    read_settings("synthesizer.tones", settings, NoSettings)
     return TonesSynthesizer()
-
-
-def _refuse(settings: Settings, engine: str) -> None:
-    if settings:
-        raise ConfigError(f"{engine} does not know {sorted(settings)}.", "It takes no settings.")
