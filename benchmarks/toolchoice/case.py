@@ -1,18 +1,20 @@
 """One utterance and what should come of it.
 
-Free text is labelled in the user's own words. The other forms that are as good (with and without
-an article, a number in digits, a time written out) are listed one by one, so that nothing is
-forgiven that a reader can't see; only case, the white space and the marks at the ends don't count.
+Free text is labelled in the user's own words. The other forms that are as good (a number in
+digits, a time written out) are listed one by one, so that nothing is forgiven that a reader can't
+see. Only case, white space, the article before a text and the marks around its words don't count.
 An optional argument that the user did not speak of is left out.
 """
 
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+_ARTICLE = re.compile(r"^(?:the|an?) (?=.)")
 Value = str | int | float | bool | list[Any] | dict[str, Any]
 Arguments = dict[str, Value]
 
@@ -50,5 +52,6 @@ def _bare(value: object) -> object:
     if isinstance(value, list):
         return [_bare(item) for item in value]
     if isinstance(value, str):
-        return " ".join(value.casefold().split()).strip(" .,;:!?\"'")
+        said = (word.strip(".,;:!?\"'") for word in value.casefold().split())
+        return _ARTICLE.sub("", " ".join(filter(None, said)))
     return value

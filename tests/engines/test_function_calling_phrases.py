@@ -45,6 +45,16 @@ RINSE = function("start_rinse", "count", count=WHOLE, program={"enum": ["short",
 SHELF = function("look_up_bin", "bin", bin=TEXT, level=WHOLE)
 SONG = function("play", "title", title=TEXT)
 SOCKS = function("find_socks", "query", query=TEXT, max_price=NUMBER)
+SPIN = function("spin", "rpm minutes", rpm=WHOLE, minutes=WHOLE)
+LAMP = function("set_lamp", "percent", percent=WHOLE)
+PILLS = function("log_pills", "pill", pill=TEXT, dose=TEXT, weight_kg=NUMBER)
+FERRY = function("ferry_info", "ferry", ferry=TEXT)
+STOP = function("find_stop", "stop", stop={**TEXT, "description": "Name of the station."})
+FIELDS = function("open_valves", "valves", valves={"type": "array", "items": WHOLE})
+TRIM = function("trim_heat", "change", change={**WHOLE, "minimum": -5, "maximum": 5})
+COPY = function("copy", "copies", copies=WHOLE, stapled=FLAG, color=FLAG)
+REPAIR = function("report_damage", "item", item=TEXT)
+NOTEBOOK = function("new_notebook", "title", title=TEXT)
 
 
 @pytest.mark.parametrize(
@@ -84,6 +94,24 @@ SOCKS = function("find_socks", "query", query=TEXT, max_price=NUMBER)
         (RINSE, "a short rinse please", {"count": 1, "program": "short"}),
         (SHELF, "when was the copper bin last emptied", {"bin": "copper bin"}),
         (SONG, "play ruby tuesday", {"title": "ruby tuesday"}),
+        (SONG, "play the swan tonight", {"title": "swan"}),
+        (SPIN, "spin it at three thousand for five minutes", {"rpm": 3000, "minutes": 5}),
+        (LAMP, "dim it to three quarters", {"percent": 75}),
+        (LAMP, "half as bright that is forty percent", {"percent": 40}),
+        (PILLS, "i just took two tablets of zinc", {"pill": "zinc", "dose": "two tablets"}),
+        (PILLS, "note some zinc for a patient of 70 kilos", {"pill": "zinc", "weight_kg": 70}),
+        (FERRY, "when does the night ferry leave", {"ferry": "night ferry"}),
+        (FERRY, "is the ferry nine late", {"ferry": "nine"}),
+        (FERRY, "what is the old ferry doing", {"ferry": "old ferry"}),
+        (STOP, "a place to sit in leeds", {"stop": "leeds"}),
+        (FIELDS, "open valves 4 7 and 2", {"valves": [4, 7, 2]}),
+        (TRIM, "turn it down by three", {"change": -3}),
+        (TRIM, "turn it up by three", {"change": 3}),
+        (COPY, "three copies in color but not stapled",
+         {"copies": 3, "stapled": False, "color": True}),
+        (REPAIR, "my left ski just broke", {"item": "left ski"}),
+        (REPAIR, "the goat chewed up my scarf", {"item": "goat"}),
+        (NOTEBOOK, "begin a notebook called work", {"title": "work"}),
     ],
 )  # fmt: skip
 def test_turns_of_speech_tell_what_is_what(

@@ -39,12 +39,33 @@ def test_a_polite_request_is_no_question(spoken: str, question: bool) -> None:
 
 @pytest.mark.parametrize(
     "spoken",
-    ["don't turn on the lights", "i turned the lights on already", "never play jazz again"],
+    [
+        "don't turn on the lights",
+        "i turned the lights on already",
+        "never play jazz again",
+        "we just lost the key",
+        "not now",
+        "no help needed",
+        "no they are fine as they are",
+        "please keep them all don't throw any away",
+    ],
 )
 def test_what_is_forbidden_or_told_is_no_request(spoken: str) -> None:
     assert words.is_prohibition(spoken) or words.is_statement(spoken)
     assert not words.is_prohibition("turn on the lights")
     assert not words.is_statement("turn on the lights")
+    assert not words.is_prohibition("no more lemons")
+
+
+def test_a_condition_makes_a_request_hypothetical() -> None:
+    assert words.is_hypothetical("what would you do if it rained")
+    assert words.is_hypothetical("i would open it if it were warm")
+    assert not words.is_hypothetical("i would like to open it")
+
+
+def test_functions_that_write_something_down_are_known_by_name() -> None:
+    assert words.names_record("report_damage")
+    assert not words.names_record("get_report")
 
 
 def test_asking_to_be_told_is_a_wish_for_knowledge() -> None:
@@ -108,6 +129,10 @@ def test_words_that_a_recognizer_confuses_are_alike() -> None:
         ("ten minutes", [10]),
         ("twenty one point five degrees", [21.5]),
         ("a hundred and two", [102]),
+        ("steer two seventy", [270]),
+        ("in nineteen eighty four", [1984]),
+        ("two, twenty", [2, 20]),
+        ("at two thirty", [2, 30]),
         ("two thousand and five", [2005]),
         ("one two three", [1, 2, 3]),
         ("minus three", [-3]),

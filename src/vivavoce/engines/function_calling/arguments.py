@@ -45,7 +45,13 @@ _MAX_DEPTH = 6
 """Objects and lists within one another."""
 _MAX_SHAPES = 8
 """Readings of a function's whole schema that are tried."""
-_FORMS = (ParameterKind.CODE, ParameterKind.DAY, ParameterKind.MOMENT, ParameterKind.LANGUAGE)
+_FORMS = (
+    ParameterKind.CODE,
+    ParameterKind.DAY,
+    ParameterKind.MOMENT,
+    ParameterKind.LANGUAGE,
+    ParameterKind.AMOUNT,
+)
 """Kinds of strings with a form of their own."""
 _SEPARATOR = re.compile(r"\s*,\s*(?:(?:and|or)\s+)?|\s+(?:and|or|plus|as well as)\s+")
 _SIDES = {
@@ -104,6 +110,7 @@ class _Filling:
         self._lacks: dict[str, MissingArgument] = {}
         """What objects lack that were to be values."""
         self._wanted: Sequence[Parameter] = ()
+        self._found: dict[str, Any] = {}
         self._quantities: typed_values.Quantities | None = None
         """The numbers chosen for the parameters, once the first of them is asked for."""
 
@@ -114,7 +121,7 @@ class _Filling:
         self._reserve_message(wanted)
         named = {word for one in wanted for word in words.split_identifier(one.name)}
         self._has_unit = bool(named & {"currency", "unit", "units"})
-        found: dict[str, Any] = {}
+        found = self._found
         for one in sorted(wanted, key=self._rank):
             value = self._value(one, wanted)
             if value is not None and one.accepts(value):
@@ -162,7 +169,7 @@ class _Filling:
             case "integer" | "number":
                 return 1 if typed_values.duration(one, self._free) else 3
             case "string":
-                form = 0 if self._kind(one) is ParameterKind.CODE else 2
+                form = {ParameterKind.CODE: 0, ParameterKind.AMOUNT: 4}.get(self._kind(one), 2)
                 return form if "type" in one.about else 7
             case "array" if (item := _item(one)) and enums.are_weekdays(item.about):
                 return 1
@@ -227,14 +234,17 @@ class _Filling:
                 self._free = self._free.without(dates.with_preposition(self._free.text, group[1]))
                 return group[0]
         found: list[Any] = []
+        places: list[int] = []
         while item is not None and (value := self._value(item, wanted)) is not None:
             if value in found or len(found) >= one.about.get("maxItems", _MAX_CHARS):
                 break
             found.append(value)
+            places.append(self._free.taken[-1].start if self._free.taken else 0)
             if item.kind not in ("enum", "integer", "number"):
                 break
             item = replace(item, needed=False)
-        return found or None
+        in_order = sorted(range(len(found)), key=places.__getitem__)
+        return [found[n] for n in in_order] or None
 
     def _enum(self, one: Parameter) -> Any:
         # The word for a currency stands within what the amount has taken: "eleven francs twenty".
@@ -268,7 +278,11 @@ class _Filling:
 
     def _quantity(self, one: Parameter) -> tuple[int | float, Span] | None:
         """Return a number by the choice for all parameters; by itself for items of arrays."""
-        counted = [each for each in self._wanted if each.kind in ("integer", "number")]
+        counted = [
+            each
+            for each in self._wanted
+            if each.kind in ("integer", "number") and each.name not in self._found
+        ]
         if one not in counted:
             counted = [one]
         elif self._quantities is not None:
@@ -285,6 +299,8 @@ class _Filling:
                 span = typed_values.code(self._free)
             case ParameterKind.LANGUAGE:
                 span = typed_values.language(self._free)
+            case ParameterKind.AMOUNT:
+                span = typed_values.amount(self._free)
             case _:
                 span = self._moment(one, kind, wanted)
         if span is None or not span.of(self._free.text).strip():
@@ -344,6 +360,8 @@ class _Filling:
         result: dict[str, Any] = {}
         for slot in slots:
             if span := spans.get(slot.parameter.name):
+                if not timed and slot.kind is not ParameterKind.TEXT:
+                    span = dates.without_day(text, span)
                 value = _strings_of(slot.parameter, span.of(text), slot.kind)
                 if value and slot.parameter.accepts(value):
                     result[slot.parameter.name] = value

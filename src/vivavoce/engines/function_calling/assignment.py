@@ -37,15 +37,15 @@ from vivavoce.engines.text import STOP_WORDS
 _INTRO: Mapping[ParameterKind, Mapping[str, float]] = {
     ParameterKind.THING: {
         VERB: 0.9, NAMED: 1.2, "about": 0.6, "for": 0.5, "of": 0.6, "on": 0.2, "as": 0.6,
-        "with": 0.3, "to": 0.2, "in": 0.1, "from": 0.1, "by": 0.1, "into": 0.1, "until": 0.5,
-        "till": 0.5, MESSAGE: 0.3, CLAUSE: -0.2, INFINITIVE: -0.5, VALUE: 0.7,
+        "with": 0.3, "to": 0.2, "in": 0.1, "from": 0.1, "by": 0.1, "into": 0.1, "under": 0.5,
+        "until": 0.5, "till": 0.5, MESSAGE: 0.3, CLAUSE: -0.2, INFINITIVE: -0.5, VALUE: 0.7,
     },
     ParameterKind.PERSON: {
         VERB: 0.5, VALUE: 0.4, "to": 0.8, "with": 0.8, "for": 0.6, "by": 0.6, "from": 0.6,
         "of": 0.4, NAMED: 0.5,
     },
     ParameterKind.PLACE: {
-        VERB: 0.3, VALUE: 0.3, "in": 0.9, "at": 0.9, "near": 0.9, "to": 0.6, "for": 0.6,
+        VERB: 0.3, VALUE: 0.3, "in": 0.9, "at": 0.9, "near": 0.9, "by": 0.5, "to": 0.6, "for": 0.6,
         "from": 0.4, "inside": 0.9, "around": 0.8, "on": 0.7, "of": 0.4, "into": 0.5,
         "through": 0.5, "over": 0.4,
     },
@@ -60,8 +60,8 @@ _INTRO: Mapping[ParameterKind, Mapping[str, float]] = {
         "to": 1.3, "into": 1.3, "onto": 1.3, "in": 0.6, "for": 0.5, VERB: 0.3, "at": 0.4,
     },
     ParameterKind.TEXT: {
-        MESSAGE: 1.6, INFINITIVE: 1.2, CLAUSE: 1.05, VERB: 0.95, VALUE: 0.9, NAMED: 0.8,
-        "about": 0.6, "of": 0.4, "for": 0.5,
+        MESSAGE: 1.6, INFINITIVE: 1.3, CLAUSE: 1.15, VERB: 0.95, VALUE: 0.9, NAMED: 0.8,
+        "about": 0.7, "of": 0.4, "for": 0.7, "on": 0.4,
     },
     ParameterKind.NEW_NAME: {
         "to": 1.0, "into": 1.0, "as": 1.0, "with": 0.8, "by": 0.5, NAMED: 1.3,
@@ -72,6 +72,8 @@ _UNSUITED = -0.6
 _MEANING = 1.8
 """Weight of the cosine similarity between a phrase and the parameter's name and description."""
 _LABEL = 1.2
+_AGENT = 0.5
+"""For a person of whom something is said that they may do: "mary should be able to see it"."""
 _CAPITAL = 0.35
 _OPTIONAL = 0.65
 """Score from which an optional parameter takes a phrase."""
@@ -88,10 +90,11 @@ _DEICTIC = re.compile(r"^(?:this|that|these|those|it|them)\b")
 _LIST = re.compile(r",| and | or ")
 _ADJECTIVES = words.word_set("new another other next current last past coming first")
 _QUANTIFIERS = words.word_set("every each all both any some")
+_MODAL_AFTER = re.compile(r"\s+(?:should|may|can|could|must|will|wants?|needs?|is allowed)\b")
 _ARTICLE_BEFORE = re.compile(r"\b(?:the|an?|my|our|your|his|her|their)\s+$")
 _FINITE = re.compile(r"\b(?:is|are|was|were|am|has|have|had|will|can|should|must|do|does|did)\b")
 _NAME_OF = re.compile(r"(?:name|title) of (?:(?:the|an?|my|our)\s+)?")
-_EXTENDING = frozenset(("of", "by", "about"))
+_EXTENDING = frozenset(("of", "by", "about", "with"))
 _NAMES = words.word_set("name title value text string query item object thing")
 
 
@@ -296,6 +299,8 @@ def _suits(slot: Slot, phrase: Phrase, label: str, text: str) -> float:
         score += _LABEL / 2
     if label:
         score += _LABEL if label == slot.parameter.name else -_LABEL
+    if slot.kind is ParameterKind.PERSON and _MODAL_AFTER.match(plain(text), phrase.span.end):
+        score += _AGENT
     first = phrase.span.of(text)[:1]
     if (
         slot.kind

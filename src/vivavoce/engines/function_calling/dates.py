@@ -63,7 +63,10 @@ _CLEAR = (
     rf"|half {_HOUR}(?= )|\d{{1,2}}[:.]\d\d{_HALF_DAY}?|{_HOUR}(?: {_MINUTES})?{_HALF_DAY}"
     r"|noon|midnight|midday|lunch ?time|dinner ?time)"
 )
-_BARE = rf"(?:(?<=at )|(?<=by )|(?<=until )|(?<=till )|(?<=around )){_HOUR}(?: {_MINUTES})?\b"
+_BARE = (
+    rf"(?:(?<=at )|(?<=by )|(?<=until )|(?<=till )|(?<=around )){_HOUR}(?: {_MINUTES})?\b"
+    r"(?! (?:hundred|thousand|million|percent|degrees)\b)"
+)
 _OF_DAY = rf"(?: (?:in the (?:morning|afternoon|evening)|at night|sharp|{_PART}))"
 _TIME = rf"(?:(?:{_CLEAR}|{_BARE}){_OF_DAY}?|in the (?:morning|afternoon|evening)|at night)"
 _LATER = rf"(?:in (?:half an hour|a quarter of an hour|(?:{_N}|an?|a few|a couple of) {_UNIT}))"
@@ -71,6 +74,10 @@ _JOINED = r"(?:,? (?:at |on |in |around |by |from )?(?:the )?)"
 _ANY = rf"(?:{_LATER}|{_TIME}|{_DAY})"
 _MOMENT = re.compile(rf"\b{_ANY}(?:{_JOINED}{_ANY})*(?!\w)")
 _ONLY_DAY = re.compile(rf"\b{_DAY}(?!\w)")
+_LAST_DAY = re.compile(
+    rf"\s+(?:today|tonight|tomorrow|yesterday|this (?:week(?:end)?|{_PART})|on {_WEEKDAY})"
+    rf"(?: {_PART})?$"
+)
 _ONLY_TIME = re.compile(rf"\b{_TIME}(?!\w)")
 _HOUR_ALONE = re.compile(rf"\b{_HOUR}(?: {_MINUTES})?\b(?! {_UNIT})(?! [a-z]{{3,}}s\b)")
 _TOLD_BEFORE = re.compile(r"(?:\b(?:at|on|by|for|from|until|till|around|before|to|the)\s+)+$")
@@ -104,6 +111,12 @@ def moments(text: str) -> list[Span]:
 def days(text: str) -> list[Span]:
     """Return days alone."""
     return [Span(*m.span()) for m in _ONLY_DAY.finditer(plain(text))]
+
+
+def without_day(text: str, span: Span) -> Span:
+    """Return the span without a day of the week or of these days at its end: "kent | today"."""
+    found = _LAST_DAY.search(plain(text), span.start, span.end)
+    return Span(span.start, found.start()) if found and found.start() > span.start else span
 
 
 def hours(text: str) -> list[Span]:

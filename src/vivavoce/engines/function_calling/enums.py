@@ -50,6 +50,7 @@ _CURRENCIES = {
 """What currencies are called, by their ISO 4217 code."""
 _TRUE = re.compile(r"\btrue (?:to|if|when|for)\b([^,;.]{0,120})")
 _FALSE = re.compile(r"\bfalse (?:to|if|when|for)\b([^,;.]{0,120})")
+_CLAUSE_END = re.compile(r"[,;.:]\s|\b(?:but|because|so)\b")
 _IDLE = words.word_set("can is has have should with only be whether if use do does")
 
 
@@ -119,7 +120,7 @@ def boolean(
         return False, None
     spans = [_mention([part], text) for part in named]
     if span := (_mention(named, text) if named else None) or next(filter(None, spans), None):
-        return not words.is_negated(text), _with_negation(span, text)
+        return not _is_negated(span, text), _with_negation(span, text)
     if encoder is not None and (found := _meant(one, named, described, text, tool, encoder)):
         return found
     if not one.needed:
@@ -155,7 +156,7 @@ def _meant(
     place, best = (int(n) for n in np.unravel_index(near.argmax(), near.shape))
     if near[place, best] < _NEAR_BOOLEAN:
         return None
-    return best < len(yes) and not words.is_negated(text), phrases[place][0]
+    return best < len(yes) and not _is_negated(phrases[place][0], text), phrases[place][0]
 
 
 def _without(about: list[str], text: str) -> str:
@@ -235,6 +236,12 @@ def _mention(
     if max(places) - min(places) > len(parts):
         return Span(*found[places[0]][:2])
     return Span(found[min(places)][0], found[max(places)][1])
+
+
+def _is_negated(span: Span, text: str) -> bool:
+    """Whether the clause denies what the span says, before it or right after: "shuffle off"."""
+    before = _CLAUSE_END.split(plain(text)[: span.start])[-1]
+    return words.is_negated(" ".join([before, *words.tokenize(text[span.end :])[:1]]))
 
 
 def _with_negation(span: Span, text: str) -> Span:

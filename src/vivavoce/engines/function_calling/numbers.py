@@ -1,4 +1,4 @@
-"""Numbers in words and digits: `twenty one point five`, `a hundred and two`, `7`."""
+"""Numbers in words and digits: `twenty one point five`, `a hundred and two`, `two forty`, `7`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TENS = {word: (value + 2) * 10 for value, word in enumerate(_DECADES.split())}
 _SCALES = {"hundred": 100, "thousand": 1000, "million": 1_000_000}
 _FIXED = {"half": 0.5, "quarter": 0.25, "dozen": 12, "twice": 2}
 _AND_PARTS = (["and", "a", "half"], ["and", "a", "quarter"])
-_TOKEN = re.compile(r"\d{1,3}(?:,\d{3})+(?![\w,])|\d+(?:[.,]\d+)?(?![a-z\d])|[a-z]+\d*\w*|\d+")
+_TOKEN = re.compile(r"\d{1,3}(?:,\d{3})+(?![\w,])|\d+(?:[.,]\d+)?(?![a-z\d])|[a-z]+\d*\w*|\d+|[,;]")
 
 
 def extract(text: str) -> list[int | float]:
@@ -75,6 +75,8 @@ def _worded(tokens: list[str], place: int) -> tuple[int | float | None, int]:
             group, last = group + _UNITS[token], "unit"
         elif token in _TENS and last in ("", "scale"):
             group, last = group + _TENS[token], "tens"
+        elif token in _TENS and 0 < group < 100 and not total and not _is_time(tokens, start):
+            group, last = group * 100 + _TENS[token], "tens"
         elif (
             token == "a"
             and last == ""
@@ -100,6 +102,11 @@ def _worded(tokens: list[str], place: int) -> tuple[int | float | None, int]:
         if decimals:
             return float(f"{total + group}.{decimals}"), end
     return total + group, place
+
+
+def _is_time(tokens: list[str], place: int) -> bool:
+    """Return whether the number at `place` may be a time of day: "at two thirty", not 230."""
+    return place > 0 and tokens[place - 1] in ("at", "by", "until", "till", "from", "around")
 
 
 def _continues(tokens: list[str], place: int) -> bool:

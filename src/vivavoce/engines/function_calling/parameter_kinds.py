@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Any
@@ -95,6 +96,7 @@ class ParameterKind(Enum):
     TEXT = auto()
     CODE = auto()
     LANGUAGE = auto()
+    AMOUNT = auto()
     NEW_NAME = auto()
     THING = auto()
 
@@ -119,7 +121,8 @@ _ROLES: tuple[tuple[ParameterKind, frozenset[str]], ...] = (
     (
         ParameterKind.PLACE,
         words.word_set(
-            "city room place location where town country area region zone resort beach harbor port"
+            "city room place location where near town village country area region zone resort beach"
+            " harbor harbour port"
             " airport address restaurant hotel store shop venue cafe station museum branch"
             " street"
         ),
@@ -132,10 +135,15 @@ _ROLES: tuple[tuple[ParameterKind, frozenset[str]], ...] = (
             " complaint feedback issue remark task todo question phrase problem reference memo"
         ),
     ),
+    (ParameterKind.AMOUNT, words.word_set("amount quantity dose dosage portion portions")),
     (ParameterKind.CODE, words.word_set("number code id pin phone zip symbol isbn flight")),
 )
 
 
+_HEAD = re.compile(
+    r"(?:(?:the|an?|which|whose|full|wanted|other|names? of)\s+)*([a-z]+)(?!(?:\s|-)?[a-z]*'s)\b"
+)
+"""The first noun of a description: "The city to search in", "Name of the guest"."""
 _WHEN_WORDS = words.word_set("when deadline")
 _WHERE = words.word_set("where place location city town station address airport")
 _ENDS = words.word_set("start begin end until departure arrival")
@@ -181,6 +189,10 @@ def kind_of(name: str, about: Json, tool: ToolDeclaration) -> ParameterKind:
         return ParameterKind.MOMENT
     if lead & {"where"}:
         return ParameterKind.PLACE
+    noun = _HEAD.match(str(about.get("description", "")).lower())
+    for found, marks in _ROLES:
+        if noun and found in (ParameterKind.PERSON, ParameterKind.PLACE) and noun[1] in marks:
+            return found
     if described & words.word_set("person whom") and not described & {"file"}:
         return ParameterKind.PERSON
     return ParameterKind.THING

@@ -36,7 +36,8 @@ _FRAME = re.compile(
     r"|i(?:'d| would) (?:like|love)(?: you)?(?: to)?|i feel like"
     r"|(?:i|we) (?:don't |no longer |do not )?(?:want|need|wish|like|have|had|got)(?: you)?(?: to)?"
     r"|i(?:'ll| will)(?: take| have)?|i(?:'ve| have) got|let(?:'s| us| me)|go ahead and"
-    r"|do (?:you|we|i) (?:have|sell|carry|stock|know|need)|have (?:you|we) got|(?:are|is) there"
+    r"|do (?:you|we|i) (?:have|sell|carry|stock|know|need)|(?:have (?:you|we) )?got"
+    r"|(?:are|is) there"
     r"|there(?: is| are|'s)|where(?: is| are|'s)|(?:what|who)(?: is| are|'s)|(?:what|how) about"
     r"|help me|make sure(?: that)?(?: you)?|don't forget to|i(?: won't|'m not|can't| cannot)"
     r" (?:make it|come|go|be able to (?:come|go|make it)) to)\b\s*)?",
@@ -58,7 +59,7 @@ _MARKERS = {
 _DROPPED = words.word_set(
     "me us it them him please thanks thank up down out off away back again there here now just"
     " also some any something anything only nothing everything one ones all rid more much many long"
-    " longer far still yet"
+    " longer far still yet outside"
 )
 _BREAKS = words.word_set(
     "if because so when while is are was were am be isn't aren't has have had should would"
@@ -79,14 +80,34 @@ _VERBS = words.word_set(
     " log rate renew reserve translate convert report ask navigate walk drive ship transfer pay"
     " withdraw deposit avoid limit tune assign post pin rent hire measure count print scan join"
     " leave eat cook ride fly travel visit lock unlock raise lower dim brighten warm heat cool"
-    " feed water"
+    " feed water speak talk"
 )
+_COMMANDS = _VERBS | words.word_set(
+    "define explain describe register block swing plot revert flip underline highlight label mark"
+    " challenge collect grab greet hit attack strike undo upload download install uninstall connect"
+    " disconnect attach detach arm disarm trim crop rotate zoom sort filter merge compare calculate"
+    " compute estimate solve spell pronounce quote repeat pause resume enable disable activate"
+    " deactivate mute silence borrow refill fill empty sweep mop vacuum fold wash rinse bake boil"
+    " fry grill roast brew pour serve slice catch carry deliver dispatch request approve reject"
+    " confirm accept decline sign submit archive restore reset restart reboot test inspect verify"
+    " examine review summarize inform notify alert warn suggest recommend contact reach meet steer"
+    " aim pause split draw paint teach say sing spin seal cover pack unpack"
+)
+"""Verbs with which a request may begin; as the last word of a phrase they may be nouns."""
+_VERB_STEMS = frozenset(words.stem(verb) for verb in _COMMANDS | {"do", "win", "come", "stand"})
+_ADVERBS = words.word_set("just already also really still finally recently only")
+_PARTICLES = words.word_set("up out down over away back")
+_PROGRESSIVE = words.word_set("am are is i'm we're they're he's she's")
 _AFTER_VERB = words.word_set(
-    "a an the my our your some any this that these those me us him her them it in on up to off"
-    " out down for with at from about into number all"
+    "a an the my our your some any this that these those me us him her them it on up off"
+    " out down over back away around about into number all"
 )
 _DETERMINERS = words.word_set("the a an my our your his her their this that some any")
+_ARTICLES = _DETERMINERS - {"that", "this", "some", "any"}
 _TITLES = words.word_set("mr mrs ms dr st prof")
+_DO_QUESTION = re.compile(r"\b(?:do|does|did|will|can|could)\s+(?:the|my|our|your)?\s*$")
+"""What comes before the subject of a question whose verb follows the subject."""
+_BE_QUESTION = re.compile(r"^(?:is|are|was|were)\s+(?:the|my|our|your)?\s*$")
 _PREDICATE = re.compile(
     r"(?:(?<!\s)\s++"
     r"(?:been|being|last|recently|already|still|currently|ever|yet|ready|working|\w{4,}ed))+$"
@@ -154,7 +175,7 @@ class _Splitter:
         self._asks = words.is_question(text)
         self._intro = VERB
         self._open: Span | None = None
-        self._may_be_verb, self._after_question_word = True, False
+        self._may_be_verb, self._after_question_word, self._has_verb = True, False, False
         if _REMIND.search(f"{frame} "):
             self._add_rest(INFINITIVE, self._begin)
 
@@ -171,8 +192,12 @@ class _Splitter:
         ends = token.marks & set(":;!?") or ("." in token.marks and token.before not in _TITLES)
         ends = ends or (word == "please" and self._open is not None)
         new_noun = word in ("a", "an", "the") and token.before != "and"
-        if is_taken or ends or marker or word in _PREPOSITIONS or word in _BREAKS or new_noun:
-            self._close(before_clause=is_taken or word in _BREAKS)
+        is_adverb = self._open is not None and word in _ADVERBS - {"only"}
+        breaks = word in _BREAKS or is_adverb
+        if is_taken or ends or marker or word in _PREPOSITIONS or breaks or new_noun:
+            is_bare = is_taken and word not in _PREPOSITIONS
+            ends_clause = word not in _BREAKS and word not in _PREPOSITIONS
+            self._close(before_clause=is_bare or word in _BREAKS, ends_clause=ends_clause)
             self._intro = VERB if new_noun and self._intro == CLAUSE else self._intro
         if ":" in token.marks:
             self._add_rest(MESSAGE, token.span.start)
@@ -187,13 +212,26 @@ class _Splitter:
             return True
         elif marker is not None:
             self._intro = marker
-        elif self._introduces(token) or (self._open is None and word in _DROPPED):
+        elif self._introduces(token) or self._is_dropped(token):
             pass
-        elif self._open is None and self._is_verb(token):
+        elif is_adverb:
+            self._intro = CLAUSE
+        elif self._ends_subject(token):
+            self._has_verb = True
+            self._close()
             self._intro = VERB
+        elif self._open is None and self._is_verb(token):
+            self._intro, self._has_verb = VERB, True
         else:
             self._continue(token)
         return False
+
+    def _is_dropped(self, token: _Token) -> bool:
+        return (
+            self._open is None
+            and token.word in _DROPPED
+            and not (token.word == "back" and token.before in _DETERMINERS)
+        )
 
     def _introduces(self, token: _Token) -> bool:
         """Take a word that introduces the next phrase, or a clause; return whether it did."""
@@ -229,6 +267,8 @@ class _Splitter:
         return articles and not is_value and token.word not in _DETERMINERS
 
     def _is_verb(self, token: _Token) -> bool:
+        if token.before in _PROGRESSIVE and _is_ing_form(token.word):
+            return True  # "i am bringing ..."
         if not self._may_be_verb or token.before in _DETERMINERS:
             return False
         takes_object = token.following in _AFTER_VERB
@@ -237,11 +277,26 @@ class _Splitter:
             return False
         return (
             token.word in _VERBS
+            or (not token.place and token.word in _COMMANDS)
             or any(words.is_same(token.word, part) for part in self._verbs)
             or (not token.place and (self._wants_verb if self._is_framed else takes_object))
             or (self._after_question_word and takes_object)
+            or (token.before == "who" and words.stem(token.word) in _VERB_STEMS)
             or token.before in _SUBJECTS
+            or (token.before in _ADVERBS and self._word(token.place - 2) in _SUBJECTS)
         )
+
+    def _ends_subject(self, token: _Token) -> bool:
+        """Whether a word is the verb after a subject: "does the shop | sell", "tom | picked up"."""
+        if self._open is None or self._has_verb or token.before in _DETERMINERS:
+            return False
+        if token.following in _PARTICLES:
+            return self._word(token.place + 2) not in ("", "please", "now", "in")
+        lead = plain(self._text)[: self._open.start]
+        return self._asks and token.word in _COMMANDS and bool(_DO_QUESTION.search(lead))
+
+    def _word(self, place: int) -> str:
+        return self._tokens[place].word if 0 <= place < len(self._tokens) else ""
 
     def _ends_before_mark(self, token: _Token) -> bool:
         return self._text[token.span.end : token.span.end + 1] in (",", ";", ".", ":")
@@ -254,7 +309,7 @@ class _Splitter:
         elif (
             self._open is not None
             and self._intro == VERB
-            and token.following in _DETERMINERS
+            and token.following in _ARTICLES
             and token.before not in _DETERMINERS
             and not self._ends_before_mark(token)
             and token.word != "and"
@@ -268,12 +323,26 @@ class _Splitter:
             start = token.span.start if self._open is None else self._open.start
             self._open = Span(start, token.span.end)
 
-    def _close(self, before_clause: bool = False) -> None:
+    def _is_predicate(self, span: Span, last: str, ends_clause: bool) -> bool:
+        """Whether a question's phrase ends with what is asked of it: "does the ferry | leave"."""
+        lead = plain(self._text)[: span.start]
+        if _is_ing_form(last):
+            return True
+        is_cut = self._open is not None and span.end < self._open.end
+        if self._has_verb or self.phrases or is_cut or not ends_clause:
+            return False
+        at_end = not self._text[span.end :].strip(" .?!,")
+        return bool(_DO_QUESTION.search(lead)) or (at_end and bool(_BE_QUESTION.search(lead)))
+
+    def _close(self, before_clause: bool = False, ends_clause: bool = True) -> None:
         """End the open phrase, without the verb at its end: "penguins get | five kilos"."""
         if self._open is not None:
-            span = trimmed(self._text, self._open)
+            span = trimmed(self._text, self._open, whole=self._intro == NAMED)
             body, _, last = span.of(plain(self._text)).rpartition(" ")
-            if before_clause and body and last in _VERBS:
+            if body and (
+                (before_clause and last in _VERBS)
+                or (self._asks and self._is_predicate(span, last, ends_clause))
+            ):
                 span = Span(span.start, span.start + len(body))
             elif self._asks and (said := _PREDICATE.search(span.of(plain(self._text)))):
                 span = Span(span.start, span.start + said.start())
@@ -294,14 +363,21 @@ class _Splitter:
         for span in sorted(self._taken, key=lambda one: -one.end):
             if span.start > start and not self._text[span.end : end].strip(" .,!?"):
                 end = span.start
-        span = trimmed(self._text, Span(start, end), articles=False, whole=intro == MESSAGE)
+        span = trimmed(
+            self._text, Span(start, end), articles=False, whole=intro in (MESSAGE, CLAUSE)
+        )
         self.phrases.append(Phrase(intro, span))
+
+
+def _is_ing_form(word: str) -> bool:
+    return word.endswith("ing") and words.stem(word) in _VERB_STEMS
 
 
 def _tokens(text: str, begin: int) -> list[_Token]:
     """Return the words from `begin` to the courtesies at the end."""
     lower = plain(text)
-    limit = trimmed(text, Span(begin, len(text)), articles=False).end
+    named = not words.word_set("called named titled").isdisjoint(words.tokenize(lower))
+    limit = trimmed(text, Span(begin, len(text)), articles=False, whole=named).end
     found = [Span(m.start() + begin, m.end() + begin)
              for m in _TOKEN.finditer(lower[begin:limit])][:_MAX_WORDS]  # fmt: skip
     spoken = ["", *(span.of(lower) for span in found), ""]

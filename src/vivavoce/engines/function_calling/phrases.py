@@ -34,7 +34,7 @@ _TAIL = re.compile(
     r"|(?:quick|immediate|slow|direct|complete|permanent|final)ly|out|away|off|down|again|too"
     r"|means?|(?:still )?(?:available|in stock|open)|still|works?|takes?|costs?|have|happens?"
     r"|already|instead|then|here|aside|going|running|back|next|first|ago|asap|via"
-    r"|to|for|with|in|on|at|from|by|into|of|and|as|up|is|are|me|it|anyway|though|yet|or|than))+$"
+    r"|to|for|with|in|on|at|under|about|near|from|by|into|of|and|as|up|is|are|me|it|anyway|though|yet|or|than))+$"
 )
 
 _COURTESY = re.compile(r"(?:[\s,]+(?:please|thanks|thank you))+$")

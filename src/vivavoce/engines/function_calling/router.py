@@ -145,12 +145,14 @@ class Router:
         vectors = iter(self._network.encode_all([text for texts in readings for text in texts]))
         nearest = [_likeness([float(vector @ next(vectors)) for _ in texts]) for texts in readings]
         quiet = self._none_odds(vector) + _reluctance(utterance)
+        states = words.is_statement(utterance)
         there = _there(utterance)
         odds = [
             self._scale * likeness
             - quiet
             + _hints(spoken, asks, defines, tool)
             - _ABSENT * len(_needs(tool) - there)
+            - _STATEMENT * (states and not words.names_record(tool.name))
             for tool, likeness in zip(fitting, nearest, strict=True)
         ]
         return [
@@ -196,8 +198,7 @@ def _likeness(likenesses: Sequence[float]) -> float:
 def _reluctance(utterance: str) -> float:
     """Return how much speaks against any call."""
     against = _PROHIBITION if words.is_prohibition(utterance) else 0.0
-    against += _HYPOTHETICAL if words.is_hypothetical(utterance) else 0.0
-    return against + (_STATEMENT if words.is_statement(utterance) else 0.0)
+    return against + (_HYPOTHETICAL if words.is_hypothetical(utterance) else 0.0)
 
 
 class _Kind(Enum):

@@ -35,6 +35,17 @@ _PART_OF_NAME = re.compile(
 )
 """A noun directly before a number, which may be its name: "conveyor 2"."""
 _NOUN = re.compile(r"\s+(?!(?:and|or|at|in|on|for|to|please|from|by|with|of)\b)([a-z]{3,40})\b")
+_PARTS = {"half": 2, "third": 3, "quarter": 4, "fifth": 5}
+_SHARE = re.compile(
+    r"\b(?:(?:an?|one|(?P<many>two|three)) )?(?P<part>half|thirds?|quarters?|fifths?)\b"
+    r"(?! (?:past|to|after|an?|of an|hour|past)\b)"
+)
+_NEGATIVE = re.compile(r"\bnegative\b|\bminus\b|\bbelow zero\b")
+_DOWNWARD = re.compile(r"\b(?:down|lower|less|reduce|decrease|fewer|back|backwards?|below)\b")
+"""Directions that make a change negative, where a description says what negative means."""
+_COUNTED = re.compile(
+    r"(?:\s+(?:an?|more))?\s*(?!(?:and|or|at|in|on|for|to|please|from|by|with|of)\b)[a-z%]{1,40}\b"
+)
 _COUNTS = words.word_set("quantity count number amount many level volume percent size")
 _UNIT = re.compile(
     r"\s*(?:euros?|dollars?|bucks|pounds?|[€$£%]|percent|degrees?(?: celsius)?|times|(?:milli|kilo"
@@ -99,6 +110,10 @@ def quantities(
     choices are worth the same, numbers said in the order of the parameters are preferred.
     """
     wanted = [one for one in wanted if one.needed or not _is_time(one)]
+    result: Quantities = {
+        one.name: share for one in wanted if (share := _share_in_percent(one, free)) is not None
+    }
+    wanted = [one for one in wanted if one.name not in result]
     found = numbers.locate(free.text)[:_MOST_NUMBERS]
     rows = [
         [
@@ -107,7 +122,6 @@ def quantities(
         ]
         for one in wanted
     ]
-    result: Quantities = {}
     for row, place in _best(rows).items():
         value, start, end = found[place]
         span = Span(start, end)
@@ -115,7 +129,7 @@ def quantities(
             result[wanted[row].name] = value + cents[0], Span(start, cents[1])
         else:
             whole = _with_unit(wanted[row], free, span, encoder, keep_unit)
-            result[wanted[row].name] = value, whole
+            result[wanted[row].name] = _with_sign(wanted[row], value, free), whole
     for one in wanted:
         if one.needed and one.kind == "integer" and one.name not in result:
             other = _ordinal(one, free) or _article(one, free)
@@ -148,6 +162,34 @@ def _best(rows: Sequence[Sequence[int]]) -> dict[int, int]:
         return max(options)
 
     return dict(best(0, 0, -1)[1])
+
+
+def _share_in_percent(one: Parameter, free: FreeText) -> tuple[int, Span] | None:
+    """Return a fraction for a percentage: "dim it to a quarter" is 25."""
+    named = {*words.split_identifier(one.name), *words.tokenize(_description(one))}
+    if not named & {"percent", "percentage"} and one.about.get("maximum") != 100:
+        return None
+    found = _SHARE.search(free.plain)
+    if (
+        found is None
+        or _PERCENT.search(free.plain)
+        or not free.is_free(span := Span(*found.span()))
+    ):
+        return None
+    part = _PARTS[found["part"].removesuffix("s")]
+    value = round({"two": 2, "three": 3}.get(found["many"] or "", 1) * 100 / part)
+    return (value, span) if one.accepts(value) else None
+
+
+def _with_sign(one: Parameter, value: int | float, free: FreeText) -> int | float:
+    """Return a change as a negative number where the words say so, and the schema asks for it."""
+    signed = one.about.get("minimum", 0) < 0 or _NEGATIVE.search(_description(one).lower())
+    signed = signed and _DOWNWARD.search(free.plain)
+    return -value if signed and value > 0 and one.accepts(-value) else value
+
+
+def _description(one: Parameter) -> str:
+    return str(one.about.get("description", ""))[:120]
 
 
 def _article(one: Parameter, free: FreeText) -> tuple[int, Span] | None:
@@ -187,13 +229,17 @@ def _worth(one: Parameter, span: Span, free: FreeText, encoder: MiniLM | None) -
     named = set(words.split_identifier(one.name))
     tokens = words.tokenize(after)[:1] + words.tokenize(before)[-1:]
     near = any(words.is_similar(part, word) for part in named for word in tokens)
-    described = set(words.tokenize(str(one.about.get("description", ""))[:120])) - STOP_WORDS
+    described = set(words.tokenize(_description(one))) - STOP_WORDS
     following = words.tokenize(after)[:1]
     near = near or any(words.is_similar(part, word) for part in described for word in following)
     money = bool(_MONEY.match(after)) or before.rstrip().endswith(("€", "$", "£"))
     priced = bool(named & _PRICES) and not (one.kind == "integer" and "amount" in named)
     if _PERCENT.match(after) and not near:
         return 3 if one.about.get("maximum") == 100 else 1 if one.needed else 0
+    if unit := _MEASURE.match(after):
+        told = f"{' '.join(words.split_identifier(one.name))} {one.about.get('description', '')}"
+        if any(_same_measure(unit.group(1), word) for word in words.tokenize(told)):
+            return 5
     busy = [*dates.moments(text), *(length for length, _ in dates.lengths(text))]
     if any(span.meets(moment) for moment in busy) and not near:
         return 1 + _at_its_end(named, before) if one.needed else 0
@@ -209,10 +255,7 @@ def _worth(one: Parameter, span: Span, free: FreeText, encoder: MiniLM | None) -
         return 4 if named & (_MINIMUM if least else _MAXIMUM) else 1 if one.needed else 0
     if text[span.start : span.end] == "one" and _NO_COUNT.search(before):
         return 1 if one.needed else 0
-    if unit := _MEASURE.match(after):
-        told = f"{' '.join(words.split_identifier(one.name))} {one.about.get('description', '')}"
-        if any(_same_measure(unit.group(1), word) for word in words.tokenize(told)):
-            return 5
+    if unit:
         return 1 if one.needed and not near else 4 if near else 0
     if near or _UNIT.match(after):
         return 4 + _at_its_end(named, before)
@@ -300,6 +343,17 @@ def digits(text: str) -> str:
         lower = re.sub(rf"\b{word}\b", digit, lower)
     bare = re.sub(r"[\s-]", "", re.sub(r"\boh\b", "0", lower))
     return bare if bare.lstrip("+").isdigit() else text
+
+
+def amount(free: FreeText) -> Span | None:
+    """Return a number with what is counted or measured: "two tablets", "half a liter"."""
+    text = free.plain
+    for _, start, end in numbers.locate(text):
+        counted = _COUNTED.match(text, end)
+        span = Span(start, counted.end() if counted else end)
+        if free.is_free(span):
+            return span
+    return None
 
 
 def language(free: FreeText) -> Span | None:

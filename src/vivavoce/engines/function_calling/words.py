@@ -27,7 +27,8 @@ NEGATIONS = word_set("no not never without don't doesn't isn't nor neither excep
 
 _OFF = re.compile(
     r"\b(?:off|stop|disable|deactivate|no longer|no more|not|don't|do not|never|without|any ?more"
-    r"|cancel|end|again|back|remove|quit|lift|enough|false|disabled|close|no|release)\b"
+    r"|cancel|end|(?<!again and )again(?! and again)|back|remove|quit|lift|enough|false|disabled"
+    r"|close|no|release)\b"
 )
 _ON = re.compile(r"\b(?:on|yes|true|enable|enabled|activate|with|start|open|turn on|switch on)\b")
 _ENDED = re.compile(
@@ -78,6 +79,10 @@ _STATEMENT = re.compile(
     r".*\b(?:was|were|didn't|wasn't|weren't|had|have|has|did|went|already|used to"
     r"|yesterday|like|liked|love|loved|hate|hated|think|thought|saw|heard|said|told|\w{3,}ed)\b"
     r"|^(?:the|my|our)\b.*\b(?:is|are)\b"
+    r"|^(?:i|we|he|she|it|they|(?:the|my|our|his|her|their) \w+)(?: (?:just|already|also|never))? "
+    r"(?:ate|bit|bought|broke|brought|built|came|chose|drank|drove|fell|felt|flew|forgot|found|gave"
+    r"|got|grew|hid|kept|knew|left|lent|lost|made|met|paid|ran|rang|sang|sat|sent|slept|sold|spent"
+    r"|spoke|stole|stood|swam|taught|threw|took|wore|woke|won|wrote)\b"
 )
 _PROHIBITION = re.compile(
     r"^(?:(?:no|nope|nah|please|but|oh|wait|stop)\b[\s,]*)*(?:you )?(?:don't|do not|dont|never"
@@ -85,10 +90,14 @@ _PROHIBITION = re.compile(
     r"(?! (?:let me )?forget\b| (?:you )?(?:want|need|like|mind)\b)"
     r"|^(?:no|nope|nah)\b.*\b(?:leave|keep|stay|later|not yet|fine as)\b|\b(?:leave|keep) (?:it"
     r"|them|that|everything|the \w+) (?:as (?:it|they)|how (?:it|they)|the way|alone)\b"
+    r"|^(?:not (?:now|yet|today)|no (?:need|thanks|thank you))\b"
+    r"|^no\b.*\b(?:needed|necessary|thanks|as (?:it is|they are)|(?:i|we)(?: will|'ll))\b"
+    r"|^(?:please )?(?:keep|leave)\b.*\b(?:don't|do not)\b"
 )
 _HYPOTHETICAL = re.compile(
     r"^(?:and |but |so )?(?:if|suppose|imagine|what if|assuming|let's say)\b.*\b(?:would|were|could"
     r"|had|what|\w+ed)\b"
+    r"|^(?:i|we|they|he|she|what) would\b.*\bif\b"
 )
 _CONVERSION = re.compile(
     r"^how many \w+ (?:(?:are|is|does|do|has|have|make|go)\b.*\b(?:in|into|an?)\b"
@@ -104,6 +113,7 @@ _ACTIONS = word_set(
     " raise lower increase decrease enable disable mute unmute add remove play pause send call"
     " create book order write save cancel dim delete update change move buy schedule remind"
 )
+_RECORDERS = word_set("log record report note track register submit file enter")
 _GETTERS = word_set(
     "get list find search check look lookup show read query fetch tell what who when where which"
     " how is are count describe weather time forecast recommend see define translate convert"
@@ -223,6 +233,11 @@ def names_query(name: str) -> bool:
     """Return whether a function's name says that it fetches information."""
     named = split_identifier(name)
     return bool(named) and (named[0] in _GETTERS or bool(set(named) & {"weather", "forecast"}))
+
+
+def names_record(name: str) -> bool:
+    """Return whether a function's name says that it writes down what is told."""
+    return not _RECORDERS.isdisjoint(split_identifier(name)[:1])
 
 
 def is_off(text: str) -> bool:
