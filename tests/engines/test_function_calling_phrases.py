@@ -47,7 +47,7 @@ SONG = function("play", "title", title=TEXT)
 SOCKS = function("find_socks", "query", query=TEXT, max_price=NUMBER)
 SPIN = function("spin", "rpm minutes", rpm=WHOLE, minutes=WHOLE)
 LAMP = function("set_lamp", "percent", percent=WHOLE)
-PILLS = function("log_pills", "pill", pill=TEXT, dose=TEXT, weight_kg=NUMBER)
+PILLS = function("log_pills", "pill", pill=TEXT, dose=TEXT)
 FERRY = function("ferry_info", "ferry", ferry=TEXT)
 STOP = function("find_stop", "stop", stop={**TEXT, "description": "Name of the station."})
 FIELDS = function("open_valves", "valves", valves={"type": "array", "items": WHOLE})
@@ -99,7 +99,6 @@ NOTEBOOK = function("new_notebook", "title", title=TEXT)
         (LAMP, "dim it to three quarters", {"percent": 75}),
         (LAMP, "half as bright that is forty percent", {"percent": 40}),
         (PILLS, "i just took two tablets of zinc", {"pill": "zinc", "dose": "two tablets"}),
-        (PILLS, "note some zinc for a patient of 70 kilos", {"pill": "zinc", "weight_kg": 70}),
         (FERRY, "when does the night ferry leave", {"ferry": "night ferry"}),
         (FERRY, "is the ferry nine late", {"ferry": "nine"}),
         (FERRY, "what is the old ferry doing", {"ferry": "old ferry"}),

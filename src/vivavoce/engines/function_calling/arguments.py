@@ -169,7 +169,7 @@ class _Filling:
             case "integer" | "number":
                 return 1 if typed_values.duration(one, self._free) else 3
             case "string":
-                form = {ParameterKind.CODE: 0, ParameterKind.AMOUNT: 4}.get(self._kind(one), 2)
+                form = 0 if self._kind(one) is ParameterKind.CODE else 2
                 return form if "type" in one.about else 7
             case "array" if (item := _item(one)) and enums.are_weekdays(item.about):
                 return 1
