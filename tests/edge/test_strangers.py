@@ -101,6 +101,47 @@ async def test_a_handshake_that_cannot_be_parsed_is_answered_and_closed(
     assert status(answer) == expected
 
 
+KEY = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+VERSION = b"Sec-WebSocket-Version: 13\r\n"
+
+
+@pytest.mark.parametrize(
+    ("request_line", "lacking", "instead", "expected", "message"),
+    [
+        (b"GET %b HTTP/1.1\r\n", KEY, b"", 400, "missing Sec-WebSocket-Key header"),
+        (b"GET %b HTTP/1.1\r\n", KEY, KEY + KEY, 400, "invalid Sec-WebSocket-Key header: multiple"),
+        (
+            b"GET %b HTTP/1.1\r\n",
+            KEY,
+            KEY[:24] + b"\r\n",
+            400,
+            "invalid Sec-WebSocket-Key header: ",
+        ),
+        (b"GET %b HTTP/1.1\r\n", VERSION, b"", 400, "missing Sec-WebSocket-Version header"),
+        (b"POST %b HTTP/1.1\r\n", b"", b"", 405, "unsupported HTTP method: POST"),
+    ],
+)
+async def test_a_handshake_that_is_none_is_answered_like_other_requests(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    request_line: bytes,
+    lacking: bytes,
+    instead: bytes,
+    expected: int,
+    message: str,
+) -> None:
+    caplog.set_level(logging.INFO)
+    head = HEAD.replace(lacking, instead) if lacking else HEAD
+    async with serving(tmp_path) as server:
+        answer = await ask(server, request_line % LIVE.encode() + head + b"\r\n")
+        await until(lambda: server.port.connections == 0)
+    assert status(answer) == expected
+    error = json.loads(answer.partition(b"\r\n\r\n")[2])["error"]
+    assert error["code"] == expected
+    assert error["message"].startswith(message)
+    assert [each.msg for each in caplog.records].count("upgrade refused") == 1
+
+
 async def test_a_head_of_many_short_lines_is_refused(tmp_path: Path) -> None:
     async with serving(tmp_path) as server:
         answer = await ask(server, b"GET / HTTP/1.1\r\n" + b"a:\r\n" * 5000)

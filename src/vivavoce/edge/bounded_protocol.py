@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from http import HTTPStatus
 
 import orjson
 
@@ -121,13 +122,18 @@ class BoundedProtocol(asyncio.BufferedProtocol):
         self.slot.release()
 
 
-def http_refusal(status: int) -> bytes:
-    """Return a complete HTTP response in the API's form; `status` is 400 or 431."""
-    name = "Request Header Fields Too Large" if status == 431 else "Bad Request"
-    message = "request header fields too large" if status == 431 else "malformed request"
+def http_refusal(status: int, message: str = "malformed request") -> bytes:
+    """Return a complete HTTP response in the API's form; `status` is one of `rest.STATUS`."""
     body = orjson.dumps(rest.failure(status, message).body)
+    allow = "Allow: GET\r\n" if status == HTTPStatus.METHOD_NOT_ALLOWED else ""
     head = (
-        f"HTTP/1.1 {status} {name}\r\nContent-Type: application/json; charset=UTF-8\r\n"
-        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
+        f"Content-Type: {rest.CONTENT_TYPE}\r\n"
+        f"Content-Length: {len(body)}\r\n{allow}Connection: close\r\n\r\n"
     )
     return head.encode() + body
+
+
+def large_head_refusal() -> bytes:
+    """Return the response to a request whose head is larger than is read."""
+    return http_refusal(431, "request header fields too large")

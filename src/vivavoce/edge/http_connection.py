@@ -10,7 +10,7 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from vivavoce.edge.bounded_protocol import BoundedProtocol, http_refusal
+from vivavoce.edge.bounded_protocol import BoundedProtocol, http_refusal, large_head_refusal
 from vivavoce.edge.connection_limits import ConnectionSlot
 from vivavoce.edge.live_socket import LiveSocket
 from vivavoce.edge.read_pace import ReadPace
@@ -145,7 +145,7 @@ class HttpConnection(H11Protocol, BoundedProtocol):
         waiting, _ = self.conn.trailing_data
         limit = self.config.h11_max_incomplete_event_size or 0
         large = len(waiting) > limit or self._too_many_headers()
-        refusal = http_refusal(431 if large else 400)
+        refusal = large_head_refusal() if large else http_refusal(400)
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             self.transport.write(refusal)
         self.linger()

@@ -7,11 +7,11 @@ import codecs
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.exceptions import SecurityError
+from websockets.exceptions import InvalidHandshake, InvalidMethod, SecurityError
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 
-from vivavoce.edge.bounded_protocol import BoundedProtocol, http_refusal
+from vivavoce.edge.bounded_protocol import BoundedProtocol, http_refusal, large_head_refusal
 from vivavoce.edge.connection_limits import ConnectionSlot
 from vivavoce.edge.frame_splitter import FrameSplitter
 from vivavoce.edge.log_limits import refusals
@@ -27,6 +27,9 @@ LARGE_TEXT_BYTES = 256 * 1024
 
 WRITE_BYTES = 64 * 1024
 """Unsent bytes beyond which a writer waits."""
+
+LONGEST_FAULT = 200
+"""Characters of what is wrong with a handshake, which quotes it."""
 
 CLOSE_WAIT_S = 3.0
 MAX_FRAGMENTS = 65_536
@@ -90,6 +93,14 @@ class LiveSocket(WebSocketsSansIOProtocol, BoundedProtocol):
         return self.handshake_initiated and not self.handshake_complete
 
     def handle_connect(self, event: Request) -> None:
+        try:
+            self.conn.process_request(event)
+        except InvalidHandshake as fault:
+            # The library would answer in plain text, without a line in the log.
+            self.handshake_initiated = True
+            status = 405 if isinstance(fault, InvalidMethod) else 400
+            self._refuse_handshake(fault, http_refusal(status, f"{fault}"[:LONGEST_FAULT]))
+            return
         super().handle_connect(event)
         if self._shaking_hands:
             self.slot.requested = True
@@ -103,10 +114,13 @@ class LiveSocket(WebSocketsSansIOProtocol, BoundedProtocol):
             fault = self.conn.handshake_exc
             causes = (fault, fault and fault.__cause__)
             large = any(isinstance(each, SecurityError) for each in causes)
-            refusals.info("upgrade refused", extra={"why": type(fault).__name__})
-            self.handshake_complete = self.close_sent = True
-            self.transport.write(http_refusal(431 if large else 400))
-            self.linger()
+            self._refuse_handshake(fault, large_head_refusal() if large else http_refusal(400))
+
+    def _refuse_handshake(self, fault: Exception | None, answer: bytes) -> None:
+        refusals.info("upgrade refused", extra={"why": type(fault).__name__})
+        self.handshake_complete = self.close_sent = True
+        self.transport.write(answer)
+        self.linger()
 
     # --- reading -----------------------------------------------------------------------------
 
