@@ -260,3 +260,43 @@ async def read_all(client: websockets.ClientConnection) -> None:
     with contextlib.suppress(websockets.ConnectionClosed):
         while True:
             await client.recv()
+
+
+@pytest.mark.parametrize("size", [live_socket.LARGE_BYTES, live_socket.LARGE_BYTES + 1, 3_000_000])
+async def test_messages_of_any_size_arrive_whole_and_in_order(size: int) -> None:
+    received: list[Any] = []
+
+    async def collect(receive: Any, send: Any) -> None:
+        while (message := await receive())["type"] == "websocket.receive":
+            received.append(message.get("text") or message["bytes"])
+            await send({"type": "websocket.send", "text": "next"})
+
+    large = "é" * (size // 2) + "x" * (size % 2)
+    async with serving(Application(collect)) as port:
+        client = await websockets.connect(url(port))
+        for message in ("a", large, "b", large.encode(), "c"):
+            await client.send(message)
+        async with asyncio.timeout(20):
+            for _ in range(5):
+                await client.recv()
+        await client.close()
+
+    first, text, second, data, third = received
+    assert (first, second, third) == ("a", "b", "c")
+    assert text == (large if size <= live_socket.LARGE_BYTES else large.encode())
+    assert data == large.encode()
+
+
+@pytest.mark.parametrize("at", [0, 70_000, 299_999])
+async def test_large_text_that_is_not_utf_8_is_refused_wherever_it_is_wrong(at: int) -> None:
+    async with serving(Application(echo)) as port:
+        reader, writer = await asyncio.open_connection(*port.address)
+        writer.write(UPGRADE)
+        data = b"x" * at + b"\xc3" + b"x" * (299_999 - at)
+        writer.write(b"\x81\xff" + len(data).to_bytes(8) + bytes(4) + data)
+        async with asyncio.timeout(10):
+            await reader.readuntil(b"\r\n\r\n")
+            frame = await reader.readexactly(4)
+            assert frame[0] == 0x88
+            assert int.from_bytes(frame[2:4]) == 1007
+        writer.close()

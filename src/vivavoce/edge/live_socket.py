@@ -23,7 +23,9 @@ READ_BYTES = 4 * 1024
 LARGE_READ_BYTES = 64 * 1024
 """Read at a time within a large frame, which is no work."""
 
-LARGE_TEXT_BYTES = 256 * 1024
+LARGE_BYTES = 256 * 1024
+"""A message of more is joined in a thread, without Python's lock, and stays undecoded: text was
+looked at as it came."""
 
 WRITE_BYTES = 64 * 1024
 """Unsent bytes beyond which a writer waits."""
@@ -155,7 +157,9 @@ class LiveSocket(WebSocketsSansIOProtocol, BoundedProtocol):
             self.linger()
 
     async def receive(self) -> Any:
-        message = await super().receive()
+        message: Any = await super().receive()
+        if isinstance(frames := message.get("bytes"), list):
+            message["bytes"] = await self.loop.run_in_executor(None, b"".join, frames)
         if message["type"] == "websocket.receive" and not self.slot.admitted:
             self.read_paused = True
             self.transport.pause_reading()
@@ -191,15 +195,15 @@ class LiveSocket(WebSocketsSansIOProtocol, BoundedProtocol):
             self.transport.resume_reading()
 
     def send_receive_event_to_app(self) -> None:
-        data = self.frames[0] if len(self.frames) == 1 else b"".join(self.frames)
-        self.frames = []
+        frames, self.frames = self.frames, []
         if self.close_sent:
             return
-        # Large text stays as it is: it was looked at as it came, and decoding would copy it.
-        if self._utf8 is None or len(data) > LARGE_TEXT_BYTES:
-            self.queue.put_nowait({"type": "websocket.receive", "bytes": data})
-        else:
-            self.queue.put_nowait({"type": "websocket.receive", "text": data.decode()})
+        message: Any = {"type": "websocket.receive", "bytes": frames}
+        if sum(map(len, frames)) <= LARGE_BYTES:
+            message["bytes"] = b"".join(frames)
+            if self._utf8 is not None:
+                message = {"type": "websocket.receive", "text": message["bytes"].decode()}
+        self.queue.put_nowait(message)
         if not self.read_paused:
             self.read_paused = True
             self.transport.pause_reading()

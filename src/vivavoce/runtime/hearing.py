@@ -105,10 +105,12 @@ class Hearing:
         for at in range(0, len(chunk.data), size):
             if at:
                 await asyncio.sleep(0)
+            await self._rates.loop.give_way()
             piece = AudioChunk(chunk.data[at : at + size], chunk.rate)
             await self._rates.audio(pcm_seconds(piece.data, rate))
             before = self._intake.position
-            position = self._intake.hear(piece)
+            with self._rates.loop.working():
+                position = self._intake.hear(piece)
             if position != before:
                 await self._arrived(position)
 

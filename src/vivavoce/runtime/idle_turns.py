@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 from weakref import WeakKeyDictionary
 
-LONGEST_WAIT_S = 0.02
+LONGEST_WAIT_S = 0.005
 """After so long a piece of work gets its turn although the loop is busy."""
 
 
