@@ -189,6 +189,7 @@ class _Run:
             self._end(self._failure(failure))
             raise failure
         await asyncio.sleep(0)  # an engine that awaits nothing else would hold the event loop
+        await self._home.outbox.share.give_way()
         if isinstance(part, Milestone):
             now = self._loop.time()
             self._home.reporter.milestone(self.generation, part.name, now)
@@ -228,7 +229,6 @@ class _Run:
     async def _speak(self, pieces: list[Speech]) -> None:
         for piece in pieces:
             await self._wait_for_listener()
-            await self._home.outbox.share.give_way()
             self._post(AudioProduced(self.generation, piece.pcm, piece.text))
             now = self._loop.time()
             duration = pcm_seconds(piece.pcm)
