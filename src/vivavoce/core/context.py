@@ -68,7 +68,8 @@ class Context:
         total = self.prompt().weight().total
         if bounds is not None and total > bounds.trigger:
             older = self.history.droppable()
-            self.history.slide(surplus(map(self._tokens_of, older), total - bounds.target))
+            weights = (each.tokens(gauge, self.setup.image_tokens) for each in older)
+            self.history.slide(surplus(weights, total - bounds.target))
             total = self.prompt().weight().total
         if total > gauge.window:
             self.overflow = f"The context window of {gauge.window} tokens is full ({total}): " + (
@@ -86,10 +87,6 @@ class Context:
             self.history.tokens,
             self.history.over,
         )
-
-    def _tokens_of(self, contribution: Contribution) -> int:
-        alone = Prompt(CountedTexts(()), (contribution,), self._gauge, self.setup.image_tokens)
-        return alone.weight().total
 
     def request(
         self,

@@ -61,14 +61,18 @@ class Contribution:
             self._texts = CountedTexts(prompt_texts(self.content))
         return self._texts
 
+    def tokens(self, gauge: Gauge, image_tokens: int) -> int:
+        """What it weighs in a prompt, where an image has `image_tokens`."""
+        text = self.texts.tokens(gauge, gauge.revision())
+        return text + self.audio_tokens + self.images * image_tokens
+
 
 class TokenTotal:
     """The tokens of contributions that come and go, added up as they do."""
 
     def __init__(self, gauge: Gauge) -> None:
         self._gauge = gauge
-        self._revision: int | None = None
-        self._sums = (0, 0, 0)
+        self.clear()
 
     def add(self, contribution: Contribution, sign: int = 1) -> None:
         """Count one more; one less with a `sign` of -1."""
@@ -88,7 +92,8 @@ class TokenTotal:
 
     def clear(self) -> None:
         """Remove all contributions."""
-        self._revision = None
+        self._revision: int | None = self._gauge.revision()
+        self._sums = (0, 0, 0)
 
     def of(self, contributions: Iterable[Contribution]) -> tuple[int, int, int]:
         """Tokens of text and sound, and images, of `contributions`, which are those added."""

@@ -50,6 +50,8 @@ class History:
     ) -> None:
         self._done = list(map(Contribution, contents))
         self.tokens = TokenTotal(gauge or Gauge())
+        for each in self._done:
+            self.tokens.add(each)
         self._draft: list[Piece | Contribution] = []
         self._limit = limit
         self._bytes = _bytes_of(self._done)

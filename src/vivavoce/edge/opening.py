@@ -39,8 +39,8 @@ from vivavoce.tools.ports import Toolset
 
 log = logging.getLogger(__name__)
 
-FEW_FUNCTIONS = 16
-"""Declarations that are weighed within a few milliseconds: a schema may have 64 KiB."""
+FEW_FUNCTIONS = 4
+"""Declarations that are weighed within a millisecond or two: a schema may have 64 KiB."""
 
 QUOTA_NOTICE_S = 10.0
 """Between the word that the day's quota is spent, and the close."""

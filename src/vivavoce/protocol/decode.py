@@ -53,7 +53,7 @@ from vivavoce.runtime.ports import Incoming
 _INPUT = ("realtimeInput", "realtime_input")
 _CHUNKS = ("mediaChunks", "media_chunks")
 
-AT_ONCE = 200
+AT_ONCE = 100
 """Parts of turns, or results, of a message that the conversation takes in one step."""
 
 
