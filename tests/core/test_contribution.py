@@ -195,6 +195,30 @@ def test_a_text_is_counted_once_however_long_the_conversation_gets() -> None:
     assert len(asked) == len(set(asked))
 
 
+def test_content_is_counted_as_it_comes_and_not_with_the_answer() -> None:
+    tokenizer = Tokenizer()
+    setup = replace(SETUP, compression=Compression(trigger_tokens=500, target_tokens=100))
+    world = World(setup, gauge=tokenizer.gauge)
+    for number in range(100):
+        contents = (Content(Role.MODEL, (Text(f"fact {number} of many words"),)),)
+        world.do(ContentReceived(contents, turn_complete=False))
+    counted = set(tokenizer.counted)
+    assert {f"fact {number} of many words" for number in range(100)} <= counted
+    tokenizer.counted.clear()
+    world.do(TextReceived("question"))
+    assert requests(world)
+    assert tokenizer.counted == ["question"]
+
+
+def test_declarations_are_counted_before_a_session_begins() -> None:
+    tokenizer = Tokenizer()
+    world = World(SETUP, gauge=tokenizer.gauge)
+    assert set(tool_texts(SETUP.tools)) <= set(tokenizer.counted)
+    tokenizer.counted.clear()
+    world.do(TextReceived("question"))
+    assert tokenizer.counted == ["question"]
+
+
 def test_what_a_tokenizer_learns_during_a_turn_counts_in_its_cost() -> None:
     tokenizer = Tokenizer()
     world = World(replace(SETUP, tools=Tools(), modality=Modality.TEXT), gauge=tokenizer.gauge)

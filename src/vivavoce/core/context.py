@@ -39,7 +39,8 @@ class Context:
         self._min_confidence = min_confidence
         self._bounds = Bounds.of(setup.compression, gauge.window)
         self._updates = 0
-        self._fixed = self._count_fixed()
+        self._fixed = self._fixed_texts()
+        self._fixed.tokens(gauge, gauge.revision())  # large setups are made in a thread
 
     @property
     def version(self) -> int:
@@ -51,9 +52,9 @@ class Context:
         self.instruction = self.instruction if instruction is None else instruction
         self.tools = self.tools if tools is None else tools
         self._updates += 1
-        self._fixed = self._count_fixed()
+        self._fixed = self._fixed_texts()
 
-    def _count_fixed(self) -> CountedTexts:
+    def _fixed_texts(self) -> CountedTexts:
         """Instruction and declarations, which stand before the history in every prompt."""
         return CountedTexts([self.instruction, *tool_texts(self.tools)])
 

@@ -72,7 +72,8 @@ class TokenTotal:
 
     def __init__(self, gauge: Gauge) -> None:
         self._gauge = gauge
-        self.clear()
+        self._revision: int | None = gauge.revision()
+        self._sums = (0, 0, 0)
 
     def add(self, contribution: Contribution, sign: int = 1) -> None:
         """Count one more; one less with a `sign` of -1."""
@@ -92,8 +93,7 @@ class TokenTotal:
 
     def clear(self) -> None:
         """Remove all contributions."""
-        self._revision: int | None = self._gauge.revision()
-        self._sums = (0, 0, 0)
+        self._revision, self._sums = self._gauge.revision(), (0, 0, 0)
 
     def of(self, contributions: Iterable[Contribution]) -> tuple[int, int, int]:
         """Tokens of text and sound, and images, of `contributions`, which are those added."""
