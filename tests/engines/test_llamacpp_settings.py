@@ -8,8 +8,13 @@ from pathlib import Path
 import pytest
 
 from vivavoce.engines.llamacpp import required_weights, settings
-from vivavoce.engines.llamacpp.machine import usable_cores, usable_memory
-from vivavoce.engines.llamacpp.settings import model_file, read_settings, select_model
+from vivavoce.engines.llamacpp.settings import (
+    model_file,
+    read_settings,
+    select_model,
+    usable_cores,
+    usable_memory,
+)
 from vivavoce.errors import ConfigError, EngineMissing
 
 
