@@ -164,11 +164,11 @@ async def test_pongs_that_nobody_reads_do_not_pile_up(monkeypatch: pytest.Monkey
         client.transport.pause_reading()
         connection = only_connection(port)
         most = 0
-        for _ in range(150):
+        for _ in range(400):
             client.transport.write(LONG_PING * 200)
             await asyncio.sleep(0)
             most = max(most, connection.transport.get_write_buffer_size())
-        await until(lambda: client.transport.get_write_buffer_size() == 0)
+        await until(lambda: client.transport.get_write_buffer_size() == 0, 20)
         most = max(most, connection.transport.get_write_buffer_size())
         client.transport.abort()
 
