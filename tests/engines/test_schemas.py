@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from engines.schema_strategies import anything, functions
+from engines.schema_table import API_MEANINGS, ARRAYS, NUMBERS, OBJECTS, TEXTS, UNFIT
 from vivavoce.domain.content import Json, ToolCall, ToolDeclaration, Tools
 from vivavoce.domain.ids import CallId
 from vivavoce.domain.json_schema import find_fault
@@ -169,3 +170,17 @@ def test_the_scripted_engine_makes_up_what_was_not_said(kind: Json, value: Any) 
 def test_a_schema_that_nothing_fits_is_told(kind: Any) -> None:
     with pytest.raises(Unfillable):
         arguments(function({"properties": {"level": kind}, "required": ["level"]}), SAID, set())
+
+
+@pytest.mark.parametrize("rows", [TEXTS, NUMBERS, ARRAYS, OBJECTS, UNFIT, API_MEANINGS], ids=len)
+@pytest.mark.parametrize("said", ["echo value", SAID])
+def test_function_calling_fits_or_asks_for_schemas_of_every_kind(
+    rows: dict[str, Json], said: str
+) -> None:
+    for schema in rows.values():
+        tool = ToolDeclaration("echo_value", "Echo a value.", schema)
+        try:
+            called = fill(tool, said)
+        except MissingArgument:
+            continue
+        assert_fits(tool, called)
