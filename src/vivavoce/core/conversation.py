@@ -101,24 +101,32 @@ class Conversation:
     # --- what the client typed ------------------------------------------------------------
 
     def content(self, event: ContentReceived, step: Step) -> None:
-        """`clientContent`: seeds the history first, where that was asked for.
-
-        A turn without words that ends it asks for an answer to what is before, if anything is.
-        """
-        turns, answer = self._answer_calls(event.turns, step), event.turn_complete
+        """`clientContent`: results in it answer calls, and its first end may end the seeding."""
+        turns, ends = self._answer_calls(event.turns, step), event.turn_complete
         if event.turns and not turns:
             return  # without turns it would be a stop
-        kept = without_bare_end(turns) if answer else turns
-        if kept or not (self.context.history.empty and self.user.quiet):
-            turns = kept
-        if self.seeding and event.turn_complete:
-            self.seeding = False
-            last = (event.turns or self.context.history.snapshot())[-1:]
-            users = bool(last) and last[0].role is Role.USER
-            answer = self.behaviour.history_answers and users
-            if not (turns or answer):
-                return  # it only ended the seeding, and is no stop
-        self.user.content(turns, answer, step)
+        if ends:
+            turns = self._without_bare_end(turns)
+        if ends and self.seeding:
+            self._end_seeding(event.turns, turns, step)
+        else:
+            self.user.content(turns, ends, step)
+
+    def _without_bare_end(self, turns: tuple[Content, ...]) -> tuple[Content, ...]:
+        """Take off a last turn without words: it asks about what is before it, if anything is."""
+        kept = without_bare_end(turns)
+        return turns if not kept and self.context.history.empty and self.user.quiet else kept
+
+    def _end_seeding(
+        self, said: tuple[Content, ...], turns: tuple[Content, ...], step: Step
+    ) -> None:
+        """Take `turns`, of what was `said`, as the last of the history that a client seeds."""
+        self.seeding = False
+        last = (said or self.context.history.snapshot())[-1:]
+        users = bool(last) and last[0].role is Role.USER
+        answer = self.behaviour.history_answers and users
+        if turns or answer:  # else it only ended the seeding, and is no stop
+            self.user.content(turns, answer, step)
 
     def _answer_calls(self, turns: tuple[Content, ...], step: Step) -> tuple[Content, ...]:
         """Take out results of open calls, which answer them, and the turns that held only these."""
