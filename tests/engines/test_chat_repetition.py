@@ -182,6 +182,23 @@ def test_an_echo_with_words_of_the_conversation_or_of_the_other_person_is_reject
     assert passed(text, (), asked) == "REJECTED"
 
 
+def test_an_answer_that_begins_as_an_echo_is_rejected() -> None:
+    assert passed("Thirty years on ships, and I was a ship.", (), "Thirty years on ships.") == (
+        "REJECTED"
+    )
+    question = "Which song should I learn next?"
+    assert passed("Which song should I learn next, and I was a poet.", (), question) == "REJECTED"
+    assert passed("The song to learn next is this.", (), question) != "REJECTED"
+
+
+def test_a_third_answer_that_begins_alike_is_rejected() -> None:
+    asked = ("It boils.", "We have milk.", "What else?", "Is it good?")
+    ways = tuple(f"You can cook pasta {end}." for end in ("in milk", "when you like", "as well"))
+    history = [user(asked[0]), said(ways[0]), user(asked[1]), said(ways[1])]
+    assert passed_after(repetition.read_past([*history[:2], user(asked[2])]), ways[2]) == ways[2]
+    assert passed_after(repetition.read_past([*history, user(asked[3])]), ways[2]) == "REJECTED"
+
+
 def test_an_echo_of_the_question_is_rejected() -> None:
     assert passed("It's my birthday today!", (), "it's my birthday today") == "REJECTED"
     assert passed("When can I have breakfast?", (), "When can I have breakfast?") == "REJECTED"
@@ -254,9 +271,11 @@ def test_who_asks_for_a_repetition_gets_it(request_: str) -> None:
 
 
 def test_what_is_announced_as_something_else_may_not_be_the_same() -> None:
-    past = repetition.read_past([user("Tell me a joke."), said(JOKE), user("Again!")])
+    past = repetition.read_past([user("Tell me a joke."), said(JOKE), user("Say it again!")])
     assert passed_after(past, f"Sure! {JOKE}") == f"Sure! {JOKE}"
     assert passed_after(past, f"Sure! Here is another joke: {JOKE}") == "Sure!"
+    more = repetition.read_past([user("Tell me a joke."), said(JOKE), user("Again!")])
+    assert passed_after(more, JOKE) == "REJECTED"
 
 
 def test_short_words_ask_for_something_else_each_time() -> None:

@@ -12,6 +12,7 @@ When texts count as equal is decided in `similarity`.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -54,6 +55,10 @@ _NOTHING_NEW = STOP_WORDS | {"yes", "sure", "okay", "ja", "oui", "sí"}
 _NEW_WORDS = 3
 """Words that the question has not, in a stretch that must not come again."""
 
+_MOST_OPENINGS = 2
+"""Earlier answers that may begin with the same `MIN_WORDS` words; one more is a pattern: "You can
+cook pasta without milk.", "You can cook pasta without ..."."""
+
 _UNIT_WORDS = 8
 """Words without a mark after which text is examined: where the cascade cuts its first piece."""
 
@@ -92,7 +97,8 @@ _UNSURE = {
     ),
 }
 _REPEAT_REQUEST = re.compile(
-    r"\b(?:repeat|again|once more|one more time|pardon|what did you (?:just )?say"
+    r"\b(?:repeat|(?<=\w )again|again(?=,? \w)|once more|one more time|pardon"
+    r"|what did you (?:just )?say"
     r"|(?:did not|didn.t|couldn.t) (?:hear|catch|get|understand)"
     r"|r[ée]p[èée]te\w*|redis|redites|encore une fois|wiederhol\w*|noch ?(?:ein)?mal"
     r"|repite|repita|otra vez|de nuevo|ripeti|repete)\b",
@@ -160,6 +166,11 @@ class RepetitionGuard:
             for number, answer in enumerate(answers)
             if number not in past.alike and not past.reports
         ]
+        self._openings = Counter(
+            words[:MIN_WORDS]
+            for number, words in enumerate(self._answers)
+            if number not in past.alike and not past.reports
+        )
         self._questions = [*sentences_of(past.question), words_of(past.question)]
         self._spoken = _NOTHING_NEW.union(words_of(past.said))
         self._text = passed_on
@@ -267,6 +278,10 @@ class RepetitionGuard:
             return False
         if self._repeats_stretch(answer, len(answer) - len(self._answer)):
             return True
+        if self._openings[answer[:MIN_WORDS]] >= _MOST_OPENINGS and len(answer) >= MIN_WORDS:
+            return True
+        if self._begins_with_question(sentence):
+            return True
         return ends and (
             self._echoes(sentence)
             or any(is_repeated(sentence, known, given) for known, given in self._known)
@@ -280,6 +295,17 @@ class RepetitionGuard:
             return False
         back = said_back(sentence)
         return any(is_repeated(back, said_back(one)) for one in self._questions)
+
+    def _begins_with_question(self, sentence: Words) -> bool:
+        """Whether the sentence begins as an echo, however it goes on."""
+        given = frozenset() if "?" in self._past.question else self._spoken
+        return any(
+            is_repeated(sentence[: len(one)], one, given)
+            if given
+            else len(one) >= MIN_WORDS and sentence[: len(one)] == one
+            for one in self._questions
+            if len(one) <= len(sentence)
+        )
 
     def _repeats_stretch(self, answer: Words, newest: int) -> bool:
         return any(

@@ -7,7 +7,7 @@ import logging
 import re
 import time
 from collections import OrderedDict, deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 
 from vivavoce.domain.content import Content, Role, ToolCall, ToolResult, Usage
@@ -57,11 +57,12 @@ _QUICK_S = 0.15
 """The longest reading of a hypothesis after which its end is read, too. Two cores: the 0.5B takes
 65 to 130 ms for the words and 110 for the end, the 1.5B 75 to 210 and 260."""
 
+_FIRST_WORD = re.compile(r"^\s*\S+")
 _SENTENCE_END = re.compile(r"(?<!\s\d)(?<!^\d)[.!?…。！？][\"'”’)]*\s*$")
 
 _DRY: Chunk = {
     "dry_base": 1.75,
-    "dry_allowed_length": 2,
+    "dry_allowed_length": 3,
     "dry_penalty_last_n": 2048,
     "dry_sequence_breakers": ["\n"],
 }
@@ -72,10 +73,11 @@ Not in first attempts: it would change long numbers and names that were told. Ea
 """
 
 _RETRIES: tuple[Chunk, ...] = (
-    {**_DRY, "dry_multiplier": 1.0},
-    {**_DRY, "dry_multiplier": 3.0, "temperature": 0.8, "presence_penalty": 0.6},
+    {**_DRY, "dry_multiplier": 1.0, "temperature": 0.4, "presence_penalty": 0.3},
+    {**_DRY, "dry_multiplier": 2.0, "temperature": 0.8, "presence_penalty": 0.6},
 )
-"""Sampling of further attempts after a repetition."""
+"""Sampling of further attempts after a repetition. They also begin with another word: an answer
+that begins as before ends as before, or as nonsense ("..., and I was a ship.")."""
 
 
 class LlamaCppModel:
@@ -214,10 +216,11 @@ class LlamaCppModel:
         usage = Usage()
         stop = ""
         passed_on = ""
+        openings: list[str] = []
         for attempt in range(1 + len(_RETRIES)):
             guard = RepetitionGuard(past, passed_on)
             meter = TokenMeter()
-            async with aclosing(self._chunks(request, attempt, passed_on)) as chunks:
+            async with aclosing(self._chunks(request, attempt, passed_on, openings)) as chunks:
                 async for chunk in chunks:
                     meter.read(chunk)
                     stop = finish_reason(chunk) or stop
@@ -234,6 +237,7 @@ class LlamaCppModel:
             usage = usage.then(meter.usage)
             if not guard.rejected:
                 break
+            openings += _FIRST_WORD.findall(guard.text)
             log.debug("repetition was rejected", extra={"attempt": attempt})
         else:
             if len(words_of(passed_on)) < MIN_WORDS:
@@ -267,14 +271,19 @@ class LlamaCppModel:
             yield part
 
     async def _chunks(
-        self, request: GenerationRequest, attempt: int = 0, begun: str = ""
+        self,
+        request: GenerationRequest,
+        attempt: int = 0,
+        begun: str = "",
+        openings: Sequence[str] = (),
     ) -> AsyncGenerator[Chunk, None]:
-        """One attempt; the model goes on with an answer that has `begun`."""
+        """One attempt to go on with what has `begun`, but not with one of the words `openings`."""
 
         def work(token: CancelToken, put: Callable[[Chunk], None]) -> None:
             with self._slots.use(request.session, self._beginnings(request), token) as slot:
                 if slot is not None:
-                    body = self._body(request, slot.index) | self._retry(request, attempt)
+                    body = self._body(request, slot.index)
+                    body |= self._retry(request, attempt, openings)
                     if begun.strip():
                         body["messages"].append({"role": "assistant", "content": begun.rstrip()})
                     self._llama.stream(body, token, put)
@@ -343,11 +352,16 @@ class LlamaCppModel:
                 over = size
         return part(fits)
 
-    def _retry(self, request: GenerationRequest, attempt: int) -> Chunk:
+    def _retry(self, request: GenerationRequest, attempt: int, openings: Sequence[str]) -> Chunk:
         """What is different in a further attempt."""
         if not attempt:
             return {}
-        return {**_RETRIES[attempt - 1], "seed": (request.sampling.seed or 0) + attempt}
+        first = {self._llama.token_ids(word)[0] for word in openings}
+        return {
+            **_RETRIES[attempt - 1],
+            "seed": (request.sampling.seed or 0) + attempt,
+            "logit_bias": [[token, False] for token in sorted(first)],
+        }
 
     def _sampling(self, request: GenerationRequest) -> Chunk:
         settings, wanted = self._settings, request.sampling
