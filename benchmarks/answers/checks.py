@@ -99,8 +99,11 @@ def loop_faults(answer: str) -> Iterator[str]:
 
 
 def is_echo(said: str, answer: str) -> bool:
-    """Whether the answer is what was said, or nothing but it."""
-    return len(words(said)) >= SHORTEST_WORDS and similarity(said, answer) >= ECHO
+    """Whether the answer is what was said, nothing but it, or begins with all of it."""
+    asked = words(said)
+    return len(asked) >= SHORTEST_WORDS and (
+        similarity(said, answer) >= ECHO or words(answer)[: len(asked)] == asked
+    )
 
 
 def repeated_answer(said: Sequence[str], answers: Sequence[str]) -> int | None:

@@ -112,6 +112,11 @@ def test_words_that_come_again_in_a_new_answer_are_seen() -> None:
 
 
 def test_an_echo_and_an_empty_answer_are_seen() -> None:
-    said = ["When can I have breakfast?", "Hello!"]
-    faults = checks.conversation_faults(said, ["When can I have breakfast?", " "])
-    assert [fault.partition(" ")[2][:9] for fault in faults] == ["1: echoes", "2: no wor"]
+    said = ["When can I have breakfast?", "Hello!", "I went to sea once."]
+    answers = ["When can I have breakfast?", " ", "I went to sea once, and I was a ship."]
+    faults = checks.conversation_faults(said, answers)
+    assert [fault.partition(" ")[2][:9] for fault in faults] == [
+        "1: echoes",
+        "2: no wor",
+        "3: echoes",
+    ]
