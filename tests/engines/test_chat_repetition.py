@@ -93,6 +93,7 @@ def test_a_sentence_that_was_cut_is_gone_on_with() -> None:
     assert begun == "Bats sleep by day in dark caves of the mountains, "
     assert guard.feed("special wing that allows them to fly over land. ") == ""
     assert guard.rejected
+    assert guard.refused == " where a special wing that allows them to fly over land. "
     again = RepetitionGuard(past, begun)
     assert again.feed(" and hunt by night. ") == "and hunt by night. "
     assert not again.rejected

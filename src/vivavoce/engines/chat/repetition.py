@@ -173,7 +173,7 @@ class RepetitionGuard:
         )
         self._questions = [*sentences_of(past.question), words_of(past.question)]
         self._spoken = _NOTHING_NEW.union(words_of(past.said))
-        self._text = passed_on
+        self._text = self._passed_on = passed_on
         self._pending = ""
         self._released = passed_on
         self._cut = False
@@ -196,6 +196,12 @@ class RepetitionGuard:
         return not count or (
             self._cut and (count < MIN_WORDS or not _ends_sentence(self._released))
         )
+
+    @property
+    def refused(self) -> str:
+        """What came and was not released, with a space before it if something was."""
+        rest = self.text.lstrip()[len(self._released) - len(self._passed_on) :].lstrip()
+        return f" {rest}" if self._released else rest
 
     def feed(self, piece: str) -> str:
         """Take some more text; the text that may be passed on, often empty."""

@@ -57,7 +57,7 @@ _QUICK_S = 0.15
 """The longest reading of a hypothesis after which its end is read, too. Two cores: the 0.5B takes
 65 to 130 ms for the words and 110 for the end, the 1.5B 75 to 210 and 260."""
 
-_FIRST_WORD = re.compile(r"^\s*\S+")
+_FIRST_WORD = re.compile(r"^\s?\S+")
 _SENTENCE_END = re.compile(r"(?<!\s\d)(?<!^\d)[.!?…。！？][\"'”’)]*\s*$")
 
 _DRY: Chunk = {
@@ -237,7 +237,7 @@ class LlamaCppModel:
             usage = usage.then(meter.usage)
             if not guard.rejected:
                 break
-            openings += _FIRST_WORD.findall(guard.text)
+            openings += _FIRST_WORD.findall(guard.refused)
             log.debug("repetition was rejected", extra={"attempt": attempt})
         else:
             if len(words_of(passed_on)) < MIN_WORDS:
