@@ -22,7 +22,7 @@ from vivavoce.core.session import LiveSession
 from vivavoce.core.settings import SessionSettings
 from vivavoce.domain.audio import INPUT_RATE, OUTPUT_RATE
 from vivavoce.domain.ids import CountingIds, GenerationId, SessionId
-from vivavoce.domain.profile import behaviour_of
+from vivavoce.domain.model_family import family_behavior
 from vivavoce.domain.setup import SessionSetup
 
 ROUNDS, CALLS = 7, 5000
@@ -34,7 +34,7 @@ def session() -> LiveSession:
     """A conversation that has just begun."""
     setup = SessionSetup("models/any")
     begun = LiveSession(
-        SessionId("bench"), setup, behaviour_of("any"), SessionSettings(), CountingIds()
+        SessionId("bench"), setup, family_behavior("any"), SessionSettings(), CountingIds()
     )
     begun.open(0.0)
     return begun

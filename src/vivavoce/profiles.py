@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from vivavoce.config import Config, ProfileTable
 from vivavoce.core.window import LEAST_WINDOW, WINDOW, Gauge, by_length, unchanging
-from vivavoce.domain.profile import model_id
+from vivavoce.domain.model_family import model_id
 from vivavoce.edge.health import Part, PartState, Readiness
 from vivavoce.edge.opening import Backend
 from vivavoce.edge.turns import TurnRecorder

@@ -11,8 +11,7 @@ from typer.testing import CliRunner
 
 from serving import connected, serving
 from vivavoce.cli.main import app
-from vivavoce.domain.principal import Quota, Scope
-from vivavoce.domain.records import KeyRecord
+from vivavoce.domain.accounts import KeyRecord, Quota, Scope
 from vivavoce.edge import auth
 from vivavoce.state.build import build_store
 

@@ -31,9 +31,9 @@ from vivavoce.core.messages import (
     VoiceActivity,
 )
 from vivavoce.domain.content import Behavior, ToolCall, ToolKind, Tools
-from vivavoce.domain.evidence import Page, RetrievalStatus, Source
 from vivavoce.domain.ids import CallId, SessionId
 from vivavoce.domain.setup import SessionSetup
+from vivavoce.domain.tool_outcome import Page, RetrievalStatus, Source
 from vivavoce.testing.cast import BUILTIN
 
 MCP_SERVER: Json = {"name": "desk", "streamableHttpTransport": {"url": "http://localhost/mcp"}}

@@ -30,9 +30,9 @@ from vivavoce.core.events import (
 )
 from vivavoce.core.lifetime import Farewell
 from vivavoce.domain.content import Blob, Content, Scheduling, ToolResult, Tools, Usage
-from vivavoce.domain.evidence import Outcome
 from vivavoce.domain.ids import CallId, GenerationId, TurnId
 from vivavoce.domain.request import EndReason
+from vivavoce.domain.tool_outcome import ToolOutcome
 
 
 def _turn(world: World) -> TurnId:
@@ -146,7 +146,7 @@ ACTIONS: dict[str, Callable[[World], object]] = {
     "server's result": _for_the_server,
     # the server's tools
     "tool ran": lambda w: w.ran(),
-    "tool failed": lambda w: w.ran(Outcome({"error": "No."}, ("Zürich",), failed="No.")),
+    "tool failed": lambda w: w.ran(ToolOutcome({"error": "No."}, ("Zürich",), failed="No.")),
     "late tool": _late_tool,
     # the model
     "part": _part,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from core.world import World
 from vivavoce.core.messages import Message, SetupComplete, TurnComplete
 from vivavoce.core.session import LiveSession
-from vivavoce.domain.checkpoint import bare
+from vivavoce.domain.checkpoint import strip_server_tools
 from vivavoce.domain.content import Content
 from vivavoce.domain.ids import CountingIds
 from vivavoce.domain.setup import SessionSetup
@@ -20,11 +20,11 @@ def resumed(old: World, setup: SessionSetup | None = None) -> World:
     setup = setup or old.setup
     checkpoint = decode(*encode(old.session.checkpoint(old.now)))
     assert checkpoint is not None
-    _, tools = checkpoint.continued(setup)
+    _, tools = checkpoint.merge_setup(setup)
     before = old.session._talk.context.tools
     session = LiveSession.resume(
-        checkpoint, setup, old.behaviour, old.settings, _Continuing(old),
-        before if bare(before) == tools else tools,
+        checkpoint, setup, old.behavior, old.settings, _Continuing(old),
+        before if strip_server_tools(before) == tools else tools,
     )  # fmt: skip
     new = World(setup, old.settings, session=session, now=old.now)
     new.position, new.words, new.steps = old.position, old.words, old.steps

@@ -44,7 +44,7 @@ def dropped(world: World) -> World:
     checkpoint = world.checkpoints[-1]
     assert not checkpoint.told
     session = LiveSession.resume(
-        checkpoint.checkpoint, world.setup, world.behaviour, world.settings, CountingIds(), TOOLS
+        checkpoint.checkpoint, world.setup, world.behavior, world.settings, CountingIds(), TOOLS
     )
     again = World(world.setup, world.settings, session=session, now=world.now + 5, before=before)
     again.calls = world.calls[:]

@@ -204,9 +204,9 @@ def test_the_options_of_a_tool_are_not_written_down_and_come_again_with_the_setu
     world = World(setup, SETTINGS)
     checkpoint = world.session.checkpoint()
     assert b"secret" not in encode(checkpoint).data
-    assert checkpoint.continued(setup)[1] == Tools(TOOLS.functions, (MCP,))
+    assert checkpoint.merge_setup(setup)[1] == Tools(TOOLS.functions, (MCP,))
     world.do(ContextUpdated(None, Tools((), (BuiltinTool("mcpServers"),))))
-    assert world.session.checkpoint().continued(setup)[1] == Tools((), (MCP,))
+    assert world.session.checkpoint().merge_setup(setup)[1] == Tools((), (MCP,))
 
 
 # --- a store that fails -------------------------------------------------------------------------

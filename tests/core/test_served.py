@@ -42,9 +42,9 @@ from vivavoce.domain.content import (
     ToolResult,
     Usage,
 )
-from vivavoce.domain.evidence import Outcome, Page, RetrievalStatus, Source
 from vivavoce.domain.ids import CallId
 from vivavoce.domain.setup import SessionSetup
+from vivavoce.domain.tool_outcome import Page, RetrievalStatus, Source, ToolOutcome
 
 SHOWN = replace(SETUP, shows_server_calls=True)
 NEWER = replace(SETUP, model="models/gemini-3.1-flash-live")
@@ -102,7 +102,9 @@ def test_code_is_shown_by_every_model_and_its_result_when_the_turn_goes_on() -> 
     world.call("python", "search")
     assert [type(m) for m in world.take()] == [ModelCode]
     python, search = world.running
-    world.do(ToolRan(python, Outcome({}, code=CodeResult("OUTCOME_FAILED", "ZeroDivisionError"))))
+    world.do(
+        ToolRan(python, ToolOutcome({}, code=CodeResult("OUTCOME_FAILED", "ZeroDivisionError")))
+    )
     assert world.take() == [], "it is told when the turn goes on, and the search still runs"
     world.do(ToolRan(search, FOUND))
     assert world.take() == [ModelCodeResult(python, "OUTCOME_FAILED", "ZeroDivisionError")]
@@ -129,7 +131,7 @@ def test_pages_are_told_with_what_became_of_them() -> None:
     world = asked()
     page = Page("http://a.example/", RetrievalStatus.UNSAFE)
     world.call("python")
-    world.ran(Outcome({}, pages=(page,)))
+    world.ran(ToolOutcome({}, pages=(page,)))
     assert of(world.take(), UrlContext) == [UrlContext((page,))]
 
 
@@ -142,7 +144,7 @@ def test_nothing_of_the_servers_is_told_while_the_client_owes_an_answer() -> Non
     world.call("lights")
     world.take()
     world.call("python")
-    world.ran(Outcome({}, code=CodeResult("OUTCOME_OK", "42")))
+    world.ran(ToolOutcome({}, code=CodeResult("OUTCOME_OK", "42")))
     assert world.take() == []
     world.answer("lights")
     assert [type(m) for m in world.take()] == [ModelCode, ModelCodeResult]
@@ -211,7 +213,7 @@ def test_a_result_reaches_the_model_with_its_media() -> None:
     world = asked()
     image = Blob(b"png", "image/png")
     world.call("python")
-    world.ran(Outcome({"output": "a plot"}, parts=(image,)))
+    world.ran(ToolOutcome({"output": "a plot"}, parts=(image,)))
     (result,) = requests(world)[1].history[-1].parts
     assert isinstance(result, ToolResult)
     assert (result.response, result.parts) == ({"output": "a plot"}, (image,))
@@ -282,7 +284,7 @@ def test_a_client_cannot_answer_for_the_server() -> None:
 
 def test_what_tools_add_to_the_prompt_is_counted_apart() -> None:
     counts = []
-    for outcome in (Outcome({}), Outcome({"output": "x" * 4000})):
+    for outcome in (ToolOutcome({}), ToolOutcome({"output": "x" * 4000})):
         world = asked()
         world.call("python")
         world.ran(outcome)
@@ -332,7 +334,7 @@ def test_sources_are_bounded() -> None:
     for number in range(MAX_SOURCES + 5):
         id = CallId(str(number))
         served.called(ToolCall(id, "search", {}), SEARCH)
-        served.ran(id, Outcome({}, (f"q{number}",), (Source(f"file:{number}", "", "text"),)))
+        served.ran(id, ToolOutcome({}, (f"q{number}",), (Source(f"file:{number}", "", "text"),)))
     grounding = served.grounding("")
     assert grounding is not None
     assert len(grounding.sources) == MAX_SOURCES
@@ -341,6 +343,8 @@ def test_sources_are_bounded() -> None:
 def test_a_search_that_fails_claims_nothing() -> None:
     served = Served(shows_search=True, shows_calls=False)
     served.called(ToolCall(CallId("1"), "search", {}), SEARCH)
-    served.ran("1", Outcome({"error": "No."}, ("query",), (Source("a", "b", "c"),), failed="No."))
+    served.ran(
+        "1", ToolOutcome({"error": "No."}, ("query",), (Source("a", "b", "c"),), failed="No.")
+    )
     assert served.take() == [ModelCodeResult(CallId("1"), "OUTCOME_FAILED", "No.")]
     assert served.grounding("c") is None

@@ -1,4 +1,4 @@
-"""What the client must see, rule by rule: live-session behaviour that real clients rely on."""
+"""What the client must see, rule by rule: live-session behavior that real clients rely on."""
 
 from __future__ import annotations
 

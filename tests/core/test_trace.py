@@ -17,7 +17,7 @@ from vivavoce.core.settings import SessionSettings
 from vivavoce.core.trace import FlightRecorder, read
 from vivavoce.domain.content import Blob, Content, Role, Text, ToolCall
 from vivavoce.domain.ids import CallId, CountingIds, GenerationId, SessionId
-from vivavoce.domain.profile import behaviour_of
+from vivavoce.domain.model_family import family_behavior
 
 SECRET = ContentReceived(
     (Content(Role.USER, (Text("my secret"), Blob(b"face", "image/png"))),
@@ -80,7 +80,9 @@ def test_a_trace_with_words_replays_to_the_same_effects(seed: int) -> None:
     names = [name for name in ACTIONS if name not in ("drain", "gone", "video")]
     for _ in range(60):
         ACTIONS[choose.choice(names)](world)
-    again = LiveSession(SessionId("s"), SETUP, behaviour_of(SETUP.model), settings, CountingIds())
+    again = LiveSession(
+        SessionId("s"), SETUP, family_behavior(SETUP.model), settings, CountingIds()
+    )
     effects = again.open(0.0)
     for now, event in read(world.session.trace.lines()):
         effects += again.elapse(now) if event is None else again.handle(event, now)

@@ -49,9 +49,8 @@ from vivavoce.domain.content import (
     ToolResult,
     Tools,
 )
-from vivavoce.domain.evidence import Outcome, Source
 from vivavoce.domain.ids import CallId, CountingIds, GenerationId, SessionId, TurnId
-from vivavoce.domain.profile import Behaviour, behaviour_of
+from vivavoce.domain.model_family import FamilyBehavior, family_behavior
 from vivavoce.domain.request import EndReason, GenerationRequest
 from vivavoce.domain.setup import (
     ActivityDetection,
@@ -59,6 +58,7 @@ from vivavoce.domain.setup import (
     SessionSetup,
     Transcription,
 )
+from vivavoce.domain.tool_outcome import Source, ToolOutcome
 from vivavoce.testing.oracle import Oracle
 
 FRAME = 512
@@ -73,7 +73,7 @@ TOOLS = Tools(
     ),
 )
 FACT = "Zürich hat 12 Brücken."
-FOUND = Outcome({"results": [FACT]}, ("Zürich",), (Source("file:zürich.md", "Zürich", FACT),))
+FOUND = ToolOutcome({"results": [FACT]}, ("Zürich",), (Source("file:zürich.md", "Zürich", FACT),))
 """What every tool of the server's brings here."""
 
 SETUP = SessionSetup(
@@ -103,7 +103,7 @@ class World:
         self,
         setup: SessionSetup = SETUP,
         settings: SessionSettings | None = None,
-        behaviour: Behaviour | None = None,
+        behavior: FamilyBehavior | None = None,
         session: LiveSession | None = None,
         now: float = 0.0,
         before: Oracle | None = None,
@@ -111,7 +111,7 @@ class World:
     ) -> None:
         self.setup = setup
         self.settings = settings or SessionSettings()
-        self.behaviour = behaviour or behaviour_of(setup.model)
+        self.behavior = behavior or family_behavior(setup.model)
         self.now = now
         self.position = 0
         self.said: list[tuple[float, Message]] = []
@@ -128,11 +128,11 @@ class World:
         self.words = 0
         self.steps = 0
         self.said_calls = 0
-        self.oracle = Oracle(setup, self.behaviour, self.settings)
+        self.oracle = Oracle(setup, self.behavior, self.settings)
         if before is not None:
             self.oracle.calls = before.calls
         self.session = session or LiveSession(
-            SessionId("s"), setup, self.behaviour, self.settings, CountingIds(),
+            SessionId("s"), setup, self.behavior, self.settings, CountingIds(),
             gauge=gauge or Gauge(10**9),
         )  # fmt: skip
         self._after(None, self.session.open(now))
@@ -258,7 +258,7 @@ class World:
         self.answered.append(result)
         return self.do(ToolResponsesReceived((result,)))
 
-    def ran(self, outcome: Outcome = FOUND) -> list[Effect]:
+    def ran(self, outcome: ToolOutcome = FOUND) -> list[Effect]:
         """The oldest tool of the server's that runs is done."""
         id = self.running.pop(0) if self.running else CallId("unknown")
         self.stopped.append(id)

@@ -7,8 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from vivavoce.domain.principal import Quota, Scope
-from vivavoce.domain.records import KeyRecord
+from vivavoce.domain.accounts import KeyRecord, Quota, Scope
 from vivavoce.edge.auth import FRESH_S, Denied, Keyring, presented
 from vivavoce.errors import StoreError
 from vivavoce.protocol.credentials import Credential, CredentialKind

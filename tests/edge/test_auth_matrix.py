@@ -13,8 +13,7 @@ import pytest
 
 from serving import MODEL, connected
 from vivavoce.config import load_config
-from vivavoce.domain.principal import EVERYTHING, Scope
-from vivavoce.domain.records import KeyRecord, TokenRecord
+from vivavoce.domain.accounts import ALL_SCOPES, KeyRecord, Scope, TokenRecord
 from vivavoce.edge import guessing
 from vivavoce.protocol import close
 from vivavoce.state.keeper import digest
@@ -68,7 +67,7 @@ async def stocked() -> MemoryStore:
         replace(key, id="gone", name="gone", digest=digest("vv-revoked")),
         replace(
             key, id="part", name="part", digest=digest("vv-other-scope"),
-            scopes=EVERYTHING - {Scope.LIVE},
+            scopes=ALL_SCOPES - {Scope.LIVE},
         ),
     ):  # fmt: skip
         await store.put_key(record)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vivavoce.domain.principal import Scope
+from vivavoce.domain.accounts import Scope
 from vivavoce.edge.auth import Denied, Keyring
 from vivavoce.edge.door import Caller, Door
 from vivavoce.edge.gate import Gatekeeper

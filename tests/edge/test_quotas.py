@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from vivavoce.domain.principal import Principal, Quota
+from vivavoce.domain.accounts import Principal, Quota
 from vivavoce.edge.quotas import PLACE_S, Meter, Quotas
 from vivavoce.errors import ClientFault, StoreError
 from vivavoce.protocol import close

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from vivavoce.core.events import ContextUpdated
-from vivavoce.domain.principal import Principal
+from vivavoce.domain.accounts import Principal
 from vivavoce.edge.rest import Failure
 from vivavoce.edge.tokens import FoundToken, Tokens
 from vivavoce.errors import ClientFault, StoreError

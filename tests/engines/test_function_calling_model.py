@@ -56,7 +56,7 @@ async def test_a_request_is_called_and_talk_is_the_text_models(
     assert not text_model.requests
     parts = await answer(model, conversation(user("How are you today?"), tools=LIGHTS))
     assert text_of(parts) == "You said: How are you today?"
-    assert not text_model.requests[0].tools.offered
+    assert not text_model.requests[0].tools.declarations
 
 
 async def test_what_the_report_leaves_open_is_asked_of_the_text_model(

@@ -20,7 +20,7 @@ from vivavoce.core.session import LiveSession
 from vivavoce.core.settings import SessionSettings
 from vivavoce.core.window import Gauge
 from vivavoce.domain.ids import CountingIds
-from vivavoce.domain.profile import behaviour_of
+from vivavoce.domain.model_family import family_behavior
 from vivavoce.state.codec import decode
 from vivavoce.state.encoder import encode
 from vivavoce.testing.oracle import Broken
@@ -85,7 +85,7 @@ def run_checkpoint(data: bytes) -> Hashable:
     if checkpoint is None:
         return None
     session = LiveSession.resume(
-        checkpoint, SETUP, behaviour_of(SETUP.model), SessionSettings(resumable=True),
+        checkpoint, SETUP, family_behavior(SETUP.model), SessionSettings(resumable=True),
         CountingIds(), gauge=Gauge(10**9),
     )  # fmt: skip
     effects = [*session.open(0.0), *session.handle(TextReceived("and then?"), 1.0)]

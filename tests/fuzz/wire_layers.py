@@ -13,7 +13,7 @@ from fuzz.layer import Layer
 from fuzz.mutation import JsonMutator
 from fuzz.seeds import VALUES, client_frames, dumped, every_name, models_in, setups, small_setups
 from vivavoce.core.events import ContextUpdated
-from vivavoce.domain.records import TokenRecord
+from vivavoce.domain.accounts import TokenRecord
 from vivavoce.edge.tokens import FoundToken
 from vivavoce.errors import ClientFault
 from vivavoce.protocol import close

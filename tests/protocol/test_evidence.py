@@ -19,8 +19,8 @@ from vivavoce.core.messages import (
     UrlContext,
 )
 from vivavoce.domain.content import ToolCall, ToolKind
-from vivavoce.domain.evidence import Page, RetrievalStatus, Source
 from vivavoce.domain.ids import CallId
+from vivavoce.domain.tool_outcome import Page, RetrievalStatus, Source
 from vivavoce.protocol.encode import MAX_FRAME_BYTES, encode
 from vivavoce.protocol.evidence import LONGEST
 

@@ -24,7 +24,7 @@ from vivavoce.core.messages import (
 from vivavoce.domain.audio import AudioChunk, VideoFrame
 from vivavoce.domain.content import BuiltinTool, Role, ToolCall
 from vivavoce.domain.ids import CallId, SessionId
-from vivavoce.domain.profile import model_id
+from vivavoce.domain.model_family import model_id
 from vivavoce.domain.setup import Modality, Sensitivity, SessionSetup
 from vivavoce.protocol.credentials import find_credential
 from vivavoce.protocol.dialect import GeminiDialect

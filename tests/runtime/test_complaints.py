@@ -45,7 +45,7 @@ from vivavoce.domain.content import (
     Tools,
 )
 from vivavoce.domain.ids import CallId, CountingIds, SessionId
-from vivavoce.domain.profile import behaviour_of
+from vivavoce.domain.model_family import family_behavior
 from vivavoce.domain.request import GenerationRequest
 from vivavoce.domain.setup import SessionSetup
 from vivavoce.edge.port import Port
@@ -85,7 +85,7 @@ def test_audio_stops_mid_sentence_and_the_turn_ends_early_or_never(trouble: Step
         pace=Pace(silent_s=2.0),
     )
     session = LiveSession(
-        SessionId("s"), SETUP, behaviour_of(SETUP.model), SessionSettings(), CountingIds()
+        SessionId("s"), SETUP, family_behavior(SETUP.model), SessionSettings(), CountingIds()
     )
 
     async def talk() -> None:
@@ -181,14 +181,14 @@ def test_resumption_fails_with_instructions_of_more_than_200_tokens(words: int, 
 
 
 def _session(setup: SessionSetup) -> LiveSession:
-    behaviour = behaviour_of(setup.model)
-    return LiveSession(SessionId("s"), setup, behaviour, SessionSettings(), CountingIds())
+    behavior = family_behavior(setup.model)
+    return LiveSession(SessionId("s"), setup, behavior, SessionSettings(), CountingIds())
 
 
 def _resumed(checkpoint: Checkpoint) -> LiveSession:
     setup = SessionSetup("models/scripted")
-    behaviour = behaviour_of(setup.model)
-    return LiveSession.resume(checkpoint, setup, behaviour, SessionSettings(), CountingIds())
+    behavior = family_behavior(setup.model)
+    return LiveSession.resume(checkpoint, setup, behavior, SessionSettings(), CountingIds())
 
 
 @pytest.mark.parametrize("kind", ["lights", "lights (mcp)"])

@@ -22,10 +22,10 @@ from vivavoce.domain.content import (
     ToolResult,
     Tools,
 )
-from vivavoce.domain.evidence import Outcome
 from vivavoce.domain.ids import CallId
 from vivavoce.domain.request import GenerationRequest
 from vivavoce.domain.setup import Modality, SessionSetup
+from vivavoce.domain.tool_outcome import ToolOutcome
 from vivavoce.engines.ports import CallsRequested, TextDelta
 from vivavoce.errors import ClientFault
 from vivavoce.runtime.errands import Errands
@@ -36,9 +36,9 @@ from vivavoce.testing.stage import Client, ScriptedResponder, Step
 PYTHON = ServerTool(ToolDeclaration("python"), ToolKind.CODE)
 SERVED = Tools(builtin=(BuiltinTool("codeExecution"),), server=(PYTHON,))
 SETUP = SessionSetup("models/scripted", modality=Modality.TEXT, tools=SERVED)
-DONE = Outcome({"output": "42"})
+DONE = ToolOutcome({"output": "42"})
 
-Run = Callable[[], Awaitable[Outcome]]
+Run = Callable[[], Awaitable[ToolOutcome]]
 
 
 class Toolset:
@@ -59,7 +59,7 @@ class Toolset:
             raise self._fault
         return replace(tools, server=(PYTHON,) if tools.builtin else ())
 
-    async def run(self, call: ToolCall, request: GenerationRequest) -> Outcome:
+    async def run(self, call: ToolCall, request: GenerationRequest) -> ToolOutcome:
         self.requests.append(request)
         self.started.set()
         try:
@@ -72,11 +72,11 @@ class Toolset:
         self.closed += 1
 
 
-async def done() -> Outcome:
+async def done() -> ToolOutcome:
     return DONE
 
 
-async def never() -> Outcome:
+async def never() -> ToolOutcome:
     await asyncio.get_running_loop().create_future()
     raise AssertionError
 
@@ -87,7 +87,7 @@ def model(request: GenerationRequest) -> Sequence[Step]:
     (part,) = last.parts
     if isinstance(part, ToolResult):
         return [TextDelta(str(part.response))]
-    if "run" in last.text and request.tools.served("python"):
+    if "run" in last.text and request.tools.find_server_tool("python"):
         return [CallsRequested((ToolCall(CallId(""), "python", {"code": "6 * 7"}),))]
     return [TextDelta(f"Heard: {last.text}")]
 
@@ -114,24 +114,24 @@ class Panic(BaseException):
     """What a library in Rust raises where its author was sure."""
 
 
-async def divide() -> Outcome:
+async def divide() -> ToolOutcome:
     raise ZeroDivisionError("a bug")
 
 
-async def panic() -> Outcome:
+async def panic() -> ToolOutcome:
     raise Panic
 
 
-async def cancel_itself() -> Outcome:
+async def cancel_itself() -> ToolOutcome:
     raise asyncio.CancelledError
 
 
-async def bring_nothing() -> Outcome:
-    return cast(Outcome, None)
+async def bring_nothing() -> ToolOutcome:
+    return cast(ToolOutcome, None)
 
 
-async def bring_words() -> Outcome:
-    return Outcome("42")  # type: ignore[arg-type]
+async def bring_words() -> ToolOutcome:
+    return ToolOutcome("42")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("broken", [divide, panic, cancel_itself, bring_nothing, bring_words])
@@ -188,7 +188,7 @@ def test_a_client_that_leaves_takes_its_tools_with_it() -> None:
 def test_nobody_waits_for_a_tool_that_will_not_stop() -> None:
     before = Errands.stubborn_total
 
-    async def stubborn() -> Outcome:
+    async def stubborn() -> ToolOutcome:
         until = asyncio.get_running_loop().time() + 60
         while (left := until - asyncio.get_running_loop().time()) > 0:
             try:
@@ -260,7 +260,7 @@ def test_an_update_that_asks_for_what_is_refused_closes_the_connection_with_the_
 
 
 def test_an_update_that_brings_no_tool_any_more_lets_the_running_one_finish() -> None:
-    async def slowly() -> Outcome:
+    async def slowly() -> ToolOutcome:
         await asyncio.sleep(2)
         return DONE
 

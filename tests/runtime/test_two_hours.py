@@ -13,7 +13,7 @@ from typing import Any
 from endpoint import Standing
 from vivavoce.core.settings import SessionSettings
 from vivavoce.domain.content import Content, Role
-from vivavoce.domain.profile import model_id
+from vivavoce.domain.model_family import model_id
 from vivavoce.engines.cascade import Cascade
 from vivavoce.engines.ports import Engines
 from vivavoce.engines.scripted.echo import EchoModel

@@ -14,7 +14,7 @@ import json
 import sys
 from pathlib import Path
 
-from vivavoce.domain.records import TokenRecord
+from vivavoce.domain.accounts import TokenRecord
 from vivavoce.state.build import build_store
 from vivavoce.state.port import SavedSession, StateStore
 from vivavoce.testing.store_contract import LATER, NOW

@@ -35,7 +35,7 @@ from vivavoce.domain.content import (
     Tools,
 )
 from vivavoce.domain.ids import CallId, CountingIds, SessionId
-from vivavoce.domain.profile import behaviour_of
+from vivavoce.domain.model_family import family_behavior
 from vivavoce.domain.setup import SessionSetup
 from vivavoce.state.codec import decode
 from vivavoce.state.encoder import QUICK_BYTES, Encoder, encode
@@ -180,7 +180,7 @@ def test_no_value_of_another_type_gets_as_far_as_a_session() -> None:
                 read += 1
                 setup = SessionSetup("m")
                 session = LiveSession.resume(
-                    checkpoint, setup, behaviour_of("m"), SessionSettings(), CountingIds()
+                    checkpoint, setup, family_behavior("m"), SessionSettings(), CountingIds()
                 )
                 session.open(0.0)
                 session.handle(TextReceived("and now?"), 1.0)

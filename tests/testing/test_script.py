@@ -109,7 +109,7 @@ def test_every_kind_of_line_about_tools_is_read() -> None:
     assert isinstance(update, ContextChange)
     assert update.instruction == "Be brief."
     assert update.tools is not None
-    assert [tool.name for tool in update.tools.offered] == ["report", "read", "ask"]
+    assert [tool.name for tool in update.tools.declarations] == ["report", "read", "ask"]
     assert cleared == ContextChange(4.0, None, Tools())
     assert instructed == ContextChange(5.0, "Be kind.", None)
     assert [t.declaration.name for t in script.server_tools] == ["find", "run", "read", "ask"]

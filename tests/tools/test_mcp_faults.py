@@ -35,7 +35,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from tools.conversations import conversation
 from tools.mcp_servers import serving, serving_mcp, until
 from vivavoce.domain.content import Blob
-from vivavoce.domain.evidence import Outcome
+from vivavoce.domain.tool_outcome import ToolOutcome
 from vivavoce.engines.workers import WorkerPool
 from vivavoce.errors import ToolError
 from vivavoce.tools.mcp.connection import McpConnection
@@ -279,7 +279,7 @@ async def test_an_unknown_tool_is_an_error_that_the_server_words() -> None:
 # --- results -------------------------------------------------------------------------------------
 
 
-def result_of(*content: ContentBlock, **more: Any) -> Outcome:
+def result_of(*content: ContentBlock, **more: Any) -> ToolOutcome:
     return outcome_of(CallToolResult(content=list(content), **more))
 
 

@@ -18,7 +18,7 @@ from mcp.server.mcpserver import Context, MCPServer
 from tools.conversations import said
 from tools.mcp_servers import EXAMPLE, free_port, program, serving_mcp, until
 from vivavoce.domain.content import Json, ToolKind
-from vivavoce.domain.evidence import Outcome
+from vivavoce.domain.tool_outcome import ToolOutcome
 from vivavoce.errors import ClientFault, ToolError
 from vivavoce.tools.mcp import keeper
 from vivavoce.tools.mcp.client import MAX_RETIRED, McpClientTools
@@ -81,7 +81,7 @@ def link(url: str, name: str = "kitchen", **more: Any) -> Json:
     return {"mcpServers": [{"name": name, "streamableHttpTransport": {"url": url, **more}}]}
 
 
-async def run(tool: McpTool, **args: Any) -> Outcome:
+async def run(tool: McpTool, **args: Any) -> ToolOutcome:
     async with asyncio.timeout(15):
         return await tool.run(args, said("put the kettle on"))
 

@@ -18,8 +18,8 @@ from tools.conversations import conversation
 from tools.mcp_servers import free_port, serving, until
 from tools.test_mcp_faults import said, scripted
 from vivavoce.domain.content import BuiltinTool, Json, ToolCall, ToolKind, Tools
-from vivavoce.domain.evidence import Outcome
 from vivavoce.domain.ids import CallId
+from vivavoce.domain.tool_outcome import ToolOutcome
 from vivavoce.logs import configure
 from vivavoce.runtime.connection import Connection
 from vivavoce.runtime.served import NoTools
@@ -131,7 +131,7 @@ def failing() -> ASGIApp:
     return scripted(report=error, refuse=refusal)
 
 
-async def failed(name: str, personal: bool) -> tuple[Outcome, list[dict[str, Any]]]:
+async def failed(name: str, personal: bool) -> tuple[ToolOutcome, list[dict[str, Any]]]:
     """What the model is told of a failed call, and the lines of the log about it."""
     stream = io.StringIO()
     async with serving(failing()) as origin:

@@ -21,8 +21,8 @@ from vivavoce.domain.content import (
     ToolKind,
     Tools,
 )
-from vivavoce.domain.evidence import Outcome, RetrievalStatus, Source
 from vivavoce.domain.ids import CallId
+from vivavoce.domain.tool_outcome import RetrievalStatus, Source, ToolOutcome
 from vivavoce.engines.tool_ports import SearchQuery
 from vivavoce.errors import ClientFault, ToolError
 from vivavoce.protocol.close import not_served
@@ -79,7 +79,7 @@ def session(unserved: list[str] | None = None, **parts: Any) -> SessionTools:
     return Toolbox(**parts).open(lambda _, kind: told.append(kind))
 
 
-async def run(tools: SessionTools, offered: Tools, name: str, **args: Any) -> Outcome:
+async def run(tools: SessionTools, offered: Tools, name: str, **args: Any) -> ToolOutcome:
     return await tools.run(ToolCall(CallId("c"), name, args), conversation(tools=offered))
 
 

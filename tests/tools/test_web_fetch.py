@@ -15,7 +15,7 @@ import pytest
 
 from tools.web_site import Names, answer, fetcher, open_to, redirect, site
 from vivavoce import __version__
-from vivavoce.domain.evidence import RetrievalStatus
+from vivavoce.domain.tool_outcome import RetrievalStatus
 from vivavoce.edge import ca
 from vivavoce.tools.web.fetch import MOST_REDIRECTS, Fetched, Fetcher
 from vivavoce.tools.web.guard import Guard

@@ -7,7 +7,7 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from tools.web_site import Names
-from vivavoce.domain.evidence import RetrievalStatus
+from vivavoce.domain.tool_outcome import RetrievalStatus
 from vivavoce.tools.web.faults import Refused, Unread
 from vivavoce.tools.web.guard import Guard, is_public, system_resolver
 from vivavoce.tools.web.settings import WebSettings

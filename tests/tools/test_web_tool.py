@@ -10,7 +10,7 @@ import pytest
 from tools.conversations import said
 from tools.web_site import Names, Site, answer, fetcher, open_to, redirect, site
 from vivavoce.domain.content import ToolKind
-from vivavoce.domain.evidence import Outcome, Page, RetrievalStatus
+from vivavoce.domain.tool_outcome import Page, RetrievalStatus, ToolOutcome
 from vivavoce.engines.workers import CancelToken, WorkerPool
 from vivavoce.errors import ConfigError, EngineBusy, ToolError
 from vivavoce.tools.web.tool import CUT, UrlContextTool, create
@@ -53,7 +53,7 @@ def tool(web: Site, workers: WorkerPool, **settings: Any) -> UrlContextTool:
     return UrlContextTool(opened, fetcher(opened, Names()), workers)
 
 
-def statuses(outcome: Outcome) -> list[str]:
+def statuses(outcome: ToolOutcome) -> list[str]:
     return [page.status.value for page in outcome.pages]
 
 

@@ -17,8 +17,7 @@ from rich.table import Table
 from vivavoce.cli.console import open_console
 from vivavoce.cli.errors import describe_error, print_and_exit
 from vivavoce.config import Config, load_config, split_words
-from vivavoce.domain.principal import EVERYTHING, Quota, Scope
-from vivavoce.domain.records import KeyRecord
+from vivavoce.domain.accounts import ALL_SCOPES, KeyRecord, Quota, Scope
 from vivavoce.errors import ConfigError, VivavoceError
 from vivavoce.state.keeper import digest
 from vivavoce.state.port import StateStore
@@ -98,7 +97,7 @@ def list_keys(config: ConfigFile = None) -> None:
     for number, key in enumerate(settings.server.keys, 1):
         table.add_row(f"server.keys #{number}", "", f"{key[:2]}…", "everything", "", "")
     for record in keys:
-        opens = "everything" if record.scopes == EVERYTHING else _scope_names(record.scopes)
+        opens = "everything" if record.scopes == ALL_SCOPES else _scope_names(record.scopes)
         table.add_row(
             record.name,
             record.id,

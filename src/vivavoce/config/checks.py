@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from vivavoce.config.addresses import is_loopback
 from vivavoce.config.tree import EMBEDDED, Config
-from vivavoce.domain.profile import model_id
+from vivavoce.domain.model_family import model_id
 
 
 def find_conflicting_names(models: Mapping[str, str]) -> list[tuple[str, str]]:

@@ -23,7 +23,7 @@ from vivavoce.config import validation_errors
 from vivavoce.config.checks import find_conflicting_names, find_contradictions
 from vivavoce.config.tables import ProfileTable
 from vivavoce.config.tree import BUILTIN_PROFILES, EMBEDDED, Config
-from vivavoce.domain.profile import model_id
+from vivavoce.domain.model_family import model_id
 from vivavoce.errors import ConfigError
 
 MODEL_KEY = "VIVAVOCE_MODEL_KEY"

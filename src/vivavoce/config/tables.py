@@ -13,7 +13,7 @@ from pydantic_settings import NoDecode
 
 from vivavoce.config import validation_errors
 from vivavoce.core.settings import Pacing, SessionSettings
-from vivavoce.domain.principal import Quota
+from vivavoce.domain.accounts import Quota
 
 DEFAULT_PORT = 8482
 MIB = 1024 * 1024

@@ -26,10 +26,10 @@ from vivavoce.core.user_side import UserSide
 from vivavoce.core.user_turns import Claim, Entry, SpokenTurn, TurnState, TypedTurn
 from vivavoce.core.window import Gauge
 from vivavoce.domain.audio import Position
-from vivavoce.domain.checkpoint import Asked, Checkpoint, bare
+from vivavoce.domain.checkpoint import Asked, Checkpoint, strip_server_tools
 from vivavoce.domain.content import Content, Part, Role, Text, ToolResult
 from vivavoce.domain.ids import IdSource, SessionId
-from vivavoce.domain.profile import Behaviour, Family
+from vivavoce.domain.model_family import FamilyBehavior, ModelFamily
 from vivavoce.domain.setup import Modality, SessionSetup
 
 FILLERS = frozenset({"ah", "eh", "er", "erm", "hm", "hmm", "mm", "uh", "um"})
@@ -48,7 +48,7 @@ class Conversation:
         self,
         session: SessionId,
         setup: SessionSetup,
-        behaviour: Behaviour,
+        behavior: FamilyBehavior,
         settings: SessionSettings,
         ids: IdSource,
         history: tuple[Content, ...] = (),
@@ -56,12 +56,12 @@ class Conversation:
     ) -> None:
         self.setup = setup
         self.settings = settings
-        self.behaviour = behaviour
+        self.behavior = behavior
         gauge = gauge or Gauge()
         kept = History(history, settings.history_contents, gauge)
         self.context = Context(session, setup, kept, gauge, settings.min_confidence)
         self.user = UserSide(
-            Frames(setup.realtime.coverage or behaviour.coverage),
+            Frames(setup.realtime.coverage or behavior.coverage),
             streams=setup.input_transcription is not None,
         )
         patience = Patience(
@@ -69,7 +69,7 @@ class Conversation:
             non_blocking_s=settings.tool_deadline_s or FORGOTTEN_TOOL_S,
             served_s=settings.served_deadline_s,
         )
-        self.ledger = ToolLedger(ids, behaviour.function_behavior, patience)
+        self.ledger = ToolLedger(ids, behavior.function_behavior, patience)
         spoken = setup.modality is Modality.AUDIO
         manner = Manner(
             modality=setup.modality,
@@ -77,7 +77,7 @@ class Conversation:
             thinks_aloud=setup.thinking is not None and setup.thinking.include_thoughts,
             paced=spoken and settings.pacing is Pacing.PACED,
             gauge=gauge,
-            shows_search=behaviour.shows_search,
+            shows_search=behavior.shows_search,
             shows_calls=setup.shows_server_calls,
             finishes_transcripts=settings.finishes_transcripts,
         )
@@ -89,7 +89,7 @@ class Conversation:
             settings.generation_stall_s,
         )
         self.seeding = setup.seeds_history
-        self.asked = Asked.of(setup)
+        self.asked = Asked.from_setup(setup)
         self._prepared: tuple[int, str] = (-1, "")
         self._transcribing = False
 
@@ -124,7 +124,7 @@ class Conversation:
         self.seeding = False
         last = (said or self.context.history.snapshot())[-1:]
         users = bool(last) and last[0].role is Role.USER
-        answer = self.behaviour.history_answers and users
+        answer = self.behavior.history_answers and users
         if turns or answer:  # else it only ended the seeding, and is no stop
             self.user.content(turns, answer, step)
 
@@ -154,7 +154,7 @@ class Conversation:
         2.x clients know no such trigger for punctuation: theirs is a user turn with a dot.
         """
         bare = not text.strip() or (
-            self.behaviour.family is not Family.LIVE_2_5 and only_punctuation(text)
+            self.behavior.family is not ModelFamily.LIVE_2_5 and only_punctuation(text)
         )
         if bare and not (self.context.history.empty and self.user.quiet):
             self.user.trigger(step, urgent=self.setup.realtime.interrupts)
@@ -373,7 +373,7 @@ class Conversation:
             session=self.context.session,
             model=self.setup.model,
             instruction=self.context.instruction,
-            tools=bare(self.context.tools),
+            tools=strip_server_tools(self.context.tools),
             history=self.context.history.snapshot(),
             position=position,
             asked=self.asked,

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from vivavoce.core.lifetime import Farewell
 from vivavoce.domain.audio import Position
 from vivavoce.domain.content import Blob, Content, ToolCall, ToolResult, Tools, Usage
-from vivavoce.domain.evidence import Outcome
 from vivavoce.domain.ids import CallId, GenerationId, TurnId
 from vivavoce.domain.request import EndReason
+from vivavoce.domain.tool_outcome import ToolOutcome
 
 # --- from the client ---------------------------------------------------------------------
 
@@ -166,7 +166,7 @@ class ToolRan:
     """A tool of the server's has done what `RunTool` asked for, or failed at it."""
 
     call: CallId
-    outcome: Outcome
+    outcome: ToolOutcome
 
 
 @dataclass(frozen=True, slots=True)

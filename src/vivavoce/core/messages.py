@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from vivavoce.domain.content import Json, ToolCall, ToolKind
-from vivavoce.domain.evidence import Page, Source
 from vivavoce.domain.ids import CallId, SessionId
+from vivavoce.domain.tool_outcome import Page, Source
 
 
 @dataclass(frozen=True, slots=True)

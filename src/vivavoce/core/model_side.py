@@ -45,9 +45,9 @@ from vivavoce.core.served import Served
 from vivavoce.core.step import Step
 from vivavoce.core.tools import CANCELLED, FAILED, LATE, ToolLedger
 from vivavoce.domain.content import Content, ToolCall, Tools
-from vivavoce.domain.evidence import Outcome
 from vivavoce.domain.ids import CallId, GenerationId
 from vivavoce.domain.request import EndReason
+from vivavoce.domain.tool_outcome import ToolOutcome
 
 MAX_UNSENT = 8
 """Generations of one turn of which something may still wait to be sent."""
@@ -181,7 +181,7 @@ class ModelSide:
         del turn.generations[:-MAX_UNSENT]
         return turn
 
-    def ran(self, call: CallId, outcome: Outcome) -> None:
+    def ran(self, call: CallId, outcome: ToolOutcome) -> None:
         """A tool of the server's has been run. Whether the turn goes on is joint.py's."""
         if self._ledger.ran(call, outcome.response, outcome.parts) and self.turn is not None:
             self.turn.served.ran(call, outcome)
@@ -190,7 +190,7 @@ class ModelSide:
         """These tools of the server's took too long."""
         for call in calls:
             step.want(StopTool(call))
-            self.ran(call, Outcome(LATE, failed=str(LATE["error"])))
+            self.ran(call, ToolOutcome(LATE, failed=str(LATE["error"])))
 
     def begin_anew(self) -> None:
         """What is said next does not go on from what was interrupted."""
@@ -376,7 +376,7 @@ class ModelSide:
         """`tools` are those that the generation was begun with: a later update changes nothing."""
         if not calls:
             return
-        offered = {tool.name for tool in tools.offered}
+        offered = {tool.name for tool in tools.declarations}
         if not (offered.issuperset(c.name for c in calls) and self._ledger.room_for(calls)):
             self._retire(step, purge=False)
             self._finish(turn, TurnReason.MALFORMED_FUNCTION_CALL, step)
@@ -391,7 +391,7 @@ class ModelSide:
         waits = ids.intersection(self._ledger.unanswered())
         self._to(ModelCue.BLOCKS if waits or ids & {*self._ledger.running()} else ModelCue.CALL)
         turn.call(named, tools, waited, step)
-        asked = any(tools.served(call.name) is None for call in named)
+        asked = any(tools.find_server_tool(call.name) is None for call in named)
         if self._early and (waits or (asked and not turn.owed)):
             turn.owed = True  # further calls are a further early turn, whether they block or not
             turn.produced(turn.generations[-1], step, early=True)

@@ -145,7 +145,7 @@ class ModelTurn:
         self._history.call(calls)
         theirs: list[ToolCall] = []
         for call in calls:
-            if (tool := tools.served(call.name)) is None:
+            if (tool := tools.find_server_tool(call.name)) is None:
                 theirs.append(call)
                 continue
             self._tell(self.served.called(call, tool, waits or not self.owed), step)

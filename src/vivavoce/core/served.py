@@ -22,7 +22,7 @@ from vivavoce.core.messages import (
     UrlContext,
 )
 from vivavoce.domain.content import FAILED, OK, ServerTool, ToolCall, ToolKind
-from vivavoce.domain.evidence import Outcome, Source
+from vivavoce.domain.tool_outcome import Source, ToolOutcome
 
 MAX_SOURCES = 20
 """Sources that one turn names at most; what later searches find beyond it is left out."""
@@ -61,7 +61,7 @@ class Served:
             return []
         return messages
 
-    def ran(self, id: str, outcome: Outcome) -> None:
+    def ran(self, id: str, outcome: ToolOutcome) -> None:
         """A call has been run."""
         call, tool = self._calls[id]
         self.read.append(json.dumps(outcome.response, ensure_ascii=False, default=str))
@@ -100,7 +100,7 @@ class Served:
         return Grounding(tuple(self._queries), sources, supports(text, sources))
 
 
-def _listed(outcome: Outcome) -> tuple[str, str]:
+def _listed(outcome: ToolOutcome) -> tuple[str, str]:
     """A search's result as its code would print it."""
     if outcome.failed:
         return FAILED, outcome.failed

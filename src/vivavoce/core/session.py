@@ -69,7 +69,7 @@ from vivavoce.domain.audio import INPUT_RATE, Position, seconds
 from vivavoce.domain.checkpoint import Asked, Checkpoint
 from vivavoce.domain.content import Tools
 from vivavoce.domain.ids import IdSource, SessionId
-from vivavoce.domain.profile import Behaviour
+from vivavoce.domain.model_family import FamilyBehavior
 from vivavoce.domain.setup import SessionSetup
 
 INVALID = 1007
@@ -86,7 +86,7 @@ class LiveSession:
         self,
         session_id: SessionId,
         setup: SessionSetup,
-        behaviour: Behaviour,
+        behavior: FamilyBehavior,
         settings: SessionSettings,
         ids: IdSource,
         *,
@@ -97,7 +97,7 @@ class LiveSession:
         self.trace = FlightRecorder(settings.trace_events, settings.trace_texts)
         history = () if before is None else before.history
         position = 0 if before is None else before.position
-        self._talk = Conversation(session_id, setup, behaviour, settings, ids, history, gauge)
+        self._talk = Conversation(session_id, setup, behavior, settings, ids, history, gauge)
         self._manual = setup.realtime.detection.disabled
         wishes = knobs(setup.realtime.detection, settings.eager_silence_ms)
         self._tracker = ActivityTracker(wishes, floor=position)
@@ -115,7 +115,7 @@ class LiveSession:
         cls,
         checkpoint: Checkpoint,
         setup: SessionSetup,
-        behaviour: Behaviour,
+        behavior: FamilyBehavior,
         settings: SessionSettings,
         ids: IdSource,
         tools: Tools | None = None,
@@ -125,17 +125,17 @@ class LiveSession:
 
         `tools` are those it says, with what the server made of them.
         """
-        instruction, unresolved = checkpoint.continued(setup)
+        instruction, unresolved = checkpoint.merge_setup(setup)
         session = cls(
             checkpoint.session,
             replace(setup, instruction=instruction, tools=unresolved if tools is None else tools),
-            behaviour,
+            behavior,
             settings,
             ids,
             before=checkpoint,
             gauge=gauge,
         )
-        session._talk.asked = Asked.of(setup).over(checkpoint.asked)
+        session._talk.asked = Asked.from_setup(setup).merge_over(checkpoint.asked)
         return session
 
     @property

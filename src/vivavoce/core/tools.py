@@ -40,7 +40,7 @@ from vivavoce.domain.content import (
     Tools,
 )
 from vivavoce.domain.ids import CallId, IdSource
-from vivavoce.domain.text import plain_name
+from vivavoce.domain.text import loggable_name
 
 MAX_OPEN = 128
 """Calls open at once. Beyond it non-blocking ones are forgotten, the oldest first; a model that
@@ -161,7 +161,7 @@ class ToolLedger:
         declared = {function.name: function for function in tools.functions}
         named = tuple(replace(call, id=self._ids.call()) for call in calls)
         for call in named:
-            served = None if call.name in declared else tools.served(call.name)
+            served = None if call.name in declared else tools.find_server_tool(call.name)
             blocking = served is not None or self.blocks(declared.get(call.name))
             entry = _Open(call, served, blocking, None, batch=self._batch)
             entry.deadline = self._overdue_at(entry, now)
@@ -293,7 +293,7 @@ class ToolLedger:
     def _problem(self, result: ToolResult, entry: _Open | None) -> ReportMismatch:
         """Why an answer is ignored, and the code with which a strict server says so."""
         told = result.id or result.name
-        shown = plain_name(told)
+        shown = loggable_name(told)
         name, answered = self._closed.get(result.id, ("", False))
         if answered or (entry is not None and entry.served is None):
             sentence = f"Invalid answer: the call {shown} is answered already."
@@ -309,7 +309,7 @@ class ToolLedger:
     def _check(self, result: ToolResult, entry: _Open) -> None:
         """What of an answer that is taken has no effect."""
         if result.name and result.name != entry.call.name:
-            given, name = plain_name(result.name), entry.call.name
+            given, name = loggable_name(result.name), entry.call.name
             sentence = f"Invalid answer: {entry.call.id} is a call of {name}, not of {given}."
             self.problems.append(ReportMismatch(sentence, INVALID, result.name))
         if entry.blocking and result.will_continue:

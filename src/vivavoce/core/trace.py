@@ -31,8 +31,8 @@ from vivavoce.domain.content import (
     Tools,
     Usage,
 )
-from vivavoce.domain.evidence import Outcome, Page, RetrievalStatus, Source
 from vivavoce.domain.request import EndReason
+from vivavoce.domain.tool_outcome import Page, RetrievalStatus, Source, ToolOutcome
 
 Entry = tuple[float, Event | None]
 
@@ -42,7 +42,7 @@ _KINDS: dict[str, type] = {
         *get_args(Event),
         *get_args(Part),
         *(Content, ToolDeclaration, Tools, BuiltinTool, ServerTool, Usage, CodeResult),
-        *(Outcome, Source, Page),
+        *(ToolOutcome, Source, Page),
         *(Role, Behavior, Scheduling, EndReason, ToolKind, RetrievalStatus, Farewell),
     )
 }

@@ -34,7 +34,7 @@ class Tally:
 
     def next_generation(self) -> None:
         """Another generation of the same turn begins."""
-        self._before = self._before.then(self._latest)
+        self._before = self._before.update_with(self._latest)
         self._latest = Usage(prompt_tokens=self._latest.prompt_tokens)
 
     def count(self, prompt: Weight, sent_s: float, tools: int = 0) -> TokenCount:
@@ -43,7 +43,7 @@ class Tally:
         `tools` are the tokens that the server's own tools added to the prompt, told apart from
         the rest of it.
         """
-        usage = self._before.then(self._latest)
+        usage = self._before.update_with(self._latest)
         tools = min(tools, prompt.text)
         return TokenCount(
             prompt=prompt.total - tools,

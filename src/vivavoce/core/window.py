@@ -92,7 +92,7 @@ def tool_texts(tools: Tools) -> list[str]:
     """What a prompt holds of the declarations of functions."""
     return [
         json_text([tool.name, tool.description, tool.parameters, tool.returns])
-        for tool in tools.offered
+        for tool in tools.declarations
     ]
 
 

@@ -16,7 +16,7 @@ CHECKPOINT_VERSION = 2
 class Asked:
     """What a client's setup asked for, before `contextUpdate` changed any of it.
 
-    Tools are `bare`. A client that comes back with the same
+    Tools are `strip_server_tools`. A client that comes back with the same
     wishes means the conversation as it stood; other wishes count.
     """
 
@@ -24,11 +24,11 @@ class Asked:
     tools: Tools = field(default_factory=Tools)
 
     @classmethod
-    def of(cls, setup: SessionSetup) -> Asked:
+    def from_setup(cls, setup: SessionSetup) -> Asked:
         """The wishes of a setup."""
-        return cls(setup.instruction, bare(setup.tools))
+        return cls(setup.instruction, strip_server_tools(setup.tools))
 
-    def over(self, before: Asked) -> Asked:
+    def merge_over(self, before: Asked) -> Asked:
         """These wishes, and where they are silent those from before."""
         silent = self.tools == Tools()
         tools = before.tools if silent else self.tools
@@ -54,7 +54,7 @@ class Checkpoint:
     """What it takes to continue a conversation on another connection.
 
     Taken while both sides rest, or when the connection ends: of an answer that was being given it
-    then holds what was heard. Tools are `bare`. `position` is where
+    then holds what was heard. Tools are `strip_server_tools`. `position` is where
     the count of heard samples goes on. `frames` are video frames that wait for a turn, `seeding`
     says that the history is still being seeded, and `spent_s` is how long the session had lasted.
     `consumed` is the index of the last message of the client that is contained, where known; it
@@ -75,24 +75,24 @@ class Checkpoint:
     consumed: int | None = None
     version: int = CHECKPOINT_VERSION
 
-    def continued(self, setup: SessionSetup) -> tuple[str, Tools]:
+    def merge_setup(self, setup: SessionSetup) -> tuple[str, Tools]:
         """Instruction and tools with which a new setup goes on; tools not yet made the server's.
 
         The new setup counts; where it is silent, or asks for just what was asked for before, the
         conversation's own do, so that what `contextUpdate` changed stays changed.
         """
-        wishes = Asked.of(setup)
-        keep_instruction = wishes.instruction in ("", self.asked.instruction)
+        requested = Asked.from_setup(setup)
+        keep_instruction = requested.instruction in ("", self.asked.instruction)
         instruction = self.instruction if keep_instruction else setup.instruction
         mine = self.tools
-        if wishes.tools not in (Tools(), self.asked.tools) or mine == wishes.tools:
+        if requested.tools not in (Tools(), self.asked.tools) or mine == requested.tools:
             return instruction, Tools(setup.tools.functions, setup.tools.builtin)
         given = {tool.kind: tool for tool in setup.tools.builtin}
         builtin = tuple(given.get(tool.kind, tool) for tool in mine.builtin)
         return instruction, Tools(mine.functions, builtin)
 
 
-def bare(tools: Tools) -> Tools:
+def strip_server_tools(tools: Tools) -> Tools:
     """What a client asked for, without what the server made of it, and without options.
 
     Options are not written down: they may hold secrets of the client's.

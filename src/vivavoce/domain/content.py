@@ -191,11 +191,11 @@ class Tools:
     server: tuple[ServerTool, ...] = ()
 
     @property
-    def offered(self) -> tuple[ToolDeclaration, ...]:
+    def declarations(self) -> tuple[ToolDeclaration, ...]:
         """Everything that a model may call; names are unique."""
         return (*self.functions, *(tool.declaration for tool in self.server))
 
-    def served(self, name: str) -> ServerTool | None:
+    def find_server_tool(self, name: str) -> ServerTool | None:
         """The server's own tool of this name."""
         return next((tool for tool in self.server if tool.declaration.name == name), None)
 
@@ -210,7 +210,7 @@ class Usage:
     thought_tokens: int = 0
     tool_tokens: int = 0
 
-    def then(self, latest: Usage) -> Usage:
+    def update_with(self, latest: Usage) -> Usage:
         """This and a later generation of the same turn: its prompt is the whole context."""
         return Usage(
             prompt_tokens=latest.prompt_tokens or self.prompt_tokens,

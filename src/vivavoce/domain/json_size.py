@@ -5,7 +5,7 @@ from __future__ import annotations
 _MARKS = b"{[,"
 
 
-def exceeds(text: bytes, values: int) -> bool:
+def exceeds_values(text: bytes, values: int) -> bool:
     """Whether JSON in UTF-8 holds more than so many objects, lists and things in them.
 
     Every value stands behind an opening bracket or a comma, so these are counted where they are

@@ -1,6 +1,6 @@
 """What a client may ask for when a session begins, validated and in plain words.
 
-Defaults that depend on the model family are `None` here and filled in by `profile.Behaviour`.
+Defaults that depend on the model family are `None` here and filled in by `profile.FamilyBehavior`.
 Source for names and meanings: the Live API's `setup` message.
 """
 

@@ -7,7 +7,7 @@ import re
 _NAME = re.compile(r"[A-Za-z0-9_.:/;=+-]{1,40}")
 
 
-def whole(text: str) -> str:
+def replace_surrogates(text: str) -> str:
     """The text with paired surrogates joined and unpaired ones replaced by U+FFFD."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
@@ -19,9 +19,9 @@ def utf8(text: str | bytes) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError:
-        return whole(text).encode()
+        return replace_surrogates(text).encode()
 
 
-def plain_name(text: str) -> str:
+def loggable_name(text: str) -> str:
     """Return `text` if it is a name without spaces; dots for what may be words."""
     return text if _NAME.fullmatch(text) else "…"

@@ -15,8 +15,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from vivavoce.domain.principal import Principal
-from vivavoce.domain.principal import Scope as Opens
+from vivavoce.domain.accounts import Principal
+from vivavoce.domain.accounts import Scope as Opens
 from vivavoce.edge import rest
 from vivavoce.edge.auth import Denied
 from vivavoce.edge.door import Caller, Door

@@ -13,8 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import parse_qsl
 
-from vivavoce.domain.principal import Principal, Quota, Scope
-from vivavoce.domain.records import KeyRecord
+from vivavoce.domain.accounts import KeyRecord, Principal, Quota, Scope
 from vivavoce.edge import rest
 from vivavoce.errors import ClientFault, StoreError
 from vivavoce.protocol import close

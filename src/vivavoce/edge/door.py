@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from vivavoce.domain.principal import Principal, Scope
+from vivavoce.domain.accounts import Principal, Scope
 from vivavoce.edge import rest
 from vivavoce.edge.auth import Denied, Keyring, missing, presented, unavailable
 from vivavoce.edge.gate import Call, Gatekeeper

@@ -19,7 +19,7 @@ from typing import Literal
 import orjson
 
 from vivavoce.core.settings import SessionSettings
-from vivavoce.domain.profile import Family, behaviour_of
+from vivavoce.domain.model_family import ModelFamily, family_behavior
 from vivavoce.domain.setup import SessionSetup
 from vivavoce.edge import rest
 from vivavoce.edge.door import Caller, Door, Visit
@@ -153,7 +153,7 @@ class LiveEndpoint:
         backend = self._opening.find(visitor.path, setup)
         await socket.admit()
         visitor.profile = backend.profile
-        early = self._early_turn_complete(visitor, behaviour_of(setup.model).family)
+        early = self._early_turn_complete(visitor, family_behavior(setup.model).family)
         settings = replace(
             self._options.settings(early), finishes_transcripts=visitor.path.enterprise
         )
@@ -165,11 +165,11 @@ class LiveEndpoint:
         level = logging.WARNING if kind == "tool" else logging.INFO
         log.log(level, "asked for and not served", extra={"kind": kind, "what": name})
 
-    def _early_turn_complete(self, visitor: _Visitor, family: Family) -> bool:
+    def _early_turn_complete(self, visitor: _Visitor, family: ModelFamily) -> bool:
         if self._options.early_turn_complete != "auto":
             return self._options.early_turn_complete == "always"
         client = visitor.caller.headers.get("x-goog-api-client", "")
-        return ADK in client and family is Family.LIVE_2_5
+        return ADK in client and family is ModelFamily.LIVE_2_5
 
     def _count(self, visitor: _Visitor, socket: AsgiSocket, lasted_s: float) -> None:
         self._metrics.sessions.labels(visitor.profile, str(socket.closed or 1006)).inc()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from vivavoce.core.window import WINDOW
-from vivavoce.domain.profile import Family, behaviour_of, model_id
+from vivavoce.domain.model_family import ModelFamily, family_behavior, model_id
 from vivavoce.edge.rest import Failure, invalid_argument, unknown_model
 
 KNOWN = (
@@ -35,7 +35,11 @@ KNOWN = (
 DEFAULT_PAGE = 50
 MAX_PAGE = 1000
 
-_OUTPUT_LIMITS = {Family.LIVE_2_5: 8192, Family.LIVE_3_1: 65_536, Family.LIVE_3_8: 65_536}
+_OUTPUT_LIMITS = {
+    ModelFamily.LIVE_2_5: 8192,
+    ModelFamily.LIVE_3_1: 65_536,
+    ModelFamily.LIVE_3_8: 65_536,
+}
 
 
 def served_names(configured: Iterable[str]) -> tuple[str, ...]:
@@ -86,7 +90,7 @@ class Models:
         return unknown_model(f"models/{short}", version)
 
     def _body(self, short: str) -> dict[str, Any]:
-        family = behaviour_of(short).family
+        family = family_behavior(short).family
         return {
             "name": f"models/{short}",
             "version": "001",

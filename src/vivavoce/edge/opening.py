@@ -19,7 +19,7 @@ from vivavoce.core.session import LiveSession
 from vivavoce.core.settings import SessionSettings
 from vivavoce.domain.content import Tools
 from vivavoce.domain.ids import IdSource, SessionId
-from vivavoce.domain.profile import model_id
+from vivavoce.domain.model_family import model_id
 from vivavoce.domain.setup import SessionSetup
 from vivavoce.edge.door import Visit
 from vivavoce.edge.quotas import Meter, Quotas
@@ -157,7 +157,7 @@ class Opening:
         def make() -> LiveSession:
             return beginning.make(wish.setup, tools, wish.settings, house.ids, gauge)
 
-        if beginning.before is None and len(tools.offered) <= FEW_FUNCTIONS:
+        if beginning.before is None and len(tools.declarations) <= FEW_FUNCTIONS:
             return make()
         return await run_in_decoder(make)
 

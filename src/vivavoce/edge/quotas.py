@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from vivavoce.domain.principal import Principal
+from vivavoce.domain.accounts import Principal
 from vivavoce.errors import ClientFault, StoreError
 from vivavoce.protocol import close
 from vivavoce.runtime.rate_limit import TokenBucket

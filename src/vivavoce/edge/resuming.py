@@ -15,7 +15,7 @@ from vivavoce.domain.audio import Position
 from vivavoce.domain.checkpoint import Checkpoint
 from vivavoce.domain.content import Tools
 from vivavoce.domain.ids import IdSource, SessionId
-from vivavoce.domain.profile import behaviour_of, model_id
+from vivavoce.domain.model_family import family_behavior, model_id
 from vivavoce.domain.setup import SessionSetup
 from vivavoce.errors import ClientFault, StoreError
 from vivavoce.protocol import close
@@ -50,7 +50,7 @@ class Beginning:
 
     def tools(self, setup: SessionSetup) -> Tools:
         """The tools with which the session begins or goes on, not yet made the server's."""
-        return setup.tools if self.before is None else self.before.continued(setup)[1]
+        return setup.tools if self.before is None else self.before.merge_setup(setup)[1]
 
     def make(
         self,
@@ -61,11 +61,11 @@ class Beginning:
         gauge: Gauge,
     ) -> LiveSession:
         """The session, with these tools and this context window."""
-        behaviour = behaviour_of(setup.model)
+        behavior = family_behavior(setup.model)
         if self.before is None:
             setup = replace(setup, tools=tools)
-            return LiveSession(self.session, setup, behaviour, settings, ids, gauge=gauge)
-        return LiveSession.resume(self.before, setup, behaviour, settings, ids, tools, gauge)
+            return LiveSession(self.session, setup, behavior, settings, ids, gauge=gauge)
+        return LiveSession.resume(self.before, setup, behavior, settings, ids, tools, gauge)
 
 
 class Resumptions:

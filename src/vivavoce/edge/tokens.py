@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from vivavoce.domain.principal import Principal
-from vivavoce.domain.records import TokenRecord
+from vivavoce.domain.accounts import Principal, TokenRecord
 from vivavoce.edge import rest
 from vivavoce.errors import ClientFault, StoreError
 from vivavoce.protocol import close

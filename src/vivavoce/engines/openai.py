@@ -348,7 +348,7 @@ class OpenAIModel:
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[ModelPart, None]:
         """The answer. Closing the iterator closes the connection."""
-        names = FunctionNames(tool.name for tool in request.tools.offered)
+        names = FunctionNames(tool.name for tool in request.tools.declarations)
         deltas = Deltas(names)
         # A long conversation, or hundreds of functions, take long to be written down.
         prompt = await self._workers.run(lambda _: self._prompt(request, names))
@@ -417,7 +417,7 @@ class OpenAIModel:
             **chat.sampling(request.sampling),
             **({"max_tokens": limit} if limit is not None else {}),
         }
-        if settings.tools is True and request.tools.offered:
+        if settings.tools is True and request.tools.declarations:
             body["tools"] = chat.tools(request, names)
         if settings.thinking and request.thinking and request.thinking.level:
             body["reasoning_effort"] = request.thinking.level.lower()

@@ -27,7 +27,7 @@ from urllib.parse import urlsplit
 
 import webencodings
 
-from vivavoce.domain.text import whole
+from vivavoce.domain.text import replace_surrogates
 from vivavoce.engines.libraries import missing_library
 from vivavoce.engines.tool_ports import citable_host
 from vivavoce.errors import ToolError
@@ -106,10 +106,10 @@ def readable(data: bytes, mime_type: str, url: str = "") -> Reading:
     else:
         raise ToolError(TOOL, f"Documents of the type {_short(kind)} can't be read.")
     # A PDF may map its signs to halves of characters, and nothing else could be done with those.
-    text = _tidy(whole(reading.text[:MAX_TEXT_CHARS]))
+    text = _tidy(replace_surrogates(reading.text[:MAX_TEXT_CHARS]))
     if not text:
         raise ToolError(TOOL, "The document holds no text.")
-    return Reading(_line(whole(reading.title)), text, reading.link)
+    return Reading(_line(replace_surrogates(reading.title)), text, reading.link)
 
 
 def _kind(data: bytes, mime_type: str, url: str) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from vivavoce.domain.content import CodeResult
-from vivavoce.domain.evidence import Source
+from vivavoce.domain.tool_outcome import Source
 
 MAX_URI_CHARS = 2000
 _BAD = re.compile(r"[\s<>\"\\^`{|}\x00-\x1f\x7f\ud800-\udfff]")

@@ -86,7 +86,7 @@ def check_calls(calls: Iterable[ToolCall], tools: Tools) -> list[ToolCall | Inva
 
     Takes up to a tenth of a second for all of them together: not for an event loop.
     """
-    declared = {tool.name: tool for tool in tools.offered}
+    declared = {tool.name: tool for tool in tools.declarations}
     allowance = Allowance()
     checked: list[ToolCall | InvalidCall] = []
     for call in calls:
@@ -269,7 +269,7 @@ class ToolCallRetry:
         now = self._now
         match part:
             case UsageReported(usage=usage):
-                self._usage = self._spent.then(usage)
+                self._usage = self._spent.update_with(usage)
                 yield UsageReported(self._usage)
             case _ if now.wrong:
                 self.invalid = True  # nothing but its cost was still of interest

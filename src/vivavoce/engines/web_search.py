@@ -31,7 +31,7 @@ import httpx2
 from pydantic import Field
 
 from vivavoce.domain.content import Json
-from vivavoce.domain.evidence import Source
+from vivavoce.domain.tool_outcome import Source
 from vivavoce.engines.ports import EngineHost, Settings
 from vivavoce.engines.settings import BaseAddress, HttpAddress, read_settings, resolve_key
 from vivavoce.engines.tool_ports import SearchQuery, citable_host

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from vivavoce.domain.records import TokenRecord
+from vivavoce.domain.accounts import TokenRecord
 from vivavoce.protocol import close
 from vivavoce.protocol.constraints import mask_paths
 from vivavoce.protocol.message_size import MessageLimits, check_size, is_light

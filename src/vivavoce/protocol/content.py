@@ -29,7 +29,7 @@ from vivavoce.domain.content import (
     ToolResult,
 )
 from vivavoce.domain.ids import CallId
-from vivavoce.domain.text import plain_name
+from vivavoce.domain.text import loggable_name
 from vivavoce.errors import ClientFault
 from vivavoce.protocol import close, mime, wire_content
 from vivavoce.protocol.values import SCHEDULING
@@ -77,7 +77,9 @@ def contributions(
         known = ROLES.get(role) or OTHER_NAMES.get(role)
         if role not in ROLES:
             taken = f"taken for the {known.value}'s" if known and parts else "left out"
-            report(f"content has the role {plain_name(turn.role)}: it is {taken}", told=turn.role)
+            report(
+                f"content has the role {loggable_name(turn.role)}: it is {taken}", told=turn.role
+            )
         if known is not None and parts:
             yield Content(known, parts)
         elif role in ROLES:
@@ -112,7 +114,7 @@ def _medium(mime_type: str, data: bytes, strict: bool, report: OnMismatch) -> st
     A lenient reader goes by the first bytes where no type says what they are.
     """
     if not strict and mime_type.strip().lower() in _UNTYPED and (kind := mime.looks_like(data)):
-        report(f"content of the type {plain_name(mime_type or 'none')}: read as it looks")
+        report(f"content of the type {loggable_name(mime_type or 'none')}: read as it looks")
         mime_type = kind
     try:
         rate = mime.pcm_rate(mime_type)

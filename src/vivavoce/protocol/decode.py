@@ -25,7 +25,7 @@ from vivavoce.core.events import (
 )
 from vivavoce.domain.audio import INPUT_RATE, AudioChunk, VideoFrame
 from vivavoce.domain.content import Content
-from vivavoce.domain.text import plain_name, utf8
+from vivavoce.domain.text import loggable_name, utf8
 from vivavoce.errors import ClientFault
 from vivavoce.protocol import close, mime
 from vivavoce.protocol.binary import LongBase64, decode_base64
@@ -249,7 +249,7 @@ class Decoder:
                 rate = INPUT_RATE
             if (rate, image) != (None, None):
                 self._on_mismatch(
-                    f"{kind} of the type {plain_name(mime_type or 'none')}: read as it looks",
+                    f"{kind} of the type {loggable_name(mime_type or 'none')}: read as it looks",
                     told=mime_type,
                 )
         if rate is not None and not (self._strict and kind == "video"):

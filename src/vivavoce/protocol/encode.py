@@ -36,7 +36,7 @@ from vivavoce.core.messages import (
     UrlContext,
     VoiceActivity,
 )
-from vivavoce.domain.text import whole
+from vivavoce.domain.text import replace_surrogates
 from vivavoce.protocol.evidence import (
     grounding,
     server_call,
@@ -228,9 +228,9 @@ def _plain(value: Any) -> Any:
 
 def _mended(value: Any) -> Any:
     if isinstance(value, str):
-        return whole(value)
+        return replace_surrogates(value)
     if isinstance(value, Mapping):
-        return {whole(str(key)): _mended(item) for key, item in value.items()}
+        return {replace_surrogates(str(key)): _mended(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_mended(item) for item in value]
     if isinstance(value, int) and not -(1 << 63) <= value < 1 << 64:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from vivavoce.core.messages import Grounding, ServerCall, ServerResponse
 from vivavoce.domain.content import Json, ToolKind
-from vivavoce.domain.evidence import Page, Source
+from vivavoce.domain.tool_outcome import Page, Source
 
 LONGEST = 100_000
 """Characters of code, of output or of a response in one message."""

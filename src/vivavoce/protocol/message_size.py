@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vivavoce.domain.json_size import exceeds
+from vivavoce.domain.json_size import exceeds_values
 from vivavoce.errors import ClientFault
 from vivavoce.protocol import close
 from vivavoce.protocol.binary import LongBase64
@@ -91,7 +91,7 @@ def lift_base64(frame: bytes, limits: MessageLimits) -> tuple[bytes, list[LongBa
     if len(kept) + len(frame) - taken > limits.text_bytes:
         raise _too_much_text(limits)
     kept += frame[taken:]
-    if exceeds(bytes(kept), limits.values):
+    if exceeds_values(bytes(kept), limits.values):
         raise close.too_big(f"more than {limits.values:,} values; send less at once.")
     return bytes(kept), lifted
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from vivavoce.domain.text import whole
+from vivavoce.domain.text import replace_surrogates
 from vivavoce.protocol import close
 
 MAX_DEPTH = 64
@@ -44,7 +44,9 @@ def _without_bom(frame: bytes | str) -> bytes | str:
 def _parse_with_stray_surrogates(frame: bytes | str, error: Exception) -> object:
     try:
         text = frame if isinstance(frame, str) else frame.decode("utf-8")
-        return orjson.loads(_without_stray_surrogates(whole(text.removeprefix("\ufeff"))))
+        return orjson.loads(
+            _without_stray_surrogates(replace_surrogates(text.removeprefix("\ufeff")))
+        )
     except ValueError:
         raise close.malformed(f"Expected JSON: {error}.") from None
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from vivavoce.domain.content import Tools
-from vivavoce.domain.profile import does_instead, model_id
+from vivavoce.domain.model_family import model_id, other_task
 from vivavoce.domain.setup import (
     ActivityDetection,
     Compression,
@@ -87,7 +87,7 @@ def _maybe(convert: Callable[[W], T], wire: W | None) -> T | None:
 
 def _insist_on_conversation(model: str, generation: wire_setup.GenerationConfig) -> None:
     """Refuse other kinds of sessions, lenient or not: to converse instead is no useful reading."""
-    if does := does_instead(model):
+    if does := other_task(model):
         raise close.model_not_served(model_id(model), does)
     if generation.translation_config is not None:
         raise close.translation_not_served()

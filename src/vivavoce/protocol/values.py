@@ -15,7 +15,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, StrictBool, ValidationInfo
 from pydantic_core import PydanticCustomError
 
-from vivavoce.domain.text import plain_name
+from vivavoce.domain.text import loggable_name
 from vivavoce.protocol.binary import LongBase64, decode_base64
 
 
@@ -138,7 +138,7 @@ class EnumNames:
             return name
         if is_strict(info) or isinstance(value, bool) or not isinstance(value, str | int):
             raise wrong("TYPE_ENUM")
-        shown = plain_name(str(value))
+        shown = loggable_name(str(value))
         sentence = f"{info.field_name} has no value {shown}: it is taken for unset"
         report_mismatch(info, sentence, told=str(value))
         return ""

@@ -30,7 +30,7 @@ from vivavoce.core.events import (
 from vivavoce.domain.audio import pcm_seconds
 from vivavoce.domain.ids import GenerationId
 from vivavoce.domain.request import EndReason, GenerationRequest
-from vivavoce.domain.text import whole
+from vivavoce.domain.text import replace_surrogates
 from vivavoce.domain.typed import find_mismatch
 from vivavoce.engines.ports import (
     CallsRequested,
@@ -211,9 +211,11 @@ class _Run:
     async def _take(self, part: GenerationPart) -> None:
         match part:
             case Speech(pcm=pcm, text=text):
-                await self._speak(self._pieces.cut(pcm, whole(text)))
+                await self._speak(self._pieces.cut(pcm, replace_surrogates(text)))
             case TextDelta(text=text, thought=thought):
-                text = whole(text)  # models write halves of characters, which nothing can spell
+                text = replace_surrogates(
+                    text
+                )  # models write halves of characters, which nothing can spell
                 for start in range(0, len(text), LONGEST_TEXT):
                     piece = text[start : start + LONGEST_TEXT]
                     self._post(TextProduced(self.generation, piece, thought))

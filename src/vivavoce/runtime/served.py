@@ -14,9 +14,9 @@ from dataclasses import replace
 
 from vivavoce.core.events import ContextUpdated, Event, ToolRan
 from vivavoce.domain.content import BuiltinTool, ToolCall, Tools
-from vivavoce.domain.evidence import Outcome
 from vivavoce.domain.ids import CallId
 from vivavoce.domain.request import GenerationRequest
+from vivavoce.domain.tool_outcome import ToolOutcome
 from vivavoce.domain.typed import find_mismatch
 from vivavoce.runtime.errands import Errands, is_end
 from vivavoce.tools.ports import OnUnserved, Toolset
@@ -38,7 +38,7 @@ class NoTools:
         # What nobody reads is not kept either: the options may hold a client's secrets.
         return replace(tools, builtin=tuple(BuiltinTool(tool.kind) for tool in tools.builtin))
 
-    async def run(self, call: ToolCall, request: GenerationRequest) -> Outcome:
+    async def run(self, call: ToolCall, request: GenerationRequest) -> ToolOutcome:
         raise LookupError(call.name)
 
     async def aclose(self) -> None:
@@ -88,12 +88,12 @@ class ServedTools:
     async def _run(self, call: ToolCall, request: GenerationRequest) -> None:
         try:
             outcome = await self.toolset.run(call, request)
-            if mismatch := find_mismatch(outcome, Outcome, "outcome"):
+            if mismatch := find_mismatch(outcome, ToolOutcome, "outcome"):
                 raise TypeError(mismatch)
         except BaseException as failure:
             if is_end(failure):
                 raise
             log.exception("tool broke down: tool=%s", call.name)
-            outcome = Outcome({"error": BROKEN}, failed=BROKEN)
+            outcome = ToolOutcome({"error": BROKEN}, failed=BROKEN)
         if self._running.pop(call.id, None) is not None:
             self._post(ToolRan(call.id, outcome))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vivavoce.domain.records import TokenRecord
+from vivavoce.domain.accounts import TokenRecord
 from vivavoce.state.port import Refusal
 
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
+from vivavoce.domain.accounts import KeyRecord, TokenRecord
 from vivavoce.domain.ids import SessionId
-from vivavoce.domain.records import KeyRecord, TokenRecord
 from vivavoce.state.claims import token_refusal
 from vivavoce.state.port import MAX_HANDLES, TOLD_S, Refusal, SavedSession
 

@@ -20,8 +20,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
+from vivavoce.domain.accounts import KeyRecord, TokenRecord
 from vivavoce.domain.ids import SessionId
-from vivavoce.domain.records import KeyRecord, TokenRecord
 
 STORE_S = 3.0
 """How long a call may take before the store counts as out of reach."""

@@ -15,9 +15,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
+from vivavoce.domain.accounts import KeyRecord, Quota, Scope, TokenRecord
 from vivavoce.domain.ids import SessionId
-from vivavoce.domain.principal import Quota, Scope
-from vivavoce.domain.records import KeyRecord, TokenRecord
 from vivavoce.errors import ConfigError, StoreError
 from vivavoce.installing import install_command
 from vivavoce.state import scripts

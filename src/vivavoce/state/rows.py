@@ -6,8 +6,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from vivavoce.domain.principal import Quota, Scope
-from vivavoce.domain.records import KeyRecord, TokenRecord
+from vivavoce.domain.accounts import KeyRecord, Quota, Scope, TokenRecord
 from vivavoce.state.port import SavedSession
 
 VERSION = 2

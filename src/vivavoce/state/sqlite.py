@@ -13,8 +13,8 @@ from typing import Any
 
 import aiosqlite
 
+from vivavoce.domain.accounts import KeyRecord, TokenRecord
 from vivavoce.domain.ids import SessionId
-from vivavoce.domain.records import KeyRecord, TokenRecord
 from vivavoce.errors import ConfigError, StoreError
 from vivavoce.state import rows
 from vivavoce.state.claims import token_refusal

@@ -47,7 +47,7 @@ from vivavoce.core.session import LiveSession
 from vivavoce.domain.audio import INPUT_RATE, OUTPUT_RATE, Position
 from vivavoce.domain.content import ToolCall, ToolKind, ToolResult
 from vivavoce.domain.ids import CallId, CountingIds, GenerationId, SessionId, TurnId
-from vivavoce.domain.profile import behaviour_of
+from vivavoce.domain.model_family import family_behavior
 from vivavoce.domain.setup import Modality
 from vivavoce.testing.cast import Cast, outcome_of
 from vivavoce.testing.dialogue import (
@@ -84,7 +84,7 @@ class BareStage:
         self.session = LiveSession(
             SessionId("session-1"),
             script.setup,
-            behaviour_of(script.setup.model),
+            family_behavior(script.setup.model),
             script.settings,
             CountingIds(),
         )

@@ -22,8 +22,8 @@ from vivavoce.domain.content import (
     ToolResult,
     Tools,
 )
-from vivavoce.domain.evidence import Outcome, Page, RetrievalStatus, Source
 from vivavoce.domain.request import GenerationRequest
+from vivavoce.domain.tool_outcome import Page, RetrievalStatus, Source, ToolOutcome
 from vivavoce.testing.check import Mismatch
 from vivavoce.testing.dialogue import Answer, Script, ToolAnswer, take_answers
 from vivavoce.tools.ports import OnUnserved
@@ -65,7 +65,7 @@ class Cast:
 
 def told(request: GenerationRequest) -> str:
     """All that a model is given to answer from, as text."""
-    lines = [request.instruction, ", ".join(tool.name for tool in request.tools.offered)]
+    lines = [request.instruction, ", ".join(tool.name for tool in request.tools.declarations)]
     for content in request.history:
         for part in content.parts:
             if isinstance(part, Text):
@@ -77,22 +77,22 @@ def told(request: GenerationRequest) -> str:
     return "\n".join(lines)
 
 
-def outcome_of(call: ToolCall, kind: ToolKind, line: ToolAnswer) -> Outcome:
+def outcome_of(call: ToolCall, kind: ToolKind, line: ToolAnswer) -> ToolOutcome:
     """What a tool of the server's brings, when the model is to read the response of `line`."""
     response = line.response
     queries = (str(call.args.get("query", "")),) if kind is ToolKind.SEARCH else ()
     if line.fails:
-        return Outcome(response, queries=queries, failed=line.fails)
+        return ToolOutcome(response, queries=queries, failed=line.fails)
     match kind:
         case ToolKind.SEARCH:
-            return Outcome(response, queries=queries, sources=_sources(response))
+            return ToolOutcome(response, queries=queries, sources=_sources(response))
         case ToolKind.CODE:
             code = CodeResult(response.get("outcome", OK), response.get("output", ""))
-            return Outcome(response, code=code)
+            return ToolOutcome(response, code=code)
         case ToolKind.URL:
-            return Outcome(response, pages=_pages(response))
+            return ToolOutcome(response, pages=_pages(response))
         case ToolKind.MCP:
-            return Outcome(response)
+            return ToolOutcome(response)
 
 
 def _sources(response: Json) -> tuple[Source, ...]:
@@ -128,7 +128,7 @@ class ScriptedTools:
         wanted = {tool.kind for tool in tools.builtin}
         return replace(tools, server=tuple(t for t in self._known if BUILTIN[t.kind] in wanted))
 
-    async def run(self, call: ToolCall, request: GenerationRequest) -> Outcome:
+    async def run(self, call: ToolCall, request: GenerationRequest) -> ToolOutcome:
         """What the next line for this tool says; for ever, if there is none."""
         lines: Sequence[ToolAnswer] = list(take_answers(self._answers, call.name))
         tool = next(tool for tool in self._known if tool.declaration.name == call.name)

@@ -50,7 +50,7 @@ from vivavoce.core.messages import (
 from vivavoce.core.settings import SessionSettings
 from vivavoce.domain.content import Content, Role, Text, ToolCall, ToolResult
 from vivavoce.domain.ids import CallId, GenerationId, TurnId
-from vivavoce.domain.profile import Behaviour
+from vivavoce.domain.model_family import FamilyBehavior
 from vivavoce.domain.request import GenerationRequest
 from vivavoce.domain.setup import Modality, SessionSetup
 from vivavoce.testing.oracle_calls import SERVED, Calls, delimits
@@ -79,7 +79,7 @@ class Oracle:
     """Feed it `saw(...)` once a step, in order."""
 
     setup: SessionSetup
-    behaviour: Behaviour
+    behavior: FamilyBehavior
     settings: SessionSettings
     started: dict[GenerationId, bool] = field(default_factory=dict)
     running: set[GenerationId] = field(default_factory=set)
@@ -104,7 +104,7 @@ class Oracle:
     _from: GenerationId | None = None
 
     def __post_init__(self) -> None:
-        self.calls = Calls(self.setup, self.behaviour, self.settings, self._expect)
+        self.calls = Calls(self.setup, self.behavior, self.settings, self._expect)
 
     # --- a step ---------------------------------------------------------------------------
 

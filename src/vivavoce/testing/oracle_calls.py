@@ -26,7 +26,7 @@ from vivavoce.core.messages import (
 from vivavoce.core.settings import SessionSettings
 from vivavoce.domain.content import Behavior, ToolCall, ToolResult, Tools
 from vivavoce.domain.ids import CallId
-from vivavoce.domain.profile import Behaviour
+from vivavoce.domain.model_family import FamilyBehavior
 from vivavoce.domain.setup import SessionSetup
 
 SERVED = (ModelCode, ModelCodeResult, ServerCall, ServerResponse, UrlContext)
@@ -60,7 +60,7 @@ class Calls:
     """`expect(holds, rule)` raises where a rule does not hold."""
 
     setup: SessionSetup
-    behaviour: Behaviour
+    behavior: FamilyBehavior
     settings: SessionSettings
     expect: Callable[[bool, str], None]
     theirs: dict[CallId, _Theirs] = field(default_factory=dict)
@@ -208,12 +208,14 @@ class Calls:
         return now + wait_s if wait_s > 0 else None
 
     def _blocks(self, name: str, tools: Tools) -> bool:
-        self.expect(tools.served(name) is None, "clients are not asked for the server's tools")
+        self.expect(
+            tools.find_server_tool(name) is None, "clients are not asked for the server's tools"
+        )
         declared = [function for function in tools.functions if function.name == name]
         self.expect(bool(declared), "only what was offered is called")
         behavior = declared[0].behavior
         if behavior is Behavior.UNSPECIFIED:
-            behavior = self.behaviour.function_behavior
+            behavior = self.behavior.function_behavior
         return behavior is not Behavior.NON_BLOCKING
 
 

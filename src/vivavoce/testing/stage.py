@@ -16,7 +16,7 @@ from vivavoce.core.messages import Message, ModelAudio
 from vivavoce.core.session import LiveSession
 from vivavoce.core.settings import SessionSettings
 from vivavoce.domain.ids import CountingIds, SessionId
-from vivavoce.domain.profile import behaviour_of
+from vivavoce.domain.model_family import family_behavior
 from vivavoce.domain.request import EndReason, GenerationRequest
 from vivavoce.domain.setup import SessionSetup
 from vivavoce.engines.ports import (
@@ -257,7 +257,7 @@ def stage(
     session = LiveSession(
         SESSION,
         setup,
-        behaviour_of(setup.model),
+        family_behavior(setup.model),
         settings or SessionSettings(),
         CountingIds(),
     )

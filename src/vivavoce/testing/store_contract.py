@@ -14,9 +14,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+from vivavoce.domain.accounts import KeyRecord, Quota, Scope, TokenRecord
 from vivavoce.domain.ids import SessionId
-from vivavoce.domain.principal import Quota, Scope
-from vivavoce.domain.records import KeyRecord, TokenRecord
 from vivavoce.state.port import TOLD_S, Refusal, SavedSession, StateStore
 
 NOW = 1_800_000_000.0

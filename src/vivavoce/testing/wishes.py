@@ -70,7 +70,7 @@ def _wished(setup: SessionSetup, wish: str, key: str, value: str) -> SessionSetu
             return replace(setup, model=value)
         case "tools":
             return replace(setup, tools=with_tool(Tools(), value))
-        case _ if setup.tools.offered:
+        case _ if setup.tools.declarations:
             return replace(setup, tools=with_tool(setup.tools, wish))
     raise ValueError(f"unknown wish {wish!r}")
 

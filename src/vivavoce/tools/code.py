@@ -6,8 +6,8 @@ Code that fails is no failure of the tool: the model reads the error, and may wr
 from __future__ import annotations
 
 from vivavoce.domain.content import Json, ServerTool, ToolDeclaration, ToolKind
-from vivavoce.domain.evidence import Outcome
 from vivavoce.domain.request import GenerationRequest
+from vivavoce.domain.tool_outcome import ToolOutcome
 from vivavoce.engines.tool_ports import Sandbox
 from vivavoce.errors import ToolError
 
@@ -36,7 +36,7 @@ class CodeTool:
         self.about = ServerTool(ToolDeclaration(NAME, description, _PARAMETERS), ToolKind.CODE)
         self._sandbox = sandbox
 
-    async def run(self, args: Json, request: GenerationRequest) -> Outcome:
+    async def run(self, args: Json, request: GenerationRequest) -> ToolOutcome:
         """Run `args["code"]`. Raises `ToolError` if there is none, and what the sandbox raises."""
         code = args.get("code")
         if not isinstance(code, str) or not code.strip():
@@ -44,4 +44,4 @@ class CodeTool:
         if (size := len(code.encode(errors="replace"))) > MAX_CODE:
             raise ToolError(TOOL, f"The code has {size} bytes, and may have {MAX_CODE}.")
         result = await self._sandbox.run(code)
-        return Outcome({"outcome": result.outcome, "output": result.output}, code=result)
+        return ToolOutcome({"outcome": result.outcome, "output": result.output}, code=result)

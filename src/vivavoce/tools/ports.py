@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from vivavoce.domain.content import Json, ServerTool, ToolCall, Tools
-from vivavoce.domain.evidence import Outcome
 from vivavoce.domain.request import GenerationRequest
+from vivavoce.domain.tool_outcome import ToolOutcome
 
 
 class RunnableTool(Protocol):
@@ -16,7 +16,7 @@ class RunnableTool(Protocol):
     about: ServerTool
     """What the model is told of it, and what kind of tool it is."""
 
-    async def run(self, args: Json, request: GenerationRequest) -> Outcome:
+    async def run(self, args: Json, request: GenerationRequest) -> ToolOutcome:
         """Run it once. Called from several turns at once; cancelling the task stops the work.
 
         `args` fit the declaration; `request` is the conversation as it was when the model made
@@ -36,7 +36,7 @@ class Toolset(Protocol):
         """
         ...
 
-    async def run(self, call: ToolCall, request: GenerationRequest) -> Outcome:
+    async def run(self, call: ToolCall, request: GenerationRequest) -> ToolOutcome:
         """Run a call of one of the server's tools; `request` is what it was made from.
 
         Failures of the tool are outcomes; only bugs and cancellation are raised.

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from vivavoce.domain.content import Json, ServerTool, ToolDeclaration, ToolKind
-from vivavoce.domain.evidence import Outcome, Source
 from vivavoce.domain.request import GenerationRequest
+from vivavoce.domain.tool_outcome import Source, ToolOutcome
 from vivavoce.engines.tool_ports import SearchEngine, SearchQuery
 from vivavoce.errors import ToolError
 
@@ -65,7 +65,7 @@ class SearchTool:
         self._engine = engine
         self._wishes = wishes
 
-    async def run(self, args: Json, request: GenerationRequest) -> Outcome:
+    async def run(self, args: Json, request: GenerationRequest) -> ToolOutcome:
         """Search for `query`. Raises `ToolError`."""
         query = " ".join(str(args.get("query", "")).split())[:MAX_QUERY]
         if not query:
@@ -74,7 +74,7 @@ class SearchTool:
         wanted = SearchQuery(query, SOURCES, wishes.excluded, wishes.after, wishes.before)
         sources = tuple(_bounded(await self._engine.search(wanted)))
         results = [{"title": s.title, "url": s.uri, "text": s.text} for s in sources]
-        return Outcome({"results": results}, queries=(query,), sources=sources)
+        return ToolOutcome({"results": results}, queries=(query,), sources=sources)
 
 
 def _bounded(sources: Sequence[Source]) -> list[Source]:

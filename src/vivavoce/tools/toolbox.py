@@ -23,8 +23,8 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from vivavoce.domain.content import BuiltinTool, ServerTool, ToolCall, ToolKind, Tools
-from vivavoce.domain.evidence import Outcome
 from vivavoce.domain.request import GenerationRequest
+from vivavoce.domain.tool_outcome import ToolOutcome
 from vivavoce.engines.tool_ports import Sandbox, SearchEngine
 from vivavoce.errors import ToolError
 from vivavoce.protocol.close import unavailable_tool
@@ -128,7 +128,7 @@ class SessionTools:
             server=tuple(about for about, _ in offered),
         )
 
-    async def run(self, call: ToolCall, request: GenerationRequest) -> Outcome:
+    async def run(self, call: ToolCall, request: GenerationRequest) -> ToolOutcome:
         """Run a call. Failures are outcomes; only bugs and cancellation are raised."""
         began, culprit, problem = time.monotonic(), call.name, REPORTED
         tool = self._meant(call, request)
@@ -158,7 +158,7 @@ class SessionTools:
 
     def _meant(self, call: ToolCall, request: GenerationRequest) -> RunnableTool | None:
         """The tool that had this name when the call was made; an update may have come since."""
-        wanted = request.tools.served(call.name)
+        wanted = request.tools.find_server_tool(call.name)
         known = (each for offered in self._known for each in offered)
         return next((tool for about, tool in known if about is wanted), None)
 
@@ -194,8 +194,8 @@ class SessionTools:
                 self._on_unserved("tool", tool.kind)
 
 
-def _failed(problem: str) -> Outcome:
-    return Outcome({"error": problem}, failed=problem)
+def _failed(problem: str) -> ToolOutcome:
+    return ToolOutcome({"error": problem}, failed=problem)
 
 
 def _without_secrets(tool: BuiltinTool) -> BuiltinTool:

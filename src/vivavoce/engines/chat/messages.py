@@ -90,7 +90,7 @@ def tools(request: GenerationRequest, names: FunctionNames) -> list[Message]:
                 "parameters": tool.parameters or {"type": "object", "properties": {}},
             },
         }
-        for tool in request.tools.offered
+        for tool in request.tools.declarations
     ]
 
 

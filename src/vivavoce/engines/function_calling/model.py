@@ -48,7 +48,7 @@ class FunctionCallingModel:
         The declarations were read before the user began to speak.
         """
         speaking = bool(request.history) and request.history[-1].role is Role.USER
-        if request.tools.offered and not speaking:
+        if request.tools.declarations and not speaking:
             with suppress(EngineError):  # the answer itself will say what is wrong
                 await self._workers.run(lambda token: self._planner.prepare(request.tools, token))
         await self.text_model.prepare(_without_tools(request))
@@ -58,7 +58,7 @@ class FunctionCallingModel:
 
         Raises `EngineError`; `EngineBusy` for a speculative request that would have to wait.
         """
-        if request.history and request.tools.offered:
+        if request.history and request.tools.declarations:
             if request.speculative and not self._workers.idle:
                 raise EngineBusy(ENGINE, "another answer is being planned.")
             plan = await self._workers.run(lambda token: self._planner.plan(request, token))

@@ -189,7 +189,7 @@ class LlamaCppModel:
             raise EngineError(ENGINE, "it was closed.")
         if request.speculative and not self._workers.idle:
             raise EngineBusy(ENGINE, "all slots are in use.")
-        if request.tools.offered and not (self._native or self._tools_ignored):
+        if request.tools.declarations and not (self._native or self._tools_ignored):
             self._tools_ignored = True
             log.warning("functions are ignored", extra={"fix": "Run `vivavoce pull`."})
         if self._embedded and (unseen := excuse(request.history)):
@@ -225,7 +225,7 @@ class LlamaCppModel:
                     meter.read(chunk)
                     stop = finish_reason(chunk) or stop
                     if meter.is_report_due():
-                        yield UsageReported(usage.then(meter.usage))
+                        yield UsageReported(usage.update_with(meter.usage))
                     if text := guard.feed(text_of(chunk)):
                         passed_on += text
                         yield TextDelta(text)
@@ -234,7 +234,7 @@ class LlamaCppModel:
             if text := guard.finish():
                 passed_on += text
                 yield TextDelta(text)
-            usage = usage.then(meter.usage)
+            usage = usage.update_with(meter.usage)
             if not guard.rejected:
                 break
             openings += _FIRST_WORD.findall(guard.refused)
@@ -255,7 +255,7 @@ class LlamaCppModel:
 
     async def _native_answer(self, request: GenerationRequest) -> AsyncGenerator[ModelPart, None]:
         """Text, thoughts and calls, as the model's own template has them."""
-        deltas = Deltas(FunctionNames(tool.name for tool in request.tools.offered))
+        deltas = Deltas(FunctionNames(tool.name for tool in request.tools.declarations))
         meter = TokenMeter()
         thoughts = bool(request.thinking and request.thinking.include_thoughts)
         async with aclosing(self._chunks(request)) as chunks:
@@ -294,7 +294,7 @@ class LlamaCppModel:
 
     def _beginnings(self, request: GenerationRequest) -> tuple[str, str]:
         """Keys of what conversations with this instruction, and all conversations, begin with."""
-        shown = [tool.name for tool in request.tools.offered] if self._native else []
+        shown = [tool.name for tool in request.tools.declarations] if self._native else []
         return f"beginning {prompt.system(request, self._most_chars)} {shown}", prompt.SPOKEN
 
     @property
@@ -306,8 +306,8 @@ class LlamaCppModel:
         while self._uncounted:
             self._count(self._uncounted.popleft())
         body = self._sampling(request) | {"id_slot": slot, "cache_prompt": True}
-        names = FunctionNames(tool.name for tool in request.tools.offered)
-        if self._native and request.tools.offered:
+        names = FunctionNames(tool.name for tool in request.tools.declarations)
+        if self._native and request.tools.declarations:
             body["tools"] = chat.tools(request, names)
         instruction = prompt.system(request, self._most_chars)
         instruction = self._shortened(instruction, self._settings.context // 3)

@@ -25,7 +25,7 @@ from mcp_types import (
 )
 
 from vivavoce.domain.content import Blob
-from vivavoce.domain.evidence import Outcome
+from vivavoce.domain.tool_outcome import ToolOutcome
 
 MAX_TEXT = 20_000
 MAX_ERROR = 500
@@ -33,19 +33,19 @@ MAX_PARTS = 8
 _FEW_BLOCKS = 100
 
 
-def outcome_of(result: CallToolResult) -> Outcome:
+def outcome_of(result: CallToolResult) -> ToolOutcome:
     """The result as `{"output": ...}` or `{"error": sentence}`, images and sound as parts."""
     words, parts = _read(result.content)
     text = "\n".join(words)
     if result.is_error:
         problem = cut(text, MAX_ERROR) or "The tool failed and did not say why."
-        return Outcome(response={"error": problem}, failed=problem)
+        return ToolOutcome(response={"error": problem}, failed=problem)
     if result.structured_content is None:
-        return Outcome(response={"output": cut(text, MAX_TEXT)}, parts=parts)
+        return ToolOutcome(response={"output": cut(text, MAX_TEXT)}, parts=parts)
     beginning = _written(result.structured_content, MAX_TEXT)
     if beginning is not None:
-        return Outcome(response={"output": f"{beginning} [cut here]"}, parts=parts)
-    return Outcome(response={"output": result.structured_content}, parts=parts)
+        return ToolOutcome(response={"output": f"{beginning} [cut here]"}, parts=parts)
+    return ToolOutcome(response={"output": result.structured_content}, parts=parts)
 
 
 def is_work(result: CallToolResult) -> bool:

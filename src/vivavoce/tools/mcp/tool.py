@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from vivavoce.domain.content import Json, ServerTool, ToolDeclaration, ToolKind
-from vivavoce.domain.evidence import Outcome
 from vivavoce.domain.request import GenerationRequest
+from vivavoce.domain.tool_outcome import ToolOutcome
 from vivavoce.errors import EngineBusy, ToolError
 from vivavoce.tools.mcp.connection import McpConnection
 from vivavoce.tools.mcp.listing import RemoteTool
@@ -22,7 +22,7 @@ class McpTool:
         self._remote = remote
         self._connection = connection
 
-    async def run(self, args: Json, request: GenerationRequest) -> Outcome:
+    async def run(self, args: Json, request: GenerationRequest) -> ToolOutcome:
         """Run it once. Raises `ToolError`, also where the server can't be reached."""
         result = await self._connection.call(self._remote.name, args)
         if not is_work(result):

@@ -25,7 +25,7 @@ from mcp.client import stdio
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.message import SessionMessage
 
-from vivavoce.domain.json_size import exceeds
+from vivavoce.domain.json_size import exceeds_values
 from vivavoce.tools.mcp.settings import McpServerSpec
 
 # A program is asked to leave by closing its input, then by SIGTERM, then killed. The package
@@ -203,7 +203,7 @@ class _Counted(httpx2.AsyncByteStream):
         yield bytes(held)
 
     def _check(self, answer: bytes | bytearray) -> None:
-        if exceeds(bytes(answer), self._max_values):
+        if exceeds_values(bytes(answer), self._max_values):
             raise TooLarge(f"an answer of more than {self._max_values} values")
 
     async def aclose(self) -> None:

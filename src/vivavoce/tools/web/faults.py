@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vivavoce.domain.evidence import RetrievalStatus
+from vivavoce.domain.tool_outcome import RetrievalStatus
 from vivavoce.errors import ToolError
 
 TOOL = "url"

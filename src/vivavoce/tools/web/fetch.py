@@ -32,7 +32,7 @@ from dataclasses import dataclass
 import httpx2
 
 from vivavoce import __version__
-from vivavoce.domain.evidence import RetrievalStatus
+from vivavoce.domain.tool_outcome import RetrievalStatus
 from vivavoce.engines.workers import CancelToken, WorkerPool
 from vivavoce.errors import EngineBusy
 from vivavoce.tools.web.faults import TOOL, Paywalled, Refused, Unread

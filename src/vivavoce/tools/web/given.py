@@ -99,7 +99,7 @@ def _exchanged(request: GenerationRequest) -> Iterator[tuple[ToolCall | ToolResu
 
 def _kind(name: str, request: GenerationRequest) -> ToolKind | None:
     """What the tool of this name is, or was before an update; None for a client's function."""
-    served = request.tools.served(name)
+    served = request.tools.find_server_tool(name)
     kind = _KINDS.get(_NUMBER.sub("", name))
     return kind or (served.kind if served is not None else None)
 

@@ -15,8 +15,8 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 from vivavoce.domain.content import Json, ServerTool, ToolDeclaration, ToolKind
-from vivavoce.domain.evidence import Outcome, Page, RetrievalStatus
 from vivavoce.domain.request import GenerationRequest
+from vivavoce.domain.tool_outcome import Page, RetrievalStatus, ToolOutcome
 from vivavoce.engines.pages import Reading, readable
 from vivavoce.engines.workers import WorkerPool
 from vivavoce.errors import EngineBusy, ToolError
@@ -52,7 +52,7 @@ class UrlContextTool:
         self._fetcher.close()
         self._workers.close()
 
-    async def run(self, args: Json, request: GenerationRequest) -> Outcome:
+    async def run(self, args: Json, request: GenerationRequest) -> ToolOutcome:
         """Read the pages at `args["urls"]`, as far as others than the model have named them.
 
         Raises `ToolError` only if there is no such list.
@@ -67,7 +67,7 @@ class UrlContextTool:
         pages = await self._pages(wanted[:most], request)
         problem = f"Only {most} addresses are read at a time."
         pages += [(Page(url, RetrievalStatus.ERROR), problem) for url in wanted[most:]]
-        return Outcome(
+        return ToolOutcome(
             response={"pages": [_entry(page, problem) for page, problem in pages]},
             pages=[page for page, _ in pages],
         )

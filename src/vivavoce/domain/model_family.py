@@ -1,7 +1,7 @@
 """How each family of Live models behaves towards a client.
 
-Frameworks choose their own behaviour by the model *name* that the user configured, so the
-server keeps one behaviour a name. Names are matched after everything up to the last `/`.
+Frameworks choose their own behavior by the model *name* that the user configured, so the
+server keeps one behavior a name. Names are matched after everything up to the last `/`.
 The table is the one of the protocol specification, section 0.2.
 """
 
@@ -15,7 +15,7 @@ from vivavoce.domain.content import Behavior
 from vivavoce.domain.setup import TurnCoverage
 
 
-class Family(Enum):
+class ModelFamily(Enum):
     """The model families whose clients expect different things."""
 
     LIVE_2_5 = "live-2.5"
@@ -24,7 +24,7 @@ class Family(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Behaviour:
+class FamilyBehavior:
     """What a client of one model family relies on.
 
     `function_behavior` is the default where a declaration leaves it open; `history_answers`
@@ -33,19 +33,21 @@ class Behaviour:
     search is shown as code and its result, before the answer.
     """
 
-    family: Family
+    family: ModelFamily
     function_behavior: Behavior
     coverage: TurnCoverage
     history_answers: bool
     shows_search: bool = False
 
 
-_LIVE_2_5 = Behaviour(Family.LIVE_2_5, Behavior.BLOCKING, TurnCoverage.ONLY_ACTIVITY, True, True)
-_LIVE_3_1 = Behaviour(
-    Family.LIVE_3_1, Behavior.BLOCKING, TurnCoverage.AUDIO_ACTIVITY_AND_ALL_VIDEO, False
+_LIVE_2_5 = FamilyBehavior(
+    ModelFamily.LIVE_2_5, Behavior.BLOCKING, TurnCoverage.ONLY_ACTIVITY, True, True
 )
-_LIVE_3_8 = Behaviour(
-    Family.LIVE_3_8, Behavior.NON_BLOCKING, TurnCoverage.AUDIO_ACTIVITY_AND_ALL_VIDEO, False
+_LIVE_3_1 = FamilyBehavior(
+    ModelFamily.LIVE_3_1, Behavior.BLOCKING, TurnCoverage.AUDIO_ACTIVITY_AND_ALL_VIDEO, False
+)
+_LIVE_3_8 = FamilyBehavior(
+    ModelFamily.LIVE_3_8, Behavior.NON_BLOCKING, TurnCoverage.AUDIO_ACTIVITY_AND_ALL_VIDEO, False
 )
 
 _BY_PATTERN = (
@@ -53,7 +55,7 @@ _BY_PATTERN = (
     (re.compile(r"gemini-(3\.[2-9]|[4-9])"), _LIVE_3_8),
 )
 
-_OTHER_KINDS = (
+_OTHER_TASKS = (
     (re.compile(r"gemini-[\w.]{1,40}-live-translate"), "translates"),
     (re.compile(r"gemini-[\w.]{1,40}-transcribe"), "transcribes"),
 )
@@ -64,19 +66,19 @@ def model_id(name: str) -> str:
     return name.rsplit("/", 1)[-1]
 
 
-def does_instead(name: str) -> str:
+def other_task(name: str) -> str:
     """What the model called `name` does instead of conversing: `translates`, `transcribes`.
 
     Empty for the others. Sessions with these models have no turns.
     """
     short = model_id(name)
-    return next((does for pattern, does in _OTHER_KINDS if pattern.match(short)), "")
+    return next((does for pattern, does in _OTHER_TASKS if pattern.match(short)), "")
 
 
-def behaviour_of(name: str) -> Behaviour:
-    """The behaviour that clients of the model called `name` expect; 2.5's for unknown names."""
+def family_behavior(name: str) -> FamilyBehavior:
+    """The behavior that clients of the model called `name` expect; 2.5's for unknown names."""
     short = model_id(name)
-    for pattern, behaviour in _BY_PATTERN:
+    for pattern, behavior in _BY_PATTERN:
         if pattern.match(short):
-            return behaviour
+            return behavior
     return _LIVE_2_5

@@ -42,7 +42,7 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ToolOutcome:
     """What one run of a server's tool gave.
 
     `response` is what the model gets to see. The rest is what the client is told about it:
