@@ -11,8 +11,10 @@ import asyncio
 import gc
 import platform
 import resource
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from vivavoce.core.messages import TurnComplete
 from vivavoce.domain.audio import INPUT_RATE, AudioChunk
@@ -21,8 +23,11 @@ from vivavoce.engines.cascade import Cascade
 from vivavoce.engines.scripted.echo import EchoModel
 from vivavoce.engines.scripted.sound import say
 from vivavoce.engines.scripted.tones import TonesSynthesizer
-from vivavoce.testing.loop import virtual_loop
-from vivavoce.testing.stage import Client, stage
+from vivavoce.testing.virtual_loop import virtual_loop
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # for the rig
+
+from support.host_rig import Client, open_connection
 
 CHUNK = 2 * INPUT_RATE // 10
 SETUP = SessionSetup(
@@ -53,7 +58,7 @@ def cost_of_a_chunk(sound: list[AudioChunk], turns: int = 0) -> float:
 
         async def run() -> float:
             client = Client()
-            running = asyncio.ensure_future(stage(client, echo(), SETUP).run())
+            running = asyncio.ensure_future(open_connection(client, echo(), SETUP).run())
             began = time.process_time()
             await stream(client, sound)
             if turns:
@@ -88,7 +93,9 @@ def memory_of_an_idle_session(count: int = 500, seconds: int = 5) -> float:
             gc.collect()
             before = _resident_kb()
             clients = [Client() for _ in range(count)]
-            running = [asyncio.ensure_future(stage(c, echo(), SETUP).run()) for c in clients]
+            running = [
+                asyncio.ensure_future(open_connection(c, echo(), SETUP).run()) for c in clients
+            ]
             silence = chunks(bytes(2 * INPUT_RATE * seconds))
             for chunk in silence:
                 for client in clients:

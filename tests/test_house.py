@@ -52,10 +52,7 @@ ALLOWED: dict[str, set[str]] = {
         "metrics", "tools", "tooling",
     },
     "logs": {"domain", "errors"},
-    "testing": {
-        "domain", "errors", "core", "engines", "runtime", "protocol", "tools.ports", "testing",
-        "state.port",
-    },
+    "testing": {"domain", "errors", "engines", "testing", "state.port"},
     "cli": {
         "wiring", "client", "config", "connection_errors", "domain", "errors", "engines", "edge",
         "cli", "logs", "tools", "state",

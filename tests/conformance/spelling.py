@@ -6,6 +6,7 @@ import base64
 from typing import Any
 
 from conformance.wire import Json, content, parts
+from support.scripted_engines import BUILTIN
 from vivavoce.core.messages import (
     GenerationComplete,
     GoAway,
@@ -34,7 +35,6 @@ from vivavoce.domain.content import Behavior, ToolCall, ToolKind, Tools
 from vivavoce.domain.ids import CallId, SessionId
 from vivavoce.domain.setup import SessionSetup
 from vivavoce.domain.tool_outcome import Page, RetrievalStatus, Source
-from vivavoce.testing.cast import BUILTIN
 
 MCP_SERVER: Json = {"name": "desk", "streamableHttpTransport": {"url": "http://localhost/mcp"}}
 """What a client that has one would name; a scripted server connects to none."""

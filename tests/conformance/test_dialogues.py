@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from conformance.seed import ROOT
-from conformance.socket_stage import Observed, play
-from vivavoce.testing.check import check
-from vivavoce.testing.script import parse
+from conformance.socket_runner import Observed, play
+from support.expectations import check_expectations
+from support.script_parser import parse_script
 
 pytestmark = pytest.mark.e2e
 
@@ -28,7 +28,7 @@ SLACK_S = 0.5
 @pytest.fixture(scope="module")
 def played() -> dict[Path, Observed | BaseException]:
     """What each dialogue's client got."""
-    scripts = {path: parse(path.read_text()) for path in DIALOGUES}
+    scripts = {path: parse_script(path.read_text()) for path in DIALOGUES}
     # The longest first: none of them is then left over when the others are done.
     order = sorted(DIALOGUES, key=lambda path: scripts[path].until, reverse=True)
     places = asyncio.Semaphore(AT_ONCE)
@@ -50,4 +50,4 @@ def test_the_server_holds_the_dialogue(
     observed = played[path]
     if isinstance(observed, BaseException):
         raise observed
-    check(parse(path.read_text()).expectations, observed, SLACK_S)
+    check_expectations(parse_script(path.read_text()).expectations, observed, SLACK_S)

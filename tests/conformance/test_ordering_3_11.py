@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import pytest
 
 from conformance.servers import Running
-from conformance.socket_stage import on_a_socket
+from conformance.socket_runner import on_a_socket
 from conformance.wire import (
     BOTH_TRANSCRIPTS,
     LIGHTS,
@@ -30,12 +30,12 @@ from conformance.wire import (
     text,
     transcript,
 )
+from support.host_rig import Step
 from vivavoce.domain.content import ToolCall
 from vivavoce.domain.ids import CallId
 from vivavoce.domain.request import GenerationRequest
 from vivavoce.engines.ports import CallsRequested, Speech
 from vivavoce.engines.scripted.sound import hear
-from vivavoce.testing.stage import Step
 
 pytestmark = pytest.mark.e2e
 

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from vivavoce.testing.bare_stage import BareStage
-from vivavoce.testing.check import check
-from vivavoce.testing.script import parse
+from support.core_runner import CoreRunner
+from support.expectations import check_expectations
+from support.script_parser import parse_script
 
 DIALOGUES = sorted((Path(__file__).parent.parent / "dialogues").glob("*.txt"))
 
 
 @pytest.mark.parametrize("path", DIALOGUES, ids=lambda path: path.stem)
 def test_dialogue(path: Path) -> None:
-    stage = BareStage(parse(path.read_text()))
-    check(stage.script.expectations, stage.run())
+    stage = CoreRunner(parse_script(path.read_text()))
+    check_expectations(stage.script.expectations, stage.run())

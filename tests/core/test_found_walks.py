@@ -31,7 +31,7 @@ def test_a_walk_that_broke_a_rule_keeps_it(rule: str) -> None:
     way, path = FOUND[rule]
     world = play(*WAYS[way], path)
     calm(world)
-    world.oracle.at_rest()
+    world.oracle.check_idle()
 
 
 @pytest.mark.parametrize("first", ["Once upon", "Once upon "])

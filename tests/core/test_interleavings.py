@@ -52,7 +52,7 @@ def interleave(way: str, steps: list[str]) -> World:
 def test_every_interleaving_comes_to_rest_and_can_be_resumed(way: str, steps: list[str]) -> None:
     world = interleave(way, steps)
     calm(world)
-    world.oracle.at_rest()
+    world.oracle.check_idle()
     assert every_run_has_one_end(world)
     calm(resumed(world))
 

@@ -130,7 +130,7 @@ def test_a_turn_is_told_before_anything_of_the_next() -> None:
     world.score(0.5, 0.9)
     assert hear(world, "three four", "three") == []
     world.do(TranscriptUpdated(first, world.position, "one two.", True))
-    world.oracle.heard(first)
+    world.oracle.transcribed_words(first)
     told = [m.text for m in world.take() if isinstance(m, InputTranscript)]
     assert told == [" two.", " three"]
 

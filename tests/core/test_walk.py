@@ -10,13 +10,13 @@ import pytest
 
 from core.actions import ACTIONS
 from core.world import MANUAL, SETUP, UNINTERRUPTED, World
+from support.invariants import InvariantBroken
 from vivavoce.core.events import ActivityEnded, AudioStreamEnded, ClientGone
 from vivavoce.core.model_states import ModelState
 from vivavoce.core.settings import Pacing, SessionSettings
 from vivavoce.core.user_turns import SpokenTurn, TurnState
 from vivavoce.domain.content import Scheduling
 from vivavoce.domain.setup import Modality, SessionSetup
-from vivavoce.testing.oracle import Broken
 
 SPECULATING = SessionSettings(speculation=True)
 
@@ -90,7 +90,7 @@ def walk_breadth_first(
                 way = (*path, name)
                 try:
                     seen = sketch(play(setup, settings, way))
-                except Broken as broken:
+                except InvariantBroken as broken:
                     pytest.fail(f"{broken}\nshortest way there: {' -> '.join(way)}")
                 if seen not in reached:
                     reached[seen] = way
@@ -114,7 +114,7 @@ def calm(world: World) -> None:
             world.answer(world.calls[0].name, scheduling=Scheduling.SILENT)
         world.finish()
         world.wait(30)
-    raise Broken("the conversation comes to rest")
+    raise InvariantBroken("the conversation comes to rest")
 
 
 def wander(way: str, seed: int, steps: int = 100) -> World:
@@ -125,8 +125,8 @@ def wander(way: str, seed: int, steps: int = 100) -> World:
     try:
         world = play(setup, settings, path)
         calm(world)
-        world.oracle.at_rest()
-    except Broken as broken:
+        world.oracle.check_idle()
+    except InvariantBroken as broken:
         pytest.fail(f"{broken}\nafter {way}, seed {seed}: {shorten(way, path)}")
     return world
 
@@ -139,8 +139,8 @@ def shorten(way: str, path: list[str]) -> str:
         try:
             world = play(*WAYS[way], shorter)
             calm(world)
-            world.oracle.at_rest()
-        except Broken:
+            world.oracle.check_idle()
+        except InvariantBroken:
             path = shorter
         else:
             at += 1

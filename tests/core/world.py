@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from support.invariants import InvariantChecker
 from vivavoce.core.effects import (
     CancelGeneration,
     DropTranscript,
@@ -59,7 +60,6 @@ from vivavoce.domain.setup import (
     Transcription,
 )
 from vivavoce.domain.tool_outcome import Source, ToolOutcome
-from vivavoce.testing.oracle import Oracle
 
 FRAME = 512
 TOOLS = Tools(
@@ -106,7 +106,7 @@ class World:
         behavior: FamilyBehavior | None = None,
         session: LiveSession | None = None,
         now: float = 0.0,
-        before: Oracle | None = None,
+        before: InvariantChecker | None = None,
         gauge: Gauge | None = None,
     ) -> None:
         self.setup = setup
@@ -128,7 +128,7 @@ class World:
         self.words = 0
         self.steps = 0
         self.said_calls = 0
-        self.oracle = Oracle(setup, self.behavior, self.settings)
+        self.oracle = InvariantChecker(setup, self.behavior, self.settings)
         if before is not None:
             self.oracle.calls = before.calls
         self.session = session or LiveSession(
@@ -146,7 +146,7 @@ class World:
             case TranscriptFailed(turn, _) | TranscriptUpdated(turn, _, _, True):
                 if turn in self.ended:
                     self.ended.remove(turn)
-                    self.oracle.heard(turn)
+                    self.oracle.transcribed_words(turn)
             case _:
                 pass
         return self._after(event, self.session.handle(event, self.now))
@@ -196,7 +196,7 @@ class World:
                     self.checkpoints.append(effect)
                 case CancelGeneration() | ReleaseGeneration() | _:
                     pass
-        self.oracle.saw(event, effects, self.now, self.session.deadline())
+        self.oracle.check_step(event, effects, self.now, self.session.deadline())
         waiting = self.session._talk.model.state is ModelState.TOOLS
         expected = self.oracle.calls.waiting_here and not self.session.closed
         assert waiting == expected, self.messages()

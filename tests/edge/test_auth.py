@@ -13,7 +13,7 @@ from vivavoce.errors import StoreError
 from vivavoce.protocol.credentials import Credential, CredentialKind
 from vivavoce.state.keeper import digest
 from vivavoce.state.memory import MemoryStore
-from vivavoce.testing.loop import run_virtually
+from vivavoce.testing.virtual_loop import run_virtually
 
 TOKEN = "auth_tokens/abc"
 

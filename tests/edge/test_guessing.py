@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from vivavoce.edge.guessing import ADDRESSES, CROWD, FORGIVEN_S, FREE, LONGEST_S, Guesses
-from vivavoce.testing.loop import run_virtually
+from vivavoce.testing.virtual_loop import run_virtually
 
 
 def test_the_first_mistakes_are_told_at_once_and_then_later_and_later() -> None:

@@ -15,7 +15,7 @@ from vivavoce.edge.read_pace import (
     SMALLEST_READ,
     ReadPace,
 )
-from vivavoce.testing.loop import run_virtually
+from vivavoce.testing.virtual_loop import run_virtually
 
 
 class Reads:

@@ -18,7 +18,7 @@ from vivavoce.engines.llamacpp.model import LlamaCppModel
 from vivavoce.engines.ports import CallsRequested, LanguageModel, ModelPart, TextDelta
 from vivavoce.engines.registry import locate_weights
 from vivavoce.errors import EngineMissing
-from vivavoce.testing.contracts import request
+from vivavoce.testing.engine_contracts import request
 
 
 class Host:

@@ -12,7 +12,7 @@ from vivavoce.domain.request import GenerationRequest
 from vivavoce.engines.openai import OpenAIModel, OpenAISettings
 from vivavoce.engines.ports import CallsRequested, ModelPart, TextDelta
 from vivavoce.engines.settings import read_settings
-from vivavoce.testing.contracts import request
+from vivavoce.testing.engine_contracts import request
 
 WEATHER = ToolDeclaration(
     "get_weather", "The weather.", {"type": "object", "properties": {"city": {"type": "string"}}}

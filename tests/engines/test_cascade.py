@@ -29,7 +29,7 @@ from vivavoce.engines.ports import (
 from vivavoce.engines.scripted.echo import EchoModel
 from vivavoce.engines.scripted.tones import TonesSynthesizer
 from vivavoce.errors import ConfigError, EngineError
-from vivavoce.testing.contracts import request
+from vivavoce.testing.engine_contracts import request
 
 MODEL_CAPABILITIES = LanguageModelCapabilities(tools=True, images=True)
 VOICE_CAPABILITIES = SynthesizerCapabilities(voices=("one",))

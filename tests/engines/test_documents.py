@@ -18,7 +18,7 @@ from vivavoce.engines.pages import MAX_BYTES
 from vivavoce.engines.registry import EngineBuilder
 from vivavoce.engines.tool_ports import SearchEngine, SearchQuery
 from vivavoce.errors import ConfigError, EngineMissing, ToolError
-from vivavoce.testing.tool_contracts import SearchEngineContract
+from vivavoce.testing.search_contract import SearchEngineContract
 
 SAMPLES = Path(__file__).parent / "data" / "documents"
 

@@ -18,7 +18,7 @@ from vivavoce.engines.function_calling import MINILM
 from vivavoce.engines.function_calling.model import FunctionCallingModel, add_function_calling
 from vivavoce.engines.ports import LanguageModel
 from vivavoce.errors import EngineMissing
-from vivavoce.testing.contracts import LanguageModelContract
+from vivavoce.testing.engine_contracts import LanguageModelContract
 
 pytestmark = pytest.mark.embedded
 

@@ -21,7 +21,7 @@ from vivavoce.engines.chat import image_notes
 from vivavoce.engines.llamacpp.settings import model_file, read_settings
 from vivavoce.engines.ports import Ended, LanguageModel, TextDelta, UsageReported
 from vivavoce.errors import EngineBusy
-from vivavoce.testing.contracts import LanguageModelContract
+from vivavoce.testing.engine_contracts import LanguageModelContract
 
 pytestmark = pytest.mark.embedded
 

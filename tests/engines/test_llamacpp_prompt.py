@@ -9,7 +9,7 @@ import pytest
 from vivavoce.domain.content import Content, Role, Text
 from vivavoce.domain.setup import Modality
 from vivavoce.engines.llamacpp import prompt
-from vivavoce.testing.contracts import request
+from vivavoce.testing.engine_contracts import request
 
 
 def test_what_was_heard_is_written_as_it_would_be_typed() -> None:

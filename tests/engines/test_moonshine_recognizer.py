@@ -36,7 +36,7 @@ from vivavoce.engines.ports import RecognitionOptions, Recognizer, Transcript
 from vivavoce.engines.registry import EngineBuilder
 from vivavoce.engines.scripted.sound import hear, say
 from vivavoce.errors import ConfigError, EngineMissing
-from vivavoce.testing.contracts import RecognizerContract
+from vivavoce.testing.engine_contracts import RecognizerContract
 
 CLIP = Path(__file__).parent / "data" / "turn-on-the-lights.wav"
 PROBABILITY = 0.9

@@ -15,7 +15,7 @@ from vivavoce.domain.content import ToolDeclaration, Usage
 from vivavoce.domain.request import EndReason
 from vivavoce.domain.setup import Thinking
 from vivavoce.engines.ports import CallUnreadable, Ended, LanguageModel, TextDelta, UsageReported
-from vivavoce.testing.contracts import LanguageModelContract, request
+from vivavoce.testing.engine_contracts import LanguageModelContract, request
 
 
 class TestContract(LanguageModelContract):

@@ -13,7 +13,7 @@ from engines.openai_build import Build, settings_of
 from engines.talk import answer
 from vivavoce.engines.openai import OpenAIModel
 from vivavoce.errors import ConfigError, EngineBusy, EngineError, EngineMissing
-from vivavoce.testing.contracts import request
+from vivavoce.testing.engine_contracts import request
 
 
 @pytest.mark.parametrize(

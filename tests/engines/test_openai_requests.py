@@ -26,7 +26,7 @@ from vivavoce.domain.content import (
 from vivavoce.domain.ids import CallId
 from vivavoce.domain.setup import Modality, Sampling
 from vivavoce.engines.chat.image_notes import UNSEEN
-from vivavoce.testing.contracts import request
+from vivavoce.testing.engine_contracts import request
 
 
 async def test_sampling_and_extra_fields_travel(build: Build, chat: FakeChat) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from vivavoce.engines.ports import Synthesizer
 from vivavoce.engines.registry import EngineBuilder
-from vivavoce.testing.contracts import SynthesizerContract
+from vivavoce.testing.engine_contracts import SynthesizerContract
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "engines.md"
 

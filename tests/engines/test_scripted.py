@@ -36,7 +36,7 @@ from vivavoce.engines.scripted.echo import EchoModel
 from vivavoce.engines.scripted.energy import EnergyDetector
 from vivavoce.engines.scripted.sound import hear, say
 from vivavoce.engines.scripted.tones import TonesRecognizer, TonesSynthesizer, understand
-from vivavoce.testing.contracts import (
+from vivavoce.testing.engine_contracts import (
     LanguageModelContract,
     RecognizerContract,
     ResponderContract,

@@ -29,7 +29,7 @@ from vivavoce.engines.ports import (
 )
 from vivavoce.engines.scripted.tones import TonesSynthesizer
 from vivavoce.engines.tool_validation import AnswerPart, CheckedPart, ToolCallRetry, check_batch
-from vivavoce.testing.contracts import request
+from vivavoce.testing.engine_contracts import request
 
 TIMER = ToolDeclaration(
     "set_timer",

@@ -11,7 +11,7 @@ import pytest
 
 from vivavoce.engines.workers import REPLACE_AFTER_S, CancelToken, WorkerPool
 from vivavoce.errors import EngineBusy, EngineError
-from vivavoce.testing.loop import run_virtually
+from vivavoce.testing.virtual_loop import run_virtually
 
 
 async def test_work_is_done_in_a_thread_of_the_lane() -> None:

@@ -15,6 +15,7 @@ from core.test_walk import WAYS, calm, sketch
 from core.world import SETUP, World
 from fuzz.layer import Layer
 from fuzz.mutation import BytesMutator, JsonMutator
+from support.invariants import InvariantBroken
 from vivavoce.core.events import ClientGone, TextReceived
 from vivavoce.core.session import LiveSession
 from vivavoce.core.settings import SessionSettings
@@ -23,7 +24,6 @@ from vivavoce.domain.ids import CountingIds
 from vivavoce.domain.model_family import family_behavior
 from vivavoce.state.codec import decode
 from vivavoce.state.encoder import encode
-from vivavoce.testing.oracle import Broken
 
 NAMES = (*ACTIONS, "drop")
 """`drop`: the connection ends, and the client resumes where that is possible."""
@@ -64,8 +64,8 @@ def run_core(data: bytes) -> Hashable:
 def _come_to_rest(world: World) -> None:
     try:
         calm(world)
-        world.oracle.at_rest()
-    except Broken:
+        world.oracle.check_idle()
+    except InvariantBroken:
         if not world.session.closed:  # it was told to leave
             raise
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from heapq import heappop
 from typing import Any
 
-from vivavoce.testing.loop import VirtualLoop
+from vivavoce.testing.virtual_loop import VirtualLoop
 
 
 class SteppedLoop(VirtualLoop):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from vivavoce.testing.check import check
-from vivavoce.testing.host_stage import play
-from vivavoce.testing.script import parse
+from support.expectations import check_expectations
+from support.host_runner import play_on_host
+from support.script_parser import parse_script
 
 SLACK_S = 0.15
 """A microphone chunk, a detector frame, and an energy gate that reacts within one."""
@@ -12,6 +12,6 @@ SLACK_S = 0.15
 
 def holds(dialogue: str) -> None:
     """Play a dialogue on the host, with engines that obey and with engines that do not."""
-    script = parse(dialogue)
+    script = parse_script(dialogue)
     for stubborn in (False, True):
-        check(script.expectations, play(script, stubborn), SLACK_S)
+        check_expectations(script.expectations, play_on_host(script, stubborn), SLACK_S)

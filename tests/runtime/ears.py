@@ -22,7 +22,7 @@ from vivavoce.engines.scripted.tones import TonesRecognizer
 from vivavoce.runtime.errands import Errands
 from vivavoce.runtime.intake import Intake
 from vivavoce.runtime.transcripts import Transcripts
-from vivavoce.testing.loop import run_virtually
+from vivavoce.testing.virtual_loop import run_virtually
 
 ONE, TWO = TurnId(1), TurnId(2)
 HELLO = say("hello", INPUT_RATE)

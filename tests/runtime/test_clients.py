@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from runtime.visits import HELLO, SETUP, SILENCE, echo, hold, kinds, played, speech, stream, talks
+from support.host_rig import Client, Hang, open_connection
 from vivavoce.core.events import ActivityEnded, AudioStreamEnded, TextReceived
 from vivavoce.core.lifetime import Farewell
 from vivavoce.core.messages import (
@@ -21,8 +22,7 @@ from vivavoce.domain.audio import INPUT_RATE, OUTPUT_RATE, AudioChunk, VideoFram
 from vivavoce.engines.scripted.sound import hear, say
 from vivavoce.runtime.outbox import PATIENCE_S, SLOW_CLIENT
 from vivavoce.runtime.rate_limit import RateLimits
-from vivavoce.testing.loop import run_virtually
-from vivavoce.testing.stage import Client, Hang, stage
+from vivavoce.testing.virtual_loop import run_virtually
 
 
 def test_ten_seconds_in_one_message_are_heard_in_their_own_time() -> None:
@@ -39,7 +39,7 @@ def test_ten_seconds_in_one_message_are_heard_in_their_own_time() -> None:
 def test_a_long_message_does_not_keep_others_from_their_turn() -> None:
     async def burst() -> None:
         client = Client()
-        connection = stage(client, echo(), SETUP)
+        connection = open_connection(client, echo(), SETUP)
         running = asyncio.ensure_future(connection.run())
         client.say(AudioChunk(SILENCE * 60))
         turns = 0
@@ -68,7 +68,9 @@ def test_one_byte_frames_are_heard() -> None:
 def test_a_flood_of_messages_does_not_keep_others_from_their_turn() -> None:
     async def flood() -> None:
         client = Client()
-        connection = stage(client, talks(), SETUP, rates=RateLimits(messages_per_s=0, loop_share=0))
+        connection = open_connection(
+            client, talks(), SETUP, rates=RateLimits(messages_per_s=0, loop_share=0)
+        )
         running = asyncio.ensure_future(connection.run())
         await client.until(SetupComplete)
         for _ in range(2_000):
@@ -86,7 +88,7 @@ def test_a_flood_of_messages_does_not_keep_others_from_their_turn() -> None:
 def test_minutes_of_silence_mean_nothing_and_hold_nothing() -> None:
     async def be_silent() -> None:
         client = Client()
-        connection = stage(client, echo(), SETUP)
+        connection = open_connection(client, echo(), SETUP)
         running = asyncio.ensure_future(connection.run())
         await stream(client, SILENCE * 180)
         held = connection._hearing._intake
@@ -164,7 +166,7 @@ def test_an_oversized_video_frame_is_the_clients_fault() -> None:
 def test_a_draining_server_says_so_and_closes_in_time() -> None:
     async def drained() -> Client:
         client = Client()
-        connection = stage(client, talks(speech(60.0)), SETUP)
+        connection = open_connection(client, talks(speech(60.0)), SETUP)
         running = asyncio.ensure_future(connection.run())
         client.say(TextReceived("good morning"))
         await client.until(ModelAudio)

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from runtime.dialogues import SLACK_S, holds
 from runtime.visits import HELLO, SETUP, SILENCE, echo, played, speech, stream, talks
+from support.host_rig import Client, Fail, Hang, Step, StepResponder, open_connection
 from vivavoce.core.events import ContentReceived, TextReceived, ToolResponsesReceived
 from vivavoce.core.lifetime import Farewell
 from vivavoce.core.messages import (
@@ -56,8 +57,7 @@ from vivavoce.errors import EngineError
 from vivavoce.runtime.connection import Connection, Hosting
 from vivavoce.runtime.detection import VoiceScorer
 from vivavoce.runtime.generations import Pace
-from vivavoce.testing.loop import run_virtually
-from vivavoce.testing.stage import Client, Fail, Hang, ScriptedResponder, Step, stage
+from vivavoce.testing.virtual_loop import run_virtually
 
 HOUR_S = 3600.0
 
@@ -80,7 +80,7 @@ def test_audio_stops_mid_sentence_and_the_turn_ends_early_or_never(trouble: Step
     answers = iter([broken, whole])
     detector = EnergyDetector()
     hosting = Hosting(
-        Engines(detector, TonesRecognizer(), ScriptedResponder(lambda request: next(answers))),
+        Engines(detector, TonesRecognizer(), StepResponder(lambda request: next(answers))),
         VoiceScorer(detector, inline_share=1e9),
         pace=Pace(silent_s=2.0),
     )
@@ -115,7 +115,7 @@ def test_1011_deadline_expired_at_58_minutes_although_unlimited() -> None:
 
     async def seventy_minutes() -> None:
         client = Client()
-        connection = stage(client, echo(), SETUP)
+        connection = open_connection(client, echo(), SETUP)
         running = asyncio.ensure_future(connection.run())
         for minute in range(1, 8):
             await asyncio.sleep(600)
@@ -270,7 +270,7 @@ def test_1007_audio_not_supported_in_mid_call() -> None:
             await client.until(TurnComplete, 4 * number + 4)
         assert client.closed is None
 
-    client = played(long_call, ScriptedResponder(answer), setup=lights)
+    client = played(long_call, StepResponder(answer), setup=lights)
     assert count(client, InputTranscript) == 10
     assert all(m.reason is None for m in client.messages if isinstance(m, TurnComplete))
 

@@ -12,6 +12,7 @@ import pytest
 
 from runtime.dialogues import holds
 from runtime.visits import played, speech
+from support.host_rig import Client, Step, StepResponder
 from vivavoce.core.events import TextReceived, ToolResponsesReceived
 from vivavoce.core.messages import (
     Interrupted,
@@ -29,7 +30,6 @@ from vivavoce.domain.ids import CallId
 from vivavoce.domain.request import GenerationRequest
 from vivavoce.domain.setup import SessionSetup
 from vivavoce.engines.ports import CallsRequested
-from vivavoce.testing.stage import Client, ScriptedResponder, Step
 
 HOUR_S = 3600.0
 
@@ -68,7 +68,7 @@ def test_whether_a_call_blocks_changes_from_model_to_model(model: str, waits: bo
         client.say(ToolResponsesReceived((ToolResult(asked.calls[0].id, "lights", {}),)))
         await client.until(TurnComplete, 1 if waits else 2)
 
-    client = played(ask, ScriptedResponder(answer), setup=setup)
+    client = played(ask, StepResponder(answer), setup=setup)
     assert count(client, Interrupted) == 0
 
 

@@ -8,6 +8,7 @@ from collections.abc import Coroutine, Sequence
 import pytest
 
 from runtime.visits import HELLO, MANUAL, SETUP, SILENCE, echo, kinds, played, speech, stream, talks
+from support.host_rig import Client, Pause, Step, StepResponder, open_connection
 from vivavoce.core.events import ActivityEnded, ActivityStarted, AudioStreamEnded, TextReceived
 from vivavoce.core.messages import (
     GenerationComplete,
@@ -23,8 +24,7 @@ from vivavoce.domain.request import GenerationRequest
 from vivavoce.engines.scripted.sound import hear, say
 from vivavoce.runtime.connection import Connection
 from vivavoce.runtime.report import Outcome, TurnReport
-from vivavoce.testing.loop import run_virtually
-from vivavoce.testing.stage import Client, Pause, ScriptedResponder, Step, stage
+from vivavoce.testing.virtual_loop import run_virtually
 
 # --- a conversation ------------------------------------------------------------------------
 
@@ -61,7 +61,7 @@ def test_each_turn_is_reported_with_its_parts() -> None:
         return [Pause(0.2), speech(1.0, "Hello.")]
 
     listener = Listener()
-    played(speak_and_listen, ScriptedResponder(slowly), listener=listener)
+    played(speak_and_listen, StepResponder(slowly), listener=listener)
     (report,) = listener.reports
     assert report.outcome is Outcome.COMPLETE
     assert report.llm_first_token_s == pytest.approx(0.2)
@@ -127,8 +127,8 @@ def story(request: GenerationRequest) -> Sequence[Step]:
 
 
 def test_polite_and_stubborn_engines_give_the_client_the_same() -> None:
-    polite = played(interrupt, ScriptedResponder(story))
-    responder = ScriptedResponder(story, stubborn=True)
+    polite = played(interrupt, StepResponder(story))
+    responder = StepResponder(story, stubborn=True)
     stubborn = played(interrupt, responder)
     assert stubborn.heard == polite.heard
     assert responder.cancelled > 0
@@ -136,7 +136,7 @@ def test_polite_and_stubborn_engines_give_the_client_the_same() -> None:
 
 
 def test_nothing_of_the_old_answer_comes_after_interrupted() -> None:
-    client = played(interrupt, ScriptedResponder(story))
+    client = played(interrupt, StepResponder(story))
     after = client.messages[client.messages.index(Interrupted()) :]
     assert not [m for m in after if isinstance(m, OutputTranscript) and "old" in m.text]
     assert [type(m) for m in after[:2]] == [Interrupted, TurnComplete]
@@ -151,7 +151,7 @@ def test_interrupted_overtakes_sound_that_waits_for_a_slow_client() -> None:
         await stream(client, HELLO + SILENCE)
         await client.until(Interrupted)
 
-    client = played(interrupt_slowly, ScriptedResponder(story))
+    client = played(interrupt_slowly, StepResponder(story))
     heard_s = len(client.pcm) / 2 / OUTPUT_RATE
     assert heard_s < 1.0, "queued sound was still sent"
 
@@ -165,7 +165,7 @@ def test_cancelled_at_any_moment_nothing_is_left_behind() -> None:
     async def cancel_after(turns: int) -> bool:
         client = Client()
         responder = talks(speech(0.3, "one two"), Pause(0.0), speech(0.3, " three"))
-        connection = stage(client, responder, SETUP)
+        connection = open_connection(client, responder, SETUP)
         running = asyncio.ensure_future(connection.run())
         acting = asyncio.ensure_future(_act_for_sweep(client))
         for _ in range(turns):
@@ -206,7 +206,7 @@ def run_all(*coroutines: Coroutine[None, None, None]) -> None:
 def test_conversations_side_by_side_do_not_hear_each_other() -> None:
     async def converse(words: str) -> None:
         client = Client()
-        connection: Connection = stage(client, echo(), SETUP)
+        connection: Connection = open_connection(client, echo(), SETUP)
         running = asyncio.ensure_future(connection.run())
         await stream(client, say(words, INPUT_RATE) + SILENCE)
         await client.until(TurnComplete)

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 
+from support.host_rig import PlainDialect
 from vivavoce.core.events import (
     ActivityEnded,
     AudioArrived,
@@ -37,8 +38,7 @@ from vivavoce.runtime.rate_limit import RateLimiter, RateLimits
 from vivavoce.runtime.recordings import Recordings
 from vivavoce.runtime.reporter import TurnReporter
 from vivavoce.runtime.transcripts import Transcripts
-from vivavoce.testing.loop import run_virtually
-from vivavoce.testing.stage import PlainDialect
+from vivavoce.testing.virtual_loop import run_virtually
 
 FRAME = EnergyDetector.frame_samples
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from vivavoce.testing.check import check
-from vivavoce.testing.host_stage import play
-from vivavoce.testing.script import parse
+from support.expectations import check_expectations
+from support.host_runner import play_on_host
+from support.script_parser import parse_script
 
 DIALOGUES = sorted((Path(__file__).parent.parent / "dialogues").glob("*.txt"))
 
@@ -18,7 +18,7 @@ SLACK_S = 0.15
 
 @pytest.mark.parametrize("path", DIALOGUES, ids=lambda path: path.stem)
 def test_the_host_holds_the_dialogue(path: Path) -> None:
-    script = parse(path.read_text())
-    polite = play(script)
-    check(script.expectations, polite, SLACK_S)
-    assert play(script, stubborn=True) == polite
+    script = parse_script(path.read_text())
+    polite = play_on_host(script)
+    check_expectations(script.expectations, polite, SLACK_S)
+    assert play_on_host(script, stubborn=True) == polite

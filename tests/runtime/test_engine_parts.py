@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 
 from runtime.test_generations import ID, Host, asked, hosted
+from support.host_rig import StepResponder
 from vivavoce.core.events import GenerationFailed, GenerationFinished
 from vivavoce.domain.content import ToolCall, Usage
 from vivavoce.domain.ids import CallId
@@ -22,7 +23,6 @@ from vivavoce.engines.ports import (
     UsageReported,
 )
 from vivavoce.runtime.generations import BROKEN
-from vivavoce.testing.stage import ScriptedResponder
 
 WRONG_PARTS: list[Any] = [
     None,
@@ -47,7 +47,7 @@ WRONG_PARTS: list[Any] = [
 
 @pytest.mark.parametrize("part", WRONG_PARTS, ids=repr)
 def test_what_is_no_part_fails_the_generation_even_if_the_engine_does_not_mind(part: Any) -> None:
-    class Careless(ScriptedResponder):
+    class Careless(StepResponder):
         async def respond(self, request: GenerationRequest, emit: Emit) -> EndReason:
             with suppress(TypeError):
                 await emit(part)
@@ -63,7 +63,7 @@ def test_what_is_no_part_fails_the_generation_even_if_the_engine_does_not_mind(p
 
 @pytest.mark.parametrize("reason", [None, "complete", 0, EndReason])
 def test_an_end_without_a_reason_is_a_failure(reason: Any) -> None:
-    class Speechless(ScriptedResponder):
+    class Speechless(StepResponder):
         async def respond(self, request: GenerationRequest, emit: Emit) -> EndReason:
             return cast(EndReason, reason)
 
@@ -76,7 +76,7 @@ def test_an_end_without_a_reason_is_a_failure(reason: Any) -> None:
 
 @pytest.mark.parametrize("part", [Speech(b"", "word "), TextDelta("word "), Milestone("now")])
 def test_an_engine_that_awaits_nothing_leaves_the_event_loop_to_others(part: Any) -> None:
-    class Hasty(ScriptedResponder):
+    class Hasty(StepResponder):
         async def respond(self, request: GenerationRequest, emit: Emit) -> EndReason:
             for _ in range(500):
                 await emit(part)

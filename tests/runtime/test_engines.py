@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from runtime.visits import HELLO, SETUP, SILENCE, echo, played, speech, talks
+from support.host_rig import Client, Fail, Hang, Pause, Step, StepResponder, open_connection
 from vivavoce.core.effects import Effect
 from vivavoce.core.events import Event, TextReceived
 from vivavoce.core.messages import InputTranscript, ModelAudio, OutputTranscript, TurnComplete
@@ -19,17 +20,16 @@ from vivavoce.engines.ports import RecognitionOptions, RecognizerCapabilities, T
 from vivavoce.engines.scripted.energy import EnergyDetector
 from vivavoce.errors import EngineError
 from vivavoce.runtime.connection import RELEASE_S
-from vivavoce.testing.loop import run_virtually
-from vivavoce.testing.stage import Client, Fail, Hang, Pause, ScriptedResponder, Step, stage
+from vivavoce.testing.virtual_loop import run_virtually
 
 
-def answer_after(failing: Sequence[Step]) -> ScriptedResponder:
+def answer_after(failing: Sequence[Step]) -> StepResponder:
     """Fails the first time, answers the second."""
 
     def script(request: GenerationRequest) -> Sequence[Step]:
         return failing if len(responder.requests) == 1 else [speech(0.2, "ok")]
 
-    responder = ScriptedResponder(script)
+    responder = StepResponder(script)
     return responder
 
 
@@ -64,7 +64,7 @@ def test_an_engine_that_ignores_cancellation_does_not_hold_the_connection() -> N
 
     async def vanish() -> None:
         client = Client()
-        running = asyncio.ensure_future(stage(client, responder, SETUP).run())
+        running = asyncio.ensure_future(open_connection(client, responder, SETUP).run())
         client.say(TextReceived("hello"))
         await client.until(ModelAudio)
         client.leave()
@@ -121,7 +121,7 @@ def test_a_bug_in_the_core_closes_with_1011_and_spares_the_process(
     assert "TextReceived" in caplog.text, "the flight recorder was not kept"
 
 
-class Clinging(ScriptedResponder):
+class Clinging(StepResponder):
     """Does not let go of a conversation, whatever is said to it."""
 
     async def release(self, session: str) -> None:
@@ -138,7 +138,7 @@ def test_a_connection_does_not_wait_for_an_engine_that_will_not_let_go(
 ) -> None:
     async def leave() -> float:
         client, responder = Client(), Clinging(lambda request: [])
-        running = asyncio.ensure_future(stage(client, responder).run())
+        running = asyncio.ensure_future(open_connection(client, responder).run())
         await asyncio.sleep(1)
         client.leave()
         await running

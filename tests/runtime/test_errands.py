@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from vivavoce.runtime.errands import PATIENCE_S, Errands, Watchdog
-from vivavoce.testing.loop import run_virtually
+from vivavoce.testing.virtual_loop import run_virtually
 
 
 async def polite() -> None:

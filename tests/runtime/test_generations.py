@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from support.host_rig import Fail, Hang, Pause, Step, StepResponder
 from vivavoce.core.events import (
     AudioProduced,
     Event,
@@ -34,9 +35,8 @@ from vivavoce.runtime.errands import PATIENCE_S, Errands
 from vivavoce.runtime.generations import BROKEN, Generations, Pace
 from vivavoce.runtime.outbox import FULL_BYTES, Outbox
 from vivavoce.runtime.reporter import TurnReporter
-from vivavoce.testing.contracts import request
-from vivavoce.testing.loop import run_virtually
-from vivavoce.testing.stage import Fail, Hang, Pause, ScriptedResponder, Step
+from vivavoce.testing.engine_contracts import request
+from vivavoce.testing.virtual_loop import run_virtually
 
 ID = GenerationId(1)
 MINUTE = [Speech(b"\1\0" * OUTPUT_RATE, f" {n}") for n in range(60)]
@@ -90,7 +90,7 @@ def played(*steps: Step, for_s: float = 120.0, speculative: bool = False) -> Hos
         host.generations.start(asked(speculative))
         await asyncio.sleep(for_s)
 
-    return hosted(ScriptedResponder(lambda _: steps), act)
+    return hosted(StepResponder(lambda _: steps), act)
 
 
 def test_parts_become_events_and_the_end_is_told_once() -> None:
@@ -133,7 +133,7 @@ def test_a_speculative_one_holds_three_seconds_until_it_is_promoted() -> None:
         await asyncio.sleep(0.0001)
         assert host.audio_s == pytest.approx(10.0, abs=0.11)
 
-    hosted(ScriptedResponder(lambda _: MINUTE), act)
+    hosted(StepResponder(lambda _: MINUTE), act)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_an_engine_that_says_nothing_for_thirty_seconds_has_failed() -> None:
 
 def test_a_stubborn_engine_that_falls_silent_has_failed_all_the_same() -> None:
     class Deaf:
-        capabilities = ScriptedResponder.capabilities
+        capabilities = StepResponder.capabilities
 
         async def prepare(self, request: GenerationRequest) -> None: ...
 
@@ -218,7 +218,7 @@ def test_a_cancelled_generation_says_nothing_more_and_its_sound_is_purged() -> N
         await asyncio.sleep(60)
         assert len(host.events) == said
 
-    hosted(ScriptedResponder(lambda _: MINUTE, stubborn=True), act)
+    hosted(StepResponder(lambda _: MINUTE, stubborn=True), act)
 
 
 def test_what_was_said_before_a_stop_without_purge_still_leaves() -> None:
@@ -232,13 +232,13 @@ def test_what_was_said_before_a_stop_without_purge_still_leaves() -> None:
         await asyncio.sleep(60)
         assert len(host.events) == said
 
-    hosted(ScriptedResponder(lambda _: MINUTE, stubborn=True), act)
+    hosted(StepResponder(lambda _: MINUTE, stubborn=True), act)
 
 
 def test_a_retired_engine_that_swallows_everything_does_not_spin() -> None:
     emitted = 0
 
-    class Spinning(ScriptedResponder):
+    class Spinning(StepResponder):
         async def respond(self, request: GenerationRequest, emit: Emit) -> EndReason:
             nonlocal emitted
             for _ in range(1000):
@@ -270,10 +270,10 @@ def test_it_waits_while_the_outbox_is_full() -> None:
         await asyncio.sleep(1)
         assert host.audio_s > 1
 
-    hosted(ScriptedResponder(lambda _: MINUTE), act)
+    hosted(StepResponder(lambda _: MINUTE), act)
 
 
-class Preparing(ScriptedResponder):
+class Preparing(StepResponder):
     async def prepare(self, request: GenerationRequest) -> None:
         await asyncio.sleep(1)
         self.prepared.append(request)
@@ -296,7 +296,7 @@ def test_reading_ahead_ends_with_an_answer_or_a_newer_request(then: str, prepare
 def test_two_tasks_of_a_cascade_emit_in_order_even_while_one_waits() -> None:
     call = ToolCall(CallId(""), "f", {})
 
-    class TwoTasks(ScriptedResponder):
+    class TwoTasks(StepResponder):
         async def respond(self, request: GenerationRequest, emit: Emit) -> EndReason:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(emit(Speech(bytes(2 * samples(20, OUTPUT_RATE)), "long")))  # type: ignore[arg-type]
@@ -314,7 +314,7 @@ def test_two_tasks_of_a_cascade_emit_in_order_even_while_one_waits() -> None:
 
 
 def test_while_one_task_of_a_cascade_waits_for_the_listener_nothing_is_held_against_it() -> None:
-    class TwoTasks(ScriptedResponder):
+    class TwoTasks(StepResponder):
         async def respond(self, request: GenerationRequest, emit: Emit) -> EndReason:
             async def say(seconds: float) -> None:
                 await emit(Speech(bytes(2 * samples(seconds, OUTPUT_RATE)), "so"))

@@ -9,7 +9,7 @@ from typing import Any
 from vivavoce.runtime import idle_turns
 from vivavoce.runtime.idle_turns import idle_turn
 from vivavoce.runtime.rate_limit import LOOP_BURST_S, QUICK_S, LoopShare
-from vivavoce.testing.loop import run_virtually
+from vivavoce.testing.virtual_loop import run_virtually
 
 Work = Callable[[list[str]], Coroutine[Any, Any, None]]
 

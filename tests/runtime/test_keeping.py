@@ -10,7 +10,7 @@ from vivavoce.domain.content import Tools
 from vivavoce.domain.ids import SessionId
 from vivavoce.errors import StoreError
 from vivavoce.runtime.keeping import Keeping
-from vivavoce.testing.loop import run_virtually
+from vivavoce.testing.virtual_loop import run_virtually
 
 
 def checkpoint(position: int = 0) -> Checkpoint:

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from vivavoce.runtime.loop_lag import INTERVAL_S, WINDOW_S, LoopLag
-from vivavoce.testing.loop import VirtualLoop, virtual_loop
+from vivavoce.testing.virtual_loop import VirtualLoop, virtual_loop
 
 
 def test_work_that_holds_the_loop_is_told_for_a_while_and_then_no_longer() -> None:

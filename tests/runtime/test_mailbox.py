@@ -6,7 +6,7 @@ import asyncio
 
 from vivavoce.core.events import ClientGone, TextReceived
 from vivavoce.runtime.mailbox import CROWDED, Mailbox
-from vivavoce.testing.loop import run_virtually
+from vivavoce.testing.virtual_loop import run_virtually
 
 
 def test_events_are_taken_in_the_order_in_which_they_were_posted() -> None:

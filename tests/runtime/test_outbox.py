@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from support.host_rig import Client, PlainDialect
 from vivavoce.core.messages import (
     GenerationComplete,
     Grounding,
@@ -26,8 +27,7 @@ from vivavoce.domain.ids import CallId, GenerationId
 from vivavoce.domain.tool_outcome import Page, RetrievalStatus, Source
 from vivavoce.errors import ClientFault
 from vivavoce.runtime.outbox import FULL_BYTES, LIMIT_BYTES, PATIENCE_S, Outbox
-from vivavoce.testing.loop import run_virtually
-from vivavoce.testing.stage import Client, PlainDialect
+from vivavoce.testing.virtual_loop import run_virtually
 
 OLD, NEW = GenerationId(1), GenerationId(2)
 

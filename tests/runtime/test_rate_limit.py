@@ -9,6 +9,7 @@ from contextlib import suppress
 import pytest
 
 from runtime.visits import SETUP, echo, hold, talks
+from support.host_rig import Client, PlainDialect, open_connection
 from vivavoce.core.events import TextReceived
 from vivavoce.core.messages import SetupComplete, TurnComplete
 from vivavoce.domain.audio import INPUT_RATE, AudioChunk, VideoFrame
@@ -25,8 +26,7 @@ from vivavoce.runtime.rate_limit import (
     RateLimits,
     TokenBucket,
 )
-from vivavoce.testing.loop import run_virtually
-from vivavoce.testing.stage import Client, PlainDialect, stage
+from vivavoce.testing.virtual_loop import run_virtually
 
 TEN_MS = AudioChunk(bytes(2 * INPUT_RATE // 100))
 SECOND = AudioChunk(bytes(2 * INPUT_RATE))
@@ -56,7 +56,7 @@ async def heard_whole(connection: Connection, samples: int) -> float:
 def test_small_pieces_in_real_time_are_never_held_up() -> None:
     async def run() -> None:
         client = Client()
-        connection = stage(client, echo(), SETUP)
+        connection = open_connection(client, echo(), SETUP)
         running = asyncio.ensure_future(connection.run())
         for number in range(1, 20 * 100 + 1):
             client.say(TEN_MS)
@@ -73,7 +73,7 @@ def test_small_pieces_in_real_time_are_never_held_up() -> None:
 def test_what_a_stall_kept_back_is_taken_at_once() -> None:
     async def run() -> None:
         client = Client()
-        connection = stage(client, echo(), SETUP)
+        connection = open_connection(client, echo(), SETUP)
         running = asyncio.ensure_future(connection.run())
         await client.until(SetupComplete)
         for _ in range(800):
@@ -88,7 +88,9 @@ def test_what_a_stall_kept_back_is_taken_at_once() -> None:
 def test_a_file_sent_as_fast_as_it_goes_is_heard_whole_at_the_rate_of_the_limit() -> None:
     async def run(seconds: int, speed: float) -> float:
         client = Client()
-        connection = stage(client, echo(), SETUP, rates=RateLimits(audio_speed=speed, loop_share=0))
+        connection = open_connection(
+            client, echo(), SETUP, rates=RateLimits(audio_speed=speed, loop_share=0)
+        )
         running = asyncio.ensure_future(connection.run())
         for _ in range(seconds):
             client.say(SECOND)
@@ -105,7 +107,7 @@ def test_a_file_sent_as_fast_as_it_goes_is_heard_whole_at_the_rate_of_the_limit(
 def test_one_long_message_counts_like_many_short_ones() -> None:
     async def run() -> float:
         client = Client()
-        connection = stage(client, echo(), SETUP)
+        connection = open_connection(client, echo(), SETUP)
         running = asyncio.ensure_future(connection.run())
         client.say(AudioChunk(bytes(2 * INPUT_RATE * 100)))
         at = await heard_whole(connection, 100 * INPUT_RATE)
@@ -122,7 +124,7 @@ def turns(count: int, rate: float) -> float:
     async def run() -> float:
         client = Client()
         running = asyncio.ensure_future(
-            stage(client, talks(), SETUP, rates=RateLimits(rate, loop_share=0)).run()
+            open_connection(client, talks(), SETUP, rates=RateLimits(rate, loop_share=0)).run()
         )
         for number in range(count):
             client.say(TextReceived(f"turn {number}"))

@@ -21,6 +21,7 @@ from runtime.test_recognizers import (
     say_no_transcript,
 )
 from runtime.visits import hold, speech, stream, talks
+from support.host_rig import Client, PlainDialect
 from vivavoce.core.events import ContentReceived, Event, ListeningHeld
 from vivavoce.core.messages import TurnComplete
 from vivavoce.domain.audio import INPUT_RATE, RECORDING
@@ -39,8 +40,7 @@ from vivavoce.runtime.rate_limit import RateLimiter, RateLimits
 from vivavoce.runtime.recordings import Recordings
 from vivavoce.runtime.reporter import TurnReporter
 from vivavoce.runtime.transcripts import HUNG_S, Transcripts
-from vivavoce.testing.loop import run_virtually
-from vivavoce.testing.stage import Client, PlainDialect
+from vivavoce.testing.virtual_loop import run_virtually
 
 SOUND = Blob(bytes(2 * INPUT_RATE), f"{RECORDING}{INPUT_RATE}")
 CONTENT = ContentReceived((Content(Role.USER, (SOUND,)),), True)

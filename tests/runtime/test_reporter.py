@@ -39,7 +39,7 @@ from vivavoce.domain.content import ToolCall, ToolResult
 from vivavoce.domain.ids import CallId, GenerationId, SessionId, TurnId
 from vivavoce.runtime.report import MOST_WORDS, Outcome, TurnReport
 from vivavoce.runtime.reporter import TurnReporter
-from vivavoce.testing.contracts import request
+from vivavoce.testing.engine_contracts import request
 
 TURN, ID = TurnId(1), GenerationId(1)
 SOUND = AudioProduced(ID, bytes(4800))

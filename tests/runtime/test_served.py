@@ -11,6 +11,7 @@ from typing import cast
 import pytest
 
 from runtime.visits import hold, played
+from support.host_rig import Client, Step, StepResponder
 from vivavoce.core.events import ContextUpdated, TextReceived
 from vivavoce.core.messages import Interrupted, ModelText, TurnComplete
 from vivavoce.domain.content import (
@@ -30,8 +31,7 @@ from vivavoce.engines.ports import CallsRequested, TextDelta
 from vivavoce.errors import ClientFault
 from vivavoce.runtime.errands import Errands
 from vivavoce.runtime.served import BROKEN, NoTools
-from vivavoce.testing.loop import run_virtually
-from vivavoce.testing.stage import Client, ScriptedResponder, Step
+from vivavoce.testing.virtual_loop import run_virtually
 
 PYTHON = ServerTool(ToolDeclaration("python"), ToolKind.CODE)
 SERVED = Tools(builtin=(BuiltinTool("codeExecution"),), server=(PYTHON,))
@@ -103,7 +103,7 @@ async def ask_to_run(client: Client) -> None:
 
 def test_a_tool_gets_the_picture_that_its_call_was_made_from_and_is_closed_in_the_end() -> None:
     toolset = Toolset(done)
-    client = played(ask_to_run, ScriptedResponder(model), setup=SETUP, toolset=toolset)
+    client = played(ask_to_run, StepResponder(model), setup=SETUP, toolset=toolset)
     assert said(client) == ["{'output': '42'}"]
     (request,) = toolset.requests
     assert (request.history[-1].text, request.tools) == ("run it", SERVED)
@@ -145,7 +145,7 @@ def test_a_tool_that_breaks_down_is_a_failed_call_and_no_dead_session(
 
     with caplog.at_level(logging.ERROR):
         client = played(
-            ask_twice, ScriptedResponder(model), setup=SETUP, toolset=Toolset(broken)
+            ask_twice, StepResponder(model), setup=SETUP, toolset=Toolset(broken)
         )  # fmt: skip
     assert said(client) == [str({"error": BROKEN}), "Heard: hello"]
     assert "tool broke down: tool=python" in caplog.text
@@ -168,7 +168,7 @@ def test_an_interruption_stops_the_tool_at_once() -> None:
         await client.until(TurnComplete, 2)
         assert toolset.stopped == 1
 
-    client = played(interrupt, ScriptedResponder(model), setup=SETUP, toolset=toolset)
+    client = played(interrupt, StepResponder(model), setup=SETUP, toolset=toolset)
     assert sum(isinstance(m, Interrupted) for m in client.messages) == 1
     assert said(client) == ["Heard: hello"]
 
@@ -180,7 +180,7 @@ def test_a_client_that_leaves_takes_its_tools_with_it() -> None:
         client.say(TextReceived("run it"))
         await toolset.started.wait()
 
-    _, ending = run_virtually(hold(leave, ScriptedResponder(model), setup=SETUP, toolset=toolset))
+    _, ending = run_virtually(hold(leave, StepResponder(model), setup=SETUP, toolset=toolset))
     assert ending.by_client
     assert (toolset.stopped, toolset.closed) == (1, 1)
 
@@ -204,7 +204,7 @@ def test_nobody_waits_for_a_tool_that_will_not_stop() -> None:
             client.say(TextReceived("hello"))
             await client.until(TurnComplete, 2)
 
-        responder = ScriptedResponder(model, stubborn=True)  # as a test of leftovers allows
+        responder = StepResponder(model, stubborn=True)  # as a test of leftovers allows
         client, _ = await hold(interrupt, responder, setup=SETUP, toolset=Toolset(stubborn))
         return said(client), asyncio.get_running_loop().time()
 
@@ -229,7 +229,7 @@ def test_what_is_said_after_an_update_waits_for_its_tools_and_what_is_said_befor
         client.say(TextReceived("run it now"))
         await client.until(TurnComplete, 2)
 
-    client = played(update, ScriptedResponder(model), setup=bare, toolset=toolset)
+    client = played(update, StepResponder(model), setup=bare, toolset=toolset)
     assert said(client) == ["Heard: run it first", "{'output': '42'}"]
     ends = [at for at, message in client.heard if isinstance(message, TurnComplete)]
     assert ends[0] < 1.0 < 3.0 <= ends[1]
@@ -242,7 +242,7 @@ def test_an_update_without_tools_asks_nobody() -> None:
         client.say(ContextUpdated("Be brief.", None))
         await ask_to_run(client)
 
-    client = played(update, ScriptedResponder(model), setup=SETUP, toolset=toolset)
+    client = played(update, StepResponder(model), setup=SETUP, toolset=toolset)
     assert said(client) == ["{'output': '42'}"]
 
 
@@ -253,9 +253,7 @@ def test_an_update_that_asks_for_what_is_refused_closes_the_connection_with_the_
         client.say(ContextUpdated(None, Tools(builtin=SERVED.builtin)))
         await asyncio.sleep(1)
 
-    client = played(
-        update, ScriptedResponder(model), setup=SETUP, toolset=Toolset(done, fault=fault)
-    )
+    client = played(update, StepResponder(model), setup=SETUP, toolset=Toolset(done, fault=fault))
     assert client.closed == (1007, "No sandbox here.")
 
 
@@ -272,5 +270,5 @@ def test_an_update_that_brings_no_tool_any_more_lets_the_running_one_finish() ->
         client.say(TextReceived("run it again"))
         await client.until(TurnComplete, 2)
 
-    client = played(update, ScriptedResponder(model), setup=SETUP, toolset=Toolset(slowly))
+    client = played(update, StepResponder(model), setup=SETUP, toolset=Toolset(slowly))
     assert said(client) == ["{'output': '42'}", "Heard: run it again"]

@@ -6,7 +6,7 @@ import asyncio
 
 from vivavoce.core.lifetime import Farewell
 from vivavoce.runtime.sessions import Sessions
-from vivavoce.testing.loop import run_virtually
+from vivavoce.testing.virtual_loop import run_virtually
 
 
 class Guest:

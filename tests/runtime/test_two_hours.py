@@ -25,7 +25,7 @@ from vivavoce.runtime.detection import VoiceScorer
 from vivavoce.state.codec import decode
 from vivavoce.state.keeper import digest
 from vivavoce.state.port import SavedSession
-from vivavoce.testing.loop import run_virtually
+from vivavoce.testing.virtual_loop import run_virtually
 
 LASTS_S = 2 * 3600.0
 SETTINGS = SessionSettings(resumable=True, connection_s=720.0, go_away_s=50.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from support.host_rig import Client, Step, StepResponder, open_connection
 from vivavoce.core.messages import Message
 from vivavoce.domain.audio import INPUT_RATE, OUTPUT_RATE, AudioChunk, samples
 from vivavoce.domain.setup import ActivityDetection, RealtimeInput, SessionSetup, Transcription
@@ -14,8 +15,7 @@ from vivavoce.engines.scripted.echo import EchoModel
 from vivavoce.engines.scripted.sound import say
 from vivavoce.engines.scripted.tones import TonesSynthesizer
 from vivavoce.runtime.connection import Ending
-from vivavoce.testing.loop import run_virtually
-from vivavoce.testing.stage import Client, ScriptedResponder, Step, stage
+from vivavoce.testing.virtual_loop import run_virtually
 
 SETUP = SessionSetup(
     "models/scripted",
@@ -37,8 +37,8 @@ def speech(seconds: float, text: str = "") -> Speech:
     return Speech(b"\1\0" * samples(seconds, OUTPUT_RATE), text)
 
 
-def talks(*steps: Step, stubborn: bool = False) -> ScriptedResponder:
-    return ScriptedResponder(lambda request: steps, stubborn)
+def talks(*steps: Step, stubborn: bool = False) -> StepResponder:
+    return StepResponder(lambda request: steps, stubborn)
 
 
 async def stream(client: Client, pcm: bytes, chunk_s: float = 0.1) -> None:
@@ -57,12 +57,12 @@ async def hold(
 ) -> tuple[Client, Ending]:
     """Run a connection while the client acts; the client leaves when it has acted."""
     client = client or Client()
-    connection = stage(client, responder, **{"setup": SETUP, **options})  # type: ignore[arg-type]
+    connection = open_connection(client, responder, **{"setup": SETUP, **options})  # type: ignore[arg-type]
     running = asyncio.ensure_future(connection.run())
     await act(client)
     client.leave()
     ending = await running
-    if not (isinstance(responder, ScriptedResponder) and responder.stubborn):
+    if not (isinstance(responder, StepResponder) and responder.stubborn):
         assert asyncio.all_tasks() == {asyncio.current_task()}, "a task was left behind"
     return client, ending
 

@@ -1,13 +1,14 @@
-"""An independent checker of the core: reads events and effects, and knows no state of ours.
+"""Check invariants of the core from its events and effects alone, without its state.
 
 It holds the invariants of the conversation as a client and a host would state them. A walk
-feeds it every step; it raises `Broken` at the first step that breaks one.
+feeds it every step; it raises `InvariantBroken` at the first step that breaks one.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from support.call_invariants import SERVED, CallInvariants, delimits
 from vivavoce.core.effects import (
     CancelGeneration,
     CloseConnection,
@@ -53,17 +54,16 @@ from vivavoce.domain.ids import CallId, GenerationId, TurnId
 from vivavoce.domain.model_family import FamilyBehavior
 from vivavoce.domain.request import GenerationRequest
 from vivavoce.domain.setup import Modality, SessionSetup
-from vivavoce.testing.oracle_calls import SERVED, Calls, delimits
 
 SPOKEN = (ModelAudio, ModelText, OutputTranscript)
 
 
-class Broken(AssertionError):
+class InvariantBroken(AssertionError):
     """An invariant does not hold."""
 
 
 @dataclass
-class _Turn:
+class _ObservedTurn:
     """What the client has seen of the model turn that is open."""
 
     words: str = ""
@@ -75,8 +75,8 @@ class _Turn:
 
 
 @dataclass
-class Oracle:
-    """Feed it `saw(...)` once a step, in order."""
+class InvariantChecker:
+    """Feed it `check_step(...)` once a step, in order."""
 
     setup: SessionSetup
     behavior: FamilyBehavior
@@ -85,7 +85,7 @@ class Oracle:
     running: set[GenerationId] = field(default_factory=set)
     live: set[GenerationId] = field(default_factory=set)
     cancelled: set[GenerationId] = field(default_factory=set)
-    turn: _Turn | None = None
+    turn: _ObservedTurn | None = None
     requests: dict[GenerationId, GenerationRequest] = field(default_factory=dict)
     listening: dict[TurnId, str] = field(default_factory=dict)
     spoken: str = ""
@@ -96,7 +96,7 @@ class Oracle:
     transcript: str = ""
     speaking: bool = False
     voice: GenerationId | None = None
-    told: str = ""
+    last_text: str = ""
     asks: list[str] = field(default_factory=list)
     answered_meanwhile: bool = False
     _added: bool = False
@@ -104,11 +104,11 @@ class Oracle:
     _from: GenerationId | None = None
 
     def __post_init__(self) -> None:
-        self.calls = Calls(self.setup, self.behavior, self.settings, self._expect)
+        self.calls = CallInvariants(self.setup, self.behavior, self.settings, self._expect)
 
     # --- a step ---------------------------------------------------------------------------
 
-    def saw(
+    def check_step(
         self, event: Event | None, effects: list[Effect], now: float, deadline: float | None
     ) -> None:
         """One step: what happened (`None` for opening and for time), and what followed."""
@@ -135,7 +135,7 @@ class Oracle:
             self.calls.over()
         self._expect(len(self.running) <= 1, "at most one generation runs")
 
-    def at_rest(self) -> None:
+    def check_idle(self) -> None:
         """The conversation has come to rest: nothing is owed to anybody."""
         self._expect(self.turn is None, "every model turn ends with turnComplete")
         self._expect(not self.calls.waiting, "no call that is waited for is left open")
@@ -198,7 +198,7 @@ class Oracle:
         self._expect(id not in self.cancelled, "what was cancelled stays silent")
         self.live.add(id)
         if self.turn is None:
-            self.turn = _Turn()
+            self.turn = _ObservedTurn()
         asked = [ask for ask in self.asks if not ask or ask in texts]
         if self.calls.waiting_here:
             self._expect(bool(asked), "the model waits for all calls that block")
@@ -225,10 +225,10 @@ class Oracle:
         self._expect(self.opened != isinstance(message, SetupComplete), "setupComplete first, once")
         self.opened = True
         if isinstance(message, OutputTranscript) and message.text and self.voice != self._from:
-            joined = self.told[-1:].strip() and message.text[0].isalnum()
+            joined = self.last_text[-1:].strip() and message.text[0].isalnum()
             self._expect(not joined, "further words stand apart from those before")
         if isinstance(message, OutputTranscript):
-            self.voice, self.told = self._from, message.text or self.told
+            self.voice, self.last_text = self._from, message.text or self.last_text
         if isinstance(message, OutputTranscript) and message.finished:
             self._transcript_ends(message)
             return
@@ -298,7 +298,7 @@ class Oracle:
         """Before a toolCall, or when all that was called for is there and the turn goes on."""
         self._expect(not self.calls.unanswered_here, "nothing between toolCall and its results")
         if self.turn is None and (self.settings.early_turn_complete or self.answered_meanwhile):
-            self.turn = _Turn()
+            self.turn = _ObservedTurn()
         turn = self.turn
         self._expect(turn is not None and not turn.complete, "tools belong to a turn")
         assert turn is not None
@@ -317,7 +317,7 @@ class Oracle:
     def _call(self, message: ToolCallRequest) -> None:
         early = self.settings.early_turn_complete
         if self.turn is None and early:
-            self.turn = _Turn()
+            self.turn = _ObservedTurn()
         turn = self.turn
         self._expect(turn is not None and not turn.complete, "calls belong to a turn")
         assert turn is not None
@@ -342,7 +342,7 @@ class Oracle:
             self.calls.level -= 1
             self.answered_meanwhile = True
         self.turn = None
-        self.transcript = self.told = ""
+        self.transcript = self.last_text = ""
 
     # --- the ears -------------------------------------------------------------------------
 
@@ -360,11 +360,11 @@ class Oracle:
                 self.recognizer_failed = self.recognizer_failed or stage == "ended"
                 del self.listening[effect.turn]
 
-    def heard(self, turn: TurnId) -> None:
+    def transcribed_words(self, turn: TurnId) -> None:
         """The recognizer has given its last word on a turn; call it before the step."""
         if self.listening.get(turn) == "ended":
             del self.listening[turn]
 
     def _expect(self, holds: bool, rule: str) -> None:
         if not holds:
-            raise Broken(rule)
+            raise InvariantBroken(rule)

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from vivavoce.testing.loop import Stuck, run_virtually
+from vivavoce.testing.virtual_loop import VirtualTimeStuck, run_virtually
 
 
 def test_an_hour_passes_at_once() -> None:
@@ -54,7 +54,7 @@ def test_waiting_for_ever_is_an_error_and_not_a_hang() -> None:
     async def run() -> None:
         await asyncio.get_running_loop().create_future()
 
-    with pytest.raises(Stuck):
+    with pytest.raises(VirtualTimeStuck):
         run_virtually(run())
 
 

@@ -1,7 +1,7 @@
-"""Who stands behind the scenes of a dialogue, on every stage: the model and the server's tools.
+"""The scripted model and server tools of a dialogue, the same on every stage.
 
-The `Cast` gives each generation its line of the script, and looks at what the model was given
-to answer from. `ScriptedTools` are the tools of a server; stubborn ones swallow every
+The `ScriptedAnswers` gives each generation its line of the script, and looks at what the model was
+given to answer from. `ScriptedTools` are the tools of a server; stubborn ones swallow every
 cancellation and bring what they have all the same.
 """
 
@@ -12,6 +12,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 
+from support.dialogue import Answer, Script, ToolAnswer, take_answers
+from support.expectations import Mismatch
 from vivavoce.domain.content import (
     OK,
     CodeResult,
@@ -24,8 +26,6 @@ from vivavoce.domain.content import (
 )
 from vivavoce.domain.request import GenerationRequest
 from vivavoce.domain.tool_outcome import Page, RetrievalStatus, Source, ToolOutcome
-from vivavoce.testing.check import Mismatch
-from vivavoce.testing.dialogue import Answer, Script, ToolAnswer, take_answers
 from vivavoce.tools.ports import OnUnserved
 
 BUILTIN = {
@@ -37,7 +37,7 @@ BUILTIN = {
 """How a client asks for the tools of each kind; a scripted server gives it all that it has."""
 
 
-class Cast:
+class ScriptedAnswers:
     """The lines of one dialogue that are still to be spoken."""
 
     def __init__(self, script: Script) -> None:
@@ -45,10 +45,10 @@ class Cast:
         self._answers = list(script.answers)
         self._surprises: list[str] = []
 
-    def answer(self, request: GenerationRequest) -> Answer:
+    def take_answer(self, request: GenerationRequest) -> Answer:
         """The next line of the model."""
         answer = self._answers.pop(0) if self._answers else Answer()
-        known = told(request)
+        known = model_input(request)
         if answer.given and answer.given not in known:
             self._surprises.append(f"The model was not given {answer.given!r}, but:\n{known}")
         if answer.without and answer.without in known:
@@ -63,7 +63,7 @@ class Cast:
             raise Mismatch(f"The model was never asked for {len(self._answers)} of its answers.")
 
 
-def told(request: GenerationRequest) -> str:
+def model_input(request: GenerationRequest) -> str:
     """All that a model is given to answer from, as text."""
     lines = [request.instruction, ", ".join(tool.name for tool in request.tools.declarations)]
     for content in request.history:
@@ -77,7 +77,7 @@ def told(request: GenerationRequest) -> str:
     return "\n".join(lines)
 
 
-def outcome_of(call: ToolCall, kind: ToolKind, line: ToolAnswer) -> ToolOutcome:
+def scripted_outcome(call: ToolCall, kind: ToolKind, line: ToolAnswer) -> ToolOutcome:
     """What a tool of the server's brings, when the model is to read the response of `line`."""
     response = line.response
     queries = (str(call.args.get("query", "")),) if kind is ToolKind.SEARCH else ()
@@ -135,7 +135,7 @@ class ScriptedTools:
         if not lines:
             await asyncio.get_running_loop().create_future()
         await self._work(lines[0].after_s)
-        return outcome_of(call, tool.kind, lines[0])
+        return scripted_outcome(call, tool.kind, lines[0])
 
     async def aclose(self) -> None:
         return None

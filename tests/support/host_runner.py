@@ -14,6 +14,19 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
+from support.dialogue import (
+    Answer,
+    ContextChange,
+    Contribution,
+    Microphone,
+    Script,
+    Speech,
+    Stray,
+    Typing,
+    take_answers,
+)
+from support.host_rig import Client, Fail, Pause, Step, StepResponder, open_connection
+from support.scripted_engines import ScriptedAnswers, ScriptedTools
 from vivavoce.core.events import (
     ActivityEnded,
     ActivityStarted,
@@ -34,44 +47,31 @@ from vivavoce.engines.scripted.sound import say
 from vivavoce.engines.scripted.tones import TonesRecognizer
 from vivavoce.errors import EngineError
 from vivavoce.runtime.ports import Incoming
-from vivavoce.testing.cast import Cast, ScriptedTools
-from vivavoce.testing.dialogue import (
-    Answer,
-    ContextChange,
-    Contribution,
-    Microphone,
-    Script,
-    Speech,
-    Stray,
-    Typing,
-    take_answers,
-)
-from vivavoce.testing.loop import run_virtually
-from vivavoce.testing.stage import Client, Fail, Pause, ScriptedResponder, Step, stage
+from vivavoce.testing.virtual_loop import run_virtually
 
 CHUNK_S = 0.064
 PIECE_S = 0.1
 HUM_HZ = 200
 
 
-def play(script: Script, stubborn: bool = False) -> list[tuple[float, Message]]:
+def play_on_host(script: Script, stubborn: bool = False) -> list[tuple[float, Message]]:
     """What the client gets, and when. Raises `Mismatch` if the model's part is not the script's."""
-    return run_virtually(_HostStage(script, stubborn).run())
+    return run_virtually(_HostRunner(script, stubborn).run())
 
 
-class _HostStage:
+class _HostRunner:
     """One dialogue: a client that acts at its times, and a connection."""
 
     def __init__(self, script: Script, stubborn: bool) -> None:
         self.script = script
         self.client = Client()
-        self.responder = ScriptedResponder(self._answer, stubborn)
-        self._cast = Cast(script)
-        self._toolset = ScriptedTools(script, self._cast.tool_answers, stubborn)
+        self.responder = StepResponder(self._answer, stubborn)
+        self._answers_script = ScriptedAnswers(script)
+        self._toolset = ScriptedTools(script, self._answers_script.tool_answers, stubborn)
 
     async def run(self) -> list[tuple[float, Message]]:
         script, client = self.script, self.client
-        connection = stage(
+        connection = open_connection(
             client,
             self.responder,
             script.setup,
@@ -91,7 +91,7 @@ class _HostStage:
                 task.result()
         client.leave()
         await running
-        self._cast.release()
+        self._answers_script.release()
         return client.heard
 
     # --- the client -------------------------------------------------------------------------
@@ -143,7 +143,7 @@ class _HostStage:
                     tasks.create_task(self._answer_call(call))
 
     async def _answer_call(self, call: ToolCall) -> None:
-        for line in take_answers(self._cast.tool_answers, call.name):
+        for line in take_answers(self._answers_script.tool_answers, call.name):
             await asyncio.sleep(line.after_s)
             result = ToolResult(
                 call.id, call.name, line.response, line.scheduling, line.will_continue
@@ -154,7 +154,7 @@ class _HostStage:
     # --- the model --------------------------------------------------------------------------
 
     def _answer(self, request: GenerationRequest) -> Sequence[Step]:
-        return steps_of(self._cast.answer(request), request.modality)
+        return steps_of(self._answers_script.take_answer(request), request.modality)
 
 
 def steps_of(answer: Answer, modality: Modality) -> list[Step]:

@@ -1,8 +1,8 @@
 """A stage for the host: a client, a wire and a responder that do exactly what a test says.
 
-`stage(client, responder)` is a whole connection with scripted ears. `Client` is both ends of
-its transport; `PlainDialect` carries core events and messages as they are, so that a test of
-the host needs no JSON; `ScriptedResponder` plays a list of parts and misbehaves on request.
+`open_connection(client, responder)` is a whole connection with scripted ears. `Client` is both ends
+of its transport; `PlainDialect` carries core events and messages as they are, so that a test of the
+host needs no JSON; `StepResponder` plays a list of parts and misbehaves on request.
 """
 
 from __future__ import annotations
@@ -187,7 +187,7 @@ Step = GenerationPart | Pause | Fail | Hang
 Script = Callable[[GenerationRequest], Sequence[Step]]
 
 
-class ScriptedResponder:
+class StepResponder:
     """Plays `script(request)`, step by step.
 
     A stubborn one swallows every cancellation and plays on to the end of its script.
@@ -239,7 +239,7 @@ async def _play(step: Step, emit: Emit) -> None:
             await emit(step)
 
 
-def stage(
+def open_connection(
     client: Client,
     responder: Responder,
     setup: SessionSetup | None = None,

@@ -1,10 +1,11 @@
-"""The first lines of a dialogue: what its client asks for, and what its operator has set."""
+"""Read the `setup` lines of a dialogue: options of the client and of the operator."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import replace
 
+from support.dialogue import Script
 from vivavoce.core.settings import Pacing
 from vivavoce.domain.content import Behavior, ServerTool, ToolDeclaration, ToolKind, Tools
 from vivavoce.domain.setup import (
@@ -14,15 +15,14 @@ from vivavoce.domain.setup import (
     SessionSetup,
     Transcription,
 )
-from vivavoce.testing.dialogue import Script
 
 _KINDS = {kind.value: kind for kind in ToolKind}
 
 
-def read_wish(script: Script, wish: str) -> None:
-    """One wish of a `setup` line, of the client or of the operator."""
+def read_option(script: Script, option: str) -> None:
+    """Read one option of a `setup` line, of the client or of the operator."""
     setup, settings = script.setup, script.settings
-    key, _, value = (part.strip() for part in wish.partition(":"))
+    key, _, value = (part.strip() for part in option.partition(":"))
     match key:
         case "immediate":
             settings = replace(settings, pacing=Pacing.IMMEDIATE)
@@ -37,11 +37,11 @@ def read_wish(script: Script, wish: str) -> None:
         case "served-deadline":
             settings = replace(settings, served_deadline_s=float(value))
         case _:
-            setup = _wished(setup, wish, key, value)
+            setup = _with_client_option(setup, option, key, value)
     script.setup, script.settings = setup, settings
 
 
-def _wished(setup: SessionSetup, wish: str, key: str, value: str) -> SessionSetup:
+def _with_client_option(setup: SessionSetup, option: str, key: str, value: str) -> SessionSetup:
     """The setup with what the client asks for."""
     realtime, detection = setup.realtime, setup.realtime.detection
     match key:
@@ -53,13 +53,13 @@ def _wished(setup: SessionSetup, wish: str, key: str, value: str) -> SessionSetu
         case "no-interruption":
             return replace(setup, realtime=replace(realtime, interrupts=False))
         case "manual":
-            return _detecting(setup, realtime, replace(detection, disabled=True))
+            return _with_detection(setup, realtime, replace(detection, disabled=True))
         case "silence":
-            wishes = replace(detection, silence_duration_ms=int(value))
-            return _detecting(setup, realtime, wishes)
+            changed = replace(detection, silence_duration_ms=int(value))
+            return _with_detection(setup, realtime, changed)
         case "prefix":
-            wishes = replace(detection, prefix_padding_ms=int(value))
-            return _detecting(setup, realtime, wishes)
+            changed = replace(detection, prefix_padding_ms=int(value))
+            return _with_detection(setup, realtime, changed)
         case "seeds-history":
             return replace(setup, seeds_history=True)
         case "signals-activity":
@@ -71,19 +71,19 @@ def _wished(setup: SessionSetup, wish: str, key: str, value: str) -> SessionSetu
         case "tools":
             return replace(setup, tools=with_tool(Tools(), value))
         case _ if setup.tools.declarations:
-            return replace(setup, tools=with_tool(setup.tools, wish))
-    raise ValueError(f"unknown wish {wish!r}")
+            return replace(setup, tools=with_tool(setup.tools, option))
+    raise ValueError(f"unknown option {option!r}")
 
 
-def _detecting(
-    setup: SessionSetup, realtime: RealtimeInput, wishes: ActivityDetection
+def _with_detection(
+    setup: SessionSetup, realtime: RealtimeInput, detection: ActivityDetection
 ) -> SessionSetup:
-    return replace(setup, realtime=replace(realtime, detection=wishes))
+    return replace(setup, realtime=replace(realtime, detection=detection))
 
 
 def with_tool(tools: Tools, text: str) -> Tools:
     """One more of the client's functions, or of the server's tools."""
-    name, mark = full(r"(\w+)(?: \(([\w-]+)\))?", text).groups()
+    name, mark = match_whole(r"(\w+)(?: \(([\w-]+)\))?", text).groups()
     if mark in _KINDS:
         tool = ServerTool(ToolDeclaration(name), _KINDS[mark])
         return replace(tools, server=(*tools.server, tool))
@@ -93,7 +93,7 @@ def with_tool(tools: Tools, text: str) -> Tools:
     return replace(tools, functions=(*tools.functions, ToolDeclaration(name, behavior=behavior)))
 
 
-def full(pattern: str, text: str) -> re.Match[str]:
+def match_whole(pattern: str, text: str) -> re.Match[str]:
     """The whole of `text` by a pattern. Raises `ValueError`."""
     found = re.fullmatch(pattern, text)
     if found is None:

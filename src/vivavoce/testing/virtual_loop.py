@@ -20,11 +20,11 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-PATIENCE_S = 60.0
+THREAD_TIMEOUT_S = 60.0
 """Real seconds that a thread may take."""
 
 
-class Stuck(Exception):
+class VirtualTimeStuck(Exception):
     """Everybody waits and no timer is set: in real time this would wait for ever."""
 
 
@@ -39,11 +39,11 @@ class _JumpingSelector(selectors.DefaultSelector):
             return ready
         if self.loop.away:
             # A thread is at work: it will wake the loop through its own pipe.
-            if back := super().select(PATIENCE_S):
+            if back := super().select(THREAD_TIMEOUT_S):
                 return list(back)
-            raise Stuck(f"a thread has been at work for {PATIENCE_S:.0f} s")
+            raise VirtualTimeStuck(f"a thread has been at work for {THREAD_TIMEOUT_S:.0f} s")
         if timeout is None:
-            raise Stuck("nothing is ready, no timer is set and no thread is at work")
+            raise VirtualTimeStuck("nothing is ready, no timer is set and no thread is at work")
         self.loop.advance(timeout)
         return []
 

@@ -4,6 +4,20 @@ from __future__ import annotations
 
 import pytest
 
+from support import script_parser as language
+from support.core_runner import play_on_core
+from support.dialogue import (
+    Answer,
+    ContextChange,
+    Contribution,
+    Microphone,
+    Speech,
+    Stray,
+    ToolAnswer,
+    Typing,
+)
+from support.expectations import Mismatch, check_expectations
+from support.script_parser import ScriptError, parse_script
 from vivavoce.core.messages import (
     InputTranscript,
     Interrupted,
@@ -16,20 +30,6 @@ from vivavoce.core.messages import (
 )
 from vivavoce.domain.content import Json, Scheduling, ToolCall, ToolKind, Tools
 from vivavoce.domain.ids import CallId
-from vivavoce.testing import script as language
-from vivavoce.testing.bare_stage import play
-from vivavoce.testing.check import Mismatch, check
-from vivavoce.testing.dialogue import (
-    Answer,
-    ContextChange,
-    Contribution,
-    Microphone,
-    Speech,
-    Stray,
-    ToolAnswer,
-    Typing,
-)
-from vivavoce.testing.script import ScriptError, parse
 
 CALL = ToolCallRequest((ToolCall(CallId("1"), "lights", {}),))
 
@@ -37,13 +37,13 @@ CALL = ToolCallRequest((ToolCall(CallId("1"), "lights", {}),))
 def test_the_example_of_the_manual_is_played_as_it_says() -> None:
     manual = language.__doc__ or ""
     example = manual.split("\n\n")[1]
-    script = parse(example)
+    script = parse_script(example)
     assert len(script.steps) == 3
-    check(script.expectations, play(script))
+    check_expectations(script.expectations, play_on_core(script))
 
 
 def test_every_kind_of_line_is_read() -> None:
-    script = parse(
+    script = parse_script(
         """
         setup   text, manual, silence: 300, tools: lights, report (non-blocking), early
         model   after 0.5 calls lights {"on": true} then says "Yes." over 2   # a comment
@@ -79,7 +79,7 @@ def test_every_kind_of_line_is_read() -> None:
 
 
 def test_every_kind_of_line_about_tools_is_read() -> None:
-    script = parse(
+    script = parse_script(
         """
         setup   tools: lights, find (search), run (code), deadline: 2, served-deadline: 3
         setup   shows-calls
@@ -125,7 +125,7 @@ def test_every_kind_of_line_about_tools_is_read() -> None:
 )  # fmt: skip
 def test_what_cannot_be_read_is_named_with_its_line(line: str) -> None:
     with pytest.raises(ScriptError, match="line 2"):
-        parse(f"# first\n{line}")
+        parse_script(f"# first\n{line}")
 
 
 SAID: list[tuple[float, Message]] = [
@@ -149,7 +149,7 @@ SAID: list[tuple[float, Message]] = [
     ],
 )
 def test_what_holds_passes(expected: str) -> None:
-    check(parse(expected).expectations, SAID)
+    check_expectations(parse_script(expected).expectations, SAID)
 
 
 @pytest.mark.parametrize(
@@ -171,14 +171,14 @@ def test_what_holds_passes(expected: str) -> None:
 )
 def test_what_does_not_hold_is_told(expected: str, problem: str) -> None:
     with pytest.raises(Mismatch, match=problem):
-        check(parse(expected).expectations, SAID)
+        check_expectations(parse_script(expected).expectations, SAID)
 
 
 def test_an_interruption_is_measured_from_the_beginning_of_speech() -> None:
-    expected = parse('user 2-9 "stop"\nexpect interrupted within 0.5').expectations
-    check(expected, [(2.4, Interrupted())])
+    expected = parse_script('user 2-9 "stop"\nexpect interrupted within 0.5').expectations
+    check_expectations(expected, [(2.4, Interrupted())])
     with pytest.raises(Mismatch, match="late"):
-        check(expected, [(2.9, Interrupted())])
+        check_expectations(expected, [(2.9, Interrupted())])
 
 
 PLAYED = """
@@ -194,15 +194,15 @@ until   2
 
 @pytest.mark.parametrize("known", ['given {"results": []}', 'given "find x"', 'without "found"'])
 def test_what_the_model_is_given_is_looked_at(known: str) -> None:
-    play(parse(PLAYED % known))
+    play_on_core(parse_script(PLAYED % known))
 
 
 @pytest.mark.parametrize("known", ['given "find y"', 'without "find x"', 'without {"results": []}'])
 def test_a_model_that_is_given_something_else_is_told(known: str) -> None:
     with pytest.raises(Mismatch, match="given"):
-        play(parse(PLAYED % known))
+        play_on_core(parse_script(PLAYED % known))
 
 
 def test_a_model_that_is_never_asked_is_told() -> None:
     with pytest.raises(Mismatch, match="never asked for 1"):
-        play(parse(PLAYED % "" + 'model says "Again." over 0.2'))
+        play_on_core(parse_script(PLAYED % "" + 'model says "Again." over 0.2'))

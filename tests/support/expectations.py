@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from support.dialogue import AfterCall, Expectation, Tally
 from vivavoce.core.messages import (
     GenerationComplete,
     GoAway,
@@ -26,7 +27,6 @@ from vivavoce.core.messages import (
     UrlContext,
     VoiceActivity,
 )
-from vivavoce.testing.dialogue import AfterCall, Expectation, Tally
 
 Observed = Sequence[tuple[float, Message]]
 """What the client got, and when, in seconds since the session opened."""
@@ -36,7 +36,7 @@ class Mismatch(AssertionError):
     """The conversation went otherwise than the script says."""
 
 
-def check(
+def check_expectations(
     expectations: Sequence[Expectation | Tally], observed: Observed, slack_s: float = 0.05
 ) -> None:
     """Raise `Mismatch` at the first line that does not hold.
@@ -151,11 +151,11 @@ def _since(expectation: Expectation, observed: Observed) -> float:
 def _fail(expectation: Expectation | Tally, problem: str, observed: Observed) -> None:
     words = getattr(expectation, "words", "")
     wanted = f"{expectation.what} {words!r}" if words else expectation.what
-    told = "\n".join(f"  {at:8.3f}  {_tell(message)}" for at, message in observed)
-    raise Mismatch(f"line {expectation.line}: {wanted} {problem}.\nWhat came:\n{told}")
+    listing = "\n".join(f"  {at:8.3f}  {_describe_message(message)}" for at, message in observed)
+    raise Mismatch(f"line {expectation.line}: {wanted} {problem}.\nWhat came:\n{listing}")
 
 
-def _tell(message: Message) -> str:
+def _describe_message(message: Message) -> str:
     if isinstance(message, ModelAudio):
         return f"audio ({len(message.pcm)} bytes)"
     return f"{names_of(message)[-1]} {getattr(message, 'text', '')!r}"

@@ -53,8 +53,8 @@ typing, of the client's answer to a call; but `interrupted` and `activityStart` 
 beginning, since that is what they follow from. When a tool of the server's is done only the
 server knows, so its line is none of these steps.
 
-`parse` reads a script, `check.check` compares what was observed with what it expects, and
-`bare_stage.play` plays one on the core alone.
+`parse_script` reads a script, `check.check_expectations` compares what was observed with what it
+expects, and `bare_stage.play_on_core` plays one on the core alone.
 """
 
 from __future__ import annotations
@@ -62,8 +62,7 @@ from __future__ import annotations
 import json
 import re
 
-from vivavoce.domain.content import Content, Json, Role, Scheduling, Text, Tools
-from vivavoce.testing.dialogue import (
+from support.dialogue import (
     AfterCall,
     Answer,
     ContextChange,
@@ -78,7 +77,8 @@ from vivavoce.testing.dialogue import (
     ToolAnswer,
     Typing,
 )
-from vivavoce.testing.wishes import full, read_wish, with_tool
+from support.script_setup import match_whole, read_option, with_tool
+from vivavoce.domain.content import Content, Json, Role, Scheduling, Text, Tools
 
 
 class ScriptError(ValueError):
@@ -94,7 +94,7 @@ _SCHEDULING = {
 }
 
 
-def parse(text: str) -> Script:
+def parse_script(text: str) -> Script:
     """Read a dialogue. Raises `ScriptError` with the number of the line."""
     script = Script()
     for number, line in enumerate(text.splitlines(), 1):
@@ -113,8 +113,8 @@ def parse(text: str) -> Script:
 def _read_line(script: Script, number: int, verb: str, rest: str) -> None:
     match verb:
         case "setup":
-            for wish in rest.split(", "):
-                read_wish(script, wish.strip())
+            for option in rest.split(", "):
+                read_option(script, option.strip())
         case "model":
             script.answers.append(_read_answer(rest))
         case "expect":
@@ -139,7 +139,7 @@ def _read_answer(rest: str) -> Answer:
     given, rest = _read_known("given ", rest[head.end() :] if head else rest)
     without, rest = _read_known("without ", rest)
     calls, rest = _read_calls(rest)
-    says, over, fails, later = full(
+    says, over, fails, later = match_whole(
         rf"(?:says {_QUOTED} over {_NUMBER})?(?: then )?"
         rf"(?:(fails)(?: after {_NUMBER})?)?|is silent",
         rest,
@@ -169,7 +169,7 @@ def _read_calls(rest: str) -> tuple[tuple[tuple[str, Json], ...], str]:
     calls: list[tuple[str, Json]] = []
     start = re.match(r"calls ", rest)
     while start is not None:
-        name, rest = full(r"(\w+) ?(.*)", rest[start.end() :]).groups()
+        name, rest = match_whole(r"(\w+) ?(.*)", rest[start.end() :]).groups()
         args, end = json.JSONDecoder().raw_decode(rest) if rest.startswith("{") else ({}, 0)
         calls.append((name, args))
         rest = rest[end:].strip()
@@ -183,25 +183,25 @@ def _read_calls(rest: str) -> tuple[tuple[tuple[str, Json], ...], str]:
 def _read_step(verb: str, rest: str) -> Step:
     match verb:
         case "user":
-            at, until, words = full(rf"{_NUMBER}[-–]{_NUMBER} {_QUOTED}", rest).groups()
+            at, until, words = match_whole(rf"{_NUMBER}[-–]{_NUMBER} {_QUOTED}", rest).groups()
             return Speech(float(at), float(until), words)
         case "text":
-            at, words = full(rf"{_NUMBER} {_QUOTED}", rest).groups()
+            at, words = match_whole(rf"{_NUMBER} {_QUOTED}", rest).groups()
             return Typing(float(at), words)
         case "content":
-            at, turns, answer = full(
+            at, turns, answer = match_whole(
                 rf"{_NUMBER}((?: (?:user|model) {_QUOTED})*)( answer)?", rest
             ).group(1, 2, 4)
             said = re.findall(rf"(user|model) {_QUOTED}", turns)
             contents = tuple(Content(Role(role), (Text(words),)) for role, words in said)
             return Contribution(float(at), contents, bool(answer))
         case "mic":
-            at, how = full(rf"{_NUMBER} (end|off)", rest).groups()
+            at, how = match_whole(rf"{_NUMBER} (end|off)", rest).groups()
             return Microphone(float(at), how == "end")
         case "update":
             return _read_update(rest)
         case "stray":
-            at, name, response = full(rf"{_NUMBER} (\w+) (\{{.*\}})", rest).groups()
+            at, name, response = match_whole(rf"{_NUMBER} (\w+) (\{{.*\}})", rest).groups()
             return Stray(float(at), name, json.loads(response))
         case "tool":
             return _read_tool_answer(rest)
@@ -209,7 +209,7 @@ def _read_step(verb: str, rest: str) -> Step:
 
 
 def _read_update(rest: str) -> ContextChange:
-    at, listed, instruction = full(
+    at, listed, instruction = match_whole(
         rf"{_NUMBER}(?: tools: (.+?))?(?: instruction {_QUOTED})?", rest
     ).groups()
     tools = Tools() if listed else None
@@ -222,7 +222,7 @@ def _read_tool_answer(rest: str) -> ToolAnswer:
     if failed := re.fullmatch(rf"(\w+) fails {_QUOTED}(?: after {_NUMBER})?", rest):
         name, why, after = failed.groups()
         return ToolAnswer(name, {"error": why}, float(after or 0), fails=why)
-    name, response, after, when, more, twice = full(
+    name, response, after, when, more, twice = match_whole(
         rf"(\w+) (\{{.*?\}})(?: after {_NUMBER})?(?: ({'|'.join(_SCHEDULING)}))?"
         r"( continues)?( twice)?",
         rest,
@@ -244,7 +244,7 @@ def _read_expectations(script: Script, number: int, rest: str) -> None:
     steps = [s for s in script.steps if not (isinstance(s, ToolAnswer) and s.name in served)]
     last = steps[-1] if steps else None
     for text in rest.split(" then "):
-        what, words, within = full(
+        what, words, within = match_whole(
             rf"(\w+(?: \w+)??)(?: {_QUOTED})?(?: within {_NUMBER})?", text.strip()
         ).groups()
         limit = float(within) if within else None

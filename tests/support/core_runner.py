@@ -12,6 +12,19 @@ from collections.abc import Callable
 from itertools import count
 from math import ceil
 
+from support.dialogue import (
+    Answer,
+    ContextChange,
+    Contribution,
+    Microphone,
+    Script,
+    Speech,
+    Step,
+    Stray,
+    Typing,
+    take_answers,
+)
+from support.scripted_engines import ScriptedAnswers, scripted_outcome
 from vivavoce.core.effects import (
     Effect,
     FinishTranscript,
@@ -49,19 +62,6 @@ from vivavoce.domain.content import ToolCall, ToolKind, ToolResult
 from vivavoce.domain.ids import CallId, CountingIds, GenerationId, SessionId, TurnId
 from vivavoce.domain.model_family import family_behavior
 from vivavoce.domain.setup import Modality
-from vivavoce.testing.cast import Cast, outcome_of
-from vivavoce.testing.dialogue import (
-    Answer,
-    ContextChange,
-    Contribution,
-    Microphone,
-    Script,
-    Speech,
-    Step,
-    Stray,
-    Typing,
-    take_answers,
-)
 
 FRAME = 512
 PIECE_S = 0.1
@@ -69,12 +69,12 @@ RECOGNIZER_S = 0.05
 VOICE, SILENCE = 0.95, 0.02
 
 
-def play(script: Script) -> list[tuple[float, Message]]:
+def play_on_core(script: Script) -> list[tuple[float, Message]]:
     """What the client gets, and when. Raises `Mismatch` if the model's part is not the script's."""
-    return BareStage(script).run()
+    return CoreRunner(script).run()
 
 
-class BareStage:
+class CoreRunner:
     """One dialogue in the making: a clock, a heap of things to come, and a session."""
 
     def __init__(self, script: Script) -> None:
@@ -91,7 +91,7 @@ class BareStage:
         self._now = 0.0
         self._order = count()
         self._coming: list[tuple[float, int, Callable[[], None]]] = []
-        self._cast = Cast(script)
+        self._answers_script = ScriptedAnswers(script)
         self._speeches = [step for step in script.steps if isinstance(step, Speech)]
         self._spans: dict[int, Position] = {}
         self._mute = False
@@ -110,7 +110,7 @@ class BareStage:
                 self._perform(self.session.elapse(self._now))
                 if (due := self.session.deadline()) is not None and due <= self._now:
                     raise RuntimeError(f"The deadline {due} stays where it is.")
-        self._cast.release()
+        self._answers_script.release()
         return self.observed
 
     def _next(self) -> float:
@@ -163,7 +163,7 @@ class BareStage:
 
     def _answer_call(self, call: ToolCall) -> None:
         at = self._now
-        for line in take_answers(self._cast.tool_answers, call.name):
+        for line in take_answers(self._answers_script.tool_answers, call.name):
             at += line.after_s
             given = ToolResult(
                 call.id, call.name, line.response, line.scheduling, line.will_continue
@@ -183,7 +183,7 @@ class BareStage:
                         for call in message.calls:
                             self._answer_call(call)
                 case StartGeneration(request):
-                    self._generate(request.generation, self._cast.answer(request))
+                    self._generate(request.generation, self._answers_script.take_answer(request))
                 case RunTool(call, kind):
                     self._run_tool(call, kind)
                 case StartTranscript(turn, start):
@@ -207,8 +207,8 @@ class BareStage:
         self._happens(self._now + RECOGNIZER_S, update)
 
     def _run_tool(self, call: ToolCall, kind: ToolKind) -> None:
-        for line in take_answers(self._cast.tool_answers, call.name):
-            ran = ToolRan(call.id, outcome_of(call, kind, line))
+        for line in take_answers(self._answers_script.tool_answers, call.name):
+            ran = ToolRan(call.id, scripted_outcome(call, kind, line))
             self._happens(self._now + line.after_s, ran)
 
     def _heard(self, start: Position, end: Position) -> str:

@@ -15,17 +15,7 @@ from websockets.exceptions import ConnectionClosed
 from conformance.spelling import read, realtime, setup_of, tools_of
 from conformance.wire import Json, RawClient, audio, raw
 from endpoint import Standing
-from vivavoce.core.messages import Message
-from vivavoce.core.settings import SessionSettings
-from vivavoce.domain.request import GenerationRequest
-from vivavoce.edge.port import Port
-from vivavoce.engines.ports import Engines
-from vivavoce.engines.scripted.energy import EnergyDetector
-from vivavoce.engines.scripted.tones import TonesRecognizer
-from vivavoce.runtime.connection import Hosting
-from vivavoce.runtime.detection import VoiceScorer
-from vivavoce.testing.cast import Cast, ScriptedTools
-from vivavoce.testing.dialogue import (
+from support.dialogue import (
     ContextChange,
     Contribution,
     Microphone,
@@ -35,8 +25,18 @@ from vivavoce.testing.dialogue import (
     Typing,
     take_answers,
 )
-from vivavoce.testing.host_stage import microphone, steps_of
-from vivavoce.testing.stage import ScriptedResponder, Step
+from support.host_rig import Step, StepResponder
+from support.host_runner import microphone, steps_of
+from support.scripted_engines import ScriptedAnswers, ScriptedTools
+from vivavoce.core.messages import Message
+from vivavoce.core.settings import SessionSettings
+from vivavoce.domain.request import GenerationRequest
+from vivavoce.edge.port import Port
+from vivavoce.engines.ports import Engines
+from vivavoce.engines.scripted.energy import EnergyDetector
+from vivavoce.engines.scripted.tones import TonesRecognizer
+from vivavoce.runtime.connection import Hosting
+from vivavoce.runtime.detection import VoiceScorer
 from vivavoce.tools.ports import Tooling
 
 CHUNK_S = 0.04
@@ -48,11 +48,11 @@ async def play(script: Script) -> Observed:
 
     Raises `Mismatch` if the model's part is not the script's.
     """
-    cast = Cast(script)
+    cast = ScriptedAnswers(script)
     tools = ScriptedTools(script, cast.tool_answers)
 
     def answer(request: GenerationRequest) -> Sequence[Step]:
-        return steps_of(cast.answer(request), request.modality)
+        return steps_of(cast.take_answer(request), request.modality)
 
     async with (
         on_a_socket(answer, script.settings, tools, script.streams) as url,
@@ -73,7 +73,7 @@ async def on_a_socket(
     """The URL of a server whose responder plays `answer(request)`, step by step."""
     detector = EnergyDetector()
     scorer = VoiceScorer(detector)
-    engines = Engines(detector, TonesRecognizer(streams), ScriptedResponder(answer))
+    engines = Engines(detector, TonesRecognizer(streams), StepResponder(answer))
     hosting = Hosting(engines, scorer, tools=tools)
     standing = Standing(hosting, settings or SessionSettings())
     port = Port(standing.app(), "127.0.0.1", 0)
@@ -88,7 +88,7 @@ async def on_a_socket(
 class Player:
     """The client of one dialogue."""
 
-    def __init__(self, script: Script, cast: Cast, client: RawClient) -> None:
+    def __init__(self, script: Script, cast: ScriptedAnswers, client: RawClient) -> None:
         self._script = script
         self._cast = cast
         self._client = client

@@ -1,4 +1,4 @@
-"""What must hold of calls: the part of the oracle that knows functions and the server's tools.
+"""Check the invariants of tool calls: of the client's functions and of the server's tools.
 
 It reads the same events and effects as the oracle that it belongs to, and is asked by it who is
 waited for. A call is named by what was seen of it: a `toolCall` makes it the client's, a `RunTool`
@@ -36,7 +36,7 @@ ASKED = (ModelCode, ServerCall)
 
 
 @dataclass
-class _Theirs:
+class _ClientCall:
     """A call that the client was asked for."""
 
     name: str
@@ -47,7 +47,7 @@ class _Theirs:
 
 
 @dataclass
-class _Ours:
+class _ServerCall:
     """A run of one of the server's tools: running, then ran, late or stopped."""
 
     due: float
@@ -56,16 +56,16 @@ class _Ours:
 
 
 @dataclass
-class Calls:
+class CallInvariants:
     """`expect(holds, rule)` raises where a rule does not hold."""
 
     setup: SessionSetup
     behavior: FamilyBehavior
     settings: SessionSettings
     expect: Callable[[bool, str], None]
-    theirs: dict[CallId, _Theirs] = field(default_factory=dict)
-    ours: dict[CallId, _Ours] = field(default_factory=dict)
-    told: set[tuple[CallId, type[Message]]] = field(default_factory=set)
+    theirs: dict[CallId, _ClientCall] = field(default_factory=dict)
+    ours: dict[CallId, _ServerCall] = field(default_factory=dict)
+    shown: set[tuple[CallId, type[Message]]] = field(default_factory=set)
     level: int = 0
     """How many answers are given while calls of earlier ones are open."""
     ignored: bool = False
@@ -147,7 +147,7 @@ class Calls:
         match effect:
             case RunTool(call, _):
                 self.expect(self._new(call), "every call has its own id")
-                self.ours[call.id] = _Ours(now + self.settings.served_deadline_s, self.level)
+                self.ours[call.id] = _ServerCall(now + self.settings.served_deadline_s, self.level)
             case StopTool(id):
                 run = self.ours.get(id)
                 stoppable = run is not None and run.state in ("running", "late")
@@ -165,7 +165,7 @@ class Calls:
             self.expect(self._new(call), "every call has its own id")
             blocking = self._blocks(call.name, tools)
             due = self._due(blocking, now)
-            self.theirs[call.id] = _Theirs(call.name, blocking, due, self.level)
+            self.theirs[call.id] = _ClientCall(call.name, blocking, due, self.level)
             blocks = blocks or blocking
         return blocks
 
@@ -186,8 +186,8 @@ class Calls:
         shown = isinstance(message, (ServerCall, ServerResponse))
         self.expect(self.setup.shows_server_calls or not shown, "calls are shown if asked for")
         id = message.call.id if isinstance(message, (ServerCall, ServerResponse)) else message.id
-        self.expect((id, type(message)) not in self.told, "everything is told once")
-        self.told.add((id, type(message)))
+        self.expect((id, type(message)) not in self.shown, "everything is told once")
+        self.shown.add((id, type(message)))
         run = self.ours.get(id)
         if not isinstance(message, ASKED):
             ended = run is not None and run.state in ("ran", "stopped late")

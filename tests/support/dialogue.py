@@ -1,4 +1,4 @@
-"""What a dialogue is made of. `script.parse` reads one from text."""
+"""What a dialogue is made of. `script.parse_script` reads one from text."""
 
 from __future__ import annotations
 
