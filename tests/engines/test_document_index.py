@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from vivavoce.engines import document_index
-from vivavoce.engines.document_index import Index, Passage, Row, Version, reading, version_of
+from vivavoce.engines.document_index import Index, IndexedPassage, Row, Version, reading, version_of
 from vivavoce.engines.documents import create
 from vivavoce.engines.registry import EngineBuilder
 from vivavoce.errors import ConfigError, EngineMissing
@@ -25,7 +25,7 @@ def row(path: str, digest: bytes = b"digest") -> Row:
 
 
 def put(index: Index, path: str, *texts: str) -> None:
-    index.put(row(path), "Title", f"file:{path}", [Passage("", text) for text in texts])
+    index.put(row(path), "Title", f"file:{path}", [IndexedPassage("", text) for text in texts])
 
 
 def documents(path: Path) -> list[tuple[str, int]]:

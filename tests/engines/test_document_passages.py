@@ -7,12 +7,12 @@ import time
 
 import pytest
 
-from vivavoce.engines.document_index import MAX_SENTENCE_WORDS, WORDS, Passage, passages
+from vivavoce.engines.document_index import MAX_SENTENCE_WORDS, WORDS, IndexedPassage, passages
 from vivavoce.engines.documents import Term, terms
 
 
 def test_a_short_text_is_one_passage() -> None:
-    assert passages("One here.\n\nTwo there.") == [Passage("", "One here.\nTwo there.")]
+    assert passages("One here.\n\nTwo there.") == [IndexedPassage("", "One here.\nTwo there.")]
 
 
 def test_a_title_without_a_mark_is_no_part_of_the_sentence_below_it() -> None:
@@ -25,15 +25,15 @@ def test_a_heading_begins_another() -> None:
         "Before.\n\n# First #\nUnder it.\n\nSecond\n------\n\nMore.\n\n## Empty\n\n## Third\nEnd."
     )
     assert passages(text) == [
-        Passage("", "Before."),
-        Passage("First", "Under it."),
-        Passage("Second", "More."),
-        Passage("Third", "End."),
+        IndexedPassage("", "Before."),
+        IndexedPassage("First", "Under it."),
+        IndexedPassage("Second", "More."),
+        IndexedPassage("Third", "End."),
     ]
 
 
 def test_a_comment_in_code_is_no_heading() -> None:
-    assert passages("```\n# not one\n```\nText.") == [Passage("", "# not one Text.")]
+    assert passages("```\n# not one\n```\nText.") == [IndexedPassage("", "# not one Text.")]
 
 
 def test_long_sections_are_cut_at_sentences_and_overlap_by_one() -> None:

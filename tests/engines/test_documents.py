@@ -12,7 +12,7 @@ import pytest
 
 from engines.pdfs import pdf
 from vivavoce.engines import document_index
-from vivavoce.engines.document_index import Change, Index, Passage, passages
+from vivavoce.engines.document_index import Change, Index, IndexedPassage, passages
 from vivavoce.engines.documents import create
 from vivavoce.engines.pages import MAX_BYTES
 from vivavoce.engines.registry import EngineBuilder
@@ -171,7 +171,7 @@ async def test_a_file_that_holds_halves_of_characters_stops_nothing(
 def test_whatever_becomes_of_reading_one_file_the_others_are_read(
     index: Index, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def failing(text: str) -> list[Passage]:
+    def failing(text: str) -> list[IndexedPassage]:
         if "Halden" in text:
             raise RecursionError
         return passages(text)

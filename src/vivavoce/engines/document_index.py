@@ -56,19 +56,19 @@ LINE = "\n"
 
 
 @dataclass(frozen=True, slots=True)
-class Passage:
+class IndexedPassage:
     """Some sentences; `heading` is that of their section, or empty."""
 
     heading: str
     text: str
 
 
-def passages(text: str) -> list[Passage]:
+def passages(text: str) -> list[IndexedPassage]:
     """`text` as passages, in order."""
-    found: list[Passage] = []
+    found: list[IndexedPassage] = []
     for heading, section in _sections(text):
         for words in _gathered(section):
-            found.append(Passage(heading, words))
+            found.append(IndexedPassage(heading, words))
             if len(found) >= MAX_PASSAGES:
                 return found
     return found
@@ -384,7 +384,7 @@ class Index:
                 (size, mtime_ns, row.path, row.digest),
             )
 
-    def put(self, row: Row, title: str, uri: str, passages: Sequence[Passage]) -> None:
+    def put(self, row: Row, title: str, uri: str, passages: Sequence[IndexedPassage]) -> None:
         """The document as it is now, in place of what was known of its path."""
         with self._change() as connection:
             _drop(connection, row.path)
@@ -527,7 +527,7 @@ def _look(index: Index, root: Path, path: Path, known: Row | None) -> Seen:
     if known and known.digest == digest:
         index.touch(known, state.st_size, state.st_mtime_ns)
         return _as_known(path, known)
-    title, uri, cut = path.stem, address(root, path), list[Passage]()
+    title, uri, cut = path.stem, address(root, path), list[IndexedPassage]()
     if not problem:
         try:
             reading = readable(data, KINDS[path.suffix.lower()], uri)

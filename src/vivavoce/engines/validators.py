@@ -141,7 +141,7 @@ _latest = _LatestChecker()
 def accepts(
     schema: Json, value: object, place: object = None, allowance: Allowance | None = None
 ) -> bool:
-    """Whether `value` fits, by `errors`; also where the schema is none, so that it can't be told.
+    """Return whether `value` fits, by `errors`; true where the schema is no schema.
 
     A schema that leads nowhere, or takes too much work, accepts nothing.
     """
@@ -154,7 +154,7 @@ def accepts(
 
 
 def _matches(pattern: str, text: str, otherwise: bool = True) -> bool:
-    """Whether the pattern is found in the text; `otherwise` if it can't be looked for.
+    """Return whether the pattern occurs in the text; `otherwise` if it can't be tried.
 
     Raises `Exhausted`.
     """
