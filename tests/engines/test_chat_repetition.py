@@ -173,6 +173,7 @@ def test_an_echo_with_words_of_the_conversation_or_of_the_other_person_is_reject
     history = [user("It was Porto."), said("I see."), user("The hills there are full of houses.")]
     past = repetition.read_past(history)
     assert passed_after(past, "The hills in Porto are full of houses.") == "REJECTED"
+    assert passed_after(past, "The hills in Porto are full of houses, by the sea.") == "REJECTED"
     assert passed_after(past, "The hills of Lima are full of houses.") != "REJECTED"
     assert passed("You burned your finger.", (), "I burned my finger.") == "REJECTED"
     assert passed("I can sing you a song.", (), "Can you sing me a song?") != "REJECTED"

@@ -303,14 +303,16 @@ class RepetitionGuard:
         return any(is_repeated(back, said_back(one)) for one in self._questions)
 
     def _begins_with_question(self, sentence: Words) -> bool:
-        """Whether the sentence begins as an echo, however it goes on."""
-        given = frozenset() if "?" in self._past.question else self._spoken
+        """Whether the sentence begins as an echo, perhaps with a word more, however it goes on."""
+        if "?" in self._past.question:
+            return any(
+                len(one) >= MIN_WORDS and sentence[: len(one)] == one for one in self._questions
+            )
         return any(
-            is_repeated(sentence[: len(one)], one, given)
-            if given
-            else len(one) >= MIN_WORDS and sentence[: len(one)] == one
+            is_repeated(sentence[:count], one, self._spoken)
             for one in self._questions
-            if len(one) <= len(sentence)
+            for count in (len(one), len(one) + 1)
+            if count <= len(sentence)
         )
 
     def _repeats_stretch(self, answer: Words, newest: int) -> bool:
