@@ -122,9 +122,8 @@ _ROLES: tuple[tuple[ParameterKind, frozenset[str]], ...] = (
         ParameterKind.PLACE,
         words.word_set(
             "city room place location where near town village country area region zone resort beach"
-            " harbor harbour port"
-            " airport address restaurant hotel store shop venue cafe station museum branch"
-            " street"
+            " harbor harbour port airport address restaurant hotel store shop venue cafe station"
+            " museum branch street"
         ),
     ),
     (ParameterKind.LANGUAGE, words.word_set("language lang")),
@@ -144,6 +143,13 @@ _HEAD = re.compile(
     r"(?:(?:the|an?|which|whose|full|wanted|other|names? of)\s+)*([a-z]+)(?!(?:\s|-)?[a-z]*'s)\b"
 )
 """The first noun of a description: "The city to search in", "Name of the guest"."""
+_DECIDED_BY_DESCRIPTION = frozenset((ParameterKind.PERSON, ParameterKind.PLACE))
+_DECIDED_BY_LAST = _DECIDED_BY_DESCRIPTION | frozenset(
+    (ParameterKind.CODE, ParameterKind.DAY, ParameterKind.MOMENT, ParameterKind.LANGUAGE)
+)
+"""Kinds that the last word of a parameter's name decides."""
+_SENDS = words.word_set("mail email message send tell forward")
+_ACQUAINTED = words.word_set("person contact guest friend user")
 _WHEN_WORDS = words.word_set("when deadline")
 _WHERE = words.word_set("where place location city town station address airport")
 _ENDS = words.word_set("start begin end until departure arrival")
@@ -152,50 +158,37 @@ _WHEN = frozenset().union(*(m for r, m in _ROLES if r in (ParameterKind.DAY, Par
 
 def kind_of(name: str, about: Json, tool: ToolDeclaration) -> ParameterKind:
     """Return what a string parameter stands for."""
-    named = frozenset(words.split_identifier(name))
-    if named == {"to"} and words.word_set("mail email message send tell forward").intersection(
-        words.split_identifier(tool.name)
-    ):
+    parts, called = words.split_identifier(name), frozenset(words.split_identifier(tool.name))
+    description = str(about.get("description", "")).lower()
+    named, described = frozenset(parts), frozenset(words.tokenize(description))
+    if named == {"to"} and called & _SENDS:
         return ParameterKind.PERSON
-    described = frozenset(words.tokenize(str(about.get("description", ""))))
     if described & _WHERE and named & _ENDS:
         return ParameterKind.TARGET if named & {"end", "until"} else ParameterKind.SOURCE
     if described & {"number", "code"} and not described & {"name", "title"}:
         return ParameterKind.CODE
-    head = words.split_identifier(name)[-1:]
-    for found, marks in _ROLES:
-        if found in (
-            ParameterKind.CODE,
-            ParameterKind.DAY,
-            ParameterKind.MOMENT,
-            ParameterKind.PERSON,
-            ParameterKind.PLACE,
-            ParameterKind.LANGUAGE,
-        ) and marks.intersection(head):
-            return found
-    for found, marks in _ROLES:
-        if found is ParameterKind.NEW_NAME and named & _WHEN:
-            continue
-        if named & marks and not (found is ParameterKind.CODE and named & {"name"}):
-            return found
-    if named == {"name"} and (
-        described & words.word_set("person contact guest")
-        or frozenset(words.split_identifier(tool.name))
-        & words.word_set("contact person friend user")
-    ):
+    unfit = {ParameterKind.NEW_NAME} if named & _WHEN else set()
+    unfit |= {ParameterKind.CODE} if "name" in named else set()
+    kinds = frozenset(ParameterKind) - unfit
+    if found := _by_words(frozenset(parts[-1:]), _DECIDED_BY_LAST) or _by_words(named, kinds):
+        return found
+    if named == {"name"} and (described & _ACQUAINTED or called & _ACQUAINTED):
         return ParameterKind.PERSON
-    lead = frozenset(words.tokenize(str(about.get("description", "")))[:4])
+    lead = frozenset(words.tokenize(description)[:4])
     if lead & _WHEN_WORDS:
         return ParameterKind.MOMENT
     if lead & {"where"}:
         return ParameterKind.PLACE
-    noun = _HEAD.match(str(about.get("description", "")).lower())
-    for found, marks in _ROLES:
-        if noun and found in (ParameterKind.PERSON, ParameterKind.PLACE) and noun[1] in marks:
-            return found
-    if described & words.word_set("person whom") and not described & {"file"}:
+    noun = _HEAD.match(description)
+    if noun and (found := _by_words(frozenset((noun[1],)), _DECIDED_BY_DESCRIPTION)):
+        return found
+    if described & {"person", "whom"} and "file" not in described:
         return ParameterKind.PERSON
     return ParameterKind.THING
+
+
+def _by_words(named: frozenset[str], kinds: frozenset[ParameterKind]) -> ParameterKind | None:
+    return next((kind for kind, marks in _ROLES if kind in kinds and named & marks), None)
 
 
 def unit_of_time(name: str, about: Json) -> str:
