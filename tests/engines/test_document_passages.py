@@ -66,9 +66,9 @@ def test_nothing_gives_nothing(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["." * 300_000, "\"'" * 150_000, "A. " * 100_000, "#\n" * 150_000])
 def test_odd_texts_end_in_time(text: str) -> None:
-    began = time.monotonic()
+    began = time.thread_time()
     assert all(passage.text for passage in passages(text))
-    assert time.monotonic() - began < 10
+    assert time.thread_time() - began < 5
 
 
 def test_content_words_remain_and_names_are_marked() -> None:
