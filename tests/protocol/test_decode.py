@@ -11,6 +11,7 @@ from vivavoce.core.events import (
     ActivityEnded,
     ActivityStarted,
     AudioStreamEnded,
+    ClientInput,
     ContentReceived,
     ContextUpdated,
     TextReceived,
@@ -22,13 +23,12 @@ from vivavoce.domain.ids import CallId
 from vivavoce.errors import ClientFault
 from vivavoce.protocol.decode import AT_ONCE
 from vivavoce.protocol.dialect import GeminiDialect
-from vivavoce.runtime.ports import Incoming
 
 PCM = b"\x01\x02\x03\x04"
 BLOB = {"data": "AQIDBA==", "mimeType": "audio/pcm;rate=16000"}
 
 
-def heard(message: Any, strict: bool = False) -> list[Incoming]:
+def heard(message: Any, strict: bool = False) -> list[ClientInput]:
     return list(GeminiDialect(strict).decode(json.dumps(message)))
 
 

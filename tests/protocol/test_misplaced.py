@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from vivavoce.core.events import (
+    ClientInput,
     ContentReceived,
     ContextUpdated,
     TextReceived,
@@ -28,7 +29,6 @@ from vivavoce.domain.ids import CallId
 from vivavoce.domain.setup import SessionSetup
 from vivavoce.errors import ClientFault
 from vivavoce.protocol.dialect import GeminiDialect
-from vivavoce.runtime.ports import Incoming
 
 MODEL = "models/m"
 NUMBER = {"type": "object", "properties": {"n": {"type": "integer"}}}
@@ -49,7 +49,7 @@ class Reader:
     def setup(self, **fields: Any) -> SessionSetup:
         return self._dialect.read_setup(json.dumps({"setup": {"model": MODEL} | fields}))
 
-    def decode(self, message: Any) -> list[Incoming]:
+    def decode(self, message: Any) -> list[ClientInput]:
         return list(self._dialect.decode(json.dumps(message)))
 
 
@@ -298,7 +298,7 @@ def test_answers_in_other_forms_are_answers(message: Any, expected: ToolResult) 
         Reader(strict=True).decode(message)
 
 
-MEDIA: list[tuple[Any, Incoming]] = [
+MEDIA: list[tuple[Any, ClientInput]] = [
     ({"audio": {"data": "AAA=", "mimeType": "audio/wav"}}, AudioChunk(b"\0\0", 16000)),
     ({"audio": {"data": "AAA=", "mimeType": "audio/raw;rate=8000"}}, AudioChunk(b"\0\0", 8000)),
     ({"audio": {"data": "AAA=", "mimeType": "audio/lpcm"}}, AudioChunk(b"\0\0", 16000)),
@@ -315,7 +315,7 @@ MEDIA: list[tuple[Any, Incoming]] = [
 
 
 @pytest.mark.parametrize(("medium", "expected"), MEDIA)
-def test_a_medium_is_taken_for_what_it_is(medium: Any, expected: Incoming) -> None:
+def test_a_medium_is_taken_for_what_it_is(medium: Any, expected: ClientInput) -> None:
     reader = Reader()
     assert reader.decode({"realtimeInput": medium}) == [expected]
     assert reader.mismatches

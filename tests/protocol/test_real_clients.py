@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from vivavoce.core.events import ContentReceived, TextReceived
+from vivavoce.core.events import ClientInput, ContentReceived, TextReceived
 from vivavoce.core.messages import (
     Interrupted,
     Message,
@@ -29,14 +29,13 @@ from vivavoce.domain.setup import Modality, Sensitivity, SessionSetup
 from vivavoce.protocol.credentials import find_credential
 from vivavoce.protocol.dialect import GeminiDialect
 from vivavoce.protocol.paths import live_path
-from vivavoce.runtime.ports import Incoming
 
 
 def setup(**fields: Any) -> SessionSetup:
     return GeminiDialect().read_setup(json.dumps({"setup": {"model": "models/m"} | fields}))
 
 
-def only(message: dict[str, Any]) -> Incoming:
+def only(message: dict[str, Any]) -> ClientInput:
     [one] = GeminiDialect().decode(json.dumps(message))
     return one
 

@@ -14,6 +14,7 @@ from vivavoce.core.events import (
     ActivityEnded,
     AudioArrived,
     AudioStreamEnded,
+    ClientInput,
     Event,
     ListeningHeld,
     TextReceived,
@@ -33,7 +34,6 @@ from vivavoce.runtime.errands import Errands
 from vivavoce.runtime.hearing import Hearing
 from vivavoce.runtime.intake import Intake
 from vivavoce.runtime.mailbox import Mailbox
-from vivavoce.runtime.ports import Incoming
 from vivavoce.runtime.rate_limit import RateLimiter, RateLimits
 from vivavoce.runtime.recordings import Recordings
 from vivavoce.runtime.reporter import TurnReporter
@@ -43,7 +43,7 @@ from vivavoce.testing.virtual_loop import run_virtually
 FRAME = EnergyDetector.frame_samples
 
 
-def heard(*said: Incoming, detects: bool = True, inline_share: float = 1e9) -> list[Event]:
+def heard(*said: ClientInput, detects: bool = True, inline_share: float = 1e9) -> list[Event]:
     """What the core is told when a client says all this."""
 
     async def run() -> list[Event]:

@@ -10,13 +10,12 @@ import pytest
 
 from runtime.visits import SETUP, echo, hold, talks
 from support.host_rig import Client, PlainDialect, open_connection
-from vivavoce.core.events import TextReceived
+from vivavoce.core.events import ClientInput, TextReceived
 from vivavoce.core.messages import SetupComplete, TurnComplete
 from vivavoce.domain.audio import INPUT_RATE, AudioChunk, VideoFrame
 from vivavoce.runtime.connection import Connection
 from vivavoce.runtime.frame_reader import FrameReader
 from vivavoce.runtime.metering import Metering
-from vivavoce.runtime.ports import Incoming
 from vivavoce.runtime.rate_limit import (
     ANSWER_S,
     FREE_AUDIO_S,
@@ -243,7 +242,7 @@ class Heavy(PlainDialect):
     def is_light(self, frame: bytes | str) -> bool:
         return False
 
-    def decode(self, frame: bytes | str) -> Sequence[Incoming]:
+    def decode(self, frame: bytes | str) -> Sequence[ClientInput]:
         self.processor.now += 0.125
         return super().decode(frame)
 
@@ -272,7 +271,7 @@ def test_a_frame_that_is_read_in_a_thread_takes_of_the_share() -> None:
 @pytest.mark.parametrize(
     ("said", "counts"), [([TEN_MS], 0.1), ([TEN_MS, TextReceived("a")], 1), ([], 1)]
 )
-def test_only_sound_counts_a_tenth_of_a_message(said: list[Incoming], counts: float) -> None:
+def test_only_sound_counts_a_tenth_of_a_message(said: list[ClientInput], counts: float) -> None:
     client = Client()
     for _ in range(60):
         client.say(*said)

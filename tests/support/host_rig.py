@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from vivavoce.core.events import ClientInput
 from vivavoce.core.messages import Message, ModelAudio
 from vivavoce.core.session import LiveSession
 from vivavoce.core.settings import SessionSettings
@@ -33,7 +34,7 @@ from vivavoce.engines.scripted.tones import TonesRecognizer
 from vivavoce.errors import ClientFault
 from vivavoce.runtime.connection import Connection, Hosting
 from vivavoce.runtime.detection import VoiceScorer
-from vivavoce.runtime.ports import Disconnected, Incoming
+from vivavoce.runtime.ports import Disconnected
 from vivavoce.runtime.rate_limit import RateLimits
 from vivavoce.runtime.report import TurnListener
 from vivavoce.tools.ports import Toolset
@@ -45,11 +46,11 @@ class PlainDialect:
     """Every frame is the number of an object in this dialect's memory."""
 
     def __init__(self) -> None:
-        self._said: list[Sequence[Incoming] | ClientFault] = []
+        self._said: list[Sequence[ClientInput] | ClientFault] = []
         self._answers: list[Message] = []
         self.mismatches: list[str] = []
 
-    def frame(self, *incoming: Incoming) -> bytes:
+    def frame(self, *incoming: ClientInput) -> bytes:
         """A frame that means `incoming`."""
         self._said.append(incoming)
         return str(len(self._said) - 1).encode()
@@ -66,7 +67,7 @@ class PlainDialect:
     def is_light(self, frame: bytes | str) -> bool:
         return True
 
-    def decode(self, frame: bytes | str) -> Sequence[Incoming]:
+    def decode(self, frame: bytes | str) -> Sequence[ClientInput]:
         said = self._said[int(frame)]
         if isinstance(said, ClientFault):
             raise said
@@ -111,7 +112,7 @@ class Client:
         """All sound that was heard."""
         return b"".join(m.pcm for m in self.messages if isinstance(m, ModelAudio))
 
-    def say(self, *incoming: Incoming) -> None:
+    def say(self, *incoming: ClientInput) -> None:
         """Send one frame."""
         self._push(self.dialect.frame(*incoming))
 

@@ -31,6 +31,7 @@ from vivavoce.core.events import (
     ActivityEnded,
     ActivityStarted,
     AudioStreamEnded,
+    ClientInput,
     ContentReceived,
     ContextUpdated,
     TextReceived,
@@ -46,7 +47,6 @@ from vivavoce.engines import ports
 from vivavoce.engines.scripted.sound import say
 from vivavoce.engines.scripted.tones import TonesRecognizer
 from vivavoce.errors import EngineError
-from vivavoce.runtime.ports import Incoming
 from vivavoce.testing.virtual_loop import run_virtually
 
 CHUNK_S = 0.064
@@ -113,7 +113,7 @@ class _HostRunner:
             await asyncio.sleep(at - loop.time())
             self.client.say(incoming)
 
-    def _said(self, step: object) -> list[tuple[float, Incoming]]:
+    def _said(self, step: object) -> list[tuple[float, ClientInput]]:
         manual = self.script.setup.realtime.detection.disabled
         match step:
             case Speech(at=at, until=until) if manual:

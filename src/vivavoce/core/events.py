@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vivavoce.core.lifetime import Farewell
-from vivavoce.domain.audio import Position
+from vivavoce.domain.audio import AudioChunk, Position, VideoFrame
 from vivavoce.domain.content import Blob, Content, ToolCall, ToolResult, Tools, Usage
 from vivavoce.domain.ids import CallId, GenerationId, TurnId
 from vivavoce.domain.request import EndReason
@@ -285,3 +285,10 @@ Event = (
     | ListeningHeld
     | ClientGone
 )
+
+ClientInput = Event | AudioChunk | VideoFrame
+"""One thing that a client sent.
+
+A dialect knows no positions: it writes 0 into `ActivityStarted`, `ActivityEnded` and
+`AudioStreamEnded`, and the audio input replaces it by where the sound stands.
+"""

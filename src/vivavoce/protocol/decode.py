@@ -18,6 +18,7 @@ from vivavoce.core.events import (
     ActivityEnded,
     ActivityStarted,
     AudioStreamEnded,
+    ClientInput,
     ContentReceived,
     ContextUpdated,
     TextReceived,
@@ -48,7 +49,6 @@ from vivavoce.protocol.wire_input import (
     ToolResponse,
 )
 from vivavoce.protocol.wire_setup import Setup
-from vivavoce.runtime.ports import Incoming
 
 _INPUT = ("realtimeInput", "realtime_input")
 _CHUNKS = ("mediaChunks", "media_chunks")
@@ -82,7 +82,7 @@ class Decoder:
         self._on_message = on_message
         self._limits = limits or MessageLimits()
 
-    def decode(self, frame: bytes | str) -> list[Incoming]:
+    def decode(self, frame: bytes | str) -> list[ClientInput]:
         """What a frame after the setup means, in order. Raises `ClientFault`."""
         payload = self._parse(frame)
         blob = _lone_blob(payload)
@@ -147,7 +147,7 @@ class Decoder:
             raise close.unknown_field(name, path)
         self._on_unknown(path, name)
 
-    def incoming(self, message: ClientMessage) -> Iterator[Incoming]:
+    def incoming(self, message: ClientMessage) -> Iterator[ClientInput]:
         """What a message means, whatever keys it holds, in the order in which they take effect."""
         if message.context_update is not None:
             yield self._context_update(message.context_update)
@@ -212,7 +212,7 @@ class Decoder:
         for start in range(0, max(1, len(results)), AT_ONCE):
             yield ToolResponsesReceived(results[start : start + AT_ONCE])
 
-    def _realtime(self, wire: RealtimeInput) -> Iterator[Incoming]:
+    def _realtime(self, wire: RealtimeInput) -> Iterator[ClientInput]:
         """JavaScript may send several kinds at once; marks enclose what they mark."""
         if not any(
             getattr(wire, name) not in (None, False, "", []) for name in type(wire).model_fields
@@ -237,10 +237,10 @@ class Decoder:
         if wire.activity_end is not None:
             yield ActivityEnded(0)
 
-    def _blob(self, kind: str, blob: Blob) -> list[Incoming]:
+    def _blob(self, kind: str, blob: Blob) -> list[ClientInput]:
         return self._medium(kind, blob.mime_type, blob.data)
 
-    def _medium(self, kind: str, mime_type: str, data: bytes) -> list[Incoming]:
+    def _medium(self, kind: str, mime_type: str, data: bytes) -> list[ClientInput]:
         """Sound or an image. A lenient reader goes by what it is, whatever field it came in."""
         rate, image = mime.pcm_rate(mime_type), mime.image_type(mime_type)
         if not self._strict and rate is None and image is None:

@@ -9,6 +9,7 @@ from vivavoce.core.events import (
     ActivityEnded,
     ActivityStarted,
     AudioStreamEnded,
+    ClientInput,
     ContextUpdated,
 )
 from vivavoce.core.messages import Message
@@ -22,7 +23,6 @@ from vivavoce.protocol.setup import session_setup
 from vivavoce.protocol.wire import OnUnknown
 from vivavoce.protocol.wire_base import OnMismatch, Wire, unserved_fields
 from vivavoce.protocol.wire_setup import Setup
-from vivavoce.runtime.ports import Incoming
 
 MAX_REPORTED = 100
 """A client that makes up names is not worth more of the log."""
@@ -123,7 +123,7 @@ class GeminiDialect:
         self._report_unserved(wire, "setup")
         return setup
 
-    def decode(self, frame: bytes | str) -> Sequence[Incoming]:
+    def decode(self, frame: bytes | str) -> Sequence[ClientInput]:
         """What a later frame means, in order. Raises `ClientFault`."""
         incoming = [self._unlocked(one) for one in self._decoder.decode(frame)]
         manual = self._detection.disabled
@@ -135,7 +135,7 @@ class GeminiDialect:
                     self._insist_on_mode("audioStreamEnd", "off")
         return incoming
 
-    def _unlocked(self, incoming: Incoming) -> Incoming:
+    def _unlocked(self, incoming: ClientInput) -> ClientInput:
         """The same without what a token holds fast for the whole of its session."""
         if self._lock is None or not isinstance(incoming, ContextUpdated):
             return incoming

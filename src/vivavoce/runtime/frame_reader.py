@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
+from vivavoce.core.events import ClientInput
 from vivavoce.domain.audio import AudioChunk
 from vivavoce.runtime.decoding import run_in_decoder
 from vivavoce.runtime.metering import Metering
-from vivavoce.runtime.ports import Dialect, Incoming, Transport
+from vivavoce.runtime.ports import Dialect, Transport
 from vivavoce.runtime.rate_limit import RateLimiter
 
 
@@ -23,7 +24,7 @@ class FrameReader:
         self._metering = metering
         self._rates = rates
 
-    async def read(self) -> tuple[Sequence[Incoming], bool]:
+    async def read(self) -> tuple[Sequence[ClientInput], bool]:
         """What the next frame means, in order, and whether it is nothing but sound.
 
         Raises `Disconnected`, and `ClientFault` for what cannot be read or comes too fast.
@@ -37,7 +38,7 @@ class FrameReader:
         await self._rates.loop.give_way()
         return said, sound
 
-    async def _decode(self, frame: bytes | str) -> Sequence[Incoming]:
+    async def _decode(self, frame: bytes | str) -> Sequence[ClientInput]:
         """What a frame means, read in a thread where that may take long."""
         if self._dialect.is_light(frame):
             with self._rates.loop.working():

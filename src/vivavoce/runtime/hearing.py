@@ -14,6 +14,7 @@ from vivavoce.core.events import (
     ActivityStarted,
     AudioArrived,
     AudioStreamEnded,
+    ClientInput,
     ContentReceived,
     Event,
     ListeningHeld,
@@ -26,7 +27,6 @@ from vivavoce.errors import ClientFault
 from vivavoce.runtime.detection import PIECE_S, Detection
 from vivavoce.runtime.intake import LOWEST_RATE, Intake
 from vivavoce.runtime.mailbox import Mailbox
-from vivavoce.runtime.ports import Incoming
 from vivavoce.runtime.rate_limit import RateLimiter
 from vivavoce.runtime.recordings import Recordings, has_recordings
 from vivavoce.runtime.reporter import TurnReporter
@@ -62,7 +62,7 @@ class Hearing:
         self._mismatch = mismatch
         self._video_welcome_at = 0.0
 
-    async def receive(self, incoming: Incoming) -> None:
+    async def receive(self, incoming: ClientInput) -> None:
         """Take one thing that the client said; returns when the next is welcome.
 
         Raises `ClientFault` for media that cannot be taken, `EngineError` for a dead detector.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from vivavoce.core.effects import Effect, RunTool, Send
+from vivavoce.core.events import ClientInput
 from vivavoce.core.messages import Message, ModelAudio, ToolCallRequest
 from vivavoce.domain.audio import AudioChunk, pcm_seconds
-from vivavoce.runtime.ports import Incoming, Meter
+from vivavoce.runtime.ports import Meter
 
 
 class Metering:
@@ -19,7 +20,7 @@ class Metering:
         if self._meter is not None:
             self._meter.message()
 
-    def read(self, incoming: Incoming) -> None:
+    def read(self, incoming: ClientInput) -> None:
         """Something of it was understood."""
         if self._meter is not None and isinstance(incoming, AudioChunk):
             self._meter.audio(pcm_seconds(incoming.data, incoming.rate))

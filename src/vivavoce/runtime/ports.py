@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from vivavoce.core.events import Event
+from vivavoce.core.events import ClientInput
 from vivavoce.core.messages import Message
-from vivavoce.domain.audio import AudioChunk, VideoFrame
 from vivavoce.domain.checkpoint import Checkpoint
 
 
@@ -36,14 +35,6 @@ class Transport(Protocol):
         ...
 
 
-Incoming = Event | AudioChunk | VideoFrame
-"""One thing that a client said.
-
-A dialect knows no positions: it writes 0 into `ActivityStarted`, `ActivityEnded` and
-`AudioStreamEnded`, and the intake replaces it by where the sound stands.
-"""
-
-
 class Dialect(Protocol):
     """Reads what a client said after its setup, and spells what we say."""
 
@@ -51,7 +42,7 @@ class Dialect(Protocol):
         """Whether a frame is read within a few milliseconds, and so on an event loop."""
         ...
 
-    def decode(self, frame: bytes | str) -> Sequence[Incoming]:
+    def decode(self, frame: bytes | str) -> Sequence[ClientInput]:
         """What the frame means, in order. Raises `ClientFault`."""
         ...
 
