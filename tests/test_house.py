@@ -2,7 +2,7 @@
 
 The table is the authority, and a failure prints the offending edge. It is wider than the plan of
 the house, of which the first decisions in docs/adr speak, where the house came out otherwise:
-everybody knows `errors`; `protocol` speaks the dialect of `runtime.ports`; `edge` builds the
+every package knows `errors`; `edge` builds the
 sessions and so knows `core` and `engines.ports`; `testing` and `cli` know the engines; engines
 share more than their ports. It is narrower in `client`, which does without `protocol`, and in
 `runtime`, which needs no worker pools.
@@ -15,6 +15,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from structure import find_cycles, read_imports
+
 SOURCE = Path(__file__).parent.parent / "src" / "vivavoce"
 
 # A module is covered by the longest entry that is a prefix of its name.
@@ -24,11 +26,11 @@ ALLOWED: dict[str, set[str]] = {
     "installing": set(),
     "domain": {"domain", "errors"},
     "core": {"domain", "core", "errors"},
-    "protocol": {"domain", "errors", "core.events", "core.messages", "protocol", "runtime.ports"},
+    "protocol": {"domain", "errors", "core.events", "core.messages", "protocol"},
     "engines": {"connection_errors", "domain", "errors", "engines", "installing"},
     "tools": {
         "domain", "errors", "engines.libraries", "engines.pages", "engines.tool_ports",
-        "engines.workers", "protocol.close", "tools",
+        "engines.workers", "tools",
     },
     "state": {"domain", "errors", "installing", "state"},
     "runtime": {
@@ -145,6 +147,12 @@ def test_engine_adapters_do_not_import_each_other() -> None:
                 if other not in shared | {own} and _is_module(f"engines.{other}"):
                     faults.append(f"{own} -> {other}")
     assert not faults, "\n".join(faults)
+
+
+def test_neither_packages_nor_files_import_in_a_circle() -> None:
+    graph = read_imports(SOURCE)
+    assert find_cycles(graph.by_package()) == []
+    assert find_cycles(graph.imports) == []
 
 
 def test_rooms_stay_small() -> None:

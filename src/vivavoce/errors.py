@@ -24,6 +24,10 @@ EXITS = (SystemExit, KeyboardInterrupt)
 what is no `Exception`: a panic of a library in Rust, a `GeneratorExit`."""
 
 
+INVALID, POLICY, TOO_BIG, INTERNAL = 1007, 1008, 1009, 1011
+"""Close codes of WebSocket connections (RFC 6455, 7.4.1), as the Live API uses them."""
+
+
 class VivavoceError(Exception):
     """The root of the tree; never raised itself."""
 

@@ -7,12 +7,11 @@ are known, so that what people have written about them keeps helping.
 
 from __future__ import annotations
 
+from vivavoce.errors import INTERNAL as INTERNAL
+from vivavoce.errors import INVALID as INVALID
+from vivavoce.errors import POLICY as POLICY
+from vivavoce.errors import TOO_BIG as TOO_BIG
 from vivavoce.errors import ClientFault
-
-INVALID = 1007
-POLICY = 1008
-TOO_BIG = 1009
-INTERNAL = 1011
 
 MAX_REASON_BYTES = 123
 """What a WebSocket close frame can hold."""
@@ -108,11 +107,6 @@ def unknown_field(name: str, path: str) -> ClientFault:
 def not_served() -> ClientFault:
     """Something that exists in the protocol and that nothing here can do."""
     return ClientFault(POLICY, NOT_SUPPORTED)
-
-
-def unavailable_tool(kind: str, reason: str) -> ClientFault:
-    """A kind of tool that this server is set up for and that cannot work on it now."""
-    return ClientFault(POLICY, f"{kind} is not available: {reason}")
 
 
 def unsupported_modalities(modalities: str) -> ClientFault:

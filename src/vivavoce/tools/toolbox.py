@@ -26,8 +26,7 @@ from vivavoce.domain.content import BuiltinTool, ServerTool, ToolCall, ToolKind,
 from vivavoce.domain.request import GenerationRequest
 from vivavoce.domain.tool_outcome import ToolOutcome
 from vivavoce.engines.tool_ports import Sandbox, SearchEngine
-from vivavoce.errors import ToolError
-from vivavoce.protocol.close import unavailable_tool
+from vivavoce.errors import POLICY, ClientFault, ToolError
 from vivavoce.tools.code import CodeTool
 from vivavoce.tools.mcp.hub import McpHub
 from vivavoce.tools.mcp.requested import names_only
@@ -183,7 +182,8 @@ class SessionTools:
                 continue
             seen.add(kind)
             if kind in box.refusals:
-                raise unavailable_tool(tool.kind, box.refusals[kind])
+                reason = f"{tool.kind} is not available: {box.refusals[kind]}"
+                raise ClientFault(POLICY, reason)
             if kind == SEARCH and box.search is not None:
                 yield SearchTool(box.search, SearchWishes.of(tool.options))
             elif kind == CODE and box.sandbox is not None:

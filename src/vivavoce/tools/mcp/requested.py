@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vivavoce.domain.content import Json
-from vivavoce.errors import ClientFault
-from vivavoce.protocol.close import POLICY, invalid
+from vivavoce.errors import INVALID, POLICY, ClientFault
 from vivavoce.tools.mcp.settings import (
     CALL_S,
     CONNECT_S,
@@ -43,14 +42,16 @@ def read_request(options: Sequence[Json], settings: McpSettings) -> Requested:
     """
     entries = [entry for each in options for entry in each.get("mcpServers", ())]
     if len(entries) > MAX_SERVERS:
-        raise invalid(f"{len(entries)} MCP servers; at most {MAX_SERVERS} are allowed.")
+        raise ClientFault(
+            INVALID, f"{len(entries)} MCP servers; at most {MAX_SERVERS} are allowed."
+        )
     own: dict[str, McpServerSpec] = {}
     names: list[str] = []
     for number, entry in enumerate(entries):
         name = str(entry.get("name", "")) or f"mcp{number + 1}"
         transport = entry.get("streamableHttpTransport")
         if name in own or name in names:
-            raise invalid(f"Duplicate MCP server found: {name[:60]}")
+            raise ClientFault(INVALID, f"Duplicate MCP server found: {name[:60]}")
         if transport is None:
             names.append(_configured(name, settings))
         else:
@@ -75,14 +76,16 @@ def _own(name: str, transport: Mapping[str, Any], settings: McpSettings) -> McpS
     url = str(transport.get("url", ""))
     origin = origin_of(url)
     if origin is None:
-        raise invalid(f"The url of the MCP server {name[:40]!r} is not an http address.")
+        raise ClientFault(
+            INVALID, f"The url of the MCP server {name[:40]!r} is not an http address."
+        )
     if not settings.client_origins:
         raise refused("MCP servers of clients are not enabled here (mcp_clients).")
     if origin not in settings.client_origins:
         raise refused(f"the origin of the MCP server {name[:40]!r} is not in mcp_clients.")
     headers = dict(transport.get("headers") or {})
     if faults := header_faults(headers):
-        raise invalid(f"MCP server {name[:40]!r}: {faults[0]}.")
+        raise ClientFault(INVALID, f"MCP server {name[:40]!r}: {faults[0]}.")
     wait = _seconds(transport, "timeout")
     longest = max((s for s in (wait, _seconds(transport, "sseReadTimeout")) if s), default=CALL_S)
     return McpServerSpec(
