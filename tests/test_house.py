@@ -3,8 +3,8 @@
 The table is the authority, and a failure prints the offending edge. It is wider than the plan of
 the house, of which the first decisions in docs/adr speak, where the house came out otherwise:
 every package knows `errors`; `edge` builds the sessions and so knows `core` and `engines.ports`;
-`testing` and `cli` know the engines; engines share more than their ports. It is narrower in `client`, which does without `protocol`, and in
-`runtime`, which needs no worker pools.
+`testing` and `cli` know the engines; engines share more than their ports. It is narrower in
+`client`, which does without `protocol`, and in `runtime`, which needs no worker pools.
 """
 
 from __future__ import annotations
