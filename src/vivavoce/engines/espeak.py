@@ -29,7 +29,7 @@ from vivavoce.engines.synthesis import (
     trim,
     voice_parameters,
 )
-from vivavoce.engines.text import SentenceSplitter
+from vivavoce.engines.text import split_sentences
 from vivavoce.engines.workers import CancelToken, WorkerPool
 from vivavoce.errors import EngineError, EngineMissing
 
@@ -80,8 +80,7 @@ class EspeakSynthesizer:
     async def speak(self, text: str, voice: str, language: str = "") -> AsyncIterator[Speech]:
         """Sound for `text`, clause by clause. An unknown language is spoken as English."""
         options = self._options(voice, language)
-        splitter = SentenceSplitter(longest=_LONGEST, early=False)
-        for clause in (*splitter.feed(text), *splitter.flush()):
+        for clause in split_sentences(text, _LONGEST):
             if not any(map(str.isalnum, clause)):
                 yield Speech(silence(pause_after(clause)), clause)
                 continue

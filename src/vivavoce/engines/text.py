@@ -126,6 +126,12 @@ class SentenceSplitter:
         return self._longest
 
 
+def split_sentences(text: str, longest: int) -> list[str]:
+    """Return the pieces of a whole text, of at most `longest` characters each."""
+    splitter = SentenceSplitter(longest, early=False)
+    return [*splitter.feed(text), *splitter.flush()]
+
+
 def _match_end(pattern: re.Pattern[str], text: str, start: int) -> int:
     found = pattern.match(text, start)
     return found.end() if found else start

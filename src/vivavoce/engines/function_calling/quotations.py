@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from vivavoce.engines.function_calling.search_query import content_words
 from vivavoce.engines.function_calling.sentence_embedding import MiniLM
-from vivavoce.engines.text import SentenceSplitter
+from vivavoce.engines.text import split_sentences
 from vivavoce.engines.workers import CancelToken
 
 MIN_SCORE = 0.7
@@ -236,8 +236,7 @@ def _sentences(number: int, passage: Passage) -> list[_Sentence]:
         if _HEADING.fullmatch(line):
             title = f"{passage.title}, {line.strip(' #')}"
             continue
-        splitter = SentenceSplitter(longest=_MAX_CHARS, early=False)
-        for piece in (*splitter.feed(line), *splitter.flush()):
+        for piece in split_sentences(line, _MAX_CHARS):
             text = _LISTED.sub("", piece).strip()
             if len(text.split()) >= _FEWEST_WORDS and text not in seen:
                 seen.add(text)

@@ -18,7 +18,7 @@ import string
 from collections.abc import Callable, Iterator
 
 from vivavoce.engines.function_calling import words
-from vivavoce.engines.text import SentenceSplitter
+from vivavoce.engines.text import split_sentences
 
 Target = Callable[[str], str]
 """The name of the function that a piece of text asks for; empty if it asks for none."""
@@ -152,9 +152,8 @@ def _blocks(text: str) -> Iterator[str]:
 
 
 def _requests(block: str, target: Target) -> Iterator[str]:
-    splitter = SentenceSplitter(longest=_MAX_REQUEST_CHARS, early=False)
     found: list[str] = []
-    for sentence in (one.strip() for one in (*splitter.feed(block), *splitter.flush())):
+    for sentence in map(str.strip, split_sentences(block, _MAX_REQUEST_CHARS)):
         if not sentence or _is_courtesy(sentence):
             continue
         if found and not _begins_request(sentence, found[-1], target):

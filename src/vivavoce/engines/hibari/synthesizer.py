@@ -42,7 +42,7 @@ from vivavoce.engines.synthesis import (
     trim,
     voice_parameters,
 )
-from vivavoce.engines.text import SentenceSplitter
+from vivavoce.engines.text import split_sentences
 from vivavoce.engines.weights import PublishedFile, Weights
 from vivavoce.engines.workers import CancelToken, WorkerPool
 from vivavoce.errors import EngineMissing
@@ -149,8 +149,7 @@ class HibariSynthesizer:
                     yield piece
             return
         name = resolve_voice(voice)
-        splitter = SentenceSplitter(longest=_LONGEST, early=False)
-        for clause in (*splitter.feed(text), *splitter.flush()):
+        for clause in split_sentences(text, _LONGEST):
             for piece in await self._workers.run(partial(self.synthesize, clause, name)):
                 yield piece
 
