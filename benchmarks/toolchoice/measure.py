@@ -16,7 +16,7 @@ arguments are filled from the utterance, on the real weights. The rates:
 `values` has one function for each utterance, which is taken as chosen: its arguments are measured.
 `others` has tool sets of its own, and half of its texts come from the recognizer.
 
-`--cases` prints every failure, but not of `held` and `others`, which are not for tuning.
+`--cases` prints every failure, but only of `dev` and `values`: the others are not for tuning.
 CPU times are of this process and hold for the machine that they were taken on.
 """
 
@@ -50,7 +50,7 @@ from vivavoce.engines.llamacpp.slots import SlotStates
 from vivavoce.engines.registry import locate_weights
 
 HALVES = ("dev", "values", "held", "more", "others")
-UNSEEN = ("held", "others")
+UNSEEN = ("held", "more", "others")
 
 
 def declarations(tools: str) -> tuple[ToolDeclaration, ...]:
@@ -171,7 +171,7 @@ def _print_failures(rates: Rates) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--half", choices=HALVES, default="dev")
-    parser.add_argument("--cases", action="store_true", help="print the failures of dev or more")
+    parser.add_argument("--cases", action="store_true", help="print the failures of dev or values")
     parser.add_argument("--judge", default="", metavar="GGUF", help="a model that helps to choose")
     parser.add_argument("--skip", type=int, default=0, metavar="N", help="leave out N utterances")
     parser.add_argument("--limit", type=int, metavar="N", help="try at most N utterances")

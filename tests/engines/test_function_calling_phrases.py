@@ -109,7 +109,7 @@ NOTEBOOK = function("new_notebook", "title", title=TEXT)
         (COPY, "three copies in color but not stapled",
          {"copies": 3, "stapled": False, "color": True}),
         (REPAIR, "my left ski just broke", {"item": "left ski"}),
-        (REPAIR, "the goat chewed up my scarf", {"item": "goat"}),
+        (REPAIR, "the boiler broke down this morning", {"item": "boiler"}),
         (NOTEBOOK, "begin a notebook called work", {"title": "work"}),
     ],
 )  # fmt: skip

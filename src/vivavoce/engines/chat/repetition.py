@@ -50,14 +50,14 @@ _LIKE_QUESTION = 0.7
 """Ratio of equal words from which on questions are of one form: "Is a plum a fruit?"."""
 
 _NOTHING_NEW = STOP_WORDS | {"yes", "sure", "okay", "ja", "oui", "sí"}
-"""Words that make an echo no answer: "Yes, we can see the sea on one day as well!"."""
+"""Words that make an echo no answer: "Yes, the train is faster as well!"."""
 
 _NEW_WORDS = 3
 """Words that the question has not, in a stretch that must not come again."""
 
 _MOST_OPENINGS = 2
 """Earlier answers that may begin with the same `MIN_WORDS` words; one more is a pattern: "You can
-cook pasta without milk.", "You can cook pasta without ..."."""
+travel there by train.", "You can travel there by ..."."""
 
 _UNIT_WORDS = 8
 """Words without a mark after which text is examined: where the cascade cuts its first piece."""

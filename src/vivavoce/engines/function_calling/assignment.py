@@ -73,7 +73,7 @@ _MEANING = 1.8
 """Weight of the cosine similarity between a phrase and the parameter's name and description."""
 _LABEL = 1.2
 _AGENT = 0.5
-"""For a person of whom something is said that they may do: "mary should be able to see it"."""
+"""For a person of whom something is said that they may do: "tom may use the boat"."""
 _CAPITAL = 0.35
 _OPTIONAL = 0.65
 """Score from which an optional parameter takes a phrase."""

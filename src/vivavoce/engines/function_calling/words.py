@@ -92,7 +92,8 @@ _PROHIBITION = re.compile(
     r"|them|that|everything|the \w+) (?:as (?:it|they)|how (?:it|they)|the way|alone)\b"
     r"|^(?:not (?:now|yet|today)|no (?:need|thanks|thank you))\b"
     r"|^no\b.*\b(?:needed|necessary|thanks|as (?:it is|they are)|(?:i|we)(?: will|'ll))\b"
-    r"|^(?:please )?(?:keep|leave)\b.*\b(?:don't|do not)\b"
+    r"|^(?:please )?(?:keep|leave) (?:it|them|that|those|these|this|all|everything|the|my|our)\b"
+    r"(?: \w+){0,4}?(?<! i)(?<! we)(?<! you)(?<! they) (?:don't|do not)\b"
 )
 _HYPOTHETICAL = re.compile(
     r"^(?:and |but |so )?(?:if|suppose|imagine|what if|assuming|let's say)\b.*\b(?:would|were|could"
