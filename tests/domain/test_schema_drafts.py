@@ -47,6 +47,8 @@ KEPT: list[Json] = [
     {"items": [{}], "prefixItems": [{}]},
     {"items": {"type": "string"}, "exclusiveMinimum": 1, "nullable": False},
     {"type": "text", "properties": [], "anyOf": 3, "items": 4, "dependencies": 5},
+    {"dependencies": {"a": ["b"]}, "dependentRequired": 5},
+    {"dependencies": {"a": {}}, "dependentSchemas": [{}]},
     {"enum": [{"items": [{}]}], "default": {"type": "STRING"}, "const": {"nullable": True}},
     {"properties": {"exclusiveMinimum": True, "nullable": {"type": "boolean"}}},
 ]

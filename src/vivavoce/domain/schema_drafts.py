@@ -24,6 +24,7 @@ from vivavoce.domain.json_schema import (
 _DRAFTS_WITH_DEPENDENCIES = frozenset(
     f"http://json-schema.org/draft-0{number}/schema" for number in (4, 6, 7)
 )
+_DEPENDENT = ("dependentRequired", "dependentSchemas")
 _BOUNDS = (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum"))
 
 
@@ -106,6 +107,8 @@ class _Mender:
         schema[inclusive], schema[exclusive] = number, True
 
     def _split_dependencies(self, schema: dict[str, Any]) -> None:
+        if not all(isinstance(schema.get(key, {}), dict) for key in _DEPENDENT):
+            return
         self._report("dependencies in a schema: read as dependentRequired and dependentSchemas")
         for name, needed in schema.pop("dependencies").items():
             key = "dependentRequired" if isinstance(needed, list) else "dependentSchemas"
