@@ -82,6 +82,15 @@ def test_costly_reads_become_small_and_quick_ones_large_again(
     assert run_virtually(run()) == size
 
 
+def test_after_a_large_read_no_more_is_read_than_is_paced() -> None:
+    async def run() -> int:
+        connection = Reads(largest=2048)
+        await connection.read(64 * 1024, 2 * LONGEST_S)
+        return connection.pace.size
+
+    assert run_virtually(run()) == 2048
+
+
 def test_a_connection_that_is_lost_leaves_no_timer() -> None:
     async def run() -> float:
         pace = Reads().pace

@@ -56,15 +56,22 @@ class ReadPace:
         taken_s = self._processor_s() - self._began
         self._share.count_work(taken_s)
         if taken_s > LONGEST_S:
-            self.size = max(SMALLEST_READ, int(count * LONGEST_S / taken_s))
+            # A read within a large frame may have been larger than all that are paced.
+            quick = int(count * LONGEST_S / taken_s)
+            self.size = max(SMALLEST_READ, min(self._largest, quick))
         else:
             self.size = min(self._largest, 2 * self.size)
+
+    @property
+    def paused(self) -> bool:
+        """Whether the connection is not to be read for now."""
+        return self._timer is not None
 
     def pauses(self, resume: Callable[[], None]) -> bool:
         """Whether to read no further until `resume` is called."""
         if self._timer is None and (wait_s := self._share.debt_s()):
             self._timer = self._loop.call_later(wait_s + SHORTEST_PAUSE_S, self._go_on, resume)
-        return self._timer is not None
+        return self.paused
 
     def close(self) -> None:
         """Stop the timer that would resume reading."""
