@@ -191,6 +191,30 @@ async def test_more_pings_than_are_read_wait_and_lose_nothing(
         writer.close()
 
 
+async def test_a_message_that_is_taken_does_not_end_the_pause_of_its_connection() -> None:
+    async with serving(Application(echo)) as port:
+        client = await websockets.connect(url(port), ping_interval=None)
+        connection = only_connection(port)
+        connection.pace._share.count_work(100 * read_pace.READ_BURST_S)
+        async with asyncio.timeout(10):
+            await client.send("one")
+            assert await client.recv() == "one"
+            assert connection.pace.paused
+            assert not connection.transport.is_reading()
+        client.transport.abort()
+
+
+async def test_a_close_without_a_code_behind_a_ping_is_answered_with_1000() -> None:
+    async with serving(Application(echo)) as port:
+        reader, writer = await asyncio.open_connection(*port.address)
+        writer.write(UPGRADE)
+        async with asyncio.timeout(5):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(PING + b"\x88\x80\x00\x00\x00\x00")
+            assert await reader.read() == b"\x8a\x00" + live_socket.NORMAL_CLOSE
+        writer.close()
+
+
 async def test_a_client_of_which_nothing_is_heard_is_closed() -> None:
     async with serving(Application(echo), keepalive_s=0.1) as port:
         reader, writer = await asyncio.open_connection(*port.address)

@@ -160,6 +160,8 @@ class LiveSocket(WebSocketsSansIOProtocol, BoundedProtocol):
 
     async def receive(self) -> Any:
         message: Any = await super().receive()
+        if self.pace.paused and not self.lingering:
+            self.transport.pause_reading()  # which uvicorn has just resumed
         if isinstance(frames := message.get("bytes"), list):
             message["bytes"] = await self.loop.run_in_executor(None, b"".join, frames)
         if message["type"] == "websocket.receive" and not self.slot.admitted:
@@ -255,7 +257,7 @@ class LiveSocket(WebSocketsSansIOProtocol, BoundedProtocol):
     def handle_ping(self) -> None:
         if not self._counts_frame():
             return
-        frames = self.conn.data_to_send()
+        frames = self._answers()
         if not self.writable.is_set():
             # The client reads nothing now, and all these pongs would fill our memory. RFC 6455,
             # 5.5.3, lets us answer the latest ping only, but that one without fail: clients
@@ -301,11 +303,17 @@ class LiveSocket(WebSocketsSansIOProtocol, BoundedProtocol):
         self.transport.close()
 
     def handle_close(self, event: Frame) -> None:
-        # A close frame without a code is answered with 1000, and not with its like: some clients
-        # take every other end for a fault.
-        for frame in self.conn.data_to_send():
-            self.transport.write(NORMAL_CLOSE if frame == EMPTY_CLOSE else frame)
+        self.transport.write(b"".join(self._answers()))
         super().handle_close(event)
+
+    def _answers(self) -> list[bytes]:
+        """Take the frames with which the library answers the client's.
+
+        A close frame without a code is answered with 1000, and not with its like: some clients
+        take every other end for a fault.
+        """
+        frames = self.conn.data_to_send()
+        return [NORMAL_CLOSE if frame == EMPTY_CLOSE else frame for frame in frames]
 
     def on_task_complete(self, task: asyncio.Task[None]) -> None:
         super().on_task_complete(task)
