@@ -6,10 +6,11 @@ import asyncio
 import resource
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -116,6 +117,26 @@ async def test_a_database_of_something_else_is_left_alone(tmp_path: Path) -> Non
     with pytest.raises(ConfigError, match="something else"):
         await build_store("sqlite", path).start()
     assert path.read_bytes() == before
+
+
+async def test_a_call_wakes_the_event_loop_once_however_many_statements_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the processor is busy each time costs milliseconds, for all that stand in line."""
+    store = build_store("sqlite", tmp_path / "state.sqlite3")
+    await store.start()
+    loop = asyncio.get_running_loop()
+    wake, woken = loop.call_soon_threadsafe, []
+
+    def counted(callback: Callable[..., object], *arguments: Any, **more: Any) -> asyncio.Handle:
+        woken.append(callback)
+        return wake(callback, *arguments, **more)
+
+    monkeypatch.setattr(loop, "call_soon_threadsafe", counted)
+    await store.save(SAVED, "h1", NOW, LATER)
+    await store.take("h1", "owner", "model", NOW, exact=False)
+    assert len(woken) == 2
+    await store.aclose()
 
 
 async def test_what_is_expired_is_swept_from_the_file(

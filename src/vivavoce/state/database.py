@@ -1,8 +1,10 @@
 """One connection to an SQLite file, in the state in which the store needs it.
 
-It has a thread of its own (aiosqlite) and serves the whole process, so calls stand in line; a call
-whose turn does not come within the port's patience fails. A connection on which something failed
-is closed, and the next call makes a new one.
+A thread of its own makes every call from its first statement to its last, for the whole process,
+so calls stand in line; a call whose turn does not come within the port's patience fails. Going to
+the thread and back once a call, and not once a statement, is what keeps the line short where the
+processor is busy with other work. A connection on which something failed is closed, and the next
+call makes a new one.
 """
 
 from __future__ import annotations
@@ -10,12 +12,11 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
-
-import aiosqlite
+from typing import TypeVar
 
 from vivavoce.errors import StoreError
 from vivavoce.state import rows
@@ -26,7 +27,7 @@ T = TypeVar("T")
 BUSY_S = 2.0
 """How long another process's write may take; less than the port's patience."""
 
-Work = Callable[[aiosqlite.Connection], Awaitable[T]]
+Work = Callable[[sqlite3.Connection], T]
 
 
 class Database:
@@ -34,70 +35,67 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._opened: aiosqlite.Connection | None = None
+        self._opened: sqlite3.Connection | None = None
         self._inode = 0
-        self._line = asyncio.Lock()
+        self._thread: ThreadPoolExecutor | None = None
 
     async def do(self, work: Work[T]) -> T:
-        """Run `work` on the connection, alone. Raises `StoreError`.
+        """Run `work` on the connection, alone, in the thread. Raises `StoreError`.
 
         What has begun is brought to its end also where the caller gives up: a transaction that was
         left open would lock everybody else out.
         """
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, "state")
+        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(STORE_S):
-                await self._line.acquire()
-                turn = asyncio.ensure_future(self._turn(work))
-                turn.add_done_callback(self._next)
-                return await asyncio.shield(turn)
+                return await loop.run_in_executor(self._thread, self._turn, work)
         except TimeoutError:
             raise StoreError("The state file is busy.") from None
 
     async def aclose(self) -> None:
         """Close it, after what is being done; what the disk does not answer is left behind."""
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(STORE_S), self._line:
-                await self._drop()
+            async with asyncio.timeout(STORE_S):
+                await loop.run_in_executor(thread, self._drop)
         except TimeoutError:
-            opened, self._opened = self._opened, None
-            if opened is not None:
-                opened.stop()  # its thread ends when the disk lets go of it
+            self._opened = None
+        thread.shutdown(wait=False, cancel_futures=True)  # it ends when the disk lets go of it
 
-    async def _turn(self, work: Work[T]) -> T:
+    # --- in the thread ------------------------------------------------------------------------
+
+    def _turn(self, work: Work[T]) -> T:
         try:
-            if self._opened is not None and not await asyncio.to_thread(self._is_there):
-                await self._drop()  # somebody took the file away: a new one is made
+            if self._opened is not None and not self._is_there():
+                self._drop()  # somebody took the file away: a new one is made
             if self._opened is None:
-                self._opened = await self._open()
-            return await work(self._opened)
+                self._opened = self._open()
+            return work(self._opened)
         except (sqlite3.Error, OSError, ValueError) as error:
-            await self._drop()
+            self._drop()
             raise StoreError(f"The state file cannot be used: {error}.") from error
 
-    def _next(self, turn: asyncio.Future[Any]) -> None:
-        self._line.release()
-        if not turn.cancelled():
-            turn.exception()  # nobody may be left to hear of it
-
-    async def _open(self) -> aiosqlite.Connection:
-        await asyncio.to_thread(self._prepare)
-        db = await aiosqlite.connect(self._path, timeout=BUSY_S, isolation_level=None)
+    def _open(self) -> sqlite3.Connection:
+        self._prepare()
+        db = sqlite3.connect(self._path, timeout=BUSY_S, isolation_level=None)
         try:
-            ((version, tables),) = await db.execute_fetchall(rows.ABOUT)
+            ((version, tables),) = db.execute(rows.ABOUT)
             if version not in (rows.VERSION, *rows.UPGRADABLE):
                 raise sqlite3.DatabaseError(f"it is of another version ({version})")
             if version == 0 and tables:
                 raise sqlite3.DatabaseError("it is a database of something else")
-            await db.execute("PRAGMA journal_mode = WAL")
-            await db.execute("PRAGMA synchronous = NORMAL")
-            await db.execute("PRAGMA foreign_keys = ON")
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = NORMAL")
+            db.execute("PRAGMA foreign_keys = ON")
             if version != rows.VERSION:
-                await db.executescript(rows.SCHEMA)
-        except asyncio.CancelledError:
-            db.stop()  # the process ends, and does not wait for its disk
-            raise
+                db.executescript(rows.SCHEMA)
         except BaseException:
-            await db.close()
+            db.close()
             raise
         return db
 
@@ -115,21 +113,21 @@ class Database:
         except FileNotFoundError:
             return False
 
-    async def _drop(self) -> None:
+    def _drop(self) -> None:
         opened, self._opened = self._opened, None
         if opened is not None:
-            with suppress(sqlite3.Error, ValueError):
-                await opened.close()
+            with suppress(sqlite3.Error):
+                opened.close()
 
 
-@asynccontextmanager
-async def writing(db: aiosqlite.Connection) -> AsyncIterator[None]:
+@contextmanager
+def writing(db: sqlite3.Connection) -> Iterator[None]:
     """One transaction with the write lock from its beginning."""
-    await db.execute("BEGIN IMMEDIATE")
+    db.execute("BEGIN IMMEDIATE")
     try:
         yield
     except BaseException:
         with suppress(sqlite3.Error):  # a full disk has rolled it back already
-            await db.execute("ROLLBACK")
+            db.execute("ROLLBACK")
         raise
-    await db.execute("COMMIT")
+    db.execute("COMMIT")

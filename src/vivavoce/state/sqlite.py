@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import aiosqlite
-
 from vivavoce.domain.accounts import KeyRecord, TokenRecord
 from vivavoce.domain.ids import SessionId
 from vivavoce.errors import ConfigError, StoreError
@@ -52,43 +50,47 @@ class SqliteStore:
             ) from None
 
     async def ping(self) -> None:
-        async def work(db: aiosqlite.Connection) -> None:
-            async with writing(db):
+        def work(db: sqlite3.Connection) -> None:
+            with writing(db):
                 for statement in rows.PROBE:
-                    await db.execute(statement)
+                    db.execute(statement)
 
         await self._file.do(work)
 
     async def aclose(self) -> None:
         await self._file.aclose()
 
-    async def _swept(self, db: aiosqlite.Connection, now: float) -> None:
+    async def _change(self, statement: str, values: tuple[Any, ...] | dict[str, Any]) -> int:
+        """Run one statement. Returns how many rows it changed."""
+        return await self._file.do(lambda db: db.execute(statement, values).rowcount)
+
+    def _swept(self, db: sqlite3.Connection, now: float) -> None:
         """Now and then, delete what has expired."""
         self._writes += 1
         if self._writes % SWEEP_EVERY == 1:
-            await db.execute("DELETE FROM sessions WHERE expires <= ?", (now,))
-            await db.execute("DELETE FROM tokens WHERE expires + ? <= ?", (TOLD_S, now))
-            await db.execute("DELETE FROM places WHERE expires <= ?", (now,))
-            await db.execute("DELETE FROM counters WHERE expires <= ?", (now,))
+            db.execute("DELETE FROM sessions WHERE expires <= ?", (now,))
+            db.execute("DELETE FROM tokens WHERE expires + ? <= ?", (TOLD_S, now))
+            db.execute("DELETE FROM places WHERE expires <= ?", (now,))
+            db.execute("DELETE FROM counters WHERE expires <= ?", (now,))
 
     # --- sessions -------------------------------------------------------------------------
 
     async def save(self, saved: SavedSession, handle: str, now: float, expires: float) -> bool:
-        async def work(db: aiosqlite.Connection) -> bool:
-            async with writing(db):
-                await self._swept(db, now)
-                await db.execute(
+        def work(db: sqlite3.Connection) -> bool:
+            with writing(db):
+                self._swept(db, now)
+                db.execute(
                     "DELETE FROM sessions WHERE session = ? AND expires <= ?", (saved.session, now)
                 )
-                cursor = await db.execute(rows.SAVE, (*rows.session_row(saved), expires))
+                cursor = db.execute(rows.SAVE, (*rows.session_row(saved), expires))
                 if cursor.rowcount == 0:
                     return False
                 row = (handle, saved.session, saved.data, saved.session)
-                await db.execute(rows.SAVE_HANDLE, row)
-                await _save_media(db, saved, handle)
+                db.execute(rows.SAVE_HANDLE, row)
+                _save_media(db, saved, handle)
                 bound = {"session": saved.session, "most": self.max_handles}
                 for statement in (*rows.DROP_OLDER, rows.DROP_MEDIA):
-                    await db.execute(statement, bound)
+                    db.execute(statement, bound)
             return True
 
         return await self._file.do(work)
@@ -96,23 +98,22 @@ class SqliteStore:
     async def take(
         self, handle: str, owner: str, model: str, now: float, exact: bool
     ) -> SavedSession | Refusal:
-        async def work(db: aiosqlite.Connection) -> SavedSession | Refusal:
-            async with writing(db):
-                found = list(await db.execute_fetchall(rows.BY_HANDLE, (handle, now)))
+        def work(db: sqlite3.Connection) -> SavedSession | Refusal:
+            with writing(db):
+                found = db.execute(rows.BY_HANDLE, (handle, now)).fetchall()
                 if not found or found[0][1] != owner:
                     return Refusal.UNKNOWN
                 session, _, its_model, lease = found[0]
                 if its_model != model:
                     return Refusal.OTHER_MODEL
-                ((newest,),) = await db.execute_fetchall(rows.NEWEST, (session,))
-                ((own,),) = await db.execute_fetchall(rows.DATA, (handle,))
+                ((newest,),) = db.execute(rows.NEWEST, (session,))
+                ((own,),) = db.execute(rows.DATA, (handle,))
                 row = {"session": session, "handle": handle, "newest": newest}
                 keeps = newest == handle or (exact and own)
                 for statement in rows.TAKE if keeps else (*rows.TAKE_OVER, *rows.TAKE):
-                    await db.execute(statement, row)
-                ((data,),) = await db.execute_fetchall(rows.DATA, (handle,))
-                blobs: Any = await db.execute_fetchall(rows.MEDIA, (handle,))
-                media: dict[str, bytes] = dict(blobs)
+                    db.execute(statement, row)
+                ((data,),) = db.execute(rows.DATA, (handle,))
+                media = dict(db.execute(rows.MEDIA, (handle,)).fetchall())
                 return SavedSession(SessionId(session), owner, model, lease + 1, data, media)
 
         return await self._file.do(work)
@@ -120,18 +121,18 @@ class SqliteStore:
     async def renew(
         self, sessions: Mapping[SessionId, int], now: float, expires: float
     ) -> dict[SessionId, int]:
-        async def work(db: aiosqlite.Connection) -> dict[SessionId, int]:
+        def work(db: sqlite3.Connection) -> dict[SessionId, int]:
             present: dict[SessionId, int] = {}
-            async with writing(db):
+            with writing(db):
                 for session, lease in sessions.items():
-                    found = await db.execute_fetchall(
+                    found = db.execute(
                         "SELECT lease FROM sessions WHERE session = ? AND expires > ?",
                         (session, now),
-                    )
+                    ).fetchall()
                     for (stored,) in found:
                         present[session] = stored
                         if stored == lease:
-                            await db.execute(
+                            db.execute(
                                 "UPDATE sessions SET expires = ? WHERE session = ?",
                                 (expires, session),
                             )
@@ -140,98 +141,86 @@ class SqliteStore:
         return await self._file.do(work)
 
     async def forget(self, session: SessionId, lease: int) -> None:
-        await self._file.do(
-            lambda db: db.execute(
-                "DELETE FROM sessions WHERE session = ? AND lease <= ?", (session, lease)
-            )
-        )
+        drop = "DELETE FROM sessions WHERE session = ? AND lease <= ?"
+        await self._change(drop, (session, lease))
 
     # --- tokens ---------------------------------------------------------------------------
 
     async def put_token(self, token: TokenRecord) -> None:
-        await self._file.do(lambda db: db.execute(rows.PUT_TOKEN, rows.token_row(token)))
+        await self._change(rows.PUT_TOKEN, rows.token_row(token))
 
     async def find_token(self, digest: str, now: float) -> TokenRecord | None:
         return await self._file.do(lambda db: self._token(db, digest, now))
 
     async def claim_token(self, digest: str, now: float, resuming: bool) -> TokenRecord | Refusal:
-        async def work(db: aiosqlite.Connection) -> TokenRecord | Refusal:
-            async with writing(db):
-                await self._swept(db, now)
-                token = await self._token(db, digest, now)
+        def work(db: sqlite3.Connection) -> TokenRecord | Refusal:
+            with writing(db):
+                self._swept(db, now)
+                token = self._token(db, digest, now)
                 if token is None:
                     return Refusal.UNKNOWN
                 if refusal := token_refusal(token, now, resuming):
                     return refusal
                 if resuming or token.uses is None:
                     return token
-                await db.execute("UPDATE tokens SET uses = uses - 1 WHERE digest = ?", (digest,))
-                left = await self._token(db, digest, now)
+                db.execute("UPDATE tokens SET uses = uses - 1 WHERE digest = ?", (digest,))
+                left = self._token(db, digest, now)
                 assert left is not None, "it was there a moment ago, in this transaction"
                 return left
 
         return await self._file.do(work)
 
-    async def _token(self, db: aiosqlite.Connection, digest: str, now: float) -> TokenRecord | None:
-        found = await db.execute_fetchall(
+    def _token(self, db: sqlite3.Connection, digest: str, now: float) -> TokenRecord | None:
+        found = db.execute(
             "SELECT * FROM tokens WHERE digest = ? AND expires + ? > ?", (digest, TOLD_S, now)
-        )
+        ).fetchall()
         return next((rows.token(row) for row in found), None)
 
     # --- keys -----------------------------------------------------------------------------
 
     async def put_key(self, key: KeyRecord) -> bool:
-        cursor = await self._file.do(lambda db: db.execute(rows.PUT_KEY, rows.key_row(key)))
-        return cursor.rowcount > 0
+        return await self._change(rows.PUT_KEY, rows.key_row(key)) > 0
 
     async def keys(self) -> tuple[KeyRecord, ...]:
-        found: Any = await self._file.do(
-            lambda db: db.execute_fetchall("SELECT * FROM keys ORDER BY created, id")
-        )
+        every = "SELECT * FROM keys ORDER BY created, id"
+        found = await self._file.do(lambda db: db.execute(every).fetchall())
         return tuple(rows.key(row) for row in found)
 
     async def drop_key(self, id: str) -> bool:
-        cursor = await self._file.do(lambda db: db.execute("DELETE FROM keys WHERE id = ?", (id,)))
-        return cursor.rowcount > 0
+        return await self._change("DELETE FROM keys WHERE id = ?", (id,)) > 0
 
     # --- quotas ---------------------------------------------------------------------------
 
     async def hold(self, owner: str, holder: str, limit: int, now: float, expires: float) -> bool:
         row = {"owner": owner, "holder": holder, "limit": limit, "now": now, "expires": expires}
-        cursor = await self._file.do(lambda db: db.execute(rows.HOLD, row))
-        return cursor.rowcount > 0
+        return await self._change(rows.HOLD, row) > 0
 
     async def let_go(self, owner: str, holder: str) -> None:
-        await self._file.do(
-            lambda db: db.execute(
-                "DELETE FROM places WHERE owner = ? AND holder = ?", (owner, holder)
-            )
-        )
+        drop = "DELETE FROM places WHERE owner = ? AND holder = ?"
+        await self._change(drop, (owner, holder))
 
     async def count(
         self, owner: str, what: str, amount: float, now: float, expires: float
     ) -> float:
         row = {"owner": owner, "what": what, "amount": amount, "now": now, "expires": expires}
 
-        async def work(db: aiosqlite.Connection) -> float:
-            if amount == 0:
-                found = await db.execute_fetchall(rows.COUNTED, row)
-            else:
-                found = await db.execute_fetchall(rows.COUNT, row)
+        def work(db: sqlite3.Connection) -> float:
+            statement = rows.COUNTED if amount == 0 else rows.COUNT
+            found = db.execute(statement, row).fetchall()
             return next((float(total) for (total,) in found), 0.0)
 
         return await self._file.do(work)
 
 
-async def _save_media(db: aiosqlite.Connection, saved: SavedSession, handle: str) -> None:
+def _save_media(db: sqlite3.Connection, saved: SavedSession, handle: str) -> None:
     """Write the media that is not there yet, and what the handle's state refers to."""
-    await db.execute(rows.DROP_USES, (handle,))
+    db.execute(rows.DROP_USES, (handle,))
     if not saved.media:
         return
-    there = {name for (name,) in await db.execute_fetchall(rows.MEDIA_OF, (saved.session,))}
+    there = {name for (name,) in db.execute(rows.MEDIA_OF, (saved.session,))}
     new = [(saved.session, *item) for item in saved.media.items() if item[0] not in there]
-    await db.executemany(rows.ADD_MEDIA, new)
-    await db.executemany(rows.ADD_USE, [(handle, name) for name in saved.media])
+    db.executemany(rows.ADD_MEDIA, new)
+    db.executemany(rows.ADD_USE, [(handle, name) for name in saved.media])
 
 
 def _busy(error: Exception) -> bool:
