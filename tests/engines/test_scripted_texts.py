@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from itertools import islice
+from string import ascii_lowercase
 
 import pytest
 import regex
@@ -42,6 +44,17 @@ def test_texts_match_every_pattern_within_their_lengths(
     text = next(matching_texts(patterns, least, most))
     assert least <= len(text) <= most
     assert all(regex.search(pattern, text) for pattern in patterns)
+
+
+def test_many_patterns_take_no_more_memory_than_a_few() -> None:
+    tracemalloc.start()
+    try:
+        next(matching_texts([f"{char}b?" for char in ascii_lowercase[:9]]), None)
+        assert tracemalloc.get_traced_memory()[1] < 4_000_000
+        assert next(matching_texts(["a"] * 1_000), None) is None
+        assert tracemalloc.get_traced_memory()[1] < 4_000_000
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ of any syntax that `regex` reads are served, and those of several places hold to
 
 from __future__ import annotations
 
+import heapq
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from time import thread_time
@@ -56,7 +57,7 @@ def matching_texts(patterns: Sequence[str], least: int = 0, most: int = LONGEST)
     steps, ends = _MAX_STEPS, thread_time() + _MAX_S
     bounds = [(min(least + _SHORT, most), _MAX_STEPS_SHORT + 2 * least), (most, _MAX_STEPS_LONG)]
     try:
-        forms = list(_whole_texts(patterns, least))
+        forms = list(_whole_texts(patterns, least, ends))
         for (limit, most_steps), wholes in itertools.product(bounds, forms):
             search = _Search(wholes, alphabet, min(steps, most_steps))
             if thread_time() > ends:
@@ -70,8 +71,8 @@ def matching_texts(patterns: Sequence[str], least: int = 0, most: int = LONGEST)
         return
 
 
-def _whole_texts(patterns: Sequence[str], least: int) -> Iterator[list[Any]]:
-    """Yield patterns of whole texts.
+def _whole_texts(patterns: Sequence[str], least: int, ends: float) -> Iterator[list[Any]]:
+    """Yield patterns of whole texts, none where they are not found before `ends`.
 
     Each of `patterns` is all of the text, its beginning, its end, or begins at its second
     character.
@@ -79,6 +80,8 @@ def _whole_texts(patterns: Sequence[str], least: int) -> Iterator[list[Any]]:
     forms: list[list[Any]] = []
     ahead: list[Any] = []
     for one in patterns:
+        if thread_time() > ends:
+            return
         looked, rest = _without_lookaheads(one)
         ahead += (regex.compile(rf"{each}[\s\S]*") for each in looked)
         whole, anything, alphabet = regex.compile(f"(?:{rest})"), r"[\s\S]", _alphabet([one])
@@ -91,9 +94,22 @@ def _whole_texts(patterns: Sequence[str], least: int) -> Iterator[list[Any]]:
             search = _Search([other], alphabet, _MAX_STEPS_TRIAL + before)
             if next(search.texts(0, LONGEST), None) is not None:
                 forms[-1].append(other)
-    choices = itertools.product(*(enumerate(each) for each in forms))
-    for chosen in sorted(choices, key=lambda each: sum(n for n, _ in each))[:_MAX_COMBINATIONS]:
-        yield [form for _, form in chosen] + ahead
+    for chosen in itertools.islice(_choices(list(map(len, forms))), _MAX_COMBINATIONS):
+        yield [each[n] for each, n in zip(forms, chosen, strict=True)] + ahead
+
+
+def _choices(sizes: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    """Yield the ways to choose one from each of some lists by their sums, the first ones first."""
+    least = (0,) * len(sizes)
+    waiting, known = [(0, least)], {least}
+    while waiting:
+        total, chosen = heapq.heappop(waiting)
+        yield chosen
+        for at, size in enumerate(sizes):
+            other = (*chosen[:at], chosen[at] + 1, *chosen[at + 1 :])
+            if other[at] < size and other not in known:
+                known.add(other)
+                heapq.heappush(waiting, (total + 1, other))
 
 
 def _without_lookaheads(pattern: str) -> tuple[list[str], str]:
