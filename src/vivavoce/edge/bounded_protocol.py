@@ -14,6 +14,7 @@ import orjson
 
 from vivavoce.edge import rest
 from vivavoce.edge.connection_limits import ConnectionSlot
+from vivavoce.edge.freed_memory import MUCH_BYTES, return_memory_later
 from vivavoce.edge.log_limits import LineRateLimit
 from vivavoce.edge.read_pace import ReadPace
 
@@ -42,6 +43,7 @@ class BoundedProtocol(asyncio.BufferedProtocol):
     _quiet: asyncio.TimerHandle | None = None
     _cut: asyncio.TimerHandle | None = None
     _deadline: asyncio.TimerHandle | None = None
+    _received = 0
 
     def get_buffer(self, sizehint: int) -> memoryview:
         self.pace.begin()
@@ -57,6 +59,7 @@ class BoundedProtocol(asyncio.BufferedProtocol):
         return self.pace.size
 
     def buffer_updated(self, nbytes: int) -> None:
+        self._received += nbytes
         data, self._buffer = bytes(self._buffer[:nbytes]), NOTHING
         if self.lingering:
             self.linger()
@@ -120,6 +123,8 @@ class BoundedProtocol(asyncio.BufferedProtocol):
             if timer is not None:
                 timer.cancel()
         self.slot.release()
+        if self._received > MUCH_BYTES:
+            return_memory_later(self.loop)
 
 
 def http_refusal(status: int, message: str = "malformed request") -> bytes:
