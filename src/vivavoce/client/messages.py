@@ -246,7 +246,7 @@ def _status(page: dict[str, Any]) -> str:
 
 
 def audio_rate(mime_type: str, default: int = 24_000) -> int:
-    """Samples a second as an audio MIME type says it: `audio_message/pcm;rate=24000`."""
+    """Samples a second as an audio MIME type says it: `audio/pcm;rate=24000`."""
     for parameter in mime_type.split(";")[1:]:
         name, _, value = parameter.partition("=")
         if name.strip().lower() == "rate" and value.strip().isdigit():

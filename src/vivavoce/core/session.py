@@ -121,7 +121,7 @@ class LiveSession:
         tools: Tools | None = None,
         gauge: Gauge | None = None,
     ) -> LiveSession:
-        """Continue a conversation with a new setup, as `checkpoint.continued` says.
+        """Continue a conversation with a new setup, as `checkpoint.merge_setup` says.
 
         `tools` are those it says, with what the server made of them.
         """

@@ -16,8 +16,8 @@ CHECKPOINT_VERSION = 2
 class Asked:
     """What a client's setup asked for, before `contextUpdate` changed any of it.
 
-    Tools are `strip_server_tools`. A client that comes back with the same
-    wishes means the conversation as it stood; other wishes count.
+    Tools are as `strip_server_tools` leaves them. A client that comes back and asks for the same
+    means the conversation as it stood; what it asks for otherwise counts.
     """
 
     instruction: str = ""
@@ -54,7 +54,7 @@ class Checkpoint:
     """What it takes to continue a conversation on another connection.
 
     Taken while both sides rest, or when the connection ends: of an answer that was being given it
-    then holds what was heard. Tools are `strip_server_tools`. `position` is where
+    then holds what was heard. Tools are as `strip_server_tools` leaves them. `position` is where
     the count of heard samples goes on. `frames` are video frames that wait for a turn, `seeding`
     says that the history is still being seeded, and `spent_s` is how long the session had lasted.
     `consumed` is the index of the last message of the client that is contained, where known; it

@@ -1,7 +1,7 @@
 """Running a responder: from its parts to events, at the pace of a listener.
 
-A responder may produce as fast as it can, up to `AHEAD_S` before what the client can have
-played; then `emit` waits. A speculative one may hold `HELD_S` of sound until it is promoted.
+A responder may produce as fast as it can, up to `Pace.ahead_s` before what the client can have
+played; then `emit` waits. A speculative one may hold `Pace.held_s` of sound until promoted.
 Sound is cut into pieces of 40 to 100 ms: small enough to be dropped in time at an
 interruption, large enough to be cheap; the first one leaves as soon as it exists.
 
@@ -213,9 +213,8 @@ class _Run:
             case Speech(pcm=pcm, text=text):
                 await self._speak(self._pieces.cut(pcm, replace_surrogates(text)))
             case TextDelta(text=text, thought=thought):
-                text = replace_surrogates(
-                    text
-                )  # models write halves of characters, which nothing can spell
+                # Models write halves of characters, which nothing can spell.
+                text = replace_surrogates(text)
                 for start in range(0, len(text), LONGEST_TEXT):
                     piece = text[start : start + LONGEST_TEXT]
                     self._post(TextProduced(self.generation, piece, thought))

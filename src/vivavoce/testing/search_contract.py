@@ -1,4 +1,4 @@
-"""What every engine behind a server's tool must do, one test class a port; as `contracts`.
+"""What every engine behind a server's tool must do, one test class a port; as `engine_contracts`.
 
 class TestMySearch(SearchEngineContract):
     question = "How tall is the tower?"
