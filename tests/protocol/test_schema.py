@@ -36,6 +36,12 @@ PAIRS: list[tuple[dict[str, Any], dict[str, Any]]] = [
         {"type": ["string", "null"], "enum": ["a", "B_c", None]},
     ),
     (
+        {"type": "INTEGER", "enum": ["101", "-2", 3, "x"], "nullable": True},
+        {"type": ["integer", "null"], "enum": [101, -2, 3, "x", None]},
+    ),
+    ({"type": "NUMBER", "enum": ["1.5", "2.0", None]}, {"type": "number", "enum": [1.5, 2, None]}),
+    ({"type": "STRING", "enum": ["1"]}, {"type": "string", "enum": ["1"]}),
+    (
         {"any_of": [{"type": "STRING"}, {"type": "NUMBER"}], "nullable": True},
         {"anyOf": [{"type": "string"}, {"type": "number"}, {"type": "null"}]},
     ),

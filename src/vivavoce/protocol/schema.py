@@ -87,6 +87,7 @@ class _Reader:
             elif value is not None or name in ("default", "example"):
                 result.update(self._field(name, value, f"{path}.{name}"))
         _order(result, schema)
+        _type_enum(result)
         return with_null(result) if nullable else result
 
     def _foreign(self, key: str, path: str) -> None:
@@ -198,6 +199,23 @@ def _order(schema: dict[str, Any], given: dict[str, Any]) -> None:
             name: properties[name] for name in named if isinstance(name, str) and name in properties
         }
         schema["properties"] = first | properties
+
+
+def _type_enum(schema: dict[str, Any]) -> None:
+    """Make numbers of the values of a numeric enum: the API's are strings, whatever the type."""
+    if schema.get("type") in ("integer", "number") and "enum" in schema:
+        schema["enum"] = [_numeric(value, schema["type"]) for value in schema["enum"]]
+
+
+def _numeric(value: Any, kind: str) -> Any:
+    """The number that a string spells; anything else as it is."""
+    if not isinstance(value, str):
+        return value
+    try:
+        read = integer(value, 64) if kind == "integer" else number(value, "TYPE_DOUBLE")
+    except PydanticCustomError:
+        return value
+    return int(read) if read == int(read) else read
 
 
 def _type_name(value: Any, path: str) -> str:
