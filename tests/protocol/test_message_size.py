@@ -187,7 +187,16 @@ def test_nothing_reads_a_large_medium_as_a_whole(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("size", [196_605, 196_606, 196_607, 196_608, 262_143, 262_146])
-@pytest.mark.parametrize("spell", [json.dumps, lambda text: json.dumps(text).replace("/", "\\/")])
+@pytest.mark.parametrize(
+    "spell",
+    [
+        json.dumps,
+        lambda text: json.dumps(text).replace("/", "\\/"),
+        lambda text: json.dumps(text).replace("=", "\\u003d"),
+        lambda text: json.dumps(text).replace("+", "\\u002B").replace("\\n", "\\u000A"),
+        lambda text: json.dumps(text.replace("\n", " ")).replace("/", "\\u002f"),
+    ],
+)
 @pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode, base64.encodebytes])
 def test_a_medium_is_whole_however_it_is_spelled(
     size: int, spell: Callable[[str], str], encode: Callable[[bytes], bytes]
@@ -196,6 +205,15 @@ def test_a_medium_is_whole_however_it_is_spelled(
     data = spell(encode(raw).decode())
     (chunk,) = decoded(f'{{"realtimeInput":{{"audio":{{"mimeType":"audio/pcm","data":{data}}}}}}}')
     assert chunk.data == raw
+
+
+@pytest.mark.parametrize(
+    "odd", ["\\u0041", "\\\\u003d", "\\\\nu002f", "\\b", "%3D", "data:image/png,"]
+)
+def test_what_only_looks_like_base64_is_other_text(odd: str) -> None:
+    data = SOUND[:150_000] + odd + SOUND[:150_000]
+    frame = f'{{"realtimeInput":{{"audio":{{"mimeType":"audio/pcm","data":"{data}"}}}}}}'
+    assert "300,000 bytes of anything but base64" in refused(frame)
 
 
 def test_padding_within_a_medium_is_no_base64() -> None:

@@ -1,19 +1,24 @@
 """Base64 as clients write it: both alphabets, even mixed, padded or not, with line breaks.
 
 Python clients send the URL-safe alphabet, JavaScript the standard one. What we send is always
-standard and padded, because browsers decode it with `atob`.
+standard and padded, because browsers decode it with `atob`. Some encoders escape characters of it in
+JSON: PHP slashes, Gson equal signs, .NET plus signs.
 """
 
 from __future__ import annotations
 
 import binascii
+import re
 
 import orjson
 import pybase64
 
 _TO_STANDARD = bytes.maketrans(b"-_", b"+/")
 _BLANKS = b" \t\r\n"
-_ESCAPES = ((rb"\n", b""), (rb"\r", b""), (rb"\/", b"/"))
+_ESCAPE = re.compile(rb"\\(?:[nrt]|u00(?:0[9AaDd]|20)|(/|u00(?:2[BbDdFf]|3[Dd]|5[Ff])))")
+"""A blank, or in the group a character of base64, as JSON can escape it."""
+
+_LONGEST_ESCAPE = 6
 
 PIECE_BYTES = 64 * 1024
 """Decoded at a time. Python holds its lock within a piece, and gives way between two."""
@@ -38,15 +43,30 @@ class LongBase64:
         ends = [*range(PIECE_BYTES, size - PIECE_BYTES, PIECE_BYTES), size]
         for start, end in zip([0, *ends], ends, strict=False):
             text = rest + bytes(self._written[start:end])
-            escape = text[-1:] if text.endswith(b"\\") else b""
-            text = text.removesuffix(escape)
-            for spelled, meant in _ESCAPES if b"\\" in text else ():
-                text = text.replace(spelled, meant)
-            text = text.translate(_TO_STANDARD, _BLANKS)
+            cut = len(text) - unfinished_escape(text)
+            text, escape = text[:cut], text[cut:]
+            text = unescaped(text).translate(_TO_STANDARD, _BLANKS)
             whole = len(text) if end == size else len(text) - len(text) % 4
             decoded.append(_decode(text[:whole]))
             rest = text[whole:] + escape
         return b"".join(decoded)  # without Python's lock
+
+
+def unfinished_escape(text: bytes) -> int:
+    """How many bytes at the end of a piece of JSON begin an escape that goes on behind it."""
+    at = text.rfind(b"\\", max(0, len(text) + 1 - _LONGEST_ESCAPE))
+    begun = text[at:] if at >= 0 else b""
+    return len(begun) if begun == b"\\" or begun.startswith(rb"\u") else 0
+
+
+def unescaped(text: bytes) -> bytes:
+    """Base64 without the escapes of JSON that stand in it."""
+    return _ESCAPE.sub(_meant, text) if b"\\" in text else text
+
+
+def _meant(escape: re.Match[bytes]) -> bytes:
+    character = escape[1] or b""
+    return bytes.fromhex(character[3:].decode()) if len(character) > 1 else character
 
 
 def decode_base64(text: str | LongBase64) -> bytes:

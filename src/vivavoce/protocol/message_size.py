@@ -17,7 +17,7 @@ from typing import Any
 from vivavoce.domain.json_size import exceeds_values
 from vivavoce.errors import ClientFault
 from vivavoce.protocol import close
-from vivavoce.protocol.binary import LongBase64
+from vivavoce.protocol.binary import LongBase64, unescaped, unfinished_escape
 
 LIGHT_BYTES = 256 * 1024
 LIGHT_VALUES = 32
@@ -37,7 +37,7 @@ _NAME_TEXT = secrets.token_hex(16)
 _NAME = _NAME_TEXT.encode()
 """What no client can know."""
 
-_BASE64 = (string.ascii_letters + string.digits + "+/-_=").encode()
+_BASE64 = (string.ascii_letters + string.digits + "+/-_= ").encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,8 @@ def _base64_runs(frame: bytes, limits: MessageLimits) -> Iterator[tuple[int, int
     start, run, size = 0, 0, 0
     while start < len(frame):
         end = min(start + _BLOCK, len(frame))
-        end += frame[end - 1 : end] == b"\\"  # an escape is not cut
+        if end < len(frame):
+            end -= unfinished_escape(frame[start:end])
         if not _is_base64(frame[start:end]):
             if run < start:
                 yield run, start
@@ -166,6 +167,4 @@ def _find(frame: bytes | str, mark: str, start: int = 0) -> int:
 def _is_base64(block: bytes) -> bool:
     if b'"' in block:
         return False
-    if b"\\" in block:  # lines, as some encoders break them, and slashes, as PHP writes them
-        block = block.replace(b"\\n", b"").replace(b"\\r", b"").replace(b"\\/", b"")
-    return not block.translate(None, _BASE64)
+    return not unescaped(block).translate(None, _BASE64)
