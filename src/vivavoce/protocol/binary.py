@@ -1,8 +1,8 @@
 """Base64 as clients write it: both alphabets, even mixed, padded or not, with line breaks.
 
 Python clients send the URL-safe alphabet, JavaScript the standard one. What we send is always
-standard and padded, because browsers decode it with `atob`. Some encoders escape characters of it in
-JSON: PHP slashes, Gson equal signs, .NET plus signs.
+standard and padded, because browsers decode it with `atob`. Some encoders escape characters of it
+in JSON: PHP slashes, Gson equal signs, .NET plus signs.
 """
 
 from __future__ import annotations
