@@ -12,7 +12,7 @@ from fuzz.layer import Layer
 from fuzz.mutation import BytesMutator
 from fuzz.wire_layers import refusal
 from vivavoce.config.loading import load_config
-from vivavoce.edge.auth import presented
+from vivavoce.edge.auth import Denied, presented
 from vivavoce.edge.gate import Call, Gatekeeper
 from vivavoce.engines.tool_ports import citable_host
 from vivavoce.errors import ClientFault, ConfigError
@@ -38,7 +38,10 @@ def _credential(data: bytes) -> Hashable:
     query, _, rest = data.partition(b"\n")
     pairs = (line.partition(b":") for line in rest.split(b"\n"))
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, _, value in pairs}
-    found = presented(query, headers)
+    try:
+        found = presented(query, headers)
+    except Denied as denied:  # a query that is too long, or has too many fields
+        return refusal(denied)
     assert found is None or found.value
     return found and (found.kind, found.place)
 
