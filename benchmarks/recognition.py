@@ -39,11 +39,11 @@ from e2e.speech_corpus import Heard, Recording  # noqa: E402
 from vivavoce.core.activity import SILENCE_MS  # noqa: E402
 from vivavoce.domain.audio import BYTES_PER_SAMPLE, INPUT_RATE, samples  # noqa: E402
 from vivavoce.domain.setup import Sensitivity  # noqa: E402
-from vivavoce.edge import ca  # noqa: E402
 from vivavoce.engines.moonshine.network import Network  # noqa: E402
 from vivavoce.engines.moonshine.recognizer import MoonshineRecognizer  # noqa: E402
 from vivavoce.engines.ports import RecognitionOptions  # noqa: E402
 from vivavoce.engines.registry import locate_weights  # noqa: E402
+from vivavoce.http import certificates  # noqa: E402
 
 PAGE = ROOT / "docs" / "reference" / "hearing.md"
 BEGIN, END = "<!-- benchmarks/recognition.py writes from here -->", "<!-- to here -->"
@@ -69,7 +69,7 @@ def main() -> None:
     recordings = corpus.shared_recordings() + corpus.wheel_recordings()
     if not recordings:
         sys.exit("There are no recordings: set VIVAVOCE_SHARED to the folder above speech/.")
-    os.environ["SSL_CERT_FILE"] = str(ca.for_server("127.0.0.1").bundle)
+    os.environ["SSL_CERT_FILE"] = str(certificates.prepare_for_server("127.0.0.1").bundle)
     known = {
         "errors": lambda: errors(recordings, chosen.together),
         "interim": lambda: interim(recordings, chosen.together),

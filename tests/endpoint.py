@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 
 from vivavoce.core.settings import SessionSettings
 from vivavoce.domain.ids import CountingIds
-from vivavoce.edge.app import App
-from vivavoce.edge.auth import Keyring
-from vivavoce.edge.door import Door
-from vivavoce.edge.gate import Gatekeeper
-from vivavoce.edge.live import LiveEndpoint, LiveOptions
-from vivavoce.edge.models import Models
-from vivavoce.edge.opening import Backend, House, Opening
-from vivavoce.edge.quotas import Quotas
-from vivavoce.edge.resuming import Resumptions
-from vivavoce.edge.tokens import Tokens
+from vivavoce.http.admission import ProfileBackend, ServerContext, SessionOpener
+from vivavoce.http.api_keys import ApiKeys
+from vivavoce.http.app import App
+from vivavoce.http.auth import Authenticator
+from vivavoce.http.live import LiveEndpoint, LiveOptions
+from vivavoce.http.models import ModelList
+from vivavoce.http.origin_policy import OriginPolicy
+from vivavoce.http.quotas import Quotas
+from vivavoce.http.session_start import CheckpointRepository
+from vivavoce.http.tokens import TokenService
 from vivavoce.metrics import Metrics
 from vivavoce.runtime.connection import Hosting
 from vivavoce.runtime.leases import Leases
@@ -28,10 +28,10 @@ from vivavoce.state.port import StateStore
 class OneBackend:
     """Answers for every model name."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: ProfileBackend) -> None:
         self._backend = backend
 
-    def find(self, model: str) -> Backend | None:
+    def find_backend(self, model: str) -> ProfileBackend | None:
         return self._backend
 
 
@@ -47,23 +47,23 @@ class Standing:
 
     def __post_init__(self) -> None:
         ids, metrics = CountingIds(), Metrics()
-        keys = Keyring((), self.store, now=self.now)
-        self.tokens = Tokens(self.store, now=self.now)
-        self.door = Door(Gatekeeper(), keys, self.tokens, metrics)
+        keys = ApiKeys((), self.store, now=self.now)
+        self.tokens = TokenService(self.store, now=self.now)
+        self.door = Authenticator(OriginPolicy(), keys, self.tokens, metrics)
         self.leases = Leases(self.store, self.resume_s, self.now)
         self.sessions = Sessions(10)
-        house = House(
-            directory=OneBackend(Backend("test", self.hosting)),
+        house = ServerContext(
+            backends=OneBackend(ProfileBackend("test", self.hosting)),
             sessions=self.sessions,
-            resumptions=Resumptions(self.store, self.resume_s, ids, self.now),
+            checkpoints=CheckpointRepository(self.store, self.resume_s, ids, self.now),
             leases=self.leases,
             tokens=self.tokens,
             quotas=Quotas(self.store, self.now),
             ids=ids,
         )
         options = LiveOptions(settings=lambda early: self.settings)
-        self.live = LiveEndpoint(self.door, Opening(house), metrics, options)
+        self.live = LiveEndpoint(self.door, SessionOpener(house), metrics, options)
 
     def app(self) -> App:
         """The whole application."""
-        return App(self.live, self.door, self.tokens, Models(["*"]))
+        return App(self.live, self.door, self.tokens, ModelList(["*"]))

@@ -38,26 +38,26 @@ ALLOWED: dict[str, set[str]] = {
         "core", "domain", "errors", "engines.ports", "engines.batcher", "engines.tool_validation",
         "tools.ports", "state.port", "runtime",
     },
-    "edge": {
-        "runtime", "protocol", "domain", "errors", "core", "engines.ports", "tools.ports", "edge",
+    "http": {
+        "runtime", "protocol", "domain", "errors", "core", "engines.ports", "tools.ports", "http",
         "metrics", "state.port", "state.codec", "state.keeper",
     },
     "metrics": {"domain", "errors"},
     "client": {"client", "connection_errors", "domain", "errors", "installing"},
     "config": {"domain", "errors", "core.settings", "config"},
-    "tooling": {"config", "domain", "errors", "engines", "edge.health", "metrics", "tools"},
+    "tooling": {"config", "domain", "errors", "engines", "http.health", "metrics", "tools"},
     "wiring": {
-        "config", "domain", "errors", "core", "protocol", "engines", "runtime", "edge", "metrics",
+        "config", "domain", "errors", "core", "protocol", "engines", "runtime", "http", "metrics",
         "logs", "tools", "tooling", "state", "profiles",
     },
     "profiles": {
-        "config", "core.window", "domain", "errors", "protocol", "engines", "runtime", "edge",
+        "config", "core.window", "domain", "errors", "protocol", "engines", "runtime", "http",
         "metrics", "tools", "tooling",
     },
     "logs": {"domain", "errors"},
     "testing": {"domain", "errors", "engines", "testing", "state.port"},
     "cli": {
-        "wiring", "client", "config", "connection_errors", "domain", "errors", "engines", "edge",
+        "wiring", "client", "config", "connection_errors", "domain", "errors", "engines", "http",
         "cli", "logs", "tools", "state",
     },
     "__main__": {"cli"},

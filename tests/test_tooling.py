@@ -11,10 +11,10 @@ import pytest
 
 from vivavoce.config import load_config
 from vivavoce.domain.content import BuiltinTool, Tools
-from vivavoce.edge.health import PartState, Readiness
 from vivavoce.engines.document_index import Index, default_path, files_of, update
 from vivavoce.engines.registry import EngineBuilder
 from vivavoce.errors import ClientFault, ConfigError, EngineMissing
+from vivavoce.http.health import ComponentState, Readiness
 from vivavoce.metrics import Metrics
 from vivavoce.tooling import build_toolbox
 from vivavoce.tools.toolbox import Toolbox
@@ -98,12 +98,12 @@ async def test_an_index_that_was_asked_for_is_refused_until_it_is_made(tmp_path:
     box = await built(readiness, search="local")
     with pytest.raises(ClientFault, match="There is no index of documents"):
         await offered(box)
-    assert readiness.parts[PART].state is PartState.DEGRADED
+    assert readiness.parts[PART].state is ComponentState.DEGRADED
 
     index_documents(tmp_path)
 
     assert await offered(box) == ["google_search"]
-    assert readiness.parts[PART].state is PartState.READY
+    assert readiness.parts[PART].state is ComponentState.READY
     assert readiness.parts[PART].note == ""
     await box.aclose()
 

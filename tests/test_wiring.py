@@ -13,8 +13,8 @@ import unruly
 from serving import MODEL, connected, serving
 from vivavoce import profiles
 from vivavoce.config import load_config
-from vivavoce.edge.health import PartState
 from vivavoce.errors import ConfigError, EngineMissing
+from vivavoce.http.health import ComponentState
 from vivavoce.wiring import build, profiles_in_use, weights_in_use
 
 PROFILE = """
@@ -62,7 +62,7 @@ async def test_a_missing_voice_falls_back_and_is_reported(tmp_path: Path) -> Non
         await client.say("still here")
         messages = await client.turn()
 
-    assert part.state is PartState.DEGRADED
+    assert part.state is ComponentState.DEGRADED
     assert "silence instead of synthesizer" in part.note
     assert server.readiness.parts
     said = [m["serverContent"].get("outputTranscription", {}) for m in messages]
@@ -74,7 +74,7 @@ async def test_a_profile_that_cannot_start_does_not_stop_the_others(tmp_path: Pa
         name="bad", responder="unruly:absent"
     )
     async with serving(tmp_path, file, profile=None) as server:
-        assert server.readiness.parts["profile bad"].state is PartState.FAILED
+        assert server.readiness.parts["profile bad"].state is ComponentState.FAILED
         assert not server.readiness.ready
         async with connected(server) as client:
             await client.send(setup={"model": "models/bad"})
@@ -116,13 +116,13 @@ async def test_a_busy_port_is_told_before_engines_are_started(tmp_path: Path) ->
         second = build(settings, folder=tmp_path / "tls")
         with pytest.raises(OSError, match="in use"):
             await second.start()
-        assert second.readiness.parts["profile scripted"].state is PartState.STARTING
+        assert second.readiness.parts["profile scripted"].state is ComponentState.STARTING
 
 
 async def test_a_certificate_of_the_users_own_is_served(tmp_path: Path) -> None:
-    from vivavoce.edge.ca import prepare
+    from vivavoce.http.certificates import prepare_authority
 
-    theirs = prepare(tmp_path / "theirs", ["voice.example"])
+    theirs = prepare_authority(tmp_path / "theirs", ["voice.example"])
     flags: dict[str, Any] = {
         "server__tls__certificate": theirs.certificate,
         "server__tls__key": theirs.key,
@@ -193,7 +193,7 @@ async def test_a_tool_that_falls_back_and_one_that_lacks_a_part_are_told(tmp_pat
     absent = {"use": "bubblewrap", "program": "/nowhere/bwrap"}
     async with serving(tmp_path, tools__code={**absent, "otherwise": "monty"}) as server:
         part = server.readiness.parts["tool codeExecution"]
-        assert part.state is PartState.DEGRADED
+        assert part.state is ComponentState.DEGRADED
         assert part.note.startswith("monty instead of sandbox ")
         assert server.readiness.ready
     async with serving(tmp_path, tools__code=absent) as server, connected(server) as client:

@@ -9,9 +9,6 @@ from collections.abc import Callable
 from vivavoce.config import Config, ProfileTable
 from vivavoce.core.window import LEAST_WINDOW, WINDOW, Gauge, by_length, unchanging
 from vivavoce.domain.model_family import model_id
-from vivavoce.edge.health import Part, PartState, Readiness
-from vivavoce.edge.opening import Backend
-from vivavoce.edge.turns import TurnRecorder
 from vivavoce.engines.ports import (
     Engines,
     Recognizer,
@@ -21,6 +18,9 @@ from vivavoce.engines.ports import (
 )
 from vivavoce.engines.registry import EngineBuilder, required_weights
 from vivavoce.errors import ClientFault, VivavoceError
+from vivavoce.http.admission import ProfileBackend
+from vivavoce.http.health import Component, ComponentState, Readiness
+from vivavoce.http.turn_logger import TurnLogger
 from vivavoce.metrics import Metrics
 from vivavoce.protocol import close
 from vivavoce.runtime.connection import Hosting
@@ -74,9 +74,9 @@ class Profiles:
         self._toolbox: Toolbox | None = None
         self._readiness = readiness
         self._metrics = metrics
-        self._backends: dict[str, Backend] = {}
+        self._backends: dict[str, ProfileBackend] = {}
         for name in profiles_in_use(config):
-            readiness.parts[f"profile {name}"] = Part(PartState.STARTING)
+            readiness.parts[f"profile {name}"] = Component(ComponentState.STARTING)
 
     async def start(self) -> None:
         """Start them one after the other. Raises if none can be started."""
@@ -89,22 +89,24 @@ class Profiles:
             except VivavoceError as error:
                 failure = error
                 log.error("profile did not start", extra={"profile": name, "problem": str(error)})
-                self._readiness.parts[f"profile {name}"] = Part(PartState.FAILED, str(error))
+                self._readiness.parts[f"profile {name}"] = Component(
+                    ComponentState.FAILED, str(error)
+                )
         if failure is not None and not self._backends:
             raise failure
 
     async def stop(self) -> None:
         """Close every engine, each within a bounded time."""
         for backend in self._backends.values():
-            backend.hosting.scorer.close()
-            engines = backend.hosting.engines
+            backend.backend.scorer.close()
+            engines = backend.backend.engines
             for engine in (engines.responder, engines.recognizer, engines.detector):
                 await _close(engine, backend.profile)
         self._backends.clear()
         if self._toolbox is not None:
             await _close(self._toolbox, "tools")
 
-    def find(self, model: str) -> Backend | None:
+    def find_backend(self, model: str) -> ProfileBackend | None:
         """The backend for a model name as a client sent it."""
         name = self._config.profile_of(model_id(model))
         if name is None:
@@ -116,9 +118,9 @@ class Profiles:
     def window(self, model: str) -> int:
         """The context window of a model, by its id; the usual one while its engines start."""
         backend = self._backends.get(self._config.profile_of(model) or "")
-        return WINDOW if backend is None else backend.hosting.gauge.window
+        return WINDOW if backend is None else backend.backend.gauge.window
 
-    async def _start(self, name: str, table: ProfileTable) -> Backend:
+    async def _start(self, name: str, table: ProfileTable) -> ProfileBackend:
         builder = EngineBuilder(self._config.weights, self._say)
         started: list[VoiceDetector | Recognizer] = []
         try:
@@ -133,18 +135,18 @@ class Profiles:
             raise
         for fallback in builder.fallbacks:
             log.warning("a part is replaced", extra={"profile": name, "problem": fallback})
-        state = PartState.DEGRADED if builder.fallbacks else PartState.READY
-        self._readiness.parts[f"profile {name}"] = Part(state, " ".join(builder.fallbacks))
+        state = ComponentState.DEGRADED if builder.fallbacks else ComponentState.READY
+        self._readiness.parts[f"profile {name}"] = Component(state, " ".join(builder.fallbacks))
         hosting = Hosting(
             engines=Engines(detector, recognizer, responder),
             scorer=VoiceScorer(detector),
-            listener=TurnRecorder(name, self._metrics, self._config.log.personal),
+            listener=TurnLogger(name, self._metrics, self._config.log.personal),
             tools=self._toolbox,
             pace=Pace(silent_s=self._config.session.engine_silence_s),
             gauge=gauge_of(responder.capabilities, self._config.session.context_tokens),
             rates=RateLimits(self._config.session.messages_per_s, self._config.session.audio_speed),
         )
-        return Backend(name, hosting)
+        return ProfileBackend(name, hosting)
 
 
 async def _close(engine: VoiceDetector | Recognizer | Responder | Toolbox, profile: str) -> None:

@@ -20,12 +20,12 @@ from typing import Any
 
 from vivavoce.config import Config, EngineChoice
 from vivavoce.domain.content import ToolKind
-from vivavoce.edge.health import Part, PartState, Readiness
 from vivavoce.engines import documents
 from vivavoce.engines.pages import load_libraries
 from vivavoce.engines.registry import EngineBuilder
 from vivavoce.engines.tool_ports import SearchEngine
 from vivavoce.errors import ConfigError, EngineMissing
+from vivavoce.http.health import Component, ComponentState, Readiness
 from vivavoce.metrics import Metrics
 from vivavoce.tools.mcp.hub import McpHub
 from vivavoce.tools.mcp.settings import read_settings as read_mcp
@@ -65,7 +65,7 @@ async def build_toolbox(
         raise
     lack = parts.missing.get(SEARCH)
     if lack is not None and lack.engine == documents.ENGINE:
-        box.find_search = _Finder(box, parts, tools.search).find
+        box.find_search = _Finder(box, parts, tools.search).find_backend
         if "search" not in tools.model_fields_set:
             del parts.missing[SEARCH]
             log.info("no search yet: it begins with the index that `vivavoce index DIR` makes")
@@ -136,7 +136,7 @@ class _Parts:
     def degraded(self, kind: str, what: str, problem: str) -> None:
         """Tell the operator of a tool that does not work as it was asked for."""
         log.warning(what, extra={"tool": kind, "problem": problem})
-        self.readiness.parts[f"tool {kind}"] = Part(PartState.DEGRADED, problem)
+        self.readiness.parts[f"tool {kind}"] = Component(ComponentState.DEGRADED, problem)
 
 
 @dataclass(slots=True)
@@ -147,7 +147,7 @@ class _Finder:
     parts: _Parts
     choice: EngineChoice
 
-    async def find(self) -> SearchEngine | None:
+    async def find_backend(self) -> SearchEngine | None:
         """The search, if there is one by now. It is then refused no more, and `/readyz` well."""
         name = f"tool {SEARCH}"
         try:
@@ -161,7 +161,7 @@ class _Finder:
             return None
         self.box.refusals = {k: why for k, why in self.box.refusals.items() if k != SEARCH}
         if name in self.parts.readiness.parts:
-            self.parts.readiness.parts[name] = Part(PartState.READY)
+            self.parts.readiness.parts[name] = Component(ComponentState.READY)
         log.info("the index of documents was found")
         return engine
 

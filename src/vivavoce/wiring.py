@@ -16,21 +16,21 @@ from pathlib import Path
 from vivavoce import __version__
 from vivavoce.config import Config, base_url, is_loopback
 from vivavoce.domain.ids import IdSource, RandomIds
-from vivavoce.edge import ca
-from vivavoce.edge.app import App
-from vivavoce.edge.auth import Keyring
-from vivavoce.edge.connection_limits import ConnectionLimits
-from vivavoce.edge.door import Door
-from vivavoce.edge.gate import Gatekeeper
-from vivavoce.edge.health import Readiness, StoreWatch, health_routes
-from vivavoce.edge.live import LiveEndpoint, LiveOptions
-from vivavoce.edge.models import Models
-from vivavoce.edge.opening import House, Opening
-from vivavoce.edge.port import Port
-from vivavoce.edge.quotas import Quotas
-from vivavoce.edge.resuming import Resumptions
-from vivavoce.edge.tokens import Tokens
 from vivavoce.errors import ConfigError, StoreError
+from vivavoce.http import certificates
+from vivavoce.http.admission import ServerContext, SessionOpener
+from vivavoce.http.api_keys import ApiKeys
+from vivavoce.http.app import App
+from vivavoce.http.auth import Authenticator
+from vivavoce.http.connection_limits import ConnectionLimits
+from vivavoce.http.health import Readiness, StoreMonitor, health_routes
+from vivavoce.http.listener import Listener
+from vivavoce.http.live import LiveEndpoint, LiveOptions
+from vivavoce.http.models import ModelList
+from vivavoce.http.origin_policy import OriginPolicy
+from vivavoce.http.quotas import Quotas
+from vivavoce.http.session_start import CheckpointRepository
+from vivavoce.http.tokens import TokenService
 from vivavoce.metrics import Metrics
 from vivavoce.profiles import Profiles, Say, profiles_in_use, weights_in_use
 from vivavoce.protocol.message_size import MessageLimits
@@ -70,18 +70,18 @@ class Server:
         self._folder = folder
         self._profiles = Profiles(config, self.readiness, self.metrics, say)
         self._store = store or store_of(config)
-        self._watch = StoreWatch(self._store, self.readiness)
+        self._watch = StoreMonitor(self._store, self.readiness)
         self._lag = LoopLag()
         self.metrics.loop_lag.set_function(lambda: self._lag.worst_s)
         others = not is_loopback(config.server.host)
-        self._keys = Keyring(config.server.keys, self._store, config.server.quota.quota(), others)
+        self._keys = ApiKeys(config.server.keys, self._store, config.server.quota.quota(), others)
         self._quotas = Quotas(self._store)
         self._leases = Leases(self._store, config.store.resume_s)
         self._app = self._build_app(ids or RandomIds())
-        self._port: Port | None = None
+        self._port: Listener | None = None
 
     @property
-    def port(self) -> Port:
+    def port(self) -> Listener:
         """The listening side; there once `start` has bound it."""
         assert self._port is not None, "the server has not been started"
         return self._port
@@ -111,7 +111,7 @@ class Server:
         """Admit nobody, say goodbye to everybody, close the engines and the store."""
         self.readiness.draining = True
         if self._port is not None and self.config.server.reuse_port:
-            await self._port.unlisten()
+            await self._port.stop_accepting()
         if len(self.sessions):
             self.metrics.goaways.inc(len(self.sessions))
             await self.sessions.drain(self.config.server.drain_s if drain_s is None else drain_s)
@@ -149,7 +149,7 @@ class Server:
             max_connections=server.max_connections,
             first_message_bytes=server.max_first_message_bytes,
         )
-        port = Port(self._app, server.host, server.port, tls, limits, server.reuse_port)
+        port = Listener(self._app, server.host, server.port, tls, limits, server.reuse_port)
         await port.start()
         self._port = port
 
@@ -158,11 +158,13 @@ class Server:
         if tls.certificate is not None and tls.key is not None:
             certificate, key = tls.certificate, tls.key
         else:
-            authority = ca.for_server(self.config.server.host, tls.names, self._folder)
+            authority = certificates.prepare_for_server(
+                self.config.server.host, tls.names, self._folder
+            )
             certificate, key = authority.certificate, authority.key
             self.bundle = authority.bundle
         try:
-            return ca.server_context(certificate, key)
+            return certificates.server_context(certificate, key)
         except (OSError, ssl.SSLError) as error:
             raise ConfigError(
                 f"The certificate {certificate} cannot be used: {error}.",
@@ -172,9 +174,9 @@ class Server:
     def _build_app(self, ids: IdSource) -> App:
         config, server, session = self.config, self.config.server, self.config.session
         hosts = (*server.hosts, *server.tls.names)
-        gate = Gatekeeper(server.host, hosts, server.origins, server.tls.plain)
-        tokens = Tokens(self._store, server.strict)
-        door = Door(gate, self._keys, tokens, self.metrics, server.strict)
+        gate = OriginPolicy(server.host, hosts, server.origins, server.tls.plain)
+        tokens = TokenService(self._store, server.strict)
+        authenticator = Authenticator(gate, self._keys, tokens, self.metrics, server.strict)
         options = LiveOptions(
             settings=partial(
                 session.settings,
@@ -187,22 +189,22 @@ class Server:
             setup_s=server.handshake_s,
             limits=MessageLimits(server.max_message_values, server.max_message_text_bytes),
         )
-        house = House(
-            directory=self._profiles,
+        context = ServerContext(
+            backends=self._profiles,
             sessions=self.sessions,
-            resumptions=Resumptions(self._store, config.store.resume_s, ids),
+            checkpoints=CheckpointRepository(self._store, config.store.resume_s, ids),
             leases=self._leases,
             tokens=tokens,
             quotas=self._quotas,
             ids=ids,
         )
-        live = LiveEndpoint(door, Opening(house), self.metrics, options)
+        live = LiveEndpoint(authenticator, SessionOpener(context), self.metrics, options)
         health = health_routes(self.readiness, self.metrics, __version__, self.sessions.__len__)
         return App(
             live,
-            door,
+            authenticator,
             tokens,
-            Models(list(config.models), self._profiles.window),
+            ModelList(list(config.models), self._profiles.window),
             health,
             server.origins,
         )

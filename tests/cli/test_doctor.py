@@ -22,7 +22,7 @@ from vivavoce.cli.errors import ErrorCode
 from vivavoce.cli.main import app
 from vivavoce.client.devices import AudioDevice
 from vivavoce.config import Config, load_config
-from vivavoce.edge.ca import for_server, prepare
+from vivavoce.http.certificates import prepare_authority, prepare_for_server
 
 
 @pytest.fixture(autouse=True)
@@ -115,7 +115,7 @@ def test_a_shell_that_points_here_and_does_not_trust_us_is_named() -> None:
 
 
 def test_what_run_sets_satisfies_the_examination_of_an_own_certificate(tmp_path: Path) -> None:
-    made = prepare(tmp_path / "elsewhere")
+    made = prepare_authority(tmp_path / "elsewhere")
     flags = {"server.tls.certificate": made.certificate, "server.tls.key": made.key}
     config = scripted(**flags)
     place = ServerAddress("127.0.0.1", 8482, "https://127.0.0.1:8482")
@@ -203,7 +203,7 @@ def test_the_language_model_that_the_server_runs_on_can_be_named() -> None:
 
 
 def test_the_whole_examination_of_the_scripted_profile() -> None:
-    for_server("127.0.0.1")
+    prepare_for_server("127.0.0.1")
 
     result = CliRunner().invoke(app, ["doctor", "--profile", "scripted", "--json"])
 

@@ -14,7 +14,7 @@ from vivavoce.cli.env import dotenv_lines, fish_lines, posix_lines, powershell_l
 from vivavoce.cli.environment import KEY_VARIABLES, sdk_variables
 from vivavoce.cli.main import app
 from vivavoce.config import load_config
-from vivavoce.edge import ca
+from vivavoce.http import certificates
 
 AWKWARD = {"PLAIN": "http://127.0.0.1:8482", "SPACED": "/a b/c", "QUOTED": 'it\'s $HOME \\ "x"'}
 
@@ -73,7 +73,7 @@ def test_the_first_configured_key_is_the_clients() -> None:
 
 
 def test_a_certificate_of_the_users_own_is_trusted_beside_the_public_roots(tmp_path: Path) -> None:
-    made = ca.prepare(tmp_path / "elsewhere")
+    made = certificates.prepare_authority(tmp_path / "elsewhere")
     flags = {"server.tls.certificate": made.certificate, "server.tls.key": made.key}
 
     found = sdk_variables(load_config(flags=flags), present={})

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from serving import connected, serving
 from vivavoce.cli.main import app
 from vivavoce.domain.accounts import KeyRecord, Quota, Scope
-from vivavoce.edge import auth
+from vivavoce.http import api_keys
 from vivavoce.state.build import build_store
 
 RUN = CliRunner()
@@ -113,7 +113,7 @@ FILE = "[store]\nuse = 'sqlite'\n"
 async def test_a_running_server_heeds_keys_and_makes_tokens(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(auth, "FRESH_S", 0.0)
+    monkeypatch.setattr(api_keys, "FRESH_S", 0.0)
     async with serving(tmp_path, FILE) as server:
 
         async def run(*arguments: str) -> tuple[int, str, str]:

@@ -8,7 +8,7 @@ import pytest
 
 from vivavoce.cli.console import open_console
 from vivavoce.cli.session_options import server_endpoint
-from vivavoce.edge import ca as authority
+from vivavoce.http import certificates as authority
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +45,7 @@ def test_this_machines_own_authority_is_trusted_on_https_where_there_is_one(
 ) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     assert server_endpoint("https://127.0.0.1:1", "", None).local_ca is None
-    made = authority.for_server("127.0.0.1")
+    made = authority.prepare_for_server("127.0.0.1")
     assert server_endpoint("https://127.0.0.1:1", "", None).local_ca == made.ca
     assert server_endpoint("wss://127.0.0.1:1", "", None).local_ca == made.ca
     assert server_endpoint("http://127.0.0.1:1", "", None).local_ca is None
@@ -54,9 +54,11 @@ def test_this_machines_own_authority_is_trusted_on_https_where_there_is_one(
 def test_a_certificate_of_the_users_own_takes_its_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = authority.prepare(tmp_path).certificate
+    own = authority.prepare_authority(tmp_path).certificate
     monkeypatch.setenv("VIVAVOCE_SERVER__TLS__CERTIFICATE", str(own))
-    monkeypatch.setenv("VIVAVOCE_SERVER__TLS__KEY", str(authority.Authority(tmp_path).key))
+    monkeypatch.setenv(
+        "VIVAVOCE_SERVER__TLS__KEY", str(authority.CertificateAuthority(tmp_path).key)
+    )
     assert server_endpoint("https://127.0.0.1:1", "", None).local_ca == own
 
 

@@ -14,8 +14,8 @@ import pytest
 
 from conformance.servers import Running, serving
 from vivavoce import config, wiring
-from vivavoce.edge import ca
 from vivavoce.engines.registry import missing_weights
+from vivavoce.http import certificates
 
 DOCUMENTS = Path(__file__).parents[2] / "examples" / "documents"
 
@@ -72,6 +72,6 @@ def genai() -> Any:
 @pytest.fixture
 def trusted(monkeypatch: pytest.MonkeyPatch) -> None:
     """What `vivavoce env` sets, apart from the address."""
-    monkeypatch.setenv("SSL_CERT_FILE", str(ca.for_server("127.0.0.1").bundle))
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificates.prepare_for_server("127.0.0.1").bundle))
     for name in [name for name in os.environ if name.startswith(("GOOGLE_", "GEMINI_"))]:
         monkeypatch.delenv(name)

@@ -22,7 +22,7 @@ import pytest
 from conformance.seed import sample
 from conformance.servers import Running, clean_environment, free_port
 from conformance.wire import Tape, relay
-from vivavoce.edge import ca
+from vivavoce.http import certificates
 
 STANDINS = Path(__file__).parent / "standins"
 NODE_PACKAGES = ("@google/genai", "wavefile")
@@ -117,8 +117,8 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 def tls() -> ssl.SSLContext:
     """The certificate that `vivavoce run` makes clients trust."""
-    authority = ca.for_server("127.0.0.1", ())
-    return ca.server_context(authority.certificate, authority.key)
+    authority = certificates.prepare_for_server("127.0.0.1", ())
+    return certificates.server_context(authority.certificate, authority.key)
 
 
 def node() -> str:

@@ -31,10 +31,10 @@ from support.scripted_engines import ScriptedAnswers, ScriptedTools
 from vivavoce.core.messages import Message
 from vivavoce.core.settings import SessionSettings
 from vivavoce.domain.request import GenerationRequest
-from vivavoce.edge.port import Port
 from vivavoce.engines.ports import Engines
 from vivavoce.engines.scripted.energy import EnergyDetector
 from vivavoce.engines.scripted.tones import TonesRecognizer
+from vivavoce.http.listener import Listener
 from vivavoce.runtime.connection import Hosting
 from vivavoce.runtime.detection import VoiceScorer
 from vivavoce.tools.ports import Tooling
@@ -76,7 +76,7 @@ async def on_a_socket(
     engines = Engines(detector, TonesRecognizer(streams), StepResponder(answer))
     hosting = Hosting(engines, scorer, tools=tools)
     standing = Standing(hosting, settings or SessionSettings())
-    port = Port(standing.app(), "127.0.0.1", 0)
+    port = Listener(standing.app(), "127.0.0.1", 0)
     await port.start()
     try:
         yield f"ws://127.0.0.1:{port.address[1]}"

@@ -12,8 +12,8 @@ import pytest
 
 from conformance.servers import Running, serving
 from conformance.wire import PATH, RawClient, audio, kinds, raw, setup, talking
-from vivavoce.edge import ca
 from vivavoce.engines.scripted.sound import say
+from vivavoce.http import certificates
 
 pytestmark = pytest.mark.e2e
 
@@ -38,7 +38,9 @@ def keyed() -> Iterator[Running]:
 
 def trusting() -> ssl.SSLContext:
     """A context as clients of `vivavoce env` have it."""
-    return ssl.create_default_context(cafile=str(ca.for_server("127.0.0.1").bundle))
+    return ssl.create_default_context(
+        cafile=str(certificates.prepare_for_server("127.0.0.1").bundle)
+    )
 
 
 async def greeted(client: RawClient) -> None:

@@ -10,7 +10,7 @@ import pytest
 import websockets
 
 from serving import LIVE, serving
-from vivavoce.edge.ca import Authority
+from vivavoce.http.certificates import CertificateAuthority
 
 HOST = "generativelanguage.googleapis.com"
 SETUP = json.dumps({"setup": {"model": "models/gemini-2.0-flash-exp"}})
@@ -26,7 +26,7 @@ def connect(port: int, trusted: ssl.SSLContext) -> websockets.connect:
 
 async def test_the_name_has_a_certificate_and_is_answered_to(tmp_path: Path) -> None:
     async with serving(tmp_path, server__tls__names=[HOST]) as server:
-        trusted = ssl.create_default_context(cafile=str(Authority(tmp_path / "tls").ca))
+        trusted = ssl.create_default_context(cafile=str(CertificateAuthority(tmp_path / "tls").ca))
         async with connect(server.port.address[1], trusted) as socket:
             await socket.send(SETUP)
             assert "setupComplete" in json.loads(await socket.recv())

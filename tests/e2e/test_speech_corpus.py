@@ -17,11 +17,11 @@ from conformance.servers import Running, serving
 from e2e import sdk_listener
 from e2e import speech_corpus as corpus
 from e2e.speech_corpus import Heard, Recording
-from vivavoce.edge import ca
 from vivavoce.engines.moonshine.network import Network
 from vivavoce.engines.registry import locate_weights
 from vivavoce.engines.silero import MODEL, SileroDetector
 from vivavoce.errors import EngineMissing
+from vivavoce.http import certificates
 
 pytestmark = [
     pytest.mark.embedded,
@@ -73,7 +73,7 @@ def server(detector: SileroDetector, tmp_path_factory: pytest.TempPathFactory) -
 @pytest.fixture(autouse=True)
 def trusted(monkeypatch: pytest.MonkeyPatch) -> None:
     """What `vivavoce env` sets, apart from the address."""
-    monkeypatch.setenv("SSL_CERT_FILE", str(ca.for_server("127.0.0.1").bundle))
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificates.prepare_for_server("127.0.0.1").bundle))
     for name in [name for name in os.environ if name.startswith(("GOOGLE_", "GEMINI_"))]:
         monkeypatch.delenv(name)
 

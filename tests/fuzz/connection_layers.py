@@ -13,9 +13,9 @@ from typing import Any
 from fuzz.layer import Layer
 from fuzz.mutation import BytesMutator
 from fuzz.stepped_loop import SteppedLoop
-from vivavoce.edge.connection_limits import ConnectionSlot
-from vivavoce.edge.live_socket import LiveSocket
-from vivavoce.edge.port import Port
+from vivavoce.http.connection_limits import ConnectionSlot
+from vivavoce.http.listener import Listener
+from vivavoce.http.live_socket import LiveSocket
 
 UPGRADE = (
     b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -32,7 +32,7 @@ class MemoryTransport(asyncio.Transport):
     """The server's end of a connection in memory; what it writes is kept."""
 
     def __init__(
-        self, port: Port, protocol: Callable[[ConnectionSlot], asyncio.BaseProtocol]
+        self, port: Listener, protocol: Callable[[ConnectionSlot], asyncio.BaseProtocol]
     ) -> None:
         super().__init__({"peername": ("127.0.0.1", 1), "sockname": ("127.0.0.1", 2)})
         self.written = bytearray()
@@ -158,8 +158,8 @@ def _application() -> FrameSink:
 
 
 @cache
-def _port() -> Port:
-    port = Port(_application())
+def _port() -> Listener:
+    port = Listener(_application())
     port._config.load()
     return port
 
@@ -217,7 +217,7 @@ def _http(loop: SteppedLoop, data: bytes) -> Hashable:
     return tuple(statuses[:4]), len(data) % 2, tuple(_application().seen[:4])
 
 
-def _check_nothing_held(port: Port) -> None:
+def _check_nothing_held(port: Listener) -> None:
     assert not port._state.connections, "a closed connection is counted on"
     assert not port._state.tasks, "a request is served on"
     assert not port._slots.taken, "a slot is not given back"

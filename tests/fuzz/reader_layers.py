@@ -12,10 +12,10 @@ from fuzz.layer import Layer
 from fuzz.mutation import BytesMutator
 from fuzz.wire_layers import refusal
 from vivavoce.config.loading import load_config
-from vivavoce.edge.auth import Denied, presented
-from vivavoce.edge.gate import Call, Gatekeeper
 from vivavoce.engines.tool_ports import citable_host
 from vivavoce.errors import ClientFault, ConfigError
+from vivavoce.http.api_keys import AuthError, find_request_credential
+from vivavoce.http.origin_policy import OriginPolicy, RequestOrigin
 from vivavoce.logs import scrub
 from vivavoce.protocol import mime
 from vivavoce.protocol.binary import decode_base64
@@ -39,21 +39,21 @@ def _credential(data: bytes) -> Hashable:
     pairs = (line.partition(b":") for line in rest.split(b"\n"))
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, _, value in pairs}
     try:
-        found = presented(query, headers)
-    except Denied as denied:  # a query that is too long, or has too many fields
+        found = find_request_credential(query, headers)
+    except AuthError as denied:  # a query that is too long, or has too many fields
         return refusal(denied)
     assert found is None or found.value
     return found and (found.kind, found.place)
 
 
 @cache
-def _gate() -> Gatekeeper:
-    return Gatekeeper(origins=("https://ours.example",))
+def _gate() -> OriginPolicy:
+    return OriginPolicy(origins=("https://ours.example",))
 
 
 def _origin(data: bytes) -> Hashable:
     host, origin, peer = (data.decode("latin-1") + "\n\n").split("\n", 3)[:3]
-    objection = _gate().objection(Call(False, peer, host, origin))
+    objection = _gate().find_violation(RequestOrigin(False, peer, host, origin))
     if objection is None and origin:
         assert citable_host(origin) or "ours.example" in origin.lower() or "//" in origin
     return objection and objection.split()[1]

@@ -14,8 +14,8 @@ from fuzz.mutation import JsonMutator
 from fuzz.seeds import VALUES, client_frames, dumped, every_name, models_in, setups, small_setups
 from vivavoce.core.events import ContextUpdated
 from vivavoce.domain.accounts import TokenRecord
-from vivavoce.edge.tokens import FoundToken
 from vivavoce.errors import ClientFault
+from vivavoce.http.tokens import FoundToken
 from vivavoce.protocol import close
 from vivavoce.protocol.auth_tokens import AuthToken, read_token_request, token_body
 from vivavoce.protocol.constraints import mask_paths

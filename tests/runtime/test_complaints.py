@@ -49,11 +49,11 @@ from vivavoce.domain.ids import CallId, CountingIds, SessionId
 from vivavoce.domain.model_family import family_behavior
 from vivavoce.domain.request import GenerationRequest
 from vivavoce.domain.setup import SessionSetup
-from vivavoce.edge.port import Port
 from vivavoce.engines.ports import CallsRequested, Engines
 from vivavoce.engines.scripted.energy import EnergyDetector
 from vivavoce.engines.scripted.tones import TonesRecognizer
 from vivavoce.errors import EngineError
+from vivavoce.http.listener import Listener
 from vivavoce.runtime.connection import Connection, Hosting
 from vivavoce.runtime.detection import VoiceScorer
 from vivavoce.runtime.generations import Pace
@@ -342,11 +342,12 @@ def test_1006_by_idle_proxies() -> None:
     """https://github.com/autonomous-ai/autonomous-os/issues/231
 
     The server pings every connection every 20 s, well before a proxy takes it for idle. That a
-    ping is sent, answered and missed is tried over a socket in tests/edge/test_live_socket.py.
+    ping is sent, answered and missed is tried over a socket in
+    tests/http_server/test_live_socket.py.
     """
 
     async def nothing(scope: object, receive: object, send: object) -> None:
         return None
 
-    config = Port(nothing)._config
+    config = Listener(nothing)._config
     assert config.ws_ping_interval == config.ws_ping_timeout == 20.0

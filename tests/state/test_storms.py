@@ -16,7 +16,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from edge.test_resuming import begin, handle, talk
+from http_server.test_session_start import begin, handle, talk
 from serving import MODEL, connected, serving, until
 from state.redis_server import RedisServer, redis_server
 from state.storm import store_at

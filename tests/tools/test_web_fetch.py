@@ -16,7 +16,7 @@ import pytest
 from tools.web_site import Names, answer, fetcher, open_to, redirect, site
 from vivavoce import __version__
 from vivavoce.domain.tool_outcome import RetrievalStatus
-from vivavoce.edge import ca
+from vivavoce.http import certificates
 from vivavoce.tools.web.fetch import MOST_REDIRECTS, Fetched, Fetcher
 from vivavoce.tools.web.guard import Guard
 
@@ -142,8 +142,8 @@ async def test_a_proxy_of_the_environment_is_not_asked(monkeypatch: pytest.Monke
 
 async def test_the_certificate_must_be_the_names_and_not_the_addresss(tmp_path: Path) -> None:
     # The local authority's certificates cover 127.0.0.1 as well.
-    authority = ca.prepare(tmp_path, ["page.example"])
-    server = ca.server_context(authority.certificate, authority.key)
+    authority = certificates.prepare_authority(tmp_path, ["page.example"])
+    server = certificates.server_context(authority.certificate, authority.key)
     asked: list[str | None] = []
     server.sni_callback = lambda _, name, __: asked.append(name)
     trust = ssl.create_default_context(cafile=str(authority.ca))

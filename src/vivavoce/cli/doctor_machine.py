@@ -17,10 +17,10 @@ from vivavoce.cli.errors import CliError, ErrorCode, describe_error, describe_tl
 from vivavoce.cli.port_check import get_json
 from vivavoce.client import devices as sound
 from vivavoce.config import Config
-from vivavoce.edge import ca
 from vivavoce.engines.registry import locate_weights
 from vivavoce.engines.weights import cache_folder
 from vivavoce.errors import ConfigError, EngineMissing, VivavoceError
+from vivavoce.http import certificates
 from vivavoce.wiring import weights_in_use
 
 GIB = 1024**3
@@ -161,7 +161,7 @@ def examine_devices() -> Iterator[Finding]:
 def _trusted_roots(config: Config) -> Path:
     table = config.server.tls
     if table.certificate is not None and table.key is not None:
-        ca.server_context(table.certificate, table.key)
+        certificates.server_context(table.certificate, table.key)
     return trusted_certificates(config)[0]
 
 

@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 import typer
 
 from vivavoce.config import Config, base_url, is_loopback, load_config
-from vivavoce.edge import ca
 from vivavoce.errors import ConfigError
+from vivavoce.http import certificates
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 ANY_KEY = "vivavoce"
@@ -138,6 +138,6 @@ def trusted_certificates(config: Config) -> tuple[Path, Path]:
     """
     tls = config.server.tls
     if tls.certificate is not None:
-        return ca.bundle_with(tls.certificate), tls.certificate
-    authority = ca.for_server(config.server.host, tls.names)
+        return certificates.write_bundle(tls.certificate), tls.certificate
+    authority = certificates.prepare_for_server(config.server.host, tls.names)
     return authority.bundle, authority.ca

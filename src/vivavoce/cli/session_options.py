@@ -22,8 +22,8 @@ from vivavoce.client.devices import AudioDeviceMissing
 from vivavoce.client.messages import DEFAULT_MODEL, SessionClosed, SessionOptions
 from vivavoce.client.session import ServerEndpoint, ServerUnreachable, ServerUntrusted
 from vivavoce.client.tools import ToolModule
-from vivavoce.edge import ca as authority
 from vivavoce.errors import ConfigError, VivavoceError
+from vivavoce.http import certificates as authority
 
 WRONG = 1
 UNREACHABLE = 3
@@ -88,7 +88,7 @@ def _local_ca() -> Path | None:
     """The certificate by which this machine's own server is trusted, where there is one."""
     certificate = config.load_config().server.tls.certificate
     if certificate is None:
-        certificate = authority.Authority(authority.default_folder()).ca
+        certificate = authority.CertificateAuthority(authority.default_folder()).ca
     return certificate if certificate.is_file() else None
 
 

@@ -123,7 +123,7 @@ class EnumNames:
             self._by_name[name] = self._by_name[prefix + name] = name
         self._by_name |= also or {}
 
-    def find(self, value: Any) -> str | None:
+    def find_backend(self, value: Any) -> str | None:
         """The name that `value` stands for, or `None`."""
         if isinstance(value, str):
             return self._by_name.get(value.strip().upper())
@@ -133,7 +133,7 @@ class EnumNames:
 
     def read(self, value: Any, info: ValidationInfo) -> str:
         """The name, as a pydantic validator. Raises `wrong` for what cannot be one."""
-        name = self.find(value)
+        name = self.find_backend(value)
         if name is not None:
             return name
         if is_strict(info) or isinstance(value, bool) or not isinstance(value, str | int):

@@ -1,0 +1,228 @@
+"""From a first message to a connection that is ready to talk.
+
+What is looked at, in this order: who calls; what the setup asks for, with what a token holds fast
+of it; which model; whether there is room; and last what cannot be taken back: the use of a token,
+and the lease of a session that goes on. So a mistake in the setup costs nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+from vivavoce.core.lifetime import Farewell
+from vivavoce.core.session import LiveSession
+from vivavoce.core.settings import SessionSettings
+from vivavoce.domain.content import Tools
+from vivavoce.domain.ids import IdSource, SessionId
+from vivavoce.domain.model_family import model_id
+from vivavoce.domain.setup import SessionSetup
+from vivavoce.errors import ClientFault
+from vivavoce.http.auth import AuthenticatedClient
+from vivavoce.http.quotas import Quotas, UsageMeter
+from vivavoce.http.session_start import CheckpointRepository, SessionStart
+from vivavoce.http.tokens import TokenService
+from vivavoce.http.websocket import AsgiWebSocket
+from vivavoce.protocol import close
+from vivavoce.protocol.dialect import GeminiDialect
+from vivavoce.protocol.paths import LivePath
+from vivavoce.runtime.connection import Connection, Hosting
+from vivavoce.runtime.decoding import run_in_decoder
+from vivavoce.runtime.leases import Leases
+from vivavoce.runtime.served import NoTools
+from vivavoce.runtime.sessions import Sessions
+from vivavoce.tools.ports import Toolset
+
+log = logging.getLogger(__name__)
+
+FEW_FUNCTIONS = 4
+"""Declarations that are weighed within a millisecond or two: a schema may have 64 KiB."""
+
+QUOTA_NOTICE_S = 10.0
+"""Between the word that the day's quota is spent, and the close."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileBackend:
+    """What answers for a model name: the profile and its running engines."""
+
+    profile: str
+    backend: Hosting
+
+
+class BackendResolver(Protocol):
+    """Finds the backend for a model name."""
+
+    def find_backend(self, model: str) -> ProfileBackend | None:
+        """`None` if no such model is served. Raises `ClientFault` if it cannot answer now."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ServerContext:
+    """What connections share, beside the engines of their profiles."""
+
+    backends: BackendResolver
+    sessions: Sessions
+    checkpoints: CheckpointRepository
+    leases: Leases
+    tokens: TokenService
+    quotas: Quotas
+    ids: IdSource
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRequest:
+    """What a caller asked for, read and found possible."""
+
+    client: AuthenticatedClient
+    setup: SessionSetup
+    backend: ProfileBackend
+    socket: AsgiWebSocket
+    dialect: GeminiDialect
+    settings: SessionSettings
+
+    @property
+    def is_resumption(self) -> bool:
+        """Whether a session is to go on."""
+        return self.setup.resumption is not None and bool(self.setup.resumption.handle)
+
+
+class SessionOpener:
+    """Opens connections. One for the whole server."""
+
+    def __init__(self, context: ServerContext) -> None:
+        self._context = context
+
+    def find_backend(self, path: LivePath, setup: SessionSetup) -> ProfileBackend:
+        """The backend of the setup's model. Raises `ClientFault`."""
+        backend = self._context.backends.find_backend(setup.model)
+        if backend is not None:
+            return backend
+        if path.enterprise:
+            raise close.unknown_publisher_model(setup.model)
+        raise close.unknown_model(model_id(setup.model), path.version)
+
+    @asynccontextmanager
+    async def open_connection(self, request: SessionRequest) -> AsyncIterator[Connection]:
+        """A connection, with all that it holds until it is over. Raises `ClientFault`."""
+        context, principal, resuming = (
+            self._context,
+            request.client.principal,
+            request.is_resumption,
+        )
+        _report_unused_hints(request)
+        if not resuming:
+            self._admit()
+        async with AsyncExitStack() as held:
+            left_s = await self._claim_token(request) if resuming else None
+            start = await self._start_session(request)
+            # The place of a session that goes on is its own, whoever held it last.
+            meter = await context.quotas.admit(principal, start.session)
+            held.push_async_callback(context.quotas.release, principal, meter)
+            toolset = _toolset(request)
+            try:
+                tools = await toolset.resolve(start.merge_tools(request.setup))
+                session = await self._build_session(request, start, tools)
+                # Others may have come, or the server begun to go, while that took.
+                self._admit(start.session)
+                if not resuming:
+                    left_s = await self._claim_token(request)
+            except BaseException:
+                await toolset.aclose()
+                raise
+            connection = self._connect(request, start, session, toolset, meter)
+            if left_s is not None:
+                connection.leave(Farewell.TOKEN, left_s)
+            if request.setup.resumption is not None:
+                lease = context.leases.holding(start.session, start.lease, connection)
+                held.enter_context(lease)
+            held.enter_context(context.sessions.hosting(connection))
+            yield connection
+
+    async def _start_session(self, request: SessionRequest) -> SessionStart:
+        """A new session, or the one that goes on, from where a connection here leaves it."""
+        context, setup = self._context, request.setup
+        if request.is_resumption and context.sessions.draining:
+            raise ClientFault(close.INTERNAL, close.UNAVAILABLE)
+        start = await context.checkpoints.start_session(setup, request.client.principal.id)
+        if not request.is_resumption or (setup.resumption and setup.resumption.transparent):
+            return start
+        return start.with_checkpoint(await context.leases.surrendered(start.session))
+
+    async def _build_session(
+        self, request: SessionRequest, start: SessionStart, tools: Tools
+    ) -> LiveSession:
+        """The session, made in a thread where it has much to weigh."""
+        context, gauge = self._context, request.backend.backend.gauge
+
+        def make() -> LiveSession:
+            return start.build_session(request.setup, tools, request.settings, context.ids, gauge)
+
+        if start.checkpoint is None and len(tools.declarations) <= FEW_FUNCTIONS:
+            return make()
+        return await run_in_decoder(make)
+
+    def _connect(
+        self,
+        request: SessionRequest,
+        start: SessionStart,
+        session: LiveSession,
+        toolset: Toolset,
+        meter: UsageMeter,
+    ) -> Connection:
+        context, setup, hosting = self._context, request.setup, request.backend.backend
+        connection = Connection(
+            start.session,
+            session,
+            setup,
+            request.socket,
+            request.dialect,
+            hosting,
+            position=start.position,
+            toolset=toolset,
+            keeper=context.checkpoints.open_store(start, setup, request.client.principal.id),
+            meter=meter,
+        )
+        meter.over = partial(connection.leave, Farewell.QUOTA, QUOTA_NOTICE_S)
+        return connection
+
+    def _admit(self, session: SessionId | None = None) -> None:
+        """Raises `ClientFault` when there is no place for another conversation.
+
+        There is for a `session` that goes on here from one connection to the next.
+        """
+        sessions = self._context.sessions
+        here = session is not None and self._context.leases.holds(session)
+        if sessions.draining or not (sessions.admits or here):
+            reason = close.UNAVAILABLE if sessions.draining else close.QUOTA
+            raise ClientFault(close.INTERNAL, reason)
+
+    async def _claim_token(self, request: SessionRequest) -> float | None:
+        """The seconds until the caller's token ends, of which a use is taken."""
+        token = request.client.token
+        return (
+            None
+            if token is None
+            else await self._context.tokens.claim(token, request.is_resumption)
+        )
+
+
+def _report_unused_hints(request: SessionRequest) -> None:
+    """Report what the profile's engines take no account of. Raises `ClientFault` when strict."""
+    setup, engines = request.setup, request.backend.backend.engines
+    transcription, thinking = setup.input_transcription, setup.thinking
+    words = transcription.custom_vocabulary if transcription else ()
+    if words and not engines.recognizer.capabilities.vocabulary:
+        request.dialect.unserved_field("setup.input_audio_transcription.custom_vocabulary")
+    if thinking and thinking.is_asked and not engines.responder.capabilities.thinking:
+        request.dialect.unserved_field("setup.generation_config.thinking_config")
+
+
+def _toolset(request: SessionRequest) -> Toolset:
+    tooling, unserved = request.backend.backend.tools, request.dialect.unserved
+    return NoTools(unserved) if tooling is None else tooling.open(unserved)

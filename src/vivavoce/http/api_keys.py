@@ -1,0 +1,166 @@
+"""Who is calling: keys of the configuration and of the store, and what each of them opens.
+
+Where a credential may stand is `protocol.credentials`. With no key anywhere the server is *open*:
+everybody is let in, as the same principal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from urllib.parse import parse_qsl
+
+from vivavoce.domain.accounts import KeyRecord, Principal, Quota, Scope
+from vivavoce.errors import ClientFault, StoreError
+from vivavoce.http import errors
+from vivavoce.protocol import close
+from vivavoce.protocol.credentials import Credential, find_credential
+from vivavoce.state.keeper import digest
+from vivavoce.state.port import KeyStore
+
+log = logging.getLogger(__name__)
+
+FRESH_S = 2.0
+"""How soon a key that was added or revoked elsewhere counts here."""
+
+
+MAX_QUERY_FIELDS = 50
+MAX_QUERY = 4096
+"""Bytes of a query: to decode 30 kB of it took the event loop 33 ms, before any credential."""
+
+
+class AuthError(ClientFault):
+    """A caller that is not let in, with the same refusal for REST. `guessed`: it was a guess."""
+
+    def __init__(
+        self, code: int, reason: str, answer: errors.ErrorResponse, guessed: bool = False
+    ) -> None:
+        super().__init__(code, reason)
+        self.answer = answer
+        self.guessed = guessed
+
+
+def missing_credential() -> AuthError:
+    """Nothing was presented."""
+    return AuthError(close.POLICY, close.UNREGISTERED, errors.no_credential())
+
+
+def wrong_key() -> AuthError:
+    """It is none of ours."""
+    return AuthError(close.INVALID, close.BAD_KEY, errors.bad_key(), guessed=True)
+
+
+def keys_unavailable() -> AuthError:
+    """It cannot be found out now."""
+    return AuthError(close.INTERNAL, close.UNAVAILABLE, errors.unavailable())
+
+
+class ApiKeys:
+    """All keys. `quota` is for configured keys, and for everybody where there are none.
+
+    Keys of the store are remembered for `FRESH_S`, and for as long as the store is away. A server
+    that `others` can reach is never open, nor is one again whose last key was revoked while it ran.
+    """
+
+    def __init__(
+        self,
+        configured: Sequence[str],
+        store: KeyStore,
+        quota: Quota | None = None,
+        others: bool = False,
+        now: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._quota = quota or Quota()
+        self._anonymous = Principal(quota=self._quota)
+        self._configured = {digest(key): self._of_configuration(key) for key in configured}
+        self._store = store
+        self._now, self._clock = now, clock
+        self._stored: tuple[KeyRecord, ...] | None = None
+        self._read_at = float("-inf")
+        self._reading = asyncio.Lock()
+        self._locked = others or bool(configured)
+
+    async def open(self) -> bool:
+        """Whether there is no key, so that anybody may call. Raises `AuthError` if nobody knows."""
+        if not self._configured:
+            await self._keys()
+        return not self._locked
+
+    async def authenticate(self, credential: Credential | None, scope: Scope) -> Principal:
+        """Who presents this, for this purpose. Raises `AuthError`.
+
+        Every configured key is compared, each in constant time, and before the store is asked,
+        which may be slow; stored ones are found by the digest of what was presented, of which
+        nobody can choose the beginning.
+        """
+        given = "" if credential is None else digest(credential.value)
+        matches = [name for name in self._configured if hmac.compare_digest(given, name)]
+        if matches:
+            return self._configured[matches[0]]
+        if credential is None and self._configured:
+            raise missing_credential()
+        stored = await self._keys()
+        if not self._locked:
+            return self._anonymous
+        if credential is None:
+            raise missing_credential()
+        record = next((key for key in stored if hmac.compare_digest(given, key.digest)), None)
+        if record is None:
+            raise wrong_key()
+        if record.expires and record.expires <= self._now():
+            raise AuthError(close.INVALID, close.EXPIRED_KEY, errors.expired_key())
+        if scope not in record.scopes:
+            raise AuthError(close.POLICY, close.OUT_OF_SCOPE, errors.out_of_scope())
+        return _principal(record)
+
+    async def find_owner(self, id: str) -> Principal | None:
+        """The principal on whose account a token acts; `None` if its key is gone or expired."""
+        for principal in self._configured.values():
+            if principal.id == id:
+                return principal
+        stored = await self._keys()
+        if not id:
+            return None if self._locked else self._anonymous
+        for record in stored:
+            if record.id == id and not (record.expires and record.expires <= self._now()):
+                return _principal(record)
+        return None
+
+    async def _keys(self) -> tuple[KeyRecord, ...]:
+        async with self._reading:
+            if self._stored is None or self._clock() - self._read_at >= FRESH_S:
+                try:
+                    self._stored = await self._store.keys()
+                except StoreError as error:
+                    log.warning("keys cannot be read: why=%s", error)
+                # Counted from its end: who has waited for a slow answer does not ask again.
+                self._read_at = self._clock()
+        if self._stored is None:
+            raise keys_unavailable()
+        self._locked = self._locked or bool(self._stored)
+        return self._stored
+
+    def _of_configuration(self, key: str) -> Principal:
+        return Principal(f"config:{digest(key)[:12]}", "configuration", quota=self._quota)
+
+
+def find_request_credential(query_string: bytes, headers: Mapping[str, str]) -> Credential | None:
+    """The credential of a request, from its raw query and its headers. Raises `AuthError`."""
+    if len(query_string) > MAX_QUERY:
+        problem = f"The query is longer than {MAX_QUERY} bytes."
+        raise AuthError(close.INVALID, problem, errors.invalid_argument(problem))
+    try:
+        found = parse_qsl(query_string.decode("latin-1"), max_num_fields=MAX_QUERY_FIELDS)
+    except ValueError:
+        problem = f"The query has more than {MAX_QUERY_FIELDS} fields."
+        raise AuthError(close.INVALID, problem, errors.invalid_argument(problem)) from None
+    # Reversed, so that of a repeated name the first one counts.
+    return find_credential(dict(reversed(found)), headers)
+
+
+def _principal(record: KeyRecord) -> Principal:
+    return Principal(record.id, record.name, record.scopes, record.quota)

@@ -1,0 +1,202 @@
+"""The application behind the port: the Live endpoint for WebSockets, REST for the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+import orjson
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from vivavoce.domain.accounts import Principal
+from vivavoce.domain.accounts import Scope as Opens
+from vivavoce.http import errors
+from vivavoce.http.api_keys import AuthError
+from vivavoce.http.auth import Authenticator, ClientRequest
+from vivavoce.http.errors import ErrorResponse
+from vivavoce.http.live import LiveEndpoint
+from vivavoce.http.models import ModelList, published, published_page
+from vivavoce.http.origin_policy import LOOPBACK_ORIGIN
+from vivavoce.http.tokens import TokenService
+from vivavoce.http.websocket import Receive, Scope, Send
+from vivavoce.protocol.paths import MAX_PATH, collapse, is_version, live_path
+
+ALLOWED_HEADERS = (
+    "authorization",
+    "content-type",
+    "x-goog-api-key",
+    "x-goog-api-client",
+    "x-goog-user-project",
+    "x-goog-request-params",
+    "x-server-timeout",
+)
+
+PROBES = frozenset(("/livez", "/readyz", "/health", "/healthz", "/version"))
+"""What is answered to everybody, by whatever name and however they call."""
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+Guarded = Callable[[Request, Principal], Awaitable[Response]]
+
+MAX_BODY = 1024 * 1024
+"""Of a request that makes a token; the setup within may hold a long instruction."""
+
+
+class App:
+    """The ASGI application. WebSockets go straight to their endpoint, past every middleware."""
+
+    def __init__(
+        self,
+        live: LiveEndpoint,
+        authenticator: Authenticator,
+        tokens: TokenService,
+        models: ModelList,
+        routes: Sequence[BaseRoute] = (),
+        origins: Sequence[str] = (),
+    ) -> None:
+        self._live = live
+        self._authenticator = authenticator
+        self._tokens = tokens
+        self._models = models
+        cors = Middleware(
+            CORSMiddleware,
+            allow_origins=list(origins),
+            allow_origin_regex=LOOPBACK_ORIGIN,
+            allow_methods=["*"],
+            allow_headers=list(ALLOWED_HEADERS),
+            expose_headers=["content-type"],
+        )
+        self._http = Starlette(
+            routes=[*routes, *self._routes()],
+            middleware=[cors],
+            exception_handlers={Exception: _broken, HTTPException: _refused},
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await self._live(scope, receive, send)
+        elif scope["type"] == "http":
+            if len(scope["path"]) > MAX_PATH:
+                await answer(errors.unknown_path(scope["path"]))(scope, receive, send)
+                return
+            # `//v1beta/models` comes from base URLs that end in a slash.
+            scope = {**scope, "path": collapse(scope["path"])}
+            try:
+                if scope["path"] not in PROBES:
+                    self._authenticator.check_origin(ClientRequest(scope))
+            except AuthError as denied:
+                await answer(denied.answer)(scope, receive, send)
+            else:
+                with suppress(ClientDisconnect):  # it left before its request was complete
+                    await self._http(scope, receive, send)
+
+    def _routes(self) -> list[BaseRoute]:
+        # A base URL may have a path of its own, which then stands before every route.
+        listing = self._guarded(self._list, Opens.MODELS)
+        getting = self._guarded(self._get, Opens.MODELS)
+        publishers = "{version}/publishers/google/models"
+        return [
+            *_anywhere("{version}/interactions", _nothing, *METHODS),
+            *_anywhere("{version}/interactions/{rest:path}", _nothing, *METHODS),
+            *_anywhere(
+                "{version}/projects/{project}/locations/{location}/publishers/google/models/{name}",
+                self._guarded(self._published, Opens.MODELS),
+            ),
+            *_anywhere(publishers, self._guarded(self._list_published, Opens.MODELS)),
+            *_anywhere(publishers + "/{name}", self._guarded(self._published, Opens.MODELS)),
+            *_anywhere("{version}/models", listing),
+            *_anywhere("{version}/models/{name}", getting),
+            *_anywhere("{version}/auth_tokens", self._guarded(self._create, Opens.TOKENS), "POST"),
+            *_anywhere("{version}/auth_tokens", _no_list),
+            *_anywhere("{version}/auth_tokens/{name}", _no_list),
+            Route("/{path:path}", _nothing, methods=METHODS),
+        ]
+
+    async def _list(self, request: Request, _: Principal) -> Response:
+        query = request.query_params
+        return answer(self._models.page(query.get("pageSize", ""), query.get("pageToken", "")))
+
+    async def _get(self, request: Request, _: Principal) -> Response:
+        name, version = request.path_params["name"], request.path_params["version"]
+        return answer(self._models.get(name, version))
+
+    async def _list_published(self, request: Request, _: Principal) -> Response:
+        query = request.query_params
+        page = self._models.page(query.get("pageSize", ""), query.get("pageToken", ""))
+        return answer(page if isinstance(page, ErrorResponse) else published_page(page))
+
+    async def _published(self, request: Request, _: Principal) -> Response:
+        model = self._models.get(request.path_params["name"], request.path_params["version"])
+        return answer(model if isinstance(model, ErrorResponse) else published(model))
+
+    async def _create(self, request: Request, owner: Principal) -> Response:
+        body = b""
+        async for piece in request.stream():
+            body += piece
+            if len(body) > MAX_BODY:
+                return answer(errors.invalid_argument("Request payload size exceeds the limit."))
+        return answer(await self._tokens.create(body, owner))
+
+    def _guarded(self, endpoint: Guarded, scope: Opens) -> Endpoint:
+        """The endpoint, for callers whose key opens it."""
+
+        async def guarded(request: Request) -> Response:
+            if not is_version(request.path_params["version"]):
+                return await _nothing(request)
+            try:
+                principal = await self._authenticator.authenticate_request(
+                    ClientRequest(request.scope), scope
+                )
+            except AuthError as denied:
+                return answer(denied.answer)
+            return await endpoint(request, principal)
+
+        return guarded
+
+
+METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+
+def answer(result: dict[str, Any] | ErrorResponse) -> Response:
+    """A JSON response, with the content type on which both SDKs depend."""
+    failed = isinstance(result, ErrorResponse)
+    body = result.body if isinstance(result, ErrorResponse) else result
+    status = result.http_status if isinstance(result, ErrorResponse) else 200
+    headers = {"cache-control": "no-store"} if failed else None
+    return Response(orjson.dumps(body), status, headers, media_type=errors.CONTENT_TYPE)
+
+
+def _anywhere(path: str, endpoint: Endpoint, *methods: str) -> list[Route]:
+    methods = methods or ("GET",)
+    return [
+        Route(f"/{path}", endpoint, methods=methods),
+        Route(f"/{{prefix:path}}/{path}", endpoint, methods=methods),
+    ]
+
+
+async def _no_list(request: Request) -> Response:
+    """Tokens cannot be looked at; the real service answers with nothing at all."""
+    return Response(b"", 404)
+
+
+async def _nothing(request: Request) -> Response:
+    path = request.url.path
+    if live_path(path) is not None:
+        response = answer(errors.upgrade_required())
+        response.headers["upgrade"] = "websocket"
+        return response
+    return answer(errors.unknown_path(path))
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    return await _nothing(request)
+
+
+async def _broken(request: Request, error: Exception) -> Response:
+    return answer(errors.internal_error())

@@ -1,0 +1,176 @@
+"""Whether the server lives, whether it can hold a conversation, and what it measured."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from enum import Enum
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from vivavoce.errors import StoreError
+from vivavoce.metrics import Metrics
+from vivavoce.runtime.errands import Errands
+from vivavoce.state.port import StateStore
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 5.0
+
+
+class ComponentState(Enum):
+    """How a part of the server is doing. `DEGRADED` still converses, with something missing."""
+
+    STARTING = "starting"
+    READY = "ready"
+    DEGRADED = "degraded"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """A part of the server, how it does, and the sentence that says why."""
+
+    state: ComponentState
+    note: str = ""
+
+
+@dataclass(slots=True)
+class Readiness:
+    """All parts by name. Ready means that none is starting or failed."""
+
+    parts: dict[str, Component] = field(default_factory=dict)
+    draining: bool = False
+
+    @property
+    def ready(self) -> bool:
+        if self.draining:
+            return False
+        return all(
+            part.state in (ComponentState.READY, ComponentState.DEGRADED)
+            for part in self.parts.values()
+        )
+
+    def report(self) -> Mapping[str, object]:
+        """The answer of `/readyz`."""
+        status = "draining" if self.draining else "ready" if self.ready else "not ready"
+        return {
+            "status": status,
+            "parts": {
+                name: {"state": part.state.value, "note": part.note}
+                if part.note
+                else {"state": part.state.value}
+                for name, part in self.parts.items()
+            },
+        }
+
+
+class StoreMonitor:
+    """Opens the store, looks every `LOOK_S` whether it can be written, and closes it.
+
+    A server whose store is away talks on: it is degraded, and not failed.
+    """
+
+    PART = "store"
+
+    def __init__(self, store: StateStore, readiness: Readiness) -> None:
+        self._store = store
+        self._readiness = readiness
+        self._task: asyncio.Task[None] | None = None
+        readiness.parts[self.PART] = Component(ComponentState.STARTING)
+
+    @property
+    def _kind(self) -> str:
+        return self._store.name.split()[0]
+
+    async def start(self) -> None:
+        """Open it. Raises `ConfigError` for what waiting does not mend."""
+        try:
+            await self._store.start()
+        except StoreError as error:
+            self._note_unavailable(error)
+        else:
+            self._note_available()
+        self._task = asyncio.get_running_loop().create_task(self._ping_store(), name="store")
+
+    async def aclose(self) -> None:
+        """Stop looking, and close it."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+        await self._store.aclose()
+
+    async def _ping_store(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_S)
+            try:
+                await self._store.ping()
+            except StoreError as error:
+                self._note_unavailable(error)
+            except Exception as error:
+                log.exception("the store could not be looked at")
+                self._note_unavailable(StoreError(f"It failed: {type(error).__name__}."))
+            else:
+                self._note_available()
+
+    # A probe is told the kind alone: where it lies, and why it fails, only the log says.
+
+    def _note_available(self) -> None:
+        self._readiness.parts[self.PART] = Component(ComponentState.READY, self._kind)
+
+    def _note_unavailable(self, error: StoreError) -> None:
+        if self._readiness.parts[self.PART].state is not ComponentState.DEGRADED:
+            log.warning("the store is away: why=%s", error)
+        note = f"{self._kind} cannot be used; sessions cannot be resumed meanwhile."
+        self._readiness.parts[self.PART] = Component(ComponentState.DEGRADED, note)
+
+
+def health_routes(
+    readiness: Readiness, metrics: Metrics, version: str, sessions: Callable[[], int]
+) -> list[Route]:
+    """`/livez`, `/readyz`, `/health`, `/healthz`, `/version`, `/metrics` and the page at `/`."""
+
+    async def live(_: Request) -> Response:
+        return JSONResponse({"status": "alive"})
+
+    async def ready(_: Request) -> Response:
+        return JSONResponse(readiness.report(), status_code=200 if readiness.ready else 503)
+
+    async def about(_: Request) -> Response:
+        return JSONResponse({"name": "vivavoce", "version": version})
+
+    async def measured(_: Request) -> Response:
+        metrics.sessions_active.set(sessions())
+        metrics.stubborn.set(Errands.stubborn_total)
+        return Response(metrics.exposition(), media_type=metrics.content_type)
+
+    async def front(_: Request) -> Response:
+        return Response(_FRONT.format(version=version), media_type="text/plain; charset=utf-8")
+
+    return [
+        Route("/", front),
+        Route("/livez", live),
+        Route("/readyz", ready),
+        Route("/health", ready),
+        Route("/healthz", ready),
+        Route("/version", about),
+        Route("/metrics", measured),
+    ]
+
+
+_FRONT = """vivavoce {version}
+
+A server for real-time voice conversation that speaks the Gemini Live API.
+Point a client of Google's SDKs here: `eval "$(vivavoce env)"`, or `vivavoce run -- COMMAND`.
+In a checkout the command is `.venv/bin/vivavoce`.
+
+/readyz    whether it can hold a conversation
+/metrics   what it measured, for Prometheus
+/v1beta/models   the models it offers
+"""

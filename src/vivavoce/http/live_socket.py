@@ -1,0 +1,356 @@
+"""uvicorn's WebSocket with bounds, for clients that write too early, too much or too long."""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+from typing import Any
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import InvalidHandshake, InvalidMethod, SecurityError
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request
+
+from vivavoce.http.bounded_protocol import BoundedProtocol, http_refusal, large_head_refusal
+from vivavoce.http.connection_limits import ConnectionSlot
+from vivavoce.http.frame_splitter import FrameSplitter
+from vivavoce.http.log_limits import refusals
+from vivavoce.http.read_pace import ReadPace
+from vivavoce.http.websocket import ADMISSION, ADMIT, REFUSE
+from vivavoce.protocol import close
+
+READ_BYTES = 2 * 1024
+"""Read at a time: 340 of the smallest frames take a few milliseconds."""
+
+LARGE_READ_BYTES = 64 * 1024
+"""Read at a time within a large frame, which is no work."""
+
+LARGE_BYTES = 256 * 1024
+"""A message of more is joined in a thread, without Python's lock, and stays undecoded: text was
+looked at as it came."""
+
+WRITE_BYTES = 64 * 1024
+"""Unsent bytes beyond which a writer waits."""
+
+LONGEST_FAULT = 200
+"""Characters of what is wrong with a handshake, which quotes it."""
+
+CLOSE_WAIT_S = 3.0
+MAX_FRAGMENTS = 65_536
+"""Of one message. Each costs far more memory than the byte it may hold."""
+
+REFUSED_BYTES = 16 * 1024
+"""What a refused client may send before its first message is complete."""
+
+CLOSED_BYTES = 64 * 1024
+"""What is looked through for the client's close frame after ours was sent."""
+
+PONG = bytes((0x80 | Opcode.PONG,))
+EMPTY_CLOSE = bytes((0x80 | Opcode.CLOSE, 0))
+NORMAL_CLOSE = bytes((0x80 | Opcode.CLOSE, 2)) + (1000).to_bytes(2)
+
+
+class LiveSocket(WebSocketsSansIOProtocol, BoundedProtocol):
+    """uvicorn's WebSocket with bounds on what comes too early, too large or too late.
+
+    - The handshake has to be complete within `handshake_s`; one that cannot be parsed is answered.
+    - What comes before our 101 waits until it is sent, or else the answer to an early ping would
+      stand before the answer to the request.
+    - Before the application admits the caller (`http.websocket`) the slot's bounds hold, and
+    nothing
+      is read behind the first message.
+    - After a frame that breaks the rules (too big, not UTF-8, not masked) the rest of what the
+      client sends is thrown away for a moment, so that it can read the close frame.
+    """
+
+    def __init__(self, *args: Any, slot: ConnectionSlot, handshake_s: float, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.slot = slot
+        self.close_timeout = CLOSE_WAIT_S
+        self._handshake_s = handshake_s
+        self._early = b""
+        self._closed_bytes = 0
+        self._pending_pong = b""
+        self._received_since_ping = False
+        self._utf8: codecs.IncrementalDecoder | None = None
+        self._frames = self._split_large_frames()
+        self.pace = ReadPace(self.loop, READ_BYTES)
+
+    def _split_large_frames(self) -> FrameSplitter:
+        """Have the parser read from a splitter."""
+        self.conn.parser.close()
+        self.conn.reader = splitter = FrameSplitter(self.config.ws_max_size)
+        self.conn.parser = self.conn.parse()
+        next(self.conn.parser)
+        return splitter
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.slot.open(self.transport.abort)
+        self.set_deadline(self._handshake_s)
+        # asyncio keeps 512 KiB for TLS before it asks a writer to wait.
+        self.transport.set_write_buffer_limits(high=WRITE_BYTES)
+
+    # --- the handshake -----------------------------------------------------------------------
+
+    @property
+    def _shaking_hands(self) -> bool:
+        return self.handshake_initiated and not self.handshake_complete
+
+    def handle_connect(self, event: Request) -> None:
+        try:
+            self.conn.process_request(event)
+        except InvalidHandshake as fault:
+            # The library would answer in plain text, without a line in the log.
+            self.handshake_initiated = True
+            status = 405 if isinstance(fault, InvalidMethod) else 400
+            self._refuse_handshake(fault, http_refusal(status, f"{fault}"[:LONGEST_FAULT]))
+            return
+        super().handle_connect(event)
+        if self._shaking_hands:
+            self.slot.requested = True
+            extensions: dict[str, Any] = self.scope["extensions"]
+            extensions[ADMISSION] = {}
+
+    def _begin(self, request: bytes) -> None:
+        """Read the request, which uvicorn hands over complete."""
+        super().data_received(request)
+        if not self.handshake_initiated:
+            fault = self.conn.handshake_exc
+            causes = (fault, fault and fault.__cause__)
+            large = any(isinstance(each, SecurityError) for each in causes)
+            self._refuse_handshake(fault, large_head_refusal() if large else http_refusal(400))
+
+    def _refuse_handshake(self, fault: Exception | None, answer: bytes) -> None:
+        refusals.info("upgrade refused", extra={"why": type(fault).__name__})
+        self.handshake_complete = self.close_sent = True
+        self.transport.write(answer)
+        self.linger()
+
+    # --- reading -----------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        self._received_since_ping = True
+        if not (self.handshake_initiated or self.close_sent):
+            self._begin(data)
+        elif self._shaking_hands:
+            self._early += data
+            self.transport.pause_reading()
+        elif self.lingering or self.transport.is_closing():
+            pass
+        elif (excess := self.slot.count_bytes(len(data))) is not None:
+            self._fail(*excess)
+        else:
+            if self.close_sent:
+                self._closed_bytes += len(data)
+            super().data_received(data)
+            self._stop_reading_for_close()
+
+    def wants_data(self) -> bool:
+        return not (self.read_paused or self._shaking_hands)
+
+    @property
+    def read_size(self) -> int:
+        return LARGE_READ_BYTES if self._frames.left >= LARGE_READ_BYTES else self.pace.size
+
+    def _stop_reading_for_close(self) -> None:
+        """Give up waiting for the client's close frame behind a lot of other data."""
+        read = self._closed_bytes + len(self.conn.reader.buffer)
+        if self.close_sent and not self.lingering and read > CLOSED_BYTES:
+            self.linger()
+
+    async def receive(self) -> Any:
+        message: Any = await super().receive()
+        if self.pace.paused and not self.lingering:
+            self.transport.pause_reading()  # which uvicorn has just resumed
+        if isinstance(frames := message.get("bytes"), list):
+            message["bytes"] = await self.loop.run_in_executor(None, b"".join, frames)
+        if message["type"] == "websocket.receive" and not self.slot.admitted:
+            self.read_paused = True
+            self.transport.pause_reading()
+        return message
+
+    async def send(self, message: Any) -> None:
+        if message["type"] == ADMIT:
+            self._admit()
+            return
+        if message["type"] == REFUSE:
+            self.slot.refuse((message["code"], message["reason"]), REFUSED_BYTES)
+            return
+        if message["type"] == "websocket.accept" and ADMISSION not in message:
+            self.slot.admit()  # the application does not say when
+        shaking_hands = self._shaking_hands
+        await super().send(message)
+        if message["type"] == "websocket.close":
+            self.cut_after(CLOSE_WAIT_S)
+            self._stop_reading_for_close()
+        if message["type"] == "websocket.http.response.body" and self.close_sent:
+            self.handshake_complete = True  # else uvicorn takes it for a fault of ours
+        if shaking_hands and self.handshake_complete:
+            self.clear_deadline()
+            early, self._early = self._early, b""
+            self.transport.resume_reading()
+            if early:
+                self.data_received(early)
+
+    def _admit(self) -> None:
+        self.slot.admit()
+        if self.read_paused and self.queue.empty():
+            self.read_paused = False
+            self.transport.resume_reading()
+
+    def send_receive_event_to_app(self) -> None:
+        frames, self.frames = self.frames, []
+        if self.close_sent:
+            return
+        message: Any = {"type": "websocket.receive", "bytes": frames}
+        if sum(map(len, frames)) <= LARGE_BYTES:
+            message["bytes"] = b"".join(frames)
+            if self._utf8 is not None:
+                message = {"type": "websocket.receive", "text": message["bytes"].decode()}
+        self.queue.put_nowait(message)
+        if not self.read_paused:
+            self.read_paused = True
+            self.transport.pause_reading()
+
+    def handle_text(self, event: Frame) -> None:
+        self._utf8 = codecs.getincrementaldecoder("utf-8")()
+        if self._is_text(event):
+            super().handle_text(event)
+
+    def handle_bytes(self, event: Frame) -> None:
+        self._utf8 = None
+        super().handle_bytes(event)
+
+    def _is_text(self, event: Frame) -> bool:
+        """Whether a frame goes on as its kind of message has to; fails the connection if not."""
+        try:
+            if self._utf8 is not None:
+                self._utf8.decode(event.data, event.fin)
+        except UnicodeDecodeError:
+            refusals.info("text message is not UTF-8")
+            self._fail(close.INVALID, close.NOT_UTF8)
+            return False
+        return True
+
+    def handle_cont(self, event: Frame) -> None:
+        if self._counts_frame() and len(self.frames) < MAX_FRAGMENTS:
+            if self._is_text(event):
+                super().handle_cont(event)
+        elif not self.lingering:
+            self._fail(close.TOO_BIG, close.MESSAGE_TOO_BIG)
+
+    def handle_pong(self, event: Frame) -> None:
+        if self._counts_frame():
+            super().handle_pong(event)
+
+    def _counts_frame(self) -> bool:
+        """Whether a frame is within what may come before admission; fails the connection if not."""
+        if self.lingering:
+            return False
+        if (excess := self.slot.count_frame()) is None:
+            return True
+        self._fail(*excess)
+        return False
+
+    # --- pings and pongs ---------------------------------------------------------------------
+
+    def handle_ping(self) -> None:
+        if not self._counts_frame():
+            return
+        frames = self._answers()
+        if not self.writable.is_set():
+            # The client reads nothing now, and all these pongs would fill our memory. RFC 6455,
+            # 5.5.3, lets us answer the latest ping only, but that one without fail: clients
+            # close when it is not answered.
+            pongs = [frame for frame in frames if frame[:1] == PONG]
+            self._pending_pong = pongs[-1] if pongs else self._pending_pong
+            frames = [frame for frame in frames if frame[:1] != PONG]
+        self.transport.write(b"".join(frames))
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        pong, self._pending_pong = self._pending_pong, b""
+        if pong and not (self.close_sent or self.transport.is_closing()):
+            self.transport.write(pong)
+
+    def send_keepalive_ping(self) -> None:
+        self._received_since_ping = False
+        super().send_keepalive_ping()
+
+    def keepalive_timeout(self) -> None:
+        # A pong may stand behind much else that the client sent: anything that arrived is a
+        # sign of life, and while we do not read ourselves, silence says nothing.
+        if self._received_since_ping or self.read_paused:
+            self.pong_timer = self.pending_ping_payload = None
+            self.last_ping_rtt = self.loop.time() - self.ping_sent_at
+            self.schedule_ping()
+            return
+        super().keepalive_timeout()
+        self.cut_after(CLOSE_WAIT_S)
+
+    # --- the end -----------------------------------------------------------------------------
+
+    def shutdown(self) -> None:
+        """End it as the server's own fault: after uvicorn's 1012, many clients do not come back."""
+        if not self.handshake_complete or self.close_sent:
+            super().shutdown()
+            return
+        self.stop_keepalive()
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": close.INTERNAL})
+        self.conn.send_close(close.INTERNAL, close.UNAVAILABLE)
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        self.transport.close()
+
+    def handle_close(self, event: Frame) -> None:
+        self.transport.write(b"".join(self._answers()))
+        super().handle_close(event)
+
+    def _answers(self) -> list[bytes]:
+        """Take the frames with which the library answers the client's.
+
+        A close frame without a code is answered with 1000, and not with its like: some clients
+        take every other end for a fault.
+        """
+        frames = self.conn.data_to_send()
+        return [NORMAL_CLOSE if frame == EMPTY_CLOSE else frame for frame in frames]
+
+    def on_task_complete(self, task: asyncio.Task[None]) -> None:
+        super().on_task_complete(task)
+        if self in self.connections:
+            self.cut_after(CLOSE_WAIT_S)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.give_back()
+        self._drop_unfinished()
+
+    def _fail(self, code: int, reason: str) -> None:
+        """Close for what the client sent, whatever else it is sending."""
+        self.conn.fail(code, close.cut(reason))
+        self.handle_parser_exception()
+
+    def handle_parser_exception(self) -> None:
+        sent = self.conn.close_sent
+        code, reason = (sent.code, sent.reason) if sent else (1002, "")
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.stop_keepalive()
+        self.close_sent = True
+        self.read_paused = False
+        self.linger()
+
+    def linger(self) -> None:
+        super().linger()
+        if self.close_timer not in (None, self._quiet):
+            self.close_timer.cancel()
+        self.close_timer = self._quiet  # else uvicorn closes when the application returns
+        self._drop_unfinished()
+
+    def _drop_unfinished(self) -> None:
+        """Free what was read of a message, and what refers to the connection that refers to it."""
+        self.frames = []
+        self.conn.parser.close()
+        self.conn.parser_exc = self.conn.handshake_exc = None
+        self.conn.reader.discard()

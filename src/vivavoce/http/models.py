@@ -1,0 +1,129 @@
+"""The list of models, in the API's form.
+
+Some clients choose a model from it by looking for `bidiGenerateContent` and for "live" in the
+name, so the well-known Live names are listed besides whatever the operator configured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from vivavoce.core.window import WINDOW
+from vivavoce.domain.model_family import ModelFamily, family_behavior, model_id
+from vivavoce.http.errors import ErrorResponse, invalid_argument, unknown_model
+
+KNOWN = (
+    "gemini-2.5-flash-native-audio-preview-12-2025",
+    "gemini-2.5-flash-native-audio-preview-09-2025",
+    "gemini-2.5-flash-native-audio-latest",
+    "gemini-2.5-flash-preview-native-audio-dialog",
+    "gemini-2.5-flash-exp-native-audio-thinking-dialog",
+    "gemini-live-2.5-flash-native-audio",
+    "gemini-live-2.5-flash-preview-native-audio-09-2025",
+    "gemini-live-2.5-flash-preview",
+    "gemini-live-2.5-flash",
+    "gemini-2.0-flash-live-001",
+    "gemini-2.0-flash-live-preview-04-09",
+    "gemini-2.0-flash-exp",
+    "gemini-3.1-flash-live-preview",
+    "gemini-3.8-live",
+    "gemini-3.8-live-extended-thinking",
+)
+"""Live models that clients ask for, by default or by what was written about them."""
+
+DEFAULT_PAGE = 50
+MAX_PAGE = 1000
+
+_OUTPUT_LIMITS = {
+    ModelFamily.LIVE_2_5: 8192,
+    ModelFamily.LIVE_3_1: 65_536,
+    ModelFamily.LIVE_3_8: 65_536,
+}
+
+
+def served_names(configured: Iterable[str]) -> tuple[str, ...]:
+    """The ids to list for the names in the configuration, in order and without repetition.
+
+    `*` stands for the well-known names, since the server then answers to any.
+    """
+    ids: dict[str, None] = {}
+    for name in configured:
+        ids.update(dict.fromkeys(KNOWN if name == "*" else (model_id(name),)))
+    return tuple(ids)
+
+
+class ModelList:
+    """The models that are served, by the names in the configuration.
+
+    `window` gives the context window of a model in tokens, by its id. With `*` among the names
+    every name is served.
+    """
+
+    def __init__(
+        self, configured: Sequence[str], window: Callable[[str], int] = lambda name: WINDOW
+    ) -> None:
+        self._served = served_names(configured)
+        self._any_name = "*" in configured
+        self._window = window
+
+    def page(self, page_size: str = "", page_token: str = "") -> dict[str, Any] | ErrorResponse:
+        """One page. Sizes and tokens as they stand in the query; a bad one is a failure."""
+        size, start = _whole(page_size), _whole(page_token)
+        if size is None:
+            return invalid_argument(f"page_size must be a number that is not negative: {page_size}")
+        if start is None or start > len(self._served):
+            return invalid_argument(
+                "page_token is not valid; use the nextPageToken of a former page."
+            )
+        end = start + min(size or DEFAULT_PAGE, MAX_PAGE)
+        body: dict[str, Any] = {"models": [self._body(name) for name in self._served[start:end]]}
+        if end < len(self._served):
+            body["nextPageToken"] = str(end)
+        return body
+
+    def get(self, name: str, version: str) -> dict[str, Any] | ErrorResponse:
+        """One model by its id, with or without `models/`; the failure where it isn't served."""
+        short = model_id(name)
+        if short and (self._any_name or short in self._served):
+            return self._body(short)
+        return unknown_model(f"models/{short}", version)
+
+    def _body(self, short: str) -> dict[str, Any]:
+        family = family_behavior(short).family
+        return {
+            "name": f"models/{short}",
+            "version": "001",
+            "displayName": short.replace("-", " ").title(),
+            "description": f"Real-time voice conversation, behaving like {family.value}.",
+            "inputTokenLimit": self._window(short),
+            "outputTokenLimit": _OUTPUT_LIMITS[family],
+            "supportedGenerationMethods": ["bidiGenerateContent"],
+            "temperature": 1,
+            "maxTemperature": 2,
+            "topP": 0.95,
+            "topK": 64,
+        }
+
+
+def published(model: dict[str, Any]) -> dict[str, Any]:
+    """A model in the form of the enterprise path."""
+    short = model_id(model["name"])
+    return {
+        "name": f"publishers/google/models/{short}",
+        "versionId": model["version"],
+        "launchStage": "GA",
+        "publisherModelTemplate": f"publishers/google/models/{short}",
+    }
+
+
+def published_page(page: dict[str, Any]) -> dict[str, Any]:
+    """A page of models in that form."""
+    rest = {name: value for name, value in page.items() if name != "models"}
+    return {"publisherModels": [published(model) for model in page["models"]], **rest}
+
+
+def _whole(text: str) -> int | None:
+    if not text:
+        return 0
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None

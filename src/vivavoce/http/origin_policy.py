@@ -1,0 +1,107 @@
+"""From where, by which name and for which page the server may be called.
+
+- *Plain text* is taken from this machine only, unless the operator says otherwise: keys travel in
+  what is sent.
+- *Host*: a name by which the server does not know itself is refused. Else a page of somebody's
+  could point a name of its own at this machine (DNS rebinding) and pass for the server's own page.
+- *Origin*: browsers let any page open a WebSocket to any address, and say which page it is. Pages
+  of this machine and of the server itself are welcome; others are when they are named. Programs
+  that are no browsers send none.
+
+Nothing that a proxy adds (`X-Forwarded-…`) is believed, and there are no cookies.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+LOOPBACK_ORIGIN = r"https?://(localhost|[\w-]+\.localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?"
+"""Pages of this machine, as CORS is told of them."""
+
+_LOOPBACK = re.compile(LOOPBACK_ORIGIN)
+
+
+@dataclass(frozen=True, slots=True)
+class RequestOrigin:
+    """How a request came in. `peer` is the address of the other end, empty if there is none."""
+
+    secure: bool
+    peer: str
+    host: str
+    origin: str
+
+
+class OriginPolicy:
+    """`hosts` and `origins` may hold `*`, which is all.
+
+    `plain` says whose plain text is taken: `loopback`, `anywhere` or `never`.
+    """
+
+    def __init__(
+        self,
+        bind: str = "127.0.0.1",
+        hosts: Iterable[str] = (),
+        origins: Iterable[str] = (),
+        plain: str = "loopback",
+    ) -> None:
+        own = (bind, socket.gethostname(), f"{socket.gethostname()}.local")
+        self._hosts = {_name(host) for host in (*own, *hosts)}
+        self._origins = {origin.rstrip("/").lower() for origin in origins}
+        self._plain = plain
+
+    def find_violation(self, call: RequestOrigin) -> str | None:
+        """Why this is not answered, as a sentence with the setting that decides it."""
+        mine = self._plain == "loopback" and _local(call.peer)
+        if not (call.secure or mine or self._plain == "anywhere"):
+            return "Plain text is not taken from here: use wss:// or https://."
+        if not self._is_known_host(call.host):
+            return f"The host {call.host[:60]!r} is not known here; server.hosts names others."
+        if call.origin and not self._is_allowed_origin(call.origin, call.host):
+            return f"The origin {call.origin[:60]} may not use this server; see server.origins."
+        return None
+
+    def _is_known_host(self, host: str) -> bool:
+        name = _name(_without_port(host))
+        if not name or "*" in self._hosts or name in self._hosts:
+            return True
+        return name == "localhost" or name.endswith(".localhost") or _address(name) is not None
+
+    def _is_allowed_origin(self, origin: str, host: str) -> bool:
+        given = origin.rstrip("/").lower()
+        if "*" in self._origins or given in self._origins or _LOOPBACK.fullmatch(given):
+            return True
+        try:
+            return bool(host) and urlsplit(given).netloc == host.lower()
+        except ValueError:  # no address at all, such as `http://[`
+            return False
+
+
+def _local(peer: str) -> bool:
+    """Whether the other end is this machine; a socket in the file system is."""
+    address = _address(peer)
+    if address is None:
+        return not peer
+    mapped = getattr(address, "ipv4_mapped", None)
+    return bool((mapped or address).is_loopback)
+
+
+def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(name.split("%", 1)[0])
+    except ValueError:
+        return None
+
+
+def _without_port(host: str) -> str:
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.rpartition(":")[0] if host.count(":") == 1 else host
+
+
+def _name(host: str) -> str:
+    return host.strip().lower().rstrip(".")

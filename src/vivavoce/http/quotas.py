@@ -1,0 +1,211 @@
+"""What a principal may take: places for sessions, sound and calls a day, messages a second.
+
+Places and the day's sums stand in the store, so that they hold over all servers that share it.
+What is taken is counted here and added up there every `FLUSH_S` by one task for the process;
+messages are counted here alone. While the store is away nothing is known of the sums: people go on
+talking, and what they took is added later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from vivavoce.domain.accounts import Principal
+from vivavoce.errors import ClientFault, StoreError
+from vivavoce.protocol import close
+from vivavoce.runtime.rate_limit import TokenBucket
+from vivavoce.state.port import QuotaStore
+
+log = logging.getLogger(__name__)
+
+FLUSH_S = 3.0
+PLACE_S = 15.0
+"""How long a place is held for a process that does not say that it is still there."""
+
+BURST_S = 2.0
+"""Messages of so long may come at once."""
+
+DAY_S = 86_400.0
+
+AUDIO, CALLS = "audio", "calls"
+
+
+def exceeded() -> ClientFault:
+    """More than the principal may take."""
+    return ClientFault(close.INTERNAL, close.QUOTA)
+
+
+def _nothing() -> None:
+    pass
+
+
+class UsageMeter:
+    """What one connection takes. `over` is called when the day's quota is spent."""
+
+    def __init__(self, account: _Account, holder: str) -> None:
+        self._account = account
+        self.holder = holder
+        self.over: Callable[[], None] = _nothing
+
+    def message(self) -> None:
+        """A message of the client's. Raises `ClientFault` where they come too fast."""
+        self._account.message()
+
+    def audio(self, seconds: float) -> None:
+        """Sound that was heard or spoken."""
+        self._account.taken[AUDIO] += seconds
+
+    def tool_calls(self, count: int) -> None:
+        """Calls of functions, the client's and the server's own."""
+        self._account.taken[CALLS] += count
+
+
+@dataclass(slots=True)
+class _Account:
+    """One principal in this process: who is here, and what was not yet added up."""
+
+    principal: Principal
+    clock: Callable[[], float]
+    meters: dict[str, UsageMeter] = field(default_factory=dict)
+    taken: dict[str, float] = field(default_factory=lambda: {AUDIO: 0.0, CALLS: 0.0})
+    messages: TokenBucket | None = None
+    rate: float = 0.0
+    """Of `messages`, a second."""
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """What a day may hold: seconds and calls, without those that have no limit."""
+        quota = self.principal.quota
+        limits = {AUDIO: quota.audio_minutes * 60, CALLS: float(quota.tool_calls)}
+        return {what: limit for what, limit in limits.items() if limit > 0}
+
+    def message(self) -> None:
+        rate = self.principal.quota.messages_per_s
+        if rate != self.rate:
+            self.rate = rate
+            self.messages = TokenBucket(rate, max(1.0, rate * BURST_S)) if rate > 0 else None
+        if self.messages is not None and not self.messages.take_held(1.0, self.clock()):
+            raise exceeded()
+
+
+class Quotas:
+    """The accounts of this process. `start` and `aclose` once each."""
+
+    def __init__(
+        self,
+        store: QuotaStore,
+        now: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._now, self._clock = now, clock
+        self._accounts: dict[str, _Account] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to add up."""
+        self._task = asyncio.get_running_loop().create_task(self._watch(), name="quotas")
+
+    async def aclose(self) -> None:
+        """Add up what is left."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+        await self.flush()
+
+    async def admit(self, principal: Principal, holder: str) -> UsageMeter:
+        """A place for one more session. Raises `ClientFault` where there is none."""
+        account = self._accounts.setdefault(principal.id, _Account(principal, self._clock))
+        account.principal = principal  # limits may have been changed meanwhile
+        meter = account.meters[holder] = UsageMeter(account, holder)
+        try:
+            admitted = await self._hold(principal, holder) and not await self._spent(account)
+        except StoreError as error:
+            log.warning("quota cannot be checked: why=%s", error)
+            return meter
+        except BaseException:  # cancelled: nobody will release what nobody was given
+            account.meters.pop(holder, None)
+            raise
+        if not admitted:
+            await self.release(principal, meter)
+            raise exceeded()
+        return meter
+
+    async def release(self, principal: Principal, meter: UsageMeter) -> None:
+        """The session is over: its place is free."""
+        meter.over = _nothing  # it holds the connection, which holds the meter
+        account = self._accounts.get(principal.id)
+        if account is None:
+            return
+        if account.meters.get(meter.holder) is meter:  # else its session goes on elsewhere here
+            del account.meters[meter.holder]
+            if principal.quota.sessions:
+                with suppress(StoreError):
+                    await self._store.let_go(principal.id, meter.holder)
+        with suppress(StoreError):
+            await self._add(account)
+        if not account.meters and not any(account.taken[what] for what in account.limits):
+            self._accounts.pop(principal.id, None)
+
+    async def flush(self) -> None:
+        """Add up what was taken, hold on to the places, and tell those who took too much."""
+        for account in tuple(self._accounts.values()):
+            try:
+                for holder in tuple(account.meters):
+                    await self._hold(account.principal, holder)
+                    if holder not in account.meters:  # it left while that took
+                        await self._store.let_go(account.principal.id, holder)
+                if await self._add(account):
+                    for meter in tuple(account.meters.values()):
+                        meter.over()
+            except StoreError as error:
+                log.warning("quota cannot be counted: why=%s", error)
+                return
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(FLUSH_S)
+            try:
+                await self.flush()
+            except Exception:
+                log.exception("quotas could not be counted")
+
+    async def _hold(self, principal: Principal, holder: str) -> bool:
+        limit = principal.quota.sessions
+        if not limit:
+            return True
+        now = self._now()
+        return await self._store.hold(principal.id, holder, limit, now, now + PLACE_S)
+
+    async def _add(self, account: _Account) -> bool:
+        """Add to the day's sums; whether one of them is over its limit."""
+        over = False
+        for what, limit in account.limits.items():
+            amount, account.taken[what] = account.taken[what], 0.0
+            try:
+                total = await self._count(account, what, amount)
+            except StoreError:
+                account.taken[what] += amount
+                raise
+            over = over or total > limit
+        return over
+
+    async def _spent(self, account: _Account) -> bool:
+        """Whether nothing of the day is left."""
+        for what, limit in account.limits.items():
+            if await self._count(account, what, 0.0) >= limit:
+                return True
+        return False
+
+    async def _count(self, account: _Account, what: str, amount: float) -> float:
+        now = self._now()
+        day = datetime.fromtimestamp(now, UTC).date()
+        end = (now // DAY_S + 1) * DAY_S
+        return await self._store.count(account.principal.id, f"{what} {day}", amount, now, end)

@@ -1,0 +1,111 @@
+"""Ephemeral tokens: made over REST, found and used up at the door of a session.
+
+A token is found before the setup is read, because it says how that is to be read; a use of it is
+taken only when nothing else stands in the session's way, so that a mistake costs none.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from vivavoce.domain.accounts import Principal, TokenRecord
+from vivavoce.errors import ClientFault, StoreError
+from vivavoce.http import errors
+from vivavoce.protocol import close
+from vivavoce.protocol.auth_tokens import read_bound_setup, read_token_request, token_body
+from vivavoce.protocol.constraints import constrained
+from vivavoce.protocol.credentials import TOKEN_PREFIX
+from vivavoce.protocol.message_size import is_light
+from vivavoce.protocol.wire_setup import Setup
+from vivavoce.runtime.decoding import run_in_decoder
+from vivavoce.state.keeper import digest
+from vivavoce.state.port import Refusal, TokenStore
+
+log = logging.getLogger(__name__)
+
+REFUSALS = {
+    Refusal.UNKNOWN: (close.POLICY, close.UNREGISTERED),
+    Refusal.EXPIRED: (close.INTERNAL, close.TOKEN_EXPIRED),
+    Refusal.EXHAUSTED: (close.INTERNAL, close.TOKEN_EXHAUSTED),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FoundToken:
+    """A token that a client presents; `lock` makes of its setup the one that counts."""
+
+    record: TokenRecord
+
+    def lock(self, client: Setup) -> Setup:
+        """The setup with which a session of this token begins. Raises `ClientFault`."""
+        bound = read_bound_setup(self.record.setup, lambda path, name: None)
+        return constrained(client, bound, self.record.mask)
+
+    def holds(self, name: str) -> bool:
+        """Whether something of this field is held fast, whatever a client says later."""
+        mask = self.record.mask
+        if mask is None:
+            return bool(self.record.setup)
+        return any(path.split(".", 1)[0] == name for path in mask)
+
+    @property
+    def replaces(self) -> bool:
+        """Whether nothing of the client's own setup counts."""
+        return bool(self.record.setup) and self.record.mask is None
+
+
+class TokenService:
+    """The server's ephemeral tokens. `now` is in seconds since the epoch."""
+
+    def __init__(
+        self, store: TokenStore, strict: bool = False, now: Callable[[], float] = time.time
+    ) -> None:
+        self._store = store
+        self._strict = strict
+        self._now = now
+
+    async def create(self, body: bytes, owner: Principal) -> dict[str, Any] | errors.ErrorResponse:
+        """A new token, as the answer to a request's body."""
+        try:
+            read = partial(read_token_request, body, self._now(), strict=self._strict)
+            wanted = read() if is_light(body) else await run_in_decoder(read)
+        except ClientFault as fault:
+            return errors.bad_request(fault.reason)
+        secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
+        record = wanted.record(digest(secret), owner.id)
+        try:
+            await self._store.put_token(record)
+        except StoreError as error:
+            log.warning("token was not made: why=%s", error)
+            return errors.unavailable()
+        return token_body(secret, record)
+
+    async def find_backend(self, secret: str) -> FoundToken | None:
+        """The token, used up or expired even; `None` if there is none. Raises `ClientFault`."""
+        try:
+            record = await self._store.find_token(digest(secret), self._now())
+        except StoreError as error:
+            log.warning("token was not found: why=%s", error)
+            raise ClientFault(close.INTERNAL, close.UNAVAILABLE) from None
+        return None if record is None else FoundToken(record)
+
+    async def claim(self, token: FoundToken, resuming: bool) -> float:
+        """Take a use, unless a session is resumed: the seconds until the token ends.
+
+        Raises `ClientFault` with the service's code and sentence.
+        """
+        now = self._now()
+        try:
+            claimed = await self._store.claim_token(token.record.digest, now, resuming)
+        except StoreError as error:
+            log.warning("token was not claimed: why=%s", error)
+            raise ClientFault(close.INTERNAL, close.UNAVAILABLE) from None
+        if isinstance(claimed, Refusal):
+            raise ClientFault(*REFUSALS[claimed])
+        return claimed.expires - now
