@@ -21,9 +21,9 @@ from pathlib import Path
 from vivavoce.domain.checkpoint import Checkpoint
 from vivavoce.domain.content import Content, Role, Text, Tools
 from vivavoce.domain.ids import SessionId
-from vivavoce.state.build import build_store
-from vivavoce.state.encoder import encode
-from vivavoce.state.port import SavedSession, StateStore
+from vivavoce.store.checkpoint_encoder import encode_checkpoint
+from vivavoce.store.factory import build_store
+from vivavoce.store.port import SavedSession, StateStore
 
 Row = tuple[str, tuple[float, float], float | None]
 """A store, what it takes to save and to take, and its floor, in milliseconds."""
@@ -38,7 +38,7 @@ def checkpoint() -> bytes:
     said = Text("A sentence of some fifteen words, as people say them when they talk to it. ")
     roles = (Role.USER, Role.MODEL)
     history = tuple(Content(roles[number % 2], (said,)) for number in range(2 * TURNS))
-    return encode(Checkpoint(SessionId("s"), "m", "Be brief.", Tools(), history, 0)).data
+    return encode_checkpoint(Checkpoint(SessionId("s"), "m", "Be brief.", Tools(), history, 0)).data
 
 
 async def median_ms(work: Callable[[int], Awaitable[object]]) -> float:
@@ -57,15 +57,15 @@ async def measure(store: StateStore, data: bytes) -> tuple[float, float]:
     await store.start()
 
     async def save(number: int) -> None:
-        assert await store.save(saved, f"h{number}", NOW, NOW + 7200)
+        assert await store.save_session(saved, f"h{number}", NOW, NOW + 7200)
 
     async def take(number: int) -> None:
-        await store.take(f"h{TIMES - 1}", "owner", "m", NOW, exact=False)
+        await store.take_session(f"h{TIMES - 1}", "owner", "m", NOW, exact=False)
 
     try:
         return await median_ms(save), await median_ms(take)
     finally:
-        await store.forget(saved.session, 10**10)
+        await store.forget_session(saved.session, 10**10)
         await store.aclose()
 
 

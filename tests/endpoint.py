@@ -21,8 +21,8 @@ from vivavoce.metrics import Metrics
 from vivavoce.runtime.connection import Hosting
 from vivavoce.runtime.leases import Leases
 from vivavoce.runtime.sessions import Sessions
-from vivavoce.state.memory import MemoryStore
-from vivavoce.state.port import StateStore
+from vivavoce.store.memory import MemoryStore
+from vivavoce.store.port import StateStore
 
 
 class OneBackend:

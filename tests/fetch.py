@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from engines import bwrap
-from state import redis_server
+from store import redis_server
 
 
 def main(names: list[str]) -> int:

@@ -33,14 +33,14 @@ ALLOWED: dict[str, set[str]] = {
         "domain", "errors", "engines.libraries", "engines.pages", "engines.tool_ports",
         "engines.workers", "tools",
     },
-    "state": {"domain", "errors", "installing", "state"},
+    "store": {"domain", "errors", "installing", "store"},
     "runtime": {
         "core", "domain", "errors", "engines.ports", "engines.batcher", "engines.tool_validation",
-        "tools.ports", "state.port", "runtime",
+        "tools.ports", "store.port", "runtime",
     },
     "http": {
         "runtime", "protocol", "domain", "errors", "core", "engines.ports", "tools.ports", "http",
-        "metrics", "state.port", "state.codec", "state.keeper",
+        "metrics", "store.port", "store.checkpoint_decoder", "store.session_checkpoints",
     },
     "metrics": {"domain", "errors"},
     "client": {"client", "connection_errors", "domain", "errors", "installing"},
@@ -48,17 +48,17 @@ ALLOWED: dict[str, set[str]] = {
     "tooling": {"config", "domain", "errors", "engines", "http.health", "metrics", "tools"},
     "wiring": {
         "config", "domain", "errors", "core", "protocol", "engines", "runtime", "http", "metrics",
-        "logs", "tools", "tooling", "state", "profiles",
+        "logs", "tools", "tooling", "store", "profiles",
     },
     "profiles": {
         "config", "core.window", "domain", "errors", "protocol", "engines", "runtime", "http",
         "metrics", "tools", "tooling",
     },
     "logs": {"domain", "errors"},
-    "testing": {"domain", "errors", "engines", "testing", "state.port"},
+    "testing": {"domain", "errors", "engines", "testing", "store.port"},
     "cli": {
         "wiring", "client", "config", "connection_errors", "domain", "errors", "engines", "http",
-        "cli", "logs", "tools", "state",
+        "cli", "logs", "tools", "store",
     },
     "__main__": {"cli"},
     "__init__": set(),

@@ -37,8 +37,8 @@ from vivavoce.protocol.message_size import MessageLimits
 from vivavoce.runtime.leases import Leases
 from vivavoce.runtime.loop_lag import LoopLag
 from vivavoce.runtime.sessions import Sessions
-from vivavoce.state.build import build_store
-from vivavoce.state.port import StateStore
+from vivavoce.store.factory import build_store
+from vivavoce.store.port import StateStore
 
 __all__ = ["Say", "Server", "build", "profiles_in_use", "store_of", "weights_in_use"]
 
@@ -129,7 +129,7 @@ class Server:
         if is_loopback(host):
             return
         try:
-            some = bool(self.config.server.keys or await self._store.keys())
+            some = bool(self.config.server.keys or await self._store.list_keys())
         except StoreError:
             some = False  # nobody could be let in, and nobody would know why
         if not some:

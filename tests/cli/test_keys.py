@@ -13,7 +13,7 @@ from serving import connected, serving
 from vivavoce.cli.main import app
 from vivavoce.domain.accounts import KeyRecord, Quota, Scope
 from vivavoce.http import api_keys
-from vivavoce.state.build import build_store
+from vivavoce.store.factory import build_store
 
 RUN = CliRunner()
 
@@ -31,7 +31,7 @@ def keys(path: Path) -> tuple[KeyRecord, ...]:
         store = build_store("sqlite", path)
         await store.start()
         try:
-            return await store.keys()
+            return await store.list_keys()
         finally:
             await store.aclose()
 

@@ -17,7 +17,7 @@ from conformance.samples import link_packages, node
 from conformance.sdk import MODEL, turn
 from conformance.servers import Running, free_port, serving_on
 from serving import until
-from state.redis_server import RedisServer, redis_server
+from store.redis_server import RedisServer, redis_server
 from vivavoce.client.conversation import ClientConversation, ConversationObserver
 from vivavoce.client.messages import (
     ResumptionUpdateMessage,
@@ -30,10 +30,10 @@ from vivavoce.client.reconnect import connect_resumably
 from vivavoce.client.session import ServerEndpoint
 from vivavoce.client.turns import Turn
 from vivavoce.domain.checkpoint import Checkpoint
-from vivavoce.state.build import build_store
-from vivavoce.state.codec import decode
-from vivavoce.state.keeper import digest
-from vivavoce.state.port import SavedSession
+from vivavoce.store.checkpoint_decoder import decode_checkpoint
+from vivavoce.store.factory import build_store
+from vivavoce.store.port import SavedSession
+from vivavoce.store.session_checkpoints import digest_secret
 
 pytestmark = [
     pytest.mark.sdk,
@@ -90,11 +90,11 @@ async def written(place: dict[str, str], handle: str) -> Checkpoint:
         place.get("VIVAVOCE_STORE__PREFIX", ""),
     )
     await store.start()
-    owner = f"config:{digest(KEY)[:12]}"
-    taken = await store.take(digest(handle), owner, MODEL, 0.0, exact=False)
+    owner = f"config:{digest_secret(KEY)[:12]}"
+    taken = await store.take_session(digest_secret(handle), owner, MODEL, 0.0, exact=False)
     await store.aclose()
     assert isinstance(taken, SavedSession), taken
-    checkpoint = decode(taken.data, taken.media)
+    checkpoint = decode_checkpoint(taken.data, taken.media)
     assert checkpoint is not None
     return checkpoint
 

@@ -22,8 +22,8 @@ from vivavoce.core.settings import SessionSettings
 from vivavoce.core.window import Gauge
 from vivavoce.domain.ids import CountingIds
 from vivavoce.domain.model_family import family_behavior
-from vivavoce.state.codec import decode
-from vivavoce.state.encoder import encode
+from vivavoce.store.checkpoint_decoder import decode_checkpoint
+from vivavoce.store.checkpoint_encoder import encode_checkpoint
 
 NAMES = (*ACTIONS, "drop")
 """`drop`: the connection ends, and the client resumes where that is possible."""
@@ -81,7 +81,7 @@ def _walks() -> list[bytes]:
 
 def run_checkpoint(data: bytes) -> Hashable:
     """A checkpoint as the store holds it: `None`, or a session that goes on."""
-    checkpoint = decode(data, _media())
+    checkpoint = decode_checkpoint(data, _media())
     if checkpoint is None:
         return None
     session = LiveSession.resume(
@@ -92,7 +92,7 @@ def run_checkpoint(data: bytes) -> Hashable:
     kinds = tuple(sorted({type(effect).__name__ for effect in effects}))
     session.handle(ClientGone(), 2.0)
     assert session.closed
-    assert decode(*encode(checkpoint)) is not None
+    assert decode_checkpoint(*encode_checkpoint(checkpoint)) is not None
     parts = [type(part).__name__ for content in checkpoint.history for part in content.parts]
     return kinds, tuple(parts[:5]), len(checkpoint.calls), bool(checkpoint.frames)
 
@@ -110,7 +110,7 @@ def _walked() -> list[tuple[bytes, Mapping[str, bytes]]]:
         if not world.session.resting and choose.random() < 0.7:
             calm(world)
         if world.session.resting:
-            found.append(encode(world.session.checkpoint(world.now)))
+            found.append(encode_checkpoint(world.session.checkpoint(world.now)))
     return found
 
 

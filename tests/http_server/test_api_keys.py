@@ -11,8 +11,8 @@ from vivavoce.domain.accounts import KeyRecord, Quota, Scope
 from vivavoce.errors import StoreError
 from vivavoce.http.api_keys import FRESH_S, ApiKeys, AuthError, find_request_credential
 from vivavoce.protocol.credentials import Credential, CredentialKind
-from vivavoce.state.keeper import digest
-from vivavoce.state.memory import MemoryStore
+from vivavoce.store.memory import MemoryStore
+from vivavoce.store.session_checkpoints import digest_secret
 from vivavoce.testing.virtual_loop import run_virtually
 
 TOKEN = "auth_tokens/abc"
@@ -94,7 +94,14 @@ async def test_no_credential_is_refused_with_the_services_sentence() -> None:
 
 NOW = 1_800_000_000.0
 STORED = KeyRecord(
-    "id", "laptop", digest("stored"), "sto", NOW, NOW + 100, frozenset({Scope.LIVE}), Quota(2)
+    "id",
+    "laptop",
+    digest_secret("stored"),
+    "sto",
+    NOW,
+    NOW + 100,
+    frozenset({Scope.LIVE}),
+    Quota(2),
 )
 
 
@@ -160,7 +167,7 @@ async def test_keys_that_are_added_or_revoked_count_within_seconds() -> None:
     keys = await keyring(store, time)
     await keys.authenticate(key("stored"), Scope.LIVE)
     await store.drop_key("id")
-    await store.put_key(replace(STORED, id="other", digest=digest("other")))
+    await store.put_key(replace(STORED, id="other", digest=digest_secret("other")))
     time.now += FRESH_S
     assert (await denial(keys, key("stored"))).code == 1007
     assert (await keys.authenticate(key("other"), Scope.LIVE)).id == "other"
@@ -169,10 +176,10 @@ async def test_keys_that_are_added_or_revoked_count_within_seconds() -> None:
 class Away(MemoryStore):
     away = True
 
-    async def keys(self) -> tuple[KeyRecord, ...]:
+    async def list_keys(self) -> tuple[KeyRecord, ...]:
         if self.away:
             raise StoreError("away")
-        return await super().keys()
+        return await super().list_keys()
 
 
 async def test_while_the_store_is_away_known_keys_count_and_nobody_knows_of_others() -> None:
@@ -190,11 +197,11 @@ async def test_while_the_store_is_away_known_keys_count_and_nobody_knows_of_othe
 class Hanging(MemoryStore):
     hangs = False
 
-    async def keys(self) -> tuple[KeyRecord, ...]:
+    async def list_keys(self) -> tuple[KeyRecord, ...]:
         if self.hangs:
             await asyncio.sleep(3)
             raise StoreError("hangs")
-        return await super().keys()
+        return await super().list_keys()
 
 
 def test_callers_do_not_wait_for_a_store_that_hangs_one_after_the_other() -> None:

@@ -11,7 +11,7 @@ from vivavoce.http.auth_failures import AuthFailureLimiter
 from vivavoce.http.origin_policy import OriginPolicy
 from vivavoce.http.tokens import TokenService
 from vivavoce.metrics import Metrics
-from vivavoce.state.memory import MemoryStore
+from vivavoce.store.memory import MemoryStore
 
 
 class Counted(AuthFailureLimiter):

@@ -16,8 +16,8 @@ from vivavoce.config import load_config
 from vivavoce.domain.accounts import ALL_SCOPES, KeyRecord, Scope, TokenRecord
 from vivavoce.http import auth_failures
 from vivavoce.protocol import close
-from vivavoce.state.keeper import digest
-from vivavoce.state.memory import MemoryStore
+from vivavoce.store.memory import MemoryStore
+from vivavoce.store.session_checkpoints import digest_secret
 from vivavoce.wiring import Server, build
 
 UNREGISTERED = (1008, close.cut(close.UNREGISTERED))
@@ -60,25 +60,25 @@ METHODS = {
 async def stocked() -> MemoryStore:
     """A store with every kind of key and token, as of now."""
     store, now = MemoryStore(), time.time()
-    key = KeyRecord("id", "stored", digest("vv-stored"), "vv-", now)
+    key = KeyRecord("id", "stored", digest_secret("vv-stored"), "vv-", now)
     for record in (
         key,
-        replace(key, id="late", name="late", digest=digest("vv-expired"), expires=now - 1),
-        replace(key, id="gone", name="gone", digest=digest("vv-revoked")),
+        replace(key, id="late", name="late", digest=digest_secret("vv-expired"), expires=now - 1),
+        replace(key, id="gone", name="gone", digest=digest_secret("vv-revoked")),
         replace(
-            key, id="part", name="part", digest=digest("vv-other-scope"),
+            key, id="part", name="part", digest=digest_secret("vv-other-scope"),
             scopes=ALL_SCOPES - {Scope.LIVE},
         ),
     ):  # fmt: skip
         await store.put_key(record)
     await store.drop_key("gone")
-    token = TokenRecord(digest("auth_tokens/fresh"), "id", None, now + 600, now + 600)
+    token = TokenRecord(digest_secret("auth_tokens/fresh"), "id", None, now + 600, now + 600)
     for token_record in (
         token,
-        replace(token, digest=digest("auth_tokens/used-up"), uses=0),
-        replace(token, digest=digest("auth_tokens/late"), new_session_expires=now - 1),
-        replace(token, digest=digest("auth_tokens/expired"), expires=now - 1),
-        replace(token, digest=digest("auth_tokens/orphan"), owner="gone"),
+        replace(token, digest=digest_secret("auth_tokens/used-up"), uses=0),
+        replace(token, digest=digest_secret("auth_tokens/late"), new_session_expires=now - 1),
+        replace(token, digest=digest_secret("auth_tokens/expired"), expires=now - 1),
+        replace(token, digest=digest_secret("auth_tokens/orphan"), owner="gone"),
     ):
         await store.put_token(token_record)
     return store
@@ -134,9 +134,9 @@ async def test_where_no_key_is_configured_anything_is_accepted_but_a_token_that_
     tmp_path: Path,
 ) -> None:
     store = await stocked()
-    for key in await store.keys():
+    for key in await store.list_keys():
         await store.drop_key(key.id)
-    await store.put_token(TokenRecord(digest("auth_tokens/mine"), "", 0, 1.0, 1.0))
+    await store.put_token(TokenRecord(digest_secret("auth_tokens/mine"), "", 0, 1.0, 1.0))
     flags = {"profile": "scripted", "server.port": 0, "server.drain_s": 0.1}
     server = build(load_config(None, flags), folder=tmp_path / "tls", store=store)
     await server.start()

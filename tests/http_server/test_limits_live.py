@@ -27,7 +27,7 @@ from vivavoce.runtime import rate_limit
 from vivavoce.runtime.connection import Hosting
 from vivavoce.runtime.detection import VoiceScorer
 from vivavoce.runtime.loop_lag import INTERVAL_S
-from vivavoce.state.memory import MemoryStore
+from vivavoce.store.memory import MemoryStore
 from vivavoce.wiring import build
 
 

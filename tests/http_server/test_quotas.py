@@ -11,7 +11,7 @@ from vivavoce.domain.accounts import Principal, Quota
 from vivavoce.errors import ClientFault, StoreError
 from vivavoce.http.quotas import PLACE_S, Quotas, UsageMeter
 from vivavoce.protocol import close
-from vivavoce.state.memory import MemoryStore
+from vivavoce.store.memory import MemoryStore
 
 MIDNIGHT = 1_800_057_600.0  # 2027-01-16T00:00:00Z
 
@@ -69,7 +69,7 @@ async def test_a_session_that_goes_on_over_another_connection_keeps_its_place(ti
 class Hanging(MemoryStore):
     """A store that gives a place, and then hangs on the question about the day."""
 
-    async def count(self, *arguments: Any, **named: Any) -> float:
+    async def add_usage(self, *arguments: Any, **named: Any) -> float:
         await asyncio.Event().wait()
         raise AssertionError
 
@@ -87,7 +87,7 @@ async def test_who_leaves_before_it_is_admitted_holds_no_place(time: Time) -> No
     await asyncio.sleep(0)
     flushing.cancel()
     time.now += 2
-    assert await store.hold(principal.id, "two", 1, time.now, time.now + PLACE_S)
+    assert await store.hold_place(principal.id, "two", 1, time.now, time.now + PLACE_S)
 
 
 async def test_a_place_is_kept_while_its_process_lives_and_falls_free_with_it(time: Time) -> None:
@@ -171,10 +171,10 @@ async def test_without_limits_nothing_is_counted(time: Time) -> None:
 class Away(MemoryStore):
     away = True
 
-    async def count(self, *arguments: object, **named: object) -> float:
+    async def add_usage(self, *arguments: object, **named: object) -> float:
         if self.away:
             raise StoreError("away")
-        return await super().count(*arguments, **named)  # type: ignore[arg-type]
+        return await super().add_usage(*arguments, **named)  # type: ignore[arg-type]
 
 
 async def test_while_the_store_is_away_people_talk_and_it_is_counted_later(time: Time) -> None:

@@ -15,8 +15,8 @@ from vivavoce.config import load_config
 from vivavoce.domain.ids import SessionId
 from vivavoce.errors import StoreError
 from vivavoce.runtime import leases
-from vivavoce.state.memory import MemoryStore
-from vivavoce.state.port import SavedSession
+from vivavoce.store.memory import MemoryStore
+from vivavoce.store.port import SavedSession
 from vivavoce.wiring import Server, build
 
 TRANSCRIBED: Json = {"generationConfig": {"responseModalities": ["TEXT"]}}
@@ -32,17 +32,19 @@ class FlakyStore(MemoryStore):
     async def ping(self) -> None:
         self._check()
 
-    async def save(self, saved: SavedSession, handle: str, now: float, expires: float) -> bool:
+    async def save_session(
+        self, saved: SavedSession, handle: str, now: float, expires: float
+    ) -> bool:
         self._check()
-        return await super().save(saved, handle, now, expires)
+        return await super().save_session(saved, handle, now, expires)
 
-    async def take(self, *arguments: Any, **named: Any) -> Any:
+    async def take_session(self, *arguments: Any, **named: Any) -> Any:
         self._check()
-        return await super().take(*arguments, **named)
+        return await super().take_session(*arguments, **named)
 
-    async def renew(self, *arguments: Any, **named: Any) -> dict[SessionId, int]:
+    async def renew_sessions(self, *arguments: Any, **named: Any) -> dict[SessionId, int]:
         self._check()
-        return await super().renew(*arguments, **named)
+        return await super().renew_sessions(*arguments, **named)
 
     def _check(self) -> None:
         if self.away:

@@ -13,8 +13,8 @@ from vivavoce.errors import ClientFault, StoreError
 from vivavoce.http.errors import ErrorResponse
 from vivavoce.http.tokens import FoundToken, TokenService
 from vivavoce.protocol.dialect import GeminiDialect
-from vivavoce.state.keeper import digest
-from vivavoce.state.memory import MemoryStore
+from vivavoce.store.memory import MemoryStore
+from vivavoce.store.session_checkpoints import digest_secret
 
 OWNER = Principal("backend")
 
@@ -60,7 +60,7 @@ async def test_a_token_is_a_secret_that_the_store_does_not_know(
     assert first != second
     assert first.startswith("auth_tokens/")
     assert len(first.removeprefix("auth_tokens/")) == 43
-    assert (await found(tokens, first)).record.digest == digest(first)
+    assert (await found(tokens, first)).record.digest == digest_secret(first)
     assert first.removeprefix("auth_tokens/") not in repr(vars(store))
 
 

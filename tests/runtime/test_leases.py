@@ -13,8 +13,8 @@ from vivavoce.domain.ids import SessionId
 from vivavoce.errors import StoreError
 from vivavoce.runtime import leases as module
 from vivavoce.runtime.leases import Leases
-from vivavoce.state.memory import MemoryStore
-from vivavoce.state.port import SavedSession
+from vivavoce.store.memory import MemoryStore
+from vivavoce.store.port import SavedSession
 
 NOW, RESUME_S = 1_800_000_000.0, 7200.0
 SESSION = SessionId("s")
@@ -48,7 +48,7 @@ class Clock:
 
 
 async def kept(store: MemoryStore, lease: int = 1, expires: float = NOW + RESUME_S) -> None:
-    assert await store.save(replace(SAVED, lease=lease), f"h{lease}", NOW, expires)
+    assert await store.save_session(replace(SAVED, lease=lease), f"h{lease}", NOW, expires)
 
 
 async def test_a_newer_connection_here_is_told_to_the_older_at_once() -> None:
@@ -64,7 +64,7 @@ async def test_one_elsewhere_is_found_at_the_next_look() -> None:
     with leases.holding(SESSION, 1, holder):
         await leases.look()
         assert holder.told == []
-        await store.take("h1", "", "m", NOW, exact=False)
+        await store.take_session("h1", "", "m", NOW, exact=False)
         await leases.look()
         assert holder.told == ["taken"]
     await leases.look()
@@ -80,7 +80,7 @@ async def test_sessions_are_kept_while_they_are_held() -> None:
             clock.now += RESUME_S - 1
             await leases.look()
     clock.now += RESUME_S - 1
-    assert isinstance(await store.take("h1", "", "m", clock.now, exact=False), SavedSession)
+    assert isinstance(await store.take_session("h1", "", "m", clock.now, exact=False), SavedSession)
 
 
 async def test_a_record_that_is_gone_is_told_once_and_one_not_yet_made_never() -> None:
@@ -91,14 +91,14 @@ async def test_a_record_that_is_gone_is_told_once_and_one_not_yet_made_never() -
         assert holder.told == [], "it was not written down yet"
         await kept(store)
         await leases.look()
-        await store.forget(SESSION, 1)
+        await store.forget_session(SESSION, 1)
         await leases.look()
         await leases.look()
         assert holder.told == ["lost"]
 
 
 class Away(MemoryStore):
-    async def renew(self, *arguments: object, **named: object) -> dict[SessionId, int]:
+    async def renew_sessions(self, *arguments: object, **named: object) -> dict[SessionId, int]:
         raise StoreError("away")
 
 

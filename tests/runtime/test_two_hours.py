@@ -22,9 +22,9 @@ from vivavoce.engines.scripted.sound import say
 from vivavoce.engines.scripted.tones import TonesRecognizer, TonesSynthesizer
 from vivavoce.runtime.connection import Hosting
 from vivavoce.runtime.detection import VoiceScorer
-from vivavoce.state.codec import decode
-from vivavoce.state.keeper import digest
-from vivavoce.state.port import SavedSession
+from vivavoce.store.checkpoint_decoder import decode_checkpoint
+from vivavoce.store.port import SavedSession
+from vivavoce.store.session_checkpoints import digest_secret
 from vivavoce.testing.virtual_loop import run_virtually
 
 LASTS_S = 2 * 3600.0
@@ -152,10 +152,12 @@ async def conversation() -> tuple[Caller, list[tuple[str, str]]]:
     await caller.talk_for(LASTS_S)
     owner, model = "", model_id(MODEL)
     now = 1.8e9 + loop.time()
-    taken = await standing.store.take(digest(caller.handle), owner, model, now, exact=False)
+    taken = await standing.store.take_session(
+        digest_secret(caller.handle), owner, model, now, exact=False
+    )
     scorer.close()
     assert isinstance(taken, SavedSession), taken
-    checkpoint = decode(taken.data, taken.media)
+    checkpoint = decode_checkpoint(taken.data, taken.media)
     assert checkpoint is not None
     assert checkpoint.spent_s > LASTS_S * 0.9
     return caller, [_line(content) for content in checkpoint.history]

@@ -18,7 +18,7 @@ async def examine_store(config: Config) -> AsyncGenerator[Finding, None]:
         state_store = store_of(config)
         try:
             await state_store.start()
-            keys = await state_store.keys()
+            keys = await state_store.list_keys()
         finally:
             await state_store.aclose()
     except VivavoceError as error:

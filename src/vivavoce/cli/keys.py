@@ -19,8 +19,8 @@ from vivavoce.cli.errors import describe_error, print_and_exit
 from vivavoce.config import Config, load_config, split_words
 from vivavoce.domain.accounts import ALL_SCOPES, KeyRecord, Quota, Scope
 from vivavoce.errors import ConfigError, VivavoceError
-from vivavoce.state.keeper import digest
-from vivavoce.state.port import StateStore
+from vivavoce.store.port import StateStore
+from vivavoce.store.session_checkpoints import digest_secret
 from vivavoce.wiring import store_of
 
 T = TypeVar("T")
@@ -72,7 +72,7 @@ def add(
         key = KeyRecord(
             id=secrets.token_hex(8),
             name=name,
-            digest=digest(secret),
+            digest=digest_secret(secret),
             hint=secret[:HINT],
             created=now,
             expires=_expiry(expires, now),
@@ -92,7 +92,7 @@ def add(
 @app.command("list")
 def list_keys(config: ConfigFile = None) -> None:
     """List the keys, without their secrets."""
-    settings, keys = _with_store(config, lambda store: store.keys())
+    settings, keys = _with_store(config, lambda store: store.list_keys())
     table = Table("name", "id", "begins", "opens", "ends", "limits", box=None, pad_edge=False)
     for number, key in enumerate(settings.server.keys, 1):
         table.add_row(f"server.keys #{number}", "", f"{key[:2]}…", "everything", "", "")
@@ -119,10 +119,10 @@ def revoke(
     """Revoke a key, and with it the tokens that it made. Sessions that go on are not ended."""
 
     async def work(store: StateStore) -> tuple[KeyRecord, ...]:
-        ids = [key.id for key in await store.keys() if name in (key.id, key.name)]
+        ids = [key.id for key in await store.list_keys() if name in (key.id, key.name)]
         if not ids or not await store.drop_key(ids[0]):
             raise ConfigError(f"There is no key {name!r}.", "See `vivavoce keys list`.")
-        return await store.keys()
+        return await store.list_keys()
 
     settings, left = _with_store(config, work)
     typer.echo(f"{name} is revoked.", err=True)

@@ -18,8 +18,8 @@ from vivavoce.errors import ClientFault, StoreError
 from vivavoce.http import errors
 from vivavoce.protocol import close
 from vivavoce.protocol.credentials import Credential, find_credential
-from vivavoce.state.keeper import digest
-from vivavoce.state.port import KeyStore
+from vivavoce.store.port import KeyStore
+from vivavoce.store.session_checkpoints import digest_secret
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ class ApiKeys:
     ) -> None:
         self._quota = quota or Quota()
         self._anonymous = Principal(quota=self._quota)
-        self._configured = {digest(key): self._of_configuration(key) for key in configured}
+        self._configured = {digest_secret(key): self._of_configuration(key) for key in configured}
         self._store = store
         self._now, self._clock = now, clock
         self._stored: tuple[KeyRecord, ...] | None = None
@@ -97,7 +97,7 @@ class ApiKeys:
         which may be slow; stored ones are found by the digest of what was presented, of which
         nobody can choose the beginning.
         """
-        given = "" if credential is None else digest(credential.value)
+        given = "" if credential is None else digest_secret(credential.value)
         matches = [name for name in self._configured if hmac.compare_digest(given, name)]
         if matches:
             return self._configured[matches[0]]
@@ -134,7 +134,7 @@ class ApiKeys:
         async with self._reading:
             if self._stored is None or self._clock() - self._read_at >= FRESH_S:
                 try:
-                    self._stored = await self._store.keys()
+                    self._stored = await self._store.list_keys()
                 except StoreError as error:
                     log.warning("keys cannot be read: why=%s", error)
                 # Counted from its end: who has waited for a slow answer does not ask again.
@@ -145,7 +145,7 @@ class ApiKeys:
         return self._stored
 
     def _of_configuration(self, key: str) -> Principal:
-        return Principal(f"config:{digest(key)[:12]}", "configuration", quota=self._quota)
+        return Principal(f"config:{digest_secret(key)[:12]}", "configuration", quota=self._quota)
 
 
 def find_request_credential(query_string: bytes, headers: Mapping[str, str]) -> Credential | None:

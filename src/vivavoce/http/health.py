@@ -16,7 +16,7 @@ from starlette.routing import Route
 from vivavoce.errors import StoreError
 from vivavoce.metrics import Metrics
 from vivavoce.runtime.errands import Errands
-from vivavoce.state.port import StateStore
+from vivavoce.store.port import StateStore
 
 log = logging.getLogger(__name__)
 

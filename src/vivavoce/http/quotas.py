@@ -20,7 +20,7 @@ from vivavoce.domain.accounts import Principal
 from vivavoce.errors import ClientFault, StoreError
 from vivavoce.protocol import close
 from vivavoce.runtime.rate_limit import TokenBucket
-from vivavoce.state.port import QuotaStore
+from vivavoce.store.port import QuotaStore
 
 log = logging.getLogger(__name__)
 
@@ -148,7 +148,7 @@ class Quotas:
             del account.meters[meter.holder]
             if principal.quota.sessions:
                 with suppress(StoreError):
-                    await self._store.let_go(principal.id, meter.holder)
+                    await self._store.release_place(principal.id, meter.holder)
         with suppress(StoreError):
             await self._add(account)
         if not account.meters and not any(account.taken[what] for what in account.limits):
@@ -161,7 +161,7 @@ class Quotas:
                 for holder in tuple(account.meters):
                     await self._hold(account.principal, holder)
                     if holder not in account.meters:  # it left while that took
-                        await self._store.let_go(account.principal.id, holder)
+                        await self._store.release_place(account.principal.id, holder)
                 if await self._add(account):
                     for meter in tuple(account.meters.values()):
                         meter.over()
@@ -182,7 +182,7 @@ class Quotas:
         if not limit:
             return True
         now = self._now()
-        return await self._store.hold(principal.id, holder, limit, now, now + PLACE_S)
+        return await self._store.hold_place(principal.id, holder, limit, now, now + PLACE_S)
 
     async def _add(self, account: _Account) -> bool:
         """Add to the day's sums; whether one of them is over its limit."""
@@ -208,4 +208,4 @@ class Quotas:
         now = self._now()
         day = datetime.fromtimestamp(now, UTC).date()
         end = (now // DAY_S + 1) * DAY_S
-        return await self._store.count(account.principal.id, f"{what} {day}", amount, now, end)
+        return await self._store.add_usage(account.principal.id, f"{what} {day}", amount, now, end)

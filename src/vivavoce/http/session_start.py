@@ -19,9 +19,9 @@ from vivavoce.domain.model_family import family_behavior, model_id
 from vivavoce.domain.setup import SessionSetup
 from vivavoce.errors import ClientFault, StoreError
 from vivavoce.protocol import close
-from vivavoce.state.codec import decode
-from vivavoce.state.keeper import SessionKeeper, digest
-from vivavoce.state.port import Refusal, SessionStore
+from vivavoce.store.checkpoint_decoder import decode_checkpoint
+from vivavoce.store.port import Refusal, SessionStore
+from vivavoce.store.session_checkpoints import SessionCheckpointStore, digest_secret
 
 log = logging.getLogger(__name__)
 
@@ -90,8 +90,8 @@ class CheckpointRepository:
             return SessionStart(self._ids.session())
         model = model_id(setup.model)
         try:
-            taken = await self._store.take(
-                digest(resumption.handle), owner, model, self._now(), resumption.transparent
+            taken = await self._store.take_session(
+                digest_secret(resumption.handle), owner, model, self._now(), resumption.transparent
             )
         except StoreError as error:
             log.warning("session could not be resumed: why=%s", error)
@@ -100,18 +100,18 @@ class CheckpointRepository:
             raise close.invalid_argument()
         if isinstance(taken, Refusal):
             raise ClientFault(close.POLICY, close.SESSION_NOT_FOUND)
-        before = await asyncio.to_thread(decode, taken.data, taken.media)
+        before = await asyncio.to_thread(decode_checkpoint, taken.data, taken.media)
         if before is None:
             raise ClientFault(close.POLICY, close.SESSION_NOT_FOUND)
         return SessionStart(taken.session, taken.lease, before, resumption.handle)
 
     def open_store(
         self, start: SessionStart, setup: SessionSetup, owner: str
-    ) -> SessionKeeper | None:
+    ) -> SessionCheckpointStore | None:
         """What the session is written down with; `None` if the client does not ask for handles."""
         if setup.resumption is None:
             return None
-        return SessionKeeper(
+        return SessionCheckpointStore(
             self._store,
             start.session,
             owner,

@@ -24,8 +24,8 @@ from vivavoce.protocol.credentials import TOKEN_PREFIX
 from vivavoce.protocol.message_size import is_light
 from vivavoce.protocol.wire_setup import Setup
 from vivavoce.runtime.decoding import run_in_decoder
-from vivavoce.state.keeper import digest
-from vivavoce.state.port import Refusal, TokenStore
+from vivavoce.store.port import Refusal, TokenStore
+from vivavoce.store.session_checkpoints import digest_secret
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ class TokenService:
         except ClientFault as fault:
             return errors.bad_request(fault.reason)
         secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
-        record = wanted.record(digest(secret), owner.id)
+        record = wanted.record(digest_secret(secret), owner.id)
         try:
             await self._store.put_token(record)
         except StoreError as error:
@@ -89,7 +89,7 @@ class TokenService:
     async def find_backend(self, secret: str) -> FoundToken | None:
         """The token, used up or expired even; `None` if there is none. Raises `ClientFault`."""
         try:
-            record = await self._store.find_token(digest(secret), self._now())
+            record = await self._store.find_token(digest_secret(secret), self._now())
         except StoreError as error:
             log.warning("token was not found: why=%s", error)
             raise ClientFault(close.INTERNAL, close.UNAVAILABLE) from None

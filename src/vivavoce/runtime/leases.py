@@ -19,7 +19,7 @@ from typing import Protocol
 from vivavoce.domain.checkpoint import Checkpoint
 from vivavoce.domain.ids import SessionId
 from vivavoce.errors import StoreError
-from vivavoce.state.port import SessionStore
+from vivavoce.store.port import SessionStore
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +104,7 @@ class Leases:
             return
         now = self._now()
         try:
-            present = await self._store.renew(
+            present = await self._store.renew_sessions(
                 {session: each.lease for session, each in held.items()}, now, now + self._resume_s
             )
         except StoreError as error:

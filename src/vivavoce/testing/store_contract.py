@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from vivavoce.domain.accounts import KeyRecord, Quota, Scope, TokenRecord
 from vivavoce.domain.ids import SessionId
-from vivavoce.state.port import TOLD_S, Refusal, SavedSession, StateStore
+from vivavoce.store.port import KEEP_EXPIRED_S, Refusal, SavedSession, StateStore
 
 NOW = 1_800_000_000.0
 LATER = NOW + 7200
@@ -49,135 +49,138 @@ class StateStoreContract:
 
     async def test_a_session_is_taken_by_its_handle_under_the_next_lease(self) -> None:
         async with self.store() as store:
-            assert await store.save(SAVED, "h1", NOW, LATER)
-            taken = await store.take("h1", "owner", "model", NOW + 1, exact=False)
+            assert await store.save_session(SAVED, "h1", NOW, LATER)
+            taken = await store.take_session("h1", "owner", "model", NOW + 1, exact=False)
             assert taken == replace(SAVED, lease=2)
-            again = await store.take("h1", "owner", "model", NOW + 2, exact=False)
+            again = await store.take_session("h1", "owner", "model", NOW + 2, exact=False)
             assert again == replace(SAVED, lease=3)
 
     async def test_what_is_not_there_or_not_ones_own_is_unknown(self) -> None:
         async with self.store() as store:
-            await store.save(SAVED, "h1", NOW, LATER)
+            await store.save_session(SAVED, "h1", NOW, LATER)
             for handle, owner in (("other", "owner"), ("h1", "somebody"), ("h1", "")):
-                taken = await store.take(handle, owner, "model", NOW, exact=False)
+                taken = await store.take_session(handle, owner, "model", NOW, exact=False)
                 assert taken is Refusal.UNKNOWN
-            other = await store.take("h1", "owner", "another", NOW, exact=False)
+            other = await store.take_session("h1", "owner", "another", NOW, exact=False)
             assert other is Refusal.OTHER_MODEL
-            mine = await store.take("h1", "owner", "model", NOW, exact=False)
+            mine = await store.take_session("h1", "owner", "model", NOW, exact=False)
             assert mine == replace(SAVED, lease=2), "no refusal has changed anything"
 
     async def test_the_last_two_handles_lead_to_the_newest_state(self) -> None:
         for handle in ("h2", "h3"):
             async with self.store() as store:
                 await self._three_states(store)
-                taken = await store.take(handle, "owner", "model", NOW, exact=False)
+                taken = await store.take_session(handle, "owner", "model", NOW, exact=False)
                 assert taken == SavedSession(SESSION, "owner", "model", 2, b"three")
-                await store.forget(SESSION, 2)
+                await store.forget_session(SESSION, 2)
 
     async def test_the_last_two_handles_have_states_of_their_own(self) -> None:
         for handle, state in (("h2", b"two"), ("h3", b"three")):
             async with self.store() as store:
                 await self._three_states(store)
-                taken = await store.take(handle, "owner", "model", NOW, exact=True)
+                taken = await store.take_session(handle, "owner", "model", NOW, exact=True)
                 assert taken == SavedSession(SESSION, "owner", "model", 2, state)
-                again = await store.take(handle, "owner", "model", NOW, exact=False)
+                again = await store.take_session(handle, "owner", "model", NOW, exact=False)
                 assert again == SavedSession(SESSION, "owner", "model", 3, state)
-                await store.forget(SESSION, 3)
+                await store.forget_session(SESSION, 3)
 
     async def test_older_handles_lead_to_the_newest_state(self) -> None:
         for exact in (False, True):
             async with self.store() as store:
                 await self._three_states(store)
-                taken = await store.take("h1", "owner", "model", NOW, exact=exact)
+                taken = await store.take_session("h1", "owner", "model", NOW, exact=exact)
                 assert taken == SavedSession(SESSION, "owner", "model", 2, b"three")
-                await store.forget(SESSION, 2)
+                await store.forget_session(SESSION, 2)
 
     async def test_every_handle_stays_valid_however_often_the_session_is_taken(self) -> None:
         async with self.store() as store:
             await self._three_states(store)
             for lease, handle in enumerate(("h2", "h3", "h1", "h2"), 2):
-                taken = await store.take(handle, "owner", "model", NOW, exact=False)
+                taken = await store.take_session(handle, "owner", "model", NOW, exact=False)
                 assert taken == SavedSession(SESSION, "owner", "model", lease, b"three")
-            await store.save(replace(SAVED, lease=5, data=b"four"), "h4", NOW, LATER)
+            await store.save_session(replace(SAVED, lease=5, data=b"four"), "h4", NOW, LATER)
             for lease, (handle, exact) in enumerate((("h2", True), ("h1", False), ("h3", True)), 6):
-                taken = await store.take(handle, "owner", "model", NOW, exact=exact)
+                taken = await store.take_session(handle, "owner", "model", NOW, exact=exact)
                 assert taken == SavedSession(SESSION, "owner", "model", lease, b"three")
 
     async def test_older_handles_live_as_long_as_their_session(self) -> None:
         async with self.store() as store:
             for handle in ("h1", "h2", "h3", "h4"):
-                await store.save(SAVED, handle, NOW, NOW + 10)
-            await store.renew({SESSION: 1}, NOW + 9, NOW + 20)
-            taken = await store.take("h1", "owner", "model", NOW + 19, exact=False)
+                await store.save_session(SAVED, handle, NOW, NOW + 10)
+            await store.renew_sessions({SESSION: 1}, NOW + 9, NOW + 20)
+            taken = await store.take_session("h1", "owner", "model", NOW + 19, exact=False)
             assert taken == replace(SAVED, lease=2)
-            late = await store.take("h2", "owner", "model", NOW + 20, exact=False)
+            late = await store.take_session("h2", "owner", "model", NOW + 20, exact=False)
             assert late is Refusal.UNKNOWN
 
     async def test_handles_are_bounded_and_the_oldest_are_forgotten(self) -> None:
         async with self.store() as store:
             store.max_handles = 5
             for number in range(6):
-                await store.save(SAVED, f"h{number}", NOW, LATER)
-            assert await store.take("h0", "owner", "model", NOW, exact=False) is Refusal.UNKNOWN
-            taken = await store.take("h1", "owner", "model", NOW, exact=False)
+                await store.save_session(SAVED, f"h{number}", NOW, LATER)
+            assert (
+                await store.take_session("h0", "owner", "model", NOW, exact=False)
+                is Refusal.UNKNOWN
+            )
+            taken = await store.take_session("h1", "owner", "model", NOW, exact=False)
             assert taken == replace(SAVED, lease=2)
 
     async def test_a_state_is_replaced_under_its_handle(self) -> None:
         async with self.store() as store:
-            await store.save(SAVED, "h1", NOW, LATER)
-            await store.save(replace(SAVED, data=b"two"), "h2", NOW, LATER)
-            await store.save(replace(SAVED, data=b"two and more"), "h2", NOW, LATER)
-            former = await store.take("h1", "owner", "model", NOW, exact=False)
+            await store.save_session(SAVED, "h1", NOW, LATER)
+            await store.save_session(replace(SAVED, data=b"two"), "h2", NOW, LATER)
+            await store.save_session(replace(SAVED, data=b"two and more"), "h2", NOW, LATER)
+            former = await store.take_session("h1", "owner", "model", NOW, exact=False)
             assert former == replace(SAVED, lease=2, data=b"two and more"), (
                 "it took no other's place"
             )
 
     async def test_whoever_holds_an_older_lease_changes_nothing(self) -> None:
         async with self.store() as store:
-            await store.save(SAVED, "h1", NOW, LATER)
-            await store.take("h1", "owner", "model", NOW, exact=False)
-            assert not await store.save(replace(SAVED, data=b"stale"), "h2", NOW, LATER)
-            assert await store.renew({SESSION: 1}, NOW, LATER + 1000) == {SESSION: 2}
-            await store.forget(SESSION, 1)
-            taken = await store.take("h1", "owner", "model", LATER - 1, exact=False)
+            await store.save_session(SAVED, "h1", NOW, LATER)
+            await store.take_session("h1", "owner", "model", NOW, exact=False)
+            assert not await store.save_session(replace(SAVED, data=b"stale"), "h2", NOW, LATER)
+            assert await store.renew_sessions({SESSION: 1}, NOW, LATER + 1000) == {SESSION: 2}
+            await store.forget_session(SESSION, 1)
+            taken = await store.take_session("h1", "owner", "model", LATER - 1, exact=False)
             assert taken == replace(SAVED, lease=3)
-            gone = await store.take("h1", "owner", "model", LATER, exact=False)
+            gone = await store.take_session("h1", "owner", "model", LATER, exact=False)
             assert gone is Refusal.UNKNOWN, "it was not renewed"
 
     async def test_sessions_expire_unless_they_are_renewed(self) -> None:
         async with self.store() as store:
             other = SessionId("other")
-            await store.save(SAVED, "h1", NOW, NOW + 10)
-            await store.save(replace(SAVED, session=other), "o1", NOW, NOW + 10)
-            assert await store.renew({SESSION: 1, SessionId("no"): 1}, NOW + 9, NOW + 20) == {
-                SESSION: 1
-            }
-            late = await store.take("o1", "owner", "model", NOW + 10, exact=False)
+            await store.save_session(SAVED, "h1", NOW, NOW + 10)
+            await store.save_session(replace(SAVED, session=other), "o1", NOW, NOW + 10)
+            assert await store.renew_sessions(
+                {SESSION: 1, SessionId("no"): 1}, NOW + 9, NOW + 20
+            ) == {SESSION: 1}
+            late = await store.take_session("o1", "owner", "model", NOW + 10, exact=False)
             assert late is Refusal.UNKNOWN
-            kept = await store.take("h1", "owner", "model", NOW + 19, exact=False)
+            kept = await store.take_session("h1", "owner", "model", NOW + 19, exact=False)
             assert kept == replace(SAVED, lease=2)
 
     async def test_a_session_that_expired_can_be_written_down_anew(self) -> None:
         async with self.store() as store:
-            await store.save(replace(SAVED, lease=5), "h1", NOW, NOW + 10)
-            assert await store.save(replace(SAVED, lease=2), "h2", NOW + 10, LATER)
-            taken = await store.take("h2", "owner", "model", NOW + 11, exact=False)
+            await store.save_session(replace(SAVED, lease=5), "h1", NOW, NOW + 10)
+            assert await store.save_session(replace(SAVED, lease=2), "h2", NOW + 10, LATER)
+            taken = await store.take_session("h2", "owner", "model", NOW + 11, exact=False)
             assert taken == replace(SAVED, lease=3)
 
     async def test_a_session_is_forgotten_with_its_handles(self) -> None:
         async with self.store() as store:
             await self._three_states(store)
-            await store.forget(SESSION, 1)
+            await store.forget_session(SESSION, 1)
             for handle in ("h1", "h2", "h3"):
-                taken = await store.take(handle, "owner", "model", NOW, exact=False)
+                taken = await store.take_session(handle, "owner", "model", NOW, exact=False)
                 assert taken is Refusal.UNKNOWN
-            assert await store.renew({SESSION: 1}, NOW, LATER) == {}
+            assert await store.renew_sessions({SESSION: 1}, NOW, LATER) == {}
 
     async def test_of_many_who_take_a_session_each_has_a_lease_of_its_own(self) -> None:
         async with self.store() as store:
-            await store.save(SAVED, "h1", NOW, LATER)
+            await store.save_session(SAVED, "h1", NOW, LATER)
             taken = await asyncio.gather(
-                *(store.take("h1", "owner", "model", NOW, exact=False) for _ in range(50))
+                *(store.take_session("h1", "owner", "model", NOW, exact=False) for _ in range(50))
             )
             leases = sorted(each.lease for each in taken if isinstance(each, SavedSession))
             assert leases == list(range(2, 52))
@@ -185,8 +188,8 @@ class StateStoreContract:
     async def test_large_states_come_back(self) -> None:
         async with self.store() as store:
             data = bytes(range(256)) * 8192
-            await store.save(replace(SAVED, data=data), "h1", NOW, LATER)
-            taken = await store.take("h1", "owner", "model", NOW, exact=False)
+            await store.save_session(replace(SAVED, data=data), "h1", NOW, LATER)
+            taken = await store.take_session("h1", "owner", "model", NOW, exact=False)
             assert isinstance(taken, SavedSession)
             assert taken.data == data
 
@@ -194,57 +197,57 @@ class StateStoreContract:
         one, two = {"aa": bytes(range(256)) * 4096}, {"bb": b"second"}
         for handle, state in (("h1", one), ("h2", {**one, **two})):
             async with self.store() as store:
-                await store.save(replace(SAVED, media=one), "h1", NOW, LATER)
-                await store.save(replace(SAVED, media={**one, **two}), "h2", NOW, LATER)
-                taken = await store.take(handle, "owner", "model", NOW, exact=True)
+                await store.save_session(replace(SAVED, media=one), "h1", NOW, LATER)
+                await store.save_session(replace(SAVED, media={**one, **two}), "h2", NOW, LATER)
+                taken = await store.take_session(handle, "owner", "model", NOW, exact=True)
                 assert taken == replace(SAVED, lease=2, media=state)
-                newest = await store.take(handle, "owner", "model", NOW, exact=False)
+                newest = await store.take_session(handle, "owner", "model", NOW, exact=False)
                 assert newest == replace(SAVED, lease=3, media=state)
-                await store.forget(SESSION, 3)
+                await store.forget_session(SESSION, 3)
 
     async def test_an_older_handle_leads_to_the_newest_media(self) -> None:
         async with self.store() as store:
-            await store.save(replace(SAVED, media={"aa": b"a"}), "h1", NOW, LATER)
-            await store.save(replace(SAVED, media={"bb": b"b"}), "h2", NOW, LATER)
-            taken = await store.take("h1", "owner", "model", NOW, exact=False)
+            await store.save_session(replace(SAVED, media={"aa": b"a"}), "h1", NOW, LATER)
+            await store.save_session(replace(SAVED, media={"bb": b"b"}), "h2", NOW, LATER)
+            taken = await store.take_session("h1", "owner", "model", NOW, exact=False)
             assert taken == replace(SAVED, lease=2, media={"bb": b"b"})
-            again = await store.take("h1", "owner", "model", NOW, exact=True)
+            again = await store.take_session("h1", "owner", "model", NOW, exact=True)
             assert again == replace(SAVED, lease=3, media={"bb": b"b"})
 
     async def test_media_under_a_digest_is_written_once(self) -> None:
         async with self.store() as store:
-            await store.save(replace(SAVED, media={"aa": b"first"}), "h1", NOW, LATER)
-            await store.save(replace(SAVED, media={"aa": b"again"}), "h2", NOW, LATER)
-            taken = await store.take("h2", "owner", "model", NOW, exact=False)
+            await store.save_session(replace(SAVED, media={"aa": b"first"}), "h1", NOW, LATER)
+            await store.save_session(replace(SAVED, media={"aa": b"again"}), "h2", NOW, LATER)
+            taken = await store.take_session("h2", "owner", "model", NOW, exact=False)
             assert taken == replace(SAVED, lease=2, media={"aa": b"first"})
 
     async def test_media_is_dropped_with_the_last_state_that_refers_to_it(self) -> None:
         async with self.store() as store:
-            await store.save(replace(SAVED, media={"aa": b"first"}), "h1", NOW, LATER)
+            await store.save_session(replace(SAVED, media={"aa": b"first"}), "h1", NOW, LATER)
             for handle in ("h2", "h3", "h4"):
-                await store.save(SAVED, handle, NOW, LATER)
-            await store.save(replace(SAVED, media={"aa": b"again"}), "h5", NOW, LATER)
-            taken = await store.take("h5", "owner", "model", NOW, exact=False)
+                await store.save_session(SAVED, handle, NOW, LATER)
+            await store.save_session(replace(SAVED, media={"aa": b"again"}), "h5", NOW, LATER)
+            taken = await store.take_session("h5", "owner", "model", NOW, exact=False)
             assert taken == replace(SAVED, lease=2, media={"aa": b"again"})
 
     async def test_media_of_a_session_is_no_others_and_ends_with_it(self) -> None:
         async with self.store() as store:
             other = replace(SAVED, session=SessionId("other"), media={"aa": b"theirs"})
-            await store.save(replace(SAVED, media={"aa": b"mine"}), "h1", NOW, LATER)
-            await store.save(other, "o1", NOW, LATER)
-            await store.forget(SESSION, 1)
-            taken = await store.take("o1", "owner", "model", NOW, exact=False)
+            await store.save_session(replace(SAVED, media={"aa": b"mine"}), "h1", NOW, LATER)
+            await store.save_session(other, "o1", NOW, LATER)
+            await store.forget_session(SESSION, 1)
+            taken = await store.take_session("o1", "owner", "model", NOW, exact=False)
             assert taken == replace(other, lease=2)
-            await store.save(replace(SAVED, media={"aa": b"new"}), "h2", NOW, LATER)
-            mine = await store.take("h2", "owner", "model", NOW, exact=False)
+            await store.save_session(replace(SAVED, media={"aa": b"new"}), "h2", NOW, LATER)
+            mine = await store.take_session("h2", "owner", "model", NOW, exact=False)
             assert mine == replace(SAVED, lease=2, media={"aa": b"new"})
-            await store.forget(SESSION, 2)
-            await store.forget(SessionId("other"), 2)
+            await store.forget_session(SESSION, 2)
+            await store.forget_session(SessionId("other"), 2)
 
     @staticmethod
     async def _three_states(store: StateStore) -> None:
         for handle, data in (("h1", b"one"), ("h2", b"two"), ("h3", b"three")):
-            assert await store.save(replace(SAVED, data=data), handle, NOW, LATER)
+            assert await store.save_session(replace(SAVED, data=data), handle, NOW, LATER)
 
     # --- tokens ---------------------------------------------------------------------------
 
@@ -281,7 +284,7 @@ class StateStoreContract:
             for resuming in (True, False):
                 over = await store.claim_token(TOKEN.digest, NOW + 1800, resuming)
                 assert over is Refusal.EXPIRED
-            gone = NOW + 1800 + TOLD_S
+            gone = NOW + 1800 + KEEP_EXPIRED_S
             assert await store.find_token(TOKEN.digest, gone) is None
             assert await store.claim_token(TOKEN.digest, gone, resuming=True) is Refusal.UNKNOWN
 
@@ -303,12 +306,12 @@ class StateStoreContract:
             )
             await store.put_key(KEY)
             await store.put_key(older)
-            assert await store.keys() == (older, KEY)
+            assert await store.list_keys() == (older, KEY)
             await store.put_key(replace(KEY, name="renamed"))
-            assert await store.keys() == (older, replace(KEY, name="renamed"))
+            assert await store.list_keys() == (older, replace(KEY, name="renamed"))
             assert await store.drop_key("older")
             assert not await store.drop_key("older")
-            assert [key.id for key in await store.keys()] == ["id"]
+            assert [key.id for key in await store.list_keys()] == ["id"]
             await store.drop_key("id")
 
     async def test_two_keys_do_not_have_one_name(self) -> None:
@@ -316,51 +319,51 @@ class StateStoreContract:
             wanted = [replace(KEY, id=f"{n}", digest=f"{n}" * 64) for n in range(5)]
             kept = await asyncio.gather(*(store.put_key(key) for key in wanted))
             assert sum(kept) == 1
-            (key,) = await store.keys()
+            (key,) = await store.list_keys()
             assert await store.put_key(replace(key, expires=0.0)), "its own name is no other's"
             await store.drop_key(key.id)
             assert await store.put_key(next(each for each in wanted if each.id != key.id))
-            for each in await store.keys():
+            for each in await store.list_keys():
                 await store.drop_key(each.id)
 
     # --- quotas ---------------------------------------------------------------------------
 
     async def test_so_many_places_are_held_and_no_more(self) -> None:
         async with self.store() as store:
-            assert await store.hold("o", "a", 2, NOW, NOW + 10)
-            assert await store.hold("o", "b", 2, NOW, NOW + 10)
-            assert not await store.hold("o", "c", 2, NOW, NOW + 10)
-            assert await store.hold("o", "a", 2, NOW + 5, NOW + 15), "who holds one keeps it"
-            assert await store.hold("other", "c", 2, NOW, NOW + 10)
-            assert await store.hold("o", "c", 2, NOW + 10, NOW + 20), "b has let it lapse"
-            assert not await store.hold("o", "d", 2, NOW + 11, NOW + 20)
-            await store.let_go("o", "a")
-            assert await store.hold("o", "d", 2, NOW + 11, NOW + 20)
-            assert await store.hold("o", "e", 0, NOW + 11, NOW + 20), "0 is no limit"
+            assert await store.hold_place("o", "a", 2, NOW, NOW + 10)
+            assert await store.hold_place("o", "b", 2, NOW, NOW + 10)
+            assert not await store.hold_place("o", "c", 2, NOW, NOW + 10)
+            assert await store.hold_place("o", "a", 2, NOW + 5, NOW + 15), "who holds one keeps it"
+            assert await store.hold_place("other", "c", 2, NOW, NOW + 10)
+            assert await store.hold_place("o", "c", 2, NOW + 10, NOW + 20), "b has let it lapse"
+            assert not await store.hold_place("o", "d", 2, NOW + 11, NOW + 20)
+            await store.release_place("o", "a")
+            assert await store.hold_place("o", "d", 2, NOW + 11, NOW + 20)
+            assert await store.hold_place("o", "e", 0, NOW + 11, NOW + 20), "0 is no limit"
 
     async def test_of_many_at_once_as_many_as_there_are_places_get_one(self) -> None:
         async with self.store() as store:
             held = await asyncio.gather(
-                *(store.hold("crowd", f"{n}", 5, NOW, NOW + 10) for n in range(40))
+                *(store.hold_place("crowd", f"{n}", 5, NOW, NOW + 10) for n in range(40))
             )
             assert sum(held) == 5
 
     async def test_counters_add_up_until_they_end(self) -> None:
         async with self.store() as store:
-            assert await store.count("o", "audio", 0, NOW, NOW + 10) == 0
-            totals = [await store.count("o", "audio", 1.5, NOW, NOW + 10) for _ in range(3)]
+            assert await store.add_usage("o", "audio", 0, NOW, NOW + 10) == 0
+            totals = [await store.add_usage("o", "audio", 1.5, NOW, NOW + 10) for _ in range(3)]
             assert totals == [1.5, 3.0, 4.5]
-            assert await store.count("o", "audio", 0, NOW + 9, NOW + 19) == 4.5
-            assert await store.count("o", "calls", 1, NOW, NOW + 10) == 1
-            assert await store.count("p", "audio", 1, NOW, NOW + 10) == 1
-            assert await store.count("o", "audio", 2, NOW + 10, NOW + 20) == 2
+            assert await store.add_usage("o", "audio", 0, NOW + 9, NOW + 19) == 4.5
+            assert await store.add_usage("o", "calls", 1, NOW, NOW + 10) == 1
+            assert await store.add_usage("p", "audio", 1, NOW, NOW + 10) == 1
+            assert await store.add_usage("o", "audio", 2, NOW + 10, NOW + 20) == 2
 
     async def test_counting_at_once_loses_nothing(self) -> None:
         async with self.store() as store:
             await asyncio.gather(
-                *(store.count("busy", "calls", 1, NOW, NOW + 10) for _ in range(100))
+                *(store.add_usage("busy", "calls", 1, NOW, NOW + 10) for _ in range(100))
             )
-            assert await store.count("busy", "calls", 0, NOW, NOW + 10) == 100
+            assert await store.add_usage("busy", "calls", 0, NOW, NOW + 10) == 100
 
     # --- callers that give up -------------------------------------------------------------
 
@@ -369,7 +372,7 @@ class StateStoreContract:
             await store.put_token(replace(TOKEN, uses=None))
             for steps in range(0, 40, 2):
                 given_up = [
-                    asyncio.ensure_future(store.save(SAVED, "h1", NOW, LATER)),
+                    asyncio.ensure_future(store.save_session(SAVED, "h1", NOW, LATER)),
                     asyncio.ensure_future(store.claim_token(TOKEN.digest, NOW, resuming=False)),
                 ]
                 for _ in range(steps):
@@ -377,18 +380,18 @@ class StateStoreContract:
                 for call in given_up:
                     call.cancel()
                 await asyncio.gather(*given_up, return_exceptions=True)
-                assert await other.count("other", f"{steps}", 2, NOW, LATER) == 2
-                assert await store.count("mine", f"{steps}", 3, NOW, LATER) == 3
+                assert await other.add_usage("other", f"{steps}", 2, NOW, LATER) == 2
+                assert await store.add_usage("mine", f"{steps}", 3, NOW, LATER) == 3
 
     # --- several processes ----------------------------------------------------------------
 
     async def test_what_one_writes_another_reads_where_the_store_is_shared(self) -> None:
         async with self.store() as one, self.store() as other:
-            await one.save(SAVED, "h1", NOW, LATER)
-            taken = await other.take("h1", "owner", "model", NOW, exact=False)
+            await one.save_session(SAVED, "h1", NOW, LATER)
+            taken = await other.take_session("h1", "owner", "model", NOW, exact=False)
             if one.shared:
                 assert taken == replace(SAVED, lease=2)
-                assert not await one.save(SAVED, "h2", NOW, LATER)
+                assert not await one.save_session(SAVED, "h2", NOW, LATER)
             else:
                 assert taken is Refusal.UNKNOWN
 

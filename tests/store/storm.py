@@ -1,7 +1,7 @@
 """One process of a storm: does one thing to a store many times at once, and prints what it got.
 
-    python tests/state/storm.py claim TIMES sqlite PATH
-    python tests/state/storm.py take HANDLE redis URL PREFIX
+    python tests/store/storm.py claim TIMES sqlite PATH
+    python tests/store/storm.py take HANDLE redis URL PREFIX
 
 `claim` takes uses of the token whose digest is "storm"; `take` takes a session by its handle and
 then tries to write it down. Both begin when their standard input ends.
@@ -15,8 +15,8 @@ import sys
 from pathlib import Path
 
 from vivavoce.domain.accounts import TokenRecord
-from vivavoce.state.build import build_store
-from vivavoce.state.port import SavedSession, StateStore
+from vivavoce.store.factory import build_store
+from vivavoce.store.port import SavedSession, StateStore
 from vivavoce.testing.store_contract import LATER, NOW
 
 
@@ -47,10 +47,10 @@ async def claim(store: StateStore, times: int) -> int:
 
 
 async def take(store: StateStore, handle: str) -> tuple[int, bool]:
-    taken = await store.take(handle, "owner", "model", NOW, exact=False)
+    taken = await store.take_session(handle, "owner", "model", NOW, exact=False)
     assert isinstance(taken, SavedSession)
     await asyncio.sleep(0.2)  # until the other one has taken it, too
-    return taken.lease, await store.save(taken, f"{handle}-{taken.lease}", NOW, LATER)
+    return taken.lease, await store.save_session(taken, f"{handle}-{taken.lease}", NOW, LATER)
 
 
 if __name__ == "__main__":

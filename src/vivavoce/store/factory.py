@@ -6,8 +6,8 @@ from pathlib import Path
 
 import platformdirs
 
-from vivavoce.state.memory import MemoryStore
-from vivavoce.state.port import StateStore
+from vivavoce.store.memory import MemoryStore
+from vivavoce.store.port import StateStore
 
 
 def default_path() -> Path:
@@ -23,11 +23,11 @@ def build_store(
     A library is imported only for the store that needs it.
     """
     if use == "redis":
-        from vivavoce.state.redis import RedisStore
+        from vivavoce.store.redis import RedisStore
 
         return RedisStore(url, prefix)
     if use == "memory":
         return MemoryStore()
-    from vivavoce.state.sqlite import SqliteStore
+    from vivavoce.store.sqlite import SqliteStore
 
     return SqliteStore((path or default_path()).expanduser())

@@ -30,7 +30,7 @@ MAX_HANDLES = 4096
 """Handles of one session that are known; beyond it the oldest are forgotten. A new one comes with
 every turn: at ten seconds a turn this is the conversation of half a day."""
 
-TOLD_S = 3600.0
+KEEP_EXPIRED_S = 3600.0
 """How long after its end a token is still known, so that `EXPIRED` can be told."""
 
 
@@ -70,7 +70,9 @@ class SessionStore(Protocol):
     max_handles: int
     """Handles of one session that are known (`MAX_HANDLES`)."""
 
-    async def save(self, saved: SavedSession, handle: str, now: float, expires: float) -> bool:
+    async def save_session(
+        self, saved: SavedSession, handle: str, now: float, expires: float
+    ) -> bool:
         """Write a session down under a new handle; its handles before that stay valid.
 
         `handle` is a digest. Where it is the newest already, its state is replaced. The state of
@@ -83,7 +85,7 @@ class SessionStore(Protocol):
         """
         ...
 
-    async def take(
+    async def take_session(
         self, handle: str, owner: str, model: str, now: float, exact: bool
     ) -> SavedSession | Refusal:
         """The session of this handle, for a new connection, whose lease is in the answer.
@@ -95,7 +97,7 @@ class SessionStore(Protocol):
         """
         ...
 
-    async def renew(
+    async def renew_sessions(
         self, sessions: Mapping[SessionId, int], now: float, expires: float
     ) -> dict[SessionId, int]:
         """Keep these sessions, held under these leases, until `expires`.
@@ -105,7 +107,7 @@ class SessionStore(Protocol):
         """
         ...
 
-    async def forget(self, session: SessionId, lease: int) -> None:
+    async def forget_session(self, session: SessionId, lease: int) -> None:
         """Drop a session and its handles, unless a newer connection holds it."""
         ...
 
@@ -114,11 +116,11 @@ class TokenStore(Protocol):
     """Ephemeral tokens."""
 
     async def put_token(self, token: TokenRecord) -> None:
-        """Keep a token until `TOLD_S` after it has expired."""
+        """Keep a token until `KEEP_EXPIRED_S` after it has expired."""
         ...
 
     async def find_token(self, digest: str, now: float) -> TokenRecord | None:
-        """The token as it stands, used up or expired even, until `TOLD_S` after its end."""
+        """The token as it stands, used up or expired even, until `KEEP_EXPIRED_S` after its end."""
         ...
 
     async def claim_token(self, digest: str, now: float, resuming: bool) -> TokenRecord | Refusal:
@@ -140,7 +142,7 @@ class KeyStore(Protocol):
         """
         ...
 
-    async def keys(self) -> tuple[KeyRecord, ...]:
+    async def list_keys(self) -> tuple[KeyRecord, ...]:
         """All keys, the oldest first, the expired among them."""
         ...
 
@@ -152,18 +154,20 @@ class KeyStore(Protocol):
 class QuotaStore(Protocol):
     """What principals take of what they may."""
 
-    async def hold(self, owner: str, holder: str, limit: int, now: float, expires: float) -> bool:
+    async def hold_place(
+        self, owner: str, holder: str, limit: int, now: float, expires: float
+    ) -> bool:
         """Hold one of `limit` places of an owner until `expires` (0 is no limit), atomically.
 
         Whoever holds one already keeps it, with the new time. False where all are held.
         """
         ...
 
-    async def let_go(self, owner: str, holder: str) -> None:
+    async def release_place(self, owner: str, holder: str) -> None:
         """Give the place back."""
         ...
 
-    async def count(
+    async def add_usage(
         self, owner: str, what: str, amount: float, now: float, expires: float
     ) -> float:
         """Add to a counter and answer with its sum; an amount of 0 only asks.

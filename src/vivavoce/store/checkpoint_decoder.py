@@ -41,7 +41,7 @@ _KINDS: dict[str, Any] = {
 }
 
 
-def decode(data: bytes, media: Mapping[str, bytes]) -> Checkpoint | None:
+def decode_checkpoint(data: bytes, media: Mapping[str, bytes]) -> Checkpoint | None:
     """The checkpoint that `encoder.py` wrote, or `None` if it cannot be read.
 
     `media` is what it refers to, by digest.

@@ -8,15 +8,15 @@ from itertools import islice
 
 from vivavoce.domain.accounts import KeyRecord, TokenRecord
 from vivavoce.domain.ids import SessionId
-from vivavoce.state.claims import token_refusal
-from vivavoce.state.port import MAX_HANDLES, TOLD_S, Refusal, SavedSession
+from vivavoce.store.port import KEEP_EXPIRED_S, MAX_HANDLES, Refusal, SavedSession
+from vivavoce.store.token_rules import token_refusal
 
 SWEEP_EVERY = 256
 """Writes after which what is expired is swept away."""
 
 
 @dataclass(slots=True)
-class _Kept:
+class _StoredSession:
     """A session; `states` are what was written down by handle, the newest last.
 
     Of handles older than the last two only the name is kept.
@@ -41,7 +41,7 @@ class MemoryStore:
     max_handles = MAX_HANDLES
 
     def __init__(self) -> None:
-        self._sessions: dict[SessionId, _Kept] = {}
+        self._sessions: dict[SessionId, _StoredSession] = {}
         self._handles: dict[str, SessionId] = {}
         self._tokens: dict[str, TokenRecord] = {}
         self._keys: dict[str, KeyRecord] = {}
@@ -60,11 +60,13 @@ class MemoryStore:
 
     # --- sessions -------------------------------------------------------------------------
 
-    async def save(self, saved: SavedSession, handle: str, now: float, expires: float) -> bool:
+    async def save_session(
+        self, saved: SavedSession, handle: str, now: float, expires: float
+    ) -> bool:
         self._sweep(now)
         kept = self._present(saved.session, now)
         if kept is None:
-            kept = self._sessions[saved.session] = _Kept(saved, expires)
+            kept = self._sessions[saved.session] = _StoredSession(saved, expires)
         elif kept.saved.lease > saved.lease:
             return False
         saved = replace(saved, media=kept.once(saved.media))
@@ -78,7 +80,7 @@ class MemoryStore:
             del kept.states[oldest], self._handles[oldest]
         return True
 
-    async def take(
+    async def take_session(
         self, handle: str, owner: str, model: str, now: float, exact: bool
     ) -> SavedSession | Refusal:
         session = self._handles.get(handle)
@@ -94,7 +96,7 @@ class MemoryStore:
         kept.states[handle] = kept.saved
         return kept.saved
 
-    async def renew(
+    async def renew_sessions(
         self, sessions: Mapping[SessionId, int], now: float, expires: float
     ) -> dict[SessionId, int]:
         present: dict[SessionId, int] = {}
@@ -106,12 +108,12 @@ class MemoryStore:
                     kept.expires = expires
         return present
 
-    async def forget(self, session: SessionId, lease: int) -> None:
+    async def forget_session(self, session: SessionId, lease: int) -> None:
         kept = self._sessions.get(session)
         if kept is not None and kept.saved.lease <= lease:
             self._drop(session)
 
-    def _present(self, session: SessionId, now: float) -> _Kept | None:
+    def _present(self, session: SessionId, now: float) -> _StoredSession | None:
         kept = self._sessions.get(session)
         if kept is not None and kept.expires <= now:
             self._drop(session)
@@ -129,7 +131,7 @@ class MemoryStore:
 
     async def find_token(self, digest: str, now: float) -> TokenRecord | None:
         token = self._tokens.get(digest)
-        return None if token is None or now >= token.expires + TOLD_S else token
+        return None if token is None or now >= token.expires + KEEP_EXPIRED_S else token
 
     async def claim_token(self, digest: str, now: float, resuming: bool) -> TokenRecord | Refusal:
         self._sweep(now)
@@ -150,7 +152,7 @@ class MemoryStore:
         self._keys[key.id] = key
         return True
 
-    async def keys(self) -> tuple[KeyRecord, ...]:
+    async def list_keys(self) -> tuple[KeyRecord, ...]:
         return tuple(sorted(self._keys.values(), key=lambda key: (key.created, key.id)))
 
     async def drop_key(self, id: str) -> bool:
@@ -158,7 +160,9 @@ class MemoryStore:
 
     # --- quotas ---------------------------------------------------------------------------
 
-    async def hold(self, owner: str, holder: str, limit: int, now: float, expires: float) -> bool:
+    async def hold_place(
+        self, owner: str, holder: str, limit: int, now: float, expires: float
+    ) -> bool:
         places = self._places.setdefault(owner, {})
         for each in [each for each, until in places.items() if until <= now]:
             del places[each]
@@ -167,13 +171,13 @@ class MemoryStore:
         places[holder] = expires
         return True
 
-    async def let_go(self, owner: str, holder: str) -> None:
+    async def release_place(self, owner: str, holder: str) -> None:
         places = self._places.get(owner, {})
         places.pop(holder, None)
         if not places:
             self._places.pop(owner, None)
 
-    async def count(
+    async def add_usage(
         self, owner: str, what: str, amount: float, now: float, expires: float
     ) -> float:
         total, until = self._counters.get((owner, what), (0.0, expires))
@@ -192,7 +196,7 @@ class MemoryStore:
             return
         for session in [s for s, kept in self._sessions.items() if kept.expires <= now]:
             self._drop(session)
-        for digest in [d for d, t in self._tokens.items() if t.expires + TOLD_S <= now]:
+        for digest in [d for d, t in self._tokens.items() if t.expires + KEEP_EXPIRED_S <= now]:
             del self._tokens[digest]
         for name in [n for n, (_, until) in self._counters.items() if until <= now]:
             del self._counters[name]

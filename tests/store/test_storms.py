@@ -18,13 +18,13 @@ import pytest
 
 from http_server.test_session_start import begin, handle, talk
 from serving import MODEL, connected, serving, until
-from state.redis_server import RedisServer, redis_server
-from state.storm import store_at
+from store.redis_server import RedisServer, redis_server
+from store.storm import store_at
 from vivavoce.errors import ConfigError, StoreError
 from vivavoce.runtime import leases
-from vivavoce.state import database
-from vivavoce.state.build import build_store
-from vivavoce.state.port import SavedSession, StateStore
+from vivavoce.store import sqlite_database
+from vivavoce.store.factory import build_store
+from vivavoce.store.port import SavedSession, StateStore
 from vivavoce.testing.store_contract import LATER, NOW, SAVED, TOKEN
 from vivavoce.wiring import Server
 
@@ -90,10 +90,10 @@ async def test_a_hundred_claims_of_four_processes_for_seven_uses(place: list[str
 
 async def test_of_two_processes_that_take_a_session_the_newest_holds_it(place: list[str]) -> None:
     async with opened(place) as store:
-        await store.save(SAVED, "race", NOW, LATER)
+        await store.save_session(SAVED, "race", NOW, LATER)
         taken = await asyncio.to_thread(at_once, place, *[("take", "race")] * 2)
         assert sorted(taken) == [[2, False], [3, True]]
-        newest = await store.take("race-3", "owner", "model", NOW, exact=False)
+        newest = await store.take_session("race-3", "owner", "model", NOW, exact=False)
         assert isinstance(newest, SavedSession)
         assert newest.lease == 4
 
@@ -168,7 +168,7 @@ async def test_sqlite_is_locked_and_freed_in_mid_conversation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(leases, "LEASE_S", 0.1)
-    monkeypatch.setattr(database, "BUSY_S", 0.1)
+    monkeypatch.setattr(sqlite_database, "BUSY_S", 0.1)
     path = tmp_path / "state.sqlite3"
     async with server_on(["sqlite", str(path)], tmp_path) as server, connected(server) as client:
         await begin(client)
@@ -195,10 +195,10 @@ def _take_away(path: Path) -> None:
 async def test_a_state_file_that_is_taken_away_is_made_anew(tmp_path: Path) -> None:
     path = tmp_path / "state.sqlite3"
     async with opened(["sqlite", str(path)]) as store:
-        await store.save(SAVED, "h1", NOW, LATER)
+        await store.save_session(SAVED, "h1", NOW, LATER)
         _take_away(path)
-        assert await store.renew({SAVED.session: 1}, NOW, LATER) == {}
-        assert await store.save(SAVED, "h2", NOW, LATER)
+        assert await store.renew_sessions({SAVED.session: 1}, NOW, LATER) == {}
+        assert await store.save_session(SAVED, "h2", NOW, LATER)
     assert path.stat().st_mode & 0o077 == 0
 
 

@@ -37,8 +37,8 @@ from vivavoce.domain.content import (
 from vivavoce.domain.ids import CallId, CountingIds, SessionId
 from vivavoce.domain.model_family import family_behavior
 from vivavoce.domain.setup import SessionSetup
-from vivavoce.state.codec import decode
-from vivavoce.state.encoder import QUICK_BYTES, Encoder, encode
+from vivavoce.store.checkpoint_decoder import decode_checkpoint
+from vivavoce.store.checkpoint_encoder import QUICK_BYTES, CheckpointEncoder, encode_checkpoint
 
 WORDS = st.text(st.characters(), max_size=20)
 JSON = st.dictionaries(
@@ -99,14 +99,14 @@ CHECKPOINTS = st.builds(
 
 @given(CHECKPOINTS)
 def test_everything_comes_back(checkpoint: Checkpoint) -> None:
-    assert decode(*encode(checkpoint)) == checkpoint
+    assert decode_checkpoint(*encode_checkpoint(checkpoint)) == checkpoint
 
 
 PLAIN = Checkpoint(SessionId("s"), "m", "", Tools(), (), 0)
 
 
 def _with(**fields: Any) -> bytes:
-    return json.dumps(json.loads(encode(PLAIN).data) | fields).encode()
+    return json.dumps(json.loads(encode_checkpoint(PLAIN).data) | fields).encode()
 
 
 @pytest.mark.parametrize(
@@ -126,8 +126,8 @@ def _with(**fields: Any) -> bytes:
     ],
 )  # fmt: skip
 def test_what_is_no_checkpoint_of_this_version_gives_nothing(data: bytes) -> None:
-    assert decode(_with(), {}) == PLAIN
-    assert decode(data, {}) is None
+    assert decode_checkpoint(_with(), {}) == PLAIN
+    assert decode_checkpoint(data, {}) is None
 
 
 SPOKEN = Checkpoint(
@@ -165,7 +165,7 @@ OTHER_VALUES: tuple[Any, ...] = (
 
 def test_no_value_of_another_type_gets_as_far_as_a_session() -> None:
     """What can be read is a session that begins; what cannot gives nothing, and never an error."""
-    data, media = encode(SPOKEN)
+    data, media = encode_checkpoint(SPOKEN)
     written = json.loads(data)
     read = 0
     for place in _places(written):
@@ -175,7 +175,7 @@ def test_no_value_of_another_type_gets_as_far_as_a_session() -> None:
             for step in place[:-1]:
                 holder = holder[step]
             holder[place[-1]] = other
-            checkpoint = decode(json.dumps(changed).encode(), media)
+            checkpoint = decode_checkpoint(json.dumps(changed).encode(), media)
             if checkpoint is not None:
                 read += 1
                 setup = SessionSetup("m")
@@ -197,16 +197,16 @@ PICTURE = Content(Role.USER, (Blob(b"png" * 1000, "image/png"), Text("What is th
 def test_an_encoder_that_remembers_encodes_what_one_does_that_does_not(
     checkpoints: list[Checkpoint], random: Random
 ) -> None:
-    encoder = Encoder()
+    encoder = CheckpointEncoder()
     contents = [content for each in checkpoints for content in each.history]
     for checkpoint in checkpoints:
         history = tuple(random.choice(contents) for _ in range(len(contents)))
         mixed = replace(checkpoint, history=history)
-        assert encoder.encode(mixed) == encode(mixed)
+        assert encoder.encode(mixed) == encode_checkpoint(mixed)
 
 
 def test_what_is_new_decides_whether_a_thread_is_needed() -> None:
-    encoder = Encoder()
+    encoder = CheckpointEncoder()
     long = replace(PLAIN, history=(SENTENCE, PICTURE) * 500)
     assert encoder.is_quick(PLAIN)
     assert not encoder.is_quick(long)
@@ -218,7 +218,7 @@ def test_what_is_new_decides_whether_a_thread_is_needed() -> None:
 
 
 def test_a_large_checkpoint_needs_a_thread_however_little_of_it_is_new() -> None:
-    encoder = Encoder()
+    encoder = CheckpointEncoder()
     paragraph = Content(Role.USER, (Text("word " * 1000),))
     large = replace(PLAIN, history=(paragraph,) * (QUICK_BYTES // 4000))
     encoder.encode(large)
@@ -228,16 +228,16 @@ def test_a_large_checkpoint_needs_a_thread_however_little_of_it_is_new() -> None
 
 
 def test_an_instruction_is_encoded_once() -> None:
-    encoder = Encoder()
+    encoder = CheckpointEncoder()
     instructed = replace(PLAIN, instruction="rule " * 10_000, asked=Asked("other " * 10_000))
     assert not encoder.is_quick(instructed)
     encoder.encode(instructed)
     assert encoder.is_quick(replace(instructed, history=(SENTENCE,)))
     assert not encoder.is_quick(replace(instructed, instruction="new " * 10_000))
-    assert encoder.encode(instructed) == encode(instructed)
+    assert encoder.encode(instructed) == encode_checkpoint(instructed)
 
 
 def test_media_stands_beside_the_text_once() -> None:
-    data, media = encode(replace(PLAIN, history=(PICTURE, SENTENCE, replace(PICTURE))))
+    data, media = encode_checkpoint(replace(PLAIN, history=(PICTURE, SENTENCE, replace(PICTURE))))
     assert list(media.values()) == [b"png" * 1000]
     assert len(data) < 1500

@@ -26,7 +26,7 @@ QUICK_BYTES = 256 * 1024
 """Of a checkpoint as JSON, old and new: joined in about a millisecond."""
 
 
-class Encoded(NamedTuple):
+class EncodedCheckpoint(NamedTuple):
     """A checkpoint as JSON, and the media that it refers to, by digest."""
 
     data: bytes
@@ -41,7 +41,7 @@ class _Piece(NamedTuple):
     media: Mapping[str, bytes]
 
 
-class Encoder:
+class CheckpointEncoder:
     """Encodes the checkpoints of one session. Contributions, media, declarations and instructions
     are never mutated, and are known again by their identity."""
 
@@ -72,13 +72,13 @@ class Encoder:
         texts += [each for each in instructions if id(each) not in self._pieces]
         return sum(map(len, texts)) <= QUICK_CHARS
 
-    def encode(self, checkpoint: Checkpoint) -> Encoded:
+    def encode(self, checkpoint: Checkpoint) -> EncodedCheckpoint:
         """The checkpoint, without `consumed`, which belongs to the handle."""
         self._before, self._pieces = self._pieces, {}
         media: dict[str, bytes] = {}
         data = self._object(checkpoint, media, leave_out="consumed")
         self._before, self._size = {}, len(data)
-        return Encoded(data, media)
+        return EncodedCheckpoint(data, media)
 
     def _write(self, value: Any, media: dict[str, bytes]) -> bytes:
         if isinstance(value, Content | Blob | ToolDeclaration):
@@ -122,6 +122,6 @@ def _json(value: Any) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
 
 
-def encode(checkpoint: Checkpoint) -> Encoded:
+def encode_checkpoint(checkpoint: Checkpoint) -> EncodedCheckpoint:
     """A single checkpoint."""
-    return Encoder().encode(checkpoint)
+    return CheckpointEncoder().encode(checkpoint)

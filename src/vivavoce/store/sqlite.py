@@ -14,10 +14,10 @@ from typing import Any
 from vivavoce.domain.accounts import KeyRecord, TokenRecord
 from vivavoce.domain.ids import SessionId
 from vivavoce.errors import ConfigError, StoreError
-from vivavoce.state import rows
-from vivavoce.state.claims import token_refusal
-from vivavoce.state.database import Database, writing
-from vivavoce.state.port import MAX_HANDLES, TOLD_S, Refusal, SavedSession
+from vivavoce.store import sqlite_schema
+from vivavoce.store.port import KEEP_EXPIRED_S, MAX_HANDLES, Refusal, SavedSession
+from vivavoce.store.sqlite_database import SqliteDatabase, write_transaction
+from vivavoce.store.token_rules import token_refusal
 
 SWEEP_EVERY = 256
 
@@ -31,7 +31,7 @@ class SqliteStore:
     def __init__(self, path: Path) -> None:
         self.name = f"sqlite {path}"
         self._path = path
-        self._file = Database(path)
+        self._file = SqliteDatabase(path)
         self._writes = 0
 
     async def start(self) -> None:
@@ -42,7 +42,7 @@ class SqliteStore:
         try:
             await self.ping()
         except StoreError as error:
-            if not isinstance(why := error.__cause__, (sqlite3.Error, OSError)) or _busy(why):
+            if not isinstance(why := error.__cause__, (sqlite3.Error, OSError)) or _is_busy(why):
                 raise
             raise ConfigError(
                 f"The state file {self._path} cannot be used: {why}.",
@@ -51,79 +51,85 @@ class SqliteStore:
 
     async def ping(self) -> None:
         def work(db: sqlite3.Connection) -> None:
-            with writing(db):
-                for statement in rows.PROBE:
+            with write_transaction(db):
+                for statement in sqlite_schema.PROBE:
                     db.execute(statement)
 
-        await self._file.do(work)
+        await self._file.run_work(work)
 
     async def aclose(self) -> None:
         await self._file.aclose()
 
     async def _change(self, statement: str, values: tuple[Any, ...] | dict[str, Any]) -> int:
         """Run one statement. Returns how many rows it changed."""
-        return await self._file.do(lambda db: db.execute(statement, values).rowcount)
+        return await self._file.run_work(lambda db: db.execute(statement, values).rowcount)
 
     def _swept(self, db: sqlite3.Connection, now: float) -> None:
         """Now and then, delete what has expired."""
         self._writes += 1
         if self._writes % SWEEP_EVERY == 1:
             db.execute("DELETE FROM sessions WHERE expires <= ?", (now,))
-            db.execute("DELETE FROM tokens WHERE expires + ? <= ?", (TOLD_S, now))
+            db.execute("DELETE FROM tokens WHERE expires + ? <= ?", (KEEP_EXPIRED_S, now))
             db.execute("DELETE FROM places WHERE expires <= ?", (now,))
             db.execute("DELETE FROM counters WHERE expires <= ?", (now,))
 
     # --- sessions -------------------------------------------------------------------------
 
-    async def save(self, saved: SavedSession, handle: str, now: float, expires: float) -> bool:
+    async def save_session(
+        self, saved: SavedSession, handle: str, now: float, expires: float
+    ) -> bool:
         def work(db: sqlite3.Connection) -> bool:
-            with writing(db):
+            with write_transaction(db):
                 self._swept(db, now)
                 db.execute(
                     "DELETE FROM sessions WHERE session = ? AND expires <= ?", (saved.session, now)
                 )
-                cursor = db.execute(rows.SAVE, (*rows.session_row(saved), expires))
+                cursor = db.execute(
+                    sqlite_schema.SAVE, (*sqlite_schema.session_row(saved), expires)
+                )
                 if cursor.rowcount == 0:
                     return False
                 row = (handle, saved.session, saved.data, saved.session)
-                db.execute(rows.SAVE_HANDLE, row)
+                db.execute(sqlite_schema.SAVE_HANDLE, row)
                 _save_media(db, saved, handle)
                 bound = {"session": saved.session, "most": self.max_handles}
-                for statement in (*rows.DROP_OLDER, rows.DROP_MEDIA):
+                for statement in (*sqlite_schema.DROP_OLDER, sqlite_schema.DROP_MEDIA):
                     db.execute(statement, bound)
             return True
 
-        return await self._file.do(work)
+        return await self._file.run_work(work)
 
-    async def take(
+    async def take_session(
         self, handle: str, owner: str, model: str, now: float, exact: bool
     ) -> SavedSession | Refusal:
         def work(db: sqlite3.Connection) -> SavedSession | Refusal:
-            with writing(db):
-                found = db.execute(rows.BY_HANDLE, (handle, now)).fetchall()
+            with write_transaction(db):
+                found = db.execute(sqlite_schema.BY_HANDLE, (handle, now)).fetchall()
                 if not found or found[0][1] != owner:
                     return Refusal.UNKNOWN
                 session, _, its_model, lease = found[0]
                 if its_model != model:
                     return Refusal.OTHER_MODEL
-                ((newest,),) = db.execute(rows.NEWEST, (session,))
-                ((own,),) = db.execute(rows.DATA, (handle,))
+                ((newest,),) = db.execute(sqlite_schema.NEWEST, (session,))
+                ((own,),) = db.execute(sqlite_schema.DATA, (handle,))
                 row = {"session": session, "handle": handle, "newest": newest}
                 keeps = newest == handle or (exact and own)
-                for statement in rows.TAKE if keeps else (*rows.TAKE_OVER, *rows.TAKE):
+                for statement in (
+                    sqlite_schema.TAKE if keeps else (*sqlite_schema.TAKE_OVER, *sqlite_schema.TAKE)
+                ):
                     db.execute(statement, row)
-                ((data,),) = db.execute(rows.DATA, (handle,))
-                media = dict(db.execute(rows.MEDIA, (handle,)).fetchall())
+                ((data,),) = db.execute(sqlite_schema.DATA, (handle,))
+                media = dict(db.execute(sqlite_schema.MEDIA, (handle,)).fetchall())
                 return SavedSession(SessionId(session), owner, model, lease + 1, data, media)
 
-        return await self._file.do(work)
+        return await self._file.run_work(work)
 
-    async def renew(
+    async def renew_sessions(
         self, sessions: Mapping[SessionId, int], now: float, expires: float
     ) -> dict[SessionId, int]:
         def work(db: sqlite3.Connection) -> dict[SessionId, int]:
             present: dict[SessionId, int] = {}
-            with writing(db):
+            with write_transaction(db):
                 for session, lease in sessions.items():
                     found = db.execute(
                         "SELECT lease FROM sessions WHERE session = ? AND expires > ?",
@@ -138,23 +144,23 @@ class SqliteStore:
                             )
             return present
 
-        return await self._file.do(work)
+        return await self._file.run_work(work)
 
-    async def forget(self, session: SessionId, lease: int) -> None:
+    async def forget_session(self, session: SessionId, lease: int) -> None:
         drop = "DELETE FROM sessions WHERE session = ? AND lease <= ?"
         await self._change(drop, (session, lease))
 
     # --- tokens ---------------------------------------------------------------------------
 
     async def put_token(self, token: TokenRecord) -> None:
-        await self._change(rows.PUT_TOKEN, rows.token_row(token))
+        await self._change(sqlite_schema.PUT_TOKEN, sqlite_schema.token_row(token))
 
     async def find_token(self, digest: str, now: float) -> TokenRecord | None:
-        return await self._file.do(lambda db: self._token(db, digest, now))
+        return await self._file.run_work(lambda db: self._token(db, digest, now))
 
     async def claim_token(self, digest: str, now: float, resuming: bool) -> TokenRecord | Refusal:
         def work(db: sqlite3.Connection) -> TokenRecord | Refusal:
-            with writing(db):
+            with write_transaction(db):
                 self._swept(db, now)
                 token = self._token(db, digest, now)
                 if token is None:
@@ -168,61 +174,64 @@ class SqliteStore:
                 assert left is not None, "it was there a moment ago, in this transaction"
                 return left
 
-        return await self._file.do(work)
+        return await self._file.run_work(work)
 
     def _token(self, db: sqlite3.Connection, digest: str, now: float) -> TokenRecord | None:
         found = db.execute(
-            "SELECT * FROM tokens WHERE digest = ? AND expires + ? > ?", (digest, TOLD_S, now)
+            "SELECT * FROM tokens WHERE digest = ? AND expires + ? > ?",
+            (digest, KEEP_EXPIRED_S, now),
         ).fetchall()
-        return next((rows.token(row) for row in found), None)
+        return next((sqlite_schema.read_token(row) for row in found), None)
 
     # --- keys -----------------------------------------------------------------------------
 
     async def put_key(self, key: KeyRecord) -> bool:
-        return await self._change(rows.PUT_KEY, rows.key_row(key)) > 0
+        return await self._change(sqlite_schema.PUT_KEY, sqlite_schema.key_row(key)) > 0
 
-    async def keys(self) -> tuple[KeyRecord, ...]:
+    async def list_keys(self) -> tuple[KeyRecord, ...]:
         every = "SELECT * FROM keys ORDER BY created, id"
-        found = await self._file.do(lambda db: db.execute(every).fetchall())
-        return tuple(rows.key(row) for row in found)
+        found = await self._file.run_work(lambda db: db.execute(every).fetchall())
+        return tuple(sqlite_schema.read_key(row) for row in found)
 
     async def drop_key(self, id: str) -> bool:
         return await self._change("DELETE FROM keys WHERE id = ?", (id,)) > 0
 
     # --- quotas ---------------------------------------------------------------------------
 
-    async def hold(self, owner: str, holder: str, limit: int, now: float, expires: float) -> bool:
+    async def hold_place(
+        self, owner: str, holder: str, limit: int, now: float, expires: float
+    ) -> bool:
         row = {"owner": owner, "holder": holder, "limit": limit, "now": now, "expires": expires}
-        return await self._change(rows.HOLD, row) > 0
+        return await self._change(sqlite_schema.HOLD, row) > 0
 
-    async def let_go(self, owner: str, holder: str) -> None:
+    async def release_place(self, owner: str, holder: str) -> None:
         drop = "DELETE FROM places WHERE owner = ? AND holder = ?"
         await self._change(drop, (owner, holder))
 
-    async def count(
+    async def add_usage(
         self, owner: str, what: str, amount: float, now: float, expires: float
     ) -> float:
         row = {"owner": owner, "what": what, "amount": amount, "now": now, "expires": expires}
 
         def work(db: sqlite3.Connection) -> float:
-            statement = rows.COUNTED if amount == 0 else rows.COUNT
+            statement = sqlite_schema.COUNTED if amount == 0 else sqlite_schema.COUNT
             found = db.execute(statement, row).fetchall()
             return next((float(total) for (total,) in found), 0.0)
 
-        return await self._file.do(work)
+        return await self._file.run_work(work)
 
 
 def _save_media(db: sqlite3.Connection, saved: SavedSession, handle: str) -> None:
     """Write the media that is not there yet, and what the handle's state refers to."""
-    db.execute(rows.DROP_USES, (handle,))
+    db.execute(sqlite_schema.DROP_USES, (handle,))
     if not saved.media:
         return
-    there = {name for (name,) in db.execute(rows.MEDIA_OF, (saved.session,))}
+    there = {name for (name,) in db.execute(sqlite_schema.MEDIA_OF, (saved.session,))}
     new = [(saved.session, *item) for item in saved.media.items() if item[0] not in there]
-    db.executemany(rows.ADD_MEDIA, new)
-    db.executemany(rows.ADD_USE, [(handle, name) for name in saved.media])
+    db.executemany(sqlite_schema.ADD_MEDIA, new)
+    db.executemany(sqlite_schema.ADD_USE, [(handle, name) for name in saved.media])
 
 
-def _busy(error: Exception) -> bool:
+def _is_busy(error: Exception) -> bool:
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK)
     return bool(code & 0xFF == sqlite3.SQLITE_BUSY)

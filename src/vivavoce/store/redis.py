@@ -19,8 +19,8 @@ from vivavoce.domain.accounts import KeyRecord, Quota, Scope, TokenRecord
 from vivavoce.domain.ids import SessionId
 from vivavoce.errors import ConfigError, StoreError
 from vivavoce.installing import install_command
-from vivavoce.state import scripts
-from vivavoce.state.port import MAX_HANDLES, STORE_S, TOLD_S, Refusal, SavedSession
+from vivavoce.store import redis_scripts
+from vivavoce.store.port import KEEP_EXPIRED_S, MAX_HANDLES, STORE_S, Refusal, SavedSession
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -87,36 +87,38 @@ class RedisStore:
 
     # --- sessions -------------------------------------------------------------------------
 
-    async def save(self, saved: SavedSession, handle: str, now: float, expires: float) -> bool:
+    async def save_session(
+        self, saved: SavedSession, handle: str, now: float, expires: float
+    ) -> bool:
         session = (saved.session, saved.owner, saved.model, saved.lease, saved.data)
         row = (*session, handle, repr(expires), ",".join(saved.media), self.max_handles)
         sent: list[str | bytes] = []
-        while isinstance(outcome := await self._run(scripts.SAVE, now, *row, *sent), list):
+        while isinstance(outcome := await self._run(redis_scripts.SAVE, now, *row, *sent), list):
             for name in map(bytes.decode, outcome):  # media that is not there, and so is sent
                 sent += (name, saved.media[name])
         return bool(outcome)
 
-    async def take(
+    async def take_session(
         self, handle: str, owner: str, model: str, now: float, exact: bool
     ) -> SavedSession | Refusal:
-        found = await self._run(scripts.TAKE, now, handle, owner, model, int(exact))
+        found = await self._run(redis_scripts.TAKE, now, handle, owner, model, int(exact))
         if len(found) == 1:
             return Refusal(found[0].decode())
         session, lease, data, *media = found
         named = {name.decode(): blob for name, blob in zip(media[::2], media[1::2], strict=True)}
         return SavedSession(SessionId(session.decode()), owner, model, int(lease), data, named)
 
-    async def renew(
+    async def renew_sessions(
         self, sessions: Mapping[SessionId, int], now: float, expires: float
     ) -> dict[SessionId, int]:
         flat = [word for item in sessions.items() for word in item]
-        leases = await self._run(scripts.RENEW, now, repr(expires), *flat)
+        leases = await self._run(redis_scripts.RENEW, now, repr(expires), *flat)
         return {
             session: int(lease) for session, lease in zip(sessions, leases, strict=True) if lease
         }
 
-    async def forget(self, session: SessionId, lease: int) -> None:
-        await self._run(scripts.FORGET, 0.0, session, lease)
+    async def forget_session(self, session: SessionId, lease: int) -> None:
+        await self._run(redis_scripts.FORGET, 0.0, session, lease)
 
     # --- tokens ---------------------------------------------------------------------------
 
@@ -130,12 +132,12 @@ class RedisStore:
         key = self._key("token", token.digest)
         async with self._redis.pipeline() as pipe:
             pipe.hset(key, mapping=fields)
-            pipe.expireat(key, int(token.expires + TOLD_S) + 1)
+            pipe.expireat(key, int(token.expires + KEEP_EXPIRED_S) + 1)
             await self._do(pipe.execute())
 
     async def find_token(self, digest: str, now: float) -> TokenRecord | None:
         found: Any = await self._do(self._redis.hgetall(self._key("token", digest)))
-        if not found or float(found[b"expires"]) + TOLD_S <= now:
+        if not found or float(found[b"expires"]) + KEEP_EXPIRED_S <= now:
             return None
         uses, mask = found[b"uses"], found[b"mask"]
         return TokenRecord(
@@ -149,8 +151,8 @@ class RedisStore:
         )
 
     async def claim_token(self, digest: str, now: float, resuming: bool) -> TokenRecord | Refusal:
-        claim = (digest, int(resuming), TOLD_S, secrets.token_hex(8))
-        outcome = (await self._run(scripts.CLAIM, now, *claim)).decode()
+        claim = (digest, int(resuming), KEEP_EXPIRED_S, secrets.token_hex(8))
+        outcome = (await self._run(redis_scripts.CLAIM, now, *claim)).decode()
         if outcome != "claimed":
             return Refusal(outcome)
         return await self.find_token(digest, now) or Refusal.UNKNOWN
@@ -160,9 +162,9 @@ class RedisStore:
     async def put_key(self, key: KeyRecord) -> bool:
         fields = asdict(key) | {"scopes": sorted(scope.value for scope in key.scopes)}
         row = (key.id, key.name, json.dumps(fields))
-        return bool(await self._run(scripts.PUT_KEY, key.created, *row))
+        return bool(await self._run(redis_scripts.PUT_KEY, key.created, *row))
 
-    async def keys(self) -> tuple[KeyRecord, ...]:
+    async def list_keys(self) -> tuple[KeyRecord, ...]:
         found: Any = await self._do(self._redis.hvals(self._key("keys")))
         return tuple(sorted(map(_key, found), key=lambda key: (key.created, key.id)))
 
@@ -171,17 +173,19 @@ class RedisStore:
 
     # --- quotas ---------------------------------------------------------------------------
 
-    async def hold(self, owner: str, holder: str, limit: int, now: float, expires: float) -> bool:
-        return bool(await self._run(scripts.HOLD, now, owner, holder, limit, repr(expires)))
+    async def hold_place(
+        self, owner: str, holder: str, limit: int, now: float, expires: float
+    ) -> bool:
+        return bool(await self._run(redis_scripts.HOLD, now, owner, holder, limit, repr(expires)))
 
-    async def let_go(self, owner: str, holder: str) -> None:
+    async def release_place(self, owner: str, holder: str) -> None:
         await self._do(self._redis.zrem(self._key("places", owner), holder))
 
-    async def count(
+    async def add_usage(
         self, owner: str, what: str, amount: float, now: float, expires: float
     ) -> float:
         row = (owner, what, repr(amount), repr(expires), secrets.token_hex(8))
-        return float(await self._run(scripts.COUNT, now, *row))
+        return float(await self._run(redis_scripts.COUNT, now, *row))
 
 
 def _client(url: str) -> Redis:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vivavoce.domain.accounts import TokenRecord
-from vivavoce.state.port import Refusal
+from vivavoce.store.port import Refusal
 
 
 def token_refusal(token: TokenRecord, now: float, resuming: bool) -> Refusal | None:

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from state.redis_server import RedisServer, redis_server
-from vivavoce.state.build import build_store
-from vivavoce.state.port import StateStore
-from vivavoce.state.redis import RedisStore
+from store.redis_server import RedisServer, redis_server
+from vivavoce.store.factory import build_store
+from vivavoce.store.port import StateStore
+from vivavoce.store.redis import RedisStore
 from vivavoce.testing.store_contract import KEY, LATER, NOW, SAVED, StateStoreContract
 
 
@@ -33,7 +33,9 @@ KEPT = replace(SAVED, media={sha256(IMAGE).hexdigest(): IMAGE})
 async def save_often(store: StateStore) -> None:
     """A conversation with an image in it, written down after each of eight turns."""
     for number in range(8):
-        assert await store.save(replace(KEPT, data=b"%d" % number), f"h{number}", NOW, LATER)
+        assert await store.save_session(
+            replace(KEPT, data=b"%d" % number), f"h{number}", NOW, LATER
+        )
 
 
 class TestMemory(StateStoreContract):
@@ -62,8 +64,8 @@ class TestSqlite(StateStoreContract):
             file.executescript("DROP TABLE uses; DROP TABLE media; PRAGMA user_version = 1")
         async with self.store() as store:
             await save_often(store)
-            assert await store.keys() == (KEY,)
-            taken = await store.take("h7", "owner", "model", NOW, exact=False)
+            assert await store.list_keys() == (KEY,)
+            taken = await store.take_session("h7", "owner", "model", NOW, exact=False)
             assert taken == replace(KEPT, lease=2, data=b"7")
 
 

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from vivavoce.errors import StoreError
-from vivavoce.state import rows
-from vivavoce.state.port import STORE_S
+from vivavoce.store import sqlite_schema
+from vivavoce.store.port import STORE_S
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ BUSY_S = 2.0
 Work = Callable[[sqlite3.Connection], T]
 
 
-class Database:
+class SqliteDatabase:
     """The file at `path`, which is made with its folder where it is not there."""
 
     def __init__(self, path: Path) -> None:
@@ -39,7 +39,7 @@ class Database:
         self._inode = 0
         self._thread: ThreadPoolExecutor | None = None
 
-    async def do(self, work: Work[T]) -> T:
+    async def run_work(self, work: Work[T]) -> T:
         """Run `work` on the connection, alone, in the thread. Raises `StoreError`.
 
         What has begun is brought to its end also where the caller gives up: a transaction that was
@@ -84,16 +84,16 @@ class Database:
         self._prepare()
         db = sqlite3.connect(self._path, timeout=BUSY_S, isolation_level=None)
         try:
-            ((version, tables),) = db.execute(rows.ABOUT)
-            if version not in (rows.VERSION, *rows.UPGRADABLE):
+            ((version, tables),) = db.execute(sqlite_schema.ABOUT)
+            if version not in (sqlite_schema.VERSION, *sqlite_schema.UPGRADABLE):
                 raise sqlite3.DatabaseError(f"it is of another version ({version})")
             if version == 0 and tables:
                 raise sqlite3.DatabaseError("it is a database of something else")
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = NORMAL")
             db.execute("PRAGMA foreign_keys = ON")
-            if version != rows.VERSION:
-                db.executescript(rows.SCHEMA)
+            if version != sqlite_schema.VERSION:
+                db.executescript(sqlite_schema.SCHEMA)
         except BaseException:
             db.close()
             raise
@@ -121,7 +121,7 @@ class Database:
 
 
 @contextmanager
-def writing(db: sqlite3.Connection) -> Iterator[None]:
+def write_transaction(db: sqlite3.Connection) -> Iterator[None]:
     """One transaction with the write lock from its beginning."""
     db.execute("BEGIN IMMEDIATE")
     try:

@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from state.redis_server import redis_server
+from store.redis_server import redis_server
 from vivavoce.errors import ConfigError, StoreError
-from vivavoce.state import database, redis, sqlite
-from vivavoce.state.build import build_store
-from vivavoce.state.port import Refusal
+from vivavoce.store import redis, sqlite, sqlite_database
+from vivavoce.store.factory import build_store
+from vivavoce.store.port import Refusal
 from vivavoce.testing.store_contract import LATER, NOW, SAVED, SESSION, TOKEN
 
 
@@ -57,10 +57,10 @@ def rows_in(path: Path, table: str) -> int:
 async def test_a_disk_that_is_full_is_an_outage_and_loses_nothing(tmp_path: Path) -> None:
     store = build_store("sqlite", tmp_path / "state.sqlite3")
     await store.start()
-    await store.save(SAVED, "h1", NOW, LATER)
+    await store.save_session(SAVED, "h1", NOW, LATER)
     with full_at(100_000), pytest.raises(StoreError, match="cannot be used"):
-        await store.save(replace(SAVED, data=bytes(500_000)), "h2", NOW, LATER)
-    taken = await store.take("h1", "owner", "model", NOW, exact=False)
+        await store.save_session(replace(SAVED, data=bytes(500_000)), "h2", NOW, LATER)
+    taken = await store.take_session("h1", "owner", "model", NOW, exact=False)
     assert taken == replace(SAVED, lease=2)
     await store.aclose()
 
@@ -68,7 +68,7 @@ async def test_a_disk_that_is_full_is_an_outage_and_loses_nothing(tmp_path: Path
 async def test_a_locked_file_is_an_outage_at_the_start_and_no_mistake(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "BUSY_S", 0.05)
+    monkeypatch.setattr(sqlite_database, "BUSY_S", 0.05)
     path = tmp_path / "state.sqlite3"
     path.touch()
     store = build_store("sqlite", path)
@@ -85,26 +85,28 @@ async def test_a_disk_that_does_not_answer_holds_nobody_up(
     store = build_store("sqlite", path)
     await store.start()
     with locked(path), monkeypatch.context() as patience:
-        patience.setattr(database, "STORE_S", 0.1)
+        patience.setattr(sqlite_database, "STORE_S", 0.1)
         begun = time.monotonic()
-        calls = [store.count("o", "calls", 1, NOW, LATER) for _ in range(5)]
+        calls = [store.add_usage("o", "calls", 1, NOW, LATER) for _ in range(5)]
         outcomes = await asyncio.gather(*calls, return_exceptions=True)
         assert [str(each) for each in outcomes] == ["The state file is busy."] * 5
         await store.aclose()
         assert time.monotonic() - begun < 1.0
-    assert await store.count("o", "calls", 0, NOW, LATER) <= 1, "who waited in line was not late"
+    assert await store.add_usage("o", "calls", 0, NOW, LATER) <= 1, (
+        "who waited in line was not late"
+    )
     await store.aclose()
 
 
 async def test_a_backup_that_is_put_in_the_place_of_the_file_is_read(tmp_path: Path) -> None:
     path, backup = tmp_path / "state.sqlite3", tmp_path / "backup"
     other = build_store("sqlite", backup)
-    await other.save(replace(SAVED, data=b"from the backup"), "h1", NOW, LATER)
+    await other.save_session(replace(SAVED, data=b"from the backup"), "h1", NOW, LATER)
     await other.aclose()
     store = build_store("sqlite", path)
     await store.start()
     put_back(backup, path)
-    taken = await store.take("h1", "owner", "model", NOW, exact=False)
+    taken = await store.take_session("h1", "owner", "model", NOW, exact=False)
     assert taken == replace(SAVED, lease=2, data=b"from the backup")
     await store.aclose()
 
@@ -133,8 +135,8 @@ async def test_a_call_wakes_the_event_loop_once_however_many_statements_it_has(
         return wake(callback, *arguments, **more)
 
     monkeypatch.setattr(loop, "call_soon_threadsafe", counted)
-    await store.save(SAVED, "h1", NOW, LATER)
-    await store.take("h1", "owner", "model", NOW, exact=False)
+    await store.save_session(SAVED, "h1", NOW, LATER)
+    await store.take_session("h1", "owner", "model", NOW, exact=False)
     assert len(woken) == 2
     await store.aclose()
 
@@ -145,10 +147,10 @@ async def test_what_is_expired_is_swept_from_the_file(
     monkeypatch.setattr(sqlite, "SWEEP_EVERY", 2)
     path = tmp_path / "state.sqlite3"
     store = build_store("sqlite", path)
-    await store.save(SAVED, "h1", NOW, NOW + 10)
+    await store.save_session(SAVED, "h1", NOW, NOW + 10)
     await store.put_token(TOKEN)
-    await store.hold("o", "a", 1, NOW, NOW + 10)
-    await store.count("o", "calls", 1, NOW, NOW + 10)
+    await store.hold_place("o", "a", 1, NOW, NOW + 10)
+    await store.add_usage("o", "calls", 1, NOW, NOW + 10)
     tables = ("sessions", "handles", "tokens", "places", "counters")
     assert [rows_in(path, table) for table in tables] == [1] * 5
     late = NOW + 100_000
@@ -161,7 +163,7 @@ async def test_what_is_expired_is_swept_from_the_file(
 async def test_the_file_and_its_folder_are_this_users_alone(tmp_path: Path) -> None:
     path = tmp_path / "new" / "state.sqlite3"
     store = build_store("sqlite", path)
-    await store.save(SAVED, "h1", NOW, LATER)
+    await store.save_session(SAVED, "h1", NOW, LATER)
     for each in (path.parent, *path.parent.iterdir()):
         assert each.stat().st_mode & 0o077 == 0, each
     await store.aclose()
@@ -191,14 +193,14 @@ async def test_a_redis_that_hangs_is_away_and_comes_back(monkeypatch: pytest.Mon
     with redis_server() as server:
         store = build_store("redis", url=server.url)
         await store.start()
-        await store.save(SAVED, "h1", NOW, LATER)
+        await store.save_session(SAVED, "h1", NOW, LATER)
         server.hang()
         begun = time.monotonic()
         with pytest.raises(StoreError):
             await store.ping()
         assert time.monotonic() - begun < 1.0
         server.go_on()
-        assert await store.renew({SESSION: 1}, NOW, LATER) == {SESSION: 1}
+        assert await store.renew_sessions({SESSION: 1}, NOW, LATER) == {SESSION: 1}
         await store.aclose()
 
 
@@ -237,13 +239,13 @@ async def test_what_redis_was_asked_twice_for_a_lost_answer_counts_once() -> Non
             await store.start()
             await store.put_token(replace(TOKEN, uses=2))
             await store.claim_token(TOKEN.digest, NOW, resuming=False)
-            await store.count("o", "calls", 1, NOW, LATER)
+            await store.add_usage("o", "calls", 1, NOW, LATER)
             between.forgets = True
             claimed = await store.claim_token(TOKEN.digest, NOW, resuming=False)
             assert not between.forgets
             assert claimed == replace(TOKEN, uses=0), "its one use left, although asked for twice"
             between.forgets = True
-            assert await store.count("o", "calls", 1, NOW, LATER) == 2
+            assert await store.add_usage("o", "calls", 1, NOW, LATER) == 2
             assert not between.forgets
             again = await store.claim_token(TOKEN.digest, NOW, resuming=False)
             assert again is Refusal.EXHAUSTED
@@ -256,7 +258,7 @@ async def test_a_redis_that_may_not_be_written_is_an_outage() -> None:
         with pytest.raises(StoreError, match="ReadOnly"):
             await store.ping()
         with pytest.raises(StoreError, match="ReadOnly"):
-            await store.save(SAVED, "h1", NOW, LATER)
+            await store.save_session(SAVED, "h1", NOW, LATER)
         with pytest.raises(StoreError, match="ReadOnly"):
             await store.put_token(TOKEN)
         await store.aclose()
@@ -267,12 +269,12 @@ async def test_everything_but_keys_has_an_end_in_redis() -> None:
 
     with redis_server() as server:
         store = build_store("redis", url=server.url)
-        await store.save(SAVED, "h1", NOW, LATER)
-        await store.save(SAVED, "h2", NOW, LATER)
-        await store.take("h1", "owner", "model", NOW, exact=False)
+        await store.save_session(SAVED, "h1", NOW, LATER)
+        await store.save_session(SAVED, "h2", NOW, LATER)
+        await store.take_session("h1", "owner", "model", NOW, exact=False)
         await store.put_token(TOKEN)
-        await store.hold("o", "a", 1, NOW, NOW + 10)
-        await store.count("o", "calls", 1, NOW, NOW + 10)
+        await store.hold_place("o", "a", 1, NOW, NOW + 10)
+        await store.add_usage("o", "calls", 1, NOW, NOW + 10)
         await store.claim_token(TOKEN.digest, NOW, resuming=False)
         async with Redis.from_url(server.url) as plain:
             names = await plain.keys("*")

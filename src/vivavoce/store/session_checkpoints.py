@@ -10,16 +10,16 @@ from hashlib import sha256
 
 from vivavoce.domain.checkpoint import Checkpoint
 from vivavoce.domain.ids import SessionId
-from vivavoce.state.encoder import Encoder
-from vivavoce.state.port import SavedSession, SessionStore
+from vivavoce.store.checkpoint_encoder import CheckpointEncoder
+from vivavoce.store.port import SavedSession, SessionStore
 
 
-def digest(secret: str) -> str:
+def digest_secret(secret: str) -> str:
     """What a store gets to see of a secret: its SHA-256 in hexadecimal."""
     return sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-class SessionKeeper:
+class SessionCheckpointStore:
     """`lease` is the number under which this connection holds the session.
 
     `handle` is the one that the client presented, if it resumed. A handle is 256 random bits.
@@ -42,7 +42,7 @@ class SessionKeeper:
         self._resume_s = resume_s
         self._handle = handle
         self._now = now
-        self._encoder = Encoder()
+        self._encoder = CheckpointEncoder()
 
     async def save(self, checkpoint: Checkpoint, told: bool) -> str | None:
         """Under a new handle if the client is `told` of it, else in the place of the last state."""
@@ -53,11 +53,13 @@ class SessionKeeper:
         saved = SavedSession(self._session, self._owner, self._model, self._lease, *encoded)
         handle = self._handle if self._handle and not told else secrets.token_urlsafe(32)
         now = self._now()
-        if not await self._store.save(saved, digest(handle), now, now + self._resume_s):
+        if not await self._store.save_session(
+            saved, digest_secret(handle), now, now + self._resume_s
+        ):
             return None
         self._handle = handle
         return handle
 
     async def forget(self) -> None:
         """Drop what is on record."""
-        await self._store.forget(self._session, self._lease)
+        await self._store.forget_session(self._session, self._lease)

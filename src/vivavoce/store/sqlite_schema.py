@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from vivavoce.domain.accounts import KeyRecord, Quota, Scope, TokenRecord
-from vivavoce.state.port import SavedSession
+from vivavoce.store.port import SavedSession
 
 VERSION = 2
 UPGRADABLE = frozenset({0, 1})
@@ -179,7 +179,7 @@ def token_row(token: TokenRecord) -> Row:
     )  # fmt: skip
 
 
-def token(row: Any) -> TokenRecord:
+def read_token(row: Any) -> TokenRecord:
     """A row as a token."""
     digest, owner, uses, expires, new_session_expires, setup, mask = row
     paths = None if mask is None else tuple(json.loads(mask))
@@ -195,7 +195,7 @@ def key_row(key: KeyRecord) -> Row:
     )  # fmt: skip
 
 
-def key(row: Any) -> KeyRecord:
+def read_key(row: Any) -> KeyRecord:
     """A row as a key."""
     id, name, digest, hint, created, expires, scopes, quota = row
     return KeyRecord(
