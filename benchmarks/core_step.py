@@ -36,7 +36,7 @@ def session() -> LiveSession:
     begun = LiveSession(
         SessionId("bench"), setup, family_behavior("any"), SessionSettings(), CountingIds()
     )
-    begun.open(0.0)
+    begun.open_session(0.0)
     return begun
 
 
@@ -47,7 +47,7 @@ def stepping(event: Callable[[int], Event], ready: LiveSession | None = None) ->
 
     def step() -> None:
         number = next(numbers)
-        talk.handle(event(number), number / 10)
+        talk.handle_event(event(number), number / 10)
 
     return best(step)
 
@@ -59,7 +59,7 @@ def best(work: Callable[[], object]) -> float:
 def answering() -> LiveSession:
     """A conversation in which the first generation is speaking."""
     talk = session()
-    talk.handle(TextReceived("hello"), 0.0)
+    talk.handle_event(TextReceived("hello"), 0.0)
     return talk
 
 

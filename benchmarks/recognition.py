@@ -36,7 +36,7 @@ from conformance.servers import serving  # noqa: E402
 from e2e import sdk_listener, wordless  # noqa: E402
 from e2e import speech_corpus as corpus  # noqa: E402
 from e2e.speech_corpus import Heard, Recording  # noqa: E402
-from vivavoce.core.activity import SILENCE_MS  # noqa: E402
+from vivavoce.core.turn_detection import SILENCE_MS  # noqa: E402
 from vivavoce.domain.audio import BYTES_PER_SAMPLE, INPUT_RATE, samples  # noqa: E402
 from vivavoce.domain.setup import Sensitivity  # noqa: E402
 from vivavoce.engines.moonshine.network import Network  # noqa: E402

@@ -51,8 +51,8 @@ ALLOWED: dict[str, set[str]] = {
         "logs", "tools", "tooling", "store", "profiles",
     },
     "profiles": {
-        "config", "core.window", "domain", "errors", "protocol", "engines", "runtime", "http",
-        "metrics", "tools", "tooling",
+        "config", "core.context_window", "domain", "errors", "protocol", "engines", "runtime",
+        "http", "metrics", "tools", "tooling",
     },
     "logs": {"domain", "errors"},
     "testing": {"domain", "errors", "engines", "testing", "store.port"},

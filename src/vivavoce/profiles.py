@@ -7,7 +7,13 @@ import logging
 from collections.abc import Callable
 
 from vivavoce.config import Config, ProfileTable
-from vivavoce.core.window import LEAST_WINDOW, WINDOW, Gauge, by_length, unchanging
+from vivavoce.core.context_window import (
+    LEAST_WINDOW,
+    WINDOW,
+    TokenCounter,
+    constant_revision,
+    estimate_tokens,
+)
 from vivavoce.domain.model_family import model_id
 from vivavoce.engines.ports import (
     Engines,
@@ -38,13 +44,13 @@ Say = Callable[[str], None]
 """Told in plain sentences what is being done."""
 
 
-def gauge_of(capabilities: ResponderCapabilities, window: int) -> Gauge:
+def gauge_of(capabilities: ResponderCapabilities, window: int) -> TokenCounter:
     """The context window of a model in use: as configured, or its own where that is 0."""
     window = window or max(capabilities.context_tokens, LEAST_WINDOW)
-    return Gauge(
+    return TokenCounter(
         window,
-        capabilities.count_tokens or by_length,
-        capabilities.count_revision or unchanging,
+        capabilities.count_tokens or estimate_tokens,
+        capabilities.count_revision or constant_revision,
     )
 
 

@@ -13,11 +13,11 @@ from vivavoce.core.events import (
     AudioStreamEnded,
     CheckpointSaved,
     ClientGone,
+    CloseRequested,
     ContentReceived,
     ContextUpdated,
     GenerationFailed,
     GenerationRefused,
-    LeaveRequested,
     TextProduced,
     TextReceived,
     ToolRan,
@@ -28,7 +28,7 @@ from vivavoce.core.events import (
     UsageProduced,
     VideoArrived,
 )
-from vivavoce.core.lifetime import Farewell
+from vivavoce.core.lifetime import CloseReason
 from vivavoce.domain.content import Blob, Content, Scheduling, ToolResult, Tools, Usage
 from vivavoce.domain.ids import CallId, GenerationId, TurnId
 from vivavoce.domain.request import EndReason
@@ -180,7 +180,7 @@ ACTIONS: dict[str, Callable[[World], object]] = {
     # the host
     "time": lambda w: w.wait_for_deadline(),
     "saved": lambda w: w.do(CheckpointSaved("handle")),
-    "drain": lambda w: w.do(LeaveRequested(Farewell.DRAIN, 10.0)),
+    "drain": lambda w: w.do(CloseRequested(CloseReason.DRAIN, 10.0)),
     "gone": lambda w: w.do(ClientGone()),
 }
 """Everything that can happen, by name. Each is safe at any time: much of it means nothing then."""

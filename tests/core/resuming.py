@@ -21,7 +21,7 @@ def resumed(old: World, setup: SessionSetup | None = None) -> World:
     checkpoint = decode_checkpoint(*encode_checkpoint(old.session.checkpoint(old.now)))
     assert checkpoint is not None
     _, tools = checkpoint.merge_setup(setup)
-    before = old.session._talk.context.tools
+    before = old.session._conversation.context.tools
     session = LiveSession.resume(
         checkpoint, setup, old.behavior, old.settings, _Continuing(old),
         before if strip_server_tools(before) == tools else tools,
@@ -54,4 +54,4 @@ def plain(messages: list[Message]) -> list[Message]:
 
 
 def history(world: World) -> tuple[Content, ...]:
-    return world.session._talk.context.history.snapshot()
+    return world.session._conversation.context.history.snapshot()

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from core.resuming import resumed
 from core.world import SETUP, World, requests
 from vivavoce.core import history as module
+from vivavoce.core.context_window import TokenCounter, TokenCounts, tool_texts
 from vivavoce.core.contribution import Contribution, CountedTexts, Prompt
 from vivavoce.core.effects import Send, StartGeneration
 from vivavoce.core.events import ContentReceived, ContextUpdated, TextReceived
 from vivavoce.core.messages import TurnComplete
 from vivavoce.core.settings import SessionSettings
-from vivavoce.core.window import Gauge, Weight, tool_texts
 from vivavoce.domain.content import (
     Blob,
     Content,
@@ -54,29 +54,29 @@ class Tokenizer:
         self.factor += 1
 
     @property
-    def gauge(self) -> Gauge:
-        return Gauge(WINDOW, self.count, self.revision)
+    def gauge(self) -> TokenCounter:
+        return TokenCounter(WINDOW, self.count, self.revision)
 
 
-def anew(request: GenerationRequest, gauge: Gauge) -> Weight:
+def anew(request: GenerationRequest, gauge: TokenCounter) -> TokenCounts:
     """What a request weighs when everything is weighed anew."""
     fixed = CountedTexts([request.instruction, *tool_texts(request.tools)])
     contributions = tuple(map(Contribution, request.history))
     return Prompt(fixed, contributions, gauge, IMAGE_TOKENS).weight()
 
 
-def told(complete: TurnComplete) -> Weight:
+def told(complete: TurnComplete) -> TokenCounts:
     """What a turn was made from, as the client is told of its cost."""
     cost = complete.usage
     assert cost is not None
     text = cost.prompt + cost.tools - cost.prompt_audio - cost.prompt_images
-    return Weight(text, cost.prompt_audio, cost.prompt_images)
+    return TokenCounts(text, cost.prompt_audio, cost.prompt_images)
 
 
 class Costs:
     """Compares what each turn is told to have cost with its request, weighed anew."""
 
-    def __init__(self, world: World, gauge: Gauge) -> None:
+    def __init__(self, world: World, gauge: TokenCounter) -> None:
         self._world, self._gauge = world, gauge
         self._seen = 0
         self._request: GenerationRequest | None = None
@@ -170,7 +170,7 @@ def test_kept_weights_are_exact_whatever_is_cut_dropped_or_compressed(
 
 
 def test_a_resumed_conversation_weighs_what_it_weighed() -> None:
-    old = World(replace(SETUP, modality=Modality.TEXT), gauge=Gauge(WINDOW))
+    old = World(replace(SETUP, modality=Modality.TEXT), gauge=TokenCounter(WINDOW))
     for move in ("text", "picture", "call"):
         MOVES[move](old)
         answer(old)
@@ -182,7 +182,7 @@ def test_a_resumed_conversation_weighs_what_it_weighed() -> None:
     completes = [m for m in new.messages() if isinstance(m, TurnComplete) and m.usage]
     before, after = map(told, completes[-2:])
     assert after.total > before.total
-    assert after == anew(requests(new)[-1], Gauge(WINDOW))
+    assert after == anew(requests(new)[-1], TokenCounter(WINDOW))
 
 
 def test_a_text_is_counted_once_however_long_the_conversation_gets() -> None:

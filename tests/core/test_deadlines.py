@@ -11,16 +11,16 @@ from core.world import SETUP, UNINTERRUPTED, World, requests, spoken, user
 from vivavoce.core.effects import CloseConnection, DropTranscript, ForgetSession
 from vivavoce.core.events import (
     CheckpointSaved,
-    LeaveRequested,
+    CloseRequested,
     ListeningHeld,
-    SessionTaken,
+    SessionSuperseded,
     TextReceived,
     TranscriptFailed,
     TranscriptProgressed,
     TranscriptUpdated,
     VideoArrived,
 )
-from vivavoce.core.lifetime import Farewell
+from vivavoce.core.lifetime import CloseReason
 from vivavoce.core.messages import (
     GoAway,
     ResumptionUpdate,
@@ -29,7 +29,7 @@ from vivavoce.core.messages import (
     TurnReason,
 )
 from vivavoce.core.settings import FORGOTTEN_TOOL_S, UNINTERRUPTED_TOOL_S, SessionSettings
-from vivavoce.core.tools import LATE
+from vivavoce.core.tool_calls import LATE
 from vivavoce.domain.content import Blob, ToolResult
 from vivavoce.domain.ids import SessionId
 from vivavoce.domain.setup import Resumption
@@ -62,7 +62,7 @@ def test_going_away_is_said_and_then_done_with_the_code_that_clients_resume_from
     world = World()
     world.do(TextReceived("hi"))
     world.take()
-    world.do(LeaveRequested(Farewell.DRAIN, 10))
+    world.do(CloseRequested(CloseReason.DRAIN, 10))
     assert world.take() == [GoAway(10)]
     world.wait(9.9)
     assert not world.session.closed
@@ -73,11 +73,11 @@ def test_going_away_is_said_and_then_done_with_the_code_that_clients_resume_from
 
 def test_the_time_that_was_announced_is_the_time_that_is_left() -> None:
     world = World()  # at rest all the while: closing it early would make a lie of `timeLeft`
-    world.do(LeaveRequested(Farewell.DRAIN, 10))
+    world.do(CloseRequested(CloseReason.DRAIN, 10))
     world.wait(9.9)
     assert not world.session.closed
     assert [e.reason for e in world.wait(0.1) if isinstance(e, CloseConnection)] == [
-        Farewell.DRAIN.reason
+        CloseReason.DRAIN.reason
     ]
 
 
@@ -85,7 +85,7 @@ def test_a_turn_that_goes_on_while_the_server_leaves_is_kept_before_it_is_closed
     world = World(replace(SETUP, resumption=Resumption()), SessionSettings(resumable=True))
     world.do(CheckpointSaved("first"))
     spoken(world)
-    world.do(LeaveRequested(Farewell.DRAIN, 10))
+    world.do(CloseRequested(CloseReason.DRAIN, 10))
     world.wait(2)
     assert isinstance(world.messages()[-1], TurnComplete)
     world.do(CheckpointSaved("second"))
@@ -95,14 +95,14 @@ def test_a_turn_that_goes_on_while_the_server_leaves_is_kept_before_it_is_closed
 
 
 ENDS = {
-    Farewell.CONNECTION: SessionSettings(connection_s=600, go_away_s=50),
-    Farewell.SESSION: SessionSettings(total_s=600, go_away_s=50),
-    Farewell.IDLE: SessionSettings(idle_s=600, go_away_s=50),
+    CloseReason.CONNECTION: SessionSettings(connection_s=600, go_away_s=50),
+    CloseReason.SESSION: SessionSettings(total_s=600, go_away_s=50),
+    CloseReason.IDLE: SessionSettings(idle_s=600, go_away_s=50),
 }
 
 
 @pytest.mark.parametrize("farewell", ENDS)
-def test_every_end_of_ours_is_announced(farewell: Farewell) -> None:
+def test_every_end_of_ours_is_announced(farewell: CloseReason) -> None:
     world = World(SETUP, ENDS[farewell])
     world.wait(549)
     assert world.take() == [SetupComplete(SessionId("s"))]
@@ -120,12 +120,14 @@ def test_a_nearer_end_is_announced_again_and_a_later_one_is_not() -> None:
     world = World(SETUP, SessionSettings(connection_s=600, go_away_s=50))
     world.wait(560)
     world.take()
-    world.do(LeaveRequested(Farewell.DRAIN, 100))
+    world.do(CloseRequested(CloseReason.DRAIN, 100))
     assert world.take() == []
-    world.do(LeaveRequested(Farewell.DRAIN, 10))
+    world.do(CloseRequested(CloseReason.DRAIN, 10))
     assert world.take() == [GoAway(10)]
     effects = world.wait(10)
-    assert [e.reason for e in effects if isinstance(e, CloseConnection)] == [Farewell.DRAIN.reason]
+    assert [e.reason for e in effects if isinstance(e, CloseConnection)] == [
+        CloseReason.DRAIN.reason
+    ]
 
 
 def test_a_client_that_speaks_up_is_not_idle_and_hears_of_the_next_end() -> None:
@@ -144,7 +146,7 @@ def test_a_client_that_speaks_up_is_not_idle_and_hears_of_the_next_end() -> None
 def test_a_session_that_was_resumed_elsewhere_is_closed_without_a_warning() -> None:
     world = World(replace(SETUP, resumption=Resumption()), SessionSettings(resumable=True))
     world.take()
-    effects = world.do(SessionTaken())
+    effects = world.do(SessionSuperseded())
     assert [type(effect) for effect in effects] == [CloseConnection]
     assert world.session.closed
 

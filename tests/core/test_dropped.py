@@ -13,19 +13,19 @@ from vivavoce.core.effects import SaveCheckpoint
 from vivavoce.core.events import (
     CheckpointSaved,
     ClientGone,
+    CloseRequested,
     Event,
-    LeaveRequested,
-    SessionTaken,
+    SessionSuperseded,
     TextReceived,
 )
-from vivavoce.core.lifetime import Farewell
+from vivavoce.core.lifetime import CloseReason
 from vivavoce.core.messages import (
     SetupComplete,
     TurnComplete,
 )
 from vivavoce.core.session import LiveSession
 from vivavoce.core.settings import SessionSettings
-from vivavoce.core.tools import CANCELLED
+from vivavoce.core.tool_calls import CANCELLED
 from vivavoce.domain.content import (
     ToolResult,
 )
@@ -42,7 +42,7 @@ def dropped(world: World) -> World:
     before = deepcopy(world.oracle) if world.calls else None
     world.do(ClientGone())
     checkpoint = world.checkpoints[-1]
-    assert not checkpoint.told
+    assert not checkpoint.new_handle
     session = LiveSession.resume(
         checkpoint.checkpoint, world.setup, world.behavior, world.settings, CountingIds(), TOOLS
     )
@@ -126,7 +126,7 @@ def test_at_rest_nothing_is_written_down_twice() -> None:
     assert len(world.checkpoints) == 1
 
 
-@pytest.mark.parametrize("ending", [SessionTaken(), LeaveRequested(Farewell.SESSION, 0)])
+@pytest.mark.parametrize("ending", [SessionSuperseded(), CloseRequested(CloseReason.SESSION, 0)])
 def test_what_goes_on_elsewhere_or_is_over_is_not_written_down(ending: Event) -> None:
     world = World(WANTED, SETTINGS)
     world.do(CheckpointSaved("first"))
@@ -149,7 +149,7 @@ def test_what_goes_on_elsewhere_is_surrendered_to_who_waits_for_it() -> None:
     world = World(WANTED, SETTINGS)
     world.do(CheckpointSaved("first"))
     world.do(TextReceived("hi"))
-    effects = world.do(SessionTaken(surrender=True))
+    effects = world.do(SessionSuperseded(handover=True))
     (left,) = [effect for effect in effects if isinstance(effect, SaveCheckpoint)]
-    assert (left.told, left.checkpoint.history) == (False, (user("hi"),))
+    assert (left.new_handle, left.checkpoint.history) == (False, (user("hi"),))
     assert world.session.closed

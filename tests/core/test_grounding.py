@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vivavoce.core.grounding import ENOUGH, supports
+from vivavoce.core.grounding import ENOUGH, find_supports
 from vivavoce.core.messages import Support
 from vivavoce.domain.tool_outcome import Source
 
@@ -22,7 +22,7 @@ def texts(found: tuple[Support, ...]) -> list[str]:
 
 def test_a_sentence_that_a_source_holds_is_supported_with_its_place() -> None:
     answer = "Here is what I found. Paris has 37 bridges. Have a nice day with many croissants!"
-    (support,) = supports(answer, (ROME, PARIS))
+    (support,) = find_supports(answer, (ROME, PARIS))
     assert support.text == "Paris has 37 bridges."
     assert answer[support.start : support.end] == support.text
     assert (support.sources, support.confidence) == ((1,), (1.0,))
@@ -33,7 +33,7 @@ def test_offsets_count_bytes_and_not_characters() -> None:
         "file:z.md", "Zürich", "Zürich hat 12 Brücken; Café Odéon ☕ steht am Bellevue."
     )
     answer = "Schöne Grüße – natürlich! Zürich hat 12 Brücken. Café Odéon ☕ steht am Bellevue."
-    found = supports(answer, (source,))
+    found = find_supports(answer, (source,))
     assert texts(found) == ["Zürich hat 12 Brücken.", "Café Odéon ☕ steht am Bellevue."]
     for support in found:
         assert answer.encode()[support.start : support.end].decode() == support.text
@@ -49,7 +49,7 @@ def test_offsets_count_bytes_and_not_characters() -> None:
     ],
 )
 def test_a_number_that_is_in_no_source_takes_all_support_away(sentence: str) -> None:
-    assert supports(sentence, (PARIS,)) == ()
+    assert find_supports(sentence, (PARIS,)) == ()
 
 
 @pytest.mark.parametrize(
@@ -64,11 +64,11 @@ def test_a_number_that_is_in_no_source_takes_all_support_away(sentence: str) -> 
     ],
 )
 def test_what_no_source_says_gets_no_support(sentence: str) -> None:
-    assert supports(sentence, (PARIS, ROME)) == ()
+    assert find_supports(sentence, (PARIS, ROME)) == ()
 
 
 def test_a_sentence_may_rest_on_several_sources_each_with_its_share() -> None:
-    (support,) = supports("Bridges cross the river Seine.", (
+    (support,) = find_supports("Bridges cross the river Seine.", (
         Source("a", "", "bridges over the river Seine"),
         Source("b", "", "bridges cross the river Seine"),
         Source("c", "", "something else"),
@@ -79,18 +79,18 @@ def test_a_sentence_may_rest_on_several_sources_each_with_its_share() -> None:
 
 
 def test_case_possessives_and_small_words_do_not_matter() -> None:
-    assert texts(supports("The PARIS's bridges were over a river.", (PARIS,))) == [
+    assert texts(find_supports("The PARIS's bridges were over a river.", (PARIS,))) == [
         "The PARIS's bridges were over a river."
     ]
 
 
 def test_a_title_counts_as_said() -> None:
     source = Source("a", "Opening hours of the bakery", "Monday to Friday, 7 to 18.")
-    assert len(supports("The bakery opens Monday, 7 to 18.", (source,))) == 1
+    assert len(find_supports("The bakery opens Monday, 7 to 18.", (source,))) == 1
 
 
 def test_without_sources_there_is_nothing() -> None:
-    assert supports("Paris has 37 bridges.", ()) == ()
+    assert find_supports("Paris has 37 bridges.", ()) == ()
 
 
 WORDS = st.sampled_from(
@@ -121,7 +121,7 @@ def test_offsets_delimit_the_text_in_order_and_without_overlap(
     text: str, sources: list[Source]
 ) -> None:
     written, end = text.encode(), 0
-    for support in supports(text, sources):
+    for support in find_supports(text, sources):
         assert end <= support.start < support.end <= len(written)
         assert written[support.start : support.end].decode() == support.text
         assert support.text == support.text.strip()
@@ -134,8 +134,8 @@ def test_offsets_delimit_the_text_in_order_and_without_overlap(
 def test_a_source_that_holds_the_answer_supports_every_sentence_that_says_anything(
     text: str,
 ) -> None:
-    own = supports(text, (Source("a", "", text),))
-    other = supports(text, (Source("a", "", "unrelated"),))
+    own = find_supports(text, (Source("a", "", text),))
+    other = find_supports(text, (Source("a", "", "unrelated"),))
     assert all(support.confidence == (1.0,) for support in own)
     assert len(own) >= len(other)
 
@@ -146,11 +146,11 @@ STRONG = "It had a magnitude of 7.0."
 @pytest.mark.parametrize("run", ["!" * 200_000, "." * 200_000, "'\"" * 100_000, "a." * 100_000])
 def test_text_that_degenerates_is_looked_at_once(run: str) -> None:
     """Splitting it took minutes, on everybody's loop; now it is work that nobody notices."""
-    (found, *_) = supports(f"{STRONG} {run}x", (Source("a", "", STRONG),))
+    (found, *_) = find_supports(f"{STRONG} {run}x", (Source("a", "", STRONG),))
     assert found.text == STRONG
 
 
 def test_half_a_character_breaks_nothing() -> None:
     text = f"\ud83d {STRONG} {STRONG}"
-    first, second = supports(text, (Source("a", "", STRONG),))
+    first, second = find_supports(text, (Source("a", "", STRONG),))
     assert (first.start, second.end) == (0, len(text))

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.world import model, user
+from vivavoce.core import content_size
 from vivavoce.core import history as module
-from vivavoce.core import weight
-from vivavoce.core.history import MAX_DRAFT, PRESENT, History, Piece, heard_words
+from vivavoce.core.history import MAX_DRAFT, PRESENT, History, Piece, played_words
 from vivavoce.domain.content import Blob, Content, Role, Text, ToolCall, ToolResult
 from vivavoce.domain.ids import CallId
 
@@ -22,9 +22,9 @@ RESULT = ToolResult(CallId("1"), "lights", {"ok": True})
 
 def spoken() -> History:
     history = History([user("hello")])
-    history.say("It is", 0.0, 1.0)
-    history.say(" sunny and", 1.0, 2.0)
-    history.say(" warm.", 2.0, 3.0)
+    history.add_words("It is", 0.0, 1.0)
+    history.add_words(" sunny and", 1.0, 2.0)
+    history.add_words(" warm.", 2.0, 3.0)
     return history
 
 
@@ -42,7 +42,7 @@ def spoken() -> History:
 )
 def test_a_cut_keeps_the_words_that_had_begun(heard_s: float, text: str) -> None:
     history = spoken()
-    history.cut(heard_s)
+    history.cut_to_heard(heard_s)
     kept = [model(text, cut=True)] if text else []
     assert list(history.snapshot()) == [user("hello"), *kept]
 
@@ -58,18 +58,18 @@ def test_a_turn_that_was_heard_is_kept_whole() -> None:
 
 def test_typed_words_last_no_time_and_are_always_heard() -> None:
     history = History()
-    history.say("typed")
-    history.cut(0.0)
+    history.add_words("typed")
+    history.cut_to_heard(0.0)
     assert history.snapshot() == (model("typed", cut=True),)
 
 
 def test_a_contribution_ends_with_its_calls_and_results_follow() -> None:
     history = History([user("go")])
-    history.say("One moment.", 0.0, 1.0)
-    history.call((CALL,))
-    history.answer((RESULT,))
-    history.say("Done.", 1.0, 2.0)
-    history.cut(1.2)
+    history.add_words("One moment.", 0.0, 1.0)
+    history.add_calls((CALL,))
+    history.add_results((RESULT,))
+    history.add_words("Done.", 1.0, 2.0)
+    history.cut_to_heard(1.2)
     assert history.snapshot() == (
         user("go"),
         Content(Role.MODEL, (Text("One moment."), CALL)),
@@ -83,18 +83,18 @@ def test_the_version_changes_with_whatever_an_answer_would_see() -> None:
     versions = [history.version]
     changes: list[Callable[[], None]] = [
         lambda: history.add([user("a")]),
-        lambda: history.say("b"),
-        lambda: history.call((CALL,)),
-        lambda: history.answer((RESULT,)),
-        lambda: history.cut(0.0),
+        lambda: history.add_words("b"),
+        lambda: history.add_calls((CALL,)),
+        lambda: history.add_results((RESULT,)),
+        lambda: history.cut_to_heard(0.0),
     ]
     for change in changes:
         change()
         versions.append(history.version)
     assert len(set(versions)) == len(versions)
     history.add([])
-    history.answer(())
-    history.say("")
+    history.add_results(())
+    history.add_words("")
     assert history.version == versions[-1]
 
 
@@ -127,8 +127,8 @@ def answered(number: int, size: int = 0, words: str = "") -> Content:
 
 def rounds(history: History, count: int, size: int = 0, words: str = "") -> None:
     for number in range(count):
-        history.call(called(number).parts)  # type: ignore[arg-type]
-        history.answer(answered(number, size, words).parts)  # type: ignore[arg-type]
+        history.add_calls(called(number).parts)  # type: ignore[arg-type]
+        history.add_results(answered(number, size, words).parts)  # type: ignore[arg-type]
 
 
 def media(history: History) -> list[int]:
@@ -144,7 +144,7 @@ def test_the_question_outlives_the_calls_that_it_led_to() -> None:
     history = History(limit=10)
     history.add([user("My name is Ann."), model("Hello, Ann."), user("Take six photos.")])
     rounds(history, 6)
-    history.say("Done.")
+    history.add_words("Done.")
     history.close()
     assert history.snapshot()[0] == user("Take six photos.")
     assert len(history.snapshot()) == 1 + 12 + 1
@@ -155,7 +155,7 @@ def test_media_of_older_results_goes_before_anything_that_was_said() -> None:
     history.add([user("My name is Ann."), model("Hello, Ann."), user("Look at my photos.")])
     rounds(history, 3, size=6 << 20)
     assert media(history) == [0, 6 << 20, 6 << 20], "an open turn is weighed, too"
-    assert history.bytes <= weight.MAX_BYTES
+    assert history.bytes <= content_size.MAX_BYTES
     history.close()
     assert history.snapshot()[0] == user("My name is Ann.")
     assert media(history) == [0, 6 << 20, 6 << 20]
@@ -175,19 +175,19 @@ def test_what_results_say_is_bounded_too(monkeypatch: pytest.MonkeyPatch) -> Non
     assert history.bytes <= 20_000
     results = [p for c in history.snapshot() for p in c.parts if isinstance(p, ToolResult)]
     assert len(results) == 30
-    assert results[0].response == weight.LEFT_OUT
+    assert results[0].response == content_size.LEFT_OUT
     assert results[-1].response == {"said": "x" * 2000}
 
 
 OPERATIONS: dict[str, Callable[[History], object]] = {
     "ask": lambda history: history.add([user("a question of some words")]),
     "photo": lambda history: history.add([Content(Role.USER, (Blob(bytes(300), "image/png"),))]),
-    "say": lambda history: history.say("some words of an answer"),
-    "call": lambda history: history.call((CALL,)),
-    "answer": lambda history: history.answer((replace(RESULT, response={"W": [0.5] * 100}),)),
+    "say": lambda history: history.add_words("some words of an answer"),
+    "call": lambda history: history.add_calls((CALL,)),
+    "answer": lambda history: history.add_results((replace(RESULT, response={"W": [0.5] * 100}),)),
     "close": lambda history: history.close(),
-    "cut": lambda history: history.cut(0.0),
-    "slide": lambda history: history.slide(min(2, len(history.droppable()))),
+    "cut": lambda history: history.cut_to_heard(0.0),
+    "slide": lambda history: history.drop_oldest(min(2, len(history.droppable()))),
 }
 
 
@@ -199,7 +199,7 @@ def test_what_is_held_is_exact_whatever_is_added_cut_or_dropped(operations: list
         for operation in operations:
             OPERATIONS[operation](history)
         history.close()
-        assert history.bytes == sum(map(weight.weigh, history.snapshot()))
+        assert history.bytes == sum(map(content_size.size_bytes, history.snapshot()))
 
 
 def test_results_that_answer_nothing_and_are_too_heavy_leave_nothing() -> None:
@@ -231,10 +231,10 @@ def test_a_history_of_the_models_words_alone_is_not_wiped() -> None:
 
 def test_an_endless_turn_forgets_its_first_words_and_no_call() -> None:
     history = History([user("go")])
-    history.call((CALL,))
-    history.answer((RESULT,))
+    history.add_calls((CALL,))
+    history.add_results((RESULT,))
     for number in range(MAX_DRAFT):
-        history.say(f"{number} ", float(number), number + 1.0)
+        history.add_words(f"{number} ", float(number), number + 1.0)
     history.close()
     contents = history.snapshot()
     assert [type(content.parts[0]) for content in contents[1:3]] == [ToolCall, ToolResult]
@@ -243,7 +243,7 @@ def test_an_endless_turn_forgets_its_first_words_and_no_call() -> None:
 
 def test_words_are_spread_evenly_over_their_piece() -> None:
     piece = Piece(" one two three", 0.0, 4.0)
-    assert [heard_words(piece, at) for at in (0.0, 1.4, 2.6, 4.0)] == [
+    assert [played_words(piece, at) for at in (0.0, 1.4, 2.6, 4.0)] == [
         "", " one two", " one two", " one two three",
     ]  # fmt: skip
 

@@ -21,8 +21,8 @@ from vivavoce.core.events import (
 from vivavoce.core.messages import InputTranscript, TurnComplete
 from vivavoce.core.session import INVALID
 from vivavoce.core.settings import SessionSettings
-from vivavoce.core.tools import NOT_FOUND
-from vivavoce.core.user_side import MAX_LINE, MAX_TYPED
+from vivavoce.core.tool_calls import NOT_FOUND
+from vivavoce.core.user_turns import MAX_LINE, MAX_TYPED
 from vivavoce.domain.content import Blob, Content, Role, Text, ToolResult
 from vivavoce.domain.ids import CallId
 from vivavoce.domain.setup import ActivityDetection, RealtimeInput

@@ -10,20 +10,20 @@ import pytest
 from core.actions import ACTIONS
 from core.resuming import history, plain, resumed
 from core.world import MANUAL, SETUP, TOOLS, World, model, requests, user
+from vivavoce.core.checkpoint_schedule import RETRY_S
 from vivavoce.core.events import (
     CheckpointLost,
     CheckpointSaved,
     ContextUpdated,
     TextReceived,
 )
-from vivavoce.core.keeping import RETRY_S
 from vivavoce.core.messages import (
     ResumptionUpdate,
     ToolCallRequest,
     TurnComplete,
 )
 from vivavoce.core.settings import FORGOTTEN_TOOL_S, SessionSettings
-from vivavoce.core.tools import LATE
+from vivavoce.core.tool_calls import LATE
 from vivavoce.domain.content import (
     BuiltinTool,
     Scheduling,

@@ -19,6 +19,7 @@ from core.world import (
     spoken,
     user,
 )
+from vivavoce.core.context_window import estimate_tokens, tool_texts
 from vivavoce.core.effects import CancelGeneration, PrepareGeneration
 from vivavoce.core.events import (
     ContentReceived,
@@ -42,7 +43,6 @@ from vivavoce.core.messages import (
     TurnReason,
 )
 from vivavoce.core.settings import Pacing, SessionSettings
-from vivavoce.core.window import by_length, tool_texts
 from vivavoce.domain.content import Blob, Content, Role, Scheduling, Text, Tools, Usage
 from vivavoce.domain.request import EndReason
 from vivavoce.domain.setup import Modality, Thinking
@@ -52,7 +52,7 @@ from vivavoce.domain.setup import Modality, Thinking
 
 def test_setup_complete_is_the_first_message_and_the_engine_reads_ahead() -> None:
     world = World()
-    assert world.take() == [SetupComplete(world.session._talk.context.session)]
+    assert world.take() == [SetupComplete(world.session._conversation.context.session)]
     assert isinstance(world.effects[1], PrepareGeneration)
 
 
@@ -117,7 +117,7 @@ def test_usage_counts_the_prompt_by_the_models_tokenizer_and_the_answer_by_its_o
 
 
 def declared() -> int:
-    return sum(map(by_length, tool_texts(TOOLS)))
+    return sum(map(estimate_tokens, tool_texts(TOOLS)))
 
 
 def test_an_empty_answer_and_a_failed_one_end_their_turn_with_a_reason() -> None:

@@ -83,8 +83,8 @@ def test_a_trace_with_words_replays_to_the_same_effects(seed: int) -> None:
     again = LiveSession(
         SessionId("s"), SETUP, family_behavior(SETUP.model), settings, CountingIds()
     )
-    effects = again.open(0.0)
+    effects = again.open_session(0.0)
     for now, event in read(world.session.trace.lines()):
-        effects += again.elapse(now) if event is None else again.handle(event, now)
+        effects += again.handle_deadline(now) if event is None else again.handle_event(event, now)
     assert effects == world.effects
     assert any(isinstance(e, Send) and isinstance(e.message, InputTranscript) for e in effects)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from core.world import MANUAL, SETUP, TOOLS, UNINTERRUPTED, World, requests, user
+from vivavoce.core.content_size import MAX_BYTES
 from vivavoce.core.effects import RunTool
 from vivavoce.core.events import (
     ActivityEnded,
@@ -16,9 +17,8 @@ from vivavoce.core.events import (
     TextReceived,
 )
 from vivavoce.core.messages import Interrupted, ToolCallRequest, TurnComplete, TurnReason
-from vivavoce.core.user_side import MAX_LINE
-from vivavoce.core.user_turns import TypedTurn, Update
-from vivavoce.core.weight import MAX_BYTES
+from vivavoce.core.queued_turns import TypedTurn, Update
+from vivavoce.core.user_turns import MAX_LINE
 from vivavoce.domain.content import Tools
 
 PATIENT = replace(SETUP, realtime=UNINTERRUPTED, instruction="Be kind.")
@@ -139,9 +139,9 @@ def test_an_update_while_calls_are_open_leaves_them_open() -> None:
     world = World()
     world.do(TextReceived("lights"))
     world.call("lights", "report", "python")
-    before = world.session._talk.ledger.open_ids
+    before = world.session._conversation.ledger.open_ids
     world.do(ContextUpdated("Be brief.", NONE))
-    assert world.session._talk.ledger.open_ids == before
+    assert world.session._conversation.ledger.open_ids == before
     world.ran()
     world.answer("lights")
     (*_, last) = requests(world)
@@ -161,16 +161,16 @@ def test_neighbours_become_one_and_the_newest_word_counts() -> None:
         ContextUpdated(None, None),
     ):
         world.do(update)
-    assert world.session._talk.user.line[1:] == [Update("Be blunt.", LIGHTS)]
+    assert world.session._conversation.user.line[1:] == [Update("Be blunt.", LIGHTS)]
     world.do(TextReceived("third"))
     world.do(instruct("Be yourself."))
-    assert len(world.session._talk.user.line) == 4
+    assert len(world.session._conversation.user.line) == 4
 
 
 def test_an_update_that_nothing_waits_before_does_not_stay_in_the_line() -> None:
     world = busy()
     world.do(instruct("Be brief."))
-    assert world.session._talk.user.quiet
+    assert world.session._conversation.user.quiet
 
 
 @pytest.mark.parametrize("size", [1, MAX_BYTES // 8])
@@ -180,16 +180,16 @@ def test_a_line_that_overflows_loses_turns_and_never_an_update(size: int) -> Non
     for number in range(count):
         world.do(TextReceived("x" * size + str(number)))
         world.do(ContextUpdated(f"Rule {number}", None))
-    line = world.session._talk.user.line
+    line = world.session._conversation.user.line
     assert len(line) <= MAX_LINE + 1
     updates = [entry.instruction for entry in line if isinstance(entry, Update)]
     last = count - len(updates)
     assert updates == [f"Rule {number}" for number in range(last, count)]
-    assert world.session._talk.context.instruction == f"Rule {last - 1}"
+    assert world.session._conversation.context.instruction == f"Rule {last - 1}"
     finish(world)
     for _ in range(count):
         finish(world)
-    assert world.session._talk.context.instruction == f"Rule {count - 1}"
+    assert world.session._conversation.context.instruction == f"Rule {count - 1}"
 
 
 def test_what_pushes_out_several_turns_at_once_leaves_the_updates_between_them() -> None:
@@ -198,9 +198,9 @@ def test_what_pushes_out_several_turns_at_once_leaves_the_updates_between_them()
         world.do(TextReceived("x" * (MAX_BYTES // 8)))
         world.do(instruct(f"Rule {number}") if number else ContextUpdated(None, LIGHTS))
     world.do(TextReceived("x" * (MAX_BYTES * 7 // 8)))
-    context = world.session._talk.context
+    context = world.session._conversation.context
     assert (context.instruction, context.tools) == ("Rule 5", LIGHTS)
-    assert [type(entry) for entry in world.session._talk.user.line] == [TypedTurn]
+    assert [type(entry) for entry in world.session._conversation.user.line] == [TypedTurn]
 
 
 def test_content_that_interrupts_is_answered_under_the_update_before_it() -> None:

@@ -13,8 +13,8 @@ from core.world import MANUAL, SETUP, UNINTERRUPTED, World
 from support.invariants import InvariantBroken
 from vivavoce.core.events import ActivityEnded, AudioStreamEnded, ClientGone
 from vivavoce.core.model_states import ModelState
+from vivavoce.core.queued_turns import SpokenTurn, TurnState
 from vivavoce.core.settings import Pacing, SessionSettings
-from vivavoce.core.user_turns import SpokenTurn, TurnState
 from vivavoce.domain.content import Scheduling
 from vivavoce.domain.setup import Modality, SessionSetup
 
@@ -49,7 +49,7 @@ RANDOM = [name for name in ACTIONS if name not in ("drain", "gone")]
 
 def sketch(world: World) -> tuple[object, ...]:
     """What two situations must have in common to be taken for one."""
-    talk = world.session._talk
+    talk = world.session._conversation
     turn, ledger = talk.model.turn, talk.ledger
     line = tuple(
         (e.state, bool(e.text.strip()), bool(e.tries), bool(e.sent))
@@ -60,7 +60,7 @@ def sketch(world: World) -> tuple[object, ...]:
     return (
         line,
         talk.model.state,
-        None if turn is None else (turn.said, turn.owed),
+        None if turn is None else (turn.said, turn.turn_complete_due),
         talk.model.generation is not None and talk.model.generation.running,
         bool(ledger.unanswered()),
         bool(ledger.running()),
@@ -182,5 +182,5 @@ def test_after_the_end_nothing_follows_and_nothing_runs_on(ending: str) -> None:
         effects = len(world.effects)
         for name in RANDOM:
             ACTIONS[name](world)
-        assert world.session.handle(ClientGone(), world.now) == []
+        assert world.session.handle_event(ClientGone(), world.now) == []
         assert len(world.effects) == effects

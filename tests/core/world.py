@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from support.invariants import InvariantChecker
+from vivavoce.core.context_window import TokenCounter
 from vivavoce.core.effects import (
     CancelGeneration,
     DropTranscript,
@@ -37,7 +38,6 @@ from vivavoce.core.messages import Message, ToolCallRequest
 from vivavoce.core.model_states import ModelState
 from vivavoce.core.session import LiveSession
 from vivavoce.core.settings import SessionSettings
-from vivavoce.core.window import Gauge
 from vivavoce.domain.content import (
     Behavior,
     Content,
@@ -107,7 +107,7 @@ class World:
         session: LiveSession | None = None,
         now: float = 0.0,
         before: InvariantChecker | None = None,
-        gauge: Gauge | None = None,
+        gauge: TokenCounter | None = None,
     ) -> None:
         self.setup = setup
         self.settings = settings or SessionSettings()
@@ -133,9 +133,9 @@ class World:
             self.oracle.calls = before.calls
         self.session = session or LiveSession(
             SessionId("s"), setup, self.behavior, self.settings, CountingIds(),
-            gauge=gauge or Gauge(10**9),
+            counter=gauge or TokenCounter(10**9),
         )  # fmt: skip
-        self._after(None, self.session.open(now))
+        self._after(None, self.session.open_session(now))
 
     # --- steps ----------------------------------------------------------------------------
 
@@ -149,7 +149,7 @@ class World:
                     self.oracle.transcribed_words(turn)
             case _:
                 pass
-        return self._after(event, self.session.handle(event, self.now))
+        return self._after(event, self.session.handle_event(event, self.now))
 
     def wait(self, seconds: float = 0.0) -> list[Effect]:
         """Let time pass, deadline by deadline."""
@@ -157,7 +157,7 @@ class World:
         effects: list[Effect] = []
         while (due := self.session.deadline()) is not None and due <= until:
             self.now = max(self.now, due)
-            effects += self._after(None, self.session.elapse(self.now))
+            effects += self._after(None, self.session.handle_deadline(self.now))
         self.now = until
         return effects
 
@@ -197,7 +197,7 @@ class World:
                 case CancelGeneration() | ReleaseGeneration() | _:
                     pass
         self.oracle.check_step(event, effects, self.now, self.session.deadline())
-        waiting = self.session._talk.model.state is ModelState.TOOLS
+        waiting = self.session._conversation.model.state is ModelState.TOOLS
         expected = self.oracle.calls.waiting_here and not self.session.closed
         assert waiting == expected, self.messages()
         return effects

@@ -27,8 +27,8 @@ import platformdirs
 import soxr
 from numpy.typing import NDArray
 
-from vivavoce.core.activity import ActivityTracker, Cue, knobs
 from vivavoce.core.events import VoiceScored
+from vivavoce.core.turn_detection import ActivityTracker, SpeechEdge, vad_params
 from vivavoce.domain.audio import BYTES_PER_SAMPLE, INPUT_RATE, samples
 from vivavoce.domain.setup import ActivityDetection
 from vivavoce.engines.moonshine.network import Network
@@ -245,15 +245,15 @@ def spans(room: Room, detector: Any) -> list[tuple[int, bytes]]:
 
 def cuts(sound: bytes, detector: Any) -> list[tuple[int, bytes]]:
     """The turns that the server cuts out of sound, offline: where each begins, and it."""
-    tracker = ActivityTracker(knobs(ActivityDetection(silence_duration_ms=SILENCE_MS), 200))
+    tracker = ActivityTracker(vad_params(ActivityDetection(silence_duration_ms=SILENCE_MS), 200))
     state, start, found = detector.fresh(), 0, []
     for end in range(FRAME_SAMPLES, len(sound) // BYTES_PER_SAMPLE + 1, FRAME_SAMPLES):
         frame = sound[(end - FRAME_SAMPLES) * BYTES_PER_SAMPLE : end * BYTES_PER_SAMPLE]
         [(score, state)] = detector.score([frame], [state])
-        for evidence in tracker.hear(VoiceScored(end, (score,))):
-            if evidence.cue is Cue.ONSET:
+        for evidence in tracker.add_scores(VoiceScored(end, (score,))):
+            if evidence.cue is SpeechEdge.ONSET:
                 start = evidence.position
-            elif evidence.cue is Cue.END:
+            elif evidence.cue is SpeechEdge.END:
                 begin, over = start * BYTES_PER_SAMPLE, evidence.position * BYTES_PER_SAMPLE
                 found.append((start, sound[begin:over]))
     return found

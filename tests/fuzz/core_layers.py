@@ -16,10 +16,10 @@ from core.world import SETUP, World
 from fuzz.layer import Layer
 from fuzz.mutation import BytesMutator, JsonMutator
 from support.invariants import InvariantBroken
+from vivavoce.core.context_window import TokenCounter
 from vivavoce.core.events import ClientGone, TextReceived
 from vivavoce.core.session import LiveSession
 from vivavoce.core.settings import SessionSettings
-from vivavoce.core.window import Gauge
 from vivavoce.domain.ids import CountingIds
 from vivavoce.domain.model_family import family_behavior
 from vivavoce.store.checkpoint_decoder import decode_checkpoint
@@ -86,11 +86,11 @@ def run_checkpoint(data: bytes) -> Hashable:
         return None
     session = LiveSession.resume(
         checkpoint, SETUP, family_behavior(SETUP.model), SessionSettings(resumable=True),
-        CountingIds(), gauge=Gauge(10**9),
+        CountingIds(), counter=TokenCounter(10**9),
     )  # fmt: skip
-    effects = [*session.open(0.0), *session.handle(TextReceived("and then?"), 1.0)]
+    effects = [*session.open_session(0.0), *session.handle_event(TextReceived("and then?"), 1.0)]
     kinds = tuple(sorted({type(effect).__name__ for effect in effects}))
-    session.handle(ClientGone(), 2.0)
+    session.handle_event(ClientGone(), 2.0)
     assert session.closed
     assert decode_checkpoint(*encode_checkpoint(checkpoint)) is not None
     parts = [type(part).__name__ for content in checkpoint.history for part in content.parts]

@@ -9,7 +9,7 @@ import pytest
 from runtime.visits import HELLO, SETUP, SILENCE, echo, hold, kinds, played, speech, stream, talks
 from support.host_rig import Client, Hang, open_connection
 from vivavoce.core.events import ActivityEnded, AudioStreamEnded, TextReceived
-from vivavoce.core.lifetime import Farewell
+from vivavoce.core.lifetime import CloseReason
 from vivavoce.core.messages import (
     GoAway,
     InputTranscript,
@@ -170,7 +170,7 @@ def test_a_draining_server_says_so_and_closes_in_time() -> None:
         running = asyncio.ensure_future(connection.run())
         client.say(TextReceived("good morning"))
         await client.until(ModelAudio)
-        connection.leave(Farewell.DRAIN, 5.0)
+        connection.leave(CloseReason.DRAIN, 5.0)
         await running
         assert asyncio.get_running_loop().time() == pytest.approx(5.0, abs=0.1)
         return client

@@ -20,7 +20,7 @@ from runtime.dialogues import SLACK_S, holds
 from runtime.visits import HELLO, SETUP, SILENCE, echo, played, speech, stream, talks
 from support.host_rig import Client, Fail, Hang, Step, StepResponder, open_connection
 from vivavoce.core.events import ContentReceived, TextReceived, ToolResponsesReceived
-from vivavoce.core.lifetime import Farewell
+from vivavoce.core.lifetime import CloseReason
 from vivavoce.core.messages import (
     GenerationComplete,
     GoAway,
@@ -125,7 +125,7 @@ def test_1011_deadline_expired_at_58_minutes_although_unlimited() -> None:
         assert client.closed is None
         client.say(TextReceived("and once more, at some length, so that it takes a while"))
         await client.until(ModelAudio, count(client, ModelAudio) + 1)
-        connection.leave(Farewell.DRAIN, 1.0)
+        connection.leave(CloseReason.DRAIN, 1.0)
         ending = await running
         assert [type(m) for m in client.messages if isinstance(m, GoAway)] == [GoAway]
         assert client.closed == (ending.code, ending.reason)
@@ -176,7 +176,7 @@ def test_resumption_fails_with_instructions_of_more_than_200_tokens(words: int, 
     played(ask, responder, setup=setup)
     assert responder.requests[0].instruction == instruction
     old = _session(setup)
-    old.open(0.0)
+    old.open_session(0.0)
     assert _resumed(old.checkpoint()).checkpoint().instruction == instruction
 
 

@@ -101,13 +101,13 @@ def test_a_dead_detector_ends_what_can_only_be_heard_and_says_why_in_the_log(
 def test_a_bug_in_the_core_closes_with_1011_and_spares_the_process(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    handle = LiveSession.handle
+    handle = LiveSession.handle_event
 
     def broken(self: LiveSession, event: Event, now: float) -> list[Effect]:
         handle(self, event, now)
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(LiveSession, "handle", broken)
+    monkeypatch.setattr(LiveSession, "handle_event", broken)
 
     async def say_hello(client: Client) -> None:
         client.say(TextReceived("hello"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from vivavoce.core.events import CheckpointSaved, Event, SessionTaken
+from vivavoce.core.events import CheckpointSaved, Event, SessionSuperseded
 from vivavoce.domain.checkpoint import Checkpoint
 from vivavoce.domain.content import Tools
 from vivavoce.domain.ids import SessionId
@@ -62,7 +62,7 @@ def outcomes(keeper: Slow | None, told: bool = True) -> list[Event]:
 
 def test_what_became_of_it_comes_back_as_an_event() -> None:
     assert outcomes(Slow("handle")) == [CheckpointSaved("handle")]
-    assert outcomes(Slow(None)) == [SessionTaken()]
+    assert outcomes(Slow(None)) == [SessionSuperseded()]
     assert outcomes(Slow(StoreError("away"))) == [CheckpointSaved(None)]
     assert outcomes(Slow(RuntimeError("a bug"))) == [CheckpointSaved(None)]
     assert outcomes(None) == [CheckpointSaved(None)]

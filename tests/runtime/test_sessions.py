@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from vivavoce.core.lifetime import Farewell
+from vivavoce.core.lifetime import CloseReason
 from vivavoce.runtime.sessions import Sessions
 from vivavoce.testing.virtual_loop import run_virtually
 
@@ -15,7 +15,7 @@ class Guest:
         self.told: list[float] = []
         self._told = asyncio.Event()
 
-    def leave(self, farewell: Farewell, time_left_s: float) -> None:
+    def leave(self, farewell: CloseReason, time_left_s: float) -> None:
         self.told.append(time_left_s)
         self._told.set()
 

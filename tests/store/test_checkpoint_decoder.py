@@ -182,8 +182,8 @@ def test_no_value_of_another_type_gets_as_far_as_a_session() -> None:
                 session = LiveSession.resume(
                     checkpoint, setup, family_behavior("m"), SessionSettings(), CountingIds()
                 )
-                session.open(0.0)
-                session.handle(TextReceived("and now?"), 1.0)
+                session.open_session(0.0)
+                session.handle_event(TextReceived("and now?"), 1.0)
     assert read > 0
 
 

@@ -98,7 +98,7 @@ class CoreRunner:
 
     def run(self) -> list[tuple[float, Message]]:
         """Play until the script's end."""
-        self._perform(self.session.open(0.0))
+        self._perform(self.session.open_session(0.0))
         for step in self.script.steps:
             self._arrange(step)
         self._later(FRAME / INPUT_RATE, lambda: self._listen(FRAME))
@@ -107,7 +107,7 @@ class CoreRunner:
             if self._coming and self._coming[0][0] <= self._now:
                 heapq.heappop(self._coming)[2]()
             else:
-                self._perform(self.session.elapse(self._now))
+                self._perform(self.session.handle_deadline(self._now))
                 if (due := self.session.deadline()) is not None and due <= self._now:
                     raise RuntimeError(f"The deadline {due} stays where it is.")
         self._answers_script.release()
@@ -122,7 +122,7 @@ class CoreRunner:
         heapq.heappush(self._coming, (at, next(self._order), act))
 
     def _happens(self, at: float, event: Event) -> None:
-        self._later(at, lambda: self._perform(self.session.handle(event, self._now)))
+        self._later(at, lambda: self._perform(self.session.handle_event(event, self._now)))
 
     # --- the client -------------------------------------------------------------------------
 
@@ -150,9 +150,9 @@ class CoreRunner:
         if self._mute:
             return
         spoken = any(s.at <= (position - FRAME) / INPUT_RATE < s.until for s in self._speeches)
-        self._perform(self.session.handle(AudioArrived(position), self._now))
+        self._perform(self.session.handle_event(AudioArrived(position), self._now))
         scores = (VOICE if spoken else SILENCE,)
-        self._perform(self.session.handle(VoiceScored(position, scores, FRAME), self._now))
+        self._perform(self.session.handle_event(VoiceScored(position, scores, FRAME), self._now))
         position += FRAME
         self._later(position / INPUT_RATE, lambda: self._listen(position))
 

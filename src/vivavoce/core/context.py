@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from vivavoce.core.context_window import (
+    CompressionThresholds,
+    TokenCounter,
+    count_to_drop,
+    tool_texts,
+)
 from vivavoce.core.contribution import Contribution, CountedTexts, Prompt
 from vivavoce.core.history import History
-from vivavoce.core.window import Bounds, Gauge, surplus, tool_texts
 from vivavoce.domain.content import Content, Role, Tools
 from vivavoce.domain.ids import GenerationId, SessionId
 from vivavoce.domain.request import GenerationRequest
@@ -26,7 +31,7 @@ class Context:
         session: SessionId,
         setup: SessionSetup,
         history: History,
-        gauge: Gauge,
+        counter: TokenCounter,
         min_confidence: float = 0.0,
     ) -> None:
         self.session = session
@@ -35,12 +40,12 @@ class Context:
         self.tools = setup.tools
         self.history = history
         self.overflow = ""
-        self._gauge = gauge
+        self._counter = counter
         self._min_confidence = min_confidence
-        self._bounds = Bounds.of(setup.compression, gauge.window)
+        self._bounds = CompressionThresholds.from_setup(setup.compression, counter.window)
         self._updates = 0
         self._fixed = self._fixed_texts()
-        self._fixed.tokens(gauge, gauge.revision())  # large setups are made in a thread
+        self._fixed.tokens(counter, counter.revision())  # large setups are made in a thread
 
     @property
     def version(self) -> int:
@@ -65,15 +70,15 @@ class Context:
         until the target is reached. Instruction, tools and the user's last words never go. What
         is too much then, or without compression, is an `overflow`.
         """
-        gauge, bounds = self._gauge, self._bounds
+        counter, bounds = self._counter, self._bounds
         total = self.prompt().weight().total
         if bounds is not None and total > bounds.trigger:
             older = self.history.droppable()
-            weights = (each.tokens(gauge, self.setup.image_tokens) for each in older)
-            self.history.slide(surplus(weights, total - bounds.target))
+            weights = (each.tokens(counter, self.setup.image_tokens) for each in older)
+            self.history.drop_oldest(count_to_drop(weights, total - bounds.target))
             total = self.prompt().weight().total
-        if total > gauge.window:
-            self.overflow = f"The context window of {gauge.window} tokens is full ({total}): " + (
+        if total > counter.window:
+            self.overflow = f"The context window of {counter.window} tokens is full ({total}): " + (
                 "send less at once." if bounds else "set contextWindowCompression."
             )
 
@@ -83,10 +88,10 @@ class Context:
         return Prompt(
             self._fixed,
             contributions,
-            self._gauge,
+            self._counter,
             self.setup.image_tokens,
             self.history.tokens,
-            self.history.over,
+            self.history.is_over_limit,
         )
 
     def request(

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from vivavoce.core.content_size import size_bytes
+from vivavoce.core.context_window import TokenCounter, TokenCounts, image_count, prompt_texts
 from vivavoce.core.usage import audio_tokens
-from vivavoce.core.weight import weigh
-from vivavoce.core.window import Gauge, Weight, image_count, prompt_texts
 from vivavoce.domain.content import Content
 
 
@@ -24,10 +24,10 @@ class CountedTexts:
         self._tokens = 0
         self._revision: int | None = None
 
-    def tokens(self, gauge: Gauge, revision: int) -> int:
-        """The tokens of all texts; `revision` is the present one of `gauge`."""
+    def tokens(self, counter: TokenCounter, revision: int) -> int:
+        """The tokens of all texts; `revision` is the present one of `counter`."""
         if revision != self._revision:
-            self._tokens = sum(map(gauge.count, self._texts))
+            self._tokens = sum(map(counter.count, self._texts))
             self._revision = revision
         return self._tokens
 
@@ -51,7 +51,7 @@ class Contribution:
     def bytes(self) -> int:
         """Bytes held in memory, roughly."""
         if self._bytes is None:
-            self._bytes = weigh(self.content)
+            self._bytes = size_bytes(self.content)
         return self._bytes
 
     @property
@@ -61,18 +61,18 @@ class Contribution:
             self._texts = CountedTexts(prompt_texts(self.content))
         return self._texts
 
-    def tokens(self, gauge: Gauge, image_tokens: int) -> int:
+    def tokens(self, counter: TokenCounter, image_tokens: int) -> int:
         """What it weighs in a prompt, where an image has `image_tokens`."""
-        text = self.texts.tokens(gauge, gauge.revision())
+        text = self.texts.tokens(counter, counter.revision())
         return text + self.audio_tokens + self.images * image_tokens
 
 
 class TokenTotal:
     """The tokens of contributions that come and go, added up as they do."""
 
-    def __init__(self, gauge: Gauge) -> None:
-        self._gauge = gauge
-        self._revision: int | None = gauge.revision()
+    def __init__(self, counter: TokenCounter) -> None:
+        self._counter = counter
+        self._revision: int | None = counter.revision()
         self._sums = (0, 0, 0)
 
     def add(self, contribution: Contribution, sign: int = 1) -> None:
@@ -81,23 +81,23 @@ class TokenTotal:
             self._add(contribution, sign)
 
     def _add(self, contribution: Contribution, sign: int) -> None:
-        if (revision := self._gauge.revision()) != self._revision:
+        if (revision := self._counter.revision()) != self._revision:
             self._revision = None  # what was added up is counted otherwise now
             return
         text, audio, images = self._sums
         self._sums = (
-            text + sign * contribution.texts.tokens(self._gauge, revision),
+            text + sign * contribution.texts.tokens(self._counter, revision),
             audio + sign * contribution.audio_tokens,
             images + sign * contribution.images,
         )
 
     def clear(self) -> None:
         """Remove all contributions."""
-        self._revision, self._sums = self._gauge.revision(), (0, 0, 0)
+        self._revision, self._sums = self._counter.revision(), (0, 0, 0)
 
     def of(self, contributions: Iterable[Contribution]) -> tuple[int, int, int]:
         """Tokens of text and sound, and images, of `contributions`, which are those added."""
-        if (revision := self._gauge.revision()) != self._revision:
+        if (revision := self._counter.revision()) != self._revision:
             self._revision, self._sums = revision, (0, 0, 0)
             for each in contributions:
                 self._add(each, 1)
@@ -115,32 +115,32 @@ class Prompt:
         self,
         fixed: CountedTexts,
         contributions: Sequence[Contribution],
-        gauge: Gauge,
+        counter: TokenCounter,
         image_tokens: int,
         total: TokenTotal | None = None,
         added: int = 0,
     ) -> None:
         self._fixed = fixed
         self._contributions = contributions
-        self._gauge = gauge
+        self._counter = counter
         self._image_tokens = image_tokens
-        self._revision = gauge.revision()
+        self._revision = counter.revision()
         sums = (0, 0, 0) if total is None else total.of(contributions[:added])
         self._weight = self._weigh(sums, contributions[added:])
 
-    def weight(self) -> Weight:
+    def weight(self) -> TokenCounts:
         """The tokens by modality, as the tokenizer counts now."""
-        if (revision := self._gauge.revision()) != self._revision:
+        if (revision := self._counter.revision()) != self._revision:
             self._revision = revision
             self._weight = self._weigh((0, 0, 0), self._contributions)
         return self._weight
 
-    def _weigh(self, sums: tuple[int, int, int], more: Iterable[Contribution]) -> Weight:
-        gauge, revision = self._gauge, self._revision
+    def _weigh(self, sums: tuple[int, int, int], more: Iterable[Contribution]) -> TokenCounts:
+        counter, revision = self._counter, self._revision
         text, audio, images = sums
-        text += self._fixed.tokens(gauge, revision)
+        text += self._fixed.tokens(counter, revision)
         for each in more:
-            text += each.texts.tokens(gauge, revision)
+            text += each.texts.tokens(counter, revision)
             audio += each.audio_tokens
             images += each.images
-        return Weight(text, audio, images * self._image_tokens)
+        return TokenCounts(text, audio, images * self._image_tokens)

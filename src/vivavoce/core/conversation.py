@@ -11,20 +11,20 @@ from typing import TypeGuard
 
 from vivavoce.core.bare_turns import only_punctuation, without_bare_end
 from vivavoce.core.context import Context
+from vivavoce.core.context_window import TokenCounter
 from vivavoce.core.effects import PrepareGeneration, Send
 from vivavoce.core.events import ContentReceived
-from vivavoce.core.frames import Frames
 from vivavoce.core.generation import Basis
 from vivavoce.core.history import History
 from vivavoce.core.messages import InputTranscript, Interrupted, TurnComplete, TurnReason
-from vivavoce.core.model_side import ModelSide
-from vivavoce.core.model_turn import Cause, Manner
+from vivavoce.core.model_output import Cause, OutputOptions
+from vivavoce.core.model_turns import ModelTurns
+from vivavoce.core.queued_turns import Entry, FloorTaken, SpokenTurn, TurnState, TypedTurn
 from vivavoce.core.settings import FORGOTTEN_TOOL_S, Pacing, SessionSettings
 from vivavoce.core.step import Step
-from vivavoce.core.tools import Patience, ToolLedger, Verdict
-from vivavoce.core.user_side import UserSide
-from vivavoce.core.user_turns import Claim, Entry, SpokenTurn, TurnState, TypedTurn
-from vivavoce.core.window import Gauge
+from vivavoce.core.tool_calls import ResultStatus, ToolLedger, ToolTimeouts
+from vivavoce.core.user_turns import UserTurns
+from vivavoce.core.video_buffer import VideoBuffer
 from vivavoce.domain.audio import Position
 from vivavoce.domain.checkpoint import Asked, Checkpoint, strip_server_tools
 from vivavoce.domain.content import Content, Part, Role, Text, ToolResult
@@ -52,39 +52,39 @@ class Conversation:
         settings: SessionSettings,
         ids: IdSource,
         history: tuple[Content, ...] = (),
-        gauge: Gauge | None = None,
+        counter: TokenCounter | None = None,
     ) -> None:
         self.setup = setup
         self.settings = settings
         self.behavior = behavior
-        gauge = gauge or Gauge()
-        kept = History(history, settings.history_contents, gauge)
-        self.context = Context(session, setup, kept, gauge, settings.min_confidence)
-        self.user = UserSide(
-            Frames(setup.realtime.coverage or behavior.coverage),
+        counter = counter or TokenCounter()
+        kept = History(history, settings.history_contents, counter)
+        self.context = Context(session, setup, kept, counter, settings.min_confidence)
+        self.user = UserTurns(
+            VideoBuffer(setup.realtime.coverage or behavior.coverage),
             streams=setup.input_transcription is not None,
         )
-        patience = Patience(
+        timeouts = ToolTimeouts(
             blocking_s=settings.tool_deadline(setup.realtime.interrupts),
             non_blocking_s=settings.tool_deadline_s or FORGOTTEN_TOOL_S,
             served_s=settings.served_deadline_s,
         )
-        self.ledger = ToolLedger(ids, behavior.function_behavior, patience)
+        self.ledger = ToolLedger(ids, behavior.function_behavior, timeouts)
         spoken = setup.modality is Modality.AUDIO
-        manner = Manner(
+        output = OutputOptions(
             modality=setup.modality,
             transcribes=spoken and setup.output_transcription is not None,
             thinks_aloud=setup.thinking is not None and setup.thinking.include_thoughts,
             paced=spoken and settings.pacing is Pacing.PACED,
-            gauge=gauge,
+            counter=counter,
             shows_search=behavior.shows_search,
             shows_calls=setup.shows_server_calls,
             finishes_transcripts=settings.finishes_transcripts,
         )
-        self.model = ModelSide(
+        self.model = ModelTurns(
             self.context,
             self.ledger,
-            manner,
+            output,
             settings.early_turn_complete,
             settings.generation_stall_s,
         )
@@ -100,7 +100,7 @@ class Conversation:
 
     # --- what the client typed ------------------------------------------------------------
 
-    def content(self, event: ContentReceived, step: Step) -> None:
+    def handle_content(self, event: ContentReceived, step: Step) -> None:
         """`clientContent`: results in it answer calls, and its first end may end the seeding."""
         turns, ends = self._answer_calls(event.turns, step), event.turn_complete
         if event.turns and not turns:
@@ -110,7 +110,7 @@ class Conversation:
         if ends and self.seeding:
             self._end_seeding(event.turns, turns, step)
         else:
-            self.user.content(turns, ends, step)
+            self.user.add_content(turns, ends, step)
 
     def _without_bare_end(self, turns: tuple[Content, ...]) -> tuple[Content, ...]:
         """Take off a last turn without words: it asks about what is before it, if anything is."""
@@ -126,7 +126,7 @@ class Conversation:
         users = bool(last) and last[0].role is Role.USER
         answer = self.behavior.history_answers and users
         if turns or answer:  # else it only ended the seeding, and is no stop
-            self.user.content(turns, answer, step)
+            self.user.add_content(turns, answer, step)
 
     def _answer_calls(self, turns: tuple[Content, ...], step: Step) -> tuple[Content, ...]:
         """Take out results of open calls, which answer them, and the turns that held only these."""
@@ -140,15 +140,15 @@ class Conversation:
 
         if not (given := tuple(part for part in parts if answers(part))):
             return turns
-        step.report("a function's result came in clientContent: it answers its call")
-        self.results(given, step)
+        step.report_mismatch("a function's result came in clientContent: it answers its call")
+        self.handle_results(given, step)
         rest = (
             replace(turn, parts=tuple(part for part in turn.parts if not answers(part)))
             for turn in turns
         )
         return tuple(turn for turn in rest if turn.parts)
 
-    def text(self, text: str, step: Step) -> None:
+    def handle_text(self, text: str, step: Step) -> None:
         """Realtime text; without words in it, a bare trigger to answer what there is.
 
         2.x clients know no such trigger for punctuation: theirs is a user turn with a dot.
@@ -157,68 +157,73 @@ class Conversation:
             self.behavior.family is not ModelFamily.LIVE_2_5 and only_punctuation(text)
         )
         if bare and not (self.context.history.empty and self.user.quiet):
-            self.user.trigger(step, urgent=self.setup.realtime.interrupts)
+            self.user.add_trigger(step, urgent=self.setup.realtime.interrupts)
         else:
-            self.user.text(text, step)
+            self.user.add_text(text, step)
 
-    def results(self, results: tuple[ToolResult, ...], step: Step) -> None:
+    def handle_results(self, results: tuple[ToolResult, ...], step: Step) -> None:
         """The client answered calls, or we in its place."""
         for given in results:
-            verdict, result = self.ledger.answer(given, step.now)
-            if verdict is Verdict.SILENT:
-                self.context.history.answer((result,))
+            verdict, result = self.ledger.add_result(given, step.now)
+            if verdict is ResultStatus.SILENT:
+                self.context.history.add_results((result,))
         problems, self.ledger.problems = self.ledger.problems, []
         step.effects.extend(problems)
 
     # --- moves of the joint rules ----------------------------------------------------------
 
-    def consider_claim(self, step: Step) -> None:
+    def handle_barge_in(self, step: Step) -> None:
         """The user took the floor: an open model turn is interrupted, if that is wished.
 
         Content that comes before the answer to speech has said anything joins that speech:
         clients end an activity and send content in one breath, and expect one answer. Content
         interrupts an answer, and no function of the client's: it may be what that one reports.
         """
-        claim, self.user.claim = self.user.claim, None
+        taken, self.user.floor_taken = self.user.floor_taken, None
         turn = self.model.turn
         if turn is None or not self.model.busy:
             return
-        if claim in (Claim.ACTIVITY, Claim.TRIGGER) and not self.setup.realtime.interrupts:
+        if (
+            taken in (FloorTaken.ACTIVITY, FloorTaken.TRIGGER)
+            and not self.setup.realtime.interrupts
+        ):
             return
-        if claim in (Claim.TRIGGER, Claim.CONTENT) and self.model.awaits_client:
-            self.model.give_way(step)
+        if taken in (FloorTaken.TRIGGER, FloorTaken.CONTENT) and self.model.awaits_client:
+            self.model.yield_floor(step)
             return
         asks = any(isinstance(entry, TypedTurn) and entry.answer for entry in self.user.line)
-        joins = claim is Claim.CONTENT and turn.cause is Cause.SPEECH and asks
+        joins = taken is FloorTaken.CONTENT and turn.cause is Cause.SPEECH and asks
         if joins and self.model.unseen:
-            self.model.withdraw(step)
+            self.model.withdraw_calls(step)
         else:
-            self.model.interrupt(step)
+            self.model.interrupt_turn(step)
 
-    def untold(self) -> list[SpokenTurn]:
+    def unsent_transcripts(self) -> list[SpokenTurn]:
         """Spoken turns of which the client may be given words now, in order.
 
         Turns that are ready to be taken up, whole. If there are none: the oldest turn that is
         not told, as far as its words are stable, so that turns never mix.
         """
         if ready := self.user.ready():
-            return [turn for turn in ready if isinstance(turn, SpokenTurn) and not turn.told]
-        spoken = [turn for turn in self.user.line if isinstance(turn, SpokenTurn) and not turn.told]
-        return [t for t in spoken[:1] if t.state is TurnState.READY or self._tells(t)]
+            return [turn for turn in ready if isinstance(turn, SpokenTurn) and not turn.reported]
+        spoken = [
+            turn for turn in self.user.line if isinstance(turn, SpokenTurn) and not turn.reported
+        ]
+        return [t for t in spoken[:1] if t.state is TurnState.READY or self._sends_transcript(t)]
 
-    def tell(self, step: Step) -> None:
+    def send_input_transcripts(self, step: Step) -> None:
         """Input transcription, before anything of the answer to it."""
-        for turn in self.untold():
-            turn.told = turn.state is TurnState.READY
+        for turn in self.unsent_transcripts():
+            turn.reported = turn.state is TurnState.READY
             if self.setup.input_transcription is None:
                 continue
             begun = bool(turn.sent)
             piece = turn.send_piece()
             if piece or begun:
                 apart = " " if not begun and self._continues(step) else ""
-                step.send(InputTranscript(apart + piece, finished=turn.told))
+                step.send(InputTranscript(apart + piece, finished=turn.reported))
 
-    def _tell_recorded(self, entries: list[Entry], step: Step) -> None:
+    def _send_recorded_transcripts(self, entries: list[Entry], step: Step) -> None:
         """Input transcription of recorded speech that asks for an answer."""
         if self.setup.input_transcription is None:
             return
@@ -228,7 +233,7 @@ class Conversation:
                 apart = " " if self._continues(step) else ""
                 step.send(InputTranscript(apart + words))
 
-    def _tells(self, turn: SpokenTurn) -> bool:
+    def _sends_transcript(self, turn: SpokenTurn) -> bool:
         """Whether the client wants to know words, and there are further ones of this turn."""
         return self.setup.input_transcription is not None and bool(turn.next_piece())
 
@@ -255,25 +260,25 @@ class Conversation:
         if (update := self.user.take_update()) is not None:
             self.context.update(update.instruction, update.tools)
 
-    def take_up(self, step: Step) -> None:
+    def start_turn(self, step: Step) -> None:
         """What is ready enters the history, and is answered if it asks for an answer."""
         entries = self.user.ready()
-        self.user.take(entries)
-        self._tell_recorded(entries, step)
+        self.user.take_entries(entries)
+        self._send_recorded_transcripts(entries, step)
         asks = [entry for entry in entries if entry.answer]
         if asks:
-            self.context.history.answer(self.ledger.take_urgent())
+            self.context.history.add_results(self.ledger.take_urgent())
         for entry in entries:
             self.context.history.add(entry.contents())
         spoken = [entry for entry in entries if isinstance(entry, SpokenTurn)]
         if asks:
             typed = any(isinstance(entry, TypedTurn) for entry in asks)
-            self.model.begin(Cause.CONTENT if typed else Cause.SPEECH, step)
+            self.model.begin_turn(Cause.CONTENT if typed else Cause.SPEECH, step)
         elif spoken:
             failed = any(turn.failed for turn in spoken)
             step.send(TurnComplete(reason=TurnReason.GENERATED_OTHER if failed else None))
 
-    def asked_meanwhile(self) -> bool:
+    def has_question_meanwhile(self) -> bool:
         """Whether content wants an answer for which functions of the client's need not be done."""
         if not self.model.awaits_client:
             return False
@@ -286,24 +291,24 @@ class Conversation:
 
     def answer_meanwhile(self, step: Step) -> None:
         """The same for what wants an answer, with that answer."""
-        self.tell(step)
-        self._tell_recorded(self.user.ready(), step)
+        self.send_input_transcripts(step)
+        self._send_recorded_transcripts(self.user.ready(), step)
         self._append(self.user.ready())
-        self.model.ask(step)
+        self.model.ask_again(step)
 
     def _append(self, entries: list[Entry]) -> None:
-        self.user.take(entries)
+        self.user.take_entries(entries)
         for entry in entries:
             self.context.history.append(entry.contents())
 
     def take_results(self, step: Step) -> None:
         """The model reacts to results that waited for rest."""
-        self.context.history.answer(self.ledger.take_waiting())
-        self.model.begin(Cause.RESULT, step)
+        self.context.history.add_results(self.ledger.take_waiting())
+        self.model.begin_turn(Cause.RESULT, step)
 
     # --- speculation -----------------------------------------------------------------------
 
-    def basis(self, turn: SpokenTurn) -> Basis:
+    def basis_of(self, turn: SpokenTurn) -> Basis:
         """What an answer to this turn would rest on, as things stand."""
         confidence = turn.known_confidence
         unclear = confidence is not None and confidence < self.settings.min_confidence
@@ -322,9 +327,11 @@ class Conversation:
     def guess_holds(self) -> bool:
         """Whether the turn is ready and is what the speculation took it for."""
         turn, generation = self.guessed(), self.model.generation
-        return turn is not None and generation is not None and self.basis(turn) == generation.basis
+        return (
+            turn is not None and generation is not None and self.basis_of(turn) == generation.basis
+        )
 
-    def speculate(self, turn: SpokenTurn, step: Step) -> None:
+    def start_speculation(self, turn: SpokenTurn, step: Step) -> None:
         """Begin to answer what the user seems to have said."""
         turn.tries += 1
         turn.tried_at = turn.paused_at
@@ -333,18 +340,18 @@ class Conversation:
             Text(" ".join(turn.words())),
         )
         content = Content(Role.USER, parts, confidence=turn.known_confidence)
-        self.model.speculate(self.basis(turn), (content,), step)
+        self.model.start_speculation(self.basis_of(turn), (content,), step)
 
-    def promote(self, step: Step) -> None:
+    def promote_speculation(self, step: Step) -> None:
         """The guess was right: the turn enters the history, and the held answer is said."""
         (turn,) = self.user.ready()
-        self.user.take([turn])
+        self.user.take_entries([turn])
         self.context.history.add(turn.contents())
-        self.model.promote(step)
+        self.model.promote_generation(step)
 
     # --- rest -------------------------------------------------------------------------------
 
-    def rest(self, step: Step) -> None:
+    def act_when_idle(self, step: Step) -> None:
         """After every step. While the model is idle, the engine reads ahead what is known."""
         self._transcribing = self._continues(step) and not self.resting
         if self.resting:
@@ -358,7 +365,7 @@ class Conversation:
             return
         self._prepared = known
         spoken = (Content(Role.USER, (Text(words),)),) if words else ()
-        step.want(PrepareGeneration(self.context.request(extra=spoken)))
+        step.emit(PrepareGeneration(self.context.request(extra=spoken)))
 
     @property
     def state(self) -> tuple[int, bool]:
@@ -384,9 +391,9 @@ class Conversation:
             consumed=consumed,
         )
 
-    def wind_up(self, step: Step) -> None:
+    def finalize(self, step: Step) -> None:
         """The connection ends: what was said and heard so far becomes history."""
-        self.model.break_off(step)
+        self.model.stop_output(step)
         for entry in self.user.ready():
             self.context.history.add(entry.contents())
 
@@ -394,7 +401,7 @@ class Conversation:
         """Go on from there; instruction, tools and history were taken from it before."""
         self.ledger.restore(checkpoint.calls, now)
         if self.ledger.blocked:
-            self.model.wait()
+            self.model.wait_for_user()
         for position, frame in checkpoint.frames:
-            self.user.frames.add(position, frame)
+            self.user.frames.add_frame(position, frame)
         self.seeding = checkpoint.seeding

@@ -112,7 +112,7 @@ class SaveCheckpoint:
     """Write the session down. `told`: the client is to learn of it, by a new handle."""
 
     checkpoint: Checkpoint
-    told: bool = True
+    new_handle: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ class ReportMismatch:
 
     sentence: str
     code: int = 0
-    told: str = ""
+    quoted: str = ""
 
 
 @dataclass(frozen=True, slots=True)

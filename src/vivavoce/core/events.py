@@ -1,6 +1,6 @@
 """Everything that can happen to a conversation. Frozen data, one sentence each.
 
-The host turns the world into these; `LiveSession.handle` decides what follows. Sound never
+The host turns the world into these; `LiveSession.handle_event` decides what follows. Sound never
 appears here, only positions in it; model output does, because its order relative to
 `interrupted` is protocol.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vivavoce.core.lifetime import Farewell
+from vivavoce.core.lifetime import CloseReason
 from vivavoce.domain.audio import AudioChunk, Position, VideoFrame
 from vivavoce.domain.content import Blob, Content, ToolCall, ToolResult, Tools, Usage
 from vivavoce.domain.ids import CallId, GenerationId, TurnId
@@ -226,20 +226,20 @@ class CheckpointLost:
 
 
 @dataclass(frozen=True, slots=True)
-class SessionTaken:
+class SessionSuperseded:
     """The session was resumed on a newer connection: this one is over.
 
-    `surrender`: that one waits for what is not on record of it; else it has begun already.
+    `handover`: that one waits for what is not on record of it; else it has begun already.
     """
 
-    surrender: bool = False
+    handover: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class LeaveRequested:
+class CloseRequested:
     """The connection is to end in so many seconds, for this reason; the client is told so."""
 
-    farewell: Farewell
+    reason: CloseReason
     time_left_s: float
 
 
@@ -280,8 +280,8 @@ Event = (
     | MessageRead
     | CheckpointSaved
     | CheckpointLost
-    | SessionTaken
-    | LeaveRequested
+    | SessionSuperseded
+    | CloseRequested
     | ListeningHeld
     | ClientGone
 )

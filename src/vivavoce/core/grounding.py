@@ -38,7 +38,7 @@ _EMPTY = frozenset(
 )
 
 
-def supports(text: str, sources: Sequence[Source]) -> tuple[Support, ...]:
+def find_supports(text: str, sources: Sequence[Source]) -> tuple[Support, ...]:
     """The sentences of `text` that `sources` support, in order."""
     known = [frozenset(_words(f"{source.title} {source.text}")) for source in sources]
     found = []

@@ -20,9 +20,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import ceil
 
+from vivavoce.core.content_size import MAX_BYTES, calls_in, strip_media, without_results
+from vivavoce.core.context_window import TokenCounter
 from vivavoce.core.contribution import Contribution, TokenTotal
-from vivavoce.core.weight import MAX_BYTES, calls_in, lightened, without_results
-from vivavoce.core.window import Gauge
 from vivavoce.domain.content import Content, Part, Role, Text, ToolCall, ToolResult
 from vivavoce.domain.ids import CallId
 
@@ -46,10 +46,13 @@ class History:
     """Contributions in order. `version` changes whenever what an answer would see changes."""
 
     def __init__(
-        self, contents: Iterable[Content] = (), limit: int = 1000, gauge: Gauge | None = None
+        self,
+        contents: Iterable[Content] = (),
+        limit: int = 1000,
+        counter: TokenCounter | None = None,
     ) -> None:
         self._done = list(map(Contribution, contents))
-        self.tokens = TokenTotal(gauge or Gauge())
+        self.tokens = TokenTotal(counter or TokenCounter())
         for each in self._done:
             self.tokens.add(each)
         self._draft: list[Piece | Contribution] = []
@@ -71,7 +74,7 @@ class History:
         return tuple([each.content for each in self.contributions()])
 
     @property
-    def over(self) -> int:
+    def is_over_limit(self) -> int:
         """How many contributions are over, and added up in `tokens`."""
         return len(self._done)
 
@@ -117,7 +120,7 @@ class History:
 
     # --- the draft ------------------------------------------------------------------------
 
-    def say(self, text: str, begin_s: float = 0.0, end_s: float = 0.0) -> None:
+    def add_words(self, text: str, begin_s: float = 0.0, end_s: float = 0.0) -> None:
         """The model said this in that span of the turn's sound."""
         if not text:
             return
@@ -127,11 +130,11 @@ class History:
         if len(self._draft) > MAX_DRAFT:
             self._drop_from_draft(lambda entry: isinstance(entry, Piece))
 
-    def call(self, calls: tuple[ToolCall, ...]) -> None:
+    def add_calls(self, calls: tuple[ToolCall, ...]) -> None:
         """The model called functions."""
         self._note(Content(Role.MODEL, calls))
 
-    def answer(self, results: tuple[ToolResult, ...]) -> None:
+    def add_results(self, results: tuple[ToolResult, ...]) -> None:
         """Functions answered; within the model's turn or outside of one."""
         if not results:
             return
@@ -151,7 +154,7 @@ class History:
         """The model's turn is over and was heard."""
         self._append(_written(self._take_draft(), None))
 
-    def cut(self, heard_s: float) -> None:
+    def cut_to_heard(self, heard_s: float) -> None:
         """The model's turn was interrupted when this much of its sound had been played."""
         self._changed()
         self._append(_written(self._take_draft(), heard_s))
@@ -166,7 +169,7 @@ class History:
     def _drop_from_draft(self, fits: Callable[[Piece | Contribution], bool]) -> None:
         places = (at for at, entry in enumerate(self._draft) if fits(entry))
         if (oldest := next(places, None)) is not None:
-            self._draft_bytes -= _heaviness(self._draft.pop(oldest))
+            self._draft_bytes -= _entry_bytes(self._draft.pop(oldest))
             self._view = None
 
     def _take_draft(self) -> list[Piece | Contribution]:
@@ -180,7 +183,7 @@ class History:
         """What may be dropped, oldest first: all before the user's last words."""
         return tuple(self._done[: self._question()])
 
-    def slide(self, count: int) -> None:
+    def drop_oldest(self, count: int) -> None:
         """Drop the oldest `count` of those, and further up to words of the user's own."""
         if count > 0:
             self._drop(0, count, count)
@@ -253,11 +256,11 @@ class History:
             if self.bytes <= MAX_BYTES:
                 return
             if each is not newest:
-                self._done[at] = lighter = Contribution(lightened(each.content, answers))
+                self._done[at] = lighter = Contribution(strip_media(each.content, answers))
                 self._replace(each, [lighter])
         for at, entry in enumerate(self._draft):
             if self.bytes > MAX_BYTES and isinstance(entry, Contribution) and entry is not newest:
-                lighter = Contribution(lightened(entry.content, answers))
+                lighter = Contribution(strip_media(entry.content, answers))
                 self._draft[at] = lighter
                 self._draft_bytes += lighter.bytes - entry.bytes
 
@@ -284,7 +287,7 @@ def _is_free(entry: Piece | Contribution) -> bool:
     )
 
 
-def _heaviness(entry: Piece | Contribution) -> int:
+def _entry_bytes(entry: Piece | Contribution) -> int:
     return len(entry.text) if isinstance(entry, Piece) else entry.bytes
 
 
@@ -302,7 +305,7 @@ def _written(draft: list[Piece | Contribution], heard_s: float | None) -> list[C
 
     for entry in draft:
         if isinstance(entry, Piece):
-            said.append(entry.text if heard_s is None else heard_words(entry, heard_s))
+            said.append(entry.text if heard_s is None else played_words(entry, heard_s))
         elif entry.content.role is Role.MODEL:
             flush(entry.content.parts)
         else:
@@ -321,7 +324,7 @@ def _mark_cut(written: list[Contribution]) -> None:
             return
 
 
-def heard_words(piece: Piece, heard_s: float) -> str:
+def played_words(piece: Piece, heard_s: float) -> str:
     """The words of a piece that had begun when this much was played, evenly spread over it."""
     if heard_s >= piece.end_s:
         return piece.text

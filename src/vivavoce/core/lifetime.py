@@ -16,7 +16,7 @@ RESUMABLE = 1011
 FINAL = 1008
 
 
-class Farewell(Enum):
+class CloseReason(Enum):
     """Why a connection ends, with the close code and the sentence that say so."""
 
     DRAIN = (RESUMABLE, "The server is going away; resume the session on a new connection.")
@@ -43,7 +43,7 @@ class Farewell(Enum):
     @property
     def final(self) -> bool:
         """Whether the session is over with it, too."""
-        return self is Farewell.SESSION
+        return self is CloseReason.SESSION
 
 
 class Lifetime:
@@ -52,19 +52,19 @@ class Lifetime:
     def __init__(self, notice_s: float, idle_s: float = 0.0) -> None:
         self._notice_s = notice_s
         self._idle_s = idle_s
-        self._ends: dict[Farewell, float] = {}
-        self._told: float | None = None
+        self._ends: dict[CloseReason, float] = {}
+        self._announced: float | None = None
 
-    def plan(self, farewell: Farewell, at: float) -> None:
+    def plan_close(self, reason: CloseReason, at: float) -> None:
         """The connection ends then for this reason; of several times the earliest counts."""
-        self._ends[farewell] = min(at, self._ends.get(farewell, at))
+        self._ends[reason] = min(at, self._ends.get(reason, at))
 
-    def heard(self, now: float) -> None:
+    def note_activity(self, now: float) -> None:
         """The client sent something."""
         if self._idle_s > 0:
-            self._ends[Farewell.IDLE] = now + self._idle_s
-            if self._told is not None and self._told < self._end:
-                self._told = None
+            self._ends[CloseReason.IDLE] = now + self._idle_s
+            if self._announced is not None and self._announced < self._end:
+                self._announced = None
 
     @property
     def _end(self) -> float:
@@ -73,16 +73,16 @@ class Lifetime:
     def announcement(self, now: float) -> float | None:
         """The seconds left, where the client has to be told of them now; once for each end."""
         end = self._end
-        if now < end - self._notice_s or (self._told is not None and self._told <= end):
+        if now < end - self._notice_s or (self._announced is not None and self._announced <= end):
             return None
         if end == float("inf"):
             return None
-        self._told = end
+        self._announced = end
         return max(0.0, end - now)
 
-    def over(self, now: float) -> Farewell | None:
+    def closed_by(self, now: float) -> CloseReason | None:
         """Why the connection ends now, if it does."""
-        due = [farewell for farewell, at in self._ends.items() if at <= now]
+        due = [reason for reason, at in self._ends.items() if at <= now]
         return min(due, key=self._ends.__getitem__, default=None)
 
     def deadline(self) -> float | None:
@@ -90,5 +90,5 @@ class Lifetime:
         end = self._end
         if end == float("inf"):
             return None
-        told = self._told is not None and self._told <= end
-        return end if told else end - self._notice_s
+        announced = self._announced is not None and self._announced <= end
+        return end if announced else end - self._notice_s

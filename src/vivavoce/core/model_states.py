@@ -45,7 +45,7 @@ class ModelState(Enum):
     PLAYING = "playing"
 
 
-class ModelCue(Enum):
+class ModelTrigger(Enum):
     """What can happen to the model side."""
 
     BEGIN = "begin"
@@ -67,9 +67,9 @@ class ModelCue(Enum):
     WAITS = "waits"
 
 
-_S, _C = ModelState, ModelCue
+_S, _C = ModelState, ModelTrigger
 
-TRANSITIONS: dict[ModelState, dict[ModelCue, ModelState]] = {
+TRANSITIONS: dict[ModelState, dict[ModelTrigger, ModelState]] = {
     _S.IDLE: {_C.BEGIN: _S.GENERATING, _C.SPECULATE: _S.SPECULATING},
     _S.SPECULATING: {
         _C.PART: _S.SPECULATING,

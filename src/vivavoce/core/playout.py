@@ -17,7 +17,7 @@ class Playout:
         self.sent_s = 0.0
         self._ends_at: float | None = None
 
-    def add(self, duration_s: float, now: float) -> tuple[float, float]:
+    def add_audio(self, duration_s: float, now: float) -> tuple[float, float]:
         """A piece was sent: its span within the sound of this turn."""
         begin = self.sent_s
         self.sent_s += duration_s

@@ -15,8 +15,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import assert_never
 
-from vivavoce.core.activity import LONGEST_ONSET_MS, ActivityTracker, Cue, Evidence, knobs
-from vivavoce.core.continuity import Continuity
+from vivavoce.core.context_window import TokenCounter
 from vivavoce.core.conversation import Conversation
 from vivavoce.core.effects import (
     CloseConnection,
@@ -34,16 +33,16 @@ from vivavoce.core.events import (
     CheckpointLost,
     CheckpointSaved,
     ClientGone,
+    CloseRequested,
     ContentReceived,
     ContextUpdated,
     Event,
     GenerationFailed,
     GenerationFinished,
     GenerationRefused,
-    LeaveRequested,
     ListeningHeld,
     MessageRead,
-    SessionTaken,
+    SessionSuperseded,
     TextProduced,
     TextReceived,
     ToolCallsProduced,
@@ -56,15 +55,22 @@ from vivavoce.core.events import (
     VideoArrived,
     VoiceScored,
 )
-from vivavoce.core.frames import MAX_FRAMES
-from vivavoce.core.joint import settle
-from vivavoce.core.limits import Limits
 from vivavoce.core.messages import SetupComplete, TurnComplete, VoiceActivity
+from vivavoce.core.queued_turns import Update
+from vivavoce.core.rules import apply_rules
+from vivavoce.core.session_lifecycle import SessionLifecycle
 from vivavoce.core.settings import SessionSettings
+from vivavoce.core.stall_timers import StallTimers
 from vivavoce.core.step import Step
 from vivavoce.core.trace import FlightRecorder
-from vivavoce.core.user_turns import Update
-from vivavoce.core.window import Gauge
+from vivavoce.core.turn_detection import (
+    MAX_ONSET_MS,
+    ActivityTracker,
+    SpeechEdge,
+    SpeechEvent,
+    vad_params,
+)
+from vivavoce.core.video_buffer import MAX_FRAMES
 from vivavoce.domain.audio import INPUT_RATE, Position, seconds
 from vivavoce.domain.checkpoint import Asked, Checkpoint
 from vivavoce.domain.content import Tools
@@ -91,18 +97,20 @@ class LiveSession:
         ids: IdSource,
         *,
         before: Checkpoint | None = None,
-        gauge: Gauge | None = None,
+        counter: TokenCounter | None = None,
     ) -> None:
         self.closed = False
         self.trace = FlightRecorder(settings.trace_events, settings.trace_texts)
         history = () if before is None else before.history
         position = 0 if before is None else before.position
-        self._talk = Conversation(session_id, setup, behavior, settings, ids, history, gauge)
+        self._conversation = Conversation(
+            session_id, setup, behavior, settings, ids, history, counter
+        )
         self._manual = setup.realtime.detection.disabled
-        wishes = knobs(setup.realtime.detection, settings.eager_silence_ms)
-        self._tracker = ActivityTracker(wishes, floor=position)
-        self._limits = Limits(settings.stall_s, settings.transcript_deadline_s)
-        self._continuity = Continuity(setup, settings, before)
+        params = vad_params(setup.realtime.detection, settings.eager_silence_ms)
+        self._tracker = ActivityTracker(params, floor=position)
+        self._timers = StallTimers(settings.stall_s, settings.transcript_deadline_s)
+        self._lifecycle = SessionLifecycle(setup, settings, before)
         self._before = before
         self._position = position
         self._forgotten = position
@@ -119,7 +127,7 @@ class LiveSession:
         settings: SessionSettings,
         ids: IdSource,
         tools: Tools | None = None,
-        gauge: Gauge | None = None,
+        counter: TokenCounter | None = None,
     ) -> LiveSession:
         """Continue a conversation with a new setup, as `checkpoint.merge_setup` says.
 
@@ -133,15 +141,15 @@ class LiveSession:
             settings,
             ids,
             before=checkpoint,
-            gauge=gauge,
+            counter=counter,
         )
-        session._talk.asked = Asked.from_setup(setup).merge_over(checkpoint.asked)
+        session._conversation.asked = Asked.from_setup(setup).merge_over(checkpoint.asked)
         return session
 
     @property
     def resting(self) -> bool:
         """Whether the session could be written down and resumed at this point."""
-        return self._talk.resting and self._tracker.resting and not self.closed
+        return self._conversation.resting and self._tracker.resting and not self.closed
 
     def checkpoint(self, now: float = 0.0) -> Checkpoint:
         """The session written down. Only while `resting`."""
@@ -151,26 +159,28 @@ class LiveSession:
 
     def _written(self, now: float) -> Checkpoint:
         safe = self._position if self._manual else self._tracker.safe
-        return self._talk.checkpoint(
-            self._position, now, self._continuity.spent_s(now), self._continuity.consumed(safe)
+        return self._conversation.checkpoint(
+            self._position, now, self._lifecycle.spent_s(now), self._lifecycle.consumed(safe)
         )
 
     # --- the verbs ------------------------------------------------------------------------
 
-    def open(self, now: float) -> list[Effect]:
+    def open_session(self, now: float) -> list[Effect]:
         """The session begins, or goes on."""
         step = Step(now)
-        self._continuity.open(now)
+        self._lifecycle.start_clock(now)
         if self._before is not None:
-            self._talk.restore(self._before, now)
+            self._conversation.restore(self._before, now)
             self._before = None
-        step.send(SetupComplete(self._talk.context.session))
-        if (self._talk.setup.realtime.detection.prefix_padding_ms or 0) > LONGEST_ONSET_MS:
-            step.report(f"prefixPaddingMs above {LONGEST_ONSET_MS} makes the pre-roll longer alone")
-        self._rest(step)
+        step.send(SetupComplete(self._conversation.context.session))
+        if (self._conversation.setup.realtime.detection.prefix_padding_ms or 0) > MAX_ONSET_MS:
+            step.report_mismatch(
+                f"prefixPaddingMs above {MAX_ONSET_MS} makes the pre-roll longer alone"
+            )
+        self._act_when_idle(step)
         return step.effects
 
-    def handle(self, event: Event, now: float) -> list[Effect]:
+    def handle_event(self, event: Event, now: float) -> list[Effect]:
         """What follows from `event`; nothing, once the session is closed."""
         if self.closed:
             return []
@@ -178,47 +188,49 @@ class LiveSession:
         step = Step(now)
         self._route(event, step)
         if not isinstance(event, AudioArrived):  # sound means nothing until it is scored
-            self._settle(step)
+            self._apply_rules(step)
         return step.effects
 
-    def elapse(self, now: float) -> list[Effect]:
+    def handle_deadline(self, now: float) -> list[Effect]:
         """What follows from the passing of time."""
         if self.closed:
             return []
         self.trace.note(now, None)
         step = Step(now)
-        if (ending := self._continuity.elapse(step)) is not None:
+        if (ending := self._lifecycle.handle_deadline(step)) is not None:
             self._close(ending, step)
             return step.effects
         if (stall_at := self._stall_at()) is not None and now >= stall_at:
-            self._hear(self._tracker.end_stream(self._position), step)
-        for turn in self._talk.user.awaiting():
-            if now >= self._limits.transcript_at(turn.ended_at):
-                step.want(DropTranscript(turn.id))
-                self._talk.user.settle(turn.id, step, failed=True)
-        late, stuck = self._talk.ledger.expire(now)
-        self._talk.results(tuple(late), step)
-        self._talk.model.overdue(stuck, step)
-        self._talk.model.stalled(step)
-        self._settle(step)
+            self._handle_speech(self._tracker.end_stream(self._position), step)
+        for turn in self._conversation.user.awaiting():
+            if now >= self._timers.transcript_at(turn.ended_at):
+                step.emit(DropTranscript(turn.id))
+                self._conversation.user.settle_turn(turn.id, step, failed=True)
+        late, stuck = self._conversation.ledger.expire_calls(now)
+        self._conversation.handle_results(tuple(late), step)
+        self._conversation.model.handle_overdue_calls(stuck, step)
+        self._conversation.model.handle_stall(step)
+        self._apply_rules(step)
         return step.effects
 
     def deadline(self) -> float | None:
-        """When `elapse` is due; `None` if only events can change anything."""
+        """When `handle_deadline` is due; `None` if only events can change anything."""
         if self.closed:
             return None
-        wishes = [self._continuity.deadline(self.resting), self._talk.model.deadline()]
-        wishes.append(self._talk.ledger.deadline())
-        wishes += [self._limits.transcript_at(turn.ended_at) for turn in self._talk.user.awaiting()]
-        wishes.append(self._stall_at())
-        return min((wish for wish in wishes if wish is not None), default=None)
+        deadlines = [self._lifecycle.deadline(self.resting), self._conversation.model.deadline()]
+        deadlines.append(self._conversation.ledger.deadline())
+        deadlines += [
+            self._timers.transcript_at(turn.ended_at) for turn in self._conversation.user.awaiting()
+        ]
+        deadlines.append(self._stall_at())
+        return min((at for at in deadlines if at is not None), default=None)
 
     # --- routing --------------------------------------------------------------------------
 
     def _route(self, event: Event, step: Step) -> None:
         match event:
             case AudioArrived():
-                self._sound(event.position, step)
+                self._handle_audio(event.position, step)
             case (
                 AudioProduced()
                 | TextProduced()
@@ -228,26 +240,28 @@ class LiveSession:
                 | GenerationFailed()
                 | GenerationRefused()
             ):
-                self._talk.model.produced(event, step)
+                self._conversation.model.handle_production(event, step)
             case ToolRan():
-                self._talk.model.ran(event.call, event.outcome)
+                self._conversation.model.handle_tool_outcome(event.call, event.outcome)
             case VoiceScored() | TranscriptUpdated() | TranscriptProgressed() | TranscriptFailed():
                 self._route_hearing(event, step)
             case (
                 MessageRead()
                 | CheckpointSaved()
                 | CheckpointLost()
-                | SessionTaken()
-                | LeaveRequested()
+                | SessionSuperseded()
+                | CloseRequested()
             ):
-                if (ending := self._continuity.happened(event, self._position, step)) is not None:
+                if (
+                    ending := self._lifecycle.handle_event(event, self._position, step)
+                ) is not None:
                     self._close(ending, step)
             case ListeningHeld():
-                self._limits.hold(event.held, step.now)
+                self._timers.hold_timers(event.held, step.now)
             case ClientGone():
-                self._end(step)
+                self._end_session(step)
             case _:
-                self._continuity.heard(step.now)
+                self._lifecycle.note_activity(step.now)
                 self._route_client(event, step)
 
     def _route_hearing(
@@ -255,128 +269,132 @@ class LiveSession:
         event: VoiceScored | TranscriptUpdated | TranscriptProgressed | TranscriptFailed,
         step: Step,
     ) -> None:
-        user = self._talk.user
+        user = self._conversation.user
         if not isinstance(event, VoiceScored):
-            self._limits.sign(step.now)
+            self._timers.note_progress(step.now)
         match event:
             case VoiceScored():
                 if not self._manual:
                     self._position = max(self._position, event.position)
-                    self._limits.sound(step.now)
-                    self._hear(self._tracker.hear(event), step)
-                    user.refresh(self._position, step)
-                    self._forget(event.position - self._tracker.knobs.pre_roll, step)
+                    self._timers.note_audio(step.now)
+                    self._handle_speech(self._tracker.add_scores(event), step)
+                    user.refresh_transcript(self._position, step)
+                    self._forget_audio(event.position - self._tracker.params.pre_roll, step)
             case TranscriptUpdated():
-                user.transcript(event)
+                user.handle_transcript(event)
                 if event.final:
-                    user.settle(event.turn, step)
+                    user.settle_turn(event.turn, step)
             case TranscriptFailed():
-                user.settle(event.turn, step, failed=True)
+                user.settle_turn(event.turn, step, failed=True)
             case TranscriptProgressed():
                 pass
             case _:
                 assert_never(event)
 
     def _route_client(self, event: FromClient, step: Step) -> None:
-        talk = self._talk
+        talk = self._conversation
         if not isinstance(event, ContentReceived | ContextUpdated | ToolResponsesReceived):
             talk.seeding = False
         match event:
             case ContentReceived():
-                talk.content(event, step)
+                talk.handle_content(event, step)
             case TextReceived():
-                talk.text(event.text, step)
+                talk.handle_text(event.text, step)
             case VideoArrived():
-                if talk.user.frames.add(event.position, event.frame):
-                    step.report(f"more than {MAX_FRAMES} images wait: the oldest are left out")
+                if talk.user.frames.add_frame(event.position, event.frame):
+                    step.report_mismatch(
+                        f"more than {MAX_FRAMES} images wait: the oldest are left out"
+                    )
             case ActivityStarted() | ActivityEnded():
                 if self._manual:
-                    self._mark(event, step)
+                    self._mark_activity(event, step)
             case AudioStreamEnded():
                 if not self._manual:
-                    self._hear(self._tracker.end_stream(event.position), step)
+                    self._handle_speech(self._tracker.end_stream(event.position), step)
             case ToolResponsesReceived():
-                talk.results(event.results, step)
+                talk.handle_results(event.results, step)
             case ContextUpdated():
-                talk.user.update(Update(event.instruction, event.tools))
+                talk.user.add_update(Update(event.instruction, event.tools))
             case _:
                 assert_never(event)
 
-    def _mark(self, mark: ActivityStarted | ActivityEnded, step: Step) -> None:
+    def _mark_activity(self, mark: ActivityStarted | ActivityEnded, step: Step) -> None:
         """The client says itself when the user speaks. Who marks an end waits for a turn's end."""
-        user, begins = self._talk.user, isinstance(mark, ActivityStarted)
+        user, begins = self._conversation.user, isinstance(mark, ActivityStarted)
         if begins == (user.open is not None):
-            step.report(AGAIN if begins else UNBEGUN, 0 if begins else INVALID)
-        if not begins and user.quiet and self._talk.model.idle:
+            step.report_mismatch(AGAIN if begins else UNBEGUN, 0 if begins else INVALID)
+        if not begins and user.quiet and self._conversation.model.idle:
             step.send(TurnComplete())
-        cue = Cue.ONSET if begins else Cue.END
-        self._hear([Evidence(cue, mark.position, mark.position)], step)
+        cue = SpeechEdge.ONSET if begins else SpeechEdge.END
+        self._handle_speech([SpeechEvent(cue, mark.position, mark.position)], step)
 
     # --- hearing --------------------------------------------------------------------------
 
     def _stall_at(self) -> float | None:
         """When speech whose end only more sound can tell is over without any."""
         listening = self._tracker.speaking and not self._manual
-        return self._limits.stall_at() if listening else None
+        return self._timers.stall_at() if listening else None
 
-    def _sound(self, position: Position, step: Step) -> None:
+    def _handle_audio(self, position: Position, step: Step) -> None:
         """Sound arrived. What it means is said by its scores, or by the client."""
-        self._talk.seeding = False
-        self._continuity.heard(step.now)
+        self._conversation.seeding = False
+        self._lifecycle.note_activity(step.now)
         self._position = max(self._position, position)
-        self._limits.sound(step.now)
+        self._timers.note_audio(step.now)
         if self._manual:
-            if self._talk.user.open is None and not self._unmarked:
+            if self._conversation.user.open is None and not self._unmarked:
                 self._unmarked = True
-                step.report("sound outside of an activity is not heard")
-            self._talk.user.refresh(self._position, step)
-            self._forget(position, step)
+                step.report_mismatch("sound outside of an activity is not heard")
+            self._conversation.user.refresh_transcript(self._position, step)
+            self._forget_audio(position, step)
 
-    def _hear(self, found: list[Evidence], step: Step) -> None:
+    def _handle_speech(self, found: list[SpeechEvent], step: Step) -> None:
         for evidence in found:
-            changed = self._talk.user.evidence(evidence, self._manual, step)
-            if changed and self._talk.setup.signals_activity:
-                if evidence.cue is Cue.ONSET:
+            changed = self._conversation.user.handle_speech(evidence, self._manual, step)
+            if changed and self._conversation.setup.signals_activity:
+                if evidence.cue is SpeechEdge.ONSET:
                     step.send(VoiceActivity(True, seconds(evidence.edge)))
-                elif evidence.cue is Cue.END:
+                elif evidence.cue is SpeechEdge.END:
                     step.send(VoiceActivity(False, seconds(evidence.edge)))
 
-    def _forget(self, position: Position, step: Step) -> None:
+    def _forget_audio(self, position: Position, step: Step) -> None:
         """Nobody needs the sound of a quiet stream, but for the pre-roll of what may come."""
-        unneeded = self._talk.user.deaf and self._tracker.resting
+        unneeded = self._conversation.user.deaf and self._tracker.resting
         if unneeded and position - self._forgotten >= INPUT_RATE:
             self._forgotten = position
-            step.want(ForgetAudio(position))
+            step.emit(ForgetAudio(position))
 
     # --- after every step -----------------------------------------------------------------
 
-    def _settle(self, step: Step) -> None:
+    def _apply_rules(self, step: Step) -> None:
         if self.closed:
             return
-        settle(self._talk, step)
-        if self._talk.context.overflow:
-            self._close(CloseConnection(INVALID, self._talk.context.overflow), step)
+        apply_rules(self._conversation, step)
+        if self._conversation.context.overflow:
+            self._close(CloseConnection(INVALID, self._conversation.context.overflow), step)
             return
-        self._rest(step)
+        self._act_when_idle(step)
 
-    def _rest(self, step: Step) -> None:
+    def _act_when_idle(self, step: Step) -> None:
         """Both sides may rest: the engine reads ahead, and the session is written down."""
-        self._talk.rest(step)
-        if self.resting and self._continuity.due(self._talk.state, step.now):
-            self._continuity.keep(self._talk.state, self.checkpoint(step.now), step)
+        self._conversation.act_when_idle(step)
+        if self.resting and self._lifecycle.is_save_due(self._conversation.state, step.now):
+            self._lifecycle.save_checkpoint(
+                self._conversation.state, self.checkpoint(step.now), step
+            )
 
     def _close(self, ending: CloseConnection, step: Step) -> None:
-        step.want(ending)
-        self._end(step)
+        step.emit(ending)
+        self._end_session(step)
 
-    def _end(self, step: Step) -> None:
+    def _end_session(self, step: Step) -> None:
         self.closed = True
-        if self._continuity.keeps:
-            self._talk.wind_up(step)
-            if self._continuity.unkept(self._talk.state):
-                step.want(SaveCheckpoint(self._written(step.now), told=False))
-        self._talk.model.give_up(step)
-        self._talk.user.give_up(step)
+        if self._lifecycle.is_resumable:
+            self._conversation.finalize(step)
+            if self._lifecycle.is_unsaved(self._conversation.state):
+                step.emit(SaveCheckpoint(self._written(step.now), new_handle=False))
+        self._conversation.model.abandon_turn(step)
+        self._conversation.user.give_up(step)
 
 
 FromClient = (

@@ -21,11 +21,11 @@ class Step:
         self.now = now
         self.effects: list[Effect] = []
 
-    def want(self, effect: Effect) -> None:
+    def emit(self, effect: Effect) -> None:
         """Ask the host for something."""
         self.effects.append(effect)
 
-    def report(self, sentence: str, code: int = 0) -> None:
+    def report_mismatch(self, sentence: str, code: int = 0) -> None:
         """Say that something of the client's has another effect than it was sent for, or none."""
         self.effects.append(ReportMismatch(sentence, code))
 

@@ -16,7 +16,7 @@ from enum import Enum
 from typing import cast, get_args
 
 from vivavoce.core.events import AudioArrived, Event, MessageRead, VoiceScored
-from vivavoce.core.lifetime import Farewell
+from vivavoce.core.lifetime import CloseReason
 from vivavoce.domain.content import (
     Behavior,
     BuiltinTool,
@@ -43,7 +43,7 @@ _KINDS: dict[str, type] = {
         *get_args(Part),
         *(Content, ToolDeclaration, Tools, BuiltinTool, ServerTool, Usage, CodeResult),
         *(ToolOutcome, Source, Page),
-        *(Role, Behavior, Scheduling, EndReason, ToolKind, RetrievalStatus, Farewell),
+        *(Role, Behavior, Scheduling, EndReason, ToolKind, RetrievalStatus, CloseReason),
     )
 }
 _WORDS = frozenset({

@@ -11,7 +11,7 @@ from vivavoce.core.messages import TokenCount
 from vivavoce.domain.content import Usage
 
 if TYPE_CHECKING:
-    from vivavoce.core.window import Weight
+    from vivavoce.core.context_window import TokenCounts
 
 AUDIO_TOKENS_PER_S = 25
 
@@ -21,14 +21,14 @@ def audio_tokens(duration_s: float) -> int:
     return round(AUDIO_TOKENS_PER_S * duration_s)
 
 
-class Tally:
+class UsageCounter:
     """The engine's own count over the generations of one model turn."""
 
     def __init__(self) -> None:
         self._before = Usage()
         self._latest = Usage()
 
-    def report(self, usage: Usage) -> None:
+    def add_usage(self, usage: Usage) -> None:
         """The current generation's count so far; the last one counts."""
         self._latest = usage
 
@@ -37,7 +37,7 @@ class Tally:
         self._before = self._before.update_with(self._latest)
         self._latest = Usage(prompt_tokens=self._latest.prompt_tokens)
 
-    def count(self, prompt: Weight, sent_s: float, tools: int = 0) -> TokenCount:
+    def count_tokens(self, prompt: TokenCounts, sent_s: float, tools: int = 0) -> TokenCount:
         """The turn's cost: what it was made from, and the sound that was sent in it.
 
         `tools` are the tokens that the server's own tools added to the prompt, told apart from

@@ -39,7 +39,7 @@ class TurnCoverage(Enum):
 class ActivityDetection:
     """Automatic activity detection. `disabled` means that the client marks activity itself.
 
-    `None` for a duration means the default of `core.activity`.
+    `None` for a duration means the default of `core.turn_detection`.
     """
 
     disabled: bool = False

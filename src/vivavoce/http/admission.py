@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from vivavoce.core.lifetime import Farewell
+from vivavoce.core.lifetime import CloseReason
 from vivavoce.core.session import LiveSession
 from vivavoce.core.settings import SessionSettings
 from vivavoce.domain.content import Tools
@@ -137,7 +137,7 @@ class SessionOpener:
                 raise
             connection = self._connect(request, start, session, toolset, meter)
             if left_s is not None:
-                connection.leave(Farewell.TOKEN, left_s)
+                connection.leave(CloseReason.TOKEN, left_s)
             if request.setup.resumption is not None:
                 lease = context.leases.holding(start.session, start.lease, connection)
                 held.enter_context(lease)
@@ -188,7 +188,7 @@ class SessionOpener:
             keeper=context.checkpoints.open_store(start, setup, request.client.principal.id),
             meter=meter,
         )
-        meter.over = partial(connection.leave, Farewell.QUOTA, QUOTA_NOTICE_S)
+        meter.over = partial(connection.leave, CloseReason.QUOTA, QUOTA_NOTICE_S)
         return connection
 
     def _admit(self, session: SessionId | None = None) -> None:

@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from vivavoce.core.context_window import TokenCounter
 from vivavoce.core.session import LiveSession
 from vivavoce.core.settings import SessionSettings
-from vivavoce.core.window import Gauge
 from vivavoce.domain.audio import Position
 from vivavoce.domain.checkpoint import Checkpoint
 from vivavoce.domain.content import Tools
@@ -58,13 +58,13 @@ class SessionStart:
         tools: Tools,
         settings: SessionSettings,
         ids: IdSource,
-        gauge: Gauge,
+        gauge: TokenCounter,
     ) -> LiveSession:
         """The session, with these tools and this context window."""
         behavior = family_behavior(setup.model)
         if self.checkpoint is None:
             setup = replace(setup, tools=tools)
-            return LiveSession(self.session, setup, behavior, settings, ids, gauge=gauge)
+            return LiveSession(self.session, setup, behavior, settings, ids, counter=gauge)
         return LiveSession.resume(self.checkpoint, setup, behavior, settings, ids, tools, gauge)
 
 

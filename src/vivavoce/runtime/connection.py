@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import assert_never
 
+from vivavoce.core.context_window import TokenCounter
 from vivavoce.core.effects import (
     CancelGeneration,
     CloseConnection,
@@ -50,16 +51,15 @@ from vivavoce.core.events import (
     AudioArrived,
     CheckpointLost,
     ClientGone,
+    CloseRequested,
     ContextUpdated,
-    LeaveRequested,
     MessageRead,
-    SessionTaken,
+    SessionSuperseded,
     VoiceScored,
 )
-from vivavoce.core.lifetime import Farewell
+from vivavoce.core.lifetime import CloseReason
 from vivavoce.core.messages import Message
 from vivavoce.core.session import LiveSession
-from vivavoce.core.window import Gauge
 from vivavoce.domain.audio import Position
 from vivavoce.domain.checkpoint import Checkpoint
 from vivavoce.domain.ids import SessionId
@@ -119,7 +119,7 @@ class Hosting:
     listener: TurnListener | None = None
     tools: Tooling | None = None
     pace: Pace = field(default_factory=Pace)
-    gauge: Gauge = field(default_factory=Gauge)
+    gauge: TokenCounter = field(default_factory=TokenCounter)
     rates: RateLimits = field(default_factory=RateLimits)
 
 
@@ -201,17 +201,17 @@ class Connection:
         self._served = ServedTools(toolset or NoTools(), self._errands, self._mailbox.post)
         self._ending: Ending | None = None
 
-    def leave(self, farewell: Farewell, time_left_s: float) -> None:
+    def leave(self, farewell: CloseReason, time_left_s: float) -> None:
         """The connection is to end in so many seconds, for this reason."""
-        self._mailbox.post(LeaveRequested(farewell, time_left_s))
+        self._mailbox.post(CloseRequested(farewell, time_left_s))
 
     def taken(self) -> None:
         """The session goes on over a newer connection."""
-        self._mailbox.post(SessionTaken())
+        self._mailbox.post(SessionSuperseded())
 
     def surrender(self) -> asyncio.Future[Checkpoint | None]:
         """The same, and what is not on record of it yet is for that connection."""
-        self._mailbox.post(SessionTaken(surrender=True))
+        self._mailbox.post(SessionSuperseded(handover=True))
         return self._keeping.surrender()
 
     def lost(self) -> None:
@@ -251,7 +251,7 @@ class Connection:
 
     async def _converse(self) -> None:
         session, mailbox, clock = self._session, self._mailbox, self._loop.time
-        self._perform_all(session.open(clock()))
+        self._perform_all(session.open_session(clock()))
         while not session.closed:
             # Events before deadlines: sound that waited here while the loop was busy is not
             # a client that fell silent.
@@ -259,13 +259,13 @@ class Connection:
                 now = clock()
                 with self._rates.loop.working():
                     self._reporter.event(event, now)
-                    self._perform_all(session.handle(event, now))
+                    self._perform_all(session.handle_event(event, now))
                     self._hearing.judged(event)
                 if not isinstance(event, QUICK_EVENTS):
                     await asyncio.sleep(0)  # between two turns, others have theirs
                 await self._rates.loop.give_way()
             elif (deadline := session.deadline()) is not None and deadline <= clock():
-                self._perform_all(session.elapse(clock()))
+                self._perform_all(session.handle_deadline(clock()))
             else:
                 await mailbox.wait(deadline)
 
@@ -330,13 +330,13 @@ class Connection:
                 self._transcripts.finish(turn, end, paused_at)
             case DropTranscript(turn=turn):
                 self._transcripts.drop(turn)
-            case SaveCheckpoint(checkpoint=checkpoint, told=told):
+            case SaveCheckpoint(checkpoint=checkpoint, new_handle=told):
                 self._keeping.save(checkpoint, told)
             case ForgetSession():
                 self._keeping.forget()
             case ForgetAudio(position=position):
                 self._hearing.forget(position)
-            case ReportMismatch(sentence=sentence, code=code, told=told):
+            case ReportMismatch(sentence=sentence, code=code, quoted=told):
                 self._dialect.mismatch(sentence, code, told=told)
             case CloseConnection(code=code, reason=reason):
                 self._ending = self._ending or Ending(code, reason, logged=reason)

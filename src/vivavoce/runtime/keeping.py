@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from vivavoce.core.events import CheckpointSaved, Event, SessionTaken
+from vivavoce.core.events import CheckpointSaved, Event, SessionSuperseded
 from vivavoce.domain.checkpoint import Checkpoint
 from vivavoce.errors import StoreError
 from vivavoce.runtime.ports import Keeper
@@ -79,7 +79,7 @@ class Keeping:
         if self._keeper is not None:
             try:
                 handle = await self._keeper.save(checkpoint, told)
-                outcome = SessionTaken() if handle is None else CheckpointSaved(handle)
+                outcome = SessionSuperseded() if handle is None else CheckpointSaved(handle)
             except StoreError as error:
                 log.warning("session was not kept: session=%s why=%s", self._session, error)
             except Exception:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from vivavoce.core.lifetime import Farewell
+from vivavoce.core.lifetime import CloseReason
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +19,7 @@ GOODBYE_S = 1.0
 class Hosted(Protocol):
     """What the registry asks of a connection."""
 
-    def leave(self, farewell: Farewell, time_left_s: float) -> None: ...
+    def leave(self, farewell: CloseReason, time_left_s: float) -> None: ...
 
 
 class Sessions:
@@ -59,7 +59,7 @@ class Sessions:
         """Admit nobody, tell everybody, wait. True if all have gone when it returns."""
         self.draining = True
         for connection in self:
-            connection.leave(Farewell.DRAIN, time_left_s)
+            connection.leave(CloseReason.DRAIN, time_left_s)
         try:
             async with asyncio.timeout(time_left_s + GOODBYE_S):
                 await self._empty.wait()

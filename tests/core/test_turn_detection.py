@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from vivavoce.core.activity import ActivityTracker, Cue, Knobs, knobs
 from vivavoce.core.events import VoiceScored
+from vivavoce.core.turn_detection import ActivityTracker, SpeechEdge, VadParams, vad_params
 from vivavoce.domain.setup import ActivityDetection, Sensitivity
 
 FRAME = 160
@@ -29,13 +29,13 @@ HIGH, LOW = Sensitivity.HIGH, Sensitivity.LOW
 def test_every_knob_turns_its_number(
     wishes: ActivityDetection, start: float, onset: int, silence: int, pre_roll: int
 ) -> None:
-    turned = knobs(wishes, eager_silence_ms=200)
-    assert turned == Knobs(start, turned.hold, onset, min(3200, silence), silence, pre_roll)
+    turned = vad_params(wishes, eager_silence_ms=200)
+    assert turned == VadParams(start, turned.hold, onset, min(3200, silence), silence, pre_roll)
     assert turned.hold == pytest.approx(start - 0.15)
 
 
 def tracker(floor: int = 0, **wishes: int) -> ActivityTracker:
-    return ActivityTracker(knobs(ActivityDetection(**wishes), 200), floor)  # type: ignore[arg-type]
+    return ActivityTracker(vad_params(ActivityDetection(**wishes), 200), floor)  # type: ignore[arg-type]
 
 
 class Stream:
@@ -45,21 +45,21 @@ class Stream:
         self.tracker = tracker
         self.position = position
 
-    def feed(self, *runs: tuple[int, float]) -> list[tuple[Cue, int, int]]:
+    def feed(self, *runs: tuple[int, float]) -> list[tuple[SpeechEdge, int, int]]:
         scores = tuple(score for frames, score in runs for _ in range(frames))
         self.position += FRAME * len(scores)
-        found = self.tracker.hear(VoiceScored(self.position, scores, FRAME))
+        found = self.tracker.add_scores(VoiceScored(self.position, scores, FRAME))
         return [(evidence.cue, evidence.position, evidence.edge) for evidence in found]
 
 
 def test_speech_begins_pauses_resumes_and_ends_where_it_does() -> None:
     stream = Stream(tracker())
-    assert stream.feed((50, 0.1), (20, 0.9)) == [(Cue.ONSET, 8000 - 6400, 8000)]
-    assert stream.feed((20, 0.1)) == [(Cue.PAUSE, 11200 + 3200, 11200)]
-    assert stream.feed((10, 0.9)) == [(Cue.RESUME, 14400 + 160, 14400)]
+    assert stream.feed((50, 0.1), (20, 0.9)) == [(SpeechEdge.ONSET, 8000 - 6400, 8000)]
+    assert stream.feed((20, 0.1)) == [(SpeechEdge.PAUSE, 11200 + 3200, 11200)]
+    assert stream.feed((10, 0.9)) == [(SpeechEdge.RESUME, 14400 + 160, 14400)]
     assert stream.feed((80, 0.1)) == [
-        (Cue.PAUSE, 16000 + 3200, 16000),
-        (Cue.END, 16000 + 11200, 16000),
+        (SpeechEdge.PAUSE, 16000 + 3200, 16000),
+        (SpeechEdge.END, 16000 + 11200, 16000),
     ]
 
 
@@ -69,23 +69,23 @@ def test_the_band_between_the_thresholds_keeps_speech_but_neither_starts_nor_rev
     stream.feed((10, 0.9))
     assert stream.feed((100, 0.4)) == []
     cues = [cue for cue, _, _ in stream.feed((1, 0.1), (79, 0.4))]
-    assert cues == [Cue.PAUSE, Cue.END]
+    assert cues == [SpeechEdge.PAUSE, SpeechEdge.END]
 
 
 def test_the_onset_must_last_the_prefix_padding_and_forgives_a_dip() -> None:
     stream = Stream(tracker(prefix_padding_ms=200))
     assert stream.feed((15, 0.9), (11, 0.1), (19, 0.9)) == []
-    assert stream.feed((1, 0.9))[0][0] is Cue.ONSET
+    assert stream.feed((1, 0.9))[0][0] is SpeechEdge.ONSET
     again = Stream(tracker(prefix_padding_ms=200))
-    assert again.feed((15, 0.9), (10, 0.1), (5, 0.9))[0] == (Cue.ONSET, 0, 0)
+    assert again.feed((15, 0.9), (10, 0.1), (5, 0.9))[0] == (SpeechEdge.ONSET, 0, 0)
 
 
 def test_the_pre_roll_does_not_reach_into_the_turn_before_or_before_the_sound() -> None:
-    assert Stream(tracker()).feed((5, 0.1), (5, 0.9)) == [(Cue.ONSET, 0, 800)]
+    assert Stream(tracker()).feed((5, 0.1), (5, 0.9)) == [(SpeechEdge.ONSET, 0, 800)]
     stream = Stream(tracker(silence_duration_ms=100))
     stream.feed((20, 0.9), (10, 0.1))
-    assert stream.feed((5, 0.1), (5, 0.9)) == [(Cue.ONSET, 4800, 5600)]
-    assert Stream(tracker(floor=90000), 90000).feed((5, 0.9)) == [(Cue.ONSET, 90000, 90000)]
+    assert stream.feed((5, 0.1), (5, 0.9)) == [(SpeechEdge.ONSET, 4800, 5600)]
+    assert Stream(tracker(floor=90000), 90000).feed((5, 0.9)) == [(SpeechEdge.ONSET, 90000, 90000)]
 
 
 @pytest.mark.parametrize("prefix_ms", [0, 20])
@@ -93,9 +93,9 @@ def test_a_click_is_not_speech_and_takes_nobody_the_floor(prefix_ms: int) -> Non
     stream = Stream(tracker(prefix_padding_ms=prefix_ms))
     assert stream.feed((4, 0.9), (80, 0.1)) == []
     assert [cue for cue, _, _ in stream.feed((5, 0.9), (80, 0.1))] == [
-        Cue.ONSET,
-        Cue.PAUSE,
-        Cue.END,
+        SpeechEdge.ONSET,
+        SpeechEdge.PAUSE,
+        SpeechEdge.END,
     ]
 
 
@@ -103,7 +103,7 @@ def test_the_end_of_the_stream_finishes_speech_and_forgets_what_was_uncertain() 
     stream = Stream(tracker())
     stream.feed((20, 0.9))
     (end,) = stream.tracker.end_stream(stream.position + 100)
-    assert (end.cue, end.position, end.edge) == (Cue.END, 3300, 3200)
+    assert (end.cue, end.position, end.edge) == (SpeechEdge.END, 3300, 3200)
     assert stream.tracker.end_stream(4000) == []
     stream = Stream(tracker(prefix_padding_ms=500))
     stream.feed((20, 0.9))
@@ -114,10 +114,10 @@ def test_the_end_of_the_stream_finishes_speech_and_forgets_what_was_uncertain() 
 def test_frames_heard_before_and_frames_of_no_length_are_passed_over() -> None:
     heard = tracker()
     heard.end_stream(16000)
-    assert heard.hear(VoiceScored(16000, (0.9,) * 50, FRAME)) == []
-    assert heard.hear(VoiceScored(17000, (0.9,), 0)) == []
-    assert heard.hear(VoiceScored(17000, (), FRAME)) == []
-    assert heard.hear(VoiceScored(17000, (math.nan,) * 4, FRAME)) == []
+    assert heard.add_scores(VoiceScored(16000, (0.9,) * 50, FRAME)) == []
+    assert heard.add_scores(VoiceScored(17000, (0.9,), 0)) == []
+    assert heard.add_scores(VoiceScored(17000, (), FRAME)) == []
+    assert heard.add_scores(VoiceScored(17000, (math.nan,) * 4, FRAME)) == []
 
 
 def test_one_message_or_many_make_no_difference() -> None:
@@ -130,4 +130,7 @@ def test_one_message_or_many_make_no_difference() -> None:
 
 def test_no_silence_at_all_ends_with_the_first_frame_below() -> None:
     stream = Stream(tracker(silence_duration_ms=0))
-    assert [cue for cue, _, _ in stream.feed((10, 0.9), (1, 0.1))] == [Cue.ONSET, Cue.END]
+    assert [cue for cue, _, _ in stream.feed((10, 0.9), (1, 0.1))] == [
+        SpeechEdge.ONSET,
+        SpeechEdge.END,
+    ]

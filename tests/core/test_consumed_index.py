@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from core.resuming import resumed
 from core.world import MANUAL, SETUP, World
-from vivavoce.core.activity import PRE_ROLL_MS
 from vivavoce.core.events import (
     AudioArrived,
     CheckpointSaved,
@@ -19,6 +18,7 @@ from vivavoce.core.messages import (
     ResumptionUpdate,
 )
 from vivavoce.core.settings import SessionSettings
+from vivavoce.core.turn_detection import PRE_ROLL_MS
 from vivavoce.domain.checkpoint import Checkpoint
 from vivavoce.domain.content import (
     Blob,

@@ -36,17 +36,17 @@ TRIGGER = 0.8
 """Of the window: where compression begins unless the client says otherwise."""
 
 
-SIGNS_PER_TOKEN = 4
+CHARS_PER_TOKEN = 4
 """Characters of English text in a token, roughly."""
 
 
-def by_length(text: str) -> int:
+def estimate_tokens(text: str) -> int:
     """Tokens of a text, roughly, where no tokenizer is at hand."""
-    return -(-len(text) // SIGNS_PER_TOKEN)
+    return -(-len(text) // CHARS_PER_TOKEN)
 
 
 @dataclass(frozen=True, slots=True)
-class Weight:
+class TokenCounts:
     """Tokens by modality."""
 
     text: int = 0
@@ -58,12 +58,12 @@ class Weight:
         return self.text + self.audio + self.images
 
 
-def unchanging() -> int:
+def constant_revision() -> int:
     """The revision of a tokenizer that always counts alike."""
     return 0
 
 
-class Gauge:
+class TokenCounter:
     """How a model's tokens are counted. `count` is its tokenizer, `window` its context in tokens.
 
     `revision` is a number that changes whenever `count` may count a text otherwise than before:
@@ -73,8 +73,8 @@ class Gauge:
     def __init__(
         self,
         window: int = WINDOW,
-        count: Callable[[str], int] = by_length,
-        revision: Callable[[], int] = unchanging,
+        count: Callable[[str], int] = estimate_tokens,
+        revision: Callable[[], int] = constant_revision,
     ) -> None:
         self.window = window
         self.count = count
@@ -102,23 +102,25 @@ def image_count(content: Content) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class CompressionThresholds:
     """When compression begins, and how much it leaves, in tokens; `None` where it is not wished."""
 
     trigger: int
     target: int
 
     @classmethod
-    def of(cls, wish: Compression | None, window: int) -> Bounds | None:
+    def from_setup(
+        cls, compression: Compression | None, window: int
+    ) -> CompressionThresholds | None:
         """A client's wish for this window; a trigger beyond the window is the window."""
-        if wish is None:
+        if compression is None:
             return None
-        trigger = min(wish.trigger_tokens or int(window * TRIGGER), window)
-        target = trigger // 2 if wish.target_tokens is None else wish.target_tokens
+        trigger = min(compression.trigger_tokens or int(window * TRIGGER), window)
+        target = trigger // 2 if compression.target_tokens is None else compression.target_tokens
         return cls(trigger, min(target, trigger))
 
 
-def surplus(weights: Iterable[int], excess: int) -> int:
+def count_to_drop(weights: Iterable[int], excess: int) -> int:
     """How many of the oldest contributions weigh at least `excess` tokens; all, if none do."""
     count = 0
     for weight in weights:

@@ -30,7 +30,7 @@ from vivavoce.core.messages import (
     TurnComplete,
     UrlContext,
 )
-from vivavoce.core.served import MAX_SOURCES, Served
+from vivavoce.core.server_tool_output import MAX_SOURCES, ServerToolOutput
 from vivavoce.core.settings import SessionSettings
 from vivavoce.domain.content import (
     Blob,
@@ -276,7 +276,7 @@ def test_a_client_cannot_answer_for_the_server() -> None:
     for id in (run.call.id, CallId("")):
         told = world.do(ToolResponsesReceived((ToolResult(id, "search", {"wrong": True}),)))
         assert [type(effect) for effect in told] == [ReportMismatch]
-    assert world.session._talk.ledger.running() == (run.call.id,)
+    assert world.session._conversation.ledger.running() == (run.call.id,)
 
 
 # --- what it cost, and what it rests on -------------------------------------------------------
@@ -330,21 +330,23 @@ def test_words_of_all_generations_of_a_turn_are_what_offsets_count() -> None:
 
 
 def test_sources_are_bounded() -> None:
-    served = Served(shows_search=False, shows_calls=False)
+    served = ServerToolOutput(shows_search=False, shows_calls=False)
     for number in range(MAX_SOURCES + 5):
         id = CallId(str(number))
-        served.called(ToolCall(id, "search", {}), SEARCH)
-        served.ran(id, ToolOutcome({}, (f"q{number}",), (Source(f"file:{number}", "", "text"),)))
+        served.add_call(ToolCall(id, "search", {}), SEARCH)
+        served.add_outcome(
+            id, ToolOutcome({}, (f"q{number}",), (Source(f"file:{number}", "", "text"),))
+        )
     grounding = served.grounding("")
     assert grounding is not None
     assert len(grounding.sources) == MAX_SOURCES
 
 
 def test_a_search_that_fails_claims_nothing() -> None:
-    served = Served(shows_search=True, shows_calls=False)
-    served.called(ToolCall(CallId("1"), "search", {}), SEARCH)
-    served.ran(
+    served = ServerToolOutput(shows_search=True, shows_calls=False)
+    served.add_call(ToolCall(CallId("1"), "search", {}), SEARCH)
+    served.add_outcome(
         "1", ToolOutcome({"error": "No."}, ("query",), (Source("a", "b", "c"),), failed="No.")
     )
-    assert served.take() == [ModelCodeResult(CallId("1"), "OUTCOME_FAILED", "No.")]
+    assert served.take_messages() == [ModelCodeResult(CallId("1"), "OUTCOME_FAILED", "No.")]
     assert served.grounding("c") is None

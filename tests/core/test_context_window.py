@@ -10,12 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.world import SETUP, World, requests, user
+from vivavoce.core.context_window import (
+    CompressionThresholds,
+    TokenCounter,
+    TokenCounts,
+    count_to_drop,
+    tool_texts,
+)
 from vivavoce.core.contribution import Contribution, CountedTexts, Prompt
 from vivavoce.core.effects import CloseConnection
 from vivavoce.core.events import ContextUpdated, TextReceived, UsageProduced, VideoArrived
 from vivavoce.core.messages import TokenCount, TurnComplete
 from vivavoce.core.settings import SessionSettings
-from vivavoce.core.window import Bounds, Gauge, Weight, surplus, tool_texts
 from vivavoce.domain.content import (
     Blob,
     Content,
@@ -39,11 +45,11 @@ def words(text: str) -> int:
     return len(text.split())
 
 
-def gauge(window: int = 1000) -> Gauge:
-    return Gauge(window, words)
+def gauge(window: int = 1000) -> TokenCounter:
+    return TokenCounter(window, words)
 
 
-def weighed(*contents: Content, texts: Sequence[str] = (), image_tokens: int = 258) -> Weight:
+def weighed(*contents: Content, texts: Sequence[str] = (), image_tokens: int = 258) -> TokenCounts:
     """What contents weigh that have not been weighed before."""
     return Prompt(
         CountedTexts(texts), tuple(map(Contribution, contents)), gauge(), image_tokens
@@ -58,26 +64,29 @@ IMAGE = Blob(b"png", "image/png")
 @pytest.mark.parametrize(
     ("content", "weight"),
     [
-        (user("one two three"), Weight(text=3)),
-        (Content(Role.MODEL, (Text("one"), Text("two", thought=True))), Weight(text=2)),
-        (Content(Role.USER, (Text("spoken words"),), heard_s=2.0), Weight(audio=50)),
-        (Content(Role.USER, (IMAGE, Text("look here")), heard_s=1.0), Weight(audio=25, images=258)),
-        (Content(Role.USER, (IMAGE, IMAGE)), Weight(images=516)),
-        (Content(Role.USER, (Blob(b"x", "audio/wav"), FileRef("u", "m"))), Weight()),
-        (Content(Role.MODEL, (ToolCall(CallId("1"), "f", {"a": "x y"}),)), Weight(text=2)),
+        (user("one two three"), TokenCounts(text=3)),
+        (Content(Role.MODEL, (Text("one"), Text("two", thought=True))), TokenCounts(text=2)),
+        (Content(Role.USER, (Text("spoken words"),), heard_s=2.0), TokenCounts(audio=50)),
+        (
+            Content(Role.USER, (IMAGE, Text("look here")), heard_s=1.0),
+            TokenCounts(audio=25, images=258),
+        ),
+        (Content(Role.USER, (IMAGE, IMAGE)), TokenCounts(images=516)),
+        (Content(Role.USER, (Blob(b"x", "audio/wav"), FileRef("u", "m"))), TokenCounts()),
+        (Content(Role.MODEL, (ToolCall(CallId("1"), "f", {"a": "x y"}),)), TokenCounts(text=2)),
         (
             Content(Role.USER, (ToolResult(CallId("1"), "f", {"a": "x y z"}, parts=(IMAGE,)),)),
-            Weight(text=3, images=258),
+            TokenCounts(text=3, images=258),
         ),
     ],
 )
-def test_a_contribution_is_weighed_by_modality(content: Content, weight: Weight) -> None:
+def test_a_contribution_is_weighed_by_modality(content: Content, weight: TokenCounts) -> None:
     assert weighed(content) == weight
 
 
 def test_declarations_weigh_what_a_model_reads_of_them() -> None:
     tools = Tools((ToolDeclaration("f", "does it well", {"type": "object"}),))
-    assert weighed(texts=tool_texts(tools)) == Weight(text=3)
+    assert weighed(texts=tool_texts(tools)) == TokenCounts(text=3)
     assert tool_texts(Tools()) == []
 
 
@@ -123,22 +132,22 @@ def test_images_count_as_the_client_wished() -> None:
     ("wish", "bounds"),
     [
         (None, None),
-        (Compression(), Bounds(800, 400)),
-        (Compression(500), Bounds(500, 250)),
-        (Compression(500, 100), Bounds(500, 100)),
-        (Compression(None, 100), Bounds(800, 100)),
-        (Compression(5000, 4000), Bounds(1000, 1000)),
-        (Compression(100, 900), Bounds(100, 100)),
+        (Compression(), CompressionThresholds(800, 400)),
+        (Compression(500), CompressionThresholds(500, 250)),
+        (Compression(500, 100), CompressionThresholds(500, 100)),
+        (Compression(None, 100), CompressionThresholds(800, 100)),
+        (Compression(5000, 4000), CompressionThresholds(1000, 1000)),
+        (Compression(100, 900), CompressionThresholds(100, 100)),
     ],
 )
-def test_bounds(wish: Compression | None, bounds: Bounds | None) -> None:
-    assert Bounds.of(wish, 1000) == bounds
+def test_bounds(wish: Compression | None, bounds: CompressionThresholds | None) -> None:
+    assert CompressionThresholds.from_setup(wish, 1000) == bounds
 
 
 def test_the_oldest_go_until_enough_has_gone() -> None:
-    assert surplus([5, 5, 5], 0) == 0
-    assert surplus([5, 5, 5], 6) == 2
-    assert surplus([5, 5, 5], 99) == 3
+    assert count_to_drop([5, 5, 5], 0) == 0
+    assert count_to_drop([5, 5, 5], 6) == 2
+    assert count_to_drop([5, 5, 5], 99) == 3
 
 
 def compressing(trigger: int, target: int, **setup: object) -> World:
@@ -239,7 +248,7 @@ def test_after_sliding_it_begins_with_the_user_and_is_no_more_than_it_must_be(
     turns: list[tuple[int, int, bool]], trigger: int, target: int
 ) -> None:
     setup: SessionSetup = replace(SETUP, compression=Compression(trigger, target))
-    world = World(setup, SETTINGS, gauge=Gauge(10**6, words))
+    world = World(setup, SETTINGS, gauge=TokenCounter(10**6, words))
     for said, answered, calls in turns:
         world.do(TextReceived(" ".join(["q"] * said)))
         if calls:
@@ -248,7 +257,7 @@ def test_after_sliding_it_begins_with_the_user_and_is_no_more_than_it_must_be(
         world.say(" ".join(["a"] * answered), bytes(480))
         world.finish()
         world.wait(1)
-    bounds = Bounds.of(setup.compression, 10**6)
+    bounds = CompressionThresholds.from_setup(setup.compression, 10**6)
     assert bounds is not None
     for request in requests(world):
         first = request.history[0]

@@ -22,7 +22,7 @@ is there for the day on which somebody writes one that does not.
  13  user PAUSED, hypothesis covers the pause, model IDLE     speculate, if allowed
 
 Where activity does not interrupt, rule 2 only looks away, and the ready turn waits for rule 11.
-What content leaves of the client's calls says `consider_claim`.
+What content leaves of the client's calls says `handle_barge_in`.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from dataclasses import dataclass
 
 from vivavoce.core.conversation import Conversation
 from vivavoce.core.model_states import ModelState
+from vivavoce.core.queued_turns import SpokenTurn, TurnState, Update
 from vivavoce.core.step import Step
-from vivavoce.core.user_turns import SpokenTurn, TurnState, Update
 
 MAX_TRIES = 2
 """Speculations a turn: a third would mean that the user is thinking aloud."""
@@ -68,31 +68,31 @@ def _may_speculate(c: Conversation, step: Step) -> SpokenTurn | None:
 
 def _speculate(c: Conversation, step: Step) -> None:
     if turn := _may_speculate(c, step):
-        c.speculate(turn, step)
+        c.start_speculation(turn, step)
 
 
 RULES = (
     Rule(
         "played out",
         lambda c, step: c.model.played_out(step.now),
-        lambda c, step: c.model.complete(step),
+        lambda c, step: c.model.complete_turn(step),
     ),
     Rule(
         "floor taken",
-        lambda c, step: c.user.claim is not None,
-        lambda c, step: c.consider_claim(step),
+        lambda c, step: c.user.floor_taken is not None,
+        lambda c, step: c.handle_barge_in(step),
     ),
     Rule(
         "urgent result",
         lambda c, step: (
             c.ledger.urgent and c.model.state in (ModelState.GENERATING, ModelState.PLAYING)
         ),
-        lambda c, step: c.model.give_way(step),
+        lambda c, step: c.model.yield_floor(step),
     ),
     Rule(
         "calls answered",
         lambda c, step: c.model.state is ModelState.TOOLS and not c.ledger.blocked,
-        lambda c, step: c.model.answered(step),
+        lambda c, step: c.model.handle_answer(step),
     ),
     Rule(
         "context added",
@@ -101,25 +101,25 @@ RULES = (
     ),
     Rule(
         "asked meanwhile",
-        lambda c, step: c.model.state is ModelState.TOOLS and c.asked_meanwhile(),
+        lambda c, step: c.model.state is ModelState.TOOLS and c.has_question_meanwhile(),
         lambda c, step: c.answer_meanwhile(step),
     ),
     Rule(
         "words to tell",
-        lambda c, step: not c.model.busy and bool(c.untold()),
-        lambda c, step: c.tell(step),
+        lambda c, step: not c.model.busy and bool(c.unsent_transcripts()),
+        lambda c, step: c.send_input_transcripts(step),
     ),
     Rule(
         "guess holds",
         lambda c, step: (
             c.model.state is ModelState.SPECULATING and len(c.user.ready()) == 1 and c.guess_holds()
         ),
-        lambda c, step: c.promote(step),
+        lambda c, step: c.promote_speculation(step),
     ),
     Rule(
         "guess fails",
         _guess_fails,
-        lambda c, step: c.model.discard(step),
+        lambda c, step: c.model.discard_generation(step),
     ),
     Rule(
         "update due",
@@ -129,7 +129,7 @@ RULES = (
     Rule(
         "turn ready",
         lambda c, step: c.model.idle and bool(c.user.ready()),
-        lambda c, step: c.take_up(step),
+        lambda c, step: c.start_turn(step),
     ),
     Rule(
         "result waits",
@@ -144,7 +144,7 @@ RULES = (
 )
 
 
-def settle(conversation: Conversation, step: Step) -> None:
+def apply_rules(conversation: Conversation, step: Step) -> None:
     """Apply the rules until none applies."""
     for _ in range(LIMIT):
         for rule in RULES:

@@ -24,14 +24,14 @@ class _Sound:
     end: Position
 
 
-class Consumed:
-    """Counts messages; `upto` says how far a checkpoint reaches."""
+class ConsumedIndex:
+    """Counts messages; `index_at` says how far a checkpoint reaches."""
 
     def __init__(self) -> None:
         self._last = -1
         self._sounds: deque[_Sound] = deque()
 
-    def sound(self, begin: Position, end: Position) -> None:
+    def count_audio(self, begin: Position, end: Position) -> None:
         """The next message was sound of this span."""
         self._last += 1
         newest = self._sounds[-1] if self._sounds else None
@@ -40,12 +40,12 @@ class Consumed:
         else:
             self._sounds.append(_Sound(self._last, begin, end))
 
-    def other(self) -> None:
+    def count_message(self) -> None:
         """The next message was something else."""
         self._last += 1
         self._sounds.clear()
 
-    def upto(self, safe: Position) -> int | None:
+    def index_at(self, safe: Position) -> int | None:
         """The last message that is contained, where sound before `safe` is; `None` if none is."""
         while self._sounds and self._sounds[0].end <= safe:
             self._sounds.popleft()

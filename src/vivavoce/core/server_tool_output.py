@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from vivavoce.core.grounding import supports
+from vivavoce.core.grounding import find_supports
 from vivavoce.core.messages import (
     Grounding,
     Message,
@@ -31,7 +31,7 @@ MAX_QUERIES = 50
 """Queries that one turn names at most."""
 
 
-class Served:
+class ServerToolOutput:
     """The server's calls of one model turn.
 
     `shows_search`: searches are shown as code; `shows_calls`: the client asked to see every
@@ -43,11 +43,11 @@ class Served:
         self._shows_search = shows_search
         self._shows_calls = shows_calls
         self._calls: dict[str, tuple[ToolCall, ServerTool]] = {}
-        self._untold: list[Message] = []
+        self._unsent: list[Message] = []
         self._queries: list[str] = []
         self._sources: dict[str, Source] = {}
 
-    def called(self, call: ToolCall, tool: ServerTool, later: bool = False) -> list[Message]:
+    def add_call(self, call: ToolCall, tool: ServerTool, later: bool = False) -> list[Message]:
         """A call is about to be run: what the client is told of it now, unless it is `later`."""
         self._calls[call.id] = (call, tool)
         messages: list[Message] = [ServerCall(call, tool.kind)] if self._shows_calls else []
@@ -57,22 +57,22 @@ class Served:
             wanted = json.dumps(call.args.get("query", ""), ensure_ascii=False)
             messages.append(ModelCode(call.id, f"print({call.name}.search(queries=[{wanted}]))"))
         if later:
-            self._untold += messages
+            self._unsent += messages
             return []
         return messages
 
-    def ran(self, id: str, outcome: ToolOutcome) -> None:
+    def add_outcome(self, id: str, outcome: ToolOutcome) -> None:
         """A call has been run."""
         call, tool = self._calls[id]
         self.read.append(json.dumps(outcome.response, ensure_ascii=False, default=str))
         if outcome.code is not None and tool.kind is ToolKind.CODE:
-            self._untold.append(ModelCodeResult(call.id, outcome.code.outcome, outcome.code.output))
+            self._unsent.append(ModelCodeResult(call.id, outcome.code.outcome, outcome.code.output))
         if tool.kind is ToolKind.SEARCH and self._shows_search:
-            self._untold.append(ModelCodeResult(call.id, *_listed(outcome)))
+            self._unsent.append(ModelCodeResult(call.id, *_listed(outcome)))
         if outcome.pages:
-            self._untold.append(UrlContext(tuple(outcome.pages)))
+            self._unsent.append(UrlContext(tuple(outcome.pages)))
         if self._shows_calls:
-            self._untold.append(ServerResponse(call, tool.kind, outcome.response))
+            self._unsent.append(ServerResponse(call, tool.kind, outcome.response))
         if not outcome.failed:
             self._queries += (q for q in outcome.queries if q not in self._queries)
             del self._queries[MAX_QUERIES:]
@@ -87,17 +87,17 @@ class Served:
         elif known is None and len(self._sources) < MAX_SOURCES:
             self._sources[source.uri] = source
 
-    def take(self) -> list[Message]:
+    def take_messages(self) -> list[Message]:
         """What came of the calls since this was last asked."""
-        untold, self._untold = self._untold, []
-        return untold
+        messages, self._unsent = self._unsent, []
+        return messages
 
     def grounding(self, text: str) -> Grounding | None:
         """What `text`, all words of the turn, rests on; `None` if nothing was searched."""
         if not self._queries:
             return None
         sources = tuple(self._sources.values())
-        return Grounding(tuple(self._queries), sources, supports(text, sources))
+        return Grounding(tuple(self._queries), sources, find_supports(text, sources))
 
 
 def _listed(outcome: ToolOutcome) -> tuple[str, str]:

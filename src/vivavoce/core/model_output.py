@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from vivavoce.core.context_window import TokenCounter, TokenCounts
 from vivavoce.core.contribution import Prompt
 from vivavoce.core.effects import RunTool
 from vivavoce.core.history import History
@@ -22,10 +23,9 @@ from vivavoce.core.messages import (
     TurnReason,
 )
 from vivavoce.core.playout import Playout
-from vivavoce.core.served import Served
+from vivavoce.core.server_tool_output import ServerToolOutput
 from vivavoce.core.step import Step
-from vivavoce.core.usage import Tally
-from vivavoce.core.window import Gauge, Weight
+from vivavoce.core.usage import UsageCounter
 from vivavoce.domain.audio import pcm_seconds
 from vivavoce.domain.content import ToolCall, Tools
 from vivavoce.domain.ids import CallId, GenerationId
@@ -41,48 +41,48 @@ class Cause(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class OutputOptions:
     """How a session wants its answers: the part of the setup that shapes output."""
 
     modality: Modality
     transcribes: bool
     thinks_aloud: bool
     paced: bool
-    gauge: Gauge
+    counter: TokenCounter
     shows_search: bool = False
     shows_calls: bool = False
     finishes_transcripts: bool = False
 
 
-class ModelTurn:
+class ModelOutput:
     """Says things to the client and remembers them, until the one `turnComplete`.
 
-    `owed` says that the client has not had its `turnComplete` yet. `said` is whether any
-    content of this turn has been sent, `called` whether functions were. `rounds` counts how often
-    it went on after blocking calls. `prompt` is what its latest generation was made from.
+    `turn_complete_due` says that the client has not had its `turnComplete` yet. `said` is whether
+    any content of this turn has been sent, `called` whether functions were. `rounds` counts how
+    often it went on after blocking calls. `prompt` is what its latest generation was made from.
     `resumes` says that words of an interrupted turn came before: clients join the two.
     """
 
     def __init__(
         self,
         cause: Cause,
-        manner: Manner,
+        options: OutputOptions,
         history: History,
-        served: Served | None = None,
+        served: ServerToolOutput | None = None,
         resumes: bool = False,
     ) -> None:
         self.cause = cause
-        self.served = served or Served(manner.shows_search, manner.shows_calls)
+        self.served = served or ServerToolOutput(options.shows_search, options.shows_calls)
         self.playout = Playout()
-        self.tally = Tally()
+        self.tally = UsageCounter()
         self.generations: list[GenerationId] = []
-        self.owed = True
+        self.turn_complete_due = True
         self.said = False
         self.called = False
         self.rounds = 0
         self.reason: TurnReason | None = None
         self.prompt: Prompt | None = None
-        self._manner = manner
+        self._options = options
         self._history = history
         self._words: list[str] = []
         self._resumes = resumes
@@ -91,14 +91,14 @@ class ModelTurn:
 
     # --- content --------------------------------------------------------------------------
 
-    def speak(self, pcm: bytes, text: str, generation: GenerationId, step: Step) -> None:
+    def send_audio(self, pcm: bytes, text: str, generation: GenerationId, step: Step) -> None:
         """A piece of speech, and its words right next to it."""
-        if self._manner.modality is Modality.TEXT:
-            self.write(text, False, generation, step)
+        if self._options.modality is Modality.TEXT:
+            self.send_text(text, False, generation, step)
             return
-        begin_s, end_s = self.playout.add(pcm_seconds(pcm), step.now)
+        begin_s, end_s = self.playout.add_audio(pcm_seconds(pcm), step.now)
         joined = self._joined(text, generation)
-        self._history.say(joined, begin_s, end_s)
+        self._history.add_words(joined, begin_s, end_s)
         resumes = self._resumes and not self._words and joined[:1].strip()
         text = f" {joined}" if resumes else joined
         if text:
@@ -106,17 +106,17 @@ class ModelTurn:
         if pcm:
             self.said = True
             step.send(ModelAudio(pcm), generation)
-        if text and self._manner.transcribes:
+        if text and self._options.transcribes:
             self.said = self._transcribing = True
             step.send(OutputTranscript(text), generation)
 
-    def write(self, text: str, thought: bool, generation: GenerationId, step: Step) -> None:
+    def send_text(self, text: str, thought: bool, generation: GenerationId, step: Step) -> None:
         """A piece of text, or of a thought where thoughts were asked for."""
-        if not text or (thought and not self._manner.thinks_aloud):
+        if not text or (thought and not self._options.thinks_aloud):
             return
         if not thought:
             text = self._joined(text, generation)
-            self._history.say(text, self.playout.sent_s, self.playout.sent_s)
+            self._history.add_words(text, self.playout.sent_s, self.playout.sent_s)
             self._words.append(text)
         self.said = True
         step.send(ModelText(text, thought), generation)
@@ -134,7 +134,9 @@ class ModelTurn:
         ended = not self._words or self._words[-1][-1:].isspace()
         return text if ended or text[0].isspace() else f" {text}"
 
-    def call(self, calls: tuple[ToolCall, ...], tools: Tools, waits: bool, step: Step) -> None:
+    def send_calls(
+        self, calls: tuple[ToolCall, ...], tools: Tools, waits: bool, step: Step
+    ) -> None:
         """Functions to be run: the server's are asked of the host, the others of the client.
 
         `waits` says that the client has not answered earlier ones; then nothing is told of the
@@ -142,74 +144,78 @@ class ModelTurn:
         is on record must reach it.
         """
         self.called = True
-        self._history.call(calls)
+        self._history.add_calls(calls)
         theirs: list[ToolCall] = []
         for call in calls:
             if (tool := tools.find_server_tool(call.name)) is None:
                 theirs.append(call)
                 continue
-            self._tell(self.served.called(call, tool, waits or not self.owed), step)
-            step.want(RunTool(call, tool.kind))
+            self._send_messages(
+                self.served.add_call(call, tool, waits or not self.turn_complete_due), step
+            )
+            step.emit(RunTool(call, tool.kind))
         if theirs:
             step.send(ToolCallRequest(tuple(theirs)))
 
-    def go_on(self, step: Step) -> None:
+    def continue_turn(self, step: Step) -> None:
         """All results are there: the client is told what came of the server's tools."""
-        self._tell(self.served.take(), step)
+        self._send_messages(self.served.take_messages(), step)
 
-    def _tell(self, messages: list[Message], step: Step) -> None:
+    def _send_messages(self, messages: list[Message], step: Step) -> None:
         for message in messages:
             self.said = True
             step.send(message, self.generations[-1])
 
     # --- endings --------------------------------------------------------------------------
 
-    def produced(self, generation: GenerationId, step: Step, early: bool = False) -> None:
+    def finish_generation(self, generation: GenerationId, step: Step, early: bool = False) -> None:
         """Everything of this turn has been produced; what it rests on is told with that.
 
         An `early` end before any word is not the answer's: what that rests on is told with it.
         """
-        if not self.owed:
+        if not self.turn_complete_due:
             return
         self._end_transcript(step)
-        told = self.served.grounding("".join(self._words)) if self._words or not early else None
-        if told is not None:
-            step.send(told, generation)
+        grounding = (
+            self.served.grounding("".join(self._words)) if self._words or not early else None
+        )
+        if grounding is not None:
+            step.send(grounding, generation)
         step.send(GenerationComplete(), generation)
 
-    def due(self) -> float | None:
+    def completion_due(self) -> float | None:
         """When the client may be told that the turn is over; `None` is at once."""
-        return self.playout.ends_at if self._manner.paced else None
+        return self.playout.ends_at if self._options.paced else None
 
-    def complete(self, step: Step) -> None:
+    def send_complete(self, step: Step) -> None:
         """The turn is over."""
-        if self.owed:
-            self.owed = False
+        if self.turn_complete_due:
+            self.turn_complete_due = False
             self._end_transcript(step)
             self._words.clear()
-            step.send(TurnComplete(self._cost(), self.reason))
+            step.send(TurnComplete(self._token_count(), self.reason))
 
-    def interrupted(self, withdrawn: tuple[CallId, ...], step: Step) -> None:
+    def send_interrupted(self, withdrawn: tuple[CallId, ...], step: Step) -> None:
         """The user took the floor."""
         self._end_transcript(step)
-        if self.owed:
+        if self.turn_complete_due:
             step.send(Interrupted())
-        self.withdraw(withdrawn, step)
+        self.withdraw_calls(withdrawn, step)
         self.reason = None
-        self.complete(step)
+        self.send_complete(step)
 
-    def withdraw(self, calls: tuple[CallId, ...], step: Step) -> None:
+    def withdraw_calls(self, calls: tuple[CallId, ...], step: Step) -> None:
         """These calls need not be run any more."""
         if calls:
             step.send(ToolCallCancellation(calls))
 
     def _end_transcript(self, step: Step) -> None:
-        if self._transcribing and self._manner.finishes_transcripts:
+        if self._transcribing and self._options.finishes_transcripts:
             step.send(OutputTranscript("", finished=True))
         self._transcribing = False
 
-    def _cost(self) -> TokenCount:
-        prompt = self.prompt.weight() if self.prompt else Weight()
+    def _token_count(self) -> TokenCount:
+        prompt = self.prompt.weight() if self.prompt else TokenCounts()
         read, self.served.read = self.served.read, []
-        tools = sum(map(self._manner.gauge.count, read))
-        return self.tally.count(prompt, self.playout.sent_s, tools)
+        tools = sum(map(self._options.counter.count, read))
+        return self.tally.count_tokens(prompt, self.playout.sent_s, tools)

@@ -12,14 +12,14 @@ MAX_FRAMES = 8
 """Frames that one turn carries at most; the newest are kept. Eight seconds at one a second."""
 
 
-class Frames:
+class VideoBuffer:
     """The newest frames since the last turn."""
 
     def __init__(self, coverage: TurnCoverage) -> None:
         self._only_activity = coverage is TurnCoverage.ONLY_ACTIVITY
         self._waiting: deque[tuple[Position, Blob]] = deque(maxlen=MAX_FRAMES)
 
-    def add(self, position: Position, frame: Blob) -> bool:
+    def add_frame(self, position: Position, frame: Blob) -> bool:
         """A frame came while sound stood at `position`; whether the oldest had to go for it."""
         full = len(self._waiting) == MAX_FRAMES
         self._waiting.append((position, frame))
@@ -39,7 +39,7 @@ class Frames:
         before = sum(position < start for position, _ in seen) if self._only_activity else 0
         return tuple(frame for _, frame in seen[max(0, before - 1) :])
 
-    def take(self, start: Position, end: Position) -> tuple[Blob, ...]:
+    def take_frames(self, start: Position, end: Position) -> tuple[Blob, ...]:
         """The same, and they and all older ones stop waiting."""
         taken = self.within(start, end)
         while self._waiting and self._waiting[0][0] <= end:

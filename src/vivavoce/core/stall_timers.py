@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Limits:
+class StallTimers:
     """Deadlines that belong to neither side of the conversation."""
 
     def __init__(self, stall_s: float, transcript_s: float) -> None:
@@ -13,11 +13,11 @@ class Limits:
         self._last_sign = 0.0
         self._held = False
 
-    def sound(self, now: float) -> None:
+    def note_audio(self, now: float) -> None:
         """Sound arrived, or was listened to."""
         self._last_sound = now
 
-    def hold(self, held: bool, now: float) -> None:
+    def hold_timers(self, held: bool, now: float) -> None:
         """Nobody reads what the microphone sends, or somebody does again."""
         self._held = held
         self._last_sound = now
@@ -26,7 +26,7 @@ class Limits:
         """When speech that goes on must have been followed by sound, to be still going on."""
         return None if self._held else self._last_sound + self._stall_s
 
-    def sign(self, now: float) -> None:
+    def note_progress(self, now: float) -> None:
         """The recognizer showed that it is at work."""
         self._last_sign = now
 

@@ -39,11 +39,11 @@ from vivavoce.core.events import (
 )
 from vivavoce.core.generation import Basis, FromGeneration, Generation
 from vivavoce.core.messages import TurnReason
-from vivavoce.core.model_states import BUSY, TRANSITIONS, ModelCue, ModelState
-from vivavoce.core.model_turn import Cause, Manner, ModelTurn
-from vivavoce.core.served import Served
+from vivavoce.core.model_output import Cause, ModelOutput, OutputOptions
+from vivavoce.core.model_states import BUSY, TRANSITIONS, ModelState, ModelTrigger
+from vivavoce.core.server_tool_output import ServerToolOutput
 from vivavoce.core.step import Step
-from vivavoce.core.tools import CANCELLED, FAILED, LATE, ToolLedger
+from vivavoce.core.tool_calls import CANCELLED, FAILED, LATE, ToolLedger
 from vivavoce.domain.content import Content, ToolCall, Tools
 from vivavoce.domain.ids import CallId, GenerationId
 from vivavoce.domain.request import EndReason
@@ -63,18 +63,23 @@ REASONS = {
 }
 
 
-class ModelSide:
+class ModelTurns:
     """The current generation and the current turn."""
 
     def __init__(
-        self, context: Context, ledger: ToolLedger, manner: Manner, early: bool, stall_s: float
+        self,
+        context: Context,
+        ledger: ToolLedger,
+        options: OutputOptions,
+        early: bool,
+        stall_s: float,
     ) -> None:
         self.state = ModelState.IDLE
         self.generation: Generation | None = None
-        self.turn: ModelTurn | None = None
+        self.turn: ModelOutput | None = None
         self._context = context
         self._ledger = ledger
-        self._manner = manner
+        self._options = options
         self._early = early
         self._stall_s = stall_s
         self._count = 0
@@ -112,67 +117,67 @@ class ModelSide:
         """Whether the turn is over but for saying so."""
         if self.state is not ModelState.PLAYING or self.turn is None:
             return False
-        due = self.turn.due()
+        due = self.turn.completion_due()
         return due is None or now >= due
 
     def deadline(self) -> float | None:
         """When playing will be over, or when the current generation has been silent too long."""
         if self.state is ModelState.PLAYING and self.turn is not None:
-            return self.turn.due()
+            return self.turn.completion_due()
         if self.state is ModelState.GENERATING and self.generation is not None:
             return self.generation.last_sign + self._stall_s
         return None
 
     # --- beginning ------------------------------------------------------------------------
 
-    def begin(self, cause: Cause, step: Step) -> None:
+    def begin_turn(self, cause: Cause, step: Step) -> None:
         """Answer the history as it stands: a new model turn."""
-        if self._to(ModelCue.BEGIN):
+        if self._change_state(ModelTrigger.BEGIN):
             self.turn = self._new_turn(cause)
-            self._start(step)
+            self._start_generation(step)
 
-    def speculate(self, basis: Basis, extra: tuple[Content, ...], step: Step) -> None:
+    def start_speculation(self, basis: Basis, extra: tuple[Content, ...], step: Step) -> None:
         """Answer the history as it would stand with `extra`, in silence."""
-        if self._to(ModelCue.SPECULATE):
-            self._start(step, basis, extra)
+        if self._change_state(ModelTrigger.SPECULATE):
+            self._start_generation(step, basis, extra)
 
-    def promote(self, step: Step) -> None:
+    def promote_generation(self, step: Step) -> None:
         """The basis holds: what was held is said now."""
         generation = self.generation
-        if generation is None or not self._to(ModelCue.PROMOTE):
+        if generation is None or not self._change_state(ModelTrigger.PROMOTE):
             return
         self.turn = self._new_turn(Cause.SPEECH)
         self.turn.generations.append(generation.id)
         self.turn.prompt = generation.prompt
         generation.last_sign = step.now
-        step.want(ReleaseGeneration(generation.id))
+        step.emit(ReleaseGeneration(generation.id))
         held, generation.held = generation.held, []
         for event in held:
-            self.produced(event, step)
+            self.handle_production(event, step)
 
-    def answered(self, step: Step) -> None:
+    def handle_answer(self, step: Step) -> None:
         """The newest batch has its results: the turn goes on with another generation."""
-        if self.turn is None or not self._to(ModelCue.ANSWERED):
+        if self.turn is None or not self._change_state(ModelTrigger.ANSWERED):
             return
         rounds = self.turn.rounds + 1
         turn = self._continued(self.turn, Cause.RESULT, step)
         turn.rounds = rounds
-        self._context.history.answer(self._ledger.take_batch() + self._ledger.take_urgent())
-        self._start(step)
-        turn.go_on(step)
+        self._context.history.add_results(self._ledger.take_batch() + self._ledger.take_urgent())
+        self._start_generation(step)
+        turn.continue_turn(step)
 
-    def ask(self, step: Step) -> None:
+    def ask_again(self, step: Step) -> None:
         """Content asks for an answer while functions of the client's run: they are left alone."""
-        if self.turn is None or not self._to(ModelCue.ASKED):
+        if self.turn is None or not self._change_state(ModelTrigger.ASKED):
             return
         self._ledger.begin_batch()
         self._continued(self.turn, Cause.CONTENT, step).rounds = 0
-        self._start(step)
+        self._start_generation(step)
 
-    def _continued(self, turn: ModelTurn, cause: Cause, step: Step) -> ModelTurn:
+    def _continued(self, turn: ModelOutput, cause: Cause, step: Step) -> ModelOutput:
         """The turn with another generation to come; a new one where the client has its end."""
-        self._retire(step, purge=False)
-        if not turn.owed:
+        self._retire_generation(step, purge=False)
+        if not turn.turn_complete_due:
             self._context.history.close()
             following = self._new_turn(cause, turn.served)
             following.generations = turn.generations
@@ -181,26 +186,29 @@ class ModelSide:
         del turn.generations[:-MAX_UNSENT]
         return turn
 
-    def ran(self, call: CallId, outcome: ToolOutcome) -> None:
+    def handle_tool_outcome(self, call: CallId, outcome: ToolOutcome) -> None:
         """A tool of the server's has been run. Whether the turn goes on is joint.py's."""
-        if self._ledger.ran(call, outcome.response, outcome.parts) and self.turn is not None:
-            self.turn.served.ran(call, outcome)
+        if (
+            self._ledger.add_outcome(call, outcome.response, outcome.parts)
+            and self.turn is not None
+        ):
+            self.turn.served.add_outcome(call, outcome)
 
-    def overdue(self, calls: list[CallId], step: Step) -> None:
+    def handle_overdue_calls(self, calls: list[CallId], step: Step) -> None:
         """These tools of the server's took too long."""
         for call in calls:
-            step.want(StopTool(call))
-            self.ran(call, ToolOutcome(LATE, failed=str(LATE["error"])))
+            step.emit(StopTool(call))
+            self.handle_tool_outcome(call, ToolOutcome(LATE, failed=str(LATE["error"])))
 
     def begin_anew(self) -> None:
         """What is said next does not go on from what was interrupted."""
         self._cut = False
 
-    def _new_turn(self, cause: Cause, served: Served | None = None) -> ModelTurn:
+    def _new_turn(self, cause: Cause, served: ServerToolOutput | None = None) -> ModelOutput:
         cut, self._cut = self._cut, False
-        return ModelTurn(cause, self._manner, self._context.history, served, resumes=cut)
+        return ModelOutput(cause, self._options, self._context.history, served, resumes=cut)
 
-    def _start(
+    def _start_generation(
         self, step: Step, basis: Basis | None = None, extra: tuple[Content, ...] = ()
     ) -> None:
         if basis is None:
@@ -215,49 +223,51 @@ class ModelSide:
         if basis is None and self.turn is not None:
             self.turn.generations.append(id)
             self.turn.prompt = self.generation.prompt
-        step.want(StartGeneration(request))
+        step.emit(StartGeneration(request))
 
     # --- ending ---------------------------------------------------------------------------
 
-    def complete(self, step: Step) -> None:
+    def complete_turn(self, step: Step) -> None:
         """Playing is over."""
         turn, waits = self.turn, self._ledger.waits
-        if turn is not None and self._to(ModelCue.WAITS if waits else ModelCue.PLAYED):
+        if turn is not None and self._change_state(
+            ModelTrigger.WAITS if waits else ModelTrigger.PLAYED
+        ):
             self._context.history.close()
-            turn.complete(step)
+            turn.send_complete(step)
             if not waits:
-                self._rest()
+                self._become_idle()
 
-    def interrupt(self, step: Step) -> None:
+    def interrupt_turn(self, step: Step) -> None:
         """The floor was taken: the turn ends here, and holds only what was heard."""
         turn = self.turn
-        if turn is None or not self._to(ModelCue.INTERRUPT):
+        if turn is None or not self._change_state(ModelTrigger.INTERRUPT):
             return
         for generation in turn.generations:
-            step.want(CancelGeneration(generation))
+            step.emit(CancelGeneration(generation))
         withdrawn = self._ledger.unanswered()
         self._stop_tools(step)
-        self._context.history.answer(self._ledger.take_all(CANCELLED))
+        self._context.history.add_results(self._ledger.take_all(CANCELLED))
         self._end_early(turn, withdrawn, step)
-        self._rest()
+        self._become_idle()
 
-    def give_way(self, step: Step) -> None:
+    def yield_floor(self, step: Step) -> None:
         """The current answer is interrupted, and functions of the client's are left alone."""
         turn, generation = self.turn, self.generation
         if not self.awaits_client:
-            self.interrupt(step)
-        elif turn is not None and generation is not None and self._to(ModelCue.CUT):
+            self.interrupt_turn(step)
+        elif turn is not None and generation is not None and self._change_state(ModelTrigger.CUT):
             generation.running = False
             for each in turn.generations:
-                step.want(CancelGeneration(each))
+                step.emit(CancelGeneration(each))
             self._end_early(turn, (), step)
 
-    def _end_early(self, turn: ModelTurn, withdrawn: tuple[CallId, ...], step: Step) -> None:
+    def _end_early(self, turn: ModelOutput, withdrawn: tuple[CallId, ...], step: Step) -> None:
         self._cut = turn.has_words
-        self._context.history.cut(turn.playout.heard_s(step.now))
-        turn.interrupted(withdrawn, step)
+        self._context.history.cut_to_heard(turn.playout.heard_s(step.now))
+        turn.send_interrupted(withdrawn, step)
 
-    def break_off(self, step: Step) -> None:
+    def stop_output(self, step: Step) -> None:
         """The connection ends in the midst of the turn: what was heard of it is kept.
 
         The client is told nothing, and may answer its calls on another connection.
@@ -267,156 +277,162 @@ class ModelSide:
             return
         waits = bool(self._ledger.unanswered())
         for call in self._ledger.running():
-            self._ledger.ran(call, CANCELLED)
-            step.want(StopTool(call))
+            self._ledger.add_outcome(call, CANCELLED)
+            step.emit(StopTool(call))
         if not waits:
-            self._context.history.answer(self._ledger.take_all(CANCELLED))
+            self._context.history.add_results(self._ledger.take_all(CANCELLED))
         if waits and self.state is ModelState.TOOLS:
             self._context.history.close()
         else:
-            self._context.history.cut(turn.playout.heard_s(step.now))
+            self._context.history.cut_to_heard(turn.playout.heard_s(step.now))
 
-    def wait(self) -> None:
+    def wait_for_user(self) -> None:
         """Go on with a turn that was broken off while it waited for the client's calls."""
         self.state = ModelState.TOOLS
         self.turn = self._new_turn(Cause.RESULT)
 
-    def withdraw(self, step: Step) -> None:
+    def withdraw_calls(self, step: Step) -> None:
         """Take back a turn that the client knows nothing of."""
-        if self._to(ModelCue.WITHDRAW):
-            self._retire(step)
-            self._rest()
+        if self._change_state(ModelTrigger.WITHDRAW):
+            self._retire_generation(step)
+            self._become_idle()
 
-    def discard(self, step: Step) -> None:
+    def discard_generation(self, step: Step) -> None:
         """The basis does not hold."""
-        if self._to(ModelCue.DISCARD):
-            self._retire(step)
-            self._rest()
+        if self._change_state(ModelTrigger.DISCARD):
+            self._retire_generation(step)
+            self._become_idle()
 
-    def give_up(self, step: Step) -> None:
+    def abandon_turn(self, step: Step) -> None:
         """The conversation is over; nothing more is said about it."""
         self._stop_tools(step)
-        self._retire(step)
-        self._rest()
+        self._retire_generation(step)
+        self._become_idle()
         self.state = ModelState.IDLE
 
     def _stop_tools(self, step: Step) -> None:
         for call in self._ledger.running():
-            step.want(StopTool(call))
+            step.emit(StopTool(call))
 
-    def _retire(self, step: Step, purge: bool = True) -> None:
+    def _retire_generation(self, step: Step, purge: bool = True) -> None:
         if self.generation is not None and self.generation.running:
             self.generation.running = False
-            step.want(CancelGeneration(self.generation.id, purge))
+            step.emit(CancelGeneration(self.generation.id, purge))
 
-    def _rest(self) -> None:
+    def _become_idle(self) -> None:
         self.turn = self.generation = None
 
     # --- what a generation says -----------------------------------------------------------
 
-    def produced(self, event: FromGeneration, step: Step) -> None:
+    def handle_production(self, event: FromGeneration, step: Step) -> None:
         """The fence: a generation that is not current, or has ended, is not listened to."""
         generation = self.generation
         if generation is None or event.generation != generation.id or not generation.running:
             return
         generation.last_sign = step.now
         if self.turn is None:
-            self._hold(generation, event, step)
+            self._hold_event(generation, event, step)
         else:
-            self._take(generation, self.turn, event, step)
+            self._take_event(generation, self.turn, event, step)
 
-    def stalled(self, step: Step) -> None:
+    def handle_stall(self, step: Step) -> None:
         """The current generation has said nothing for so long that it is taken for failed."""
         generation, turn = self.generation, self.turn
         if self.state is not ModelState.GENERATING or generation is None or turn is None:
             return
         if step.now >= generation.last_sign + self._stall_s:
-            self._retire(step, purge=False)
-            self._fail(turn, step)
+            self._retire_generation(step, purge=False)
+            self._fail_generation(turn, step)
 
-    def _hold(self, generation: Generation, event: FromGeneration, step: Step) -> None:
+    def _hold_event(self, generation: Generation, event: FromGeneration, step: Step) -> None:
         if isinstance(event, GenerationFailed | GenerationRefused):
             generation.running = False
             failed = isinstance(event, GenerationFailed)
-            if self._to(ModelCue.FAILED if failed else ModelCue.REFUSED):
-                self._rest()
+            if self._change_state(ModelTrigger.FAILED if failed else ModelTrigger.REFUSED):
+                self._become_idle()
             return
         if not generation.hold(event):
-            self.discard(step)
+            self.discard_generation(step)
 
-    def _take(
-        self, generation: Generation, turn: ModelTurn, event: FromGeneration, step: Step
+    def _take_event(
+        self, generation: Generation, turn: ModelOutput, event: FromGeneration, step: Step
     ) -> None:
         match event:
             case AudioProduced():
-                if self._to(ModelCue.PART):
-                    turn.speak(event.pcm, event.text, generation.id, step)
+                if self._change_state(ModelTrigger.PART):
+                    turn.send_audio(event.pcm, event.text, generation.id, step)
             case TextProduced():
-                if self._to(ModelCue.PART):
-                    turn.write(event.text, event.thought, generation.id, step)
+                if self._change_state(ModelTrigger.PART):
+                    turn.send_text(event.text, event.thought, generation.id, step)
             case UsageProduced():
-                turn.tally.report(event.usage)
+                turn.tally.add_usage(event.usage)
             case ToolCallsProduced():
-                self._call(turn, event.calls, generation.request.tools, step)
+                self._take_calls(turn, event.calls, generation.request.tools, step)
             case GenerationFinished():
                 generation.running = False
-                self._finish(turn, REASONS[event.reason], step)
+                self._finish_generation(turn, REASONS[event.reason], step)
             case GenerationFailed():
                 generation.running = False
-                self._fail(turn, step)
+                self._fail_generation(turn, step)
             case GenerationRefused():
                 generation.running = False
-                if self._to(ModelCue.REFUSED):
+                if self._change_state(ModelTrigger.REFUSED):
                     turn.generations.remove(generation.id)
-                    self._start(step)
+                    self._start_generation(step)
             case _:
                 assert_never(event)
 
-    def _call(self, turn: ModelTurn, calls: tuple[ToolCall, ...], tools: Tools, step: Step) -> None:
+    def _take_calls(
+        self, turn: ModelOutput, calls: tuple[ToolCall, ...], tools: Tools, step: Step
+    ) -> None:
         """`tools` are those that the generation was begun with: a later update changes nothing."""
         if not calls:
             return
         offered = {tool.name for tool in tools.declarations}
         if not (offered.issuperset(c.name for c in calls) and self._ledger.room_for(calls)):
-            self._retire(step, purge=False)
-            self._finish(turn, TurnReason.MALFORMED_FUNCTION_CALL, step)
+            self._retire_generation(step, purge=False)
+            self._finish_generation(turn, TurnReason.MALFORMED_FUNCTION_CALL, step)
             return
         if turn.rounds >= MAX_ROUNDS:
-            self._retire(step, purge=False)
-            self._finish(turn, TurnReason.GENERATED_OTHER, step)
+            self._retire_generation(step, purge=False)
+            self._finish_generation(turn, TurnReason.GENERATED_OTHER, step)
             return
         waited = bool(self._ledger.unanswered())
-        named = self._ledger.open(calls, tools, step.now)
+        named = self._ledger.open_calls(calls, tools, step.now)
         ids = {call.id for call in named}
         waits = ids.intersection(self._ledger.unanswered())
-        self._to(ModelCue.BLOCKS if waits or ids & {*self._ledger.running()} else ModelCue.CALL)
-        turn.call(named, tools, waited, step)
+        self._change_state(
+            ModelTrigger.BLOCKS if waits or ids & {*self._ledger.running()} else ModelTrigger.CALL
+        )
+        turn.send_calls(named, tools, waited, step)
         asked = any(tools.find_server_tool(call.name) is None for call in named)
-        if self._early and (waits or (asked and not turn.owed)):
-            turn.owed = True  # further calls are a further early turn, whether they block or not
-            turn.produced(turn.generations[-1], step, early=True)
-            turn.complete(step)
+        if self._early and (waits or (asked and not turn.turn_complete_due)):
+            turn.turn_complete_due = (
+                True  # further calls are a further early turn, whether they block or not
+            )
+            turn.finish_generation(turn.generations[-1], step, early=True)
+            turn.send_complete(step)
 
-    def _finish(self, turn: ModelTurn, reason: TurnReason | None, step: Step) -> None:
-        self._to(ModelCue.FINISHED)
+    def _finish_generation(self, turn: ModelOutput, reason: TurnReason | None, step: Step) -> None:
+        self._change_state(ModelTrigger.FINISHED)
         if self.state is not ModelState.PLAYING:
             return
         if reason is None and not (turn.said or turn.called):
             reason = TurnReason.NEED_MORE_INPUT
         turn.reason = reason
-        turn.produced(turn.generations[-1], step)
+        turn.finish_generation(turn.generations[-1], step)
 
-    def _fail(self, turn: ModelTurn, step: Step) -> None:
+    def _fail_generation(self, turn: ModelOutput, step: Step) -> None:
         calling = self.state is ModelState.TOOLS
-        if not self._to(ModelCue.FAILED):
+        if not self._change_state(ModelTrigger.FAILED):
             return
         if calling:
-            turn.withdraw(self._ledger.unanswered(), step)
+            turn.withdraw_calls(self._ledger.unanswered(), step)
             self._stop_tools(step)
-            self._context.history.answer(self._ledger.take_all(FAILED))
+            self._context.history.add_results(self._ledger.take_all(FAILED))
         turn.reason = TurnReason.GENERATED_OTHER
 
-    def _to(self, cue: ModelCue) -> bool:
+    def _change_state(self, cue: ModelTrigger) -> bool:
         """Move by the table; whether the cue meant anything here."""
         state = TRANSITIONS[self.state].get(cue)
         if state is None:

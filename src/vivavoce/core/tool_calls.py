@@ -61,7 +61,7 @@ LATE: Json = {"error": "The function did not answer in time."}
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class ToolTimeouts:
     """Seconds until a call is overdue, by its kind; 0 is never."""
 
     blocking_s: float = 0.0
@@ -69,7 +69,7 @@ class Patience:
     served_s: float = 0.0
 
 
-class Verdict(Enum):
+class ResultStatus(Enum):
     """What became of a result."""
 
     IGNORED = "ignored"
@@ -94,10 +94,10 @@ class _Open:
 class ToolLedger:
     """Open calls in the order of their making, and results that wait for rest."""
 
-    def __init__(self, ids: IdSource, default: Behavior, patience: Patience) -> None:
+    def __init__(self, ids: IdSource, default: Behavior, timeouts: ToolTimeouts) -> None:
         self._ids = ids
         self._default = default
-        self._patience = patience
+        self._timeouts = timeouts
         self._open: dict[CallId, _Open] = {}
         self.waiting: list[ToolResult] = []
         self.urgent = False
@@ -156,7 +156,9 @@ class ToolLedger:
         """What is called from now on is a batch of its own, closed before those that are open."""
         self._batch += 1
 
-    def open(self, calls: tuple[ToolCall, ...], tools: Tools, now: float) -> tuple[ToolCall, ...]:
+    def open_calls(
+        self, calls: tuple[ToolCall, ...], tools: Tools, now: float
+    ) -> tuple[ToolCall, ...]:
         """Enter calls and give them their names. The caller has checked that they are offered."""
         declared = {function.name: function for function in tools.functions}
         named = tuple(replace(call, id=self._ids.call()) for call in calls)
@@ -170,7 +172,7 @@ class ToolLedger:
         return named
 
     def _overdue_at(self, entry: _Open, now: float) -> float | None:
-        patience = self._patience
+        patience = self._timeouts
         if entry.served is not None:
             wait_s = patience.served_s
         else:
@@ -196,17 +198,17 @@ class ToolLedger:
 
     # --- results --------------------------------------------------------------------------
 
-    def answer(self, result: ToolResult, now: float) -> tuple[Verdict, ToolResult]:
+    def add_result(self, result: ToolResult, now: float) -> tuple[ResultStatus, ToolResult]:
         """Enter a client's result; returned with the id and name of the call it belongs to."""
         entry = self._match(result)
         if entry is None or entry.result is not None or entry.served is not None:
             self.problems.append(self._problem(result, entry))
-            return Verdict.IGNORED, result
+            return ResultStatus.IGNORED, result
         self._check(result, entry)
         result = replace(result, id=entry.call.id, name=entry.call.name)
         if entry.blocking:
             entry.result = result
-            return (Verdict.KEPT if self.blocked else Verdict.UNBLOCKED), result
+            return (ResultStatus.KEPT if self.blocked else ResultStatus.UNBLOCKED), result
         if result.will_continue:
             entry.deadline = self._overdue_at(entry, now)
         else:
@@ -214,12 +216,14 @@ class ToolLedger:
         if len(self.waiting) >= MAX_WAITING:
             self.problems.append(ReportMismatch("too many results wait: one is only remembered"))
         if result.scheduling is Scheduling.SILENT or len(self.waiting) >= MAX_WAITING:
-            return Verdict.SILENT, result
+            return ResultStatus.SILENT, result
         self.waiting.append(result)
         self.urgent = self.urgent or result.scheduling is Scheduling.INTERRUPT
-        return Verdict.WAITING, result
+        return ResultStatus.WAITING, result
 
-    def ran(self, id: CallId, response: Json, parts: tuple[Blob | FileRef, ...] = ()) -> bool:
+    def add_outcome(
+        self, id: CallId, response: Json, parts: tuple[Blob | FileRef, ...] = ()
+    ) -> bool:
         """Enter what a served call gave; false if nobody waits for it any longer."""
         entry = self._open.get(id)
         if entry is None or entry.served is None or entry.result is not None:
@@ -227,7 +231,7 @@ class ToolLedger:
         entry.result = ToolResult(id, entry.call.name, response, parts=parts)
         return True
 
-    def expire(self, now: float) -> tuple[list[ToolResult], list[CallId]]:
+    def expire_calls(self, now: float) -> tuple[list[ToolResult], list[CallId]]:
         """What is overdue: results that we give ourselves for the client, and served calls."""
         overdue = [e for e in self._open.values() if (due := _due(e)) is not None and due <= now]
         self._late.update(entry.call.id for entry in overdue)
@@ -292,19 +296,19 @@ class ToolLedger:
 
     def _problem(self, result: ToolResult, entry: _Open | None) -> ReportMismatch:
         """Why an answer is ignored, and the code with which a strict server says so."""
-        told = result.id or result.name
-        shown = loggable_name(told)
+        quoted = result.id or result.name
+        shown = loggable_name(quoted)
         name, answered = self._closed.get(result.id, ("", False))
         if answered or (entry is not None and entry.served is None):
             sentence = f"Invalid answer: the call {shown} is answered already."
-            return ReportMismatch(sentence, INVALID, told)
+            return ReportMismatch(sentence, INVALID, quoted)
         if not result.id and any(name == result.name for name, _ in self._closed.values()):
-            return ReportMismatch(f"no call of {shown} is open any more", 0, told)
+            return ReportMismatch(f"no call of {shown} is open any more", 0, quoted)
         if name:
             sentence = f"the call {shown} is not open any more: its answer is ignored"
-            return ReportMismatch(sentence, 0, told)
+            return ReportMismatch(sentence, 0, quoted)
         sentence = f"no open call has the {'id' if result.id else 'name'} {shown}."
-        return ReportMismatch(f"Requested entity was not found: {sentence}", NOT_FOUND, told)
+        return ReportMismatch(f"Requested entity was not found: {sentence}", NOT_FOUND, quoted)
 
     def _check(self, result: ToolResult, entry: _Open) -> None:
         """What of an answer that is taken has no effect."""

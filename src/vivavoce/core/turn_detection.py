@@ -45,17 +45,17 @@ SILENCE_MS = {
 PREFIX_PADDING_MS = 20
 PRE_ROLL_MS = 400
 
-LONGEST_ONSET_MS = 500
+MAX_ONSET_MS = 500
 """Who asks for more means padding: a whole short sentence would be over before it had begun."""
 
-FORGIVEN_DIP_SAMPLES = samples(0.1)
+IGNORED_DIP_SAMPLES = samples(0.1)
 """A dip this short does not spoil an onset that is still uncertain."""
 
-LEAST_SPEECH_SAMPLES = samples(0.05)
+MIN_SPEECH_SAMPLES = samples(0.05)
 """Shorter than any syllable: a click or a cough, which must not interrupt anybody."""
 
 
-class Cue(Enum):
+class SpeechEdge(Enum):
     """What the evidence says about the user."""
 
     ONSET = "onset"
@@ -65,20 +65,20 @@ class Cue(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class SpeechEvent:
     """A cue, and where it stands.
 
     `position` is the start of the turn (pre-roll included) for an onset, and the position at
     which it was decided for all others. `edge` is where the speech itself began or ended.
     """
 
-    cue: Cue
+    cue: SpeechEdge
     position: Position
     edge: Position
 
 
 @dataclass(frozen=True, slots=True)
-class Knobs:
+class VadParams:
     """A client's wishes about activity detection as numbers; durations in samples."""
 
     start: float
@@ -89,18 +89,20 @@ class Knobs:
     pre_roll: int
 
 
-def knobs(wishes: ActivityDetection, eager_silence_ms: int) -> Knobs:
+def vad_params(detection: ActivityDetection, eager_silence_ms: int) -> VadParams:
     """The numbers behind the wishes; negative durations count as zero."""
-    start = START_THRESHOLD[wishes.start_sensitivity]
-    silence_ms = wishes.silence_duration_ms
+    start = START_THRESHOLD[detection.start_sensitivity]
+    silence_ms = detection.silence_duration_ms
     if silence_ms is None:
-        silence_ms = SILENCE_MS[wishes.end_sensitivity]
-    prefix_ms = PREFIX_PADDING_MS if wishes.prefix_padding_ms is None else wishes.prefix_padding_ms
+        silence_ms = SILENCE_MS[detection.end_sensitivity]
+    prefix_ms = (
+        PREFIX_PADDING_MS if detection.prefix_padding_ms is None else detection.prefix_padding_ms
+    )
     silence = samples(max(0, silence_ms) / 1000)
-    return Knobs(
+    return VadParams(
         start=start,
         hold=start - HOLD_BELOW_START,
-        onset=max(samples(min(prefix_ms, LONGEST_ONSET_MS) / 1000), LEAST_SPEECH_SAMPLES),
+        onset=max(samples(min(prefix_ms, MAX_ONSET_MS) / 1000), MIN_SPEECH_SAMPLES),
         pause=min(samples(eager_silence_ms / 1000), silence),
         silence=silence,
         pre_roll=samples(max(PRE_ROLL_MS, prefix_ms) / 1000),
@@ -110,8 +112,8 @@ def knobs(wishes: ActivityDetection, eager_silence_ms: int) -> Knobs:
 class ActivityTracker:
     """Follows one stream of scores. `floor` is where the previous turn ended."""
 
-    def __init__(self, knobs: Knobs, floor: Position = 0) -> None:
-        self.knobs = knobs
+    def __init__(self, knobs: VadParams, floor: Position = 0) -> None:
+        self.params = knobs
         self.speaking = False
         self.floor = floor
         self._heard = floor
@@ -124,19 +126,19 @@ class ActivityTracker:
     @property
     def safe(self) -> Position:
         """No turn that begins later reaches back to sound before this."""
-        return max(self.floor, self._heard - self.knobs.pre_roll)
+        return max(self.floor, self._heard - self.params.pre_roll)
 
     @property
     def resting(self) -> bool:
         """Whether nothing points at speech."""
         return not self.speaking and self._onset is None
 
-    def hear(self, scored: VoiceScored) -> list[Evidence]:
+    def add_scores(self, scored: VoiceScored) -> list[SpeechEvent]:
         """What the scores say; frames that were heard before are passed over."""
         frame = scored.frame_samples
         if frame <= 0:
             return []
-        found: list[Evidence] = []
+        found: list[SpeechEvent] = []
         begin = scored.position - frame * len(scored.scores)
         for score in scored.scores:
             end = begin + frame
@@ -148,7 +150,7 @@ class ActivityTracker:
             begin = end
         return found
 
-    def end_stream(self, position: Position) -> list[Evidence]:
+    def end_stream(self, position: Position) -> list[SpeechEvent]:
         """No more sound for now: what was spoken is finished, what was uncertain is forgotten."""
         self._heard = max(self._heard, position)
         if self.speaking:
@@ -156,40 +158,40 @@ class ActivityTracker:
         self._onset = None
         return []
 
-    def _while_quiet(self, score: float, begin: Position, end: Position) -> Evidence | None:
+    def _while_quiet(self, score: float, begin: Position, end: Position) -> SpeechEvent | None:
         if self._onset is None:
-            if not score >= self.knobs.start:
+            if not score >= self.params.start:
                 return None
             self._onset, self._voiced = begin, 0
-        elif not score >= self.knobs.hold:
-            if end - self._last_voiced > FORGIVEN_DIP_SAMPLES:
+        elif not score >= self.params.hold:
+            if end - self._last_voiced > IGNORED_DIP_SAMPLES:
                 self._onset = None
             return None
         self._voiced += end - begin
         self._last_voiced = end
-        if self._voiced < self.knobs.onset:
+        if self._voiced < self.params.onset:
             return None
         self.speaking, self._paused, self._silent_since = True, False, None
-        start = max(self.floor, self._onset - self.knobs.pre_roll, 0)
-        return Evidence(Cue.ONSET, start, max(self._onset, 0))
+        start = max(self.floor, self._onset - self.params.pre_roll, 0)
+        return SpeechEvent(SpeechEdge.ONSET, start, max(self._onset, 0))
 
-    def _while_speaking(self, score: float, begin: Position, end: Position) -> Evidence | None:
-        if score >= self.knobs.start or (self._silent_since is None and score >= self.knobs.hold):
+    def _while_speaking(self, score: float, begin: Position, end: Position) -> SpeechEvent | None:
+        if score >= self.params.start or (self._silent_since is None and score >= self.params.hold):
             self._last_voiced, self._silent_since = end, None
             if self._paused:
                 self._paused = False
-                return Evidence(Cue.RESUME, end, begin)
+                return SpeechEvent(SpeechEdge.RESUME, end, begin)
             return None
         if self._silent_since is None:
             self._silent_since = begin
         silence = end - self._silent_since
-        if silence >= self.knobs.silence:
+        if silence >= self.params.silence:
             return self._end(end)
-        if not self._paused and silence >= self.knobs.pause:
+        if not self._paused and silence >= self.params.pause:
             self._paused = True
-            return Evidence(Cue.PAUSE, end, self._silent_since)
+            return SpeechEvent(SpeechEdge.PAUSE, end, self._silent_since)
         return None
 
-    def _end(self, position: Position) -> Evidence:
+    def _end(self, position: Position) -> SpeechEvent:
         self.speaking, self._onset, self.floor = False, None, position
-        return Evidence(Cue.END, position, self._last_voiced)
+        return SpeechEvent(SpeechEdge.END, position, self._last_voiced)

@@ -16,12 +16,12 @@ LEFT_OUT: Json = {"omitted": "Left out: the conversation grew too long."}
 """What stands for a result that was too heavy to be kept."""
 
 
-def weigh(content: Content) -> int:
+def size_bytes(content: Content) -> int:
     """Bytes of a contribution, roughly."""
     return 64 + sum(map(_weigh_part, content.parts))
 
 
-def lightened(content: Content, answers: bool) -> Content:
+def strip_media(content: Content, answers: bool) -> Content:
     """The contribution without the media of its results; with `answers`, without those, too."""
 
     def lighten(part: Part) -> Part:
