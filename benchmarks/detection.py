@@ -16,8 +16,8 @@ from pathlib import Path
 
 from vivavoce.domain.audio import INPUT_RATE, AudioChunk
 from vivavoce.engines.silero import SileroDetector
-from vivavoce.runtime.detection import Detection, VoiceScorer
-from vivavoce.runtime.intake import Intake
+from vivavoce.runtime.audio_input import AudioBuffer
+from vivavoce.runtime.voice_activity import VoiceActivityDetection, VoiceScorer
 
 SECONDS = 4.0
 CHUNK = AudioChunk(bytes(2 * INPUT_RATE // 10))
@@ -25,12 +25,12 @@ MODES = {"on the loop": 1e9, "in a thread": 0.0, "by budget": 0.15}
 
 
 async def microphone(scorer: VoiceScorer, until: float) -> None:
-    intake = Intake(ring_s=2.0)
-    detection = Detection(scorer, intake, lambda event: None)
+    intake = AudioBuffer(ring_s=2.0)
+    detection = VoiceActivityDetection(scorer, intake, lambda event: None)
     await asyncio.sleep(random.random() * 0.1)
     due = time.monotonic()
     while due < until:
-        intake.hear(CHUNK)
+        intake.add_chunk(CHUNK)
         await detection.catch_up()
         due += 0.1
         await asyncio.sleep(max(0.0, due - time.monotonic()))

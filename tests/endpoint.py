@@ -18,9 +18,9 @@ from vivavoce.http.quotas import Quotas
 from vivavoce.http.session_start import CheckpointRepository
 from vivavoce.http.tokens import TokenService
 from vivavoce.metrics import Metrics
-from vivavoce.runtime.connection import Hosting
+from vivavoce.runtime.connection import Backend
 from vivavoce.runtime.leases import Leases
-from vivavoce.runtime.sessions import Sessions
+from vivavoce.runtime.session_registry import Connections
 from vivavoce.store.memory import MemoryStore
 from vivavoce.store.port import StateStore
 
@@ -39,7 +39,7 @@ class OneBackend:
 class Standing:
     """Its parts; `now` is the clock of what is kept, in seconds since the epoch."""
 
-    hosting: Hosting
+    hosting: Backend
     settings: SessionSettings
     store: StateStore = field(default_factory=MemoryStore)
     now: Callable[[], float] = lambda: 1_800_000_000.0
@@ -51,7 +51,7 @@ class Standing:
         self.tokens = TokenService(self.store, now=self.now)
         self.door = Authenticator(OriginPolicy(), keys, self.tokens, metrics)
         self.leases = Leases(self.store, self.resume_s, self.now)
-        self.sessions = Sessions(10)
+        self.sessions = Connections(10)
         house = ServerContext(
             backends=OneBackend(ProfileBackend("test", self.hosting)),
             sessions=self.sessions,

@@ -29,10 +29,10 @@ from vivavoce.http.health import Component, ComponentState, Readiness
 from vivavoce.http.turn_logger import TurnLogger
 from vivavoce.metrics import Metrics
 from vivavoce.protocol import close
-from vivavoce.runtime.connection import Hosting
-from vivavoce.runtime.detection import VoiceScorer
-from vivavoce.runtime.generations import Pace
+from vivavoce.runtime.connection import Backend
+from vivavoce.runtime.generations import OutputPace
 from vivavoce.runtime.rate_limit import RateLimits
+from vivavoce.runtime.voice_activity import VoiceScorer
 from vivavoce.tooling import build_toolbox
 from vivavoce.tools.toolbox import Toolbox
 
@@ -143,12 +143,12 @@ class Profiles:
             log.warning("a part is replaced", extra={"profile": name, "problem": fallback})
         state = ComponentState.DEGRADED if builder.fallbacks else ComponentState.READY
         self._readiness.parts[f"profile {name}"] = Component(state, " ".join(builder.fallbacks))
-        hosting = Hosting(
+        hosting = Backend(
             engines=Engines(detector, recognizer, responder),
             scorer=VoiceScorer(detector),
             listener=TurnLogger(name, self._metrics, self._config.log.personal),
             tools=self._toolbox,
-            pace=Pace(silent_s=self._config.session.engine_silence_s),
+            pace=OutputPace(silent_s=self._config.session.engine_silence_s),
             gauge=gauge_of(responder.capabilities, self._config.session.context_tokens),
             rates=RateLimits(self._config.session.messages_per_s, self._config.session.audio_speed),
         )

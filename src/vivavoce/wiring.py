@@ -36,7 +36,7 @@ from vivavoce.profiles import Profiles, Say, profiles_in_use, weights_in_use
 from vivavoce.protocol.message_size import MessageLimits
 from vivavoce.runtime.leases import Leases
 from vivavoce.runtime.loop_lag import LoopLag
-from vivavoce.runtime.sessions import Sessions
+from vivavoce.runtime.session_registry import Connections
 from vivavoce.store.factory import build_store
 from vivavoce.store.port import StateStore
 
@@ -65,7 +65,7 @@ class Server:
         self.config = config
         self.metrics = Metrics()
         self.readiness = Readiness()
-        self.sessions = Sessions(config.server.max_sessions)
+        self.sessions = Connections(config.server.max_sessions)
         self.bundle: Path | None = None
         self._folder = folder
         self._profiles = Profiles(config, self.readiness, self.metrics, say)

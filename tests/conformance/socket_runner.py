@@ -35,8 +35,8 @@ from vivavoce.engines.ports import Engines
 from vivavoce.engines.scripted.energy import EnergyDetector
 from vivavoce.engines.scripted.tones import TonesRecognizer
 from vivavoce.http.listener import Listener
-from vivavoce.runtime.connection import Hosting
-from vivavoce.runtime.detection import VoiceScorer
+from vivavoce.runtime.connection import Backend
+from vivavoce.runtime.voice_activity import VoiceScorer
 from vivavoce.tools.ports import Tooling
 
 CHUNK_S = 0.04
@@ -74,7 +74,7 @@ async def on_a_socket(
     detector = EnergyDetector()
     scorer = VoiceScorer(detector)
     engines = Engines(detector, TonesRecognizer(streams), StepResponder(answer))
-    hosting = Hosting(engines, scorer, tools=tools)
+    hosting = Backend(engines, scorer, tools=tools)
     standing = Standing(hosting, settings or SessionSettings())
     port = Listener(standing.app(), "127.0.0.1", 0)
     await port.start()

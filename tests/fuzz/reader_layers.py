@@ -20,7 +20,7 @@ from vivavoce.logs import scrub
 from vivavoce.protocol import mime
 from vivavoce.protocol.binary import decode_base64
 from vivavoce.protocol.paths import live_path
-from vivavoce.runtime.riff import HeaderReader
+from vivavoce.runtime.wav_header import WavHeaderReader
 
 LIVE = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent"
 HEADER = (
@@ -78,15 +78,17 @@ def _base64(data: bytes) -> Hashable:
 
 def _wav(data: bytes) -> Hashable:
     """The same sound however the stream is cut into messages."""
-    whole, cut = HeaderReader(), HeaderReader()
+    whole, cut = WavHeaderReader(), WavHeaderReader()
     size = 1 + (data[0] if data else 0)
     try:
-        found = whole.feed(data)
-        pieces = [one for at in range(0, len(data), size) for one in cut.feed(data[at : at + size])]
+        found = whole.feed_bytes(data)
+        pieces = [
+            one for at in range(0, len(data), size) for one in cut.feed_bytes(data[at : at + size])
+        ]
     except ClientFault as fault:
         return refusal(fault)
     assert b"".join(pcm for pcm, _ in found) == b"".join(pcm for pcm, _ in pieces)
-    assert whole.rest() == cut.rest()
+    assert whole.take_held() == cut.take_held()
     return tuple((format and (format.channels, format.rate == 16000)) for _, format in found[:3])
 
 

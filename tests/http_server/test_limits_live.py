@@ -24,9 +24,9 @@ from vivavoce.errors import ConfigError, StoreError
 from vivavoce.http import admission, health, quotas
 from vivavoce.protocol import close
 from vivavoce.runtime import rate_limit
-from vivavoce.runtime.connection import Hosting
-from vivavoce.runtime.detection import VoiceScorer
+from vivavoce.runtime.connection import Backend
 from vivavoce.runtime.loop_lag import INTERVAL_S
+from vivavoce.runtime.voice_activity import VoiceScorer
 from vivavoce.store.memory import MemoryStore
 from vivavoce.wiring import build
 
@@ -159,7 +159,7 @@ async def test_an_open_address_needs_a_key(tmp_path: Path) -> None:
 def standing() -> Standing:
     detector = EnergyDetector()
     engines = Engines(detector, TonesRecognizer(), Cascade(EchoModel(), TonesSynthesizer()))
-    return Standing(Hosting(engines, VoiceScorer(detector)), SessionSettings())
+    return Standing(Backend(engines, VoiceScorer(detector)), SessionSettings())
 
 
 def scope(kind: str, scheme: str, peer: str) -> Json:

@@ -15,11 +15,11 @@ from serving import LIVE, Client, connected, serving, until
 from vivavoce.core.session import LiveSession
 from vivavoce.http.http_connection import HttpConnection
 from vivavoce.http.live_socket import LiveSocket
+from vivavoce.runtime.audio_input import AudioBuffer
 from vivavoce.runtime.connection import Connection
-from vivavoce.runtime.intake import Intake
 from vivavoce.wiring import Server
 
-HELD = (Connection, HttpConnection, Intake, LiveSession, LiveSocket, ServerProtocol)
+HELD = (Connection, HttpConnection, AudioBuffer, LiveSession, LiveSocket, ServerProtocol)
 SOUND = {"mimeType": "audio/pcm;rate=16000", "data": base64.b64encode(bytes(32_000)).decode()}
 UPGRADE = (
     b"GET " + LIVE.encode() + b" HTTP/1.1\r\n"

@@ -105,7 +105,7 @@ async def test_a_place_is_kept_while_its_process_lives_and_falls_free_with_it(ti
 @pytest.mark.parametrize(
     ("quota", "take"),
     [
-        ({"audio_minutes": 1}, lambda meter: meter.audio(30.5)),
+        ({"audio_minutes": 1}, lambda meter: meter.count_audio(30.5)),
         ({"tool_calls": 3}, lambda meter: meter.tool_calls(2)),
     ],
 )
@@ -137,7 +137,7 @@ async def test_what_a_session_took_last_is_counted_when_it_ends(time: Time) -> N
     store, principal = MemoryStore(), who(tool_calls=1)
     of = quotas(store, time)
     meter = await of.admit(principal, "one")
-    meter.tool_calls(1)
+    meter.count_tool_calls(1)
     await of.release(principal, meter)
     await refused(of, principal)
 
@@ -147,13 +147,13 @@ async def test_messages_come_in_bursts_and_no_faster(time: Time) -> None:
     principal = who(messages_per_s=10)
     one, two = await of.admit(principal, "one"), await of.admit(principal, "two")
     for meter in [one, two] * 10:
-        meter.message()
+        meter.count_message()
     with pytest.raises(ClientFault):
-        one.message()
+        one.count_message()
     time.now += 0.125
-    two.message()
+    two.count_message()
     with pytest.raises(ClientFault):
-        two.message()
+        two.count_message()
 
 
 async def test_without_limits_nothing_is_counted(time: Time) -> None:
@@ -161,8 +161,8 @@ async def test_without_limits_nothing_is_counted(time: Time) -> None:
     of = quotas(store, time)
     meter = await of.admit(Principal(), "one")
     for _ in range(1000):
-        meter.message()
-    meter.audio(1e6)
+        meter.count_message()
+    meter.count_audio(1e6)
     await of.flush()
     await of.release(Principal(), meter)
     assert (store._counters, store._places, of._accounts) == ({}, {}, {})
@@ -182,7 +182,7 @@ async def test_while_the_store_is_away_people_talk_and_it_is_counted_later(time:
     of = quotas(store, time)
     meter = await of.admit(principal, "one")
     meter.over = lambda: over.append(True)
-    meter.tool_calls(5)
+    meter.count_tool_calls(5)
     await of.flush()
     assert over == []
     store.away = False

@@ -9,12 +9,12 @@ import pytest
 from vivavoce.domain.ids import SessionId
 from vivavoce.http.turn_logger import TurnLogger
 from vivavoce.metrics import Metrics
-from vivavoce.runtime.report import Outcome, TurnReport
+from vivavoce.runtime.turn_report import TurnOutcome, TurnReport
 
 SPOKEN = TurnReport(
     SessionId("0123456789abcdef"),
     3,
-    Outcome.COMPLETE,
+    TurnOutcome.COMPLETE,
     endpointing_s=0.48,
     asr_final_s=0.02,
     llm_first_token_s=0.25,
@@ -46,7 +46,7 @@ def test_numbers_are_counted_once_a_turn() -> None:
     metrics = Metrics()
     recorder = TurnLogger("embedded", metrics)
     recorder.turn_done(SPOKEN)
-    recorder.turn_done(TurnReport(SessionId("s"), 4, Outcome.NO_SPEECH))
+    recorder.turn_done(TurnReport(SessionId("s"), 4, TurnOutcome.NO_SPEECH))
 
     text = metrics.exposition().decode()
     for line in (
@@ -62,7 +62,7 @@ def test_numbers_are_counted_once_a_turn() -> None:
 
 def test_words_are_written_down_only_on_request(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    report = TurnReport(SessionId("s"), 1, Outcome.COMPLETE, heard="I am Ada", said="hello Ada")
+    report = TurnReport(SessionId("s"), 1, TurnOutcome.COMPLETE, heard="I am Ada", said="hello Ada")
 
     TurnLogger("embedded", Metrics()).turn_done(report)
     assert "Ada" not in str(vars(caplog.records[0]))
@@ -77,7 +77,7 @@ def test_tools_and_interruptions_are_timed(caplog: pytest.LogCaptureFixture) -> 
     metrics = Metrics()
 
     TurnLogger("embedded", metrics).turn_done(
-        TurnReport(SessionId("s"), 1, Outcome.INTERRUPTED, tool_s=0.75, interruption_s=0.25)
+        TurnReport(SessionId("s"), 1, TurnOutcome.INTERRUPTED, tool_s=0.75, interruption_s=0.25)
     )
 
     text = metrics.exposition().decode()

@@ -19,8 +19,8 @@ from vivavoce.engines.ports import (
 )
 from vivavoce.engines.scripted.sound import say
 from vivavoce.engines.scripted.tones import TonesRecognizer
-from vivavoce.runtime.errands import Errands
-from vivavoce.runtime.intake import Intake
+from vivavoce.runtime.audio_input import AudioBuffer
+from vivavoce.runtime.tasks import EngineTasks
 from vivavoce.runtime.transcripts import Transcripts
 from vivavoce.testing.virtual_loop import run_virtually
 
@@ -134,14 +134,14 @@ class Host:
 
     def __init__(self, recognizer: Recognizer, setup: SessionSetup) -> None:
         self.events: list[Event] = []
-        self.intake = Intake()
-        self.errands = Errands()
+        self.intake = AudioBuffer()
+        self.errands = EngineTasks()
         self.transcripts = Transcripts(
             recognizer, setup, self.intake, self.errands, self.events.append
         )
 
     def hear(self, pcm: bytes) -> None:
-        self.transcripts.heard(self.intake.hear(AudioChunk(pcm)))
+        self.transcripts.advance_audio(self.intake.add_chunk(AudioChunk(pcm)))
 
 
 def hosted(

@@ -43,11 +43,11 @@ def test_a_long_message_does_not_keep_others_from_their_turn() -> None:
         running = asyncio.ensure_future(connection.run())
         client.say(AudioChunk(SILENCE * 60))
         turns = 0
-        while connection._hearing._intake.position < 60 * INPUT_RATE:
+        while connection._input._audio.position < 60 * INPUT_RATE:
             turns += 1
             await asyncio.sleep(0)
         assert turns >= 100
-        client.leave()
+        client.schedule_close()
         await running
 
     run_virtually(burst())
@@ -75,7 +75,7 @@ def test_a_flood_of_messages_does_not_keep_others_from_their_turn() -> None:
         await client.until(SetupComplete)
         for _ in range(2_000):
             client.say(VideoFrame(b"", "image/png"), ActivityEnded(0))
-        client.leave()
+        client.schedule_close()
         turns = 0
         while not running.done():
             turns += 1
@@ -91,10 +91,10 @@ def test_minutes_of_silence_mean_nothing_and_hold_nothing() -> None:
         connection = open_connection(client, echo(), SETUP)
         running = asyncio.ensure_future(connection.run())
         await stream(client, SILENCE * 180)
-        held = connection._hearing._intake
+        held = connection._input._audio
         assert held.position - held.oldest < 3 * INPUT_RATE
         assert kinds(client) == [SetupComplete]
-        client.leave()
+        client.schedule_close()
         await running
 
     run_virtually(be_silent())
@@ -170,7 +170,7 @@ def test_a_draining_server_says_so_and_closes_in_time() -> None:
         running = asyncio.ensure_future(connection.run())
         client.say(TextReceived("good morning"))
         await client.until(ModelAudio)
-        connection.leave(CloseReason.DRAIN, 5.0)
+        connection.schedule_close(CloseReason.DRAIN, 5.0)
         await running
         assert asyncio.get_running_loop().time() == pytest.approx(5.0, abs=0.1)
         return client

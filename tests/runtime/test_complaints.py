@@ -54,9 +54,9 @@ from vivavoce.engines.scripted.energy import EnergyDetector
 from vivavoce.engines.scripted.tones import TonesRecognizer
 from vivavoce.errors import EngineError
 from vivavoce.http.listener import Listener
-from vivavoce.runtime.connection import Connection, Hosting
-from vivavoce.runtime.detection import VoiceScorer
-from vivavoce.runtime.generations import Pace
+from vivavoce.runtime.connection import Backend, Connection
+from vivavoce.runtime.generations import OutputPace
+from vivavoce.runtime.voice_activity import VoiceScorer
 from vivavoce.testing.virtual_loop import run_virtually
 
 HOUR_S = 3600.0
@@ -79,10 +79,10 @@ def test_audio_stops_mid_sentence_and_the_turn_ends_early_or_never(trouble: Step
     whole: Sequence[Step] = [speech(0.5, "I am back.")]
     answers = iter([broken, whole])
     detector = EnergyDetector()
-    hosting = Hosting(
+    hosting = Backend(
         Engines(detector, TonesRecognizer(), StepResponder(lambda request: next(answers))),
         VoiceScorer(detector, inline_share=1e9),
-        pace=Pace(silent_s=2.0),
+        pace=OutputPace(silent_s=2.0),
     )
     session = LiveSession(
         SessionId("s"), SETUP, family_behavior(SETUP.model), SessionSettings(), CountingIds()
@@ -95,7 +95,7 @@ def test_audio_stops_mid_sentence_and_the_turn_ends_early_or_never(trouble: Step
         await client.until(TurnComplete)
         client.say(TextReceived("are you there"))
         await client.until(TurnComplete, 2)
-        client.leave()
+        client.schedule_close()
         await running
 
     run_virtually(talk())
@@ -125,7 +125,7 @@ def test_1011_deadline_expired_at_58_minutes_although_unlimited() -> None:
         assert client.closed is None
         client.say(TextReceived("and once more, at some length, so that it takes a while"))
         await client.until(ModelAudio, count(client, ModelAudio) + 1)
-        connection.leave(CloseReason.DRAIN, 1.0)
+        connection.schedule_close(CloseReason.DRAIN, 1.0)
         ending = await running
         assert [type(m) for m in client.messages if isinstance(m, GoAway)] == [GoAway]
         assert client.closed == (ending.code, ending.reason)

@@ -23,7 +23,7 @@ from vivavoce.domain.audio import INPUT_RATE, OUTPUT_RATE, AudioChunk
 from vivavoce.domain.request import GenerationRequest
 from vivavoce.engines.scripted.sound import hear, say
 from vivavoce.runtime.connection import Connection
-from vivavoce.runtime.report import Outcome, TurnReport
+from vivavoce.runtime.turn_report import TurnOutcome, TurnReport
 from vivavoce.testing.virtual_loop import run_virtually
 
 # --- a conversation ------------------------------------------------------------------------
@@ -63,7 +63,7 @@ def test_each_turn_is_reported_with_its_parts() -> None:
     listener = Listener()
     played(speak_and_listen, StepResponder(slowly), listener=listener)
     (report,) = listener.reports
-    assert report.outcome is Outcome.COMPLETE
+    assert report.outcome is TurnOutcome.COMPLETE
     assert report.llm_first_token_s == pytest.approx(0.2)
     assert report.endpointing_s is not None
     assert 0.4 < report.endpointing_s < 1.1
@@ -210,7 +210,7 @@ def test_conversations_side_by_side_do_not_hear_each_other() -> None:
         running = asyncio.ensure_future(connection.run())
         await stream(client, say(words, INPUT_RATE) + SILENCE)
         await client.until(TurnComplete)
-        client.leave()
+        client.schedule_close()
         await running
         assert hear(client.pcm, OUTPUT_RATE) == words
 

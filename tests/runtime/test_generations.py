@@ -31,10 +31,10 @@ from vivavoce.engines.ports import (
     TextDelta,
 )
 from vivavoce.errors import EngineBusy, EngineError
-from vivavoce.runtime.errands import PATIENCE_S, Errands
-from vivavoce.runtime.generations import BROKEN, Generations, Pace
+from vivavoce.runtime.generations import BROKEN, Generations, OutputPace
 from vivavoce.runtime.outbox import FULL_BYTES, Outbox
-from vivavoce.runtime.reporter import TurnReporter
+from vivavoce.runtime.tasks import CANCEL_TIMEOUT_S, EngineTasks
+from vivavoce.runtime.turn_reporter import TurnReporter
 from vivavoce.testing.engine_contracts import request
 from vivavoce.testing.virtual_loop import run_virtually
 
@@ -51,11 +51,11 @@ class Host:
 
     def __init__(self, responder: Responder) -> None:
         self.posted: list[tuple[float, Event]] = []
-        self.errands = Errands()
+        self.errands = EngineTasks()
         self.outbox = Outbox(lambda message: None)
         reporter = TurnReporter(SessionId("s"), None)
         self.generations = Generations(
-            responder, self.errands, self.outbox, self._post, reporter, Pace()
+            responder, self.errands, self.outbox, self._post, reporter, OutputPace()
         )
 
     @property
@@ -194,13 +194,13 @@ def test_a_stubborn_engine_that_falls_silent_has_failed_all_the_same() -> None:
 
         async def aclose(self) -> None: ...
 
-    before = Errands.stubborn_total
+    before = EngineTasks.uncancelled_total
 
     async def act(host: Host) -> None:
         host.generations.start(asked())
-        await asyncio.sleep(30 + PATIENCE_S + 1)
+        await asyncio.sleep(30 + CANCEL_TIMEOUT_S + 1)
         assert [type(event) for event in host.events] == [GenerationFailed]
-        assert Errands.stubborn_total == before + 1
+        assert EngineTasks.uncancelled_total == before + 1
         await asyncio.sleep(60)
         assert len(host.events) == 1
 
@@ -212,7 +212,7 @@ def test_a_cancelled_generation_says_nothing_more_and_its_sound_is_purged() -> N
         host.generations.start(asked())
         await asyncio.sleep(1)
         said = len(host.events)
-        host.outbox.put(ModelAudio(bytes(100)), ID)
+        host.outbox.put_message(ModelAudio(bytes(100)), ID)
         host.generations.cancel(ID)
         assert host.outbox.bytes == 0
         await asyncio.sleep(60)
@@ -226,7 +226,7 @@ def test_what_was_said_before_a_stop_without_purge_still_leaves() -> None:
         host.generations.start(asked())
         await asyncio.sleep(1)
         said = len(host.events)
-        host.outbox.put(ModelAudio(bytes(100)), ID)
+        host.outbox.put_message(ModelAudio(bytes(100)), ID)
         host.generations.cancel(ID, purge=False)
         assert host.outbox.bytes > 0
         await asyncio.sleep(60)
@@ -262,11 +262,11 @@ def test_a_retired_engine_that_swallows_everything_does_not_spin() -> None:
 
 def test_it_waits_while_the_outbox_is_full() -> None:
     async def act(host: Host) -> None:
-        host.outbox.put(ModelAudio(bytes(FULL_BYTES)), GenerationId(0))
+        host.outbox.put_message(ModelAudio(bytes(FULL_BYTES)), GenerationId(0))
         host.generations.start(asked())
         await asyncio.sleep(1)
         assert host.events == []
-        host.outbox.purge(GenerationId(0))
+        host.outbox.purge_generation(GenerationId(0))
         await asyncio.sleep(1)
         assert host.audio_s > 1
 

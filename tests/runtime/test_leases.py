@@ -26,17 +26,17 @@ class Holder:
         self.told: list[str] = []
         self.left = left
 
-    def taken(self) -> None:
+    def supersede(self) -> None:
         self.told.append("taken")
 
-    def surrender(self) -> asyncio.Future[Checkpoint | None]:
+    def hand_over(self) -> asyncio.Future[Checkpoint | None]:
         self.told.append("surrender")
         left: asyncio.Future[Checkpoint | None] = asyncio.get_running_loop().create_future()
         if self.left is not None:
             left.set_result(self.left)
         return left
 
-    def lost(self) -> None:
+    def lose_checkpoint(self) -> None:
         self.told.append("lost")
 
 
@@ -53,7 +53,7 @@ async def kept(store: MemoryStore, lease: int = 1, expires: float = NOW + RESUME
 
 async def test_a_newer_connection_here_is_told_to_the_older_at_once() -> None:
     leases, old, new = Leases(MemoryStore(), RESUME_S), Holder(), Holder()
-    with leases.holding(SESSION, 1, old), leases.holding(SESSION, 2, new):
+    with leases.hold_lease(SESSION, 1, old), leases.hold_lease(SESSION, 2, new):
         assert (old.told, new.told) == (["taken"], [])
 
 
@@ -61,13 +61,13 @@ async def test_one_elsewhere_is_found_at_the_next_look() -> None:
     store, holder = MemoryStore(), Holder()
     leases = Leases(store, RESUME_S, Clock())
     await kept(store)
-    with leases.holding(SESSION, 1, holder):
-        await leases.look()
+    with leases.hold_lease(SESSION, 1, holder):
+        await leases.renew_leases()
         assert holder.told == []
         await store.take_session("h1", "", "m", NOW, exact=False)
-        await leases.look()
+        await leases.renew_leases()
         assert holder.told == ["taken"]
-    await leases.look()
+    await leases.renew_leases()
     assert holder.told == ["taken"], "who has gone is told nothing"
 
 
@@ -75,10 +75,10 @@ async def test_sessions_are_kept_while_they_are_held() -> None:
     store, clock = MemoryStore(), Clock()
     leases = Leases(store, RESUME_S, clock)
     await kept(store)
-    with leases.holding(SESSION, 1, Holder()):
+    with leases.hold_lease(SESSION, 1, Holder()):
         for _ in range(3):
             clock.now += RESUME_S - 1
-            await leases.look()
+            await leases.renew_leases()
     clock.now += RESUME_S - 1
     assert isinstance(await store.take_session("h1", "", "m", clock.now, exact=False), SavedSession)
 
@@ -86,14 +86,14 @@ async def test_sessions_are_kept_while_they_are_held() -> None:
 async def test_a_record_that_is_gone_is_told_once_and_one_not_yet_made_never() -> None:
     store, holder = MemoryStore(), Holder()
     leases = Leases(store, RESUME_S, Clock())
-    with leases.holding(SESSION, 1, holder):
-        await leases.look()
+    with leases.hold_lease(SESSION, 1, holder):
+        await leases.renew_leases()
         assert holder.told == [], "it was not written down yet"
         await kept(store)
-        await leases.look()
+        await leases.renew_leases()
         await store.forget_session(SESSION, 1)
-        await leases.look()
-        await leases.look()
+        await leases.renew_leases()
+        await leases.renew_leases()
         assert holder.told == ["lost"]
 
 
@@ -105,19 +105,19 @@ class Away(MemoryStore):
 async def test_while_the_store_is_away_everybody_is_told() -> None:
     holder = Holder()
     leases = Leases(Away(), RESUME_S, Clock())
-    with leases.holding(SESSION, 1, holder):
-        await leases.look()
+    with leases.hold_lease(SESSION, 1, holder):
+        await leases.renew_leases()
         assert holder.told == ["lost"]
 
 
 async def test_what_a_connection_here_leaves_is_the_newer_ones(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "SURRENDER_S", 0.01)
+    monkeypatch.setattr(module, "HANDOVER_S", 0.01)
     left = Checkpoint(SESSION, "m", "", Tools(), (), 0)
     leases = Leases(MemoryStore(), RESUME_S)
-    assert await leases.surrendered(SESSION) is None, "nobody holds it here"
-    with leases.holding(SESSION, 1, Holder(left)):
-        assert await leases.surrendered(SESSION) == left
-    with leases.holding(SESSION, 1, Holder()):
-        assert await leases.surrendered(SESSION) is None, "it did not answer in time"
+    assert await leases.take_over(SESSION) is None, "nobody holds it here"
+    with leases.hold_lease(SESSION, 1, Holder(left)):
+        assert await leases.take_over(SESSION) == left
+    with leases.hold_lease(SESSION, 1, Holder()):
+        assert await leases.take_over(SESSION) is None, "it did not answer in time"

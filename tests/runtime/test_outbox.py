@@ -37,9 +37,9 @@ def sent_after(*puts: tuple[Message, GenerationId | None], purge: bool = False) 
         client = Client()
         outbox = Outbox(lambda message: None)
         for message, generation in puts:
-            outbox.put(message, generation)
+            outbox.put_message(message, generation)
         if purge:
-            outbox.purge(OLD)
+            outbox.purge_generation(OLD)
         outbox.finish()
         await outbox.run(client, client.dialect)
         return client.messages
@@ -76,7 +76,7 @@ def test_what_a_generation_ran_is_purged_with_what_it_said_and_weighs_what_it_is
     heavy = 0
     for message in ran:
         outbox = Outbox(lambda message: None)
-        outbox.put(message, OLD)
+        outbox.put_message(message, OLD)
         heavy += outbox.full
     assert heavy == 4, "the call and the address hold no text of others"
 
@@ -104,7 +104,7 @@ def test_nothing_is_taken_after_the_end() -> None:
         client = Client()
         outbox = Outbox(lambda message: None)
         outbox.finish()
-        outbox.put(TurnComplete())
+        outbox.put_message(TurnComplete())
         await outbox.run(client, client.dialect)
         return client.messages
 
@@ -116,8 +116,8 @@ def test_generations_wait_while_it_is_full() -> None:
         client = Client()
         client.read_s = 1.0
         outbox = Outbox(lambda message: None)
-        outbox.put(ModelAudio(bytes(FULL_BYTES)), OLD)
-        outbox.put(ModelAudio(bytes(FULL_BYTES)), OLD)
+        outbox.put_message(ModelAudio(bytes(FULL_BYTES)), OLD)
+        outbox.put_message(ModelAudio(bytes(FULL_BYTES)), OLD)
         assert outbox.full
         writer = asyncio.ensure_future(outbox.run(client, client.dialect))
         await outbox.room()
@@ -132,10 +132,10 @@ def test_generations_wait_while_it_is_full() -> None:
 def test_a_purge_makes_room() -> None:
     async def wait() -> None:
         outbox = Outbox(lambda message: None)
-        outbox.put(ModelAudio(bytes(FULL_BYTES)), OLD)
+        outbox.put_message(ModelAudio(bytes(FULL_BYTES)), OLD)
         waiting = asyncio.ensure_future(outbox.room())
         await asyncio.sleep(0)
-        outbox.purge(OLD)
+        outbox.purge_generation(OLD)
         await waiting
         assert outbox.bytes == 0
 
@@ -147,7 +147,7 @@ def test_a_client_that_takes_nothing_is_given_up() -> None:
         client = Client()
         client.stop_reading()
         outbox = Outbox(lambda message: None)
-        outbox.put(TurnComplete())
+        outbox.put_message(TurnComplete())
         with pytest.raises(ClientFault) as fault:
             await outbox.run(client, client.dialect)
         assert fault.value.code == 1008
@@ -160,7 +160,7 @@ def test_a_client_that_lets_too_much_pile_up_is_given_up() -> None:
     async def send() -> None:
         client = Client()
         outbox = Outbox(lambda message: None)
-        outbox.put(ModelAudio(bytes(LIMIT_BYTES)), OLD)
+        outbox.put_message(ModelAudio(bytes(LIMIT_BYTES)), OLD)
         with pytest.raises(ClientFault):
             await outbox.run(client, client.dialect)
 
@@ -177,7 +177,7 @@ def test_what_the_dialect_has_no_words_for_is_not_sent() -> None:
         client.dialect = Tacit()
         outbox = Outbox(sent.append)
         for message in (ModelAudio(b"1"), GenerationComplete(), TurnComplete()):
-            outbox.put(message)
+            outbox.put_message(message)
         outbox.finish()
         await outbox.run(client, client.dialect)
         return client.messages, sent

@@ -15,7 +15,6 @@ from vivavoce.core.messages import SetupComplete, TurnComplete
 from vivavoce.domain.audio import INPUT_RATE, AudioChunk, VideoFrame
 from vivavoce.runtime.connection import Connection
 from vivavoce.runtime.frame_reader import FrameReader
-from vivavoce.runtime.metering import Metering
 from vivavoce.runtime.rate_limit import (
     ANSWER_S,
     FREE_AUDIO_S,
@@ -25,6 +24,7 @@ from vivavoce.runtime.rate_limit import (
     RateLimits,
     TokenBucket,
 )
+from vivavoce.runtime.usage_metering import UsageMetering
 from vivavoce.testing.virtual_loop import run_virtually
 
 TEN_MS = AudioChunk(bytes(2 * INPUT_RATE // 100))
@@ -42,7 +42,7 @@ def test_a_bucket_gives_what_it_holds_and_then_as_it_fills() -> None:
 
 
 def position(connection: Connection) -> int:
-    return connection._hearing._intake.position
+    return connection._input._audio.position
 
 
 async def heard_whole(connection: Connection, samples: int) -> float:
@@ -63,7 +63,7 @@ def test_small_pieces_in_real_time_are_never_held_up() -> None:
                 client.say(VideoFrame(b"jpeg", "image/jpeg"))
             await asyncio.sleep(0.01)
             assert position(connection) == number * INPUT_RATE // 100
-        client.leave()
+        client.schedule_close()
         await running
 
     run_virtually(run())
@@ -78,7 +78,7 @@ def test_what_a_stall_kept_back_is_taken_at_once() -> None:
         for _ in range(800):
             client.say(TEN_MS)
         assert await heard_whole(connection, 8 * INPUT_RATE) <= 0.11
-        client.leave()
+        client.schedule_close()
         await running
 
     run_virtually(run())
@@ -94,7 +94,7 @@ def test_a_file_sent_as_fast_as_it_goes_is_heard_whole_at_the_rate_of_the_limit(
         for _ in range(seconds):
             client.say(SECOND)
         at = await heard_whole(connection, seconds * INPUT_RATE)
-        client.leave()
+        client.schedule_close()
         await running
         return at
 
@@ -110,7 +110,7 @@ def test_one_long_message_counts_like_many_short_ones() -> None:
         running = asyncio.ensure_future(connection.run())
         client.say(AudioChunk(bytes(2 * INPUT_RATE * 100)))
         at = await heard_whole(connection, 100 * INPUT_RATE)
-        client.leave()
+        client.schedule_close()
         await running
         return at
 
@@ -128,7 +128,7 @@ def turns(count: int, rate: float) -> float:
         for number in range(count):
             client.say(TextReceived(f"turn {number}"))
         await client.until(TurnComplete, count)
-        client.leave()
+        client.schedule_close()
         assert (await running).by_client
         return asyncio.get_running_loop().time()
 
@@ -251,7 +251,7 @@ def reading_s(client: Client, rates: RateLimiter, frames: int) -> float:
     """How long it takes to read so many frames."""
 
     async def run() -> float:
-        reader = FrameReader(client, client.dialect, Metering(None), rates)
+        reader = FrameReader(client, client.dialect, UsageMetering(None), rates)
         for _ in range(frames):
             await reader.read()
         return asyncio.get_running_loop().time()

@@ -18,7 +18,7 @@ from vivavoce.domain.audio import INPUT_RATE
 from vivavoce.domain.ids import TurnId
 from vivavoce.engines.ports import Transcript
 from vivavoce.errors import EngineError
-from vivavoce.runtime.errands import PATIENCE_S
+from vivavoce.runtime.tasks import CANCEL_TIMEOUT_S
 from vivavoce.runtime.transcripts import BEHIND_SAMPLES, BROKEN, HUNG_S
 
 
@@ -124,7 +124,7 @@ def test_a_recognizer_that_sticks_between_calls_does_not_hold_the_next_turn(at_b
         for turn in (ONE, TWO):
             host.transcripts.start(turn, 200 * (turn - 1))
             host.transcripts.finish(turn, 200 * turn)
-        await asyncio.sleep(HUNG_S + PATIENCE_S + 1)
+        await asyncio.sleep(HUNG_S + CANCEL_TIMEOUT_S + 1)
         last = [e.text for e in host.events if isinstance(e, TranscriptUpdated)]
         assert last == (["200 samples"] if at_begin else ["200 samples"] * 2)
         await asyncio.sleep(3000)

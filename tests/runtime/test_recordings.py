@@ -32,14 +32,14 @@ from vivavoce.engines.ports import Recognition, RecognitionOptions, Recognizer, 
 from vivavoce.engines.scripted.sound import say
 from vivavoce.engines.scripted.tones import TonesRecognition, TonesRecognizer, TonesUtterance
 from vivavoce.errors import EngineError
-from vivavoce.runtime.errands import Errands
-from vivavoce.runtime.hearing import Hearing
-from vivavoce.runtime.intake import Intake
-from vivavoce.runtime.mailbox import Mailbox
+from vivavoce.runtime.audio_input import AudioBuffer
+from vivavoce.runtime.client_input import InputReceiver
+from vivavoce.runtime.event_queue import EventQueue
 from vivavoce.runtime.rate_limit import RateLimiter, RateLimits
 from vivavoce.runtime.recordings import Recordings
-from vivavoce.runtime.reporter import TurnReporter
+from vivavoce.runtime.tasks import EngineTasks
 from vivavoce.runtime.transcripts import HUNG_S, Transcripts
+from vivavoce.runtime.turn_reporter import TurnReporter
 from vivavoce.testing.virtual_loop import run_virtually
 
 SOUND = Blob(bytes(2 * INPUT_RATE), f"{RECORDING}{INPUT_RATE}")
@@ -56,25 +56,30 @@ class Reading:
 
 
 def read(recognizer: Recognizer) -> Reading:
-    """The content, taken by a connection's hearing alone."""
+    """The content, taken by a connection's receiver alone."""
 
     async def run() -> Reading:
-        mailbox, intake, errands, dialect = Mailbox(), Intake(), Errands(), PlainDialect()
+        mailbox, intake, errands, dialect = (
+            EventQueue(),
+            AudioBuffer(),
+            EngineTasks(),
+            PlainDialect(),
+        )
         rates, options = RateLimiter(RateLimits()), RecognitionOptions()
-        hearing = Hearing(
+        receiver = InputReceiver(
             intake,
             None,
-            Transcripts(recognizer, SessionSetup("m"), intake, errands, mailbox.post),
+            Transcripts(recognizer, SessionSetup("m"), intake, errands, mailbox.put_event),
             mailbox,
             TurnReporter(SessionId("s"), None),
             rates,
-            Recordings(recognizer, options, errands, rates, dialect.mismatch),
-            dialect.mismatch,
+            Recordings(recognizer, options, errands, rates, dialect.report_mismatch),
+            dialect.report_mismatch,
         )
-        await hearing.receive(CONTENT)
+        await receiver.handle_incoming(CONTENT)
         reading = Reading([], asyncio.get_running_loop().time(), dialect.mismatches)
         await errands.aclose()
-        while (event := mailbox.take()) is not None:
+        while (event := mailbox.take_events()) is not None:
             reading.events.append(event)
         return reading
 

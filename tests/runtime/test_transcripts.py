@@ -44,8 +44,8 @@ def test_sound_that_comes_after_the_end_is_not_fed() -> None:
 def test_sound_is_not_fed_before_it_is_known_whose_turn_it_belongs_to() -> None:
     async def act(host: Host) -> None:
         host.transcripts.start(ONE, 0)
-        host.intake.hear(AudioChunk(bytes(2 * END)))
-        host.transcripts.heard(500)
+        host.intake.add_chunk(AudioChunk(bytes(2 * END)))
+        host.transcripts.advance_audio(500)
         await soon()
         host.transcripts.refresh(ONE, 500)
         await soon()

@@ -20,8 +20,8 @@ from vivavoce.engines.scripted.echo import EchoModel
 from vivavoce.engines.scripted.energy import EnergyDetector
 from vivavoce.engines.scripted.sound import say
 from vivavoce.engines.scripted.tones import TonesRecognizer, TonesSynthesizer
-from vivavoce.runtime.connection import Hosting
-from vivavoce.runtime.detection import VoiceScorer
+from vivavoce.runtime.connection import Backend
+from vivavoce.runtime.voice_activity import VoiceScorer
 from vivavoce.store.checkpoint_decoder import decode_checkpoint
 from vivavoce.store.port import SavedSession
 from vivavoce.store.session_checkpoints import digest_secret
@@ -147,7 +147,7 @@ async def conversation() -> tuple[Caller, list[tuple[str, str]]]:
     detector = EnergyDetector()
     engines = Engines(detector, TonesRecognizer(), Cascade(EchoModel(), TonesSynthesizer()))
     scorer = VoiceScorer(detector)
-    standing = Standing(Hosting(engines, scorer), SETTINGS, now=lambda: 1.8e9 + loop.time())
+    standing = Standing(Backend(engines, scorer), SETTINGS, now=lambda: 1.8e9 + loop.time())
     caller = Caller(standing)
     await caller.talk_for(LASTS_S)
     owner, model = "", model_id(MODEL)

@@ -32,11 +32,11 @@ from vivavoce.engines.ports import (
 from vivavoce.engines.scripted.energy import EnergyDetector
 from vivavoce.engines.scripted.tones import TonesRecognizer
 from vivavoce.errors import ClientFault
-from vivavoce.runtime.connection import Connection, Hosting
-from vivavoce.runtime.detection import VoiceScorer
+from vivavoce.runtime.connection import Backend, Connection
 from vivavoce.runtime.ports import Disconnected
 from vivavoce.runtime.rate_limit import RateLimits
-from vivavoce.runtime.report import TurnListener
+from vivavoce.runtime.turn_report import TurnListener
+from vivavoce.runtime.voice_activity import VoiceScorer
 from vivavoce.tools.ports import Toolset
 
 SESSION = SessionId("session-1")
@@ -73,7 +73,7 @@ class PlainDialect:
             raise said
         return said
 
-    def mismatch(self, sentence: str, code: int = 0, *, told: str = "") -> None:
+    def report_mismatch(self, sentence: str, code: int = 0, *, quoted: str = "") -> None:
         self.mismatches.append(sentence)
 
     def encode(self, message: Message) -> bytes:
@@ -120,7 +120,7 @@ class Client:
         """Send a frame that breaks the protocol."""
         self._push(self.dialect.faulty_frame(code, reason))
 
-    def leave(self) -> None:
+    def schedule_close(self) -> None:
         """Vanish."""
         self.gone = True
         self._arrived.set()
@@ -262,7 +262,7 @@ def open_connection(
         settings or SessionSettings(),
         CountingIds(),
     )
-    hosting = Hosting(
+    hosting = Backend(
         Engines(detector, recognizer or TonesRecognizer(), responder),
         # Always on the loop: a test neither leaves threads behind nor depends on their speed.
         VoiceScorer(detector, inline_share=1e9),

@@ -22,7 +22,7 @@ from vivavoce.domain.ids import CallId
 from vivavoce.domain.tool_outcome import ToolOutcome
 from vivavoce.logs import configure
 from vivavoce.runtime.connection import Connection
-from vivavoce.runtime.served import NoTools
+from vivavoce.runtime.tool_runs import NoTools
 from vivavoce.tools.mcp.hub import McpHub
 from vivavoce.tools.mcp.settings import McpServerSpec, McpSettings, origin_of
 from vivavoce.tools.toolbox import REPORTED, Toolbox

@@ -30,11 +30,11 @@ from vivavoce.http.websocket import AsgiWebSocket
 from vivavoce.protocol import close
 from vivavoce.protocol.dialect import GeminiDialect
 from vivavoce.protocol.paths import LivePath
-from vivavoce.runtime.connection import Connection, Hosting
+from vivavoce.runtime.connection import Backend, Connection
 from vivavoce.runtime.decoding import run_in_decoder
 from vivavoce.runtime.leases import Leases
-from vivavoce.runtime.served import NoTools
-from vivavoce.runtime.sessions import Sessions
+from vivavoce.runtime.session_registry import Connections
+from vivavoce.runtime.tool_runs import NoTools
 from vivavoce.tools.ports import Toolset
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class ProfileBackend:
     """What answers for a model name: the profile and its running engines."""
 
     profile: str
-    backend: Hosting
+    backend: Backend
 
 
 class BackendResolver(Protocol):
@@ -67,7 +67,7 @@ class ServerContext:
     """What connections share, beside the engines of their profiles."""
 
     backends: BackendResolver
-    sessions: Sessions
+    sessions: Connections
     checkpoints: CheckpointRepository
     leases: Leases
     tokens: TokenService
@@ -137,9 +137,9 @@ class SessionOpener:
                 raise
             connection = self._connect(request, start, session, toolset, meter)
             if left_s is not None:
-                connection.leave(CloseReason.TOKEN, left_s)
+                connection.schedule_close(CloseReason.TOKEN, left_s)
             if request.setup.resumption is not None:
-                lease = context.leases.holding(start.session, start.lease, connection)
+                lease = context.leases.hold_lease(start.session, start.lease, connection)
                 held.enter_context(lease)
             held.enter_context(context.sessions.hosting(connection))
             yield connection
@@ -152,7 +152,7 @@ class SessionOpener:
         start = await context.checkpoints.start_session(setup, request.client.principal.id)
         if not request.is_resumption or (setup.resumption and setup.resumption.transparent):
             return start
-        return start.with_checkpoint(await context.leases.surrendered(start.session))
+        return start.with_checkpoint(await context.leases.take_over(start.session))
 
     async def _build_session(
         self, request: SessionRequest, start: SessionStart, tools: Tools
@@ -185,10 +185,10 @@ class SessionOpener:
             hosting,
             position=start.position,
             toolset=toolset,
-            keeper=context.checkpoints.open_store(start, setup, request.client.principal.id),
+            store=context.checkpoints.open_store(start, setup, request.client.principal.id),
             meter=meter,
         )
-        meter.over = partial(connection.leave, CloseReason.QUOTA, QUOTA_NOTICE_S)
+        meter.over = partial(connection.schedule_close, CloseReason.QUOTA, QUOTA_NOTICE_S)
         return connection
 
     def _admit(self, session: SessionId | None = None) -> None:

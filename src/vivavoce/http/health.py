@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from vivavoce.errors import StoreError
 from vivavoce.metrics import Metrics
-from vivavoce.runtime.errands import Errands
+from vivavoce.runtime.tasks import EngineTasks
 from vivavoce.store.port import StateStore
 
 log = logging.getLogger(__name__)
@@ -147,7 +147,7 @@ def health_routes(
 
     async def measured(_: Request) -> Response:
         metrics.sessions_active.set(sessions())
-        metrics.stubborn.set(Errands.stubborn_total)
+        metrics.stubborn.set(EngineTasks.uncancelled_total)
         return Response(metrics.exposition(), media_type=metrics.content_type)
 
     async def front(_: Request) -> Response:

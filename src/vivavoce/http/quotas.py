@@ -53,15 +53,15 @@ class UsageMeter:
         self.holder = holder
         self.over: Callable[[], None] = _nothing
 
-    def message(self) -> None:
+    def count_message(self) -> None:
         """A message of the client's. Raises `ClientFault` where they come too fast."""
         self._account.message()
 
-    def audio(self, seconds: float) -> None:
+    def count_audio(self, seconds: float) -> None:
         """Sound that was heard or spoken."""
         self._account.taken[AUDIO] += seconds
 
-    def tool_calls(self, count: int) -> None:
+    def count_tool_calls(self, count: int) -> None:
         """Calls of functions, the client's and the server's own."""
         self._account.taken[CALLS] += count
 

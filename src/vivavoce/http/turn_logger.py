@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from vivavoce.metrics import Metrics
-from vivavoce.runtime.report import TurnReport
+from vivavoce.runtime.turn_report import TurnReport
 
 log = logging.getLogger("vivavoce.turn")
 

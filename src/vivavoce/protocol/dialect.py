@@ -89,7 +89,7 @@ class GeminiDialect:
         self._decoder = Decoder(
             strict=strict,
             on_unknown=self._unknown,
-            on_mismatch=self.mismatch,
+            on_mismatch=self.report_mismatch,
             on_message=self._report_unserved,
             enterprise=enterprise,
             limits=limits,
@@ -117,7 +117,7 @@ class GeminiDialect:
             strict=self._strict,
             enterprise=self._enterprise,
             report=self._decoder.report,
-            on_mismatch=self.mismatch,
+            on_mismatch=self.report_mismatch,
         )
         self._detection = setup.realtime.detection
         self._report_unserved(wire, "setup")
@@ -172,7 +172,7 @@ class GeminiDialect:
             self._unserved_told.add(name)
             self._on_unserved(kind, name)
 
-    def mismatch(self, sentence: str, code: int = 0, *, told: str = "") -> None:
+    def report_mismatch(self, sentence: str, code: int = 0, *, quoted: str = "") -> None:
         """Something has another effect than it was sent for, or none; told once.
 
         Raises `ClientFault` with a code, if there is one, when strict.
@@ -180,7 +180,7 @@ class GeminiDialect:
         if code and self._strict:
             raise ClientFault(code, sentence)
         if _is_new(sentence, self._mismatches_told):
-            self._on_mismatch(sentence, told=told)
+            self._on_mismatch(sentence, told=quoted)
 
     def _report_unserved(self, message: Wire, path: str = "") -> None:
         """Report the fields that ask for what is not served; when strict, refuse the first."""

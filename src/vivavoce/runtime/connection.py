@@ -2,7 +2,7 @@
 
 Three tasks in one group. `_read` turns frames into positions and events; `_write` sends what
 is queued; `_converse` waits for an event or the core's deadline, tells the core, and performs
-its effects. Performing never awaits: whatever takes time is an errand (`errands.py`) whose
+its effects. Performing never awaits: whatever takes time is a task (`tasks.py`) whose
 outcome comes back as an event. So the core is the only place that decides, and this one the
 only place that touches the world.
 
@@ -66,34 +66,34 @@ from vivavoce.domain.ids import SessionId
 from vivavoce.domain.setup import SessionSetup
 from vivavoce.engines.ports import Engines
 from vivavoce.errors import ClientFault
-from vivavoce.runtime.detection import Detection, VoiceScorer
-from vivavoce.runtime.errands import Errands, is_end
+from vivavoce.runtime.audio_input import AudioBuffer
+from vivavoce.runtime.checkpoints import CheckpointWriter
+from vivavoce.runtime.client_input import InputReceiver
+from vivavoce.runtime.event_queue import EventQueue
 from vivavoce.runtime.frame_reader import FrameReader
-from vivavoce.runtime.generations import Generations, Pace
-from vivavoce.runtime.hearing import Hearing
-from vivavoce.runtime.intake import Intake
-from vivavoce.runtime.keeping import Keeping
-from vivavoce.runtime.mailbox import Mailbox
-from vivavoce.runtime.metering import Metering
+from vivavoce.runtime.generations import Generations, OutputPace
 from vivavoce.runtime.outbox import Outbox
 from vivavoce.runtime.ports import (
+    CheckpointStore,
     Dialect,
     Disconnected,
-    Keeper,
     Meter,
     Transport,
 )
 from vivavoce.runtime.rate_limit import ANSWER_S, RateLimiter, RateLimits
 from vivavoce.runtime.recordings import Recordings
-from vivavoce.runtime.report import TurnListener
-from vivavoce.runtime.reporter import TurnReporter
-from vivavoce.runtime.served import NoTools, ServedTools
+from vivavoce.runtime.tasks import EngineTasks, is_end
+from vivavoce.runtime.tool_runs import NoTools, ToolRunner
 from vivavoce.runtime.transcripts import Transcripts, recognition_options
+from vivavoce.runtime.turn_report import TurnListener
+from vivavoce.runtime.turn_reporter import TurnReporter
+from vivavoce.runtime.usage_metering import UsageMetering
+from vivavoce.runtime.voice_activity import VoiceActivityDetection, VoiceScorer
 from vivavoce.tools.ports import Tooling, Toolset
 
 log = logging.getLogger(__name__)
 
-FAREWELL_S = 5.0
+CLOSE_TIMEOUT_S = 5.0
 """How long a client may take to read the last messages and the close."""
 
 RELEASE_S = 2.0
@@ -111,14 +111,14 @@ INTERNAL = (1011, "Internal error encountered.")
 
 
 @dataclass(frozen=True, slots=True)
-class Hosting:
+class Backend:
     """What a connection gets from its profile, shared with the profile's other sessions."""
 
     engines: Engines
     scorer: VoiceScorer
     listener: TurnListener | None = None
     tools: Tooling | None = None
-    pace: Pace = field(default_factory=Pace)
+    pace: OutputPace = field(default_factory=OutputPace)
     gauge: TokenCounter = field(default_factory=TokenCounter)
     rates: RateLimits = field(default_factory=RateLimits)
 
@@ -137,7 +137,7 @@ class Connection:
     """One client's conversation, from `setupComplete` to the close.
 
     `position` is where the count of heard samples goes on after a resumption. `toolset` is
-    closed with the connection. `keeper` writes the session down, `meter` counts what it takes.
+    closed with the connection. `store` writes the session down, `meter` counts what it takes.
     """
 
     def __init__(
@@ -147,76 +147,75 @@ class Connection:
         setup: SessionSetup,
         transport: Transport,
         dialect: Dialect,
-        hosting: Hosting,
+        backend: Backend,
         position: Position = 0,
         toolset: Toolset | None = None,
-        keeper: Keeper | None = None,
+        store: CheckpointStore | None = None,
         meter: Meter | None = None,
     ) -> None:
         self.session_id = session_id
         self._session = session
         self._transport = transport
         self._dialect = dialect
-        self._hosting = hosting
-        self._metering = Metering(meter)
+        self._backend = backend
+        self._metering = UsageMetering(meter)
         self._counts = setup.resumption is not None and setup.resumption.transparent
-        self._mailbox = Mailbox()
-        self._keeping = Keeping(keeper, session_id, self._mailbox.post)
-        self._errands = Errands()
+        self._events = EventQueue()
+        post = self._events.put_event
+        self._checkpoints = CheckpointWriter(store, session_id, post)
+        self._tasks = EngineTasks()
         detects = not setup.realtime.detection.disabled
-        self._reporter = TurnReporter(session_id, hosting.listener, manual=not detects)
-        self._rates = RateLimiter(hosting.rates)
+        self._reporter = TurnReporter(session_id, backend.listener, manual=not detects)
+        self._rates = RateLimiter(backend.rates)
         self._outbox = Outbox(
             partial(_count_sent, self._reporter, self._metering), self._rates.loop
         )
         self._frames = FrameReader(transport, dialect, self._metering, self._rates)
-        intake = Intake(position)
-        self._transcripts = Transcripts(
-            hosting.engines.recognizer, setup, intake, self._errands, self._mailbox.post
-        )
-        self._hearing = Hearing(
-            intake,
-            Detection(hosting.scorer, intake, self._mailbox.post) if detects else None,
+        audio = AudioBuffer(position)
+        self._transcripts = Transcripts(backend.engines.recognizer, setup, audio, self._tasks, post)
+        self._input = InputReceiver(
+            audio,
+            VoiceActivityDetection(backend.scorer, audio, post) if detects else None,
             self._transcripts,
-            self._mailbox,
+            self._events,
             self._reporter,
             self._rates,
             Recordings(
-                hosting.engines.recognizer,
+                backend.engines.recognizer,
                 recognition_options(setup),
-                self._errands,
+                self._tasks,
                 self._rates,
-                dialect.mismatch,
+                dialect.report_mismatch,
             ),
-            dialect.mismatch,
+            dialect.report_mismatch,
         )
         self._generations = Generations(
-            hosting.engines.responder,
-            self._errands,
+            backend.engines.responder,
+            self._tasks,
             self._outbox,
-            self._mailbox.post,
+            post,
             self._reporter,
-            hosting.pace,
+            backend.pace,
         )
-        self._served = ServedTools(toolset or NoTools(), self._errands, self._mailbox.post)
+        self._tools = ToolRunner(toolset or NoTools(), self._tasks, post)
         self._ending: Ending | None = None
 
-    def leave(self, farewell: CloseReason, time_left_s: float) -> None:
+    def schedule_close(self, reason: CloseReason, time_left_s: float) -> None:
         """The connection is to end in so many seconds, for this reason."""
-        self._mailbox.post(CloseRequested(farewell, time_left_s))
+        self._events.put_event(CloseRequested(reason, time_left_s))
 
-    def taken(self) -> None:
+    def supersede(self) -> None:
         """The session goes on over a newer connection."""
-        self._mailbox.post(SessionSuperseded())
+        self._events.put_event(SessionSuperseded())
 
-    def surrender(self) -> asyncio.Future[Checkpoint | None]:
+    def hand_over(self) -> asyncio.Future[Checkpoint | None]:
         """The same, and what is not on record of it yet is for that connection."""
-        self._mailbox.post(SessionSuperseded(handover=True))
-        return self._keeping.surrender()
+        self._events.put_event(SessionSuperseded(handover=True))
+        return self._checkpoints.request_handover()
 
-    def lost(self) -> None:
+    def lose_checkpoint(self) -> None:
         """What is on record of the session cannot be had now."""
-        self._mailbox.post(CheckpointLost())
+        self._events.put_event(CheckpointLost())
 
     async def run(self) -> Ending:
         """Hold the conversation until it ends. Raises nothing but `CancelledError`."""
@@ -224,7 +223,7 @@ class Connection:
             try:
                 ending = await self._hold()
             except BaseExceptionGroup as group:
-                ending = self._explain(group)
+                ending = self._explain_failure(group)
                 traceback.clear_frames(group.__traceback__)  # one refers to the group
             finally:
                 self._retire()
@@ -232,7 +231,7 @@ class Connection:
                 await self._close(ending)
             return ending
         finally:
-            await self._let_go()
+            await self._release_engines()
 
     async def _hold(self) -> Ending:
         self._loop = asyncio.get_running_loop()
@@ -243,31 +242,31 @@ class Connection:
             reader.cancel()
             self._retire()
             self._outbox.finish()
-            await asyncio.wait({writer}, timeout=FAREWELL_S)
+            await asyncio.wait({writer}, timeout=CLOSE_TIMEOUT_S)
             writer.cancel()
         return self._ending or Ending(*INTERNAL)
 
     # --- the three tasks ---------------------------------------------------------------
 
     async def _converse(self) -> None:
-        session, mailbox, clock = self._session, self._mailbox, self._loop.time
+        session, events, clock = self._session, self._events, self._loop.time
         self._perform_all(session.open_session(clock()))
         while not session.closed:
             # Events before deadlines: sound that waited here while the loop was busy is not
             # a client that fell silent.
-            if (event := mailbox.take()) is not None:
+            if (event := events.take_events()) is not None:
                 now = clock()
                 with self._rates.loop.working():
                     self._reporter.event(event, now)
                     self._perform_all(session.handle_event(event, now))
-                    self._hearing.judged(event)
+                    self._input.advance_transcripts(event)
                 if not isinstance(event, QUICK_EVENTS):
                     await asyncio.sleep(0)  # between two turns, others have theirs
                 await self._rates.loop.give_way()
             elif (deadline := session.deadline()) is not None and deadline <= clock():
                 self._perform_all(session.handle_deadline(clock()))
             else:
-                await mailbox.wait(deadline)
+                await events.wait(deadline)
 
     async def _read(self) -> None:
         try:
@@ -275,26 +274,26 @@ class Connection:
                 said, sound = await self._frames.read()
                 for incoming in said:
                     if isinstance(incoming, ContextUpdated):
-                        incoming = await self._served.read(incoming)
-                    await self._hearing.receive(incoming)
+                        incoming = await self._tools.read(incoming)
+                    await self._input.handle_incoming(incoming)
                     self._metering.read(incoming)
                 if self._counts:
-                    self._mailbox.post(MessageRead(sound))
+                    self._events.put_event(MessageRead(sound))
                 # A transport with frames in stock never suspends; others want a turn.
                 await asyncio.sleep(0)
-                await self._mailbox.room()
+                await self._events.room()
         except Disconnected as gone:
-            self._leave(gone)
+            self._disconnect(gone)
 
     async def _write(self) -> None:
         try:
             await self._outbox.run(self._transport, self._dialect)
         except Disconnected as gone:
-            self._leave(gone)
+            self._disconnect(gone)
 
-    def _leave(self, gone: Disconnected) -> None:
+    def _disconnect(self, gone: Disconnected) -> None:
         self._ending = self._ending or Ending(gone.code, gone.reason, by_client=True)
-        self._mailbox.post(ClientGone())
+        self._events.put_event(ClientGone())
 
     # --- what the core wants -----------------------------------------------------------
 
@@ -307,21 +306,21 @@ class Connection:
     def _perform(self, effect: Effect) -> None:
         match effect:
             case Send(message=message, generation=generation):
-                self._outbox.put(message, generation)
+                self._outbox.put_message(message, generation)
             case PrepareGeneration(request=request):
                 self._generations.prepare(request)
             case StartGeneration(request=request):
                 self._rates.loop.count_work(ANSWER_S)
-                self._served.asked(request)
+                self._tools.note_request(request)
                 self._generations.start(request)
             case ReleaseGeneration(generation=generation):
                 self._generations.release(generation)
             case CancelGeneration(generation=generation, purge=purge):
                 self._generations.cancel(generation, purge)
             case RunTool(call=call):
-                self._served.run(call)
+                self._tools.start_call(call)
             case StopTool(call=id):
-                self._served.stop(id)
+                self._tools.stop_call(id)
             case StartTranscript(turn=turn, start=start):
                 self._transcripts.start(turn, start)
             case RefreshTranscript(turn=turn, position=position, paused=paused):
@@ -331,13 +330,13 @@ class Connection:
             case DropTranscript(turn=turn):
                 self._transcripts.drop(turn)
             case SaveCheckpoint(checkpoint=checkpoint, new_handle=told):
-                self._keeping.save(checkpoint, told)
+                self._checkpoints.save_checkpoint(checkpoint, told)
             case ForgetSession():
-                self._keeping.forget()
+                self._checkpoints.forget_session()
             case ForgetAudio(position=position):
-                self._hearing.forget(position)
+                self._input.forget_audio(position)
             case ReportMismatch(sentence=sentence, code=code, quoted=told):
-                self._dialect.mismatch(sentence, code, told=told)
+                self._dialect.report_mismatch(sentence, code, quoted=told)
             case CloseConnection(code=code, reason=reason):
                 self._ending = self._ending or Ending(code, reason, logged=reason)
             case _:
@@ -348,10 +347,10 @@ class Connection:
     def _retire(self) -> None:
         """Nobody listens any more: engines are called back, and nobody waits for them yet."""
         self._generations.close()
-        self._served.close()
+        self._tools.close()
         self._transcripts.close()
 
-    def _explain(self, group: BaseExceptionGroup[BaseException]) -> Ending:
+    def _explain_failure(self, group: BaseExceptionGroup[BaseException]) -> Ending:
         """What to tell the client about what ended the three tasks. Re-raises cancellation."""
         failure: BaseException = group
         while isinstance(failure, BaseExceptionGroup):
@@ -367,27 +366,27 @@ class Connection:
 
     async def _close(self, ending: Ending) -> None:
         with suppress(Disconnected, TimeoutError):
-            async with asyncio.timeout(FAREWELL_S):
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 await self._transport.close(ending.code, ending.reason)
 
-    async def _let_go(self) -> None:
+    async def _release_engines(self) -> None:
         """Everything that engines hold for this conversation is given back, whatever happens."""
         try:
-            await self._keeping.aclose()
-            await self._errands.aclose()
+            await self._checkpoints.aclose()
+            await self._tasks.aclose()
         finally:
-            responder = self._hosting.engines.responder
+            responder = self._backend.engines.responder
             await self._release(
                 recognizer=self._transcripts.aclose(),
                 responder=responder.release(self.session_id),
-                tools=self._served.toolset.aclose(),
+                tools=self._tools.toolset.aclose(),
             )
 
     async def _release(self, **engines: Awaitable[None]) -> None:
         """Let engines forget the conversation, but do not wait for one that will not."""
         # Errands: `asyncio.timeout` would wait for an engine that swallows its cancellation.
         work = {
-            self._errands.start(f"release {engine}", self._forget(engine, release)): engine
+            self._tasks.start_task(f"release {engine}", self._forget(engine, release)): engine
             for engine, release in engines.items()
         }
         try:
@@ -396,7 +395,7 @@ class Connection:
             for task, engine in work.items():
                 if not task.done():
                     log.error(LATE_RELEASE, engine, self.session_id)
-                    self._errands.call_back(task)
+                    self._tasks.cancel_task(task)
 
     async def _forget(self, engine: str, release: Awaitable[None]) -> None:
         try:
@@ -407,6 +406,6 @@ class Connection:
             log.exception("engine did not let go: engine=%s session=%s", engine, self.session_id)
 
 
-def _count_sent(reporter: TurnReporter, metering: Metering, message: Message) -> None:
+def _count_sent(reporter: TurnReporter, metering: UsageMetering, message: Message) -> None:
     reporter.sent(message, asyncio.get_running_loop().time())
     metering.sent(message)

@@ -8,16 +8,16 @@ from functools import partial
 from vivavoce.core.events import ClientInput
 from vivavoce.domain.audio import AudioChunk
 from vivavoce.runtime.decoding import run_in_decoder
-from vivavoce.runtime.metering import Metering
 from vivavoce.runtime.ports import Dialect, Transport
 from vivavoce.runtime.rate_limit import RateLimiter
+from vivavoce.runtime.usage_metering import UsageMetering
 
 
 class FrameReader:
     """Receives frames and reads what they mean. `rates` say when the next is taken."""
 
     def __init__(
-        self, transport: Transport, dialect: Dialect, metering: Metering, rates: RateLimiter
+        self, transport: Transport, dialect: Dialect, metering: UsageMetering, rates: RateLimiter
     ) -> None:
         self._transport = transport
         self._dialect = dialect

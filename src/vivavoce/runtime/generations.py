@@ -43,10 +43,10 @@ from vivavoce.engines.ports import (
 )
 from vivavoce.engines.tool_validation import unwieldy
 from vivavoce.errors import EngineBusy, EngineError
-from vivavoce.runtime.errands import Errands, Watchdog, is_end
+from vivavoce.runtime.audio_chunker import LONGEST_TEXT, AudioChunker
 from vivavoce.runtime.outbox import Outbox
-from vivavoce.runtime.pieces import LONGEST_TEXT, Pieces
-from vivavoce.runtime.reporter import TurnReporter
+from vivavoce.runtime.tasks import EngineTasks, EngineTimeout, is_end
+from vivavoce.runtime.turn_reporter import TurnReporter
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ BROKEN = "The engine broke down."
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class OutputPace:
     """How far a generation may run ahead, and how long it may be silent; all in seconds."""
 
     ahead_s: float = 10.0
@@ -68,14 +68,14 @@ class Generations:
     def __init__(
         self,
         responder: Responder,
-        errands: Errands,
+        tasks: EngineTasks,
         outbox: Outbox,
         post: Callable[[Event], None],
         reporter: TurnReporter,
-        pace: Pace,
+        pace: OutputPace,
     ) -> None:
         self.responder = responder
-        self.errands = errands
+        self.tasks = tasks
         self.outbox = outbox
         self.post = post
         self.reporter = reporter
@@ -86,14 +86,14 @@ class Generations:
     def prepare(self, request: GenerationRequest) -> None:
         """Have the responder read ahead, this request instead of an earlier one."""
         self._stop_preparing()
-        self._preparing = self.errands.start("prepare", self._prepare(request))
+        self._preparing = self.tasks.start_task("prepare", self._prepare(request))
 
     def start(self, request: GenerationRequest) -> None:
         """Begin to answer, and stop reading ahead."""
         self._stop_preparing()
         run = _Run(self, request)
         self._running[request.generation] = run
-        run.task = self.errands.start(f"generation {request.generation}", run.answer())
+        run.task = self.tasks.start_task(f"generation {request.generation}", run.answer())
 
     def release(self, generation: GenerationId) -> None:
         """A speculative generation was promoted: it is being heard from now on."""
@@ -103,17 +103,17 @@ class Generations:
     def cancel(self, generation: GenerationId, purge: bool = True) -> None:
         """Nobody wants the rest of it; with `purge`, nor what has not left yet."""
         if purge:
-            self.outbox.purge(generation)
+            self.outbox.purge_generation(generation)
         if (run := self._running.get(generation)) is not None:
             self.retire(run)
 
     def retire(self, run: _Run) -> None:
         """Nothing that `run` still says counts; its task is called back."""
         run.retired = True
-        run.watchdog.rest()
+        run.timeout.stop_timer()
         self._running.pop(run.generation, None)
         if run.task is not None and run.task is not asyncio.current_task():
-            self.errands.call_back(run.task)
+            self.tasks.cancel_task(run.task)
 
     def close(self) -> None:
         """The conversation is over."""
@@ -122,7 +122,7 @@ class Generations:
 
     def _stop_preparing(self) -> None:
         if self._preparing is not None:
-            self.errands.call_back(self._preparing)
+            self.tasks.cancel_task(self._preparing)
             self._preparing = None
 
     async def _prepare(self, request: GenerationRequest) -> None:
@@ -143,11 +143,11 @@ class _Run:
         self.generation = request.generation
         self.retired = False
         self.task: asyncio.Task[None] | None = None
-        self.watchdog = Watchdog(home.pace.silent_s)
+        self.timeout = EngineTimeout(home.pace.silent_s)
         self._home = home
         self._request = request
         self._loop = asyncio.get_running_loop()
-        self._pieces = Pieces()
+        self._pieces = AudioChunker()
         self._handing_over = 0
         self._held_s = 0.0
         self._playing_until = 0.0
@@ -162,13 +162,13 @@ class _Run:
 
     async def answer(self) -> None:
         """Run the responder to its end and say how it ended."""
-        self.watchdog.watch(self._starve)
+        self.timeout.start_timer(self._starve)
         try:
             await self._home.outbox.share.give_way()
             reason = await self._home.responder.respond(self._request, self.emit)
             if mismatch := find_mismatch(reason, EndReason, "reason"):
                 raise TypeError(mismatch)
-            await self._speak(self._pieces.rest())
+            await self._speak(self._pieces.take_remainder())
         except BaseException as failure:
             if is_end(failure) or (self.retired and isinstance(failure, asyncio.CancelledError)):
                 raise
@@ -196,7 +196,7 @@ class _Run:
             return
         await self._refuse_if_retired()
         self._handing_over += 1
-        self.watchdog.rest()
+        self.timeout.stop_timer()
         try:
             # A cascade emits from two tasks. One at a time, or a call would overtake the
             # speech that it was preceded by while that waits for the listener.
@@ -206,12 +206,12 @@ class _Run:
             self._handing_over -= 1
         await self._refuse_if_retired()
         if not self._handing_over:
-            self.watchdog.watch(self._starve)
+            self.timeout.start_timer(self._starve)
 
     async def _take(self, part: GenerationPart) -> None:
         match part:
             case Speech(pcm=pcm, text=text):
-                await self._speak(self._pieces.cut(pcm, replace_surrogates(text)))
+                await self._speak(self._pieces.cut_chunks(pcm, replace_surrogates(text)))
             case TextDelta(text=text, thought=thought):
                 # Models write halves of characters, which nothing can spell.
                 text = replace_surrogates(text)
@@ -220,7 +220,7 @@ class _Run:
                     self._post(TextProduced(self.generation, piece, thought))
                     await self._home.outbox.room()
             case CallsRequested(calls=calls):
-                await self._speak(self._pieces.rest())
+                await self._speak(self._pieces.take_remainder())
                 self._post(ToolCallsProduced(self.generation, calls))
             case UsageReported(usage=usage):
                 self._post(UsageProduced(self.generation, usage))

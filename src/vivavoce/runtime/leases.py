@@ -24,22 +24,22 @@ from vivavoce.store.port import SessionStore
 log = logging.getLogger(__name__)
 
 LEASE_S = 2.0
-SURRENDER_S = 1.0
+HANDOVER_S = 1.0
 
 
-class Holder(Protocol):
+class LeaseHolder(Protocol):
     """What is told to a connection that holds a session."""
 
-    def taken(self) -> None: ...
+    def supersede(self) -> None: ...
 
-    def surrender(self) -> asyncio.Future[Checkpoint | None]: ...
+    def hand_over(self) -> asyncio.Future[Checkpoint | None]: ...
 
-    def lost(self) -> None: ...
+    def lose_checkpoint(self) -> None: ...
 
 
 @dataclass(slots=True)
 class _Held:
-    holder: Holder
+    holder: LeaseHolder
     lease: int
     on_record: bool
 
@@ -71,10 +71,10 @@ class Leases:
                 await self._task
 
     @contextmanager
-    def holding(self, session: SessionId, lease: int, holder: Holder) -> Iterator[None]:
+    def hold_lease(self, session: SessionId, lease: int, holder: LeaseHolder) -> Iterator[None]:
         """Hold the session while the block runs. A connection here that held it is told."""
         if (older := self._held.get(session)) is not None:
-            older.holder.taken()
+            older.holder.supersede()
         held = self._held[session] = _Held(holder, lease, on_record=lease > 1)
         try:
             yield
@@ -86,18 +86,18 @@ class Leases:
         """Whether a connection here holds this session."""
         return session in self._held
 
-    async def surrendered(self, session: SessionId) -> Checkpoint | None:
+    async def take_over(self, session: SessionId) -> Checkpoint | None:
         """What a connection here, which held this session, leaves unrecorded of it.
 
-        It is told that the session was taken, and given `SURRENDER_S` to wind up.
+        It is told that the session was taken, and given `HANDOVER_S` to wind up.
         """
         held = self._held.get(session)
         if held is None:
             return None
-        done, _ = await asyncio.wait({held.holder.surrender()}, timeout=SURRENDER_S)
+        done, _ = await asyncio.wait({held.holder.hand_over()}, timeout=HANDOVER_S)
         return next((future.result() for future in done), None)
 
-    async def look(self) -> None:
+    async def renew_leases(self) -> None:
         """Look at all of them once."""
         held = dict(self._held)
         if not held:
@@ -110,16 +110,16 @@ class Leases:
         except StoreError as error:
             log.warning("sessions cannot be renewed: count=%d why=%s", len(held), error)
             for each in held.values():
-                each.holder.lost()
+                each.holder.lose_checkpoint()
             return
         for session, each in held.items():
             lease = present.get(session)
             if lease is None:
                 if each.on_record:
-                    each.holder.lost()
+                    each.holder.lose_checkpoint()
                 each.on_record = False
             elif lease > each.lease:
-                each.holder.taken()
+                each.holder.supersede()
             else:
                 each.on_record = True
 
@@ -127,6 +127,6 @@ class Leases:
         while True:
             await asyncio.sleep(LEASE_S)
             try:
-                await self.look()
+                await self.renew_leases()
             except Exception:
                 log.exception("leases could not be looked at")

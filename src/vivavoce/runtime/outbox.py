@@ -59,7 +59,7 @@ class Outbox:
         self._room.set()
         self._overflowed = False
 
-    def put(self, message: Message, generation: GenerationId | None = None) -> None:
+    def put_message(self, message: Message, generation: GenerationId | None = None) -> None:
         """Queue a message behind the others. `Interrupted` drops the answer it interrupts."""
         if self._finished:
             return
@@ -70,7 +70,7 @@ class Outbox:
         self._count(size)
         self._more.set()
 
-    def purge(self, generation: GenerationId) -> None:
+    def purge_generation(self, generation: GenerationId) -> None:
         """Drop what is queued of what a generation said and ran."""
         self._keep(lambda entry: entry[1] != generation or not _is_output(entry[0]))
 

@@ -46,7 +46,7 @@ class Dialect(Protocol):
         """What the frame means, in order. Raises `ClientFault`."""
         ...
 
-    def mismatch(self, sentence: str, code: int = 0, *, told: str = "") -> None:
+    def report_mismatch(self, sentence: str, code: int = 0, *, quoted: str = "") -> None:
         """Something that the client sent has another effect than it was sent for, or none.
 
         Told once to the operator; where there is a `code` and the dialect is strict, `ClientFault`.
@@ -59,17 +59,17 @@ class Dialect(Protocol):
         ...
 
 
-class Keeper(Protocol):
+class CheckpointStore(Protocol):
     """Writes one session down, under handles that only its client gets to know."""
 
-    async def save(self, checkpoint: Checkpoint, told: bool) -> str | None:
+    async def save_checkpoint(self, checkpoint: Checkpoint, new_handle: bool) -> str | None:
         """Write it down: the handle, which is a new one if the client is to be told of it.
 
         `None`: a newer connection holds the session, and nothing was written. Raises `StoreError`.
         """
         ...
 
-    async def forget(self) -> None:
+    async def forget_session(self) -> None:
         """The session is over for good. Raises `StoreError`."""
         ...
 
@@ -77,14 +77,14 @@ class Keeper(Protocol):
 class Meter(Protocol):
     """Counts what a connection takes against what its principal may. Nothing here waits."""
 
-    def message(self) -> None:
+    def count_message(self) -> None:
         """A message of the client's. Raises `ClientFault` where they come too fast."""
         ...
 
-    def audio(self, seconds: float) -> None:
+    def count_audio(self, seconds: float) -> None:
         """Sound that was heard or spoken."""
         ...
 
-    def tool_calls(self, count: int) -> None:
+    def count_tool_calls(self, count: int) -> None:
         """Calls of functions, the client's and the server's own."""
         ...

@@ -23,11 +23,11 @@ from vivavoce.domain.content import Blob, Content, Part, Text
 from vivavoce.domain.typed import find_mismatch
 from vivavoce.engines.ports import Recognition, RecognitionOptions, Recognizer, Transcript
 from vivavoce.errors import ClientFault, EngineError
-from vivavoce.runtime.detection import PIECE_S
-from vivavoce.runtime.errands import Errands, Watchdog, is_end
-from vivavoce.runtime.intake import LOWEST_RATE, Intake
+from vivavoce.runtime.audio_input import LOWEST_RATE, AudioBuffer
 from vivavoce.runtime.rate_limit import RateLimiter
+from vivavoce.runtime.tasks import EngineTasks, EngineTimeout, is_end
 from vivavoce.runtime.transcripts import FEED_SAMPLES, HUNG_S
+from vivavoce.runtime.voice_activity import PIECE_S
 
 log = logging.getLogger(__name__)
 
@@ -45,13 +45,13 @@ class Recordings:
         self,
         recognizer: Recognizer,
         options: RecognitionOptions,
-        errands: Errands,
+        tasks: EngineTasks,
         rates: RateLimiter,
         mismatch: Callable[[str, int], None],
     ) -> None:
         self._recognizer = recognizer
         self._options = options
-        self._errands = errands
+        self._tasks = tasks
         self._rates = rates
         self._mismatch = mismatch
 
@@ -82,21 +82,21 @@ class Recordings:
 
     async def _decode(self, blob: Blob) -> bytes:
         """The sound at 16 kHz; none where it can't be read."""
-        intake, rate = Intake(ring_s=LONGEST_S), recorded_rate(blob.mime_type) or INPUT_RATE
+        audio, rate = AudioBuffer(ring_s=LONGEST_S), recorded_rate(blob.mime_type) or INPUT_RATE
         at_least = max(LOWEST_RATE, rate)
         size = 2 * int(PIECE_S * at_least)
         try:
             for at in range(0, len(blob.data), size):
                 await self._rates.audio(pcm_seconds(len(blob.data[at : at + size]), at_least))
                 await asyncio.sleep(0)
-                intake.hear(AudioChunk(blob.data[at : at + size], rate))
-            end = intake.end_stream()
+                audio.add_chunk(AudioChunk(blob.data[at : at + size], rate))
+            end = audio.end_stream()
         except ClientFault as fault:
             self._mismatch(fault.reason, fault.code)
             return b""
-        if intake.oldest:
+        if audio.oldest:
             self._mismatch(f"a recording has more than {LONGEST_S:.0f} s: its end is heard", 0)
-        return intake.read(intake.oldest, end)
+        return audio.read_audio(audio.oldest, end)
 
     async def _recognize(self, pcm: bytes) -> Transcript | None:
         """What is understood of it; `None` where the recognizer fails, or hangs."""
@@ -106,26 +106,26 @@ class Recordings:
             if not outcome.done():
                 outcome.set_result(transcript)
 
-        watchdog = Watchdog(HUNG_S)
-        task = self._errands.start("recording", self._listen(pcm, watchdog, settle))
+        timeout = EngineTimeout(HUNG_S)
+        task = self._tasks.start_task("recording", self._listen(pcm, timeout, settle))
         try:
             return await outcome
         finally:
-            watchdog.rest()
-            self._errands.call_back(task)
+            timeout.stop_timer()
+            self._tasks.cancel_task(task)
 
     async def _listen(
-        self, pcm: bytes, watchdog: Watchdog, settle: Callable[[Transcript | None], None]
+        self, pcm: bytes, timeout: EngineTimeout, settle: Callable[[Transcript | None], None]
     ) -> None:
         recognition: Recognition | None = None
-        watchdog.watch(partial(settle, None))
+        timeout.start_timer(partial(settle, None))
         try:
             recognition = self._recognizer.open(self._options)
             async with recognition.utterance() as utterance:
                 for at in range(0, len(pcm), 2 * FEED_SAMPLES):
-                    watchdog.watch(partial(settle, None))
+                    timeout.start_timer(partial(settle, None))
                     await utterance.feed(pcm[at : at + 2 * FEED_SAMPLES])
-                watchdog.watch(partial(settle, None))
+                timeout.start_timer(partial(settle, None))
                 transcript = await utterance.finish()
                 if mismatch := find_mismatch(transcript, Transcript, "transcript"):
                     raise TypeError(mismatch)

@@ -39,8 +39,8 @@ from vivavoce.engines.ports import (
     Utterance,
 )
 from vivavoce.errors import EngineError
-from vivavoce.runtime.errands import PATIENCE_S, Errands, Watchdog, is_end
-from vivavoce.runtime.intake import Intake
+from vivavoce.runtime.audio_input import AudioBuffer
+from vivavoce.runtime.tasks import CANCEL_TIMEOUT_S, EngineTasks, EngineTimeout, is_end
 
 T = TypeVar("T")
 
@@ -69,28 +69,28 @@ class Transcripts:
         self,
         recognizer: Recognizer,
         setup: SessionSetup,
-        intake: Intake,
-        errands: Errands,
+        audio: AudioBuffer,
+        tasks: EngineTasks,
         post: Callable[[Event], None],
     ) -> None:
-        self.intake = intake
+        self.audio = audio
         self.post = post
         self._recognizer = recognizer
         self.streams = recognizer.capabilities.streaming
         self._options = recognition_options(setup)
-        self._errands = errands
+        self._tasks = tasks
         self._recognition: Recognition | None = None
-        self.judged: Position = intake.position
-        self._open: dict[TurnId, _Turn] = {}
-        self._waited_for: list[_Turn] = []
+        self.judged: Position = audio.position
+        self._open: dict[TurnId, _TurnRecognition] = {}
+        self._waited_for: list[_TurnRecognition] = []
         self._caught_up = asyncio.Event()
 
     def start(self, turn: TurnId, start: Position) -> None:
         """Recognize a turn from `start` on."""
-        listener = _Turn(self, turn, start)
+        listener = _TurnRecognition(self, turn, start)
         self._open[turn] = listener
         work = self._run(listener, tuple(self._waited_for))
-        listener.task = self._errands.start(f"transcript {turn}", work)
+        listener.task = self._tasks.start_task(f"transcript {turn}", work)
         self._waited_for.append(listener)
 
     def refresh(self, turn: TurnId, position: Position, paused: bool = False) -> None:
@@ -111,7 +111,7 @@ class Transcripts:
         if (listener := self._open.get(turn)) is not None:
             self.retire(listener)
 
-    def heard(self, position: Position) -> None:
+    def advance_audio(self, position: Position) -> None:
         """The core knows of the sound up to `position`, and has said what follows from it."""
         self.judged = max(self.judged, position)
         for listener in self._open.values():
@@ -129,28 +129,28 @@ class Transcripts:
 
     def needed_from(self) -> Position:
         """From where on somebody still has to hear the sound."""
-        return min((turn.position for turn in self._open.values()), default=self.intake.position)
+        return min((turn.position for turn in self._open.values()), default=self.audio.position)
 
-    def fail(self, listener: _Turn, problem: str) -> None:
+    def fail(self, listener: _TurnRecognition, problem: str) -> None:
         """No text will come for this turn."""
         if not listener.retired:
             self.post(TranscriptFailed(listener.turn, problem))
         self.retire(listener)
 
-    def retire(self, listener: _Turn) -> None:
+    def retire(self, listener: _TurnRecognition) -> None:
         """Nothing that comes from this turn's recognizer counts any more."""
         listener.retired = True
         listener.over.set()
-        listener.watchdog.rest()
+        listener.timeout.stop_timer()
         self._open.pop(listener.turn, None)
         self._caught_up.set()
         if listener.task is not None and listener.task is not asyncio.current_task():
-            self._errands.call_back(listener.task)
+            self._tasks.cancel_task(listener.task)
 
-    def progress(self, listener: _Turn) -> None:
+    def progress(self, listener: _TurnRecognition) -> None:
         """A turn has been fed further: nobody will ask for that sound again."""
         self._caught_up.set()
-        self.intake.forget(self.needed_from())
+        self.audio.forget_audio(self.needed_from())
         if not listener.retired and listener.sign_is_due():
             self.post(TranscriptProgressed(listener.turn, listener.position))
 
@@ -168,13 +168,13 @@ class Transcripts:
         if recognition is not None:
             await recognition.aclose()
 
-    async def _run(self, listener: _Turn, earlier: tuple[_Turn, ...]) -> None:
+    async def _run(self, listener: _TurnRecognition, earlier: tuple[_TurnRecognition, ...]) -> None:
         try:
             for other in earlier:
-                await self._see_off(other)
+                await self._cancel_listener(other)
             if self._recognition is None:
                 self._recognition = self._recognizer.open(self._options)
-            listener.watchdog.watch(listener.hang)
+            listener.timeout.start_timer(listener.hang)
             async with self._recognition.utterance() as utterance:
                 await listener.listen(utterance)
                 self.retire(listener)
@@ -190,12 +190,12 @@ class Transcripts:
             self.retire(listener)
             self._forget(listener)
 
-    async def _see_off(self, other: _Turn) -> None:
+    async def _cancel_listener(self, other: _TurnRecognition) -> None:
         """Wait until an earlier turn is over, and its recognizer free or given up."""
         await other.over.wait()
         if other.task is None or other not in self._waited_for:
             return
-        _, late = await asyncio.wait({other.task}, timeout=PATIENCE_S)
+        _, late = await asyncio.wait({other.task}, timeout=CANCEL_TIMEOUT_S)
         if other not in self._waited_for:
             return
         self._forget(other)
@@ -203,12 +203,12 @@ class Transcripts:
             log.error("recognizer hangs and is replaced: turn=%s", other.turn)
             self._recognition = None
 
-    def _forget(self, listener: _Turn) -> None:
+    def _forget(self, listener: _TurnRecognition) -> None:
         if listener in self._waited_for:
             self._waited_for.remove(listener)
 
 
-class _Turn:
+class _TurnRecognition:
     """One turn's way through the recognizer."""
 
     def __init__(self, home: Transcripts, turn: TurnId, start: Position) -> None:
@@ -218,7 +218,7 @@ class _Turn:
         self.retired = False
         self.over = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
-        self.watchdog = Watchdog(HUNG_S)
+        self.timeout = EngineTimeout(HUNG_S)
         self._home = home
         self._asked: tuple[Position, bool] | None = None
         self._pause: tuple[Position, Transcript] | None = None
@@ -256,10 +256,10 @@ class _Turn:
             self.more.clear()
             await self._feed(utterance)
             if self._end is not None:
-                self._tell(await self._finished(utterance), final=True)
+                self._post_transcript(await self._finished(utterance), final=True)
                 return
             if self._asked is not None and self.position >= self._asked[0]:
-                self._tell(await self._hypothesis(utterance, *self._asked), final=False)
+                self._post_transcript(await self._hypothesis(utterance, *self._asked), final=False)
             else:
                 await self.more.wait()
 
@@ -287,25 +287,25 @@ class _Turn:
 
     async def _feed(self, utterance: Utterance) -> None:
         while self.behind > 0:
-            start = max(self.position, self._home.intake.oldest)
+            start = max(self.position, self._home.audio.oldest)
             end = min(start + FEED_SAMPLES, self._limit())
-            await self._watched(utterance.feed(self._home.intake.read(start, end)))
+            await self._watched(utterance.feed(self._home.audio.read_audio(start, end)))
             self.position = end
             self._home.progress(self)
 
     async def _watched(self, call: Awaitable[T]) -> T:
-        self.watchdog.watch(self.hang)
+        self.timeout.start_timer(self.hang)
         try:
             return await call
         finally:
-            self.watchdog.rest()
+            self.timeout.stop_timer()
 
     def _limit(self) -> Position:
         if self._end is None:
             return self._home.judged
-        return min(self._home.intake.position, self._end)
+        return min(self._home.audio.position, self._end)
 
-    def _tell(self, said: Transcript, final: bool) -> None:
+    def _post_transcript(self, said: Transcript, final: bool) -> None:
         if not self.retired:
             self._home.post(
                 TranscriptUpdated(
@@ -321,8 +321,8 @@ class _Turn:
 
 def recognition_options(setup: SessionSetup) -> RecognitionOptions:
     """The client's hints; without any, the language it asked to be answered in."""
-    wishes = setup.input_transcription
-    languages = () if wishes is None else wishes.language_codes
+    options = setup.input_transcription
+    languages = () if options is None else options.language_codes
     if not languages and setup.language:
         languages = (setup.language,)
-    return RecognitionOptions(languages, () if wishes is None else wishes.custom_vocabulary)
+    return RecognitionOptions(languages, () if options is None else options.custom_vocabulary)

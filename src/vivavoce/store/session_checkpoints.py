@@ -44,14 +44,14 @@ class SessionCheckpointStore:
         self._now = now
         self._encoder = CheckpointEncoder()
 
-    async def save(self, checkpoint: Checkpoint, told: bool) -> str | None:
-        """Under a new handle if the client is `told` of it, else in the place of the last state."""
+    async def save_checkpoint(self, checkpoint: Checkpoint, new_handle: bool) -> str | None:
+        """Save under a new handle, or in the place of the last state without one."""
         if self._encoder.is_quick(checkpoint):
             encoded = self._encoder.encode(checkpoint)
         else:
             encoded = await asyncio.to_thread(self._encoder.encode, checkpoint)
         saved = SavedSession(self._session, self._owner, self._model, self._lease, *encoded)
-        handle = self._handle if self._handle and not told else secrets.token_urlsafe(32)
+        handle = self._handle if self._handle and not new_handle else secrets.token_urlsafe(32)
         now = self._now()
         if not await self._store.save_session(
             saved, digest_secret(handle), now, now + self._resume_s
@@ -60,6 +60,6 @@ class SessionCheckpointStore:
         self._handle = handle
         return handle
 
-    async def forget(self) -> None:
+    async def forget_session(self) -> None:
         """Drop what is on record."""
         await self._store.forget_session(self._session, self._lease)

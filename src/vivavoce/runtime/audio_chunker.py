@@ -23,7 +23,7 @@ that does not wait for sound to begin in."""
 _WORD = re.compile(r"\s*\S+\s*$|\s*\S+|\s+$")
 
 
-class Pieces:
+class AudioChunker:
     """Cuts one generation's speech."""
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class Pieces:
         self._chars = 0
         self._begun = False
 
-    def cut(self, pcm: bytes, text: str) -> list[Speech]:
+    def cut_chunks(self, pcm: bytes, text: str) -> list[Speech]:
         """What can leave, now that this has come."""
         words = _spread(text, len(pcm))
         pieces = []
@@ -53,7 +53,7 @@ class Pieces:
             pieces += [Speech(b"", held[start : start + LONGEST_TEXT]) for start in starts]
         return pieces
 
-    def rest(self) -> list[Speech]:
+    def take_remainder(self) -> list[Speech]:
         """Whatever is left, however short."""
         return self._leave(everything=True)
 

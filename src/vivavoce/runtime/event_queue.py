@@ -11,11 +11,11 @@ from collections import deque
 
 from vivavoce.core.events import Event
 
-CROWDED = 64
+HIGH_WATER = 64
 """Events that wait before the reader does, too."""
 
 
-class Mailbox:
+class EventQueue:
     """Events in the order in which they happened. One task takes, any may post."""
 
     def __init__(self) -> None:
@@ -24,20 +24,20 @@ class Mailbox:
         self._room = asyncio.Event()
 
     async def room(self) -> None:
-        """Return when fewer than `CROWDED` events wait."""
-        while len(self._events) >= CROWDED:
+        """Return when fewer than `HIGH_WATER` events wait."""
+        while len(self._events) >= HIGH_WATER:
             self._room.clear()
             await self._room.wait()
 
-    def post(self, event: Event) -> None:
+    def put_event(self, event: Event) -> None:
         """Something happened."""
         self._events.append(event)
         self._wake()
 
-    def take(self) -> Event | None:
+    def take_events(self) -> Event | None:
         """The oldest event, if there is one."""
         event = self._events.popleft() if self._events else None
-        if len(self._events) < CROWDED:
+        if len(self._events) < HIGH_WATER:
             self._room.set()
         return event
 

@@ -9,7 +9,7 @@ from vivavoce.domain.audio import AudioChunk, pcm_seconds
 from vivavoce.runtime.ports import Meter
 
 
-class Metering:
+class UsageMetering:
     """Tells the meter, if there is one."""
 
     def __init__(self, meter: Meter | None) -> None:
@@ -18,12 +18,12 @@ class Metering:
     def message(self) -> None:
         """The client sent a message. Raises `ClientFault` where those are too many."""
         if self._meter is not None:
-            self._meter.message()
+            self._meter.count_message()
 
     def read(self, incoming: ClientInput) -> None:
         """Something of it was understood."""
         if self._meter is not None and isinstance(incoming, AudioChunk):
-            self._meter.audio(pcm_seconds(incoming.data, incoming.rate))
+            self._meter.count_audio(pcm_seconds(incoming.data, incoming.rate))
 
     def effect(self, effect: Effect) -> None:
         """The core wants something."""
@@ -31,13 +31,13 @@ class Metering:
             return
         match effect:
             case RunTool():
-                self._meter.tool_calls(1)
+                self._meter.count_tool_calls(1)
             case Send(message=ToolCallRequest(calls=calls)):
-                self._meter.tool_calls(len(calls))
+                self._meter.count_tool_calls(len(calls))
             case _:
                 pass
 
     def sent(self, message: Message) -> None:
         """The client was sent something."""
         if self._meter is not None and isinstance(message, ModelAudio):
-            self._meter.audio(pcm_seconds(message.pcm))
+            self._meter.count_audio(pcm_seconds(message.pcm))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from vivavoce.core.lifetime import CloseReason
-from vivavoce.runtime.sessions import Sessions
+from vivavoce.runtime.session_registry import Connections
 from vivavoce.testing.virtual_loop import run_virtually
 
 
@@ -15,11 +15,11 @@ class Guest:
         self.told: list[float] = []
         self._told = asyncio.Event()
 
-    def leave(self, farewell: CloseReason, time_left_s: float) -> None:
+    def schedule_close(self, reason: CloseReason, time_left_s: float) -> None:
         self.told.append(time_left_s)
         self._told.set()
 
-    async def stay(self, sessions: Sessions) -> None:
+    async def stay(self, sessions: Connections) -> None:
         with sessions.hosting(self):
             await self._told.wait()
             await asyncio.sleep(self.stays_s)
@@ -27,7 +27,7 @@ class Guest:
 
 def test_no_more_than_the_limit_are_admitted() -> None:
     async def run() -> None:
-        sessions = Sessions(2)
+        sessions = Connections(2)
         with sessions.hosting(Guest()):
             found = [sessions.admits]
             with sessions.hosting(Guest()):
@@ -41,7 +41,7 @@ def test_no_more_than_the_limit_are_admitted() -> None:
 
 def test_draining_tells_everybody_admits_nobody_and_waits() -> None:
     async def run() -> None:
-        sessions = Sessions(10)
+        sessions = Connections(10)
         guests = [Guest(), Guest(2.0)]
         async with asyncio.TaskGroup() as tasks:
             for guest in guests:
@@ -57,7 +57,7 @@ def test_draining_tells_everybody_admits_nobody_and_waits() -> None:
 
 def test_a_guest_that_stays_too_long_does_not_hold_the_drain() -> None:
     async def run() -> None:
-        sessions = Sessions(10)
+        sessions = Connections(10)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(Guest(60.0).stay(sessions))
             await asyncio.sleep(0)
@@ -67,4 +67,4 @@ def test_a_guest_that_stays_too_long_does_not_hold_the_drain() -> None:
 
 
 def test_draining_an_empty_house_is_done_at_once() -> None:
-    assert run_virtually(Sessions(1).drain(5.0))
+    assert run_virtually(Connections(1).drain(5.0))

@@ -21,12 +21,12 @@ from vivavoce.domain.audio import Position, samples
 from vivavoce.engines.batcher import INLINE_SHARE, Batcher
 from vivavoce.engines.ports import VoiceDetector
 from vivavoce.errors import EngineError
-from vivavoce.runtime.intake import Intake
+from vivavoce.runtime.audio_input import AudioBuffer
 
 PIECE_S = 0.5
 """Sound that is scored before the core hears of it; what a long message is cut into."""
 
-DEAF_S = 10.0
+MAX_BACKLOG_S = 10.0
 """Sound without a single score after which a session ends with the detector's error."""
 
 SLOW_S = 0.2
@@ -66,22 +66,24 @@ class VoiceScorer:
         return scores
 
 
-class Detection:
+class VoiceActivityDetection:
     """One session's ear. `post` is told of every run of scored frames."""
 
-    def __init__(self, scorer: VoiceScorer, intake: Intake, post: Callable[[Event], None]) -> None:
-        self.position: Position = intake.position
+    def __init__(
+        self, scorer: VoiceScorer, audio: AudioBuffer, post: Callable[[Event], None]
+    ) -> None:
+        self.position: Position = audio.position
         self.frame_samples = scorer.detector.frame_samples
         self._scorer = scorer
-        self._intake = intake
+        self._audio = audio
         self._post = post
         self._state = scorer.detector.fresh()
         self._holding = False
         self._unscored = 0
-        self._told = False
+        self._reported = False
 
     async def catch_up(self) -> None:
-        """Score every whole frame that has arrived. Raises `EngineError` after `DEAF_S` of none."""
+        """Score every whole frame that has arrived. Raises `EngineError` if that takes too long."""
         if not self._whole_frame():
             return
         slow = asyncio.get_running_loop().call_later(SLOW_S, self._hold)
@@ -95,13 +97,13 @@ class Detection:
                 self._post(ListeningHeld(False))
 
     def _whole_frame(self) -> bool:
-        return self._intake.position - self.position >= self.frame_samples
+        return self._audio.position - self.position >= self.frame_samples
 
     async def _score_piece(self) -> None:
         scores: list[float] = []
         while self._whole_frame() and len(scores) < samples(PIECE_S) // self.frame_samples:
             end = self.position + self.frame_samples
-            scores.append(await self._score_frame(self._intake.read(self.position, end)))
+            scores.append(await self._score_frame(self._audio.read_audio(self.position, end)))
             self.position = end
         self._post(VoiceScored(self.position, tuple(scores), self.frame_samples))
 
@@ -109,11 +111,11 @@ class Detection:
         try:
             score, self._state = await self._scorer.score(frame, self._state)
         except EngineError as failure:
-            if not self._told:
-                self._told = True
+            if not self._reported:
+                self._reported = True
                 log.error("voice detection failed", exc_info=failure)
             self._unscored += self.frame_samples
-            if self._unscored > samples(DEAF_S):
+            if self._unscored > samples(MAX_BACKLOG_S):
                 raise
             self._state = self._scorer.detector.fresh()
             return 0.0

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from vivavoce.domain.audio import INPUT_RATE, AudioChunk
 from vivavoce.engines.scripted.sound import hear, say
 from vivavoce.errors import ClientFault
-from vivavoce.runtime.intake import Intake
+from vivavoce.runtime.audio_input import AudioBuffer
 
 SPEECH = say("turn on the lights", INPUT_RATE)
 
@@ -27,57 +27,57 @@ def wav(pcm: bytes, rate: int = INPUT_RATE, channels: int = 1, bits: int = 16) -
     return b"RIFF" + struct.pack("<I", len(body)) + body
 
 
-def heard(intake: Intake) -> bytes:
-    return intake.read(0, intake.position)
+def heard(intake: AudioBuffer) -> bytes:
+    return intake.read_audio(0, intake.position)
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.integers(0, 700), max_size=40))
 def test_however_the_stream_is_split_the_sound_is_the_same(sizes: list[int]) -> None:
-    intake = Intake()
+    intake = AudioBuffer()
     at = 0
     for size in sizes:
-        intake.hear(AudioChunk(SPEECH[at : at + size]))
+        intake.add_chunk(AudioChunk(SPEECH[at : at + size]))
         at += size
-    intake.hear(AudioChunk(SPEECH[at:]))
+    intake.add_chunk(AudioChunk(SPEECH[at:]))
     assert heard(intake) == SPEECH[: len(SPEECH)]
     assert intake.position == len(SPEECH) // 2
 
 
 def test_one_byte_frames_are_heard() -> None:
-    intake = Intake()
+    intake = AudioBuffer()
     for at in range(1000):
-        intake.hear(AudioChunk(SPEECH[at : at + 1]))
+        intake.add_chunk(AudioChunk(SPEECH[at : at + 1]))
     assert heard(intake) == SPEECH[:1000]
 
 
 @pytest.mark.parametrize("rate", [8_000, 22_050, 24_000, 44_100, 48_000])
 @pytest.mark.parametrize("chunk_bytes", [333, 4_096])
 def test_other_rates_are_resampled_with_their_state_kept(rate: int, chunk_bytes: int) -> None:
-    intake = Intake()
+    intake = AudioBuffer()
     pcm = say("turn on the lights", rate)
     for at in range(0, len(pcm), chunk_bytes):
-        intake.hear(AudioChunk(pcm[at : at + chunk_bytes], rate))
+        intake.add_chunk(AudioChunk(pcm[at : at + chunk_bytes], rate))
     intake.end_stream()
     assert hear(heard(intake)) == "turn on the lights"
     assert intake.position == pytest.approx(len(SPEECH) / 2, abs=16)
 
 
 def test_the_rate_may_change_in_mid_stream() -> None:
-    intake = Intake()
-    intake.hear(AudioChunk(say("turn on ", 24_000), 24_000))
-    intake.hear(AudioChunk(say("the ", 16_000), 16_000))
-    intake.hear(AudioChunk(say("lights", 48_000), 48_000))
+    intake = AudioBuffer()
+    intake.add_chunk(AudioChunk(say("turn on ", 24_000), 24_000))
+    intake.add_chunk(AudioChunk(say("the ", 16_000), 16_000))
+    intake.add_chunk(AudioChunk(say("lights", 48_000), 48_000))
     intake.end_stream()
     assert hear(heard(intake)) == "turn on the lights"
 
 
 @pytest.mark.parametrize("chunk_bytes", [1, 7, 50_000])
 def test_a_wav_header_is_taken_off_and_its_rate_honoured(chunk_bytes: int) -> None:
-    intake = Intake()
+    intake = AudioBuffer()
     file = wav(say("lights", 24_000), 24_000)
     for at in range(0, len(file), chunk_bytes):
-        intake.hear(AudioChunk(file[at : at + chunk_bytes]))
+        intake.add_chunk(AudioChunk(file[at : at + chunk_bytes]))
     intake.end_stream()
     assert hear(heard(intake)) == "lights"
     assert intake.position == pytest.approx(len(say("lights", 16_000)) / 2, abs=16)
@@ -87,19 +87,19 @@ def test_a_wav_header_is_taken_off_and_its_rate_honoured(chunk_bytes: int) -> No
 def test_a_stereo_file_is_heard_as_one_voice(chunk_bytes: int) -> None:
     mono = np.frombuffer(say("lights", INPUT_RATE), dtype="<i2")
     file = wav(np.repeat(mono, 2).tobytes(), channels=2)
-    intake = Intake()
+    intake = AudioBuffer()
     for at in range(0, len(file), chunk_bytes):
-        intake.hear(AudioChunk(file[at : at + chunk_bytes]))
+        intake.add_chunk(AudioChunk(file[at : at + chunk_bytes]))
     assert heard(intake) == mono.tobytes()
 
 
 def test_each_stream_may_begin_with_a_header_and_the_next_without() -> None:
-    intake = Intake()
-    intake.hear(AudioChunk(wav(b"\1\0" * 10)))
+    intake = AudioBuffer()
+    intake.add_chunk(AudioChunk(wav(b"\1\0" * 10)))
     intake.end_stream()
-    intake.hear(AudioChunk(wav(b"\2\0" * 10)))
+    intake.add_chunk(AudioChunk(wav(b"\2\0" * 10)))
     intake.end_stream()
-    intake.hear(AudioChunk(b"\3\0" * 10))
+    intake.add_chunk(AudioChunk(b"\3\0" * 10))
     assert heard(intake) == b"\1\0" * 10 + b"\2\0" * 10 + b"\3\0" * 10
 
 
@@ -108,19 +108,19 @@ def test_each_stream_may_begin_with_a_header_and_the_next_without() -> None:
 def test_a_header_holds_for_its_own_sound_only(chunk_bytes: int, channels: int) -> None:
     mono = np.frombuffer(say("turn on ", 24_000), dtype="<i2")
     stream = wav(np.repeat(mono, channels).tobytes(), 24_000, channels) + say("the lights", 16_000)
-    intake = Intake()
+    intake = AudioBuffer()
     for at in range(0, len(stream), chunk_bytes):
-        intake.hear(AudioChunk(stream[at : at + chunk_bytes]))
+        intake.add_chunk(AudioChunk(stream[at : at + chunk_bytes]))
     intake.end_stream()
     assert hear(heard(intake)) == "turn on the lights"
     assert intake.position == pytest.approx(len(SPEECH) / 2, abs=32)
 
 
 def test_every_chunk_may_have_a_header_of_its_own() -> None:
-    intake = Intake()
+    intake = AudioBuffer()
     for value in (b"\1\0", b"\2\0", b"\3\0"):
-        intake.hear(AudioChunk(wav(value * 10)))
-    intake.hear(AudioChunk(b"R\0"))
+        intake.add_chunk(AudioChunk(wav(value * 10)))
+    intake.add_chunk(AudioChunk(b"R\0"))
     intake.end_stream()
     assert heard(intake) == b"\1\0" * 10 + b"\2\0" * 10 + b"\3\0" * 10 + b"R\0"
 
@@ -129,9 +129,9 @@ def test_every_chunk_may_have_a_header_of_its_own() -> None:
 def test_a_header_without_a_size_holds_to_the_end(size: int) -> None:
     sound = say("turn on the lights", 24_000)
     header = wav(b"", 24_000)[:-4] + struct.pack("<I", size)
-    intake = Intake()
-    intake.hear(AudioChunk(header + sound[:20_000]))
-    intake.hear(AudioChunk(sound[20_000:]))
+    intake = AudioBuffer()
+    intake.add_chunk(AudioChunk(header + sound[:20_000]))
+    intake.add_chunk(AudioChunk(sound[20_000:]))
     intake.end_stream()
     assert hear(heard(intake)) == "turn on the lights"
 
@@ -141,18 +141,18 @@ def test_a_header_that_comes_byte_by_byte_is_read_once() -> None:
     notes = b"LIST" + struct.pack("<I", 60_000) + bytes(60_000)
     file = wav(b"\1\0" * 10)
     file = file[:12] + notes + file[12:]
-    intake = Intake()
+    intake = AudioBuffer()
     began = time.process_time()
     for at in range(len(file)):
-        intake.hear(AudioChunk(file[at : at + 1]))
+        intake.add_chunk(AudioChunk(file[at : at + 1]))
     assert heard(intake) == b"\1\0" * 10
     assert time.process_time() - began < 1.0
 
 
 def test_sound_that_begins_like_a_header_is_sound() -> None:
-    intake = Intake()
+    intake = AudioBuffer()
     pcm = b"RIFFRAFF" + bytes(100)
-    intake.hear(AudioChunk(pcm))
+    intake.add_chunk(AudioChunk(pcm))
     assert heard(intake) == pcm
 
 
@@ -162,7 +162,7 @@ def test_sound_that_begins_like_a_header_is_sound() -> None:
 )
 def test_other_wav_files_are_the_clients_fault(file: bytes) -> None:
     with pytest.raises(ClientFault) as fault:
-        Intake().hear(AudioChunk(file))
+        AudioBuffer().add_chunk(AudioChunk(file))
     assert fault.value.code == 1007
     assert "WAV" in fault.value.reason
 
@@ -170,53 +170,53 @@ def test_other_wav_files_are_the_clients_fault(file: bytes) -> None:
 @pytest.mark.parametrize("rate", [0, 1, 3_999, 1_000_000])
 def test_an_absurd_rate_is_the_clients_fault(rate: int) -> None:
     with pytest.raises(ClientFault) as fault:
-        Intake().hear(AudioChunk(bytes(100), rate))
+        AudioBuffer().add_chunk(AudioChunk(bytes(100), rate))
     assert fault.value.code == 1007
 
 
 def test_at_the_end_of_a_stream_the_last_frame_is_filled_with_silence() -> None:
-    intake = Intake()
-    intake.hear(AudioChunk(b"\1\0" * 700))
+    intake = AudioBuffer()
+    intake.add_chunk(AudioChunk(b"\1\0" * 700))
     assert intake.end_stream(512) == 1024
-    assert intake.read(700, 1024) == bytes(2 * 324)
+    assert intake.read_audio(700, 1024) == bytes(2 * 324)
     assert intake.end_stream(512) == 1024
 
 
 def test_frames_are_counted_from_where_a_resumed_session_stood() -> None:
-    intake = Intake(start=1_000)
-    intake.hear(AudioChunk(b"\1\0" * 700))
+    intake = AudioBuffer(start=1_000)
+    intake.add_chunk(AudioChunk(b"\1\0" * 700))
     assert intake.end_stream(512) == 1_000 + 1_024
 
 
 def test_an_odd_byte_does_not_shift_the_next_stream() -> None:
-    intake = Intake()
-    intake.hear(AudioChunk(b"\1\0\1"))
+    intake = AudioBuffer()
+    intake.add_chunk(AudioChunk(b"\1\0\1"))
     intake.end_stream()
-    intake.hear(AudioChunk(b"\2\0"))
+    intake.add_chunk(AudioChunk(b"\2\0"))
     assert heard(intake) == b"\1\0\2\0"
 
 
 def test_the_ring_is_bounded_and_positions_go_on() -> None:
-    intake = Intake(ring_s=1.0)
+    intake = AudioBuffer(ring_s=1.0)
     for second in range(5):
-        intake.hear(AudioChunk(bytes([second, 0]) * INPUT_RATE))
+        intake.add_chunk(AudioChunk(bytes([second, 0]) * INPUT_RATE))
     assert intake.position == 5 * INPUT_RATE
     assert intake.oldest == 4 * INPUT_RATE
-    assert intake.read(0, 5 * INPUT_RATE) == bytes([4, 0]) * INPUT_RATE
-    assert intake.read(0, INPUT_RATE) == b""
+    assert intake.read_audio(0, 5 * INPUT_RATE) == bytes([4, 0]) * INPUT_RATE
+    assert intake.read_audio(0, INPUT_RATE) == b""
 
 
 def test_positions_go_on_where_a_resumed_session_stood() -> None:
-    intake = Intake(start=1_000)
-    assert intake.hear(AudioChunk(b"\1\0" * 10)) == 1_010
-    assert intake.read(1_000, 1_010) == b"\1\0" * 10
+    intake = AudioBuffer(start=1_000)
+    assert intake.add_chunk(AudioChunk(b"\1\0" * 10)) == 1_010
+    assert intake.read_audio(1_000, 1_010) == b"\1\0" * 10
 
 
 def test_forgotten_sound_is_gone_and_the_rest_is_not() -> None:
-    intake = Intake()
-    intake.hear(AudioChunk(b"\1\0" * 10 + b"\2\0" * 10))
-    intake.forget(10)
-    intake.forget(5)
-    assert intake.read(0, 20) == b"\2\0" * 10
-    intake.forget(1_000)
+    intake = AudioBuffer()
+    intake.add_chunk(AudioChunk(b"\1\0" * 10 + b"\2\0" * 10))
+    intake.forget_audio(10)
+    intake.forget_audio(5)
+    assert intake.read_audio(0, 20) == b"\2\0" * 10
+    intake.forget_audio(1_000)
     assert intake.position == 20

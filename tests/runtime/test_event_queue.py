@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 
 from vivavoce.core.events import ClientGone, TextReceived
-from vivavoce.runtime.mailbox import CROWDED, Mailbox
+from vivavoce.runtime.event_queue import HIGH_WATER, EventQueue
 from vivavoce.testing.virtual_loop import run_virtually
 
 
 def test_events_are_taken_in_the_order_in_which_they_were_posted() -> None:
-    mailbox = Mailbox()
-    mailbox.post(TextReceived("one"))
-    mailbox.post(TextReceived("two"))
-    assert [mailbox.take(), mailbox.take(), mailbox.take()] == [
+    mailbox = EventQueue()
+    mailbox.put_event(TextReceived("one"))
+    mailbox.put_event(TextReceived("two"))
+    assert [mailbox.take_events(), mailbox.take_events(), mailbox.take_events()] == [
         TextReceived("one"),
         TextReceived("two"),
         None,
@@ -22,15 +22,15 @@ def test_events_are_taken_in_the_order_in_which_they_were_posted() -> None:
 
 def test_waiting_ends_with_an_event_or_at_the_deadline_whichever_comes_first() -> None:
     async def run() -> list[float]:
-        mailbox = Mailbox()
+        mailbox = EventQueue()
         loop = asyncio.get_running_loop()
         ended = []
-        loop.call_at(1.0, mailbox.post, ClientGone())
+        loop.call_at(1.0, mailbox.put_event, ClientGone())
         await mailbox.wait(5.0)
         ended.append(loop.time())
         await mailbox.wait(5.0)  # the event was not taken: there is nothing to wait for
         ended.append(loop.time())
-        mailbox.take()
+        mailbox.take_events()
         await mailbox.wait(5.0)
         ended.append(loop.time())
         return ended
@@ -40,7 +40,7 @@ def test_waiting_ends_with_an_event_or_at_the_deadline_whichever_comes_first() -
 
 def test_a_cancelled_wait_leaves_no_timer_and_the_next_one_works() -> None:
     async def run() -> float:
-        mailbox = Mailbox()
+        mailbox = EventQueue()
         waiting = asyncio.ensure_future(mailbox.wait(100.0))
         await asyncio.sleep(0)
         waiting.cancel()
@@ -53,14 +53,14 @@ def test_a_cancelled_wait_leaves_no_timer_and_the_next_one_works() -> None:
 
 def test_who_waits_for_room_goes_on_when_an_event_was_taken() -> None:
     async def run() -> None:
-        mailbox = Mailbox()
-        for _ in range(CROWDED):
+        mailbox = EventQueue()
+        for _ in range(HIGH_WATER):
             await mailbox.room()
-            mailbox.post(ClientGone())
+            mailbox.put_event(ClientGone())
         waiting = asyncio.ensure_future(mailbox.room())
         await asyncio.sleep(1.0)
         assert not waiting.done()
-        mailbox.take()
+        mailbox.take_events()
         await waiting
 
     run_virtually(run())

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from vivavoce.runtime.errands import PATIENCE_S, Errands, Watchdog
+from vivavoce.runtime.tasks import CANCEL_TIMEOUT_S, EngineTasks, EngineTimeout
 from vivavoce.testing.virtual_loop import run_virtually
 
 
@@ -25,8 +25,8 @@ async def stubborn() -> None:
 
 def test_polite_work_leaves_at_once() -> None:
     async def run() -> None:
-        errands = Errands()
-        task = errands.start("polite", polite())
+        errands = EngineTasks()
+        task = errands.start_task("polite", polite())
         await asyncio.sleep(1)
         await errands.aclose()
         assert task.cancelled()
@@ -38,19 +38,19 @@ def test_polite_work_leaves_at_once() -> None:
 def test_stubborn_work_is_waited_for_a_little_logged_and_counted_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    before = Errands.stubborn_total
+    before = EngineTasks.uncancelled_total
 
     async def run() -> None:
-        errands = Errands()
-        task = errands.start("generation 7", stubborn())
+        errands = EngineTasks()
+        task = errands.start_task("generation 7", stubborn())
         await asyncio.sleep(0)
-        errands.call_back(task)
+        errands.cancel_task(task)
         await errands.aclose()
-        assert asyncio.get_running_loop().time() == pytest.approx(PATIENCE_S)
+        assert asyncio.get_running_loop().time() == pytest.approx(CANCEL_TIMEOUT_S)
         await asyncio.sleep(200)
 
     run_virtually(run())
-    assert Errands.stubborn_total == before + 1
+    assert EngineTasks.uncancelled_total == before + 1
     assert "generation 7" in caplog.text
 
 
@@ -59,8 +59,8 @@ def test_work_that_fails_is_logged_and_harms_nobody(caplog: pytest.LogCaptureFix
         raise ZeroDivisionError
 
     async def run() -> None:
-        errands = Errands()
-        errands.start("broken", broken())
+        errands = EngineTasks()
+        errands.start_task("broken", broken())
         await asyncio.sleep(1)
         await errands.aclose()
 
@@ -72,18 +72,18 @@ def test_a_watchdog_calls_back_when_it_watched_for_too_long_and_only_then() -> N
     async def run() -> list[float]:
         calls: list[float] = []
         loop = asyncio.get_running_loop()
-        dog = Watchdog(10.0)
+        dog = EngineTimeout(10.0)
 
         def on_timeout() -> None:
             calls.append(loop.time())
 
-        dog.watch(on_timeout)
+        dog.start_timer(on_timeout)
         await asyncio.sleep(9)
-        dog.watch(on_timeout)
+        dog.start_timer(on_timeout)
         await asyncio.sleep(9)
-        dog.rest()
+        dog.stop_timer()
         await asyncio.sleep(100)
-        dog.watch(on_timeout)
+        dog.start_timer(on_timeout)
         await asyncio.sleep(11)
         return calls
 

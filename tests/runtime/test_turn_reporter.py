@@ -37,8 +37,8 @@ from vivavoce.core.messages import (
 from vivavoce.domain.audio import INPUT_RATE
 from vivavoce.domain.content import ToolCall, ToolResult
 from vivavoce.domain.ids import CallId, GenerationId, SessionId, TurnId
-from vivavoce.runtime.report import MOST_WORDS, Outcome, TurnReport
-from vivavoce.runtime.reporter import TurnReporter
+from vivavoce.runtime.turn_report import MOST_WORDS, TurnOutcome, TurnReport
+from vivavoce.runtime.turn_reporter import TurnReporter
 from vivavoce.testing.engine_contracts import request
 
 TURN, ID = TurnId(1), GenerationId(1)
@@ -87,7 +87,7 @@ def test_the_parts_of_a_spoken_turn_add_up() -> None:
         (3.0, Send(TurnComplete())),
         (3.0, TurnComplete()),
     )
-    assert report.outcome is Outcome.COMPLETE
+    assert report.outcome is TurnOutcome.COMPLETE
     assert report.endpointing_s == pytest.approx(0.8)
     assert report.asr_final_s == pytest.approx(0.1)
     assert report.llm_first_token_s == pytest.approx(0.2)
@@ -115,11 +115,11 @@ def test_an_answer_that_leaves_late_still_counts_for_its_own_turn() -> None:
 @pytest.mark.parametrize(
     ("happening", "outcome"),
     [
-        (Send(Interrupted()), Outcome.INTERRUPTED),
-        (GenerationFailed(ID, "no"), Outcome.ERROR),
+        (Send(Interrupted()), TurnOutcome.INTERRUPTED),
+        (GenerationFailed(ID, "no"), TurnOutcome.ERROR),
     ],
 )
-def test_how_a_turn_ended(happening: Event | Effect, outcome: Outcome) -> None:
+def test_how_a_turn_ended(happening: Event | Effect, outcome: TurnOutcome) -> None:
     (report,) = Watched().see(
         (0.0, TextReceived("hi")),
         (0.0, BEGIN),
@@ -142,7 +142,7 @@ def test_a_turn_without_words_is_reported_once(manual: bool) -> None:
         (1.1, HEARD_NOTHING),
         *(COMPLETED if manual else ()),
     )
-    assert [report.outcome for report in reports] == [Outcome.NO_SPEECH]
+    assert [report.outcome for report in reports] == [TurnOutcome.NO_SPEECH]
 
 
 @pytest.mark.parametrize("happening", [TranscriptFailed(TURN, "no"), DropTranscript(TURN)])
@@ -153,7 +153,7 @@ def test_a_turn_that_the_recognizer_failed_is_reported_once(happening: Event | E
         (1.1, happening),
         *COMPLETED,
     )
-    assert [report.outcome for report in reports] == [Outcome.ERROR]
+    assert [report.outcome for report in reports] == [TurnOutcome.ERROR]
 
 
 def test_words_typed_into_a_turn_without_words_make_it_an_ordinary_one() -> None:
@@ -165,7 +165,7 @@ def test_words_typed_into_a_turn_without_words_make_it_an_ordinary_one() -> None
         (1.1, BEGIN),
         *COMPLETED,
     )
-    assert [report.outcome for report in reports] == [Outcome.COMPLETE]
+    assert [report.outcome for report in reports] == [TurnOutcome.COMPLETE]
 
 
 def test_what_is_heard_during_an_answer_belongs_to_the_next_turn() -> None:

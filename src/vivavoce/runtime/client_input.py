@@ -24,13 +24,13 @@ from vivavoce.core.events import (
 from vivavoce.domain.audio import AudioChunk, Position, VideoFrame, pcm_seconds
 from vivavoce.domain.content import Blob
 from vivavoce.errors import ClientFault
-from vivavoce.runtime.detection import PIECE_S, Detection
-from vivavoce.runtime.intake import LOWEST_RATE, Intake
-from vivavoce.runtime.mailbox import Mailbox
+from vivavoce.runtime.audio_input import LOWEST_RATE, AudioBuffer
+from vivavoce.runtime.event_queue import EventQueue
 from vivavoce.runtime.rate_limit import RateLimiter
 from vivavoce.runtime.recordings import Recordings, has_recordings
-from vivavoce.runtime.reporter import TurnReporter
 from vivavoce.runtime.transcripts import Transcripts
+from vivavoce.runtime.turn_reporter import TurnReporter
+from vivavoce.runtime.voice_activity import PIECE_S, VoiceActivityDetection
 
 VIDEO_INTERVAL_S = 0.25
 """Frames that follow each other sooner are left out; the API asks for one a second."""
@@ -38,67 +38,67 @@ VIDEO_INTERVAL_S = 0.25
 VIDEO_BYTES = 8 * 1024 * 1024
 
 
-class Hearing:
+class InputReceiver:
     """The incoming side of one connection. `detection` is `None` when the client marks activity."""
 
     def __init__(
         self,
-        intake: Intake,
-        detection: Detection | None,
+        audio: AudioBuffer,
+        detection: VoiceActivityDetection | None,
         transcripts: Transcripts,
-        mailbox: Mailbox,
+        events: EventQueue,
         reporter: TurnReporter,
         rates: RateLimiter,
         recordings: Recordings,
         mismatch: Callable[[str, int], None],
     ) -> None:
-        self._intake = intake
+        self._audio = audio
         self._detection = detection
         self._transcripts = transcripts
-        self._mailbox = mailbox
+        self._events = events
         self._reporter = reporter
         self._rates = rates
         self._recordings = recordings
         self._mismatch = mismatch
-        self._video_welcome_at = 0.0
+        self._next_frame_at = 0.0
 
-    async def receive(self, incoming: ClientInput) -> None:
+    async def handle_incoming(self, incoming: ClientInput) -> None:
         """Take one thing that the client said; returns when the next is welcome.
 
         Raises `ClientFault` for media that cannot be taken, `EngineError` for a dead detector.
         """
         match incoming:
             case AudioChunk():
-                await self._hear(incoming)
+                await self._add_audio(incoming)
             case VideoFrame():
-                self._see(incoming)
+                self._add_frame(incoming)
             case ActivityStarted() | ActivityEnded():
-                self._mailbox.post(replace(incoming, position=self._intake.position))
+                self._events.put_event(replace(incoming, position=self._audio.position))
             case AudioStreamEnded():
                 await self._end_stream()
             case ContentReceived() if has_recordings(incoming):
-                self._mailbox.post(await self._read_recordings(incoming))
+                self._events.put_event(await self._read_recordings(incoming))
             case _:
-                self._mailbox.post(incoming)
+                self._events.put_event(incoming)
 
-    def judged(self, event: Event) -> None:
+    def advance_transcripts(self, event: Event) -> None:
         """The core has heard `event`; whose turn the sound belongs to is settled so far."""
         match event:
             case VoiceScored(position=position):
-                self._transcripts.heard(position)
+                self._transcripts.advance_audio(position)
             case AudioArrived(position=position) if self._detection is None:
-                self._transcripts.heard(position)
+                self._transcripts.advance_audio(position)
             case _:
                 pass
 
-    def forget(self, before: Position) -> None:
+    def forget_audio(self, before: Position) -> None:
         """Drop old sound, but none that a detector or a recognizer has still to hear."""
         needed = self._transcripts.needed_from()
         if self._detection is not None:
             needed = min(needed, self._detection.position)
-        self._intake.forget(min(before, needed))
+        self._audio.forget_audio(min(before, needed))
 
-    async def _hear(self, chunk: AudioChunk) -> None:
+    async def _add_audio(self, chunk: AudioChunk) -> None:
         # A long message is heard in pieces, so that nobody else waits behind it.
         rate = max(LOWEST_RATE, chunk.rate)
         size = 2 * int(PIECE_S * rate)
@@ -108,46 +108,46 @@ class Hearing:
             await self._rates.loop.give_way()
             piece = AudioChunk(chunk.data[at : at + size], chunk.rate)
             await self._rates.audio(pcm_seconds(piece.data, rate))
-            before = self._intake.position
+            before = self._audio.position
             with self._rates.loop.working():
-                position = self._intake.hear(piece)
+                position = self._audio.add_chunk(piece)
             if position != before:
                 await self._arrived(position)
 
     async def _read_recordings(self, content: ContentReceived) -> ContentReceived:
         """Replace recorded speech by its words; the microphone, unread meanwhile, isn't silent."""
-        self._mailbox.post(ListeningHeld(True))
+        self._events.put_event(ListeningHeld(True))
         try:
             return await self._recordings.read(content)
         finally:
-            self._mailbox.post(ListeningHeld(False))
+            self._events.put_event(ListeningHeld(False))
 
     async def _end_stream(self) -> None:
         frame = 0 if self._detection is None else self._detection.frame_samples
-        before = self._intake.position
-        position = self._intake.end_stream(frame)
+        before = self._audio.position
+        position = self._audio.end_stream(frame)
         if position != before:
             await self._arrived(position)
         if self._detection is not None:
             self._detection.end_stream()
-        self._mailbox.post(AudioStreamEnded(position))
+        self._events.put_event(AudioStreamEnded(position))
 
     async def _arrived(self, position: Position) -> None:
         self._reporter.arrived(position, asyncio.get_running_loop().time())
-        self._mailbox.post(AudioArrived(position))
+        self._events.put_event(AudioArrived(position))
         if self._detection is not None:
             await self._detection.catch_up()
         await self._transcripts.catch_up()
 
-    def _see(self, frame: VideoFrame) -> None:
+    def _add_frame(self, frame: VideoFrame) -> None:
         if len(frame.data) > VIDEO_BYTES:
             raise ClientFault(
                 1007, f"Video frame too large: send at most {VIDEO_BYTES // 2**20} MiB a frame."
             )
         now = asyncio.get_running_loop().time()
-        if now < self._video_welcome_at:
+        if now < self._next_frame_at:
             self._mismatch(f"images sooner than {VIDEO_INTERVAL_S} s after another are left out", 0)
             return
-        self._video_welcome_at = now + VIDEO_INTERVAL_S
+        self._next_frame_at = now + VIDEO_INTERVAL_S
         blob = Blob(frame.data, frame.mime_type)
-        self._mailbox.post(VideoArrived(self._intake.position, blob))
+        self._events.put_event(VideoArrived(self._audio.position, blob))

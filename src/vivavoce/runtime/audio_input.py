@@ -12,7 +12,7 @@ import soxr
 
 from vivavoce.domain.audio import BYTES_PER_SAMPLE, INPUT_RATE, AudioChunk, Position, samples
 from vivavoce.errors import ClientFault
-from vivavoce.runtime.riff import HeaderReader, WavFormat
+from vivavoce.runtime.wav_header import WavFormat, WavHeaderReader
 
 RING_S = 660.0
 """The most sound a session keeps, 21 MB of it; older sound is lost. Longer than a recognizer may
@@ -25,7 +25,7 @@ LOWEST_RATE, HIGHEST_RATE = 4_000, 192_000
 QUALITY = "MQ"
 
 
-class Intake:
+class AudioBuffer:
     """The microphone stream of one session. `start` is where positions go on after resumption."""
 
     def __init__(self, start: Position = 0, ring_s: float = RING_S) -> None:
@@ -47,9 +47,9 @@ class Intake:
         """From where on sound is still held."""
         return self._base
 
-    def hear(self, chunk: AudioChunk) -> Position:
+    def add_chunk(self, chunk: AudioChunk) -> Position:
         """Take a piece of the stream; where the sound stands now. Raises `ClientFault`."""
-        for data, wav in self._header.feed(chunk.data):
+        for data, wav in self._header.feed_bytes(chunk.data):
             if wav is not self._wav:
                 self._wav, self._odd = wav, b""
             rate, channels = (chunk.rate, 1) if wav is None else (wav.rate, wav.channels)
@@ -61,21 +61,21 @@ class Intake:
 
         Silence fills the last detector frame, counted from where the session's sound began.
         """
-        if rest := self._header.rest():
-            self.hear(AudioChunk(rest, self._rate))
+        if rest := self._header.take_held():
+            self.add_chunk(AudioChunk(rest, self._rate))
         self._flush_resampler()
         if frame_samples and (short := (self._start - self.position) % frame_samples):
             self._append(bytes(short * BYTES_PER_SAMPLE))
         self._begin_stream()
         return self.position
 
-    def read(self, start: Position, end: Position) -> bytes:
+    def read_audio(self, start: Position, end: Position) -> bytes:
         """The sound between two positions, as far as it is still held."""
         first = max(0, start - self._base) * BYTES_PER_SAMPLE
         last = max(0, end - self._base) * BYTES_PER_SAMPLE
         return bytes(memoryview(self._ring)[first:last])
 
-    def forget(self, before: Position) -> None:
+    def forget_audio(self, before: Position) -> None:
         """Sound before this position is no longer needed."""
         surplus = min(before, self.position) - self._base
         if surplus > 0:
@@ -83,7 +83,7 @@ class Intake:
             self._base += surplus
 
     def _begin_stream(self) -> None:
-        self._header = HeaderReader()
+        self._header = WavHeaderReader()
         self._wav = None
         self._odd = b""
         self._rate = INPUT_RATE
@@ -99,7 +99,7 @@ class Intake:
 
     def _append(self, pcm: bytes) -> None:
         self._ring += pcm
-        self.forget(self.position - self._ring_samples)
+        self.forget_audio(self.position - self._ring_samples)
 
     def _resample(self, pcm: bytes, rate: int) -> bytes:
         if rate != self._rate:

@@ -2,7 +2,7 @@
 
 Every other task of a connection belongs to its `TaskGroup`. Engine work does not, because a
 group waits for its tasks, and an engine may swallow cancellation: nobody waits for an errand.
-A task that is still alive `PATIENCE_S` after it was called back is logged with the engine's
+A task that is still alive `CANCEL_TIMEOUT_S` after it was called back is logged with the engine's
 part and counted; the core dropped it long before.
 """
 
@@ -16,26 +16,26 @@ from vivavoce.errors import EXITS
 
 log = logging.getLogger(__name__)
 
-PATIENCE_S = 2.0
+CANCEL_TIMEOUT_S = 2.0
 
 
-class Errands:
+class EngineTasks:
     """The engine tasks of one connection."""
 
-    stubborn_total = 0
-    """Tasks of the whole process that outlived their cancellation by `PATIENCE_S`."""
+    uncancelled_total = 0
+    """Tasks of the whole process that outlived their cancellation by `CANCEL_TIMEOUT_S`."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def start(self, name: str, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+    def start_task(self, name: str, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         """Begin `work`, which handles its own failures."""
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         return task
 
-    def call_back(self, task: asyncio.Task[None]) -> None:
+    def cancel_task(self, task: asyncio.Task[None]) -> None:
         """Nobody wants the rest. Returns at once."""
         if task.done():
             return
@@ -43,14 +43,14 @@ class Errands:
         task.cancel()
         if again:
             return
-        asyncio.get_running_loop().call_later(PATIENCE_S, _look_after, task)
+        asyncio.get_running_loop().call_later(CANCEL_TIMEOUT_S, _count_if_running, task)
 
     async def aclose(self) -> None:
         """Call everybody back, and give the polite ones time to leave."""
         for task in tuple(self._tasks):
-            self.call_back(task)
+            self.cancel_task(task)
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=PATIENCE_S)
+            await asyncio.wait(self._tasks, timeout=CANCEL_TIMEOUT_S)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -69,13 +69,13 @@ def is_end(failure: BaseException) -> bool:
     return isinstance(failure, EXITS)
 
 
-def _look_after(task: asyncio.Task[None]) -> None:
+def _count_if_running(task: asyncio.Task[None]) -> None:
     if not task.done():
-        Errands.stubborn_total += 1
+        EngineTasks.uncancelled_total += 1
         log.warning("engine ignores cancellation: errand=%s", task.get_name())
 
 
-class Watchdog:
+class EngineTimeout:
     """Calls back when an engine has been silent for too long.
 
     A timer and not `asyncio.timeout`, which cancels and then waits: a stubborn engine would
@@ -87,12 +87,12 @@ class Watchdog:
         self._patience_s = patience_s
         self._timer: asyncio.TimerHandle | None = None
 
-    def watch(self, on_timeout: Callable[[], None]) -> None:
+    def start_timer(self, on_timeout: Callable[[], None]) -> None:
         """Call `on_timeout` when the engine has taken too long, from now on."""
-        self.rest()
+        self.stop_timer()
         self._timer = asyncio.get_running_loop().call_later(self._patience_s, on_timeout)
 
-    def rest(self) -> None:
+    def stop_timer(self) -> None:
         """The engine waits for us: nothing is held against it."""
         if self._timer is not None:
             self._timer.cancel()

@@ -29,8 +29,8 @@ from vivavoce.domain.setup import Modality, SessionSetup
 from vivavoce.domain.tool_outcome import ToolOutcome
 from vivavoce.engines.ports import CallsRequested, TextDelta
 from vivavoce.errors import ClientFault
-from vivavoce.runtime.errands import Errands
-from vivavoce.runtime.served import BROKEN, NoTools
+from vivavoce.runtime.tasks import EngineTasks
+from vivavoce.runtime.tool_runs import BROKEN, NoTools
 from vivavoce.testing.virtual_loop import run_virtually
 
 PYTHON = ServerTool(ToolDeclaration("python"), ToolKind.CODE)
@@ -186,7 +186,7 @@ def test_a_client_that_leaves_takes_its_tools_with_it() -> None:
 
 
 def test_nobody_waits_for_a_tool_that_will_not_stop() -> None:
-    before = Errands.stubborn_total
+    before = EngineTasks.uncancelled_total
 
     async def stubborn() -> ToolOutcome:
         until = asyncio.get_running_loop().time() + 60
@@ -211,7 +211,7 @@ def test_nobody_waits_for_a_tool_that_will_not_stop() -> None:
     words, took_s = run_virtually(visit())
     assert words == ["Heard: hello"]
     assert took_s < 10
-    assert Errands.stubborn_total == before + 1
+    assert EngineTasks.uncancelled_total == before + 1
 
 
 # --- updates ----------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ MOST_WORDS = 10_000
 """Characters of a side's words that a report holds at most; the rest is cut off."""
 
 
-class Outcome(Enum):
+class TurnOutcome(Enum):
     """What came of a turn."""
 
     COMPLETE = "complete"
@@ -42,7 +42,7 @@ class TurnReport:
 
     session: SessionId
     number: int
-    outcome: Outcome
+    outcome: TurnOutcome
     endpointing_s: float | None = None
     detecting_s: float | None = None
     asr_final_s: float | None = None

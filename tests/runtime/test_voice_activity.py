@@ -29,15 +29,15 @@ from vivavoce.engines.scripted.energy import EnergyDetector
 from vivavoce.engines.scripted.sound import say
 from vivavoce.engines.scripted.tones import TonesRecognizer
 from vivavoce.errors import EngineError
-from vivavoce.runtime.detection import DEAF_S, Detection, VoiceScorer
-from vivavoce.runtime.errands import Errands
-from vivavoce.runtime.hearing import Hearing
-from vivavoce.runtime.intake import Intake
-from vivavoce.runtime.mailbox import Mailbox
+from vivavoce.runtime.audio_input import AudioBuffer
+from vivavoce.runtime.client_input import InputReceiver
+from vivavoce.runtime.event_queue import EventQueue
 from vivavoce.runtime.rate_limit import RateLimiter, RateLimits
 from vivavoce.runtime.recordings import Recordings
-from vivavoce.runtime.reporter import TurnReporter
+from vivavoce.runtime.tasks import EngineTasks
 from vivavoce.runtime.transcripts import Transcripts
+from vivavoce.runtime.turn_reporter import TurnReporter
+from vivavoce.runtime.voice_activity import MAX_BACKLOG_S, VoiceActivityDetection, VoiceScorer
 from vivavoce.testing.virtual_loop import run_virtually
 
 FRAME = EnergyDetector.frame_samples
@@ -47,23 +47,25 @@ def heard(*said: ClientInput, detects: bool = True, inline_share: float = 1e9) -
     """What the core is told when a client says all this."""
 
     async def run() -> list[Event]:
-        intake, mailbox = Intake(), Mailbox()
+        intake, mailbox = AudioBuffer(), EventQueue()
         scorer = VoiceScorer(EnergyDetector(), inline_share=inline_share)
-        detection = Detection(scorer, intake, mailbox.post) if detects else None
+        detection = VoiceActivityDetection(scorer, intake, mailbox.put_event) if detects else None
         transcripts = Transcripts(
-            TonesRecognizer(), SessionSetup("m"), intake, Errands(), mailbox.post
+            TonesRecognizer(), SessionSetup("m"), intake, EngineTasks(), mailbox.put_event
         )
         reporter = TurnReporter(SessionId("s"), None)
-        rates, mismatch = RateLimiter(RateLimits()), PlainDialect().mismatch
-        recordings = Recordings(TonesRecognizer(), RecognitionOptions(), Errands(), rates, mismatch)
-        hearing = Hearing(
+        rates, mismatch = RateLimiter(RateLimits()), PlainDialect().report_mismatch
+        recordings = Recordings(
+            TonesRecognizer(), RecognitionOptions(), EngineTasks(), rates, mismatch
+        )
+        receiver = InputReceiver(
             intake, detection, transcripts, mailbox, reporter, rates, recordings, mismatch
         )
         for incoming in said:
-            await hearing.receive(incoming)
+            await receiver.handle_incoming(incoming)
         scorer.close()
         events = []
-        while (event := mailbox.take()) is not None:
+        while (event := mailbox.take_events()) is not None:
             events.append(event)
         return events
 
@@ -172,11 +174,11 @@ async def test_a_frame_that_a_detector_fails_at_counts_as_silence(
     fault: str, inline_share: float
 ) -> None:
     loud = say("hello", INPUT_RATE)[: 2 * FRAME]
-    intake, events = Intake(), list[Event]()
+    intake, events = AudioBuffer(), list[Event]()
     scorer = VoiceScorer(Faulty(FAULTS[fault]), inline_share=inline_share)
-    detection = Detection(scorer, intake, events.append)
+    detection = VoiceActivityDetection(scorer, intake, events.append)
     for frame in (loud, b"!" * 2 * FRAME, loud):
-        intake.hear(AudioChunk(frame))
+        intake.add_chunk(AudioChunk(frame))
     await detection.catch_up()
     scorer.close()
     first, missed, last = scores(events)
@@ -196,13 +198,13 @@ async def test_what_one_client_sends_fails_no_other_of_the_same_call() -> None:
 
 
 async def test_a_detector_that_never_scores_ends_the_session() -> None:
-    intake, events = Intake(), list[Event]()
+    intake, events = AudioBuffer(), list[Event]()
     scorer = VoiceScorer(Faulty(FAULTS["raises"]), inline_share=1e9)
-    detection = Detection(scorer, intake, events.append)
-    intake.hear(AudioChunk(b"!" * 2 * int(DEAF_S * INPUT_RATE)))
+    detection = VoiceActivityDetection(scorer, intake, events.append)
+    intake.add_chunk(AudioChunk(b"!" * 2 * int(MAX_BACKLOG_S * INPUT_RATE)))
     await detection.catch_up()
     assert not any(scores(events))
-    intake.hear(AudioChunk(b"!" * 2 * FRAME))
+    intake.add_chunk(AudioChunk(b"!" * 2 * FRAME))
     with pytest.raises(EngineError, match="ZeroDivisionError"):
         await detection.catch_up()
 
@@ -236,9 +238,9 @@ def test_a_detector_that_falls_behind_is_not_a_microphone_that_fell_silent() -> 
                 await asyncio.sleep(frame_s)
                 return 0.9, None
 
-        intake, events = Intake(), list[Event]()
-        detection = Detection(Slow(EnergyDetector()), intake, events.append)
-        intake.hear(AudioChunk(bytes(2 * 4 * FRAME)))
+        intake, events = AudioBuffer(), list[Event]()
+        detection = VoiceActivityDetection(Slow(EnergyDetector()), intake, events.append)
+        intake.add_chunk(AudioChunk(bytes(2 * 4 * FRAME)))
         await detection.catch_up()
         await asyncio.sleep(10)
         return [event for event in events if isinstance(event, ListeningHeld)]

@@ -27,7 +27,7 @@ Sound = tuple[bytes, WavFormat | None]
 """Bytes of sound, and what a header said about them; `None` where there was no header."""
 
 
-class HeaderReader:
+class WavHeaderReader:
     """Tells headers from sound in one microphone stream.
 
     A stream may begin with a header. It holds for as much sound as it says; then another header
@@ -40,7 +40,7 @@ class HeaderReader:
         self._format: WavFormat | None = None
         self._look()
 
-    def feed(self, data: bytes) -> list[Sound]:
+    def feed_bytes(self, data: bytes) -> list[Sound]:
         """The sound in `data`: none while undecided. Raises `ClientFault` for other WAV files."""
         found: list[Sound] = []
         while data:
@@ -57,7 +57,7 @@ class HeaderReader:
                     self._look()
         return found
 
-    def rest(self) -> bytes:
+    def take_held(self) -> bytes:
         """What was held back when the stream ends undecided: too short to be a header."""
         head, self._head = self._head or bytearray(), None
         return b"" if len(head) >= 4 else bytes(head)

@@ -15,7 +15,7 @@ from typing import Any
 from vivavoce.core.events import CheckpointSaved, Event, SessionSuperseded
 from vivavoce.domain.checkpoint import Checkpoint
 from vivavoce.errors import StoreError
-from vivavoce.runtime.ports import Keeper
+from vivavoce.runtime.ports import CheckpointStore
 
 log = logging.getLogger(__name__)
 
@@ -23,45 +23,47 @@ PATIENCE_S = 5.0
 """How long the end of a connection waits for the store; its own patience is shorter."""
 
 
-class Keeping:
+class CheckpointWriter:
     """What becomes of one connection's checkpoints. Without a keeper nothing is written down."""
 
-    def __init__(self, keeper: Keeper | None, session: str, post: Callable[[Event], None]) -> None:
-        self._keeper = keeper
+    def __init__(
+        self, keeper: CheckpointStore | None, session: str, post: Callable[[Event], None]
+    ) -> None:
+        self._store = keeper
         self._session = session
         self._post = post
         self._last: asyncio.Task[None] | None = None
-        self._heir: asyncio.Future[Checkpoint | None] | None = None
+        self._handover: asyncio.Future[Checkpoint | None] | None = None
 
-    def surrender(self) -> asyncio.Future[Checkpoint | None]:
+    def request_handover(self) -> asyncio.Future[Checkpoint | None]:
         """What the end of the connection writes down is given to whoever waits for this.
 
         `None` if that is nothing, since all is on record.
         """
-        if self._heir is None:
-            self._heir = asyncio.get_running_loop().create_future()
-        return self._heir
+        if self._handover is None:
+            self._handover = asyncio.get_running_loop().create_future()
+        return self._handover
 
-    def save(self, checkpoint: Checkpoint, told: bool) -> None:
-        """Write it down; unless it is not `told`, the outcome comes back as an event."""
-        if self._heir is not None and not told:
-            self._bequeath(checkpoint)
+    def save_checkpoint(self, checkpoint: Checkpoint, new_handle: bool) -> None:
+        """Write it down; unless it is not `new_handle`, the outcome comes back as an event."""
+        if self._handover is not None and not new_handle:
+            self._resolve_handover(checkpoint)
             return
-        self._then(self._save(checkpoint, told))
+        self._then(self._save(checkpoint, new_handle))
 
-    def forget(self) -> None:
+    def forget_session(self) -> None:
         """Drop what is on record."""
         self._then(self._forget())
 
     async def aclose(self) -> None:
         """Wait for what was begun."""
-        self._bequeath(None)
+        self._resolve_handover(None)
         if self._last is not None:
             await asyncio.wait({self._last}, timeout=PATIENCE_S)
 
-    def _bequeath(self, checkpoint: Checkpoint | None) -> None:
-        if self._heir is not None and not self._heir.done():
-            self._heir.set_result(checkpoint)
+    def _resolve_handover(self, checkpoint: Checkpoint | None) -> None:
+        if self._handover is not None and not self._handover.done():
+            self._handover.set_result(checkpoint)
 
     def _then(self, work: Coroutine[Any, Any, None]) -> None:
         before, loop = self._last, asyncio.get_running_loop()
@@ -73,23 +75,23 @@ class Keeping:
 
         self._last = loop.create_task(in_order(), name="checkpoint")
 
-    async def _save(self, checkpoint: Checkpoint, told: bool) -> None:
+    async def _save(self, checkpoint: Checkpoint, new_handle: bool) -> None:
         handle: str | None = None
         outcome: Event = CheckpointSaved(None)
-        if self._keeper is not None:
+        if self._store is not None:
             try:
-                handle = await self._keeper.save(checkpoint, told)
+                handle = await self._store.save_checkpoint(checkpoint, new_handle)
                 outcome = SessionSuperseded() if handle is None else CheckpointSaved(handle)
             except StoreError as error:
                 log.warning("session was not kept: session=%s why=%s", self._session, error)
             except Exception:
                 log.exception("session was not kept: session=%s", self._session)
-        if told:
+        if new_handle:
             self._post(outcome)
 
     async def _forget(self) -> None:
-        if self._keeper is not None:
+        if self._store is not None:
             try:
-                await self._keeper.forget()
+                await self._store.forget_session()
             except StoreError as error:
                 log.warning("session was not dropped: session=%s why=%s", self._session, error)

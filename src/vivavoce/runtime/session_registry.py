@@ -12,30 +12,30 @@ from vivavoce.core.lifetime import CloseReason
 
 log = logging.getLogger(__name__)
 
-GOODBYE_S = 1.0
+CLOSE_MARGIN_S = 1.0
 """How long the closes may take that the core sends when the time is over."""
 
 
-class Hosted(Protocol):
+class HostedConnection(Protocol):
     """What the registry asks of a connection."""
 
-    def leave(self, farewell: CloseReason, time_left_s: float) -> None: ...
+    def schedule_close(self, reason: CloseReason, time_left_s: float) -> None: ...
 
 
-class Sessions:
+class Connections:
     """At most `limit` connections at a time; none is admitted once draining has begun."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.draining = False
-        self._live: set[Hosted] = set()
+        self._live: set[HostedConnection] = set()
         self._empty = asyncio.Event()
         self._empty.set()
 
     def __len__(self) -> int:
         return len(self._live)
 
-    def __iter__(self) -> Iterator[Hosted]:
+    def __iter__(self) -> Iterator[HostedConnection]:
         return iter(tuple(self._live))
 
     @property
@@ -44,7 +44,7 @@ class Sessions:
         return not self.draining and len(self._live) < self.limit
 
     @contextmanager
-    def hosting(self, connection: Hosted) -> Iterator[None]:
+    def hosting(self, connection: HostedConnection) -> Iterator[None]:
         """Count `connection` as live while the block runs. Ask `admits` first."""
         self._live.add(connection)
         self._empty.clear()
@@ -59,9 +59,9 @@ class Sessions:
         """Admit nobody, tell everybody, wait. True if all have gone when it returns."""
         self.draining = True
         for connection in self:
-            connection.leave(CloseReason.DRAIN, time_left_s)
+            connection.schedule_close(CloseReason.DRAIN, time_left_s)
         try:
-            async with asyncio.timeout(time_left_s + GOODBYE_S):
+            async with asyncio.timeout(time_left_s + CLOSE_MARGIN_S):
                 await self._empty.wait()
         except TimeoutError:
             log.warning("sessions outlived the drain: count=%s", len(self._live))

@@ -18,7 +18,7 @@ from vivavoce.domain.ids import CallId
 from vivavoce.domain.request import GenerationRequest
 from vivavoce.domain.tool_outcome import ToolOutcome
 from vivavoce.domain.typed import find_mismatch
-from vivavoce.runtime.errands import Errands, is_end
+from vivavoce.runtime.tasks import EngineTasks, is_end
 from vivavoce.tools.ports import OnUnserved, Toolset
 
 log = logging.getLogger(__name__)
@@ -45,12 +45,12 @@ class NoTools:
         return None
 
 
-class ServedTools:
+class ToolRunner:
     """One conversation's runs of its toolset."""
 
-    def __init__(self, toolset: Toolset, errands: Errands, post: Callable[[Event], None]) -> None:
+    def __init__(self, toolset: Toolset, tasks: EngineTasks, post: Callable[[Event], None]) -> None:
         self.toolset = toolset
-        self._errands = errands
+        self._tasks = tasks
         self._post = post
         self._running: dict[CallId, asyncio.Task[None]] = {}
         self._request: GenerationRequest | None = None
@@ -65,25 +65,25 @@ class ServedTools:
             return update
         return replace(update, tools=await self.toolset.resolve(update.tools))
 
-    def asked(self, request: GenerationRequest) -> None:
+    def note_request(self, request: GenerationRequest) -> None:
         """A generation begins; the calls that follow are its own."""
         self._request = request
 
-    def run(self, call: ToolCall) -> None:
+    def start_call(self, call: ToolCall) -> None:
         """Run a call; `ToolRan` follows."""
         assert self._request is not None, "calls come from generations"
         work = self._run(call, self._request)
-        self._running[call.id] = self._errands.start(f"tool {call.name}", work)
+        self._running[call.id] = self._tasks.start_task(f"tool {call.name}", work)
 
-    def stop(self, call: CallId) -> None:
+    def stop_call(self, call: CallId) -> None:
         """Nobody waits for it any longer."""
         if (task := self._running.pop(call, None)) is not None:
-            self._errands.call_back(task)
+            self._tasks.cancel_task(task)
 
     def close(self) -> None:
         """The conversation is over."""
         for call in tuple(self._running):
-            self.stop(call)
+            self.stop_call(call)
 
     async def _run(self, call: ToolCall, request: GenerationRequest) -> None:
         try:

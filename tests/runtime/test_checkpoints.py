@@ -9,7 +9,7 @@ from vivavoce.domain.checkpoint import Checkpoint
 from vivavoce.domain.content import Tools
 from vivavoce.domain.ids import SessionId
 from vivavoce.errors import StoreError
-from vivavoce.runtime.keeping import Keeping
+from vivavoce.runtime.checkpoints import CheckpointWriter
 from vivavoce.testing.virtual_loop import run_virtually
 
 
@@ -24,14 +24,14 @@ class Slow:
         self.done: list[object] = []
         self._outcome = outcome
 
-    async def save(self, checkpoint: Checkpoint, told: bool) -> str | None:
+    async def save_checkpoint(self, checkpoint: Checkpoint, new_handle: bool) -> str | None:
         await asyncio.sleep(1)
-        self.done.append((checkpoint.position, told))
+        self.done.append((checkpoint.position, new_handle))
         if isinstance(self._outcome, Exception):
             raise self._outcome
         return self._outcome
 
-    async def forget(self) -> None:
+    async def forget_session(self) -> None:
         await asyncio.sleep(1)
         self.done.append("forgotten")
 
@@ -39,10 +39,10 @@ class Slow:
 def test_the_end_waits_for_what_was_begun_and_it_is_done_in_order() -> None:
     async def course() -> list[object]:
         keeper = Slow()
-        keeping = Keeping(keeper, "s", lambda event: None)
-        keeping.save(checkpoint(1), told=True)
-        keeping.save(checkpoint(2), told=False)
-        keeping.forget()
+        keeping = CheckpointWriter(keeper, "s", lambda event: None)
+        keeping.save_checkpoint(checkpoint(1), new_handle=True)
+        keeping.save_checkpoint(checkpoint(2), new_handle=False)
+        keeping.forget_session()
         await keeping.aclose()
         return keeper.done
 
@@ -52,8 +52,8 @@ def test_the_end_waits_for_what_was_begun_and_it_is_done_in_order() -> None:
 def outcomes(keeper: Slow | None, told: bool = True) -> list[Event]:
     async def course() -> list[Event]:
         events: list[Event] = []
-        keeping = Keeping(keeper, "s", events.append)
-        keeping.save(checkpoint(), told)
+        keeping = CheckpointWriter(keeper, "s", events.append)
+        keeping.save_checkpoint(checkpoint(), told)
         await keeping.aclose()
         return events
 
@@ -72,10 +72,10 @@ def test_what_became_of_it_comes_back_as_an_event() -> None:
 def test_what_the_end_writes_down_goes_to_the_heir_and_not_to_the_store() -> None:
     async def course(*positions: int) -> tuple[object, list[object]]:
         keeper = Slow()
-        keeping = Keeping(keeper, "s", lambda event: None)
-        heir = keeping.surrender()
+        keeping = CheckpointWriter(keeper, "s", lambda event: None)
+        heir = keeping.request_handover()
         for position in positions:
-            keeping.save(checkpoint(position), told=False)
+            keeping.save_checkpoint(checkpoint(position), new_handle=False)
         await keeping.aclose()
         left = heir.result()
         return left and left.position, keeper.done

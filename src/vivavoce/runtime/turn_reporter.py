@@ -46,7 +46,7 @@ from vivavoce.core.messages import (
 from vivavoce.domain.audio import Position, pcm_seconds, seconds
 from vivavoce.domain.content import Role
 from vivavoce.domain.ids import GenerationId, SessionId, TurnId
-from vivavoce.runtime.report import MOST_WORDS, Outcome, TurnListener, TurnReport
+from vivavoce.runtime.turn_report import MOST_WORDS, TurnListener, TurnOutcome, TurnReport
 
 SPEECH = 0.5
 """A frame with this score or more counts as speech when the last of it is timed."""
@@ -103,14 +103,14 @@ class _Times:
         self.first_token = self.first_clause = self.first_audio = None
         self.said = _Words()
 
-    def outcome(self) -> Outcome:
+    def outcome(self) -> TurnOutcome:
         """What came of the turn, now that it is complete."""
         if self.cut is not None:
-            return Outcome.INTERRUPTED
+            return TurnOutcome.INTERRUPTED
         if self.failed or (self.unheard and self.started is None):
-            return Outcome.ERROR
+            return TurnOutcome.ERROR
         nothing = self.wordless and self.started is None
-        return Outcome.NO_SPEECH if nothing else Outcome.COMPLETE
+        return TurnOutcome.NO_SPEECH if nothing else TurnOutcome.COMPLETE
 
 
 class TurnReporter:
@@ -215,7 +215,7 @@ class TurnReporter:
         if isinstance(message, Interrupted):
             times.interruption_s = _between(times.cut, now)
         if isinstance(message, TurnComplete) and self._closing:
-            self._tell(self._closing.popleft(), times.outcome())
+            self._send_report(self._closing.popleft(), times.outcome())
 
     # --- the user's side ------------------------------------------------------------------------
 
@@ -245,7 +245,7 @@ class TurnReporter:
             times.wordless = True
             if not self._manual:  # nothing follows, and nobody will say so
                 self._asking = _Times()
-                self._tell(times, Outcome.NO_SPEECH)
+                self._send_report(times, TurnOutcome.NO_SPEECH)
 
     # --- the model's side -----------------------------------------------------------------------
 
@@ -316,7 +316,7 @@ class TurnReporter:
                 return when
         return now
 
-    def _tell(self, times: _Times, outcome: Outcome) -> None:
+    def _send_report(self, times: _Times, outcome: TurnOutcome) -> None:
         self._number += 1
         if self._listener is None:
             return
