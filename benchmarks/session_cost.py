@@ -64,7 +64,7 @@ def cost_of_a_chunk(sound: list[AudioChunk], turns: int = 0) -> float:
             if turns:
                 await client.until(TurnComplete, turns)
             spent = time.process_time() - began
-            client.schedule_close()
+            client.leave()
             await running
             return spent
 
@@ -104,7 +104,7 @@ def memory_of_an_idle_session(count: int = 500, seconds: int = 5) -> float:
             gc.collect()
             grown = _resident_kb() - before
             for client in clients:
-                client.schedule_close()
+                client.leave()
             await asyncio.gather(*running)
             return grown / count
 

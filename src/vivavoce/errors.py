@@ -108,11 +108,11 @@ class ToolError(VivavoceError):
         self.words = words
 
     @property
-    def told(self) -> str:
+    def model_text(self) -> str:
         """What the model is told."""
         return f"{self.problem} {self.words}".rstrip()
 
 
-def meant(name: str, known: Iterable[str]) -> str:
+def nearest_name(name: str, known: Iterable[str]) -> str:
     """The setting that a misspelt `name` was probably to be; empty if none is near."""
     return next(iter(difflib.get_close_matches(name, sorted(known), 1)), "")

@@ -27,11 +27,11 @@ from vivavoce.engines.tool_ports import SearchEngine
 from vivavoce.errors import ConfigError, EngineMissing
 from vivavoce.http.health import Component, ComponentState, Readiness
 from vivavoce.metrics import Metrics
-from vivavoce.tools.mcp.hub import McpHub
+from vivavoce.tools.mcp.registry import McpRegistry
 from vivavoce.tools.mcp.settings import read_settings as read_mcp
 from vivavoce.tools.toolbox import CODE, SEARCH, URL, Toolbox
 from vivavoce.tools.web.tool import UrlContextTool
-from vivavoce.tools.web.tool import create as create_web
+from vivavoce.tools.web.tool import create_tool as create_web
 
 log = logging.getLogger(__name__)
 
@@ -58,14 +58,14 @@ async def build_toolbox(
             mcp = read_mcp(tools.mcp, tools.mcp_clients)
         mistakes.tell()
         if mcp is not None and (mcp.servers or mcp.client_origins):
-            box.hub = McpHub(mcp)
-            await box.hub.start()
+            box.mcp = McpRegistry(mcp)
+            await box.mcp.start()
     except BaseException:
         await box.aclose()
         raise
     lack = parts.missing.get(SEARCH)
     if lack is not None and lack.engine == documents.ENGINE:
-        box.find_search = _Finder(box, parts, tools.search).find_backend
+        box.find_search = _Finder(box, parts, tools.search).find
         if "search" not in tools.model_fields_set:
             del parts.missing[SEARCH]
             log.info("no search yet: it begins with the index that `vivavoce index DIR` makes")
@@ -147,7 +147,7 @@ class _Finder:
     parts: _Parts
     choice: EngineChoice
 
-    async def find_backend(self) -> SearchEngine | None:
+    async def find(self) -> SearchEngine | None:
         """The search, if there is one by now. It is then refused no more, and `/readyz` well."""
         name = f"tool {SEARCH}"
         try:

@@ -19,7 +19,7 @@ from vivavoce.domain.ids import CallId
 from vivavoce.engines.chat.messages import shown
 from vivavoce.engines.pages import MAX_TEXT_CHARS, readable
 from vivavoce.errors import ToolError
-from vivavoce.protocol.encode import encode
+from vivavoce.protocol.encode import encode_message
 from vivavoce.tools.mcp.listing import schema_fault
 from vivavoce.tools.mcp.results import MAX_PARTS, is_work, outcome_of
 
@@ -49,7 +49,7 @@ def _answered(result: dict[str, Any]) -> Hashable:
     assert len(outcome.parts) <= MAX_PARTS
     assert all(isinstance(part, Blob) for part in outcome.parts)
     call = ToolCall(CallId("1"), "f", {})
-    assert encode(ServerResponse(call, ToolKind.MCP, outcome.response), enterprise=False)
+    assert encode_message(ServerResponse(call, ToolKind.MCP, outcome.response), enterprise=False)
     assert shown(ToolResult(call.id, "f", outcome.response), 1000)
     return bool(outcome.failed), len(outcome.parts), len(answer.content)
 

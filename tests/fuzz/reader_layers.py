@@ -18,7 +18,7 @@ from vivavoce.http.api_keys import AuthError, find_request_credential
 from vivavoce.http.origin_policy import OriginPolicy, RequestOrigin
 from vivavoce.logs import scrub
 from vivavoce.protocol import mime
-from vivavoce.protocol.binary import decode_base64
+from vivavoce.protocol.base64_data import decode_base64
 from vivavoce.protocol.paths import live_path
 from vivavoce.runtime.wav_header import WavHeaderReader
 

@@ -35,7 +35,7 @@ def _ignore(*what: str) -> None:
 def refusal(fault: ClientFault) -> str:
     """What kind of refusal it is. Asserts that a close frame can say it."""
     assert fault.code in (close.INVALID, close.POLICY, close.TOO_BIG), fault.code
-    assert 0 < len(close.cut(fault.reason).encode()) <= 123
+    assert 0 < len(close.cut_reason(fault.reason).encode()) <= 123
     place = fault.reason.partition("), ")[0]  # what follows is the value
     return _DETAIL.sub("", place[:1000])[:80]
 

@@ -20,7 +20,7 @@ from vivavoce.store.memory import MemoryStore
 from vivavoce.store.session_checkpoints import digest_secret
 from vivavoce.wiring import Server, build
 
-UNREGISTERED = (1008, close.cut(close.UNREGISTERED))
+UNREGISTERED = (1008, close.cut_reason(close.UNREGISTERED))
 
 PLACES: dict[str, Callable[[str], tuple[str, dict[str, str]]]] = {
     "query key": lambda secret: (f"?key={quote(secret)}", {}),

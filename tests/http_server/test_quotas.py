@@ -106,7 +106,7 @@ async def test_a_place_is_kept_while_its_process_lives_and_falls_free_with_it(ti
     ("quota", "take"),
     [
         ({"audio_minutes": 1}, lambda meter: meter.count_audio(30.5)),
-        ({"tool_calls": 3}, lambda meter: meter.tool_calls(2)),
+        ({"tool_calls": 3}, lambda meter: meter.count_tool_calls(2)),
     ],
 )
 async def test_a_days_quota_is_spent_over_all_sessions_and_new_the_next_day(

@@ -48,7 +48,7 @@ async def made(tokens: TokenService, **body: Any) -> str:
 
 
 async def found(tokens: TokenService, secret: str) -> FoundToken:
-    token = await tokens.find_backend(secret)
+    token = await tokens.find(secret)
     assert token is not None
     return token
 
@@ -95,7 +95,7 @@ async def test_a_token_expires_for_new_sessions_first(tokens: TokenService, cloc
 
 
 async def test_nobody_made_this_token(tokens: TokenService) -> None:
-    assert await tokens.find_backend("auth_tokens/nonsense") is None
+    assert await tokens.find("auth_tokens/nonsense") is None
 
 
 async def test_what_is_wrong_with_a_request_is_told_in_the_apis_form(tokens: TokenService) -> None:
@@ -130,7 +130,7 @@ async def test_while_the_store_is_away_there_are_no_tokens(clock: Clock) -> None
     assert isinstance(answer, ErrorResponse)
     assert answer.http_status == 503
     with pytest.raises(ClientFault) as fault:
-        await tokens.find_backend("auth_tokens/any")
+        await tokens.find("auth_tokens/any")
     assert fault.value.code == 1011
 
 

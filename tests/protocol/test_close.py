@@ -11,16 +11,16 @@ from vivavoce.protocol import close
 
 
 def test_a_reason_is_cut_at_123_bytes_like_the_service_does() -> None:
-    assert close.cut(close.UNREGISTERED) == (
+    assert close.cut_reason(close.UNREGISTERED) == (
         "Method doesn't allow unregistered callers (callers without established identity). "
         "Please use API Key or other form of API c"
     )
-    assert close.cut(close.BAD_KEY) == close.BAD_KEY
+    assert close.cut_reason(close.BAD_KEY) == close.BAD_KEY
 
 
 def test_a_cut_never_halves_a_character() -> None:
-    assert close.cut("é" * 100) == "é" * 61
-    assert close.cut("a" * 121 + "😀") == "a" * 121
+    assert close.cut_reason("é" * 100) == "é" * 61
+    assert close.cut_reason("a" * 121 + "😀") == "a" * 121
 
 
 def test_every_sentence_is_documented() -> None:
@@ -34,7 +34,7 @@ def test_every_sentence_is_documented() -> None:
 
 @given(st.text(alphabet=st.characters(), max_size=200))
 def test_any_text_becomes_a_reason_that_a_frame_can_hold(text: str) -> None:
-    assert len(close.cut(text).encode()) <= close.MAX_REASON_BYTES
+    assert len(close.cut_reason(text).encode()) <= close.MAX_REASON_BYTES
 
 
 def test_an_unknown_model_is_named_with_the_version() -> None:

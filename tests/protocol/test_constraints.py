@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vivavoce.errors import ClientFault
-from vivavoce.protocol.constraints import constrained, mask_paths
+from vivavoce.protocol.constraints import constrain_setup, mask_paths
 from vivavoce.protocol.setup import session_setup
 from vivavoce.protocol.wire import read_as
 from vivavoce.protocol.wire_setup import Setup
@@ -90,22 +90,22 @@ def seen(effective: Setup) -> dict[str, Any]:
 
 
 def test_with_neither_the_client_decides() -> None:
-    assert constrained(CLIENT, None, None) == CLIENT
+    assert constrain_setup(CLIENT, None, None) == CLIENT
 
 
 def test_with_a_setup_alone_nothing_of_the_clients_counts() -> None:
-    assert seen(constrained(CLIENT, BOUND, None)) == seen(BOUND)
+    assert seen(constrain_setup(CLIENT, BOUND, None)) == seen(BOUND)
 
 
 def test_a_model_that_the_token_leaves_open_is_the_clients() -> None:
     open_model = setup(generationConfig={"temperature": 0.5})
-    effective = constrained(CLIENT, open_model, None)
+    effective = constrain_setup(CLIENT, open_model, None)
     assert (effective.model, effective.tools) == ("models/client", [])
 
 
 def test_with_both_what_is_masked_is_the_tokens_and_the_rest_the_clients() -> None:
     mask = mask_paths("model,generationConfig.temperature,generationConfig.topK,tools")
-    effective = constrained(CLIENT, BOUND, mask)
+    effective = constrain_setup(CLIENT, BOUND, mask)
     assert effective.model == "models/token"
     assert effective.tools == []
     assert effective.system_instruction == CLIENT.system_instruction
@@ -116,7 +116,7 @@ def test_with_both_what_is_masked_is_the_tokens_and_the_rest_the_clients() -> No
 
 
 def test_with_a_mask_alone_what_is_masked_is_nobodys() -> None:
-    effective = constrained(CLIENT, None, mask_paths("temperature,systemInstruction"))
+    effective = constrain_setup(CLIENT, None, mask_paths("temperature,systemInstruction"))
     assert effective.system_instruction is None
     assert effective.generation_config is not None
     assert effective.generation_config.temperature is None
@@ -136,7 +136,7 @@ def test_what_is_cleared_is_as_if_never_sent(path: str, bound: Setup | None) -> 
         }
     )
     *above, name = mask_paths(path)[0].split(".")
-    effective: Any = constrained(client, bound, mask_paths(path))
+    effective: Any = constrain_setup(client, bound, mask_paths(path))
     for step in above:
         effective = getattr(effective, step)
     assert name not in effective.model_fields_set
@@ -144,42 +144,42 @@ def test_what_is_cleared_is_as_if_never_sent(path: str, bound: Setup | None) -> 
 
 def test_an_option_that_is_cleared_is_not_refused_for_having_been_sent() -> None:
     client = setup(model="m", sessionResumption={"transparent": True})
-    effective = constrained(client, None, mask_paths("sessionResumption.transparent"))
+    effective = constrain_setup(client, None, mask_paths("sessionResumption.transparent"))
     session_setup(effective, strict=True, enterprise=False, report=lambda path, name: None)
 
 
 def test_a_lock_holds_where_a_lenient_reader_moves_misplaced_fields() -> None:
     misplaced = setup(model="m", temperature=2.0)
-    effective = constrained(misplaced, BOUND, mask_paths("generationConfig.temperature"))
+    effective = constrain_setup(misplaced, BOUND, mask_paths("generationConfig.temperature"))
     assert effective.generation_config is not None
     assert effective.generation_config.temperature == 0.5
 
 
 def test_nothing_is_made_where_both_have_nothing() -> None:
     path = "generationConfig.speechConfig.voiceConfig"
-    assert constrained(setup(model="m"), setup(model="m"), mask_paths(path)) == setup(model="m")
+    assert constrain_setup(setup(model="m"), setup(model="m"), mask_paths(path)) == setup(model="m")
 
 
 @pytest.mark.parametrize("mask", [None, ("session_resumption",), ("model",)])
 def test_a_handle_is_the_clients_in_any_case(mask: tuple[str, ...] | None) -> None:
     client = setup(model="m", sessionResumption={"handle": "mine"})
     bound = setup(model="m", sessionResumption={"handle": "another's"})
-    effective = constrained(client, bound, mask)
+    effective = constrain_setup(client, bound, mask)
     assert effective.session_resumption is not None
     assert effective.session_resumption.handle == "mine"
-    fresh = constrained(setup(model="m"), bound, ("session_resumption",))
+    fresh = constrain_setup(setup(model="m"), bound, ("session_resumption",))
     assert fresh.session_resumption is not None
     assert fresh.session_resumption.handle == ""
 
 
 def test_where_the_token_allows_no_resumption_a_handle_is_none() -> None:
     client = setup(model="m", sessionResumption={"handle": "mine"})
-    assert constrained(client, setup(model="m"), None).session_resumption is None
+    assert constrain_setup(client, setup(model="m"), None).session_resumption is None
 
 
 def test_nothing_is_changed_in_place() -> None:
     client, bound = CLIENT.model_copy(deep=True), BOUND.model_copy(deep=True)
-    constrained(CLIENT, BOUND, mask_paths("temperature,model,tools,systemInstruction.parts"))
+    constrain_setup(CLIENT, BOUND, mask_paths("temperature,model,tools,systemInstruction.parts"))
     assert (client, bound) == (CLIENT, BOUND)
     assert CLIENT.model_fields_set == client.model_fields_set
 
@@ -219,6 +219,6 @@ def value_at(wire: Any, path: str) -> Any:
 def test_what_is_locked_never_depends_on_the_client(
     one: Setup, other: Setup, bound: Setup | None, mask: tuple[str, ...]
 ) -> None:
-    first, second = constrained(one, bound, mask), constrained(other, bound, mask)
+    first, second = constrain_setup(one, bound, mask), constrain_setup(other, bound, mask)
     for path in mask:
         assert value_at(first, path) == value_at(second, path) == value_at(bound, path)

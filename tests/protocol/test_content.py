@@ -69,7 +69,7 @@ def read(
     """The contributions, and what was reported of them."""
     reported: list[str] = []
 
-    def report(sentence: str, *, told: str = "") -> None:
+    def report(sentence: str, *, quoted: str = "") -> None:
         reported.append(sentence)
 
     said = contributions(turns, strict=strict, enterprise=enterprise, report=report)

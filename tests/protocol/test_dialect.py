@@ -287,7 +287,7 @@ def test_others_tell_of_what_they_do_not_serve_through_the_dialect_and_once() ->
     heard: list[tuple[str, str]] = []
     dialect = GeminiDialect(on_unserved=lambda *what: heard.append(what))
     for kind in ("googleMaps", "googleMaps", "fileSearch"):
-        dialect.unserved("tool", kind)
+        dialect.report_unserved("tool", kind)
     assert heard == [("tool", "googleMaps"), ("tool", "fileSearch")]
 
 

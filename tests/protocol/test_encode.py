@@ -32,7 +32,7 @@ from vivavoce.core.messages import (
 )
 from vivavoce.domain.content import ToolCall
 from vivavoce.domain.ids import CallId, SessionId
-from vivavoce.protocol.encode import MAX_FRAME_BYTES, dump, duration, encode
+from vivavoce.protocol.encode import MAX_FRAME_BYTES, dump, duration, encode_message
 
 PCM = bytes(range(256)) * 10
 USAGE = TokenCount(
@@ -67,7 +67,7 @@ EACH = pytest.mark.parametrize("message", EVERYTHING, ids=repr)
 
 
 def spoken(message: Message, enterprise: bool = False) -> dict[str, Any]:
-    frame: dict[str, Any] = json.loads(encode(message, enterprise=enterprise))
+    frame: dict[str, Any] = json.loads(encode_message(message, enterprise=enterprise))
     return frame
 
 
@@ -163,11 +163,15 @@ def test_rule_3_1_8_base64_is_standard_and_padded(size: int) -> None:
 
 def test_rule_3_1_10_a_frame_that_python_would_refuse_is_never_made() -> None:
     largest = 16 * 24000 * 2
-    assert len(encode(ModelAudio(b"\0" * largest), enterprise=False)) < MAX_FRAME_BYTES == 1 << 20
+    assert (
+        len(encode_message(ModelAudio(b"\0" * largest), enterprise=False))
+        < MAX_FRAME_BYTES
+        == 1 << 20
+    )
     with pytest.raises(ValueError, match="ModelAudio makes a frame of"):
-        encode(ModelAudio(b"\0" * largest * 2), enterprise=False)
+        encode_message(ModelAudio(b"\0" * largest * 2), enterprise=False)
     with pytest.raises(ValueError, match="ModelText makes a frame of"):
-        encode(ModelText("x" * MAX_FRAME_BYTES), enterprise=False)
+        encode_message(ModelText("x" * MAX_FRAME_BYTES), enterprise=False)
 
 
 # --- each message ------------------------------------------------------------------------------
@@ -194,8 +198,8 @@ def test_finished_is_spelled_on_the_enterprise_path_only() -> None:
 
 
 def test_a_transcript_without_words_is_not_said() -> None:
-    assert encode(OutputTranscript("", finished=True), enterprise=False) == b""
-    assert encode(InputTranscript("", finished=False), enterprise=True) == b""
+    assert encode_message(OutputTranscript("", finished=True), enterprise=False) == b""
+    assert encode_message(InputTranscript("", finished=False), enterprise=True) == b""
 
 
 def test_usage_travels_with_turn_complete() -> None:

@@ -139,7 +139,7 @@ def test_what_is_wrong_fits_into_a_close_frame_whatever_the_names() -> None:
         schema = within(schema)
     with pytest.raises(ClientFault) as caught:
         check(schema, "f" * 128)
-    sentence = close.cut(caught.value.reason)
+    sentence = close.cut_reason(caught.value.reason)
     assert "ffff…" in sentence
     assert "ties/a/properties/a/type'" in sentence
     assert '"no such' in sentence

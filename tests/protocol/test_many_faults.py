@@ -24,4 +24,4 @@ def test_a_crowd_of_bad_entries_makes_one_fault(message: object, strict: bool) -
     with pytest.raises(ClientFault) as refusal:
         GeminiDialect(strict).decode(json.dumps(message))
     assert refusal.value.code == close.INVALID
-    assert 0 < len(close.cut(refusal.value.reason).encode()) <= 123
+    assert 0 < len(close.cut_reason(refusal.value.reason).encode()) <= 123

@@ -15,7 +15,7 @@ import pytest
 from vivavoce.errors import ClientFault
 from vivavoce.protocol import message_size
 from vivavoce.protocol.auth_tokens import read_token_request
-from vivavoce.protocol.binary import PIECE_BYTES
+from vivavoce.protocol.base64_data import PIECE_BYTES
 from vivavoce.protocol.close import TOO_BIG
 from vivavoce.protocol.decode import Decoder
 from vivavoce.protocol.message_size import LIGHT_VALUES, MessageLimits, is_light
@@ -27,7 +27,9 @@ LINES = base64.encodebytes(bytes(range(256)) * 2000).decode()
 
 
 def decoded(frame: bytes | str) -> list[Any]:
-    return Decoder(strict=False, on_unknown=lambda path, name: None, limits=LIMITS).decode(frame)
+    return Decoder(strict=False, on_unknown=lambda path, name: None, limits=LIMITS).decode_frame(
+        frame
+    )
 
 
 def refused(frame: bytes | str) -> str:
@@ -62,7 +64,7 @@ def test_too_many_values_are_refused_before_they_are_parsed(
     def never(*args: Any) -> Any:
         raise AssertionError("it was parsed")
 
-    monkeypatch.setattr("vivavoce.protocol.reading.orjson.loads", never)
+    monkeypatch.setattr("vivavoce.protocol.json_frames.orjson.loads", never)
     frame = BOMBS[bomb](size)
     reason = refused(frame)
     assert refused(frame.encode()) == reason
@@ -124,7 +126,7 @@ def test_a_text_within_the_limit_may_hold_half_a_character_wherever() -> None:
 def test_turns_and_parts_have_a_limit_of_their_own(message: dict[str, Any]) -> None:
     decoder = Decoder(strict=False, on_unknown=lambda path, name: None)
     with pytest.raises(ClientFault, match="5,000 turns, parts and other objects") as caught:
-        decoder.decode(json.dumps(message))
+        decoder.decode_frame(json.dumps(message))
     assert caught.value.code == TOO_BIG
 
 
@@ -174,8 +176,8 @@ def test_nothing_reads_a_large_medium_as_a_whole(monkeypatch: pytest.MonkeyPatch
         sizes.append(len(text))
         return b64decode(text, **options)
 
-    monkeypatch.setattr("vivavoce.protocol.reading.orjson.loads", parse)
-    monkeypatch.setattr("vivavoce.protocol.binary.pybase64.b64decode", decode)
+    monkeypatch.setattr("vivavoce.protocol.json_frames.orjson.loads", parse)
+    monkeypatch.setattr("vivavoce.protocol.base64_data.pybase64.b64decode", decode)
     raw = bytes(range(256)) * 20_000
     blob = {"mimeType": "image/png", "data": base64.b64encode(raw).decode()}
     turn = {"parts": [{"text": "look"}, {"inlineData": blob}]}

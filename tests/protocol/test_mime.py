@@ -53,6 +53,6 @@ def test_images() -> None:
 
 
 def test_a_long_name_is_quoted_in_part() -> None:
-    assert mime.unsupported("audio", "x" * 99, "no").reason == (
+    assert mime.unsupported_medium("audio", "x" * 99, "no").reason == (
         f'Unsupported audio MIME type "{"x" * 40}…": no.'
     )

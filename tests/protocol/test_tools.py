@@ -120,7 +120,7 @@ def test_references_elsewhere_are_refused_in_either_form() -> None:
 def test_what_is_wrong_fits_into_a_close_frame(wire: list[dict[str, Any]], shown: str) -> None:
     with pytest.raises(ClientFault) as caught:
         tools({"functionDeclarations": wire})
-    assert shown in close.cut(caught.value.reason)
+    assert shown in close.cut_reason(caught.value.reason)
 
 
 def test_parameters_are_an_object() -> None:

@@ -105,24 +105,24 @@ def test_what_is_no_timestamp(value: Any) -> None:
     "value", ["START_SENSITIVITY_HIGH", "HIGH", "high", "start_sensitivity_high", " High ", 1]
 )
 def test_enums_in_any_case_with_and_without_prefix_or_by_number(value: Any) -> None:
-    assert values.START_SENSITIVITY.find_backend(value) == "HIGH"
+    assert values.START_SENSITIVITY.find(value) == "HIGH"
 
 
 @pytest.mark.parametrize("value", ["START_SENSITIVITY_UNSPECIFIED", "unspecified", 0])
 def test_unspecified_is_empty(value: Any) -> None:
-    assert values.START_SENSITIVITY.find_backend(value) == ""
+    assert values.START_SENSITIVITY.find(value) == ""
 
 
 @pytest.mark.parametrize("value", ["TALL", 3, -1, True, 1.0, None, []])
 def test_no_value_of_an_enum(value: Any) -> None:
-    assert values.START_SENSITIVITY.find_backend(value) is None
+    assert values.START_SENSITIVITY.find(value) is None
 
 
 def test_interrupted_is_a_spelling_of_interrupt() -> None:
-    assert values.SCHEDULING.find_backend("INTERRUPTED") == "INTERRUPT"
-    assert values.SCHEDULING.find_backend("SCHEDULING_UNSPECIFIED") == ""
+    assert values.SCHEDULING.find("INTERRUPTED") == "INTERRUPT"
+    assert values.SCHEDULING.find("SCHEDULING_UNSPECIFIED") == ""
 
 
 def test_coverage_is_unspecified_under_the_enums_own_name() -> None:
-    assert values.TURN_COVERAGE.find_backend("TURN_COVERAGE_UNSPECIFIED") == ""
-    assert values.TURN_COVERAGE.find_backend("TURN_INCLUDES_ALL_INPUT") == "ALL_INPUT"
+    assert values.TURN_COVERAGE.find("TURN_COVERAGE_UNSPECIFIED") == ""
+    assert values.TURN_COVERAGE.find("TURN_INCLUDES_ALL_INPUT") == "ALL_INPUT"

@@ -47,7 +47,7 @@ def test_a_long_message_does_not_keep_others_from_their_turn() -> None:
             turns += 1
             await asyncio.sleep(0)
         assert turns >= 100
-        client.schedule_close()
+        client.leave()
         await running
 
     run_virtually(burst())
@@ -75,7 +75,7 @@ def test_a_flood_of_messages_does_not_keep_others_from_their_turn() -> None:
         await client.until(SetupComplete)
         for _ in range(2_000):
             client.say(VideoFrame(b"", "image/png"), ActivityEnded(0))
-        client.schedule_close()
+        client.leave()
         turns = 0
         while not running.done():
             turns += 1
@@ -94,7 +94,7 @@ def test_minutes_of_silence_mean_nothing_and_hold_nothing() -> None:
         held = connection._input._audio
         assert held.position - held.oldest < 3 * INPUT_RATE
         assert kinds(client) == [SetupComplete]
-        client.schedule_close()
+        client.leave()
         await running
 
     run_virtually(be_silent())

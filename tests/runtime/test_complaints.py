@@ -95,7 +95,7 @@ def test_audio_stops_mid_sentence_and_the_turn_ends_early_or_never(trouble: Step
         await client.until(TurnComplete)
         client.say(TextReceived("are you there"))
         await client.until(TurnComplete, 2)
-        client.schedule_close()
+        client.leave()
         await running
 
     run_virtually(talk())

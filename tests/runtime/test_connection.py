@@ -210,7 +210,7 @@ def test_conversations_side_by_side_do_not_hear_each_other() -> None:
         running = asyncio.ensure_future(connection.run())
         await stream(client, say(words, INPUT_RATE) + SILENCE)
         await client.until(TurnComplete)
-        client.schedule_close()
+        client.leave()
         await running
         assert hear(client.pcm, OUTPUT_RATE) == words
 

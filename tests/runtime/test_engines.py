@@ -67,7 +67,7 @@ def test_an_engine_that_ignores_cancellation_does_not_hold_the_connection() -> N
         running = asyncio.ensure_future(open_connection(client, responder, SETUP).run())
         client.say(TextReceived("hello"))
         await client.until(ModelAudio)
-        client.schedule_close()
+        client.leave()
         left_at = asyncio.get_running_loop().time()
         await running
         assert asyncio.get_running_loop().time() - left_at < 5
@@ -140,7 +140,7 @@ def test_a_connection_does_not_wait_for_an_engine_that_will_not_let_go(
         client, responder = Client(), Clinging(lambda request: [])
         running = asyncio.ensure_future(open_connection(client, responder).run())
         await asyncio.sleep(1)
-        client.schedule_close()
+        client.leave()
         await running
         gone = asyncio.get_running_loop().time()
         assert responder.released == ["session-1"]

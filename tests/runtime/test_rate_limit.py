@@ -63,7 +63,7 @@ def test_small_pieces_in_real_time_are_never_held_up() -> None:
                 client.say(VideoFrame(b"jpeg", "image/jpeg"))
             await asyncio.sleep(0.01)
             assert position(connection) == number * INPUT_RATE // 100
-        client.schedule_close()
+        client.leave()
         await running
 
     run_virtually(run())
@@ -78,7 +78,7 @@ def test_what_a_stall_kept_back_is_taken_at_once() -> None:
         for _ in range(800):
             client.say(TEN_MS)
         assert await heard_whole(connection, 8 * INPUT_RATE) <= 0.11
-        client.schedule_close()
+        client.leave()
         await running
 
     run_virtually(run())
@@ -94,7 +94,7 @@ def test_a_file_sent_as_fast_as_it_goes_is_heard_whole_at_the_rate_of_the_limit(
         for _ in range(seconds):
             client.say(SECOND)
         at = await heard_whole(connection, seconds * INPUT_RATE)
-        client.schedule_close()
+        client.leave()
         await running
         return at
 
@@ -110,7 +110,7 @@ def test_one_long_message_counts_like_many_short_ones() -> None:
         running = asyncio.ensure_future(connection.run())
         client.say(AudioChunk(bytes(2 * INPUT_RATE * 100)))
         at = await heard_whole(connection, 100 * INPUT_RATE)
-        client.schedule_close()
+        client.leave()
         await running
         return at
 
@@ -128,7 +128,7 @@ def turns(count: int, rate: float) -> float:
         for number in range(count):
             client.say(TextReceived(f"turn {number}"))
         await client.until(TurnComplete, count)
-        client.schedule_close()
+        client.leave()
         assert (await running).by_client
         return asyncio.get_running_loop().time()
 

@@ -60,7 +60,7 @@ async def hold(
     connection = open_connection(client, responder, **{"setup": SETUP, **options})  # type: ignore[arg-type]
     running = asyncio.ensure_future(connection.run())
     await act(client)
-    client.schedule_close()
+    client.leave()
     ending = await running
     if not (isinstance(responder, StepResponder) and responder.stubborn):
         assert asyncio.all_tasks() == {asyncio.current_task()}, "a task was left behind"

@@ -120,7 +120,7 @@ class Client:
         """Send a frame that breaks the protocol."""
         self._push(self.dialect.faulty_frame(code, reason))
 
-    def schedule_close(self) -> None:
+    def leave(self) -> None:
         """Vanish."""
         self.gone = True
         self._arrived.set()

@@ -89,7 +89,7 @@ class _HostRunner:
         for task in acting:
             if not task.cancelled():
                 task.result()
-        client.schedule_close()
+        client.leave()
         await running
         self._answers_script.release()
         return client.heard

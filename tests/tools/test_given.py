@@ -20,14 +20,14 @@ from vivavoce.domain.content import (
 )
 from vivavoce.domain.ids import CallId
 from vivavoce.domain.request import GenerationRequest
-from vivavoce.tools.web.given import MOST, given
+from vivavoce.tools.web.url_provenance import MOST, find_named_urls
 
 URL = "https://www.example.org/news/today"
 FOUND: Json = {"results": [{"title": "News", "url": URL, "text": "See https://other.example/x"}]}
 
 
 def is_given(request: GenerationRequest, url: str = URL) -> bool:
-    return given([url], request) == {url}
+    return find_named_urls([url], request) == {url}
 
 
 def test_people_files_and_the_instruction_give_addresses() -> None:
@@ -39,7 +39,7 @@ def test_people_files_and_the_instruction_give_addresses() -> None:
 
 def test_each_address_is_looked_for_by_itself() -> None:
     asked = [URL, "https://example.org/other", "https://third.example/"]
-    assert given(asked, said("read example.org/other", URL)) == set(asked[:2])
+    assert find_named_urls(asked, said("read example.org/other", URL)) == set(asked[:2])
 
 
 def test_what_the_model_said_gives_nothing() -> None:
@@ -127,10 +127,10 @@ def test_only_the_newest_of_a_long_conversation_is_looked_through() -> None:
 def test_a_long_text_is_not_cut_within_an_address() -> None:
     address = "https://example.org/news/today"
     beginnings = [address[:end] for end in range(len("https://e"), len(address))]
-    assert address[:24] in given(beginnings, said(address[:24]))
+    assert address[:24] in find_named_urls(beginnings, said(address[:24]))
     text = "x " * (MOST // 2 - 20) + address  # the last of it is beyond what is looked through
     assert len(text) > MOST - 16 > len(text) - len(address)
-    assert not given(beginnings, said(text))
+    assert not find_named_urls(beginnings, said(text))
 
 
 @pytest.mark.timeout(60)
@@ -138,9 +138,9 @@ def test_a_long_text_is_not_cut_within_an_address() -> None:
 def test_the_work_does_not_grow_with_the_square_of_a_hostile_text(piece: str) -> None:
     text = piece * (20 * MOST // len(piece))
     wanted = ["https://xa.bx/nothing", "http://a.a/b"]
-    assert not given(wanted, said(text))
-    assert not given(wanted, conversation(*exchange("f", {"a": "b"}, {"text": text})))
+    assert not find_named_urls(wanted, said(text))
+    assert not find_named_urls(wanted, conversation(*exchange("f", {"a": "b"}, {"text": text})))
     deep: list[object] = []
     for _ in range(MOST // 10):
         deep = [deep]
-    assert not given(wanted, conversation(*exchange("f", {"a": "b"}, {"deep": deep})))
+    assert not find_named_urls(wanted, conversation(*exchange("f", {"a": "b"}, {"deep": deep})))

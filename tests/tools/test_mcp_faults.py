@@ -39,9 +39,9 @@ from vivavoce.domain.tool_outcome import ToolOutcome
 from vivavoce.engines.workers import WorkerPool
 from vivavoce.errors import ToolError
 from vivavoce.tools.mcp.connection import McpConnection
-from vivavoce.tools.mcp.keeper import State
 from vivavoce.tools.mcp.listing import MAX_TOOLS, schema_fault
 from vivavoce.tools.mcp.results import MAX_ERROR, MAX_PARTS, MAX_TEXT, is_work, outcome_of
+from vivavoce.tools.mcp.session import McpSessionState
 from vivavoce.tools.mcp.settings import McpServerSpec
 from vivavoce.tools.mcp.tool import McpTool
 from vivavoce.tools.mcp.transport import MAX_RESPONSE_BYTES, MAX_RESPONSE_VALUES
@@ -118,7 +118,7 @@ async def test_a_server_that_speaks_no_mcp_is_not_there(answer: Answer) -> None:
 async def test_a_silent_server_holds_up_nobody_who_leaves() -> None:
     async with serving(app(silent)) as origin, connection(origin, connect_s=30.0) as odd:
         opening = asyncio.create_task(odd.open())
-        await until(lambda: odd.state is State.CONNECTING)
+        await until(lambda: odd.state is McpSessionState.CONNECTING)
         async with asyncio.timeout(1.0):
             await odd.aclose()
         with pytest.raises(ToolError, match="can't be reached right now"):

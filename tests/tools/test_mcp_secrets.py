@@ -23,7 +23,7 @@ from vivavoce.domain.tool_outcome import ToolOutcome
 from vivavoce.logs import configure
 from vivavoce.runtime.connection import Connection
 from vivavoce.runtime.tool_runs import NoTools
-from vivavoce.tools.mcp.hub import McpHub
+from vivavoce.tools.mcp.registry import McpRegistry
 from vivavoce.tools.mcp.settings import McpServerSpec, McpSettings, origin_of
 from vivavoce.tools.toolbox import REPORTED, Toolbox
 
@@ -88,8 +88,8 @@ async def test_a_clients_headers_reach_its_server_and_neither_the_log_nor_the_tr
     assert SECRET not in stream.getvalue()
 
 
-async def resolved(hub: McpHub | None, *asked: BuiltinTool) -> Tools:
-    tools = Toolbox(hub=hub).open(lambda *_: None)
+async def resolved(hub: McpRegistry | None, *asked: BuiltinTool) -> Tools:
+    tools = Toolbox(mcp=hub).open(lambda *_: None)
     try:
         return await tools.resolve(Tools(builtin=asked))
     finally:
@@ -101,7 +101,7 @@ async def test_what_is_kept_of_mcp_servers_names_those_of_the_operator_only() ->
     origin = origin_of(url)
     assert origin is not None
     own = McpServerSpec("mine", url, asked=True)
-    hub = McpHub(McpSettings((own,), frozenset({origin})))
+    hub = McpRegistry(McpSettings((own,), frozenset({origin})))
     servers = [*confiding(url)["mcpServers"], {"name": "mine"}]
     asked = (BuiltinTool("mcpServers", {"mcpServers": servers}), BuiltinTool("googleSearch"))
     kept = BuiltinTool("mcpServers", {"mcpServers": [{"name": "mine"}]})
@@ -135,11 +135,11 @@ async def failed(name: str, personal: bool) -> tuple[ToolOutcome, list[dict[str,
     """What the model is told of a failed call, and the lines of the log about it."""
     stream = io.StringIO()
     async with serving(failing()) as origin:
-        hub = McpHub(McpSettings((McpServerSpec("hotel", f"{origin}/mcp"),)))
+        hub = McpRegistry(McpSettings((McpServerSpec("hotel", f"{origin}/mcp"),)))
         await hub.start()
         try:
             await until(lambda: len(hub.tools()) == 2)
-            tools = Toolbox(hub=hub).open(lambda *_: None)
+            tools = Toolbox(mcp=hub).open(lambda *_: None)
             offered = await tools.resolve(Tools())
             assert [tool.kind for tool in offered.server] == [ToolKind.MCP] * 2
             configure(personal=personal, stream=stream)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from vivavoce.errors import ClientFault, ConfigError
-from vivavoce.tools.mcp.names import distinct
-from vivavoce.tools.mcp.requested import MAX_CALL_S, MAX_SERVERS, read_request
+from vivavoce.tools.mcp.client_servers import MAX_CALL_S, MAX_SERVERS, read_request
+from vivavoce.tools.mcp.names import distinct_names
 from vivavoce.tools.mcp.settings import McpSettings, origin_of, read_settings
 
 ORIGIN = "https://tools.example.org"
@@ -157,7 +157,7 @@ def test_a_name_alone_asks_for_a_configured_server() -> None:
 
 
 def test_names_fit_the_live_api_and_are_qualified_only_where_they_clash() -> None:
-    names = distinct(
+    names = distinct_names(
         [
             ("a", "read list"),
             ("a", "add"),
@@ -172,5 +172,5 @@ def test_names_fit_the_live_api_and_are_qualified_only_where_they_clash() -> Non
 
 
 def test_a_name_that_is_given_twice_by_one_server_is_numbered() -> None:
-    assert distinct([("a", "x y"), ("a", "x_y")]) == ["x_y", "a__x_y"]
-    assert distinct([("a", "x"), ("a", "x"), ("a", "x")]) == ["x", "a__x", "a__x_2"]
+    assert distinct_names([("a", "x y"), ("a", "x_y")]) == ["x_y", "a__x_y"]
+    assert distinct_names([("a", "x"), ("a", "x"), ("a", "x")]) == ["x", "a__x", "a__x_2"]

@@ -26,10 +26,10 @@ from vivavoce.domain.tool_outcome import RetrievalStatus, Source, ToolOutcome
 from vivavoce.engines.tool_ports import SearchQuery
 from vivavoce.errors import ClientFault, ToolError
 from vivavoce.protocol.close import not_served
-from vivavoce.tools.mcp.hub import McpHub
+from vivavoce.tools.mcp.registry import McpRegistry
 from vivavoce.tools.mcp.settings import McpServerSpec, McpSettings
 from vivavoce.tools.toolbox import MAX_KNOWN, SessionTools, Toolbox
-from vivavoce.tools.web.tool import create as create_web
+from vivavoce.tools.web.tool import create_tool as create_web
 
 FOUND = Source("https://a.example/", "A", "It is so.")
 SEARCH, CODE, URL = (BuiltinTool(k) for k in ("googleSearch", "codeExecution", "urlContext"))
@@ -216,11 +216,11 @@ async def test_the_operators_mcp_tools_are_offered_to_everybody() -> None:
         return f"{room} is lit"
 
     async with serving_mcp(server) as address:
-        hub = McpHub(McpSettings((McpServerSpec("kitchen", url=address),)))
+        hub = McpRegistry(McpSettings((McpServerSpec("kitchen", url=address),)))
         await hub.start()
         try:
             await until(lambda: bool(hub.tools()))
-            tools = session(hub=hub)
+            tools = session(mcp=hub)
             found = await tools.resolve(Tools((ToolDeclaration("lights"),)))
             assert names(found) == ["kitchen__lights"]
             outcome = await run(tools, found, "kitchen__lights", room="hall")

@@ -18,7 +18,7 @@ from vivavoce import __version__
 from vivavoce.domain.tool_outcome import RetrievalStatus
 from vivavoce.http import certificates
 from vivavoce.tools.web.fetch import MOST_REDIRECTS, Fetched, Fetcher
-from vivavoce.tools.web.guard import Guard
+from vivavoce.tools.web.ssrf import SsrfGuard
 
 ERROR, UNSAFE = RetrievalStatus.ERROR, RetrievalStatus.UNSAFE
 HERE = ["127.0.0.1"]
@@ -261,7 +261,7 @@ async def test_names_and_redirects_count_as_time() -> None:
         raise AssertionError
 
     settings = open_to(80, time_s=0.05)
-    got = await Fetcher(settings, Guard(settings, silent)).fetch("http://page.example/")
+    got = await Fetcher(settings, SsrfGuard(settings, silent)).fetch("http://page.example/")
     assert outcome(got) == (ERROR, b"")
     assert "seconds" in got.problem
 
@@ -301,7 +301,7 @@ async def test_a_page_in_crumbs_is_taken_apart_elsewhere_than_on_the_loop() -> N
     async with site() as web:
         web.pages["/"] = answer("page")
         settings = open_to(web.port)
-        pages = Fetcher(settings, Guard(settings, told))
+        pages = Fetcher(settings, SsrfGuard(settings, told))
         got = await pages.fetch(f"http://page.example:{web.port}/")
         pages.close()
     assert got.status is RetrievalStatus.SUCCESS

@@ -7,12 +7,12 @@ from ipaddress import ip_network
 import pytest
 
 from vivavoce.errors import ConfigError
-from vivavoce.tools.web.settings import WebSettings, read_settings
+from vivavoce.tools.web.settings import UrlContextSettings, read_settings
 
 
 def test_without_a_word_the_public_web_is_open_in_small_amounts() -> None:
     settings = read_settings({})
-    assert settings == WebSettings()
+    assert settings == UrlContextSettings()
     assert (settings.allow_hosts, settings.allow_private, settings.ports) == ((), (), (80, 443))
 
 
@@ -26,7 +26,7 @@ def test_everything_can_be_set() -> None:
         "time_s": 2,
         "max_urls": 20,
     }
-    assert read_settings(table) == WebSettings(
+    assert read_settings(table) == UrlContextSettings(
         ("docs.example.org", "*.example.org", "xn--mnchen-3ya.example", "::1", "10.0.0.1"),
         (ip_network("10.1.0.0/16"), ip_network("fd00::/8"), ip_network("127.0.0.1/32")),
         (80, 8080),

@@ -13,7 +13,7 @@ from vivavoce.domain.content import ToolKind
 from vivavoce.domain.tool_outcome import Page, RetrievalStatus, ToolOutcome
 from vivavoce.engines.workers import CancelToken, WorkerPool
 from vivavoce.errors import ConfigError, EngineBusy, ToolError
-from vivavoce.tools.web.tool import CUT, UrlContextTool, create
+from vivavoce.tools.web.tool import CUT, UrlContextTool, create_tool
 
 T = TypeVar("T")
 
@@ -159,11 +159,11 @@ async def test_a_full_lane_costs_the_page_and_not_the_turn(web: Site, jobs: int)
 
 
 def test_what_the_model_is_told_of_it_fits_the_settings() -> None:
-    about = create({"max_urls": 3}).about
+    about = create_tool({"max_urls": 3}).about
     assert about.kind is ToolKind.URL
     assert about.declaration.name == "url_context"
     assert about.declaration.parameters is not None
     assert about.declaration.parameters["required"] == ["urls"]
     assert about.declaration.parameters["properties"]["urls"]["maxItems"] == 3
     with pytest.raises(ConfigError):
-        create({"max_urls": 0})
+        create_tool({"max_urls": 0})

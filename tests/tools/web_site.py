@@ -11,8 +11,8 @@ from ipaddress import ip_network
 from typing import Any
 
 from vivavoce.tools.web.fetch import Fetcher
-from vivavoce.tools.web.guard import Guard
-from vivavoce.tools.web.settings import WebSettings
+from vivavoce.tools.web.settings import UrlContextSettings
+from vivavoce.tools.web.ssrf import SsrfGuard
 
 HTML = "text/html; charset=utf-8"
 
@@ -111,11 +111,15 @@ async def site(
         await one.hang_up()
 
 
-def open_to(*ports: int, private: Sequence[str] = ("127.0.0.1/32",), **rest: Any) -> WebSettings:
+def open_to(
+    *ports: int, private: Sequence[str] = ("127.0.0.1/32",), **rest: Any
+) -> UrlContextSettings:
     """Settings that let a test reach its own servers."""
     networks = tuple(ip_network(each) for each in private)
-    return WebSettings(allow_private=networks, ports=ports or (80, 443), **rest)
+    return UrlContextSettings(allow_private=networks, ports=ports or (80, 443), **rest)
 
 
-def fetcher(settings: WebSettings, names: Names, tls: ssl.SSLContext | None = None) -> Fetcher:
-    return Fetcher(settings, Guard(settings, names), tls)
+def fetcher(
+    settings: UrlContextSettings, names: Names, tls: ssl.SSLContext | None = None
+) -> Fetcher:
+    return Fetcher(settings, SsrfGuard(settings, names), tls)

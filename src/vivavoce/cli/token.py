@@ -78,12 +78,12 @@ def _request_token(address: ServerEndpoint, body: dict[str, Any]) -> str:
             f"No server answers at {base} ({connection_failure(error)}).",
             "Start one: `vivavoce serve`.",
         ) from None
-    told_ = answer.json() if "json" in answer.headers.get("content-type", "") else {}
-    if answer.status_code != 200 or "name" not in told_:
-        reason = str(told_.get("error", {}).get("message", f"status {answer.status_code}"))
+    body = answer.json() if "json" in answer.headers.get("content-type", "") else {}
+    if answer.status_code != 200 or "name" not in body:
+        reason = str(body.get("error", {}).get("message", f"status {answer.status_code}"))
         key = answer.status_code in (401, 403) or "API key" in reason
         fix = "Give one of the server's keys with --key." if key else "Correct what is named."
         raise print_and_exit(
             CliError(ErrorCode.KEY_REFUSED if key else ErrorCode.REFUSED, reason, fix)
         )
-    return str(told_["name"])
+    return str(body["name"])

@@ -20,7 +20,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from vivavoce.errors import meant
+from vivavoce.errors import nearest_name
 
 TABLE = "Input should be a table"
 WORDS = {"dict_type": TABLE, "model_type": TABLE, "model_attributes_type": TABLE}
@@ -70,7 +70,7 @@ def _nearest_setting(place: Sequence[int | str], root: type[BaseModel]) -> str:
     if len(elsewhere) == 1:
         return elsewhere[0]
     table = _table(root, path)
-    near = meant(last, table.model_fields) if table is not None else ""
+    near = nearest_name(last, table.model_fields) if table is not None else ""
     return ".".join((*path, near)) if near else ""
 
 

@@ -200,12 +200,12 @@ def _heading(tree: Any) -> str:
     return (
         _attribute(tree, ".//meta[@property='og:title']", "content")
         or tree.findtext(".//title")
-        or "".join(first.itertext() if (first := tree.find_backend(".//h1")) is not None else ())
+        or "".join(first.itertext() if (first := tree.find(".//h1")) is not None else ())
     )
 
 
 def _attribute(tree: Any, path: str, name: str) -> str:
-    found = tree.find_backend(path)
+    found = tree.find(path)
     return "" if found is None else str(found.get(name) or "")
 
 

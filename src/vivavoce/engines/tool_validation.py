@@ -68,7 +68,7 @@ log = logging.getLogger(__name__)
 MAX_BYTES = 65_536
 """Of one call's arguments as JSON. A model that writes more has lost its way."""
 MAX_DEPTH = 64
-"""The same as for messages: `protocol.reading` refuses what nests deeper."""
+"""The same as for messages: `protocol.json_frames` refuses what nests deeper."""
 
 _NAMED = 40
 _TOLD_ERRORS = 4

@@ -69,7 +69,7 @@ class _Threads(Executor):
         name = f"worker-{self._name}-{self._started}"
         threading.Thread(target=self._work, name=name, daemon=True).start()
 
-    def schedule_close(self) -> None:
+    def leave(self) -> None:
         """The calling thread ends when it has done the job that it is at."""
         self._mine.leaving = True
 
@@ -162,7 +162,7 @@ class WorkerPool:
                 self.running -= 1
             if job.replaced:
                 self.replaced -= 1
-                self._pool.schedule_close()
+                self._pool.leave()
 
     def _abandon(self, job: _Job) -> bool:
         """Cancel the job. Returns whether a thread is busy with it."""

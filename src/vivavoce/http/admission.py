@@ -218,11 +218,11 @@ def _report_unused_hints(request: SessionRequest) -> None:
     transcription, thinking = setup.input_transcription, setup.thinking
     words = transcription.custom_vocabulary if transcription else ()
     if words and not engines.recognizer.capabilities.vocabulary:
-        request.dialect.unserved_field("setup.input_audio_transcription.custom_vocabulary")
+        request.dialect.report_unserved_field("setup.input_audio_transcription.custom_vocabulary")
     if thinking and thinking.is_asked and not engines.responder.capabilities.thinking:
-        request.dialect.unserved_field("setup.generation_config.thinking_config")
+        request.dialect.report_unserved_field("setup.generation_config.thinking_config")
 
 
 def _toolset(request: SessionRequest) -> Toolset:
-    tooling, unserved = request.backend.backend.tools, request.dialect.unserved
+    tooling, unserved = request.backend.backend.tools, request.dialect.report_unserved
     return NoTools(unserved) if tooling is None else tooling.open(unserved)

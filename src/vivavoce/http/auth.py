@@ -119,7 +119,7 @@ class Authenticator:
 
     async def _with_token(self, credential: Credential) -> AuthenticatedClient:
         try:
-            token = await self._tokens.find_backend(credential.value)
+            token = await self._tokens.find(credential.value)
         except ClientFault:
             raise keys_unavailable() from None
         if token is None:

@@ -204,8 +204,8 @@ def _line(connection: Connection, **fields: object) -> dict[str, object]:
     return {"session": connection.session_id[:8], **fields}
 
 
-def _note_mismatch(sentence: str, *, told: str = "") -> None:
-    left_out = told[:MAX_NAME] if told not in sentence else None
+def _note_mismatch(sentence: str, *, quoted: str = "") -> None:
+    left_out = quoted[:MAX_NAME] if quoted not in sentence else None
     log.info("input taken otherwise than sent", extra={"what": sentence, "told": left_out})
 
 

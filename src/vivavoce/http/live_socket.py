@@ -328,7 +328,7 @@ class LiveSocket(WebSocketsSansIOProtocol, BoundedProtocol):
 
     def _fail(self, code: int, reason: str) -> None:
         """Close for what the client sent, whatever else it is sending."""
-        self.conn.fail(code, close.cut(reason))
+        self.conn.fail(code, close.cut_reason(reason))
         self.handle_parser_exception()
 
     def handle_parser_exception(self) -> None:

@@ -19,7 +19,7 @@ from vivavoce.errors import ClientFault, StoreError
 from vivavoce.http import errors
 from vivavoce.protocol import close
 from vivavoce.protocol.auth_tokens import read_bound_setup, read_token_request, token_body
-from vivavoce.protocol.constraints import constrained
+from vivavoce.protocol.constraints import constrain_setup
 from vivavoce.protocol.credentials import TOKEN_PREFIX
 from vivavoce.protocol.message_size import is_light
 from vivavoce.protocol.wire_setup import Setup
@@ -45,7 +45,7 @@ class FoundToken:
     def lock(self, client: Setup) -> Setup:
         """The setup with which a session of this token begins. Raises `ClientFault`."""
         bound = read_bound_setup(self.record.setup, lambda path, name: None)
-        return constrained(client, bound, self.record.mask)
+        return constrain_setup(client, bound, self.record.mask)
 
     def holds(self, name: str) -> bool:
         """Whether something of this field is held fast, whatever a client says later."""
@@ -86,7 +86,7 @@ class TokenService:
             return errors.unavailable()
         return token_body(secret, record)
 
-    async def find_backend(self, secret: str) -> FoundToken | None:
+    async def find(self, secret: str) -> FoundToken | None:
         """The token, used up or expired even; `None` if there is none. Raises `ClientFault`."""
         try:
             record = await self._store.find_token(digest_secret(secret), self._now())

@@ -90,7 +90,7 @@ class AsgiWebSocket:
         if self.closed is not None:
             return
         self.closed = code
-        message = {"type": "websocket.close", "code": code, "reason": close.cut(reason)}
+        message = {"type": "websocket.close", "code": code, "reason": close.cut_reason(reason)}
         async with asyncio.timeout(CLOSE_S):
             await self._put(message)
 

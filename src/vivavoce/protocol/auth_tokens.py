@@ -11,8 +11,8 @@ import orjson
 from vivavoce.domain.accounts import TokenRecord
 from vivavoce.protocol import close
 from vivavoce.protocol.constraints import mask_paths
+from vivavoce.protocol.json_frames import check_depth, parse_frame
 from vivavoce.protocol.message_size import MessageLimits, check_size, is_light
-from vivavoce.protocol.reading import check_depth, parse
 from vivavoce.protocol.setup import session_setup
 from vivavoce.protocol.values import Int32, Timestamp
 from vivavoce.protocol.wire import OnUnknown, read_as
@@ -65,12 +65,12 @@ def read_token_request(body: bytes, now: float, *, strict: bool) -> TokenRequest
     """
     if not is_light(body):
         check_size(body, MessageLimits())
-    payload = parse(body) if body.strip() else {}
+    payload = parse_frame(body) if body.strip() else {}
     check_depth(payload)
     for wrapper in _WRAPPERS:
         if payload.keys() == {wrapper} and isinstance(payload[wrapper], dict):
             payload = payload[wrapper]
-    wire = read_as(AuthToken, payload, strict=True, on_unknown=_unheard, root=ROOT)
+    wire = read_as(AuthToken, payload, strict=True, on_unknown=_ignore_unknown, root=ROOT)
     expires = _time(wire.expire_time, now + LIFETIME_S, now, "expire_time")
     opening = _time(
         wire.new_session_expire_time, min(now + OPENING_S, expires), now, "new_session_expire_time"
@@ -109,10 +109,13 @@ def token_body(secret: str, token: TokenRecord) -> dict[str, Any]:
 
 def _check(setup: Any, *, strict: bool) -> None:
     """Raise for a setup that no session could begin with; only its model may be left open."""
-    wire = read_as(Setup, setup, strict=strict, on_unknown=_unheard, root=SETUP)
+    wire = read_as(Setup, setup, strict=strict, on_unknown=_ignore_unknown, root=SETUP)
     model = wire.model or "models/any"
     session_setup(
-        wire.model_copy(update={"model": model}), strict=strict, enterprise=False, report=_unheard
+        wire.model_copy(update={"model": model}),
+        strict=strict,
+        enterprise=False,
+        report=_ignore_unknown,
     )
 
 
@@ -131,5 +134,5 @@ def _rfc3339(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _unheard(path: str, name: str) -> None:
+def _ignore_unknown(path: str, name: str) -> None:
     """Nobody wants to hear of it."""

@@ -40,7 +40,7 @@ MESSAGE_TOO_BIG = "message too big"
 NOT_UTF8 = "Invalid UTF-8 in a text message."
 
 
-def cut(reason: str) -> str:
+def cut_reason(reason: str) -> str:
     """The reason as far as a close frame can hold it, cut on a character boundary."""
     encoded = reason.encode("utf-8", "replace")
     return encoded[:MAX_REASON_BYTES].decode("utf-8", "ignore")

@@ -37,7 +37,7 @@ def invalid_mask() -> ClientFault:
     return close.invalid("field_mask is invalid")
 
 
-def constrained(client: Setup, bound: Setup | None, mask: tuple[str, ...] | None) -> Setup:
+def constrain_setup(client: Setup, bound: Setup | None, mask: tuple[str, ...] | None) -> Setup:
     """The setup of a session: the client's, with what the token holds fast.
 
     Without a mask the token's setup, if it has one, is all that counts, but for a model that it

@@ -78,7 +78,7 @@ def contributions(
         if role not in ROLES:
             taken = f"taken for the {known.value}'s" if known and parts else "left out"
             report(
-                f"content has the role {loggable_name(turn.role)}: it is {taken}", told=turn.role
+                f"content has the role {loggable_name(turn.role)}: it is {taken}", quoted=turn.role
             )
         if known is not None and parts:
             yield Content(known, parts)
@@ -113,7 +113,11 @@ def _medium(mime_type: str, data: bytes, strict: bool, report: OnMismatch) -> st
 
     A lenient reader goes by the first bytes where no type says what they are.
     """
-    if not strict and mime_type.strip().lower() in _UNTYPED and (kind := mime.looks_like(data)):
+    if (
+        not strict
+        and mime_type.strip().lower() in _UNTYPED
+        and (kind := mime.sniff_media_type(data))
+    ):
         report(f"content of the type {loggable_name(mime_type or 'none')}: read as it looks")
         mime_type = kind
     try:
@@ -122,13 +126,15 @@ def _medium(mime_type: str, data: bytes, strict: bool, report: OnMismatch) -> st
     except ClientFault as fault:
         if strict:
             raise
-        report(fault.logged, told=fault.reason)
+        report(fault.logged, quoted=fault.reason)
         return mime_type
     if rate is None and mime_type.strip().lower().startswith("audio/"):
-        unheard = mime.unsupported("audio", mime_type, "send audio/pcm;rate=16000 or audio/wav")
+        unheard = mime.unsupported_medium(
+            "audio", mime_type, "send audio/pcm;rate=16000 or audio/wav"
+        )
         if strict:
             raise unheard
-        report(unheard.logged, told=unheard.reason)
+        report(unheard.logged, quoted=unheard.reason)
     return mime_type if rate is None else f"{RECORDING}{rate}"
 
 
@@ -140,7 +146,7 @@ def tool_result(wire: wire_content.FunctionResponse) -> ToolResult:
     scheduling, response = wire.scheduling, wire.response or {}
     if (
         not scheduling
-        and (inner := SCHEDULING.find_backend(response.get("scheduling"))) is not None
+        and (inner := SCHEDULING.find(response.get("scheduling"))) is not None
     ):
         scheduling = inner
         response = {key: value for key, value in response.items() if key != "scheduling"}

@@ -29,15 +29,15 @@ from vivavoce.domain.content import Content
 from vivavoce.domain.text import loggable_name, utf8
 from vivavoce.errors import ClientFault
 from vivavoce.protocol import close, mime
-from vivavoce.protocol.binary import LongBase64, decode_base64
+from vivavoce.protocol.base64_data import LongBase64, decode_base64
 from vivavoce.protocol.content import Instruction, contributions, paragraphs, tool_result
+from vivavoce.protocol.json_frames import check_depth, parse_frame
 from vivavoce.protocol.message_size import (
     MessageLimits,
     is_light,
     lift_base64,
     restore_base64,
 )
-from vivavoce.protocol.reading import check_depth, parse
 from vivavoce.protocol.tools import tools_of
 from vivavoce.protocol.wire import ClientMessage, OnUnknown, beside_setup, read
 from vivavoce.protocol.wire_base import OnMismatch
@@ -70,7 +70,7 @@ class Decoder:
         *,
         strict: bool,
         on_unknown: OnUnknown,
-        on_mismatch: OnMismatch = lambda sentence, told="": None,
+        on_mismatch: OnMismatch = lambda sentence, quoted="": None,
         on_message: Callable[[ClientMessage], None] = lambda message: None,
         enterprise: bool = False,
         limits: MessageLimits | None = None,
@@ -82,19 +82,19 @@ class Decoder:
         self._on_message = on_message
         self._limits = limits or MessageLimits()
 
-    def decode(self, frame: bytes | str) -> list[ClientInput]:
+    def decode_frame(self, frame: bytes | str) -> list[ClientInput]:
         """What a frame after the setup means, in order. Raises `ClientFault`."""
         payload = self._parse(frame)
         blob = _lone_blob(payload)
         if blob is not None:
             return self._medium(*blob)
-        message = self.message(payload)
+        message = self.read_message(payload)
         if message.setup is not None:
             raise close.invalid_argument()
         self._on_message(message)
-        return list(self.incoming(message))
+        return list(self.to_incoming(message))
 
-    def message(self, payload: dict[str, Any]) -> ClientMessage:
+    def read_message(self, payload: dict[str, Any]) -> ClientMessage:
         """The message that an object spells; when strict, exactly one kind of message."""
         check_depth(payload)
         message = read(
@@ -107,7 +107,7 @@ class Decoder:
             raise close.invalid_argument()
         return message
 
-    def setup(self, frame: bytes | str, replaced: bool = False) -> tuple[Setup, bytes]:
+    def read_setup(self, frame: bytes | str, replaced: bool = False) -> tuple[Setup, bytes]:
         """The setup, and what a lenient reader found beside it as a frame of its own, or nothing.
 
         Where it is `replaced` by another, one that cannot be read is as good as an empty one.
@@ -115,7 +115,7 @@ class Decoder:
         """
         payload = self._parse(frame)
         try:
-            message = self.message(payload)
+            message = self.read_message(payload)
         except ClientFault:
             if replaced and isinstance(payload.get("setup"), dict):
                 return Setup(), b""
@@ -128,10 +128,10 @@ class Decoder:
 
     def _parse(self, frame: bytes | str) -> dict[str, Any]:
         if is_light(frame):
-            return parse(frame)
+            return parse_frame(frame)
         data = utf8(frame)
         text, lifted = lift_base64(data, self._limits)
-        payload = parse(text if lifted else data)
+        payload = parse_frame(text if lifted else data)
         if lifted:
             restore_base64(payload, lifted, self._limits, len(text))
         return payload
@@ -147,7 +147,7 @@ class Decoder:
             raise close.unknown_field(name, path)
         self._on_unknown(path, name)
 
-    def incoming(self, message: ClientMessage) -> Iterator[ClientInput]:
+    def to_incoming(self, message: ClientMessage) -> Iterator[ClientInput]:
         """What a message means, whatever keys it holds, in the order in which they take effect."""
         if message.context_update is not None:
             yield self._context_update(message.context_update)
@@ -244,13 +244,13 @@ class Decoder:
         """Sound or an image. A lenient reader goes by what it is, whatever field it came in."""
         rate, image = mime.pcm_rate(mime_type), mime.image_type(mime_type)
         if not self._strict and rate is None and image is None:
-            rate, image = mime.sound_rate(mime_type), mime.image_type(mime.sniffed(data))
+            rate, image = mime.sound_rate(mime_type), mime.image_type(mime.sniff_image_type(data))
             if rate is None and image is None and not mime_type and kind == "audio":
                 rate = INPUT_RATE
             if (rate, image) != (None, None):
                 self._on_mismatch(
                     f"{kind} of the type {loggable_name(mime_type or 'none')}: read as it looks",
-                    told=mime_type,
+                    quoted=mime_type,
                 )
         if rate is not None and not (self._strict and kind == "video"):
             self._insist_on_field(kind, "video", "sound")
@@ -261,7 +261,7 @@ class Decoder:
                 self._on_mismatch("an image without data is left out")
             return [VideoFrame(data, image)] if data else []
         medium, advice = ("video", "send image/jpeg") if kind == "video" else _AUDIO_ADVICE
-        raise mime.unsupported(medium, mime_type, advice)
+        raise mime.unsupported_medium(medium, mime_type, advice)
 
     def _insist_on_field(self, kind: str, other: str, what: str) -> None:
         if kind == other:

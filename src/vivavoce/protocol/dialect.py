@@ -17,7 +17,7 @@ from vivavoce.domain.setup import ActivityDetection, SessionSetup
 from vivavoce.errors import ClientFault
 from vivavoce.protocol import close
 from vivavoce.protocol.decode import Decoder
-from vivavoce.protocol.encode import encode
+from vivavoce.protocol.encode import encode_message
 from vivavoce.protocol.message_size import MessageLimits, is_light
 from vivavoce.protocol.setup import session_setup
 from vivavoce.protocol.wire import OnUnknown
@@ -39,7 +39,7 @@ def _ignore(*what: str) -> None:
     """Nobody wants to hear of it."""
 
 
-class Lock(Protocol):
+class SetupLock(Protocol):
     """What an ephemeral token holds fast of a setup."""
 
     @property
@@ -75,7 +75,7 @@ class GeminiDialect:
         enterprise: bool = False,
         on_unknown: OnUnknown = _ignore,
         on_unserved: OnUnserved = _ignore,
-        on_mismatch: OnMismatch = lambda sentence, told="": None,
+        on_mismatch: OnMismatch = lambda sentence, quoted="": None,
         limits: MessageLimits | None = None,
     ) -> None:
         self._strict = strict
@@ -84,8 +84,8 @@ class GeminiDialect:
         self._on_unserved = on_unserved
         self._on_mismatch = on_mismatch
         self._reported: set[str] = set()
-        self._unserved_told: set[str] = set()
-        self._mismatches_told: set[str] = set()
+        self._unserved_reported: set[str] = set()
+        self._mismatches_reported: set[str] = set()
         self._decoder = Decoder(
             strict=strict,
             on_unknown=self._unknown,
@@ -96,20 +96,22 @@ class GeminiDialect:
         )
         self.beside_setup = b""
         self._detection = ActivityDetection()
-        self._lock: Lock | None = None
+        self._lock: SetupLock | None = None
 
     def is_light(self, frame: bytes | str) -> bool:
         """Whether a frame is read within a few milliseconds, and so on an event loop."""
         return is_light(frame)
 
-    def read_setup(self, frame: bytes | str, lock: Lock | None = None) -> SessionSetup:
+    def read_setup(self, frame: bytes | str, lock: SetupLock | None = None) -> SessionSetup:
         """The session that the first frame asks for. Raises `ClientFault`.
 
         `lock` is what a token holds fast of it. Where nothing of the client's own counts, its
         setup may be wrong as well.
         """
         self._lock = lock
-        wire, self.beside_setup = self._decoder.setup(frame, lock is not None and lock.replaces)
+        wire, self.beside_setup = self._decoder.read_setup(
+            frame, lock is not None and lock.replaces
+        )
         if lock is not None:
             wire = lock.lock(wire)
         setup = session_setup(
@@ -125,7 +127,7 @@ class GeminiDialect:
 
     def decode(self, frame: bytes | str) -> Sequence[ClientInput]:
         """What a later frame means, in order. Raises `ClientFault`."""
-        incoming = [self._unlocked(one) for one in self._decoder.decode(frame)]
+        incoming = [self._unlocked(one) for one in self._decoder.decode_frame(frame)]
         manual = self._detection.disabled
         for one in incoming:
             match one:
@@ -141,10 +143,12 @@ class GeminiDialect:
             return incoming
         instruction, tools = incoming.instruction, incoming.tools
         if instruction is not None and self._lock.holds("system_instruction"):
-            self.unserved("setting", "contextUpdate.systemInstruction, which the token holds")
+            self.report_unserved(
+                "setting", "contextUpdate.systemInstruction, which the token holds"
+            )
             instruction = None
         if tools is not None and self._lock.holds("tools"):
-            self.unserved("setting", "contextUpdate.tools, which the token holds")
+            self.report_unserved("setting", "contextUpdate.tools, which the token holds")
             tools = None
         return ContextUpdated(instruction, tools)
 
@@ -154,22 +158,22 @@ class GeminiDialect:
                 f"{what} {'are' if mode == 'on' else 'is'} not allowed while automatic activity "
                 f"detection is {mode}."
             )
-        self.unserved("signal", f"{what} while automatic activity detection is {mode}")
+        self.report_unserved("signal", f"{what} while automatic activity detection is {mode}")
 
     def encode(self, message: Message) -> bytes:
         """One frame of JSON; empty when this dialect has no words for the message."""
-        return encode(message, enterprise=self._enterprise)
+        return encode_message(message, enterprise=self._enterprise)
 
-    def unserved_field(self, path: str) -> None:
+    def report_unserved_field(self, path: str) -> None:
         """A field of the protocol changes nothing here. Raises `ClientFault` when strict."""
         if self._strict:
             raise close.field_not_served(path)
-        self.unserved("field", path)
+        self.report_unserved("field", path)
 
-    def unserved(self, kind: str, name: str) -> None:
+    def report_unserved(self, kind: str, name: str) -> None:
         """Something was asked for and does nothing here; told once."""
-        if name not in self._unserved_told:
-            self._unserved_told.add(name)
+        if name not in self._unserved_reported:
+            self._unserved_reported.add(name)
             self._on_unserved(kind, name)
 
     def report_mismatch(self, sentence: str, code: int = 0, *, quoted: str = "") -> None:
@@ -179,15 +183,15 @@ class GeminiDialect:
         """
         if code and self._strict:
             raise ClientFault(code, sentence)
-        if _is_new(sentence, self._mismatches_told):
-            self._on_mismatch(sentence, told=quoted)
+        if _is_new(sentence, self._mismatches_reported):
+            self._on_mismatch(sentence, quoted=quoted)
 
     def _report_unserved(self, message: Wire, path: str = "") -> None:
         """Report the fields that ask for what is not served; when strict, refuse the first."""
         for field, mark in unserved_fields(message, path):
             if mark.by_tools:
                 continue
-            self.unserved_field(field)
+            self.report_unserved_field(field)
 
     def _unknown(self, path: str, name: str) -> None:
         if _is_new(name, self._reported):
@@ -196,8 +200,8 @@ class GeminiDialect:
 
 def _is_new(text: str, reported: set[str]) -> bool:
     """Whether a text is to be reported; it is remembered by its beginning if so."""
-    beginning = text[:MAX_REMEMBERED]
-    if beginning in reported or len(reported) >= MAX_REPORTED:
+    start = text[:MAX_REMEMBERED]
+    if start in reported or len(reported) >= MAX_REPORTED:
         return False
-    reported.add(beginning)
+    reported.add(start)
     return True

@@ -37,11 +37,11 @@ from vivavoce.core.messages import (
     VoiceActivity,
 )
 from vivavoce.domain.text import replace_surrogates
-from vivavoce.protocol.evidence import (
-    grounding,
+from vivavoce.protocol.tool_metadata import (
+    grounding_metadata,
     server_call,
     server_response,
-    shortened,
+    shorten_text,
     url_metadata,
 )
 
@@ -79,7 +79,7 @@ _Spelled = (
 """Every message but `ModelAudio`, which has its own short path."""
 
 
-def encode(message: Message, *, enterprise: bool) -> bytes:
+def encode_message(message: Message, *, enterprise: bool) -> bytes:
     """One frame of JSON; empty when the dialect has no words for the message.
 
     Raises `ValueError` for a frame that clients could not read because of its size.
@@ -103,7 +103,7 @@ def _spell(message: _Spelled, enterprise: bool) -> Fields:
         case ModelCode() | ModelCodeResult() | ServerCall() | ServerResponse():
             return _part(_tool_part(message))
         case Grounding():
-            return _content(groundingMetadata=grounding(message))
+            return _content(groundingMetadata=grounding_metadata(message))
         case UrlContext(pages):
             return _content(urlContextMetadata=url_metadata(pages))
         case InputTranscript(text, finished):
@@ -142,9 +142,9 @@ def _part(part: Fields) -> Fields:
 def _tool_part(message: ModelCode | ModelCodeResult | ServerCall | ServerResponse) -> Fields:
     match message:
         case ModelCode(id, code, language):
-            return {"executableCode": {"language": language, "code": shortened(code), "id": id}}
+            return {"executableCode": {"language": language, "code": shorten_text(code), "id": id}}
         case ModelCodeResult(id, outcome, output):
-            result = {"outcome": outcome, "id": id} | _present(output=shortened(output))
+            result = {"outcome": outcome, "id": id} | _present(output=shorten_text(output))
             return {"codeExecutionResult": result}
         case ServerCall():
             return {"toolCall": server_call(message)}
@@ -217,7 +217,7 @@ def dump(value: Any) -> bytes:
     try:
         return orjson.dumps(value, default=_plain)
     except TypeError:
-        return orjson.dumps(_mended(value), default=_plain)
+        return orjson.dumps(_replace_unencodable(value), default=_plain)
 
 
 def _plain(value: Any) -> Any:
@@ -226,13 +226,15 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
-def _mended(value: Any) -> Any:
+def _replace_unencodable(value: Any) -> Any:
     if isinstance(value, str):
         return replace_surrogates(value)
     if isinstance(value, Mapping):
-        return {replace_surrogates(str(key)): _mended(item) for key, item in value.items()}
+        return {
+            replace_surrogates(str(key)): _replace_unencodable(item) for key, item in value.items()
+        }
     if isinstance(value, list | tuple):
-        return [_mended(item) for item in value]
+        return [_replace_unencodable(item) for item in value]
     if isinstance(value, int) and not -(1 << 63) <= value < 1 << 64:
         return _float(value)
     return value

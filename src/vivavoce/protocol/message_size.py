@@ -17,7 +17,7 @@ from typing import Any
 from vivavoce.domain.json_size import exceeds_values
 from vivavoce.errors import ClientFault
 from vivavoce.protocol import close
-from vivavoce.protocol.binary import LongBase64, unescaped, unfinished_escape
+from vivavoce.protocol.base64_data import LongBase64, unescaped, unfinished_escape
 
 LIGHT_BYTES = 256 * 1024
 LIGHT_VALUES = 32

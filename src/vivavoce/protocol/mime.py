@@ -50,13 +50,13 @@ def _pcm_rate(mime_type: str) -> int | None:
         if name == "rate":
             rate = _rate(value, mime_type)
         elif name == "channels" and value != "1":
-            raise unsupported("audio", mime_type, "send one channel")
+            raise unsupported_medium("audio", mime_type, "send one channel")
     return rate
 
 
 def _rate(value: str, mime_type: str) -> int:
     if not (value.isascii() and value.isdigit() and len(value) <= 6):
-        raise unsupported("audio", mime_type, "send audio/pcm;rate=16000")
+        raise unsupported_medium("audio", mime_type, "send audio/pcm;rate=16000")
     return int(value)
 
 
@@ -77,19 +77,19 @@ def image_type(mime_type: str) -> str | None:
     return kind if kind.startswith("image/") else None
 
 
-def sniffed(data: bytes) -> str:
+def sniff_image_type(data: bytes) -> str:
     """The type of an image by its first bytes; empty for anything else."""
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "image/webp"
     return next((kind for head, kind in _HEADS.items() if data.startswith(head)), "")
 
 
-def looks_like(data: bytes) -> str:
+def sniff_media_type(data: bytes) -> str:
     """The type of an image or a WAV file by its first bytes; empty for anything else."""
-    return "audio/wav" if data[:4] == b"RIFF" and data[8:12] == b"WAVE" else sniffed(data)
+    return "audio/wav" if data[:4] == b"RIFF" and data[8:12] == b"WAVE" else sniff_image_type(data)
 
 
-def unsupported(medium: str, mime_type: str, advice: str) -> ClientFault:
+def unsupported_medium(medium: str, mime_type: str, advice: str) -> ClientFault:
     """The refusal of a medium that the server can't take, with what to send instead."""
     shown = mime_type if len(mime_type) <= 40 else mime_type[:40] + "…"
     return close.invalid(f'Unsupported {medium} MIME type "{{}}": {advice}.', shown)

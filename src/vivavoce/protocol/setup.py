@@ -45,15 +45,15 @@ def session_setup(
     strict: bool,
     enterprise: bool,
     report: OnUnknown,
-    on_mismatch: OnMismatch = lambda sentence, told="": None,
+    on_mismatch: OnMismatch = lambda sentence, quoted="": None,
 ) -> SessionSetup:
     """What a client asked for. Raises `ClientFault` for what cannot be."""
     if not wire.model:
         raise close.invalid("Invalid value at 'setup.model' (TYPE_STRING): a model is required.")
     generation = wire.generation_config or wire_setup.GenerationConfig()
-    _insist_on_conversation(wire.model, generation)
+    _require_conversation(wire.model, generation)
     if strict:
-        _insist(wire, generation, enterprise)
+        _require_documented(wire, generation, enterprise)
     speech = generation.speech_config or wire_setup.SpeechConfig()
     resumption = wire.session_resumption
     return SessionSetup(
@@ -85,7 +85,7 @@ def _maybe(convert: Callable[[W], T], wire: W | None) -> T | None:
     return None if wire is None else convert(wire)
 
 
-def _insist_on_conversation(model: str, generation: wire_setup.GenerationConfig) -> None:
+def _require_conversation(model: str, generation: wire_setup.GenerationConfig) -> None:
     """Refuse other kinds of sessions, lenient or not: to converse instead is no useful reading."""
     if does := other_task(model):
         raise close.model_not_served(model_id(model), does)
@@ -93,7 +93,7 @@ def _insist_on_conversation(model: str, generation: wire_setup.GenerationConfig)
         raise close.translation_not_served()
 
 
-def _insist(
+def _require_documented(
     wire: wire_setup.Setup, generation: wire_setup.GenerationConfig, enterprise: bool
 ) -> None:
     if excluded := sorted(EXCLUDED & generation.model_fields_set):

@@ -16,7 +16,7 @@ from pydantic import BeforeValidator, StrictBool, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from vivavoce.domain.text import loggable_name
-from vivavoce.protocol.binary import LongBase64, decode_base64
+from vivavoce.protocol.base64_data import LongBase64, decode_base64
 
 
 def wrong(kind: str) -> PydanticCustomError:
@@ -29,10 +29,10 @@ def is_strict(info: ValidationInfo) -> bool:
     return bool(info.context and info.context["strict"])
 
 
-def report_mismatch(info: ValidationInfo, sentence: str, *, told: str = "") -> None:
-    """Say that something, which `told` quotes, was read otherwise than the protocol spells it."""
+def report_mismatch(info: ValidationInfo, sentence: str, *, quoted: str = "") -> None:
+    """Say that something, which `quoted` quotes, was read otherwise than the protocol spells it."""
     if info.context and (report := info.context.get("on_mismatch")) is not None:
-        report(sentence, told=told)
+        report(sentence, quoted=quoted)
 
 
 # --- numbers -------------------------------------------------------------------------------
@@ -123,7 +123,7 @@ class EnumNames:
             self._by_name[name] = self._by_name[prefix + name] = name
         self._by_name |= also or {}
 
-    def find_backend(self, value: Any) -> str | None:
+    def find(self, value: Any) -> str | None:
         """The name that `value` stands for, or `None`."""
         if isinstance(value, str):
             return self._by_name.get(value.strip().upper())
@@ -133,14 +133,14 @@ class EnumNames:
 
     def read(self, value: Any, info: ValidationInfo) -> str:
         """The name, as a pydantic validator. Raises `wrong` for what cannot be one."""
-        name = self.find_backend(value)
+        name = self.find(value)
         if name is not None:
             return name
         if is_strict(info) or isinstance(value, bool) or not isinstance(value, str | int):
             raise wrong("TYPE_ENUM")
         shown = loggable_name(str(value))
         sentence = f"{info.field_name} has no value {shown}: it is taken for unset"
-        report_mismatch(info, sentence, told=str(value))
+        report_mismatch(info, sentence, quoted=str(value))
         return ""
 
 

@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 
 from vivavoce.errors import ClientFault
 from vivavoce.protocol import close
-from vivavoce.protocol.misplaced import gathered
+from vivavoce.protocol.misplaced_fields import gather_fields
 from vivavoce.protocol.wire_base import MAX_OBJECTS, OnMismatch, Wire, spellings, unknown_names
 from vivavoce.protocol.wire_input import ClientContent, ContextUpdate, RealtimeInput, ToolResponse
 from vivavoce.protocol.wire_setup import Setup
@@ -56,7 +56,7 @@ class ClientMessage(Wire):
     @classmethod
     def adjust(cls, fields: dict[str, Any], report: OnMismatch) -> dict[str, Any]:
         """Moves what stands beside the messages, or in another one, to where it belongs."""
-        return gathered(cls, fields, report)
+        return gather_fields(cls, fields, report)
 
 
 _TURNS = (*ClientContent.TURNS, "role", "parts")
@@ -67,13 +67,13 @@ _MESSAGES = spellings(ClientMessage).keys() - {"setup"}
 def beside_setup(payload: dict[str, Any]) -> dict[str, Any]:
     """The messages that a lenient reader finds in a setup, and beside it, without the setup."""
     lifted = ClientMessage.lift(payload)
-    fields = gathered(ClientMessage, ClientMessage.respell(lifted, False), _unreported)
+    fields = gather_fields(ClientMessage, ClientMessage.respell(lifted, False), _unreported)
     return {
         key: fields[key] for key in ClientMessage.model_fields if key in fields and key != "setup"
     }
 
 
-def _unreported(sentence: str, *, told: str = "") -> None:
+def _unreported(sentence: str, *, quoted: str = "") -> None:
     """Ignore what is reported when the setup itself is read."""
 
 

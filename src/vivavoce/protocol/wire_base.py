@@ -38,10 +38,10 @@ MAX_OBJECTS = 5_000
 class OnMismatch(Protocol):
     """Called about something that is read otherwise than the protocol spells it.
 
-    `sentence` leaves out what may be words; `told` is that text, for a personal field of the log.
+    `sentence` leaves out what may be words; `quoted` is that text, for a personal field of the log.
     """
 
-    def __call__(self, sentence: str, /, *, told: str = "") -> None: ...
+    def __call__(self, sentence: str, /, *, quoted: str = "") -> None: ...
 
 
 UNIONS = (Union, UnionType)

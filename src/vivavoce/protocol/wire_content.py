@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field
 
-from vivavoce.protocol import foreign
+from vivavoce.protocol import other_apis
 from vivavoce.protocol.values import LANGUAGE, OUTCOME, SCHEDULING, Bytes, Flag
 from vivavoce.protocol.wire_base import NOT_SERVED, OnMismatch, Repeated, Wire, spellings
 
@@ -118,7 +118,7 @@ class Part(Wire):
 
     @classmethod
     def lift(cls, value: Any) -> Any:
-        return foreign.part(value)
+        return other_apis.part(value)
 
 
 class Content(Wire):

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field
 
-from vivavoce.protocol.misplaced import relocated
+from vivavoce.protocol.misplaced_fields import relocate_fields
 from vivavoce.protocol.values import (
     ACTIVITY_HANDLING,
     END_SENSITIVITY,
@@ -268,4 +268,4 @@ class Setup(Wire):
     @classmethod
     def adjust(cls, fields: dict[str, Any], report: OnMismatch) -> dict[str, Any]:
         """Moves settings that stand in another object to where they belong, if unset there."""
-        return relocated(cls, fields, report)
+        return relocate_fields(cls, fields, report)

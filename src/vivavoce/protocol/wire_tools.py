@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from vivavoce.protocol import foreign
+from vivavoce.protocol import other_apis
 from vivavoce.protocol.values import BEHAVIOR, CALLING_MODE, Duration, Flag, Int32, Timestamp
 from vivavoce.protocol.wire_base import NOT_SERVED, NotServed, Repeated, Wire
 from vivavoce.protocol.wire_content import Ignored
@@ -25,7 +25,7 @@ class FunctionDeclaration(Wire):
 
     @classmethod
     def lift(cls, value: Any) -> Any:
-        return foreign.function(value)
+        return other_apis.function(value)
 
 
 class Interval(Wire):
@@ -106,7 +106,7 @@ class Tool(Wire):
 
     @classmethod
     def lift(cls, value: Any) -> Any:
-        return foreign.tool(value)
+        return other_apis.tool(value)
 
 
 class FunctionCallingConfig(Wire):

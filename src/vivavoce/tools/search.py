@@ -39,7 +39,7 @@ PARAMETERS: Json = {
 
 
 @dataclass(frozen=True, slots=True)
-class SearchWishes:
+class SearchFilters:
     """What a client asked of its searches, beside that they happen."""
 
     excluded: tuple[str, ...] = ()
@@ -47,7 +47,7 @@ class SearchWishes:
     before: datetime | None = None
 
     @classmethod
-    def of(cls, options: Json) -> SearchWishes:
+    def from_options(cls, options: Json) -> SearchFilters:
         """From the `googleSearch` object of a setup, as the decoder made it."""
         span = options.get("timeRangeFilter") or {}
         return cls(
@@ -60,18 +60,18 @@ class SearchWishes:
 class SearchTool:
     """One conversation's search."""
 
-    def __init__(self, engine: SearchEngine, wishes: SearchWishes, name: str = NAME) -> None:
+    def __init__(self, engine: SearchEngine, filters: SearchFilters, name: str = NAME) -> None:
         self.about = ServerTool(ToolDeclaration(name, DESCRIPTION, PARAMETERS), ToolKind.SEARCH)
         self._engine = engine
-        self._wishes = wishes
+        self._filters = filters
 
     async def run(self, args: Json, request: GenerationRequest) -> ToolOutcome:
         """Search for `query`. Raises `ToolError`."""
         query = " ".join(str(args.get("query", "")).split())[:MAX_QUERY]
         if not query:
             raise ToolError("search", "There was nothing to search for.")
-        wishes = self._wishes
-        wanted = SearchQuery(query, SOURCES, wishes.excluded, wishes.after, wishes.before)
+        filters = self._filters
+        wanted = SearchQuery(query, SOURCES, filters.excluded, filters.after, filters.before)
         sources = tuple(_bounded(await self._engine.search(wanted)))
         results = [{"title": s.title, "url": s.uri, "text": s.text} for s in sources]
         return ToolOutcome({"results": results}, queries=(query,), sources=sources)

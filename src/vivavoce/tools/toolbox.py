@@ -28,10 +28,10 @@ from vivavoce.domain.tool_outcome import ToolOutcome
 from vivavoce.engines.tool_ports import Sandbox, SearchEngine
 from vivavoce.errors import POLICY, ClientFault, ToolError
 from vivavoce.tools.code import CodeTool
-from vivavoce.tools.mcp.hub import McpHub
-from vivavoce.tools.mcp.requested import names_only
+from vivavoce.tools.mcp.client_servers import names_only
+from vivavoce.tools.mcp.registry import McpRegistry
 from vivavoce.tools.ports import OnUnserved, RunnableTool
-from vivavoce.tools.search import SearchTool, SearchWishes
+from vivavoce.tools.search import SearchFilters, SearchTool
 from vivavoce.tools.web.tool import UrlContextTool
 
 log = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ class Toolbox:
     search: SearchEngine | None = None
     sandbox: Sandbox | None = None
     web: UrlContextTool | None = None
-    hub: McpHub | None = None
+    mcp: McpRegistry | None = None
     find_search: Callable[[], Awaitable[SearchEngine | None]] | None = None
     refusals: Mapping[str, str] = field(default_factory=dict)
     listener: ToolListener | None = None
@@ -87,7 +87,7 @@ class Toolbox:
 
     async def aclose(self) -> None:
         """Stop everything that was started for the tools, each whatever the others do."""
-        parts = [each for each in (self.hub, self.sandbox, self.search, self.web)
+        parts = [each for each in (self.mcp, self.sandbox, self.search, self.web)
                  if each is not None]  # fmt: skip
         ends = await asyncio.gather(*(each.aclose() for each in parts), return_exceptions=True)
         if failures := [end for end in ends if isinstance(end, Exception)]:
@@ -107,7 +107,7 @@ class SessionTools:
         self._box = box
         self._on_unserved = on_unserved
         self._known: deque[list[_Offered]] = deque(maxlen=MAX_KNOWN)
-        self._brought = box.hub.open() if box.hub is not None else None
+        self._brought = box.mcp.open() if box.mcp is not None else None
 
     async def resolve(self, tools: Tools) -> Tools:
         """`tools` with the server's own filled in. Raises `ClientFault`."""
@@ -130,7 +130,7 @@ class SessionTools:
     async def run(self, call: ToolCall, request: GenerationRequest) -> ToolOutcome:
         """Run a call. Failures are outcomes; only bugs and cancellation are raised."""
         began, culprit, problem = time.monotonic(), call.name, REPORTED
-        tool = self._meant(call, request)
+        tool = self._find_tool(call, request)
         try:
             if tool is None:
                 raise ToolError(call.name, "This tool is not offered any more.")
@@ -138,7 +138,7 @@ class SessionTools:
                 outcome = await tool.run(call.args, request)
         except ToolError as failure:
             culprit, problem = failure.tool, failure.problem
-            outcome = _failed(failure.told)
+            outcome = _failed(failure.model_text)
         except TimeoutError:
             problem = f"It took longer than {self._box.deadline_s:g} seconds."
             outcome = _failed(problem)
@@ -155,7 +155,7 @@ class SessionTools:
         if self._brought is not None:
             await self._brought.aclose()
 
-    def _meant(self, call: ToolCall, request: GenerationRequest) -> RunnableTool | None:
+    def _find_tool(self, call: ToolCall, request: GenerationRequest) -> RunnableTool | None:
         """The tool that had this name when the call was made; an update may have come since."""
         wanted = request.tools.find_server_tool(call.name)
         known = (each for offered in self._known for each in offered)
@@ -164,13 +164,13 @@ class SessionTools:
     async def _of_servers(self, tools: Tools, taken: set[str]) -> list[RunnableTool]:
         """The tools of MCP servers: those for everybody, and those that the client brings."""
         wanted = [tool.options for tool in tools.builtin if tool.kind == MCP]
-        if self._box.hub is None or self._brought is None:
+        if self._box.mcp is None or self._brought is None:
             if wanted:
                 self._on_unserved("tool", MCP)
             return []
         # Also where none is wanted: those of an earlier update are let go.
-        await self._brought.want(wanted)
-        found = self._box.hub.tools(taken)
+        await self._brought.request_servers(wanted)
+        found = self._box.mcp.tools(taken)
         taken = taken | {tool.about.declaration.name for tool in found}
         return [*found, *self._brought.tools(taken)]
 
@@ -185,7 +185,7 @@ class SessionTools:
                 reason = f"{tool.kind} is not available: {box.refusals[kind]}"
                 raise ClientFault(POLICY, reason)
             if kind == SEARCH and box.search is not None:
-                yield SearchTool(box.search, SearchWishes.of(tool.options))
+                yield SearchTool(box.search, SearchFilters.from_options(tool.options))
             elif kind == CODE and box.sandbox is not None:
                 yield CodeTool(box.sandbox)
             elif kind == URL and box.web is not None:

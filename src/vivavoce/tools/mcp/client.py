@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 from vivavoce.domain.content import Json
 from vivavoce.engines.workers import WorkerPool
 from vivavoce.errors import ToolError
-from vivavoce.tools.mcp.names import distinct
-from vivavoce.tools.mcp.requested import read_request
+from vivavoce.tools.mcp.client_servers import read_request
+from vivavoce.tools.mcp.names import distinct_names
 from vivavoce.tools.mcp.settings import McpServerSpec, McpSettings
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class McpClientTools:
         self._asked: list[McpConnection] = []
         self._retired: deque[McpConnection] = deque()
 
-    async def want(self, options: Sequence[Json]) -> None:
+    async def request_servers(self, options: Sequence[Json]) -> None:
         """Replace what was wanted: `options` are those of the client's `BuiltinTool`s.
 
         Servers of its own are connected to, all at once, each within its `connect_s`; one that
@@ -108,7 +108,7 @@ def tools_of(connections: Sequence[McpConnection], taken: Collection[str]) -> tu
     wanted = [(each.spec.name, each.spec.prefix + tool.name) for each, tool in found]
     return tuple(
         McpTool(name, tool, each)
-        for name, (each, tool) in zip(distinct(wanted, taken), found, strict=True)
+        for name, (each, tool) in zip(distinct_names(wanted, taken), found, strict=True)
     )
 
 

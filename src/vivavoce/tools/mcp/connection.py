@@ -23,9 +23,9 @@ from mcp_types import (
 from vivavoce.domain.content import Json
 from vivavoce.engines.workers import WorkerPool
 from vivavoce.errors import ToolError
-from vivavoce.tools.mcp.keeper import Keeper, State
 from vivavoce.tools.mcp.listing import RemoteTool
-from vivavoce.tools.mcp.results import MAX_ERROR, cut
+from vivavoce.tools.mcp.results import MAX_ERROR, cut_text
+from vivavoce.tools.mcp.session import McpSession, McpSessionState
 from vivavoce.tools.mcp.settings import McpServerSpec
 from vivavoce.tools.mcp.transport import MAX_CALLS, Delivery, delivery
 
@@ -41,33 +41,33 @@ class McpConnection:
     def __init__(self, spec: McpServerSpec, workers: WorkerPool, lasting: bool = False) -> None:
         self.spec = spec
         self.workers = workers
-        self._keeper = Keeper(spec, workers, lasting)
+        self._session = McpSession(spec, workers, lasting)
         self._calls = asyncio.Semaphore(MAX_CALLS)
         self._strikes = 0
 
     @property
     def tools(self) -> tuple[RemoteTool, ...]:
         """What the server listed when it was last there."""
-        return self._keeper.tools
+        return self._session.tools
 
     @property
-    def state(self) -> State:
+    def state(self) -> McpSessionState:
         """Where the connection stands."""
-        return self._keeper.state
+        return self._session.state
 
     @property
     def up(self) -> bool:
         """Whether the server is there, as far as is known, and its tools may be offered."""
-        return self.state is State.UP
+        return self.state is McpSessionState.UP
 
     @property
     def over(self) -> bool:
         """Whether nothing of the connection is left."""
-        return self._keeper.over
+        return self._session.over
 
     def start(self) -> None:
         """Begin to connect. Returns at once."""
-        self._keeper.start()
+        self._session.start()
 
     async def open(self) -> None:
         """Connect and list the tools, within `connect_s`. Raises `ToolError`."""
@@ -80,11 +80,11 @@ class McpConnection:
 
     def retire(self) -> None:
         """Its tools are no longer offered: it closes by itself. Returns at once."""
-        self._keeper.retire()
+        self._session.retire()
 
     async def aclose(self) -> None:
         """Leave, within a bounded time whatever the server does."""
-        await self._keeper.aclose()
+        await self._session.aclose()
 
     async def call(self, tool: str, args: Json) -> CallToolResult:
         """Run a tool, within `timeout_s`. Raises `ToolError`; cancelling stops the server too."""
@@ -111,15 +111,15 @@ class McpConnection:
         request = CallToolRequest(params=CallToolRequestParams(name=tool, arguments=dict(args)))
         mark = delivery.set(way)
         try:
-            with self._keeper.busy():
+            with self._session.busy():
                 # Not by `call_tool`, which would run the output schema on the event loop.
                 return await client.session.send_request(request, CallToolResult)
         except MCPError as error:
             if way.refused or error.code == CONNECTION_CLOSED:
-                self._keeper.lost(client)
+                self._session.lost(client)
                 return None
             if error.code == INVALID_PARAMS:
-                words = cut(error.message, MAX_ERROR)
+                words = cut_text(error.message, MAX_ERROR)
                 raise self._failed("did not take these arguments", words) from error
             raise self._failed(f"reported an error ({error.code})") from error
         except Exception as error:
@@ -132,16 +132,16 @@ class McpConnection:
             delivery.reset(mark)
 
     async def _ready(self) -> Client:
-        if (client := await self._keeper.ready()) is None:
+        if (client := await self._session.ready()) is None:
             raise self._failed("can't be reached right now")
         return client
 
     def _unanswered(self) -> None:
         self._strikes += 1
-        client = self._keeper.client
-        if self._strikes >= STRIKES and not self._keeper.running and client is not None:
+        client = self._session.client
+        if self._strikes >= STRIKES and not self._session.running and client is not None:
             self._strikes = 0
-            self._keeper.lost(client)
+            self._session.lost(client)
 
     def _failed(self, problem: str, words: str = "") -> ToolError:
         name = self.spec.name

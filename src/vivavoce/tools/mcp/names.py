@@ -16,7 +16,7 @@ MAX_LENGTH = 128
 _FORBIDDEN = re.compile(r"[^A-Za-z0-9_.:-]")
 
 
-def fit(name: str) -> str:
+def fit_name(name: str) -> str:
     """The name with everything replaced that a function's name may not hold."""
     plain = _FORBIDDEN.sub("_", name)
     if not re.match("[A-Za-z_]", plain):
@@ -24,15 +24,15 @@ def fit(name: str) -> str:
     return plain[:MAX_LENGTH]
 
 
-def distinct(tools: Sequence[tuple[str, str]], taken: Collection[str] = ()) -> list[str]:
+def distinct_names(tools: Sequence[tuple[str, str]], taken: Collection[str] = ()) -> list[str]:
     """A name for each pair of a server's name and a tool's name, none of them among `taken`."""
-    fitted = [(server, fit(name)) for server, name in tools]
+    fitted = [(server, fit_name(name)) for server, name in tools]
     offered = Counter(name for _, name in set(fitted))
     given = set(taken)
     names = []
     for server, plain in fitted:
         clash = offered[plain] > 1 or plain in given
-        name = fit(f"{server}__{plain}") if clash else plain
+        name = fit_name(f"{server}__{plain}") if clash else plain
         names.append(name if name not in given else _numbered(name, given))
         given.add(names[-1])
     return names

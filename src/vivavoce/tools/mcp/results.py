@@ -38,13 +38,13 @@ def outcome_of(result: CallToolResult) -> ToolOutcome:
     words, parts = _read(result.content)
     text = "\n".join(words)
     if result.is_error:
-        problem = cut(text, MAX_ERROR) or "The tool failed and did not say why."
+        problem = cut_text(text, MAX_ERROR) or "The tool failed and did not say why."
         return ToolOutcome(response={"error": problem}, failed=problem)
     if result.structured_content is None:
-        return ToolOutcome(response={"output": cut(text, MAX_TEXT)}, parts=parts)
-    beginning = _written(result.structured_content, MAX_TEXT)
-    if beginning is not None:
-        return ToolOutcome(response={"output": f"{beginning} [cut here]"}, parts=parts)
+        return ToolOutcome(response={"output": cut_text(text, MAX_TEXT)}, parts=parts)
+    start = _written(result.structured_content, MAX_TEXT)
+    if start is not None:
+        return ToolOutcome(response={"output": f"{start} [cut here]"}, parts=parts)
     return ToolOutcome(response={"output": result.structured_content}, parts=parts)
 
 
@@ -66,7 +66,7 @@ def _written(value: object, length: int) -> str | None:
     return None
 
 
-def cut(text: str, length: int) -> str:
+def cut_text(text: str, length: int) -> str:
     """The text as far as it fits, with a note where something is left out."""
     if len(text) <= length:
         return text

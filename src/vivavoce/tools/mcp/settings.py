@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 import httpx2
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from vivavoce.errors import ConfigError, meant
+from vivavoce.errors import ConfigError, nearest_name
 
 CONNECT_S = 5.0
 CONNECT_PROGRAM_S = 30.0
@@ -60,11 +60,11 @@ class McpServerSpec:
     def masked(self, text: str) -> str:
         """Somebody's words about this server without its secrets, which libraries may quote."""
         address = httpx2.URL(self.url)
-        told = text.replace(address.query.decode("ascii"), "…") if address.query else text
+        cleaned = text.replace(address.query.decode("ascii"), "…") if address.query else text
         for secret in sorted({*self.headers.values(), *self.env.values()}, key=len, reverse=True):
             if len(secret) >= _SHORTEST_SECRET:
-                told = told.replace(secret, "…")
-        return told
+                cleaned = cleaned.replace(secret, "…")
+        return cleaned
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ def _spec(name: str, value: object, faults: list[str]) -> McpServerSpec | None:
         for each in error.errors():
             where = ".".join((name, *map(str, each["loc"])))
             if each["type"] == "extra_forbidden":
-                near = meant(str(each["loc"][-1]), _ServerTable.model_fields)
+                near = nearest_name(str(each["loc"][-1]), _ServerTable.model_fields)
                 hint = f" (did you mean `{near}`?)" if near else ""
                 faults.append(f"{where}: there is no such setting{hint}")
             else:

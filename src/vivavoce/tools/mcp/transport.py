@@ -144,13 +144,13 @@ async def _http(spec: McpServerSpec) -> AsyncGenerator[_Streams, None]:
 class _Bounded(httpx2.AsyncBaseTransport):
     """Requests by another transport, with bounds on what comes back."""
 
-    def __init__(self, inner: httpx2.AsyncBaseTransport, farewell_s: float) -> None:
+    def __init__(self, inner: httpx2.AsyncBaseTransport, close_s: float) -> None:
         self._inner = inner
-        self._farewell_s = farewell_s
+        self._close_s = close_s
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         if request.method == "DELETE":  # the end of a session, which nobody waits for
-            request.extensions["timeout"] |= {"read": self._farewell_s}
+            request.extensions["timeout"] |= {"read": self._close_s}
         call = delivery.get()
         try:
             response = await self._inner.handle_async_request(request)

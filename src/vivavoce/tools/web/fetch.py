@@ -35,9 +35,9 @@ from vivavoce import __version__
 from vivavoce.domain.tool_outcome import RetrievalStatus
 from vivavoce.engines.workers import CancelToken, WorkerPool
 from vivavoce.errors import EngineBusy
-from vivavoce.tools.web.faults import TOOL, Paywalled, Refused, Unread
-from vivavoce.tools.web.guard import Address, Guard, Target
-from vivavoce.tools.web.settings import WebSettings
+from vivavoce.tools.web.errors import TOOL, PageError, PagePaywalled, PageRefused
+from vivavoce.tools.web.settings import UrlContextSettings
+from vivavoce.tools.web.ssrf import Address, SsrfGuard, Target
 
 MOST_REDIRECTS = 5
 MOST_AT_ONCE = 8
@@ -75,7 +75,7 @@ class Fetcher:
     """
 
     def __init__(
-        self, settings: WebSettings, guard: Guard, tls: ssl.SSLContext | None = None
+        self, settings: UrlContextSettings, guard: SsrfGuard, tls: ssl.SSLContext | None = None
     ) -> None:
         self._settings = settings
         self._guard = guard
@@ -87,7 +87,7 @@ class Fetcher:
         try:
             async with asyncio.timeout(self._settings.time_s):
                 return await self._workers.run(lambda token: asyncio.run(self._attend(url, token)))
-        except Unread as fault:
+        except PageError as fault:
             return Fetched(fault.status, url, problem=fault.problem)
         except TimeoutError:
             problem = f"The page did not come within {self._settings.time_s:g} seconds."
@@ -114,16 +114,16 @@ class Fetcher:
             return page.result()
 
     async def _follow(self, url: str) -> Fetched:
-        target = await self._guard.check(url)
+        target = await self._guard.check_url(url)
         for _ in range(MOST_REDIRECTS + 1):
             answer = await self._get(target)
             if isinstance(answer, Fetched):
                 return answer
-            following = await self._guard.check(answer)
+            following = await self._guard.check_url(answer)
             if target.url.scheme == "https" and following.url.scheme == "http":
-                raise Refused("The page leads from an encrypted address to an open one.")
+                raise PageRefused("The page leads from an encrypted address to an open one.")
             target = following
-        raise Unread("There are too many redirects.")
+        raise PageError("There are too many redirects.")
 
     async def _get(self, target: Target) -> Fetched | str:
         """The page, or the address that it redirects to."""
@@ -132,7 +132,7 @@ class Fetcher:
                 return await self._get_from(target, address)
             except (httpx2.ConnectError, httpx2.ConnectTimeout):
                 continue
-        raise Unread("The host can't be reached.")
+        raise PageError("The host can't be reached.")
 
     async def _get_from(self, target: Target, address: Address) -> Fetched | str:
         transport = httpx2.AsyncHTTPTransport(verify=self._tls, trust_env=False)
@@ -170,28 +170,28 @@ def _joined(url: httpx2.URL, location: str) -> str:
     try:
         return str(url.join(location.strip()))
     except (httpx2.InvalidURL, ValueError):
-        raise Unread("The page is a redirect that leads nowhere.") from None
+        raise PageError("The page is a redirect that leads nowhere.") from None
 
 
 def _check_status(code: int) -> None:
     if code in (401, 402):
-        raise Paywalled("The page is only for those who log in or pay.")
+        raise PagePaywalled("The page is only for those who log in or pay.")
     if not 200 <= code < 300:
-        raise Unread(f"The server answered with the status {code}.")
+        raise PageError(f"The server answered with the status {code}.")
 
 
 def _check_headers(headers: Mapping[str, str], max_bytes: int) -> str:
     """The content type, if the page is of a kind and size to be read."""
     content_type = headers.get("Content-Type", "").strip().lower()
     if not content_type.startswith(_TYPES):
-        raise Unread("What is there is neither a page nor text nor a PDF.")
+        raise PageError("What is there is neither a page nor text nor a PDF.")
     if headers.get("Content-Encoding", "identity").strip().lower() not in ("identity", "gzip"):
-        raise Unread("The page is packed in a way that was not asked for.")
+        raise PageError("The page is packed in a way that was not asked for.")
     length = headers.get("Content-Length", "")
     if length.isdecimal() and int(length) > max_bytes:
         raise _too_large(max_bytes)
     return content_type
 
 
-def _too_large(max_bytes: int) -> Unread:
-    return Unread(f"The page is larger than {max_bytes:,} bytes.")
+def _too_large(max_bytes: int) -> PageError:
+    return PageError(f"The page is larger than {max_bytes:,} bytes.")

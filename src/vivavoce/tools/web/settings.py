@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
-from vivavoce.errors import ConfigError, meant
-from vivavoce.tools.web.names import host_pattern
+from vivavoce.errors import ConfigError, nearest_name
+from vivavoce.tools.web.url_syntax import host_pattern
 
 Network = IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
-class WebSettings:
+class UrlContextSettings:
     """What may be read, and how much of it.
 
     `allow_hosts` are names (`docs.example.org`) or everything below one (`*.example.org`); if
@@ -35,12 +35,12 @@ class WebSettings:
 MOST_URLS = 20
 
 
-def read_settings(table: Mapping[str, object]) -> WebSettings:
+def read_settings(table: Mapping[str, object]) -> UrlContextSettings:
     """The settings in a configuration table. Raises `ConfigError` naming every fault."""
-    known = {one.name for one in fields(WebSettings)}
+    known = {one.name for one in fields(UrlContextSettings)}
     faults = [_unknown(key, known) for key in table if key not in known]
-    default = WebSettings()
-    settings = WebSettings(
+    default = UrlContextSettings()
+    settings = UrlContextSettings(
         allow_hosts=tuple(_hosts(table, faults)),
         allow_private=tuple(_networks(table, faults)),
         ports=tuple(_ports(table, faults)) if "ports" in table else default.ports,
@@ -58,7 +58,7 @@ def read_settings(table: Mapping[str, object]) -> WebSettings:
 
 
 def _unknown(key: str, known: set[str]) -> str:
-    near = meant(key, known)
+    near = nearest_name(key, known)
     return f"`{key}` is not known" + (f" (did you mean `{near}`?)" if near else "")
 
 

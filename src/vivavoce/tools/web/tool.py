@@ -21,11 +21,11 @@ from vivavoce.engines.pages import Reading, readable
 from vivavoce.engines.workers import WorkerPool
 from vivavoce.errors import EngineBusy, ToolError
 from vivavoce.tools.web import NAME
-from vivavoce.tools.web.faults import TOOL
+from vivavoce.tools.web.errors import TOOL
 from vivavoce.tools.web.fetch import Fetched, Fetcher
-from vivavoce.tools.web.given import given
-from vivavoce.tools.web.guard import Guard
-from vivavoce.tools.web.settings import WebSettings, read_settings
+from vivavoce.tools.web.settings import UrlContextSettings, read_settings
+from vivavoce.tools.web.ssrf import SsrfGuard
+from vivavoce.tools.web.url_provenance import find_named_urls
 
 READ_S = 10.0
 BUSY = "Too many pages are being read at the moment."
@@ -41,7 +41,7 @@ _DESCRIPTION = (
 class UrlContextTool:
     """Reads pages for all conversations; which addresses one may have read, its request says."""
 
-    def __init__(self, settings: WebSettings, fetcher: Fetcher, workers: WorkerPool) -> None:
+    def __init__(self, settings: UrlContextSettings, fetcher: Fetcher, workers: WorkerPool) -> None:
         self.about = ServerTool(_declaration(settings.max_urls), ToolKind.URL)
         self._settings = settings
         self._fetcher = fetcher
@@ -77,7 +77,7 @@ class UrlContextTool:
     ) -> list[tuple[Page, str]]:
         try:
             async with asyncio.timeout(READ_S):
-                allowed = await self._workers.run(lambda _: given(urls, request))
+                allowed = await self._workers.run(lambda _: find_named_urls(urls, request))
         except (TimeoutError, EngineBusy):
             return [(Page(url, RetrievalStatus.ERROR), BUSY) for url in urls]
         async with asyncio.TaskGroup() as group:
@@ -107,10 +107,10 @@ class UrlContextTool:
             )
 
 
-def create(table: Mapping[str, object]) -> UrlContextTool:
+def create_tool(table: Mapping[str, object]) -> UrlContextTool:
     """The tool as a configuration table wants it. Raises `ConfigError`."""
     settings = read_settings(table)
-    fetcher = Fetcher(settings, Guard(settings))
+    fetcher = Fetcher(settings, SsrfGuard(settings))
     return UrlContextTool(settings, fetcher, WorkerPool(f"tools.{TOOL}.read", workers=2, queue=64))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vivavoce.protocol.binary import LongBase64
+from vivavoce.protocol.base64_data import LongBase64
 
 Json = dict[str, Any]
 

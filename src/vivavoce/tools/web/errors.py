@@ -8,7 +8,7 @@ from vivavoce.errors import ToolError
 TOOL = "url"
 
 
-class Unread(ToolError):
+class PageError(ToolError):
     """The page could not be had. `problem` names no address that a resolver gave."""
 
     status = RetrievalStatus.ERROR
@@ -17,13 +17,13 @@ class Unread(ToolError):
         super().__init__(TOOL, problem)
 
 
-class Paywalled(Unread):
+class PagePaywalled(PageError):
     """The server wants money or a login for it."""
 
     status = RetrievalStatus.PAYWALL
 
 
-class Refused(Unread):
+class PageRefused(PageError):
     """The rules do not let the tool read it."""
 
     status = RetrievalStatus.UNSAFE

@@ -43,7 +43,7 @@ class Reader:
         self._dialect = GeminiDialect(
             strict,
             on_unknown=lambda path, name: self.unknown.append(name),
-            on_mismatch=lambda sentence, told="": self.mismatches.append(sentence),
+            on_mismatch=lambda sentence, quoted="": self.mismatches.append(sentence),
         )
 
     def setup(self, **fields: Any) -> SessionSetup:

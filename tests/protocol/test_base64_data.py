@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vivavoce.protocol.binary import decode_base64
+from vivavoce.protocol.base64_data import decode_base64
 
 
 @given(st.binary(max_size=300), st.booleans(), st.data())

@@ -48,7 +48,7 @@ _Site = str
 _Key = tuple[_Site, str]
 
 
-class Addresses:
+class UrlSet:
     """Some addresses that are looked for in texts. Those that are none are never found."""
 
     def __init__(self, urls: Iterable[str]) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from vivavoce.tools.web.mentions import MOST_CHARACTERS, Addresses
+from vivavoce.tools.web.url_matching import MOST_CHARACTERS, UrlSet
 
 URL = "https://www.example.org/News/today"
 
 
 def mentions(text: str, url: str = URL) -> bool:
-    return Addresses([url]).within(text) == {url}
+    return UrlSet([url]).within(text) == {url}
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_hosts_that_only_look_alike_are_two() -> None:
 
 def test_all_spellings_that_were_asked_for_are_found() -> None:
     asked = {URL, "http://example.org/News/today", "https://other.example/"}
-    assert Addresses(asked).within(f"{URL} {URL}") == asked - {"https://other.example/"}
+    assert UrlSet(asked).within(f"{URL} {URL}") == asked - {"https://other.example/"}
 
 
 def test_an_address_has_a_longest_length() -> None:

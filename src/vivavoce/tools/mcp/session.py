@@ -5,9 +5,9 @@ task of its own owns a session from its beginning to its end; it belongs to the 
 `aclose` waits for it. Calls don't pass through this task: they are made by whoever wants them, so
 that they run side by side and each can be cancelled by itself.
 
-Where a connection stands is one `State`; whoever changes it wakes the task, which acts upon it.
-A `lasting` connection that is down is tried again by itself, after a pause that doubles; any
-other when the next call wants it.
+Where a connection stands is one `McpSessionState`; whoever changes it wakes the task, which acts
+upon it. A `lasting` connection that is down is tried again by itself, after a pause that doubles;
+any other when the next call wants it.
 
 A connection whose tools are no longer offered is retired: a generation that began earlier may
 still call them, so it stays a while, and then until its last call is done.
@@ -31,10 +31,10 @@ from mcp_types import Implementation
 
 from vivavoce import __version__
 from vivavoce.engines.workers import WorkerPool
-from vivavoce.tools.mcp.catalogue import Catalogue
 from vivavoce.tools.mcp.listing import RemoteTool
-from vivavoce.tools.mcp.results import cut
+from vivavoce.tools.mcp.results import cut_text
 from vivavoce.tools.mcp.settings import McpServerSpec
+from vivavoce.tools.mcp.tool_list import ToolList
 from vivavoce.tools.mcp.transport import tls, transport
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ CANCEL_S = 0.5
 """What the task gets to end in that did not by itself."""
 
 
-class State(Enum):
+class McpSessionState(Enum):
     """Where a connection stands."""
 
     DOWN = "there is no session; one is made when it is wanted, or after a pause"
@@ -61,15 +61,15 @@ class State(Enum):
     CLOSING = "the session, if there is one, is being taken down, and no other follows"
 
 
-class Keeper:
+class McpSession:
     """One server, as long as anybody may want it. `state` and `client` are its own to change."""
 
     def __init__(self, spec: McpServerSpec, workers: WorkerPool, lasting: bool = False) -> None:
         self.spec = spec
-        self.state = State.DOWN
+        self.state = McpSessionState.DOWN
         self.client: Client | None = None
         """The session, as long as calls can be made."""
-        self._catalogue = Catalogue(spec)
+        self._tool_list = ToolList(spec)
         self._workers = workers
         self._lasting = lasting
         self._task: asyncio.Task[None] | None = None
@@ -82,7 +82,7 @@ class Keeper:
     @property
     def tools(self) -> tuple[RemoteTool, ...]:
         """What the server listed when it was last there."""
-        return self._catalogue.tools
+        return self._tool_list.tools
 
     @property
     def over(self) -> bool:
@@ -97,12 +97,12 @@ class Keeper:
     def start(self) -> None:
         """Begin to connect. Returns at once."""
         name = f"mcp {self.spec.name}"
-        self.state = State.CONNECTING
-        self._task = asyncio.get_running_loop().create_task(self._keep(), name=name)
+        self.state = McpSessionState.CONNECTING
+        self._task = asyncio.get_running_loop().create_task(self._maintain_session(), name=name)
 
     async def ready(self) -> Client | None:
         """The session, which is opened for this if there is none now; `None` if that fails."""
-        if self.client is None and not self.over and self.state is not State.CLOSING:
+        if self.client is None and not self.over and self.state is not McpSessionState.CLOSING:
             self._asked = self._asked or asyncio.Event()
             self._wake.set()
             await self._asked.wait()
@@ -125,14 +125,14 @@ class Keeper:
 
     def retire(self) -> None:
         """Its tools are no longer offered: it closes by itself. Returns at once."""
-        if self.state is State.UP:
-            self._enter(State.RETIRING)
+        if self.state is McpSessionState.UP:
+            self._enter(McpSessionState.RETIRING)
         else:
-            self._leave()
+            self._close_session()
 
     async def aclose(self) -> None:
         """Leave, within a bounded time whatever the server does."""
-        self._leave()
+        self._close_session()
         if (task := self._task) is None:
             return
         try:
@@ -146,30 +146,30 @@ class Keeper:
             task.cancel()
             self._answer()
 
-    def _leave(self) -> None:
-        if self.state is State.CONNECTING and self._task is not None:
+    def _close_session(self) -> None:
+        if self.state is McpSessionState.CONNECTING and self._task is not None:
             # It has nothing to say goodbye to. Otherwise it is let finish by itself: a program
             # that is being stopped would be left running.
             self._task.cancel()
-        self._enter(State.CLOSING)
+        self._enter(McpSessionState.CLOSING)
 
-    def _enter(self, state: State) -> None:
+    def _enter(self, state: McpSessionState) -> None:
         self.state = state
         self._wake.set()
 
     def _lost(self) -> None:
         self.client = None
-        if self.state in (State.CONNECTING, State.UP):
-            self._enter(State.BROKEN)
-        elif self.state is State.RETIRING:
-            self._enter(State.CLOSING)
+        if self.state in (McpSessionState.CONNECTING, McpSessionState.UP):
+            self._enter(McpSessionState.BROKEN)
+        elif self.state is McpSessionState.RETIRING:
+            self._enter(McpSessionState.CLOSING)
 
     # --- the task --------------------------------------------------------------------------------
 
-    async def _keep(self) -> None:
+    async def _maintain_session(self) -> None:
         pause = FIRST_PAUSE_S
         try:
-            while self.state is not State.CLOSING:
+            while self.state is not McpSessionState.CLOSING:
                 if await self._session():
                     pause = FIRST_PAUSE_S
                 else:
@@ -177,11 +177,11 @@ class Keeper:
                     self._answer()
                     pause = min(2 * pause, LONGEST_PAUSE_S)
                 await self._while(
-                    lambda: self.state is State.DOWN and self._asked is None,
+                    lambda: self.state is McpSessionState.DOWN and self._asked is None,
                     pause if self._lasting else None,
                 )
         finally:
-            self.state = State.CLOSING
+            self.state = McpSessionState.CLOSING
             self._answer()
 
     async def _while(self, holds: Callable[[], bool], within_s: float | None = None) -> None:
@@ -200,26 +200,26 @@ class Keeper:
     async def _session(self) -> bool:
         """One session from beginning to end; whether it came about at all."""
         came_up = False
-        self.state = State.CONNECTING
+        self.state = McpSessionState.CONNECTING
         try:
             async with AsyncExitStack() as stack:
                 client = await self._connect(stack)
                 came_up = True
                 self.client = client
-                self.state = State.UP
+                self.state = McpSessionState.UP
                 self._problem = ""
                 self._answer()
                 log.info("MCP server is up: server=%s tools=%d", self.spec.name, len(self.tools))
                 async with anyio.create_task_group() as group:
-                    group.start_soon(self._catalogue.follow, client)
-                    await self._tend()
+                    group.start_soon(self._tool_list.follow_changes, client)
+                    await self._serve_session()
                     group.cancel_scope.cancel()
         except Exception as error:
-            self._complain(error)
+            self._log_failure(error)
         finally:
             self.client = None
-            over = self.state in (State.RETIRING, State.CLOSING)
-            self.state = State.CLOSING if over else State.DOWN
+            over = self.state in (McpSessionState.RETIRING, McpSessionState.CLOSING)
+            self.state = McpSessionState.CLOSING if over else McpSessionState.DOWN
         return came_up
 
     async def _connect(self, stack: AsyncExitStack) -> Client:
@@ -230,27 +230,28 @@ class Keeper:
             client = Client(
                 transport(self.spec, self._lost),
                 client_info=Implementation(name="vivavoce", version=__version__),
-                message_handler=self._catalogue.heard,
+                message_handler=self._tool_list.handle_notification,
                 cache=None,
             )
             await stack.enter_async_context(client)
-            await self._catalogue.read(client)
-        if self.state is not State.CONNECTING:
+            await self._tool_list.read_tools(client)
+        if self.state is not McpSessionState.CONNECTING:
             raise ConnectionError("The connection ended as soon as it was made.")
         return client
 
-    async def _tend(self) -> None:
+    async def _serve_session(self) -> None:
         """As long as the session is wanted, and works."""
-        await self._while(lambda: self.state is State.UP)
-        await self._while(lambda: self.state is State.RETIRING, LINGER_S)
+        await self._while(lambda: self.state is McpSessionState.UP)
+        await self._while(lambda: self.state is McpSessionState.RETIRING, LINGER_S)
         await self._while(
-            lambda: self.state is State.RETIRING and self._running > 0, self.spec.timeout_s
+            lambda: self.state is McpSessionState.RETIRING and self._running > 0,
+            self.spec.timeout_s,
         )
 
-    def _complain(self, error: Exception) -> None:
+    def _log_failure(self, error: Exception) -> None:
         """Say why there is no connection; the same reason again and again only once."""
-        told = {self.spec.masked(f"{type(each).__name__} {each}") for each in _leaves(error)}
-        problem = "; ".join(cut(each, 200) for each in sorted(told))
+        problems = {self.spec.masked(f"{type(each).__name__} {each}") for each in _leaves(error)}
+        problem = "; ".join(cut_text(each, 200) for each in sorted(problems))
         level = logging.DEBUG if problem == self._problem else logging.WARNING
         self._problem = problem
         log.log(level, "MCP server is down: server=%s (%s)", self.spec.name, problem)

@@ -18,7 +18,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import httpx2
 
-from vivavoce.tools.web.faults import Refused
+from vivavoce.tools.web.errors import PageRefused
 
 MOST_CHARACTERS = 2048
 
@@ -40,34 +40,34 @@ LOCAL = frozenset(
 
 
 def read_url(text: str) -> httpx2.URL:
-    """`text` as an address of the web, without its fragment. Raises `Refused`."""
+    """`text` as an address of the web, without its fragment. Raises `PageRefused`."""
     if len(text) > MOST_CHARACTERS:
-        raise Refused("The address is too long.")
+        raise PageRefused("The address is too long.")
     whole = _WHOLE.match(text)
     if whole is None:
-        raise Refused("This is not a whole web address.")
+        raise PageRefused("This is not a whole web address.")
     if not _AUTHORITY.fullmatch(whole["authority"]):
-        raise Refused("The host in this address is written in a way that is not accepted.")
+        raise PageRefused("The host in this address is written in a way that is not accepted.")
     try:
         url = httpx2.URL(text).copy_with(fragment=None)
     except httpx2.InvalidURL:
-        raise Refused("This is not a valid web address.") from None
+        raise PageRefused("This is not a valid web address.") from None
     if url.scheme not in ("http", "https"):
-        raise Refused("Only http and https addresses can be read.")
+        raise PageRefused("Only http and https addresses can be read.")
     return url
 
 
 def read_host(host: str) -> IPv4Address | IPv6Address | str:
-    """The address or name that `host` is, as `httpx2` has it. Raises `Refused`."""
+    """The address or name that `host` is, as `httpx2` has it. Raises `PageRefused`."""
     try:
         return ip_address(host)
     except ValueError:
         pass
     labels = host.split(".")
     if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
-        raise Refused("The host in this address is not a plain name.")
+        raise PageRefused("The host in this address is not a plain name.")
     if _NUMBER.fullmatch(labels[-1]):
-        raise Refused("The host in this address is a number in disguise.")
+        raise PageRefused("The host in this address is a number in disguise.")
     return host
 
 
@@ -86,7 +86,7 @@ def host_pattern(text: str) -> str | None:
     try:
         url = read_url(f"http://[{bare}]/" if ":" in bare else f"http://{bare}/")
         host = read_host(url.raw_host.decode("ascii"))
-    except Refused:
+    except PageRefused:
         return None
     return None if star and not isinstance(host, str) else f"{star}{host}"
 

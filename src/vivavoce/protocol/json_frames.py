@@ -24,7 +24,7 @@ _HALVES = re.compile(
 """A character that is escaped as two halves, or a half alone."""
 
 
-def parse(frame: bytes | str) -> dict[str, Any]:
+def parse_frame(frame: bytes | str) -> dict[str, Any]:
     """The JSON object that a text or binary frame holds. Raises `ClientFault`."""
     try:
         payload = orjson.loads(_without_bom(frame))

@@ -26,7 +26,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from vivavoce.domain.content import FileRef, Role, Text, ToolCall, ToolKind, ToolResult
 from vivavoce.domain.request import GenerationRequest
 from vivavoce.tools import code, search, web
-from vivavoce.tools.web.mentions import Addresses
+from vivavoce.tools.web.url_matching import UrlSet
 
 MOST = 1_000_000
 EACH = 16
@@ -37,13 +37,13 @@ _KINDS = {web.NAME: ToolKind.URL, code.NAME: ToolKind.CODE, search.NAME: ToolKin
 _NUMBER = re.compile(r"_\d+\Z")
 
 
-def given(urls: Iterable[str], request: GenerationRequest) -> set[str]:
+def find_named_urls(urls: Iterable[str], request: GenerationRequest) -> set[str]:
     """Those of `urls` that others than the model have named. The scheme may be missing there."""
-    sought = Addresses(urls)
-    return _said(request, sought) | _told(request, sought)
+    sought = UrlSet(urls)
+    return _named_by_users(request, sought) | _named_by_results(request, sought)
 
 
-def _said(request: GenerationRequest, sought: Addresses) -> set[str]:
+def _named_by_users(request: GenerationRequest, sought: UrlSet) -> set[str]:
     """What people named."""
     found: set[str] = set()
     left = MOST
@@ -65,7 +65,7 @@ def _words(request: GenerationRequest) -> Iterator[str]:
                 yield part.uri
 
 
-def _told(request: GenerationRequest, sought: Addresses) -> set[str]:
+def _named_by_results(request: GenerationRequest, sought: UrlSet) -> set[str]:
     """What results named before the model did."""
     found: set[str] = set()
     own: set[str] = set()

@@ -20,16 +20,16 @@ from tools.mcp_servers import EXAMPLE, free_port, program, serving_mcp, until
 from vivavoce.domain.content import Json, ToolKind
 from vivavoce.domain.tool_outcome import ToolOutcome
 from vivavoce.errors import ClientFault, ToolError
-from vivavoce.tools.mcp import keeper
+from vivavoce.tools.mcp import session
 from vivavoce.tools.mcp.client import MAX_RETIRED, McpClientTools
-from vivavoce.tools.mcp.hub import McpHub
+from vivavoce.tools.mcp.registry import McpRegistry
 from vivavoce.tools.mcp.settings import origin_of, read_settings
 from vivavoce.tools.mcp.tool import McpTool
 
 
 @contextlib.asynccontextmanager
-async def hub_with(clients: tuple[str, ...] = (), **servers: Any) -> AsyncIterator[McpHub]:
-    hub = McpHub(read_settings(servers, clients))
+async def hub_with(clients: tuple[str, ...] = (), **servers: Any) -> AsyncIterator[McpRegistry]:
+    hub = McpRegistry(read_settings(servers, clients))
     await hub.start()
     try:
         yield hub
@@ -41,7 +41,7 @@ def named(tools: tuple[McpTool, ...]) -> dict[str, McpTool]:
     return {tool.about.declaration.name: tool for tool in tools}
 
 
-async def up(hub: McpHub, count: int) -> dict[str, McpTool]:
+async def up(hub: McpRegistry, count: int) -> dict[str, McpTool]:
     """The hub's tools, once there are so many."""
     await until(lambda: len(hub.tools()) == count)
     return named(hub.tools())
@@ -125,7 +125,7 @@ async def test_a_program_that_the_configuration_names_lends_its_tools() -> None:
 async def test_a_program_that_dies_is_started_again_and_ends_with_the_house(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keeper, "FIRST_PAUSE_S", 0.1)
+    monkeypatch.setattr(session, "FIRST_PAUSE_S", 0.1)
     script = tmp_path / "server.py"
     script.write_text(SCRIPT)
     command = [sys.executable, str(script)]
@@ -146,8 +146,8 @@ async def test_a_program_that_dies_is_started_again_and_ends_with_the_house(
 async def test_a_server_killed_in_mid_call_and_started_again_serves_the_next_call(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(keeper, "LONGEST_PAUSE_S", 0.1)
-    monkeypatch.setattr(keeper, "FIRST_PAUSE_S", 0.1)
+    monkeypatch.setattr(session, "LONGEST_PAUSE_S", 0.1)
+    monkeypatch.setattr(session, "FIRST_PAUSE_S", 0.1)
     port = free_port()
     kitchen = {"url": f"http://127.0.0.1:{port}/mcp"}
     async with hub_with(kitchen=kitchen) as hub:
@@ -239,15 +239,15 @@ async def test_a_changed_list_is_read_again(older: bool) -> None:
 
 
 @contextlib.asynccontextmanager
-async def conversation(hub: McpHub, *wanted: Json) -> AsyncIterator[McpClientTools]:
+async def conversation(hub: McpRegistry, *wanted: Json) -> AsyncIterator[McpClientTools]:
     """The MCP servers of one client, which wants these to begin with."""
     async with contextlib.aclosing(hub.open()) as mine:
-        await mine.want(wanted)
+        await mine.request_servers(wanted)
         yield mine
 
 
 @contextlib.asynccontextmanager
-async def hub_for(*urls: str) -> AsyncIterator[McpHub]:
+async def hub_for(*urls: str) -> AsyncIterator[McpRegistry]:
     """A hub to which clients may bring these servers."""
     async with hub_with(tuple(origin for url in urls if (origin := origin_of(url)))) as hub:
         yield hub
@@ -277,7 +277,7 @@ async def test_a_clients_server_that_is_not_there_is_left_out_and_logged(
 async def test_a_client_may_not_bring_a_server_that_the_operator_did_not_list() -> None:
     async with serving_mcp(kitchen()) as url, hub_with() as hub:
         with pytest.raises(ClientFault, match="not enabled here"):
-            await hub.open().want([link(url)])
+            await hub.open().request_servers([link(url)])
 
 
 async def test_a_server_that_is_offered_on_request_stays_out_of_other_conversations(
@@ -307,17 +307,17 @@ async def test_a_server_that_is_named_again_keeps_its_connection(
         hub_for(url, other) as hub,
         conversation(hub, link(url)) as mine,
     ):
-        await mine.want([link(url), link(other, "pantry")])
+        await mine.request_servers([link(url), link(other, "pantry")])
         assert "MCP server is up: server=pantry" in caplog.text
         assert caplog.text.count("MCP server is up: server=kitchen") == 1
-        await mine.want([link(url, headers={"X-Api-Key": "another"})])
+        await mine.request_servers([link(url, headers={"X-Api-Key": "another"})])
         assert caplog.text.count("MCP server is up: server=kitchen") == 2
 
 
 async def test_a_server_that_is_no_longer_named_ends_when_its_last_call_does(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(keeper, "LINGER_S", 0.0)
+    monkeypatch.setattr(session, "LINGER_S", 0.0)
     server = kitchen()
     async with (
         serving_mcp(server) as url,
@@ -328,7 +328,7 @@ async def test_a_server_that_is_no_longer_named_ends_when_its_last_call_does(
         (held,) = mine._own
         call = asyncio.create_task(run(tools["brew"], cups=1))
         await until(lambda: server.calls == ["started"])
-        await mine.want([])
+        await mine.request_servers([])
         assert mine.tools() == ()
         assert not (await run(tools["greet"], name="Ada")).failed
         assert not held.over
@@ -345,14 +345,14 @@ async def test_a_generation_that_began_earlier_may_still_call_what_was_taken_awa
         conversation(hub, link(url)) as mine,
     ):
         tools = named(mine.tools())
-        await mine.want([])
+        await mine.request_servers([])
         assert not (await run(tools["greet"], name="Ada")).failed
 
 
 async def test_a_call_that_never_ends_holds_a_retired_connection_for_its_time_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(keeper, "LINGER_S", 0.0)
+    monkeypatch.setattr(session, "LINGER_S", 0.0)
     server = kitchen()
     async with (
         serving_mcp(server) as url,
@@ -362,7 +362,7 @@ async def test_a_call_that_never_ends_holds_a_retired_connection_for_its_time_on
         call = asyncio.create_task(run(named(mine.tools())["brew"], cups=1))
         await until(lambda: server.calls == ["started"])
         (held,) = mine._own
-        await mine.want([])
+        await mine.request_servers([])
         await until(lambda: held.over, within_s=3)
         with pytest.raises(ToolError):
             await call
@@ -376,7 +376,7 @@ async def test_so_many_retired_connections_stay_and_no_more() -> None:
     ):
         tools = []
         for number in range(MAX_RETIRED + 2):
-            await mine.want([link(url, f"kitchen{number}")])
+            await mine.request_servers([link(url, f"kitchen{number}")])
             tools.append(named(mine.tools())["greet"])
         assert not (await run(tools[1], name="Ada")).failed
         with pytest.raises(ToolError, match="can't be reached"):

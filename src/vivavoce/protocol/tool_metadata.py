@@ -28,7 +28,7 @@ _TOOL_TYPE = {ToolKind.SEARCH: "GOOGLE_SEARCH_WEB", ToolKind.URL: "URL_CONTEXT"}
 Fields = dict[str, Any]
 
 
-def grounding(message: Grounding) -> Fields:
+def grounding_metadata(message: Grounding) -> Fields:
     """`groundingMetadata`. Offsets count bytes of the turn's words."""
     fields: Fields = {
         "webSearchQueries": [query[:_QUERY] for query in message.queries],
@@ -87,7 +87,7 @@ def server_response(message: ServerResponse) -> Fields:
     return {"id": call.id, **_type(message.kind), "response": response}
 
 
-def shortened(text: str) -> str:
+def shorten_text(text: str) -> str:
     """Text that fits into a message."""
     return text if len(text) <= LONGEST else f"{text[:LONGEST]} {_MARK}"
 
@@ -125,4 +125,4 @@ def _named(kind: ToolKind, name: str, args: Json) -> Json:
 
 def _bounded(response: Json) -> Json:
     text = json.dumps(response, ensure_ascii=False, default=str)
-    return response if len(text) <= LONGEST else {"output": shortened(text)}
+    return response if len(text) <= LONGEST else {"output": shorten_text(text)}

@@ -28,14 +28,14 @@ _MIN_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Requested:
+class ClientServers:
     """The servers that a client brings, and the names of configured ones that it asks for."""
 
     own: tuple[McpServerSpec, ...] = ()
     names: tuple[str, ...] = ()
 
 
-def read_request(options: Sequence[Json], settings: McpSettings) -> Requested:
+def read_request(options: Sequence[Json], settings: McpSettings) -> ClientServers:
     """The `options` of every `mcpServers` tool of a message, as the decoder made them.
 
     Raises `ClientFault` that names what is not allowed here.
@@ -56,7 +56,7 @@ def read_request(options: Sequence[Json], settings: McpSettings) -> Requested:
             names.append(_configured(name, settings))
         else:
             own[name] = _own(name, transport, settings)
-    return Requested(tuple(own.values()), tuple(names))
+    return ClientServers(tuple(own.values()), tuple(names))
 
 
 def names_only(options: Json) -> Json:
@@ -68,7 +68,9 @@ def names_only(options: Json) -> Json:
 
 def _configured(name: str, settings: McpSettings) -> str:
     if all(spec.name != name for spec in settings.servers):
-        raise refused(f"the MCP server {name[:40]!r} has no transport and is not configured here.")
+        raise refused_server(
+            f"the MCP server {name[:40]!r} has no transport and is not configured here."
+        )
     return name
 
 
@@ -80,9 +82,9 @@ def _own(name: str, transport: Mapping[str, Any], settings: McpSettings) -> McpS
             INVALID, f"The url of the MCP server {name[:40]!r} is not an http address."
         )
     if not settings.client_origins:
-        raise refused("MCP servers of clients are not enabled here (mcp_clients).")
+        raise refused_server("MCP servers of clients are not enabled here (mcp_clients).")
     if origin not in settings.client_origins:
-        raise refused(f"the origin of the MCP server {name[:40]!r} is not in mcp_clients.")
+        raise refused_server(f"the origin of the MCP server {name[:40]!r} is not in mcp_clients.")
     headers = dict(transport.get("headers") or {})
     if faults := header_faults(headers):
         raise ClientFault(INVALID, f"MCP server {name[:40]!r}: {faults[0]}.")
@@ -103,7 +105,7 @@ def _seconds(transport: Mapping[str, Any], key: str) -> float | None:
     return max(float(value), _MIN_S) if value else None
 
 
-def refused(problem: str) -> ClientFault:
+def refused_server(problem: str) -> ClientFault:
     """A refusal by the operator's settings, with the reason in what room a close frame has."""
     enabled = "Operation is not enabled"
     return ClientFault(POLICY, f"{enabled}: {problem}", f"{enabled}.")

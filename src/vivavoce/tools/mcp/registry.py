@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from vivavoce.tools.mcp.tool import McpTool
 
 
-class McpHub:
+class McpRegistry:
     """The MCP servers of the whole process."""
 
     def __init__(self, settings: McpSettings) -> None:

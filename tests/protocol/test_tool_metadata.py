@@ -21,15 +21,15 @@ from vivavoce.core.messages import (
 from vivavoce.domain.content import ToolCall, ToolKind
 from vivavoce.domain.ids import CallId
 from vivavoce.domain.tool_outcome import Page, RetrievalStatus, Source
-from vivavoce.protocol.encode import MAX_FRAME_BYTES, encode
-from vivavoce.protocol.evidence import LONGEST
+from vivavoce.protocol.encode import MAX_FRAME_BYTES, encode_message
+from vivavoce.protocol.tool_metadata import LONGEST
 
 ID = CallId("call-1")
 SOURCE = Source("https://www.example.org/quake", "The quake", "It had a magnitude of 7.0.")
 
 
 def spelled(message: Message) -> Any:
-    return json.loads(encode(message, enterprise=False))
+    return json.loads(encode_message(message, enterprise=False))
 
 
 def part(message: Message) -> Any:
@@ -129,6 +129,6 @@ def test_the_servers_calls_for_those_who_asked(kind: ToolKind, tool_type: Any, a
     ],
 )
 def test_no_frame_grows_beyond_what_clients_read(message: Message) -> None:
-    frame = encode(message, enterprise=False)
+    frame = encode_message(message, enterprise=False)
     assert len(frame) < MAX_FRAME_BYTES / 2
     assert LONGEST < MAX_FRAME_BYTES

@@ -28,7 +28,7 @@ FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 60.0
 
 
-class Catalogue:
+class ToolList:
     """`tools` are those of the latest session, also when it is over."""
 
     def __init__(self, spec: McpServerSpec) -> None:
@@ -36,24 +36,24 @@ class Catalogue:
         self._spec = spec
         self._stale = asyncio.Event()
 
-    async def read(self, client: Client) -> None:
+    async def read_tools(self, client: Client) -> None:
         """Ask for the list. Raises whatever the way there does."""
         self._stale.clear()
         self.tools = await list_tools(client, self._spec)
 
-    async def follow(self, client: Client) -> None:
-        """Read the list whenever it has changed, until cancelled. Raises like `read`."""
+    async def follow_changes(self, client: Client) -> None:
+        """Read the list whenever it has changed, until cancelled. Raises like `read_tools`."""
         async with anyio.create_task_group() as group:
             group.start_soon(self._listen, client)
             while True:
                 await self._stale.wait()
                 await asyncio.sleep(RELIST_S)
                 async with asyncio.timeout(self._spec.connect_s):
-                    await self.read(client)
+                    await self.read_tools(client)
                 log.info("MCP tools have changed: server=%s tools=%d",
                          self._spec.name, len(self.tools))  # fmt: skip
 
-    async def heard(self, message: IncomingMessage) -> None:
+    async def handle_notification(self, message: IncomingMessage) -> None:
         """Something that the server says by itself."""
         if isinstance(message, ToolListChangedNotification):
             self._stale.set()

@@ -28,9 +28,9 @@ from typing import Protocol
 
 import httpx2
 
-from vivavoce.tools.web.faults import Refused, Unread
-from vivavoce.tools.web.names import is_local, matches, read_host, read_url
-from vivavoce.tools.web.settings import WebSettings
+from vivavoce.tools.web.errors import PageError, PageRefused
+from vivavoce.tools.web.settings import UrlContextSettings
+from vivavoce.tools.web.url_syntax import is_local, matches, read_host, read_url
 
 Address = IPv4Address | IPv6Address
 
@@ -85,25 +85,25 @@ class Target:
     addresses: tuple[Address, ...]
 
 
-class Guard:
+class SsrfGuard:
     """Says where a web address leads, or why it is not to be followed."""
 
-    def __init__(self, settings: WebSettings, resolver: Resolver = system_resolver) -> None:
+    def __init__(self, settings: UrlContextSettings, resolver: Resolver = system_resolver) -> None:
         self._settings = settings
         self._resolver = resolver
 
-    async def check(self, text: str) -> Target:
-        """Where to connect for `text`. Raises `Refused`, or `Unread` if the name is unknown."""
+    async def check_url(self, text: str) -> Target:
+        """Return where to connect for `text`. Raises `PageRefused`, `PageError`."""
         url = read_url(text)
         host = read_host(url.raw_host.decode("ascii"))
         default = 443 if url.scheme == "https" else 80
         port = default if url.port is None else url.port
         if port not in self._settings.ports:
-            raise Refused("Addresses with this port number are not read.")
+            raise PageRefused("Addresses with this port number are not read.")
         self._check_host(host)
         addresses = await self._resolve(host, port) if isinstance(host, str) else [host]
         if not all(self._is_open(address) for address in addresses):
-            raise Refused("The address leads into a network that is not open to this tool.")
+            raise PageRefused("The address leads into a network that is not open to this tool.")
         return Target(url, str(host), port, tuple(addresses[:MOST_ADDRESSES]))
 
     def _check_host(self, host: Address | str) -> None:
@@ -111,9 +111,9 @@ class Guard:
         if any(matches(str(host), pattern) for pattern in allowed):
             return
         if allowed:
-            raise Refused("This host is not among those that may be read here.")
+            raise PageRefused("This host is not among those that may be read here.")
         if isinstance(host, str) and is_local(host):
-            raise Refused("Names of the local network are not read.")
+            raise PageRefused("Names of the local network are not read.")
 
     async def _resolve(self, host: str, port: int) -> list[Address]:
         try:
@@ -121,7 +121,7 @@ class Guard:
         except (OSError, UnicodeError, ValueError):
             found = []
         if not found:
-            raise Unread("There is no host of this name.")
+            raise PageError("There is no host of this name.")
         return found
 
     def _is_open(self, address: Address) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from vivavoce.errors import ClientFault
-from vivavoce.protocol.reading import MAX_DEPTH, check_depth, parse
+from vivavoce.protocol.json_frames import MAX_DEPTH, check_depth, parse_frame
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ from vivavoce.protocol.reading import MAX_DEPTH, check_depth, parse
     ],
 )
 def test_text_and_binary_frames_hold_the_same(frame: str | bytes, expected: Any) -> None:
-    assert parse(frame) == expected
+    assert parse_frame(frame) == expected
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_text_and_binary_frames_hold_the_same(frame: str | bytes, expected: Any)
     ],
 )
 def test_unpaired_surrogates_are_replaced(frame: str | bytes, expected: Any) -> None:
-    assert parse(frame) == expected
+    assert parse_frame(frame) == expected
 
 
 @pytest.mark.parametrize(
@@ -58,14 +58,14 @@ def test_unpaired_surrogates_are_replaced(frame: str | bytes, expected: Any) -> 
 )  # fmt: skip
 def test_what_is_not_json_is_refused(frame: str | bytes) -> None:
     with pytest.raises(ClientFault, match=r"payload received\. Expected JSON") as caught:
-        parse(frame)
+        parse_frame(frame)
     assert caught.value.code == 1007
 
 
 @pytest.mark.parametrize("frame", ["[]", "3", '"setup"', "null", "true", r'"\ud800"'])
 def test_json_that_is_no_object_is_refused(frame: str) -> None:
     with pytest.raises(ClientFault, match="must be a JSON object"):
-        parse(frame)
+        parse_frame(frame)
 
 
 def nested(levels: int) -> dict[str, Any]:

@@ -8,9 +8,9 @@ import pytest
 
 from tools.web_site import Names
 from vivavoce.domain.tool_outcome import RetrievalStatus
-from vivavoce.tools.web.faults import Refused, Unread
-from vivavoce.tools.web.guard import Guard, is_public, system_resolver
-from vivavoce.tools.web.settings import WebSettings
+from vivavoce.tools.web.errors import PageError, PageRefused
+from vivavoce.tools.web.settings import UrlContextSettings
+from vivavoce.tools.web.ssrf import SsrfGuard, is_public, system_resolver
 
 PUBLIC = "93.184.215.14"
 CLOSED = [
@@ -29,13 +29,13 @@ OPEN = [PUBLIC, "8.8.8.8", "1.1.1.1", "172.32.0.1", "100.128.0.1", "2606:4700::1
         "2001:4860:4860::8888", "64:ff9b::8.8.8.8"]  # fmt: skip
 
 
-def guard(names: Names | None = None, **settings: object) -> Guard:
-    return Guard(WebSettings(**settings), names or Names())  # type: ignore[arg-type]
+def guard(names: Names | None = None, **settings: object) -> SsrfGuard:
+    return SsrfGuard(UrlContextSettings(**settings), names or Names())  # type: ignore[arg-type]
 
 
 async def refusal(url: str, names: Names, **settings: object) -> str:
-    with pytest.raises(Refused) as caught:
-        await guard(names, **settings).check(url)
+    with pytest.raises(PageRefused) as caught:
+        await guard(names, **settings).check_url(url)
     return caught.value.problem
 
 
@@ -56,7 +56,7 @@ async def test_a_closed_address_itself_is_refused(address: str) -> None:
 @pytest.mark.parametrize("address", OPEN)
 async def test_a_public_address_is_what_will_be_connected_to(address: str) -> None:
     names = Names(page_example=[[address], ["127.0.0.1"]])
-    target = await guard(names).check("https://page.example/a?b=c#d")
+    target = await guard(names).check_url("https://page.example/a?b=c#d")
     assert target.addresses == (ip_address(address),)
     assert (target.host, target.port) == ("page.example", 443)
     assert str(target.url) == "https://page.example/a?b=c"
@@ -67,15 +67,15 @@ async def test_a_public_address_is_what_will_be_connected_to(address: str) -> No
 async def test_one_closed_address_among_many_refuses_the_name(inside: str) -> None:
     many = [PUBLIC, "8.8.8.8", "1.1.1.1", "9.9.9.9", "2606:4700::1111", inside]
     await refusal("http://page.example/", Names(page_example=[many]))
-    target = await guard(Names(page_example=[many[:-1]])).check("http://page.example/")
+    target = await guard(Names(page_example=[many[:-1]])).check_url("http://page.example/")
     assert [str(each) for each in target.addresses] == many[:4]
 
 
 @pytest.mark.parametrize("answer", [[], ["not an address"]])
 async def test_a_name_without_an_address_is_an_error_and_not_a_danger(answer: list[str]) -> None:
     for names in (Names(), Names(page_example=[answer])):
-        with pytest.raises(Unread) as caught:
-            await guard(names).check("http://page.example/")
+        with pytest.raises(PageError) as caught:
+            await guard(names).check_url("http://page.example/")
         assert caught.value.status is RetrievalStatus.ERROR
 
 
@@ -136,7 +136,7 @@ async def test_odd_spellings_are_refused_before_anybody_is_asked(url: str) -> No
 async def test_a_name_of_another_script_is_the_name_that_dns_knows() -> None:
     names = Names()
     names.answers["xn--mnchen-3ya.example"] = [[PUBLIC]]
-    target = await guard(names).check("https://MÜNCHEN.example/größe?q=ä")
+    target = await guard(names).check_url("https://MÜNCHEN.example/größe?q=ä")
     assert target.host == "xn--mnchen-3ya.example"
     assert target.url.raw_path == b"/gr%C3%B6%C3%9Fe?q=%C3%A4"
 
@@ -145,10 +145,10 @@ async def test_only_listed_hosts_are_read_where_a_list_is_given() -> None:
     names = Names(docs_example=[[PUBLIC]], a_b_example=[[PUBLIC]], nas_local=[[PUBLIC]])
     listed = guard(names, allow_hosts=("docs.example", "*.b.example", "nas.local", "8.8.8.8"))
     for host in ("docs.example", "a.b.example", "nas.local", "8.8.8.8"):
-        assert (await listed.check(f"http://{host}/")).host == host
+        assert (await listed.check_url(f"http://{host}/")).host == host
     for host in ("example", "b.example", "a.docs.example", "xb.example", "evil.example", "1.1.1.1"):
-        with pytest.raises(Refused, match="not among those"):
-            await listed.check(f"http://{host}/")
+        with pytest.raises(PageRefused, match="not among those"):
+            await listed.check_url(f"http://{host}/")
     assert names.asked == ["docs.example", "a.b.example", "nas.local"]
 
 
@@ -161,7 +161,7 @@ async def test_opened_networks_are_open_and_the_metadata_in_them_is_not() -> Non
     nets = tuple(ip_network(each) for each in ("0.0.0.0/0", "::/0"))
     names = Names(page_example=[["10.0.0.1", "fd00::1", "64:ff9b::10.0.0.2"]])
     opened = guard(names, allow_private=nets)
-    assert len((await opened.check("http://page.example/")).addresses) == 3
+    assert len((await opened.check_url("http://page.example/")).addresses) == 3
     secret = ["169.254.169.254", "fd00:ec2::254", "fd20:ce::254", "100.100.100.200",
               "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "fd00:ec2::254%1"]  # fmt: skip
     for address in secret:
@@ -170,7 +170,7 @@ async def test_opened_networks_are_open_and_the_metadata_in_them_is_not() -> Non
 
 async def test_ports_are_those_of_the_settings() -> None:
     names = Names(page_example=[[PUBLIC]])
-    assert (await guard(names, ports=(8080,)).check("http://page.example:8080/")).port == 8080
+    assert (await guard(names, ports=(8080,)).check_url("http://page.example:8080/")).port == 8080
     assert "port" in await refusal("http://page.example/", names, ports=(8080,))
 
 

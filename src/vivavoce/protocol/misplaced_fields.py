@@ -23,7 +23,7 @@ MAX_PASSES = 4
 """A misplaced object may hold misplaced fields."""
 
 
-def relocated(root: type[Wire], fields: Fields, report: OnMismatch) -> Fields:
+def relocate_fields(root: type[Wire], fields: Fields, report: OnMismatch) -> Fields:
     """The fields of a message with misplaced ones moved to their own objects, at any depth."""
     for _ in range(MAX_PASSES):
         strays: list[tuple[Path, Any]] = []
@@ -35,7 +35,7 @@ def relocated(root: type[Wire], fields: Fields, report: OnMismatch) -> Fields:
     return fields
 
 
-def gathered(message: type[Wire], fields: Fields, report: OnMismatch) -> Fields:
+def gather_fields(message: type[Wire], fields: Fields, report: OnMismatch) -> Fields:
     """The kinds of messages with what stands beside them, or in another one, moved into its own."""
     kinds = {name: object_of(message, name) for name in message.model_fields}
     owners = _owners(message, "setup" in fields)
