@@ -55,6 +55,12 @@ TRIM = function("trim_heat", "change", change={**WHOLE, "minimum": -5, "maximum"
 COPY = function("copy", "copies", copies=WHOLE, stapled=FLAG, color=FLAG)
 REPAIR = function("report_damage", "item", item=TEXT)
 NOTEBOOK = function("new_notebook", "title", title=TEXT)
+LANTERN = function("set_lantern", "lantern percent", lantern=TEXT, percent=WHOLE)
+CHORE = function("add_chore", "task", task=TEXT, list=TEXT)
+EXCHANGE = function("change_money", "amount source target", amount=NUMBER,
+                    source={"enum": ["EUR", "USD"]}, target={"enum": ["EUR", "USD"]})  # fmt: skip
+CAB = function("call_cab", "destination", destination=TEXT, time=TEXT)
+RADIO = function("play_radio", room=TEXT)
 
 
 @pytest.mark.parametrize(
@@ -111,6 +117,14 @@ NOTEBOOK = function("new_notebook", "title", title=TEXT)
         (REPAIR, "my left ski just broke", {"item": "left ski"}),
         (REPAIR, "the boiler broke down this morning", {"item": "boiler"}),
         (NOTEBOOK, "begin a notebook called work", {"title": "work"}),
+        (LANTERN, "turn the reading lamp on at forty percent",
+         {"lantern": "reading lamp", "percent": 40}),
+        (CHORE, "add buy bread to my weekend list", {"task": "buy bread", "list": "weekend list"}),
+        (EXCHANGE, "how much are 70 dollars in euros",
+         {"amount": 70, "source": "USD", "target": "EUR"}),
+        (CAB, "a cab to 12 Abbey Road", {"destination": "12 Abbey Road"}),
+        (CAB, "a cab to the docks for three people", {"destination": "docks"}),
+        (RADIO, "put on the news", {}),
     ],
 )  # fmt: skip
 def test_turns_of_speech_tell_what_is_what(

@@ -30,6 +30,7 @@ from vivavoce.domain.content import (
 from vivavoce.domain.ids import CallId
 from vivavoce.domain.request import GenerationRequest
 from vivavoce.engines.function_calling import confirmations, results
+from vivavoce.engines.function_calling.arguments import fill
 from vivavoce.engines.function_calling.model import FunctionCallingModel
 from vivavoce.engines.function_calling.planner import ON_IT, Planner
 from vivavoce.engines.function_calling.quotations import Quoter
@@ -67,6 +68,18 @@ SEARCH = served(ToolKind.SEARCH, "google_search", "query", "Search the web.")
 CODE = served(ToolKind.CODE, "code_execution", "code", "Run Python.")
 PAGES = served(ToolKind.URL, "url_context", "urls", "Read pages.")
 DISHES = served(ToolKind.MCP, "list_dishes", about="List the dishes on the menu of the canteen.")
+
+
+def test_a_task_is_kept_whole(encoder: MiniLM) -> None:
+    parts = {"task": {"type": "string"}, "due": {"type": "string"}}
+    shape = {"type": "object", "properties": parts, "required": ["task"]}
+    reminder = ToolDeclaration("create_reminder", "Create a reminder.", shape)
+    spoken = "remind me to call the plumber tomorrow at nine"
+    assert fill(reminder, spoken, encoder) == {
+        "task": "call the plumber",
+        "due": "tomorrow at nine",
+    }
+
 
 SEEDS_PROMPT = """
     Hey, I need you to do two things for me.

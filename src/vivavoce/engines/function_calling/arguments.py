@@ -54,6 +54,8 @@ _FORMS = (
 )
 """Kinds of strings with a form of their own."""
 _SEPARATOR = re.compile(r"\s*,\s*(?:(?:and|or)\s+)?|\s+(?:and|or|plus|as well as)\s+")
+_NAME_AFTER = re.compile(r" [A-Z][a-z]")
+"""A name that a number may belong to: "12 Abbey Road"."""
 _SIDES = {
     ParameterKind.SOURCE: re.compile(r"\b(?:from|out of)\b"),
     ParameterKind.TARGET: re.compile(r"\b(?:to|into|in|onto)\b"),
@@ -327,7 +329,11 @@ class _Filling:
             spans = moments
         found = [span for span in spans if self._free.is_free(span)]
         if not found and kind is ParameterKind.MOMENT and (one.needed or "time" in named):
-            hours_alone = [span for span in dates.hours(text) if self._free.is_free(span)]
+            hours_alone = [
+                span
+                for span in dates.hours(text)
+                if self._free.is_free(span) and not _NAME_AFTER.match(self._free.text, span.end)
+            ]
             counts = sum(other.needed and other.kind in ("integer", "number") for other in wanted)
             found = hours_alone[:1] if len(numbers.locate(text)) > counts else []
         if not found:

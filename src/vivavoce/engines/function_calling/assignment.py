@@ -92,6 +92,9 @@ _ADJECTIVES = words.word_set("new another other next current last past coming fi
 _QUANTIFIERS = words.word_set("every each all both any some")
 _MODAL_AFTER = re.compile(r"\s+(?:should|may|can|could|must|will|wants?|needs?|is allowed)\b")
 _ARTICLE_BEFORE = re.compile(r"\b(?:the|an?|my|our|your|his|her|their)\s+$")
+_INTRODUCTION = re.compile(
+    r"\s+(?:to|on|in|into|for|with|at|from|by|as)(?:\s+(?:the|an?|my|our|your|his|her|their))?\s+$"
+)
 _FINITE = re.compile(r"\b(?:is|are|was|were|am|has|have|had|will|can|should|must|do|does|did)\b")
 _NAME_OF = re.compile(r"(?:name|title) of (?:(?:the|an?|my|our)\s+)?")
 _EXTENDING = frozenset(("of", "by", "about", "with"))
@@ -138,6 +141,8 @@ def assign(
 def _to_end(span: Span, others: Sequence[Span], text: str) -> Span:
     """Return a text's span up to the next value, or the end."""
     end = min((other.start for other in others if other.start > span.start), default=len(text))
+    if end < len(text) and (before := _INTRODUCTION.search(plain(text)[:end])):
+        end = max(before.start(), span.end)
     article = _ARTICLE_BEFORE.search(plain(text)[: span.start])
     is_sentence = bool(_FINITE.search(plain(text)[span.start : end]))
     start = article.start() if article and is_sentence else span.start
@@ -280,6 +285,9 @@ def _scores(
         ]
         for row, slot in enumerate(slots)
     ]
+    for slot, row in zip(slots, scores, strict=True):
+        if slot.kind is ParameterKind.TEXT:
+            _keep_whole(row, found)
     needed = any(slot.parameter.needed for slot in slots)
     for slot, row in zip(slots, scores, strict=True):
         for column, (phrase, _) in enumerate(found):
@@ -288,6 +296,14 @@ def _scores(
             if needed and not slot.parameter.needed and phrase.intro == VERB:
                 row[column] -= _OBJECT
     return scores
+
+
+def _keep_whole(row: list[float], found: Sequence[tuple[Phrase, str]]) -> None:
+    """Let no part of an infinitive be worth more than the whole: "call the dentist"."""
+    for column, (whole, _) in enumerate(found):
+        for part, (phrase, _) in enumerate(found):
+            if whole.intro == INFINITIVE and part != column and whole.span.meets(phrase.span):
+                row[part] = min(row[part], row[column] - 0.03)
 
 
 def _suits(slot: Slot, phrase: Phrase, label: str, text: str) -> float:

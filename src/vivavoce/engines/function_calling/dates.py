@@ -79,7 +79,10 @@ _LAST_DAY = re.compile(
     rf"(?: {_PART})?$"
 )
 _ONLY_TIME = re.compile(rf"\b{_TIME}(?!\w)")
-_HOUR_ALONE = re.compile(rf"\b{_HOUR}(?: {_MINUTES})?\b(?! {_UNIT})(?! [a-z]{{3,}}s\b)")
+_HOUR_ALONE = re.compile(
+    rf"\b{_HOUR}(?: {_MINUTES})?\b(?! {_UNIT})"
+    r"(?! (?:[a-z]{3,}s|people|men|women|children)\b)"
+)
 _TOLD_BEFORE = re.compile(r"(?:\b(?:at|on|by|for|from|until|till|around|before|to|the)\s+)+$")
 
 

@@ -76,13 +76,17 @@ def enum_value(one: Parameter, text: str, encoder: MiniLM | None) -> tuple[Any, 
 
 
 def _currency(codes: list[str], text: str) -> tuple[str, Span] | None:
-    """Return the currency code, and the word or sign that names it."""
+    """Return the currency code that is named first, and the word or sign that names it."""
+    named: list[tuple[int, int, str]] = []
     for code in codes:
         for word in _CURRENCIES.get(code.upper(), "").split():
             edge = r"\b" if word.isalpha() else ""
             if found := re.search(rf"{edge}{re.escape(word)}{edge}", plain(text)):
-                return code, Span(*found.span())
-    return None
+                named.append((*found.span(), code))
+    if not named:
+        return None
+    start, end, code = min(named)
+    return code, Span(start, end)
 
 
 def lists_currencies(one: Parameter) -> bool:

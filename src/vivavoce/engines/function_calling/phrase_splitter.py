@@ -95,6 +95,8 @@ _COMMANDS = _VERBS | words.word_set(
 )
 """Verbs with which a request may begin; as the last word of a phrase they may be nouns."""
 _VERB_STEMS = frozenset(words.stem(verb) for verb in _COMMANDS | {"do", "win", "come", "stand"})
+_PHRASAL = words.word_set("put turn switch")
+_RECORDING = words.word_set("add put note write record log enter save")
 _ADVERBS = words.word_set("just already also really still finally recently only")
 _PARTICLES = words.word_set("up out down over away back")
 _PROGRESSIVE = words.word_set("am are is i'm we're they're he's she's")
@@ -188,15 +190,18 @@ class _Splitter:
     def _read(self, token: _Token) -> bool:
         """Take one word; return whether the rest of the text is one phrase that was added."""
         word, marker = token.word, _MARKERS.get(token.word)
+        if token.before in _ARTICLES:
+            marker = None  # "the reading lamp"
         is_taken = any(span.meets(token.span) for span in self._bounds)
+        relates = _is_preposition(token)
         ends = token.marks & set(":;!?") or ("." in token.marks and token.before not in _TITLES)
         ends = ends or (word == "please" and self._open is not None)
         new_noun = word in ("a", "an", "the") and token.before != "and"
         is_adverb = self._open is not None and word in _ADVERBS - {"only"}
         breaks = word in _BREAKS or is_adverb
-        if is_taken or ends or marker or word in _PREPOSITIONS or breaks or new_noun:
-            is_bare = is_taken and word not in _PREPOSITIONS
-            ends_clause = word not in _BREAKS and word not in _PREPOSITIONS
+        if is_taken or ends or marker or relates or breaks or new_noun:
+            is_bare = is_taken and not relates
+            ends_clause = word not in _BREAKS and not relates
             self._close(before_clause=is_bare or word in _BREAKS, ends_clause=ends_clause)
             self._intro = VERB if new_noun and self._intro == CLAUSE else self._intro
         if ":" in token.marks:
@@ -236,12 +241,14 @@ class _Splitter:
     def _introduces(self, token: _Token) -> bool:
         """Take a word that introduces the next phrase, or a clause; return whether it did."""
         word, following = token.word, token.following
-        if word in self._tool and token.place == 1 and self._open is None:
-            return True  # a phrasal verb: "check in"
-        if word == "to" and (following in _VERBS or self._takes_object(token.place + 1)):
+        if self._open is None and token.place == 1 and self._is_particle(token):
+            return True
+        relates = _is_preposition(token)
+        infinitive = following in _VERBS or self._takes_object(token.place + 1)
+        if word == "to" and relates and infinitive:
             self._add_rest(INFINITIVE, self._tokens[token.place + 1].span.start)
             self._intro, self._may_be_verb = VERB, True
-        elif word in _PREPOSITIONS:
+        elif relates:
             self._intro, self._may_be_verb = word, False
         elif word in _SUBJECTS and following:
             if token.place and following not in ("want", "need"):
@@ -257,6 +264,10 @@ class _Splitter:
             return False
         return True
 
+    def _is_particle(self, token: _Token) -> bool:
+        """Whether a word belongs to the verb before it: "check in", "put on", "turn on"."""
+        return token.word in self._tool or (token.word == "on" and token.before in _PHRASAL)
+
     def _takes_object(self, place: int) -> bool:
         """Whether a word that is no value is followed by an article: "to | update | the page"."""
         if place >= len(self._tokens):
@@ -271,6 +282,8 @@ class _Splitter:
             return True  # "i am bringing ..."
         if not self._may_be_verb or token.before in _DETERMINERS:
             return False
+        if self._worded and token.place == 1 and token.before in _RECORDING:
+            return False  # "add | buy bread"
         takes_object = token.following in _AFTER_VERB
         is_object = token.before in self._verbs and token.following in _PREPOSITIONS
         if is_object:  # "rename report to", "record run as"
@@ -367,6 +380,11 @@ class _Splitter:
             self._text, Span(start, end), articles=False, whole=intro in (MESSAGE, CLAUSE)
         )
         self.phrases.append(Phrase(intro, span))
+
+
+def _is_preposition(token: _Token) -> bool:
+    """Whether a word introduces a noun; after an article it is a part of one: "my to do list"."""
+    return token.word in _PREPOSITIONS and token.before not in _ARTICLES - {"her"}
 
 
 def _is_ing_form(word: str) -> bool:
