@@ -74,9 +74,9 @@ def test_a_task_is_kept_whole(encoder: MiniLM) -> None:
     parts = {"task": {"type": "string"}, "due": {"type": "string"}}
     shape = {"type": "object", "properties": parts, "required": ["task"]}
     reminder = ToolDeclaration("create_reminder", "Create a reminder.", shape)
-    spoken = "remind me to call the plumber tomorrow at nine"
+    spoken = "remind me to call the dentist tomorrow at nine"
     assert fill(reminder, spoken, encoder) == {
-        "task": "call the plumber",
+        "task": "call the dentist",
         "due": "tomorrow at nine",
     }
 
