@@ -65,7 +65,7 @@ class RecognizerCapabilities:
 
 @dataclass(frozen=True, slots=True)
 class RecognitionOptions:
-    """Wishes of one conversation about recognition: BCP-47 codes, words to expect."""
+    """Options of one conversation for recognition: BCP-47 codes, words to expect."""
 
     language_codes: tuple[str, ...] = ()
     vocabulary: tuple[str, ...] = ()

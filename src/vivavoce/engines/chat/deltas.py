@@ -50,7 +50,7 @@ class Deltas:
         self._thinking = ThinkTags()
 
     def feed(self, chunk: dict[str, Any]) -> Iterator[ModelPart]:
-        """What a chunk says. Calls are kept until they are whole: see `ending`."""
+        """Return what a chunk says. Calls are kept until they are whole: see `ending`."""
         if isinstance(usage := chunk.get("usage"), dict):
             yield UsageReported(_usage(usage))
         choices = chunk.get("choices") or ()
@@ -145,7 +145,7 @@ class ThinkTags:
 
 
 def _unsafe(text: str) -> int:
-    """How many signs at the end may be the beginning of the closing tag."""
+    """Return how many signs at the end may be the beginning of the closing tag."""
     return next((n for n in range(len(_THOUGHT) - 1, 0, -1) if text.endswith(_THOUGHT[:n])), 0)
 
 

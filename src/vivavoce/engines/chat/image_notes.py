@@ -64,7 +64,7 @@ def _noted(content: Content) -> Content:
 
 
 def _since_the_model(history: Sequence[Content]) -> Sequence[Content]:
-    """What the user contributed since the model last spoke."""
+    """Return what the user contributed since the model last spoke."""
     begin = len(history)
     while begin and history[begin - 1].role is Role.USER:
         begin -= 1

@@ -95,7 +95,7 @@ def tools(request: GenerationRequest, names: FunctionNames) -> list[Message]:
 
 
 def _description(tool: ToolDeclaration) -> str:
-    """What a function does and, since chat servers have no place for it, what it returns."""
+    """Return what a function does and, since chat servers have no place for it, what it returns."""
     if not tool.returns:
         return tool.description
     schema = json.dumps(tool.returns, ensure_ascii=False)
@@ -104,7 +104,7 @@ def _description(tool: ToolDeclaration) -> str:
 
 
 def share(content: Content, longest: int) -> int:
-    """How much of each of a contribution's results is shown, in characters."""
+    """Return how much of each of a contribution's results is shown, in characters."""
     results = sum(isinstance(part, ToolResult) for part in content.parts)
     return max(_LEAST, longest // max(1, results))
 

@@ -112,7 +112,7 @@ class IntentDetector:
         return joined
 
     def intent(self, request: str, previous: str = "") -> Intent | None:
-        """What one request asks for; `previous` is the query of the exchange before."""
+        """Return what one request asks for; `previous` is the query of the exchange before."""
         key = (request, previous)
         if key not in self._known:
             self._known[key] = self._detect(request, previous)

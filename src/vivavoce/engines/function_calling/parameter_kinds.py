@@ -85,7 +85,7 @@ def parameters_of(schema: ParameterSchema, shape: Json) -> list[Parameter]:
 
 
 class ParameterKind(Enum):
-    """What a string parameter stands for."""
+    """The kind of thing that a string parameter stands for."""
 
     DAY = auto()
     MOMENT = auto()

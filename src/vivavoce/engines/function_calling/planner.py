@@ -59,7 +59,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class _Pending:
-    """What of an utterance is still to be done."""
+    """The part of an utterance that is still to be done."""
 
     calls: tuple[ToolCall, ...] = ()
     question: str = ""
@@ -86,7 +86,7 @@ class Planner:
             self._completion.complete([*opening, {"role": "user", "content": ""}], 0, cancel)
 
     def plan(self, request: GenerationRequest, cancel: CancelToken) -> Plan:
-        """What the end of the history asks for. Raises `EngineError`."""
+        """Return what the end of the history asks for. Raises `EngineError`."""
         history = request.history
         detector = IntentDetector(self._router, request.tools, cancel)
         if not any(isinstance(part, ToolResult) for part in history[-1].parts):
@@ -123,7 +123,7 @@ class Planner:
     def _continue(
         self, detector: IntentDetector, history: Sequence[Content], cancel: CancelToken
     ) -> _Pending:
-        """What of the user's last words is left to do, if the results are of their calls."""
+        """Return what of the user's last words is left to do, if the results are of their calls."""
         place = turns.last_words(history)
         since = history[place + 1 :]
         made = turns.calls_in(since)

@@ -135,7 +135,7 @@ class Quoter:
         return _with_neighbor(question, best, scores, sentences)
 
     def beginning(self, passages: Sequence[Passage], max_chars: int = _MAX_CHARS) -> list[str]:
-        """What the passages begin with: whole sentences, up to so many characters."""
+        """Return what the passages begin with: whole sentences, up to so many characters."""
         found: list[str] = []
         for n, passage in enumerate(passages):
             for one in _sentences(n, passage):
@@ -146,7 +146,7 @@ class Quoter:
 
 
 def _word_overlap(question: str, sentences: Sequence[_Sentence]) -> dict[_Sentence, float]:
-    """How much of the question's content each sentence and its title hold, up to 1.
+    """Return how much of the question's content each sentence and its title hold, up to 1.
 
     Negative where the names of the question are missing from both and from the passage.
     """

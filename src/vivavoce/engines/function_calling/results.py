@@ -76,7 +76,7 @@ def report_search(
 
 
 def report_code(result: ToolResult, request: str) -> str:
-    """What a program printed, or why it did not work."""
+    """Return what a program printed, or why it did not work."""
     if problem := result.response.get("error"):
         return apology(_PROBLEMS[ToolKind.CODE], problem)
     output = str(result.response.get("output", "")).strip()
@@ -145,7 +145,7 @@ def _rounded(value: float) -> str:
 
 
 def report_failure(result: ToolResult) -> str:
-    """What went wrong, as a sentence; empty if nothing did."""
+    """Return what went wrong, as a sentence; empty if nothing did."""
     if problem := result.response.get("error"):
         return apology("that did not work", problem)
     core = _unwrapped(result.response)
@@ -158,7 +158,7 @@ def report_failure(result: ToolResult) -> str:
 
 
 def report_values(result: ToolResult) -> str:
-    """What the function returned, as a sentence; empty if it only says that it was done."""
+    """Return what the function returned, as a sentence; empty if it only says that it was done."""
     core = _unwrapped(result.response)
     if isinstance(core, Mapping):
         return sentence(_joined(_facts(core)))

@@ -89,7 +89,7 @@ def names_the_web(request: str) -> bool:
 
 
 def query(request: str, previous: str = "") -> str:
-    """What to search for; empty if nothing is asked that a search could answer.
+    """Return what to search for; empty if nothing is asked that a search could answer.
 
     `previous` is the last query: a question with a pronoun takes it along.
     """

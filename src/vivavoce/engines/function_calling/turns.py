@@ -43,7 +43,7 @@ def utterance(content: Content) -> str:
 
 
 def last_words(history: Sequence[Content], end: int | None = None) -> int:
-    """Where the user's last words before `end` stand; -1 if there are none."""
+    """Return where the user's last words before `end` stand; -1 if there are none."""
     places = range((len(history) if end is None else end) - 1, -1, -1)
     return next((place for place in places if has_words(history[place])), -1)
 

@@ -186,7 +186,7 @@ def _parts(sentence: str, target: Target) -> Iterator[str]:
 
 
 def _clause(right: str) -> str:
-    """What follows a joint, as far as the next joint that may end it."""
+    """Return what follows a joint, as far as the next joint that may end it."""
     joint = next((j for j in _JOINT.finditer(right) if len(right[: j.start()].split()) > 1), None)
     return right[: joint.start()].strip() if joint else right
 

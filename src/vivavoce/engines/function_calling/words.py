@@ -237,7 +237,7 @@ def names_query(name: str) -> bool:
 
 
 def names_record(name: str) -> bool:
-    """Return whether a function's name says that it writes down what is told."""
+    """Return whether a function's name says that it writes something down."""
     return not _RECORDERS.isdisjoint(split_identifier(name)[:1])
 
 

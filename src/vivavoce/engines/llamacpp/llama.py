@@ -117,7 +117,7 @@ class Llama:
         return {entry["id"]: entry["logprob"] for entry in first["top_logprobs"]}
 
     def tokens(self, text: str) -> int:
-        """How many tokens `text` is."""
+        """Return how many tokens `text` is."""
         return len(self.token_ids(text))
 
     def token_ids(self, text: str) -> list[int]:

@@ -353,7 +353,7 @@ class LlamaCppModel:
         return part(fits)
 
     def _retry(self, request: GenerationRequest, attempt: int, openings: Sequence[str]) -> Chunk:
-        """What is different in a further attempt."""
+        """Return what is different in a further attempt."""
         if not attempt:
             return {}
         first = {self._llama.token_ids(word)[0] for word in openings}

@@ -118,7 +118,7 @@ class EchoModel:
         self._workers.close()
 
     async def _calls(self, said: str, tools: Tools) -> CallsRequested | CallUnreadable | None:
-        """What the words ask for; arguments are found off the event loop."""
+        """Return what the words ask for; arguments are found off the event loop."""
         of_servers = (tool.declaration for tool in tools.server if tool.kind is ToolKind.MCP)
         named = _named_functions(said, (*tools.functions, *of_servers))
         if not named:
@@ -127,7 +127,7 @@ class EchoModel:
 
 
 def _last_words(request: GenerationRequest) -> str:
-    """What the user said since the model last spoke, the latest of it where it is very long."""
+    """Return what the user said since the model last spoke: the end of it if it is very long."""
     said: list[str] = []
     length = 0
     for content in reversed(request.history[-MOST_CONTENTS:]):
@@ -139,7 +139,7 @@ def _last_words(request: GenerationRequest) -> str:
 
 
 def _told_before(request: GenerationRequest) -> str:
-    """What the user said before asking for it."""
+    """Return what the user said before asking for it."""
     texts = (content.text.strip() for content in request.history if content.role is Role.USER)
     told = [text for text in texts if text and not _BEFORE.search(text)]
     return ". ".join(told) or "You told me nothing."
@@ -184,7 +184,7 @@ _Named = list[tuple[str, ToolDeclaration]]
 
 
 def _calls(said: str, named: _Named, tools: Tools) -> CallsRequested | CallUnreadable | None:
-    """What the words ask for, all in one batch: a search comes first."""
+    """Return what the words ask for, all in one batch: a search comes first."""
     calls: list[ToolCall] = []
     for part, function in named:
         try:
@@ -227,7 +227,7 @@ def _searches(said: str, served: dict[ToolKind, str]) -> bool:
 
 
 def _program(written: str) -> str:
-    """What was typed as a program: a bare expression is printed."""
+    """Return what was typed as a program: a bare expression is printed."""
     try:
         ast.parse(written, mode="eval")
     except (SyntaxError, ValueError):

@@ -59,7 +59,7 @@ def hear(pcm: bytes, rate: int = INPUT_RATE) -> str:
 
 
 def loud_seconds(pcm: bytes, rate: int = INPUT_RATE) -> float:
-    """How much of `pcm` is not silence, in seconds."""
+    """Return how much of `pcm` is not silence, in seconds."""
     levels = _levels(_floats(pcm), rate)
     return int(np.count_nonzero(levels > _QUIET)) * _WINDOW_S
 
@@ -93,7 +93,7 @@ def _levels(sound: Samples, rate: int) -> Samples:
 
 
 def _stretches(sound: Samples, rate: int) -> list[tuple[int, int]]:
-    """Where sound lies between silences, as long as a tone at least and about that long."""
+    """Return where sound lies between silences, as long as a tone at least and about that long."""
     levels = _levels(sound, rate)
     if not len(levels) or levels.max() < _QUIET:
         return []
@@ -108,7 +108,7 @@ def _stretches(sound: Samples, rate: int) -> list[tuple[int, int]]:
 
 
 def _loudness(levels: Samples) -> float:
-    """How loud the tones are: the level that the loudest third reaches."""
+    """Return how loud the tones are: the level that the loudest third reaches."""
     present = levels[levels > _QUIET]
     return float(np.quantile(present, 0.67))
 
