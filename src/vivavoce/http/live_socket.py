@@ -7,8 +7,8 @@ import codecs
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.exceptions import InvalidHandshake, InvalidMethod, SecurityError
-from websockets.frames import Frame, Opcode
+from websockets.exceptions import InvalidHandshake, InvalidMethod, PayloadTooBig, SecurityError
+from websockets.frames import Close, Frame, Opcode
 from websockets.http11 import Request
 
 from vivavoce.http.bounded_protocol import BoundedProtocol, http_refusal, large_head_refusal
@@ -334,8 +334,14 @@ class LiveSocket(WebSocketsSansIOProtocol, BoundedProtocol):
     def handle_parser_exception(self) -> None:
         sent = self.conn.close_sent
         code, reason = (sent.code, sent.reason) if sent else (1002, "")
+        frames = self.conn.data_to_send()
+        if isinstance(self.conn.parser_exc, PayloadTooBig):
+            # The library's sentence tells the size of a fragment, which may be one of ours.
+            reason = close.MESSAGE_TOO_BIG
+            ours = Frame(Opcode.CLOSE, Close(code, reason).serialize()).serialize(mask=False)
+            frames = [ours if frame[:1] == EMPTY_CLOSE[:1] else frame for frame in frames]
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
-        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.transport.write(b"".join(frames))
         self.stop_keepalive()
         self.close_sent = True
         self.read_paused = False
