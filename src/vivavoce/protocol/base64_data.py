@@ -15,8 +15,15 @@ import pybase64
 
 _TO_STANDARD = bytes.maketrans(b"-_", b"+/")
 _BLANKS = b" \t\r\n"
-_ESCAPE = re.compile(rb"\\(?:[nrt]|u00(?:0[9AaDd]|20)|(/|u00(?:2[BbDdFf]|3[Dd]|5[Ff])))")
-"""A blank, or in the group a character of base64, as JSON can escape it."""
+_ESCAPE = re.compile(rb"\\(?:[nrt/]|u00(?:0[9AaDd]|20|2[BbDdFf]|3[Dd]|5[Ff]))")
+"""A blank, or a character of base64, as JSON can escape it."""
+
+_MEANT = {b"\\n": b"", b"\\r": b"", b"\\t": b"", b"\\/": b"/"} | {
+    digits: b"" if char in _BLANKS else bytes((char,))
+    for char in b"+/-_=" + _BLANKS
+    for digits in (b"%02x" % char, b"%02X" % char)
+}
+"""By the last two characters of an escape."""
 
 _LONGEST_ESCAPE = 6
 
@@ -64,9 +71,13 @@ def unescaped(text: bytes) -> bytes:
     return _ESCAPE.sub(_meant, text) if b"\\" in text else text
 
 
+def without_escapes(text: bytes) -> bytes:
+    """Base64 without any of these escapes: quicker, where only the rest of it matters."""
+    return _ESCAPE.sub(b"", text) if b"\\" in text else text
+
+
 def _meant(escape: re.Match[bytes]) -> bytes:
-    character = escape[1] or b""
-    return bytes.fromhex(character[3:].decode()) if len(character) > 1 else character
+    return _MEANT[escape[0][-2:]]
 
 
 def decode_base64(text: str | LongBase64) -> bytes:

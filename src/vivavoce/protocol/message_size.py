@@ -17,7 +17,7 @@ from typing import Any
 from vivavoce.domain.json_size import exceeds_values
 from vivavoce.errors import ClientFault
 from vivavoce.protocol import close
-from vivavoce.protocol.base64_data import LongBase64, unescaped, unfinished_escape
+from vivavoce.protocol.base64_data import LongBase64, unfinished_escape, without_escapes
 
 LIGHT_BYTES = 256 * 1024
 LIGHT_VALUES = 32
@@ -167,4 +167,4 @@ def _find(frame: bytes | str, mark: str, start: int = 0) -> int:
 def _is_base64(block: bytes) -> bool:
     if b'"' in block:
         return False
-    return not unescaped(block).translate(None, _BASE64)
+    return not without_escapes(block).translate(None, _BASE64)
