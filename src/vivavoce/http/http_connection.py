@@ -15,6 +15,9 @@ from vivavoce.http.connection_limits import ConnectionSlot
 from vivavoce.http.live_socket import LiveSocket
 from vivavoce.http.read_pace import ReadPace
 
+REQUEST_S = 0.0003
+"""What the answer to one request takes of the event loop; it is not measured."""
+
 READ_BYTES = 2 * 1024
 """Read at a time: 340 of the smallest chunks take a few milliseconds."""
 
@@ -103,6 +106,8 @@ class HttpConnection(H11Protocol, BoundedProtocol):
         """Call the application. Its answer closes the connection if a large body is left unread."""
         self.slot.requested = True
         self._overhead = 0
+        if wait_s := self.pace.count_work(REQUEST_S):
+            await asyncio.sleep(wait_s)  # requests of one connection are answered one by one
         closing = False
 
         async def pass_on(message: Message) -> None:

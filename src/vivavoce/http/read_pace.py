@@ -62,6 +62,11 @@ class ReadPace:
         else:
             self.size = min(self._largest, 2 * self.size)
 
+    def count_work(self, taken_s: float) -> float:
+        """Count work that follows from what was read; the seconds until its share has made up."""
+        self._share.count_work(taken_s)
+        return self._share.debt_s()
+
     @property
     def paused(self) -> bool:
         """Whether the connection is not to be read for now."""

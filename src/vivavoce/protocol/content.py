@@ -144,10 +144,7 @@ def tool_result(wire: wire_content.FunctionResponse) -> ToolResult:
     The outer one wins; the inner one is taken out of what the model sees when it was used.
     """
     scheduling, response = wire.scheduling, wire.response or {}
-    if (
-        not scheduling
-        and (inner := SCHEDULING.find(response.get("scheduling"))) is not None
-    ):
+    if not scheduling and (inner := SCHEDULING.find(response.get("scheduling"))) is not None:
         scheduling = inner
         response = {key: value for key, value in response.items() if key != "scheduling"}
     return ToolResult(
