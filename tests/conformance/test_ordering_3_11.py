@@ -204,16 +204,3 @@ async def test_a_tool_call_comes_after_the_speech_before_it_and_nothing_after() 
     assert [kind(m) for m in turn].count("toolCall") == 1
     assert transcript(turn, "output") == "One moment."
     assert len(sound(turn)) == 48_000
-
-
-async def test_no_handle_is_promised_that_could_not_be_kept(scripted: Running) -> None:
-    """Saving is for later."""
-    async with talking(scripted.socket_url, setup(WRITTEN, sessionResumption={})) as client:
-        await client.type("hi")
-        await client.turn()
-        await client.type("again")
-        await client.turn()
-    updates = [
-        m["sessionResumptionUpdate"] for m in client.frames if "sessionResumptionUpdate" in m
-    ]
-    assert not [update for update in updates if "newHandle" in update]
