@@ -70,6 +70,19 @@ def test_work_on_a_busy_loop_is_done_after_a_while() -> None:
     assert 10 <= run_virtually(run()) <= 13
 
 
+def test_those_that_wait_on_a_busy_loop_share_the_wait() -> None:
+    async def run(count: int) -> int:
+        loop, turns = asyncio.get_running_loop(), 0
+        waiting = [asyncio.ensure_future(idle_turn()) for _ in range(count)]
+        while not all(each.done() for each in waiting):
+            loop.advance(idle_turns.LONGEST_WAIT_S / 10)  # type: ignore[attr-defined]
+            turns += 1
+            await asyncio.sleep(0)
+        return turns
+
+    assert run_virtually(run(50)) < 4 * 50
+
+
 def test_a_turn_that_is_not_wanted_any_more_is_given_to_the_next() -> None:
     async def run() -> list[str]:
         order: list[str] = []

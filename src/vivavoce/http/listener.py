@@ -185,18 +185,20 @@ class Listener:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             async with asyncio.timeout(self.limits.handshake_s):
                 first = await _peek(connection)
-                if not first or (first[0] == TLS_RECORD and self._tls is None):
-                    return False
-                tls = self._tls if first[0] == TLS_RECORD else None
-                await idle_turn()  # a conversation waits for one newcomer at most
-                await loop.connect_accepted_socket(
-                    partial(self._protocol, slot),
-                    connection,
-                    ssl=tls,
-                    ssl_handshake_timeout=self.limits.handshake_s if tls else None,
-                    ssl_shutdown_timeout=LINGER_S if tls else None,
-                )
-                return True
+            if not first or (first[0] == TLS_RECORD and self._tls is None):
+                return False
+            tls = self._tls if first[0] == TLS_RECORD else None
+            # A conversation waits for one newcomer at most. The newcomer is not to blame for its
+            # own wait, so that no deadline runs meanwhile.
+            await idle_turn()
+            await loop.connect_accepted_socket(
+                partial(self._protocol, slot),
+                connection,
+                ssl=tls,
+                ssl_handshake_timeout=self.limits.handshake_s if tls else None,
+                ssl_shutdown_timeout=LINGER_S if tls else None,
+            )
+            return True
         except (OSError, TimeoutError) as error:
             # A handshake that failed is the client's affair: often it does not trust our CA.
             log.debug("connection not established", extra={"why": str(error)})
