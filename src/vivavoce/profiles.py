@@ -23,7 +23,7 @@ from vivavoce.engines.ports import (
     VoiceDetector,
 )
 from vivavoce.engines.registry import EngineBuilder, required_weights
-from vivavoce.errors import ClientFault, VivavoceError
+from vivavoce.errors import INTERNAL, ClientFault, VivavoceError
 from vivavoce.http.admission import ProfileBackend
 from vivavoce.http.health import Component, ComponentState, Readiness
 from vivavoce.http.turn_logger import TurnLogger
@@ -118,7 +118,7 @@ class Profiles:
         if name is None:
             return None
         if name not in self._backends:
-            raise ClientFault(close.INTERNAL, close.UNAVAILABLE)
+            raise ClientFault(INTERNAL, close.UNAVAILABLE)
         return self._backends[name]
 
     def window(self, model: str) -> int:

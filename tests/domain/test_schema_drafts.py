@@ -27,6 +27,10 @@ MENDED: list[tuple[Json, Json]] = [
         DRAFT_4 | {"maximum": 2, "exclusiveMaximum": True},
     ),
     (
+        {"dependencies": {"a": ["b"]}, "dependentRequired": {"a": ["c"]}},
+        {"dependentRequired": {"a": ["c"]}, "allOf": [{"dependentRequired": {"a": ["b"]}}]},
+    ),
+    (
         {"dependencies": {"a": ["b"], "c": {"type": "OBJECT"}}, "dependentRequired": {"d": []}},
         {
             "dependentRequired": {"a": ["b"], "d": []},

@@ -14,7 +14,7 @@ from fuzz.mutation import JsonMutator
 from fuzz.seeds import VALUES, client_frames, dumped, every_name, models_in, setups, small_setups
 from vivavoce.core.events import ContextUpdated
 from vivavoce.domain.accounts import TokenRecord
-from vivavoce.errors import ClientFault
+from vivavoce.errors import INVALID, POLICY, TOO_BIG, ClientFault
 from vivavoce.http.tokens import FoundToken
 from vivavoce.protocol import close
 from vivavoce.protocol.auth_tokens import AuthToken, read_token_request, token_body
@@ -34,7 +34,7 @@ def _ignore(*what: str) -> None:
 
 def refusal(fault: ClientFault) -> str:
     """What kind of refusal it is. Asserts that a close frame can say it."""
-    assert fault.code in (close.INVALID, close.POLICY, close.TOO_BIG), fault.code
+    assert fault.code in (INVALID, POLICY, TOO_BIG), fault.code
     assert 0 < len(close.cut_reason(fault.reason).encode()) <= 123
     place = fault.reason.partition("), ")[0]  # what follows is the value
     return _DETAIL.sub("", place[:1000])[:80]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from vivavoce.errors import INTERNAL, POLICY, TOO_BIG
 from vivavoce.http.connection_limits import (
     MAX_FRAMES,
     REMEMBER_S,
@@ -114,7 +115,7 @@ def test_a_first_message_is_bounded_until_admission() -> None:
     slots = limiter()
     slot, _ = acquired(slots, STRANGER)
     assert slot.count_bytes(1000) is None
-    assert slot.count_bytes(1) == (close.TOO_BIG, close.MESSAGE_TOO_BIG)
+    assert slot.count_bytes(1) == (TOO_BIG, close.MESSAGE_TOO_BIG)
     slot.admit()
     assert slot.count_bytes(1_000_000) is None
     assert slots.waiting_bytes == 0
@@ -123,15 +124,15 @@ def test_a_first_message_is_bounded_until_admission() -> None:
 def test_a_refused_client_may_send_a_little_more_and_is_then_told_why() -> None:
     slot, _ = acquired(limiter(), STRANGER)
     assert slot.count_bytes(300) is None
-    slot.refuse((close.POLICY, "not from there"), 100)
+    slot.refuse((POLICY, "not from there"), 100)
     assert slot.count_bytes(100) is None
-    assert slot.count_bytes(1) == (close.POLICY, "not from there")
+    assert slot.count_bytes(1) == (POLICY, "not from there")
 
 
 def test_frames_are_counted_until_admission() -> None:
     slot, _ = acquired(limiter(), STRANGER)
     assert [slot.count_frame() for _ in range(MAX_FRAMES)] == [None] * MAX_FRAMES
-    assert slot.count_frame() == (close.TOO_BIG, close.MESSAGE_TOO_BIG)
+    assert slot.count_frame() == (TOO_BIG, close.MESSAGE_TOO_BIG)
     slot.admit()
     assert slot.count_frame() is None
 
@@ -148,7 +149,7 @@ def test_the_sum_of_waiting_bytes_is_bounded_at_the_cost_of_who_sent_most() -> N
     assert slots.waiting_bytes == 1600
     assert great.count_bytes(5000) is None, "it is cut, and counts no more"
     late, _ = acquired(slots, OTHER)
-    assert late.count_bytes(990) == (close.INTERNAL, close.UNAVAILABLE)
+    assert late.count_bytes(990) == (INTERNAL, close.UNAVAILABLE)
     for slot in (middle, small, late):
         slot.release()
     assert slots.waiting_bytes == 0

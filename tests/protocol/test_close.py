@@ -7,6 +7,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vivavoce.errors import INVALID
 from vivavoce.protocol import close
 
 
@@ -65,4 +66,4 @@ def test_the_other_faults_carry_their_codes() -> None:
     assert close.unsupported_modalities("TEXT").reason.startswith(
         "The requested combination of response modalities (TEXT) is not supported by the model"
     )
-    assert close.invalid_argument().code == close.malformed("").code == close.INVALID == 1007
+    assert close.invalid_argument().code == close.malformed("").code == INVALID == 1007

@@ -7,7 +7,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from vivavoce.errors import ClientFault
+from vivavoce.errors import INVALID, ClientFault
 from vivavoce.protocol import close
 from vivavoce.protocol.json_schema import MAX_BYTES, check
 
@@ -106,7 +106,7 @@ def test_what_is_none_is_refused_with_its_place(
 ) -> None:
     with pytest.raises(ClientFault) as caught:
         check(schema, "f")
-    assert caught.value.code == close.INVALID
+    assert caught.value.code == INVALID
     assert caught.value.reason == f"Invalid schema of f at '{place}': {problem}"
 
 
@@ -152,4 +152,4 @@ def test_a_schema_nested_beyond_reason_is_refused_like_any_other(levels: int) ->
         schema = {"not": schema}
     with pytest.raises(ClientFault, match="Invalid schema of f at '#': nested too deeply") as fault:
         check(schema, "f")
-    assert fault.value.code == close.INVALID
+    assert fault.value.code == INVALID

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from vivavoce.errors import ClientFault
+from vivavoce.errors import INVALID, ClientFault
 from vivavoce.protocol import close
 from vivavoce.protocol.dialect import GeminiDialect
 
@@ -23,5 +23,5 @@ from vivavoce.protocol.dialect import GeminiDialect
 def test_a_crowd_of_bad_entries_makes_one_fault(message: object, strict: bool) -> None:
     with pytest.raises(ClientFault) as refusal:
         GeminiDialect(strict).decode(json.dumps(message))
-    assert refusal.value.code == close.INVALID
+    assert refusal.value.code == INVALID
     assert 0 < len(close.cut_reason(refusal.value.reason).encode()) <= 123

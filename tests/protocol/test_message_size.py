@@ -12,11 +12,10 @@ import orjson
 import pybase64
 import pytest
 
-from vivavoce.errors import ClientFault
+from vivavoce.errors import TOO_BIG, ClientFault
 from vivavoce.protocol import message_size
 from vivavoce.protocol.auth_tokens import read_token_request
 from vivavoce.protocol.base64_data import PIECE_BYTES
-from vivavoce.protocol.close import TOO_BIG
 from vivavoce.protocol.decode import Decoder
 from vivavoce.protocol.message_size import LIGHT_VALUES, MessageLimits, is_light
 from vivavoce.protocol.wire_base import MAX_OBJECTS

@@ -176,7 +176,7 @@ def _try_handshake(address: ServerAddress, trusted: Path) -> Iterator[Finding]:
     except ssl.SSLError as error:
         yield error_finding("tls", describe_tls_error(error))
     except OSError:
-        return  # nobody listens, which is the port's finding
+        return  # nothing listens there: the finding about the port says so
 
 
 def _examine_shell(

@@ -1,4 +1,4 @@
-"""Who listens at an address already: nobody, a vivavoce, or something else.
+"""Find what listens at an address already: nothing, a vivavoce, or another server.
 
 Asked before anything is fetched or loaded, so that a port that is taken costs no waiting.
 """
@@ -16,7 +16,7 @@ ANSWER_S = 1.0
 
 
 def find_port_conflict(config: Config) -> CliError | None:
-    """Why the server's address can't be had, where somebody answers there."""
+    """Why the server's address can't be had, where something answers there."""
     address = server_address(config)
     if not address.port or config.server.reuse_port:
         return None

@@ -1,4 +1,4 @@
-"""Being told to stop, by Ctrl-C or by the system: while a server serves, and while it starts."""
+"""Ctrl-C and signals of the system that stop a server, while it serves and while it starts."""
 
 from __future__ import annotations
 

@@ -38,10 +38,10 @@ RECOVERABLE = frozenset({1001, 1006, 1011, 1012, 1013})
 class ReconnectingSession(ClientSession):
     """A conversation over as many connections as it takes.
 
-    When the server ends a connection, the next one goes on from the newest handle, and whoever
-    sends meanwhile waits; then iteration gives a `ReconnectedMessage`. It raises what stood in the
-    way when the server says no, or stays away for `timeout_s`: `SessionClosed` or
-    `ServerUnreachable`. A session that was never offered a handle ends with its connection.
+    When the server ends a connection, the next one resumes from the newest handle. Sending waits
+    meanwhile; then iteration gives a `ReconnectedMessage`. Raises `SessionClosed` when the server
+    refuses to resume, `ServerUnreachable` when it stays away for `timeout_s`. A session that was
+    never offered a handle ends with its connection.
     """
 
     def __init__(self, endpoint: ServerEndpoint, options: SessionOptions, timeout_s: float) -> None:

@@ -48,7 +48,7 @@ class ServerUnreachable(VivavoceError):
 
 
 class ServerUntrusted(ServerUnreachable):
-    """Somebody listens there, with a certificate that nothing here vouches for."""
+    """The server presents a certificate that no trusted authority has signed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +167,7 @@ async def connect(
 ) -> AsyncIterator[WebSocketSession]:
     """A conversation, begun and ready. Closed with 1000 on leaving.
 
-    Raises `ServerUnreachable` when nobody answers, `SessionClosed` when the server refuses the
+    Raises `ServerUnreachable` when nothing answers, `SessionClosed` when the server refuses the
     setup.
     """
     socket = await _open_socket(endpoint)

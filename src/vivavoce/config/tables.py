@@ -74,7 +74,7 @@ class QuotaTable(_Table):
     messages_per_s: float = Field(default=0.0, ge=0)
 
     def quota(self) -> Quota:
-        """The same for the edge."""
+        """The same for the HTTP server."""
         return Quota(**self.model_dump())
 
 

@@ -90,14 +90,14 @@ class SessionLifecycle:
 
     def handle_deadline(self, step: Step) -> CloseConnection | None:
         """What follows from the passing of time."""
-        farewell = self._lifetime.closed_by(step.now)
-        if farewell is None:
+        reason = self._lifetime.closed_by(step.now)
+        if reason is None:
             self._announce(step)
             return None
-        if farewell.final:
+        if reason.final:
             self.abandon_saving()
             step.emit(ForgetSession())
-        return CloseConnection(farewell.code, farewell.reason)
+        return CloseConnection(reason.code, reason.reason)
 
     def deadline(self, resting: bool) -> float | None:
         """When `handle_deadline` is due."""

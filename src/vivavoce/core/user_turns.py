@@ -124,8 +124,8 @@ class UserTurns:
     def ready(self) -> list[Entry]:
         """What may be taken up now: the line up to the first turn that is not ready, or update.
 
-        Speech alone waits for speech that follows it: nobody is answered while speaking. What
-        was typed for an answer waits for nobody.
+        Speech alone waits for speech that follows it: no answer begins while the user speaks.
+        What was typed for an answer does not wait.
         """
         ends = (n for n, e in enumerate(self.line) if isinstance(e, Update) or is_unfinished(e))
         count = next(ends, len(self.line))
@@ -190,7 +190,7 @@ class UserTurns:
         step.emit(ForgetAudio(turn.end))
 
     def give_up(self, step: Step) -> None:
-        """The conversation is over: nobody needs to listen any longer."""
+        """Give up all unfinished turns: the conversation is over."""
         for turn in self.line:
             if isinstance(turn, SpokenTurn) and turn.state is not TurnState.READY:
                 step.emit(DropTranscript(turn.id))

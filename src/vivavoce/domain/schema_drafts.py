@@ -107,12 +107,20 @@ class _Mender:
         schema[inclusive], schema[exclusive] = number, True
 
     def _split_dependencies(self, schema: dict[str, Any]) -> None:
+        further = schema.get("allOf", [])
         if not all(isinstance(schema.get(key, {}), dict) for key in _DEPENDENT):
+            return
+        if not isinstance(further, list):
             return
         self._report("dependencies in a schema: read as dependentRequired and dependentSchemas")
         for name, needed in schema.pop("dependencies").items():
             key = "dependentRequired" if isinstance(needed, list) else "dependentSchemas"
-            schema[key] = {name: needed, **schema.get(key, {})}
+            if name in (present := schema.get(key, {})):  # both hold
+                further = [*further, {key: {name: needed}}]
+            else:
+                schema[key] = {name: needed, **present}
+        if further:
+            schema["allOf"] = further
 
 
 def nullable(schema: dict[str, Any]) -> dict[str, Any]:

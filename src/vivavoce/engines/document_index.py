@@ -103,7 +103,7 @@ def _sections(text: str) -> Iterator[tuple[str, list[str]]]:
 def _block(block: str) -> Iterator[str]:
     """The sentences of a paragraph or a title; the first begins a line in its passage.
 
-    So that nobody takes a title for the beginning of the sentence below it.
+    The line keeps a title apart from the sentence below it.
     """
     for number, sentence in enumerate(_sentences(block)):
         yield sentence if number else f"{LINE}{sentence}"

@@ -1,1 +1,1 @@
-"""The network's edge: one port, TLS and plain text, HTTP and WebSocket."""
+"""The HTTP server: one port, TLS and plain text, HTTP and WebSocket."""

@@ -21,7 +21,7 @@ from vivavoce.domain.content import Tools
 from vivavoce.domain.ids import IdSource, SessionId
 from vivavoce.domain.model_family import model_id
 from vivavoce.domain.setup import SessionSetup
-from vivavoce.errors import ClientFault
+from vivavoce.errors import INTERNAL, ClientFault
 from vivavoce.http.auth import AuthenticatedClient
 from vivavoce.http.quotas import Quotas, UsageMeter
 from vivavoce.http.session_start import CheckpointRepository, SessionStart
@@ -121,7 +121,7 @@ class SessionOpener:
         async with AsyncExitStack() as held:
             left_s = await self._claim_token(request) if resuming else None
             start = await self._start_session(request)
-            # The place of a session that goes on is its own, whoever held it last.
+            # A resumed session keeps its place, whichever connection held it last.
             meter = await context.quotas.admit(principal, start.session)
             held.push_async_callback(context.quotas.release, principal, meter)
             toolset = _toolset(request)
@@ -148,7 +148,7 @@ class SessionOpener:
         """A new session, or the one that goes on, from where a connection here leaves it."""
         context, setup = self._context, request.setup
         if request.is_resumption and context.sessions.draining:
-            raise ClientFault(close.INTERNAL, close.UNAVAILABLE)
+            raise ClientFault(INTERNAL, close.UNAVAILABLE)
         start = await context.checkpoints.start_session(setup, request.client.principal.id)
         if not request.is_resumption or (setup.resumption and setup.resumption.transparent):
             return start
@@ -200,7 +200,7 @@ class SessionOpener:
         here = session is not None and self._context.leases.holds(session)
         if sessions.draining or not (sessions.admits or here):
             reason = close.UNAVAILABLE if sessions.draining else close.QUOTA
-            raise ClientFault(close.INTERNAL, reason)
+            raise ClientFault(INTERNAL, reason)
 
     async def _claim_token(self, request: SessionRequest) -> float | None:
         """The seconds until the caller's token ends, of which a use is taken."""

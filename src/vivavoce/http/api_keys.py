@@ -1,7 +1,7 @@
 """Who is calling: keys of the configuration and of the store, and what each of them opens.
 
 Where a credential may stand is `protocol.credentials`. With no key anywhere the server is *open*:
-everybody is let in, as the same principal.
+all clients are admitted, as the same principal.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import parse_qsl
 
 from vivavoce.domain.accounts import KeyRecord, Principal, Quota, Scope
-from vivavoce.errors import ClientFault, StoreError
+from vivavoce.errors import INTERNAL, INVALID, POLICY, ClientFault, StoreError
 from vivavoce.http import errors
 from vivavoce.protocol import close
 from vivavoce.protocol.credentials import Credential, find_credential
@@ -45,21 +45,21 @@ class AuthError(ClientFault):
 
 def missing_credential() -> AuthError:
     """Nothing was presented."""
-    return AuthError(close.POLICY, close.UNREGISTERED, errors.no_credential())
+    return AuthError(POLICY, close.UNREGISTERED, errors.no_credential())
 
 
 def wrong_key() -> AuthError:
     """It is none of ours."""
-    return AuthError(close.INVALID, close.BAD_KEY, errors.bad_key(), guessed=True)
+    return AuthError(INVALID, close.BAD_KEY, errors.bad_key(), guessed=True)
 
 
 def keys_unavailable() -> AuthError:
     """It cannot be found out now."""
-    return AuthError(close.INTERNAL, close.UNAVAILABLE, errors.unavailable())
+    return AuthError(INTERNAL, close.UNAVAILABLE, errors.unavailable())
 
 
 class ApiKeys:
-    """All keys. `quota` is for configured keys, and for everybody where there are none.
+    """All keys. `quota` is for configured keys, and for all clients where there are none.
 
     Keys of the store are remembered for `FRESH_S`, and for as long as the store is away. A server
     that `others` can reach is never open, nor is one again whose last key was revoked while it ran.
@@ -85,7 +85,7 @@ class ApiKeys:
         self._locked = others or bool(configured)
 
     async def open(self) -> bool:
-        """Whether there is no key, so that anybody may call. Raises `AuthError` if nobody knows."""
+        """Tell whether there is no key. Raises `AuthError` where the store can't be asked."""
         if not self._configured:
             await self._keys()
         return not self._locked
@@ -94,8 +94,8 @@ class ApiKeys:
         """Who presents this, for this purpose. Raises `AuthError`.
 
         Every configured key is compared, each in constant time, and before the store is asked,
-        which may be slow; stored ones are found by the digest of what was presented, of which
-        nobody can choose the beginning.
+        which may be slow; stored ones are found by the digest of what was presented, whose
+        beginning no client can choose.
         """
         given = "" if credential is None else digest_secret(credential.value)
         matches = [name for name in self._configured if hmac.compare_digest(given, name)]
@@ -112,9 +112,9 @@ class ApiKeys:
         if record is None:
             raise wrong_key()
         if record.expires and record.expires <= self._now():
-            raise AuthError(close.INVALID, close.EXPIRED_KEY, errors.expired_key())
+            raise AuthError(INVALID, close.EXPIRED_KEY, errors.expired_key())
         if scope not in record.scopes:
-            raise AuthError(close.POLICY, close.OUT_OF_SCOPE, errors.out_of_scope())
+            raise AuthError(POLICY, close.OUT_OF_SCOPE, errors.out_of_scope())
         return _principal(record)
 
     async def find_owner(self, id: str) -> Principal | None:
@@ -152,12 +152,12 @@ def find_request_credential(query_string: bytes, headers: Mapping[str, str]) -> 
     """The credential of a request, from its raw query and its headers. Raises `AuthError`."""
     if len(query_string) > MAX_QUERY:
         problem = f"The query is longer than {MAX_QUERY} bytes."
-        raise AuthError(close.INVALID, problem, errors.invalid_argument(problem))
+        raise AuthError(INVALID, problem, errors.invalid_argument(problem))
     try:
         found = parse_qsl(query_string.decode("latin-1"), max_num_fields=MAX_QUERY_FIELDS)
     except ValueError:
         problem = f"The query has more than {MAX_QUERY_FIELDS} fields."
-        raise AuthError(close.INVALID, problem, errors.invalid_argument(problem)) from None
+        raise AuthError(INVALID, problem, errors.invalid_argument(problem)) from None
     # Reversed, so that of a repeated name the first one counts.
     return find_credential(dict(reversed(found)), headers)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from vivavoce.domain.accounts import Principal, Scope
-from vivavoce.errors import ClientFault
+from vivavoce.errors import INTERNAL, POLICY, ClientFault
 from vivavoce.http import errors
 from vivavoce.http.api_keys import (
     ApiKeys,
@@ -83,7 +83,7 @@ class Authenticator:
         """Whether the request may be answered at all. Raises `AuthError`."""
         if (objection := self._origins.find_violation(client_request.origin)) is not None:
             self._metrics.auth_failures.labels("gate").inc()
-            raise AuthError(close.POLICY, objection, errors.forbidden(objection))
+            raise AuthError(POLICY, objection, errors.forbidden(objection))
 
     async def authenticate_request(self, client_request: ClientRequest, scope: Scope) -> Principal:
         """Who calls a REST method; only a key opens those. Raises `AuthError`."""
@@ -91,7 +91,7 @@ class Authenticator:
         credential = client_request.credential
         try:
             if is_token(credential) and not await self._keys.open():
-                raise AuthError(close.POLICY, close.NOT_A_KEY, errors.unauthenticated())
+                raise AuthError(POLICY, close.NOT_A_KEY, errors.unauthenticated())
             return await self._keys.authenticate(credential, scope)
         except AuthError as denied:
             await self._count_failure(client_request, denied)
@@ -102,8 +102,8 @@ class Authenticator:
     ) -> AuthenticatedClient:
         """Authenticate who opens a session. Raises `AuthError`, `ClientFault`.
 
-        Where no key is asked for, a token that nobody made is as good as anything else; one that
-        was made holds what it holds.
+        Where no key is asked for, any token is accepted; one that was made here locks what it
+        locks.
         """
         self._read_credential(client_request)
         credential = client_request.credential
@@ -125,7 +125,7 @@ class Authenticator:
         if token is None:
             if await self._keys.open():
                 return AuthenticatedClient(await self._keys.authenticate(None, Scope.LIVE))
-            raise AuthError(close.POLICY, close.UNREGISTERED, errors.no_credential(), guessed=True)
+            raise AuthError(POLICY, close.UNREGISTERED, errors.no_credential(), guessed=True)
         owner = await self._keys.find_owner(token.record.owner)
         if owner is None:
             raise missing_credential()  # the key that made it was revoked
@@ -134,7 +134,7 @@ class Authenticator:
     def _read_credential(self, client_request: ClientRequest) -> None:
         if self._failures.is_overloaded(client_request.address):
             self._metrics.auth_failures.labels("crowded").inc()
-            raise AuthError(close.INTERNAL, close.QUOTA, errors.quota_exceeded(5))
+            raise AuthError(INTERNAL, close.QUOTA, errors.quota_exceeded(5))
 
     async def _count_failure(self, client_request: ClientRequest, denied: AuthError) -> None:
         reason = "missing" if client_request.credential is None else "invalid"

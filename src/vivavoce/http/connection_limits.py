@@ -19,6 +19,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from vivavoce.errors import INTERNAL, TOO_BIG
 from vivavoce.http.auth_failures import client_network
 from vivavoce.protocol import close
 
@@ -66,7 +67,7 @@ class ConnectionSlot:
         self._abort: Callable[[], object] | None = None
         self._frames = 0
         self._allowed_bytes = limiter.limits.first_message_bytes
-        self._excess: Close = close.TOO_BIG, close.MESSAGE_TOO_BIG
+        self._excess: Close = TOO_BIG, close.MESSAGE_TOO_BIG
         self._released = False
 
     @property
@@ -98,7 +99,7 @@ class ConnectionSlot:
         self._limiter.waiting_bytes += count
         if self.bytes > self._allowed_bytes:
             return self._excess
-        return None if self._limiter.hold_bytes(self) else (close.INTERNAL, close.UNAVAILABLE)
+        return None if self._limiter.hold_bytes(self) else (INTERNAL, close.UNAVAILABLE)
 
     def count_frame(self) -> Close | None:
         """Count a frame that arrived; as `count_bytes`."""

@@ -21,7 +21,7 @@ import orjson
 from vivavoce.core.settings import SessionSettings
 from vivavoce.domain.model_family import ModelFamily, family_behavior
 from vivavoce.domain.setup import SessionSetup
-from vivavoce.errors import ClientFault
+from vivavoce.errors import INTERNAL, ClientFault
 from vivavoce.http import errors
 from vivavoce.http.admission import SessionOpener, SessionRequest
 from vivavoce.http.auth import AuthenticatedClient, Authenticator, ClientRequest
@@ -107,7 +107,7 @@ class LiveEndpoint:
             raise
         except Exception:
             log.exception("session could not be opened")
-            await socket.close(close.INTERNAL, close.INTERNAL_ERROR)
+            await socket.close(INTERNAL, close.INTERNAL_ERROR)
 
     async def _run(
         self, client_info: _ClientInfo, socket: AsgiWebSocket, connection: Connection
@@ -144,7 +144,7 @@ class LiveEndpoint:
             async with asyncio.timeout(self._options.setup_s):
                 frame = await socket.receive()
         except TimeoutError:
-            raise ClientFault(close.INTERNAL, close.DEADLINE) from None
+            raise ClientFault(INTERNAL, close.DEADLINE) from None
         dialect = GeminiDialect(
             strict=self._options.strict,
             enterprise=client_info.path.enterprise,

@@ -11,6 +11,7 @@ from websockets.exceptions import InvalidHandshake, InvalidMethod, PayloadTooBig
 from websockets.frames import Close, Frame, Opcode
 from websockets.http11 import Request
 
+from vivavoce.errors import INTERNAL, INVALID, TOO_BIG
 from vivavoce.http.bounded_protocol import BoundedProtocol, http_refusal, large_head_refusal
 from vivavoce.http.connection_limits import ConnectionSlot
 from vivavoce.http.frame_splitter import FrameSplitter
@@ -229,7 +230,7 @@ class LiveSocket(WebSocketsSansIOProtocol, BoundedProtocol):
                 self._utf8.decode(event.data, event.fin)
         except UnicodeDecodeError:
             refusals.info("text message is not UTF-8")
-            self._fail(close.INVALID, close.NOT_UTF8)
+            self._fail(INVALID, close.NOT_UTF8)
             return False
         return True
 
@@ -238,7 +239,7 @@ class LiveSocket(WebSocketsSansIOProtocol, BoundedProtocol):
             if self._is_text(event):
                 super().handle_cont(event)
         elif not self.lingering:
-            self._fail(close.TOO_BIG, close.MESSAGE_TOO_BIG)
+            self._fail(TOO_BIG, close.MESSAGE_TOO_BIG)
 
     def handle_pong(self, event: Frame) -> None:
         if self._counts_frame():
@@ -297,8 +298,8 @@ class LiveSocket(WebSocketsSansIOProtocol, BoundedProtocol):
             super().shutdown()
             return
         self.stop_keepalive()
-        self.queue.put_nowait({"type": "websocket.disconnect", "code": close.INTERNAL})
-        self.conn.send_close(close.INTERNAL, close.UNAVAILABLE)
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": INTERNAL})
+        self.conn.send_close(INTERNAL, close.UNAVAILABLE)
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
         self.transport.close()

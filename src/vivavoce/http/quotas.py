@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from vivavoce.domain.accounts import Principal
-from vivavoce.errors import ClientFault, StoreError
+from vivavoce.errors import INTERNAL, ClientFault, StoreError
 from vivavoce.protocol import close
 from vivavoce.runtime.rate_limit import TokenBucket
 from vivavoce.store.port import QuotaStore
@@ -38,7 +38,7 @@ AUDIO, CALLS = "audio", "calls"
 
 def exceeded() -> ClientFault:
     """More than the principal may take."""
-    return ClientFault(close.INTERNAL, close.QUOTA)
+    return ClientFault(INTERNAL, close.QUOTA)
 
 
 def _nothing() -> None:

@@ -17,7 +17,7 @@ from vivavoce.domain.content import Tools
 from vivavoce.domain.ids import IdSource, SessionId
 from vivavoce.domain.model_family import family_behavior, model_id
 from vivavoce.domain.setup import SessionSetup
-from vivavoce.errors import ClientFault, StoreError
+from vivavoce.errors import INTERNAL, POLICY, ClientFault, StoreError
 from vivavoce.protocol import close
 from vivavoce.store.checkpoint_decoder import decode_checkpoint
 from vivavoce.store.port import Refusal, SessionStore
@@ -95,14 +95,14 @@ class CheckpointRepository:
             )
         except StoreError as error:
             log.warning("session could not be resumed: why=%s", error)
-            raise ClientFault(close.INTERNAL, close.UNAVAILABLE) from None
+            raise ClientFault(INTERNAL, close.UNAVAILABLE) from None
         if taken is Refusal.OTHER_MODEL:
             raise close.invalid_argument()
         if isinstance(taken, Refusal):
-            raise ClientFault(close.POLICY, close.SESSION_NOT_FOUND)
+            raise ClientFault(POLICY, close.SESSION_NOT_FOUND)
         before = await asyncio.to_thread(decode_checkpoint, taken.data, taken.media)
         if before is None:
-            raise ClientFault(close.POLICY, close.SESSION_NOT_FOUND)
+            raise ClientFault(POLICY, close.SESSION_NOT_FOUND)
         return SessionStart(taken.session, taken.lease, before, resumption.handle)
 
     def open_store(

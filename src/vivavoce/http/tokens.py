@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from vivavoce.domain.accounts import Principal, TokenRecord
-from vivavoce.errors import ClientFault, StoreError
+from vivavoce.errors import INTERNAL, POLICY, ClientFault, StoreError
 from vivavoce.http import errors
 from vivavoce.protocol import close
 from vivavoce.protocol.auth_tokens import read_bound_setup, read_token_request, token_body
@@ -30,9 +30,9 @@ from vivavoce.store.session_checkpoints import digest_secret
 log = logging.getLogger(__name__)
 
 REFUSALS = {
-    Refusal.UNKNOWN: (close.POLICY, close.UNREGISTERED),
-    Refusal.EXPIRED: (close.INTERNAL, close.TOKEN_EXPIRED),
-    Refusal.EXHAUSTED: (close.INTERNAL, close.TOKEN_EXHAUSTED),
+    Refusal.UNKNOWN: (POLICY, close.UNREGISTERED),
+    Refusal.EXPIRED: (INTERNAL, close.TOKEN_EXPIRED),
+    Refusal.EXHAUSTED: (INTERNAL, close.TOKEN_EXHAUSTED),
 }
 
 
@@ -92,7 +92,7 @@ class TokenService:
             record = await self._store.find_token(digest_secret(secret), self._now())
         except StoreError as error:
             log.warning("token was not found: why=%s", error)
-            raise ClientFault(close.INTERNAL, close.UNAVAILABLE) from None
+            raise ClientFault(INTERNAL, close.UNAVAILABLE) from None
         return None if record is None else FoundToken(record)
 
     async def claim(self, token: FoundToken, resuming: bool) -> float:
@@ -105,7 +105,7 @@ class TokenService:
             claimed = await self._store.claim_token(token.record.digest, now, resuming)
         except StoreError as error:
             log.warning("token was not claimed: why=%s", error)
-            raise ClientFault(close.INTERNAL, close.UNAVAILABLE) from None
+            raise ClientFault(INTERNAL, close.UNAVAILABLE) from None
         if isinstance(claimed, Refusal):
             raise ClientFault(*REFUSALS[claimed])
         return claimed.expires - now

@@ -7,11 +7,7 @@ are known, so that what people have written about them keeps helping.
 
 from __future__ import annotations
 
-from vivavoce.errors import INTERNAL as INTERNAL
-from vivavoce.errors import INVALID as INVALID
-from vivavoce.errors import POLICY as POLICY
-from vivavoce.errors import TOO_BIG as TOO_BIG
-from vivavoce.errors import ClientFault
+from vivavoce.errors import INVALID, POLICY, TOO_BIG, ClientFault
 
 MAX_REASON_BYTES = 123
 """What a WebSocket close frame can hold."""

@@ -1,4 +1,4 @@
-"""The Gemini Live API as a dialect: what the runtime and the edge speak through."""
+"""The Gemini Live API as a dialect: what the runtime and the HTTP server speak through."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import orjson
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from vivavoce.errors import ClientFault
+from vivavoce.errors import INVALID, ClientFault
 from vivavoce.protocol import close
 from vivavoce.protocol.misplaced_fields import gather_fields
 from vivavoce.protocol.wire_base import MAX_OBJECTS, OnMismatch, Wire, spellings, unknown_names
@@ -114,7 +114,7 @@ def read_as(
     if strict and unknown:
         sentences = (close.unknown_name(name, path) for path, name in unknown[:MAX_SENTENCES])
         logged = close.unknown_name("…", unknown[0][0])
-        raise ClientFault(close.INVALID, "\n".join(sentences), logged)
+        raise ClientFault(INVALID, "\n".join(sentences), logged)
     for path, name in unknown:
         on_unknown(path, name)
     return message

@@ -19,12 +19,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
-from vivavoce.errors import ClientFault
+from vivavoce.errors import POLICY, ClientFault
 from vivavoce.runtime.idle_turns import idle_turn
 
 T = TypeVar("T")
-
-POLICY = 1008
 
 BURST_S = 1.0
 """As many messages as are allowed in so long may come at once: after a stall they do."""

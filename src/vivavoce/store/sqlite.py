@@ -1,6 +1,6 @@
 """A store in one SQLite file: for one machine, with any number of processes.
 
-Write-ahead logging lets readers go on while somebody writes. Every verb that must be atomic is one
+Write-ahead logging lets readers go on beside a writer. Every verb that must be atomic is one
 transaction that begins by taking the write lock (`BEGIN IMMEDIATE`), or one conditional statement.
 """
 
@@ -37,7 +37,7 @@ class SqliteStore:
     async def start(self) -> None:
         """Open the file. Raises `ConfigError` where it cannot be, or is something else.
 
-        A file that somebody holds locked is out of reach, and no mistake.
+        A file that another process has locked is a `StoreError`.
         """
         try:
             await self.ping()

@@ -43,7 +43,7 @@ class SqliteDatabase:
         """Run `work` on the connection, alone, in the thread. Raises `StoreError`.
 
         What has begun is brought to its end also where the caller gives up: a transaction that was
-        left open would lock everybody else out.
+        left open would lock all other processes out.
         """
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, "state")
@@ -72,7 +72,7 @@ class SqliteDatabase:
     def _turn(self, work: Work[T]) -> T:
         try:
             if self._opened is not None and not self._is_there():
-                self._drop()  # somebody took the file away: a new one is made
+                self._drop()  # the file was removed: a new one is made
             if self._opened is None:
                 self._opened = self._open()
             return work(self._opened)

@@ -1,11 +1,11 @@
 """The session with one MCP server: opened, tended, opened again, closed.
 
 The `mcp` package opens task groups, which must be left by the task that entered them. So one
-task of its own owns a session from its beginning to its end; it belongs to the keeper, and
-`aclose` waits for it. Calls don't pass through this task: they are made by whoever wants them, so
+task of its own owns a session from its beginning to its end; it belongs to `McpSession`, whose
+`aclose` waits for it. Calls don't pass through this task: the caller makes them, so
 that they run side by side and each can be cancelled by itself.
 
-Where a connection stands is one `McpSessionState`; whoever changes it wakes the task, which acts
+Where a connection stands is one `McpSessionState`; each change wakes the task, which acts
 upon it. A `lasting` connection that is down is tried again by itself, after a pause that doubles;
 any other when the next call wants it.
 
@@ -62,7 +62,7 @@ class McpSessionState(Enum):
 
 
 class McpSession:
-    """One server, as long as anybody may want it. `state` and `client` are its own to change."""
+    """One server, until it is closed. `state` and `client` are its own to change."""
 
     def __init__(self, spec: McpServerSpec, workers: WorkerPool, lasting: bool = False) -> None:
         self.spec = spec
@@ -76,7 +76,7 @@ class McpSession:
         self._running = 0
         self._wake = asyncio.Event()
         self._asked: asyncio.Event | None = None
-        """Set when the attempt is over that somebody waits for."""
+        """Set when the attempt that a caller waits for is over."""
         self._problem = ""
 
     @property
@@ -142,7 +142,7 @@ class McpSession:
                 task.cancel()
                 await asyncio.wait({task}, timeout=CANCEL_S)
         finally:
-            # Also where whoever closes is out of patience itself.
+            # Also where the caller of `aclose` is cancelled.
             task.cancel()
             self._answer()
 
@@ -173,7 +173,7 @@ class McpSession:
                 if await self._session():
                     pause = FIRST_PAUSE_S
                 else:
-                    # Whoever waited for this attempt has the answer; nobody waits for the next.
+                    # The waiters of this attempt have their answer; the next has none.
                     self._answer()
                     pause = min(2 * pause, LONGEST_PAUSE_S)
                 await self._while(
