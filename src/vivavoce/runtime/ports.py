@@ -1,4 +1,4 @@
-"""What the runtime asks of the HTTP server: a transport for frames, a dialect to read and write them."""
+"""What the runtime asks of the HTTP server: a transport for frames, a dialect to spell them."""
 
 from __future__ import annotations
 
