@@ -1,10 +1,11 @@
-"""One process of a storm: does one thing to a store many times at once, and prints what it got.
+"""One process of a storm: does one thing to a store many times at once, and reports what it got.
 
     python tests/store/storm.py claim TIMES sqlite PATH
     python tests/store/storm.py take HANDLE redis URL PREFIX
 
-`claim` takes uses of the token whose digest is "storm"; `take` takes a session by its handle and
-then tries to write it down. Both begin when their standard input ends.
+`claim` takes uses of the token whose digest is "storm"; `take` takes a session by its handle, and
+in a second step saves it. Before every step the process writes what the last one gave on a line of
+standard output, and waits for a line of standard input.
 """
 
 from __future__ import annotations
@@ -27,16 +28,24 @@ def store_at(arguments: list[str]) -> StateStore:
     return build_store("redis", url=place, prefix=prefix[0])
 
 
-async def main(what: str, argument: str, *place: str) -> object:
+async def main(what: str, argument: str, *place: str) -> None:
     store = store_at(list(place))
     await store.start()
-    await asyncio.to_thread(sys.stdin.read)
     try:
+        await report("ready")
         if what == "claim":
-            return await claim(store, int(argument))
-        return await take(store, argument)
+            await report(await claim(store, int(argument)))
+        else:
+            await take_and_save(store, argument)
     finally:
         await store.aclose()
+
+
+async def report(got: object) -> None:
+    """Write a line, and wait for the line that lets the next step begin."""
+    sys.stdout.write(json.dumps(got) + "\n")
+    sys.stdout.flush()
+    await asyncio.to_thread(sys.stdin.readline)
 
 
 async def claim(store: StateStore, times: int) -> int:
@@ -46,12 +55,12 @@ async def claim(store: StateStore, times: int) -> int:
     return sum(isinstance(each, TokenRecord) for each in claims)
 
 
-async def take(store: StateStore, handle: str) -> tuple[int, bool]:
+async def take_and_save(store: StateStore, handle: str) -> None:
     taken = await store.take_session(handle, "owner", "model", NOW, exact=False)
     assert isinstance(taken, SavedSession)
-    await asyncio.sleep(0.2)  # until the other one has taken it, too
-    return taken.lease, await store.save_session(taken, f"{handle}-{taken.lease}", NOW, LATER)
+    await report(taken.lease)
+    await report(await store.save_session(taken, f"{handle}-{taken.lease}", NOW, LATER))
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(asyncio.run(main(*sys.argv[1:]))))
+    asyncio.run(main(*sys.argv[1:]))

@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing
+from contextlib import ExitStack, asynccontextmanager, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -57,32 +57,40 @@ async def opened(place: list[str]) -> AsyncIterator[StateStore]:
 
 
 def at_once(place: list[str], *works: tuple[str, str]) -> list[Any]:
-    """What processes got that did their work side by side."""
-    processes = [
-        subprocess.Popen(
-            [sys.executable, str(STORM), *work, *place],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        for work in works
-    ]
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.close()
-    answers = []
-    for process in processes:
-        assert process.stdout is not None
-        answers.append(json.loads(process.stdout.read()))
-        assert process.wait(30) == 0
-        process.stdout.close()
-    return answers
+    """Run processes side by side, a step at a time; what each of them got at each of its steps."""
+    with ExitStack() as stack:
+        processes = [
+            stack.enter_context(
+                subprocess.Popen(
+                    [sys.executable, str(STORM), *work, *place],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                    bufsize=1,
+                )
+            )
+            for work in works
+        ]
+        steps = []
+        while all(lines := [_next_line(process) for process in processes]):
+            steps.append([json.loads(line) for line in lines])
+            for process in processes:
+                assert process.stdin is not None
+                process.stdin.write("\n")
+    assert [process.returncode for process in processes] == [0] * len(works)
+    return list(zip(*steps, strict=True))
+
+
+def _next_line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline()
 
 
 async def test_a_hundred_claims_of_four_processes_for_seven_uses(place: list[str]) -> None:
     async with opened(place) as store:
         await store.put_token(replace(TOKEN, digest="storm", uses=7))
         claimed = await asyncio.to_thread(at_once, place, *[("claim", "25")] * 4)
-        assert sum(claimed) == 7
+        assert sum(uses for _, uses in claimed) == 7
         left = await store.find_token("storm", NOW)
         assert left is not None
         assert left.uses == 0
@@ -92,7 +100,7 @@ async def test_of_two_processes_that_take_a_session_the_newest_holds_it(place: l
     async with opened(place) as store:
         await store.save_session(SAVED, "race", NOW, LATER)
         taken = await asyncio.to_thread(at_once, place, *[("take", "race")] * 2)
-        assert sorted(taken) == [[2, False], [3, True]]
+        assert sorted(taken) == [("ready", 2, False), ("ready", 3, True)]
         newest = await store.take_session("race-3", "owner", "model", NOW, exact=False)
         assert isinstance(newest, SavedSession)
         assert newest.lease == 4
