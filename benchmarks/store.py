@@ -21,8 +21,8 @@ from pathlib import Path
 from vivavoce.domain.checkpoint import Checkpoint
 from vivavoce.domain.content import Content, Role, Text, Tools
 from vivavoce.domain.ids import SessionId
-from vivavoce.store.checkpoint_encoder import encode_checkpoint
-from vivavoce.store.factory import build_store
+from vivavoce.store import build_store
+from vivavoce.store.checkpoints import CheckpointEncoder
 from vivavoce.store.port import SavedSession, StateStore
 
 Row = tuple[str, tuple[float, float], float | None]
@@ -38,7 +38,11 @@ def checkpoint() -> bytes:
     said = Text("A sentence of some fifteen words, as people say them when they talk to it. ")
     roles = (Role.USER, Role.MODEL)
     history = tuple(Content(roles[number % 2], (said,)) for number in range(2 * TURNS))
-    return encode_checkpoint(Checkpoint(SessionId("s"), "m", "Be brief.", Tools(), history, 0)).data
+    return (
+        CheckpointEncoder()
+        .encode(Checkpoint(SessionId("s"), "m", "Be brief.", Tools(), history, 0))
+        .data
+    )
 
 
 async def median_ms(work: Callable[[int], Awaitable[object]]) -> float:

@@ -15,12 +15,12 @@ from vivavoce.http.live import LiveEndpoint, LiveOptions
 from vivavoce.http.models import ModelList
 from vivavoce.http.origin_policy import OriginPolicy
 from vivavoce.http.quotas import Quotas
-from vivavoce.http.session_start import CheckpointRepository
 from vivavoce.http.tokens import TokenService
 from vivavoce.metrics import Metrics
 from vivavoce.runtime.connection import Backend
 from vivavoce.runtime.leases import Leases
 from vivavoce.runtime.session_registry import Connections
+from vivavoce.store.checkpoints import CheckpointRepository
 from vivavoce.store.memory import MemoryStore
 from vivavoce.store.port import StateStore
 

@@ -13,6 +13,7 @@ from typing import Any
 import websockets
 
 from vivavoce.config import load_config
+from vivavoce.store.port import StateStore
 from vivavoce.wiring import Server, build
 
 MODEL = "models/gemini-2.5-flash-native-audio-preview-12-2025"
@@ -21,14 +22,16 @@ Json = dict[str, Any]
 
 
 @contextlib.asynccontextmanager
-async def serving(folder: Path, file: str = "", **flags: Any) -> AsyncIterator[Server]:
+async def serving(
+    folder: Path, file: str = "", store: StateStore | None = None, **flags: Any
+) -> AsyncIterator[Server]:
     """A running server with the scripted profile. `flags` spell `.` as `__`; `file` is TOML."""
     path = folder / "settings.toml"
     path.write_text(file)
     chosen = {"profile": "scripted", "server.port": 0, "server.drain_s": 0.2}
     chosen |= {"store.use": "memory"} if "[store]" not in file else {}
     chosen |= {name.replace("__", "."): value for name, value in flags.items()}
-    server = build(load_config(path, chosen), folder=folder / "tls")
+    server = build(load_config(path, chosen), folder=folder / "tls", store=store)
     await server.start()
     try:
         yield server

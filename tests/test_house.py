@@ -40,7 +40,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "http": {
         "runtime", "protocol", "domain", "errors", "core", "engines.ports", "tools.ports", "http",
-        "metrics", "store.port", "store.checkpoint_decoder", "store.session_checkpoints",
+        "metrics", "store.port", "store.checkpoints",
     },
     "metrics": {"domain", "errors"},
     "client": {"client", "connection_errors", "domain", "errors", "installing"},

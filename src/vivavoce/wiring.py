@@ -29,7 +29,6 @@ from vivavoce.http.live import LiveEndpoint, LiveOptions
 from vivavoce.http.models import ModelList
 from vivavoce.http.origin_policy import OriginPolicy
 from vivavoce.http.quotas import Quotas
-from vivavoce.http.session_start import CheckpointRepository
 from vivavoce.http.tokens import TokenService
 from vivavoce.metrics import Metrics
 from vivavoce.profiles import Profiles, Say, profiles_in_use, weights_in_use
@@ -37,7 +36,8 @@ from vivavoce.protocol.message_size import MessageLimits
 from vivavoce.runtime.leases import Leases
 from vivavoce.runtime.loop_lag import LoopLag
 from vivavoce.runtime.session_registry import Connections
-from vivavoce.store.factory import build_store
+from vivavoce.store import build_store
+from vivavoce.store.checkpoints import CheckpointRepository
 from vivavoce.store.port import StateStore
 
 __all__ = ["Say", "Server", "build", "profiles_in_use", "store_of", "weights_in_use"]

@@ -13,7 +13,7 @@ from serving import connected, serving
 from vivavoce.cli.main import app
 from vivavoce.domain.accounts import KeyRecord, Quota, Scope
 from vivavoce.http import api_keys
-from vivavoce.store.factory import build_store
+from vivavoce.store import build_store
 
 RUN = CliRunner()
 

@@ -30,10 +30,9 @@ from vivavoce.client.reconnect import connect_resumably
 from vivavoce.client.session import ServerEndpoint
 from vivavoce.client.turns import Turn
 from vivavoce.domain.checkpoint import Checkpoint
-from vivavoce.store.checkpoint_decoder import decode_checkpoint
-from vivavoce.store.factory import build_store
-from vivavoce.store.port import SavedSession
-from vivavoce.store.session_checkpoints import digest_secret
+from vivavoce.store import build_store
+from vivavoce.store.checkpoints import decode_checkpoint
+from vivavoce.store.port import SavedSession, digest_secret
 
 pytestmark = [
     pytest.mark.sdk,

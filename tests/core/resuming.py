@@ -11,14 +11,13 @@ from vivavoce.domain.checkpoint import strip_server_tools
 from vivavoce.domain.content import Content
 from vivavoce.domain.ids import CountingIds
 from vivavoce.domain.setup import SessionSetup
-from vivavoce.store.checkpoint_decoder import decode_checkpoint
-from vivavoce.store.checkpoint_encoder import encode_checkpoint
+from vivavoce.store.checkpoints import CheckpointEncoder, decode_checkpoint
 
 
 def resumed(old: World, setup: SessionSetup | None = None) -> World:
     """The same conversation on a new connection, from a checkpoint written down here."""
     setup = setup or old.setup
-    checkpoint = decode_checkpoint(*encode_checkpoint(old.session.checkpoint(old.now)))
+    checkpoint = decode_checkpoint(*CheckpointEncoder().encode(old.session.checkpoint(old.now)))
     assert checkpoint is not None
     _, tools = checkpoint.merge_setup(setup)
     before = old.session._conversation.context.tools

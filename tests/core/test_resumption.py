@@ -32,7 +32,7 @@ from vivavoce.domain.content import (
     Tools,
 )
 from vivavoce.domain.setup import Resumption, SessionSetup
-from vivavoce.store.checkpoint_encoder import encode_checkpoint
+from vivavoce.store.checkpoints import CheckpointEncoder
 
 WANTED = replace(SETUP, resumption=Resumption())
 COUNTING = replace(SETUP, resumption=Resumption(transparent=True))
@@ -203,7 +203,7 @@ def test_the_options_of_a_tool_are_not_written_down_and_come_again_with_the_setu
     setup = replace(WANTED, tools=Tools(TOOLS.functions, (MCP,)))
     world = World(setup, SETTINGS)
     checkpoint = world.session.checkpoint()
-    assert b"secret" not in encode_checkpoint(checkpoint).data
+    assert b"secret" not in CheckpointEncoder().encode(checkpoint).data
     assert checkpoint.merge_setup(setup)[1] == Tools(TOOLS.functions, (MCP,))
     world.do(ContextUpdated(None, Tools((), (BuiltinTool("mcpServers"),))))
     assert world.session.checkpoint().merge_setup(setup)[1] == Tools((), (MCP,))

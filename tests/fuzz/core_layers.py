@@ -22,8 +22,7 @@ from vivavoce.core.session import LiveSession
 from vivavoce.core.settings import SessionSettings
 from vivavoce.domain.ids import CountingIds
 from vivavoce.domain.model_family import family_behavior
-from vivavoce.store.checkpoint_decoder import decode_checkpoint
-from vivavoce.store.checkpoint_encoder import encode_checkpoint
+from vivavoce.store.checkpoints import CheckpointEncoder, decode_checkpoint
 
 NAMES = (*ACTIONS, "drop")
 """`drop`: the connection ends, and the client resumes where that is possible."""
@@ -92,7 +91,7 @@ def run_checkpoint(data: bytes) -> Hashable:
     kinds = tuple(sorted({type(effect).__name__ for effect in effects}))
     session.handle_event(ClientGone(), 2.0)
     assert session.closed
-    assert decode_checkpoint(*encode_checkpoint(checkpoint)) is not None
+    assert decode_checkpoint(*CheckpointEncoder().encode(checkpoint)) is not None
     parts = [type(part).__name__ for content in checkpoint.history for part in content.parts]
     return kinds, tuple(parts[:5]), len(checkpoint.calls), bool(checkpoint.frames)
 
@@ -110,7 +109,7 @@ def _walked() -> list[tuple[bytes, Mapping[str, bytes]]]:
         if not world.session.resting and choose.random() < 0.7:
             calm(world)
         if world.session.resting:
-            found.append(encode_checkpoint(world.session.checkpoint(world.now)))
+            found.append(CheckpointEncoder().encode(world.session.checkpoint(world.now)))
     return found
 
 

@@ -12,7 +12,7 @@ from vivavoce.errors import StoreError
 from vivavoce.http.api_keys import FRESH_S, ApiKeys, AuthError, find_request_credential
 from vivavoce.protocol.credentials import Credential, CredentialKind
 from vivavoce.store.memory import MemoryStore
-from vivavoce.store.session_checkpoints import digest_secret
+from vivavoce.store.port import digest_secret
 from vivavoce.testing.virtual_loop import run_virtually
 
 TOKEN = "auth_tokens/abc"

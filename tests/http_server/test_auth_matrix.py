@@ -17,7 +17,7 @@ from vivavoce.domain.accounts import ALL_SCOPES, KeyRecord, Scope, TokenRecord
 from vivavoce.http import auth_failures
 from vivavoce.protocol import close
 from vivavoce.store.memory import MemoryStore
-from vivavoce.store.session_checkpoints import digest_secret
+from vivavoce.store.port import digest_secret
 from vivavoce.wiring import Server, build
 
 UNREGISTERED = (1008, close.cut_reason(close.UNREGISTERED))

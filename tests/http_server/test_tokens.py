@@ -14,7 +14,7 @@ from vivavoce.http.errors import ErrorResponse
 from vivavoce.http.tokens import FoundToken, TokenService
 from vivavoce.protocol.dialect import GeminiDialect
 from vivavoce.store.memory import MemoryStore
-from vivavoce.store.session_checkpoints import digest_secret
+from vivavoce.store.port import digest_secret
 
 OWNER = Principal("backend")
 

@@ -22,9 +22,8 @@ from vivavoce.engines.scripted.sound import say
 from vivavoce.engines.scripted.tones import TonesRecognizer, TonesSynthesizer
 from vivavoce.runtime.connection import Backend
 from vivavoce.runtime.voice_activity import VoiceScorer
-from vivavoce.store.checkpoint_decoder import decode_checkpoint
-from vivavoce.store.port import SavedSession
-from vivavoce.store.session_checkpoints import digest_secret
+from vivavoce.store.checkpoints import decode_checkpoint
+from vivavoce.store.port import SavedSession, digest_secret
 from vivavoce.testing.virtual_loop import run_virtually
 
 LASTS_S = 2 * 3600.0

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 from vivavoce.domain.accounts import TokenRecord
-from vivavoce.store.factory import build_store
+from vivavoce.store import build_store
 from vivavoce.store.port import SavedSession, StateStore
 from vivavoce.testing.store_contract import LATER, NOW
 

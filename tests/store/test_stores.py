@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from store.redis_server import RedisServer, redis_server
-from vivavoce.store.factory import build_store
+from vivavoce.store import build_store
 from vivavoce.store.port import StateStore
 from vivavoce.store.redis import RedisStore
 from vivavoce.testing.store_contract import KEY, LATER, NOW, SAVED, StateStoreContract

@@ -22,9 +22,9 @@ from store.redis_server import RedisServer, redis_server
 from store.storm import store_at
 from vivavoce.errors import ConfigError, StoreError
 from vivavoce.runtime import leases
-from vivavoce.store import sqlite_database
-from vivavoce.store.factory import build_store
+from vivavoce.store import build_store
 from vivavoce.store.port import SavedSession, StateStore
+from vivavoce.store.sqlite import SqliteStore
 from vivavoce.testing.store_contract import LATER, NOW, SAVED, TOKEN
 from vivavoce.wiring import Server
 
@@ -112,7 +112,10 @@ async def test_of_two_processes_that_take_a_session_the_newest_holds_it(place: l
 @asynccontextmanager
 async def server_on(place: list[str], folder: Path, **flags: Any) -> AsyncIterator[Server]:
     use, where, *prefix = place
-    named = {"store__use": use, "store__path" if use == "sqlite" else "store__url": where}
+    named: dict[str, Any] = {
+        "store__use": use,
+        "store__path" if use == "sqlite" else "store__url": where,
+    }
     named |= {"store__prefix": prefix[0]} if prefix else {}
     async with serving(folder, **named, **flags) as server:
         yield server
@@ -176,9 +179,9 @@ async def test_sqlite_is_locked_and_freed_in_mid_conversation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(leases, "LEASE_S", 0.1)
-    monkeypatch.setattr(sqlite_database, "BUSY_S", 0.1)
     path = tmp_path / "state.sqlite3"
-    async with server_on(["sqlite", str(path)], tmp_path) as server, connected(server) as client:
+    store = SqliteStore(path, busy_s=0.1)
+    async with serving(tmp_path, store=store) as server, connected(server) as client:
         await begin(client)
         await handle(client)
         with closing(sqlite3.connect(path, isolation_level=None)) as other:

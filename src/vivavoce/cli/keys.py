@@ -19,8 +19,7 @@ from vivavoce.cli.errors import describe_error, print_and_exit
 from vivavoce.config import Config, load_config, split_words
 from vivavoce.domain.accounts import ALL_SCOPES, KeyRecord, Quota, Scope
 from vivavoce.errors import ConfigError, VivavoceError
-from vivavoce.store.port import StateStore
-from vivavoce.store.session_checkpoints import digest_secret
+from vivavoce.store.port import StateStore, digest_secret
 from vivavoce.wiring import store_of
 
 T = TypeVar("T")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
@@ -19,12 +19,11 @@ from vivavoce.core.session import LiveSession
 from vivavoce.core.settings import SessionSettings
 from vivavoce.domain.content import Tools
 from vivavoce.domain.ids import IdSource, SessionId
-from vivavoce.domain.model_family import model_id
+from vivavoce.domain.model_family import family_behavior, model_id
 from vivavoce.domain.setup import SessionSetup
-from vivavoce.errors import INTERNAL, ClientFault
+from vivavoce.errors import INTERNAL, POLICY, ClientFault, StoreError
 from vivavoce.http.auth import AuthenticatedClient
 from vivavoce.http.quotas import Quotas, UsageMeter
-from vivavoce.http.session_start import CheckpointRepository, SessionStart
 from vivavoce.http.tokens import TokenService
 from vivavoce.http.websocket import AsgiWebSocket
 from vivavoce.protocol import close
@@ -35,6 +34,8 @@ from vivavoce.runtime.decoding import run_in_decoder
 from vivavoce.runtime.leases import Leases
 from vivavoce.runtime.session_registry import Connections
 from vivavoce.runtime.tool_runs import NoTools
+from vivavoce.store.checkpoints import CheckpointRepository, SessionStart
+from vivavoce.store.port import Refusal
 from vivavoce.tools.ports import Toolset
 
 log = logging.getLogger(__name__)
@@ -149,10 +150,19 @@ class SessionOpener:
         context, setup = self._context, request.setup
         if request.is_resumption and context.sessions.draining:
             raise ClientFault(INTERNAL, close.UNAVAILABLE)
-        start = await context.checkpoints.start_session(setup, request.client.principal.id)
+        try:
+            start = await context.checkpoints.start_session(setup, request.client.principal.id)
+        except StoreError as error:
+            log.warning("session could not be resumed", extra={"problem": str(error)})
+            raise ClientFault(INTERNAL, close.UNAVAILABLE) from None
+        if start is Refusal.OTHER_MODEL:
+            raise close.invalid_argument()
+        if isinstance(start, Refusal):
+            raise ClientFault(POLICY, close.SESSION_NOT_FOUND)
         if not request.is_resumption or (setup.resumption and setup.resumption.transparent):
             return start
-        return start.with_checkpoint(await context.leases.take_over(start.session))
+        newer = await context.leases.take_over(start.session)
+        return start if newer is None else replace(start, checkpoint=newer)
 
     async def _build_session(
         self, request: SessionRequest, start: SessionStart, tools: Tools
@@ -161,7 +171,12 @@ class SessionOpener:
         context, gauge = self._context, request.backend.backend.gauge
 
         def make() -> LiveSession:
-            return start.build_session(request.setup, tools, request.settings, context.ids, gauge)
+            setup, settings, before = request.setup, request.settings, start.checkpoint
+            behavior, ids = family_behavior(setup.model), context.ids
+            if before is not None:
+                return LiveSession.resume(before, setup, behavior, settings, ids, tools, gauge)
+            setup = replace(setup, tools=tools)
+            return LiveSession(start.session, setup, behavior, settings, ids, counter=gauge)
 
         if start.checkpoint is None and len(tools.declarations) <= FEW_FUNCTIONS:
             return make()

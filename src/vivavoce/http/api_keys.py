@@ -18,8 +18,7 @@ from vivavoce.errors import INTERNAL, INVALID, POLICY, ClientFault, StoreError
 from vivavoce.http import errors
 from vivavoce.protocol import close
 from vivavoce.protocol.credentials import Credential, find_credential
-from vivavoce.store.port import KeyStore
-from vivavoce.store.session_checkpoints import digest_secret
+from vivavoce.store.port import KeyStore, digest_secret
 
 log = logging.getLogger(__name__)
 

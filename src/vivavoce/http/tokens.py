@@ -24,8 +24,7 @@ from vivavoce.protocol.credentials import TOKEN_PREFIX
 from vivavoce.protocol.message_size import is_light
 from vivavoce.protocol.wire_setup import Setup
 from vivavoce.runtime.decoding import run_in_decoder
-from vivavoce.store.port import Refusal, TokenStore
-from vivavoce.store.session_checkpoints import digest_secret
+from vivavoce.store.port import Refusal, TokenStore, digest_secret
 
 log = logging.getLogger(__name__)
 

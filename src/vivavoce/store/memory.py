@@ -8,8 +8,7 @@ from itertools import islice
 
 from vivavoce.domain.accounts import KeyRecord, TokenRecord
 from vivavoce.domain.ids import SessionId
-from vivavoce.store.port import KEEP_EXPIRED_S, MAX_HANDLES, Refusal, SavedSession
-from vivavoce.store.token_rules import token_refusal
+from vivavoce.store.port import KEEP_EXPIRED_S, MAX_HANDLES, Refusal, SavedSession, token_refusal
 
 SWEEP_EVERY = 256
 """Writes after which what is expired is swept away."""

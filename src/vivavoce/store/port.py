@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from hashlib import sha256
 from typing import Protocol
 
 from vivavoce.domain.accounts import KeyRecord, TokenRecord
@@ -195,3 +196,17 @@ class StateStore(SessionStore, TokenStore, KeyStore, QuotaStore, Protocol):
         ...
 
     async def aclose(self) -> None: ...
+
+
+def token_refusal(token: TokenRecord, now: float, resuming: bool) -> Refusal | None:
+    """Why a token that is there does not let anybody in."""
+    if now >= token.expires or (not resuming and now >= token.new_session_expires):
+        return Refusal.EXPIRED
+    if not resuming and token.uses is not None and token.uses <= 0:
+        return Refusal.EXHAUSTED
+    return None
+
+
+def digest_secret(secret: str) -> str:
+    """Return what a store gets to see of a secret: its SHA-256 in hexadecimal."""
+    return sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()

@@ -6,32 +6,56 @@ transaction that begins by taking the write lock (`BEGIN IMMEDIATE`), or one con
 
 from __future__ import annotations
 
+import asyncio
+import json
+import os
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from vivavoce.domain.accounts import KeyRecord, TokenRecord
+from vivavoce.domain.accounts import KeyRecord, Quota, Scope, TokenRecord
 from vivavoce.domain.ids import SessionId
 from vivavoce.errors import ConfigError, StoreError
-from vivavoce.store import sqlite_schema
-from vivavoce.store.port import KEEP_EXPIRED_S, MAX_HANDLES, Refusal, SavedSession
-from vivavoce.store.sqlite_database import SqliteDatabase, write_transaction
-from vivavoce.store.token_rules import token_refusal
+from vivavoce.store.port import (
+    KEEP_EXPIRED_S,
+    MAX_HANDLES,
+    STORE_S,
+    Refusal,
+    SavedSession,
+    token_refusal,
+)
+
+T = TypeVar("T")
+Work = Callable[[sqlite3.Connection], T]
 
 SWEEP_EVERY = 256
+"""Writes after which what is expired is swept away."""
+
+BUSY_S = 2.0
+"""How long another process's write may take; less than the port's patience."""
 
 
 class SqliteStore:
-    """See the port. `path` is the file, which is made with its folder where it is not there."""
+    """Implements the port. `path` is the file, made with its folder where it is not there."""
 
     shared = True
     max_handles = MAX_HANDLES
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self,
+        path: Path,
+        patience_s: float = STORE_S,
+        busy_s: float = BUSY_S,
+        sweep_every: int = SWEEP_EVERY,
+    ) -> None:
         self.name = f"sqlite {path}"
         self._path = path
-        self._file = SqliteDatabase(path)
+        self._file = SqliteDatabase(path, patience_s, busy_s)
+        self._sweep_every = sweep_every
         self._writes = 0
 
     async def start(self) -> None:
@@ -52,7 +76,7 @@ class SqliteStore:
     async def ping(self) -> None:
         def work(db: sqlite3.Connection) -> None:
             with write_transaction(db):
-                for statement in sqlite_schema.PROBE:
+                for statement in PROBE:
                     db.execute(statement)
 
         await self._file.run_work(work)
@@ -67,7 +91,7 @@ class SqliteStore:
     def _swept(self, db: sqlite3.Connection, now: float) -> None:
         """Now and then, delete what has expired."""
         self._writes += 1
-        if self._writes % SWEEP_EVERY == 1:
+        if self._writes % self._sweep_every == 1:
             db.execute("DELETE FROM sessions WHERE expires <= ?", (now,))
             db.execute("DELETE FROM tokens WHERE expires + ? <= ?", (KEEP_EXPIRED_S, now))
             db.execute("DELETE FROM places WHERE expires <= ?", (now,))
@@ -84,16 +108,14 @@ class SqliteStore:
                 db.execute(
                     "DELETE FROM sessions WHERE session = ? AND expires <= ?", (saved.session, now)
                 )
-                cursor = db.execute(
-                    sqlite_schema.SAVE, (*sqlite_schema.session_row(saved), expires)
-                )
+                cursor = db.execute(SAVE, (*session_row(saved), expires))
                 if cursor.rowcount == 0:
                     return False
                 row = (handle, saved.session, saved.data, saved.session)
-                db.execute(sqlite_schema.SAVE_HANDLE, row)
+                db.execute(SAVE_HANDLE, row)
                 _save_media(db, saved, handle)
                 bound = {"session": saved.session, "most": self.max_handles}
-                for statement in (*sqlite_schema.DROP_OLDER, sqlite_schema.DROP_MEDIA):
+                for statement in (*DROP_OLDER, DROP_MEDIA):
                     db.execute(statement, bound)
             return True
 
@@ -104,22 +126,20 @@ class SqliteStore:
     ) -> SavedSession | Refusal:
         def work(db: sqlite3.Connection) -> SavedSession | Refusal:
             with write_transaction(db):
-                found = db.execute(sqlite_schema.BY_HANDLE, (handle, now)).fetchall()
+                found = db.execute(BY_HANDLE, (handle, now)).fetchall()
                 if not found or found[0][1] != owner:
                     return Refusal.UNKNOWN
                 session, _, its_model, lease = found[0]
                 if its_model != model:
                     return Refusal.OTHER_MODEL
-                ((newest,),) = db.execute(sqlite_schema.NEWEST, (session,))
-                ((own,),) = db.execute(sqlite_schema.DATA, (handle,))
+                ((newest,),) = db.execute(NEWEST, (session,))
+                ((own,),) = db.execute(DATA, (handle,))
                 row = {"session": session, "handle": handle, "newest": newest}
                 keeps = newest == handle or (exact and own)
-                for statement in (
-                    sqlite_schema.TAKE if keeps else (*sqlite_schema.TAKE_OVER, *sqlite_schema.TAKE)
-                ):
+                for statement in TAKE if keeps else (*TAKE_OVER, *TAKE):
                     db.execute(statement, row)
-                ((data,),) = db.execute(sqlite_schema.DATA, (handle,))
-                media = dict(db.execute(sqlite_schema.MEDIA, (handle,)).fetchall())
+                ((data,),) = db.execute(DATA, (handle,))
+                media = dict(db.execute(MEDIA, (handle,)).fetchall())
                 return SavedSession(SessionId(session), owner, model, lease + 1, data, media)
 
         return await self._file.run_work(work)
@@ -153,7 +173,7 @@ class SqliteStore:
     # --- tokens ---------------------------------------------------------------------------
 
     async def put_token(self, token: TokenRecord) -> None:
-        await self._change(sqlite_schema.PUT_TOKEN, sqlite_schema.token_row(token))
+        await self._change(PUT_TOKEN, token_row(token))
 
     async def find_token(self, digest: str, now: float) -> TokenRecord | None:
         return await self._file.run_work(lambda db: self._token(db, digest, now))
@@ -181,17 +201,17 @@ class SqliteStore:
             "SELECT * FROM tokens WHERE digest = ? AND expires + ? > ?",
             (digest, KEEP_EXPIRED_S, now),
         ).fetchall()
-        return next((sqlite_schema.read_token(row) for row in found), None)
+        return next((read_token(row) for row in found), None)
 
     # --- keys -----------------------------------------------------------------------------
 
     async def put_key(self, key: KeyRecord) -> bool:
-        return await self._change(sqlite_schema.PUT_KEY, sqlite_schema.key_row(key)) > 0
+        return await self._change(PUT_KEY, key_row(key)) > 0
 
     async def list_keys(self) -> tuple[KeyRecord, ...]:
         every = "SELECT * FROM keys ORDER BY created, id"
         found = await self._file.run_work(lambda db: db.execute(every).fetchall())
-        return tuple(sqlite_schema.read_key(row) for row in found)
+        return tuple(read_key(row) for row in found)
 
     async def drop_key(self, id: str) -> bool:
         return await self._change("DELETE FROM keys WHERE id = ?", (id,)) > 0
@@ -202,7 +222,7 @@ class SqliteStore:
         self, owner: str, holder: str, limit: int, now: float, expires: float
     ) -> bool:
         row = {"owner": owner, "holder": holder, "limit": limit, "now": now, "expires": expires}
-        return await self._change(sqlite_schema.HOLD, row) > 0
+        return await self._change(HOLD, row) > 0
 
     async def release_place(self, owner: str, holder: str) -> None:
         drop = "DELETE FROM places WHERE owner = ? AND holder = ?"
@@ -214,7 +234,7 @@ class SqliteStore:
         row = {"owner": owner, "what": what, "amount": amount, "now": now, "expires": expires}
 
         def work(db: sqlite3.Connection) -> float:
-            statement = sqlite_schema.COUNTED if amount == 0 else sqlite_schema.COUNT
+            statement = COUNTED if amount == 0 else COUNT
             found = db.execute(statement, row).fetchall()
             return next((float(total) for (total,) in found), 0.0)
 
@@ -223,15 +243,328 @@ class SqliteStore:
 
 def _save_media(db: sqlite3.Connection, saved: SavedSession, handle: str) -> None:
     """Write the media that is not there yet, and what the handle's state refers to."""
-    db.execute(sqlite_schema.DROP_USES, (handle,))
+    db.execute(DROP_USES, (handle,))
     if not saved.media:
         return
-    there = {name for (name,) in db.execute(sqlite_schema.MEDIA_OF, (saved.session,))}
+    there = {name for (name,) in db.execute(MEDIA_OF, (saved.session,))}
     new = [(saved.session, *item) for item in saved.media.items() if item[0] not in there]
-    db.executemany(sqlite_schema.ADD_MEDIA, new)
-    db.executemany(sqlite_schema.ADD_USE, [(handle, name) for name in saved.media])
+    db.executemany(ADD_MEDIA, new)
+    db.executemany(ADD_USE, [(handle, name) for name in saved.media])
 
 
 def _is_busy(error: Exception) -> bool:
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK)
     return bool(code & 0xFF == sqlite3.SQLITE_BUSY)
+
+
+# --- the connection ---------------------------------------------------------------------------
+
+
+class SqliteDatabase:
+    """A connection to the file at `path`, on a thread of its own.
+
+    The thread makes every call from its first statement to its last, for the whole process, so
+    calls stand in line; a call whose turn does not come within the port's patience fails. Going to
+    the thread and back once a call, and not once a statement, keeps the line short where the
+    processor is busy with other work. A connection on which something failed is closed, and the
+    next call makes a new one.
+    """
+
+    def __init__(self, path: Path, patience_s: float, busy_s: float) -> None:
+        self._path = path
+        self._patience_s, self._busy_s = patience_s, busy_s
+        self._opened: sqlite3.Connection | None = None
+        self._inode = 0
+        self._thread: ThreadPoolExecutor | None = None
+
+    async def run_work(self, work: Work[T]) -> T:
+        """Run `work` on the connection, alone, in the thread. Raises `StoreError`.
+
+        What has begun is brought to its end also where the caller gives up: a transaction that was
+        left open would lock all other processes out.
+        """
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, "state")
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self._patience_s):
+                return await loop.run_in_executor(self._thread, self._turn, work)
+        except TimeoutError:
+            raise StoreError("The state file is busy.") from None
+
+    async def aclose(self) -> None:
+        """Close it, after what is being done; what the disk does not answer is left behind."""
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self._patience_s):
+                await loop.run_in_executor(thread, self._drop)
+        except TimeoutError:
+            self._opened = None
+        thread.shutdown(wait=False, cancel_futures=True)  # it ends when the disk lets go of it
+
+    # --- in the thread ------------------------------------------------------------------------
+
+    def _turn(self, work: Work[T]) -> T:
+        try:
+            if self._opened is not None and not self._is_there():
+                self._drop()  # the file was removed: a new one is made
+            if self._opened is None:
+                self._opened = self._open()
+            return work(self._opened)
+        except (sqlite3.Error, OSError, ValueError) as error:
+            self._drop()
+            raise StoreError(f"The state file cannot be used: {error}.") from error
+
+    def _open(self) -> sqlite3.Connection:
+        self._prepare()
+        db = sqlite3.connect(self._path, timeout=self._busy_s, isolation_level=None)
+        try:
+            ((version, tables),) = db.execute(ABOUT)
+            if version not in (VERSION, *UPGRADABLE):
+                raise sqlite3.DatabaseError(f"it is of another version ({version})")
+            if version == 0 and tables:
+                raise sqlite3.DatabaseError("it is a database of something else")
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = NORMAL")
+            db.execute("PRAGMA foreign_keys = ON")
+            if version != VERSION:
+                db.executescript(SCHEMA)
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def _prepare(self) -> None:
+        """The folder and the file, for this user's eyes only."""
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with suppress(FileExistsError):  # and closing one that is there would take SQLite's locks
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        self._inode = self._path.stat().st_ino
+
+    def _is_there(self) -> bool:
+        """Whether the path still leads to the file that is open."""
+        try:
+            return self._path.stat().st_ino == self._inode
+        except FileNotFoundError:
+            return False
+
+    def _drop(self) -> None:
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            with suppress(sqlite3.Error):
+                opened.close()
+
+
+@contextmanager
+def write_transaction(db: sqlite3.Connection) -> Iterator[None]:
+    """One transaction with the write lock from its beginning."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        with suppress(sqlite3.Error):  # a full disk has rolled it back already
+            db.execute("ROLLBACK")
+        raise
+    db.execute("COMMIT")
+
+
+# --- tables and statements --------------------------------------------------------------------
+
+VERSION = 2
+UPGRADABLE = frozenset({0, 1})
+"""Versions of files to which `SCHEMA` adds what is missing; 0 is an empty one."""
+
+SCHEMA = f"""
+BEGIN IMMEDIATE;
+CREATE TABLE IF NOT EXISTS sessions (
+    session TEXT PRIMARY KEY, owner TEXT NOT NULL, model TEXT NOT NULL, lease INTEGER NOT NULL,
+    expires REAL NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS sessions_expire ON sessions (expires);
+CREATE TABLE IF NOT EXISTS handles (
+    handle TEXT PRIMARY KEY, session TEXT NOT NULL REFERENCES sessions ON DELETE CASCADE,
+    data BLOB NOT NULL, number INTEGER NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS handles_of ON handles (session, number);
+CREATE TABLE IF NOT EXISTS media (
+    session TEXT NOT NULL REFERENCES sessions ON DELETE CASCADE, digest TEXT NOT NULL,
+    data BLOB NOT NULL, PRIMARY KEY (session, digest)
+) STRICT;
+CREATE TABLE IF NOT EXISTS uses (
+    handle TEXT NOT NULL REFERENCES handles ON DELETE CASCADE, digest TEXT NOT NULL,
+    PRIMARY KEY (handle, digest)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS tokens (
+    digest TEXT PRIMARY KEY, owner TEXT NOT NULL, uses INTEGER, expires REAL NOT NULL,
+    new_session_expires REAL NOT NULL, setup BLOB NOT NULL, mask TEXT
+) STRICT;
+CREATE TABLE IF NOT EXISTS keys (
+    id TEXT PRIMARY KEY, name TEXT NOT NULL, digest TEXT NOT NULL UNIQUE, hint TEXT NOT NULL,
+    created REAL NOT NULL, expires REAL NOT NULL, scopes TEXT NOT NULL, quota TEXT NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS places (
+    owner TEXT NOT NULL, holder TEXT NOT NULL, expires REAL NOT NULL, PRIMARY KEY (owner, holder)
+) STRICT;
+CREATE TABLE IF NOT EXISTS counters (
+    owner TEXT NOT NULL, what TEXT NOT NULL, total REAL NOT NULL, expires REAL NOT NULL,
+    PRIMARY KEY (owner, what)
+) STRICT;
+PRAGMA user_version = {VERSION};
+COMMIT;
+"""
+
+ABOUT = "SELECT user_version, (SELECT count(*) FROM sqlite_schema) FROM pragma_user_version"
+"""Which version a file is of, and how much is in it; in one statement, so at one moment."""
+
+PROBE = (
+    "INSERT OR REPLACE INTO places VALUES ('', '', 0)",
+    "DELETE FROM places WHERE owner = '' AND holder = ''",
+)
+"""Writes that leave nothing: a full disk can still be read."""
+
+SAVE = """
+INSERT INTO sessions VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (session) DO UPDATE SET owner = excluded.owner, model = excluded.model,
+    lease = excluded.lease, expires = excluded.expires
+WHERE sessions.lease <= excluded.lease
+"""
+
+SAVE_HANDLE = """
+INSERT INTO handles VALUES
+    (?, ?, ?, (SELECT coalesce(max(number), 0) + 1 FROM handles WHERE session = ?))
+ON CONFLICT (handle) DO UPDATE SET data = excluded.data
+"""
+
+DROP_OLDER = (
+    """
+    DELETE FROM uses WHERE handle =
+        (SELECT handle FROM handles WHERE session = :session ORDER BY number DESC LIMIT 1 OFFSET 2)
+    """,
+    """
+    UPDATE handles SET data = x'' WHERE session = :session AND number =
+        (SELECT number FROM handles WHERE session = :session ORDER BY number DESC LIMIT 1 OFFSET 2)
+    """,
+    """
+    DELETE FROM handles WHERE session = :session AND number <=
+        (SELECT number FROM handles WHERE session = :session ORDER BY number DESC
+         LIMIT 1 OFFSET :most)
+    """,
+)
+"""Of handles older than the last two only the name is kept, and of that no more than `most`."""
+
+MEDIA_OF = "SELECT digest FROM media WHERE session = ?"
+ADD_MEDIA = "INSERT INTO media VALUES (?, ?, ?)"
+DROP_USES = "DELETE FROM uses WHERE handle = ?"
+ADD_USE = "INSERT INTO uses VALUES (?, ?)"
+DROP_MEDIA = """
+DELETE FROM media WHERE session = :session AND digest NOT IN
+    (SELECT digest FROM uses JOIN handles USING (handle) WHERE session = :session)
+"""
+"""Drops what no handle's state refers to."""
+
+BY_HANDLE = """
+SELECT session, owner, model, lease FROM handles JOIN sessions USING (session)
+WHERE handle = ? AND expires > ?
+"""
+
+NEWEST = "SELECT handle FROM handles WHERE session = ? ORDER BY number DESC LIMIT 1"
+
+TAKE_OVER = (
+    """
+    UPDATE handles SET data = (SELECT data FROM handles WHERE handle = :newest)
+    WHERE handle = :handle
+    """,
+    "DELETE FROM uses WHERE handle = :handle",
+    "INSERT INTO uses SELECT :handle, digest FROM uses WHERE handle = :newest",
+)
+"""Gives a handle the state of the newest."""
+
+TAKE = (
+    "UPDATE sessions SET lease = lease + 1 WHERE session = :session",
+    """
+    DELETE FROM uses WHERE handle <> :handle AND handle IN
+        (SELECT handle FROM handles WHERE session = :session AND data <> x'')
+    """,
+    "UPDATE handles SET data = x'' WHERE session = :session AND handle <> :handle AND data <> x''",
+    """
+    UPDATE handles SET number = (SELECT max(number) + 1 FROM handles WHERE session = :session)
+    WHERE handle = :handle
+    """,
+    DROP_MEDIA,
+)
+
+DATA = "SELECT data FROM handles WHERE handle = ?"
+MEDIA = """
+SELECT digest, media.data FROM uses JOIN handles USING (handle)
+    JOIN media USING (session, digest) WHERE handle = ?
+"""
+
+PUT_TOKEN = "INSERT OR REPLACE INTO tokens VALUES (?, ?, ?, ?, ?, ?, ?)"
+PUT_KEY = """
+INSERT OR REPLACE INTO keys SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8
+WHERE NOT EXISTS (SELECT 1 FROM keys WHERE name = ?2 AND id <> ?1)
+"""
+
+HOLD = """
+INSERT INTO places SELECT :owner, :holder, :expires
+WHERE :limit = 0
+    OR EXISTS (SELECT 1 FROM places WHERE owner = :owner AND holder = :holder AND expires > :now)
+    OR (SELECT count(*) FROM places WHERE owner = :owner AND expires > :now) < :limit
+ON CONFLICT (owner, holder) DO UPDATE SET expires = excluded.expires
+"""
+
+COUNT = """
+INSERT INTO counters VALUES (:owner, :what, :amount, :expires)
+ON CONFLICT (owner, what) DO UPDATE SET
+    total = CASE WHEN expires <= :now THEN 0 ELSE total END + excluded.total,
+    expires = CASE WHEN expires <= :now THEN excluded.expires ELSE expires END
+RETURNING total
+"""
+
+COUNTED = "SELECT total FROM counters WHERE owner = :owner AND what = :what AND expires > :now"
+
+# --- records as rows --------------------------------------------------------------------------
+
+Row = tuple[Any, ...]
+
+
+def session_row(saved: SavedSession) -> Row:
+    """All columns but the last."""
+    return saved.session, saved.owner, saved.model, saved.lease
+
+
+def token_row(token: TokenRecord) -> Row:
+    """A token as a row."""
+    mask = None if token.mask is None else json.dumps(token.mask)
+    return (
+        token.digest, token.owner, token.uses, token.expires, token.new_session_expires,
+        token.setup, mask,
+    )  # fmt: skip
+
+
+def read_token(row: Any) -> TokenRecord:
+    """A row as a token."""
+    digest, owner, uses, expires, new_session_expires, setup, mask = row
+    paths = None if mask is None else tuple(json.loads(mask))
+    return TokenRecord(digest, owner, uses, expires, new_session_expires, setup, paths)
+
+
+def key_row(key: KeyRecord) -> Row:
+    """A key as a row."""
+    scopes = json.dumps(sorted(scope.value for scope in key.scopes))
+    return (
+        key.id, key.name, key.digest, key.hint, key.created, key.expires, scopes,
+        json.dumps(asdict(key.quota)),
+    )  # fmt: skip
+
+
+def read_key(row: Any) -> KeyRecord:
+    """A row as a key."""
+    id, name, digest, hint, created, expires, scopes, quota = row
+    return KeyRecord(
+        id, name, digest, hint, created, expires,
+        frozenset(map(Scope, json.loads(scopes))), Quota(**json.loads(quota)),
+    )  # fmt: skip

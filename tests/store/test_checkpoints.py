@@ -37,8 +37,11 @@ from vivavoce.domain.content import (
 from vivavoce.domain.ids import CallId, CountingIds, SessionId
 from vivavoce.domain.model_family import family_behavior
 from vivavoce.domain.setup import SessionSetup
-from vivavoce.store.checkpoint_decoder import decode_checkpoint
-from vivavoce.store.checkpoint_encoder import QUICK_BYTES, CheckpointEncoder, encode_checkpoint
+from vivavoce.store.checkpoints import (
+    QUICK_BYTES,
+    CheckpointEncoder,
+    decode_checkpoint,
+)
 
 WORDS = st.text(st.characters(), max_size=20)
 JSON = st.dictionaries(
@@ -99,14 +102,14 @@ CHECKPOINTS = st.builds(
 
 @given(CHECKPOINTS)
 def test_everything_comes_back(checkpoint: Checkpoint) -> None:
-    assert decode_checkpoint(*encode_checkpoint(checkpoint)) == checkpoint
+    assert decode_checkpoint(*CheckpointEncoder().encode(checkpoint)) == checkpoint
 
 
 PLAIN = Checkpoint(SessionId("s"), "m", "", Tools(), (), 0)
 
 
 def _with(**fields: Any) -> bytes:
-    return json.dumps(json.loads(encode_checkpoint(PLAIN).data) | fields).encode()
+    return json.dumps(json.loads(CheckpointEncoder().encode(PLAIN).data) | fields).encode()
 
 
 @pytest.mark.parametrize(
@@ -165,7 +168,7 @@ OTHER_VALUES: tuple[Any, ...] = (
 
 def test_no_value_of_another_type_gets_as_far_as_a_session() -> None:
     """What can be read is a session that begins; what cannot gives nothing, and never an error."""
-    data, media = encode_checkpoint(SPOKEN)
+    data, media = CheckpointEncoder().encode(SPOKEN)
     written = json.loads(data)
     read = 0
     for place in _places(written):
@@ -202,7 +205,7 @@ def test_an_encoder_that_remembers_encodes_what_one_does_that_does_not(
     for checkpoint in checkpoints:
         history = tuple(random.choice(contents) for _ in range(len(contents)))
         mixed = replace(checkpoint, history=history)
-        assert encoder.encode(mixed) == encode_checkpoint(mixed)
+        assert encoder.encode(mixed) == CheckpointEncoder().encode(mixed)
 
 
 def test_what_is_new_decides_whether_a_thread_is_needed() -> None:
@@ -234,10 +237,12 @@ def test_an_instruction_is_encoded_once() -> None:
     encoder.encode(instructed)
     assert encoder.is_quick(replace(instructed, history=(SENTENCE,)))
     assert not encoder.is_quick(replace(instructed, instruction="new " * 10_000))
-    assert encoder.encode(instructed) == encode_checkpoint(instructed)
+    assert encoder.encode(instructed) == CheckpointEncoder().encode(instructed)
 
 
 def test_media_stands_beside_the_text_once() -> None:
-    data, media = encode_checkpoint(replace(PLAIN, history=(PICTURE, SENTENCE, replace(PICTURE))))
+    data, media = CheckpointEncoder().encode(
+        replace(PLAIN, history=(PICTURE, SENTENCE, replace(PICTURE)))
+    )
     assert list(media.values()) == [b"png" * 1000]
     assert len(data) < 1500

@@ -1,0 +1,317 @@
+"""Session checkpoints in a store: saved under handles, and taken again by who presents one.
+
+A checkpoint is versioned JSON in which every value says what it is; media stands beside it, under
+its SHA-256. Objects of the user's own (arguments, results, schemas) are kept as they are, with
+integers of any length and unpaired surrogates.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import secrets
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from enum import Enum
+from hashlib import sha256
+from typing import Any, NamedTuple, cast, get_args
+
+from vivavoce.domain.audio import Position
+from vivavoce.domain.checkpoint import CHECKPOINT_VERSION, Asked, Checkpoint, OpenCall
+from vivavoce.domain.content import (
+    Behavior,
+    Blob,
+    BuiltinTool,
+    Content,
+    Part,
+    Role,
+    Scheduling,
+    ServerTool,
+    Text,
+    ToolDeclaration,
+    ToolKind,
+    Tools,
+)
+from vivavoce.domain.ids import IdSource, SessionId
+from vivavoce.domain.model_family import model_id
+from vivavoce.domain.setup import SessionSetup
+from vivavoce.domain.typed import find_mismatch
+from vivavoce.store.port import Refusal, SavedSession, SessionStore, digest_secret
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionStart:
+    """Where a connection's session begins: anew, or from a `checkpoint`.
+
+    `lease` is the number under which the connection holds the session, and `handle` the one that
+    its client presented.
+    """
+
+    session: SessionId
+    lease: int = 1
+    checkpoint: Checkpoint | None = None
+    handle: str = ""
+
+    @property
+    def position(self) -> Position:
+        """Position at which the count of heard samples begins."""
+        return 0 if self.checkpoint is None else self.checkpoint.position
+
+    def merge_tools(self, setup: SessionSetup) -> Tools:
+        """Return the tools that the session begins with, not yet resolved."""
+        return setup.tools if self.checkpoint is None else self.checkpoint.merge_setup(setup)[1]
+
+
+class CheckpointRepository:
+    """Starts sessions, new or resumed, and gives each the store for its checkpoints."""
+
+    def __init__(
+        self,
+        store: SessionStore,
+        resume_s: float,
+        ids: IdSource,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._resume_s = resume_s
+        self._ids = ids
+        self._now = now
+
+    async def start_session(self, setup: SessionSetup, owner: str) -> SessionStart | Refusal:
+        """Start a new session, or take the one whose handle was presented. Raises `StoreError`."""
+        resumption = setup.resumption
+        if resumption is None or not resumption.handle:
+            return SessionStart(self._ids.session())
+        taken = await self._store.take_session(
+            digest_secret(resumption.handle),
+            owner,
+            model_id(setup.model),
+            self._now(),
+            resumption.transparent,
+        )
+        if isinstance(taken, Refusal):
+            return taken
+        checkpoint = await asyncio.to_thread(decode_checkpoint, taken.data, taken.media)
+        if checkpoint is None:
+            return Refusal.UNKNOWN
+        return SessionStart(taken.session, taken.lease, checkpoint, resumption.handle)
+
+    def open_store(
+        self, start: SessionStart, setup: SessionSetup, owner: str
+    ) -> SessionCheckpointStore | None:
+        """Return the store for its checkpoints; `None` if the client asks for no handles."""
+        if setup.resumption is None:
+            return None
+        return SessionCheckpointStore(
+            self._store,
+            start.session,
+            owner,
+            model_id(setup.model),
+            start.lease,
+            self._resume_s,
+            start.handle,
+            self._now,
+        )
+
+
+class SessionCheckpointStore:
+    """Saves the checkpoints of one session, under handles that only its client gets to know.
+
+    `lease` is the number under which the connection holds the session, and `handle` the one that
+    the client presented, if it resumed. A handle is 256 random bits.
+    """
+
+    def __init__(
+        self,
+        store: SessionStore,
+        session: SessionId,
+        owner: str,
+        model: str,
+        lease: int,
+        resume_s: float,
+        handle: str = "",
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._session, self._owner, self._model = session, owner, model
+        self._lease = lease
+        self._resume_s = resume_s
+        self._handle = handle
+        self._now = now
+        self._encoder = CheckpointEncoder()
+
+    async def save_checkpoint(self, checkpoint: Checkpoint, new_handle: bool) -> str | None:
+        """Save under a new handle, or over the last state; `None` where a newer lease exists."""
+        if self._encoder.is_quick(checkpoint):
+            encoded = self._encoder.encode(checkpoint)
+        else:
+            encoded = await asyncio.to_thread(self._encoder.encode, checkpoint)
+        saved = SavedSession(self._session, self._owner, self._model, self._lease, *encoded)
+        handle = self._handle if self._handle and not new_handle else secrets.token_urlsafe(32)
+        now = self._now()
+        if not await self._store.save_session(
+            saved, digest_secret(handle), now, now + self._resume_s
+        ):
+            return None
+        self._handle = handle
+        return handle
+
+    async def forget_session(self) -> None:
+        """Drop the session and its handles."""
+        await self._store.forget_session(self._session, self._lease)
+
+
+QUICK_CHARS = 16_384
+"""Characters of new text that are encoded in less than a millisecond."""
+
+QUICK_CONTENTS = 64
+
+QUICK_BYTES = 256 * 1024
+"""Of a checkpoint as JSON, old and new: joined in about a millisecond."""
+
+
+class EncodedCheckpoint(NamedTuple):
+    """A checkpoint as JSON, and the media that it refers to, by digest."""
+
+    data: bytes
+    media: Mapping[str, bytes]
+
+
+class _Piece(NamedTuple):
+    """A value as JSON. It is held so that its identity stays its own."""
+
+    value: object
+    data: bytes
+    media: Mapping[str, bytes]
+
+
+class CheckpointEncoder:
+    """Encodes the checkpoints of one session: of each only what is new is encoded and hashed.
+
+    Contributions, media, declarations and instructions are never mutated, and are known again by
+    their identity.
+    """
+
+    def __init__(self) -> None:
+        self._pieces: dict[int, _Piece] = {}
+        self._before: dict[int, _Piece] = {}
+        self._size = 0
+
+    def is_quick(self, checkpoint: Checkpoint) -> bool:
+        """Whether little enough of it is new to be encoded on the event loop."""
+        if self._size > QUICK_BYTES:
+            return False
+        heavy: tuple[Iterable[object], ...] = (
+            checkpoint.tools.functions,
+            checkpoint.asked.tools.functions,
+            (frame for _, frame in checkpoint.frames),
+        )
+        if checkpoint.calls or any(id(each) not in self._pieces for part in heavy for each in part):
+            return False
+        new = [each for each in checkpoint.history if id(each) not in self._pieces]
+        if len(new) > QUICK_CONTENTS:
+            return False
+        parts = [part for content in new for part in content.parts]
+        texts = [part.text for part in parts if isinstance(part, Text)]
+        if len(texts) != len(parts):
+            return False
+        instructions = (checkpoint.instruction, checkpoint.asked.instruction)
+        texts += [each for each in instructions if id(each) not in self._pieces]
+        return sum(map(len, texts)) <= QUICK_CHARS
+
+    def encode(self, checkpoint: Checkpoint) -> EncodedCheckpoint:
+        """Encode a checkpoint without `consumed`, which belongs to the handle."""
+        self._before, self._pieces = self._pieces, {}
+        media: dict[str, bytes] = {}
+        data = self._object(checkpoint, media, leave_out="consumed")
+        self._before, self._size = {}, len(data)
+        return EncodedCheckpoint(data, media)
+
+    def _write(self, value: Any, media: dict[str, bytes]) -> bytes:
+        if isinstance(value, Content | Blob | ToolDeclaration):
+            return self._piece(value, media)
+        if is_dataclass(value) and not isinstance(value, type):
+            return self._object(value, media)
+        if isinstance(value, Enum):
+            return _json({"is": type(value).__name__, "value": value.value})
+        if isinstance(value, bytes):
+            digest = sha256(value).hexdigest()
+            media[digest] = value
+            return _json({"media": digest})
+        if isinstance(value, tuple):
+            return b"[" + b",".join([self._write(item, media) for item in value]) + b"]"
+        if isinstance(value, Mapping):
+            return _json({"json": dict(value)})
+        return _json(value)
+
+    def _piece(self, value: object, media: dict[str, bytes]) -> bytes:
+        key = id(value)
+        piece = self._pieces.get(key) or self._before.get(key)
+        if piece is None:
+            own: dict[str, bytes] = {}
+            data = _json(value) if isinstance(value, str) else self._object(value, own)
+            piece = _Piece(value, data, own)
+        self._pieces[key] = piece
+        media.update(piece.media)
+        return piece.data
+
+    def _object(self, value: Any, media: dict[str, bytes], leave_out: str = "") -> bytes:
+        members = [b'"is":' + _json(type(value).__name__)]
+        for field in fields(value):
+            if field.init and field.name != leave_out:
+                write = self._piece if field.name == "instruction" else self._write
+                member = write(getattr(value, field.name), media)
+                members.append(_json(field.name) + b":" + member)
+        return b"{" + b",".join(members) + b"}"
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+_KINDS: dict[str, Any] = {
+    kind.__name__: kind
+    for kind in (
+        *get_args(Part),
+        *(Checkpoint, Asked, OpenCall, Content, Tools, ToolDeclaration, BuiltinTool, ServerTool),
+        *(Role, Scheduling, Behavior, ToolKind),
+    )
+}
+
+
+def decode_checkpoint(data: bytes, media: Mapping[str, bytes]) -> Checkpoint | None:
+    """Decode a checkpoint; `None` if its version is unknown or its data is broken.
+
+    `media` is what it refers to, by digest.
+    """
+    try:
+        written = json.loads(data)
+        if written.get("version") == CHECKPOINT_VERSION:
+            read = _read(written, media)
+            if not (mismatch := find_mismatch(read, Checkpoint, "checkpoint")):
+                return cast(Checkpoint, read)
+            log.warning("checkpoint has wrong types", extra={"place": mismatch})
+            return None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        pass
+    log.warning("checkpoint cannot be read", extra={"bytes": len(data)})
+    return None
+
+
+def _read(written: Any, media: Mapping[str, bytes]) -> Any:
+    if isinstance(written, list):
+        return tuple(_read(item, media) for item in written)
+    if not isinstance(written, dict):
+        return written
+    if "media" in written:
+        return media[written["media"]]
+    if "json" in written:
+        return written["json"]
+    kind = _KINDS[written["is"]]
+    if issubclass(kind, Enum):
+        return kind(written["value"])
+    return kind(**{name: _read(value, media) for name, value in written.items() if name != "is"})
