@@ -30,8 +30,8 @@ ALLOWED: dict[str, set[str]] = {
     "protocol": {"domain", "errors", "core.events", "core.messages", "protocol"},
     "engines": {"connection_errors", "domain", "errors", "engines", "installing"},
     "tools": {
-        "domain", "errors", "engines.libraries", "engines.pages", "engines.tool_ports",
-        "engines.workers", "tools",
+        "domain", "errors", "engines.libraries", "engines.pages", "engines.settings",
+        "engines.tool_ports", "engines.workers", "tools",
     },
     "store": {"domain", "errors", "installing", "store"},
     "runtime": {

@@ -30,8 +30,8 @@ from vivavoce.metrics import Metrics
 from vivavoce.tools.mcp.registry import McpRegistry
 from vivavoce.tools.mcp.settings import read_settings as read_mcp
 from vivavoce.tools.toolbox import CODE, SEARCH, URL, Toolbox
-from vivavoce.tools.web.tool import UrlContextTool
-from vivavoce.tools.web.tool import create_tool as create_web
+from vivavoce.tools.url_context import UrlContextTool
+from vivavoce.tools.url_context import create_tool as create_web
 
 log = logging.getLogger(__name__)
 

@@ -29,7 +29,7 @@ from vivavoce.protocol.close import not_served
 from vivavoce.tools.mcp.registry import McpRegistry
 from vivavoce.tools.mcp.settings import McpServerSpec, McpSettings
 from vivavoce.tools.toolbox import MAX_KNOWN, SessionTools, Toolbox
-from vivavoce.tools.web.tool import create_tool as create_web
+from vivavoce.tools.url_context import create_tool as create_web
 
 FOUND = Source("https://a.example/", "A", "It is so.")
 SEARCH, CODE, URL = (BuiltinTool(k) for k in ("googleSearch", "codeExecution", "urlContext"))

@@ -10,9 +10,8 @@ from contextlib import asynccontextmanager
 from ipaddress import ip_network
 from typing import Any
 
-from vivavoce.tools.web.fetch import Fetcher
-from vivavoce.tools.web.settings import UrlContextSettings
-from vivavoce.tools.web.ssrf import SsrfGuard
+from vivavoce.tools.fetch import Fetcher
+from vivavoce.tools.ssrf import SsrfGuard, UrlContextSettings
 
 HTML = "text/html; charset=utf-8"
 

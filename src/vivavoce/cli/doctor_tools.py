@@ -15,7 +15,7 @@ from vivavoce.engines.tool_ports import Sandbox, SearchEngine, SearchQuery
 from vivavoce.engines.workers import WorkerPool
 from vivavoce.errors import ConfigError, ToolError, VivavoceError
 from vivavoce.tools.mcp.settings import McpServerSpec, read_settings
-from vivavoce.tools.web.tool import create_tool as create_web
+from vivavoce.tools.url_context import create_tool as create_web
 
 TRIAL_TIMEOUT_S = 30.0
 QUERY = "vivavoce"

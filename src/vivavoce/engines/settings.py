@@ -9,7 +9,7 @@ value is quoted in an error, because it may be a key.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from functools import cache
 from pathlib import Path
@@ -27,29 +27,32 @@ from pydantic import (
 )
 
 from vivavoce.engines.ports import Settings
-from vivavoce.errors import ConfigError
+from vivavoce.errors import ConfigError, nearest_name
 
 T = TypeVar("T")
 
 
-def read_settings(engine: str, table: Settings, kind: type[T], example: str = "") -> T:
+def read_settings(
+    engine: str, table: Settings, kind: type[T], example: str = "", owner: str = "engine"
+) -> T:
     """Return the settings of `engine` as a `kind`. Raises `ConfigError` naming every fault.
 
     `example` is a configuration that works, for the fix; without it, the fix lists the settings.
+    `owner` says what it is, if not an engine.
     """
     model = _model(cast(Any, kind))
     try:
         read = model.model_validate(dict(table))
         return kind(**{name: getattr(read, name) for name in read.model_fields_set})
     except ValidationError as error:
-        faults = _faults(error)
+        faults = _faults(error, model.model_fields)
     except ValueError as error:
         faults = str(error)
     known = ", ".join(model.model_fields)
     fix = f"Its settings are: {known}." if known else "It has no settings."
     if example:
         fix = f"Give at least {example}."
-    raise ConfigError(f"The engine {engine} is set up wrongly: {faults}.", fix)
+    raise ConfigError(f"The {owner} {engine} is set up wrongly: {faults}.", fix)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +76,19 @@ def _is_required(field: Any) -> bool:
     return field.default is MISSING and field.default_factory is MISSING
 
 
-def _faults(error: ValidationError) -> str:
+def _faults(error: ValidationError, known: Iterable[str]) -> str:
     """One clause a setting; where it may be one of several kinds, each says what it misses."""
     faults: dict[str, list[str]] = {}
     for each in error.errors(include_url=False, include_input=False):
-        faults.setdefault(f"`{each['loc'][0]}`", []).append(_fault(each))
+        faults.setdefault(f"`{each['loc'][0]}`", []).append(_fault(each, known))
     return "; ".join(f"{name} {', or '.join(said)}" for name, said in faults.items())
 
 
-def _fault(error: Any) -> str:
+def _fault(error: Any, known: Iterable[str]) -> str:
     match error["type"]:
         case "extra_forbidden":
-            return "is not known"
+            near = nearest_name(str(error["loc"][-1]), known)
+            return "is not known" + (f" (did you mean `{near}`?)" if near else "")
         case "missing":
             return "is missing"
         case "value_error":

@@ -32,7 +32,7 @@ from vivavoce.tools.mcp.client_servers import names_only
 from vivavoce.tools.mcp.registry import McpRegistry
 from vivavoce.tools.ports import OnUnserved, RunnableTool
 from vivavoce.tools.search import SearchFilters, SearchTool
-from vivavoce.tools.web.tool import UrlContextTool
+from vivavoce.tools.url_context import UrlContextTool
 
 log = logging.getLogger(__name__)
 

@@ -1,24 +1,22 @@
-"""One web address fetched: what the guard let through, and no more of it than was agreed.
+"""Fetch one web page: redirects, sizes and times bounded, only from addresses that were checked.
 
-Connections go to the addresses that the guard looked at and to nothing else. The HTTP client is
-given the address in place of the name, so that it has nothing to resolve; the name travels in the
-`Host` header and in the TLS handshake, whose certificate must be the name's. A client lives for
-one request: were connections kept, two names at one address would share what one of them proved.
+The HTTP client is given a checked address in place of the name, so that it resolves nothing; the
+name travels in the `Host` header and in the TLS handshake, whose certificate must be the name's. A
+client lives for one request: were connections kept, two names at one address would share what one
+of them proved.
 
-Redirects are followed here and not by the client, since each is a new address for the guard. None
-may lead from https back to http. Proxies of the environment are not used: behind one, the proxy
-would resolve the name, and nothing here would hold. Cookies, credentials and referrers are not
-sent, and nothing is but GET.
+Each redirect is followed here, as a new address to check. None may lead from https back to http.
+Proxies of the environment are not used: the proxy would resolve the name, and no check would hold.
+Only GET is sent, without cookies, credentials and referrers.
 
-Bytes are counted after decompression, piece by piece. One layer of gzip is accepted and asked
-for; layers can be nested so that the inner ones unpack to gigabytes that the outer ones swallow,
-and nobody counts those. A page that is too large is not read at all, as nothing says
-that what was cut off did not matter. The time runs for everything together: names, connections,
-redirects, and servers that send a byte a second.
+Bytes are counted after decompression, piece by piece. Only one layer of gzip is accepted: layers
+can be nested so that the inner ones unpack to uncounted gigabytes which the outer ones swallow. A
+page that is too large is not read at all, as nothing says that what was cut off did not matter.
+The time limit covers names, connections, redirects, and servers that send a byte a second.
 
-All of it happens in threads, each with a loop of its own. A server can send its bytes in such
-crumbs (chunks of one byte, hundreds of interim answers) that taking apart what one read brought
-held a loop for 0.6 s, and the loop of conversations has sound to deliver every 20 ms.
+All of it happens in threads, each with an event loop of its own. A server can send its bytes in
+such crumbs (chunks of one byte, hundreds of interim responses) that parsing what one read brought
+blocked a loop for 0.6 s, and the loop of conversations has sound to deliver every 20 ms.
 """
 
 from __future__ import annotations
@@ -35,15 +33,22 @@ from vivavoce import __version__
 from vivavoce.domain.tool_outcome import RetrievalStatus
 from vivavoce.engines.workers import CancelToken, WorkerPool
 from vivavoce.errors import EngineBusy
-from vivavoce.tools.web.errors import TOOL, PageError, PagePaywalled, PageRefused
-from vivavoce.tools.web.settings import UrlContextSettings
-from vivavoce.tools.web.ssrf import Address, SsrfGuard, Target
+from vivavoce.tools.ssrf import (
+    TOOL,
+    Address,
+    PageError,
+    PagePaywalled,
+    PageRefused,
+    SsrfGuard,
+    Target,
+    UrlContextSettings,
+)
 
-MOST_REDIRECTS = 5
-MOST_AT_ONCE = 8
-MOST_WAITING = 64
+MAX_REDIRECTS = 5
+MAX_AT_ONCE = 8
+MAX_WAITING = 64
 CONNECT_S = 3.0
-ATTEND_S = 0.1
+POLL_S = 0.1
 
 _TYPES = ("text/", "application/xhtml+xml", "application/pdf", "application/json")
 _HEADERS = {
@@ -56,7 +61,7 @@ _HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What became of an address. `content_type` may carry a charset; `url` is the last of the
+    """The result of fetching a page. `content_type` may carry a charset; `url` is the last of the
     redirects. `problem` says in a sentence why there is no `data`."""
 
     status: RetrievalStatus
@@ -67,7 +72,7 @@ class Fetched:
 
 
 class Fetcher:
-    """Fetches pages, `MOST_AT_ONCE` at a time. `MOST_WAITING` more wait, and their waiting counts
+    """Fetches pages, `MAX_AT_ONCE` at a time. `MAX_WAITING` more wait, and their waiting counts
     as time; those beyond are errors at once.
 
     `tls` replaces the system's certificates, which `SSL_CERT_FILE` names elsewhere. The resolver
@@ -80,13 +85,15 @@ class Fetcher:
         self._settings = settings
         self._guard = guard
         self._tls = tls or httpx2.create_ssl_context()
-        self._workers = WorkerPool(f"tools.{TOOL}.fetch", MOST_AT_ONCE, MOST_WAITING)
+        self._workers = WorkerPool(f"tools.{TOOL}.fetch", MAX_AT_ONCE, MAX_WAITING)
 
     async def fetch(self, url: str) -> Fetched:
-        """What is at `url`. Never raises but for cancellation."""
+        """Fetch `url`. Failures are returned; only cancellation is raised."""
         try:
             async with asyncio.timeout(self._settings.time_s):
-                return await self._workers.run(lambda token: asyncio.run(self._attend(url, token)))
+                return await self._workers.run(
+                    lambda token: asyncio.run(self._fetch_cancellable(url, token))
+                )
         except PageError as fault:
             return Fetched(fault.status, url, problem=fault.problem)
         except TimeoutError:
@@ -98,24 +105,24 @@ class Fetcher:
         return Fetched(RetrievalStatus.ERROR, url, problem=problem)
 
     def close(self) -> None:
-        """No more pages."""
+        """Stop fetching pages."""
         self._workers.close()
 
-    async def _attend(self, url: str, token: CancelToken) -> Fetched:
-        """The page, unless time is up or nobody wants it any more."""
+    async def _fetch_cancellable(self, url: str, token: CancelToken) -> Fetched:
+        """Return the page, unless time is up or `token` is cancelled."""
         async with asyncio.timeout(self._settings.time_s):
-            # The loop ends with this coroutine and takes the task along, however it fares.
-            page = asyncio.get_running_loop().create_task(self._follow(url))
+            # The loop ends with this coroutine and cancels the task.
+            page = asyncio.get_running_loop().create_task(self._follow_redirects(url))
             page.add_done_callback(lambda left: left.cancelled() or left.exception())
             while not page.done() and not token.cancelled:
-                await asyncio.wait([page], timeout=ATTEND_S)
+                await asyncio.wait([page], timeout=POLL_S)
             if token.cancelled:
                 raise asyncio.CancelledError
             return page.result()
 
-    async def _follow(self, url: str) -> Fetched:
+    async def _follow_redirects(self, url: str) -> Fetched:
         target = await self._guard.check_url(url)
-        for _ in range(MOST_REDIRECTS + 1):
+        for _ in range(MAX_REDIRECTS + 1):
             answer = await self._get(target)
             if isinstance(answer, Fetched):
                 return answer
@@ -126,7 +133,7 @@ class Fetcher:
         raise PageError("There are too many redirects.")
 
     async def _get(self, target: Target) -> Fetched | str:
-        """The page, or the address that it redirects to."""
+        """Return the page, or the address that it redirects to."""
         for address in target.addresses:
             try:
                 return await self._get_from(target, address)
@@ -181,7 +188,7 @@ def _check_status(code: int) -> None:
 
 
 def _check_headers(headers: Mapping[str, str], max_bytes: int) -> str:
-    """The content type, if the page is of a kind and size to be read."""
+    """Return the content type. Raises `PageError` for a kind or size that is not read."""
     content_type = headers.get("Content-Type", "").strip().lower()
     if not content_type.startswith(_TYPES):
         raise PageError("What is there is neither a page nor text nor a PDF.")

@@ -17,8 +17,8 @@ from tools.web_site import Names, answer, fetcher, open_to, redirect, site
 from vivavoce import __version__
 from vivavoce.domain.tool_outcome import RetrievalStatus
 from vivavoce.http import certificates
-from vivavoce.tools.web.fetch import MOST_REDIRECTS, Fetched, Fetcher
-from vivavoce.tools.web.ssrf import SsrfGuard
+from vivavoce.tools.fetch import MAX_REDIRECTS, Fetched, Fetcher
+from vivavoce.tools.ssrf import SsrfGuard
 
 ERROR, UNSAFE = RetrievalStatus.ERROR, RetrievalStatus.UNSAFE
 HERE = ["127.0.0.1"]
@@ -95,13 +95,13 @@ async def test_a_chain_of_redirects_is_left_where_it_leads_inside(to: str) -> No
 async def test_redirects_are_followed_without_cookies_and_only_so_often() -> None:
     names = Names(page_example=[HERE])
     async with site() as web:
-        for hop in range(MOST_REDIRECTS + 1):
+        for hop in range(MAX_REDIRECTS + 1):
             web.pages[f"/{hop}"] = redirect(f"{hop + 1}#x", ["Set-Cookie: a=b; Path=/"])
-        web.pages[f"/{MOST_REDIRECTS + 1}"] = answer("end")
+        web.pages[f"/{MAX_REDIRECTS + 1}"] = answer("end")
         pages = fetcher(open_to(web.port), names)
         right = await pages.fetch(f"http://page.example:{web.port}/1")
         assert outcome(right) == (RetrievalStatus.SUCCESS, b"end")
-        assert right.url == f"http://page.example:{web.port}/{MOST_REDIRECTS + 1}"
+        assert right.url == f"http://page.example:{web.port}/{MAX_REDIRECTS + 1}"
         assert "cookie" not in "".join(web.heads).lower()
         assert "referer" not in "".join(web.heads).lower()
         long = await pages.fetch(f"http://page.example:{web.port}/0")
