@@ -8,9 +8,13 @@ Without arguments of its own pytest runs three times, side by side: the tests of
 mostly wait for real conversations; those of `FUZZ`, at the lowest priority, which take what two
 cores have left over; and all others. What one run shares with itself (a server for the whole
 session, say) is not shared with another, and they must not want the same port, folder or package at
-the same time. The output of the others is seen as it comes, that of the first two after it. Last
-come the failures of all once more, and one closing line. A run without a closing line of its own,
-one that crashed, is counted as an error.
+the same time. The output of the others is seen as it comes, that of the first two after it.
+
+If at most `MOST_REPEATED` tests failed, they run once more on the machine that is quiet then, one
+after the other. One that passes there was starved of the processor: it is listed as "passed alone",
+with the last lines of its first failure, and does not fail the run. Last come the failures that
+remain, and one closing line. A run without a closing line of its own, one that crashed or was
+stopped, is counted as an error, and then nothing is repeated.
 
 Arguments other than `--no-lint` go to pytest. Needs Python 3.11 and pip; with Node and npm the
 JavaScript SDK is tried too, otherwise those tests are skipped and say so. Where `CI=true`, it
@@ -20,22 +24,26 @@ be skipped.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import chain
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import environment
 from environment import ROOT, say
+
+LANE = Path(__file__).parent / "pytest_lane.py"
 
 CHECKS = (
     ("ruff check", ["-m", "ruff", "check", "."]),
@@ -52,9 +60,20 @@ FUZZ_S = "30"
 """Seconds for each layer, unless `VIVAVOCE_FUZZ_S` says otherwise. About seven minutes in all, and
 shorter than either of the other runs."""
 
+MOST_REPEATED = 10
+"""More failures than this are not starvation."""
+
+REPEAT_S = 300
+"""For the repetition of all of them."""
+
+OVERTIME_S = 180
+"""After its session timeout plus this, a lane that has not ended is killed."""
+
 CLOSING = re.compile(r"^=+ .* in [0-9.]+s")
 FAULT = re.compile(r"^(FAILED|ERROR) ")
-COUNT = re.compile(r"(\d+) (passed|failed|errors?|skipped|xfailed|xpassed|warnings?)")
+KINDS = ("failed", "passed", "skipped", "xfailed", "xpassed", "warning", "error")
+"""In pytest's order."""
+COUNT = re.compile(rf"(\d+) ({'|'.join(KINDS)})s?\b")
 
 FETCHES = (
     (
@@ -98,51 +117,115 @@ def _run(python: Path, arguments: list[str]) -> bool:
 
 
 def _side_by_side(python: Path, arguments: list[str]) -> bool:
-    """All tests in three processes; the output of two of them follows that of the others."""
-    pytest = [str(python), "-m", "pytest", "--color=no", *arguments]
-    apart = {
-        ", ".join(BESIDE): [*pytest, *BESIDE, "-o", "cache_dir=.pytest_cache/beside"],
-        ", ".join(FUZZ): [*pytest, *FUZZ, "-o", "cache_dir=.pytest_cache/fuzz", "-rP"],
-    }
-    others = [*pytest, *(f"--ignore={path}" for path in (*BESIDE, *FUZZ))]
+    """All tests in three lanes, then those that failed once more. Whether all passed."""
     began = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        outputs, reports = _run_lanes(python, arguments, Path(folder))
+        counts = sum(map(closing_counts, outputs), Counter[str]())
+        failed = {test: how for report in reports for test, how in report["failed"].items()}
+        finished = all(report["finished"] for report in reports)
+        passed = finished and not failed
+        if finished and 0 < len(failed) <= MOST_REPEATED:
+            output, report = _repeat(python, sorted(failed), Path(folder))
+            if report["finished"]:
+                passed = not report["failed"]
+                counts["passed"] -= sum(how["passed"] for how in failed.values())
+                counts["failed"] = counts["error"] = 0
+                counts += closing_counts(output)
+                outputs = [output]
+                _say_passed_alone(failed, report["failed"])
+    for line in filter(FAULT.search, chain.from_iterable(outputs)):
+        say(line.rstrip("\n"))
+    say(closing_line(counts, time.monotonic() - began))
+    return passed
+
+
+def _run_lanes(
+    python: Path, arguments: list[str], folder: Path
+) -> tuple[list[list[str]], list[dict[str, Any]]]:
+    """The output and the report of each lane; two of them are shown after that of the others."""
+    beside, fuzz, others = (folder / name for name in ("beside", "fuzz", "others"))
+    lane = [str(python), str(LANE)]
+    pytest = ["--color=no", *arguments]
+    apart = {
+        beside: [*pytest, *BESIDE, "-o", "cache_dir=.pytest_cache/beside"],
+        fuzz: [*pytest, *FUZZ, "-o", "cache_dir=.pytest_cache/fuzz", "-rP"],
+    }
+    rest = [*pytest, *(f"--ignore={path}" for path in (*BESIDE, *FUZZ))]
+    limit_s = next(
+        (float(a.partition("=")[2]) + OVERTIME_S for a in arguments if a.startswith(TIMEOUT)), None
+    )
     with ExitStack() as stack:
-        kept = {name: stack.enter_context(tempfile.TemporaryFile("w+")) for name in apart}
+        kept = {path: stack.enter_context(tempfile.TemporaryFile("w+")) for path in apart}
         started = [
-            stack.enter_context(_start(command, kept[name], background=name == ", ".join(FUZZ)))
-            for name, command in apart.items()
+            stack.enter_context(
+                _start([*lane, str(path), *command], kept[path], limit_s, background=path == fuzz)
+            )
+            for path, command in apart.items()
         ]
-        started.append(stack.enter_context(_start(others, subprocess.PIPE)))
-        outputs = [list(_told(started[-1]))]
-        for (name, output), process in zip(kept.items(), started, strict=False):
+        with _start([*lane, str(others), *rest], subprocess.PIPE, limit_s) as shown:
+            outputs = [list(_echo(shown))]
+        for (path, output), process in zip(kept.items(), started, strict=True):
             process.wait()
             output.seek(0)
             outputs.append(output.readlines())
-            say(f"--- {name}")
+            say(f"--- {path.name}")
             say("".join(outputs[-1]).rstrip("\n"))
-    for line in filter(FAULT.search, chain.from_iterable(outputs)):
-        say(line.rstrip("\n"))
-    say(closing_line(outputs, time.monotonic() - began))
-    return not any(process.returncode for process in started)
+    ends = {others: shown, **dict(zip(kept, started, strict=True))}
+    return outputs, [read_report(path, process) for path, process in ends.items()]
 
 
+def _repeat(python: Path, tests: list[str], folder: Path) -> tuple[list[str], dict[str, Any]]:
+    """The output and the report of `tests`, run one after the other with nothing beside them."""
+    say(f"--- once more, alone: {len(tests)}")
+    path = folder / "repeated"
+    command = [str(python), str(LANE), str(path), "--color=no", f"{TIMEOUT}={REPEAT_S}", *tests]
+    with _start(command, subprocess.PIPE, REPEAT_S + OVERTIME_S) as process:
+        output = list(_echo(process))
+    return output, read_report(path, process)
+
+
+def _say_passed_alone(failed: dict[str, Any], again: Iterable[str]) -> None:
+    for test in sorted(failed.keys() - set(again)):
+        say(f"passed alone: {test}")
+        say("    It failed beside the others:")
+        for line in failed[test]["lines"]:
+            say(f"    {line}")
+
+
+def read_report(path: Path, process: subprocess.Popen[str]) -> dict[str, Any]:
+    """What `pytest_lane.py` wrote. A process that crashed, even at its very end, did not finish."""
+    report: dict[str, Any] = {"finished": False, "failed": {}}
+    with suppress(FileNotFoundError):
+        report = json.loads(path.read_text())
+    report["finished"] &= process.returncode == int(bool(report["failed"]))
+    return report
+
+
+@contextmanager
 def _start(
-    command: list[str], output: int | IO[str], background: bool = False
-) -> subprocess.Popen[str]:
+    command: list[str], output: int | IO[str], limit_s: float | None, background: bool = False
+) -> Iterator[subprocess.Popen[str]]:
     variables = {"VIVAVOCE_FUZZ_S": FUZZ_S, **os.environ}
     lowered = ["nice", "-n", "19"] if background and shutil.which("nice") else []
-    return subprocess.Popen(
+    with subprocess.Popen(
         [*lowered, *command],
         cwd=ROOT,
         env=variables,
         stdout=output,
         stderr=subprocess.STDOUT,
         text=True,
-    )
+    ) as process:
+        killing = threading.Timer(limit_s or threading.TIMEOUT_MAX, process.kill)
+        killing.daemon = True
+        killing.start()
+        yield process
+        process.wait()
+        killing.cancel()
 
 
-def _told(process: subprocess.Popen[str]) -> Iterator[str]:
-    """What a process says, line by line, said on."""
+def _echo(process: subprocess.Popen[str]) -> Iterator[str]:
+    """The lines of a process's output, each printed as it comes."""
     assert process.stdout is not None
     with process.stdout:
         for line in process.stdout:
@@ -150,18 +233,23 @@ def _told(process: subprocess.Popen[str]) -> Iterator[str]:
             yield line
 
 
-def closing_line(outputs: list[list[str]], seconds: float) -> str:
-    """One line for several runs, as pytest ends each of them; a run without one is an error."""
+def closing_counts(lines: list[str]) -> Counter[str]:
+    """What pytest's closing line counts; a run without one is an error."""
+    last = next((line for line in reversed(lines) if CLOSING.search(line)), "1 error")
     counts: Counter[str] = Counter()
-    for lines in outputs:
-        last = next((line for line in reversed(lines) if CLOSING.search(line)), "1 error")
-        for count, what in COUNT.findall(last):
-            counts["error" if what == "errors" else what] += int(count)
-    if counts["error"] > 1:
-        counts["errors"] = counts.pop("error")
-    found = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
-    found = found or "no tests ran"
-    return f" {found} in {seconds:.2f}s ".center(80, "=")
+    for count, kind in COUNT.findall(last):
+        counts[kind] += int(count)
+    return counts
+
+
+def closing_line(counts: Counter[str], seconds: float) -> str:
+    """One line for all runs, as pytest ends each of them."""
+    found = ", ".join(
+        f"{counts[kind]} {kind}{'s' if kind in ('warning', 'error') and counts[kind] > 1 else ''}"
+        for kind in KINDS
+        if counts[kind] > 0
+    )
+    return f" {found or 'no tests ran'} in {seconds:.2f}s ".center(80, "=")
 
 
 def _passes(python: Path, name: str, command: list[str]) -> bool:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import signal
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from types import ModuleType
 
@@ -83,42 +85,129 @@ def test_what_cannot_be_fetched_fails_where_it_matters(
     assert ran[-1] == "pytest -q"
 
 
-BREAKS = {
-    "assert True": "6 passed, 1 skipped",
-    "assert False": "5 passed, 1 skipped, 1 failed",
-    "import os; os._exit(1)": "3 passed, 1 skipped, 1 error",
-}
+class Lanes:
+    """A small project whose tests run in three lanes: folders slow, fuzz and rest."""
+
+    def __init__(self, script: ModuleType, root: Path, capfd: pytest.CaptureFixture[str]) -> None:
+        self._script = script
+        self._capfd = capfd
+        self.root = root
+        for folder in ("slow", "fuzz", "rest"):
+            (root / folder).mkdir()
+        self.write("slow/test_two.py", "def test_a(): pass\ndef test_b(): pass\n")
+        self.write(
+            "rest/test_three.py",
+            "import pytest\n"
+            "def test_c(): pass\ndef test_d(): pass\ndef test_e(): pytest.skip('no')\n",
+        )
+        self.write(
+            "fuzz/test_four.py",
+            "import os\n"
+            "def test_f(): assert (os.nice(0), os.environ['VIVAVOCE_FUZZ_S']) == (19, '30')\n",
+        )
+
+    def write(self, path: str, text: str) -> None:
+        (self.root / path).write_text(text)
+
+    def run(self, timeout_s: int = 60) -> tuple[bool, list[str], str]:
+        """Whether the run passed, what it printed, and its closing line without the signs."""
+        arguments = [f"--session-timeout={timeout_s}"]
+        passed = self._script._side_by_side(Path(sys.executable), arguments)
+        *printed, last = self._capfd.readouterr().out.splitlines()
+        return passed, printed, last.strip("= ").rpartition(" in ")[0]
 
 
-@pytest.mark.parametrize("course", BREAKS)
-def test_without_arguments_three_runs_are_one(
+@pytest.fixture
+def lanes(
     script: ModuleType,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
-    course: str,
-) -> None:
-    """Two folders beside the others, and the rest: each test once."""
-    for folder in ("slow", "fuzz", "rest"):
-        (tmp_path / folder).mkdir()
-    (tmp_path / "slow" / "test_one.py").write_text(f"def test_it():\n    {course}\n")
-    (tmp_path / "slow" / "test_two.py").write_text("def test_a(): pass\ndef test_b(): pass\n")
-    (tmp_path / "rest" / "test_three.py").write_text(
-        "import pytest\ndef test_c(): pass\ndef test_d(): pass\ndef test_e(): pytest.skip('no')\n"
-    )
+) -> Lanes:
     monkeypatch.setattr(script, "ROOT", tmp_path)
-    (tmp_path / "fuzz" / "test_four.py").write_text(
-        "import os\n"
-        "def test_f(): assert (os.nice(0), os.environ['VIVAVOCE_FUZZ_S']) == (19, '30')\n"
-    )
-    monkeypatch.delenv("VIVAVOCE_FUZZ_S", raising=False)
     monkeypatch.setattr(script, "BESIDE", ("slow",))
     monkeypatch.setattr(script, "FUZZ", ("fuzz",))
-    passed = script._side_by_side(Path(sys.executable), ["--session-timeout=60"])
-    *told, last = capfd.readouterr().out.splitlines()
-    assert passed is (course == "assert True")
-    assert last.strip("= ").startswith(f"{BREAKS[course]} in ")
-    assert told[-1].startswith("FAILED slow/test_one.py") is (course == "assert False")
+    monkeypatch.delenv("VIVAVOCE_FUZZ_S", raising=False)
+    return Lanes(script, tmp_path, capfd)
+
+
+def test_without_arguments_three_runs_are_one(lanes: Lanes) -> None:
+    """Two folders beside the others, and the rest: each test once."""
+    passed, printed, closing = lanes.run()
+    assert passed
+    assert closing == "5 passed, 1 skipped"
+    assert not repeated(printed)
+
+
+def test_a_lane_that_crashes_is_an_error_and_nothing_is_repeated(lanes: Lanes) -> None:
+    lanes.write("slow/test_one.py", "import os\ndef test_it(): os._exit(0)\n")
+    lanes.write("rest/test_five.py", "def test_bad(): raise ValueError('always')\n")
+    passed, printed, closing = lanes.run()
+    assert not passed
+    assert closing == "1 failed, 3 passed, 1 skipped, 1 error"
+    assert not repeated(printed)
+    assert printed[-1] == "FAILED rest/test_five.py::test_bad - ValueError: always"
+
+
+def test_a_lane_that_hangs_is_killed(script: ModuleType) -> None:
+    hanging = [sys.executable, "-c", "import time; time.sleep(600)"]
+    with script._start(hanging, subprocess.PIPE, limit_s=0.1) as process:
+        assert list(script._echo(process)) == []
+    assert process.returncode == -signal.SIGKILL
+
+
+def repeated(printed: list[str]) -> list[str]:
+    return [line for line in printed if line.startswith("--- once more")]
+
+
+FLAKY = """
+import pathlib
+import pytest
+
+ONCE = pathlib.Path(__file__).with_suffix(".once")
+
+def fail_once():
+    if not ONCE.exists():
+        ONCE.touch()
+        raise AssertionError("starved of the processor")
+
+@pytest.fixture
+def cleaned():
+    yield
+    fail_once()
+"""
+
+
+def test_what_passes_alone_does_not_fail_the_run(lanes: Lanes) -> None:
+    lanes.write("slow/test_one.py", FLAKY + "def test_it(): fail_once()")
+    lanes.write("rest/test_five.py", FLAKY + "def test_cleaned(cleaned): pass")
+    passed, printed, closing = lanes.run()
+    assert passed
+    assert closing == "7 passed, 1 skipped"
+    assert repeated(printed) == ["--- once more, alone: 2"]
+    assert "passed alone: rest/test_five.py::test_cleaned" in printed
+    alone = printed.index("passed alone: slow/test_one.py::test_it")
+    assert any("AssertionError: starved of the processor" in line for line in printed[alone:])
+    assert not [line for line in printed[alone:] if line.startswith(("FAILED", "ERROR"))]
+
+
+def test_what_fails_again_fails_the_run(lanes: Lanes) -> None:
+    lanes.write("slow/test_one.py", FLAKY + "def test_it(): fail_once()")
+    lanes.write("rest/test_five.py", "def test_bad(): raise ValueError('always')\n")
+    passed, printed, closing = lanes.run()
+    assert not passed
+    assert closing == "1 failed, 6 passed, 1 skipped"
+    assert "passed alone: slow/test_one.py::test_it" in printed
+    assert printed[-1] == "FAILED rest/test_five.py::test_bad - ValueError: always"
+
+
+def test_many_failures_are_not_repeated(lanes: Lanes) -> None:
+    many = "import pytest\n@pytest.mark.parametrize('n', range(11))\n"
+    lanes.write("rest/test_five.py", many + "def test_bad(n): assert False\n")
+    passed, printed, closing = lanes.run()
+    assert not passed
+    assert closing == "11 failed, 5 passed, 1 skipped"
+    assert not repeated(printed)
 
 
 def test_what_runs_beside_the_others_is_there_and_nothing_twice(script: ModuleType) -> None:
@@ -129,4 +218,5 @@ def test_what_runs_beside_the_others_is_there_and_nothing_twice(script: ModuleTy
 
 def test_a_run_without_an_end_is_an_error(script: ModuleType) -> None:
     runs = [["=== 3 passed, 2 errors in 1.00s ===\n"], ["a crash\n"]]
-    assert script.closing_line(runs, 2).strip("= ") == "3 passed, 3 errors in 2.00s"
+    counts = sum(map(script.closing_counts, runs), Counter[str]())
+    assert script.closing_line(counts, 2).strip("= ") == "3 passed, 3 errors in 2.00s"
