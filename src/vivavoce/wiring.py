@@ -32,7 +32,7 @@ from vivavoce.http.quotas import Quotas
 from vivavoce.http.tokens import TokenService
 from vivavoce.metrics import Metrics
 from vivavoce.profiles import Profiles, Say, profiles_in_use, weights_in_use
-from vivavoce.protocol.message_size import MessageLimits
+from vivavoce.protocol.json_frames import MessageLimits
 from vivavoce.runtime.leases import Leases
 from vivavoce.runtime.loop_lag import LoopLag
 from vivavoce.runtime.session_registry import Connections

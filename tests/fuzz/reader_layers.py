@@ -17,8 +17,8 @@ from vivavoce.errors import ClientFault, ConfigError
 from vivavoce.http.api_keys import AuthError, find_request_credential
 from vivavoce.http.origin_policy import OriginPolicy, RequestOrigin
 from vivavoce.logs import scrub
-from vivavoce.protocol import mime
-from vivavoce.protocol.base64_data import decode_base64
+from vivavoce.protocol import content
+from vivavoce.protocol.json_frames import decode_base64
 from vivavoce.protocol.paths import live_path
 from vivavoce.runtime.wav_header import WavHeaderReader
 
@@ -62,11 +62,11 @@ def _origin(data: bytes) -> Hashable:
 def _mime(data: bytes) -> Hashable:
     text = data.decode("utf-8", "replace")
     try:
-        rate = mime.pcm_rate(text)
+        rate = content.pcm_rate(text)
     except ClientFault as fault:
         return refusal(fault)
     assert rate is None or 0 <= rate < 1_000_000
-    return rate is not None, mime.image_type(text) is not None
+    return rate is not None, content.image_type(text) is not None
 
 
 def _base64(data: bytes) -> Hashable:

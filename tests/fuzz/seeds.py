@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from fuzz.mutation import MAX_BYTES
-from vivavoce.protocol.wire import ClientMessage
-from vivavoce.protocol.wire_base import Wire, spellings
+from vivavoce.protocol.base import Wire, spellings
+from vivavoce.protocol.decode import ClientMessage
 
 TESTS = Path(__file__).parents[1]
 FRAMES = TESTS / "protocol" / "client_frames.jsonl"

@@ -17,12 +17,10 @@ from vivavoce.domain.accounts import TokenRecord
 from vivavoce.errors import INVALID, POLICY, TOO_BIG, ClientFault
 from vivavoce.http.tokens import FoundToken
 from vivavoce.protocol import close
-from vivavoce.protocol.auth_tokens import AuthToken, read_token_request, token_body
-from vivavoce.protocol.constraints import mask_paths
+from vivavoce.protocol.auth_tokens import AuthToken, mask_paths, read_token_request, token_body
+from vivavoce.protocol.base import Wire, read_as, spellings
 from vivavoce.protocol.dialect import GeminiDialect
-from vivavoce.protocol.wire import read_as
-from vivavoce.protocol.wire_base import Wire, spellings
-from vivavoce.protocol.wire_setup import Setup
+from vivavoce.protocol.setup import Setup
 
 NOW = 1_890_000_000.0
 _DETAIL = re.compile(r"\"[^\"]*\"|[0-9]+")

@@ -19,9 +19,9 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.alias_generators import to_camel, to_snake
 
-from vivavoce.protocol import wire, wire_base, wire_setup
+from vivavoce.protocol import base, decode, setup
+from vivavoce.protocol.base import Wire
 from vivavoce.protocol.schema import SPELLINGS
-from vivavoce.protocol.wire_base import Wire
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "reference" / "fields.md"
 COLUMNS = ("served", "told", "refused")
@@ -103,18 +103,18 @@ class _Walk:
 def table(types: SdkTypes) -> dict[str, Row]:
     """The column of each field of each type that a client's message may hold."""
     # What travels as a setup is what is given as options, and tools beside functions to be called.
-    setup = dict(types["LiveClientSetup"])
+    options = dict(types["LiveClientSetup"])
     for field, kinds in types["LiveConnectConfig"].items():
-        if field in wire_base.spellings(wire_setup.Setup):
-            setup.setdefault(field, kinds)
+        if field in base.spellings(setup.Setup):
+            options.setdefault(field, kinds)
     tools = {"tools": ("Tool",)}
     types = {
         **types,
-        "LiveClientSetup": setup | tools,
+        "LiveClientSetup": options | tools,
         "LiveClientContextUpdateTools": {**types["LiveClientContextUpdateTools"], **tools},
     }
     walk = _Walk(types, {})
-    walk.visit("LiveClientMessage", wire.ClientMessage)
+    walk.visit("LiveClientMessage", decode.ClientMessage)
     return {name: row for name, row in walk.rows.items() if row}
 
 
@@ -135,10 +135,10 @@ def _reading(name: str, field: str, model: type[Wire] | None) -> tuple[type[Wire
         return None, "refused"
     if name == "Schema":
         return None, "served" if field in SPELLINGS else "told"
-    attribute = None if model is None else wire_base.spellings(model).get(field)
+    attribute = None if model is None else base.spellings(model).get(field)
     if model is None or attribute is None or attribute not in model.model_fields:
         return None, "told"
-    if attribute in wire_base.not_served(model):
+    if attribute in base.not_served(model):
         return None, "told"
     return _wire_inside(model.model_fields[attribute].annotation), "served"
 
@@ -146,8 +146,8 @@ def _reading(name: str, field: str, model: type[Wire] | None) -> tuple[type[Wire
 def unplaced(types: SdkTypes) -> set[str]:
     """The fields of `LiveConnectConfig` that are neither of a setup nor of an SDK alone."""
     placed: set[str] = set(OF_CLIENTS)
-    for model in (wire_setup.Setup, wire_setup.GenerationConfig):
-        placed |= wire_base.spellings(model).keys()
+    for model in (setup.Setup, setup.GenerationConfig):
+        placed |= base.spellings(model).keys()
     return set(types["LiveConnectConfig"]) - placed
 
 

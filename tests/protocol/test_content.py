@@ -22,17 +22,12 @@ from vivavoce.domain.content import (
 )
 from vivavoce.domain.ids import CallId
 from vivavoce.errors import ClientFault
-from vivavoce.protocol import wire_content
-from vivavoce.protocol.content import (
-    Instruction,
-    contributions,
-    paragraphs,
-    tool_result,
-)
+from vivavoce.protocol import content
+from vivavoce.protocol.content import Instruction, contributions, paragraphs, tool_result
 
 
-def wire(value: Any, strict: bool = False) -> wire_content.Content:
-    return wire_content.Content.model_validate(value, context={"strict": strict})
+def wire(value: Any, strict: bool = False) -> content.Content:
+    return content.Content.model_validate(value, context={"strict": strict})
 
 
 PARTS: list[tuple[dict[str, Any], tuple[Part, ...]]] = [
@@ -64,7 +59,7 @@ PARTS: list[tuple[dict[str, Any], tuple[Part, ...]]] = [
 
 
 def read(
-    *turns: wire_content.Content, strict: bool = False, enterprise: bool = False
+    *turns: content.Content, strict: bool = False, enterprise: bool = False
 ) -> tuple[list[Content | Instruction], list[str]]:
     """The contributions, and what was reported of them."""
     reported: list[str] = []
@@ -154,7 +149,7 @@ def test_each_part_of_an_instruction_is_a_paragraph(instruction: Any) -> None:
 
 def result(**fields: Any) -> ToolResult:
     answer = {"id": "a", "name": "f"} | fields
-    read = wire_content.FunctionResponse.model_validate(answer, context={"strict": False})
+    read = content.FunctionResponse.model_validate(answer, context={"strict": False})
     return tool_result(read)
 
 
@@ -228,3 +223,53 @@ def test_sound_that_cannot_be_read_is_reported_or_refused() -> None:
     assert (kept, len(told)) == ("audio/mpeg", 1)
     with pytest.raises(ClientFault, match="Unsupported audio MIME type"):
         media("audio/mpeg", b"ID3", strict=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "rate"),
+    [
+        ("audio/pcm", 16000),
+        ("audio/pcm;rate=16000", 16000),
+        ("audio/pcm; rate=48000", 48000),
+        ("Audio/PCM ; Rate = 8000", 8000),
+        ('audio/pcm;rate="24000"', 24000),
+        ("audio/x-pcm;rate=44100;channels=1", 44100),
+        ("audio/L16;rate=24000", 24000),
+        ("audio/pcm;endian=little", 16000),
+        ("audio/pcm;", 16000),
+        ("audio/wav", None),
+        ("image/jpeg", None),
+        ("", None),
+        ("audio/pcm" + ";" * 200, None),
+    ],
+)
+def test_the_rate_of_a_type(name: str, rate: int | None) -> None:
+    assert content.pcm_rate(name) == rate
+
+
+@pytest.mark.parametrize("rate", ["9999999", "-16000", "16k", "", "1.5", "１６０００"])
+def test_a_senseless_rate_is_refused_with_advice(rate: str) -> None:
+    with pytest.raises(ClientFault, match="send audio/pcm;rate=16000") as caught:
+        content.pcm_rate(f"audio/pcm;rate={rate}")
+    assert caught.value.code == 1007
+
+
+def test_which_rates_can_be_heard_is_said_in_one_place() -> None:
+    assert content.pcm_rate("audio/pcm;rate=0") == 0
+    assert content.pcm_rate("audio/pcm;rate=384001") == 384001
+
+
+def test_more_than_one_channel_is_refused() -> None:
+    with pytest.raises(ClientFault, match="send one channel"):
+        content.pcm_rate("audio/pcm;rate=16000;channels=2")
+
+
+def test_images() -> None:
+    assert content.image_type(" Image/JPEG") == "image/jpeg"
+    assert content.image_type("video/mp4") is None
+
+
+def test_a_long_name_is_quoted_in_part() -> None:
+    assert content.unsupported_medium("audio", "x" * 99, "no").reason == (
+        f'Unsupported audio MIME type "{"x" * 40}…": no.'
+    )

@@ -262,7 +262,7 @@ def test_beside_most_setups_stands_nothing(beside: Any) -> None:
     assert dialect.beside_setup == b""
 
 
-def told(*frames: Any) -> list[tuple[str, str]]:
+def unserved_of(*frames: Any) -> list[tuple[str, str]]:
     heard: list[tuple[str, str]] = []
     dialect = GeminiDialect(on_unserved=lambda *what: heard.append(what))
     for frame in frames:
@@ -277,7 +277,7 @@ def test_what_nothing_here_serves_is_told_once() -> None:
         "proactivity": {"proactiveAudio": True},
         "generationConfig": {"enableAffectiveDialog": True, "temperature": 1},
     }
-    assert told({"setup": setup}) == [
+    assert unserved_of({"setup": setup}) == [
         ("field", "setup.generation_config.enable_affective_dialog"),
         ("field", "setup.proactivity.proactive_audio"),
     ]
@@ -296,10 +296,10 @@ def test_marks_of_the_wrong_mode_are_told_once() -> None:
     off = {"realtimeInput": {"audioStreamEnd": True}}
     manual = {"realtimeInputConfig": {"automaticActivityDetection": {"disabled": True}}}
 
-    assert told({"setup": {"model": "m"}}, start, start, off) == [
+    assert unserved_of({"setup": {"model": "m"}}, start, start, off) == [
         ("signal", "Activity marks while automatic activity detection is on")
     ]
-    assert told({"setup": {"model": "m", **manual}}, start, off) == [
+    assert unserved_of({"setup": {"model": "m", **manual}}, start, off) == [
         ("signal", "audioStreamEnd while automatic activity detection is off")
     ]
 
@@ -376,3 +376,71 @@ def test_media_carry_their_bytes_and_types() -> None:
     assert only(sound) == AudioChunk(b"\x00\x01", 48000)
     image = {"realtimeInput": {"video": {"data": "AAE=", "mimeType": "image/PNG"}}}
     assert only(image) == VideoFrame(b"\x00\x01", "image/png")
+
+
+def test_what_later_messages_ask_for_in_vain_is_told_once() -> None:
+    part = {"text": "Look.", "videoMetadata": {"fps": 1}, "thoughtSignature": ""}
+    turns = [{"role": "user", "parts": [part, part]}]
+    search = {"googleSearch": {"blockingConfidence": 1}}
+    update = {"tools": {"tools": [search, {"googleMaps": {}}]}}
+    content = {"clientContent": {"turns": turns, "turnComplete": True}}
+    assert unserved_of({"setup": {"model": "m"}}, content, content, {"contextUpdate": update}) == [
+        ("field", "client_content.turns.parts.video_metadata"),
+        ("field", "context_update.tools.tools.google_search.blocking_confidence"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ({"labels": {"team": "a"}}, "labels"),
+        (
+            {"outputAudioTranscription": {"languageCodes": ["de"]}},
+            "output_audio_transcription.language_codes",
+        ),
+        ({"proactivity": {"proactiveVideo": True}}, "proactivity.proactive_video"),
+        ({"avatarConfig": {}}, "avatar_config"),
+        ({"safetySettings": [{"category": "x"}]}, "safety_settings"),
+        ({"inputAudioTranscription": {"mode": "SMART"}}, "input_audio_transcription.mode"),
+        ({"tools": [{"googleSearch": {"searchTypes": {}}}]}, "tools.google_search.search_types"),
+        (
+            {"generationConfig": {"responseFormat": {"text": {}}}},
+            "generation_config.response_format",
+        ),
+    ],
+)
+def test_a_strict_reader_refuses_what_would_change_nothing(fields: Any, path: str) -> None:
+    frame = json.dumps({"setup": {"model": "m", **fields}})
+    with pytest.raises(ClientFault) as caught:
+        GeminiDialect(strict=True).read_setup(frame)
+    assert caught.value.code == 1008
+    assert caught.value.reason == f"'setup.{path}' is not served here: leave it out."
+    assert GeminiDialect().read_setup(frame).model == "m"
+
+
+@pytest.mark.parametrize("fields", [{"labels": {}}, {"proactivity": {"proactiveAudio": False}},
+                                    {"inputAudioTranscription": {"mode": "VERBATIM"}}])  # fmt: skip
+def test_what_asks_for_nothing_is_not_refused(fields: Any) -> None:
+    assert GeminiDialect(strict=True).read_setup(json.dumps({"setup": {"model": "m", **fields}}))
+
+
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize(
+    ("model", "config", "reason"),
+    [
+        ("models/gemini-3.5-transcribe-live", {}, "gemini-3.5-transcribe-live only transcribes, "),
+        ("gemini-3.5-live-translate-preview", {}, "gemini-3.5-live-translate-preview only tra"),
+        ("gemini-3.8-live", {"translationConfig": {"targetLanguageCode": "fr"}},
+         "Live translation is not served here: leave out translation_config and name a model "),
+    ],
+)  # fmt: skip
+def test_a_session_that_is_no_conversation_is_refused_at_once(
+    strict: bool, model: str, config: Any, reason: str
+) -> None:
+    frame = json.dumps({"setup": {"model": model, "generationConfig": config}})
+    with pytest.raises(ClientFault) as caught:
+        GeminiDialect(strict=strict).read_setup(frame)
+    assert caught.value.code == 1008
+    assert caught.value.reason.startswith(reason)
+    assert caught.value.reason.endswith("name a model that converses.")
+    assert len(caught.value.reason.encode()) <= 123

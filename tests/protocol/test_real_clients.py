@@ -26,9 +26,8 @@ from vivavoce.domain.content import BuiltinTool, Role, ToolCall
 from vivavoce.domain.ids import CallId, SessionId
 from vivavoce.domain.model_family import model_id
 from vivavoce.domain.setup import Modality, Sensitivity, SessionSetup
-from vivavoce.protocol.credentials import find_credential
 from vivavoce.protocol.dialect import GeminiDialect
-from vivavoce.protocol.paths import live_path
+from vivavoce.protocol.paths import find_credential, live_path
 
 
 def setup(**fields: Any) -> SessionSetup:

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vivavoce.domain.content import ToolDeclaration
-from vivavoce.protocol.tools import tools_of
-from vivavoce.protocol.wire_tools import Tool
+from vivavoce.protocol.tools import Tool, tools_of
 
 from ..case import Arguments, Case, Value
 

@@ -1,6 +1,6 @@
 """Who is calling: keys of the configuration and of the store, and what each of them opens.
 
-Where a credential may stand is `protocol.credentials`. With no key anywhere the server is *open*:
+Where a credential may stand is `protocol.paths`. With no key anywhere the server is *open*:
 all clients are admitted, as the same principal.
 """
 
@@ -17,7 +17,7 @@ from vivavoce.domain.accounts import KeyRecord, Principal, Quota, Scope
 from vivavoce.errors import INTERNAL, INVALID, POLICY, ClientFault, StoreError
 from vivavoce.http import errors
 from vivavoce.protocol import close
-from vivavoce.protocol.credentials import Credential, find_credential
+from vivavoce.protocol.paths import Credential, find_credential
 from vivavoce.store.port import KeyStore, digest_secret
 
 log = logging.getLogger(__name__)

@@ -23,7 +23,7 @@ from vivavoce.http.tokens import FoundToken, TokenService
 from vivavoce.http.websocket import Scope as AsgiScope
 from vivavoce.metrics import Metrics
 from vivavoce.protocol import close
-from vivavoce.protocol.credentials import TOKEN_PREFIX, Credential
+from vivavoce.protocol.paths import TOKEN_PREFIX, Credential
 
 log = logging.getLogger(__name__)
 

@@ -30,7 +30,7 @@ from vivavoce.http.websocket import ADMISSION, AsgiWebSocket, Receive, Scope, Se
 from vivavoce.metrics import Metrics
 from vivavoce.protocol import close
 from vivavoce.protocol.dialect import GeminiDialect
-from vivavoce.protocol.message_size import MessageLimits
+from vivavoce.protocol.json_frames import MessageLimits
 from vivavoce.protocol.paths import CONSTRAINED, LivePath, live_path
 from vivavoce.runtime.connection import Connection
 from vivavoce.runtime.decoding import run_in_decoder

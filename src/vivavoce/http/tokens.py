@@ -18,11 +18,15 @@ from vivavoce.domain.accounts import Principal, TokenRecord
 from vivavoce.errors import INTERNAL, POLICY, ClientFault, StoreError
 from vivavoce.http import errors
 from vivavoce.protocol import close
-from vivavoce.protocol.auth_tokens import read_bound_setup, read_token_request, token_body
-from vivavoce.protocol.constraints import constrain_setup
-from vivavoce.protocol.credentials import TOKEN_PREFIX
-from vivavoce.protocol.message_size import is_light
-from vivavoce.protocol.wire_setup import Setup
+from vivavoce.protocol.auth_tokens import (
+    constrain_setup,
+    read_bound_setup,
+    read_token_request,
+    token_body,
+)
+from vivavoce.protocol.json_frames import is_light
+from vivavoce.protocol.paths import TOKEN_PREFIX
+from vivavoce.protocol.setup import Setup
 from vivavoce.runtime.decoding import run_in_decoder
 from vivavoce.store.port import Refusal, TokenStore, digest_secret
 

@@ -1,8 +1,8 @@
-"""Wire content as domain content.
+"""Content on the wire, and as the conversation takes it: turns, parts, media, tool results.
 
 Who said a contribution is the user or the model. A client may name others:
 
-    system, developer            an instruction: it takes the place of the one that there is
+    system, developer            an instruction: it takes the place of the present one
     assistant, ai, bot, chatbot  the model
     human, customer              the user
     function, tool               results of functions, on the user's side; nothing else of it
@@ -13,27 +13,250 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Annotated, Any, ClassVar
 
-from vivavoce.domain.audio import RECORDING
-from vivavoce.domain.content import (
-    Blob,
-    CodeResult,
-    Content,
-    ExecutableCode,
-    FileRef,
-    Part,
-    Role,
-    Scheduling,
-    Text,
-    ToolCall,
-    ToolResult,
-)
+from pydantic import BeforeValidator, Field
+
+from vivavoce.domain import content as domain
+from vivavoce.domain.audio import INPUT_RATE, RECORDING
+from vivavoce.domain.content import FileRef, Role, Scheduling, Text, ToolResult
 from vivavoce.domain.ids import CallId
 from vivavoce.domain.text import loggable_name
 from vivavoce.errors import ClientFault
-from vivavoce.protocol import close, mime, wire_content
-from vivavoce.protocol.values import SCHEDULING
-from vivavoce.protocol.wire_base import OnMismatch
+from vivavoce.protocol import close, lenient
+from vivavoce.protocol.base import (
+    LANGUAGE,
+    NOT_SERVED,
+    OUTCOME,
+    SCHEDULING,
+    Bytes,
+    Flag,
+    OnMismatch,
+    Repeated,
+    Wire,
+    spellings,
+)
+
+
+class Blob(Wire):
+    """Bytes with a MIME type."""
+
+    mime_type: str = ""
+    data: Bytes = b""
+    display_name: Annotated[str, NOT_SERVED] = ""
+
+
+class FileData(Wire):
+    """A file by its address."""
+
+    file_uri: str = ""
+    mime_type: str = ""
+    display_name: Annotated[str, NOT_SERVED] = ""
+
+
+class FunctionCall(Wire):
+    """A call in history."""
+
+    id: str = ""
+    name: str = ""
+    args: dict[str, Any] = Field(default_factory=dict)
+
+
+class FunctionResponsePart(Wire):
+    """A medium that belongs to a result."""
+
+    inline_data: Blob | None = None
+    file_data: FileData | None = None
+
+
+class FunctionResponse(Wire):
+    """The answer to a call. `response` is the user's own JSON, `scheduling` may hide in it."""
+
+    id: str = ""
+    name: str = ""
+    response: dict[str, Any] | None = None
+    scheduling: Annotated[str, BeforeValidator(SCHEDULING.read)] = ""
+    will_continue: Flag = False
+    parts: Repeated[FunctionResponsePart] = Field(default_factory=list)
+
+    RESULTS: ClassVar[tuple[str, ...]] = ("output", "result", "error", "content")
+    IDS: ClassVar[tuple[str, ...]] = ("call_id", "tool_call_id", "callId")
+
+    @classmethod
+    def adjust(cls, fields: dict[str, Any], report: OnMismatch) -> dict[str, Any]:
+        """Makes an object of a result that is none, or that stands beside `response`."""
+        if (other := next((key for key in cls.IDS if key in fields), None)) and "id" not in fields:
+            report(f"the id of a call is read from {other}")
+            fields["id"] = fields.pop(other)
+        given = fields.get("response")
+        beside = {key: fields.pop(key) for key in cls.RESULTS if given is None and key in fields}
+        if given is None and beside:
+            report("the result of a function is read from beside its response")
+            fields["response"] = beside
+        elif given is not None and not isinstance(given, dict):
+            report("the response of a function is no object: it is taken for the result")
+            fields["response"] = {"result": given}
+        return fields
+
+
+class ExecutableCode(Wire):
+    """Code that a built-in tool ran."""
+
+    id: str = ""
+    language: Annotated[str, BeforeValidator(LANGUAGE.read)] = ""
+    code: str = ""
+
+
+class CodeExecutionResult(Wire):
+    """What that code printed."""
+
+    id: str = ""
+    outcome: Annotated[str, BeforeValidator(OUTCOME.read)] = ""
+    output: str = ""
+
+
+Ignored = dict[str, Any]
+"""An object that is accepted and not looked into."""
+
+
+class Part(Wire):
+    """One piece of a content; at most one of the data fields is set."""
+
+    text: str | None = None
+    thought: Flag = False
+    thought_signature: Annotated[str, NOT_SERVED] = ""
+    inline_data: Blob | None = None
+    file_data: FileData | None = None
+    function_call: FunctionCall | None = None
+    function_response: FunctionResponse | None = None
+    executable_code: ExecutableCode | None = None
+    code_execution_result: CodeExecutionResult | None = None
+    tool_call: Annotated[Ignored | None, NOT_SERVED] = None
+    tool_response: Annotated[Ignored | None, NOT_SERVED] = None
+    video_metadata: Annotated[Ignored | None, NOT_SERVED] = None
+    media_resolution: Annotated[Any, NOT_SERVED] = None
+    media_processing: Annotated[Any, NOT_SERVED] = None
+    part_metadata: Annotated[Ignored | None, NOT_SERVED] = None
+    speech_metadata: Annotated[Ignored | None, NOT_SERVED] = None
+    document_metadata: Annotated[Ignored | None, NOT_SERVED] = None
+    spreadsheet_metadata: Annotated[Ignored | None, NOT_SERVED] = None
+    audio_metadata: Annotated[Ignored | None, NOT_SERVED] = None
+    audio_transcription: Annotated[Ignored | None, NOT_SERVED] = None
+
+    @classmethod
+    def lift(cls, value: Any) -> Any:
+        return lenient.respell_part(value)
+
+
+class Content(Wire):
+    """One contribution; when lenient also a plain string, a list of parts, or a part."""
+
+    role: str = ""
+    parts: Repeated[Part] = Field(default_factory=list)
+
+    GATHERS: ClassVar[bool] = False
+
+    @classmethod
+    def lift(cls, value: Any) -> Any:
+        if isinstance(value, str | list):
+            return {"parts": value}
+        if not isinstance(value, dict) or value.get("parts") is not None:
+            return value
+        role = {key: value[key] for key in value if key == "role"}
+        if isinstance(said := value.get("content"), str | list | dict):
+            return {key: value[key] for key in value if key != "content"} | {"parts": said}
+        rest = {key: item for key, item in value.items() if key not in ("role", "parts")}
+        looks_like_part = rest.keys() & {*spellings(Part), "type", "data"}
+        return role | {"parts": [rest]} if looks_like_part else value
+
+
+PCM_TYPES = frozenset({"audio/pcm", "audio/x-pcm", "audio/l16"})
+
+WAV_TYPES = frozenset({"audio/wav", "audio/x-wav", "audio/wave", "audio/vnd.wave"})
+
+SOUND_TYPES = WAV_TYPES | {
+    "audio/raw", "audio/x-raw", "audio/lpcm", "audio/x-lpcm", "audio/s16le",
+    "audio/linear16", "audio/x-linear16", "audio/x-l16", "audio/pcm16",
+}  # fmt: skip
+"""Names that clients give to PCM or to WAV files; read when lenient."""
+
+_HEADS = {
+    b"\xff\xd8\xff": "image/jpeg",
+    b"\x89PNG\r\n\x1a\n": "image/png",
+    b"GIF8": "image/gif",
+}
+
+_LONGEST = 128
+"""Longer names are nonsense, and would stay in the cache."""
+
+
+def pcm_rate(mime_type: str) -> int | None:
+    """Samples a second of a PCM type, 16000 when it names none; `None` if it isn't PCM.
+
+    Case, blanks, quotes and the order of parameters don't matter. Raises `ClientFault` for PCM
+    that can't be understood: a rate that is no number, or more than one channel. Which rates
+    can be heard, the intake says.
+    """
+    return _pcm_rate(mime_type) if len(mime_type) <= _LONGEST else None
+
+
+@lru_cache(maxsize=64)
+def _pcm_rate(mime_type: str) -> int | None:
+    kind, *parameters = mime_type.lower().split(";")
+    if kind.strip() not in PCM_TYPES:
+        return None
+    rate = INPUT_RATE
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        name, value = name.strip(), value.strip().strip('"')
+        if name == "rate":
+            rate = _rate(value, mime_type)
+        elif name == "channels" and value != "1":
+            raise unsupported_medium("audio", mime_type, "send one channel")
+    return rate
+
+
+def _rate(value: str, mime_type: str) -> int:
+    if not (value.isascii() and value.isdigit() and len(value) <= 6):
+        raise unsupported_medium("audio", mime_type, "send audio/pcm;rate=16000")
+    return int(value)
+
+
+def sound_rate(mime_type: str) -> int | None:
+    """The rate of a type that clients give to PCM, or to WAV files, besides; else `None`.
+
+    A WAV file says its own rate, which the intake honours.
+    """
+    kind, semicolon, parameters = mime_type.lower().partition(";")
+    if kind.strip() not in SOUND_TYPES or len(mime_type) > _LONGEST:
+        return None
+    return _pcm_rate(f"audio/pcm{semicolon}{parameters}")
+
+
+def image_type(mime_type: str) -> str | None:
+    """The type of a still image as it is kept; `None` for anything else."""
+    kind = mime_type.strip().lower()
+    return kind if kind.startswith("image/") else None
+
+
+def sniff_image_type(data: bytes) -> str:
+    """The type of an image by its first bytes; empty for anything else."""
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "image/webp"
+    return next((kind for head, kind in _HEADS.items() if data.startswith(head)), "")
+
+
+def sniff_media_type(data: bytes) -> str:
+    """The type of an image or a WAV file by its first bytes; empty for anything else."""
+    return "audio/wav" if data[:4] == b"RIFF" and data[8:12] == b"WAVE" else sniff_image_type(data)
+
+
+def unsupported_medium(medium: str, mime_type: str, advice: str) -> ClientFault:
+    """The refusal of a medium that the server can't take, with what to send instead."""
+    shown = mime_type if len(mime_type) <= 40 else mime_type[:40] + "…"
+    return close.invalid(f'Unsupported {medium} MIME type "{{}}": {advice}.', shown)
+
 
 ROLES = {"": Role.USER, "user": Role.USER, "model": Role.MODEL}
 OTHER_NAMES = {
@@ -53,8 +276,8 @@ class Instruction:
 
 
 def contributions(
-    turns: Sequence[wire_content.Content], *, strict: bool, enterprise: bool, report: OnMismatch
-) -> Iterator[Content | Instruction]:
+    turns: Sequence[Content], *, strict: bool, enterprise: bool, report: OnMismatch
+) -> Iterator[domain.Content | Instruction]:
     """Contributions in order, those without anything in them left out. Raises `ClientFault`.
 
     A strict reader takes instructions on the enterprise path, where they are documented, and no
@@ -81,31 +304,31 @@ def contributions(
                 f"content has the role {loggable_name(turn.role)}: it is {taken}", quoted=turn.role
             )
         if known is not None and parts:
-            yield Content(known, parts)
+            yield domain.Content(known, parts)
         elif role in ROLES:
             report("content without anything in it is left out")
 
 
-def paragraphs(instruction: wire_content.Content) -> str:
+def paragraphs(instruction: Content) -> str:
     """The text parts of a system instruction, each a paragraph; its role doesn't matter."""
     return "\n\n".join(part.text for part in instruction.parts if part.text)
 
 
-def _parts(wire: wire_content.Part, strict: bool, report: OnMismatch) -> Iterator[Part]:
+def _parts(wire: Part, strict: bool, report: OnMismatch) -> Iterator[domain.Part]:
     if wire.text:
         yield Text(wire.text, wire.thought)
     if blob := wire.inline_data:
-        yield Blob(blob.data, _medium(blob.mime_type, blob.data, strict, report))
+        yield domain.Blob(blob.data, _medium(blob.mime_type, blob.data, strict, report))
     if file := wire.file_data:
         yield FileRef(file.file_uri, file.mime_type)
     if call := wire.function_call:
-        yield ToolCall(CallId(call.id), call.name, call.args)
+        yield domain.ToolCall(CallId(call.id), call.name, call.args)
     if answer := wire.function_response:
         yield tool_result(answer)
     if code := wire.executable_code:
-        yield ExecutableCode(code.code)
+        yield domain.ExecutableCode(code.code)
     if result := wire.code_execution_result:
-        yield CodeResult(f"OUTCOME_{result.outcome or 'UNSPECIFIED'}", result.output)
+        yield domain.CodeResult(f"OUTCOME_{result.outcome or 'UNSPECIFIED'}", result.output)
 
 
 def _medium(mime_type: str, data: bytes, strict: bool, report: OnMismatch) -> str:
@@ -113,32 +336,26 @@ def _medium(mime_type: str, data: bytes, strict: bool, report: OnMismatch) -> st
 
     A lenient reader goes by the first bytes where no type says what they are.
     """
-    if (
-        not strict
-        and mime_type.strip().lower() in _UNTYPED
-        and (kind := mime.sniff_media_type(data))
-    ):
+    if not strict and mime_type.strip().lower() in _UNTYPED and (kind := sniff_media_type(data)):
         report(f"content of the type {loggable_name(mime_type or 'none')}: read as it looks")
         mime_type = kind
     try:
-        rate = mime.pcm_rate(mime_type)
-        rate = mime.sound_rate(mime_type) if rate is None else rate
+        rate = pcm_rate(mime_type)
+        rate = sound_rate(mime_type) if rate is None else rate
     except ClientFault as fault:
         if strict:
             raise
         report(fault.logged, quoted=fault.reason)
         return mime_type
     if rate is None and mime_type.strip().lower().startswith("audio/"):
-        unheard = mime.unsupported_medium(
-            "audio", mime_type, "send audio/pcm;rate=16000 or audio/wav"
-        )
+        unheard = unsupported_medium("audio", mime_type, "send audio/pcm;rate=16000 or audio/wav")
         if strict:
             raise unheard
         report(unheard.logged, quoted=unheard.reason)
     return mime_type if rate is None else f"{RECORDING}{rate}"
 
 
-def tool_result(wire: wire_content.FunctionResponse) -> ToolResult:
+def tool_result(wire: FunctionResponse) -> ToolResult:
     """An answer to a call. Clients put `scheduling` beside `response` or inside of it.
 
     The outer one wins; the inner one is taken out of what the model sees when it was used.
@@ -157,8 +374,8 @@ def tool_result(wire: wire_content.FunctionResponse) -> ToolResult:
     )
 
 
-def _media(part: wire_content.FunctionResponsePart) -> Iterator[Blob | FileRef]:
+def _media(part: FunctionResponsePart) -> Iterator[domain.Blob | FileRef]:
     if blob := part.inline_data:
-        yield Blob(blob.data, blob.mime_type)
+        yield domain.Blob(blob.data, blob.mime_type)
     if file := part.file_data:
         yield FileRef(file.file_uri, file.mime_type)

@@ -1,7 +1,7 @@
-"""Frames of a client as events and media.
+"""Decode frames of a client into events and media.
 
 Nine of ten frames are pieces of microphone sound, so a frame that holds a single blob is read
-without any model: one parse, one base64 decoding. Everything else goes through `wire.read`, and
+without any model: one parse, one base64 decoding. Everything else goes through the models, and
 what is no light message has its values counted before.
 """
 
@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import chain
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
+from pydantic import Field
 
 from vivavoce.core.events import (
     ActivityEnded,
@@ -24,31 +25,202 @@ from vivavoce.core.events import (
     TextReceived,
     ToolResponsesReceived,
 )
+from vivavoce.domain import content as domain
 from vivavoce.domain.audio import INPUT_RATE, AudioChunk, VideoFrame
-from vivavoce.domain.content import Content
 from vivavoce.domain.text import loggable_name, utf8
 from vivavoce.errors import ClientFault
-from vivavoce.protocol import close, mime
-from vivavoce.protocol.base64_data import LongBase64, decode_base64
-from vivavoce.protocol.content import Instruction, contributions, paragraphs, tool_result
-from vivavoce.protocol.json_frames import check_depth, parse_frame
-from vivavoce.protocol.message_size import (
+from vivavoce.protocol import close, content
+from vivavoce.protocol.base import Flag, OnMismatch, OnUnknown, Repeated, Wire, read_as, spellings
+from vivavoce.protocol.content import (
+    Blob,
+    Content,
+    FunctionResponse,
+    Instruction,
+    contributions,
+    paragraphs,
+    tool_result,
+)
+from vivavoce.protocol.json_frames import (
+    LongBase64,
     MessageLimits,
+    check_depth,
+    decode_base64,
     is_light,
     lift_base64,
+    parse_frame,
     restore_base64,
 )
-from vivavoce.protocol.tools import tools_of
-from vivavoce.protocol.wire import ClientMessage, OnUnknown, beside_setup, read
-from vivavoce.protocol.wire_base import OnMismatch
-from vivavoce.protocol.wire_content import Blob
-from vivavoce.protocol.wire_input import (
-    ClientContent,
-    ContextUpdate,
-    RealtimeInput,
-    ToolResponse,
-)
-from vivavoce.protocol.wire_setup import Setup
+from vivavoce.protocol.lenient import gather_fields
+from vivavoce.protocol.setup import Setup
+from vivavoce.protocol.tools import Tool, tools_of
+
+
+class ClientContent(Wire):
+    """Contributions to the conversation."""
+
+    turns: Repeated[Content] = Field(default_factory=list)
+    turn_complete: Flag = False
+
+    TURNS: ClassVar[tuple[str, ...]] = ("contents", "content", "messages", "turn")
+    TURN: ClassVar[tuple[str, ...]] = ("role", "parts", "text")
+
+    @classmethod
+    def reads(cls, key: str) -> bool:
+        return key in (*cls.TURNS, *cls.TURN) or super().reads(key)
+
+    @classmethod
+    def lift(cls, value: Any) -> Any:
+        """Also the turns alone, which ask for an answer, a lone turn, and other names for them."""
+        if isinstance(value, str | list):
+            return {"turns": value, "turn_complete": True}
+        if not isinstance(value, dict) or value.get("turns") is not None:
+            return value
+        turn = {key: value[key] for key in cls.TURN if key in value}
+        used = next((key for key in cls.TURNS if key in value), None)
+        if used is None and not turn:
+            return value
+        turns = [turn] if used is None else value[used]
+        read = {"turns", used, *turn}
+        if "role" in turn and used is not None:
+            turns = [turn | {"content": turns}]
+        elif used is not None:
+            read -= turn.keys()
+        return {"turns": turns} | {key: value[key] for key in value if key not in read}
+
+
+class Activity(Wire):
+    """An empty object whose presence is the message."""
+
+
+class RealtimeInput(Wire):
+    """Sound, images and text as they happen, and marks of activity."""
+
+    media_chunks: Repeated[Blob] = Field(default_factory=list)
+    audio: Blob | None = None
+    video: Blob | None = None
+    text: str | None = None
+    activity_start: Activity | None = None
+    activity_end: Activity | None = None
+    audio_stream_end: Flag = False
+
+    MEDIA: ClassVar[tuple[str, ...]] = ("media", "inlineData", "inline_data")
+
+    @classmethod
+    def reads(cls, key: str) -> bool:
+        return key in ("data", "mimeType", "mime_type", *cls.MEDIA) or super().reads(key)
+
+    @classmethod
+    def lift(cls, value: Any) -> Any:
+        """Also media alone, by other names or in a list, and a text alone."""
+        if isinstance(value, str):
+            return {"text": value}
+        if isinstance(value, list):
+            return {"media_chunks": value}
+        chunks = isinstance(value, dict) and value.keys() & {"media_chunks", "mediaChunks"}
+        for key in () if chunks or not isinstance(value, dict) else cls.MEDIA:
+            if key in value:
+                rest = {name: item for name, item in value.items() if name != key}
+                return rest | {"media_chunks": value[key]}
+        if isinstance(value, dict) and "data" in value:
+            lone = {key: value[key] for key in value if not cls.reads(key) or key in _BLOB}
+            rest = {key: value[key] for key in value if key not in lone}
+            return rest | {"media_chunks": [lone]}
+        return value
+
+
+_BLOB = frozenset(spellings(Blob))
+
+
+class ToolResponse(Wire):
+    """Answers to function calls."""
+
+    function_responses: Repeated[FunctionResponse] = Field(default_factory=list)
+
+    @classmethod
+    def reads(cls, key: str) -> bool:
+        return key in spellings(FunctionResponse) or super().reads(key)
+
+    @classmethod
+    def lift(cls, value: Any) -> Any:
+        """Also the answers alone, and a lone answer."""
+        lone = isinstance(value, dict) and not (value.keys() & spellings(cls).keys())
+        for key in ("functionResponse", "function_response"):
+            if lone and key in value:
+                rest = {name: item for name, item in value.items() if name != key}
+                return rest | {"function_responses": value[key]}
+        if lone and value.keys() & spellings(FunctionResponse).keys():
+            return {"function_responses": [value]}
+        return {"function_responses": value} if isinstance(value, list) else value
+
+
+class ToolsUpdate(Wire):
+    """A wrapper, so that no tools can be told from no change."""
+
+    tools: Repeated[Tool] = Field(default_factory=list)
+
+    @classmethod
+    def lift(cls, value: Any) -> Any:
+        """Also the tools without their wrapper."""
+        return {"tools": value} if isinstance(value, list) else value
+
+
+class ContextUpdate(Wire):
+    """A new instruction, new tools, or both."""
+
+    system_instruction: Content | None = None
+    tools: ToolsUpdate | None = None
+
+
+class ClientMessage(Wire):
+    """One message of a client: exactly one of these, says the protocol."""
+
+    setup: Setup | None = None
+    context_update: ContextUpdate | None = None
+    client_content: ClientContent | None = None
+    tool_response: ToolResponse | None = None
+    realtime_input: RealtimeInput | None = None
+
+    @classmethod
+    def lift(cls, value: Any) -> Any:
+        """Also turns, an answer or a medium alone, as other APIs have them."""
+        if not isinstance(value, dict) or value.keys() & _MESSAGES:
+            return value
+        rest = dict(value)
+        content = {key: rest.pop(key) for key in _TURNS if rest.get(key) is not None}
+        if content:
+            complete = rest.pop("turnComplete", rest.pop("turn_complete", True))
+            rest["client_content"] = {**content, "turn_complete": complete}
+        for key in _ANSWER:
+            if rest.get(key) is not None:
+                rest["tool_response"] = [rest.pop(key)]
+        for key in RealtimeInput.MEDIA:
+            if isinstance(medium := rest.get(key), dict) and "data" in medium:
+                rest["realtime_input"] = [rest.pop(key)]
+        return rest if len(rest.keys() - value.keys()) else value
+
+    @classmethod
+    def adjust(cls, fields: dict[str, Any], report: OnMismatch) -> dict[str, Any]:
+        """Moves what stands beside the messages, or in another one, to where it belongs."""
+        return gather_fields(cls, fields, report)
+
+
+_TURNS = (*ClientContent.TURNS, "role", "parts")
+_ANSWER = ("functionResponse", "function_response")
+_MESSAGES = spellings(ClientMessage).keys() - {"setup"}
+
+
+def beside_setup(payload: dict[str, Any]) -> dict[str, Any]:
+    """The messages that a lenient reader finds in a setup, and beside it, without the setup."""
+    lifted = ClientMessage.lift(payload)
+    fields = gather_fields(ClientMessage, ClientMessage.respell(lifted, False), _unreported)
+    return {
+        key: fields[key] for key in ClientMessage.model_fields if key in fields and key != "setup"
+    }
+
+
+def _unreported(sentence: str, *, quoted: str = "") -> None:
+    """Ignore what is reported when the setup itself is read."""
+
 
 _INPUT = ("realtimeInput", "realtime_input")
 _CHUNKS = ("mediaChunks", "media_chunks")
@@ -97,7 +269,8 @@ class Decoder:
     def read_message(self, payload: dict[str, Any]) -> ClientMessage:
         """The message that an object spells; when strict, exactly one kind of message."""
         check_depth(payload)
-        message = read(
+        message = read_as(
+            ClientMessage,
             payload,
             strict=self._strict,
             on_unknown=self._on_unknown,
@@ -166,7 +339,7 @@ class Decoder:
         A client may send some at a time: so do we with more than are taken at once, also of one
         turn. Content that only instructs interrupts nothing.
         """
-        pending: list[Content] = []
+        pending: list[domain.Content] = []
         given = contributions(
             said.turns,
             strict=self._strict,
@@ -175,7 +348,7 @@ class Decoder:
         )
         held = 0
         for piece in chain.from_iterable(map(_pieces, given)):
-            if isinstance(piece, Content):
+            if isinstance(piece, domain.Content):
                 held += len(piece.parts)
                 if held > AT_ONCE:
                     yield ContentReceived(tuple(pending), False)
@@ -242,9 +415,12 @@ class Decoder:
 
     def _medium(self, kind: str, mime_type: str, data: bytes) -> list[ClientInput]:
         """Sound or an image. A lenient reader goes by what it is, whatever field it came in."""
-        rate, image = mime.pcm_rate(mime_type), mime.image_type(mime_type)
+        rate, image = content.pcm_rate(mime_type), content.image_type(mime_type)
         if not self._strict and rate is None and image is None:
-            rate, image = mime.sound_rate(mime_type), mime.image_type(mime.sniff_image_type(data))
+            rate, image = (
+                content.sound_rate(mime_type),
+                content.image_type(content.sniff_image_type(data)),
+            )
             if rate is None and image is None and not mime_type and kind == "audio":
                 rate = INPUT_RATE
             if (rate, image) != (None, None):
@@ -261,7 +437,7 @@ class Decoder:
                 self._on_mismatch("an image without data is left out")
             return [VideoFrame(data, image)] if data else []
         medium, advice = ("video", "send image/jpeg") if kind == "video" else _AUDIO_ADVICE
-        raise mime.unsupported_medium(medium, mime_type, advice)
+        raise content.unsupported_medium(medium, mime_type, advice)
 
     def _insist_on_field(self, kind: str, other: str, what: str) -> None:
         if kind == other:
@@ -271,7 +447,7 @@ class Decoder:
 _AUDIO_ADVICE = ("audio", "send audio/pcm;rate=16000")
 
 
-def _pieces(said: Content | Instruction) -> Iterator[Content | Instruction]:
+def _pieces(said: domain.Content | Instruction) -> Iterator[domain.Content | Instruction]:
     """A contribution, one of many parts as several."""
     if isinstance(said, Instruction) or len(said.parts) <= AT_ONCE:
         yield said

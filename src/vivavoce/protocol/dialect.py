@@ -16,13 +16,11 @@ from vivavoce.core.messages import Message
 from vivavoce.domain.setup import ActivityDetection, SessionSetup
 from vivavoce.errors import ClientFault
 from vivavoce.protocol import close
+from vivavoce.protocol.base import OnMismatch, OnUnknown, Wire, unserved_fields
 from vivavoce.protocol.decode import Decoder
 from vivavoce.protocol.encode import encode_message
-from vivavoce.protocol.message_size import MessageLimits, is_light
-from vivavoce.protocol.setup import session_setup
-from vivavoce.protocol.wire import OnUnknown
-from vivavoce.protocol.wire_base import OnMismatch, Wire, unserved_fields
-from vivavoce.protocol.wire_setup import Setup
+from vivavoce.protocol.json_frames import MessageLimits, is_light
+from vivavoce.protocol.setup import Setup, session_setup
 
 MAX_REPORTED = 100
 """A client that makes up names is not worth more of the log."""

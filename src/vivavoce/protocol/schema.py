@@ -1,8 +1,9 @@
-"""The API's OpenAPI-like schemas as JSON Schema.
+"""Convert the API's OpenAPI-like schemas to JSON Schema, and hold schemas to their draft.
 
 Clients describe a function's parameters in one of two forms; engines see only JSON Schema with
 types in lower case. The API's form is walked by a table of its fields, so that property names,
-defaults, examples and enum values stay as the user wrote them.
+defaults, examples and enum values stay as the user wrote them. What JSON Schema is accepted,
+`domain.json_schema` says; a refusal names the function, the place and what is wrong there.
 """
 
 from __future__ import annotations
@@ -10,21 +11,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import orjson
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
+from vivavoce.domain.content import Json
 from vivavoce.domain.json_schema import (
     KEYWORDS,
     SCHEMA_KEYWORDS,
     SCHEMA_LIST_KEYWORDS,
     SCHEMA_MAP_KEYWORDS,
+    TOO_DEEP,
+    SchemaFault,
+    find_fault,
 )
 from vivavoce.domain.schema_drafts import nullable as with_null
+from vivavoce.domain.schema_drafts import with_draft_mended
 from vivavoce.errors import ClientFault
 from vivavoce.protocol import close
-from vivavoce.protocol.values import integer, number
-from vivavoce.protocol.wire import OnUnknown, shown
-from vivavoce.protocol.wire_base import OnMismatch
+from vivavoce.protocol.base import OnMismatch, OnUnknown, integer, number, shown
 
 TYPES = ("", "string", "number", "integer", "boolean", "array", "object", "null")
 """In the order of their proto numbers; 0 is unspecified."""
@@ -253,3 +258,42 @@ def _checked(value: Any, kind: type, name: str, path: str) -> Any:
 
 def _wrong(path: str, kind: str, value: object) -> ClientFault:
     return close.invalid_value(path, kind, shown(value))
+
+
+MAX_BYTES = 65_536
+"""Of one schema as JSON."""
+
+_NAME_SHOWN, _PLACE_SHOWN = 32, 40
+
+
+def checked(schema: Json, name: str, on_mismatch: OnMismatch | None = None) -> Json:
+    """Return the schema of the function called `name`. Raises `ClientFault`.
+
+    With `on_mismatch`, which a lenient reader has, one of mixed drafts is read by its meaning.
+    """
+    if on_mismatch is not None:
+        schema = with_draft_mended(schema, on_mismatch)
+    check(schema, name)
+    return schema
+
+
+def check(schema: Json, name: str) -> None:
+    """Hold the schema of the function called `name` to its draft. Raises `ClientFault`."""
+    try:
+        size = len(orjson.dumps(schema))
+    except orjson.JSONEncodeError:
+        # What was read from JSON can be written again, unless it is deeper than is written.
+        raise _refused(name, TOO_DEEP) from None
+    if size > MAX_BYTES:
+        raise _refused(name, SchemaFault((), f"{size:,} bytes; at most {MAX_BYTES:,}."))
+    if (fault := find_fault(schema)) is not None:
+        raise _refused(name, fault)
+
+
+def _refused(name: str, fault: SchemaFault) -> ClientFault:
+    """A sentence in which the parts that clients choose leave room for what is wrong."""
+    where = fault.pointer
+    if len(where) > _PLACE_SHOWN:
+        where = f"…{where[-_PLACE_SHOWN:]}"
+    function = name if len(name) <= _NAME_SHOWN else f"{name[:_NAME_SHOWN]}…"
+    return close.invalid("Invalid schema of {} at '{}': {}", function, where, fault.problem)

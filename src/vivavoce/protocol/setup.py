@@ -1,10 +1,13 @@
-"""Wire setup as a validated `SessionSetup`."""
+"""The first message of every session: its wire models, and the `SessionSetup` it asks for."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
+from pydantic import BeforeValidator, Field
+
+from vivavoce.domain import setup as domain
 from vivavoce.domain.content import Tools
 from vivavoce.domain.model_family import model_id, other_task
 from vivavoce.domain.setup import (
@@ -17,15 +20,274 @@ from vivavoce.domain.setup import (
     Sensitivity,
     SessionSetup,
     Thinking,
-    Transcription,
     TurnCoverage,
 )
 from vivavoce.domain.voices import canonical_voice
-from vivavoce.protocol import close, wire_setup
-from vivavoce.protocol.content import paragraphs
-from vivavoce.protocol.tools import tools_of
-from vivavoce.protocol.wire import OnUnknown
-from vivavoce.protocol.wire_base import OnMismatch, not_served
+from vivavoce.protocol import close
+from vivavoce.protocol.base import (
+    ACTIVITY_HANDLING,
+    END_SENSITIVITY,
+    MEDIA_RESOLUTION,
+    MODALITY,
+    NOT_IN_LIVE,
+    NOT_SERVED,
+    START_SENSITIVITY,
+    THINKING_LEVEL,
+    TRANSCRIPTION_MODE,
+    TURN_COVERAGE,
+    Bytes,
+    Flag,
+    Int32,
+    Int64,
+    NotServed,
+    Number,
+    OnMismatch,
+    OnUnknown,
+    Repeated,
+    Wire,
+    not_served,
+)
+from vivavoce.protocol.content import Content, Ignored, paragraphs
+from vivavoce.protocol.lenient import relocate_fields
+from vivavoce.protocol.tools import Tool, ToolConfig, tools_of
+
+# --- generationConfig ------------------------------------------------------------------------
+
+
+class PrebuiltVoiceConfig(Wire):
+    """A voice by its name."""
+
+    voice_name: str = ""
+
+
+class ReplicatedVoiceConfig(Wire):
+    """A voice by a sample of it."""
+
+    mime_type: str = ""
+    GATHERS: ClassVar[bool] = False
+
+    voice_sample_audio: Bytes = b""
+    consent_audio: Bytes = b""
+    voice_consent_signature: Ignored | None = None
+
+
+class VoiceConfig(Wire):
+    """One of three ways to name a voice; when lenient also a plain string."""
+
+    prebuilt_voice_config: PrebuiltVoiceConfig | None = None
+    replicated_voice_config: Annotated[ReplicatedVoiceConfig | None, NOT_SERVED] = None
+    voice: str = ""
+
+    @classmethod
+    def lift(cls, value: Any) -> Any:
+        return {"voice": value} if isinstance(value, str) else value
+
+
+class SpeechConfig(Wire):
+    """How the model speaks."""
+
+    voice_config: VoiceConfig | None = None
+    language_code: str = ""
+    multi_speaker_voice_config: Annotated[Ignored | None, NOT_SERVED] = None
+
+
+class ThinkingConfig(Wire):
+    """Whether and how much the model reasons before it answers."""
+
+    include_thoughts: Flag = False
+    thinking_budget: Int32 | None = None
+    thinking_level: Annotated[str, BeforeValidator(THINKING_LEVEL.read)] = ""
+
+
+class TranslationConfig(Wire):
+    """Into which language a translating model speaks."""
+
+    target_language_code: str = ""
+    echo_target_language: Flag = False
+
+
+class GenerationConfig(Wire):
+    """How the model answers."""
+
+    response_modalities: Repeated[Annotated[str, BeforeValidator(MODALITY.read)]] = Field(
+        default_factory=list
+    )
+    temperature: Number | None = None
+    top_p: Number | None = None
+    top_k: Int32 | None = None
+    max_output_tokens: Int32 | None = None
+    candidate_count: Annotated[Int32 | None, NotServed(harmless=frozenset({1}))] = None
+    presence_penalty: Number | None = None
+    frequency_penalty: Number | None = None
+    seed: Int32 | None = None
+    media_resolution: Annotated[str, BeforeValidator(MEDIA_RESOLUTION.read)] = ""
+    speech_config: SpeechConfig | None = None
+    thinking_config: ThinkingConfig | None = None
+    enable_affective_dialog: Annotated[Flag, NOT_SERVED] = False
+    translation_config: TranslationConfig | None = None
+    audio_transcription_config: Annotated[Any, NOT_SERVED] = None
+    response_format: Annotated[Any, NOT_SERVED] = None
+    response_json_schema: Annotated[Any, NOT_SERVED] = None
+    enable_enhanced_civic_answers: Annotated[Any, NOT_SERVED] = None
+    # pydantic keeps this name for itself
+    configured_model: Annotated[Any, NOT_SERVED] = Field(default=None, alias="model_config")
+    model_selection_config: Annotated[Any, NOT_SERVED] = None
+    response_logprobs: Annotated[Any, NOT_IN_LIVE] = None
+    logprobs: Annotated[Any, NOT_IN_LIVE] = None
+    response_mime_type: Annotated[Any, NOT_IN_LIVE] = None
+    response_schema: Annotated[Any, NOT_IN_LIVE] = None
+    stop_sequences: Annotated[Any, NOT_IN_LIVE] = None
+    routing_config: Annotated[Any, NOT_IN_LIVE] = None
+    audio_timestamp: Annotated[Any, NOT_IN_LIVE] = None
+
+
+# --- the other sections -----------------------------------------------------------------------
+
+
+class AutomaticActivityDetection(Wire):
+    """How the server finds speech in the sound."""
+
+    disabled: Flag = False
+    start_of_speech_sensitivity: Annotated[str, BeforeValidator(START_SENSITIVITY.read)] = ""
+    end_of_speech_sensitivity: Annotated[str, BeforeValidator(END_SENSITIVITY.read)] = ""
+    prefix_padding_ms: Int32 | None = None
+    silence_duration_ms: Int32 | None = None
+
+
+class RealtimeInputConfig(Wire):
+    """How realtime input is cut into turns."""
+
+    automatic_activity_detection: AutomaticActivityDetection | None = None
+    activity_handling: Annotated[str, BeforeValidator(ACTIVITY_HANDLING.read)] = ""
+    turn_coverage: Annotated[str, BeforeValidator(TURN_COVERAGE.read)] = ""
+    interim_transcript_timestamp_enabled: Annotated[Flag, NOT_SERVED] = False
+
+
+class SessionResumption(Wire):
+    """Presence asks for handles; a handle continues a session."""
+
+    handle: str = ""
+    transparent: Flag = False
+
+
+class SlidingWindow(Wire):
+    """Compression that drops the oldest content."""
+
+    target_tokens: Int64 | None = None
+
+
+class ContextWindowCompression(Wire):
+    """When the context is made smaller, and how far."""
+
+    trigger_tokens: Int64 | None = None
+    sliding_window: SlidingWindow | None = None
+
+
+class LanguageHints(Wire):
+    """An older place for language codes."""
+
+    language_codes: Repeated[str] = Field(default_factory=list)
+
+
+class Transcription(Wire):
+    """Presence asks for a transcript; the rest are hints for it."""
+
+    language_codes: Repeated[str] = Field(default_factory=list)
+    custom_vocabulary: Repeated[str] = Field(default_factory=list)
+    adaptation_phrases: Repeated[str] = Field(default_factory=list)
+    language_auto: Annotated[Ignored | None, NOT_SERVED] = None
+    language_hints: LanguageHints | None = None
+    word_timestamp: Annotated[Flag, NOT_SERVED] = False
+    diarization: Annotated[Flag, NOT_SERVED] = False
+    mode: Annotated[
+        str,
+        BeforeValidator(TRANSCRIPTION_MODE.read),
+        NotServed(harmless=frozenset({"VERBATIM"})),
+    ] = ""
+    source_text: Annotated[str, NOT_SERVED] = ""
+
+    LANGUAGE: ClassVar[tuple[str, ...]] = ("languageCode", "language_code")
+
+    @classmethod
+    def reads(cls, key: str) -> bool:
+        return key in cls.LANGUAGE or super().reads(key)
+
+    @classmethod
+    def adjust(cls, fields: dict[str, Any], report: OnMismatch) -> dict[str, Any]:
+        """Makes a list of one language."""
+        for key in cls.LANGUAGE:
+            if key in fields:
+                report("languageCode of a transcription is read as languageCodes")
+                fields.setdefault("language_codes", [fields.pop(key)])
+        return fields
+
+
+class OutputTranscription(Transcription):
+    """The same for what the model says, whose words are known: hints change nothing."""
+
+    language_codes: Annotated[Repeated[str], NOT_SERVED] = Field(default_factory=list)
+    custom_vocabulary: Annotated[Repeated[str], NOT_SERVED] = Field(default_factory=list)
+    adaptation_phrases: Annotated[Repeated[str], NOT_SERVED] = Field(default_factory=list)
+    language_hints: Annotated[LanguageHints | None, NOT_SERVED] = None
+
+
+class Proactivity(Wire):
+    """Whether the model may stay silent, or speak unasked."""
+
+    proactive_audio: Annotated[Flag, NOT_SERVED] = False
+    proactive_video: Annotated[Flag, NOT_SERVED] = False
+
+
+class HistoryConfig(Wire):
+    """Whether the first content is history."""
+
+    initial_history_in_client_content: Flag = False
+
+
+class AvatarConfig(Wire):
+    """A face for the voice; accepted and not looked into."""
+
+    avatar_name: str = ""
+    customized_avatar: Ignored | None = None
+    audio_bitrate_bps: Int32 | None = None
+    video_bitrate_bps: Int32 | None = None
+
+
+class SafetySetting(Wire):
+    """A threshold for a kind of harm; accepted and not looked into."""
+
+    category: Any = None
+    threshold: Any = None
+    method: Any = None
+
+
+class Setup(Wire):
+    """The whole first message."""
+
+    model: str = ""
+    generation_config: GenerationConfig | None = None
+    system_instruction: Content | None = None
+    tools: Repeated[Tool] = Field(default_factory=list)
+    tool_config: ToolConfig | None = None
+    realtime_input_config: RealtimeInputConfig | None = None
+    session_resumption: SessionResumption | None = None
+    context_window_compression: ContextWindowCompression | None = None
+    input_audio_transcription: Transcription | None = None
+    output_audio_transcription: OutputTranscription | None = None
+    proactivity: Proactivity | None = None
+    explicit_vad_signal: Flag = False
+    history_config: HistoryConfig | None = None
+    avatar_config: Annotated[AvatarConfig | None, NOT_SERVED] = None
+    safety_settings: Annotated[Repeated[SafetySetting], NOT_SERVED] = Field(default_factory=list)
+    labels: Annotated[dict[str, str], NotServed(needs_content=True)] = Field(default_factory=dict)
+
+    LENIENT_ONLY: ClassVar[frozenset[str]] = frozenset({"tool_config"})
+
+    @classmethod
+    def adjust(cls, fields: dict[str, Any], report: OnMismatch) -> dict[str, Any]:
+        """Moves settings that stand in another object to where they belong, if unset there."""
+        return relocate_fields(cls, fields, report)
+
 
 IMAGE_TOKENS = {"": 258, "LOW": 64, "MEDIUM": 256, "HIGH": 256, "ULTRA_HIGH": 256}
 """What an image costs at a `mediaResolution`, and without one."""
@@ -34,13 +296,13 @@ W = TypeVar("W")
 T = TypeVar("T")
 
 EXCLUDED = frozenset(
-    name for name, mark in not_served(wire_setup.GenerationConfig).items() if not mark.in_live
+    name for name, mark in not_served(GenerationConfig).items() if not mark.in_live
 )
 """Generation settings that the documentation excludes from Live sessions."""
 
 
 def session_setup(
-    wire: wire_setup.Setup,
+    wire: Setup,
     *,
     strict: bool,
     enterprise: bool,
@@ -50,11 +312,11 @@ def session_setup(
     """What a client asked for. Raises `ClientFault` for what cannot be."""
     if not wire.model:
         raise close.invalid("Invalid value at 'setup.model' (TYPE_STRING): a model is required.")
-    generation = wire.generation_config or wire_setup.GenerationConfig()
+    generation = wire.generation_config or GenerationConfig()
     _require_conversation(wire.model, generation)
     if strict:
         _require_documented(wire, generation, enterprise)
-    speech = generation.speech_config or wire_setup.SpeechConfig()
+    speech = generation.speech_config or SpeechConfig()
     resumption = wire.session_resumption
     return SessionSetup(
         model=wire.model,
@@ -65,7 +327,7 @@ def session_setup(
         language=speech.language_code,
         sampling=_sampling(generation),
         thinking=_maybe(_thinking, generation.thinking_config),
-        realtime=_realtime(wire.realtime_input_config or wire_setup.RealtimeInputConfig()),
+        realtime=_realtime(wire.realtime_input_config or RealtimeInputConfig()),
         input_transcription=_maybe(_transcription, wire.input_audio_transcription),
         output_transcription=_maybe(_transcription, wire.output_audio_transcription),
         resumption=Resumption(resumption.handle, resumption.transparent) if resumption else None,
@@ -85,7 +347,7 @@ def _maybe(convert: Callable[[W], T], wire: W | None) -> T | None:
     return None if wire is None else convert(wire)
 
 
-def _require_conversation(model: str, generation: wire_setup.GenerationConfig) -> None:
+def _require_conversation(model: str, generation: GenerationConfig) -> None:
     """Refuse other kinds of sessions, lenient or not: to converse instead is no useful reading."""
     if does := other_task(model):
         raise close.model_not_served(model_id(model), does)
@@ -93,9 +355,7 @@ def _require_conversation(model: str, generation: wire_setup.GenerationConfig) -
         raise close.translation_not_served()
 
 
-def _require_documented(
-    wire: wire_setup.Setup, generation: wire_setup.GenerationConfig, enterprise: bool
-) -> None:
+def _require_documented(wire: Setup, generation: GenerationConfig, enterprise: bool) -> None:
     if excluded := sorted(EXCLUDED & generation.model_fields_set):
         raise close.invalid(f"{excluded[0]} is not supported in a Live session.")
     if (generation.candidate_count or 1) != 1:
@@ -114,7 +374,7 @@ def _modality(wanted: list[str]) -> Modality:
     return Modality(named[0])
 
 
-def _tools(wire: wire_setup.Setup, report: OnUnknown, on_mismatch: OnMismatch | None) -> Tools:
+def _tools(wire: Setup, report: OnUnknown, on_mismatch: OnMismatch | None) -> Tools:
     tools = tools_of(wire.tools, "setup.tools", report, on_mismatch)
     calling = wire.tool_config and wire.tool_config.function_calling_config
     if calling and calling.mode == "NONE":
@@ -122,7 +382,7 @@ def _tools(wire: wire_setup.Setup, report: OnUnknown, on_mismatch: OnMismatch | 
     return tools
 
 
-def _voice(config: wire_setup.VoiceConfig | None, strict: bool, on_mismatch: OnMismatch) -> str:
+def _voice(config: VoiceConfig | None, strict: bool, on_mismatch: OnMismatch) -> str:
     if config is None:
         return ""
     prebuilt = config.prebuilt_voice_config
@@ -138,7 +398,7 @@ def _voice(config: wire_setup.VoiceConfig | None, strict: bool, on_mismatch: OnM
 _RANGES = (("temperature", 2.0), ("top_p", 1.0), ("top_k", None), ("max_output_tokens", None))
 
 
-def _sampling(generation: wire_setup.GenerationConfig) -> Sampling:
+def _sampling(generation: GenerationConfig) -> Sampling:
     for name, most in _RANGES:
         value = getattr(generation, name)
         if value is not None and (value < 0 or (most is not None and value > most)):
@@ -156,12 +416,12 @@ def _sampling(generation: wire_setup.GenerationConfig) -> Sampling:
     )
 
 
-def _thinking(wire: wire_setup.ThinkingConfig) -> Thinking:
+def _thinking(wire: ThinkingConfig) -> Thinking:
     return Thinking(wire.include_thoughts, wire.thinking_budget, wire.thinking_level)
 
 
-def _realtime(wire: wire_setup.RealtimeInputConfig) -> RealtimeInput:
-    detection = wire.automatic_activity_detection or wire_setup.AutomaticActivityDetection()
+def _realtime(wire: RealtimeInputConfig) -> RealtimeInput:
+    detection = wire.automatic_activity_detection or AutomaticActivityDetection()
     coverage = wire.turn_coverage
     return RealtimeInput(
         detection=ActivityDetection(
@@ -182,15 +442,15 @@ def _not_negative(value: int | None, name: str) -> int | None:
     return value
 
 
-def _transcription(wire: wire_setup.Transcription) -> Transcription:
+def _transcription(wire: Transcription) -> domain.Transcription:
     hints = wire.language_hints.language_codes if wire.language_hints else []
-    return Transcription(
+    return domain.Transcription(
         language_codes=tuple(wire.language_codes or hints),
         custom_vocabulary=tuple(wire.custom_vocabulary or wire.adaptation_phrases),
     )
 
 
-def _compression(wire: wire_setup.ContextWindowCompression) -> Compression:
+def _compression(wire: ContextWindowCompression) -> Compression:
     trigger = _not_negative(wire.trigger_tokens, "trigger_tokens")
     target = wire.sliding_window.target_tokens if wire.sliding_window else None
     return Compression(trigger or None, _not_negative(target, "target_tokens") or None)

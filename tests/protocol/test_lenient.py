@@ -1,4 +1,4 @@
-"""Fields in the wrong object, and content and tools in the spelling of other APIs."""
+"""Fields in other places, and forms of other APIs."""
 
 from __future__ import annotations
 

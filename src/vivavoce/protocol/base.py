@@ -1,0 +1,472 @@
+"""Read a JSON object as a wire model: values, spellings, absent fields, and faults.
+
+Proto-JSON accepts every field under its camelCase and its snake_case name, at every depth,
+mixed freely. `Wire` respells by walking the models, never by converting keys blindly, so that
+whatever a model leaves as plain JSON (arguments, responses, JSON Schema) stays as the user
+wrote it. Unknown names stay in the extras of a model, from where `unknown_names` reports them
+with their path.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache, partial
+from itertools import count
+from types import UnionType
+from typing import Annotated, Any, ClassVar, Protocol, TypeVar, Union, get_args, get_origin
+
+import orjson
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    FailFast,
+    StrictBool,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from vivavoce.domain.text import loggable_name
+from vivavoce.errors import INVALID, ClientFault
+from vivavoce.protocol import close
+from vivavoce.protocol.json_frames import LongBase64, decode_base64
+
+
+def wrong(kind: str) -> PydanticCustomError:
+    """The error for a value that is no `kind` (a proto type name)."""
+    return PydanticCustomError("wire_value", "{kind}", {"kind": kind})
+
+
+def is_strict(info: ValidationInfo) -> bool:
+    """Whether the reader insists on exactly what the protocol documents."""
+    return bool(info.context and info.context["strict"])
+
+
+def report_mismatch(info: ValidationInfo, sentence: str, *, quoted: str = "") -> None:
+    """Say that something, which `quoted` quotes, was read otherwise than the protocol spells it."""
+    if info.context and (report := info.context.get("on_mismatch")) is not None:
+        report(sentence, quoted=quoted)
+
+
+# --- numbers -------------------------------------------------------------------------------
+
+
+_NUMERAL = re.compile(r"[+-]?[0-9]{1,20}(\.[0-9]{0,20})?([eE][+-]?[0-9]{1,3})?")
+_FRACTION = re.compile(r"[.eE]")
+
+
+def number(value: Any, kind: str) -> float | int:
+    """A finite number, also from a numeral in a string. Raises `wrong(kind)`."""
+    if isinstance(value, str) and _NUMERAL.fullmatch(value):
+        value = float(value) if _FRACTION.search(value) else int(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise wrong(kind)
+    return value
+
+
+def integer(value: Any, bits: int) -> int:
+    """A whole number of so many bits, also from a string or a float. Raises `wrong`."""
+    read = number(value, f"TYPE_INT{bits}")
+    if read != int(read) or not -(1 << (bits - 1)) <= read < 1 << (bits - 1):
+        raise wrong(f"TYPE_INT{bits}")
+    return int(read)
+
+
+Int32 = Annotated[int, BeforeValidator(lambda value: integer(value, 32))]
+Int64 = Annotated[int, BeforeValidator(lambda value: integer(value, 64))]
+Number = Annotated[float, BeforeValidator(lambda value: number(value, "TYPE_DOUBLE"))]
+Flag = StrictBool
+
+
+# --- bytes, durations, times -----------------------------------------------------------------
+
+
+def _bytes(value: Any) -> bytes:
+    if not isinstance(value, str | LongBase64):
+        raise wrong("TYPE_BYTES")
+    try:
+        return decode_base64(value)
+    except ValueError:
+        raise PydanticCustomError("base64", "base64") from None
+
+
+def _duration(value: Any, info: ValidationInfo) -> float:
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,12}(\.[0-9]{1,9})?s", value):
+        return float(value[:-1])
+    if is_strict(info):
+        raise wrong("TYPE_DURATION")
+    return number(value, "TYPE_DURATION")
+
+
+_TIMESTAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
+
+
+def _timestamp(value: Any) -> datetime:
+    match = _TIMESTAMP.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise wrong("TYPE_TIMESTAMP")
+    whole, fraction, zone = match.groups(default="")
+    try:
+        # Python keeps microseconds; the three digits below them are let go
+        return datetime.fromisoformat(whole + fraction[:7] + zone)
+    except ValueError:
+        raise wrong("TYPE_TIMESTAMP") from None
+
+
+Bytes = Annotated[bytes, BeforeValidator(_bytes)]
+Duration = Annotated[float, BeforeValidator(_duration)]
+"""Seconds."""
+Timestamp = Annotated[datetime, BeforeValidator(_timestamp)]
+
+
+# --- enums -----------------------------------------------------------------------------------
+
+
+class EnumNames:
+    """An enum's names, in the order of their proto numbers, beginning with 0 (unspecified).
+
+    Reads a name in any case, with or without `prefix`, or a number, into the name without the
+    prefix; unspecified is `""`, and so is an unknown value unless the reader is strict.
+    """
+
+    def __init__(self, *names: str, prefix: str = "", also: Mapping[str, str] | None = None):
+        self._numbered = ("", *names)
+        self._by_name = {"UNSPECIFIED": "", prefix + "UNSPECIFIED": ""}
+        for name in names:
+            self._by_name[name] = self._by_name[prefix + name] = name
+        self._by_name |= also or {}
+
+    def find(self, value: Any) -> str | None:
+        """The name that `value` stands for, or `None`."""
+        if isinstance(value, str):
+            return self._by_name.get(value.strip().upper())
+        if isinstance(value, int) and not isinstance(value, bool):
+            return self._numbered[value] if 0 <= value < len(self._numbered) else None
+        return None
+
+    def read(self, value: Any, info: ValidationInfo) -> str:
+        """The name, as a pydantic validator. Raises `wrong` for what cannot be one."""
+        name = self.find(value)
+        if name is not None:
+            return name
+        if is_strict(info) or isinstance(value, bool) or not isinstance(value, str | int):
+            raise wrong("TYPE_ENUM")
+        shown = loggable_name(str(value))
+        sentence = f"{info.field_name} has no value {shown}: it is taken for unset"
+        report_mismatch(info, sentence, quoted=str(value))
+        return ""
+
+
+MODALITY = EnumNames("TEXT", "IMAGE", "AUDIO", "VIDEO", prefix="MODALITY_")
+MEDIA_RESOLUTION = EnumNames("LOW", "MEDIUM", "HIGH", "ULTRA_HIGH", prefix="MEDIA_RESOLUTION_")
+THINKING_LEVEL = EnumNames("LOW", "MEDIUM", "HIGH", "MINIMAL", "XHIGH", prefix="THINKING_LEVEL_")
+START_SENSITIVITY = EnumNames("HIGH", "LOW", prefix="START_SENSITIVITY_")
+END_SENSITIVITY = EnumNames("HIGH", "LOW", prefix="END_SENSITIVITY_")
+ACTIVITY_HANDLING = EnumNames(
+    "START_OF_ACTIVITY_INTERRUPTS", "NO_INTERRUPTION", prefix="ACTIVITY_HANDLING_"
+)
+TURN_COVERAGE = EnumNames(
+    "ONLY_ACTIVITY", "ALL_INPUT", "AUDIO_ACTIVITY_AND_ALL_VIDEO", prefix="TURN_INCLUDES_",
+    also={"TURN_COVERAGE_UNSPECIFIED": ""},
+)  # fmt: skip
+BEHAVIOR = EnumNames("BLOCKING", "NON_BLOCKING", prefix="BEHAVIOR_")
+SCHEDULING = EnumNames(
+    "SILENT", "WHEN_IDLE", "INTERRUPT", prefix="SCHEDULING_", also={"INTERRUPTED": "INTERRUPT"}
+)
+TRANSCRIPTION_MODE = EnumNames("VERBATIM", "SMART", prefix="MODE_")
+CALLING_MODE = EnumNames("AUTO", "ANY", "NONE", "VALIDATED", prefix="MODE_")
+LANGUAGE = EnumNames("PYTHON", prefix="LANGUAGE_")
+OUTCOME = EnumNames("OK", "FAILED", "DEADLINE_EXCEEDED", prefix="OUTCOME_")
+
+
+T = TypeVar("T")
+
+MAX_OBJECTS = 5_000
+"""Turns, parts, functions and other objects of the protocol's own in one message. One takes some
+30 us to be read; those within the user's own JSON take nearly nothing, and are not counted."""
+
+
+class OnMismatch(Protocol):
+    """Called about something that is read otherwise than the protocol spells it.
+
+    `sentence` leaves out what may be words; `quoted` is that text, for a personal field of the log.
+    """
+
+    def __call__(self, sentence: str, /, *, quoted: str = "") -> None: ...
+
+
+UNIONS = (Union, UnionType)
+
+
+@dataclass(frozen=True, slots=True)
+class NotServed:
+    """Marks a field of the protocol that changes nothing here, as metadata of its annotation.
+
+    `harmless` are values that ask for nothing; those of no truth do not either, but for empty
+    objects unless `needs_content`. `in_live` is false where the documentation excludes the field
+    from Live sessions. `by_tools`: the tools of a session report it.
+    """
+
+    harmless: frozenset[str | int] = frozenset()
+    needs_content: bool = False
+    in_live: bool = True
+    by_tools: bool = False
+
+    def is_asked(self, value: object) -> bool:
+        """Whether a value of the field asks for anything."""
+        asks = bool(value) or (isinstance(value, dict) and not self.needs_content)
+        return asks and not (isinstance(value, str | int) and value in self.harmless)
+
+
+NOT_SERVED = NotServed()
+NOT_IN_LIVE = NotServed(in_live=False)
+
+
+class Wire(BaseModel):
+    """The base of every wire model. A model's fields carry the proto names."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    GATHERS: ClassVar[bool] = True
+    """Whether its fields are looked for in other objects when lenient."""
+
+    LENIENT_ONLY: ClassVar[frozenset[str]] = frozenset()
+    """Fields that the protocol doesn't have, but that we understand when lenient."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, value: Any, info: ValidationInfo) -> Any:
+        objects = (info.context or {}).get("objects")
+        if objects is not None and next(objects) > MAX_OBJECTS:
+            raise PydanticCustomError("too_many_objects", "too many objects")
+        if is_strict(info):
+            return cls.respell(value, True) if isinstance(value, dict) else value
+        report = partial(report_mismatch, info)
+        lifted = cls.lift(value)
+        if lifted is not value:
+            report(f"{cls.__name__} is read from another form than the protocol's")
+        if not isinstance(lifted, dict):
+            return lifted
+        fields = cls.respell(lifted, False)
+        if len(fields) < len(lifted) and cls._spells_twice(lifted):
+            report(f"{cls.__name__} has a field in both spellings: the later one counts")
+        return cls.adjust(fields, report)
+
+    @classmethod
+    def _spells_twice(cls, value: dict[str, Any]) -> bool:
+        known = spellings(cls)
+        names = [known[key] for key, item in value.items() if key in known and item is not None]
+        return len(set(names)) < len(names)
+
+    @classmethod
+    def respell(cls, value: dict[str, Any], strict: bool) -> dict[str, Any]:
+        """The object with known fields under their proto names, and without nulls."""
+        known = spellings(cls)
+        fields: dict[str, Any] = {}
+        for key, item in value.items():
+            name = known.get(key)
+            if strict and name in cls.LENIENT_ONLY:
+                raise PydanticCustomError("unknown_name", "{name}", {"name": key})
+            if strict and name in fields:
+                raise PydanticCustomError("both_spellings", "{name}", {"name": key})
+            if name is None:
+                fields[key] = item
+            elif item is not None:
+                fields[name] = item
+        return fields
+
+    @classmethod
+    def reads(cls, key: str) -> bool:
+        """Whether the model makes sense of this key, by its name or when it is lifted."""
+        return key in spellings(cls)
+
+    @classmethod
+    def lift(cls, value: Any) -> Any:
+        """Lenient only: makes an object of something simpler that clients send in its place."""
+        return value
+
+    @classmethod
+    def adjust(cls, fields: dict[str, Any], report: OnMismatch) -> dict[str, Any]:
+        """Lenient only: moves what clients misplace; `fields` may be changed."""
+        return fields
+
+
+@cache
+def spellings(model: type[Wire]) -> dict[str, str]:
+    """Every accepted key of a model, with the proto name it stands for."""
+    names = [field.alias or name for name, field in model.model_fields.items()]
+    return {name: name for name in names} | {to_camel(name): name for name in names}
+
+
+def choices(kind: type[Wire], attribute: str) -> tuple[Any, ...]:
+    """The types of a field, without the wrappings of those that may be absent."""
+    annotation: Any = kind.model_fields[attribute].annotation
+    return get_args(annotation) if get_origin(annotation) in UNIONS else (annotation,)
+
+
+def attribute_of(kind: type[Wire], name: str) -> str:
+    """The attribute for a proto name; they differ where pydantic keeps a name for itself."""
+    fields = kind.model_fields.items()
+    return next((attribute for attribute, field in fields if field.alias == name), name)
+
+
+def object_of(kind: type[Wire], attribute: str) -> type[Wire] | None:
+    """The model of a field that is one object; `None` for anything else."""
+    for choice in choices(kind, attribute):
+        if isinstance(choice, type) and issubclass(choice, Wire):
+            return choice
+    return None
+
+
+def _several(value: Any, info: ValidationInfo) -> Any:
+    if is_strict(info):
+        return value
+    if not isinstance(value, list):
+        report_mismatch(info, f"{info.field_name} is one value in the place of an array")
+        return [value]
+    return [item for item in value if item is not None]
+
+
+Repeated = Annotated[list[T], FailFast(), BeforeValidator(_several)]
+"""An array; when lenient also a lone value, and nulls inside are skipped.
+
+It is given up at its first fault, so that a million bad entries make no million errors.
+"""
+
+
+@cache
+def not_served(model: type[Wire]) -> dict[str, NotServed]:
+    """The attributes of a model that are marked as not served, with their marks."""
+    return {
+        name: mark
+        for name, field in model.model_fields.items()
+        for mark in field.metadata
+        if isinstance(mark, NotServed)
+    }
+
+
+def unserved_fields(node: Wire, path: str = "") -> Iterator[tuple[str, NotServed]]:
+    """Every field below a model that asks for what is not served: its path, and its mark.
+
+    A path is in proto names and without indexes, so that a field has one, however often it is set.
+    """
+    marks = not_served(type(node))
+    for attribute, field in type(node).model_fields.items():
+        if attribute not in node.model_fields_set:
+            continue
+        value = getattr(node, attribute)
+        mark = marks.get(attribute)
+        if mark is None and not isinstance(value, Wire | list):
+            continue
+        name = field.alias or attribute
+        inner = f"{path}.{name}" if path else name
+        if mark is None:
+            for item in value if isinstance(value, list) else (value,):
+                if isinstance(item, Wire):
+                    yield from unserved_fields(item, inner)
+        elif mark.is_asked(value):
+            yield inner, mark
+
+
+def unknown_names(node: Wire, path: str = "") -> Iterator[tuple[str, str]]:
+    """Every unknown name below a model, with the path of the object that holds it."""
+    for name in node.__pydantic_extra__ or ():
+        yield path, name
+    for name, field in type(node).model_fields.items():
+        if name in node.model_fields_set:
+            inner = f"{path}.{field.alias or name}" if path else field.alias or name
+            yield from _unknown_inside(getattr(node, name), inner)
+
+
+def _unknown_inside(value: object, path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Wire):
+        yield from unknown_names(value, path)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _unknown_inside(item, f"{path}[{index}]")
+
+
+W = TypeVar("W", bound=Wire)
+
+OnUnknown = Callable[[str, str], None]
+"""Called with the path of an object and a name in it that nobody knows."""
+
+MAX_SENTENCES = 8
+"""More unknown names than these say nothing new, and no reason could hold them."""
+
+
+def read_as(
+    kind: type[W],
+    payload: Any,
+    *,
+    strict: bool,
+    on_unknown: OnUnknown,
+    on_mismatch: OnMismatch | None = None,
+    root: str = "",
+) -> W:
+    """The model that a JSON object spells. Raises `ClientFault` with the path of the error.
+
+    Unknown names are refused when strict, and otherwise handed to `on_unknown`; `on_mismatch` gets
+    to know what was read otherwise than the protocol spells it. Paths begin with `root`, where the
+    object has a name of its own.
+    """
+    context = {"strict": strict, "objects": count(1), "on_mismatch": on_mismatch}
+    try:
+        message = kind.model_validate(payload, context=context)
+    except ValidationError as error:
+        raise _fault(error.errors(include_url=False)[0], root) from None
+    unknown = list(unknown_names(message, root))
+    if strict and unknown:
+        sentences = (close.unknown_name(name, path) for path, name in unknown[:MAX_SENTENCES])
+        logged = close.unknown_name("…", unknown[0][0])
+        raise ClientFault(INVALID, "\n".join(sentences), logged)
+    for path, name in unknown:
+        on_unknown(path, name)
+    return message
+
+
+_KINDS = {
+    "string_type": "TYPE_STRING",
+    "bool_type": "TYPE_BOOL",
+    "list_type": "TYPE_REPEATED",
+    "dict_type": "TYPE_MESSAGE",
+    "model_type": "TYPE_MESSAGE",
+}
+
+
+def _fault(error: ErrorDetails, root: str) -> ClientFault:
+    path = path_of((root, *error["loc"]) if root else error["loc"])
+    match error["type"]:
+        case "base64":
+            return close.malformed(f"Base64 decoding failed at '{path}'.")
+        case "unknown_name":
+            return close.unknown_field(error["ctx"]["name"], path)
+        case "both_spellings":
+            name = error["ctx"]["name"]
+            return close.malformed(f"\"{name}\" at '{path}' is given in both spellings.")
+        case "too_many_objects":
+            return close.too_big(f"more than {MAX_OBJECTS:,} turns, parts and other objects.")
+        case "wire_value":
+            kind = error["ctx"]["kind"]
+        case other:
+            kind = _KINDS.get(other, other.upper())
+    return close.invalid_value(path or "message", kind, shown(error["input"]))
+
+
+def path_of(location: tuple[int | str, ...]) -> str:
+    """A pydantic location as a proto path: `setup.tools[0].function_declarations[1]`."""
+    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in location)
+    return "".join(steps).removeprefix(".")
+
+
+def shown(value: object) -> str:
+    """A value as it may be quoted in a reason: JSON, and short."""
+    text = orjson.dumps(value, default=str).decode()
+    return text if len(text) <= 40 else text[:40] + "…"
