@@ -17,8 +17,8 @@ import time
 from collections.abc import Awaitable, Callable
 
 from vivavoce.engines import bubblewrap, monty
+from vivavoce.engines.ports import Sandbox
 from vivavoce.engines.registry import EngineBuilder
-from vivavoce.engines.tool_ports import Sandbox
 
 ROUNDS = 15
 PRIMES = """

@@ -30,8 +30,8 @@ ALLOWED: dict[str, set[str]] = {
     "protocol": {"domain", "errors", "core.events", "core.messages", "protocol"},
     "engines": {"connection_errors", "domain", "errors", "engines", "installing"},
     "tools": {
-        "domain", "errors", "engines.libraries", "engines.pages", "engines.settings",
-        "engines.tool_ports", "engines.workers", "tools",
+        "domain", "errors", "engines.libraries", "engines.pages", "engines.ports",
+        "engines.settings", "engines.workers", "tools",
     },
     "store": {"domain", "errors", "installing", "store"},
     "runtime": {
@@ -132,7 +132,7 @@ def test_the_core_and_its_words_use_no_clock_no_tasks_no_chance() -> None:
 
 def test_engine_adapters_do_not_import_each_other() -> None:
     shared = {
-        "ports", "tool_ports", "registry", "settings", "weights", "libraries", "workers",
+        "ports", "registry", "settings", "weights", "libraries", "workers",
         "batcher", "text", "speech_text", "synthesis", "chat", "function_calling", "pages",
         "document_index", "sandboxes", "tool_validation", "validators",
     }  # fmt: skip

@@ -22,8 +22,8 @@ from vivavoce.config import Config, EngineChoice
 from vivavoce.domain.content import ToolKind
 from vivavoce.engines import documents
 from vivavoce.engines.pages import load_libraries
+from vivavoce.engines.ports import SearchEngine
 from vivavoce.engines.registry import EngineBuilder
-from vivavoce.engines.tool_ports import SearchEngine
 from vivavoce.errors import ConfigError, EngineMissing
 from vivavoce.http.health import Component, ComponentState, Readiness
 from vivavoce.metrics import Metrics

@@ -15,8 +15,8 @@ from vivavoce.engines import document_index
 from vivavoce.engines.document_index import Change, Index, IndexedPassage, passages
 from vivavoce.engines.documents import create
 from vivavoce.engines.pages import MAX_BYTES
+from vivavoce.engines.ports import SearchEngine, SearchQuery
 from vivavoce.engines.registry import EngineBuilder
-from vivavoce.engines.tool_ports import SearchEngine, SearchQuery
 from vivavoce.errors import ConfigError, EngineMissing, ToolError
 from vivavoce.testing.search_contract import SearchEngineContract
 

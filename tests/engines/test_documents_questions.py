@@ -16,7 +16,7 @@ import pytest
 from vivavoce.engines import document_index
 from vivavoce.engines.document_index import Index
 from vivavoce.engines.documents import LocalSearch
-from vivavoce.engines.tool_ports import SearchQuery
+from vivavoce.engines.ports import SearchQuery
 
 SAMPLES = Path(__file__).parent / "data" / "documents"
 EXAMPLES = Path(__file__).parents[2] / "examples" / "documents"

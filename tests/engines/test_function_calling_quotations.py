@@ -19,7 +19,7 @@ from vivavoce.engines.documents import LocalSearch
 from vivavoce.engines.function_calling.quotations import Passage, Quoter
 from vivavoce.engines.function_calling.search_query import query
 from vivavoce.engines.function_calling.sentence_embedding import MiniLM
-from vivavoce.engines.tool_ports import SearchQuery
+from vivavoce.engines.ports import SearchQuery
 from vivavoce.engines.workers import CancelToken
 
 pytestmark = pytest.mark.embedded

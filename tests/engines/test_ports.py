@@ -1,4 +1,4 @@
-"""The synthesizer's port as its reference shows it: the example is an engine like any other."""
+"""The example of the engines' reference as an engine, and addresses that may be cited."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from vivavoce.engines.ports import Synthesizer
+import pytest
+
+from vivavoce.engines.ports import MAX_URI_CHARS, Synthesizer, citable_host
 from vivavoce.engines.registry import EngineBuilder
 from vivavoce.testing.engine_contracts import SynthesizerContract
 
@@ -32,3 +34,27 @@ class TestTheExampleOfTheReference(SynthesizerContract):
 async def test_the_examples_factory_makes_it() -> None:
     defined = example()
     assert isinstance(await defined["create"]({}, EngineBuilder()), defined["Beep"])
+
+
+@pytest.mark.parametrize(
+    ("address", "host"),
+    [
+        ("https://Tower.Example/a?b=c#d", "tower.example"),
+        ("http://[::1]:80/", "::1"),
+        ("https://größe.example/ä", "größe.example"),
+        ("https://x.example/" + "y" * (MAX_URI_CHARS - 18), "x.example"),
+        ("https://x.example/" + "y" * (MAX_URI_CHARS - 17), ""),
+        ("ftp://x.example/", ""),
+        ("https://me:secret@x.example/", ""),
+        ("https://x.example/a b", ""),
+        ("https://x.example/\u2028", ""),
+        ("https://x.example/<b>", ""),
+        ('https://x.example/"', ""),
+        ("https://x.example/\ud83d", ""),
+        ("https://[x/", ""),
+        ("https:///", ""),
+        ("x.example/a", ""),
+    ],
+)
+def test_only_whole_addresses_have_a_host(address: str, host: str) -> None:
+    assert citable_host(address) == host

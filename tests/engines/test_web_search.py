@@ -10,7 +10,7 @@ import pytest
 
 from engines.fake_web import Asked, FakeWeb, fake_web
 from vivavoce.domain.tool_outcome import Source
-from vivavoce.engines.tool_ports import SearchEngine, SearchQuery
+from vivavoce.engines.ports import SearchEngine, SearchQuery
 from vivavoce.engines.web_search import (
     BRAVE,
     EXTERNAL,

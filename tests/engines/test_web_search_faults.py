@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from engines.fake_web import Asked, FakeWeb, fake_web
+from vivavoce.engines.ports import SearchQuery
 from vivavoce.engines.registry import EngineBuilder
 from vivavoce.engines.settings import read_settings
-from vivavoce.engines.tool_ports import SearchQuery
 from vivavoce.engines.web_search import BRAVE, EXTERNAL, SEARXNG, TAVILY, Service, WebSearch
 from vivavoce.errors import ConfigError, ToolError
 

@@ -12,7 +12,7 @@ from fuzz.layer import Layer
 from fuzz.mutation import BytesMutator
 from fuzz.wire_layers import refusal
 from vivavoce.config.loading import load_config
-from vivavoce.engines.tool_ports import citable_host
+from vivavoce.engines.ports import citable_host
 from vivavoce.errors import ClientFault, ConfigError
 from vivavoce.http.api_keys import AuthError, find_request_credential
 from vivavoce.http.origin_policy import OriginPolicy, RequestOrigin

@@ -11,12 +11,7 @@ from vivavoce.core.events import Event
 from vivavoce.domain.audio import INPUT_RATE, AudioChunk
 from vivavoce.domain.ids import TurnId
 from vivavoce.domain.setup import SessionSetup
-from vivavoce.engines.ports import (
-    Recognition,
-    RecognitionOptions,
-    Recognizer,
-    Transcript,
-)
+from vivavoce.engines.ports import Recognition, RecognitionOptions, Recognizer, Transcript
 from vivavoce.engines.scripted.sound import say
 from vivavoce.engines.scripted.tones import TonesRecognizer
 from vivavoce.runtime.audio_input import AudioBuffer

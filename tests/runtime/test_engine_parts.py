@@ -14,14 +14,7 @@ from vivavoce.core.events import GenerationFailed, GenerationFinished
 from vivavoce.domain.content import ToolCall, Usage
 from vivavoce.domain.ids import CallId
 from vivavoce.domain.request import EndReason, GenerationRequest
-from vivavoce.engines.ports import (
-    CallsRequested,
-    Emit,
-    Milestone,
-    Speech,
-    TextDelta,
-    UsageReported,
-)
+from vivavoce.engines.ports import CallsRequested, Emit, Milestone, Speech, TextDelta, UsageReported
 from vivavoce.runtime.generations import BROKEN
 
 WRONG_PARTS: list[Any] = [

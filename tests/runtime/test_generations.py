@@ -23,13 +23,7 @@ from vivavoce.domain.audio import OUTPUT_RATE, pcm_seconds, samples
 from vivavoce.domain.content import ToolCall
 from vivavoce.domain.ids import CallId, GenerationId, SessionId
 from vivavoce.domain.request import EndReason, GenerationRequest
-from vivavoce.engines.ports import (
-    CallsRequested,
-    Emit,
-    Responder,
-    Speech,
-    TextDelta,
-)
+from vivavoce.engines.ports import CallsRequested, Emit, Responder, Speech, TextDelta
 from vivavoce.errors import EngineBusy, EngineError
 from vivavoce.runtime.generations import BROKEN, Generations, OutputPace
 from vivavoce.runtime.outbox import FULL_BYTES, Outbox

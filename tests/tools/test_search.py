@@ -9,7 +9,7 @@ import pytest
 
 from tools.conversations import said
 from vivavoce.domain.tool_outcome import Source
-from vivavoce.engines.tool_ports import SearchQuery
+from vivavoce.engines.ports import SearchQuery
 from vivavoce.errors import ToolError
 from vivavoce.tools.search import MAX_PASSAGE, MAX_QUERY, SOURCES, SearchFilters, SearchTool
 

@@ -23,7 +23,7 @@ from vivavoce.domain.content import (
 )
 from vivavoce.domain.ids import CallId
 from vivavoce.domain.tool_outcome import RetrievalStatus, Source, ToolOutcome
-from vivavoce.engines.tool_ports import SearchQuery
+from vivavoce.engines.ports import SearchQuery
 from vivavoce.errors import ClientFault, ToolError
 from vivavoce.protocol.close import not_served
 from vivavoce.tools.mcp.registry import McpRegistry

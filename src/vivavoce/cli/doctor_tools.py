@@ -10,8 +10,8 @@ from typing import Any
 from vivavoce.cli.doctor_findings import Finding, Severity, Trial, error_finding, ok_finding
 from vivavoce.cli.errors import CliError, ErrorCode, describe_error
 from vivavoce.config import Config, EngineChoice
+from vivavoce.engines.ports import Sandbox, SearchEngine, SearchQuery
 from vivavoce.engines.registry import EngineBuilder
-from vivavoce.engines.tool_ports import Sandbox, SearchEngine, SearchQuery
 from vivavoce.engines.workers import WorkerPool
 from vivavoce.errors import ConfigError, ToolError, VivavoceError
 from vivavoce.tools.mcp.settings import McpServerSpec, read_settings

@@ -30,8 +30,8 @@ from vivavoce.engines.document_index import (
 )
 from vivavoce.engines.documents import create
 from vivavoce.engines.pages import load_libraries
+from vivavoce.engines.ports import SearchQuery
 from vivavoce.engines.registry import EngineBuilder
-from vivavoce.engines.tool_ports import SearchQuery
 from vivavoce.errors import ConfigError, EngineError, ToolError
 
 

@@ -37,10 +37,9 @@ from vivavoce.engines.document_index import (
     require_full_text,
     version_of,
 )
-from vivavoce.engines.ports import EngineHost, Settings
+from vivavoce.engines.ports import EngineHost, SearchQuery, Settings
 from vivavoce.engines.settings import read_settings
 from vivavoce.engines.text import FUNCTION_WORDS
-from vivavoce.engines.tool_ports import SearchQuery
 from vivavoce.engines.workers import CancelToken, WorkerPool
 from vivavoce.errors import ConfigError, EngineBusy, EngineMissing, ToolError
 

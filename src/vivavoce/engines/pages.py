@@ -29,7 +29,7 @@ import webencodings
 
 from vivavoce.domain.text import replace_surrogates
 from vivavoce.engines.libraries import missing_library
-from vivavoce.engines.tool_ports import citable_host
+from vivavoce.engines.ports import citable_host
 from vivavoce.errors import ToolError
 
 TOOL = "pages"

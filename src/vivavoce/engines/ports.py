@@ -1,26 +1,30 @@
-"""The ports: what the server asks of an engine, and nothing else.
+"""The ports that engines implement, for speech, language, search and code.
 
-Rules for everybody who writes an engine:
+Rules for an engine:
 
 - An engine that is one loop is an async iterator; one with concurrency inside (a cascade
   reads tokens while it speaks) is given an awaitable `emit`. No task group surrounds a `yield`.
 - Blocking work runs in a worker pool (`engines.workers`) or a process, never on the event loop.
 - Cancellation is by ordinary task cancellation. Correctness never waits for it: the core
   drops whatever a retired generation still says.
-- Failures that a user can meet are `EngineError`; anything else is a bug.
+- Failures that a user can meet are `EngineError`, those of tools `ToolError`; else it is a bug.
 - Sound is `bytes` of 16-bit little-endian mono PCM: 16 kHz in, 24 kHz out.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
-from vivavoce.domain.content import ToolCall, Usage
+from vivavoce.domain.content import CodeResult, ToolCall, Usage
 from vivavoce.domain.request import EndReason, GenerationRequest
+from vivavoce.domain.tool_outcome import Source
 
 # --- hearing -----------------------------------------------------------------------------
 
@@ -322,6 +326,88 @@ class Engines:
             await engine.aclose()
 
 
+# --- tools that the server runs ---------------------------------------------------------
+
+MAX_URI_CHARS = 2000
+_BAD = re.compile(r"[\s<>\"\\^`{|}\x00-\x1f\x7f\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class SearchQuery:
+    """One search.
+
+    `count` is how many sources are wanted at most. `excluded` are host names without a scheme;
+    `after` and `before` (with a time zone) bound when a source was published. An engine that
+    can't heed the last three ignores them.
+    """
+
+    text: str
+    count: int = 5
+    excluded: tuple[str, ...] = ()
+    after: datetime | None = None
+    before: datetime | None = None
+
+    def excludes(self, host: str) -> bool:
+        """Return whether the lower-case `host` is one of the excluded hosts, or under one."""
+        names = (name.lower().strip(". ") for name in self.excluded)
+        return any(name and (host == name or host.endswith("." + name)) for name in names)
+
+
+class SearchEngine(Protocol):
+    """Finds sources. Called from several conversations at once."""
+
+    name: str
+    """Its registry name without the port: `searxng`."""
+
+    async def search(self, query: SearchQuery) -> Sequence[Source]:
+        """Return the sources that were found, best first. Raises `ToolError`."""
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+class Sandbox(Protocol):
+    """Runs unreviewed Python where it can do no harm.
+
+    No network, no files of the host, bounded time, memory and output, and never in the
+    server's own process.
+    """
+
+    name: str
+    """Its registry name without the port: `monty`."""
+
+    abilities: str
+    """What a model is told of it, in one or two sentences: which Python it is, which modules."""
+
+    async def run(self, code: str) -> CodeResult:
+        """Run `code`; what it printed, and how it ended.
+
+        Code that fails is an ordinary outcome: OUTCOME_FAILED with the error at the end of the
+        output, OUTCOME_DEADLINE_EXCEEDED for code that took too long. Raises `ToolError` only
+        when the sandbox itself does not work. Cancelling the task ends the code.
+        """
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+def citable_host(uri: str) -> str:
+    """The lower-case host of an http address that may be cited; empty for any other text.
+
+    Not citable are very long addresses, those with a user name, and those with white space,
+    quotation marks or other characters that would end an address in running text.
+    """
+    if len(uri) > MAX_URI_CHARS or _BAD.search(uri):
+        return ""
+    try:
+        parts = urlsplit(uri)
+        if parts.scheme not in ("http", "https") or parts.username is not None:
+            return ""
+        return (parts.hostname or "").lower()
+    except ValueError:
+        return ""
+
+
 # --- building ----------------------------------------------------------------------------
 
 Settings = Mapping[str, Any]
@@ -347,7 +433,8 @@ class EngineHost(Protocol):
 Factory = Callable[[Settings, EngineHost], Awaitable[Any]]
 """What an entry point of the group `vivavoce.engines` names; its name is `port.engine`.
 
-The ports are `detector`, `recognizer`, `responder`, `model` and `synthesizer`. A factory
-imports its library itself, so that an engine nobody selected costs nothing; it raises
-`EngineMissing` with the fix when something is absent and `ConfigError` for bad settings.
+The ports are `detector`, `recognizer`, `responder`, `model`, `synthesizer`, `search` and
+`sandbox`. A factory imports its library itself, so that an engine that is not selected costs
+nothing; it raises `EngineMissing` with the fix when something is absent and `ConfigError` for bad
+settings.
 """

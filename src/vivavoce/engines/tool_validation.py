@@ -52,13 +52,7 @@ from vivavoce.domain.content import (
 from vivavoce.domain.ids import CallId
 from vivavoce.domain.parameter_schema import ParameterSchema
 from vivavoce.domain.request import EndReason, GenerationRequest
-from vivavoce.engines.ports import (
-    CallsRequested,
-    CallUnreadable,
-    Ended,
-    TextDelta,
-    UsageReported,
-)
+from vivavoce.engines.ports import CallsRequested, CallUnreadable, Ended, TextDelta, UsageReported
 from vivavoce.engines.validators import Allowance, Exhausted, errors
 
 # --- checks ------------------------------------------------------------------------------

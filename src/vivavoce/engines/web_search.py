@@ -32,9 +32,8 @@ from pydantic import Field
 
 from vivavoce.domain.content import Json
 from vivavoce.domain.tool_outcome import Source
-from vivavoce.engines.ports import EngineHost, Settings
+from vivavoce.engines.ports import EngineHost, SearchQuery, Settings, citable_host
 from vivavoce.engines.settings import BaseAddress, HttpAddress, read_settings, resolve_key
-from vivavoce.engines.tool_ports import SearchQuery, citable_host
 from vivavoce.errors import ToolError
 
 MAX_ANSWER_BYTES = 2_000_000
@@ -123,7 +122,7 @@ def _certificates() -> ssl.SSLContext:
 
 
 class WebSearch:
-    """Search through one service. See `engines.tool_ports.SearchEngine`."""
+    """Search through one service. See `engines.ports.SearchEngine`."""
 
     def __init__(self, service: Service, settings: SearchSettings) -> None:
         self.name = service.name

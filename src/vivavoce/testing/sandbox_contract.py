@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from vivavoce.domain.content import DEADLINE, FAILED, OK, CodeResult
-from vivavoce.engines.tool_ports import Sandbox
+from vivavoce.engines.ports import Sandbox
 from vivavoce.errors import ToolError
 
 LONG_S = 20.0

@@ -13,7 +13,7 @@ import asyncio
 from typing import ClassVar
 from urllib.parse import urlsplit
 
-from vivavoce.engines.tool_ports import SearchEngine, SearchQuery
+from vivavoce.engines.ports import SearchEngine, SearchQuery
 
 
 class SearchEngineContract:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from vivavoce.domain.content import Json, ServerTool, ToolDeclaration, ToolKind
 from vivavoce.domain.request import GenerationRequest
 from vivavoce.domain.tool_outcome import ToolOutcome
-from vivavoce.engines.tool_ports import Sandbox
+from vivavoce.engines.ports import Sandbox
 from vivavoce.errors import ToolError
 
 NAME = "code_execution"

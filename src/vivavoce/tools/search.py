@@ -10,7 +10,7 @@ from datetime import datetime
 from vivavoce.domain.content import Json, ServerTool, ToolDeclaration, ToolKind
 from vivavoce.domain.request import GenerationRequest
 from vivavoce.domain.tool_outcome import Source, ToolOutcome
-from vivavoce.engines.tool_ports import SearchEngine, SearchQuery
+from vivavoce.engines.ports import SearchEngine, SearchQuery
 from vivavoce.errors import ToolError
 
 log = logging.getLogger(__name__)

@@ -25,7 +25,7 @@ from typing import Protocol
 from vivavoce.domain.content import BuiltinTool, ServerTool, ToolCall, ToolKind, Tools
 from vivavoce.domain.request import GenerationRequest
 from vivavoce.domain.tool_outcome import ToolOutcome
-from vivavoce.engines.tool_ports import Sandbox, SearchEngine
+from vivavoce.engines.ports import Sandbox, SearchEngine
 from vivavoce.errors import POLICY, ClientFault, ToolError
 from vivavoce.tools.code import CodeTool
 from vivavoce.tools.mcp.client_servers import names_only

@@ -69,7 +69,7 @@ class BubblewrapSettings(SandboxLimits):
 
 
 class BubblewrapSandbox:
-    """Run code in fresh sandboxes, at most `workers` at once. See `engines.tool_ports.Sandbox`."""
+    """Run code in fresh sandboxes, at most `workers` at once. See `engines.ports.Sandbox`."""
 
     name = "bubblewrap"
 

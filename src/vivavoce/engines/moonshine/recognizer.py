@@ -36,11 +36,7 @@ import numpy as np
 
 from vivavoce.domain.audio import BYTES_PER_SAMPLE, INPUT_RATE, samples
 from vivavoce.engines.moonshine.network import ENGINE, Decoded, Network
-from vivavoce.engines.ports import (
-    RecognitionOptions,
-    RecognizerCapabilities,
-    Transcript,
-)
+from vivavoce.engines.ports import RecognitionOptions, RecognizerCapabilities, Transcript
 from vivavoce.engines.workers import CancelToken, WorkerPool
 from vivavoce.errors import EngineError
 
