@@ -133,7 +133,7 @@ def test_the_core_and_its_words_use_no_clock_no_tasks_no_chance() -> None:
 def test_engine_adapters_do_not_import_each_other() -> None:
     shared = {
         "ports", "registry", "settings", "weights", "libraries", "workers",
-        "batcher", "text", "speech_text", "synthesis", "chat", "function_calling", "pages",
+        "batcher", "text", "synthesis", "chat", "function_calling", "pages",
         "document_index", "sandboxes", "tool_validation", "validators",
     }  # fmt: skip
     faults = []

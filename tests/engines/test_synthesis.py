@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from vivavoce.domain.audio import OUTPUT_RATE, pcm_seconds
 from vivavoce.domain.voices import DEFAULT_VOICE, VOICES
-from vivavoce.engines.speech_text import normalize_text
 from vivavoce.engines.synthesis import (
     LOUDNESS,
     SILENT_SECONDS_PER_CHARACTER,
@@ -34,6 +33,7 @@ from vivavoce.engines.synthesis import (
     trim,
     voice_parameters,
 )
+from vivavoce.engines.text import normalize_text
 
 # --- voices ------------------------------------------------------------------------------
 

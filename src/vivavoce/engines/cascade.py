@@ -39,9 +39,8 @@ from vivavoce.engines.ports import (
     UsageReported,
 )
 from vivavoce.engines.settings import EngineChoice, read_settings
-from vivavoce.engines.speech_text import TextNormalizer, normalize_text, symbol_names
 from vivavoce.engines.synthesis import Realigner, silence
-from vivavoce.engines.text import SentenceSplitter
+from vivavoce.engines.text import SentenceSplitter, TextNormalizer, normalize_text, symbol_names
 from vivavoce.engines.tool_validation import AnswerPart, CheckedPart, ToolCallRetry, check_batch
 from vivavoce.engines.workers import WorkerPool
 from vivavoce.errors import EngineError
