@@ -39,8 +39,7 @@ from e2e.speech_corpus import Heard, Recording  # noqa: E402
 from vivavoce.core.turn_detection import SILENCE_MS  # noqa: E402
 from vivavoce.domain.audio import BYTES_PER_SAMPLE, INPUT_RATE, samples  # noqa: E402
 from vivavoce.domain.setup import Sensitivity  # noqa: E402
-from vivavoce.engines.moonshine.network import Network  # noqa: E402
-from vivavoce.engines.moonshine.recognizer import MoonshineRecognizer  # noqa: E402
+from vivavoce.engines.moonshine import MoonshineRecognizer, Network  # noqa: E402
 from vivavoce.engines.ports import RecognitionOptions  # noqa: E402
 from vivavoce.engines.registry import locate_weights  # noqa: E402
 from vivavoce.http import certificates  # noqa: E402

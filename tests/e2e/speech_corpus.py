@@ -31,7 +31,7 @@ from vivavoce.core.events import VoiceScored
 from vivavoce.core.turn_detection import ActivityTracker, SpeechEdge, vad_params
 from vivavoce.domain.audio import BYTES_PER_SAMPLE, INPUT_RATE, samples
 from vivavoce.domain.setup import ActivityDetection
-from vivavoce.engines.moonshine.network import Network
+from vivavoce.engines.moonshine import Network
 
 SILENCE_MS = 2000
 """Longer than every pause inside the recordings, so that each of them is one turn."""

@@ -17,7 +17,7 @@ from conformance.servers import Running, serving
 from e2e import sdk_listener
 from e2e import speech_corpus as corpus
 from e2e.speech_corpus import Heard, Recording
-from vivavoce.engines.moonshine.network import Network
+from vivavoce.engines.moonshine import Network
 from vivavoce.engines.registry import locate_weights
 from vivavoce.engines.silero import MODEL, SileroDetector
 from vivavoce.errors import EngineMissing
