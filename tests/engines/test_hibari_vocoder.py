@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vivavoce.engines.hibari.vocoder import (
+from vivavoce.engines.hibari import (
     MODEL_PITCH_HZ,
     AcousticModel,
     VocoderFrames,
-    convert,
+    convert_voice,
     pronounceable,
-    render,
+    render_sound,
 )
 from vivavoce.engines.synthesis import VoiceParameters, voice_parameters
 from vivavoce.errors import EngineError
@@ -120,16 +120,16 @@ def mean_pitch(frames: VocoderFrames) -> float:
 
 def spectrum(frames: VocoderFrames) -> np.ndarray:
     """Mean power of the sound in bands of 20 Hz."""
-    sound = render(frames)
+    sound = render_sound(frames)
     windows = np.lib.stride_tricks.sliding_window_view(sound, 1200)[::600] * np.hanning(1200)
     return np.asarray((np.abs(np.fft.rfft(windows)) ** 2).mean(axis=0))
 
 
 def test_pitch_goes_to_the_voice_and_its_movement_follows_the_range(frames: VocoderFrames) -> None:
-    low = convert(frames, replace(PLAIN, pitch_hz=MODEL_PITCH_HZ / 2))
+    low = convert_voice(frames, replace(PLAIN, pitch_hz=MODEL_PITCH_HZ / 2))
     assert mean_pitch(low) == pytest.approx(mean_pitch(frames) / 2, rel=0.03)
     voiced = frames.pitch > 40
-    flat = convert(frames, replace(PLAIN, range=0.5))
+    flat = convert_voice(frames, replace(PLAIN, range=0.5))
     spread = np.log(frames.pitch[voiced]).std()
     assert np.log(flat.pitch[voiced]).std() == pytest.approx(spread / 2, rel=0.05)
 
@@ -137,7 +137,7 @@ def test_pitch_goes_to_the_voice_and_its_movement_follows_the_range(frames: Voco
 def test_formants_move_the_spectrum(frames: VocoderFrames) -> None:
     plain = spectrum(frames)[75:200]
     for factor in (0.85, 1.1):
-        moved = np.log(spectrum(convert(frames, replace(PLAIN, formant=factor))))
+        moved = np.log(spectrum(convert_voice(frames, replace(PLAIN, formant=factor))))
         # The band from 1.5 to 4 kHz is found again at the factor's place, not at its old one.
         places = np.arange(75, 200)
         there = np.interp(places * factor, np.arange(601), moved)
@@ -148,21 +148,21 @@ def test_formants_move_the_spectrum(frames: VocoderFrames) -> None:
 
 
 def test_tilt_and_breath_add_to_the_upper_spectrum(frames: VocoderFrames) -> None:
-    plain = spectrum(convert(frames, PLAIN))
-    bright = spectrum(convert(frames, replace(PLAIN, tilt_db=2)))
-    breathy = convert(frames, replace(PLAIN, breath_db=6))
+    plain = spectrum(convert_voice(frames, PLAIN))
+    bright = spectrum(convert_voice(frames, replace(PLAIN, tilt_db=2)))
+    breathy = convert_voice(frames, replace(PLAIN, breath_db=6))
     assert bright[150:].sum() / bright[:50].sum() > 1.5 * plain[150:].sum() / plain[:50].sum()
     voiced = frames.pitch > 40
-    added = (breathy.noise - convert(frames, PLAIN).noise) * 8.686
+    added = (breathy.noise - convert_voice(frames, PLAIN).noise) * 8.686
     assert added[200:, voiced].min() == pytest.approx(6, abs=0.01)
     assert np.abs(added[:, ~voiced]).max() == 0
 
 
 def test_a_low_voice_is_not_louder(frames: VocoderFrames) -> None:
-    level = np.sqrt((render(convert(frames, PLAIN)) ** 2).mean())
-    low = np.sqrt((render(convert(frames, voice_parameters("Algenib"))) ** 2).mean())
+    level = np.sqrt((render_sound(convert_voice(frames, PLAIN)) ** 2).mean())
+    low = np.sqrt((render_sound(convert_voice(frames, voice_parameters("Algenib"))) ** 2).mean())
     assert 0.6 < low / level < 1.6
 
 
 def test_the_same_frames_give_the_same_sound(frames: VocoderFrames) -> None:
-    assert np.array_equal(render(frames), render(frames))
+    assert np.array_equal(render_sound(frames), render_sound(frames))

@@ -13,7 +13,10 @@ import struct
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
 
 from vivavoce.domain.audio import OUTPUT_RATE
 from vivavoce.domain.voices import VOICES
@@ -32,10 +35,6 @@ from vivavoce.engines.synthesis import (
 from vivavoce.engines.text import split_sentences
 from vivavoce.engines.workers import CancelToken, WorkerPool
 from vivavoce.errors import EngineError, EngineMissing
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 ENGINE = "synthesizer.espeak"
 _FIX = "Install it with `apt-get install espeak-ng` or `brew install espeak-ng`."
@@ -144,8 +143,6 @@ def _readable(text: str) -> bytes:
 
 def parsed(wav: bytes) -> Clip:
     """The sound in a WAV written to a pipe, whose header does not know the length."""
-    import numpy as np
-
     start = wav.find(b"data")
     if wav[:4] != b"RIFF" or start < 36:
         raise EngineError(ENGINE, "What it wrote is not a WAV.")
@@ -156,9 +153,6 @@ def parsed(wav: bytes) -> Clip:
 
 def finished(text: str, wav: bytes, token: CancelToken) -> list[Speech]:
     """The pieces of one clause: 24 kHz, trimmed, level, each with the words that begin in it."""
-    import numpy as np
-    import soxr
-
     clip = parsed(wav)
     sound = soxr.resample(clip.sound.astype(np.float32) / 32768, clip.rate, OUTPUT_RATE)
     kept, _ = trim(sound)

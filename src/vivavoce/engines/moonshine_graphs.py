@@ -24,6 +24,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from vivavoce.engines.libraries import import_onnxruntime, missing_library
 from vivavoce.errors import EngineError
 
@@ -147,7 +149,6 @@ def _take_out_embedding(model: onnx.ModelProto, target: Path) -> None:
     Both decoder graphs would hold a copy of the table, 55 MB each; outside of them there is one,
     which is mapped from its file and of which only the rows in use are read.
     """
-    import numpy as np
     from onnx import numpy_helper
 
     graph = model.graph
@@ -205,7 +206,6 @@ def _quantize_products(model: onnx.ModelProto) -> None:
 
 def _quantize_columns(name: str, weights: Any) -> list[onnx.TensorProto]:
     """Int8 values and float32 scales of a matrix [rows, columns], symmetric around zero."""
-    import numpy as np
     from onnx import numpy_helper
 
     scales = np.abs(weights).max(axis=0) / np.float32(127)

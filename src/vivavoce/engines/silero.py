@@ -10,17 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from vivavoce.domain.audio import BYTES_PER_SAMPLE, INPUT_RATE
 from vivavoce.engines.libraries import load_session
 from vivavoce.engines.ports import EngineHost, Settings
 from vivavoce.engines.settings import ExistingFile, read_settings
 from vivavoce.engines.weights import Weights, Wheel
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 ENGINE = "detector.silero"
 MODEL = "silero_vad_op18_ifless.onnx"
@@ -77,17 +75,11 @@ class SileroDetector:
     def __init__(self, model: Path) -> None:
         """Load the network from an ONNX file. Raises `EngineMissing` and `EngineError`."""
         self._session = load_session(model, ENGINE)
-        import numpy as np
-
-        self._numpy = np
         self._rate = np.array(INPUT_RATE, dtype=np.int64)
 
     def fresh(self) -> StreamState:
         """The state of a stream of which nothing was heard yet."""
-        zeros = self._numpy.zeros
-        return StreamState(
-            zeros(_CONTEXT_SAMPLES, self._numpy.float32), zeros(_MEMORY, self._numpy.float32)
-        )
+        return StreamState(np.zeros(_CONTEXT_SAMPLES, np.float32), np.zeros(_MEMORY, np.float32))
 
     def score(
         self, frames: Sequence[bytes], states: Sequence[StreamState]
@@ -95,7 +87,6 @@ class SileroDetector:
         """One frame of each of several streams: probability of speech, and the next state."""
         if not frames:
             return []
-        np = self._numpy
         if any(len(frame) != FRAME_SAMPLES * BYTES_PER_SAMPLE for frame in frames):
             sizes = sorted({len(frame) for frame in frames})
             raise ValueError(f"frames hold {FRAME_SAMPLES} samples of 2 bytes, got {sizes} bytes")
@@ -115,10 +106,7 @@ class SileroDetector:
         return [
             (
                 float(scores[row, 0]),
-                StreamState(
-                    sound[row, -_CONTEXT_SAMPLES:].copy(),
-                    memories[:, row].copy(),
-                ),
+                StreamState(sound[row, -_CONTEXT_SAMPLES:].copy(), memories[:, row].copy()),
             )
             for row in range(len(frames))
         ]

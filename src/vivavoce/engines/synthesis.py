@@ -20,19 +20,18 @@ import zlib
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 from vivavoce.domain.audio import OUTPUT_RATE
 from vivavoce.domain.voices import DEFAULT_VOICE, VOICES, canonical_voice
 from vivavoce.engines.ports import EngineHost, Settings, Speech, SynthesizerCapabilities
 from vivavoce.engines.settings import NoSettings, read_settings
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Sound = NDArray[np.float32]
-    """Samples at 24 kHz, full scale at 1."""
+Sound: TypeAlias = NDArray[np.float32]
+"""Samples at 24 kHz, full scale at 1."""
 
 # --- voices ------------------------------------------------------------------------------
 
@@ -294,8 +293,6 @@ def trim(sound: Sound) -> tuple[Sound, float]:
     Both ends are faded over 5 ms, so that no step is heard where silence is joined on. Empty if
     there is nothing but silence.
     """
-    import numpy as np
-
     loud = np.flatnonzero(np.abs(sound) > _QUIET)
     if not loud.size:
         return sound[:0], 0.0
@@ -324,8 +321,6 @@ def speech_pieces(text: str, sound: Sound, marks: Sequence[Mark]) -> Iterator[Sp
 
 def limit(sound: Sound) -> NDArray[np.int16]:
     """16-bit samples; above 0.7 of full scale, peaks are bent instead of clipped."""
-    import numpy as np
-
     size = np.abs(sound)
     over = size > _KNEE
     if over.any():
@@ -347,8 +342,6 @@ def loudness(sound: Sound) -> float:
 
     Blocks of 400 ms; those more than 10 LU below the mean of all do not count.
     """
-    import numpy as np
-
     size = max(len(sound), round(OUTPUT_RATE * _BLOCK_S * _BLOCKS))
     weighted = np.fft.irfft(np.fft.rfft(sound, size) * _k_weighting(size), size)
     steps = len(weighted) // round(OUTPUT_RATE * _BLOCK_S)
@@ -362,8 +355,6 @@ def loudness(sound: Sound) -> float:
 
 def _k_weighting(size: int) -> NDArray[np.float32]:
     """The gain of BS.1770's two filters (given for 48 kHz) at the frequencies of an rfft."""
-    import numpy as np
-
     z = np.exp(-2j * np.pi * np.fft.rfftfreq(size, 1 / OUTPUT_RATE) / 48_000)
     shelf = np.polyval((1.19839281085285, -2.69169618940638, 1.53512485958697), z) / np.polyval(
         (0.73248077421585, -1.69065929318241, 1.0), z

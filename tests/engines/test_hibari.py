@@ -15,8 +15,7 @@ import pytest
 
 from vivavoce.domain.audio import OUTPUT_RATE, pcm_seconds
 from vivavoce.domain.voices import VOICES
-from vivavoce.engines.hibari import HibariSynthesizer, create
-from vivavoce.engines.hibari.synthesizer import FURTHER_VOICES, WEIGHTS, model_file
+from vivavoce.engines.hibari import FURTHER_VOICES, WEIGHTS, HibariSynthesizer, create
 from vivavoce.engines.registry import EngineBuilder
 from vivavoce.engines.synthesis import LOUDNESS, loudness
 from vivavoce.errors import ConfigError
@@ -64,10 +63,9 @@ async def test_a_bad_setting_is_refused(settings: dict[str, object], problem: st
 def test_further_voices_are_on_the_hub_and_checked_by_hash() -> None:
     for weights in WEIGHTS:
         assert weights.joined is not None
-        assert weights.joined.url.endswith("/" + model_file(weights.name))
+        assert weights.joined.url.endswith("/" + weights.files[0])
         assert len(weights.joined.sha256) == 64
     assert set(FURTHER_VOICES) <= set(VOICES)
-    assert set(FURTHER_VOICES.values()) == {weights.name for weights in WEIGHTS}
 
 
 # --- the sound ---------------------------------------------------------------------------
