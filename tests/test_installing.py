@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from vivavoce.installing import accepted_versions, install_command
+from vivavoce.installing import accepted_versions, install_command, missing_library
 
 ROOT = Path(__file__).parent.parent
 
@@ -73,3 +73,27 @@ def test_no_text_installs_the_project_from_an_index() -> None:
 def _strings(path: Path) -> list[str]:
     nodes = ast.walk(ast.parse(path.read_text("utf-8")))
     return [n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)]
+
+
+def test_the_command_installs_into_this_environment() -> None:
+    absent = ModuleNotFoundError("No module named 'no_such'", name="no_such.inner")
+    error = missing_library("detector.toy", absent)
+    assert str(error).startswith("detector.toy: no_such is not installed.")
+    python, *rest = error.fix.removeprefix("Run `").removesuffix("`.").split()
+    assert Path(python).absolute() == Path(sys.executable), "relative to the current folder"
+    assert rest == ["-m", "pip", "install", "no_such"]
+
+
+def test_a_library_that_is_there_and_breaks_says_why() -> None:
+    error = missing_library("model.toy", ImportError("libomp.so.5: cannot open"), "toy_library")
+    assert "toy_library can't be loaded (libomp.so.5: cannot open)." in str(error)
+
+
+def test_the_command_names_the_versions_that_this_project_accepts() -> None:
+    error = missing_library("edge", ModuleNotFoundError(name="uvicorn"))
+    assert "'uvicorn<0.60,>=0.50'" in error.fix
+
+
+def test_a_module_whose_distribution_has_another_name_is_found() -> None:
+    error = missing_library("sandbox.monty", ModuleNotFoundError(name="pydantic_monty"))
+    assert "'pydantic-monty>=" in error.fix

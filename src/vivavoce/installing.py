@@ -1,4 +1,4 @@
-"""The commands that add libraries to this program's own environment.
+"""Name a missing library, and the command that installs it into this environment.
 
 The project is not on a package index, so that no extra of it can be installed by name; a message
 names the libraries themselves, with the versions that the project accepts.
@@ -13,11 +13,33 @@ import sys
 from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 
+from vivavoce.errors import EngineMissing
+
 _REQUIREMENT = re.compile(
     r"([A-Za-z0-9._-]+)\s*([^;\[\]]*)(?:;.*\bextra\s*==\s*['\"]([a-z]+)['\"])?"
 )
 _WHOLE = frozenset({"embedded", "tools"})
 """Extras whose libraries are of use only together."""
+
+DISTRIBUTIONS = {
+    "charset_normalizer": "charset-normalizer",
+    "hibari": "hibari-tts",
+    "pydantic_monty": "pydantic-monty",
+}
+"""Distributions of the index whose name is not that of the module they install."""
+
+
+def missing_library(engine: str, error: ImportError, module: str = "") -> EngineMissing:
+    """The error for a library that can't be imported, with the command that installs it.
+
+    `module` is the library's name where `error` names none.
+    """
+    top = (error.name or module or "a library").partition(".")[0]
+    problem = f"{top} is not installed."
+    if not isinstance(error, ModuleNotFoundError):
+        problem = f"{top} can't be loaded ({error})."
+    command = install_command(DISTRIBUTIONS.get(top, top))
+    return EngineMissing(engine, problem, f"Run `{command}`.")
 
 
 def install_command(distribution: str, *options: str) -> str:
@@ -31,7 +53,7 @@ def install_command(distribution: str, *options: str) -> str:
     pip = [str(python), "-m", "pip", "install"]
     if importlib.util.find_spec("pip") is None:
         pip = ["pip", "--python", str(python), "install"]
-    return shlex.join([*pip, *options, *_wanted(distribution)])
+    return shlex.join([*pip, *options, *_required(distribution)])
 
 
 def accepted_versions(distribution: str) -> str:
@@ -39,7 +61,7 @@ def accepted_versions(distribution: str) -> str:
     return next((versions for name, versions, _ in _declared() if name == distribution), "")
 
 
-def _wanted(distribution: str) -> list[str]:
+def _required(distribution: str) -> list[str]:
     """The requirement for `distribution`, with those of its extra where they belong together."""
     declared = _declared()
     extras = {extra for name, _, extra in declared if name == distribution} & _WHOLE

@@ -19,7 +19,6 @@ import pytest
 
 from vivavoce.domain.audio import INPUT_RATE, samples
 from vivavoce.engines import moonshine, weights_download
-from vivavoce.engines.libraries import load_session
 from vivavoce.engines.moonshine import (
     CLOSE_AFTER_S,
     EARLIEST_CUT_S,
@@ -49,7 +48,7 @@ from vivavoce.engines.moonshine_graphs import (
 from vivavoce.engines.ports import RecognitionOptions, Recognizer, Transcript
 from vivavoce.engines.registry import EngineBuilder, locate_weights
 from vivavoce.engines.scripted.sound import hear, say
-from vivavoce.engines.weights import cached_folder
+from vivavoce.engines.weights import cached_folder, load_session
 from vivavoce.errors import ConfigError, EngineError, EngineMissing
 from vivavoce.testing.engine_contracts import RecognizerContract
 

@@ -30,7 +30,6 @@ from pydantic import AfterValidator, Field
 
 from vivavoce.domain.audio import OUTPUT_RATE
 from vivavoce.domain.voices import DEFAULT_VOICE, VOICES, canonical_voice
-from vivavoce.engines.libraries import import_onnxruntime, missing_library
 from vivavoce.engines.ports import (
     EngineHost,
     Settings,
@@ -52,9 +51,10 @@ from vivavoce.engines.synthesis import (
     voice_parameters,
 )
 from vivavoce.engines.text import split_sentences
-from vivavoce.engines.weights import PublishedFile, Weights
+from vivavoce.engines.weights import PublishedFile, Weights, import_onnxruntime
 from vivavoce.engines.workers import CancelToken, WorkerPool
 from vivavoce.errors import EngineError, EngineMissing
+from vivavoce.installing import missing_library
 
 Floats: TypeAlias = NDArray[np.float32]
 

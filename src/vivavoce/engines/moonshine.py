@@ -45,7 +45,6 @@ import numpy as np
 from pydantic import Field
 
 from vivavoce.domain.audio import BYTES_PER_SAMPLE, INPUT_RATE, samples
-from vivavoce.engines.libraries import load_session
 from vivavoce.engines.moonshine_graphs import (
     CONVERTED_FILES,
     EMBEDDING,
@@ -64,7 +63,7 @@ from vivavoce.engines.ports import (
     Transcript,
 )
 from vivavoce.engines.settings import ExistingFolder, read_settings
-from vivavoce.engines.weights import Weights, Wheel
+from vivavoce.engines.weights import Weights, Wheel, load_session
 from vivavoce.engines.workers import CancelToken, WorkerPool
 from vivavoce.errors import EngineError
 

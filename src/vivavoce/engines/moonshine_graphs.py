@@ -26,8 +26,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vivavoce.engines.libraries import import_onnxruntime, missing_library
+from vivavoce.engines.weights import import_onnxruntime
 from vivavoce.errors import EngineError
+from vivavoce.installing import missing_library
 
 if TYPE_CHECKING:
     import onnx

@@ -28,9 +28,9 @@ from urllib.parse import urlsplit
 import webencodings
 
 from vivavoce.domain.text import replace_surrogates
-from vivavoce.engines.libraries import missing_library
 from vivavoce.engines.ports import citable_host
 from vivavoce.errors import ToolError
+from vivavoce.installing import missing_library
 
 TOOL = "pages"
 MAX_BYTES = 20_000_000

@@ -23,10 +23,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
-from vivavoce.engines.libraries import missing_library
 from vivavoce.engines.ports import Factory, Settings
 from vivavoce.engines.weights import Overrides, Weights, is_present, locate
 from vivavoce.errors import ConfigError, EngineMissing
+from vivavoce.installing import missing_library
 
 log = logging.getLogger(__name__)
 

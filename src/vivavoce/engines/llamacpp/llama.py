@@ -25,9 +25,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from vivavoce.domain.content import Usage
-from vivavoce.engines.libraries import missing_library
 from vivavoce.engines.workers import CancelToken
 from vivavoce.errors import EngineError, EngineMissing
+from vivavoce.installing import missing_library
 
 ENGINE = "model.llamacpp"
 _FAREWELL_S = 5.0

@@ -11,8 +11,8 @@ import importlib
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from vivavoce.engines.libraries import missing_library
 from vivavoce.engines.workers import WorkerPool
+from vivavoce.installing import missing_library
 from vivavoce.tools.mcp.client import McpClientTools, close, connection, tools_of
 from vivavoce.tools.mcp.settings import McpSettings
 
