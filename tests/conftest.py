@@ -8,6 +8,17 @@ from collections.abc import Iterator
 import pytest
 
 from skips import pytest_runtest_makereport  # noqa: F401  (a hook: found here by its name)
+from support.budget import is_long
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests marked `long`, unless walks take their time or `-m` names them."""
+    if is_long() or "long" in config.option.markexpr:
+        return
+    left_out = [item for item in items if item.get_closest_marker("long")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.fixture(autouse=True)
