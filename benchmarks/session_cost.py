@@ -20,9 +20,7 @@ from vivavoce.core.messages import TurnComplete
 from vivavoce.domain.audio import INPUT_RATE, AudioChunk
 from vivavoce.domain.setup import SessionSetup, Transcription
 from vivavoce.engines.cascade import Cascade
-from vivavoce.engines.scripted.echo import EchoModel
-from vivavoce.engines.scripted.sound import say
-from vivavoce.engines.scripted.tones import TonesSynthesizer
+from vivavoce.engines.scripted import EchoModel, TonesSynthesizer, say
 from vivavoce.testing.virtual_loop import virtual_loop
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # for the rig

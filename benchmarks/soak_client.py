@@ -17,7 +17,7 @@ from typing import Any
 import websockets
 
 from vivavoce.domain.audio import INPUT_RATE
-from vivavoce.engines.scripted.sound import say
+from vivavoce.engines.scripted import say
 
 LIVE = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent"
 MODEL = "models/gemini-2.5-flash-native-audio-preview-12-2025"

@@ -32,8 +32,7 @@ from vivavoce.core.messages import Message
 from vivavoce.core.settings import SessionSettings
 from vivavoce.domain.request import GenerationRequest
 from vivavoce.engines.ports import Engines
-from vivavoce.engines.scripted.energy import EnergyDetector
-from vivavoce.engines.scripted.tones import TonesRecognizer
+from vivavoce.engines.scripted import EnergyDetector, TonesRecognizer
 from vivavoce.http.listener import Listener
 from vivavoce.runtime.connection import Backend
 from vivavoce.runtime.voice_activity import VoiceScorer

@@ -16,7 +16,7 @@ from conformance.sdk import QUIET, heard, live, said, sound, speak, turn
 from conformance.servers import Running, serving
 from engines.fake_chat import Exchange, FakeChat, call, end, fake_chat, words
 from vivavoce.domain.audio import OUTPUT_RATE
-from vivavoce.engines.scripted.sound import hear, say
+from vivavoce.engines.scripted import hear, say
 
 pytestmark = [
     pytest.mark.sdk,

@@ -12,7 +12,7 @@ import pytest
 
 from conformance.servers import Running, serving
 from conformance.wire import PATH, RawClient, audio, kinds, raw, setup, talking
-from vivavoce.engines.scripted.sound import say
+from vivavoce.engines.scripted import say
 from vivavoce.http import certificates
 
 pytestmark = pytest.mark.e2e

@@ -26,7 +26,7 @@ from conformance.wire import (
     talking,
     text,
 )
-from vivavoce.engines.scripted.sound import hear, say
+from vivavoce.engines.scripted import hear, say
 
 pytestmark = pytest.mark.e2e
 

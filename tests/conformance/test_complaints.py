@@ -12,7 +12,7 @@ import pytest
 
 from conformance.sdk import QUIET, heard, live, said, sound, speak, turn
 from conformance.servers import Running
-from vivavoce.engines.scripted.sound import hear, say
+from vivavoce.engines.scripted import hear, say
 
 pytestmark = [
     pytest.mark.sdk,

@@ -35,7 +35,7 @@ from vivavoce.domain.content import ToolCall
 from vivavoce.domain.ids import CallId
 from vivavoce.domain.request import GenerationRequest
 from vivavoce.engines.ports import CallsRequested, Speech
-from vivavoce.engines.scripted.sound import hear
+from vivavoce.engines.scripted import hear
 
 pytestmark = pytest.mark.e2e
 

@@ -11,7 +11,7 @@ import pytest
 
 from conformance.sdk import live, said, turn
 from conformance.servers import Running
-from vivavoce.engines.scripted.sound import say
+from vivavoce.engines.scripted import say
 
 pytestmark = [
     pytest.mark.sdk,

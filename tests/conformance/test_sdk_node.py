@@ -12,7 +12,7 @@ from conformance.samples import link_packages, node
 from conformance.servers import Running, serving
 from conformance.wire import BOTH_TRANSCRIPTS, LIGHTS, Json, kind, sound, transcript
 from vivavoce.cli.demo import load_recording
-from vivavoce.engines.scripted.sound import hear, say
+from vivavoce.engines.scripted import hear, say
 
 pytestmark = [pytest.mark.sdk, pytest.mark.e2e]
 

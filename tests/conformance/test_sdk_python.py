@@ -11,7 +11,7 @@ import pytest
 from conformance.sdk import QUIET, heard, live, said, sound, speak, turn
 from conformance.servers import Running, serving
 from vivavoce.cli.demo import load_recording
-from vivavoce.engines.scripted.sound import hear, say
+from vivavoce.engines.scripted import hear, say
 
 pytestmark = [
     pytest.mark.sdk,

@@ -19,7 +19,7 @@ from conformance.servers import Running
 from conformance.wire import sound
 from vivavoce.cli.demo import load_recording
 from vivavoce.client.files import Recording
-from vivavoce.engines.scripted.sound import hear, say
+from vivavoce.engines.scripted import hear, say
 
 pytestmark = [pytest.mark.sdk, pytest.mark.e2e]
 

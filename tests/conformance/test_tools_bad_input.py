@@ -12,7 +12,7 @@ import websockets
 from conformance.listener import calls, flags, listening
 from conformance.sdk import MODEL, QUIET, live, said, speak, turn
 from conformance.servers import Running, serving
-from vivavoce.engines.scripted.sound import say
+from vivavoce.engines.scripted import say
 
 pytestmark = [
     pytest.mark.sdk,

@@ -15,7 +15,7 @@ from conformance.listener import Listener, calls, flags, listening
 from conformance.sdk import QUIET, live, said, sound, speak
 from conformance.servers import Running
 from vivavoce.domain.audio import pcm_seconds
-from vivavoce.engines.scripted.sound import hear, say
+from vivavoce.engines.scripted import hear, say
 
 pytestmark = [
     pytest.mark.sdk,

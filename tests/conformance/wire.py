@@ -17,7 +17,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Close
 
-from vivavoce.engines.scripted.sound import say
+from vivavoce.engines.scripted import say
 
 Json = dict[str, Any]
 

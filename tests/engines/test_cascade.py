@@ -26,8 +26,7 @@ from vivavoce.engines.ports import (
     TextDelta,
     UsageReported,
 )
-from vivavoce.engines.scripted.echo import EchoModel
-from vivavoce.engines.scripted.tones import TonesSynthesizer
+from vivavoce.engines.scripted import EchoModel, TonesSynthesizer
 from vivavoce.errors import ConfigError, EngineError
 from vivavoce.testing.engine_contracts import request
 

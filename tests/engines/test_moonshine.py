@@ -47,7 +47,7 @@ from vivavoce.engines.moonshine_graphs import (
 )
 from vivavoce.engines.ports import RecognitionOptions, Recognizer, Transcript
 from vivavoce.engines.registry import EngineBuilder, locate_weights
-from vivavoce.engines.scripted.sound import hear, say
+from vivavoce.engines.scripted import hear, say
 from vivavoce.engines.weights import cached_folder, load_session
 from vivavoce.errors import ConfigError, EngineError, EngineMissing
 from vivavoce.testing.engine_contracts import RecognizerContract

@@ -14,7 +14,7 @@ from vivavoce.domain.content import Json, ToolCall, ToolDeclaration, Tools
 from vivavoce.domain.ids import CallId
 from vivavoce.domain.json_schema import find_fault
 from vivavoce.engines.function_calling.arguments import MissingArgument, fill
-from vivavoce.engines.scripted.arguments import Unfillable, arguments
+from vivavoce.engines.scripted_arguments import Unfillable, arguments
 from vivavoce.engines.tool_validation import check_calls
 
 SAID = 'Set the level to 2 with "a note" at 10:30, not 0.5'

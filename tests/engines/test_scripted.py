@@ -32,10 +32,15 @@ from vivavoce.engines.ports import (
     TextDelta,
     VoiceDetector,
 )
-from vivavoce.engines.scripted.echo import EchoModel
-from vivavoce.engines.scripted.energy import EnergyDetector
-from vivavoce.engines.scripted.sound import hear, say
-from vivavoce.engines.scripted.tones import TonesRecognizer, TonesSynthesizer, understand
+from vivavoce.engines.scripted import (
+    EchoModel,
+    EnergyDetector,
+    TonesRecognizer,
+    TonesSynthesizer,
+    hear,
+    say,
+    understand,
+)
 from vivavoce.testing.engine_contracts import (
     LanguageModelContract,
     RecognizerContract,

@@ -27,7 +27,7 @@ from vivavoce.engines.ports import (
     TextDelta,
     UsageReported,
 )
-from vivavoce.engines.scripted.tones import TonesSynthesizer
+from vivavoce.engines.scripted import TonesSynthesizer
 from vivavoce.engines.tool_validation import AnswerPart, CheckedPart, ToolCallRetry, check_batch
 from vivavoce.testing.engine_contracts import request
 

@@ -17,9 +17,7 @@ from vivavoce.config import load_config
 from vivavoce.core.settings import SessionSettings
 from vivavoce.engines.cascade import Cascade
 from vivavoce.engines.ports import Engines
-from vivavoce.engines.scripted.echo import EchoModel
-from vivavoce.engines.scripted.energy import EnergyDetector
-from vivavoce.engines.scripted.tones import TonesRecognizer, TonesSynthesizer
+from vivavoce.engines.scripted import EchoModel, EnergyDetector, TonesRecognizer, TonesSynthesizer
 from vivavoce.errors import ConfigError, StoreError
 from vivavoce.http import admission, health, quotas
 from vivavoce.protocol import close

@@ -15,8 +15,7 @@ import pytest
 import websockets
 
 from serving import LIVE, MODEL, Client, connected, live_url, serving, spoken, until
-from vivavoce.engines.scripted import hear
-from vivavoce.engines.scripted.echo import EchoModel
+from vivavoce.engines.scripted import EchoModel, hear
 
 TOKEN = "auth_tokens/abc"
 BAD_KEY = (1007, "API key not valid. Please pass a valid API key.")

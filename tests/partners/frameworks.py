@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from conformance.servers import Running, clean_environment
-from vivavoce.engines.scripted.sound import hear, say
+from vivavoce.engines.scripted import hear, say
 
 DRIVERS = Path(__file__).parent / "drivers"
 MODEL_2_5 = "gemini-2.5-flash-native-audio-preview-12-2025"

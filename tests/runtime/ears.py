@@ -12,8 +12,7 @@ from vivavoce.domain.audio import INPUT_RATE, AudioChunk
 from vivavoce.domain.ids import TurnId
 from vivavoce.domain.setup import SessionSetup
 from vivavoce.engines.ports import Recognition, RecognitionOptions, Recognizer, Transcript
-from vivavoce.engines.scripted.sound import say
-from vivavoce.engines.scripted.tones import TonesRecognizer
+from vivavoce.engines.scripted import TonesRecognizer, say
 from vivavoce.runtime.audio_input import AudioBuffer
 from vivavoce.runtime.tasks import EngineTasks
 from vivavoce.runtime.transcripts import Transcripts

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vivavoce.domain.audio import INPUT_RATE, AudioChunk
-from vivavoce.engines.scripted.sound import hear, say
+from vivavoce.engines.scripted import hear, say
 from vivavoce.errors import ClientFault
 from vivavoce.runtime.audio_input import AudioBuffer
 

@@ -19,7 +19,7 @@ from vivavoce.core.messages import (
     TurnComplete,
 )
 from vivavoce.domain.audio import INPUT_RATE, OUTPUT_RATE, AudioChunk, VideoFrame
-from vivavoce.engines.scripted.sound import hear, say
+from vivavoce.engines.scripted import hear, say
 from vivavoce.runtime.outbox import PATIENCE_S, SLOW_CLIENT
 from vivavoce.runtime.rate_limit import RateLimits
 from vivavoce.testing.virtual_loop import run_virtually

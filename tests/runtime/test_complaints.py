@@ -50,8 +50,7 @@ from vivavoce.domain.model_family import family_behavior
 from vivavoce.domain.request import GenerationRequest
 from vivavoce.domain.setup import SessionSetup
 from vivavoce.engines.ports import CallsRequested, Engines
-from vivavoce.engines.scripted.energy import EnergyDetector
-from vivavoce.engines.scripted.tones import TonesRecognizer
+from vivavoce.engines.scripted import EnergyDetector, TonesRecognizer
 from vivavoce.errors import EngineError
 from vivavoce.http.listener import Listener
 from vivavoce.runtime.connection import Backend, Connection

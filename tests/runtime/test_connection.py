@@ -21,7 +21,7 @@ from vivavoce.core.messages import (
 )
 from vivavoce.domain.audio import INPUT_RATE, OUTPUT_RATE, AudioChunk
 from vivavoce.domain.request import GenerationRequest
-from vivavoce.engines.scripted.sound import hear, say
+from vivavoce.engines.scripted import hear, say
 from vivavoce.runtime.connection import Connection
 from vivavoce.runtime.turn_report import TurnOutcome, TurnReport
 from vivavoce.testing.virtual_loop import run_virtually

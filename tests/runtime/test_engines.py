@@ -17,7 +17,7 @@ from vivavoce.core.session import LiveSession
 from vivavoce.domain.audio import INPUT_RATE, AudioChunk
 from vivavoce.domain.request import GenerationRequest
 from vivavoce.engines.ports import RecognitionOptions, RecognizerCapabilities, Transcript
-from vivavoce.engines.scripted.energy import EnergyDetector
+from vivavoce.engines.scripted import EnergyDetector
 from vivavoce.errors import EngineError
 from vivavoce.runtime.connection import RELEASE_S
 from vivavoce.testing.virtual_loop import run_virtually

@@ -29,8 +29,7 @@ from vivavoce.domain.content import Blob, Content, Role, Text
 from vivavoce.domain.ids import SessionId
 from vivavoce.domain.setup import SessionSetup
 from vivavoce.engines.ports import Recognition, RecognitionOptions, Recognizer, Utterance
-from vivavoce.engines.scripted.sound import say
-from vivavoce.engines.scripted.tones import TonesRecognition, TonesRecognizer, TonesUtterance
+from vivavoce.engines.scripted import TonesRecognition, TonesRecognizer, TonesUtterance, say
 from vivavoce.errors import EngineError
 from vivavoce.runtime.audio_input import AudioBuffer
 from vivavoce.runtime.client_input import InputReceiver

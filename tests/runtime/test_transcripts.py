@@ -9,7 +9,7 @@ from vivavoce.core.events import TranscriptUpdated
 from vivavoce.domain.audio import INPUT_RATE, AudioChunk
 from vivavoce.domain.setup import SessionSetup, Transcription
 from vivavoce.engines.ports import RecognitionOptions
-from vivavoce.engines.scripted.tones import TonesRecognizer
+from vivavoce.engines.scripted import TonesRecognizer
 
 
 def test_a_turn_is_fed_from_its_start_to_its_end_and_finished() -> None:

@@ -16,10 +16,13 @@ from vivavoce.domain.content import Content, Role
 from vivavoce.domain.model_family import model_id
 from vivavoce.engines.cascade import Cascade
 from vivavoce.engines.ports import Engines
-from vivavoce.engines.scripted.echo import EchoModel
-from vivavoce.engines.scripted.energy import EnergyDetector
-from vivavoce.engines.scripted.sound import say
-from vivavoce.engines.scripted.tones import TonesRecognizer, TonesSynthesizer
+from vivavoce.engines.scripted import (
+    EchoModel,
+    EnergyDetector,
+    TonesRecognizer,
+    TonesSynthesizer,
+    say,
+)
 from vivavoce.runtime.connection import Backend
 from vivavoce.runtime.voice_activity import VoiceScorer
 from vivavoce.store.checkpoints import decode_checkpoint

@@ -25,9 +25,7 @@ from vivavoce.domain.audio import INPUT_RATE, AudioChunk, VideoFrame
 from vivavoce.domain.ids import SessionId
 from vivavoce.domain.setup import SessionSetup
 from vivavoce.engines.ports import RecognitionOptions
-from vivavoce.engines.scripted.energy import EnergyDetector
-from vivavoce.engines.scripted.sound import say
-from vivavoce.engines.scripted.tones import TonesRecognizer
+from vivavoce.engines.scripted import EnergyDetector, TonesRecognizer, say
 from vivavoce.errors import EngineError
 from vivavoce.runtime.audio_input import AudioBuffer
 from vivavoce.runtime.client_input import InputReceiver

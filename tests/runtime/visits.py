@@ -11,9 +11,7 @@ from vivavoce.domain.audio import INPUT_RATE, OUTPUT_RATE, AudioChunk, samples
 from vivavoce.domain.setup import ActivityDetection, RealtimeInput, SessionSetup, Transcription
 from vivavoce.engines.cascade import Cascade
 from vivavoce.engines.ports import Responder, Speech
-from vivavoce.engines.scripted.echo import EchoModel
-from vivavoce.engines.scripted.sound import say
-from vivavoce.engines.scripted.tones import TonesSynthesizer
+from vivavoce.engines.scripted import EchoModel, TonesSynthesizer, say
 from vivavoce.runtime.connection import Ending
 from vivavoce.testing.virtual_loop import run_virtually
 

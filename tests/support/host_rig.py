@@ -29,8 +29,7 @@ from vivavoce.engines.ports import (
     ResponderCapabilities,
     VoiceDetector,
 )
-from vivavoce.engines.scripted.energy import EnergyDetector
-from vivavoce.engines.scripted.tones import TonesRecognizer
+from vivavoce.engines.scripted import EnergyDetector, TonesRecognizer
 from vivavoce.errors import ClientFault
 from vivavoce.runtime.connection import Backend, Connection
 from vivavoce.runtime.ports import Disconnected

@@ -44,8 +44,7 @@ from vivavoce.domain.ids import CallId
 from vivavoce.domain.request import GenerationRequest
 from vivavoce.domain.setup import Modality
 from vivavoce.engines import ports
-from vivavoce.engines.scripted.sound import say
-from vivavoce.engines.scripted.tones import TonesRecognizer
+from vivavoce.engines.scripted import TonesRecognizer, say
 from vivavoce.errors import EngineError
 from vivavoce.testing.virtual_loop import run_virtually
 

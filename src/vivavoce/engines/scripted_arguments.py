@@ -16,8 +16,7 @@ from typing import Any
 
 from vivavoce.domain.content import Json, ToolDeclaration
 from vivavoce.domain.parameter_schema import ALSO, identity, kind, properties, required
-from vivavoce.engines.scripted.numbers import made_up_numbers
-from vivavoce.engines.scripted.texts import matching_texts
+from vivavoce.engines.scripted_values import made_up_numbers, matching_texts
 from vivavoce.engines.validators import Allowance, Exhausted, accepts
 
 _WORD = re.compile(r"[^\W_]+")

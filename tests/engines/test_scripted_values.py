@@ -9,7 +9,7 @@ from string import ascii_lowercase
 import pytest
 import regex
 
-from vivavoce.engines.scripted.texts import matching_texts
+from vivavoce.engines.scripted_values import matching_texts
 
 
 @pytest.mark.parametrize(
