@@ -18,8 +18,13 @@ from pathlib import Path
 import pytest
 
 from debian import unpacked
-from vivavoce.engines.bubblewrap import BubblewrapSandbox, NamespacesForbidden, create, seccomp
-from vivavoce.engines.bubblewrap.interpreter import namespaces_forbidden, own_interpreter
+from vivavoce.engines import bubblewrap_process
+from vivavoce.engines.bubblewrap import BubblewrapSandbox, create
+from vivavoce.engines.bubblewrap_process import (
+    NamespacesForbidden,
+    namespaces_forbidden,
+    own_interpreter,
+)
 from vivavoce.engines.sandboxes import SandboxLimits
 
 FOLDER = Path(__file__).parents[2] / ".pytest_cache" / "bubblewrap"
@@ -74,7 +79,7 @@ def build(
     time_s: float = 20,
     memory_mib: int = 512,
     output_bytes: int = 16 * 1024,
-    calls: bytes = seccomp.program() or b"",
+    calls: bytes = bubblewrap_process.system_call_filter() or b"",
 ) -> BubblewrapSandbox:
     """The engine, which isn't tried before it is used as `create` does; skips where it can't work.
 

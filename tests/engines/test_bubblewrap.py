@@ -16,7 +16,8 @@ import pytest
 
 from engines.bwrap import build, program
 from vivavoce.domain.content import DEADLINE, FAILED, OK, CodeResult
-from vivavoce.engines.bubblewrap import BubblewrapSandbox, NamespacesForbidden, create
+from vivavoce.engines.bubblewrap import BubblewrapSandbox, create
+from vivavoce.engines.bubblewrap_process import NamespacesForbidden
 from vivavoce.errors import ConfigError, EngineMissing, ToolError
 from vivavoce.testing.sandbox_contract import SandboxContract
 

@@ -1,7 +1,8 @@
-"""The port: one sandbox a run, each in a thread of the engine's worker pool.
+"""The sandbox `bubblewrap`: all of CPython, in namespaces of its own, by the program bubblewrap.
 
+- Each run has a sandbox of its own, in a thread of the engine's worker pool.
 - The code goes in by standard input, what it prints comes out by standard output. Standard error
-  is for bubblewrap's own complaints: the guest has closed it before any code runs.
+  is for bubblewrap's own messages: the guest has closed it before any code runs.
 - Whether it works on this machine is found out by trying: namespaces may be forbidden in half a
   dozen places.
 """
@@ -18,15 +19,18 @@ from typing import Annotated
 from pydantic import Field
 
 from vivavoce.domain.content import DEADLINE, FAILED, OK, CodeResult
-from vivavoce.engines.bubblewrap import seccomp
-from vivavoce.engines.bubblewrap.interpreter import (
+from vivavoce.engines import bubblewrap_process
+from vivavoce.engines.bubblewrap_process import (
+    ENVIRONMENT,
     Interpreter,
     NamespacesForbidden,
+    ProcessEnd,
+    SandboxProcess,
+    command,
     namespaces_forbidden,
     own_interpreter,
     query_interpreter,
 )
-from vivavoce.engines.bubblewrap.process import ENVIRONMENT, ProcessEnd, SandboxProcess, command
 from vivavoce.engines.ports import EngineHost, Settings
 from vivavoce.engines.sandboxes import (
     BUSY,
@@ -42,7 +46,7 @@ from vivavoce.engines.workers import CancelToken, WorkerPool
 from vivavoce.errors import ConfigError, EngineMissing, ToolError
 
 ENGINE = "sandbox.bubblewrap"
-_FAREWELL_S = 10.0
+_CLOSE_S = 10.0
 _START_S = 20.0
 _INSTALL = "Install it with `apt-get install bubblewrap` (0.7 or newer; Linux only)."
 _PERMIT = (
@@ -99,8 +103,8 @@ class BubblewrapSandbox:
             raise ToolError(ENGINE, NO_START) from failure
         if self._closed:
             raise ToolError(ENGINE, CLOSED)
-        if ended.status and ended.complaint:
-            log.error("sandbox failed", extra={"engine": ENGINE, "reason": ended.complaint})
+        if ended.status and ended.error_line:
+            log.error("sandbox failed", extra={"engine": ENGINE, "reason": ended.error_line})
             raise ToolError(ENGINE, NO_START)
         return self._result(ended, output)
 
@@ -110,7 +114,7 @@ class BubblewrapSandbox:
             return
         self._closed = True
         begun = [process for process in list(self._processes) if process.stop()]
-        await self._workers.run(lambda _: [process.ended.wait(_FAREWELL_S) for process in begun])
+        await self._workers.run(lambda _: [process.ended.wait(_CLOSE_S) for process in begun])
         self._workers.close()
 
     async def probe(self) -> str:
@@ -122,7 +126,7 @@ class BubblewrapSandbox:
             return str(failure)
         if ended.status == 0 and output.text == "2\n":
             return ""
-        return ended.complaint or output.text.strip() or f"status {ended.status}"
+        return ended.error_line or output.text.strip() or f"status {ended.status}"
 
     async def _execute(self, code: str, output: CodeOutput, time_s: float) -> ProcessEnd:
         process = SandboxProcess(self._calls, ENVIRONMENT)
@@ -168,7 +172,7 @@ async def create(settings: Settings, host: EngineHost) -> BubblewrapSandbox:
     program = shutil.which(chosen)
     if program is None:
         raise EngineMissing(ENGINE, f"There is no program {chosen} on this machine.", _INSTALL)
-    calls = seccomp.program()
+    calls = bubblewrap_process.system_call_filter()
     if calls is None:
         raise EngineMissing(
             ENGINE, "This machine is neither x86-64 nor ARM64.", "Use the sandbox `monty`."
