@@ -6,7 +6,7 @@
     ├── EngineError         an engine failed: ends the generation or the transcript, not the session
     │   ├── EngineBusy      no capacity now; for a speculation this is an ordinary outcome
     │   └── EngineMissing   a part is not installed or not fetched: says what to do
-    │       └── NamespacesForbidden   the kernel lets this user make no sandbox (engines.bubblewrap_process)
+    │       └── NamespacesForbidden   the kernel lets this user make no sandbox
     ├── StoreError          the state store cannot be used: talk goes on, not resumable meanwhile
     └── ToolError           a tool that the server runs failed: the model is told, the turn goes on
 
