@@ -20,8 +20,7 @@ from vivavoce.engines.chat.messages import shown
 from vivavoce.engines.pages import MAX_TEXT_CHARS, readable
 from vivavoce.errors import ToolError
 from vivavoce.protocol.encode import encode_message
-from vivavoce.tools.mcp.listing import schema_fault
-from vivavoce.tools.mcp.results import MAX_PARTS, is_work, outcome_of
+from vivavoce.tools.mcp.conversion import MAX_PARTS, is_work, outcome_of, schema_fault
 
 # --- answers of MCP servers ----------------------------------------------------------------------
 

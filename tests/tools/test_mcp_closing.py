@@ -85,7 +85,7 @@ async def test_a_program_that_is_deaf_to_signals_is_killed_in_time(tmp_path: Pat
     command = (sys.executable, str(script))
     held = McpConnection(McpServerSpec("deaf", command=command, connect_s=30.0), workers)
     await held.open()
-    result = await held.call("pid", {})
+    result = await held.call_tool("pid", {})
     pid = int(getattr(result.content[0], "text", ""))
     async with asyncio.timeout(ENGINE_CLOSE_S):
         await held.aclose()

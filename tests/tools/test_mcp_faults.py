@@ -38,12 +38,17 @@ from vivavoce.domain.content import Blob
 from vivavoce.domain.tool_outcome import ToolOutcome
 from vivavoce.engines.workers import WorkerPool
 from vivavoce.errors import ToolError
-from vivavoce.tools.mcp.connection import McpConnection
-from vivavoce.tools.mcp.listing import MAX_TOOLS, schema_fault
-from vivavoce.tools.mcp.results import MAX_ERROR, MAX_PARTS, MAX_TEXT, is_work, outcome_of
-from vivavoce.tools.mcp.session import McpSessionState
+from vivavoce.tools.mcp.connection import McpConnection, McpConnectionState, McpTool
+from vivavoce.tools.mcp.conversion import (
+    MAX_ERROR,
+    MAX_PARTS,
+    MAX_TEXT,
+    MAX_TOOLS,
+    is_work,
+    outcome_of,
+    schema_fault,
+)
 from vivavoce.tools.mcp.settings import McpServerSpec
-from vivavoce.tools.mcp.tool import McpTool
 from vivavoce.tools.mcp.transport import MAX_RESPONSE_BYTES, MAX_RESPONSE_VALUES
 
 Answer = Callable[[Request], Awaitable[Response]]
@@ -118,7 +123,7 @@ async def test_a_server_that_speaks_no_mcp_is_not_there(answer: Answer) -> None:
 async def test_a_silent_server_holds_up_nobody_who_leaves() -> None:
     async with serving(app(silent)) as origin, connection(origin, connect_s=30.0) as odd:
         opening = asyncio.create_task(odd.open())
-        await until(lambda: odd.state is McpSessionState.CONNECTING)
+        await until(lambda: odd.state is McpConnectionState.CONNECTING)
         async with asyncio.timeout(1.0):
             await odd.aclose()
         with pytest.raises(ToolError, match="can't be reached right now"):
@@ -264,16 +269,16 @@ async def test_an_answer_that_can_not_be_taken_fails_the_call_alone(
     async with serving(server) as origin, connection(origin) as odd:
         await odd.open()
         with pytest.raises(ToolError, match=problem):
-            await odd.call(tool, {})
-        assert outcome_of(await odd.call("plain", {})).response == {"output": "Hello."}
-        assert not (await odd.call("listed", {})).is_error
+            await odd.call_tool(tool, {})
+        assert outcome_of(await odd.call_tool("plain", {})).response == {"output": "Hello."}
+        assert not (await odd.call_tool("listed", {})).is_error
 
 
 async def test_an_unknown_tool_is_an_error_that_the_server_words() -> None:
     async with serving_mcp(listing()) as url, connection(url) as odd:
         await odd.open()
         with pytest.raises(ToolError, match="reported an error"):
-            await odd.call("other", {})
+            await odd.call_tool("other", {})
 
 
 # --- results -------------------------------------------------------------------------------------

@@ -7,9 +7,15 @@ from typing import Any
 import pytest
 
 from vivavoce.errors import ClientFault, ConfigError
-from vivavoce.tools.mcp.client_servers import MAX_CALL_S, MAX_SERVERS, read_request
-from vivavoce.tools.mcp.names import distinct_names
-from vivavoce.tools.mcp.settings import McpSettings, origin_of, read_settings
+from vivavoce.tools.mcp.registry import distinct_names
+from vivavoce.tools.mcp.settings import (
+    MAX_CALL_S,
+    MAX_SERVERS,
+    McpSettings,
+    origin_of,
+    read_request,
+    read_settings,
+)
 
 ORIGIN = "https://tools.example.org"
 

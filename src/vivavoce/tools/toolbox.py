@@ -28,8 +28,8 @@ from vivavoce.domain.tool_outcome import ToolOutcome
 from vivavoce.engines.ports import Sandbox, SearchEngine
 from vivavoce.errors import POLICY, ClientFault, ToolError
 from vivavoce.tools.code import CodeTool
-from vivavoce.tools.mcp.client_servers import names_only
 from vivavoce.tools.mcp.registry import McpRegistry
+from vivavoce.tools.mcp.settings import names_only
 from vivavoce.tools.ports import OnUnserved, RunnableTool
 from vivavoce.tools.search import SearchFilters, SearchTool
 from vivavoce.tools.url_context import UrlContextTool

@@ -1,10 +1,11 @@
-"""Which MCP servers there are, read from `[tools.mcp.NAME]`, and which a client may bring.
+r"""MCP servers as the configuration names them, and as a client may bring them.
 
-A configured server is the operator's own choice and may be a program that we start. A server
-that a client names makes this machine send requests for a stranger, so it is refused unless the
-operator listed its origin: scheme, host and port, compared exactly, as the HTTP library that
-will connect reads them.
-"""
+A server of `[tools.mcp.NAME]` is the operator's own choice and may be a program that is started
+here. A server that a client names makes this machine send requests for a stranger, so it is
+refused unless the operator listed its origin: scheme, host and port, compared exactly, as the HTTP
+library that will connect reads them. An entry of a client's \`mcpServers\` with a name alone asks
+for a configured server that is offered only on request. A client may only shorten the times: it
+must not hold a conversation's tools longer than the server's own limits."""
 
 from __future__ import annotations
 
@@ -17,11 +18,12 @@ from typing import Annotated, Any, Literal
 import httpx2
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from vivavoce.errors import ConfigError, nearest_name
+from vivavoce.domain.content import Json
+from vivavoce.errors import INVALID, POLICY, ClientFault, ConfigError, nearest_name
 
 CONNECT_S = 5.0
 CONNECT_PROGRAM_S = 30.0
-"""A program may have to be unpacked before it speaks, and nobody waits for it."""
+"""A program may have to be unpacked first, and is connected to in the background."""
 CALL_S = 30.0
 
 _SERVER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
@@ -58,7 +60,7 @@ class McpServerSpec:
     terminate: bool = True
 
     def masked(self, text: str) -> str:
-        """Somebody's words about this server without its secrets, which libraries may quote."""
+        """Return an error's words without this server's secrets, which libraries may quote."""
         address = httpx2.URL(self.url)
         cleaned = text.replace(address.query.decode("ascii"), "…") if address.query else text
         for secret in sorted({*self.headers.values(), *self.env.values()}, key=len, reverse=True):
@@ -99,7 +101,7 @@ class _ServerTable(BaseModel):
 def read_settings(
     servers: Mapping[str, Any] | None = None, clients: Sequence[Any] = ()
 ) -> McpSettings:
-    """The tables under `[tools.mcp]`, and the list `[tools] mcp_clients`.
+    """Read the tables under `[tools.mcp]`, and the list `[tools] mcp_clients`.
 
     Raises `ConfigError` naming every fault.
     """
@@ -162,7 +164,7 @@ def _spec(name: str, value: object, faults: list[str]) -> McpServerSpec | None:
 
 
 def origin_of(url: str) -> str | None:
-    """`scheme://host[:port]` of an http address, spelled in one way only; `None` if it is none.
+    """Return `scheme://host[:port]` of an http address in one spelling; `None` if it is none.
 
     An address with a user name is none: it would be sent as a password.
     """
@@ -180,7 +182,7 @@ def origin_of(url: str) -> str | None:
 
 
 def header_faults(headers: Mapping[str, str]) -> list[str]:
-    """What is wrong with headers that somebody wants sent; values are not repeated."""
+    """Return what is wrong with headers to be sent, without their values."""
     faults = []
     for name, value in headers.items():
         if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
@@ -188,3 +190,92 @@ def header_faults(headers: Mapping[str, str]) -> list[str]:
         elif name.lower() in _OURS or name.lower().startswith("mcp-"):
             faults.append(f"{name} is set by the transport")
     return faults
+
+
+MAX_SERVERS = 8
+MAX_CALL_S = 120.0
+_MIN_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class ClientServers:
+    """The servers that a client brings, and the names of configured ones that it asks for."""
+
+    own: tuple[McpServerSpec, ...] = ()
+    names: tuple[str, ...] = ()
+
+
+def read_request(options: Sequence[Json], settings: McpSettings) -> ClientServers:
+    """Read the `options` of every `mcpServers` tool of a message, as the decoder made them.
+
+    Raises `ClientFault` that names what is not allowed here.
+    """
+    entries = [entry for each in options for entry in each.get("mcpServers", ())]
+    if len(entries) > MAX_SERVERS:
+        raise ClientFault(
+            INVALID, f"{len(entries)} MCP servers; at most {MAX_SERVERS} are allowed."
+        )
+    own: dict[str, McpServerSpec] = {}
+    names: list[str] = []
+    for number, entry in enumerate(entries):
+        name = str(entry.get("name", "")) or f"mcp{number + 1}"
+        transport = entry.get("streamableHttpTransport")
+        if name in own or name in names:
+            raise ClientFault(INVALID, f"Duplicate MCP server found: {name[:60]}")
+        if transport is None:
+            names.append(_configured(name, settings))
+        else:
+            own[name] = _own(name, transport, settings)
+    return ClientServers(tuple(own.values()), tuple(names))
+
+
+def names_only(options: Json) -> Json:
+    """Return the options without servers of the client's own, whose headers hold its secrets."""
+    entries = options.get("mcpServers", ())
+    asked = [entry for entry in entries if entry.get("streamableHttpTransport") is None]
+    return {"mcpServers": [{"name": str(entry.get("name", ""))} for entry in asked]}
+
+
+def _configured(name: str, settings: McpSettings) -> str:
+    if all(spec.name != name for spec in settings.servers):
+        raise refused_server(
+            f"the MCP server {name[:40]!r} has no transport and is not configured here."
+        )
+    return name
+
+
+def _own(name: str, transport: Mapping[str, Any], settings: McpSettings) -> McpServerSpec:
+    url = str(transport.get("url", ""))
+    origin = origin_of(url)
+    if origin is None:
+        raise ClientFault(
+            INVALID, f"The url of the MCP server {name[:40]!r} is not an http address."
+        )
+    if not settings.client_origins:
+        raise refused_server("MCP servers of clients are not enabled here (mcp_clients).")
+    if origin not in settings.client_origins:
+        raise refused_server(f"the origin of the MCP server {name[:40]!r} is not in mcp_clients.")
+    headers = dict(transport.get("headers") or {})
+    if faults := header_faults(headers):
+        raise ClientFault(INVALID, f"MCP server {name[:40]!r}: {faults[0]}.")
+    wait = _seconds(transport, "timeout")
+    longest = max((s for s in (wait, _seconds(transport, "sseReadTimeout")) if s), default=CALL_S)
+    return McpServerSpec(
+        name=name,
+        url=url,
+        headers=headers,
+        connect_s=min(wait or CONNECT_S, CONNECT_S),
+        timeout_s=min(longest, MAX_CALL_S),
+        terminate=bool(transport.get("terminateOnClose", True)),
+    )
+
+
+def _seconds(transport: Mapping[str, Any], key: str) -> float | None:
+    value = transport.get(key)
+    return max(float(value), _MIN_S) if value else None
+
+
+def refused_server(problem: str) -> ClientFault:
+    """Return a refusal by the operator's settings, with as much reason as a close frame holds."""
+    enabled = "Operation is not enabled"
+    return ClientFault(POLICY, f"{enabled}: {problem}", f"{enabled}.")

@@ -1,9 +1,9 @@
-"""The way to one MCP server: streamable HTTP, or the pipes of a program.
+"""Transports to an MCP server: streamable HTTP, or the pipes of a program.
 
-The `mcp` package bounds an event of a stream but not a plain JSON answer, decompresses whatever
-comes, and lets the error of one request end the whole connection. So the HTTP client under it
-counts bytes, refuses compressed answers, and notes for each call (`Delivery`, which travels in
-the call's context) whether the server surely never got it: only such a call may be sent again.
+The `mcp` package bounds an event of a stream but not a plain JSON answer, decompresses any answer,
+and lets the error of one request end the whole connection. So the HTTP client under it counts
+bytes, refuses compressed answers, and notes for each call (`Delivery`, in the call's context)
+whether the server certainly did not get it: only such a call may be sent again.
 """
 
 from __future__ import annotations
@@ -17,19 +17,22 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Self
 
 import httpx2
 from mcp import StdioServerParameters, stdio_client
-from mcp.client import stdio
+from mcp.client import Transport, stdio
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.message import SessionMessage
 
 from vivavoce.domain.json_size import exceeds_values
 from vivavoce.tools.mcp.settings import McpServerSpec
 
-# A program is asked to leave by closing its input, then by SIGTERM, then killed. The package
-# waits two seconds at each step, longer in all than the server gives its parts for an end.
+if TYPE_CHECKING:
+    from mcp.client._transport import ReadStream, TransportStreams, WriteStream
+
+# A program is stopped by closing its input, then by SIGTERM, then by SIGKILL. The package waits two
+# seconds at each step, longer in all than the server gives its parts to close.
 stdio.PROCESS_TERMINATION_TIMEOUT = 1.0
 stdio.FORCE_KILL_TIMEOUT = 1.0
 
@@ -50,41 +53,9 @@ _EVENT_END = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 _NOT_FOUND = 404
 
 
-class Incoming(Protocol):
-    """What the package reads messages from."""
-
-    async def receive(self) -> SessionMessage | Exception: ...
-    async def aclose(self) -> None: ...
-    async def __anext__(self) -> SessionMessage | Exception: ...
-    async def __aenter__(self) -> object: ...
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_val: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> bool | None: ...
-
-
-class Outgoing(Protocol):
-    """What the package writes messages to."""
-
-    async def send(self, item: SessionMessage, /) -> None: ...
-    async def aclose(self) -> None: ...
-    async def __aenter__(self) -> Self: ...
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_val: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> bool | None: ...
-
-
-_Streams = tuple[Incoming, Outgoing]
-
-
 @dataclass(slots=True)
 class Delivery:
-    """What is known of one call's way. `refused`: the server did not take it, so nothing ran."""
+    """Whether one call was delivered. `refused`: the server did not take it, so nothing ran."""
 
     refused: bool = False
 
@@ -93,40 +64,39 @@ delivery: ContextVar[Delivery | None] = ContextVar("delivery", default=None)
 
 
 class TooLarge(httpx2.StreamError):
-    """An answer is larger than any that is read."""
+    """An answer exceeds the limits."""
 
 
 @functools.cache
 def tls() -> ssl.SSLContext:
-    """The certificates that are trusted; loading them takes long enough for a thread."""
+    """Load the trusted certificates. Slow: to be called in a thread."""
     return httpx2.create_ssl_context()
 
 
 @contextlib.asynccontextmanager
 async def transport(
     spec: McpServerSpec, ended: Callable[[], None]
-) -> AsyncGenerator[tuple[_Watched, Outgoing], None]:
-    """The two streams to the server. `ended` is called when nothing more will come from it."""
-    way = _piped(spec) if spec.command else _http(spec)
-    async with way as (read, write):
-        yield _Watched(read, ended), write
+) -> AsyncGenerator[tuple[_WatchedStream, WriteStream[SessionMessage]], None]:
+    """Open the two streams to the server. `ended` is called when nothing more will come from it."""
+    async with _stdio(spec) if spec.command else _http(spec) as (read, write):
+        yield _WatchedStream(read, ended), write
 
 
-def _piped(spec: McpServerSpec) -> contextlib.AbstractAsyncContextManager[_Streams]:
+def _stdio(spec: McpServerSpec) -> Transport:
     program, *arguments = spec.command
     parameters = StdioServerParameters(command=program, args=arguments, env=dict(spec.env))
     return stdio_client(parameters, errlog=sys.__stderr__ or sys.stderr)
 
 
 @contextlib.asynccontextmanager
-async def _http(spec: McpServerSpec) -> AsyncGenerator[_Streams, None]:
+async def _http(spec: McpServerSpec) -> AsyncGenerator[TransportStreams, None]:
     limits = httpx2.Limits(max_connections=MAX_CALLS + _SPARE_CONNECTIONS)
     carrier = httpx2.AsyncHTTPTransport(verify=tls(), limits=limits)
     http = httpx2.AsyncClient(
         headers={**spec.headers, "accept-encoding": "identity"},
-        # A tool may think for as long as its call may take, which is bounded elsewhere.
+        # The time that a tool takes is bounded by that of its call.
         timeout=httpx2.Timeout(spec.connect_s, read=None),
-        transport=_Bounded(carrier, spec.connect_s),
+        transport=_BoundedTransport(carrier, spec.connect_s),
         trust_env=False,
     )
     async with (
@@ -141,15 +111,15 @@ async def _http(spec: McpServerSpec) -> AsyncGenerator[_Streams, None]:
         yield streams
 
 
-class _Bounded(httpx2.AsyncBaseTransport):
-    """Requests by another transport, with bounds on what comes back."""
+class _BoundedTransport(httpx2.AsyncBaseTransport):
+    """Sends requests by another transport, with bounds on what comes back."""
 
     def __init__(self, inner: httpx2.AsyncBaseTransport, close_s: float) -> None:
         self._inner = inner
         self._close_s = close_s
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        if request.method == "DELETE":  # the end of a session, which nobody waits for
+        if request.method == "DELETE":  # the end of a session
             request.extensions["timeout"] |= {"read": self._close_s}
         call = delivery.get()
         try:
@@ -162,14 +132,14 @@ class _Bounded(httpx2.AsyncBaseTransport):
             call.refused = True  # a server that was restarted does not know the session
         if response.headers.get("content-encoding", "identity") != "identity":
             await response.aclose()
-            raise TooLarge("a compressed answer, which nobody asked for")
+            raise TooLarge("a compressed answer, which was not asked for")
         most = MAX_LISTING_VALUES if call is None else MAX_RESPONSE_VALUES
         streams = response.headers.get("content-type", "").lower().startswith("text/event-stream")
         assert isinstance(response.stream, httpx2.AsyncByteStream)
         return httpx2.Response(
             status_code=response.status_code,
             headers=response.headers,
-            stream=_Counted(response.stream, most, streams),
+            stream=_BoundedBody(response.stream, most, streams),
             extensions=response.extensions,
         )
 
@@ -177,8 +147,8 @@ class _Bounded(httpx2.AsyncBaseTransport):
         await self._inner.aclose()
 
 
-class _Counted(httpx2.AsyncByteStream):
-    """A body, or the events of a stream, each handed on when all of it has come and been counted.
+class _BoundedBody(httpx2.AsyncByteStream):
+    """A body, or the events of a stream, each passed on when all of it has come and been counted.
 
     One that is too long, or holds too many values, ends the body with `TooLarge`.
     """
@@ -211,27 +181,26 @@ class _Counted(httpx2.AsyncByteStream):
 
 
 def _end_of_events(held: bytearray, new: int) -> int:
-    """Where the last whole event ends, if one does within the `new` bytes at the end; else 0."""
+    """Return where the last whole event ends, if within the `new` bytes at the end; else 0."""
     ends = [found.end() for found in _EVENT_END.finditer(held, max(0, len(held) - new - 3))]
     return ends[-1] if ends else 0
 
 
-class _Watched:
-    """A stream of messages that says when its reader has left it, which is when it ended."""
+class _WatchedStream:
+    """A stream of messages that calls `ended` when its reader has left it, which is at its end."""
 
-    def __init__(self, inner: Incoming, ended: Callable[[], None]) -> None:
+    def __init__(
+        self, inner: ReadStream[SessionMessage | Exception], ended: Callable[[], None]
+    ) -> None:
         self._inner = inner
         self._ended = ended
+        self.receive = inner.receive
+        self.aclose = inner.aclose
 
     @property
     def last_context(self) -> object:
+        """The sender's context of the latest message, which the package looks for."""
         return getattr(self._inner, "last_context", None)
-
-    async def receive(self) -> SessionMessage | Exception:
-        return await self._inner.receive()
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
 
     def __aiter__(self) -> Self:
         return self
