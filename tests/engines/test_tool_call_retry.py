@@ -16,7 +16,7 @@ from vivavoce.domain.content import Role, ToolCall, ToolDeclaration, ToolResult,
 from vivavoce.domain.ids import CallId
 from vivavoce.domain.request import EndReason, GenerationRequest
 from vivavoce.domain.setup import Modality
-from vivavoce.engines.cascade import Cascade
+from vivavoce.engines.cascade import AnswerPart, Cascade, CheckedPart, ToolCallRetry, check_batch
 from vivavoce.engines.ports import (
     CallsRequested,
     CallUnreadable,
@@ -28,7 +28,6 @@ from vivavoce.engines.ports import (
     UsageReported,
 )
 from vivavoce.engines.scripted import TonesSynthesizer
-from vivavoce.engines.tool_validation import AnswerPart, CheckedPart, ToolCallRetry, check_batch
 from vivavoce.testing.engine_contracts import request
 
 TIMER = ToolDeclaration(

@@ -6,24 +6,27 @@ Two tasks and a queue of two pieces between them:
 - *speak* takes a piece, normalizes it, and emits its sound with the model's own words.
 
 Calls travel through the queue like pieces do, so they are emitted after the speech that
-precedes them. Those that do not fit their declarations never get there: `engines.tool_validation`
-asks the model again. The texts of all speech together equal what the model wrote, also where the
+precedes them. Those that do not fit their declarations never get there: the model is asked again,
+see `ToolCallRetry`. The texts of all speech together equal what the model wrote, also where the
 spoken form differs or where there was nothing to say: such words go with the next sound.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, assert_never
 
-from vivavoce.domain.content import Role, Tools
+from vivavoce.domain.content import Content, Part, Role, Text, ToolCall, ToolResult, Tools, Usage
+from vivavoce.domain.ids import CallId
 from vivavoce.domain.request import EndReason, GenerationRequest
 from vivavoce.domain.setup import Modality
 from vivavoce.engines.ports import (
     CallsRequested,
+    CallUnreadable,
     Emit,
     Ended,
     EngineHost,
@@ -41,11 +44,13 @@ from vivavoce.engines.ports import (
 from vivavoce.engines.settings import EngineChoice, read_settings
 from vivavoce.engines.synthesis import Realigner, silence
 from vivavoce.engines.text import SentenceSplitter, TextNormalizer, normalize_text, symbol_names
-from vivavoce.engines.tool_validation import AnswerPart, CheckedPart, ToolCallRetry, check_batch
+from vivavoce.engines.tool_validation import InvalidCall, check_calls, unwieldy
 from vivavoce.engines.workers import WorkerPool
 from vivavoce.errors import EngineError
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 _PIECES = 2
 """Pieces that wait to be spoken; the model is not read further ahead than that."""
@@ -307,24 +312,155 @@ def _cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return next((f for f in found if isinstance(f, EngineError)), found[0])
 
 
-async def create(settings: Settings, host: EngineHost) -> Cascade:
-    """Build the engine and its parts. Raises `ConfigError`, `EngineMissing`."""
-    example = '{ use = "cascade", model = "llamacpp", voice = "hibari" }'
-    parts = read_settings("responder.cascade", settings, CascadeSettings, example)
-    normalize_text("ready")  # loads the Markdown parser now, not in the first answer
-    model: LanguageModel = await host.build("model", parts.model)
-    try:
-        synthesizer: Synthesizer = await host.build("synthesizer", parts.voice)
-    except BaseException:
-        await model.aclose()
-        raise
-    return Cascade(model, synthesizer)
+# --- invalid calls -----------------------------------------------------------------------
+
+CheckedPart = TextDelta | CallsRequested | UsageReported | Ended
+"""A part whose calls, if it holds any, fit their declarations."""
 
 
-def required_parts(settings: Settings) -> tuple[tuple[str, str | Settings], ...]:
-    """The engines that it is made of, for `engines.registry`."""
-    ports = {"model": "model", "voice": "synthesizer"}
-    return tuple((port, settings[key]) for key, port in ports.items() if key in settings)
+@dataclass(frozen=True, slots=True)
+class CallsChecked:
+    """A batch of calls, each with the call that may be made or with what is wrong with it."""
+
+    calls: tuple[ToolCall, ...]
+    checked: tuple[ToolCall | InvalidCall, ...]
+
+
+def check_batch(requested: CallsRequested, tools: Tools) -> CallsChecked:
+    """Check the batch for `ToolCallRetry.take_part`. May take a tenth of a second: use a thread."""
+    return CallsChecked(requested.calls, tuple(check_calls(requested.calls, tools)))
+
+
+AnswerPart = TextDelta | CallsChecked | CallUnreadable | UsageReported | Ended
+"""A part of a model's, its calls checked."""
+
+_QUOTED = 500
+_AGAIN = "Nothing was done. Correct this and make every call of that answer again."
+_FINE = "Not done, because another call of the same answer was wrong. Make this one again, too."
+_MADE = "This call was made. Don't make it again."
+
+
+@dataclass(slots=True)
+class _Try:
+    """Results of asking once."""
+
+    said: str = ""
+    held: str = ""
+    made: list[ToolCall] = field(default_factory=list)
+    wrong: list[tuple[ToolCall, str]] = field(default_factory=list)
+    """The calls of the batch that is not made, each with what the model is told of it."""
+    ended: Ended | None = None
+
+
+class ToolCallRetry:
+    """One answer of a model, asked at most twice; after an invalid call the model is told of it.
+
+    - The calls that a model asks for together are made together or not at all.
+    - Once one of them is invalid, or can't be read, the try is over. If the model repairs, it is
+      asked once more: with its words and calls as a part of the history, and results that say what
+      was wrong. Nothing of this reaches the session's own history.
+    - What was said in the first try was heard and is not said again: words of the second are held
+      back until it calls, and dropped then. If it calls nothing they are its answer, without the
+      beginning that was said before.
+    - A second try that goes wrong, too, or has nothing to add, ends as malformed.
+    - Both tries are paid for: their words are counted together. The prompt is counted once, as it
+      is over the generations of a turn.
+
+    `request` is what the model is to be asked now, `None` when the answer is over. For each try:
+    `take_part` until it ends or is `invalid`, then call `end_try`.
+    """
+
+    def __init__(self, request: GenerationRequest, repairs: bool) -> None:
+        self.request: GenerationRequest | None = request
+        self.invalid = False
+        self._asked = request
+        self._repairs = repairs
+        self._now = _Try()
+        self._before: _Try | None = None
+        self._spent = Usage()
+        self._usage = Usage()
+
+    def take_part(self, part: AnswerPart) -> Iterator[CheckedPart]:
+        """Take a part of the try; yields what may be handed on."""
+        now = self._now
+        match part:
+            case UsageReported(usage=usage):
+                self._usage = self._spent.update_with(usage)
+                yield UsageReported(self._usage)
+            case _ if now.wrong:
+                self.invalid = True  # nothing but its cost was still of interest
+            case TextDelta(text=text, thought=False) if self._may_be_said_before():
+                now.held += text
+            case TextDelta(text=text, thought=thought):
+                now.said += "" if thought else text
+                yield part
+            case CallsChecked():
+                yield from self._take_calls(part)
+            case CallUnreadable(name=name, written=written, problem=problem):
+                told = f"{problem} You wrote: {written[:_QUOTED]} {_AGAIN}"
+                now.wrong.append((ToolCall(CallId(""), name or "unnamed", {}), told))
+            case Ended():
+                now.ended = part
+            case _:
+                assert_never(part)
+
+    def end_try(self) -> Iterator[CheckedPart]:
+        """End the try, whole or broken off. Sets `request`; yields what may be handed on."""
+        now, before = self._now, self._before
+        self.request = None
+        if now.wrong:
+            again = before is None and self._repairs
+            names = [call.name for call, told in now.wrong if told != _FINE]
+            log.warning(
+                "model made an invalid call", extra={"functions": names, "asked_again": again}
+            )
+            if again:
+                self.request = _corrected(self._asked, now)
+                self._before, self._now = now, _Try()
+                self._spent, self.invalid = self._usage, False
+                return
+        malformed = bool(now.wrong)
+        if before is not None and not (now.wrong or now.made):
+            rest = now.held.strip().removeprefix(before.said.strip()).strip()
+            if rest:
+                yield TextDelta(f" {rest}")
+            malformed = not (rest or now.said.strip())
+        if malformed:
+            yield Ended(EndReason.MALFORMED_CALL)
+        elif now.ended is not None:
+            yield now.ended
+
+    def _may_be_said_before(self) -> bool:
+        before = self._before
+        return before is not None and bool(before.said.strip()) and not self._now.made
+
+    def _take_calls(self, batch: CallsChecked) -> Iterator[CallsRequested]:
+        fit = tuple(one for one in batch.checked if isinstance(one, ToolCall))
+        if len(fit) < len(batch.calls):
+            told = [
+                f"{one} {_AGAIN}" if isinstance(one, InvalidCall) else _FINE
+                for one in batch.checked
+            ]
+            self._now.wrong = list(zip(batch.calls, told, strict=True))
+            return
+        self._now.made += fit
+        yield CallsRequested(fit)
+
+
+def _corrected(asked: GenerationRequest, first: _Try) -> GenerationRequest:
+    """The question with what the model made of it and what was wrong with that."""
+    spoken: list[Part] = [Text(first.said)] if first.said.strip() else []
+    results: list[Part] = []
+    made = [(call, {"output": _MADE}) for call in first.made]
+    wrong = [(call, {"error": told}) for call, told in first.wrong]
+    for number, (call, response) in enumerate(made + wrong, 1):
+        id_ = CallId(f"again_{number}")
+        # What is too large or too deep to be made is too much to be shown, too.
+        args = {} if unwieldy(call.args) else call.args
+        spoken.append(ToolCall(id_, call.name, args))
+        results.append(ToolResult(id_, call.name, response))
+    contents = (Content(Role.MODEL, tuple(spoken)), Content(Role.USER, tuple(results)))
+    return replace(asked, history=(*asked.history, *contents))
 
 
 # --- clarification -----------------------------------------------------------------------
@@ -362,3 +498,26 @@ class ClarificationModel:
 
     async def aclose(self) -> None:
         """Holds nothing."""
+
+
+# --- building ----------------------------------------------------------------------------
+
+
+async def create(settings: Settings, host: EngineHost) -> Cascade:
+    """Build the engine and its parts. Raises `ConfigError`, `EngineMissing`."""
+    example = '{ use = "cascade", model = "llamacpp", voice = "hibari" }'
+    parts = read_settings("responder.cascade", settings, CascadeSettings, example)
+    normalize_text("ready")  # loads the Markdown parser now, not in the first answer
+    model: LanguageModel = await host.build("model", parts.model)
+    try:
+        synthesizer: Synthesizer = await host.build("synthesizer", parts.voice)
+    except BaseException:
+        await model.aclose()
+        raise
+    return Cascade(model, synthesizer)
+
+
+def required_parts(settings: Settings) -> tuple[tuple[str, str | Settings], ...]:
+    """The engines that it is made of, for `engines.registry`."""
+    ports = {"model": "model", "voice": "synthesizer"}
+    return tuple((port, settings[key]) for key, port in ports.items() if key in settings)
