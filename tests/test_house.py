@@ -135,7 +135,7 @@ def test_engine_adapters_do_not_import_each_other() -> None:
     shared = {
         "ports", "registry", "settings", "weights", "workers", "batcher",
         "text", "synthesis", "chat", "function_calling", "pages",
-        "document_index", "sandboxes", "tool_validation", "validators",
+        "document_index", "sandboxes", "tool_validation",
     }  # fmt: skip
     faults = []
     for name, path in modules():

@@ -8,7 +8,7 @@ import pytest
 
 from vivavoce.domain.content import ToolDeclaration
 from vivavoce.engines.function_calling import arguments
-from vivavoce.engines.validators import accepts
+from vivavoce.engines.tool_validation import fits_schema
 
 TEXT = {"type": "string"}
 
@@ -53,7 +53,7 @@ def test_each_kind_of_value_comes_from_what_was_said(
 ) -> None:
     tool = function(value=kind)
     assert filled(tool, spoken) == {"value": value}
-    assert accepts(kind, value)
+    assert fits_schema(kind, value)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_optional_values_that_were_not_said_are_left_out() -> None:
     ],
 )
 def test_values_are_held_to_the_schema(of: Any, value: Any, good: bool) -> None:
-    assert accepts(of, value) is good
+    assert fits_schema(of, value) is good
 
 
 def test_a_percentage_belongs_to_a_parameter_that_ends_at_one_hundred() -> None:

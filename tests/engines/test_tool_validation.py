@@ -11,8 +11,15 @@ import pytest
 
 from vivavoce.domain.content import ServerTool, ToolCall, ToolDeclaration, ToolKind, Tools
 from vivavoce.domain.ids import CallId
-from vivavoce.engines import validators
-from vivavoce.engines.tool_validation import MAX_BYTES, InvalidCall, check_calls
+from vivavoce.engines import tool_validation
+from vivavoce.engines.tool_validation import (
+    LARGEST_PATTERN,
+    MAX_BYTES,
+    InvalidCall,
+    check_calls,
+    compiled_size,
+    fits_schema,
+)
 
 DRAFT_4 = "http://json-schema.org/draft-04/schema#"
 LATEST = "https://json-schema.org/draft/2020-12/schema"
@@ -274,10 +281,10 @@ def test_arguments_as_deep_as_any_fit_a_schema_of_as_many_references() -> None:
     assert made(schema, args) == args
 
 
-def test_calls_of_a_batch_share_one_allowance(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_calls_of_a_batch_share_one_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each alone would look at the clock a hundred times before its time is over."""
     looks = itertools.count()
-    monkeypatch.setattr(validators, "thread_time", lambda: next(looks) / 1000)
+    monkeypatch.setattr(tool_validation, "thread_time", lambda: next(looks) / 1000)
     deeper = {"c": {"$ref": "#/$defs/n"}}
     branches = [{"properties": deeper, "required": [name]} for name in "xy"]
     schema = {"$ref": "#/$defs/n", "$defs": {"n": {"anyOf": branches}}}
@@ -299,14 +306,29 @@ def test_items_that_must_differ_are_told_apart_in_one_pass() -> None:
 
 def test_a_collection_of_garbage_is_not_charged_to_a_check() -> None:
     heap = [[number] for number in range(400_000)]
-    allowance = validators.Allowance(computed_s=0.005)
+    budget = tool_validation.CheckBudget(computed_s=0.005)
     gc.collect()
-    allowance.go_on()
+    budget.require()
     assert len(heap) == 400_000
 
 
 def test_what_a_check_computes_is_charged_to_it() -> None:
-    allowance = validators.Allowance(computed_s=0.005)
+    budget = tool_validation.CheckBudget(computed_s=0.005)
     sorted(range(400_000), key=str)
-    with pytest.raises(validators.Exhausted):
-        allowance.go_on()
+    with pytest.raises(tool_validation.BudgetExhausted):
+        budget.require()
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["(){9999}", "(?:(?:a{1000}){1000}){100}", "x{0,5000}", r"\p{L}{9000}(?<x>a)", "(?=a{4000})"],
+)
+def test_a_pattern_that_repeats_very_often_is_not_compiled(pattern: str) -> None:
+    assert compiled_size(pattern) > LARGEST_PATTERN
+    assert fits_schema({"pattern": f"^(?:{pattern})b(?!)"}, "a")
+    assert not fits_schema({"pattern": "^[ab]{1,64}b(?!)"}, "a")
+
+
+def test_the_size_of_a_pattern_adds_up_what_stands_side_by_side() -> None:
+    assert compiled_size("^[a-z.]{1,64}@[a-z]{1,255}$") < LARGEST_PATTERN
+    assert compiled_size("(?:a{10}){10}") > compiled_size("a{10}b{10}")

@@ -17,7 +17,7 @@ from typing import Any
 from vivavoce.domain.content import Json, ToolDeclaration
 from vivavoce.domain.parameter_schema import ALSO, identity, kind, properties, required
 from vivavoce.engines.scripted_values import made_up_numbers, matching_texts
-from vivavoce.engines.validators import Allowance, Exhausted, accepts
+from vivavoce.engines.tool_validation import BudgetExhausted, CheckBudget, fits_schema
 
 _WORD = re.compile(r"[^\W_]+")
 _QUOTED = re.compile(r"[\"“']([^\"”']+)[\"”']")
@@ -146,7 +146,7 @@ class _Filling:
     def __init__(self, function: ToolDeclaration, material: _Material) -> None:
         self._schema = function.schema
         self._material = material
-        self._allowance = Allowance(_FILLING_S)
+        self._budget = CheckBudget(_FILLING_S)
         self._open: list[int] = []
         self._empty: set[tuple[int, ...]] = set()
         """Places, each with the readings around it, for which no value was found."""
@@ -205,10 +205,10 @@ class _Filling:
 
     def _fits(self, value: object, place: object) -> bool:
         try:
-            self._allowance.go_on()
-        except Exhausted:
+            self._budget.require()
+        except BudgetExhausted:
             raise Unfillable("its schema is too intricate.") from None
-        return accepts(self._schema.root, value, place, self._allowance)
+        return fits_schema(self._schema.root, value, place, self._budget)
 
     def _place(self, key: object, schema: Json) -> Json:
         """Return the schema, the same whenever it is asked for: places are known by identity."""
@@ -414,7 +414,7 @@ class _Filling:
         """Return the place of a property, declared or not."""
         place: object = properties(plain).get(name)
         for pattern, one in plain.get("patternProperties", {}).items():
-            if accepts({"pattern": pattern}, name):
+            if fits_schema({"pattern": pattern}, name):
                 place = one if place is None else self._both(place, one)
         return plain.get("additionalProperties", True) if place is None else place
 

@@ -21,7 +21,7 @@ from typing import Any
 import regex
 
 from vivavoce.domain.parameter_schema import Schema, common_multiple, decimal
-from vivavoce.engines.validators import LARGEST_PATTERN, LONGEST_PATTERN, compiled_size
+from vivavoce.engines.tool_validation import LARGEST_PATTERN, LONGEST_PATTERN, compiled_size
 
 # --- numbers -----------------------------------------------------------------------------
 

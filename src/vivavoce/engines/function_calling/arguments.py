@@ -37,7 +37,7 @@ from vivavoce.engines.function_calling.dates import Span
 from vivavoce.engines.function_calling.parameter_kinds import UNKNOWN, Parameter, ParameterKind
 from vivavoce.engines.function_calling.phrases import FreeText, Phrase
 from vivavoce.engines.function_calling.sentence_embedding import MiniLM
-from vivavoce.engines.validators import accepts
+from vivavoce.engines.tool_validation import fits_schema
 
 _MAX_CHARS = 1000
 """Characters of an utterance that are read."""
@@ -87,7 +87,7 @@ def fill(tool: ToolDeclaration, utterance: str, encoder: MiniLM | None = None) -
         except MissingArgument as lack:
             missing = missing or lack
             continue
-        if accepts(tool.schema.root, values):
+        if fits_schema(tool.schema.root, values):
             return values
         lacking = (name for name in parameter_schema.required(shape) if name not in values)
         missing = missing or MissingArgument(next(lacking, ""))

@@ -11,7 +11,7 @@ from vivavoce.domain import parameter_schema
 from vivavoce.domain.content import Json, ToolDeclaration
 from vivavoce.domain.parameter_schema import ParameterSchema
 from vivavoce.engines.function_calling import dates, words
-from vivavoce.engines.validators import accepts
+from vivavoce.engines.tool_validation import fits_schema
 
 UNKNOWN: Any = object()
 """No value, where `None` is one."""
@@ -63,7 +63,7 @@ class Parameter:
 
     def accepts(self, value: Any) -> bool:
         """Whether the parameter's schema allows `value`."""
-        return accepts(self.schema.root, value, self.place)
+        return fits_schema(self.schema.root, value, self.place)
 
 
 def parameters(tool: ToolDeclaration) -> list[Parameter]:
