@@ -22,10 +22,15 @@ from typing import Literal
 from rich.console import Console
 
 from vivavoce import wiring
-from vivavoce.cli.conversation_display import frame_block
-from vivavoce.cli.conversation_view import ConversationView, Line, styled_lines, turn_lines
+from vivavoce.cli.conversation_display import (
+    ConversationView,
+    Line,
+    frame_block,
+    styled_lines,
+    turn_lines,
+)
 from vivavoce.cli.demo import INSTRUCTION, TAIL_S
-from vivavoce.cli.session_options import requested_setup
+from vivavoce.cli.session import requested_setup
 from vivavoce.client.conversation import ClientConversation
 from vivavoce.client.files import FileMicrophone, read_wav
 from vivavoce.client.playback import ClockSpeaker

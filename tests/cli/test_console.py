@@ -10,8 +10,7 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from vivavoce.cli.console import open_console
-from vivavoce.cli.errors import CliError, ErrorCode, print_error
+from vivavoce.cli.errors import CliError, ErrorCode, open_console, print_error
 
 SOURCE = Path(__file__).parents[2] / "src" / "vivavoce"
 BRACKETS = "install 'x[aec]', [bold]not[/bold] :smile: /a[b]/c"
@@ -23,7 +22,7 @@ def test_brackets_and_colons_stay(
 ) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     console = partial(Console, force_terminal=terminal, width=200)
-    monkeypatch.setattr("vivavoce.cli.console.Console", console)
+    monkeypatch.setattr("vivavoce.cli.errors.Console", console)
     table = Table("[heading]")
     table.add_row(BRACKETS)
 
@@ -44,4 +43,4 @@ def test_there_is_no_other_way_to_a_terminal() -> None:
         for node in ast.walk(ast.parse(path.read_text("utf-8")))
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Console"
     ]
-    assert others == ["cli/console.py"]
+    assert others == ["cli/errors.py"]

@@ -11,12 +11,12 @@ from rich.live import Live
 
 from client.stub import READY, Peer, serving, spoken
 from vivavoce.cli.conversation_display import (
+    ConversationView,
     LiveDisplay,
     PlainDisplay,
     frame_block,
     open_display,
 )
-from vivavoce.cli.conversation_view import ConversationView
 from vivavoce.client.conversation import ClientConversation
 from vivavoce.client.messages import (
     AudioMessage,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from vivavoce.cli.conversation_view import (
+from vivavoce.cli.conversation_display import (
     METER_CELLS,
     ConversationState,
     ConversationView,

@@ -14,11 +14,11 @@ import pytest
 from typer.testing import CliRunner
 
 from serving import serving
-from vivavoce.cli import doctor_machine
+from vivavoce.cli import examination
 from vivavoce.cli.doctor import examine_all
-from vivavoce.cli.doctor_findings import Finding, Severity, Trial, worst_severity
 from vivavoce.cli.environment import ServerAddress, sdk_variables
 from vivavoce.cli.errors import ErrorCode
+from vivavoce.cli.examination import Finding, Severity, Trial, worst_severity
 from vivavoce.cli.main import app
 from vivavoce.client.devices import AudioDevice
 from vivavoce.config import Config, load_config
@@ -66,14 +66,12 @@ def scripted(**flags: Any) -> Config:
 
 
 def test_a_stranger_on_the_port_is_named(stranger: ServerAddress) -> None:
-    assert codes(doctor_machine.examine_port(scripted(), stranger)) == {ErrorCode.PORT_BUSY}
+    assert codes(examination.examine_port(scripted(), stranger)) == {ErrorCode.PORT_BUSY}
 
 
 def test_plain_text_where_tls_is_spoken_is_named(stranger: ServerAddress) -> None:
     (finding,) = [
-        f
-        for f in doctor_machine.examine_tls(scripted(), stranger, {})
-        if f.severity is Severity.ERROR
+        f for f in examination.examine_tls(scripted(), stranger, {}) if f.severity is Severity.ERROR
     ]
 
     assert finding.code is ErrorCode.TLS_WRONG_VERSION
@@ -86,9 +84,9 @@ async def test_a_certificate_of_another_authority_is_named(tmp_path: Path) -> No
         host, port = server.port.address
         place = ServerAddress(host, port, server.url("https"))
         found = await asyncio.to_thread(
-            lambda: list(doctor_machine.examine_tls(scripted(), place, {}))
+            lambda: list(examination.examine_tls(scripted(), place, {}))
         )
-        ours = await asyncio.to_thread(lambda: list(doctor_machine.examine_port(scripted(), place)))
+        ours = await asyncio.to_thread(lambda: list(examination.examine_port(scripted(), place)))
 
     (finding,) = [f for f in found if f.severity is Severity.ERROR]
     assert finding.code is ErrorCode.TLS_TRUST
@@ -101,7 +99,7 @@ async def test_a_certificate_of_another_authority_is_named(tmp_path: Path) -> No
 def test_a_free_port_is_well() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         place = ServerAddress("127.0.0.1", server.getsockname()[1], "")
-    assert codes(doctor_machine.examine_port(scripted(), place)) == set()
+    assert codes(examination.examine_port(scripted(), place)) == set()
 
 
 def test_a_shell_that_points_here_and_does_not_trust_us_is_named() -> None:
@@ -110,8 +108,8 @@ def test_a_shell_that_points_here_and_does_not_trust_us_is_named() -> None:
     right = sdk_variables(config, present={})
     wrong = {"GOOGLE_GEMINI_BASE_URL": place.url}
 
-    assert ErrorCode.TLS_TRUST in codes(doctor_machine.examine_tls(config, place, wrong))
-    assert codes(doctor_machine.examine_tls(config, place, right)) == set()
+    assert ErrorCode.TLS_TRUST in codes(examination.examine_tls(config, place, wrong))
+    assert codes(examination.examine_tls(config, place, right)) == set()
 
 
 def test_what_run_sets_satisfies_the_examination_of_an_own_certificate(tmp_path: Path) -> None:
@@ -120,9 +118,7 @@ def test_what_run_sets_satisfies_the_examination_of_an_own_certificate(tmp_path:
     config = scripted(**flags)
     place = ServerAddress("127.0.0.1", 8482, "https://127.0.0.1:8482")
 
-    assert (
-        codes(doctor_machine.examine_tls(config, place, sdk_variables(config, present={}))) == set()
-    )
+    assert codes(examination.examine_tls(config, place, sdk_variables(config, present={}))) == set()
 
 
 def test_a_shell_with_another_key_is_named() -> None:
@@ -130,8 +126,8 @@ def test_a_shell_with_another_key_is_named() -> None:
     place = ServerAddress("127.0.0.1", 8482, "https://127.0.0.1:8482")
     right = sdk_variables(config, present={})
 
-    assert codes(doctor_machine.examine_tls(config, place, right)) == set()
-    assert codes(doctor_machine.examine_tls(config, place, right | {"GOOGLE_API_KEY": "x"})) == {
+    assert codes(examination.examine_tls(config, place, right)) == set()
+    assert codes(examination.examine_tls(config, place, right | {"GOOGLE_API_KEY": "x"})) == {
         ErrorCode.KEY_REFUSED
     }
 
@@ -141,7 +137,7 @@ def test_weights_that_are_absent_are_named_with_the_command(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(at_home / "empty"))
 
-    findings = list(doctor_machine.examine_weights(load_config()))
+    findings = list(examination.examine_weights(load_config()))
 
     assert {finding.code for finding in findings} == {ErrorCode.WEIGHTS_MISSING}
     assert any("vivavoce pull silero" in finding.fix for finding in findings)
@@ -166,7 +162,7 @@ def test_sound_is_opened_and_not_only_listed(
     listed = [AudioDevice(0, "discard", True, False), AudioDevice(1, "discard", False, True)]
     monkeypatch.setattr("vivavoce.client.devices.list_devices", lambda backend: listed)
 
-    found = list(doctor_machine.examine_devices())
+    found = list(examination.examine_devices())
 
     assert [
         each.text[: len(start)] for each, start in zip(found, expected, strict=True)
@@ -180,7 +176,7 @@ def test_a_machine_that_no_sound_library_can_reach_is_told_so(
 ) -> None:
     monkeypatch.setattr("vivavoce.client.devices.available_backends", lambda: ["null"])
 
-    assert [each.text for each in doctor_machine.examine_devices()] == [
+    assert [each.text for each in examination.examine_devices()] == [
         "No library for microphones and loudspeakers is installed."
     ]
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from vivavoce.cli import doctor_tools
-from vivavoce.cli.doctor_findings import Finding, Severity
 from vivavoce.cli.errors import ErrorCode
+from vivavoce.cli.examination import Finding, Severity
 from vivavoce.config import load_config
 from vivavoce.engines.document_index import Index, files_of, update
 

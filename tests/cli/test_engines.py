@@ -42,7 +42,7 @@ def test_piped_output_is_plain() -> None:
 
 def test_a_terminal_shows_brackets(monkeypatch: pytest.MonkeyPatch) -> None:
     console = partial(Console, force_terminal=True, width=200)
-    monkeypatch.setattr("vivavoce.cli.console.Console", console)
+    monkeypatch.setattr("vivavoce.cli.errors.Console", console)
 
     assert "[tools]" in CliRunner().invoke(app, ["engines"]).stdout
 

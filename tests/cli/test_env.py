@@ -10,8 +10,14 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from vivavoce.cli.env import dotenv_lines, fish_lines, posix_lines, powershell_lines
-from vivavoce.cli.environment import KEY_VARIABLES, sdk_variables
+from vivavoce.cli.environment import (
+    KEY_VARIABLES,
+    dotenv_lines,
+    fish_lines,
+    posix_lines,
+    powershell_lines,
+    sdk_variables,
+)
 from vivavoce.cli.main import app
 from vivavoce.config import load_config
 from vivavoce.http import certificates

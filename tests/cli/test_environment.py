@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from vivavoce.cli.environment import as_typed, command_hint
-from vivavoce.cli.errors import CliError, ErrorCode, print_error
+from vivavoce.cli.errors import CliError, ErrorCode, as_typed, command_hint, print_error
 
 
 @pytest.fixture(autouse=True)

@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 
 from serving import serving
 from vivavoce import __version__
+from vivavoce.cli.environment import find_port_conflict
 from vivavoce.cli.errors import ErrorCode
 from vivavoce.cli.main import app
-from vivavoce.cli.port_check import find_port_conflict
 from vivavoce.config import load_config
 
 

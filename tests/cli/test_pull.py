@@ -81,7 +81,7 @@ def test_a_list_on_a_narrow_terminal_shows_whole_paths(
 ) -> None:
     run("toy")
     monkeypatch.setattr(
-        "vivavoce.cli.console.Console", partial(Console, force_terminal=True, width=20)
+        "vivavoce.cli.errors.Console", partial(Console, force_terminal=True, width=20)
     )
     output = run("--list", "toy").output
     assert f"    {cached_folder(known[0])}\n" in output
@@ -93,7 +93,7 @@ def test_a_terminal_shows_one_bar_for_everything(
     known: list[Weights], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "vivavoce.cli.console.Console", partial(Console, force_terminal=True, width=100)
+        "vivavoce.cli.errors.Console", partial(Console, force_terminal=True, width=100)
     )
     output = run("toy", "toy-2.5").output
     assert output.count("100%") + output.count("0:00:00") >= 1

@@ -9,7 +9,7 @@ import typer
 from typer.testing import CliRunner
 
 from client.stub import READY, Peer, serving_in_a_thread, spoken
-from vivavoce.cli.say import say
+from vivavoce.cli.talk import say
 from vivavoce.protocol.close import UNREGISTERED
 
 app = typer.Typer()

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from vivavoce.cli.server_readiness import wait_until_ready
+from vivavoce.cli.session import wait_until_ready
 from vivavoce.client.session import ServerEndpoint
 
 STARTING = {"status": "not ready", "parts": {"profile a": {"state": "starting"}}}
@@ -49,7 +49,7 @@ def answering(*answers: tuple[int, object], port: int = 0) -> Iterator[tuple[str
 
 @pytest.fixture(autouse=True)
 def short_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vivavoce.cli.server_readiness.PAUSE_S", 0.01)
+    monkeypatch.setattr("vivavoce.cli.session.PAUSE_S", 0.01)
 
 
 def reports(url: str, timeout_s: float = 5.0) -> list[str]:
@@ -80,7 +80,7 @@ def test_no_server_is_left_to_the_session_to_report() -> None:
 
 
 def test_a_port_that_opens_later_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vivavoce.cli.server_readiness.LISTENER_S", 30.0)
+    monkeypatch.setattr("vivavoce.cli.session.LISTENER_S", 30.0)
     said: list[str] = []
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
@@ -105,8 +105,8 @@ def test_waiting_ends() -> None:
 def test_a_server_too_busy_to_answer_is_waited_for_within_bounds(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("vivavoce.cli.server_readiness.ANSWER_S", 0.05)
-    monkeypatch.setattr("vivavoce.cli.server_readiness.UNANSWERED_S", 0.2)
+    monkeypatch.setattr("vivavoce.cli.session.ANSWER_S", 0.05)
+    monkeypatch.setattr("vivavoce.cli.session.UNANSWERED_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         said = reports(f"http://127.0.0.1:{silent.getsockname()[1]}")
     assert said == ["The server is still starting (no answer yet); waiting for it."]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from vivavoce.cli.console import open_console
-from vivavoce.cli.session_options import server_endpoint
+from vivavoce.cli.errors import open_console
+from vivavoce.cli.session import server_endpoint
 from vivavoce.http import certificates as authority
 
 

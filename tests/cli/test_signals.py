@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from serving import connected
-from vivavoce.cli.signals import STOPPED_STATUS, Stopped, run_until_stopped, stop_server
+from vivavoce.cli.serve import STOPPED_STATUS, Stopped, run_until_stopped, stop_server
 from vivavoce.config import load_config
 from vivavoce.wiring import build
 

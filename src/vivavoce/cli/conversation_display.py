@@ -1,4 +1,9 @@
-"""Displays of a conversation: redrawn in a terminal, or a plain line for each event."""
+"""View model of a conversation: what is to be shown at a moment, and how it looks.
+
+`ConversationView.frame` computes a `Frame` from the turn log, the time and the playing position;
+it knows no terminal. `turn_lines` gives a turn as labelled lines, which `plain_text` and
+`styled_lines` render.
+"""
 
 from __future__ import annotations
 
@@ -7,30 +12,216 @@ import io
 import json
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import IO
+from dataclasses import dataclass
+from enum import Enum
+from typing import IO, Any
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.live import Live
 from rich.segment import Segment
+from rich.table import Table
+from rich.text import Text
 from rich.text import Text as StyledText
 
-from vivavoce.cli.console import open_console
-from vivavoce.cli.conversation_view import (
-    ConversationView,
-    Frame,
-    Line,
-    code_line,
-    plain_text,
-    status_line,
-    styled_lines,
-    tool_line,
-    turn_lines,
-)
+from vivavoce.cli.errors import open_console
 from vivavoce.client.conversation import ClientConversation, ConversationObserver
 from vivavoce.client.messages import ExecutableCodeMessage, ReconnectedMessage, ServerMessage
-from vivavoce.client.turns import ToolUse, Turn
+from vivavoce.client.speech_clock import SILENCE_DBFS, SpeechClock
+from vivavoce.client.turns import ToolUse, Turn, TurnLog
+
+LABEL_CELLS = 7
+UNLABELLED = ("times", "note")
+"""Lines that begin at the left edge, without their label."""
+
+METER_CELLS = 24
+LOUDEST_DBFS = -6.0
+"""The level that fills the meter: a voice close to the microphone."""
+
+QUIET_S = 0.3
+"""The user counts as having finished after this long without speech."""
+
+LONGEST_VALUE = 160
+"""Characters of a function's arguments, and of its result, that are shown."""
+
+LABEL_STYLE = "dim"
+UNPLAYED_STYLE = "dim strike"
+STATE_STYLES = {"listening": "green", "thinking": "yellow", "speaking": "cyan"}
+
+
+class ConversationState(Enum):
+    """What the other side is doing."""
+
+    LISTENING = "listening"
+    THINKING = "thinking"
+    SPEAKING = "speaking"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One labelled line of a turn; `unheard` are the words that follow `text` and were cut off."""
+
+    label: str
+    text: str
+    style: str = ""
+    unplayed: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What is to be shown at a moment: the turns in progress, the state, the meter's cells."""
+
+    lines: tuple[Line, ...]
+    state: ConversationState
+    meter: int
+
+
+class ConversationView:
+    """Derives frames from a conversation's log and clock."""
+
+    def __init__(self, log: TurnLog, clock: SpeechClock) -> None:
+        self._log = log
+        self._clock = clock
+        self._shown = 0
+
+    def finished_turns(self, played_s: float, everything: bool = False) -> list[Turn]:
+        """The turns that ended since the last call, played to their end, in order.
+
+        With `everything` also those that are complete and play still.
+        """
+        first = self._shown
+        for turn in self._log.turns[first:]:
+            if not everything and turn.end_s > played_s:
+                break
+            self._shown += 1
+        return self._log.turns[first : self._shown]
+
+    def frame(self, now: float, played_s: float) -> Frame:
+        """What is to be shown at time `now`, with `played_s` the speaker's position."""
+        lines: list[Line] = []
+        for turn in self._log.turns[self._shown :]:
+            lines += turn_lines(turn, played_s)
+        if self._log.open is not None:
+            lines += turn_lines(self._log.open, played_s)
+        share = (self._clock.level_dbfs(now) - SILENCE_DBFS) / (LOUDEST_DBFS - SILENCE_DBFS)
+        meter = round(METER_CELLS * min(1.0, max(0.0, share)))
+        return Frame(tuple(lines), self.state(now, played_s), meter)
+
+    def state(self, now: float, played_s: float) -> ConversationState:
+        """Speaking while sound plays; thinking from the end of a question to its answer."""
+        if played_s < self._log.queued_s:
+            return ConversationState.SPEAKING
+        turn = self._log.open
+        if turn is None or turn.produced or turn.interrupted:
+            return ConversationState.LISTENING
+        spoke = self._clock.last_speech
+        if turn.has_answer or spoke is None or now - spoke >= QUIET_S:
+            return ConversationState.THINKING
+        return ConversationState.LISTENING
+
+
+def turn_lines(turn: Turn, played_s: float | None = None) -> list[Line]:
+    """A turn as lines: question, tools, answer, what it rests on, times.
+
+    With `played_s` those of a turn that still plays: of the answer, the words whose sound has
+    begun, and nothing of what is known only at its end.
+    """
+    lines = [Line("you", turn.question)] if turn.question.strip() else []
+    lines += [tool_line(use) for use in turn.tools]
+    lines += [code_line(code) for code in turn.code]
+    said = turn.answer if played_s is None else turn.answer_until(played_s)
+    if said.strip() or turn.unplayed.strip():
+        lines.append(Line("voice", said, "bold", turn.unplayed))
+    return lines if played_s is not None else lines + closing_lines(turn)
+
+
+def closing_lines(turn: Turn) -> list[Line]:
+    """What is known at the end of a turn: pages, sources, failure, times."""
+    lines = evidence_lines(turn)
+    if turn.failed:
+        lines.append(Line("", "no answer: the server's log says why", "red"))
+    lines.append(Line("times", turn.latency_line(), "dim"))
+    return lines
+
+
+def evidence_lines(turn: Turn) -> list[Line]:
+    """What the answer rests on: the pages that were read, and the sources."""
+    lines = [Line("", f"read {url} ({status})", "dim") for url, status in turn.urls]
+    return lines + [Line("", f"source: {title} ({uri})", "dim") for title, uri in turn.sources]
+
+
+def code_line(code: str) -> Line:
+    """Code that the server ran."""
+    return Line("tool", f"ran {code}")
+
+
+def tool_line(use: ToolUse) -> Line:
+    """A function call as `name(key=value) → result`."""
+    arguments = ", ".join(f"{name}={_json(value)}" for name, value in use.call.args.items())
+    call = f"{use.call.name}({_shortened(arguments)})"
+    if use.withdrawn:
+        return Line("tool", f"{call} → withdrawn")
+    if use.result is None:
+        return Line("tool", f"{call} …")
+    response = use.result.response
+    value = response["result"] if set(response) == {"result"} else response
+    return Line("tool", f"{call} → {_shortened(_json(value))}")
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 1] + "…"
+
+
+def printable(text: str) -> str:
+    """One line of `text`, without control characters, which a terminal would obey."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def plain_text(line: Line) -> str:
+    """A line without styles; words that were not heard stand in brackets."""
+    unheard = f" [not heard: {printable(line.unplayed)}]" if line.unplayed.strip() else ""
+    if line.label in UNLABELLED:
+        return printable(line.text)
+    return f"{line.label:<{LABEL_CELLS}}{printable(line.text)}{unheard}"
+
+
+def styled_lines(lines: Sequence[Line]) -> RenderableType:
+    """Lines for a terminal: labels in a column, texts wrapped beside it."""
+    blocks: list[RenderableType] = []
+    table: Table | None = None
+    for line in lines:
+        if line.label in UNLABELLED:
+            blocks.append(Text(printable(line.text), style=line.style))
+            table = None
+            continue
+        if table is None:
+            table = Table.grid()
+            table.add_column(width=LABEL_CELLS, style=LABEL_STYLE, no_wrap=True)
+            table.add_column(overflow="fold")
+            blocks.append(table)
+        text = Text(printable(line.text), style=line.style)
+        if line.unplayed.strip():
+            text.append(" " if text else "")
+            text.append(printable(line.unplayed), UNPLAYED_STYLE)
+        table.add_row(line.label, text)
+    return Group(*blocks)
+
+
+def status_line(frame: Frame, unicode: bool = True) -> Text:
+    """The state and the microphone's level in one line."""
+    full, empty = ("━", "━") if unicode else ("=", "-")
+    name = frame.state.value
+    text = Text(no_wrap=True, overflow="crop")
+    text.append(f"{name:<10}", STATE_STYLES[name])
+    text.append(full * frame.meter, "green")
+    text.append(empty * (METER_CELLS - frame.meter), "dim")
+    return text
+
 
 PERIOD_S = 0.1
 """Time between two redrawings: about as fast as words follow each other."""

@@ -11,15 +11,13 @@ import typer
 from rich.console import Console
 
 from vivavoce import config, logs, wiring
-from vivavoce.cli import session_options as options
-from vivavoce.cli import signals as stops
-from vivavoce.cli.console import open_console
+from vivavoce.cli import serve as stops
+from vivavoce.cli import session as options
 from vivavoce.cli.conversation_display import ConversationDisplay, open_display
-from vivavoce.cli.environment import as_typed, command_hint
-from vivavoce.cli.errors import describe_error, print_and_exit
-from vivavoce.cli.event_loop import freeze_started_objects, shorten_thread_turns
-from vivavoce.cli.port_check import find_port_conflict
+from vivavoce.cli.environment import find_port_conflict
+from vivavoce.cli.errors import as_typed, command_hint, describe_error, open_console, print_and_exit
 from vivavoce.cli.pull import fetch_weights
+from vivavoce.cli.serve import freeze_started_objects, shorten_thread_turns
 from vivavoce.client.conversation import ClientConversation
 from vivavoce.client.files import FileMicrophone, read_wav
 from vivavoce.client.playback import ClockSpeaker

@@ -14,11 +14,10 @@ from rich.console import Console
 from rich.text import Text
 
 from vivavoce import logs
-from vivavoce.cli import doctor_engines, doctor_machine, doctor_store, doctor_tools
-from vivavoce.cli.console import open_console
-from vivavoce.cli.doctor_findings import Finding, Severity, Trial, error_finding, worst_severity
-from vivavoce.cli.environment import as_typed, server_address
-from vivavoce.cli.errors import describe_error
+from vivavoce.cli import doctor_engines, doctor_tools, examination
+from vivavoce.cli.environment import server_address
+from vivavoce.cli.errors import as_typed, describe_error, open_console
+from vivavoce.cli.examination import Finding, Severity, Trial, error_finding, worst_severity
 from vivavoce.config import load_config
 from vivavoce.errors import VivavoceError
 
@@ -58,7 +57,7 @@ def examine_all(
     path: Path | None, flags: Mapping[str, str | None], quick: bool
 ) -> Iterator[Finding | Trial]:
     """Examine everything in order; each finding comes when it is known."""
-    yield from doctor_machine.examine_host()
+    yield from examination.examine_host()
     try:
         config = load_config(path, flags)
     except VivavoceError as error:
@@ -66,14 +65,14 @@ def examine_all(
         return
     logs.configure("error", config.log.format)
     address = server_address(config)
-    yield from doctor_machine.examine_port(config, address)
-    yield from doctor_machine.examine_tls(config, address)
-    yield from _iterate(doctor_store.examine_store(config))
-    yield from doctor_machine.examine_weights(config)
+    yield from examination.examine_port(config, address)
+    yield from examination.examine_tls(config, address)
+    yield from _iterate(examination.examine_store(config))
+    yield from examination.examine_weights(config)
     if not quick:
         yield from _iterate(doctor_engines.examine_engines(config))
         yield from _iterate(doctor_tools.examine_tools(config))
-    yield from doctor_machine.examine_devices()
+    yield from examination.examine_devices()
 
 
 def _iterate(steps: AsyncGenerator[T, None]) -> Iterator[T]:

@@ -10,9 +10,9 @@ from typing import Any
 
 import soxr
 
-from vivavoce.cli.doctor_findings import Finding, Severity, Trial, error_finding, ok_finding
 from vivavoce.cli.engines import engine_names
 from vivavoce.cli.errors import CliError, ErrorCode, describe_error
+from vivavoce.cli.examination import Finding, Severity, Trial, error_finding, ok_finding
 from vivavoce.config import Config
 from vivavoce.domain.audio import BYTES_PER_SAMPLE, INPUT_RATE, OUTPUT_RATE, pcm_seconds
 from vivavoce.domain.content import Content, Role, Text, Tools

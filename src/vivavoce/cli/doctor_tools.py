@@ -7,8 +7,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from time import perf_counter
 from typing import Any
 
-from vivavoce.cli.doctor_findings import Finding, Severity, Trial, error_finding, ok_finding
 from vivavoce.cli.errors import CliError, ErrorCode, describe_error
+from vivavoce.cli.examination import Finding, Severity, Trial, error_finding, ok_finding
 from vivavoce.config import Config, EngineChoice
 from vivavoce.engines.ports import Sandbox, SearchEngine, SearchQuery
 from vivavoce.engines.registry import EngineBuilder

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
-import re
 import shlex
-import shutil
-import sys
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +14,9 @@ from urllib.parse import urlsplit
 
 import typer
 
+from vivavoce.cli.errors import CliError, ErrorCode, describe_error, print_and_exit
 from vivavoce.config import Config, base_url, is_loopback, load_config
-from vivavoce.errors import ConfigError
+from vivavoce.errors import ConfigError, VivavoceError
 from vivavoce.http import certificates
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -25,8 +25,6 @@ ANY_KEY = "vivavoce"
 
 KEY_VARIABLES = ("GOOGLE_API_KEY", "GEMINI_API_KEY")
 """Where Google's SDKs look for a key; the first wins, and with both set they print a warning."""
-
-COMMAND = re.compile(r"(?<=[`(])vivavoce (?=[a-z])")
 
 Port = Annotated[int | None, typer.Option("--port", help="Port of a server on this machine.")]
 Url = Annotated[str, typer.Option("--url", help="Base URL of the server, instead of the port.")]
@@ -77,27 +75,6 @@ def _address_at(url: str, tls: bool) -> ServerAddress:
     return ServerAddress(host, port, f"{scheme}://{parts.netloc}{parts.path.rstrip('/')}")
 
 
-def program_name() -> str:
-    """How this program is to be typed here: by its name only where that is on the `PATH`."""
-    beside = Path(sys.executable).parent / "vivavoce"
-    if shutil.which("vivavoce") == str(beside) or not beside.exists():
-        return "vivavoce"
-    inside = beside.is_relative_to(Path.cwd())
-    return shlex.quote(str(beside.relative_to(Path.cwd()) if inside else beside))
-
-
-def as_typed(text: str) -> str:
-    """`text` with every command of ours in it, in backticks or `$(…)`, as it is typed here."""
-    return COMMAND.sub(lambda _: program_name() + " ", text)
-
-
-def command_hint(command: str, url: str) -> str:
-    """How to type a command of ours, here, so that it reaches the server at `url`."""
-    own = load_config().server
-    known = url == base_url(own.host, own.port)
-    return f"{program_name()} {command}" + ("" if known else f" --url {url}")
-
-
 def sdk_variables(
     config: Config,
     present: Mapping[str, str] | None = None,
@@ -141,3 +118,100 @@ def trusted_certificates(config: Config) -> tuple[Path, Path]:
         return certificates.write_bundle(tls.certificate), tls.certificate
     authority = certificates.prepare_for_server(config.server.host, tls.names)
     return authority.bundle, authority.ca
+
+
+ANSWER_S = 1.0
+
+
+def find_port_conflict(config: Config) -> CliError | None:
+    """Why the server's address can't be had, where something answers there."""
+    address = server_address(config)
+    if not address.port or config.server.reuse_port:
+        return None
+    try:
+        plain = socket.create_connection((address.host, address.port), ANSWER_S)
+    except OSError:
+        return None  # whatever else is wrong with the address, binding it tells
+    with plain:
+        try:
+            about = get_json(plain, "/version") or {}
+        except OSError:
+            about = {}
+    problem = f"{config.server.host}:{config.server.port} is in use."
+    if about.get("name") != "vivavoce":
+        fix = "Another server runs there; stop it, or choose another --port."
+        return CliError(ErrorCode.PORT_BUSY, problem, fix)
+    problem = f"{problem} vivavoce {about.get('version')} answers there."
+    return CliError(
+        ErrorCode.PORT_BUSY, problem, "Use that one, stop it, or choose another --port."
+    )
+
+
+def get_json(plain: socket.socket, path: str) -> dict[str, object] | None:
+    """A JSON answer over plain HTTP; `None` for anything else. Raises `OSError`."""
+    plain.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+    answer = b""
+    while len(answer) < 1_000_000 and (more := plain.recv(65536)):
+        answer += more
+    try:
+        body = json.loads(answer.partition(b"\r\n\r\n")[2])
+    except ValueError:
+        return None
+    return body if isinstance(body, dict) else None
+
+
+def env(
+    fish: Annotated[bool, typer.Option("--fish", help="For the fish shell.")] = False,
+    powershell: Annotated[bool, typer.Option("--powershell", help="For PowerShell.")] = False,
+    dotenv: Annotated[bool, typer.Option("--dotenv", help="As a .env file.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    url: Url = "",
+    port: Port = None,
+    key: Key = "",
+    config: Annotated[Path | None, typer.Option(help="Configuration file.")] = None,
+) -> None:
+    """Print the variables for your shell: eval "$(vivavoce env)"."""
+    try:
+        settings = load_config(config, {"server.port": port})
+        variables = sdk_variables(settings, address=server_address(settings, url), key=key)
+    except VivavoceError as error:
+        raise print_and_exit(describe_error(error)) from None
+    spell = posix_lines
+    if fish:
+        spell = fish_lines
+    elif powershell:
+        spell = powershell_lines
+    elif dotenv:
+        spell = dotenv_lines
+    elif as_json:
+        spell = json_text
+    typer.echo(spell(variables))
+
+
+def posix_lines(variables: Mapping[str, str]) -> str:
+    """`export` lines, which `eval` takes."""
+    return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items())
+
+
+def fish_lines(variables: Mapping[str, str]) -> str:
+    """In fish, a backslash and a quote are escaped inside single quotes, and nothing else."""
+    quoted = {
+        name: value.replace("\\", "\\\\").replace("'", "\\'") for name, value in variables.items()
+    }
+    return "\n".join(f"set -gx {name} '{value}';" for name, value in quoted.items())
+
+
+def powershell_lines(variables: Mapping[str, str]) -> str:
+    """In PowerShell, a quote is doubled inside single quotes."""
+    quoted = {name: value.replace("'", "''") for name, value in variables.items()}
+    return "\n".join(f"$env:{name} = '{value}'" for name, value in quoted.items())
+
+
+def dotenv_lines(variables: Mapping[str, str]) -> str:
+    """Lines that dotenv readers and `docker --env-file` take alike: no quotes."""
+    return "\n".join(f"{name}={value}" for name, value in variables.items())
+
+
+def json_text(variables: Mapping[str, str]) -> str:
+    """One JSON object."""
+    return json.dumps(dict(variables), indent=2)

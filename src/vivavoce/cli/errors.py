@@ -1,18 +1,62 @@
-"""What went wrong, as a stable code, a sentence and a fix; listed in docs/reference/errors.md."""
+"""Errors of commands, each with a code and a fix, and the console on which commands print."""
 
 from __future__ import annotations
 
 import errno
+import re
+import shlex
+import shutil
 import ssl
+import sys
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 
 import typer
+from rich.console import Console
 
-from vivavoce.cli.console import open_console
-from vivavoce.cli.environment import as_typed
 from vivavoce.client.messages import SessionClosed
+from vivavoce.config import base_url, load_config
 from vivavoce.errors import ConfigError, EngineError, EngineMissing, StoreError
+
+
+def open_console(to_stderr: bool = False, plain: bool = False, soft_wrap: bool = True) -> Console:
+    """A console without markup, styled where there is a terminal and not `plain`.
+
+    Lines stay whole, for the terminal to wrap, unless `soft_wrap` is `False`.
+    """
+    return Console(
+        stderr=to_stderr,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        soft_wrap=soft_wrap,
+        color_system=None if plain else "auto",
+    )
+
+
+COMMAND = re.compile(r"(?<=[`(])vivavoce (?=[a-z])")
+
+
+def program_name() -> str:
+    """How this program is to be typed here: by its name only where that is on the `PATH`."""
+    beside = Path(sys.executable).parent / "vivavoce"
+    if shutil.which("vivavoce") == str(beside) or not beside.exists():
+        return "vivavoce"
+    inside = beside.is_relative_to(Path.cwd())
+    return shlex.quote(str(beside.relative_to(Path.cwd()) if inside else beside))
+
+
+def as_typed(text: str) -> str:
+    """`text` with every command of ours in it, in backticks or `$(…)`, as it is typed here."""
+    return COMMAND.sub(lambda _: program_name() + " ", text)
+
+
+def command_hint(command: str, url: str) -> str:
+    """How to type a command of ours, here, so that it reaches the server at `url`."""
+    own = load_config().server
+    known = url == base_url(own.host, own.port)
+    return f"{program_name()} {command}" + ("" if known else f" --url {url}")
 
 
 class ErrorCode(Enum):

@@ -14,8 +14,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from vivavoce.cli.console import open_console
-from vivavoce.cli.errors import CliError, ErrorCode, describe_error, print_and_exit
+from vivavoce.cli.errors import CliError, ErrorCode, describe_error, open_console, print_and_exit
 from vivavoce.engines.document_index import (
     Change,
     Index,

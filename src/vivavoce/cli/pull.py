@@ -17,9 +17,14 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from vivavoce.cli.console import open_console
-from vivavoce.cli.environment import as_typed
-from vivavoce.cli.errors import CliError, ErrorCode, describe_error, print_and_exit
+from vivavoce.cli.errors import (
+    CliError,
+    ErrorCode,
+    as_typed,
+    describe_error,
+    open_console,
+    print_and_exit,
+)
 from vivavoce.config import Config, load_config
 from vivavoce.engines import registry, weights_download
 from vivavoce.engines.weights import (

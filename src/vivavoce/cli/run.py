@@ -14,11 +14,16 @@ from typing import Annotated
 
 import typer
 
-from vivavoce.cli.console import open_console
 from vivavoce.cli.environment import Key, Port, Url, sdk_variables, server_address
-from vivavoce.cli.errors import CliError, ErrorCode, describe_error, print_and_exit, print_error
-from vivavoce.cli.server_readiness import accepts_connections, wait_until_ready
-from vivavoce.cli.session_options import UNREACHABLE
+from vivavoce.cli.errors import (
+    CliError,
+    ErrorCode,
+    describe_error,
+    open_console,
+    print_and_exit,
+    print_error,
+)
+from vivavoce.cli.session import UNREACHABLE, accepts_connections, wait_until_ready
 from vivavoce.client.session import ServerEndpoint
 from vivavoce.config import load_config
 from vivavoce.errors import VivavoceError

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
+import contextlib
+import gc
+import os
+import signal
 import socket
+import sys
+import threading
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
 
-from vivavoce.cli import signals as stops
-from vivavoce.cli.console import open_console
-from vivavoce.cli.environment import as_typed, command_hint
-from vivavoce.cli.errors import describe_error, print_and_exit
-from vivavoce.cli.event_loop import freeze_started_objects, shorten_thread_turns
+from vivavoce.cli.errors import as_typed, command_hint, describe_error, open_console, print_and_exit
 from vivavoce.config import Config, is_loopback, load_config
 from vivavoce.errors import VivavoceError
+
+if TYPE_CHECKING:
+    from vivavoce.wiring import Server
 
 
 def serve(
@@ -46,14 +53,14 @@ def serve(
     except (VivavoceError, OSError) as error:
         where = f"{settings.server.host}:{settings.server.port}" if settings else ""
         raise print_and_exit(describe_error(error, where)) from None
-    except (KeyboardInterrupt, stops.Stopped):
-        raise typer.Exit(stops.STOPPED_STATUS) from None
+    except (KeyboardInterrupt, Stopped):
+        raise typer.Exit(STOPPED_STATUS) from None
 
 
 def _prepare_start(settings: Config) -> None:
     """Check the port, configure logging, fetch the weights that are missing."""
     from vivavoce import logs
-    from vivavoce.cli.port_check import find_port_conflict
+    from vivavoce.cli.environment import find_port_conflict
     from vivavoce.cli.pull import fetch_weights
     from vivavoce.wiring import weights_in_use
 
@@ -68,10 +75,10 @@ async def _serve(settings: Config) -> None:
 
     console = open_console(to_stderr=True)
     server = build(settings, say=lambda line: console.print(as_typed(line)))
-    stopping = stops.watch_signals()
+    stopping = watch_signals()
     shorten_thread_turns()
     console.print("Starting the server and its engines …")
-    await stops.start_server(server.start(), stopping)
+    await start_server(server.start(), stopping)
     try:
         freeze_started_objects()
         secure = server.url("https") if settings.server.tls.enabled else ""
@@ -82,7 +89,7 @@ async def _serve(settings: Config) -> None:
             console.print(f"Other machines need a key, {base} as the base URL, and {files}.")
         await stopping.wait()
     finally:
-        await stops.stop_server(server, stopping, console.print)
+        await stop_server(server, stopping, console.print)
 
 
 def _print_addresses(console: Console, plain: str, secure: str, report: Any) -> None:
@@ -94,3 +101,118 @@ def _print_addresses(console: Console, plain: str, secure: str, report: Any) -> 
     console.print(
         f"Clients: `{command_hint('run', plain)} -- COMMAND`, or `{command_hint('talk', plain)}`."
     )
+
+
+T = TypeVar("T")
+
+STOPPED_STATUS = 130
+"""The exit status of a command that was stopped before it had done its work."""
+
+CANCEL_TIMEOUT_S = 2.0
+"""How long what was cancelled may take to end."""
+
+UNNOTICED_S = 0.3
+"""An end that takes no longer needs no explanation."""
+
+
+class Stopped(Exception):
+    """A signal came first."""
+
+
+def watch_signals() -> asyncio.Event:
+    """Set by the first signal to stop; cleared, it is set again by the next."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):  # Windows raises KeyboardInterrupt
+            loop.add_signal_handler(number, stopping.set)
+    return stopping
+
+
+async def run_until_stopped(stopping: asyncio.Event, work: Coroutine[Any, Any, T]) -> T:
+    """What `work` gives. Cancels it and raises `Stopped` when a signal comes first."""
+    going = asyncio.ensure_future(work)
+    asked = asyncio.ensure_future(stopping.wait())
+    try:
+        await asyncio.wait((going, asked), return_when=asyncio.FIRST_COMPLETED)
+        if going.done():
+            return going.result()
+        raise Stopped
+    finally:
+        asked.cancel()
+        going.cancel()
+        await asyncio.wait((going, asked), timeout=CANCEL_TIMEOUT_S)
+
+
+async def start_server(starting: Coroutine[Any, Any, None], stopping: asyncio.Event) -> None:
+    """Start a server. Raises what it raises, and `Stopped` when a signal comes first.
+
+    Some engines load in threads, which nothing can cancel. No conversation has begun that
+    could be lost, so the process leaves such a thread behind, after `CANCEL_TIMEOUT_S` at the
+    latest.
+    """
+    try:
+        await run_until_stopped(stopping, starting)
+    except Stopped:
+        atexit.register(_exit_process)
+        leaving = threading.Timer(CANCEL_TIMEOUT_S, _exit_process)
+        leaving.daemon = True
+        leaving.start()
+        raise
+
+
+def _exit_process() -> None:
+    """End the process without finalizing the interpreter.
+
+    That ends threads wherever they are, and within a C++ library aborts the process.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(STOPPED_STATUS)
+
+
+async def stop_server(
+    server: Server, stopping: asyncio.Event, report: Callable[[str], None]
+) -> None:
+    """Stop a server, at leisure until the next signal: `report` is told what is waited for."""
+    finished = asyncio.ensure_future(server.stop())
+    hurry = asyncio.ensure_future(_wait_for_next_signal(stopping))
+    ends = {finished, hurry}
+    await asyncio.wait(ends, timeout=UNNOTICED_S, return_when=asyncio.FIRST_COMPLETED)
+    if not (finished.done() or hurry.done()) and (count := len(server.sessions)):
+        noun = "conversation" if count == 1 else "conversations"
+        timeout = f"up to {server.config.server.drain_s:g} s"
+        report(f"Waiting {timeout} for {count} {noun} to end; Ctrl-C again stops now.")
+    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    hurry.cancel()
+    if finished.done():
+        finished.result()
+        return
+    finished.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await finished
+    await server.stop(drain_s=0)
+
+
+async def _wait_for_next_signal(stopping: asyncio.Event) -> None:
+    stopping.clear()
+    await stopping.wait()
+
+
+SWITCH_S = 0.0005
+"""How long a thread may keep the interpreter while the event loop waits for it. Python's own 5 ms
+would be added to each step of each conversation while a large message is read."""
+
+
+def shorten_thread_turns() -> None:
+    """Let the event loop have the interpreter soon while other threads compute."""
+    sys.setswitchinterval(SWITCH_S)
+
+
+def freeze_started_objects() -> None:
+    """Leave what start-up has made out of all collections of garbage.
+
+    A full collection looks at every object at once: 0.1 s of the event loop for the modules alone.
+    """
+    gc.collect()
+    gc.freeze()

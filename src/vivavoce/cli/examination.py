@@ -1,4 +1,4 @@
-"""Examining this machine: what the server stands on, from the processor to the certificate."""
+"""Examine a machine without starting an engine: host, port, TLS, weights, sound, store."""
 
 from __future__ import annotations
 
@@ -7,21 +7,80 @@ import platform
 import shutil
 import socket
 import ssl
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
 from pathlib import Path
+from typing import Any
 
 from vivavoce import __version__
-from vivavoce.cli.doctor_findings import Finding, Severity, error_finding, ok_finding
-from vivavoce.cli.environment import ServerAddress, trusted_certificates
+from vivavoce.cli.environment import ServerAddress, get_json, trusted_certificates
 from vivavoce.cli.errors import CliError, ErrorCode, describe_error, describe_tls_error
-from vivavoce.cli.port_check import get_json
 from vivavoce.client import devices as sound
-from vivavoce.config import Config
+from vivavoce.config import Config, is_loopback
 from vivavoce.engines.registry import locate_weights
 from vivavoce.engines.weights import cache_folder
 from vivavoce.errors import ConfigError, EngineMissing, VivavoceError
 from vivavoce.http import certificates
-from vivavoce.wiring import weights_in_use
+from vivavoce.wiring import store_of, weights_in_use
+
+
+class Severity(IntEnum):
+    """How bad it is; the worst one is the exit status of `vivavoce doctor`.
+
+    A note is something to know that is not wrong.
+    """
+
+    NOTE = -1
+    OK = 0
+    WARNING = 1
+    ERROR = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at. `group` is what it belongs to: host, tls, engines, …"""
+
+    group: str
+    severity: Severity
+    text: str
+    code: ErrorCode | None = None
+    fix: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """For scripts."""
+        found: dict[str, Any] = {
+            "group": self.group,
+            "severity": self.severity.name.lower(),
+            "what": self.text,
+        }
+        if self.code is not None:
+            found |= {"code": self.code.value, "fix": self.fix}
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What is tried next, and may take seconds."""
+
+    text: str
+
+
+def ok_finding(group: str, text: str) -> Finding:
+    """Nothing is wrong."""
+    return Finding(group, Severity.OK, text)
+
+
+def error_finding(group: str, failure: CliError, severity: Severity = Severity.ERROR) -> Finding:
+    """Something is wrong."""
+    return Finding(group, severity, failure.problem, failure.code, failure.fix)
+
+
+def worst_severity(findings: Sequence[Finding]) -> Severity:
+    """The severity of the whole."""
+    return max((each.severity for each in findings if each.severity > 0), default=Severity.OK)
+
 
 GIB = 1024**3
 MIN_MEMORY_GIB = 2.0
@@ -218,3 +277,29 @@ def _memory_gib() -> float | None:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB
     except (AttributeError, ValueError, OSError):
         return None
+
+
+async def examine_store(config: Config) -> AsyncGenerator[Finding, None]:
+    """Whether the store can be used, and how many keys are in it."""
+    try:
+        state_store = store_of(config)
+        try:
+            await state_store.start()
+            keys = await state_store.list_keys()
+        finally:
+            await state_store.aclose()
+    except VivavoceError as error:
+        yield error_finding("store", describe_error(error))
+        return
+    yield ok_finding("store", f"{state_store.name} can be used")
+    good = [key for key in keys if not key.expires or key.expires > time.time()]
+    count = len(good) + len(config.server.keys)
+    if count:
+        yield ok_finding("keys", f"{count} {'key' if count == 1 else 'keys'}")
+    elif is_loopback(config.server.host):
+        yield ok_finding("keys", "no key: every program on this machine may use the server")
+    else:
+        problem = f"server.host = {config.server.host!r} is reachable by others and has no key."
+        yield error_finding(
+            "keys", describe_error(ConfigError(problem, "Run `vivavoce keys add NAME`."))
+        )
