@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from vivavoce.core.settings import SessionSettings
 from vivavoce.domain.ids import CountingIds
 from vivavoce.http.admission import ProfileBackend, ServerContext, SessionOpener
-from vivavoce.http.api_keys import ApiKeys
 from vivavoce.http.app import App
 from vivavoce.http.auth import Authenticator
+from vivavoce.http.keys import ApiKeys
 from vivavoce.http.live import LiveEndpoint, LiveOptions
 from vivavoce.http.models import ModelList
 from vivavoce.http.origin_policy import OriginPolicy

@@ -26,8 +26,7 @@ from vivavoce.engines.registry import EngineBuilder, required_weights
 from vivavoce.errors import INTERNAL, ClientFault, VivavoceError
 from vivavoce.http.admission import ProfileBackend
 from vivavoce.http.health import Component, ComponentState, Readiness
-from vivavoce.http.turn_logger import TurnLogger
-from vivavoce.metrics import Metrics
+from vivavoce.metrics import Metrics, TurnLogger
 from vivavoce.protocol import close
 from vivavoce.runtime.connection import Backend
 from vivavoce.runtime.generations import OutputPace

@@ -19,11 +19,11 @@ from vivavoce.domain.ids import IdSource, RandomIds
 from vivavoce.errors import ConfigError, StoreError
 from vivavoce.http import certificates
 from vivavoce.http.admission import ServerContext, SessionOpener
-from vivavoce.http.api_keys import ApiKeys
 from vivavoce.http.app import App
 from vivavoce.http.auth import Authenticator
-from vivavoce.http.connection_limits import ConnectionLimits
 from vivavoce.http.health import Readiness, StoreMonitor, health_routes
+from vivavoce.http.keys import ApiKeys
+from vivavoce.http.limits import ConnectionLimits
 from vivavoce.http.listener import Listener
 from vivavoce.http.live import LiveEndpoint, LiveOptions
 from vivavoce.http.models import ModelList

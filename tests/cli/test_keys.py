@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from serving import connected, serving
 from vivavoce.cli.main import app
 from vivavoce.domain.accounts import KeyRecord, Quota, Scope
-from vivavoce.http import api_keys
+from vivavoce.http import keys
 from vivavoce.store import build_store
 
 RUN = CliRunner()
@@ -26,7 +26,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "state.sqlite3"
 
 
-def keys(path: Path) -> tuple[KeyRecord, ...]:
+def stored_keys(path: Path) -> tuple[KeyRecord, ...]:
     async def read() -> tuple[KeyRecord, ...]:
         store = build_store("sqlite", path)
         await store.start()
@@ -49,7 +49,7 @@ def test_a_key_is_printed_once_and_kept_as_a_hash(state: Path) -> None:
     secret = add("laptop", "--scopes", "live", "--expires", "30d", *limits.split())
     assert secret.startswith("vv-")
     assert len(secret) == 46
-    (record,) = keys(state)
+    (record,) = stored_keys(state)
     assert (record.name, record.scopes) == ("laptop", frozenset({Scope.LIVE}))
     assert record.quota == Quota(2, 10.5, 7, 60)
     assert record.expires - record.created == 30 * 86_400
@@ -64,10 +64,10 @@ def test_a_key_is_printed_once_and_kept_as_a_hash(state: Path) -> None:
 def test_a_key_is_revoked_by_name_or_id(state: Path) -> None:
     add("one")
     add("two")
-    by_id = next(key.id for key in keys(state) if key.name == "two")
+    by_id = next(key.id for key in stored_keys(state) if key.name == "two")
     for name in ("one", by_id):
         assert RUN.invoke(app, ["keys", "revoke", name]).exit_code == 0
-    assert keys(state) == ()
+    assert stored_keys(state) == ()
     gone = RUN.invoke(app, ["keys", "revoke", "one"])
     assert (gone.exit_code, "There is no key 'one'" in gone.stderr) == (1, True)
     assert "There are no keys" in RUN.invoke(app, ["keys", "list"]).stderr
@@ -113,7 +113,7 @@ FILE = "[store]\nuse = 'sqlite'\n"
 async def test_a_running_server_heeds_keys_and_makes_tokens(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(api_keys, "FRESH_S", 0.0)
+    monkeypatch.setattr(keys, "FRESH_S", 0.0)
     async with serving(tmp_path, FILE) as server:
 
         async def run(*arguments: str) -> tuple[int, str, str]:

@@ -13,9 +13,9 @@ from typing import Any
 from fuzz.layer import Layer
 from fuzz.mutation import BytesMutator
 from fuzz.stepped_loop import SteppedLoop
-from vivavoce.http.connection_limits import ConnectionSlot
+from vivavoce.http.limits import ConnectionSlot
 from vivavoce.http.listener import Listener
-from vivavoce.http.live_socket import LiveSocket
+from vivavoce.http.uvicorn_protocols import LiveSocket
 
 UPGRADE = (
     b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

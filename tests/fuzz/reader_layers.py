@@ -14,7 +14,7 @@ from fuzz.wire_layers import refusal
 from vivavoce.config.loading import load_config
 from vivavoce.engines.ports import citable_host
 from vivavoce.errors import ClientFault, ConfigError
-from vivavoce.http.api_keys import AuthError, find_request_credential
+from vivavoce.http.keys import AuthError, find_request_credential
 from vivavoce.http.origin_policy import OriginPolicy, RequestOrigin
 from vivavoce.logs import scrub
 from vivavoce.protocol import content

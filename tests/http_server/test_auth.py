@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from vivavoce.domain.accounts import Scope
-from vivavoce.http.api_keys import ApiKeys, AuthError
 from vivavoce.http.auth import Authenticator, ClientRequest
-from vivavoce.http.auth_failures import AuthFailureLimiter
+from vivavoce.http.keys import ApiKeys, AuthError
+from vivavoce.http.limits import AuthFailureLimiter
 from vivavoce.http.origin_policy import OriginPolicy
 from vivavoce.http.tokens import TokenService
 from vivavoce.metrics import Metrics

@@ -14,7 +14,7 @@ import pytest
 from serving import MODEL, connected
 from vivavoce.config import load_config
 from vivavoce.domain.accounts import ALL_SCOPES, KeyRecord, Scope, TokenRecord
-from vivavoce.http import auth_failures
+from vivavoce.http import limits
 from vivavoce.protocol import close
 from vivavoce.store.memory import MemoryStore
 from vivavoce.store.port import digest_secret
@@ -112,7 +112,7 @@ async def outcome(server: Server, path: str, headers: dict[str, str]) -> tuple[i
 async def test_the_whole_matrix(
     tmp_path: Path, strict: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(auth_failures, "UNDELAYED_FAILURES", 10**6)
+    monkeypatch.setattr(limits, "UNDELAYED_FAILURES", 10**6)
     wrong = []
     async with guarded(tmp_path, strict) as server:
         for method, path in METHODS.items():
@@ -154,7 +154,7 @@ async def test_where_no_key_is_configured_anything_is_accepted_but_a_token_that_
 async def test_no_secret_reaches_the_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(auth_failures, "UNDELAYED_FAILURES", 10**6)
+    monkeypatch.setattr(limits, "UNDELAYED_FAILURES", 10**6)
     caplog.set_level("DEBUG")
     async with guarded(tmp_path, strict=True) as server:
         for secret in (*KEYS, *TOKENS):

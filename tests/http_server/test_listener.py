@@ -19,7 +19,7 @@ from starlette.websockets import WebSocket
 
 from vivavoce.http import listener as edge_port
 from vivavoce.http.certificates import CertificateAuthority, prepare_authority, server_context
-from vivavoce.http.connection_limits import ConnectionLimits
+from vivavoce.http.limits import ConnectionLimits
 from vivavoce.http.listener import Listener
 
 

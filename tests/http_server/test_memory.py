@@ -13,8 +13,7 @@ from websockets.server import ServerProtocol
 
 from serving import LIVE, Client, connected, serving, until
 from vivavoce.core.session import LiveSession
-from vivavoce.http.http_connection import HttpConnection
-from vivavoce.http.live_socket import LiveSocket
+from vivavoce.http.uvicorn_protocols import HttpConnection, LiveSocket
 from vivavoce.runtime.audio_input import AudioBuffer
 from vivavoce.runtime.connection import Connection
 from vivavoce.wiring import Server

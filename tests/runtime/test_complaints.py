@@ -342,7 +342,7 @@ def test_1006_by_idle_proxies() -> None:
 
     The server pings every connection every 20 s, well before a proxy takes it for idle. That a
     ping is sent, answered and missed is tried over a socket in
-    tests/http_server/test_live_socket.py.
+    tests/http_server/test_uvicorn_protocols.py.
     """
 
     async def nothing(scope: object, receive: object, send: object) -> None:

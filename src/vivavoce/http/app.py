@@ -18,9 +18,9 @@ from starlette.routing import BaseRoute, Route
 from vivavoce.domain.accounts import Principal
 from vivavoce.domain.accounts import Scope as Opens
 from vivavoce.http import errors
-from vivavoce.http.api_keys import AuthError
 from vivavoce.http.auth import Authenticator, ClientRequest
 from vivavoce.http.errors import ErrorResponse
+from vivavoce.http.keys import AuthError
 from vivavoce.http.live import LiveEndpoint
 from vivavoce.http.models import ModelList, published, published_page
 from vivavoce.http.origin_policy import LOOPBACK_ORIGIN

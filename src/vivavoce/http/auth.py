@@ -10,14 +10,14 @@ from functools import cached_property
 from vivavoce.domain.accounts import Principal, Scope
 from vivavoce.errors import INTERNAL, POLICY, ClientFault
 from vivavoce.http import errors
-from vivavoce.http.api_keys import (
+from vivavoce.http.keys import (
     ApiKeys,
     AuthError,
     find_request_credential,
     keys_unavailable,
     missing_credential,
 )
-from vivavoce.http.auth_failures import AuthFailureLimiter
+from vivavoce.http.limits import AuthFailureLimiter
 from vivavoce.http.origin_policy import OriginPolicy, RequestOrigin
 from vivavoce.http.tokens import FoundToken, TokenService
 from vivavoce.http.websocket import Scope as AsgiScope

@@ -5,12 +5,12 @@ and both are given the same address. So every connection's first byte is looked 
 taking it: 0x16 begins a TLS record, anything else is HTTP. Then the socket goes to uvicorn's
 protocols as if they had accepted it.
 
-What one connection may take is bounded here, in `http_connection.py` and in `live_socket.py`:
+What one connection may take is bounded here and in `uvicorn_protocols.py`:
 
 - a connection that says nothing, or does not finish its TLS handshake, its request's head or
   its body within `handshake_s`, is closed;
 - a head larger than `max_head_bytes` is refused with 431, a malformed one with 400;
-- `connection_limits.py` says who gives way when there are many connections.
+- `limits.py` says who gives way when there are many connections.
 """
 
 from __future__ import annotations
@@ -28,9 +28,8 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from vivavoce.http.bounded_protocol import LINGER_S
-from vivavoce.http.connection_limits import ConnectionLimiter, ConnectionLimits, ConnectionSlot
-from vivavoce.http.http_connection import HttpConnection
-from vivavoce.http.log_limits import refusals
+from vivavoce.http.limits import ConnectionLimiter, ConnectionLimits, ConnectionSlot, refusals
+from vivavoce.http.uvicorn_protocols import HttpConnection
 from vivavoce.runtime.idle_turns import idle_turn
 
 TLS_RECORD = 0x16

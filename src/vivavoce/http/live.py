@@ -25,7 +25,7 @@ from vivavoce.errors import INTERNAL, ClientFault
 from vivavoce.http import errors
 from vivavoce.http.admission import SessionOpener, SessionRequest
 from vivavoce.http.auth import AuthenticatedClient, Authenticator, ClientRequest
-from vivavoce.http.log_limits import refusals
+from vivavoce.http.limits import refusals
 from vivavoce.http.websocket import ADMISSION, AsgiWebSocket, Receive, Scope, Send, refuse_upgrade
 from vivavoce.metrics import Metrics
 from vivavoce.protocol import close

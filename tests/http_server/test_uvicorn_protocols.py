@@ -13,10 +13,14 @@ from typing import Any
 import pytest
 import websockets
 
+from fuzz.connection_layers import FrameSink, MemoryTransport
 from serving import until
-from vivavoce.http import live_socket, read_pace
+from vivavoce.http import bounded_protocol, uvicorn_protocols
+from vivavoce.http.bounded_protocol import READ_BURST_S, READ_SHARE
 from vivavoce.http.certificates import prepare_authority, server_context
 from vivavoce.http.listener import Listener
+from vivavoce.http.uvicorn_protocols import REQUEST_S
+from vivavoce.testing.virtual_loop import run_virtually
 
 UPGRADE = (
     b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -64,9 +68,9 @@ def url(port: Listener, scheme: str = "ws") -> str:
     return f"{scheme}://127.0.0.1:{port.address[1]}/ws"
 
 
-def only_connection(port: Listener) -> live_socket.LiveSocket:
+def only_connection(port: Listener) -> uvicorn_protocols.LiveSocket:
     (connection,) = port._state.connections
-    assert isinstance(connection, live_socket.LiveSocket)
+    assert isinstance(connection, uvicorn_protocols.LiveSocket)
     return connection
 
 
@@ -100,13 +104,13 @@ async def test_much_at_once_is_read_in_small_pieces(tmp_path: Path, secure: bool
         await client.send("y")
         async with asyncio.timeout(10):
             assert await client.recv() == "y"
-            assert max(sizes) <= live_socket.READ_BYTES, "what holds many frames"
+            assert max(sizes) <= uvicorn_protocols.READ_BYTES, "what holds many frames"
             await client.send("x" * 200_000)
             assert await client.recv() == "x" * 200_000
         await client.close()
 
     assert sum(sizes) > 230_000
-    assert max(sizes) <= live_socket.LARGE_READ_BYTES
+    assert max(sizes) <= uvicorn_protocols.LARGE_READ_BYTES
 
 
 async def test_what_follows_a_broken_frame_is_thrown_away_and_not_left_unread() -> None:
@@ -154,7 +158,7 @@ async def test_a_pong_that_finds_no_room_is_sent_when_there_is() -> None:
 
 
 async def test_pongs_that_nobody_reads_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(read_pace, "READ_SHARE", 0)
+    monkeypatch.setattr(bounded_protocol, "READ_SHARE", 0)
     async with serving(Application(echo)) as port:
         narrow = socket.socket()
         narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -178,7 +182,7 @@ async def test_pongs_that_nobody_reads_do_not_pile_up(monkeypatch: pytest.Monkey
 async def test_more_pings_than_are_read_wait_and_lose_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(read_pace, "READ_BURST_S", 0.0005)
+    monkeypatch.setattr(bounded_protocol, "READ_BURST_S", 0.0005)
     async with serving(Application(echo)) as port:
         reader, writer = await asyncio.open_connection(*port.address)
         writer.write(UPGRADE)
@@ -195,7 +199,7 @@ async def test_a_message_that_is_taken_does_not_end_the_pause_of_its_connection(
     async with serving(Application(echo)) as port:
         client = await websockets.connect(url(port), ping_interval=None)
         connection = only_connection(port)
-        connection.pace._share.count_work(100 * read_pace.READ_BURST_S)
+        connection.pace._share.count_work(100 * bounded_protocol.READ_BURST_S)
         async with asyncio.timeout(10):
             await client.send("one")
             assert await client.recv() == "one"
@@ -211,7 +215,7 @@ async def test_a_close_without_a_code_behind_a_ping_is_answered_with_1000() -> N
         async with asyncio.timeout(5):
             await reader.readuntil(b"\r\n\r\n")
             writer.write(PING + b"\x88\x80\x00\x00\x00\x00")
-            assert await reader.read() == b"\x8a\x00" + live_socket.NORMAL_CLOSE
+            assert await reader.read() == b"\x8a\x00" + uvicorn_protocols.NORMAL_CLOSE
         writer.close()
 
 
@@ -263,7 +267,7 @@ async def test_silence_is_not_held_against_a_client_that_we_do_not_read() -> Non
 async def test_a_close_that_is_never_read_does_not_keep_the_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(live_socket, "CLOSE_WAIT_S", 0.2)
+    monkeypatch.setattr(uvicorn_protocols, "CLOSE_WAIT_S", 0.2)
 
     async def flood_and_leave(receive: Any, send: Any) -> None:
         with contextlib.suppress(TimeoutError):
@@ -286,7 +290,9 @@ async def read_all(client: websockets.ClientConnection) -> None:
             await client.recv()
 
 
-@pytest.mark.parametrize("size", [live_socket.LARGE_BYTES, live_socket.LARGE_BYTES + 1, 3_000_000])
+@pytest.mark.parametrize(
+    "size", [uvicorn_protocols.LARGE_BYTES, uvicorn_protocols.LARGE_BYTES + 1, 3_000_000]
+)
 async def test_messages_of_any_size_arrive_whole_and_in_order(size: int) -> None:
     received: list[Any] = []
 
@@ -307,7 +313,7 @@ async def test_messages_of_any_size_arrive_whole_and_in_order(size: int) -> None
 
     first, text, second, data, third = received
     assert (first, second, third) == ("a", "b", "c")
-    assert text == (large if size <= live_socket.LARGE_BYTES else large.encode())
+    assert text == (large if size <= uvicorn_protocols.LARGE_BYTES else large.encode())
     assert data == large.encode()
 
 
@@ -324,3 +330,22 @@ async def test_large_text_that_is_not_utf_8_is_refused_wherever_it_is_wrong(at: 
             assert frame[0] == 0x88
             assert int.from_bytes(frame[2:4]) == 1007
         writer.close()
+
+
+REQUEST = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+REQUESTS = 1000
+
+
+def test_pipelined_requests_are_answered_within_the_share_of_their_connection() -> None:
+    async def answered_after(seconds: float) -> int:
+        listener: Any = Listener(FrameSink(), "127.0.0.1", 0, None)
+        transport = MemoryTransport(listener, listener._protocol)
+        transport.deliver(REQUEST * REQUESTS)
+        await asyncio.sleep(seconds)
+        return transport.written.count(b"HTTP/1.1 200")
+
+    allowed = (READ_BURST_S + 1.0 * READ_SHARE) / REQUEST_S
+    found = run_virtually(answered_after(1.0))
+    assert 0.5 * allowed < found < 1.1 * allowed
+    whole = REQUESTS * REQUEST_S / READ_SHARE
+    assert run_virtually(answered_after(whole)) == REQUESTS

@@ -7,8 +7,7 @@ import logging
 import pytest
 
 from vivavoce.domain.ids import SessionId
-from vivavoce.http.turn_logger import TurnLogger
-from vivavoce.metrics import Metrics
+from vivavoce.metrics import Metrics, TurnLogger
 from vivavoce.runtime.turn_report import TurnOutcome, TurnReport
 
 SPOKEN = TurnReport(

@@ -1,4 +1,4 @@
-"""Bound the connections and the buffered bytes of clients that have not been admitted.
+"""Bound what clients may cause before they are admitted: connections, bytes, guesses, log lines.
 
 A connection is *admitted* when its session's caller is: its credential was checked, or, on a server
 without keys, its setup was accepted. Until then it costs its sender nothing, so
@@ -9,18 +9,23 @@ without keys, its setup was accepted. Until then it costs its sender nothing, so
 - the last twentieth of the slots is kept for networks with an admitted connection, now or within
   the last `REMEMBER_S`;
 - one connection may send `first_message_bytes` in `MAX_FRAMES` frames, and all of them together
-  `waiting_bytes`.
+  `waiting_bytes`;
+- after `UNDELAYED_FAILURES` wrong credentials from a network each further one is answered later;
+- no client may fill a disk, or hide a line that matters, with log lines of its own.
 """
 
 from __future__ import annotations
 
+import asyncio
+import ipaddress
+import logging
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from vivavoce.errors import INTERNAL, TOO_BIG
-from vivavoce.http.auth_failures import client_network
 from vivavoce.protocol import close
 
 NETWORK_SHARE = 4
@@ -209,3 +214,118 @@ class ConnectionLimiter:
         admitted_at = self._admitted_at.get(network)
         recently = admitted_at is not None and self._clock() - admitted_at < REMEMBER_S
         return recently or network in self._admitted
+
+
+UNDELAYED_FAILURES = 5
+DELAY_STEP_S = 0.25
+MAX_DELAY_S = 5.0
+RESET_S = 60.0
+"""An address that has not failed for so long begins anew."""
+
+MAX_DELAYED = 20
+MAX_ADDRESSES = 10_000
+"""So many are remembered; the ones that failed longest ago are forgotten first."""
+
+
+@dataclass(slots=True)
+class _Failures:
+    count: int = 0
+    last: float = 0.0
+    waiting: int = 0
+
+
+class AuthFailureLimiter:
+    """Who failed how often. `clock` is any clock in seconds that does not go back."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._failures: OrderedDict[str, _Failures] = OrderedDict()
+
+    def is_overloaded(self, address: str) -> bool:
+        """Whether so many of its guesses wait for their answers that no other is looked at."""
+        failures = self._failures.get(client_network(address))
+        return failures is not None and failures.waiting >= MAX_DELAYED
+
+    async def delay_failure(self, address: str) -> None:
+        """A guess was wrong. Returns when it may be told."""
+        network = client_network(address)
+        failures = self._failures.setdefault(network, _Failures())
+        self._failures.move_to_end(network)
+        if self._clock() - failures.last >= RESET_S:
+            failures.count = 0
+        failures.count += 1
+        failures.last = self._clock()
+        while len(self._failures) > MAX_ADDRESSES:
+            self._failures.popitem(last=False)
+        excess = failures.count - UNDELAYED_FAILURES
+        if excess <= 0:
+            return
+        failures.waiting += 1
+        try:
+            await asyncio.sleep(min(MAX_DELAY_S, DELAY_STEP_S * 2 ** min(excess, 10) / 2))
+        finally:
+            failures.waiting -= 1
+
+
+@lru_cache(maxsize=1024)
+def client_network(address: str) -> str:
+    """Return what is counted for an address: itself, or the /64 of an address of IPv6.
+
+    Who has one address of such a network has all others, too.
+    """
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if parsed.version == 4:
+        return address
+    if parsed.ipv4_mapped:  # as a listener on both families names one
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.ip_network((parsed, 64), strict=False))
+
+
+LINES = 10
+PERIOD_S = 60.0
+
+
+@dataclass(slots=True)
+class _Period:
+    began: float
+    lines: int = 0
+    left_out: int = 0
+
+
+class LineRateLimit(logging.Filter):
+    """Pass at most `lines` of the same sentence in `period_s` seconds.
+
+    The first line of the next period carries the number that was left out, as `left_out`.
+    Sentences are told apart by their text before arguments are filled in.
+    """
+
+    def __init__(
+        self,
+        lines: int = LINES,
+        period_s: float = PERIOD_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__()
+        self._lines, self._period_s, self._clock = lines, period_s, clock
+        self._periods: dict[str, _Period] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line is written."""
+        now = self._clock()
+        period = self._periods.get(str(record.msg))
+        if period is None or now - period.began >= self._period_s:
+            if period is not None and period.left_out:
+                record.left_out = period.left_out
+            period = self._periods[str(record.msg)] = _Period(now)
+        period.lines += 1
+        if period.lines <= self._lines:
+            return True
+        period.left_out += 1
+        return False
+
+
+refusals = logging.getLogger("vivavoce.http.refusals")
+refusals.addFilter(LineRateLimit())

@@ -9,7 +9,7 @@ import pytest
 
 from vivavoce.domain.accounts import KeyRecord, Quota, Scope
 from vivavoce.errors import StoreError
-from vivavoce.http.api_keys import FRESH_S, ApiKeys, AuthError, find_request_credential
+from vivavoce.http.keys import FRESH_S, ApiKeys, AuthError, find_request_credential
 from vivavoce.protocol.paths import Credential, CredentialKind
 from vivavoce.store.memory import MemoryStore
 from vivavoce.store.port import digest_secret
