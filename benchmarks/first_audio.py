@@ -32,10 +32,9 @@ from benchmarks.live_server import run_server, synthesize
 from rich.console import Console
 from rich.table import Table
 
+from vivavoce.client.audio import ClockSpeaker, FileMicrophone
 from vivavoce.client.conversation import ClientConversation
-from vivavoce.client.files import FileMicrophone
 from vivavoce.client.messages import SessionOptions
-from vivavoce.client.playback import ClockSpeaker
 from vivavoce.client.session import ServerEndpoint, connect
 from vivavoce.domain.audio import INPUT_RATE, pcm_seconds
 

@@ -21,7 +21,7 @@ import numpy as np
 import platformdirs
 import soxr
 
-from vivavoce.client.files import read_wav
+from vivavoce.client.audio import read_wav
 from vivavoce.domain.audio import INPUT_RATE, OUTPUT_RATE
 from vivavoce.engines.registry import EngineBuilder
 

@@ -27,10 +27,9 @@ import psutil
 from benchmarks.first_audio import QUESTIONS
 from benchmarks.live_server import LiveServer, run_server, synthesize
 
+from vivavoce.client.audio import ClockSpeaker, FileMicrophone
 from vivavoce.client.conversation import ClientConversation
-from vivavoce.client.files import FileMicrophone
 from vivavoce.client.messages import SessionOptions
-from vivavoce.client.playback import ClockSpeaker
 from vivavoce.client.session import ServerEndpoint, connect
 from vivavoce.domain.audio import INPUT_RATE
 

@@ -31,9 +31,8 @@ from vivavoce.cli.conversation_display import (
 )
 from vivavoce.cli.demo import INSTRUCTION, TAIL_S
 from vivavoce.cli.session import requested_setup
+from vivavoce.client.audio import ClockSpeaker, FileMicrophone, read_wav
 from vivavoce.client.conversation import ClientConversation
-from vivavoce.client.files import FileMicrophone, read_wav
-from vivavoce.client.playback import ClockSpeaker
 from vivavoce.client.session import ServerEndpoint, connect
 from vivavoce.client.tools import ToolModule
 from vivavoce.config import load_config

@@ -10,10 +10,9 @@ from pathlib import Path
 
 from benchmarks.live_server import run_server, synthesize
 
+from vivavoce.client.audio import ClockSpeaker, FileMicrophone, wait_until_played
 from vivavoce.client.conversation import ClientConversation
-from vivavoce.client.files import FileMicrophone
 from vivavoce.client.messages import SessionClosed, SessionOptions
-from vivavoce.client.playback import ClockSpeaker, wait_until_played
 from vivavoce.client.session import ServerEndpoint, connect
 
 from .case import Persona

@@ -17,7 +17,8 @@ from vivavoce.cli.conversation_display import (
     frame_block,
     open_display,
 )
-from vivavoce.client.conversation import ClientConversation
+from vivavoce.client.audio import ClockSpeaker, wait_until_played
+from vivavoce.client.conversation import ClientConversation, SpeechClock, TurnLog
 from vivavoce.client.messages import (
     AudioMessage,
     InputTranscriptionMessage,
@@ -26,11 +27,8 @@ from vivavoce.client.messages import (
     SessionClosed,
     SessionOptions,
 )
-from vivavoce.client.playback import ClockSpeaker, wait_until_played
 from vivavoce.client.session import ServerEndpoint, connect
-from vivavoce.client.speech_clock import SpeechClock
 from vivavoce.client.tools import ToolModule
-from vivavoce.client.turns import TurnLog
 
 PIECE = bytes(9_600)
 OVER = {"serverContent": {"turnComplete": True}}

@@ -16,6 +16,7 @@ from vivavoce.cli.conversation_display import (
     styled_lines,
     turn_lines,
 )
+from vivavoce.client.conversation import SpeechClock, TurnLog
 from vivavoce.client.messages import (
     AudioMessage,
     ExecutableCodeMessage,
@@ -29,8 +30,6 @@ from vivavoce.client.messages import (
     TurnCompleteMessage,
     UrlContextMessage,
 )
-from vivavoce.client.speech_clock import SpeechClock
-from vivavoce.client.turns import TurnLog
 from vivavoce.domain.content import Json, ToolCall, ToolResult
 from vivavoce.domain.ids import CallId
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +21,7 @@ from vivavoce.cli.environment import ServerAddress, sdk_variables
 from vivavoce.cli.errors import ErrorCode
 from vivavoce.cli.examination import Finding, Severity, Trial, worst_severity
 from vivavoce.cli.main import app
-from vivavoce.client.devices import AudioDevice
+from vivavoce.client.audio import AudioDevice
 from vivavoce.config import Config, load_config
 from vivavoce.http.certificates import prepare_authority, prepare_for_server
 
@@ -156,11 +157,10 @@ def test_sound_is_opened_and_not_only_listed(
     """The library's own null device stands in for a sound card; Linux has no WASAPI."""
     miniaudio = pytest.importorskip("miniaudio", reason="miniaudio is not installed")
     backend = miniaudio.Backend[real]
-    monkeypatch.setattr("vivavoce.client.devices.available_backends", lambda: ["miniaudio", "null"])
-    monkeypatch.setattr("vivavoce.client.devices._real_backends", lambda library: [backend])
+    monkeypatch.setattr("vivavoce.client.audio._real_backends", lambda library: [backend])
     # Listed devices are no proof: ALSA names one that only discards sound where there is none.
-    listed = [AudioDevice(0, "discard", True, False), AudioDevice(1, "discard", False, True)]
-    monkeypatch.setattr("vivavoce.client.devices.list_devices", lambda backend: listed)
+    listed = [AudioDevice(0, "discard", False), AudioDevice(1, "discard", True)]
+    monkeypatch.setattr("vivavoce.client.audio.list_devices", lambda: listed)
 
     found = list(examination.examine_devices())
 
@@ -174,7 +174,7 @@ def test_sound_is_opened_and_not_only_listed(
 def test_a_machine_that_no_sound_library_can_reach_is_told_so(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("vivavoce.client.devices.available_backends", lambda: ["null"])
+    monkeypatch.setitem(sys.modules, "miniaudio", None)  # Python takes it for one that is missing
 
     assert [each.text for each in examination.examine_devices()] == [
         "No library for microphones and loudspeakers is installed."

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from client.stub import READY, Peer, serving_in_a_thread, spoken
 from vivavoce.cli.talk import talk
-from vivavoce.client.files import Recording
+from vivavoce.client.audio import Recording
 
 app = typer.Typer()
 app.command()(talk)
@@ -233,7 +233,7 @@ def test_what_is_wrong_on_this_side_is_exit_code_1(arguments: list[str], words: 
 def test_devices_are_listed() -> None:
     result = run.invoke(app, ["--list-devices", "--backend", "null"])
     assert result.exit_code == 0
-    assert result.output == "0  null  (in and out)\n"
+    assert result.output == "0  null  (in)\n1  null  (out)\n"
 
 
 def test_a_conversation_by_devices_ends_with_the_server() -> None:
@@ -282,7 +282,7 @@ def test_a_machine_without_a_sound_card_is_told_so_in_two_lines(
     miniaudio = pytest.importorskip("miniaudio", reason="miniaudio is not installed")
     # A back end that no machine of this kind has.
     other = miniaudio.Backend.COREAUDIO if sys.platform == "linux" else miniaudio.Backend.ALSA
-    monkeypatch.setattr("vivavoce.client.devices._real_backends", lambda library: [other])
+    monkeypatch.setattr("vivavoce.client.audio._real_backends", lambda library: [other])
     result = run.invoke(app, ["--backend", "miniaudio", "--url", "http://127.0.0.1:9"])
     assert result.exit_code == 1
     problem = r"^E-NO-AUDIO-DEVICE: No microphone .* by miniaudio \([a-z ]+, code -\d+\)\.$"

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from serving import serving
 from vivavoce.cli.main import app
-from vivavoce.client.files import Recording
+from vivavoce.client.audio import Recording
 from vivavoce.engines.scripted import say
 
 

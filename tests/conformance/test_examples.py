@@ -9,7 +9,7 @@ import pytest
 
 from conformance.seed import ROOT
 from conformance.servers import Running
-from vivavoce.client.files import Recording
+from vivavoce.client.audio import Recording
 from vivavoce.engines.scripted import say
 
 pytestmark = [pytest.mark.sdk, pytest.mark.e2e]

@@ -18,7 +18,7 @@ from conformance.seed import combined
 from conformance.servers import Running
 from conformance.wire import sound
 from vivavoce.cli.demo import load_recording
-from vivavoce.client.files import Recording
+from vivavoce.client.audio import Recording
 from vivavoce.engines.scripted import hear, say
 
 pytestmark = [pytest.mark.sdk, pytest.mark.e2e]

@@ -18,17 +18,15 @@ from conformance.sdk import MODEL, turn
 from conformance.servers import Running, free_port, serving_on
 from serving import until
 from store.redis_server import RedisServer, redis_server
-from vivavoce.client.conversation import ClientConversation, ConversationObserver
+from vivavoce.client.audio import ClockSpeaker
+from vivavoce.client.conversation import ClientConversation, ConversationObserver, Turn
 from vivavoce.client.messages import (
     ResumptionUpdateMessage,
     ServerMessage,
     SessionOptions,
     TurnCompleteMessage,
 )
-from vivavoce.client.playback import ClockSpeaker
-from vivavoce.client.reconnect import connect_resumably
-from vivavoce.client.session import ServerEndpoint
-from vivavoce.client.turns import Turn
+from vivavoce.client.session import ServerEndpoint, connect_resumably
 from vivavoce.domain.checkpoint import Checkpoint
 from vivavoce.store import build_store
 from vivavoce.store.checkpoints import decode_checkpoint

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from serving import serving
-from vivavoce.client.files import Recording
+from vivavoce.client.audio import Recording
 from vivavoce.domain.audio import INPUT_RATE
 from vivavoce.engines.scripted import say
 

@@ -26,10 +26,16 @@ from rich.text import Text
 from rich.text import Text as StyledText
 
 from vivavoce.cli.errors import open_console
-from vivavoce.client.conversation import ClientConversation, ConversationObserver
+from vivavoce.client.conversation import (
+    SILENCE_DBFS,
+    ClientConversation,
+    ConversationObserver,
+    SpeechClock,
+    ToolUse,
+    Turn,
+    TurnLog,
+)
 from vivavoce.client.messages import ExecutableCodeMessage, ReconnectedMessage, ServerMessage
-from vivavoce.client.speech_clock import SILENCE_DBFS, SpeechClock
-from vivavoce.client.turns import ToolUse, Turn, TurnLog
 
 LABEL_CELLS = 7
 UNLABELLED = ("times", "note")

@@ -18,9 +18,8 @@ from vivavoce.cli.environment import find_port_conflict
 from vivavoce.cli.errors import as_typed, command_hint, describe_error, open_console, print_and_exit
 from vivavoce.cli.pull import fetch_weights
 from vivavoce.cli.serve import freeze_started_objects, shorten_thread_turns
+from vivavoce.client.audio import ClockSpeaker, FileMicrophone, read_wav
 from vivavoce.client.conversation import ClientConversation
-from vivavoce.client.files import FileMicrophone, read_wav
-from vivavoce.client.playback import ClockSpeaker
 from vivavoce.client.session import ServerEndpoint, connect
 from vivavoce.client.tools import ToolModule
 

@@ -17,7 +17,7 @@ from typing import Any
 from vivavoce import __version__
 from vivavoce.cli.environment import ServerAddress, get_json, trusted_certificates
 from vivavoce.cli.errors import CliError, ErrorCode, describe_error, describe_tls_error
-from vivavoce.client import devices as sound
+from vivavoce.client import audio as sound
 from vivavoce.config import Config, is_loopback
 from vivavoce.engines.registry import locate_weights
 from vivavoce.engines.weights import cache_folder
@@ -197,7 +197,7 @@ def examine_weights(config: Config) -> Iterator[Finding]:
 def examine_devices() -> Iterator[Finding]:
     """Whether the microphone and the loudspeaker can be opened; only `talk` needs them."""
     try:
-        backend = sound.choose_backend()
+        sound.choose_backend()
     except ConfigError as error:
         fix = f"Only `vivavoce talk` needs one. {error.fix}"
         yield error_finding(
@@ -209,8 +209,8 @@ def examine_devices() -> Iterator[Finding]:
         ("loudspeaker", sound.open_speaker),
     ):
         try:
-            with opened(backend):
-                yield ok_finding("audio", f"a {kind} can be opened ({backend})")
+            with opened():
+                yield ok_finding("audio", f"a {kind} can be opened")
         except sound.AudioDeviceMissing as error:
             fix = "Only `vivavoce talk` needs one; it takes --in and --out files instead."
             failure = CliError(ErrorCode.NO_AUDIO_DEVICE, error.problem, fix)

@@ -21,7 +21,7 @@ import typer
 
 from vivavoce import config
 from vivavoce.cli.errors import CliError, ErrorCode, describe_close, describe_error, print_and_exit
-from vivavoce.client.devices import AudioDeviceMissing
+from vivavoce.client.audio import AudioDeviceMissing
 from vivavoce.client.messages import DEFAULT_MODEL, SessionClosed, SessionOptions
 from vivavoce.client.session import ServerEndpoint, ServerUnreachable, ServerUntrusted
 from vivavoce.client.tools import ToolModule

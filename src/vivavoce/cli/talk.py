@@ -23,20 +23,27 @@ from vivavoce.cli.conversation_display import (
 )
 from vivavoce.cli.errors import open_console
 from vivavoce.cli.session import wait_until_ready
-from vivavoce.client import devices, echo_cancellation
-from vivavoce.client.conversation import ClientConversation, ConversationObserver
-from vivavoce.client.files import FileMicrophone, Microphone, PipeMicrophone, read_wav
+from vivavoce.client import audio as sound
+from vivavoce.client import echo_cancellation
+from vivavoce.client.audio import (
+    ClockSpeaker,
+    FileMicrophone,
+    Microphone,
+    PipeMicrophone,
+    PipeSpeaker,
+    Speaker,
+    read_wav,
+    wait_until_played,
+)
+from vivavoce.client.conversation import ClientConversation, ConversationObserver, Turn
 from vivavoce.client.messages import (
     GenerationCompleteMessage,
     ServerMessage,
     SessionOptions,
     TurnCompleteMessage,
 )
-from vivavoce.client.playback import ClockSpeaker, PipeSpeaker, Speaker, wait_until_played
-from vivavoce.client.reconnect import connect_resumably
-from vivavoce.client.session import ClientSession, ServerEndpoint, connect
+from vivavoce.client.session import ClientSession, ServerEndpoint, connect, connect_resumably
 from vivavoce.client.tools import ToolModule
-from vivavoce.client.turns import Turn
 from vivavoce.errors import ConfigError
 
 PIPE = "-"
@@ -80,7 +87,7 @@ def talk(
         str, typer.Option("--echo", help=f"Echo handling: {', '.join(echo_cancellation.MODES)}.")
     ] = "auto",
     backend: Annotated[
-        str, typer.Option(help=f"Sound library: {', '.join(devices.BACKENDS)}.")
+        str, typer.Option(help=f"Sound back end: {', '.join(sound.BACKENDS)}.")
     ] = "",
     microphone: Annotated[str, typer.Option(help="Input device: number or part of name.")] = "",
     speaker: Annotated[str, typer.Option(help="Output device: number or part of name.")] = "",
@@ -99,7 +106,7 @@ def talk(
     """
     with options.exit_on_error(), ExitStack() as stack:
         if list_devices:
-            _list(open_console(), devices.choose_backend(backend))
+            _list(open_console(), sound.choose_backend(backend))
             return
         module = ToolModule.load_file(tools) if tools else ToolModule()
         endpoint = options.server_endpoint(url, key, ca)
@@ -128,14 +135,11 @@ def _writable(path: Path) -> IO[str]:
 
 
 def _list(console: Console, backend: str) -> None:
-    found = devices.list_devices(backend)
+    found = sound.list_devices(backend)
     if not found:
         console.print(f"{backend} sees no sound device.")
     for device in found:
-        ways = " and ".join(
-            way for way, is_so in (("in", device.inputs), ("out", device.outputs)) if is_so
-        )
-        console.print(f"{device.index}  {device.name}  ({ways})")
+        console.print(f"{device.index}  {device.name}  ({'out' if device.output else 'in'})")
 
 
 async def talk_with_files(
@@ -188,8 +192,8 @@ async def talk_with_devices(
 ) -> None:
     """Talk until the user or the server ends it."""
     guard = echo_cancellation.make_echo_guard(audio.echo)
-    backend = devices.choose_backend(audio.backend)
-    with devices.open_devices(backend, audio.microphone, audio.speaker, guard.add_playback) as (
+    backend = sound.choose_backend(audio.backend)
+    with sound.open_devices(backend, audio.microphone, audio.speaker, guard.add_playback) as (
         microphone,
         speaker,
     ):
