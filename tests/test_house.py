@@ -51,7 +51,7 @@ ALLOWED: dict[str, set[str]] = {
         "logs", "tools", "tooling", "store", "profiles",
     },
     "profiles": {
-        "config", "core.context_window", "domain", "errors", "protocol", "engines", "runtime",
+        "config", "core.token_counts", "domain", "errors", "protocol", "engines", "runtime",
         "http", "metrics", "tools", "tooling",
     },
     "logs": {"domain", "errors"},

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 
 from vivavoce.config import Config, ProfileTable
-from vivavoce.core.context_window import (
+from vivavoce.core.token_counts import (
     LEAST_WINDOW,
     WINDOW,
     TokenCounter,

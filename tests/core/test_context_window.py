@@ -10,18 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.world import SETUP, World, requests, user
-from vivavoce.core.context_window import (
-    CompressionThresholds,
-    TokenCounter,
-    TokenCounts,
-    count_to_drop,
-    tool_texts,
-)
-from vivavoce.core.contribution import Contribution, CountedTexts, Prompt
+from vivavoce.core.context_window import CompressionThresholds, count_to_drop
 from vivavoce.core.effects import CloseConnection
 from vivavoce.core.events import ContextUpdated, TextReceived, UsageProduced, VideoArrived
 from vivavoce.core.messages import TokenCount, TurnComplete
 from vivavoce.core.settings import SessionSettings
+from vivavoce.core.token_counts import (
+    Contribution,
+    CountedTexts,
+    Prompt,
+    TokenCounter,
+    TokenCounts,
+    tool_texts,
+)
 from vivavoce.domain.content import (
     Blob,
     Content,

@@ -12,12 +12,18 @@ from hypothesis import strategies as st
 from core.resuming import resumed
 from core.world import SETUP, World, requests
 from vivavoce.core import history as module
-from vivavoce.core.context_window import TokenCounter, TokenCounts, tool_texts
-from vivavoce.core.contribution import Contribution, CountedTexts, Prompt
 from vivavoce.core.effects import Send, StartGeneration
 from vivavoce.core.events import ContentReceived, ContextUpdated, TextReceived
 from vivavoce.core.messages import TurnComplete
 from vivavoce.core.settings import SessionSettings
+from vivavoce.core.token_counts import (
+    Contribution,
+    CountedTexts,
+    Prompt,
+    TokenCounter,
+    TokenCounts,
+    tool_texts,
+)
 from vivavoce.domain.content import (
     Blob,
     Content,

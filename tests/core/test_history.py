@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.world import model, user
-from vivavoce.core import content_size
 from vivavoce.core import history as module
-from vivavoce.core.history import MAX_DRAFT, PRESENT, History, Piece, played_words
+from vivavoce.core import token_counts
+from vivavoce.core.history import LEFT_OUT, MAX_DRAFT, PRESENT, History, Piece, played_words
 from vivavoce.domain.content import Blob, Content, Role, Text, ToolCall, ToolResult
 from vivavoce.domain.ids import CallId
 
@@ -155,7 +155,7 @@ def test_media_of_older_results_goes_before_anything_that_was_said() -> None:
     history.add([user("My name is Ann."), model("Hello, Ann."), user("Look at my photos.")])
     rounds(history, 3, size=6 << 20)
     assert media(history) == [0, 6 << 20, 6 << 20], "an open turn is weighed, too"
-    assert history.bytes <= content_size.MAX_BYTES
+    assert history.bytes <= token_counts.MAX_BYTES
     history.close()
     assert history.snapshot()[0] == user("My name is Ann.")
     assert media(history) == [0, 6 << 20, 6 << 20]
@@ -175,7 +175,7 @@ def test_what_results_say_is_bounded_too(monkeypatch: pytest.MonkeyPatch) -> Non
     assert history.bytes <= 20_000
     results = [p for c in history.snapshot() for p in c.parts if isinstance(p, ToolResult)]
     assert len(results) == 30
-    assert results[0].response == content_size.LEFT_OUT
+    assert results[0].response == LEFT_OUT
     assert results[-1].response == {"said": "x" * 2000}
 
 
@@ -199,7 +199,7 @@ def test_what_is_held_is_exact_whatever_is_added_cut_or_dropped(operations: list
         for operation in operations:
             OPERATIONS[operation](history)
         history.close()
-        assert history.bytes == sum(map(content_size.size_bytes, history.snapshot()))
+        assert history.bytes == sum(map(token_counts.size_bytes, history.snapshot()))
 
 
 def test_results_that_answer_nothing_and_are_too_heavy_leave_nothing() -> None:

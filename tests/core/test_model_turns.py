@@ -7,47 +7,39 @@ from collections.abc import Callable
 import pytest
 
 from core.actions import ACTIONS
+from core.documented import read_tables
 from core.world import SETUP, TOOLS, World
-from vivavoce.core.generation import Basis
+from vivavoce.core import model_turns
+from vivavoce.core.effects import Step
 from vivavoce.core.messages import TurnComplete, TurnReason
 from vivavoce.core.model_output import Cause
-from vivavoce.core.model_states import TRANSITIONS, ModelState, ModelTrigger
-from vivavoce.core.model_turns import MAX_ROUNDS, ModelTurns
+from vivavoce.core.model_turns import (
+    MAX_ROUNDS,
+    TRANSITIONS,
+    Basis,
+    ModelState,
+    ModelTrigger,
+    ModelTurns,
+)
 from vivavoce.core.settings import SessionSettings
-from vivavoce.core.step import Step
 from vivavoce.domain.content import ToolCall
 from vivavoce.domain.ids import CallId, TurnId
 
-_, S, G, T, P = ModelState
-I = ModelState.IDLE  # noqa: E741 - the column heads of the table
-
-TABLE: dict[ModelTrigger, tuple[ModelState | None, ...]] = {
-    #                     IDLE  SPEC  GEN   TOOLS PLAYING
-    ModelTrigger.BEGIN:      (G,    None, None, None, None),
-    ModelTrigger.SPECULATE:  (S,    None, None, None, None),
-    ModelTrigger.PART:       (None, S,    G,    None, None),
-    ModelTrigger.CALL:       (None, S,    G,    T,    None),
-    ModelTrigger.BLOCKS:     (None, S,    T,    T,    None),
-    ModelTrigger.FINISHED:   (None, S,    P,    T,    None),
-    ModelTrigger.FAILED:     (None, I,    P,    P,    None),
-    ModelTrigger.REFUSED:    (None, I,    G,    None, None),
-    ModelTrigger.ANSWERED:   (None, None, None, G,    None),
-    ModelTrigger.PROMOTE:    (None, G,    None, None, None),
-    ModelTrigger.DISCARD:    (None, I,    None, None, None),
-    ModelTrigger.WITHDRAW:   (None, None, I,    None, None),
-    ModelTrigger.PLAYED:     (None, None, None, None, I),
-    ModelTrigger.INTERRUPT:  (None, None, I,    I,    I),
-    ModelTrigger.ASKED:      (None, None, None, G,    None),
-    ModelTrigger.CUT:        (None, None, T,    None, T),
-    ModelTrigger.WAITS:      (None, None, None, None, T),
-}  # fmt: skip
+DOCUMENTED = {
+    ModelState[state]: {
+        ModelTrigger[column.upper()]: ModelState.__members__.get(cell, ModelState[state])
+        for column, cell in cells.items()
+    }
+    for state, cells in read_tables(model_turns.__doc__ or "").items()
+}
+"""`send` and `hold` keep the state."""
 
 WAYS: dict[ModelState, tuple[str, ...]] = {
-    I: (),
-    S: ("speech", "hypothesis", "short silence", "hypothesis"),
-    G: ("text", "part"),
-    T: ("text", "part", "blocking call"),
-    P: ("text", "part", "finished"),
+    ModelState.IDLE: (),
+    ModelState.SPECULATING: ("speech", "hypothesis", "short silence", "hypothesis"),
+    ModelState.GENERATING: ("text", "part"),
+    ModelState.TOOLS: ("text", "part", "blocking call"),
+    ModelState.PLAYING: ("text", "part", "finished"),
 }
 
 DOES: dict[ModelTrigger, Callable[[World, ModelTurns, Step], object]] = {
@@ -88,12 +80,10 @@ def in_state(state: ModelState) -> World:
     return world
 
 
-def test_the_table_is_the_one_that_is_written_down() -> None:
-    written = {
-        state: {cue: row[at] for cue, row in TABLE.items() if row[at] is not None}
-        for at, state in enumerate(ModelState)
-    }
-    assert written == TRANSITIONS
+def test_the_documented_table_is_the_one_in_force() -> None:
+    assert DOCUMENTED == TRANSITIONS
+    columns = {trigger for row in DOCUMENTED.values() for trigger in row}
+    assert columns == set(ModelTrigger)
 
 
 @pytest.mark.parametrize("state", ModelState)
@@ -103,7 +93,7 @@ def test_cell(state: ModelState, cue: ModelTrigger) -> None:
     model = world.session._conversation.model
     before, step, sent = len(world.effects), Step(world.now), len(world.said)
     DOES[cue](world, model, step)
-    wanted = TABLE[cue][list(ModelState).index(state)]
+    wanted = DOCUMENTED[state].get(cue)
     assert model.state is (wanted or state)
     said = [*step.effects, *world.effects[before:]]
     if wanted is None:

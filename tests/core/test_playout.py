@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vivavoce.core.playout import Playout
+from vivavoce.core.model_output import Playout
 
 
 def test_nothing_sent_is_over_and_unheard() -> None:

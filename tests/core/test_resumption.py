@@ -10,7 +10,6 @@ import pytest
 from core.actions import ACTIONS
 from core.resuming import history, plain, resumed
 from core.world import MANUAL, SETUP, TOOLS, World, model, requests, user
-from vivavoce.core.checkpoint_schedule import RETRY_S
 from vivavoce.core.events import (
     CheckpointLost,
     CheckpointSaved,
@@ -22,6 +21,7 @@ from vivavoce.core.messages import (
     ToolCallRequest,
     TurnComplete,
 )
+from vivavoce.core.resumption import RETRY_S
 from vivavoce.core.settings import FORGOTTEN_TOOL_S, SessionSettings
 from vivavoce.core.tool_calls import LATE
 from vivavoce.domain.content import (

@@ -30,7 +30,7 @@ from vivavoce.core.messages import (
     TurnComplete,
     UrlContext,
 )
-from vivavoce.core.server_tool_output import MAX_SOURCES, ServerToolOutput
+from vivavoce.core.model_output import MAX_SOURCES, ServerToolOutput
 from vivavoce.core.settings import SessionSettings
 from vivavoce.domain.content import (
     Blob,

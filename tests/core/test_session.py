@@ -19,7 +19,6 @@ from core.world import (
     spoken,
     user,
 )
-from vivavoce.core.context_window import estimate_tokens, tool_texts
 from vivavoce.core.effects import CancelGeneration, PrepareGeneration
 from vivavoce.core.events import (
     ContentReceived,
@@ -43,6 +42,7 @@ from vivavoce.core.messages import (
     TurnReason,
 )
 from vivavoce.core.settings import Pacing, SessionSettings
+from vivavoce.core.token_counts import estimate_tokens, tool_texts
 from vivavoce.domain.content import Blob, Content, Role, Scheduling, Text, Tools, Usage
 from vivavoce.domain.request import EndReason
 from vivavoce.domain.setup import Modality, Thinking

@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 
 from core.world import MANUAL, SETUP, TOOLS, UNINTERRUPTED, World, requests, user
-from vivavoce.core.content_size import MAX_BYTES
 from vivavoce.core.effects import RunTool
 from vivavoce.core.events import (
     ActivityEnded,
@@ -17,8 +16,8 @@ from vivavoce.core.events import (
     TextReceived,
 )
 from vivavoce.core.messages import Interrupted, ToolCallRequest, TurnComplete, TurnReason
-from vivavoce.core.queued_turns import TypedTurn, Update
-from vivavoce.core.user_turns import MAX_LINE
+from vivavoce.core.token_counts import MAX_BYTES
+from vivavoce.core.user_turns import MAX_LINE, TypedTurn, Update
 from vivavoce.domain.content import Tools
 
 PATIENT = replace(SETUP, realtime=UNINTERRUPTED, instruction="Be kind.")

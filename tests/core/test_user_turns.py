@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from vivavoce.core import content_size, queued_turns
-from vivavoce.core.content_size import MAX_BYTES
+from core.documented import read_tables
+from vivavoce.core import token_counts, user_turns
 from vivavoce.core.effects import (
     DropTranscript,
     Effect,
@@ -16,13 +16,23 @@ from vivavoce.core.effects import (
     RefreshTranscript,
     ReportMismatch,
     StartTranscript,
+    Step,
 )
 from vivavoce.core.events import TranscriptUpdated
-from vivavoce.core.queued_turns import FloorTaken, SpokenTurn, TurnState, TypedTurn
-from vivavoce.core.step import Step
+from vivavoce.core.token_counts import MAX_BYTES
 from vivavoce.core.turn_detection import SpeechEdge, SpeechEvent
-from vivavoce.core.user_turns import MAX_LINE, MAX_TYPED, UserTurns
-from vivavoce.core.video_buffer import MAX_FRAMES, VideoBuffer
+from vivavoce.core.user_turns import (
+    MAX_FRAMES,
+    MAX_LINE,
+    MAX_TYPED,
+    TRANSITIONS,
+    FloorTaken,
+    SpokenTurn,
+    TurnState,
+    TypedTurn,
+    UserTurns,
+    VideoBuffer,
+)
 from vivavoce.domain.content import Blob, Content, Role, Text
 from vivavoce.domain.ids import TurnId
 from vivavoce.domain.setup import TurnCoverage
@@ -34,17 +44,17 @@ WAYS = {
     TurnState.PAUSED: (SpeechEdge.ONSET, SpeechEdge.PAUSE),
     TurnState.ENDED: (SpeechEdge.ONSET, SpeechEdge.END),
 }
-TABLE: dict[TurnState | None, dict[SpeechEdge, tuple[TurnState | None, type[Effect]]]] = {
-    None: {SpeechEdge.ONSET: (TurnState.SPEAKING, StartTranscript)},
-    TurnState.SPEAKING: {
-        SpeechEdge.PAUSE: (TurnState.PAUSED, RefreshTranscript),
-        SpeechEdge.END: (TurnState.ENDED, FinishTranscript),
-    },
-    TurnState.PAUSED: {
-        SpeechEdge.RESUME: (TurnState.SPEAKING, type(None)),  # type: ignore[dict-item]
-        SpeechEdge.END: (TurnState.ENDED, FinishTranscript),
-    },
-    TurnState.ENDED: {SpeechEdge.ONSET: (TurnState.SPEAKING, StartTranscript)},
+STATES = {"(none)": None, "(new turn)": TurnState.SPEAKING, **TurnState.__members__}
+DOCUMENTED = {
+    STATES[state]: {edge: STATES[cells[edge.value]] for edge in SpeechEdge if edge.value in cells}
+    for state, cells in read_tables(user_turns.__doc__ or "").items()
+}
+REQUESTED: dict[tuple[TurnState | None, SpeechEdge], type[Effect]] = {
+    (None, SpeechEdge.ONSET): StartTranscript,
+    (TurnState.SPEAKING, SpeechEdge.PAUSE): RefreshTranscript,
+    (TurnState.SPEAKING, SpeechEdge.END): FinishTranscript,
+    (TurnState.PAUSED, SpeechEdge.END): FinishTranscript,
+    (TurnState.ENDED, SpeechEdge.ONSET): StartTranscript,
 }
 
 
@@ -72,6 +82,15 @@ def last_word(user: UserTurns, text: str, turn: TurnId = ONE) -> list[Effect]:
     return step.effects
 
 
+def test_the_documented_table_is_the_one_in_force() -> None:
+    onset = {SpeechEdge.ONSET}
+    assert {
+        state: {edge: to for edge, to in DOCUMENTED[state].items() if edge not in onset}
+        for state in TRANSITIONS
+        if state in DOCUMENTED
+    } == {state: edges for state, edges in TRANSITIONS.items() if edges or state in DOCUMENTED}
+
+
 @pytest.mark.parametrize("state", WAYS)
 @pytest.mark.parametrize("given", SpeechEdge)
 def test_cell(state: TurnState | None, given: SpeechEdge) -> None:
@@ -79,11 +98,11 @@ def test_cell(state: TurnState | None, given: SpeechEdge) -> None:
     for way in WAYS[state]:
         cue(user, way)
     assert newest(user) is state
-    wanted, effect = TABLE[state].get(given, (state, type(None)))
     effects = cue(user, given, 200)
-    assert newest(user) is wanted
+    assert newest(user) is DOCUMENTED[state].get(given, state)
+    requested = REQUESTED.get((state, given))
     assert [type(e) for e in effects if not isinstance(e, ForgetAudio)] == (
-        [] if effect is type(None) else [effect]
+        [] if requested is None else [requested]
     )
 
 
@@ -136,9 +155,9 @@ def test_content_that_joins_what_waits_is_weighed_alone(monkeypatch: pytest.Monk
 
     def weigh(content: Content) -> int:
         weighed.append(content)
-        return content_size.size_bytes(content)
+        return token_counts.size_bytes(content)
 
-    monkeypatch.setattr(queued_turns, "size_bytes", weigh)
+    monkeypatch.setattr(user_turns, "size_bytes", weigh)
     user, step = side(), Step(0.0)
     cue(user, SpeechEdge.ONSET)
     said = [question(f"question {number}") for number in range(50)]
@@ -148,7 +167,7 @@ def test_content_that_joins_what_waits_is_weighed_alone(monkeypatch: pytest.Monk
     typed = user.line[0]
     assert typed.contents() == tuple(content for contents in said for content in contents)
     assert typed == TypedTurn(typed.contents(), answer=True, urgent=True)
-    assert typed.bytes == sum(map(content_size.size_bytes, typed.contents()))
+    assert typed.bytes == sum(map(token_counts.size_bytes, typed.contents()))
     assert len(weighed) == len(said)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from support.invariants import InvariantChecker
-from vivavoce.core.context_window import TokenCounter
 from vivavoce.core.effects import (
     CancelGeneration,
     DropTranscript,
@@ -35,9 +34,10 @@ from vivavoce.core.events import (
     VoiceScored,
 )
 from vivavoce.core.messages import Message, ToolCallRequest
-from vivavoce.core.model_states import ModelState
+from vivavoce.core.model_turns import ModelState
 from vivavoce.core.session import LiveSession
 from vivavoce.core.settings import SessionSettings
+from vivavoce.core.token_counts import TokenCounter
 from vivavoce.domain.content import (
     Behavior,
     Content,

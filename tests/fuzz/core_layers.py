@@ -16,10 +16,10 @@ from core.world import SETUP, World
 from fuzz.layer import Layer
 from fuzz.mutation import BytesMutator, JsonMutator
 from support.invariants import InvariantBroken
-from vivavoce.core.context_window import TokenCounter
 from vivavoce.core.events import ClientGone, TextReceived
 from vivavoce.core.session import LiveSession
 from vivavoce.core.settings import SessionSettings
+from vivavoce.core.token_counts import TokenCounter
 from vivavoce.domain.ids import CountingIds
 from vivavoce.domain.model_family import family_behavior
 from vivavoce.store.checkpoints import CheckpointEncoder, decode_checkpoint

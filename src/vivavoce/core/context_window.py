@@ -1,104 +1,128 @@
-"""The context window: what a prompt weighs in tokens, and how a conversation is kept within.
-
-Text is counted by the engine's own tokenizer. Speech that was heard counts 25 tokens a second,
-whatever words were understood in it, and an image as `mediaResolution` says: the Live API's rates,
-so that what a client reads in `usageMetadata` can be compared with what it sets as `triggerTokens`
-and with the `inputTokenLimit` of a model.
-"""
+"""Context of an answer: instruction, tools and history, kept within the context window."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from vivavoce.domain.content import (
-    Blob,
-    CodeResult,
-    Content,
-    ExecutableCode,
-    FileRef,
-    Part,
-    Text,
-    ToolCall,
-    ToolResult,
-    Tools,
+from vivavoce.core.history import History
+from vivavoce.core.token_counts import (
+    Contribution,
+    CountedTexts,
+    Prompt,
+    TokenCounter,
+    tool_texts,
 )
-from vivavoce.domain.json_text import json_text
-from vivavoce.domain.setup import Compression
-
-WINDOW = 131_072
-"""The window of the Live API's native audio models."""
-
-LEAST_WINDOW = 32_768
-"""The smallest that the Live API has. Models with less leave out what is oldest by themselves."""
+from vivavoce.domain.content import Content, Role, Tools
+from vivavoce.domain.ids import GenerationId, SessionId
+from vivavoce.domain.request import GenerationRequest
+from vivavoce.domain.setup import Compression, SessionSetup
+from vivavoce.domain.voices import DEFAULT_VOICE
 
 TRIGGER = 0.8
 """Of the window: where compression begins unless the client says otherwise."""
 
-
-CHARS_PER_TOKEN = 4
-"""Characters of English text in a token, roughly."""
-
-
-def estimate_tokens(text: str) -> int:
-    """Tokens of a text, roughly, where no tokenizer is at hand."""
-    return -(-len(text) // CHARS_PER_TOKEN)
+NO_GENERATION = GenerationId(0)
+"""The number in a request that only prepares."""
 
 
-@dataclass(frozen=True, slots=True)
-class TokenCounts:
-    """Tokens by modality."""
+class Context:
+    """The living state of which every `GenerationRequest` is a frozen picture.
 
-    text: int = 0
-    audio: int = 0
-    images: int = 0
-
-    @property
-    def total(self) -> int:
-        return self.text + self.audio + self.images
-
-
-def constant_revision() -> int:
-    """The revision of a tokenizer that always counts alike."""
-    return 0
-
-
-class TokenCounter:
-    """How a model's tokens are counted. `count` is its tokenizer, `window` its context in tokens.
-
-    `revision` is a number that changes whenever `count` may count a text otherwise than before:
-    a tokenizer may know a text better later than at first.
+    `overflow` says why the conversation cannot go on: it does not fit the window any more.
     """
 
     def __init__(
         self,
-        window: int = WINDOW,
-        count: Callable[[str], int] = estimate_tokens,
-        revision: Callable[[], int] = constant_revision,
+        session: SessionId,
+        setup: SessionSetup,
+        history: History,
+        counter: TokenCounter,
+        min_confidence: float = 0.0,
     ) -> None:
-        self.window = window
-        self.count = count
-        self.revision = revision
+        self.session = session
+        self.setup = setup
+        self.instruction = setup.instruction
+        self.tools = setup.tools
+        self.history = history
+        self.overflow = ""
+        self._counter = counter
+        self._min_confidence = min_confidence
+        self._bounds = CompressionThresholds.from_setup(setup.compression, counter.window)
+        self._updates = 0
+        self._fixed = self._fixed_texts()
+        self._fixed.tokens(counter, counter.revision())  # large setups are made in a thread
 
+    @property
+    def version(self) -> int:
+        """Changes whenever the same words would be answered from something else."""
+        return self.history.version + self._updates
 
-def prompt_texts(content: Content) -> list[str]:
-    """What a prompt holds of a contribution as text. Recognized words count as sound instead."""
-    heard = content.heard_s > 0
-    parts = (part for part in content.parts if not (heard and isinstance(part, Text)))
-    return [text for part in parts if (text := _text(part))]
+    def update(self, instruction: str | None, tools: Tools | None) -> None:
+        """`contextUpdate`: holds for the generations that follow."""
+        self.instruction = self.instruction if instruction is None else instruction
+        self.tools = self.tools if tools is None else tools
+        self._updates += 1
+        self._fixed = self._fixed_texts()
 
+    def _fixed_texts(self) -> CountedTexts:
+        """Instruction and declarations, which stand before the history in every prompt."""
+        return CountedTexts([self.instruction, *tool_texts(self.tools)])
 
-def tool_texts(tools: Tools) -> list[str]:
-    """What a prompt holds of the declarations of functions."""
-    return [
-        json_text([tool.name, tool.description, tool.parameters, tool.returns])
-        for tool in tools.declarations
-    ]
+    def fit(self) -> None:
+        """Keep within the window before a turn is run.
 
+        Where compression was asked for, the oldest contributions go when the trigger is passed,
+        until the target is reached. Instruction, tools and the user's last words never go. What
+        is too much then, or without compression, is an `overflow`.
+        """
+        counter, bounds = self._counter, self._bounds
+        total = self.prompt().weight().total
+        if bounds is not None and total > bounds.trigger:
+            older = self.history.droppable()
+            weights = (each.tokens(counter, self.setup.image_tokens) for each in older)
+            self.history.drop_oldest(count_to_drop(weights, total - bounds.target))
+            total = self.prompt().weight().total
+        if total > counter.window:
+            self.overflow = f"The context window of {counter.window} tokens is full ({total}): " + (
+                "send less at once." if bounds else "set contextWindowCompression."
+            )
 
-def image_count(content: Content) -> int:
-    """The images of a contribution, those that a function answered with included."""
-    return sum(map(_images, content.parts))
+    def prompt(self, extra: tuple[Content, ...] = ()) -> Prompt:
+        """What a request with the same `extra` weighs."""
+        contributions = (*self.history.contributions(), *map(Contribution, extra))
+        return Prompt(
+            self._fixed,
+            contributions,
+            self._counter,
+            self.setup.image_tokens,
+            self.history.tokens,
+            self.history.is_over_limit,
+        )
+
+    def request(
+        self,
+        generation: GenerationId = NO_GENERATION,
+        extra: tuple[Content, ...] = (),
+        speculative: bool = False,
+    ) -> GenerationRequest:
+        """A picture of the conversation, with `extra` as if it had been said already."""
+        setup = self.setup
+        history = (*self.history.snapshot(), *extra)
+        return GenerationRequest(
+            session=self.session,
+            generation=generation,
+            instruction=self.instruction,
+            history=history,
+            tools=self.tools,
+            modality=setup.modality,
+            voice=setup.voice or DEFAULT_VOICE,
+            language=setup.language,
+            sampling=setup.sampling,
+            thinking=setup.thinking,
+            speculative=speculative,
+            unclear=is_unclear(history, self._min_confidence),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,22 +155,13 @@ def count_to_drop(weights: Iterable[int], excess: int) -> int:
     return count
 
 
-def _text(part: Part) -> str:
-    match part:
-        case Text(text):
-            return text
-        case ToolCall(_, name, args):
-            return json_text([name, args])
-        case ToolResult(_, name, response):
-            return json_text([name, response])
-        case ExecutableCode(code):
-            return code
-        case CodeResult(_, output):
-            return output
-        case Blob() | FileRef():
-            return ""
-
-
-def _images(part: Part) -> int:
-    inner = part.parts if isinstance(part, ToolResult) else (part,)
-    return sum(isinstance(p, Blob) and p.mime_type.startswith("image/") for p in inner)
+def is_unclear(history: tuple[Content, ...], min_confidence: float) -> bool:
+    """Whether all that the user has said since the model's last words has too little confidence."""
+    unclear = False
+    for content in reversed(history):
+        if content.role is not Role.USER:
+            break
+        if content.confidence is None or content.confidence >= min_confidence:
+            return False
+        unclear = True
+    return unclear

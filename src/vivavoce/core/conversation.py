@@ -1,7 +1,7 @@
-"""The parts of a conversation, and the moves that concern more than one of them.
+"""Conversation: user turns, model turns, tool ledger and context, and the moves between them.
 
-A move is made by a joint rule or by an event; none of them looks at the clock or decides
-whether it is time for it.
+A move is made by a rule or by an event; none of them looks at the clock or decides whether it is
+time for it.
 """
 
 from __future__ import annotations
@@ -9,22 +9,25 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TypeGuard
 
-from vivavoce.core.bare_turns import only_punctuation, without_bare_end
-from vivavoce.core.context import Context
-from vivavoce.core.context_window import TokenCounter
-from vivavoce.core.effects import PrepareGeneration, Send
+from vivavoce.core.context_window import Context
+from vivavoce.core.effects import PrepareGeneration, Send, Step
 from vivavoce.core.events import ContentReceived
-from vivavoce.core.generation import Basis
 from vivavoce.core.history import History
 from vivavoce.core.messages import InputTranscript, Interrupted, TurnComplete, TurnReason
 from vivavoce.core.model_output import Cause, OutputOptions
-from vivavoce.core.model_turns import ModelTurns
-from vivavoce.core.queued_turns import Entry, FloorTaken, SpokenTurn, TurnState, TypedTurn
+from vivavoce.core.model_turns import Basis, ModelTurns
 from vivavoce.core.settings import FORGOTTEN_TOOL_S, Pacing, SessionSettings
-from vivavoce.core.step import Step
+from vivavoce.core.token_counts import TokenCounter
 from vivavoce.core.tool_calls import ResultStatus, ToolLedger, ToolTimeouts
-from vivavoce.core.user_turns import UserTurns
-from vivavoce.core.video_buffer import VideoBuffer
+from vivavoce.core.user_turns import (
+    Entry,
+    FloorTaken,
+    SpokenTurn,
+    TurnState,
+    TypedTurn,
+    UserTurns,
+    VideoBuffer,
+)
 from vivavoce.domain.audio import Position
 from vivavoce.domain.checkpoint import Asked, Checkpoint, strip_server_tools
 from vivavoce.domain.content import Content, Part, Role, Text, ToolResult
@@ -405,3 +408,35 @@ class Conversation:
         for position, frame in checkpoint.frames:
             self.user.frames.add_frame(position, frame)
         self.seeding = checkpoint.seeding
+
+
+PUNCTUATION = frozenset(".,;:!?…-–—'\"()")
+LONGEST_MARKS = 64
+
+
+def only_punctuation(text: str) -> bool:
+    """Whether a short text has no words in it."""
+    marks = (char.isspace() or char in PUNCTUATION for char in text)
+    return len(text) <= LONGEST_MARKS and all(marks)
+
+
+def is_bare(content: Content) -> bool:
+    """Whether this is a turn of the user's without words, or anything else in it."""
+    if content.role is not Role.USER or len(content.parts) > LONGEST_MARKS:
+        return False
+    return all(isinstance(p, Text) and only_punctuation(p.text) for p in content.parts)
+
+
+def without_bare_end(turns: tuple[Content, ...]) -> tuple[Content, ...]:
+    """The turns without bare ones at their end.
+
+    Where nothing but turns of the model's is before them, those say what the answer is to be: they
+    become what the user asks for, since no model takes orders from its own words.
+    """
+    end = len(turns)
+    while end and is_bare(turns[end - 1]):
+        end -= 1
+    kept = turns[:end]
+    if end < len(turns) and kept and all(turn.role is Role.MODEL for turn in kept):
+        return tuple(replace(turn, role=Role.USER) for turn in kept)
+    return kept

@@ -1,7 +1,7 @@
-"""Everything that the core can ask of its host. Frozen data, one sentence each.
+"""Effects: everything that the core can ask of its host. Frozen data.
 
-The host performs effects in order and never awaits while doing so: whatever takes time
-becomes a task whose outcome returns as an event.
+The host performs them in order and never awaits while doing so: whatever takes time becomes a task
+whose outcome returns as an event.
 """
 
 from __future__ import annotations
@@ -166,3 +166,25 @@ Effect = (
     | ReportMismatch
     | CloseConnection
 )
+
+
+class Step:
+    """`now` is the host's clock in seconds; `effects` grow in the order of their deciding."""
+
+    __slots__ = ("effects", "now")
+
+    def __init__(self, now: float) -> None:
+        self.now = now
+        self.effects: list[Effect] = []
+
+    def emit(self, effect: Effect) -> None:
+        """Ask the host for something."""
+        self.effects.append(effect)
+
+    def report_mismatch(self, sentence: str, code: int = 0) -> None:
+        """Say that something of the client's has another effect than it was sent for, or none."""
+        self.effects.append(ReportMismatch(sentence, code))
+
+    def send(self, message: Message, generation: GenerationId | None = None) -> None:
+        """Say something to the client; what names a generation is purged when it is cancelled."""
+        self.effects.append(Send(message, generation))

@@ -255,7 +255,7 @@ class ClientGone:
     """The client's connection has ended."""
 
 
-Event = (
+ClientEvent = (
     ContentReceived
     | TextReceived
     | AudioArrived
@@ -265,23 +265,33 @@ Event = (
     | AudioStreamEnded
     | ToolResponsesReceived
     | ContextUpdated
-    | VoiceScored
-    | TranscriptUpdated
-    | TranscriptProgressed
-    | TranscriptFailed
-    | AudioProduced
+)
+"""What a client sent into the conversation."""
+
+TranscriptEvent = TranscriptUpdated | TranscriptProgressed | TranscriptFailed
+"""What comes of recognizing a turn."""
+
+GenerationEvent = (
+    AudioProduced
     | TextProduced
     | ToolCallsProduced
-    | ToolRan
     | UsageProduced
     | GenerationFinished
     | GenerationFailed
     | GenerationRefused
-    | MessageRead
-    | CheckpointSaved
-    | CheckpointLost
-    | SessionSuperseded
-    | CloseRequested
+)
+"""What one generation produces, and how it ends."""
+
+LifecycleEvent = MessageRead | CheckpointSaved | CheckpointLost | SessionSuperseded | CloseRequested
+"""What concerns the connection and its checkpoints alone."""
+
+Event = (
+    ClientEvent
+    | VoiceScored
+    | TranscriptEvent
+    | GenerationEvent
+    | ToolRan
+    | LifecycleEvent
     | ListeningHeld
     | ClientGone
 )

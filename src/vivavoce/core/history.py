@@ -17,13 +17,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
-from vivavoce.core.content_size import MAX_BYTES, calls_in, strip_media, without_results
-from vivavoce.core.context_window import TokenCounter
-from vivavoce.core.contribution import Contribution, TokenTotal
-from vivavoce.domain.content import Content, Part, Role, Text, ToolCall, ToolResult
+from vivavoce.core.token_counts import (
+    MAX_BYTES,
+    Contribution,
+    TokenCounter,
+    TokenTotal,
+)
+from vivavoce.domain.content import Content, Json, Part, Role, Text, ToolCall, ToolResult
 from vivavoce.domain.ids import CallId
 
 PRESENT = 128
@@ -31,6 +34,9 @@ PRESENT = 128
 
 MAX_DRAFT = 20_000
 """Entries of one model turn: more than a quarter of an hour of speech."""
+
+LEFT_OUT: Json = {"omitted": "Left out: the conversation grew too long."}
+"""What stands for a result that was too heavy to be kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,3 +339,26 @@ def played_words(piece: Piece, heard_s: float) -> str:
     words = re.findall(r"(?<!\s)\s*+\S+", piece.text)
     share = (heard_s - piece.begin_s) / (piece.end_s - piece.begin_s)
     return "".join(words[: ceil(share * len(words))])
+
+
+def strip_media(content: Content, answers: bool) -> Content:
+    """The contribution without the media of its results; with `answers`, without those, too."""
+
+    def lighten(part: Part) -> Part:
+        if not isinstance(part, ToolResult):
+            return part
+        return replace(part, parts=(), response=LEFT_OUT if answers else part.response)
+
+    return replace(content, parts=tuple(map(lighten, content.parts)))
+
+
+def calls_in(contents: Iterable[Content]) -> frozenset[CallId]:
+    """The calls that were made in these contributions."""
+    parts = (part for content in contents for part in content.parts)
+    return frozenset(part.id for part in parts if isinstance(part, ToolCall) and part.id)
+
+
+def without_results(content: Content, calls: frozenset[CallId]) -> Content:
+    """The contribution without its results of these calls; itself, if it has none."""
+    parts = tuple(p for p in content.parts if not (isinstance(p, ToolResult) and p.id in calls))
+    return content if len(parts) == len(content.parts) else replace(content, parts=parts)

@@ -1,35 +1,45 @@
-"""One model turn as the client sees it: what was said, called and counted, and how it ends."""
+"""Output of one model turn: what the client is sent of it, and how it ends."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 from enum import Enum
 
-from vivavoce.core.context_window import TokenCounter, TokenCounts
-from vivavoce.core.contribution import Prompt
-from vivavoce.core.effects import RunTool
+from vivavoce.core.effects import RunTool, Step
+from vivavoce.core.grounding import find_supports
 from vivavoce.core.history import History
 from vivavoce.core.messages import (
     GenerationComplete,
+    Grounding,
     Interrupted,
     Message,
     ModelAudio,
+    ModelCode,
+    ModelCodeResult,
     ModelText,
     OutputTranscript,
+    ServerCall,
+    ServerResponse,
     TokenCount,
     ToolCallCancellation,
     ToolCallRequest,
     TurnComplete,
     TurnReason,
+    UrlContext,
 )
-from vivavoce.core.playout import Playout
-from vivavoce.core.server_tool_output import ServerToolOutput
-from vivavoce.core.step import Step
-from vivavoce.core.usage import UsageCounter
+from vivavoce.core.token_counts import Prompt, TokenCounter, TokenCounts, UsageCounter
 from vivavoce.domain.audio import pcm_seconds
-from vivavoce.domain.content import ToolCall, Tools
+from vivavoce.domain.content import FAILED, OK, ServerTool, ToolCall, ToolKind, Tools
 from vivavoce.domain.ids import CallId, GenerationId
 from vivavoce.domain.setup import Modality
+from vivavoce.domain.tool_outcome import Source, ToolOutcome
+
+MAX_SOURCES = 20
+"""Sources that one turn names at most; what later searches find beyond it is left out."""
+
+MAX_QUERIES = 50
+"""Queries that one turn names at most."""
 
 
 class Cause(Enum):
@@ -219,3 +229,112 @@ class ModelOutput:
         read, self.served.read = self.served.read, []
         tools = sum(map(self._options.counter.count, read))
         return self.tally.count_tokens(prompt, self.playout.sent_s, tools)
+
+
+class Playout:
+    """Counts sound sent and, given the time, sound heard; all in seconds."""
+
+    __slots__ = ("_ends_at", "sent_s")
+
+    def __init__(self) -> None:
+        self.sent_s = 0.0
+        self._ends_at: float | None = None
+
+    def add_audio(self, duration_s: float, now: float) -> tuple[float, float]:
+        """A piece was sent: its span within the sound of this turn."""
+        begin = self.sent_s
+        self.sent_s += duration_s
+        self._ends_at = max(now, self._ends_at or now) + duration_s
+        return begin, self.sent_s
+
+    @property
+    def ends_at(self) -> float | None:
+        """When everything sent so far will have been played; `None` if nothing was sent."""
+        return self._ends_at
+
+    def over(self, now: float) -> bool:
+        """Whether nothing is left to be played."""
+        return self._ends_at is None or now >= self._ends_at
+
+    def heard_s(self, now: float) -> float:
+        """How much of the turn's sound has been played."""
+        if self._ends_at is None:
+            return 0.0
+        return max(0.0, self.sent_s - max(0.0, self._ends_at - now))
+
+
+class ServerToolOutput:
+    """The server's calls of one model turn.
+
+    `shows_search`: searches are shown as code; `shows_calls`: the client asked to see every
+    call. `read` are the results that the model gets to read, as JSON, since it was last asked.
+    """
+
+    def __init__(self, shows_search: bool, shows_calls: bool) -> None:
+        self.read: list[str] = []
+        self._shows_search = shows_search
+        self._shows_calls = shows_calls
+        self._calls: dict[str, tuple[ToolCall, ServerTool]] = {}
+        self._unsent: list[Message] = []
+        self._queries: list[str] = []
+        self._sources: dict[str, Source] = {}
+
+    def add_call(self, call: ToolCall, tool: ServerTool, later: bool = False) -> list[Message]:
+        """A call is about to be run: what the client is told of it now, unless it is `later`."""
+        self._calls[call.id] = (call, tool)
+        messages: list[Message] = [ServerCall(call, tool.kind)] if self._shows_calls else []
+        if tool.kind is ToolKind.CODE:
+            messages.append(ModelCode(call.id, str(call.args.get("code", ""))))
+        elif tool.kind is ToolKind.SEARCH and self._shows_search:
+            wanted = json.dumps(call.args.get("query", ""), ensure_ascii=False)
+            messages.append(ModelCode(call.id, f"print({call.name}.search(queries=[{wanted}]))"))
+        if later:
+            self._unsent += messages
+            return []
+        return messages
+
+    def add_outcome(self, id: str, outcome: ToolOutcome) -> None:
+        """A call has been run."""
+        call, tool = self._calls[id]
+        self.read.append(json.dumps(outcome.response, ensure_ascii=False, default=str))
+        if outcome.code is not None and tool.kind is ToolKind.CODE:
+            self._unsent.append(ModelCodeResult(call.id, outcome.code.outcome, outcome.code.output))
+        if tool.kind is ToolKind.SEARCH and self._shows_search:
+            self._unsent.append(ModelCodeResult(call.id, *_listed(outcome)))
+        if outcome.pages:
+            self._unsent.append(UrlContext(tuple(outcome.pages)))
+        if self._shows_calls:
+            self._unsent.append(ServerResponse(call, tool.kind, outcome.response))
+        if not outcome.failed:
+            self._queries += (q for q in outcome.queries if q not in self._queries)
+            del self._queries[MAX_QUERIES:]
+            for source in outcome.sources:
+                self._found(source)
+
+    def _found(self, source: Source) -> None:
+        """Passages of one document are one source."""
+        known = self._sources.get(source.uri)
+        if known is not None and source.text not in known.text:
+            self._sources[source.uri] = replace(known, text=f"{known.text}\n{source.text}")
+        elif known is None and len(self._sources) < MAX_SOURCES:
+            self._sources[source.uri] = source
+
+    def take_messages(self) -> list[Message]:
+        """What came of the calls since this was last asked."""
+        messages, self._unsent = self._unsent, []
+        return messages
+
+    def grounding(self, text: str) -> Grounding | None:
+        """What `text`, all words of the turn, rests on; `None` if nothing was searched."""
+        if not self._queries:
+            return None
+        sources = tuple(self._sources.values())
+        return Grounding(tuple(self._queries), sources, find_supports(text, sources))
+
+
+def _listed(outcome: ToolOutcome) -> tuple[str, str]:
+    """A search's result as its code would print it."""
+    if outcome.failed:
+        return FAILED, outcome.failed
+    found = dict.fromkeys(f"{source.title}: {source.uri}" for source in outcome.sources)
+    return OK, "\n".join(found)

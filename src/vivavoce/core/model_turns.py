@@ -1,35 +1,68 @@
-"""Machine 2: the model's turns and the generations that make them.
+"""Model turns: the generations that make them, and their state machine.
 
-Rules:
+Everything that decides which generation may speak lives in this file. It knows nothing of the user:
+when to begin, promote or interrupt is decided in rules.py.
 
-- Everything that decides which generation may speak lives in this file.
-- It knows nothing of the user. When to begin, promote or interrupt is joint.py's.
+A *generation* is one run of the responder and has an increasing number. At most one is current,
+and only events of the current one are processed: this is the *fence*, one comparison in
+`handle_production`. Output of any other was overtaken by a decision and is dropped, so correctness
+never waits for a task to be cancelled.
 
-Theory of operation. A *generation* is one run of the responder and has an increasing number.
-At most one is current, and only the current one is listened to: this is the *fence*, and it
-is one comparison in `produced`. Whatever else arrives was overtaken by a decision and changes
-nothing, so correctness never waits for a task to die.
+A *model turn* is what the client sees up to one `turnComplete`: one generation, or several with
+blocking calls between them. While the client runs functions no generation is running. Content that
+asks for an answer is then answered within the turn, and the calls stay open.
 
-A *model turn* is what the client sees: one generation, or several with blocking calls between
-them, up to one `turnComplete`. While the client runs functions there is no generation to be
-interrupted: content that asks for an answer is answered within the turn, and the calls stay open;
-what comes of them is a turn of its own.
+A *speculative* generation belongs to no turn yet. Its events are held back in order: no message, no
+call, no history. Promoting it creates the turn and replays the events through the GENERATING row.
 
-A *speculative* generation belongs to no turn yet. Its parts are held, in order, and nothing else
-about it exists: no message, no call, no history. To promote it is to make a turn and to replay what
-was held through the ordinary row.
+    state        begin        speculate     part   call   blocks  finished  failed   refused
+    IDLE         GENERATING   SPECULATING   -      -      -       -         -        -
+    SPECULATING  -            -             hold   hold   hold    hold      IDLE     IDLE
+    GENERATING   -            -             send   send   TOOLS   PLAYING   PLAYING  GENERATING
+    TOOLS        -            -             -      send   send    send      PLAYING  -
+    PLAYING      -            -             -      -      -       -         -        -
 
-The table of states is in model_states.py.
+    state        answered     promote       discard  withdraw  played   interrupt
+    IDLE         -            -             -        -         -        -
+    SPECULATING  -            GENERATING    IDLE     -         -        -
+    GENERATING   -            -             -        IDLE      -        IDLE
+    TOOLS        GENERATING   -             -        -         -        IDLE
+    PLAYING      -            -             -        -         IDLE     IDLE
+
+    state        asked        cut           waits
+    IDLE         -            -             -
+    SPECULATING  -            -             -
+    GENERATING   -            TOOLS         -
+    TOOLS        GENERATING   -             -
+    PLAYING      -            TOOLS         TOOLS
+
+- Audio and text that follow a blocking call (*part* in TOOLS) are dropped: clients open a new,
+  empty answer for them.
+- *Failed* plays out what was said before the turn ends, since `turnComplete` makes some clients
+  empty their speaker.
+- *Refused* in GENERATING: the generation was speculative when it was started; it is started anew.
+- *Withdraw* takes back a turn of which the client has seen nothing.
+- *Asked*: content that asks for an answer while functions of the client run. After that answer was
+  played or *cut*, the model *waits* for the functions again.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from enum import Enum
 from typing import assert_never
 
-from vivavoce.core.context import Context
-from vivavoce.core.effects import CancelGeneration, ReleaseGeneration, StartGeneration, StopTool
+from vivavoce.core.context_window import Context
+from vivavoce.core.effects import (
+    CancelGeneration,
+    ReleaseGeneration,
+    StartGeneration,
+    Step,
+    StopTool,
+)
 from vivavoce.core.events import (
     AudioProduced,
+    GenerationEvent,
     GenerationFailed,
     GenerationFinished,
     GenerationRefused,
@@ -37,17 +70,19 @@ from vivavoce.core.events import (
     ToolCallsProduced,
     UsageProduced,
 )
-from vivavoce.core.generation import Basis, FromGeneration, Generation
 from vivavoce.core.messages import TurnReason
-from vivavoce.core.model_output import Cause, ModelOutput, OutputOptions
-from vivavoce.core.model_states import BUSY, TRANSITIONS, ModelState, ModelTrigger
-from vivavoce.core.server_tool_output import ServerToolOutput
-from vivavoce.core.step import Step
+from vivavoce.core.model_output import Cause, ModelOutput, OutputOptions, ServerToolOutput
+from vivavoce.core.token_counts import Prompt
 from vivavoce.core.tool_calls import CANCELLED, FAILED, LATE, ToolLedger
+from vivavoce.domain.audio import pcm_seconds
 from vivavoce.domain.content import Content, ToolCall, Tools
-from vivavoce.domain.ids import CallId, GenerationId
-from vivavoce.domain.request import EndReason
+from vivavoce.domain.ids import CallId, GenerationId, TurnId
+from vivavoce.domain.request import EndReason, GenerationRequest
 from vivavoce.domain.tool_outcome import ToolOutcome
+
+MAX_HELD_S = 30.0
+MAX_HELD_PARTS = 2000
+"""What a speculation may hold; one that makes more is discarded."""
 
 MAX_UNSENT = 8
 """Generations of one turn of which something may still wait to be sent."""
@@ -61,6 +96,65 @@ REASONS = {
     EndReason.NEED_MORE_INPUT: TurnReason.NEED_MORE_INPUT,
     EndReason.MALFORMED_CALL: TurnReason.MALFORMED_FUNCTION_CALL,
 }
+
+
+class ModelState(Enum):
+    """Where the model side stands."""
+
+    IDLE = "idle"
+    SPECULATING = "speculating"
+    GENERATING = "generating"
+    TOOLS = "tools"
+    PLAYING = "playing"
+
+
+class ModelTrigger(Enum):
+    """What can happen to the model side."""
+
+    BEGIN = "begin"
+    SPECULATE = "speculate"
+    PART = "part"
+    CALL = "call"
+    BLOCKS = "blocks"
+    FINISHED = "finished"
+    FAILED = "failed"
+    REFUSED = "refused"
+    ANSWERED = "answered"
+    PROMOTE = "promote"
+    DISCARD = "discard"
+    WITHDRAW = "withdraw"
+    PLAYED = "played"
+    INTERRUPT = "interrupt"
+    ASKED = "asked"
+    CUT = "cut"
+    WAITS = "waits"
+
+
+_S, _T = ModelState, ModelTrigger
+
+TRANSITIONS: dict[ModelState, dict[ModelTrigger, ModelState]] = {
+    _S.IDLE: {_T.BEGIN: _S.GENERATING, _T.SPECULATE: _S.SPECULATING},
+    _S.SPECULATING: {
+        _T.PART: _S.SPECULATING, _T.CALL: _S.SPECULATING, _T.BLOCKS: _S.SPECULATING,
+        _T.FINISHED: _S.SPECULATING, _T.FAILED: _S.IDLE, _T.REFUSED: _S.IDLE,
+        _T.PROMOTE: _S.GENERATING, _T.DISCARD: _S.IDLE,
+    },
+    _S.GENERATING: {
+        _T.PART: _S.GENERATING, _T.CALL: _S.GENERATING, _T.BLOCKS: _S.TOOLS,
+        _T.FINISHED: _S.PLAYING, _T.FAILED: _S.PLAYING, _T.REFUSED: _S.GENERATING,
+        _T.WITHDRAW: _S.IDLE, _T.INTERRUPT: _S.IDLE, _T.CUT: _S.TOOLS,
+    },
+    _S.TOOLS: {
+        _T.CALL: _S.TOOLS, _T.BLOCKS: _S.TOOLS, _T.FINISHED: _S.TOOLS, _T.FAILED: _S.PLAYING,
+        _T.ANSWERED: _S.GENERATING, _T.ASKED: _S.GENERATING, _T.INTERRUPT: _S.IDLE,
+    },
+    _S.PLAYING: {
+        _T.PLAYED: _S.IDLE, _T.INTERRUPT: _S.IDLE, _T.CUT: _S.TOOLS, _T.WAITS: _S.TOOLS,
+    },
+}  # fmt: skip
+"""What is absent changes nothing."""
+
+BUSY = frozenset({ModelState.GENERATING, ModelState.TOOLS, ModelState.PLAYING})
 
 
 class ModelTurns:
@@ -187,7 +281,7 @@ class ModelTurns:
         return turn
 
     def handle_tool_outcome(self, call: CallId, outcome: ToolOutcome) -> None:
-        """A tool of the server's has been run. Whether the turn goes on is joint.py's."""
+        """A tool of the server's has been run. Whether the turn goes on is rules.py's."""
         if (
             self._ledger.add_outcome(call, outcome.response, outcome.parts)
             and self.turn is not None
@@ -324,7 +418,7 @@ class ModelTurns:
 
     # --- what a generation says -----------------------------------------------------------
 
-    def handle_production(self, event: FromGeneration, step: Step) -> None:
+    def handle_production(self, event: GenerationEvent, step: Step) -> None:
         """The fence: a generation that is not current, or has ended, is not listened to."""
         generation = self.generation
         if generation is None or event.generation != generation.id or not generation.running:
@@ -344,7 +438,7 @@ class ModelTurns:
             self._retire_generation(step, purge=False)
             self._fail_generation(turn, step)
 
-    def _hold_event(self, generation: Generation, event: FromGeneration, step: Step) -> None:
+    def _hold_event(self, generation: Generation, event: GenerationEvent, step: Step) -> None:
         if isinstance(event, GenerationFailed | GenerationRefused):
             generation.running = False
             failed = isinstance(event, GenerationFailed)
@@ -355,7 +449,7 @@ class ModelTurns:
             self.discard_generation(step)
 
     def _take_event(
-        self, generation: Generation, turn: ModelOutput, event: FromGeneration, step: Step
+        self, generation: Generation, turn: ModelOutput, event: GenerationEvent, step: Step
     ) -> None:
         match event:
             case AudioProduced():
@@ -439,3 +533,46 @@ class ModelTurns:
             return False
         self.state = state
         return True
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What a speculation was started from; it may speak only if this still holds.
+
+    `words` are compared in substance, and `version` is that of the context; `unclear` says that the
+    words were recognized with too little confidence to be answered.
+    """
+
+    turn: TurnId
+    words: str
+    version: int
+    unclear: bool = False
+
+
+@dataclass(slots=True)
+class Generation:
+    """A generation with its number, its picture of the conversation, and what it may not say yet.
+
+    `prompt` is what the picture weighs.
+
+    It is `running` until it finished, failed or was cancelled, and is not listened to after.
+    """
+
+    request: GenerationRequest
+    prompt: Prompt
+    basis: Basis | None = None
+    running: bool = True
+    last_sign: float = 0.0
+    held: list[GenerationEvent] = field(default_factory=list)
+    _held_s: float = 0.0
+
+    @property
+    def id(self) -> GenerationId:
+        return self.request.generation
+
+    def hold(self, event: GenerationEvent) -> bool:
+        """Keep a part for later; false when there is more of it than may be kept."""
+        self.held.append(event)
+        if isinstance(event, AudioProduced):
+            self._held_s += pcm_seconds(event.pcm)
+        return self._held_s <= MAX_HELD_S and len(self.held) <= MAX_HELD_PARTS

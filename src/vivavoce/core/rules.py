@@ -31,9 +31,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from vivavoce.core.conversation import Conversation
-from vivavoce.core.model_states import ModelState
-from vivavoce.core.queued_turns import SpokenTurn, TurnState, Update
-from vivavoce.core.step import Step
+from vivavoce.core.effects import Step
+from vivavoce.core.model_turns import ModelState
+from vivavoce.core.user_turns import SpokenTurn, TurnState, Update
 
 MAX_TRIES = 2
 """Speculations a turn: a third would mean that the user is thinking aloud."""

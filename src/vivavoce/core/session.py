@@ -6,8 +6,8 @@
     deadline()          when the session next needs to be asked, if nothing happens before
 
 `now` is any clock in seconds that does not go back. This file only routes: what the user
-said is user_side.py's, what the model says model_side.py's, and what follows from both
-joint.py's.
+said is user_turns.py's, what the model says model_turns.py's, and what follows from both
+rules.py's.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import assert_never
 
-from vivavoce.core.context_window import TokenCounter
 from vivavoce.core.conversation import Conversation
 from vivavoce.core.effects import (
     CloseConnection,
@@ -23,45 +22,37 @@ from vivavoce.core.effects import (
     Effect,
     ForgetAudio,
     SaveCheckpoint,
+    Step,
 )
 from vivavoce.core.events import (
     ActivityEnded,
     ActivityStarted,
     AudioArrived,
-    AudioProduced,
     AudioStreamEnded,
-    CheckpointLost,
-    CheckpointSaved,
+    ClientEvent,
     ClientGone,
-    CloseRequested,
     ContentReceived,
     ContextUpdated,
     Event,
-    GenerationFailed,
-    GenerationFinished,
-    GenerationRefused,
+    GenerationEvent,
+    LifecycleEvent,
     ListeningHeld,
-    MessageRead,
-    SessionSuperseded,
-    TextProduced,
     TextReceived,
-    ToolCallsProduced,
     ToolRan,
     ToolResponsesReceived,
+    TranscriptEvent,
     TranscriptFailed,
     TranscriptProgressed,
     TranscriptUpdated,
-    UsageProduced,
     VideoArrived,
     VoiceScored,
 )
+from vivavoce.core.lifetime import StallTimers
 from vivavoce.core.messages import SetupComplete, TurnComplete, VoiceActivity
-from vivavoce.core.queued_turns import Update
+from vivavoce.core.resumption import SessionLifecycle
 from vivavoce.core.rules import apply_rules
-from vivavoce.core.session_lifecycle import SessionLifecycle
 from vivavoce.core.settings import SessionSettings
-from vivavoce.core.stall_timers import StallTimers
-from vivavoce.core.step import Step
+from vivavoce.core.token_counts import TokenCounter
 from vivavoce.core.trace import FlightRecorder
 from vivavoce.core.turn_detection import (
     MAX_ONSET_MS,
@@ -70,7 +61,7 @@ from vivavoce.core.turn_detection import (
     SpeechEvent,
     vad_params,
 )
-from vivavoce.core.video_buffer import MAX_FRAMES
+from vivavoce.core.user_turns import MAX_FRAMES, Update
 from vivavoce.domain.audio import INPUT_RATE, Position, seconds
 from vivavoce.domain.checkpoint import Asked, Checkpoint
 from vivavoce.domain.content import Tools
@@ -228,98 +219,53 @@ class LiveSession:
     # --- routing --------------------------------------------------------------------------
 
     def _route(self, event: Event, step: Step) -> None:
+        conversation = self._conversation
+        if isinstance(event, GenerationEvent):
+            conversation.model.handle_production(event, step)
+            return
+        if isinstance(event, LifecycleEvent):
+            if (ending := self._lifecycle.handle_event(event, self._position, step)) is not None:
+                self._close(ending, step)
+            return
+        if isinstance(event, ClientEvent):
+            self._lifecycle.note_activity(step.now)
+            if not isinstance(event, ContentReceived | ContextUpdated | ToolResponsesReceived):
+                conversation.seeding = False
         match event:
             case AudioArrived():
                 self._handle_audio(event.position, step)
-            case (
-                AudioProduced()
-                | TextProduced()
-                | ToolCallsProduced()
-                | UsageProduced()
-                | GenerationFinished()
-                | GenerationFailed()
-                | GenerationRefused()
-            ):
-                self._conversation.model.handle_production(event, step)
+            case VoiceScored():
+                self._handle_scores(event, step)
+            case TranscriptUpdated() | TranscriptProgressed() | TranscriptFailed():
+                self._handle_transcript(event, step)
+            case ContentReceived():
+                conversation.handle_content(event, step)
+            case TextReceived():
+                conversation.handle_text(event.text, step)
+            case VideoArrived():
+                self._handle_video(event, step)
+            case ActivityStarted() | ActivityEnded():
+                self._mark_activity(event, step)
+            case AudioStreamEnded():
+                if not self._manual:
+                    self._handle_speech(self._tracker.end_stream(event.position), step)
+            case ToolResponsesReceived():
+                conversation.handle_results(event.results, step)
+            case ContextUpdated():
+                conversation.user.add_update(Update(event.instruction, event.tools))
             case ToolRan():
-                self._conversation.model.handle_tool_outcome(event.call, event.outcome)
-            case VoiceScored() | TranscriptUpdated() | TranscriptProgressed() | TranscriptFailed():
-                self._route_hearing(event, step)
-            case (
-                MessageRead()
-                | CheckpointSaved()
-                | CheckpointLost()
-                | SessionSuperseded()
-                | CloseRequested()
-            ):
-                if (
-                    ending := self._lifecycle.handle_event(event, self._position, step)
-                ) is not None:
-                    self._close(ending, step)
+                conversation.model.handle_tool_outcome(event.call, event.outcome)
             case ListeningHeld():
                 self._timers.hold_timers(event.held, step.now)
             case ClientGone():
                 self._end_session(step)
             case _:
-                self._lifecycle.note_activity(step.now)
-                self._route_client(event, step)
-
-    def _route_hearing(
-        self,
-        event: VoiceScored | TranscriptUpdated | TranscriptProgressed | TranscriptFailed,
-        step: Step,
-    ) -> None:
-        user = self._conversation.user
-        if not isinstance(event, VoiceScored):
-            self._timers.note_progress(step.now)
-        match event:
-            case VoiceScored():
-                if not self._manual:
-                    self._position = max(self._position, event.position)
-                    self._timers.note_audio(step.now)
-                    self._handle_speech(self._tracker.add_scores(event), step)
-                    user.refresh_transcript(self._position, step)
-                    self._forget_audio(event.position - self._tracker.params.pre_roll, step)
-            case TranscriptUpdated():
-                user.handle_transcript(event)
-                if event.final:
-                    user.settle_turn(event.turn, step)
-            case TranscriptFailed():
-                user.settle_turn(event.turn, step, failed=True)
-            case TranscriptProgressed():
-                pass
-            case _:
-                assert_never(event)
-
-    def _route_client(self, event: FromClient, step: Step) -> None:
-        talk = self._conversation
-        if not isinstance(event, ContentReceived | ContextUpdated | ToolResponsesReceived):
-            talk.seeding = False
-        match event:
-            case ContentReceived():
-                talk.handle_content(event, step)
-            case TextReceived():
-                talk.handle_text(event.text, step)
-            case VideoArrived():
-                if talk.user.frames.add_frame(event.position, event.frame):
-                    step.report_mismatch(
-                        f"more than {MAX_FRAMES} images wait: the oldest are left out"
-                    )
-            case ActivityStarted() | ActivityEnded():
-                if self._manual:
-                    self._mark_activity(event, step)
-            case AudioStreamEnded():
-                if not self._manual:
-                    self._handle_speech(self._tracker.end_stream(event.position), step)
-            case ToolResponsesReceived():
-                talk.handle_results(event.results, step)
-            case ContextUpdated():
-                talk.user.add_update(Update(event.instruction, event.tools))
-            case _:
                 assert_never(event)
 
     def _mark_activity(self, mark: ActivityStarted | ActivityEnded, step: Step) -> None:
         """The client says itself when the user speaks. Who marks an end waits for a turn's end."""
+        if not self._manual:
+            return
         user, begins = self._conversation.user, isinstance(mark, ActivityStarted)
         if begins == (user.open is not None):
             step.report_mismatch(AGAIN if begins else UNBEGUN, 0 if begins else INVALID)
@@ -337,8 +283,6 @@ class LiveSession:
 
     def _handle_audio(self, position: Position, step: Step) -> None:
         """Sound arrived. What it means is said by its scores, or by the client."""
-        self._conversation.seeding = False
-        self._lifecycle.note_activity(step.now)
         self._position = max(self._position, position)
         self._timers.note_audio(step.now)
         if self._manual:
@@ -347,6 +291,29 @@ class LiveSession:
                 step.report_mismatch("sound outside of an activity is not heard")
             self._conversation.user.refresh_transcript(self._position, step)
             self._forget_audio(position, step)
+
+    def _handle_scores(self, event: VoiceScored, step: Step) -> None:
+        if self._manual:
+            return
+        self._position = max(self._position, event.position)
+        self._timers.note_audio(step.now)
+        self._handle_speech(self._tracker.add_scores(event), step)
+        self._conversation.user.refresh_transcript(self._position, step)
+        self._forget_audio(event.position - self._tracker.params.pre_roll, step)
+
+    def _handle_transcript(self, event: TranscriptEvent, step: Step) -> None:
+        user = self._conversation.user
+        self._timers.note_progress(step.now)
+        if isinstance(event, TranscriptUpdated):
+            user.handle_transcript(event)
+            if event.final:
+                user.settle_turn(event.turn, step)
+        elif isinstance(event, TranscriptFailed):
+            user.settle_turn(event.turn, step, failed=True)
+
+    def _handle_video(self, event: VideoArrived, step: Step) -> None:
+        if self._conversation.user.frames.add_frame(event.position, event.frame):
+            step.report_mismatch(f"more than {MAX_FRAMES} images wait: the oldest are left out")
 
     def _handle_speech(self, found: list[SpeechEvent], step: Step) -> None:
         for evidence in found:
@@ -395,15 +362,3 @@ class LiveSession:
                 step.emit(SaveCheckpoint(self._written(step.now), new_handle=False))
         self._conversation.model.abandon_turn(step)
         self._conversation.user.give_up(step)
-
-
-FromClient = (
-    ContentReceived
-    | TextReceived
-    | VideoArrived
-    | ActivityStarted
-    | ActivityEnded
-    | AudioStreamEnded
-    | ToolResponsesReceived
-    | ContextUpdated
-)

@@ -1,69 +1,55 @@
-"""Machine 1: the user's turns.
+"""User turns: a queue of spoken and typed turns, and the state machine of speech.
 
-Rules:
+Everything that decides what the user said, and when it was finished, lives in this file. It knows
+nothing of the model: whether a turn interrupts, waits or is answered is decided in rules.py.
 
-- Everything that decides what the user said, and when it was finished, lives in this file.
-- It knows nothing of the model. Whether a turn interrupts, waits or is answered is joint.py's.
+The queue holds spoken turns, typed turns and context updates, in the order in which they count; an
+update holds for what follows it. At most one spoken turn is open, and it is always the last:
+`clientContent` that arrives during speech is placed before that speech, realtime text joins it.
+Typed turns are ready at once, spoken ones move through this table:
 
-Theory of operation. What the user contributes stands in one line, in the order in which it
-counts: spoken turns and typed ones, and between them what the client changed of the context,
-which holds for what follows it. A spoken turn moves through the table below; a typed one
-is ready when it comes. At most one spoken turn is open, and it is always the last of the
-line: what is typed with `clientContent` during speech is placed before that speech, and
-realtime text joins it.
+    state      onset       pause     resume     end      final
+    (none)     SPEAKING    -         -          -        -
+    SPEAKING   -           PAUSED    -          ENDED    -
+    PAUSED     -           -         SPEAKING   ENDED    -
+    ENDED      (new turn)  -         -          -        READY, or removed
 
-    state      onset      pause     resume     end      final
-    (none)     SPEAKING   -         -          -        -
-    SPEAKING   -          PAUSED    -          ENDED    -
-    PAUSED     -          -         SPEAKING   ENDED    -
-    ENDED      (a new     -         -          -        READY, or GONE
-               turn)                                    without words
+*Pause* is the short silence; *end* is the long one, `activityEnd`, `audioStreamEnd`, or a
+microphone that stopped sending; *final* is the recognizer's last text, or its failure. The next
+turn may begin before it.
 
-*Pause* is the short silence, *end* the long one, or `activityEnd`, or `audioStreamEnd`, or a
-microphone that fell silent without a word. Between ENDED and READY the recognizer finishes;
-the next turn may open meanwhile.
+A turn of automatic detection without words is removed, unless text was typed into it. A client that
+marks activity itself waits for a `turnComplete`: its turns become ready even when empty.
 
-A turn of automatic detection in which nothing was understood is gone without a trace, unless
-words were typed into it. A manual activity was announced by the client, who waits for a
-`turnComplete`: it becomes ready even when it is empty.
-
-Hypotheses are asked for twice a second while the user speaks, if the client wants to see
-them, and at every pause: what was understood there is final if the turn ends without more speech.
-
-A *claim* says that the user has just taken the floor. It stands until the joint rules have
-looked at it once, so that only the beginning of activity interrupts, and not its going on.
+Transcripts are requested twice a second while the user speaks, if the client wants to see them, and
+at every pause: that one is final if the turn ends without more speech.
 """
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import Enum
 from itertools import takewhile
 from typing import TypeVar
 
-from vivavoce.core.content_size import MAX_BYTES
 from vivavoce.core.effects import (
     DropTranscript,
     FinishTranscript,
     ForgetAudio,
     RefreshTranscript,
     StartTranscript,
+    Step,
 )
 from vivavoce.core.events import TranscriptUpdated
-from vivavoce.core.queued_turns import (
-    TRANSITIONS,
-    Entry,
-    FloorTaken,
-    SpokenTurn,
-    TurnState,
-    TypedTurn,
-    Update,
-    is_unfinished,
-)
-from vivavoce.core.step import Step
+from vivavoce.core.token_counts import MAX_BYTES, size_bytes
+from vivavoce.core.transcription import continuation
 from vivavoce.core.turn_detection import SpeechEdge, SpeechEvent
-from vivavoce.core.video_buffer import VideoBuffer
-from vivavoce.domain.audio import Position, samples
-from vivavoce.domain.content import Content, Part, Role, Text
+from vivavoce.domain.audio import Position, samples, seconds
+from vivavoce.domain.content import Blob, Content, Part, Role, Text, Tools
 from vivavoce.domain.ids import TurnId
+from vivavoce.domain.setup import TurnCoverage
 
 T = TypeVar("T")
 
@@ -76,6 +62,45 @@ MAX_LINE = 64
 MAX_TYPED = 64
 """Pieces of realtime text that join one spoken turn at most, and no more than `MAX_BYTES` of
 them; the newest are kept."""
+
+MAX_FRAMES = 8
+"""Frames that one turn carries at most; the newest are kept. Eight seconds at one a second."""
+
+
+class TurnState(Enum):
+    """Where a spoken turn stands."""
+
+    SPEAKING = "speaking"
+    PAUSED = "paused"
+    ENDED = "ended"
+    READY = "ready"
+
+
+TRANSITIONS: dict[TurnState, dict[SpeechEdge, TurnState]] = {
+    TurnState.SPEAKING: {
+        SpeechEdge.PAUSE: TurnState.PAUSED,
+        SpeechEdge.END: TurnState.ENDED,
+    },
+    TurnState.PAUSED: {
+        SpeechEdge.RESUME: TurnState.SPEAKING,
+        SpeechEdge.END: TurnState.ENDED,
+    },
+    TurnState.ENDED: {},
+    TurnState.READY: {},
+}
+"""What evidence does to a spoken turn; what is absent does nothing."""
+
+
+class FloorTaken(Enum):
+    """By what the user has just taken the floor."""
+
+    ACTIVITY = "activity"
+    TRIGGER = "trigger"
+    """A bare request for an answer: as activity, but leaves the client's functions alone."""
+    CONTENT = "content"
+    """`clientContent`: interrupts answers whatever the activity handling says, and no function."""
+    STOP = "stop"
+    """`clientContent` that says nothing and asks for nothing: interrupts everything."""
 
 
 class UserTurns:
@@ -173,7 +198,7 @@ class UserTurns:
         turn.stable, turn.confidence = update.stable, update.confidence
 
     def settle_turn(self, turn_id: TurnId, step: Step, failed: bool = False) -> None:
-        """The last word of a turn has come, or never will; it is ready, or it is gone."""
+        """The last word of a turn has come, or never will; it becomes ready, or is removed."""
         turn = self._find(turn_id)
         if turn is None or turn.state is not TurnState.ENDED:
             return
@@ -215,7 +240,6 @@ class UserTurns:
 
     def _end_turn(self, turn: SpokenTurn, step: Step) -> None:
         """Out of the line, but what was typed into the turn stays where the turn stood."""
-        turn.state = TurnState.GONE
         at = self.line.index(turn)
         del self.line[at]
         if turn.typed or turn.asked:
@@ -327,6 +351,188 @@ class UserTurns:
             step.report_mismatch("too much waits to be answered: the oldest is given up")
             if isinstance(oldest, SpokenTurn) and oldest.state is not TurnState.READY:
                 step.emit(DropTranscript(oldest.id))
+
+
+@dataclass(slots=True)
+class SpokenTurn:
+    """One stretch of speech, from its onset to its last word.
+
+    `text` is the hypothesis until the turn is ready, and covers the sound up to `covered`; `stable`
+    is the beginning of it that is not expected to change, and `confidence` how likely it is right.
+    `sent` is what the client was given of the words, `piece` what it is given next, once `aligned`
+    with the words known. `refreshed_at` is where a hypothesis was last
+    asked for, `paused_at` the latest pause; `tries` counts speculations and `tried_at` is the pause
+    of the latest; `asked` says that an answer was asked for by a bare trigger, `reported` that the
+    client knows the words, `failed` that the recognizer gave none.
+    """
+
+    id: TurnId
+    start: Position
+    manual: bool
+    state: TurnState = TurnState.SPEAKING
+    end: Position = 0
+    ended_at: float = 0.0
+    text: str = ""
+    covered: Position = -1
+    stable: str = ""
+    confidence: float | None = None
+    sent: str = ""
+    aligned: str = ""
+    piece: str = ""
+    refreshed_at: Position = 0
+    paused_at: Position = 0
+    typed: list[str] = field(default_factory=list)
+    frames: tuple[Blob, ...] = ()
+    tries: int = 0
+    tried_at: Position = -1
+    asked: bool = False
+    reported: bool = False
+    failed: bool = False
+
+    @property
+    def open(self) -> bool:
+        """Whether the user may still be saying it."""
+        return self.state in (TurnState.SPEAKING, TurnState.PAUSED)
+
+    @property
+    def answer(self) -> bool:
+        """Whether there is something in it to be answered."""
+        return self.asked or bool(self.frames or self.words())
+
+    @property
+    def known_confidence(self) -> float | None:
+        """The confidence of all its words; `None` where some were typed."""
+        return None if self.typed else self.confidence
+
+    def next_piece(self) -> str:
+        """What the client may be given of the words in addition to `sent`."""
+        words = (self.text if self.state is TurnState.READY else self.stable).strip()
+        if words != self.aligned:
+            # Asked for at every event: a text that contradicts `sent` is aligned with it only once.
+            self.aligned, self.piece = words, continuation(self.sent, words)
+        return self.piece
+
+    def send_piece(self) -> str:
+        """Count the next piece as sent."""
+        piece = self.next_piece()
+        self.sent, self.piece = self.sent + piece, ""
+        return piece
+
+    def words(self) -> list[str]:
+        """What was spoken, and what was typed meanwhile."""
+        return [text for text in (self.text.strip(), *self.typed) if text]
+
+    def contents(self) -> tuple[Content, ...]:
+        """The turn as history: frames, then words. Empty if there is nothing in it."""
+        words = " ".join(self.words())
+        parts: tuple[Part, ...] = (*self.frames, *((Text(words),) if words else ()))
+        heard_s = seconds(self.end - self.start)
+        content = Content(Role.USER, parts, heard_s=heard_s, confidence=self.known_confidence)
+        return (content,) if parts else ()
+
+    @property
+    def bytes(self) -> int:
+        """What it would hold in memory as history."""
+        return sum(map(size_bytes, self.contents()))
+
+
+@dataclass(slots=True)
+class TypedTurn:
+    """Contributions that came as content, and whether they ask for an answer.
+
+    `urgent`: it is answered although functions of the client's run. `bytes` is what they hold in
+    memory: each contribution is weighed once, however long the line is and whatever joins it.
+    """
+
+    content: list[Content]
+    answer: bool
+    urgent: bool = False
+    _weighed: int = field(default=0, init=False, compare=False)
+    _bytes: int = field(default=0, init=False, compare=False)
+
+    def __init__(self, content: Iterable[Content], answer: bool, urgent: bool = False) -> None:
+        self.content, self.answer, self.urgent = list(content), answer, urgent
+        self._weighed = self._bytes = 0
+
+    def join(self, content: Iterable[Content], answer: bool) -> None:
+        """Add what came as content behind it, which may ask for an answer to all of it."""
+        self.content += content
+        self.answer = answer
+
+    @property
+    def bytes(self) -> int:
+        """See the class."""
+        self._bytes += sum(map(size_bytes, self.content[self._weighed :]))
+        self._weighed = len(self.content)
+        return self._bytes
+
+    def contents(self) -> tuple[Content, ...]:
+        """What enters the history."""
+        return tuple(self.content)
+
+
+@dataclass(slots=True)
+class Update:
+    """`contextUpdate` behind turns that are still to be answered; `None` keeps what was."""
+
+    instruction: str | None
+    tools: Tools | None
+
+    answer = False
+    bytes = 0
+
+    def contents(self) -> tuple[Content, ...]:
+        """Nothing that was said."""
+        return ()
+
+
+Entry = SpokenTurn | TypedTurn | Update
+
+
+def is_unfinished(entry: Entry) -> bool:
+    """Whether these are words that the recognizer, or the user, has not finished."""
+    return isinstance(entry, SpokenTurn) and entry.state is not TurnState.READY
+
+
+class VideoBuffer:
+    """The newest frames since the last turn."""
+
+    def __init__(self, coverage: TurnCoverage) -> None:
+        self._only_activity = coverage is TurnCoverage.ONLY_ACTIVITY
+        self._waiting: deque[tuple[Position, Blob]] = deque(maxlen=MAX_FRAMES)
+
+    def add_frame(self, position: Position, frame: Blob) -> bool:
+        """A frame came while sound stood at `position`; whether the oldest had to go for it."""
+        full = len(self._waiting) == MAX_FRAMES
+        self._waiting.append((position, frame))
+        return full
+
+    def snapshot(self) -> tuple[tuple[Position, Blob], ...]:
+        """The frames that wait, with their positions."""
+        return tuple(self._waiting)
+
+    def within(self, start: Position, end: Position) -> tuple[Blob, ...]:
+        """The frames of a spoken turn with this span.
+
+        Where only activity counts, they begin with the one that was in view when it began: cameras
+        send one in a second or two, and a short question falls between two of them.
+        """
+        seen = [(position, frame) for position, frame in self._waiting if position <= end]
+        before = sum(position < start for position, _ in seen) if self._only_activity else 0
+        return tuple(frame for _, frame in seen[max(0, before - 1) :])
+
+    def take_frames(self, start: Position, end: Position) -> tuple[Blob, ...]:
+        """The same, and they and all older ones stop waiting."""
+        taken = self.within(start, end)
+        while self._waiting and self._waiting[0][0] <= end:
+            self._waiting.popleft()
+        return taken
+
+    def take_all(self) -> tuple[Blob, ...]:
+        """The frames of typed words. As activity those last a moment: what is seen in it counts."""
+        taken = tuple(frame for _, frame in self._waiting)
+        self._waiting.clear()
+        return taken[-1:] if self._only_activity else taken
 
 
 def _newer(new: T | None, old: T | None) -> T | None:

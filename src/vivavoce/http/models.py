@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from vivavoce.core.context_window import WINDOW
+from vivavoce.core.token_counts import WINDOW
 from vivavoce.domain.model_family import ModelFamily, family_behavior, model_id
 from vivavoce.http.errors import ErrorResponse, invalid_argument, unknown_model
 

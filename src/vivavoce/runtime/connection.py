@@ -27,7 +27,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import assert_never
 
-from vivavoce.core.context_window import TokenCounter
 from vivavoce.core.effects import (
     CancelGeneration,
     CloseConnection,
@@ -60,6 +59,7 @@ from vivavoce.core.events import (
 from vivavoce.core.lifetime import CloseReason
 from vivavoce.core.messages import Message
 from vivavoce.core.session import LiveSession
+from vivavoce.core.token_counts import TokenCounter
 from vivavoce.domain.audio import Position
 from vivavoce.domain.checkpoint import Checkpoint
 from vivavoce.domain.ids import SessionId

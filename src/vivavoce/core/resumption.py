@@ -1,37 +1,41 @@
-"""How a session outlives its connection: its ends, its handles, and what they contain.
+"""Session resumption: when checkpoints are saved, what they contain, and how a connection ends.
 
-The parts are lifetime.py (when a connection ends, and when that is announced), keeping.py (when
-the session is written down, and what the client knows of it) and consumed.py (which messages of
-the client are contained).
+A checkpoint is requested whenever both sides are idle and something is new, one at a time, and the
+client gets the handle under which it was saved. If saving fails, the client learns that the session
+is not resumable, and it is tried again.
 """
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Hashable
+from dataclasses import dataclass
 from typing import assert_never
 
-from vivavoce.core.checkpoint_schedule import CheckpointSchedule
-from vivavoce.core.consumed_index import ConsumedIndex
-from vivavoce.core.effects import CloseConnection, ForgetSession, SaveCheckpoint
+from vivavoce.core.effects import CloseConnection, ForgetSession, SaveCheckpoint, Step
 from vivavoce.core.events import (
     CheckpointLost,
     CheckpointSaved,
     CloseRequested,
+    LifecycleEvent,
     MessageRead,
     SessionSuperseded,
 )
 from vivavoce.core.lifetime import FINAL, CloseReason, Lifetime
-from vivavoce.core.messages import GoAway
+from vivavoce.core.messages import GoAway, ResumptionUpdate
 from vivavoce.core.settings import SessionSettings
-from vivavoce.core.step import Step
-from vivavoce.domain.audio import Position
+from vivavoce.domain.audio import Position, samples
 from vivavoce.domain.checkpoint import Checkpoint
 from vivavoce.domain.setup import SessionSetup
 
 SUPERSEDED = CloseConnection(FINAL, "The session was resumed on another connection.")
 """Nothing is announced before it: a client that is told to go resumes, and would take it back."""
 
-LifecycleEvent = MessageRead | CheckpointSaved | CheckpointLost | SessionSuperseded | CloseRequested
-"""The events that are about nothing else."""
+RETRY_S = 2.0
+"""How long after a failure it is tried again."""
+
+GRAIN = samples(0.02)
+"""Sound that comes in smaller pieces is looked at in pieces of this length."""
 
 
 class SessionLifecycle:
@@ -151,3 +155,91 @@ class SessionLifecycle:
         else:
             self._consumed.count_message()
         self._read = position
+
+
+class CheckpointSchedule:
+    """`wanted`: the client asked for handles, and there is a store."""
+
+    def __init__(self, wanted: bool) -> None:
+        self.wanted = wanted
+        self._saved_state: Hashable = None
+        self._saving = False
+        self._resumable: bool | None = None
+        self._retry_at = 0.0
+        self._consumed: int | None = None
+
+    def is_due(self, state: Hashable, now: float) -> bool:
+        """Whether `state`, which names everything that is kept, has to be written down now."""
+        return (
+            self.wanted
+            and not self._saving
+            and state != self._saved_state
+            and now >= self._retry_at
+        )
+
+    def is_unsaved(self, state: Hashable) -> bool:
+        """Whether `state` is not written down yet, nor about to be."""
+        return state != self._saved_state
+
+    def begin_save(self, state: Hashable, consumed: int | None) -> None:
+        """It is being written down, with the client's messages up to `consumed`."""
+        self._saving, self._saved_state, self._consumed = True, state, consumed
+
+    def handle_saved(self, handle: str | None, step: Step) -> None:
+        """It was written down under this handle; `None` where the store failed."""
+        self._saving = False
+        if handle is None:
+            self.handle_lost(step)
+            return
+        self._resumable = True
+        step.send(ResumptionUpdate(handle, self._consumed))
+
+    def handle_lost(self, step: Step) -> None:
+        """What was written down cannot be had any longer."""
+        if not self.wanted:
+            return
+        self._saved_state = None
+        self._retry_at = step.now + RETRY_S
+        if self._resumable is not False:
+            self._resumable = False
+            step.send(ResumptionUpdate(None))
+
+    def deadline(self) -> float | None:
+        """When it is to be tried again; `None` if nothing has failed."""
+        return self._retry_at if self._resumable is False and not self._saving else None
+
+
+class ConsumedIndex:
+    """Counts messages; `index_at` says how far a checkpoint reaches."""
+
+    def __init__(self) -> None:
+        self._last = -1
+        self._sounds: deque[_Sound] = deque()
+
+    def count_audio(self, begin: Position, end: Position) -> None:
+        """The next message was sound of this span."""
+        self._last += 1
+        newest = self._sounds[-1] if self._sounds else None
+        if newest is not None and end - newest.begin <= GRAIN:
+            newest.end = end
+        else:
+            self._sounds.append(_Sound(self._last, begin, end))
+
+    def count_message(self) -> None:
+        """The next message was something else."""
+        self._last += 1
+        self._sounds.clear()
+
+    def index_at(self, safe: Position) -> int | None:
+        """The last message that is contained, where sound before `safe` is; `None` if none is."""
+        while self._sounds and self._sounds[0].end <= safe:
+            self._sounds.popleft()
+        last = self._sounds[0].first - 1 if self._sounds else self._last
+        return last if last >= 0 else None
+
+
+@dataclass(slots=True)
+class _Sound:
+    first: int
+    begin: Position
+    end: Position
