@@ -22,7 +22,7 @@ import numpy as np
 import soxr
 
 from vivavoce.domain.audio import INPUT_RATE, OUTPUT_RATE
-from vivavoce.domain.voices import VOICES
+from vivavoce.domain.setup import VOICES
 from vivavoce.engines.ports import RecognitionOptions, Recognizer, Synthesizer
 from vivavoce.engines.registry import EngineBuilder
 from vivavoce.engines.synthesis import loudness, voice_parameters

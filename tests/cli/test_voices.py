@@ -7,7 +7,7 @@ import json
 from typer.testing import CliRunner
 
 from vivavoce.cli.main import app
-from vivavoce.domain.voices import VOICES
+from vivavoce.domain.setup import VOICES
 
 
 def test_a_line_a_voice_with_its_sound() -> None:

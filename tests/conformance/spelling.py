@@ -31,10 +31,17 @@ from vivavoce.core.messages import (
     UrlContext,
     VoiceActivity,
 )
-from vivavoce.domain.content import Behavior, ToolCall, ToolKind, Tools
+from vivavoce.domain.content import (
+    Behavior,
+    Page,
+    RetrievalStatus,
+    Source,
+    ToolCall,
+    ToolKind,
+    Tools,
+)
 from vivavoce.domain.ids import CallId, SessionId
 from vivavoce.domain.setup import SessionSetup
-from vivavoce.domain.tool_outcome import Page, RetrievalStatus, Source
 
 MCP_SERVER: Json = {"name": "desk", "streamableHttpTransport": {"url": "http://localhost/mcp"}}
 """What a client that has one would name; a scripted server connects to none."""

@@ -29,10 +29,9 @@ from vivavoce.core.events import (
     VideoArrived,
 )
 from vivavoce.core.lifetime import CloseReason
-from vivavoce.domain.content import Blob, Content, Scheduling, ToolResult, Tools, Usage
+from vivavoce.domain.content import Blob, Content, Scheduling, ToolOutcome, ToolResult, Tools, Usage
 from vivavoce.domain.ids import CallId, GenerationId, TurnId
 from vivavoce.domain.request import EndReason
-from vivavoce.domain.tool_outcome import ToolOutcome
 
 
 def _turn(world: World) -> TurnId:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from core.world import World
+from core.world import SETUP, World
 from vivavoce.core.messages import Message, SetupComplete, TurnComplete
 from vivavoce.core.session import LiveSession
+from vivavoce.core.settings import SessionSettings
 from vivavoce.domain.checkpoint import strip_server_tools
 from vivavoce.domain.content import Content
 from vivavoce.domain.ids import CountingIds
-from vivavoce.domain.setup import SessionSetup
+from vivavoce.domain.setup import Resumption, SessionSetup
 from vivavoce.store.checkpoints import CheckpointEncoder, decode_checkpoint
+
+WANTED = replace(SETUP, resumption=Resumption())
+COUNTING = replace(SETUP, resumption=Resumption(transparent=True))
+SETTINGS = SessionSettings(resumable=True)
 
 
 def resumed(old: World, setup: SessionSetup | None = None) -> World:

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from core.resuming import history
-from core.world import SETUP, TOOLS, UNINTERRUPTED, World, model, requests, user
+from core.resuming import COUNTING, SETTINGS, WANTED, history
+from core.world import TOOLS, UNINTERRUPTED, World, model, requests, user
 from vivavoce.core.effects import SaveCheckpoint
 from vivavoce.core.events import (
     CheckpointSaved,
@@ -24,17 +24,9 @@ from vivavoce.core.messages import (
     TurnComplete,
 )
 from vivavoce.core.session import LiveSession
-from vivavoce.core.settings import SessionSettings
 from vivavoce.core.tool_calls import CANCELLED
-from vivavoce.domain.content import (
-    ToolResult,
-)
+from vivavoce.domain.content import ToolResult
 from vivavoce.domain.ids import CountingIds
-from vivavoce.domain.setup import Resumption
-
-WANTED = replace(SETUP, resumption=Resumption())
-COUNTING = replace(SETUP, resumption=Resumption(transparent=True))
-SETTINGS = SessionSettings(resumable=True)
 
 
 def dropped(world: World) -> World:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from vivavoce.core.grounding import ENOUGH, find_supports
 from vivavoce.core.messages import Support
-from vivavoce.domain.tool_outcome import Source
+from vivavoce.domain.content import Source
 
 PARIS = Source(
     "file:paris.md", "Paris", "Paris has 37 bridges over the river Seine, and 2.1 million."

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import replace
 
 import pytest
 
 from core.actions import ACTIONS
-from core.resuming import history, plain, resumed
+from core.resuming import COUNTING, SETTINGS, WANTED, history, plain, resumed
 from core.world import MANUAL, SETUP, TOOLS, World, model, requests, user
 from vivavoce.core.events import (
+    AudioArrived,
     CheckpointLost,
     CheckpointSaved,
     ContextUpdated,
+    MessageRead,
     TextReceived,
+    VideoArrived,
 )
 from vivavoce.core.messages import (
     ResumptionUpdate,
@@ -24,19 +28,18 @@ from vivavoce.core.messages import (
 from vivavoce.core.resumption import RETRY_S
 from vivavoce.core.settings import FORGOTTEN_TOOL_S, SessionSettings
 from vivavoce.core.tool_calls import LATE
+from vivavoce.core.turn_detection import PRE_ROLL_MS
+from vivavoce.domain.checkpoint import Checkpoint
 from vivavoce.domain.content import (
+    Blob,
     BuiltinTool,
     Scheduling,
     ToolDeclaration,
     ToolResult,
     Tools,
 )
-from vivavoce.domain.setup import Resumption, SessionSetup
+from vivavoce.domain.setup import SessionSetup
 from vivavoce.store.checkpoints import CheckpointEncoder
-
-WANTED = replace(SETUP, resumption=Resumption())
-COUNTING = replace(SETUP, resumption=Resumption(transparent=True))
-SETTINGS = SessionSettings(resumable=True)
 
 
 # --- as if it had not been cut ----------------------------------------------------------------
@@ -246,3 +249,57 @@ def test_what_was_on_record_and_is_lost_is_written_down_again() -> None:
     world.wait(RETRY_S)
     world.do(CheckpointSaved("second"))
     assert world.take() == [ResumptionUpdate("second")]
+
+
+def kept(world: World) -> Checkpoint:
+    return world.checkpoints[-1].checkpoint
+
+
+def test_the_last_message_that_is_contained_is_told_with_the_handle() -> None:
+    world = World(COUNTING, SETTINGS)
+    assert kept(world).consumed is None, "nothing was sent yet"
+    world.do(CheckpointSaved("first"))
+    world.do(TextReceived("hi"))
+    world.do(MessageRead(sound=False))
+    world.say("Hello.")
+    world.finish()
+    world.wait(1)
+    world.take()
+    world.do(CheckpointSaved("second"))
+    assert world.take() == [ResumptionUpdate("second", consumed=0)]
+
+
+def test_sound_to_which_the_next_turn_may_reach_back_is_not_contained() -> None:
+    world = World(COUNTING, SETTINGS)
+    for _ in range(40):  # quiet, in messages of 32 ms
+        world.score(0.032, 0.01)
+        world.do(AudioArrived(world.position))
+        world.do(MessageRead(sound=True))
+    consumed = world.session.checkpoint(world.now).consumed
+    assert consumed is not None
+    assert consumed == 39 - math.ceil(PRE_ROLL_MS / 32)
+
+
+def test_what_was_typed_is_contained_and_with_it_the_sound_before_it() -> None:
+    world = World(COUNTING, SETTINGS)
+    world.score(0.032, 0.01)
+    world.do(MessageRead(sound=True))
+    world.do(VideoArrived(world.position, Blob(b"jpeg", "image/jpeg")))
+    world.do(MessageRead(sound=False))
+    assert world.session.checkpoint(world.now).consumed == 1
+
+
+def test_the_smallest_pieces_of_sound_take_no_room_and_promise_no_more_than_is_so() -> None:
+    world = World(replace(COUNTING, realtime=MANUAL), SETTINGS)
+    for position in range(1, 20_001):
+        world.do(AudioArrived(position))
+        world.do(MessageRead(sound=True))
+    assert world.session.checkpoint(world.now).consumed == 19_999
+
+
+def test_messages_are_counted_anew_on_each_connection() -> None:
+    world = World(COUNTING, SETTINGS)
+    world.do(VideoArrived(0, Blob(b"jpeg", "image/jpeg")))
+    world.do(MessageRead(sound=False))
+    again = resumed(world)
+    assert again.session.checkpoint(again.now).consumed is None

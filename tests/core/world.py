@@ -43,23 +43,19 @@ from vivavoce.domain.content import (
     Content,
     Role,
     ServerTool,
+    Source,
     Text,
     ToolCall,
     ToolDeclaration,
     ToolKind,
+    ToolOutcome,
     ToolResult,
     Tools,
 )
 from vivavoce.domain.ids import CallId, CountingIds, GenerationId, SessionId, TurnId
 from vivavoce.domain.model_family import FamilyBehavior, family_behavior
 from vivavoce.domain.request import EndReason, GenerationRequest
-from vivavoce.domain.setup import (
-    ActivityDetection,
-    RealtimeInput,
-    SessionSetup,
-    Transcription,
-)
-from vivavoce.domain.tool_outcome import Source, ToolOutcome
+from vivavoce.domain.setup import ActivityDetection, RealtimeInput, SessionSetup, Transcription
 
 FRAME = 512
 TOOLS = Tools(

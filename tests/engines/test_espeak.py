@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from vivavoce.domain.audio import pcm_seconds
-from vivavoce.domain.voices import VOICES
+from vivavoce.domain.setup import VOICES
 from vivavoce.engines import espeak
 from vivavoce.engines.espeak import EspeakSynthesizer, create
 from vivavoce.engines.synthesis import LOUDNESS, loudness

@@ -20,12 +20,7 @@ from vivavoce.core.messages import (
     ToolCallRequest,
     TurnComplete,
 )
-from vivavoce.domain.content import (
-    ToolCall,
-    ToolDeclaration,
-    ToolResult,
-    Tools,
-)
+from vivavoce.domain.content import ToolCall, ToolDeclaration, ToolResult, Tools
 from vivavoce.domain.ids import CallId
 from vivavoce.domain.request import GenerationRequest
 from vivavoce.domain.setup import SessionSetup

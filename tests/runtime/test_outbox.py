@@ -22,9 +22,8 @@ from vivavoce.core.messages import (
     TurnComplete,
     UrlContext,
 )
-from vivavoce.domain.content import ToolCall, ToolKind
+from vivavoce.domain.content import Page, RetrievalStatus, Source, ToolCall, ToolKind
 from vivavoce.domain.ids import CallId, GenerationId
-from vivavoce.domain.tool_outcome import Page, RetrievalStatus, Source
 from vivavoce.errors import ClientFault
 from vivavoce.runtime.outbox import FULL_BYTES, LIMIT_BYTES, PATIENCE_S, Outbox
 from vivavoce.testing.virtual_loop import run_virtually

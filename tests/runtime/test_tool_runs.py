@@ -20,13 +20,13 @@ from vivavoce.domain.content import (
     ToolCall,
     ToolDeclaration,
     ToolKind,
+    ToolOutcome,
     ToolResult,
     Tools,
 )
 from vivavoce.domain.ids import CallId
 from vivavoce.domain.request import GenerationRequest
 from vivavoce.domain.setup import Modality, SessionSetup
-from vivavoce.domain.tool_outcome import ToolOutcome
 from vivavoce.engines.ports import CallsRequested, TextDelta
 from vivavoce.errors import ClientFault
 from vivavoce.runtime.tasks import EngineTasks

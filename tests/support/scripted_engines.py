@@ -18,14 +18,17 @@ from vivavoce.domain.content import (
     OK,
     CodeResult,
     Json,
+    Page,
+    RetrievalStatus,
+    Source,
     Text,
     ToolCall,
     ToolKind,
+    ToolOutcome,
     ToolResult,
     Tools,
 )
 from vivavoce.domain.request import GenerationRequest
-from vivavoce.domain.tool_outcome import Page, RetrievalStatus, Source, ToolOutcome
 from vivavoce.tools.ports import OnUnserved
 
 BUILTIN = {

@@ -15,7 +15,7 @@ import pytest
 
 from tools.web_site import Names, answer, fetcher, open_to, redirect, site
 from vivavoce import __version__
-from vivavoce.domain.tool_outcome import RetrievalStatus
+from vivavoce.domain.content import RetrievalStatus
 from vivavoce.http import certificates
 from vivavoce.tools.fetch import MAX_REDIRECTS, Fetched, Fetcher
 from vivavoce.tools.ssrf import SsrfGuard

@@ -34,8 +34,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tools.conversations import conversation
 from tools.mcp_servers import serving, serving_mcp, until
-from vivavoce.domain.content import Blob
-from vivavoce.domain.tool_outcome import ToolOutcome
+from vivavoce.domain.content import Blob, ToolOutcome
 from vivavoce.engines.workers import WorkerPool
 from vivavoce.errors import ToolError
 from vivavoce.tools.mcp.connection import McpConnection, McpConnectionState, McpTool

@@ -17,8 +17,7 @@ from mcp.server.mcpserver import Context, MCPServer
 
 from tools.conversations import said
 from tools.mcp_servers import EXAMPLE, free_port, program, serving_mcp, until
-from vivavoce.domain.content import Json, ToolKind
-from vivavoce.domain.tool_outcome import ToolOutcome
+from vivavoce.domain.content import Json, ToolKind, ToolOutcome
 from vivavoce.errors import ClientFault, ToolError
 from vivavoce.tools.mcp import connection
 from vivavoce.tools.mcp.connection import McpTool

@@ -17,9 +17,8 @@ import serving as whole
 from tools.conversations import conversation
 from tools.mcp_servers import free_port, serving, until
 from tools.test_mcp_faults import said, scripted
-from vivavoce.domain.content import BuiltinTool, Json, ToolCall, ToolKind, Tools
+from vivavoce.domain.content import BuiltinTool, Json, ToolCall, ToolKind, ToolOutcome, Tools
 from vivavoce.domain.ids import CallId
-from vivavoce.domain.tool_outcome import ToolOutcome
 from vivavoce.logs import configure
 from vivavoce.runtime.connection import Connection
 from vivavoce.runtime.tool_runs import NoTools

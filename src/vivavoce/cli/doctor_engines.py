@@ -18,8 +18,7 @@ from vivavoce.domain.audio import BYTES_PER_SAMPLE, INPUT_RATE, OUTPUT_RATE, pcm
 from vivavoce.domain.content import Content, Role, Text, Tools
 from vivavoce.domain.ids import GenerationId, SessionId
 from vivavoce.domain.request import GenerationRequest
-from vivavoce.domain.setup import Modality, Sampling
-from vivavoce.domain.voices import DEFAULT_VOICE
+from vivavoce.domain.setup import DEFAULT_VOICE, Modality, Sampling
 from vivavoce.engines.ports import RecognitionOptions, TextDelta
 from vivavoce.engines.registry import EngineBuilder, parse
 from vivavoce.errors import EngineError, VivavoceError

@@ -16,8 +16,7 @@ from vivavoce.core.token_counts import (
 from vivavoce.domain.content import Content, Role, Tools
 from vivavoce.domain.ids import GenerationId, SessionId
 from vivavoce.domain.request import GenerationRequest
-from vivavoce.domain.setup import Compression, SessionSetup
-from vivavoce.domain.voices import DEFAULT_VOICE
+from vivavoce.domain.setup import DEFAULT_VOICE, Compression, SessionSetup
 
 TRIGGER = 0.8
 """Of the window: where compression begins unless the client says otherwise."""

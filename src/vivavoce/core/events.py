@@ -11,10 +11,9 @@ from dataclasses import dataclass
 
 from vivavoce.core.lifetime import CloseReason
 from vivavoce.domain.audio import AudioChunk, Position, VideoFrame
-from vivavoce.domain.content import Blob, Content, ToolCall, ToolResult, Tools, Usage
+from vivavoce.domain.content import Blob, Content, ToolCall, ToolOutcome, ToolResult, Tools, Usage
 from vivavoce.domain.ids import CallId, GenerationId, TurnId
 from vivavoce.domain.request import EndReason
-from vivavoce.domain.tool_outcome import ToolOutcome
 
 # --- from the client ---------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from vivavoce.core.messages import Support
-from vivavoce.domain.tool_outcome import Source
+from vivavoce.domain.content import Source
 
 ENOUGH = 0.6
 """Share of a sentence's words that a source must hold."""

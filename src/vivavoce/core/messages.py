@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from vivavoce.domain.content import Json, ToolCall, ToolKind
+from vivavoce.domain.content import Json, Page, Source, ToolCall, ToolKind
 from vivavoce.domain.ids import CallId, SessionId
-from vivavoce.domain.tool_outcome import Page, Source
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,10 +30,18 @@ from vivavoce.core.messages import (
 )
 from vivavoce.core.token_counts import Prompt, TokenCounter, TokenCounts, UsageCounter
 from vivavoce.domain.audio import pcm_seconds
-from vivavoce.domain.content import FAILED, OK, ServerTool, ToolCall, ToolKind, Tools
+from vivavoce.domain.content import (
+    FAILED,
+    OK,
+    ServerTool,
+    Source,
+    ToolCall,
+    ToolKind,
+    ToolOutcome,
+    Tools,
+)
 from vivavoce.domain.ids import CallId, GenerationId
 from vivavoce.domain.setup import Modality
-from vivavoce.domain.tool_outcome import Source, ToolOutcome
 
 MAX_SOURCES = 20
 """Sources that one turn names at most; what later searches find beyond it is left out."""

@@ -75,10 +75,9 @@ from vivavoce.core.model_output import Cause, ModelOutput, OutputOptions, Server
 from vivavoce.core.token_counts import Prompt
 from vivavoce.core.tool_calls import CANCELLED, FAILED, LATE, ToolLedger
 from vivavoce.domain.audio import pcm_seconds
-from vivavoce.domain.content import Content, ToolCall, Tools
+from vivavoce.domain.content import Content, ToolCall, ToolOutcome, Tools
 from vivavoce.domain.ids import CallId, GenerationId, TurnId
 from vivavoce.domain.request import EndReason, GenerationRequest
-from vivavoce.domain.tool_outcome import ToolOutcome
 
 MAX_HELD_S = 30.0
 MAX_HELD_PARTS = 2000

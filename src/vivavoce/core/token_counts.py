@@ -27,7 +27,7 @@ from vivavoce.domain.content import (
     Tools,
     Usage,
 )
-from vivavoce.domain.json_text import json_text
+from vivavoce.domain.text import json_text
 
 WINDOW = 131_072
 """The window of the Live API's native audio models."""

@@ -22,17 +22,20 @@ from vivavoce.domain.content import (
     BuiltinTool,
     CodeResult,
     Content,
+    Page,
     Part,
+    RetrievalStatus,
     Role,
     Scheduling,
     ServerTool,
+    Source,
     ToolDeclaration,
     ToolKind,
+    ToolOutcome,
     Tools,
     Usage,
 )
 from vivavoce.domain.request import EndReason
-from vivavoce.domain.tool_outcome import Page, RetrievalStatus, Source, ToolOutcome
 
 Entry = tuple[float, Event | None]
 

@@ -21,10 +21,8 @@ from typing import Any
 
 Schema = Mapping[str, Any]
 
-LEGACY_REFERENCES = frozenset(
-    f"http://json-schema.org/draft-0{number}/schema" for number in (4, 6, 7)
-)
-"""The drafts in which a reference replaces the keywords beside it."""
+LEGACY_DRAFTS = frozenset(f"http://json-schema.org/draft-0{number}/schema" for number in (4, 6, 7))
+"""The drafts that have `dependencies`, and in which a reference replaces the keywords beside it."""
 
 _MAX_READINGS = 64
 """Plain schemas of one place: more alternatives than a caller would try."""
@@ -98,7 +96,7 @@ class _Reading:
         self, schema: ParameterSchema, known: dict[int, tuple[object, tuple[Schema, ...]]]
     ) -> None:
         self._schema = schema
-        self._replaces = str(schema.root.get("$schema", "")).rstrip("#") in LEGACY_REFERENCES
+        self._replaces = draft_of(schema.root) in LEGACY_DRAFTS
         self._known = known
         self._open: list[int] = []
         self._lowest_cut = _MAX_STEPS
@@ -173,6 +171,12 @@ class _Reading:
             for one in _mapped(place.get(key)).values():
                 if isinstance(one, Mapping | bool):
                     yield (*self.readings(one), {})
+
+
+def draft_of(schema: Schema) -> str:
+    """Return the draft that the schema names, without a fragment; empty if it names none."""
+    draft = schema.get("$schema")
+    return draft.rstrip("#") if isinstance(draft, str) else ""
 
 
 def resolve_pointer(root: object, pointer: str) -> object:

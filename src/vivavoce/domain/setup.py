@@ -1,7 +1,7 @@
-"""What a client may ask for when a session begins, validated and in plain words.
+"""Session setup: what a client asked for when the session began, validated.
 
-Defaults that depend on the model family are `None` here and filled in by `profile.FamilyBehavior`.
-Source for names and meanings: the Live API's `setup` message.
+`None` stands for defaults that depend on the model family; see `model_family.FamilyBehavior`. Names
+and meanings are those of the Live API's `setup` message.
 """
 
 from __future__ import annotations
@@ -138,3 +138,19 @@ class SessionSetup:
     signals_activity: bool = False
     image_tokens: int = 258
     shows_server_calls: bool = False
+
+
+DEFAULT_VOICE = "Puck"
+
+VOICES = (
+    "Achernar", "Achird", "Algenib", "Algieba", "Alnilam", "Aoede", "Autonoe", "Callirrhoe",
+    "Charon", "Despina", "Enceladus", "Erinome", "Fenrir", "Gacrux", "Iapetus", "Kore",
+    "Laomedeia", "Leda", "Orus", "Puck", "Pulcherrima", "Rasalgethi", "Sadachbia",
+    "Sadaltager", "Schedar", "Sulafat", "Umbriel", "Vindemiatrix", "Zephyr", "Zubenelgenubi",
+)  # fmt: skip
+
+
+def canonical_voice(name: str) -> str | None:
+    """The voice's own spelling, whatever case the client used; `None` if there is no such voice."""
+    wanted = name.casefold()
+    return next((voice for voice in VOICES if voice.casefold() == wanted), None)

@@ -1,8 +1,11 @@
-"""Text as the wire can spell it."""
+"""Text and JSON: repaired characters, loggable names, compact JSON, and the size of JSON."""
 
 from __future__ import annotations
 
+import json
 import re
+
+import orjson
 
 _NAME = re.compile(r"[A-Za-z0-9_.:/;=+-]{1,40}")
 
@@ -25,3 +28,37 @@ def utf8(text: str | bytes) -> bytes:
 def loggable_name(text: str) -> str:
     """Return `text` if it is a name without spaces; dots for what may be words."""
     return text if _NAME.fullmatch(text) else "…"
+
+
+def json_text(value: object) -> str:
+    """Compact JSON of a value; what JSON cannot say stands in it as a string.
+
+    Takes a few milliseconds for the largest object that a client may send, so that it can be
+    asked for on an event loop.
+    """
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:  # large integers, halves of characters, objects that are no JSON
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+
+
+_MARKS = b"{[,"
+
+
+def exceeds_values(text: bytes, values: int) -> bool:
+    """Whether JSON in UTF-8 holds more than so many objects, lists and things in them.
+
+    Every value stands behind an opening bracket or a comma, so these are counted where they are
+    no part of a string. Takes about a millisecond for a megabyte.
+    """
+    return _count_marks(text) > values and _count_marks(_without_strings(text)) > values
+
+
+def _count_marks(text: bytes) -> int:
+    return sum(map(text.count, _MARKS))
+
+
+def _without_strings(text: bytes) -> bytes:
+    """The JSON with nothing for every string in it."""
+    plain = text.replace(rb"\\", b"").replace(rb"\"", b"")
+    return b"".join(plain.split(b'"')[::2])

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from vivavoce.domain.tool_outcome import Source
+from vivavoce.domain.content import Source
 from vivavoce.engines.document_index import (
     PASSAGES,
     STRIDE,

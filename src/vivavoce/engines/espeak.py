@@ -19,7 +19,7 @@ import soxr
 from numpy.typing import NDArray
 
 from vivavoce.domain.audio import OUTPUT_RATE
-from vivavoce.domain.voices import VOICES
+from vivavoce.domain.setup import VOICES
 from vivavoce.engines.ports import EngineHost, Settings, Speech, SynthesizerCapabilities
 from vivavoce.engines.settings import read_settings
 from vivavoce.engines.synthesis import (

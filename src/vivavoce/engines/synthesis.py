@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vivavoce.domain.audio import OUTPUT_RATE
-from vivavoce.domain.voices import DEFAULT_VOICE, VOICES, canonical_voice
+from vivavoce.domain.setup import DEFAULT_VOICE, VOICES, canonical_voice
 from vivavoce.engines.ports import EngineHost, Settings, Speech, SynthesizerCapabilities
 from vivavoce.engines.settings import NoSettings, read_settings
 

@@ -30,7 +30,7 @@ from dataclasses import dataclass
 import httpx2
 
 from vivavoce import __version__
-from vivavoce.domain.tool_outcome import RetrievalStatus
+from vivavoce.domain.content import RetrievalStatus
 from vivavoce.engines.workers import CancelToken, WorkerPool
 from vivavoce.errors import EngineBusy
 from vivavoce.tools.ssrf import (

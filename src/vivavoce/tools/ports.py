@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from vivavoce.domain.content import Json, ServerTool, ToolCall, Tools
+from vivavoce.domain.content import Json, ServerTool, ToolCall, ToolOutcome, Tools
 from vivavoce.domain.request import GenerationRequest
-from vivavoce.domain.tool_outcome import ToolOutcome
 
 
 class RunnableTool(Protocol):

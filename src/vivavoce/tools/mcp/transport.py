@@ -25,7 +25,7 @@ from mcp.client import Transport, stdio
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.message import SessionMessage
 
-from vivavoce.domain.json_size import exceeds_values
+from vivavoce.domain.text import exceeds_values
 from vivavoce.tools.mcp.settings import McpServerSpec
 
 if TYPE_CHECKING:

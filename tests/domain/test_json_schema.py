@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from vivavoce.domain.schema_drafts import with_draft_mended
+from vivavoce.domain.json_schema import with_draft_mended
 
 Json = dict[str, Any]
 

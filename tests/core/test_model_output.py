@@ -30,21 +30,24 @@ from vivavoce.core.messages import (
     TurnComplete,
     UrlContext,
 )
-from vivavoce.core.model_output import MAX_SOURCES, ServerToolOutput
+from vivavoce.core.model_output import MAX_SOURCES, Playout, ServerToolOutput
 from vivavoce.core.settings import SessionSettings
 from vivavoce.domain.content import (
     Blob,
     CodeResult,
+    Page,
+    RetrievalStatus,
     ServerTool,
+    Source,
     ToolCall,
     ToolDeclaration,
     ToolKind,
+    ToolOutcome,
     ToolResult,
     Usage,
 )
 from vivavoce.domain.ids import CallId
 from vivavoce.domain.setup import SessionSetup
-from vivavoce.domain.tool_outcome import Page, RetrievalStatus, Source, ToolOutcome
 
 SHOWN = replace(SETUP, shows_server_calls=True)
 NEWER = replace(SETUP, model="models/gemini-3.1-flash-live")
@@ -350,3 +353,28 @@ def test_a_search_that_fails_claims_nothing() -> None:
     )
     assert served.take_messages() == [ModelCodeResult(CallId("1"), "OUTCOME_FAILED", "No.")]
     assert served.grounding("c") is None
+
+
+def test_nothing_sent_is_over_and_unheard() -> None:
+    playout = Playout()
+    assert playout.over(0.0)
+    assert playout.heard_s(9.0) == 0.0
+    assert playout.ends_at is None
+
+
+def test_sound_sent_in_a_burst_plays_from_the_first_piece() -> None:
+    playout = Playout()
+    assert playout.add_audio(1.0, now=10.0) == (0.0, 1.0)
+    assert playout.add_audio(2.0, now=10.1) == (1.0, 3.0)
+    assert playout.ends_at == 13.0
+    assert [playout.heard_s(at) for at in (10.0, 10.5, 12.0, 13.0, 20.0)] == [0, 0.5, 2, 3, 3]
+    assert not playout.over(12.9)
+    assert playout.over(13.0)
+
+
+def test_a_gap_in_production_is_a_gap_in_playing() -> None:
+    playout = Playout()
+    playout.add_audio(1.0, now=0.0)
+    playout.add_audio(1.0, now=5.0)
+    assert playout.ends_at == 6.0
+    assert playout.heard_s(5.5) == 1.5
