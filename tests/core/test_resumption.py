@@ -41,7 +41,6 @@ from vivavoce.domain.content import (
 from vivavoce.domain.setup import SessionSetup
 from vivavoce.store.checkpoints import CheckpointEncoder
 
-
 # --- as if it had not been cut ----------------------------------------------------------------
 
 ANYTHING = [name for name in ACTIONS if name not in ("drain", "gone", "saved", "old part", "audio")]

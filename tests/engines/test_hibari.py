@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from vivavoce.domain.audio import OUTPUT_RATE, pcm_seconds
-from vivavoce.domain.voices import VOICES
+from vivavoce.domain.setup import VOICES
 from vivavoce.engines.hibari import FURTHER_VOICES, WEIGHTS, HibariSynthesizer, create
 from vivavoce.engines.registry import EngineBuilder
 from vivavoce.engines.synthesis import LOUDNESS, loudness

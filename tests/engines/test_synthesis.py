@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vivavoce.domain.audio import OUTPUT_RATE, pcm_seconds
-from vivavoce.domain.voices import DEFAULT_VOICE, VOICES
+from vivavoce.domain.setup import DEFAULT_VOICE, VOICES
 from vivavoce.engines.synthesis import (
     LOUDNESS,
     SILENT_SECONDS_PER_CHARACTER,

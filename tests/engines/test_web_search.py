@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import pytest
 
 from engines.fake_web import Asked, FakeWeb, fake_web
-from vivavoce.domain.tool_outcome import Source
+from vivavoce.domain.content import Source
 from vivavoce.engines.ports import SearchEngine, SearchQuery
 from vivavoce.engines.web_search import (
     BRAVE,

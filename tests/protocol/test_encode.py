@@ -38,9 +38,8 @@ from vivavoce.core.messages import (
     UrlContext,
     VoiceActivity,
 )
-from vivavoce.domain.content import ToolCall, ToolKind
+from vivavoce.domain.content import Page, RetrievalStatus, Source, ToolCall, ToolKind
 from vivavoce.domain.ids import CallId, SessionId
-from vivavoce.domain.tool_outcome import Page, RetrievalStatus, Source
 from vivavoce.protocol.encode import LONGEST, MAX_FRAME_BYTES, dump, duration, encode_message
 
 PCM = bytes(range(256)) * 10

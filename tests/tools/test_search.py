@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tools.conversations import said
-from vivavoce.domain.tool_outcome import Source
+from vivavoce.domain.content import Source
 from vivavoce.engines.ports import SearchQuery
 from vivavoce.errors import ToolError
 from vivavoce.tools.search import MAX_PASSAGE, MAX_QUERY, SOURCES, SearchFilters, SearchTool

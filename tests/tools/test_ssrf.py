@@ -7,7 +7,7 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from tools.web_site import Names
-from vivavoce.domain.tool_outcome import RetrievalStatus
+from vivavoce.domain.content import RetrievalStatus
 from vivavoce.errors import ConfigError
 from vivavoce.tools.ssrf import (
     PageError,

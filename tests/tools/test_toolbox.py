@@ -15,14 +15,16 @@ from vivavoce.domain.content import (
     BuiltinTool,
     CodeResult,
     Content,
+    RetrievalStatus,
+    Source,
     Text,
     ToolCall,
     ToolDeclaration,
     ToolKind,
+    ToolOutcome,
     Tools,
 )
 from vivavoce.domain.ids import CallId
-from vivavoce.domain.tool_outcome import RetrievalStatus, Source, ToolOutcome
 from vivavoce.engines.ports import SearchQuery
 from vivavoce.errors import ClientFault, ToolError
 from vivavoce.protocol.close import not_served

@@ -13,18 +13,20 @@ from vivavoce.domain.content import (
     Content,
     FileRef,
     Json,
+    Page,
+    RetrievalStatus,
     Role,
     ServerTool,
     Text,
     ToolCall,
     ToolDeclaration,
     ToolKind,
+    ToolOutcome,
     ToolResult,
     Tools,
 )
 from vivavoce.domain.ids import CallId
 from vivavoce.domain.request import GenerationRequest
-from vivavoce.domain.tool_outcome import Page, RetrievalStatus, ToolOutcome
 from vivavoce.engines.workers import CancelToken, WorkerPool
 from vivavoce.errors import ConfigError, EngineBusy, ToolError
 from vivavoce.tools.ssrf import MAX_URL

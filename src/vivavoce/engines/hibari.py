@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 
 from vivavoce.domain.audio import OUTPUT_RATE
-from vivavoce.domain.voices import DEFAULT_VOICE, VOICES, canonical_voice
+from vivavoce.domain.setup import DEFAULT_VOICE, VOICES, canonical_voice
 from vivavoce.engines.ports import (
     EngineHost,
     Settings,

@@ -22,9 +22,8 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from vivavoce.domain.content import CodeResult, ToolCall, Usage
+from vivavoce.domain.content import CodeResult, Source, ToolCall, Usage
 from vivavoce.domain.request import EndReason, GenerationRequest
-from vivavoce.domain.tool_outcome import Source
 
 # --- hearing -----------------------------------------------------------------------------
 

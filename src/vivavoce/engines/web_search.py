@@ -30,8 +30,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import httpx2
 from pydantic import Field
 
-from vivavoce.domain.content import Json
-from vivavoce.domain.tool_outcome import Source
+from vivavoce.domain.content import Json, Source
 from vivavoce.engines.ports import EngineHost, SearchQuery, Settings, citable_host
 from vivavoce.engines.settings import BaseAddress, HttpAddress, read_settings, resolve_key
 from vivavoce.errors import ToolError

@@ -40,9 +40,8 @@ from vivavoce.core.messages import (
     UrlContext,
     VoiceActivity,
 )
-from vivavoce.domain.content import Json, ToolKind
+from vivavoce.domain.content import Json, Page, Source, ToolKind
 from vivavoce.domain.text import replace_surrogates
-from vivavoce.domain.tool_outcome import Page, Source
 
 MAX_FRAME_BYTES = 1 << 20
 """Python's WebSocket library closes the connection above this."""

@@ -26,8 +26,7 @@ from typing import Any
 import orjson
 import pybase64
 
-from vivavoce.domain.json_size import exceeds_values
-from vivavoce.domain.text import replace_surrogates
+from vivavoce.domain.text import exceeds_values, replace_surrogates
 from vivavoce.errors import ClientFault
 from vivavoce.protocol import close
 

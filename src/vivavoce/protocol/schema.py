@@ -24,9 +24,9 @@ from vivavoce.domain.json_schema import (
     TOO_DEEP,
     SchemaFault,
     find_fault,
+    with_draft_mended,
 )
-from vivavoce.domain.schema_drafts import nullable as with_null
-from vivavoce.domain.schema_drafts import with_draft_mended
+from vivavoce.domain.json_schema import nullable as with_null
 from vivavoce.errors import ClientFault
 from vivavoce.protocol import close
 from vivavoce.protocol.base import OnMismatch, OnUnknown, integer, number, shown

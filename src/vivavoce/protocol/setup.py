@@ -21,8 +21,8 @@ from vivavoce.domain.setup import (
     SessionSetup,
     Thinking,
     TurnCoverage,
+    canonical_voice,
 )
-from vivavoce.domain.voices import canonical_voice
 from vivavoce.protocol import close
 from vivavoce.protocol.base import (
     ACTIVITY_HANDLING,

@@ -5,9 +5,8 @@ Code that fails is no failure of the tool: the model reads the error, and may wr
 
 from __future__ import annotations
 
-from vivavoce.domain.content import Json, ServerTool, ToolDeclaration, ToolKind
+from vivavoce.domain.content import Json, ServerTool, ToolDeclaration, ToolKind, ToolOutcome
 from vivavoce.domain.request import GenerationRequest
-from vivavoce.domain.tool_outcome import ToolOutcome
 from vivavoce.engines.ports import Sandbox
 from vivavoce.errors import ToolError
 

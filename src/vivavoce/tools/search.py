@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from vivavoce.domain.content import Json, ServerTool, ToolDeclaration, ToolKind
+from vivavoce.domain.content import Json, ServerTool, Source, ToolDeclaration, ToolKind, ToolOutcome
 from vivavoce.domain.request import GenerationRequest
-from vivavoce.domain.tool_outcome import Source, ToolOutcome
 from vivavoce.engines.ports import SearchEngine, SearchQuery
 from vivavoce.errors import ToolError
 

@@ -38,7 +38,7 @@ from typing import Annotated, Protocol
 import httpx2
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from vivavoce.domain.tool_outcome import RetrievalStatus
+from vivavoce.domain.content import RetrievalStatus
 from vivavoce.engines.settings import read_settings
 from vivavoce.errors import ToolError
 

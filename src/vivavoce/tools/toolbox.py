@@ -22,9 +22,8 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from vivavoce.domain.content import BuiltinTool, ServerTool, ToolCall, ToolKind, Tools
+from vivavoce.domain.content import BuiltinTool, ServerTool, ToolCall, ToolKind, ToolOutcome, Tools
 from vivavoce.domain.request import GenerationRequest
-from vivavoce.domain.tool_outcome import ToolOutcome
 from vivavoce.engines.ports import Sandbox, SearchEngine
 from vivavoce.errors import POLICY, ClientFault, ToolError
 from vivavoce.tools.code import CodeTool

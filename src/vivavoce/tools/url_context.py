@@ -31,16 +31,18 @@ import regex
 from vivavoce.domain.content import (
     FileRef,
     Json,
+    Page,
+    RetrievalStatus,
     Role,
     ServerTool,
     Text,
     ToolCall,
     ToolDeclaration,
     ToolKind,
+    ToolOutcome,
     ToolResult,
 )
 from vivavoce.domain.request import GenerationRequest
-from vivavoce.domain.tool_outcome import Page, RetrievalStatus, ToolOutcome
 from vivavoce.engines.pages import Reading, readable
 from vivavoce.engines.workers import WorkerPool
 from vivavoce.errors import EngineBusy, ToolError
