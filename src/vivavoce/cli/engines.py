@@ -12,7 +12,7 @@ from rich.table import Table
 
 from vivavoce.cli.errors import as_typed, describe_error, open_console, print_and_exit
 from vivavoce.config import Config, load_config
-from vivavoce.domain.voices import DEFAULT_VOICE, VOICES
+from vivavoce.domain.setup import DEFAULT_VOICE, VOICES
 from vivavoce.engines.ports import Settings
 from vivavoce.engines.registry import listing, parse, required_parts
 from vivavoce.engines.synthesis import voice_parameters

@@ -56,7 +56,7 @@ from vivavoce.domain.content import (
 from vivavoce.domain.content import Usage as TokenUsage
 from vivavoce.domain.ids import CallId
 from vivavoce.domain.request import GenerationRequest
-from vivavoce.domain.voices import VOICES
+from vivavoce.domain.setup import VOICES
 from vivavoce.engines.ports import (
     CallsRequested,
     CallUnreadable,

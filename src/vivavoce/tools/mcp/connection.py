@@ -42,9 +42,8 @@ from mcp_types import (
 )
 
 from vivavoce import __version__
-from vivavoce.domain.content import Json, ServerTool, ToolDeclaration, ToolKind
+from vivavoce.domain.content import Json, ServerTool, ToolDeclaration, ToolKind, ToolOutcome
 from vivavoce.domain.request import GenerationRequest
-from vivavoce.domain.tool_outcome import ToolOutcome
 from vivavoce.engines.workers import WorkerPool
 from vivavoce.errors import EngineBusy, ToolError
 from vivavoce.tools.mcp.conversion import (

@@ -30,10 +30,8 @@ from mcp_types import (
     TextResourceContents,
 )
 
-from vivavoce.domain.content import Blob, Json
-from vivavoce.domain.json_schema import find_fault
-from vivavoce.domain.schema_drafts import with_draft_mended
-from vivavoce.domain.tool_outcome import ToolOutcome
+from vivavoce.domain.content import Blob, Json, ToolOutcome
+from vivavoce.domain.json_schema import find_fault, with_draft_mended
 from vivavoce.tools.mcp.settings import McpServerSpec
 
 if TYPE_CHECKING:
