@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 
 MADE_WHERE_USED = {
-    "engines/function_calling/enums.py", "engines/function_calling/phrases.py",
-    "engines/function_calling/quotations.py", "engines/function_calling/typed_values.py",
-    "engines/text.py",
+    "engines/function_calling/values.py", "engines/function_calling/phrases.py",
+    "engines/function_calling/results.py", "engines/text.py",
 }  # fmt: skip
 """Modules with expressions that are made of parts when they are used, on bounded text."""
 

@@ -41,12 +41,10 @@ from benchmarks.toolchoice.sets import SETS
 
 from vivavoce.domain.content import Json, ToolDeclaration
 from vivavoce.engines.function_calling.arguments import MissingArgument, fill
-from vivavoce.engines.function_calling.judge import ListJudge
-from vivavoce.engines.function_calling.router import Choice, Router
+from vivavoce.engines.function_calling.router import Choice, ListJudge, Router
 from vivavoce.engines.function_calling.sentence_embedding import MiniLM
-from vivavoce.engines.llamacpp.completion import LlamaCompletion
 from vivavoce.engines.llamacpp.llama import Llama, LlamaOptions
-from vivavoce.engines.llamacpp.slots import SlotStates
+from vivavoce.engines.llamacpp.slots import LlamaCompletion, SlotStates
 from vivavoce.engines.registry import locate_weights
 
 HALVES = ("dev", "values", "held", "more", "others")

@@ -39,7 +39,7 @@ def test_a_function_is_read_with_its_summary_and_without() -> None:
         "properties": {"pier": {"type": "string"}, "kind": {"enum": ["sail", "motor_boat"]}},
     }
     tool = ToolDeclaration("listBoats", "Lists the boats. Call it often.", shape)
-    assert declarations.texts(tool) == (
+    assert declarations.embedded_texts(tool) == (
         "list boats. Lists the boats. pier; kind sail, motor boat",
         "list boats. pier; kind sail, motor boat",
     )

@@ -5,6 +5,7 @@ The router works on its real weights; the text model repeats what it is left to 
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -17,6 +18,7 @@ from engines.talk import answer, said, user
 from engines.text_model import TextModel
 from vivavoce.domain.content import (
     Behavior,
+    Blob,
     Content,
     Role,
     Scheduling,
@@ -29,16 +31,15 @@ from vivavoce.domain.content import (
 )
 from vivavoce.domain.ids import CallId
 from vivavoce.domain.request import GenerationRequest
-from vivavoce.engines.function_calling import confirmations, results
+from vivavoce.engines.function_calling import planner
 from vivavoce.engines.function_calling.arguments import fill
 from vivavoce.engines.function_calling.model import FunctionCallingModel
-from vivavoce.engines.function_calling.planner import ON_IT, Planner
-from vivavoce.engines.function_calling.quotations import Quoter
+from vivavoce.engines.function_calling.planner import ON_IT, IntentDetector, Planner
+from vivavoce.engines.function_calling.results import DONE, NOTHING_FOUND, Quoter
 from vivavoce.engines.function_calling.router import Router
 from vivavoce.engines.function_calling.sentence_embedding import MiniLM
+from vivavoce.engines.function_calling.utterances import strip_request
 from vivavoce.engines.ports import CallsRequested, ModelPart, TextDelta
-
-pytestmark = pytest.mark.embedded
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +71,7 @@ PAGES = served(ToolKind.URL, "url_context", "urls", "Read pages.")
 DISHES = served(ToolKind.MCP, "list_dishes", about="List the dishes on the menu of the canteen.")
 
 
+@pytest.mark.embedded
 def test_a_task_is_kept_whole(encoder: MiniLM) -> None:
     parts = {"task": {"type": "string"}, "due": {"type": "string"}}
     shape = {"type": "object", "properties": parts, "required": ["task"]}
@@ -112,6 +114,7 @@ def called(*calls: tuple[str, dict[str, Any], dict[str, Any]]) -> tuple[Content,
     return Content(Role.MODEL, tuple(made)), Content(Role.USER, tuple(results))
 
 
+@pytest.mark.embedded
 async def test_the_seeds_combined_sample(model: FunctionCallingModel) -> None:
     offered: dict[str, Any] = {"tools": cases.LIGHTS, "server": (SEARCH,)}
     parts = await answer(model, asked(user(SEEDS_PROMPT), **offered))
@@ -120,9 +123,10 @@ async def test_the_seeds_combined_sample(model: FunctionCallingModel) -> None:
     results = called(("google_search", {"query": QUERY}, FOUND), (cases.ON, {}, {"result": "ok"}))
     parts = await answer(model, asked(user(SEEDS_PROMPT), *results, **offered))
     assert not calls_of(parts)
-    assert text_of(parts) == f"{QUAKE} {confirmations.DONE}"
+    assert text_of(parts) == f"{QUAKE} {DONE}"
 
 
+@pytest.mark.embedded
 async def test_a_call_that_an_earlier_batch_left_out_is_made_once(
     model: FunctionCallingModel,
 ) -> None:
@@ -138,6 +142,7 @@ async def test_a_call_that_an_earlier_batch_left_out_is_made_once(
     assert text_of(parts) == f"{QUAKE} {late}"
 
 
+@pytest.mark.embedded
 async def test_a_call_that_was_made_otherwise_is_not_made_again(
     model: FunctionCallingModel,
 ) -> None:
@@ -151,20 +156,22 @@ NO_RESULTS: dict[str, Any] = {"results": []}
 BROKEN = {"error": "no answer came"}
 
 
+@pytest.mark.embedded
 async def test_a_commanded_search_without_an_answer_says_so(model: FunctionCallingModel) -> None:
     offered: dict[str, Any] = {"server": (SEARCH,), "tools": cases.HOUSE}
     spoken, query = user("Search for the capital of France."), "capital of France"
     parts = await answer(model, asked(spoken, **offered))
     assert calls_of(parts) == [("google_search", {"query": query})]
     for response, told in (
-        (NO_RESULTS, results.NOTHING_FOUND),
-        (FOUND, results.NOTHING_FOUND),
+        (NO_RESULTS, NOTHING_FOUND),
+        (FOUND, NOTHING_FOUND),
         (BROKEN, "Sorry, the search did not work: no answer came."),
     ):
         history = (spoken, *called(("google_search", {"query": query}, response)))
         assert text_of(await answer(model, asked(*history, **offered))) == told
 
 
+@pytest.mark.embedded
 async def test_a_search_by_name_is_left_to_a_function_that_fetches_what_is_named(
     model: FunctionCallingModel,
 ) -> None:
@@ -173,6 +180,7 @@ async def test_a_search_by_name_is_left_to_a_function_that_fetches_what_is_named
     assert calls_of(parts) == [("get_weather", {"city": "Rome"})]
 
 
+@pytest.mark.embedded
 async def test_a_question_on_which_nothing_was_found_is_the_models_own(
     model: FunctionCallingModel,
 ) -> None:
@@ -192,6 +200,7 @@ async def test_a_question_on_which_nothing_was_found_is_the_models_own(
 PRIMES = "What is the sum of the first 50 primes? Generate and run code for the calculation."
 
 
+@pytest.mark.embedded
 @pytest.mark.parametrize("spoken", [PRIMES, "What is 17 times 23?", "12 percent of 80"])
 async def test_a_calculation_is_run_as_the_model_writes_it(encoder: MiniLM, spoken: str) -> None:
     text_model = TextModel(["```python\nprint(391)\n```"])
@@ -201,6 +210,7 @@ async def test_a_calculation_is_run_as_the_model_writes_it(encoder: MiniLM, spok
     await model.aclose()
 
 
+@pytest.mark.embedded
 async def test_a_program_that_failed_is_corrected_once(encoder: MiniLM) -> None:
     text_model = TextModel(["print(17 ** '2')", "print(17 ** 2)", "print(17)"])
     model = FunctionCallingModel(text_model, Planner(text_model, Router(encoder), Quoter(encoder)))
@@ -216,12 +226,14 @@ async def test_a_program_that_failed_is_corrected_once(encoder: MiniLM) -> None:
     await model.aclose()
 
 
+@pytest.mark.embedded
 async def test_a_story_and_its_question_are_one_calculation(model: FunctionCallingModel) -> None:
     spoken = user("A jacket costs 85 euros and is 30 percent off. What do I pay?")
     parts = await answer(model, asked(spoken, tools=cases.LIGHTS, server=(CODE,)))
     assert text_of(parts) == f"You said: {spoken.text}"
 
 
+@pytest.mark.embedded
 async def test_without_a_program_the_text_model_answers(model: FunctionCallingModel) -> None:
     parts = await answer(model, asked(user("What is 17 times 23?"), server=(CODE,)))
     assert text_of(parts) == "You said: What is 17 times 23?"
@@ -229,6 +241,7 @@ async def test_without_a_program_the_text_model_answers(model: FunctionCallingMo
     assert text_of(parts) == "You said: What is 17 times 23?"
 
 
+@pytest.mark.embedded
 async def test_typed_python_is_run_as_it_is(model: FunctionCallingModel) -> None:
     spoken = user("run this: ```\nwhile True: pass\n```")
     parts = await answer(model, asked(spoken, tools=cases.HOUSE, server=(SEARCH, CODE)))
@@ -240,6 +253,7 @@ async def test_typed_python_is_run_as_it_is(model: FunctionCallingModel) -> None
     assert told == "Sorry, the code took too long."
 
 
+@pytest.mark.embedded
 @pytest.mark.parametrize("spoken", ["How are you?", "What is your name?", "Thank you."])
 async def test_small_talk_searches_nothing(model: FunctionCallingModel, spoken: str) -> None:
     parts = await answer(model, asked(user(spoken), server=(SEARCH, CODE, PAGES)))
@@ -250,6 +264,7 @@ async def test_small_talk_searches_nothing(model: FunctionCallingModel, spoken: 
 PAGE = "Whales are mammals. The blue whale is 30 metres long. Whales breathe air."
 
 
+@pytest.mark.embedded
 @pytest.mark.parametrize(
     ("question", "pages", "told"),
     [
@@ -282,6 +297,7 @@ async def test_pages_are_read_and_told(
     assert text_of(await answer(model, asked(*history, **offered))) == told
 
 
+@pytest.mark.embedded
 async def test_tools_of_an_mcp_server_are_functions(model: FunctionCallingModel) -> None:
     spoken = user("please list the dishes and turn on the lights")
     offered: dict[str, Any] = {"server": (SEARCH, DISHES), "tools": cases.LIGHTS}
@@ -297,6 +313,7 @@ async def test_tools_of_an_mcp_server_are_functions(model: FunctionCallingModel)
 SLOW = tuple(replace(one, behavior=Behavior.NON_BLOCKING) for one in cases.HOUSE)
 
 
+@pytest.mark.embedded
 async def test_a_function_that_takes_its_time_is_announced(model: FunctionCallingModel) -> None:
     spoken = user("lock the door and set a timer")
     parts: list[ModelPart] = await answer(model, asked(spoken, tools=SLOW))
@@ -316,6 +333,7 @@ async def test_a_function_that_takes_its_time_is_announced(model: FunctionCallin
     assert parts == [TextDelta("Sorry, that did not work: it is stuck.")]
 
 
+@pytest.mark.embedded
 async def test_nothing_is_said_while_a_blocking_function_is_waited_for(
     model: FunctionCallingModel,
 ) -> None:
@@ -325,6 +343,7 @@ async def test_nothing_is_said_while_a_blocking_function_is_waited_for(
     assert [name for name, _ in calls_of(parts)] == [cases.ON, "lock_the_door"]
 
 
+@pytest.mark.embedded
 async def test_what_is_missing_is_asked_for_after_the_rest_was_told(
     model: FunctionCallingModel,
 ) -> None:
@@ -339,6 +358,7 @@ async def test_what_is_missing_is_asked_for_after_the_rest_was_told(
     assert calls_of(parts) == [("set_timer", {"minutes": 7})]
 
 
+@pytest.mark.embedded
 async def test_what_needs_no_tool_is_answered_after_the_rest(model: FunctionCallingModel) -> None:
     spoken = user("lock the door and tell me what the capital of France is")
     parts = await answer(model, asked(spoken, tools=cases.HOUSE))
@@ -348,6 +368,7 @@ async def test_what_needs_no_tool_is_answered_after_the_rest(model: FunctionCall
     assert told == "It is locked. You said: tell me what the capital of France is"
 
 
+@pytest.mark.embedded
 async def test_a_result_that_is_not_the_last_is_told_as_progress(
     model: FunctionCallingModel,
 ) -> None:
@@ -362,6 +383,7 @@ async def test_a_result_that_is_not_the_last_is_told_as_progress(
         assert text_of(await answer(model, asked(*history, tools=SLOW))) == told
 
 
+@pytest.mark.embedded
 async def test_a_silent_result_is_not_spoken_of_with_a_later_one(
     model: FunctionCallingModel,
 ) -> None:
@@ -371,6 +393,7 @@ async def test_a_silent_result_is_not_spoken_of_with_a_later_one(
     assert text_of(await answer(model, asked(*history, tools=SLOW))) == "It is locked."
 
 
+@pytest.mark.embedded
 async def test_no_sentence_is_made_of_a_bare_success_of_what_fetches(
     model: FunctionCallingModel,
 ) -> None:
@@ -378,9 +401,10 @@ async def test_no_sentence_is_made_of_a_bare_success_of_what_fetches(
     result = ToolResult(CallId("c1"), "get_weather", {"result": "ok"})
     history = (user("What is the weather in London?"), said(made), user(result))
     parts = await answer(model, asked(*history, tools=cases.HOUSE))
-    assert text_of(parts) == confirmations.DONE
+    assert text_of(parts) == DONE
 
 
+@pytest.mark.embedded
 @pytest.mark.parametrize("spoken", ["What is a timer?", "what does a timer do", "never mind"])
 @pytest.mark.parametrize("asked_back", [False, True])
 async def test_a_question_neither_calls_nor_asks_for_a_value(
@@ -393,6 +417,7 @@ async def test_a_question_neither_calls_nor_asks_for_a_value(
     assert "How many minutes" not in text_of(parts)
 
 
+@pytest.mark.embedded
 async def test_a_result_is_told_although_something_was_added_meanwhile(
     model: FunctionCallingModel,
 ) -> None:
@@ -400,3 +425,90 @@ async def test_a_result_is_told_although_something_was_added_meanwhile(
     history = (user("lock the door"), call, user("The screen shows the cart."), result)
     parts = await answer(model, asked(*history, tools=cases.HOUSE))
     assert text_of(parts) == "It is locked."
+
+
+BOUND_S = 5
+TURN = ToolDeclaration("turn_on_the_lights", "Turn on the lights.")
+TOOLS = Tools(
+    functions=(TURN,),
+    server=tuple(
+        ServerTool(ToolDeclaration(kind.name.lower(), ""), kind)
+        for kind in (ToolKind.SEARCH, ToolKind.CODE, ToolKind.URL)
+    ),
+)
+
+
+@pytest.fixture(scope="module")
+def router() -> Router:
+    return Router(MiniLM(Host().weights("minilm")))
+
+
+@pytest.mark.embedded
+@pytest.mark.parametrize(
+    "text",
+    [
+        "turn " + " " * 15_000 + "x",
+        "what is" + "\n" * 15_000 + "x",
+        "tell me about " + "? " * 30_000 + "x",
+        "search for " + "a, " * 20_000,
+        "please " * 9_000 + "x",
+        "run " + "1+" * 30_000 + "1",
+        "```" + "a" * 15_000,
+        "say " + "a" * 15_000,
+    ],
+    ids=lambda text: text[:10].strip(),
+)
+def test_a_text_made_to_be_slow_is_not(router: Router, text: str) -> None:
+    began = time.thread_time()
+    IntentDetector(router, TOOLS).detect([user(text)], 0)
+    assert time.thread_time() - began < BOUND_S
+
+
+@pytest.mark.embedded
+def test_a_plea_ends_with_its_last_word() -> None:
+    assert strip_request("Could you turn on \n the lights,  please ?!") == "turn on the lights"
+    assert strip_request("I displease. ") == "I displease."
+    assert strip_request("please") == "please"
+
+
+@pytest.mark.embedded
+def test_a_long_text_is_still_asked_for_what_it_begins_with(router: Router) -> None:
+    text = "Turn on the lights. " + "The rest is a long story. " * 2_000
+    found = IntentDetector(router, TOOLS).detect([user(text)], 0)
+    assert [intent.tool.name for intent in found.calls] == [TURN.name]
+
+
+CALL = said(ToolCall(CallId("c"), "get_time", {}))
+RESULT = user(ToolResult(CallId("c"), "get_time", {"time": "noon"}))
+PICTURE = Blob(b"\x89PNG", "image/png")
+
+
+@pytest.mark.parametrize(
+    ("history", "texts"),
+    [
+        ((user("Hello."), said("Hi.")), ["Hello.", "Hi."]),
+        ((user("The time?"), CALL, RESULT, said("Noon.")), ["The time?", "Noon."]),
+        (
+            (user("The time?"), CALL, RESULT, user("And the day?")),
+            ["The time?", "(get time: The time is noon.) And the day?"],
+        ),
+        ((user("The time?"), CALL, RESULT), ["The time?", "(get time: The time is noon.)"]),
+        ((user("Say hello."), user(".")), ["Say hello."]),
+        ((user("Be kind."), said("I am."), user(" . ")), ["Be kind.", "I am."]),
+        ((user("."),), ["."]),
+    ],
+)
+def test_calls_vanish_and_results_become_words(
+    history: tuple[Content, ...], texts: list[str]
+) -> None:
+    assert [content.text for content in planner.history_as_text(history)] == texts
+
+
+def test_an_image_is_kept_without_words() -> None:
+    history = (user("Look."), user(PICTURE, "."))
+    assert planner.history_as_text(history) == history
+
+
+def test_the_last_words_are_the_last_that_hold_a_word() -> None:
+    history = (user("Turn on the lights."), user("."), CALL, RESULT, user(" ?! "))
+    assert planner.find_last_words(history) == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vivavoce.engines.function_calling import numbers, words
+from vivavoce.engines.function_calling import words
 
 # --- words -----------------------------------------------------------------------------------
 
@@ -119,32 +119,3 @@ def test_words_that_a_recognizer_confuses_are_alike() -> None:
     assert words.is_similar("kitchen", "kitchin")
     assert not words.is_similar("on", "off")
     assert not words.is_similar("music", "message")
-
-
-# --- numbers ---------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("spoken", "expected"),
-    [
-        ("ten minutes", [10]),
-        ("twenty one point five degrees", [21.5]),
-        ("a hundred and two", [102]),
-        ("steer two seventy", [270]),
-        ("in nineteen eighty four", [1984]),
-        ("two, twenty", [2, 20]),
-        ("at two thirty", [2, 30]),
-        ("two thousand and five", [2005]),
-        ("one two three", [1, 2, 3]),
-        ("minus three", [-3]),
-        ("5 minutes and 30 seconds", [5, 30]),
-        ("3,5 percent", [3.5]),
-        ("2 hundred", [200]),
-        ("half an hour", [0.5]),
-        ("fifty-five", [55]),
-        ("wait a minute", []),
-        ("someone and nobody", []),
-    ],
-)
-def test_numbers_are_read_as_they_are_said(spoken: str, expected: list[float]) -> None:
-    assert numbers.extract(spoken) == expected

@@ -25,7 +25,7 @@ from vivavoce.domain.content import (
 )
 from vivavoce.domain.ids import CallId
 from vivavoce.domain.setup import Modality, Sampling
-from vivavoce.engines.chat.image_notes import UNSEEN
+from vivavoce.engines.chat import UNSEEN
 from vivavoce.testing.engine_contracts import request
 
 

@@ -16,7 +16,7 @@ from fuzz.seeds import dumped
 from vivavoce.core.messages import ServerResponse
 from vivavoce.domain.content import Blob, ToolCall, ToolKind, ToolResult
 from vivavoce.domain.ids import CallId
-from vivavoce.engines.chat.messages import shown
+from vivavoce.engines.chat import show_result
 from vivavoce.engines.pages import MAX_TEXT_CHARS, readable
 from vivavoce.errors import ToolError
 from vivavoce.protocol.encode import encode_message
@@ -49,7 +49,7 @@ def _answered(result: dict[str, Any]) -> Hashable:
     assert all(isinstance(part, Blob) for part in outcome.parts)
     call = ToolCall(CallId("1"), "f", {})
     assert encode_message(ServerResponse(call, ToolKind.MCP, outcome.response), enterprise=False)
-    assert shown(ToolResult(call.id, "f", outcome.response), 1000)
+    assert show_result(ToolResult(call.id, "f", outcome.response), 1000)
     return bool(outcome.failed), len(outcome.parts), len(answer.content)
 
 

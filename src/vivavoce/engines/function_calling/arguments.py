@@ -22,21 +22,17 @@ from vivavoce.domain import parameter_schema
 from vivavoce.domain.content import Json, ToolDeclaration
 from vivavoce.engines.function_calling import (
     assignment,
-    dates,
     declarations,
-    enums,
     numbers,
-    parameter_kinds,
-    phrase_splitter,
     phrases,
-    typed_values,
+    values,
     words,
 )
 from vivavoce.engines.function_calling.assignment import Slot
-from vivavoce.engines.function_calling.dates import Span
-from vivavoce.engines.function_calling.parameter_kinds import UNKNOWN, Parameter, ParameterKind
+from vivavoce.engines.function_calling.declarations import UNKNOWN, Parameter, ParameterKind
 from vivavoce.engines.function_calling.phrases import FreeText, Phrase
 from vivavoce.engines.function_calling.sentence_embedding import MiniLM
+from vivavoce.engines.function_calling.words import Span
 from vivavoce.engines.tool_validation import fits_schema
 
 _MAX_CHARS = 1000
@@ -113,12 +109,12 @@ class _Filling:
         """What objects lack that were to be values."""
         self._wanted: Sequence[Parameter] = ()
         self._found: dict[str, Any] = {}
-        self._quantities: typed_values.Quantities | None = None
+        self._quantities: values.Quantities | None = None
         """The numbers chosen for the parameters, once the first of them is asked for."""
 
     def object(self, shape: Json) -> dict[str, Any]:
         """Return the properties of an object. Raises `MissingArgument`."""
-        wanted = parameter_kinds.parameters_of(self._tool.schema, shape)
+        wanted = declarations.parameters_of(self._tool.schema, shape)
         self._wanted = wanted
         self._reserve_message(wanted)
         named = {word for one in wanted for word in words.split_identifier(one.name)}
@@ -153,12 +149,12 @@ class _Filling:
         kinds = {self._kind(one) for one in wanted if one.kind == "string"}
         self._message: Phrase | None = None
         if {ParameterKind.TEXT, ParameterKind.PERSON} <= kinds:
-            self._message = phrases.message(self._free.text)
+            self._message = phrases.find_message(self._free.text)
         if self._message is not None:
             self._free = self._free.without(self._message.span)
 
     def _kind(self, one: Parameter) -> ParameterKind:
-        return parameter_kinds.kind_of(one.name, one.about, self._tool)
+        return declarations.kind_of(one.name, one.about, self._tool)
 
     def _may_be_phrase(self, one: Parameter) -> bool:
         """Whether a phrase may stand for it; a needed code may be a name: "ticker: apple"."""
@@ -169,11 +165,11 @@ class _Filling:
         """Return the order in which values are taken: the surest forms first."""
         match one.kind:
             case "integer" | "number":
-                return 1 if typed_values.duration(one, self._free) else 3
+                return 1 if values.find_duration(one, self._free) else 3
             case "string":
                 form = 0 if self._kind(one) is ParameterKind.CODE else 2
                 return form if "type" in one.about else 7
-            case "array" if (item := _item(one)) and enums.are_weekdays(item.about):
+            case "array" if (item := _item(one)) and values.are_weekdays(item.about):
                 return 1
             case "enum":
                 return 4 if one.needed else 5
@@ -230,10 +226,10 @@ class _Filling:
         item = _item(one)
         if item is not None and id(item.about) in self._within:
             return [] if one.needed else None
-        if item is not None and enums.are_weekdays(item.about):
-            group = enums.weekday_group(item, self._free)
+        if item is not None and values.are_weekdays(item.about):
+            group = values.find_weekday_group(item, self._free)
             if group is not None:
-                self._free = self._free.without(dates.with_preposition(self._free.text, group[1]))
+                self._free = self._free.without(numbers.with_preposition(self._free.text, group[1]))
                 return group[0]
         found: list[Any] = []
         places: list[int] = []
@@ -250,12 +246,12 @@ class _Filling:
 
     def _enum(self, one: Parameter) -> Any:
         # The word for a currency stands within what the amount has taken: "eleven francs twenty".
-        text = self._free.text if enums.lists_currencies(one) else self._free.masked
+        text = self._free.text if values.lists_currencies(one) else self._free.masked
         if self._kind(one) in _SIDES:
             text = _side(text, self._kind(one))
-        found = enums.enum_value(one, text, self._encoder)
+        found = values.find_enum_value(one, text, self._encoder)
         if found is None and one.needed and text != self._free.text:
-            found = enums.enum_value(one, self._free.text, self._encoder)
+            found = values.find_enum_value(one, self._free.text, self._encoder)
         if found is None:
             return None
         value, span = found
@@ -264,7 +260,7 @@ class _Filling:
         return value
 
     def _boolean(self, one: Parameter) -> bool | None:
-        found = enums.boolean(one, self._free.text, self._tool, self._encoder)
+        found = values.find_boolean(one, self._free.text, self._tool, self._encoder)
         if found is None:
             return None
         if found[1] is not None and not one.needed:
@@ -272,7 +268,7 @@ class _Filling:
         return found[0]
 
     def _number(self, one: Parameter) -> int | float | None:
-        found = typed_values.duration(one, self._free) or self._quantity(one)
+        found = values.find_duration(one, self._free) or self._quantity(one)
         if found is None:
             return None
         self._free = self._free.without(found[1])
@@ -289,7 +285,7 @@ class _Filling:
             counted = [one]
         elif self._quantities is not None:
             return self._quantities.get(one.name)
-        chosen = typed_values.quantities(counted, self._free, self._encoder, self._has_unit)
+        chosen = values.find_quantities(counted, self._free, self._encoder, self._has_unit)
         if counted != [one]:
             self._quantities = chosen
         return chosen.get(one.name)
@@ -298,25 +294,29 @@ class _Filling:
         kind = self._kind(one)
         match kind:
             case ParameterKind.CODE:
-                span = typed_values.code(self._free)
+                span = _find_code(self._free)
             case ParameterKind.LANGUAGE:
-                span = typed_values.language(self._free)
+                span = _find_language(self._free)
             case ParameterKind.AMOUNT:
-                span = typed_values.amount(self._free)
+                span = _find_amount(self._free)
             case _:
                 span = self._moment(one, kind, wanted)
         if span is None or not span.of(self._free.text).strip():
             return None
         text = span.of(self._free.text)
         whole = phrases.with_context(self._free.text, span, one.name)
-        self._free = self._free.without(dates.with_preposition(self._free.text, whole))
-        return typed_values.digits(text) if kind is ParameterKind.CODE else text
+        self._free = self._free.without(numbers.with_preposition(self._free.text, whole))
+        return _spell_digits(text) if kind is ParameterKind.CODE else text
 
     def _moment(
         self, one: Parameter, kind: ParameterKind, wanted: Sequence[Parameter]
     ) -> Span | None:
         text, named = self._free.masked, set(words.split_identifier(one.name))
-        moments, days, hours = dates.moments(text), dates.days(text), dates.times(text)
+        moments, days, hours = (
+            numbers.find_moments(text),
+            numbers.find_days(text),
+            numbers.find_times(text),
+        )
         others = {self._kind(other) for other in wanted
                   if other.kind == "string" and other is not one}  # fmt: skip
         if kind is ParameterKind.DAY:
@@ -331,11 +331,11 @@ class _Filling:
         if not found and kind is ParameterKind.MOMENT and (one.needed or "time" in named):
             hours_alone = [
                 span
-                for span in dates.hours(text)
+                for span in numbers.find_hours(text)
                 if self._free.is_free(span) and not _NAME_AFTER.match(self._free.text, span.end)
             ]
             counts = sum(other.needed and other.kind in ("integer", "number") for other in wanted)
-            found = hours_alone[:1] if len(numbers.locate(text)) > counts else []
+            found = hours_alone[:1] if len(numbers.locate_numbers(text)) > counts else []
         if not found:
             return None
         # "Move lunch on monday to friday": the newest is said last.
@@ -355,11 +355,11 @@ class _Filling:
         verbs = words.tokenize(declarations.summary(self._tool))[:1]
         timed = any(
             self._kind(one) in (ParameterKind.DAY, ParameterKind.MOMENT)
-            or parameter_kinds.unit_of_time(one.name, one.about)
+            or declarations.unit_of_time(one.name, one.about)
             for one in self._wanted
         )
         worded = any(slot.kind is ParameterKind.TEXT for slot in slots)
-        found = phrase_splitter.split_phrases(text, self._free.taken, named, verbs, timed, worded)
+        found = phrases.split_phrases(text, self._free.taken, named, verbs, timed, worded)
         if self._message is not None:
             found.append(self._message)
         spans = assignment.assign(slots, found, text, self._tool, self._encoder, self._free.taken)
@@ -367,7 +367,7 @@ class _Filling:
         for slot in slots:
             if span := spans.get(slot.parameter.name):
                 if not timed and slot.kind is not ParameterKind.TEXT:
-                    span = dates.without_day(text, span)
+                    span = numbers.without_day(text, span)
                 value = _strings_of(slot.parameter, span.of(text), slot.kind)
                 if value and slot.parameter.accepts(value):
                     result[slot.parameter.name] = value
@@ -408,3 +408,60 @@ def _strings_of(one: Parameter, text: str, kind: ParameterKind) -> Any:
         items = (re.sub(r"^(?:the|an?|some|my)\s+", "", item) for item in _SEPARATOR.split(text))
         return [item for item in items if item]
     return text if kind is ParameterKind.TEXT else text.split(", ")[0]
+
+
+# --- strings with a form ------------------------------------------------------------------
+
+_CODE = re.compile(r"\+?(?:\b[a-z]*\d[\w-]*\b)(?:[ -]?\b[a-z]?\d[\w-]*\b)*")
+_CODE_WORDS = re.compile(
+    r"\b(?:(?:zero|oh|one|two|three|four|five|six|seven|eight|nine|double)\b[ -]?){2,}"
+)
+_COUNTED = re.compile(
+    r"(?:\s+(?:an?|more))?\s*(?!(?:and|or|at|in|on|for|to|please|from|by|with|of)\b)[a-z%]{1,40}\b"
+)
+_DIGITS = {word: str(digit) for digit, word in enumerate(numbers.DIGIT_NAMES)} | {"oh": "0"}
+_DIGIT = re.compile(rf"\b(?:{'|'.join(_DIGITS)})\b")
+_LANGUAGE = re.compile(
+    r"\b(?:english|spanish|french|german|italian|portuguese|dutch|swedish|norwegian|danish|finnish"
+    r"|icelandic|polish|czech|slovak|hungarian|romanian|bulgarian|serbian|croatian|slovenian|greek"
+    r"|turkish|russian|ukrainian|arabic|hebrew|persian|farsi|urdu|hindi|bengali|punjabi|tamil"
+    r"|chinese|mandarin|cantonese|japanese|korean|vietnamese|thai|indonesian|malay|tagalog|swahili"
+    r"|latin|irish|welsh|catalan|basque|estonian|latvian|lithuanian|albanian|esperanto)\b"
+)
+
+
+def _find_code(free: FreeText) -> Span | None:
+    """Return the longest number as one dials or quotes it, with the capitals before it."""
+    spans = [Span(*m.span()) for m in _CODE.finditer(free.plain)]
+    spans += [Span(m.start(), len(m.group().rstrip()) + m.start())
+              for m in _CODE_WORDS.finditer(free.plain)]  # fmt: skip
+    found = [span for span in spans if free.is_free(span)]
+    best = max(found, key=lambda span: span.end - span.start, default=None)
+    if best is None:
+        return None
+    letters = re.search(r"\b[A-Z]{1,4} $", free.text[max(0, best.start - 6) : best.start])
+    return Span(best.start - len(letters.group()), best.end) if letters else best
+
+
+def _spell_digits(text: str) -> str:
+    """Return a dialled number without what stands between its digits; other codes as they are."""
+    digits = _DIGIT.sub(lambda found: _DIGITS[found.group()], text.lower())
+    bare = re.sub(r"[\s-]", "", digits)
+    return bare if bare.lstrip("+").isdigit() else text
+
+
+def _find_amount(free: FreeText) -> Span | None:
+    """Return a number with what is counted or measured: "two tablets", "half a liter"."""
+    text = free.plain
+    for _, start, end in numbers.locate_numbers(text):
+        counted = _COUNTED.match(text, end)
+        span = Span(start, counted.end() if counted else end)
+        if free.is_free(span):
+            return span
+    return None
+
+
+def _find_language(free: FreeText) -> Span | None:
+    """Return the language named last: "say good morning in Japanese"."""
+    spans = [Span(*m.span()) for m in _LANGUAGE.finditer(free.plain)]
+    return spans[-1] if spans else None

@@ -19,8 +19,7 @@ import numpy as np
 
 from vivavoce.domain.content import ToolDeclaration
 from vivavoce.engines.function_calling import declarations, words
-from vivavoce.engines.function_calling.dates import Span, plain
-from vivavoce.engines.function_calling.parameter_kinds import Parameter, ParameterKind
+from vivavoce.engines.function_calling.declarations import Parameter, ParameterKind
 from vivavoce.engines.function_calling.phrases import (
     CLAUSE,
     INFINITIVE,
@@ -29,9 +28,10 @@ from vivavoce.engines.function_calling.phrases import (
     VALUE,
     VERB,
     Phrase,
-    trimmed,
+    trim,
 )
 from vivavoce.engines.function_calling.sentence_embedding import MiniLM
+from vivavoce.engines.function_calling.words import Span, plain
 from vivavoce.engines.text import STOP_WORDS
 
 _INTRO: Mapping[ParameterKind, Mapping[str, float]] = {
@@ -146,7 +146,7 @@ def _to_end(span: Span, others: Sequence[Span], text: str) -> Span:
     article = _ARTICLE_BEFORE.search(plain(text)[: span.start])
     is_sentence = bool(_FINITE.search(plain(text)[span.start : end]))
     start = article.start() if article and is_sentence else span.start
-    return trimmed(text, Span(start, end), articles=not is_sentence, whole=is_sentence)
+    return trim(text, Span(start, end), articles=not is_sentence, whole=is_sentence)
 
 
 def _best(
@@ -230,11 +230,11 @@ def _split_at_name(
         for place, (_, right, word) in enumerate(tokens):
             if not words.is_similar(word, head[0]):
                 continue
-            rest = trimmed(text, Span(right, phrase.span.end))
+            rest = trim(text, Span(right, phrase.span.end))
             if place == 0:
                 labelled = Phrase(phrase.intro, rest)
                 return [(labelled, name)] if rest.of(text).strip() else []
-            before = trimmed(text, Span(phrase.span.start, right))
+            before = trim(text, Span(phrase.span.start, right))
             if not rest.of(text).strip():
                 return [(Phrase(phrase.intro, before), name)]
     return [(phrase, "")]
@@ -248,7 +248,7 @@ def _without_tool(phrase: Phrase, text: str, tool: Sequence[str]) -> Phrase:
     while (cut := span.of(text).rfind(" ")) > 0 and any(
         words.is_similar(span.of(text)[cut + 1 :].lower(), part) for part in tool
     ):
-        span = trimmed(text, Span(span.start, span.start + cut))
+        span = trim(text, Span(span.start, span.start + cut))
     return Phrase(phrase.intro, span)
 
 

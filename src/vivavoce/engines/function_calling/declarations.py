@@ -1,17 +1,209 @@
-"""The text of a function declaration that says what the function does.
+"""What a function declaration says: purpose, parameters, and the kind of value each of them takes.
 
 Descriptions are written for large models: docstrings with sections, instructions ("Always call
 this first."), remarks about the result. None of that tells which utterance asks for the function,
-and it moves a sentence embedding away from the utterances that do. So the router and the judge
-read the name, the one sentence that says what the function does, and the parameters.
+and it moves a sentence embedding away from the utterances that do. So router and judge read the
+name, the one sentence that says what the function does, and the parameters.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+from typing import Any
 
+from vivavoce.domain import parameter_schema
 from vivavoce.domain.content import Json, ToolDeclaration
-from vivavoce.engines.function_calling import parameter_kinds, words
+from vivavoce.domain.parameter_schema import ParameterSchema
+from vivavoce.engines.function_calling import numbers, words
+from vivavoce.engines.tool_validation import fits_schema
+
+UNKNOWN: Any = object()
+"""No value, where `None` is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter, and whether it is required.
+
+    `place` is where its schema stands within `schema`, and `about` one reading of that.
+    """
+
+    name: str
+    schema: ParameterSchema
+    place: object
+    about: Json
+    needed: bool
+
+    @property
+    def kind(self) -> str:
+        named = parameter_schema.kind(self.about)
+        listed = self.about.get("enum")
+        if listed is None or named == "null":
+            return named
+        return "boolean" if all(isinstance(value, bool) for value in listed) else "enum"
+
+    @property
+    def others(self) -> tuple[Parameter, ...]:
+        """The same parameter by its further readings, and by further types if it has none."""
+        further = list(self.schema.readings(self.place)[1:])
+        if "type" not in self.about and "enum" not in self.about:
+            further += [{**self.about, "type": one} for one in ("number", "boolean")]
+        return tuple(replace(self, about=one) for one in further)
+
+    @property
+    def implied(self) -> Any:
+        """The value of a required parameter of which nothing was said; `UNKNOWN` if none is.
+
+        The default, the only value that is allowed, or null.
+        """
+        readings = self.schema.readings(self.place)
+        if "default" in self.about:
+            return self.about["default"]
+        if len(readings) == 1 and len(self.about.get("enum") or ()) == 1:
+            return self.about["enum"][0]
+        if readings and parameter_schema.kind(readings[-1]) == "null":
+            return None
+        return UNKNOWN
+
+    def accepts(self, value: Any) -> bool:
+        """Whether the parameter's schema allows `value`."""
+        return fits_schema(self.schema.root, value, self.place)
+
+
+def parameters(tool: ToolDeclaration) -> list[Parameter]:
+    """Return the parameters of a function by the first reading of its schema."""
+    return parameters_of(tool.schema, tool.schema.first(tool.schema.arguments))
+
+
+def parameters_of(schema: ParameterSchema, shape: Json) -> list[Parameter]:
+    """Return the parameters that an object's plain schema names; none that nothing fits."""
+    needed = parameter_schema.required(shape)
+    named = parameter_schema.properties(shape)
+    unnamed = [name for name in needed if name not in named]
+    further = dict.fromkeys(unnamed, shape.get("additionalProperties", True))
+    return [
+        Parameter(name, schema, place, readings[0], name in needed)
+        for name, place in {**named, **further}.items()
+        if (readings := schema.readings(place))
+    ]
+
+
+class ParameterKind(Enum):
+    """The kind of thing that a string parameter stands for."""
+
+    DAY = auto()
+    MOMENT = auto()
+    PERSON = auto()
+    PLACE = auto()
+    SOURCE = auto()
+    TARGET = auto()
+    TEXT = auto()
+    CODE = auto()
+    LANGUAGE = auto()
+    AMOUNT = auto()
+    NEW_NAME = auto()
+    THING = auto()
+
+
+_ROLES: tuple[tuple[ParameterKind, frozenset[str]], ...] = (
+    (ParameterKind.NEW_NAME, words.word_set("new renamed")),
+    (ParameterKind.SOURCE, words.word_set("from origin source pickup departure")),
+    (ParameterKind.TARGET, words.word_set("to destination target")),
+    (ParameterKind.DAY, words.word_set("day date")),
+    (
+        ParameterKind.MOMENT,
+        words.word_set("time when start begin end until due deadline moment arrival"),
+    ),
+    (
+        ParameterKind.PERSON,
+        words.word_set(
+            "contact person recipient guest attendee attendees friend sender receiver who whom"
+            " colleague teacher student invitee with user author artist composer singer assignee"
+            " employee patient doctor passenger owner customer people participants members invitees"
+        ),
+    ),
+    (
+        ParameterKind.PLACE,
+        words.word_set(
+            "city room place location where near town village country area region zone resort beach"
+            " harbor harbour port airport address restaurant hotel store shop venue cafe station"
+            " museum branch street"
+        ),
+    ),
+    (ParameterKind.LANGUAGE, words.word_set("language lang")),
+    (
+        ParameterKind.TEXT,
+        words.word_set(
+            "text message body content words sentence comment bio description reason note problem"
+            " complaint feedback issue remark task todo question phrase problem reference memo"
+        ),
+    ),
+    (ParameterKind.AMOUNT, words.word_set("amount quantity dose dosage portion portions")),
+    (ParameterKind.CODE, words.word_set("number code id pin phone zip symbol isbn flight")),
+)
+
+
+_HEAD = re.compile(
+    r"(?:(?:the|an?|which|whose|full|wanted|other|names? of)\s+)*([a-z]+)(?!(?:\s|-)?[a-z]*'s)\b"
+)
+"""The first noun of a description: "The city to search in", "Name of the guest"."""
+_DECIDED_BY_DESCRIPTION = frozenset((ParameterKind.PERSON, ParameterKind.PLACE))
+_DECIDED_BY_LAST = _DECIDED_BY_DESCRIPTION | frozenset(
+    (ParameterKind.CODE, ParameterKind.DAY, ParameterKind.MOMENT, ParameterKind.LANGUAGE)
+)
+"""Kinds that the last word of a parameter's name decides."""
+_SENDS = words.word_set("mail email message send tell forward")
+_ACQUAINTED = words.word_set("person contact guest friend user")
+_WHEN_WORDS = words.word_set("when deadline")
+_WHERE = words.word_set("where place location city town station address airport")
+_ENDS = words.word_set("start begin end until departure arrival")
+_WHEN = frozenset().union(*(m for r, m in _ROLES if r in (ParameterKind.DAY, ParameterKind.MOMENT)))
+
+
+def kind_of(name: str, about: Json, tool: ToolDeclaration) -> ParameterKind:
+    """Return what a string parameter stands for."""
+    parts, called = words.split_identifier(name), frozenset(words.split_identifier(tool.name))
+    description = str(about.get("description", "")).lower()
+    named, described = frozenset(parts), frozenset(words.tokenize(description))
+    if named == {"to"} and called & _SENDS:
+        return ParameterKind.PERSON
+    if described & _WHERE and named & _ENDS:
+        return ParameterKind.TARGET if named & {"end", "until"} else ParameterKind.SOURCE
+    if described & {"number", "code"} and not described & {"name", "title"}:
+        return ParameterKind.CODE
+    unfit = {ParameterKind.NEW_NAME} if named & _WHEN else set()
+    unfit |= {ParameterKind.CODE} if "name" in named else set()
+    kinds = frozenset(ParameterKind) - unfit
+    if found := _by_words(frozenset(parts[-1:]), _DECIDED_BY_LAST) or _by_words(named, kinds):
+        return found
+    if named == {"name"} and (described & _ACQUAINTED or called & _ACQUAINTED):
+        return ParameterKind.PERSON
+    lead = frozenset(words.tokenize(description)[:4])
+    if lead & _WHEN_WORDS:
+        return ParameterKind.MOMENT
+    if lead & {"where"}:
+        return ParameterKind.PLACE
+    noun = _HEAD.match(description)
+    if noun and (found := _by_words(frozenset((noun[1],)), _DECIDED_BY_DESCRIPTION)):
+        return found
+    if described & {"person", "whom"} and "file" not in described:
+        return ParameterKind.PERSON
+    return ParameterKind.THING
+
+
+def _by_words(named: frozenset[str], kinds: frozenset[ParameterKind]) -> ParameterKind | None:
+    return next((kind for kind, marks in _ROLES if kind in kinds and named & marks), None)
+
+
+def unit_of_time(name: str, about: Json) -> str:
+    """Return the unit of time of a number parameter; empty for other numbers."""
+    told = (*words.split_identifier(name), *words.tokenize(str(about.get("description", ""))))
+    return next((unit for word in told if (unit := word.removesuffix("s")) in numbers.SECONDS), "")
+
+
+# --- what a function does -----------------------------------------------------------------
 
 _MAX_CHARS = 1000
 """Characters of a description that are read: the purpose stands at its beginning."""
@@ -88,7 +280,7 @@ def summary(tool: ToolDeclaration) -> str:
     return _shortened(next((text for text in (*occasions, *results) if text), ""))
 
 
-def texts(tool: ToolDeclaration) -> tuple[str, ...]:
+def embedded_texts(tool: ToolDeclaration) -> tuple[str, ...]:
     """Return the texts whose embeddings stand for the function: with the summary, and without."""
     about = summary(tool)
     named, takes = name(tool), _parameters(tool)
@@ -106,7 +298,7 @@ def _shortened(text: str) -> str:
 def _parameters(tool: ToolDeclaration) -> str:
     if not tool.parameters:
         return ""
-    return "; ".join(_parameter(one.name, one.about) for one in parameter_kinds.parameters(tool))
+    return "; ".join(_parameter(one.name, one.about) for one in parameters(tool))
 
 
 def _parameter(name: str, one: Json) -> str:

@@ -15,12 +15,11 @@ from typing import Any
 
 from vivavoce.domain.content import Content, Role, Text, Tools
 from vivavoce.domain.request import GenerationRequest
-from vivavoce.engines.function_calling import MINILM, turns
+from vivavoce.engines.function_calling import MINILM, THRESHOLD, planner
 from vivavoce.engines.function_calling.completion import Completion
-from vivavoce.engines.function_calling.judge import ListJudge
 from vivavoce.engines.function_calling.planner import Planner
-from vivavoce.engines.function_calling.quotations import Quoter
-from vivavoce.engines.function_calling.router import THRESHOLD, Router
+from vivavoce.engines.function_calling.results import Quoter
+from vivavoce.engines.function_calling.router import ListJudge, Router
 from vivavoce.engines.function_calling.sentence_embedding import MiniLM
 from vivavoce.engines.ports import CallsRequested, LanguageModel, ModelPart, TextDelta
 from vivavoce.engines.workers import WorkerPool
@@ -107,11 +106,11 @@ def add_function_calling(
 
 def _without_tools(request: GenerationRequest) -> GenerationRequest:
     """The request as a model without tools can read it."""
-    return replace(request, tools=Tools(), history=turns.as_text(request.history))
+    return replace(request, tools=Tools(), history=planner.history_as_text(request.history))
 
 
 def _asking(request: GenerationRequest, question: str) -> GenerationRequest:
     """The request with `question` in the place of the user's last words."""
-    place = max(0, turns.last_words(request.history))
+    place = max(0, planner.find_last_words(request.history))
     words = Content(Role.USER, (Text(question),))
     return replace(request, history=(*request.history[:place], words))

@@ -1,8 +1,15 @@
-"""Numbers in words and digits: `twenty one point five`, `a hundred and two`, `two forty`, `7`."""
+"""Numbers, dates, times of day and durations in spoken English, and where they stand in a text.
+
+A date or time stays in the user's words ("tomorrow at noon"): the function's owner knows the
+current date and time zone. A duration becomes seconds ("an hour and a half" is 5400), a number a
+number: `twenty one point five`, `a hundred and two`, `two forty`, `7`.
+"""
 
 from __future__ import annotations
 
 import re
+
+from vivavoce.engines.function_calling.words import Span, plain
 
 _BELOW_TWENTY = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen"
@@ -18,12 +25,12 @@ _AND_PARTS = (["and", "a", "half"], ["and", "a", "quarter"])
 _TOKEN = re.compile(r"\d{1,3}(?:,\d{3})+(?![\w,])|\d+(?:[.,]\d+)?(?![a-z\d])|[a-z]+\d*\w*|\d+|[,;]")
 
 
-def extract(text: str) -> list[int | float]:
+def find_numbers(text: str) -> list[int | float]:
     """Return the numbers in `text`, in their order."""
-    return [value for value, _, _ in locate(text)]
+    return [value for value, _, _ in locate_numbers(text)]
 
 
-def locate(text: str) -> list[tuple[int | float, int, int]]:
+def locate_numbers(text: str) -> list[tuple[int | float, int, int]]:
     """Return the numbers in `text`, each with its start and end."""
     parts = list(_TOKEN.finditer(text.lower()))
     tokens = [part.group() for part in parts]
@@ -111,3 +118,147 @@ def _is_time(tokens: list[str], place: int) -> bool:
 
 def _continues(tokens: list[str], place: int) -> bool:
     return place < len(tokens) and (tokens[place] in _UNITS or tokens[place] in _TENS)
+
+
+# --- dates, times and durations -----------------------------------------------------------
+
+SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800}
+_SHORT = {"sec": "second", "min": "minute", "hr": "hour"}
+_N = (
+    r"(?:\d+(?:[.,]\d+)?|(?:zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve"
+    r"|thirteen|fourteen|fifteen|sixteen|seventeen|eighteen|nineteen|(?:twenty|thirty|forty|fifty"
+    r"|sixty|seventy|eighty|ninety)(?:[ -](?:one|two|three|four|five|six|seven|eight|nine))?"
+    r"|(?:one |a |two )?hundred(?: and)?(?: (?:ten|twenty|thirty|forty|fifty|sixty|eighty))?))"
+)
+_UNIT = r"(?:seconds?|secs?|minutes?|mins?|hours?|hrs?|days?|weeks?)"
+_LENGTH = re.compile(
+    rf"\b(?:(?P<quarters>three quarters of an hour)|(?P<quarter>(?:a )?quarter of an hour)"
+    rf"|(?P<half>half an? (?P<half_of>hour|minute|day)|(?:a )?half hour)"
+    rf"|(?P<couple>a couple(?: of)? (?P<couple_of>minutes|hours|days|seconds))"
+    rf"|(?P<many>{_N}|an?|(?<=next )(?=hour|minute))[ -]?(?P<and_half>and a half )?"
+    rf"(?P<unit>{_UNIT})(?P<then_half> and a half)?(?P<then_quarter> and a quarter)?"
+    rf"(?:,? (?:and )?(?P<more>{_N}) (?P<more_unit>{_UNIT}))?)\b"
+)
+_WEEKDAY = r"(?:(?:mon|tues|wednes|thurs|fri|satur|sun)days?|mon|tues?|wed|thurs?|fri|sat)"
+_MONTH = (
+    r"(?:january|february|march|april|may|june|july|august|september|october|november|december"
+    r"|jan|feb|apr|aug|sept?|oct|nov|dec)"
+)
+_ORDINAL = (
+    r"(?:\d{1,2}(?:st|nd|rd|th)|(?:twenty|thirty)[ -](?:first|second|third|fourth|fifth|sixth"
+    r"|seventh|eighth|ninth)|first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth"
+    r"|eleventh|twelfth|thirteenth|fourteenth|fifteenth|sixteenth|seventeenth|eighteenth"
+    r"|nineteenth|twentieth|thirtieth)"
+)
+_PART = r"(?:morning|afternoon|evening|night|noon)"
+_DAY = (
+    rf"(?:(?:the )?day after tomorrow|(?:today|tomorrow|yesterday)(?: {_PART})?|tonight"
+    rf"|(?:(?:next|this|coming|last) |a week from )?{_WEEKDAY}(?: {_PART})?(?! timer)"
+    rf"|(?:next|this|coming) (?:week(?:end)?|month|year|{_PART})|(?:the |at the )?weekend"
+    rf"|(?:the )?{_ORDINAL}(?: of)? {_MONTH}|{_MONTH}(?: the)? (?:{_ORDINAL}|\d{{1,2}})\b"
+    rf"|\d{{1,2}} {_MONTH}|the {_ORDINAL}\b(?! (?:one|time|floor|timer|alarm|song|item))"
+    rf"|(?<=in ){_MONTH}|(?:next|this|last) {_MONTH}"
+    rf"|(?:christmas|easter|new year's)(?: day| eve)?|\d{{4}}-\d\d-\d\d|\d{{1,2}}/\d{{1,2}})"
+)
+_HOUR = (
+    r"(?:(?:2[0-4]|[01]?\d)(?!\d)|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)"
+)
+_MINUTES = (
+    r"(?:oh (?:one|two|three|four|five|six|seven|eight|nine)|ten|eleven|twelve|thirteen|fifteen"
+    r"|twenty|thirty|forty|fifty|(?:twenty|thirty|forty|fifty)[ -](?:one|two|three|four|five|six"
+    r"|seven|eight|nine))"
+)
+_HALF_DAY = r"(?: ?(?:a\.?m\b\.?|p\.?m\b\.?|o'?clock))"
+_CLEAR = (
+    rf"(?:(?:half|(?:a )?quarter|{_N})(?: minutes)? (?:past|to|after) {_HOUR}{_HALF_DAY}?"
+    rf"|half {_HOUR}(?= )|\d{{1,2}}[:.]\d\d{_HALF_DAY}?|{_HOUR}(?: {_MINUTES})?{_HALF_DAY}"
+    r"|noon|midnight|midday|lunch ?time|dinner ?time)"
+)
+_BARE = (
+    rf"(?:(?<=at )|(?<=by )|(?<=until )|(?<=till )|(?<=around )){_HOUR}(?: {_MINUTES})?\b"
+    r"(?! (?:hundred|thousand|million|percent|degrees)\b)"
+)
+_OF_DAY = rf"(?: (?:in the (?:morning|afternoon|evening)|at night|sharp|{_PART}))"
+_TIME = rf"(?:(?:{_CLEAR}|{_BARE}){_OF_DAY}?|in the (?:morning|afternoon|evening)|at night)"
+_LATER = rf"(?:in (?:half an hour|a quarter of an hour|(?:{_N}|an?|a few|a couple of) {_UNIT}))"
+_JOINED = r"(?:,? (?:at |on |in |around |by |from )?(?:the )?)"
+_ANY = rf"(?:{_LATER}|{_TIME}|{_DAY})"
+_MOMENT = re.compile(rf"\b{_ANY}(?:{_JOINED}{_ANY})*(?!\w)")
+_ONLY_DAY = re.compile(rf"\b{_DAY}(?!\w)")
+_LAST_DAY = re.compile(
+    rf"\s+(?:today|tonight|tomorrow|yesterday|this (?:week(?:end)?|{_PART})|on {_WEEKDAY})"
+    rf"(?: {_PART})?$"
+)
+_ONLY_TIME = re.compile(rf"\b{_TIME}(?!\w)")
+_HOUR_ALONE = re.compile(
+    rf"\b{_HOUR}(?: {_MINUTES})?\b(?! {_UNIT})"
+    r"(?! (?:[a-z]{3,}s|people|men|women|children)\b)"
+)
+_TOLD_BEFORE = re.compile(r"(?:\b(?:at|on|by|for|from|until|till|around|before|to|the)\s+)+$")
+
+
+def find_moments(text: str) -> list[Span]:
+    """Return dates and times as whole phrases, without the preposition before them."""
+    return [Span(*m.span()) for m in _MOMENT.finditer(plain(text))]
+
+
+def find_days(text: str) -> list[Span]:
+    """Return days alone."""
+    return [Span(*m.span()) for m in _ONLY_DAY.finditer(plain(text))]
+
+
+def without_day(text: str, span: Span) -> Span:
+    """Return the span without a day of the week or of these days at its end: "kent | today"."""
+    found = _LAST_DAY.search(plain(text), span.start, span.end)
+    return Span(span.start, found.start()) if found and found.start() > span.start else span
+
+
+def find_hours(text: str) -> list[Span]:
+    """Numbers that may be a time of day where one is wanted: `the seven alarm`."""
+    return [Span(*m.span()) for m in _HOUR_ALONE.finditer(plain(text))]
+
+
+def find_times(text: str) -> list[Span]:
+    """Return times of day alone."""
+    return [Span(*m.span()) for m in _ONLY_TIME.finditer(plain(text))]
+
+
+def with_preposition(text: str, span: Span) -> Span:
+    """Return the span with the prepositions before it."""
+    before = _TOLD_BEFORE.search(plain(text)[: span.start])
+    return Span(before.start(), span.end) if before else span
+
+
+def find_durations(text: str) -> list[tuple[Span, float]]:
+    """Return durations and their seconds."""
+    lower = plain(text)
+    return [(Span(*m.span()), _seconds(m)) for m in _LENGTH.finditer(lower)]
+
+
+def _seconds(found: re.Match[str]) -> float:
+    if found["quarters"]:
+        return 2700
+    if found["quarter"]:
+        return 900
+    if found["half"]:
+        return SECONDS[found["half_of"] or "hour"] / 2
+    if found["couple"]:
+        return 2 * SECONDS[_unit(found["couple_of"])]
+    size = SECONDS[_unit(found["unit"])]
+    total = _count(found["many"]) * size
+    if found["and_half"] or found["then_half"]:
+        total += size / 2
+    if found["then_quarter"]:
+        total += size / 4
+    if found["more"]:
+        total += _count(found["more"]) * SECONDS[_unit(found["more_unit"])]
+    return total
+
+
+def _unit(word: str) -> str:
+    word = word.removesuffix("s")
+    return _SHORT.get(word, word)
+
+
+def _count(word: str) -> float:
+    return next(iter(find_numbers(word)), 1)

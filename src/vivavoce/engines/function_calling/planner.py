@@ -3,11 +3,21 @@
 The user's last words say what is to be called, and the calls since then how much of it was. All
 calls of an utterance are made at once; when the results are there, one answer reports all of
 them. Everything is read off the history, so that it also holds after a resumption.
+
+Which tool a request asks for is decided by the first rule that matches it:
+
+1. A web address is read, unless a function takes addresses itself.
+2. Typed Python is run; a calculation or a program that is asked for is written and run.
+3. "Google it" and "search the web" are searches.
+4. A function of the client's or of an MCP server is called if the router chooses it.
+5. Other search commands and questions about facts are searches. "Search for" is left to a
+   function only if that fetches what is named.
 """
 
 from __future__ import annotations
 
 import itertools
+import string
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -15,7 +25,11 @@ from vivavoce.domain.content import (
     FAILED,
     Behavior,
     Content,
+    Json,
+    Part,
     Role,
+    Scheduling,
+    Text,
     ToolCall,
     ToolDeclaration,
     ToolKind,
@@ -24,19 +38,11 @@ from vivavoce.domain.content import (
 )
 from vivavoce.domain.ids import CallId
 from vivavoce.domain.request import GenerationRequest
-from vivavoce.engines.function_calling import (
-    confirmations,
-    parameter_kinds,
-    programs,
-    results,
-    turns,
-    words,
-)
+from vivavoce.engines.function_calling import completion, declarations, results, utterances, words
 from vivavoce.engines.function_calling.arguments import MissingArgument, fill
 from vivavoce.engines.function_calling.completion import Completion
-from vivavoce.engines.function_calling.intents import Intent, IntentDetector, Intents, routed
-from vivavoce.engines.function_calling.parameter_kinds import Parameter
-from vivavoce.engines.function_calling.quotations import Quoter
+from vivavoce.engines.function_calling.declarations import Parameter
+from vivavoce.engines.function_calling.results import Quoter
 from vivavoce.engines.function_calling.router import Router
 from vivavoce.engines.workers import CancelToken
 
@@ -78,10 +84,10 @@ class Planner:
 
     def prepare(self, tools: Tools, cancel: CancelToken) -> None:
         """Read the declarations and the fixed beginnings of the prompts ahead."""
-        self._router.prepare(routed(tools), cancel)
-        openings = [confirmations.opening()] if routed(tools) else []
+        self._router.prepare(routed_tools(tools), cancel)
+        openings = [results.confirmation_prompt()] if routed_tools(tools) else []
         if any(one.kind is ToolKind.CODE for one in tools.server):
-            openings.append(programs.opening())
+            openings.append(completion.program_prompt())
         for opening in openings:
             self._completion.complete([*opening, {"role": "user", "content": ""}], 0, cancel)
 
@@ -103,7 +109,7 @@ class Planner:
     ) -> Plan:
         """The plan for words that nothing was done about yet."""
         history = request.history
-        place = turns.last_words(history)
+        place = find_last_words(history)
         if place < 0 or any(one.role is Role.MODEL for one in history[place:]):
             return Plan()
         pending = self._pending(self.intents(detector, history, place), (), cancel)
@@ -124,10 +130,10 @@ class Planner:
         self, detector: IntentDetector, history: Sequence[Content], cancel: CancelToken
     ) -> _Pending:
         """Return what of the user's last words is left to do, if the results are of their calls."""
-        place = turns.last_words(history)
+        place = find_last_words(history)
         since = history[place + 1 :]
-        made = turns.calls_in(since)
-        if place < 0 or turns.has_spoken(since) or not turns.are_of(history[-1], made):
+        made = calls_in(since)
+        if place < 0 or has_spoken(since) or not answer_calls(history[-1], made):
             return _Pending()
         intents = self.intents(detector, history, place)
         pending = self._pending(intents, made, cancel)
@@ -149,7 +155,9 @@ class Planner:
             return ()
         failed = str(runs[0].args.get("code", ""))
         output = str(errors[0].get("output", "")).strip().rpartition("\n")[2]
-        code = programs.write_program(self._completion, asked[0].request, cancel, (failed, output))
+        code = completion.write_program(
+            self._completion, asked[0].request, cancel, (failed, output)
+        )
         known = not code or code == failed
         return () if known else (ToolCall(CallId(""), name, {"code": code}),)
 
@@ -187,7 +195,7 @@ class Planner:
         if intent.args is not None:
             return dict(intent.args)
         if intent.kind is ToolKind.CODE:
-            code = programs.write_program(self._completion, intent.request, cancel)
+            code = completion.write_program(self._completion, intent.request, cancel)
             return {"code": code} if code else None
         return fill(intent.tool, " ".join(intent.request.split()), self._router.encoder)
 
@@ -208,8 +216,8 @@ class Planner:
         if result.will_continue:
             return results.report_progress(values)
         if values or not request or words.names_query(result.name):
-            return values or confirmations.DONE
-        return confirmations.confirm(self._completion, request, call, cancel)
+            return values or results.DONE
+        return results.confirm_call(self._completion, request, call, cancel)
 
 
 class _Report:
@@ -227,8 +235,8 @@ class _Report:
         self._history = history
         sentences: dict[str, None] = {}
         open_: dict[str, None] = {}
-        for result in turns.unreported(history):
-            place, call = turns.call_of(result, history)
+        for result in find_unreported(history):
+            place, call = find_call(result, history)
             request = self._request(place, call)
             kind = detector.kind(result.name)
             text = planner.report(kind, call, result, request, cancel)
@@ -238,7 +246,7 @@ class _Report:
 
     def _request(self, place: int, call: ToolCall) -> str:
         """The request that led to the call, with the words before a question back."""
-        begin = turns.last_words(self._history, place)
+        begin = find_last_words(self._history, place)
         if begin < 0:
             return ""
         intents = self._planner.intents(self._detector, self._history, begin).calls
@@ -246,7 +254,7 @@ class _Report:
         exact = [one for one in fitting if one.args is not None and dict(one.args) == call.args]
         if found := exact or fitting:
             return found[0].request
-        return turns.utterance(self._history[begin])
+        return read_utterance(self._history[begin])
 
 
 def question_for(tool: ToolDeclaration, name: str) -> str:
@@ -258,10 +266,10 @@ def question_for(tool: ToolDeclaration, name: str) -> str:
 
 def _asked_parameters(tool: ToolDeclaration) -> list[Parameter]:
     """The required parameters, and those of required objects, level by level."""
-    found = level = parameter_kinds.parameters(tool)
+    found = level = declarations.parameters(tool)
     for _ in range(_MAX_ASKED_DEPTH):
         objects = [one for one in level if one.needed and one.kind == "object"]
-        inner = (parameter_kinds.parameters_of(one.schema, one.about) for one in objects)
+        inner = (declarations.parameters_of(one.schema, one.about) for one in objects)
         level = list(itertools.chain(*inner))
         found = [*found, *level]
     return [one for one in found if one.needed]
@@ -271,13 +279,11 @@ def _answered_intent(
     detector: IntentDetector, history: Sequence[Content], place: int
 ) -> Intent | None:
     """The intent for which the model asked back before `place`, with the answer joined to it."""
-    before = turns.last_words(history, place)
-    answer = turns.utterance(history[place])
+    before = find_last_words(history, place)
+    answer = read_utterance(history[place])
     if before < 0 or not words.is_answer(answer):
         return None
-    asked = " ".join(
-        turns.utterance(one) for one in history[before:place] if one.role is Role.MODEL
-    )
+    asked = " ".join(read_utterance(one) for one in history[before:place] if one.role is Role.MODEL)
     if not asked.endswith("?"):
         return None
     for tool in detector.routed:
@@ -285,6 +291,280 @@ def _answered_intent(
         if any(asked.endswith(question_for(tool, name)) for name in names):
             intents = detector.detect(history, before).calls
             request = next((one.request for one in intents if one.tool.name == tool.name), "")
-            joined = f"{request or turns.utterance(history[before])} {answer}"
+            joined = f"{request or read_utterance(history[before])} {answer}"
             return Intent(joined, tool, detector.kind(tool.name))
     return None
+
+
+# --- intents: which tool each request asks for --------------------------------------------
+
+_MAX_ADDRESSES = 20
+_ADDRESS_PARAMETERS = words.word_set("url urls uri uris link links address website")
+_ABOUT_CODE = utterances.content_words(
+    "write generate create run execute code program script python calculation result answer"
+)
+"""Content words of a request that only asks for code: "Write a program for it."."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A request and the tool that it asks for.
+
+    `kind` is absent for the client's functions. `args` are known where the words alone make them;
+    those of functions follow from their schema, a program is written by the model.
+    """
+
+    request: str
+    tool: ToolDeclaration
+    kind: ToolKind | None = None
+    args: Json | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Intents:
+    """What an utterance asks for; `open` are requests to be answered without a tool."""
+
+    calls: tuple[Intent, ...] = ()
+    open: tuple[str, ...] = ()
+
+
+def routed_tools(tools: Tools) -> tuple[ToolDeclaration, ...]:
+    """The tools among which the router chooses: all but the server's own of a known kind."""
+    of_servers = (one.declaration for one in tools.server if one.kind is ToolKind.MCP)
+    return (*tools.functions, *of_servers)
+
+
+class IntentDetector:
+    """Detects intents for the tools of one generation. Blocks: about 10 ms a request."""
+
+    def __init__(self, router: Router, tools: Tools, cancel: CancelToken | None = None) -> None:
+        self._router = router
+        self._cancel = cancel
+        self._tools = tools
+        self._kinds = {one.declaration.name: one.kind for one in tools.server}
+        self._known: dict[tuple[str, str], Intent | None] = {}
+        self.routed = routed_tools(tools)
+
+    def detect(self, history: Sequence[Content], place: int) -> Intents:
+        """The intents of the user's words at `place`."""
+        previous = last_query(history, place)
+
+        def target(piece: str) -> str:
+            intent = self.intent(piece, previous)
+            return intent.tool.name if intent else ""
+
+        text = history[place].text[:MAX_CHARS]
+        pieces = self._joined(utterances.split_requests(text, target), previous)
+        found = [(piece, self.intent(piece, previous)) for piece in pieces]
+        calls = tuple(intent for _, intent in found if intent is not None)
+        rest = (one for one, intent in found if not intent and utterances.asks_for_answer(one))
+        return Intents(calls, tuple(rest) if calls else ())
+
+    def _joined(self, pieces: Sequence[str], previous: str) -> list[str]:
+        """The requests, with each program's in one: "A costs 5 euros. What do 3 of it cost?"
+
+        A request that only asks for code ("Write a program for it.") joins the one before.
+        """
+        joined: list[str] = []
+        for piece in pieces:
+            last = self.intent(joined[-1], previous) if joined else None
+            told = (
+                last is not None
+                and last.kind is ToolKind.CODE
+                and not (
+                    utterances.asks_for_answer(joined[-1]) or utterances.is_command(joined[-1])
+                )
+            )
+            only_code = completion.is_program_request(piece) and not (
+                utterances.content_words(piece) - _ABOUT_CODE
+            )
+            if joined and (only_code or (told and utterances.asks_for_answer(piece))):
+                joined[-1] = f"{joined[-1]} {piece}"
+            else:
+                joined.append(piece)
+        return joined
+
+    def intent(self, request: str, previous: str = "") -> Intent | None:
+        """Return what one request asks for; `previous` is the query of the exchange before."""
+        key = (request, previous)
+        if key not in self._known:
+            self._known[key] = self._detect(request, previous)
+        return self._known[key]
+
+    def kind(self, name: str) -> ToolKind | None:
+        """The kind of a tool of the server's; `None` for the client's functions."""
+        return self._kinds.get(name)
+
+    def _detect(self, request: str, previous: str) -> Intent | None:
+        code = self._served(ToolKind.CODE)
+        if (found := self._address(request)) or (code and (found := _typed(request, code))):
+            return found
+        plain = utterances.strip_request(request)
+        if code and (completion.is_program_request(plain) or completion.is_calculation(plain)):
+            return Intent(request, code, ToolKind.CODE)
+        found = self._function_or_search(request, previous)
+        if found is None and code and completion.may_be_calculated(plain):
+            return Intent(request, code, ToolKind.CODE)
+        return found
+
+    def _address(self, request: str) -> Intent | None:
+        tool = self._served(ToolKind.URL)
+        found = utterances.find_addresses(request)
+        if tool is None or not found:
+            return None
+        choice = self._router.choose(request, self.routed, self._cancel)
+        if choice is not None and _takes_address(choice.tool):
+            return None
+        return Intent(request, tool, ToolKind.URL, {"urls": found[:_MAX_ADDRESSES]})
+
+    def _function_or_search(self, request: str, previous: str) -> Intent | None:
+        tool = self._served(ToolKind.SEARCH)
+        query = utterances.find_search_query(request, previous) if tool is not None else ""
+        search = (
+            Intent(request, tool, ToolKind.SEARCH, {"query": query}) if tool and query else None
+        )
+        if search and utterances.names_the_web(request):
+            return search
+        choice = self._router.choose(" ".join(request.split()), self.routed, self._cancel)
+        if choice is None:
+            return search
+        fetches = words.names_query(choice.tool.name) and _is_named(choice.tool, query)
+        if search and utterances.is_search_command(request) and not fetches:
+            return search
+        return Intent(request, choice.tool, self.kind(choice.tool.name))
+
+    def _served(self, kind: ToolKind) -> ToolDeclaration | None:
+        return next((one.declaration for one in self._tools.server if one.kind is kind), None)
+
+
+def _typed(request: str, tool: ToolDeclaration) -> Intent | None:
+    code = completion.typed_code(utterances.strip_plea(request))
+    return Intent(request, tool, ToolKind.CODE, {"code": code}) if code else None
+
+
+def _is_named(tool: ToolDeclaration, request: str) -> bool:
+    """Whether a word that says what the function is about was said."""
+    about = f"{' '.join(words.split_identifier(tool.name))} {tool.description}"
+    generic = {words.stem(word) for word in words.GENERIC_VERBS}
+    shared = utterances.content_words(about) & utterances.content_words(request)
+    return bool(shared - generic)
+
+
+def _takes_address(tool: ToolDeclaration) -> bool:
+    names = (one.name for one in declarations.parameters(tool))
+    return any(_ADDRESS_PARAMETERS.intersection(words.split_identifier(name)) for name in names)
+
+
+# --- turns: parts of the history ----------------------------------------------------------
+
+MAX_CHARS = 1000
+"""Of one content that are read for functions: many expressions here take time that grows with the
+square of their text."""
+
+_NO_WORDS = f"{string.punctuation}{string.whitespace}…¿¡"
+
+
+def has_words(content: Content) -> bool:
+    """Whether it holds words of the user's. A lone "." only asks for an answer."""
+    return (
+        content.role is Role.USER
+        and bool(content.text.strip(_NO_WORDS))
+        and not any(isinstance(part, ToolResult) for part in content.parts)
+    )
+
+
+def read_utterance(content: Content) -> str:
+    """The words of a content on one line, as far as they are read."""
+    return " ".join(content.text[:MAX_CHARS].split())
+
+
+def find_last_words(history: Sequence[Content], end: int | None = None) -> int:
+    """Return where the user's last words before `end` stand; -1 if there are none."""
+    places = range((len(history) if end is None else end) - 1, -1, -1)
+    return next((place for place in places if has_words(history[place])), -1)
+
+
+def last_query(history: Sequence[Content], place: int) -> str:
+    """The last search query of the exchange before `place`; empty if there is none."""
+    previous = find_last_words(history, place)
+    for content in reversed(history[previous + 1 : place]):
+        for part in reversed(content.parts):
+            if isinstance(part, ToolCall) and isinstance(part.args.get("query"), str):
+                return str(part.args["query"])
+    return ""
+
+
+def calls_in(contents: Sequence[Content]) -> tuple[ToolCall, ...]:
+    return tuple(p for content in contents for p in content.parts if isinstance(p, ToolCall))
+
+
+def has_spoken(contents: Sequence[Content]) -> bool:
+    """Whether the model has spoken in these."""
+    return any(one.role is Role.MODEL and one.text.strip() for one in contents)
+
+
+def answer_calls(content: Content, calls: Sequence[ToolCall]) -> bool:
+    """Whether these results are those of the calls."""
+    results = [part for part in content.parts if isinstance(part, ToolResult)]
+    return all(
+        any(call.name == one.name and one.id in ("", call.id) for call in calls) for one in results
+    )
+
+
+def find_unreported(history: Sequence[Content]) -> list[ToolResult]:
+    """The results since the last words; silent ones only where the history ends with them.
+
+    Of a program that failed and was run again, only the last result counts.
+    """
+    begin = next((n for n in range(len(history) - 1, -1, -1) if history[n].text.strip()), -1)
+    last = history[-1]
+    found = [
+        part
+        for content in history[begin + 1 :]
+        for part in content.parts
+        if isinstance(part, ToolResult)
+        and (content is last or part.scheduling is not Scheduling.SILENT)
+    ]
+    return [
+        one
+        for n, one in enumerate(found)
+        if one.response.get("outcome") != FAILED
+        or not any(later.name == one.name for later in found[n + 1 :])
+    ]
+
+
+def find_call(result: ToolResult, history: Sequence[Content]) -> tuple[int, ToolCall]:
+    """The call that a result belongs to, and where it stands."""
+    for place in range(len(history) - 1, -1, -1):
+        for part in history[place].parts:
+            if not isinstance(part, ToolCall) or part.name != result.name:
+                continue
+            if not result.id or part.id == result.id:
+                return place, part
+    return len(history) - 1, ToolCall(result.id, result.name, {})
+
+
+def history_as_text(history: Sequence[Content]) -> tuple[Content, ...]:
+    """The history for a model without tools: no calls, and results as words of the user.
+
+    A result is shown only until the model has spoken of it; a user's content without words (".")
+    is left out where something else remains.
+    """
+    kept: list[Content] = []
+    pending = ""
+    for content in history:
+        found = [part for part in content.parts if isinstance(part, ToolResult)]
+        pending += "".join(f"({results.summarize_result(one)}) " for one in found)
+        parts: list[Part] = [p for p in content.parts if not isinstance(p, ToolCall | ToolResult)]
+        media = any(not isinstance(part, Text) for part in parts)
+        if not (media or content.text.strip(_NO_WORDS)):
+            continue
+        if content.role is Role.MODEL:
+            pending = ""
+        elif pending:
+            parts.insert(0, Text(pending))
+            pending = ""
+        kept.append(replace(content, parts=tuple(parts)))
+    if pending:
+        kept.append(Content(Role.USER, (Text(pending.strip()),)))
+    return tuple(kept) or tuple(history[-1:])

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import logging
 import math
+import threading
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -20,15 +22,9 @@ from importlib import resources
 import numpy as np
 
 from vivavoce.domain.content import ToolDeclaration
-from vivavoce.engines.function_calling import (
-    dates,
-    declarations,
-    numbers,
-    parameter_kinds,
-    words,
-)
-from vivavoce.engines.function_calling.judge import MAX_LOG_ODDS, ListJudge
-from vivavoce.engines.function_calling.parameter_kinds import ParameterKind
+from vivavoce.engines.function_calling import THRESHOLD, declarations, numbers, words
+from vivavoce.engines.function_calling.completion import Completion, Message
+from vivavoce.engines.function_calling.declarations import ParameterKind
 from vivavoce.engines.function_calling.sentence_embedding import MiniLM, Vector
 from vivavoce.engines.text import STOP_WORDS
 from vivavoce.engines.workers import CancelToken
@@ -36,7 +32,6 @@ from vivavoce.errors import EngineError
 
 log = logging.getLogger(__name__)
 
-THRESHOLD = 0.6
 _UNSURE = (0.05, 0.99)
 """Between these probabilities the judge is asked: outside it never changed a decision."""
 _NOT_RANKED = -4.0
@@ -98,7 +93,7 @@ class Router:
 
     def learn(self, tools: Sequence[ToolDeclaration], cancel: CancelToken | None = None) -> None:
         """Read the declarations ahead: 4 ms for each."""
-        texts = [text for tool in tools for text in declarations.texts(tool)]
+        texts = [text for tool in tools for text in declarations.embedded_texts(tool)]
         self._network.encode_all(texts, cancel)
 
     def choose(
@@ -141,7 +136,7 @@ class Router:
         spoken = words.tokenize_request(request)
         asks, defines = words.asks_for_information(utterance), words.is_definition(utterance)
         fitting = [tool for tool in tools if not (asks and words.names_action(tool.name))]
-        readings = [declarations.texts(tool) for tool in fitting]
+        readings = [declarations.embedded_texts(tool) for tool in fitting]
         vectors = iter(self._network.encode_all([text for texts in readings for text in texts]))
         nearest = [_likeness([float(vector @ next(vectors)) for _ in texts]) for texts in readings]
         quiet = self._none_odds(vector) + _reluctance(utterance)
@@ -211,15 +206,15 @@ class _Kind(Enum):
 
 def _there(utterance: str) -> frozenset[_Kind]:
     """Return the kinds of values in the utterance."""
-    spans = dates.moments(utterance)
-    lengths = dates.lengths(utterance)
+    spans = numbers.find_moments(utterance)
+    lengths = numbers.find_durations(utterance)
     busy = [*spans, *(span for span, _ in lengths)]
     found = {_Kind.MOMENT} if spans else set()
     if lengths:
         found |= {_Kind.LENGTH, _Kind.NUMBER}
-    for _, start, end in numbers.locate(utterance):
+    for _, start, end in numbers.locate_numbers(utterance):
         found.add(_Kind.NUMBER)
-        if not any(dates.Span(start, end).meets(span) for span in busy):
+        if not any(words.Span(start, end).meets(span) for span in busy):
             found |= {_Kind.LENGTH, _Kind.MOMENT}
     return frozenset(found)
 
@@ -227,13 +222,13 @@ def _there(utterance: str) -> frozenset[_Kind]:
 def _needs(tool: ToolDeclaration) -> set[_Kind]:
     """Return the kinds of values without which a function can't be called."""
     found = set()
-    for one in parameter_kinds.parameters(tool):
-        if not one.needed or one.implied is not parameter_kinds.UNKNOWN:
+    for one in declarations.parameters(tool):
+        if not one.needed or one.implied is not declarations.UNKNOWN:
             continue
         if one.kind in ("integer", "number"):
-            timed = parameter_kinds.unit_of_time(one.name, one.about)
+            timed = declarations.unit_of_time(one.name, one.about)
             found.add(_Kind.LENGTH if timed else _Kind.NUMBER)
-        elif one.kind == "string" and parameter_kinds.kind_of(one.name, one.about, tool) in (
+        elif one.kind == "string" and declarations.kind_of(one.name, one.about, tool) in (
             ParameterKind.DAY,
             ParameterKind.MOMENT,
         ):
@@ -275,3 +270,132 @@ def _product(first: Vector, second: Vector) -> Vector:
 def _read() -> dict[str, Vector]:
     with (resources.files(__package__) / "router.npz").open("rb") as file, np.load(file) as found:
         return {name: found[name] for name in found.files}
+
+
+# --- the judge ----------------------------------------------------------------------------
+
+NONE = "none"
+MAX_LOG_ODDS = 8.0
+"""Log odds are clipped here, for a call and against it."""
+MAX_FUNCTIONS = 32
+"""Functions of the longest list: it is read at 30 to 50 tokens a second before the first answer."""
+_REMEMBERED = 256
+_MAX_WORDS = 60
+_JUDGE_INSTRUCTION = (
+    "You decide which function a user's words ask for. Answer with the name of one function of the"
+    f" list, or with {NONE}. Answer {NONE} if the words tell or refuse something, are small talk,"
+    " ask for knowledge, or ask for what no function in the list does."
+)
+_EXAMPLE_LIST = (
+    "- feed_parrot: Put seeds into the parrot's bowl.\n"
+    "- get_pond_level: Measure how full the pond is.\n"
+    "- ring_gong: Strike the gong in the hall.\n"
+    "- lend_umbrella: Note that somebody has borrowed an umbrella."
+)
+_JUDGED = (
+    ("the bird looks hungry", "feed_parrot"),
+    ("who invented the gong", NONE),
+    ("How deep is the water in the pond?", "get_pond_level"),
+    ("don't ring it yet they are asleep", NONE),
+    ("i fed the parrot an hour ago", NONE),
+    ("Max took the red umbrella home.", "lend_umbrella"),
+    ("thanks that was nice of you", NONE),
+    ("Mow the lawn.", NONE),
+    ("call everybody to dinner with the gong", "ring_gong"),
+    ("what is a pond", NONE),
+)
+
+
+class ListJudge:
+    """Asks a language model which function of a list an utterance asks for, or none.
+
+    The model reads the whole list, names and first sentences, after examples on functions that do
+    not exist: requests, statements, refusals, small talk, and requests that nothing in the list
+    serves. What counts is the probability with which its answer begins with each name, or with
+    "none"; the answer itself is never used. List and examples are the same for all utterances:
+    they are read once and cached, and a question costs the utterance's own 15 to 20 tokens.
+
+    Blocking: 0.5 s on two threads, 0.9 s on one, with Qwen2.5-Coder-Instruct 1.5B, which halves
+    the wrong calls. The 0.5B does not know when no function is asked for, and adds nothing.
+    """
+
+    def __init__(self, completion: Completion) -> None:
+        self._completion = completion
+        self._lock = threading.Lock()
+        self._known: OrderedDict[tuple[str, tuple[str, ...]], Mapping[str, float]] = OrderedDict()
+
+    def prepare(self, tools: Sequence[ToolDeclaration], cancel: CancelToken) -> None:
+        """Read the examples and the list ahead. Raises `EngineError`."""
+        if 0 < len(tools) <= MAX_FUNCTIONS:
+            self._completion.complete([*_opening(tools), _question("")], 0, cancel)
+
+    def log_odds(
+        self, utterance: str, tools: Sequence[ToolDeclaration], cancel: CancelToken
+    ) -> Mapping[str, float]:
+        """Return the natural log odds of each function's name against all other answers.
+
+        Empty where the model gives no probabilities, for longer lists than `MAX_FUNCTIONS`, and
+        after `cancel`. Raises `EngineError`.
+        """
+        if not 0 < len(tools) <= MAX_FUNCTIONS:
+            return {}
+        key = (utterance, tuple(map(_line, tools)))
+        with self._lock:
+            if key in self._known:
+                return self._known[key]
+        names = [*dict.fromkeys(tool.name for tool in tools), NONE]
+        messages = [*_opening(tools), _question(utterance)]
+        found = _odds(self._completion.rank_names(messages, names, cancel))
+        if found:
+            with self._lock:
+                self._known[key] = found
+                while len(self._known) > _REMEMBERED:
+                    self._known.popitem(last=False)
+        return found
+
+
+def _odds(log_probabilities: Mapping[str, float]) -> dict[str, float]:
+    """Return clipped log odds of the names, with the probabilities made to sum up to one."""
+    if NONE not in log_probabilities:
+        return {}
+    most = max(log_probabilities.values())
+    weights = {name: math.exp(logprob - most) for name, logprob in log_probabilities.items()}
+    total = sum(weights.values())
+    return {
+        name: _clipped(math.log(max(weight, 1e-30)) - math.log(max(total - weight, 1e-30)))
+        for name, weight in weights.items()
+        if name != NONE
+    }
+
+
+def _clipped(odds: float) -> float:
+    return max(-MAX_LOG_ODDS, min(MAX_LOG_ODDS, odds))
+
+
+def _opening(tools: Sequence[ToolDeclaration]) -> list[Message]:
+    """Return what comes before the question; all but the last two messages are the same for all."""
+    turns: list[Message] = [
+        {"role": "system", "content": _JUDGE_INSTRUCTION},
+        *_exchange(f"Functions:\n{_EXAMPLE_LIST}", "ok"),
+    ]
+    for spoken, answer in _JUDGED:
+        turns += _exchange(_quoted(spoken), answer)
+    listed = "\n".join(map(_line, tools))
+    return [*turns, *_exchange(f"From now on other functions:\n{listed}", "ok")]
+
+
+def _exchange(asked: str, answered: str) -> list[Message]:
+    return [{"role": "user", "content": asked}, {"role": "assistant", "content": answered}]
+
+
+def _question(utterance: str) -> Message:
+    return {"role": "user", "content": _quoted(" ".join(utterance.split()[:_MAX_WORDS]))}
+
+
+def _quoted(spoken: str) -> str:
+    return f"Words: {spoken}"
+
+
+def _line(tool: ToolDeclaration) -> str:
+    about = declarations.summary(tool)
+    return f"- {tool.name}: {about}." if about else f"- {tool.name}"

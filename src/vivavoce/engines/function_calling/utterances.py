@@ -1,4 +1,4 @@
-"""Splitting an utterance into the requests that it holds.
+"""Requests that an utterance holds, and what a request asks to search for.
 
 "Lights on and play jazz" holds two requests. Splitting wrongly is worse than not splitting: a list
 of names is one argument, and a message must arrive whole. So the rules are:
@@ -9,6 +9,9 @@ of names is one argument, and a message must arrive whole. So the rules are:
 - At "then", "and" or a comma a new request begins only where both sides ask for something, the
   right side with a verb, as a question, or for another function than the left.
 - The text of a message or a reminder is never split at an "and".
+
+A search is asked for by a command ("search for", "look up", "google") or by a question about
+facts. Small talk and questions about the assistant or the conversation are not searched.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ import string
 from collections.abc import Callable, Iterator
 
 from vivavoce.engines.function_calling import words
-from vivavoce.engines.text import split_sentences
+from vivavoce.engines.text import FUNCTION_WORDS, split_sentences
 
 Target = Callable[[str], str]
 """The name of the function that a piece of text asks for; empty if it asks for none."""
@@ -78,7 +81,7 @@ _VERBS = words.word_set(
 )
 
 
-def split(text: str, target: Target) -> list[str]:
+def split_requests(text: str, target: Target) -> list[str]:
     """The requests in `text`, in order; the text itself if it holds only one."""
     if len(text) > _MAX_CHARS or "```" in text:
         return [text.strip()]
@@ -86,7 +89,7 @@ def split(text: str, target: Target) -> list[str]:
     return pieces or [" ".join(text.split())]
 
 
-def addresses(text: str) -> list[str]:
+def find_addresses(text: str) -> list[str]:
     """The web addresses in a text, each once."""
     found = (one.rstrip(_AFTER_ADDRESS) for one in _ADDRESS.findall(text))
     return list(dict.fromkeys(found))
@@ -123,12 +126,12 @@ def strip_plea(text: str) -> str:
     return rest.strip()
 
 
-def begs(piece: str) -> bool:
+def is_plea(piece: str) -> bool:
     """Whether it begins as a plea, "can you ...", so that what follows is no question."""
     return bool(_PLEA.match(_ORDER.sub("", _LEAD.sub("", piece.strip(), count=1), count=1)))
 
 
-def commands(piece: str) -> bool:
+def is_command(piece: str) -> bool:
     """Whether it begins with a verb in the imperative: "play some jazz"."""
     first = next(iter(words.tokenize(strip_request(piece))), "")
     return first in _VERBS or words.names_action(first) or words.names_query(first)
@@ -200,19 +203,138 @@ def _separates(left: str, right: str, sequence: bool, target: Target) -> bool:
     if _is_courtesy(left):
         return True
     one = target(left)
-    if not one and (len(left.split()) < 2 or not (asks_for_answer(left) or commands(left))):
+    if not one and (len(left.split()) < 2 or not (asks_for_answer(left) or is_command(left))):
         return False
     if dictated or _MESSAGE.search(left):
         return _follows_message(left, right, target)
     other = target(right)
     if not other or not one:
-        return asks_for_answer(right) if one else bool(other) and commands(right)
+        return asks_for_answer(right) if one else bool(other) and is_command(right)
     if (other == one or "://" in left) and asks_for_answer(right) and _ANAPHOR.search(right):
         return False  # one question about one thing: "read this page and tell me who wrote it"
-    return commands(right) or asks_for_answer(right) or (other != one and len(right.split()) > 1)
+    return is_command(right) or asks_for_answer(right) or (other != one and len(right.split()) > 1)
 
 
 def _follows_message(left: str, right: str, target: Target) -> bool:
     """Whether words after a message ask for something that can't be part of the message."""
     other = target(right)
-    return bool(other) and other != target(left) and commands(right) and not _PERSON.search(right)
+    return bool(other) and other != target(left) and is_command(right) and not _PERSON.search(right)
+
+
+# --- search queries -----------------------------------------------------------------------
+
+_WEB = r"(?:google|the (?:web|internet|net))"
+_ENGINE = rf"(?:{_WEB}(?: search)?|(?:a |the )?(?:web |internet )?search(?: tool| engine)?)"
+_INFORMATION = r"(?:(?:some|any|more|the) )?(?:info|information|details|facts)\b"
+_SEARCH = (
+    rf"(?:search(?: (?:(?:on |in )?{_WEB}|online))?(?: for| about)?|look(?: it)? up"
+    rf"|find out|find(?: me| us)? (?={_INFORMATION})|google|research)"
+)
+_COMMAND = re.compile(
+    rf"^(?:(?:use|using|with) {_ENGINE}\s*,?\s*(?:to|and|for)?\s*(?:{_SEARCH}\b)?"
+    rf"|do (?:a |an )?(?:\w+ )?search (?:for|on|about)\b|{_SEARCH}\b)\s*",
+    re.IGNORECASE,
+)
+_ONLINE = re.compile(
+    rf"(?<!\s)\s++(?:online|on {_WEB}|(?:using|with|via) {_ENGINE})[\s?.!]*$", re.IGNORECASE
+)
+_WEB_NAMED = re.compile(rf"\b(?:{_WEB}|online|(?:web|internet) search)\b", re.IGNORECASE)
+_CURIOSITY = re.compile(
+    r"^(?:tell (?:me|us)|(?:do|can|could) you (?:know|tell me|find out|explain)|explain|describe"
+    r"|what (?:do you know|can you tell me)|i(?:'d| would) like to know|i want to know|i wonder"
+    rf"|give (?:me|us)(?= {_INFORMATION})|(?:do you have )?any idea)\s+"
+    r"(?:(?:more|something|everything)\s+)?(?:about\s+)?",
+    re.IGNORECASE,
+)
+_ABOUT = re.compile(rf"^(?:{_INFORMATION}\s+)?(?:about|on|regarding|of|for)\s+", re.IGNORECASE)
+_QUESTION = re.compile(
+    r"^(?:(?:about|at|by|for|from|in|of|on|since|to|under|until|with) )?"
+    r"(?:who|whom|whose|what|where|when|which|why|how)\b|^define\b",
+    re.IGNORECASE,
+)
+_YES_OR_NO = re.compile(
+    r"^(?:is|are|was|were|did|does|do|has|have|had|can|could|will|would|should|must|may)"
+    r"(?:n[’']t)?\b",
+    re.IGNORECASE,
+)
+_EMBEDDED_QUESTION = re.compile(
+    r"\b(?:what|where|how|which|why) (?:\w+ )?(?:can|should) (?:i|we)\b", re.I
+)
+_TAG = re.compile(
+    r"\b(?:is|are|was|were|do|does|did|has|have)n[’']t (?:it|he|she|they|you)\?$", re.I
+)
+_PERSONAL = re.compile(
+    r"\b(?:you|your|yours|yourself)\b|\bmy name\b|\bwho am i\b|\bam i\b"
+    r"|\b(?:did|have|had) (?:i|we) (?:just )?(?:say|said|ask|asked|tell|told|talk|talked)\b"
+    r"|\bwhat(?:'s| is) up\b|\bhow(?:'s| is) it going\b|\bwhat(?:'s| is) (?:this|that|it)\??$"
+    r"|\bjokes?\b|\ba (?:story|poem|song)\b"
+    r"|^what (?:should|shall|can|could|do) (?:i|we) \w+(?: (?:tonight|today|now|next))*[\s?.!]*$"
+    r"|^(?:can|could|may|should) (?:i|we) (?:ask|talk|speak|say|tell|chat|play|try|go|stop)\b"
+    r"|^what(?:'s| is)? (?:the )?(?:time|day|date|year|month)(?: is it)?(?: today| now)?[\s?.!]*$",
+    re.IGNORECASE,
+)
+"""About the assistant, the conversation or the moment."""
+_GENERIC_YOU = re.compile(
+    r"^(?:how|where|when|why) (?:do|can|should|does|would) (?:you|one)\b"
+    r"(?! (?:feel|know|think|look|sound|like|love|hear|understand|remember|sleep|work|help|do)\b)"
+    r"|(?<!^)\b(?:can|should|must|may|when|if|once|before|after) you\b(?! (?:think|do|help)\b)",
+    re.IGNORECASE,
+)
+"""Where "you" is anybody: "how do you boil an egg", "what happens when you press it"."""
+_POINTING = re.compile(
+    r"\b(?:it|its|he|him|his|she|her|they|them|their|there|that|those|this)\b", re.IGNORECASE
+)
+_EDGES = re.compile(r"^(?:the|a|an)\s+(?!who\b)|[\s?.!,;:]+$", re.IGNORECASE)
+_FEWEST_CONTENT_WORDS = 2
+
+
+def is_search_command(request: str) -> bool:
+    """Whether the words themselves ask for a search."""
+    plain = strip_request(request)
+    return bool(_COMMAND.match(plain) or _ONLINE.search(plain))
+
+
+def names_the_web(request: str) -> bool:
+    """Whether nothing but a search can be meant: "google it", "look online"."""
+    return is_search_command(request) and bool(_WEB_NAMED.search(strip_request(request)))
+
+
+def find_search_query(request: str, previous: str = "") -> str:
+    """Return what to search for; empty if nothing is asked that a search could answer.
+
+    `previous` is the last query: a question with a pronoun takes it along.
+    """
+    plain = strip_request(request)
+    rest = _ONLINE.sub("", plain, count=1)
+    commanded = _COMMAND.match(rest)
+    is_command = commanded is not None or rest != plain
+    rest = rest[commanded.end() :] if commanded else rest
+    curious = _CURIOSITY.match(rest)
+    rest = rest[curious.end() :] if curious else rest
+    if not is_command and not (curious or _is_question(request, rest)):
+        return ""
+    if not is_command and _PERSONAL.search(rest) and not _GENERIC_YOU.search(rest):
+        return ""
+    found = _EDGES.sub("", _EDGES.sub("", _ABOUT.sub("", rest, count=1))).strip()
+    if previous and _POINTING.search(found):
+        return f"{found} {previous}"
+    if not content_words(found):
+        return previous if is_command else ""
+    return found
+
+
+def content_words(text: str) -> set[str]:
+    """The stems of the words that say what a text is about."""
+    return {words.stem(word) for word in words.tokenize(text) if word not in FUNCTION_WORDS}
+
+
+def _is_question(request: str, text: str) -> bool:
+    """Whether the text asks for facts, by its first words or else by its question mark."""
+    if _QUESTION.match(text) or _EMBEDDED_QUESTION.search(text):
+        return True
+    if is_plea(request):
+        return False
+    if _YES_OR_NO.match(text):
+        return True
+    marked = request.rstrip().endswith("?") and not _TAG.search(request)
+    return marked and not is_command(text) and len(content_words(text)) >= _FEWEST_CONTENT_WORDS

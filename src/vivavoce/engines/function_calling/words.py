@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 import snowballstemmer
@@ -120,6 +121,26 @@ _GETTERS = word_set(
     " how is are count describe weather time forecast recommend see define translate convert"
     " calculate compute explain"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of a text: the offsets of its first character and of the one after its last."""
+
+    start: int
+    end: int
+
+    def of(self, text: str) -> str:
+        return text[self.start : self.end]
+
+    def meets(self, other: Span) -> bool:
+        return self.start < other.end and other.start < self.end
+
+
+def plain(text: str) -> str:
+    """Return the text in lower case, with as many characters."""
+    lower = text.lower().replace("’", "'")
+    return lower if len(lower) == len(text) else text
 
 
 def split_identifier(name: str) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vivavoce.engines.function_calling import MINILM
-from vivavoce.engines.llamacpp.weights import QWEN_LARGE, QWEN_SMALL
+from vivavoce.engines.llamacpp.settings import QWEN_LARGE, QWEN_SMALL, read_settings, select_model
 from vivavoce.engines.ports import EngineHost, LanguageModel, Settings
 
 WEIGHTS = (QWEN_SMALL, QWEN_LARGE, MINILM)
@@ -11,8 +11,6 @@ WEIGHTS = (QWEN_SMALL, QWEN_LARGE, MINILM)
 
 def required_weights(settings: Settings) -> tuple[str, ...]:
     """Names of the weights that it loads under these settings. Raises `ConfigError`."""
-    from vivavoce.engines.llamacpp.settings import read_settings, select_model
-
     chosen = read_settings(settings)
     names = [] if chosen.path else [select_model(chosen.model)]
     if chosen.tools and not chosen.router:
@@ -25,7 +23,6 @@ async def create(settings: Settings, host: EngineHost) -> LanguageModel:
 
     Raises `EngineMissing` without weights, `ConfigError` for bad settings.
     """
-    from vivavoce.engines.llamacpp.settings import read_settings
-    from vivavoce.engines.llamacpp.start import start
+    from vivavoce.engines.llamacpp.model import load_model
 
-    return await start(read_settings(settings), host)
+    return await load_model(read_settings(settings), host)

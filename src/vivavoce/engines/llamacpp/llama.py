@@ -11,6 +11,7 @@ import ctypes
 import http.client
 import json
 import os
+import re
 import secrets
 import shutil
 import tempfile
@@ -44,6 +45,9 @@ thread (Qwen2.5-Coder-0.5B). With 200 turns they give 25 alone and 16 beside it.
 
 _REPORT_EVERY_S = 15.0
 """How often a prompt that is being read is reported: 3,500 tokens take two cores up to a minute."""
+
+_CONTROL_TOKEN = re.compile(r"<(?=\|[^\s|]{1,40}\|>)")
+"""The beginning of a token that delimits messages, such as `<|im_end|>`, written as text."""
 
 Chunk = dict[str, Any]
 
@@ -211,6 +215,11 @@ class Llama:
         if answer.status != http.HTTPStatus.OK:
             raise EngineError(ENGINE, f"{path} was refused with {answer.status}.")
         return json.loads(content)
+
+
+def without_control_tokens(text: str) -> str:
+    """A text that can't end its message or begin another: the library reads such tokens in it."""
+    return _CONTROL_TOKEN.sub("< ", text)
 
 
 def text_of(chunk: Chunk) -> str:

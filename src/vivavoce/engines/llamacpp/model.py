@@ -1,4 +1,10 @@
-"""The language model port over a GGUF in this process."""
+"""The language model port over a GGUF in this process.
+
+A prompt is rules, the client's instruction, and the conversation. Everything before the user's
+newest words stays the same from turn to turn, so that it is read once. There are no examples: with
+three, Qwen2.5-Coder-0.5B had 10 instead of 9 of 12 facts, but lost a name told two turns before
+and a question's language, and named what was in an example.
+"""
 
 from __future__ import annotations
 
@@ -9,38 +15,46 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from typing import Any
 
-from vivavoce.domain.content import Content, Role, ToolCall, ToolResult, Usage
+from vivavoce.domain.content import Content, Role, Text, ToolCall, ToolResult, Usage
 from vivavoce.domain.request import EndReason, GenerationRequest
 from vivavoce.domain.setup import Modality
-from vivavoce.engines.chat import messages as chat
-from vivavoce.engines.chat import repetition
-from vivavoce.engines.chat.deltas import Deltas
-from vivavoce.engines.chat.image_notes import excuse, noted
-from vivavoce.engines.chat.messages import FunctionNames, first_kept
-from vivavoce.engines.chat.repetition import RepetitionGuard
-from vivavoce.engines.chat.similarity import MIN_WORDS, words_of
-from vivavoce.engines.function_calling.turns import as_text
-from vivavoce.engines.llamacpp import prompt
+from vivavoce.engines import chat
+from vivavoce.engines.chat import Deltas, FunctionNames, excuse_blindness, first_kept, note_images
+from vivavoce.engines.function_calling import words
+from vivavoce.engines.function_calling.model import FunctionCallingModel, add_function_calling
+from vivavoce.engines.function_calling.planner import history_as_text
+from vivavoce.engines.llamacpp import repetition
 from vivavoce.engines.llamacpp.llama import (
     ENGINE,
     Chunk,
     Llama,
+    LlamaOptions,
     TokenMeter,
     finish_reason,
     text_of,
+    without_control_tokens,
 )
-from vivavoce.engines.llamacpp.settings import LlamaCppSettings
-from vivavoce.engines.llamacpp.slots import SlotStates, SlotTable
+from vivavoce.engines.llamacpp.repetition import MIN_WORDS, RepetitionGuard, words_of
+from vivavoce.engines.llamacpp.settings import (
+    QWEN_LARGE,
+    QWEN_SMALL,
+    LlamaCppSettings,
+    model_file,
+    router_folder,
+)
+from vivavoce.engines.llamacpp.slots import LlamaCompletion, SlotStates, SlotTable
 from vivavoce.engines.ports import (
     Ended,
+    EngineHost,
     LanguageModelCapabilities,
     ModelPart,
     TextDelta,
     UsageReported,
 )
 from vivavoce.engines.workers import CancelToken, WorkerPool
-from vivavoce.errors import EngineBusy, EngineError
+from vivavoce.errors import EngineBusy, EngineError, EngineMissing
 
 log = logging.getLogger(__name__)
 
@@ -172,7 +186,7 @@ class LlamaCppModel:
         with self._slots.use(request.session, self._beginnings(request), token) as slot:
             if slot is not None:
                 body = self._body(request, slot.index) | {"max_tokens": 0}
-                words = str(body["messages"][-1]["content"]).rstrip(prompt.MARKS)
+                words = str(body["messages"][-1]["content"]).rstrip(MARKS)
                 text = self._llama.render({"messages": body["messages"]})
                 end = text.rfind(words) + len(words)
                 began = time.monotonic()
@@ -192,7 +206,7 @@ class LlamaCppModel:
         if request.tools.declarations and not (self._native or self._tools_ignored):
             self._tools_ignored = True
             log.warning("functions are ignored", extra={"fix": "Run `vivavoce pull`."})
-        if self._embedded and (unseen := excuse(request.history)):
+        if self._embedded and (unseen := excuse_blindness(request.history)):
             yield TextDelta(unseen)
             return
         answer = self._native_answer if self._native else self._text_answer
@@ -295,7 +309,7 @@ class LlamaCppModel:
     def _beginnings(self, request: GenerationRequest) -> tuple[str, str]:
         """Keys of what conversations with this instruction, and all conversations, begin with."""
         shown = [tool.name for tool in request.tools.declarations] if self._native else []
-        return f"beginning {prompt.system(request, self._most_chars)} {shown}", prompt.SPOKEN
+        return f"beginning {system_prompt(request, self._most_chars)} {shown}", SPOKEN
 
     @property
     def _most_chars(self) -> int:
@@ -308,14 +322,14 @@ class LlamaCppModel:
         body = self._sampling(request) | {"id_slot": slot, "cache_prompt": True}
         names = FunctionNames(tool.name for tool in request.tools.declarations)
         if self._native and request.tools.declarations:
-            body["tools"] = chat.tools(request, names)
-        instruction = prompt.system(request, self._most_chars)
+            body["tools"] = chat.write_tools(request, names)
+        instruction = system_prompt(request, self._most_chars)
         instruction = self._shortened(instruction, self._settings.context // 3)
         spent = self._count(instruction) + self._count(str(body.get("tools", "")))
         budget = max(64, self._settings.context - body["max_tokens"] - spent - _MARGIN)
-        history = request.history if self._embedded else noted(request.history)
+        history = request.history if self._embedded else note_images(request.history)
         if not self._native:
-            history = as_text(history)
+            history = history_as_text(history)
         longest = budget * _CHARS_PER_TOKEN // 2
         first = first_kept(
             history,
@@ -325,13 +339,15 @@ class LlamaCppModel:
         )
         self._slots.keep_from(request.session, first)
         if self._native:
-            body["messages"] = chat.messages(request, names, False, instruction, first, longest)
+            body["messages"] = chat.write_messages(
+                request, names, False, instruction, first, longest
+            )
         else:
             shown = repetition.without_repetition(history[first:])
             if shown and self._count(shown[-1].text) > budget:
                 words = self._shortened(shown[-1].text, budget, from_start=True)
-                shown = (*shown[:-1], prompt.ending(shown[-1], len(words)))
-            body["messages"] = prompt.chat(instruction, shown)
+                shown = (*shown[:-1], keep_end(shown[-1], len(words)))
+            body["messages"] = write_prompt(instruction, shown)
         return body
 
     def _shortened(self, text: str, most_tokens: int, from_start: bool = False) -> str:
@@ -369,7 +385,7 @@ class LlamaCppModel:
         limit = wanted.max_output_tokens or settings.max_tokens * (1 if spoken else _WRITTEN)
         body: Chunk = {"max_tokens": min(limit, settings.context // 2), "temperature": 0.0}
         if not self._greedy:
-            options = chat.sampling(wanted)
+            options = chat.write_sampling(wanted)
             if wanted.top_k is not None:
                 options["top_k"] = wanted.top_k
             body |= {"temperature": 0.7} | options
@@ -377,13 +393,13 @@ class LlamaCppModel:
 
     def _cost(self, content: Content, longest: int) -> int:
         """Tokens of a content as it is shown; results of functions up to `longest` characters."""
-        most = chat.share(content, longest)
+        most = chat.share_of_result(content, longest)
         shown = [content.text]
         for part in content.parts:
             if isinstance(part, ToolCall):
                 shown.append(f"{part.name}{part.args}")
             elif isinstance(part, ToolResult):
-                shown.append(chat.shown(part, most))
+                shown.append(chat.show_result(part, most))
         return _MESSAGE_TOKENS + self._count("".join(shown))
 
     def _count(self, text: str) -> int:
@@ -394,3 +410,157 @@ class LlamaCppModel:
             while len(self._counts) > _REMEMBERED:
                 self._counts.popitem(last=False)
         return known
+
+
+# --- the prompt ---------------------------------------------------------------------------
+
+Message = dict[str, Any]
+
+SPOKEN = (
+    "You are a voice assistant. Your words are spoken aloud. Answer in one or two short plain"
+    " sentences, in the language of the user. No lists, no markdown, no code."
+)
+WRITTEN = "You are a helpful assistant. Answer briefly, in the language of the user."
+NAME = "Vivavoce"
+"""Of the assistant where the client gives no instruction: asked for its name, the 0.5B invents one
+and says that OpenAI created it. In this place and form it does not take it for the user's name."""
+
+CHECK = "What is the capital of France?"
+
+_LANGUAGES = {
+    "de": "German", "es": "Spanish", "fr": "French", "it": "Italian", "pt": "Portuguese",
+    "nl": "Dutch", "pl": "Polish", "tr": "Turkish", "ru": "Russian", "zh": "Chinese",
+    "ja": "Japanese", "ko": "Korean", "ar": "Arabic", "hi": "Hindi", "vi": "Vietnamese",
+}  # fmt: skip
+"""Names of languages for a rule of its own, where the session's language is not English."""
+
+_PARTIAL_WORD = re.compile(r"^\S{0,40}\s")
+"""What is left of a word whose beginning was cut off; not all scripts have spaces."""
+
+MARKS = "?."
+"""What `tidy` puts at the end of words."""
+
+_WORDLESS = "(something without words)"
+_GO_ON = "Please go on."
+
+
+def tidy(text: str) -> str:
+    """Recognized words as they would be typed: a capital letter, and a mark at the end."""
+    plain = " ".join(text.split())
+    if not plain:
+        return _WORDLESS
+    if plain[-1].isalnum():
+        plain += "?" if words.is_question(plain) else "."
+    return plain[0].upper() + plain[1:]
+
+
+def keep_end(content: Content, most_chars: int) -> Content:
+    """A content with only the end of its words, from the beginning of one if there is one."""
+    kept = content.text[len(content.text) - most_chars :]
+    kept = _PARTIAL_WORD.sub("", kept, count=1)
+    return Content(content.role, (Text(kept),), content.cut)
+
+
+def system_prompt(request: GenerationRequest, most_chars: int) -> str:
+    """The rules, then the client's instruction, cut where it would fill the window.
+
+    Without an instruction, the assistant is called `NAME`.
+    """
+    rules = SPOKEN if request.modality is Modality.AUDIO else WRITTEN
+    language = _LANGUAGES.get(request.language.split("-")[0].lower())
+    if language:
+        rules += f" Speak {language}."
+    instruction = request.instruction.strip()[:most_chars]
+    if not instruction:
+        return rules.replace("You are a ", f"You are {NAME}, a ", 1)
+    return f"{rules}\n\n{instruction}"
+
+
+def write_prompt(instruction: str, history: Sequence[Content]) -> list[Message]:
+    """The whole prompt of an answer to a history without calls and results."""
+    messages: list[Message] = [{"role": "system", "content": instruction}]
+    for content in history:
+        role = "assistant" if content.role is Role.MODEL else "user"
+        text = " ".join(content.text.split()) if content.role is Role.MODEL else tidy(content.text)
+        if not text:
+            continue
+        if messages[-1]["role"] == role:
+            messages[-1] = {"role": role, "content": f"{messages[-1]['content']} {text}"}
+        else:
+            messages.append({"role": role, "content": text})
+    if messages[-1]["role"] != "user":
+        messages.append({"role": "user", "content": _GO_ON if history else _WORDLESS})
+    return [one | {"content": without_control_tokens(one["content"])} for one in messages]
+
+
+# --- the start ----------------------------------------------------------------------------
+
+
+async def load_model(
+    settings: LlamaCppSettings, host: EngineHost
+) -> LlamaCppModel | FunctionCallingModel:
+    """Load and check the model; wrap it unless it calls functions natively, or must not.
+
+    Raises `EngineMissing`, `EngineError`.
+    """
+    path = model_file(settings, host)
+    embedded = path.name in (*QWEN_SMALL.files, *QWEN_LARGE.files)
+    options = LlamaOptions(
+        path=path,
+        context=settings.context,
+        slots=settings.slots + 1,
+        threads=settings.thread_count,
+        template=settings.template,
+        gpu_layers=settings.gpu_layers,
+    )
+    began = time.monotonic()
+    llama = await asyncio.to_thread(Llama, options)
+    try:
+        states = SlotStates(llama, settings.cache_mib * 2**20)
+        native = settings.tools and not embedded and await asyncio.to_thread(_knows_tools, llama)
+        await asyncio.to_thread(_check, llama, path.name, time.monotonic() - began, embedded)
+        host.say(f"Language model: {path.name}, in this process.")
+        states.save(SPOKEN, 0)
+        model = LlamaCppModel(llama, states, settings, native, embedded)
+        if native or not settings.tools:
+            return model
+        folder = router_folder(settings, host)
+        completion = LlamaCompletion(llama, states, settings.slots)
+        judges = path.name in QWEN_LARGE.files if settings.judge is None else settings.judge
+        return await asyncio.to_thread(
+            add_function_calling, model, completion, folder, settings.threshold, judges
+        )
+    except EngineMissing as missing:  # MiniLM
+        log.warning("no functions can be called", extra={"problem": missing.problem})
+        return model
+    except BaseException:
+        await asyncio.to_thread(llama.close)
+        raise
+
+
+def _knows_tools(llama: Llama) -> bool:
+    """Whether the template shows the model the functions it is given: many drop them silently."""
+    name = "probe_of_the_template"
+    probe = {"name": name, "parameters": {"type": "object", "properties": {}}}
+    body = {
+        "messages": [{"role": "user", "content": "hello"}],
+        "tools": [{"type": "function", "function": probe}],
+    }
+    return name in llama.render(body)
+
+
+def _check(llama: Llama, name: str, loaded_s: float, embedded: bool) -> None:
+    """Ask for the capital of France: a broken template or file is seen at once."""
+    began = time.monotonic()
+    messages = [
+        {"role": "system", "content": SPOKEN},
+        {"role": "user", "content": CHECK},
+    ]
+    body = {"messages": messages, "temperature": 0.0, "max_tokens": 24, "id_slot": 0}
+    answer = llama.complete(body, CancelToken()).strip()
+    check_s = round(time.monotonic() - began, 2)
+    facts = {"model": name, "load_s": round(loaded_s, 2), "check_s": check_s, "answer": answer}
+    if "paris" in answer.lower() or not embedded:
+        log.info("language model is ready", extra=facts)
+    else:
+        log.warning("language model answers wrongly", extra=facts | {"asked": CHECK})

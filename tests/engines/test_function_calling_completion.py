@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engines.text_model import TextModel
-from vivavoce.engines.function_calling import programs
+from vivavoce.engines.function_calling import completion
 from vivavoce.engines.workers import CancelToken
 
 
@@ -24,7 +24,7 @@ from vivavoce.engines.workers import CancelToken
     ],
 )
 def test_a_calculation_is_recognized(request_: str) -> None:
-    assert programs.is_calculation(request_)
+    assert completion.is_calculation(request_)
 
 
 @pytest.mark.parametrize(
@@ -41,13 +41,13 @@ def test_a_calculation_is_recognized(request_: str) -> None:
     ],
 )
 def test_talk_of_numbers_is_no_calculation(request_: str) -> None:
-    assert not programs.is_calculation(request_)
+    assert not completion.is_calculation(request_)
 
 
 def test_a_calculation_may_come_without_a_question() -> None:
-    assert programs.may_be_calculated("15 % of 240")
-    assert programs.may_be_calculated("Sort these names: Eve, Bob, Anna.")
-    assert not programs.may_be_calculated("the meeting is from 10 to 12")
+    assert completion.may_be_calculated("15 % of 240")
+    assert completion.may_be_calculated("Sort these names: Eve, Bob, Anna.")
+    assert not completion.may_be_calculated("the meeting is from 10 to 12")
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_a_calculation_may_come_without_a_question() -> None:
     ],
 )
 def test_an_order_for_code_is_told_from_talk_of_it(request_: str, ordered: bool) -> None:
-    assert programs.is_program_request(request_) is ordered
+    assert completion.is_program_request(request_) is ordered
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_an_order_for_code_is_told_from_talk_of_it(request_: str, ordered: bool)
     ],
 )
 def test_spoken_numbers_become_digits(text: str, digits: str) -> None:
-    assert programs.with_digits(text) == digits
+    assert completion.with_digits(text) == digits
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_spoken_numbers_become_digits(text: str, digits: str) -> None:
     ],
 )
 def test_python_that_was_typed_is_taken_as_it_is(text: str, code: str) -> None:
-    assert programs.typed_code(text) == code
+    assert completion.typed_code(text) == code
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_python_that_was_typed_is_taken_as_it_is(text: str, code: str) -> None:
 )
 def test_the_code_is_taken_out_of_the_answer(answers: list[str], code: str) -> None:
     model = TextModel(answers)
-    assert programs.write_program(model, "what is six times seven", CancelToken()) == code
+    assert completion.write_program(model, "what is six times seven", CancelToken()) == code
     assert model.questions[0][-1]["content"] == "what is 6 times 7"
     if len(answers) > 1:
         assert "invalid syntax" in model.questions[1][-1]["content"]

@@ -9,9 +9,8 @@ import pytest
 from engines.talk import said, user
 from vivavoce.domain.content import ToolCall, ToolResult
 from vivavoce.domain.ids import CallId
-from vivavoce.engines.chat import repetition
-from vivavoce.engines.chat.repetition import Past, RepetitionGuard
-from vivavoce.engines.chat.similarity import is_nearly_equal, words_of
+from vivavoce.engines.llamacpp import repetition
+from vivavoce.engines.llamacpp.repetition import Past, RepetitionGuard, is_nearly_equal, words_of
 
 JOKE = "The answer is: what is the most ridiculous joke you have ever heard?"
 

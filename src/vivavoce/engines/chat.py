@@ -1,13 +1,15 @@
-"""A conversation as chat messages.
+"""Conversations as OpenAI-compatible chat completions: messages out, streamed deltas in.
 
 What chat servers insist on and the Live API does not: every call is followed at once by its
-result, neighbours have different roles, nothing is empty, and the user speaks last. Calls
-that were never answered get a sentence that says so; results that come later are told as notes.
-A result that would fill the window is cut, with a note that says how long it was; results of one
+result, neighbors have different roles, nothing is empty, and the user speaks last. Calls that
+were never answered get a sentence that says so; results that come later are told as notes. A
+result that would fill the window is cut, with a note that says how long it was; results of one
 contribution share that bound.
 
 Function names are respelled one to one, since chat servers allow fewer characters than the Live
-API, and a history that grows for ever is cut to a window that does not.
+API, and a history that grows for ever is cut to a window that does not. For models that cannot
+see, notes stand in the place of images: an image that is left out silently is invented by a model
+that is asked about it.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import base64
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -26,15 +29,25 @@ from vivavoce.domain.content import (
     Content,
     ExecutableCode,
     FileRef,
+    Part,
     Role,
     Text,
     ToolCall,
     ToolDeclaration,
     ToolResult,
+    Usage,
 )
-from vivavoce.domain.request import GenerationRequest
+from vivavoce.domain.ids import CallId
+from vivavoce.domain.request import EndReason, GenerationRequest
 from vivavoce.domain.setup import Sampling
-from vivavoce.engines.chat.image_notes import UNSEEN, is_image, noted
+from vivavoce.engines.ports import (
+    CallsRequested,
+    CallUnreadable,
+    Ended,
+    ModelPart,
+    TextDelta,
+    UsageReported,
+)
 
 Message = dict[str, Any]
 Piece = dict[str, Any]
@@ -42,14 +55,14 @@ Piece = dict[str, Any]
 LONGEST_RESULT = 32_000
 """Characters of a result's JSON: some 10,000 tokens."""
 
-_LEAST = 500
+_LEAST_RESULT = 500
 _LONGEST_RETURNS = 2000
 """Characters of the schema of a result that a model is shown."""
 _UNANSWERED = "No result has come."
 _GO_ON = "Please go on."
 
 
-def messages(
+def write_messages(
     request: GenerationRequest,
     names: FunctionNames,
     images: bool,
@@ -62,12 +75,12 @@ def messages(
     `longest` is how many characters of the results of one contribution are shown.
     """
     history = request.history[first:]
-    writer = _Writer(history if images else noted(history), names, images, longest)
+    writer = _Writer(history if images else note_images(history), names, images, longest)
     told = [{"role": "system", "content": instruction}] if instruction else []
     return told + writer.write()
 
 
-def sampling(wanted: Sampling) -> dict[str, Any]:
+def write_sampling(wanted: Sampling) -> dict[str, Any]:
     """The parameters that the client set and all servers know; defaults stand for the rest."""
     options = {
         "temperature": wanted.temperature,
@@ -79,7 +92,7 @@ def sampling(wanted: Sampling) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def tools(request: GenerationRequest, names: FunctionNames) -> list[Message]:
+def write_tools(request: GenerationRequest, names: FunctionNames) -> list[Message]:
     """Everything that may be called, the client's functions and the server's own."""
     return [
         {
@@ -103,13 +116,13 @@ def _description(tool: ToolDeclaration) -> str:
     return "\n\n".join(filter(None, (tool.description, returned)))
 
 
-def share(content: Content, longest: int) -> int:
+def share_of_result(content: Content, longest: int) -> int:
     """Return how much of each of a contribution's results is shown, in characters."""
     results = sum(isinstance(part, ToolResult) for part in content.parts)
-    return max(_LEAST, longest // max(1, results))
+    return max(_LEAST_RESULT, longest // max(1, results))
 
 
-def shown(result: ToolResult, most: int) -> str:
+def show_result(result: ToolResult, most: int) -> str:
     """The result as JSON, cut after `most` characters."""
     try:
         text = orjson.dumps(result.response, default=dict).decode()
@@ -128,7 +141,7 @@ class _Writer:
     ) -> None:
         self._history = history
         self._most = {
-            id(part): share(content, longest)
+            id(part): share_of_result(content, longest)
             for content in history
             for part in content.parts
             if isinstance(part, ToolResult)
@@ -189,7 +202,7 @@ class _Writer:
                 waiting.remove(result)
                 self._told.add(id(result))
                 answered.append(result)
-                text = shown(result, self._most[id(result)])
+                text = show_result(result, self._most[id(result)])
             self._messages.append({"role": "tool", "tool_call_id": id_, "content": text})
         pieces = [
             piece for result in answered for part in result.parts for piece in self._piece(part)
@@ -214,7 +227,7 @@ class _Writer:
         for part in content.parts:
             if isinstance(part, ToolResult):
                 if id(part) not in self._told:
-                    told = shown(part, self._most[id(part)])
+                    told = show_result(part, self._most[id(part)])
                     pieces.append(_text(f"[Result of {part.name}: {told}]"))
                     pieces.extend(piece for inner in part.parts for piece in self._piece(inner))
             else:
@@ -333,4 +346,212 @@ def first_kept(
 def _begins(content: Content) -> bool:
     return content.role is Role.USER and not any(
         isinstance(part, ToolResult) for part in content.parts
+    )
+
+
+# --- images -------------------------------------------------------------------------------
+
+UNSEEN = "[an image was sent; you cannot see images]"
+"""Stands for all images of a contribution."""
+
+EXCUSE = "I'm sorry, I can't see images."
+
+_SIGHT = re.compile(r"\b(?:do|can|could) you see\b(?! what i mean)")
+_AN_IMAGE = re.compile(r"\b(?:picture|image|photo\w*|video|camera|screen|drawing)s?\b")
+_IN_SIGHT = re.compile(
+    r"\b(?:you see|look(?:ing)? (?:at|like)|looks like|describe|this|these|colou?rs?|holding"
+    r"|wearing|in front of|(?:what|who)(?:'s| is| are) (?:that|those|there|it|he|she))\b"
+)
+
+
+def is_image(part: object) -> bool:
+    """Whether a part is one."""
+    return isinstance(part, Blob) and part.mime_type.startswith("image/")
+
+
+def note_images(history: Sequence[Content]) -> tuple[Content, ...]:
+    """The history with one note in the place of each contribution's images."""
+    return tuple(map(_noted, history))
+
+
+def excuse_blindness(history: Sequence[Content]) -> str:
+    """`EXCUSE` where the newest words ask about an image that was sent, or for sight as such.
+
+    Else nothing. Frames that do not belong to a turn never get here, so "what do you see" is
+    excused without any.
+
+    For a model too small to heed the note: it would describe a cityscape all the same, and
+    be sorry about unseen images when it is greeted in front of a camera.
+    """
+    said = history[-1].text.lower().replace("’", "'") if history else ""
+    if _SIGHT.search(said):
+        return EXCUSE
+    if not any(is_image(part) for content in history for part in content.parts):
+        return ""
+    newest = [content for content in _since_the_model(history) if any(map(is_image, content.parts))]
+    asks = _AN_IMAGE.search(said) or (newest and (not said.strip() or _IN_SIGHT.search(said)))
+    return EXCUSE if asks else ""
+
+
+def _noted(content: Content) -> Content:
+    places = [place for place, part in enumerate(content.parts) if is_image(part)]
+    if not places:
+        return content
+    parts: list[Part] = [part for part in content.parts if not is_image(part)]
+    parts.insert(places[0], Text(f" {UNSEEN} "))  # a content's texts are joined as they are
+    return replace(content, parts=tuple(parts))
+
+
+def _since_the_model(history: Sequence[Content]) -> Sequence[Content]:
+    """Return what the user contributed since the model last spoke."""
+    begin = len(history)
+    while begin and history[begin - 1].role is Role.USER:
+        begin -= 1
+    return history[begin:]
+
+
+# --- answers ------------------------------------------------------------------------------
+
+_THINK, _THOUGHT = "<think>", "</think>"
+
+
+class _MalformedCall(Exception):
+    """A function call that could not be read: `name` and `written` are what there was of it."""
+
+    def __init__(self, name: str, written: str, problem: str) -> None:
+        super().__init__(f"{name or 'a call'}: {problem}")
+        self.name = name
+        self.written = written
+        self.problem = problem
+
+
+@dataclass(slots=True)
+class _Call:
+    id: str = ""
+    name: str = ""
+    arguments: str = ""
+
+
+class Deltas:
+    """Takes chunks in order. `finish_reason` is empty until the server has said why it ended."""
+
+    def __init__(self, names: FunctionNames) -> None:
+        self.finish_reason = ""
+        self._names = names
+        self._calls: dict[int, _Call] = {}
+        self._thinking = ThinkTags()
+
+    def feed(self, chunk: dict[str, Any]) -> Iterator[ModelPart]:
+        """Return what a chunk says. Calls are kept until they are whole: see `ending`."""
+        if isinstance(usage := chunk.get("usage"), dict):
+            yield UsageReported(_usage(usage))
+        choices = chunk.get("choices") or ()
+        for choice in choices[:1]:
+            delta = choice.get("delta") or choice.get("message") or {}
+            thought = delta.get("reasoning_content") or delta.get("reasoning")
+            if isinstance(thought, str) and thought:
+                yield TextDelta(thought, thought=True)
+            if isinstance(text := delta.get("content"), str) and text:
+                yield from self._thinking.feed(text)
+            for place, piece in enumerate(delta.get("tool_calls") or ()):
+                self._gather(place, piece)
+            self.finish_reason = choice.get("finish_reason") or self.finish_reason
+
+    def rest(self) -> Iterator[TextDelta]:
+        """Words that were held back because they might have become a tag."""
+        yield from self._thinking.rest()
+
+    def ending(self) -> Iterator[ModelPart]:
+        """The calls, whole, or the first that can't be read; then why the answer ended early."""
+        try:
+            calls = tuple(self._call(call) for _, call in sorted(self._calls.items()))
+        except _MalformedCall as fault:
+            yield CallUnreadable(fault.name, fault.written, fault.problem)
+            return
+        if calls:
+            yield CallsRequested(calls)
+        if self.finish_reason == "length":
+            yield Ended(EndReason.MAX_TOKENS)
+
+    def _gather(self, place: int, piece: dict[str, Any]) -> None:
+        index = piece.get("index")
+        function = piece.get("function") or {}
+        if not isinstance(index, int):
+            # Servers that leave the index out send each call whole.
+            index = len(self._calls) if function.get("name") else max(self._calls, default=place)
+        call = self._calls.setdefault(index, _Call())
+        call.id = call.id or piece.get("id") or ""
+        call.name += function.get("name") or ""
+        arguments = function.get("arguments")
+        if isinstance(arguments, dict):
+            arguments = json.dumps(arguments)
+        call.arguments += arguments or ""
+
+    def _call(self, call: _Call) -> ToolCall:
+        name = self._names.from_chat(call.name)
+        try:
+            args = json.loads(call.arguments or "{}")
+        except (ValueError, RecursionError) as error:
+            problem = f"The arguments are no JSON: {error}."
+            raise _MalformedCall(name, call.arguments, problem) from error
+        if not name:
+            raise _MalformedCall(name, call.arguments, "The call names no function.")
+        if not isinstance(args, dict):
+            raise _MalformedCall(name, call.arguments, "The arguments are no JSON object.")
+        return ToolCall(CallId(""), name, args)
+
+
+class ThinkTags:
+    """Tells thoughts in `<think>` tags at the start of an answer from the answer."""
+
+    def __init__(self) -> None:
+        self._held = ""
+        self._state = "start"
+
+    def feed(self, text: str) -> Iterator[TextDelta]:
+        self._held += text
+        if self._state == "start":
+            head = self._held.lstrip()
+            if head.startswith(_THINK):
+                self._held, self._state = head[len(_THINK) :], "thought"
+            elif not _THINK.startswith(head):
+                self._state = "answer"
+        if self._state == "thought":
+            thought, found, answer = self._held.partition(_THOUGHT)
+            if found:
+                self._held, self._state = answer.lstrip(), "answer"
+            else:
+                kept = _unsafe(thought)
+                self._held = thought[len(thought) - kept :]
+                thought = thought[: len(thought) - kept]
+            if thought:
+                yield TextDelta(thought, thought=True)
+        if self._state == "answer" and self._held:
+            yield TextDelta(self._held)
+            self._held = ""
+
+    def rest(self) -> Iterator[TextDelta]:
+        if self._held.strip():
+            yield TextDelta(self._held, thought=self._state == "thought")
+        self._held = ""
+
+
+def _unsafe(text: str) -> int:
+    """Return how many signs at the end may be the beginning of the closing tag."""
+    return next((n for n in range(len(_THOUGHT) - 1, 0, -1) if text.endswith(_THOUGHT[:n])), 0)
+
+
+def _usage(usage: dict[str, Any]) -> Usage:
+    def count(*path: str) -> int:
+        value: Any = usage
+        for key in path:
+            value = value.get(key) if isinstance(value, dict) else None
+        return value if isinstance(value, int) else 0
+
+    thoughts = count("completion_tokens_details", "reasoning_tokens")
+    return Usage(
+        prompt_tokens=count("prompt_tokens"),
+        cached_tokens=count("prompt_tokens_details", "cached_tokens"),
+        response_tokens=max(0, count("completion_tokens") - thoughts),
+        thought_tokens=thoughts,
     )
