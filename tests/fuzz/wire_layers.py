@@ -78,17 +78,16 @@ def run_tokens(data: bytes) -> Hashable:
     """The request for a token, its answer, and a setup read under it."""
     strict = _strict(data)
     try:
-        wanted = read_token_request(data, NOW, strict=strict)
+        record = read_token_request(data, NOW, strict=strict, digest="digest", owner="owner")
     except ClientFault as fault:
         return strict, refusal(fault)
-    assert NOW < wanted.new_session_expires <= wanted.expires
-    assert wanted.uses is None or wanted.uses > 0
-    record = wanted.record("digest", "owner")
+    assert NOW < record.new_session_expires <= record.expires
+    assert record.uses is None or record.uses > 0
     assert token_body("auth_tokens/x", record)["name"]
     token = FoundToken(record)
     locked = token.lock(Setup(model="models/client"))
     assert locked.model or token.holds("model")
-    return strict, bool(wanted.setup), wanted.mask, token.replaces
+    return strict, bool(record.setup), record.mask, token.replaces
 
 
 def run_locks(data: bytes) -> Hashable:

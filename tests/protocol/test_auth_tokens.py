@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skips import SHARED
+from vivavoce.domain.accounts import TokenRecord
 from vivavoce.errors import ClientFault
 from vivavoce.protocol.auth_tokens import (
     LIFETIME_S,
     OPENING_S,
-    TokenRequest,
     constrain_setup,
     mask_paths,
     read_bound_setup,
@@ -28,9 +28,9 @@ NOW = 1_893_454_000.0  # 2029-12-31T23:26:40Z, shortly before the times in the c
 HALF_PAST = 1_893_457_800.0  # 2030-01-01T00:30:00Z
 
 
-def read(body: Any = None, strict: bool = False) -> TokenRequest:
+def read(body: Any = None, strict: bool = False) -> TokenRecord:
     data = b"" if body is None else json.dumps(body).encode()
-    return read_token_request(data, NOW, strict=strict)
+    return read_token_request(data, NOW, strict=strict, digest="digest", owner="owner")
 
 
 def captured() -> list[Any]:
@@ -66,8 +66,10 @@ def test_enough_was_captured_to_mean_something() -> None:
 
 def test_nothing_asked_for_is_one_use_within_a_minute_and_half_an_hour() -> None:
     for body in (b"", b"  ", b"{}", b'{"authToken":{}}', b'{"auth_token":{}}'):
-        wanted = read_token_request(body, NOW, strict=False)
-        assert wanted == TokenRequest(1, NOW + LIFETIME_S, NOW + OPENING_S, b"", None)
+        record = read_token_request(body, NOW, strict=False, digest="digest", owner="owner")
+        assert record == TokenRecord(
+            "digest", "owner", 1, NOW + LIFETIME_S, NOW + OPENING_S, b"", None
+        )
 
 
 def test_zero_uses_are_any_number() -> None:
@@ -91,7 +93,7 @@ def test_sessions_may_not_begin_longer_than_the_token_lasts_unless_that_is_asked
 
 
 def test_the_answer_names_the_token_and_what_it_may() -> None:
-    record = read({"uses": 0, "expireTime": "2030-01-01T00:30:00Z"}).record("digest", "owner")
+    record = read({"uses": 0, "expireTime": "2030-01-01T00:30:00Z"})
     assert token_body("auth_tokens/secret", record) == {
         "name": "auth_tokens/secret",
         "expireTime": "2030-01-01T00:30:00.000Z",
@@ -170,7 +172,7 @@ def test_a_body_is_not_nested_without_end() -> None:
 def test_bodies_that_are_no_json_are_told_so() -> None:
     for body in (b"{", b"\xff\xfe", b"x" * 1000, b"[" * 1000):
         with pytest.raises(ClientFault, match="Invalid JSON payload received"):
-            read_token_request(body, NOW, strict=False)
+            read_token_request(body, NOW, strict=False, digest="", owner="")
 
 
 def setup(**fields: Any) -> Setup:

@@ -214,7 +214,7 @@ def test_turns_and_parts_have_a_limit_of_their_own(message: dict[str, Any]) -> N
 def test_a_large_token_request_is_refused_alike() -> None:
     body = json.dumps({"bidiGenerateContentSetup": {"a": [[]] * 50_001}}).encode()
     with pytest.raises(ClientFault, match="more than 50,000 values"):
-        read_token_request(body, 0.0, strict=False)
+        read_token_request(body, 0.0, strict=False, digest="", owner="")
 
 
 def test_what_is_light() -> None:

@@ -1,7 +1,7 @@
-"""A certificate authority of this machine's own, so that TLS works without anybody's help.
+"""Keep a certificate authority for this machine, so that TLS works without set-up.
 
-Google's Python SDK dials `wss://` whatever it is told, and verifies. So the first start makes
-an authority, signs a certificate for the addresses served, and writes a *bundle*: the public
+Google's Python SDK dials `wss://` whatever it is configured to, and verifies. So the first start
+makes an authority, signs a certificate for the addresses served, and writes a *bundle*: the public
 roots and ours, because `SSL_CERT_FILE` replaces the default store and does not add to it.
 
 Files, all readable by the user alone, in one folder:
@@ -12,7 +12,8 @@ Files, all readable by the user alone, in one folder:
     own-bundle.pem        certifi's roots and the certificate that the user brought
 
 Several servers may start at once: whoever holds the lock file writes, and every file appears
-whole, by renaming.
+whole, by renaming. (`trustme` would not do: its authorities do not end, and its certificates may
+sign code.)
 """
 
 from __future__ import annotations
@@ -27,15 +28,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import certifi
 import platformdirs
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from vivavoce.errors import ConfigError
-
-if TYPE_CHECKING:
-    from cryptography import x509
-    from cryptography.hazmat.primitives.asymmetric import ec
 
 CA_DAYS = 3650
 SERVER_DAYS = 365
@@ -82,11 +84,12 @@ def prepare_authority(
     authority = CertificateAuthority(folder)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _lock(folder):
-        signer = _signer(authority, now)
+        signer = _load_or_make_signer(authority, now)
         wanted = {*ALWAYS, *names}
-        if (covered := _covered(authority, signer[0], now)) is None or not wanted <= covered:
+        covered = _covered_names(authority, signer.certificate, now)
+        if covered is None or not wanted <= covered:
             _issue(authority, signer, sorted(wanted | (covered or set())), now)
-        _bundle(authority.bundle, authority.ca)
+        _write_bundle(authority.bundle, authority.ca)
     return authority
 
 
@@ -128,7 +131,7 @@ def write_bundle(certificate: Path, folder: Path | None = None) -> Path:
     bundle = folder / "own-bundle.pem"
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _bundle(bundle, certificate)
+        _write_bundle(bundle, certificate)
     except OSError as error:
         raise ConfigError(
             f"No bundle can be made of the certificate {certificate}: {error}.",
@@ -151,86 +154,58 @@ def server_context(certificate: Path, key: Path) -> ssl.SSLContext:
     return context
 
 
-def _signer(
-    authority: CertificateAuthority, now: datetime.datetime
-) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
-    """The authority's certificate and key; made anew when absent, broken or near its end."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
+@dataclass(frozen=True, slots=True)
+class _Signer:
+    certificate: x509.Certificate
+    key: ec.EllipticCurvePrivateKey
 
+
+def _load_or_make_signer(authority: CertificateAuthority, now: datetime.datetime) -> _Signer:
+    """The authority's certificate and key; made anew when absent, broken or near its end."""
     try:
         certificate = x509.load_pem_x509_certificate(authority.ca.read_bytes())
         key = serialization.load_pem_private_key(authority.ca_key.read_bytes(), password=None)
         lasts = certificate.not_valid_after_utc - now > datetime.timedelta(days=SERVER_DAYS)
         if isinstance(key, ec.EllipticCurvePrivateKey) and lasts:
-            return certificate, key
+            return _Signer(certificate, key)
     except (OSError, ValueError):
         pass
     fresh = ec.generate_private_key(ec.SECP256R1())
-    made = _authority_certificate(fresh, now)
-    _write(authority.ca_key, _private(fresh))
-    _write(authority.ca, made.public_bytes(serialization.Encoding.PEM))
-    return made, fresh
-
-
-def _authority_certificate(
-    key: ec.EllipticCurvePrivateKey, now: datetime.datetime
-) -> x509.Certificate:
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes
-
     name = _name("vivavoce local CA")
-    public = key.public_key()
-    return (
-        _builder(name, name, public, now, CA_DAYS)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_usage(signs_certificates=True), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
-        .sign(key, hashes.SHA256())
-    )
+    builder = _builder(name, name, fresh.public_key(), now, CA_DAYS, signs_certificates=True)
+    made = builder.sign(fresh, hashes.SHA256())
+    _write(authority.ca_key, _private_pem(fresh))
+    _write(authority.ca, made.public_bytes(serialization.Encoding.PEM))
+    return _Signer(made, fresh)
 
 
 def _issue(
-    authority: CertificateAuthority,
-    signer: tuple[x509.Certificate, ec.EllipticCurvePrivateKey],
-    names: Sequence[str],
-    now: datetime.datetime,
+    authority: CertificateAuthority, signer: _Signer, names: Sequence[str], now: datetime.datetime
 ) -> None:
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.x509.oid import ExtendedKeyUsageOID
-
-    ca, ca_key = signer
+    """Sign a server's certificate for these names."""
     key = ec.generate_private_key(ec.SECP256R1())
-    public = key.public_key()
-    issuer_key = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key())
+    issuer_key = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.key.public_key())
     certificate = (
-        _builder(_name("vivavoce"), ca.subject, public, now, SERVER_DAYS)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(signs_certificates=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
-        .add_extension(issuer_key, critical=False)
-        .add_extension(
-            x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False
+        _builder(
+            _name("vivavoce"), signer.certificate.subject, key.public_key(), now, SERVER_DAYS,
+            signs_certificates=False,
         )
-        .sign(ca_key, hashes.SHA256())
-    )
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(issuer_key, critical=False)
+        .add_extension(x509.SubjectAlternativeName(list(map(_general_name, names))), critical=False)
+        .sign(signer.key, hashes.SHA256())
+    )  # fmt: skip
     pem = serialization.Encoding.PEM
-    _write(authority.key, _private(key))
-    _write(authority.certificate, certificate.public_bytes(pem) + ca.public_bytes(pem))
+    _write(authority.key, _private_pem(key))
+    _write(
+        authority.certificate, certificate.public_bytes(pem) + signer.certificate.public_bytes(pem)
+    )
 
 
-def _covered(
+def _covered_names(
     authority: CertificateAuthority, ca: x509.Certificate, now: datetime.datetime
 ) -> set[str] | None:
     """The names that the present certificate covers; `None` if it must be replaced anyway."""
-    from cryptography import x509
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives import serialization
-
     try:
         certificate = x509.load_pem_x509_certificate(authority.certificate.read_bytes())
         key = serialization.load_pem_private_key(authority.key.read_bytes(), password=None)
@@ -244,16 +219,12 @@ def _covered(
     return {str(name.value) for name in names}
 
 
-def _bundle(bundle: Path, certificate: Path) -> None:
-    import certifi
-
+def _write_bundle(bundle: Path, certificate: Path) -> None:
     roots = Path(certifi.where()).read_bytes()
     whole = roots.rstrip() + b"\n\n# vivavoce\n" + certificate.read_bytes()
-    try:
+    with suppress(OSError):
         if bundle.read_bytes() == whole:
             return
-    except OSError:
-        pass
     _write(bundle, whole)
 
 
@@ -263,25 +234,11 @@ def _builder(
     public: ec.EllipticCurvePublicKey,
     now: datetime.datetime,
     days: int,
+    *,
+    signs_certificates: bool,
 ) -> x509.CertificateBuilder:
-    from cryptography import x509
-
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(public)
-        .serial_number(x509.random_serial_number())
-        # An hour of grace, for clients whose clock is behind.
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=days))
-    )
-
-
-def _usage(signs_certificates: bool) -> x509.KeyUsage:
-    from cryptography import x509
-
-    return x509.KeyUsage(
+    """What an authority's and a server's certificate have in common."""
+    usage = x509.KeyUsage(
         digital_signature=True,
         key_cert_sign=signs_certificates,
         crl_sign=signs_certificates,
@@ -292,32 +249,35 @@ def _usage(signs_certificates: bool) -> x509.KeyUsage:
         encipher_only=False,
         decipher_only=False,
     )
-
-
-def _name(common: str) -> x509.Name:
-    from cryptography import x509
-    from cryptography.x509.oid import NameOID
-
-    return x509.Name(
-        [
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "vivavoce"),
-            x509.NameAttribute(NameOID.COMMON_NAME, common),
-        ]
+    constraints = x509.BasicConstraints(signs_certificates, 0 if signs_certificates else None)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(public)
+        .serial_number(x509.random_serial_number())
+        # An hour of grace, for clients whose clock is behind.
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(days=days))
+        .add_extension(constraints, critical=True)
+        .add_extension(usage, critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
     )
 
 
-def _general_name(name: str) -> x509.GeneralName:
-    from cryptography import x509
+def _name(common: str) -> x509.Name:
+    organization = x509.NameAttribute(NameOID.ORGANIZATION_NAME, "vivavoce")
+    return x509.Name([organization, x509.NameAttribute(NameOID.COMMON_NAME, common)])
 
+
+def _general_name(name: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:
         return x509.DNSName(name)
 
 
-def _private(key: ec.EllipticCurvePrivateKey) -> bytes:
-    from cryptography.hazmat.primitives import serialization
-
+def _private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,

@@ -74,14 +74,20 @@ class TokenService:
         self._now = now
 
     async def create(self, body: bytes, owner: Principal) -> dict[str, Any] | errors.ErrorResponse:
-        """A new token, as the answer to a request's body."""
+        """Make a token, as a request's body asks for it, and the answer to that."""
+        secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
         try:
-            read = partial(read_token_request, body, self._now(), strict=self._strict)
-            wanted = read() if is_light(body) else await run_in_decoder(read)
+            read = partial(
+                read_token_request,
+                body,
+                self._now(),
+                strict=self._strict,
+                digest=digest_secret(secret),
+                owner=owner.id,
+            )
+            record = read() if is_light(body) else await run_in_decoder(read)
         except ClientFault as fault:
             return errors.bad_request(fault.reason)
-        secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
-        record = wanted.record(digest_secret(secret), owner.id)
         try:
             await self._store.put_token(record)
         except StoreError as error:

@@ -8,7 +8,6 @@ before its fields.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar, get_origin
 
@@ -59,25 +58,10 @@ class AuthToken(Wire):
     field_mask: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TokenRequest:
-    """What is asked for. Times are seconds since the epoch; `uses` of `None` is any number."""
-
-    uses: int | None
-    expires: float
-    new_session_expires: float
-    setup: bytes
-    mask: tuple[str, ...] | None
-
-    def record(self, digest: str, owner: str) -> TokenRecord:
-        """The token that is kept of it."""
-        return TokenRecord(
-            digest, owner, self.uses, self.expires, self.new_session_expires, self.setup, self.mask
-        )
-
-
-def read_token_request(body: bytes, now: float, *, strict: bool) -> TokenRequest:
-    """The token that a request's body asks for. Raises `ClientFault`, whose code is of no use here.
+def read_token_request(
+    body: bytes, now: float, *, strict: bool, digest: str, owner: str
+) -> TokenRecord:
+    """Read the token that a request's body asks for. Raises `ClientFault`; its code is of no use.
 
     Unknown names are refused; those within the bound setup only when `strict`, as in a session.
     """
@@ -99,7 +83,9 @@ def read_token_request(body: bytes, now: float, *, strict: bool) -> TokenRequest
     setup = wire.bidi_generate_content_setup
     if setup is not None:
         _check(setup, strict=strict)
-    return TokenRequest(
+    return TokenRecord(
+        digest,
+        owner,
         uses=uses or None,
         expires=expires,
         new_session_expires=min(opening, expires),

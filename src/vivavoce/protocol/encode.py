@@ -46,35 +46,7 @@ from vivavoce.domain.text import replace_surrogates
 MAX_FRAME_BYTES = 1 << 20
 """Python's WebSocket library closes the connection above this."""
 
-_AUDIO_HEAD = (
-    b'{"serverContent":{"modelTurn":{"role":"model","parts":[{"inlineData":'
-    b'{"mimeType":"audio/pcm;rate=24000","data":"'
-)
-_AUDIO_TAIL = b'"}}]}}}'
-
 Fields = dict[str, Any]
-
-_Spelled = (
-    SetupComplete
-    | ModelText
-    | ModelCode
-    | ModelCodeResult
-    | ServerCall
-    | ServerResponse
-    | Grounding
-    | UrlContext
-    | InputTranscript
-    | OutputTranscript
-    | GenerationComplete
-    | Interrupted
-    | TurnComplete
-    | ToolCallRequest
-    | ToolCallCancellation
-    | VoiceActivity
-    | ResumptionUpdate
-    | GoAway
-)
-"""Every message but `ModelAudio`, which has its own short path."""
 
 
 def encode_message(message: Message, *, enterprise: bool) -> bytes:
@@ -82,20 +54,20 @@ def encode_message(message: Message, *, enterprise: bool) -> bytes:
 
     Raises `ValueError` for a frame that clients could not read because of its size.
     """
-    if isinstance(message, ModelAudio):
-        frame = _AUDIO_HEAD + pybase64.b64encode(message.pcm) + _AUDIO_TAIL
-    else:
-        fields = _spell(message, enterprise)
-        frame = dump(fields) if fields else b""
+    fields = _spell(message, enterprise)
+    frame = dump(fields) if fields else b""
     if len(frame) >= MAX_FRAME_BYTES:
         raise ValueError(f"{type(message).__name__} makes a frame of {len(frame)} bytes")
     return frame
 
 
-def _spell(message: _Spelled, enterprise: bool) -> Fields:
+def _spell(message: Message, enterprise: bool) -> Fields:
     match message:
         case SetupComplete(session):
             return {"setupComplete": _present(sessionId=session)}
+        case ModelAudio():
+            data = pybase64.b64encode(message.pcm).decode()
+            return _part({"inlineData": {"mimeType": "audio/pcm;rate=24000", "data": data}})
         case ModelText(text, thought):
             return _part({"text": text} | _present(thought=thought))
         case ModelCode() | ModelCodeResult() | ServerCall() | ServerResponse():

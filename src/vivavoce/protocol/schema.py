@@ -8,7 +8,6 @@ defaults, examples and enum values stay as the user wrote them. What JSON Schema
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import orjson
@@ -122,77 +121,41 @@ class _Reader:
     def _within(self, value: Any, path: str) -> Any:
         return self.read(value, path) if isinstance(value, dict) else value
 
-    def _field(self, name: str, value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    def _field(self, name: str, value: Any, path: str) -> dict[str, Any]:
+        """What a field of the API's form is in JSON Schema."""
         if name in _STRINGS:
-            yield name, _checked(value, str, "TYPE_STRING", path)
-        elif name in _COUNTS:
-            yield to_camel(name), _count(value, path)
-        elif name in _NUMBERS:
-            yield name, _number(value, path)
-        else:
-            yield from _SPECIAL[name](self, value, path)
-
-    def _type(self, value: Any, path: str) -> Iterator[tuple[str, Any]]:
-        if isinstance(value, list):
-            yield "type", [_type_name(item, path) for item in value]
-        elif name := _type_name(value, path):
-            yield "type", name
-
-    def _schemas(self, value: Any, path: str) -> Iterator[tuple[str, Any]]:
-        items = _checked(value, list, "TYPE_REPEATED", path)
-        yield "anyOf", [self._place(item, f"{path}[{i}]") for i, item in enumerate(items)]
-
-    def _items(self, value: Any, path: str) -> Iterator[tuple[str, Any]]:
-        yield "items", self._place(value, path)
-
-    def _map(self, key: str, value: Any, path: str) -> Iterator[tuple[str, Any]]:
-        entries = _checked(value, dict, "TYPE_MESSAGE", path).items()
-        yield (
-            key,
-            {name: self._place(one, f"{path}[{i}].value") for i, (name, one) in enumerate(entries)},
-        )
-
-    def _properties(self, value: Any, path: str) -> Iterator[tuple[str, Any]]:
-        return self._map("properties", value, path)
-
-    def _defs(self, value: Any, path: str) -> Iterator[tuple[str, Any]]:
-        return self._map("$defs", value, path)
-
-    def _additional(self, value: Any, path: str) -> Iterator[tuple[str, Any]]:
-        yield "additionalProperties", self.read(value, path) if isinstance(value, dict) else value
-
-    def _list(self, value: Any, path: str) -> Iterator[tuple[str, Any]]:
-        name = path.rsplit(".", 1)[-1]
-        yield name, _checked(value, list, "TYPE_REPEATED", path)
-
-    def _ref(self, value: Any, path: str) -> Iterator[tuple[str, Any]]:
-        target = _checked(value, str, "TYPE_STRING", path)
-        yield "$ref", target.replace("#/defs/", "#/$defs/", 1)
-
-    def _default(self, value: Any, path: str) -> Iterator[tuple[str, Any]]:
-        yield "default", value
-
-    def _example(self, value: Any, path: str) -> Iterator[tuple[str, Any]]:
-        yield "examples", [value]
-
-    def _dropped(self, value: Any, path: str) -> Iterator[tuple[str, Any]]:
-        return iter(())
-
-
-_SPECIAL: dict[str, Callable[[_Reader, Any, str], Iterator[tuple[str, Any]]]] = {
-    "type": _Reader._type,
-    "any_of": _Reader._schemas,
-    "items": _Reader._items,
-    "properties": _Reader._properties,
-    "defs": _Reader._defs,
-    "additional_properties": _Reader._additional,
-    "enum": _Reader._list,
-    "required": _Reader._list,
-    "ref": _Reader._ref,
-    "default": _Reader._default,
-    "example": _Reader._example,
-    "property_ordering": _Reader._dropped,
-}
+            return {name: _checked(value, str, "TYPE_STRING", path)}
+        if name in _COUNTS:
+            return {to_camel(name): _count(value, path)}
+        if name in _NUMBERS:
+            return {name: _number(value, path)}
+        match name:
+            case "type":
+                if isinstance(value, list):
+                    return {"type": [_type_name(item, path) for item in value]}
+                named = _type_name(value, path)
+                return {"type": named} if named else {}
+            case "any_of":
+                schemas = enumerate(_checked(value, list, "TYPE_REPEATED", path))
+                return {"anyOf": [self._place(one, f"{path}[{i}]") for i, one in schemas]}
+            case "items":
+                return {"items": self._place(value, path)}
+            case "properties" | "defs":
+                entries = enumerate(_checked(value, dict, "TYPE_MESSAGE", path).items())
+                read = {key: self._place(one, f"{path}[{i}].value") for i, (key, one) in entries}
+                return {"$defs" if name == "defs" else name: read}
+            case "additional_properties":
+                return {"additionalProperties": self._within(value, path)}
+            case "enum" | "required":
+                return {name: _checked(value, list, "TYPE_REPEATED", path)}
+            case "ref":
+                target = _checked(value, str, "TYPE_STRING", path)
+                return {"$ref": target.replace("#/defs/", "#/$defs/", 1)}
+            case "default":
+                return {"default": value}
+            case "example":
+                return {"examples": [value]}
+        return {}  # property_ordering, which `_order` follows
 
 
 def _order(schema: dict[str, Any], given: dict[str, Any]) -> None:
