@@ -9,14 +9,12 @@ import wave
 from pathlib import Path
 
 import pytest
-import typer
 from typer.testing import CliRunner
 
-from vivavoce.cli.demo import RECORDINGS, demo, load_recording
+from vivavoce.cli.demo import RECORDINGS, load_recording
+from vivavoce.cli.main import app
 from vivavoce.domain.audio import pcm_seconds
 
-app = typer.Typer()
-app.command()(demo)
 run = CliRunner()
 
 
@@ -34,7 +32,7 @@ def test_the_recordings_ship_with_the_package(name: str) -> None:
 
 @pytest.mark.e2e
 def test_a_whole_conversation_with_the_scripted_profile(tmp_path: Path) -> None:
-    result = run.invoke(app, ["--once", "--profile", "scripted", "--port", "0"])
+    result = run.invoke(app, ["demo", "--once", "--profile", "scripted", "--port", "0"])
     assert result.exit_code == 0, result.output
     assert re.search(r"Serving at http://127.0.0.1:(\d+) and https://127.0.0.1:\1\n", result.output)
     assert "Waiting" not in result.output, "its own conversation is over"
@@ -53,7 +51,7 @@ def test_a_busy_port_is_said_with_a_way_out() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        result = run.invoke(app, ["--once", "--profile", "scripted", "--port", port])
+        result = run.invoke(app, ["demo", "--once", "--profile", "scripted", "--port", port])
     assert result.exit_code == 1
     first, fix = result.output.splitlines()
     assert first == f"E-PORT-BUSY: 127.0.0.1:{port} is in use."
@@ -67,7 +65,7 @@ def test_the_log_is_quiet_unless_it_was_asked_for(
 ) -> None:
     if level:
         monkeypatch.setenv("VIVAVOCE_LOG__LEVEL", level)
-    result = run.invoke(app, ["--once", "--profile", "scripted", "--port", "0"])
+    result = run.invoke(app, ["demo", "--once", "--profile", "scripted", "--port", "0"])
     assert result.exit_code == 0, result.output
     assert ('"level": "info"' in result.stderr) == bool(level)
 
@@ -82,13 +80,13 @@ def test_an_answer_that_fails_is_said_as_such(
         'base_url = "http://127.0.0.1:9/v1" }, voice = "tones" }\n'
     )
     monkeypatch.setenv("VIVAVOCE_CONFIG", str(tmp_path / "c.toml"))
-    result = run.invoke(app, ["--once", "--port", "0"])
+    result = run.invoke(app, ["demo", "--once", "--port", "0"])
     assert result.exit_code == 6, result.output
     assert "E-TURN-FAILED" in result.output
 
 
 def test_an_unknown_profile_is_refused() -> None:
-    result = run.invoke(app, ["--once", "--profile", "nothing"])
+    result = run.invoke(app, ["demo", "--once", "--profile", "nothing"])
     assert result.exit_code == 1
     assert "nothing" in result.output
 

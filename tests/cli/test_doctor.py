@@ -16,10 +16,10 @@ from typer.testing import CliRunner
 
 from serving import serving
 from vivavoce.cli import examination
-from vivavoce.cli.doctor import examine_all
+from vivavoce.cli.doctor import Trial, examine_all
 from vivavoce.cli.environment import ServerAddress, sdk_variables
 from vivavoce.cli.errors import ErrorCode
-from vivavoce.cli.examination import Finding, Severity, Trial, worst_severity
+from vivavoce.cli.examination import Finding, Severity, worst_severity
 from vivavoce.cli.main import app
 from vivavoce.client.audio import AudioDevice
 from vivavoce.config import Config, load_config
@@ -67,7 +67,7 @@ def scripted(**flags: Any) -> Config:
 
 
 def test_a_stranger_on_the_port_is_named(stranger: ServerAddress) -> None:
-    assert codes(examination.examine_port(scripted(), stranger)) == {ErrorCode.PORT_BUSY}
+    assert codes(examination.examine_port(stranger)) == {ErrorCode.PORT_BUSY}
 
 
 def test_plain_text_where_tls_is_spoken_is_named(stranger: ServerAddress) -> None:
@@ -87,7 +87,7 @@ async def test_a_certificate_of_another_authority_is_named(tmp_path: Path) -> No
         found = await asyncio.to_thread(
             lambda: list(examination.examine_tls(scripted(), place, {}))
         )
-        ours = await asyncio.to_thread(lambda: list(examination.examine_port(scripted(), place)))
+        ours = await asyncio.to_thread(lambda: list(examination.examine_port(place)))
 
     (finding,) = [f for f in found if f.severity is Severity.ERROR]
     assert finding.code is ErrorCode.TLS_TRUST
@@ -100,7 +100,7 @@ async def test_a_certificate_of_another_authority_is_named(tmp_path: Path) -> No
 def test_a_free_port_is_well() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         place = ServerAddress("127.0.0.1", server.getsockname()[1], "")
-    assert codes(examination.examine_port(scripted(), place)) == set()
+    assert codes(examination.examine_port(place)) == set()
 
 
 def test_a_shell_that_points_here_and_does_not_trust_us_is_named() -> None:

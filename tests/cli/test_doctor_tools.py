@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from vivavoce.cli import doctor_tools
+from vivavoce.cli.doctor import try_tools
 from vivavoce.cli.errors import ErrorCode
 from vivavoce.cli.examination import Finding, Severity
 from vivavoce.config import load_config
@@ -21,7 +21,7 @@ def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def found(**tools: Any) -> list[Finding]:
     config = load_config(flags={f"tools.{name}": value for name, value in tools.items()})
-    return [step async for step in doctor_tools.examine_tools(config) if isinstance(step, Finding)]
+    return [step async for step in try_tools(config) if isinstance(step, Finding)]
 
 
 def indexed(folder: Path) -> Path:

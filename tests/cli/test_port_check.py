@@ -6,12 +6,13 @@ import asyncio
 import socket
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from serving import serving
 from vivavoce import __version__
-from vivavoce.cli.environment import find_port_conflict
-from vivavoce.cli.errors import ErrorCode
+from vivavoce.cli.environment import check_port
+from vivavoce.cli.errors import CliError, ErrorCode
 from vivavoce.cli.main import app
 from vivavoce.config import load_config
 
@@ -19,11 +20,10 @@ from vivavoce.config import load_config
 async def test_a_vivavoce_is_told_as_one(tmp_path: Path) -> None:
     async with serving(tmp_path) as server:
         port = server.port.address[1]
-        fault = await asyncio.to_thread(
-            find_port_conflict, load_config(flags={"server.port": port})
-        )
+        with pytest.raises(CliError) as raised:
+            await asyncio.to_thread(check_port, load_config(flags={"server.port": port}))
 
-    assert fault is not None
+    fault = raised.value
     assert fault.code is ErrorCode.PORT_BUSY
     assert fault.problem == f"127.0.0.1:{port} is in use. vivavoce {__version__} answers there."
     assert fault.fix.startswith("Use that one")
@@ -34,8 +34,8 @@ def test_a_port_that_nobody_has_is_free() -> None:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
 
-    assert find_port_conflict(load_config(flags={"server.port": port})) is None
-    assert find_port_conflict(load_config(flags={"server.port": 0})) is None
+    check_port(load_config(flags={"server.port": port}))
+    check_port(load_config(flags={"server.port": 0}))
 
 
 def test_a_busy_port_is_told_before_anything_is_fetched(tmp_path: Path) -> None:

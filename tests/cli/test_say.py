@@ -5,15 +5,12 @@ import wave
 from pathlib import Path
 
 import pytest
-import typer
 from typer.testing import CliRunner
 
 from client.stub import READY, Peer, serving_in_a_thread, spoken
-from vivavoce.cli.talk import say
+from vivavoce.cli.main import app
 from vivavoce.protocol.close import UNREGISTERED
 
-app = typer.Typer()
-app.command()(say)
 run = CliRunner()
 
 
@@ -33,7 +30,7 @@ async def answering(peer: Peer) -> None:
 
 def test_it_prints_the_answer_and_keeps_its_sound(tmp_path: Path) -> None:
     with serving_in_a_thread(answering) as url:
-        result = run.invoke(app, ["hello", "--url", url, "--out", str(tmp_path / "a.wav")])
+        result = run.invoke(app, ["say", "hello", "--url", url, "--out", str(tmp_path / "a.wav")])
     assert result.exit_code == 0, result.output
     assert result.stdout == "You said hello.\n"
     with wave.open(str(tmp_path / "a.wav")) as file:
@@ -42,7 +39,7 @@ def test_it_prints_the_answer_and_keeps_its_sound(tmp_path: Path) -> None:
 
 def test_json_and_text_and_standard_input() -> None:
     with serving_in_a_thread(answering) as url:
-        result = run.invoke(app, ["-", "--text", "--json", "--url", url], input="good day\n")
+        result = run.invoke(app, ["say", "-", "--text", "--json", "--url", url], input="good day\n")
     turn = json.loads(result.stdout)
     assert turn["said"] == "You wrote good day."
     assert turn["answer_s"] == 0
@@ -56,7 +53,7 @@ def test_it_does_not_wait_for_ever() -> None:
         await peer.gone()
 
     with serving_in_a_thread(silent) as url:
-        result = run.invoke(app, ["hello", "--url", url, "--wait", "0.05"])
+        result = run.invoke(app, ["say", "hello", "--url", url, "--wait", "0.05"])
     assert result.exit_code == 5
     assert result.stderr.startswith("E-NO-ANSWER: ")
     assert result.stdout == ""
@@ -73,8 +70,8 @@ async def failing(peer: Peer) -> None:
 
 def test_a_turn_that_the_server_could_not_answer_is_exit_code_6() -> None:
     with serving_in_a_thread(failing) as url:
-        plain = run.invoke(app, ["hello", "--url", url])
-        as_json = run.invoke(app, ["hello", "--json", "--url", url])
+        plain = run.invoke(app, ["say", "hello", "--url", url])
+        as_json = run.invoke(app, ["say", "hello", "--json", "--url", url])
     assert plain.exit_code == as_json.exit_code == 6
     assert plain.stdout == ""
     assert plain.stderr.startswith("E-TURN-FAILED: The server could not answer this turn.")
@@ -100,7 +97,7 @@ def test_a_session_that_the_server_ends_has_a_code_and_a_fix(
         await peer.close(code, reason)
 
     with serving_in_a_thread(refusing) as url:
-        result = run.invoke(app, ["hello", "--url", url])
+        result = run.invoke(app, ["say", "hello", "--url", url])
     assert result.exit_code == 4
     problem, fix = result.stderr.splitlines()
     assert problem.startswith(f"{name}: The server closed the session ({code})")
@@ -110,13 +107,13 @@ def test_a_session_that_the_server_ends_has_a_code_and_a_fix(
 
 @pytest.mark.parametrize("words", ["", "  "])
 def test_nothing_is_not_said(words: str) -> None:
-    result = run.invoke(app, [words, "--url", "http://127.0.0.1:9"])
+    result = run.invoke(app, ["say", words, "--url", "http://127.0.0.1:9"])
     assert result.exit_code == 1
     assert "There is nothing to say." in result.stderr
 
 
 def test_help_names_the_shells_keys_in_their_order() -> None:
-    shown = run.invoke(app, ["--help"]).output
+    shown = run.invoke(app, ["say", "--help"]).output
     assert -1 < shown.find("GOOGLE_API_KEY") < shown.find("GEMINI_API_KEY")
 
 
@@ -141,7 +138,7 @@ async def grounded(peer: Peer) -> None:
 
 def test_the_servers_tools_are_asked_for_and_what_they_found_is_told() -> None:
     with serving_in_a_thread(grounded) as url:
-        result = run.invoke(app, ["hello", "--text", "--use", "search,code", "--url", url])
+        result = run.invoke(app, ["say", "hello", "--text", "--use", "search,code", "--url", url])
     assert result.stdout == "With googleSearch, codeExecution.\n"
     told = "ran print( 1)\nread u (UNSAFE)\nsource: A [b] (https://a.example/)\n"
     assert result.stderr == told
@@ -149,11 +146,11 @@ def test_the_servers_tools_are_asked_for_and_what_they_found_is_told() -> None:
 
 def test_tools_that_were_wanted_and_not_used_are_spoken_of() -> None:
     with serving_in_a_thread(answering) as url:
-        result = run.invoke(app, ["hello", "--text", "--use", "search", "--url", url])
+        result = run.invoke(app, ["say", "hello", "--text", "--use", "search", "--url", url])
     assert "The model used none of these tools." in result.stderr
 
 
 def test_a_tool_that_is_none_is_named() -> None:
-    result = run.invoke(app, ["hello", "--use", "magic"])
+    result = run.invoke(app, ["say", "hello", "--use", "magic"])
     assert result.exit_code == 1
     assert "There is no tool 'magic'" in result.stderr

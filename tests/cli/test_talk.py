@@ -11,15 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import typer
 from typer.testing import CliRunner
 
 from client.stub import READY, Peer, serving_in_a_thread, spoken
-from vivavoce.cli.talk import talk
+from vivavoce.cli.main import app
 from vivavoce.client.audio import Recording
 
-app = typer.Typer()
-app.command()(talk)
 run = CliRunner()
 
 OVER = {"serverContent": {"turnComplete": True}}
@@ -58,7 +55,7 @@ def test_a_question_in_a_file_is_answered_in_a_file(question: Path, tmp_path: Pa
     answer, lines = tmp_path / "a.wav", tmp_path / "t.jsonl"
     with serving_in_a_thread(answering) as url:
         options = ["--in", str(question), "--out", str(answer), "--transcript", str(lines)]
-        result = run.invoke(app, ["--url", url, "--fast", *options])
+        result = run.invoke(app, ["talk", "--url", url, "--fast", *options])
     assert result.exit_code == 0, result.output
     assert "you    what time is it" in result.output
     assert "voice  Noon." in result.output
@@ -75,7 +72,7 @@ def test_pipes_carry_pcm_and_nothing_else(question: Path, monkeypatch: pytest.Mo
     with wave.open(str(question)) as file:
         pcm = file.readframes(file.getnframes())
     with serving_in_a_thread(answering) as url:
-        result = run.invoke(app, ["--url", url, "--in", "-", "--out", "-"], input=pcm)
+        result = run.invoke(app, ["talk", "--url", url, "--in", "-", "--out", "-"], input=pcm)
     assert result.exit_code == 0, result.stderr
     assert result.stdout_bytes == SECOND
     assert "voice  Noon." in result.stderr
@@ -89,7 +86,7 @@ def test_no_answer_is_exit_code_5(question: Path) -> None:
 
     with serving_in_a_thread(silent) as url:
         arguments = ["--url", url, "--in", str(question), "--fast", "--wait", "0.1"]
-        result = run.invoke(app, arguments)
+        result = run.invoke(app, ["talk", *arguments])
     assert result.exit_code == 5
     assert "No answer came in time." in result.output
 
@@ -104,7 +101,7 @@ def test_a_turn_that_the_server_could_not_answer_is_exit_code_6(question: Path) 
         await peer.gone()
 
     with serving_in_a_thread(failing) as url:
-        result = run.invoke(app, ["--url", url, "--in", str(question), "--fast"])
+        result = run.invoke(app, ["talk", "--url", url, "--in", str(question), "--fast"])
     assert result.exit_code == 6
     assert "no answer: the server's log says why" in result.output
     assert "failed: GENERATED_OTHER" in result.output
@@ -117,7 +114,7 @@ def test_an_end_by_the_server_is_exit_code_4_with_its_reason(question: Path) -> 
         await peer.close(1008, "models/x is not found")
 
     with serving_in_a_thread(refusing) as url:
-        result = run.invoke(app, ["--url", url, "--in", str(question)])
+        result = run.invoke(app, ["talk", "--url", url, "--in", str(question)])
     assert result.exit_code == 4
     assert "1008" in result.output
     assert "models/x is not found" in result.output
@@ -133,7 +130,9 @@ def test_what_was_answered_before_the_server_closed_is_kept(question: Path, tmp_
 
     answer = tmp_path / "a.wav"
     with serving_in_a_thread(leaving) as url:
-        result = run.invoke(app, ["--url", url, "--in", str(question), "--out", str(answer)])
+        result = run.invoke(
+            app, ["talk", "--url", url, "--in", str(question), "--out", str(answer)]
+        )
     assert result.exit_code == 4
     with wave.open(str(answer)) as file:
         assert file.readframes(file.getnframes()) == SECOND
@@ -156,7 +155,7 @@ def test_a_conversation_goes_on_when_the_server_ends_the_connection(question: Pa
         await peer.close(1011, "The server is going away")
 
     with serving_in_a_thread(restarting) as url:
-        result = run.invoke(app, ["--url", url, "--in", str(question)])
+        result = run.invoke(app, ["talk", "--url", url, "--in", str(question)])
     assert result.exit_code == 0, result.output
     assert asked == [{}, {"handle": "h-1"}]
     assert (
@@ -207,7 +206,7 @@ def test_a_pipe_that_stays_open_ends_well(end: str, tmp_path: Path) -> None:
 
 
 def test_no_server_is_exit_code_3_with_what_to_do(question: Path) -> None:
-    result = run.invoke(app, ["--url", "http://127.0.0.1:9", "--in", str(question)])
+    result = run.invoke(app, ["talk", "--url", "http://127.0.0.1:9", "--in", str(question)])
     assert result.exit_code == 3
     assert "vivavoce serve" in result.output
 
@@ -225,13 +224,13 @@ def test_no_server_is_exit_code_3_with_what_to_do(question: Path) -> None:
     ],
 )
 def test_what_is_wrong_on_this_side_is_exit_code_1(arguments: list[str], words: str) -> None:
-    result = run.invoke(app, arguments)
+    result = run.invoke(app, ["talk", *arguments])
     assert result.exit_code == 1
     assert words in result.output
 
 
 def test_devices_are_listed() -> None:
-    result = run.invoke(app, ["--list-devices", "--backend", "null"])
+    result = run.invoke(app, ["talk", "--list-devices", "--backend", "null"])
     assert result.exit_code == 0
     assert result.output == "0  null  (in)\n1  null  (out)\n"
 
@@ -244,7 +243,7 @@ def test_a_conversation_by_devices_ends_with_the_server() -> None:
         await peer.close(1011, "going")
 
     with serving_in_a_thread(short) as url:
-        result = run.invoke(app, ["--url", url, "--backend", "null", "--echo", "off"])
+        result = run.invoke(app, ["talk", "--url", url, "--backend", "null", "--echo", "off"])
     assert result.exit_code == 4
     assert "Speak" in result.output
     assert "use headphones" in result.output
@@ -270,7 +269,7 @@ def test_functions_of_a_module_are_offered_and_answer(question: Path, tmp_path: 
     sys.modules.pop("house", None)
     with serving_in_a_thread(calling) as url:
         arguments = ["--url", url, "--in", str(question), "--fast", "--tools", str(module)]
-        result = run.invoke(app, arguments)
+        result = run.invoke(app, ["talk", *arguments])
     assert result.exit_code == 0, result.output
     assert seen == ["lights", {"on": True}]
     assert 'tool   lights(on=true) → {"on": true}\n' in result.output
@@ -283,7 +282,7 @@ def test_a_machine_without_a_sound_card_is_told_so_in_two_lines(
     # A back end that no machine of this kind has.
     other = miniaudio.Backend.COREAUDIO if sys.platform == "linux" else miniaudio.Backend.ALSA
     monkeypatch.setattr("vivavoce.client.audio._real_backends", lambda library: [other])
-    result = run.invoke(app, ["--backend", "miniaudio", "--url", "http://127.0.0.1:9"])
+    result = run.invoke(app, ["talk", "--backend", "miniaudio", "--url", "http://127.0.0.1:9"])
     assert result.exit_code == 1
     problem = r"^E-NO-AUDIO-DEVICE: No microphone .* by miniaudio \([a-z ]+, code -\d+\)\.$"
     assert re.search(problem, result.output, re.MULTILINE)

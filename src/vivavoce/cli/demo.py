@@ -11,13 +11,21 @@ import typer
 from rich.console import Console
 
 from vivavoce import config, logs, wiring
-from vivavoce.cli import serve as stops
 from vivavoce.cli import session as options
 from vivavoce.cli.conversation_display import ConversationDisplay, open_display
-from vivavoce.cli.environment import find_port_conflict
-from vivavoce.cli.errors import as_typed, command_hint, describe_error, open_console, print_and_exit
+from vivavoce.cli.environment import check_port
+from vivavoce.cli.errors import as_typed, command_hint, describe_error, open_console
 from vivavoce.cli.pull import fetch_weights
-from vivavoce.cli.serve import freeze_started_objects, shorten_thread_turns
+from vivavoce.cli.serve import (
+    STOPPED_STATUS,
+    Stopped,
+    freeze_started_objects,
+    run_until_stopped,
+    shorten_thread_turns,
+    start_server,
+    stop_server,
+    watch_signals,
+)
 from vivavoce.client.audio import ClockSpeaker, FileMicrophone, read_wav
 from vivavoce.client.conversation import ClientConversation
 from vivavoce.client.session import ServerEndpoint, connect
@@ -60,24 +68,22 @@ def demo(
     Leaves the answers as a WAV file. Exit codes as of `talk`.
     """
     console = open_console(plain=plain)
-    with options.exit_on_error():
-        settings = config.load_config(None, {"profile": profile, "server.port": port})
-        log = settings.log
-        # Log lines between those of the conversation only for those who asked for them.
-        level = log.level if "level" in log.model_fields_set else "warning"
-        logs.configure(level, log.format, log.personal)
-        if failure := find_port_conflict(settings):
-            raise print_and_exit(failure, options.WRONG)
-        fetch_weights(console, wiring.weights_in_use(settings), settings.weights)
-        display = open_display(plain)
-        try:
-            answered = asyncio.run(_demo(display, console, settings, answer, wait, once))
-        except (KeyboardInterrupt, stops.Stopped):
-            console.print("Stopped.")
-            raise typer.Exit(stops.STOPPED_STATUS) from None
-        options.exit_unless_answered(answered, display.failed)
-        if not once:
-            console.print("Stopped.")
+    settings = config.load_config(None, {"profile": profile, "server.port": port})
+    log = settings.log
+    # Log lines between those of the conversation only for those who asked for them.
+    level = log.level if "level" in log.model_fields_set else "warning"
+    logs.configure(level, log.format, log.personal)
+    check_port(settings)
+    fetch_weights(console, wiring.weights_in_use(settings), settings.weights)
+    display = open_display(plain)
+    try:
+        answered = asyncio.run(_demo(display, console, settings, answer, wait, once))
+    except (KeyboardInterrupt, Stopped):
+        console.print("Stopped.")
+        raise typer.Exit(STOPPED_STATUS) from None
+    options.check_answered(answered, display.failed)
+    if not once:
+        console.print("Stopped.")
 
 
 async def _demo(
@@ -89,15 +95,15 @@ async def _demo(
     once: bool,
 ) -> bool:
     server = wiring.build(settings, say=lambda line: console.print(as_typed(line)))
-    stopping = stops.watch_signals()
+    stopping = watch_signals()
     console.print("Starting the server and its engines …")
     try:
         shorten_thread_turns()
-        await stops.start_server(server.start(), stopping)
+        await start_server(server.start(), stopping)
         freeze_started_objects()
     except OSError as error:
         address = f"{settings.server.host}:{settings.server.port}"
-        raise print_and_exit(describe_error(error, address), options.WRONG) from None
+        raise describe_error(error, address) from None
     try:
         key = next(iter(settings.server.keys), "")
         endpoint = ServerEndpoint(server.url(), key)
@@ -105,9 +111,7 @@ async def _demo(
         console.print(f"Serving at {endpoint.url}{both}")
         console.print("Now a recording talks to it, in real time.\n")
         speaker = ClockSpeaker()
-        answered = await stops.run_until_stopped(
-            stopping, play_demo(display, endpoint, speaker, wait_s)
-        )
+        answered = await run_until_stopped(stopping, play_demo(display, endpoint, speaker, wait_s))
         speaker.recording.save(answer)
         console.print(f"\nThe answers are in {answer} ({speaker.recording.seconds:.1f} s).")
         if answered and not once:
@@ -115,7 +119,7 @@ async def _demo(
             await stopping.wait()
         return answered
     finally:
-        await stops.stop_server(server, stopping, console.print)
+        await stop_server(server, stopping, console.print)
 
 
 async def play_demo(

@@ -4,33 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from vivavoce.cli.errors import as_typed, describe_error, open_console, print_and_exit
+from vivavoce.cli.environment import AsJson, ConfigFile
+from vivavoce.cli.errors import as_typed, open_console
 from vivavoce.config import Config, load_config
 from vivavoce.domain.setup import DEFAULT_VOICE, VOICES
 from vivavoce.engines.ports import Settings
 from vivavoce.engines.registry import listing, parse, required_parts
 from vivavoce.engines.synthesis import voice_parameters
-from vivavoce.errors import VivavoceError
 
 COLUMNS = ("name", "description", "source", "profiles")
 
 
 def engines(
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
-    config: Annotated[Path | None, typer.Option(help="Configuration file.")] = None,
+    as_json: AsJson = False,
+    config: ConfigFile = None,
 ) -> None:
     """List the engines, where they come from, and the profiles that use them."""
-    try:
-        settings = load_config(config)
-        uses = profiles_by_engine(settings)
-    except VivavoceError as error:
-        raise print_and_exit(describe_error(error)) from None
+    uses = profiles_by_engine(load_config(config))
     rows = [
         (each.name, each.description, each.source, uses.get(each.name, [])) for each in listing()
     ]
@@ -80,7 +74,7 @@ EVEN = (0.97, 1.03)
 
 
 def voices(
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List the voice names that clients may ask for, and how the embedded voice speaks them."""
     if as_json:

@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 
 import typer
 
-from vivavoce.cli.errors import CliError, ErrorCode, describe_error, print_and_exit
+from vivavoce.cli.errors import CliError, ErrorCode
 from vivavoce.config import Config, base_url, is_loopback, load_config
-from vivavoce.errors import ConfigError, VivavoceError
+from vivavoce.errors import ConfigError
 from vivavoce.http import certificates
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -26,6 +26,8 @@ ANY_KEY = "vivavoce"
 KEY_VARIABLES = ("GOOGLE_API_KEY", "GEMINI_API_KEY")
 """Where Google's SDKs look for a key; the first wins, and with both set they print a warning."""
 
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="Configuration file.")]
+AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 Port = Annotated[int | None, typer.Option("--port", help="Port of a server on this machine.")]
 Url = Annotated[str, typer.Option("--url", help="Base URL of the server, instead of the port.")]
 Key = Annotated[
@@ -123,32 +125,33 @@ def trusted_certificates(config: Config) -> tuple[Path, Path]:
 ANSWER_S = 1.0
 
 
-def find_port_conflict(config: Config) -> CliError | None:
-    """Why the server's address can't be had, where something answers there."""
+def check_port(config: Config) -> None:
+    """Raise `CliError` if something answers at the address where a server is to listen.
+
+    Asked before anything is fetched or loaded, so that a port that is taken costs no waiting.
+    """
     address = server_address(config)
     if not address.port or config.server.reuse_port:
-        return None
+        return
     try:
         plain = socket.create_connection((address.host, address.port), ANSWER_S)
     except OSError:
-        return None  # whatever else is wrong with the address, binding it tells
+        return  # whatever else is wrong with the address, binding it tells
     with plain:
         try:
             about = get_json(plain, "/version") or {}
         except OSError:
             about = {}
     problem = f"{config.server.host}:{config.server.port} is in use."
-    if about.get("name") != "vivavoce":
-        fix = "Another server runs there; stop it, or choose another --port."
-        return CliError(ErrorCode.PORT_BUSY, problem, fix)
-    problem = f"{problem} vivavoce {about.get('version')} answers there."
-    return CliError(
-        ErrorCode.PORT_BUSY, problem, "Use that one, stop it, or choose another --port."
-    )
+    fix = "Another server runs there; stop it, or choose another --port."
+    if about.get("name") == "vivavoce":
+        problem = f"{problem} vivavoce {about.get('version')} answers there."
+        fix = "Use that one, stop it, or choose another --port."
+    raise CliError(ErrorCode.PORT_BUSY, problem, fix)
 
 
 def get_json(plain: socket.socket, path: str) -> dict[str, object] | None:
-    """A JSON answer over plain HTTP; `None` for anything else. Raises `OSError`."""
+    """Return a JSON object read over plain HTTP; `None` for any other answer. Raises `OSError`."""
     plain.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
     answer = b""
     while len(answer) < 1_000_000 and (more := plain.recv(65536)):
@@ -164,18 +167,15 @@ def env(
     fish: Annotated[bool, typer.Option("--fish", help="For the fish shell.")] = False,
     powershell: Annotated[bool, typer.Option("--powershell", help="For PowerShell.")] = False,
     dotenv: Annotated[bool, typer.Option("--dotenv", help="As a .env file.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    as_json: AsJson = False,
     url: Url = "",
     port: Port = None,
     key: Key = "",
-    config: Annotated[Path | None, typer.Option(help="Configuration file.")] = None,
+    config: ConfigFile = None,
 ) -> None:
     """Print the variables for your shell: eval "$(vivavoce env)"."""
-    try:
-        settings = load_config(config, {"server.port": port})
-        variables = sdk_variables(settings, address=server_address(settings, url), key=key)
-    except VivavoceError as error:
-        raise print_and_exit(describe_error(error)) from None
+    settings = load_config(config, {"server.port": port})
+    variables = sdk_variables(settings, address=server_address(settings, url), key=key)
     spell = posix_lines
     if fish:
         spell = fish_lines

@@ -1,4 +1,9 @@
-"""Errors of commands, each with a code and a fix, and the console on which commands print."""
+"""Errors that end a command, each with a code, a fix and an exit status, and how they are printed.
+
+Exit codes: 0 done · 1 a problem on this machine · 2 wrong use · 3 no server there · 4 the server
+ended the session · 5 no answer came in time · 6 the server could not answer a turn. The codes are
+listed in docs/reference/errors.md.
+"""
 
 from __future__ import annotations
 
@@ -8,59 +13,19 @@ import shlex
 import shutil
 import ssl
 import sys
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-import typer
 from rich.console import Console
 
-from vivavoce.client.messages import SessionClosed
 from vivavoce.config import base_url, load_config
-from vivavoce.errors import ConfigError, EngineError, EngineMissing, StoreError
+from vivavoce.errors import ConfigError, EngineError, EngineMissing, StoreError, VivavoceError
 
-
-def open_console(to_stderr: bool = False, plain: bool = False, soft_wrap: bool = True) -> Console:
-    """A console without markup, styled where there is a terminal and not `plain`.
-
-    Lines stay whole, for the terminal to wrap, unless `soft_wrap` is `False`.
-    """
-    return Console(
-        stderr=to_stderr,
-        highlight=False,
-        markup=False,
-        emoji=False,
-        soft_wrap=soft_wrap,
-        color_system=None if plain else "auto",
-    )
-
-
-COMMAND = re.compile(r"(?<=[`(])vivavoce (?=[a-z])")
-
-
-def program_name() -> str:
-    """How this program is to be typed here: by its name only where that is on the `PATH`."""
-    beside = Path(sys.executable).parent / "vivavoce"
-    if shutil.which("vivavoce") == str(beside) or not beside.exists():
-        return "vivavoce"
-    inside = beside.is_relative_to(Path.cwd())
-    return shlex.quote(str(beside.relative_to(Path.cwd()) if inside else beside))
-
-
-def as_typed(text: str) -> str:
-    """`text` with every command of ours in it, in backticks or `$(…)`, as it is typed here."""
-    return COMMAND.sub(lambda _: program_name() + " ", text)
-
-
-def command_hint(command: str, url: str) -> str:
-    """How to type a command of ours, here, so that it reaches the server at `url`."""
-    own = load_config().server
-    known = url == base_url(own.host, own.port)
-    return f"{program_name()} {command}" + ("" if known else f" --url {url}")
+WRONG, UNREACHABLE, CLOSED, SILENT, FAILED = 1, 3, 4, 5, 6
 
 
 class ErrorCode(Enum):
-    """The codes. A code never changes its meaning."""
+    """The codes of errors; a code never changes its meaning."""
 
     CONFIG = "E-CONFIG"
     PORT_BUSY = "E-PORT-BUSY"
@@ -88,94 +53,132 @@ class ErrorCode(Enum):
 KEY_WORDS = ("API key not valid", "unregistered callers")
 """How servers of the Live API say that a key is wrong, and that there is none."""
 
+COMMAND = re.compile(r"(?<=[`(])vivavoce (?=[a-z])")
 
-@dataclass(frozen=True, slots=True)
-class CliError:
-    """One thing that is wrong."""
 
-    code: ErrorCode
-    problem: str
-    fix: str
+class CliError(VivavoceError):
+    """A problem that ends a command: a code, a sentence, a fix, an exit status."""
+
+    def __init__(self, code: ErrorCode, problem: str, fix: str, status: int = WRONG) -> None:
+        super().__init__(f"{problem} {fix}")
+        self.code = code
+        self.problem = problem
+        self.fix = fix
+        self.status = status
 
 
 def describe_error(error: BaseException, address: str = "") -> CliError:
-    """The fault behind an exception that a user can meet. Anything else is raised again."""
+    """Return the `CliError` for an exception that a user can meet; raise any other again.
+
+    `address` is where a server was to listen.
+    """
+    from vivavoce.client.audio import AudioDeviceMissing
+    from vivavoce.client.messages import SessionClosed
+    from vivavoce.client.session import ServerUnreachable, ServerUntrusted
+
     match error:
+        case CliError():
+            return error
+        case ServerUntrusted():
+            return CliError(ErrorCode.TLS_TRUST, error.problem, error.fix, UNREACHABLE)
+        case ServerUnreachable():
+            return CliError(ErrorCode.NO_SERVER, error.problem, error.fix, UNREACHABLE)
+        case SessionClosed():
+            return _describe_close(error.code, error.reason, str(error))
+        case AudioDeviceMissing():
+            return CliError(ErrorCode.NO_AUDIO_DEVICE, error.problem, error.fix)
         case ConfigError():
             return CliError(ErrorCode.CONFIG, error.problem, error.fix)
         case StoreError():
-            return CliError(
-                ErrorCode.STORE,
-                error.problem,
-                "Check [store], and that its server or folder is there.",
-            )
+            fix = "Check [store], and that its server or folder is there."
+            return CliError(ErrorCode.STORE, error.problem, fix)
         case EngineMissing():
             problem = str(error).removesuffix(error.fix).strip()
             return CliError(ErrorCode.ENGINE_MISSING, problem, error.fix)
         case EngineError():
             return CliError(ErrorCode.ENGINE_FAILED, str(error), "See `vivavoce doctor`.")
         case ssl.SSLError():
-            return describe_tls_error(error)
+            return _describe_tls_error(error)
         case OSError():
-            return describe_address_error(error, address)
+            return _describe_address_error(error, address)
         case _:
             raise error
 
 
-def describe_address_error(error: OSError, address: str) -> CliError:
-    """Why an address could not be listened on."""
+def _describe_address_error(error: OSError, address: str) -> CliError:
     if error.errno == errno.EADDRINUSE:
-        return CliError(
-            ErrorCode.PORT_BUSY,
-            f"{address} is in use.",
-            "Another server runs there; stop it, or choose another --port.",
-        )
+        fix = "Another server runs there; stop it, or choose another --port."
+        return CliError(ErrorCode.PORT_BUSY, f"{address} is in use.", fix)
     if error.errno == errno.EACCES:
-        return CliError(
-            ErrorCode.PORT_DENIED, f"{address} is not allowed.", "Choose a --port above 1023."
-        )
+        fix = "Choose a --port above 1023."
+        return CliError(ErrorCode.PORT_DENIED, f"{address} is not allowed.", fix)
     return CliError(ErrorCode.ADDRESS, f"{address}: {error.strerror or error}.", "Check --host.")
 
 
-def describe_tls_error(error: ssl.SSLError) -> CliError:
-    """Why a TLS connection failed, by the names under which users meet it."""
+def _describe_tls_error(error: ssl.SSLError) -> CliError:
+    """Name a failure of TLS as users find it in the errors of their own clients."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return CliError(
-            ErrorCode.TLS_TRUST,
-            f"CERTIFICATE_VERIFY_FAILED: {error.verify_message}.",
-            'Run the client through `vivavoce run -- COMMAND`, or `eval "$(vivavoce env)"`.',
-        )
+        problem = f"CERTIFICATE_VERIFY_FAILED: {error.verify_message}."
+        fix = 'Run the client through `vivavoce run -- COMMAND`, or `eval "$(vivavoce env)"`.'
+        return CliError(ErrorCode.TLS_TRUST, problem, fix)
     if error.reason == "WRONG_VERSION_NUMBER":
-        return CliError(
-            ErrorCode.TLS_WRONG_VERSION,
-            "WRONG_VERSION_NUMBER: something at this address answers in plain text.",
-            "Set server.tls.enabled = true, and check that nothing else listens on this port.",
-        )
-    return CliError(
-        ErrorCode.TLS_TRUST, f"TLS failed: {error.reason or error}.", "See `vivavoce doctor`."
-    )
+        problem = "WRONG_VERSION_NUMBER: something at this address answers in plain text."
+        fix = "Set server.tls.enabled = true, and check that nothing else listens on this port."
+        return CliError(ErrorCode.TLS_WRONG_VERSION, problem, fix)
+    problem = f"TLS failed: {error.reason or error}."
+    return CliError(ErrorCode.TLS_TRUST, problem, "See `vivavoce doctor`.")
 
 
-def describe_close(error: SessionClosed) -> CliError:
-    """Why a server ended the session, as far as its close frame tells."""
-    if any(words in error.reason for words in KEY_WORDS):
+def _describe_close(code: int, reason: str, problem: str) -> CliError:
+    """Say why a server ended the session, as far as its close frame does."""
+    if any(words in reason for words in KEY_WORDS):
         fix = "Give one of the server's keys with --key, or set VIVAVOCE_KEY to it."
-        return CliError(ErrorCode.KEY_REFUSED, str(error), fix)
-    if error.code in (1007, 1008, 1009):
-        return CliError(ErrorCode.SESSION_CLOSED, str(error), "Correct what the reason names.")
-    return CliError(
-        ErrorCode.SESSION_CLOSED, str(error), "Try again; the server's log may say why."
-    )
+        return CliError(ErrorCode.KEY_REFUSED, problem, fix, CLOSED)
+    fix = "Try again; the server's log may say why."
+    if code in (1007, 1008, 1009):
+        fix = "Correct what the reason names."
+    return CliError(ErrorCode.SESSION_CLOSED, problem, fix, CLOSED)
 
 
 def print_error(failure: CliError) -> None:
-    """Print it on standard error, its commands as they are typed here."""
+    """Print an error on standard error, its commands as they are typed here."""
     console = open_console(to_stderr=True)
     console.print(f"{failure.code.value}: {as_typed(failure.problem)}", style="red")
     console.print(as_typed(failure.fix))
 
 
-def print_and_exit(failure: CliError, status: int = 1) -> typer.Exit:
-    """Print it; the exit to raise."""
-    print_error(failure)
-    return typer.Exit(status)
+def open_console(to_stderr: bool = False, plain: bool = False, soft_wrap: bool = True) -> Console:
+    """Open a console that prints texts as they are, styled on a terminal unless `plain`.
+
+    Rich would take `[aec]` in a text for markup and drop it. Lines stay whole, for the terminal to
+    wrap, unless `soft_wrap` is `False`.
+    """
+    return Console(
+        stderr=to_stderr,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        soft_wrap=soft_wrap,
+        color_system=None if plain else "auto",
+    )
+
+
+def program_name() -> str:
+    """How this program is to be typed here: by its name only where that is on the `PATH`."""
+    beside = Path(sys.executable).parent / "vivavoce"
+    if shutil.which("vivavoce") == str(beside) or not beside.exists():
+        return "vivavoce"
+    inside = beside.is_relative_to(Path.cwd())
+    return shlex.quote(str(beside.relative_to(Path.cwd()) if inside else beside))
+
+
+def as_typed(text: str) -> str:
+    """`text` with every command of ours in it, in backticks or `$(…)`, as it is typed here."""
+    return COMMAND.sub(lambda _: program_name() + " ", text)
+
+
+def command_hint(command: str, url: str) -> str:
+    """How to type a command of ours, here, so that it reaches the server at `url`."""
+    own = load_config().server
+    known = url == base_url(own.host, own.port)
+    return f"{program_name()} {command}" + ("" if known else f" --url {url}")

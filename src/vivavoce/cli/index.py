@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from vivavoce.cli.errors import CliError, ErrorCode, describe_error, open_console, print_and_exit
+from vivavoce.cli.errors import CliError, ErrorCode, open_console
 from vivavoce.engines.document_index import (
     Change,
     Index,
@@ -31,7 +31,7 @@ from vivavoce.engines.documents import create
 from vivavoce.engines.pages import load_libraries
 from vivavoce.engines.ports import SearchQuery
 from vivavoce.engines.registry import EngineBuilder
-from vivavoce.errors import ConfigError, EngineError, ToolError
+from vivavoce.errors import ConfigError, ToolError
 
 
 def index(
@@ -68,17 +68,11 @@ def index(
             _list_documents(path)
         else:
             asyncio.run(_answer_question(path, ask or ""))
-    except (ConfigError, EngineError) as error:
-        raise print_and_exit(describe_error(error)) from None
     except ToolError as error:
-        raise print_and_exit(
-            CliError(ErrorCode.ENGINE_FAILED, error.problem, "See --list.")
-        ) from None
+        raise CliError(ErrorCode.ENGINE_FAILED, error.problem, "See --list.") from None
     except sqlite3.Error as error:
-        cause = f"The index {path} is damaged: {error}."
-        raise print_and_exit(
-            CliError(ErrorCode.CONFIG, cause, "Delete it, and index again.")
-        ) from None
+        problem = f"The index {path} is damaged: {error}."
+        raise CliError(ErrorCode.CONFIG, problem, "Delete it, and index again.") from None
 
 
 def _build_index(console: Console, path: Path, root: Path) -> None:

@@ -18,12 +18,13 @@ import typer
 from rich.table import Table
 
 from vivavoce.cli import session as options
-from vivavoce.cli.errors import CliError, ErrorCode, describe_error, open_console, print_and_exit
+from vivavoce.cli.environment import ConfigFile
+from vivavoce.cli.errors import CliError, ErrorCode, open_console
 from vivavoce.client.session import ServerEndpoint, ServerUnreachable
 from vivavoce.config import Config, load_config, split_words
 from vivavoce.connection_errors import connection_failure
 from vivavoce.domain.accounts import ALL_SCOPES, KeyRecord, Quota, Scope
-from vivavoce.errors import ConfigError, VivavoceError
+from vivavoce.errors import ConfigError
 from vivavoce.store.port import StateStore, digest_secret
 from vivavoce.wiring import store_of
 
@@ -40,8 +41,6 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
 )
-
-ConfigFile = Annotated[Path | None, typer.Option("--config", help="Configuration file.")]
 
 
 @app.command()
@@ -65,9 +64,7 @@ def add(
 ) -> None:
     """Make a key. It is printed once, and kept as a hash alone."""
     if not name.strip():
-        raise print_and_exit(
-            describe_error(ConfigError("A key needs a name.", "Say what it is for."))
-        )
+        raise ConfigError("A key needs a name.", "Say what it is for.")
     now = time.time()
     secret = PREFIX + secrets.token_urlsafe(32)
     with_limits = Quota(sessions, audio_minutes, tool_calls, messages_per_s)
@@ -148,18 +145,15 @@ def _with_store(
         finally:
             await store.aclose()
 
-    try:
-        settings = load_config(config)
-        store = store_of(settings)
-        if not store.shared:
-            raise ConfigError(
-                f"store.use = {settings.store.use!r} is this process's alone: no server would see "
-                "the key.",
-                'Set store.use = "sqlite" or "redis", or name keys in server.keys.',
-            )
-        return settings, asyncio.run(run(store))
-    except VivavoceError as error:
-        raise print_and_exit(describe_error(error)) from None
+    settings = load_config(config)
+    store = store_of(settings)
+    if not store.shared:
+        raise ConfigError(
+            f"store.use = {settings.store.use!r} is this process's alone: no server would see "
+            "the key.",
+            'Set store.use = "sqlite" or "redis", or name keys in server.keys.',
+        )
+    return settings, asyncio.run(run(store))
 
 
 def _scopes(words: str) -> frozenset[Scope]:
@@ -223,19 +217,18 @@ def token(
     ca: options.Ca = None,
 ) -> None:
     """Print an ephemeral token, with which a client connects as with a key."""
-    with options.exit_on_error():
-        address = options.server_endpoint(url, key, ca)
-        now = datetime.now(UTC)
-        body: dict[str, Any] = {
-            "uses": uses,
-            "expireTime": (now + timedelta(minutes=lasts)).isoformat(),
-            "newSessionExpireTime": (now + timedelta(minutes=begins)).isoformat(),
-        }
-        if setup is not None:
-            body["bidiGenerateContentSetup"] = _read_setup(setup)
-        if mask is not None:
-            body["fieldMask"] = mask
-        typer.echo(_request_token(address, body))
+    address = options.server_endpoint(url, key, ca)
+    now = datetime.now(UTC)
+    body: dict[str, Any] = {
+        "uses": uses,
+        "expireTime": (now + timedelta(minutes=lasts)).isoformat(),
+        "newSessionExpireTime": (now + timedelta(minutes=begins)).isoformat(),
+    }
+    if setup is not None:
+        body["bidiGenerateContentSetup"] = _read_setup(setup)
+    if mask is not None:
+        body["fieldMask"] = mask
+    typer.echo(_request_token(address, body))
 
 
 def _read_setup(path: Path) -> dict[str, Any]:
@@ -268,7 +261,5 @@ def _request_token(address: ServerEndpoint, body: dict[str, Any]) -> str:
         reason = str(body.get("error", {}).get("message", f"status {answer.status_code}"))
         key = answer.status_code in (401, 403) or "API key" in reason
         fix = "Give one of the server's keys with --key." if key else "Correct what is named."
-        raise print_and_exit(
-            CliError(ErrorCode.KEY_REFUSED if key else ErrorCode.REFUSED, reason, fix)
-        )
+        raise CliError(ErrorCode.KEY_REFUSED if key else ErrorCode.REFUSED, reason, fix)
     return str(body["name"])

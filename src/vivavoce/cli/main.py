@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from vivavoce import __version__
+from vivavoce.errors import VivavoceError
 
 COMMANDS = {
     "serve": "vivavoce.cli.serve:serve",
@@ -41,6 +42,17 @@ class LazyGroup(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; an error that a user can meet is printed, and gives the exit status."""
+        try:
+            return super().invoke(ctx)
+        except VivavoceError as error:
+            from vivavoce.cli.errors import describe_error, print_error
+
+            failure = describe_error(error)
+            print_error(failure)
+            raise typer.Exit(failure.status) from None
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in self.commands and cmd_name in COMMANDS:

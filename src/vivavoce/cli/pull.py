@@ -17,13 +17,12 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+from vivavoce.cli.environment import ConfigFile
 from vivavoce.cli.errors import (
     CliError,
     ErrorCode,
     as_typed,
-    describe_error,
     open_console,
-    print_and_exit,
 )
 from vivavoce.config import Config, load_config
 from vivavoce.engines import registry, weights_download
@@ -33,7 +32,7 @@ from vivavoce.engines.weights import (
     locate,
     megabytes,
 )
-from vivavoce.errors import ConfigError, EngineMissing
+from vivavoce.errors import EngineMissing
 
 COLUMNS = ("name", "content", "version", "source", "sha256", "license", "bytes", "folder")
 
@@ -46,29 +45,26 @@ def pull(
     list_: Annotated[
         bool, typer.Option("--list", help="Describe all weights and where they are; fetch nothing.")
     ] = False,
-    config: Annotated[Path | None, typer.Option(help="Configuration file.")] = None,
+    config: ConfigFile = None,
 ) -> None:
     """Fetch weights of the embedded engines into your cache; continues an interrupted download."""
     from vivavoce.wiring import weights_in_use
 
     console = open_console()
+    settings = load_config(config)
+    if list_:
+        _list_weights(console, settings, [registry.find_weights(name) for name in names or ()])
+        return
     try:
-        settings = load_config(config)
-        if list_:
-            _list_weights(console, settings, [registry.find_weights(name) for name in names or ()])
-            return
         wanted = [registry.find_weights(name) for name in names or weights_in_use(settings)]
         absent = [each for each in wanted if not is_present(each, settings.weights)]
         fetch_weights(console, [weights.name for weights in wanted], settings.weights)
-        for weights in wanted:
-            state = "fetched" if weights in absent else "already here"
-            where = locate(weights, settings.weights)
-            console.print(f"{weights.name}: {state}, {where}")
-    except (ConfigError, EngineMissing) as error:
-        failure = describe_error(error)
-        if failure.code is ErrorCode.ENGINE_MISSING:
-            failure = CliError(ErrorCode.WEIGHTS_MISSING, failure.problem, failure.fix)
-        raise print_and_exit(failure) from None
+    except EngineMissing as error:
+        problem = str(error).removesuffix(error.fix).strip()
+        raise CliError(ErrorCode.WEIGHTS_MISSING, problem, error.fix) from None
+    for weights in wanted:
+        state = "fetched" if weights in absent else "already here"
+        console.print(f"{weights.name}: {state}, {locate(weights, settings.weights)}")
 
 
 def fetch_weights(

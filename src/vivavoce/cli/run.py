@@ -14,19 +14,11 @@ from typing import Annotated
 
 import typer
 
-from vivavoce.cli.environment import Key, Port, Url, sdk_variables, server_address
-from vivavoce.cli.errors import (
-    CliError,
-    ErrorCode,
-    describe_error,
-    open_console,
-    print_and_exit,
-    print_error,
-)
-from vivavoce.cli.session import UNREACHABLE, accepts_connections, wait_until_ready
+from vivavoce.cli.environment import ConfigFile, Key, Port, Url, sdk_variables, server_address
+from vivavoce.cli.errors import UNREACHABLE, CliError, ErrorCode, open_console
+from vivavoce.cli.session import accepts_connections, wait_until_ready
 from vivavoce.client.session import ServerEndpoint
 from vivavoce.config import load_config
-from vivavoce.errors import VivavoceError
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 """The statuses that shells use."""
@@ -37,39 +29,32 @@ def run(
     url: Url = "",
     port: Port = None,
     key: Key = "",
-    config: Annotated[Path | None, typer.Option(help="Configuration file.")] = None,
+    config: ConfigFile = None,
 ) -> None:
     """Run a program whose Google SDK then finds and trusts this server.
 
     Waits for a server that is still starting; without one the program is not started, and the
     exit code is 3.
     """
-    try:
-        settings = load_config(config, {"server.port": port})
-        address = server_address(settings, url)
-        found = sdk_variables(settings, address=address, key=key)
-        authority = found.get("NODE_EXTRA_CA_CERTS")
-        endpoint = ServerEndpoint(address.url, local_ca=Path(authority) if authority else None)
-        wait_until_ready(endpoint, open_console(to_stderr=True).print)
-    except VivavoceError as error:
-        raise print_and_exit(describe_error(error)) from None
+    settings = load_config(config, {"server.port": port})
+    address = server_address(settings, url)
+    variables = sdk_variables(settings, address=address, key=key)
+    authority = variables.get("NODE_EXTRA_CA_CERTS")
+    endpoint = ServerEndpoint(address.url, local_ca=Path(authority) if authority else None)
+    wait_until_ready(endpoint, open_console(to_stderr=True).print)
     if not accepts_connections(address.url):
         problem = f"No server answers at {address.url}, so {command[0]} was not started."
         fix = "Start one with `vivavoce serve`, or give its address with --url."
-        raise print_and_exit(CliError(ErrorCode.NO_SERVER, problem, fix), UNREACHABLE)
-    raise typer.Exit(execute_command(command, {**os.environ, **found}))
+        raise CliError(ErrorCode.NO_SERVER, problem, fix, UNREACHABLE)
+    raise typer.Exit(run_program(command, {**os.environ, **variables}))
 
 
-def execute_command(command: list[str], environment: dict[str, str]) -> int:
-    """The program's exit status, as a shell would give it."""
+def run_program(command: list[str], environment: dict[str, str]) -> int:
+    """Run a program and return its exit status, as a shell would give it."""
     program = shutil.which(command[0], path=environment.get("PATH"))
     if program is None:
-        print_error(
-            CliError(
-                ErrorCode.COMMAND_MISSING, f"There is no program {command[0]!r}.", "Check its name."
-            )
-        )
-        return NOT_FOUND
+        problem = f"There is no program {command[0]!r}."
+        raise CliError(ErrorCode.COMMAND_MISSING, problem, "Check its name.", NOT_FOUND)
     try:
         # An empty handler and not SIG_IGN, which the program would inherit: it could then not
         # be interrupted. Ctrl-C reaches it by the terminal; we wait for what it makes of that.
@@ -80,10 +65,9 @@ def execute_command(command: list[str], environment: dict[str, str]) -> int:
         ):
             status = child.wait()
     except OSError as error:
-        print_error(
-            CliError(ErrorCode.COMMAND_MISSING, f"{program}: {error.strerror}.", "Check the file.")
-        )
-        return NOT_EXECUTABLE
+        problem = f"{program}: {error.strerror}."
+        fix = "Check the file."
+        raise CliError(ErrorCode.COMMAND_MISSING, problem, fix, NOT_EXECUTABLE) from None
     return 128 - status if status < 0 else status
 
 

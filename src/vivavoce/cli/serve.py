@@ -12,15 +12,14 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Coroutine
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
 
-from vivavoce.cli.errors import as_typed, command_hint, describe_error, open_console, print_and_exit
+from vivavoce.cli.environment import ConfigFile, check_port
+from vivavoce.cli.errors import as_typed, command_hint, describe_error, open_console
 from vivavoce.config import Config, is_loopback, load_config
-from vivavoce.errors import VivavoceError
 
 if TYPE_CHECKING:
     from vivavoce.wiring import Server
@@ -36,7 +35,7 @@ def serve(
         str | None,
         typer.Option(help="Language model: qwen-0.5b, qwen-1.5b, a GGUF file, or openai:URL#NAME."),
     ] = None,
-    config: Annotated[Path | None, typer.Option(help="Configuration file.")] = None,
+    config: ConfigFile = None,
 ) -> None:
     """Serve the Gemini Live API on one port, TLS and plain text."""
     flags: dict[str, Any] = {
@@ -45,14 +44,13 @@ def serve(
         "profile": profile,
         "model": model,
     }
-    settings: Config | None = None
+    settings = load_config(config, flags)
+    _prepare_start(settings)
     try:
-        settings = load_config(config, flags)
-        _prepare_start(settings)
         asyncio.run(_serve(settings))
-    except (VivavoceError, OSError) as error:
-        where = f"{settings.server.host}:{settings.server.port}" if settings else ""
-        raise print_and_exit(describe_error(error, where)) from None
+    except OSError as error:
+        where = f"{settings.server.host}:{settings.server.port}"
+        raise describe_error(error, where) from None
     except (KeyboardInterrupt, Stopped):
         raise typer.Exit(STOPPED_STATUS) from None
 
@@ -60,13 +58,11 @@ def serve(
 def _prepare_start(settings: Config) -> None:
     """Check the port, configure logging, fetch the weights that are missing."""
     from vivavoce import logs
-    from vivavoce.cli.environment import find_port_conflict
     from vivavoce.cli.pull import fetch_weights
     from vivavoce.wiring import weights_in_use
 
     logs.configure(settings.log.level, settings.log.format, settings.log.personal)
-    if failure := find_port_conflict(settings):
-        raise print_and_exit(failure)
+    check_port(settings)
     fetch_weights(open_console(to_stderr=True), weights_in_use(settings), settings.weights)
 
 

@@ -1,39 +1,26 @@
-"""Options shared by the commands that open a session, and how these commands end.
-
-Exit codes: 0 answered · 1 a problem on this machine · 2 wrong use · 3 no server there ·
-4 the server ended the session · 5 no answer came in time · 6 the server could not answer a turn.
-"""
+"""Options of the commands that open a session, its setup, and waiting for a server that starts."""
 
 from __future__ import annotations
 
 import os
 import socket
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import httpx2
 import typer
 
 from vivavoce import config
-from vivavoce.cli.errors import CliError, ErrorCode, describe_close, describe_error, print_and_exit
-from vivavoce.client.audio import AudioDeviceMissing
-from vivavoce.client.messages import DEFAULT_MODEL, SessionClosed, SessionOptions
-from vivavoce.client.session import ServerEndpoint, ServerUnreachable, ServerUntrusted
+from vivavoce.cli.errors import FAILED, SILENT, CliError, ErrorCode
+from vivavoce.client.messages import DEFAULT_MODEL, SessionOptions
+from vivavoce.client.session import ServerEndpoint
 from vivavoce.client.tools import ToolModule
 from vivavoce.config import is_loopback
-from vivavoce.errors import ConfigError, VivavoceError
+from vivavoce.errors import ConfigError
 from vivavoce.http import certificates as authority
-
-WRONG = 1
-UNREACHABLE = 3
-CLOSED = 4
-SILENT = 5
-FAILED = 6
 
 Url = Annotated[
     str,
@@ -119,43 +106,15 @@ def requested_setup(
     )
 
 
-@contextmanager
-def exit_on_error() -> Iterator[None]:
-    """Turn every expected error into a code, a sentence, a fix and an exit status."""
-    try:
-        yield
-    except ServerUntrusted as error:
-        raise print_and_exit(
-            CliError(ErrorCode.TLS_TRUST, error.problem, error.fix), UNREACHABLE
-        ) from None
-    except ServerUnreachable as error:
-        raise print_and_exit(
-            CliError(ErrorCode.NO_SERVER, error.problem, error.fix), UNREACHABLE
-        ) from None
-    except SessionClosed as error:
-        raise print_and_exit(describe_close(error), CLOSED) from None
-    except AudioDeviceMissing as error:
-        raise print_and_exit(
-            CliError(ErrorCode.NO_AUDIO_DEVICE, error.problem, error.fix), WRONG
-        ) from None
-    except VivavoceError as error:
-        raise print_and_exit(describe_error(error), WRONG) from None
-
-
-def exit_unless_answered(answered: bool, failed: bool) -> None:
-    """Exit with an error if a turn of the conversation failed or stayed unanswered."""
+def check_answered(answered: bool, failed: bool) -> None:
+    """Raise `CliError` if a turn of the conversation failed or stayed unanswered."""
     if failed:
+        problem = "The server could not answer this turn."
         fix = "Its log says why; `vivavoce doctor` tries each engine, --model as of `serve`."
-        failure = CliError(ErrorCode.TURN_FAILED, "The server could not answer this turn.", fix)
-        raise print_and_exit(failure, FAILED)
+        raise CliError(ErrorCode.TURN_FAILED, problem, fix, FAILED)
     if not answered:
         fix = "The server's log may say why; --wait sets a longer timeout."
-        raise print_and_exit(CliError(ErrorCode.NO_ANSWER, "No answer came in time.", fix), SILENT)
-
-
-def binary_stdout() -> IO[bytes]:
-    """Standard output for sound."""
-    return sys.stdout.buffer
+        raise CliError(ErrorCode.NO_ANSWER, "No answer came in time.", fix, SILENT)
 
 
 ANSWER_S = 2.0

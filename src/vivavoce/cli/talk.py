@@ -104,7 +104,7 @@ def talk(
     Exit codes: 1 a problem on this machine, 3 no server, 4 ended by the server, 5 no answer in
     time, 6 a turn that the server could not answer.
     """
-    with options.exit_on_error(), ExitStack() as stack:
+    with ExitStack() as stack:
         if list_devices:
             _list(open_console(), sound.choose_backend(backend))
             return
@@ -118,7 +118,7 @@ def talk(
             wait_until_ready(endpoint, display.print_note)
             if source or sink:
                 course = talk_with_files(endpoint, setup, module, audio, display, wait)
-                options.exit_unless_answered(asyncio.run(course), display.failed)
+                options.check_answered(asyncio.run(course), display.failed)
             else:
                 asyncio.run(talk_with_devices(endpoint, setup, module, audio, display))
         except KeyboardInterrupt:  # the ordinary end of a microphone
@@ -159,7 +159,7 @@ async def talk_with_files(
     else:
         raise ConfigError("--out is given without --in.", "Give what is to be sent with --in.")
     recorder = ClockSpeaker(audio.fast)
-    speaker: Speaker = PipeSpeaker(options.binary_stdout()) if audio.sink == PIPE else recorder
+    speaker: Speaker = PipeSpeaker(sys.stdout.buffer) if audio.sink == PIPE else recorder
     async with connect_resumably(endpoint, setup) as session:
         conversation = ClientConversation(session, speaker, tools, display)
         try:
@@ -237,28 +237,27 @@ def say(
     time, 6 a turn that the server could not answer.
     """
     console = open_console(to_stderr=True)
-    with options.exit_on_error():
-        module = ToolModule.load_file(tools) if tools else ToolModule()
-        endpoint = options.server_endpoint(url, key, ca)
-        modality = "TEXT" if written else "AUDIO"
-        setup = options.requested_setup(model, voice, instruction, module, use, modality)
-        words = sys.stdin.read().strip() if text == "-" else text
-        if not words.strip():
-            raise ConfigError("There is nothing to say.", "Give some words, or pipe them into -.")
-        wait_until_ready(endpoint, console.print)
-        speaker = ClockSpeaker(fast=True)
-        turn = asyncio.run(ask_question(endpoint, setup, module, words, speaker, wait))
-        if turn is not None:
-            if out:
-                speaker.recording.save(out)
-            if as_json:
-                typer.echo(json.dumps(turn.as_json(), ensure_ascii=False))
-            elif turn.answer.strip() or not turn.failed:
-                typer.echo(turn.answer.strip())
-                used = [*map(code_line, turn.code), *evidence_lines(turn)]
-                for line in [printable(line.text) for line in used] or ([UNUSED] if use else []):
-                    console.print(line, style="dim")
-        options.exit_unless_answered(turn is not None, turn is not None and turn.failed)
+    module = ToolModule.load_file(tools) if tools else ToolModule()
+    endpoint = options.server_endpoint(url, key, ca)
+    modality = "TEXT" if written else "AUDIO"
+    setup = options.requested_setup(model, voice, instruction, module, use, modality)
+    words = sys.stdin.read().strip() if text == "-" else text
+    if not words.strip():
+        raise ConfigError("There is nothing to say.", "Give some words, or pipe them into -.")
+    wait_until_ready(endpoint, console.print)
+    speaker = ClockSpeaker(fast=True)
+    turn = asyncio.run(ask_question(endpoint, setup, module, words, speaker, wait))
+    if turn is not None:
+        if out:
+            speaker.recording.save(out)
+        if as_json:
+            typer.echo(json.dumps(turn.as_json(), ensure_ascii=False))
+        elif turn.answer.strip() or not turn.failed:
+            typer.echo(turn.answer.strip())
+            used = [*map(code_line, turn.code), *evidence_lines(turn)]
+            for line in [printable(line.text) for line in used] or ([UNUSED] if use else []):
+                console.print(line, style="dim")
+    options.check_answered(turn is not None, turn is not None and turn.failed)
 
 
 class _AnswerWatcher(ConversationObserver):
