@@ -36,13 +36,13 @@ async def sandbox() -> AsyncIterator[MontySandbox]:
 
 
 async def test_the_model_is_told_what_it_can_do(sandbox: MontySandbox) -> None:
-    about = CodeTool(sandbox).about
-    assert about.kind is ToolKind.CODE
-    assert about.declaration.name == "code_execution"
-    assert "no network" in about.declaration.description
-    assert about.declaration.description.endswith(sandbox.abilities)
-    assert about.declaration.parameters is not None
-    assert about.declaration.parameters["required"] == ["code"]
+    spec = CodeTool(sandbox).spec
+    assert spec.kind is ToolKind.CODE
+    assert spec.declaration.name == "code_execution"
+    assert "no network" in spec.declaration.description
+    assert spec.declaration.description.endswith(sandbox.abilities)
+    assert spec.declaration.parameters is not None
+    assert spec.declaration.parameters["required"] == ["code"]
 
 
 async def test_every_module_that_the_model_is_told_of_is_there(sandbox: MontySandbox) -> None:

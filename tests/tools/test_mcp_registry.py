@@ -36,7 +36,7 @@ async def hub_with(clients: tuple[str, ...] = (), **servers: Any) -> AsyncIterat
 
 
 def named(tools: tuple[McpTool, ...]) -> dict[str, McpTool]:
-    return {tool.about.declaration.name: tool for tool in tools}
+    return {tool.spec.declaration.name: tool for tool in tools}
 
 
 async def up(hub: McpRegistry, count: int) -> dict[str, McpTool]:
@@ -100,10 +100,10 @@ async def test_a_program_that_the_configuration_names_lends_its_tools() -> None:
     command = [sys.executable, str(EXAMPLE), "--stdio"]
     async with hub_with(kitchen={"command": command}) as hub:
         tools = await up(hub, 5)
-        about = tools["add_to_shopping_list"].about
-        assert about.kind is ToolKind.MCP
-        assert about.declaration.description == "Put something on the shopping list."
-        assert (about.declaration.parameters or {})["required"] == ["item"]
+        spec = tools["add_to_shopping_list"].spec
+        assert spec.kind is ToolKind.MCP
+        assert spec.declaration.description == "Put something on the shopping list."
+        assert (spec.declaration.parameters or {})["required"] == ["item"]
         added = await asyncio.gather(
             *(run(tools["add_to_shopping_list"], item=item) for item in ("milk", "tea", "bread"))
         )

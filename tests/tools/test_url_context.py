@@ -183,12 +183,12 @@ async def test_a_full_lane_costs_the_page_and_not_the_turn(web: Site, jobs: int)
 
 
 def test_what_the_model_is_told_of_it_fits_the_settings() -> None:
-    about = create_tool({"max_urls": 3}).about
-    assert about.kind is ToolKind.URL
-    assert about.declaration.name == "url_context"
-    assert about.declaration.parameters is not None
-    assert about.declaration.parameters["required"] == ["urls"]
-    assert about.declaration.parameters["properties"]["urls"]["maxItems"] == 3
+    spec = create_tool({"max_urls": 3}).spec
+    assert spec.kind is ToolKind.URL
+    assert spec.declaration.name == "url_context"
+    assert spec.declaration.parameters is not None
+    assert spec.declaration.parameters["required"] == ["urls"]
+    assert spec.declaration.parameters["properties"]["urls"]["maxItems"] == 3
     with pytest.raises(ConfigError):
         create_tool({"max_urls": 0})
 

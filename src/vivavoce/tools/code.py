@@ -1,4 +1,4 @@
-"""The tool `code_execution`: the model writes Python, a sandbox runs it.
+"""Tool `code_execution`: run the Python that the model writes, in a sandbox.
 
 Code that fails is no failure of the tool: the model reads the error, and may write better code.
 """
@@ -13,7 +13,7 @@ from vivavoce.errors import ToolError
 NAME = "code_execution"
 TOOL = "code"
 MAX_CODE = 32 * 1024
-"""Bytes of UTF-8: as long as a long module that a person would write."""
+"""Bytes of UTF-8: the size of a long module written by hand."""
 
 _DESCRIPTION = (
     "Runs a Python program and returns what it prints, or the value of its last line. Use it to"
@@ -28,11 +28,11 @@ _PARAMETERS: Json = {
 
 
 class CodeTool:
-    """Runs code for one conversation, in a sandbox that all share."""
+    """Runs code for one conversation, in the sandbox that all conversations share."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         description = f"{_DESCRIPTION} {sandbox.abilities}".strip()
-        self.about = ServerTool(ToolDeclaration(NAME, description, _PARAMETERS), ToolKind.CODE)
+        self.spec = ServerTool(ToolDeclaration(NAME, description, _PARAMETERS), ToolKind.CODE)
         self._sandbox = sandbox
 
     async def run(self, args: Json, request: GenerationRequest) -> ToolOutcome:

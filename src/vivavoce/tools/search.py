@@ -1,8 +1,7 @@
-"""Grounding: the `googleSearch` tool over whichever engine is configured."""
+"""Tool `google_search`: search by the configured engine, for answers with sources."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,8 +10,6 @@ from vivavoce.domain.content import Json, ServerTool, Source, ToolDeclaration, T
 from vivavoce.domain.request import GenerationRequest
 from vivavoce.engines.ports import SearchEngine, SearchQuery
 from vivavoce.errors import ToolError
-
-log = logging.getLogger(__name__)
 
 NAME = "google_search"
 SOURCES = 5
@@ -39,7 +36,7 @@ PARAMETERS: Json = {
 
 @dataclass(frozen=True, slots=True)
 class SearchFilters:
-    """What a client asked of its searches, beside that they happen."""
+    """Restrictions that a client puts on its searches."""
 
     excluded: tuple[str, ...] = ()
     after: datetime | None = None
@@ -47,7 +44,7 @@ class SearchFilters:
 
     @classmethod
     def from_options(cls, options: Json) -> SearchFilters:
-        """From the `googleSearch` object of a setup, as the decoder made it."""
+        """Read the `googleSearch` object of a setup, as the decoder made it."""
         span = options.get("timeRangeFilter") or {}
         return cls(
             tuple(options.get("excludeDomains") or ()),
@@ -57,10 +54,10 @@ class SearchFilters:
 
 
 class SearchTool:
-    """One conversation's search."""
+    """The search of one conversation."""
 
-    def __init__(self, engine: SearchEngine, filters: SearchFilters, name: str = NAME) -> None:
-        self.about = ServerTool(ToolDeclaration(name, DESCRIPTION, PARAMETERS), ToolKind.SEARCH)
+    def __init__(self, engine: SearchEngine, filters: SearchFilters) -> None:
+        self.spec = ServerTool(ToolDeclaration(NAME, DESCRIPTION, PARAMETERS), ToolKind.SEARCH)
         self._engine = engine
         self._filters = filters
 
@@ -81,7 +78,7 @@ def _bounded(sources: Sequence[Source]) -> list[Source]:
 
 
 def _moment(value: object) -> datetime | None:
-    """A time as the decoder left it."""
+    """Read a time as the decoder left it."""
     if isinstance(value, datetime):
         return value
     return datetime.fromisoformat(value) if isinstance(value, str) and value else None

@@ -1,15 +1,15 @@
-"""Everything that the server can run, and what of it one conversation gets.
+"""Toolbox: the tools that the server runs, and those of them that one conversation gets.
 
 A `Toolbox` is the server's: the engines behind its tools, started once. Each conversation gets a
-`SessionTools` from it, which turns the API's own kinds of tools (`googleSearch`,
-`codeExecution`, …) into functions that a model can call, and runs these calls.
+`SessionTools` from it, which turns the API's own kinds of tools (`googleSearch`, `codeExecution`,
+…) into functions that a model can call, and runs these calls.
 
-What a client asks for and does not get is of two kinds. What the operator has not turned on is
-*unserved*: told to `on_unserved`, which may refuse it, and otherwise left out. What is turned on
-and cannot work here is refused with its reason: a client should not find out in mid-sentence.
+A kind that the operator has not turned on is *unserved*: `on_unserved` may refuse it, otherwise it
+is left out. A kind that is turned on and cannot work here is refused with its reason: a client
+should not find out in mid-sentence.
 
-A call that fails is an outcome: the model is told in one sentence and apologizes, the log has
-the cause. Every run has a time limit.
+A call that fails is an outcome: the model gets one sentence, the log the cause. Every run has a
+time limit.
 """
 
 from __future__ import annotations
@@ -39,28 +39,28 @@ SEARCH, CODE, URL, MCP = "googleSearch", "codeExecution", "urlContext", "mcpServ
 SEARCHES = (SEARCH, "googleSearchRetrieval")
 
 MAX_KNOWN = 8
-"""Sets of tools, of the setup and of updates, whose calls can still be run."""
+"""Sets of tools, of the setup and of updates, whose calls can still run."""
 
 REPORTED = "It reported an error."
-"""What the log says of a tool that words its failure itself; the words may repeat its arguments."""
+"""Logged for a tool that describes its failure itself: its words may repeat the arguments."""
 
 _Offered = tuple[ServerTool, RunnableTool]
-"""What a model is told of a tool, under the name that it has in the conversation, and the tool."""
+"""A tool under the name that it has in the conversation, and what runs it."""
 
 
 class ToolListener(Protocol):
-    """Hears of every run of a tool."""
+    """Observes every run of a tool."""
 
     def tool_ran(self, kind: ToolKind, name: str, failed: str, took_s: float) -> None:
-        """`failed` is why it gave nothing; empty if it did."""
+        """Record a run; `failed` is why it gave no result, empty if it did."""
         ...
 
 
 @dataclass(slots=True)
 class Toolbox:
-    """What the server runs. `refusals` says, by the API's name of a kind, why it cannot.
+    """The engines behind the server's tools. `refusals` are reasons by the API's name of a kind.
 
-    `find_search` is asked for the search while there is none: an index may be made later.
+    `find_search` is called while there is no search: an index may be made later.
     """
 
     search: SearchEngine | None = None
@@ -73,62 +73,60 @@ class Toolbox:
     deadline_s: float = 30.0
     _finding: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def searching(self) -> SearchEngine | None:
-        """The search, if there is one by now."""
+    async def ensure_search(self) -> None:
+        """Look for the search engine if there was none before."""
         async with self._finding:
             if self.search is None and self.find_search is not None:
                 self.search = await self.find_search()
-        return self.search
 
     def open(self, on_unserved: OnUnserved) -> SessionTools:
-        """The tools of one conversation, none of which has been asked for yet."""
+        """Return the tools of one conversation, none of which has been asked for yet."""
         return SessionTools(self, on_unserved)
 
     async def aclose(self) -> None:
-        """Stop everything that was started for the tools, each whatever the others do."""
-        parts = [each for each in (self.mcp, self.sandbox, self.search, self.web)
-                 if each is not None]  # fmt: skip
-        ends = await asyncio.gather(*(each.aclose() for each in parts), return_exceptions=True)
+        """Close all engines, also if one of them fails."""
+        engines = [each for each in (self.mcp, self.sandbox, self.search, self.web)
+                   if each is not None]  # fmt: skip
+        ends = await asyncio.gather(*(each.aclose() for each in engines), return_exceptions=True)
         if failures := [end for end in ends if isinstance(end, Exception)]:
-            raise ExceptionGroup("Parts of the tools did not close.", failures)
+            raise ExceptionGroup("Engines of tools did not close.", failures)
 
 
 class SessionTools:
-    """One conversation's tools. `resolve` is called for the setup and for every update.
+    """The tools of one conversation. `resolve` is called for the setup and for every update.
 
-    The headers of a client's MCP servers are read here and go no further: what `resolve` gives
-    back is kept in checkpoints and traces.
-
-    What was filled in earlier can still be run: a generation may be older than many updates.
+    The headers of a client's MCP servers are read here and go no further: the result of `resolve`
+    is stored in checkpoints and traces. Earlier tools can still be run: a generation may be older
+    than many updates.
     """
 
     def __init__(self, box: Toolbox, on_unserved: OnUnserved) -> None:
         self._box = box
         self._on_unserved = on_unserved
         self._known: deque[list[_Offered]] = deque(maxlen=MAX_KNOWN)
-        self._brought = box.mcp.open() if box.mcp is not None else None
+        self._client_mcp = box.mcp.open() if box.mcp is not None else None
 
     async def resolve(self, tools: Tools) -> Tools:
-        """`tools` with the server's own filled in. Raises `ClientFault`."""
+        """Return `tools` with the server's own added. Raises `ClientFault`."""
         taken = {function.name for function in tools.functions}
         offered: list[_Offered] = []
         if any(tool.kind in SEARCHES for tool in tools.builtin):
-            await self._box.searching()
-        for tool in self._builtin(tools.builtin):
-            about = _distinct(tool.about, taken)
-            taken.add(about.declaration.name)
-            offered.append((about, tool))
-        offered += [(tool.about, tool) for tool in await self._of_servers(tools, taken)]
+            await self._box.ensure_search()
+        for tool in self._builtin_tools(tools.builtin):
+            spec = _with_distinct_name(tool.spec, taken)
+            taken.add(spec.declaration.name)
+            offered.append((spec, tool))
+        offered += [(tool.spec, tool) for tool in await self._mcp_tools(tools, taken)]
         self._known.append(offered)
         return replace(
             tools,
             builtin=tuple(_without_secrets(tool) for tool in tools.builtin),
-            server=tuple(about for about, _ in offered),
+            server=tuple(spec for spec, _ in offered),
         )
 
     async def run(self, call: ToolCall, request: GenerationRequest) -> ToolOutcome:
         """Run a call. Failures are outcomes; only bugs and cancellation are raised."""
-        began, culprit, problem = time.monotonic(), call.name, REPORTED
+        began, failed_tool, problem = time.monotonic(), call.name, REPORTED
         tool = self._find_tool(call, request)
         try:
             if tool is None:
@@ -136,44 +134,44 @@ class SessionTools:
             async with asyncio.timeout(self._box.deadline_s):
                 outcome = await tool.run(call.args, request)
         except ToolError as failure:
-            culprit, problem = failure.tool, failure.problem
+            failed_tool, problem = failure.tool, failure.problem
             outcome = _failed(failure.model_text)
         except TimeoutError:
             problem = f"It took longer than {self._box.deadline_s:g} seconds."
             outcome = _failed(problem)
         if outcome.failed:
-            words = {"tool": culprit, "problem": problem, "told": outcome.failed}
+            words = {"tool": failed_tool, "problem": problem, "told": outcome.failed}
             log.warning("tool failed", extra=words)
         if self._box.listener is not None and tool is not None:
             took_s = time.monotonic() - began
-            self._box.listener.tool_ran(tool.about.kind, call.name, outcome.failed, took_s)
+            self._box.listener.tool_ran(tool.spec.kind, call.name, outcome.failed, took_s)
         return outcome
 
     async def aclose(self) -> None:
-        """The conversation is over."""
-        if self._brought is not None:
-            await self._brought.aclose()
+        """Close the MCP connections of the conversation."""
+        if self._client_mcp is not None:
+            await self._client_mcp.aclose()
 
     def _find_tool(self, call: ToolCall, request: GenerationRequest) -> RunnableTool | None:
-        """The tool that had this name when the call was made; an update may have come since."""
+        """Return the tool that had this name when the call was made, before later updates."""
         wanted = request.tools.find_server_tool(call.name)
         known = (each for offered in self._known for each in offered)
-        return next((tool for about, tool in known if about is wanted), None)
+        return next((tool for spec, tool in known if spec is wanted), None)
 
-    async def _of_servers(self, tools: Tools, taken: set[str]) -> list[RunnableTool]:
-        """The tools of MCP servers: those for everybody, and those that the client brings."""
+    async def _mcp_tools(self, tools: Tools, taken: set[str]) -> list[RunnableTool]:
+        """Return the tools of MCP servers: those for every conversation, and this client's."""
         wanted = [tool.options for tool in tools.builtin if tool.kind == MCP]
-        if self._box.mcp is None or self._brought is None:
+        if self._box.mcp is None or self._client_mcp is None:
             if wanted:
                 self._on_unserved("tool", MCP)
             return []
-        # Also where none is wanted: those of an earlier update are let go.
-        await self._brought.request_servers(wanted)
+        # Also where none is wanted: those of an earlier update are retired.
+        await self._client_mcp.request_servers(wanted)
         found = self._box.mcp.tools(taken)
-        taken = taken | {tool.about.declaration.name for tool in found}
-        return [*found, *self._brought.tools(taken)]
+        taken = taken | {tool.spec.declaration.name for tool in found}
+        return [*found, *self._client_mcp.tools(taken)]
 
-    def _builtin(self, wanted: Iterable[BuiltinTool]) -> Iterator[RunnableTool]:
+    def _builtin_tools(self, wanted: Iterable[BuiltinTool]) -> Iterator[RunnableTool]:
         box, seen = self._box, set[str]()
         for tool in wanted:
             kind = SEARCH if tool.kind in SEARCHES else tool.kind
@@ -198,14 +196,14 @@ def _failed(problem: str) -> ToolOutcome:
 
 
 def _without_secrets(tool: BuiltinTool) -> BuiltinTool:
-    """The tool as it may be kept: of MCP servers, only which of the operator's are wanted."""
+    """Return the tool as it may be stored: of MCP servers, only the names of the operator's."""
     return BuiltinTool(MCP, names_only(tool.options)) if tool.kind == MCP else tool
 
 
-def _distinct(about: ServerTool, taken: set[str]) -> ServerTool:
-    """The tool under a name that nothing else of the conversation has."""
-    declaration = about.declaration
+def _with_distinct_name(spec: ServerTool, taken: set[str]) -> ServerTool:
+    """Return the tool under a name that nothing else of the conversation has."""
+    declaration = spec.declaration
     name, number = declaration.name, 2
     while name in taken:
         name, number = f"{declaration.name}_{number}", number + 1
-    return ServerTool(replace(declaration, name=name), about.kind)
+    return ServerTool(replace(declaration, name=name), spec.kind)

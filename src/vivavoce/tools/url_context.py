@@ -68,7 +68,7 @@ class UrlContextTool:
     """Reads pages for all conversations; each request says which addresses it may read."""
 
     def __init__(self, settings: UrlContextSettings, fetcher: Fetcher, workers: WorkerPool) -> None:
-        self.about = ServerTool(_declaration(settings.max_urls), ToolKind.URL)
+        self.spec = ServerTool(_declaration(settings.max_urls), ToolKind.URL)
         self._settings = settings
         self._fetcher = fetcher
         self._workers = workers

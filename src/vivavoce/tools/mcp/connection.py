@@ -80,7 +80,7 @@ class McpTool:
 
     def __init__(self, name: str, remote: RemoteTool, connection: McpConnection) -> None:
         declaration = ToolDeclaration(name, remote.description, remote.parameters)
-        self.about = ServerTool(declaration, ToolKind.MCP)
+        self.spec = ServerTool(declaration, ToolKind.MCP)
         self._remote = remote
         self._connection = connection
 
