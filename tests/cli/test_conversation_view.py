@@ -87,7 +87,7 @@ def test_a_turn_is_finished_once_it_is_complete_and_played() -> None:
     shown.add(
         SECOND,
         OutputTranscriptionMessage("One."),
-        TurnCompleteMessage({}),
+        TurnCompleteMessage(),
         InputTranscriptionMessage("and"),
     )
     assert shown.finished(played_s=0.9) == []
@@ -95,14 +95,14 @@ def test_a_turn_is_finished_once_it_is_complete_and_played() -> None:
     assert shown.finished(played_s=1.0) == [1]
     assert shown.finished(played_s=1.0) == []
     assert shown.lines(played_s=1.0) == ["you    and"]
-    shown.add(SECOND, TurnCompleteMessage({}))
+    shown.add(SECOND, TurnCompleteMessage())
     assert [turn.number for turn in shown.view.finished_turns(1.0, everything=True)] == [2]
 
 
 def test_a_turn_is_finished_where_the_speakers_position_is_exactly_its_end() -> None:
     shown = Shown()
     tenth = AudioMessage(bytes(4_800), 24_000)  # whose sums depend on the order of adding
-    shown.add(*[tenth] * 2, TurnCompleteMessage({}), *[tenth] * 4, TurnCompleteMessage({}))
+    shown.add(*[tenth] * 2, TurnCompleteMessage(), *[tenth] * 4, TurnCompleteMessage())
     assert shown.finished(played_s=shown.log.queued_s) == [1, 2]
 
 
@@ -138,7 +138,7 @@ def test_states_follow_question_answer_and_playing() -> None:
     shown.add(SECOND, GenerationCompleteMessage(), at=2.8)
     assert shown.view.state(2.8, 1.0) is state.SPEAKING
     assert shown.view.state(3.8, 2.0) is state.LISTENING
-    shown.add(TurnCompleteMessage({}), at=3.9)
+    shown.add(TurnCompleteMessage(), at=3.9)
     assert shown.view.state(3.9, 2.0) is state.LISTENING
 
 
@@ -187,7 +187,7 @@ def test_a_whole_turn_in_its_order() -> None:
     shown.add(
         SECOND, OutputTranscriptionMessage("One."), GroundingMessage((("T [b]", "file:t"),)), at=1.7
     )
-    turn = shown.log.add_message(TurnCompleteMessage({}, "GENERATED_OTHER"), 2.7)
+    turn = shown.log.add_message(TurnCompleteMessage("GENERATED_OTHER"), 2.7)
     assert turn is not None
     assert [plain_text(line) for line in turn_lines(turn)] == [
         "you    hello",

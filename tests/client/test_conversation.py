@@ -222,7 +222,7 @@ def test_a_turn_is_measured_from_the_end_of_speech() -> None:
     log.add_message(GroundingMessage((("T", "u"),)), 6.2)
     log.add_message(UrlContextMessage((("u", "ERROR"),)), 6.2)
     log.add_message(GenerationCompleteMessage(), 6.2)
-    turn = log.add_message(TurnCompleteMessage({}), 7.5)
+    turn = log.add_message(TurnCompleteMessage(), 7.5)
     assert turn is not None
     assert turn.as_json() == {
         "turn": 1, "heard": "hello there", "said": "good day", "unheard": "",
@@ -247,7 +247,7 @@ def test_the_clock_of_a_turn_starts_where_speech_ended_although_words_came_befor
     log.add_message(InputTranscriptionMessage("a story"), 2.1)
     clock.add_audio(chunk(640, 0), at=2.5)
     log.add_message(AudioMessage(SILENT_SECOND, 24_000), 3.0)
-    turn = log.add_message(TurnCompleteMessage({}), 4.0)
+    turn = log.add_message(TurnCompleteMessage(), 4.0)
     assert turn is not None
     assert (turn.question, turn.latency_ms(turn.first_audio_at)) == ("tell me a story", 500)
     assert turn.as_json()["transcript_ms"] == 0, "all words were known before the end of speech"
@@ -269,13 +269,13 @@ def test_words_are_paired_with_the_sound_that_they_came_with() -> None:
 def test_an_interruption_parts_what_was_heard_from_what_was_not() -> None:
     log = TurnLog(SpeechClock())
     log.add_message(AudioMessage(SILENT_SECOND, 24_000), 0.0)
-    log.add_message(TurnCompleteMessage({}), 1.0)
+    log.add_message(TurnCompleteMessage(), 1.0)
     for word in (" one", " two", " three"):  # a server parts it from the transcript before
         log.add_message(AudioMessage(SILENT_SECOND, 24_000), 2.0)
         log.add_message(OutputTranscriptionMessage(word), 2.0)
     assert log.queued_s == 4.0
     log.add_message(InterruptedMessage(), 3.5, played_s=2.5)
-    turn = log.add_message(TurnCompleteMessage({}), 3.5)
+    turn = log.add_message(TurnCompleteMessage(), 3.5)
     assert turn is not None
     assert (turn.answer, turn.unplayed, turn.played_s) == (" one two", " three", 1.5)
     assert (turn.as_json()["said"], turn.as_json()["unheard"]) == ("one two", " three")
@@ -287,7 +287,7 @@ def test_written_words_are_read_whatever_was_played() -> None:
     log = TurnLog(SpeechClock())
     log.add_message(TextMessage("one"), 1.0)
     log.add_message(InterruptedMessage(), 1.1, played_s=0.0)
-    turn = log.add_message(TurnCompleteMessage({}), 1.2)
+    turn = log.add_message(TurnCompleteMessage(), 1.2)
     assert turn is not None
     assert (turn.answer, turn.unplayed) == ("one", "")
 
@@ -300,7 +300,7 @@ def test_calls_get_their_results_and_may_be_withdrawn() -> None:
     assert use is not None
     log.add_message(ToolCallCancellationMessage((CallId("1"), CallId("2"))), 1.1)
     log.add_message(InterruptedMessage(), 1.1)
-    turn = log.add_message(TurnCompleteMessage({}), 1.2)
+    turn = log.add_message(TurnCompleteMessage(), 1.2)
     assert turn is not None
     assert turn.tools[0] is use
     assert [use.withdrawn for use in turn.tools] == [False, True]
@@ -324,11 +324,11 @@ def test_an_answer_that_a_lost_connection_cut_off_is_over() -> None:
 
 def test_a_turn_that_the_server_gave_up_says_so() -> None:
     log = TurnLog(SpeechClock())
-    turn = log.add_message(TurnCompleteMessage({}, "GENERATED_OTHER"), 1.0)
+    turn = log.add_message(TurnCompleteMessage("GENERATED_OTHER"), 1.0)
     assert turn is not None
     assert turn.latency_line() == "turn 1 · failed: GENERATED_OTHER"
     assert (turn.as_json()["failed"], turn.as_json()["reason"]) == (True, "GENERATED_OTHER")
-    asks = log.add_message(TurnCompleteMessage({}, "NEED_MORE_INPUT"), 2.0)
+    asks = log.add_message(TurnCompleteMessage("NEED_MORE_INPUT"), 2.0)
     assert asks is not None
     assert not asks.failed
 
@@ -340,7 +340,7 @@ def test_turns_are_kept_apart() -> None:
         clock.add_text(float(number))
         log.add_message(TextMessage(word), number + 0.25)
         log.add_message(TextMessage("thinking", thought=True), number + 0.3)
-        log.add_message(TurnCompleteMessage({}), number + 0.5)
+        log.add_message(TurnCompleteMessage(), number + 0.5)
     assert [(t.number, t.answer, t.latency_ms(t.first_text_at)) for t in log.turns] == [
         (1, "one", 250),
         (2, "two", 250),
@@ -364,10 +364,10 @@ def test_what_is_said_after_an_answer_began_is_unanswered_until_a_turn_takes_it_
     assert not unanswered(), "the end of the same question"
     clock.add_audio(chunk(640, 0), at=2.0)
     log.add_message(AudioMessage(bytes(480), 24_000), 2.1)
-    log.add_message(TurnCompleteMessage({}), 2.2)
+    log.add_message(TurnCompleteMessage(), 2.2)
     assert unanswered()
     log.add_message(InterruptedMessage(), 2.3)
-    log.add_message(TurnCompleteMessage({}), 2.3)
+    log.add_message(TurnCompleteMessage(), 2.3)
     assert unanswered(), "the end of what was interrupted answers nothing"
     log.add_message(TextMessage("two"), 2.4)
     assert not unanswered()
@@ -377,7 +377,7 @@ def test_an_empty_turn_is_an_answer_too() -> None:
     clock = SpeechClock()
     log = TurnLog(clock)
     clock.add_text(1.0)
-    log.add_message(TurnCompleteMessage({}), 1.5)
+    log.add_message(TurnCompleteMessage(), 1.5)
     assert not log.unanswered
 
 
@@ -386,7 +386,7 @@ def test_noise_behind_a_voice_asks_nothing() -> None:
     log = TurnLog(clock)
     clock.add_audio(chunk(640, 0), at=1.0)
     log.add_message(TextMessage("one"), 1.1)
-    log.add_message(TurnCompleteMessage({}), 1.2)
+    log.add_message(TurnCompleteMessage(), 1.2)
     clock.add_audio(np.full(640, 1_000, "<i2").tobytes(), at=2.0)
     assert clock.last == 2.0, "loud enough for the exact clock"
     assert not log.unanswered

@@ -54,11 +54,11 @@ from vivavoce.domain.ids import CallId
                     "turnComplete": True,
                 }
             },
-            [GroundingMessage((("T", "u"), ("", ""))), TurnCompleteMessage({})],
+            [GroundingMessage((("T", "u"), ("", ""))), TurnCompleteMessage()],
         ),
         (
             {"serverContent": {"generationComplete": True, "turnComplete": True}},
-            [GenerationCompleteMessage(), TurnCompleteMessage({})],
+            [GenerationCompleteMessage(), TurnCompleteMessage()],
         ),
         ({"toolCallCancellation": {"ids": ["a"]}}, [ToolCallCancellationMessage((CallId("a"),))]),
         ({"goAway": {"timeLeft": "50s"}}, [GoAwayMessage("50s")]),

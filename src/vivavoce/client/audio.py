@@ -1,4 +1,8 @@
-"""Microphones and speakers without a device: WAV files, pipes, silence and queues."""
+"""Microphones and speakers: sound cards, WAV files, pipes, silence.
+
+Sound cards are reached by miniaudio, which brings everything in its wheel, on Linux, macOS and
+Windows alike. The back end `null` is for servers and tests: silence in, a clock out.
+"""
 
 from __future__ import annotations
 
@@ -25,24 +29,24 @@ from vivavoce.errors import ConfigError
 from vivavoce.installing import install_command
 
 CHUNK_S = 0.04
-"""Sound is sent in pieces of this length, as microphones give it."""
+"""Audio is sent in chunks of this length, as microphones give it."""
 
 READ_AHEAD = 25
-"""Pieces taken from a pipe before anybody wants them."""
+"""Chunks read from a pipe in advance."""
 
 CHUNK_BYTES = round(CHUNK_S * INPUT_RATE) * BYTES_PER_SAMPLE
 
 
 class Microphone(Protocol):
-    """Gives sound as it is heard: 16-bit mono PCM at 16 kHz."""
+    """A source of 16-bit mono PCM at 16 kHz."""
 
     def chunks(self) -> AsyncGenerator[bytes, None]:
-        """Pieces as they come; ends when the source does."""
+        """Yield chunks as they come, until the source ends."""
         ...
 
 
 def read_wav(path: Path) -> bytes:
-    """The sound of a WAV file as 16 kHz mono PCM, whatever its rate, width and channels.
+    """Read a WAV file of any rate, width and channels as 16 kHz mono PCM.
 
     Raises `ConfigError` when it isn't there or isn't integer PCM.
     """
@@ -63,7 +67,7 @@ def read_wav(path: Path) -> bytes:
 
 
 def _decode_samples(frames: bytes, width: int) -> NDArray[np.float32]:
-    """Samples in -1..1. WAV holds 8 bits unsigned, everything wider signed little-endian."""
+    """Return samples in -1..1. WAV holds 8 bits unsigned, all wider ones signed little-endian."""
     if width == 1:
         unsigned = np.frombuffer(frames, np.uint8).astype(np.float32)
         return (unsigned - np.float32(128)) / np.float32(128)
@@ -74,13 +78,13 @@ def _decode_samples(frames: bytes, width: int) -> NDArray[np.float32]:
 
 
 def to_pcm(samples: NDArray[np.float32]) -> bytes:
-    """16-bit PCM of samples in -1..1, clipped where they are louder than that."""
+    """Return samples in -1..1 as 16-bit PCM; louder ones are clipped."""
     scaled = np.rint(samples * 2**15)
     return np.clip(scaled, -(2**15), 2**15 - 1).astype("<i2").tobytes()
 
 
 async def pace_chunks(chunks: Iterable[bytes]) -> AsyncGenerator[bytes, None]:
-    """16 kHz pieces, each at the moment at which its last sample would have been heard."""
+    """Yield each 16 kHz chunk at the time at which a microphone would have completed it."""
     loop = asyncio.get_running_loop()
     due = loop.time()
     for chunk in chunks:
@@ -90,17 +94,14 @@ async def pace_chunks(chunks: Iterable[bytes]) -> AsyncGenerator[bytes, None]:
 
 
 class FileMicrophone:
-    """Plays sound that is already there, at real-time pace or as fast as it is taken.
-
-    With `tail_s` the microphone stays on: that much silence follows the sound.
-    """
+    """Yields a recording at real-time pace, or as fast as it is read, then `tail_s` of silence."""
 
     def __init__(self, pcm: bytes, fast: bool = False, tail_s: float = 0.0) -> None:
         self.pcm = pcm + bytes(round(tail_s * INPUT_RATE) * BYTES_PER_SAMPLE)
         self._fast = fast
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
-        """Pieces of 40 ms."""
+        """Yield chunks of 40 ms."""
         pieces = (self.pcm[at : at + CHUNK_BYTES] for at in range(0, len(self.pcm), CHUNK_BYTES))
         if not self._fast:
             async with aclosing(pace_chunks(pieces)) as timed:
@@ -113,30 +114,30 @@ class FileMicrophone:
 
 
 class SilentMicrophone:
-    """A microphone that is on and hears nothing."""
+    """Yields silence."""
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
-        """Silence at real-time pace, for ever."""
+        """Yield silence at real-time pace, without end."""
         async with aclosing(pace_chunks(repeat(bytes(CHUNK_BYTES)))) as timed:
             async for chunk in timed:
                 yield chunk
 
 
 class PipeMicrophone:
-    """Raw 16 kHz PCM from a pipe, at the pace at which it comes.
+    """Reads raw 16 kHz PCM from a pipe, at the pace at which it comes.
 
-    A thread reads, since nothing can call a read back: it is a daemon, so that a pipe that
-    stays open and says nothing keeps neither the conversation nor the process. It reads below
-    Python's buffer, whose lock would be taken again at the process's end.
+    A daemon thread reads, since a blocking read can't be cancelled: an open pipe without data holds
+    up neither the conversation nor the end of the process. It reads below Python's buffer, whose
+    lock would be taken again at the process's end.
     """
 
     def __init__(self, pipe: BinaryIO) -> None:
         self._pipe = getattr(pipe, "raw", pipe)
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
-        """Pieces as the pipe gives them, until it ends."""
+        """Yield chunks as the pipe gives them, until it ends."""
         loop = asyncio.get_running_loop()
-        heard: asyncio.Queue[bytes] = asyncio.Queue()
+        received: asyncio.Queue[bytes] = asyncio.Queue()
         room = threading.Semaphore(READ_AHEAD)
 
         def read() -> None:
@@ -148,19 +149,19 @@ class PipeMicrophone:
                 except (OSError, ValueError):
                     chunk = b""
                 try:
-                    loop.call_soon_threadsafe(heard.put_nowait, chunk)
-                except RuntimeError:  # the loop is gone, and with it whoever wanted this
+                    loop.call_soon_threadsafe(received.put_nowait, chunk)
+                except RuntimeError:  # the loop is closed, and with it the reader
                     return
 
         threading.Thread(target=read, name="pipe-microphone", daemon=True).start()
-        while chunk := await heard.get():
+        while chunk := await received.get():
             room.release()
             yield chunk
 
 
 @dataclass(slots=True)
 class Recording:
-    """Sound gathered in memory, 24 kHz unless said otherwise."""
+    """Audio collected in memory, 24 kHz by default."""
 
     pcm: bytearray
     rate: int = OUTPUT_RATE
@@ -177,7 +178,7 @@ class Recording:
         return pcm_seconds(len(self.pcm), self.rate)
 
     def wav_bytes(self) -> bytes:
-        """The whole as a WAV file."""
+        """Return the recording as a WAV file."""
         file = io.BytesIO()
         with wave.open(file, "wb") as writer:
             writer.setnchannels(1)
@@ -187,7 +188,7 @@ class Recording:
         return file.getvalue()
 
     def save(self, path: Path) -> None:
-        """Write the whole as a WAV file. Raises `ConfigError` where that isn't possible."""
+        """Write the recording as a WAV file. Raises `ConfigError` where that isn't possible."""
         try:
             path.write_bytes(self.wav_bytes())
         except OSError as error:
@@ -196,30 +197,30 @@ class Recording:
             ) from error
 
 
-PIPE_PIECE = OUTPUT_RATE // 25 * BYTES_PER_SAMPLE
+PIPE_BYTES = OUTPUT_RATE // 25 * BYTES_PER_SAMPLE
 """Written to a pipe at once: 40 ms."""
 
 
 class Speaker(Protocol):
-    """Plays 24 kHz PCM in the order in which it was given."""
+    """Plays 24 kHz PCM in order."""
 
     def queue_audio(self, pcm: bytes) -> None:
-        """Queue sound behind what is queued already."""
+        """Append audio to the queue."""
         ...
 
     def drop_audio(self) -> None:
-        """Forget everything that wasn't played yet."""
+        """Drop everything that wasn't played yet, as when the user interrupts."""
         ...
 
     @property
     def pending_s(self) -> float:
-        """Seconds of sound that are still to be played."""
+        """Seconds of audio that are still to be played."""
         ...
 
 
 async def wait_until_played(speaker: Speaker) -> None:
     """Wait until a speaker has played everything."""
-    # A device tells nobody that it has become silent: one has to look.
+    # Devices do not notify of silence, so that it is polled.
     while (left := speaker.pending_s) > 0:  # noqa: ASYNC110
         await asyncio.sleep(min(left, 0.5))
 
@@ -227,32 +228,32 @@ async def wait_until_played(speaker: Speaker) -> None:
 class PlaybackQueue:
     """The queue between the session and a device's callback, which runs in a thread of its own.
 
-    `on_output` is told what truly goes to the loudspeaker, silence included: the reference that an
+    `on_output` gets what truly goes to the loudspeaker, silence included: the reference that an
     echo canceller needs.
     """
 
     def __init__(self, on_output: Callable[[bytes], None] | None = None) -> None:
-        self._sound = bytearray()
+        self._queued = bytearray()
         self._lock = threading.Lock()
         self._on_output = on_output
 
     def queue_audio(self, pcm: bytes) -> None:
         with self._lock:
-            self._sound += pcm
+            self._queued += pcm
 
     def drop_audio(self) -> None:
         with self._lock:
-            self._sound.clear()
+            self._queued.clear()
 
     @property
     def pending_s(self) -> float:
-        return pcm_seconds(len(self._sound))
+        return pcm_seconds(len(self._queued))
 
     def read_bytes(self, size: int) -> bytes:
-        """Exactly `size` bytes for the device: sound, then silence."""
+        """Return exactly `size` bytes for the device: audio, then silence."""
         with self._lock:
-            piece = bytes(self._sound[:size])
-            del self._sound[:size]
+            piece = bytes(self._queued[:size])
+            del self._queued[:size]
         piece = piece.ljust(size, b"\0")
         if self._on_output:
             self._on_output(piece)
@@ -260,10 +261,10 @@ class PlaybackQueue:
 
 
 class ClockSpeaker:
-    """A loudspeaker without a device: keeps time as one would, and what was heard.
+    """A speaker without a device, which keeps time like one and records what it plays.
 
-    Sound that was dropped before its moment came is not in the recording, exactly as nobody
-    would have heard it. `fast` plays everything at once, for files made faster than life.
+    Audio that was dropped before its time is not in the recording. `fast` plays everything at once,
+    for files made faster than real time.
     """
 
     def __init__(self, fast: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
@@ -289,15 +290,15 @@ class ClockSpeaker:
 
 
 class PipeSpeaker:
-    """Hands raw PCM on as fast as it is taken; whoever reads the pipe plays it.
+    """Writes raw PCM to a pipe as fast as it is read there.
 
-    A thread writes, so that a slow reader delays nothing but the sound. Once nobody reads, the
-    rest goes nowhere. As `PipeMicrophone`, it stays below Python's buffer.
+    A thread writes, so that a slow reader delays nothing but the audio. Once the pipe is closed,
+    the remainder is dropped. As `PipeMicrophone`, it stays below Python's buffer.
     """
 
     def __init__(self, pipe: IO[bytes]) -> None:
         self._pipe = getattr(pipe, "raw", pipe)
-        self._sound = bytearray()
+        self._queued = bytearray()
         self._writing = 0
         self._changed = threading.Condition()
         self._writer = threading.Thread(target=self._write, name="pipe-speaker", daemon=True)
@@ -306,34 +307,34 @@ class PipeSpeaker:
     def queue_audio(self, pcm: bytes) -> None:
         with self._changed:
             if self._writer.is_alive():
-                self._sound += pcm
+                self._queued += pcm
                 self._changed.notify()
 
     def drop_audio(self) -> None:
-        """What is in the pipe already is out of our hands."""
+        """Drop what is not in the pipe yet."""
         with self._changed:
-            self._sound.clear()
+            self._queued.clear()
 
     @property
     def pending_s(self) -> float:
-        """Seconds of sound that nobody took yet."""
+        """Seconds of audio that were not read yet."""
         with self._changed:
-            return pcm_seconds(len(self._sound) + self._writing)
+            return pcm_seconds(len(self._queued) + self._writing)
 
     def _write(self) -> None:
         try:
             while True:
                 with self._changed:
                     self._writing = 0
-                    self._changed.wait_for(lambda: self._sound)
-                    piece = bytes(self._sound[:PIPE_PIECE])
-                    del self._sound[:PIPE_PIECE]
+                    self._changed.wait_for(lambda: self._queued)
+                    piece = bytes(self._queued[:PIPE_BYTES])
+                    del self._queued[:PIPE_BYTES]
                     self._writing = len(piece)
                 while piece:
                     piece = piece[self._pipe.write(piece) :]
         except (OSError, ValueError):
             with self._changed:
-                self._sound.clear()
+                self._queued.clear()
                 self._writing = 0
 
 

@@ -1,4 +1,12 @@
-"""A conversation: microphone to session, session to loudspeaker, function calls answered."""
+"""Conversation of the client: audio and text out, answers played, calls answered, turns logged.
+
+The latency of a turn is counted from the last loud sample that was sent before its answer began.
+For a file that is the true end of the speech in it; for a microphone it is an estimate. Times are
+of one monotonic clock, in seconds.
+
+Words of the answer are paired with positions in the stream of audio that the speaker gets, in
+seconds from its beginning, which tell the words that have been played.
+"""
 
 from __future__ import annotations
 
@@ -37,23 +45,23 @@ from vivavoce.domain.content import ToolCall, ToolResult
 
 
 class ConversationObserver:
-    """Receives what happens in a conversation, each after the log knows it. Ignores everything."""
+    """Receives the events of a conversation, after they are in its log. Ignores all by default."""
 
     def on_message(self, message: ServerMessage, turn: Turn | None) -> None:
-        """The server has sent a message; `turn` is the one in progress after it."""
+        """Handle a message of the server; `turn` is the one in progress after it."""
 
     def on_tool_result(self, use: ToolUse) -> None:
-        """A function has given its result."""
+        """Handle the result of a function."""
 
     def on_turn(self, turn: Turn) -> None:
-        """A turn is complete."""
+        """Handle the end of a turn."""
 
 
 class ClientConversation:
-    """One session, with a speaker and functions.
+    """Speaker and functions bound to one session.
 
-    `log` and `clock` hold its state. `receive_messages` has to run, as a task, while anything is
-    said.
+    `log` and `clock` hold its state. `receive_messages` must run, as a task, during the
+    conversation.
     """
 
     def __init__(
@@ -74,11 +82,11 @@ class ClientConversation:
 
     @property
     def played_s(self) -> float:
-        """Position, in the stream of sound of all answers, up to which the speaker has played."""
+        """Position, in the stream of audio of all answers, up to which the speaker has played."""
         return self.log.queued_s - self._speaker.pending_s
 
     async def receive_messages(self) -> None:
-        """Take everything that comes. Raises `SessionClosed` when the server ends the session."""
+        """Handle all messages. Raises `SessionClosed` when the server ends the session."""
         try:
             async with asyncio.TaskGroup() as tasks:
                 async for message in self._session:
@@ -113,7 +121,7 @@ class ClientConversation:
         await self._session.send_tool_response(results)
 
     async def send_microphone(self, microphone: Microphone, echo: EchoGuard | None = None) -> None:
-        """Send what the microphone hears, to its end."""
+        """Send the audio of the microphone until it ends."""
         guard = echo or EchoPassThrough()
         async with aclosing(microphone.chunks()) as chunks:
             async for chunk in chunks:
@@ -124,35 +132,35 @@ class ClientConversation:
                     self._last_sent = self._loop.time()
 
     async def send_text(self, text: str) -> None:
-        """Send a turn in writing."""
+        """Send a whole turn as text."""
         self.clock.add_text(self._loop.time())
         await self._session.send_text(text)
 
     async def run_while_receiving(self, work: Coroutine[Any, Any, bool]) -> bool:
-        """The outcome of `work`, a way through the conversation, while listening beside it.
+        """Return the outcome of `work`, while messages are handled beside it.
 
         Raises `SessionClosed` when the server ends the session first.
         """
-        going = asyncio.ensure_future(work)
-        listening = asyncio.ensure_future(self.receive_messages())
+        working = asyncio.ensure_future(work)
+        receiving = asyncio.ensure_future(self.receive_messages())
         try:
-            await asyncio.wait((going, listening), return_when=asyncio.FIRST_COMPLETED)
-            if listening.done():
-                listening.result()
-            return await going
+            await asyncio.wait((working, receiving), return_when=asyncio.FIRST_COMPLETED)
+            if receiving.done():
+                receiving.result()
+            return await working
         finally:
-            going.cancel()
-            listening.cancel()
-            await asyncio.gather(going, listening, return_exceptions=True)
+            working.cancel()
+            receiving.cancel()
+            await asyncio.gather(working, receiving, return_exceptions=True)
 
     async def wait_for_turns(self, count: int, timeout_s: float) -> bool:
-        """Wait until `count` turns are over in all; `False` if the server goes silent first."""
+        """Wait until `count` turns are over; `False` if nothing came for `timeout_s` before."""
         return await self._wait_until(lambda: len(self.log.turns) >= count, timeout_s)
 
     async def wait_until_quiet(self, quiet_s: float, timeout_s: float) -> bool:
-        """Wait until all that was said is answered and nothing was sent or came for `quiet_s`.
+        """Wait until all input is answered and nothing was sent or received for `quiet_s`.
 
-        `False` if the server goes silent before that.
+        `False` if nothing came for `timeout_s` before that.
         """
         return await self._wait_until(
             lambda: (
@@ -165,9 +173,9 @@ class ClientConversation:
         )
 
     async def _wait_until(self, met: Callable[[], bool], timeout_s: float) -> bool:
-        """Whether it is met before nothing has come for `timeout_s`."""
+        """Return whether `met` became true before nothing came for `timeout_s`."""
         began = self._loop.time()
-        # What is waited for depends on the time that passes, not only on messages.
+        # Polled, since the condition depends on the time, not only on messages.
         while not met():
             if self._loop.time() - max(began, self._last_message) >= timeout_s:
                 return False
@@ -176,12 +184,12 @@ class ClientConversation:
 
 
 NORMAL_REASONS = ("", "TURN_COMPLETE_REASON_UNSPECIFIED", "NEED_MORE_INPUT")
-"""Reasons of a turn's end that are no failure: the model said all that it wanted to."""
+"""Values of `turnCompleteReason` that are no failure."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerPiece:
-    """A piece of the answer's words, and the position at which their sound begins."""
+    """A piece of the answer's words, and the position at which their audio begins."""
 
     text: str
     start_s: float
@@ -189,7 +197,7 @@ class AnswerPiece:
 
 @dataclass(slots=True)
 class ToolUse:
-    """A function call of the model's, and its result once there is one."""
+    """A function call of the model, and its result once there is one."""
 
     call: ToolCall
     result: ToolResult | None = None
@@ -200,8 +208,8 @@ class ToolUse:
 class Turn:
     """One question and its answer.
 
-    Times are of one monotonic clock, in seconds. `start_s` and `end_s` are the positions at which
-    the answer's sound begins and ends, `cut_s` the one at which an interruption ended its playing.
+    `start_s` and `end_s` are the positions at which the answer's audio begins and ends, `cut_s` the
+    one at which an interruption ended its playing.
     """
 
     number: int
@@ -226,17 +234,17 @@ class Turn:
 
     @property
     def answer(self) -> str:
-        """The answer's words, without those that an interruption kept from being played."""
+        """The answer's words, without those that an interruption cut off."""
         return self.answer_until(math.inf)
 
     def answer_until(self, played_s: float) -> str:
-        """The answer's words whose sound has begun when `played_s` has been played."""
+        """Return the answer's words whose audio begins before `played_s`."""
         end_s = min(played_s, self.cut_s)
         return "".join(piece.text for piece in self.pieces if piece.start_s < end_s)
 
     @property
     def unplayed(self) -> str:
-        """The words that came and were not played, since the user interrupted."""
+        """The answer's words that an interruption cut off."""
         return "".join(piece.text for piece in self.pieces if piece.start_s >= self.cut_s)
 
     @property
@@ -246,16 +254,16 @@ class Turn:
 
     @property
     def failed(self) -> bool:
-        """Whether the server gave up on the answer; `reason` is its word for why."""
+        """Whether the server could not answer; `reason` says why."""
         return self.reason not in NORMAL_REASONS
 
     @property
     def has_answer(self) -> bool:
-        """Whether anything but the user's own words has come."""
+        """Whether anything but the input's transcript has come."""
         return bool(self.pieces or self.tools or self.code or self.audio_s)
 
     def latency_ms(self, at: float | None) -> int | None:
-        """From the end of the user's speech to `at`; `None` where either is unknown.
+        """Return the time from the end of the user's speech to `at`; `None` if either is unknown.
 
         0 for what came before that end, as when the user goes on speaking.
         """
@@ -264,9 +272,9 @@ class Turn:
         return max(0, round((at - self.speech_end) * 1000))
 
     def as_json(self) -> dict[str, Any]:
-        """The turn for a transcript file: one object a line.
+        """Return the turn for a transcript file, one object a line.
 
-        Without the space with which a server begins what follows an earlier transcript.
+        The space that begins a transcript after an earlier one is left out.
         """
         return {
             "turn": self.number,
@@ -289,7 +297,7 @@ class Turn:
         }
 
     def latency_line(self) -> str:
-        """The turn's latency parts in one line."""
+        """Return the parts of the turn's latency in one line."""
         parts = [
             ("transcript", self.transcript_at),
             ("first audio" if self.first_audio_at else "first text",
@@ -311,9 +319,9 @@ class Turn:
 
 
 class TurnLog:
-    """Gathers messages into turns.
+    """Collects messages into turns.
 
-    `queued_s` is the position at which the sound ends that the speaker was given so far.
+    `queued_s` is the position at which the audio ends that the speaker got so far.
     """
 
     def __init__(self, clock: SpeechClock) -> None:
@@ -326,13 +334,13 @@ class TurnLog:
 
     @property
     def unanswered(self) -> bool:
-        """Whether something was said that no turn has taken up."""
+        """Whether input was sent that belongs to no turn yet."""
         return self._clock.began != self._answered_at
 
     def add_message(
         self, message: ServerMessage, now: float, played_s: float = math.inf
     ) -> Turn | None:
-        """Note a message that came at `now`; the turn that it completed, if it did.
+        """Add a message that came at `now`, and return the turn that it completed, if any.
 
         `played_s` is the position up to which the speaker has played by then.
         """
@@ -353,8 +361,8 @@ class TurnLog:
             case ReconnectedMessage() if self.open is not None and (
                 self.open.pieces or self.open.audio_s
             ):
-                # What the connection before did not bring of an answer never comes. Questions and
-                # calls are not lost with it: theirs is still to come.
+                # The remainder of an answer is lost with the old connection; answers to questions
+                # and calls are still to come.
                 self.open.interrupted = True
                 return self._complete_turn(now, "")
             case ToolCallCancellationMessage(ids):
@@ -400,7 +408,7 @@ class TurnLog:
         turn.first_audio_at = turn.first_audio_at or now
 
     def add_result(self, call: ToolCall, result: ToolResult) -> ToolUse | None:
-        """Note what a function gave; the call as the log has it, unless that is forgotten."""
+        """Add a function's result, and return the call of the log; `None` if it is too old."""
         for use in self._recent_tool_uses():
             if use.call is call:
                 use.result = result
@@ -408,12 +416,12 @@ class TurnLog:
         return None
 
     def _recent_tool_uses(self) -> Iterable[ToolUse]:
-        """Calls of the open turn and the one before, which may be waited for still."""
+        """Return the calls of the open turn and the one before, which may be pending."""
         turns = [*self.turns[-1:], *([self.open] if self.open is not None else [])]
         return [use for turn in turns for use in turn.tools]
 
     def _begin_answer(self, message: ServerMessage) -> None:
-        """What was begun before an answer is that turn's question; what comes later is not."""
+        """Assign the input sent so far to the turn whose answer `message` begins, if it does."""
         match message:
             case (
                 InputTranscriptionMessage()
@@ -453,24 +461,25 @@ LOUD = 0.02
 """Amplitude, of 1, from which a sample counts as speech: 34 dB below full scale."""
 
 CLEAR = 0.25
-"""Sound stands out from its background from this part of the loudest so far: 12 dB below it."""
+"""Audio counts as speech from this fraction of the loudest so far: 12 dB below it."""
 
 PAUSE_S = 0.5
 """Speech after a pause of this length is a new utterance."""
 
 SILENCE_DBFS = -60.0
-"""The lowest level that is told apart from silence."""
+"""The lowest level that differs from silence."""
 
 FALL_DB_PER_S = 60.0
-"""How fast the level falls after a loud chunk, as a programme meter's needle does."""
+"""How fast the level falls after a loud chunk."""
 
 
 class SpeechClock:
-    """Measures the sound that is sent.
+    """Measures the loudness of the audio that is sent, and times the user's speech by it.
 
     `last` is the time of the last loud sample, of speech or of noise. `last_speech` and `began`
-    are when the user last spoke, and last began to after a pause; only what is about as loud as
-    the loudest so far counts there, which noise behind a voice is not.
+    are when the user last spoke, and last began to after a pause; there, only what is about as
+    loud as the loudest so far counts, which excludes noise behind a voice. Levels are root mean
+    squares in decibels below full scale (dBFS).
     """
 
     def __init__(self, loud: float = LOUD) -> None:
@@ -483,7 +492,7 @@ class SpeechClock:
         self.began: float | None = None
 
     def add_audio(self, pcm: bytes, at: float) -> None:
-        """Measure 16 kHz `pcm` that was sent at time `at`, when its last sample had been heard."""
+        """Measure 16 kHz `pcm` whose last sample was recorded, and sent, at time `at`."""
         samples = np.frombuffer(pcm[: len(pcm) & ~1], "<i2").astype(np.float64)
         if not samples.size:
             return
@@ -501,11 +510,11 @@ class SpeechClock:
             self.last_speech = self.last
 
     def add_text(self, at: float) -> None:
-        """Note that a turn was sent in writing at time `at`."""
+        """Note that a turn was sent as text at time `at`."""
         self.last = self.last_speech = self.began = at
 
     def level_dbfs(self, now: float) -> float:
-        """Level at time `now`, from `SILENCE_DBFS` to 0; falls steadily after a loud chunk."""
+        """Return the level at time `now`, from `SILENCE_DBFS` to 0."""
         fallen = self._level_dbfs - FALL_DB_PER_S * max(0.0, now - self._level_at)
         return max(SILENCE_DBFS, fallen)
 

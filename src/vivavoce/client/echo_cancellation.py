@@ -1,4 +1,4 @@
-"""Keeping the loudspeaker out of the microphone, so that the model does not hear itself."""
+"""Echo handling: keep the loudspeaker's sound out of the microphone's."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from vivavoce.installing import install_command
 
 MODES = ("auto", "cancel", "half-duplex", "gate", "off")
 ROOM_S = 0.3
-"""How long a room and the sound card keep on sounding after the last sample was handed over."""
+"""How long sound card and room go on sounding after the last sample was given to the device."""
 GATE = 0.08
-"""Loudness (root mean square, of 1) that a voice must reach to be heard over the answer."""
+"""Loudness (root mean square, of 1) from which the gate lets a voice pass while an answer plays."""
 
 
 class EchoGuard(Protocol):
-    """Sits between microphone, loudspeaker and session."""
+    """Filters the microphone by what the loudspeaker plays."""
 
     description: str
-    """One sentence for the user on what is being done."""
+    """One sentence for the user on what is done."""
 
     def add_playback(self, pcm: bytes) -> None:
-        """24 kHz sound, silence included, goes to the loudspeaker now."""
+        """Note 24 kHz audio, silence included, that goes to the loudspeaker now."""
         ...
 
     def process_microphone(self, pcm: bytes) -> bytes:
-        """What is left of 16 kHz microphone sound. May hold back less than 10 ms."""
+        """Return what is left of 16 kHz microphone audio. May hold back less than 10 ms."""
         ...
 
 
 def make_echo_guard(mode: str = "auto") -> EchoGuard:
-    """The guard of a mode. Raises `ConfigError` when it can't be had."""
+    """Create the guard of a mode. Raises `ConfigError` if it is unknown or not installed."""
     if mode not in MODES:
         raise ConfigError(f"There is no echo mode {mode!r}.", f"Use one of {', '.join(MODES)}.")
     if mode == "off":
@@ -57,19 +57,19 @@ def make_echo_guard(mode: str = "auto") -> EchoGuard:
 
 
 class EchoPassThrough:
-    """Lets everything through: for headphones."""
+    """Passes everything, for headphones."""
 
     description = "Echo: nothing is done; use headphones."
 
     def add_playback(self, pcm: bytes) -> None:
-        """Not of interest."""
+        """Ignore it."""
 
     def process_microphone(self, pcm: bytes) -> bytes:
         return pcm
 
 
 class HalfDuplex:
-    """Hears nothing while the answer plays, so the answer can't be interrupted by voice."""
+    """Passes silence while an answer plays, so that it can't be interrupted by voice."""
 
     description = (
         "Echo: the microphone is closed while an answer plays (half duplex). To interrupt by "
@@ -88,12 +88,12 @@ class HalfDuplex:
         return pcm if self.passes_audio(pcm) else bytes(len(pcm))
 
     def passes_audio(self, pcm: bytes) -> bool:
-        """Whether this sound is heard."""
+        """Return whether this audio passes."""
         return self._clock() >= self._loud_until
 
 
 class EchoGate(HalfDuplex):
-    """While the answer plays, hears only what is clearly louder than an echo."""
+    """Passes only what is clearly louder than an echo while an answer plays."""
 
     description = "Echo: only a raised voice is heard while an answer plays."
 
@@ -105,7 +105,7 @@ class EchoGate(HalfDuplex):
 
 
 class EchoCanceller:
-    """Echo cancellation by WebRTC's audio processing, which knows what was played."""
+    """Cancels the echo of what was played, by WebRTC's audio processing."""
 
     description = "Echo: cancelled, along with steady noise; you can interrupt by voice."
 
@@ -131,7 +131,7 @@ class EchoCanceller:
         return bytes(cleaned)
 
     def _take_frames(self, sound: bytearray, rate: int) -> list[Any]:
-        """The whole 10 ms frames of `sound`, taken out of it: the library takes no others."""
+        """Remove the frames of 10 ms, which the library needs, from `sound` and return them."""
         samples = rate // 100
         size = samples * BYTES_PER_SAMPLE
         whole = len(sound) - len(sound) % size

@@ -1,13 +1,14 @@
-"""What a Live server says and what we say to it: typed here, JSON on the wire.
+"""Messages of the Live API as the client reads and writes them.
 
-The client reads only what the Live API documents and drops keys it does not know, as the
-official SDKs do, so that it talks to any server of the API.
+The client reads only what the Live API documents and drops unknown keys, as the official SDKs do,
+so that it talks to any server of the API, also to newer ones. It can't read by the models of
+`protocol`: these decode what clients send.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,22 +21,22 @@ from vivavoce.errors import VivavoceError
 
 
 class SessionClosed(VivavoceError):
-    """The conversation ended from the other side. `code` is the WebSocket close code."""
+    """The server closed the session. `code` is the WebSocket close code."""
 
     def __init__(self, code: int, reason: str) -> None:
-        said = shorten_reason(reason) or "no reason given"
-        super().__init__(f"The server closed the session ({code}): {said}")
+        shown = shorten_reason(reason) or "no reason given"
+        super().__init__(f"The server closed the session ({code}): {shown}")
         self.code = code
         self.reason = reason
 
 
-FULL_BYTES = 123
-"""What a close frame holds; a longer reason is cut there, before a whole character."""
+MAX_REASON_BYTES = 123
+"""Size of a reason in a close frame; a longer one is cut before a whole character."""
 
 
 def shorten_reason(reason: str) -> str:
-    """A close reason, with an ellipsis in place of a last word that the frame has cut."""
-    least = FULL_BYTES if reason.isascii() else FULL_BYTES - 3
+    """Replace the last word of a close reason that the frame has cut by an ellipsis."""
+    least = MAX_REASON_BYTES if reason.isascii() else MAX_REASON_BYTES - 3
     if len(reason.encode()) < least or reason.endswith((".", "!", "?", "…")):
         return reason
     return (reason.rpartition(" ")[0] or reason).rstrip(" ,;:(") + " …"
@@ -53,7 +54,7 @@ class SetupCompleteMessage:
 
 @dataclass(frozen=True, slots=True)
 class AudioMessage:
-    """A piece of the answer as sound: 16-bit mono PCM of `rate` samples a second."""
+    """A chunk of the answer's audio: 16-bit mono PCM of `rate` samples a second."""
 
     pcm: bytes
     rate: int
@@ -69,67 +70,66 @@ class TextMessage:
 
 @dataclass(frozen=True, slots=True)
 class InputTranscriptionMessage:
-    """A piece of what the user was understood to say."""
+    """A piece of the transcript of the user's speech; the pieces concatenate."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class OutputTranscriptionMessage:
-    """A piece of what the answer says; the pieces concatenate."""
+    """A piece of the transcript of the answer; the pieces concatenate."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class ExecutableCodeMessage:
-    """Code that the server runs for the answer, or that stands for a search there."""
+    """Code that the server runs for the answer, or that represents a search."""
 
     code: str
 
 
 @dataclass(frozen=True, slots=True)
 class GroundingMessage:
-    """What the answer rests on: titles and addresses."""
+    """The sources of the answer: titles and addresses."""
 
     sources: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class UrlContextMessage:
-    """Addresses that were read for the answer, and what became of each."""
+    """Addresses that were read for the answer, with the status of each."""
 
     pages: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class GenerationCompleteMessage:
-    """Everything of this turn was produced."""
+    """The answer of this turn is generated completely."""
 
 
 @dataclass(frozen=True, slots=True)
 class InterruptedMessage:
-    """The user cut the answer short: drop what is queued for playing."""
+    """The user interrupted the answer: drop what is queued for playing."""
 
 
 @dataclass(frozen=True, slots=True)
 class TurnCompleteMessage:
-    """The turn is over. `usage` is the API's object, empty if the server sent none."""
+    """The turn is over. `reason` is the API's `turnCompleteReason`."""
 
-    usage: Mapping[str, Any]
     reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCallMessage:
-    """Functions that the server asks to have run."""
+    """Functions that the client is to call."""
 
     calls: tuple[ToolCall, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCallCancellationMessage:
-    """Calls whose results are no longer wanted."""
+    """Calls whose results are no longer needed."""
 
     ids: tuple[CallId, ...]
 
@@ -143,16 +143,16 @@ class GoAwayMessage:
 
 @dataclass(frozen=True, slots=True)
 class ResumptionUpdateMessage:
-    """A resumption handle, or empty while the session can't be resumed."""
+    """A resumption handle, empty while the session can't be resumed."""
 
     handle: str
 
 
 @dataclass(frozen=True, slots=True)
 class ReconnectedMessage:
-    """The conversation goes on by another connection; `ended` says how the one before ended.
+    """The session is resumed on another connection; `ended` says how the one before ended.
 
-    No message of the API: `ReconnectingSession` says it between what two connections brought.
+    Not a message of the API: `ReconnectingSession` inserts it.
     """
 
     ended: SessionClosed
@@ -179,7 +179,7 @@ ServerMessage = (
 
 
 def read_frame(frame: bytes | str) -> list[ServerMessage]:
-    """Everything that one frame says, in the order in which it is to be acted on.
+    """Read the messages of one frame, in the order in which they are to be handled.
 
     Raises `SessionClosed` (1002) if the frame isn't a JSON object.
     """
@@ -196,7 +196,7 @@ def _read_message(message: dict[str, Any]) -> Iterator[ServerMessage]:
     if "setupComplete" in message:
         yield SetupCompleteMessage(message["setupComplete"].get("sessionId", ""))
     if content := message.get("serverContent"):
-        yield from _read_content(content, message.get("usageMetadata") or {})
+        yield from _read_content(content)
     if call := message.get("toolCall"):
         yield ToolCallMessage(
             tuple(
@@ -214,7 +214,7 @@ def _read_message(message: dict[str, Any]) -> Iterator[ServerMessage]:
         )
 
 
-def _read_content(content: dict[str, Any], usage: dict[str, Any]) -> Iterator[ServerMessage]:
+def _read_content(content: dict[str, Any]) -> Iterator[ServerMessage]:
     if transcript := content.get("inputTranscription"):
         yield InputTranscriptionMessage(transcript.get("text", ""))
     for part in (content.get("modelTurn") or {}).get("parts", ()):
@@ -238,7 +238,7 @@ def _read_content(content: dict[str, Any], usage: dict[str, Any]) -> Iterator[Se
     if content.get("interrupted"):
         yield InterruptedMessage()
     if content.get("turnComplete"):
-        yield TurnCompleteMessage(usage, content.get("turnCompleteReason", ""))
+        yield TurnCompleteMessage(content.get("turnCompleteReason", ""))
 
 
 def _status(page: dict[str, Any]) -> str:
@@ -246,7 +246,7 @@ def _status(page: dict[str, Any]) -> str:
 
 
 def audio_rate(mime_type: str, default: int = 24_000) -> int:
-    """Samples a second as an audio MIME type says it: `audio/pcm;rate=24000`."""
+    """Return the samples a second of an audio MIME type, such as `audio/pcm;rate=24000`."""
     for parameter in mime_type.split(";")[1:]:
         name, _, value = parameter.partition("=")
         if name.strip().lower() == "rate" and value.strip().isdigit():
@@ -277,10 +277,10 @@ class SessionOptions:
     silence_ms: int | None = None
     """Silence after which the user has finished; `None` leaves it to the server."""
     handle: str | None = None
-    """What the session goes on from; empty for a new one that offers handles, `None` without."""
+    """The resumption handle; empty for a new session that gets handles, `None` without."""
 
     def setup_message(self) -> dict[str, Any]:
-        """The `setup` message."""
+        """Return the `setup` message."""
         speech: dict[str, Any] = {}
         if self.voice:
             speech["voiceConfig"] = {"prebuiltVoiceConfig": {"voiceName": self.voice}}
@@ -321,24 +321,24 @@ def _function_declaration(function: ToolDeclaration) -> dict[str, Any]:
 
 
 def audio_message(pcm: bytes, rate: int = INPUT_RATE) -> dict[str, Any]:
-    """A piece of microphone sound."""
+    """Return a chunk of microphone audio as `realtimeInput`."""
     data = base64.b64encode(pcm).decode("ascii")
     return {"realtimeInput": {"audio": {"data": data, "mimeType": f"audio/pcm;rate={rate}"}}}
 
 
 def audio_stream_end_message() -> dict[str, Any]:
-    """The microphone was switched off."""
+    """Return the message that the microphone was switched off."""
     return {"realtimeInput": {"audioStreamEnd": True}}
 
 
 def text_message(text: str) -> dict[str, Any]:
-    """A whole turn in writing, to be answered."""
+    """Return a whole turn of text, to be answered, as `clientContent`."""
     turn = {"role": "user", "parts": [{"text": text}]}
     return {"clientContent": {"turns": [turn], "turnComplete": True}}
 
 
 def tool_response_message(results: Sequence[ToolResult]) -> dict[str, Any]:
-    """What the functions gave."""
+    """Return the results of functions as `toolResponse`."""
     return {
         "toolResponse": {
             "functionResponses": [

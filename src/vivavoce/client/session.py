@@ -37,11 +37,11 @@ SCHEMES = {"http": "ws", "ws": "ws", "https": "wss", "wss": "wss"}
 SETUP_TIMEOUT_S = 60.0
 """An engine may load its weights while the first session waits."""
 PONG_S = 120.0
-"""A ping stands behind what was sent before: of a file that is sent fast, a minute of sound."""
+"""A ping waits behind what was sent before: a minute of audio, if a file is sent fast."""
 
 
 class ServerUnreachable(VivavoceError):
-    """No conversation could be begun. `fix` is one sentence on what to do about it."""
+    """The server could not be reached. `fix` is one sentence on what to do about it."""
 
     def __init__(self, problem: str, fix: str) -> None:
         super().__init__(f"{problem} {fix}")
@@ -55,7 +55,7 @@ class ServerUntrusted(ServerUnreachable):
 
 @dataclass(frozen=True, slots=True)
 class ServerEndpoint:
-    """Where a Live server listens.
+    """The address of a Live server.
 
     `url` is the base URL that SDKs are given too; `http` and `ws` are plain text, `https` and
     `wss` are TLS, verified against `ca` (a PEM file) alone, or else against the system's roots
@@ -69,9 +69,8 @@ class ServerEndpoint:
 
     @property
     def web_url(self) -> str:
-        """The base address for ordinary requests. Raises `ConfigError` for a bad URL."""
-        address = self.socket_url.removesuffix(PATH)
-        return address.replace("ws", "http", 1)
+        """The base URL for HTTP requests. Raises `ConfigError` for a bad URL."""
+        return self.socket_url.removesuffix(PATH).replace("ws", "http", 1)
 
     @property
     def socket_url(self) -> str:
@@ -85,7 +84,7 @@ class ServerEndpoint:
         return f"{SCHEMES[parts.scheme]}://{parts.netloc}{parts.path.rstrip('/')}{PATH}"
 
     def tls(self) -> ssl.SSLContext | None:
-        """What verifies the server, `None` for plain text.
+        """Return the context that verifies the server, `None` for plain text.
 
         Raises `ConfigError` when a certificate file can't be read.
         """
@@ -105,7 +104,7 @@ class ServerEndpoint:
 
 
 class ClientSession(ABC):
-    """A conversation. Iterate over it for what the server says.
+    """A session of the Live API. Iterate over it for the server's messages.
 
     Iteration ends when the session is closed from here; it raises `SessionClosed` when the server
     closes it.
@@ -113,7 +112,7 @@ class ClientSession(ABC):
 
     @abstractmethod
     async def send_message(self, message: dict[str, Any]) -> None:
-        """Any message of the API. Raises `SessionClosed` when the session is over."""
+        """Send any message of the API. Raises `SessionClosed` when the session is over."""
 
     @abstractmethod
     async def __anext__(self) -> ServerMessage: ...
@@ -122,24 +121,24 @@ class ClientSession(ABC):
         return self
 
     async def send_audio(self, pcm: bytes, rate: int = INPUT_RATE) -> None:
-        """The next piece of the microphone stream, 16-bit mono PCM."""
+        """Send the next chunk of the microphone stream, 16-bit mono PCM."""
         await self.send_message(messages.audio_message(pcm, rate))
 
     async def end_audio_stream(self) -> None:
-        """The microphone was switched off: what was said so far is a finished turn."""
+        """Tell that the microphone was switched off, which ends the user's turn."""
         await self.send_message(messages.audio_stream_end_message())
 
     async def send_text(self, text: str) -> None:
-        """A whole turn in writing."""
+        """Send a whole turn as text."""
         await self.send_message(messages.text_message(text))
 
     async def send_tool_response(self, results: Sequence[ToolResult]) -> None:
-        """What the functions gave that the server asked for."""
+        """Send the results of functions that the server called."""
         await self.send_message(messages.tool_response_message(results))
 
 
 class WebSocketSession(ClientSession):
-    """A conversation by one connection."""
+    """A session on one connection."""
 
     def __init__(self, socket: ClientConnection, ready: SetupCompleteMessage) -> None:
         self._socket = socket
@@ -167,7 +166,7 @@ class WebSocketSession(ClientSession):
 async def connect(
     endpoint: ServerEndpoint, options: SessionOptions
 ) -> AsyncIterator[WebSocketSession]:
-    """A conversation, begun and ready. Closed with 1000 on leaving.
+    """Open a session, set up and ready. Closed with 1000 on leaving.
 
     Raises `ServerUnreachable` when nothing answers, `SessionClosed` when the server refuses the
     setup.
@@ -228,23 +227,23 @@ def _session_closed(closed: ConnectionClosed) -> SessionClosed:
 
 
 RECONNECT_TIMEOUT_S = 30.0
-"""How long a server may be away, for a restart, until the conversation is given up."""
+"""How long to try to reconnect, as while a server restarts."""
 
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 2.0
-"""Between two tries, doubled from the one to the other."""
+"""Between two tries, doubled after each."""
 
 RECOVERABLE = frozenset({1001, 1006, 1011, 1012, 1013})
-"""Ends that are no judgement on this client: lost, going away, restarting, for now too busy."""
+"""Close codes after which to reconnect: going away, lost, failed, restarting, busy."""
 
 
 class ReconnectingSession(ClientSession):
-    """A conversation over as many connections as it takes.
+    """A session that is resumed on a new connection whenever one ends.
 
-    When the server ends a connection, the next one resumes from the newest handle. Sending waits
-    meanwhile; then iteration gives a `ReconnectedMessage`. Raises `SessionClosed` when the server
-    refuses to resume, `ServerUnreachable` when it stays away for `timeout_s`. A session that was
-    never offered a handle ends with its connection.
+    The next connection resumes from the newest handle. Sending waits meanwhile; then iteration
+    gives a `ReconnectedMessage`. Raises `SessionClosed` when the server refuses to resume,
+    `ServerUnreachable` when it is not reached within `timeout_s`. A session that was never offered
+    a handle ends with its connection.
     """
 
     def __init__(self, endpoint: ServerEndpoint, options: SessionOptions, timeout_s: float) -> None:
@@ -257,14 +256,14 @@ class ReconnectingSession(ClientSession):
         self._failure: SessionClosed | ServerUnreachable | None = None
 
     async def open_connection(self) -> None:
-        """The first connection, or the next one. Raises `SessionClosed`, `ServerUnreachable`."""
+        """Open the first connection, or the next. Raises `SessionClosed`, `ServerUnreachable`."""
         await self._exits.aclose()
         self._current = await self._exits.enter_async_context(
             connect(self._endpoint, self._options)
         )
 
     async def aclose(self) -> None:
-        """Close the connection that there is, with 1000."""
+        """Close the current connection with 1000."""
         await self._exits.aclose()
 
     async def send_message(self, message: dict[str, Any]) -> None:
@@ -291,7 +290,7 @@ class ReconnectingSession(ClientSession):
         return self._current
 
     async def _resume_session(self, before: WebSocketSession, ended: SessionClosed) -> None:
-        """Connect anew in place of `before`, unless that was done already."""
+        """Replace the connection `before` by a new one, unless that was done already."""
         async with self._changing:
             if self._current is not before:
                 return
@@ -307,12 +306,12 @@ class ReconnectingSession(ClientSession):
 
     async def _retry_connecting(self) -> None:
         loop = asyncio.get_running_loop()
-        given_up, pause_s = loop.time() + self._timeout_s, FIRST_PAUSE_S
+        deadline, pause_s = loop.time() + self._timeout_s, FIRST_PAUSE_S
         while True:
             try:
                 return await self.open_connection()
             except (SessionClosed, ServerUnreachable) as error:
-                if _is_final(error) or loop.time() + pause_s > given_up:
+                if _is_final(error) or loop.time() + pause_s > deadline:
                     raise
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
@@ -328,7 +327,7 @@ def _is_final(error: SessionClosed | ServerUnreachable) -> bool:
 async def connect_resumably(
     endpoint: ServerEndpoint, options: SessionOptions, timeout_s: float = RECONNECT_TIMEOUT_S
 ) -> AsyncIterator[ReconnectingSession]:
-    """As `connect`, with a session that outlives its connections."""
+    """Open a session like `connect`, which is resumed when a connection ends."""
     session = ReconnectingSession(
         endpoint, replace(options, handle=options.handle or ""), timeout_s
     )

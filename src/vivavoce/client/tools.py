@@ -1,4 +1,4 @@
-"""A Python module as a set of tools: its public functions answer the model's calls."""
+"""Python functions as tools: declared by their annotations, called for the model."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ JSON_TYPES = {str: "string", int: "integer", float: "number", bool: "boolean", l
 
 
 class ToolModule:
-    """Functions to offer, and the running of them."""
+    """Functions that are declared to the server and answer its calls."""
 
     def __init__(self, functions: Sequence[Callable[..., Any]] = ()) -> None:
         self._functions = {function.__name__: function for function in functions}
@@ -26,7 +26,7 @@ class ToolModule:
 
     @classmethod
     def load_file(cls, path: Path) -> ToolModule:
-        """The public functions that a Python file defines. Raises `ConfigError`."""
+        """Load the public functions that a Python file defines. Raises `ConfigError`."""
         spec = importlib.util.spec_from_file_location(path.stem, path)
         if spec is None or spec.loader is None or not path.is_file():
             raise ConfigError(f"{path} is not a Python file.", "Name a module, such as tools.py.")
@@ -50,7 +50,7 @@ class ToolModule:
         return cls(functions)
 
     async def answer_calls(self, calls: Sequence[ToolCall]) -> list[ToolResult]:
-        """Run the functions side by side; a failure becomes the result `{"error": …}`."""
+        """Run the functions concurrently; a failure becomes the result `{"error": …}`."""
         return list(await asyncio.gather(*(self._run_call(call) for call in calls)))
 
     async def _run_call(self, call: ToolCall) -> ToolResult:
@@ -65,13 +65,13 @@ class ToolModule:
                 else:
                     value = await asyncio.to_thread(function, **call.args)
                 response = value if isinstance(value, dict) else {"result": value}
-            except Exception as error:  # the user's own code: the model gets to know
+            except Exception as error:  # of the user's own code, for the model
                 response = {"error": str(error) or type(error).__name__}
         return ToolResult(call.id, call.name, response)
 
 
 def declare_function(function: Callable[..., Any]) -> ToolDeclaration:
-    """A declaration from a function's name, docstring and annotations."""
+    """Declare a function by its name, docstring and annotations."""
     hints = typing.get_type_hints(function)
     parameters = inspect.signature(function).parameters
     schema: Json | None = None
