@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from vivavoce.cli.engines import profiles_by_engine
 from vivavoce.cli.main import COMMANDS, app
 from vivavoce.config import load_config
+from vivavoce.domain.setup import VOICES
 from vivavoce.engines.registry import BUILTIN, factory, parse
 from vivavoce.errors import ConfigError
 
@@ -91,3 +92,20 @@ def test_a_command_that_cannot_be_loaded_is_a_fault_and_not_hidden(
 
 def test_the_version() -> None:
     assert CliRunner().invoke(app, ["--version"]).stdout.startswith("vivavoce 0.")
+
+
+def test_a_line_a_voice_with_its_sound() -> None:
+    heading, *lines = CliRunner().invoke(app, ["voices"]).stdout.splitlines()
+    assert heading == "voice\tsound"
+    sounds = dict(line.split("\t") for line in lines)
+    assert tuple(sounds) == VOICES
+    assert sounds["Kore"] == "woman, 180 Hz, even pace"
+    assert sounds["Puck"] == "man, 123 Hz, quick pace"
+    assert sounds["Vindemiatrix"] == "woman, 170 Hz, slow pace"
+
+
+def test_json_has_names_and_sounds() -> None:
+    told = json.loads(CliRunner().invoke(app, ["voices", "--json"]).stdout)
+    assert told["voices"] == list(VOICES)
+    assert told["default"] == "Puck"
+    assert set(told["sounds"]) == set(VOICES)

@@ -1,4 +1,4 @@
-"""Signals while a server starts: it must not have to be killed."""
+"""Signals while a server starts and serves."""
 
 from __future__ import annotations
 
