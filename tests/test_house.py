@@ -23,12 +23,11 @@ SOURCE = Path(__file__).parent.parent / "src" / "vivavoce"
 # A module is covered by the longest entry that is a prefix of its name.
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
-    "connection_errors": set(),
     "installing": {"errors"},
     "domain": {"domain", "errors"},
     "core": {"domain", "core", "errors"},
     "protocol": {"domain", "errors", "core.events", "core.messages", "protocol"},
-    "engines": {"connection_errors", "domain", "errors", "engines", "installing"},
+    "engines": {"domain", "errors", "engines", "installing"},
     "tools": {
         "domain", "errors", "installing", "engines.pages", "engines.ports", "engines.settings",
         "engines.workers", "tools",
@@ -43,7 +42,7 @@ ALLOWED: dict[str, set[str]] = {
         "metrics", "store.port", "store.checkpoints",
     },
     "metrics": {"domain", "errors", "runtime.turn_report"},
-    "client": {"client", "connection_errors", "domain", "errors", "installing"},
+    "client": {"client", "domain", "errors", "installing"},
     "config": {"domain", "errors", "core.settings", "config"},
     "tooling": {"config", "domain", "errors", "engines", "http.health", "metrics", "tools"},
     "wiring": {
@@ -57,7 +56,7 @@ ALLOWED: dict[str, set[str]] = {
     "logs": {"domain", "errors"},
     "testing": {"domain", "errors", "engines", "testing", "store.port"},
     "cli": {
-        "wiring", "client", "config", "connection_errors", "domain", "errors", "engines", "http",
+        "wiring", "client", "config", "domain", "errors", "engines", "http",
         "cli", "logs", "tools", "store",
     },
     "__main__": {"cli"},

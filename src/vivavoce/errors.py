@@ -1,14 +1,17 @@
-"""Every error this project raises, as one tree.
+"""Every error this project raises, as one tree, and why connections fail.
 
     VivavoceError
     ├── ClientFault         the client broke the protocol: becomes a close code and a reason
     ├── ConfigError         the configuration cannot work: said at start-up, with the fix
+    │   └── AudioDeviceMissing    no microphone or loudspeaker can be opened (client)
     ├── EngineError         an engine failed: ends the generation or the transcript, not the session
     │   ├── EngineBusy      no capacity now; for a speculation this is an ordinary outcome
     │   └── EngineMissing   a part is not installed or not fetched: says what to do
     │       └── NamespacesForbidden   the kernel lets this user make no sandbox
     ├── StoreError          the state store cannot be used: talk goes on, not resumable meanwhile
-    └── ToolError           a tool that the server runs failed: the model is told, the turn goes on
+    ├── ToolError           a tool that the server runs failed: the model is told, the turn goes on
+    │   └── PageError       a page could not be read (tools.ssrf)
+    └── ServerUnreachable, SessionClosed     a client of ours found no server, or lost it (client)
 
 Anything else that escapes is a bug of ours: the connection closes with 1011 and the
 flight recorder is kept.
@@ -17,6 +20,9 @@ flight recorder is kept.
 from __future__ import annotations
 
 import difflib
+import os
+import socket
+import ssl
 from collections.abc import Iterable
 
 EXITS = (SystemExit, KeyboardInterrupt)
@@ -29,43 +35,52 @@ INVALID, POLICY, TOO_BIG, INTERNAL = 1007, 1008, 1009, 1011
 
 
 class VivavoceError(Exception):
-    """The root of the tree; never raised itself."""
+    """The root of the tree, never raised itself: what is wrong as a code, a sentence and a fix.
+
+    `code` is a code of docs/reference/errors.md, or a close code. Where a configuration has several
+    mistakes, `problem` and `fix` have a line for each.
+    """
+
+    code: str | int = ""
+    fix = ""
+
+    def __init__(self, problem: str, fix: str = "") -> None:
+        super().__init__(f"{problem} {fix}".rstrip())
+        self.problem = problem
+        self.fix = fix or self.fix
 
 
 class ClientFault(VivavoceError):
     """The client sent something the protocol does not allow.
 
-    `code` is the WebSocket close code and `reason` the sentence that travels with it
+    `code` is the WebSocket close code and `reason` the problem as it travels with the code
     (`protocol.close` cuts it to 123 bytes on the wire). `logged` is what the log may hold of it:
     a sentence without any value that the client sent; the reason itself unless given.
     """
 
     def __init__(self, code: int, reason: str, logged: str = "") -> None:
         super().__init__(reason)
-        self.code = code
+        self.code: int = code
         self.reason = reason
         self.logged = logged or reason
 
 
 class ConfigError(VivavoceError):
-    """The configuration cannot work. `fix` is one sentence that says what to change.
+    """The configuration cannot work."""
 
-    Where several things are wrong, both have a line for each.
-    """
-
-    def __init__(self, problem: str, fix: str) -> None:
-        super().__init__(f"{problem} {fix}")
-        self.problem = problem
-        self.fix = fix
+    code = "E-CONFIG"
 
 
 class EngineError(VivavoceError):
     """An engine could not do what it was asked. `engine` is its registry name."""
 
-    def __init__(self, engine: str, problem: str) -> None:
-        super().__init__(f"{engine}: {problem}")
+    code = "E-ENGINE-FAILED"
+    fix = "See `vivavoce doctor`."
+
+    def __init__(self, engine: str, problem: str, fix: str = "") -> None:
+        super().__init__(problem, fix)
+        self.args = (f"{engine}: {problem} {fix}".rstrip(),)
         self.engine = engine
-        self.problem = problem
 
 
 class EngineBusy(EngineError):
@@ -73,46 +88,65 @@ class EngineBusy(EngineError):
 
 
 class EngineMissing(EngineError):
-    """A library, weights or a program the engine needs is absent.
+    """A library, weights or a program the engine needs is absent."""
 
-    `lack` says what, `fix` what to do about it; `problem` is both.
-    """
-
-    def __init__(self, engine: str, lack: str, fix: str) -> None:
-        super().__init__(engine, f"{lack} {fix}")
-        self.lack = lack
-        self.fix = fix
+    code = "E-ENGINE-MISSING"
 
 
 class StoreError(VivavoceError):
     """The state store cannot be reached, or failed. `problem` holds no address with a password."""
 
-    def __init__(self, problem: str) -> None:
-        super().__init__(problem)
-        self.problem = problem
+    code = "E-STORE"
+    fix = "Check [store], and that its server or folder is there."
 
 
 class ToolError(VivavoceError):
     """A tool that the server runs could not do what it was asked.
 
-    `tool` is its registry name (`search.searxng`), for the log. `problem` is one sentence that
-    the model is told and may pass on: no address, key or path of this machine stands in it, and
-    nothing of the arguments, since it is logged. `words` are a stranger's own about it, which
-    may repeat what somebody said: they are for the model, and personal in the log.
+    `tool` is its registry name (`search.searxng`), for the log. `problem` is one sentence for the
+    model, which may pass it on: no address, key or path of this machine stands in it, and nothing
+    of the arguments, since it is logged. `words` are an outside service's own about it, which may
+    repeat what somebody said: they are for the model, and personal in the log.
     """
 
+    code = "E-TOOL-FAILED"
+    fix = "Check its table in [tools]."
+
     def __init__(self, tool: str, problem: str, words: str = "") -> None:
-        super().__init__(f"{tool}: {problem}")
+        super().__init__(problem)
+        self.args = (f"{tool}: {problem}",)
         self.tool = tool
-        self.problem = problem
         self.words = words
 
     @property
     def model_text(self) -> str:
-        """What the model is told."""
+        """The sentence for the model."""
         return f"{self.problem} {self.words}".rstrip()
 
 
 def nearest_name(name: str, known: Iterable[str]) -> str:
-    """The setting that a misspelt `name` was probably to be; empty if none is near."""
+    """The known name nearest to a misspelt `name`; empty if none is near."""
     return next(iter(difflib.get_close_matches(name, sorted(known), 1)), "")
+
+
+def connection_failure(error: BaseException) -> str:
+    """Describe why a connection failed, by the system's error behind `error` where there is one.
+
+    Without error numbers, and without the Python tuples that asyncio puts into its errors.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        match cause:
+            case ssl.SSLError():
+                return cause.reason or str(cause)
+            case socket.gaierror(strerror=str(reason)):
+                return reason
+            case OSError(errno=int(number)):
+                return os.strerror(number)
+            case _:
+                cause = cause.__cause__ or cause.__context__
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, OSError):  # asyncio's sum of the errors of several addresses
+        return "none of its addresses accepts a connection"
+    return str(error) or type(error).__name__

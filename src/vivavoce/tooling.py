@@ -69,9 +69,9 @@ async def build_toolbox(
         if "search" not in tools.model_fields_set:
             del parts.missing[SEARCH]
             log.info("no search yet: it begins with the index that `vivavoce index DIR` makes")
-    box.refusals = {kind: each.lack for kind, each in parts.missing.items()}
+    box.refusals = {kind: each.problem for kind, each in parts.missing.items()}
     for kind, each in parts.missing.items():
-        parts.degraded(kind, "a tool cannot work here", each.problem)
+        parts.degraded(kind, "a tool cannot work here", f"{each.problem} {each.fix}")
     return box
 
 
@@ -157,7 +157,7 @@ class _Finder:
             self._refuse(UNUSABLE)
             return None
         if engine is None:
-            self._refuse(self.parts.missing[SEARCH].lack)
+            self._refuse(self.parts.missing[SEARCH].problem)
             return None
         self.box.refusals = {k: why for k, why in self.box.refusals.items() if k != SEARCH}
         if name in self.parts.readiness.parts:

@@ -13,18 +13,18 @@ import shlex
 import shutil
 import ssl
 import sys
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 
 from rich.console import Console
 
 from vivavoce.config import base_url, load_config
-from vivavoce.errors import ConfigError, EngineError, EngineMissing, StoreError, VivavoceError
+from vivavoce.errors import EngineError, VivavoceError
 
 WRONG, UNREACHABLE, CLOSED, SILENT, FAILED = 1, 3, 4, 5, 6
 
 
-class ErrorCode(Enum):
+class ErrorCode(StrEnum):
     """The codes of errors; a code never changes its meaning."""
 
     CONFIG = "E-CONFIG"
@@ -60,10 +60,8 @@ class CliError(VivavoceError):
     """A problem that ends a command: a code, a sentence, a fix, an exit status."""
 
     def __init__(self, code: ErrorCode, problem: str, fix: str, status: int = WRONG) -> None:
-        super().__init__(f"{problem} {fix}")
-        self.code = code
-        self.problem = problem
-        self.fix = fix
+        super().__init__(problem, fix)
+        self.code: ErrorCode = code
         self.status = status
 
 
@@ -72,31 +70,20 @@ def describe_error(error: BaseException, address: str = "") -> CliError:
 
     `address` is where a server was to listen.
     """
-    from vivavoce.client.audio import AudioDeviceMissing
     from vivavoce.client.messages import SessionClosed
-    from vivavoce.client.session import ServerUnreachable, ServerUntrusted
+    from vivavoce.client.session import ServerUnreachable
 
     match error:
         case CliError():
             return error
-        case ServerUntrusted():
-            return CliError(ErrorCode.TLS_TRUST, error.problem, error.fix, UNREACHABLE)
         case ServerUnreachable():
-            return CliError(ErrorCode.NO_SERVER, error.problem, error.fix, UNREACHABLE)
+            return CliError(ErrorCode(error.code), error.problem, error.fix, UNREACHABLE)
         case SessionClosed():
             return _describe_close(error.code, error.reason, str(error))
-        case AudioDeviceMissing():
-            return CliError(ErrorCode.NO_AUDIO_DEVICE, error.problem, error.fix)
-        case ConfigError():
-            return CliError(ErrorCode.CONFIG, error.problem, error.fix)
-        case StoreError():
-            fix = "Check [store], and that its server or folder is there."
-            return CliError(ErrorCode.STORE, error.problem, fix)
-        case EngineMissing():
-            problem = str(error).removesuffix(error.fix).strip()
-            return CliError(ErrorCode.ENGINE_MISSING, problem, error.fix)
         case EngineError():
-            return CliError(ErrorCode.ENGINE_FAILED, str(error), "See `vivavoce doctor`.")
+            return CliError(ErrorCode(error.code), f"{error.engine}: {error.problem}", error.fix)
+        case VivavoceError(code=str(code)) if code:
+            return CliError(ErrorCode(code), error.problem, error.fix)
         case ssl.SSLError():
             return _describe_tls_error(error)
         case OSError():

@@ -22,9 +22,8 @@ from vivavoce.cli.environment import ConfigFile
 from vivavoce.cli.errors import CliError, ErrorCode, open_console
 from vivavoce.client.session import ServerEndpoint, ServerUnreachable
 from vivavoce.config import Config, load_config, split_words
-from vivavoce.connection_errors import connection_failure
 from vivavoce.domain.accounts import ALL_SCOPES, KeyRecord, Quota, Scope
-from vivavoce.errors import ConfigError
+from vivavoce.errors import ConfigError, connection_failure
 from vivavoce.store.port import StateStore, digest_secret
 from vivavoce.wiring import store_of
 

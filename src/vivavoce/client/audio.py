@@ -346,6 +346,8 @@ MAX_QUEUE = 250
 class AudioDeviceMissing(ConfigError):
     """A microphone or loudspeaker can't be opened on this machine."""
 
+    code = "E-NO-AUDIO-DEVICE"
+
 
 @dataclass(frozen=True, slots=True)
 class AudioDevice:

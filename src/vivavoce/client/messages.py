@@ -26,7 +26,7 @@ class SessionClosed(VivavoceError):
     def __init__(self, code: int, reason: str) -> None:
         shown = shorten_reason(reason) or "no reason given"
         super().__init__(f"The server closed the session ({code}): {shown}")
-        self.code = code
+        self.code: int = code
         self.reason = reason
 
 

@@ -27,10 +27,9 @@ from vivavoce.client.messages import (
     SessionOptions,
     SetupCompleteMessage,
 )
-from vivavoce.connection_errors import connection_failure
 from vivavoce.domain.audio import INPUT_RATE
 from vivavoce.domain.content import ToolResult
-from vivavoce.errors import ConfigError, VivavoceError
+from vivavoce.errors import ConfigError, VivavoceError, connection_failure
 
 PATH = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent"
 SCHEMES = {"http": "ws", "ws": "ws", "https": "wss", "wss": "wss"}
@@ -41,16 +40,15 @@ PONG_S = 120.0
 
 
 class ServerUnreachable(VivavoceError):
-    """The server could not be reached. `fix` is one sentence on what to do about it."""
+    """The server could not be reached."""
 
-    def __init__(self, problem: str, fix: str) -> None:
-        super().__init__(f"{problem} {fix}")
-        self.problem = problem
-        self.fix = fix
+    code = "E-NO-SERVER"
 
 
 class ServerUntrusted(ServerUnreachable):
     """The server presents a certificate that no trusted authority has signed."""
+
+    code = "E-TLS-TRUST"
 
 
 @dataclass(frozen=True, slots=True)

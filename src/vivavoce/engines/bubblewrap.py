@@ -181,10 +181,10 @@ async def create(settings: Settings, host: EngineHost) -> BubblewrapSandbox:
     sandbox = BubblewrapSandbox(program, interpreter, limits, calls)
     if reason := await sandbox.probe():
         await sandbox.aclose()
-        lack = f"bubblewrap can't run Python here ({reason})."
+        problem = f"bubblewrap can't run Python here ({reason})."
         if await namespaces_forbidden():
-            raise NamespacesForbidden(ENGINE, lack, _PERMIT)
-        raise EngineMissing(ENGINE, lack, _ANOTHER)
+            raise NamespacesForbidden(ENGINE, problem, _PERMIT)
+        raise EngineMissing(ENGINE, problem, _ANOTHER)
     return sandbox
 
 

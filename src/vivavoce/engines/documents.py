@@ -305,6 +305,6 @@ def _index_in(settings: Settings) -> Path:
         case Version.FOREIGN:
             raise ConfigError(f"{path} is no index of documents.", "Name another `path`.")
         case Version.OLD:
-            lack = "The index of documents was made by another version."
-            raise EngineMissing(ENGINE, lack, fix)
+            problem = "The index of documents was made by another version."
+            raise EngineMissing(ENGINE, problem, fix)
     return path

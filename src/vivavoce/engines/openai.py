@@ -13,7 +13,6 @@ from typing import Annotated, Any, Literal
 import httpx2
 from pydantic import Field
 
-from vivavoce.connection_errors import connection_failure
 from vivavoce.domain.content import Content, ToolResult
 from vivavoce.domain.request import GenerationRequest
 from vivavoce.domain.setup import Modality
@@ -31,7 +30,7 @@ from vivavoce.engines.ports import (
 )
 from vivavoce.engines.settings import BaseAddress, read_settings, resolve_key
 from vivavoce.engines.workers import WorkerPool
-from vivavoce.errors import EngineBusy, EngineError, EngineMissing
+from vivavoce.errors import EngineBusy, EngineError, EngineMissing, connection_failure
 
 # --- settings ----------------------------------------------------------------------------
 

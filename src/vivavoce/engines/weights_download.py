@@ -29,7 +29,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from vivavoce.connection_errors import connection_failure
 from vivavoce.engines.weights import (
     PublishedFile,
     Weights,
@@ -39,7 +38,7 @@ from vivavoce.engines.weights import (
     cached_folder,
     megabytes,
 )
-from vivavoce.errors import EngineMissing, VivavoceError
+from vivavoce.errors import EngineMissing, VivavoceError, connection_failure
 
 if TYPE_CHECKING:
     import httpx2

@@ -531,7 +531,7 @@ async def load_model(
             add_function_calling, model, completion, folder, settings.threshold, judges
         )
     except EngineMissing as missing:  # MiniLM
-        log.warning("no functions can be called", extra={"problem": missing.problem})
+        log.warning("no functions can be called", extra={"problem": str(missing)})
         return model
     except BaseException:
         await asyncio.to_thread(llama.close)

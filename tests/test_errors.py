@@ -1,14 +1,16 @@
-"""Why connections fail, as real attempts report it."""
+"""Codes and sentences of errors, and why connections fail, as real attempts report it."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
+from pathlib import Path
 
 import httpx2
 import pytest
 
-from vivavoce.connection_errors import connection_failure
+from vivavoce.client.session import ServerUnreachable, ServerUntrusted
+from vivavoce.errors import EngineError, EngineMissing, VivavoceError, connection_failure
 
 
 @pytest.fixture
@@ -45,3 +47,23 @@ def test_a_name_that_leads_nowhere() -> None:
 )
 def test_what_the_system_has_no_number_for(error: Exception, words: str) -> None:
     assert connection_failure(error) == words
+
+
+def test_every_code_is_one_of_the_reference() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "reference" / "errors.md").read_text("utf-8")
+    pending, codes = [VivavoceError], set()
+    while pending:
+        kind = pending.pop()
+        pending += kind.__subclasses__()
+        codes.add(kind.code)
+    assert codes >= {"E-CONFIG", "E-ENGINE-MISSING", ServerUnreachable.code, ServerUntrusted.code}
+    assert [code for code in codes if code and f"`{code}`" not in page] == []
+
+
+def test_an_error_reads_as_its_engine_its_problem_and_its_fix() -> None:
+    missing = EngineMissing("search.local", "There is no index.", "Run `vivavoce index`.")
+    assert str(missing) == "search.local: There is no index. Run `vivavoce index`."
+    assert (missing.problem, missing.fix) == ("There is no index.", "Run `vivavoce index`.")
+    failed = EngineError("model.toy", "It broke.")
+    assert str(failed) == "model.toy: It broke."
+    assert failed.fix
