@@ -19,7 +19,8 @@ from vivavoce.engines.function_calling.arguments import MissingArgument, fill
 from vivavoce.engines.scripted_arguments import Unfillable, arguments
 from vivavoce.engines.tool_validation import InvalidCall, check_calls
 from vivavoce.errors import ClientFault
-from vivavoce.protocol.schema import json_schema
+from vivavoce.protocol.base import LENIENT
+from vivavoce.protocol.schema import convert_schema
 
 SAID = 'Set the level to 2 with "a note" at 10:30, not 0.5'
 _DETAIL = re.compile(r"'[^']*'|\"[^\"]*\"|[0-9]+|[{\[].*")
@@ -62,7 +63,7 @@ def run_schema(data: bytes) -> Hashable:
     found: list[Hashable] = []
     if case.get("api"):
         try:
-            schema = json_schema(schema, "p", lambda path, name: None)
+            schema = convert_schema(schema, "p", LENIENT)
         except ClientFault as fault:
             return refusal(fault)
     if (wrong := find_fault(schema)) is not None:

@@ -18,16 +18,12 @@ from vivavoce.errors import INVALID, POLICY, TOO_BIG, ClientFault
 from vivavoce.http.tokens import FoundToken
 from vivavoce.protocol import close
 from vivavoce.protocol.auth_tokens import AuthToken, mask_paths, read_token_request, token_body
-from vivavoce.protocol.base import Wire, read_as, spellings
+from vivavoce.protocol.base import LENIENT, Wire, read_model, spellings
 from vivavoce.protocol.dialect import GeminiDialect
 from vivavoce.protocol.setup import Setup
 
 NOW = 1_890_000_000.0
 _DETAIL = re.compile(r"\"[^\"]*\"|[0-9]+")
-
-
-def _ignore(*what: str) -> None:
-    return None
 
 
 def refusal(fault: ClientFault) -> str:
@@ -107,7 +103,7 @@ def run_locks(data: bytes) -> Hashable:
     locked: list[Setup] = []
     for name in ("a", "b"):
         try:
-            client = read_as(Setup, case.get(name), strict=False, on_unknown=_ignore)
+            client = read_model(Setup, case.get(name), LENIENT)
             locked.append(token.lock(client))
         except ClientFault as fault:
             refusal(fault)
@@ -142,7 +138,7 @@ def _without_handle(setup: Setup, bound: Any) -> dict[str, Any]:
     resumption = fields.get("session_resumption")
     if isinstance(resumption, dict):
         fields["session_resumption"] = {**resumption, "handle": ""}
-    if not read_as(Setup, bound, strict=False, on_unknown=_ignore).model:
+    if not read_model(Setup, bound, LENIENT).model:
         fields["model"] = ""
     return fields
 

@@ -21,7 +21,7 @@ from vivavoce.protocol.auth_tokens import (
     read_token_request,
     token_body,
 )
-from vivavoce.protocol.base import read_as
+from vivavoce.protocol.base import LENIENT, Reading, read_model
 from vivavoce.protocol.setup import Setup, session_setup
 
 NOW = 1_893_454_000.0  # 2029-12-31T23:26:40Z, shortly before the times in the captures
@@ -104,11 +104,11 @@ def test_the_answer_names_the_token_and_what_it_may() -> None:
 
 def test_a_bound_setup_comes_back() -> None:
     bound = {"model": "models/m", "generationConfig": {"temperature": 0.5}}
-    setup = read_bound_setup(read({"bidiGenerateContentSetup": bound}).setup, lambda p, n: None)
+    setup = read_bound_setup(read({"bidiGenerateContentSetup": bound}).setup)
     assert setup is not None
     assert setup.generation_config is not None
     assert (setup.model, setup.generation_config.temperature) == ("models/m", 0.5)
-    assert read_bound_setup(b"", lambda p, n: None) is None
+    assert read_bound_setup(b"") is None
 
 
 FAR = "{} is too far in the future. Maximum lifetime is 20h"
@@ -176,7 +176,7 @@ def test_bodies_that_are_no_json_are_told_so() -> None:
 
 
 def setup(**fields: Any) -> Setup:
-    return read_as(Setup, fields, strict=False, on_unknown=lambda path, name: None)
+    return read_model(Setup, fields, LENIENT)
 
 
 @pytest.mark.parametrize(
@@ -305,7 +305,7 @@ def test_what_is_cleared_is_as_if_never_sent(path: str, bound: Setup | None) -> 
 def test_an_option_that_is_cleared_is_not_refused_for_having_been_sent() -> None:
     client = setup(model="m", sessionResumption={"transparent": True})
     effective = constrain_setup(client, None, mask_paths("sessionResumption.transparent"))
-    session_setup(effective, strict=True, enterprise=False, report=lambda path, name: None)
+    session_setup(effective, Reading(strict=True))
 
 
 def test_a_lock_holds_where_a_lenient_reader_moves_misplaced_fields() -> None:

@@ -15,7 +15,7 @@ from vivavoce.protocol.dialect import GeminiDialect
 
 
 def read(kind: Any, value: Any, strict: bool = False) -> Any:
-    return TypeAdapter(kind).validate_python(value, context={"strict": strict})
+    return TypeAdapter(kind).validate_python(value, context={"reading": base.Reading(strict)})
 
 
 @pytest.mark.parametrize("value", [40, 40.0, "40", "40.0", "4e1", "+40"])

@@ -23,11 +23,12 @@ from vivavoce.domain.content import (
 from vivavoce.domain.ids import CallId
 from vivavoce.errors import ClientFault
 from vivavoce.protocol import content
+from vivavoce.protocol.base import Reading
 from vivavoce.protocol.content import Instruction, contributions, paragraphs, tool_result
 
 
 def wire(value: Any, strict: bool = False) -> content.Content:
-    return content.Content.model_validate(value, context={"strict": strict})
+    return content.Content.model_validate(value, context={"reading": Reading(strict)})
 
 
 PARTS: list[tuple[dict[str, Any], tuple[Part, ...]]] = [
@@ -67,7 +68,7 @@ def read(
     def report(sentence: str, *, quoted: str = "") -> None:
         reported.append(sentence)
 
-    said = contributions(turns, strict=strict, enterprise=enterprise, report=report)
+    said = contributions(turns, Reading(strict, enterprise, on_mismatch=report))
     return list(said), reported
 
 
@@ -149,7 +150,7 @@ def test_each_part_of_an_instruction_is_a_paragraph(instruction: Any) -> None:
 
 def result(**fields: Any) -> ToolResult:
     answer = {"id": "a", "name": "f"} | fields
-    read = content.FunctionResponse.model_validate(answer, context={"strict": False})
+    read = content.FunctionResponse.model_validate(answer, context={"reading": Reading()})
     return tool_result(read)
 
 
@@ -201,9 +202,8 @@ def media(mime_type: str, data: bytes, strict: bool = False) -> tuple[str, list[
     told: list[str] = []
     blob = {"mimeType": mime_type, "data": base64.b64encode(data).decode()}
     turn = wire({"role": "user", "parts": [{"inlineData": blob}]})
-    (content,) = contributions(
-        [turn], strict=strict, enterprise=False, report=lambda what, **_: told.append(what)
-    )
+    reading = Reading(strict, on_mismatch=lambda what, quoted="": told.append(what))
+    (content,) = contributions([turn], reading)
     assert isinstance(content, Content)
     (part,) = content.parts
     assert isinstance(part, Blob)

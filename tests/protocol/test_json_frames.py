@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from vivavoce.errors import TOO_BIG, ClientFault
 from vivavoce.protocol import json_frames
 from vivavoce.protocol.auth_tokens import read_token_request
-from vivavoce.protocol.base import MAX_OBJECTS
+from vivavoce.protocol.base import LENIENT, MAX_OBJECTS
 from vivavoce.protocol.decode import Decoder
 from vivavoce.protocol.json_frames import (
     LIGHT_VALUES,
@@ -108,9 +108,7 @@ LINES = base64.encodebytes(bytes(range(256)) * 2000).decode()
 
 
 def decoded(frame: bytes | str) -> list[Any]:
-    return Decoder(strict=False, on_unknown=lambda path, name: None, limits=LIMITS).decode_frame(
-        frame
-    )
+    return Decoder(LENIENT, LIMITS).decode_frame(frame)
 
 
 def refused(frame: bytes | str) -> str:
@@ -205,7 +203,7 @@ def test_a_text_within_the_limit_may_hold_half_a_character_wherever() -> None:
     ],
 )
 def test_turns_and_parts_have_a_limit_of_their_own(message: dict[str, Any]) -> None:
-    decoder = Decoder(strict=False, on_unknown=lambda path, name: None)
+    decoder = Decoder(LENIENT)
     with pytest.raises(ClientFault, match="5,000 turns, parts and other objects") as caught:
         decoder.decode_frame(json.dumps(message))
     assert caught.value.code == TOO_BIG

@@ -9,12 +9,24 @@ import pytest
 
 from vivavoce.errors import INVALID, ClientFault
 from vivavoce.protocol import close
-from vivavoce.protocol.schema import MAX_BYTES, check, json_schema
+from vivavoce.protocol.base import Reading
+from vivavoce.protocol.schema import MAX_BYTES, check_schema, convert_schema
+
+STRICT = Reading(strict=True)
 
 
-def converted(schema: dict[str, Any]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
-    told: list[tuple[str, str]] = []
-    return json_schema(schema, "p", lambda *where: told.append(where)), told
+def converted(schema: dict[str, Any]) -> tuple[dict[str, Any], list[tuple[str, ...]]]:
+    """The schema, and what a lenient reader reports: unknown names with their path, sentences."""
+    reported: list[tuple[str, ...]] = []
+    reading = Reading(
+        on_unknown=lambda *where: reported.append(where),
+        on_mismatch=lambda sentence, quoted="": reported.append((sentence,)),
+    )
+    return convert_schema(schema, "p", reading), reported
+
+
+def is_read(keyword: str) -> tuple[str]:
+    return (f"{keyword} among the parameters of a function is read as JSON Schema",)
 
 
 def test_properties_come_in_the_order_that_is_asked_for() -> None:
@@ -103,7 +115,7 @@ def test_each_field_has_its_counterpart(schema: dict[str, Any], expected: dict[s
 
 def test_the_clients_object_is_left_alone() -> None:
     schema = {"type": "STRING", "nullable": True, "enum": ["a"], "anyOf": [{"type": "STRING"}]}
-    json_schema(schema, "p", lambda *_: None)
+    convert_schema(schema, "p", STRICT)
     assert schema == {
         "type": "STRING",
         "nullable": True,
@@ -112,18 +124,21 @@ def test_the_clients_object_is_left_alone() -> None:
     }
 
 
-def test_json_schema_proper_is_kept_and_told() -> None:
+def test_json_schema_proper_and_unknown_names_are_kept_and_reported() -> None:
     schema = {
         "type": "object",
         "$defs": {"a": 1},
-        "properties": {"x": {"const": 1}, "y": {"items": {"oneOf": []}}},
+        "properties": {"x": {"const": 1}, "y": {"items": {"oneOf": [], "mine": 3}}},
+        "other": 1,
     }
     assert converted(schema) == (
         schema,
         [
-            ("p", "$defs"),
-            ("p.properties[0].value", "const"),
-            ("p.properties[1].value.items", "oneOf"),
+            is_read("$defs"),
+            is_read("const"),
+            is_read("oneOf"),
+            ("p.properties[1].value.items", "mine"),
+            ("p", "other"),
         ],
     )
 
@@ -134,7 +149,7 @@ def test_the_apis_types_are_read_within_json_schema_proper() -> None:
     schema = {"$defs": {"a": inner, "b": True}, "oneOf": [inner], "definitions": {"type": inner}}
     assert converted(schema) == (
         {"$defs": {"a": plain, "b": True}, "oneOf": [plain], "definitions": {"type": plain}},
-        [("p", "$defs"), ("p", "oneOf"), ("p", "definitions")],
+        [is_read("$defs"), is_read("oneOf"), is_read("definitions")],
     )
     assert converted({"$defs": 1, "allOf": {}})[0] == {"$defs": 1, "allOf": {}}
 
@@ -144,12 +159,9 @@ def test_numbers_that_no_integer_holds_stay_floats() -> None:
     assert (type(found["minimum"]), type(found["maximum"])) == (float, float)
 
 
-def test_a_strict_reader_may_refuse() -> None:
-    def refuse(path: str, name: str) -> None:
-        raise close.invalid(close.unknown_name(name, path))
-
-    with pytest.raises(ClientFault, match=r"at 'p\.any_of\[1\]'"):
-        json_schema({"anyOf": [{}, {"const": 1}]}, "p", refuse)
+def test_a_strict_reader_refuses_what_the_apis_schemas_do_not_have() -> None:
+    with pytest.raises(ClientFault, match=r'Unknown name "const" at \'p\.any_of\[1\]\''):
+        convert_schema({"anyOf": [{}, {"const": 1}]}, "p", STRICT)
 
 
 @pytest.mark.parametrize(
@@ -175,7 +187,7 @@ def test_a_strict_reader_may_refuse() -> None:
 )
 def test_wrong_types_are_located(schema: dict[str, Any], reason: str) -> None:
     with pytest.raises(ClientFault) as caught:
-        converted(schema)
+        convert_schema(schema, "p", STRICT)
     assert caught.value.reason == reason
 
 
@@ -272,7 +284,7 @@ REFUSED_THOUGH_JSON_SCHEMA: list[tuple[dict[str, Any], str, str]] = [
 
 @pytest.mark.parametrize("schema", FINE)
 def test_schemas_are_welcome(schema: dict[str, Any]) -> None:
-    check(schema, "f")
+    check_schema(schema, "f", STRICT)
 
 
 @pytest.mark.parametrize(("schema", "place", "problem"), WRONG + REFUSED_THOUGH_JSON_SCHEMA)
@@ -280,7 +292,7 @@ def test_what_is_none_is_refused_with_its_place(
     schema: dict[str, Any], place: str, problem: str
 ) -> None:
     with pytest.raises(ClientFault) as caught:
-        check(schema, "f")
+        check_schema(schema, "f", STRICT)
     assert caught.value.code == INVALID
     assert caught.value.reason == f"Invalid schema of f at '{place}': {problem}"
 
@@ -298,14 +310,14 @@ def test_the_table_says_what_the_specification_says(schema: dict[str, Any], vali
 
 def test_references_of_a_wrong_kind_are_refused() -> None:
     with pytest.raises(ClientFault, match="3 is no string"):
-        check({"$ref": 3}, "f")
+        check_schema({"$ref": 3}, "f", STRICT)
 
 
 def test_a_schema_may_be_long_but_not_endless() -> None:
     fixed = len(b'{"description":""}')
-    check({"description": "x" * (MAX_BYTES - fixed)}, "f")
+    check_schema({"description": "x" * (MAX_BYTES - fixed)}, "f", STRICT)
     with pytest.raises(ClientFault, match="at '#': 65,537 bytes; at most 65,536"):
-        check({"description": "x" * (MAX_BYTES - fixed + 1)}, "f")
+        check_schema({"description": "x" * (MAX_BYTES - fixed + 1)}, "f", STRICT)
 
 
 def test_what_is_wrong_fits_into_a_close_frame_whatever_the_names() -> None:
@@ -313,7 +325,7 @@ def test_what_is_wrong_fits_into_a_close_frame_whatever_the_names() -> None:
     for _ in range(20):
         schema = within(schema)
     with pytest.raises(ClientFault) as caught:
-        check(schema, "f" * 128)
+        check_schema(schema, "f" * 128, STRICT)
     sentence = close.cut_reason(caught.value.reason)
     assert "ffff…" in sentence
     assert "ties/a/properties/a/type'" in sentence
@@ -326,5 +338,5 @@ def test_a_schema_nested_beyond_reason_is_refused_like_any_other(levels: int) ->
     for _ in range(levels):
         schema = {"not": schema}
     with pytest.raises(ClientFault, match="Invalid schema of f at '#': nested too deeply") as fault:
-        check(schema, "f")
+        check_schema(schema, "f", STRICT)
     assert fault.value.code == INVALID

@@ -9,16 +9,16 @@ import pytest
 from vivavoce.domain.content import Behavior, BuiltinTool, Tools
 from vivavoce.errors import ClientFault
 from vivavoce.protocol import close
-from vivavoce.protocol.base import read_as
+from vivavoce.protocol.base import Reading, read_model
 from vivavoce.protocol.decode import ClientMessage
-from vivavoce.protocol.tools import MAX_DECLARATIONS, tools_of
+from vivavoce.protocol.tools import MAX_DECLARATIONS, domain_tools
 
 
 def tools(*wire: dict[str, Any], strict: bool = False) -> Tools:
     payload = {"setup": {"model": "m", "tools": list(wire)}}
-    message = read_as(ClientMessage, payload, strict=strict, on_unknown=lambda *_: None)
+    message = read_model(ClientMessage, payload, Reading(strict))
     assert message.setup is not None
-    return tools_of(message.setup.tools, "setup.tools", lambda *_: None)
+    return domain_tools(message.setup.tools, "setup.tools", Reading(strict))
 
 
 def declared(**fields: Any) -> Any:

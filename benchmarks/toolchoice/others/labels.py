@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from vivavoce.domain.content import ToolDeclaration
-from vivavoce.protocol.tools import Tool, tools_of
+from vivavoce.protocol.base import Reading
+from vivavoce.protocol.tools import Tool, domain_tools
 
 from ..case import Arguments, Case, Value
 
@@ -40,11 +41,8 @@ class Utterance:
 def domain_declarations(declarations: Sequence[Declaration]) -> tuple[ToolDeclaration, ...]:
     """The declarations as the server gives them to an engine, checked as those of a client."""
 
-    def refuse(path: str, name: str) -> None:
-        raise ValueError(f"{path} has no field {name}")
-
     wire = Tool.model_validate({"functionDeclarations": list(declarations)})
-    return tools_of([wire], "setup.tools", refuse).functions
+    return domain_tools([wire], "setup.tools", Reading(strict=True)).functions
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ class FoundToken:
 
     def lock(self, client: Setup) -> Setup:
         """The setup with which a session of this token begins. Raises `ClientFault`."""
-        bound = read_bound_setup(self.record.setup, lambda path, name: None)
+        bound = read_bound_setup(self.record.setup)
         return constrain_setup(client, bound, self.record.mask)
 
     def holds(self, name: str) -> bool:

@@ -17,14 +17,15 @@ from vivavoce.domain.accounts import TokenRecord
 from vivavoce.errors import ClientFault
 from vivavoce.protocol import close
 from vivavoce.protocol.base import (
+    LENIENT,
     Int32,
-    OnUnknown,
+    Reading,
     Timestamp,
     Wire,
     attribute_of,
     choices,
     object_of,
-    read_as,
+    read_model,
     spellings,
 )
 from vivavoce.protocol.json_frames import (
@@ -72,7 +73,7 @@ def read_token_request(
     for wrapper in _WRAPPERS:
         if payload.keys() == {wrapper} and isinstance(payload[wrapper], dict):
             payload = payload[wrapper]
-    wire = read_as(AuthToken, payload, strict=True, on_unknown=_ignore_unknown, root=ROOT)
+    wire = read_model(AuthToken, payload, Reading(strict=True), ROOT)
     expires = _time(wire.expire_time, now + LIFETIME_S, now, "expire_time")
     opening = _time(
         wire.new_session_expire_time, min(now + OPENING_S, expires), now, "new_session_expire_time"
@@ -94,11 +95,11 @@ def read_token_request(
     )
 
 
-def read_bound_setup(setup: bytes, on_unknown: OnUnknown) -> Setup | None:
+def read_bound_setup(setup: bytes) -> Setup | None:
     """The setup that a token holds, checked when it was made."""
     if not setup:
         return None
-    return read_as(Setup, orjson.loads(setup), strict=False, on_unknown=on_unknown)
+    return read_model(Setup, orjson.loads(setup), LENIENT)
 
 
 def token_body(secret: str, token: TokenRecord) -> dict[str, Any]:
@@ -113,14 +114,10 @@ def token_body(secret: str, token: TokenRecord) -> dict[str, Any]:
 
 def _check(setup: Any, *, strict: bool) -> None:
     """Raise for a setup that no session could begin with; only its model may be left open."""
-    wire = read_as(Setup, setup, strict=strict, on_unknown=_ignore_unknown, root=SETUP)
+    reading = Reading(strict)
+    wire = read_model(Setup, setup, reading, SETUP)
     model = wire.model or "models/any"
-    session_setup(
-        wire.model_copy(update={"model": model}),
-        strict=strict,
-        enterprise=False,
-        report=_ignore_unknown,
-    )
+    session_setup(wire.model_copy(update={"model": model}), reading)
 
 
 def _time(given: datetime | None, default: float, now: float, name: str) -> float:
@@ -136,10 +133,6 @@ def _time(given: datetime | None, default: float, now: float, name: str) -> floa
 
 def _rfc3339(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _ignore_unknown(path: str, name: str) -> None:
-    """Nobody wants to hear of it."""
 
 
 W = TypeVar("W", bound=Wire)

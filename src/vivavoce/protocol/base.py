@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache, partial
+from functools import cache
 from itertools import count
 from types import UnionType
 from typing import Annotated, Any, ClassVar, Protocol, TypeVar, Union, get_args, get_origin
@@ -44,15 +44,51 @@ def wrong(kind: str) -> PydanticCustomError:
     return PydanticCustomError("wire_value", "{kind}", {"kind": kind})
 
 
-def is_strict(info: ValidationInfo) -> bool:
-    """Whether the reader insists on exactly what the protocol documents."""
-    return bool(info.context and info.context["strict"])
+OnUnknown = Callable[[str, str], None]
+"""Called with the path of an object and an unknown name in it."""
 
 
-def report_mismatch(info: ValidationInfo, sentence: str, *, quoted: str = "") -> None:
-    """Say that something, which `quoted` quotes, was read otherwise than the protocol spells it."""
-    if info.context and (report := info.context.get("on_mismatch")) is not None:
-        report(sentence, quoted=quoted)
+class OnMismatch(Protocol):
+    """Called about something that is read otherwise than the protocol spells it.
+
+    `sentence` leaves out what may be words; `quoted` is that text, for a personal field of the log.
+    """
+
+    def __call__(self, sentence: str, /, *, quoted: str = "") -> None: ...
+
+
+def _ignore(*_: str, quoted: str = "") -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How messages are read: strictly or leniently, and who is called about oddities.
+
+    A strict reader refuses what the real service refuses. A lenient one skips unknown names, and
+    reads much else than the protocol documents. `enterprise` is the dialect of
+    `google.cloud.aiplatform`.
+    """
+
+    strict: bool = False
+    enterprise: bool = False
+    on_unknown: OnUnknown = _ignore
+    on_mismatch: OnMismatch = _ignore
+
+    def report_unknown(self, path: str, name: str) -> None:
+        """Refuse an unknown name outside of the models when strict. Raises `ClientFault`."""
+        if self.strict:
+            raise close.unknown_field(name, path)
+        self.on_unknown(path, name)
+
+
+LENIENT = Reading()
+
+
+def reading_of(info: ValidationInfo) -> Reading:
+    """How the model is read that is being validated."""
+    reading: Reading = info.context["reading"] if info.context else LENIENT
+    return reading
 
 
 # --- numbers -------------------------------------------------------------------------------
@@ -100,7 +136,7 @@ def _bytes(value: Any) -> bytes:
 def _duration(value: Any, info: ValidationInfo) -> float:
     if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,12}(\.[0-9]{1,9})?s", value):
         return float(value[:-1])
-    if is_strict(info):
+    if reading_of(info).strict:
         raise wrong("TYPE_DURATION")
     return number(value, "TYPE_DURATION")
 
@@ -156,11 +192,12 @@ class EnumNames:
         name = self.find(value)
         if name is not None:
             return name
-        if is_strict(info) or isinstance(value, bool) or not isinstance(value, str | int):
+        reading = reading_of(info)
+        if reading.strict or isinstance(value, bool) or not isinstance(value, str | int):
             raise wrong("TYPE_ENUM")
         shown = loggable_name(str(value))
         sentence = f"{info.field_name} has no value {shown}: it is taken for unset"
-        report_mismatch(info, sentence, quoted=str(value))
+        reading.on_mismatch(sentence, quoted=str(value))
         return ""
 
 
@@ -191,15 +228,6 @@ T = TypeVar("T")
 MAX_OBJECTS = 5_000
 """Turns, parts, functions and other objects of the protocol's own in one message. One takes some
 30 us to be read; those within the user's own JSON take nearly nothing, and are not counted."""
-
-
-class OnMismatch(Protocol):
-    """Called about something that is read otherwise than the protocol spells it.
-
-    `sentence` leaves out what may be words; `quoted` is that text, for a personal field of the log.
-    """
-
-    def __call__(self, sentence: str, /, *, quoted: str = "") -> None: ...
 
 
 UNIONS = (Union, UnionType)
@@ -246,9 +274,10 @@ class Wire(BaseModel):
         objects = (info.context or {}).get("objects")
         if objects is not None and next(objects) > MAX_OBJECTS:
             raise PydanticCustomError("too_many_objects", "too many objects")
-        if is_strict(info):
+        reading = reading_of(info)
+        if reading.strict:
             return cls.respell(value, True) if isinstance(value, dict) else value
-        report = partial(report_mismatch, info)
+        report = reading.on_mismatch
         lifted = cls.lift(value)
         if lifted is not value:
             report(f"{cls.__name__} is read from another form than the protocol's")
@@ -326,10 +355,11 @@ def object_of(kind: type[Wire], attribute: str) -> type[Wire] | None:
 
 
 def _several(value: Any, info: ValidationInfo) -> Any:
-    if is_strict(info):
+    reading = reading_of(info)
+    if reading.strict:
         return value
     if not isinstance(value, list):
-        report_mismatch(info, f"{info.field_name} is one value in the place of an array")
+        reading.on_mismatch(f"{info.field_name} is one value in the place of an array")
         return [value]
     return [item for item in value if item is not None]
 
@@ -395,40 +425,27 @@ def _unknown_inside(value: object, path: str) -> Iterator[tuple[str, str]]:
 
 W = TypeVar("W", bound=Wire)
 
-OnUnknown = Callable[[str, str], None]
-"""Called with the path of an object and a name in it that nobody knows."""
-
 MAX_SENTENCES = 8
 """More unknown names than these say nothing new, and no reason could hold them."""
 
 
-def read_as(
-    kind: type[W],
-    payload: Any,
-    *,
-    strict: bool,
-    on_unknown: OnUnknown,
-    on_mismatch: OnMismatch | None = None,
-    root: str = "",
-) -> W:
-    """The model that a JSON object spells. Raises `ClientFault` with the path of the error.
+def read_model(kind: type[W], payload: Any, reading: Reading, root: str = "") -> W:
+    """Read the model that a JSON object spells. Raises `ClientFault` with the path of the error.
 
-    Unknown names are refused when strict, and otherwise handed to `on_unknown`; `on_mismatch` gets
-    to know what was read otherwise than the protocol spells it. Paths begin with `root`, where the
-    object has a name of its own.
+    Paths begin with `root`, where the object has a name of its own.
     """
-    context = {"strict": strict, "objects": count(1), "on_mismatch": on_mismatch}
+    context = {"reading": reading, "objects": count(1)}
     try:
         message = kind.model_validate(payload, context=context)
     except ValidationError as error:
         raise _fault(error.errors(include_url=False)[0], root) from None
     unknown = list(unknown_names(message, root))
-    if strict and unknown:
+    if reading.strict and unknown:
         sentences = (close.unknown_name(name, path) for path, name in unknown[:MAX_SENTENCES])
         logged = close.unknown_name("…", unknown[0][0])
         raise ClientFault(INVALID, "\n".join(sentences), logged)
     for path, name in unknown:
-        on_unknown(path, name)
+        reading.on_unknown(path, name)
     return message
 
 

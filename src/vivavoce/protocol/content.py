@@ -33,6 +33,7 @@ from vivavoce.protocol.base import (
     Bytes,
     Flag,
     OnMismatch,
+    Reading,
     Repeated,
     Wire,
     spellings,
@@ -276,16 +277,17 @@ class Instruction:
 
 
 def contributions(
-    turns: Sequence[Content], *, strict: bool, enterprise: bool, report: OnMismatch
+    turns: Sequence[Content], reading: Reading
 ) -> Iterator[domain.Content | Instruction]:
     """Contributions in order, those without anything in them left out. Raises `ClientFault`.
 
     A strict reader takes instructions on the enterprise path, where they are documented, and no
     role but the protocol's otherwise.
     """
+    report = reading.on_mismatch
     for turn in turns:
         role = turn.role.strip().lower()
-        if strict and not (role in ROLES or (enterprise and role == "system")):
+        if reading.strict and not (role in ROLES or (reading.enterprise and role == "system")):
             raise close.invalid("Please use a valid role: user, model.")
         if role in INSTRUCTING:
             text = paragraphs(turn)
@@ -294,7 +296,7 @@ def contributions(
             if text:
                 yield Instruction(text)
             continue
-        parts = tuple(p for wire in turn.parts for p in _parts(wire, strict, report))
+        parts = tuple(p for wire in turn.parts for p in _parts(wire, reading))
         if role in RESULTS_ONLY:
             parts = tuple(part for part in parts if isinstance(part, ToolResult))
         known = ROLES.get(role) or OTHER_NAMES.get(role)
@@ -314,11 +316,11 @@ def paragraphs(instruction: Content) -> str:
     return "\n\n".join(part.text for part in instruction.parts if part.text)
 
 
-def _parts(wire: Part, strict: bool, report: OnMismatch) -> Iterator[domain.Part]:
+def _parts(wire: Part, reading: Reading) -> Iterator[domain.Part]:
     if wire.text:
         yield Text(wire.text, wire.thought)
     if blob := wire.inline_data:
-        yield domain.Blob(blob.data, _medium(blob.mime_type, blob.data, strict, report))
+        yield domain.Blob(blob.data, _medium(blob.mime_type, blob.data, reading))
     if file := wire.file_data:
         yield FileRef(file.file_uri, file.mime_type)
     if call := wire.function_call:
@@ -331,27 +333,33 @@ def _parts(wire: Part, strict: bool, report: OnMismatch) -> Iterator[domain.Part
         yield domain.CodeResult(f"OUTCOME_{result.outcome or 'UNSPECIFIED'}", result.output)
 
 
-def _medium(mime_type: str, data: bytes, strict: bool, report: OnMismatch) -> str:
+def _medium(mime_type: str, data: bytes, reading: Reading) -> str:
     """The type of a medium, that of recorded speech in one form. Raises `ClientFault`.
 
     A lenient reader goes by the first bytes where no type says what they are.
     """
-    if not strict and mime_type.strip().lower() in _UNTYPED and (kind := sniff_media_type(data)):
-        report(f"content of the type {loggable_name(mime_type or 'none')}: read as it looks")
+    if (
+        not reading.strict
+        and mime_type.strip().lower() in _UNTYPED
+        and (kind := sniff_media_type(data))
+    ):
+        reading.on_mismatch(
+            f"content of the type {loggable_name(mime_type or 'none')}: read as it looks"
+        )
         mime_type = kind
     try:
         rate = pcm_rate(mime_type)
         rate = sound_rate(mime_type) if rate is None else rate
     except ClientFault as fault:
-        if strict:
+        if reading.strict:
             raise
-        report(fault.logged, quoted=fault.reason)
+        reading.on_mismatch(fault.logged, quoted=fault.reason)
         return mime_type
     if rate is None and mime_type.strip().lower().startswith("audio/"):
         unheard = unsupported_medium("audio", mime_type, "send audio/pcm;rate=16000 or audio/wav")
-        if strict:
+        if reading.strict:
             raise unheard
-        report(unheard.logged, quoted=unheard.reason)
+        reading.on_mismatch(unheard.logged, quoted=unheard.reason)
     return mime_type if rate is None else f"{RECORDING}{rate}"
 
 

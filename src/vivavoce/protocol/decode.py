@@ -30,7 +30,7 @@ from vivavoce.domain.audio import INPUT_RATE, AudioChunk, VideoFrame
 from vivavoce.domain.text import loggable_name, utf8
 from vivavoce.errors import ClientFault
 from vivavoce.protocol import close, content
-from vivavoce.protocol.base import Flag, OnMismatch, OnUnknown, Repeated, Wire, read_as, spellings
+from vivavoce.protocol.base import Flag, OnMismatch, Reading, Repeated, Wire, read_model, spellings
 from vivavoce.protocol.content import (
     Blob,
     Content,
@@ -52,7 +52,7 @@ from vivavoce.protocol.json_frames import (
 )
 from vivavoce.protocol.lenient import gather_fields
 from vivavoce.protocol.setup import Setup
-from vivavoce.protocol.tools import Tool, tools_of
+from vivavoce.protocol.tools import Tool, domain_tools
 
 
 class ClientContent(Wire):
@@ -230,27 +230,17 @@ AT_ONCE = 100
 
 
 class Decoder:
-    """Reads frames. `on_unknown(path, name)` gets the names that a lenient reader skips.
-
-    `on_mismatch` gets a sentence about what is read otherwise than it was sent, `on_message` each
-    message after the setup that is read through the models. `enterprise` is the dialect of
-    `google.cloud.aiplatform`.
-    """
+    """Reads frames. `on_message` gets each message after the setup that is read as a model."""
 
     def __init__(
         self,
-        *,
-        strict: bool,
-        on_unknown: OnUnknown,
-        on_mismatch: OnMismatch = lambda sentence, quoted="": None,
-        on_message: Callable[[ClientMessage], None] = lambda message: None,
-        enterprise: bool = False,
+        reading: Reading,
         limits: MessageLimits | None = None,
+        on_message: Callable[[ClientMessage], None] = lambda message: None,
     ) -> None:
-        self._strict = strict
-        self._enterprise = enterprise
-        self._on_unknown = on_unknown
-        self._on_mismatch = on_mismatch
+        self._reading = reading
+        self._strict = reading.strict
+        self._on_mismatch = reading.on_mismatch
         self._on_message = on_message
         self._limits = limits or MessageLimits()
 
@@ -269,13 +259,7 @@ class Decoder:
     def read_message(self, payload: dict[str, Any]) -> ClientMessage:
         """The message that an object spells; when strict, exactly one kind of message."""
         check_depth(payload)
-        message = read_as(
-            ClientMessage,
-            payload,
-            strict=self._strict,
-            on_unknown=self._on_unknown,
-            on_mismatch=self._on_mismatch,
-        )
+        message = read_model(ClientMessage, payload, self._reading)
         if self._strict and len(message.model_fields_set) != 1:
             raise close.invalid_argument()
         return message
@@ -309,17 +293,6 @@ class Decoder:
             restore_base64(payload, lifted, self._limits, len(text))
         return payload
 
-    @property
-    def if_lenient(self) -> OnMismatch | None:
-        """What is told of a mismatch, for readers that refuse it without."""
-        return None if self._strict else self._on_mismatch
-
-    def report(self, path: str, name: str) -> None:
-        """An unknown name outside of the models: refused when strict, remembered otherwise."""
-        if self._strict:
-            raise close.unknown_field(name, path)
-        self._on_unknown(path, name)
-
     def to_incoming(self, message: ClientMessage) -> Iterator[ClientInput]:
         """What a message means, whatever keys it holds, in the order in which they take effect."""
         if message.context_update is not None:
@@ -340,12 +313,7 @@ class Decoder:
         turn. Content that only instructs interrupts nothing.
         """
         pending: list[domain.Content] = []
-        given = contributions(
-            said.turns,
-            strict=self._strict,
-            enterprise=self._enterprise,
-            report=self._on_mismatch,
-        )
+        given = contributions(said.turns, self._reading)
         held = 0
         for piece in chain.from_iterable(map(_pieces, given)):
             if isinstance(piece, domain.Content):
@@ -369,7 +337,7 @@ class Decoder:
         path = "context_update.tools.tools"
         return ContextUpdated(
             None if instruction is None else paragraphs(instruction),
-            None if tools is None else tools_of(tools.tools, path, self.report, self.if_lenient),
+            None if tools is None else domain_tools(tools.tools, path, self._reading),
         )
 
     def _tool_response(self, wire: ToolResponse) -> Iterator[ToolResponsesReceived]:
@@ -398,20 +366,17 @@ class Decoder:
         if wire.activity_start is not None:
             yield ActivityStarted(0)
         for blob in wire.media_chunks:
-            yield from self._blob("media_chunks", blob)
+            yield from self._medium("media_chunks", blob.mime_type, blob.data)
         if wire.audio is not None:
-            yield from self._blob("audio", wire.audio)
+            yield from self._medium("audio", wire.audio.mime_type, wire.audio.data)
         if wire.video is not None:
-            yield from self._blob("video", wire.video)
+            yield from self._medium("video", wire.video.mime_type, wire.video.data)
         if wire.text:
             yield TextReceived(wire.text)
         if wire.audio_stream_end:
             yield AudioStreamEnded(0)
         if wire.activity_end is not None:
             yield ActivityEnded(0)
-
-    def _blob(self, kind: str, blob: Blob) -> list[ClientInput]:
-        return self._medium(kind, blob.mime_type, blob.data)
 
     def _medium(self, kind: str, mime_type: str, data: bytes) -> list[ClientInput]:
         """Sound or an image. A lenient reader goes by what it is, whatever field it came in."""

@@ -16,7 +16,7 @@ from vivavoce.core.messages import Message
 from vivavoce.domain.setup import ActivityDetection, SessionSetup
 from vivavoce.errors import ClientFault
 from vivavoce.protocol import close
-from vivavoce.protocol.base import OnMismatch, OnUnknown, Wire, unserved_fields
+from vivavoce.protocol.base import OnMismatch, OnUnknown, Reading, Wire, unserved_fields
 from vivavoce.protocol.decode import Decoder
 from vivavoce.protocol.encode import encode_message
 from vivavoce.protocol.json_frames import MessageLimits, is_light
@@ -84,14 +84,8 @@ class GeminiDialect:
         self._reported: set[str] = set()
         self._unserved_reported: set[str] = set()
         self._mismatches_reported: set[str] = set()
-        self._decoder = Decoder(
-            strict=strict,
-            on_unknown=self._unknown,
-            on_mismatch=self.report_mismatch,
-            on_message=self._report_unserved,
-            enterprise=enterprise,
-            limits=limits,
-        )
+        self._reading = Reading(strict, enterprise, self._unknown, self.report_mismatch)
+        self._decoder = Decoder(self._reading, limits, self._report_unserved)
         self.beside_setup = b""
         self._detection = ActivityDetection()
         self._lock: SetupLock | None = None
@@ -112,13 +106,7 @@ class GeminiDialect:
         )
         if lock is not None:
             wire = lock.lock(wire)
-        setup = session_setup(
-            wire,
-            strict=self._strict,
-            enterprise=self._enterprise,
-            report=self._decoder.report,
-            on_mismatch=self.report_mismatch,
-        )
+        setup = session_setup(wire, self._reading)
         self._detection = setup.realtime.detection
         self._report_unserved(wire, "setup")
         return setup

@@ -8,6 +8,7 @@ defaults, examples and enum values stay as the user wrote them. What JSON Schema
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -28,7 +29,7 @@ from vivavoce.domain.json_schema import (
 from vivavoce.domain.json_schema import nullable as with_null
 from vivavoce.errors import ClientFault
 from vivavoce.protocol import close
-from vivavoce.protocol.base import OnMismatch, OnUnknown, integer, number, shown
+from vivavoce.protocol.base import Reading, integer, number, shown
 
 TYPES = ("", "string", "number", "integer", "boolean", "array", "object", "null")
 """In the order of their proto numbers; 0 is unspecified."""
@@ -47,31 +48,21 @@ _USUAL = {spelling: name for name in TYPES[1:] for spelling in (name, name.upper
 _WHOLE = 2.0**53
 """Where floats stop to know every whole number."""
 
-Report = OnUnknown
-"""What to do about a name that no schema has: refuse it, or remember it."""
 
+def convert_schema(schema: dict[str, Any], path: str, reading: Reading) -> dict[str, Any]:
+    """Convert `schema`, which stands at `path` in the message, to JSON Schema.
 
-def json_schema(
-    schema: dict[str, Any],
-    path: str,
-    report: Report,
-    on_mismatch: OnMismatch | None = None,
-) -> dict[str, Any]:
-    """The JSON Schema that means the same as `schema`, which stands at `path` in the message.
-
-    Names that the API's form doesn't have are given to `report`, and if that returns they are
-    kept. A lenient reader gives `on_mismatch`: keywords of JSON Schema have their effect, and are
-    reported as that. Raises `ClientFault` for values of a wrong type.
+    Keywords of JSON Schema have their effect for a lenient reader, and unknown names are kept.
+    Raises `ClientFault`.
     """
-    return _Reader(report, on_mismatch).read(schema, path)
+    return _SchemaConverter(reading).convert(schema, path)
 
 
-class _Reader:
-    def __init__(self, report: Report, on_mismatch: OnMismatch | None) -> None:
-        self._report = report
-        self._on_mismatch = on_mismatch
+@dataclass(frozen=True, slots=True)
+class _SchemaConverter:
+    reading: Reading
 
-    def read(self, schema: object, path: str) -> dict[str, Any]:
+    def convert(self, schema: object, path: str) -> dict[str, Any]:
         """One schema and all within it."""
         if not isinstance(schema, dict):
             raise _wrong(path, "TYPE_MESSAGE", schema)
@@ -96,17 +87,19 @@ class _Reader:
 
     def _foreign(self, key: str, path: str) -> None:
         """Report a name that the API's schemas do not have."""
-        if self._on_mismatch is not None and key in KEYWORDS:
-            self._on_mismatch(f"{key} among the parameters of a function is read as JSON Schema")
+        if not self.reading.strict and key in KEYWORDS:
+            sentence = f"{key} among the parameters of a function is read as JSON Schema"
+            self.reading.on_mismatch(sentence)
         else:
-            self._report(path, key)
+            self.reading.report_unknown(path, key)
 
     def _place(self, value: object, path: str) -> Any:
         """A schema, or what a lenient reader takes in its place: true, false, a list of them."""
-        if self._on_mismatch is None or not isinstance(value, bool | list):
-            return self.read(value, path)
+        if self.reading.strict or not isinstance(value, bool | list):
+            return self.convert(value, path)
         if isinstance(value, bool):
-            self._on_mismatch("true or false in the place of a schema is read as JSON Schema")
+            sentence = "true or false in the place of a schema is read as JSON Schema"
+            self.reading.on_mismatch(sentence)
             return value
         return [self._place(one, f"{path}[{index}]") for index, one in enumerate(value)]
 
@@ -119,7 +112,7 @@ class _Reader:
         return self._within(value, f"{path}.{key}") if key in SCHEMA_KEYWORDS else value
 
     def _within(self, value: Any, path: str) -> Any:
-        return self.read(value, path) if isinstance(value, dict) else value
+        return self.convert(value, path) if isinstance(value, dict) else value
 
     def _field(self, name: str, value: Any, path: str) -> dict[str, Any]:
         """What a field of the API's form is in JSON Schema."""
@@ -229,19 +222,13 @@ MAX_BYTES = 65_536
 _NAME_SHOWN, _PLACE_SHOWN = 32, 40
 
 
-def checked(schema: Json, name: str, on_mismatch: OnMismatch | None = None) -> Json:
-    """Return the schema of the function called `name`. Raises `ClientFault`.
+def check_schema(schema: Json, name: str, reading: Reading) -> Json:
+    """Return the schema of the function called `name`, of mixed drafts mended when lenient.
 
-    With `on_mismatch`, which a lenient reader has, one of mixed drafts is read by its meaning.
+    Raises `ClientFault` for one that does not hold to its draft.
     """
-    if on_mismatch is not None:
-        schema = with_draft_mended(schema, on_mismatch)
-    check(schema, name)
-    return schema
-
-
-def check(schema: Json, name: str) -> None:
-    """Hold the schema of the function called `name` to its draft. Raises `ClientFault`."""
+    if not reading.strict:
+        schema = with_draft_mended(schema, reading.on_mismatch)
     try:
         size = len(orjson.dumps(schema))
     except orjson.JSONEncodeError:
@@ -251,6 +238,7 @@ def check(schema: Json, name: str) -> None:
         raise _refused(name, SchemaFault((), f"{size:,} bytes; at most {MAX_BYTES:,}."))
     if (fault := find_fault(schema)) is not None:
         raise _refused(name, fault)
+    return schema
 
 
 def _refused(name: str, fault: SchemaFault) -> ClientFault:

@@ -42,14 +42,14 @@ from vivavoce.protocol.base import (
     NotServed,
     Number,
     OnMismatch,
-    OnUnknown,
+    Reading,
     Repeated,
     Wire,
     not_served,
 )
 from vivavoce.protocol.content import Content, Ignored, paragraphs
 from vivavoce.protocol.lenient import relocate_fields
-from vivavoce.protocol.tools import Tool, ToolConfig, tools_of
+from vivavoce.protocol.tools import Tool, ToolConfig, domain_tools
 
 # --- generationConfig ------------------------------------------------------------------------
 
@@ -301,29 +301,22 @@ EXCLUDED = frozenset(
 """Generation settings that the documentation excludes from Live sessions."""
 
 
-def session_setup(
-    wire: Setup,
-    *,
-    strict: bool,
-    enterprise: bool,
-    report: OnUnknown,
-    on_mismatch: OnMismatch = lambda sentence, quoted="": None,
-) -> SessionSetup:
-    """What a client asked for. Raises `ClientFault` for what cannot be."""
+def session_setup(wire: Setup, reading: Reading) -> SessionSetup:
+    """Check what a client asked for. Raises `ClientFault` for what cannot be."""
     if not wire.model:
         raise close.invalid("Invalid value at 'setup.model' (TYPE_STRING): a model is required.")
     generation = wire.generation_config or GenerationConfig()
     _require_conversation(wire.model, generation)
-    if strict:
-        _require_documented(wire, generation, enterprise)
+    if reading.strict:
+        _require_documented(wire, generation, reading.enterprise)
     speech = generation.speech_config or SpeechConfig()
     resumption = wire.session_resumption
     return SessionSetup(
         model=wire.model,
         modality=_modality(generation.response_modalities),
         instruction=paragraphs(wire.system_instruction) if wire.system_instruction else "",
-        tools=_tools(wire, report, None if strict else on_mismatch),
-        voice=_voice(speech.voice_config, strict, on_mismatch),
+        tools=_tools(wire, reading),
+        voice=_voice(speech.voice_config, reading),
         language=speech.language_code,
         sampling=_sampling(generation),
         thinking=_maybe(_thinking, generation.thinking_config),
@@ -374,24 +367,24 @@ def _modality(wanted: list[str]) -> Modality:
     return Modality(named[0])
 
 
-def _tools(wire: Setup, report: OnUnknown, on_mismatch: OnMismatch | None) -> Tools:
-    tools = tools_of(wire.tools, "setup.tools", report, on_mismatch)
+def _tools(wire: Setup, reading: Reading) -> Tools:
+    tools = domain_tools(wire.tools, "setup.tools", reading)
     calling = wire.tool_config and wire.tool_config.function_calling_config
     if calling and calling.mode == "NONE":
         return Tools(builtin=tools.builtin)
     return tools
 
 
-def _voice(config: VoiceConfig | None, strict: bool, on_mismatch: OnMismatch) -> str:
+def _voice(config: VoiceConfig | None, reading: Reading) -> str:
     if config is None:
         return ""
     prebuilt = config.prebuilt_voice_config
     wanted = (prebuilt.voice_name if prebuilt else "") or config.voice
     known = canonical_voice(wanted)
-    if wanted and known is None and strict:
+    if wanted and known is None and reading.strict:
         raise close.invalid('There is no voice "{}".', wanted[:40])
     if wanted and known is None:
-        on_mismatch("a voice that is not known is asked for: the default one speaks")
+        reading.on_mismatch("a voice that is not known is asked for: the default one speaks")
     return known or ""
 
 

@@ -19,14 +19,13 @@ from vivavoce.protocol.base import (
     Flag,
     Int32,
     NotServed,
-    OnMismatch,
-    OnUnknown,
+    Reading,
     Repeated,
     Timestamp,
     Wire,
 )
 from vivavoce.protocol.content import Ignored
-from vivavoce.protocol.schema import checked, json_schema
+from vivavoce.protocol.schema import check_schema, convert_schema
 
 
 class FunctionDeclaration(Wire):
@@ -147,23 +146,14 @@ MAX_DECLARATIONS = 512
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,127}")
 
 
-def tools_of(
-    tools: Sequence[Tool],
-    path: str,
-    report: OnUnknown,
-    on_mismatch: OnMismatch | None = None,
-) -> Tools:
-    """All tools of a message, which stand at `path` in it. Raises `ClientFault`.
-
-    A lenient reader gives `on_mismatch`, which gets to know how schemas are read.
-    """
-    reader = _Functions(report, on_mismatch)
+def domain_tools(tools: Sequence[Tool], path: str, reading: Reading) -> Tools:
+    """Check all tools of a message, which stand at `path` in it. Raises `ClientFault`."""
     functions: dict[str, ToolDeclaration] = {}
     builtin: list[BuiltinTool] = []
     for index, tool in enumerate(tools):
         for number, wire in enumerate(tool.function_declarations):
             at = f"{path}[{index}].function_declarations[{number}]"
-            function = reader.declaration(wire, at)
+            function = _declaration(wire, at, reading)
             if function.name in functions:
                 raise close.invalid("Duplicate function declaration found: {}", function.name)
             functions[function.name] = function
@@ -175,67 +165,56 @@ def tools_of(
     return Tools(tuple(functions.values()), tuple(builtin))
 
 
-class _Functions:
-    """Reads declarations, each at its path."""
+def _declaration(wire: FunctionDeclaration, path: str, reading: Reading) -> ToolDeclaration:
+    if not _NAME.fullmatch(wire.name):
+        raise close.invalid(f"Invalid function name at '{path}.name': use {_NAME.pattern}.")
+    return ToolDeclaration(
+        name=wire.name,
+        description=wire.description,
+        parameters=_parameters(wire, path, reading),
+        behavior=Behavior(wire.behavior or "UNSPECIFIED"),
+        returns=_returns(wire, path, reading),
+    )
 
-    def __init__(self, report: OnUnknown, on_mismatch: OnMismatch | None) -> None:
-        self._report = report
-        self._on_mismatch = on_mismatch
 
-    def declaration(self, wire: FunctionDeclaration, path: str) -> ToolDeclaration:
-        """The function that is declared. Raises `ClientFault`."""
-        if not _NAME.fullmatch(wire.name):
-            raise close.invalid(f"Invalid function name at '{path}.name': use {_NAME.pattern}.")
-        return ToolDeclaration(
-            name=wire.name,
-            description=wire.description,
-            parameters=self._parameters(wire, path),
-            behavior=Behavior(wire.behavior or "UNSPECIFIED"),
-            returns=self._returns(wire, path),
-        )
-
-    def _returns(self, wire: FunctionDeclaration, path: str) -> Json | None:
-        """The schema of a function's result, of which nothing is asked but that it is JSON."""
-        given, other = wire.response, wire.response_json_schema
-        plain: Json | None = other if isinstance(other, dict) else None
-        if given is None:
-            return plain
-        converted = json_schema(given, f"{path}.response", self._report, self._on_mismatch)
-        if plain is None:
-            return converted
-        self._insist_on_one("response", converted, plain, path)
+def _returns(wire: FunctionDeclaration, path: str, reading: Reading) -> Json | None:
+    """The schema of a function's result, of which nothing is asked but that it is JSON."""
+    given, other = wire.response, wire.response_json_schema
+    plain: Json | None = other if isinstance(other, dict) else None
+    if given is None:
         return plain
+    converted = convert_schema(given, f"{path}.response", reading)
+    return converted if plain is None else _choose("response", converted, plain, path, reading)
 
-    def _parameters(self, wire: FunctionDeclaration, path: str) -> Json | None:
-        given, other = wire.parameters, wire.parameters_json_schema
-        if other is not None and not isinstance(other, dict):
-            raise close.invalid(f"Invalid value at '{path}.parameters_json_schema': use an object.")
-        plain: Json | None = None
-        if other is not None:
-            plain = checked(other, wire.name, self._on_mismatch)
-        if given is None:
-            return plain
-        converted: Json = json_schema(given, f"{path}.parameters", self._report, self._on_mismatch)
-        if plain is not None:
-            self._insist_on_one("parameters", converted, plain, path)
-            return plain
-        converted = {"type": "object", **converted}
-        if converted["type"] != "object":
-            raise close.invalid(
-                f"Invalid value at '{path}.parameters.type' (TYPE_ENUM): use OBJECT."
-            )
-        return checked(converted, wire.name, self._on_mismatch)
 
-    def _insist_on_one(self, field: str, converted: Json, plain: Json, path: str) -> None:
-        """Report two schemas in two fields that are not the same; refuse them when strict."""
-        says = {key: value for key, value in converted.items() if key != "type" and value}
-        if not says or converted == plain:
-            return
-        if self._on_mismatch is None:
+def _parameters(wire: FunctionDeclaration, path: str, reading: Reading) -> Json | None:
+    given, other = wire.parameters, wire.parameters_json_schema
+    if other is not None and not isinstance(other, dict):
+        raise close.invalid(f"Invalid value at '{path}.parameters_json_schema': use an object.")
+    plain = None if other is None else check_schema(other, wire.name, reading)
+    if given is None:
+        return plain
+    converted: Json = convert_schema(given, f"{path}.parameters", reading)
+    if plain is not None:
+        return _choose("parameters", converted, plain, path, reading)
+    converted = {"type": "object", **converted}
+    if converted["type"] != "object":
+        raise close.invalid(f"Invalid value at '{path}.parameters.type' (TYPE_ENUM): use OBJECT.")
+    return check_schema(converted, wire.name, reading)
+
+
+def _choose(field: str, converted: Json, plain: Json, path: str, reading: Reading) -> Json:
+    """The second of two schemas in two fields; refuse them when strict if they differ."""
+    says = {key: value for key, value in converted.items() if key != "type" and value}
+    if says and converted != plain:
+        if reading.strict:
             raise close.invalid(
                 f"Invalid value at '{path}': {field} and {field}_json_schema differ; give one."
             )
-        self._on_mismatch(f"{field} and {field}JsonSchema of a function differ: the second counts")
+        reading.on_mismatch(
+            f"{field} and {field}JsonSchema of a function differ: the second counts"
+        )
+    return plain
 
 
 def _builtin(tool: Tool) -> Iterator[BuiltinTool]:
