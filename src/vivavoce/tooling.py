@@ -20,7 +20,7 @@ from typing import Any
 
 from vivavoce.config import Config, EngineChoice
 from vivavoce.domain.content import ToolKind
-from vivavoce.engines import documents
+from vivavoce.engines import document_search
 from vivavoce.engines.pages import load_libraries
 from vivavoce.engines.ports import SearchEngine
 from vivavoce.engines.registry import EngineBuilder
@@ -64,7 +64,7 @@ async def build_toolbox(
         await box.aclose()
         raise
     lack = parts.missing.get(SEARCH)
-    if lack is not None and lack.engine == documents.ENGINE:
+    if lack is not None and lack.engine == document_search.ENGINE:
         box.find_search = _Finder(box, parts, tools.search).find
         if "search" not in tools.model_fields_set:
             del parts.missing[SEARCH]

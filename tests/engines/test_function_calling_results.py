@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from engines.llamacpp_model import Host
-from engines.test_documents_questions import (
+from engines.test_document_questions import (
     ANSWERED,
     EXAMPLES,
     MORE_ANSWERED,
@@ -19,7 +19,7 @@ from engines.test_documents_questions import (
 from engines.text_model import TextModel
 from vivavoce.domain.content import ToolCall, ToolResult
 from vivavoce.domain.ids import CallId
-from vivavoce.engines.documents import LocalSearch
+from vivavoce.engines.document_search import LocalSearch
 from vivavoce.engines.function_calling import results
 from vivavoce.engines.function_calling.results import Passage, Quoter
 from vivavoce.engines.function_calling.sentence_embedding import MiniLM

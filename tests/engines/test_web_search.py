@@ -19,7 +19,7 @@ from vivavoce.engines.web_search import (
     Service,
     WebSearch,
 )
-from vivavoce.testing.search_contract import SearchEngineContract
+from vivavoce.testing.engine_contracts import SearchEngineContract
 
 KEY = "a-key-of-the-user"
 TOWER = {"link": "https://tower.example/a", "title": "The tower", "snippet": "It is 90 m tall."}

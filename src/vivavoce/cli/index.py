@@ -27,7 +27,7 @@ from vivavoce.engines.document_index import (
     update,
     version_of,
 )
-from vivavoce.engines.documents import create
+from vivavoce.engines.document_search import create
 from vivavoce.engines.pages import load_libraries
 from vivavoce.engines.ports import SearchQuery
 from vivavoce.engines.registry import EngineBuilder

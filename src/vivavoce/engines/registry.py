@@ -46,7 +46,10 @@ BUILTIN = {
     "synthesizer.espeak": ("espeak:create", "many languages, by the program espeak-ng"),
     "synthesizer.tones": ("scripted:create_tone_synthesizer", "tones, for the scripted profile"),
     "synthesizer.silence": ("synthesis:create_silence", "silence, where no voice can be had"),
-    "search.local": ("documents:create", "your own documents, as `vivavoce index` reads them"),
+    "search.local": (
+        "document_search:create",
+        "your own documents, as `vivavoce index` reads them",
+    ),
     "search.searxng": ("web_search:create_searxng", "a SearXNG server"),
     "search.brave": ("web_search:create_brave", "Brave's search service"),
     "search.tavily": ("web_search:create_tavily", "Tavily's search service"),

@@ -349,4 +349,4 @@ FUNCTION_WORDS = STOP_WORDS | word_set(
 )
 """Words that say nothing about what a question is about. A text that answers "how deep" or "what
 causes" seldom has the word of measure or cause. With this list the document search misses 1 of 63
-questions and finds something for 4 of 60 others (tests/engines/test_documents_questions.py)."""
+questions and finds something for 4 of 60 others (tests/engines/test_document_questions.py)."""

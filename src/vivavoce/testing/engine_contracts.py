@@ -1,4 +1,4 @@
-"""What every engine must do, one test class a port. Public: run ours against yours.
+"""Contract tests of the engine ports, one class a port, for engines of ours and of others.
 
     class TestMyDetector(VoiceDetectorContract):
         def engine(self) -> VoiceDetector:
@@ -15,6 +15,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import aclosing
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 from vivavoce.domain.audio import INPUT_RATE, pcm_seconds
 from vivavoce.domain.content import Content, Role, Text, ToolDeclaration, Tools
@@ -30,6 +31,8 @@ from vivavoce.engines.ports import (
     RecognitionOptions,
     Recognizer,
     Responder,
+    SearchEngine,
+    SearchQuery,
     Speech,
     Synthesizer,
     TextDelta,
@@ -332,3 +335,58 @@ class ResponderContract:
         done, _ = await asyncio.wait({task}, timeout=10)
         assert done, "a cancelled answer must end"
         assert task.cancelled()
+
+
+class SearchEngineContract:
+    """Subclasses give `engine`, and a `question` on which it finds at least two sources."""
+
+    question: ClassVar[str] = ""
+
+    def engine(self) -> SearchEngine:
+        raise NotImplementedError
+
+    async def test_what_is_found_can_be_cited(self) -> None:
+        engine = self.engine()
+        found = await engine.search(SearchQuery(self.question))
+        await engine.aclose()
+        assert found
+        for source in found:
+            assert urlsplit(source.uri).scheme in ("http", "https", "file")
+            assert source.title.strip() == source.title != ""
+            assert source.text.strip() == source.text != ""
+
+    async def test_no_more_is_found_than_was_asked_for(self) -> None:
+        engine = self.engine()
+        assert len(await engine.search(SearchQuery(self.question, count=2))) == 2
+        assert len(await engine.search(SearchQuery(self.question, count=1))) == 1
+        await engine.aclose()
+
+    async def test_nothing_is_found_for_nothing(self) -> None:
+        engine = self.engine()
+        assert list(await engine.search(SearchQuery(" "))) == []
+        assert list(await engine.search(SearchQuery(self.question, count=0))) == []
+        await engine.aclose()
+
+    async def test_many_ask_at_once(self) -> None:
+        engine = self.engine()
+        asked = [engine.search(SearchQuery(self.question)) for _ in range(8)]
+        results = await asyncio.gather(*asked)
+        await engine.aclose()
+        assert all(list(found) == list(results[0]) for found in results)
+
+    async def test_a_query_is_only_words(self) -> None:
+        """Nothing in it is an operator, and none of it is a fault."""
+        engine = self.engine()
+        for odd in ('"', "a AND (", "' OR 1=1 --", "title:x*", "NEAR(", "\0", "é" * 3000, "^-+{}"):
+            await engine.search(SearchQuery(odd))
+        await engine.aclose()
+
+    async def test_cancelling_leaves_it_usable(self) -> None:
+        engine = self.engine()
+        asking = asyncio.ensure_future(engine.search(SearchQuery(self.question)))
+        await asyncio.sleep(0)
+        asking.cancel()
+        assert isinstance((await asyncio.gather(asking, return_exceptions=True))[0],
+                          asyncio.CancelledError)  # fmt: skip
+        assert await engine.search(SearchQuery(self.question))
+        await engine.aclose()

@@ -110,7 +110,7 @@ def _forms(word: str) -> tuple[str, ...]:
 
 FLOOR = 0.65
 TITLE_FLOOR = 0.5
-"""Both measured by tests/engines/test_documents_questions.py."""
+"""Both measured by tests/engines/test_document_questions.py."""
 IN_TITLE = 2
 NAMED_WEIGHT = 2.0
 CANDIDATES = 60

@@ -13,12 +13,12 @@ import pytest
 from engines.pdfs import pdf
 from vivavoce.engines import document_index
 from vivavoce.engines.document_index import Change, Index, IndexedPassage, passages
-from vivavoce.engines.documents import create
+from vivavoce.engines.document_search import create
 from vivavoce.engines.pages import MAX_BYTES
 from vivavoce.engines.ports import SearchEngine, SearchQuery
 from vivavoce.engines.registry import EngineBuilder
 from vivavoce.errors import ConfigError, EngineMissing, ToolError
-from vivavoce.testing.search_contract import SearchEngineContract
+from vivavoce.testing.engine_contracts import SearchEngineContract
 
 SAMPLES = Path(__file__).parent / "data" / "documents"
 
@@ -60,7 +60,7 @@ class TestLocalSearch(SearchEngineContract):
         self.path = index.path
 
     def engine(self) -> SearchEngine:
-        from vivavoce.engines.documents import LocalSearch
+        from vivavoce.engines.document_search import LocalSearch
 
         return LocalSearch(self.path)
 
@@ -277,7 +277,7 @@ async def test_a_search_has_a_deadline(
     (folder / "owls.md").write_text(parts)
     update(index, folder)
     assert await found(index, "When does the owl hunt?")
-    monkeypatch.setattr("vivavoce.engines.documents.DEADLINE_S", 0.0)
+    monkeypatch.setattr("vivavoce.engines.document_search.DEADLINE_S", 0.0)
     with pytest.raises(ToolError, match="took too long"):
         await found(index, "When does the owl hunt?")
 

@@ -15,7 +15,7 @@ import pytest
 
 from vivavoce.engines import document_index
 from vivavoce.engines.document_index import Index
-from vivavoce.engines.documents import LocalSearch
+from vivavoce.engines.document_search import LocalSearch
 from vivavoce.engines.ports import SearchQuery
 
 SAMPLES = Path(__file__).parent / "data" / "documents"
