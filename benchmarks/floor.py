@@ -35,13 +35,13 @@ Pipe = multiprocessing.connection.Connection
 def ours(pipe: Pipe) -> None:
     """Our server with scripted engines."""
     from vivavoce.config import load_config
-    from vivavoce.wiring import build
+    from vivavoce.wiring import Server
 
     async def serve() -> None:
         with tempfile.TemporaryDirectory() as folder:
             flags = {"profile": "scripted", "server.port": 0, "server.max_sessions": 5000,
                      "server.max_connections": 5000, "server.drain_s": 0}  # fmt: skip
-            server = build(load_config(None, flags), folder=Path(folder))
+            server = Server(load_config(None, flags), folder=Path(folder))
             await server.start()
             pipe.send(server.port.address[1])
             await asyncio.to_thread(pipe.recv)

@@ -50,7 +50,7 @@ Pipe = Connection
 def serve(pipe: Pipe, resume_s: float) -> None:
     """A server that answers each `"sample"` with its tasks and its logged errors."""
     from vivavoce.config import load_config
-    from vivavoce.wiring import build
+    from vivavoce.wiring import Server
 
     errors = _ErrorCount()
     logging.getLogger().addHandler(errors)
@@ -61,7 +61,7 @@ def serve(pipe: Pipe, resume_s: float) -> None:
                 "profile": "scripted", "server.port": 0, "server.drain_s": 0.5,
                 "store.path": str(Path(folder) / "state.sqlite3"), "store.resume_s": resume_s,
             }  # fmt: skip
-            server = build(load_config(None, flags), folder=Path(folder))
+            server = Server(load_config(None, flags), folder=Path(folder))
             await server.start()
             pipe.send(server.port.address[1])
             while await asyncio.to_thread(pipe.recv) == "sample":

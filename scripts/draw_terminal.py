@@ -138,7 +138,7 @@ async def talk(url: str, recordings: list[Path]) -> Console:
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         options = {"profile": "scripted", "server.port": 0, "store.use": "memory"}
-        server = wiring.build(load_config(None, options), folder=folder)
+        server = wiring.Server(load_config(None, options), folder=folder)
         await server.start()
         stack.push_async_callback(server.stop)
         return await draw_talk(server.url(), [say(text, INPUT_RATE) for text in SCRIPTED])

@@ -150,11 +150,11 @@ async def walk_server() -> dict[str, Walk]:
     from websockets.asyncio.client import connect
 
     from vivavoce.config import load_config
-    from vivavoce.wiring import build
+    from vivavoce.wiring import Server
 
     flags = {"server.port": 0, "profile": "scripted", "server.tls.enabled": False}
     walks = {name: Walk() for name in ("audio chunk", "tool response", "resumption handle")}
-    server = build(load_config(None, flags), say=lambda line: None)
+    server = Server(load_config(None, flags), say=lambda line: None)
     await server.start()
     try:
         address = server.url("ws") + LIVE

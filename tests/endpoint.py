@@ -18,8 +18,7 @@ from vivavoce.http.quotas import Quotas
 from vivavoce.http.tokens import TokenService
 from vivavoce.metrics import Metrics
 from vivavoce.runtime.connection import Backend
-from vivavoce.runtime.leases import Leases
-from vivavoce.runtime.session_registry import Connections
+from vivavoce.runtime.session_registry import Connections, Leases
 from vivavoce.store.checkpoints import CheckpointRepository
 from vivavoce.store.memory import MemoryStore
 from vivavoce.store.port import StateStore

@@ -13,8 +13,9 @@ from typing import Any
 import websockets
 
 from vivavoce.config import load_config
+from vivavoce.runtime.session_registry import RENEW_EVERY_S
 from vivavoce.store.port import StateStore
-from vivavoce.wiring import Server, build
+from vivavoce.wiring import Server
 
 MODEL = "models/gemini-2.5-flash-native-audio-preview-12-2025"
 LIVE = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent"
@@ -23,7 +24,11 @@ Json = dict[str, Any]
 
 @contextlib.asynccontextmanager
 async def serving(
-    folder: Path, file: str = "", store: StateStore | None = None, **flags: Any
+    folder: Path,
+    file: str = "",
+    store: StateStore | None = None,
+    renew_leases_s: float = RENEW_EVERY_S,
+    **flags: Any,
 ) -> AsyncIterator[Server]:
     """A running server with the scripted profile. `flags` spell `.` as `__`; `file` is TOML."""
     path = folder / "settings.toml"
@@ -31,7 +36,12 @@ async def serving(
     chosen = {"profile": "scripted", "server.port": 0, "server.drain_s": 0.2}
     chosen |= {"store.use": "memory"} if "[store]" not in file else {}
     chosen |= {name.replace("__", "."): value for name, value in flags.items()}
-    server = build(load_config(path, chosen), folder=folder / "tls", store=store)
+    server = Server(
+        load_config(path, chosen),
+        folder=folder / "tls",
+        store=store,
+        renew_leases_s=renew_leases_s,
+    )
     await server.start()
     try:
         yield server

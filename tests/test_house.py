@@ -41,7 +41,7 @@ ALLOWED: dict[str, set[str]] = {
         "runtime", "protocol", "domain", "errors", "core", "engines.ports", "tools.ports", "http",
         "metrics", "store.port", "store.checkpoints",
     },
-    "metrics": {"domain", "errors", "runtime.turn_report"},
+    "metrics": {"domain", "errors", "runtime.turn_metrics"},
     "client": {"client", "domain", "errors", "installing"},
     "config": {"domain", "errors", "core.settings", "config"},
     "tooling": {"config", "domain", "errors", "engines", "http.health", "metrics", "tools"},

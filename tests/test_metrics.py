@@ -8,7 +8,7 @@ import pytest
 
 from vivavoce.domain.ids import SessionId
 from vivavoce.metrics import Metrics, TurnLogger
-from vivavoce.runtime.turn_report import TurnOutcome, TurnReport
+from vivavoce.runtime.turn_metrics import TurnOutcome, TurnReport
 
 SPOKEN = TurnReport(
     SessionId("0123456789abcdef"),

@@ -15,7 +15,7 @@ from vivavoce import profiles
 from vivavoce.config import load_config
 from vivavoce.errors import ConfigError, EngineMissing
 from vivavoce.http.health import ComponentState
-from vivavoce.wiring import build, profiles_in_use, weights_in_use
+from vivavoce.wiring import Server, profiles_in_use, weights_in_use
 
 PROFILE = """
 [profiles.{name}]
@@ -89,7 +89,7 @@ async def test_nothing_that_can_start_is_an_error_and_the_port_is_free_again(
 ) -> None:
     file = 'models = {"*" = "bad"}\n' + PROFILE.format(name="bad", responder="unruly:absent")
     path = written(tmp_path, file)
-    server = build(load_config(path, {"server.port": 0}), folder=tmp_path / "tls")
+    server = Server(load_config(path, {"server.port": 0}), folder=tmp_path / "tls")
     with pytest.raises(EngineMissing, match="Bring it"):
         await server.start()
     number = server.port._wanted_port
@@ -101,7 +101,7 @@ async def test_nothing_that_can_start_is_an_error_and_the_port_is_free_again(
 
 async def test_an_engine_that_does_not_exist_is_told_with_those_that_do(tmp_path: Path) -> None:
     file = 'models = {"*" = "bad"}\n' + PROFILE.format(name="bad", responder="oracle")
-    server = build(
+    server = Server(
         load_config(written(tmp_path, file), {"server.port": 0}), folder=tmp_path / "tls"
     )
     with pytest.raises(ConfigError) as error:
@@ -113,7 +113,7 @@ async def test_an_engine_that_does_not_exist_is_told_with_those_that_do(tmp_path
 async def test_a_busy_port_is_told_before_engines_are_started(tmp_path: Path) -> None:
     async with serving(tmp_path) as server:
         settings = load_config(flags={"profile": "scripted", "server.port": server.port.address[1]})
-        second = build(settings, folder=tmp_path / "tls")
+        second = Server(settings, folder=tmp_path / "tls")
         with pytest.raises(OSError, match="in use"):
             await second.start()
         assert second.readiness.parts["profile scripted"].state is ComponentState.STARTING
@@ -135,7 +135,7 @@ async def test_a_certificate_of_the_users_own_is_served(tmp_path: Path) -> None:
 async def test_a_certificate_that_is_none_is_a_config_error(tmp_path: Path) -> None:
     (tmp_path / "x.pem").write_text("no")
     flags = {"server.tls.certificate": tmp_path / "x.pem", "server.tls.key": tmp_path / "x.pem"}
-    server = build(load_config(flags={"profile": "scripted", "server.port": 0, **flags}))
+    server = Server(load_config(flags={"profile": "scripted", "server.port": 0, **flags}))
     with pytest.raises(ConfigError, match="cannot be used"):
         await server.start()
 
@@ -172,7 +172,7 @@ async def test_an_engine_that_never_closes_holds_nobody_up(
         name="clinging", responder="unruly:clinging"
     )
     path = written(tmp_path, file)
-    server = build(load_config(path, {"server.port": 0, "server.tls.enabled": False}))
+    server = Server(load_config(path, {"server.port": 0, "server.tls.enabled": False}))
     await server.start()
     stopping = asyncio.ensure_future(server.stop())
     done, _ = await asyncio.wait({stopping}, timeout=3)

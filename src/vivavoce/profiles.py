@@ -29,7 +29,7 @@ from vivavoce.http.health import Component, ComponentState, Readiness
 from vivavoce.metrics import Metrics, TurnLogger
 from vivavoce.protocol import close
 from vivavoce.runtime.connection import Backend
-from vivavoce.runtime.generations import OutputPace
+from vivavoce.runtime.generation import OutputPace
 from vivavoce.runtime.rate_limit import RateLimits
 from vivavoce.runtime.voice_activity import VoiceScorer
 from vivavoce.tooling import build_toolbox

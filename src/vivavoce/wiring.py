@@ -1,7 +1,7 @@
 """The composition root: from a configuration to a server that holds conversations.
 
-Nothing else in the tree builds more than itself. `build(config)` puts the parts together
-without touching the world; `Server.start()` opens the store and binds the port first (what is wrong
+Nothing else in the tree builds more than itself. `Server(config)` puts the parts together without
+touching the world; its `start()` opens the store and binds the port first (what is wrong
 with either is told before anything heavy is loaded), then starts the engines.
 """
 
@@ -33,14 +33,13 @@ from vivavoce.http.tokens import TokenService
 from vivavoce.metrics import Metrics
 from vivavoce.profiles import Profiles, Say, profiles_in_use, weights_in_use
 from vivavoce.protocol.json_frames import MessageLimits
-from vivavoce.runtime.leases import Leases
-from vivavoce.runtime.loop_lag import LoopLag
-from vivavoce.runtime.session_registry import Connections
+from vivavoce.runtime.event_loop import LoopLag
+from vivavoce.runtime.session_registry import RENEW_EVERY_S, Connections, Leases
 from vivavoce.store import build_store
 from vivavoce.store.checkpoints import CheckpointRepository
 from vivavoce.store.port import StateStore
 
-__all__ = ["Say", "Server", "build", "profiles_in_use", "store_of", "weights_in_use"]
+__all__ = ["Say", "Server", "profiles_in_use", "store_of", "weights_in_use"]
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +51,11 @@ def store_of(config: Config) -> StateStore:
 
 
 class Server:
-    """A whole server in this process. `start`, then `stop`; once each."""
+    """A whole server in this process. `start`, then `stop`; once each.
+
+    `folder` is where the local CA lives, for tests; `say` is told of whatever makes the start take
+    long, and the log is where it is `None`; `store` replaces the one of the configuration.
+    """
 
     def __init__(
         self,
@@ -61,6 +64,7 @@ class Server:
         folder: Path | None = None,
         say: Say | None = None,
         store: StateStore | None = None,
+        renew_leases_s: float = RENEW_EVERY_S,
     ) -> None:
         self.config = config
         self.metrics = Metrics()
@@ -76,7 +80,7 @@ class Server:
         others = not is_loopback(config.server.host)
         self._keys = ApiKeys(config.server.keys, self._store, config.server.quota.quota(), others)
         self._quotas = Quotas(self._store)
-        self._leases = Leases(self._store, config.store.resume_s)
+        self._leases = Leases(self._store, config.store.resume_s, renew_every_s=renew_leases_s)
         self._app = self._build_app(ids or RandomIds())
         self._port: Listener | None = None
 
@@ -208,18 +212,3 @@ class Server:
             health,
             server.origins,
         )
-
-
-def build(
-    config: Config,
-    ids: IdSource | None = None,
-    folder: Path | None = None,
-    say: Say | None = None,
-    store: StateStore | None = None,
-) -> Server:
-    """A server that was not started.
-
-    `folder` is where the local CA lives, for tests; `say` is told of whatever makes the start
-    take long, and the log is where it is `None`; `store` replaces the one of the configuration.
-    """
-    return Server(config, ids, folder, say, store)

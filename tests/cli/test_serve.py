@@ -14,7 +14,7 @@ import pytest
 from serving import connected
 from vivavoce.cli.serve import STOPPED_STATUS, Stopped, run_until_stopped, stop_server
 from vivavoce.config import load_config
-from vivavoce.wiring import build
+from vivavoce.wiring import Server
 
 TESTS = Path(__file__).parent.parent
 
@@ -53,7 +53,7 @@ async def test_who_is_waited_for_is_said_and_a_second_signal_ends_the_wait(
             stopping.set()
 
     flags = {"profile": "scripted", "server.port": 0, "server.drain_s": 60 if hurries else 0.6}
-    server = build(load_config(None, flags), folder=tmp_path)
+    server = Server(load_config(None, flags), folder=tmp_path)
     await server.start()
     async with connected(server) as client:
         await client.set_up()
@@ -70,7 +70,7 @@ async def test_who_is_waited_for_is_said_and_a_second_signal_ends_the_wait(
 
 
 async def test_an_end_without_conversations_says_nothing(tmp_path: Path) -> None:
-    server = build(load_config(None, {"profile": "scripted", "server.port": 0}), folder=tmp_path)
+    server = Server(load_config(None, {"profile": "scripted", "server.port": 0}), folder=tmp_path)
     await server.start()
     said: list[str] = []
     await stop_server(server, asyncio.Event(), said.append)

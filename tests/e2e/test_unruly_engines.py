@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ def unruly(kind: str) -> str:
 async def test_an_engine_that_misbehaves_ends_its_turn_and_nothing_else(
     tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    flags = {"profile": None, "session__engine_silence_s": 0.3}
+    flags: dict[str, Any] = {"profile": None, "session__engine_silence_s": 0.3}
     async with serving(tmp_path, unruly(kind), **flags) as server, connected(server) as client:
         await client.set_up()
         await client.say("misbehave")

@@ -20,7 +20,7 @@ from vivavoce.logs import scrub
 from vivavoce.protocol import content
 from vivavoce.protocol.json_frames import decode_base64
 from vivavoce.protocol.paths import live_path
-from vivavoce.runtime.wav_header import WavHeaderReader
+from vivavoce.runtime.audio_input import WavHeaderReader
 
 LIVE = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent"
 HEADER = (

@@ -18,7 +18,7 @@ from vivavoce.http import limits
 from vivavoce.protocol import close
 from vivavoce.store.memory import MemoryStore
 from vivavoce.store.port import digest_secret
-from vivavoce.wiring import Server, build
+from vivavoce.wiring import Server
 
 UNREGISTERED = (1008, close.cut_reason(close.UNREGISTERED))
 
@@ -90,7 +90,7 @@ async def guarded(folder: Path, strict: bool) -> AsyncIterator[Server]:
         "profile": "scripted", "server.port": 0, "server.drain_s": 0.1, "server.strict": strict,
         "server.keys": ["configured"],
     }  # fmt: skip
-    server = build(load_config(None, flags), folder=folder / "tls", store=await stocked())
+    server = Server(load_config(None, flags), folder=folder / "tls", store=await stocked())
     await server.start()
     try:
         yield server
@@ -138,7 +138,7 @@ async def test_where_no_key_is_configured_anything_is_accepted_but_a_token_that_
         await store.drop_key(key.id)
     await store.put_token(TokenRecord(digest_secret("auth_tokens/mine"), "", 0, 1.0, 1.0))
     flags = {"profile": "scripted", "server.port": 0, "server.drain_s": 0.1}
-    server = build(load_config(None, flags), folder=tmp_path / "tls", store=store)
+    server = Server(load_config(None, flags), folder=tmp_path / "tls", store=store)
     await server.start()
     try:
         for method in METHODS.values():

@@ -23,10 +23,10 @@ from vivavoce.http import admission, health, quotas
 from vivavoce.protocol import close
 from vivavoce.runtime import rate_limit
 from vivavoce.runtime.connection import Backend
-from vivavoce.runtime.loop_lag import INTERVAL_S
+from vivavoce.runtime.event_loop import INTERVAL_S
 from vivavoce.runtime.voice_activity import VoiceScorer
 from vivavoce.store.memory import MemoryStore
-from vivavoce.wiring import build
+from vivavoce.wiring import Server
 
 
 async def test_a_session_ends_with_its_token(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ async def test_who_goes_on_too_fast_is_told_the_rate_and_the_setting(
 
 
 async def test_a_message_that_is_read_in_a_thread_keeps_its_place(tmp_path: Path) -> None:
-    immediate = {"session__turn_complete": "immediate"}
+    immediate: dict[str, Any] = {"session__turn_complete": "immediate"}
     async with serving(tmp_path, **immediate) as server, connected(server) as client:
         await client.set_up(outputAudioTranscription={})
         turns = [{"role": "user", "parts": [{"text": f"w{number}"}]} for number in range(90)]
@@ -143,11 +143,11 @@ async def test_the_delay_of_the_event_loop_is_measured(tmp_path: Path) -> None:
 
 async def test_an_open_address_needs_a_key(tmp_path: Path) -> None:
     flags = {"profile": "scripted", "server.port": 0, "server.host": "0.0.0.0"}
-    server = build(load_config(None, flags), folder=tmp_path, store=MemoryStore())
+    server = Server(load_config(None, flags), folder=tmp_path, store=MemoryStore())
     with pytest.raises(ConfigError, match="reachable by others") as mistake:
         await server.start()
     assert "vivavoce keys add" in mistake.value.fix
-    keyed = build(
+    keyed = Server(
         load_config(None, {**flags, "server.keys": "k"}), folder=tmp_path, store=MemoryStore()
     )
     await keyed.start()
@@ -220,7 +220,7 @@ async def test_readiness_names_the_store_that_is_away_and_the_server_serves_on(
     monkeypatch.setattr(health, "LOOK_S", 0.02)
     store = Away()
     flags = {"profile": "scripted", "server.port": 0, "server.drain_s": 0.1}
-    server = build(load_config(None, flags), folder=tmp_path, store=store)
+    server = Server(load_config(None, flags), folder=tmp_path, store=store)
     await server.start()
     try:
         async with httpx2.AsyncClient(base_url=server.url(), trust_env=False) as web:

@@ -14,10 +14,10 @@ from serving import Client, Json, connected, serving, until
 from vivavoce.config import load_config
 from vivavoce.domain.ids import SessionId
 from vivavoce.errors import StoreError
-from vivavoce.runtime import leases
+from vivavoce.runtime.session_registry import RENEW_EVERY_S
 from vivavoce.store.memory import MemoryStore
 from vivavoce.store.port import SavedSession
-from vivavoce.wiring import Server, build
+from vivavoce.wiring import Server
 
 TRANSCRIBED: Json = {"generationConfig": {"responseModalities": ["TEXT"]}}
 NOT_FOUND = (1008, "BidiGenerateContent session not found")
@@ -52,10 +52,17 @@ class FlakyStore(MemoryStore):
 
 
 @asynccontextmanager
-async def server_on(store: MemoryStore, folder: Path, **flags: Any) -> AsyncIterator[Server]:
+async def server_on(
+    store: MemoryStore, folder: Path, renew_leases_s: float = RENEW_EVERY_S, **flags: Any
+) -> AsyncIterator[Server]:
     """One of several servers that share a store."""
     chosen = {"profile": "scripted", "server.port": 0, "server.drain_s": 0.2, **flags}
-    server = build(load_config(None, chosen), folder=folder / "tls", store=store)
+    server = Server(
+        load_config(None, chosen),
+        folder=folder / "tls",
+        store=store,
+        renew_leases_s=renew_leases_s,
+    )
     await server.start()
     try:
         yield server
@@ -181,13 +188,10 @@ async def test_the_newest_takes_over_what_the_older_was_in_the_midst_of(tmp_path
             assert await talk(new, "What did I tell you before?") == asked
 
 
-async def test_the_newest_wins_over_processes_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(leases, "LEASE_S", 0.05)
+async def test_the_newest_wins_over_processes_too(tmp_path: Path) -> None:
     store = FlakyStore()
     async with (
-        server_on(store, tmp_path) as one,
+        server_on(store, tmp_path, renew_leases_s=0.05) as one,
         server_on(store, tmp_path) as other,
         connected(one) as old,
         connected(other) as new,
@@ -200,12 +204,12 @@ async def test_the_newest_wins_over_processes_too(
         assert await talk(new, "What did I tell you before?") == "the number is seven"
 
 
-async def test_a_store_that_goes_and_comes_back_in_mid_conversation(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(leases, "LEASE_S", 0.05)
+async def test_a_store_that_goes_and_comes_back_in_mid_conversation(tmp_path: Path) -> None:
     store = FlakyStore()
-    async with server_on(store, tmp_path) as server, connected(server) as client:
+    async with (
+        server_on(store, tmp_path, renew_leases_s=0.05) as server,
+        connected(server) as client,
+    ):
         await begin(client)
         await handle(client)
         store.away = True

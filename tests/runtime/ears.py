@@ -15,7 +15,7 @@ from vivavoce.engines.ports import Recognition, RecognitionOptions, Recognizer, 
 from vivavoce.engines.scripted import TonesRecognizer, say
 from vivavoce.runtime.audio_input import AudioBuffer
 from vivavoce.runtime.tasks import EngineTasks
-from vivavoce.runtime.transcripts import Transcripts
+from vivavoce.runtime.transcription import Transcripts
 from vivavoce.testing.virtual_loop import run_virtually
 
 ONE, TWO = TurnId(1), TurnId(2)

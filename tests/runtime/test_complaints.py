@@ -54,7 +54,7 @@ from vivavoce.engines.scripted import EnergyDetector, TonesRecognizer
 from vivavoce.errors import EngineError
 from vivavoce.http.listener import Listener
 from vivavoce.runtime.connection import Backend, Connection
-from vivavoce.runtime.generations import OutputPace
+from vivavoce.runtime.generation import OutputPace
 from vivavoce.runtime.voice_activity import VoiceScorer
 from vivavoce.testing.virtual_loop import run_virtually
 

@@ -23,7 +23,7 @@ from vivavoce.domain.audio import INPUT_RATE, OUTPUT_RATE, AudioChunk
 from vivavoce.domain.request import GenerationRequest
 from vivavoce.engines.scripted import hear, say
 from vivavoce.runtime.connection import Connection
-from vivavoce.runtime.turn_report import TurnOutcome, TurnReport
+from vivavoce.runtime.turn_metrics import TurnOutcome, TurnReport
 from vivavoce.testing.virtual_loop import run_virtually
 
 # --- a conversation ------------------------------------------------------------------------

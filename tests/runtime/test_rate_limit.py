@@ -13,8 +13,8 @@ from support.host_rig import Client, PlainDialect, open_connection
 from vivavoce.core.events import ClientInput, TextReceived
 from vivavoce.core.messages import SetupComplete, TurnComplete
 from vivavoce.domain.audio import INPUT_RATE, AudioChunk, VideoFrame
+from vivavoce.runtime.client_input import FrameReader
 from vivavoce.runtime.connection import Connection
-from vivavoce.runtime.frame_reader import FrameReader
 from vivavoce.runtime.rate_limit import (
     ANSWER_S,
     FREE_AUDIO_S,
@@ -24,7 +24,7 @@ from vivavoce.runtime.rate_limit import (
     RateLimits,
     TokenBucket,
 )
-from vivavoce.runtime.usage_metering import UsageMetering
+from vivavoce.runtime.turn_metrics import UsageMetering
 from vivavoce.testing.virtual_loop import run_virtually
 
 TEN_MS = AudioChunk(bytes(2 * INPUT_RATE // 100))

@@ -31,10 +31,9 @@ from vivavoce.runtime.audio_input import AudioBuffer
 from vivavoce.runtime.client_input import InputReceiver
 from vivavoce.runtime.event_queue import EventQueue
 from vivavoce.runtime.rate_limit import RateLimiter, RateLimits
-from vivavoce.runtime.recordings import Recordings
 from vivavoce.runtime.tasks import EngineTasks
-from vivavoce.runtime.transcripts import Transcripts
-from vivavoce.runtime.turn_reporter import TurnReporter
+from vivavoce.runtime.transcription import Recordings, Transcripts
+from vivavoce.runtime.turn_metrics import TurnReporter
 from vivavoce.runtime.voice_activity import MAX_BACKLOG_S, VoiceActivityDetection, VoiceScorer
 from vivavoce.testing.virtual_loop import run_virtually
 

@@ -21,7 +21,6 @@ from serving import MODEL, connected, serving, until
 from store.redis_server import RedisServer, redis_server
 from store.storm import store_at
 from vivavoce.errors import ConfigError, StoreError
-from vivavoce.runtime import leases
 from vivavoce.store import build_store
 from vivavoce.store.port import SavedSession, StateStore
 from vivavoce.store.sqlite import SqliteStore
@@ -156,13 +155,13 @@ async def not_resumable(client: Any) -> None:
         assert update is None or update["resumable"]
 
 
-async def test_redis_is_stopped_and_started_in_mid_conversation(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(leases, "LEASE_S", 0.1)
+async def test_redis_is_stopped_and_started_in_mid_conversation(tmp_path: Path) -> None:
     with redis_server() as redis:
         place = ["redis", redis.url, "outage"]
-        async with server_on(place, tmp_path) as server, connected(server) as client:
+        async with (
+            server_on(place, tmp_path, renew_leases_s=0.1) as server,
+            connected(server) as client,
+        ):
             await begin(client)
             await handle(client)
             await asyncio.to_thread(redis.stop)
@@ -175,13 +174,13 @@ async def test_redis_is_stopped_and_started_in_mid_conversation(
                 assert await talk(new, "What did I tell you before?") == "can you hear me"
 
 
-async def test_sqlite_is_locked_and_freed_in_mid_conversation(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(leases, "LEASE_S", 0.1)
+async def test_sqlite_is_locked_and_freed_in_mid_conversation(tmp_path: Path) -> None:
     path = tmp_path / "state.sqlite3"
     store = SqliteStore(path, busy_s=0.1)
-    async with serving(tmp_path, store=store) as server, connected(server) as client:
+    async with (
+        serving(tmp_path, store=store, renew_leases_s=0.1) as server,
+        connected(server) as client,
+    ):
         await begin(client)
         await handle(client)
         with closing(sqlite3.connect(path, isolation_level=None)) as other:

@@ -34,7 +34,7 @@ from vivavoce.errors import ClientFault
 from vivavoce.runtime.connection import Backend, Connection
 from vivavoce.runtime.ports import Disconnected
 from vivavoce.runtime.rate_limit import RateLimits
-from vivavoce.runtime.turn_report import TurnListener
+from vivavoce.runtime.turn_metrics import TurnListener
 from vivavoce.runtime.voice_activity import VoiceScorer
 from vivavoce.tools.ports import Toolset
 

@@ -94,7 +94,7 @@ async def _demo(
     wait_s: float,
     once: bool,
 ) -> bool:
-    server = wiring.build(settings, say=lambda line: console.print(as_typed(line)))
+    server = wiring.Server(settings, say=lambda line: console.print(as_typed(line)))
     stopping = watch_signals()
     console.print("Starting the server and its engines …")
     try:

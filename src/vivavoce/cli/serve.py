@@ -67,10 +67,10 @@ def _prepare_start(settings: Config) -> None:
 
 
 async def _serve(settings: Config) -> None:
-    from vivavoce.wiring import build
+    from vivavoce.wiring import Server
 
     console = open_console(to_stderr=True)
-    server = build(settings, say=lambda line: console.print(as_typed(line)))
+    server = Server(settings, say=lambda line: console.print(as_typed(line)))
     stopping = watch_signals()
     shorten_thread_turns()
     console.print("Starting the server and its engines …")

@@ -30,9 +30,8 @@ from vivavoce.protocol import close
 from vivavoce.protocol.dialect import GeminiDialect
 from vivavoce.protocol.paths import LivePath
 from vivavoce.runtime.connection import Backend, Connection
-from vivavoce.runtime.decoding import run_in_decoder
-from vivavoce.runtime.leases import Leases
-from vivavoce.runtime.session_registry import Connections
+from vivavoce.runtime.event_loop import run_in_decoder
+from vivavoce.runtime.session_registry import Connections, Leases
 from vivavoce.runtime.tool_runs import NoTools
 from vivavoce.store.checkpoints import CheckpointRepository, SessionStart
 from vivavoce.store.port import Refusal

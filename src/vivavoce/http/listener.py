@@ -30,7 +30,7 @@ from uvicorn.server import ServerState
 from vivavoce.http.bounded_protocol import LINGER_S
 from vivavoce.http.limits import ConnectionLimiter, ConnectionLimits, ConnectionSlot, refusals
 from vivavoce.http.uvicorn_protocols import HttpConnection
-from vivavoce.runtime.idle_turns import idle_turn
+from vivavoce.runtime.event_loop import idle_turn
 
 TLS_RECORD = 0x16
 

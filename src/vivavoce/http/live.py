@@ -33,7 +33,7 @@ from vivavoce.protocol.dialect import GeminiDialect
 from vivavoce.protocol.json_frames import MessageLimits
 from vivavoce.protocol.paths import CONSTRAINED, LivePath, live_path
 from vivavoce.runtime.connection import Connection
-from vivavoce.runtime.decoding import run_in_decoder
+from vivavoce.runtime.event_loop import run_in_decoder
 from vivavoce.runtime.ports import Disconnected
 
 log = logging.getLogger(__name__)

@@ -27,7 +27,7 @@ from vivavoce.protocol.auth_tokens import (
 from vivavoce.protocol.json_frames import is_light
 from vivavoce.protocol.paths import TOKEN_PREFIX
 from vivavoce.protocol.setup import Setup
-from vivavoce.runtime.decoding import run_in_decoder
+from vivavoce.runtime.event_loop import run_in_decoder
 from vivavoce.store.port import Refusal, TokenStore, digest_secret
 
 log = logging.getLogger(__name__)

@@ -1,13 +1,14 @@
-"""What a client sends, on its way to the core: sound to positions, frames to events.
+"""Client input on its way to the core: frames to events, sound to positions.
 
-Everything here happens in the reader's task, in the order in which the client said it.
+Everything here happens in the reader's task, in the order in which the client sent it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from vivavoce.core.events import (
     ActivityEnded,
@@ -25,11 +26,12 @@ from vivavoce.domain.audio import AudioChunk, Position, VideoFrame, pcm_seconds
 from vivavoce.domain.content import Blob
 from vivavoce.errors import ClientFault
 from vivavoce.runtime.audio_input import LOWEST_RATE, AudioBuffer
+from vivavoce.runtime.event_loop import run_in_decoder
 from vivavoce.runtime.event_queue import EventQueue
+from vivavoce.runtime.ports import Dialect, Transport
 from vivavoce.runtime.rate_limit import RateLimiter
-from vivavoce.runtime.recordings import Recordings, has_recordings
-from vivavoce.runtime.transcripts import Transcripts
-from vivavoce.runtime.turn_reporter import TurnReporter
+from vivavoce.runtime.transcription import Recordings, Transcripts, has_recordings
+from vivavoce.runtime.turn_metrics import TurnReporter, UsageMetering
 from vivavoce.runtime.voice_activity import PIECE_S, VoiceActivityDetection
 
 VIDEO_INTERVAL_S = 0.25
@@ -151,3 +153,39 @@ class InputReceiver:
         self._next_frame_at = now + VIDEO_INTERVAL_S
         blob = Blob(frame.data, frame.mime_type)
         self._events.put_event(VideoArrived(self._audio.position, blob))
+
+
+class FrameReader:
+    """Receives frames and reads what they mean. `rates` say when the next is taken."""
+
+    def __init__(
+        self, transport: Transport, dialect: Dialect, metering: UsageMetering, rates: RateLimiter
+    ) -> None:
+        self._transport = transport
+        self._dialect = dialect
+        self._metering = metering
+        self._rates = rates
+
+    async def read(self) -> tuple[Sequence[ClientInput], bool]:
+        """What the next frame means, in order, and whether it is nothing but sound.
+
+        Raises `Disconnected`, and `ClientFault` for what cannot be read or comes too fast.
+        """
+        frame = await self._transport.receive()
+        self._metering.message()
+        said = await self._decode(frame)
+        sound = bool(said) and all(isinstance(incoming, AudioChunk) for incoming in said)
+        await self._rates.message(sound)
+        await self._rates.loop.repay()
+        await self._rates.loop.give_way()
+        return said, sound
+
+    async def _decode(self, frame: bytes | str) -> Sequence[ClientInput]:
+        """What a frame means, read in a thread where that may take long."""
+        if self._dialect.is_light(frame):
+            with self._rates.loop.working():
+                return self._dialect.decode(frame)
+        measure = partial(self._rates.loop.measure, partial(self._dialect.decode, frame))
+        said, taken_s = await run_in_decoder(measure)
+        self._rates.loop.count_work(taken_s)
+        return said

@@ -68,10 +68,9 @@ from vivavoce.engines.ports import Engines
 from vivavoce.errors import ClientFault
 from vivavoce.runtime.audio_input import AudioBuffer
 from vivavoce.runtime.checkpoints import CheckpointWriter
-from vivavoce.runtime.client_input import InputReceiver
+from vivavoce.runtime.client_input import FrameReader, InputReceiver
 from vivavoce.runtime.event_queue import EventQueue
-from vivavoce.runtime.frame_reader import FrameReader
-from vivavoce.runtime.generations import Generations, OutputPace
+from vivavoce.runtime.generation import Generations, OutputPace
 from vivavoce.runtime.outbox import Outbox
 from vivavoce.runtime.ports import (
     CheckpointStore,
@@ -81,13 +80,10 @@ from vivavoce.runtime.ports import (
     Transport,
 )
 from vivavoce.runtime.rate_limit import ANSWER_S, RateLimiter, RateLimits
-from vivavoce.runtime.recordings import Recordings
 from vivavoce.runtime.tasks import EngineTasks, is_end
 from vivavoce.runtime.tool_runs import NoTools, ToolRunner
-from vivavoce.runtime.transcripts import Transcripts, recognition_options
-from vivavoce.runtime.turn_report import TurnListener
-from vivavoce.runtime.turn_reporter import TurnReporter
-from vivavoce.runtime.usage_metering import UsageMetering
+from vivavoce.runtime.transcription import Recordings, Transcripts, recognition_options
+from vivavoce.runtime.turn_metrics import TurnListener, TurnReporter, UsageMetering
 from vivavoce.runtime.voice_activity import VoiceActivityDetection, VoiceScorer
 from vivavoce.tools.ports import Tooling, Toolset
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from vivavoce.errors import POLICY, ClientFault
-from vivavoce.runtime.idle_turns import idle_turn
+from vivavoce.runtime.event_loop import idle_turn
 
 T = TypeVar("T")
 

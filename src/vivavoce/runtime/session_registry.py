@@ -1,14 +1,26 @@
-"""The live connections of this process: how many there may be, and how they are sent home."""
+"""The live connections of this process: how many there may be, and which holds which session.
+
+A connection holds a resumable session under a lease, a number that every resumption makes greater;
+the newest connection wins. One task for the whole process renews the leases of all its sessions,
+which keeps their checkpoints, too: a connection whose session was resumed elsewhere learns of it
+at once, and so does one whose checkpoint the store no longer has, or cannot give now.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Protocol
 
 from vivavoce.core.lifetime import CloseReason
+from vivavoce.domain.checkpoint import Checkpoint
+from vivavoce.domain.ids import SessionId
+from vivavoce.errors import StoreError
+from vivavoce.store.port import SessionStore
 
 log = logging.getLogger(__name__)
 
@@ -64,5 +76,119 @@ class Connections:
             async with asyncio.timeout(time_left_s + CLOSE_MARGIN_S):
                 await self._empty.wait()
         except TimeoutError:
-            log.warning("sessions outlived the drain: count=%s", len(self._live))
+            log.warning("sessions outlived the drain", extra={"count": len(self._live)})
         return not self._live
+
+
+RENEW_EVERY_S = 2.0
+HANDOVER_S = 1.0
+"""How long a connection has to hand its session over."""
+
+
+class LeaseHolder(Protocol):
+    """What the leases ask of a connection."""
+
+    def supersede(self) -> None: ...
+
+    def hand_over(self) -> asyncio.Future[Checkpoint | None]: ...
+
+    def lose_checkpoint(self) -> None: ...
+
+
+@dataclass(slots=True)
+class _Held:
+    holder: LeaseHolder
+    lease: int
+    on_record: bool
+
+
+class Leases:
+    """The leases of this process on resumable sessions. `start` and `aclose` once each."""
+
+    def __init__(
+        self,
+        store: SessionStore,
+        resume_s: float,
+        now: Callable[[], float] = time.time,
+        renew_every_s: float = RENEW_EVERY_S,
+    ) -> None:
+        self._store = store
+        self._resume_s = resume_s
+        self._renew_every_s = renew_every_s
+        self._now = now
+        self._held: dict[SessionId, _Held] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Start to renew them."""
+        self._task = asyncio.get_running_loop().create_task(self._watch(), name="leases")
+
+    async def aclose(self) -> None:
+        """Stop to renew them."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    @contextmanager
+    def hold_lease(self, session: SessionId, lease: int, holder: LeaseHolder) -> Iterator[None]:
+        """Hold a session while the block runs; a connection here that held it is superseded."""
+        if (older := self._held.get(session)) is not None:
+            older.holder.supersede()
+        held = self._held[session] = _Held(holder, lease, on_record=lease > 1)
+        try:
+            yield
+        finally:
+            if self._held.get(session) is held:
+                del self._held[session]
+
+    def holds(self, session: SessionId) -> bool:
+        """Whether a connection here holds this session."""
+        return session in self._held
+
+    async def take_over(self, session: SessionId) -> Checkpoint | None:
+        """Have a connection here hand the session over, within `HANDOVER_S`.
+
+        Returns the checkpoint that it has not saved, if there is one.
+        """
+        held = self._held.get(session)
+        if held is None:
+            return None
+        done, _ = await asyncio.wait({held.holder.hand_over()}, timeout=HANDOVER_S)
+        return next((future.result() for future in done), None)
+
+    async def renew_leases(self) -> None:
+        """Renew all of them once."""
+        held = dict(self._held)
+        if not held:
+            return
+        now = self._now()
+        try:
+            present = await self._store.renew_sessions(
+                {session: each.lease for session, each in held.items()}, now, now + self._resume_s
+            )
+        except StoreError as error:
+            log.warning(
+                "leases were not renewed", extra={"count": len(held), "problem": str(error)}
+            )
+            for each in held.values():
+                each.holder.lose_checkpoint()
+            return
+        for session, each in held.items():
+            lease = present.get(session)
+            if lease is None:
+                if each.on_record:
+                    each.holder.lose_checkpoint()
+                each.on_record = False
+            elif lease > each.lease:
+                each.holder.supersede()
+            else:
+                each.on_record = True
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(self._renew_every_s)
+            try:
+                await self.renew_leases()
+            except Exception:
+                log.exception("leases were not renewed")

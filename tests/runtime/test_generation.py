@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
+from typing import Any, cast
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from support.host_rig import Fail, Hang, Pause, Step, StepResponder
 from vivavoce.core.events import (
@@ -20,15 +24,31 @@ from vivavoce.core.events import (
 )
 from vivavoce.core.messages import ModelAudio
 from vivavoce.domain.audio import OUTPUT_RATE, pcm_seconds, samples
-from vivavoce.domain.content import ToolCall
+from vivavoce.domain.content import ToolCall, Usage
 from vivavoce.domain.ids import CallId, GenerationId, SessionId
 from vivavoce.domain.request import EndReason, GenerationRequest
-from vivavoce.engines.ports import CallsRequested, Emit, Responder, Speech, TextDelta
+from vivavoce.engines.ports import (
+    CallsRequested,
+    Emit,
+    Milestone,
+    Responder,
+    Speech,
+    TextDelta,
+    UsageReported,
+)
 from vivavoce.errors import EngineBusy, EngineError
-from vivavoce.runtime.generations import BROKEN, Generations, OutputPace
+from vivavoce.runtime.generation import (
+    BROKEN,
+    LONGEST_BYTES,
+    LONGEST_TEXT,
+    SHORTEST_BYTES,
+    AudioChunker,
+    Generations,
+    OutputPace,
+)
 from vivavoce.runtime.outbox import FULL_BYTES, Outbox
 from vivavoce.runtime.tasks import CANCEL_TIMEOUT_S, EngineTasks
-from vivavoce.runtime.turn_reporter import TurnReporter
+from vivavoce.runtime.turn_metrics import TurnReporter
 from vivavoce.testing.engine_contracts import request
 from vivavoce.testing.virtual_loop import run_virtually
 
@@ -329,3 +349,122 @@ def test_while_one_task_of_a_cascade_waits_for_the_listener_nothing_is_held_agai
 def test_a_pause_of_the_engine_does_not_shorten_what_the_listener_is_given() -> None:
     host = played(*MINUTE[:1], Pause(25), *MINUTE[:1], for_s=26.5)
     assert host.audio_s == 2.0
+
+
+SPEECHES = st.lists(st.tuples(st.integers(0, 20_000), st.text("ab c", max_size=30)), max_size=12)
+
+
+@settings(max_examples=30, deadline=None)
+@given(SPEECHES)
+def test_nothing_is_lost_and_every_piece_has_its_size(speeches: list[tuple[int, str]]) -> None:
+    pieces = AudioChunker()
+    out: list[Speech] = []
+    pcm = bytearray()
+    for size, text in speeches:
+        sound = bytes(n % 251 for n in range(len(pcm), len(pcm) + size))
+        pcm += sound
+        out += pieces.cut_chunks(sound, text)
+    out += pieces.take_remainder()
+    whole = len(pcm) - len(pcm) % 2
+    assert b"".join(piece.pcm for piece in out) == pcm[:whole]
+    assert "".join(piece.text for piece in out) == "".join(text for _, text in speeches)
+    assert all(len(piece.pcm) % 2 == 0 and len(piece.pcm) <= LONGEST_BYTES for piece in out)
+    assert all(len(piece.pcm) >= SHORTEST_BYTES for piece in out[1:-1])
+
+
+def test_the_first_piece_leaves_at_once_however_short() -> None:
+    pieces = AudioChunker()
+    assert pieces.cut_chunks(bytes(20), "So") == [Speech(bytes(20), "So")]
+    assert pieces.cut_chunks(bytes(20), " what") == []
+    assert pieces.take_remainder() == [Speech(bytes(20), " what")]
+
+
+def test_the_words_of_a_long_stretch_go_with_the_sound_in_which_they_begin() -> None:
+    pieces = AudioChunker().cut_chunks(bytes(LONGEST_BYTES * 4), "one two three four")
+    assert [piece.text for piece in pieces] == ["one two", " three", " four", ""]
+
+
+def test_words_without_sound_are_not_lost() -> None:
+    pieces = AudioChunker()
+    assert pieces.cut_chunks(b"", "hello") == []
+    assert pieces.take_remainder() == [Speech(b"", "hello")]
+    assert pieces.take_remainder() == []
+
+
+def test_very_long_text_does_not_wait_for_sound() -> None:
+    pieces = AudioChunker()
+    pieces.cut_chunks(bytes(21), "a")
+    assert pieces.cut_chunks(b"", "b" * LONGEST_TEXT) == []
+    assert pieces.cut_chunks(b"", "c") == [Speech(b"", "b" * LONGEST_TEXT), Speech(b"", "c")]
+    assert pieces.cut_chunks(bytes(SHORTEST_BYTES), "d")[0].text == "d"
+
+
+WRONG_PARTS: list[Any] = [
+    None,
+    "hello",
+    Speech,
+    Speech("hello", "hello"),  # type: ignore[arg-type]
+    Speech(bytes(20), None),  # type: ignore[arg-type]
+    TextDelta(5),  # type: ignore[arg-type]
+    TextDelta("hello", None),  # type: ignore[arg-type]
+    CallsRequested(None),  # type: ignore[arg-type]
+    CallsRequested(({"name": "f", "args": {}},)),  # type: ignore[arg-type]
+    CallsRequested((ToolCall(CallId(""), "f", None),)),  # type: ignore[arg-type]
+    CallsRequested((ToolCall(CallId(""), "f", {1: 2}),)),  # type: ignore[dict-item]
+    CallsRequested((ToolCall(CallId(""), "f", {"when": object()}),)),
+    CallsRequested((ToolCall(CallId(""), "f", {"x": float("nan")}),)),
+    CallsRequested((ToolCall(CallId(""), "\ud800", {}),)),
+    UsageReported(None),  # type: ignore[arg-type]
+    UsageReported(Usage(prompt_tokens=1.5)),  # type: ignore[arg-type]
+    Milestone(None),  # type: ignore[arg-type]
+]
+
+
+@pytest.mark.parametrize("part", WRONG_PARTS, ids=repr)
+def test_what_is_no_part_fails_the_generation_even_if_the_engine_does_not_mind(part: Any) -> None:
+    class Careless(StepResponder):
+        async def respond(self, request: GenerationRequest, emit: Emit) -> EndReason:
+            with suppress(TypeError):
+                await emit(part)
+            await emit(TextDelta("never mind"))
+            return EndReason.COMPLETE
+
+    async def act(host: Host) -> None:
+        host.generations.start(asked())
+        await asyncio.sleep(1)
+
+    assert hosted(Careless(lambda _: []), act).events == [GenerationFailed(ID, BROKEN)]
+
+
+@pytest.mark.parametrize("reason", [None, "complete", 0, EndReason])
+def test_an_end_without_a_reason_is_a_failure(reason: Any) -> None:
+    class Speechless(StepResponder):
+        async def respond(self, request: GenerationRequest, emit: Emit) -> EndReason:
+            return cast(EndReason, reason)
+
+    async def act(host: Host) -> None:
+        host.generations.start(asked())
+        await asyncio.sleep(1)
+
+    assert hosted(Speechless(lambda _: []), act).events == [GenerationFailed(ID, BROKEN)]
+
+
+@pytest.mark.parametrize("part", [Speech(b"", "word "), TextDelta("word "), Milestone("now")])
+def test_an_engine_that_awaits_nothing_leaves_the_event_loop_to_others(part: Any) -> None:
+    class Hasty(StepResponder):
+        async def respond(self, request: GenerationRequest, emit: Emit) -> EndReason:
+            for _ in range(500):
+                await emit(part)
+            return EndReason.COMPLETE
+
+    turns = 0
+
+    async def act(host: Host) -> None:
+        nonlocal turns
+        host.generations.start(asked())
+        while not any(isinstance(event, GenerationFinished) for event in host.events):
+            await asyncio.sleep(0)
+            turns += 1
+
+    hosted(Hasty(lambda _: ()), act)
+    assert turns >= 500

@@ -1,13 +1,10 @@
-"""Recognizing the user's turns: one task a turn, fed from the intake, asked by the core.
+"""Speech recognition for one conversation: of the user's turns, and of recordings in content.
 
-A turn is fed what the core has judged to be still open, and not what has merely arrived: the
-end of a turn and the beginning of the next may come in one message, and no word of the one
-belongs into the other.
-
-Turns of one conversation are recognized one after the other, because what a recognizer learns
-of the speaker goes from turn to turn. A turn waits for those before it as long as they are at
-work; what it waits for is no clock. A recognizer that fails or hangs fails its turn and nothing
-else; a hung one is replaced by a fresh one for the next turn.
+Turns are recognized one after the other, a task each, because what a recognizer learns of the
+speaker goes from turn to turn. A turn is fed what the core has judged to be still open, and not
+what has merely arrived: the end of a turn and the beginning of the next may come in one message. A
+recognizer that fails or hangs fails its turn and nothing else; a hung one is replaced by a fresh
+one for the next turn.
 
 A client may be far ahead of a recognizer: whole files are sent at once. What was not recognized
 yet is kept, for ten minutes of sound, and only beyond that the client has to wait.
@@ -18,16 +15,27 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 from vivavoce.core.events import (
+    ContentReceived,
     Event,
     ListeningHeld,
     TranscriptFailed,
     TranscriptProgressed,
     TranscriptUpdated,
 )
-from vivavoce.domain.audio import Position, samples
+from vivavoce.domain.audio import (
+    INPUT_RATE,
+    AudioChunk,
+    Position,
+    pcm_seconds,
+    recorded_rate,
+    samples,
+)
+from vivavoce.domain.content import Blob, Content, Part, Text
 from vivavoce.domain.ids import TurnId
 from vivavoce.domain.setup import SessionSetup
 from vivavoce.domain.typed import find_mismatch
@@ -38,9 +46,11 @@ from vivavoce.engines.ports import (
     Transcript,
     Utterance,
 )
-from vivavoce.errors import EngineError
-from vivavoce.runtime.audio_input import AudioBuffer
+from vivavoce.errors import ClientFault, EngineError
+from vivavoce.runtime.audio_input import LOWEST_RATE, AudioBuffer
+from vivavoce.runtime.rate_limit import RateLimiter
 from vivavoce.runtime.tasks import CANCEL_TIMEOUT_S, EngineTasks, EngineTimeout, is_end
+from vivavoce.runtime.voice_activity import PIECE_S
 
 T = TypeVar("T")
 
@@ -326,3 +336,137 @@ def recognition_options(setup: SessionSetup) -> RecognitionOptions:
     if not languages and setup.language:
         languages = (setup.language,)
     return RecognitionOptions(languages, () if options is None else options.custom_vocabulary)
+
+
+# --- recordings -------------------------------------------------------------------------------
+
+LONGEST_S = 600.0
+"""The most speech of one recording that is understood."""
+
+
+class Recordings:
+    """Transcribes recorded speech in `clientContent`, before the core sees it.
+
+    Input behind it waits meanwhile, so that the order holds. Sound that can't be understood stays
+    as it is, and is reported to `mismatch(sentence, code)`, which may raise `ClientFault`.
+    """
+
+    def __init__(
+        self,
+        recognizer: Recognizer,
+        options: RecognitionOptions,
+        tasks: EngineTasks,
+        rates: RateLimiter,
+        mismatch: Callable[[str, int], None],
+    ) -> None:
+        self._recognizer = recognizer
+        self._options = options
+        self._tasks = tasks
+        self._rates = rates
+        self._mismatch = mismatch
+
+    async def read(self, event: ContentReceived) -> ContentReceived:
+        """The same with words in the place of recorded speech. Raises `ClientFault`."""
+        turns = [await self._content(turn) for turn in event.turns]
+        return replace(event, turns=tuple(turns))
+
+    async def _content(self, content: Content) -> Content:
+        if not any(map(_is_recording, content.parts)):
+            return content
+        parts: list[Part] = []
+        heard_s, confidence = content.heard_s, content.confidence
+        for part in content.parts:
+            if not isinstance(part, Blob) or not _is_recording(part):
+                parts.append(part)
+                continue
+            pcm = await self._decode(part)
+            transcript = await self._recognize(pcm) if pcm else None
+            if transcript is None or not transcript.text.strip():
+                self._mismatch("recorded speech could not be understood: it stays sound", 0)
+                parts.append(part)
+                continue
+            heard_s += pcm_seconds(pcm, INPUT_RATE)
+            confidence = transcript.confidence if len(content.parts) == 1 else None
+            parts.append(Text(transcript.text.strip()))
+        return replace(content, parts=_apart(parts), heard_s=heard_s, confidence=confidence)
+
+    async def _decode(self, blob: Blob) -> bytes:
+        """The sound at 16 kHz; none where it can't be read."""
+        audio, rate = AudioBuffer(ring_s=LONGEST_S), recorded_rate(blob.mime_type) or INPUT_RATE
+        at_least = max(LOWEST_RATE, rate)
+        size = 2 * int(PIECE_S * at_least)
+        try:
+            for at in range(0, len(blob.data), size):
+                await self._rates.audio(pcm_seconds(len(blob.data[at : at + size]), at_least))
+                await asyncio.sleep(0)
+                audio.add_chunk(AudioChunk(blob.data[at : at + size], rate))
+            end = audio.end_stream()
+        except ClientFault as fault:
+            self._mismatch(fault.reason, fault.code)
+            return b""
+        if audio.oldest:
+            self._mismatch(f"a recording has more than {LONGEST_S:.0f} s: its end is heard", 0)
+        return audio.read_audio(audio.oldest, end)
+
+    async def _recognize(self, pcm: bytes) -> Transcript | None:
+        """What is understood of it; `None` where the recognizer fails, or hangs."""
+        outcome: asyncio.Future[Transcript | None] = asyncio.get_running_loop().create_future()
+
+        def settle(transcript: Transcript | None) -> None:
+            if not outcome.done():
+                outcome.set_result(transcript)
+
+        timeout = EngineTimeout(HUNG_S)
+        task = self._tasks.start_task("recording", self._listen(pcm, timeout, settle))
+        try:
+            return await outcome
+        finally:
+            timeout.stop_timer()
+            self._tasks.cancel_task(task)
+
+    async def _listen(
+        self, pcm: bytes, timeout: EngineTimeout, settle: Callable[[Transcript | None], None]
+    ) -> None:
+        recognition: Recognition | None = None
+        timeout.start_timer(partial(settle, None))
+        try:
+            recognition = self._recognizer.open(self._options)
+            async with recognition.utterance() as utterance:
+                for at in range(0, len(pcm), 2 * FEED_SAMPLES):
+                    timeout.start_timer(partial(settle, None))
+                    await utterance.feed(pcm[at : at + 2 * FEED_SAMPLES])
+                timeout.start_timer(partial(settle, None))
+                transcript = await utterance.finish()
+                if mismatch := find_mismatch(transcript, Transcript, "transcript"):
+                    raise TypeError(mismatch)
+                settle(transcript)
+        except EngineError as failure:
+            log.warning("recording not recognized", extra={"problem": str(failure)})
+        except BaseException as failure:
+            if is_end(failure):
+                raise
+            log.exception("recognizer broke down")
+        finally:
+            settle(None)
+            if recognition is not None:
+                await recognition.aclose()
+
+
+def has_recordings(event: ContentReceived) -> bool:
+    """Whether `event` holds recorded speech."""
+    return any(_is_recording(part) for turn in event.turns for part in turn.parts)
+
+
+def _is_recording(part: Part) -> bool:
+    return isinstance(part, Blob) and recorded_rate(part.mime_type) is not None
+
+
+def _apart(parts: list[Part]) -> tuple[Part, ...]:
+    """Neighbouring words with a space between them: they are read as one text."""
+    written: list[Part] = []
+    for part in parts:
+        before = written[-1] if written else None
+        if isinstance(part, Text) and isinstance(before, Text) and not before.text[-1:].isspace():
+            part = replace(part, text=f" {part.text.lstrip()}")
+        written.append(part)
+    return tuple(written)

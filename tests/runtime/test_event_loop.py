@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from vivavoce.runtime import idle_turns
-from vivavoce.runtime.idle_turns import idle_turn
+import pytest
+
+from vivavoce.runtime import event_loop
+from vivavoce.runtime.event_loop import INTERVAL_S, WINDOW_S, LoopLag, idle_turn
 from vivavoce.runtime.rate_limit import LOOP_BURST_S, QUICK_S, LoopShare
-from vivavoce.testing.virtual_loop import run_virtually
+from vivavoce.testing.virtual_loop import VirtualLoop, run_virtually, virtual_loop
 
 Work = Callable[[list[str]], Coroutine[Any, Any, None]]
 
@@ -62,7 +64,7 @@ def test_work_on_a_busy_loop_is_done_after_a_while() -> None:
         loop, turns = asyncio.get_running_loop(), 0
         waiting = asyncio.ensure_future(idle_turn())
         while not waiting.done():
-            loop.advance(idle_turns.LONGEST_WAIT_S / 10)  # type: ignore[attr-defined]
+            loop.advance(event_loop.LONGEST_WAIT_S / 10)  # type: ignore[attr-defined]
             turns += 1
             await asyncio.sleep(0)
         return turns
@@ -75,7 +77,7 @@ def test_those_that_wait_on_a_busy_loop_share_the_wait() -> None:
         loop, turns = asyncio.get_running_loop(), 0
         waiting = [asyncio.ensure_future(idle_turn()) for _ in range(count)]
         while not all(each.done() for each in waiting):
-            loop.advance(idle_turns.LONGEST_WAIT_S / 10)  # type: ignore[attr-defined]
+            loop.advance(event_loop.LONGEST_WAIT_S / 10)  # type: ignore[attr-defined]
             turns += 1
             await asyncio.sleep(0)
         return turns
@@ -109,3 +111,23 @@ def test_a_connection_gives_way_once_it_took_much_and_no_longer_when_that_is_mad
     assert run_virtually(run(2 * QUICK_S, 0))
     assert not run_virtually(run(2 * QUICK_S, 15 * QUICK_S))
     assert run_virtually(run(LOOP_BURST_S, 0))
+
+
+def test_work_that_holds_the_loop_is_told_for_a_while_and_then_no_longer() -> None:
+    async def run(loop: VirtualLoop) -> None:
+        lag = LoopLag()
+        lag.start()
+        await asyncio.sleep(1)
+        assert lag.worst_s == pytest.approx(0, abs=1e-3)
+        for held_s in (0.4, 0.2):
+            loop.advance(held_s)  # as work does that takes so long
+            await asyncio.sleep(INTERVAL_S)
+            assert 0.4 - INTERVAL_S <= lag.worst_s <= 0.4
+        await asyncio.sleep(WINDOW_S - 2)
+        assert lag.worst_s >= 0.3
+        await asyncio.sleep(2 * WINDOW_S)
+        assert lag.worst_s == pytest.approx(0, abs=1e-3)
+        await lag.aclose()
+
+    with virtual_loop() as loop:
+        loop.run_until_complete(run(loop))

@@ -1,13 +1,14 @@
-"""One report a turn: the reporter watches a conversation and adds up what it sees.
+"""Measurements of one conversation: a report for each turn, and the usage that counts for quotas.
 
-The reporter only watches: it is shown every event, every effect and every frame that leaves,
-and decides nothing.
+They are taken from every event, every effect and every frame that leaves, and decide nothing.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol
 
 from vivavoce.core.effects import (
     CancelGeneration,
@@ -23,6 +24,7 @@ from vivavoce.core.effects import (
 from vivavoce.core.events import (
     ActivityEnded,
     AudioProduced,
+    ClientInput,
     ContentReceived,
     Event,
     GenerationFailed,
@@ -43,10 +45,69 @@ from vivavoce.core.messages import (
     ToolCallRequest,
     TurnComplete,
 )
-from vivavoce.domain.audio import Position, pcm_seconds, seconds
+from vivavoce.domain.audio import AudioChunk, Position, pcm_seconds, seconds
 from vivavoce.domain.content import Role
 from vivavoce.domain.ids import GenerationId, SessionId, TurnId
-from vivavoce.runtime.turn_report import MOST_WORDS, TurnListener, TurnOutcome, TurnReport
+from vivavoce.runtime.ports import Meter
+
+MOST_WORDS = 10_000
+"""Characters of a side's words that a report holds at most; the rest is cut off."""
+
+
+class TurnOutcome(Enum):
+    """What came of a turn."""
+
+    COMPLETE = "complete"
+    INTERRUPTED = "interrupted"
+    ERROR = "error"
+    NO_SPEECH = "no_speech"
+
+
+@dataclass(frozen=True, slots=True)
+class TurnReport:
+    """One turn of one session. Durations in seconds; `None` where the stage did not happen.
+
+    The stages follow each other: `endpointing_s` from the arrival of the last speech to the
+    decision that it was the last; `asr_final_s` from there to the final text;
+    `llm_first_token_s` from the start of the generation; `first_clause_s` from the first token;
+    `tts_first_audio_s` from the first clause to the first sound; `send_first_audio_s` from
+    there until it was handed to the socket. `total_s` runs from the arrival of the last speech
+    (or of the text that asked) to the first content sent.
+
+    `detecting_s` is the share of `endpointing_s` that was no waiting for silence: from the
+    arrival of the deciding sound to the decision. `speech_end_s` is where the last speech ended
+    in the session's sound. `heard` is what the user said and typed, `said` what was meant for
+    the client of the answer's words, both cut at `MOST_WORDS` characters; they are personal
+    data. `interruption_s` runs from the arrival of the deciding sound to `interrupted` handed
+    to the socket; for what was typed, from when the core was told.
+    """
+
+    session: SessionId
+    number: int
+    outcome: TurnOutcome
+    endpointing_s: float | None = None
+    detecting_s: float | None = None
+    asr_final_s: float | None = None
+    llm_first_token_s: float | None = None
+    first_clause_s: float | None = None
+    tts_first_audio_s: float | None = None
+    send_first_audio_s: float | None = None
+    tool_s: float | None = None
+    total_s: float | None = None
+    speech_end_s: float | None = None
+    heard_s: float = 0.0
+    spoken_s: float = 0.0
+    tool_calls: int = 0
+    heard: str = ""
+    said: str = ""
+    interruption_s: float | None = None
+
+
+class TurnListener(Protocol):
+    """Gets every turn's report, on the event loop; must not raise or wait."""
+
+    def turn_done(self, report: TurnReport) -> None: ...
+
 
 SPEECH = 0.5
 """A frame with this score or more counts as speech when the last of it is timed."""
@@ -347,3 +408,37 @@ class TurnReporter:
 def _between(start: float | None, end: float | None) -> float | None:
     """Seconds from one to the other, if both happened."""
     return None if start is None or end is None else max(0.0, end - start)
+
+
+class UsageMetering:
+    """Tells the meter, if there is one."""
+
+    def __init__(self, meter: Meter | None) -> None:
+        self._meter = meter
+
+    def message(self) -> None:
+        """The client sent a message. Raises `ClientFault` where those are too many."""
+        if self._meter is not None:
+            self._meter.count_message()
+
+    def read(self, incoming: ClientInput) -> None:
+        """Something of it was understood."""
+        if self._meter is not None and isinstance(incoming, AudioChunk):
+            self._meter.count_audio(pcm_seconds(incoming.data, incoming.rate))
+
+    def effect(self, effect: Effect) -> None:
+        """The core wants something."""
+        if self._meter is None:
+            return
+        match effect:
+            case RunTool():
+                self._meter.count_tool_calls(1)
+            case Send(message=ToolCallRequest(calls=calls)):
+                self._meter.count_tool_calls(len(calls))
+            case _:
+                pass
+
+    def sent(self, message: Message) -> None:
+        """The client was sent something."""
+        if self._meter is not None and isinstance(message, ModelAudio):
+            self._meter.count_audio(pcm_seconds(message.pcm))

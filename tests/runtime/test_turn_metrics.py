@@ -37,8 +37,7 @@ from vivavoce.core.messages import (
 from vivavoce.domain.audio import INPUT_RATE
 from vivavoce.domain.content import ToolCall, ToolResult
 from vivavoce.domain.ids import CallId, GenerationId, SessionId, TurnId
-from vivavoce.runtime.turn_report import MOST_WORDS, TurnOutcome, TurnReport
-from vivavoce.runtime.turn_reporter import TurnReporter
+from vivavoce.runtime.turn_metrics import MOST_WORDS, TurnOutcome, TurnReport, TurnReporter
 from vivavoce.testing.engine_contracts import request
 
 TURN, ID = TurnId(1), GenerationId(1)

@@ -1,0 +1,135 @@
+"""The event loop that all connections share: its idle turns, a thread for long reads, its lag."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import TypeVar
+from weakref import WeakKeyDictionary
+
+T = TypeVar("T")
+
+# --- idle turns -------------------------------------------------------------------------------
+
+LONGEST_WAIT_S = 0.005
+"""After so long a piece of work gets its turn although the loop is busy. Those that wait share it:
+a hundred newcomers wait for a hundred steps of the loop, and not for half a second."""
+
+
+async def idle_turn() -> None:
+    """Return when nothing else is ready on the running loop, or after `LONGEST_WAIT_S` and a step
+    of the loop for each piece of work that asked before."""
+    loop = asyncio.get_running_loop()
+    await _queues.setdefault(loop, IdleTurns()).wait()
+
+
+class IdleTurns:
+    """Turns of one event loop in which nothing else is ready, given in the order of the requests.
+
+    Work that can wait asks for one before each of its pieces. So it delays everything else by one
+    piece at most, and on an idle server it does not wait at all.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._task: asyncio.Task[None] | None = None
+
+    async def wait(self) -> None:
+        """Wait for an idle turn of one's own."""
+        loop = asyncio.get_running_loop()
+        turn: asyncio.Future[None] = loop.create_future()
+        self._waiting.append(turn)
+        if self._task is None:
+            self._task = loop.create_task(self._give_turns(), name="idle turns")
+        await turn
+
+    async def _give_turns(self) -> None:
+        try:
+            while self._waiting:
+                await _idle(LONGEST_WAIT_S / len(self._waiting))
+                turn = self._waiting.popleft()
+                if not turn.done():  # else its task was cancelled
+                    turn.set_result(None)
+                    await asyncio.sleep(0)
+        finally:
+            self._task = None
+            for turn in self._waiting:
+                turn.cancel()
+
+
+async def _idle(longest_s: float) -> None:
+    loop = asyncio.get_running_loop()
+    until = loop.time() + longest_s
+    while True:
+        await asyncio.sleep(0)  # what the selector has found is behind this in the queue
+        if not getattr(loop, "_ready", ()) or loop.time() >= until:
+            return
+
+
+_queues: WeakKeyDictionary[asyncio.AbstractEventLoop, IdleTurns] = WeakKeyDictionary()
+
+
+# --- long reads -------------------------------------------------------------------------------
+
+_DECODER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="decoding")
+
+
+async def run_in_decoder(work: Callable[[], T]) -> T:
+    """Run `work` in the thread for messages that take longer to read than an event loop can wait.
+
+    There is one for all connections: such messages wait for each other, and hold nothing else up.
+    Reading them is Python, so the thread gives way to the event loop as it goes.
+    """
+    return await asyncio.get_running_loop().run_in_executor(_DECODER, work)
+
+
+# --- lag --------------------------------------------------------------------------------------
+
+INTERVAL_S = 0.05
+WINDOW_S = 15.0
+"""A delay is reported for so long to twice as long: longer than two scrapes are apart."""
+
+
+class LoopLag:
+    """The worst delay of the present event loop in the last `WINDOW_S` to twice that, in seconds.
+
+    A timer that is due every `INTERVAL_S` measures how late it comes. A piece of work that holds
+    the loop for longer than that shows with the greater part of its length. `start` and `aclose`
+    once each.
+    """
+
+    def __init__(self) -> None:
+        self._present = self._former = 0.0
+        self._shift_at = 0.0
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def worst_s(self) -> float:
+        """The longest that something due had to wait."""
+        return max(self._present, self._former)
+
+    def start(self) -> None:
+        """Begin to measure."""
+        self._task = asyncio.get_running_loop().create_task(self._measure(), name="loop lag")
+
+    async def aclose(self) -> None:
+        """Measure no more."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _measure(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._shift_at = loop.time() + WINDOW_S
+        while True:
+            due = loop.time() + INTERVAL_S
+            await asyncio.sleep(INTERVAL_S)
+            now = loop.time()
+            if now >= self._shift_at:
+                self._former, self._present = self._present, 0.0
+                self._shift_at = now + WINDOW_S
+            self._present = max(self._present, now - due)
