@@ -1,19 +1,20 @@
-"""The house's own rules: who may import whom, and how large a room may grow.
+"""The rules of the tree that a machine can check: imports, sizes, names.
 
-The table is the authority, and a failure prints the offending edge. It is wider than the plan of
-the house, of which the first decisions in docs/adr speak, where the house came out otherwise:
-every package knows `errors`; `edge` builds the sessions and so knows `core` and `engines.ports`;
-`testing` and `cli` know the engines; engines share more than their ports. It is narrower in
-`client`, which does without `protocol`, and in `runtime`, which needs no worker pools.
+The import table is the authority, and a failure prints the offending edge.
 """
 
 from __future__ import annotations
 
 import ast
+import functools
+import re
 import runpy
+import statistics
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 # Not by the path of imports: there `scripts/partners.py` would hide `tests/partners`.
 _STRUCTURE = runpy.run_path(str(Path(__file__).parent.parent / "scripts" / "structure.py"))
@@ -73,14 +74,41 @@ LIBRARIES = {
     "runtime": set(sys.stdlib_module_names) | {"numpy", "soxr"} - {"json"},
 }
 
+WIRE = "protocol"
+"""Its models may bear the names of what they become in `domain`."""
+
+TWICE = {"_Filling"}
+"""Class names that stand twice elsewhere."""
+
+PRIVATE_WORDS = {
+    "bark", "barks", "bequeath", "errand", "errands", "everybody", "farewell", "goodbye", "heir",
+    "manners", "mouth", "nobody", "owed", "sick", "somebody", "surrender", "surrendered", "told",
+    "whoever", "wish", "wishes",
+}  # fmt: skip
+"""Metaphors where the Live API or the field has a word: in no identifier, and in no docstring's
+first sentence."""
+
+REMAINING = {
+    "everybody": 4, "farewell": 1, "goodbye": 1, "nobody": 20, "owed": 1, "somebody": 3, "told": 29,
+    "whoever": 2, "wish": 3, "wishes": 5,
+}  # fmt: skip
+"""How often they still occur. The numbers only fall."""
+
 MAX_FILE_LINES = 600
 MAX_FUNCTION_LINES = 60
+MAX_RATIO = 4
+"""Of the largest file to the median."""
 
 
 def modules() -> Iterator[tuple[str, Path]]:
     for path in sorted(SOURCE.rglob("*.py")):
         name = ".".join(path.relative_to(SOURCE).with_suffix("").parts)
         yield name.removesuffix(".__init__"), path
+
+
+@functools.cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
 
 
 def imports(tree: ast.AST) -> Iterator[str]:
@@ -97,12 +125,12 @@ def covers(entry: str, name: str) -> bool:
     return name == entry or name.startswith(entry + ".")
 
 
-def test_nobody_imports_what_the_table_forbids() -> None:
+def test_imports_follow_the_table() -> None:
     faults = []
     for name, path in modules():
         rule = max((entry for entry in ALLOWED if covers(entry, name)), key=len, default=None)
         assert rule is not None, f"{name} stands in no row of the import table"
-        for target in imports(ast.parse(path.read_text())):
+        for target in imports(parsed(path)):
             if not target.startswith("vivavoce."):
                 continue
             ours = target.removeprefix("vivavoce.")
@@ -122,7 +150,7 @@ def test_the_core_and_its_words_use_no_clock_no_tasks_no_chance() -> None:
         for folder, libraries in LIBRARIES.items():
             if not covers(folder, name):
                 continue
-            for target in imports(ast.parse(path.read_text())):
+            for target in imports(parsed(path)):
                 top = target.split(".")[0]
                 if top not in libraries | {"vivavoce"}:
                     faults.append(f"{name} -> {top}")
@@ -140,7 +168,7 @@ def test_engine_adapters_do_not_import_each_other() -> None:
         if not name.startswith("engines.") or name.count(".") != 1:
             continue
         own = name.split(".")[1]
-        for target in imports(ast.parse(path.read_text())):
+        for target in imports(parsed(path)):
             parts = target.split(".")
             if parts[:2] == ["vivavoce", "engines"] and len(parts) > 2:
                 other = parts[2]
@@ -157,6 +185,53 @@ def test_neither_packages_nor_files_import_in_a_circle() -> None:
     assert find_cycles(graph.imports) == []
 
 
+def test_no_class_name_stands_twice() -> None:
+    places: dict[str, set[str]] = {}
+    for name, path in modules():
+        for node in ast.walk(parsed(path)):
+            if isinstance(node, ast.ClassDef) and not covers(WIRE, name):
+                places.setdefault(node.name, set()).add(name)
+    twice = {name: sorted(where) for name, where in places.items() if len(where) > 1}
+    assert twice.keys() == TWICE, twice
+
+
+def test_names_and_docstrings_use_the_fields_words() -> None:
+    found: dict[str, set[str]] = {}
+    for module, path in modules():
+        for node in ast.walk(parsed(path)):
+            for text in (*_names_of(node), *_first_sentence(node)):
+                for word in PRIVATE_WORDS.intersection(_words_of(text)):
+                    found.setdefault(word, set()).add(f"{module}: {text}")
+    faults = [
+        f"{word}: {len(places)}, at most {REMAINING.get(word, 0)}\n  " + "\n  ".join(sorted(places))
+        for word, places in found.items()
+        if len(places) > REMAINING.get(word, 0)
+    ]
+    assert not faults, "\n".join(faults)
+
+
+def _names_of(node: ast.AST) -> Iterator[str]:
+    """The names that a node defines."""
+    match node:
+        case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+            yield node.name
+        case ast.arg():
+            yield node.arg
+        case ast.Name(ctx=ast.Store()):
+            yield node.id
+        case ast.Attribute(ctx=ast.Store()):
+            yield node.attr
+
+
+def _first_sentence(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        yield (ast.get_docstring(node) or "").partition("\n\n")[0].partition(". ")[0]
+
+
+def _words_of(text: str) -> set[str]:
+    return {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", text)}
+
+
 def test_rooms_stay_small() -> None:
     faults = []
     for name, path in modules():
@@ -169,6 +244,19 @@ def test_rooms_stay_small() -> None:
                 if length > MAX_FUNCTION_LINES:
                     faults.append(f"{name}.{node.name}: {length} lines")
     assert not faults, "\n".join(faults)
+
+
+def test_the_largest_room_is_not_far_from_the_median(capsys: pytest.CaptureFixture[str]) -> None:
+    sizes = {name: path.read_text().count("\n") for name, path in modules()}
+    median = statistics.median(sizes.values())
+    largest = max(sizes, key=sizes.__getitem__)
+    ratio = sizes[largest] / median
+    with capsys.disabled():
+        sys.stdout.write(
+            f"\n{len(sizes)} files, {sum(sizes.values()):,} lines, median {median:g}, largest "
+            f"{sizes[largest]} ({largest}), {ratio:.1f} times the median\n"
+        )
+    assert ratio <= MAX_RATIO
 
 
 def test_the_tests_rooms_stay_small_too() -> None:
