@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
-from typing import cast, get_args
+from typing import Any, get_args
 
 from vivavoce.core.events import AudioArrived, Event, MessageRead, VoiceScored
 from vivavoce.core.lifetime import CloseReason
@@ -36,19 +36,17 @@ from vivavoce.domain.content import (
     Usage,
 )
 from vivavoce.domain.request import EndReason
+from vivavoce.domain.serialization import index_kinds, read_tagged
 
 Entry = tuple[float, Event | None]
 
-_KINDS: dict[str, type] = {
-    kind.__name__: kind
-    for kind in (
-        *get_args(Event),
-        *get_args(Part),
-        *(Content, ToolDeclaration, Tools, BuiltinTool, ServerTool, Usage, CodeResult),
-        *(ToolOutcome, Source, Page),
-        *(Role, Behavior, Scheduling, EndReason, ToolKind, RetrievalStatus, CloseReason),
-    )
-}
+_KINDS = index_kinds(
+    *get_args(Event),
+    *get_args(Part),
+    *(Content, ToolDeclaration, Tools, BuiltinTool, ServerTool, Usage, CodeResult),
+    *(ToolOutcome, Source, Page),
+    *(Role, Behavior, Scheduling, EndReason, ToolKind, RetrievalStatus, CloseReason),
+)
 _WORDS = frozenset({
     "text", "instruction", "description", "problem", "code", "output", "uri", "url", "title",
     "queries", "failed", "stable",
@@ -89,7 +87,7 @@ def read(lines: Iterable[str]) -> list[Entry]:
     entries = []
     for line in lines:
         entry = json.loads(line)
-        entries.append((float(entry["now"]), cast("Event | None", _read(entry["event"]))))
+        entries.append((float(entry["now"]), _read(entry["event"])))
     return entries
 
 
@@ -107,7 +105,7 @@ def _write(value: object, texts: bool, name: str = "") -> object:
     if isinstance(value, tuple | list):
         kept = [_write(item, texts, name) for item in value[:_MOST_ITEMS]]
         more = len(value) - len(kept)
-        return [*kept, {"more": more}] if more else kept
+        return {"items": kept, "more": more} if more else kept
     if isinstance(value, Mapping):
         return {"json": dict(value) if texts or name not in _FREE_FORM else {}}
     if isinstance(value, str) and name in _WORDS and not texts:
@@ -116,24 +114,17 @@ def _write(value: object, texts: bool, name: str = "") -> object:
     return value
 
 
-def _is_rest(written: object) -> bool:
-    """Whether it stands for the items that were not kept."""
-    return isinstance(written, dict) and written.keys() == {"more"}
+def _read(written: object) -> Any:
+    return read_tagged(written, _KINDS, _read_other)
 
 
-def _read(written: object) -> object:
-    if isinstance(written, list):
-        return tuple(_read(item) for item in written if not _is_rest(item))
-    if not isinstance(written, dict):
-        return written
+def _read_other(written: dict[str, Any]) -> object:
     match written:
         case {"bytes": int(size)}:
             return bytes(size)
         case {"text": int(size)}:
             return _FILLER * size
-        case {"json": value}:
-            return value
-    kind = _KINDS[written["is"]]
-    if issubclass(kind, Enum):
-        return kind[written["name"]]
-    return kind(**{name: _read(value) for name, value in written.items() if name != "is"})
+        case {"items": items}:
+            return _read(items)
+        case _:
+            return written["json"]

@@ -30,8 +30,8 @@ from vivavoce.core.events import (
 from vivavoce.domain.audio import BYTES_PER_SAMPLE, OUTPUT_RATE, pcm_seconds, samples
 from vivavoce.domain.ids import GenerationId
 from vivavoce.domain.request import EndReason, GenerationRequest
+from vivavoce.domain.serialization import find_mismatch
 from vivavoce.domain.text import replace_surrogates
-from vivavoce.domain.typed import find_mismatch
 from vivavoce.engines.ports import (
     CallsRequested,
     GenerationPart,

@@ -16,7 +16,7 @@ from vivavoce.core.events import ContextUpdated, Event, ToolRan
 from vivavoce.domain.content import BuiltinTool, ToolCall, ToolOutcome, Tools
 from vivavoce.domain.ids import CallId
 from vivavoce.domain.request import GenerationRequest
-from vivavoce.domain.typed import find_mismatch
+from vivavoce.domain.serialization import find_mismatch
 from vivavoce.runtime.tasks import EngineTasks, is_end
 from vivavoce.tools.ports import OnUnserved, Toolset
 

@@ -37,8 +37,8 @@ from vivavoce.domain.audio import (
 )
 from vivavoce.domain.content import Blob, Content, Part, Text
 from vivavoce.domain.ids import TurnId
+from vivavoce.domain.serialization import find_mismatch
 from vivavoce.domain.setup import SessionSetup
-from vivavoce.domain.typed import find_mismatch
 from vivavoce.engines.ports import (
     Recognition,
     RecognitionOptions,

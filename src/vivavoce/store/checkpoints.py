@@ -36,8 +36,8 @@ from vivavoce.domain.content import (
 )
 from vivavoce.domain.ids import IdSource, SessionId
 from vivavoce.domain.model_family import model_id
+from vivavoce.domain.serialization import find_mismatch, index_kinds, read_tagged
 from vivavoce.domain.setup import SessionSetup
-from vivavoce.domain.typed import find_mismatch
 from vivavoce.store.port import Refusal, SavedSession, SessionStore, digest_secret
 
 log = logging.getLogger(__name__)
@@ -273,14 +273,11 @@ def _json(value: Any) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
 
 
-_KINDS: dict[str, Any] = {
-    kind.__name__: kind
-    for kind in (
-        *get_args(Part),
-        *(Checkpoint, Asked, OpenCall, Content, Tools, ToolDeclaration, BuiltinTool, ServerTool),
-        *(Role, Scheduling, Behavior, ToolKind),
-    )
-}
+_KINDS = index_kinds(
+    *get_args(Part),
+    *(Checkpoint, Asked, OpenCall, Content, Tools, ToolDeclaration, BuiltinTool, ServerTool),
+    *(Role, Scheduling, Behavior, ToolKind),
+)
 
 
 def decode_checkpoint(data: bytes, media: Mapping[str, bytes]) -> Checkpoint | None:
@@ -291,7 +288,11 @@ def decode_checkpoint(data: bytes, media: Mapping[str, bytes]) -> Checkpoint | N
     try:
         written = json.loads(data)
         if written.get("version") == CHECKPOINT_VERSION:
-            read = _read(written, media)
+
+            def read_other(found: dict[str, Any]) -> object:
+                return media[found["media"]] if "media" in found else found["json"]
+
+            read = read_tagged(written, _KINDS, read_other)
             if not (mismatch := find_mismatch(read, Checkpoint, "checkpoint")):
                 return cast(Checkpoint, read)
             log.warning("checkpoint has wrong types", extra={"place": mismatch})
@@ -300,18 +301,3 @@ def decode_checkpoint(data: bytes, media: Mapping[str, bytes]) -> Checkpoint | N
         pass
     log.warning("checkpoint cannot be read", extra={"bytes": len(data)})
     return None
-
-
-def _read(written: Any, media: Mapping[str, bytes]) -> Any:
-    if isinstance(written, list):
-        return tuple(_read(item, media) for item in written)
-    if not isinstance(written, dict):
-        return written
-    if "media" in written:
-        return media[written["media"]]
-    if "json" in written:
-        return written["json"]
-    kind = _KINDS[written["is"]]
-    if issubclass(kind, Enum):
-        return kind(written["value"])
-    return kind(**{name: _read(value, media) for name, value in written.items() if name != "is"})

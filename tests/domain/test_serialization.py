@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from vivavoce.domain.ids import CallId
-from vivavoce.domain.typed import find_mismatch
+from vivavoce.domain.serialization import find_mismatch
 
 
 class Color(Enum):

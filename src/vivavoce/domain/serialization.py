@@ -1,21 +1,52 @@
-"""Checks of values against the types that are written down for them, dataclasses included.
+"""Serialization: dataclasses as tagged JSON, and checks of values against their annotations.
 
-For what no type checker has seen: a checkpoint out of a store, a part out of an engine.
-Annotations may be built from classes, `Any`, `None`, unions, tuples, sequences and mappings.
+Tagged JSON names the class of every object: `{"is": "Text", "text": "hello"}`. Objects without a
+tag are up to each format. Checks are for what no type checker has seen: a stored checkpoint, the
+output of an engine. Annotations may be built from classes, `Any`, `None`, unions, tuples, sequences
+and mappings.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import is_dataclass
+from enum import Enum
 from functools import cache
 from itertools import repeat
 from math import isfinite
 from typing import Any, NewType, Union, get_args, get_origin, get_type_hints
 
+TAG = "is"
+
 _UNIONS = (Union, type(int | str))
 _CLASSES = {float: (float, int)}
 _Check = tuple[object, Any, str]
+
+
+def index_kinds(*kinds: Any) -> dict[str, Any]:
+    """Return classes by their names, which are the tags."""
+    return {kind.__name__: kind for kind in kinds}
+
+
+def read_tagged(
+    written: object, kinds: Mapping[str, Any], read_other: Callable[[dict[str, Any]], object]
+) -> Any:
+    """Return the value of tagged JSON: objects of `kinds`, and tuples for lists.
+
+    `read_other` gets objects without a tag. Raises `LookupError`, `TypeError` or `ValueError` for
+    what is neither.
+    """
+    if isinstance(written, list):
+        return tuple(read_tagged(item, kinds, read_other) for item in written)
+    if not isinstance(written, dict):
+        return written
+    if TAG not in written:
+        return read_other(written)
+    kind = kinds[written[TAG]]
+    if issubclass(kind, Enum):
+        return kind[written["name"]] if "name" in written else kind(written["value"])
+    members = {name: value for name, value in written.items() if name != TAG}
+    return kind(**{n: read_tagged(value, kinds, read_other) for n, value in members.items()})
 
 
 def find_mismatch(value: object, annotation: Any, name: str = "value") -> str:
