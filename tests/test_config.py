@@ -302,7 +302,7 @@ def test_the_core_does_not_stop_a_tool_before_its_own_time_is_over() -> None:
     config = load_config(flags={"tools.deadline_s": 120})
 
     settings = config.session.settings(False, tools_deadline_s=config.tools.deadline_s)
-    assert settings.served_deadline_s > 120
+    assert settings.server_tool_deadline_s > 120
 
 
 def test_every_setting_is_documented() -> None:

@@ -59,7 +59,7 @@ def _content(*turns: Content, answer: bool) -> Callable[[World], object]:
     return lambda w: w.do(ContentReceived(turns, answer))
 
 
-def _question(w: World) -> object:
+def _last_user_words(w: World) -> object:
     """Asked in words of its own, so that the oracle can tell which question is answered."""
     return w.do(ContentReceived((user(f"why {w.word()}?"),), True))
 
@@ -129,7 +129,7 @@ ACTIONS: dict[str, Callable[[World], object]] = {
     "text": lambda w: w.do(TextReceived("hi")),
     "blank": lambda w: w.do(TextReceived(" ")),
     "content": _content(user("a"), answer=False),
-    "question": _question,
+    "question": _last_user_words,
     "trigger": _content(answer=True),
     "model content": lambda w: w.do(ContentReceived((model(f"seed {w.word()}"),), True)),
     "context": lambda w: w.do(ContextUpdated("be brief", None)),

@@ -22,7 +22,9 @@ SETTINGS = SessionSettings(resumable=True)
 def resumed(old: World, setup: SessionSetup | None = None) -> World:
     """The same conversation on a new connection, from a checkpoint written down here."""
     setup = setup or old.setup
-    checkpoint = decode_checkpoint(*CheckpointEncoder().encode(old.session.checkpoint(old.now)))
+    checkpoint = decode_checkpoint(
+        *CheckpointEncoder().encode(old.session.take_checkpoint(old.now))
+    )
     assert checkpoint is not None
     _, tools = checkpoint.merge_setup(setup)
     before = old.session._conversation.context.tools

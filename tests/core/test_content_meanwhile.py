@@ -162,7 +162,7 @@ def test_a_stop_withdraws_the_function(answering: bool) -> None:
         world.take()
     world.do(ContentReceived((), False))
     assert kinds(world) == ["Interrupted", "ToolCallCancellation", "TurnComplete"]
-    assert world.session.resting
+    assert world.session.idle
 
 
 def test_a_bare_trigger_is_answered_and_withdraws_nothing() -> None:
@@ -198,7 +198,7 @@ def test_it_goes_on_after_a_resumption() -> None:
     world.answer("lights")
     complete(world, "Done.")
     again = resumed(world)
-    assert again.session.resting
+    assert again.session.idle
 
 
 @pytest.mark.parametrize("answer", [False, True])

@@ -54,7 +54,7 @@ def weighed(*contents: Content, texts: Sequence[str] = (), image_tokens: int = 2
     """What contents weigh that have not been weighed before."""
     return Prompt(
         CountedTexts(texts), tuple(map(Contribution, contents)), gauge(), image_tokens
-    ).weight()
+    ).token_counts()
 
 
 # --- what it weighs -----------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from vivavoce.core.effects import CloseConnection, DropTranscript, ForgetSession
 from vivavoce.core.events import (
     CheckpointSaved,
     CloseRequested,
-    ListeningHeld,
+    ReadingPaused,
     SessionSuperseded,
     TextReceived,
     TranscriptFailed,
@@ -28,7 +28,11 @@ from vivavoce.core.messages import (
     TurnComplete,
     TurnReason,
 )
-from vivavoce.core.settings import FORGOTTEN_TOOL_S, UNINTERRUPTED_TOOL_S, SessionSettings
+from vivavoce.core.settings import (
+    NON_BLOCKING_DEADLINE_S,
+    UNINTERRUPTED_DEADLINE_S,
+    SessionSettings,
+)
 from vivavoce.core.tool_calls import LATE
 from vivavoce.domain.content import Blob, ToolResult
 from vivavoce.domain.ids import SessionId
@@ -167,7 +171,7 @@ def test_where_nothing_interrupts_a_call_that_nobody_answers_does_not_last_for_e
     world.do(TextReceived("go"))
     world.call("lights")
     world.speak("hello?")
-    world.wait(UNINTERRUPTED_TOOL_S - 3)
+    world.wait(UNINTERRUPTED_DEADLINE_S - 3)
     assert len(requests(world)) == 1
     world.wait(3)
     world.say("It did not work.")
@@ -186,13 +190,13 @@ def test_a_call_that_nobody_waits_for_is_given_up_in_the_end() -> None:
     world.do(TextReceived("go"))
     world.call("report")
     world.finish()
-    world.wait(FORGOTTEN_TOOL_S - 1)
+    world.wait(NON_BLOCKING_DEADLINE_S - 1)
     assert len(requests(world)) == 1
     world.wait(1)
     assert requests(world)[-1].history[-1].parts == (ToolResult(world.calls[0].id, "report", LATE),)
     world.finish()
     world.wait(1)
-    assert world.session.resting
+    assert world.session.idle
 
 
 # --- engines that take their time ---------------------------------------------------------------
@@ -232,10 +236,10 @@ def test_a_sign_from_an_earlier_turn_counts_for_those_that_wait_behind_it() -> N
 def test_speech_that_nobody_reads_on_has_not_fallen_silent() -> None:
     world = World()
     world.score(0.5, 0.9)
-    world.do(ListeningHeld(True))
+    world.do(ReadingPaused(True))
     world.wait(60.0)
     assert world.ended == []
-    world.do(ListeningHeld(False))
+    world.do(ReadingPaused(False))
     world.wait(0.9)
     assert world.ended == []
     world.wait(0.2)

@@ -75,7 +75,7 @@ def test_a_turn_that_waits_for_the_client_waits_on_over_another_connection() -> 
     world.speak("go")
     world.call("lights")
     again = dropped(world)
-    assert not again.session.resting
+    assert not again.session.idle
     again.wait(100)
     assert [type(m) for m in again.messages()] == [SetupComplete], "not asked again, not withdrawn"
     again.answer("lights")
@@ -108,7 +108,7 @@ def test_a_tool_of_the_servers_does_not_outlive_the_connection() -> None:
     (result,) = history(again)[-1].parts
     assert isinstance(result, ToolResult)
     assert result.response == CANCELLED
-    assert again.session.resting
+    assert again.session.idle
 
 
 def test_at_rest_nothing_is_written_down_twice() -> None:

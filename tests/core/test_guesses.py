@@ -31,7 +31,7 @@ def test_a_guess_that_holds_is_promoted_and_what_it_held_is_said() -> None:
     assert kinds(world) == ["InputTranscript", "ModelAudio", "OutputTranscript"]
     world.finish()
     world.wait(1)
-    assert world.session.checkpoint().history[0] == user("What time is it?")
+    assert world.session.take_checkpoint().history[0] == user("What time is it?")
     assert len(requests(world)) == 1
 
 

@@ -50,9 +50,9 @@ def test_a_cut_keeps_the_words_that_had_begun(heard_s: float, text: str) -> None
 def test_a_turn_that_was_heard_is_kept_whole() -> None:
     history = spoken()
     assert history.snapshot()[-1] == model("It is sunny and warm.")
-    history.close()
+    history.commit_draft()
     assert history.snapshot()[-1] == model("It is sunny and warm.")
-    history.close()
+    history.commit_draft()
     assert len(history.snapshot()) == 2
 
 
@@ -145,7 +145,7 @@ def test_the_question_outlives_the_calls_that_it_led_to() -> None:
     history.add([user("My name is Ann."), model("Hello, Ann."), user("Take six photos.")])
     rounds(history, 6)
     history.add_words("Done.")
-    history.close()
+    history.commit_draft()
     assert history.snapshot()[0] == user("Take six photos.")
     assert len(history.snapshot()) == 1 + 12 + 1
 
@@ -156,7 +156,7 @@ def test_media_of_older_results_goes_before_anything_that_was_said() -> None:
     rounds(history, 3, size=6 << 20)
     assert media(history) == [0, 6 << 20, 6 << 20], "an open turn is weighed, too"
     assert history.bytes <= token_counts.MAX_BYTES
-    history.close()
+    history.commit_draft()
     assert history.snapshot()[0] == user("My name is Ann.")
     assert media(history) == [0, 6 << 20, 6 << 20]
 
@@ -185,7 +185,7 @@ OPERATIONS: dict[str, Callable[[History], object]] = {
     "say": lambda history: history.add_words("some words of an answer"),
     "call": lambda history: history.add_calls((CALL,)),
     "answer": lambda history: history.add_results((replace(RESULT, response={"W": [0.5] * 100}),)),
-    "close": lambda history: history.close(),
+    "close": lambda history: history.commit_draft(),
     "cut": lambda history: history.cut_to_heard(0.0),
     "slide": lambda history: history.drop_oldest(min(2, len(history.droppable()))),
 }
@@ -198,7 +198,7 @@ def test_what_is_held_is_exact_whatever_is_added_cut_or_dropped(operations: list
         history = History(limit=10)
         for operation in operations:
             OPERATIONS[operation](history)
-        history.close()
+        history.commit_draft()
         assert history.bytes == sum(map(token_counts.size_bytes, history.snapshot()))
 
 
@@ -235,7 +235,7 @@ def test_an_endless_turn_forgets_its_first_words_and_no_call() -> None:
     history.add_results((RESULT,))
     for number in range(MAX_DRAFT):
         history.add_words(f"{number} ", float(number), number + 1.0)
-    history.close()
+    history.commit_draft()
     contents = history.snapshot()
     assert [type(content.parts[0]) for content in contents[1:3]] == [ToolCall, ToolResult]
     assert contents[3].text.startswith("2 3 ")

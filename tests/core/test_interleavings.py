@@ -42,7 +42,7 @@ def interleave(way: str, steps: list[str]) -> World:
     for name in steps:
         if name != DROP:
             ACTIONS[name](world)
-        elif world.session.resting:
+        elif world.session.idle:
             world = resumed(world)
     return world
 

@@ -22,7 +22,7 @@ from vivavoce.core.messages import InputTranscript, TurnComplete
 from vivavoce.core.session import INVALID
 from vivavoce.core.settings import SessionSettings
 from vivavoce.core.tool_calls import NOT_FOUND
-from vivavoce.core.user_turns import MAX_LINE, MAX_TYPED
+from vivavoce.core.user_turns import MAX_QUEUED, MAX_TYPED
 from vivavoce.domain.content import Blob, Content, Role, Text, ToolResult
 from vivavoce.domain.ids import CallId
 from vivavoce.domain.setup import ActivityDetection, RealtimeInput
@@ -81,7 +81,7 @@ def test_turns_that_are_given_up_are_told() -> None:
     world = World(replace(SETUP, realtime=UNINTERRUPTED))
     world.do(ContentReceived((user("hi"),), True))
     world.say("Hello.")
-    assert reports(many(TextReceived("and?"), MAX_LINE)(world)) == []
+    assert reports(many(TextReceived("and?"), MAX_QUEUED)(world)) == []
     assert len(reports(many(TextReceived("and?"), 1)(world))) == 1
 
 
@@ -96,7 +96,7 @@ def test_context_for_a_function_that_takes_its_time_is_not_given_up() -> None:
     world = World()
     world.speak("go")
     world.call("lights")
-    assert reports(many(ContentReceived((user("tick"),), False), 5 * MAX_LINE)(world)) == []
+    assert reports(many(ContentReceived((user("tick"),), False), 5 * MAX_QUEUED)(world)) == []
 
 
 def test_speech_without_words_is_told() -> None:

@@ -251,7 +251,7 @@ def test_what_nobody_waited_for_in_the_end_leaves_no_trace_of_what_it_found() ->
 
 
 def test_an_overdue_tool_is_stopped_and_the_model_is_told() -> None:
-    world = asked(settings=SessionSettings(served_deadline_s=5))
+    world = asked(settings=SessionSettings(server_tool_deadline_s=5))
     world.call("search")
     world.take()
     effects = world.wait(5)
@@ -357,7 +357,7 @@ def test_a_search_that_fails_claims_nothing() -> None:
 
 def test_nothing_sent_is_over_and_unheard() -> None:
     playout = Playout()
-    assert playout.over(0.0)
+    assert playout.ends_at is None
     assert playout.heard_s(9.0) == 0.0
     assert playout.ends_at is None
 
@@ -368,8 +368,7 @@ def test_sound_sent_in_a_burst_plays_from_the_first_piece() -> None:
     assert playout.add_audio(2.0, now=10.1) == (1.0, 3.0)
     assert playout.ends_at == 13.0
     assert [playout.heard_s(at) for at in (10.0, 10.5, 12.0, 13.0, 20.0)] == [0, 0.5, 2, 3, 3]
-    assert not playout.over(12.9)
-    assert playout.over(13.0)
+    assert playout.ends_at == 13.0
 
 
 def test_a_gap_in_production_is_a_gap_in_playing() -> None:

@@ -12,7 +12,7 @@ from core.world import SETUP, TOOLS, World
 from vivavoce.core import model_turns
 from vivavoce.core.effects import Step
 from vivavoce.core.messages import TurnComplete, TurnReason
-from vivavoce.core.model_output import Cause
+from vivavoce.core.model_output import TurnCause
 from vivavoce.core.model_turns import (
     MAX_ROUNDS,
     TRANSITIONS,
@@ -43,7 +43,7 @@ WAYS: dict[ModelState, tuple[str, ...]] = {
 }
 
 DOES: dict[ModelTrigger, Callable[[World, ModelTurns, Step], object]] = {
-    ModelTrigger.BEGIN: lambda w, m, step: m.begin_turn(Cause.CONTENT, step),
+    ModelTrigger.BEGIN: lambda w, m, step: m.begin_turn(TurnCause.CONTENT, step),
     ModelTrigger.SPECULATE: lambda w, m, step: m.start_speculation(
         Basis(TurnId(1), "", 0), (), step
     ),
@@ -53,13 +53,13 @@ DOES: dict[ModelTrigger, Callable[[World, ModelTurns, Step], object]] = {
     ModelTrigger.FINISHED: lambda w, m, step: ACTIONS["finished"](w),
     ModelTrigger.FAILED: lambda w, m, step: ACTIONS["failed"](w),
     ModelTrigger.REFUSED: lambda w, m, step: ACTIONS["refused"](w),
-    ModelTrigger.ANSWERED: lambda w, m, step: m.handle_answer(step),
+    ModelTrigger.ANSWERED: lambda w, m, step: m.continue_with_results(step),
     ModelTrigger.PROMOTE: lambda w, m, step: m.promote_generation(step),
     ModelTrigger.DISCARD: lambda w, m, step: m.discard_generation(step),
-    ModelTrigger.WITHDRAW: lambda w, m, step: m.withdraw_calls(step),
+    ModelTrigger.WITHDRAW: lambda w, m, step: m.withdraw_turn(step),
     ModelTrigger.PLAYED: lambda w, m, step: m.complete_turn(step),
     ModelTrigger.INTERRUPT: lambda w, m, step: m.interrupt_turn(step),
-    ModelTrigger.ASKED: lambda w, m, step: m.ask_again(step),
+    ModelTrigger.ASKED: lambda w, m, step: m.answer_within_turn(step),
     ModelTrigger.CUT: lambda w, m, step: with_open_call(w).yield_floor(step),
     ModelTrigger.WAITS: lambda w, m, step: with_open_call(w).complete_turn(step),
 }

@@ -26,7 +26,7 @@ from vivavoce.core.messages import (
     TurnComplete,
 )
 from vivavoce.core.resumption import RETRY_S
-from vivavoce.core.settings import FORGOTTEN_TOOL_S, SessionSettings
+from vivavoce.core.settings import NON_BLOCKING_DEADLINE_S, SessionSettings
 from vivavoce.core.tool_calls import LATE
 from vivavoce.core.turn_detection import PRE_ROLL_MS
 from vivavoce.domain.checkpoint import Checkpoint
@@ -59,7 +59,7 @@ def test_resumed_at_every_point_it_goes_on_as_if_it_had_not_been_cut(way: str, s
     whole, cut = World(WAYS[way], SETTINGS), World(WAYS[way], SETTINGS)
     cuts = 0
     for name in path:
-        if cut.session.resting:
+        if cut.session.idle:
             cut = resumed(cut)
             cuts += 1
         ACTIONS[name](whole)
@@ -120,12 +120,12 @@ def test_a_blocking_call_is_not_a_point_to_resume_from_and_another_is() -> None:
     world.speak("go")
     world.call("lights")
     with pytest.raises(RuntimeError):
-        world.session.checkpoint()
+        world.session.take_checkpoint()
     world.answer("lights")
     world.call("report")
     world.finish()
     world.wait(1)
-    assert world.session.checkpoint().calls[0].call.name == "report"
+    assert world.session.take_checkpoint().calls[0].call.name == "report"
 
 
 # --- calls that stay open -----------------------------------------------------------------------
@@ -151,7 +151,7 @@ def test_an_open_call_is_answered_after_resuming_by_its_old_name() -> None:
 
 def test_an_open_call_is_overdue_when_it_would_have_been() -> None:
     world = with_an_open_call()
-    world.wait(FORGOTTEN_TOOL_S - 11)
+    world.wait(NON_BLOCKING_DEADLINE_S - 11)
     again = resumed(world)
     again.wait(9)
     assert requests(again) == []
@@ -204,11 +204,11 @@ MCP = BuiltinTool("mcpServers", {"headers": {"authorization": "Bearer secret"}})
 def test_the_options_of_a_tool_are_not_written_down_and_come_again_with_the_setup() -> None:
     setup = replace(WANTED, tools=Tools(TOOLS.functions, (MCP,)))
     world = World(setup, SETTINGS)
-    checkpoint = world.session.checkpoint()
+    checkpoint = world.session.take_checkpoint()
     assert b"secret" not in CheckpointEncoder().encode(checkpoint).data
     assert checkpoint.merge_setup(setup)[1] == Tools(TOOLS.functions, (MCP,))
     world.do(ContextUpdated(None, Tools((), (BuiltinTool("mcpServers"),))))
-    assert world.session.checkpoint().merge_setup(setup)[1] == Tools((), (MCP,))
+    assert world.session.take_checkpoint().merge_setup(setup)[1] == Tools((), (MCP,))
 
 
 # --- a store that fails -------------------------------------------------------------------------
@@ -259,7 +259,7 @@ def test_the_last_message_that_is_contained_is_told_with_the_handle() -> None:
     assert kept(world).consumed is None, "nothing was sent yet"
     world.do(CheckpointSaved("first"))
     world.do(TextReceived("hi"))
-    world.do(MessageRead(sound=False))
+    world.do(MessageRead(audio_only=False))
     world.say("Hello.")
     world.finish()
     world.wait(1)
@@ -273,8 +273,8 @@ def test_sound_to_which_the_next_turn_may_reach_back_is_not_contained() -> None:
     for _ in range(40):  # quiet, in messages of 32 ms
         world.score(0.032, 0.01)
         world.do(AudioArrived(world.position))
-        world.do(MessageRead(sound=True))
-    consumed = world.session.checkpoint(world.now).consumed
+        world.do(MessageRead(audio_only=True))
+    consumed = world.session.take_checkpoint(world.now).consumed
     assert consumed is not None
     assert consumed == 39 - math.ceil(PRE_ROLL_MS / 32)
 
@@ -282,23 +282,23 @@ def test_sound_to_which_the_next_turn_may_reach_back_is_not_contained() -> None:
 def test_what_was_typed_is_contained_and_with_it_the_sound_before_it() -> None:
     world = World(COUNTING, SETTINGS)
     world.score(0.032, 0.01)
-    world.do(MessageRead(sound=True))
+    world.do(MessageRead(audio_only=True))
     world.do(VideoArrived(world.position, Blob(b"jpeg", "image/jpeg")))
-    world.do(MessageRead(sound=False))
-    assert world.session.checkpoint(world.now).consumed == 1
+    world.do(MessageRead(audio_only=False))
+    assert world.session.take_checkpoint(world.now).consumed == 1
 
 
 def test_the_smallest_pieces_of_sound_take_no_room_and_promise_no_more_than_is_so() -> None:
     world = World(replace(COUNTING, realtime=MANUAL), SETTINGS)
     for position in range(1, 20_001):
         world.do(AudioArrived(position))
-        world.do(MessageRead(sound=True))
-    assert world.session.checkpoint(world.now).consumed == 19_999
+        world.do(MessageRead(audio_only=True))
+    assert world.session.take_checkpoint(world.now).consumed == 19_999
 
 
 def test_messages_are_counted_anew_on_each_connection() -> None:
     world = World(COUNTING, SETTINGS)
     world.do(VideoArrived(0, Blob(b"jpeg", "image/jpeg")))
-    world.do(MessageRead(sound=False))
+    world.do(MessageRead(audio_only=False))
     again = resumed(world)
-    assert again.session.checkpoint(again.now).consumed is None
+    assert again.session.take_checkpoint(again.now).consumed is None

@@ -99,7 +99,7 @@ def test_thoughts_are_sent_only_when_asked_for_and_never_remembered() -> None:
         world.say("Yes.")
         world.finish()
         world.wait(1)
-        assert world.session.checkpoint().history == (user("hi"), model("Yes."))
+        assert world.session.take_checkpoint().history == (user("hi"), model("Yes."))
 
 
 def test_usage_counts_the_prompt_by_the_models_tokenizer_and_the_answer_by_its_own_count() -> None:

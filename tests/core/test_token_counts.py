@@ -68,7 +68,7 @@ def anew(request: GenerationRequest, gauge: TokenCounter) -> TokenCounts:
     """What a request weighs when everything is weighed anew."""
     fixed = CountedTexts([request.instruction, *tool_texts(request.tools)])
     contributions = tuple(map(Contribution, request.history))
-    return Prompt(fixed, contributions, gauge, IMAGE_TOKENS).weight()
+    return Prompt(fixed, contributions, gauge, IMAGE_TOKENS).token_counts()
 
 
 def told(complete: TurnComplete) -> TokenCounts:

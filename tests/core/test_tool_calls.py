@@ -149,7 +149,7 @@ def test_scheduling_decides_when_a_result_is_taken_up() -> None:
     assert book.add_result(result(3, scheduling=URGENT), 10.0)[0] is ResultStatus.WAITING
     assert book.urgent
     assert len(book.take_urgent()) == 2
-    assert book.resting
+    assert book.idle
 
 
 def test_a_result_that_continues_leaves_the_call_open_unless_it_blocks() -> None:

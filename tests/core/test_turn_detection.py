@@ -108,7 +108,7 @@ def test_the_end_of_the_stream_finishes_speech_and_forgets_what_was_uncertain() 
     stream = Stream(tracker(prefix_padding_ms=500))
     stream.feed((20, 0.9))
     assert stream.tracker.end_stream(stream.position) == []
-    assert stream.tracker.resting
+    assert stream.tracker.idle
 
 
 def test_frames_heard_before_and_frames_of_no_length_are_passed_over() -> None:

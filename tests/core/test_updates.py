@@ -17,7 +17,7 @@ from vivavoce.core.events import (
 )
 from vivavoce.core.messages import Interrupted, ToolCallRequest, TurnComplete, TurnReason
 from vivavoce.core.token_counts import MAX_BYTES
-from vivavoce.core.user_turns import MAX_LINE, TypedTurn, Update
+from vivavoce.core.user_turns import MAX_QUEUED, TypedTurn, Update
 from vivavoce.domain.content import Tools
 
 PATIENT = replace(SETUP, realtime=UNINTERRUPTED, instruction="Be kind.")
@@ -160,27 +160,27 @@ def test_neighbours_become_one_and_the_newest_word_counts() -> None:
         ContextUpdated(None, None),
     ):
         world.do(update)
-    assert world.session._conversation.user.line[1:] == [Update("Be blunt.", LIGHTS)]
+    assert world.session._conversation.user.queue[1:] == [Update("Be blunt.", LIGHTS)]
     world.do(TextReceived("third"))
     world.do(instruct("Be yourself."))
-    assert len(world.session._conversation.user.line) == 4
+    assert len(world.session._conversation.user.queue) == 4
 
 
 def test_an_update_that_nothing_waits_before_does_not_stay_in_the_line() -> None:
     world = busy()
     world.do(instruct("Be brief."))
-    assert world.session._conversation.user.quiet
+    assert world.session._conversation.user.idle
 
 
 @pytest.mark.parametrize("size", [1, MAX_BYTES // 8])
 def test_a_line_that_overflows_loses_turns_and_never_an_update(size: int) -> None:
     world = busy()
-    count = 2 * MAX_LINE if size == 1 else 20
+    count = 2 * MAX_QUEUED if size == 1 else 20
     for number in range(count):
         world.do(TextReceived("x" * size + str(number)))
         world.do(ContextUpdated(f"Rule {number}", None))
-    line = world.session._conversation.user.line
-    assert len(line) <= MAX_LINE + 1
+    line = world.session._conversation.user.queue
+    assert len(line) <= MAX_QUEUED + 1
     updates = [entry.instruction for entry in line if isinstance(entry, Update)]
     last = count - len(updates)
     assert updates == [f"Rule {number}" for number in range(last, count)]
@@ -199,7 +199,7 @@ def test_what_pushes_out_several_turns_at_once_leaves_the_updates_between_them()
     world.do(TextReceived("x" * (MAX_BYTES * 7 // 8)))
     context = world.session._conversation.context
     assert (context.instruction, context.tools) == ("Rule 5", LIGHTS)
-    assert [type(entry) for entry in world.session._conversation.user.line] == [TypedTurn]
+    assert [type(entry) for entry in world.session._conversation.user.queue] == [TypedTurn]
 
 
 def test_content_that_interrupts_is_answered_under_the_update_before_it() -> None:

@@ -36,7 +36,7 @@ from vivavoce.core.token_counts import MAX_BYTES
 from vivavoce.core.turn_detection import SpeechEdge, SpeechEvent
 from vivavoce.core.user_turns import (
     MAX_FRAMES,
-    MAX_LINE,
+    MAX_QUEUED,
     MAX_TYPED,
     TRANSITIONS,
     FloorTaken,
@@ -76,7 +76,7 @@ def side(coverage: TurnCoverage = TurnCoverage.ONLY_ACTIVITY) -> UserTurns:
 
 
 def newest(user: UserTurns) -> TurnState | None:
-    last = user.line[-1] if user.line else None
+    last = user.queue[-1] if user.queue else None
     return last.state if isinstance(last, SpokenTurn) else None
 
 
@@ -127,7 +127,7 @@ def test_the_last_word_makes_a_turn_ready_or_gone() -> None:
         assert newest(user) is TurnState.SPEAKING
         cue(user, SpeechEdge.END)
         last_word(user, text)
-        assert [turn.state for turn in user.line if isinstance(turn, SpokenTurn)] == left
+        assert [turn.state for turn in user.queue if isinstance(turn, SpokenTurn)] == left
 
 
 def test_an_empty_manual_turn_is_ready_all_the_same() -> None:
@@ -158,7 +158,7 @@ def test_content_stands_before_what_is_being_spoken() -> None:
     user, step = side(), Step(0.0)
     cue(user, SpeechEdge.ONSET)
     user.add_content((Content(Role.USER, (Text("first"),)),), True, step)
-    assert [type(entry) for entry in user.line] == [TypedTurn, SpokenTurn]
+    assert [type(entry) for entry in user.queue] == [TypedTurn, SpokenTurn]
     assert user.floor_taken is FloorTaken.CONTENT
     assert len(user.ready()) == 1
 
@@ -177,9 +177,10 @@ def test_content_that_joins_what_waits_is_weighed_alone(monkeypatch: pytest.Monk
     for contents in said:
         user.add_content(contents, False, step)
     user.add_content((), True, step)
-    typed = user.line[0]
+    typed = user.queue[0]
     assert typed.contents() == tuple(content for contents in said for content in contents)
-    assert typed == TypedTurn(typed.contents(), answer=True, urgent=True)
+    assert isinstance(typed, TypedTurn)
+    assert (typed.answer, typed.urgent) == (True, True)
     assert typed.bytes == sum(map(token_counts.size_bytes, typed.contents()))
     assert len(weighed) == len(said)
 
@@ -264,10 +265,10 @@ def test_frames_join_the_turn_that_covers_them(
     cue(user, SpeechEdge.ONSET, 100)
     cue(user, SpeechEdge.END, 300)
     last_word(user, "look")
-    (turn,) = user.line
+    (turn,) = user.queue
     assert [p.data for p in turn.contents()[0].parts if isinstance(p, Blob)] == taken
     how(user, step)
-    (entry,) = user.line[1:]
+    (entry,) = user.queue[1:]
     assert [p.data for c in entry.contents() for p in c.parts if isinstance(p, Blob)] == typed
     assert not typed or entry.contents()[-1].role is Role.USER
 
@@ -276,13 +277,13 @@ def test_frames_wait_for_what_asks_for_an_answer_and_for_the_speech_they_came_in
     user, step = side(TurnCoverage.ALL_INPUT), Step(0.0)
     user.frames.add_frame(10, Blob(b"1", "image/png"))
     user.add_content((Content(Role.USER, (Text("first"),)),), False, step)
-    assert user.line[0].contents()[0].parts == (Text("first"),)
+    assert user.queue[0].contents()[0].parts == (Text("first"),)
     cue(user, SpeechEdge.ONSET, 5)
     user.add_content((Content(Role.USER, (Text("second"),)),), True, step)
-    assert [content.text for content in user.line[0].contents()] == ["first", "second"]
+    assert [content.text for content in user.queue[0].contents()] == ["first", "second"]
     cue(user, SpeechEdge.END, 20)
     last_word(user, "look")
-    assert user.line[1].contents()[0].parts == (Blob(b"1", "image/png"), Text("look"))
+    assert user.queue[1].contents()[0].parts == (Blob(b"1", "image/png"), Text("look"))
 
 
 def test_what_waits_is_bounded() -> None:
@@ -292,12 +293,12 @@ def test_what_waits_is_bounded() -> None:
     assert len(user.frames.within(0, 100)) == MAX_FRAMES
     for _ in range(100):
         user.add_trigger(step)
-    assert len(user.line) == MAX_LINE
-    user.line.clear()
+    assert len(user.queue) == MAX_QUEUED
+    user.queue.clear()
     for _ in range(100):
         cue(user, SpeechEdge.ONSET)
         dropped = cue(user, SpeechEdge.END)
-    assert len(user.line) == MAX_LINE
+    assert len(user.queue) == MAX_QUEUED
     assert [type(effect) for effect in dropped] == [FinishTranscript]
 
 
@@ -322,12 +323,12 @@ def test_what_waits_is_bounded_by_its_weight() -> None:
         user.add_text(str(number) + "x" * (MAX_BYTES // 10), step)
     told = [effect for effect in step.effects if isinstance(effect, ReportMismatch)]
     assert [effect for effect in step.effects if effect not in told] == [DropTranscript(ONE)]
-    assert len(told) == 31 - len(user.line)
-    assert [entry.contents()[0].text[:2] for entry in user.line] == [
+    assert len(told) == 31 - len(user.queue)
+    assert [entry.contents()[0].text[:2] for entry in user.queue] == [
         str(number) for number in range(21, 30)
     ]
     user.add_content(question("x" * 2 * MAX_BYTES), True, step)
-    assert len(user.line) == 1, "what is heavier than everything is taken all the same"
+    assert len(user.queue) == 1, "what is heavier than everything is taken all the same"
 
 
 SEEDED = replace(SETUP, seeds_history=True)
@@ -354,7 +355,7 @@ def test_content_right_after_an_activity_joins_it_however_quick_the_recognizer_i
             "SetupComplete", "InputTranscript", "ModelAudio", "OutputTranscript",
             "GenerationComplete", "TurnComplete",
         ]  # fmt: skip
-        assert world.session.checkpoint().history == (user("hello"), model("Hi."))
+        assert world.session.take_checkpoint().history == (user("hello"), model("Hi."))
 
 
 def test_an_empty_activity_is_closed_by_turn_complete_and_the_session_stays_open() -> None:
@@ -398,7 +399,7 @@ def test_an_utterance_without_words_is_no_turn() -> None:
     world.take()
     world.speak("  ")
     assert world.take() == []
-    assert world.session.resting
+    assert world.session.idle
 
 
 def test_text_while_the_user_speaks_joins_the_turn() -> None:

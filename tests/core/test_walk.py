@@ -39,7 +39,7 @@ WAYS: dict[str, tuple[SessionSetup, SessionSettings]] = {
     "tool deadline": (SETUP, SessionSettings(tool_deadline_s=2.0, speculation=True)),
     "impatient": (
         replace(SETUP, shows_server_calls=True),
-        SessionSettings(tool_deadline_s=3.0, served_deadline_s=1.0),
+        SessionSettings(tool_deadline_s=3.0, server_tool_deadline_s=1.0),
     ),
     "enterprise": (SETUP, SessionSettings(finishes_transcripts=True, speculation=True)),
     "immediate": (SETUP, SessionSettings(pacing=Pacing.IMMEDIATE)),
@@ -52,10 +52,10 @@ def sketch(world: World) -> tuple[object, ...]:
     talk = world.session._conversation
     turn, ledger = talk.model.turn, talk.ledger
     line = tuple(
-        (e.state, bool(e.text.strip()), bool(e.tries), bool(e.sent))
+        (e.state, bool(e.text.strip()), bool(e.speculations), bool(e.sent))
         if isinstance(e, SpokenTurn)
         else (type(e).__name__, e.answer)
-        for e in talk.user.line[-2:]
+        for e in talk.user.queue[-2:]
     )
     return (
         line,
@@ -102,7 +102,7 @@ def walk_breadth_first(
 def calm(world: World) -> None:
     """Let everybody finish, until both sides rest."""
     for _ in range(80):
-        if world.session.resting:
+        if world.session.idle:
             return
         manual = world.setup.realtime.detection.disabled
         world.do(ActivityEnded(world.position) if manual else AudioStreamEnded(world.position))

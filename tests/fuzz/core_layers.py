@@ -48,7 +48,7 @@ def run_core(data: bytes) -> Hashable:
         name = NAMES[step % len(NAMES)]
         if name != "drop":
             ACTIONS[name](world)
-        elif world.session.resting:
+        elif world.session.idle:
             world = resumed(world)
     said = tuple(type(message).__name__ for message in world.messages()[-4:])
     outcome = sketch(world), said
@@ -106,10 +106,10 @@ def _walked() -> list[tuple[bytes, Mapping[str, bytes]]]:
         world = World(*WAYS[choose.choice(_WAYS)])
         for _ in range(choose.randrange(1, 12)):
             ACTIONS[choose.choice(names)](world)
-        if not world.session.resting and choose.random() < 0.7:
+        if not world.session.idle and choose.random() < 0.7:
             calm(world)
-        if world.session.resting:
-            found.append(CheckpointEncoder().encode(world.session.checkpoint(world.now)))
+        if world.session.idle:
+            found.append(CheckpointEncoder().encode(world.session.take_checkpoint(world.now)))
     return found
 
 

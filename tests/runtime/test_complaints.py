@@ -176,7 +176,7 @@ def test_resumption_fails_with_instructions_of_more_than_200_tokens(words: int, 
     assert responder.requests[0].instruction == instruction
     old = _session(setup)
     old.open_session(0.0)
-    assert _resumed(old.checkpoint()).checkpoint().instruction == instruction
+    assert _resumed(old.take_checkpoint()).take_checkpoint().instruction == instruction
 
 
 def _session(setup: SessionSetup) -> LiveSession:

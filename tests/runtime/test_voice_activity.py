@@ -16,7 +16,7 @@ from vivavoce.core.events import (
     AudioStreamEnded,
     ClientInput,
     Event,
-    ListeningHeld,
+    ReadingPaused,
     TextReceived,
     VideoArrived,
     VoiceScored,
@@ -240,9 +240,9 @@ def test_a_detector_that_falls_behind_is_not_a_microphone_that_fell_silent() -> 
         intake.add_chunk(AudioChunk(bytes(2 * 4 * FRAME)))
         await detection.catch_up()
         await asyncio.sleep(10)
-        return [event for event in events if isinstance(event, ListeningHeld)]
+        return [event for event in events if isinstance(event, ReadingPaused)]
 
-    assert run_virtually(run(1.0)) == [ListeningHeld(True), ListeningHeld(False)]
+    assert run_virtually(run(1.0)) == [ReadingPaused(True), ReadingPaused(False)]
     assert run_virtually(run(0.01)) == []
 
 

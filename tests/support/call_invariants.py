@@ -147,7 +147,9 @@ class CallInvariants:
         match effect:
             case RunTool(call, _):
                 self.expect(self._new(call), "every call has its own id")
-                self.ours[call.id] = _ServerCall(now + self.settings.served_deadline_s, self.level)
+                self.ours[call.id] = _ServerCall(
+                    now + self.settings.server_tool_deadline_s, self.level
+                )
             case StopTool(id):
                 run = self.ours.get(id)
                 stoppable = run is not None and run.state in ("running", "late")

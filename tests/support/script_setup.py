@@ -35,7 +35,7 @@ def read_option(script: Script, option: str) -> None:
         case "deadline":
             settings = replace(settings, tool_deadline_s=float(value))
         case "served-deadline":
-            settings = replace(settings, served_deadline_s=float(value))
+            settings = replace(settings, server_tool_deadline_s=float(value))
         case _:
             setup = _with_client_option(setup, option, key, value)
     script.setup, script.settings = setup, settings

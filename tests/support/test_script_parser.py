@@ -95,7 +95,7 @@ def test_every_kind_of_line_about_tools_is_read() -> None:
     )
     assert [f.name for f in script.setup.tools.functions] == ["lights"]
     assert [t.kind for t in script.setup.tools.server] == [ToolKind.SEARCH, ToolKind.CODE]
-    assert (script.settings.tool_deadline_s, script.settings.served_deadline_s) == (2.0, 3.0)
+    assert (script.settings.tool_deadline_s, script.settings.server_tool_deadline_s) == (2.0, 3.0)
     assert script.setup.shows_server_calls
     calls: tuple[tuple[str, Json], ...] = (("find", {"query": "x and y"}), ("lights", {}))
     assert script.answers == [

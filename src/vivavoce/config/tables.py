@@ -161,7 +161,7 @@ class SessionTable(_Table):
             # The host notices a silent engine; the core only where the host did not.
             generation_stall_s=self.engine_silence_s + STALL_MARGIN_S,
             # The toolbox ends a tool in time; the core only where it did not.
-            served_deadline_s=tools_deadline_s + STALL_MARGIN_S,
+            server_tool_deadline_s=tools_deadline_s + STALL_MARGIN_S,
             trace_texts=trace_texts,
             resumable=True,
             connection_s=self.connection_s,

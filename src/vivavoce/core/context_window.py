@@ -19,16 +19,16 @@ from vivavoce.domain.request import GenerationRequest
 from vivavoce.domain.setup import DEFAULT_VOICE, Compression, SessionSetup
 
 TRIGGER = 0.8
-"""Of the window: where compression begins unless the client says otherwise."""
+"""Share of the window at which compression begins by default."""
 
 NO_GENERATION = GenerationId(0)
-"""The number in a request that only prepares."""
+"""The number in a request to prepare."""
 
 
 class Context:
-    """The living state of which every `GenerationRequest` is a frozen picture.
+    """What answers are based on: every `GenerationRequest` is a snapshot of it.
 
-    `overflow` says why the conversation cannot go on: it does not fit the window any more.
+    `overflow` says why the session has to end: it no longer fits the window.
     """
 
     def __init__(
@@ -47,48 +47,47 @@ class Context:
         self.overflow = ""
         self._counter = counter
         self._min_confidence = min_confidence
-        self._bounds = CompressionThresholds.from_setup(setup.compression, counter.window)
+        self._thresholds = CompressionThresholds.from_setup(setup.compression, counter.window)
         self._updates = 0
         self._fixed = self._fixed_texts()
         self._fixed.tokens(counter, counter.revision())  # large setups are made in a thread
 
     @property
     def version(self) -> int:
-        """Changes whenever the same words would be answered from something else."""
+        """Changes whenever an answer would be based on something else."""
         return self.history.version + self._updates
 
     def update(self, instruction: str | None, tools: Tools | None) -> None:
-        """`contextUpdate`: holds for the generations that follow."""
+        """Apply a `contextUpdate` to the generations that follow."""
         self.instruction = self.instruction if instruction is None else instruction
         self.tools = self.tools if tools is None else tools
         self._updates += 1
         self._fixed = self._fixed_texts()
 
     def _fixed_texts(self) -> CountedTexts:
-        """Instruction and declarations, which stand before the history in every prompt."""
+        """Return instruction and declarations, which precede the history in every prompt."""
         return CountedTexts([self.instruction, *tool_texts(self.tools)])
 
-    def fit(self) -> None:
-        """Keep within the window before a turn is run.
+    def fit_window(self) -> None:
+        """Drop the oldest contributions above the compression trigger, down to the target.
 
-        Where compression was asked for, the oldest contributions go when the trigger is passed,
-        until the target is reached. Instruction, tools and the user's last words never go. What
-        is too much then, or without compression, is an `overflow`.
+        Instruction, tools and the user's last words stay. What still exceeds the window, or does
+        without compression, is an `overflow`.
         """
-        counter, bounds = self._counter, self._bounds
-        total = self.prompt().weight().total
-        if bounds is not None and total > bounds.trigger:
+        counter, thresholds = self._counter, self._thresholds
+        total = self.prompt().token_counts().total
+        if thresholds is not None and total > thresholds.trigger:
             older = self.history.droppable()
             weights = (each.tokens(counter, self.setup.image_tokens) for each in older)
-            self.history.drop_oldest(count_to_drop(weights, total - bounds.target))
-            total = self.prompt().weight().total
+            self.history.drop_oldest(count_to_drop(weights, total - thresholds.target))
+            total = self.prompt().token_counts().total
         if total > counter.window:
             self.overflow = f"The context window of {counter.window} tokens is full ({total}): " + (
-                "send less at once." if bounds else "set contextWindowCompression."
+                "send less at once." if thresholds else "set contextWindowCompression."
             )
 
     def prompt(self, extra: tuple[Content, ...] = ()) -> Prompt:
-        """What a request with the same `extra` weighs."""
+        """Return the prompt of a request with the same `extra`."""
         contributions = (*self.history.contributions(), *map(Contribution, extra))
         return Prompt(
             self._fixed,
@@ -96,7 +95,7 @@ class Context:
             self._counter,
             self.setup.image_tokens,
             self.history.tokens,
-            self.history.is_over_limit,
+            self.history.closed_count,
         )
 
     def request(
@@ -105,7 +104,7 @@ class Context:
         extra: tuple[Content, ...] = (),
         speculative: bool = False,
     ) -> GenerationRequest:
-        """A picture of the conversation, with `extra` as if it had been said already."""
+        """Return a snapshot of the conversation, with `extra` at the end."""
         setup = self.setup
         history = (*self.history.snapshot(), *extra)
         return GenerationRequest(
@@ -126,7 +125,7 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class CompressionThresholds:
-    """When compression begins, and how much it leaves, in tokens; `None` where it is not wished."""
+    """Tokens at which compression begins, and to which it compresses."""
 
     trigger: int
     target: int
@@ -135,7 +134,7 @@ class CompressionThresholds:
     def from_setup(
         cls, compression: Compression | None, window: int
     ) -> CompressionThresholds | None:
-        """A client's wish for this window; a trigger beyond the window is the window."""
+        """Return the thresholds for a window, which bounds the trigger; `None` if not asked for."""
         if compression is None:
             return None
         trigger = min(compression.trigger_tokens or int(window * TRIGGER), window)
@@ -144,7 +143,7 @@ class CompressionThresholds:
 
 
 def count_to_drop(weights: Iterable[int], excess: int) -> int:
-    """How many of the oldest contributions weigh at least `excess` tokens; all, if none do."""
+    """Return how many of the oldest contributions have `excess` tokens; all, if none have."""
     count = 0
     for weight in weights:
         if excess <= 0:
@@ -155,7 +154,7 @@ def count_to_drop(weights: Iterable[int], excess: int) -> int:
 
 
 def is_unclear(history: tuple[Content, ...], min_confidence: float) -> bool:
-    """Whether all that the user has said since the model's last words has too little confidence."""
+    """Whether all that the user said since the model's last words has too little confidence."""
     unclear = False
     for content in reversed(history):
         if content.role is not Role.USER:

@@ -14,11 +14,12 @@ from vivavoce.core.effects import PrepareGeneration, Send, Step
 from vivavoce.core.events import ContentReceived
 from vivavoce.core.history import History
 from vivavoce.core.messages import InputTranscript, Interrupted, TurnComplete, TurnReason
-from vivavoce.core.model_output import Cause, OutputOptions
+from vivavoce.core.model_output import OutputOptions, TurnCause
 from vivavoce.core.model_turns import Basis, ModelTurns
-from vivavoce.core.settings import FORGOTTEN_TOOL_S, Pacing, SessionSettings
+from vivavoce.core.settings import NON_BLOCKING_DEADLINE_S, Pacing, SessionSettings
 from vivavoce.core.token_counts import TokenCounter
 from vivavoce.core.tool_calls import ResultStatus, ToolLedger, ToolTimeouts
+from vivavoce.core.transcription import normalize_words
 from vivavoce.core.user_turns import (
     Entry,
     FloorTaken,
@@ -35,17 +36,9 @@ from vivavoce.domain.ids import IdSource, SessionId
 from vivavoce.domain.model_family import FamilyBehavior, ModelFamily
 from vivavoce.domain.setup import Modality, SessionSetup
 
-FILLERS = frozenset({"ah", "eh", "er", "erm", "hm", "hmm", "mm", "uh", "um"})
-
-
-def substance(words: list[str]) -> str:
-    """Words as they count when hypotheses are compared: no case, punctuation or fillers."""
-    letters = "".join(c if c.isalnum() else " " for c in " ".join(words).casefold())
-    return " ".join(word for word in letters.split() if word not in FILLERS)
-
 
 class Conversation:
-    """Both sides, the ledger and the context, wired together for one session."""
+    """User turns, model turns, tool ledger and context of one session."""
 
     def __init__(
         self,
@@ -69,8 +62,8 @@ class Conversation:
         )
         timeouts = ToolTimeouts(
             blocking_s=settings.tool_deadline(setup.realtime.interrupts),
-            non_blocking_s=settings.tool_deadline_s or FORGOTTEN_TOOL_S,
-            served_s=settings.served_deadline_s,
+            non_blocking_s=settings.tool_deadline_s or NON_BLOCKING_DEADLINE_S,
+            server_tools_s=settings.server_tool_deadline_s,
         )
         self.ledger = ToolLedger(ids, behavior.function_behavior, timeouts)
         spoken = setup.modality is Modality.AUDIO
@@ -97,42 +90,42 @@ class Conversation:
         self._transcribing = False
 
     @property
-    def resting(self) -> bool:
-        """Whether both sides rest and nothing is open: the point from which to resume."""
-        return self.user.quiet and self.model.idle and self.ledger.resting
+    def idle(self) -> bool:
+        """Whether both sides are idle and nothing is open: the session can be resumed from here."""
+        return self.user.idle and self.model.idle and self.ledger.idle
 
-    # --- what the client typed ------------------------------------------------------------
+    # --- client content ------------------------------------------------------------------
 
     def handle_content(self, event: ContentReceived, step: Step) -> None:
-        """`clientContent`: results in it answer calls, and its first end may end the seeding."""
+        """Add `clientContent`: results in it answer calls, its first end may end the seeding."""
         turns, ends = self._answer_calls(event.turns, step), event.turn_complete
         if event.turns and not turns:
             return  # without turns it would be a stop
         if ends:
-            turns = self._without_bare_end(turns)
+            turns = self._drop_wordless_end(turns)
         if ends and self.seeding:
             self._end_seeding(event.turns, turns, step)
         else:
             self.user.add_content(turns, ends, step)
 
-    def _without_bare_end(self, turns: tuple[Content, ...]) -> tuple[Content, ...]:
-        """Take off a last turn without words: it asks about what is before it, if anything is."""
-        kept = without_bare_end(turns)
-        return turns if not kept and self.context.history.empty and self.user.quiet else kept
+    def _drop_wordless_end(self, turns: tuple[Content, ...]) -> tuple[Content, ...]:
+        """Drop a last turn without words, if there is anything before it to answer."""
+        kept = drop_wordless_end(turns)
+        return turns if not kept and self.context.history.empty and self.user.idle else kept
 
     def _end_seeding(
         self, said: tuple[Content, ...], turns: tuple[Content, ...], step: Step
     ) -> None:
-        """Take `turns`, of what was `said`, as the last of the history that a client seeds."""
+        """End seeding of the history with `turns`, which are what is left of `said`."""
         self.seeding = False
         last = (said or self.context.history.snapshot())[-1:]
         users = bool(last) and last[0].role is Role.USER
         answer = self.behavior.history_answers and users
-        if turns or answer:  # else it only ended the seeding, and is no stop
+        if turns or answer:  # else it only ended the seeding, and stops nothing
             self.user.add_content(turns, answer, step)
 
     def _answer_calls(self, turns: tuple[Content, ...], step: Step) -> tuple[Content, ...]:
-        """Take out results of open calls, which answer them, and the turns that held only these."""
+        """Answer open calls by results in content; return the turns without these results."""
         parts = [part for turn in turns for part in turn.parts]
         if not any(isinstance(part, ToolResult) for part in parts):
             return turns
@@ -152,20 +145,20 @@ class Conversation:
         return tuple(turn for turn in rest if turn.parts)
 
     def handle_text(self, text: str, step: Step) -> None:
-        """Realtime text; without words in it, a bare trigger to answer what there is.
+        """Add realtime text; without words it only asks for an answer to what there is.
 
-        2.x clients know no such trigger for punctuation: theirs is a user turn with a dot.
+        Clients of 2.5 models do that without text alone: punctuation is a user turn of theirs.
         """
-        bare = not text.strip() or (
+        wordless = not text.strip() or (
             self.behavior.family is not ModelFamily.LIVE_2_5 and only_punctuation(text)
         )
-        if bare and not (self.context.history.empty and self.user.quiet):
+        if wordless and not (self.context.history.empty and self.user.idle):
             self.user.add_trigger(step, urgent=self.setup.realtime.interrupts)
         else:
             self.user.add_text(text, step)
 
     def handle_results(self, results: tuple[ToolResult, ...], step: Step) -> None:
-        """The client answered calls, or we in its place."""
+        """Enter results of the client's calls, or those given in its place once overdue."""
         for given in results:
             verdict, result = self.ledger.add_result(given, step.now)
             if verdict is ResultStatus.SILENT:
@@ -173,14 +166,15 @@ class Conversation:
         problems, self.ledger.problems = self.ledger.problems, []
         step.effects.extend(problems)
 
-    # --- moves of the joint rules ----------------------------------------------------------
+    # --- moves of the rules ----------------------------------------------------------------
 
     def handle_barge_in(self, step: Step) -> None:
-        """The user took the floor: an open model turn is interrupted, if that is wished.
+        """Interrupt an open model turn because the user took the floor.
 
-        Content that comes before the answer to speech has said anything joins that speech:
-        clients end an activity and send content in one breath, and expect one answer. Content
-        interrupts an answer, and no function of the client's: it may be what that one reports.
+        Activity interrupts unless the setup says otherwise. Content that comes before anything was
+        said in answer to speech joins that speech: clients end an activity and send content at
+        once, and expect one answer. Content interrupts an answer, but no function of the client:
+        it may be what that function reports.
         """
         taken, self.user.floor_taken = self.user.floor_taken, None
         turn = self.model.turn
@@ -194,28 +188,26 @@ class Conversation:
         if taken in (FloorTaken.TRIGGER, FloorTaken.CONTENT) and self.model.awaits_client:
             self.model.yield_floor(step)
             return
-        asks = any(isinstance(entry, TypedTurn) and entry.answer for entry in self.user.line)
-        joins = taken is FloorTaken.CONTENT and turn.cause is Cause.SPEECH and asks
+        asks = any(isinstance(entry, TypedTurn) and entry.answer for entry in self.user.queue)
+        joins = taken is FloorTaken.CONTENT and turn.cause is TurnCause.SPEECH and asks
         if joins and self.model.unseen:
-            self.model.withdraw_calls(step)
+            self.model.withdraw_turn(step)
         else:
             self.model.interrupt_turn(step)
 
     def unsent_transcripts(self) -> list[SpokenTurn]:
-        """Spoken turns of which the client may be given words now, in order.
+        """Return the spoken turns of which the client may get words now, in order.
 
-        Turns that are ready to be taken up, whole. If there are none: the oldest turn that is
-        not told, as far as its words are stable, so that turns never mix.
+        These are all ready turns; without any, the oldest unreported turn, as far as its words are
+        stable, so that turns never mix.
         """
         if ready := self.user.ready():
             return [turn for turn in ready if isinstance(turn, SpokenTurn) and not turn.reported]
-        spoken = [
-            turn for turn in self.user.line if isinstance(turn, SpokenTurn) and not turn.reported
-        ]
+        spoken = [turn for turn in self.user.spoken if not turn.reported]
         return [t for t in spoken[:1] if t.state is TurnState.READY or self._sends_transcript(t)]
 
     def send_input_transcripts(self, step: Step) -> None:
-        """Input transcription, before anything of the answer to it."""
+        """Send input transcription, before anything of the answer to it."""
         for turn in self.unsent_transcripts():
             turn.reported = turn.state is TurnState.READY
             if self.setup.input_transcription is None:
@@ -227,7 +219,7 @@ class Conversation:
                 step.send(InputTranscript(apart + piece, finished=turn.reported))
 
     def _send_recorded_transcripts(self, entries: list[Entry], step: Step) -> None:
-        """Input transcription of recorded speech that asks for an answer."""
+        """Send input transcription of recorded speech that asks for an answer."""
         if self.setup.input_transcription is None:
             return
         asking = (e for e in entries if isinstance(e, TypedTurn) and e.answer)
@@ -237,13 +229,13 @@ class Conversation:
                 step.send(InputTranscript(apart + words))
 
     def _sends_transcript(self, turn: SpokenTurn) -> bool:
-        """Whether the client wants to know words, and there are further ones of this turn."""
+        """Whether the client wants input transcription, and there are new words of this turn."""
         return self.setup.input_transcription is not None and bool(turn.next_piece())
 
     def _continues(self, step: Step) -> bool:
-        """Whether clients join what is transcribed next to what they have.
+        """Whether clients join the next transcription to the one that they have.
 
-        They begin anew after an answer that was not interrupted. Where it was, the user goes on.
+        They begin a new one after an answer that was not interrupted.
         """
         continues, cut = self._transcribing, False
         for effect in step.effects:
@@ -258,13 +250,13 @@ class Conversation:
                     pass
         return continues
 
-    def update(self) -> None:
-        """The oldest update of the context holds from now on."""
+    def apply_update(self) -> None:
+        """Apply the context update at the head of the queue."""
         if (update := self.user.take_update()) is not None:
             self.context.update(update.instruction, update.tools)
 
     def start_turn(self, step: Step) -> None:
-        """What is ready enters the history, and is answered if it asks for an answer."""
+        """Add what is ready to the history, and answer it if it asks for an answer."""
         entries = self.user.ready()
         self.user.take_entries(entries)
         self._send_recorded_transcripts(entries, step)
@@ -276,68 +268,68 @@ class Conversation:
         spoken = [entry for entry in entries if isinstance(entry, SpokenTurn)]
         if asks:
             typed = any(isinstance(entry, TypedTurn) for entry in asks)
-            self.model.begin_turn(Cause.CONTENT if typed else Cause.SPEECH, step)
+            self.model.begin_turn(TurnCause.CONTENT if typed else TurnCause.SPEECH, step)
         elif spoken:
             failed = any(turn.failed for turn in spoken)
             step.send(TurnComplete(reason=TurnReason.GENERATED_OTHER if failed else None))
 
-    def has_question_meanwhile(self) -> bool:
-        """Whether content wants an answer for which functions of the client's need not be done."""
+    def has_urgent_content(self) -> bool:
+        """Whether content asks for an answer while functions of the client run."""
         if not self.model.awaits_client:
             return False
         typed = (entry for entry in self.user.ready() if isinstance(entry, TypedTurn))
         return any(entry.answer and entry.urgent for entry in typed)
 
-    def take_context(self) -> None:
-        """What was added while functions run stands behind their calls."""
+    def append_context(self) -> None:
+        """Add content that came while functions run behind their calls."""
         self._append(list(self.user.context()))
 
-    def answer_meanwhile(self, step: Step) -> None:
-        """The same for what wants an answer, with that answer."""
+    def answer_urgent_content(self, step: Step) -> None:
+        """Add content that asks for an answer behind the calls, and answer it."""
         self.send_input_transcripts(step)
         self._send_recorded_transcripts(self.user.ready(), step)
         self._append(self.user.ready())
-        self.model.ask_again(step)
+        self.model.answer_within_turn(step)
 
     def _append(self, entries: list[Entry]) -> None:
         self.user.take_entries(entries)
         for entry in entries:
-            self.context.history.append(entry.contents())
+            self.context.history.add_within_turn(entry.contents())
 
-    def take_results(self, step: Step) -> None:
-        """The model reacts to results that waited for rest."""
+    def answer_results(self, step: Step) -> None:
+        """Begin a turn about results that waited until both sides were idle."""
         self.context.history.add_results(self.ledger.take_waiting())
-        self.model.begin_turn(Cause.RESULT, step)
+        self.model.begin_turn(TurnCause.RESULT, step)
 
     # --- speculation -----------------------------------------------------------------------
 
     def basis_of(self, turn: SpokenTurn) -> Basis:
-        """What an answer to this turn would rest on, as things stand."""
+        """Return what an answer to this turn would be based on now."""
         confidence = turn.known_confidence
         unclear = confidence is not None and confidence < self.settings.min_confidence
-        return Basis(turn.id, substance(turn.words()), self.context.version, unclear)
+        return Basis(turn.id, normalize_words(turn.words()), self.context.version, unclear)
 
-    def guessed(self) -> SpokenTurn | None:
-        """The turn that the running speculation answers, if nothing has come between."""
+    def speculated_turn(self) -> SpokenTurn | None:
+        """Return the turn that the speculation answers, if nothing else has changed."""
         generation = self.model.generation
-        if generation is None or generation.basis is None or len(self.user.line) != 1:
+        if generation is None or generation.basis is None or len(self.user.queue) != 1:
             return None
-        turn, basis = self.user.line[0], generation.basis
+        turn, basis = self.user.queue[0], generation.basis
         if not isinstance(turn, SpokenTurn) or turn.id != basis.turn:
             return None
         return turn if self.context.version == basis.version else None
 
-    def guess_holds(self) -> bool:
-        """Whether the turn is ready and is what the speculation took it for."""
-        turn, generation = self.guessed(), self.model.generation
+    def speculation_holds(self) -> bool:
+        """Whether the turn is what the speculation was based on."""
+        turn, generation = self.speculated_turn(), self.model.generation
         return (
             turn is not None and generation is not None and self.basis_of(turn) == generation.basis
         )
 
     def start_speculation(self, turn: SpokenTurn, step: Step) -> None:
-        """Begin to answer what the user seems to have said."""
-        turn.tries += 1
-        turn.tried_at = turn.paused_at
+        """Begin to answer a turn that may have ended with this pause."""
+        turn.speculations += 1
+        turn.speculated_at = turn.paused_at
         parts: tuple[Part, ...] = (
             *self.user.frames.within(turn.start, turn.paused_at),
             Text(" ".join(turn.words())),
@@ -346,25 +338,25 @@ class Conversation:
         self.model.start_speculation(self.basis_of(turn), (content,), step)
 
     def promote_speculation(self, step: Step) -> None:
-        """The guess was right: the turn enters the history, and the held answer is said."""
+        """Add the turn to the history, and send what was held of its answer."""
         (turn,) = self.user.ready()
         self.user.take_entries([turn])
         self.context.history.add(turn.contents())
         self.model.promote_generation(step)
 
-    # --- rest -------------------------------------------------------------------------------
+    # --- idle -------------------------------------------------------------------------------
 
     def act_when_idle(self, step: Step) -> None:
-        """After every step. While the model is idle, the engine reads ahead what is known."""
-        self._transcribing = self._continues(step) and not self.resting
-        if self.resting:
-            self.model.begin_anew()
+        """Let an idle engine read ahead what is known; called after every step."""
+        self._transcribing = self._continues(step) and not self.idle
+        if self.idle:
+            self.model.forget_interruption()
         if not self.model.idle:
             return
         turn = self.user.open if self.settings.speculation else None
-        words = " ".join(turn.words()) if turn is not None and len(self.user.line) == 1 else ""
+        words = " ".join(turn.words()) if turn is not None and len(self.user.queue) == 1 else ""
         known = self.context.version, words
-        if self._prepared == known or not (words or self.user.quiet):
+        if self._prepared == known or not (words or self.user.idle):
             return
         self._prepared = known
         spoken = (Content(Role.USER, (Text(words),)),) if words else ()
@@ -372,13 +364,13 @@ class Conversation:
 
     @property
     def state(self) -> tuple[int, bool]:
-        """Changes whenever there is something new to be written down."""
+        """Changes whenever there is something new to be saved."""
         return self.context.version, self.seeding
 
     def checkpoint(
         self, position: Position, now: float, spent_s: float, consumed: int | None
     ) -> Checkpoint:
-        """The conversation written down, at rest."""
+        """Return the conversation as a checkpoint."""
         return Checkpoint(
             session=self.context.session,
             model=self.setup.model,
@@ -395,46 +387,48 @@ class Conversation:
         )
 
     def finalize(self, step: Step) -> None:
-        """The connection ends: what was said and heard so far becomes history."""
+        """Add what was said and heard so far to the history: the connection ends."""
         self.model.stop_output(step)
         for entry in self.user.ready():
             self.context.history.add(entry.contents())
 
     def restore(self, checkpoint: Checkpoint, now: float) -> None:
-        """Go on from there; instruction, tools and history were taken from it before."""
+        """Continue from a checkpoint, of which instruction, tools and history are in place."""
         self.ledger.restore(checkpoint.calls, now)
         if self.ledger.blocked:
-            self.model.wait_for_user()
+            self.model.resume_waiting()
         for position, frame in checkpoint.frames:
             self.user.frames.add_frame(position, frame)
         self.seeding = checkpoint.seeding
 
 
+# Clients ask for an answer by turns without words: LiveKit ends every request with a user turn ".",
+# Pipecat and ADK send such a text. In the protocol `turnComplete` alone says it.
 PUNCTUATION = frozenset(".,;:!?…-–—'\"()")
-LONGEST_MARKS = 64
+MAX_PUNCTUATION = 64
 
 
 def only_punctuation(text: str) -> bool:
     """Whether a short text has no words in it."""
     marks = (char.isspace() or char in PUNCTUATION for char in text)
-    return len(text) <= LONGEST_MARKS and all(marks)
+    return len(text) <= MAX_PUNCTUATION and all(marks)
 
 
-def is_bare(content: Content) -> bool:
-    """Whether this is a turn of the user's without words, or anything else in it."""
-    if content.role is not Role.USER or len(content.parts) > LONGEST_MARKS:
+def is_wordless(content: Content) -> bool:
+    """Whether it is a user turn without words, media or anything else."""
+    if content.role is not Role.USER or len(content.parts) > MAX_PUNCTUATION:
         return False
     return all(isinstance(p, Text) and only_punctuation(p.text) for p in content.parts)
 
 
-def without_bare_end(turns: tuple[Content, ...]) -> tuple[Content, ...]:
-    """The turns without bare ones at their end.
+def drop_wordless_end(turns: tuple[Content, ...]) -> tuple[Content, ...]:
+    """Return the turns without wordless ones at their end.
 
-    Where nothing but turns of the model's is before them, those say what the answer is to be: they
-    become what the user asks for, since no model takes orders from its own words.
+    If only model turns are left, they say what the answer is to be. They become user turns, since
+    models don't follow instructions in their own words.
     """
     end = len(turns)
-    while end and is_bare(turns[end - 1]):
+    while end and is_wordless(turns[end - 1]):
         end -= 1
     kept = turns[:end]
     if end < len(turns) and kept and all(turn.role is Role.MODEL for turn in kept):

@@ -18,7 +18,7 @@ from vivavoce.domain.request import GenerationRequest
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Say this to the client. `generation` names the one it came from, so that it can be purged."""
+    """Send a message to the client; purged when the `generation` it came from is cancelled."""
 
     message: Message
     generation: GenerationId | None = None
@@ -26,31 +26,28 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class PrepareGeneration:
-    """An answer from this state of the conversation is to be expected: read ahead."""
+    """Let the responder read ahead: an answer from this state is to be expected."""
 
     request: GenerationRequest
 
 
 @dataclass(frozen=True, slots=True)
 class StartGeneration:
-    """Run the responder. A speculative one may compute, but the host caps what it holds."""
+    """Run the responder. The host caps the output that a speculative generation holds."""
 
     request: GenerationRequest
 
 
 @dataclass(frozen=True, slots=True)
 class ReleaseGeneration:
-    """The speculative generation was promoted: lift the cap."""
+    """Lift the cap of a speculative generation: it was promoted."""
 
     generation: GenerationId
 
 
 @dataclass(frozen=True, slots=True)
 class CancelGeneration:
-    """Nobody wants the rest: purge its unsent output and stop the work when convenient.
-
-    Without `purge`, what it has said so far stands, and only the work is stopped.
-    """
+    """Stop a generation when convenient, and `purge` its unsent output."""
 
     generation: GenerationId
     purge: bool = True
@@ -58,7 +55,7 @@ class CancelGeneration:
 
 @dataclass(frozen=True, slots=True)
 class RunTool:
-    """Run a tool of the server's; `ToolRan` tells what came of it."""
+    """Run a tool of the server; its outcome returns as `ToolRan`."""
 
     call: ToolCall
     kind: ToolKind
@@ -66,14 +63,14 @@ class RunTool:
 
 @dataclass(frozen=True, slots=True)
 class StopTool:
-    """Nobody waits for this any longer."""
+    """Stop a tool of the server: its outcome is no longer needed."""
 
     call: CallId
 
 
 @dataclass(frozen=True, slots=True)
 class StartTranscript:
-    """A turn has begun at this position: feed the recognizer from there on."""
+    """Begin to recognize a turn from this position."""
 
     turn: TurnId
     start: Position
@@ -81,7 +78,7 @@ class StartTranscript:
 
 @dataclass(frozen=True, slots=True)
 class RefreshTranscript:
-    """Say what was understood up to this position; best effort unless the user `paused` there."""
+    """Return a transcript up to this position; best effort unless the user `paused` there."""
 
     turn: TurnId
     position: Position
@@ -90,9 +87,9 @@ class RefreshTranscript:
 
 @dataclass(frozen=True, slots=True)
 class FinishTranscript:
-    """The turn ended at this position: say finally what was understood.
+    """Return the final transcript of a turn that ended at this position.
 
-    `paused_at` is the pause after which no more was spoken: the text from there is the final one.
+    `paused_at` is the pause after which no more was spoken: the transcript from there is final.
     """
 
     turn: TurnId
@@ -102,14 +99,14 @@ class FinishTranscript:
 
 @dataclass(frozen=True, slots=True)
 class DropTranscript:
-    """The turn came to nothing: stop recognizing it."""
+    """Stop recognizing a turn: its transcript is no longer needed."""
 
     turn: TurnId
 
 
 @dataclass(frozen=True, slots=True)
 class SaveCheckpoint:
-    """Write the session down. `told`: the client is to learn of it, by a new handle."""
+    """Save a checkpoint, under a `new_handle` for the client or over the last one."""
 
     checkpoint: Checkpoint
     new_handle: bool = True
@@ -117,22 +114,22 @@ class SaveCheckpoint:
 
 @dataclass(frozen=True, slots=True)
 class ForgetSession:
-    """The session is over for good: what was written down of it is of no use."""
+    """Delete the checkpoints: the session is over."""
 
 
 @dataclass(frozen=True, slots=True)
 class ForgetAudio:
-    """Sound before this position is no longer needed."""
+    """Release audio before this position."""
 
     position: Position
 
 
 @dataclass(frozen=True, slots=True)
 class ReportMismatch:
-    """What the client sent has another effect than it was sent for, or none: tell the operator.
+    """Tell the operator that something from the client has another effect than meant, or none.
 
-    A strict server closes the connection with the sentence instead, where there is a `code`. `told`
-    is what the sentence leaves out of the client's words.
+    With a `code`, a strict server closes the connection with the sentence instead. `quoted` are
+    words of the client that the sentence may leave out.
     """
 
     sentence: str
@@ -142,7 +139,7 @@ class ReportMismatch:
 
 @dataclass(frozen=True, slots=True)
 class CloseConnection:
-    """Say what is queued, then close with this code and reason."""
+    """Send what is queued, then close with this code and reason."""
 
     code: int
     reason: str
@@ -169,7 +166,11 @@ Effect = (
 
 
 class Step:
-    """`now` is the host's clock in seconds; `effects` grow in the order of their deciding."""
+    """One step of the core: the present time, and the effects so far, in order.
+
+    The host's call creates it, every decision gets it, and its effects are what the call returns:
+    so time is an argument everywhere, and no effect is left behind.
+    """
 
     __slots__ = ("effects", "now")
 
@@ -178,13 +179,13 @@ class Step:
         self.effects: list[Effect] = []
 
     def emit(self, effect: Effect) -> None:
-        """Ask the host for something."""
+        """Add an effect."""
         self.effects.append(effect)
 
     def report_mismatch(self, sentence: str, code: int = 0) -> None:
-        """Say that something of the client's has another effect than it was sent for, or none."""
+        """Add a `ReportMismatch`."""
         self.effects.append(ReportMismatch(sentence, code))
 
     def send(self, message: Message, generation: GenerationId | None = None) -> None:
-        """Say something to the client; what names a generation is purged when it is cancelled."""
+        """Add a message to the client."""
         self.effects.append(Send(message, generation))

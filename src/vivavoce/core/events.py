@@ -1,8 +1,8 @@
-"""Everything that can happen to a conversation. Frozen data, one sentence each.
+"""Events: everything that can happen to a conversation. Frozen data.
 
-The host turns the world into these; `LiveSession.handle_event` decides what follows. Sound never
-appears here, only positions in it; model output does, because its order relative to
-`interrupted` is protocol.
+The host turns its input into these; `LiveSession.handle_event` decides what follows. Events hold
+positions in the user's audio, not the audio. Model output is part of them, because its order
+relative to `interrupted` is protocol.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from vivavoce.domain.request import EndReason
 
 @dataclass(frozen=True, slots=True)
 class ContentReceived:
-    """`clientContent`: contributions to append, and whether to answer now."""
+    """`clientContent`: contributions, and whether to answer now."""
 
     turns: tuple[Content, ...]
     turn_complete: bool
@@ -28,21 +28,21 @@ class ContentReceived:
 
 @dataclass(frozen=True, slots=True)
 class TextReceived:
-    """`realtimeInput.text`: words that form a user turn by themselves."""
+    """`realtimeInput.text`."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class AudioArrived:
-    """Sound has arrived up to this position."""
+    """Audio arrived up to this position."""
 
     position: Position
 
 
 @dataclass(frozen=True, slots=True)
 class VideoArrived:
-    """A video frame arrived while sound stood at this position."""
+    """A video frame arrived at this position of the audio."""
 
     position: Position
     frame: Blob
@@ -50,14 +50,14 @@ class VideoArrived:
 
 @dataclass(frozen=True, slots=True)
 class ActivityStarted:
-    """`activityStart`: the client says that the user begins to speak."""
+    """`activityStart`: the user begins to speak."""
 
     position: Position
 
 
 @dataclass(frozen=True, slots=True)
 class ActivityEnded:
-    """`activityEnd`: the client says that the user has finished."""
+    """`activityEnd`: the user has finished speaking."""
 
     position: Position
 
@@ -81,13 +81,13 @@ class ToolResponsesReceived:
 
 @dataclass(frozen=True, slots=True)
 class ContextUpdated:
-    """`contextUpdate`: a new instruction, new tools, or both; `None` keeps what was."""
+    """`contextUpdate`: a new instruction, new tools, or both; `None` changes nothing."""
 
     instruction: str | None
     tools: Tools | None
 
 
-# --- from the ears -----------------------------------------------------------------------
+# --- from detection and recognition ------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +101,10 @@ class VoiceScored:
 
 @dataclass(frozen=True, slots=True)
 class TranscriptUpdated:
-    """The recognizer's text for a turn up to a position; the last one is `final`.
+    """Transcript of a turn up to a position; the last one is `final`.
 
-    `stable` is the beginning of the text that is not expected to change, `confidence` how likely
-    the text is right (0..1); empty and `None` where the recognizer does not say.
+    `stable` is the part that is not expected to change, `confidence` the probability that the text
+    is right (0..1); empty and `None` if the recognizer does not say.
     """
 
     turn: TurnId
@@ -117,7 +117,7 @@ class TranscriptUpdated:
 
 @dataclass(frozen=True, slots=True)
 class TranscriptProgressed:
-    """The recognizer is at work on an ended turn and has heard it up to this position."""
+    """The recognizer has processed an ended turn up to this position."""
 
     turn: TurnId
     position: Position
@@ -125,7 +125,7 @@ class TranscriptProgressed:
 
 @dataclass(frozen=True, slots=True)
 class TranscriptFailed:
-    """The recognizer failed; no further text will come for this turn."""
+    """The recognizer failed; no transcript of this turn follows."""
 
     turn: TurnId
     problem: str
@@ -145,7 +145,7 @@ class AudioProduced:
 
 @dataclass(frozen=True, slots=True)
 class TextProduced:
-    """A piece of text answered in text modality, or a thought in either."""
+    """A piece of an answer in text modality, or of a thought."""
 
     generation: GenerationId
     text: str
@@ -154,7 +154,7 @@ class TextProduced:
 
 @dataclass(frozen=True, slots=True)
 class ToolCallsProduced:
-    """The model asks for functions to be run; ids are empty, the core names them."""
+    """The model calls functions; their ids are empty and given by the core."""
 
     generation: GenerationId
     calls: tuple[ToolCall, ...]
@@ -162,7 +162,7 @@ class ToolCallsProduced:
 
 @dataclass(frozen=True, slots=True)
 class ToolRan:
-    """A tool of the server's has done what `RunTool` asked for, or failed at it."""
+    """A tool of the server has run, or failed, as `RunTool` asked."""
 
     call: CallId
     outcome: ToolOutcome
@@ -170,7 +170,7 @@ class ToolRan:
 
 @dataclass(frozen=True, slots=True)
 class UsageProduced:
-    """What the generation cost, in text tokens."""
+    """Usage of the generation, in text tokens."""
 
     generation: GenerationId
     usage: Usage
@@ -178,7 +178,7 @@ class UsageProduced:
 
 @dataclass(frozen=True, slots=True)
 class GenerationFinished:
-    """The responder has produced everything."""
+    """The generation has produced everything."""
 
     generation: GenerationId
     reason: EndReason = EndReason.COMPLETE
@@ -186,7 +186,7 @@ class GenerationFinished:
 
 @dataclass(frozen=True, slots=True)
 class GenerationFailed:
-    """The responder failed; nothing more comes from it."""
+    """The generation failed; nothing more follows."""
 
     generation: GenerationId
     problem: str
@@ -194,7 +194,7 @@ class GenerationFailed:
 
 @dataclass(frozen=True, slots=True)
 class GenerationRefused:
-    """No idle capacity for a speculative generation; an ordinary outcome."""
+    """There was no idle capacity for a speculative generation."""
 
     generation: GenerationId
 
@@ -204,31 +204,28 @@ class GenerationRefused:
 
 @dataclass(frozen=True, slots=True)
 class MessageRead:
-    """A whole message of the client has been read; `sound` says that it was nothing but sound.
+    """A message was read, with audio only or not. Sent only if the client counts its messages."""
 
-    Only told where the client counts its messages.
-    """
-
-    sound: bool
+    audio_only: bool
 
 
 @dataclass(frozen=True, slots=True)
 class CheckpointSaved:
-    """The checkpoint is on record under this handle; `None` if the store failed."""
+    """The checkpoint was saved under this handle; `None` if the store failed."""
 
     handle: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class CheckpointLost:
-    """What is on record of this session cannot be had any longer, or not now."""
+    """The saved checkpoint of this session is lost, or the store unavailable."""
 
 
 @dataclass(frozen=True, slots=True)
 class SessionSuperseded:
-    """The session was resumed on a newer connection: this one is over.
+    """The session was resumed on a newer connection: this one ends.
 
-    `handover`: that one waits for what is not on record of it; else it has begun already.
+    `handover`: the newer one waits for what is not saved yet; else it has begun already.
     """
 
     handover: bool = False
@@ -236,17 +233,17 @@ class SessionSuperseded:
 
 @dataclass(frozen=True, slots=True)
 class CloseRequested:
-    """The connection is to end in so many seconds, for this reason; the client is told so."""
+    """The connection is to end, for a reason and in a time that the client gets to know."""
 
     reason: CloseReason
     time_left_s: float
 
 
 @dataclass(frozen=True, slots=True)
-class ListeningHeld:
-    """Whether the host has stopped reading for a while: then no microphone fell silent."""
+class ReadingPaused:
+    """Whether the host has stopped reading from the client: then no microphone has stalled."""
 
-    held: bool
+    paused: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,10 +262,10 @@ ClientEvent = (
     | ToolResponsesReceived
     | ContextUpdated
 )
-"""What a client sent into the conversation."""
+"""Input of the client."""
 
 TranscriptEvent = TranscriptUpdated | TranscriptProgressed | TranscriptFailed
-"""What comes of recognizing a turn."""
+"""Results of recognizing a turn."""
 
 GenerationEvent = (
     AudioProduced
@@ -279,10 +276,10 @@ GenerationEvent = (
     | GenerationFailed
     | GenerationRefused
 )
-"""What one generation produces, and how it ends."""
+"""Output of a generation, and its end."""
 
 LifecycleEvent = MessageRead | CheckpointSaved | CheckpointLost | SessionSuperseded | CloseRequested
-"""What concerns the connection and its checkpoints alone."""
+"""Events of the connection and its checkpoints."""
 
 Event = (
     ClientEvent
@@ -291,13 +288,9 @@ Event = (
     | GenerationEvent
     | ToolRan
     | LifecycleEvent
-    | ListeningHeld
+    | ReadingPaused
     | ClientGone
 )
 
 ClientInput = Event | AudioChunk | VideoFrame
-"""One thing that a client sent.
-
-A dialect knows no positions: it writes 0 into `ActivityStarted`, `ActivityEnded` and
-`AudioStreamEnded`, and the audio input replaces it by where the sound stands.
-"""
+"""One decoded input of a client. Its positions are 0 until the audio input sets them."""

@@ -1,8 +1,7 @@
-"""Which words of an answer its sources support, and where these words stand.
+"""Grounding: which sentences of an answer its sources support.
 
-An answer is taken sentence by sentence. A source supports a sentence when it holds all its
-numbers and most of its words that carry meaning; the share of those words is the confidence.
-A sentence that no source supports gets no support: nothing is claimed that was not found.
+A source supports a sentence when it holds all its numbers and most of its words that carry meaning;
+the share of those words is the confidence. A sentence that no source supports gets no support.
 """
 
 from __future__ import annotations
@@ -13,23 +12,23 @@ from collections.abc import Iterator, Sequence
 from vivavoce.core.messages import Support
 from vivavoce.domain.content import Source
 
-ENOUGH = 0.6
-"""Share of a sentence's words that a source must hold."""
+MIN_SHARE = 0.6
+"""Least share of a sentence's words that a source must hold."""
 
-FEWEST = 2
-"""Words and numbers with meaning that a sentence needs for anything to support it."""
+MIN_WORDS = 2
+"""Least number of words and numbers with meaning in a supported sentence."""
 
-LONGEST = 100_000
-"""Characters of an answer that are looked at."""
+MAX_CHARS = 100_000
+"""Characters of an answer that are examined."""
 
 _ABBREVIATED = frozenset({
     "vs", "mr", "mrs", "ms", "dr", "st", "no", "cf", "etc", "jr", "sr", "inc", "e.g", "i.e",
 })  # fmt: skip
-"""A point after these ends no sentence; nor does one after a single letter."""
+"""A period after these ends no sentence; nor does one after a single letter."""
 
-_STOP = re.compile(r"[.!?…]+[\"'”’)]*|\n")
+_SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)]*|\n")
 _WORD = re.compile(r"\w+(?:[.,]\d+)*")
-_EMPTY = frozenset(
+_FUNCTION_WORDS = frozenset(
     _WORD.findall(
         "the and that this with from have has had was were are been for not but its their they"
         " them than then there here when what which who where how will would could should about"
@@ -39,18 +38,18 @@ _EMPTY = frozenset(
 
 
 def find_supports(text: str, sources: Sequence[Source]) -> tuple[Support, ...]:
-    """The sentences of `text` that `sources` support, in order."""
+    """Return the sentences of `text` that `sources` support, in order."""
     known = [frozenset(_words(f"{source.title} {source.text}")) for source in sources]
     found = []
     place = start = 0
-    for begin, sentence in _sentences(text[:LONGEST]):
+    for begin, sentence in _sentences(text[:MAX_CHARS]):
         start += _size(text[place:begin])
         place = begin
         words = _words(sentence)
-        if len(words) < FEWEST:
+        if len(words) < MIN_WORDS:
             continue
         shares = [(number, _share(words, held)) for number, held in enumerate(known)]
-        held_by = [(number, share) for number, share in shares if share >= ENOUGH]
+        held_by = [(number, share) for number, share in shares if share >= MIN_SHARE]
         if held_by:
             places, confidence = zip(*held_by, strict=True)
             end = start + _size(sentence)
@@ -59,9 +58,9 @@ def find_supports(text: str, sources: Sequence[Source]) -> tuple[Support, ...]:
 
 
 def _sentences(text: str) -> Iterator[tuple[int, str]]:
-    """Each sentence with its place. The work grows with the text, whatever it consists of."""
+    """Yield sentences with their offsets, in time proportional to the text."""
     begin = 0
-    for stop in (*_STOP.finditer(text), None):
+    for stop in (*_SENTENCE_END.finditer(text), None):
         end = len(text) if stop is None else stop.end()
         if stop is not None and stop.group() != "\n":
             if not text[end : end + 1].isspace() and end < len(text):
@@ -79,18 +78,18 @@ def _sentences(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _size(text: str) -> int:
-    """Bytes as the wire spells it; what is no character there is replaced by one."""
+    """Return the size in UTF-8; surrogates count as one byte."""
     return len(text.encode("utf-8", "replace"))
 
 
 def _share(words: list[str], held: frozenset[str]) -> float:
-    """How much of a sentence a source holds; nothing, if one of its numbers is not there."""
+    """Return the share of a sentence that a source holds; 0 if one of its numbers is missing."""
     if any(word[0].isdigit() and word not in held for word in words):
         return 0.0
     return round(sum(word in held for word in words) / len(words), 3)
 
 
 def _words(text: str) -> list[str]:
-    """The words that carry meaning, and the numbers."""
+    """Return the words that carry meaning, and the numbers."""
     found = (word.casefold().removesuffix("'s") for word in _WORD.findall(text))
-    return [w for w in found if w[0].isdigit() or (len(w) > 2 and w not in _EMPTY)]
+    return [w for w in found if w[0].isdigit() or (len(w) > 2 and w not in _FUNCTION_WORDS)]

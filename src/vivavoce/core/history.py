@@ -1,16 +1,15 @@
-"""The conversation so far, holding of the model's words only what was heard.
+"""History: the conversation so far, with only those words of the model that were heard.
 
-Contributions that are over stand in `_done`. A model turn in the making is a *draft*: spoken
-pieces with their spans in the turn's sound, and between them calls and results. It is
-written down when the turn is complete; an interruption cuts it where the playing stood.
+A model turn in progress is a *draft*: pieces of speech with their spans in the turn's audio, and
+calls and results between them. Completing the turn adds it to the history; an interruption cuts it
+at what had been played.
 
-Rules for the roles: consecutive contributions of one role are fine; a model's contribution
-ends with its calls; results are the user's; and when old ones are dropped, the history
-begins with words of the user, so that no result is left without its call.
+Neighboring contributions may have one role; a contribution of the model ends with its calls;
+results are the user's. After old ones were dropped the history begins with words of the user, so
+that no result is without its call.
 
-A history that grows too long becomes shorter in this order: the media of older results, what
-was said before the user's last words, what older results say, what was said since. The last
-words of the user, which are what is to be answered, always stay.
+Above its bounds it loses, in this order: media of older results, what precedes the user's last
+words, older results, what follows those words. The user's last words always stay.
 """
 
 from __future__ import annotations
@@ -30,18 +29,18 @@ from vivavoce.domain.content import Content, Json, Part, Role, Text, ToolCall, T
 from vivavoce.domain.ids import CallId
 
 PRESENT = 128
-"""Contributions since the user's last words that stay even beyond the limit: a turn's calls."""
+"""Contributions after the user's last words that stay above the limit: the calls of a turn."""
 
 MAX_DRAFT = 20_000
-"""Entries of one model turn: more than a quarter of an hour of speech."""
+"""Entries of one model turn: over 15 minutes of speech."""
 
 LEFT_OUT: Json = {"omitted": "Left out: the conversation grew too long."}
-"""What stands for a result that was too heavy to be kept."""
+"""Replaces a result that was too large to keep."""
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Words that begin in this span of the turn's sound; typed words last no time."""
+    """Words that begin in this span of the turn's audio; typed words have no duration."""
 
     text: str
     begin_s: float
@@ -70,18 +69,18 @@ class History:
         self._trim()
 
     def contributions(self) -> tuple[Contribution, ...]:
-        """All contributions, the draft as if it were heard."""
+        """Return all contributions, the draft as if all of it were heard."""
         if self._view is None:
-            self._view = (*self._done, *_written(self._draft, None))
+            self._view = (*self._done, *_as_contributions(self._draft, None))
         return self._view
 
     def snapshot(self) -> tuple[Content, ...]:
-        """The contents of all contributions."""
+        """Return the contents of all contributions."""
         return tuple([each.content for each in self.contributions()])
 
     @property
-    def is_over_limit(self) -> int:
-        """How many contributions are over, and added up in `tokens`."""
+    def closed_count(self) -> int:
+        """Number of contributions outside the draft, which `tokens` has added up."""
         return len(self._done)
 
     @property
@@ -90,14 +89,14 @@ class History:
 
     @property
     def bytes(self) -> int:
-        """What is held, the draft included."""
+        """Estimated bytes in memory, of the draft too."""
         return self._bytes + self._draft_bytes
 
     def add(self, contents: Iterable[Content]) -> None:
-        """Contributions that are over. Only while no draft is open."""
+        """Add contributions. Only while there is no draft."""
         contents = list(contents)
         if (begin := self._begin_of_many(contents)) > 0:
-            # Of so many only the last stay: the others are not weighed.
+            # Of so many only the last stay: the others are not measured.
             gone = calls_in((*self.snapshot(), *contents[:begin]))
             self._done, self._bytes, self._view = [], 0, None
             self.tokens.clear()
@@ -107,7 +106,7 @@ class History:
         self._append(map(Contribution, contents))
 
     def _begin_of_many(self, contents: list[Content]) -> int:
-        """Where words of the user's own begin the last that `limit` allows; 0 for fewer."""
+        """Return where the last `limit` begin with words of the user; 0 for fewer."""
         first = len(contents) - self._limit
         places = range(first, len(contents)) if first > 0 else ()
         return next((at for at in places if _may_begin(contents[at])), 0)
@@ -127,7 +126,7 @@ class History:
     # --- the draft ------------------------------------------------------------------------
 
     def add_words(self, text: str, begin_s: float = 0.0, end_s: float = 0.0) -> None:
-        """The model said this in that span of the turn's sound."""
+        """Add words of the model in a span of the turn's audio."""
         if not text:
             return
         self._draft.append(Piece(text, begin_s, end_s))
@@ -137,17 +136,17 @@ class History:
             self._drop_from_draft(lambda entry: isinstance(entry, Piece))
 
     def add_calls(self, calls: tuple[ToolCall, ...]) -> None:
-        """The model called functions."""
+        """Add calls of the model."""
         self._note(Content(Role.MODEL, calls))
 
     def add_results(self, results: tuple[ToolResult, ...]) -> None:
-        """Functions answered; within the model's turn or outside of one."""
+        """Add results, to the draft if there is one."""
         if not results:
             return
-        self.append((Content(Role.USER, results),))
+        self.add_within_turn((Content(Role.USER, results),))
 
-    def append(self, contents: Iterable[Content]) -> None:
-        """Contributions within the model's turn, or outside of one."""
+    def add_within_turn(self, contents: Iterable[Content]) -> None:
+        """Add contributions, to the draft if there is one."""
         if not self._draft:
             self.add(contents)
             return
@@ -156,14 +155,14 @@ class History:
             if len(self._draft) > MAX_DRAFT:
                 self._drop_from_draft(_is_free)
 
-    def close(self) -> None:
-        """The model's turn is over and was heard."""
-        self._append(_written(self._take_draft(), None))
+    def commit_draft(self) -> None:
+        """Add the draft to the history: all of it was heard."""
+        self._append(_as_contributions(self._take_draft(), None))
 
     def cut_to_heard(self, heard_s: float) -> None:
-        """The model's turn was interrupted when this much of its sound had been played."""
+        """Add the draft, cut where it was interrupted: after `heard_s` of its audio."""
         self._changed()
-        self._append(_written(self._take_draft(), heard_s))
+        self._append(_as_contributions(self._take_draft(), heard_s))
 
     def _note(self, content: Content) -> None:
         contribution = Contribution(content)
@@ -186,38 +185,38 @@ class History:
     # --- bounds ---------------------------------------------------------------------------
 
     def droppable(self) -> tuple[Contribution, ...]:
-        """What may be dropped, oldest first: all before the user's last words."""
-        return tuple(self._done[: self._question()])
+        """Return what may be dropped, oldest first: all before the user's last words."""
+        return tuple(self._done[: self._last_user_words()])
 
     def drop_oldest(self, count: int) -> None:
-        """Drop the oldest `count` of those, and further up to words of the user's own."""
+        """Drop the oldest `count` of those, and further ones up to words of the user."""
         if count > 0:
             self._drop(0, count, count)
             self._changed()
 
     def _trim(self) -> None:
-        """Keep within the bounds, in the order that the module describes."""
+        """Shrink to the bounds, in the order described above."""
         if len(self._done) <= self._limit and self.bytes <= MAX_BYTES:
             return
         self._view = None
-        self._lighten(answers=False)
-        question = self._question()
+        self._strip_results(answers=False)
+        question = self._last_user_words()
         drop = max(0, len(self._done) - self._limit)
         self._drop(0, min(drop, question), question)
-        self._lighten(answers=True)
-        begin = self._question() + 1
+        self._strip_results(answers=True)
+        begin = self._last_user_words() + 1
         drop = max(0, len(self._done) - max(self._limit, PRESENT))
         self._drop(begin, begin + drop, len(self._done) - 2)
 
-    def _question(self) -> int:
-        """Where the user's last words stand; without any, the newest contribution."""
+    def _last_user_words(self) -> int:
+        """Return the index of the user's last words; without any, of the newest contribution."""
         for at in range(len(self._done) - 1, -1, -1):
             if _may_begin(self._done[at].content):
                 return at
         return max(0, len(self._done) - 1)
 
     def _drop(self, first: int, end: int, most: int) -> None:
-        """Drop contributions from `first` on: to `end`, and further while there is too much."""
+        """Drop contributions from `first` to `end`, and further ones while it is too large."""
         spare = self.bytes - MAX_BYTES - _bytes_of(self._done[first:end])
         while spare > 0 and end < most:
             spare -= self._done[end].bytes
@@ -237,7 +236,7 @@ class History:
             self._drop_results(first, gone)
 
     def _drop_results(self, first: int, calls: frozenset[CallId]) -> None:
-        """Drop the results of calls from there on: a slow function answers long after its call."""
+        """Drop later results of dropped calls: slow functions answer long after their call."""
         later, self._done[first:] = self._done[first:], []
         for each in later:
             content = without_results(each.content, calls)
@@ -249,14 +248,14 @@ class History:
             self._replace(each, kept)
 
     def _replace(self, former: Contribution, new: list[Contribution]) -> None:
-        """Weigh `new` in the place of a contribution that was over."""
+        """Count `new` in place of a contribution."""
         self._bytes += _bytes_of(new) - former.bytes
         self.tokens.add(former, -1)
         for each in new:
             self.tokens.add(each)
 
-    def _lighten(self, answers: bool) -> None:
-        """Take weight off the older results until there is not too much; never off the newest."""
+    def _strip_results(self, answers: bool) -> None:
+        """Strip media of older results, or their `answers`, while the history is too large."""
         newest = next(reversed(self._draft or self._done), None)
         for at, each in enumerate(self._done):
             if self.bytes <= MAX_BYTES:
@@ -276,17 +275,17 @@ def _bytes_of(contributions: Iterable[Contribution]) -> int:
 
 
 def _may_begin(content: Content) -> bool:
-    """Whether these are words of the user's own."""
+    """Whether a history may begin with it: words of the user."""
     return content.role is Role.USER and _may_follow(content)
 
 
 def _may_follow(content: Content) -> bool:
-    """Whether it stands without the contribution before it."""
+    """Whether it makes sense without the contribution before it."""
     return not any(isinstance(part, ToolResult) for part in content.parts)
 
 
 def _is_free(entry: Piece | Contribution) -> bool:
-    """Whether it is a contribution that belongs to no call."""
+    """Whether it is a contribution without calls or results."""
     bound = ToolCall | ToolResult
     return isinstance(entry, Contribution) and not any(
         isinstance(part, bound) for part in entry.content.parts
@@ -297,8 +296,10 @@ def _entry_bytes(entry: Piece | Contribution) -> int:
     return len(entry.text) if isinstance(entry, Piece) else entry.bytes
 
 
-def _written(draft: list[Piece | Contribution], heard_s: float | None) -> list[Contribution]:
-    """The draft as contributions, cut to what was heard unless all was."""
+def _as_contributions(
+    draft: list[Piece | Contribution], heard_s: float | None
+) -> list[Contribution]:
+    """Return the draft as contributions, cut to what was heard; `None` is all."""
     written: list[Contribution] = []
     said: list[str] = []
 
@@ -331,7 +332,7 @@ def _mark_cut(written: list[Contribution]) -> None:
 
 
 def played_words(piece: Piece, heard_s: float) -> str:
-    """The words of a piece that had begun when this much was played, evenly spread over it."""
+    """Return the words of a piece that had begun after `heard_s`, evenly spread over its span."""
     if heard_s >= piece.end_s:
         return piece.text
     if heard_s <= piece.begin_s:
@@ -342,7 +343,7 @@ def played_words(piece: Piece, heard_s: float) -> str:
 
 
 def strip_media(content: Content, answers: bool) -> Content:
-    """The contribution without the media of its results; with `answers`, without those, too."""
+    """Return a content without the media of its results; with `answers`, without their text."""
 
     def lighten(part: Part) -> Part:
         if not isinstance(part, ToolResult):
@@ -353,12 +354,12 @@ def strip_media(content: Content, answers: bool) -> Content:
 
 
 def calls_in(contents: Iterable[Content]) -> frozenset[CallId]:
-    """The calls that were made in these contributions."""
+    """Return the calls in these contents."""
     parts = (part for content in contents for part in content.parts)
     return frozenset(part.id for part in parts if isinstance(part, ToolCall) and part.id)
 
 
 def without_results(content: Content, calls: frozenset[CallId]) -> Content:
-    """The contribution without its results of these calls; itself, if it has none."""
+    """Return a content without its results of these calls; itself, if it has none."""
     parts = tuple(p for p in content.parts if not (isinstance(p, ToolResult) and p.id in calls))
     return content if len(parts) == len(content.parts) else replace(content, parts=parts)

@@ -1,4 +1,9 @@
-"""Timers: when a connection ends, and when a silent microphone or recognizer has stalled."""
+"""Timers: when a connection ends, and when a silent microphone or recognizer has stalled.
+
+Several ends may be planned at once; the earliest counts. It is announced by `goAway`, `notice_s`
+before it or as soon as it is known, and the connection is closed at the announced time. An end that
+is put off or comes nearer is announced again.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +16,7 @@ FINAL = 1008
 
 
 class CloseReason(Enum):
-    """Why a connection ends, with the close code and the sentence that say so."""
+    """Why a connection ends: close code and reason."""
 
     DRAIN = (RESUMABLE, "The server is going away; resume the session on a new connection.")
     CONNECTION = (
@@ -36,12 +41,12 @@ class CloseReason(Enum):
 
     @property
     def final(self) -> bool:
-        """Whether the session is over with it, too."""
+        """Whether the session ends, too."""
         return self is CloseReason.SESSION
 
 
 class Lifetime:
-    """The planned ends of one connection. Times are the host's; `notice_s` is in seconds."""
+    """The planned ends of one connection."""
 
     def __init__(self, notice_s: float, idle_s: float = 0.0) -> None:
         self._notice_s = notice_s
@@ -50,11 +55,11 @@ class Lifetime:
         self._announced: float | None = None
 
     def plan_close(self, reason: CloseReason, at: float) -> None:
-        """The connection ends then for this reason; of several times the earliest counts."""
+        """Plan an end; of several times for one reason the earliest counts."""
         self._ends[reason] = min(at, self._ends.get(reason, at))
 
     def note_activity(self, now: float) -> None:
-        """The client sent something."""
+        """Note that the client sent something."""
         if self._idle_s > 0:
             self._ends[CloseReason.IDLE] = now + self._idle_s
             if self._announced is not None and self._announced < self._end:
@@ -64,8 +69,8 @@ class Lifetime:
     def _end(self) -> float:
         return min(self._ends.values(), default=float("inf"))
 
-    def announcement(self, now: float) -> float | None:
-        """The seconds left, where the client has to be told of them now; once for each end."""
+    def announce_end(self, now: float) -> float | None:
+        """Return the seconds left if they are to be announced now; once for each end."""
         end = self._end
         if now < end - self._notice_s or (self._announced is not None and self._announced <= end):
             return None
@@ -75,12 +80,12 @@ class Lifetime:
         return max(0.0, end - now)
 
     def closed_by(self, now: float) -> CloseReason | None:
-        """Why the connection ends now, if it does."""
+        """Return why the connection ends now, if it does."""
         due = [reason for reason, at in self._ends.items() if at <= now]
         return min(due, key=self._ends.__getitem__, default=None)
 
     def deadline(self) -> float | None:
-        """When there is something to be said or done."""
+        """Return when an announcement or an end is due."""
         end = self._end
         if end == float("inf"):
             return None
@@ -89,35 +94,35 @@ class Lifetime:
 
 
 class StallTimers:
-    """Deadlines that belong to neither side of the conversation."""
+    """Deadlines of the microphone and of the recognizer."""
 
     def __init__(self, stall_s: float, transcript_s: float) -> None:
         self._stall_s = stall_s
         self._transcript_s = transcript_s
-        self._last_sound = 0.0
-        self._last_sign = 0.0
-        self._held = False
+        self._last_audio = 0.0
+        self._last_progress = 0.0
+        self._paused = False
 
     def note_audio(self, now: float) -> None:
-        """Sound arrived, or was listened to."""
-        self._last_sound = now
+        """Note that audio arrived or was scored."""
+        self._last_audio = now
 
-    def hold_timers(self, held: bool, now: float) -> None:
-        """Nobody reads what the microphone sends, or somebody does again."""
-        self._held = held
-        self._last_sound = now
+    def pause_timers(self, paused: bool, now: float) -> None:
+        """Note that the host stopped reading from the client, or began again."""
+        self._paused = paused
+        self._last_audio = now
 
     def stall_at(self) -> float | None:
-        """When speech that goes on must have been followed by sound, to be still going on."""
-        return None if self._held else self._last_sound + self._stall_s
+        """Return when ongoing speech is over without more audio."""
+        return None if self._paused else self._last_audio + self._stall_s
 
     def note_progress(self, now: float) -> None:
-        """The recognizer showed that it is at work."""
-        self._last_sign = now
+        """Note that the recognizer is at work."""
+        self._last_progress = now
 
     def transcript_at(self, ended_at: float) -> float:
-        """When a turn that ended then has waited too long for its last word.
+        """Return when a turn that ended at `ended_at` has waited too long for its transcript.
 
-        Any sign counts for all turns: they are recognized one after the other.
+        Progress counts for all turns: they are recognized one after the other.
         """
-        return max(ended_at, self._last_sign) + self._transcript_s
+        return max(ended_at, self._last_progress) + self._transcript_s

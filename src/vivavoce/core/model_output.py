@@ -44,13 +44,13 @@ from vivavoce.domain.ids import CallId, GenerationId
 from vivavoce.domain.setup import Modality
 
 MAX_SOURCES = 20
-"""Sources that one turn names at most; what later searches find beyond it is left out."""
+"""Sources of one turn; further ones are dropped."""
 
 MAX_QUERIES = 50
-"""Queries that one turn names at most."""
+"""Queries of one turn; further ones are dropped."""
 
 
-class Cause(Enum):
+class TurnCause(Enum):
     """What a model turn answers."""
 
     SPEECH = "speech"
@@ -60,7 +60,7 @@ class Cause(Enum):
 
 @dataclass(frozen=True, slots=True)
 class OutputOptions:
-    """How a session wants its answers: the part of the setup that shapes output."""
+    """The part of the setup that shapes output."""
 
     modality: Modality
     transcribes: bool
@@ -73,17 +73,16 @@ class OutputOptions:
 
 
 class ModelOutput:
-    """Says things to the client and remembers them, until the one `turnComplete`.
+    """Sends one turn to the client, up to its `turnComplete`, and adds it to the history.
 
-    `turn_complete_due` says that the client has not had its `turnComplete` yet. `said` is whether
-    any content of this turn has been sent, `called` whether functions were. `rounds` counts how
-    often it went on after blocking calls. `prompt` is what its latest generation was made from.
-    `resumes` says that words of an interrupted turn came before: clients join the two.
+    `turn_complete_due`: the client has not got its `turnComplete` yet. `said` and `called`: content
+    or calls were sent. `rounds` counts continuations after blocking calls, `prompt` the tokens of
+    the latest request. `resumes`: it follows an interrupted turn, and clients join the words.
     """
 
     def __init__(
         self,
-        cause: Cause,
+        cause: TurnCause,
         options: OutputOptions,
         history: History,
         served: ServerToolOutput | None = None,
@@ -92,7 +91,7 @@ class ModelOutput:
         self.cause = cause
         self.served = served or ServerToolOutput(options.shows_search, options.shows_calls)
         self.playout = Playout()
-        self.tally = UsageCounter()
+        self.usage = UsageCounter()
         self.generations: list[GenerationId] = []
         self.turn_complete_due = True
         self.said = False
@@ -110,7 +109,7 @@ class ModelOutput:
     # --- content --------------------------------------------------------------------------
 
     def send_audio(self, pcm: bytes, text: str, generation: GenerationId, step: Step) -> None:
-        """A piece of speech, and its words right next to it."""
+        """Send a piece of speech, followed by its words."""
         if self._options.modality is Modality.TEXT:
             self.send_text(text, False, generation, step)
             return
@@ -129,7 +128,7 @@ class ModelOutput:
             step.send(OutputTranscript(text), generation)
 
     def send_text(self, text: str, thought: bool, generation: GenerationId, step: Step) -> None:
-        """A piece of text, or of a thought where thoughts were asked for."""
+        """Send a piece of text, or of a thought if thoughts were asked for."""
         if not text or (thought and not self._options.thinks_aloud):
             return
         if not thought:
@@ -141,11 +140,11 @@ class ModelOutput:
 
     @property
     def has_words(self) -> bool:
-        """Whether words of it were sent since its last `turnComplete`."""
+        """Whether words were sent since the last `turnComplete`."""
         return bool(self._words)
 
     def _joined(self, text: str, generation: GenerationId) -> str:
-        """The text, with a space where it would run into another generation's words."""
+        """Return the text, with a space if it follows another generation's words."""
         if not text or generation == self._speaker:
             return text
         self._speaker = generation
@@ -155,11 +154,11 @@ class ModelOutput:
     def send_calls(
         self, calls: tuple[ToolCall, ...], tools: Tools, waits: bool, step: Step
     ) -> None:
-        """Functions to be run: the server's are asked of the host, the others of the client.
+        """Have functions run: tools of the server by the host, the others by the client.
 
-        `waits` says that the client has not answered earlier ones; then nothing is told of the
-        server's yet, nor after an early `turnComplete`. The client's are not tagged: a call that
-        is on record must reach it.
+        `waits`: the client has not answered earlier calls. Then, and after an early `turnComplete`,
+        it is sent nothing of the server's tools yet. Its own calls are never purged: a call in the
+        history must reach it.
         """
         self.called = True
         self._history.add_calls(calls)
@@ -176,7 +175,7 @@ class ModelOutput:
             step.send(ToolCallRequest(tuple(theirs)))
 
     def continue_turn(self, step: Step) -> None:
-        """All results are there: the client is told what came of the server's tools."""
+        """Send the outcomes of the server's tools, now that all results are there."""
         self._send_messages(self.served.take_messages(), step)
 
     def _send_messages(self, messages: list[Message], step: Step) -> None:
@@ -187,9 +186,9 @@ class ModelOutput:
     # --- endings --------------------------------------------------------------------------
 
     def finish_generation(self, generation: GenerationId, step: Step, early: bool = False) -> None:
-        """Everything of this turn has been produced; what it rests on is told with that.
+        """Send `generationComplete`, after the grounding of the answer.
 
-        An `early` end before any word is not the answer's: what that rests on is told with it.
+        An `early` end before any word is not that of the answer, and has no grounding.
         """
         if not self.turn_complete_due:
             return
@@ -202,11 +201,11 @@ class ModelOutput:
         step.send(GenerationComplete(), generation)
 
     def completion_due(self) -> float | None:
-        """When the client may be told that the turn is over; `None` is at once."""
+        """Return when `turnComplete` may be sent; `None` is at once."""
         return self.playout.ends_at if self._options.paced else None
 
     def send_complete(self, step: Step) -> None:
-        """The turn is over."""
+        """Send `turnComplete`."""
         if self.turn_complete_due:
             self.turn_complete_due = False
             self._end_transcript(step)
@@ -214,7 +213,7 @@ class ModelOutput:
             step.send(TurnComplete(self._token_count(), self.reason))
 
     def send_interrupted(self, withdrawn: tuple[CallId, ...], step: Step) -> None:
-        """The user took the floor."""
+        """Send `interrupted` and `turnComplete`."""
         self._end_transcript(step)
         if self.turn_complete_due:
             step.send(Interrupted())
@@ -223,7 +222,7 @@ class ModelOutput:
         self.send_complete(step)
 
     def withdraw_calls(self, calls: tuple[CallId, ...], step: Step) -> None:
-        """These calls need not be run any more."""
+        """Send `toolCallCancellation`."""
         if calls:
             step.send(ToolCallCancellation(calls))
 
@@ -233,14 +232,18 @@ class ModelOutput:
         self._transcribing = False
 
     def _token_count(self) -> TokenCount:
-        prompt = self.prompt.weight() if self.prompt else TokenCounts()
+        prompt = self.prompt.token_counts() if self.prompt else TokenCounts()
         read, self.served.read = self.served.read, []
         tools = sum(map(self._options.counter.count, read))
-        return self.tally.count_tokens(prompt, self.playout.sent_s, tools)
+        return self.usage.count_tokens(prompt, self.playout.sent_s, tools)
 
 
 class Playout:
-    """Counts sound sent and, given the time, sound heard; all in seconds."""
+    """Estimate of what the client has played of one turn, in seconds.
+
+    Audio is sent faster than it is played. The client is taken to start with the first piece and to
+    play as long as it has audio. A real client may start a little later, never earlier.
+    """
 
     __slots__ = ("_ends_at", "sent_s")
 
@@ -249,7 +252,7 @@ class Playout:
         self._ends_at: float | None = None
 
     def add_audio(self, duration_s: float, now: float) -> tuple[float, float]:
-        """A piece was sent: its span within the sound of this turn."""
+        """Count a piece as sent; return its span within the audio of the turn."""
         begin = self.sent_s
         self.sent_s += duration_s
         self._ends_at = max(now, self._ends_at or now) + duration_s
@@ -260,22 +263,22 @@ class Playout:
         """When everything sent so far will have been played; `None` if nothing was sent."""
         return self._ends_at
 
-    def over(self, now: float) -> bool:
-        """Whether nothing is left to be played."""
-        return self._ends_at is None or now >= self._ends_at
-
     def heard_s(self, now: float) -> float:
-        """How much of the turn's sound has been played."""
+        """Return how much of the turn's audio has been played."""
         if self._ends_at is None:
             return 0.0
         return max(0.0, self.sent_s - max(0.0, self._ends_at - now))
 
 
 class ServerToolOutput:
-    """The server's calls of one model turn.
+    """What a client is sent of the server's tools in one model turn.
 
-    `shows_search`: searches are shown as code; `shows_calls`: the client asked to see every
-    call. `read` are the results that the model gets to read, as JSON, since it was last asked.
+    Calls are sent when they are made or, while the client owes an answer, when the turn continues;
+    outcomes when it continues. So nothing falls between a `toolCall` and its answers, where clients
+    would take it for a new answer. Grounding is sent once, after the last words.
+
+    `shows_search`: searches are shown as code; `shows_calls`: the client asked to see all calls.
+    `read` are the results that the model gets to read, as JSON, since the last `turnComplete`.
     """
 
     def __init__(self, shows_search: bool, shows_calls: bool) -> None:
@@ -288,7 +291,7 @@ class ServerToolOutput:
         self._sources: dict[str, Source] = {}
 
     def add_call(self, call: ToolCall, tool: ServerTool, later: bool = False) -> list[Message]:
-        """A call is about to be run: what the client is told of it now, unless it is `later`."""
+        """Note a call; return what is sent of it now, or nothing if it is sent `later`."""
         self._calls[call.id] = (call, tool)
         messages: list[Message] = [ServerCall(call, tool.kind)] if self._shows_calls else []
         if tool.kind is ToolKind.CODE:
@@ -302,13 +305,13 @@ class ServerToolOutput:
         return messages
 
     def add_outcome(self, id: str, outcome: ToolOutcome) -> None:
-        """A call has been run."""
+        """Note the outcome of a call."""
         call, tool = self._calls[id]
         self.read.append(json.dumps(outcome.response, ensure_ascii=False, default=str))
         if outcome.code is not None and tool.kind is ToolKind.CODE:
             self._unsent.append(ModelCodeResult(call.id, outcome.code.outcome, outcome.code.output))
         if tool.kind is ToolKind.SEARCH and self._shows_search:
-            self._unsent.append(ModelCodeResult(call.id, *_listed(outcome)))
+            self._unsent.append(ModelCodeResult(call.id, *_print_sources(outcome)))
         if outcome.pages:
             self._unsent.append(UrlContext(tuple(outcome.pages)))
         if self._shows_calls:
@@ -317,10 +320,10 @@ class ServerToolOutput:
             self._queries += (q for q in outcome.queries if q not in self._queries)
             del self._queries[MAX_QUERIES:]
             for source in outcome.sources:
-                self._found(source)
+                self._add_source(source)
 
-    def _found(self, source: Source) -> None:
-        """Passages of one document are one source."""
+    def _add_source(self, source: Source) -> None:
+        """Note a source; passages of one document are one."""
         known = self._sources.get(source.uri)
         if known is not None and source.text not in known.text:
             self._sources[source.uri] = replace(known, text=f"{known.text}\n{source.text}")
@@ -328,20 +331,20 @@ class ServerToolOutput:
             self._sources[source.uri] = source
 
     def take_messages(self) -> list[Message]:
-        """What came of the calls since this was last asked."""
+        """Return the messages that have not been sent yet."""
         messages, self._unsent = self._unsent, []
         return messages
 
     def grounding(self, text: str) -> Grounding | None:
-        """What `text`, all words of the turn, rests on; `None` if nothing was searched."""
+        """Return the grounding of `text`, all words of the turn; `None` without a search."""
         if not self._queries:
             return None
         sources = tuple(self._sources.values())
         return Grounding(tuple(self._queries), sources, find_supports(text, sources))
 
 
-def _listed(outcome: ToolOutcome) -> tuple[str, str]:
-    """A search's result as its code would print it."""
+def _print_sources(outcome: ToolOutcome) -> tuple[str, str]:
+    """Return the outcome of a search as its code would print it."""
     if outcome.failed:
         return FAILED, outcome.failed
     found = dict.fromkeys(f"{source.title}: {source.uri}" for source in outcome.sources)

@@ -71,7 +71,7 @@ from vivavoce.core.events import (
     UsageProduced,
 )
 from vivavoce.core.messages import TurnReason
-from vivavoce.core.model_output import Cause, ModelOutput, OutputOptions, ServerToolOutput
+from vivavoce.core.model_output import ModelOutput, OutputOptions, ServerToolOutput, TurnCause
 from vivavoce.core.token_counts import Prompt
 from vivavoce.core.tool_calls import CANCELLED, FAILED, LATE, ToolLedger
 from vivavoce.domain.audio import pcm_seconds
@@ -81,13 +81,13 @@ from vivavoce.domain.request import EndReason, GenerationRequest
 
 MAX_HELD_S = 30.0
 MAX_HELD_PARTS = 2000
-"""What a speculation may hold; one that makes more is discarded."""
+"""Output that a speculative generation may hold; with more it is discarded."""
 
 MAX_UNSENT = 8
-"""Generations of one turn of which something may still wait to be sent."""
+"""Generations of one turn whose output may still be unsent."""
 
 MAX_ROUNDS = 50
-"""Times that one turn goes on after blocking calls; a model that calls for ever is stopped."""
+"""Times that one turn continues after blocking calls: models may call without end."""
 
 REASONS = {
     EndReason.COMPLETE: None,
@@ -98,7 +98,7 @@ REASONS = {
 
 
 class ModelState(Enum):
-    """Where the model side stands."""
+    """State of the model side."""
 
     IDLE = "idle"
     SPECULATING = "speculating"
@@ -108,7 +108,7 @@ class ModelState(Enum):
 
 
 class ModelTrigger(Enum):
-    """What can happen to the model side."""
+    """What changes the state."""
 
     BEGIN = "begin"
     SPECULATE = "speculate"
@@ -151,7 +151,7 @@ TRANSITIONS: dict[ModelState, dict[ModelTrigger, ModelState]] = {
         _T.PLAYED: _S.IDLE, _T.INTERRUPT: _S.IDLE, _T.CUT: _S.TOOLS, _T.WAITS: _S.TOOLS,
     },
 }  # fmt: skip
-"""What is absent changes nothing."""
+"""The table above; what is absent changes nothing."""
 
 BUSY = frozenset({ModelState.GENERATING, ModelState.TOOLS, ModelState.PLAYING})
 
@@ -182,12 +182,12 @@ class ModelTurns:
 
     @property
     def busy(self) -> bool:
-        """Whether a model turn is open, so that taking the floor is an interruption."""
+        """Whether a model turn is open and can be interrupted."""
         return self.state in BUSY
 
     @property
     def awaits_client(self) -> bool:
-        """Whether functions of the client's run, or ran, that content leaves alone."""
+        """Whether functions of the client are open, which content does not interrupt."""
         if self.state is ModelState.TOOLS:
             return bool(self._ledger.unanswered())
         return self.busy and self._ledger.waits
@@ -198,7 +198,7 @@ class ModelTurns:
 
     @property
     def unseen(self) -> bool:
-        """Whether the client has seen nothing of the turn that is being generated."""
+        """Whether the client has got nothing of the turn that is being generated."""
         turn = self.turn
         return (
             self.state is ModelState.GENERATING
@@ -207,80 +207,80 @@ class ModelTurns:
         )
 
     def played_out(self, now: float) -> bool:
-        """Whether the turn is over but for saying so."""
+        """Whether `turnComplete` is due."""
         if self.state is not ModelState.PLAYING or self.turn is None:
             return False
         due = self.turn.completion_due()
         return due is None or now >= due
 
     def deadline(self) -> float | None:
-        """When playing will be over, or when the current generation has been silent too long."""
+        """Return when playing ends, or when a silent generation has stalled."""
         if self.state is ModelState.PLAYING and self.turn is not None:
             return self.turn.completion_due()
         if self.state is ModelState.GENERATING and self.generation is not None:
-            return self.generation.last_sign + self._stall_s
+            return self.generation.last_event_at + self._stall_s
         return None
 
     # --- beginning ------------------------------------------------------------------------
 
-    def begin_turn(self, cause: Cause, step: Step) -> None:
-        """Answer the history as it stands: a new model turn."""
+    def begin_turn(self, cause: TurnCause, step: Step) -> None:
+        """Begin a turn that answers the history."""
         if self._change_state(ModelTrigger.BEGIN):
             self.turn = self._new_turn(cause)
             self._start_generation(step)
 
     def start_speculation(self, basis: Basis, extra: tuple[Content, ...], step: Step) -> None:
-        """Answer the history as it would stand with `extra`, in silence."""
+        """Begin to answer the history with `extra` added; the output is held."""
         if self._change_state(ModelTrigger.SPECULATE):
             self._start_generation(step, basis, extra)
 
     def promote_generation(self, step: Step) -> None:
-        """The basis holds: what was held is said now."""
+        """Send what was held: the basis of the speculation still holds."""
         generation = self.generation
         if generation is None or not self._change_state(ModelTrigger.PROMOTE):
             return
-        self.turn = self._new_turn(Cause.SPEECH)
+        self.turn = self._new_turn(TurnCause.SPEECH)
         self.turn.generations.append(generation.id)
         self.turn.prompt = generation.prompt
-        generation.last_sign = step.now
+        generation.last_event_at = step.now
         step.emit(ReleaseGeneration(generation.id))
         held, generation.held = generation.held, []
         for event in held:
             self.handle_production(event, step)
 
-    def handle_answer(self, step: Step) -> None:
-        """The newest batch has its results: the turn goes on with another generation."""
+    def continue_with_results(self, step: Step) -> None:
+        """Continue the turn with another generation: the newest batch has its results."""
         if self.turn is None or not self._change_state(ModelTrigger.ANSWERED):
             return
         rounds = self.turn.rounds + 1
-        turn = self._continued(self.turn, Cause.RESULT, step)
+        turn = self._continued(self.turn, TurnCause.RESULT, step)
         turn.rounds = rounds
         self._context.history.add_results(self._ledger.take_batch() + self._ledger.take_urgent())
         self._start_generation(step)
         turn.continue_turn(step)
 
-    def ask_again(self, step: Step) -> None:
-        """Content asks for an answer while functions of the client's run: they are left alone."""
+    def answer_within_turn(self, step: Step) -> None:
+        """Answer content within the turn, while functions of the client run."""
         if self.turn is None or not self._change_state(ModelTrigger.ASKED):
             return
         self._ledger.begin_batch()
-        self._continued(self.turn, Cause.CONTENT, step).rounds = 0
+        self._continued(self.turn, TurnCause.CONTENT, step).rounds = 0
         self._start_generation(step)
 
-    def _continued(self, turn: ModelOutput, cause: Cause, step: Step) -> ModelOutput:
-        """The turn with another generation to come; a new one where the client has its end."""
+    def _continued(self, turn: ModelOutput, cause: TurnCause, step: Step) -> ModelOutput:
+        """Return the turn for another generation: a new one after an early `turnComplete`."""
         self._retire_generation(step, purge=False)
         if not turn.turn_complete_due:
-            self._context.history.close()
+            self._context.history.commit_draft()
             following = self._new_turn(cause, turn.served)
             following.generations = turn.generations
             self.turn = turn = following
-        turn.tally.next_generation()
+        turn.usage.next_generation()
         del turn.generations[:-MAX_UNSENT]
         return turn
 
     def handle_tool_outcome(self, call: CallId, outcome: ToolOutcome) -> None:
-        """A tool of the server's has been run. Whether the turn goes on is rules.py's."""
+        """Enter the outcome of a tool of the server."""
         if (
             self._ledger.add_outcome(call, outcome.response, outcome.parts)
             and self.turn is not None
@@ -288,16 +288,16 @@ class ModelTurns:
             self.turn.served.add_outcome(call, outcome)
 
     def handle_overdue_calls(self, calls: list[CallId], step: Step) -> None:
-        """These tools of the server's took too long."""
+        """Stop tools of the server that took too long."""
         for call in calls:
             step.emit(StopTool(call))
             self.handle_tool_outcome(call, ToolOutcome(LATE, failed=str(LATE["error"])))
 
-    def begin_anew(self) -> None:
-        """What is said next does not go on from what was interrupted."""
+    def forget_interruption(self) -> None:
+        """Let the next turn begin a new output transcription."""
         self._cut = False
 
-    def _new_turn(self, cause: Cause, served: ServerToolOutput | None = None) -> ModelOutput:
+    def _new_turn(self, cause: TurnCause, served: ServerToolOutput | None = None) -> ModelOutput:
         cut, self._cut = self._cut, False
         return ModelOutput(cause, self._options, self._context.history, served, resumes=cut)
 
@@ -305,14 +305,14 @@ class ModelTurns:
         self, step: Step, basis: Basis | None = None, extra: tuple[Content, ...] = ()
     ) -> None:
         if basis is None:
-            self._context.fit()
+            self._context.fit_window()
             if self._context.overflow:
                 return
         self._count += 1
         id = GenerationId(self._count)
         request = self._context.request(id, extra, speculative=basis is not None)
         prompt = self._context.prompt(extra)
-        self.generation = Generation(request, prompt, basis, last_sign=step.now)
+        self.generation = Generation(request, prompt, basis, last_event_at=step.now)
         if basis is None and self.turn is not None:
             self.turn.generations.append(id)
             self.turn.prompt = self.generation.prompt
@@ -321,18 +321,18 @@ class ModelTurns:
     # --- ending ---------------------------------------------------------------------------
 
     def complete_turn(self, step: Step) -> None:
-        """Playing is over."""
+        """Complete the turn: it has been played."""
         turn, waits = self.turn, self._ledger.waits
         if turn is not None and self._change_state(
             ModelTrigger.WAITS if waits else ModelTrigger.PLAYED
         ):
-            self._context.history.close()
+            self._context.history.commit_draft()
             turn.send_complete(step)
             if not waits:
                 self._become_idle()
 
     def interrupt_turn(self, step: Step) -> None:
-        """The floor was taken: the turn ends here, and holds only what was heard."""
+        """End the turn here, with only what was heard of it."""
         turn = self.turn
         if turn is None or not self._change_state(ModelTrigger.INTERRUPT):
             return
@@ -345,7 +345,7 @@ class ModelTurns:
         self._become_idle()
 
     def yield_floor(self, step: Step) -> None:
-        """The current answer is interrupted, and functions of the client's are left alone."""
+        """Interrupt the answer, and leave functions of the client open."""
         turn, generation = self.turn, self.generation
         if not self.awaits_client:
             self.interrupt_turn(step)
@@ -361,9 +361,9 @@ class ModelTurns:
         turn.send_interrupted(withdrawn, step)
 
     def stop_output(self, step: Step) -> None:
-        """The connection ends in the midst of the turn: what was heard of it is kept.
+        """Keep what was heard of the turn: the connection ends within it.
 
-        The client is told nothing, and may answer its calls on another connection.
+        Nothing is sent; the client may answer its calls on another connection.
         """
         turn = self.turn
         if turn is None or not self.busy:
@@ -375,29 +375,29 @@ class ModelTurns:
         if not waits:
             self._context.history.add_results(self._ledger.take_all(CANCELLED))
         if waits and self.state is ModelState.TOOLS:
-            self._context.history.close()
+            self._context.history.commit_draft()
         else:
             self._context.history.cut_to_heard(turn.playout.heard_s(step.now))
 
-    def wait_for_user(self) -> None:
-        """Go on with a turn that was broken off while it waited for the client's calls."""
+    def resume_waiting(self) -> None:
+        """Restore a turn that waits for calls of the client."""
         self.state = ModelState.TOOLS
-        self.turn = self._new_turn(Cause.RESULT)
+        self.turn = self._new_turn(TurnCause.RESULT)
 
-    def withdraw_calls(self, step: Step) -> None:
-        """Take back a turn that the client knows nothing of."""
+    def withdraw_turn(self, step: Step) -> None:
+        """Withdraw a turn of which the client has got nothing."""
         if self._change_state(ModelTrigger.WITHDRAW):
             self._retire_generation(step)
             self._become_idle()
 
     def discard_generation(self, step: Step) -> None:
-        """The basis does not hold."""
+        """Discard the speculation: its basis does not hold."""
         if self._change_state(ModelTrigger.DISCARD):
             self._retire_generation(step)
             self._become_idle()
 
     def abandon_turn(self, step: Step) -> None:
-        """The conversation is over; nothing more is said about it."""
+        """Stop everything: the conversation is over."""
         self._stop_tools(step)
         self._retire_generation(step)
         self._become_idle()
@@ -418,22 +418,22 @@ class ModelTurns:
     # --- what a generation says -----------------------------------------------------------
 
     def handle_production(self, event: GenerationEvent, step: Step) -> None:
-        """The fence: a generation that is not current, or has ended, is not listened to."""
+        """Process an event if its generation is current and running: the fence."""
         generation = self.generation
         if generation is None or event.generation != generation.id or not generation.running:
             return
-        generation.last_sign = step.now
+        generation.last_event_at = step.now
         if self.turn is None:
             self._hold_event(generation, event, step)
         else:
-            self._take_event(generation, self.turn, event, step)
+            self._process_event(generation, self.turn, event, step)
 
     def handle_stall(self, step: Step) -> None:
-        """The current generation has said nothing for so long that it is taken for failed."""
+        """Fail the current generation if it has been silent for too long."""
         generation, turn = self.generation, self.turn
         if self.state is not ModelState.GENERATING or generation is None or turn is None:
             return
-        if step.now >= generation.last_sign + self._stall_s:
+        if step.now >= generation.last_event_at + self._stall_s:
             self._retire_generation(step, purge=False)
             self._fail_generation(turn, step)
 
@@ -444,10 +444,10 @@ class ModelTurns:
             if self._change_state(ModelTrigger.FAILED if failed else ModelTrigger.REFUSED):
                 self._become_idle()
             return
-        if not generation.hold(event):
+        if not generation.hold_event(event):
             self.discard_generation(step)
 
-    def _take_event(
+    def _process_event(
         self, generation: Generation, turn: ModelOutput, event: GenerationEvent, step: Step
     ) -> None:
         match event:
@@ -458,9 +458,9 @@ class ModelTurns:
                 if self._change_state(ModelTrigger.PART):
                     turn.send_text(event.text, event.thought, generation.id, step)
             case UsageProduced():
-                turn.tally.add_usage(event.usage)
+                turn.usage.add_usage(event.usage)
             case ToolCallsProduced():
-                self._take_calls(turn, event.calls, generation.request.tools, step)
+                self._open_calls(turn, event.calls, generation.request.tools, step)
             case GenerationFinished():
                 generation.running = False
                 self._finish_generation(turn, REASONS[event.reason], step)
@@ -475,10 +475,10 @@ class ModelTurns:
             case _:
                 assert_never(event)
 
-    def _take_calls(
+    def _open_calls(
         self, turn: ModelOutput, calls: tuple[ToolCall, ...], tools: Tools, step: Step
     ) -> None:
-        """`tools` are those that the generation was begun with: a later update changes nothing."""
+        """Open calls; `tools` are those of the generation's request, not of a later update."""
         if not calls:
             return
         offered = {tool.name for tool in tools.declarations}
@@ -500,9 +500,7 @@ class ModelTurns:
         turn.send_calls(named, tools, waited, step)
         asked = any(tools.find_server_tool(call.name) is None for call in named)
         if self._early and (waits or (asked and not turn.turn_complete_due)):
-            turn.turn_complete_due = (
-                True  # further calls are a further early turn, whether they block or not
-            )
+            turn.turn_complete_due = True  # further calls are a further early turn
             turn.finish_generation(turn.generations[-1], step, early=True)
             turn.send_complete(step)
 
@@ -525,9 +523,9 @@ class ModelTurns:
             self._context.history.add_results(self._ledger.take_all(FAILED))
         turn.reason = TurnReason.GENERATED_OTHER
 
-    def _change_state(self, cue: ModelTrigger) -> bool:
-        """Move by the table; whether the cue meant anything here."""
-        state = TRANSITIONS[self.state].get(cue)
+    def _change_state(self, trigger: ModelTrigger) -> bool:
+        """Move by the table; whether it has a transition."""
+        state = TRANSITIONS[self.state].get(trigger)
         if state is None:
             return False
         self.state = state
@@ -536,9 +534,9 @@ class ModelTurns:
 
 @dataclass(frozen=True, slots=True)
 class Basis:
-    """What a speculation was started from; it may speak only if this still holds.
+    """What a speculation is based on; it is promoted only if this still holds.
 
-    `words` are compared in substance, and `version` is that of the context; `unclear` says that the
+    `words` are normalized, and `version` is that of the context; `unclear` says that the
     words were recognized with too little confidence to be answered.
     """
 
@@ -550,18 +548,17 @@ class Basis:
 
 @dataclass(slots=True)
 class Generation:
-    """A generation with its number, its picture of the conversation, and what it may not say yet.
+    """One run of the responder: its request, and output that is held while it is speculative.
 
-    `prompt` is what the picture weighs.
-
-    It is `running` until it finished, failed or was cancelled, and is not listened to after.
+    `prompt` counts the tokens of the request. It is `running` until it has finished, failed or been
+    cancelled.
     """
 
     request: GenerationRequest
     prompt: Prompt
     basis: Basis | None = None
     running: bool = True
-    last_sign: float = 0.0
+    last_event_at: float = 0.0
     held: list[GenerationEvent] = field(default_factory=list)
     _held_s: float = 0.0
 
@@ -569,8 +566,8 @@ class Generation:
     def id(self) -> GenerationId:
         return self.request.generation
 
-    def hold(self, event: GenerationEvent) -> bool:
-        """Keep a part for later; false when there is more of it than may be kept."""
+    def hold_event(self, event: GenerationEvent) -> bool:
+        """Hold an event; false if there are more than may be held."""
         self.held.append(event)
         if isinstance(event, AudioProduced):
             self._held_s += pcm_seconds(event.pcm)

@@ -1,8 +1,14 @@
 """Session resumption: when checkpoints are saved, what they contain, and how a connection ends.
 
-A checkpoint is requested whenever both sides are idle and something is new, one at a time, and the
+A checkpoint is saved whenever both sides are idle and something is new, one at a time, and the
 client gets the handle under which it was saved. If saving fails, the client learns that the session
 is not resumable, and it is tried again.
+
+`lastConsumedClientMessageIndex` says which messages of the client a checkpoint contains. Messages
+are counted from 0, the first after the setup of this connection. Audio is contained when no later
+turn can reach back to it, anything else as soon as it was received. What is contained is always a
+beginning of the messages: audio before a contained text counts as contained, since replaying it
+would replay the text.
 """
 
 from __future__ import annotations
@@ -29,17 +35,20 @@ from vivavoce.domain.checkpoint import Checkpoint
 from vivavoce.domain.setup import SessionSetup
 
 SUPERSEDED = CloseConnection(FINAL, "The session was resumed on another connection.")
-"""Nothing is announced before it: a client that is told to go resumes, and would take it back."""
+"""Not announced: a client resumes on `goAway`, and would take the session back."""
 
 RETRY_S = 2.0
-"""How long after a failure it is tried again."""
+"""Seconds from a failed save to the next."""
 
-GRAIN = samples(0.02)
-"""Sound that comes in smaller pieces is looked at in pieces of this length."""
+SHORTEST_SPAN = samples(0.02)
+"""Audio in smaller chunks is tracked in spans of this length."""
 
 
 class SessionLifecycle:
-    """`before` is the checkpoint from which the session goes on, if it does."""
+    """The end of one connection and the checkpoints before it.
+
+    `before` is the checkpoint from which the session was resumed.
+    """
 
     def __init__(
         self, setup: SessionSetup, settings: SessionSettings, before: Checkpoint | None = None
@@ -56,7 +65,7 @@ class SessionLifecycle:
         self._began = 0.0
 
     def start_clock(self, now: float) -> None:
-        """The connection begins."""
+        """Begin to count the time of the connection."""
         self._began = now
         if self._settings.connection_s > 0:
             self._lifetime.plan_close(CloseReason.CONNECTION, now + self._settings.connection_s)
@@ -73,10 +82,10 @@ class SessionLifecycle:
     def handle_event(
         self, event: LifecycleEvent, position: Position, step: Step
     ) -> CloseConnection | None:
-        """What follows from it; `position` is how far sound has arrived."""
+        """Process an event, with audio up to `position`; return how the connection ends, if so."""
         match event:
             case MessageRead():
-                self._count(event.sound, position)
+                self._count(event.audio_only, position)
             case CheckpointSaved():
                 self._schedule.handle_saved(event.handle, step)
             case CheckpointLost():
@@ -93,7 +102,7 @@ class SessionLifecycle:
         return None
 
     def handle_deadline(self, step: Step) -> CloseConnection | None:
-        """What follows from the passing of time."""
+        """Announce or return the end of the connection, if it is due."""
         reason = self._lifetime.closed_by(step.now)
         if reason is None:
             self._announce(step)
@@ -104,53 +113,53 @@ class SessionLifecycle:
         return CloseConnection(reason.code, reason.reason)
 
     def deadline(self, resting: bool) -> float | None:
-        """When `handle_deadline` is due."""
+        """Return when `handle_deadline` is due."""
         retry_at = self._schedule.deadline() if resting else None
         deadlines = (self._lifetime.deadline(), retry_at)
         return min((at for at in deadlines if at is not None), default=None)
 
     @property
     def is_resumable(self) -> bool:
-        """Whether the end of the connection is worth writing down.
+        """Whether the session is to be saved when the connection ends.
 
-        Not for a client that counts its messages: what it was not told of it sends again. Nor
-        where the session goes on elsewhere, or not at all.
+        A client that counts its messages sends again what no checkpoint contains. Nor is it saved
+        when it continues elsewhere, or has ended.
         """
         return self._schedule.wanted and self._consumed is None
 
     def is_unsaved(self, state: tuple[int, bool]) -> bool:
-        """Whether `state` is not written down yet."""
+        """Whether `state` is not saved yet."""
         return self._schedule.is_unsaved(state)
 
     def abandon_saving(self) -> None:
-        """The session is no longer this connection's to write down."""
+        """Save nothing more: the session is no longer this connection's."""
         self._schedule.wanted = False
 
     def save_checkpoint(self, state: tuple[int, bool], checkpoint: Checkpoint, step: Step) -> None:
-        """Have the session written down. Ask `due` first."""
+        """Request that a checkpoint be saved. Ask `is_save_due` first."""
         self._schedule.begin_save(state, checkpoint.consumed)
         step.emit(SaveCheckpoint(checkpoint))
 
     def is_save_due(self, state: tuple[int, bool], now: float) -> bool:
-        """Whether `state` is new and has to be written down."""
+        """Whether `state` is new and has to be saved."""
         return self._schedule.is_due(state, now)
 
     def spent_s(self, now: float) -> float:
-        """How long the session has lasted, over all its connections."""
+        """Return how long the session has lasted, over all its connections."""
         return self._spent_s + now - self._began
 
     def consumed(self, safe: Position) -> int | None:
-        """The last message of the client that is contained, where sound before `safe` is."""
+        """Return the last contained message of the client, if audio before `safe` is."""
         return None if self._consumed is None else self._consumed.index_at(safe)
 
     def _announce(self, step: Step) -> None:
-        if (left_s := self._lifetime.announcement(step.now)) is not None:
+        if (left_s := self._lifetime.announce_end(step.now)) is not None:
             step.send(GoAway(left_s))
 
-    def _count(self, sound: bool, position: Position) -> None:
+    def _count(self, audio_only: bool, position: Position) -> None:
         if self._consumed is None:
             return
-        if sound:
+        if audio_only:
             self._consumed.count_audio(self._read, position)
         else:
             self._consumed.count_message()
@@ -158,7 +167,10 @@ class SessionLifecycle:
 
 
 class CheckpointSchedule:
-    """`wanted`: the client asked for handles, and there is a store."""
+    """When a checkpoint is saved, and what the client knows of it.
+
+    `wanted`: the client asked for handles, and there is a store.
+    """
 
     def __init__(self, wanted: bool) -> None:
         self.wanted = wanted
@@ -169,7 +181,7 @@ class CheckpointSchedule:
         self._consumed: int | None = None
 
     def is_due(self, state: Hashable, now: float) -> bool:
-        """Whether `state`, which names everything that is kept, has to be written down now."""
+        """Whether `state`, which changes with the session, has to be saved now."""
         return (
             self.wanted
             and not self._saving
@@ -178,15 +190,15 @@ class CheckpointSchedule:
         )
 
     def is_unsaved(self, state: Hashable) -> bool:
-        """Whether `state` is not written down yet, nor about to be."""
+        """Whether `state` is neither saved nor being saved."""
         return state != self._saved_state
 
     def begin_save(self, state: Hashable, consumed: int | None) -> None:
-        """It is being written down, with the client's messages up to `consumed`."""
+        """Note that `state` is being saved, with the client's messages up to `consumed`."""
         self._saving, self._saved_state, self._consumed = True, state, consumed
 
     def handle_saved(self, handle: str | None, step: Step) -> None:
-        """It was written down under this handle; `None` where the store failed."""
+        """Report the handle of the saved checkpoint; `None` if the store failed."""
         self._saving = False
         if handle is None:
             self.handle_lost(step)
@@ -195,7 +207,7 @@ class CheckpointSchedule:
         step.send(ResumptionUpdate(handle, self._consumed))
 
     def handle_lost(self, step: Step) -> None:
-        """What was written down cannot be had any longer."""
+        """Report that the session is not resumable, and try again later."""
         if not self.wanted:
             return
         self._saved_state = None
@@ -205,41 +217,41 @@ class CheckpointSchedule:
             step.send(ResumptionUpdate(None))
 
     def deadline(self) -> float | None:
-        """When it is to be tried again; `None` if nothing has failed."""
+        """Return when a failed save is tried again; `None` if nothing has failed."""
         return self._retry_at if self._resumable is False and not self._saving else None
 
 
 class ConsumedIndex:
-    """Counts messages; `index_at` says how far a checkpoint reaches."""
+    """Counter of client messages: `index_at` says which ones a checkpoint contains."""
 
     def __init__(self) -> None:
         self._last = -1
-        self._sounds: deque[_Sound] = deque()
+        self._spans: deque[_AudioSpan] = deque()
 
     def count_audio(self, begin: Position, end: Position) -> None:
-        """The next message was sound of this span."""
+        """Count a message of audio with this span."""
         self._last += 1
-        newest = self._sounds[-1] if self._sounds else None
-        if newest is not None and end - newest.begin <= GRAIN:
+        newest = self._spans[-1] if self._spans else None
+        if newest is not None and end - newest.begin <= SHORTEST_SPAN:
             newest.end = end
         else:
-            self._sounds.append(_Sound(self._last, begin, end))
+            self._spans.append(_AudioSpan(self._last, begin, end))
 
     def count_message(self) -> None:
-        """The next message was something else."""
+        """Count a message of anything else."""
         self._last += 1
-        self._sounds.clear()
+        self._spans.clear()
 
     def index_at(self, safe: Position) -> int | None:
-        """The last message that is contained, where sound before `safe` is; `None` if none is."""
-        while self._sounds and self._sounds[0].end <= safe:
-            self._sounds.popleft()
-        last = self._sounds[0].first - 1 if self._sounds else self._last
+        """Return the last contained message, if audio before `safe` is; `None` if none is."""
+        while self._spans and self._spans[0].end <= safe:
+            self._spans.popleft()
+        last = self._spans[0].first - 1 if self._spans else self._last
         return last if last >= 0 else None
 
 
 @dataclass(slots=True)
-class _Sound:
+class _AudioSpan:
     first: int
     begin: Position
     end: Position

@@ -1,28 +1,28 @@
-"""The joint rules: what follows when the state of both sides is looked at together.
+"""Rules: what follows when the state of both sides is looked at together.
 
-After every event the rules are tried in order; the first that applies acts, and the looking
-begins anew, until none applies. Each rule makes itself inapplicable, so this ends; `LIMIT`
-is there for the day on which somebody writes one that does not.
+After every event the rules are tried in order; the first that applies acts, and the search starts
+again, until none applies. Each rule makes itself inapplicable, so this ends; `LIMIT` catches one
+that does not.
 
 *Busy* means that a model turn is open: GENERATING, TOOLS or PLAYING.
 
      when                                                     then
-  1  the model's turn has been played out                     complete it
-  2  the user has taken the floor                             interrupt, if busy and wished
-  3  a result does not want to wait, model speaking           interrupt
-  4  all blocking calls are answered                          go on with the turn
-  5  content was added, model in TOOLS                        it stands behind the calls
-  6  content is ready and asks, functions of the client's run the same; answer it
-  7  a turn is ready or has stable words, model not busy      tell the client its words
-  8  the guessed turn is ready and is what was guessed        promote
-  9  model SPECULATING, and the guess can no longer hold      discard
- 10  nothing waits before an update of the context            it holds
- 11  something is ready, model IDLE                           take it up; begin, if it asks
- 12  a result waits, nothing of the user's does, model IDLE   begin
- 13  user PAUSED, hypothesis covers the pause, model IDLE     speculate, if allowed
+  1  the model turn has been played                           complete it
+  2  the user has taken the floor                             interrupt, if busy and allowed
+  3  an INTERRUPT result, model speaking                      interrupt
+  4  all blocking calls are answered                          continue the turn
+  5  content was added, model in TOOLS                        append it behind the calls
+  6  content asks for an answer, client functions running     the same, and answer it
+  7  a turn is ready or has stable words, model not busy      send input transcription
+  8  the speculated turn is ready and unchanged               promote
+  9  model SPECULATING, and the speculation cannot hold       discard
+ 10  a context update is next                                 apply it
+ 11  something is ready, model IDLE                           add it to the history; answer it
+ 12  a result waits, the user is idle, model IDLE             answer it
+ 13  user PAUSED, transcript covers the pause, model IDLE     speculate, if allowed
 
-Where activity does not interrupt, rule 2 only looks away, and the ready turn waits for rule 11.
-What content leaves of the client's calls says `handle_barge_in`.
+Where activity does not interrupt, rule 2 does nothing, and the ready turn waits for rule 11. Which
+calls of the client content leaves alone is decided in `handle_barge_in`.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ from vivavoce.core.effects import Step
 from vivavoce.core.model_turns import ModelState
 from vivavoce.core.user_turns import SpokenTurn, TurnState, Update
 
-MAX_TRIES = 2
-"""Speculations a turn: a third would mean that the user is thinking aloud."""
+MAX_SPECULATIONS = 2
+"""Speculations a turn; with more pauses than that the user is thinking aloud."""
 
 LIMIT = 1000
 
@@ -50,19 +50,19 @@ class Rule:
     then: Callable[[Conversation, Step], None]
 
 
-def _guess_fails(c: Conversation, step: Step) -> bool:
+def _speculation_fails(c: Conversation, step: Step) -> bool:
     if c.model.state is not ModelState.SPECULATING:
         return False
-    turn = c.guessed()
+    turn = c.speculated_turn()
     return turn is None or turn.state not in (TurnState.PAUSED, TurnState.ENDED)
 
 
 def _may_speculate(c: Conversation, step: Step) -> SpokenTurn | None:
     turn = c.user.open
-    if turn is None or not c.settings.speculation or not c.model.idle or len(c.user.line) != 1:
+    if turn is None or not c.settings.speculation or not c.model.idle or len(c.user.queue) != 1:
         return None
     pausing = turn.state is TurnState.PAUSED and turn.covered >= turn.paused_at
-    fresh = turn.tries < MAX_TRIES and turn.tried_at != turn.paused_at
+    fresh = turn.speculations < MAX_SPECULATIONS and turn.speculated_at != turn.paused_at
     return turn if pausing and fresh and turn.text.strip() else None
 
 
@@ -92,39 +92,41 @@ RULES = (
     Rule(
         "calls answered",
         lambda c, step: c.model.state is ModelState.TOOLS and not c.ledger.blocked,
-        lambda c, step: c.model.handle_answer(step),
+        lambda c, step: c.model.continue_with_results(step),
     ),
     Rule(
         "context added",
         lambda c, step: c.model.state is ModelState.TOOLS and bool(c.user.context()),
-        lambda c, step: c.take_context(),
+        lambda c, step: c.append_context(),
     ),
     Rule(
-        "asked meanwhile",
-        lambda c, step: c.model.state is ModelState.TOOLS and c.has_question_meanwhile(),
-        lambda c, step: c.answer_meanwhile(step),
+        "content asks",
+        lambda c, step: c.model.state is ModelState.TOOLS and c.has_urgent_content(),
+        lambda c, step: c.answer_urgent_content(step),
     ),
     Rule(
-        "words to tell",
+        "transcription due",
         lambda c, step: not c.model.busy and bool(c.unsent_transcripts()),
         lambda c, step: c.send_input_transcripts(step),
     ),
     Rule(
-        "guess holds",
+        "speculation holds",
         lambda c, step: (
-            c.model.state is ModelState.SPECULATING and len(c.user.ready()) == 1 and c.guess_holds()
+            c.model.state is ModelState.SPECULATING
+            and len(c.user.ready()) == 1
+            and c.speculation_holds()
         ),
         lambda c, step: c.promote_speculation(step),
     ),
     Rule(
-        "guess fails",
-        _guess_fails,
+        "speculation fails",
+        _speculation_fails,
         lambda c, step: c.model.discard_generation(step),
     ),
     Rule(
         "update due",
-        lambda c, step: bool(c.user.line) and isinstance(c.user.line[0], Update),
-        lambda c, step: c.update(),
+        lambda c, step: bool(c.user.queue) and isinstance(c.user.queue[0], Update),
+        lambda c, step: c.apply_update(),
     ),
     Rule(
         "turn ready",
@@ -133,8 +135,8 @@ RULES = (
     ),
     Rule(
         "result waits",
-        lambda c, step: c.model.idle and c.user.quiet and bool(c.ledger.waiting),
-        lambda c, step: c.take_results(step),
+        lambda c, step: c.model.idle and c.user.idle and bool(c.ledger.waiting),
+        lambda c, step: c.answer_results(step),
     ),
     Rule(
         "pause",
@@ -153,4 +155,4 @@ def apply_rules(conversation: Conversation, step: Step) -> None:
                 break
         else:
             return
-    raise RuntimeError("The joint rules do not come to rest.")
+    raise RuntimeError("The rules do not end.")

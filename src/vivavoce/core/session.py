@@ -1,13 +1,12 @@
-"""The conversation as its host sees it: three verbs, a question, and nothing of its own.
+"""LiveSession: the conversation as its host sees it. Three verbs and a question.
 
-    open(now)           the session begins: the first effects
-    handle(event, now)  something happened: what follows
-    elapse(now)         the time that `deadline()` named has come: what follows
-    deadline()          when the session next needs to be asked, if nothing happens before
+    open_session(now)         the session begins: returns the first effects
+    handle_event(event, now)  something happened: returns what follows
+    handle_deadline(now)      the time that `deadline()` named has come: returns what follows
+    deadline()                when the session needs time to be handled, if no event comes before
 
-`now` is any clock in seconds that does not go back. This file only routes: what the user
-said is user_turns.py's, what the model says model_turns.py's, and what follows from both
-rules.py's.
+`now` is any clock in seconds that does not go back. This file only routes. User turns are decided
+in user_turns.py, model turns in model_turns.py, and what follows from both in rules.py.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ from vivavoce.core.events import (
     Event,
     GenerationEvent,
     LifecycleEvent,
-    ListeningHeld,
+    ReadingPaused,
     TextReceived,
     ToolRan,
     ToolResponsesReceived,
@@ -70,14 +69,14 @@ from vivavoce.domain.model_family import FamilyBehavior
 from vivavoce.domain.setup import SessionSetup
 
 INVALID = 1007
-"""How clients are told that a context window is full, or a mark out of place."""
+"""Close code for a full context window, or an `activityEnd` out of place."""
 
-AGAIN = "activityStart within an activity: that one goes on"
-UNBEGUN = "Precondition check failed: activityEnd without activityStart."
+ACTIVITY_OPEN = "activityStart within an activity: that one goes on"
+NO_ACTIVITY = "Precondition check failed: activityEnd without activityStart."
 
 
 class LiveSession:
-    """Every decision of one conversation."""
+    """One conversation: takes events and the time, and returns effects."""
 
     def __init__(
         self,
@@ -104,8 +103,8 @@ class LiveSession:
         self._lifecycle = SessionLifecycle(setup, settings, before)
         self._before = before
         self._position = position
-        self._forgotten = position
-        self._unmarked = False
+        self._released = position
+        self._reported_unmarked = False
 
     # --- resuming -------------------------------------------------------------------------
 
@@ -120,9 +119,9 @@ class LiveSession:
         tools: Tools | None = None,
         counter: TokenCounter | None = None,
     ) -> LiveSession:
-        """Continue a conversation with a new setup, as `checkpoint.merge_setup` says.
+        """Continue a conversation with a new setup, merged by `checkpoint.merge_setup`.
 
-        `tools` are those it says, with what the server made of them.
+        `tools` are the merged tools, resolved by the server.
         """
         instruction, unresolved = checkpoint.merge_setup(setup)
         session = cls(
@@ -138,26 +137,26 @@ class LiveSession:
         return session
 
     @property
-    def resting(self) -> bool:
-        """Whether the session could be written down and resumed at this point."""
-        return self._conversation.resting and self._tracker.resting and not self.closed
+    def idle(self) -> bool:
+        """Whether a checkpoint can be taken: both sides are idle and nothing is open."""
+        return self._conversation.idle and self._tracker.idle and not self.closed
 
-    def checkpoint(self, now: float = 0.0) -> Checkpoint:
-        """The session written down. Only while `resting`."""
-        if not self.resting:
-            raise RuntimeError("A session can be written down only while both sides rest.")
-        return self._written(now)
+    def take_checkpoint(self, now: float = 0.0) -> Checkpoint:
+        """Return the session as a checkpoint. Only while `idle`."""
+        if not self.idle:
+            raise RuntimeError("A checkpoint can be taken only while both sides are idle.")
+        return self._as_checkpoint(now)
 
-    def _written(self, now: float) -> Checkpoint:
+    def _as_checkpoint(self, now: float) -> Checkpoint:
         safe = self._position if self._manual else self._tracker.safe
         return self._conversation.checkpoint(
             self._position, now, self._lifecycle.spent_s(now), self._lifecycle.consumed(safe)
         )
 
-    # --- the verbs ------------------------------------------------------------------------
+    # --- verbs ----------------------------------------------------------------------------
 
     def open_session(self, now: float) -> list[Effect]:
-        """The session begins, or goes on."""
+        """Begin the session, or continue it from a checkpoint."""
         step = Step(now)
         self._lifecycle.start_clock(now)
         if self._before is not None:
@@ -172,18 +171,18 @@ class LiveSession:
         return step.effects
 
     def handle_event(self, event: Event, now: float) -> list[Effect]:
-        """What follows from `event`; nothing, once the session is closed."""
+        """Return what follows from `event`; nothing, once the session is closed."""
         if self.closed:
             return []
         self.trace.note(now, event)
         step = Step(now)
         self._route(event, step)
-        if not isinstance(event, AudioArrived):  # sound means nothing until it is scored
+        if not isinstance(event, AudioArrived):  # audio has no effect until it is scored
             self._apply_rules(step)
         return step.effects
 
     def handle_deadline(self, now: float) -> list[Effect]:
-        """What follows from the passing of time."""
+        """Return what follows from the passing of time."""
         if self.closed:
             return []
         self.trace.note(now, None)
@@ -193,7 +192,7 @@ class LiveSession:
             return step.effects
         if (stall_at := self._stall_at()) is not None and now >= stall_at:
             self._handle_speech(self._tracker.end_stream(self._position), step)
-        for turn in self._conversation.user.awaiting():
+        for turn in self._conversation.user.awaiting_transcript():
             if now >= self._timers.transcript_at(turn.ended_at):
                 step.emit(DropTranscript(turn.id))
                 self._conversation.user.settle_turn(turn.id, step, failed=True)
@@ -205,13 +204,14 @@ class LiveSession:
         return step.effects
 
     def deadline(self) -> float | None:
-        """When `handle_deadline` is due; `None` if only events can change anything."""
+        """Return when `handle_deadline` is due; `None` if only events can change anything."""
         if self.closed:
             return None
-        deadlines = [self._lifecycle.deadline(self.resting), self._conversation.model.deadline()]
+        deadlines = [self._lifecycle.deadline(self.idle), self._conversation.model.deadline()]
         deadlines.append(self._conversation.ledger.deadline())
         deadlines += [
-            self._timers.transcript_at(turn.ended_at) for turn in self._conversation.user.awaiting()
+            self._timers.transcript_at(turn.ended_at)
+            for turn in self._conversation.user.awaiting_transcript()
         ]
         deadlines.append(self._stall_at())
         return min((at for at in deadlines if at is not None), default=None)
@@ -255,42 +255,45 @@ class LiveSession:
                 conversation.user.add_update(Update(event.instruction, event.tools))
             case ToolRan():
                 conversation.model.handle_tool_outcome(event.call, event.outcome)
-            case ListeningHeld():
-                self._timers.hold_timers(event.held, step.now)
+            case ReadingPaused():
+                self._timers.pause_timers(event.paused, step.now)
             case ClientGone():
                 self._end_session(step)
             case _:
                 assert_never(event)
 
     def _mark_activity(self, mark: ActivityStarted | ActivityEnded, step: Step) -> None:
-        """The client says itself when the user speaks. Who marks an end waits for a turn's end."""
+        """Handle a mark of a client that detects activity itself.
+
+        It waits for `turnComplete` after `activityEnd`, whatever the activity held.
+        """
         if not self._manual:
             return
         user, begins = self._conversation.user, isinstance(mark, ActivityStarted)
         if begins == (user.open is not None):
-            step.report_mismatch(AGAIN if begins else UNBEGUN, 0 if begins else INVALID)
-        if not begins and user.quiet and self._conversation.model.idle:
+            step.report_mismatch(ACTIVITY_OPEN if begins else NO_ACTIVITY, 0 if begins else INVALID)
+        if not begins and user.idle and self._conversation.model.idle:
             step.send(TurnComplete())
         cue = SpeechEdge.ONSET if begins else SpeechEdge.END
         self._handle_speech([SpeechEvent(cue, mark.position, mark.position)], step)
 
-    # --- hearing --------------------------------------------------------------------------
+    # --- audio ----------------------------------------------------------------------------
 
     def _stall_at(self) -> float | None:
-        """When speech whose end only more sound can tell is over without any."""
+        """Return when speech is over because the microphone has stopped sending."""
         listening = self._tracker.speaking and not self._manual
         return self._timers.stall_at() if listening else None
 
     def _handle_audio(self, position: Position, step: Step) -> None:
-        """Sound arrived. What it means is said by its scores, or by the client."""
+        """Note that audio arrived; scores, or the client, say whether it is speech."""
         self._position = max(self._position, position)
         self._timers.note_audio(step.now)
         if self._manual:
-            if self._conversation.user.open is None and not self._unmarked:
-                self._unmarked = True
-                step.report_mismatch("sound outside of an activity is not heard")
+            if self._conversation.user.open is None and not self._reported_unmarked:
+                self._reported_unmarked = True
+                step.report_mismatch("audio outside of an activity is ignored")
             self._conversation.user.refresh_transcript(self._position, step)
-            self._forget_audio(position, step)
+            self._release_audio(position, step)
 
     def _handle_scores(self, event: VoiceScored, step: Step) -> None:
         if self._manual:
@@ -299,7 +302,7 @@ class LiveSession:
         self._timers.note_audio(step.now)
         self._handle_speech(self._tracker.add_scores(event), step)
         self._conversation.user.refresh_transcript(self._position, step)
-        self._forget_audio(event.position - self._tracker.params.pre_roll, step)
+        self._release_audio(event.position - self._tracker.params.pre_roll, step)
 
     def _handle_transcript(self, event: TranscriptEvent, step: Step) -> None:
         user = self._conversation.user
@@ -324,14 +327,14 @@ class LiveSession:
                 elif evidence.cue is SpeechEdge.END:
                     step.send(VoiceActivity(False, seconds(evidence.edge)))
 
-    def _forget_audio(self, position: Position, step: Step) -> None:
-        """Nobody needs the sound of a quiet stream, but for the pre-roll of what may come."""
-        unneeded = self._conversation.user.deaf and self._tracker.resting
-        if unneeded and position - self._forgotten >= INPUT_RATE:
-            self._forgotten = position
+    def _release_audio(self, position: Position, step: Step) -> None:
+        """Release the audio before `position` if no turn needs it, once a second at most."""
+        needed = self._conversation.user.needs_audio or not self._tracker.idle
+        if not needed and position - self._released >= INPUT_RATE:
+            self._released = position
             step.emit(ForgetAudio(position))
 
-    # --- after every step -----------------------------------------------------------------
+    # --- end of a step --------------------------------------------------------------------
 
     def _apply_rules(self, step: Step) -> None:
         if self.closed:
@@ -343,11 +346,11 @@ class LiveSession:
         self._act_when_idle(step)
 
     def _act_when_idle(self, step: Step) -> None:
-        """Both sides may rest: the engine reads ahead, and the session is written down."""
+        """Let an idle engine read ahead, and save a checkpoint if one is due."""
         self._conversation.act_when_idle(step)
-        if self.resting and self._lifecycle.is_save_due(self._conversation.state, step.now):
+        if self.idle and self._lifecycle.is_save_due(self._conversation.state, step.now):
             self._lifecycle.save_checkpoint(
-                self._conversation.state, self.checkpoint(step.now), step
+                self._conversation.state, self.take_checkpoint(step.now), step
             )
 
     def _close(self, ending: CloseConnection, step: Step) -> None:
@@ -359,6 +362,6 @@ class LiveSession:
         if self._lifecycle.is_resumable:
             self._conversation.finalize(step)
             if self._lifecycle.is_unsaved(self._conversation.state):
-                step.emit(SaveCheckpoint(self._written(step.now), new_handle=False))
+                step.emit(SaveCheckpoint(self._as_checkpoint(step.now), new_handle=False))
         self._conversation.model.abandon_turn(step)
-        self._conversation.user.give_up(step)
+        self._conversation.user.drop_turns(step)

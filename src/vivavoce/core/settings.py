@@ -1,15 +1,15 @@
-"""What the operator decides about every session, as the core needs it."""
+"""Session settings: what the operator decides about every session."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
 
-FORGOTTEN_TOOL_S = 3600.0
-"""After so long nobody answers a call that nobody waits for; while it is open, nothing rests."""
+NON_BLOCKING_DEADLINE_S = 3600.0
+"""Default deadline of non-blocking calls."""
 
-UNINTERRUPTED_TOOL_S = 60.0
-"""Where activity does not interrupt, only a deadline ends a turn whose call nobody answers."""
+UNINTERRUPTED_DEADLINE_S = 60.0
+"""Default deadline of blocking calls if activity does not interrupt; otherwise they have none."""
 
 
 class Pacing(Enum):
@@ -22,47 +22,46 @@ class Pacing(Enum):
 
 @dataclass(frozen=True, slots=True)
 class SessionSettings:
-    """Durations in seconds unless the name says otherwise.
-
-    `stall_s`: speech was going on and no audio arrives for this long: taken for silence.
-    `tool_deadline_s`: an unanswered call is answered by us with an error; 0 is never, but
-    `UNINTERRUPTED_TOOL_S` for a blocking one in a session whose activity does not interrupt, and
-    `FORGOTTEN_TOOL_S` for one that does not block.
-    `served_deadline_s`: the same for tools that the server runs; never 0.
-    `early_turn_complete`: send `turnComplete` right after a blocking `toolCall` (ADK on 2.x
-    names waits for it). `finishes_transcripts`: a message ends each output transcription.
-    `speculation`: begin to answer at a pause, before the end is certain.
-    `min_confidence`: speech recognized with less is not answered but asked for again; 0 is never.
-    `resumable`: a store exists, so checkpoints are worth asking for. `history_contents`
-    bounds how many contributions a session keeps. `transcript_deadline_s`: a recognizer that
-    owes the last word of a turn and shows no sign of work for so long has failed;
-    `generation_stall_s`: so has a generation that says nothing for so long. `trace_texts`: the
-    flight recorder keeps words, which are personal data, and not only their lengths.
-    `connection_s`, `total_s` and `idle_s` end the connection, the session over all its
-    connections, and a client's silence; 0 is never. `go_away_s` is how long before the client is
-    told.
-    """
+    """Durations are in seconds unless the name says otherwise."""
 
     pacing: Pacing = Pacing.PACED
     stall_s: float = 1.0
+    """Speech is over if no audio arrives for so long."""
     tool_deadline_s: float = 0.0
-    served_deadline_s: float = 60.0
+    """An unanswered call gets an error instead; 0 is the default of its kind, see above."""
+    server_tool_deadline_s: float = 60.0
+    """The same for server tools; never 0."""
     early_turn_complete: bool = False
+    """Send `turnComplete` right after a blocking `toolCall`, which ADK waits for on 2.x names."""
     finishes_transcripts: bool = False
+    """End each output transcription with a message."""
     speculation: bool = False
+    """Begin to answer at a pause, before the end of speech is certain."""
     eager_silence_ms: int = 200
+    """Silence that is a pause."""
     min_confidence: float = 0.0
+    """Speech recognized with less is not answered but asked for again; 0 is never."""
     resumable: bool = False
+    """There is a store for checkpoints."""
     history_contents: int = 1000
+    """Contributions that a history keeps."""
     trace_events: int = 400
+    """Events that the flight recorder keeps."""
     trace_texts: bool = False
+    """Keep words in the flight recorder, which are personal data, and not only their lengths."""
     transcript_deadline_s: float = 15.0
+    """A recognizer has failed if it makes no progress on an ended turn for so long."""
     generation_stall_s: float = 60.0
+    """A generation has failed if it produces nothing for so long."""
     connection_s: float = 0.0
+    """Duration of a connection; 0 is unlimited, as for the next two."""
     total_s: float = 0.0
+    """Duration of a session over all its connections."""
     idle_s: float = 0.0
+    """How long a client may send nothing."""
     go_away_s: float = 60.0
+    """How long before the end of a connection it is announced."""
 
     def tool_deadline(self, interrupts: bool) -> float:
-        """Of blocking calls, in a session whose activity does or does not interrupt."""
-        return self.tool_deadline_s or (0.0 if interrupts else UNINTERRUPTED_TOOL_S)
+        """Return the deadline of blocking calls; 0 is never."""
+        return self.tool_deadline_s or (0.0 if interrupts else UNINTERRUPTED_DEADLINE_S)

@@ -30,18 +30,18 @@ from vivavoce.domain.content import (
 from vivavoce.domain.text import json_text
 
 WINDOW = 131_072
-"""The window of the Live API's native audio models."""
+"""Tokens of the context window of the Live API's native audio models."""
 
 LEAST_WINDOW = 32_768
-"""The smallest that the Live API has. Models with less leave out what is oldest by themselves."""
+"""The smallest window of the Live API. Engines with less truncate the history themselves."""
 
 CHARS_PER_TOKEN = 4
-"""Characters of English text in a token, roughly."""
+"""Characters of a token, on average, in English."""
 
 AUDIO_TOKENS_PER_S = 25
 
 MAX_BYTES = 16 * 1024 * 1024
-"""Text and media that are kept at most: by a history, and by the line of turns that wait."""
+"""Text and media that a history, and the queue of user turns, hold at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,20 +58,20 @@ class TokenCounts:
 
 
 def estimate_tokens(text: str) -> int:
-    """Tokens of a text, roughly, where no tokenizer is at hand."""
+    """Estimate the tokens of a text, without a tokenizer."""
     return -(-len(text) // CHARS_PER_TOKEN)
 
 
 def constant_revision() -> int:
-    """The revision of a tokenizer that always counts alike."""
+    """Return the revision of a tokenizer that never changes how it counts."""
     return 0
 
 
 class TokenCounter:
-    """How a model's tokens are counted. `count` is its tokenizer, `window` its context in tokens.
+    """A model's tokenizer, `count`, and its context window in tokens.
 
-    `revision` is a number that changes whenever `count` may count a text otherwise than before:
-    a tokenizer may know a text better later than at first.
+    `revision` changes whenever `count` may count a text differently than before: some tokenizers
+    know a text better later than at first.
     """
 
     def __init__(
@@ -86,31 +86,30 @@ class TokenCounter:
 
 
 def audio_tokens(duration_s: float) -> int:
-    """Tokens that this much sound counts as, in either direction."""
+    """Return the tokens of audio of this duration, in either direction."""
     return round(AUDIO_TOKENS_PER_S * duration_s)
 
 
 class UsageCounter:
-    """The engine's own count over the generations of one model turn."""
+    """The engine's usage over the generations of one model turn."""
 
     def __init__(self) -> None:
         self._before = Usage()
         self._latest = Usage()
 
     def add_usage(self, usage: Usage) -> None:
-        """The current generation's count so far; the last one counts."""
+        """Note the usage of the current generation so far."""
         self._latest = usage
 
     def next_generation(self) -> None:
-        """Another generation of the same turn begins."""
+        """Begin to count another generation of the turn."""
         self._before = self._before.update_with(self._latest)
         self._latest = Usage(prompt_tokens=self._latest.prompt_tokens)
 
     def count_tokens(self, prompt: TokenCounts, sent_s: float, tools: int = 0) -> TokenCount:
-        """The turn's cost: what it was made from, and the sound that was sent in it.
+        """Return the usage of the turn, of whose audio `sent_s` were sent.
 
-        `tools` are the tokens that the server's own tools added to the prompt, told apart from
-        the rest of it.
+        `tools` are the tokens that the server's tools added to the prompt, which are counted apart.
         """
         usage = self._before.update_with(self._latest)
         tools = min(tools, prompt.text)
@@ -127,7 +126,7 @@ class UsageCounter:
 
 
 class Contribution:
-    """A content and its weights. The content is not replaced: another one is another contribution.
+    """A content with its sizes. The content never changes: another one is another contribution.
 
     `texts` is what a prompt holds of it as text, empty for speech, which weighs as sound.
     """
@@ -143,26 +142,26 @@ class Contribution:
 
     @property
     def bytes(self) -> int:
-        """Bytes held in memory, roughly."""
+        """Estimated bytes in memory."""
         if self._bytes is None:
             self._bytes = size_bytes(self.content)
         return self._bytes
 
     @property
     def texts(self) -> CountedTexts:
-        """The texts that a prompt holds of it."""
+        """Its texts in a prompt; none for speech, which counts as audio."""
         if self._texts is None:
             self._texts = CountedTexts(prompt_texts(self.content))
         return self._texts
 
     def tokens(self, counter: TokenCounter, image_tokens: int) -> int:
-        """What it weighs in a prompt, where an image has `image_tokens`."""
+        """Return its tokens in a prompt, where an image counts `image_tokens`."""
         text = self.texts.tokens(counter, counter.revision())
         return text + self.audio_tokens + self.images * image_tokens
 
 
 class CountedTexts:
-    """Texts of a prompt and their tokens, which are kept while the tokenizer counts alike."""
+    """Texts of a prompt and their tokens, counted once a revision of the tokenizer."""
 
     __slots__ = ("_revision", "_texts", "_tokens")
 
@@ -172,7 +171,7 @@ class CountedTexts:
         self._revision: int | None = None
 
     def tokens(self, counter: TokenCounter, revision: int) -> int:
-        """The tokens of all texts; `revision` is the present one of `counter`."""
+        """Return the tokens of all texts; `revision` is the current one of `counter`."""
         if revision != self._revision:
             self._tokens = sum(map(counter.count, self._texts))
             self._revision = revision
@@ -180,7 +179,7 @@ class CountedTexts:
 
 
 class TokenTotal:
-    """The tokens of contributions that come and go, added up as they do."""
+    """Running total of the tokens of contributions that are added and removed."""
 
     def __init__(self, counter: TokenCounter) -> None:
         self._counter = counter
@@ -188,13 +187,13 @@ class TokenTotal:
         self._sums = (0, 0, 0)
 
     def add(self, contribution: Contribution, sign: int = 1) -> None:
-        """Count one more; one less with a `sign` of -1."""
+        """Add a contribution; with a `sign` of -1 remove it."""
         if self._revision is not None:
             self._add(contribution, sign)
 
     def _add(self, contribution: Contribution, sign: int) -> None:
         if (revision := self._counter.revision()) != self._revision:
-            self._revision = None  # what was added up is counted otherwise now
+            self._revision = None  # the tokenizer counts differently now
             return
         text, audio, images = self._sums
         self._sums = (
@@ -207,8 +206,8 @@ class TokenTotal:
         """Remove all contributions."""
         self._revision, self._sums = self._counter.revision(), (0, 0, 0)
 
-    def of(self, contributions: Iterable[Contribution]) -> tuple[int, int, int]:
-        """Tokens of text and sound, and images, of `contributions`, which are those added."""
+    def sum_up(self, contributions: Iterable[Contribution]) -> tuple[int, int, int]:
+        """Return tokens of text, of audio, and images; `contributions` are all those added."""
         if (revision := self._counter.revision()) != self._revision:
             self._revision, self._sums = revision, (0, 0, 0)
             for each in contributions:
@@ -217,10 +216,9 @@ class TokenTotal:
 
 
 class Prompt:
-    """Input of an answer with its weight: fixed texts, and contributions in order.
+    """Input of a generation and its tokens: fixed texts, and contributions in order.
 
-    `total` holds the tokens of the first `added` contributions already; `image_tokens` is what an
-    image counts.
+    `total` has the tokens of the first `added` contributions; an image counts `image_tokens`.
     """
 
     def __init__(
@@ -237,17 +235,17 @@ class Prompt:
         self._counter = counter
         self._image_tokens = image_tokens
         self._revision = counter.revision()
-        sums = (0, 0, 0) if total is None else total.of(contributions[:added])
-        self._weight = self._weigh(sums, contributions[added:])
+        sums = (0, 0, 0) if total is None else total.sum_up(contributions[:added])
+        self._counts = self._count(sums, contributions[added:])
 
-    def weight(self) -> TokenCounts:
-        """The tokens by modality, as the tokenizer counts now."""
+    def token_counts(self) -> TokenCounts:
+        """Return the tokens by modality, as the tokenizer counts now."""
         if (revision := self._counter.revision()) != self._revision:
             self._revision = revision
-            self._weight = self._weigh((0, 0, 0), self._contributions)
-        return self._weight
+            self._counts = self._count((0, 0, 0), self._contributions)
+        return self._counts
 
-    def _weigh(self, sums: tuple[int, int, int], more: Iterable[Contribution]) -> TokenCounts:
+    def _count(self, sums: tuple[int, int, int], more: Iterable[Contribution]) -> TokenCounts:
         counter, revision = self._counter, self._revision
         text, audio, images = sums
         text += self._fixed.tokens(counter, revision)
@@ -259,14 +257,14 @@ class Prompt:
 
 
 def prompt_texts(content: Content) -> list[str]:
-    """What a prompt holds of a contribution as text. Recognized words count as sound instead."""
+    """Return the texts of a content in a prompt; recognized words count as audio instead."""
     heard = content.heard_s > 0
     parts = (part for part in content.parts if not (heard and isinstance(part, Text)))
     return [text for part in parts if (text := _text(part))]
 
 
 def tool_texts(tools: Tools) -> list[str]:
-    """What a prompt holds of the declarations of functions."""
+    """Return the texts of function declarations in a prompt."""
     return [
         json_text([tool.name, tool.description, tool.parameters, tool.returns])
         for tool in tools.declarations
@@ -274,13 +272,13 @@ def tool_texts(tools: Tools) -> list[str]:
 
 
 def image_count(content: Content) -> int:
-    """The images of a contribution, those that a function answered with included."""
+    """Return the number of images in a content and in its function results."""
     return sum(map(_images, content.parts))
 
 
 def size_bytes(content: Content) -> int:
-    """Bytes of a contribution, roughly."""
-    return 64 + sum(map(_weigh_part, content.parts))
+    """Estimate the bytes of a content in memory."""
+    return 64 + sum(map(_part_bytes, content.parts))
 
 
 def _text(part: Part) -> str:
@@ -304,7 +302,7 @@ def _images(part: Part) -> int:
     return sum(isinstance(p, Blob) and p.mime_type.startswith("image/") for p in inner)
 
 
-def _weigh_part(part: Part) -> int:
+def _part_bytes(part: Part) -> int:
     match part:
         case Text():
             return len(part.text)

@@ -1,22 +1,21 @@
-"""The ledger of tool calls: every call is answered or cancelled, once.
+"""Tool ledger: every tool call is answered or canceled, once.
 
-A call is *served* by the server itself, or it is the client's. A client's call is *blocking*
-or not by its declaration; where that leaves it open, by the model family. Served calls always
-block. The blocking calls of one answer are a batch: the model goes on when all of them are
-answered, and an interruption withdraws them. An answer that is given while a batch is open makes a
-batch of its own, which is closed first. A non-blocking call stays open through
-interruptions until its last result, which is taken up as its `scheduling` says:
+A call is of a *server tool*, or the client's. Server tools always block; calls of the client block
+as their declaration says or, if that leaves it open, the model family. The blocking calls of one
+answer are a batch: the model continues when all have results, and an interruption withdraws them.
+An answer given while a batch is open makes a batch of its own, which is closed first. Non-blocking
+calls stay open through interruptions until their last result, which is processed by `scheduling`:
 
-    SILENT      into the history, nothing more
-    WHEN_IDLE   waits until both sides rest, then the model reacts
-    INTERRUPT   as WHEN_IDLE, but the model's own answer is interrupted for it
+    SILENT      added to the history, nothing more
+    WHEN_IDLE   waits until both sides are idle; then the model answers it
+    INTERRUPT   as WHEN_IDLE, but interrupts the model's answer
 
-Blocking calls have no scheduling and never continue. An answer to a call that is unknown,
-closed, cancelled, already answered or not the client's changes nothing; `problems` says why.
+Blocking calls have no scheduling and never continue. A result for a call that is unknown, closed,
+canceled, already answered or of the server is ignored; `problems` says why.
 
-A call may be overdue. A blocking one is then answered by us, with an error, and its turn goes
-on; so is a non-blocking one, whose time begins anew with every result that continues: the
-model is told when both sides rest, and the call is closed.
+An overdue blocking call is answered with an error in the client's place, and its turn continues. So
+is an overdue non-blocking call, whose time starts again with every result that continues: the model
+answers when both sides are idle, and the call is closed.
 """
 
 from __future__ import annotations
@@ -43,17 +42,17 @@ from vivavoce.domain.ids import CallId, IdSource
 from vivavoce.domain.text import loggable_name
 
 MAX_OPEN = 128
-"""Calls open at once. Beyond it non-blocking ones are forgotten, the oldest first; a model that
-asks for more blocking ones is out of its mind, and its call malformed."""
+"""Calls open at once. Above it the oldest non-blocking ones are closed; an answer with more
+blocking ones is malformed."""
 
 MAX_CLOSED = 1024
-"""Calls that are over and of which it is still known how."""
+"""Closed calls that are remembered, to say why a late result is ignored."""
 
 INVALID, NOT_FOUND = 1007, 1008
 """Close codes of a strict server."""
 
 MAX_WAITING = 128
-"""Results waiting for rest; beyond it a further one is taken as silent."""
+"""Results that wait until both sides are idle; further ones are SILENT."""
 
 CANCELLED: Json = {"error": "Cancelled: the user interrupted."}
 FAILED: Json = {"error": "Cancelled: the answer failed."}
@@ -66,25 +65,25 @@ class ToolTimeouts:
 
     blocking_s: float = 0.0
     non_blocking_s: float = 0.0
-    served_s: float = 0.0
+    server_tools_s: float = 0.0
 
 
 class ResultStatus(Enum):
-    """What became of a result."""
+    """What was done with a result."""
 
     IGNORED = "ignored"
     KEPT = "kept"
-    """An answer to a blocking call; others of its batch are still open."""
+    """It answers a blocking call; others of its batch are still open."""
     UNBLOCKED = "unblocked"
-    """The last answer that the batch was waiting for."""
+    """It is the last result of its batch."""
     SILENT = "silent"
     WAITING = "waiting"
 
 
 @dataclass(slots=True)
-class _Open:
+class _OpenCall:
     call: ToolCall
-    served: ServerTool | None
+    server_tool: ServerTool | None
     blocking: bool
     deadline: float | None
     result: ToolResult | None = None
@@ -92,13 +91,13 @@ class _Open:
 
 
 class ToolLedger:
-    """Open calls in the order of their making, and results that wait for rest."""
+    """Open calls, oldest first, and results that wait until both sides are idle."""
 
     def __init__(self, ids: IdSource, default: Behavior, timeouts: ToolTimeouts) -> None:
         self._ids = ids
         self._default = default
         self._timeouts = timeouts
-        self._open: dict[CallId, _Open] = {}
+        self._open: dict[CallId, _OpenCall] = {}
         self.waiting: list[ToolResult] = []
         self.urgent = False
         self.problems: list[ReportMismatch] = []
@@ -119,12 +118,12 @@ class ToolLedger:
         return any(entry.blocking for entry in self._open.values())
 
     @property
-    def resting(self) -> bool:
-        """Whether nobody waits for a call, and no result for rest."""
+    def idle(self) -> bool:
+        """Whether no result waits and no batch is open."""
         return not self.waiting and not self.waits
 
     def snapshot(self, now: float) -> tuple[OpenCall, ...]:
-        """The client's calls that are open, to be restored elsewhere."""
+        """Return the open calls for a checkpoint."""
         return tuple(
             OpenCall(
                 entry.call,
@@ -136,10 +135,12 @@ class ToolLedger:
         )
 
     def restore(self, calls: Iterable[OpenCall], now: float) -> None:
-        """Enter the calls of a session that is continued, under their old names."""
+        """Enter the calls of a checkpoint, under their old ids."""
         for each in calls:
             deadline = None if each.left_s is None else now + each.left_s
-            self._open[each.call.id] = _Open(each.call, None, each.blocking, deadline, each.result)
+            self._open[each.call.id] = _OpenCall(
+                each.call, None, each.blocking, deadline, each.result
+            )
 
     @property
     def open_ids(self) -> tuple[CallId, ...]:
@@ -147,61 +148,61 @@ class ToolLedger:
         return tuple(id for id, entry in self._open.items() if entry.result is None)
 
     def deadline(self) -> float | None:
-        """When the first call is overdue."""
+        """Return when the first call is overdue."""
         return min((d for e in self._open.values() if (d := _due(e)) is not None), default=None)
 
     # --- calls ----------------------------------------------------------------------------
 
     def begin_batch(self) -> None:
-        """What is called from now on is a batch of its own, closed before those that are open."""
+        """Begin a batch, which is closed before those that are open."""
         self._batch += 1
 
     def open_calls(
         self, calls: tuple[ToolCall, ...], tools: Tools, now: float
     ) -> tuple[ToolCall, ...]:
-        """Enter calls and give them their names. The caller has checked that they are offered."""
+        """Enter calls of offered functions; return them with their ids."""
         declared = {function.name: function for function in tools.functions}
         named = tuple(replace(call, id=self._ids.call()) for call in calls)
         for call in named:
-            served = None if call.name in declared else tools.find_server_tool(call.name)
-            blocking = served is not None or self.blocks(declared.get(call.name))
-            entry = _Open(call, served, blocking, None, batch=self._batch)
+            server_tool = None if call.name in declared else tools.find_server_tool(call.name)
+            blocking = server_tool is not None or self.blocks(declared.get(call.name))
+            entry = _OpenCall(call, server_tool, blocking, None, batch=self._batch)
             entry.deadline = self._overdue_at(entry, now)
             self._open[call.id] = entry
-        self._forget_oldest()
+        self._close_oldest()
         return named
 
-    def _overdue_at(self, entry: _Open, now: float) -> float | None:
-        patience = self._timeouts
-        if entry.served is not None:
-            wait_s = patience.served_s
+    def _overdue_at(self, entry: _OpenCall, now: float) -> float | None:
+        timeouts = self._timeouts
+        if entry.server_tool is not None:
+            wait_s = timeouts.server_tools_s
         else:
-            wait_s = patience.blocking_s if entry.blocking else patience.non_blocking_s
+            wait_s = timeouts.blocking_s if entry.blocking else timeouts.non_blocking_s
         return now + wait_s if wait_s > 0 else None
 
     def blocks(self, declaration: ToolDeclaration | None) -> bool:
-        """Whether the conversation waits for this function."""
+        """Whether calls of this function block."""
         behavior = declaration.behavior if declaration else Behavior.UNSPECIFIED
         if behavior is Behavior.UNSPECIFIED:
             behavior = self._default
         return behavior is not Behavior.NON_BLOCKING
 
     def room_for(self, calls: tuple[ToolCall, ...]) -> bool:
-        """Whether so many more calls may be open, were all of them blocking."""
+        """Whether so many more calls may be open, if all of them block."""
         return sum(entry.blocking for entry in self._open.values()) + len(calls) <= MAX_OPEN
 
-    def _forget_oldest(self) -> None:
+    def _close_oldest(self) -> None:
         surplus = len(self._open) - MAX_OPEN
         oldest = [entry for entry in self._open.values() if not entry.blocking]
         for entry in oldest[: max(0, surplus)]:
-            self._forget(entry, answered=False)
+            self._close_call(entry, answered=False)
 
     # --- results --------------------------------------------------------------------------
 
     def add_result(self, result: ToolResult, now: float) -> tuple[ResultStatus, ToolResult]:
-        """Enter a client's result; returned with the id and name of the call it belongs to."""
+        """Enter a client's result; return it with the id and name of its call."""
         entry = self._match(result)
-        if entry is None or entry.result is not None or entry.served is not None:
+        if entry is None or entry.result is not None or entry.server_tool is not None:
             self.problems.append(self._problem(result, entry))
             return ResultStatus.IGNORED, result
         self._check(result, entry)
@@ -212,7 +213,7 @@ class ToolLedger:
         if result.will_continue:
             entry.deadline = self._overdue_at(entry, now)
         else:
-            self._forget(entry, answered=True)
+            self._close_call(entry, answered=True)
         if len(self.waiting) >= MAX_WAITING:
             self.problems.append(ReportMismatch("too many results wait: one is only remembered"))
         if result.scheduling is Scheduling.SILENT or len(self.waiting) >= MAX_WAITING:
@@ -224,69 +225,69 @@ class ToolLedger:
     def add_outcome(
         self, id: CallId, response: Json, parts: tuple[Blob | FileRef, ...] = ()
     ) -> bool:
-        """Enter what a served call gave; false if nobody waits for it any longer."""
+        """Enter the outcome of a server tool; false if its call is no longer open."""
         entry = self._open.get(id)
-        if entry is None or entry.served is None or entry.result is not None:
+        if entry is None or entry.server_tool is None or entry.result is not None:
             return False
         entry.result = ToolResult(id, entry.call.name, response, parts=parts)
         return True
 
     def expire_calls(self, now: float) -> tuple[list[ToolResult], list[CallId]]:
-        """What is overdue: results that we give ourselves for the client, and served calls."""
+        """Return results in place of overdue ones of the client, and overdue server tools."""
         overdue = [e for e in self._open.values() if (due := _due(e)) is not None and due <= now]
         self._late.update(entry.call.id for entry in overdue)
-        ours = [entry.call.id for entry in overdue if entry.served is not None]
+        ours = [entry.call.id for entry in overdue if entry.server_tool is not None]
         theirs = [
             ToolResult(entry.call.id, entry.call.name, LATE)
             for entry in overdue
-            if entry.served is None
+            if entry.server_tool is None
         ]
         return theirs, ours
 
     def take_batch(self, instead: Json = CANCELLED) -> tuple[ToolResult, ...]:
-        """Close the newest batch: its results, and `instead` for calls without one."""
+        """Close the newest batch; return its results, and `instead` for missing ones."""
         return self._close(self._newest(), instead)
 
     def take_all(self, instead: Json = CANCELLED) -> tuple[ToolResult, ...]:
-        """Close every batch: the results, and `instead` for calls without one."""
+        """Close all batches; return their results, and `instead` for missing ones."""
         return self._close([entry for entry in self._open.values() if entry.blocking], instead)
 
     def unanswered(self) -> tuple[CallId, ...]:
-        """The client's blocking calls that it has not answered yet."""
+        """Return the blocking calls that the client has not answered yet."""
         return tuple(
             id
             for id, entry in self._open.items()
-            if entry.blocking and entry.served is None and entry.result is None
+            if entry.blocking and entry.server_tool is None and entry.result is None
         )
 
     def running(self) -> tuple[CallId, ...]:
-        """The served calls that have given nothing yet."""
+        """Return the calls of server tools without an outcome."""
         return tuple(
             id
             for id, entry in self._open.items()
-            if entry.served is not None and entry.result is None
+            if entry.server_tool is not None and entry.result is None
         )
 
     def take_waiting(self) -> tuple[ToolResult, ...]:
-        """The results that were waiting for rest."""
+        """Remove and return the results that wait."""
         waiting, self.waiting, self.urgent = tuple(self.waiting), [], False
         return waiting
 
     def take_urgent(self) -> tuple[ToolResult, ...]:
-        """The same, if one of them does not want to wait for rest."""
+        """Remove and return the results that wait, if one of them has INTERRUPT."""
         return self.take_waiting() if self.urgent else ()
 
-    def _newest(self) -> list[_Open]:
+    def _newest(self) -> list[_OpenCall]:
         blocking = [entry for entry in self._open.values() if entry.blocking]
         newest = max((entry.batch for entry in blocking), default=0)
         return [entry for entry in blocking if entry.batch == newest]
 
-    def _close(self, entries: list[_Open], instead: Json) -> tuple[ToolResult, ...]:
+    def _close(self, entries: list[_OpenCall], instead: Json) -> tuple[ToolResult, ...]:
         for entry in entries:
-            self._forget(entry, answered=entry.result is not None)
+            self._close_call(entry, answered=entry.result is not None)
         return tuple(e.result or ToolResult(e.call.id, e.call.name, instead) for e in entries)
 
-    def _forget(self, entry: _Open, answered: bool) -> None:
+    def _close_call(self, entry: _OpenCall, answered: bool) -> None:
         id, name = entry.call.id, entry.call.name
         del self._open[id]
         self._closed[id] = (name, answered and id not in self._late)
@@ -294,12 +295,12 @@ class ToolLedger:
         if len(self._closed) > MAX_CLOSED:
             del self._closed[next(iter(self._closed))]
 
-    def _problem(self, result: ToolResult, entry: _Open | None) -> ReportMismatch:
-        """Why an answer is ignored, and the code with which a strict server says so."""
+    def _problem(self, result: ToolResult, entry: _OpenCall | None) -> ReportMismatch:
+        """Return why a result is ignored, and the close code of a strict server."""
         quoted = result.id or result.name
         shown = loggable_name(quoted)
         name, answered = self._closed.get(result.id, ("", False))
-        if answered or (entry is not None and entry.served is None):
+        if answered or (entry is not None and entry.server_tool is None):
             sentence = f"Invalid answer: the call {shown} is answered already."
             return ReportMismatch(sentence, INVALID, quoted)
         if not result.id and any(name == result.name for name, _ in self._closed.values()):
@@ -310,8 +311,8 @@ class ToolLedger:
         sentence = f"no open call has the {'id' if result.id else 'name'} {shown}."
         return ReportMismatch(f"Requested entity was not found: {sentence}", NOT_FOUND, quoted)
 
-    def _check(self, result: ToolResult, entry: _Open) -> None:
-        """What of an answer that is taken has no effect."""
+    def _check(self, result: ToolResult, entry: _OpenCall) -> None:
+        """Report what has no effect in a result that is accepted."""
         if result.name and result.name != entry.call.name:
             given, name = loggable_name(result.name), entry.call.name
             sentence = f"Invalid answer: {entry.call.id} is a call of {name}, not of {given}."
@@ -321,18 +322,20 @@ class ToolLedger:
         if entry.blocking and result.scheduling is not Scheduling.WHEN_IDLE:
             self.problems.append(ReportMismatch("scheduling has no effect on a blocking call"))
 
-    def _match(self, result: ToolResult) -> _Open | None:
+    def _match(self, result: ToolResult) -> _OpenCall | None:
         if result.id:
             return self._open.get(result.id)
         return next(
             (
                 entry
                 for entry in self._open.values()
-                if entry.call.name == result.name and entry.result is None and entry.served is None
+                if entry.call.name == result.name
+                and entry.result is None
+                and entry.server_tool is None
             ),
             None,
         )
 
 
-def _due(entry: _Open) -> float | None:
+def _due(entry: _OpenCall) -> float | None:
     return entry.deadline if entry.result is None else None

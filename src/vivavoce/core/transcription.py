@@ -1,10 +1,9 @@
-"""Input transcription in pieces: what may be added to words that the client has already.
+"""Input transcription in pieces: what to add to words that the client already has.
 
-A piece that was sent is never taken back. Where later hypotheses agree with it, the next piece is
-what follows; joined, the pieces equal the final transcript, but for marks and capitals that changed
-in what was sent. Where they contradict it, what was sent stays, and the next piece is what follows
-in the new text after the place that resembles the end of what was sent: the number of words whose
-edit distance to the words sent is least.
+A piece that was sent is never taken back. If later transcripts agree with it, the next piece is
+what follows. Joined, the pieces equal the final transcript, except for punctuation and capitals
+that changed in what was sent. If they contradict it, the next piece is what follows in the new text
+after the words that resemble those sent best, by edit distance.
 
     sent            new text                      piece
     (nothing)       Had he married                Had he married
@@ -19,14 +18,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 ALIGNED_WORDS = 48
-"""Words at the end of what was sent that are compared with a text which contradicts it: the time
-grows with their square, 1.5 ms for 48 of them, and 190 ms for the 400 words of three minutes."""
+"""Words at the end of what was sent that are compared with a contradicting text. The time grows
+with their square: 1.5 ms for 48 words, 190 ms for the 400 words of three minutes."""
 
 
 def continuation(sent: str, text: str) -> str:
-    """The piece to send after `sent`, so that the client has `text`; empty if there is none.
+    """Return the piece to send after `sent`, so that the client has `text`; empty if none.
 
-    It begins with a space, unless it is the first or continues with a mark.
+    It begins with a space, unless it is the first or continues with punctuation.
     """
     if not sent:
         return text
@@ -41,12 +40,12 @@ def continuation(sent: str, text: str) -> str:
 
 
 def _plain(words: Sequence[str]) -> list[str]:
-    """Words without case and marks."""
+    """Return words without case and punctuation."""
     return ["".join(filter(str.isalnum, word)).casefold() for word in words]
 
 
 def _covered(sent: Sequence[str], words: Sequence[str]) -> int:
-    """How many of `words` resemble all of `sent` best; of several numbers the largest."""
+    """Return how many of `words` resemble all of `sent` best; the largest of equals."""
     row = list(range(len(words) + 1))
     for at, word in enumerate(sent, 1):
         before, row = row, [at]
@@ -54,3 +53,12 @@ def _covered(sent: Sequence[str], words: Sequence[str]) -> int:
             replaced = before[other - 1] + (word != known)
             row.append(min(replaced, before[other] + 1, row[-1] + 1))
     return max(range(len(row)), key=lambda count: (-row[count], count))
+
+
+FILLERS = frozenset({"ah", "eh", "er", "erm", "hm", "hmm", "mm", "uh", "um"})
+
+
+def normalize_words(words: list[str]) -> str:
+    """Return words as transcripts are compared: without case, punctuation and fillers."""
+    letters = "".join(c if c.isalnum() else " " for c in " ".join(words).casefold())
+    return " ".join(word for word in letters.split() if word not in FILLERS)

@@ -129,7 +129,7 @@ class ActivityTracker:
         return max(self.floor, self._heard - self.params.pre_roll)
 
     @property
-    def resting(self) -> bool:
+    def idle(self) -> bool:
         """Whether nothing points at speech."""
         return not self.speaking and self._onset is None
 

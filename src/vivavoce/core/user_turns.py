@@ -54,21 +54,20 @@ from vivavoce.domain.setup import TurnCoverage
 T = TypeVar("T")
 
 HYPOTHESIS_SAMPLES = samples(0.5)
-"""How much sound passes between two hypotheses while the user speaks, if there is time for them."""
+"""Audio between two transcript requests while the user speaks."""
 
-MAX_LINE = 64
-"""Turns that wait at most, and no more than `MAX_BYTES` of them; the oldest are given up."""
+MAX_QUEUED = 64
+"""Turns in the queue; it also holds at most `MAX_BYTES`. The oldest are dropped."""
 
 MAX_TYPED = 64
-"""Pieces of realtime text that join one spoken turn at most, and no more than `MAX_BYTES` of
-them; the newest are kept."""
+"""Realtime texts that join one spoken turn, `MAX_BYTES` at most; the newest are kept."""
 
 MAX_FRAMES = 8
-"""Frames that one turn carries at most; the newest are kept. Eight seconds at one a second."""
+"""Video frames of one turn; the newest are kept. Eight seconds at one a second."""
 
 
 class TurnState(Enum):
-    """Where a spoken turn stands."""
+    """State of a spoken turn."""
 
     SPEAKING = "speaking"
     PAUSED = "paused"
@@ -88,27 +87,30 @@ TRANSITIONS: dict[TurnState, dict[SpeechEdge, TurnState]] = {
     TurnState.ENDED: {},
     TurnState.READY: {},
 }
-"""What evidence does to a spoken turn; what is absent does nothing."""
+"""The table above, without onsets: those begin a turn."""
 
 
 class FloorTaken(Enum):
-    """By what the user has just taken the floor."""
+    """How the user has just taken the floor.
+
+    It stands until the rules have looked at it once: only the beginning of activity interrupts.
+    """
 
     ACTIVITY = "activity"
     TRIGGER = "trigger"
-    """A bare request for an answer: as activity, but leaves the client's functions alone."""
+    """A request for an answer without words: as activity, but functions of the client go on."""
     CONTENT = "content"
-    """`clientContent`: interrupts answers whatever the activity handling says, and no function."""
+    """`clientContent`: interrupts answers under any `activityHandling`, and no function."""
     STOP = "stop"
-    """`clientContent` that says nothing and asks for nothing: interrupts everything."""
+    """`clientContent` without turns or `turnComplete`: interrupts everything."""
 
 
 class UserTurns:
-    """The line of the user's turns. `streams`: hypotheses are asked for while the user speaks."""
+    """Queue of the user's turns. `streams`: transcripts are requested while the user speaks."""
 
     def __init__(self, frames: VideoBuffer, streams: bool = False) -> None:
         self._streams = streams
-        self.line: list[Entry] = []
+        self.queue: list[Entry] = []
         self.floor_taken: FloorTaken | None = None
         self.frames = frames
         self._turns = 0
@@ -116,54 +118,48 @@ class UserTurns:
     # --- questions -----------------------------------------------------------------------
 
     @property
+    def spoken(self) -> list[SpokenTurn]:
+        """Spoken turns, oldest first."""
+        return [entry for entry in self.queue if isinstance(entry, SpokenTurn)]
+
+    @property
     def open(self) -> SpokenTurn | None:
-        """The turn that the user is saying."""
-        last = self.line[-1] if self.line else None
+        """The turn that is being spoken."""
+        last = self.queue[-1] if self.queue else None
         return last if isinstance(last, SpokenTurn) and last.open else None
 
     @property
-    def speaking(self) -> bool:
-        """Whether the user is speaking at this very moment, pauses not counted."""
-        turn = self.open
-        return turn is not None and turn.state is TurnState.SPEAKING
+    def idle(self) -> bool:
+        """Whether the queue is empty."""
+        return not self.queue
 
     @property
-    def quiet(self) -> bool:
-        """Whether nothing of the user's waits for anything."""
-        return not self.line
+    def needs_audio(self) -> bool:
+        """Whether a turn is being spoken or recognized."""
+        return any(turn.state is not TurnState.READY for turn in self.spoken)
 
-    @property
-    def deaf(self) -> bool:
-        """Whether no turn needs any sound."""
-        spoken = (entry for entry in self.line if isinstance(entry, SpokenTurn))
-        return all(turn.state is TurnState.READY for turn in spoken)
-
-    def awaiting(self) -> list[SpokenTurn]:
-        """The turns that wait for their last word, oldest first."""
-        return [
-            turn
-            for turn in self.line
-            if isinstance(turn, SpokenTurn) and turn.state is TurnState.ENDED
-        ]
+    def awaiting_transcript(self) -> list[SpokenTurn]:
+        """Ended turns whose final transcript is still to come, oldest first."""
+        return [turn for turn in self.spoken if turn.state is TurnState.ENDED]
 
     def ready(self) -> list[Entry]:
-        """What may be taken up now: the line up to the first turn that is not ready, or update.
+        """Return what may be processed now: all before the first unfinished turn or update.
 
-        Speech alone waits for speech that follows it: no answer begins while the user speaks.
-        What was typed for an answer does not wait.
+        Speech waits for speech that follows it: no answer begins while the user speaks. Typed turns
+        that ask for an answer do not wait.
         """
-        ends = (n for n, e in enumerate(self.line) if isinstance(e, Update) or is_unfinished(e))
-        count = next(ends, len(self.line))
-        ready = self.line[:count]
+        ends = (n for n, e in enumerate(self.queue) if isinstance(e, Update) or is_unfinished(e))
+        count = next(ends, len(self.queue))
+        ready = self.queue[:count]
         spoken = any(isinstance(entry, SpokenTurn) for entry in ready)
-        if not spoken or not any(map(is_unfinished, self.line[count:])):
+        if not spoken or not any(map(is_unfinished, self.queue[count:])):
             return ready
         return ready if any(isinstance(e, TypedTurn) and e.answer for e in ready) else []
 
     # --- spoken ---------------------------------------------------------------------------
 
     def handle_speech(self, evidence: SpeechEvent, manual: bool, step: Step) -> bool:
-        """Evidence from the ears or from the client; whether it changed anything."""
+        """Move the open turn by a speech event, or begin one; whether anything changed."""
         if evidence.cue is SpeechEdge.ONSET:
             return self._onset(evidence, manual, step)
         turn = self.open
@@ -181,7 +177,7 @@ class UserTurns:
         return True
 
     def refresh_transcript(self, position: Position, step: Step) -> None:
-        """Sound stands at `position`: a hypothesis may be due while the user speaks."""
+        """Request a transcript if one is due while the user speaks; audio stands at `position`."""
         turn = self.open
         if not self._streams or turn is None or turn.state is not TurnState.SPEAKING:
             return
@@ -190,7 +186,7 @@ class UserTurns:
             step.emit(RefreshTranscript(turn.id, position))
 
     def handle_transcript(self, update: TranscriptUpdated) -> None:
-        """What the recognizer understands. A turn that is not ended has no last word yet."""
+        """Note the recognizer's text for a turn."""
         turn = self._find(update.turn)
         if turn is None or turn.state is TurnState.READY:
             return
@@ -198,28 +194,28 @@ class UserTurns:
         turn.stable, turn.confidence = update.stable, update.confidence
 
     def settle_turn(self, turn_id: TurnId, step: Step, failed: bool = False) -> None:
-        """The last word of a turn has come, or never will; it becomes ready, or is removed."""
+        """End recognition of a turn: it becomes ready, or is removed without words."""
         turn = self._find(turn_id)
         if turn is None or turn.state is not TurnState.ENDED:
             return
         if turn.sent and not turn.text.strip():
-            # The client has seen words: they are answered, and not trusted.
+            # The client has seen words: they are answered, with the least confidence.
             turn.text, turn.confidence = turn.sent, 0.0
         turn.failed = failed and not turn.text.strip()
         if not (turn.answer or turn.manual or turn.failed):
             step.report_mismatch("speech in which no words were understood is not answered")
-            self._end_turn(turn, step)
+            self._remove_turn(turn, step)
             return
         turn.state = TurnState.READY
         turn.frames = self.frames.take_frames(turn.start, turn.end)
         step.emit(ForgetAudio(turn.end))
 
-    def give_up(self, step: Step) -> None:
-        """Give up all unfinished turns: the conversation is over."""
-        for turn in self.line:
-            if isinstance(turn, SpokenTurn) and turn.state is not TurnState.READY:
+    def drop_turns(self, step: Step) -> None:
+        """Drop all turns: the conversation is over."""
+        for turn in self.spoken:
+            if turn.state is not TurnState.READY:
                 step.emit(DropTranscript(turn.id))
-        self.line.clear()
+        self.queue.clear()
 
     def _onset(self, evidence: SpeechEvent, manual: bool, step: Step) -> bool:
         if self.open is not None:
@@ -227,30 +223,27 @@ class UserTurns:
         self._turns += 1
         start = evidence.position
         turn = SpokenTurn(TurnId(self._turns), start, manual, refreshed_at=evidence.edge)
-        self._join_entry(len(self.line), turn, step)
+        self._join_entry(len(self.queue), turn, step)
         self.floor_taken = self.floor_taken or FloorTaken.ACTIVITY
         step.emit(StartTranscript(turn.id, start))
         return True
 
     def _find(self, turn_id: TurnId) -> SpokenTurn | None:
-        for entry in self.line:
-            if isinstance(entry, SpokenTurn) and entry.id == turn_id:
-                return entry
-        return None
+        return next((turn for turn in self.spoken if turn.id == turn_id), None)
 
-    def _end_turn(self, turn: SpokenTurn, step: Step) -> None:
-        """Out of the line, but what was typed into the turn stays where the turn stood."""
-        at = self.line.index(turn)
-        del self.line[at]
+    def _remove_turn(self, turn: SpokenTurn, step: Step) -> None:
+        """Remove a turn without words; text that was typed into it stays in its place."""
+        at = self.queue.index(turn)
+        del self.queue[at]
         if turn.typed or turn.asked:
             turn.text = ""
-            self.line.insert(at, TypedTurn(turn.contents(), answer=True))
+            self.queue.insert(at, TypedTurn(turn.contents(), answer=True))
         step.emit(ForgetAudio(turn.end))
 
     # --- typed ----------------------------------------------------------------------------
 
     def add_text(self, text: str, step: Step) -> None:
-        """Realtime text: joins the turn that is being spoken, or is a turn by itself."""
+        """Add realtime text: to the turn that is being spoken, or as a turn by itself."""
         if turn := self.open:
             turn.typed.append(text)
             while len(turn.typed) > 1 and (
@@ -261,30 +254,31 @@ class UserTurns:
             return
         parts: tuple[Part, ...] = (*self.frames.take_all(), Text(text))
         self.floor_taken = self.floor_taken or FloorTaken.ACTIVITY
-        self._join_entry(len(self.line), TypedTurn((Content(Role.USER, parts),), answer=True), step)
+        self._join_entry(
+            len(self.queue), TypedTurn((Content(Role.USER, parts),), answer=True), step
+        )
 
     def add_trigger(self, step: Step, urgent: bool = True) -> None:
-        """An answer is wanted to what there is; while the user speaks, to that as well.
+        """Ask for an answer to what there is, and to the turn that is being spoken.
 
-        `urgent`: also while functions of the client's run.
+        `urgent`: also while functions of the client run.
         """
         if turn := self.open:
             turn.asked = True
             return
         self.floor_taken = self.floor_taken or FloorTaken.TRIGGER
-        self._join_entry(len(self.line), TypedTurn(self._with_frames(()), True, urgent), step)
+        self._join_entry(len(self.queue), TypedTurn(self._with_frames(()), True, urgent), step)
 
     def add_content(self, contents: tuple[Content, ...], answer: bool, step: Step) -> None:
-        """`clientContent`: placed before what is being spoken.
+        """Add `clientContent` before what is being spoken; to neighboring content, if any.
 
-        Frames that wait join what asks for an answer, unless they belong to that speech.
-        Neighbours become one.
+        Waiting video frames join content that asks for an answer, unless the user is speaking.
         """
         self.floor_taken = FloorTaken.CONTENT if contents or answer else FloorTaken.STOP
         if answer and self.open is None:
             contents = self._with_frames(contents)
         at = self._before_open()
-        before = self.line[at - 1] if at else None
+        before = self.queue[at - 1] if at else None
         if isinstance(before, TypedTurn) and not before.answer:
             before.join(contents, answer)
             self._bound_entry(before, step)
@@ -292,33 +286,33 @@ class UserTurns:
             self._join_entry(at, TypedTurn(contents, answer, urgent=True), step)
 
     def add_update(self, update: Update) -> None:
-        """`contextUpdate`: holds for what is being spoken, and not for what waits before it.
+        """Add `contextUpdate` before what is being spoken; neighboring updates become one.
 
-        Neighbours become one, so that the line stays within its bound.
+        So the queue stays within its bound.
         """
         at = self._before_open()
-        before = self.line[at - 1] if at else None
+        before = self.queue[at - 1] if at else None
         if isinstance(before, Update):
             before.instruction = _newer(update.instruction, before.instruction)
             before.tools = _newer(update.tools, before.tools)
         else:
-            self.line.insert(at, update)
+            self.queue.insert(at, update)
 
     def context(self) -> list[TypedTurn]:
-        """Contributions that ask for nothing and wait for nothing."""
-        typed = takewhile(lambda e: isinstance(e, TypedTurn) and not e.answer, self.line)
+        """Return content at the head of the queue that asks for no answer."""
+        typed = takewhile(lambda e: isinstance(e, TypedTurn) and not e.answer, self.queue)
         return [entry for entry in typed if isinstance(entry, TypedTurn)]
 
     def take_update(self) -> Update | None:
-        """The update before which nothing waits any longer."""
-        if self.line and isinstance(self.line[0], Update):
-            update = self.line[0]
-            del self.line[0]
+        """Remove and return the update at the head of the queue."""
+        if self.queue and isinstance(self.queue[0], Update):
+            update = self.queue[0]
+            del self.queue[0]
             return update
         return None
 
     def _with_frames(self, contents: tuple[Content, ...]) -> tuple[Content, ...]:
-        """The contents with the frames that wait, before the user's last words or alone."""
+        """Add the waiting frames to the user's last content, or as content of their own."""
         frames = self.frames.take_all()
         if not frames:
             return contents
@@ -327,27 +321,27 @@ class UserTurns:
             return (*contents[:-1], last)
         return (*contents, Content(Role.USER, frames))
 
-    def _heavy(self) -> bool:
-        return len(self.line) > 1 and sum(entry.bytes for entry in self.line) > MAX_BYTES
+    def _is_too_large(self) -> bool:
+        return len(self.queue) > 1 and sum(entry.bytes for entry in self.queue) > MAX_BYTES
 
     def take_entries(self, entries: list[Entry]) -> None:
-        """These were taken up."""
-        del self.line[: len(entries)]
+        """Remove entries from the head of the queue: they are being processed."""
+        del self.queue[: len(entries)]
 
     def _before_open(self) -> int:
-        return len(self.line) - (self.open is not None)
+        return len(self.queue) - (self.open is not None)
 
     def _join_entry(self, at: int, entry: Entry, step: Step) -> None:
-        self.line.insert(at, entry)
+        self.queue.insert(at, entry)
         self._bound_entry(entry, step)
 
     def _bound_entry(self, entry: Entry, step: Step) -> None:
-        """Give up the oldest while too much waits; not `entry`, which is new or has grown."""
-        while len(self.line) > MAX_LINE or self._heavy():
-            oldest = next(each for each in self.line if not isinstance(each, Update))
+        """Drop the oldest entries above the bounds; not `entry`, which is new or has grown."""
+        while len(self.queue) > MAX_QUEUED or self._is_too_large():
+            oldest = next(each for each in self.queue if not isinstance(each, Update))
             if oldest is entry:
                 return
-            self.line.remove(oldest)
+            self.queue.remove(oldest)
             step.report_mismatch("too much waits to be answered: the oldest is given up")
             if isinstance(oldest, SpokenTurn) and oldest.state is not TurnState.READY:
                 step.emit(DropTranscript(oldest.id))
@@ -357,13 +351,12 @@ class UserTurns:
 class SpokenTurn:
     """One stretch of speech, from its onset to its last word.
 
-    `text` is the hypothesis until the turn is ready, and covers the sound up to `covered`; `stable`
-    is the beginning of it that is not expected to change, and `confidence` how likely it is right.
-    `sent` is what the client was given of the words, `piece` what it is given next, once `aligned`
-    with the words known. `refreshed_at` is where a hypothesis was last
-    asked for, `paused_at` the latest pause; `tries` counts speculations and `tried_at` is the pause
-    of the latest; `asked` says that an answer was asked for by a bare trigger, `reported` that the
-    client knows the words, `failed` that the recognizer gave none.
+    `text` is the latest transcript, of audio up to `covered`; `stable` is the part that is not
+    expected to change, `confidence` the probability that it is right. `sent` is what the client
+    has of the words, `piece` what it gets next, and `aligned` the words for which that was found.
+    `refreshed_at` is where a transcript was last requested, `paused_at` the latest pause,
+    `speculated_at` the pause of the latest of so many `speculations`. `asked`: an answer was
+    requested without words; `reported`: the client has all words; `failed`: the recognizer failed.
     """
 
     id: TurnId
@@ -383,47 +376,47 @@ class SpokenTurn:
     paused_at: Position = 0
     typed: list[str] = field(default_factory=list)
     frames: tuple[Blob, ...] = ()
-    tries: int = 0
-    tried_at: Position = -1
+    speculations: int = 0
+    speculated_at: Position = -1
     asked: bool = False
     reported: bool = False
     failed: bool = False
 
     @property
     def open(self) -> bool:
-        """Whether the user may still be saying it."""
+        """Whether the user may still be speaking."""
         return self.state in (TurnState.SPEAKING, TurnState.PAUSED)
 
     @property
     def answer(self) -> bool:
-        """Whether there is something in it to be answered."""
+        """Whether it asks for an answer: it has words or frames, or one was requested."""
         return self.asked or bool(self.frames or self.words())
 
     @property
     def known_confidence(self) -> float | None:
-        """The confidence of all its words; `None` where some were typed."""
+        """The confidence of all its words; `None` if some were typed."""
         return None if self.typed else self.confidence
 
     def next_piece(self) -> str:
-        """What the client may be given of the words in addition to `sent`."""
+        """Return the words that the client may get in addition to `sent`."""
         words = (self.text if self.state is TurnState.READY else self.stable).strip()
         if words != self.aligned:
-            # Asked for at every event: a text that contradicts `sent` is aligned with it only once.
+            # Called at every event: a text that contradicts `sent` is aligned with it only once.
             self.aligned, self.piece = words, continuation(self.sent, words)
         return self.piece
 
     def send_piece(self) -> str:
-        """Count the next piece as sent."""
+        """Return the next piece, and count it as sent."""
         piece = self.next_piece()
         self.sent, self.piece = self.sent + piece, ""
         return piece
 
     def words(self) -> list[str]:
-        """What was spoken, and what was typed meanwhile."""
+        """Return what was spoken, and the texts that joined it."""
         return [text for text in (self.text.strip(), *self.typed) if text]
 
     def contents(self) -> tuple[Content, ...]:
-        """The turn as history: frames, then words. Empty if there is nothing in it."""
+        """Return the turn as history: frames, then words; nothing for an empty turn."""
         words = " ".join(self.words())
         parts: tuple[Part, ...] = (*self.frames, *((Text(words),) if words else ()))
         heard_s = seconds(self.end - self.start)
@@ -432,48 +425,40 @@ class SpokenTurn:
 
     @property
     def bytes(self) -> int:
-        """What it would hold in memory as history."""
+        """Its size as history."""
         return sum(map(size_bytes, self.contents()))
 
 
-@dataclass(slots=True)
 class TypedTurn:
-    """Contributions that came as content, and whether they ask for an answer.
+    """Content from the client, and whether it asks for an answer.
 
-    `urgent`: it is answered although functions of the client's run. `bytes` is what they hold in
-    memory: each contribution is weighed once, however long the line is and whatever joins it.
+    `urgent`: it is answered although functions of the client run.
     """
-
-    content: list[Content]
-    answer: bool
-    urgent: bool = False
-    _weighed: int = field(default=0, init=False, compare=False)
-    _bytes: int = field(default=0, init=False, compare=False)
 
     def __init__(self, content: Iterable[Content], answer: bool, urgent: bool = False) -> None:
         self.content, self.answer, self.urgent = list(content), answer, urgent
-        self._weighed = self._bytes = 0
+        self._measured = self._bytes = 0
 
     def join(self, content: Iterable[Content], answer: bool) -> None:
-        """Add what came as content behind it, which may ask for an answer to all of it."""
+        """Append content, which may ask for an answer to all of it."""
         self.content += content
         self.answer = answer
 
     @property
     def bytes(self) -> int:
-        """See the class."""
-        self._bytes += sum(map(size_bytes, self.content[self._weighed :]))
-        self._weighed = len(self.content)
+        """Its size in memory; each content is measured once, whatever joins it later."""
+        self._bytes += sum(map(size_bytes, self.content[self._measured :]))
+        self._measured = len(self.content)
         return self._bytes
 
     def contents(self) -> tuple[Content, ...]:
-        """What enters the history."""
+        """Return the turn as history."""
         return tuple(self.content)
 
 
 @dataclass(slots=True)
 class Update:
-    """`contextUpdate` behind turns that are still to be answered; `None` keeps what was."""
+    """`contextUpdate` behind turns that are still to be answered; `None` changes nothing."""
 
     instruction: str | None
     tools: Tools | None
@@ -482,7 +467,7 @@ class Update:
     bytes = 0
 
     def contents(self) -> tuple[Content, ...]:
-        """Nothing that was said."""
+        """Return nothing: an update leaves no trace in the history."""
         return ()
 
 
@@ -490,46 +475,46 @@ Entry = SpokenTurn | TypedTurn | Update
 
 
 def is_unfinished(entry: Entry) -> bool:
-    """Whether these are words that the recognizer, or the user, has not finished."""
+    """Whether it is a spoken turn without its final transcript."""
     return isinstance(entry, SpokenTurn) and entry.state is not TurnState.READY
 
 
 class VideoBuffer:
-    """The newest frames since the last turn."""
+    """Video frames that wait for their turn, as `turnCoverage` says: the newest."""
 
     def __init__(self, coverage: TurnCoverage) -> None:
         self._only_activity = coverage is TurnCoverage.ONLY_ACTIVITY
         self._waiting: deque[tuple[Position, Blob]] = deque(maxlen=MAX_FRAMES)
 
     def add_frame(self, position: Position, frame: Blob) -> bool:
-        """A frame came while sound stood at `position`; whether the oldest had to go for it."""
+        """Add a frame that arrived at `position` of the audio; whether the oldest was dropped."""
         full = len(self._waiting) == MAX_FRAMES
         self._waiting.append((position, frame))
         return full
 
     def snapshot(self) -> tuple[tuple[Position, Blob], ...]:
-        """The frames that wait, with their positions."""
+        """Return the waiting frames with their positions."""
         return tuple(self._waiting)
 
     def within(self, start: Position, end: Position) -> tuple[Blob, ...]:
-        """The frames of a spoken turn with this span.
+        """Return the frames of a spoken turn with this span.
 
-        Where only activity counts, they begin with the one that was in view when it began: cameras
-        send one in a second or two, and a short question falls between two of them.
+        If only activity counts, they begin with the last one before it: cameras send one in a
+        second or two, and a short question falls between two of them.
         """
         seen = [(position, frame) for position, frame in self._waiting if position <= end]
         before = sum(position < start for position, _ in seen) if self._only_activity else 0
         return tuple(frame for _, frame in seen[max(0, before - 1) :])
 
     def take_frames(self, start: Position, end: Position) -> tuple[Blob, ...]:
-        """The same, and they and all older ones stop waiting."""
+        """Return the same, and remove them and all older ones."""
         taken = self.within(start, end)
         while self._waiting and self._waiting[0][0] <= end:
             self._waiting.popleft()
         return taken
 
     def take_all(self) -> tuple[Blob, ...]:
-        """The frames of typed words. As activity those last a moment: what is seen in it counts."""
+        """Remove all frames and return those of a typed turn, which is activity of no duration."""
         taken = tuple(frame for _, frame in self._waiting)
         self._waiting.clear()
         return taken[-1:] if self._only_activity else taken

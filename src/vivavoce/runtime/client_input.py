@@ -18,7 +18,7 @@ from vivavoce.core.events import (
     ClientInput,
     ContentReceived,
     Event,
-    ListeningHeld,
+    ReadingPaused,
     VideoArrived,
     VoiceScored,
 )
@@ -118,11 +118,11 @@ class InputReceiver:
 
     async def _read_recordings(self, content: ContentReceived) -> ContentReceived:
         """Replace recorded speech by its words; the microphone, unread meanwhile, isn't silent."""
-        self._events.put_event(ListeningHeld(True))
+        self._events.put_event(ReadingPaused(True))
         try:
             return await self._recordings.read(content)
         finally:
-            self._events.put_event(ListeningHeld(False))
+            self._events.put_event(ReadingPaused(False))
 
     async def _end_stream(self) -> None:
         frame = 0 if self._detection is None else self._detection.frame_samples

@@ -22,7 +22,7 @@ from typing import TypeVar
 from vivavoce.core.events import (
     ContentReceived,
     Event,
-    ListeningHeld,
+    ReadingPaused,
     TranscriptFailed,
     TranscriptProgressed,
     TranscriptUpdated,
@@ -131,11 +131,11 @@ class Transcripts:
         """Wait while a recognizer is too far behind; the core is told that nobody listens."""
         if not self._far_behind():
             return
-        self.post(ListeningHeld(True))
+        self.post(ReadingPaused(True))
         while self._far_behind():
             self._caught_up.clear()
             await self._caught_up.wait()
-        self.post(ListeningHeld(False))
+        self.post(ReadingPaused(False))
 
     def needed_from(self) -> Position:
         """From where on somebody still has to hear the sound."""

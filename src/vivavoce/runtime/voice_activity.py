@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from math import isfinite
 from typing import Any
 
-from vivavoce.core.events import Event, ListeningHeld, VoiceScored
+from vivavoce.core.events import Event, ReadingPaused, VoiceScored
 from vivavoce.domain.audio import Position, samples
 from vivavoce.engines.batcher import INLINE_SHARE, Batcher
 from vivavoce.engines.ports import VoiceDetector
@@ -94,7 +94,7 @@ class VoiceActivityDetection:
             slow.cancel()
             if self._holding:
                 self._holding = False
-                self._post(ListeningHeld(False))
+                self._post(ReadingPaused(False))
 
     def _whole_frame(self) -> bool:
         return self._audio.position - self.position >= self.frame_samples
@@ -125,7 +125,7 @@ class VoiceActivityDetection:
     def _hold(self) -> None:
         """While this session's frames wait for their scores, its microphone is not silent."""
         self._holding = True
-        self._post(ListeningHeld(True))
+        self._post(ReadingPaused(True))
 
     def end_stream(self) -> None:
         """What comes next is another stream: nothing of this one colours it."""
