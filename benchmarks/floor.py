@@ -34,7 +34,7 @@ Pipe = multiprocessing.connection.Connection
 
 def ours(pipe: Pipe) -> None:
     """Our server with scripted engines."""
-    from vivavoce.config import load_config
+    from vivavoce.config.loading import load_config
     from vivavoce.wiring import Server
 
     async def serve() -> None:

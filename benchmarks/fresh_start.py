@@ -21,7 +21,7 @@ import time
 import tomllib
 from pathlib import Path
 
-from vivavoce.config import load_config
+from vivavoce.config.loading import load_config
 from vivavoce.engines.registry import find_weights
 from vivavoce.engines.weights import megabytes
 from vivavoce.wiring import weights_in_use

@@ -49,7 +49,7 @@ Pipe = Connection
 
 def serve(pipe: Pipe, resume_s: float) -> None:
     """A server that answers each `"sample"` with its tasks and its logged errors."""
-    from vivavoce.config import load_config
+    from vivavoce.config.loading import load_config
     from vivavoce.wiring import Server
 
     errors = _ErrorCount()

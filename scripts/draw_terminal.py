@@ -35,7 +35,7 @@ from vivavoce.client.audio import ClockSpeaker, FileMicrophone, read_wav
 from vivavoce.client.conversation import ClientConversation
 from vivavoce.client.session import ServerEndpoint, connect
 from vivavoce.client.tools import ToolModule
-from vivavoce.config import load_config
+from vivavoce.config.loading import load_config
 from vivavoce.domain.audio import INPUT_RATE
 from vivavoce.engines.scripted import say
 

@@ -149,7 +149,7 @@ async def walk_server() -> dict[str, Walk]:
     """The three walks through a server of this process, reached over loopback."""
     from websockets.asyncio.client import connect
 
-    from vivavoce.config import load_config
+    from vivavoce.config.loading import load_config
     from vivavoce.wiring import Server
 
     flags = {"server.port": 0, "profile": "scripted", "server.tls.enabled": False}

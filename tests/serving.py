@@ -12,7 +12,7 @@ from typing import Any
 
 import websockets
 
-from vivavoce.config import load_config
+from vivavoce.config.loading import load_config
 from vivavoce.runtime.session_registry import RENEW_EVERY_S
 from vivavoce.store.port import StateStore
 from vivavoce.wiring import Server

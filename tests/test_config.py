@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from vivavoce.config import (
+from vivavoce.config.loading import load_config
+from vivavoce.config.settings import (
     Config,
     LogTable,
     ProfileTable,
@@ -15,7 +16,6 @@ from vivavoce.config import (
     SessionTable,
     TlsTable,
     ToolsTable,
-    load_config,
 )
 from vivavoce.core.settings import Pacing
 from vivavoce.engines.registry import EngineBuilder

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from vivavoce.config import load_config
+from vivavoce.config.loading import load_config
 from vivavoce.domain.content import BuiltinTool, Tools
 from vivavoce.engines.document_index import Index, default_path, files_of, update
 from vivavoce.engines.registry import EngineBuilder

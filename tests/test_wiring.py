@@ -12,7 +12,7 @@ import pytest
 import unruly
 from serving import MODEL, connected, serving
 from vivavoce import profiles
-from vivavoce.config import load_config
+from vivavoce.config.loading import load_config
 from vivavoce.errors import ConfigError, EngineMissing
 from vivavoce.http.health import ComponentState
 from vivavoce.wiring import Server, profiles_in_use, weights_in_use

@@ -9,7 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
-from vivavoce.config import load_config
+from vivavoce.config.loading import load_config
 from vivavoce.domain.content import (
     Content,
     Role,

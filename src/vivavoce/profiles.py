@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from vivavoce.config import Config, ProfileTable
+from vivavoce.config.settings import Config, ProfileTable
 from vivavoce.core.token_counts import (
     LEAST_WINDOW,
     WINDOW,

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from vivavoce.config import Config, EngineChoice
+from vivavoce.config.settings import Config, EngineChoice
 from vivavoce.domain.content import ToolKind
 from vivavoce.engines import document_search
 from vivavoce.engines.pages import load_libraries

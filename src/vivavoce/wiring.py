@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from vivavoce import __version__
-from vivavoce.config import Config, base_url, is_loopback
+from vivavoce.config.settings import Config, base_url, is_loopback
 from vivavoce.domain.ids import IdSource, RandomIds
 from vivavoce.errors import ConfigError, StoreError
 from vivavoce.http import certificates

@@ -22,7 +22,8 @@ from vivavoce.cli.errors import ErrorCode
 from vivavoce.cli.examination import Finding, Severity, worst_severity
 from vivavoce.cli.main import app
 from vivavoce.client.audio import AudioDevice
-from vivavoce.config import Config, load_config
+from vivavoce.config.loading import load_config
+from vivavoce.config.settings import Config
 from vivavoce.engines.document_index import Index, files_of, update
 from vivavoce.http.certificates import prepare_authority, prepare_for_server
 

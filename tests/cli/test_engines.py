@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from vivavoce.cli.engines import profiles_by_engine
 from vivavoce.cli.main import COMMANDS, app
-from vivavoce.config import load_config
+from vivavoce.config.loading import load_config
 from vivavoce.domain.setup import VOICES
 from vivavoce.engines.registry import BUILTIN, factory, parse
 from vivavoce.errors import ConfigError

@@ -25,7 +25,7 @@ from vivavoce.cli.environment import (
 )
 from vivavoce.cli.errors import CliError, ErrorCode
 from vivavoce.cli.main import app
-from vivavoce.config import load_config
+from vivavoce.config.loading import load_config
 from vivavoce.http import certificates
 
 AWKWARD = {"PLAIN": "http://127.0.0.1:8482", "SPACED": "/a b/c", "QUOTED": 'it\'s $HOME \\ "x"'}

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from conformance.servers import Running, serving
-from vivavoce import config, wiring
+from vivavoce import wiring
+from vivavoce.config.loading import load_config
 from vivavoce.engines.registry import missing_weights
 from vivavoce.http import certificates
 
@@ -50,7 +51,7 @@ def tooled(library: Path) -> Iterator[Running]:
 @pytest.fixture(scope="session")
 def embedded(library: Path) -> Iterator[Running]:
     """A server with the embedded engines on their real weights, and with search and code."""
-    settings = config.load_config(None, {"profile": "embedded", "model": "qwen-0.5b"})
+    settings = load_config(None, {"profile": "embedded", "model": "qwen-0.5b"})
     absent = missing_weights(wiring.weights_in_use(settings), settings.weights)
     if absent:
         names = ", ".join(each.name for each in absent)

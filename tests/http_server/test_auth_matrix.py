@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pytest
 
 from serving import MODEL, connected
-from vivavoce.config import load_config
+from vivavoce.config.loading import load_config
 from vivavoce.domain.accounts import ALL_SCOPES, KeyRecord, Scope, TokenRecord
 from vivavoce.http import limits
 from vivavoce.protocol import close

@@ -13,7 +13,7 @@ import pytest
 
 from endpoint import Standing
 from serving import MODEL, Json, connected, serving, until
-from vivavoce.config import load_config
+from vivavoce.config.loading import load_config
 from vivavoce.core.settings import SessionSettings
 from vivavoce.engines.cascade import Cascade
 from vivavoce.engines.ports import Engines

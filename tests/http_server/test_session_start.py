@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from serving import Client, Json, connected, serving, until
-from vivavoce.config import load_config
+from vivavoce.config.loading import load_config
 from vivavoce.domain.ids import SessionId
 from vivavoce.errors import StoreError
 from vivavoce.runtime.session_registry import RENEW_EVERY_S

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from conformance.servers import Running, serving
-from vivavoce import config, wiring
+from vivavoce import wiring
+from vivavoce.config.loading import load_config
 from vivavoce.engines.registry import missing_weights
 
 
@@ -21,7 +22,7 @@ def scripted() -> Iterator[Running]:
 @pytest.fixture(scope="session")
 def embedded() -> Iterator[Running]:
     """The embedded engines on their real weights."""
-    settings = config.load_config(None, {"profile": "embedded", "model": "qwen-0.5b"})
+    settings = load_config(None, {"profile": "embedded", "model": "qwen-0.5b"})
     if absent := missing_weights(wiring.weights_in_use(settings), settings.weights):
         names = ", ".join(each.name for each in absent)
         pytest.skip(f"weights are not here ({names}): run `vivavoce pull`")

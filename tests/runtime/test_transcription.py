@@ -15,7 +15,7 @@ from support.host_rig import Client, PlainDialect
 from vivavoce.core.events import (
     ContentReceived,
     Event,
-    ListeningHeld,
+    ReadingPaused,
     TranscriptFailed,
     TranscriptProgressed,
     TranscriptUpdated,
@@ -365,7 +365,7 @@ def test_a_recognizer_far_behind_makes_the_reader_wait_and_says_so() -> None:
         assert host.transcripts.needed_from() == host.intake.oldest == 0
         await host.transcripts.catch_up()
         assert host.transcripts.needed_from() >= beyond
-        assert host.events == [ListeningHeld(True), ListeningHeld(False)]
+        assert host.events == [ReadingPaused(True), ReadingPaused(False)]
 
     hosted(Slow(4), act)
 
@@ -486,7 +486,7 @@ TRICKS: list[Trick] = [
 
 def stays_sound(reading: Reading) -> bool:
     return (
-        reading.events == [ListeningHeld(True), ListeningHeld(False), CONTENT]
+        reading.events == [ReadingPaused(True), ReadingPaused(False), CONTENT]
         and len(reading.mismatches) == 1
     )
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from vivavoce import config, logs, wiring
+from vivavoce import logs, wiring
 from vivavoce.cli import session as options
 from vivavoce.cli.conversation_display import ConversationDisplay, open_display
 from vivavoce.cli.environment import check_port
@@ -30,6 +30,8 @@ from vivavoce.client.audio import ClockSpeaker, FileMicrophone, read_wav
 from vivavoce.client.conversation import ClientConversation
 from vivavoce.client.session import ServerEndpoint, connect
 from vivavoce.client.tools import ToolModule
+from vivavoce.config.loading import load_config
+from vivavoce.config.settings import Config
 
 RECORDINGS = ("question.wav", "lights.wav")
 INSTRUCTION = "You are a helpful and friendly assistant. Answer in one short sentence."
@@ -68,7 +70,7 @@ def demo(
     Leaves the answers as a WAV file. Exit codes as of `talk`.
     """
     console = open_console(plain=plain)
-    settings = config.load_config(None, {"profile": profile, "server.port": port})
+    settings = load_config(None, {"profile": profile, "server.port": port})
     log = settings.log
     # Log lines between those of the conversation only for those who asked for them.
     level = log.level if "level" in log.model_fields_set else "warning"
@@ -89,7 +91,7 @@ def demo(
 async def _demo(
     display: ConversationDisplay,
     console: Console,
-    settings: config.Config,
+    settings: Config,
     answer: Path,
     wait_s: float,
     once: bool,

@@ -23,7 +23,8 @@ from vivavoce.cli.engines import engine_names
 from vivavoce.cli.environment import AsJson, ConfigFile, server_address
 from vivavoce.cli.errors import ErrorCode, as_typed, open_console
 from vivavoce.cli.examination import Finding, Severity, fault, fault_of, ok, worst_severity
-from vivavoce.config import Config, EngineChoice, load_config
+from vivavoce.config.loading import load_config
+from vivavoce.config.settings import Config, EngineChoice
 from vivavoce.domain.audio import BYTES_PER_SAMPLE, INPUT_RATE, OUTPUT_RATE, pcm_seconds
 from vivavoce.domain.content import Content, Role, Text, Tools
 from vivavoce.domain.ids import GenerationId, SessionId

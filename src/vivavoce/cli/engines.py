@@ -10,7 +10,8 @@ from rich.table import Table
 
 from vivavoce.cli.environment import AsJson, ConfigFile
 from vivavoce.cli.errors import as_typed, open_console
-from vivavoce.config import Config, load_config
+from vivavoce.config.loading import load_config
+from vivavoce.config.settings import Config
 from vivavoce.domain.setup import DEFAULT_VOICE, VOICES
 from vivavoce.engines.ports import Settings
 from vivavoce.engines.registry import listing, parse, required_parts

@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 import typer
 
 from vivavoce.cli.errors import CliError, ErrorCode
-from vivavoce.config import Config, base_url, is_loopback, load_config
+from vivavoce.config.loading import load_config
+from vivavoce.config.settings import Config, base_url, is_loopback
 from vivavoce.errors import ConfigError
 from vivavoce.http import certificates
 

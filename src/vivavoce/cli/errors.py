@@ -18,7 +18,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from vivavoce.config import base_url, load_config
+from vivavoce.config.loading import load_config
+from vivavoce.config.settings import base_url
 from vivavoce.errors import EngineError, VivavoceError
 
 WRONG, UNREACHABLE, CLOSED, SILENT, FAILED = 1, 3, 4, 5, 6

@@ -18,7 +18,7 @@ from vivavoce import __version__
 from vivavoce.cli.environment import ServerAddress, get_json, trusted_certificates
 from vivavoce.cli.errors import ErrorCode, describe_error
 from vivavoce.client import audio as sound
-from vivavoce.config import Config, is_loopback
+from vivavoce.config.settings import Config, is_loopback
 from vivavoce.engines.registry import locate_weights
 from vivavoce.engines.weights import cache_folder
 from vivavoce.errors import ConfigError, EngineMissing, VivavoceError

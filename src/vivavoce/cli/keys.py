@@ -21,7 +21,8 @@ from vivavoce.cli import session as options
 from vivavoce.cli.environment import ConfigFile
 from vivavoce.cli.errors import CliError, ErrorCode, open_console
 from vivavoce.client.session import ServerEndpoint, ServerUnreachable
-from vivavoce.config import Config, load_config, split_words
+from vivavoce.config.loading import load_config
+from vivavoce.config.settings import Config, split_words
 from vivavoce.domain.accounts import ALL_SCOPES, KeyRecord, Quota, Scope
 from vivavoce.errors import ConfigError, connection_failure
 from vivavoce.store.port import StateStore, digest_secret

@@ -24,7 +24,8 @@ from vivavoce.cli.errors import (
     as_typed,
     open_console,
 )
-from vivavoce.config import Config, load_config
+from vivavoce.config.loading import load_config
+from vivavoce.config.settings import Config
 from vivavoce.engines import registry, weights_download
 from vivavoce.engines.weights import (
     Weights,

@@ -18,7 +18,7 @@ from vivavoce.cli.environment import ConfigFile, Key, Port, Url, sdk_variables, 
 from vivavoce.cli.errors import UNREACHABLE, CliError, ErrorCode, open_console
 from vivavoce.cli.session import accepts_connections, wait_until_ready
 from vivavoce.client.session import ServerEndpoint
-from vivavoce.config import load_config
+from vivavoce.config.loading import load_config
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 """The statuses that shells use."""

@@ -19,7 +19,8 @@ from rich.console import Console
 
 from vivavoce.cli.environment import ConfigFile, check_port
 from vivavoce.cli.errors import as_typed, command_hint, describe_error, open_console
-from vivavoce.config import Config, is_loopback, load_config
+from vivavoce.config.loading import load_config
+from vivavoce.config.settings import Config, is_loopback
 
 if TYPE_CHECKING:
     from vivavoce.wiring import Server

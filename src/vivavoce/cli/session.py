@@ -13,12 +13,12 @@ from urllib.parse import urlsplit
 import httpx2
 import typer
 
-from vivavoce import config
 from vivavoce.cli.errors import FAILED, SILENT, CliError, ErrorCode
 from vivavoce.client.messages import DEFAULT_MODEL, SessionOptions
 from vivavoce.client.session import ServerEndpoint
 from vivavoce.client.tools import ToolModule
-from vivavoce.config import is_loopback
+from vivavoce.config.loading import load_config
+from vivavoce.config.settings import base_url, is_loopback, split_words
 from vivavoce.errors import ConfigError
 from vivavoce.http import certificates as authority
 
@@ -70,14 +70,14 @@ def server_endpoint(url: str, key: str, ca: Path | None) -> ServerEndpoint:
         shell_key = os.environ.get("GOOGLE_API_KEY", "") or os.environ.get("GEMINI_API_KEY", "")
         local_ca = _local_ca() if urlsplit(url).scheme in ("https", "wss") else None
         return ServerEndpoint(url, key or shell_key, ca, local_ca)
-    server = config.load_config().server
-    own = config.base_url(server.host, server.port)
+    server = load_config().server
+    own = base_url(server.host, server.port)
     return ServerEndpoint(own, key or next(iter(server.keys), ""), ca)
 
 
 def _local_ca() -> Path | None:
     """The certificate by which this machine's own server is trusted, where there is one."""
-    certificate = config.load_config().server.tls.certificate
+    certificate = load_config().server.tls.certificate
     if certificate is None:
         certificate = authority.CertificateAuthority(authority.default_folder()).ca
     return certificate if certificate.is_file() else None
@@ -92,7 +92,7 @@ def requested_setup(
     modality: str = "AUDIO",
 ) -> SessionOptions:
     """The setup that the options ask for. Raises `ConfigError` for an unknown tool."""
-    used = config.split_words(use)
+    used = split_words(use)
     assert isinstance(used, list)
     if unknown := [name for name in used if name not in BUILTIN]:
         raise ConfigError(f"There is no tool {unknown[0]!r}.", f"Tools: {', '.join(BUILTIN)}.")

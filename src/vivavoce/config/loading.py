@@ -10,21 +10,25 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard, get_args, get_origin
 
 import platformdirs
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError
 
-from vivavoce.config import validation_errors
-from vivavoce.config.checks import find_conflicting_names, find_contradictions
-from vivavoce.config.tables import ProfileTable
-from vivavoce.config.tree import BUILTIN_PROFILES, EMBEDDED, Config
+from vivavoce.config.settings import (
+    BUILTIN_PROFILES,
+    EMBEDDED,
+    Config,
+    ProfileTable,
+    is_loopback,
+)
 from vivavoce.domain.model_family import model_id
-from vivavoce.errors import ConfigError
+from vivavoce.errors import ConfigError, nearest_name
 
 MODEL_KEY = "VIVAVOCE_MODEL_KEY"
 EMBEDDED_MODELS = ("auto", "qwen-0.5b", "qwen-1.5b")
@@ -39,9 +43,7 @@ def load_config(path: Path | None = None, flags: Mapping[str, Any] | None = None
         merged = _merged(_merged(tables, _variables()), _nest_flags(flags or {}))
         return _complete_config(Config(**merged))
     except ValidationError as error:
-        raise ConfigError(
-            validation_errors.format_errors(error, Config), "Correct these entries."
-        ) from None
+        raise ConfigError(format_errors(error, Config), "Correct these entries.") from None
     except SettingsError as error:
         raise ConfigError(f"{error}.", "Lists and tables in variables are JSON.") from None
     except (ValueError, OSError) as error:  # ValueError also of numbers with too many digits
@@ -136,3 +138,119 @@ def _complete_config(config: Config) -> Config:
             "\n".join(problem for problem, _ in problems), "\n".join(fix for _, fix in problems)
         )
     return complete
+
+
+# --- contradictions ---------------------------------------------------------------------------
+
+
+def find_conflicting_names(models: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Names of one model, with `models/` before it and without, that differ in the profile."""
+    return [
+        (f"{name!r} and {short!r} are one model and name different profiles.",
+         "Keep one of them under [models].")
+        for name, profile in models.items()
+        if (short := model_id(name)) != name and models.get(short, profile) != profile
+    ]  # fmt: skip
+
+
+def find_contradictions(config: Config) -> list[tuple[str, str]]:
+    """What no type can say: problems and their fixes."""
+    problems = []
+    server = config.server
+    known = ", ".join(sorted(config.profiles))
+    for model, profile in config.models.items():
+        if profile not in config.profiles:
+            problems.append(
+                (f"Model {model!r} names the profile {profile!r}, which is not there.",
+                 f"Known profiles: {known}.")
+            )  # fmt: skip
+    swappable = isinstance(config.profiles[EMBEDDED].responder, dict)
+    if config.model and not (swappable and EMBEDDED in config.models.values()):
+        problems.append(
+            (f"model = {config.model!r} replaces the model of the profile {EMBEDDED!r}, which no "
+             "model name leads to, or whose responder is not a table.",
+             f"Leave profile = {EMBEDDED!r}, or set the model in the profile that you use.")
+        )  # fmt: skip
+    if not (is_loopback(server.host) or server.tls.enabled or server.tls.plain == "anywhere"):
+        problems.append(
+            (f"server.host = {server.host!r} is reachable by others and TLS is off.",
+             'Turn server.tls.enabled on; behind a proxy that ends TLS, set server.tls.plain = '
+             '"anywhere".')
+        )  # fmt: skip
+    if (config.store.use == "redis") != bool(config.store.url):
+        problems.append(
+            ("store.use and store.url belong together: an address is Redis's, and Redis needs one.",
+             'Set store.use = "redis" and store.url = "redis://HOST:6379/0", or neither.')
+        )  # fmt: skip
+    if (server.tls.certificate is None) != (server.tls.key is None):
+        problems.append(
+            ("server.tls names only one of certificate and key.",
+             "Name both files, or neither to use the local CA.")
+        )  # fmt: skip
+    return problems
+
+
+# --- errors of validation ---------------------------------------------------------------------
+#
+# A line names the setting as the file does, with dots. A name that does not exist brings the one
+# that was probably meant: the same name in another table, or one that is spelt alike in this one.
+# What stood there is shown, but never a key, nor what is inside a table or a list, since keys may
+# be in there.
+
+TABLE = "Input should be a table"
+WORDS = {"dict_type": TABLE, "model_type": TABLE, "model_attributes_type": TABLE}
+"""Where the library speaks of what Python calls it."""
+
+
+def format_errors(error: ValidationError, root: type[BaseModel]) -> str:
+    """All mistakes, one a line. `root` is the whole tree of settings."""
+    return "\n".join(_format_error(each, root) for each in error.errors(include_url=False))
+
+
+def _format_error(error: ErrorDetails, root: type[BaseModel]) -> str:
+    place = error["loc"]
+    where = ".".join(map(str, place))
+    if error["type"] == "extra_forbidden":
+        near = _nearest_setting(place, root)
+        return f"{where}: there is no such setting" + (f"; did you mean `{near}`?" if near else ".")
+    given = "" if "keys" in place else f", not {_shown_value(error['input'])}"
+    return f"{where}: {WORDS.get(error['type'], error['msg'])}{given}."
+
+
+def _shown_value(value: object) -> str:
+    if isinstance(value, dict | list):
+        return "a table" if isinstance(value, dict) else "a list"
+    return repr(value)
+
+
+def _nearest_setting(place: Sequence[int | str], root: type[BaseModel]) -> str:
+    """The setting, in full, that was probably meant; empty if none is near."""
+    *path, last = map(str, place)
+    elsewhere = [name for name in _all_settings(root) if name.rpartition(".")[2] == last]
+    if len(elsewhere) == 1:
+        return elsewhere[0]
+    table = _table(root, path)
+    near = nearest_name(last, table.model_fields) if table is not None else ""
+    return ".".join((*path, near)) if near else ""
+
+
+def _table(kind: object, path: Sequence[str]) -> type[BaseModel] | None:
+    """The table at `path`."""
+    for step in path:
+        if _is_table(kind):
+            kind = kind.model_fields[step].annotation
+        elif get_origin(kind) is dict:  # of tables with names of the user's own
+            kind = get_args(kind)[1]
+    return kind if _is_table(kind) else None
+
+
+def _all_settings(table: type[BaseModel], before: str = "") -> Iterator[str]:
+    """The settings of a table and of those in it, in full."""
+    for name, field in table.model_fields.items():
+        yield before + name
+        if _is_table(field.annotation):
+            yield from _all_settings(field.annotation, f"{before}{name}.")
+
+
+def _is_table(kind: object) -> TypeGuard[type[BaseModel]]:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)

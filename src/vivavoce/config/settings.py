@@ -1,17 +1,27 @@
-"""The tables of the configuration, one class each, with their defaults and bounds.
+"""The settings: everything that an operator can decide, with defaults and bounds, a class a table.
 
-The table of an engine or a tool is carried as it is: whoever builds it validates it.
+The table of an engine or a tool is carried as it is: the code that builds it validates it.
 """
 
 from __future__ import annotations
 
+import ipaddress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
+from pydantic_core import PydanticCustomError
 from pydantic_settings import NoDecode
 
-from vivavoce.config import validation_errors
 from vivavoce.core.settings import Pacing, SessionSettings
 from vivavoce.domain.accounts import Quota
 
@@ -22,13 +32,47 @@ MIN_CONFIDENCE = 0.55
 """Of recordings in noise at 10, 5 and 0 dB, this asks again for 3 of 48 with at most 30 % of their
 words wrong, and for 8 of 13 with more than 60 % wrong; in quiet none comes below 0.8."""
 
-EngineChoice = Annotated[
-    str | dict[str, Any], validation_errors.one_error_saying("an engine's name or a table")
-]
-"""An engine's name, or a table with `use` and the engine's own settings."""
+EMBEDDED = "embedded"
+SCRIPTED = "scripted"
+BUILTIN_PROFILES: dict[str, dict[str, Any]] = {
+    EMBEDDED: {
+        "detector": "silero",
+        "recognizer": "moonshine",
+        "responder": {
+            "use": "cascade",
+            "model": {"use": "llamacpp"},
+            "voice": {"use": "hibari", "otherwise": {"use": "espeak", "otherwise": "silence"}},
+        },
+    },
+    SCRIPTED: {
+        "detector": "energy",
+        "recognizer": "tones",
+        "responder": {
+            "use": "cascade",
+            "model": {"use": "echo"},
+            "voice": {"use": "tones"},
+        },
+    },
+}
 
-Words = Annotated[list[str], NoDecode]
-"""A list that the environment spells with commas."""
+
+def one_error_saying(wanted: str) -> WrapValidator:
+    """Report a wrong value of a setting of several types as one error that says `wanted`."""
+
+    def check(value: Any, handler: ValidatorFunctionWrapHandler, _: ValidationInfo) -> Any:
+        try:
+            return handler(value)
+        except ValidationError:
+            replacement = PydanticCustomError(
+                "either", "Input should be {wanted}", {"wanted": wanted}
+            )
+            raise replacement from None
+
+    return WrapValidator(check)
+
+
+EngineChoice = Annotated[str | dict[str, Any], one_error_saying("an engine's name or a table")]
+"""An engine's name, or a table with `use` and the engine's own settings."""
 
 
 def split_words(value: object) -> object:
@@ -36,6 +80,10 @@ def split_words(value: object) -> object:
     if isinstance(value, str):
         return [word.strip() for word in value.split(",") if word.strip()]
     return value
+
+
+Words = Annotated[list[str], NoDecode, BeforeValidator(split_words)]
+"""A list that the environment spells with commas."""
 
 
 class _Table(BaseModel):
@@ -55,11 +103,6 @@ class TlsTable(_Table):
     key: Path | None = None
     names: Words = []
     plain: Literal["loopback", "anywhere", "never"] = "loopback"
-
-    @field_validator("names", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        return split_words(value)
 
 
 class QuotaTable(_Table):
@@ -105,11 +148,6 @@ class ServerTable(_Table):
     max_head_bytes: int = Field(default=32 * 1024, ge=4096, le=MIB)
     handshake_s: float = Field(default=10.0, gt=0)
     drain_s: float = Field(default=10.0, ge=0)
-
-    @field_validator("keys", "origins", "hosts", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        return split_words(value)
 
 
 class SessionTable(_Table):
@@ -197,17 +235,10 @@ class ToolsTable(_Table):
 
     search: EngineChoice = "local"
     code: EngineChoice = ""
-    url: Annotated[
-        bool | dict[str, Any], validation_errors.one_error_saying("true, false or a table")
-    ] = False
+    url: Annotated[bool | dict[str, Any], one_error_saying("true, false or a table")] = False
     mcp: dict[str, dict[str, Any]] = {}
     mcp_clients: Words = []
     deadline_s: float = Field(default=30.0, gt=0)
-
-    @field_validator("mcp_clients", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        return split_words(value)
 
 
 class LogTable(_Table):
@@ -227,3 +258,44 @@ class ProfileTable(_Table):
     detector: EngineChoice
     recognizer: EngineChoice
     responder: EngineChoice
+
+
+class Config(_Table):
+    """Everything an operator can decide.
+
+    `profile` answers for every model name that `[models]` does not name; where `[models]` is
+    given and `profile` is not, those are refused. `model` swaps the language model of the
+    embedded profile in one line: `openai:URL#NAME`, `qwen-0.5b`, `qwen-1.5b`, the path of a GGUF
+    file, or an engine's name.
+    """
+
+    server: ServerTable = ServerTable()
+    session: SessionTable = SessionTable()
+    store: StoreTable = StoreTable()
+    tools: ToolsTable = ToolsTable()
+    log: LogTable = LogTable()
+    profile: str = EMBEDDED
+    model: str = ""
+    profiles: dict[str, ProfileTable] = {}
+    models: dict[str, str] = {}
+    weights: dict[str, Path] = {}
+
+    def profile_of(self, model: str) -> str | None:
+        """The profile that answers for a model name's last segment; `None` refuses it."""
+        return self.models.get(model) or self.models.get("*")
+
+
+def base_url(host: str, port: int, scheme: str = "http") -> str:
+    """The URL of a server as its own machine reaches it."""
+    name = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"{scheme}://[{name}]:{port}" if ":" in name else f"{scheme}://{name}:{port}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether nobody outside this machine can reach this address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
