@@ -98,7 +98,7 @@ async def answered(model: LanguageModel, request: GenerationRequest) -> tuple[li
 
 async def measure(settings: dict[str, Any]) -> dict[str, Any]:
     """Figures of one model; prints a line for each request."""
-    builder = EngineBuilder(tell=print)
+    builder = EngineBuilder(report=print)
     model, sandbox = await create(settings, builder), await create_sandbox({}, builder)
     await model.prepare(asked())
     right, took = 0, []

@@ -63,7 +63,7 @@ def write(path: Path, pcm: bytes) -> None:
 
 async def main(folder: Path = ASSETS, recordings: Mapping[str, str] = RECORDINGS) -> int:
     """Make every recording in `folder`; the exit status."""
-    host = EngineBuilder(tell=print)
+    host = EngineBuilder(report=print)
     synthesizer = await host.build("synthesizer", "hibari")
     recognizer = await host.build("recognizer", "moonshine")
     failures = 0

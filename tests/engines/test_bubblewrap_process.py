@@ -176,7 +176,7 @@ def output(code: str, *, filtered: bool, instead: Mapping[str, Sequence[str]] = 
         assert set(instead) < set(arguments)
         return [part for each in arguments for part in instead.get(each, (each,))]
 
-    ended = SandboxProcess(filter_, ENVIRONMENT).run(setup, code.encode(), 60, printed.add)
+    ended = SandboxProcess(filter_, ENVIRONMENT).run(setup, code.encode(), 60, printed.append)
     assert not ended.error_line
     return printed.text
 

@@ -37,7 +37,9 @@ def row(path: str, digest: bytes = b"digest") -> Row:
 
 
 def put(index: Index, path: str, *texts: str) -> None:
-    index.put(row(path), "Title", f"file:{path}", [IndexedPassage("", text) for text in texts])
+    index.replace_document(
+        row(path), "Title", f"file:{path}", [IndexedPassage("", text) for text in texts]
+    )
 
 
 def documents(path: Path) -> list[tuple[str, int]]:
@@ -65,7 +67,7 @@ def version_of(path):
 document_index.version_of = version_of
 
 index = document_index.Index(Path(sys.argv[1]))
-index.put(document_index.Row(sys.argv[2], 1, 1, b"digest", ""), "Title", "file:it", [])
+index.replace_document(document_index.Row(sys.argv[2], 1, 1, b"digest", ""), "Title", "file:it", [])
 index.close()
 """
 """Begins an index and puts a document into it; waits for a line after its first look at it."""
@@ -104,11 +106,11 @@ def test_a_number_is_never_given_twice(tmp_path: Path) -> None:
     with closing(Index(tmp_path / "index.sqlite3")) as index:
         numbers = []
         for path in ("/a", "/b", "/b"):
-            index.drop(path)
+            index.remove_document(path)
             put(index, path, "Text.")
             with closing(reading(index.path)) as connection:
                 numbers += connection.execute("SELECT max(id) FROM documents").fetchone()
-            index.drop(path)
+            index.remove_document(path)
         assert numbers == [1, 2, 3]
 
 
@@ -117,13 +119,13 @@ def test_an_older_look_changes_nothing_of_what_came_since(tmp_path: Path) -> Non
     with closing(Index(path)) as one, closing(Index(path)) as other:
         put(one, "/a", "Text.")
         seen = one.rows("/")["/a"]
-        other.drop("/a")
+        other.remove_document("/a")
         put(other, "/b", "Text.", "More.")
-        one.touch(seen, 7, 7)
-        one.drop("/a")
+        one.update_time(seen, 7, 7)
+        one.remove_document("/a")
         assert documents(path) == [("/b", 2)]
-        other.put(row("/a", b"newer"), "Title", "file:/a", [])
-        one.touch(seen, 7, 7)
+        other.replace_document(row("/a", b"newer"), "Title", "file:/a", [])
+        one.update_time(seen, 7, 7)
         assert one.rows("/")["/a"].size == 1
 
 

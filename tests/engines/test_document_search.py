@@ -203,7 +203,7 @@ async def test_a_file_that_became_readable_is_read(index: Index, folder: Path) -
 async def test_a_folder_can_be_forgotten(index: Index, folder: Path) -> None:
     update(index, folder)
     assert index.folders() == [(str(folder), 3)]
-    assert index.forget(str(folder)) == 3
+    assert index.remove_folder(str(folder)) == 3
     assert index.folders() == []
     assert not await found(index, "bridge at Halden")
 
@@ -212,7 +212,7 @@ def test_a_folder_beside_it_is_another(index: Index, folder: Path) -> None:
     twin = Path(shutil.copytree(folder, folder.with_name("documents two")))
     update(index, folder)
     update(index, twin)
-    index.forget(str(folder))
+    index.remove_folder(str(folder))
     assert index.folders() == [(str(twin), 3)]
 
 
@@ -220,12 +220,12 @@ def test_what_lies_in_another_folder_too_is_not_forgotten(index: Index, folder: 
     within = folder / "notes"
     update(index, folder)
     update(index, within)
-    assert index.forget(str(within)) == 0
+    assert index.remove_folder(str(within)) == 0
     assert index.folders() == [(str(folder), 3)]
     update(index, within)
-    assert index.forget(str(folder)) == 2
+    assert index.remove_folder(str(folder)) == 2
     assert index.folders() == [(str(within), 1)]
-    assert index.forget(str(within)) == 1
+    assert index.remove_folder(str(within)) == 1
 
 
 def test_a_hidden_folder_that_was_named_itself_stays(index: Index, folder: Path) -> None:

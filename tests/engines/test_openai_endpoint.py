@@ -12,7 +12,7 @@ from vivavoce.engines.registry import EngineBuilder
 async def said(base_url: str) -> str:
     lines: list[str] = []
     engine = await create(
-        {"base_url": base_url, "model": "qwen3"}, EngineBuilder(tell=lines.append)
+        {"base_url": base_url, "model": "qwen3"}, EngineBuilder(report=lines.append)
     )
     await engine.aclose()
     (line,) = lines

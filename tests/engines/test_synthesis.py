@@ -99,9 +99,9 @@ TIMES = st.lists(st.floats(0, 10), max_size=12)
 
 def test_a_word_goes_with_the_sound_in_which_it_begins() -> None:
     timeline = Timeline("One two three", [Mark(0, 0.0), Mark(3, 0.5), Mark(7, 1.0)])
-    assert [timeline.until(t) for t in (0.1, 0.5, 0.6, 1.0)] == ["One", "", " two", ""]
-    assert timeline.rest() == " three"
-    assert timeline.rest() == ""
+    assert [timeline.words_until(t) for t in (0.1, 0.5, 0.6, 1.0)] == ["One", "", " two", ""]
+    assert timeline.remaining_words() == " three"
+    assert timeline.remaining_words() == ""
 
 
 def test_words_begin_with_their_groups() -> None:
@@ -129,7 +129,9 @@ def test_estimated_marks_follow_the_length_of_words() -> None:
 def test_the_texts_of_a_timeline_add_up(text: str, times: list[float], starts: list[float]) -> None:
     for marks in (estimated_marks(text, 5.0), marks_of_groups(text, sorted(starts), len)):
         timeline = Timeline(text, marks)
-        assert "".join(map(timeline.until, sorted(times))) + timeline.rest() == text
+        assert (
+            "".join(map(timeline.words_until, sorted(times))) + timeline.remaining_words() == text
+        )
 
 
 @pytest.mark.parametrize(
@@ -146,9 +148,9 @@ def test_the_original_follows_the_spoken(
     original: str, parts: list[str], texts: list[str] | None
 ) -> None:
     words = Realigner(original, "".join(parts))
-    taken = [words.take(part) for part in parts]
+    taken = [words.original_of(part) for part in parts]
     assert taken == (texts or ["It costs", " $5", " today."])
-    assert words.rest() == ""
+    assert words.remaining_words() == ""
 
 
 @given(original=TEXTS, spoken=TEXTS, cuts=st.lists(st.integers(0, 60), max_size=6))
@@ -159,8 +161,10 @@ def test_the_original_is_whole_whatever_is_said(
         words = Realigner(original, said)
         places = [0, *sorted(min(cut, len(said)) for cut in cuts), len(said)]
         parts = [said[a:b] for a, b in itertools.pairwise(places)]
-        assert "".join(words.take(part) for part in parts) + words.rest() == original
-        assert words.rest() == ""
+        assert (
+            "".join(words.original_of(part) for part in parts) + words.remaining_words() == original
+        )
+        assert words.remaining_words() == ""
 
 
 # --- level, silence and pieces of sound --------------------------------------------------

@@ -137,12 +137,12 @@ def _remove_folder(path: Path, folder: Path) -> None:
         if root not in known:
             there = ", ".join(known) or "none"
             raise ConfigError(f"{root} is not in the index.", f"Folders in it: {there}.")
-        count = opened.forget(root)
+        count = opened.remove_folder(root)
     typer.echo(f"{count} dropped; the index is {path}")
 
 
 async def _answer_question(path: Path, question: str) -> None:
-    engine = await create({"path": str(path)}, EngineBuilder(tell=typer.echo))
+    engine = await create({"path": str(path)}, EngineBuilder(report=typer.echo))
     try:
         found = await engine.search(SearchQuery(question))
     finally:

@@ -1,17 +1,15 @@
-"""Natural batching: whatever waits while the worker is busy becomes its next call.
+"""Batch the requests of many sessions: those that wait while the worker is busy are its next call.
 
-No window and no timer: an idle server adds no delay, a busy one forms larger batches by
-itself. Used by everything that many sessions need at once and that costs less together.
+No window and no timer: an idle server adds no delay, a busy one forms larger batches by itself.
 
 At low load a thread hand-over costs more than the work itself (two context switches against
-0.15 ms for a Silero frame), so a call that can't wait for anything may be made right on the event
-loop, within a budget: a share of the loop's time, charged with what each call really took. An
-engine that is cheap or rarely asked never leaves the loop; a burst, many sessions or a heavy
-engine overdraw the budget and go to the worker pool, where they are batched.
+0.15 ms for a Silero frame), so a call that can't block may be made on the event loop, within a
+budget: a share of the loop's time, charged with the time that each call took. A burst, many
+sessions or a heavy engine overdraw the budget and go to the worker pool, where they are batched.
 
-A call in a worker has a time limit. One that passes it fails those who wait for it, and the next
-one is made in another thread. A batch that fails is tried again one by one, so that what a
-client sent fails no other client.
+A call in a worker has a time limit. One that exceeds it fails its requests, and the next one is
+made in another thread. A batch that fails is tried again one by one, so that the input of one
+client fails no other client.
 
 Measured with Silero on two busy cores (`benchmarks/detection.py`), CPU for each frame: 16
 sessions 423 us on the loop, 545 in a thread, 401 by budget; 64 sessions 237, 186 and 161, with
@@ -36,16 +34,16 @@ R = TypeVar("R")
 log = logging.getLogger(__name__)
 
 INLINE_SHARE = 0.15
-"""The part of the loop's time that calls on the loop may take."""
+"""Share of the loop's time that calls on the loop may take."""
 
 INLINE_BURST_S = 0.003
-"""How much of that may be taken at once, so that nobody waits behind it."""
+"""Most of that at once, so that no session waits behind it."""
 
 CALL_S = 2.0
-"""How long one call in the worker pool may take."""
+"""Time limit of one call in the worker pool."""
 
 MAX_STUCK = 3
-"""Threads that may hang in calls at a time; beyond them requests fail without being tried."""
+"""Threads that may hang at a time; beyond them requests fail without being tried."""
 
 
 class Batcher(Generic[Q, R]):
@@ -82,15 +80,15 @@ class Batcher(Generic[Q, R]):
 
     @property
     def waiting(self) -> int:
-        """Requests that no call has taken yet."""
+        """Number of requests that are in no call yet."""
         return len(self._waiting)
 
     async def submit(self, request: Q) -> R:
-        """The result for one request.
+        """Return the result for one request.
 
         Raises `EngineError` for whatever `score` raises, and when it gives no result in time.
         """
-        if self._call is None and self._may_stay():
+        if self._call is None and self._within_budget():
             return self._inline(request)
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append((request, future))
@@ -99,7 +97,7 @@ class Batcher(Generic[Q, R]):
         return await future
 
     def close(self) -> None:
-        """No more requests."""
+        """Cancel all requests, and accept no more."""
         if self._call is not None:
             self._call.cancel()
         for _, future in self._waiting:
@@ -110,7 +108,7 @@ class Batcher(Generic[Q, R]):
     def _new_pool(self) -> WorkerPool:
         return WorkerPool(self._engine, workers=1, queue=4)
 
-    def _may_stay(self) -> bool:
+    def _within_budget(self) -> bool:
         now = self._clock()
         earned = (now - self._credited) * self._share
         self._credit = min(INLINE_BURST_S, self._credit + earned)
@@ -133,15 +131,15 @@ class Batcher(Generic[Q, R]):
         """Serve until no request waits. Owned by the batcher; it ends by itself or by `close`."""
         try:
             while self._waiting:
-                await self._serve([self._waiting.popleft() for _ in range(self._take())])
+                await self._serve([self._waiting.popleft() for _ in range(self._batch_size())])
         finally:
             self._call = None
 
-    def _take(self) -> int:
+    def _batch_size(self) -> int:
         return min(self._cap, len(self._waiting))
 
     async def _serve(self, batch: list[tuple[Q, asyncio.Future[R]]]) -> None:
-        # A client that left while waiting costs nothing.
+        # The request of a client that is gone costs nothing.
         batch = [(request, future) for request, future in batch if not future.done()]
         if not batch:
             return
@@ -181,7 +179,7 @@ class Batcher(Generic[Q, R]):
             return [EngineError(self._engine, problem)] * len(requests)
 
     def _results(self, requests: Sequence[Q]) -> Sequence[R | EngineError]:
-        """One result, or what came instead of it, for each request."""
+        """Return the result, or the error, of each request."""
         try:
             results = self._score(requests)
             if len(results) == len(requests):

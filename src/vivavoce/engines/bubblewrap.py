@@ -134,7 +134,7 @@ class BubblewrapSandbox:
 
         def perform(token: CancelToken) -> ProcessEnd:
             try:
-                return process.run(setup, code.encode(errors="replace"), time_s, output.add)
+                return process.run(setup, code.encode(errors="replace"), time_s, output.append)
             finally:
                 self._processes.discard(process)
 

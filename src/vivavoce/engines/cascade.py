@@ -1,14 +1,14 @@
-"""A responder made of a language model and a synthesizer.
+"""Join a language model and a synthesizer into a responder.
 
 Two tasks and a queue of two pieces between them:
 
-- *think* reads the model, hands on thoughts and usage, and cuts the text into pieces;
-- *speak* takes a piece, normalizes it, and emits its sound with the model's own words.
+- *think* reads the model, emits thoughts and usage, and cuts the text into pieces;
+- *speak* normalizes each piece, and emits its sound with the model's own words.
 
-Calls travel through the queue like pieces do, so they are emitted after the speech that
-precedes them. Those that do not fit their declarations never get there: the model is asked again,
-see `ToolCallRetry`. The texts of all speech together equal what the model wrote, also where the
-spoken form differs or where there was nothing to say: such words go with the next sound.
+Calls travel through the queue like pieces do, so they are emitted after the speech that precedes
+them. After a call that does not fit its declaration the model is asked again, see `ToolCallRetry`.
+The texts of all speech together equal what the model wrote, also where the spoken form differs or
+is empty: such words go with the next sound.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 _PIECES = 2
-"""Pieces that wait to be spoken; the model is not read further ahead than that."""
+"""Pieces that may wait to be spoken: how far the model is read ahead."""
 
 _UNSAID_S = 0.04
 """Silence that carries words with no sound of their own at the end of an answer."""
@@ -63,14 +63,14 @@ _CLOSE_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class CascadeSettings:
-    """The language model and the synthesizer."""
+    """The choices of the language model and the synthesizer."""
 
     model: EngineChoice
     voice: EngineChoice
 
 
 class Cascade:
-    """Reads the model while it speaks."""
+    """Speaks the beginning of an answer while the model still writes. See `ports.Responder`."""
 
     def __init__(self, model: LanguageModel, synthesizer: Synthesizer) -> None:
         self.capabilities = ResponderCapabilities(
@@ -90,16 +90,16 @@ class Cascade:
         await self._model.prepare(request)
 
     async def respond(self, request: GenerationRequest, emit: Emit) -> EndReason:
-        """The whole answer; as text or as speech, whichever the request's modality asks for.
+        """Emit the whole answer, as text or as speech by the modality of the request.
 
-        To an unclear request it is a sentence that asks the user to say it again; where another
-        language than English is set, the model answers, without tools.
+        An unclear request is answered by a sentence that asks the user to repeat; in another
+        language than English by the model, without tools.
 
         Raises `EngineError` when the model or the synthesizer fails; what was emitted stays.
         """
         model: LanguageModel = self._model
         if request.unclear:
-            # Nothing is done on words that were hardly understood.
+            # Words that were hardly understood may start no function.
             request = replace(request, tools=Tools())
             model = ClarificationModel() if is_english(request.language) else model
         if request.modality is Modality.TEXT:
@@ -118,7 +118,7 @@ class Cascade:
 
 
 class _Thinking:
-    """Reading the model: what every modality has in common."""
+    """Reads the model, for both modalities."""
 
     def __init__(
         self, model: LanguageModel, request: GenerationRequest, emit: Emit, workers: WorkerPool
@@ -144,7 +144,7 @@ class _Thinking:
                 await self._on(checked)
 
     async def _with_calls_checked(self, part: ModelPart) -> AnswerPart:
-        """The part, its calls held against their declarations in a thread."""
+        """Return the part, its calls checked in a thread."""
         if not isinstance(part, CallsRequested):
             return part
         return await self._workers.run(lambda _: check_batch(part, self._request.tools))
@@ -168,7 +168,7 @@ class _Thinking:
                 assert_never(part)
 
     def _end(self) -> EndReason:
-        """Return the reason of the end; after an empty answer the model waits for the user."""
+        """Return why the answer ended; after an empty one the model waits for the user."""
         if self._reason is EndReason.COMPLETE and not self._said_something:
             return EndReason.NEED_MORE_INPUT
         return self._reason
@@ -181,7 +181,7 @@ class _Thinking:
 
 
 class _Writing(_Thinking):
-    """An answer in text: everything straight through."""
+    """Emits an answer in text."""
 
     async def run(self) -> EndReason:
         await self._think()
@@ -195,7 +195,7 @@ class _Writing(_Thinking):
 
 
 class _Speaking(_Thinking):
-    """An answer in speech."""
+    """Emits an answer in speech."""
 
     def __init__(
         self,
@@ -212,7 +212,7 @@ class _Speaking(_Thinking):
         self._queue: asyncio.Queue[str | CallsRequested | None] = asyncio.Queue(_PIECES)
         self._cut_something = False
         self._sounded = False
-        self._owed = ""  # words that had no sound of their own yet
+        self._silent_text = ""  # words that had no sound of their own yet
 
     async def run(self) -> EndReason:
         try:
@@ -254,41 +254,41 @@ class _Speaking(_Thinking):
             elif spoken := self._normalizer.normalize(item):
                 await self._say(item, spoken)
             else:
-                self._owed += item
+                self._silent_text += item
         await self._settle()
 
     async def _say(self, original: str, spoken: str) -> None:
-        """Speak `spoken`, and say that it was `original`."""
+        """Speak `spoken`, with the words of `original` as its text."""
         words = Realigner(original, spoken)
         voice, language = self._request.voice, self._request.language
         async with _closed(self._synthesizer.speak(spoken, voice, language)) as pieces:
             async for piece in pieces:
-                await self._sound(piece.pcm, words.take(piece.text))
-        self._owed += words.rest()
+                await self._sound(piece.pcm, words.original_of(piece.text))
+        self._silent_text += words.remaining_words()
 
     async def _settle(self) -> None:
-        """Nothing more is coming that could carry the words that had no sound."""
-        text, self._owed = self._owed, ""
+        """Emit the words that had no sound, as no more sound follows them."""
+        text, self._silent_text = self._silent_text, ""
         if not self._sounded and (names := symbol_names(text)):
             await self._say(text, names)
-            text, self._owed = self._owed, ""
+            text, self._silent_text = self._silent_text, ""
         if text.strip() or (text and self._sounded):
             await self._sound(silence(_UNSAID_S), text)
 
     async def _sound(self, pcm: bytes, text: str) -> None:
         if not pcm:
-            self._owed += text
+            self._silent_text += text
             return
         if not self._sounded:
             self._sounded = True
             await self._emit(Milestone("first_audio"))
-        text, self._owed = self._owed + text, ""
+        text, self._silent_text = self._silent_text + text, ""
         await self._emit(Speech(pcm, text))
 
 
 @asynccontextmanager
 async def _closed(iterator: AsyncIterator[T]) -> AsyncIterator[AsyncIterator[T]]:
-    """The iterator, closed on the way out, so that its engine stops at once."""
+    """Yield the iterator, and close it afterwards, so that its engine stops at once."""
     try:
         yield iterator
     finally:
@@ -300,7 +300,7 @@ async def _closed(iterator: AsyncIterator[T]) -> AsyncIterator[AsyncIterator[T]]
 
 
 def _cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The one failure to tell: an engine's, if there is one among them."""
+    """Return the failure of an engine, if there is one in the group, else the first failure."""
     found: list[BaseException] = []
     pending: list[BaseException] = [group]
     while pending:
@@ -342,31 +342,31 @@ _MADE = "This call was made. Don't make it again."
 
 @dataclass(slots=True)
 class _Try:
-    """Results of asking once."""
+    """Results of one try."""
 
     said: str = ""
     held: str = ""
     made: list[ToolCall] = field(default_factory=list)
     wrong: list[tuple[ToolCall, str]] = field(default_factory=list)
-    """The calls of the batch that is not made, each with what the model is told of it."""
+    """The calls of the batch that is not made, each with its error for the model."""
     ended: Ended | None = None
 
 
 class ToolCallRetry:
-    """One answer of a model, asked at most twice; after an invalid call the model is told of it.
+    """Asks a model for an answer, and once more after an invalid call, with its error.
 
     - The calls that a model asks for together are made together or not at all.
     - Once one of them is invalid, or can't be read, the try is over. If the model repairs, it is
       asked once more: with its words and calls as a part of the history, and results that say what
       was wrong. Nothing of this reaches the session's own history.
-    - What was said in the first try was heard and is not said again: words of the second are held
-      back until it calls, and dropped then. If it calls nothing they are its answer, without the
-      beginning that was said before.
+    - Words of the first try were spoken and are not repeated: words of the second are held back
+      until it calls, and dropped then. If it calls nothing they are its answer, without the
+      beginning that was spoken before.
     - A second try that goes wrong, too, or has nothing to add, ends as malformed.
     - Both tries are paid for: their words are counted together. The prompt is counted once, as it
       is over the generations of a turn.
 
-    `request` is what the model is to be asked now, `None` when the answer is over. For each try:
+    `request` is the next request to the model, `None` when the answer is over. For each try:
     `take_part` until it ends or is `invalid`, then call `end_try`.
     """
 
@@ -381,15 +381,15 @@ class ToolCallRetry:
         self._usage = Usage()
 
     def take_part(self, part: AnswerPart) -> Iterator[CheckedPart]:
-        """Take a part of the try; yields what may be handed on."""
+        """Take a part of the try; yields the parts to emit."""
         now = self._now
         match part:
             case UsageReported(usage=usage):
                 self._usage = self._spent.update_with(usage)
                 yield UsageReported(self._usage)
             case _ if now.wrong:
-                self.invalid = True  # nothing but its cost was still of interest
-            case TextDelta(text=text, thought=False) if self._may_be_said_before():
+                self.invalid = True  # only its usage was still needed
+            case TextDelta(text=text, thought=False) if self._may_repeat():
                 now.held += text
             case TextDelta(text=text, thought=thought):
                 now.said += "" if thought else text
@@ -397,20 +397,20 @@ class ToolCallRetry:
             case CallsChecked():
                 yield from self._take_calls(part)
             case CallUnreadable(name=name, written=written, problem=problem):
-                told = f"{problem} You wrote: {written[:_QUOTED]} {_AGAIN}"
-                now.wrong.append((ToolCall(CallId(""), name or "unnamed", {}), told))
+                error = f"{problem} You wrote: {written[:_QUOTED]} {_AGAIN}"
+                now.wrong.append((ToolCall(CallId(""), name or "unnamed", {}), error))
             case Ended():
                 now.ended = part
             case _:
                 assert_never(part)
 
     def end_try(self) -> Iterator[CheckedPart]:
-        """End the try, whole or broken off. Sets `request`; yields what may be handed on."""
+        """End the try, whole or broken off. Sets `request`; yields the parts to emit."""
         now, before = self._now, self._before
         self.request = None
         if now.wrong:
             again = before is None and self._repairs
-            names = [call.name for call, told in now.wrong if told != _FINE]
+            names = [call.name for call, error in now.wrong if error != _FINE]
             log.warning(
                 "model made an invalid call", extra={"functions": names, "asked_again": again}
             )
@@ -430,29 +430,29 @@ class ToolCallRetry:
         elif now.ended is not None:
             yield now.ended
 
-    def _may_be_said_before(self) -> bool:
+    def _may_repeat(self) -> bool:
         before = self._before
         return before is not None and bool(before.said.strip()) and not self._now.made
 
     def _take_calls(self, batch: CallsChecked) -> Iterator[CallsRequested]:
         fit = tuple(one for one in batch.checked if isinstance(one, ToolCall))
         if len(fit) < len(batch.calls):
-            told = [
+            errors = [
                 f"{one} {_AGAIN}" if isinstance(one, InvalidCall) else _FINE
                 for one in batch.checked
             ]
-            self._now.wrong = list(zip(batch.calls, told, strict=True))
+            self._now.wrong = list(zip(batch.calls, errors, strict=True))
             return
         self._now.made += fit
         yield CallsRequested(fit)
 
 
 def _corrected(asked: GenerationRequest, first: _Try) -> GenerationRequest:
-    """The question with what the model made of it and what was wrong with that."""
+    """Return the request with the first try and its errors added to the history."""
     spoken: list[Part] = [Text(first.said)] if first.said.strip() else []
     results: list[Part] = []
     made = [(call, {"output": _MADE}) for call in first.made]
-    wrong = [(call, {"error": told}) for call, told in first.wrong]
+    wrong = [(call, {"error": error}) for call, error in first.wrong]
     for number, (call, response) in enumerate(made + wrong, 1):
         id_ = CallId(f"again_{number}")
         # What is too large or too deep to be made is too much to be shown, too.
@@ -470,7 +470,7 @@ SENTENCES = (
     "Could you say that again, please?",
     "I'm sorry, I still didn't understand. Please say it once more.",
 )
-"""Said in turn, so that no answer equals the one before."""
+"""Used in turn, so that no answer equals the one before."""
 
 
 def is_english(language: str) -> bool:
@@ -479,7 +479,7 @@ def is_english(language: str) -> bool:
 
 
 class ClarificationModel:
-    """A language model that knows these sentences only."""
+    """A language model that asks the user to repeat, in fixed sentences."""
 
     capabilities = LanguageModelCapabilities()
 
@@ -487,7 +487,7 @@ class ClarificationModel:
         """Needs none."""
 
     async def generate(self, request: GenerationRequest) -> AsyncIterator[ModelPart]:
-        """The sentence after the one that the model's last words were."""
+        """Yield the sentence after the one that ended the model's last turn."""
         said = [content.text.strip() for content in request.history if content.role is Role.MODEL]
         last = said[-1] if said else ""
         after = SENTENCES.index(last) + 1 if last in SENTENCES else 0
@@ -518,6 +518,6 @@ async def create(settings: Settings, host: EngineHost) -> Cascade:
 
 
 def required_parts(settings: Settings) -> tuple[tuple[str, str | Settings], ...]:
-    """The engines that it is made of, for `engines.registry`."""
+    """Return the choices of its parts, for `engines.registry`."""
     ports = {"model": "model", "voice": "synthesizer"}
     return tuple((port, settings[key]) for key, port in ports.items() if key in settings)

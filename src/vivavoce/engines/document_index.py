@@ -353,12 +353,12 @@ class Index:
         )
         return {row[0]: Row(*row) for row in found}
 
-    def remember(self, folder: str) -> None:
+    def add_folder(self, folder: str) -> None:
         """`folder` is one of those that are indexed."""
         with self._change() as connection:
             connection.execute("INSERT OR IGNORE INTO folders VALUES (?)", (folder,))
 
-    def forget(self, folder: str) -> int:
+    def remove_folder(self, folder: str) -> int:
         """Drop `folder` and the documents under it; how many those were.
 
         A document that lies under another indexed folder too stays, as one of that folder.
@@ -371,12 +371,12 @@ class Index:
                 _drop(connection, path)
         return len(gone)
 
-    def drop(self, path: str) -> None:
+    def remove_document(self, path: str) -> None:
         """Remove the document at `path`."""
         with self._change() as connection:
             _drop(connection, path)
 
-    def touch(self, row: Row, size: int, mtime_ns: int) -> None:
+    def update_time(self, row: Row, size: int, mtime_ns: int) -> None:
         """The file of `row` has another date, and the same content."""
         with self._change() as connection:
             connection.execute(
@@ -384,7 +384,9 @@ class Index:
                 (size, mtime_ns, row.path, row.digest),
             )
 
-    def put(self, row: Row, title: str, uri: str, passages: Sequence[IndexedPassage]) -> None:
+    def replace_document(
+        self, row: Row, title: str, uri: str, passages: Sequence[IndexedPassage]
+    ) -> None:
         """The document as it is now, in place of what was known of its path."""
         with self._change() as connection:
             _drop(connection, row.path)
@@ -493,14 +495,14 @@ def update(index: Index, root: Path, files: list[Path]) -> Generator[Seen, None,
     Raises `ConfigError` if the index can't be written. Stopping midway leaves what was done.
     """
     known = index.rows(str(root))
-    index.remember(str(root))
+    index.add_folder(str(root))
     for path in files:
         yield _look(index, root, path, known.pop(str(path), None))
     inner = tuple(map(under, (each for each in index.roots() if each.startswith(under(str(root))))))
     for gone in known:
         if gone.startswith(inner) and os.path.exists(gone):
             continue  # passed over here, as hidden, and indexed as a folder of its own
-        index.drop(gone)
+        index.remove_document(gone)
         yield Seen(Path(gone), Change.DROPPED)
 
 
@@ -525,7 +527,7 @@ def _look(index: Index, root: Path, path: Path, known: Row | None) -> Seen:
         return _lost(index, path, known, error)
     digest = hashlib.sha256(data or problem.encode()).digest()
     if known and known.digest == digest:
-        index.touch(known, state.st_size, state.st_mtime_ns)
+        index.update_time(known, state.st_size, state.st_mtime_ns)
         return _as_known(path, known)
     title, uri, cut = path.stem, address(root, path), list[IndexedPassage]()
     if not problem:
@@ -538,7 +540,7 @@ def _look(index: Index, root: Path, path: Path, known: Row | None) -> Seen:
         except Exception as error:  # whatever it is, the other files shall not wait for it
             problem = f"It can't be read ({type(error).__name__})."
     row = Row(str(path), state.st_size, state.st_mtime_ns, digest, problem)
-    index.put(row, title, uri, cut)
+    index.replace_document(row, title, uri, cut)
     return Seen(path, Change.UNREADABLE if problem else Change.READ, problem)
 
 
@@ -560,5 +562,5 @@ def _as_known(path: Path, known: Row) -> Seen:
 def _lost(index: Index, path: Path, known: Row | None, error: OSError) -> Seen:
     """A file that can't be opened; what was known of it may not be true any more."""
     if known:
-        index.drop(known.path)
+        index.remove_document(known.path)
     return Seen(path, Change.UNREADABLE, f"{error.strerror or 'It cannot be opened'}.")

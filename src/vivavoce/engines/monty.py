@@ -145,7 +145,7 @@ class Run:
         session.feed_run(code, print_callback=self._printed)
 
     def _printed(self, stream: Literal["stdout", "stderr"], text: str) -> None:
-        if not self._output.add(text.encode(errors="replace")):
+        if not self._output.append(text.encode(errors="replace")):
             self.stop()
 
     def _failed(

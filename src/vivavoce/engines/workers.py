@@ -1,13 +1,12 @@
 """Bounded worker threads for blocking engines: the only executor in this tree.
 
-A pool belongs to one engine. Work gets a `CancelToken` and looks at it between chunks: when
-the awaiting task is cancelled, the token is set and the task leaves at once; the thread
-follows when it looks. It is not waited for: correctness does not depend on it.
+A pool belongs to one engine. Work gets a `CancelToken` and checks it between chunks: when the
+awaiting task is cancelled, the token is set and the task ends at once; the thread follows at its
+next check. It is not waited for: correctness does not depend on it.
 
-A thread that has not followed `REPLACE_AFTER_S` later is replaced: it is counted, logged,
-and a new thread takes its place, so that one hanging call costs a thread and not the engine.
-If it comes back after all it ends, since its place is taken.
-The threads are daemons for the same reason: a hanging one must not keep the process alive.
+A thread that still works `REPLACE_AFTER_S` later is counted, logged and replaced, so that one
+hanging call costs a thread and not the engine; it ends once its call returns. Threads are daemons
+for the same reason: a hanging one must not keep the process alive.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 class CancelToken:
-    """Tells a worker thread that its result is no longer wanted."""
+    """A flag by which a worker thread learns that its result is no longer needed."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
@@ -44,7 +43,7 @@ class CancelToken:
 
 
 class _Threads(Executor):
-    """A pool of daemon threads, started when first needed; `add` replaces one that hangs."""
+    """Daemon threads, started when first needed; `start_thread` replaces one that hangs."""
 
     def __init__(self, name: str, count: int) -> None:
         self._name = name
@@ -61,16 +60,16 @@ class _Threads(Executor):
         self._jobs.put((future, lambda: fn(*args, **kwargs)))
         if self._missing:
             self._missing -= 1
-            self.add()
+            self.start_thread()
         return future
 
-    def add(self) -> None:
+    def start_thread(self) -> None:
         self._started += 1
         name = f"worker-{self._name}-{self._started}"
         threading.Thread(target=self._work, name=name, daemon=True).start()
 
-    def leave(self) -> None:
-        """The calling thread ends when it has done the job that it is at."""
+    def end_current_thread(self) -> None:
+        """End the calling thread after its present job."""
         self._mine.leaving = True
 
     def shutdown(self, wait: bool = False, *, cancel_futures: bool = True) -> None:
@@ -125,7 +124,7 @@ class WorkerPool:
         return self.waiting == 0 and self.running + self.abandoned - self.replaced < self.workers
 
     async def run(self, work: Callable[[CancelToken], T]) -> T:
-        """The result of `work`, done in a thread. Raises `EngineBusy` when the queue is full."""
+        """Run `work` in a thread; returns its result. Raises `EngineBusy` if the queue is full."""
         with self._lock:
             if self.waiting >= self._queue:
                 raise EngineBusy(self.engine, f"{self.waiting} jobs are waiting already.")
@@ -162,7 +161,7 @@ class WorkerPool:
                 self.running -= 1
             if job.replaced:
                 self.replaced -= 1
-                self._pool.leave()
+                self._pool.end_current_thread()
 
     def _abandon(self, job: _Job) -> bool:
         """Cancel the job. Returns whether a thread is busy with it."""
@@ -183,12 +182,12 @@ class WorkerPool:
             job.replaced = True
             self.replaced += 1
         log.error("engine thread hangs and was replaced", extra={"engine": self.engine})
-        self._pool.add()
+        self._pool.start_thread()
 
     async def stream(
         self, work: Callable[[CancelToken, Callable[[T], None]], None]
     ) -> AsyncGenerator[T, None]:
-        """Yield what `work` puts, as it puts it. Leaving early sets the token.
+        """Yield the items that `work` puts, while it runs. Closing the iterator sets the token.
 
         The queue between thread and loop is bounded by what one generation can produce.
         """
@@ -216,12 +215,12 @@ class WorkerPool:
             worker.cancel()
 
     def close(self) -> None:
-        """No more work; threads end by themselves when they have finished."""
+        """Accept no more work; threads end when they have finished."""
         self._pool.shutdown(wait=False)
 
 
 def _call_in_loop(loop: asyncio.AbstractEventLoop, act: Callable[[], object]) -> None:
-    """Have the loop call `act`, unless the loop is closed."""
+    """Schedule `act` on the loop, unless the loop is closed."""
     try:
         loop.call_soon_threadsafe(act)
     except RuntimeError:
