@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import uvicorn
 from mcp.server import Server
 from mcp.server.mcpserver import MCPServer
@@ -85,3 +86,9 @@ async def until(condition: Callable[[], bool], within_s: float = 15.0) -> None:
     async with asyncio.timeout(within_s):
         while not condition():  # noqa: ASYNC110 (there is nothing to be told by)
             await asyncio.sleep(0.01)
+
+
+def count_logged(caplog: pytest.LogCaptureFixture, message: str, **fields: object) -> int:
+    """Count the lines of the log with this message and these fields."""
+    lines = [vars(record) for record in caplog.records if record.getMessage() == message]
+    return sum(fields.items() <= line.items() for line in lines)

@@ -83,7 +83,10 @@ async def test_a_clients_headers_reach_its_server_and_neither_the_log_nor_the_tr
     assert set(shop.keys) == {SECRET}
     assert "mcpServers" in trace
     assert SECRET not in trace
-    assert "MCP server is up: server=two" in stream.getvalue()
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert any(
+        line["event"] == "MCP server is up" and line.get("server") == "two" for line in lines
+    )
     assert SECRET not in stream.getvalue()
 
 

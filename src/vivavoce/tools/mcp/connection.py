@@ -173,7 +173,7 @@ class McpConnection:
         try:
             await asyncio.wait({task}, timeout=CLOSE_PROGRAM_S if self.spec.command else CLOSE_S)
             if not task.done():
-                log.warning("MCP server does not close: server=%s", self.spec.name)
+                log.warning("MCP server does not close", extra={"server": self.spec.name})
                 task.cancel()
                 await asyncio.wait({task}, timeout=CANCEL_S)
         finally:
@@ -222,8 +222,8 @@ class McpConnection:
         except Exception as error:
             # The library may fail on a stranger's answer. The words stay out of the log: they may
             # hold what somebody said.
-            log.warning("MCP answer is not understood: server=%s (%s)",
-                        self.spec.name, type(error).__name__)  # fmt: skip
+            facts = {"server": self.spec.name, "problem": type(error).__name__}
+            log.warning("MCP answer is not understood", extra=facts)
             raise self._error("gave an answer that is not understood") from error
         finally:
             delivery.reset(mark)
@@ -325,7 +325,9 @@ class McpConnection:
                 self.state = McpConnectionState.UP
                 self._problem = ""
                 self._end_attempt()
-                log.info("MCP server is up: server=%s tools=%d", self.spec.name, len(self.tools))
+                log.info(
+                    "MCP server is up", extra={"server": self.spec.name, "tools": len(self.tools)}
+                )
                 async with anyio.create_task_group() as group:
                     group.start_soon(self._tool_list.follow_changes, client)
                     await self._wait_for_session_end()
@@ -369,7 +371,7 @@ class McpConnection:
         problem = "; ".join(cut_text(each, 200) for each in sorted(problems))
         level = logging.DEBUG if problem == self._problem else logging.WARNING
         self._problem = problem
-        log.log(level, "MCP server is down: server=%s (%s)", self.spec.name, problem)
+        log.log(level, "MCP server is down", extra={"server": self.spec.name, "problem": problem})
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:
@@ -406,8 +408,10 @@ class ToolList:
                 await asyncio.sleep(RELIST_S)
                 async with asyncio.timeout(self._spec.connect_s):
                     await self.read_tools(client)
-                log.info("MCP tools have changed: server=%s tools=%d",
-                         self._spec.name, len(self.tools))  # fmt: skip
+                log.info(
+                    "MCP tools have changed",
+                    extra={"server": self._spec.name, "tools": len(self.tools)},
+                )
 
     async def handle_notification(self, message: IncomingMessage) -> None:
         """Handle what the server sends unasked."""
@@ -427,10 +431,10 @@ class ToolList:
                         self._stale.set()
                         pause = FIRST_PAUSE_S
             except (ListenNotSupportedError, MCPError, TimeoutError) as error:
-                log.debug("MCP server reports no changes: server=%s (%s)",
-                          name, type(error).__name__)  # fmt: skip
+                facts = {"server": name, "problem": type(error).__name__}
+                log.debug("MCP server reports no changes", extra=facts)
                 return
             except SubscriptionLost:
-                log.debug("MCP server stopped reporting changes: server=%s", name)
+                log.debug("MCP server stopped reporting changes", extra={"server": name})
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_S)

@@ -66,9 +66,11 @@ async def list_tools(client: Client, spec: McpServerSpec) -> tuple[RemoteTool, .
         if cursor is None or len(found) > MAX_TOOLS:
             break
     if len(found) > MAX_TOOLS or cursor is not None:
-        log.warning("MCP server lists too many tools: server=%s kept=%d", spec.name, MAX_TOOLS)
+        log.warning(
+            "MCP server lists too many tools", extra={"server": spec.name, "kept": MAX_TOOLS}
+        )
     for missing in sorted(spec.allow - {tool.name for tool in found}):
-        log.warning("MCP server lacks a tool: server=%s tool=%s", spec.name, missing)
+        log.warning("MCP server lacks a tool", extra={"server": spec.name, "tool": missing})
     return tuple(_offered(found[:MAX_TOOLS], spec))
 
 
@@ -80,8 +82,8 @@ def _offered(tools: Sequence[Tool], spec: McpServerSpec) -> Iterator[RemoteTool]
             fault = "a name that was there before"
         seen.add(tool.name)
         if fault:
-            log.warning("MCP tool is left out: server=%s tool=%s fault=%s",
-                        spec.name, tool.name[:128], fault)  # fmt: skip
+            facts = {"server": spec.name, "tool": tool.name[:128], "problem": fault}
+            log.warning("MCP tool is left out", extra=facts)
             continue
         description = (tool.description or tool.title or "")[:MAX_DESCRIPTION]
         yield RemoteTool(tool.name, description, parameters)

@@ -113,7 +113,9 @@ class McpClientTools:
         ]
         for each in self._asked:
             if not each.up:
-                log.warning("MCP server that a client asks for is down: server=%s", each.spec.name)
+                log.warning(
+                    "MCP server that a client asks for is down", extra={"server": each.spec.name}
+                )
         await self._retire(gone)
 
     def tools(self, taken: Collection[str] = ()) -> tuple[McpTool, ...]:
@@ -162,7 +164,8 @@ async def _open(connection: McpConnection) -> None:
     try:
         await connection.open()
     except ToolError as error:
-        log.warning("MCP server of a client is left out: %s", error)
+        facts = {"server": connection.spec.name, "problem": error.problem}
+        log.warning("MCP server of a client is left out", extra=facts)
 
 
 MAX_NAME = 128
