@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
+import json
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,12 @@ import pytest
 import uvicorn
 from mcp.server import Server
 from mcp.server.mcpserver import MCPServer
-from starlette.responses import PlainTextResponse
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+Answer = Callable[[Request], Awaitable[Response]]
+OBJECT = {"type": "object"}
 EXAMPLE = Path(__file__).parents[2] / "examples" / "mcp_server.py"
 
 
@@ -92,3 +97,47 @@ def count_logged(caplog: pytest.LogCaptureFixture, message: str, **fields: objec
     """Count the lines of the log with this message and these fields."""
     lines = [vars(record) for record in caplog.records if record.getMessage() == message]
     return sum(fields.items() <= line.items() for line in lines)
+
+
+def app(answer: Answer) -> ASGIApp:
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await (await answer(Request(scope, receive)))(scope, receive, send)
+
+    return serve
+
+
+def scripted_server(**results: dict[str, Any]) -> ASGIApp:
+    """A server by hand, with a tool for each result, which nothing checks on its way out."""
+    answers: dict[str, dict[str, Any]] = {
+        "initialize": {
+            "protocolVersion": "2025-11-25",
+            "capabilities": {"tools": {}},
+            "serverInfo": {"name": "odd", "version": "1"},
+        },
+        "tools/list": {"tools": [{"name": name, "inputSchema": OBJECT} for name in results]},
+    }
+
+    async def answer(request: Request) -> Response:
+        message = await request.json()
+        if "id" not in message:
+            return Response(status_code=202)
+        reply = {"jsonrpc": "2.0", "id": message["id"]}
+        if message["method"] == "tools/call":
+            result = results[message["params"]["name"]]
+        elif (result := answers.get(message["method"], {})) == {}:
+            return JSONResponse(reply | {"error": {"code": -32601, "message": "?"}})
+        if message["method"] == "tools/call" and message["params"]["name"] == "packed":
+            body = gzip.compress(json.dumps(reply | {"result": result}).encode())
+            packed = {"content-encoding": "gzip"}
+            return Response(body, media_type="application/json", headers=packed)
+        if message["method"] == "tools/call" and message["params"]["name"] == "streamed":
+            event = f"event: message\ndata: {json.dumps(reply | {'result': result})}\n\n"
+            return Response(event, media_type="text/event-stream")
+        return JSONResponse(reply | (result if "error" in result else {"result": result}))
+
+    return app(answer)
+
+
+def text_result(text: str) -> dict[str, Any]:
+    return {"content": [{"type": "text", "text": text}]}

@@ -15,8 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 import serving as whole
 from tools.conversations import conversation
-from tools.mcp_servers import free_port, serving, until
-from tools.test_mcp_faults import said, scripted
+from tools.mcp_servers import free_port, scripted_server, serving, text_result, until
 from vivavoce.domain.content import BuiltinTool, Json, ToolCall, ToolKind, ToolOutcome, Tools
 from vivavoce.domain.ids import CallId
 from vivavoce.logs import configure
@@ -63,7 +62,7 @@ async def test_a_clients_headers_reach_its_server_and_neither_the_log_nor_the_tr
     tmp_path: Path,
 ) -> None:
     stream = io.StringIO()
-    shop = Listening(scripted(plain=said("Hello.")))
+    shop = Listening(scripted_server(plain=text_result("Hello.")))
     async with serving(shop) as origin:
         settings = f'log = {{ personal = true }}\n[tools]\nmcp_clients = ["{origin}"]\n'
         async with (
@@ -128,9 +127,9 @@ async def test_why_a_server_is_down_is_told_without_its_secrets(
 
 def failing() -> ASGIApp:
     """One tool that reports an error, and one that won't take what it is given."""
-    error = said("There is no room for Ada.") | {"isError": True}
+    error = text_result("There is no room for Ada.") | {"isError": True}
     refusal = {"error": {"code": -32602, "message": "Invalid room: Ada."}}
-    return scripted(report=error, refuse=refusal)
+    return scripted_server(report=error, refuse=refusal)
 
 
 async def failed(name: str, personal: bool) -> tuple[ToolOutcome, list[dict[str, Any]]]:

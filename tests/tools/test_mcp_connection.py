@@ -1,15 +1,17 @@
-"""Servers that are slow, broken, boundless or hostile: a log line or a `ToolError`, never more."""
+"""Connections to MCP servers that fail, answer oddly, or do not close."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
 import contextlib
-import gzip
 import itertools
 import json
 import logging
+import os
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,13 +32,24 @@ from mcp_types import (
 )
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from tools.conversations import conversation
-from tools.mcp_servers import serving, serving_mcp, until
+from tools.mcp_servers import (
+    OBJECT,
+    Answer,
+    app,
+    scripted_server,
+    serving,
+    serving_mcp,
+    text_result,
+    until,
+)
 from vivavoce.domain.content import Blob, ToolOutcome
 from vivavoce.engines.workers import WorkerPool
 from vivavoce.errors import ToolError
+from vivavoce.profiles import ENGINE_CLOSE_S
+from vivavoce.runtime.connection import RELEASE_S
 from vivavoce.tools.mcp.connection import McpConnection, McpConnectionState, McpTool
 from vivavoce.tools.mcp.conversion import (
     MAX_ERROR,
@@ -50,9 +63,6 @@ from vivavoce.tools.mcp.conversion import (
 from vivavoce.tools.mcp.settings import McpServerSpec
 from vivavoce.tools.mcp.transport import MAX_RESPONSE_BYTES, MAX_RESPONSE_VALUES
 
-Answer = Callable[[Request], Awaitable[Response]]
-OBJECT = {"type": "object"}
-
 
 @contextlib.asynccontextmanager
 async def connection(url: str, **more: Any) -> AsyncIterator[McpConnection]:
@@ -64,14 +74,6 @@ async def connection(url: str, **more: Any) -> AsyncIterator[McpConnection]:
         async with asyncio.timeout(10):
             await each.aclose()
         workers.close()
-
-
-def app(answer: Answer) -> ASGIApp:
-    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            await (await answer(Request(scope, receive)))(scope, receive, send)
-
-    return serve
 
 
 def listing(*tools: Tool, **results: CallToolResult) -> Server[Any]:
@@ -211,42 +213,6 @@ def test_a_schema_is_looked_at_before_anyone_uses_it(schema: dict[str, Any], fau
     assert bool(found) == bool(fault)
 
 
-def scripted(**results: dict[str, Any]) -> ASGIApp:
-    """A server by hand, with a tool for each result, which nothing checks on its way out."""
-    answers: dict[str, dict[str, Any]] = {
-        "initialize": {
-            "protocolVersion": "2025-11-25",
-            "capabilities": {"tools": {}},
-            "serverInfo": {"name": "odd", "version": "1"},
-        },
-        "tools/list": {"tools": [{"name": name, "inputSchema": OBJECT} for name in results]},
-    }
-
-    async def answer(request: Request) -> Response:
-        message = await request.json()
-        if "id" not in message:
-            return Response(status_code=202)
-        reply = {"jsonrpc": "2.0", "id": message["id"]}
-        if message["method"] == "tools/call":
-            result = results[message["params"]["name"]]
-        elif (result := answers.get(message["method"], {})) == {}:
-            return JSONResponse(reply | {"error": {"code": -32601, "message": "?"}})
-        if message["method"] == "tools/call" and message["params"]["name"] == "packed":
-            body = gzip.compress(json.dumps(reply | {"result": result}).encode())
-            packed = {"content-encoding": "gzip"}
-            return Response(body, media_type="application/json", headers=packed)
-        if message["method"] == "tools/call" and message["params"]["name"] == "streamed":
-            event = f"event: message\ndata: {json.dumps(reply | {'result': result})}\n\n"
-            return Response(event, media_type="text/event-stream")
-        return JSONResponse(reply | (result if "error" in result else {"result": result}))
-
-    return app(answer)
-
-
-def said(text: str) -> dict[str, Any]:
-    return {"content": [{"type": "text", "text": text}]}
-
-
 @pytest.mark.parametrize(
     ("tool", "problem"),
     [
@@ -260,14 +226,14 @@ def said(text: str) -> dict[str, Any]:
 async def test_an_answer_that_can_not_be_taken_fails_the_call_alone(
     tool: str, problem: str
 ) -> None:
-    server = scripted(
+    server = scripted_server(
         none={"content": "not a list"},
-        huge=said("x" * MAX_RESPONSE_BYTES),
-        packed=said("x" * 1000),
+        huge=text_result("x" * MAX_RESPONSE_BYTES),
+        packed=text_result("x" * 1000),
         crowded={"content": [], "structuredContent": {"a": [[]] * MAX_RESPONSE_VALUES}},
         streamed={"content": [], "structuredContent": {"a": [[]] * MAX_RESPONSE_VALUES}},
-        listed=said(json.dumps([[]] * MAX_RESPONSE_VALUES)),
-        plain=said("Hello."),
+        listed=text_result(json.dumps([[]] * MAX_RESPONSE_VALUES)),
+        plain=text_result("Hello."),
     )
     async with serving(server) as origin, connection(origin) as odd:
         await odd.open()
@@ -374,7 +340,7 @@ def test_a_giant_structured_result_is_written_only_as_far_as_it_is_kept() -> Non
 
 
 async def test_a_structured_answer_is_read_in_a_thread() -> None:
-    server = scripted(plain={"content": [], "structuredContent": {"a": 1}})
+    server = scripted_server(plain={"content": [], "structuredContent": {"a": 1}})
     async with serving(server) as origin, connection(origin) as odd:
         await odd.open()
         (remote,) = odd.tools
@@ -383,3 +349,79 @@ async def test_a_structured_answer_is_read_in_a_thread() -> None:
         odd.workers.close()
         with pytest.raises(RuntimeError, match="workers of mcp are closed"):
             await McpTool("plain", remote, odd).run({}, conversation())
+
+
+DEAF = """
+import os, signal, sys
+from mcp.server.mcpserver import MCPServer
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+server = MCPServer("deaf", log_level="CRITICAL")
+server.add_tool(os.getpid, name="pid")
+server.run("stdio")
+signal.pause()
+"""
+
+Stop = Callable[[McpConnection], Awaitable[None]]
+
+
+async def wait_for_it(held: McpConnection) -> None:
+    async with asyncio.timeout(RELEASE_S):
+        await held.aclose()
+
+
+async def lose_patience(held: McpConnection) -> None:
+    closing = asyncio.create_task(held.aclose())
+    await asyncio.wait({closing}, timeout=0.1)
+    closing.cancel()
+    await asyncio.wait({closing})
+
+
+@pytest.mark.parametrize("stop", [wait_for_it, lose_patience])
+async def test_a_server_that_is_silent_at_the_farewell_is_left_behind(stop: Stop) -> None:
+    inner = scripted_server(plain=text_result("Hello."))
+    farewells = []
+
+    async def server(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope.get("method") == "DELETE":
+            farewells.append(scope["path"])
+            await asyncio.sleep(30)
+        else:
+            await inner(scope, receive, with_session(send))
+
+    async with serving(server) as origin:
+        workers = WorkerPool("mcp")
+        held = McpConnection(McpServerSpec("odd", f"{origin}/mcp", connect_s=20.0), workers)
+        await held.open()
+        await stop(held)
+        await until(lambda: held.over, within_s=1.0)
+        assert farewells == ["/mcp"]
+        workers.close()
+
+
+def with_session(send: Send) -> Send:
+    """Answers that carry the identifier of a session, which a client then says goodbye to."""
+
+    async def sent(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = [*message["headers"], (b"mcp-session-id", b"s")]
+            message = {**message, "headers": headers}
+        await send(message)
+
+    return sent
+
+
+async def test_a_program_that_is_deaf_to_signals_is_killed_in_time(tmp_path: Path) -> None:
+    script = tmp_path / "server.py"
+    script.write_text(DEAF)
+    workers = WorkerPool("mcp")
+    command = (sys.executable, str(script))
+    held = McpConnection(McpServerSpec("deaf", command=command, connect_s=30.0), workers)
+    await held.open()
+    result = await held.call_tool("pid", {})
+    pid = int(getattr(result.content[0], "text", ""))
+    async with asyncio.timeout(ENGINE_CLOSE_S):
+        await held.aclose()
+    assert held.over
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    workers.close()
