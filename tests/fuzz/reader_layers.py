@@ -31,7 +31,7 @@ HEADER = (
 
 def _path(data: bytes) -> Hashable:
     found = live_path(data.decode("latin-1"))
-    return found and (found.service, found.method, found.enterprise)
+    return found and (found.version, found.method, found.enterprise)
 
 
 def _credential(data: bytes) -> Hashable:
@@ -43,7 +43,7 @@ def _credential(data: bytes) -> Hashable:
     except AuthError as denied:  # a query that is too long, or has too many fields
         return refusal(denied)
     assert found is None or found.value
-    return found and (found.kind, found.place)
+    return found and found.is_token
 
 
 @cache

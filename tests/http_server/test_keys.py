@@ -10,7 +10,7 @@ import pytest
 from vivavoce.domain.accounts import KeyRecord, Quota, Scope
 from vivavoce.errors import StoreError
 from vivavoce.http.keys import FRESH_S, ApiKeys, AuthError, find_request_credential
-from vivavoce.protocol.paths import Credential, CredentialKind
+from vivavoce.protocol.paths import Credential
 from vivavoce.store.memory import MemoryStore
 from vivavoce.store.port import digest_secret
 from vivavoce.testing.virtual_loop import run_virtually
@@ -19,7 +19,7 @@ TOKEN = "auth_tokens/abc"
 
 
 def key(value: str) -> Credential:
-    return Credential(CredentialKind.API_KEY, value)
+    return Credential(value)
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def test_2_1_4_a_token_stands_in_two_headers_at_once() -> None:
     headers = {"Authorization": f"Token {token}", "x-goog-api-key": token}
     found = find_credential({}, headers)
     assert found is not None
-    assert (found.value, found.kind.value) == (token, "ephemeral_token")
+    assert (found.value, found.is_token) == (token, True)
 
 
 def test_2_1_6_ten_seconds_of_sound_in_one_message() -> None:

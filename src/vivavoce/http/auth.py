@@ -23,7 +23,7 @@ from vivavoce.http.tokens import FoundToken, TokenService
 from vivavoce.http.websocket import Scope as AsgiScope
 from vivavoce.metrics import Metrics
 from vivavoce.protocol import close
-from vivavoce.protocol.paths import TOKEN_PREFIX, Credential
+from vivavoce.protocol.paths import Credential
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ class Authenticator:
         self._read_credential(client_request)
         credential = client_request.credential
         try:
-            if is_token(credential) and not await self._keys.open():
+            if credential and credential.is_token and not await self._keys.open():
                 raise AuthError(POLICY, close.NOT_A_KEY, errors.unauthenticated())
             return await self._keys.authenticate(credential, scope)
         except AuthError as denied:
@@ -108,7 +108,7 @@ class Authenticator:
         self._read_credential(client_request)
         credential = client_request.credential
         try:
-            if credential is not None and is_token(credential):
+            if credential and credential.is_token:
                 return await self._with_token(credential)
             if self._strict and constrained and not await self._keys.open():
                 raise missing_credential()
@@ -141,8 +141,3 @@ class Authenticator:
         self._metrics.auth_failures.labels(reason).inc()
         if denied.guessed:
             await self._failures.delay_failure(client_request.address)
-
-
-def is_token(credential: Credential | None) -> bool:
-    """Whether it is an ephemeral token, by its look; where it stands does not matter."""
-    return credential is not None and credential.value.startswith(TOKEN_PREFIX)

@@ -31,8 +31,8 @@ from vivavoce.protocol.base import (
 from vivavoce.protocol.json_frames import (
     MessageLimits,
     check_depth,
-    check_size,
     is_light,
+    lift_base64,
     parse_frame,
 )
 from vivavoce.protocol.setup import GenerationConfig, Setup, session_setup
@@ -62,12 +62,12 @@ class AuthToken(Wire):
 def read_token_request(
     body: bytes, now: float, *, strict: bool, digest: str, owner: str
 ) -> TokenRecord:
-    """Read the token that a request's body asks for. Raises `ClientFault`; its code is of no use.
+    """Read the token that a request's body asks for. Raises `ClientFault`.
 
     Unknown names are refused; those within the bound setup only when `strict`, as in a session.
     """
     if not is_light(body):
-        check_size(body, MessageLimits())
+        lift_base64(body, MessageLimits())  # only to refuse one that holds too much
     payload = parse_frame(body) if body.strip() else {}
     check_depth(payload)
     for wrapper in _WRAPPERS:
@@ -96,14 +96,14 @@ def read_token_request(
 
 
 def read_bound_setup(setup: bytes) -> Setup | None:
-    """The setup that a token holds, checked when it was made."""
+    """Read the setup that is bound to a token; it was checked when the token was made."""
     if not setup:
         return None
     return read_model(Setup, orjson.loads(setup), LENIENT)
 
 
 def token_body(secret: str, token: TokenRecord) -> dict[str, Any]:
-    """The answer. Only `name` is certain at the real service; newer SDKs read the rest, too."""
+    """Make the answer to a token request. Newer SDKs read more of it than `name`."""
     return {
         "name": secret,
         "expireTime": _rfc3339(token.expires),
@@ -143,9 +143,9 @@ Path = tuple[str, ...]
 
 
 def mask_paths(mask: str) -> tuple[str, ...]:
-    """The paths of a `fieldMask`, in proto names, each once. Raises `ClientFault`.
+    """Read the paths of a `fieldMask`, in proto names, each once. Raises `ClientFault`.
 
-    An empty mask has none; that is another thing than no mask.
+    An empty mask has none, and is not the same as no mask.
     """
     words = [word.strip() for word in mask.split(",")]
     if len(words) > MAX_PATHS:
@@ -154,16 +154,16 @@ def mask_paths(mask: str) -> tuple[str, ...]:
 
 
 def invalid_mask() -> ClientFault:
-    """A mask that names what a setup does not have."""
+    """Make the refusal of a mask that names what a setup does not have."""
     return close.invalid("field_mask is invalid")
 
 
 def constrain_setup(client: Setup, bound: Setup | None, mask: tuple[str, ...] | None) -> Setup:
-    """The setup of a session: the client's, with what the token holds fast.
+    """Apply a token to a client's setup: locked fields are the token's, the others the client's.
 
     Without a mask the token's setup, if it has one, is all that counts, but for a model that it
     leaves open. With one, every masked field is the token's, also where it has none. A resumption
-    handle is the client's in any case: it names a session, and is no wish about it.
+    handle is the client's in any case: it names a session.
     """
     if mask is None:
         if bound is None:
@@ -204,7 +204,7 @@ def _walked(kind: type[Wire], segments: list[str]) -> Path | None:
 
 
 def _held_whole(kind: type[Wire], attribute: str) -> bool:
-    """Whether a field is repeated or free in form."""
+    """Return whether a field is repeated or free in form, and so locked as a whole."""
     return any(
         choice is Any or get_origin(choice) in (list, dict) or choice is dict
         for choice in choices(kind, attribute)

@@ -40,7 +40,7 @@ from vivavoce.protocol.json_frames import LongBase64, decode_base64
 
 
 def wrong(kind: str) -> PydanticCustomError:
-    """The error for a value that is no `kind` (a proto type name)."""
+    """Make the error for a value that is no `kind` (a proto type name)."""
     return PydanticCustomError("wire_value", "{kind}", {"kind": kind})
 
 
@@ -57,13 +57,13 @@ class OnMismatch(Protocol):
     def __call__(self, sentence: str, /, *, quoted: str = "") -> None: ...
 
 
-def _ignore(*_: str, quoted: str = "") -> None:
-    pass
+def ignore(*_: str, quoted: str = "") -> None:
+    """Ignore what is reported."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How messages are read: strictly or leniently, and who is called about oddities.
+    """The manner in which messages are read, and the callbacks for what is irregular in them.
 
     A strict reader refuses what the real service refuses. A lenient one skips unknown names, and
     reads much else than the protocol documents. `enterprise` is the dialect of
@@ -72,8 +72,8 @@ class Reading:
 
     strict: bool = False
     enterprise: bool = False
-    on_unknown: OnUnknown = _ignore
-    on_mismatch: OnMismatch = _ignore
+    on_unknown: OnUnknown = ignore
+    on_mismatch: OnMismatch = ignore
 
     def report_unknown(self, path: str, name: str) -> None:
         """Refuse an unknown name outside of the models when strict. Raises `ClientFault`."""
@@ -86,7 +86,7 @@ LENIENT = Reading()
 
 
 def reading_of(info: ValidationInfo) -> Reading:
-    """How the model is read that is being validated."""
+    """Return the `Reading` of the validation in progress."""
     reading: Reading = info.context["reading"] if info.context else LENIENT
     return reading
 
@@ -99,7 +99,7 @@ _FRACTION = re.compile(r"[.eE]")
 
 
 def number(value: Any, kind: str) -> float | int:
-    """A finite number, also from a numeral in a string. Raises `wrong(kind)`."""
+    """Read a finite number, also from a numeral in a string. Raises `wrong(kind)`."""
     if isinstance(value, str) and _NUMERAL.fullmatch(value):
         value = float(value) if _FRACTION.search(value) else int(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
@@ -108,7 +108,7 @@ def number(value: Any, kind: str) -> float | int:
 
 
 def integer(value: Any, bits: int) -> int:
-    """A whole number of so many bits, also from a string or a float. Raises `wrong`."""
+    """Read a whole number of so many bits, also from a string or a float. Raises `wrong`."""
     read = number(value, f"TYPE_INT{bits}")
     if read != int(read) or not -(1 << (bits - 1)) <= read < 1 << (bits - 1):
         raise wrong(f"TYPE_INT{bits}")
@@ -150,7 +150,7 @@ def _timestamp(value: Any) -> datetime:
         raise wrong("TYPE_TIMESTAMP")
     whole, fraction, zone = match.groups(default="")
     try:
-        # Python keeps microseconds; the three digits below them are let go
+        # Python has microseconds; the three digits below them are dropped.
         return datetime.fromisoformat(whole + fraction[:7] + zone)
     except ValueError:
         raise wrong("TYPE_TIMESTAMP") from None
@@ -166,10 +166,10 @@ Timestamp = Annotated[datetime, BeforeValidator(_timestamp)]
 
 
 class EnumNames:
-    """An enum's names, in the order of their proto numbers, beginning with 0 (unspecified).
+    """The names of an enum in the order of their proto numbers, from 0 (unspecified).
 
-    Reads a name in any case, with or without `prefix`, or a number, into the name without the
-    prefix; unspecified is `""`, and so is an unknown value unless the reader is strict.
+    A value is a name in any case, with or without `prefix`, or a number. It is read as the name
+    without the prefix; unspecified is `""`, and so is an unknown value unless the reader is strict.
     """
 
     def __init__(self, *names: str, prefix: str = "", also: Mapping[str, str] | None = None):
@@ -180,7 +180,7 @@ class EnumNames:
         self._by_name |= also or {}
 
     def find(self, value: Any) -> str | None:
-        """The name that `value` stands for, or `None`."""
+        """Find the name of a value; `None` if there is none."""
         if isinstance(value, str):
             return self._by_name.get(value.strip().upper())
         if isinstance(value, int) and not isinstance(value, bool):
@@ -188,7 +188,7 @@ class EnumNames:
         return None
 
     def read(self, value: Any, info: ValidationInfo) -> str:
-        """The name, as a pydantic validator. Raises `wrong` for what cannot be one."""
+        """Read a name, as a pydantic validator. Raises `wrong`."""
         name = self.find(value)
         if name is not None:
             return name
@@ -223,23 +223,22 @@ LANGUAGE = EnumNames("PYTHON", prefix="LANGUAGE_")
 OUTCOME = EnumNames("OK", "FAILED", "DEADLINE_EXCEEDED", prefix="OUTCOME_")
 
 
+# --- models ----------------------------------------------------------------------------------
+
 T = TypeVar("T")
 
 MAX_OBJECTS = 5_000
 """Turns, parts, functions and other objects of the protocol's own in one message. One takes some
-30 us to be read; those within the user's own JSON take nearly nothing, and are not counted."""
-
-
-UNIONS = (Union, UnionType)
+30 us to read; those within the user's own JSON take nearly nothing, and are not counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class NotServed:
-    """Marks a field of the protocol that changes nothing here, as metadata of its annotation.
+    """Metadata of the annotation of a field that has no effect here.
 
-    `harmless` are values that ask for nothing; those of no truth do not either, but for empty
-    objects unless `needs_content`. `in_live` is false where the documentation excludes the field
-    from Live sessions. `by_tools`: the tools of a session report it.
+    False values ask for nothing, and neither do those in `harmless`; an empty object does, unless
+    `needs_content`. `in_live` is false where the documentation excludes the field from Live
+    sessions. `by_tools`: the tools of a session report it.
     """
 
     harmless: frozenset[str | int] = frozenset()
@@ -248,7 +247,7 @@ class NotServed:
     by_tools: bool = False
 
     def is_asked(self, value: object) -> bool:
-        """Whether a value of the field asks for anything."""
+        """Return whether a value of the field asks for anything."""
         asks = bool(value) or (isinstance(value, dict) and not self.needs_content)
         return asks and not (isinstance(value, str | int) and value in self.harmless)
 
@@ -263,10 +262,10 @@ class Wire(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
 
     GATHERS: ClassVar[bool] = True
-    """Whether its fields are looked for in other objects when lenient."""
+    """True if its fields are looked for in other objects when lenient."""
 
     LENIENT_ONLY: ClassVar[frozenset[str]] = frozenset()
-    """Fields that the protocol doesn't have, but that we understand when lenient."""
+    """Fields that the protocol doesn't have, but that are read when lenient."""
 
     @model_validator(mode="before")
     @classmethod
@@ -296,7 +295,7 @@ class Wire(BaseModel):
 
     @classmethod
     def respell(cls, value: dict[str, Any], strict: bool) -> dict[str, Any]:
-        """The object with known fields under their proto names, and without nulls."""
+        """Return the object with known fields under their proto names, and without nulls."""
         known = spellings(cls)
         fields: dict[str, Any] = {}
         for key, item in value.items():
@@ -313,41 +312,41 @@ class Wire(BaseModel):
 
     @classmethod
     def reads(cls, key: str) -> bool:
-        """Whether the model makes sense of this key, by its name or when it is lifted."""
+        """Return whether the model reads this key, by its name or when it is lifted."""
         return key in spellings(cls)
 
     @classmethod
     def lift(cls, value: Any) -> Any:
-        """Lenient only: makes an object of something simpler that clients send in its place."""
+        """Make an object of something simpler that clients send in its place; lenient only."""
         return value
 
     @classmethod
     def adjust(cls, fields: dict[str, Any], report: OnMismatch) -> dict[str, Any]:
-        """Lenient only: moves what clients misplace; `fields` may be changed."""
+        """Move what clients misplace; lenient only. `fields` may be changed."""
         return fields
 
 
 @cache
 def spellings(model: type[Wire]) -> dict[str, str]:
-    """Every accepted key of a model, with the proto name it stands for."""
+    """Map every accepted key of a model to its proto name."""
     names = [field.alias or name for name, field in model.model_fields.items()]
     return {name: name for name in names} | {to_camel(name): name for name in names}
 
 
 def choices(kind: type[Wire], attribute: str) -> tuple[Any, ...]:
-    """The types of a field, without the wrappings of those that may be absent."""
+    """Return the types of a field, without the union with `None` of an optional one."""
     annotation: Any = kind.model_fields[attribute].annotation
-    return get_args(annotation) if get_origin(annotation) in UNIONS else (annotation,)
+    return get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
 
 
 def attribute_of(kind: type[Wire], name: str) -> str:
-    """The attribute for a proto name; they differ where pydantic keeps a name for itself."""
+    """Find the attribute of a proto name; they differ where pydantic reserves the name."""
     fields = kind.model_fields.items()
     return next((attribute for attribute, field in fields if field.alias == name), name)
 
 
 def object_of(kind: type[Wire], attribute: str) -> type[Wire] | None:
-    """The model of a field that is one object; `None` for anything else."""
+    """Return the model of a field that is one object; `None` for anything else."""
     for choice in choices(kind, attribute):
         if isinstance(choice, type) and issubclass(choice, Wire):
             return choice
@@ -367,13 +366,13 @@ def _several(value: Any, info: ValidationInfo) -> Any:
 Repeated = Annotated[list[T], FailFast(), BeforeValidator(_several)]
 """An array; when lenient also a lone value, and nulls inside are skipped.
 
-It is given up at its first fault, so that a million bad entries make no million errors.
+Reading stops at the first fault, so that a million bad entries make no million errors.
 """
 
 
 @cache
 def not_served(model: type[Wire]) -> dict[str, NotServed]:
-    """The attributes of a model that are marked as not served, with their marks."""
+    """Map the attributes of a model that are not served to their marks."""
     return {
         name: mark
         for name, field in model.model_fields.items()
@@ -383,7 +382,7 @@ def not_served(model: type[Wire]) -> dict[str, NotServed]:
 
 
 def unserved_fields(node: Wire, path: str = "") -> Iterator[tuple[str, NotServed]]:
-    """Every field below a model that asks for what is not served: its path, and its mark.
+    """Yield the path and the mark of every field below a model that asks for what is not served.
 
     A path is in proto names and without indexes, so that a field has one, however often it is set.
     """
@@ -406,7 +405,7 @@ def unserved_fields(node: Wire, path: str = "") -> Iterator[tuple[str, NotServed
 
 
 def unknown_names(node: Wire, path: str = "") -> Iterator[tuple[str, str]]:
-    """Every unknown name below a model, with the path of the object that holds it."""
+    """Yield every unknown name below a model, with the path of its object."""
     for name in node.__pydantic_extra__ or ():
         yield path, name
     for name, field in type(node).model_fields.items():
@@ -426,7 +425,7 @@ def _unknown_inside(value: object, path: str) -> Iterator[tuple[str, str]]:
 W = TypeVar("W", bound=Wire)
 
 MAX_SENTENCES = 8
-"""More unknown names than these say nothing new, and no reason could hold them."""
+"""More unknown names would not fit into a close reason."""
 
 
 def read_model(kind: type[W], payload: Any, reading: Reading, root: str = "") -> W:
@@ -478,12 +477,12 @@ def _fault(error: ErrorDetails, root: str) -> ClientFault:
 
 
 def path_of(location: tuple[int | str, ...]) -> str:
-    """A pydantic location as a proto path: `setup.tools[0].function_declarations[1]`."""
+    """Spell a pydantic location as a proto path: `setup.tools[0].function_declarations[1]`."""
     steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in location)
     return "".join(steps).removeprefix(".")
 
 
 def shown(value: object) -> str:
-    """A value as it may be quoted in a reason: JSON, and short."""
+    """Quote a value for a close reason: as JSON, shortened."""
     text = orjson.dumps(value, default=str).decode()
     return text if len(text) <= 40 else text[:40] + "…"

@@ -1,8 +1,8 @@
-"""Close codes and the exact sentences that travel with them.
+"""Make refusals: close codes and the exact sentences of the service.
 
 There is no error message in the protocol: every refusal is a WebSocket close frame, and its
 reason is the only diagnostic that a client ever shows. The sentences are Google's where they
-are known, so that what people have written about them keeps helping.
+are known, so that what is written about them elsewhere applies.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ MAX_REASON_BYTES = 123
 """What a WebSocket close frame can hold."""
 
 LONGEST_MODEL = 48
-"""Bytes of a model's name that leave room for what is said of it."""
+"""Bytes of a model's name that leave room for the rest of the sentence."""
 
 INVALID_ARGUMENT = "Request contains an invalid argument."
 BAD_KEY = "API key not valid. Please pass a valid API key."
@@ -37,19 +37,19 @@ NOT_UTF8 = "Invalid UTF-8 in a text message."
 
 
 def cut_reason(reason: str) -> str:
-    """The reason as far as a close frame can hold it, cut on a character boundary."""
+    """Cut a reason to what a close frame can hold, on a character boundary."""
     encoded = reason.encode("utf-8", "replace")
     return encoded[:MAX_REASON_BYTES].decode("utf-8", "ignore")
 
 
 def unknown_model(name: str, version: str) -> ClientFault:
-    """The model does not exist here. `name` as resolved, `version` from the path."""
+    """Refuse a model that is not served. `name` is resolved, `version` from the path."""
     short = name if name.startswith(("models/", "tunedModels/")) else f"models/{name}"
     return ClientFault(POLICY, model_not_found(short, version), "The model is not served.")
 
 
 def model_not_found(name: str, version: str) -> str:
-    """The sentence for a model that is not served, on REST and in a close frame alike."""
+    """Phrase that a model is not served, for REST and close frames alike."""
     return (
         f"{name} is not found for API version {version or 'v1beta'}, or is not supported for "
         "bidiGenerateContent. Call ModelService.ListModels to see the list of available models "
@@ -58,7 +58,7 @@ def model_not_found(name: str, version: str) -> str:
 
 
 def unknown_publisher_model(name: str) -> ClientFault:
-    """The same on the enterprise path, whose sentence begins otherwise."""
+    """Refuse a model on the enterprise path, whose sentence differs."""
     return ClientFault(
         POLICY,
         f"Publisher Model `{name}` was not found or your project does not have access to it.",
@@ -67,18 +67,18 @@ def unknown_publisher_model(name: str) -> ClientFault:
 
 
 def unknown_name(name: str, path: str) -> str:
-    """The sentence for a field that does not exist in the object at `path` ("" is the message)."""
+    """Phrase that the object at `path` ("" is the message) has no such field."""
     where = f" at '{path}'" if path else ""
     return f'Invalid JSON payload received. Unknown name "{name}"{where}: Cannot find field.'
 
 
 def field_not_served(path: str) -> ClientFault:
-    """A field of the protocol that changes nothing here."""
+    """Refuse a field of the protocol that has no effect here."""
     return ClientFault(POLICY, f"'{path}' is not served here: leave it out.")
 
 
 def translation_not_served() -> ClientFault:
-    """A session that interprets continuously is not a conversation."""
+    """Refuse a session of live translation."""
     return ClientFault(
         POLICY,
         "Live translation is not served here: leave out translation_config and name a model that "
@@ -87,7 +87,7 @@ def translation_not_served() -> ClientFault:
 
 
 def model_not_served(name: str, does: str) -> ClientFault:
-    """A model of another kind of session than a conversation; `does` is what it does instead."""
+    """Refuse a model that does not converse; `does` says what it does instead."""
     return ClientFault(
         POLICY,
         f"{name[:LONGEST_MODEL]} only {does}, which is not served here: name a model that "
@@ -96,17 +96,17 @@ def model_not_served(name: str, does: str) -> ClientFault:
 
 
 def unknown_field(name: str, path: str) -> ClientFault:
-    """A refusal for a field that does not exist in the object at `path`."""
+    """Refuse a field that does not exist in the object at `path`."""
     return ClientFault(INVALID, unknown_name(name, path), unknown_name("…", path))
 
 
 def not_served() -> ClientFault:
-    """Something that exists in the protocol and that nothing here can do."""
+    """Refuse a tool of the protocol that no engine here provides."""
     return ClientFault(POLICY, NOT_SUPPORTED)
 
 
 def unsupported_modalities(modalities: str) -> ClientFault:
-    """No model answers with this combination."""
+    """Refuse a combination of response modalities."""
     return ClientFault(
         INVALID,
         f"The requested combination of response modalities ({modalities}) is not supported by "
@@ -115,14 +115,14 @@ def unsupported_modalities(modalities: str) -> ClientFault:
 
 
 def invalid_argument() -> ClientFault:
-    """The generic refusal, where the real service is no more specific."""
+    """Refuse generically, where the real service is no more specific."""
     return ClientFault(INVALID, INVALID_ARGUMENT)
 
 
 def invalid(reason: str, *quoted: str) -> ClientFault:
-    """A refusal with its own sentence.
+    """Refuse with a sentence of its own.
 
-    `quoted` stands in its `{}`: what the client sent, which the log leaves out.
+    `quoted` fills its `{}` with what the client sent, which the log leaves out.
     """
     if not quoted:
         return ClientFault(INVALID, reason)
@@ -130,16 +130,16 @@ def invalid(reason: str, *quoted: str) -> ClientFault:
 
 
 def too_big(problem: str) -> ClientFault:
-    """The message holds more than is read at once."""
+    """Refuse a message that holds too much."""
     return ClientFault(TOO_BIG, f"{MESSAGE_TOO_BIG}: {problem}")
 
 
 def malformed(problem: str) -> ClientFault:
-    """The frame is not the JSON that the protocol asks for."""
+    """Refuse a frame that is not the JSON that the protocol asks for."""
     return ClientFault(INVALID, f"Invalid JSON payload received. {problem}")
 
 
 def invalid_value(path: str, kind: str, value: str) -> ClientFault:
-    """A value of the wrong type. `kind` is a proto type name, `value` is already short."""
+    """Refuse a value of a wrong type; `kind` is a proto type name, `value` already short."""
     where = f"Invalid value at '{path}' ({kind})"
     return ClientFault(INVALID, f"{where}, {value}", where)

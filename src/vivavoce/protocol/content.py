@@ -39,6 +39,8 @@ from vivavoce.protocol.base import (
     spellings,
 )
 
+# --- wire models ---------------------------------------------------------------------------------
+
 
 class Blob(Wire):
     """Bytes with a MIME type."""
@@ -86,7 +88,7 @@ class FunctionResponse(Wire):
 
     @classmethod
     def adjust(cls, fields: dict[str, Any], report: OnMismatch) -> dict[str, Any]:
-        """Makes an object of a result that is none, or that stands beside `response`."""
+        """Make an object of a result that is none, or that stands beside `response`."""
         if (other := next((key for key in cls.IDS if key in fields), None)) and "id" not in fields:
             report(f"the id of a call is read from {other}")
             fields["id"] = fields.pop(other)
@@ -110,7 +112,7 @@ class ExecutableCode(Wire):
 
 
 class CodeExecutionResult(Wire):
-    """What that code printed."""
+    """The output of such code."""
 
     id: str = ""
     outcome: Annotated[str, BeforeValidator(OUTCOME.read)] = ""
@@ -172,11 +174,13 @@ class Content(Wire):
         return role | {"parts": [rest]} if looks_like_part else value
 
 
+# --- MIME types ----------------------------------------------------------------------------------
+
 PCM_TYPES = frozenset({"audio/pcm", "audio/x-pcm", "audio/l16"})
 
 WAV_TYPES = frozenset({"audio/wav", "audio/x-wav", "audio/wave", "audio/vnd.wave"})
 
-SOUND_TYPES = WAV_TYPES | {
+OTHER_AUDIO_TYPES = WAV_TYPES | {
     "audio/raw", "audio/x-raw", "audio/lpcm", "audio/x-lpcm", "audio/s16le",
     "audio/linear16", "audio/x-linear16", "audio/x-l16", "audio/pcm16",
 }  # fmt: skip
@@ -193,11 +197,11 @@ _LONGEST = 128
 
 
 def pcm_rate(mime_type: str) -> int | None:
-    """Samples a second of a PCM type, 16000 when it names none; `None` if it isn't PCM.
+    """Return the sample rate of a PCM type, 16000 when it names none; `None` for other types.
 
     Case, blanks, quotes and the order of parameters don't matter. Raises `ClientFault` for PCM
     that can't be understood: a rate that is no number, or more than one channel. Which rates
-    can be heard, the intake says.
+    are accepted, `runtime.audio_input` says.
     """
     return _pcm_rate(mime_type) if len(mime_type) <= _LONGEST else None
 
@@ -224,40 +228,42 @@ def _rate(value: str, mime_type: str) -> int:
     return int(value)
 
 
-def sound_rate(mime_type: str) -> int | None:
-    """The rate of a type that clients give to PCM, or to WAV files, besides; else `None`.
+def audio_rate(mime_type: str) -> int | None:
+    """Return the sample rate of other names for PCM, and of WAV files; else `None`.
 
-    A WAV file says its own rate, which the intake honours.
+    The header of a WAV file overrides it.
     """
     kind, semicolon, parameters = mime_type.lower().partition(";")
-    if kind.strip() not in SOUND_TYPES or len(mime_type) > _LONGEST:
+    if kind.strip() not in OTHER_AUDIO_TYPES or len(mime_type) > _LONGEST:
         return None
     return _pcm_rate(f"audio/pcm{semicolon}{parameters}")
 
 
 def image_type(mime_type: str) -> str | None:
-    """The type of a still image as it is kept; `None` for anything else."""
+    """Return the type of a still image in one form; `None` for anything else."""
     kind = mime_type.strip().lower()
     return kind if kind.startswith("image/") else None
 
 
 def sniff_image_type(data: bytes) -> str:
-    """The type of an image by its first bytes; empty for anything else."""
+    """Recognize an image by its first bytes; empty for anything else."""
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "image/webp"
     return next((kind for head, kind in _HEADS.items() if data.startswith(head)), "")
 
 
 def sniff_media_type(data: bytes) -> str:
-    """The type of an image or a WAV file by its first bytes; empty for anything else."""
+    """Recognize an image or a WAV file by its first bytes; empty for anything else."""
     return "audio/wav" if data[:4] == b"RIFF" and data[8:12] == b"WAVE" else sniff_image_type(data)
 
 
 def unsupported_medium(medium: str, mime_type: str, advice: str) -> ClientFault:
-    """The refusal of a medium that the server can't take, with what to send instead."""
+    """Refuse a medium that the server can't take, with what to send instead."""
     shown = mime_type if len(mime_type) <= 40 else mime_type[:40] + "…"
     return close.invalid(f'Unsupported {medium} MIME type "{{}}": {advice}.', shown)
 
+
+# --- conversion ----------------------------------------------------------------------------------
 
 ROLES = {"": Role.USER, "user": Role.USER, "model": Role.MODEL}
 OTHER_NAMES = {
@@ -271,7 +277,7 @@ RESULTS_ONLY = frozenset({"function", "tool"})
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """A contribution that says how the model is to be, and is part of no conversation."""
+    """A system instruction among the contributions; no part of the conversation."""
 
     text: str
 
@@ -279,7 +285,7 @@ class Instruction:
 def contributions(
     turns: Sequence[Content], reading: Reading
 ) -> Iterator[domain.Content | Instruction]:
-    """Contributions in order, those without anything in them left out. Raises `ClientFault`.
+    """Convert turns to contributions, in order and without empty ones. Raises `ClientFault`.
 
     A strict reader takes instructions on the enterprise path, where they are documented, and no
     role but the protocol's otherwise.
@@ -312,7 +318,7 @@ def contributions(
 
 
 def paragraphs(instruction: Content) -> str:
-    """The text parts of a system instruction, each a paragraph; its role doesn't matter."""
+    """Join the text parts of a system instruction as paragraphs; its role doesn't matter."""
     return "\n\n".join(part.text for part in instruction.parts if part.text)
 
 
@@ -334,7 +340,7 @@ def _parts(wire: Part, reading: Reading) -> Iterator[domain.Part]:
 
 
 def _medium(mime_type: str, data: bytes, reading: Reading) -> str:
-    """The type of a medium, that of recorded speech in one form. Raises `ClientFault`.
+    """Return the type of a medium, that of recorded speech in one form. Raises `ClientFault`.
 
     A lenient reader goes by the first bytes where no type says what they are.
     """
@@ -349,7 +355,7 @@ def _medium(mime_type: str, data: bytes, reading: Reading) -> str:
         mime_type = kind
     try:
         rate = pcm_rate(mime_type)
-        rate = sound_rate(mime_type) if rate is None else rate
+        rate = audio_rate(mime_type) if rate is None else rate
     except ClientFault as fault:
         if reading.strict:
             raise
@@ -364,7 +370,7 @@ def _medium(mime_type: str, data: bytes, reading: Reading) -> str:
 
 
 def tool_result(wire: FunctionResponse) -> ToolResult:
-    """An answer to a call. Clients put `scheduling` beside `response` or inside of it.
+    """Convert an answer to a call, whose `scheduling` stands beside `response` or in it.
 
     The outer one wins; the inner one is taken out of what the model sees when it was used.
     """

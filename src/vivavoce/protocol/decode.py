@@ -30,7 +30,16 @@ from vivavoce.domain.audio import INPUT_RATE, AudioChunk, VideoFrame
 from vivavoce.domain.text import loggable_name, utf8
 from vivavoce.errors import ClientFault
 from vivavoce.protocol import close, content
-from vivavoce.protocol.base import Flag, OnMismatch, Reading, Repeated, Wire, read_model, spellings
+from vivavoce.protocol.base import (
+    Flag,
+    OnMismatch,
+    Reading,
+    Repeated,
+    Wire,
+    ignore,
+    read_model,
+    spellings,
+)
 from vivavoce.protocol.content import (
     Blob,
     Content,
@@ -54,6 +63,8 @@ from vivavoce.protocol.lenient import gather_fields
 from vivavoce.protocol.setup import Setup
 from vivavoce.protocol.tools import Tool, domain_tools
 
+# --- wire models ---------------------------------------------------------------------------------
+
 
 class ClientContent(Wire):
     """Contributions to the conversation."""
@@ -70,7 +81,7 @@ class ClientContent(Wire):
 
     @classmethod
     def lift(cls, value: Any) -> Any:
-        """Also the turns alone, which ask for an answer, a lone turn, and other names for them."""
+        """Accept turns alone, which ask for an answer, a lone turn, and other names for them."""
         if isinstance(value, str | list):
             return {"turns": value, "turn_complete": True}
         if not isinstance(value, dict) or value.get("turns") is not None:
@@ -93,7 +104,7 @@ class Activity(Wire):
 
 
 class RealtimeInput(Wire):
-    """Sound, images and text as they happen, and marks of activity."""
+    """Audio, images and text in real time, and marks of activity."""
 
     media_chunks: Repeated[Blob] = Field(default_factory=list)
     audio: Blob | None = None
@@ -111,7 +122,7 @@ class RealtimeInput(Wire):
 
     @classmethod
     def lift(cls, value: Any) -> Any:
-        """Also media alone, by other names or in a list, and a text alone."""
+        """Accept media alone, by other names or in a list, and a text alone."""
         if isinstance(value, str):
             return {"text": value}
         if isinstance(value, list):
@@ -142,7 +153,7 @@ class ToolResponse(Wire):
 
     @classmethod
     def lift(cls, value: Any) -> Any:
-        """Also the answers alone, and a lone answer."""
+        """Accept the answers alone, and a lone answer."""
         lone = isinstance(value, dict) and not (value.keys() & spellings(cls).keys())
         for key in ("functionResponse", "function_response"):
             if lone and key in value:
@@ -154,13 +165,13 @@ class ToolResponse(Wire):
 
 
 class ToolsUpdate(Wire):
-    """A wrapper, so that no tools can be told from no change."""
+    """A wrapper that distinguishes no tools from no change."""
 
     tools: Repeated[Tool] = Field(default_factory=list)
 
     @classmethod
     def lift(cls, value: Any) -> Any:
-        """Also the tools without their wrapper."""
+        """Accept the tools without their wrapper."""
         return {"tools": value} if isinstance(value, list) else value
 
 
@@ -182,7 +193,7 @@ class ClientMessage(Wire):
 
     @classmethod
     def lift(cls, value: Any) -> Any:
-        """Also turns, an answer or a medium alone, as other APIs have them."""
+        """Accept turns, an answer or a medium alone, as other APIs have them."""
         if not isinstance(value, dict) or value.keys() & _MESSAGES:
             return value
         rest = dict(value)
@@ -200,7 +211,7 @@ class ClientMessage(Wire):
 
     @classmethod
     def adjust(cls, fields: dict[str, Any], report: OnMismatch) -> dict[str, Any]:
-        """Moves what stands beside the messages, or in another one, to where it belongs."""
+        """Move what stands beside the messages, or in another one, to where it belongs."""
         return gather_fields(cls, fields, report)
 
 
@@ -210,16 +221,12 @@ _MESSAGES = spellings(ClientMessage).keys() - {"setup"}
 
 
 def beside_setup(payload: dict[str, Any]) -> dict[str, Any]:
-    """The messages that a lenient reader finds in a setup, and beside it, without the setup."""
+    """Return the messages in a setup and beside it, as a lenient reader finds them."""
     lifted = ClientMessage.lift(payload)
-    fields = gather_fields(ClientMessage, ClientMessage.respell(lifted, False), _unreported)
+    fields = gather_fields(ClientMessage, ClientMessage.respell(lifted, False), ignore)
     return {
         key: fields[key] for key in ClientMessage.model_fields if key in fields and key != "setup"
     }
-
-
-def _unreported(sentence: str, *, quoted: str = "") -> None:
-    """Ignore what is reported when the setup itself is read."""
 
 
 _INPUT = ("realtimeInput", "realtime_input")
@@ -227,6 +234,9 @@ _CHUNKS = ("mediaChunks", "media_chunks")
 
 AT_ONCE = 100
 """Parts of turns, or results, of a message that the conversation takes in one step."""
+
+
+# --- decoding ------------------------------------------------------------------------------------
 
 
 class Decoder:
@@ -245,7 +255,7 @@ class Decoder:
         self._limits = limits or MessageLimits()
 
     def decode_frame(self, frame: bytes | str) -> list[ClientInput]:
-        """What a frame after the setup means, in order. Raises `ClientFault`."""
+        """Decode a frame after the setup into input, in order. Raises `ClientFault`."""
         payload = self._parse(frame)
         blob = _lone_blob(payload)
         if blob is not None:
@@ -257,7 +267,7 @@ class Decoder:
         return list(self.to_incoming(message))
 
     def read_message(self, payload: dict[str, Any]) -> ClientMessage:
-        """The message that an object spells; when strict, exactly one kind of message."""
+        """Read the message that an object spells; when strict, exactly one kind of message."""
         check_depth(payload)
         message = read_model(ClientMessage, payload, self._reading)
         if self._strict and len(message.model_fields_set) != 1:
@@ -265,9 +275,9 @@ class Decoder:
         return message
 
     def read_setup(self, frame: bytes | str, replaced: bool = False) -> tuple[Setup, bytes]:
-        """The setup, and what a lenient reader found beside it as a frame of its own, or nothing.
+        """Read the setup, and return what a lenient reader found beside it as a frame.
 
-        Where it is `replaced` by another, one that cannot be read is as good as an empty one.
+        Where it is `replaced` by that of a token, one that cannot be read counts as empty.
         Raises `ClientFault`.
         """
         payload = self._parse(frame)
@@ -294,7 +304,7 @@ class Decoder:
         return payload
 
     def to_incoming(self, message: ClientMessage) -> Iterator[ClientInput]:
-        """What a message means, whatever keys it holds, in the order in which they take effect."""
+        """Convert a message to input, in the order in which its keys take effect."""
         if message.context_update is not None:
             yield self._context_update(message.context_update)
         if message.client_content is not None:
@@ -307,10 +317,10 @@ class Decoder:
             self._on_mismatch("a message says nothing that is known here")
 
     def _content(self, said: ClientContent) -> Iterator[ContentReceived | ContextUpdated]:
-        """Contributions, and instructions among them as updates of the context, in order.
+        """Convert turns, instructions among them as updates of the context, in order.
 
-        A client may send some at a time: so do we with more than are taken at once, also of one
-        turn. Content that only instructs interrupts nothing.
+        More parts than `AT_ONCE` are split, also those of one turn, as a client may send them
+        itself. Content that only instructs interrupts nothing.
         """
         pending: list[domain.Content] = []
         given = contributions(said.turns, self._reading)
@@ -354,7 +364,7 @@ class Decoder:
             yield ToolResponsesReceived(results[start : start + AT_ONCE])
 
     def _realtime(self, wire: RealtimeInput) -> Iterator[ClientInput]:
-        """JavaScript may send several kinds at once; marks enclose what they mark."""
+        """Convert all kinds that a frame holds; marks of activity enclose the media."""
         if not any(
             getattr(wire, name) not in (None, False, "", []) for name in type(wire).model_fields
         ):
@@ -379,13 +389,11 @@ class Decoder:
             yield ActivityEnded(0)
 
     def _medium(self, kind: str, mime_type: str, data: bytes) -> list[ClientInput]:
-        """Sound or an image. A lenient reader goes by what it is, whatever field it came in."""
+        """Convert audio or an image. A lenient reader goes by its type, whatever the field."""
         rate, image = content.pcm_rate(mime_type), content.image_type(mime_type)
         if not self._strict and rate is None and image is None:
-            rate, image = (
-                content.sound_rate(mime_type),
-                content.image_type(content.sniff_image_type(data)),
-            )
+            rate = content.audio_rate(mime_type)
+            image = content.image_type(content.sniff_image_type(data))
             if rate is None and image is None and not mime_type and kind == "audio":
                 rate = INPUT_RATE
             if (rate, image) != (None, None):
@@ -413,7 +421,7 @@ _AUDIO_ADVICE = ("audio", "send audio/pcm;rate=16000")
 
 
 def _pieces(said: domain.Content | Instruction) -> Iterator[domain.Content | Instruction]:
-    """A contribution, one of many parts as several."""
+    """Split a contribution of more than `AT_ONCE` parts."""
     if isinstance(said, Instruction) or len(said.parts) <= AT_ONCE:
         yield said
         return
@@ -422,9 +430,9 @@ def _pieces(said: domain.Content | Instruction) -> Iterator[domain.Content | Ins
 
 
 def _lone_blob(payload: dict[str, Any]) -> tuple[str, str, bytes] | None:
-    """The single blob of a realtime input, or `None` when a frame is anything else.
+    """Return the single blob of a realtime input; `None` when a frame is anything else.
 
-    Whatever looks unusual is left to the models, which name what is wrong with it.
+    Anything unusual is left to the models, which name its fault.
     """
     if len(payload) != 1:
         return None

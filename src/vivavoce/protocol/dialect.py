@@ -16,64 +16,58 @@ from vivavoce.core.messages import Message
 from vivavoce.domain.setup import ActivityDetection, SessionSetup
 from vivavoce.errors import ClientFault
 from vivavoce.protocol import close
-from vivavoce.protocol.base import OnMismatch, OnUnknown, Reading, Wire, unserved_fields
+from vivavoce.protocol.base import OnMismatch, OnUnknown, Reading, Wire, ignore, unserved_fields
 from vivavoce.protocol.decode import Decoder
 from vivavoce.protocol.encode import encode_message
 from vivavoce.protocol.json_frames import MessageLimits, is_light
 from vivavoce.protocol.setup import Setup, session_setup
 
 MAX_REPORTED = 100
-"""A client that makes up names is not worth more of the log."""
+"""Names and sentences that are logged for one connection."""
 
 MAX_REMEMBERED = 200
-"""Characters of a name or sentence by which it is known again."""
+"""Characters of a name or sentence by which repetitions are recognized."""
 
 OnUnserved = Callable[[str, str], None]
-"""Called with a kind (`tool`, `setting` or `signal`) and the name of something that was asked
-for and that does nothing here. It may raise `ClientFault` to refuse it."""
-
-
-def _ignore(*what: str) -> None:
-    """Nobody wants to hear of it."""
+"""Called with a kind (`tool`, `setting`, `field` or `signal`) and the name of something that was
+asked for and has no effect here. It may raise `ClientFault` to refuse it."""
 
 
 class SetupLock(Protocol):
-    """What an ephemeral token holds fast of a setup."""
+    """The part of a setup that an ephemeral token locks."""
 
     @property
     def replaces(self) -> bool:
-        """Whether nothing of the client's own counts."""
+        """True if nothing of the client's setup counts."""
         ...
 
     def lock(self, client: Setup) -> Setup:
-        """The setup that counts. Raises `ClientFault`."""
+        """Return the effective setup. Raises `ClientFault`."""
         ...
 
     def holds(self, name: str) -> bool:
-        """Whether something of this field of a setup is held fast, by its proto name."""
+        """Return whether part of this field of a setup, by its proto name, is locked."""
         ...
 
 
 class GeminiDialect:
     """One connection's dialect.
 
-    `strict` refuses what the real service refuses; otherwise unknown names are skipped, and
-    `on_unknown(path, name)` hears of each name once. `on_unserved(kind, name)` hears, also once,
-    of what the protocol has and does nothing here, and `on_mismatch` of what was taken otherwise
-    than it was sent. `enterprise` is the dialect of `google.cloud.aiplatform`, which spells a few
-    things differently.
+    `strict` and `enterprise` as in `Reading`. Each once: `on_unknown(path, name)` gets the names
+    that are skipped, `on_unserved(kind, name)` what the protocol has and has no effect here, and
+    `on_mismatch` what is read otherwise than it was sent.
 
-    `beside_setup` is a frame with what a lenient reader found in the first message beside the
-    setup; empty if nothing. It is to be read as the next one.
+    `beside_setup` is a frame of what a lenient reader found in the first message beside the setup,
+    to be read as the next one; empty if there is nothing.
     """
 
     def __init__(
         self,
         strict: bool = False,
         enterprise: bool = False,
-        on_unknown: OnUnknown = _ignore,
-        on_unserved: OnUnserved = _ignore,
-        on_mismatch: OnMismatch = lambda sentence, quoted="": None,
+        on_unknown: OnUnknown = ignore,
+        on_unserved: OnUnserved = ignore,
+        on_mismatch: OnMismatch = ignore,
         limits: MessageLimits | None = None,
     ) -> None:
         self._strict = strict
@@ -91,14 +85,14 @@ class GeminiDialect:
         self._lock: SetupLock | None = None
 
     def is_light(self, frame: bytes | str) -> bool:
-        """Whether a frame is read within a few milliseconds, and so on an event loop."""
+        """Return whether a frame is read within a few milliseconds, and so on an event loop."""
         return is_light(frame)
 
     def read_setup(self, frame: bytes | str, lock: SetupLock | None = None) -> SessionSetup:
-        """The session that the first frame asks for. Raises `ClientFault`.
+        """Read the session that the first frame asks for. Raises `ClientFault`.
 
-        `lock` is what a token holds fast of it. Where nothing of the client's own counts, its
-        setup may be wrong as well.
+        `lock` is what a token locks of it. Where nothing of the client's setup counts, that setup
+        may be invalid.
         """
         self._lock = lock
         wire, self.beside_setup = self._decoder.read_setup(
@@ -112,7 +106,7 @@ class GeminiDialect:
         return setup
 
     def decode(self, frame: bytes | str) -> Sequence[ClientInput]:
-        """What a later frame means, in order. Raises `ClientFault`."""
+        """Decode a later frame into input, in order. Raises `ClientFault`."""
         incoming = [self._unlocked(one) for one in self._decoder.decode_frame(frame)]
         manual = self._detection.disabled
         for one in incoming:
@@ -124,7 +118,7 @@ class GeminiDialect:
         return incoming
 
     def _unlocked(self, incoming: ClientInput) -> ClientInput:
-        """The same without what a token holds fast for the whole of its session."""
+        """Remove from a context update what a token locks for the whole session."""
         if self._lock is None or not isinstance(incoming, ContextUpdated):
             return incoming
         instruction, tools = incoming.instruction, incoming.tools
@@ -147,23 +141,23 @@ class GeminiDialect:
         self.report_unserved("signal", f"{what} while automatic activity detection is {mode}")
 
     def encode(self, message: Message) -> bytes:
-        """One frame of JSON; empty when this dialect has no words for the message."""
+        """Encode one frame of JSON; empty when this dialect has no such message."""
         return encode_message(message, enterprise=self._enterprise)
 
     def report_unserved_field(self, path: str) -> None:
-        """A field of the protocol changes nothing here. Raises `ClientFault` when strict."""
+        """Report a field that has no effect here. Raises `ClientFault` when strict."""
         if self._strict:
             raise close.field_not_served(path)
         self.report_unserved("field", path)
 
     def report_unserved(self, kind: str, name: str) -> None:
-        """Something was asked for and does nothing here; told once."""
+        """Report once that something was asked for that has no effect here."""
         if name not in self._unserved_reported:
             self._unserved_reported.add(name)
             self._on_unserved(kind, name)
 
     def report_mismatch(self, sentence: str, code: int = 0, *, quoted: str = "") -> None:
-        """Something has another effect than it was sent for, or none; told once.
+        """Report once that something has another effect than it was sent for, or none.
 
         Raises `ClientFault` with a code, if there is one, when strict.
         """
@@ -185,7 +179,7 @@ class GeminiDialect:
 
 
 def _is_new(text: str, reported: set[str]) -> bool:
-    """Whether a text is to be reported; it is remembered by its beginning if so."""
+    """Return whether a text is new, and remember its beginning if so."""
     start = text[:MAX_REMEMBERED]
     if start in reported or len(reported) >= MAX_REPORTED:
         return False

@@ -50,7 +50,7 @@ Fields = dict[str, Any]
 
 
 def encode_message(message: Message, *, enterprise: bool) -> bytes:
-    """One frame of JSON; empty when the dialect has no words for the message.
+    """Encode one frame of JSON; empty when the dialect has no such message.
 
     Raises `ValueError` for a frame that clients could not read because of its size.
     """
@@ -125,7 +125,7 @@ def _tool_part(message: ModelCode | ModelCodeResult | ServerCall | ServerRespons
 
 
 def _present(**fields: Any) -> Fields:
-    """The fields that are neither false nor zero nor empty."""
+    """Keep the fields that are neither false nor zero nor empty."""
     return {name: value for name, value in fields.items() if value}
 
 
@@ -145,7 +145,7 @@ def _voice_activity(started: bool, offset_s: float) -> Fields:
 
 
 def duration(seconds: float) -> str:
-    """Proto-JSON's spelling: whole seconds without decimals, else three (`"12.500s"`)."""
+    """Spell a duration: whole seconds without decimals, else three (`"12.500s"`)."""
     milliseconds = max(0, round(seconds * 1000))
     whole, rest = divmod(milliseconds, 1000)
     return f"{whole}.{rest:03}s" if rest else f"{whole}s"
@@ -179,7 +179,7 @@ def _details(**counts: int) -> list[Fields]:
 
 
 def dump(value: Any) -> bytes:
-    """JSON of what may hold the user's own objects.
+    """Encode JSON that may hold the user's own objects.
 
     Unpaired surrogates are replaced, and integers beyond 64 bits become floats, or null where
     they are beyond those too.
@@ -217,6 +217,8 @@ def _float(value: int) -> float | None:
         return None
 
 
+# --- what server-side tools returned -------------------------------------------------------------
+
 LONGEST = 100_000
 """Characters of code, of output or of a response in one message."""
 
@@ -224,11 +226,11 @@ _TITLE, _URI, _QUERY = 300, 2000, 500
 _MARK = "[cut here]"
 
 _TOOL_TYPE = {ToolKind.SEARCH: "GOOGLE_SEARCH_WEB", ToolKind.URL: "URL_CONTEXT"}
-"""The API knows no name for the others; they are told without one."""
+"""The API has no name for the others; they are sent without one."""
 
 
 def grounding_metadata(message: Grounding) -> Fields:
-    """`groundingMetadata`. Offsets count bytes of the turn's words."""
+    """Spell `groundingMetadata`. Offsets count bytes of the text of the turn."""
     fields: Fields = {
         "webSearchQueries": [query[:_QUERY] for query in message.queries],
         "searchEntryPoint": {"renderedContent": entry_point(message.queries)},
@@ -248,7 +250,7 @@ def grounding_metadata(message: Grounding) -> Fields:
 
 
 def entry_point(queries: Sequence[str]) -> str:
-    """The queries as markup to be shown beside the answer. It refers to nothing elsewhere."""
+    """Spell the queries as markup to show beside the answer; it refers to nothing elsewhere."""
     chips = "".join(
         '<span style="display:inline-block;margin:2px;padding:4px 12px;border:1px solid #888;'
         f'border-radius:16px">{html.escape(query[:_QUERY])}</span>'
@@ -258,7 +260,7 @@ def entry_point(queries: Sequence[str]) -> str:
 
 
 def url_metadata(pages: Sequence[Page]) -> Fields:
-    """`urlContextMetadata`."""
+    """Spell `urlContextMetadata`."""
     return {
         "urlMetadata": [
             {
@@ -271,7 +273,7 @@ def url_metadata(pages: Sequence[Page]) -> Fields:
 
 
 def server_call(message: ServerCall) -> Fields:
-    """A `toolCall` part: a record of what the server runs, and no wish to the client."""
+    """Spell a `toolCall` part: a record of what the server runs; the client runs nothing."""
     call = message.call
     return {
         "id": call.id,
@@ -281,13 +283,13 @@ def server_call(message: ServerCall) -> Fields:
 
 
 def server_response(message: ServerResponse) -> Fields:
-    """A `toolResponse` part."""
+    """Spell a `toolResponse` part."""
     call, response = message.call, _bounded(message.response)
     return {"id": call.id, **_type(message.kind), "response": response}
 
 
 def shorten_text(text: str) -> str:
-    """Text that fits into a message."""
+    """Cut text to what fits into a message."""
     return text if len(text) <= LONGEST else f"{text[:LONGEST]} {_MARK}"
 
 
@@ -301,7 +303,7 @@ def _web(source: Source) -> Fields:
 
 
 def _host(uri: str) -> str:
-    """The host of an address; empty for what only looks like one."""
+    """Return the host of an address; empty for what only looks like one."""
     try:
         return urlsplit(uri).hostname or ""
     except ValueError:
@@ -309,7 +311,7 @@ def _host(uri: str) -> str:
 
 
 def _segment(start: int, end: int, text: str) -> Fields:
-    """Zero is left out, as everywhere on this wire."""
+    """Spell a segment; zero is left out, as everywhere on this wire."""
     return ({"startIndex": start} if start else {}) | {"endIndex": end, "text": text}
 
 
@@ -318,7 +320,7 @@ def _type(kind: ToolKind) -> Fields:
 
 
 def _named(kind: ToolKind, name: str, args: Json) -> Json:
-    """What the API's type does not say is said in the arguments: which tool it is."""
+    """Name in the arguments a tool that the API's types do not tell."""
     return args if kind in _TOOL_TYPE else {"name": name, "arguments": args}
 
 

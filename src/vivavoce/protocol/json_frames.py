@@ -31,7 +31,7 @@ from vivavoce.errors import ClientFault
 from vivavoce.protocol import close
 
 MAX_DEPTH = 64
-"""How deeply objects and arrays may nest; deeper ones serve only to exhaust a reader."""
+"""Depth to which objects and arrays may nest; deeper ones serve only to exhaust a reader."""
 
 _HEX = "[0-9a-fA-F]{2}"
 _HALVES = re.compile(
@@ -41,7 +41,7 @@ _HALVES = re.compile(
 
 
 def parse_frame(frame: bytes | str) -> dict[str, Any]:
-    """The JSON object that a text or binary frame holds. Raises `ClientFault`."""
+    """Parse the JSON object in a text or binary frame. Raises `ClientFault`."""
     try:
         payload = orjson.loads(_without_bom(frame))
     except orjson.JSONDecodeError as error:
@@ -68,7 +68,7 @@ def _parse_with_stray_surrogates(frame: bytes | str, error: Exception) -> object
 
 
 def _without_stray_surrogates(text: str) -> str:
-    """The JSON with U+FFFD for every half of a character that is escaped alone."""
+    """Replace every half of a character that is escaped alone by U+FFFD."""
     pieces: list[str] = []
     taken, at = 0, text.find("\\")
     while at >= 0:
@@ -95,6 +95,8 @@ def _children(value: Any) -> list[Any]:
     return [item for item in items if isinstance(item, dict | list)]
 
 
+# --- base64 --------------------------------------------------------------------------------------
+
 _TO_STANDARD = bytes.maketrans(b"-_", b"+/")
 _BLANKS = b" \t\r\n"
 _ESCAPE = re.compile(rb"\\(?:[nrt/]|u00(?:0[9AaDd]|20|2[BbDdFf]|3[Dd]|5[Ff]))")
@@ -110,7 +112,7 @@ _MEANT = {b"\\n": b"", b"\\r": b"", b"\\t": b"", b"\\/": b"/"} | {
 _LONGEST_ESCAPE = 6
 
 PIECE_BYTES = 64 * 1024
-"""Decoded at a time. Python holds its lock within a piece, and gives way between two."""
+"""Decoded at a time. The interpreter holds its lock within a piece, and yields between two."""
 
 
 class LongBase64:
@@ -127,7 +129,7 @@ class LongBase64:
         return text
 
     def decode(self) -> bytes:
-        """The bytes that it spells, piece by piece. Raises `ValueError` when it is not base64."""
+        """Decode it piece by piece. Raises `ValueError` when it is not base64."""
         decoded, rest, size = [], b"", len(self._written)
         ends = [*range(PIECE_BYTES, size - PIECE_BYTES, PIECE_BYTES), size]
         for start, end in zip([0, *ends], ends, strict=False):
@@ -138,23 +140,23 @@ class LongBase64:
             whole = len(text) if end == size else len(text) - len(text) % 4
             decoded.append(_decode(text[:whole]))
             rest = text[whole:] + escape
-        return b"".join(decoded)  # without Python's lock
+        return b"".join(decoded)  # without the interpreter's lock
 
 
 def unfinished_escape(text: bytes) -> int:
-    """How many bytes at the end of a piece of JSON begin an escape that goes on behind it."""
+    """Count the bytes at the end of a piece of JSON that begin an escape continued behind it."""
     at = text.rfind(b"\\", max(0, len(text) + 1 - _LONGEST_ESCAPE))
     begun = text[at:] if at >= 0 else b""
     return len(begun) if begun == b"\\" or begun.startswith(rb"\u") else 0
 
 
 def unescaped(text: bytes) -> bytes:
-    """Base64 without the escapes of JSON that stand in it."""
+    """Resolve the JSON escapes in base64."""
     return _ESCAPE.sub(_meant, text) if b"\\" in text else text
 
 
 def without_escapes(text: bytes) -> bytes:
-    """Base64 without any of these escapes: quicker, where only the rest of it matters."""
+    """Remove the JSON escapes in base64: quicker, where only the rest matters."""
     return _ESCAPE.sub(b"", text) if b"\\" in text else text
 
 
@@ -163,7 +165,7 @@ def _meant(escape: re.Match[bytes]) -> bytes:
 
 
 def decode_base64(text: str | LongBase64) -> bytes:
-    """The bytes that `text` spells. Raises `ValueError` when it is not base64."""
+    """Decode `text`. Raises `ValueError` when it is not base64."""
     if isinstance(text, LongBase64):
         return text.decode()
     try:
@@ -190,9 +192,11 @@ def _decode_untidy(raw: bytes) -> bytes:
         raise ValueError(f"not base64: {error}") from None
 
 
+# --- size ----------------------------------------------------------------------------------------
+
 LIGHT_BYTES = 256 * 1024
 LIGHT_VALUES = 32
-"""A message of so much at most is read within a few milliseconds, whatever it says."""
+"""A message of so much at most is read within a few milliseconds, whatever it holds."""
 
 _BLOCK = 4096
 _MARKS = "{[,"
@@ -202,27 +206,27 @@ _ANSWERS = frozenset(
     for end in ("", "s")
 )
 _OWN = frozenset({"args", "arguments", "input", "response", "output", "result", "error", "tools"})
-"""What holds a client's own JSON, in which a field called `data` is no medium."""
+"""Fields of a client's own JSON, in which `data` is no medium."""
 
 _NAME_TEXT = secrets.token_hex(16)
 _NAME = _NAME_TEXT.encode()
-"""What no client can know."""
+"""Random, so that no client can send it."""
 
 _BASE64 = (string.ascii_letters + string.digits + "+/-_= ").encode()
 
 
 @dataclass(frozen=True, slots=True)
 class MessageLimits:
-    """What one message may hold: `values`, and `text_bytes` of all but base64."""
+    """Bounds of one message: `values`, and `text_bytes` of everything but base64."""
 
     values: int = 50_000
     text_bytes: int = 1024 * 1024
 
 
 def is_light(frame: bytes | str) -> bool:
-    """Whether reading a message takes so little that an event loop can be without it.
+    """Return whether a message is read within a few milliseconds, and so on an event loop.
 
-    Takes a few microseconds itself, for the sound of a microphone one.
+    That itself takes a few microseconds, for the audio of a microphone one.
     """
     if len(frame) > LIGHT_BYTES:
         return False
@@ -238,16 +242,11 @@ def is_light(frame: bytes | str) -> bool:
     return len(frame) < _BLOCK or _find(frame, "\\") < 0
 
 
-def check_size(frame: bytes, limits: MessageLimits) -> None:
-    """Refuse a message of too many values or too much text. Raises `ClientFault`."""
-    lift_base64(frame, limits)
-
-
 def lift_base64(frame: bytes, limits: MessageLimits) -> tuple[bytes, list[LongBase64]]:
-    """The message with a name for each long string of base64, and these strings, in order.
+    """Replace each long string of base64 by a name; return the message and these strings.
 
-    So nothing that holds Python's lock has to read them. Raises `ClientFault` for a message of too
-    many values or too much text.
+    So nothing that holds the interpreter's lock has to read them. Raises `ClientFault` for a
+    message of too many values or too much text.
     """
     lifted: list[LongBase64] = []
     kept, taken = bytearray(), 0
@@ -306,7 +305,7 @@ def restore_base64(
 
 
 def _base64_runs(frame: bytes, limits: MessageLimits) -> Iterator[tuple[int, int]]:
-    """Where blocks of nothing but base64 stand, those that follow each other as one.
+    """Yield where blocks of nothing but base64 stand, adjacent ones as one.
 
     Raises `ClientFault` for too much else.
     """

@@ -29,7 +29,7 @@ MAX_PASSES = 4
 
 
 def relocate_fields(root: type[Wire], fields: Fields, report: OnMismatch) -> Fields:
-    """The fields of a message with misplaced ones moved to their own objects, at any depth."""
+    """Move misplaced fields of a message to their own objects, at any depth."""
     for _ in range(MAX_PASSES):
         strays: list[tuple[Path, Any]] = []
         fields = _sifted(root, root, fields, strays)
@@ -41,7 +41,7 @@ def relocate_fields(root: type[Wire], fields: Fields, report: OnMismatch) -> Fie
 
 
 def gather_fields(message: type[Wire], fields: Fields, report: OnMismatch) -> Fields:
-    """The kinds of messages with what stands beside them, or in another one, moved into its own."""
+    """Move what stands beside the kinds of messages, or in another one, into its own."""
     kinds = {name: object_of(message, name) for name in message.model_fields}
     owners = _owners(message, "setup" in fields)
     for name, kind in (("", message), *kinds.items()):
@@ -60,7 +60,7 @@ def gather_fields(message: type[Wire], fields: Fields, report: OnMismatch) -> Fi
 
 @cache
 def _owners(message: type[Wire], setup: bool) -> dict[str, str]:
-    """In which kind of message each field stands; of several the first. A kind is its own."""
+    """Map each field to the first kind of message that has it, and each kind to itself."""
     owners: dict[str, str] = {kind: kind for kind in message.model_fields if kind != "setup"}
     for kind in message.model_fields:
         inner = object_of(message, kind)
@@ -72,7 +72,7 @@ def _owners(message: type[Wire], setup: bool) -> dict[str, str]:
 
 @cache
 def _places(root: type[Wire]) -> dict[str, Path]:
-    """Where below `root` the fields stand whose name occurs once."""
+    """Map the field names that occur once below `root` to their paths."""
     found: dict[str, list[Path]] = {}
     edge: list[tuple[type[Wire], Path]] = [(root, ())]
     while edge:
@@ -93,7 +93,7 @@ def _proto_name(key: str) -> str:
 def _sifted(
     root: type[Wire], kind: type[Wire], fields: Fields, strays: list[tuple[Path, Any]]
 ) -> Fields:
-    """The object without the fields that belong elsewhere, which are added to `strays`."""
+    """Return the object without misplaced fields, which are added to `strays`."""
     kept: Fields = {}
     for key, value in fields.items():
         name = spellings(kind).get(key)
@@ -128,7 +128,7 @@ def _place(root: type[Wire], fields: Fields, path: Path, value: Any, report: OnM
     report(f"{where} is read from another place")
 
 
-Json = dict[str, Any]
+# --- other APIs ----------------------------------------------------------------------------------
 
 TEXTS = frozenset({"text", "input_text", "output_text"})
 IMAGES = frozenset({"image_url", "input_image"})
@@ -143,16 +143,16 @@ SERVER_TOOLS = {
     "url_context": "url_context",
     "urlcontext": "url_context",
 }
-SCHEMAS = ("input_schema", "inputSchema", "parametersJsonSchema", "parameters_json_schema")
+SCHEMAS = ("input_schema", "inputSchema", "parametersFieldsSchema", "parameters_json_schema")
 
 
-def _without(value: Json, *keys: str) -> Json:
-    """The rest of an object, which is reported where it is unknown."""
+def _without(value: Fields, *keys: str) -> Fields:
+    """Return the other keys, which are reported where they are unknown."""
     return {key: item for key, item in value.items() if key not in keys}
 
 
 def respell_part(value: Any) -> Any:
-    """One piece of a content."""
+    """Respell one part of a content."""
     if isinstance(value, str):
         return {"text": value}
     if not isinstance(value, dict):
@@ -172,7 +172,7 @@ def respell_part(value: Any) -> Any:
     return value
 
 
-def _image(value: Json) -> Json:
+def _image(value: Fields) -> Fields:
     image = value.get("image_url")
     url = image.get("url") if isinstance(image, dict) else image
     if not isinstance(url, str):
@@ -184,7 +184,7 @@ def _image(value: Json) -> Json:
     return {"file_data": {"file_uri": url, "mime_type": "image/*"}}
 
 
-def _source(source: Json) -> Json | None:
+def _source(source: Fields) -> Fields | None:
     data, mime_type = source.get("data"), source.get("media_type")
     if source.get("type") == "base64" and isinstance(data, str | LongBase64):
         return {"inline_data": {"mime_type": mime_type, "data": data}}
@@ -193,14 +193,14 @@ def _source(source: Json) -> Json | None:
     return None
 
 
-def _sound(sound: Json) -> Json:
+def _sound(sound: Fields) -> Fields:
     kind = sound.get("format")
     mime_type = "audio/pcm;rate=24000" if kind == "pcm16" else f"audio/{kind}"
     return {"inline_data": {"mime_type": mime_type, "data": sound.get("data")}}
 
 
 def respell_tool(value: Any) -> Any:
-    """One entry of a list of tools."""
+    """Respell one entry of a list of tools."""
     if isinstance(value, str):
         kind = SERVER_TOOLS.get(value.lower())
         return {kind: {}} if kind else value
@@ -226,7 +226,7 @@ def _server_tool(kind: str) -> str | None:
 
 
 def respell_function(value: Any) -> Any:
-    """The declaration of a function; JSON Schema stands where it is taken for that."""
+    """Respell the declaration of a function, with JSON Schema in `parameters_json_schema`."""
     if not isinstance(value, dict):
         return value
     inner = value.get("function")

@@ -9,9 +9,8 @@ is bounded before an expression sees it, and every expression takes time linear 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 
 MAX_PATH = 2048
 """Characters of a path. The longest that a client has cause to send are far below."""
@@ -24,7 +23,7 @@ MUSIC = "BidiGenerateMusic"
 _VERSION = r"v[0-9][a-z0-9]{0,15}"
 _PATH = re.compile(
     rf"""
-    (?P<service>google\.ai\.generativelanguage
+    (?:google\.ai\.generativelanguage
               | google\.cloud\.aiplatform
               | google\.firebase\.vertexai)
     \.(?P<version>{_VERSION})?
@@ -40,40 +39,39 @@ _IS_VERSION = re.compile(_VERSION)
 
 @dataclass(frozen=True, slots=True)
 class LivePath:
-    """What a WebSocket path asks for.
+    """The parts of a Live WebSocket path.
 
     `enterprise` is the dialect of `google.cloud.aiplatform`; `method` is one of `LIVE`,
     `CONSTRAINED` (opened with an ephemeral token) and `MUSIC` (another protocol, not served).
     """
 
-    service: str
     version: str
     method: str
     enterprise: bool
 
     @property
     def music(self) -> bool:
-        """Whether another protocol is asked for."""
+        """True if the music protocol is asked for."""
         return self.method == MUSIC
 
 
 def collapse(path: str) -> str:
-    """The path with every run of slashes made one."""
+    """Collapse every run of slashes to one."""
     return re.sub(r"/{2,}", "/", path)
 
 
 def is_version(segment: str) -> bool:
-    """Whether a segment of a path is a version of the API, such as `v1beta`."""
+    """Return whether a segment of a path is a version of the API, such as `v1beta`."""
     return _IS_VERSION.fullmatch(segment) is not None
 
 
 def names_interactions(path: str) -> bool:
-    """Whether `path` belongs to Live Interactions, another protocol, which is not served."""
+    """Return whether `path` belongs to Live Interactions, another protocol, which is not served."""
     return "interactions" in path.split("/")
 
 
 def live_path(path: str) -> LivePath | None:
-    """What `path` (without its query) asks for, or `None` if it isn't a Live path."""
+    """Parse `path` (without its query); `None` if it isn't a Live path."""
     if len(path) > MAX_PATH:
         return None
     _, found, asked = collapse(path).rpartition("/ws/")
@@ -81,51 +79,38 @@ def live_path(path: str) -> LivePath | None:
     if match is None:
         return None
     return LivePath(
-        service=match["service"],
         version=match["version"] or DEFAULT_VERSION,
         method=match["method"],
         enterprise=match["interface"] == "LlmBidiService",
     )
 
 
+# --- credentials ---------------------------------------------------------------------------------
+
 TOKEN_PREFIX = "auth_tokens/"
-
-
-class CredentialKind(Enum):
-    """What a credential is, by its look and its place."""
-
-    API_KEY = "api_key"
-    EPHEMERAL_TOKEN = "ephemeral_token"
-    OAUTH = "oauth"
 
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """What the client presents. `place` is for people; the value stays out of every repr."""
+    """A key or token that a client presents; it stays out of every repr."""
 
-    kind: CredentialKind
     value: str = field(repr=False)
-    place: str = ""
+
+    @property
+    def is_token(self) -> bool:
+        """True for an ephemeral token, wherever it was presented."""
+        return self.value.startswith(TOKEN_PREFIX)
 
 
 def find_credential(query: Mapping[str, str], headers: Mapping[str, str]) -> Credential | None:
-    """The first credential in the order of precedence; header names in any case."""
-    for place, kind, value in _candidates(query, {k.lower(): v for k, v in headers.items()}):
-        if value:
-            token = value.startswith(TOKEN_PREFIX)
-            return Credential(CredentialKind.EPHEMERAL_TOKEN if token else kind, value, place)
-    return None
-
-
-def _candidates(
-    query: Mapping[str, str], headers: Mapping[str, str]
-) -> Iterator[tuple[str, CredentialKind, str]]:
-    yield "query key", CredentialKind.API_KEY, query.get("key", "").strip()
-    yield "query access_token", CredentialKind.OAUTH, query.get("access_token", "").strip()
-    key = headers.get("x-goog-api-key", "").strip()
-    yield "header x-goog-api-key", CredentialKind.API_KEY, key
+    """Find the first credential in the order of precedence; header names in any case."""
+    headers = {name.lower(): value for name, value in headers.items()}
     scheme, _, value = headers.get("authorization", "").strip().partition(" ")
-    if scheme.lower() in ("token", "bearer"):
-        token = scheme.lower() == "token"
-        kind = CredentialKind.EPHEMERAL_TOKEN if token else CredentialKind.OAUTH
-        yield f"header Authorization: {scheme.capitalize()}", kind, value.strip()
+    candidates = (
+        query.get("key", ""),
+        query.get("access_token", ""),
+        headers.get("x-goog-api-key", ""),
+        value if scheme.lower() in ("token", "bearer") else "",
+    )
+    found = next((each.strip() for each in candidates if each.strip()), None)
+    return None if found is None else Credential(found)

@@ -1,4 +1,4 @@
-"""Convert the API's OpenAPI-like schemas to JSON Schema, and hold schemas to their draft.
+"""Convert the API's OpenAPI-like schemas to JSON Schema, and check schemas against their draft.
 
 Clients describe a function's parameters in one of two forms; engines see only JSON Schema with
 types in lower case. The API's form is walked by a table of its fields, so that property names,
@@ -46,7 +46,7 @@ SPELLINGS = {name: name for name in _FIELDS} | {to_camel(name): name for name in
 _USUAL = {spelling: name for name in TYPES[1:] for spelling in (name, name.upper())}
 
 _WHOLE = 2.0**53
-"""Where floats stop to know every whole number."""
+"""From here on floats skip whole numbers."""
 
 
 def convert_schema(schema: dict[str, Any], path: str, reading: Reading) -> dict[str, Any]:
@@ -63,7 +63,7 @@ class _SchemaConverter:
     reading: Reading
 
     def convert(self, schema: object, path: str) -> dict[str, Any]:
-        """One schema and all within it."""
+        """Convert one schema and all within it."""
         if not isinstance(schema, dict):
             raise _wrong(path, "TYPE_MESSAGE", schema)
         result: dict[str, Any] = {}
@@ -94,7 +94,7 @@ class _SchemaConverter:
             self.reading.report_unknown(path, key)
 
     def _place(self, value: object, path: str) -> Any:
-        """A schema, or what a lenient reader takes in its place: true, false, a list of them."""
+        """Convert a schema, or what a lenient reader accepts: true, false, a list of them."""
         if self.reading.strict or not isinstance(value, bool | list):
             return self.convert(value, path)
         if isinstance(value, bool):
@@ -104,7 +104,7 @@ class _SchemaConverter:
         return [self._place(one, f"{path}[{index}]") for index, one in enumerate(value)]
 
     def _proper(self, key: str, value: Any, path: str) -> Any:
-        """A keyword of JSON Schema; schemas within it may still have the API's types."""
+        """Convert a keyword of JSON Schema; schemas within it may still have the API's types."""
         if key in SCHEMA_MAP_KEYWORDS and isinstance(value, dict):
             return {name: self._within(one, f"{path}.{key}.{name}") for name, one in value.items()}
         if key in SCHEMA_LIST_KEYWORDS and isinstance(value, list):
@@ -115,7 +115,7 @@ class _SchemaConverter:
         return self.convert(value, path) if isinstance(value, dict) else value
 
     def _field(self, name: str, value: Any, path: str) -> dict[str, Any]:
-        """What a field of the API's form is in JSON Schema."""
+        """Convert a field of the API's form."""
         if name in _STRINGS:
             return {name: _checked(value, str, "TYPE_STRING", path)}
         if name in _COUNTS:
@@ -169,7 +169,7 @@ def _type_enum(schema: dict[str, Any]) -> None:
 
 
 def _numeric(value: Any, kind: str) -> Any:
-    """The number that a string spells; anything else as it is."""
+    """Return the number that a string spells; anything else as it is."""
     if not isinstance(value, str):
         return value
     try:
@@ -195,7 +195,7 @@ def _number(value: Any, path: str) -> float | int:
     except PydanticCustomError:
         raise _wrong(path, "TYPE_DOUBLE", value) from None
     if abs(read) >= _WHOLE:
-        return float(read)  # a longer integer is JSON to nobody else
+        return float(read)  # other JSON readers take no longer integers
     return int(read) if read == int(read) else read
 
 
@@ -223,9 +223,9 @@ _NAME_SHOWN, _PLACE_SHOWN = 32, 40
 
 
 def check_schema(schema: Json, name: str, reading: Reading) -> Json:
-    """Return the schema of the function called `name`, of mixed drafts mended when lenient.
+    """Check the schema of the function called `name`; when lenient, mixed drafts are mended.
 
-    Raises `ClientFault` for one that does not hold to its draft.
+    Returns the schema. Raises `ClientFault` for one that does not match its draft.
     """
     if not reading.strict:
         schema = with_draft_mended(schema, reading.on_mismatch)
@@ -242,7 +242,7 @@ def check_schema(schema: Json, name: str, reading: Reading) -> Json:
 
 
 def _refused(name: str, fault: SchemaFault) -> ClientFault:
-    """A sentence in which the parts that clients choose leave room for what is wrong."""
+    """Refuse a schema in a sentence whose quotations leave room for the fault."""
     where = fault.pointer
     if len(where) > _PLACE_SHOWN:
         where = f"…{where[-_PLACE_SHOWN:]}"

@@ -84,7 +84,7 @@ class VoiceConfig(Wire):
 
 
 class SpeechConfig(Wire):
-    """How the model speaks."""
+    """Settings of the model's speech."""
 
     voice_config: VoiceConfig | None = None
     language_code: str = ""
@@ -92,7 +92,7 @@ class SpeechConfig(Wire):
 
 
 class ThinkingConfig(Wire):
-    """Whether and how much the model reasons before it answers."""
+    """Settings of the reasoning before an answer."""
 
     include_thoughts: Flag = False
     thinking_budget: Int32 | None = None
@@ -100,14 +100,14 @@ class ThinkingConfig(Wire):
 
 
 class TranslationConfig(Wire):
-    """Into which language a translating model speaks."""
+    """The language into which a translating model speaks."""
 
     target_language_code: str = ""
     echo_target_language: Flag = False
 
 
 class GenerationConfig(Wire):
-    """How the model answers."""
+    """Settings of the model's answers."""
 
     response_modalities: Repeated[Annotated[str, BeforeValidator(MODALITY.read)]] = Field(
         default_factory=list
@@ -129,7 +129,7 @@ class GenerationConfig(Wire):
     response_format: Annotated[Any, NOT_SERVED] = None
     response_json_schema: Annotated[Any, NOT_SERVED] = None
     enable_enhanced_civic_answers: Annotated[Any, NOT_SERVED] = None
-    # pydantic keeps this name for itself
+    # pydantic reserves the name `model_config`.
     configured_model: Annotated[Any, NOT_SERVED] = Field(default=None, alias="model_config")
     model_selection_config: Annotated[Any, NOT_SERVED] = None
     response_logprobs: Annotated[Any, NOT_IN_LIVE] = None
@@ -145,7 +145,7 @@ class GenerationConfig(Wire):
 
 
 class AutomaticActivityDetection(Wire):
-    """How the server finds speech in the sound."""
+    """Settings of automatic voice activity detection."""
 
     disabled: Flag = False
     start_of_speech_sensitivity: Annotated[str, BeforeValidator(START_SENSITIVITY.read)] = ""
@@ -155,7 +155,7 @@ class AutomaticActivityDetection(Wire):
 
 
 class RealtimeInputConfig(Wire):
-    """How realtime input is cut into turns."""
+    """Settings that divide realtime input into turns."""
 
     automatic_activity_detection: AutomaticActivityDetection | None = None
     activity_handling: Annotated[str, BeforeValidator(ACTIVITY_HANDLING.read)] = ""
@@ -177,7 +177,7 @@ class SlidingWindow(Wire):
 
 
 class ContextWindowCompression(Wire):
-    """When the context is made smaller, and how far."""
+    """Settings of context window compression."""
 
     trigger_tokens: Int64 | None = None
     sliding_window: SlidingWindow | None = None
@@ -214,7 +214,7 @@ class Transcription(Wire):
 
     @classmethod
     def adjust(cls, fields: dict[str, Any], report: OnMismatch) -> dict[str, Any]:
-        """Makes a list of one language."""
+        """Make a list of one language."""
         for key in cls.LANGUAGE:
             if key in fields:
                 report("languageCode of a transcription is read as languageCodes")
@@ -223,7 +223,7 @@ class Transcription(Wire):
 
 
 class OutputTranscription(Transcription):
-    """The same for what the model says, whose words are known: hints change nothing."""
+    """The same for the model's speech, whose text is known: hints have no effect."""
 
     language_codes: Annotated[Repeated[str], NOT_SERVED] = Field(default_factory=list)
     custom_vocabulary: Annotated[Repeated[str], NOT_SERVED] = Field(default_factory=list)
@@ -232,14 +232,14 @@ class OutputTranscription(Transcription):
 
 
 class Proactivity(Wire):
-    """Whether the model may stay silent, or speak unasked."""
+    """Settings that let the model stay silent, or speak unasked."""
 
     proactive_audio: Annotated[Flag, NOT_SERVED] = False
     proactive_video: Annotated[Flag, NOT_SERVED] = False
 
 
 class HistoryConfig(Wire):
-    """Whether the first content is history."""
+    """Settings of initial history."""
 
     initial_history_in_client_content: Flag = False
 
@@ -285,12 +285,14 @@ class Setup(Wire):
 
     @classmethod
     def adjust(cls, fields: dict[str, Any], report: OnMismatch) -> dict[str, Any]:
-        """Moves settings that stand in another object to where they belong, if unset there."""
+        """Move settings that stand in another object to where they belong, if unset there."""
         return relocate_fields(cls, fields, report)
 
 
+# --- conversion ----------------------------------------------------------------------------------
+
 IMAGE_TOKENS = {"": 258, "LOW": 64, "MEDIUM": 256, "HIGH": 256, "ULTRA_HIGH": 256}
-"""What an image costs at a `mediaResolution`, and without one."""
+"""Tokens of an image at a `mediaResolution`, and without one."""
 
 W = TypeVar("W")
 T = TypeVar("T")
@@ -341,7 +343,7 @@ def _maybe(convert: Callable[[W], T], wire: W | None) -> T | None:
 
 
 def _require_conversation(model: str, generation: GenerationConfig) -> None:
-    """Refuse other kinds of sessions, lenient or not: to converse instead is no useful reading."""
+    """Refuse other kinds of sessions, lenient or not."""
     if does := other_task(model):
         raise close.model_not_served(model_id(model), does)
     if generation.translation_config is not None:
@@ -399,7 +401,7 @@ def _sampling(generation: GenerationConfig) -> Sampling:
             raise close.invalid(f"Invalid value at 'setup.generation_config.{name}': {between}.")
     return Sampling(
         temperature=generation.temperature,
-        # zero is proto's way of saying that a field is not set
+        # In proto, zero is the value of a field that is not set.
         top_p=generation.top_p or None,
         top_k=generation.top_k or None,
         max_output_tokens=generation.max_output_tokens or None,

@@ -1,4 +1,4 @@
-"""Tools on the wire, and as the domain's: declarations checked, schemas in one form."""
+"""Wire models of tools, and their conversion: declarations checked, schemas in one form."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ from vivavoce.protocol.base import (
 )
 from vivavoce.protocol.content import Ignored
 from vivavoce.protocol.schema import check_schema, convert_schema
+
+# --- wire models ---------------------------------------------------------------------------------
 
 
 class FunctionDeclaration(Wire):
@@ -61,7 +63,7 @@ class GoogleSearch(Wire):
 
 
 class GoogleSearchRetrieval(Wire):
-    """Search, as it was called before."""
+    """Search, by its former name."""
 
     dynamic_retrieval_config: Annotated[Any, NOT_SERVED] = None
 
@@ -75,7 +77,7 @@ class FileSearch(Wire):
 
 
 class ComputerUse(Wire):
-    """Work on a screen."""
+    """Control of a screen."""
 
     environment: Any = None
     excluded_predefined_functions: Repeated[str] = Field(default_factory=list)
@@ -84,7 +86,7 @@ class ComputerUse(Wire):
 
 
 class StreamableHttpTransport(Wire):
-    """How to reach an MCP server. Header names are the user's own."""
+    """The address of an MCP server. Header names are the user's own."""
 
     url: str = ""
     headers: dict[str, str] = Field(default_factory=dict)
@@ -104,7 +106,7 @@ _BY_TOOLS = NotServed(by_tools=True)
 
 
 class Tool(Wire):
-    """Normally one key, but several are taken."""
+    """A tool; normally one key, but several are accepted."""
 
     function_declarations: Repeated[FunctionDeclaration] = Field(default_factory=list)
     google_search: GoogleSearch | None = None
@@ -126,7 +128,7 @@ class Tool(Wire):
 
 
 class FunctionCallingConfig(Wire):
-    """Whether functions may be called, and which."""
+    """Settings of function calling."""
 
     mode: Annotated[
         str, BeforeValidator(CALLING_MODE.read), NotServed(harmless=frozenset({"AUTO", "NONE"}))
@@ -135,12 +137,14 @@ class FunctionCallingConfig(Wire):
 
 
 class ToolConfig(Wire):
-    """No documented Live field, but some clients send it."""
+    """Not documented for Live, but sent by some clients."""
 
     function_calling_config: FunctionCallingConfig | None = None
     include_server_side_tool_invocations: Flag = False
     retrieval_config: Annotated[Any, NOT_SERVED] = None
 
+
+# --- conversion ----------------------------------------------------------------------------------
 
 MAX_DECLARATIONS = 512
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,127}")
@@ -226,7 +230,7 @@ def _builtin(tool: Tool) -> Iterator[BuiltinTool]:
 
 
 def _plain(value: Any) -> Any:
-    """A wire model as the API's JSON; what was free JSON stays as it is."""
+    """Return a wire model as the API's JSON; free JSON stays as it is."""
     if isinstance(value, Wire):
         fields = (name for name in type(value).model_fields if name in value.model_fields_set)
         return {to_camel(name): _plain(getattr(value, name)) for name in fields}
