@@ -1,8 +1,8 @@
-"""View model of a conversation: what is to be shown at a moment, and how it looks.
+"""Displays of a conversation: redrawn in a terminal, or a plain line for each event.
 
 `ConversationView.frame` computes a `Frame` from the turn log, the time and the playing position;
 it knows no terminal. `turn_lines` gives a turn as labelled lines, which `plain_text` and
-`styled_lines` render.
+`styled_lines` render, and a `ConversationDisplay` prints.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from rich.live import Live
 from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
-from rich.text import Text as StyledText
 
 from vivavoce.cli.errors import open_console
 from vivavoce.client.conversation import (
@@ -57,7 +56,7 @@ STATE_STYLES = {"listening": "green", "thinking": "yellow", "speaking": "cyan"}
 
 
 class ConversationState(Enum):
-    """What the other side is doing."""
+    """What the server is doing in the conversation."""
 
     LISTENING = "listening"
     THINKING = "thinking"
@@ -66,7 +65,7 @@ class ConversationState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One labelled line of a turn; `unheard` are the words that follow `text` and were cut off."""
+    """One labelled line of a turn; `unplayed` are the words that follow `text` and were cut off."""
 
     label: str
     text: str
@@ -76,7 +75,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What is to be shown at a moment: the turns in progress, the state, the meter's cells."""
+    """Everything shown at one moment: the turns in progress, the state, the meter's cells."""
 
     lines: tuple[Line, ...]
     state: ConversationState
@@ -92,7 +91,7 @@ class ConversationView:
         self._shown = 0
 
     def finished_turns(self, played_s: float, everything: bool = False) -> list[Turn]:
-        """The turns that ended since the last call, played to their end, in order.
+        """Return the turns that ended since the last call, played to their end, in order.
 
         With `everything` also those that are complete and play still.
         """
@@ -104,7 +103,7 @@ class ConversationView:
         return self._log.turns[first : self._shown]
 
     def frame(self, now: float, played_s: float) -> Frame:
-        """What is to be shown at time `now`, with `played_s` the speaker's position."""
+        """Return what to show at time `now`, with the speaker at `played_s`."""
         lines: list[Line] = []
         for turn in self._log.turns[self._shown :]:
             lines += turn_lines(turn, played_s)
@@ -115,7 +114,7 @@ class ConversationView:
         return Frame(tuple(lines), self.state(now, played_s), meter)
 
     def state(self, now: float, played_s: float) -> ConversationState:
-        """Speaking while sound plays; thinking from the end of a question to its answer."""
+        """Return "speaking" while audio plays, "thinking" from a question's end to its answer."""
         if played_s < self._log.queued_s:
             return ConversationState.SPEAKING
         turn = self._log.open
@@ -128,10 +127,10 @@ class ConversationView:
 
 
 def turn_lines(turn: Turn, played_s: float | None = None) -> list[Line]:
-    """A turn as lines: question, tools, answer, what it rests on, times.
+    """Return a turn as lines: question, tools, answer, sources, times.
 
-    With `played_s` those of a turn that still plays: of the answer, the words whose sound has
-    begun, and nothing of what is known only at its end.
+    With `played_s` the turn is still playing: of the answer come the words whose audio has begun,
+    and nothing that is known only at its end.
     """
     lines = [Line("you", turn.question)] if turn.question.strip() else []
     lines += [tool_line(use) for use in turn.tools]
@@ -143,7 +142,7 @@ def turn_lines(turn: Turn, played_s: float | None = None) -> list[Line]:
 
 
 def closing_lines(turn: Turn) -> list[Line]:
-    """What is known at the end of a turn: pages, sources, failure, times."""
+    """Return the lines known at the end of a turn: pages, sources, failure, times."""
     lines = evidence_lines(turn)
     if turn.failed:
         lines.append(Line("", "no answer: the server's log says why", "red"))
@@ -152,18 +151,18 @@ def closing_lines(turn: Turn) -> list[Line]:
 
 
 def evidence_lines(turn: Turn) -> list[Line]:
-    """What the answer rests on: the pages that were read, and the sources."""
+    """Return the lines of the pages that were read and the sources of the answer."""
     lines = [Line("", f"read {url} ({status})", "dim") for url, status in turn.urls]
     return lines + [Line("", f"source: {title} ({uri})", "dim") for title, uri in turn.sources]
 
 
 def code_line(code: str) -> Line:
-    """Code that the server ran."""
+    """Return the line of code that the server ran."""
     return Line("tool", f"ran {code}")
 
 
 def tool_line(use: ToolUse) -> Line:
-    """A function call as `name(key=value) → result`."""
+    """Return a function call as `name(key=value) → result`."""
     arguments = ", ".join(f"{name}={_json(value)}" for name, value in use.call.args.items())
     call = f"{use.call.name}({_shortened(arguments)})"
     if use.withdrawn:
@@ -184,12 +183,12 @@ def _shortened(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """One line of `text`, without control characters, which a terminal would obey."""
+    """Return `text` as one line, without control characters, which a terminal would obey."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def plain_text(line: Line) -> str:
-    """A line without styles; words that were not heard stand in brackets."""
+    """Render a line without styles; words that were not played stand in brackets."""
     unheard = f" [not heard: {printable(line.unplayed)}]" if line.unplayed.strip() else ""
     if line.label in UNLABELLED:
         return printable(line.text)
@@ -197,7 +196,7 @@ def plain_text(line: Line) -> str:
 
 
 def styled_lines(lines: Sequence[Line]) -> RenderableType:
-    """Lines for a terminal: labels in a column, texts wrapped beside it."""
+    """Render lines for a terminal: labels in a column, texts wrapped beside it."""
     blocks: list[RenderableType] = []
     table: Table | None = None
     for line in lines:
@@ -219,7 +218,7 @@ def styled_lines(lines: Sequence[Line]) -> RenderableType:
 
 
 def status_line(frame: Frame, unicode: bool = True) -> Text:
-    """The state and the microphone's level in one line."""
+    """Render the state and the microphone's level in one line."""
     full, empty = ("━", "━") if unicode else ("=", "-")
     name = frame.state.value
     text = Text(no_wrap=True, overflow="crop")
@@ -236,7 +235,7 @@ PERIOD_S = 0.1
 class ConversationDisplay(ConversationObserver, ABC):
     """A display of a conversation, open while `show_conversation` is entered.
 
-    `failed` is whether the server could not answer one of them.
+    `failed` is whether the server could not answer one of its turns.
     """
 
     def __init__(self, console: Console, transcript: IO[str] | None = None) -> None:
@@ -294,13 +293,13 @@ class PlainDisplay(ConversationDisplay):
     def on_turn(self, turn: Turn) -> None:
         super().on_turn(turn)
         self._print_question(turn)
-        rest = [line for line in turn_lines(turn) if line.label != "you"]
-        self.print_lines([line for line in rest if line not in self._printed])
+        lines = [line for line in turn_lines(turn) if line.label != "you"]
+        self.print_lines([line for line in lines if line not in self._printed])
         self._question = ""
         self._printed.clear()
 
     def _print_question(self, turn: Turn) -> None:
-        """The words that were understood since this was last called in the turn."""
+        """Print the words that were recognized since the last call in this turn."""
         words = turn.question.removeprefix(self._question)
         if words.strip():
             self.print_lines([Line("you", words)])
@@ -364,9 +363,9 @@ class LiveDisplay(ConversationDisplay):
 
 
 def frame_block(frame: Frame, console: Console) -> RenderableType:
-    """A frame for the console: turns in progress, an empty line, the status line."""
+    """Render a frame: turns in progress, an empty line, the status line."""
     status = status_line(frame, unicode=console.encoding.startswith("utf"))
-    return _Tail(Group(styled_lines(frame.lines), StyledText(), status))
+    return _Tail(Group(styled_lines(frame.lines), Text(), status))
 
 
 class _Tail:
@@ -386,7 +385,7 @@ class _Tail:
 def open_display(
     plain: bool = False, to_stderr: bool = False, transcript: IO[str] | None = None
 ) -> ConversationDisplay:
-    """The live display where there is a terminal to draw on, unless `plain`; else the plain one."""
+    """Open the live display on a terminal, unless `plain`; else the plain one."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # words of any language, in any terminal
     console = open_console(to_stderr, soft_wrap=False)

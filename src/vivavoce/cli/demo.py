@@ -1,4 +1,4 @@
-"""`vivavoce demo`: fetch, serve, hold a spoken conversation, and keep serving."""
+"""`vivavoce demo`: start a server, play a spoken conversation with it, and keep serving."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ from vivavoce.config.settings import Config
 RECORDINGS = ("question.wav", "lights.wav")
 INSTRUCTION = "You are a helpful and friendly assistant. Answer in one short sentence."
 TAIL_S = 1.0
-"""The microphone stays on for a while after the words, as real ones do."""
+"""Silence after the words, as a microphone that stays on sends it."""
 
 FIRST_PAUSE_S = 2.0
-"""Between the session's beginning and the first question, as a person takes to begin.
+"""Pause before the first question, as a person makes.
 
 The model reads its prompt meanwhile: without, it delays the first answer by 1 to 4 s on two cores.
 """
@@ -56,18 +56,18 @@ def turn_off_the_lights() -> dict[str, str]:
 
 
 def demo(
-    once: Annotated[bool, typer.Option("--once", help="End after the conversation.")] = False,
-    answer: Annotated[Path, typer.Option("--out", help="WAV for the answers.")] = Path(
+    once: Annotated[bool, typer.Option("--once", help="Exit after the conversation.")] = False,
+    answer: Annotated[Path, typer.Option("--out", help="WAV file for the answers.")] = Path(
         "answer.wav"
     ),
-    profile: Annotated[str | None, typer.Option(help="Profile that answers.")] = None,
+    profile: Annotated[str | None, typer.Option(help="Profile of engines to use.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to serve on; 0 takes a free one.")] = None,
     plain: options.Plain = False,
     wait: options.Timeout = 120.0,
 ) -> None:
-    """Start a server, talk to it with a recording, and keep serving until Ctrl-C.
+    """Start a server, talk to it with recordings, and keep serving until Ctrl-C.
 
-    Leaves the answers as a WAV file. Exit codes as of `talk`.
+    The answers are saved as a WAV file. Exit codes are those of `talk`.
     """
     console = open_console(plain=plain)
     settings = load_config(None, {"profile": profile, "server.port": port})
@@ -127,7 +127,7 @@ async def _demo(
 async def play_demo(
     display: ConversationDisplay, address: ServerEndpoint, speaker: ClockSpeaker, wait_s: float
 ) -> bool:
-    """Say the recordings one after the other; whether each was answered by voice."""
+    """Play the recordings one after the other; return whether each was answered by voice."""
     tools = ToolModule([turn_on_the_lights, turn_off_the_lights])
     setup = options.requested_setup("", "", INSTRUCTION, tools)
     async with connect(address, setup) as session:
@@ -149,7 +149,7 @@ async def play_demo(
 
 
 def load_recording(name: str) -> bytes:
-    """A recording that ships with the project, as 16 kHz PCM."""
+    """Read a recording that ships with the project, as 16 kHz PCM."""
     with as_file(files("vivavoce") / "assets" / name) as path:
         return read_wav(path)
 

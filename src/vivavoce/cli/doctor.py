@@ -62,7 +62,7 @@ MARKS = {
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What is tried next, and may take seconds."""
+    """The name of what is tried next, which may take seconds."""
 
     text: str
 
@@ -131,8 +131,7 @@ def _iterate(steps: AsyncGenerator[T, None]) -> Iterator[T]:
 
 
 def _print_findings(steps: Iterator[Finding | Trial]) -> list[Finding]:
-    """Print what is found, and meanwhile what is being tried: on a terminal in its last line,
-    elsewhere on standard error."""
+    """Print the findings; trials go to the last line of a terminal, or else to standard error."""
     console, progress = open_console(), open_console(to_stderr=True)
     findings = []
     status = console.status(StyledText("")) if console.is_terminal else None

@@ -1,4 +1,4 @@
-"""`vivavoce engines`: what could listen, think and speak, and what of it is chosen."""
+"""`vivavoce engines` and `vivavoce voices`: list engines with their profiles, and voices."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ TOOLS = "[tools]"
 
 
 def profiles_by_engine(settings: Config) -> dict[str, list[str]]:
-    """For each engine's full name, the profiles that name it; `[tools]` is for all of them."""
+    """Return the profiles that use each engine; `[tools]` stands for all of them."""
     found: dict[str, list[str]] = {}
     for profile, table in settings.profiles.items():
         for port in ("detector", "recognizer", "responder"):
@@ -61,7 +61,7 @@ def profiles_by_engine(settings: Config) -> dict[str, list[str]]:
 
 
 def engine_names(port: str, choice: str | Settings) -> Iterator[str]:
-    """The full names of a choice, of what it falls back on, and of what it is made of."""
+    """Yield the full names of a choice, of its fallbacks and of its parts."""
     use, _, otherwise = parse(choice)
     yield f"{port}.{use}"
     if otherwise is not None:
@@ -71,7 +71,7 @@ def engine_names(port: str, choice: str | Settings) -> Iterator[str]:
 
 
 EVEN = (0.97, 1.03)
-"""Between these a pace is neither quick nor slow."""
+"""Range of a pace that is neither quick nor slow."""
 
 
 def voices(
@@ -99,7 +99,7 @@ def voices(
 
 
 def describe_voice(voice: str) -> str:
-    """In a few words, what the synthesizer that comes with the project makes of a voice."""
+    """Describe in a few words how the embedded synthesizer speaks a voice."""
     made = voice_parameters(voice)
     gender = "woman" if made.feminine else "man"
     pace = "quick" if made.pace > EVEN[1] else "slow" if made.pace < EVEN[0] else "even"

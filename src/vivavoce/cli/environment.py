@@ -1,4 +1,4 @@
-"""The variables that make a program's Google SDK find and trust this server."""
+"""`vivavoce env`: the server's address, and the variables by which SDKs find and trust it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ Key = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class ServerAddress:
-    """Where the server is to be found, as a client on this machine sees it."""
+    """The server's address as a client on this machine sees it."""
 
     host: str
     port: int
@@ -49,7 +49,7 @@ class ServerAddress:
 
 
 def server_address(config: Config, url: str = "") -> ServerAddress:
-    """The server that this configuration describes, or the one at `url`.
+    """Return the address of the configured server, or of the one at `url`.
 
     A port of ours on this machine speaks TLS too, and Python's SDK nothing else, so that the
     `http` address of one becomes the `https` one. Raises `ConfigError` for a bad `url`.
@@ -84,7 +84,7 @@ def sdk_variables(
     address: ServerAddress | None = None,
     key: str = "",
 ) -> dict[str, str]:
-    """What to set for `address`, given what is set already. Makes the local CA if there is none.
+    """Return the variables to set, given those set already. Makes the local CA if there is none.
 
     `key` is one that the server was given by `vivavoce keys`; of those it knows hashes alone.
 
@@ -112,7 +112,7 @@ def sdk_variables(
 
 
 def trusted_certificates(config: Config) -> tuple[Path, Path]:
-    """The PEM files by which clients trust the server: with the public roots, and without.
+    """Return the PEM files by which clients trust the server: with the public roots, and without.
 
     Makes the local CA if there is none and no certificate of the user's own.
     """
@@ -190,12 +190,12 @@ def env(
 
 
 def posix_lines(variables: Mapping[str, str]) -> str:
-    """`export` lines, which `eval` takes."""
+    """Format `export` lines for `eval`."""
     return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items())
 
 
 def fish_lines(variables: Mapping[str, str]) -> str:
-    """In fish, a backslash and a quote are escaped inside single quotes, and nothing else."""
+    """Format for fish, where only backslash and quote are escaped inside single quotes."""
     quoted = {
         name: value.replace("\\", "\\\\").replace("'", "\\'") for name, value in variables.items()
     }
@@ -203,16 +203,16 @@ def fish_lines(variables: Mapping[str, str]) -> str:
 
 
 def powershell_lines(variables: Mapping[str, str]) -> str:
-    """In PowerShell, a quote is doubled inside single quotes."""
+    """Format for PowerShell, where a quote is doubled inside single quotes."""
     quoted = {name: value.replace("'", "''") for name, value in variables.items()}
     return "\n".join(f"$env:{name} = '{value}'" for name, value in quoted.items())
 
 
 def dotenv_lines(variables: Mapping[str, str]) -> str:
-    """Lines that dotenv readers and `docker --env-file` take alike: no quotes."""
+    """Format for dotenv readers and `docker --env-file`: no quotes."""
     return "\n".join(f"{name}={value}" for name, value in variables.items())
 
 
 def json_text(variables: Mapping[str, str]) -> str:
-    """One JSON object."""
+    """Format as one JSON object."""
     return json.dumps(dict(variables), indent=2)

@@ -52,7 +52,7 @@ class ErrorCode(StrEnum):
 
 
 KEY_WORDS = ("API key not valid", "unregistered callers")
-"""How servers of the Live API say that a key is wrong, and that there is none."""
+"""Close reasons of the Live API for a wrong key and for a missing one."""
 
 COMMAND = re.compile(r"(?<=[`(])vivavoce (?=[a-z])")
 
@@ -152,7 +152,7 @@ def open_console(to_stderr: bool = False, plain: bool = False, soft_wrap: bool =
 
 
 def program_name() -> str:
-    """How this program is to be typed here: by its name only where that is on the `PATH`."""
+    """Return how to type this program here: its name where that is on the `PATH`, else its path."""
     beside = Path(sys.executable).parent / "vivavoce"
     if shutil.which("vivavoce") == str(beside) or not beside.exists():
         return "vivavoce"
@@ -161,12 +161,12 @@ def program_name() -> str:
 
 
 def as_typed(text: str) -> str:
-    """`text` with every command of ours in it, in backticks or `$(…)`, as it is typed here."""
+    """Rewrite the commands in `text`, in backticks or `$(…)`, as they are typed here."""
     return COMMAND.sub(lambda _: program_name() + " ", text)
 
 
 def command_hint(command: str, url: str) -> str:
-    """How to type a command of ours, here, so that it reaches the server at `url`."""
+    """Return how to type a command, here, so that it reaches the server at `url`."""
     own = load_config().server
     known = url == base_url(own.host, own.port)
     return f"{program_name()} {command}" + ("" if known else f" --url {url}")

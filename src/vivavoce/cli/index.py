@@ -1,4 +1,4 @@
-"""`vivavoce index`: the user's documents, made ready to be searched without any network."""
+"""`vivavoce index`: index the user's documents for search without a network."""
 
 from __future__ import annotations
 
@@ -39,19 +39,19 @@ def index(
         Path | None, typer.Argument(metavar="[DIR]", help="The folder of documents.")
     ] = None,
     into: Annotated[
-        Path | None, typer.Option("--into", metavar="FILE", help="The index; yours if not given.")
+        Path | None, typer.Option("--into", metavar="FILE", help="Index file; default: your own.")
     ] = None,
     list_: Annotated[
-        bool, typer.Option("--list", help="Say which folders are in the index; change nothing.")
+        bool, typer.Option("--list", help="List the folders in the index and exit.")
     ] = False,
     forget: Annotated[
-        Path | None, typer.Option("--forget", metavar="DIR", help="Drop a folder from the index.")
+        Path | None, typer.Option("--forget", metavar="DIR", help="Remove a folder from the index.")
     ] = None,
     ask: Annotated[
-        str | None, typer.Option("--ask", metavar="QUESTION", help="Say what would be found.")
+        str | None, typer.Option("--ask", metavar="QUESTION", help="Print what a question finds.")
     ] = None,
 ) -> None:
-    """Index a folder of text, Markdown, HTML and PDF files, so that answers can rest on them.
+    """Index a folder of text, Markdown, HTML and PDF files, so that answers can cite them.
 
     Run it again when the documents have changed: only what changed is read.
     """
@@ -98,7 +98,7 @@ def _build_index(console: Console, path: Path, root: Path) -> None:
 
 
 def _count_files(console: Console, files: Iterable[Seen], total: int) -> Iterator[Seen]:
-    """`files`, counted by a bar where there is a terminal to draw it on."""
+    """Yield `files`, with a progress bar on a terminal."""
     if not console.is_terminal:
         yield from files
         return
@@ -112,12 +112,12 @@ def _count_files(console: Console, files: Iterable[Seen], total: int) -> Iterato
 
 
 def _printable_name(name: str) -> str:
-    """A name of a file, which may hold bytes that are no characters."""
+    """Replace the bytes of a file name that are no characters."""
     return name.encode(errors="replace").decode()
 
 
 def _open_index(path: Path) -> Index:
-    """The index that must be there already. Raises `ConfigError`."""
+    """Open an existing index. Raises `ConfigError` if there is none."""
     if version_of(path) is Version.ABSENT:
         raise ConfigError(f"There is no index at {path}.", "Run `vivavoce index DIR`.")
     return Index(path)

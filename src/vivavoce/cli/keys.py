@@ -1,4 +1,4 @@
-"""`vivavoce keys`: who may use the server, and how much of it."""
+"""`vivavoce keys` and `vivavoce token`: manage API keys and quotas, make ephemeral tokens."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 PREFIX = "vv-"
 HINT = 7
-"""So much of a key is kept, by which a person recognizes it: the prefix and four signs of 43."""
+"""Characters of a key that are stored, to recognize it: the prefix and four of 43."""
 
 UNITS = {"m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 
@@ -45,24 +45,22 @@ app = typer.Typer(
 
 @app.command()
 def add(
-    name: Annotated[str, typer.Argument(help="What the key is for: a name of its own.")],
+    name: Annotated[str, typer.Argument(help="Unique name of the key.")],
     scopes: Annotated[
-        str, typer.Option(help="What it opens, with commas: live, tokens, models.")
+        str, typer.Option(help="Scopes, with commas: live, tokens, models.")
     ] = "live,tokens,models",
-    expires: Annotated[
-        str, typer.Option(help="When it ends: 12h, 30d, 8w; nothing is never.")
-    ] = "",
-    sessions: Annotated[int, typer.Option(min=0, help="Sessions at once; 0 has no limit.")] = 0,
+    expires: Annotated[str, typer.Option(help="Lifetime: 12h, 30d, 8w; default: unlimited.")] = "",
+    sessions: Annotated[int, typer.Option(min=0, help="Concurrent sessions; 0 is unlimited.")] = 0,
     audio_minutes: Annotated[
-        float, typer.Option(min=0, help="Minutes of sound a day, both ways.")
+        float, typer.Option(min=0, help="Minutes of audio a day, both ways.")
     ] = 0,
-    tool_calls: Annotated[int, typer.Option(min=0, help="Calls of functions a day.")] = 0,
+    tool_calls: Annotated[int, typer.Option(min=0, help="Function calls a day.")] = 0,
     messages_per_s: Annotated[
-        float, typer.Option(min=0, help="Messages a second, over all its sessions.")
+        float, typer.Option(min=0, help="Messages a second over all sessions.")
     ] = 0,
     config: ConfigFile = None,
 ) -> None:
-    """Make a key. It is printed once, and kept as a hash alone."""
+    """Make a key. It is printed once, and only its hash is stored."""
     if not name.strip():
         raise ConfigError("A key needs a name.", "Say what it is for.")
     now = time.time()
@@ -110,14 +108,14 @@ def list_keys(config: ConfigFile = None) -> None:
     if table.row_count:
         open_console().print(table)
     else:
-        typer.echo("There are no keys: everybody on this machine may use the server.", err=True)
+        typer.echo("There are no keys: every program on this machine may use the server.", err=True)
 
 
 @app.command()
 def revoke(
-    name: Annotated[str, typer.Argument(help="The key's name or id.")], config: ConfigFile = None
+    name: Annotated[str, typer.Argument(help="Name or id of the key.")], config: ConfigFile = None
 ) -> None:
-    """Revoke a key, and with it the tokens that it made. Sessions that go on are not ended."""
+    """Revoke a key and the tokens made with it. Open sessions continue."""
 
     async def work(store: StateStore) -> tuple[KeyRecord, ...]:
         ids = [key.id for key in await store.list_keys() if name in (key.id, key.name)]
@@ -136,7 +134,7 @@ def revoke(
 def _with_store(
     config: Path | None, work: Callable[[StateStore], Awaitable[T]]
 ) -> tuple[Config, T]:
-    """What `work` gives, with the store that the configuration names."""
+    """Run `work` with the configured store, and return the configuration and the result."""
 
     async def run(store: StateStore) -> T:
         try:
@@ -202,21 +200,27 @@ WEB = {"ws": "http", "wss": "https"}
 
 
 def token(
-    uses: Annotated[int, typer.Option(min=0, help="Sessions it begins; 0 is any number.")] = 1,
-    lasts: Annotated[float, typer.Option(min=0, help="Minutes until it ends everything.")] = 30,
-    begins: Annotated[float, typer.Option(min=0, help="Minutes within which sessions begin.")] = 1,
+    uses: Annotated[
+        int, typer.Option(min=0, help="Sessions that it may open; 0 is unlimited.")
+    ] = 1,
+    lasts: Annotated[
+        float, typer.Option(min=0, help="Minutes until the token and its sessions end.")
+    ] = 30,
+    begins: Annotated[
+        float, typer.Option(min=0, help="Minutes in which it may open sessions.")
+    ] = 1,
     setup: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="JSON of a bound setup.")
+        Path | None, typer.Option(exists=True, dir_okay=False, help="JSON file of a setup to lock.")
     ] = None,
     mask: Annotated[
         str | None,
-        typer.Option(help="Fields of it that are held fast, with commas; all if not given."),
+        typer.Option(help="Fields of the setup to lock, with commas; default: all."),
     ] = None,
     url: options.Url = "",
     key: options.Key = "",
     ca: options.Ca = None,
 ) -> None:
-    """Print an ephemeral token, with which a client connects as with a key."""
+    """Print an ephemeral token, which a client uses like a key."""
     address = options.server_endpoint(url, key, ca)
     now = datetime.now(UTC)
     body: dict[str, Any] = {
@@ -243,7 +247,7 @@ def _read_setup(path: Path) -> dict[str, Any]:
 
 
 def _request_token(address: ServerEndpoint, body: dict[str, Any]) -> str:
-    """The token's name, from the server. Raises `ServerUnreachable`; leaves where it is refused."""
+    """Request a token and return its name. Raises `ServerUnreachable`, or `CliError` if refused."""
     verify = address.tls() or True
     parts = urlsplit(address.url)
     base = f"{WEB.get(parts.scheme, parts.scheme)}://{parts.netloc}{parts.path.rstrip('/')}"

@@ -1,4 +1,4 @@
-"""The root of the command line. A command's module is imported when it is asked for."""
+"""The root command. The module of a command is imported on first use."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ COMMANDS = {
     "engines": "vivavoce.cli.engines:engines",
     "doctor": "vivavoce.cli.doctor:doctor",
 }
-"""Each command's function, or its commands, in the order in which help lists them."""
+"""The function or group of each command, in the order of the help."""
 
 PASSES_OPTIONS_ON = {"run": {"ignore_unknown_options": True, "allow_interspersed_args": False}}
 
 
 def flowing_text(docstring: str) -> str:
-    """Paragraphs of a docstring, each in one line, which the terminal's width breaks."""
+    """Join the lines of each paragraph, for the terminal to wrap."""
     return "\n\n".join(" ".join(part.split()) for part in docstring.split("\n\n"))
 
 
 class LazyGroup(TyperGroup):
-    """Commands by name, each imported on first use."""
+    """A group that imports commands on first use, and reports their errors."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)
 
     def invoke(self, ctx: Any) -> Any:
-        """Run a command; an error that a user can meet is printed, and gives the exit status."""
+        """Run a command; print an error that a user can meet, and exit with its status."""
         try:
             return super().invoke(ctx)
         except VivavoceError as error:

@@ -1,4 +1,4 @@
-"""`vivavoce pull`: fetch weights before they are needed, or list what there is."""
+"""`vivavoce pull`: fetch the weights of the embedded engines, or list them."""
 
 from __future__ import annotations
 
@@ -41,11 +41,9 @@ COLUMNS = ("name", "content", "version", "source", "sha256", "license", "bytes",
 def pull(
     names: Annotated[
         list[str] | None,
-        typer.Argument(help="Which weights; those that the configuration uses if none is named."),
+        typer.Argument(help="Names of weights; default: those that the configuration uses."),
     ] = None,
-    list_: Annotated[
-        bool, typer.Option("--list", help="Describe all weights and where they are; fetch nothing.")
-    ] = False,
+    list_: Annotated[bool, typer.Option("--list", help="Describe the weights and exit.")] = False,
     config: ConfigFile = None,
 ) -> None:
     """Fetch weights of the embedded engines into your cache; continues an interrupted download."""
@@ -71,7 +69,7 @@ def pull(
 def fetch_weights(
     console: Console, names: list[str], overrides: Mapping[str, str | Path] | None = None
 ) -> None:
-    """Fetch what is missing, after saying so, with one bar for everything on a terminal.
+    """Fetch what is missing, after a line about it, with one progress bar on a terminal.
 
     `overrides` names folders of the user's own. Raises `EngineMissing`.
     """

@@ -1,4 +1,4 @@
-"""`vivavoce run -- COMMAND`: any program, with its Google SDK pointed at this server."""
+"""`vivavoce run -- COMMAND`: run a program with its Google SDK pointed at this server."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from vivavoce.client.session import ServerEndpoint
 from vivavoce.config.loading import load_config
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
-"""The statuses that shells use."""
+"""Exit statuses, as shells have them."""
 
 
 def run(

@@ -1,4 +1,4 @@
-"""`vivavoce serve`: the server, until it is told to stop."""
+"""`vivavoce serve`: run the server until a signal stops it, while it serves or while it starts."""
 
 from __future__ import annotations
 
@@ -25,12 +25,28 @@ from vivavoce.config.settings import Config, is_loopback
 if TYPE_CHECKING:
     from vivavoce.wiring import Server
 
+T = TypeVar("T")
+
+STOPPED_STATUS = 130
+"""The exit status of a command that was stopped before it had done its work."""
+
+CANCEL_TIMEOUT_S = 2.0
+"""Time for cancelled work to end."""
+
+UNNOTICED_S = 0.3
+"""A stop that takes no longer is not explained."""
+
+SWITCH_S = 0.0005
+"""Longest run of a thread while the event loop waits for the interpreter. Python's own 5 ms would
+be added to each step of each conversation while a large message is read."""
+
 
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one.")] = None,
     profile: Annotated[
-        str | None, typer.Option(help="Engines that answer: embedded, scripted, or your own.")
+        str | None,
+        typer.Option(help="Engines to use: embedded, scripted, or a profile of your own."),
     ] = None,
     model: Annotated[
         str | None,
@@ -90,7 +106,7 @@ async def _serve(settings: Config) -> None:
 
 
 def _print_addresses(console: Console, plain: str, secure: str, report: Any) -> None:
-    """Print the addresses, how each part does, and how clients are started."""
+    """Print the addresses, the state of each part, and how to start clients."""
     console.print(f"vivavoce serves {plain}" + (f" and {secure}" if secure else ""))
     for part, state in report["parts"].items():
         note = f": {as_typed(state['note'])}" if "note" in state else ""
@@ -100,24 +116,12 @@ def _print_addresses(console: Console, plain: str, secure: str, report: Any) -> 
     )
 
 
-T = TypeVar("T")
-
-STOPPED_STATUS = 130
-"""The exit status of a command that was stopped before it had done its work."""
-
-CANCEL_TIMEOUT_S = 2.0
-"""How long what was cancelled may take to end."""
-
-UNNOTICED_S = 0.3
-"""An end that takes no longer needs no explanation."""
-
-
 class Stopped(Exception):
-    """A signal came first."""
+    """A signal came before the work was done."""
 
 
 def watch_signals() -> asyncio.Event:
-    """Set by the first signal to stop; cleared, it is set again by the next."""
+    """Return an event that the first signal to stop sets; cleared, the next sets it again."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -127,7 +131,7 @@ def watch_signals() -> asyncio.Event:
 
 
 async def run_until_stopped(stopping: asyncio.Event, work: Coroutine[Any, Any, T]) -> T:
-    """What `work` gives. Cancels it and raises `Stopped` when a signal comes first."""
+    """Return the result of `work`; cancel it and raise `Stopped` when a signal comes first."""
     going = asyncio.ensure_future(work)
     asked = asyncio.ensure_future(stopping.wait())
     try:
@@ -171,17 +175,17 @@ def _exit_process() -> None:
 async def stop_server(
     server: Server, stopping: asyncio.Event, report: Callable[[str], None]
 ) -> None:
-    """Stop a server, at leisure until the next signal: `report` is told what is waited for."""
+    """Stop a server: gracefully, after a line to `report`, until the next signal; then at once."""
     finished = asyncio.ensure_future(server.stop())
-    hurry = asyncio.ensure_future(_wait_for_next_signal(stopping))
-    ends = {finished, hurry}
+    interrupted = asyncio.ensure_future(_wait_for_next_signal(stopping))
+    ends = {finished, interrupted}
     await asyncio.wait(ends, timeout=UNNOTICED_S, return_when=asyncio.FIRST_COMPLETED)
-    if not (finished.done() or hurry.done()) and (count := len(server.sessions)):
+    if not (finished.done() or interrupted.done()) and (count := len(server.sessions)):
         noun = "conversation" if count == 1 else "conversations"
         timeout = f"up to {server.config.server.drain_s:g} s"
         report(f"Waiting {timeout} for {count} {noun} to end; Ctrl-C again stops now.")
     await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-    hurry.cancel()
+    interrupted.cancel()
     if finished.done():
         finished.result()
         return
@@ -196,18 +200,13 @@ async def _wait_for_next_signal(stopping: asyncio.Event) -> None:
     await stopping.wait()
 
 
-SWITCH_S = 0.0005
-"""How long a thread may keep the interpreter while the event loop waits for it. Python's own 5 ms
-would be added to each step of each conversation while a large message is read."""
-
-
 def shorten_thread_turns() -> None:
-    """Let the event loop have the interpreter soon while other threads compute."""
+    """Let the event loop get the interpreter back soon while other threads compute."""
     sys.setswitchinterval(SWITCH_S)
 
 
 def freeze_started_objects() -> None:
-    """Leave what start-up has made out of all collections of garbage.
+    """Exclude the objects made at start-up from garbage collection.
 
     A full collection looks at every object at once: 0.1 s of the event loop for the modules alone.
     """

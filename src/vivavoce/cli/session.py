@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import urlsplit
 
 import httpx2
@@ -60,7 +60,7 @@ Plain = Annotated[
 
 
 def server_endpoint(url: str, key: str, ca: Path | None) -> ServerEndpoint:
-    """Address and credentials: those given, those of the SDKs' variables, or this machine's server.
+    """Return the server given, that of the SDKs' variables, or this machine's, with its key.
 
     This machine's server gets its own configured key and never the shell's, which may well be a
     real one of Google's.
@@ -76,7 +76,7 @@ def server_endpoint(url: str, key: str, ca: Path | None) -> ServerEndpoint:
 
 
 def _local_ca() -> Path | None:
-    """The certificate by which this machine's own server is trusted, where there is one."""
+    """Return the certificate that signs this machine's own server, where there is one."""
     certificate = load_config().server.tls.certificate
     if certificate is None:
         certificate = authority.CertificateAuthority(authority.default_folder()).ca
@@ -91,7 +91,7 @@ def requested_setup(
     use: str = "",
     modality: str = "AUDIO",
 ) -> SessionOptions:
-    """The setup that the options ask for. Raises `ConfigError` for an unknown tool."""
+    """Build the setup that the options ask for. Raises `ConfigError` for an unknown tool."""
     used = split_words(use)
     assert isinstance(used, list)
     if unknown := [name for name in used if name not in BUILTIN]:
@@ -118,22 +118,20 @@ def check_answered(answered: bool, failed: bool) -> None:
 
 
 ANSWER_S = 2.0
-"""How long one probe may take."""
+"""Timeout of one probe."""
 
 PAUSE_S = 0.5
-"""Between two probes."""
+"""Pause between two probes."""
 
 LISTENER_S = 10.0
-"""How long to wait for a port of this machine that refuses connections: on two busy cores a server
-listens after 7 to 8 s, on idle ones after 2."""
+"""Wait for a port of this machine that refuses connections: on two busy cores a server listens
+after 7 to 8 s, on idle ones after 2."""
 
 UNANSWERED_S = 20.0
-"""How long probes may stay unanswered, as on a busy machine while engines load."""
+"""Longest time without an answer to probes, as on a busy machine while engines load."""
 
 LONGEST_START_S = 180.0
-"""After this long the session is tried all the same, and its error says more."""
-
-STARTING = "starting"
+"""Longest wait; then the session is opened all the same, and its error says more."""
 
 
 def wait_until_ready(
@@ -166,18 +164,19 @@ def wait_until_ready(
 
 
 def accepts_connections(url: str) -> bool:
-    """Whether a server listens at the address of `url`."""
-    try:
-        _connect(url)
-    except OSError:
-        return False
-    return True
+    """Return whether a server listens at the address of `url`."""
+    return _connect(url) is None
 
 
-def _connect(url: str) -> None:
+def _connect(url: str) -> OSError | None:
+    """Connect to the address of `url`, and return the error if that fails."""
     parts = urlsplit(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    socket.create_connection((parts.hostname or "", port), ANSWER_S).close()
+    try:
+        socket.create_connection((parts.hostname or "", port), ANSWER_S).close()
+    except OSError as error:
+        return error
+    return None
 
 
 def _wait_for_listener(url: str, report: Callable[[str], None]) -> None:
@@ -189,7 +188,7 @@ def _wait_for_listener(url: str, report: Callable[[str], None]) -> None:
         return
     deadline = time.monotonic() + LISTENER_S
     waiting = False
-    while _is_refused(url):
+    while isinstance(_connect(url), ConnectionRefusedError):
         if not waiting:
             report(f"No server answers at {url} yet; waiting {LISTENER_S:g} s for one to start.")
         waiting = True
@@ -198,18 +197,8 @@ def _wait_for_listener(url: str, report: Callable[[str], None]) -> None:
         time.sleep(PAUSE_S)
 
 
-def _is_refused(url: str) -> bool:
-    try:
-        _connect(url)
-    except ConnectionRefusedError:
-        return True
-    except OSError:
-        return False
-    return False
-
-
 def _starting_parts(web: httpx2.Client, url: str) -> list[str]:
-    """Names of the parts that still start; empty once one has failed, or if nothing is known.
+    """Return the parts that are still starting; empty once one has failed, or if nothing is known.
 
     Raises `httpx2.TimeoutException`.
     """
@@ -220,13 +209,11 @@ def _starting_parts(web: httpx2.Client, url: str) -> list[str]:
         raise
     except (httpx2.HTTPError, ValueError):
         return []
-    parts = report.get("parts") if isinstance(report, Mapping) else None
-    found = parts.items() if isinstance(parts, Mapping) else ()
-    states = {name: _state(part) for name, part in found}
+    parts = report.get("parts") if isinstance(report, dict) else None
+    states = {
+        name: part.get("state") if isinstance(part, dict) else None
+        for name, part in (parts.items() if isinstance(parts, dict) else ())
+    }
     if "failed" in states.values():
         return []
-    return [name for name, state in states.items() if state == STARTING]
-
-
-def _state(part: Any) -> str:
-    return str(part.get("state", "")) if isinstance(part, Mapping) else ""
+    return [name for name, state in states.items() if state == "starting"]

@@ -1,11 +1,11 @@
-"""`vivavoce talk`: a conversation by microphone, or with files and pipes."""
+"""`vivavoce talk` and `vivavoce say`: converse by microphone, with files, or by typing."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import sys
-from contextlib import ExitStack
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Annotated
@@ -48,12 +48,16 @@ from vivavoce.errors import ConfigError
 
 PIPE = "-"
 QUIET_S = 2.0
-"""How long nothing may come, after the last turn of a file, until it counts as answered."""
+"""Silence from the server after which a file counts as answered."""
+
+UNUSED = (
+    "The model used none of these tools. Those that are turned off are named in the server's log."
+)
 
 
 @dataclass(frozen=True, slots=True)
 class AudioOptions:
-    """Where sound comes from and goes to: files and pipes, or else devices."""
+    """Source and destination of audio: files and pipes, or else devices."""
 
     source: str = ""
     sink: str = ""
@@ -81,7 +85,9 @@ def talk(
     ] = "",
     transcript: Annotated[Path | None, typer.Option(help="File for turns, as JSON lines.")] = None,
     plain: options.Plain = False,
-    fast: Annotated[bool, typer.Option("--fast", help="Send a file faster than it lasts.")] = False,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Send a file faster than real time.")
+    ] = False,
     wait: options.Timeout = 60.0,
     echo_mode: Annotated[
         str, typer.Option("--echo", help=f"Echo handling: {', '.join(echo_cancellation.MODES)}.")
@@ -98,22 +104,21 @@ def talk(
     """Talk with a server: by microphone and loudspeaker, or with files.
 
     A terminal shows the microphone's level, your words as they are understood, and the answer's as
-    they are played. One line a turn tells how long its parts took, counted from the end of your
+    they are played. One line a turn shows how long its parts took, counted from the end of your
     speech. When the connection ends, the conversation continues on a new one.
 
     Exit codes: 1 a problem on this machine, 3 no server, 4 ended by the server, 5 no answer in
     time, 6 a turn that the server could not answer.
     """
-    with ExitStack() as stack:
-        if list_devices:
-            _list(open_console(), sound.choose_backend(backend))
-            return
-        module = ToolModule.load_file(tools) if tools else ToolModule()
-        endpoint = options.server_endpoint(url, key, ca)
-        setup = options.requested_setup(model, voice, instruction, module, use)
-        lines = stack.enter_context(_writable(transcript)) if transcript else None
+    if list_devices:
+        _list(open_console(), sound.choose_backend(backend))
+        return
+    module = ToolModule.load_file(tools) if tools else ToolModule()
+    endpoint = options.server_endpoint(url, key, ca)
+    setup = options.requested_setup(model, voice, instruction, module, use)
+    audio = AudioOptions(source, sink, fast, backend, microphone, speaker, echo_mode)
+    with _open_transcript(transcript) if transcript else nullcontext() as lines:
         display = open_display(plain, to_stderr=sink == PIPE, transcript=lines)
-        audio = AudioOptions(source, sink, fast, backend, microphone, speaker, echo_mode)
         try:
             wait_until_ready(endpoint, display.print_note)
             if source or sink:
@@ -125,7 +130,7 @@ def talk(
             display.print_note("Stopped.")
 
 
-def _writable(path: Path) -> IO[str]:
+def _open_transcript(path: Path) -> IO[str]:
     try:
         return path.open("w", encoding="utf-8")
     except OSError as error:
@@ -150,7 +155,7 @@ async def talk_with_files(
     display: ConversationDisplay,
     wait_s: float,
 ) -> bool:
-    """Send a file or a pipe, and gather the answers. `False` if no answer came in time."""
+    """Send a file or a pipe, and collect the answers. `False` if no answer came in time."""
     source: Microphone
     if audio.source == PIPE:
         source = PipeMicrophone(sys.stdin.buffer)
@@ -168,7 +173,7 @@ async def talk_with_files(
                     _send(conversation, session, source, wait_s)
                 )
         finally:
-            # However it ends, the answers so far are kept.
+            # The answers so far are saved however the session ends.
             if audio.sink == PIPE:
                 await wait_until_played(speaker)
             elif audio.sink:
@@ -211,13 +216,8 @@ async def talk_with_devices(
                 await conversation.run_while_receiving(speak())
 
 
-UNUSED = (
-    "The model used none of these tools. Those that are turned off are named in the server's log."
-)
-
-
 def say(
-    text: Annotated[str, typer.Argument(help="What to say; - reads it from standard input.")],
+    text: Annotated[str, typer.Argument(help="The text to send; - reads standard input.")],
     out: Annotated[Path | None, typer.Option("--out", help="WAV file for the answer.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the turn as JSON.")] = False,
     written: Annotated[bool, typer.Option("--text", help="Ask for text, not speech.")] = False,
@@ -231,7 +231,7 @@ def say(
     use: options.Use = "",
     wait: options.Timeout = 60.0,
 ) -> None:
-    """Send a typed turn and print the answer; with --out, keep it as sound.
+    """Send a typed turn and print the answer; with --out, save its audio.
 
     Exit codes: 1 a problem on this machine, 3 no server, 4 ended by the server, 5 no answer in
     time, 6 a turn that the server could not answer.
@@ -286,7 +286,7 @@ async def ask_question(
     speaker: ClockSpeaker,
     wait_s: float,
 ) -> Turn | None:
-    """The answer to a typed turn; `None` if it isn't all there in time."""
+    """Send a typed turn and return the answer; `None` if it is not complete in time."""
     watcher = _AnswerWatcher()
     async with connect(endpoint, setup) as session:
         conversation = ClientConversation(session, speaker, tools, watcher)
