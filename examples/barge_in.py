@@ -1,4 +1,4 @@
-"""Talk into a long answer and see it stop, without a browser or a microphone.
+"""Interrupt a long answer by speech, without a browser or a microphone.
 
 vivavoce run -- python examples/barge_in.py question.wav
 """
@@ -24,7 +24,7 @@ LISTENED_S = 1.0
 
 
 async def interrupt(session: AsyncSession, path: str) -> None:
-    """Speak a recording into the answer, as a microphone would: piece by piece, then silence."""
+    """Send a recording while the answer plays, as a microphone would: in chunks, then silence."""
     with wave.open(path) as file:
         rate, frames = file.getframerate(), round(file.getframerate() * CHUNK_S)
         chunks = iter(lambda: file.readframes(frames), b"")

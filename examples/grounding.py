@@ -1,4 +1,4 @@
-"""Ask about your own documents, and see which of them every sentence of the answer rests on.
+"""Ask about your own documents, and print the sources of each sentence of the answer.
 
 vivavoce index examples/documents
 vivavoce run -- python examples/grounding.py "When did the last Brazil vs. Argentina match happen?"
@@ -20,7 +20,7 @@ CONFIG: types.LiveConnectConfigDict = {
 
 
 def show(grounding: types.GroundingMetadata, answer: bytes) -> None:
-    """What was searched for, and the sources of each supported stretch of the answer."""
+    """Print the queries, and the sources of each supported stretch of the answer."""
     print("searched:", ", ".join(grounding.web_search_queries or []))
     sources = [chunk.web for chunk in grounding.grounding_chunks or [] if chunk.web]
     for support in grounding.grounding_supports or []:

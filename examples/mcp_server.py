@@ -1,10 +1,10 @@
-"""An MCP server with a shopping list, for a voice to use.
+"""An MCP server with a shopping list, for spoken requests.
 
 .venv/bin/python examples/mcp_server.py            # streamable HTTP on http://127.0.0.1:8765/mcp
 .venv/bin/python examples/mcp_server.py --stdio    # as a program that vivavoce starts itself
 
-Let vivavoce use it:  [tools.mcp.kitchen]
-                      url = "http://127.0.0.1:8765/mcp"
+Configuration:  [tools.mcp.kitchen]
+                url = "http://127.0.0.1:8765/mcp"
 """
 
 import argparse

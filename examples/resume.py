@@ -1,10 +1,10 @@
-"""A conversation over two connections, by a client that holds a token and no key.
+"""Resume a conversation on a second connection, with a token instead of a key.
 
     vivavoce run -- python examples/resume.py
     vivavoce run -- python examples/resume.py "I live in Lisbon." "Where do I live?"
 
-What a backend does: make an ephemeral token. What its page does with it: connect, talk, lose the
-connection, and go on where it was, with the handle that the server gave it.
+A backend makes an ephemeral token. Its page connects with the token, talks, loses the connection,
+and resumes with the handle that the server gave it.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ WORDS = ("My dog is called Bruno.", "What is my dog called?")
 
 
 async def talk(client: genai.Client, handle: str | None, text: str) -> str:
-    """Say something on a new connection, and print the answer. Returns the handle to go on from."""
+    """Say something on a new connection, print the answer, and return the handle to resume from."""
     config = types.LiveConnectConfig(
         response_modalities=[types.Modality.AUDIO],
         output_audio_transcription=types.AudioTranscriptionConfig(),
@@ -32,7 +32,7 @@ async def talk(client: genai.Client, handle: str | None, text: str) -> str:
     async with client.aio.live.connect(model=MODEL, config=config) as session:
         print(f"connected {'anew, with the handle' if handle else 'with a token'}")
         print(f"  you:    {text}")
-        await next_handle(session)  # there is one before anything was said
+        await next_handle(session)  # the first one comes before any turn
         await session.send_client_content(
             turns=types.Content(role="user", parts=[types.Part(text=text)])
         )
@@ -46,7 +46,7 @@ async def talk(client: genai.Client, handle: str | None, text: str) -> str:
 
 
 async def next_handle(session: AsyncSession) -> str:
-    """The next handle that the server gives."""
+    """Return the next handle that the server sends."""
     while True:
         async for message in session.receive():
             update = message.session_resumption_update

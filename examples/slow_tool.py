@@ -1,4 +1,4 @@
-"""Talk on while a slow function works, and hear its result when the model is done speaking.
+"""Go on talking while a slow function runs, and get its result once the model is idle.
 
 vivavoce run -- python examples/slow_tool.py
 """

@@ -1,4 +1,4 @@
-"""Let the model call a function of yours, and keep its spoken answer.
+"""Let the model call a function, and save its spoken answer.
 
 vivavoce run -- python examples/tool.py
 """

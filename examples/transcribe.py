@@ -1,4 +1,4 @@
-"""Print what a WAV file says, as the server understands it.
+"""Print the transcript of a WAV file.
 
 vivavoce run -- python examples/transcribe.py question.wav
 """

@@ -8,7 +8,6 @@ from vivavoce.client import messages
 from vivavoce.client.messages import (
     ExecutableCodeMessage,
     GenerationCompleteMessage,
-    GoAwayMessage,
     GroundingMessage,
     InputTranscriptionMessage,
     InterruptedMessage,
@@ -61,7 +60,7 @@ from vivavoce.domain.ids import CallId
             [GenerationCompleteMessage(), TurnCompleteMessage()],
         ),
         ({"toolCallCancellation": {"ids": ["a"]}}, [ToolCallCancellationMessage((CallId("a"),))]),
-        ({"goAway": {"timeLeft": "50s"}}, [GoAwayMessage("50s")]),
+        ({"goAway": {"timeLeft": "50s"}}, []),
         (
             {"sessionResumptionUpdate": {"newHandle": "h", "resumable": True}},
             [ResumptionUpdateMessage("h")],

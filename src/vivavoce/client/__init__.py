@@ -1,1 +1,1 @@
-"""Our own Live client, for the command line and for tests."""
+"""Client of the Live API, for the command line and tests."""

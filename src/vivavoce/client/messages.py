@@ -135,13 +135,6 @@ class ToolCallCancellationMessage:
 
 
 @dataclass(frozen=True, slots=True)
-class GoAwayMessage:
-    """The connection will end soon; `time_left` is the API's duration, such as `50s`."""
-
-    time_left: str
-
-
-@dataclass(frozen=True, slots=True)
 class ResumptionUpdateMessage:
     """A resumption handle, empty while the session can't be resumed."""
 
@@ -172,7 +165,6 @@ ServerMessage = (
     | TurnCompleteMessage
     | ToolCallMessage
     | ToolCallCancellationMessage
-    | GoAwayMessage
     | ResumptionUpdateMessage
     | ReconnectedMessage
 )
@@ -206,8 +198,6 @@ def _read_message(message: dict[str, Any]) -> Iterator[ServerMessage]:
         )
     if withdrawn := message.get("toolCallCancellation"):
         yield ToolCallCancellationMessage(tuple(CallId(name) for name in withdrawn.get("ids", ())))
-    if away := message.get("goAway"):
-        yield GoAwayMessage(away.get("timeLeft", ""))
     if (update := message.get("sessionResumptionUpdate")) is not None:
         yield ResumptionUpdateMessage(
             update.get("newHandle", "") if update.get("resumable") else ""
