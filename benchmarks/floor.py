@@ -35,7 +35,7 @@ Pipe = multiprocessing.connection.Connection
 def ours(pipe: Pipe) -> None:
     """Our server with scripted engines."""
     from vivavoce.config.loading import load_config
-    from vivavoce.wiring import Server
+    from vivavoce.server import Server
 
     async def serve() -> None:
         with tempfile.TemporaryDirectory() as folder:
@@ -43,7 +43,7 @@ def ours(pipe: Pipe) -> None:
                      "server.max_connections": 5000, "server.drain_s": 0}  # fmt: skip
             server = Server(load_config(None, flags), folder=Path(folder))
             await server.start()
-            pipe.send(server.port.address[1])
+            pipe.send(server.listener.address[1])
             await asyncio.to_thread(pipe.recv)
             await server.stop()
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from vivavoce.config.loading import load_config
 from vivavoce.engines.registry import find_weights
 from vivavoce.engines.weights import megabytes
-from vivavoce.wiring import weights_in_use
+from vivavoce.server import weights_in_use
 
 ROOT = Path(__file__).parents[1]
 GOAL_S = 180

@@ -50,7 +50,7 @@ Pipe = Connection
 def serve(pipe: Pipe, resume_s: float) -> None:
     """A server that answers each `"sample"` with its tasks and its logged errors."""
     from vivavoce.config.loading import load_config
-    from vivavoce.wiring import Server
+    from vivavoce.server import Server
 
     errors = _ErrorCount()
     logging.getLogger().addHandler(errors)
@@ -63,7 +63,7 @@ def serve(pipe: Pipe, resume_s: float) -> None:
             }  # fmt: skip
             server = Server(load_config(None, flags), folder=Path(folder))
             await server.start()
-            pipe.send(server.port.address[1])
+            pipe.send(server.listener.address[1])
             while await asyncio.to_thread(pipe.recv) == "sample":
                 pipe.send((len(asyncio.all_tasks()), errors.lines))
             await server.stop()

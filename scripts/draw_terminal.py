@@ -21,7 +21,6 @@ from typing import Literal
 
 from rich.console import Console
 
-from vivavoce import wiring
 from vivavoce.cli.conversation_display import (
     ConversationView,
     Line,
@@ -38,6 +37,7 @@ from vivavoce.client.tools import ToolModule
 from vivavoce.config.loading import load_config
 from vivavoce.domain.audio import INPUT_RATE
 from vivavoce.engines.scripted import say
+from vivavoce.server import Server
 
 IMAGES = Path(__file__).resolve().parent.parent / "docs" / "images"
 SCRIPTED = (
@@ -138,7 +138,7 @@ async def talk(url: str, recordings: list[Path]) -> Console:
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         options = {"profile": "scripted", "server.port": 0, "store.use": "memory"}
-        server = wiring.Server(load_config(None, options), folder=folder)
+        server = Server(load_config(None, options), folder=folder)
         await server.start()
         stack.push_async_callback(server.stop)
         return await draw_talk(server.url(), [say(text, INPUT_RATE) for text in SCRIPTED])

@@ -150,7 +150,7 @@ async def walk_server() -> dict[str, Walk]:
     from websockets.asyncio.client import connect
 
     from vivavoce.config.loading import load_config
-    from vivavoce.wiring import Server
+    from vivavoce.server import Server
 
     flags = {"server.port": 0, "profile": "scripted", "server.tls.enabled": False}
     walks = {name: Walk() for name in ("audio chunk", "tool response", "resumption handle")}

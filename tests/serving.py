@@ -14,8 +14,8 @@ import websockets
 
 from vivavoce.config.loading import load_config
 from vivavoce.runtime.session_registry import RENEW_EVERY_S
+from vivavoce.server import Server
 from vivavoce.store.port import StateStore
-from vivavoce.wiring import Server
 
 MODEL = "models/gemini-2.5-flash-native-audio-preview-12-2025"
 LIVE = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent"
@@ -50,7 +50,7 @@ async def serving(
 
 
 def live_url(server: Server, path: str = LIVE) -> str:
-    host, port = server.port.address
+    host, port = server.listener.address
     return f"ws://{host}:{port}{path}"
 
 

@@ -45,19 +45,14 @@ ALLOWED: dict[str, set[str]] = {
     "metrics": {"domain", "errors", "runtime.turn_metrics"},
     "client": {"client", "domain", "errors", "installing"},
     "config": {"domain", "errors", "core.settings", "config"},
-    "tooling": {"config", "domain", "errors", "engines", "http.health", "metrics", "tools"},
-    "wiring": {
+    "server": {
         "config", "domain", "errors", "core", "protocol", "engines", "runtime", "http", "metrics",
-        "logs", "tools", "tooling", "store", "profiles",
-    },
-    "profiles": {
-        "config", "core.token_counts", "domain", "errors", "protocol", "engines", "runtime",
-        "http", "metrics", "tools", "tooling",
+        "tools", "store",
     },
     "logs": {"domain", "errors"},
     "testing": {"domain", "errors", "engines", "testing", "store.port"},
     "cli": {
-        "wiring", "client", "config", "domain", "errors", "engines", "http",
+        "server", "client", "config", "domain", "errors", "engines", "http",
         "cli", "logs", "tools", "store",
     },
     "__main__": {"cli"},

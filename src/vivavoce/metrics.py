@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from vivavoce.domain.content import ToolKind
 from vivavoce.runtime.turn_metrics import TurnReport
 
 PREFIX = "vivavoce_"
@@ -95,6 +96,7 @@ class Metrics:
 
 
 log = logging.getLogger("vivavoce.turn")
+tool_log = logging.getLogger("vivavoce.tool")
 
 STAGES = (
     "endpointing",
@@ -150,6 +152,22 @@ class TurnLogger:
         if self._personal:
             fields["heard"], fields["said"] = report.heard or None, report.said or None
         log.info("turn", extra=fields)
+
+
+class ToolLogger:
+    """A `ToolListener` that counts the runs of the server's tools, and logs a line for each."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def tool_ran(self, kind: ToolKind, name: str, failed: str, took_s: float) -> None:
+        """Record a run; `failed` is empty if it gave a result."""
+        outcome = "failed" if failed else "ok"
+        self._metrics.server_tools.labels(kind.value, outcome).inc()
+        self._metrics.server_tool_duration.labels(kind.value).observe(took_s)
+        tool_log.info(
+            "tool ran", extra={"tool": name, "outcome": outcome, "ms": round(took_s * 1000)}
+        )
 
 
 def _ms(seconds: float | None) -> int | None:

@@ -84,7 +84,7 @@ def test_plain_text_where_tls_is_spoken_is_named(stranger: ServerAddress) -> Non
 async def test_a_certificate_of_another_authority_is_named(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     async with serving(tmp_path / "other") as server:
-        host, port = server.port.address
+        host, port = server.listener.address
         place = ServerAddress(host, port, server.url("https"))
         found = await asyncio.to_thread(
             lambda: list(examination.examine_tls(scripted(), place, {}))

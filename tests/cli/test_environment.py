@@ -174,7 +174,7 @@ def test_a_mistake_is_told_with_its_code(monkeypatch: pytest.MonkeyPatch) -> Non
 
 async def test_a_vivavoce_is_told_as_one(tmp_path: Path) -> None:
     async with serving(tmp_path) as server:
-        port = server.port.address[1]
+        port = server.listener.address[1]
         with pytest.raises(CliError) as raised:
             await asyncio.to_thread(check_port, load_config(flags={"server.port": port}))
 

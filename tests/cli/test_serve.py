@@ -14,7 +14,7 @@ import pytest
 from serving import connected
 from vivavoce.cli.serve import STOPPED_STATUS, Stopped, run_until_stopped, stop_server
 from vivavoce.config.loading import load_config
-from vivavoce.wiring import Server
+from vivavoce.server import Server
 
 TESTS = Path(__file__).parent.parent
 

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from conformance.servers import Running, serving
-from vivavoce import wiring
 from vivavoce.config.loading import load_config
 from vivavoce.engines.registry import missing_weights
 from vivavoce.http import certificates
+from vivavoce.server import weights_in_use
 
 DOCUMENTS = Path(__file__).parents[2] / "examples" / "documents"
 
@@ -52,7 +52,7 @@ def tooled(library: Path) -> Iterator[Running]:
 def embedded(library: Path) -> Iterator[Running]:
     """A server with the embedded engines on their real weights, and with search and code."""
     settings = load_config(None, {"profile": "embedded", "model": "qwen-0.5b"})
-    absent = missing_weights(wiring.weights_in_use(settings), settings.weights)
+    absent = missing_weights(weights_in_use(settings), settings.weights)
     if absent:
         names = ", ".join(each.name for each in absent)
         pytest.skip(f"weights are not here ({names}): run `vivavoce pull`")

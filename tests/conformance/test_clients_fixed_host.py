@@ -27,7 +27,7 @@ def connect(port: int, trusted: ssl.SSLContext) -> websockets.connect:
 async def test_the_name_has_a_certificate_and_is_answered_to(tmp_path: Path) -> None:
     async with serving(tmp_path, server__tls__names=[HOST]) as server:
         trusted = ssl.create_default_context(cafile=str(CertificateAuthority(tmp_path / "tls").ca))
-        async with connect(server.port.address[1], trusted) as socket:
+        async with connect(server.listener.address[1], trusted) as socket:
             await socket.send(SETUP)
             assert "setupComplete" in json.loads(await socket.recv())
 
@@ -35,7 +35,7 @@ async def test_the_name_has_a_certificate_and_is_answered_to(tmp_path: Path) -> 
 async def test_without_the_setting_the_refusal_names_it(tmp_path: Path) -> None:
     trusting = ssl.create_default_context()
     trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
-    async with serving(tmp_path) as server, connect(server.port.address[1], trusting) as socket:
+    async with serving(tmp_path) as server, connect(server.listener.address[1], trusting) as socket:
         await socket.send(SETUP)
         with pytest.raises(websockets.ConnectionClosed) as refused:
             await socket.recv()

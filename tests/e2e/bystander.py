@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 from serving import connected, spoken, until
 from vivavoce.engines.scripted import hear
-from vivavoce.wiring import Server
+from vivavoce.server import Server
 
 MIB = 1024 * 1024
 INVALID, POLICY, TOO_BIG, INTERNAL = 1007, 1008, 1009, 1011
@@ -18,11 +18,11 @@ INVALID, POLICY, TOO_BIG, INTERNAL = 1007, 1008, 1009, 1011
 async def unharmed(server: Server) -> AsyncIterator[None]:
     """Whatever the block does, the server serves others during and after it, and forgets it."""
     await converse(server)
-    await until(lambda: server.port.connections == 0 and len(server.sessions) == 0)
+    await until(lambda: server.listener.connections == 0 and len(server.sessions) == 0)
     before = len(asyncio.all_tasks())
     yield
     await converse(server)
-    await until(lambda: server.port.connections == 0 and server.port.tasks == 0, 15)
+    await until(lambda: server.listener.connections == 0 and server.listener.tasks == 0, 15)
     assert len(server.sessions) == 0
     await until(lambda: len(asyncio.all_tasks()) <= before)
 

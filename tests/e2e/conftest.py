@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from serving import serving
-from vivavoce.wiring import Server
+from vivavoce.server import Server
 
 
 @pytest.fixture

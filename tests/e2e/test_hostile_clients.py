@@ -17,7 +17,7 @@ from e2e.bystander import MIB, TOO_BIG, unharmed
 from serving import LIVE, MODEL, Client, connected, spoken, until
 from vivavoce.engines.scripted import hear
 from vivavoce.runtime import outbox
-from vivavoce.wiring import Server
+from vivavoce.server import Server
 
 # --- odd frames -------------------------------------------------------------------------------
 
@@ -118,7 +118,7 @@ async def test_a_client_that_never_reads_is_given_up(
         await client.say("a long answer " * 40)
         await until(lambda: len(server.sessions) == 0, 15)
         # Gone while it still reads nothing, with all that it was never going to read.
-        await until(lambda: server.port.connections == 0)
+        await until(lambda: server.listener.connections == 0)
         client.socket.transport.abort()
 
 
@@ -127,7 +127,7 @@ def stop_reading(server: Server, client: Client) -> None:
     transport = client.socket.transport
     secured = getattr(transport, "_ssl_protocol", None)
     (secured._transport if secured else transport).pause_reading()
-    for connection in server.port._state.connections:
+    for connection in server.listener._state.connections:
         theirs = connection.transport.get_extra_info("socket")
         theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
 
@@ -145,7 +145,9 @@ async def test_a_client_that_vanishes_in_mid_turn(server: Server, how: str, tls:
 async def test_a_tls_client_that_does_not_trust_us_harms_nobody(server: Server) -> None:
     async with unharmed(server):
         with pytest.raises(ssl.SSLCertVerificationError):
-            await asyncio.open_connection(*server.port.address, ssl=ssl.create_default_context())
+            await asyncio.open_connection(
+                *server.listener.address, ssl=ssl.create_default_context()
+            )
 
 
 async def test_a_hundred_clients_that_vanish_at_once(server: Server) -> None:
@@ -181,7 +183,7 @@ async def test_a_hundred_clients_that_vanish_at_once(server: Server) -> None:
 )  # fmt: skip
 async def test_requests_that_are_none(server: Server, request_: bytes, answer: bytes) -> None:
     async with unharmed(server):
-        reader, writer = await asyncio.open_connection(*server.port.address)
+        reader, writer = await asyncio.open_connection(*server.listener.address)
         with contextlib.suppress(OSError):
             writer.write(request_)
             await writer.drain()

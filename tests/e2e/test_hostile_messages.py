@@ -13,7 +13,7 @@ import pytest
 from e2e.bystander import INTERNAL, INVALID, MIB, POLICY, TOO_BIG, converse, unharmed
 from serving import MODEL, Json, connected, serving, spoken
 from vivavoce.engines.scripted import hear
-from vivavoce.wiring import Server
+from vivavoce.server import Server
 
 
 def audio(pcm: bytes, **more: Any) -> Json:

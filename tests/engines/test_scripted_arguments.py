@@ -26,7 +26,7 @@ from engines.schema_table import (
     UNFIT,
 )
 from serving import connected, serving
-from vivavoce.wiring import Server
+from vivavoce.server import Server
 
 Json = dict[str, Any]
 Errors = Iterator[jsonschema.ValidationError]

@@ -11,7 +11,7 @@ import pytest
 from serving import LIVE, serving
 from vivavoce.http.app import MAX_BODY
 from vivavoce.http.health import Component, ComponentState
-from vivavoce.wiring import Server
+from vivavoce.server import Server
 
 KEY = {"x-goog-api-key": "secret"}
 

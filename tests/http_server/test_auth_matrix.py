@@ -16,9 +16,9 @@ from vivavoce.config.loading import load_config
 from vivavoce.domain.accounts import ALL_SCOPES, KeyRecord, Scope, TokenRecord
 from vivavoce.http import limits
 from vivavoce.protocol import close
+from vivavoce.server import Server
 from vivavoce.store.memory import MemoryStore
 from vivavoce.store.port import digest_secret
-from vivavoce.wiring import Server
 
 UNREGISTERED = (1008, close.cut_reason(close.UNREGISTERED))
 

@@ -25,8 +25,8 @@ from vivavoce.runtime import rate_limit
 from vivavoce.runtime.connection import Backend
 from vivavoce.runtime.event_loop import INTERVAL_S
 from vivavoce.runtime.voice_activity import VoiceScorer
+from vivavoce.server import Server
 from vivavoce.store.memory import MemoryStore
-from vivavoce.wiring import Server
 
 
 async def test_a_session_ends_with_its_token(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ async def test_a_key_may_open_so_many_sessions_at_once(tmp_path: Path) -> None:
             async with connected(server, additional_headers=headers) as other:
                 await other.send(setup={"model": MODEL})
                 assert await other.closing() == (1011, close.QUOTA)
-        await until(lambda: server.port.tasks == 0)
+        await until(lambda: server.listener.tasks == 0)
         async with connected(server, additional_headers=headers) as again:
             assert "setupComplete" in await again.set_up()
 

@@ -302,7 +302,7 @@ async def test_adk_on_a_2_5_name_gets_its_turn_complete_with_the_call(
 async def test_tls_and_plain_text_on_the_same_port(tmp_path: Path) -> None:
     async with serving(tmp_path) as server:
         context = ssl.create_default_context(cafile=str(server.bundle))
-        host, port = server.port.address
+        host, port = server.listener.address
         async with websockets.connect(f"wss://{host}:{port}{LIVE}", ssl=context) as socket:
             assert "setupComplete" in await Client(socket).set_up()
         async with httpx2.AsyncClient(verify=context, trust_env=False) as web:
@@ -318,7 +318,7 @@ async def test_a_session_leaves_its_numbers(tmp_path: Path) -> None:
             await client.say("count me")
             await client.turn()
             assert b"vivavoce_sessions_active" in server.metrics.exposition()
-        await until(lambda: len(server.sessions) == 0 and server.port.tasks == 0)
+        await until(lambda: len(server.sessions) == 0 and server.listener.tasks == 0)
         text = server.metrics.exposition().decode()
 
     assert 'vivavoce_sessions_total{close_code="1000",profile="scripted"} 1.0' in text
@@ -336,7 +336,7 @@ async def test_draining_says_so_and_then_closes_with_1011(tmp_path: Path) -> Non
         await stopping
 
     assert code == 1011
-    assert server.port.connections == 0
+    assert server.listener.connections == 0
 
 
 async def test_a_connection_without_session_is_ended_with_1011_too(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from vivavoce.core.session import LiveSession
 from vivavoce.http.uvicorn_protocols import HttpConnection, LiveSocket
 from vivavoce.runtime.audio_input import AudioBuffer
 from vivavoce.runtime.connection import Connection
-from vivavoce.wiring import Server
+from vivavoce.server import Server
 
 HELD = (Connection, HttpConnection, AudioBuffer, LiveSession, LiveSocket, ServerProtocol)
 SOUND = {"mimeType": "audio/pcm;rate=16000", "data": base64.b64encode(bytes(32_000)).decode()}
@@ -95,7 +95,7 @@ async def test_an_unfinished_first_message_is_freed_when_its_connection_ends(
     tmp_path: Path,
 ) -> None:
     async with serving(tmp_path) as server:
-        _, writer = await asyncio.open_connection(*server.port.address)
+        _, writer = await asyncio.open_connection(*server.listener.address)
         writer.write(UPGRADE + UNFINISHED)
         await writer.drain()
         await until(lambda: "LiveSocket" in held())
@@ -105,13 +105,15 @@ async def test_an_unfinished_first_message_is_freed_when_its_connection_ends(
 
 
 async def ended(server: Server) -> None:
-    await until(lambda: server.port.connections == 0 and server.port.tasks == 0, wait_s=10.0)
+    await until(
+        lambda: server.listener.connections == 0 and server.listener.tasks == 0, wait_s=10.0
+    )
 
 
 @pytest.mark.usefixtures("_no_collection")
 async def test_a_handshake_that_cannot_be_parsed_leaves_nothing(tmp_path: Path) -> None:
     async with serving(tmp_path) as server:
-        reader, writer = await asyncio.open_connection(*server.port.address)
+        reader, writer = await asyncio.open_connection(*server.listener.address)
         writer.write(UPGRADE[:-2] + b"A: " + b"b" * 9000 + b"\r\n\r\n")
         assert (await reader.read()).startswith(b"HTTP/1.1 431")
         writer.close()

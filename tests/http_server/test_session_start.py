@@ -15,9 +15,9 @@ from vivavoce.config.loading import load_config
 from vivavoce.domain.ids import SessionId
 from vivavoce.errors import StoreError
 from vivavoce.runtime.session_registry import RENEW_EVERY_S
+from vivavoce.server import Server
 from vivavoce.store.memory import MemoryStore
 from vivavoce.store.port import SavedSession
-from vivavoce.wiring import Server
 
 TRANSCRIBED: Json = {"generationConfig": {"responseModalities": ["TEXT"]}}
 NOT_FOUND = (1008, "BidiGenerateContent session not found")

@@ -14,7 +14,7 @@ import pytest
 import websockets
 
 from serving import LIVE, MODEL, connected, live_url, serving, until
-from vivavoce.wiring import Server
+from vivavoce.server import Server
 
 MIB = 1024 * 1024
 HEAD = (
@@ -25,7 +25,7 @@ HEAD = (
 
 async def ask(server: Server, request: bytes) -> bytes:
     """Everything that comes back until the server closes."""
-    reader, writer = await asyncio.open_connection(*server.port.address)
+    reader, writer = await asyncio.open_connection(*server.listener.address)
     writer.write(request)
     async with asyncio.timeout(8):
         answer = await reader.read()
@@ -97,7 +97,7 @@ async def test_a_handshake_that_cannot_be_parsed_is_answered_and_closed(
         answer = await ask(
             server, b"GET " + LIVE.encode() + b" HTTP/1.1\r\n" + HEAD + extra + b"\r\n"
         )
-        await until(lambda: server.port.connections == 0)
+        await until(lambda: server.listener.connections == 0)
     assert status(answer) == expected
 
 
@@ -134,7 +134,7 @@ async def test_a_handshake_that_is_none_is_answered_like_other_requests(
     head = HEAD.replace(lacking, instead) if lacking else HEAD
     async with serving(tmp_path) as server:
         answer = await ask(server, request_line % LIVE.encode() + head + b"\r\n")
-        await until(lambda: server.port.connections == 0)
+        await until(lambda: server.listener.connections == 0)
     assert status(answer) == expected
     error = json.loads(answer.partition(b"\r\n\r\n")[2])["error"]
     assert error["code"] == expected
@@ -172,7 +172,7 @@ async def test_live_interactions_are_answered_with_what_to_use_instead(
 @pytest.mark.parametrize("path", ["/nowhere", "/v1beta/auth_tokens"])
 async def test_a_body_in_tiny_chunks_ends_the_connection(tmp_path: Path, path: str) -> None:
     async with serving(tmp_path, server__keys="k") as server:
-        reader, writer = await asyncio.open_connection(*server.port.address)
+        reader, writer = await asyncio.open_connection(*server.listener.address)
         head = (
             f"POST {path}?key=k HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
         )
@@ -184,7 +184,7 @@ async def test_a_body_in_tiny_chunks_ends_the_connection(tmp_path: Path, path: s
                     await writer.drain()
         answer = await reader.read()
         writer.close()
-        await until(lambda: server.port.connections == 0)
+        await until(lambda: server.listener.connections == 0)
     assert status(answer) == (404 if path == "/nowhere" else 400)
 
 
@@ -198,7 +198,7 @@ async def test_a_large_body_that_is_not_wanted_closes_the_connection(tmp_path: P
 
 async def test_a_small_body_that_is_not_wanted_keeps_the_connection(tmp_path: Path) -> None:
     async with serving(tmp_path) as server:
-        reader, writer = await asyncio.open_connection(*server.port.address)
+        reader, writer = await asyncio.open_connection(*server.listener.address)
         for _ in range(2):
             writer.write(
                 b"POST /nowhere HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000\r\n\r\n"
@@ -216,14 +216,14 @@ async def test_a_client_that_leaves_in_its_body_is_no_fault(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with serving(tmp_path) as server:
-        _, writer = await asyncio.open_connection(*server.port.address)
+        _, writer = await asyncio.open_connection(*server.listener.address)
         head = (
             b"POST /v1alpha/auth_tokens HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50\r\n\r\n"
         )
         writer.write(head + b"half")
-        await until(lambda: server.port.tasks == 1)
+        await until(lambda: server.listener.tasks == 1)
         writer.close()
-        await until(lambda: server.port.tasks == 0)
+        await until(lambda: server.listener.tasks == 0)
     assert not [each for each in caplog.records if each.levelno >= logging.ERROR]
 
 
@@ -234,7 +234,7 @@ async def test_a_client_that_leaves_in_its_body_is_no_fault(
 async def upgraded(
     server: Server, extra: bytes = b"", query: bytes = b""
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    reader, writer = await asyncio.open_connection(*server.port.address)
+    reader, writer = await asyncio.open_connection(*server.listener.address)
     writer.write(b"GET " + LIVE.encode() + query + b" HTTP/1.1\r\n" + HEAD + extra + b"\r\n")
     assert status(await reader.readuntil(b"\r\n\r\n")) == 101
     yield reader, writer
@@ -364,7 +364,7 @@ async def test_what_a_client_said_is_not_logged(
         await client.set_up()
         await client.send(**message)
         await client.socket.close(1000, WORDS)
-        await until(lambda: server.port.tasks == 0)
+        await until(lambda: server.listener.tasks == 0)
     for record in caplog.records:
         fields = {name: value for name, value in vars(record).items() if name != "told"}
         assert WORDS not in str(fields), record.getMessage()

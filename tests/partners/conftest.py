@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from conformance.servers import Running, serving
-from vivavoce import wiring
 from vivavoce.config.loading import load_config
 from vivavoce.engines.registry import missing_weights
+from vivavoce.server import weights_in_use
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +23,7 @@ def scripted() -> Iterator[Running]:
 def embedded() -> Iterator[Running]:
     """The embedded engines on their real weights."""
     settings = load_config(None, {"profile": "embedded", "model": "qwen-0.5b"})
-    if absent := missing_weights(wiring.weights_in_use(settings), settings.weights):
+    if absent := missing_weights(weights_in_use(settings), settings.weights):
         names = ", ".join(each.name for each in absent)
         pytest.skip(f"weights are not here ({names}): run `vivavoce pull`")
     with serving("embedded", VIVAVOCE_MODEL="qwen-0.5b") as running:

@@ -21,11 +21,11 @@ from serving import MODEL, connected, serving, until
 from store.redis_server import RedisServer, redis_server
 from store.storm import store_at
 from vivavoce.errors import ConfigError, StoreError
+from vivavoce.server import Server
 from vivavoce.store import build_store
 from vivavoce.store.port import SavedSession, StateStore
 from vivavoce.store.sqlite import SqliteStore
 from vivavoce.testing.store_contract import LATER, NOW, SAVED, TOKEN
-from vivavoce.wiring import Server
 
 STORM = Path(__file__).parent / "storm.py"
 

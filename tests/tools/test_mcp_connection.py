@@ -48,8 +48,8 @@ from tools.mcp_servers import (
 from vivavoce.domain.content import Blob, ToolOutcome
 from vivavoce.engines.workers import WorkerPool
 from vivavoce.errors import ToolError
-from vivavoce.profiles import ENGINE_CLOSE_S
 from vivavoce.runtime.connection import RELEASE_S
+from vivavoce.server import ENGINE_CLOSE_S
 from vivavoce.tools.mcp.connection import McpConnection, McpConnectionState, McpTool
 from vivavoce.tools.mcp.conversion import (
     MAX_ERROR,

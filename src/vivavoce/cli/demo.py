@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from vivavoce import logs, wiring
+from vivavoce import logs
 from vivavoce.cli import session as options
 from vivavoce.cli.conversation_display import ConversationDisplay, open_display
 from vivavoce.cli.environment import check_port
@@ -32,6 +32,7 @@ from vivavoce.client.session import ServerEndpoint, connect
 from vivavoce.client.tools import ToolModule
 from vivavoce.config.loading import load_config
 from vivavoce.config.settings import Config
+from vivavoce.server import Server, weights_in_use
 
 RECORDINGS = ("question.wav", "lights.wav")
 INSTRUCTION = "You are a helpful and friendly assistant. Answer in one short sentence."
@@ -76,7 +77,7 @@ def demo(
     level = log.level if "level" in log.model_fields_set else "warning"
     logs.configure(level, log.format, log.personal)
     check_port(settings)
-    fetch_weights(console, wiring.weights_in_use(settings), settings.weights)
+    fetch_weights(console, weights_in_use(settings), settings.weights)
     display = open_display(plain)
     try:
         answered = asyncio.run(_demo(display, console, settings, answer, wait, once))
@@ -96,7 +97,7 @@ async def _demo(
     wait_s: float,
     once: bool,
 ) -> bool:
-    server = wiring.Server(settings, say=lambda line: console.print(as_typed(line)))
+    server = Server(settings, say=lambda line: console.print(as_typed(line)))
     stopping = watch_signals()
     console.print("Starting the server and its engines …")
     try:

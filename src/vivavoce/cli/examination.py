@@ -23,7 +23,7 @@ from vivavoce.engines.registry import locate_weights
 from vivavoce.engines.weights import cache_folder
 from vivavoce.errors import ConfigError, EngineMissing, VivavoceError
 from vivavoce.http import certificates
-from vivavoce.wiring import store_of, weights_in_use
+from vivavoce.server import configured_store, weights_in_use
 
 GIB = 1024**3
 MIN_MEMORY_GIB = 2.0
@@ -212,7 +212,7 @@ def _examine_shell(
 async def examine_store(config: Config) -> AsyncGenerator[Finding, None]:
     """Find out whether the store can be used, and how many keys are in it."""
     try:
-        state_store = store_of(config)
+        state_store = configured_store(config)
         try:
             await state_store.start()
             keys = await state_store.list_keys()

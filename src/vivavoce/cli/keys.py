@@ -25,8 +25,8 @@ from vivavoce.config.loading import load_config
 from vivavoce.config.settings import Config, split_words
 from vivavoce.domain.accounts import ALL_SCOPES, KeyRecord, Quota, Scope
 from vivavoce.errors import ConfigError, connection_failure
+from vivavoce.server import configured_store
 from vivavoce.store.port import StateStore, digest_secret
-from vivavoce.wiring import store_of
 
 T = TypeVar("T")
 
@@ -144,7 +144,7 @@ def _with_store(
             await store.aclose()
 
     settings = load_config(config)
-    store = store_of(settings)
+    store = configured_store(settings)
     if not store.shared:
         raise ConfigError(
             f"store.use = {settings.store.use!r} is this process's alone: no server would see "

@@ -47,7 +47,7 @@ def pull(
     config: ConfigFile = None,
 ) -> None:
     """Fetch weights of the embedded engines into your cache; continues an interrupted download."""
-    from vivavoce.wiring import weights_in_use
+    from vivavoce.server import weights_in_use
 
     console = open_console()
     settings = load_config(config)

@@ -23,7 +23,7 @@ from vivavoce.config.loading import load_config
 from vivavoce.config.settings import Config, is_loopback
 
 if TYPE_CHECKING:
-    from vivavoce.wiring import Server
+    from vivavoce.server import Server
 
 T = TypeVar("T")
 
@@ -76,7 +76,7 @@ def _prepare_start(settings: Config) -> None:
     """Check the port, configure logging, fetch the weights that are missing."""
     from vivavoce import logs
     from vivavoce.cli.pull import fetch_weights
-    from vivavoce.wiring import weights_in_use
+    from vivavoce.server import weights_in_use
 
     logs.configure(settings.log.level, settings.log.format, settings.log.personal)
     check_port(settings)
@@ -84,7 +84,7 @@ def _prepare_start(settings: Config) -> None:
 
 
 async def _serve(settings: Config) -> None:
-    from vivavoce.wiring import Server
+    from vivavoce.server import Server
 
     console = open_console(to_stderr=True)
     server = Server(settings, say=lambda line: console.print(as_typed(line)))
@@ -97,7 +97,7 @@ async def _serve(settings: Config) -> None:
         secure = server.url("https") if settings.server.tls.enabled else ""
         _print_addresses(console, server.url("http"), secure, server.readiness.report())
         if secure and server.bundle and not is_loopback(settings.server.host):
-            base = f"https://{socket.gethostname()}:{server.port.address[1]}"
+            base = f"https://{socket.gethostname()}:{server.listener.address[1]}"
             files = f"SSL_CERT_FILE set to a copy of {server.bundle}"
             console.print(f"Other machines need a key, {base} as the base URL, and {files}.")
         await stopping.wait()

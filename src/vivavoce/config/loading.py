@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeGuard, get_args, get_origin
 
@@ -188,6 +189,31 @@ def find_contradictions(config: Config) -> list[tuple[str, str]]:
              "Name both files, or neither to use the local CA.")
         )  # fmt: skip
     return problems
+
+
+class ConfigErrors:
+    """Errors in the configuration, collected with their places to be raised together."""
+
+    def __init__(self) -> None:
+        self._found: list[tuple[str, ConfigError]] = []
+
+    @contextmanager
+    def collect(self, place: str) -> Iterator[None]:
+        """Run the block, which reads what stands at `place`; an error in it is kept."""
+        try:
+            yield
+        except ConfigError as error:
+            self._found.append((place, error))
+
+    def raise_all(self) -> None:
+        """Raise one `ConfigError` of all that were collected, if any were."""
+        if not self._found:
+            return
+        fixes = [f"{place}: {error.fix}" for place, error in self._found]
+        raise ConfigError(
+            "\n".join(f"{place}: {error.problem}" for place, error in self._found),
+            "\n".join(fixes) if len(fixes) > 1 else self._found[0][1].fix,
+        )
 
 
 # --- errors of validation ---------------------------------------------------------------------
