@@ -5,10 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from skips import pytest_runtest_makereport  # noqa: F401  (a hook: found here by its name)
 from support.budget import is_long
+
+hypothesis.settings.register_profile("short", max_examples=20, deadline=None)
+hypothesis.settings.register_profile("long", max_examples=100, deadline=None)
+hypothesis.settings.load_profile("long" if is_long() else "short")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.budget import budget
 from vivavoce.domain.content import ToolDeclaration
 from vivavoce.engines.function_calling import arguments
 from vivavoce.engines.function_calling.arguments import MissingArgument, fill
@@ -261,7 +262,7 @@ _SPOKEN = st.lists(st.sampled_from(_WORDS.split()), max_size=14).map(" ".join)
 
 
 @given(st.dictionaries(_NAMES, _SCHEMAS, max_size=4), _SPOKEN, st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=budget(20, 300))
 def test_every_call_that_is_made_fits_its_schema(
     of: dict[str, Any], said: str, data: st.DataObject
 ) -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.budget import budget
 from vivavoce.engines.hibari import (
     MODEL_PITCH_HZ,
     AcousticModel,
@@ -64,7 +65,7 @@ def test_numbers_and_dates_are_read_as_words(
     assert model.phonemes(written) == model.phonemes(spelled)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=budget(20, 60))
 @given(text=st.text(max_size=30))
 def test_any_text_is_read_or_left_out(model: AcousticModel, text: str) -> None:
     for phonemes in model.phonemes(text):

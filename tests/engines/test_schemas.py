@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from engines.schema_strategies import anything, functions
 from engines.schema_table import API_MEANINGS, ARRAYS, NUMBERS, OBJECTS, TEXTS, UNFIT
+from support.budget import budget
 from vivavoce.domain.content import Json, ToolCall, ToolDeclaration, Tools
 from vivavoce.domain.ids import CallId
 from vivavoce.domain.json_schema import find_fault
@@ -19,7 +20,7 @@ from vivavoce.engines.tool_validation import check_calls
 
 SAID = 'Set the level to 2 with "a note" at 10:30, not 0.5'
 quickly = settings(
-    max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+    max_examples=budget(20, 60), derandomize=True, suppress_health_check=list(HealthCheck)
 )
 
 

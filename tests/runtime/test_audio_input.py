@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.budget import budget
 from vivavoce.domain.audio import INPUT_RATE, AudioChunk
 from vivavoce.engines.scripted import hear, say
 from vivavoce.errors import ClientFault
@@ -31,7 +32,7 @@ def heard(intake: AudioBuffer) -> bytes:
     return intake.read_audio(0, intake.position)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=budget(10, 30))
 @given(st.lists(st.integers(0, 700), max_size=40))
 def test_however_the_stream_is_split_the_sound_is_the_same(sizes: list[int]) -> None:
     intake = AudioBuffer()

@@ -1,8 +1,8 @@
 """What users complain of at the hosted service, each as a test of ours.
 
 These are the nine rows of a survey of such complaints. Each test is named after its complaint, and
-its docstring says where that was told. Where a promise needs resumption, which does not exist yet,
-the docstring says how far the test goes.
+its docstring links to it. That a conversation goes on by a resumption handle, also after the server
+was killed, is tested in tests/conformance/test_sessions_survive.py.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from runtime.dialogues import SLACK_S, holds
 from runtime.visits import HELLO, SETUP, SILENCE, echo, played, speech, stream, talks
+from support.budget import budget
 from support.host_rig import Client, Fail, Hang, Step, StepResponder, open_connection
 from vivavoce.core.events import ContentReceived, TextReceived, ToolResponsesReceived
 from vivavoce.core.lifetime import CloseReason
@@ -71,7 +72,7 @@ def test_audio_stops_mid_sentence_and_the_turn_ends_early_or_never(trouble: Step
 
     A turn always ends, once, and says so when it was cut short; what was said is played out
     before, and the next turn is answered. How long an engine may be silent is the operator's
-    `engine_silence_s`: 30 s by default, and not yet the 2 s that one would wish for.
+    `engine_silence_s`: 30 s by default, where 2 s would be better.
     """
     client = Client()
     broken: Sequence[Step] = [speech(3.0, "This is a sentence that"), trouble]
@@ -109,7 +110,7 @@ def test_1011_deadline_expired_at_58_minutes_although_unlimited() -> None:
     """https://discuss.ai.google.dev/t/186392
 
     No hidden deadline: seventy minutes of silence and of talk, and no close. And a close of our
-    own is announced. Resuming afterwards is not there to be tested yet.
+    own is announced.
     """
 
     async def seventy_minutes() -> None:
@@ -135,8 +136,7 @@ def test_1011_deadline_expired_at_58_minutes_although_unlimited() -> None:
 def test_a_backend_failure_ends_the_session_for_good() -> None:
     """https://github.com/kazunori279/adk-streaming-guide/issues/11
 
-    The failure of an engine ends a turn and not the session, which needs no resumption then. A
-    handle that survives the crash of the server is not there to be tested yet.
+    The failure of an engine ends a turn and not the session, which needs no resumption then.
     """
     holds(
         """
@@ -156,13 +156,13 @@ def test_a_backend_failure_ends_the_session_for_good() -> None:
     )
 
 
-@settings(max_examples=12, deadline=None, derandomize=True)
+@settings(max_examples=budget(6, 12), derandomize=True)
 @given(st.integers(min_value=0, max_value=5_000), st.sampled_from(["word", "señor", "言葉"]))
 def test_resumption_fails_with_instructions_of_more_than_200_tokens(words: int, word: str) -> None:
     """https://github.com/google-gemini/cookbook/issues/1197
 
     An instruction of any size reaches the model, and a checkpoint keeps it where the client that
-    comes back says nothing of it. The handle that leads to the checkpoint is not there yet.
+    comes back says nothing of it.
     """
     instruction = " ".join([word] * words)
     setup = SessionSetup("models/scripted", instruction=instruction)

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.budget import budget
 from support.host_rig import Fail, Hang, Pause, Step, StepResponder
 from vivavoce.core.events import (
     AudioProduced,
@@ -354,7 +355,7 @@ def test_a_pause_of_the_engine_does_not_shorten_what_the_listener_is_given() -> 
 SPEECHES = st.lists(st.tuples(st.integers(0, 20_000), st.text("ab c", max_size=30)), max_size=12)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=budget(10, 30))
 @given(SPEECHES)
 def test_nothing_is_lost_and_every_piece_has_its_size(speeches: list[tuple[int, str]]) -> None:
     pieces = AudioChunker()
