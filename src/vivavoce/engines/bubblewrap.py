@@ -91,7 +91,7 @@ class BubblewrapSandbox:
         self._closed = False
 
     async def run(self, code: str) -> CodeResult:
-        """See `Sandbox`. A value of the last line is shown if nothing was printed."""
+        """Run `code`, see `Sandbox`. A value of the last line is shown if nothing was printed."""
         if self._closed:
             raise ToolError(ENGINE, CLOSED)
         if len(self._processes) >= self._limits.workers + self._limits.queue:
@@ -109,7 +109,7 @@ class BubblewrapSandbox:
         return self._result(ended, output)
 
     async def aclose(self) -> None:
-        """End everything that runs; runs that wait are refused."""
+        """End all runs, and refuse those that wait."""
         if self._closed:
             return
         self._closed = True
@@ -118,7 +118,7 @@ class BubblewrapSandbox:
         self._workers.close()
 
     async def probe(self) -> str:
-        """Run a program of one line. Returns the report of its failure, or nothing."""
+        """Run a program of one line. Returns why it failed, or nothing."""
         output = CodeOutput(self._limits.output_bytes)
         try:
             ended = await self._execute("1 + 1", output, _START_S)
@@ -142,7 +142,7 @@ class BubblewrapSandbox:
         try:
             return await self._workers.run(perform)
         finally:
-            # A process that has begun is discarded by its thread.
+            # Its thread discards a process that has begun.
             if not process.stop():
                 self._processes.discard(process)
 

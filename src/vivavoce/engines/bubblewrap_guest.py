@@ -1,8 +1,8 @@
-"""The program inside the sandbox. It imports only the standard library, of Python 3.8 or later.
+"""Run code inside the sandbox, as a program of the standard library of Python 3.8 or later.
 
-Its arguments are the limits and the folders of packages; the code comes by standard input. The
-limits are set here, before the code is looked at; they can be lowered afterwards, but not raised.
-What the last line gives is shown if nothing was printed. The exit status is 1 if the code failed.
+Its argument has the limits and the folders of packages; the code comes by standard input. The
+limits are set before the code is parsed; it can lower them, but not raise them. The value of the
+last line is shown if nothing was printed. The exit status is 1 if the code failed.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ NAME = "main.py"
 class Printed(io.TextIOWrapper):
     """Standard output and error in one, which knows whether anything was written.
 
-    Code may close it when it has said all, but a thread or a library may still have an error to
-    tell, and without a place for that the interpreter tells it with addresses of its memory.
+    Code may close it, but a thread or a library may still report an error, and without a file for
+    that the interpreter reports it with addresses of its memory.
     """
 
     used = False
 
     def close(self) -> None:
-        """Stay open: there is nothing to flush, and the end closes everything."""
+        """Stay open: nothing is buffered, and the end of the process closes it."""
 
     def write(self, text: str) -> int:
         self.used = self.used or bool(text)
@@ -40,7 +40,7 @@ class Printed(io.TextIOWrapper):
 
 
 def limit(options: dict[str, Any]) -> None:
-    """Set the limits of this process, and step back behind the server."""
+    """Set the limits of this process, and lower its priority below the server's."""
     for name, (soft, hard) in options["limits"].items():
         kind = getattr(resource, name)
         _, most = resource.getrlimit(kind)
@@ -51,7 +51,7 @@ def limit(options: dict[str, Any]) -> None:
 
 
 def run(code: str, printed: Printed) -> None:
-    """Run it like a program, and show the value of its last line like a prompt."""
+    """Run `code` like a program, and print the value of its last line like a prompt."""
     tree = compile(code, NAME, "exec", ast.PyCF_ONLY_AST)
     assert isinstance(tree, ast.Module)
     last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
@@ -68,7 +68,7 @@ def run(code: str, printed: Printed) -> None:
 
 
 def main() -> int:
-    """Returns the exit status."""
+    """Run the code of standard input. Returns the exit status."""
     options = json.loads(sys.argv[1])
     code = sys.stdin.buffer.read().decode(errors="replace")
     nothing = os.open("/dev/null", os.O_RDONLY)
@@ -89,7 +89,7 @@ def main() -> int:
     except SystemExit as end:
         if end.code is None or isinstance(end.code, int):
             return end.code or 0
-        with at_the_end() as file:
+        with stderr_file() as file:
             file.write(f"{end.code}\n")
         return 1
     except BaseException as error:
@@ -99,23 +99,23 @@ def main() -> int:
 
 
 def report(error: BaseException) -> None:
-    """The traceback as it would be without this program around it."""
+    """Print the traceback, without the frames of this program."""
     where = error.__traceback__
     while where is not None and where.tb_frame.f_code.co_filename == __file__:
         where = where.tb_next
-    with at_the_end() as file:
+    with stderr_file() as file:
         traceback.print_exception(type(error), error, where, file=file)
 
 
-def at_the_end() -> TextIO:
+def stderr_file() -> TextIO:
     """Open standard error anew, because the code may have replaced `sys.stdout`."""
     return open(2, "w", encoding="utf-8", errors="replace", closefd=False)
 
 
 if __name__ == "__main__":
     status = 1
-    # What could not be told here the interpreter would tell, with addresses of its memory.
+    # An error here would be reported by the interpreter, with addresses of its memory.
     with contextlib.suppress(BaseException):
         status = main()
-    # Threads that are still at work, and what is to be done at the end, are not waited for.
+    # Threads and exit handlers are not waited for.
     os._exit(status & 0xFF)

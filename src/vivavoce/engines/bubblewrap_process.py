@@ -96,10 +96,10 @@ class Interpreter:
         return self.program if self.base == SYSTEM else PLACE / "bin" / "python3"
 
     def mounts(self) -> list[tuple[Path, Path]]:
-        """Pairs of path and place in the sandbox: the program, its library, the packages.
+        """Return pairs of path and place in the sandbox: the program, its library, the packages.
 
-        A Python of the system's stays where it is. Another one is found at `PLACE`, since its
-        own folder tells whose machine this is, and tracebacks tell the folder.
+        A Python of the system stays where it is. Another one is mounted at `PLACE`, since its path
+        shows whose machine this is, and tracebacks show the path.
         """
         found = [(self.program, self.inside)]
         if self.base != SYSTEM:
@@ -109,12 +109,12 @@ class Interpreter:
         return found + list(zip(self.packages, self.packages_inside(), strict=True))
 
     def packages_inside(self) -> list[Path]:
-        """Paths of the package folders in the sandbox."""
+        """Return the paths of the package folders in the sandbox."""
         return [PACKAGES / str(number) for number, _ in enumerate(self.packages)]
 
 
 def own_interpreter() -> Interpreter:
-    """The Python that runs the server, without any package."""
+    """Return the Python of the server, without any package."""
     base = getattr(sys, "_base_executable", None) or sys.executable
     version = "{}.{}".format(*sys.version_info)
     return Interpreter(Path(os.path.realpath(base)), Path(sys.base_prefix), version)
@@ -138,9 +138,9 @@ async def query_interpreter(python: str) -> Interpreter:
 
 # --- namespaces --------------------------------------------------------------------------
 
-# bubblewrap says why it failed in a sentence, of which there are many, and they change. So where it
-# failed, a process of ours tries the same: to make the namespaces, to name its user there, and to
-# mount something. It is a process of its own, since it can't leave what it makes.
+# bubblewrap reports a failure in one of many sentences, and they change. So after a failure a
+# process tries the same: to make the namespaces, to map its user there, and to mount something. It
+# is a process of its own, since it can't leave the namespaces.
 _REFUSED = 77
 _TRY = f"""
 import ctypes, os, sys
@@ -178,7 +178,7 @@ async def namespaces_forbidden() -> bool:
 
 
 async def _run(*command: str) -> tuple[int | None, bytes]:
-    """Exit status and standard output of a program. Raises `OSError`, `TimeoutError`."""
+    """Return exit status and standard output of a program. Raises `OSError`, `TimeoutError`."""
     process = await asyncio.create_subprocess_exec(
         *command, stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL
     )
@@ -204,10 +204,7 @@ _X32 = 0x40000000
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """One architecture: its number in the kernel's audit, its calls that need a look, the refused.
-
-    A call that the machine does not have has no entry.
-    """
+    """One architecture: its audit number, the number of `clone`, the refused calls that it has."""
 
     audit: int
     clone: int
@@ -258,7 +255,7 @@ MACHINES = {
 
 
 def system_call_filter(machine: str = "") -> bytes | None:
-    """The filter for this machine, as `bwrap --seccomp` reads it; `None` if it isn't known."""
+    """Return the filter for `bwrap --seccomp`; `None` for an unknown machine."""
     known = MACHINES.get(machine or platform.machine())
     if known is None:
         return None
@@ -272,8 +269,8 @@ def system_call_filter(machine: str = "") -> bytes | None:
         # Another way into the same calls, with numbers of its own.
         (_AT_LEAST, 0, 1, _X32),
         absent,
-        # What clone3 is asked for lies in memory, where a filter can't look; without it the C
-        # library takes clone.
+        # The arguments of clone3 are in memory, which a filter can't read; without it the C library
+        # uses clone.
         (_EQUAL, 0, 1, _CLONE3),
         absent,
     ]
@@ -322,10 +319,10 @@ ENVIRONMENT = {
 def command(
     program: str, interpreter: Interpreter, limits: SandboxLimits, filter_fd: int, report_fd: int
 ) -> list[str]:
-    """The whole command line.
+    """Return the whole command line.
 
-    The filter of system calls is read from `filter_fd`; to `report_fd` bubblewrap writes which
-    process is the first of the sandbox.
+    The filter of system calls is read from `filter_fd`; bubblewrap writes the number of the first
+    process of the sandbox to `report_fd`.
     """
     return [
         program,
@@ -347,7 +344,7 @@ def command(
 
 
 def _system() -> Iterator[str]:
-    """The system's libraries; on most systems some of their folders are links to others."""
+    """Yield options for the system's libraries, whose folders may be links to others."""
     for name in _LIBRARIES:
         path = Path(name)
         if path.is_symlink():
@@ -359,7 +356,7 @@ def _system() -> Iterator[str]:
 
 
 def _options(interpreter: Interpreter, limits: SandboxLimits) -> str:
-    """Arguments of the guest in JSON: soft and hard limits, and the folders of packages."""
+    """Return the argument of the guest in JSON: soft and hard limits, and folders of packages."""
     cpu_s = math.ceil(limits.time_s) + 1
     memory = limits.memory_mib * _MIB
     return json.dumps(
@@ -388,9 +385,9 @@ _EXIT_S = 5.0
 class ProcessEnd:
     """The end of a sandbox.
 
-    `status` is as a shell would tell it: above 128, the signal that ended the program; `None` if
-    it was killed here. `late` says that it was killed because its time was up. `error_line` is the
-    first line that bubblewrap itself had to say.
+    `status` is as in a shell: above 128, the signal that ended the program; `None` if it was killed
+    here. `late` says that it was killed at its time limit. `error_line` is the first line of
+    bubblewrap's own messages.
     """
 
     status: int | None
@@ -401,7 +398,7 @@ class ProcessEnd:
 class SandboxProcess:
     """One sandbox. `run`, in one thread, starts it and blocks; any other thread may call `stop`.
 
-    `calls` is the filter of system calls, `environment` all that the code has of one.
+    `calls` is the filter of system calls, `environment` the whole environment of the code.
     """
 
     def __init__(self, calls: bytes, environment: Mapping[str, str]) -> None:
@@ -414,7 +411,7 @@ class SandboxProcess:
         self.ended = threading.Event()
 
     def stop(self) -> bool:
-        """End it, or keep it from beginning; whether it had begun."""
+        """End it, or keep it from beginning. Returns whether it had begun."""
         with self._lock:
             self._stopped = True
             if self._first is not None:
@@ -428,10 +425,10 @@ class SandboxProcess:
         time_s: float,
         take: Callable[[bytes], bool],
     ) -> ProcessEnd:
-        """Run `code`, and hand what it prints to `take` until that returns false.
+        """Run `code`, and pass its output to `take` until that returns false.
 
-        `command` is told the descriptors of the filter and of bubblewrap's own report. Raises
-        `OSError` if the program can't be started.
+        `command` gets the descriptors of the filter and of bubblewrap's report. Raises `OSError`
+        if the program can't be started.
         """
         with self._lock:
             if self._stopped:
@@ -452,7 +449,7 @@ class SandboxProcess:
     def _started(
         self, command: Callable[[int, int], Sequence[str]], code: bytes
     ) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-        """bubblewrap with its input, and the descriptor of its report."""
+        """Start bubblewrap with its input; yields it and the descriptor of its report."""
         with contextlib.ExitStack() as kept, contextlib.ExitStack() as given:
             report, reporting = os.pipe()
             kept.callback(os.close, report)
@@ -477,7 +474,7 @@ class SandboxProcess:
             yield process, report
 
     def _begin(self, report: int) -> None:
-        """Wait until the first process is known; there is none if bubblewrap gave up."""
+        """Wait for the number of the first process; there is none if bubblewrap failed."""
         said = _all(report, time.monotonic() + _START_S)
         with self._lock, contextlib.suppress(ValueError, KeyError, ProcessLookupError):
             self._first = os.pidfd_open(json.loads(said)["child-pid"])
@@ -501,7 +498,7 @@ class SandboxProcess:
         return ProcessEnd(128 - status if status < 0 else status, error_line=error_line)
 
     def _finish(self, process: subprocess.Popen[bytes]) -> None:
-        """Kill what still runs, and wait until its output is closed."""
+        """Kill the processes, and wait until their output is closed."""
         with self._lock:
             first, self._first = self._first, None
         if first is not None:
@@ -523,7 +520,7 @@ def _kill(first: int) -> None:
 
 
 def _file(content: bytes) -> int:
-    """A descriptor of a file in memory, to be read from its beginning."""
+    """Return the descriptor of a file in memory, to be read from its beginning."""
     descriptor = os.memfd_create("vivavoce")
     with open(descriptor, "wb", closefd=False) as file:
         file.write(content)
@@ -532,7 +529,7 @@ def _file(content: bytes) -> int:
 
 
 def _pieces(descriptor: int, end: float) -> Iterator[bytes]:
-    """Read until the descriptor is closed, or until the time is over."""
+    """Yield output until the descriptor is closed, or until the time `end`."""
     ready = select.poll()
     ready.register(descriptor, select.POLLIN)
     while (left := end - time.monotonic()) > 0:

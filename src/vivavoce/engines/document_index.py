@@ -1,21 +1,20 @@
-"""The user's documents cut into passages, in one SQLite file with full-text search.
+"""Index the user's documents as passages, in one SQLite file with full-text search.
 
-- A passage is some sentences of one section, about `WORDS` words: enough to answer from, little
-  enough to be read aloud. A heading begins a new one. When a section goes on in the next passage,
-  the last sentence stands in both, so that an answer on the seam is whole in one of them.
-- A document and its passages change in one transaction, so a crash leaves each whole or as it was.
-  The journal is written ahead, so conversations go on searching while the index is built. Several
-  processes may build one index: what each has seen of the file is checked again within the
-  transaction that changes it.
-- Passages of the document `d` have the row numbers from `d * STRIDE`, so dropping them is one
-  range. A number is given once, so that one from an older look names nothing else; whatever changes
-  a document names it by its path.
-- The content was derived from files, so an index of another version is made anew, not converted.
-- A file is unchanged if its size and time are; else its content decides. What has gone from the
-  folder goes from the index. Hidden files and folders are passed over, and so are links to folders,
-  and links to files outside the folder: naming a folder gives access to that folder only. A file
-  that can't be read is reported and stops nothing. Folders may lie within one another; a document
-  is in the index once, and stays until none of its folders has it.
+- A passage is some sentences of one section, about `WORDS` words: enough to answer from, short
+  enough to be read aloud. A heading begins a new one. When a section continues in the next passage,
+  the last sentence is in both, so that an answer across the border is whole in one of them.
+- A document and its passages change in one transaction. The journal is written ahead, so
+  conversations can search while the index is built. Several processes may build one index: state
+  read before is checked again within the transaction that changes it.
+- Passages of the document `d` have the row numbers from `d * STRIDE`, so they are one range. A
+  number is used once, so that an older query finds no other document under it; changes name a
+  document by its path.
+- The content is derived from files, so an index of another version is rebuilt, not converted.
+- A file is unchanged if its size and time are; else its content decides. Files that are gone from
+  the folder are removed. Hidden files and folders are skipped, and so are links to folders, and
+  links to files outside the folder: naming a folder gives access to that folder only. A file that
+  can't be read is reported and stops nothing. Folders may be nested; a document is in the index
+  once, and stays until none of its folders has it.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ from vivavoce.errors import ConfigError, EngineMissing, ToolError
 
 WORDS = 110
 MAX_SENTENCE_WORDS = 80
-"""What has no full stops (tables, lists of names) is cut after so many words."""
+"""Text without full stops (tables, lists of names) is cut after so many words."""
 MAX_WORD_CHARS = 200
 MAX_PASSAGES = 50_000
 
@@ -64,10 +63,10 @@ class IndexedPassage:
 
 
 def passages(text: str) -> list[IndexedPassage]:
-    """`text` as passages, in order."""
+    """Split `text` into passages, in order."""
     found: list[IndexedPassage] = []
     for heading, section in _sections(text):
-        for words in _gathered(section):
+        for words in _join_sentences(section):
             found.append(IndexedPassage(heading, words))
             if len(found) >= MAX_PASSAGES:
                 return found
@@ -75,7 +74,7 @@ def passages(text: str) -> list[IndexedPassage]:
 
 
 def _sections(text: str) -> Iterator[tuple[str, list[str]]]:
-    """Each heading with the sentences under it. A section without any is left out."""
+    """Yield each heading with the sentences under it. A section without any is left out."""
     heading, under = "", list[str]()
     block: list[str] = []
     fenced = False
@@ -101,7 +100,7 @@ def _sections(text: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def _block(block: str) -> Iterator[str]:
-    """The sentences of a paragraph or a title; the first begins a line in its passage.
+    """Yield the sentences of a paragraph or a title; the first begins a line in its passage.
 
     The line keeps a title apart from the sentence below it.
     """
@@ -110,7 +109,7 @@ def _block(block: str) -> Iterator[str]:
 
 
 def _sentences(block: str) -> Iterator[str]:
-    """The sentences of a paragraph; those that go on and on in pieces."""
+    """Yield the sentences of a paragraph; very long ones in pieces."""
     start = 0
     for end in [*(found.end() for found in _END.finditer(block)), len(block)]:
         sentence = block[start:end].strip()
@@ -122,8 +121,8 @@ def _sentences(block: str) -> Iterator[str]:
             yield " ".join(words[at : at + MAX_SENTENCE_WORDS])
 
 
-def _gathered(sentences: list[str]) -> Iterator[str]:
-    """Sentences put together until there are `WORDS` words; the last of each opens the next."""
+def _join_sentences(sentences: list[str]) -> Iterator[str]:
+    """Join sentences up to `WORDS` words; the last of each passage also opens the next."""
     held: list[str] = []
     fresh = 0
     for sentence in sentences:
@@ -148,7 +147,7 @@ def _length(sentences: list[str]) -> int:
 
 VERSION = 3
 STRIDE = 100_000
-"""More passages than that one document never has; `passages` sees to it."""
+"""Row numbers of one document; `passages` yields fewer."""
 
 PASSAGES = (
     "CREATE VIRTUAL TABLE passages USING fts5("
@@ -164,12 +163,12 @@ _SCHEMA = (
     f"PRAGMA user_version = {VERSION}",
 )
 _APPLICATION = 0x76766F63
-"""Marks our files among others of SQLite's."""
-_ROOMLESS = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
-"""What SQLite says where it can't put a journal beside the file."""
+"""Marks these files among others of SQLite's."""
+_NO_JOURNAL = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
+"""Errors of SQLite where no journal can be made beside the file."""
 READ_WAIT_S = 5.0
 WRITE_WAIT_S = 30.0
-"""How long one waits for a file that is locked."""
+"""Time limits of waiting for a locked file."""
 
 
 class Version(Enum):
@@ -183,7 +182,7 @@ class Version(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A document as it was when it was last looked at. `problem` says why it has no text."""
+    """A document as it was last read. `problem` says why it has no text."""
 
     path: str
     size: int
@@ -203,7 +202,7 @@ def version_of(path: Path) -> Version:
         if not path.is_file() or path.stat().st_size == 0:
             return Version.ABSENT
         with closing(reading(path)) as connection:
-            connection.execute("BEGIN")  # or it may be half of one state and half of the next
+            connection.execute("BEGIN")  # or the two pragmas may read two states
             return _version(connection)
     except (OSError, sqlite3.Error) as error:
         if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
@@ -225,21 +224,21 @@ def _version(connection: sqlite3.Connection) -> Version:
 
 
 def reading(path: Path) -> sqlite3.Connection:
-    """A connection that can't change anything. Raises `sqlite3.Error`, also for a locked file."""
+    """Open a read-only connection. Raises `sqlite3.Error`, also for a locked file."""
     address = path.absolute().as_uri()
     try:
-        return _opened(f"{address}?mode=ro")
+        return _connect(f"{address}?mode=ro")
     except sqlite3.OperationalError as error:
-        # Beside a file in a folder that can't be written to there is no room for a journal. If
-        # there is one all the same, the file alone is not what was written last.
+        # In a folder that can't be written to no journal can be made. If there is one all the
+        # same, the file alone is not the last state.
         journal = path.with_name(path.name + "-wal")
-        roomless = (error.sqlite_errorcode & 0xFF) in _ROOMLESS
-        if not roomless or (journal.exists() and journal.stat().st_size):
+        no_journal = (error.sqlite_errorcode & 0xFF) in _NO_JOURNAL
+        if not no_journal or (journal.exists() and journal.stat().st_size):
             raise
-        return _opened(f"{address}?immutable=1")
+        return _connect(f"{address}?immutable=1")
 
 
-def _opened(address: str) -> sqlite3.Connection:
+def _connect(address: str) -> sqlite3.Connection:
     connection = sqlite3.connect(address, uri=True, timeout=READ_WAIT_S)
     try:
         connection.execute("SELECT 1 FROM sqlite_master").fetchone()
@@ -250,7 +249,7 @@ def _opened(address: str) -> sqlite3.Connection:
 
 
 def require_full_text() -> None:
-    """Raises `EngineMissing` if this Python's SQLite was built without full-text search."""
+    """Raise `EngineMissing` if this Python's SQLite was built without full-text search."""
     with closing(sqlite3.connect(":memory:")) as memory:
         try:
             memory.execute(PASSAGES)
@@ -263,10 +262,10 @@ class Index:
     """The index file, opened to be changed. One thread at a time; several processes may."""
 
     def __init__(self, path: Path) -> None:
-        """Open it, or begin it. Raises `ConfigError`, `EngineMissing`."""
+        """Open or create it. Raises `ConfigError`, `EngineMissing`."""
         self.path = path
         require_full_text()
-        # Before anything is written: opening another's file would already change it.
+        # Before anything is written: opening a foreign file would already change it.
         if version_of(path) is Version.FOREIGN:
             raise _foreign(path)
         try:
@@ -305,7 +304,7 @@ class Index:
                 self._connection.execute("PRAGMA journal_mode = WAL")
                 break
             except sqlite3.OperationalError as error:
-                # When two change it at once, one is refused at the spot instead of waiting.
+                # When two change it at once, one is refused without waiting.
                 busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
                 if not busy or time.monotonic() > until:
                     raise
@@ -317,7 +316,7 @@ class Index:
 
     @contextmanager
     def _change(self) -> Iterator[sqlite3.Connection]:
-        """All of the block or nothing of it. Raises `ConfigError` if the disk won't have it."""
+        """A transaction around the block. Raises `ConfigError` if it can't be written."""
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -330,11 +329,11 @@ class Index:
             raise _unusable(self.path, error) from error
 
     def roots(self) -> list[str]:
-        """The folders that were indexed."""
+        """Return the indexed folders."""
         return [path for (path,) in self._connection.execute("SELECT path FROM folders ORDER BY 1")]
 
     def folders(self) -> list[tuple[str, int]]:
-        """The folders that were indexed, each with the number of its readable documents."""
+        """Return the indexed folders, each with the number of its readable documents."""
         counted = "SELECT count(*) FROM documents WHERE problem = '' AND substr(path, 1, ?) = ?"
         found = []
         for folder in self.roots():
@@ -354,14 +353,14 @@ class Index:
         return {row[0]: Row(*row) for row in found}
 
     def add_folder(self, folder: str) -> None:
-        """`folder` is one of those that are indexed."""
+        """Add `folder` to the indexed ones."""
         with self._change() as connection:
             connection.execute("INSERT OR IGNORE INTO folders VALUES (?)", (folder,))
 
     def remove_folder(self, folder: str) -> int:
-        """Drop `folder` and the documents under it; how many those were.
+        """Remove `folder` and the documents under it; returns their number.
 
-        A document that lies under another indexed folder too stays, as one of that folder.
+        A document that is under another indexed folder too stays, as one of that folder.
         """
         with self._change() as connection:
             connection.execute("DELETE FROM folders WHERE path = ?", (folder,))
@@ -377,7 +376,7 @@ class Index:
             _drop(connection, path)
 
     def update_time(self, row: Row, size: int, mtime_ns: int) -> None:
-        """The file of `row` has another date, and the same content."""
+        """Store the new time of a file with the same content."""
         with self._change() as connection:
             connection.execute(
                 "UPDATE documents SET size = ?, mtime_ns = ? WHERE path = ? AND digest = ?",
@@ -387,7 +386,7 @@ class Index:
     def replace_document(
         self, row: Row, title: str, uri: str, passages: Sequence[IndexedPassage]
     ) -> None:
-        """The document as it is now, in place of what was known of its path."""
+        """Store a document in place of the former one at its path."""
         with self._change() as connection:
             _drop(connection, row.path)
             number = connection.execute(
@@ -439,7 +438,7 @@ KINDS = {
 
 
 class Change(Enum):
-    """Results of looking at a file."""
+    """Results of updating one file."""
 
     READ = "read"
     UNCHANGED = "unchanged"
@@ -449,7 +448,7 @@ class Change(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One file, and what became of it. `problem` says why it was unreadable."""
+    """The result for one file. `problem` says why it is unreadable."""
 
     path: Path
     change: Change
@@ -457,7 +456,7 @@ class Seen:
 
 
 def root_of(folder: Path) -> Path:
-    """`folder` as the index names it. Raises `ConfigError` if there is none."""
+    """Return `folder` as the index names it. Raises `ConfigError` if there is none."""
     root = folder.expanduser().resolve()
     if not root.is_dir():
         raise ConfigError(f"There is no folder {folder}.", "Name a folder of documents.")
@@ -470,7 +469,7 @@ def root_of(folder: Path) -> Path:
 
 
 def files_of(root: Path) -> list[Path]:
-    """The files under `root` that are documents, in order."""
+    """Return the documents under `root`, in order."""
     return [path for path in _visible(root) if path.suffix.lower() in KINDS and _ours(path, root)]
 
 
@@ -490,9 +489,9 @@ def _ours(path: Path, root: Path) -> bool:
 
 
 def update(index: Index, root: Path, files: list[Path]) -> Generator[Seen, None, None]:
-    """Bring the index up to date with `files`, those of `root`; each as it is done.
+    """Bring the index up to date with `files`, those of `root`; yields each result.
 
-    Raises `ConfigError` if the index can't be written. Stopping midway leaves what was done.
+    Raises `ConfigError` if the index can't be written. Stopping midway keeps what was done.
     """
     known = index.rows(str(root))
     index.add_folder(str(root))
@@ -501,7 +500,7 @@ def update(index: Index, root: Path, files: list[Path]) -> Generator[Seen, None,
     inner = tuple(map(under, (each for each in index.roots() if each.startswith(under(str(root))))))
     for gone in known:
         if gone.startswith(inner) and os.path.exists(gone):
-            continue  # passed over here, as hidden, and indexed as a folder of its own
+            continue  # hidden here, and indexed as a folder of its own
         index.remove_document(gone)
         yield Seen(Path(gone), Change.DROPPED)
 
@@ -537,7 +536,7 @@ def _look(index: Index, root: Path, path: Path, known: Row | None) -> Seen:
             cut = passages(reading.text)
         except ToolError as error:
             problem = error.problem
-        except Exception as error:  # whatever it is, the other files shall not wait for it
+        except Exception as error:  # one file must not keep the others from being read
             problem = f"It can't be read ({type(error).__name__})."
     row = Row(str(path), state.st_size, state.st_mtime_ns, digest, problem)
     index.replace_document(row, title, uri, cut)
@@ -560,7 +559,7 @@ def _as_known(path: Path, known: Row) -> Seen:
 
 
 def _lost(index: Index, path: Path, known: Row | None, error: OSError) -> Seen:
-    """A file that can't be opened; what was known of it may not be true any more."""
+    """Remove a file that can't be opened: its former content may be outdated."""
     if known:
         index.remove_document(known.path)
     return Seen(path, Change.UNREADABLE, f"{error.strerror or 'It cannot be opened'}.")

@@ -1,18 +1,18 @@
-"""Search the user's own documents: candidates by bm25, judged by coverage of the question.
+"""Search the user's own documents: candidates by bm25, ranked by coverage of the question.
 
 A question is an OR of its words, or a natural question would find nothing; so the ranking must
-tell an answer from a passage that shares a word with it by chance. Each word weighs as much as it
+separate answers from passages that share a word with it by chance. Each word weighs as much as it
 is rare in the index, and a name or number twice that; the *coverage* of a passage is the weight
 of the question's words that occur in it, its heading or its title, over the weight of all. A
-passage below `FLOOR` is left out: finding nothing is an answer, and noise is read aloud. Since a
-title speaks for all passages of its document, those that say it themselves come first.
+passage below `FLOOR` is left out: no result is better than a wrong one that is read aloud. Since a
+title belongs to all passages of its document, those with the words in their text come first.
 
 A question that was misheard in part ("hamstrung was the earthquake in california") has words that
-stand nowhere. If two others stand in a title, dates aside, `TITLE_FLOOR` is enough for it, unless
+occur nowhere. If two others occur in a title, dates aside, `TITLE_FLOOR` is enough for it, unless
 a name is missing: a name that was written with a capital was not misheard.
 
-Function words of the question are left out, because a passage that answers seldom has them.
-Endings are the index's own business: it keeps the stems of words.
+Function words of the question are left out, because an answer seldom has them. Endings need no
+care: the index keeps the stems of words.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ _WORD = re.compile(r"[^\W_]+(?:\.[^\W_](?![^\W_]))*")
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One word that is looked for. `forms` stand for one another; `named` marks a name or number.
+    """One word of a question. `forms` are alternatives; `named` marks a name or number.
 
     A passage about another country, team or year answers another question, so names weigh more.
     `dated` marks a month or a number: many subjects have one in common.
@@ -73,12 +73,12 @@ class Term:
 
     @property
     def match(self) -> str:
-        """The term in the index's query language. Quoted, so nothing in it has a meaning."""
+        """The term in the query language of the index, quoted, so that nothing is an operator."""
         return "(" + " OR ".join(f'"{form}"' for form in self.forms) + ")"
 
 
 def terms(question: str) -> list[Term]:
-    """The content words of `question`, each once. Empty if it has none."""
+    """Return the content words of `question`, each once."""
     text = _MARKER.sub(" ", question[:MAX_CHARS])
     found: dict[str, Term] = {}
     shouted = not any(char.islower() for char in text)
@@ -156,7 +156,7 @@ class LocalSearch:
         self._workers = WorkerPool(ENGINE, workers=2, queue=32)
 
     async def search(self, query: SearchQuery) -> Sequence[Source]:
-        """The passages that answer best, two a document at most. Raises `ToolError`."""
+        """Return the best passages, two a document at most. Raises `ToolError`."""
         try:
             return await self._workers.run(lambda token: self._look(query, token))
         except EngineBusy:
@@ -186,7 +186,7 @@ class LocalSearch:
 
 
 def _ranked(connection: sqlite3.Connection, wanted: Sequence[Term]) -> list[_Found]:
-    """The passages above the floor, best first."""
+    """Return the passages above the floor, best first."""
     (total,) = connection.execute("SELECT count(*) FROM passages").fetchone()
     total += _PRIOR
     shares = [_occurrences(connection, term) / total for term in wanted]
@@ -229,8 +229,8 @@ def _coverage(
 ) -> dict[int, _Coverage]:
     """Measure the coverage of the question by each candidate.
 
-    They are looked at in an index of their own, in memory: there each word is found at once,
-    while the large one would be asked for each word of each candidate.
+    They are put into an index of their own, in memory, which needs one query for each word and not
+    one for each word of each candidate.
     """
     judged = {row: _Coverage() for row, *_ in candidates}
     whole = sum(weights)
@@ -267,7 +267,7 @@ def _sources(
             " WHERE d.id = ? AND p.rowid = ?",
             (document, found.row),
         ).fetchone()
-        # None: the document was dropped between two looks.
+        # None: the document was removed between two queries.
         if row is None or taken.get(document, 0) >= PER_DOCUMENT:
             continue
         if query.excludes(urlsplit(row[0]).hostname or ""):

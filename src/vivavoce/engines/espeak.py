@@ -1,8 +1,7 @@
-"""espeak-ng as a program: a hundred languages, plain to hear, at almost no cost.
+"""Speech synthesis by the program espeak-ng: a hundred languages at almost no cost.
 
-It is under the GPL, so it runs as a process of its own and never inside ours: text goes in
-by standard input, a WAV comes out. A clause takes 10 to 30 ms, so each is made whole; a
-process is killed as soon as nobody wants its sound.
+It is under the GPL, so it runs as a process of its own: text goes in by standard input, a WAV comes
+out. A clause takes 10 to 30 ms, so each is made whole; the process is killed on cancellation.
 """
 
 from __future__ import annotations
@@ -47,10 +46,10 @@ _DEFAULT = "en-us"
 _FEMININE_VARIANTS = ("f2", "f3", "f4", "f5")
 _MASCULINE_VARIANTS = ("m1", "m3", "m4", "m7")
 _MIDDLE_HZ = {True: 190.0, False: 110.0}
-"""The pitch, by gender, that espeak-ng's own middle pitch stands for."""
+"""The pitch of espeak-ng's middle setting, by gender."""
 
 _ALIASES = {"iw": "he", "zh": "cmn", "no": "nb", "in": "id", "ji": "yi"}
-"""The Live API's language codes that espeak-ng knows under another name."""
+"""Language codes of the Live API that have another name in espeak-ng."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +61,7 @@ class EspeakSettings:
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """Sound as the program made it."""
+    """Decoded output of the program."""
 
     sound: NDArray[np.int16]
     rate: int
@@ -77,21 +76,21 @@ class EspeakSynthesizer:
         self._workers = WorkerPool(ENGINE)
 
     async def speak(self, text: str, voice: str, language: str = "") -> AsyncIterator[Speech]:
-        """Sound for `text`, clause by clause. An unknown language is spoken as English."""
+        """Yield the sound of `text` by clauses. An unknown language is spoken as English."""
         options = self._options(voice, language)
         for clause in split_sentences(text, _LONGEST):
             if not any(map(str.isalnum, clause)):
                 yield Speech(silence(pause_after(clause)), clause)
                 continue
-            wav = await output(self._program, options, _readable(clause))
-            for piece in await self._workers.run(partial(finished, clause, wav)):
+            wav = await run_program(self._program, options, _readable(clause))
+            for piece in await self._workers.run(partial(make_pieces, clause, wav)):
                 yield piece
 
     async def aclose(self) -> None:
         self._workers.close()
 
     def language(self, code: str) -> str:
-        """The program's own name for a BCP-47 code: the exact one, else the language alone."""
+        """Return the program's name of a BCP-47 code: the exact one, else of the language alone."""
         code = code.casefold().replace("_", "-")
         base = code.partition("-")[0]
         for name in (code, _ALIASES.get(base, base)):
@@ -112,7 +111,7 @@ class EspeakSynthesizer:
         ]  # fmt: skip
 
 
-async def output(program: str, options: Sequence[str], text: bytes = b"") -> bytes:
+async def run_program(program: str, options: Sequence[str], text: bytes = b"") -> bytes:
     """Run the program and return its output; it is killed on cancellation. Raises `EngineError`."""
     pipe = asyncio.subprocess.PIPE
     try:
@@ -137,23 +136,23 @@ async def output(program: str, options: Sequence[str], text: bytes = b"") -> byt
 
 
 def _readable(text: str) -> bytes:
-    """One line of UTF-8: the program takes a line break for the end of a clause."""
+    """Return one line of UTF-8: the program reads a line break as the end of a clause."""
     return " ".join(text.replace("\x00", " ").split()).encode("utf-8", "replace") + b"\n"
 
 
-def parsed(wav: bytes) -> Clip:
-    """The sound in a WAV written to a pipe, whose header does not know the length."""
+def decode_wav(wav: bytes) -> Clip:
+    """Decode a WAV written to a pipe, whose header has no length."""
     start = wav.find(b"data")
     if wav[:4] != b"RIFF" or start < 36:
-        raise EngineError(ENGINE, "What it wrote is not a WAV.")
+        raise EngineError(ENGINE, "Its output is not a WAV.")
     (rate,) = struct.unpack_from("<I", wav, 24)
     data = wav[start + 8 :]
     return Clip(np.frombuffer(data[: len(data) // 2 * 2], "<i2"), rate)
 
 
-def finished(text: str, wav: bytes, token: CancelToken) -> list[Speech]:
-    """The pieces of one clause: 24 kHz, trimmed, level, each with the words that begin in it."""
-    clip = parsed(wav)
+def make_pieces(text: str, wav: bytes, token: CancelToken) -> list[Speech]:
+    """Return the pieces of one clause: 24 kHz, trimmed, at the common loudness, with words."""
+    clip = decode_wav(wav)
     sound = soxr.resample(clip.sound.astype(np.float32) / 32768, clip.rate, OUTPUT_RATE)
     kept, _ = trim(sound)
     if token.cancelled or not len(kept):
@@ -176,9 +175,9 @@ async def create(settings: Settings, host: EngineHost) -> EspeakSynthesizer:
 
 
 async def _languages(program: str) -> list[str]:
-    """The second column of the program's own list."""
+    """Return the second column of the program's list."""
     try:
-        listed = await output(program, ["--voices"])
+        listed = await run_program(program, ["--voices"])
     except EngineError as failure:
         raise EngineMissing(ENGINE, failure.problem, _FIX) from failure
     lines = listed.decode(errors="replace").splitlines()[1:]

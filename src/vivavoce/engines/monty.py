@@ -1,16 +1,15 @@
-"""The default sandbox: Monty, a small Python written in Rust, in a process of its own.
+"""Run code in Monty, a small Python written in Rust, in a process of its own: the default sandbox.
 
-- The interpreter is no CPython: it has no files, no network, no processes and no way to them;
-  what it lacks can't be reached by a trick. It runs in a worker process without an environment,
-  so that even a fault in it is outside the server. Each run has a fresh worker.
+- The interpreter is no CPython: it has no files, no network, no processes and no way to them. It
+  runs in a worker process without an environment, so that even a fault in it is outside the
+  server. Each run has a fresh worker.
 - No value comes back into the server, only printed text: a value of a few bytes can be a text of
-  gigabytes (`x = [x, x]`, thirty times). What the last line gives is shown by the sandbox itself.
-- A run blocks a thread of the engine's worker pool, and is ended by killing its worker: at a
-  cancellation, at too much output, and by a watchdog should the worker not end when its time is
-  up, as it does not while it makes one long text. The library's asynchronous pool isn't used:
-  there, a cancelled run goes on, and what cancelled it waits until the code has ended.
-- `time.sleep` returns at once. A sleeping run would hold a worker and help no
-  conversation.
+  gigabytes (`x = [x, x]`, thirty times). The value of the last line is printed in the sandbox.
+- A run blocks a thread of the engine's worker pool, and is ended by killing its worker: when it is
+  cancelled, prints too much, or does not end at its time limit, as it does not while it makes one
+  long text. The library's asynchronous pool isn't used: there, a cancelled run goes on, and its
+  canceller waits until the code has ended.
+- `time.sleep` returns at once: a sleeping run would hold a worker for nothing.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ from vivavoce.installing import install_command
 
 ENGINE = "sandbox.monty"
 _GRACE_S = 0.25
-"""How long after its time a worker may end by itself, and say where it was."""
+"""Time after the limit for a worker to end by itself, with a traceback."""
 
 _SHOW = "if _ is not None:\n    print(repr(_))\nNone"
 
@@ -61,7 +60,7 @@ def _reinstall() -> str:
 
 
 class Run:
-    """One run, in a thread; `stop` may be called from any other."""
+    """One run, in a thread; any other thread may call `stop`."""
 
     def __init__(self, code: str, limits: SandboxLimits) -> None:
         self._code = code.encode(errors="replace").decode()
@@ -81,22 +80,22 @@ class Run:
                     os.kill(self._worker, signal.SIGKILL)
 
     def perform(self, pool: library.Monty, token: CancelToken) -> CodeResult:
-        """Run it in a worker of the pool. Raises `ToolError` when there is none."""
+        """Run it in a worker of the pool. Raises `ToolError` if there is none."""
         if self._stopped:
             raise ToolError(ENGINE, CLOSED)
         try:
             with pool.checkout(
                 limits=_limits(self._limits), os_policy={"sleep": "zero"}
             ) as session:
-                self._begins(session.worker_pid)
+                self._set_worker(session.worker_pid)
                 try:
                     return self._run(session)
                 finally:
-                    self._begins(None)
+                    self._set_worker(None)
         except (library.MontyError, OSError, RuntimeError) as failure:
             raise ToolError(ENGINE, NO_START) from failure
 
-    def _begins(self, worker: int | None) -> None:
+    def _set_worker(self, worker: int | None) -> None:
         with self._lock:
             self._worker = worker
         if self._stopped:
@@ -104,7 +103,7 @@ class Run:
 
     def _run(self, session: library.MontySession) -> CodeResult:
         began = time.monotonic()
-        watchdog = threading.Timer(self._limits.time_s + _GRACE_S, self._time_is_up)
+        watchdog = threading.Timer(self._limits.time_s + _GRACE_S, self._on_timeout)
         watchdog.daemon = True
         watchdog.start()
         try:
@@ -119,12 +118,12 @@ class Run:
             watchdog.cancel()
         return self._output.result(OK)
 
-    def _time_is_up(self) -> None:
+    def _on_timeout(self) -> None:
         self._late = True
         self.stop()
 
     def _crashed(self) -> CodeResult:
-        """Return the result after the worker is gone, mostly because it was killed here."""
+        """Return the result of a run whose worker is gone, mostly because it was killed."""
         if self._late:
             return self._output.result(DEADLINE, deadline_message(self._limits))
         if self._stopped and not self._output.full:
@@ -132,11 +131,11 @@ class Run:
         return self._output.result(FAILED, "[The program broke the interpreter.]")
 
     def _feed_all(self, session: library.MontySession) -> bool:
-        """Run the code; whether `_` holds the value of its last line."""
-        if (keeping := keeping_last_value(self._code)) is not None:
-            # What can't be compiled hasn't run: the last line was no expression after all.
+        """Run the code. Returns whether `_` holds the value of its last line."""
+        if (assigned := keeping_last_value(self._code)) is not None:
+            # If it can't be compiled, nothing has run: the last line was no expression.
             with contextlib.suppress(library.MontySyntaxError):
-                self._feed(session, keeping)
+                self._feed(session, assigned)
                 return True
         self._feed(session, f"{self._code}\nNone")
         return False
@@ -191,7 +190,7 @@ class MontySandbox:
             raise EngineMissing(ENGINE, "Monty can't add one and one here.", _reinstall())
 
     async def run(self, code: str) -> CodeResult:
-        """See `Sandbox`. A value of the last line is shown if nothing was printed."""
+        """Run `code`, see `Sandbox`. A value of the last line is shown if nothing was printed."""
         if self._closed:
             raise ToolError(ENGINE, CLOSED)
         if len(self._runs) >= self._limits.workers + self._limits.queue:
@@ -216,7 +215,7 @@ class MontySandbox:
 
 
 async def create(settings: Settings, host: EngineHost) -> MontySandbox:
-    """The engine. Settings: see `SandboxLimits`. Raises `ConfigError`, `EngineMissing`."""
+    """Build the engine. Raises `ConfigError`, `EngineMissing`."""
     sandbox = MontySandbox(read_settings(ENGINE, settings, SandboxLimits))
     try:
         await sandbox.open()
@@ -227,10 +226,10 @@ async def create(settings: Settings, host: EngineHost) -> MontySandbox:
 
 
 def keeping_last_value(code: str) -> str | None:
-    """`code` with `_ = ` before its last statement, or `None` if that can't be right.
+    """Return `code` with `_ = ` before its last statement, or `None` if that can't be right.
 
-    Only told from the tokens: what is neither an assignment nor inside a block may still be
-    something else than an expression (`import x`), and then the result can't be compiled.
+    Only the tokens are read: a statement that is neither an assignment nor inside a block may
+    still be no expression (`import x`), and then the result can't be compiled.
     """
     depth = level = lambdas = 0
     start: tuple[int, int] | None = None
@@ -271,5 +270,5 @@ def _limits(limits: SandboxLimits) -> library.ResourceLimits:
 
 
 def _tail(text: str, most: int) -> str:
-    """The end of an error's text, in which its name stands."""
+    """Return the end of an error's text, which has its name."""
     return text if len(text) <= most else f"[...]{text[-most:]}"

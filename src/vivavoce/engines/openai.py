@@ -1,4 +1,4 @@
-"""Language models behind an OpenAI-compatible chat endpoint: settings, transport and port."""
+"""Use a language model behind an OpenAI-compatible chat endpoint."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ Seconds = Annotated[float, Field(gt=0)]
 class OpenAISettings:
     """Address of the chat endpoint, and abilities of the model behind it.
 
-    `base_url` ends where `/chat/completions` begins. `api_key_env` names an environment
-    variable that holds the key. `body` is joined into every request as it is. `spoken` is
-    added to the instruction when the answer will be heard; empty leaves it out. Times are
-    in seconds: `first_token_s` until the first word, `idle_s` between two chunks after it.
-    `tools = "router"` is for an endpoint without tools: functions are chosen by the router.
+    `base_url` ends before `/chat/completions`. `api_key_env` names an environment variable with
+    the key. `body` is merged into every request. `spoken` is added to the instruction of an answer
+    in speech; empty leaves it out. Times are in seconds: `first_token_s` until the first word,
+    `idle_s` between two chunks after it. `tools = "router"` is for an endpoint without tools:
+    functions are chosen by the router.
     """
 
     base_url: BaseAddress
@@ -80,7 +80,7 @@ class OpenAISettings:
 
     @property
     def url(self) -> str:
-        """The address that requests go to."""
+        """The address of requests."""
         return f"{self.base_url}/chat/completions"
 
     @property
@@ -99,7 +99,7 @@ _JSON = {"Content-Type": "application/json"}
 
 
 class ChatStream:
-    """Asks the endpoint. One object serves all conversations over one pool of connections."""
+    """Client of the endpoint, for all conversations over one pool of connections."""
 
     def __init__(self, settings: OpenAISettings) -> None:
         self._settings = settings
@@ -111,14 +111,14 @@ class ChatStream:
             timeout=httpx2.Timeout(
                 settings.first_token_s,
                 connect=settings.connect_s,
-                # Only the last resort: the deadlines below tell the first word from the others.
+                # A fallback: the deadlines below differ for the first word and the others.
                 read=max(settings.first_token_s, settings.idle_s),
             ),
             limits=httpx2.Limits(max_connections=None, max_keepalive_connections=16),
         )
 
     async def chunks(self, body: bytes) -> AsyncGenerator[Json, None]:
-        """The decoded chunks of one answer to a body of JSON. Closing it closes the connection.
+        """Yield the decoded chunks of the answer to a body. Closing it closes the connection.
 
         Raises `EngineBusy`, `EngineMissing` or `EngineError`, each with a sentence for users.
         """
@@ -154,9 +154,9 @@ class ChatStream:
         await self._client.aclose()
 
     async def _events(self, answer: httpx2.Response, until: float) -> AsyncGenerator[Json, None]:
-        """The data of each event, the first of them by `until` (a time of the loop).
+        """Yield the data of each event, the first of them by `until` (a time of the loop).
 
-        Comments that keep the line open do not count as an answer.
+        Comments that keep the connection open do not count as an answer.
         """
         loop = asyncio.get_running_loop()
         limit_s = self._settings.first_token_s
@@ -214,7 +214,7 @@ def _decode(data: str) -> Json:
 
 
 def _sentence(body: str) -> str:
-    """The message in an error body, whichever of the usual places it is in."""
+    """Return the message of an error body, from one of the usual places."""
     try:
         found = json.loads(body)
     except ValueError:
@@ -234,15 +234,15 @@ def _named(error: Exception) -> str:
 LIST_TIMEOUT_S = 3.0
 
 LONGEST_LIST_BYTES = 1_000_000
-"""More of the list of models is not read."""
+"""Largest list of models that is read."""
 
 SHOWN_MODELS = 5
 
 
 async def describe_endpoint(settings: OpenAISettings) -> str:
-    """Say which model is used, where it runs, and whether the endpoint answers.
+    """Describe the model, its address, and whether the endpoint answers.
 
-    Asks for the list of models, which costs nothing; a model is not made to answer.
+    Requests the list of models, which costs nothing; the model itself is not used.
     """
     model = f"Language model: {settings.model or 'the default one'} at {settings.base_url}"
     try:
@@ -270,7 +270,7 @@ async def describe_endpoint(settings: OpenAISettings) -> str:
 
 
 async def _list_models(settings: OpenAISettings) -> tuple[int, list[str]]:
-    """The status of the request, and the names of the models; empty where they can't be read."""
+    """Return the status of the request, and the names of the models, empty if unreadable."""
     headers = dict(settings.headers)
     if settings.key:
         headers.setdefault("Authorization", f"Bearer {settings.key}")
@@ -307,14 +307,14 @@ _ANSWER_TOKENS = 1024
 
 @dataclass(frozen=True, slots=True)
 class _Prompt:
-    """A request in JSON, and the characters of what its tokens are counted of; 0 with images."""
+    """A request in JSON, and the number of characters of its text; 0 with images."""
 
     body: bytes
     characters: int
 
 
 class OpenAIModel:
-    """Asks an OpenAI-compatible server, streaming, tools included."""
+    """Streams answers of an OpenAI-compatible server, with tools. See `ports.LanguageModel`."""
 
     def __init__(self, settings: OpenAISettings) -> None:
         self.capabilities = LanguageModelCapabilities(
@@ -338,17 +338,17 @@ class OpenAIModel:
         )
 
     def count_tokens(self, text: str) -> int:
-        """Tokens of a text, by what the endpoint counted in the last prompt of known length."""
+        """Estimate the tokens of a text, by the endpoint's count of the last prompt."""
         return ceil(len(text) / self._chars_per_token)
 
     async def prepare(self, request: GenerationRequest) -> None:
-        """Nothing: a server that caches prefixes does it by itself, and asking costs money."""
+        """Do nothing: a server that caches prefixes does it by itself, and requests cost money."""
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[ModelPart, None]:
-        """The answer. Closing the iterator closes the connection."""
+        """Yield the answer. Closing the iterator closes the connection."""
         names = FunctionNames(tool.name for tool in request.tools.declarations)
         deltas = Deltas(names)
-        # A long conversation, or hundreds of functions, take long to be written down.
+        # Serializing a long conversation, or hundreds of functions, takes long.
         prompt = await self._workers.run(lambda _: self._prompt(request, names))
         async with aclosing(self._parts(prompt.body, deltas)) as parts:
             async for part in parts:
@@ -377,7 +377,7 @@ class OpenAIModel:
             raise EngineError(ENGINE, "the answer broke off before its end.")
 
     def _calibrate(self, prompt: _Prompt, counted: int) -> None:
-        """Characters in a token of this endpoint's, from a prompt that it has counted."""
+        """Update the characters of a token, by a prompt that the endpoint has counted."""
         if counted >= _ENOUGH and prompt.characters:
             self._chars_per_token = min(8.0, max(1.0, prompt.characters / counted))
             self._calibrations += 1
@@ -425,7 +425,7 @@ class OpenAIModel:
 
 
 def _tokens(text: str) -> int:
-    """A guess on the safe side: the endpoint's tokenizer is not known."""
+    """Estimate tokens on the safe side: the endpoint's tokenizer is not known."""
     return len(text) // _CHARS_PER_TOKEN + 4
 
 
@@ -447,14 +447,14 @@ def _cost(content: Content, longest: int) -> int:
 
 
 def required_weights(settings: Settings) -> tuple[str, ...]:
-    """Names of the weights that it loads under these settings."""
+    """Return the names of the weights that it loads under these settings."""
     return (MINILM.name,) if settings.get("tools") == "router" else ()
 
 
 async def create(settings: Settings, host: EngineHost) -> LanguageModel:
-    """The engine `model.openai`. Raises `ConfigError`, `EngineMissing`.
+    """Build the engine `model.openai`. Raises `ConfigError`, `EngineMissing`.
 
-    An endpoint that does not answer is reported and no more: it may start later than we do.
+    An endpoint that does not answer is only reported: it may start later.
     """
     read = read_settings(ENGINE, settings, OpenAISettings, EXAMPLE)
     host.say(await describe_endpoint(read))

@@ -1,12 +1,11 @@
-"""Extraction of the words of an HTML page, a PDF or a text.
+"""Extract the text of an HTML page, a PDF or a text file.
 
-Rules. A document may have been written by an enemy: whatever its bytes are, `readable` ends
-within seconds, in bounded memory, with a `Reading` or a `ToolError`. So the bytes, the pages,
-what a stream may unpack to, the time for a PDF and the length of the text have caps. What is too
-large is refused; what is merely long is cut, since the beginning of a text is worth having.
-Nothing is ever fetched from here: links, images and fonts stay unread.
+Documents are untrusted: whatever its bytes are, `readable` ends within seconds, in bounded memory,
+with a `Reading` or a `ToolError`. So the bytes, the pages, the unpacked size of a stream, the time
+for a PDF and the length of the text have limits. A document that is too large is refused; a text
+that is too long is cut. Nothing is fetched: links, images and fonts stay unread.
 
-This is work for a processor, up to some seconds of it: callers run it in a `WorkerPool`.
+This takes up to some seconds of a processor: callers run it in a `WorkerPool`.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ from vivavoce.installing import missing_library
 
 TOOL = "pages"
 MAX_BYTES = 20_000_000
-"""More than that is not looked at."""
+"""Largest document."""
 MAX_HTML_CHARS = 1_500_000
 MAX_TAGS = 30_000
 """Where a page is cut, whichever comes first; extraction took up to 4 s for so many tags."""
@@ -43,7 +42,7 @@ MAX_TEXT_CHARS = 2_000_000
 MAX_PAGES = 500
 PDF_S = 20.0
 MAX_STREAM_BYTES = 16_000_000
-"""What one stream of a PDF may unpack to; text takes kilobytes, bombs take gigabytes."""
+"""Unpacked size of one stream of a PDF; text takes kilobytes, bombs take gigabytes."""
 MAX_DRAWN = 300_000
 """Commands and operands on one page of a PDF; a page full of text has some thousands."""
 
@@ -59,7 +58,7 @@ _LONG_TAG = re.compile(
     r"<([a-zA-Z]\w{0,40})(?:[^>\"'=]|=\s*(?:\"[^\"]*(?:\"|\Z)|'[^']*(?:'|\Z))?|[\"'])*+>?"
 )
 _NODE = re.compile(r"<(?:[a-zA-Z!?]|/[pP]\b)")
-"""What makes the parser build something; it opens a paragraph where one that is not open ends."""
+"""A tag of which the parser makes a node; also `</p>`, since it opens a paragraph that ends."""
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.{0,8000}?)^---[ \t]*\n", re.S | re.M)
 _FIELD = re.compile(r"^(title|source|url|canonical)[ \t]{0,4}:(.{1,2000})$", re.I | re.M)
 _HEADING = re.compile(r"^#{1,6}[ \t](.{1,300})", re.M)
@@ -69,9 +68,8 @@ _HEADING = re.compile(r"^#{1,6}[ \t](.{1,300})", re.M)
 class Reading:
     """Text of a document. `title` is empty if it has none; `text` is never empty.
 
-    `link` is the http address under which the document says that it belongs (the canonical link
-    of a page, `source` or `url` in the front matter of a Markdown file), or empty. It is a claim
-    of the document's own: good for citing it, not for trusting it.
+    `link` is the http address that the document claims (the canonical link of a page, `source` or
+    `url` in the front matter of a Markdown file), or empty: for citing it, not for trusting it.
     """
 
     title: str
@@ -80,7 +78,7 @@ class Reading:
 
 
 def load_libraries() -> None:
-    """Import what reads HTML and PDF. Raises `EngineMissing`."""
+    """Import the libraries for HTML and PDF. Raises `EngineMissing`."""
     for name in ("trafilatura", "pypdf", "charset_normalizer"):
         try:
             importlib.import_module(name)
@@ -89,10 +87,10 @@ def load_libraries() -> None:
 
 
 def readable(data: bytes, mime_type: str, url: str = "") -> Reading:
-    """The title and the text of a document. Raises `ToolError` for what can't be read.
+    """Return the title and the text of a document. Raises `ToolError` if it can't be read.
 
-    `mime_type` may carry a charset. Where it says nothing (it is empty, or any bytes), the ending
-    of `url` and the first bytes tell. Blocks for up to `PDF_S`.
+    `mime_type` may carry a charset. Where it is empty or generic, the ending of `url` and the
+    first bytes decide. Blocks for up to `PDF_S`.
     """
     if len(data) > MAX_BYTES:
         raise ToolError(TOOL, f"The document is larger than {MAX_BYTES // 1_000_000} MB.")
@@ -105,7 +103,7 @@ def readable(data: bytes, mime_type: str, url: str = "") -> Reading:
         reading = _plain(_decoded(data, charset), kind)
     else:
         raise ToolError(TOOL, f"Documents of the type {_short(kind)} can't be read.")
-    # A PDF may map its signs to halves of characters, and nothing else could be done with those.
+    # A PDF may map its glyphs to halves of characters, which can't be encoded.
     text = _tidy(replace_surrogates(reading.text[:MAX_TEXT_CHARS]))
     if not text:
         raise ToolError(TOOL, "The document holds no text.")
@@ -113,7 +111,7 @@ def readable(data: bytes, mime_type: str, url: str = "") -> Reading:
 
 
 def _kind(data: bytes, mime_type: str, url: str) -> tuple[str, str]:
-    """The MIME type in small letters, and the charset it carries."""
+    """Return the MIME type in lower case, and the charset it carries."""
     named = mime_type.partition(";")[0].strip().lower()
     charset = _charset(" ".join(mime_type.split())[:200])
     if data[:1024].lstrip().startswith(b"%PDF-"):
@@ -137,7 +135,7 @@ def _charset(mime_type: str) -> str:
 def _declared(data: bytes) -> str:
     found = _META_CHARSET.search(data[:2048])
     name = found[1].decode("ascii", "replace") if found else ""
-    # What can be read as ASCII is none of UTF-16, whatever it says.
+    # A page whose declaration can be read as ASCII is not UTF-16.
     return "utf-8" if codec_of(name).startswith("utf-16") else name
 
 
@@ -151,9 +149,9 @@ def _decoded(data: bytes, charset: str) -> str:
 def _html(page: str) -> Reading:
     import trafilatura
 
-    _hush("trafilatura")
+    _silence("trafilatura")
     # A fragment without a head is taken for no page at all unless something is around it.
-    framed = _LONG_TAG.sub(_bare, _begun(page[:MAX_HTML_CHARS]))
+    framed = _LONG_TAG.sub(_short_tag, _within_tags(page[:MAX_HTML_CHARS]))
     if "<html" not in framed[:2000].lower():
         framed = f"<html><body>{framed}</body></html>"
     try:
@@ -167,7 +165,7 @@ def _html(page: str) -> Reading:
         text = _NEW_LINE.sub("\n\n", text)
     except ToolError:
         raise
-    except Exception as failure:  # a parser may stumble over anything that an enemy writes
+    except Exception as failure:  # a parser may fail with anything on hostile input
         raise ToolError(TOOL, f"The page can't be parsed ({type(failure).__name__}).") from failure
     return Reading(title, text, link)
 
@@ -185,14 +183,14 @@ _NEW_LINE = re.compile(r"(?<!\n)\n(?!\n)")
 """Where a block of the page ends; a single line's end is none, for the text of a file."""
 
 
-def _begun(page: str) -> str:
-    """The page up to its last tag that is parsed."""
+def _within_tags(page: str) -> str:
+    """Return the page up to the last tag that is parsed."""
     beyond = next(islice(_NODE.finditer(page), MAX_TAGS, None), None)
     return page if beyond is None else page[: beyond.start()]
 
 
-def _bare(tag: re.Match[str]) -> str:
-    """A tag, without its attributes if they go on and on: the parser compares each with all."""
+def _short_tag(tag: re.Match[str]) -> str:
+    """Return a tag, without very long attributes: the parser compares each with all."""
     return tag[0] if len(tag[0]) < MAX_TAG_CHARS else f"<{tag[1]}>"
 
 
@@ -209,7 +207,7 @@ def _attribute(tree: Any, path: str, name: str) -> str:
     return "" if found is None else str(found.get(name) or "")
 
 
-class _TimeIsUp(Exception):
+class _OutOfTime(Exception):
     pass
 
 
@@ -219,12 +217,12 @@ def _pdf(data: bytes) -> Reading:
     from pypdf import PdfReader, apply_configuration
     from pypdf import overwrite_configuration as overwritten
 
-    _hush("pypdf")
+    _silence("pypdf")
     until = time.monotonic() + PDF_S
 
     def watch(*_: object) -> None:
         if time.monotonic() > until:
-            raise _TimeIsUp
+            raise _OutOfTime
 
     limits = overwritten(
         zlib_maximum_output_length=MAX_STREAM_BYTES,
@@ -251,7 +249,7 @@ def _pdf(data: bytes) -> Reading:
 
 
 def _pages(reader: Any, watch: Callable[..., None]) -> str:
-    """The text of as many pages as the caps allow. A page that is broken is left out."""
+    """Return the text of as many pages as the limits allow, without broken ones."""
     texts: list[str] = []
     length = 0
     for number, page in enumerate(reader.pages):
@@ -260,7 +258,7 @@ def _pages(reader: Any, watch: Callable[..., None]) -> str:
         try:
             watch()
             texts.append(page.extract_text(visitor_operand_before=watch))
-        except _TimeIsUp:
+        except _OutOfTime:
             break
         except Exception:  # see `_pdf`
             continue
@@ -283,13 +281,13 @@ def _plain(text: str, kind: str) -> Reading:
 
 
 def _http(address: str) -> str:
-    """`address` if it is one that may be cited, else nothing."""
+    """Return `address` if it may be cited, else nothing."""
     address = address.strip()
     return address if citable_host(address) else ""
 
 
 def _tidy(text: str) -> str:
-    """No more than one empty line in a row, no blanks at the ends of lines, no control codes."""
+    """Remove control codes, blanks at the ends of lines, and repeated empty lines."""
     text = re.sub(r"[^\S\n]+", " ", re.sub(r"[\x00-\x08\x0b-\x1f\x7f]", " ", text))
     return re.sub(r"\n{3,}", "\n\n", re.sub(r" ?\n ?", "\n", text)).strip()
 
@@ -303,8 +301,8 @@ def _short(kind: str) -> str:
 
 
 @cache
-def _hush(library: str) -> None:
-    """A library that warns of every oddity of a document would fill the log with its words."""
+def _silence(library: str) -> None:
+    """Silence a library that logs every oddity of a document."""
     logging.getLogger(library).setLevel(logging.CRITICAL)
 
 
@@ -317,9 +315,9 @@ FEW_ODD_BYTES = 32
 
 
 def codec_of(charset: str) -> str:
-    """Python's codec for the name of a charset; empty unless the Encoding Standard lists it.
+    """Return Python's codec for a charset; empty unless the Encoding Standard lists it.
 
-    A document names its charset itself, and Python knows codecs that take hours for a few
+    A document names its charset itself, and Python has codecs that take hours for a few
     megabytes (`punycode`, `idna`) or make lone surrogates (`utf-7`, `unicode_escape`); those of
     https://encoding.spec.whatwg.org are all linear.
     """
@@ -331,9 +329,9 @@ def codec_of(charset: str) -> str:
 
 
 def decoded(data: bytes, charset: str) -> str:
-    """The bytes as characters: by byte order mark, as declared, as UTF-8, or as it looks.
+    """Decode by byte order mark, as declared, as UTF-8, or by a guess.
 
-    Raises `ValueError` for what is not text. What can't be decoded becomes U+FFFD.
+    Raises `ValueError` if it is not text. Bytes that can't be decoded become U+FFFD.
     """
     for mark, name in _BOMS:
         if data.startswith(mark):
@@ -346,16 +344,16 @@ def decoded(data: bytes, charset: str) -> str:
             return data.decode(name)
         except UnicodeDecodeError:
             continue
-    return data.decode(_looks(data[:_SAMPLE_BYTES]), "replace")
+    return data.decode(_guess_codec(data[:_SAMPLE_BYTES]), "replace")
 
 
-def _looks(sample: bytes) -> str:
-    # A few odd bytes don't tell alphabets apart; then it is what browsers take it for.
+def _guess_codec(sample: bytes) -> str:
+    # A few odd bytes don't distinguish alphabets; browsers then assume this one.
     if sum(byte > 127 for byte in sample) < FEW_ODD_BYTES:
         return "cp1252"
     from charset_normalizer import from_bytes
 
-    # The guess is held to the same codecs: bytes can be made to look like anything.
+    # Limited to the same codecs: bytes can be made to look like any charset.
     best = from_bytes(sample, cp_isolation=_all_codecs()).best()
     return best.encoding if best is not None else "cp1252"
 

@@ -1,7 +1,6 @@
-"""Limits of sandboxes, which are their settings, and bounded output.
+"""Limits and bounded output of sandboxes.
 
-Code that prints more than the limit is ended there and then: whoever prints without end would
-go on printing, and a model has no use for the rest.
+Code that prints more than the limit is ended at once: a model has no use for the rest.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ class SandboxLimits:
 
 
 class CodeOutput:
-    """Output of a program so far: UTF-8, and never more than `limit` bytes of it."""
+    """Output of a program: UTF-8, `limit` bytes of it at most."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -50,7 +49,7 @@ class CodeOutput:
         self.full = False
 
     def append(self, piece: bytes) -> bool:
-        """Keep what there is room for; whether that was all of it."""
+        """Append `piece` as far as there is room. Returns whether all of it was."""
         room = self._limit - len(self._kept)
         self._kept += piece[:room]
         self.full = self.full or len(piece) > room
@@ -63,24 +62,24 @@ class CodeOutput:
 
     @property
     def text(self) -> str:
-        """The output as text; half a character at the cut is left out."""
+        """The output as text, without half a character at its end."""
         decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         return decoder.decode(bytes(self._kept), final=not self.full)
 
-    def result(self, outcome: str, said: str = "") -> CodeResult:
-        """The result, `said` on a line of its own at the end of the output.
+    def result(self, outcome: str, note: str = "") -> CodeResult:
+        """Return the result, with `note` on a line of its own at the end of the output.
 
-        Code that printed too much has failed, whatever else became of it.
+        Code that printed too much has failed, whatever `outcome` says.
         """
         if self.full:
             outcome = FAILED
-            said = f"[The program was ended here: it printed more than {self._limit} bytes.]"
+            note = f"[The program was ended here: it printed more than {self._limit} bytes.]"
         text = self.text
-        if said and text and not text.endswith("\n"):
+        if note and text and not text.endswith("\n"):
             text += "\n"
-        return CodeResult(outcome, text + said)
+        return CodeResult(outcome, text + note)
 
 
 def deadline_message(limits: SandboxLimits) -> str:
-    """Return the note on code that took too long."""
+    """Return the note for code that took too long."""
     return f"[The program was ended: it took more than {limits.time_s:g} s.]"

@@ -1,8 +1,7 @@
-"""Silero's voice activity detector: a small recurrent network on onnxruntime and numpy.
+"""Voice activity detection by Silero's recurrent network, on onnxruntime.
 
-The object holds no state of any stream. The network wants 64 samples of context before each
-frame and a memory of two rows of 128 numbers; both travel with the stream, so frames of
-many streams go through in one call and any worker may score any stream.
+The network needs 64 samples of context before each frame and a memory of two rows of 128 numbers;
+both are the state of a stream, so frames of many streams are scored in one call, by any worker.
 """
 
 from __future__ import annotations
@@ -77,13 +76,13 @@ class SileroDetector:
         self._rate = np.array(INPUT_RATE, dtype=np.int64)
 
     def fresh(self) -> StreamState:
-        """The state of a stream of which nothing was heard yet."""
+        """Return the state of a stream at its beginning."""
         return StreamState(np.zeros(_CONTEXT_SAMPLES, np.float32), np.zeros(_MEMORY, np.float32))
 
     def score(
         self, frames: Sequence[bytes], states: Sequence[StreamState]
     ) -> list[tuple[float, StreamState]]:
-        """One frame of each of several streams: probability of speech, and the next state."""
+        """Score one frame of each stream: probability of speech, and the next state."""
         if not frames:
             return []
         if any(len(frame) != FRAME_SAMPLES * BYTES_PER_SAMPLE for frame in frames):
@@ -121,5 +120,5 @@ async def create(settings: Settings, host: EngineHost) -> SileroDetector:
 
 
 def required_weights(settings: Settings) -> tuple[str, ...]:
-    """Names of the weights that it loads under these settings."""
+    """Return the names of the weights that it loads under these settings."""
     return () if settings.get("path") is not None else ("silero",)

@@ -1,15 +1,14 @@
-"""Parts of synthesizers: the thirty voices, level and silence, and the timing of words.
+"""Parts of synthesizers: the thirty voices, loudness and silence, and the timing of words.
 
 Gender and character of each voice follow the published list of the Live API's voices; the numbers
 are chosen so that no two voices of one gender coincide, and measured by `benchmarks/speaking.py`:
-mean pitch, formant position, loudness, and words wrong to the embedded recognizer.
+mean pitch, formant position, loudness, and word errors of the embedded recognizer.
 
-Synthesizers begin with 75 to 340 ms of silence, which a listener would have to wait for, and end
-with as much again, which would tear clauses apart: both are cut.
+Synthesizers begin with 75 to 340 ms of silence, which delays the answer, and end with as much
+again, which would tear clauses apart: both are cut.
 
-Every piece of sound carries the words that begin in it, so that a transcript can be shown beside
-the sound and cut where the listener stopped listening. The texts of all pieces together always
-equal the text that was spoken.
+Every piece of sound carries the words that begin in it, so that a transcript can be shown with the
+sound and cut where playback was interrupted. The texts of all pieces equal the spoken text.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ Sound: TypeAlias = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class VoiceParameters:
-    """One voice: what distinguishes it from another reading of the same text."""
+    """Parameters of one voice."""
 
     feminine: bool
     pitch_hz: float
@@ -106,7 +105,7 @@ _TABLE = {
 
 
 def resolve_voice(name: str) -> str:
-    """The voice that speaks for `name`: itself in its own spelling, the default for an empty
+    """Return the voice for `name`: itself in its canonical spelling, the default for an empty
     name, and for an unknown name always the same one of the thirty."""
     if not name:
         return DEFAULT_VOICE
@@ -114,7 +113,7 @@ def resolve_voice(name: str) -> str:
 
 
 def voice_parameters(name: str) -> VoiceParameters:
-    """The parameters of the voice called `name`; every name has some, see `resolve_voice`."""
+    """Return the parameters of the voice for `name`, see `resolve_voice`."""
     return _TABLE[resolve_voice(name)]
 
 
@@ -125,14 +124,14 @@ _WORD = re.compile(r"(?<!\s)\s*+\S+")
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """From `offset` in the text on, the words are spoken at `start_s`."""
+    """The start time of the words from `offset` in the text on."""
 
     offset: int
     start_s: float
 
 
 class Timeline:
-    """The words of one text against the time at which each begins. Taken from front to back."""
+    """The words of one text by the time at which each begins, consumed from front to back."""
 
     def __init__(self, text: str, marks: Sequence[Mark]) -> None:
         self._text = text
@@ -141,7 +140,7 @@ class Timeline:
         self._taken = 0
 
     def words_until(self, end_s: float) -> str:
-        """The words not yet taken that begin before `end_s`."""
+        """Return the next words, those that begin before `end_s`."""
         while self._next < len(self._marks) and self._marks[self._next].start_s < end_s:
             self._next += 1
         if self._next < len(self._marks):
@@ -149,7 +148,7 @@ class Timeline:
         return self.remaining_words()
 
     def remaining_words(self) -> str:
-        """All that was not yet taken."""
+        """Return the rest of the text."""
         return self._take(len(self._text))
 
     def _take(self, end: int) -> str:
@@ -160,10 +159,10 @@ class Timeline:
 def marks_of_groups(
     text: str, starts: Sequence[float], count_groups: Callable[[str], int]
 ) -> list[Mark]:
-    """Marks from the start times, in seconds, of a synthesizer's own words.
+    """Return marks for the start times, in seconds, of a synthesizer's spoken words.
 
-    `count_groups` tells how many of those one written word becomes ("$5" is two); it is asked
-    for words that are not of plain letters. Where the sum is another than there are times,
+    `count_groups` returns the number of spoken words of a written one ("$5" is two); it is called
+    for words that are not of plain letters. Where their sum differs from the number of times,
     words are placed one to one, or in proportion.
     """
     words = list(_WORD.finditer(text))
@@ -186,16 +185,16 @@ def _group_count(word: str, count_groups: Callable[[str], int]) -> int:
 
 
 def estimated_marks(text: str, duration_s: float) -> list[Mark]:
-    """Marks for a synthesizer that tells no times: a word takes time by its length."""
+    """Return marks for a synthesizer without times: a word takes time by its length."""
     size = max(1, len(text))
     return [Mark(m.start(), duration_s * m.start() / size) for m in _WORD.finditer(text)]
 
 
 class Realigner:
-    """Gives the original words for spoken ones: "$5" for "5 dollars".
+    """Maps spoken words to original ones, "5 dollars" to "$5", from front to back.
 
-    Words that both texts have in common tie them together; between ties the original goes
-    on in proportion. Taken from front to back.
+    Words that both texts have in common tie them together; between ties the original advances in
+    proportion.
     """
 
     def __init__(self, original: str, spoken: str) -> None:
@@ -205,12 +204,12 @@ class Realigner:
         self._taken = 0
 
     def original_of(self, spoken_part: str) -> str:
-        """The original words that belong to the next part of the spoken text."""
+        """Return the original words of the next part of the spoken text."""
         self._spoken_taken += len(spoken_part)
         return self._advance(self._place(self._spoken_taken))
 
     def remaining_words(self) -> str:
-        """All of the original that was not yet taken."""
+        """Return the rest of the original."""
         return self._advance(len(self._original))
 
     def _place(self, spoken_end: int) -> int:
@@ -277,21 +276,20 @@ _GATE = 0.1
 
 
 def pause_after(text: str) -> float:
-    """Seconds of silence that belong after `text`: a sentence's end asks for more than a comma."""
+    """Return the seconds of silence after `text`: more after a sentence than after a comma."""
     end = text.rstrip().rstrip("\"')]}»”’")[-1:]
     return _SENTENCE_PAUSE_S if end and end in _SENTENCE_ENDS else _CLAUSE_PAUSE_S
 
 
 def silence(seconds: float) -> bytes:
-    """Silence as 24 kHz PCM."""
+    """Return silence as 24 kHz PCM."""
     return bytes(2 * round(OUTPUT_RATE * seconds))
 
 
 def trim(sound: Sound) -> tuple[Sound, float]:
-    """`sound` from 20 ms before its first loud sample to its last, and the seconds cut before.
+    """Cut `sound` to 20 ms before its first loud sample and its last; and the seconds cut before.
 
-    Both ends are faded over 5 ms, so that no step is heard where silence is joined on. Empty if
-    there is nothing but silence.
+    Both ends are faded over 5 ms, so that no step is heard. Empty if all is silence.
     """
     loud = np.flatnonzero(np.abs(sound) > _QUIET)
     if not loud.size:
@@ -306,7 +304,7 @@ def trim(sound: Sound) -> tuple[Sound, float]:
 
 
 def speech_pieces(text: str, sound: Sound, marks: Sequence[Mark]) -> Iterator[Speech]:
-    """Pieces of 100 ms, each with the words of `text` that begin in it, then the pause.
+    """Yield pieces of 100 ms, each with the words of `text` that begin in it, then the pause.
 
     `sound` is trimmed; `marks` count from its beginning. The texts together equal `text`.
     """
@@ -320,7 +318,7 @@ def speech_pieces(text: str, sound: Sound, marks: Sequence[Mark]) -> Iterator[Sp
 
 
 def limit(sound: Sound) -> NDArray[np.int16]:
-    """16-bit samples; above 0.7 of full scale, peaks are bent instead of clipped."""
+    """Convert to 16-bit samples; above 0.7 of full scale, peaks are bent instead of clipped."""
     size = np.abs(sound)
     over = size > _KNEE
     if over.any():
@@ -332,13 +330,13 @@ def limit(sound: Sound) -> NDArray[np.int16]:
 
 
 def gain_to_level(sound: Sound) -> float:
-    """The factor that brings `sound` to `LOUDNESS`; 1 for silence."""
+    """Return the factor that brings `sound` to `LOUDNESS`; 1 for silence."""
     level = loudness(sound)
     return float(10 ** ((LOUDNESS - level) / 20)) if level > -70 else 1.0
 
 
 def loudness(sound: Sound) -> float:
-    """Integrated loudness in LUFS as ITU-R BS.1770-4 has it for one channel; -inf for silence.
+    """Return the loudness in LUFS of one channel by ITU-R BS.1770-4; -inf for silence.
 
     Blocks of 400 ms; those more than 10 LU below the mean of all do not count.
     """
@@ -373,16 +371,16 @@ SILENT_SECONDS_PER_CHARACTER = 0.06
 
 
 class SilentSynthesizer:
-    """Silence for machines without a voice: the words travel and take their time.
+    """Silence of the duration of the words, for machines without a voice.
 
-    A conversation in audio then goes on as a transcript. The last resort of the embedded profile,
-    which `/readyz` reports while it is in use.
+    A conversation in audio then goes on as a transcript. The last fallback of the embedded
+    profile, which `/readyz` reports while it is in use.
     """
 
     capabilities = SynthesizerCapabilities(voices=VOICES)
 
     async def speak(self, text: str, voice: str, language: str = "") -> AsyncIterator[Speech]:
-        """Silence as long as the words would take, a word at a time."""
+        """Yield silence as long as the words would take, a word at a time."""
         for piece in re.findall(r"(?:\A\s++)?\S++\s*+", text) or [text]:
             yield Speech(silence(len(piece) * SILENT_SECONDS_PER_CHARACTER), piece)
 

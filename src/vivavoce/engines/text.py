@@ -60,9 +60,9 @@ _BEFORE_CAPITALS = frozenset(
 
 
 class SentenceSplitter:
-    """Cuts one answer. `feed` and `flush` give the pieces that are complete by then.
+    """Splits one answer into pieces of at most `longest` characters.
 
-    No piece is longer than `longest` characters; `early` asks for an early first piece.
+    `early` asks for an early first piece.
     """
 
     def __init__(self, longest: int = _LONGEST, early: bool = True) -> None:
@@ -71,12 +71,12 @@ class SentenceSplitter:
         self._text = ""
 
     def feed(self, text: str) -> list[str]:
-        """Take some more text; the pieces that it completes."""
+        """Append `text`; returns the pieces that it completes."""
         self._text += text
         return list(self._pieces(final=False))
 
     def flush(self) -> list[str]:
-        """End the text; returns the pieces that are left."""
+        """End the text; returns the remaining pieces."""
         return list(self._pieces(final=True))
 
     def _pieces(self, final: bool) -> Iterator[str]:
@@ -101,21 +101,21 @@ class SentenceSplitter:
 
     def _end_after(self, mark: re.Match[str], final: bool) -> int | None:
         """Return the end of a piece that this mark ends, past quotes and white space."""
-        sign, index = mark.group(), mark.start()
-        if sign == "\n":
+        symbol, index = mark.group(), mark.start()
+        if symbol == "\n":
             if not self._text[:index].strip():
                 return None
-        elif sign in _CLAUSE_MARKS + _WIDE_CLAUSE_MARKS and index + 1 < _EARLY_CHARACTERS:
+        elif symbol in _CLAUSE_MARKS + _WIDE_CLAUSE_MARKS and index + 1 < _EARLY_CHARACTERS:
             return None
         after = _match_end(_AFTER, self._text, index + 1)
         end = _match_end(_GAP, self._text, after)
         if end == len(self._text) and not final:
             return None
-        if sign == "\n" or sign in _WIDE_STOPS + _WIDE_CLAUSE_MARKS:
+        if symbol == "\n" or symbol in _WIDE_STOPS + _WIDE_CLAUSE_MARKS:
             return end
         if end == after:
             return None
-        if sign == "." and after == index + 1 and self._goes_on(index, end):
+        if symbol == "." and after == index + 1 and self._goes_on(index, end):
             return None
         return end
 
@@ -130,7 +130,7 @@ class SentenceSplitter:
         return word in _BEFORE_NAMES or (word != "i" and _is_initials(word))
 
     def _forced(self) -> int:
-        """No mark within the limit: after the last clause mark, else the last white space."""
+        """Return the end of a piece without a mark: after the last clause mark or white space."""
         window = self._text[: self._longest]
         for pattern in (rf".*[{_CLAUSE_MARKS}]\s|.*[{_WIDE_CLAUSE_MARKS}]", r".*\s"):
             found = re.match(pattern, window, re.DOTALL)
@@ -151,7 +151,7 @@ def _match_end(pattern: re.Pattern[str], text: str, start: int) -> int:
 
 
 def _is_initials(word: str) -> bool:
-    """Like "j" of "J. Smith" or "u.s" of "U.S."."""
+    """Return whether `word` is like "j" of "J. Smith" or "u.s" of "U.S."."""
     return all(len(letter) == 1 and letter.isalpha() for letter in word.split("."))
 
 
@@ -241,7 +241,7 @@ def _inline(tokens: Sequence[Token]) -> str:
 
 
 def _ended(text: str) -> str:
-    """A title or a list's item is a sentence of its own."""
+    """Return a title or an item of a list as a sentence."""
     return text if not text or text[-1] in ".!?:;,…。！？" else f"{text}."
 
 
@@ -317,7 +317,7 @@ def spell_symbols(text: str, english: bool = True) -> str:
 
 
 def _kept(character: str) -> str:
-    """The character, unless it is a picture or part of one."""
+    """Return the character, or a blank for a picture, or nothing for a part of one."""
     if character == "°":
         return character
     if unicodedata.category(character) in ("So", "Sk", "Cs", "Co", "Cn", "Cf", "Cc", "Me"):
@@ -338,7 +338,7 @@ STOP_WORDS = word_set(
     " those some any please me i we you is are be do does so just now then there here up down off"
     " out from as into all"
 )
-"""Words that say little about which function is asked for."""
+"""Words that say little about which function is meant."""
 
 FUNCTION_WORDS = STOP_WORDS | word_set(
     "who whom whose what what's when where which why how many much did does was were can could tell"
@@ -347,6 +347,6 @@ FUNCTION_WORDS = STOP_WORDS | word_set(
     " close deep early far fast heavy high hot late old often soon strong tall wide long big"
     " cause causes caused reason reasons happen happens happened happening s t m d re ve ll"
 )
-"""Words that say nothing about what a question is about. A text that answers "how deep" or "what
-causes" seldom has the word of measure or cause. With this list the document search misses 1 of 63
-questions and finds something for 4 of 60 others (tests/engines/test_document_questions.py)."""
+"""Words without a subject. A text that answers "how deep" or "what causes" seldom has the word of
+measure or cause. With this list the document search misses 1 of 63 questions and finds something
+for 4 of 60 others (tests/engines/test_document_questions.py)."""

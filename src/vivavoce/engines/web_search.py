@@ -1,16 +1,14 @@
-"""Search the web through a service that the configuration names.
+"""Search the web through a service of the configuration.
 
-Each service is a class of settings and a constant `Service`: how it is asked, and where in its
-answer the results stand.
+Each service is a class of settings and a constant `Service`: its request, and the place of the
+results in its answer.
 
-- Only the configured address is asked: a redirect is a fault and is not followed, and no result
-  is ever opened.
-- An answer has a time limit and a size limit, both for the whole of it, and comes uncompressed, so
-  that a small answer can't unpack to a large one.
-- A fault is a sentence that a voice may say: no key, address or query stands in it.
-- A result without an http address is none. Markup is taken out of titles and snippets, since they
-  are read aloud. A result from an excluded host is left out, whatever was asked of the service, and
-  so is one that says that it was published outside the range; most pages give no date.
+- Only the configured address is requested: redirects are errors, and no result is opened.
+- An answer has a time limit and a size limit, and comes uncompressed, so that a small answer can't
+  unpack to a large one.
+- An error is a sentence that may be spoken, without key, address or query.
+- Results without an http address, from excluded hosts or published outside the range are left out;
+  most pages give no date. Markup is removed from titles and snippets, since they are read aloud.
 """
 
 from __future__ import annotations
@@ -37,7 +35,7 @@ from vivavoce.errors import ToolError
 
 MAX_ANSWER_BYTES = 2_000_000
 MAX_QUERY_CHARS = 400
-"""What the strictest of the services takes."""
+"""Limit of the strictest service."""
 MAX_COUNT = 20
 MAX_TEXT_CHARS = 1500
 MAX_TITLE_CHARS = 200
@@ -63,7 +61,7 @@ class SearchRequest:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One result as a service gave it: whatever stood in its fields."""
+    """One result as a service gave it, its fields unchecked."""
 
     link: object
     title: object
@@ -95,10 +93,10 @@ class SearchSettings:
 class Service:
     """One search service.
 
-    `ask` builds the request for a query at a time of day. `read` finds the results in the decoded
+    `ask` builds the request for a query at a given time. `read` finds the results in the decoded
     answer; it raises `TypeError`, `KeyError` or `AttributeError` for an answer of another shape,
-    and `ToolError` if the service says in it what is wrong. `refusals` are sentences for statuses
-    with a particular meaning. `example` is quoted in the fix of a wrong configuration.
+    and `ToolError` for an error of the service. `refusals` are sentences for statuses with a
+    particular meaning. `example` is quoted in the fix of a wrong configuration.
     """
 
     name: str
@@ -116,7 +114,7 @@ class Service:
 
 @cache
 def _certificates() -> ssl.SSLContext:
-    """The trusted authorities, loaded once: that takes a tenth of a second."""
+    """Load the trusted authorities, once: that takes a tenth of a second."""
     return httpx2.create_ssl_context()
 
 
@@ -215,7 +213,7 @@ class WebSearch:
 
 
 def sources(hits: Iterable[Hit], query: SearchQuery) -> list[Source]:
-    """The results that can be used, in the service's order, `query.count` of them at most."""
+    """Return the usable results, in the service's order, `query.count` of them at most."""
     found: dict[str, Source] = {}
     for hit in hits:
         if len(found) >= min(query.count, MAX_COUNT):
@@ -232,16 +230,16 @@ def sources(hits: Iterable[Hit], query: SearchQuery) -> list[Source]:
 
 
 def plain(value: object, limit: int) -> str:
-    """`value` as one line of words without markup."""
+    """Return `value` as one line of words without markup."""
     if not isinstance(value, str):
         return ""
-    # Markup may itself have been escaped, so it is looked for before and after.
+    # Markup may itself have been escaped, so it is removed before and after.
     words = _TAG.sub(" ", html.unescape(_TAG.sub(" ", value[: 4 * limit])))
     return re.sub(r" (?=[.,;:!?])", "", line_of(words, limit))
 
 
 def line_of(text: str, limit: int) -> str:
-    """`text` as one line without control codes; if it is too long, cut between two words."""
+    """Return `text` as one line without control codes; if too long, cut between two words."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return line if len(line) <= limit else line[:limit].rpartition(" ")[0] or line[:limit]
 
@@ -270,7 +268,7 @@ def _untimely(hit: Hit, query: SearchQuery) -> bool:
 
 
 def _count(query: SearchQuery) -> int:
-    """Return the number of results to ask for: more if some may be left out here."""
+    """Return the number of results to request: more if some may be left out here."""
     return min(MAX_COUNT, query.count * (2 if query.excluded else 1))
 
 
@@ -331,7 +329,7 @@ BRAVE = Service(
 class SearxngSettings(SearchSettings):
     """A metasearch engine that users run themselves: https://docs.searxng.org/dev/search_api.html
 
-    It can be asked for a period up to now and no other, and for no number of results.
+    Its requests have a period up to now and no other, and no number of results.
     """
 
     language: str = ""
@@ -424,7 +422,7 @@ TAVILY = Service(
 class ExternalSettings(SearchSettings):
     """Any search of the open contract: `POST {query, count}` gives `[{link, title, snippet}]`.
 
-    `url` is asked as it is, so it may hold a query or end in a slash.
+    `url` is used as it is, so it may hold a query or end in a slash.
     """
 
     url: HttpAddress
