@@ -210,9 +210,9 @@ def main() -> None:
     failures = []
     for style in STYLES:
         tools = declarations(style)
-        router.learn(tools)
+        router.embed_tools(tools)
         for said, call, _ in QUESTIONS:
-            choice = router.choose(said, tools)
+            choice = router.choose_function(said, tools)
             called = choice.tool.name if choice is not None else None
             right[style] += called == call
             if called != call:

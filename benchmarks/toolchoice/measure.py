@@ -132,14 +132,14 @@ def measure(cases: Iterable[Case], router: Router) -> Rates:
     cases = tuple(cases)
     sets = {name: declarations(name) for name in {case.tools for case in cases}}
     for tools in sets.values():
-        router.learn(tools)
+        router.embed_tools(tools)
     return Rates([_tried(case, sets[case.tools], router) for case in cases])
 
 
 def _tried(case: Case, tools: tuple[ToolDeclaration, ...], router: Router) -> Outcome:
     began = time.process_time()
     given = case.tools in value_tools.TOOLS
-    choice = Choice(tools[0], 1.0) if given else router.choose(case.said, tools)
+    choice = Choice(tools[0], 1.0) if given else router.choose_function(case.said, tools)
     chosen = time.process_time()
     args: Mapping[str, Any] | None = None
     if choice is not None:

@@ -32,7 +32,7 @@ def main(path: str) -> None:
     llama = Llama(LlamaOptions(Path(path), context=512, slots=1, threads=1))
     http.client.HTTPConnection = SlowConnection  # type: ignore[misc]
     counted: list[int] = []
-    thread = threading.Thread(target=lambda: counted.append(llama.tokens("hello")))
+    thread = threading.Thread(target=lambda: counted.append(llama.count_tokens("hello")))
     thread.start()
     half_sent.wait(30)
     llama.close()

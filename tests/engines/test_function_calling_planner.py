@@ -460,7 +460,7 @@ def router() -> Router:
 )
 def test_a_text_made_to_be_slow_is_not(router: Router, text: str) -> None:
     began = time.thread_time()
-    IntentDetector(router, TOOLS).detect([user(text)], 0)
+    IntentDetector(router, TOOLS).detect_intents([user(text)], 0)
     assert time.thread_time() - began < BOUND_S
 
 
@@ -474,7 +474,7 @@ def test_a_plea_ends_with_its_last_word() -> None:
 @pytest.mark.embedded
 def test_a_long_text_is_still_asked_for_what_it_begins_with(router: Router) -> None:
     text = "Turn on the lights. " + "The rest is a long story. " * 2_000
-    found = IntentDetector(router, TOOLS).detect([user(text)], 0)
+    found = IntentDetector(router, TOOLS).detect_intents([user(text)], 0)
     assert [intent.tool.name for intent in found.calls] == [TURN.name]
 
 

@@ -215,7 +215,7 @@ def quoter() -> Quoter:
     ],
 )  # fmt: skip
 def test_the_sentence_that_answers_is_quoted(quoter: Quoter, question: str, answer: str) -> None:
-    assert quoter.quote(question, ALL, CancelToken()) == [answer]
+    assert quoter.quote_answer(question, ALL, CancelToken()) == [answer]
     assert any(answer in passage.text for passage in ALL)
 
 
@@ -225,7 +225,7 @@ def test_the_sentence_that_answers_is_quoted(quoter: Quoter, question: str, answ
     ["roman empire", "who won the world cup", "capital of peru", "when did the titanic sink"],
 )
 def test_what_was_not_found_is_not_quoted(quoter: Quoter, question: str) -> None:
-    assert quoter.quote(question, ALL, CancelToken()) == []
+    assert quoter.quote_answer(question, ALL, CancelToken()) == []
 
 
 @pytest.mark.embedded
@@ -236,31 +236,31 @@ def test_what_was_not_found_is_not_quoted(quoter: Quoter, question: str) -> None
 def test_a_sentence_that_points_back_takes_the_one_before_along(
     quoter: Quoter, question: str, beginning: str
 ) -> None:
-    found = quoter.quote(question, (*ALL, TIDES), CancelToken())
+    found = quoter.quote_answer(question, (*ALL, TIDES), CancelToken())
     assert found[0].startswith(beginning)
 
 
 @pytest.mark.embedded
 def test_titles_and_headings_answer_nothing(quoter: Quoter) -> None:
     titled = Passage(TIDES.title, f"{TIDES.title}\nThe cause\nThe sea bulges on both sides.")
-    assert quoter.quote("why there are tides", (titled,), CancelToken()) == [
+    assert quoter.quote_answer("why there are tides", (titled,), CancelToken()) == [
         "The sea bulges on both sides."
     ]
-    assert quoter.beginning((titled,)) == ["The sea bulges on both sides."]
+    assert quoter.quote_start((titled,)) == ["The sea bulges on both sides."]
 
 
 @pytest.mark.embedded
 def test_a_cancelled_question_is_not_answered(quoter: Quoter) -> None:
     cancel = CancelToken()
     cancel.cancel()
-    assert quoter.quote("when was the Eiffel Tower built", ALL, cancel) == []
+    assert quoter.quote_answer("when was the Eiffel Tower built", ALL, cancel) == []
 
 
 @pytest.mark.embedded
 def test_a_page_begins_with_whole_sentences(quoter: Quoter) -> None:
-    assert quoter.beginning(ALL, 120) == ["California had a busy month."]
-    assert len(quoter.beginning((TOWER, QUAKES), 120)) == 2
-    assert quoter.beginning(()) == []
+    assert quoter.quote_start(ALL, 120) == ["California had a busy month."]
+    assert len(quoter.quote_start((TOWER, QUAKES), 120)) == 2
+    assert quoter.quote_start(()) == []
 
 
 @pytest.mark.embedded
@@ -274,7 +274,7 @@ async def test_questions_to_documents(quoter: Quoter, tmp_path: Path) -> None:
         text = find_search_query(question) or question
         found = await engine.search(SearchQuery(text))
         passages = [Passage(one.title, one.text) for one in found]
-        quoted = " ".join(quoter.quote(text, passages, CancelToken()))
+        quoted = " ".join(quoter.quote_answer(text, passages, CancelToken()))
         missed += [] if holds in " ".join(quoted.split()) else [question]
     await engine.aclose()
     assert asked[-1][0] not in missed

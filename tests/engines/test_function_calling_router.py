@@ -69,10 +69,10 @@ def test_many_declarations_are_read_once_and_then_cost_little(router: Router) ->
         for number in range(32)
     ]
     assert len(tools) == 512
-    router.learn(tools)
-    router.choose("open the skylight on floor seven", tools)
+    router.embed_tools(tools)
+    router.choose_function("open the skylight on floor seven", tools)
     began = time.process_time()
-    choice = router.choose("paint the shutter on floor nine", tools)
+    choice = router.choose_function("paint the shutter on floor nine", tools)
     spent = time.process_time() - began
     assert choice is not None
     assert choice.tool.name.startswith("paint_shutter")
@@ -106,10 +106,14 @@ def test_where_the_router_is_unsure_the_judge_decides(answer: str, called: bool 
     (network,) = Host().weights("minilm").rglob("model.safetensors")
     encoder = MiniLM(network.parent)
     alone = Router(encoder)
-    (own,) = alone.rank(UNCERTAIN, [FORECAST])
+    (own,) = alone.rank_functions(UNCERTAIN, [FORECAST])
     assert 0.05 < own.score < 0.99
-    choice = Router(encoder, judge=ListJudge(Opinion(answer))).choose(UNCERTAIN, [FORECAST])
-    expected = alone.choose(UNCERTAIN, [FORECAST]) is not None if called is None else called
+    choice = Router(encoder, judge=ListJudge(Opinion(answer))).choose_function(
+        UNCERTAIN, [FORECAST]
+    )
+    expected = (
+        alone.choose_function(UNCERTAIN, [FORECAST]) is not None if called is None else called
+    )
     assert (choice is not None) is expected
 
 
@@ -155,7 +159,7 @@ def test_log_odds_are_clipped() -> None:
 def test_a_question_shares_all_but_its_last_message_with_what_was_read_ahead() -> None:
     model = Probabilities(open_gate=0.5, get_tide=0.25, none=0.25)
     asked = ListJudge(model)
-    asked.prepare(TOOLS, CancelToken())
+    asked.prepare_tools(TOOLS, CancelToken())
     asked.log_odds("open up", TOOLS, CancelToken())
     asked.log_odds("who built it", TOOLS, CancelToken())
     assert [messages[:-1] for messages in model.asked] == [model.prepared[0][:-1]] * 2
@@ -178,7 +182,7 @@ def test_lists_that_are_too_long_are_not_judged(count: int) -> None:
     model = Probabilities()
     tools = [ToolDeclaration(f"open_{n}") for n in range(count)]
     asked = ListJudge(model)
-    asked.prepare(tools, CancelToken())
+    asked.prepare_tools(tools, CancelToken())
     assert asked.log_odds("open up", tools, CancelToken()) == {}
     assert model.asked == model.prepared == []
 

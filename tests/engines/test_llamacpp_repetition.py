@@ -24,7 +24,7 @@ def passed_after(past: Past, text: str, size: int = 4) -> str:
     guard = RepetitionGuard(past)
     released = ""
     for piece in re.findall(rf"\s*\S{{1,{size}}}", text):
-        released += guard.feed(piece)
+        released += guard.feed_text(piece)
         if guard.stopped:
             break
     released += guard.finish()
@@ -75,12 +75,12 @@ def test_an_answer_of_its_own_is_no_repetition(text: str, earlier: str) -> None:
 def test_hardly_anything_before_a_repetition_is_gone_on_with() -> None:
     past = Past((JOKE,))
     guard = RepetitionGuard(past)
-    assert guard.feed("Sure! Here it is: ") == "Sure! "
-    assert guard.feed(f"{JOKE} ") == ""
+    assert guard.feed_text("Sure! Here it is: ") == "Sure! "
+    assert guard.feed_text(f"{JOKE} ") == ""
     assert guard.rejected
     again = RepetitionGuard(past, passed_on="Sure! ")
-    assert again.feed(" This is") == ""
-    assert again.feed(" another one. ") == "This is another one. "
+    assert again.feed_text(" This is") == ""
+    assert again.feed_text(" another one. ") == "This is another one. "
     assert not again.finish()
     assert not again.rejected
 
@@ -88,16 +88,16 @@ def test_hardly_anything_before_a_repetition_is_gone_on_with() -> None:
 def test_a_sentence_that_was_cut_is_gone_on_with() -> None:
     past = Past(("Birds have a special wing that allows them to fly over land.",))
     guard = RepetitionGuard(past)
-    begun = guard.feed("Bats sleep by day in dark caves of the mountains, where a ")
+    begun = guard.feed_text("Bats sleep by day in dark caves of the mountains, where a ")
     assert begun == "Bats sleep by day in dark caves of the mountains, "
-    assert guard.feed("special wing that allows them to fly over land. ") == ""
+    assert guard.feed_text("special wing that allows them to fly over land. ") == ""
     assert guard.rejected
     assert guard.refused == " where a special wing that allows them to fly over land. "
     again = RepetitionGuard(past, begun)
-    assert again.feed(" and hunt by night. ") == "and hunt by night. "
+    assert again.feed_text(" and hunt by night. ") == "and hunt by night. "
     assert not again.rejected
     twice = RepetitionGuard(past, "Bats sleep by day. ")
-    assert twice.feed("Bats sleep by day. ") == ""
+    assert twice.feed_text("Bats sleep by day. ") == ""
     assert twice.stopped
 
 
@@ -214,10 +214,10 @@ def test_nothing_at_all_is_rejected_too() -> None:
 
 def test_text_is_passed_on_clause_by_clause() -> None:
     guard = RepetitionGuard(Past(("When the sun is low, we go home.",)))
-    assert guard.feed("When the sky is") == ""
-    assert guard.feed(" clear, ") == "When the sky is clear, "
-    assert guard.feed("you see stars. When the sun is low, ") == "you see stars. "
-    assert guard.feed("it is red. ") == "When the sun is low, it is red. "
+    assert guard.feed_text("When the sky is") == ""
+    assert guard.feed_text(" clear, ") == "When the sky is clear, "
+    assert guard.feed_text("you see stars. When the sun is low, ") == "you see stars. "
+    assert guard.feed_text("it is red. ") == "When the sun is low, it is red. "
     assert guard.finish() == ""
 
 

@@ -24,7 +24,7 @@ def llama() -> Iterator[Llama]:
 
 
 def index_of(table: SlotTable, session: str) -> int:
-    with table.use(session, (), CancelToken()) as slot:
+    with table.use_slot(session, (), CancelToken()) as slot:
         assert slot is not None
         return slot.index
 
@@ -35,9 +35,9 @@ def test_conversations_keep_their_slot_until_it_is_needed(llama: Llama) -> None:
     assert (index_of(table, "a"), index_of(table, "b")) == (0, 1)
     assert index_of(table, "a") == 0
     assert index_of(table, "c") == 1, "b was used longest ago"
-    table.release("a")
+    table.release_session("a")
     assert index_of(table, "b") == 0
-    table.release("unknown")
+    table.release_session("unknown")
 
 
 @pytest.mark.embedded
@@ -46,15 +46,15 @@ def test_a_slot_serves_one_conversation_at_a_time(llama: Llama) -> None:
     entered = threading.Event()
 
     def enter() -> None:
-        with table.use("b", (), CancelToken()):
+        with table.use_slot("b", (), CancelToken()):
             entered.set()
 
-    with table.use("a", (), CancelToken()):
+    with table.use_slot("a", (), CancelToken()):
         thread = threading.Thread(target=enter)
         thread.start()
         cancelled = CancelToken()
         cancelled.cancel()
-        with table.use("c", (), cancelled) as slot:
+        with table.use_slot("c", (), cancelled) as slot:
             assert slot is None
         assert not entered.is_set()
     thread.join(10)
@@ -72,7 +72,7 @@ def read(llama: Llama, slot: int, text: str) -> int:
 
     messages = [{"role": "user", "content": text}]
     body = {"messages": messages, "id_slot": slot, "cache_prompt": True, "max_tokens": 0}
-    llama.stream(body, CancelToken(), note)
+    llama.stream_chat(body, CancelToken(), note)
     return computed
 
 
@@ -82,14 +82,14 @@ def test_saved_states_come_back_and_the_oldest_are_dropped(llama: Llama) -> None
     read(llama, 0, long)
     size = llama.save_slot(0, "size")
     states = SlotStates(llama, size * 3 // 2)
-    states.save("first", 0)
+    states.save_state("first", 0)
     read(llama, 0, other)
-    assert states.restore("first", 0)
+    assert states.restore_state("first", 0)
     assert read(llama, 0, long) < 8
-    states.save("second", 0)
+    states.save_state("second", 0)
     assert "first" not in states
-    assert not states.restore("first", 0)
-    states.delete("second")
+    assert not states.restore_state("first", 0)
+    states.delete_state("second")
     assert "second" not in states
 
 
@@ -143,7 +143,7 @@ def test_a_name_s_probability_is_that_of_its_tokens(
     """Of two names with the same first token, each has that token's and its second's."""
     question = asked("Say: polar bear")
     ranks = completion.rank_names(question, ("polar bear", "polar fox"), CancelToken())
-    prompt = questioned.render({"messages": question})
+    prompt = questioned.render_chat({"messages": question})
     first, *rest = questioned.token_ids("polar bear")
     begun = questioned.next_tokens([prompt], 0, 1000)
     then = questioned.next_tokens([prompt, first], 0, 1000)

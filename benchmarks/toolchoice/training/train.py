@@ -234,13 +234,13 @@ def report(learned: Tree, domains: dict[str, corpus.Domain]) -> None:
     right = wrong = asked = called = quiet = 0
     for domain in domains.values():
         for said, place in domain.asks:
-            choice = chooser.choose(said, domain.tools)
+            choice = chooser.choose_function(said, domain.tools)
             asked += 1
             right += choice is not None and choice.tool is domain.tools[place]
             wrong += choice is not None and choice.tool is not domain.tools[place]
         for said in domain.quiet:
             quiet += 1
-            called += chooser.choose(said, domain.tools) is not None
+            called += chooser.choose_function(said, domain.tools) is not None
     print(f"{', '.join(domains)}:")
     print(f"  right tool {right / asked:.1%}, wrong tool {wrong / asked:.1%} of {asked}")
     print(f"  false call {called / quiet:.1%} of {quiet}")

@@ -441,8 +441,8 @@ class Deltas:
         self._calls: dict[int, _Call] = {}
         self._thinking = ThinkTags()
 
-    def feed(self, chunk: dict[str, Any]) -> Iterator[ModelPart]:
-        """Return what a chunk says. Calls are kept until they are whole: see `ending`."""
+    def read_chunk(self, chunk: dict[str, Any]) -> Iterator[ModelPart]:
+        """Return what a chunk says. Calls are kept until they are whole: see `finish`."""
         if isinstance(usage := chunk.get("usage"), dict):
             yield UsageReported(_usage(usage))
         choices = chunk.get("choices") or ()
@@ -452,16 +452,16 @@ class Deltas:
             if isinstance(thought, str) and thought:
                 yield TextDelta(thought, thought=True)
             if isinstance(text := delta.get("content"), str) and text:
-                yield from self._thinking.feed(text)
+                yield from self._thinking.feed_text(text)
             for place, piece in enumerate(delta.get("tool_calls") or ()):
                 self._gather(place, piece)
             self.finish_reason = choice.get("finish_reason") or self.finish_reason
 
-    def rest(self) -> Iterator[TextDelta]:
+    def flush_text(self) -> Iterator[TextDelta]:
         """Words that were held back because they might have become a tag."""
-        yield from self._thinking.rest()
+        yield from self._thinking.flush_text()
 
-    def ending(self) -> Iterator[ModelPart]:
+    def finish(self) -> Iterator[ModelPart]:
         """The calls, whole, or the first that can't be read; then why the answer ended early."""
         try:
             calls = tuple(self._call(call) for _, call in sorted(self._calls.items()))
@@ -508,7 +508,7 @@ class ThinkTags:
         self._held = ""
         self._state = "start"
 
-    def feed(self, text: str) -> Iterator[TextDelta]:
+    def feed_text(self, text: str) -> Iterator[TextDelta]:
         self._held += text
         if self._state == "start":
             head = self._held.lstrip()
@@ -530,7 +530,7 @@ class ThinkTags:
             yield TextDelta(self._held)
             self._held = ""
 
-    def rest(self) -> Iterator[TextDelta]:
+    def flush_text(self) -> Iterator[TextDelta]:
         if self._held.strip():
             yield TextDelta(self._held, thought=self._state == "thought")
         self._held = ""

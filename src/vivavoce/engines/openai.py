@@ -356,7 +356,7 @@ class OpenAIModel:
                     self._calibrate(prompt, part.usage.prompt_tokens)
                 if not isinstance(part, TextDelta) or self._wanted(part, request):
                     yield part
-        for part in deltas.ending():
+        for part in deltas.finish():
             yield part
 
     async def release(self, session: str) -> None:
@@ -369,9 +369,9 @@ class OpenAIModel:
     async def _parts(self, body: bytes, deltas: Deltas) -> AsyncGenerator[ModelPart, None]:
         async with aclosing(self._stream.chunks(body)) as chunks:
             async for chunk in chunks:
-                for part in deltas.feed(chunk):
+                for part in deltas.read_chunk(chunk):
                     yield part
-        for rest in deltas.rest():
+        for rest in deltas.flush_text():
             yield rest
         if not deltas.finish_reason:
             raise EngineError(ENGINE, "the answer broke off before its end.")

@@ -84,7 +84,7 @@ class Planner:
 
     def prepare(self, tools: Tools, cancel: CancelToken) -> None:
         """Read the declarations and the fixed beginnings of the prompts ahead."""
-        self._router.prepare(routed_tools(tools), cancel)
+        self._router.prepare_tools(routed_tools(tools), cancel)
         openings = [results.confirmation_prompt()] if routed_tools(tools) else []
         if any(one.kind is ToolKind.CODE for one in tools.server):
             openings.append(completion.program_prompt())
@@ -112,10 +112,10 @@ class Planner:
         place = find_last_words(history)
         if place < 0 or any(one.role is Role.MODEL for one in history[place:]):
             return Plan()
-        pending = self._pending(self.intents(detector, history, place), (), cancel)
+        pending = self._pending(self._detect_intents(detector, history, place), (), cancel)
         if pending.question and not pending.calls:
             # What was no answer to a question back may be a request of its own.
-            again = self._pending(detector.detect(history, place), (), cancel)
+            again = self._pending(detector.detect_intents(history, place), (), cancel)
             pending = again if again.calls or again.question else pending
         if not pending.calls:
             rest = " ".join(pending.open) if pending.question else ""
@@ -135,7 +135,7 @@ class Planner:
         made = calls_in(since)
         if place < 0 or has_spoken(since) or not answer_calls(history[-1], made):
             return _Pending()
-        intents = self.intents(detector, history, place)
+        intents = self._detect_intents(detector, history, place)
         pending = self._pending(intents, made, cancel)
         corrected = self._corrected(intents, history[-1], made, cancel)
         return replace(pending, calls=(*pending.calls, *corrected))
@@ -161,10 +161,12 @@ class Planner:
         known = not code or code == failed
         return () if known else (ToolCall(CallId(""), name, {"code": code}),)
 
-    def intents(self, detector: IntentDetector, history: Sequence[Content], place: int) -> Intents:
+    def _detect_intents(
+        self, detector: IntentDetector, history: Sequence[Content], place: int
+    ) -> Intents:
         """The intents of the words at `place`, which may answer a question back."""
         answered = _answered_intent(detector, history, place)
-        return detector.detect(history, place) if answered is None else Intents((answered,))
+        return detector.detect_intents(history, place) if answered is None else Intents((answered,))
 
     def _pending(self, intents: Intents, made: Sequence[ToolCall], cancel: CancelToken) -> _Pending:
         """The calls that are still to be made, and what is missing for one of them."""
@@ -249,7 +251,7 @@ class _Report:
         begin = find_last_words(self._history, place)
         if begin < 0:
             return ""
-        intents = self._planner.intents(self._detector, self._history, begin).calls
+        intents = self._planner._detect_intents(self._detector, self._history, begin).calls
         fitting = [one for one in intents if one.tool.name == call.name]
         exact = [one for one in fitting if one.args is not None and dict(one.args) == call.args]
         if found := exact or fitting:
@@ -289,7 +291,7 @@ def _answered_intent(
     for tool in detector.routed:
         names = (one.name for one in _asked_parameters(tool))
         if any(asked.endswith(question_for(tool, name)) for name in names):
-            intents = detector.detect(history, before).calls
+            intents = detector.detect_intents(history, before).calls
             request = next((one.request for one in intents if one.tool.name == tool.name), "")
             joined = f"{request or read_utterance(history[before])} {answer}"
             return Intent(joined, tool, detector.kind(tool.name))
@@ -345,17 +347,17 @@ class IntentDetector:
         self._known: dict[tuple[str, str], Intent | None] = {}
         self.routed = routed_tools(tools)
 
-    def detect(self, history: Sequence[Content], place: int) -> Intents:
+    def detect_intents(self, history: Sequence[Content], place: int) -> Intents:
         """The intents of the user's words at `place`."""
         previous = last_query(history, place)
 
         def target(piece: str) -> str:
-            intent = self.intent(piece, previous)
+            intent = self.detect_intent(piece, previous)
             return intent.tool.name if intent else ""
 
         text = history[place].text[:MAX_CHARS]
         pieces = self._joined(utterances.split_requests(text, target), previous)
-        found = [(piece, self.intent(piece, previous)) for piece in pieces]
+        found = [(piece, self.detect_intent(piece, previous)) for piece in pieces]
         calls = tuple(intent for _, intent in found if intent is not None)
         rest = (one for one, intent in found if not intent and utterances.asks_for_answer(one))
         return Intents(calls, tuple(rest) if calls else ())
@@ -367,7 +369,7 @@ class IntentDetector:
         """
         joined: list[str] = []
         for piece in pieces:
-            last = self.intent(joined[-1], previous) if joined else None
+            last = self.detect_intent(joined[-1], previous) if joined else None
             told = (
                 last is not None
                 and last.kind is ToolKind.CODE
@@ -384,7 +386,7 @@ class IntentDetector:
                 joined.append(piece)
         return joined
 
-    def intent(self, request: str, previous: str = "") -> Intent | None:
+    def detect_intent(self, request: str, previous: str = "") -> Intent | None:
         """Return what one request asks for; `previous` is the query of the exchange before."""
         key = (request, previous)
         if key not in self._known:
@@ -412,7 +414,7 @@ class IntentDetector:
         found = utterances.find_addresses(request)
         if tool is None or not found:
             return None
-        choice = self._router.choose(request, self.routed, self._cancel)
+        choice = self._router.choose_function(request, self.routed, self._cancel)
         if choice is not None and _takes_address(choice.tool):
             return None
         return Intent(request, tool, ToolKind.URL, {"urls": found[:_MAX_ADDRESSES]})
@@ -425,7 +427,7 @@ class IntentDetector:
         )
         if search and utterances.names_the_web(request):
             return search
-        choice = self._router.choose(" ".join(request.split()), self.routed, self._cancel)
+        choice = self._router.choose_function(" ".join(request.split()), self.routed, self._cancel)
         if choice is None:
             return search
         fetches = words.names_query(choice.tool.name) and _is_named(choice.tool, query)

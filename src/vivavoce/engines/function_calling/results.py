@@ -80,7 +80,7 @@ def report_search(
     question = str(call.args.get("query", request))
     passages = [Passage(_text(one, "title"), _text(one, "text"))
                 for one in _objects(result.response, "results")]  # fmt: skip
-    found = " ".join(quoter.quote(question, passages, cancel))
+    found = " ".join(quoter.quote_answer(question, passages, cancel))
     return found or (NOTHING_FOUND if utterances.is_search_command(request) else "")
 
 
@@ -122,7 +122,9 @@ def report_pages(result: ToolResult, request: str, quoter: Quoter, cancel: Cance
             sentences.append(_PAGE_STATUS.get(status, _PAGE_UNREAD).format(host=host))
     if passages:
         found = (
-            quoter.beginning(passages) if wants_all else quoter.quote(question, passages, cancel)
+            quoter.quote_start(passages)
+            if wants_all
+            else quoter.quote_answer(question, passages, cancel)
         )
         empty = "The page holds no text." if wants_all else NOTHING_FOUND
         sentences.insert(0, " ".join(found) or empty)
@@ -455,7 +457,9 @@ class Quoter:
     def __init__(self, encoder: MiniLM) -> None:
         self._encoder = encoder
 
-    def quote(self, question: str, passages: Sequence[Passage], cancel: CancelToken) -> list[str]:
+    def quote_answer(
+        self, question: str, passages: Sequence[Passage], cancel: CancelToken
+    ) -> list[str]:
         """The one or two sentences that answer, as they stand in the passages; or none."""
         sentences = [one for n, passage in enumerate(passages) for one in _sentences(n, passage)]
         lexical = _word_overlap(question, sentences)
@@ -479,7 +483,7 @@ class Quoter:
             return []
         return _with_neighbor(question, best, scores, sentences)
 
-    def beginning(
+    def quote_start(
         self, passages: Sequence[Passage], max_chars: int = _MAX_QUOTED_CHARS
     ) -> list[str]:
         """Return what the passages begin with: whole sentences, up to so many characters."""

@@ -85,18 +85,20 @@ class Router:
         self._threshold = threshold
         self._judge = judge
 
-    def prepare(self, tools: Sequence[ToolDeclaration], cancel: CancelToken) -> None:
+    def prepare_tools(self, tools: Sequence[ToolDeclaration], cancel: CancelToken) -> None:
         """Read the declarations ahead, for the judge too. Raises `EngineError`."""
-        self.learn(tools, cancel)
+        self.embed_tools(tools, cancel)
         if self._judge is not None:
-            self._judge.prepare(tools, cancel)
+            self._judge.prepare_tools(tools, cancel)
 
-    def learn(self, tools: Sequence[ToolDeclaration], cancel: CancelToken | None = None) -> None:
+    def embed_tools(
+        self, tools: Sequence[ToolDeclaration], cancel: CancelToken | None = None
+    ) -> None:
         """Read the declarations ahead: 4 ms for each."""
         texts = [text for tool in tools for text in declarations.embedded_texts(tool)]
         self._network.encode_all(texts, cancel)
 
-    def choose(
+    def choose_function(
         self,
         utterance: str,
         tools: Sequence[ToolDeclaration],
@@ -107,7 +109,7 @@ class Router:
         Where the router is unsure and has a judge, the sum of both log odds decides. Blocking: up
         to a second then. Where the judge's model fails, the router decides alone.
         """
-        ranked = self.rank(utterance, tools)
+        ranked = self.rank_functions(utterance, tools)
         best = max(ranked, key=lambda c: c.score, default=None)
         if best is None:
             return None
@@ -127,7 +129,7 @@ class Router:
             log.warning("judge failed", extra={"problem": str(error)})
             return {}
 
-    def rank(self, utterance: str, tools: Sequence[ToolDeclaration]) -> list[Choice]:
+    def rank_functions(self, utterance: str, tools: Sequence[ToolDeclaration]) -> list[Choice]:
         """Return the functions with their probability; empty for an utterance without words."""
         if not words.tokenize(utterance):
             return []
@@ -324,7 +326,7 @@ class ListJudge:
         self._lock = threading.Lock()
         self._known: OrderedDict[tuple[str, tuple[str, ...]], Mapping[str, float]] = OrderedDict()
 
-    def prepare(self, tools: Sequence[ToolDeclaration], cancel: CancelToken) -> None:
+    def prepare_tools(self, tools: Sequence[ToolDeclaration], cancel: CancelToken) -> None:
         """Read the examples and the list ahead. Raises `EngineError`."""
         if 0 < len(tools) <= MAX_FUNCTIONS:
             self._completion.complete([*_opening(tools), _question("")], 0, cancel)

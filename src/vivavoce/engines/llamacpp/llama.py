@@ -84,7 +84,7 @@ class Llama:
             raise
         self.address: str = self._server.listening_address
 
-    def stream(self, body: Chunk, token: CancelToken, put: Callable[[Chunk], object]) -> None:
+    def stream_chat(self, body: Chunk, token: CancelToken, put: Callable[[Chunk], object]) -> None:
         """Run one chat completion; every chunk goes to `put`. A set token stops it at once.
 
         Cold prompts report progress between batches, so that a token set meanwhile is seen.
@@ -92,15 +92,15 @@ class Llama:
         """
         self._run("handle_chat_completions", body, token, put)
 
-    def read(self, text: str, slot: int, token: CancelToken) -> None:
+    def read_prompt(self, text: str, slot: int, token: CancelToken) -> None:
         """Have a slot read a prompt's beginning, as `render` gives it, and write nothing."""
         body = {"prompt": text, "n_predict": 0, "id_slot": slot, "cache_prompt": True}
         self._run("handle_completions", body, token, lambda chunk: None)
 
-    def complete(self, body: Chunk, token: CancelToken) -> str:
+    def complete_chat(self, body: Chunk, token: CancelToken) -> str:
         """The whole text of one chat completion."""
         pieces: list[str] = []
-        self.stream(body, token, lambda chunk: pieces.append(text_of(chunk)))
+        self.stream_chat(body, token, lambda chunk: pieces.append(text_of(chunk)))
         return "".join(pieces)
 
     def next_tokens(self, prompt: Sequence[str | int], slot: int, most: int) -> dict[int, float]:
@@ -120,7 +120,7 @@ class Llama:
         (first,) = answer["completion_probabilities"][:1] or ({"top_logprobs": ()},)
         return {entry["id"]: entry["logprob"] for entry in first["top_logprobs"]}
 
-    def tokens(self, text: str) -> int:
+    def count_tokens(self, text: str) -> int:
         """Return how many tokens `text` is."""
         return len(self.token_ids(text))
 
@@ -142,7 +142,7 @@ class Llama:
         """Delete the file `name`, if there is one."""
         (self._states / name).unlink(missing_ok=True)
 
-    def render(self, body: Chunk) -> str:
+    def render_chat(self, body: Chunk) -> str:
         """The prompt that the model's template makes of a chat."""
         return str(self._post("/apply-template", body)["prompt"])
 
@@ -252,7 +252,7 @@ class TokenMeter:
             self._reported = now
         return due
 
-    def read(self, chunk: Chunk) -> None:
+    def read_chunk(self, chunk: Chunk) -> None:
         if progress := chunk.get("prompt_progress"):
             self.usage = Usage(
                 prompt_tokens=progress.get("total", 0), cached_tokens=progress.get("cache", 0)

@@ -169,13 +169,13 @@ class LlamaCppModel:
 
     def _read_history(self, request: GenerationRequest, token: CancelToken) -> None:
         own, general = self._beginnings(request)
-        with self._slots.use(request.session, (own, general), token) as slot:
+        with self._slots.use_slot(request.session, (own, general), token) as slot:
             if slot is None:
                 return
             body = self._body(request, slot.index) | {"max_tokens": 0}
-            self._llama.stream(body, token, lambda chunk: None)
+            self._llama.stream_chat(body, token, lambda chunk: None)
             if not (request.history or own in self._states or token.cancelled):
-                self._states.save(own, slot.index)
+                self._states.save_state(own, slot.index)
 
     def _read_words(self, request: GenerationRequest, token: CancelToken) -> None:
         """Read up to the last word; if that was quick, also what the template writes after it.
@@ -183,16 +183,16 @@ class LlamaCppModel:
         A reading can't be stopped within a few tokens, and an answer may be asked for meanwhile:
         what takes a slow model longer than `_QUICK_S` would delay it more than it saves.
         """
-        with self._slots.use(request.session, self._beginnings(request), token) as slot:
+        with self._slots.use_slot(request.session, self._beginnings(request), token) as slot:
             if slot is not None:
                 body = self._body(request, slot.index) | {"max_tokens": 0}
                 words = str(body["messages"][-1]["content"]).rstrip(MARKS)
-                text = self._llama.render({"messages": body["messages"]})
+                text = self._llama.render_chat({"messages": body["messages"]})
                 end = text.rfind(words) + len(words)
                 began = time.monotonic()
-                self._llama.read(text[:end], slot.index, token)
+                self._llama.read_prompt(text[:end], slot.index, token)
                 if time.monotonic() - began < _QUICK_S and not token.cancelled:
-                    self._llama.stream(body, token, lambda chunk: None)
+                    self._llama.stream_chat(body, token, lambda chunk: None)
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[ModelPart, None]:
         """The answer. Closing the iterator stops the model within a token.
@@ -216,7 +216,7 @@ class LlamaCppModel:
 
     async def release(self, session: str) -> None:
         """Forget the conversation's slot and saved state."""
-        await asyncio.to_thread(self._slots.release, session)
+        await asyncio.to_thread(self._slots.release_session, session)
 
     async def aclose(self) -> None:
         """Stop every answer; free the model, its threads, files and listener."""
@@ -236,11 +236,11 @@ class LlamaCppModel:
             meter = TokenMeter()
             async with aclosing(self._chunks(request, attempt, passed_on, openings)) as chunks:
                 async for chunk in chunks:
-                    meter.read(chunk)
+                    meter.read_chunk(chunk)
                     stop = finish_reason(chunk) or stop
                     if meter.is_report_due():
                         yield UsageReported(usage.update_with(meter.usage))
-                    if text := guard.feed(text_of(chunk)):
+                    if text := guard.feed_text(text_of(chunk)):
                         passed_on += text
                         yield TextDelta(text)
                     if guard.stopped or self._is_enough(request, guard.text, meter):
@@ -274,14 +274,14 @@ class LlamaCppModel:
         thoughts = bool(request.thinking and request.thinking.include_thoughts)
         async with aclosing(self._chunks(request)) as chunks:
             async for chunk in chunks:
-                meter.read(chunk)
-                for part in deltas.feed(chunk):
+                meter.read_chunk(chunk)
+                for part in deltas.read_chunk(chunk):
                     if not isinstance(part, TextDelta) or thoughts or not part.thought:
                         yield part
-        for rest in deltas.rest():
+        for rest in deltas.flush_text():
             yield rest
         yield UsageReported(meter.usage)
-        for part in deltas.ending():
+        for part in deltas.finish():
             yield part
 
     async def _chunks(
@@ -294,13 +294,13 @@ class LlamaCppModel:
         """One attempt to go on with what has `begun`, but not with one of the words `openings`."""
 
         def work(token: CancelToken, put: Callable[[Chunk], None]) -> None:
-            with self._slots.use(request.session, self._beginnings(request), token) as slot:
+            with self._slots.use_slot(request.session, self._beginnings(request), token) as slot:
                 if slot is not None:
                     body = self._body(request, slot.index)
                     body |= self._retry(request, attempt, openings)
                     if begun.strip():
                         body["messages"].append({"role": "assistant", "content": begun.rstrip()})
-                    self._llama.stream(body, token, put)
+                    self._llama.stream_chat(body, token, put)
 
         async with aclosing(self._workers.stream(work)) as chunks:
             async for chunk in chunks:
@@ -335,9 +335,9 @@ class LlamaCppModel:
             history,
             budget,
             lambda content: self._cost(content, longest),
-            self._slots.first(request.session),
+            self._slots.first_shown(request.session),
         )
-        self._slots.keep_from(request.session, first)
+        self._slots.show_from(request.session, first)
         if self._native:
             body["messages"] = chat.write_messages(
                 request, names, False, instruction, first, longest
@@ -362,7 +362,7 @@ class LlamaCppModel:
         fits, over = 0, len(text) + 1
         while over - fits > 1:
             size = len(text) if over > len(text) else (fits + over) // 2
-            if not size or self._llama.tokens(part(size)) <= most_tokens:
+            if not size or self._llama.count_tokens(part(size)) <= most_tokens:
                 fits = size
             else:
                 over = size
@@ -404,7 +404,7 @@ class LlamaCppModel:
 
     def _count(self, text: str) -> int:
         if (known := self._counts.get(text)) is None:
-            known = self._llama.tokens(text) + _MESSAGE_TOKENS if text else 0
+            known = self._llama.count_tokens(text) + _MESSAGE_TOKENS if text else 0
             self._counts[text] = known
             self._count_revision += 1
             while len(self._counts) > _REMEMBERED:
@@ -520,7 +520,7 @@ async def load_model(
         native = settings.tools and not embedded and await asyncio.to_thread(_knows_tools, llama)
         await asyncio.to_thread(_check, llama, path.name, time.monotonic() - began, embedded)
         host.say(f"Language model: {path.name}, in this process.")
-        states.save(SPOKEN, 0)
+        states.save_state(SPOKEN, 0)
         model = LlamaCppModel(llama, states, settings, native, embedded)
         if native or not settings.tools:
             return model
@@ -546,7 +546,7 @@ def _knows_tools(llama: Llama) -> bool:
         "messages": [{"role": "user", "content": "hello"}],
         "tools": [{"type": "function", "function": probe}],
     }
-    return name in llama.render(body)
+    return name in llama.render_chat(body)
 
 
 def _check(llama: Llama, name: str, loaded_s: float, embedded: bool) -> None:
@@ -557,7 +557,7 @@ def _check(llama: Llama, name: str, loaded_s: float, embedded: bool) -> None:
         {"role": "user", "content": CHECK},
     ]
     body = {"messages": messages, "temperature": 0.0, "max_tokens": 24, "id_slot": 0}
-    answer = llama.complete(body, CancelToken()).strip()
+    answer = llama.complete_chat(body, CancelToken()).strip()
     check_s = round(time.monotonic() - began, 2)
     facts = {"model": name, "load_s": round(loaded_s, 2), "check_s": check_s, "answer": answer}
     if "paris" in answer.lower() or not embedded:

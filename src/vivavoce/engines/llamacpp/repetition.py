@@ -189,7 +189,7 @@ class RepetitionGuard:
         rest = self.text.lstrip()[len(self._released) - len(self._passed_on) :].lstrip()
         return f" {rest}" if self._released else rest
 
-    def feed(self, piece: str) -> str:
+    def feed_text(self, piece: str) -> str:
         """Take some more text; the text that may be passed on, often empty."""
         self.text += piece
         self._text += piece
@@ -421,7 +421,7 @@ def _without_loop(content: Content) -> Content:
 def _cut_loop(text: str) -> str:
     """A text up to where it repeats itself."""
     guard = RepetitionGuard()
-    released = guard.feed(text) + guard.finish()
+    released = guard.feed_text(text) + guard.finish()
     return text if words_of(released) == words_of(text) else released.rstrip()
 
 

@@ -40,7 +40,7 @@ class SlotStates:
     def __contains__(self, key: str) -> bool:
         return _file(key) in self._sizes
 
-    def save(self, key: str, slot: int) -> None:
+    def save_state(self, key: str, slot: int) -> None:
         """Keep what `slot` holds, if there is room. A failure costs reading it again, no more."""
         if not self._most:
             return
@@ -50,7 +50,7 @@ class SlotStates:
             while sum(self._sizes.values()) > self._most:
                 self._llama.delete_state(self._sizes.popitem(last=False)[0])
 
-    def restore(self, key: str, slot: int) -> bool:
+    def restore_state(self, key: str, slot: int) -> bool:
         """Make `slot` hold what was saved under `key`; whether there was such a state."""
         with self._lock:
             if _file(key) not in self._sizes:
@@ -61,7 +61,7 @@ class SlotStates:
                 return True
             return False
 
-    def delete(self, key: str) -> None:
+    def delete_state(self, key: str) -> None:
         """Forget the state saved under `key`."""
         with self._lock:
             if self._sizes.pop(_file(key), None) is not None:
@@ -90,18 +90,18 @@ class SlotTable:
         self._conversations: OrderedDict[str, int] = OrderedDict()
         self._changed = threading.Condition()
 
-    def first(self, session: str) -> int:
+    def first_shown(self, session: str) -> int:
         """The first content of a conversation's history that is still shown to the model."""
         with self._changed:
             return self._conversations.get(session, 0)
 
-    def keep_from(self, session: str, first: int) -> None:
+    def show_from(self, session: str, first: int) -> None:
         """Remember the first content that is still shown."""
         with self._changed:
             self._conversations[session] = first
 
     @contextmanager
-    def use(
+    def use_slot(
         self, session: str, beginnings: Sequence[str], token: CancelToken
     ) -> Iterator[ModelSlot | None]:
         """Blocks until the conversation has a slot for itself; `None` if `token` was set before.
@@ -113,9 +113,9 @@ class SlotTable:
         try:
             if slot is not None and owner != session:
                 if owner:
-                    self._states.save(f"session {owner}", slot.index)
+                    self._states.save_state(f"session {owner}", slot.index)
                 keys = (f"session {session}", *beginnings)
-                any(self._states.restore(key, slot.index) for key in keys)
+                any(self._states.restore_state(key, slot.index) for key in keys)
             yield slot
         finally:
             if slot is not None:
@@ -123,14 +123,14 @@ class SlotTable:
                     slot.busy = False
                     self._changed.notify_all()
 
-    def release(self, session: str) -> None:
+    def release_session(self, session: str) -> None:
         """The conversation is over: its slot is free, its state is deleted."""
         with self._changed:
             self._conversations.pop(session, None)
             for slot in self._slots:
                 if slot.session == session:
                     slot.session = ""
-        self._states.delete(f"session {session}")
+        self._states.delete_state(f"session {session}")
 
     def _claim(self, session: str, token: CancelToken) -> tuple[ModelSlot | None, str]:
         """A slot marked as busy, and the conversation that it belonged to before."""
@@ -209,7 +209,7 @@ class LlamaCompletion:
             "cache_prompt": True,
         }
         with self._reading(messages, cancel):
-            text = self._llama.complete(body, cancel)  # the library writes a token at least
+            text = self._llama.complete_chat(body, cancel)  # the library writes a token at least
         return text if max_tokens else ""
 
     def rank_names(
@@ -223,7 +223,7 @@ class LlamaCompletion:
         """
         body: Chunk = {"messages": _chat(messages)}
         with self._reading(messages, cancel):
-            prompt = self._llama.render(body)
+            prompt = self._llama.render_chat(body)
             ids = {self._token_ids(name): name for name in dict.fromkeys(names)}
             found: dict[str, float] = {}
             waiting: list[tuple[float, _Name, list[_Name]]] = [(0.0, (), list(ids))]
@@ -255,11 +255,11 @@ class LlamaCompletion:
         else:
             try:
                 if self._beginning != beginning:
-                    self._states.restore(beginning, self._slot)
+                    self._states.restore_state(beginning, self._slot)
                     self._beginning = beginning
                 yield
                 if len(messages) > 1 and beginning not in self._states and not cancel.cancelled:
-                    self._states.save(beginning, self._slot)
+                    self._states.save_state(beginning, self._slot)
             finally:
                 self._lock.release()
             return
