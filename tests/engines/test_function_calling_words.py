@@ -119,3 +119,9 @@ def test_words_that_a_recognizer_confuses_are_alike() -> None:
     assert words.is_similar("kitchen", "kitchin")
     assert not words.is_similar("on", "off")
     assert not words.is_similar("music", "message")
+
+
+def test_what_was_heard_is_written_as_it_would_be_typed() -> None:
+    assert words.punctuate("what is the capital of france") == "What is the capital of france?"
+    assert words.punctuate("tell me a joke ") == "Tell me a joke."
+    assert words.punctuate("Really?!") == "Really?!"

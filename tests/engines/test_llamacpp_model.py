@@ -508,12 +508,6 @@ async def test_without_the_router_it_answers_and_never_calls(own: list[LanguageM
     assert not calls_of(parts)
 
 
-def test_what_was_heard_is_written_as_it_would_be_typed() -> None:
-    assert model.tidy("what is the capital of france") == "What is the capital of france?"
-    assert model.tidy("tell me a joke ") == "Tell me a joke."
-    assert model.tidy("Really?!") == "Really?!"
-
-
 def test_the_system_text_is_rules_then_the_clients_instruction() -> None:
     asked = replace(request(), instruction=" You are Lena, the receptionist. ")
     assert model.system_prompt(asked, 999) == f"{model.SPOKEN}\n\nYou are Lena, the receptionist."

@@ -121,7 +121,7 @@ def _reworded(about: str, takes: str, chance: random.Random) -> str:
 
 def parts(tool: ToolDeclaration) -> tuple[str, str, str]:
     """Name, summary and parameters of a function, as in `declarations.embedded_texts`."""
-    name, about = declarations.name(tool), declarations.summary(tool)
+    name, about = words.spell_identifier(tool.name), declarations.summary(tool)
     bare = declarations.embedded_texts(tool)[-1]
     return name, about, bare.removeprefix(name).removeprefix(". ")
 

@@ -59,7 +59,7 @@ _LEAST_RESULT = 500
 _LONGEST_RETURNS = 2000
 """Characters of the schema of a result that a model is shown."""
 _UNANSWERED = "No result has come."
-_GO_ON = "Please go on."
+GO_ON = "Please go on."
 
 
 def write_messages(
@@ -159,7 +159,7 @@ class _Writer:
             else:
                 self._user(content)
         if self._messages and self._messages[-1]["role"] == "assistant":
-            self._messages.append({"role": "user", "content": _GO_ON})
+            self._messages.append({"role": "user", "content": GO_ON})
         return self._messages
 
     def _model(self, place: int, content: Content) -> None:

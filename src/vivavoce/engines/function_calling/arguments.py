@@ -413,14 +413,12 @@ def _strings_of(one: Parameter, text: str, kind: ParameterKind) -> Any:
 # --- strings with a form ------------------------------------------------------------------
 
 _CODE = re.compile(r"\+?(?:\b[a-z]*\d[\w-]*\b)(?:[ -]?\b[a-z]?\d[\w-]*\b)*")
-_CODE_WORDS = re.compile(
-    r"\b(?:(?:zero|oh|one|two|three|four|five|six|seven|eight|nine|double)\b[ -]?){2,}"
-)
 _COUNTED = re.compile(
     r"(?:\s+(?:an?|more))?\s*(?!(?:and|or|at|in|on|for|to|please|from|by|with|of)\b)[a-z%]{1,40}\b"
 )
 _DIGITS = {word: str(digit) for digit, word in enumerate(numbers.DIGIT_NAMES)} | {"oh": "0"}
 _DIGIT = re.compile(rf"\b(?:{'|'.join(_DIGITS)})\b")
+_CODE_WORDS = re.compile(rf"\b(?:(?:{'|'.join(_DIGITS)}|double)\b[ -]?){{2,}}")
 _LANGUAGE = re.compile(
     r"\b(?:english|spanish|french|german|italian|portuguese|dutch|swedish|norwegian|danish|finnish"
     r"|icelandic|polish|czech|slovak|hungarian|romanian|bulgarian|serbian|croatian|slovenian|greek"

@@ -330,6 +330,6 @@ def _suits(slot: Slot, phrase: Phrase, label: str, text: str) -> float:
 
 
 def _meaning(one: Parameter) -> str:
-    named = " ".join(words.split_identifier(one.name))
+    named = words.spell_identifier(one.name)
     described = str(one.about.get("description", ""))[:120].strip().rstrip(".")
     return f"{named}. {described}" if described else named

@@ -109,12 +109,7 @@ MODULES = frozenset(("collections", "datetime", "itertools", "json", "math", "ra
 _MAX_TOKENS = 200
 _MAX_CHARS = 600
 _MAX_ERROR_CHARS = 200
-_ORDINALS = (
-    "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth",
-    "eleventh", "twelfth", "thirteenth", "fourteenth", "fifteenth", "sixteenth", "seventeenth",
-    "eighteenth", "nineteenth", "twentieth",
-)  # fmt: skip
-_ORDINAL_DATE = re.compile(rf"\b(?:the )?({'|'.join(_ORDINALS)}) of (?=[A-Z])")
+_ORDINAL_DATE = re.compile(rf"\b(?:the )?({'|'.join(numbers.ORDINALS)}) of (?=[A-Z])")
 _INDEFINITE = frozenset(("one", "half", "quarter", "dozen"))
 
 _PROGRAM = re.compile(
@@ -196,7 +191,7 @@ def may_be_calculated(request: str) -> bool:
 
 def with_digits(text: str) -> str:
     """The text with spoken numbers in digits: "twenty one point five" becomes "21.5"."""
-    text = _ORDINAL_DATE.sub(lambda found: f"{_ORDINALS.index(found[1]) + 1} ", text)
+    text = _ORDINAL_DATE.sub(lambda found: f"{numbers.ORDINALS.index(found[1]) + 1} ", text)
     pieces, end = [], 0
     for value, start, stop in numbers.locate_numbers(text):
         if text[start:stop].lower() not in _INDEFINITE and text[start:stop].isascii():

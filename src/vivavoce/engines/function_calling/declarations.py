@@ -251,11 +251,6 @@ _INSTRUCTION = re.compile(
 )
 
 
-def name(tool: ToolDeclaration) -> str:
-    """Return the words of a function's name: `getWeather` is `get weather`."""
-    return " ".join(words.split_identifier(tool.name))
-
-
 def summary(tool: ToolDeclaration) -> str:
     """Return what the function does, in one sentence; empty if the description does not say.
 
@@ -283,7 +278,7 @@ def summary(tool: ToolDeclaration) -> str:
 def embedded_texts(tool: ToolDeclaration) -> tuple[str, ...]:
     """Return the texts whose embeddings stand for the function: with the summary, and without."""
     about = summary(tool)
-    named, takes = name(tool), _parameters(tool)
+    named, takes = words.spell_identifier(tool.name), _parameters(tool)
     bare = ". ".join(part for part in (named, takes) if part)
     return (". ".join(part for part in (named, about, takes) if part), bare) if about else (bare,)
 
@@ -296,13 +291,9 @@ def _shortened(text: str) -> str:
 
 
 def _parameters(tool: ToolDeclaration) -> str:
-    if not tool.parameters:
-        return ""
-    return "; ".join(_parameter(one.name, one.about) for one in parameters(tool))
-
-
-def _parameter(name: str, one: Json) -> str:
-    plain = " ".join(words.split_identifier(name))
-    values = [value for value in one.get("enum") or () if isinstance(value, str)]
-    spelled = ", ".join(" ".join(words.split_identifier(value)) for value in values)
-    return f"{plain} {spelled}" if spelled else plain
+    texts = []
+    for one in parameters(tool) if tool.parameters else ():
+        listed = [value for value in one.about.get("enum") or () if isinstance(value, str)]
+        spelled = ", ".join(map(words.spell_identifier, listed))
+        texts.append(f"{words.spell_identifier(one.name)} {spelled}".rstrip())
+    return "; ".join(texts)

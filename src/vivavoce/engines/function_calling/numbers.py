@@ -12,13 +12,20 @@ import re
 from vivavoce.engines.function_calling.words import Span, plain
 
 _BELOW_TWENTY = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen"
-    " fifteen sixteen seventeen eighteen nineteen"
-)
-DIGIT_NAMES = tuple(_BELOW_TWENTY.split()[:10])
-_DECADES = "twenty thirty forty fifty sixty seventy eighty ninety"
-_UNITS = {word: value for value, word in enumerate(_BELOW_TWENTY.split())}
-_TENS = {word: (value + 2) * 10 for value, word in enumerate(_DECADES.split())}
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
+    "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen",
+    "nineteen",
+)  # fmt: skip
+_DECADES = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+ORDINALS = (
+    "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth",
+    "eleventh", "twelfth", "thirteenth", "fourteenth", "fifteenth", "sixteenth", "seventeenth",
+    "eighteenth", "nineteenth", "twentieth",
+)  # fmt: skip
+DIGIT_NAMES = _BELOW_TWENTY[:10]
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_UNITS = {word: value for value, word in enumerate(_BELOW_TWENTY)}
+_TENS = {word: value for value, word in zip(range(20, 100, 10), _DECADES, strict=True)}
 _SCALES = {"hundred": 100, "thousand": 1000, "million": 1_000_000}
 _FIXED = {"half": 0.5, "quarter": 0.25, "dozen": 12, "twice": 2}
 _AND_PARTS = (["and", "a", "half"], ["and", "a", "quarter"])
@@ -124,10 +131,10 @@ def _continues(tokens: list[str], place: int) -> bool:
 
 SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800}
 _SHORT = {"sec": "second", "min": "minute", "hr": "hour"}
+_BELOW_TEN = "|".join(DIGIT_NAMES[1:])
 _N = (
-    r"(?:\d+(?:[.,]\d+)?|(?:zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve"
-    r"|thirteen|fourteen|fifteen|sixteen|seventeen|eighteen|nineteen|(?:twenty|thirty|forty|fifty"
-    r"|sixty|seventy|eighty|ninety)(?:[ -](?:one|two|three|four|five|six|seven|eight|nine))?"
+    rf"(?:\d+(?:[.,]\d+)?|(?:{'|'.join(_BELOW_TWENTY)}"
+    rf"|(?:{'|'.join(_DECADES)})(?:[ -](?:{_BELOW_TEN}))?"
     r"|(?:one |a |two )?hundred(?: and)?(?: (?:ten|twenty|thirty|forty|fifty|sixty|eighty))?))"
 )
 _UNIT = r"(?:seconds?|secs?|minutes?|mins?|hours?|hrs?|days?|weeks?)"
@@ -145,10 +152,8 @@ _MONTH = (
     r"|jan|feb|apr|aug|sept?|oct|nov|dec)"
 )
 _ORDINAL = (
-    r"(?:\d{1,2}(?:st|nd|rd|th)|(?:twenty|thirty)[ -](?:first|second|third|fourth|fifth|sixth"
-    r"|seventh|eighth|ninth)|first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth"
-    r"|eleventh|twelfth|thirteenth|fourteenth|fifteenth|sixteenth|seventeenth|eighteenth"
-    r"|nineteenth|twentieth|thirtieth)"
+    rf"(?:\d{{1,2}}(?:st|nd|rd|th)|(?:twenty|thirty)[ -](?:{'|'.join(ORDINALS[:9])})"
+    rf"|{'|'.join(ORDINALS)}|thirtieth)"
 )
 _PART = r"(?:morning|afternoon|evening|night|noon)"
 _DAY = (
@@ -160,13 +165,10 @@ _DAY = (
     rf"|(?<=in ){_MONTH}|(?:next|this|last) {_MONTH}"
     rf"|(?:christmas|easter|new year's)(?: day| eve)?|\d{{4}}-\d\d-\d\d|\d{{1,2}}/\d{{1,2}})"
 )
-_HOUR = (
-    r"(?:(?:2[0-4]|[01]?\d)(?!\d)|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)"
-)
+_HOUR = rf"(?:(?:2[0-4]|[01]?\d)(?!\d)|{'|'.join(_BELOW_TWENTY[1:13])})"
 _MINUTES = (
-    r"(?:oh (?:one|two|three|four|five|six|seven|eight|nine)|ten|eleven|twelve|thirteen|fifteen"
-    r"|twenty|thirty|forty|fifty|(?:twenty|thirty|forty|fifty)[ -](?:one|two|three|four|five|six"
-    r"|seven|eight|nine))"
+    rf"(?:oh (?:{_BELOW_TEN})|ten|eleven|twelve|thirteen|fifteen"
+    rf"|twenty|thirty|forty|fifty|(?:twenty|thirty|forty|fifty)[ -](?:{_BELOW_TEN}))"
 )
 _HALF_DAY = r"(?: ?(?:a\.?m\b\.?|p\.?m\b\.?|o'?clock))"
 _CLEAR = (

@@ -100,9 +100,9 @@ class Planner:
         pending = self._continue(detector, history, cancel)
         if pending.calls:
             return Plan(pending.calls)
-        report = _Report(self, detector, history, cancel)
-        said = (*report.sentences, pending.question)
-        return Plan(text=" ".join(filter(None, said)), rest=" ".join((*report.open, *pending.open)))
+        sentences, unanswered = self._report(detector, history, cancel)
+        text = " ".join(filter(None, (*sentences, pending.question)))
+        return Plan(text=text, rest=" ".join((*unanswered, *pending.open)))
 
     def _begin(
         self, request: GenerationRequest, detector: IntentDetector, cancel: CancelToken
@@ -112,7 +112,7 @@ class Planner:
         place = find_last_words(history)
         if place < 0 or any(one.role is Role.MODEL for one in history[place:]):
             return Plan()
-        pending = self._pending(self._detect_intents(detector, history, place), (), cancel)
+        pending = self._pending(_detect_intents(detector, history, place), (), cancel)
         if pending.question and not pending.calls:
             # What was no answer to a question back may be a request of its own.
             again = self._pending(detector.detect_intents(history, place), (), cancel)
@@ -135,7 +135,7 @@ class Planner:
         made = calls_in(since)
         if place < 0 or has_spoken(since) or not answer_calls(history[-1], made):
             return _Pending()
-        intents = self._detect_intents(detector, history, place)
+        intents = _detect_intents(detector, history, place)
         pending = self._pending(intents, made, cancel)
         corrected = self._corrected(intents, history[-1], made, cancel)
         return replace(pending, calls=(*pending.calls, *corrected))
@@ -160,13 +160,6 @@ class Planner:
         )
         known = not code or code == failed
         return () if known else (ToolCall(CallId(""), name, {"code": code}),)
-
-    def _detect_intents(
-        self, detector: IntentDetector, history: Sequence[Content], place: int
-    ) -> Intents:
-        """The intents of the words at `place`, which may answer a question back."""
-        answered = _answered_intent(detector, history, place)
-        return detector.detect_intents(history, place) if answered is None else Intents((answered,))
 
     def _pending(self, intents: Intents, made: Sequence[ToolCall], cancel: CancelToken) -> _Pending:
         """The calls that are still to be made, and what is missing for one of them."""
@@ -201,7 +194,23 @@ class Planner:
             return {"code": code} if code else None
         return fill(intent.tool, " ".join(intent.request.split()), self._router.encoder)
 
-    def report(
+    def _report(
+        self, detector: IntentDetector, history: Sequence[Content], cancel: CancelToken
+    ) -> tuple[list[str], list[str]]:
+        """Sentences about all results that the model has not spoken of yet.
+
+        Second come the questions for which a search found nothing.
+        """
+        sentences: dict[str, None] = {}
+        unanswered: dict[str, None] = {}
+        for result in find_unreported(history):
+            place, call = find_call(result, history)
+            request = _request_of(call, detector, history, place)
+            text = self._report_result(detector.kind(result.name), call, result, request, cancel)
+            (sentences if text else unanswered)[text or request] = None
+        return list(sentences), list(unanswered)
+
+    def _report_result(
         self, kind: ToolKind | None, call: ToolCall, result: ToolResult, request: str,
         cancel: CancelToken,
     ) -> str:  # fmt: skip
@@ -222,41 +231,25 @@ class Planner:
         return results.confirm_call(self._completion, request, call, cancel)
 
 
-class _Report:
-    """Sentences about all results that the model has not spoken of yet.
+def _request_of(
+    call: ToolCall, detector: IntentDetector, history: Sequence[Content], place: int
+) -> str:
+    """The request that led to a call at `place`, with the words before a question back."""
+    begin = find_last_words(history, place)
+    if begin < 0:
+        return ""
+    intents = _detect_intents(detector, history, begin).calls
+    fitting = [one for one in intents if one.tool.name == call.name]
+    exact = [one for one in fitting if one.args is not None and dict(one.args) == call.args]
+    if found := exact or fitting:
+        return found[0].request
+    return read_utterance(history[begin])
 
-    `open` are the questions for which a search found nothing.
-    """
 
-    def __init__(
-        self, planner: Planner, detector: IntentDetector, history: Sequence[Content],
-        cancel: CancelToken,
-    ) -> None:  # fmt: skip
-        self._planner = planner
-        self._detector = detector
-        self._history = history
-        sentences: dict[str, None] = {}
-        open_: dict[str, None] = {}
-        for result in find_unreported(history):
-            place, call = find_call(result, history)
-            request = self._request(place, call)
-            kind = detector.kind(result.name)
-            text = planner.report(kind, call, result, request, cancel)
-            (sentences if text else open_)[text or request] = None
-        self.sentences = tuple(sentences)
-        self.open = tuple(open_)
-
-    def _request(self, place: int, call: ToolCall) -> str:
-        """The request that led to the call, with the words before a question back."""
-        begin = find_last_words(self._history, place)
-        if begin < 0:
-            return ""
-        intents = self._planner._detect_intents(self._detector, self._history, begin).calls
-        fitting = [one for one in intents if one.tool.name == call.name]
-        exact = [one for one in fitting if one.args is not None and dict(one.args) == call.args]
-        if found := exact or fitting:
-            return found[0].request
-        return read_utterance(self._history[begin])
+def _detect_intents(detector: IntentDetector, history: Sequence[Content], place: int) -> Intents:
+    """The intents of the words at `place`, which may answer a question back."""
+    answered = _answered_intent(detector, history, place)
+    return detector.detect_intents(history, place) if answered is None else Intents((answered,))
 
 
 def question_for(tool: ToolDeclaration, name: str) -> str:
@@ -370,7 +363,7 @@ class IntentDetector:
         joined: list[str] = []
         for piece in pieces:
             last = self.detect_intent(joined[-1], previous) if joined else None
-            told = (
+            is_story = (
                 last is not None
                 and last.kind is ToolKind.CODE
                 and not (
@@ -380,7 +373,7 @@ class IntentDetector:
             only_code = completion.is_program_request(piece) and not (
                 utterances.content_words(piece) - _ABOUT_CODE
             )
-            if joined and (only_code or (told and utterances.asks_for_answer(piece))):
+            if joined and (only_code or (is_story and utterances.asks_for_answer(piece))):
                 joined[-1] = f"{joined[-1]} {piece}"
             else:
                 joined.append(piece)
@@ -507,9 +500,10 @@ def has_spoken(contents: Sequence[Content]) -> bool:
 
 def answer_calls(content: Content, calls: Sequence[ToolCall]) -> bool:
     """Whether these results are those of the calls."""
-    results = [part for part in content.parts if isinstance(part, ToolResult)]
     return all(
-        any(call.name == one.name and one.id in ("", call.id) for call in calls) for one in results
+        any(call.name == part.name and part.id in ("", call.id) for call in calls)
+        for part in content.parts
+        if isinstance(part, ToolResult)
     )
 
 

@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 from vivavoce.domain.content import DEADLINE, OK, Json, ToolCall, ToolKind, ToolResult
 from vivavoce.engines.function_calling import numbers, utterances, words
 from vivavoce.engines.function_calling.completion import Completion, Message
+from vivavoce.engines.function_calling.numbers import WEEKDAYS
 from vivavoce.engines.function_calling.sentence_embedding import MiniLM
 from vivavoce.engines.function_calling.utterances import content_words
 from vivavoce.engines.text import STOP_WORDS, split_sentences
@@ -208,13 +209,13 @@ def summarize_result(result: ToolResult) -> str:
         if not found and key in result.response:
             texts = (" ".join(_text(one, "text").split()) for one in _objects(result.response, key))
             found = next(filter(None, texts), "nothing")[:_SUMMARY_CHARS]
-    name = " ".join(words.split_identifier(result.name))
+    name = words.spell_identifier(result.name)
     return f"{name}: {found or report_values(result) or 'ok'}"
 
 
 def describe_call(call: ToolCall) -> str:
     """A call in words: `set timer (minutes 10)`."""
-    name = " ".join(words.split_identifier(call.name))
+    name = words.spell_identifier(call.name)
     return f"{name} ({_phrase(call.args)})" if call.args else name
 
 
@@ -279,7 +280,7 @@ def _facts(found: Mapping[str, Any]) -> list[str]:
         if key in _TEXT_KEYS and isinstance(value, str):
             facts += [value.strip().rstrip(".")] if plain not in _SUCCESS else []
         else:
-            facts.append(_fact(" ".join(words.split_identifier(key)), value))
+            facts.append(_fact(words.spell_identifier(key), value))
     return facts
 
 
@@ -301,7 +302,7 @@ def _phrase(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.15g}"
     if isinstance(value, Mapping):
-        pairs = ((" ".join(words.split_identifier(str(k))), _phrase(v)) for k, v in value.items())
+        pairs = ((words.spell_identifier(str(k)), _phrase(v)) for k, v in value.items())
         return ", ".join(f"{name} {text}" for name, text in pairs)
     if isinstance(value, Sequence) and not isinstance(value, str):
         return _joined([_phrase(one) for one in value])
@@ -353,10 +354,7 @@ def confirm_call(completion: Completion, request: str, call: ToolCall, cancel: C
     Blocks for a prompt of 20 new tokens and an answer of 8. Raises `EngineError`.
     """
     done = describe_call(call)
-    plain = " ".join(request.split())
-    if plain[-1:].isalnum():
-        plain += "?" if words.is_question(plain) else "."
-    asked = {"role": "user", "content": f"Request: {plain[:1].upper()}{plain[1:]}\n{done}: ok"}
+    asked = {"role": "user", "content": f"Request: {words.punctuate(request)}\n{done}: ok"}
     text = completion.complete([*confirmation_prompt(), asked], _MAX_TOKENS, cancel)
     as_sentence = " ".join(text.split("\n")[0].split())
     fits = as_sentence.endswith((".", "!")) and is_grounded(as_sentence, request, done)
@@ -386,8 +384,7 @@ _MAX_EMBEDDED = 24
 _MAX_QUOTED_CHARS = 320
 _FEWEST_WORDS = 3
 
-_WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-_DAY = rf"(?:{'|'.join(_WEEKDAYS)})"
+_DAY = rf"(?:{'|'.join(WEEKDAYS)})"
 _WEEKDAY = re.compile(
     rf"\b({_DAY})s?\b(?:\s*(?:to|until|through|-|–)\s*({_DAY})\b)?", re.IGNORECASE
 )
@@ -543,9 +540,9 @@ def _weekdays(text: str) -> set[str]:
     """The weekdays in a text; "Tuesday to Friday" names four."""
     found: set[str] = set()
     for match in _WEEKDAY.finditer(text):
-        first = _WEEKDAYS.index(match[1].lower())
-        last = _WEEKDAYS.index(match[2].lower()) if match[2] else first
-        found |= {_WEEKDAYS[(first + n) % 7] for n in range((last - first) % 7 + 1)}
+        first = WEEKDAYS.index(match[1].lower())
+        last = WEEKDAYS.index(match[2].lower()) if match[2] else first
+        found |= {WEEKDAYS[(first + n) % 7] for n in range((last - first) % 7 + 1)}
     return found
 
 

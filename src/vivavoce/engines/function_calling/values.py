@@ -33,8 +33,7 @@ _PERCENT = re.compile(r"\s*(?:%|percent\b)")
 _PRICES = words.word_set(
     "price cost amount budget money rent total sum fee salary fare bill payment deposit"
 )
-_ORDINAL_NAMES = "first second third fourth fifth sixth seventh eighth ninth tenth"
-_ORDINALS = {word: value for value, word in enumerate(_ORDINAL_NAMES.split(), start=1)}
+_ORDINALS = {word: value for value, word in enumerate(numbers.ORDINALS[:10], start=1)}
 _NO_COUNT = re.compile(
     r"\b(?:this|that|the|which|another|no|every|any|some|next|last|it) (?:\w+ )?$"
 )
@@ -270,7 +269,7 @@ def _worth(one: Parameter, span: Span, free: FreeText, encoder: MiniLM | None) -
         return 2
     counted = _NOUN.match(after)
     if not one.needed and counted and not named & _COUNTS and encoder is not None:
-        name = " ".join(words.split_identifier(one.name))
+        name = words.spell_identifier(one.name)
         if float(encoder.encode(counted[1]) @ encoder.encode(name)) < _NEAR:
             return 0
     return 3 + _at_its_end(named, before)
@@ -292,7 +291,7 @@ def _with_unit(
     one: Parameter, free: FreeText, span: Span, encoder: MiniLM | None, keep_unit: bool
 ) -> Span:
     """Return the number with its currency, percent sign, unit, or the parameter's name."""
-    text, name = words.plain(free.text), " ".join(words.split_identifier(one.name))
+    text, name = words.plain(free.text), words.spell_identifier(one.name)
     unit = None if keep_unit else _UNIT.match(text, span.end)
     counted = None if keep_unit else _NOUN.match(text, span.end)
     if (
@@ -329,7 +328,6 @@ _CONTEXT = 0.5
 """Weight of the whole utterance's similarity to parameter and value, beside the best phrase's."""
 _SWITCHES = words.word_set("enabled enable on active activated state allowed status power")
 _SILENCE = re.compile(r"mute|silen|disturb|quiet|block|hide|privacy")
-_WEEK = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _WEEKDAY_GROUPS = (
     (re.compile(r"\b(?:weekdays|week ?days|working days)\b"), range(5)),
     (re.compile(r"\bweekends?\b"), range(5, 7)),
@@ -393,13 +391,13 @@ def lists_currencies(one: Parameter) -> bool:
 def are_weekdays(item: Json) -> bool:
     """Return whether an enumeration lists the days of the week."""
     listed = {str(value).lower() for value in item.get("enum") or ()}
-    return listed >= set(_WEEK)
+    return listed >= set(numbers.WEEKDAYS)
 
 
 def find_weekday_group(one: Parameter, free: FreeText) -> tuple[list[Any], Span] | None:
     """Return the days that "weekdays", "weekends" or "every day" stand for, and their span."""
     by_name = {str(value).lower(): value for value in one.about["enum"]}
-    week = [by_name[day] for day in _WEEK]
+    week = [by_name[day] for day in numbers.WEEKDAYS]
     for pattern, places in _WEEKDAY_GROUPS:
         if found := pattern.search(free.masked.lower()):
             return [week[place] for place in places], Span(*found.span())
@@ -473,8 +471,8 @@ def _nearest(
     phrases = list(_phrases(text))
     if not phrases:
         return None
-    spelled = [" ".join(words.split_identifier(value)) for value in values]
-    named = " ".join(words.split_identifier(one.name))
+    spelled = [words.spell_identifier(value) for value in values]
+    named = words.spell_identifier(one.name)
     near = _vectors([phrase for _, phrase in phrases], encoder) @ _vectors(spelled, encoder).T
     for column, value in enumerate(spelled):
         opposite = {other for word in value.split() for other in words.opposites(word)}

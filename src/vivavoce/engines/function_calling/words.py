@@ -149,6 +149,11 @@ def split_identifier(name: str) -> list[str]:
     return [word for word in re.split(r"[^A-Za-z0-9]+", parted.lower()) if word]
 
 
+def spell_identifier(name: str) -> str:
+    """Return the words in an identifier as a text: `getWeather` is `get weather`."""
+    return " ".join(split_identifier(name))
+
+
 def tokenize(text: str) -> list[str]:
     """Return the words of `text`, lower case, without punctuation."""
     return WORD.findall(text.lower().replace("’", "'"))
@@ -194,15 +199,28 @@ def agree(spoken: list[str], named: list[str]) -> bool:
     return any(word in _OPPOSITE and word in spoken for word in named)
 
 
+def simplify(text: str) -> str:
+    """Return the words of `text` as a text, lower case, without punctuation."""
+    return " ".join(tokenize(text))
+
+
+def punctuate(text: str) -> str:
+    """Return recognized words as they would be typed: a capital letter, and a mark at the end."""
+    typed = " ".join(text.split())
+    if typed[-1:].isalnum():
+        typed += "?" if is_question(typed) else "."
+    return typed[:1].upper() + typed[1:]
+
+
 def tokenize_request(text: str) -> list[str]:
     """Return the words of `text`, with `off` beside an `of` that can only stand for it."""
-    plain = " ".join(tokenize(text))
+    plain = simplify(text)
     return [*plain.split(), "off"] if _OF_FOR_OFF.search(plain) else plain.split()
 
 
 def strip_courtesy(text: str) -> str:
     """Return a request without its polite frame: `could you please dim it` is `dim it`."""
-    plain = " ".join(tokenize(text))
+    plain = simplify(text)
     rest = _REQUEST.sub("", plain, count=1).removesuffix(" please").strip()
     return rest or plain
 
@@ -225,7 +243,7 @@ def is_definition(text: str) -> bool:
 
 def is_prohibition(text: str) -> bool:
     """Return whether `text` forbids an action; "don't let me forget" does not."""
-    return bool(_PROHIBITION.search(" ".join(tokenize(text))))
+    return bool(_PROHIBITION.search(simplify(text)))
 
 
 def is_statement(text: str) -> bool:
@@ -235,7 +253,7 @@ def is_statement(text: str) -> bool:
 
 def is_hypothetical(text: str) -> bool:
     """Return whether `text` asks about a hypothetical case."""
-    return bool(_HYPOTHETICAL.match(" ".join(tokenize(text))))
+    return bool(_HYPOTHETICAL.match(simplify(text)))
 
 
 def is_answer(text: str) -> bool:
@@ -264,19 +282,19 @@ def names_record(name: str) -> bool:
 
 def is_off(text: str) -> bool:
     """Return whether `text` switches something off, stops or denies it."""
-    return bool(_OFF.search(" ".join(tokenize(text))))
+    return bool(_OFF.search(simplify(text)))
 
 
 def is_on(text: str) -> bool:
     """Return whether `text` switches something on."""
-    return bool(_ON.search(" ".join(tokenize(text))))
+    return bool(_ON.search(simplify(text)))
 
 
 def is_negated(text: str) -> bool:
     """Return whether `text` denies something."""
-    return bool(_NEGATED.search(" ".join(tokenize(text))))
+    return bool(_NEGATED.search(simplify(text)))
 
 
 def ends(text: str) -> bool:
     """Return whether `text` ends a state that is itself a negation, as "do not disturb"."""
-    return bool(_ENDED.search(" ".join(tokenize(text))))
+    return bool(_ENDED.search(simplify(text)))

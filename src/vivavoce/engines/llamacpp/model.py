@@ -15,7 +15,6 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from typing import Any
 
 from vivavoce.domain.content import Content, Role, Text, ToolCall, ToolResult, Usage
 from vivavoce.domain.request import EndReason, GenerationRequest
@@ -186,7 +185,7 @@ class LlamaCppModel:
         with self._slots.use_slot(request.session, self._beginnings(request), token) as slot:
             if slot is not None:
                 body = self._body(request, slot.index) | {"max_tokens": 0}
-                words = str(body["messages"][-1]["content"]).rstrip(MARKS)
+                words = str(body["messages"][-1]["content"]).rstrip("?.")  # marks that were added
                 text = self._llama.render_chat({"messages": body["messages"]})
                 end = text.rfind(words) + len(words)
                 began = time.monotonic()
@@ -414,8 +413,6 @@ class LlamaCppModel:
 
 # --- the prompt ---------------------------------------------------------------------------
 
-Message = dict[str, Any]
-
 SPOKEN = (
     "You are a voice assistant. Your words are spoken aloud. Answer in one or two short plain"
     " sentences, in the language of the user. No lists, no markdown, no code."
@@ -437,21 +434,7 @@ _LANGUAGES = {
 _PARTIAL_WORD = re.compile(r"^\S{0,40}\s")
 """What is left of a word whose beginning was cut off; not all scripts have spaces."""
 
-MARKS = "?."
-"""What `tidy` puts at the end of words."""
-
 _WORDLESS = "(something without words)"
-_GO_ON = "Please go on."
-
-
-def tidy(text: str) -> str:
-    """Recognized words as they would be typed: a capital letter, and a mark at the end."""
-    plain = " ".join(text.split())
-    if not plain:
-        return _WORDLESS
-    if plain[-1].isalnum():
-        plain += "?" if words.is_question(plain) else "."
-    return plain[0].upper() + plain[1:]
 
 
 def keep_end(content: Content, most_chars: int) -> Content:
@@ -476,12 +459,15 @@ def system_prompt(request: GenerationRequest, most_chars: int) -> str:
     return f"{rules}\n\n{instruction}"
 
 
-def write_prompt(instruction: str, history: Sequence[Content]) -> list[Message]:
+def write_prompt(instruction: str, history: Sequence[Content]) -> list[chat.Message]:
     """The whole prompt of an answer to a history without calls and results."""
-    messages: list[Message] = [{"role": "system", "content": instruction}]
+    messages: list[chat.Message] = [{"role": "system", "content": instruction}]
     for content in history:
         role = "assistant" if content.role is Role.MODEL else "user"
-        text = " ".join(content.text.split()) if content.role is Role.MODEL else tidy(content.text)
+        if content.role is Role.MODEL:
+            text = " ".join(content.text.split())
+        else:
+            text = words.punctuate(content.text) or _WORDLESS
         if not text:
             continue
         if messages[-1]["role"] == role:
@@ -489,7 +475,7 @@ def write_prompt(instruction: str, history: Sequence[Content]) -> list[Message]:
         else:
             messages.append({"role": role, "content": text})
     if messages[-1]["role"] != "user":
-        messages.append({"role": "user", "content": _GO_ON if history else _WORDLESS})
+        messages.append({"role": "user", "content": chat.GO_ON if history else _WORDLESS})
     return [one | {"content": without_control_tokens(one["content"])} for one in messages]
 
 
