@@ -70,7 +70,7 @@ def write_messages(
     first: int = 0,
     longest: int = LONGEST_RESULT,
 ) -> list[Message]:
-    """The system's words and the history from content number `first` on.
+    """Write the instruction and the history from content number `first` on as messages.
 
     `longest` is how many characters of the results of one contribution are shown.
     """
@@ -81,7 +81,7 @@ def write_messages(
 
 
 def write_sampling(wanted: Sampling) -> dict[str, Any]:
-    """The parameters that the client set and all servers know; defaults stand for the rest."""
+    """Write the sampling parameters that the client set and that all servers know."""
     options = {
         "temperature": wanted.temperature,
         "top_p": wanted.top_p,
@@ -93,7 +93,7 @@ def write_sampling(wanted: Sampling) -> dict[str, Any]:
 
 
 def write_tools(request: GenerationRequest, names: FunctionNames) -> list[Message]:
-    """Everything that may be called, the client's functions and the server's own."""
+    """Write the declarations of all functions, the client's and the server's own."""
     return [
         {
             "type": "function",
@@ -108,7 +108,7 @@ def write_tools(request: GenerationRequest, names: FunctionNames) -> list[Messag
 
 
 def _description(tool: ToolDeclaration) -> str:
-    """Return what a function does and, since chat servers have no place for it, what it returns."""
+    """Return a function's description, with its result's schema, for which chat has no field."""
     if not tool.returns:
         return tool.description
     schema = json.dumps(tool.returns, ensure_ascii=False)
@@ -117,16 +117,16 @@ def _description(tool: ToolDeclaration) -> str:
 
 
 def share_of_result(content: Content, longest: int) -> int:
-    """Return how much of each of a contribution's results is shown, in characters."""
+    """Return the characters that each result of a contribution may take."""
     results = sum(isinstance(part, ToolResult) for part in content.parts)
     return max(_LEAST_RESULT, longest // max(1, results))
 
 
 def show_result(result: ToolResult, most: int) -> str:
-    """The result as JSON, cut after `most` characters."""
+    """Return the result as JSON, cut after `most` characters."""
     try:
         text = orjson.dumps(result.response, default=dict).decode()
-    except TypeError:  # numbers and halves of characters that are JSON to nobody else
+    except TypeError:  # numbers and lone surrogates that strict JSON has not
         text = json.dumps(result.response, default=str)
     if len(text) <= most:
         return text
@@ -134,7 +134,7 @@ def show_result(result: ToolResult, most: int) -> str:
 
 
 class _Writer:
-    """Writes one history. Parts are told apart by identity: equal ones may occur twice."""
+    """Writer of one history. Parts are distinguished by identity: equal ones may occur twice."""
 
     def __init__(
         self, history: Sequence[Content], names: FunctionNames, images: bool, longest: int
@@ -211,7 +211,7 @@ class _Writer:
             self._append("user", pieces)
 
     def _results_near(self, place: int) -> Iterator[ToolResult]:
-        """Results that came before the user was answered or further calls were made."""
+        """Yield the results that came before the next answer or further calls."""
         asked = False
         for content in self._history[place + 1 :]:
             results = [part for part in content.parts if isinstance(part, ToolResult)]
@@ -251,7 +251,7 @@ class _Writer:
             yield _text(text)
 
     def _append(self, role: str, content: str | list[Piece]) -> None:
-        """One more message, or more of the last one when the role is the same."""
+        """Add a message, or add to the last one when the role is the same."""
         last = self._messages[-1] if self._messages else {}
         pieces = [_text(content)] if isinstance(content, str) else content
         if last.get("role") == role and "tool_calls" not in last:
@@ -301,7 +301,7 @@ class FunctionNames:
             self.to_chat(name)
 
     def to_chat(self, name: str) -> str:
-        """The name as a chat server may see it."""
+        """Return the name as a chat server accepts it."""
         if name not in self._to_chat:
             plain = _FORBIDDEN.sub("_", name)[:_LONGEST] or "_"
             spelled, number = plain, 2
@@ -313,7 +313,7 @@ class FunctionNames:
         return self._to_chat[name]
 
     def from_chat(self, name: str) -> str:
-        """The declared name; an unknown one stays as it is."""
+        """Return the declared name; an unknown one stays as it is."""
         return self._from_chat.get(name, name)
 
 
@@ -323,7 +323,7 @@ class FunctionNames:
 def first_kept(
     history: Sequence[Content], budget: int, cost: Callable[[Content], int], known: int = 0
 ) -> int:
-    """The number of the first content to keep so that the rest costs at most `budget`.
+    """Return the index of the first content to keep, so that what is kept costs at most `budget`.
 
     `known` is the answer of the turn before. It stands as long as it still fits: a beginning
     that stays the same is read once. When it no longer does, half of the window is cleared.
@@ -365,17 +365,17 @@ _IN_SIGHT = re.compile(
 
 
 def is_image(part: object) -> bool:
-    """Whether a part is one."""
+    """Return whether a part is an image."""
     return isinstance(part, Blob) and part.mime_type.startswith("image/")
 
 
 def note_images(history: Sequence[Content]) -> tuple[Content, ...]:
-    """The history with one note in the place of each contribution's images."""
+    """Return the history with one note in the place of each contribution's images."""
     return tuple(map(_noted, history))
 
 
 def excuse_blindness(history: Sequence[Content]) -> str:
-    """`EXCUSE` where the newest words ask about an image that was sent, or for sight as such.
+    """Return `EXCUSE` where the newest words ask about an image that was sent, or for sight.
 
     Else nothing. Frames that do not belong to a turn never get here, so "what do you see" is
     excused without any.
@@ -416,7 +416,7 @@ _THINK, _THOUGHT = "<think>", "</think>"
 
 
 class _MalformedCall(Exception):
-    """A function call that could not be read: `name` and `written` are what there was of it."""
+    """A function call that could not be parsed; `name` and `written` are what came of it."""
 
     def __init__(self, name: str, written: str, problem: str) -> None:
         super().__init__(f"{name or 'a call'}: {problem}")
@@ -433,7 +433,7 @@ class _Call:
 
 
 class Deltas:
-    """Takes chunks in order. `finish_reason` is empty until the server has said why it ended."""
+    """Parser of streamed chunks; `finish_reason` is empty until the server has given it."""
 
     def __init__(self, names: FunctionNames) -> None:
         self.finish_reason = ""
@@ -442,7 +442,7 @@ class Deltas:
         self._thinking = ThinkTags()
 
     def read_chunk(self, chunk: dict[str, Any]) -> Iterator[ModelPart]:
-        """Return what a chunk says. Calls are kept until they are whole: see `finish`."""
+        """Yield the parts in a chunk. Calls are collected until they are complete: see `finish`."""
         if isinstance(usage := chunk.get("usage"), dict):
             yield UsageReported(_usage(usage))
         choices = chunk.get("choices") or ()
@@ -458,11 +458,11 @@ class Deltas:
             self.finish_reason = choice.get("finish_reason") or self.finish_reason
 
     def flush_text(self) -> Iterator[TextDelta]:
-        """Words that were held back because they might have become a tag."""
+        """Yield the words that were withheld because they might have become a tag."""
         yield from self._thinking.flush_text()
 
     def finish(self) -> Iterator[ModelPart]:
-        """The calls, whole, or the first that can't be read; then why the answer ended early."""
+        """Yield the calls, or the first that can't be parsed; then why the answer ended early."""
         try:
             calls = tuple(self._call(call) for _, call in sorted(self._calls.items()))
         except _MalformedCall as fault:
@@ -502,7 +502,7 @@ class Deltas:
 
 
 class ThinkTags:
-    """Tells thoughts in `<think>` tags at the start of an answer from the answer."""
+    """Splitter of an answer from the thoughts in `<think>` tags at its start."""
 
     def __init__(self) -> None:
         self._held = ""
@@ -537,7 +537,7 @@ class ThinkTags:
 
 
 def _unsafe(text: str) -> int:
-    """Return how many signs at the end may be the beginning of the closing tag."""
+    """Return how many characters at the end may begin the closing tag."""
     return next((n for n in range(len(_THOUGHT) - 1, 0, -1) if text.endswith(_THOUGHT[:n])), 0)
 
 

@@ -79,7 +79,7 @@ def fill(tool: ToolDeclaration, utterance: str, encoder: MiniLM | None = None) -
     missing: MissingArgument | None = None
     for shape in tool.schema.readings(tool.schema.arguments)[:_MAX_SHAPES]:
         try:
-            values = _Filling(tool, text, encoder).object(shape)
+            values = _ArgumentFiller(tool, text, encoder).object(shape)
         except MissingArgument as lack:
             missing = missing or lack
             continue
@@ -90,8 +90,8 @@ def fill(tool: ToolDeclaration, utterance: str, encoder: MiniLM | None = None) -
     raise missing or MissingArgument("")
 
 
-class _Filling:
-    """The filling of one call; a span that became a value is no longer free for others."""
+class _ArgumentFiller:
+    """State of filling one call; a span that became a value is no longer free for others."""
 
     def __init__(
         self,
@@ -145,7 +145,7 @@ class _Filling:
         return {}
 
     def _reserve_message(self, wanted: Sequence[Parameter]) -> None:
-        """Keep what is to be passed on to a person whole: times inside it are part of it."""
+        """Reserve a message to a person as a whole: times inside it are part of it."""
         kinds = {self._kind(one) for one in wanted if one.kind == "string"}
         self._message: Phrase | None = None
         if {ParameterKind.TEXT, ParameterKind.PERSON} <= kinds:
@@ -157,7 +157,7 @@ class _Filling:
         return declarations.kind_of(one.name, one.about, self._tool)
 
     def _may_be_phrase(self, one: Parameter) -> bool:
-        """Whether a phrase may stand for it; a needed code may be a name: "ticker: apple"."""
+        """Return whether a phrase may be the value; a required code may be a name."""
         kind = self._kind(one)
         return kind not in _FORMS or (kind is ParameterKind.CODE and one.needed)
 
@@ -202,7 +202,7 @@ class _Filling:
         if id(shape) in self._within or len(self._within) >= _MAX_DEPTH:
             return None
         within = (*self._within, id(shape))
-        inner = _Filling(self._tool, self._free, self._encoder, within)
+        inner = _ArgumentFiller(self._tool, self._free, self._encoder, within)
         try:
             found = inner.object(shape)
         except MissingArgument as lack:

@@ -1,4 +1,4 @@
-"""What function calling asks the language model that it serves: the port, and programs to write.
+"""Short questions to the language model that is given functions, and the programs that it writes.
 
 Numbers in words are put into digits before a program is asked for, and examples show the form. On
 requests like the examples both help; of 20 others the 0.5B coder model gets 9 right
@@ -34,7 +34,7 @@ class Completion(Protocol):
     """Short, blocking questions to a language model, beside its conversations."""
 
     def complete(self, messages: Sequence[Message], max_tokens: int, cancel: CancelToken) -> str:
-        """The model's greedy answer to `messages`, at most `max_tokens` tokens long.
+        """Return the model's greedy answer to `messages`, at most `max_tokens` tokens long.
 
         Returns what was written so far when `cancel` is set. Raises `EngineError`.
         """
@@ -43,7 +43,7 @@ class Completion(Protocol):
     def rank_names(
         self, messages: Sequence[Message], names: Sequence[str], cancel: CancelToken
     ) -> Mapping[str, float]:
-        """The natural log probability with which the answer begins with each of `names`.
+        """Return the natural log probability with which the answer begins with each of `names`.
 
         Empty when the model can't tell (no log probabilities), or when `cancel` is set. The
         messages before the last one are kept as a cached prefix. Raises `EngineError`.
@@ -52,7 +52,7 @@ class Completion(Protocol):
 
 
 class GeneratedCompletion:
-    """Completion by the answers of any language model, which run on the event loop `loop`.
+    """The `Completion` port over any language model, whose answers run on the event loop `loop`.
 
     Its methods block and are called from other threads. No probabilities, nothing read ahead.
     """
@@ -172,25 +172,25 @@ _EXAMPLES = (
 
 
 def is_program_request(request: str) -> bool:
-    """Whether the words ask for code to be written or run."""
+    """Return whether the words ask for code to be written or run."""
     return bool(_PROGRAM.search(request[:_MAX_CHARS]))
 
 
 def is_calculation(request: str) -> bool:
-    """Whether the words ask for a calculation, in a question or as a command."""
+    """Return whether the words ask for a calculation, in a question or as a command."""
     text = with_digits(request[:_MAX_CHARS].strip())
     asked = words.asks_for_information(text) or bool(_CALCULATING.match(text))
     return asked and _holds_calculation(text)
 
 
 def may_be_calculated(request: str) -> bool:
-    """Whether a program could answer words that no function is meant by: "15 % of 240"."""
+    """Return whether a program could answer words that ask for no function: "15 % of 240"."""
     text = with_digits(request[:_MAX_CHARS].strip())
     return _holds_calculation(text) or bool(_LIST.search(text))
 
 
 def with_digits(text: str) -> str:
-    """The text with spoken numbers in digits: "twenty one point five" becomes "21.5"."""
+    """Return the text with spoken numbers in digits: "twenty one point five" becomes "21.5"."""
     text = _ORDINAL_DATE.sub(lambda found: f"{numbers.ORDINALS.index(found[1]) + 1} ", text)
     pieces, end = [], 0
     for value, start, stop in numbers.locate_numbers(text):
@@ -202,7 +202,7 @@ def with_digits(text: str) -> str:
 
 
 def typed_code(text: str) -> str:
-    """Python that the user typed: between fences, or after "run"; empty if there is none."""
+    """Return the Python that the user typed, between fences or after "run"; empty if none."""
     if "```" in text and (fenced := _FENCE.search(text)):
         return fenced[1].strip()
     ordered = _RUN.match(text)
@@ -213,7 +213,7 @@ def typed_code(text: str) -> str:
 
 
 def program_prompt() -> list[Message]:
-    """The part of the prompt that is the same for all requests."""
+    """Return the part of the prompt that is the same for all requests."""
     messages: list[Message] = [{"role": "system", "content": _INSTRUCTION}]
     for request, code in _EXAMPLES:
         messages.append({"role": "user", "content": request})
@@ -224,7 +224,7 @@ def program_prompt() -> list[Message]:
 def write_program(
     completion: Completion, request: str, cancel: CancelToken, failed: tuple[str, str] = ("", "")
 ) -> str:
-    """A program that prints the answer to `request`; empty if the model wrote none that parses.
+    """Have the model write a program that prints the answer; empty if none of them parses.
 
     `failed` is a program written before and its error. A program that does not parse is sent back
     once. Blocks: with the 0.5B model 2 s of CPU time (median of 20), with the 1.5B twice that.
@@ -267,7 +267,7 @@ def _parsed(code: str) -> ast.Module | None:
 
 
 def _with_imports(code: str, tree: ast.Module) -> str:
-    """The code with an import for each known module that it uses and does not import."""
+    """Return the code with an import for each known module that it uses and does not import."""
     bound: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import | ast.ImportFrom):

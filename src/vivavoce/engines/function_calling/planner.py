@@ -1,4 +1,4 @@
-"""Plans what a model that can't call functions does at the end of a conversation.
+"""Planner of calls and reports for a language model that can't call functions.
 
 The user's last words say what is to be called, and the calls since then how much of it was. All
 calls of an utterance are made at once; when the results are there, one answer reports all of
@@ -53,7 +53,7 @@ _MAX_ASKED_DEPTH = 3
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do now: calls to make, text to say, then a request to answer freely.
+    """What to do next: calls to make, text to say, then a request to answer freely.
 
     An empty plan leaves the answer to the model.
     """
@@ -65,7 +65,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class _Pending:
-    """The part of an utterance that is still to be done."""
+    """The open part of an utterance."""
 
     calls: tuple[ToolCall, ...] = ()
     question: str = ""
@@ -75,7 +75,7 @@ class _Pending:
 
 
 class Planner:
-    """Decides about calls and reports their results. Every method blocks."""
+    """Decides which calls to make and reports their results. Every method blocks."""
 
     def __init__(self, completion: Completion, router: Router, quoter: Quoter) -> None:
         self._completion = completion
@@ -83,7 +83,7 @@ class Planner:
         self._quoter = quoter
 
     def prepare(self, tools: Tools, cancel: CancelToken) -> None:
-        """Read the declarations and the fixed beginnings of the prompts ahead."""
+        """Read the declarations and the fixed parts of the prompts ahead."""
         self._router.prepare_tools(routed_tools(tools), cancel)
         openings = [results.confirmation_prompt()] if routed_tools(tools) else []
         if any(one.kind is ToolKind.CODE for one in tools.server):
@@ -107,7 +107,7 @@ class Planner:
     def _begin(
         self, request: GenerationRequest, detector: IntentDetector, cancel: CancelToken
     ) -> Plan:
-        """The plan for words that nothing was done about yet."""
+        """Return the plan for words for which no call was made yet."""
         history = request.history
         place = find_last_words(history)
         if place < 0 or any(one.role is Role.MODEL for one in history[place:]):
@@ -129,7 +129,7 @@ class Planner:
     def _continue(
         self, detector: IntentDetector, history: Sequence[Content], cancel: CancelToken
     ) -> _Pending:
-        """Return what of the user's last words is left to do, if the results are of their calls."""
+        """Return what of the user's last words is open, if the results are of their calls."""
         place = find_last_words(history)
         since = history[place + 1 :]
         made = calls_in(since)
@@ -143,7 +143,7 @@ class Planner:
     def _corrected(
         self, intents: Intents, results_: Content, made: Sequence[ToolCall], cancel: CancelToken
     ) -> tuple[ToolCall, ...]:
-        """The call of a corrected program, if the only one that was run failed."""
+        """Return the call of a corrected program, if the only one that was run failed."""
         asked = [one for one in intents.calls if one.kind is ToolKind.CODE]
         if len(asked) != 1 or asked[0].args is not None:
             return ()
@@ -162,7 +162,7 @@ class Planner:
         return () if known else (ToolCall(CallId(""), name, {"code": code}),)
 
     def _pending(self, intents: Intents, made: Sequence[ToolCall], cancel: CancelToken) -> _Pending:
-        """The calls that are still to be made, and what is missing for one of them."""
+        """Return the calls that are still to be made, and what is missing for one of them."""
         names = [call.name for call in made]
         known = [(call.name, dict(call.args)) for call in made]
         calls: list[ToolCall] = []
@@ -186,7 +186,7 @@ class Planner:
         return _Pending(tuple(calls), question, rest)
 
     def _arguments(self, intent: Intent, cancel: CancelToken) -> dict[str, object] | None:
-        """The arguments of a call; `None` if the model wrote no program."""
+        """Return the arguments of a call; `None` if the model wrote no program."""
         if intent.args is not None:
             return dict(intent.args)
         if intent.kind is ToolKind.CODE:
@@ -197,7 +197,7 @@ class Planner:
     def _report(
         self, detector: IntentDetector, history: Sequence[Content], cancel: CancelToken
     ) -> tuple[list[str], list[str]]:
-        """Sentences about all results that the model has not spoken of yet.
+        """Return sentences about all results that the model has not spoken of yet.
 
         Second come the questions for which a search found nothing.
         """
@@ -214,7 +214,7 @@ class Planner:
         self, kind: ToolKind | None, call: ToolCall, result: ToolResult, request: str,
         cancel: CancelToken,
     ) -> str:  # fmt: skip
-        """A sentence about a result; empty if the model is to answer `request` by itself."""
+        """Return a sentence about a result; empty if the model is to answer `request` by itself."""
         if kind is ToolKind.SEARCH:
             return results.report_search(call, result, request, self._quoter, cancel)
         if kind is ToolKind.CODE:
@@ -234,7 +234,7 @@ class Planner:
 def _request_of(
     call: ToolCall, detector: IntentDetector, history: Sequence[Content], place: int
 ) -> str:
-    """The request that led to a call at `place`, with the words before a question back."""
+    """Return the request that led to a call at `place`, with the words before a question back."""
     begin = find_last_words(history, place)
     if begin < 0:
         return ""
@@ -247,20 +247,20 @@ def _request_of(
 
 
 def _detect_intents(detector: IntentDetector, history: Sequence[Content], place: int) -> Intents:
-    """The intents of the words at `place`, which may answer a question back."""
+    """Return the intents of the words at `place`, which may answer a question back."""
     answered = _answered_intent(detector, history, place)
     return detector.detect_intents(history, place) if answered is None else Intents((answered,))
 
 
 def question_for(tool: ToolDeclaration, name: str) -> str:
-    """The question back for a missing argument."""
+    """Return the question back for a missing argument."""
     wanted = next((one for one in _asked_parameters(tool) if one.name == name), None)
     how = "How many" if wanted and wanted.kind == "integer" else "Which"
     return f"{how} {' '.join(words.split_identifier(name)) or 'one'} should it be?"
 
 
 def _asked_parameters(tool: ToolDeclaration) -> list[Parameter]:
-    """The required parameters, and those of required objects, level by level."""
+    """Return the required parameters, and those of required objects, level by level."""
     found = level = declarations.parameters(tool)
     for _ in range(_MAX_ASKED_DEPTH):
         objects = [one for one in level if one.needed and one.kind == "object"]
@@ -273,7 +273,7 @@ def _asked_parameters(tool: ToolDeclaration) -> list[Parameter]:
 def _answered_intent(
     detector: IntentDetector, history: Sequence[Content], place: int
 ) -> Intent | None:
-    """The intent for which the model asked back before `place`, with the answer joined to it."""
+    """Return the intent about which the model asked back, joined with the answer at `place`."""
     before = find_last_words(history, place)
     answer = read_utterance(history[place])
     if before < 0 or not words.is_answer(answer):
@@ -324,13 +324,13 @@ class Intents:
 
 
 def routed_tools(tools: Tools) -> tuple[ToolDeclaration, ...]:
-    """The tools among which the router chooses: all but the server's own of a known kind."""
+    """Return the tools among which the router chooses: all but the server's own of a known kind."""
     of_servers = (one.declaration for one in tools.server if one.kind is ToolKind.MCP)
     return (*tools.functions, *of_servers)
 
 
 class IntentDetector:
-    """Detects intents for the tools of one generation. Blocks: about 10 ms a request."""
+    """Detector of intents for the tools of one generation. Blocks: about 10 ms a request."""
 
     def __init__(self, router: Router, tools: Tools, cancel: CancelToken | None = None) -> None:
         self._router = router
@@ -341,7 +341,7 @@ class IntentDetector:
         self.routed = routed_tools(tools)
 
     def detect_intents(self, history: Sequence[Content], place: int) -> Intents:
-        """The intents of the user's words at `place`."""
+        """Return the intents of the user's words at `place`."""
         previous = last_query(history, place)
 
         def target(piece: str) -> str:
@@ -356,7 +356,7 @@ class IntentDetector:
         return Intents(calls, tuple(rest) if calls else ())
 
     def _joined(self, pieces: Sequence[str], previous: str) -> list[str]:
-        """The requests, with each program's in one: "A costs 5 euros. What do 3 of it cost?"
+        """Join the sentences of one calculation: "A costs 5 euros. What do 3 of it cost?"
 
         A request that only asks for code ("Write a program for it.") joins the one before.
         """
@@ -380,14 +380,14 @@ class IntentDetector:
         return joined
 
     def detect_intent(self, request: str, previous: str = "") -> Intent | None:
-        """Return what one request asks for; `previous` is the query of the exchange before."""
+        """Return the intent of one request; `previous` is the last search query."""
         key = (request, previous)
         if key not in self._known:
             self._known[key] = self._detect(request, previous)
         return self._known[key]
 
     def kind(self, name: str) -> ToolKind | None:
-        """The kind of a tool of the server's; `None` for the client's functions."""
+        """Return the kind of a tool of the server's; `None` for the client's functions."""
         return self._kinds.get(name)
 
     def _detect(self, request: str, previous: str) -> Intent | None:
@@ -438,7 +438,7 @@ def _typed(request: str, tool: ToolDeclaration) -> Intent | None:
 
 
 def _is_named(tool: ToolDeclaration, request: str) -> bool:
-    """Whether a word that says what the function is about was said."""
+    """Return whether the request has a word that says what the function is about."""
     about = f"{' '.join(words.split_identifier(tool.name))} {tool.description}"
     generic = {words.stem(word) for word in words.GENERIC_VERBS}
     shared = utterances.content_words(about) & utterances.content_words(request)
@@ -460,7 +460,7 @@ _NO_WORDS = f"{string.punctuation}{string.whitespace}…¿¡"
 
 
 def has_words(content: Content) -> bool:
-    """Whether it holds words of the user's. A lone "." only asks for an answer."""
+    """Return whether a content has words of the user's. A lone "." only asks for an answer."""
     return (
         content.role is Role.USER
         and bool(content.text.strip(_NO_WORDS))
@@ -469,18 +469,18 @@ def has_words(content: Content) -> bool:
 
 
 def read_utterance(content: Content) -> str:
-    """The words of a content on one line, as far as they are read."""
+    """Return the words of a content on one line, as far as they are read."""
     return " ".join(content.text[:MAX_CHARS].split())
 
 
 def find_last_words(history: Sequence[Content], end: int | None = None) -> int:
-    """Return where the user's last words before `end` stand; -1 if there are none."""
+    """Return the index of the user's last words before `end`; -1 if there are none."""
     places = range((len(history) if end is None else end) - 1, -1, -1)
     return next((place for place in places if has_words(history[place])), -1)
 
 
 def last_query(history: Sequence[Content], place: int) -> str:
-    """The last search query of the exchange before `place`; empty if there is none."""
+    """Return the last search query of the exchange before `place`; empty if there is none."""
     previous = find_last_words(history, place)
     for content in reversed(history[previous + 1 : place]):
         for part in reversed(content.parts):
@@ -494,12 +494,12 @@ def calls_in(contents: Sequence[Content]) -> tuple[ToolCall, ...]:
 
 
 def has_spoken(contents: Sequence[Content]) -> bool:
-    """Whether the model has spoken in these."""
+    """Return whether the model has spoken in these contents."""
     return any(one.role is Role.MODEL and one.text.strip() for one in contents)
 
 
 def answer_calls(content: Content, calls: Sequence[ToolCall]) -> bool:
-    """Whether these results are those of the calls."""
+    """Return whether the results in a content are those of the calls."""
     return all(
         any(call.name == part.name and part.id in ("", call.id) for call in calls)
         for part in content.parts
@@ -508,7 +508,7 @@ def answer_calls(content: Content, calls: Sequence[ToolCall]) -> bool:
 
 
 def find_unreported(history: Sequence[Content]) -> list[ToolResult]:
-    """The results since the last words; silent ones only where the history ends with them.
+    """Return the results since the last words; silent ones only at the end of the history.
 
     Of a program that failed and was run again, only the last result counts.
     """
@@ -530,7 +530,7 @@ def find_unreported(history: Sequence[Content]) -> list[ToolResult]:
 
 
 def find_call(result: ToolResult, history: Sequence[Content]) -> tuple[int, ToolCall]:
-    """The call that a result belongs to, and where it stands."""
+    """Return the index and the call that a result belongs to."""
     for place in range(len(history) - 1, -1, -1):
         for part in history[place].parts:
             if not isinstance(part, ToolCall) or part.name != result.name:
@@ -541,7 +541,7 @@ def find_call(result: ToolResult, history: Sequence[Content]) -> tuple[int, Tool
 
 
 def history_as_text(history: Sequence[Content]) -> tuple[Content, ...]:
-    """The history for a model without tools: no calls, and results as words of the user.
+    """Return the history for a model without tools: no calls, results as words of the user.
 
     A result is shown only until the model has spoken of it; a user's content without words (".")
     is left out where something else remains.

@@ -1,8 +1,8 @@
 """Results of calls in spoken sentences: values, confirmations, and quotations that answer.
 
 Facts are never left to the model: of five results as plain text in the prompt, the 0.5B and the
-1.5B model each report one wrong. Values are read from the JSON as they came. What a model words
-of a deed is used only if it is grounded.
+1.5B model each report one wrong. Values are read from the JSON as they came. The model's
+wording of a confirmation is used only if request and call hold all that it says.
 
 An answer from passages is never written, only quoted: from a passage in the prompt the models
 answer 6 and 7 of 10 questions rightly, and the others with another fact of the passage. A
@@ -42,7 +42,7 @@ _FAILURE = words.word_set("false no failed failure fail error")
 _GROUNDED = STOP_WORDS | words.word_set(
     "i'm i've i'll it's okay ok yes sure been was were has will am going done set ready"
 )
-"""Words that a confirmation of any deed may hold."""
+"""Words that any confirmation may hold."""
 _MAX_CHARS = 400
 _SUMMARY_CHARS = 200
 _MAX_EXACT = 1e15
@@ -72,7 +72,7 @@ _WHOLE_PAGE = STOP_WORDS | words.word_set(
 def report_search(
     call: ToolCall, result: ToolResult, request: str, quoter: Quoter, cancel: CancelToken
 ) -> str:
-    """The quotation that answers; empty if nothing was found for a question.
+    """Return the quotation that answers; empty if nothing was found for a question.
 
     Then the model answers it by itself. `NOTHING_FOUND` where a search was asked for.
     """
@@ -86,7 +86,7 @@ def report_search(
 
 
 def report_code(result: ToolResult, request: str) -> str:
-    """Return what a program printed, or why it did not work."""
+    """Return what a program printed, or its error, as a sentence."""
     if problem := result.response.get("error"):
         return apology(_PROBLEMS[ToolKind.CODE], problem)
     output = str(result.response.get("output", "")).strip()
@@ -108,7 +108,7 @@ def report_code(result: ToolResult, request: str) -> str:
 
 
 def report_pages(result: ToolResult, request: str, quoter: Quoter, cancel: CancelToken) -> str:
-    """The answer from web pages, their beginning for "summarize", and which were not read."""
+    """Return the answer from web pages (for "summarize" their start), and which were not read."""
     if problem := result.response.get("error"):
         return apology(_PROBLEMS[ToolKind.URL], problem)
     question = utterances.without_addresses(request)
@@ -133,7 +133,7 @@ def report_pages(result: ToolResult, request: str, quoter: Quoter, cancel: Cance
 
 
 def spoken_value(printed: str) -> str:
-    """A printed value as it is said: "about 1.4142", "yes" for True, a list with "and"."""
+    """Return a printed value as it is said: "about 1.4142", "yes" for True, a list with "and"."""
     try:
         value = ast.literal_eval(printed)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
@@ -148,7 +148,7 @@ def spoken_value(printed: str) -> str:
 
 
 def _rounded(value: float) -> str:
-    """Without the noise of floating point."""
+    """Return a number without the noise of floating point."""
     short = f"{round(value, 4):.15g}" if abs(value) >= _MIN_ROUNDED or not value else f"{value:.4g}"
     return short if math.isclose(float(short), value, rel_tol=1e-9) else f"about {short}"
 
@@ -157,7 +157,7 @@ def _rounded(value: float) -> str:
 
 
 def report_failure(result: ToolResult) -> str:
-    """Return what went wrong, as a sentence; empty if nothing did."""
+    """Return a function's failure as a sentence; empty if it did not fail."""
     if problem := result.response.get("error"):
         return apology("that did not work", problem)
     core = _unwrapped(result.response)
@@ -170,7 +170,7 @@ def report_failure(result: ToolResult) -> str:
 
 
 def report_values(result: ToolResult) -> str:
-    """Return what the function returned, as a sentence; empty if it only says that it was done."""
+    """Return a function's result as a sentence; empty if it only says that it succeeded."""
     core = _unwrapped(result.response)
     if isinstance(core, Mapping):
         return as_sentence(_joined(_facts(core)))
@@ -185,7 +185,7 @@ def report_values(result: ToolResult) -> str:
 
 
 def report_progress(values: str) -> str:
-    """A result that others will follow."""
+    """Return a sentence about a result that others will follow."""
     if not values:
         return "It is still under way."
     keeps_capital = values[:2].isupper() or values.startswith("I")
@@ -193,7 +193,7 @@ def report_progress(values: str) -> str:
 
 
 def apology(what: str, problem: Any) -> str:
-    """`Sorry, the search did not work: no answer came.`"""
+    """Return an apology, such as "Sorry, that did not work: no answer came", as a sentence."""
     detail = _phrase(problem)
     if detail.startswith(("The ", "A ", "An ", "It ", "No ", "There ")):
         detail = detail[0].lower() + detail[1:]
@@ -201,7 +201,7 @@ def apology(what: str, problem: Any) -> str:
 
 
 def summarize_result(result: ToolResult) -> str:
-    """A result in one line, for a model to read."""
+    """Return a result in one line, for a model to read."""
     found = report_failure(result)
     if not found and "outcome" in result.response:
         found = _phrase(result.response.get("output", ""))
@@ -214,13 +214,13 @@ def summarize_result(result: ToolResult) -> str:
 
 
 def describe_call(call: ToolCall) -> str:
-    """A call in words: `set timer (minutes 10)`."""
+    """Return a call in words: `set timer (minutes 10)`."""
     name = words.spell_identifier(call.name)
     return f"{name} ({_phrase(call.args)})" if call.args else name
 
 
 def is_grounded(claim: str, request: str, done: str) -> bool:
-    """Whether all numbers and content words of a claim stand in the request or the deed.
+    """Return whether request or call have all numbers and content words of a claim.
 
     A sentence that says the opposite of the request is not grounded either.
     """
@@ -242,7 +242,7 @@ def is_grounded(claim: str, request: str, done: str) -> bool:
 
 
 def as_sentence(text: str) -> str:
-    """A text as a sentence: a capital letter, and a mark at the end."""
+    """Return a text as a sentence: a capital letter, and a mark at the end."""
     plain = " ".join(text.split())[:_MAX_CHARS]
     if plain and plain[-1] not in ".!?":
         plain += "."
@@ -250,12 +250,12 @@ def as_sentence(text: str) -> str:
 
 
 def _same(word: str, one: str) -> bool:
-    """Whether two words have one stem: "setting" and "set", too."""
+    """Return whether two words have one stem: "setting" and "set", too."""
     return words.is_similar(word, one) or words.stem(word) == one + one[-1]
 
 
 def _unwrapped(response: Any) -> Any:
-    """The result itself, out of the objects that only wrap it."""
+    """Return the result itself, out of the objects that only wrap it."""
     while isinstance(response, Mapping) and len(response) == 1:
         ((key, inner),) = response.items()
         if key not in _WRAPPERS:
@@ -285,7 +285,7 @@ def _facts(found: Mapping[str, Any]) -> list[str]:
 
 
 def _fact(name: str, value: Any) -> str:
-    """A named value in words: "the price is 4", "it is not locked", "there are no events"."""
+    """Return a named value in words: "the price is 4", "it is not locked"."""
     if isinstance(value, bool):
         state = name.removeprefix("is ")
         if state != name or state in _STATES or (state.endswith("ed") and " " not in state):
@@ -340,7 +340,7 @@ _EXAMPLES = (
 
 
 def confirmation_prompt() -> list[Message]:
-    """The part of the prompt that is the same for all confirmations."""
+    """Return the part of the prompt that is the same for all confirmations."""
     messages: list[Message] = [{"role": "system", "content": _INSTRUCTION}]
     for request, as_sentence in _EXAMPLES:
         messages.append({"role": "user", "content": request})
@@ -349,7 +349,7 @@ def confirmation_prompt() -> list[Message]:
 
 
 def confirm_call(completion: Completion, request: str, call: ToolCall, cancel: CancelToken) -> str:
-    """A sentence that says that `call` was made; `DONE` if the model's says more than that.
+    """Return the model's sentence that `call` was made; `DONE` if it says more than that.
 
     Blocks for a prompt of 20 new tokens and an answer of 8. Raises `EngineError`.
     """
@@ -449,7 +449,7 @@ class _Sentence:
 
 
 class Quoter:
-    """Finds the sentences that answer. Blocks: up to half a second."""
+    """Finder of the sentences that answer a question. Blocks: up to half a second."""
 
     def __init__(self, encoder: MiniLM) -> None:
         self._encoder = encoder
@@ -457,7 +457,7 @@ class Quoter:
     def quote_answer(
         self, question: str, passages: Sequence[Passage], cancel: CancelToken
     ) -> list[str]:
-        """The one or two sentences that answer, as they stand in the passages; or none."""
+        """Return the one or two sentences of the passages that answer, or none."""
         sentences = [one for n, passage in enumerate(passages) for one in _sentences(n, passage)]
         lexical = _word_overlap(question, sentences)
         nearest = sorted(sentences, key=lambda one: -lexical[one])[:_MAX_EMBEDDED]
@@ -483,7 +483,7 @@ class Quoter:
     def quote_start(
         self, passages: Sequence[Passage], max_chars: int = _MAX_QUOTED_CHARS
     ) -> list[str]:
-        """Return what the passages begin with: whole sentences, up to so many characters."""
+        """Return the first sentences of the passages, up to so many characters."""
         found: list[str] = []
         for n, passage in enumerate(passages):
             for one in _sentences(n, passage):
@@ -494,7 +494,7 @@ class Quoter:
 
 
 def _word_overlap(question: str, sentences: Sequence[_Sentence]) -> dict[_Sentence, float]:
-    """Return how much of the question's content each sentence and its title hold, up to 1.
+    """Return the share of the question's words that each sentence and its title have, up to 1.
 
     Negative where the names of the question are missing from both and from the passage.
     """
@@ -523,7 +523,7 @@ def _word_overlap(question: str, sentences: Sequence[_Sentence]) -> dict[_Senten
 
 
 def _kind_score(question: str, one: _Sentence) -> float:
-    """Whether a sentence holds the kind of thing that is asked for, and no other day or year."""
+    """Return a score for having the kind of thing that is asked for, and no other day or year."""
     fit = 0.0
     for asked, answer in _KINDS:
         if asked.search(question):
@@ -537,7 +537,7 @@ def _kind_score(question: str, one: _Sentence) -> float:
 
 
 def _weekdays(text: str) -> set[str]:
-    """The weekdays in a text; "Tuesday to Friday" names four."""
+    """Return the weekdays in a text; "Tuesday to Friday" names four."""
     found: set[str] = set()
     for match in _WEEKDAY.finditer(text):
         first = WEEKDAYS.index(match[1].lower())
@@ -552,7 +552,7 @@ def _with_neighbor(
     scores: dict[_Sentence, float],
     sentences: Sequence[_Sentence],
 ) -> list[str]:
-    """The best, and the one that it points back at, or a neighbor that is nearly as good."""
+    """Return the best sentence, and the one that it refers to, or a neighbor nearly as good."""
     before = next((one for one in sentences if one.precedes(best)), None)
     dangling = _POINTS_BACK.match(best.text) or (
         _PRONOUN.match(best.text) and _ASKS_FOR_SUBJECT.match(question)
@@ -571,7 +571,7 @@ def _with_neighbor(
 
 
 def _sentences(number: int, passage: Passage) -> list[_Sentence]:
-    """A passage's sentences as they stand there; none crosses a line's end.
+    """Split a passage into its sentences; none crosses a line's end.
 
     A short line without a closing mark is a heading: it belongs to the title of what follows.
     """

@@ -1,4 +1,4 @@
-"""Which declared function an utterance asks for, if any.
+"""Choice of the declared function that an utterance asks for, if any.
 
 A sentence encoder brings "it is stuffy in here" near "open the window": MiniLM, tuned on utterances
 and declarations of benchmarks/toolchoice/training. `router.npz` holds the result: low-rank changes
@@ -94,7 +94,7 @@ class Router:
     def embed_tools(
         self, tools: Sequence[ToolDeclaration], cancel: CancelToken | None = None
     ) -> None:
-        """Read the declarations ahead: 4 ms for each."""
+        """Embed the declarations ahead: 4 ms for each."""
         texts = [text for tool in tools for text in declarations.embedded_texts(tool)]
         self._network.encode_all(texts, cancel)
 
@@ -158,7 +158,7 @@ class Router:
         ]
 
     def _none_odds(self, vector: Vector) -> float:
-        """Return how much the words ask for nothing, on the scale of the similarity."""
+        """Return the log odds that the words ask for nothing, on the scale of the similarity."""
         near = _SHARPNESS * (self._none @ vector)
         most = near.max()
         return float(most + np.log(np.exp(near - most).sum())) + self._bias - _READINESS
@@ -193,7 +193,7 @@ def _likeness(likenesses: Sequence[float]) -> float:
 
 
 def _reluctance(utterance: str) -> float:
-    """Return how much speaks against any call."""
+    """Return the log odds against any call."""
     against = _PROHIBITION if words.is_prohibition(utterance) else 0.0
     return against + (_HYPOTHETICAL if words.is_hypothetical(utterance) else 0.0)
 
@@ -256,7 +256,7 @@ def _hints(spoken: list[str], asks: bool, defines: bool, tool: ToolDeclaration) 
 
 
 def _shared(spoken: list[str], named_words: list[str]) -> int:
-    """Return how many content words both hold."""
+    """Return how many content words both have."""
     content = {
         word for word in named_words if word not in STOP_WORDS | words.GENERIC_VERBS | _UNSPECIFIC
     }
@@ -375,7 +375,7 @@ def _clipped(odds: float) -> float:
 
 
 def _opening(tools: Sequence[ToolDeclaration]) -> list[Message]:
-    """Return what comes before the question; all but the last two messages are the same for all."""
+    """Return the messages before the question; all but the last two are the same for all lists."""
     turns: list[Message] = [
         {"role": "system", "content": _JUDGE_INSTRUCTION},
         *_exchange(f"Functions:\n{_EXAMPLE_LIST}", "ok"),

@@ -1,4 +1,4 @@
-"""Requests that an utterance holds, and what a request asks to search for.
+"""Splitting of utterances into requests, and the search query of a request.
 
 "Lights on and play jazz" holds two requests. Splitting wrongly is worse than not splitting: a list
 of names is one argument, and a message must arrive whole. So the rules are:
@@ -82,7 +82,7 @@ _VERBS = words.word_set(
 
 
 def split_requests(text: str, target: Target) -> list[str]:
-    """The requests in `text`, in order; the text itself if it holds only one."""
+    """Return the requests in `text`, in order; the text itself if it is one."""
     if len(text) > _MAX_CHARS or "```" in text:
         return [text.strip()]
     pieces = [piece for block in _blocks(text) for piece in _requests(block, target)]
@@ -90,24 +90,24 @@ def split_requests(text: str, target: Target) -> list[str]:
 
 
 def find_addresses(text: str) -> list[str]:
-    """The web addresses in a text, each once."""
+    """Return the web addresses in a text, each once."""
     found = (one.rstrip(_AFTER_ADDRESS) for one in _ADDRESS.findall(text))
     return list(dict.fromkeys(found))
 
 
 def without_addresses(text: str) -> str:
-    """The text without web addresses: what is asked about them."""
+    """Return the text without web addresses: what is asked about them."""
     return " ".join(_ADDRESS.sub(" ", text).split())
 
 
 def asks_for_answer(piece: str) -> bool:
-    """Whether it is to be answered in words: a question, or "tell me a joke"."""
+    """Return whether a request wants an answer in words: a question, or "tell me a joke"."""
     plain = strip_request(piece)
     return words.asks_for_information(plain) or bool(_SPOKEN.match(plain))
 
 
 def strip_request(piece: str) -> str:
-    """A request without greeting, order and politeness, on one line, spelled as it was.
+    """Return a request on one line, without greeting, "then" and politeness, spelled as it was.
 
     Only the beginning of a long text is kept: what is done with it may be quadratic in length.
     """
@@ -116,7 +116,7 @@ def strip_request(piece: str) -> str:
 
 
 def strip_plea(text: str) -> str:
-    """The text without greeting, order and politeness; its line breaks are kept."""
+    """Return a text without greeting, "then" and politeness; its line breaks are kept."""
     rest = text.strip()
     for lead in (_LEAD, _ORDER, _LEAD, _PLEA):
         rest = lead.sub("", rest, count=1)
@@ -127,23 +127,23 @@ def strip_plea(text: str) -> str:
 
 
 def is_plea(piece: str) -> bool:
-    """Whether it begins as a plea, "can you ...", so that what follows is no question."""
+    """Return whether a request begins with "can you ...", so that what follows is no question."""
     return bool(_PLEA.match(_ORDER.sub("", _LEAD.sub("", piece.strip(), count=1), count=1)))
 
 
 def is_command(piece: str) -> bool:
-    """Whether it begins with a verb in the imperative: "play some jazz"."""
+    """Return whether a request begins with a verb in the imperative: "play some jazz"."""
     first = next(iter(words.tokenize(strip_request(piece))), "")
     return first in _VERBS or words.names_action(first) or words.names_query(first)
 
 
 def _is_courtesy(sentence: str) -> bool:
-    """Whether it only greets, thanks, or announces what follows."""
+    """Return whether a sentence only greets, thanks, or announces what follows."""
     return bool(_COURTESY.match(_LEAD.sub("", sentence, count=1)))
 
 
 def _blocks(text: str) -> Iterator[str]:
-    """List items and paragraphs, each on one line."""
+    """Yield list items and paragraphs, each on one line."""
     block: list[str] = []
     for line in [*text.splitlines(), ""]:
         item = _ITEM.match(line)
@@ -174,7 +174,7 @@ def _begins_request(sentence: str, before: str, target: Target) -> bool:
 
 
 def _parts(sentence: str, target: Target) -> Iterator[str]:
-    """A sentence, split where a joint has a request on both sides."""
+    """Split a sentence where a joint has a request on both sides."""
     begin = 0
     for joint in list(_JOINT.finditer(sentence))[:_MAX_JOINTS]:
         left, right = sentence[begin : joint.start()].strip(), sentence[joint.end() :].strip()
@@ -189,13 +189,13 @@ def _parts(sentence: str, target: Target) -> Iterator[str]:
 
 
 def _clause(right: str) -> str:
-    """Return what follows a joint, as far as the next joint that may end it."""
+    """Return the clause after a joint, as far as the next joint that may end it."""
     joint = next((j for j in _JOINT.finditer(right) if len(right[: j.start()].split()) > 1), None)
     return right[: joint.start()].strip() if joint else right
 
 
 def _separates(left: str, right: str, sequence: bool, target: Target) -> bool:
-    """Whether two requests meet at a joint; `sequence` marks a "then"."""
+    """Return whether two requests meet at a joint; `sequence` marks a "then"."""
     quoted = left.count('"') % 2 == 1 or left.count("“") > left.count("”")
     dictated = bool(_DICTATED.search(left))
     if quoted or (dictated and not sequence):
@@ -216,7 +216,7 @@ def _separates(left: str, right: str, sequence: bool, target: Target) -> bool:
 
 
 def _follows_message(left: str, right: str, target: Target) -> bool:
-    """Whether words after a message ask for something that can't be part of the message."""
+    """Return whether words after a message ask for something that is no part of the message."""
     other = target(right)
     return bool(other) and other != target(left) and is_command(right) and not _PERSON.search(right)
 
@@ -289,18 +289,18 @@ _FEWEST_CONTENT_WORDS = 2
 
 
 def is_search_command(request: str) -> bool:
-    """Whether the words themselves ask for a search."""
+    """Return whether the words themselves ask for a search."""
     plain = strip_request(request)
     return bool(_COMMAND.match(plain) or _ONLINE.search(plain))
 
 
 def names_the_web(request: str) -> bool:
-    """Whether nothing but a search can be meant: "google it", "look online"."""
+    """Return whether nothing but a search can be meant: "google it", "look online"."""
     return is_search_command(request) and bool(_WEB_NAMED.search(strip_request(request)))
 
 
 def find_search_query(request: str, previous: str = "") -> str:
-    """Return what to search for; empty if nothing is asked that a search could answer.
+    """Return the search query of a request; empty if a search could not answer it.
 
     `previous` is the last query: a question with a pronoun takes it along.
     """
@@ -324,12 +324,12 @@ def find_search_query(request: str, previous: str = "") -> str:
 
 
 def content_words(text: str) -> set[str]:
-    """The stems of the words that say what a text is about."""
+    """Return the stems of the words that say what a text is about."""
     return {words.stem(word) for word in words.tokenize(text) if word not in FUNCTION_WORDS}
 
 
 def _is_question(request: str, text: str) -> bool:
-    """Whether the text asks for facts, by its first words or else by its question mark."""
+    """Return whether the text asks for facts, by its first words or else by its question mark."""
     if _QUESTION.match(text) or _EMBEDDED_QUESTION.search(text):
         return True
     if is_plea(request):

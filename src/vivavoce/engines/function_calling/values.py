@@ -1,4 +1,4 @@
-"""Values with a form of their own: numbers, codes, languages, enumerations, booleans.
+"""Values of numbers, enumerations and booleans in an utterance.
 
 A listed value is taken where the utterance has its words, else where a phrase of up to three words
 lies near enough to it in meaning: "bike ride" for `cycling`, "every day" for `daily`. A boolean is
@@ -199,7 +199,7 @@ def _description(one: Parameter) -> str:
 
 
 def _article(one: Parameter, free: FreeText) -> tuple[int, Span] | None:
-    """Return one for a count where nothing but an article tells it: "a small pizza"."""
+    """Return one for a count where there is only an article: "a small pizza"."""
     if not _COUNTS.intersection(words.split_identifier(one.name)) or not one.accepts(1):
         return None
     found = re.search(r"\b(?:an?|another)\b(?=\s+[a-z])", free.plain)
@@ -504,7 +504,7 @@ def _phrases(text: str) -> Iterator[tuple[Span, str]]:
 
 
 def _is_denied(found: list[tuple[int, int, str]], place: int) -> bool:
-    """Whether the word at `place` follows "not" or "no", with an article between or without."""
+    """Return whether the word at `place` follows "not" or "no", with or without an article."""
     before = [word for _, _, word in found[max(0, place - 2) : place]]
     return bool(before) and (
         before[-1] in words.NEGATIONS
@@ -537,7 +537,7 @@ def _mention(
 
 
 def _is_negated(span: Span, text: str) -> bool:
-    """Whether the clause denies what the span says, before it or right after: "shuffle off"."""
+    """Return whether the clause negates the span, before it or right after: "shuffle off"."""
     before = _CLAUSE_END.split(plain(text)[: span.start])[-1]
     return words.is_negated(" ".join([before, *words.tokenize(text[span.end :])[:1]]))
 

@@ -38,24 +38,12 @@ _ENDED = re.compile(
 )
 _NEGATED = re.compile(r"\b(?:off|not|no|never|without|no longer|don't|mustn't|shouldn't|can't)\b")
 
-_OPPOSITES = (
-    ("on", "off"),
-    ("open", "close"),
-    ("open", "shut"),
-    ("start", "stop"),
-    ("begin", "end"),
-    ("lock", "unlock"),
-    ("raise", "lower"),
-    ("increase", "decrease"),
-    ("up", "down"),
-    ("enable", "disable"),
-    ("mute", "unmute"),
-    ("add", "remove"),
-    ("play", "pause"),
-    ("louder", "quieter"),
-)
 _OPPOSITE: dict[str, set[str]] = {}
-for _one, _other in _OPPOSITES:
+for _one, _other in map(str.split, (
+    "on off", "open close", "open shut", "start stop", "begin end", "lock unlock", "raise lower",
+    "increase decrease", "up down", "enable disable", "mute unmute", "add remove", "play pause",
+    "louder quieter",
+)):  # fmt: skip
     _OPPOSITE.setdefault(_one, set()).add(_other)
     _OPPOSITE.setdefault(_other, set()).add(_one)
 

@@ -10,7 +10,7 @@ WEIGHTS = (QWEN_SMALL, QWEN_LARGE, MINILM)
 
 
 def required_weights(settings: Settings) -> tuple[str, ...]:
-    """Names of the weights that it loads under these settings. Raises `ConfigError`."""
+    """Return the names of the weights that these settings need. Raises `ConfigError`."""
     chosen = read_settings(settings)
     names = [] if chosen.path else [select_model(chosen.model)]
     if chosen.tools and not chosen.router:
@@ -19,7 +19,7 @@ def required_weights(settings: Settings) -> tuple[str, ...]:
 
 
 async def create(settings: Settings, host: EngineHost) -> LanguageModel:
-    """The engine `model.llamacpp`, loaded and checked: takes two to five seconds.
+    """Load and check the engine `model.llamacpp`: takes two to five seconds.
 
     Raises `EngineMissing` without weights, `ConfigError` for bad settings.
     """

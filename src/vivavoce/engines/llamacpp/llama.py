@@ -31,8 +31,8 @@ from vivavoce.errors import EngineError, EngineMissing
 from vivavoce.installing import missing_library
 
 ENGINE = "model.llamacpp"
-_FAREWELL_S = 5.0
-_PATIENCE_S = 60.0
+_CLOSE_TIMEOUT_S = 5.0
+_REQUEST_TIMEOUT_S = 60.0
 
 _SPIN_VARIABLE = "GOMP_SPINCOUNT"
 _SPINS = "200"
@@ -54,7 +54,7 @@ Chunk = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class LlamaOptions:
-    """How a model is loaded. `context` counts tokens in each of `slots` conversations."""
+    """Options for loading a model. `context` counts tokens in each of `slots` conversations."""
 
     path: Path
     context: int
@@ -93,18 +93,18 @@ class Llama:
         self._run("handle_chat_completions", body, token, put)
 
     def read_prompt(self, text: str, slot: int, token: CancelToken) -> None:
-        """Have a slot read a prompt's beginning, as `render` gives it, and write nothing."""
+        """Process the start of a prompt, as `render_chat` gives it, and write nothing."""
         body = {"prompt": text, "n_predict": 0, "id_slot": slot, "cache_prompt": True}
         self._run("handle_completions", body, token, lambda chunk: None)
 
     def complete_chat(self, body: Chunk, token: CancelToken) -> str:
-        """The whole text of one chat completion."""
+        """Return the whole text of one chat completion."""
         pieces: list[str] = []
         self.stream_chat(body, token, lambda chunk: pieces.append(text_of(chunk)))
         return "".join(pieces)
 
     def next_tokens(self, prompt: Sequence[str | int], slot: int, most: int) -> dict[int, float]:
-        """Natural log probabilities of the `most` likeliest tokens after `prompt`, by token id.
+        """Return natural log probabilities of the `most` likeliest tokens after `prompt`, by id.
 
         `prompt` mixes text (in which special tokens are recognized) and token ids.
         """
@@ -116,38 +116,40 @@ class Llama:
             "id_slot": slot,
             "cache_prompt": True,
         }
-        answer = self._post("/completion", body, timeout_s=_PATIENCE_S)
+        answer = self._post("/completion", body, timeout_s=_REQUEST_TIMEOUT_S)
         (first,) = answer["completion_probabilities"][:1] or ({"top_logprobs": ()},)
         return {entry["id"]: entry["logprob"] for entry in first["top_logprobs"]}
 
     def count_tokens(self, text: str) -> int:
-        """Return how many tokens `text` is."""
+        """Return the number of tokens in `text`."""
         return len(self.token_ids(text))
 
     def token_ids(self, text: str) -> list[int]:
-        """The tokens of `text`."""
+        """Return the ids of the tokens in `text`."""
         return list(self._post("/tokenize", {"content": text})["tokens"])
 
     def save_slot(self, slot: int, name: str) -> int:
-        """Write what a slot has read to the file `name`, over an older one; its size in bytes."""
+        """Write a slot's state to the file `name`, over an older one; returns its size in bytes."""
         body = {"filename": name}
-        answer = self._post(f"/slots/{slot}?action=save", body, timeout_s=_PATIENCE_S)
+        answer = self._post(f"/slots/{slot}?action=save", body, timeout_s=_REQUEST_TIMEOUT_S)
         return int(answer["n_written"])
 
     def restore_slot(self, slot: int, name: str) -> None:
-        """Make a slot hold what was saved as `name`. Raises `EngineError` without such a file."""
-        self._post(f"/slots/{slot}?action=restore", {"filename": name}, timeout_s=_PATIENCE_S)
+        """Load the state saved as `name` into a slot. Raises `EngineError` without such a file."""
+        self._post(
+            f"/slots/{slot}?action=restore", {"filename": name}, timeout_s=_REQUEST_TIMEOUT_S
+        )
 
     def delete_state(self, name: str) -> None:
         """Delete the file `name`, if there is one."""
         (self._states / name).unlink(missing_ok=True)
 
     def render_chat(self, body: Chunk) -> str:
-        """The prompt that the model's template makes of a chat."""
+        """Return the prompt that the model's template makes of a chat."""
         return str(self._post("/apply-template", body)["prompt"])
 
     def close(self) -> None:
-        """Stop what runs, free the model and its listener. Takes at most a few seconds.
+        """Stop running requests, free the model and its listener. Takes at most a few seconds.
 
         To free it is to wait for the library's threads while nothing of Python runs. One that
         waits for Python in turn (for the rest of a request, for what `put` says) would hold the
@@ -155,7 +157,7 @@ class Llama:
         """
         self._closing.set()
         with self._quiet:
-            if not self._quiet.wait_for(lambda: self._running == 0, timeout=_FAREWELL_S):
+            if not self._quiet.wait_for(lambda: self._running == 0, timeout=_CLOSE_TIMEOUT_S):
                 ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._server))
             self._server = None
         self._remove_states()
@@ -165,7 +167,7 @@ class Llama:
     ) -> None:
         refusals: list[str] = []
 
-        def take(chunk: Chunk) -> bool:
+        def receive(chunk: Chunk) -> bool:
             if "error" in chunk:
                 refusals.append(str(chunk["error"].get("message", chunk["error"])))
             elif not (token.cancelled or self._closing.is_set()):
@@ -174,14 +176,14 @@ class Llama:
 
         with self._inside() as server:
             if not token.cancelled:
-                getattr(server, handler)({**body, "stream": True, "return_progress": True}, take)
+                getattr(server, handler)({**body, "stream": True, "return_progress": True}, receive)
             del server
         if refusals:
             raise EngineError(ENGINE, refusals[0])
 
     @contextmanager
     def _inside(self) -> Iterator[Any]:
-        """The library's server, which is not freed meanwhile. Raises `EngineError` once closed."""
+        """Yield the library's server, not freed meanwhile. Raises `EngineError` once closed."""
         with self._quiet:
             if self._server is None or self._closing.is_set():
                 raise EngineError(ENGINE, "the model is closed.")
@@ -218,26 +220,26 @@ class Llama:
 
 
 def without_control_tokens(text: str) -> str:
-    """A text that can't end its message or begin another: the library reads such tokens in it."""
+    """Return a text in which the library finds no token that ends or begins a message."""
     return _CONTROL_TOKEN.sub("< ", text)
 
 
 def text_of(chunk: Chunk) -> str:
-    """The words in a streamed chunk; empty for chunks that carry none."""
+    """Return the text in a streamed chunk; empty for chunks that carry none."""
     for choice in chunk.get("choices", ()):
         return str(choice.get("delta", {}).get("content") or "")
     return ""
 
 
 def finish_reason(chunk: Chunk) -> str:
-    """Why the text ended, in the library's word; empty for chunks that do not end it."""
+    """Return the library's reason for ending the text; empty for chunks that do not end it."""
     for choice in chunk.get("choices", ()):
         return str(choice.get("finish_reason") or "")
     return ""
 
 
 class TokenMeter:
-    """Counts tokens as chunks go by; the last chunk has the exact figures."""
+    """Counter of the tokens in a stream; the last chunk has the exact figures."""
 
     def __init__(self) -> None:
         self.usage = Usage()
@@ -245,7 +247,7 @@ class TokenMeter:
         self._reported = time.monotonic()
 
     def is_report_due(self) -> bool:
-        """Whether the prompt is still being read, and was for a while since the last report."""
+        """Return whether a prompt is being read, and the last report was a while ago."""
         now = time.monotonic()
         due = not self.usage.response_tokens and now - self._reported >= _REPORT_EVERY_S
         if due:
@@ -304,7 +306,7 @@ def _load(options: LlamaOptions, key: str, states: str) -> Any:
 
 
 def _library() -> Any:
-    """The module xllamacpp, its threads waiting asleep. Raises `EngineMissing`.
+    """Import xllamacpp with threads that sleep while they wait. Raises `EngineMissing`.
 
     OpenMP reads the variable once, when it is loaded; child processes shall not inherit it.
     """

@@ -94,7 +94,7 @@ that begins as before ends as before, or as nonsense ("..., and I was a ship.").
 
 
 class LlamaCppModel:
-    """Answers in text, briefly and without repeating itself, by a GGUF model.
+    """Language model port over a GGUF model: brief answers without repetition.
 
     `embedded` is true for the models that come with the project: they are greedy by default, and
     an image or a function is beyond them. `native` models get functions by their own template.
@@ -132,16 +132,16 @@ class LlamaCppModel:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is computed, not even the rest of a cancelled answer."""
+        """Whether nothing is computed, not even the end of a cancelled answer."""
         return self._workers.idle and not (self._workers.running or self._workers.abandoned)
 
     @property
     def listener(self) -> tuple[str, str]:
-        """The address that the library listens at, and the key that it asks for."""
+        """The address of the library's listener, and the key that it requires."""
         return self._llama.address, self._llama.key
 
     def count_tokens(self, text: str) -> int:
-        """Tokens of a text: exact once it was in a prompt, else estimated by its length.
+        """Return the tokens of a text: exact once it was in a prompt, else estimated by length.
 
         The tokenizer is the library's, which may have to wait for an answer to be written.
         """
@@ -194,7 +194,7 @@ class LlamaCppModel:
                     self._llama.stream_chat(body, token, lambda chunk: None)
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[ModelPart, None]:
-        """The answer. Closing the iterator stops the model within a token.
+        """Generate the answer. Closing the iterator stops the model within a token.
 
         Raises `EngineError`; `EngineBusy` for a speculative request that would have to wait.
         """
@@ -214,7 +214,7 @@ class LlamaCppModel:
                 yield part
 
     async def release(self, session: str) -> None:
-        """Forget the conversation's slot and saved state."""
+        """Free the conversation's slot and delete its saved state."""
         await asyncio.to_thread(self._slots.release_session, session)
 
     async def aclose(self) -> None:
@@ -224,7 +224,7 @@ class LlamaCppModel:
         self._workers.close()
 
     async def _text_answer(self, request: GenerationRequest) -> AsyncGenerator[ModelPart, None]:
-        """Text only; asked for again while it repeats something, in the end admitted as such."""
+        """Generate text; after a repetition ask the model again, at last admit not to know."""
         past = repetition.read_past(request.history)
         usage = Usage()
         stop = ""
@@ -260,14 +260,14 @@ class LlamaCppModel:
             yield Ended(EndReason.MAX_TOKENS)
 
     def _is_enough(self, request: GenerationRequest, text: str, meter: TokenMeter) -> bool:
-        """Whether a spoken answer is long already and a sentence has just ended."""
+        """Return whether a spoken answer is long already and a sentence has just ended."""
         if request.modality is not Modality.AUDIO or request.sampling.max_output_tokens:
             return False
         long = meter.usage.response_tokens >= self._settings.max_tokens // 3
         return self._embedded and long and bool(_SENTENCE_END.search(text))
 
     async def _native_answer(self, request: GenerationRequest) -> AsyncGenerator[ModelPart, None]:
-        """Text, thoughts and calls, as the model's own template has them."""
+        """Generate text, thoughts and calls by the model's own template."""
         deltas = Deltas(FunctionNames(tool.name for tool in request.tools.declarations))
         meter = TokenMeter()
         thoughts = bool(request.thinking and request.thinking.include_thoughts)
@@ -290,7 +290,7 @@ class LlamaCppModel:
         begun: str = "",
         openings: Sequence[str] = (),
     ) -> AsyncGenerator[Chunk, None]:
-        """One attempt to go on with what has `begun`, but not with one of the words `openings`."""
+        """Stream one attempt to continue `begun`, with none of the words `openings` first."""
 
         def work(token: CancelToken, put: Callable[[Chunk], None]) -> None:
             with self._slots.use_slot(request.session, self._beginnings(request), token) as slot:
@@ -306,7 +306,7 @@ class LlamaCppModel:
                 yield chunk
 
     def _beginnings(self, request: GenerationRequest) -> tuple[str, str]:
-        """Keys of what conversations with this instruction, and all conversations, begin with."""
+        """Return the keys of states to begin from: of this instruction, and of any conversation."""
         shown = [tool.name for tool in request.tools.declarations] if self._native else []
         return f"beginning {system_prompt(request, self._most_chars)} {shown}", SPOKEN
 
@@ -315,7 +315,7 @@ class LlamaCppModel:
         return self._settings.context * _CHARS_PER_TOKEN // 3
 
     def _body(self, request: GenerationRequest, slot: int) -> Chunk:
-        """The request to the library. Blocks: it counts tokens."""
+        """Build the request to the library. Blocks: it counts tokens."""
         while self._uncounted:
             self._count(self._uncounted.popleft())
         body = self._sampling(request) | {"id_slot": slot, "cache_prompt": True}
@@ -350,7 +350,7 @@ class LlamaCppModel:
         return body
 
     def _shortened(self, text: str, most_tokens: int, from_start: bool = False) -> str:
-        """As much of a text as `most_tokens` hold, without its end or, `from_start`, its start.
+        """Return as much of a text as `most_tokens` hold; `from_start` cuts its start, not its end.
 
         By halves, since the tokens of a text are not spread evenly over its characters.
         """
@@ -368,7 +368,7 @@ class LlamaCppModel:
         return part(fits)
 
     def _retry(self, request: GenerationRequest, attempt: int, openings: Sequence[str]) -> Chunk:
-        """Return what is different in a further attempt."""
+        """Return the sampling options of a further attempt."""
         if not attempt:
             return {}
         first = {self._llama.token_ids(word)[0] for word in openings}
@@ -391,7 +391,7 @@ class LlamaCppModel:
         return body
 
     def _cost(self, content: Content, longest: int) -> int:
-        """Tokens of a content as it is shown; results of functions up to `longest` characters."""
+        """Return the tokens of a content as shown; results take up to `longest` characters."""
         most = chat.share_of_result(content, longest)
         shown = [content.text]
         for part in content.parts:
@@ -438,14 +438,14 @@ _WORDLESS = "(something without words)"
 
 
 def keep_end(content: Content, most_chars: int) -> Content:
-    """A content with only the end of its words, from the beginning of one if there is one."""
+    """Return a content with only the end of its text, cut at the start of a word if possible."""
     kept = content.text[len(content.text) - most_chars :]
     kept = _PARTIAL_WORD.sub("", kept, count=1)
     return Content(content.role, (Text(kept),), content.cut)
 
 
 def system_prompt(request: GenerationRequest, most_chars: int) -> str:
-    """The rules, then the client's instruction, cut where it would fill the window.
+    """Return the rules and the client's instruction, cut where it would fill the window.
 
     Without an instruction, the assistant is called `NAME`.
     """
@@ -460,7 +460,7 @@ def system_prompt(request: GenerationRequest, most_chars: int) -> str:
 
 
 def write_prompt(instruction: str, history: Sequence[Content]) -> list[chat.Message]:
-    """The whole prompt of an answer to a history without calls and results."""
+    """Write the whole prompt of an answer to a history without calls and results."""
     messages: list[chat.Message] = [{"role": "system", "content": instruction}]
     for content in history:
         role = "assistant" if content.role is Role.MODEL else "user"
@@ -525,7 +525,7 @@ async def load_model(
 
 
 def _knows_tools(llama: Llama) -> bool:
-    """Whether the template shows the model the functions it is given: many drop them silently."""
+    """Return whether the template shows functions to the model: many drop them silently."""
     name = "probe_of_the_template"
     probe = {"name": name, "parameters": {"type": "object", "properties": {}}}
     body = {

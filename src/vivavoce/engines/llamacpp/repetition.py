@@ -100,7 +100,7 @@ _OTHER = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What an answer must not repeat.
+    """Earlier text that an answer must not repeat.
 
     `answers` are earlier ones, the latest last. Those whose indices are in `alike` answer questions
     of the same form, and may have the form of the new one. `question` are the user's last words,
@@ -121,7 +121,7 @@ NOTHING = Past()
 
 
 def asks_to_repeat(text: str) -> bool:
-    """Whether the user asks for the same once more, in English, French, German or Spanish."""
+    """Return whether the user asks for a repetition, in English, French, German or Spanish."""
     return bool(_REPEAT_REQUEST.search(text))
 
 
@@ -185,12 +185,12 @@ class RepetitionGuard:
 
     @property
     def refused(self) -> str:
-        """What came and was not released, with a space before it if something was."""
+        """Text that came and was not released, with a space before it if something was."""
         rest = self.text.lstrip()[len(self._released) - len(self._passed_on) :].lstrip()
         return f" {rest}" if self._released else rest
 
     def feed_text(self, piece: str) -> str:
-        """Take some more text; the text that may be passed on, often empty."""
+        """Add a piece of text; returns what may be passed on, often nothing."""
         self.text += piece
         self._text += piece
         if self._begins:
@@ -199,7 +199,7 @@ class RepetitionGuard:
         return self._examine_units(final=False)
 
     def finish(self) -> str:
-        """The answer is complete: what is left of it and may be passed on."""
+        """End the answer; returns what is left of it and may be passed on."""
         released = self._examine_units(final=True)
         self.stopped = True
         return released
@@ -229,7 +229,7 @@ class RepetitionGuard:
         return len(self._text) if final else None
 
     def _examine(self, unit: str, last: bool) -> str:
-        """One clause: returned with what was held before it, held on to, or the end."""
+        """Examine a clause: release it with what was held before it, hold it, or stop."""
         words = words_of(unit)
         ends = last or _ends_sentence(unit)
         sentence, answer = self._sentence + words, self._answer + words
@@ -248,7 +248,7 @@ class RepetitionGuard:
         return released
 
     def _add(self, clause: Words, ends: bool) -> None:
-        """A clause is part of the answer."""
+        """Add a clause to the answer."""
         sentence = self._sentence + clause
         self._clauses.append(clause)
         self._answer += clause
@@ -289,7 +289,7 @@ class RepetitionGuard:
         return any(is_repeated(back, said_back(one)) for one in self._questions)
 
     def _begins_with_question(self, sentence: Words) -> bool:
-        """Whether the sentence begins as an echo, perhaps with a word more, however it goes on."""
+        """Return whether the sentence begins as an echo, perhaps with a word more."""
         if "?" in self._past.question:
             return any(
                 len(one) >= MIN_WORDS and sentence[: len(one)] == one for one in self._questions
@@ -342,14 +342,14 @@ def _answer_sentences(text: str) -> tuple[Words, ...]:
 
 
 def sentences_of(text: str) -> Iterator[Words]:
-    """The words of each sentence; what follows a colon is one of its own."""
+    """Yield the words of each sentence; what follows a colon is one of its own."""
     for sentence in re.split(r"(?<![.!?…:])[.!?…:]++[\"')\]»”’*]*+\s+|[。！？：]+|\n+", text):
         if words := words_of(sentence):
             yield words
 
 
 def read_past(history: Sequence[Content]) -> Past:
-    """What an answer to the user's last words must not repeat.
+    """Return what an answer to the user's last words must not repeat.
 
     Of the model's latest answers none that was given to the same question. If the user asks to
     repeat, all of them, once the answer announces something else.
@@ -380,7 +380,7 @@ def read_past(history: Sequence[Content]) -> Past:
 
 
 def without_repetition(history: Sequence[Content]) -> tuple[Content, ...]:
-    """The history without answers that repeat earlier ones, and loops in answers cut short.
+    """Return the history without answers that repeat earlier ones; loops in answers are cut.
 
     Repetition in a prompt is imitated. Answers to a question asked again are kept.
     """
@@ -405,7 +405,7 @@ def without_repetition(history: Sequence[Content]) -> tuple[Content, ...]:
 
 
 def unsure(language: str, history: Sequence[Content]) -> str:
-    """A short admission in the language (a BCP-47 code), if possible one not said before."""
+    """Return an admission not to know in the language (BCP 47), if possible a new one."""
     sentences = _UNSURE.get(language.split("-")[0].lower(), _UNSURE["en"])
     said = [content.text for content in history if content.role is Role.MODEL]
     last = {text: place for place, text in enumerate(said)}
@@ -419,7 +419,7 @@ def _without_loop(content: Content) -> Content:
 
 @lru_cache(maxsize=1024)
 def _cut_loop(text: str) -> str:
-    """A text up to where it repeats itself."""
+    """Return a text up to where it repeats itself."""
     guard = RepetitionGuard()
     released = guard.feed_text(text) + guard.finish()
     return text if words_of(released) == words_of(text) else released.rstrip()
@@ -432,7 +432,7 @@ def _with_text(content: Content, text: str) -> Content:
 
 
 def _question(history: Sequence[Content], place: int) -> str:
-    """The user's words before `place`, up to the model's words before these."""
+    """Return the user's words before `place`, since the model's last ones."""
     texts: list[str] = []
     for content in reversed(history[:place]):
         if content.role is Role.MODEL and content.text.strip():
@@ -443,12 +443,12 @@ def _question(history: Sequence[Content], place: int) -> str:
 
 
 def _is_same_question(one: str, other: str) -> bool:
-    """Whether the same was asked; very short words ("Go on.") ask for something else each time."""
+    """Return whether two questions are the same; very short ones ("Go on.") never are."""
     return _are_similar(words_of(one), words_of(other), _SAME_QUESTION, MIN_WORDS - 1)
 
 
 def _is_like_question(one: str, other: str) -> bool:
-    """Whether a question is of the form of another one."""
+    """Return whether a question has the form of another one."""
     return _are_similar(words_of(one), words_of(other), _LIKE_QUESTION, MIN_WORDS)
 
 
@@ -502,12 +502,12 @@ _NUMBERS = frozenset(
 
 
 def words_of(text: str) -> Words:
-    """The words of a text in lower case; each ideograph is a word."""
+    """Return the words of a text in lower case; each ideograph is a word."""
     return tuple(word.casefold() for word in _WORD.findall(text))
 
 
 def is_nearly_equal(one: Words, other: Words, given: Set[str] = frozenset()) -> bool:
-    """Whether `one` says the same as `other`.
+    """Return whether `one` says the same as `other`.
 
     They are equal, or one has a few words more that negate or count nothing. In long texts a word
     may be another; in short ones it may if that word is in `given`, and so tells nothing new.
@@ -530,39 +530,39 @@ def is_nearly_equal(one: Words, other: Words, given: Set[str] = frozenset()) -> 
 
 
 def may_be_similar(one: Words, other: Words, ratio: float) -> bool:
-    """An upper bound of the ratio, which spares the event loop most of the exact ones."""
+    """Return whether the ratio can be reached: a cheap bound, which spares most exact ones."""
     least = ratio * (len(one) + len(other)) / 2
     return min(len(one), len(other)) >= least and sum(map(set(other).__contains__, one)) >= least
 
 
 def is_repeated(sentence: Words, known: Words, given: Set[str] = frozenset()) -> bool:
-    """Whether a sentence of at least `MIN_WORDS` words (nearly) equals a known one."""
+    """Return whether a sentence of at least `MIN_WORDS` words (nearly) equals a known one."""
     return len(sentence) >= MIN_WORDS and is_nearly_equal(sentence, known, given)
 
 
 def said_back(words: Words) -> Words:
-    """The words with the second person in place of the first."""
+    """Return the words with the first person in place of the second."""
     return tuple(_SAID_BACK.get(word, word) for word in words)
 
 
 def spaced(words: Words) -> str:
-    """The words as one text, in which stretches of them can be looked for."""
+    """Join the words into a text that can be searched for stretches of them."""
     return f" {' '.join(words)} "
 
 
 def stretches(words: Words, newest: int) -> Iterator[Words]:
-    """Every stretch of `_SHARED_WORDS` that ends in the `newest` words."""
+    """Yield every stretch of `_SHARED_WORDS` that ends in the `newest` words."""
     for end in range(max(_SHARED_WORDS, len(words) - newest + 1), len(words) + 1):
         yield words[end - _SHARED_WORDS : end]
 
 
 def beginning(words: Words) -> str:
-    """The last words, with which such a stretch may begin; empty if they are too few."""
+    """Return the last words, which may begin such a stretch; empty if they are too few."""
     return spaced(words[-_BEGINNING_WORDS:]) if len(words) >= _BEGINNING_WORDS else ""
 
 
 def may_become(words: Words, known: Words, given: Set[str] = frozenset()) -> bool:
-    """Whether `words` may become `known`, give or take a word, and others for those in `given`."""
+    """Return whether `words` may continue to `known`, give or take a word."""
     if len(known) < MIN_WORDS or len(words) > len(known) or not words:
         return False
     count = len(words)
@@ -572,7 +572,7 @@ def may_become(words: Words, known: Words, given: Set[str] = frozenset()) -> boo
 
 
 def has_stretch_twice(words: Words, newest: int) -> bool:
-    """Whether a stretch of `_LOOP_WORDS` that ends in the `newest` words stood there before."""
+    """Return whether a stretch of `_LOOP_WORDS` that ends in the `newest` words occurs twice."""
     ends = range(max(_LOOP_WORDS, len(words) - newest + 1), len(words) + 1)
     tails = {words[end - _LOOP_WORDS : end]: end for end in ends}
     return any(
@@ -582,7 +582,7 @@ def has_stretch_twice(words: Words, newest: int) -> bool:
 
 
 def ends_in_cycle(words: Words) -> bool:
-    """Whether a stretch of one to eight words stands several times in a row at the end."""
+    """Return whether one to eight words are repeated several times in a row at the end."""
     for length in range(1, 9):
         times = _CYCLES + 1 if length == 1 else _CYCLES
         tail = words[-length * times :]

