@@ -430,7 +430,7 @@ _LANGUAGE = re.compile(
 
 def _find_code(free: FreeText) -> Span | None:
     """Return the longest number as one dials or quotes it, with the capitals before it."""
-    spans = [Span(*m.span()) for m in _CODE.finditer(free.plain)]
+    spans = words.find_spans(_CODE, free.text)
     spans += [Span(m.start(), len(m.group().rstrip()) + m.start())
               for m in _CODE_WORDS.finditer(free.plain)]  # fmt: skip
     found = [span for span in spans if free.is_free(span)]
@@ -461,5 +461,5 @@ def _find_amount(free: FreeText) -> Span | None:
 
 def _find_language(free: FreeText) -> Span | None:
     """Return the language named last: "say good morning in Japanese"."""
-    spans = [Span(*m.span()) for m in _LANGUAGE.finditer(free.plain)]
+    spans = words.find_spans(_LANGUAGE, free.text)
     return spans[-1] if spans else None

@@ -11,7 +11,7 @@ import ast
 import asyncio
 import concurrent.futures
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, Protocol
 
@@ -49,6 +49,15 @@ class Completion(Protocol):
         messages before the last one are kept as a cached prefix. Raises `EngineError`.
         """
         ...
+
+
+def few_shot(instruction: str, examples: Iterable[tuple[str, str]]) -> list[Message]:
+    """Return the messages of a prompt: an instruction, and exchanges as examples."""
+    messages: list[Message] = [{"role": "system", "content": instruction}]
+    for asked, answered in examples:
+        messages.append({"role": "user", "content": asked})
+        messages.append({"role": "assistant", "content": answered})
+    return messages
 
 
 class GeneratedCompletion:
@@ -171,6 +180,12 @@ _EXAMPLES = (
 )
 
 
+PROGRAM_PROMPT = few_shot(
+    _INSTRUCTION, [(request, f"```python\n{code}\n```") for request, code in _EXAMPLES]
+)
+"""The part of the prompt that is the same for all requests."""
+
+
 def is_program_request(request: str) -> bool:
     """Return whether the words ask for code to be written or run."""
     return bool(_PROGRAM.search(request[:_MAX_CHARS]))
@@ -212,15 +227,6 @@ def typed_code(text: str) -> str:
     return code if holds else ""
 
 
-def program_prompt() -> list[Message]:
-    """Return the part of the prompt that is the same for all requests."""
-    messages: list[Message] = [{"role": "system", "content": _INSTRUCTION}]
-    for request, code in _EXAMPLES:
-        messages.append({"role": "user", "content": request})
-        messages.append({"role": "assistant", "content": f"```python\n{code}\n```"})
-    return messages
-
-
 def write_program(
     completion: Completion, request: str, cancel: CancelToken, failed: tuple[str, str] = ("", "")
 ) -> str:
@@ -230,7 +236,7 @@ def write_program(
     once. Blocks: with the 0.5B model 2 s of CPU time (median of 20), with the 1.5B twice that.
     Raises `EngineError`.
     """
-    messages = [*program_prompt(), {"role": "user", "content": with_digits(request[:_MAX_CHARS])}]
+    messages = [*PROGRAM_PROMPT, {"role": "user", "content": with_digits(request[:_MAX_CHARS])}]
     if failed[0]:
         messages += _sent_back(f"```python\n{failed[0]}\n```", failed[1])
     for _ in range(2):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from vivavoce.engines.function_calling.words import Span, plain
+from vivavoce.engines.function_calling.words import Span, find_spans, plain
 
 _BELOW_TWENTY = (
     "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
@@ -201,12 +201,12 @@ _TOLD_BEFORE = re.compile(r"(?:\b(?:at|on|by|for|from|until|till|around|before|t
 
 def find_moments(text: str) -> list[Span]:
     """Return dates and times as whole phrases, without the preposition before them."""
-    return [Span(*m.span()) for m in _MOMENT.finditer(plain(text))]
+    return find_spans(_MOMENT, text)
 
 
 def find_days(text: str) -> list[Span]:
     """Return days alone."""
-    return [Span(*m.span()) for m in _ONLY_DAY.finditer(plain(text))]
+    return find_spans(_ONLY_DAY, text)
 
 
 def without_day(text: str, span: Span) -> Span:
@@ -217,12 +217,12 @@ def without_day(text: str, span: Span) -> Span:
 
 def find_hours(text: str) -> list[Span]:
     """Numbers that may be a time of day where one is wanted: `the seven alarm`."""
-    return [Span(*m.span()) for m in _HOUR_ALONE.finditer(plain(text))]
+    return find_spans(_HOUR_ALONE, text)
 
 
 def find_times(text: str) -> list[Span]:
     """Return times of day alone."""
-    return [Span(*m.span()) for m in _ONLY_TIME.finditer(plain(text))]
+    return find_spans(_ONLY_TIME, text)
 
 
 def with_preposition(text: str, span: Span) -> Span:

@@ -85,9 +85,9 @@ class Planner:
     def prepare(self, tools: Tools, cancel: CancelToken) -> None:
         """Read the declarations and the fixed parts of the prompts ahead."""
         self._router.prepare_tools(routed_tools(tools), cancel)
-        openings = [results.confirmation_prompt()] if routed_tools(tools) else []
+        openings = [results.CONFIRMATION_PROMPT] if routed_tools(tools) else []
         if any(one.kind is ToolKind.CODE for one in tools.server):
-            openings.append(completion.program_prompt())
+            openings.append(completion.PROGRAM_PROMPT)
         for opening in openings:
             self._completion.complete([*opening, {"role": "user", "content": ""}], 0, cancel)
 

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 from vivavoce.domain.content import DEADLINE, OK, Json, ToolCall, ToolKind, ToolResult
 from vivavoce.engines.function_calling import numbers, utterances, words
-from vivavoce.engines.function_calling.completion import Completion, Message
+from vivavoce.engines.function_calling.completion import Completion, few_shot
 from vivavoce.engines.function_calling.numbers import WEEKDAYS
 from vivavoce.engines.function_calling.sentence_embedding import MiniLM
 from vivavoce.engines.function_calling.utterances import content_words
@@ -337,15 +337,8 @@ _EXAMPLES = (
     ("Request: Close the window.\nclose window: ok", "The window is closed."),
     ("Request: Call Tom.\ncall person (person Tom): ok", "I'm calling Tom."),
 )
-
-
-def confirmation_prompt() -> list[Message]:
-    """Return the part of the prompt that is the same for all confirmations."""
-    messages: list[Message] = [{"role": "system", "content": _INSTRUCTION}]
-    for request, as_sentence in _EXAMPLES:
-        messages.append({"role": "user", "content": request})
-        messages.append({"role": "assistant", "content": as_sentence})
-    return messages
+CONFIRMATION_PROMPT = few_shot(_INSTRUCTION, _EXAMPLES)
+"""The part of the prompt that is the same for all confirmations."""
 
 
 def confirm_call(completion: Completion, request: str, call: ToolCall, cancel: CancelToken) -> str:
@@ -355,7 +348,7 @@ def confirm_call(completion: Completion, request: str, call: ToolCall, cancel: C
     """
     done = describe_call(call)
     asked = {"role": "user", "content": f"Request: {words.punctuate(request)}\n{done}: ok"}
-    text = completion.complete([*confirmation_prompt(), asked], _MAX_TOKENS, cancel)
+    text = completion.complete([*CONFIRMATION_PROMPT, asked], _MAX_TOKENS, cancel)
     as_sentence = " ".join(text.split("\n")[0].split())
     fits = as_sentence.endswith((".", "!")) and is_grounded(as_sentence, request, done)
     return as_sentence if fits else DONE

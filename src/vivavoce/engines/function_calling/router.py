@@ -23,7 +23,7 @@ import numpy as np
 
 from vivavoce.domain.content import ToolDeclaration
 from vivavoce.engines.function_calling import THRESHOLD, declarations, numbers, words
-from vivavoce.engines.function_calling.completion import Completion, Message
+from vivavoce.engines.function_calling.completion import Completion, Message, few_shot
 from vivavoce.engines.function_calling.declarations import ParameterKind
 from vivavoce.engines.function_calling.sentence_embedding import MiniLM, Vector
 from vivavoce.engines.text import STOP_WORDS
@@ -376,26 +376,19 @@ def _clipped(odds: float) -> float:
 
 def _opening(tools: Sequence[ToolDeclaration]) -> list[Message]:
     """Return the messages before the question; all but the last two are the same for all lists."""
-    turns: list[Message] = [
-        {"role": "system", "content": _JUDGE_INSTRUCTION},
-        *_exchange(f"Functions:\n{_EXAMPLE_LIST}", "ok"),
-    ]
-    for spoken, answer in _JUDGED:
-        turns += _exchange(_quoted(spoken), answer)
     listed = "\n".join(map(_line, tools))
-    return [*turns, *_exchange(f"From now on other functions:\n{listed}", "ok")]
-
-
-def _exchange(asked: str, answered: str) -> list[Message]:
-    return [{"role": "user", "content": asked}, {"role": "assistant", "content": answered}]
+    return few_shot(
+        _JUDGE_INSTRUCTION,
+        [
+            (f"Functions:\n{_EXAMPLE_LIST}", "ok"),
+            *((f"Words: {spoken}", answer) for spoken, answer in _JUDGED),
+            (f"From now on other functions:\n{listed}", "ok"),
+        ],
+    )
 
 
 def _question(utterance: str) -> Message:
-    return {"role": "user", "content": _quoted(" ".join(utterance.split()[:_MAX_WORDS]))}
-
-
-def _quoted(spoken: str) -> str:
-    return f"Words: {spoken}"
+    return {"role": "user", "content": f"Words: {' '.join(utterance.split()[:_MAX_WORDS])}"}
 
 
 def _line(tool: ToolDeclaration) -> str:

@@ -131,6 +131,11 @@ def plain(text: str) -> str:
     return lower if len(lower) == len(text) else text
 
 
+def find_spans(pattern: re.Pattern[str], text: str) -> list[Span]:
+    """Return where `pattern` matches `text`, in lower case."""
+    return [Span(*found.span()) for found in pattern.finditer(plain(text))]
+
+
 def split_identifier(name: str) -> list[str]:
     """Return the words in an identifier, lower case: `turnOnThe_lights` gives four."""
     parted = _CAMEL.sub(r"\g<0> ", name)
