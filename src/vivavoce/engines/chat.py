@@ -2,7 +2,7 @@
 
 What chat servers insist on and the Live API does not: every call is followed at once by its
 result, neighbors have different roles, nothing is empty, and the user speaks last. Calls that
-were never answered get a sentence that says so; results that come later are told as notes. A
+were never answered get a sentence that says so; results that come later become notes. A
 result that would fill the window is cut, with a note that says how long it was; results of one
 contribution share that bound.
 
@@ -76,8 +76,8 @@ def write_messages(
     """
     history = request.history[first:]
     writer = _Writer(history if images else note_images(history), names, images, longest)
-    told = [{"role": "system", "content": instruction}] if instruction else []
-    return told + writer.write()
+    first_message = [{"role": "system", "content": instruction}] if instruction else []
+    return first_message + writer.write()
 
 
 def write_sampling(wanted: Sampling) -> dict[str, Any]:
@@ -148,7 +148,7 @@ class _Writer:
         }
         self._names = names
         self._images = images
-        self._told: set[int] = set()
+        self._shown: set[int] = set()
         self._messages: list[Message] = []
         self._calls = 0
 
@@ -200,7 +200,7 @@ class _Writer:
                 text = _UNANSWERED
             else:
                 waiting.remove(result)
-                self._told.add(id(result))
+                self._shown.add(id(result))
                 answered.append(result)
                 text = show_result(result, self._most[id(result)])
             self._messages.append({"role": "tool", "tool_call_id": id_, "content": text})
@@ -226,9 +226,9 @@ class _Writer:
         pieces: list[Piece] = []
         for part in content.parts:
             if isinstance(part, ToolResult):
-                if id(part) not in self._told:
-                    told = show_result(part, self._most[id(part)])
-                    pieces.append(_text(f"[Result of {part.name}: {told}]"))
+                if id(part) not in self._shown:
+                    shown = show_result(part, self._most[id(part)])
+                    pieces.append(_text(f"[Result of {part.name}: {shown}]"))
                     pieces.extend(piece for inner in part.parts for piece in self._piece(inner))
             else:
                 pieces.extend(self._piece(part))

@@ -199,8 +199,8 @@ def _by_words(named: frozenset[str], kinds: frozenset[ParameterKind]) -> Paramet
 
 def unit_of_time(name: str, about: Json) -> str:
     """Return the unit of time of a number parameter; empty for other numbers."""
-    told = (*words.split_identifier(name), *words.tokenize(str(about.get("description", ""))))
-    return next((unit for word in told if (unit := word.removesuffix("s")) in numbers.SECONDS), "")
+    texts = (*words.split_identifier(name), *words.tokenize(str(about.get("description", ""))))
+    return next((unit for word in texts if (unit := word.removesuffix("s")) in numbers.SECONDS), "")
 
 
 # --- what a function does -----------------------------------------------------------------

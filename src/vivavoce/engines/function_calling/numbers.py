@@ -196,7 +196,7 @@ _HOUR_ALONE = re.compile(
     rf"\b{_HOUR}(?: {_MINUTES})?\b(?! {_UNIT})"
     r"(?! (?:[a-z]{3,}s|people|men|women|children)\b)"
 )
-_TOLD_BEFORE = re.compile(r"(?:\b(?:at|on|by|for|from|until|till|around|before|to|the)\s+)+$")
+_PREPOSITIONS = re.compile(r"(?:\b(?:at|on|by|for|from|until|till|around|before|to|the)\s+)+$")
 
 
 def find_moments(text: str) -> list[Span]:
@@ -227,7 +227,7 @@ def find_times(text: str) -> list[Span]:
 
 def with_preposition(text: str, span: Span) -> Span:
     """Return the span with the prepositions before it."""
-    before = _TOLD_BEFORE.search(plain(text)[: span.start])
+    before = _PREPOSITIONS.search(plain(text)[: span.start])
     return Span(before.start(), span.end) if before else span
 
 

@@ -243,8 +243,8 @@ def _worth(one: Parameter, span: Span, free: FreeText, encoder: MiniLM | None) -
     if _PERCENT.match(after) and not near:
         return 3 if one.about.get("maximum") == 100 else 1 if one.needed else 0
     if unit := _MEASURE.match(after):
-        told = f"{' '.join(words.split_identifier(one.name))} {one.about.get('description', '')}"
-        if any(_same_measure(unit.group(1), word) for word in words.tokenize(told)):
+        about = f"{words.spell_identifier(one.name)} {one.about.get('description', '')}"
+        if any(_same_measure(unit.group(1), word) for word in words.tokenize(about)):
             return 5
     busy = [*numbers.find_moments(text), *(length for length, _ in numbers.find_durations(text))]
     if any(span.meets(moment) for moment in busy) and not near:

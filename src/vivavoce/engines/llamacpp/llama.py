@@ -1,6 +1,6 @@
 """One GGUF model in this process, through llama.cpp's own server. Every call here blocks.
 
-The library opens an HTTP listener on a random loopback port and can't be told not to. It is
+The library opens an HTTP listener on a random loopback port, which no option prevents. It is
 locked: a random key, no web page, no cross-origin headers. It serves what the library's Python
 calls lack: counting tokens, rendering templates, saving and restoring slots.
 """

@@ -81,8 +81,8 @@ _DRY: Chunk = {
 }
 """A penalty for each token that would continue a repetition of what is in the prompt or answer.
 
-Not in first attempts: it would change long numbers and names that were told. Each breaker costs
-24 ms an answer.
+Not in first attempts: it would change long numbers and names of the conversation. Each breaker
+costs 24 ms an answer.
 """
 
 _RETRIES: tuple[Chunk, ...] = (

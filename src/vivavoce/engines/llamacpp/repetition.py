@@ -493,7 +493,7 @@ _NEGATIONS = frozenset(
 
 _SAID_BACK = {"you": "i", "your": "my", "yours": "mine", "yourself": "myself", "are": "am",
               "re": "m", "were": "was"}  # fmt: skip
-"""Words of the second person, and those of the first that are told by them."""
+"""Words of the second person, and those of the first in their place."""
 
 _NUMBERS = frozenset(
     ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven",

@@ -168,7 +168,7 @@ _STEPS = 8
 """Places in the tree of names that are looked at: a token each, 30 to 70 ms."""
 
 _NEGLIGIBLE = 6.0
-"""Names this much less likely (natural logarithm) than the best one are not told apart."""
+"""Names this much less likely (natural logarithm) than the best one are not distinguished."""
 
 _LEAST = -20.0
 """Log probability of what is not among the likeliest tokens and has no neighbor there."""
