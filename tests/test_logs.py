@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import structlog
 
 from vivavoce.logs import configure, scrub
 
@@ -23,7 +22,6 @@ def as_before() -> Iterator[None]:
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
-    structlog.reset_defaults()
 
 
 def lines(stream: io.StringIO) -> list[dict[str, Any]]:
@@ -78,7 +76,7 @@ def test_a_secret_is_masked_by_the_name_of_its_field_at_any_depth() -> None:
 
     headers = {"X-Api-Key": "abcdefgh", "Accept": "*/*"}
     logging.getLogger("a").info("sent", extra={"servers": [{"headers": headers}]})
-    structlog.get_logger("b").info("sent", authorization="abcdefgh")
+    logging.getLogger("b").info("sent", extra={"authorization": "abcdefgh"})
 
     assert "abcdefgh" not in stream.getvalue()
     assert lines(stream)[0]["servers"] == [{"headers": {"X-Api-Key": "…", "Accept": "*/*"}}]
@@ -103,12 +101,12 @@ def test_the_mcp_package_does_not_tell_what_it_could_not_read(name: str) -> None
     assert lines(stream) == []
 
 
-def test_both_kinds_of_lines_are_json_where_nobody_watches() -> None:
+def test_lines_are_json_where_nobody_watches() -> None:
     stream = io.StringIO()
     configure(stream=stream)
 
     logging.getLogger("a").info("turn", extra={"total_ms": 12, "tool_ms": None})
-    structlog.get_logger("b").warning("model ready", load_s=1.5)
+    logging.getLogger("b").warning("model ready", extra={"load_s": 1.5})
 
     first, second = lines(stream)
     assert (first["event"], first["total_ms"], first["level"]) == ("turn", 12, "info")
@@ -116,12 +114,13 @@ def test_both_kinds_of_lines_are_json_where_nobody_watches() -> None:
     assert (second["event"], second["load_s"], second["level"]) == ("model ready", 1.5, "warning")
 
 
-def test_secrets_and_words_stay_out_of_both() -> None:
+def test_secrets_and_words_stay_out() -> None:
     stream = io.StringIO()
     configure(stream=stream)
 
     logging.getLogger("a").info("asked ?key=%s", KEY, extra={"heard": "my name is Ada"})
-    structlog.get_logger("b").info("answered", said="hello Ada", url=f"http://x/?key={KEY}")
+    url = f"http://x/?key={KEY}"
+    logging.getLogger("b").info("answered", extra={"said": "hello Ada", "url": url})
 
     assert "Ada" not in stream.getvalue()
     assert "abcdefgh" not in stream.getvalue()
@@ -152,6 +151,26 @@ def test_people_get_plain_lines_with_the_failure_in_them() -> None:
     assert "ValueError: broken" in text
 
 
+def test_people_get_a_list_line_by_line() -> None:
+    stream = io.StringIO()
+    configure(style="human", stream=stream)
+
+    logging.getLogger("a").error("session broke", extra={"events": ["one two", "three"]})
+
+    assert stream.getvalue().splitlines()[1:] == ["  one two", "  three"]
+
+
+def test_people_see_no_control_characters_of_a_field() -> None:
+    stream = io.StringIO()
+    configure(style="human", stream=stream)
+
+    logging.getLogger("a").info("asked", extra={"model": "x\x1b[2Jy", "label": "two words"})
+
+    line = stream.getvalue()
+    assert "model='x\\x1b[2Jy'" in line
+    assert "label='two words'" in line
+
+
 def test_a_parser_does_not_tell_how_it_reads_every_text() -> None:
     from markdown_it import MarkdownIt
 
@@ -169,7 +188,7 @@ def test_the_level_holds_for_all(level: str, count: int) -> None:
     configure(level, stream=stream)
 
     logging.getLogger("a").info("one")
-    structlog.get_logger("b").debug("two")
+    logging.getLogger("b").debug("two")
 
     assert len(lines(stream)) == count
 

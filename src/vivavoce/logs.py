@@ -1,21 +1,20 @@
-"""How the server writes down what happens: for people on a terminal, JSON otherwise.
+"""The log: lines for people on a terminal, JSON otherwise.
 
-A line is a fixed sentence and fields: the standard library's `extra`, or structlog's. Keys and
-tokens travel in URLs and headers, so no query and no header is ever logged, and anything that
-looks like a secret is masked once more here: by its own look, or by the name of the header or
-field that it belongs to. What was said stands only in the fields of `PERSONAL`, which are left
-out unless the operator asks for them.
+A line is a fixed sentence and fields, the `extra` of the standard library. Keys and tokens travel
+in URLs and headers, so no query and no header is ever logged, and anything that looks like a secret
+is masked once more here: by its own look, or by the name of the header or field that it belongs to.
+What was said stands only in the fields of `PERSONAL`, which are left out unless the operator asks
+for them.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
+from datetime import UTC, datetime
 from typing import Any, TextIO
-
-import structlog
 
 PERSONAL = frozenset({"heard", "said", "text", "args", "instruction", "told"})
 """Fields that may hold a person's words."""
@@ -40,11 +39,14 @@ _SECRETS = re.compile(
     re.IGNORECASE,
 )
 
-Fields = MutableMapping[str, Any]
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+"""Attributes of a record that are no fields."""
+
+_COLORS = {"WARNING": "33", "ERROR": "31", "CRITICAL": "31"}
 
 
 def scrub(text: str) -> str:
-    """The text with everything masked that looks like a key or a token."""
+    """Mask everything in the text that looks like a key or a token."""
     return _SECRETS.sub(lambda match: next(filter(None, match.groups())) + "…", text)
 
 
@@ -54,36 +56,9 @@ def configure(
     """Set up logging for the whole process; our own lines and those of the libraries alike."""
     out = stream or sys.stderr
     human = style == "human" or (style == "auto" and out.isatty())
-    shared: list[structlog.typing.Processor] = [
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.ExtraAdder(),
-        structlog.processors.TimeStamper(fmt="%H:%M:%S" if human else "iso", utc=not human),
-        structlog.processors.format_exc_info,
-        *(() if personal else (_leave_out_personal,)),
-        _leave_out_nothings,
-        _scrub_fields,
-    ]
-    renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer(colors=out.isatty())
-        if human
-        else structlog.processors.JSONRenderer()
-    )
-    # Lines written by structlog itself go the same way.
-    structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            *(each for each in shared if not isinstance(each, structlog.stdlib.ExtraAdder)),
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
-        wrapper_class=structlog.stdlib.BoundLogger,
-        logger_factory=structlog.stdlib.LoggerFactory(),
-    )
     handler = logging.StreamHandler(out)
     handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
-        )
+        HumanFormatter(personal, colors=out.isatty()) if human else JsonFormatter(personal)
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -96,24 +71,71 @@ def configure(
         logging.getLogger(telltale).setLevel(logging.CRITICAL)
 
 
-def _leave_out_personal(_: Any, __: str, fields: Fields) -> Fields:
-    for name in PERSONAL & fields.keys():
-        fields[name] = f"({len(str(fields[name]))} characters)"
-    return fields
+class JsonFormatter(logging.Formatter):
+    """Formats a record as one line of JSON. `personal` keeps the fields of `PERSONAL`."""
+
+    def __init__(self, personal: bool = False) -> None:
+        super().__init__()
+        self._personal = personal
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The sentence, the level, the fields, the time, and the traceback if there is one."""
+        at = datetime.fromtimestamp(record.created, UTC).isoformat().replace("+00:00", "Z")
+        line = {
+            "event": scrub(record.getMessage()),
+            "level": record.levelname.lower(),
+            **self.read_fields(record),
+            "timestamp": at,
+        }
+        if record.exc_info:
+            line["exception"] = scrub(self.formatException(record.exc_info))
+        return json.dumps(line, default=repr)
+
+    def read_fields(self, record: logging.LogRecord) -> dict[str, Any]:
+        """Return the fields that are written, with secrets masked."""
+        fields = {}
+        for name, value in vars(record).items():
+            if name in _STANDARD or value is None:
+                continue
+            if name in PERSONAL and not self._personal:
+                value = f"({len(str(value))} characters)"
+            fields[name] = _scrubbed(name, value)
+        return fields
 
 
-def _leave_out_nothings(_: Any, __: str, fields: Fields) -> Fields:
-    return {name: value for name, value in fields.items() if value is not None}
+class HumanFormatter(JsonFormatter):
+    """Formats a record for people: the time, the level, the sentence, and `name=value` pairs."""
+
+    def __init__(self, personal: bool = False, colors: bool = False) -> None:
+        super().__init__(personal)
+        self._colors = colors
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, and under it the items of lists and the traceback."""
+        level = f"{record.levelname.lower():<8}"
+        if self._colors and (color := _COLORS.get(record.levelname)):
+            level = f"\x1b[{color}m{level}\x1b[0m"
+        at = self.formatTime(record, "%H:%M:%S")
+        line = f"{at} {level} {scrub(record.getMessage()):<30}"
+        below: list[str] = []
+        for name, value in self.read_fields(record).items():
+            if isinstance(value, list):
+                below += (f"  {_printable(item)}" for item in value)
+            else:
+                text = _printable(value)
+                line += f" {name}={text if text.split() == [text] else repr(text)}"
+        if record.exc_info:
+            below.append(scrub(self.formatException(record.exc_info)))
+        return "\n".join((line.rstrip(), *below))
 
 
-def _scrub_fields(_: Any, __: str, fields: Fields) -> Fields:
-    for name, value in fields.items():
-        fields[name] = _scrubbed(name, value)
-    return fields
+def _printable(value: object) -> str:
+    text = str(value)
+    return text if text.isprintable() else repr(text)
 
 
 def _scrubbed(name: object, value: Any) -> Any:
-    """The value of a field, and all values within it."""
+    """Mask secrets in the value of a field, and in all values within it."""
     if isinstance(name, str) and _SECRET_NAME.fullmatch(name):
         return "…"
     if isinstance(value, str):

@@ -51,7 +51,7 @@ def test_stubborn_work_is_waited_for_a_little_logged_and_counted_once(
 
     run_virtually(run())
     assert EngineTasks.uncancelled_total == before + 1
-    assert "generation 7" in caplog.text
+    assert [vars(each)["task"] for each in caplog.records] == ["generation 7"]
 
 
 def test_work_that_fails_is_logged_and_harms_nobody(caplog: pytest.LogCaptureFixture) -> None:

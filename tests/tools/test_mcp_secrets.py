@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 import serving as whole
@@ -35,7 +34,6 @@ def as_before() -> Iterator[None]:
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
-    structlog.reset_defaults()
 
 
 def confiding(url: str, name: str = "shop") -> Json:

@@ -83,9 +83,9 @@ class CheckpointWriter:
                 handle = await self._store.save_checkpoint(checkpoint, new_handle)
                 outcome = SessionSuperseded() if handle is None else CheckpointSaved(handle)
             except StoreError as error:
-                log.warning("session was not kept: session=%s why=%s", self._session, error)
+                self._warn("checkpoint was not saved", error)
             except Exception:
-                log.exception("session was not kept: session=%s", self._session)
+                log.exception("checkpoint was not saved", extra={"session": self._session})
         if new_handle:
             self._post(outcome)
 
@@ -94,4 +94,7 @@ class CheckpointWriter:
             try:
                 await self._store.forget_session()
             except StoreError as error:
-                log.warning("session was not dropped: session=%s why=%s", self._session, error)
+                self._warn("session was not forgotten", error)
+
+    def _warn(self, sentence: str, error: StoreError) -> None:
+        log.warning(sentence, extra={"session": self._session, "problem": str(error)})

@@ -95,8 +95,6 @@ CLOSE_TIMEOUT_S = 5.0
 RELEASE_S = 2.0
 """How long an engine may take to forget a conversation."""
 
-LATE_RELEASE = "engine does not let go: engine=%s session=%s"
-
 TRACE_LINES = 100
 """How much of the flight recorder is logged when a session breaks."""
 
@@ -355,9 +353,10 @@ class Connection:
             return Ending(failure.code, failure.reason, logged=failure.logged)
         if not isinstance(failure, Exception):
             raise failure
-        log.error("session broke: session=%s", self.session_id, exc_info=failure)
         last = list(self._session.trace.lines())[-TRACE_LINES:]
-        log.error("last events of session %s:\n%s", self.session_id, "\n".join(last))
+        log.error(
+            "session broke", extra={"session": self.session_id, "events": last}, exc_info=failure
+        )
         return Ending(*INTERNAL)
 
     async def _close(self, ending: Ending) -> None:
@@ -390,7 +389,7 @@ class Connection:
         finally:
             for task, engine in work.items():
                 if not task.done():
-                    log.error(LATE_RELEASE, engine, self.session_id)
+                    log.error("engine does not let go", extra=self._about(engine))
                     self._tasks.cancel_task(task)
 
     async def _forget(self, engine: str, release: Awaitable[None]) -> None:
@@ -399,7 +398,10 @@ class Connection:
         except BaseException as failure:
             if is_end(failure):
                 raise
-            log.exception("engine did not let go: engine=%s session=%s", engine, self.session_id)
+            log.exception("engine did not let go", extra=self._about(engine))
+
+    def _about(self, engine: str) -> dict[str, str]:
+        return {"engine": engine, "session": self.session_id}
 
 
 def _count_sent(reporter: TurnReporter, metering: UsageMetering, message: Message) -> None:

@@ -128,7 +128,7 @@ class Generations:
         try:
             await self.responder.prepare(request)
         except EngineError as failure:
-            log.info("engine could not prepare: problem=%s", failure)
+            log.info("engine could not prepare", extra={"problem": str(failure)})
         except BaseException as failure:
             if is_end(failure):
                 raise
@@ -259,7 +259,7 @@ class _Run:
         self._home.retire(self)
 
     def _starve(self) -> None:
-        log.error("engine fell silent: generation=%s", self.generation)
+        log.error("engine fell silent", extra={"generation": self.generation})
         silent_s = self._home.pace.silent_s
         self._end(GenerationFailed(self.generation, f"Nothing came for {silent_s:.0f} s."))
 
@@ -271,10 +271,10 @@ class _Run:
         if isinstance(failure, EngineBusy) and not self._released.is_set():
             return GenerationRefused(self.generation)
         if isinstance(failure, EngineError):
-            log.warning("generation failed: problem=%s", failure)
+            log.warning("generation failed", extra={"problem": str(failure)})
             return GenerationFailed(self.generation, str(failure))
         if not self.retired:
-            log.error("engine broke down: generation=%s", self.generation, exc_info=failure)
+            log.error("engine broke down", extra={"generation": self.generation}, exc_info=failure)
         return GenerationFailed(self.generation, BROKEN)
 
 

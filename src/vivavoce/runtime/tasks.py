@@ -55,7 +55,7 @@ class EngineTasks:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (failure := task.exception()) is not None:
-            log.error("errand failed: name=%s", task.get_name(), exc_info=failure)
+            log.error("engine task failed", extra={"task": task.get_name()}, exc_info=failure)
 
 
 def is_end(failure: BaseException) -> bool:
@@ -72,7 +72,7 @@ def is_end(failure: BaseException) -> bool:
 def _count_if_running(task: asyncio.Task[None]) -> None:
     if not task.done():
         EngineTasks.uncancelled_total += 1
-        log.warning("engine ignores cancellation: errand=%s", task.get_name())
+        log.warning("engine ignores cancellation", extra={"task": task.get_name()})
 
 
 class EngineTimeout:

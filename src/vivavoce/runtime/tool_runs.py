@@ -92,7 +92,7 @@ class ToolRunner:
         except BaseException as failure:
             if is_end(failure):
                 raise
-            log.exception("tool broke down: tool=%s", call.name)
+            log.exception("tool broke down", extra={"tool": call.name})
             outcome = ToolOutcome({"error": BROKEN}, failed=BROKEN)
         if self._running.pop(call.id, None) is not None:
             self._post(ToolRan(call.id, outcome))

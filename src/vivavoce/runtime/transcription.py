@@ -189,12 +189,12 @@ class Transcripts:
                 await listener.listen(utterance)
                 self.retire(listener)
         except EngineError as failure:
-            log.warning("transcript failed: turn=%s problem=%s", listener.turn, failure)
+            log.warning("transcript failed", extra={"turn": listener.turn, "problem": str(failure)})
             self.fail(listener, str(failure))
         except BaseException as failure:
             if is_end(failure):
                 raise
-            log.exception("recognizer broke down: turn=%s", listener.turn)
+            log.exception("recognizer broke down", extra={"turn": listener.turn})
             self.fail(listener, BROKEN)
         finally:
             self.retire(listener)
@@ -210,7 +210,7 @@ class Transcripts:
             return
         self._forget(other)
         if late:
-            log.error("recognizer hangs and is replaced: turn=%s", other.turn)
+            log.error("recognizer hangs and is replaced", extra={"turn": other.turn})
             self._recognition = None
 
     def _forget(self, listener: _TurnRecognition) -> None:
@@ -325,7 +325,7 @@ class _TurnRecognition:
 
     def hang(self) -> None:
         """Give the turn up: its recognizer does not answer."""
-        log.error("recognizer hangs: turn=%s", self.turn)
+        log.error("recognizer hangs", extra={"turn": self.turn})
         self._home.fail(self, f"The recognizer gave no answer for {HUNG_S:.0f} s.")
 
 
