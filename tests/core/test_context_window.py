@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.world import SETUP, World, requests, user
+from support.budget import budget
 from vivavoce.core.context_window import CompressionThresholds, count_to_drop
 from vivavoce.core.effects import CloseConnection
 from vivavoce.core.events import ContextUpdated, TextReceived, UsageProduced, VideoArrived
@@ -244,6 +245,7 @@ def test_a_window_that_is_just_full_does_not() -> None:
 TURNS = st.lists(st.tuples(st.integers(1, 12), st.integers(0, 6), st.booleans()), max_size=25)
 
 
+@settings(max_examples=budget(20, 100))
 @given(TURNS, st.integers(10, 60), st.integers(0, 60))
 def test_after_sliding_it_begins_with_the_user_and_is_no_more_than_it_must_be(
     turns: list[tuple[int, int, bool]], trigger: int, target: int

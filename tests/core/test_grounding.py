@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.budget import budget
 from vivavoce.core.grounding import MIN_SHARE, find_supports
 from vivavoce.core.messages import Support
 from vivavoce.domain.content import Source
@@ -116,6 +117,7 @@ TEXTS = st.lists(st.one_of(WORDS, st.text(max_size=6)), max_size=30).map(" ".joi
 SOURCES = st.lists(st.builds(Source, st.just("file:a"), TEXTS, TEXTS), max_size=4)
 
 
+@settings(max_examples=budget(20, 100))
 @given(TEXTS, SOURCES)
 def test_offsets_delimit_the_text_in_order_and_without_overlap(
     text: str, sources: list[Source]
@@ -130,6 +132,7 @@ def test_offsets_delimit_the_text_in_order_and_without_overlap(
         end = support.end
 
 
+@settings(max_examples=budget(20, 100))
 @given(TEXTS)
 def test_a_source_that_holds_the_answer_supports_every_sentence_that_says_anything(
     text: str,

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.world import model, user
+from support.budget import budget
 from vivavoce.core import history as module
 from vivavoce.core import token_counts
 from vivavoce.core.history import LEFT_OUT, MAX_DRAFT, PRESENT, History, Piece, played_words
@@ -191,6 +192,7 @@ OPERATIONS: dict[str, Callable[[History], object]] = {
 }
 
 
+@settings(max_examples=budget(20, 100))
 @given(st.lists(st.sampled_from(sorted(OPERATIONS)), max_size=100))
 def test_what_is_held_is_exact_whatever_is_added_cut_or_dropped(operations: list[str]) -> None:
     with pytest.MonkeyPatch.context() as patch:

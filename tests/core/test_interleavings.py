@@ -9,6 +9,7 @@ from core.actions import ACTIONS
 from core.resuming import resumed
 from core.test_walk import WAYS, calm
 from core.world import World
+from support.budget import budget
 from vivavoce.core.effects import RunTool, StopTool
 from vivavoce.core.events import ClientGone
 
@@ -47,7 +48,7 @@ def interleave(way: str, steps: list[str]) -> World:
     return world
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=budget(20, 150), deadline=None, derandomize=True)
 @given(st.sampled_from(sorted(WAYS)), st.lists(STEPS, min_size=4, max_size=30))
 def test_every_interleaving_comes_to_rest_and_can_be_resumed(way: str, steps: list[str]) -> None:
     world = interleave(way, steps)
@@ -57,7 +58,7 @@ def test_every_interleaving_comes_to_rest_and_can_be_resumed(way: str, steps: li
     calm(resumed(world))
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=budget(15, 100), deadline=None, derandomize=True)
 @given(st.sampled_from(sorted(WAYS)), st.lists(STEPS, max_size=20))
 def test_a_client_may_go_at_any_moment_and_nothing_runs_on(way: str, steps: list[str]) -> None:
     world = interleave(way, steps)

@@ -11,6 +11,7 @@ import pytest
 from core.actions import ACTIONS
 from core.resuming import COUNTING, SETTINGS, WANTED, history, plain, resumed
 from core.world import MANUAL, SETUP, TOOLS, World, model, requests, user
+from support.budget import budget
 from vivavoce.core.events import (
     AudioArrived,
     CheckpointLost,
@@ -52,7 +53,7 @@ WAYS = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(budget(2, 8)))
 def test_resumed_at_every_point_it_goes_on_as_if_it_had_not_been_cut(way: str, seed: int) -> None:
     choose = random.Random(f"{way} {seed}")
     path = [choose.choice(ANYTHING) for _ in range(80)]
@@ -290,10 +291,11 @@ def test_what_was_typed_is_contained_and_with_it_the_sound_before_it() -> None:
 
 def test_the_smallest_pieces_of_sound_take_no_room_and_promise_no_more_than_is_so() -> None:
     world = World(replace(COUNTING, realtime=MANUAL), SETTINGS)
-    for position in range(1, 20_001):
+    count = budget(2_000, 20_000)
+    for position in range(1, count + 1):
         world.do(AudioArrived(position))
         world.do(MessageRead(audio_only=True))
-    assert world.session.take_checkpoint(world.now).consumed == 19_999
+    assert world.session.take_checkpoint(world.now).consumed == count - 1
 
 
 def test_messages_are_counted_anew_on_each_connection() -> None:

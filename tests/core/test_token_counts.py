@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from core.resuming import resumed
 from core.world import SETUP, World, requests
+from support.budget import budget
 from vivavoce.core import history as module
 from vivavoce.core.effects import Send, StartGeneration
 from vivavoce.core.events import ContentReceived, ContextUpdated, TextReceived
@@ -144,7 +145,7 @@ ENDS: dict[str, Callable[[World], object]] = {
 }
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=budget(20, 100))
 @given(
     st.lists(st.tuples(st.sampled_from(sorted(MOVES)), st.sampled_from(sorted(ENDS))), max_size=30),
     st.none() | st.integers(10, 60),

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.world import SETUP, UNINTERRUPTED, World, kinds, requests, spoken, user
+from support.budget import budget
 from vivavoce.core.events import (
     ContentReceived,
     GenerationFailed,
@@ -55,6 +56,7 @@ def test_a_long_text_that_contradicts_the_words_sent_goes_on_where_they_end() ->
 WORDS = st.lists(st.sampled_from(("a", "B", "to", "be,", "or", "not.", "-")), max_size=8)
 
 
+@settings(max_examples=budget(20, 100))
 @given(st.lists(WORDS, min_size=1, max_size=6))
 def test_pieces_of_a_growing_text_join_to_it_and_further_ones_begin_apart(
     stretches: list[list[str]],
@@ -68,6 +70,7 @@ def test_pieces_of_a_growing_text_join_to_it_and_further_ones_begin_apart(
     assert sent == text
 
 
+@settings(max_examples=budget(20, 100))
 @given(WORDS, WORDS)
 def test_nothing_is_left_to_send_after_a_piece(before: list[str], after: list[str]) -> None:
     """Or the rule by which words are sent would apply without end."""
