@@ -14,7 +14,7 @@ from vivavoce.core.events import AudioProduced, ContentReceived, TextReceived, V
 from vivavoce.core.messages import InputTranscript
 from vivavoce.core.session import LiveSession
 from vivavoce.core.settings import SessionSettings
-from vivavoce.core.trace import FlightRecorder, read
+from vivavoce.core.trace import FlightRecorder, read_trace
 from vivavoce.domain.content import Blob, Content, Role, Text, ToolCall
 from vivavoce.domain.ids import CallId, CountingIds, GenerationId, SessionId
 from vivavoce.domain.model_family import family_behavior
@@ -28,12 +28,12 @@ SECRET = ContentReceived(
 
 def test_words_are_kept_as_lengths_and_sound_as_sizes() -> None:
     recorder = FlightRecorder(10, texts=False)
-    recorder.note(1.0, SECRET)
-    recorder.note(2.0, AudioProduced(GenerationId(1), PIECE, "my secret"))
-    recorder.note(3.0, TextReceived(" ."))
+    recorder.record(1.0, SECRET)
+    recorder.record(2.0, AudioProduced(GenerationId(1), PIECE, "my secret"))
+    recorder.record(3.0, TextReceived(" ."))
     lines = list(recorder.lines())
     assert "secret" not in "".join(lines)
-    (_, content), (_, audio), (_, text) = read(lines)
+    (_, content), (_, audio), (_, text) = read_trace(lines)
     assert isinstance(content, ContentReceived)
     assert content.turns[0].text == "xxxxxxxxx"
     assert isinstance(audio, AudioProduced)
@@ -43,14 +43,14 @@ def test_words_are_kept_as_lengths_and_sound_as_sizes() -> None:
 
 def test_the_operator_can_ask_for_the_words() -> None:
     recorder = FlightRecorder(10, texts=True)
-    recorder.note(1.0, ContentReceived(SECRET.turns[1:], turn_complete=True))
-    assert read(recorder.lines()) == [(1.0, ContentReceived(SECRET.turns[1:], True))]
+    recorder.record(1.0, ContentReceived(SECRET.turns[1:], turn_complete=True))
+    assert read_trace(recorder.lines()) == [(1.0, ContentReceived(SECRET.turns[1:], True))]
 
 
 def test_the_ring_is_bounded_and_holds_no_media() -> None:
     recorder = FlightRecorder(3, texts=True)
     for at in range(9):
-        recorder.note(float(at), VideoArrived(at, Blob(bytes(100_000), "image/png")))
+        recorder.record(float(at), VideoArrived(at, Blob(bytes(100_000), "image/png")))
     lines = list(recorder.lines())
     assert [json.loads(line)["now"] for line in lines] == [6.0, 7.0, 8.0]
     assert sum(map(len, lines)) < 1000
@@ -58,18 +58,18 @@ def test_the_ring_is_bounded_and_holds_no_media() -> None:
 
 def test_of_thousands_of_turns_in_one_message_a_few_are_kept() -> None:
     recorder = FlightRecorder(10, texts=False)
-    recorder.note(1.0, ContentReceived(SECRET.turns[:1] * 5000, turn_complete=True))
+    recorder.record(1.0, ContentReceived(SECRET.turns[:1] * 5000, turn_complete=True))
     (line,) = recorder.lines()
     assert len(line) < 20_000
-    ((_, content),) = read([line])
+    ((_, content),) = read_trace([line])
     assert isinstance(content, ContentReceived)
     assert 1 < len(content.turns) < 100
 
 
 def test_a_long_text_is_hidden_without_a_look_at_what_is_in_it() -> None:
     recorder = FlightRecorder(10, texts=False)
-    recorder.note(1.0, TextReceived("." * 1000))
-    assert read(recorder.lines()) == [(1.0, TextReceived("x" * 1000))]
+    recorder.record(1.0, TextReceived("." * 1000))
+    assert read_trace(recorder.lines()) == [(1.0, TextReceived("x" * 1000))]
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -84,7 +84,7 @@ def test_a_trace_with_words_replays_to_the_same_effects(seed: int) -> None:
         SessionId("s"), SETUP, family_behavior(SETUP.model), settings, CountingIds()
     )
     effects = again.open_session(0.0)
-    for now, event in read(world.session.trace.lines()):
+    for now, event in read_trace(world.session.trace.lines()):
         effects += again.handle_deadline(now) if event is None else again.handle_event(event, now)
     assert effects == world.effects
     assert any(isinstance(e, Send) and isinstance(e.message, InputTranscript) for e in effects)

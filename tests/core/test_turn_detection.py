@@ -49,7 +49,7 @@ class Stream:
         scores = tuple(score for frames, score in runs for _ in range(frames))
         self.position += FRAME * len(scores)
         found = self.tracker.add_scores(VoiceScored(self.position, scores, FRAME))
-        return [(evidence.cue, evidence.position, evidence.edge) for evidence in found]
+        return [(evidence.kind, evidence.position, evidence.edge) for evidence in found]
 
 
 def test_speech_begins_pauses_resumes_and_ends_where_it_does() -> None:
@@ -103,7 +103,7 @@ def test_the_end_of_the_stream_finishes_speech_and_forgets_what_was_uncertain() 
     stream = Stream(tracker())
     stream.feed((20, 0.9))
     (end,) = stream.tracker.end_stream(stream.position + 100)
-    assert (end.cue, end.position, end.edge) == (SpeechEdge.END, 3300, 3200)
+    assert (end.kind, end.position, end.edge) == (SpeechEdge.END, 3300, 3200)
     assert stream.tracker.end_stream(4000) == []
     stream = Stream(tracker(prefix_padding_ms=500))
     stream.feed((20, 0.9))

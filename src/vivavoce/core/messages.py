@@ -1,4 +1,4 @@
-"""What we say to the client, free of any wire. `protocol.encode` spells it."""
+"""Messages to the client, independent of the wire. `protocol.encode` spells them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class ModelCode:
 
 @dataclass(frozen=True, slots=True)
 class ModelCodeResult:
-    """What that code gave. `outcome` is one of the API's OUTCOME_ names."""
+    """Output of that code. `outcome` is one of the API's OUTCOME_ names."""
 
     id: CallId
     outcome: str
@@ -59,7 +59,7 @@ class ServerCall:
 
 @dataclass(frozen=True, slots=True)
 class ServerResponse:
-    """What that call gave, as the model gets to see it."""
+    """Outcome of that call, as the model gets to see it."""
 
     call: ToolCall
     kind: ToolKind
@@ -68,10 +68,10 @@ class ServerResponse:
 
 @dataclass(frozen=True, slots=True)
 class Support:
-    """A stretch of the answer that sources support.
+    """A segment of the answer that sources support.
 
-    `start` and `end` are byte offsets into the UTF-8 of all words of the turn so far, and
-    delimit `text`. `sources` are places in the list of sources; `confidence` goes with them.
+    `start` and `end` are its byte offsets in the UTF-8 of all words of the turn. `sources` are
+    indices into the list of sources, `confidence` has a value for each.
     """
 
     start: int
@@ -83,7 +83,7 @@ class Support:
 
 @dataclass(frozen=True, slots=True)
 class Grounding:
-    """What an answer that a search went into rests on. Once a turn, after its last words."""
+    """Sources of an answer after a search. Once a turn, after its last words."""
 
     queries: tuple[str, ...]
     sources: tuple[Source, ...]
@@ -92,16 +92,16 @@ class Grounding:
 
 @dataclass(frozen=True, slots=True)
 class UrlContext:
-    """What became of addresses that were read for the answer."""
+    """Retrieval status of URLs that were read for the answer."""
 
     pages: tuple[Page, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class InputTranscript:
-    """What the user said: once a turn, or in pieces that read correctly when joined.
+    """Words of the user: once a turn, or in pieces to be joined.
 
-    `finished` says that nothing more of this turn follows; only the enterprise dialect spells it.
+    `finished`: nothing more of this turn follows; only the enterprise dialect sends it.
     """
 
     text: str
@@ -110,10 +110,9 @@ class InputTranscript:
 
 @dataclass(frozen=True, slots=True)
 class OutputTranscript:
-    """A fragment of what the model says; concatenation reads correctly.
+    """Words of the model, to be joined.
 
-    `finished` ends the transcription, by a message without text; only the enterprise dialect spells
-    it.
+    `finished` ends the transcription without text; only the enterprise dialect sends it.
     """
 
     text: str
@@ -127,7 +126,7 @@ class GenerationComplete:
 
 @dataclass(frozen=True, slots=True)
 class Interrupted:
-    """The user cut the generation: drop queued audio. Always a message of its own."""
+    """The generation was interrupted: drop queued audio. Always a message of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +156,7 @@ class TurnReason(Enum):
 
 @dataclass(frozen=True, slots=True)
 class TurnComplete:
-    """The turn is over. Exactly one a model turn, with what it cost."""
+    """The turn is over. Once a model turn, with its usage."""
 
     usage: TokenCount | None = None
     reason: TurnReason | None = None
@@ -179,7 +178,7 @@ class ToolCallCancellation:
 
 @dataclass(frozen=True, slots=True)
 class VoiceActivity:
-    """Speech began or ended, at this offset of the sound that was sent."""
+    """Speech began or ended, at this offset in the audio that was sent."""
 
     started: bool
     offset_s: float
@@ -189,8 +188,8 @@ class VoiceActivity:
 class ResumptionUpdate:
     """Whether the session can be resumed now, and by which handle.
 
-    `consumed` is the index of the last message of the client that is contained in its state;
-    `None` where the client does not count, or none is.
+    `consumed` is the index of the last message of the client that the handle contains; `None` if
+    the client does not count its messages, or none is contained.
     """
 
     handle: str | None

@@ -174,7 +174,7 @@ class LiveSession:
         """Return what follows from `event`; nothing, once the session is closed."""
         if self.closed:
             return []
-        self.trace.note(now, event)
+        self.trace.record(now, event)
         step = Step(now)
         self._route(event, step)
         if not isinstance(event, AudioArrived):  # audio has no effect until it is scored
@@ -185,7 +185,7 @@ class LiveSession:
         """Return what follows from the passing of time."""
         if self.closed:
             return []
-        self.trace.note(now, None)
+        self.trace.record(now, None)
         step = Step(now)
         if (ending := self._lifecycle.handle_deadline(step)) is not None:
             self._close(ending, step)
@@ -274,8 +274,8 @@ class LiveSession:
             step.report_mismatch(ACTIVITY_OPEN if begins else NO_ACTIVITY, 0 if begins else INVALID)
         if not begins and user.idle and self._conversation.model.idle:
             step.send(TurnComplete())
-        cue = SpeechEdge.ONSET if begins else SpeechEdge.END
-        self._handle_speech([SpeechEvent(cue, mark.position, mark.position)], step)
+        kind = SpeechEdge.ONSET if begins else SpeechEdge.END
+        self._handle_speech([SpeechEvent(kind, mark.position, mark.position)], step)
 
     # --- audio ----------------------------------------------------------------------------
 
@@ -318,14 +318,14 @@ class LiveSession:
         if self._conversation.user.frames.add_frame(event.position, event.frame):
             step.report_mismatch(f"more than {MAX_FRAMES} images wait: the oldest are left out")
 
-    def _handle_speech(self, found: list[SpeechEvent], step: Step) -> None:
-        for evidence in found:
-            changed = self._conversation.user.handle_speech(evidence, self._manual, step)
+    def _handle_speech(self, events: list[SpeechEvent], step: Step) -> None:
+        for event in events:
+            changed = self._conversation.user.handle_speech(event, self._manual, step)
             if changed and self._conversation.setup.signals_activity:
-                if evidence.cue is SpeechEdge.ONSET:
-                    step.send(VoiceActivity(True, seconds(evidence.edge)))
-                elif evidence.cue is SpeechEdge.END:
-                    step.send(VoiceActivity(False, seconds(evidence.edge)))
+                if event.kind is SpeechEdge.ONSET:
+                    step.send(VoiceActivity(True, seconds(event.edge)))
+                elif event.kind is SpeechEdge.END:
+                    step.send(VoiceActivity(False, seconds(event.edge)))
 
     def _release_audio(self, position: Position, step: Step) -> None:
         """Release the audio before `position` if no turn needs it, once a second at most."""

@@ -1,9 +1,9 @@
-"""The flight recorder: the last few hundred events of a session, to be replayed after an incident.
+"""Flight recorder: the last few hundred events of a session, to be replayed after an incident.
 
-The core is deterministic, so its inputs are its history. An entry is a time and an event, or
-a time alone where time itself did something. Sound and images are kept as their sizes; words
-as their lengths, unless the operator asked for words. Text without any letters is kept as it
-is: it is nobody's secret, and "." means something to the core.
+The core is deterministic, so its events are its history. An entry is a time and an event, or a
+time alone for a deadline. Audio and images are recorded as their sizes, words as their lengths
+unless the operator wants words. Text without letters and digits is recorded as it is: "." has a
+meaning in the core.
 """
 
 from __future__ import annotations
@@ -54,36 +54,36 @@ _WORDS = frozenset({
 _FREE_FORM = frozenset({"args", "response", "parameters", "returns", "options"})
 _FILLER = "x"
 _MOST_ITEMS = 50
-"""Of a sequence: thousands of turns in one message would hold the event loop."""
+"""Items recorded of a sequence: a message with thousands of turns would block the event loop."""
 _SHORT = 64
-"""Longer texts hold words, without a look at them."""
+"""Longer texts are not searched for words, but hidden."""
 
 
 class FlightRecorder:
-    """A ring of entries. At its bound the oldest is forgotten."""
+    """Ring buffer of entries: the oldest is dropped."""
 
     def __init__(self, events: int, texts: bool) -> None:
         self._ring: deque[tuple[float, object]] = deque(maxlen=events)
         self._texts = texts
 
-    def note(self, now: float, event: Event | None) -> None:
-        """Keep what happened, or, with `None`, that time passed.
+    def record(self, now: float, event: Event | None) -> None:
+        """Record an event, or a deadline as `None`.
 
-        What may hold sound or words is written down at once, so that the ring never keeps them
-        alive; the frequent rest as it is.
+        Events that may hold audio or words are written at once, so that the ring never keeps these
+        alive; frequent others as they are.
         """
         plain = event is None or isinstance(event, AudioArrived | VoiceScored | MessageRead)
         self._ring.append((now, event if plain else _write(event, self._texts)))
 
     def lines(self) -> Iterator[str]:
-        """The entries as JSON lines, oldest first."""
+        """Yield the entries as JSON lines, oldest first."""
         for now, noted in self._ring:
             written = noted if isinstance(noted, dict) else _write(noted, self._texts)
             yield json.dumps({"now": now, "event": written}, separators=(",", ":"))
 
 
-def read(lines: Iterable[str]) -> list[Entry]:
-    """The entries that `lines` wrote. What was not kept is replaced by as much of nothing."""
+def read_trace(lines: Iterable[str]) -> list[Entry]:
+    """Return the entries of such lines, with filler of the same size for what was left out."""
     entries = []
     for line in lines:
         entry = json.loads(line)

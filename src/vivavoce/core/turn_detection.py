@@ -1,12 +1,24 @@
-"""From voice scores to activity: onset, pause, resume and end of the user's speech.
+"""Turn detection: from voice scores to onset, pause, resume and end of speech.
 
-Everything is counted in positions. Silence that did not arrive as sound is no silence, and a
-file sent at ten times real time is cut exactly as if it had been spoken.
+Everything is counted in positions: silence counts only as it arrives as audio, so a file that is
+sent at ten times real time is cut exactly as live speech.
 
-A quiet stream becomes speech when frames above `start` add up to the onset's least duration;
-small dips are forgiven. Speech ends when no frame has been above `start` again since the
-first one below `hold`, for the configured silence. The band between the two thresholds
-neither ends speech nor revives it.
+Speech begins when frames above `start` add up to the onset's duration; short dips are ignored. It
+ends when, for the configured silence, no frame has been above `start` since the first one below
+`hold`. Scores between the two thresholds neither end speech nor continue it.
+
+What the fields of `realtimeInputConfig` set:
+
+    automaticActivityDetection
+      disabled                  scores are ignored; activityStart and activityEnd mark speech
+      startOfSpeechSensitivity  the score at which speech starts; `hold` is 0.15 below it
+      endOfSpeechSensitivity    the silence that ends a turn, without silenceDurationMs
+      silenceDurationMs         the silence that ends a turn
+      prefixPaddingMs           the duration of an onset, from MIN_SPEECH_SAMPLES to MAX_ONSET_MS;
+                                and the pre-roll, where it is longer than ours
+    activityHandling            whether activity interrupts: `Conversation.handle_barge_in`
+    turnCoverage                which video frames join a turn: `VideoBuffer`; for audio it has no
+                                effect, since there is no speech between two turns
 """
 
 from __future__ import annotations
@@ -18,19 +30,6 @@ from vivavoce.core.events import VoiceScored
 from vivavoce.domain.audio import Position, samples
 from vivavoce.domain.setup import ActivityDetection, Sensitivity
 
-# Every knob of `realtimeInputConfig`, and what it turns.
-#
-#   automaticActivityDetection
-#     disabled                 no score is looked at: activityStart and activityEnd are the cues
-#     startOfSpeechSensitivity the score that starts speech; `hold` lies 0.15 below it
-#     endOfSpeechSensitivity   the silence that ends a turn, where silenceDurationMs is absent
-#     silenceDurationMs        the silence that ends a turn
-#     prefixPaddingMs          speech before an onset is certain (never less than
-#                              LEAST_SPEECH_SAMPLES, nor more than LONGEST_ONSET_MS), and the
-#                              pre-roll, where it is longer than ours
-#   activityHandling           whether taking the floor interrupts: conversation.py, consider_claim
-#   turnCoverage               which video frames join a turn: frames.py; sound is the same for all,
-#                              since a recognizer hears nothing in the silence between turns
 START_THRESHOLD = {
     Sensitivity.UNSPECIFIED: 0.5,
     Sensitivity.HIGH: 0.5,
@@ -46,17 +45,17 @@ PREFIX_PADDING_MS = 20
 PRE_ROLL_MS = 400
 
 MAX_ONSET_MS = 500
-"""Who asks for more means padding: a whole short sentence would be over before it had begun."""
+"""A longer onset would exceed short sentences; clients that ask for more mean padding."""
 
 IGNORED_DIP_SAMPLES = samples(0.1)
-"""A dip this short does not spoil an onset that is still uncertain."""
+"""Dips up to this length do not end an onset."""
 
 MIN_SPEECH_SAMPLES = samples(0.05)
-"""Shorter than any syllable: a click or a cough, which must not interrupt anybody."""
+"""Shorter than any syllable: clicks and coughs must not interrupt."""
 
 
 class SpeechEdge(Enum):
-    """What the evidence says about the user."""
+    """A change in the user's speech."""
 
     ONSET = "onset"
     PAUSE = "pause"
@@ -66,20 +65,20 @@ class SpeechEdge(Enum):
 
 @dataclass(frozen=True, slots=True)
 class SpeechEvent:
-    """A cue, and where it stands.
+    """A change in the user's speech, and where it was.
 
-    `position` is the start of the turn (pre-roll included) for an onset, and the position at
-    which it was decided for all others. `edge` is where the speech itself began or ended.
+    `position` is the start of the turn with its pre-roll for an onset, and where it was detected
+    for all others. `edge` is where the speech itself began or ended.
     """
 
-    cue: SpeechEdge
+    kind: SpeechEdge
     position: Position
     edge: Position
 
 
 @dataclass(frozen=True, slots=True)
 class VadParams:
-    """A client's wishes about activity detection as numbers; durations in samples."""
+    """Parameters of voice activity detection; durations in samples."""
 
     start: float
     hold: float
@@ -90,7 +89,7 @@ class VadParams:
 
 
 def vad_params(detection: ActivityDetection, eager_silence_ms: int) -> VadParams:
-    """The numbers behind the wishes; negative durations count as zero."""
+    """Return the parameters for a setup; negative durations count as zero."""
     start = START_THRESHOLD[detection.start_sensitivity]
     silence_ms = detection.silence_duration_ms
     if silence_ms is None:
@@ -110,13 +109,13 @@ def vad_params(detection: ActivityDetection, eager_silence_ms: int) -> VadParams
 
 
 class ActivityTracker:
-    """Follows one stream of scores. `floor` is where the previous turn ended."""
+    """Finds speech in one stream of scores. `floor` is where the previous turn ended."""
 
-    def __init__(self, knobs: VadParams, floor: Position = 0) -> None:
-        self.params = knobs
+    def __init__(self, params: VadParams, floor: Position = 0) -> None:
+        self.params = params
         self.speaking = False
         self.floor = floor
-        self._heard = floor
+        self._processed = floor
         self._onset: Position | None = None
         self._silent_since: Position | None = None
         self._last_voiced = floor
@@ -125,16 +124,16 @@ class ActivityTracker:
 
     @property
     def safe(self) -> Position:
-        """No turn that begins later reaches back to sound before this."""
-        return max(self.floor, self._heard - self.params.pre_roll)
+        """Position before which no later turn can begin."""
+        return max(self.floor, self._processed - self.params.pre_roll)
 
     @property
     def idle(self) -> bool:
-        """Whether nothing points at speech."""
+        """Whether there is neither speech nor a possible onset."""
         return not self.speaking and self._onset is None
 
     def add_scores(self, scored: VoiceScored) -> list[SpeechEvent]:
-        """What the scores say; frames that were heard before are passed over."""
+        """Process scores; frames that were processed before are skipped."""
         frame = scored.frame_samples
         if frame <= 0:
             return []
@@ -142,23 +141,23 @@ class ActivityTracker:
         begin = scored.position - frame * len(scored.scores)
         for score in scored.scores:
             end = begin + frame
-            if end > self._heard:
-                self._heard = end
-                judge = self._while_speaking if self.speaking else self._while_quiet
-                if evidence := judge(score, begin, end):
-                    found.append(evidence)
+            if end > self._processed:
+                self._processed = end
+                detect = self._detect_end if self.speaking else self._detect_onset
+                if event := detect(score, begin, end):
+                    found.append(event)
             begin = end
         return found
 
     def end_stream(self, position: Position) -> list[SpeechEvent]:
-        """No more sound for now: what was spoken is finished, what was uncertain is forgotten."""
-        self._heard = max(self._heard, position)
+        """End speech, and drop a possible onset: no more audio for now."""
+        self._processed = max(self._processed, position)
         if self.speaking:
-            return [self._end(self._heard)]
+            return [self._end(self._processed)]
         self._onset = None
         return []
 
-    def _while_quiet(self, score: float, begin: Position, end: Position) -> SpeechEvent | None:
+    def _detect_onset(self, score: float, begin: Position, end: Position) -> SpeechEvent | None:
         if self._onset is None:
             if not score >= self.params.start:
                 return None
@@ -175,7 +174,7 @@ class ActivityTracker:
         start = max(self.floor, self._onset - self.params.pre_roll, 0)
         return SpeechEvent(SpeechEdge.ONSET, start, max(self._onset, 0))
 
-    def _while_speaking(self, score: float, begin: Position, end: Position) -> SpeechEvent | None:
+    def _detect_end(self, score: float, begin: Position, end: Position) -> SpeechEvent | None:
         if score >= self.params.start or (self._silent_since is None and score >= self.params.hold):
             self._last_voiced, self._silent_since = end, None
             if self._paused:

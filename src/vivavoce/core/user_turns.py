@@ -158,21 +158,21 @@ class UserTurns:
 
     # --- spoken ---------------------------------------------------------------------------
 
-    def handle_speech(self, evidence: SpeechEvent, manual: bool, step: Step) -> bool:
+    def handle_speech(self, event: SpeechEvent, manual: bool, step: Step) -> bool:
         """Move the open turn by a speech event, or begin one; whether anything changed."""
-        if evidence.cue is SpeechEdge.ONSET:
-            return self._onset(evidence, manual, step)
+        if event.kind is SpeechEdge.ONSET:
+            return self._onset(event, manual, step)
         turn = self.open
-        state = TRANSITIONS[turn.state].get(evidence.cue) if turn else None
+        state = TRANSITIONS[turn.state].get(event.kind) if turn else None
         if turn is None or state is None:
             return False
         paused = turn.state is TurnState.PAUSED
         turn.state = state
         if state is TurnState.PAUSED:
-            turn.paused_at = turn.refreshed_at = evidence.position
-            step.emit(RefreshTranscript(turn.id, evidence.position, paused=True))
+            turn.paused_at = turn.refreshed_at = event.position
+            step.emit(RefreshTranscript(turn.id, event.position, paused=True))
         elif state is TurnState.ENDED:
-            turn.end, turn.ended_at = max(evidence.position, turn.start), step.now
+            turn.end, turn.ended_at = max(event.position, turn.start), step.now
             step.emit(FinishTranscript(turn.id, turn.end, turn.paused_at if paused else None))
         return True
 
@@ -217,12 +217,12 @@ class UserTurns:
                 step.emit(DropTranscript(turn.id))
         self.queue.clear()
 
-    def _onset(self, evidence: SpeechEvent, manual: bool, step: Step) -> bool:
+    def _onset(self, event: SpeechEvent, manual: bool, step: Step) -> bool:
         if self.open is not None:
             return False
         self._turns += 1
-        start = evidence.position
-        turn = SpokenTurn(TurnId(self._turns), start, manual, refreshed_at=evidence.edge)
+        start = event.position
+        turn = SpokenTurn(TurnId(self._turns), start, manual, refreshed_at=event.edge)
         self._join_entry(len(self.queue), turn, step)
         self.floor_taken = self.floor_taken or FloorTaken.ACTIVITY
         step.emit(StartTranscript(turn.id, start))
