@@ -1,1 +1,1 @@
-"""Plain words shared by every layer. Imports nothing of ours but itself."""
+"""Data types that every layer shares. Imports nothing of ours but itself."""

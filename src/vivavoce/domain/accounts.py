@@ -1,6 +1,6 @@
 """Accounts: principals with scopes and quotas, API keys, and ephemeral tokens.
 
-Secrets are kept as digests only. Times are seconds since the epoch.
+Secrets are stored as digests only. Times are seconds since the epoch.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from enum import Enum
 
 
 class Scope(Enum):
-    """What a key opens. A key without any would open nothing."""
+    """What a key gives access to."""
 
     LIVE = "live"
     """Live sessions."""
@@ -25,11 +25,10 @@ ALL_SCOPES = frozenset(Scope)
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """How much one key may take; 0 is no limit.
+    """Limits of one key; 0 is no limit.
 
-    `sessions` at once, on all servers that share a store; `audio_minutes` of sound heard and
-    spoken, and `tool_calls`, in one day of UTC; `messages_per_s` from the client, over all of
-    the key's sessions in one process.
+    `sessions` at once, on all servers that share a store; `audio_minutes` in both directions and
+    `tool_calls` per day (UTC); `messages_per_s` over all sessions of the key in one process.
     """
 
     sessions: int = 0
@@ -43,10 +42,10 @@ UNLIMITED = Quota()
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """On whose account something is done. `id` is empty where no key is asked for.
+    """Owner of sessions and quotas. `id` is empty if no key is required.
 
-    Sessions belong to a principal: only the same one may resume them. An ephemeral token acts
-    for the key that created it.
+    Only the same principal may resume a session. An ephemeral token acts for the key that created
+    it.
     """
 
     id: str = ""
@@ -59,7 +58,7 @@ class Principal:
 class KeyRecord:
     """An API key. `digest` is the SHA-256 of the secret, in hexadecimal; `expires` 0 is never.
 
-    `hint` is the beginning of the secret, by which a person recognizes it.
+    `hint` is the beginning of the secret, to recognize it by.
     """
 
     id: str
@@ -76,10 +75,9 @@ class KeyRecord:
 class TokenRecord:
     """An ephemeral token. `digest` as of a key; `owner` is the principal that created it.
 
-    `uses` is how many sessions it may still begin; `None` is any number. `expires` ends every
-    session that it began; after `new_session_expires` none begins. `setup` is the JSON of the
-    setup that is bound to it, empty if none is; `mask` are the locked paths in proto names, or
-    `None` where no mask was given.
+    `uses` is how many sessions it may still begin, `None` any number. No session begins after
+    `new_session_expires` or lasts beyond `expires`. `setup` is the JSON of the setup bound to it,
+    or empty; `mask` are the locked paths in proto names, `None` without a mask.
     """
 
     digest: str

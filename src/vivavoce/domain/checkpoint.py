@@ -1,4 +1,4 @@
-"""A session written down at a resumable point: transcript and content, no sound."""
+"""Checkpoint of a session from which it can be resumed: transcript and content, no audio."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ CHECKPOINT_VERSION = 2
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a client's setup asked for, before `contextUpdate` changed any of it.
+    """Instruction and tools of a client's setup, before `contextUpdate` changed them.
 
-    Tools are as `strip_server_tools` leaves them. A client that comes back and asks for the same
-    means the conversation as it stood; what it asks for otherwise counts.
+    Tools are as `strip_server_tools` returns them. A client that resumes with the same setup
+    continues the conversation as it was; with another one, the new setup counts.
     """
 
     instruction: str = ""
@@ -25,11 +25,11 @@ class Asked:
 
     @classmethod
     def from_setup(cls, setup: SessionSetup) -> Asked:
-        """The wishes of a setup."""
+        """Return those of a setup."""
         return cls(setup.instruction, strip_server_tools(setup.tools))
 
     def merge_over(self, before: Asked) -> Asked:
-        """These wishes, and where they are silent those from before."""
+        """Return these, with those from before where they are empty."""
         silent = self.tools == Tools()
         tools = before.tools if silent else self.tools
         return Asked(self.instruction or before.instruction, tools)
@@ -37,10 +37,10 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class OpenCall:
-    """A call that is still open; `left_s` until it is overdue.
+    """A tool call that is still open; `left_s` until it is overdue.
 
-    A `blocking` one was left open when its connection ended in the midst of a turn, which waits
-    for it; `result` is its answer, where others of the same turn are still waited for.
+    A `blocking` one was open when its connection ended within a turn, which waits for it; `result`
+    is its result, if others of the turn are still missing.
     """
 
     call: ToolCall
@@ -51,14 +51,13 @@ class OpenCall:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What it takes to continue a conversation on another connection.
+    """The state of a conversation, to be continued on another connection.
 
-    Taken while both sides rest, or when the connection ends: of an answer that was being given it
-    then holds what was heard. Tools are as `strip_server_tools` leaves them. `position` is where
-    the count of heard samples goes on. `frames` are video frames that wait for a turn, `seeding`
-    says that the history is still being seeded, and `spent_s` is how long the session had lasted.
-    `consumed` is the index of the last message of the client that is contained, where known; it
-    travels with the handle and not with the state.
+    Taken while both sides are idle, or when the connection ends; then it holds what was heard of
+    the answer in progress. Tools are as `strip_server_tools` returns them. `position` is where the
+    audio continues, `frames` are video frames that wait for a turn, `seeding`: the history is still
+    being seeded, `spent_s` is how long the session has lasted. `consumed` is the index of the last
+    message of the client that is contained, if known; it is stored with the handle, not here.
     """
 
     session: SessionId
@@ -76,10 +75,10 @@ class Checkpoint:
     version: int = CHECKPOINT_VERSION
 
     def merge_setup(self, setup: SessionSetup) -> tuple[str, Tools]:
-        """Instruction and tools with which a new setup goes on; tools not yet made the server's.
+        """Return the instruction and the tools, not yet resolved, to resume with a new setup.
 
-        The new setup counts; where it is silent, or asks for just what was asked for before, the
-        conversation's own do, so that what `contextUpdate` changed stays changed.
+        The new setup counts. Where it is empty, or equal to the one before, the conversation's own
+        do, so that what `contextUpdate` changed stays changed.
         """
         requested = Asked.from_setup(setup)
         keep_instruction = requested.instruction in ("", self.asked.instruction)
@@ -93,8 +92,8 @@ class Checkpoint:
 
 
 def strip_server_tools(tools: Tools) -> Tools:
-    """What a client asked for, without what the server made of it, and without options.
+    """Return the tools that a client asked for, without the server's and without options.
 
-    Options are not written down: they may hold secrets of the client's.
+    Options are not stored: they may hold secrets of the client.
     """
     return Tools(tools.functions, tuple(BuiltinTool(tool.kind) for tool in tools.builtin))

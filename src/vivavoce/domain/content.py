@@ -11,11 +11,11 @@ from vivavoce.domain.ids import CallId
 from vivavoce.domain.parameter_schema import ParameterSchema
 
 Json = Mapping[str, Any]
-"""A JSON object of the user's own; never respelled, never mutated."""
+"""A JSON object of the client; never changed."""
 
 
 class Role(Enum):
-    """Who said it."""
+    """Author of a contribution."""
 
     USER = "user"
     MODEL = "model"
@@ -30,7 +30,7 @@ class Behavior(Enum):
 
 
 class Scheduling(Enum):
-    """When a non-blocking result is taken up. Ignored for blocking calls."""
+    """When the model answers a non-blocking result. Ignored for blocking calls."""
 
     WHEN_IDLE = "WHEN_IDLE"
     INTERRUPT = "INTERRUPT"
@@ -39,7 +39,7 @@ class Scheduling(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Words, typed or recognized. `thought` marks a summary of reasoning, never spoken."""
+    """Words, typed or recognized. `thought`: a summary of reasoning, never spoken."""
 
     text: str
     thought: bool = False
@@ -47,7 +47,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """Bytes with a MIME type: an image, a document, a clip."""
+    """Bytes with a MIME type: an image, a document, a recording."""
 
     data: bytes
     mime_type: str
@@ -55,7 +55,7 @@ class Blob:
 
 @dataclass(frozen=True, slots=True)
 class FileRef:
-    """A file that the client names by address."""
+    """A file at a URI."""
 
     uri: str
     mime_type: str
@@ -63,7 +63,7 @@ class FileRef:
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """The model's wish to have a function run."""
+    """A function call of the model."""
 
     id: CallId
     name: str
@@ -72,11 +72,10 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """The client's answer to a call.
+    """Result of a call. Enterprise clients may leave `id` empty; then `name` matches it.
 
-    `id` is empty when an enterprise client left it out; the ledger then matches by name.
-    `response` is what the model gets to see (`scheduling` already taken out of it).
-    `will_continue` keeps a non-blocking call open for further results.
+    `response` is what the model gets to see, without `scheduling`. `will_continue` keeps a
+    non-blocking call open for further results.
     """
 
     id: CallId
@@ -89,7 +88,7 @@ class ToolResult:
 
 @dataclass(frozen=True, slots=True)
 class ExecutableCode:
-    """Code that a built-in tool is about to run."""
+    """Code that a built-in tool runs."""
 
     code: str
     language: str = "PYTHON"
@@ -102,7 +101,7 @@ DEADLINE = "OUTCOME_DEADLINE_EXCEEDED"
 
 @dataclass(frozen=True, slots=True)
 class CodeResult:
-    """What running it printed. `outcome` is one of the three above, as the API names them."""
+    """Output of running code. `outcome` is one of the three above."""
 
     outcome: str
     output: str
@@ -116,9 +115,9 @@ Part = Text | Blob | FileRef | ToolCall | ToolResult | ExecutableCode | CodeResu
 class Content:
     """One contribution to the conversation.
 
-    `cut` marks a model's contribution that the user interrupted: its parts hold only what
-    was heard. `heard_s` is how much of the user's speech, in seconds, these words stand for, and
-    `confidence` how likely they are what was said (0..1; `None` for typed words).
+    `cut` marks a model's contribution that the user interrupted: its parts hold only what was
+    heard. `heard_s` is the duration of the user's speech that the words were recognized in, and
+    `confidence` the probability that they are right (0..1; `None` for typed words).
     """
 
     role: Role
@@ -129,7 +128,7 @@ class Content:
 
     @property
     def text(self) -> str:
-        """All spoken or typed words of this contribution, thoughts left out."""
+        """All spoken or typed words, without thoughts."""
         return "".join(p.text for p in self.parts if isinstance(p, Text) and not p.thought)
 
 
@@ -137,9 +136,8 @@ class Content:
 class ToolDeclaration:
     """A function that the client offers.
 
-    `parameters` is JSON Schema (types in lower case), whichever of the API's two forms the
-    client used; `None` means that the function takes no arguments. `schema` reads it. `returns`
-    is JSON Schema of the result, if the client gave one.
+    `parameters` is JSON Schema with types in lower case, read by `schema`; `None` means no
+    arguments. `returns` is JSON Schema of the result, if the client gave one.
     """
 
     name: str
@@ -155,14 +153,14 @@ class ToolDeclaration:
 
 @dataclass(frozen=True, slots=True)
 class BuiltinTool:
-    """A tool that the server itself would run; `kind` is the API's key (`googleSearch`, …)."""
+    """A tool of the API that the server runs; `kind` is its key (`googleSearch`, …)."""
 
     kind: str
     options: Json = field(default_factory=dict)
 
 
 class ToolKind(Enum):
-    """What a tool that the server runs does, and so what a client is told of it."""
+    """What a tool of the server does, and so what a client is sent of it."""
 
     SEARCH = "search"
     CODE = "code"
@@ -172,7 +170,7 @@ class ToolKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ServerTool:
-    """A function that the server runs itself. The model sees its declaration like any other."""
+    """A function that the server runs. The model sees its declaration like any other."""
 
     declaration: ToolDeclaration
     kind: ToolKind
@@ -180,10 +178,10 @@ class ServerTool:
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """All tools of a session: what the client asked for, and what the server makes of it.
+    """All tools of a session.
 
-    `functions` run at the client. `builtin` are the API's other kinds as they were asked for;
-    `server` are the functions that stand for those of them which are served here.
+    `functions` are run by the client. `builtin` are the API's other kinds that the client asked
+    for, and `server` the functions that stand for those of them that the server has.
     """
 
     functions: tuple[ToolDeclaration, ...] = ()
@@ -192,17 +190,17 @@ class Tools:
 
     @property
     def declarations(self) -> tuple[ToolDeclaration, ...]:
-        """Everything that a model may call; names are unique."""
+        """All functions that a model may call; names are unique."""
         return (*self.functions, *(tool.declaration for tool in self.server))
 
     def find_server_tool(self, name: str) -> ServerTool | None:
-        """The server's own tool of this name."""
+        """Return the server tool of this name."""
         return next((tool for tool in self.server if tool.declaration.name == name), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens that a generation used. Audio is counted by the core from its duration."""
+    """Tokens of a generation. Audio is counted by the core, from its duration."""
 
     prompt_tokens: int = 0
     cached_tokens: int = 0
@@ -211,7 +209,7 @@ class Usage:
     tool_tokens: int = 0
 
     def update_with(self, latest: Usage) -> Usage:
-        """This and a later generation of the same turn: its prompt is the whole context."""
+        """Return the sum with a later generation of the turn, whose prompt is the whole context."""
         return Usage(
             prompt_tokens=latest.prompt_tokens or self.prompt_tokens,
             cached_tokens=latest.cached_tokens or self.cached_tokens,
@@ -222,7 +220,7 @@ class Usage:
 
 
 class RetrievalStatus(Enum):
-    """What became of an address that was to be read; the API's names without their prefix."""
+    """Status of reading a URL; the API's names without their prefix."""
 
     SUCCESS = "SUCCESS"
     ERROR = "ERROR"
@@ -232,10 +230,10 @@ class RetrievalStatus(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Something found by a search, of which an answer may be made.
+    """A passage found by a search.
 
-    `text` is the passage that was found, as the model gets to read it; `uri` leads to the whole
-    of it, and is a `file:` address for a document of the user's own.
+    `text` is what the model gets to read; `uri` leads to the whole document, and is a `file:` URI
+    for local ones.
     """
 
     uri: str
@@ -245,7 +243,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One address that was to be read. `text` is empty unless the status is SUCCESS."""
+    """A URL that was to be read. `text` is empty unless the status is SUCCESS."""
 
     url: str
     status: RetrievalStatus
@@ -255,11 +253,11 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class ToolOutcome:
-    """What one run of a server's tool gave.
+    """Outcome of one run of a server tool.
 
-    `response` is what the model gets to see. The rest is what the client is told about it:
-    `queries` and `sources` become grounding, `pages` the statuses of addresses, `code` the
-    result of running code. `failed` says in one sentence why there is nothing.
+    `response` is what the model gets to see. The client is sent the rest: `queries` and `sources`
+    as grounding, `pages` as retrieval statuses, `code` as the result of running code. `failed` says
+    in one sentence why there is nothing.
     """
 
     response: Json

@@ -1,8 +1,7 @@
-"""Identifiers, and where they come from.
+"""Identifiers, and the source of those that clients see.
 
-Turns and generations are numbered by the core itself (a number is what makes staleness
-checkable); the names that leave the process come from an `IdSource`, so that a test or a
-replay can make them predictable.
+The core numbers turns and generations itself. Ids that leave the process come from an `IdSource`,
+so that a test or a replay can predict them.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ GenerationId = NewType("GenerationId", int)
 
 
 class IdSource(Protocol):
-    """Makes the opaque names that a client sees."""
+    """Source of the ids that a client sees."""
 
     def session(self) -> SessionId: ...
 
@@ -26,7 +25,7 @@ class IdSource(Protocol):
 
 
 class RandomIds:
-    """Names that cannot be guessed: 128 random bits each."""
+    """Random ids: 128 bits for a session, 63 for a call."""
 
     def session(self) -> SessionId:
         return SessionId(secrets.token_hex(16))
@@ -36,7 +35,7 @@ class RandomIds:
 
 
 class CountingIds:
-    """Names that count from one, for tests and replays."""
+    """Ids that count from one, for tests and replays."""
 
     def __init__(self) -> None:
         self._sessions = count(1)

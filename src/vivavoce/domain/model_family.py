@@ -1,8 +1,7 @@
-"""How each family of Live models behaves towards a client.
+"""Model families: what clients expect of each, by the name of the model.
 
-Frameworks choose their own behavior by the model *name* that the user configured, so the
-server keeps one behavior a name. Names are matched after everything up to the last `/`.
-The table is the one of the protocol specification, section 0.2.
+Frameworks choose their behavior by the model name in their configuration. Names are matched after
+the last `/`.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from vivavoce.domain.setup import TurnCoverage
 
 
 class ModelFamily(Enum):
-    """The model families whose clients expect different things."""
+    """Families of Live models whose clients expect different behavior."""
 
     LIVE_2_5 = "live-2.5"
     LIVE_3_1 = "live-3.1"
@@ -25,12 +24,11 @@ class ModelFamily(Enum):
 
 @dataclass(frozen=True, slots=True)
 class FamilyBehavior:
-    """What a client of one model family relies on.
+    """What clients of one model family expect.
 
-    `function_behavior` is the default where a declaration leaves it open; `history_answers`
-    says whether `turnComplete:true` produces a reply although the client asked for the
-    initial-history phase (2.5 clients expect it when the user spoke last). `shows_search`: a
-    search is shown as code and its result, before the answer.
+    `function_behavior` is the default of declarations. `history_answers`: `turnComplete` of the
+    initial history is answered if the user spoke last. `shows_search`: a search is shown as code
+    and its result, before the answer.
     """
 
     family: ModelFamily
@@ -62,21 +60,18 @@ _OTHER_TASKS = (
 
 
 def model_id(name: str) -> str:
-    """The last path segment of a model name, which is what identifies it."""
+    """Return the last path segment of a model name, which identifies it."""
     return name.rsplit("/", 1)[-1]
 
 
 def other_task(name: str) -> str:
-    """What the model called `name` does instead of conversing: `translates`, `transcribes`.
-
-    Empty for the others. Sessions with these models have no turns.
-    """
+    """Return the task of a model without conversations (`translates`, `transcribes`), or ""."""
     short = model_id(name)
     return next((does for pattern, does in _OTHER_TASKS if pattern.match(short)), "")
 
 
 def family_behavior(name: str) -> FamilyBehavior:
-    """The behavior that clients of the model called `name` expect; 2.5's for unknown names."""
+    """Return the behavior that clients of this model expect; 2.5's for unknown names."""
     short = model_id(name)
     for pattern, behavior in _BY_PATTERN:
         if pattern.match(short):

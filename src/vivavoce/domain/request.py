@@ -1,4 +1,4 @@
-"""The immutable snapshot from which an engine answers, and why an answer ends."""
+"""Generation request: the snapshot that an engine answers, and why an answer ends."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vivavoce.domain.setup import Modality, Sampling, Thinking
 
 
 class EndReason(Enum):
-    """Why a generation stopped by itself."""
+    """Why a generation ended."""
 
     COMPLETE = "complete"
     MAX_TOKENS = "max_tokens"
@@ -23,13 +23,12 @@ class EndReason(Enum):
 
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
-    """All that an engine may know about the conversation it answers.
+    """All that an engine gets to know of the conversation that it answers.
 
-    An engine never reads live session state: changing the setup cannot race an answer.
-    `session` is a key for per-conversation caches, `history` ends with what is to be
-    answered (a user's content, or results of calls). `speculative` tells an engine that its
-    work may be thrown away. `unclear` says that what is to be answered was spoken and recognized
-    with too little confidence: ask the user to say it again, and call no function.
+    It never reads live session state, so that no change can race an answer. `session` is a key for
+    caches, `history` ends with what is to be answered: content of the user, or results of calls.
+    `speculative`: the output may be discarded. `unclear`: what is to be answered was recognized
+    with too little confidence; ask the user to repeat it, and call no function.
     """
 
     session: SessionId

@@ -79,7 +79,7 @@ def find_mismatch(value: object, annotation: Any, name: str = "value") -> str:
 
 
 def _checks_within(value: Any, origin: Any, kinds: tuple[Any, ...], name: str) -> Iterable[_Check]:
-    """What is to be checked of the things that a value of the right class holds."""
+    """Yield the checks of what a value of the right class holds."""
     if is_dataclass(origin) and isinstance(origin, type):
         for field, kind in _hints(origin).items():
             yield getattr(value, field), kind, f"{name}.{field}"

@@ -20,7 +20,7 @@ class Modality(Enum):
 
 
 class Sensitivity(Enum):
-    """How readily speech is taken to start, or to have ended."""
+    """Sensitivity for the start or the end of speech."""
 
     UNSPECIFIED = "UNSPECIFIED"
     HIGH = "HIGH"
@@ -51,7 +51,7 @@ class ActivityDetection:
 
 @dataclass(frozen=True, slots=True)
 class RealtimeInput:
-    """How realtime input is cut into turns, and whether it interrupts the model."""
+    """How realtime input is split into turns, and whether activity interrupts the model."""
 
     detection: ActivityDetection = ActivityDetection()
     interrupts: bool = True
@@ -73,7 +73,7 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Thinking:
-    """Wishes about reasoning before the answer. `budget`: 0 is off, -1 automatic."""
+    """Reasoning before the answer. `budget`: 0 is off, -1 automatic."""
 
     include_thoughts: bool = False
     budget: int | None = None
@@ -81,13 +81,13 @@ class Thinking:
 
     @property
     def is_asked(self) -> bool:
-        """Whether a model that can't think would disregard something."""
+        """Whether a model without reasoning would ignore something."""
         return self.include_thoughts or (self.budget or 0) > 0 or bool(self.level)
 
 
 @dataclass(frozen=True, slots=True)
 class Transcription:
-    """That a direction is to be transcribed, and hints for it."""
+    """Transcription of one direction is on, with hints for it."""
 
     language_codes: tuple[str, ...] = ()
     custom_vocabulary: tuple[str, ...] = ()
@@ -95,7 +95,7 @@ class Transcription:
 
 @dataclass(frozen=True, slots=True)
 class Resumption:
-    """That the client wants resumption handles, and the one it presents (empty: none)."""
+    """The client wants resumption handles, and may present one; empty is none."""
 
     handle: str = ""
     transparent: bool = False
@@ -103,7 +103,7 @@ class Resumption:
 
 @dataclass(frozen=True, slots=True)
 class Compression:
-    """Context window compression; `None` leaves the documented default."""
+    """Context window compression; `None` is the documented default."""
 
     trigger_tokens: int | None = None
     target_tokens: int | None = None
@@ -113,12 +113,11 @@ class Compression:
 class SessionSetup:
     """Everything that `setup` asked for.
 
-    `model` is the name as the client sent it (with `models/`); `instruction` joins the text
-    parts of the system instruction as paragraphs; `seeds_history` is
-    `historyConfig.initialHistoryInClientContent`; `signals_activity` is `explicitVadSignal`.
-    `shows_server_calls` is `toolConfig.includeServerSideToolInvocations`.
-    `image_tokens` is what one image costs, as `mediaResolution` says: 64 LOW, 256 MEDIUM and
-    HIGH, 258 where it was left open.
+    `model` is the name as the client sent it, with `models/`. `instruction` joins the text parts of
+    the system instruction as paragraphs. `seeds_history` is
+    `historyConfig.initialHistoryInClientContent`, `signals_activity` is `explicitVadSignal`,
+    `shows_server_calls` is `toolConfig.includeServerSideToolInvocations`. `image_tokens` counts an
+    image by `mediaResolution`: 64 for LOW, 256 for MEDIUM and HIGH, 258 by default.
     """
 
     model: str
@@ -151,6 +150,6 @@ VOICES = (
 
 
 def canonical_voice(name: str) -> str | None:
-    """The voice's own spelling, whatever case the client used; `None` if there is no such voice."""
+    """Return a voice name in its own case; `None` if there is no such voice."""
     wanted = name.casefold()
     return next((voice for voice in VOICES if voice.casefold() == wanted), None)

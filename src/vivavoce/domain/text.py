@@ -7,16 +7,17 @@ import re
 
 import orjson
 
+_MARKS = b"{[,"
 _NAME = re.compile(r"[A-Za-z0-9_.:/;=+-]{1,40}")
 
 
 def replace_surrogates(text: str) -> str:
-    """The text with paired surrogates joined and unpaired ones replaced by U+FFFD."""
+    """Return the text with paired surrogates joined and unpaired ones replaced by U+FFFD."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def utf8(text: str | bytes) -> bytes:
-    """The text in UTF-8, made whole if need be; bytes as they are."""
+    """Return text in UTF-8, with surrogates replaced; bytes as they are."""
     if not isinstance(text, str):
         return text
     try:
@@ -26,15 +27,14 @@ def utf8(text: str | bytes) -> bytes:
 
 
 def loggable_name(text: str) -> str:
-    """Return `text` if it is a name without spaces; dots for what may be words."""
+    """Return `text` if it is a short name without spaces; "…" for what may be words."""
     return text if _NAME.fullmatch(text) else "…"
 
 
 def json_text(value: object) -> str:
-    """Compact JSON of a value; what JSON cannot say stands in it as a string.
+    """Return compact JSON of a value; what JSON cannot represent becomes a string.
 
-    Takes a few milliseconds for the largest object that a client may send, so that it can be
-    asked for on an event loop.
+    Takes a few milliseconds for the largest object that a client may send.
     """
     try:
         return orjson.dumps(value).decode()
@@ -42,14 +42,11 @@ def json_text(value: object) -> str:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
 
 
-_MARKS = b"{[,"
-
-
 def exceeds_values(text: bytes, values: int) -> bool:
-    """Whether JSON in UTF-8 holds more than so many objects, lists and things in them.
+    """Whether JSON in UTF-8 holds more than so many objects, lists and items, without parsing.
 
-    Every value stands behind an opening bracket or a comma, so these are counted where they are
-    no part of a string. Takes about a millisecond for a megabyte.
+    Every value follows an opening bracket or a comma, so these are counted outside of strings.
+    Takes about a millisecond for a megabyte.
     """
     return _count_marks(text) > values and _count_marks(_without_strings(text)) > values
 
@@ -59,6 +56,6 @@ def _count_marks(text: bytes) -> int:
 
 
 def _without_strings(text: bytes) -> bytes:
-    """The JSON with nothing for every string in it."""
+    """Return the JSON with its strings removed."""
     plain = text.replace(rb"\\", b"").replace(rb"\"", b"")
     return b"".join(plain.split(b'"')[::2])
