@@ -13,6 +13,7 @@ from typing import Any
 from fuzz.layer import Layer
 from fuzz.mutation import BytesMutator
 from fuzz.stepped_loop import SteppedLoop
+from vivavoce.http.bounded_protocol import BoundedProtocol, ReadPace
 from vivavoce.http.limits import ConnectionSlot
 from vivavoce.http.listener import Listener
 from vivavoce.http.uvicorn_protocols import LiveSocket
@@ -24,8 +25,34 @@ UPGRADE = (
 SILENCE_S = 70.0
 """After so much silence every connection is closed: by a deadline, or for want of a pong."""
 
+SLOW_READ_S = 0.004
+"""What each read takes of a slow processor, so that the reading is paused."""
+
 MOST_PIECES = 4
 CODES = {1000, 1001, 1002, 1003, 1005, 1006, 1007, 1008, 1009, 1011, 1012}
+
+
+class VirtualProcessor:
+    """The processor time that readings take: nothing, or a lot.
+
+    The real one would cost a call of the system each, and tell no run like another.
+    """
+
+    def __init__(self) -> None:
+        self.read_s = 0.0
+        self._now = 0.0
+
+    def __call__(self) -> float:
+        self._now += self.read_s
+        return self._now
+
+    def run(self, protocol: asyncio.BaseProtocol) -> None:
+        """Take the place of the real one in a connection."""
+        assert isinstance(protocol, BoundedProtocol)
+        protocol.pace = ReadPace(protocol.loop, protocol.pace.size, self)
+
+
+_processor = VirtualProcessor()
 
 
 class MemoryTransport(asyncio.Transport):
@@ -42,7 +69,13 @@ class MemoryTransport(asyncio.Transport):
         slot = port._slots.acquire("127.0.0.1")
         assert slot is not None
         self._protocol = protocol(slot)
+        _processor.run(self._protocol)
         self._protocol.connection_made(self)
+
+    @property
+    def unread(self) -> int:
+        """Bytes that the server has not read."""
+        return len(self._unread)
 
     def deliver(self, data: bytes) -> None:
         """What the client sends; read in as small pieces as the protocol wants."""
@@ -82,6 +115,7 @@ class MemoryTransport(asyncio.Transport):
         return self.closed
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        _processor.run(protocol)
         self._protocol = protocol
 
     def get_protocol(self) -> asyncio.BaseProtocol:
@@ -167,6 +201,7 @@ def _port() -> Listener:
 def _run(work: Callable[[SteppedLoop, bytes], Hashable], data: bytes) -> Hashable:
     _failures.clear()
     _application().seen.clear()
+    _processor.read_s = SLOW_READ_S if len(data) % 32 == 16 else 0.0
     try:
         with _loop().running() as loop:
             result = work(loop, data)
@@ -224,11 +259,17 @@ def _check_nothing_held(port: Listener) -> None:
     assert not port._slots.waiting_bytes, "bytes of a closed connection are counted on"
 
 
+OPCODES = (0, 1, 2, 3, 0, 1, 2, 0, 8, 9, 10, 11, 0, 1, 2, 9)
+FINISH = b"\x80\x80" + bytes(4)
+"""An empty frame that ends a message in fragments."""
+
+
 def frames(data: bytes) -> bytes:
     """The frames that an input stands for.
 
     Each begins with a byte of its own: the opcode, whether it is final, and whether the rest is
-    sent as it is, without a header; then a byte for the length, then the content.
+    sent as it is, without a header; then a byte for the length, then the content. Most are as a
+    client may send them, since the first that is not ends the connection.
     """
     out, at = bytearray(), 0
     while at + 1 < len(data):
@@ -238,7 +279,9 @@ def frames(data: bytes) -> bytes:
         if kind & 0x70 == 0x70:
             out += content
         else:
-            head = bytes((kind & 0x8F, 0x80 | min(len(content), 126)))
+            opcode = OPCODES[kind & 0xF]
+            final = kind & 0x80 or (opcode >= 8 and not kind & 0x20 and 0x80)
+            head = bytes((final | opcode, 0x80 | min(len(content), 126)))
             long = len(content).to_bytes(2, "big") if len(content) > 125 else b""
             out += head + long + bytes(4) + content
     return bytes(out)
@@ -273,9 +316,14 @@ def _websocket(loop: SteppedLoop, data: bytes) -> Hashable:
     socket: Any = wire.get_protocol()
     opcodes = bytes(wire.written[:1])
     answered = opcodes, bytes(wire.written[2:4]) if opcodes == b"\x88" else b""
-    unfinished = socket.frames or socket.conn.reader.buffer
-    if socket.close_sent or wire.closed or unfinished or len(data) % 16 == 0:
-        _open.clear()  # what is not finished must not change what the next input means
+    end = len(data) % 16 == 0
+    if socket.frames and not (end or socket.conn.reader.buffer):
+        wire.deliver(FINISH)
+        loop.step()
+    # What is not finished must not change what the next input means.
+    unfinished = wire.unread or socket.frames or socket.conn.reader.buffer
+    if end or socket.close_sent or wire.closed or unfinished:
+        _open.clear()
         loop.pass_time(SILENCE_S)
         assert wire.closed, "the connection is held open"
         _check_nothing_held(_port())

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import tomllib
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -154,10 +156,25 @@ def run_configuration(data: bytes) -> Hashable:
     path = _configuration_file()
     path.write_bytes(data)
     try:
-        config = load_config(path)
+        with _no_variables():
+            config = load_config(path)
     except ConfigError as error:
         return str(error).split(":")[-1][:24]
     return config.profile, config.store.use, bool(config.models)
+
+
+@contextmanager
+def _no_variables() -> Iterator[None]:
+    """Hide the environment, of which each table of the settings asks for every variable."""
+    before = os.environ
+    os.environ = _NO_VARIABLES  # type: ignore[assignment]  # noqa: B003
+    try:
+        yield
+    finally:
+        os.environ = before  # noqa: B003
+
+
+_NO_VARIABLES: dict[str, str] = {}
 
 
 @cache

@@ -154,12 +154,18 @@ def _at(setup: Setup, path: str) -> Any:
         fields = kind.model_fields
         attribute = next((each for each, field in fields.items() if field.alias == name), name)
         field = fields[attribute]
-        absent = field.get_default(call_default_factory=True)
+        absent = _absent(kind, attribute)
         value = absent if value is None else getattr(value, attribute)
         kind = next(iter(models_in(field.annotation)), Wire)
     if path == "session_resumption" and value is not None:
         return value.model_copy(update={"handle": ""})
     return None if path == "session_resumption.handle" else value
+
+
+@cache
+def _absent(kind: type[Wire], attribute: str) -> Any:
+    """The value of a field that is absent; the library looks up its signature each time."""
+    return kind.model_fields[attribute].get_default(call_default_factory=True)
 
 
 @cache
