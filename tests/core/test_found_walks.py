@@ -23,7 +23,14 @@ FOUND = {
         "seeded 3.8",
         ("other utterance", "call of each kind", "trigger"),
     ),
-}
+    "the model waits for all calls that block": (
+        "automatic",
+        (
+            "speech", "time", "question", "thinking aloud", "long silence", "question",
+            "other utterance", "two functions", "blank", "open call", "urgent result",
+        ),
+    ),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("rule", FOUND)
