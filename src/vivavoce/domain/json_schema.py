@@ -38,7 +38,7 @@ SCHEMA_LIST_KEYWORDS = frozenset(("allOf", "anyOf", "oneOf", "prefixItems"))
 SCHEMA_MAP_KEYWORDS = frozenset(
     ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
 )
-"""Keywords whose value is a schema, a list of schemas, an object of schemas by name."""
+"""Keywords whose value is a schema, a list of schemas, or an object of schemas."""
 _SHOWN = 40
 
 Place = tuple[str, ...]
@@ -46,14 +46,14 @@ Place = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class SchemaFault:
-    """What is wrong, in one sentence, and the keys that lead there."""
+    """A fault in a schema: a sentence, and the keys that lead there."""
 
     place: Place
     problem: str
 
     @property
     def pointer(self) -> str:
-        """The place as people write it: `#/properties/city`."""
+        """The place as a JSON pointer: `#/properties/city`."""
         return "/".join(("#", *self.place))
 
 
@@ -68,7 +68,7 @@ class _Fault(Exception):
 
 
 def find_fault(schema: Json) -> SchemaFault | None:
-    """What is wrong with the schema of a function's arguments."""
+    """Return the first fault in the schema of a function's arguments."""
     try:
         kind = schema.get("type", "object")
         _Checker(schema).schema(schema, ())
@@ -82,7 +82,7 @@ def find_fault(schema: Json) -> SchemaFault | None:
 
 
 class _Checker:
-    """Checks one schema and all within it."""
+    """Checks one schema and those within it."""
 
     def __init__(self, root: Json) -> None:
         self._root = root
@@ -222,7 +222,7 @@ _RULES: dict[str, Rule] = {
 }
 
 KEYWORDS = frozenset((*_RULES, "const", "default"))
-"""Those that say something of values, and the words beside them that a schema is checked for."""
+"""All keywords that are known."""
 
 
 _DEPENDENT = ("dependentRequired", "dependentSchemas")
@@ -232,7 +232,7 @@ _BOUNDS = (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum"))
 def with_draft_mended(schema: Json, report: Callable[[str], None]) -> dict[str, Any]:
     """Return the schema in the form of its draft; `report` gets a sentence for each change.
 
-    What has no such reading is left as it is, and `find_fault` finds it. Sentences quote nothing.
+    What can't be mended is left for `find_fault`. Sentences quote nothing.
     """
     return _Mender(draft_of(schema), report).schema(schema)
 
@@ -325,7 +325,7 @@ class _Mender:
 
 
 def nullable(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema with null allowed wherever it says what is allowed."""
+    """Return the schema with null allowed."""
     found = dict(schema)
     kind = found.get("type")
     if isinstance(kind, str):

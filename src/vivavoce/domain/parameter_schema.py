@@ -1,13 +1,13 @@
 """JSON Schema of a function's arguments, read into plain schemas.
 
-A plain schema is one reading of a place in a schema: references are followed, what has to hold at
-once (`allOf`, a reference with keywords beside it) is one object, and of what is one of several
-(`anyOf`, `oneOf`, a list of types, `if`) it is one. So it has at most one `type`, and none of
-those keywords; `const` is an `enum` of one value; lists as `items` are `prefixItems`. Of several
-patterns, formats and `contains` the first is its own, the others are listed as `ALSO`.
+A plain schema is one way to satisfy a place in a schema. References are followed, what has to hold
+at once (`allOf`, keywords beside a reference) is merged, and of alternatives (`anyOf`, `oneOf`, a
+list of types, `if`) it is one. So it has at most one `type` and none of those keywords; `const` is
+an `enum` of one value, a list as `items` is `prefixItems`. Of several patterns, formats and
+`contains` it has the first, and the others as `ALSO`.
 
-Places are read when they are asked for, and once, so that a schema that leads to itself is read
-as far as it is followed.
+Places are read when they are asked for, and once, so that a recursive schema is read as far as it
+is followed.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ LEGACY_DRAFTS = frozenset(f"http://json-schema.org/draft-0{number}/schema" for n
 """The drafts that have `dependencies`, and in which a reference replaces the keywords beside it."""
 
 _MAX_READINGS = 64
-"""Plain schemas of one place: more alternatives than a caller would try."""
+"""Plain schemas of one place; no caller tries more."""
 _MAX_STEPS = 500
-"""Places visited, and plain schemas joined, for one reading: 3 ms of CPU."""
+"""Places visited, and plain schemas merged, for one reading: 3 ms of CPU."""
 
 _MAX_DEPTH = 64
-"""References and alternatives that lead to one another."""
+"""Nested references and alternatives."""
 
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 _READ = frozenset((
@@ -39,11 +39,11 @@ _READ = frozenset((
     "$defs", "definitions", "$schema", "$id", "id", "$anchor", "$dynamicAnchor",
     "$recursiveAnchor", "$comment",
 ))  # fmt: skip
-"""Keywords that a plain schema does not have, or not as they were written."""
+"""Keywords that a plain schema does not have, or in another form."""
 _CONJOINED = ("items", "additionalProperties", "propertyNames")
 _BESIDE = {"contains": ("minContains", "maxContains")}
 ALSO = "$also"
-"""Keyword of a plain schema: further schemas of one keyword that can't be joined with its own."""
+"""Keyword of a plain schema: values of keywords that can't be merged with its own."""
 _KEYWORD_TYPES = {
     "object": "properties required additionalProperties patternProperties minProperties"
     " maxProperties propertyNames dependentRequired",
@@ -54,31 +54,31 @@ _ESCAPES = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 
 
 class ParameterSchema:
-    """Reads one schema, `root`, and the places within it. May be read by several threads."""
+    """One schema, `root`, and the plain schemas of places within it. Safe for several threads."""
 
     def __init__(self, root: Schema | None) -> None:
         self.root: Schema = {} if root is None else root
         self.arguments: Schema = {"type": "object", "allOf": [self.root]}
-        """The root as the place of the arguments, which are an object whatever it says."""
+        """The place of the arguments: the root, and always an object."""
         self._known: dict[int, tuple[object, tuple[Schema, ...]]] = {}
         self._anchors: dict[str, Schema] | None = None
 
     def readings(self, place: object) -> tuple[Schema, ...]:
-        """The plain schemas of `place`, of which a value has to fit one; null comes last.
+        """Return the plain schemas of `place`, of which a value has to match one; null comes last.
 
-        `place` is `arguments` or a schema found within a plain schema. Empty where no value
-        fits, as far as that can be told from types and listed values. What would take more than
-        `_MAX_STEPS` to read is read as `{}`: a value is held to the schema itself anyway.
+        `place` is `arguments` or a schema found within a plain schema. Empty if no value matches,
+        as far as types and enumerations tell. What takes more than `_MAX_STEPS` is read as `{}`:
+        values are validated against the schema itself anyway.
         """
         known = self._known.get(id(place))
         return known[1] if known is not None else _Reading(self, self._known).readings(place)
 
     def first(self, place: object) -> Schema:
-        """The first reading of `place`; empty where there is none."""
+        """Return the first plain schema of `place`; empty if there is none."""
         return next(iter(self.readings(place)), {})
 
     def target(self, reference: str) -> object:
-        """What a reference within the schema leads to; `False`, which nothing fits, if nowhere."""
+        """Return the target of a reference; `False`, which nothing matches, if there is none."""
         if reference == "#" or reference.startswith("#/"):
             try:
                 return resolve_pointer(self.root, reference)
@@ -90,7 +90,7 @@ class ParameterSchema:
 
 
 class _Reading:
-    """The reading of one place, and of those that it leads to; `known` are those read before."""
+    """Reads one place, and those that it leads to; `known` are the places read before."""
 
     def __init__(
         self, schema: ParameterSchema, known: dict[int, tuple[object, tuple[Schema, ...]]]
@@ -100,11 +100,11 @@ class _Reading:
         self._known = known
         self._open: list[int] = []
         self._lowest_cut = _MAX_STEPS
-        """How far up the open places the highest one stands that was met within itself."""
+        """Index in the open places of the highest one that was met within itself."""
         self._steps = 0
 
     def readings(self, place: object) -> tuple[Schema, ...]:
-        """See `ParameterSchema`; empty also for a place within itself."""
+        """Return the plain schemas of `place`; none for a place within itself."""
         if (known := self._known.get(id(place))) is not None:
             return known[1]
         self._steps += 1
@@ -120,7 +120,7 @@ class _Reading:
         finally:
             self._open.pop()
         if self._lowest_cut >= len(self._open):
-            # Nothing above was left out, so this holds wherever else the place is reached from.
+            # Nothing above was cut, so this holds wherever the place is reached from.
             self._lowest_cut = _MAX_STEPS
             self._known[id(place)] = (place, found)
         return found
@@ -145,7 +145,7 @@ class _Reading:
         return tuple(found[:_MAX_READINGS])
 
     def _choices(self, place: Schema) -> Iterator[Sequence[Schema]]:
-        """For each thing that has to hold, the plain schemas of which one has to."""
+        """Yield, for each thing that has to hold, the plain schemas of which one has to."""
         if self._replaces and isinstance(place.get("$ref"), str):
             yield self.readings(self._schema.target(place["$ref"]))
             return
@@ -197,7 +197,7 @@ def resolve_pointer(root: object, pointer: str) -> object:
 
 
 def kind(plain: Schema) -> str:
-    """The type of a plain schema; where it names none, the one that its keywords are about."""
+    """Return the type of a plain schema; without one, the type that its keywords are about."""
     if isinstance(named := plain.get("type"), str):
         return named.lower()
     for name, keywords in _KEYWORD_TYPES.items():
@@ -207,13 +207,13 @@ def kind(plain: Schema) -> str:
 
 
 def properties(plain: Schema) -> Schema:
-    """The places of an object's properties, in the order of declaration."""
+    """Return the places of an object's properties, in the order of declaration."""
     found = plain.get("properties")
     return found if isinstance(found, Mapping) else {}
 
 
 def required(plain: Schema) -> tuple[str, ...]:
-    """The names of the properties that an object must have."""
+    """Return the names of the properties that an object must have."""
     return tuple(map(str, _listed(plain.get("required"))))
 
 
@@ -242,7 +242,7 @@ def _json_number(value: Fraction) -> float:
 
 
 def _own_keywords(place: Schema) -> dict[str, Any]:
-    """The keywords beside references and alternatives, in the form of the newest draft."""
+    """Return the keywords beside references and alternatives, in the form of 2020-12."""
     own = {key: value for key, value in place.items() if key not in _READ}
     if isinstance(own.get("type"), str):
         own["type"] = own["type"].lower()
@@ -269,7 +269,7 @@ def _own_keywords(place: Schema) -> dict[str, Any]:
 
 
 def _merged(one: Schema, other: Schema) -> Schema | None:
-    """The plain schema of what fits both; `None` if nothing can."""
+    """Return the plain schema of what matches both; `None` if nothing can."""
     if not one or not other:
         return one or other
     result = dict(one)
@@ -333,7 +333,7 @@ def _both(one: object, other: object) -> object:
 
 
 def _narrowed(plain: Schema) -> Schema | None:
-    """The plain schema with the listed values that its type allows; `None` without any."""
+    """Return the plain schema with the enumerated values of its type; `None` without any."""
     if "enum" not in plain:
         return plain
     named = plain.get("type")
@@ -373,7 +373,7 @@ def _shared(one: Sequence[Any], other: Sequence[Any]) -> list[Any]:
 
 
 def _weight(plain: Schema) -> int:
-    """What joining a plain schema costs, in steps."""
+    """Return the steps that merging a plain schema costs."""
     return 1 + (len(properties(plain)) + len(_listed(plain.get("enum")))) // 32
 
 
