@@ -85,11 +85,13 @@ class ModelOutput:
         cause: TurnCause,
         options: OutputOptions,
         history: History,
-        served: ServerToolOutput | None = None,
+        server_tools: ServerToolOutput | None = None,
         resumes: bool = False,
     ) -> None:
         self.cause = cause
-        self.served = served or ServerToolOutput(options.shows_search, options.shows_calls)
+        self.server_tools = server_tools or ServerToolOutput(
+            options.shows_search, options.shows_calls
+        )
         self.playout = Playout()
         self.usage = UsageCounter()
         self.generations: list[GenerationId] = []
@@ -168,7 +170,7 @@ class ModelOutput:
                 theirs.append(call)
                 continue
             self._send_messages(
-                self.served.add_call(call, tool, waits or not self.turn_complete_due), step
+                self.server_tools.add_call(call, tool, waits or not self.turn_complete_due), step
             )
             step.emit(RunTool(call, tool.kind))
         if theirs:
@@ -176,7 +178,7 @@ class ModelOutput:
 
     def continue_turn(self, step: Step) -> None:
         """Send the outcomes of the server's tools, now that all results are there."""
-        self._send_messages(self.served.take_messages(), step)
+        self._send_messages(self.server_tools.take_messages(), step)
 
     def _send_messages(self, messages: list[Message], step: Step) -> None:
         for message in messages:
@@ -194,7 +196,7 @@ class ModelOutput:
             return
         self._end_transcript(step)
         grounding = (
-            self.served.grounding("".join(self._words)) if self._words or not early else None
+            self.server_tools.grounding("".join(self._words)) if self._words or not early else None
         )
         if grounding is not None:
             step.send(grounding, generation)
@@ -233,7 +235,7 @@ class ModelOutput:
 
     def _token_count(self) -> TokenCount:
         prompt = self.prompt.token_counts() if self.prompt else TokenCounts()
-        read, self.served.read = self.served.read, []
+        read, self.server_tools.read = self.server_tools.read, []
         tools = sum(map(self._options.counter.count, read))
         return self.usage.count_tokens(prompt, self.playout.sent_s, tools)
 

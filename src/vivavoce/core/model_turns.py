@@ -272,7 +272,7 @@ class ModelTurns:
         self._retire_generation(step, purge=False)
         if not turn.turn_complete_due:
             self._context.history.commit_draft()
-            following = self._new_turn(cause, turn.served)
+            following = self._new_turn(cause, turn.server_tools)
             following.generations = turn.generations
             self.turn = turn = following
         turn.usage.next_generation()
@@ -285,7 +285,7 @@ class ModelTurns:
             self._ledger.add_outcome(call, outcome.response, outcome.parts)
             and self.turn is not None
         ):
-            self.turn.served.add_outcome(call, outcome)
+            self.turn.server_tools.add_outcome(call, outcome)
 
     def handle_overdue_calls(self, calls: list[CallId], step: Step) -> None:
         """Stop tools of the server that took too long."""
@@ -297,9 +297,11 @@ class ModelTurns:
         """Let the next turn begin a new output transcription."""
         self._cut = False
 
-    def _new_turn(self, cause: TurnCause, served: ServerToolOutput | None = None) -> ModelOutput:
+    def _new_turn(
+        self, cause: TurnCause, server_tools: ServerToolOutput | None = None
+    ) -> ModelOutput:
         cut, self._cut = self._cut, False
-        return ModelOutput(cause, self._options, self._context.history, served, resumes=cut)
+        return ModelOutput(cause, self._options, self._context.history, server_tools, resumes=cut)
 
     def _start_generation(
         self, step: Step, basis: Basis | None = None, extra: tuple[Content, ...] = ()

@@ -47,22 +47,29 @@ SHORTEST_SPAN = samples(0.02)
 class SessionLifecycle:
     """The end of one connection and the checkpoints before it.
 
-    `before` is the checkpoint from which the session was resumed.
+    `before` is the checkpoint from which the session was resumed. `saves`: the client asked for
+    handles, and there is a store.
     """
 
     def __init__(
         self, setup: SessionSetup, settings: SessionSettings, before: Checkpoint | None = None
     ) -> None:
         resumption = setup.resumption
+        self.saves = settings.resumable and resumption is not None
         self._settings = settings
         self._lifetime = Lifetime(settings.go_away_s, settings.idle_s)
-        self._schedule = CheckpointSchedule(settings.resumable and resumption is not None)
-        self._consumed = (
+        self._messages = (
             ConsumedIndex() if resumption is not None and resumption.transparent else None
         )
         self._spent_s = before.spent_s if before is not None else 0.0
         self._read = before.position if before is not None else 0
         self._began = 0.0
+        self._saving: Checkpoint | None = None
+        self._saved_state: Hashable = None
+        self._resumable: bool | None = None
+        self._retry_at = 0.0
+
+    # --- the connection -------------------------------------------------------------------
 
     def start_clock(self, now: float) -> None:
         """Begin to count the time of the connection."""
@@ -76,7 +83,7 @@ class SessionLifecycle:
         self._lifetime.note_activity(now)
 
     def note_activity(self, now: float) -> None:
-        """The client sent something."""
+        """Note that the client sent something."""
         self._lifetime.note_activity(now)
 
     def handle_event(
@@ -85,17 +92,16 @@ class SessionLifecycle:
         """Process an event, with audio up to `position`; return how the connection ends, if so."""
         match event:
             case MessageRead():
-                self._count(event.audio_only, position)
+                self._count_message(event.audio_only, position)
             case CheckpointSaved():
-                self._schedule.handle_saved(event.handle, step)
+                self._report_saved(event.handle, step)
             case CheckpointLost():
-                self._schedule.handle_lost(step)
+                self._report_lost(step)
             case CloseRequested():
                 self._lifetime.plan_close(event.reason, step.now + max(0.0, event.time_left_s))
-                self._announce(step)
+                self._announce_end(step)
             case SessionSuperseded():
-                if not event.handover:
-                    self.abandon_saving()
+                self.saves = self.saves and event.handover
                 return SUPERSEDED
             case _:
                 assert_never(event)
@@ -105,110 +111,63 @@ class SessionLifecycle:
         """Announce or return the end of the connection, if it is due."""
         reason = self._lifetime.closed_by(step.now)
         if reason is None:
-            self._announce(step)
+            self._announce_end(step)
             return None
         if reason.final:
-            self.abandon_saving()
+            self.saves = False
             step.emit(ForgetSession())
         return CloseConnection(reason.code, reason.reason)
 
-    def deadline(self, resting: bool) -> float | None:
-        """Return when `handle_deadline` is due."""
-        retry_at = self._schedule.deadline() if resting else None
-        deadlines = (self._lifetime.deadline(), retry_at)
-        return min((at for at in deadlines if at is not None), default=None)
-
-    @property
-    def is_resumable(self) -> bool:
-        """Whether the session is to be saved when the connection ends.
-
-        A client that counts its messages sends again what no checkpoint contains. Nor is it saved
-        when it continues elsewhere, or has ended.
-        """
-        return self._schedule.wanted and self._consumed is None
-
-    def is_unsaved(self, state: tuple[int, bool]) -> bool:
-        """Whether `state` is not saved yet."""
-        return self._schedule.is_unsaved(state)
-
-    def abandon_saving(self) -> None:
-        """Save nothing more: the session is no longer this connection's."""
-        self._schedule.wanted = False
-
-    def save_checkpoint(self, state: tuple[int, bool], checkpoint: Checkpoint, step: Step) -> None:
-        """Request that a checkpoint be saved. Ask `is_save_due` first."""
-        self._schedule.begin_save(state, checkpoint.consumed)
-        step.emit(SaveCheckpoint(checkpoint))
-
-    def is_save_due(self, state: tuple[int, bool], now: float) -> bool:
-        """Whether `state` is new and has to be saved."""
-        return self._schedule.is_due(state, now)
+    def deadline(self, idle: bool) -> float | None:
+        """Return when `handle_deadline` is due, or when a failed save is tried again."""
+        end = self._lifetime.deadline()
+        if not idle or self._resumable is not False or self._saving is not None:
+            return end
+        return self._retry_at if end is None else min(end, self._retry_at)
 
     def spent_s(self, now: float) -> float:
         """Return how long the session has lasted, over all its connections."""
         return self._spent_s + now - self._began
 
-    def consumed(self, safe: Position) -> int | None:
-        """Return the last contained message of the client, if audio before `safe` is."""
-        return None if self._consumed is None else self._consumed.index_at(safe)
-
-    def _announce(self, step: Step) -> None:
+    def _announce_end(self, step: Step) -> None:
         if (left_s := self._lifetime.announce_end(step.now)) is not None:
             step.send(GoAway(left_s))
 
-    def _count(self, audio_only: bool, position: Position) -> None:
-        if self._consumed is None:
-            return
-        if audio_only:
-            self._consumed.count_audio(self._read, position)
-        else:
-            self._consumed.count_message()
-        self._read = position
+    # --- checkpoints ----------------------------------------------------------------------
 
+    @property
+    def saves_at_end(self) -> bool:
+        """Whether the session is to be saved when the connection ends.
 
-class CheckpointSchedule:
-    """When a checkpoint is saved, and what the client knows of it.
-
-    `wanted`: the client asked for handles, and there is a store.
-    """
-
-    def __init__(self, wanted: bool) -> None:
-        self.wanted = wanted
-        self._saved_state: Hashable = None
-        self._saving = False
-        self._resumable: bool | None = None
-        self._retry_at = 0.0
-        self._consumed: int | None = None
-
-    def is_due(self, state: Hashable, now: float) -> bool:
-        """Whether `state`, which changes with the session, has to be saved now."""
-        return (
-            self.wanted
-            and not self._saving
-            and state != self._saved_state
-            and now >= self._retry_at
-        )
+        A client that counts its messages sends again what no checkpoint contains. Nor is it saved
+        when it continues elsewhere, or has ended.
+        """
+        return self.saves and self._messages is None
 
     def is_unsaved(self, state: Hashable) -> bool:
-        """Whether `state` is neither saved nor being saved."""
+        """Whether `state`, which changes with the session, is neither saved nor being saved."""
         return state != self._saved_state
 
-    def begin_save(self, state: Hashable, consumed: int | None) -> None:
-        """Note that `state` is being saved, with the client's messages up to `consumed`."""
-        self._saving, self._saved_state, self._consumed = True, state, consumed
+    def is_save_due(self, state: Hashable, now: float) -> bool:
+        """Whether `state` has to be saved now."""
+        ready = self.saves and self._saving is None and now >= self._retry_at
+        return ready and self.is_unsaved(state)
 
-    def handle_saved(self, handle: str | None, step: Step) -> None:
-        """Report the handle of the saved checkpoint; `None` if the store failed."""
-        self._saving = False
+    def save_checkpoint(self, state: Hashable, checkpoint: Checkpoint, step: Step) -> None:
+        """Request that a checkpoint be saved. Ask `is_save_due` first."""
+        self._saving, self._saved_state = checkpoint, state
+        step.emit(SaveCheckpoint(checkpoint))
+
+    def _report_saved(self, handle: str | None, step: Step) -> None:
+        saved, self._saving = self._saving, None
         if handle is None:
-            self.handle_lost(step)
+            self._report_lost(step)
             return
         self._resumable = True
-        step.send(ResumptionUpdate(handle, self._consumed))
+        step.send(ResumptionUpdate(handle, saved.consumed if saved else None))
 
-    def handle_lost(self, step: Step) -> None:
-        """Report that the session is not resumable, and try again later."""
-        if not self.wanted:
+    def _report_lost(self, step: Step) -> None:
+        if not self.saves:
             return
         self._saved_state = None
         self._retry_at = step.now + RETRY_S
@@ -216,9 +175,18 @@ class CheckpointSchedule:
             self._resumable = False
             step.send(ResumptionUpdate(None))
 
-    def deadline(self) -> float | None:
-        """Return when a failed save is tried again; `None` if nothing has failed."""
-        return self._retry_at if self._resumable is False and not self._saving else None
+    def consumed(self, safe: Position) -> int | None:
+        """Return the last contained message of the client, if audio before `safe` is."""
+        return None if self._messages is None else self._messages.index_at(safe)
+
+    def _count_message(self, audio_only: bool, position: Position) -> None:
+        if self._messages is None:
+            return
+        if audio_only:
+            self._messages.count_audio(self._read, position)
+        else:
+            self._messages.count_other()
+        self._read = position
 
 
 class ConsumedIndex:
@@ -237,7 +205,7 @@ class ConsumedIndex:
         else:
             self._spans.append(_AudioSpan(self._last, begin, end))
 
-    def count_message(self) -> None:
+    def count_other(self) -> None:
         """Count a message of anything else."""
         self._last += 1
         self._spans.clear()

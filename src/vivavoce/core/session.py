@@ -359,7 +359,7 @@ class LiveSession:
 
     def _end_session(self, step: Step) -> None:
         self.closed = True
-        if self._lifecycle.is_resumable:
+        if self._lifecycle.saves_at_end:
             self._conversation.finalize(step)
             if self._lifecycle.is_unsaved(self._conversation.state):
                 step.emit(SaveCheckpoint(self._as_checkpoint(step.now), new_handle=False))
