@@ -27,7 +27,7 @@ def resumed(old: World, setup: SessionSetup | None = None) -> World:
     )
     assert checkpoint is not None
     _, tools = checkpoint.merge_setup(setup)
-    before = old.session._conversation.context.tools
+    before = old.session.conversation.context.tools
     session = LiveSession.resume(
         checkpoint, setup, old.behavior, old.settings, _Continuing(old),
         before if strip_server_tools(before) == tools else tools,
@@ -60,4 +60,4 @@ def plain(messages: list[Message]) -> list[Message]:
 
 
 def history(world: World) -> tuple[Content, ...]:
-    return world.session._conversation.context.history.snapshot()
+    return world.session.conversation.context.history.snapshot()

@@ -279,7 +279,7 @@ def test_a_client_cannot_answer_for_the_server() -> None:
     for id in (run.call.id, CallId("")):
         told = world.do(ToolResponsesReceived((ToolResult(id, "search", {"wrong": True}),)))
         assert [type(effect) for effect in told] == [ReportMismatch]
-    assert world.session._conversation.ledger.running() == (run.call.id,)
+    assert world.session.conversation.ledger.running() == (run.call.id,)
 
 
 # --- what it cost, and what it rests on -------------------------------------------------------

@@ -67,7 +67,7 @@ DOES: dict[ModelTrigger, Callable[[World, ModelTurns, Step], object]] = {
 
 def with_open_call(world: World) -> ModelTurns:
     """The model's side, where a function of an earlier answer runs."""
-    talk = world.session._conversation
+    talk = world.session.conversation
     talk.ledger.open_calls((ToolCall(CallId(""), "lights", {}),), TOOLS, world.now)
     return talk.model
 
@@ -76,7 +76,7 @@ def in_state(state: ModelState) -> World:
     world = World(SETUP, SessionSettings(speculation=True))
     for name in WAYS[state]:
         ACTIONS[name](world)
-    assert world.session._conversation.model.state is state
+    assert world.session.conversation.model.state is state
     return world
 
 
@@ -90,7 +90,7 @@ def test_the_documented_table_is_the_one_in_force() -> None:
 @pytest.mark.parametrize("cue", ModelTrigger)
 def test_cell(state: ModelState, cue: ModelTrigger) -> None:
     world = in_state(state)
-    model = world.session._conversation.model
+    model = world.session.conversation.model
     before, step, sent = len(world.effects), Step(world.now), len(world.said)
     DOES[cue](world, model, step)
     wanted = DOCUMENTED[state].get(cue)
@@ -117,4 +117,4 @@ def test_a_model_that_calls_for_ever_is_stopped() -> None:
         assert world.calls == []
         (complete,) = [m for m in world.take() if isinstance(m, TurnComplete)]
         assert complete.reason is TurnReason.GENERATED_OTHER
-        assert world.session._conversation.model.idle
+        assert world.session.conversation.model.idle

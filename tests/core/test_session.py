@@ -52,7 +52,7 @@ from vivavoce.domain.setup import Modality, Thinking
 
 def test_setup_complete_is_the_first_message_and_the_engine_reads_ahead() -> None:
     world = World()
-    assert world.take() == [SetupComplete(world.session._conversation.context.session)]
+    assert world.take() == [SetupComplete(world.session.conversation.context.session)]
     assert isinstance(world.effects[1], PrepareGeneration)
 
 

@@ -138,9 +138,9 @@ def test_an_update_while_calls_are_open_leaves_them_open() -> None:
     world = World()
     world.do(TextReceived("lights"))
     world.call("lights", "report", "python")
-    before = world.session._conversation.ledger.open_ids
+    before = world.session.conversation.ledger.open_ids
     world.do(ContextUpdated("Be brief.", NONE))
-    assert world.session._conversation.ledger.open_ids == before
+    assert world.session.conversation.ledger.open_ids == before
     world.ran()
     world.answer("lights")
     (*_, last) = requests(world)
@@ -160,16 +160,16 @@ def test_neighbours_become_one_and_the_newest_word_counts() -> None:
         ContextUpdated(None, None),
     ):
         world.do(update)
-    assert world.session._conversation.user.queue[1:] == [Update("Be blunt.", LIGHTS)]
+    assert world.session.conversation.user.queue[1:] == [Update("Be blunt.", LIGHTS)]
     world.do(TextReceived("third"))
     world.do(instruct("Be yourself."))
-    assert len(world.session._conversation.user.queue) == 4
+    assert len(world.session.conversation.user.queue) == 4
 
 
 def test_an_update_that_nothing_waits_before_does_not_stay_in_the_line() -> None:
     world = busy()
     world.do(instruct("Be brief."))
-    assert world.session._conversation.user.idle
+    assert world.session.conversation.user.idle
 
 
 @pytest.mark.parametrize("size", [1, MAX_BYTES // 8])
@@ -179,16 +179,16 @@ def test_a_line_that_overflows_loses_turns_and_never_an_update(size: int) -> Non
     for number in range(count):
         world.do(TextReceived("x" * size + str(number)))
         world.do(ContextUpdated(f"Rule {number}", None))
-    line = world.session._conversation.user.queue
+    line = world.session.conversation.user.queue
     assert len(line) <= MAX_QUEUED + 1
     updates = [entry.instruction for entry in line if isinstance(entry, Update)]
     last = count - len(updates)
     assert updates == [f"Rule {number}" for number in range(last, count)]
-    assert world.session._conversation.context.instruction == f"Rule {last - 1}"
+    assert world.session.conversation.context.instruction == f"Rule {last - 1}"
     finish(world)
     for _ in range(count):
         finish(world)
-    assert world.session._conversation.context.instruction == f"Rule {count - 1}"
+    assert world.session.conversation.context.instruction == f"Rule {count - 1}"
 
 
 def test_what_pushes_out_several_turns_at_once_leaves_the_updates_between_them() -> None:
@@ -197,9 +197,9 @@ def test_what_pushes_out_several_turns_at_once_leaves_the_updates_between_them()
         world.do(TextReceived("x" * (MAX_BYTES // 8)))
         world.do(instruct(f"Rule {number}") if number else ContextUpdated(None, LIGHTS))
     world.do(TextReceived("x" * (MAX_BYTES * 7 // 8)))
-    context = world.session._conversation.context
+    context = world.session.conversation.context
     assert (context.instruction, context.tools) == ("Rule 5", LIGHTS)
-    assert [type(entry) for entry in world.session._conversation.user.queue] == [TypedTurn]
+    assert [type(entry) for entry in world.session.conversation.user.queue] == [TypedTurn]
 
 
 def test_content_that_interrupts_is_answered_under_the_update_before_it() -> None:

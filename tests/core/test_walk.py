@@ -60,7 +60,7 @@ RANDOM = [name for name in ACTIONS if name not in ("drain", "gone")]
 
 def sketch(world: World) -> tuple[object, ...]:
     """What two situations must have in common to be taken for one."""
-    talk = world.session._conversation
+    talk = world.session.conversation
     turn, ledger = talk.model.turn, talk.ledger
     line = tuple(
         (e.state, bool(e.text.strip()), bool(e.speculations), bool(e.sent))

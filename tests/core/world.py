@@ -193,7 +193,7 @@ class World:
                 case CancelGeneration() | ReleaseGeneration() | _:
                     pass
         self.oracle.check_step(event, effects, self.now, self.session.deadline())
-        waiting = self.session._conversation.model.state is ModelState.TOOLS
+        waiting = self.session.conversation.model.state is ModelState.TOOLS
         expected = self.oracle.calls.waiting_here and not self.session.closed
         assert waiting == expected, self.messages()
         return effects

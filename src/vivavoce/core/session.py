@@ -76,7 +76,10 @@ NO_ACTIVITY = "Precondition check failed: activityEnd without activityStart."
 
 
 class LiveSession:
-    """One conversation: takes events and the time, and returns effects."""
+    """One conversation: takes events and the time, and returns effects.
+
+    Hosts never look at the parts of `conversation`; tests do.
+    """
 
     def __init__(
         self,
@@ -93,7 +96,7 @@ class LiveSession:
         self.trace = FlightRecorder(settings.trace_events, settings.trace_texts)
         history = () if before is None else before.history
         position = 0 if before is None else before.position
-        self._conversation = Conversation(
+        self.conversation = Conversation(
             session_id, setup, behavior, settings, ids, history, counter
         )
         self._manual = setup.realtime.detection.disabled
@@ -133,13 +136,13 @@ class LiveSession:
             before=checkpoint,
             counter=counter,
         )
-        session._conversation.asked = Asked.from_setup(setup).merge_over(checkpoint.asked)
+        session.conversation.asked = Asked.from_setup(setup).merge_over(checkpoint.asked)
         return session
 
     @property
     def idle(self) -> bool:
         """Whether a checkpoint can be taken: both sides are idle and nothing is open."""
-        return self._conversation.idle and self._tracker.idle and not self.closed
+        return self.conversation.idle and self._tracker.idle and not self.closed
 
     def take_checkpoint(self, now: float = 0.0) -> Checkpoint:
         """Return the session as a checkpoint. Only while `idle`."""
@@ -149,7 +152,7 @@ class LiveSession:
 
     def _as_checkpoint(self, now: float) -> Checkpoint:
         safe = self._position if self._manual else self._tracker.safe
-        return self._conversation.checkpoint(
+        return self.conversation.checkpoint(
             self._position, now, self._lifecycle.spent_s(now), self._lifecycle.consumed(safe)
         )
 
@@ -160,10 +163,10 @@ class LiveSession:
         step = Step(now)
         self._lifecycle.start_clock(now)
         if self._before is not None:
-            self._conversation.restore(self._before, now)
+            self.conversation.restore(self._before, now)
             self._before = None
-        step.send(SetupComplete(self._conversation.context.session))
-        if (self._conversation.setup.realtime.detection.prefix_padding_ms or 0) > MAX_ONSET_MS:
+        step.send(SetupComplete(self.conversation.context.session))
+        if (self.conversation.setup.realtime.detection.prefix_padding_ms or 0) > MAX_ONSET_MS:
             step.report_mismatch(
                 f"prefixPaddingMs above {MAX_ONSET_MS} makes the pre-roll longer alone"
             )
@@ -192,14 +195,14 @@ class LiveSession:
             return step.effects
         if (stall_at := self._stall_at()) is not None and now >= stall_at:
             self._handle_speech(self._tracker.end_stream(self._position), step)
-        for turn in self._conversation.user.awaiting_transcript():
+        for turn in self.conversation.user.awaiting_transcript():
             if now >= self._timers.transcript_at(turn.ended_at):
                 step.emit(DropTranscript(turn.id))
-                self._conversation.user.settle_turn(turn.id, step, failed=True)
-        late, stuck = self._conversation.ledger.expire_calls(now)
-        self._conversation.handle_results(tuple(late), step)
-        self._conversation.model.handle_overdue_calls(stuck, step)
-        self._conversation.model.handle_stall(step)
+                self.conversation.user.settle_turn(turn.id, step, failed=True)
+        late, stuck = self.conversation.ledger.expire_calls(now)
+        self.conversation.handle_results(tuple(late), step)
+        self.conversation.model.handle_overdue_calls(stuck, step)
+        self.conversation.model.handle_stall(step)
         self._apply_rules(step)
         return step.effects
 
@@ -207,11 +210,11 @@ class LiveSession:
         """Return when `handle_deadline` is due; `None` if only events can change anything."""
         if self.closed:
             return None
-        deadlines = [self._lifecycle.deadline(self.idle), self._conversation.model.deadline()]
-        deadlines.append(self._conversation.ledger.deadline())
+        deadlines = [self._lifecycle.deadline(self.idle), self.conversation.model.deadline()]
+        deadlines.append(self.conversation.ledger.deadline())
         deadlines += [
             self._timers.transcript_at(turn.ended_at)
-            for turn in self._conversation.user.awaiting_transcript()
+            for turn in self.conversation.user.awaiting_transcript()
         ]
         deadlines.append(self._stall_at())
         return min((at for at in deadlines if at is not None), default=None)
@@ -219,7 +222,7 @@ class LiveSession:
     # --- routing --------------------------------------------------------------------------
 
     def _route(self, event: Event, step: Step) -> None:
-        conversation = self._conversation
+        conversation = self.conversation
         if isinstance(event, GenerationEvent):
             conversation.model.handle_production(event, step)
             return
@@ -269,10 +272,10 @@ class LiveSession:
         """
         if not self._manual:
             return
-        user, begins = self._conversation.user, isinstance(mark, ActivityStarted)
+        user, begins = self.conversation.user, isinstance(mark, ActivityStarted)
         if begins == (user.open is not None):
             step.report_mismatch(ACTIVITY_OPEN if begins else NO_ACTIVITY, 0 if begins else INVALID)
-        if not begins and user.idle and self._conversation.model.idle:
+        if not begins and user.idle and self.conversation.model.idle:
             step.send(TurnComplete())
         kind = SpeechEdge.ONSET if begins else SpeechEdge.END
         self._handle_speech([SpeechEvent(kind, mark.position, mark.position)], step)
@@ -289,10 +292,10 @@ class LiveSession:
         self._position = max(self._position, position)
         self._timers.note_audio(step.now)
         if self._manual:
-            if self._conversation.user.open is None and not self._reported_unmarked:
+            if self.conversation.user.open is None and not self._reported_unmarked:
                 self._reported_unmarked = True
                 step.report_mismatch("audio outside of an activity is ignored")
-            self._conversation.user.refresh_transcript(self._position, step)
+            self.conversation.user.refresh_transcript(self._position, step)
             self._release_audio(position, step)
 
     def _handle_scores(self, event: VoiceScored, step: Step) -> None:
@@ -301,11 +304,11 @@ class LiveSession:
         self._position = max(self._position, event.position)
         self._timers.note_audio(step.now)
         self._handle_speech(self._tracker.add_scores(event), step)
-        self._conversation.user.refresh_transcript(self._position, step)
+        self.conversation.user.refresh_transcript(self._position, step)
         self._release_audio(event.position - self._tracker.params.pre_roll, step)
 
     def _handle_transcript(self, event: TranscriptEvent, step: Step) -> None:
-        user = self._conversation.user
+        user = self.conversation.user
         self._timers.note_progress(step.now)
         if isinstance(event, TranscriptUpdated):
             user.handle_transcript(event)
@@ -315,13 +318,13 @@ class LiveSession:
             user.settle_turn(event.turn, step, failed=True)
 
     def _handle_video(self, event: VideoArrived, step: Step) -> None:
-        if self._conversation.user.frames.add_frame(event.position, event.frame):
+        if self.conversation.user.frames.add_frame(event.position, event.frame):
             step.report_mismatch(f"more than {MAX_FRAMES} images wait: the oldest are left out")
 
     def _handle_speech(self, events: list[SpeechEvent], step: Step) -> None:
         for event in events:
-            changed = self._conversation.user.handle_speech(event, self._manual, step)
-            if changed and self._conversation.setup.signals_activity:
+            changed = self.conversation.user.handle_speech(event, self._manual, step)
+            if changed and self.conversation.setup.signals_activity:
                 if event.kind is SpeechEdge.ONSET:
                     step.send(VoiceActivity(True, seconds(event.edge)))
                 elif event.kind is SpeechEdge.END:
@@ -329,7 +332,7 @@ class LiveSession:
 
     def _release_audio(self, position: Position, step: Step) -> None:
         """Release the audio before `position` if no turn needs it, once a second at most."""
-        needed = self._conversation.user.needs_audio or not self._tracker.idle
+        needed = self.conversation.user.needs_audio or not self._tracker.idle
         if not needed and position - self._released >= INPUT_RATE:
             self._released = position
             step.emit(ForgetAudio(position))
@@ -339,18 +342,18 @@ class LiveSession:
     def _apply_rules(self, step: Step) -> None:
         if self.closed:
             return
-        apply_rules(self._conversation, step)
-        if self._conversation.context.overflow:
-            self._close(CloseConnection(INVALID, self._conversation.context.overflow), step)
+        apply_rules(self.conversation, step)
+        if self.conversation.context.overflow:
+            self._close(CloseConnection(INVALID, self.conversation.context.overflow), step)
             return
         self._act_when_idle(step)
 
     def _act_when_idle(self, step: Step) -> None:
         """Let an idle engine read ahead, and save a checkpoint if one is due."""
-        self._conversation.act_when_idle(step)
-        if self.idle and self._lifecycle.is_save_due(self._conversation.state, step.now):
+        self.conversation.act_when_idle(step)
+        if self.idle and self._lifecycle.is_save_due(self.conversation.state, step.now):
             self._lifecycle.save_checkpoint(
-                self._conversation.state, self.take_checkpoint(step.now), step
+                self.conversation.state, self.take_checkpoint(step.now), step
             )
 
     def _close(self, ending: CloseConnection, step: Step) -> None:
@@ -360,8 +363,8 @@ class LiveSession:
     def _end_session(self, step: Step) -> None:
         self.closed = True
         if self._lifecycle.saves_at_end:
-            self._conversation.finalize(step)
-            if self._lifecycle.is_unsaved(self._conversation.state):
+            self.conversation.finalize(step)
+            if self._lifecycle.is_unsaved(self.conversation.state):
                 step.emit(SaveCheckpoint(self._as_checkpoint(step.now), new_handle=False))
-        self._conversation.model.abandon_turn(step)
-        self._conversation.user.drop_turns(step)
+        self.conversation.model.abandon_turn(step)
+        self.conversation.user.drop_turns(step)
