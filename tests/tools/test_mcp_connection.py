@@ -377,7 +377,7 @@ async def lose_patience(held: McpConnection) -> None:
 
 
 @pytest.mark.parametrize("stop", [wait_for_it, lose_patience])
-async def test_a_server_that_is_silent_at_the_farewell_is_left_behind(stop: Stop) -> None:
+async def test_a_server_that_is_silent_at_closing_is_left_behind(stop: Stop) -> None:
     inner = scripted_server(plain=text_result("Hello."))
     farewells = []
 

@@ -1,4 +1,4 @@
-"""The hub with real MCP servers: over streamable HTTP on loopback, and over pipes."""
+"""The registry with real MCP servers: over streamable HTTP on loopback, and over pipes."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ async def test_a_program_that_the_configuration_names_lends_its_tools() -> None:
         assert shown.response == {"output": "[image/png attached]"}
 
 
-async def test_a_program_that_dies_is_started_again_and_ends_with_the_house(
+async def test_a_program_that_dies_is_started_again_and_ends_with_the_server(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "FIRST_PAUSE_S", 0.1)

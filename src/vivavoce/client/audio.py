@@ -36,6 +36,12 @@ READ_AHEAD = 25
 
 CHUNK_BYTES = round(CHUNK_S * INPUT_RATE) * BYTES_PER_SAMPLE
 
+PIPE_BYTES = OUTPUT_RATE // 25 * BYTES_PER_SAMPLE
+"""Written to a pipe at once: 40 ms."""
+BACKENDS = ("miniaudio", "null")
+MAX_QUEUE = 250
+"""Microphone chunks kept while the network is slow: ten seconds; the oldest are dropped."""
+
 
 class Microphone(Protocol):
     """A source of 16-bit mono PCM at 16 kHz."""
@@ -197,8 +203,7 @@ class Recording:
             ) from error
 
 
-PIPE_BYTES = OUTPUT_RATE // 25 * BYTES_PER_SAMPLE
-"""Written to a pipe at once: 40 ms."""
+# --- speakers ------------------------------------------------------------------------------------
 
 
 class Speaker(Protocol):
@@ -338,9 +343,7 @@ class PipeSpeaker:
                 self._writing = 0
 
 
-BACKENDS = ("miniaudio", "null")
-MAX_QUEUE = 250
-"""Microphone chunks kept while the network is slow: ten seconds; the oldest are dropped."""
+# --- devices -------------------------------------------------------------------------------------
 
 
 class AudioDeviceMissing(ConfigError):

@@ -43,6 +43,19 @@ from vivavoce.client.tools import ToolModule
 from vivavoce.domain.audio import INPUT_RATE, pcm_seconds
 from vivavoce.domain.content import ToolCall, ToolResult
 
+NORMAL_REASONS = ("", "TURN_COMPLETE_REASON_UNSPECIFIED", "NEED_MORE_INPUT")
+"""Values of `turnCompleteReason` that are no failure."""
+LOUD = 0.02
+"""Amplitude, of 1, from which a sample counts as speech: 34 dB below full scale."""
+CLEAR = 0.25
+"""Audio counts as speech from this fraction of the loudest so far: 12 dB below it."""
+PAUSE_S = 0.5
+"""Speech after a pause of this length is a new utterance."""
+SILENCE_DBFS = -60.0
+"""The lowest level that differs from silence."""
+FALL_DB_PER_S = 60.0
+"""How fast the level falls after a loud chunk."""
+
 
 class ConversationObserver:
     """Receives the events of a conversation, after they are in its log. Ignores all by default."""
@@ -183,8 +196,7 @@ class ClientConversation:
         return True
 
 
-NORMAL_REASONS = ("", "TURN_COMPLETE_REASON_UNSPECIFIED", "NEED_MORE_INPUT")
-"""Values of `turnCompleteReason` that are no failure."""
+# --- turns ---------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -457,20 +469,7 @@ class TurnLog:
         return turn
 
 
-LOUD = 0.02
-"""Amplitude, of 1, from which a sample counts as speech: 34 dB below full scale."""
-
-CLEAR = 0.25
-"""Audio counts as speech from this fraction of the loudest so far: 12 dB below it."""
-
-PAUSE_S = 0.5
-"""Speech after a pause of this length is a new utterance."""
-
-SILENCE_DBFS = -60.0
-"""The lowest level that differs from silence."""
-
-FALL_DB_PER_S = 60.0
-"""How fast the level falls after a loud chunk."""
+# --- loudness of the input -----------------------------------------------------------------------
 
 
 class SpeechClock:

@@ -38,6 +38,14 @@ SETUP_TIMEOUT_S = 60.0
 PONG_S = 120.0
 """A ping waits behind what was sent before: a minute of audio, if a file is sent fast."""
 
+RECONNECT_TIMEOUT_S = 30.0
+"""How long to try to reconnect, as while a server restarts."""
+FIRST_PAUSE_S = 0.1
+LONGEST_PAUSE_S = 2.0
+"""Between two tries, doubled after each."""
+RECOVERABLE = frozenset({1001, 1006, 1011, 1012, 1013})
+"""Close codes after which to reconnect: going away, lost, failed, restarting, busy."""
+
 
 class ServerUnreachable(VivavoceError):
     """The server could not be reached."""
@@ -224,15 +232,7 @@ def _session_closed(closed: ConnectionClosed) -> SessionClosed:
     )
 
 
-RECONNECT_TIMEOUT_S = 30.0
-"""How long to try to reconnect, as while a server restarts."""
-
-FIRST_PAUSE_S = 0.1
-LONGEST_PAUSE_S = 2.0
-"""Between two tries, doubled after each."""
-
-RECOVERABLE = frozenset({1001, 1006, 1011, 1012, 1013})
-"""Close codes after which to reconnect: going away, lost, failed, restarting, busy."""
+# --- resumption on new connections ---------------------------------------------------------------
 
 
 class ReconnectingSession(ClientSession):

@@ -27,7 +27,7 @@ from vivavoce.domain.request import GenerationRequest
 from vivavoce.engines.ports import Sandbox, SearchEngine
 from vivavoce.errors import POLICY, ClientFault, ToolError
 from vivavoce.tools.code import CodeTool
-from vivavoce.tools.mcp.registry import McpRegistry
+from vivavoce.tools.mcp.registry import McpRegistry, free_name
 from vivavoce.tools.mcp.settings import names_only
 from vivavoce.tools.ports import OnUnserved, RunnableTool
 from vivavoce.tools.search import SearchFilters, SearchTool
@@ -113,9 +113,10 @@ class SessionTools:
         if any(tool.kind in SEARCHES for tool in tools.builtin):
             await self._box.ensure_search()
         for tool in self._builtin_tools(tools.builtin):
-            spec = _with_distinct_name(tool.spec, taken)
-            taken.add(spec.declaration.name)
-            offered.append((spec, tool))
+            declaration = tool.spec.declaration
+            name = free_name(declaration.name, taken)
+            taken.add(name)
+            offered.append((ServerTool(replace(declaration, name=name), tool.spec.kind), tool))
         offered += [(tool.spec, tool) for tool in await self._mcp_tools(tools, taken)]
         self._known.append(offered)
         return replace(
@@ -198,12 +199,3 @@ def _failed(problem: str) -> ToolOutcome:
 def _without_secrets(tool: BuiltinTool) -> BuiltinTool:
     """Return the tool as it may be stored: of MCP servers, only the names of the operator's."""
     return BuiltinTool(MCP, names_only(tool.options)) if tool.kind == MCP else tool
-
-
-def _with_distinct_name(spec: ServerTool, taken: set[str]) -> ServerTool:
-    """Return the tool under a name that nothing else of the conversation has."""
-    declaration = spec.declaration
-    name, number = declaration.name, 2
-    while name in taken:
-        name, number = f"{declaration.name}_{number}", number + 1
-    return ServerTool(replace(declaration, name=name), spec.kind)

@@ -45,6 +45,11 @@ MAX_PAGES = 32
 MAX_SCHEMA = 32_768
 MAX_DESCRIPTION = 4096
 
+MAX_TEXT = 20_000
+MAX_ERROR = 500
+MAX_PARTS = 8
+_FEW_BLOCKS = 100
+
 
 @dataclass(frozen=True, slots=True)
 class RemoteTool:
@@ -113,10 +118,7 @@ def schema_fault(schema: Json) -> str:
     return ""
 
 
-MAX_TEXT = 20_000
-MAX_ERROR = 500
-MAX_PARTS = 8
-_FEW_BLOCKS = 100
+# --- results -------------------------------------------------------------------------------------
 
 
 def outcome_of(result: CallToolResult) -> ToolOutcome:

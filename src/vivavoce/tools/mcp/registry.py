@@ -24,6 +24,12 @@ from vivavoce.tools.mcp.settings import McpServerSpec, McpSettings, read_request
 if TYPE_CHECKING:
     from vivavoce.tools.mcp.connection import McpConnection, McpTool
 
+log = logging.getLogger(__name__)
+
+MAX_RETIRED = 8
+MAX_NAME = 128
+_FORBIDDEN = re.compile(r"[^A-Za-z0-9_.:-]")
+
 
 class McpRegistry:
     """The MCP servers of the whole process."""
@@ -64,11 +70,6 @@ class McpRegistry:
     def open(self) -> McpClientTools:
         """Return the MCP servers of one conversation, none of which has been named yet."""
         return McpClientTools(self._settings, self._connections, self._workers)
-
-
-log = logging.getLogger(__name__)
-
-MAX_RETIRED = 8
 
 
 class McpClientTools:
@@ -168,8 +169,7 @@ async def _open(connection: McpConnection) -> None:
         log.warning("MCP server of a client is left out", extra=facts)
 
 
-MAX_NAME = 128
-_FORBIDDEN = re.compile(r"[^A-Za-z0-9_.:-]")
+# --- names of tools ------------------------------------------------------------------------------
 
 
 def fit_name(name: str) -> str:
@@ -194,14 +194,13 @@ def distinct_names(tools: Sequence[tuple[str, str]], taken: Collection[str] = ()
     for server, plain in fitted:
         clash = offered[plain] > 1 or plain in given
         name = fit_name(f"{server}__{plain}") if clash else plain
-        names.append(name if name not in given else _numbered(name, given))
+        names.append(free_name(name, given))
         given.add(names[-1])
     return names
 
 
-def _numbered(name: str, given: Collection[str]) -> str:
-    for number in itertools.count(2):
-        tail = f"_{number}"
-        if (candidate := name[: MAX_NAME - len(tail)] + tail) not in given:
-            return candidate
-    raise AssertionError("unreachable")
+def free_name(name: str, taken: Collection[str]) -> str:
+    """Return the name, with a number after it if it is among `taken`."""
+    tails = itertools.chain([""], (f"_{number}" for number in itertools.count(2)))
+    names = (name[: MAX_NAME - len(tail)] + tail for tail in tails)
+    return next(each for each in names if each not in taken)

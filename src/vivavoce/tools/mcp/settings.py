@@ -36,6 +36,10 @@ _OURS = frozenset(
 )  # fmt: skip
 """Headers that the transport sets; `host` would lead to another site behind the same address."""
 
+MAX_SERVERS = 8
+MAX_CALL_S = 120.0
+_MIN_S = 0.1
+
 
 @dataclass(frozen=True, slots=True)
 class McpServerSpec:
@@ -192,9 +196,7 @@ def header_faults(headers: Mapping[str, str]) -> list[str]:
     return faults
 
 
-MAX_SERVERS = 8
-MAX_CALL_S = 120.0
-_MIN_S = 0.1
+# --- servers of a client -------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
