@@ -86,7 +86,7 @@ def test_what_a_tool_was_told_by_a_stranger_is_personal() -> None:
     stream = io.StringIO()
     configure(stream=stream)
 
-    logging.getLogger("a").warning("tool failed", extra={"told": "no room called Ada"})
+    logging.getLogger("a").warning("tool failed", extra={"quoted": "no room called Ada"})
 
     assert "Ada" not in stream.getvalue()
 

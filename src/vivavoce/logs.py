@@ -16,7 +16,7 @@ import sys
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
-PERSONAL = frozenset({"heard", "said", "text", "args", "instruction", "told"})
+PERSONAL = frozenset({"heard", "said", "text", "args", "instruction", "quoted"})
 """Fields that may hold a person's words."""
 
 _HEADERS = (

@@ -19,7 +19,7 @@ SESSION_SECONDS = (1, 10, 30, 60, 300, 600, 1800, 3600, 14400)
 
 
 class Metrics:
-    """The instruments of one server. Each server has a registry of its own, so tests may too."""
+    """Metrics of one server, in a registry of its own."""
 
     content_type = CONTENT_TYPE_LATEST
 
@@ -35,22 +35,20 @@ class Metrics:
         self.session_duration = self._histogram(
             "session_duration_seconds", "How long conversations lasted.", buckets=SESSION_SECONDS
         )
-        self.goaways = self._counter(
-            "goaway_total", "Conversations told that the server goes away."
-        )
+        self.goaways = self._counter("goaway_total", "Conversations that got a goAway.")
         self.turns = self._counter(
             "turns_total", "Turns by outcome: complete, interrupted, error, no_speech.", "outcome"
         )
         self.turn_latency = self._histogram(
-            "turn_latency_seconds", "From the end of speech to the first sound of the answer."
+            "turn_latency_seconds", "From the end of speech to the first audio of the answer."
         )
         self.turn_stage = self._histogram("turn_stage_seconds", "The parts of that time.", "stage")
         self.interruption_latency = self._histogram(
             "interruption_latency_seconds",
-            "From the sound or text that interrupted an answer to the word that it did.",
+            "From the input that interrupted an answer to `interrupted`.",
         )
         self.audio_seconds = self._counter(
-            "audio_seconds_total", "Sound heard and spoken.", "direction"
+            "audio_seconds_total", "Audio of users and of the model.", "direction"
         )
         self.tool_calls = self._counter(
             "tool_calls_total", "Calls of functions, the client's and the server's own."
@@ -68,19 +66,21 @@ class Metrics:
             "server_tool_duration_seconds", "How long such a call took.", "kind"
         )
         self.auth_failures = self._counter(
-            "auth_failures_total", "Credentials refused: missing, invalid, or origin.", "reason"
+            "auth_failures_total",
+            "Requests refused: missing, invalid, overloaded, or origin.",
+            "reason",
         )
         self.stubborn = self._gauge(
             "engine_tasks_stubborn",
-            "Engine tasks that went on after they were cancelled, since the start.",
+            "Engine tasks that ignored their cancellation, since the start.",
         )
         self.loop_lag = self._gauge(
             "event_loop_lag_seconds",
-            "The longest that the event loop kept something waiting that was due, lately.",
+            "The longest recent delay of the event loop.",
         )
 
     def exposition(self) -> bytes:
-        """The text that a Prometheus server scrapes."""
+        """Return the text that a Prometheus server scrapes."""
         return generate_latest(self.registry)
 
     def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
@@ -110,7 +110,7 @@ STAGES = (
 
 
 class TurnLogger:
-    """A `TurnListener` for one profile. `personal` writes down what was said, too."""
+    """`TurnListener` of one profile. `personal` also logs the texts."""
 
     def __init__(self, profile: str, metrics: Metrics, personal: bool = False) -> None:
         self._profile = profile
@@ -118,7 +118,7 @@ class TurnLogger:
         self._personal = personal
 
     def turn_done(self, report: TurnReport) -> None:
-        """One line, whose parts add up to `total_ms` for a spoken turn without tools."""
+        """Log one line; its parts add up to `total_ms` for a spoken turn without tools."""
         metrics = self._metrics
         metrics.turns.labels(report.outcome.value).inc()
         metrics.audio_seconds.labels("heard").inc(report.heard_s)

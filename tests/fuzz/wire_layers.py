@@ -81,9 +81,9 @@ def run_tokens(data: bytes) -> Hashable:
     assert record.uses is None or record.uses > 0
     assert token_body("auth_tokens/x", record)["name"]
     token = FoundToken(record)
-    locked = token.lock(Setup(model="models/client"))
-    assert locked.model or token.holds("model")
-    return strict, bool(record.setup), record.mask, token.replaces
+    locked = token.lock_setup(Setup(model="models/client"))
+    assert locked.model or token.locks_field("model")
+    return strict, bool(record.setup), record.mask, token.replaces_setup
 
 
 def run_locks(data: bytes) -> Hashable:
@@ -104,7 +104,7 @@ def run_locks(data: bytes) -> Hashable:
     for name in ("a", "b"):
         try:
             client = read_model(Setup, case.get(name), LENIENT)
-            locked.append(token.lock(client))
+            locked.append(token.lock_setup(client))
         except ClientFault as fault:
             refusal(fault)
     _check_dialect(token, case.get("a"), case.get("update"))
@@ -128,8 +128,8 @@ def _check_dialect(token: FoundToken, client: object, update: object) -> None:
         return
     for event in events:
         if isinstance(event, ContextUpdated):
-            assert event.instruction is None or not token.holds("system_instruction")
-            assert event.tools is None or not token.holds("tools")
+            assert event.instruction is None or not token.locks_field("system_instruction")
+            assert event.tools is None or not token.locks_field("tools")
 
 
 def _without_handle(setup: Setup, bound: Any) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def caller(secret: str, address: str = "10.0.0.9") -> ClientRequest:
 def door(guesses: AuthFailureLimiter) -> Authenticator:
     store = MemoryStore()
     keys = ApiKeys(["right"], store)
-    return Authenticator(OriginPolicy(), keys, TokenService(store), Metrics(), guesses=guesses)
+    return Authenticator(OriginPolicy(), keys, TokenService(store), Metrics(), failures=guesses)
 
 
 @pytest.mark.parametrize(

@@ -35,10 +35,10 @@ class Reads:
 
     async def read(self, count: int, taken_s: float) -> None:
         resumed = asyncio.Event()
-        self.pace.begin()
+        self.pace.begin_read()
         self.now += taken_s
-        self.pace.end(count)
-        if self.pace.pauses(resumed.set):
+        self.pace.end_read(count)
+        if self.pace.pause_reading(resumed.set):
             await resumed.wait()
 
 
@@ -103,7 +103,7 @@ def test_a_connection_that_is_lost_leaves_no_timer() -> None:
     async def run() -> float:
         pace = Reads().pace
         pace._share.count_work(1)
-        assert pace.pauses(lambda: pytest.fail("it is gone"))
+        assert pace.pause_reading(lambda: pytest.fail("it is gone"))
         pace.close()
         await asyncio.sleep(100)
         return asyncio.get_running_loop().time()

@@ -52,7 +52,7 @@ async def test_without_keys_everybody_is_let_in_as_the_same() -> None:
     for secret in ("anything", "undefined", None):
         principal = await keys.authenticate(key(secret) if secret else None, Scope.LIVE)
         assert (principal.id, principal.quota.sessions) == ("", 3)
-    assert await keys.open()
+    assert await keys.is_open()
 
 
 @pytest.mark.parametrize("secret", SECRETS)
@@ -63,7 +63,7 @@ async def test_each_configured_key_is_let_in_as_itself(secret: str) -> None:
     mine = (await keys.authenticate(key(secret), Scope.LIVE)).id
     assert secret not in mine
     assert (await ApiKeys([secret], MemoryStore()).authenticate(key(secret), Scope.LIVE)).id == mine
-    assert not await keys.open()
+    assert not await keys.is_open()
 
 
 async def denial(
@@ -79,7 +79,7 @@ async def test_another_key_is_refused_with_the_services_sentence(secret: str) ->
     denied = await denial(ApiKeys(["first"], MemoryStore()), key(secret))
     assert (denied.code, denied.reason) == (1007, "API key not valid. Please pass a valid API key.")
     assert denied.answer.http_status == 400
-    assert denied.guessed
+    assert denied.is_guess
 
 
 async def test_no_credential_is_refused_with_the_services_sentence() -> None:
@@ -87,7 +87,7 @@ async def test_no_credential_is_refused_with_the_services_sentence() -> None:
     assert denied.code == 1008
     assert denied.reason.startswith("Method doesn't allow unregistered callers")
     assert denied.answer.http_status == 403
-    assert not denied.guessed
+    assert not denied.is_guess
 
 
 # --- keys of the store --------------------------------------------------------------------------
@@ -142,13 +142,13 @@ async def test_a_server_whose_last_key_is_revoked_is_not_open_again() -> None:
     time.now += FRESH_S
     for credential in (key("stored"), None):
         await denial(keys, credential)
-    assert not await keys.open()
+    assert not await keys.is_open()
     assert await keys.find_owner("") is None
 
 
 async def test_a_server_that_others_can_reach_is_never_open() -> None:
     keys = ApiKeys((), MemoryStore(), others=True)
-    assert not await keys.open()
+    assert not await keys.is_open()
     assert (await denial(keys, None)).code == 1008
     assert (await denial(keys, key("anything"))).code == 1007
 

@@ -38,7 +38,7 @@ def acquired(slots: ConnectionLimiter, address: str) -> tuple[ConnectionSlot, li
     """A slot, and a list that is filled when its connection is cut."""
     slot, cuts = slots.acquire(address), list[str]()
     assert slot is not None
-    slot.open(lambda: cuts.append("cut"))
+    slot.attach(lambda: cuts.append("cut"))
     return slot, cuts
 
 

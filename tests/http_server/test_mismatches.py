@@ -117,4 +117,4 @@ async def test_what_may_be_words_stands_in_a_personal_field_alone(
         await goes_on(client)
     lines = [vars(each) for each in caplog.records if "otherwise than sent" in each.getMessage()]
     assert all(WORDS not in line["what"] for line in lines)
-    assert [WORDS in line["told"] for line in lines if line["told"]] == [True]
+    assert [WORDS in line["quoted"] for line in lines if line["quoted"]] == [True]

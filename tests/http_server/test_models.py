@@ -21,13 +21,13 @@ MANY = [f"model-{n:03}" for n in range(120)]
 
 
 def body_of(name: str) -> dict[str, Any]:
-    body = ModelList(["*"]).get(name, "v1beta")
+    body = ModelList(["*"]).get_model(name, "v1beta")
     assert isinstance(body, dict)
     return body
 
 
 def page(served: list[str], size: str = "", token: str = "") -> dict[str, Any]:
-    body = ModelList(served).page(size, token)
+    body = ModelList(served).list_page(size, token)
     assert isinstance(body, dict)
     return body
 
@@ -86,7 +86,7 @@ def test_page_sizes() -> None:
      ("", "121", "page_token"), ("9" * 20, "", "page_size"), ("٥", "", "page_size")],
 )  # fmt: skip
 def test_bad_paging_is_refused(size: str, token: str, word: str) -> None:
-    refused = ModelList(MANY).page(size, token)
+    refused = ModelList(MANY).list_page(size, token)
     assert isinstance(refused, ErrorResponse)
     assert refused.http_status == 400
     assert word in refused.body["error"]["message"]
@@ -94,7 +94,7 @@ def test_bad_paging_is_refused(size: str, token: str, word: str) -> None:
 
 def test_a_model_is_found_by_any_form_of_its_name() -> None:
     for name in ("mine", "models/mine", "publishers/google/models/mine"):
-        found = ModelList(["mine"]).get(name, "v1beta")
+        found = ModelList(["mine"]).get_model(name, "v1beta")
         assert isinstance(found, dict)
         assert found["name"] == "models/mine"
     assert body_of("anything")["name"] == "models/anything"
@@ -102,7 +102,7 @@ def test_a_model_is_found_by_any_form_of_its_name() -> None:
 
 @pytest.mark.parametrize("name", ["other", ""])
 def test_a_model_that_is_not_served_is_not_found(name: str) -> None:
-    missing = ModelList(["mine"]).get(name, "v1beta")
+    missing = ModelList(["mine"]).get_model(name, "v1beta")
     assert isinstance(missing, ErrorResponse)
     assert missing.http_status == 404
     error = missing.body["error"]
@@ -124,7 +124,7 @@ def test_the_python_sdk_reads_a_model() -> None:
 
 
 def test_the_window_is_the_one_that_is_used() -> None:
-    body = ModelList(["*"], lambda name: 4096).get("any", "v1")
+    body = ModelList(["*"], lambda name: 4096).get_model("any", "v1")
     assert isinstance(body, dict)
     assert body["inputTokenLimit"] == 4096
 

@@ -39,31 +39,31 @@ def quotas(store: MemoryStore, time: Time) -> Quotas:
 
 async def refused(of: Quotas, principal: Principal, holder: str = "new") -> None:
     with pytest.raises(ClientFault) as fault:
-        await of.admit(principal, holder)
+        await of.admit_session(principal, holder)
     assert (fault.value.code, fault.value.reason) == (1011, close.QUOTA)
 
 
 async def test_so_many_sessions_at_once_on_all_servers(time: Time) -> None:
     store, principal = MemoryStore(), who(sessions=2)
     here, there = quotas(store, time), quotas(store, time)
-    one = await here.admit(principal, "one")
-    await there.admit(principal, "two")
+    one = await here.admit_session(principal, "one")
+    await there.admit_session(principal, "two")
     await refused(here, principal)
-    await here.release(principal, one)
-    await here.admit(principal, "three")
+    await here.release_session(principal, one)
+    await here.admit_session(principal, "three")
     await refused(there, principal)
-    await there.admit(Principal("other", quota=Quota(sessions=1)), "four")
+    await there.admit_session(Principal("other", quota=Quota(sessions=1)), "four")
 
 
 async def test_a_session_that_goes_on_over_another_connection_keeps_its_place(time: Time) -> None:
     store, principal = MemoryStore(), who(sessions=1)
     of = quotas(store, time)
-    old = await of.admit(principal, "session")
-    new = await of.admit(principal, "session")
-    await of.release(principal, old)
+    old = await of.admit_session(principal, "session")
+    new = await of.admit_session(principal, "session")
+    await of.release_session(principal, old)
     await refused(of, principal)
-    await of.release(principal, new)
-    await of.admit(principal, "next")
+    await of.release_session(principal, new)
+    await of.admit_session(principal, "next")
 
 
 class Hanging(MemoryStore):
@@ -77,7 +77,7 @@ class Hanging(MemoryStore):
 async def test_who_leaves_before_it_is_admitted_holds_no_place(time: Time) -> None:
     store, principal = Hanging(), who(sessions=1, tool_calls=5)
     here = quotas(store, time)
-    asking = asyncio.ensure_future(here.admit(principal, "one"))
+    asking = asyncio.ensure_future(here.admit_session(principal, "one"))
     await asyncio.sleep(0)
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -93,13 +93,13 @@ async def test_who_leaves_before_it_is_admitted_holds_no_place(time: Time) -> No
 async def test_a_place_is_kept_while_its_process_lives_and_falls_free_with_it(time: Time) -> None:
     store, principal = MemoryStore(), who(sessions=1)
     here, there = quotas(store, time), quotas(store, time)
-    await here.admit(principal, "one")
+    await here.admit_session(principal, "one")
     for _ in range(3):
         time.now += PLACE_S - 1
         await here.flush()
         await refused(there, principal)
     time.now += PLACE_S
-    await there.admit(principal, "two")
+    await there.admit_session(principal, "two")
 
 
 @pytest.mark.parametrize(
@@ -117,8 +117,8 @@ async def test_a_days_quota_is_spent_over_all_sessions_and_new_the_next_day(
     here, there = quotas(store, time), quotas(store, time)
     meters: list[UsageMeter] = []
     for name, of in (("one", here), ("two", there)):
-        meter = await of.admit(principal, name)
-        meter.over = lambda name=name: over.append(name)  # type: ignore[misc]
+        meter = await of.admit_session(principal, name)
+        meter.on_exceeded = lambda name=name: over.append(name)  # type: ignore[misc]
         meters.append(meter)
     take(meters[0])
     await here.flush()
@@ -130,22 +130,22 @@ async def test_a_days_quota_is_spent_over_all_sessions_and_new_the_next_day(
     assert sorted(over) == ["one", "two"]
     await refused(here, principal)
     time.now = MIDNIGHT
-    await here.admit(principal, "tomorrow")
+    await here.admit_session(principal, "tomorrow")
 
 
 async def test_what_a_session_took_last_is_counted_when_it_ends(time: Time) -> None:
     store, principal = MemoryStore(), who(tool_calls=1)
     of = quotas(store, time)
-    meter = await of.admit(principal, "one")
+    meter = await of.admit_session(principal, "one")
     meter.count_tool_calls(1)
-    await of.release(principal, meter)
+    await of.release_session(principal, meter)
     await refused(of, principal)
 
 
 async def test_messages_come_in_bursts_and_no_faster(time: Time) -> None:
     of = quotas(MemoryStore(), time)
     principal = who(messages_per_s=10)
-    one, two = await of.admit(principal, "one"), await of.admit(principal, "two")
+    one, two = await of.admit_session(principal, "one"), await of.admit_session(principal, "two")
     for meter in [one, two] * 10:
         meter.count_message()
     with pytest.raises(ClientFault):
@@ -159,12 +159,12 @@ async def test_messages_come_in_bursts_and_no_faster(time: Time) -> None:
 async def test_without_limits_nothing_is_counted(time: Time) -> None:
     store = MemoryStore()
     of = quotas(store, time)
-    meter = await of.admit(Principal(), "one")
+    meter = await of.admit_session(Principal(), "one")
     for _ in range(1000):
         meter.count_message()
     meter.count_audio(1e6)
     await of.flush()
-    await of.release(Principal(), meter)
+    await of.release_session(Principal(), meter)
     assert (store._counters, store._places, of._accounts) == ({}, {}, {})
 
 
@@ -180,8 +180,8 @@ class Away(MemoryStore):
 async def test_while_the_store_is_away_people_talk_and_it_is_counted_later(time: Time) -> None:
     store, principal, over = Away(), who(tool_calls=1), []
     of = quotas(store, time)
-    meter = await of.admit(principal, "one")
-    meter.over = lambda: over.append(True)
+    meter = await of.admit_session(principal, "one")
+    meter.on_exceeded = lambda: over.append(True)
     meter.count_tool_calls(5)
     await of.flush()
     assert over == []

@@ -366,5 +366,5 @@ async def test_what_a_client_said_is_not_logged(
         await client.socket.close(1000, WORDS)
         await until(lambda: server.listener.tasks == 0)
     for record in caplog.records:
-        fields = {name: value for name, value in vars(record).items() if name != "told"}
+        fields = {name: value for name, value in vars(record).items() if name != "quoted"}
         assert WORDS not in str(fields), record.getMessage()

@@ -42,13 +42,13 @@ def tokens(store: MemoryStore, clock: Clock) -> TokenService:
 
 
 async def made(tokens: TokenService, **body: Any) -> str:
-    answer = await tokens.create(json.dumps(body).encode(), OWNER)
+    answer = await tokens.create_token(json.dumps(body).encode(), OWNER)
     assert isinstance(answer, dict), answer
     return str(answer["name"])
 
 
 async def found(tokens: TokenService, secret: str) -> FoundToken:
-    token = await tokens.find(secret)
+    token = await tokens.find_token(secret)
     assert token is not None
     return token
 
@@ -72,34 +72,34 @@ async def refusal(
     tokens: TokenService, token: FoundToken, resuming: bool = False
 ) -> tuple[int, str]:
     with pytest.raises(ClientFault) as fault:
-        await tokens.claim(token, resuming)
+        await tokens.claim_token(token, resuming)
     return fault.value.code, fault.value.reason
 
 
 async def test_a_token_is_used_up_and_then_still_resumes(tokens: TokenService) -> None:
     token = await found(tokens, await made(tokens, uses=2))
-    assert await tokens.claim(token, resuming=False) == 1800
-    assert await tokens.claim(token, resuming=False) == 1800
+    assert await tokens.claim_token(token, resuming=False) == 1800
+    assert await tokens.claim_token(token, resuming=False) == 1800
     used_up = (1011, "Token has been used too many times")
     assert await refusal(tokens, token) == used_up
-    assert await tokens.claim(token, resuming=True) == 1800
+    assert await tokens.claim_token(token, resuming=True) == 1800
 
 
 async def test_a_token_expires_for_new_sessions_first(tokens: TokenService, clock: Clock) -> None:
     token = await found(tokens, await made(tokens, uses=0))
     clock.now += 61
     assert await refusal(tokens, token) == (1011, "Token has expired")
-    assert await tokens.claim(token, resuming=True) == 1739
+    assert await tokens.claim_token(token, resuming=True) == 1739
     clock.now += 1739
     assert await refusal(tokens, token, resuming=True) == (1011, "Token has expired")
 
 
 async def test_nobody_made_this_token(tokens: TokenService) -> None:
-    assert await tokens.find("auth_tokens/nonsense") is None
+    assert await tokens.find_token("auth_tokens/nonsense") is None
 
 
 async def test_what_is_wrong_with_a_request_is_told_in_the_apis_form(tokens: TokenService) -> None:
-    answer = await tokens.create(b'{"liveConnectConstraints": {}}', OWNER)
+    answer = await tokens.create_token(b'{"liveConnectConstraints": {}}', OWNER)
     assert isinstance(answer, ErrorResponse)
     error = answer.body["error"]
     assert (answer.http_status, error["status"]) == (400, "INVALID_ARGUMENT")
@@ -110,9 +110,9 @@ async def test_a_strict_server_refuses_what_no_session_would_take(
     store: MemoryStore, clock: Clock
 ) -> None:
     body = json.dumps({"bidiGenerateContentSetup": {"model": "m", "novelty": 1}}).encode()
-    assert isinstance(await TokenService(store, now=clock).create(body, OWNER), dict)
+    assert isinstance(await TokenService(store, now=clock).create_token(body, OWNER), dict)
     assert isinstance(
-        await TokenService(store, strict=True, now=clock).create(body, OWNER), ErrorResponse
+        await TokenService(store, strict=True, now=clock).create_token(body, OWNER), ErrorResponse
     )
 
 
@@ -126,11 +126,11 @@ class Away(MemoryStore):
 
 async def test_while_the_store_is_away_there_are_no_tokens(clock: Clock) -> None:
     tokens = TokenService(Away(), now=clock)
-    answer = await tokens.create(b"", OWNER)
+    answer = await tokens.create_token(b"", OWNER)
     assert isinstance(answer, ErrorResponse)
     assert answer.http_status == 503
     with pytest.raises(ClientFault) as fault:
-        await tokens.find("auth_tokens/any")
+        await tokens.find_token("auth_tokens/any")
     assert fault.value.code == 1011
 
 

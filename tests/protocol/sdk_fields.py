@@ -24,7 +24,7 @@ from vivavoce.protocol.base import Wire
 from vivavoce.protocol.schema import SPELLINGS
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "reference" / "fields.md"
-COLUMNS = ("served", "told", "refused")
+COLUMNS = ("served", "logged", "refused")
 REFUSED = {"GenerationConfig": {"translationConfig"}}
 """Fields that end the session with a sentence, whether the server is strict or not."""
 OF_CLIENTS = {"httpOptions", "abortSignal"}
@@ -134,12 +134,12 @@ def _reading(name: str, field: str, model: type[Wire] | None) -> tuple[type[Wire
     if field in REFUSED.get(name, ()):
         return None, "refused"
     if name == "Schema":
-        return None, "served" if field in SPELLINGS else "told"
+        return None, "served" if field in SPELLINGS else "logged"
     attribute = None if model is None else base.spellings(model).get(field)
     if model is None or attribute is None or attribute not in model.model_fields:
-        return None, "told"
+        return None, "logged"
     if attribute in base.not_served(model):
-        return None, "told"
+        return None, "logged"
     return _wire_inside(model.model_fields[attribute].annotation), "served"
 
 

@@ -171,4 +171,4 @@ async def test_a_servers_words_reach_the_model_and_the_log_only_if_it_is_persona
     assert (line["tool"], line["problem"]) == (culprit, problem)
     assert "Ada" not in str(line)
     outcome, (line,) = await failed(name, personal=True)
-    assert line["told"] == outcome.failed
+    assert line["quoted"] == outcome.failed

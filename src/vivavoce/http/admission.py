@@ -1,8 +1,8 @@
-"""From a first message to a connection that is ready to talk.
+"""Admit sessions: from a setup that was read to a connection that runs.
 
-What is looked at, in this order: who calls; what the setup asks for, with what a token holds fast
-of it; which model; whether there is room; and last what cannot be taken back: the use of a token,
-and the lease of a session that goes on. So a mistake in the setup costs nothing.
+The order of checks: the caller; the setup, with what a token locks of it; the model; capacity; and
+last what cannot be undone: the use of a token, and the lease of a resumed session. So a mistake in
+the setup costs nothing.
 """
 
 from __future__ import annotations
@@ -40,31 +40,31 @@ from vivavoce.tools.ports import Toolset
 log = logging.getLogger(__name__)
 
 FEW_FUNCTIONS = 4
-"""Declarations that are weighed within a millisecond or two: a schema may have 64 KiB."""
+"""Declarations whose tokens are counted within 2 ms: a schema may have 64 KiB."""
 
 QUOTA_NOTICE_S = 10.0
-"""Between the word that the day's quota is spent, and the close."""
+"""Between the `goAway` of a spent daily quota and the close."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProfileBackend:
-    """What answers for a model name: the profile and its running engines."""
+    """The backend of a model name: the profile and its running engines."""
 
     profile: str
     backend: Backend
 
 
 class BackendResolver(Protocol):
-    """Finds the backend for a model name."""
+    """Resolver of model names to backends."""
 
     def find_backend(self, model: str) -> ProfileBackend | None:
-        """`None` if no such model is served. Raises `ClientFault` if it cannot answer now."""
+        """Find the backend of a model; `None` if it is not served. Raises `ClientFault`."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ServerContext:
-    """What connections share, beside the engines of their profiles."""
+    """The services that all connections share, besides the engines of their profiles."""
 
     backends: BackendResolver
     sessions: Connections
@@ -77,7 +77,7 @@ class ServerContext:
 
 @dataclass(frozen=True, slots=True)
 class SessionRequest:
-    """What a caller asked for, read and found possible."""
+    """A session that a client asks for, read and found valid."""
 
     client: AuthenticatedClient
     setup: SessionSetup
@@ -88,18 +88,18 @@ class SessionRequest:
 
     @property
     def is_resumption(self) -> bool:
-        """Whether a session is to go on."""
+        """True if a session is resumed."""
         return self.setup.resumption is not None and bool(self.setup.resumption.handle)
 
 
 class SessionOpener:
-    """Opens connections. One for the whole server."""
+    """Opener of connections, one for the whole server."""
 
     def __init__(self, context: ServerContext) -> None:
         self._context = context
 
     def find_backend(self, path: LivePath, setup: SessionSetup) -> ProfileBackend:
-        """The backend of the setup's model. Raises `ClientFault`."""
+        """Find the backend of the setup's model. Raises `ClientFault`."""
         backend = self._context.backends.find_backend(setup.model)
         if backend is not None:
             return backend
@@ -109,7 +109,7 @@ class SessionOpener:
 
     @asynccontextmanager
     async def open_connection(self, request: SessionRequest) -> AsyncIterator[Connection]:
-        """A connection, with all that it holds until it is over. Raises `ClientFault`."""
+        """Open a connection, and release what it holds once it is over. Raises `ClientFault`."""
         context, principal, resuming = (
             self._context,
             request.client.principal,
@@ -121,14 +121,14 @@ class SessionOpener:
         async with AsyncExitStack() as held:
             left_s = await self._claim_token(request) if resuming else None
             start = await self._start_session(request)
-            # A resumed session keeps its place, whichever connection held it last.
-            meter = await context.quotas.admit(principal, start.session)
-            held.push_async_callback(context.quotas.release, principal, meter)
+            # A resumed session keeps its slot, whichever connection held it last.
+            meter = await context.quotas.admit_session(principal, start.session)
+            held.push_async_callback(context.quotas.release_session, principal, meter)
             toolset = _toolset(request)
             try:
                 tools = await toolset.resolve(start.merge_tools(request.setup))
                 session = await self._build_session(request, start, tools)
-                # Others may have come, or the server begun to go, while that took.
+                # The server may have filled up, or begun to drain, meanwhile.
                 self._admit(start.session)
                 if not resuming:
                     left_s = await self._claim_token(request)
@@ -145,7 +145,7 @@ class SessionOpener:
             yield connection
 
     async def _start_session(self, request: SessionRequest) -> SessionStart:
-        """A new session, or the one that goes on, from where a connection here leaves it."""
+        """Start a session, or resume it from where its present connection here hands it over."""
         context, setup = self._context, request.setup
         if request.is_resumption and context.sessions.draining:
             raise ClientFault(INTERNAL, close.UNAVAILABLE)
@@ -166,7 +166,7 @@ class SessionOpener:
     async def _build_session(
         self, request: SessionRequest, start: SessionStart, tools: Tools
     ) -> LiveSession:
-        """The session, made in a thread where it has much to weigh."""
+        """Build the session, in a thread where many tokens have to be counted."""
         context, gauge = self._context, request.backend.backend.gauge
 
         def make() -> LiveSession:
@@ -202,13 +202,13 @@ class SessionOpener:
             store=context.checkpoints.open_store(start, setup, request.client.principal.id),
             meter=meter,
         )
-        meter.over = partial(connection.schedule_close, CloseReason.QUOTA, QUOTA_NOTICE_S)
+        meter.on_exceeded = partial(connection.schedule_close, CloseReason.QUOTA, QUOTA_NOTICE_S)
         return connection
 
     def _admit(self, session: SessionId | None = None) -> None:
-        """Raises `ClientFault` when there is no place for another conversation.
+        """Check that there is capacity for another conversation. Raises `ClientFault`.
 
-        There is for a `session` that goes on here from one connection to the next.
+        There is for a `session` that is handed over from one connection here to the next.
         """
         sessions = self._context.sessions
         here = session is not None and self._context.leases.holds(session)
@@ -217,17 +217,17 @@ class SessionOpener:
             raise ClientFault(INTERNAL, reason)
 
     async def _claim_token(self, request: SessionRequest) -> float | None:
-        """The seconds until the caller's token ends, of which a use is taken."""
+        """Take a use of the caller's token; return the seconds until it ends, if there is one."""
         token = request.client.token
         return (
             None
             if token is None
-            else await self._context.tokens.claim(token, request.is_resumption)
+            else await self._context.tokens.claim_token(token, request.is_resumption)
         )
 
 
 def _report_unused_hints(request: SessionRequest) -> None:
-    """Report what the profile's engines take no account of. Raises `ClientFault` when strict."""
+    """Report what the profile's engines do not support. Raises `ClientFault` when strict."""
     setup, engines = request.setup, request.backend.backend.engines
     transcription, thinking = setup.input_transcription, setup.thinking
     words = transcription.custom_vocabulary if transcription else ()

@@ -1,4 +1,4 @@
-"""The application behind the port: the Live endpoint for WebSockets, REST for the rest."""
+"""Route requests: WebSockets to the Live endpoint, everything else to REST."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ ALLOWED_HEADERS = (
 )
 
 PROBES = frozenset(("/livez", "/readyz", "/health", "/healthz", "/version"))
-"""What is answered to everybody, by whatever name and however they call."""
+"""Answered whatever the host name, the origin and the encryption."""
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 Guarded = Callable[[Request, Principal], Awaitable[Response]]
@@ -49,7 +49,7 @@ MAX_BODY = 1024 * 1024
 
 
 class App:
-    """The ASGI application. WebSockets go straight to their endpoint, past every middleware."""
+    """ASGI application of the server. WebSockets bypass all middleware."""
 
     def __init__(
         self,
@@ -93,7 +93,7 @@ class App:
             except AuthError as denied:
                 await answer(denied.answer)(scope, receive, send)
             else:
-                with suppress(ClientDisconnect):  # it left before its request was complete
+                with suppress(ClientDisconnect):  # before its request was complete
                     await self._http(scope, receive, send)
 
     def _routes(self) -> list[BaseRoute]:
@@ -120,19 +120,19 @@ class App:
 
     async def _list(self, request: Request, _: Principal) -> Response:
         query = request.query_params
-        return answer(self._models.page(query.get("pageSize", ""), query.get("pageToken", "")))
+        return answer(self._models.list_page(query.get("pageSize", ""), query.get("pageToken", "")))
 
     async def _get(self, request: Request, _: Principal) -> Response:
         name, version = request.path_params["name"], request.path_params["version"]
-        return answer(self._models.get(name, version))
+        return answer(self._models.get_model(name, version))
 
     async def _list_published(self, request: Request, _: Principal) -> Response:
         query = request.query_params
-        page = self._models.page(query.get("pageSize", ""), query.get("pageToken", ""))
+        page = self._models.list_page(query.get("pageSize", ""), query.get("pageToken", ""))
         return answer(page if isinstance(page, ErrorResponse) else published_page(page))
 
     async def _published(self, request: Request, _: Principal) -> Response:
-        model = self._models.get(request.path_params["name"], request.path_params["version"])
+        model = self._models.get_model(request.path_params["name"], request.path_params["version"])
         return answer(model if isinstance(model, ErrorResponse) else published(model))
 
     async def _create(self, request: Request, owner: Principal) -> Response:
@@ -141,10 +141,10 @@ class App:
             body += piece
             if len(body) > MAX_BODY:
                 return answer(errors.invalid_argument("Request payload size exceeds the limit."))
-        return answer(await self._tokens.create(body, owner))
+        return answer(await self._tokens.create_token(body, owner))
 
     def _guarded(self, endpoint: Guarded, scope: Opens) -> Endpoint:
-        """The endpoint, for callers whose key opens it."""
+        """Guard an endpoint by a scope of API keys."""
 
         async def guarded(request: Request) -> Response:
             if not is_version(request.path_params["version"]):
@@ -164,7 +164,7 @@ METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
 def answer(result: dict[str, Any] | ErrorResponse) -> Response:
-    """A JSON response, with the content type on which both SDKs depend."""
+    """Make a JSON response, with the content type on which both SDKs depend."""
     failed = isinstance(result, ErrorResponse)
     body = result.body if isinstance(result, ErrorResponse) else result
     status = result.http_status if isinstance(result, ErrorResponse) else 200
@@ -181,7 +181,7 @@ def _anywhere(path: str, endpoint: Endpoint, *methods: str) -> list[Route]:
 
 
 async def _no_list(request: Request) -> Response:
-    """Tokens cannot be looked at; the real service answers with nothing at all."""
+    """Refuse to list tokens, with an empty body as the real service does."""
     return Response(b"", 404)
 
 

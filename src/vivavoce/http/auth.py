@@ -1,9 +1,10 @@
-"""Who comes in, over REST or to a session: the gate, the credential, and the price of guessing."""
+"""Authenticate REST requests and Live sessions."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -29,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 class ClientRequest:
-    """What is known about a client before it said anything."""
+    """A request before its first message: address, origin, headers and credential."""
 
     def __init__(self, scope: AsgiScope) -> None:
         self.headers: Mapping[str, str] = {
@@ -48,96 +49,92 @@ class ClientRequest:
 
     @cached_property
     def credential(self) -> Credential | None:
-        """What the client presents. Raises `AuthError` for a query that is not read."""
+        """The credential that the client presents. Raises `AuthError` for too large a query."""
         return find_request_credential(self._query, self.headers)
 
 
 @dataclass(frozen=True, slots=True)
 class AuthenticatedClient:
-    """A caller that was let in, and the token that it came with, if it did."""
+    """An authenticated client, and its token if it presented one."""
 
     principal: Principal
     token: FoundToken | None = None
 
 
 class Authenticator:
-    """Lets callers in, or tells them why not. `strict` insists on tokens where tokens belong."""
+    """Authenticator of requests and sessions. `strict` insists on tokens where they belong."""
 
     def __init__(
         self,
-        gate: OriginPolicy,
+        origins: OriginPolicy,
         keys: ApiKeys,
         tokens: TokenService,
         metrics: Metrics,
         strict: bool = False,
-        guesses: AuthFailureLimiter | None = None,
+        failures: AuthFailureLimiter | None = None,
     ) -> None:
-        self._origins = gate
+        self._origins = origins
         self._keys = keys
         self._tokens = tokens
         self._metrics = metrics
         self._strict = strict
-        self._failures = guesses or AuthFailureLimiter()
+        self._failures = failures or AuthFailureLimiter()
 
     def check_origin(self, client_request: ClientRequest) -> None:
-        """Whether the request may be answered at all. Raises `AuthError`."""
+        """Check origin, host and encryption of a request. Raises `AuthError`."""
         if (objection := self._origins.find_violation(client_request.origin)) is not None:
-            self._metrics.auth_failures.labels("gate").inc()
+            self._metrics.auth_failures.labels("origin").inc()
             raise AuthError(POLICY, objection, errors.forbidden(objection))
 
     async def authenticate_request(self, client_request: ClientRequest, scope: Scope) -> Principal:
-        """Who calls a REST method; only a key opens those. Raises `AuthError`."""
-        self._read_credential(client_request)
-        credential = client_request.credential
-        try:
-            if credential and credential.is_token and not await self._keys.open():
+        """Authenticate a REST request, for which only a key will do. Raises `AuthError`."""
+        async with self._count_failures(client_request):
+            credential = client_request.credential
+            if credential and credential.is_token and not await self._keys.is_open():
                 raise AuthError(POLICY, close.NOT_A_KEY, errors.unauthenticated())
             return await self._keys.authenticate(credential, scope)
-        except AuthError as denied:
-            await self._count_failure(client_request, denied)
-            raise
 
     async def authenticate_session(
         self, client_request: ClientRequest, constrained: bool
     ) -> AuthenticatedClient:
         """Authenticate who opens a session. Raises `AuthError`, `ClientFault`.
 
-        Where no key is asked for, any token is accepted; one that was made here locks what it
-        locks.
+        Where no key is required, any token is accepted; one that was made here has its effect.
         """
-        self._read_credential(client_request)
-        credential = client_request.credential
-        try:
+        async with self._count_failures(client_request):
+            credential = client_request.credential
             if credential and credential.is_token:
                 return await self._with_token(credential)
-            if self._strict and constrained and not await self._keys.open():
+            if self._strict and constrained and not await self._keys.is_open():
                 raise missing_credential()
             return AuthenticatedClient(await self._keys.authenticate(credential, Scope.LIVE))
-        except AuthError as denied:
-            await self._count_failure(client_request, denied)
-            raise
 
     async def _with_token(self, credential: Credential) -> AuthenticatedClient:
         try:
-            token = await self._tokens.find(credential.value)
+            token = await self._tokens.find_token(credential.value)
         except ClientFault:
             raise keys_unavailable() from None
         if token is None:
-            if await self._keys.open():
+            if await self._keys.is_open():
                 return AuthenticatedClient(await self._keys.authenticate(None, Scope.LIVE))
-            raise AuthError(POLICY, close.UNREGISTERED, errors.no_credential(), guessed=True)
+            raise AuthError(POLICY, close.UNREGISTERED, errors.no_credential(), is_guess=True)
         owner = await self._keys.find_owner(token.record.owner)
         if owner is None:
             raise missing_credential()  # the key that made it was revoked
         return AuthenticatedClient(owner, token)
 
-    def _read_credential(self, client_request: ClientRequest) -> None:
-        if self._failures.is_overloaded(client_request.address):
-            self._metrics.auth_failures.labels("crowded").inc()
+    @asynccontextmanager
+    async def _count_failures(self, client_request: ClientRequest) -> AsyncIterator[None]:
+        """Count and delay a failure within; refuse at once while too many of them wait."""
+        failures, address = self._metrics.auth_failures, client_request.address
+        if self._failures.is_overloaded(address):
+            failures.labels("overloaded").inc()
             raise AuthError(INTERNAL, close.QUOTA, errors.quota_exceeded(5))
-
-    async def _count_failure(self, client_request: ClientRequest, denied: AuthError) -> None:
-        reason = "missing" if client_request.credential is None else "invalid"
-        self._metrics.auth_failures.labels(reason).inc()
-        if denied.guessed:
-            await self._failures.delay_failure(client_request.address)
+        credential = client_request.credential
+        try:
+            yield
+        except AuthError as denied:
+            failures.labels("missing" if credential is None else "invalid").inc()
+            if denied.is_guess:
+                await self._failures.delay_failure(address)
+            raise

@@ -26,22 +26,24 @@ from vivavoce.http import errors
 from vivavoce.http.limits import ConnectionSlot, LineRateLimit
 from vivavoce.runtime.rate_limit import LoopShare
 
+# --- the pace of reads ---------------------------------------------------------------------------
+
 READ_SHARE = 0.1
-"""Of the event loop, for what one connection sends before anything is made of it."""
+"""Share of the event loop that reading from one connection may take."""
 
 READ_BURST_S = 0.02
-"""So much at once: a picture of 20 MB."""
+"""Taken at once without a pause: a picture of 20 MB."""
 
 LONGEST_S = 0.0005
-"""What one read may take; the next one of a connection that took longer is smaller."""
+"""Longest read; the next one of a connection that took longer is smaller."""
 
 SMALLEST_READ = 256
 SHORTEST_PAUSE_S = 0.01
-"""So much arrives meanwhile that bytes which come one by one are read together."""
+"""Long enough that bytes which arrive one by one are read together."""
 
 
 class ReadPace:
-    """The pace of one connection, to which no reference is held between its reads.
+    """Pacer of one connection's reads, without a reference to the connection between them.
 
     `largest` is how many bytes are read at a time while that is quick.
     """
@@ -59,12 +61,12 @@ class ReadPace:
         self._began = processor_s()
         self._timer: asyncio.TimerHandle | None = None
 
-    def begin(self) -> None:
-        """Measure from now on what a read takes, the system's part of it included."""
+    def begin_read(self) -> None:
+        """Begin to measure a read, the system's part of it included."""
         self._began = self._processor_s()
 
-    def end(self, count: int) -> None:
-        """Count the read, which was of `count` bytes."""
+    def end_read(self, count: int) -> None:
+        """Count the read that ends now, which was of `count` bytes."""
         taken_s = self._processor_s() - self._began
         self._share.count_work(taken_s)
         if taken_s > LONGEST_S:
@@ -75,17 +77,17 @@ class ReadPace:
             self.size = min(self._largest, 2 * self.size)
 
     def count_work(self, taken_s: float) -> float:
-        """Count work that follows from what was read; the seconds until its share has made up."""
+        """Count work that follows from a read; return the seconds until the share recovers."""
         self._share.count_work(taken_s)
         return self._share.debt_s()
 
     @property
     def paused(self) -> bool:
-        """Whether the connection is not to be read for now."""
+        """True while the connection is not read."""
         return self._timer is not None
 
-    def pauses(self, resume: Callable[[], None]) -> bool:
-        """Whether to read no further until `resume` is called."""
+    def pause_reading(self, resume: Callable[[], None]) -> bool:
+        """Return whether to stop reading until `resume` is called, because the share is spent."""
         if self._timer is None and (wait_s := self._share.debt_s()):
             self._timer = self._loop.call_later(wait_s + SHORTEST_PAUSE_S, self._go_on, resume)
         return self.paused
@@ -101,6 +103,8 @@ class ReadPace:
         resume()
 
 
+# --- large frames --------------------------------------------------------------------------------
+
 FRAGMENT_BYTES = 64 * 1024
 
 _HEAD = struct.Struct("!BBQ4s")
@@ -110,10 +114,14 @@ _SPLIT = (Opcode.CONT, Opcode.TEXT, Opcode.BINARY)
 
 
 class FrameSplitter(StreamReader):
-    """Splits masked data frames above `FRAGMENT_BYTES`, but those above `largest` bytes, which the
-    parser refuses by their header.
+    """Reader that gives large masked data frames to the parser as small fragments.
 
-    `left` is what of the present frame has not been given to the parser, in bytes.
+    The parser of `websockets` unmasks a frame at once, and copies it twice: 20 ms for a picture of
+    20 MB, in which the event loop serves no one else. A frame and its fragments mean the same, and
+    fragments share a mask where their lengths are multiples of its four bytes: so only headers are
+    written. The parser itself refuses frames above `largest` bytes by their header.
+
+    `left` counts the bytes of the present frame that the parser has not had.
     """
 
     def __init__(self, largest: int) -> None:
@@ -124,7 +132,7 @@ class FrameSplitter(StreamReader):
         self._mask = b""
 
     def at_eof(self) -> Generator[None, None, bool]:
-        """Tell whether the stream has ended; the parser asks before each frame."""
+        """Return whether the stream has ended; the parser asks before each frame."""
         if self.left:
             self._begin_fragment(Opcode.CONT)
             return False
@@ -162,18 +170,24 @@ class FrameSplitter(StreamReader):
         self.left = 0
 
 
+# --- freed memory --------------------------------------------------------------------------------
+
 MUCH_BYTES = 1024 * 1024
-"""What a connection has to have brought for it to matter."""
+"""Received bytes of a connection for which it matters."""
 
 DELAY_S = 5.0
-"""How long after such a connection: what its session held is freed by then, and many connections
-are served by one call, which takes a fifth of a millisecond for each megabyte, in a thread."""
+"""Delay after such a connection: what its session held is freed by then, and one call serves many
+connections. It takes a fifth of a millisecond for each megabyte, in a thread."""
 
 _expected: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
 
 
 def return_memory_later(loop: asyncio.AbstractEventLoop) -> None:
-    """Have freed memory returned in `DELAY_S` seconds, unless that is expected already."""
+    """Schedule the return of freed memory to the system, unless that is scheduled already.
+
+    glibc keeps freed blocks of less than 128 KiB wherever a used one lies above them, and large
+    messages arrive in such blocks: of 160 MB in eight unfinished ones, 120 stayed in the process.
+    """
     if loop not in _expected:
         _expected.add(loop)
         loop.call_later(DELAY_S, _return_memory, loop)
@@ -193,11 +207,13 @@ def trim_heap() -> bool:
     return bool(trim(0))
 
 
+# --- the protocol --------------------------------------------------------------------------------
+
 LINGER_S = 2.0
 QUIET_S = 0.2
 NOTHING = memoryview(b"")
 DISCARDED = memoryview(bytearray(64 * 1024))
-"""Where all connections read to what they throw away."""
+"""The buffer of all connections for bytes that are discarded."""
 
 logging.getLogger("uvicorn.error").addFilter(LineRateLimit())
 
@@ -206,8 +222,8 @@ class BoundedProtocol(asyncio.BufferedProtocol):
     """A protocol that reads in small pieces, within its slot, and closes without a reset.
 
     A connection that is closed with unread data in it is reset, and the client never reads the
-    answer. So what a client goes on sending is thrown away until it is quiet for `QUIET_S`, at
-    most for `LINGER_S`.
+    answer. So what a client goes on sending is discarded until it is quiet for `QUIET_S`, at most
+    for `LINGER_S`.
     """
 
     pace: ReadPace
@@ -221,7 +237,7 @@ class BoundedProtocol(asyncio.BufferedProtocol):
     _received = 0
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        self.pace.begin()
+        self.pace.begin_read()
         if self.lingering:
             return DISCARDED
         # A view, since asyncio's TLS writes into slices of it.
@@ -230,7 +246,7 @@ class BoundedProtocol(asyncio.BufferedProtocol):
 
     @property
     def read_size(self) -> int:
-        """How many bytes are read at a time, before others get their turn."""
+        """Bytes to read at a time, before the event loop serves others."""
         return self.pace.size
 
     def buffer_updated(self, nbytes: int) -> None:
@@ -240,41 +256,41 @@ class BoundedProtocol(asyncio.BufferedProtocol):
             self.linger()
         else:
             self.data_received(data)
-        self.pace.end(nbytes)
-        if self._is_connected() and self.pace.pauses(self._read_on):
+        self.pace.end_read(nbytes)
+        if self._is_connected() and self.pace.pause_reading(self._read_on):
             self.transport.pause_reading()
 
     def _read_on(self) -> None:
-        if self._is_connected() and (self.lingering or self.wants_data()):
+        if self._is_connected() and (self.lingering or self.is_ready_for_data()):
             self.transport.resume_reading()
 
     def _is_connected(self) -> bool:
         return self.transport.get_protocol() is self and not self.transport.is_closing()
 
-    def wants_data(self) -> bool:
-        """Whether what was read before has been taken."""
+    def is_ready_for_data(self) -> bool:
+        """Return whether what was read before has been consumed."""
         raise NotImplementedError
 
     def data_received(self, data: bytes) -> None:
-        """Take a piece of what the client sent."""
+        """Handle a piece of what the client sent."""
         raise NotImplementedError
 
     @property
     def lingering(self) -> bool:
-        """Whether what arrives is thrown away, and the connection soon closed."""
+        """True while arriving bytes are discarded, and the connection is about to close."""
         return self._quiet is not None
 
     def linger(self) -> None:
-        """Throw away what arrives, and close once the client is quiet."""
+        """Discard what arrives, and close once the client is quiet."""
         if self._quiet is not None:
             self._quiet.cancel()
         else:
             self.transport.resume_reading()
-            self.slot.forget_bytes()
+            self.slot.reset_bytes()
         self._quiet = self.loop.call_later(QUIET_S, self.transport.close)
-        self.cut_after(LINGER_S)
+        self.abort_after(LINGER_S)
 
-    def cut_after(self, wait_s: float) -> None:
+    def abort_after(self, wait_s: float) -> None:
         """Abort after so long: closing waits for unread output to leave, which may never be."""
         if self._cut is None:
             self._cut = self.loop.call_later(wait_s, self.transport.abort)
@@ -285,12 +301,12 @@ class BoundedProtocol(asyncio.BufferedProtocol):
             self._deadline = self.loop.call_later(wait_s, self.transport.abort)
 
     def clear_deadline(self) -> None:
-        """Expect nothing within a time."""
+        """Cancel the deadline."""
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
 
-    def give_back(self) -> None:
+    def release_connection(self) -> None:
         """Release what the connection held, once it is lost."""
         self.clear_deadline()
         self.pace.close()

@@ -47,7 +47,7 @@ ALWAYS = ("localhost", "127.0.0.1", "::1")
 
 @dataclass(frozen=True, slots=True)
 class CertificateAuthority:
-    """Where the files are. `bundle` is what a client is told to trust."""
+    """The files of an authority; clients trust those in `bundle`."""
 
     folder: Path
 
@@ -75,7 +75,7 @@ class CertificateAuthority:
 def prepare_authority(
     folder: Path, names: Sequence[str] = (), now: datetime.datetime | None = None
 ) -> CertificateAuthority:
-    """The authority of this folder, made or renewed as needed, its certificate covering `names`.
+    """Make or renew the authority in a folder, with a certificate that covers `names`.
 
     Names that an earlier certificate covered stay covered, so that two servers on one machine
     do not take each other's away. `now` is a moment in UTC.
@@ -96,7 +96,7 @@ def prepare_authority(
 def prepare_for_server(
     host: str, names: Sequence[str] = (), folder: Path | None = None
 ) -> CertificateAuthority:
-    """The authority of a server that listens on `host`; by default in the user's data folder.
+    """Prepare the authority of a server on `host`; by default in the user's data folder.
 
     Raises `ConfigError` if the folder cannot be written.
     """
@@ -111,7 +111,7 @@ def prepare_for_server(
 
 
 def machine_names() -> list[str]:
-    """By what other machines call this one: its name, and the addresses that it sends from."""
+    """Return the names of this machine for others: its host name and outgoing addresses."""
     name = socket.gethostname()
     names = [name, f"{name}.local"] if "." not in name else [name]
     for family, beyond in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
@@ -123,7 +123,7 @@ def machine_names() -> list[str]:
 
 
 def write_bundle(certificate: Path, folder: Path | None = None) -> Path:
-    """What a client is told to trust when the server has a certificate of the user's own.
+    """Write the bundle that clients trust when the server has a certificate of the user's own.
 
     Raises `ConfigError` if the certificate cannot be read or the folder cannot be written.
     """
@@ -141,12 +141,12 @@ def write_bundle(certificate: Path, folder: Path | None = None) -> Path:
 
 
 def default_folder() -> Path:
-    """Where the authority of this machine's user lies."""
+    """Return the folder of this user's authority."""
     return Path(platformdirs.user_data_dir("vivavoce", appauthor=False)) / "tls"
 
 
 def server_context(certificate: Path, key: Path) -> ssl.SSLContext:
-    """A server's TLS context. Raises `OSError` or `ssl.SSLError` when the files do not fit."""
+    """Make a server's TLS context. Raises `OSError` or `ssl.SSLError` when the files do not fit."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(certificate, key)
@@ -161,7 +161,7 @@ class _Signer:
 
 
 def _load_or_make_signer(authority: CertificateAuthority, now: datetime.datetime) -> _Signer:
-    """The authority's certificate and key; made anew when absent, broken or near its end."""
+    """Load the authority's certificate and key; make them when absent, broken or near the end."""
     try:
         certificate = x509.load_pem_x509_certificate(authority.ca.read_bytes())
         key = serialization.load_pem_private_key(authority.ca_key.read_bytes(), password=None)
@@ -205,7 +205,7 @@ def _issue(
 def _covered_names(
     authority: CertificateAuthority, ca: x509.Certificate, now: datetime.datetime
 ) -> set[str] | None:
-    """The names that the present certificate covers; `None` if it must be replaced anyway."""
+    """Return the names in the present certificate; `None` if it must be replaced anyway."""
     try:
         certificate = x509.load_pem_x509_certificate(authority.certificate.read_bytes())
         key = serialization.load_pem_private_key(authority.key.read_bytes(), password=None)
@@ -237,7 +237,7 @@ def _builder(
     *,
     signs_certificates: bool,
 ) -> x509.CertificateBuilder:
-    """What an authority's and a server's certificate have in common."""
+    """Begin a certificate with what an authority's and a server's have in common."""
     usage = x509.KeyUsage(
         digital_signature=True,
         key_cert_sign=signs_certificates,
@@ -286,7 +286,7 @@ def _private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """The whole file or none of it, readable by the user alone (`mkstemp` makes it 0600)."""
+    """Write a whole file or none of it, readable by the user alone (`mkstemp` makes it 0600)."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
@@ -299,7 +299,7 @@ def _write(path: Path, content: bytes) -> None:
 
 @contextmanager
 def _lock(folder: Path) -> Iterator[None]:
-    """One process at a time. Where the system has no file locks, renaming alone must do."""
+    """Admit one process at a time. Where the system has no file locks, renaming has to do."""
     try:
         import fcntl
     except ImportError:

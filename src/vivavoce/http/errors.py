@@ -1,4 +1,4 @@
-"""Bodies of REST errors, in the form of `google.rpc.Status`.
+"""REST error responses, in the form of `google.rpc.Status`.
 
 Both SDKs build their exception from `error.code`, `error.status` and `error.message`; a body
 that isn't JSON loses its message in one of them.
@@ -45,7 +45,7 @@ class ErrorResponse:
 
 
 def error_response(http_status: int, message: str, *details: dict[str, Any]) -> ErrorResponse:
-    """An error body; `http_status` is one of `STATUS`."""
+    """Make an error response; `http_status` is one of `STATUS`."""
     error: dict[str, Any] = {
         "code": http_status,
         "message": message,
@@ -57,7 +57,7 @@ def error_response(http_status: int, message: str, *details: dict[str, Any]) -> 
 
 
 def error_info(reason: str, **metadata: str) -> dict[str, Any]:
-    """A machine-readable reason."""
+    """Make a machine-readable reason."""
     return {
         "@type": _TYPE + "ErrorInfo",
         "reason": reason,
@@ -67,7 +67,7 @@ def error_info(reason: str, **metadata: str) -> dict[str, Any]:
 
 
 def bad_key() -> ErrorResponse:
-    """The API key isn't one of the configured ones."""
+    """400: the API key is unknown."""
     message = {
         "@type": _TYPE + "LocalizedMessage",
         "locale": "en-US",
@@ -77,17 +77,17 @@ def bad_key() -> ErrorResponse:
 
 
 def no_credential() -> ErrorResponse:
-    """Nothing was presented at all."""
+    """403: no credential was presented."""
     return error_response(403, close.UNREGISTERED)
 
 
 def invalid_argument(message: str = close.INVALID_ARGUMENT) -> ErrorResponse:
-    """A value that can't be used."""
+    """400: a value is not valid."""
     return error_response(400, message)
 
 
 def bad_request(message: str) -> ErrorResponse:
-    """A body that can't be used; where a line of the message names a field, so do the details."""
+    """400: a body is not valid; its details name the fields that lines of the message name."""
     violations = [
         {"field": line.rpartition(" at '")[2].partition("'")[0], "description": line}
         for line in message.split("\n")
@@ -101,32 +101,32 @@ def bad_request(message: str) -> ErrorResponse:
 
 
 def unauthenticated() -> ErrorResponse:
-    """Something else than an API key was presented where only a key will do."""
+    """401: another credential was presented where only an API key will do."""
     return error_response(401, close.NOT_A_KEY, error_info("ACCESS_TOKEN_TYPE_UNSUPPORTED"))
 
 
 def out_of_scope() -> ErrorResponse:
-    """The key does not open this."""
+    """403: the key lacks the scope."""
     return error_response(403, close.OUT_OF_SCOPE, error_info("ACCESS_TOKEN_SCOPE_INSUFFICIENT"))
 
 
 def expired_key() -> ErrorResponse:
-    """The API key was good once."""
+    """400: the API key has expired."""
     return error_response(400, close.EXPIRED_KEY, error_info("API_KEY_INVALID"))
 
 
 def forbidden(message: str) -> ErrorResponse:
-    """Not from there, not by that name, not in plain text."""
+    """403: the origin, the host or plain text is refused."""
     return error_response(403, message)
 
 
 def unknown_model(name: str, version: str) -> ErrorResponse:
-    """`models/{id}` isn't served."""
+    """404: `models/{id}` isn't served."""
     return error_response(404, close.model_not_found(name, version))
 
 
 def unknown_path(path: str) -> ErrorResponse:
-    """Nothing is served there."""
+    """404 or 414: nothing is served at the path."""
     if len(path) > MAX_PATH:
         return error_response(414, f"The path is longer than {MAX_PATH} characters.")
     if names_interactions(path):
@@ -139,12 +139,12 @@ def unknown_path(path: str) -> ErrorResponse:
 
 
 def upgrade_required() -> ErrorResponse:
-    """A Live path was asked for without a WebSocket upgrade."""
+    """426: a Live path was requested without a WebSocket upgrade."""
     return error_response(426, "This is a WebSocket address: open it with a Live API client.")
 
 
 def quota_exceeded(retry_after_s: int) -> ErrorResponse:
-    """Too much was asked for; try again later."""
+    """429: a quota is exceeded; retry later."""
     return error_response(
         429,
         close.QUOTA,
@@ -153,10 +153,10 @@ def quota_exceeded(retry_after_s: int) -> ErrorResponse:
 
 
 def internal_error() -> ErrorResponse:
-    """A fault of ours."""
+    """500: a fault of the server."""
     return error_response(500, close.INTERNAL_ERROR)
 
 
 def unavailable() -> ErrorResponse:
-    """No capacity now."""
+    """503: no capacity now."""
     return error_response(503, close.UNAVAILABLE)

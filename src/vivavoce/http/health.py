@@ -1,4 +1,4 @@
-"""Whether the server lives, whether it can hold a conversation, and what it measured."""
+"""Health endpoints: liveness, readiness, version and metrics."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from vivavoce.store.port import StateStore
 
 log = logging.getLogger(__name__)
 
-LOOK_S = 5.0
+PING_S = 5.0
 
 
 class ComponentState(Enum):
-    """How a part of the server is doing. `DEGRADED` still converses, with something missing."""
+    """State of a part of the server. `DEGRADED` still converses, with something missing."""
 
     STARTING = "starting"
     READY = "ready"
@@ -34,7 +34,7 @@ class ComponentState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """A part of the server, how it does, and the sentence that says why."""
+    """The state of a part of the server, with a sentence that says why."""
 
     state: ComponentState
     note: str = ""
@@ -42,7 +42,7 @@ class Component:
 
 @dataclass(slots=True)
 class Readiness:
-    """All parts by name. Ready means that none is starting or failed."""
+    """The parts of a server by name; it is ready when none is starting or failed."""
 
     parts: dict[str, Component] = field(default_factory=dict)
     draining: bool = False
@@ -57,7 +57,7 @@ class Readiness:
         )
 
     def report(self) -> Mapping[str, object]:
-        """The answer of `/readyz`."""
+        """Make the answer of `/readyz`."""
         status = "draining" if self.draining else "ready" if self.ready else "not ready"
         return {
             "status": status,
@@ -71,9 +71,9 @@ class Readiness:
 
 
 class StoreMonitor:
-    """Opens the store, looks every `LOOK_S` whether it can be written, and closes it.
+    """Opener and monitor of the store, which is pinged every `PING_S`.
 
-    A server whose store is away talks on: it is degraded, and not failed.
+    A server whose store is unavailable is degraded, not failed: conversations continue.
     """
 
     PART = "store"
@@ -89,7 +89,7 @@ class StoreMonitor:
         return self._store.name.split()[0]
 
     async def start(self) -> None:
-        """Open it. Raises `ConfigError` for what waiting does not mend."""
+        """Open the store. Raises `ConfigError` for faults that waiting does not mend."""
         try:
             await self._store.start()
         except StoreError as error:
@@ -99,7 +99,7 @@ class StoreMonitor:
         self._task = asyncio.get_running_loop().create_task(self._ping_store(), name="store")
 
     async def aclose(self) -> None:
-        """Stop looking, and close it."""
+        """Stop monitoring, and close the store."""
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
@@ -108,25 +108,25 @@ class StoreMonitor:
 
     async def _ping_store(self) -> None:
         while True:
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(PING_S)
             try:
                 await self._store.ping()
             except StoreError as error:
                 self._note_unavailable(error)
             except Exception as error:
-                log.exception("the store could not be looked at")
+                log.exception("store ping failed")
                 self._note_unavailable(StoreError(f"It failed: {type(error).__name__}."))
             else:
                 self._note_available()
 
-    # A probe is told the kind alone: where it lies, and why it fails, only the log says.
+    # Probes see the kind alone; the address and the cause stand in the log.
 
     def _note_available(self) -> None:
         self._readiness.parts[self.PART] = Component(ComponentState.READY, self._kind)
 
     def _note_unavailable(self, error: StoreError) -> None:
         if self._readiness.parts[self.PART].state is not ComponentState.DEGRADED:
-            log.warning("the store is away: why=%s", error)
+            log.warning("state store unavailable", extra={"why": str(error)})
         note = f"{self._kind} cannot be used; sessions cannot be resumed meanwhile."
         self._readiness.parts[self.PART] = Component(ComponentState.DEGRADED, note)
 
@@ -134,7 +134,7 @@ class StoreMonitor:
 def health_routes(
     readiness: Readiness, metrics: Metrics, version: str, sessions: Callable[[], int]
 ) -> list[Route]:
-    """`/livez`, `/readyz`, `/health`, `/healthz`, `/version`, `/metrics` and the page at `/`."""
+    """Make the routes of health, version and metrics, and of the page at `/`."""
 
     async def live(_: Request) -> Response:
         return JSONResponse({"status": "alive"})

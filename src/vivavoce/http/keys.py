@@ -1,4 +1,4 @@
-"""Who is calling: keys of the configuration and of the store, and what each of them opens.
+"""API keys of the configuration and of the store, and the scopes that they open.
 
 Where a credential may stand is `protocol.paths`. With no key anywhere the server is *open*:
 all clients are admitted, as the same principal.
@@ -23,45 +23,45 @@ from vivavoce.store.port import KeyStore, digest_secret
 log = logging.getLogger(__name__)
 
 FRESH_S = 2.0
-"""How soon a key that was added or revoked elsewhere counts here."""
+"""Delay until a key that was added or revoked elsewhere counts here."""
 
 
 MAX_QUERY_FIELDS = 50
 MAX_QUERY = 4096
-"""Bytes of a query: to decode 30 kB of it took the event loop 33 ms, before any credential."""
+"""Bytes of a query: decoding 30 kB took the event loop 33 ms, before any credential."""
 
 
 class AuthError(ClientFault):
-    """A caller that is not let in, with the same refusal for REST. `guessed`: it was a guess."""
+    """Refusal of a client, with the same for REST. `is_guess`: it presented a wrong secret."""
 
     def __init__(
-        self, code: int, reason: str, answer: errors.ErrorResponse, guessed: bool = False
+        self, code: int, reason: str, answer: errors.ErrorResponse, is_guess: bool = False
     ) -> None:
         super().__init__(code, reason)
         self.answer = answer
-        self.guessed = guessed
+        self.is_guess = is_guess
 
 
 def missing_credential() -> AuthError:
-    """Nothing was presented."""
+    """Refuse a request without a credential."""
     return AuthError(POLICY, close.UNREGISTERED, errors.no_credential())
 
 
 def wrong_key() -> AuthError:
-    """It is none of ours."""
-    return AuthError(INVALID, close.BAD_KEY, errors.bad_key(), guessed=True)
+    """Refuse an unknown key."""
+    return AuthError(INVALID, close.BAD_KEY, errors.bad_key(), is_guess=True)
 
 
 def keys_unavailable() -> AuthError:
-    """It cannot be found out now."""
+    """Refuse while the keys cannot be read."""
     return AuthError(INTERNAL, close.UNAVAILABLE, errors.unavailable())
 
 
 class ApiKeys:
-    """All keys. `quota` is for configured keys, and for all clients where there are none.
+    """Registry of all keys. `quota` is for configured keys, and for clients where there are none.
 
-    Keys of the store are remembered for `FRESH_S`, and for as long as the store is away. A server
-    that `others` can reach is never open, nor is one again whose last key was revoked while it ran.
+    Keys of the store are cached for `FRESH_S`, and for as long as the store is unavailable. A
+    server that `others` can reach is never open, nor is one whose last key was revoked at runtime.
     """
 
     def __init__(
@@ -83,14 +83,14 @@ class ApiKeys:
         self._reading = asyncio.Lock()
         self._locked = others or bool(configured)
 
-    async def open(self) -> bool:
-        """Tell whether there is no key. Raises `AuthError` where the store can't be asked."""
+    async def is_open(self) -> bool:
+        """Return whether no key is required. Raises `AuthError` while the store can't be read."""
         if not self._configured:
             await self._keys()
         return not self._locked
 
     async def authenticate(self, credential: Credential | None, scope: Scope) -> Principal:
-        """Who presents this, for this purpose. Raises `AuthError`.
+        """Return the principal of a credential with this scope. Raises `AuthError`.
 
         Every configured key is compared, each in constant time, and before the store is asked,
         which may be slow; stored ones are found by the digest of what was presented, whose
@@ -117,7 +117,7 @@ class ApiKeys:
         return _principal(record)
 
     async def find_owner(self, id: str) -> Principal | None:
-        """The principal on whose account a token acts; `None` if its key is gone or expired."""
+        """Find the principal whose token acts; `None` if its key is revoked or expired."""
         for principal in self._configured.values():
             if principal.id == id:
                 return principal
@@ -135,8 +135,8 @@ class ApiKeys:
                 try:
                     self._stored = await self._store.list_keys()
                 except StoreError as error:
-                    log.warning("keys cannot be read: why=%s", error)
-                # Counted from its end: who has waited for a slow answer does not ask again.
+                    log.warning("keys could not be read", extra={"why": str(error)})
+                # From its end on: who has waited for a slow answer does not read again.
                 self._read_at = self._clock()
         if self._stored is None:
             raise keys_unavailable()
@@ -148,7 +148,7 @@ class ApiKeys:
 
 
 def find_request_credential(query_string: bytes, headers: Mapping[str, str]) -> Credential | None:
-    """The credential of a request, from its raw query and its headers. Raises `AuthError`."""
+    """Find the credential of a request in its raw query and its headers. Raises `AuthError`."""
     if len(query_string) > MAX_QUERY:
         problem = f"The query is longer than {MAX_QUERY} bytes."
         raise AuthError(INVALID, problem, errors.invalid_argument(problem))

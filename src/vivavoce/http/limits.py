@@ -28,6 +28,8 @@ from functools import lru_cache
 from vivavoce.errors import INTERNAL, TOO_BIG
 from vivavoce.protocol import close
 
+# --- connections ---------------------------------------------------------------------------------
+
 NETWORK_SHARE = 4
 NETWORK_FLOOR = 16
 """Connections that one network may always have, however few the server takes in all."""
@@ -44,7 +46,7 @@ Close = tuple[int, str]
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """Bounds of what one client may take. Seconds and bytes as the names say.
+    """Bounds of connections, in seconds and bytes as the names say.
 
     `first_message_bytes` is for a connection that is not admitted yet, `waiting_bytes` for all
     such connections together.
@@ -59,12 +61,12 @@ class ConnectionLimits:
 
 
 class ConnectionSlot:
-    """One open connection's place among all others."""
+    """The slot of one open connection."""
 
     def __init__(self, limiter: ConnectionLimiter, network: str) -> None:
         self.network = network
         self.requested = False
-        """Whether a whole request has arrived: connections without one are closed first."""
+        """True once a whole request has arrived: connections without one are closed first."""
         self.admitted = False
         self.bytes = 0
         """Bytes that arrived before admission and may still be buffered."""
@@ -77,19 +79,19 @@ class ConnectionSlot:
 
     @property
     def opened(self) -> bool:
-        """Whether a protocol has taken the connection over."""
+        """True once the slot knows how to abort the connection."""
         return self._abort is not None
 
-    def open(self, abort: Callable[[], object]) -> None:
-        """Note how the connection can be cut."""
+    def attach(self, abort: Callable[[], object]) -> None:
+        """Attach what aborts the connection."""
         self._abort = abort
 
     def admit(self) -> None:
-        """Lift the bounds: the caller may use the server."""
+        """Lift the bounds, once the client is admitted."""
         if not (self.admitted or self._released):
             self._limiter.admit(self)
             self.admitted = True
-            self.forget_bytes()
+            self.reset_bytes()
 
     def refuse(self, refusal: Close, allowed_bytes: int) -> None:
         """Allow only so many bytes from now on; `refusal` is how more of them are answered."""
@@ -113,21 +115,21 @@ class ConnectionSlot:
         self._frames += 1
         return self._excess if self._frames > MAX_FRAMES else None
 
-    def forget_bytes(self) -> None:
-        """Note that nothing of what was counted is buffered any more."""
+    def reset_bytes(self) -> None:
+        """Count nothing as buffered any more."""
         self._limiter.waiting_bytes -= self.bytes
         self.bytes = 0
 
-    def cut(self) -> None:
-        """Close the connection at once, in favor of another one."""
+    def abort(self) -> None:
+        """Abort the connection in favor of another one."""
         abort = self._abort
         self.release()
         if abort is not None:
             abort()
 
     def release(self) -> None:
-        """Give the slot back. Only the first call counts."""
-        self.forget_bytes()
+        """Release the slot. Only the first call has an effect."""
+        self.reset_bytes()
         self._abort = None
         if not self._released:
             self._released = True
@@ -135,7 +137,7 @@ class ConnectionSlot:
 
 
 class ConnectionLimiter:
-    """All slots of a server. `clock` is any clock in seconds that does not go back."""
+    """Limiter of all connections of a server. `clock` is monotonic, in seconds."""
 
     def __init__(
         self, limits: ConnectionLimits, clock: Callable[[], float] = time.monotonic
@@ -151,7 +153,7 @@ class ConnectionLimiter:
 
     @property
     def taken(self) -> int:
-        """How many slots are taken."""
+        """The number of slots taken."""
         return self._admitted.total() + sum(map(len, self._waiting.values()))
 
     def acquire(self, address: str) -> ConnectionSlot | None:
@@ -169,7 +171,7 @@ class ConnectionLimiter:
         return slot
 
     def admit(self, slot: ConnectionSlot) -> None:
-        """Count `slot`, which was not, as admitted."""
+        """Count `slot` as admitted."""
         self._leave_waiting(slot)
         self._admitted[slot.network] += 1
         self._remember(slot.network)
@@ -183,14 +185,14 @@ class ConnectionLimiter:
         self._remember(slot.network)
 
     def hold_bytes(self, slot: ConnectionSlot) -> bool:
-        """Whether what `slot` has sent may stay, cutting the connection that holds most for it."""
+        """Return whether the bytes of `slot` may stay; for them, the largest holder is aborted."""
         if self.waiting_bytes <= self.limits.waiting_bytes:
             return True
         all_waiting = (each for waiting in self._waiting.values() for each in waiting)
         greatest = max(all_waiting, key=lambda each: each.bytes)
         if greatest is slot:
             return False
-        greatest.cut()
+        greatest.abort()
         return True
 
     def _leave_waiting(self, slot: ConnectionSlot) -> None:
@@ -202,7 +204,7 @@ class ConnectionLimiter:
     def _cut_oldest(self, network: str) -> None:
         waiting = self._waiting[network]
         silent = (slot for slot in waiting if not slot.requested)
-        next(silent, next(iter(waiting))).cut()
+        next(silent, next(iter(waiting))).abort()
 
     def _remember(self, network: str) -> None:
         self._admitted_at[network] = self._clock()
@@ -216,15 +218,17 @@ class ConnectionLimiter:
         return recently or network in self._admitted
 
 
+# --- failed authentications ----------------------------------------------------------------------
+
 UNDELAYED_FAILURES = 5
 DELAY_STEP_S = 0.25
 MAX_DELAY_S = 5.0
 RESET_S = 60.0
-"""An address that has not failed for so long begins anew."""
+"""Without a failure for so long, a network counts from zero again."""
 
 MAX_DELAYED = 20
 MAX_ADDRESSES = 10_000
-"""So many are remembered; the ones that failed longest ago are forgotten first."""
+"""Networks remembered; those that failed longest ago are dropped first."""
 
 
 @dataclass(slots=True)
@@ -235,19 +239,19 @@ class _Failures:
 
 
 class AuthFailureLimiter:
-    """Who failed how often. `clock` is any clock in seconds that does not go back."""
+    """Limiter of failed authentications by client network. `clock` is monotonic, in seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._failures: OrderedDict[str, _Failures] = OrderedDict()
 
     def is_overloaded(self, address: str) -> bool:
-        """Whether so many of its guesses wait for their answers that no other is looked at."""
+        """Return whether so many failures await their answers that none is examined any more."""
         failures = self._failures.get(client_network(address))
         return failures is not None and failures.waiting >= MAX_DELAYED
 
     async def delay_failure(self, address: str) -> None:
-        """A guess was wrong. Returns when it may be told."""
+        """Count a failure, and return once it may be answered."""
         network = client_network(address)
         failures = self._failures.setdefault(network, _Failures())
         self._failures.move_to_end(network)
@@ -269,9 +273,9 @@ class AuthFailureLimiter:
 
 @lru_cache(maxsize=1024)
 def client_network(address: str) -> str:
-    """Return what is counted for an address: itself, or the /64 of an address of IPv6.
+    """Return the network that counts for an address: itself, or the /64 of an IPv6 address.
 
-    Who has one address of such a network has all others, too.
+    Who has one address of such a /64 has all of them.
     """
     try:
         parsed = ipaddress.ip_address(address)
@@ -283,6 +287,8 @@ def client_network(address: str) -> str:
         return str(parsed.ipv4_mapped)
     return str(ipaddress.ip_network((parsed, 64), strict=False))
 
+
+# --- log lines -----------------------------------------------------------------------------------
 
 LINES = 10
 PERIOD_S = 60.0
@@ -299,7 +305,7 @@ class LineRateLimit(logging.Filter):
     """Pass at most `lines` of the same sentence in `period_s` seconds.
 
     The first line of the next period carries the number that was left out, as `left_out`.
-    Sentences are told apart by their text before arguments are filled in.
+    Sentences are distinguished before arguments are filled in.
     """
 
     def __init__(
@@ -313,7 +319,7 @@ class LineRateLimit(logging.Filter):
         self._periods: dict[str, _Period] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the line is written."""
+        """Return whether the line is written."""
         now = self._clock()
         period = self._periods.get(str(record.msg))
         if period is None or now - period.began >= self._period_s:

@@ -1,9 +1,9 @@
-"""One port that speaks TLS and plain text.
+"""Listen for TLS and plain text on one port.
 
 The Python SDK can only dial TLS, the JavaScript SDK with an `http:` base URL only plain text,
-and both are given the same address. So every connection's first byte is looked at, without
-taking it: 0x16 begins a TLS record, anything else is HTTP. Then the socket goes to uvicorn's
-protocols as if they had accepted it.
+and both use the same address. So every connection's first byte is peeked at: 0x16 begins a TLS
+record, anything else is HTTP. Then the socket goes to uvicorn's protocols as if they had accepted
+it.
 
 What one connection may take is bounded here and in `uvicorn_protocols.py`:
 
@@ -35,7 +35,7 @@ from vivavoce.runtime.event_loop import idle_turn
 TLS_RECORD = 0x16
 
 CANCEL_S = 2.0
-"""How long a task may take to notice that it was cancelled, before it is left alone."""
+"""Time for a task to notice that it was cancelled, before it is abandoned."""
 
 log = logging.getLogger("vivavoce.port")
 
@@ -43,7 +43,7 @@ App = Callable[..., Any]
 
 
 class Listener:
-    """The listening side. `start` binds, `stop` ends every connection.
+    """Listener of one server. `start` binds, `stop` ends every connection.
 
     `shared`: other processes may listen on the same port, and one may take over from another.
     """
@@ -85,17 +85,17 @@ class Listener:
 
     @property
     def address(self) -> tuple[str, int]:
-        """Where it listens, with the real port if 0 was asked for."""
+        """The address, with the real port if 0 was configured."""
         return self._address
 
     @property
     def connections(self) -> int:
-        """How many connections are open, those still shaking hands included."""
+        """The number of open connections, including those in a handshake."""
         return len(self._state.connections) + len(self._arriving)
 
     @property
     def tasks(self) -> int:
-        """How many requests and WebSockets are being served."""
+        """The number of requests and WebSockets being served."""
         return len(self._state.tasks)
 
     async def start(self) -> None:
@@ -111,9 +111,9 @@ class Listener:
         ]
 
     async def stop_accepting(self) -> None:
-        """Take no more connections; those that there are go on.
+        """Stop accepting connections; open ones go on.
 
-        What has come already is taken first: the system would reset it with the listener.
+        Those in the backlog are accepted first: the system would reset them with the listener.
         """
         for task in self._accepting:
             task.cancel()
@@ -127,7 +127,7 @@ class Listener:
         self._listeners = []
 
     async def stop(self, grace_s: float = 5.0) -> None:
-        """Listen no more, ask every connection to end, and cut those that do not in time."""
+        """Stop listening, ask every connection to end, and abort those that do not in time."""
         await self.stop_accepting()
         for arriving in tuple(self._arriving):
             arriving.cancel()
@@ -138,7 +138,7 @@ class Listener:
             _, late = await asyncio.wait(self._state.tasks, timeout=grace_s)
             for task in late:
                 task.cancel()
-            if late:  # an engine may swallow cancellation: nobody waits for it for ever
+            if late:  # an engine may swallow cancellation
                 await asyncio.wait(late, timeout=CANCEL_S)
         for connection in tuple(self._state.connections):
             connection.transport.abort()
@@ -150,7 +150,7 @@ class Listener:
             try:
                 arrived = await loop.sock_accept(listener)
             except OSError as error:
-                # Out of descriptors, or the peer has gone already: neither ends the server.
+                # Out of descriptors, or the peer has gone: neither ends the server.
                 refusals.warning("accept failed", extra={"why": str(error)})
                 await asyncio.sleep(0.1)
                 continue
@@ -164,7 +164,7 @@ class Listener:
             return
         work = self._hand_over(connection, slot)
         task = asyncio.get_running_loop().create_task(work, name="arrive")
-        slot.open(task.cancel)
+        slot.attach(task.cancel)
         self._arriving.add(task)
         task.add_done_callback(partial(self._handed_over, connection, slot))
 
@@ -177,7 +177,7 @@ class Listener:
             slot.release()
 
     async def _hand_over(self, connection: socket.socket, slot: ConnectionSlot) -> bool:
-        """Look at the first byte and hand the socket to uvicorn. Returns whether it took it."""
+        """Peek at the first byte and hand the socket to uvicorn. Returns whether that worked."""
         loop = asyncio.get_running_loop()
         try:
             connection.setblocking(False)
@@ -187,8 +187,7 @@ class Listener:
             if not first or (first[0] == TLS_RECORD and self._tls is None):
                 return False
             tls = self._tls if first[0] == TLS_RECORD else None
-            # A conversation waits for one newcomer at most. The newcomer is not to blame for its
-            # own wait, so that no deadline runs meanwhile.
+            # A conversation waits for one new connection at most, without a deadline for that one.
             await idle_turn()
             await loop.connect_accepted_socket(
                 partial(self._protocol, slot),
@@ -199,7 +198,7 @@ class Listener:
             )
             return True
         except (OSError, TimeoutError) as error:
-            # A handshake that failed is the client's affair: often it does not trust our CA.
+            # Most often the client does not trust our CA.
             log.debug("connection not established", extra={"why": str(error)})
             return False
 
@@ -214,7 +213,7 @@ class Listener:
 
 
 async def _bind(host: str, port: int, shared: bool) -> list[socket.socket]:
-    """Listening sockets for every address of `host`; port 0 is the same free one for all."""
+    """Bind a socket to every address of `host`; port 0 is the same free one for all."""
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(
         host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -246,7 +245,7 @@ def _resolve(future: asyncio.Future[None]) -> None:
 
 
 async def _peek(connection: socket.socket) -> bytes:
-    """The first byte, left where it is; empty if the peer has gone. Raises `OSError`."""
+    """Read the first byte without consuming it; empty if the peer has gone. Raises `OSError`."""
     loop = asyncio.get_running_loop()
     readable = loop.create_future()
     loop.add_reader(connection, _resolve, readable)

@@ -1,8 +1,8 @@
-"""The WebSocket endpoint: accept, admit or refuse the caller, read the setup, run the connection.
+"""Serve Live WebSockets: accept, authenticate, read the setup, run the connection.
 
 The upgrade of a Live path always succeeds; every refusal is a close frame after the first
 message, since SDKs report those well and HTTP refusals badly. But origin, host and credential are
-judged as soon as the upgrade is accepted, so that little is read of what a refused client sends.
+checked as soon as the upgrade is accepted, so that little is read of what a refused client sends.
 What comes before the setup has been answered simply waits in the socket.
 """
 
@@ -41,12 +41,12 @@ log = logging.getLogger(__name__)
 ADK = "google-adk/"
 
 MAX_NAME = 64
-"""Characters of a name that is logged; what is longer, or is no name, may be a person's words."""
+"""Characters of a name that is logged; a longer one, or no identifier, may be personal."""
 
 
 @dataclass(frozen=True, slots=True)
 class LiveOptions:
-    """What the operator decided about connections. `settings` takes `early_turn_complete`."""
+    """Options of connections. `settings` makes them for a value of `early_turn_complete`."""
 
     settings: Callable[[bool], SessionSettings] = lambda early: SessionSettings(
         early_turn_complete=early
@@ -59,17 +59,17 @@ class LiveOptions:
 
 
 class LiveEndpoint:
-    """An ASGI application for WebSockets."""
+    """ASGI application of Live WebSockets."""
 
     def __init__(
         self,
         authenticator: Authenticator,
-        opening: SessionOpener,
+        opener: SessionOpener,
         metrics: Metrics,
         options: LiveOptions | None = None,
     ) -> None:
         self._authenticator = authenticator
-        self._opening = opening
+        self._opener = opener
         self._metrics = metrics
         self._options = options or LiveOptions()
 
@@ -89,7 +89,7 @@ class LiveEndpoint:
             await socket.accept()
             await self._serve(client_info, socket)
         except (Disconnected, TimeoutError):
-            pass  # the client left, or does not read: no close frame would reach it
+            pass  # no close frame would reach the client
         finally:
             self._count(client_info, socket, monotonic() - began)
 
@@ -97,10 +97,10 @@ class LiveEndpoint:
         try:
             client = await self._admit(client_info, socket)
             request = await self._read(client_info, socket, client)
-            async with self._opening.open_connection(request) as connection:
+            async with self._opener.open_connection(request) as connection:
                 await self._run(client_info, socket, connection)
         except ClientFault as fault:
-            extra = {"code": fault.code, "reason": fault.logged, "told": fault.reason}
+            extra = {"code": fault.code, "reason": fault.logged, "quoted": fault.reason}
             refusals.info("session refused", extra=extra)
             await socket.close(fault.code, fault.reason)
         except (Disconnected, TimeoutError):
@@ -116,10 +116,10 @@ class LiveEndpoint:
         ending = await connection.run()
         socket.closed = ending.code
         how = {"code": ending.code, "reason": ending.logged, "by_client": ending.by_client}
-        log.info("session ends", extra=_line(connection, **how, told=ending.reason))
+        log.info("session ends", extra=_line(connection, **how, quoted=ending.reason))
 
     async def _admit(self, client_info: _ClientInfo, socket: AsgiWebSocket) -> AuthenticatedClient:
-        """Judge origin, host and credential. Raises `ClientFault` once the client has spoken."""
+        """Check origin, host and credential. Raises `ClientFault` after the first message."""
         try:
             self._authenticator.check_origin(client_info.client_request)
             constrained = client_info.path.method == CONSTRAINED
@@ -139,7 +139,7 @@ class LiveEndpoint:
     async def _read(
         self, client_info: _ClientInfo, socket: AsgiWebSocket, client: AuthenticatedClient
     ) -> SessionRequest:
-        """What the first message asks for. Raises `ClientFault`."""
+        """Read the session that the first message asks for. Raises `ClientFault`."""
         try:
             async with asyncio.timeout(self._options.setup_s):
                 frame = await socket.receive()
@@ -156,7 +156,7 @@ class LiveEndpoint:
         setup = await _read_setup(dialect, frame, client)
         if dialect.beside_setup:
             socket.put_back(dialect.beside_setup)
-        backend = self._opening.find_backend(client_info.path, setup)
+        backend = self._opener.find_backend(client_info.path, setup)
         await socket.admit()
         client_info.profile = backend.profile
         early = self._early_turn_complete(client_info, family_behavior(setup.model).family)
@@ -183,7 +183,7 @@ class LiveEndpoint:
 
 
 class _ClientInfo:
-    """A caller, where it came to, and the profile that it was led to."""
+    """A client, the path that it asked for, and the profile that serves it."""
 
     def __init__(self, path: LivePath, scope: Scope) -> None:
         self.path = path
@@ -194,7 +194,7 @@ class _ClientInfo:
 async def _read_setup(
     dialect: GeminiDialect, frame: bytes | str, client: AuthenticatedClient
 ) -> SessionSetup:
-    """The setup, read in a thread if it or what a token holds of it may be large."""
+    """Read the setup, in a thread if it or the setup of a token may be large."""
     if client.token is None and dialect.is_light(frame):
         return dialect.read_setup(frame)
     return await run_in_decoder(lambda: dialect.read_setup(frame, client.token))
@@ -206,10 +206,10 @@ def _line(connection: Connection, **fields: object) -> dict[str, object]:
 
 def _note_mismatch(sentence: str, *, quoted: str = "") -> None:
     left_out = quoted[:MAX_NAME] if quoted not in sentence else None
-    log.info("input taken otherwise than sent", extra={"what": sentence, "told": left_out})
+    log.info("input taken otherwise than sent", extra={"what": sentence, "quoted": left_out})
 
 
 def _note_unknown(path: str, name: str) -> None:
     field = name if name.isascii() and name.isidentifier() and len(name) <= MAX_NAME else None
-    extra = {"path": path, "field": field, "told": name[:MAX_NAME]}
+    extra = {"path": path, "field": field, "quoted": name[:MAX_NAME]}
     log.info("unknown field ignored", extra=extra)

@@ -30,7 +30,7 @@ KNOWN = (
     "gemini-3.8-live",
     "gemini-3.8-live-extended-thinking",
 )
-"""Live models that clients ask for, by default or by what was written about them."""
+"""Live models that clients and tutorials name."""
 
 DEFAULT_PAGE = 50
 MAX_PAGE = 1000
@@ -43,7 +43,7 @@ _OUTPUT_LIMITS = {
 
 
 def served_names(configured: Iterable[str]) -> tuple[str, ...]:
-    """The ids to list for the names in the configuration, in order and without repetition.
+    """Return the ids to list for configured names, in order and without repetition.
 
     `*` stands for the well-known names, since the server then answers to any.
     """
@@ -54,7 +54,7 @@ def served_names(configured: Iterable[str]) -> tuple[str, ...]:
 
 
 class ModelList:
-    """The models that are served, by the names in the configuration.
+    """The models that are served, by their configured names.
 
     `window` gives the context window of a model in tokens, by its id. With `*` among the names
     every name is served.
@@ -67,8 +67,10 @@ class ModelList:
         self._any_name = "*" in configured
         self._window = window
 
-    def page(self, page_size: str = "", page_token: str = "") -> dict[str, Any] | ErrorResponse:
-        """One page. Sizes and tokens as they stand in the query; a bad one is a failure."""
+    def list_page(
+        self, page_size: str = "", page_token: str = ""
+    ) -> dict[str, Any] | ErrorResponse:
+        """List a page of models. Sizes and tokens as in the query; an error if one is not valid."""
         size, start = _whole(page_size), _whole(page_token)
         if size is None:
             return invalid_argument(f"page_size must be a number that is not negative: {page_size}")
@@ -82,8 +84,8 @@ class ModelList:
             body["nextPageToken"] = str(end)
         return body
 
-    def get(self, name: str, version: str) -> dict[str, Any] | ErrorResponse:
-        """One model by its id, with or without `models/`; the failure where it isn't served."""
+    def get_model(self, name: str, version: str) -> dict[str, Any] | ErrorResponse:
+        """Get a model by its id, with or without `models/`; an error if it isn't served."""
         short = model_id(name)
         if short and (self._any_name or short in self._served):
             return self._body(short)
@@ -107,7 +109,7 @@ class ModelList:
 
 
 def published(model: dict[str, Any]) -> dict[str, Any]:
-    """A model in the form of the enterprise path."""
+    """Convert a model to the form of the enterprise path."""
     short = model_id(model["name"])
     return {
         "name": f"publishers/google/models/{short}",
@@ -118,7 +120,7 @@ def published(model: dict[str, Any]) -> dict[str, Any]:
 
 
 def published_page(page: dict[str, Any]) -> dict[str, Any]:
-    """A page of models in that form."""
+    """Convert a page of models to the form of the enterprise path."""
     rest = {name: value for name, value in page.items() if name != "models"}
     return {"publisherModels": [published(model) for model in page["models"]], **rest}
 

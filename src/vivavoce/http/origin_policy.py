@@ -1,12 +1,12 @@
-"""From where, by which name and for which page the server may be called.
+"""Decide which peers, host names and origins may call the server.
 
 - *Plain text* is taken from this machine only, unless the operator says otherwise: keys travel in
   what is sent.
-- *Host*: a name by which the server does not know itself is refused. Else a page of somebody's
-  could point a name of its own at this machine (DNS rebinding) and pass for the server's own page.
+- *Host*: a name that is not one of the server's is refused. Else a foreign page could point a name
+  of its own at this machine (DNS rebinding) and pass for the server's own page.
 - *Origin*: browsers let any page open a WebSocket to any address, and say which page it is. Pages
-  of this machine and of the server itself are welcome; others are when they are named. Programs
-  that are no browsers send none.
+  of this machine and of the server itself are accepted; others when they are configured. Programs
+  other than browsers send none.
 
 Nothing that a proxy adds (`X-Forwarded-…`) is believed, and there are no cookies.
 """
@@ -21,14 +21,14 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 LOOPBACK_ORIGIN = r"https?://(localhost|[\w-]+\.localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?"
-"""Pages of this machine, as CORS is told of them."""
+"""Pages of this machine, for CORS."""
 
 _LOOPBACK = re.compile(LOOPBACK_ORIGIN)
 
 
 @dataclass(frozen=True, slots=True)
 class RequestOrigin:
-    """How a request came in. `peer` is the address of the other end, empty if there is none."""
+    """The transport and the headers by which a request came. `peer` may be empty."""
 
     secure: bool
     peer: str
@@ -37,9 +37,9 @@ class RequestOrigin:
 
 
 class OriginPolicy:
-    """`hosts` and `origins` may hold `*`, which is all.
+    """Policy for peers, hosts and origins; `*` in `hosts` or `origins` accepts all.
 
-    `plain` says whose plain text is taken: `loopback`, `anywhere` or `never`.
+    `plain` says from where plain text is accepted: `loopback`, `anywhere` or `never`.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class OriginPolicy:
         self._plain = plain
 
     def find_violation(self, call: RequestOrigin) -> str | None:
-        """Why this is not answered, as a sentence with the setting that decides it."""
+        """Return why a request is refused, with the setting that decides it, or `None`."""
         mine = self._plain == "loopback" and _local(call.peer)
         if not (call.secure or mine or self._plain == "anywhere"):
             return "Plain text is not taken from here: use wss:// or https://."
@@ -82,7 +82,7 @@ class OriginPolicy:
 
 
 def _local(peer: str) -> bool:
-    """Whether the other end is this machine; a socket in the file system is."""
+    """Return whether the peer is this machine, as that of a Unix socket is."""
     address = _address(peer)
     if address is None:
         return not peer

@@ -1,9 +1,9 @@
-"""What a principal may take: places for sessions, sound and calls a day, messages a second.
+"""Enforce quotas of principals: sessions, audio and calls a day, messages a second.
 
-Places and the day's sums stand in the store, so that they hold over all servers that share it.
-What is taken is counted here and added up there every `FLUSH_S` by one task for the process;
-messages are counted here alone. While the store is away nothing is known of the sums: people go on
-talking, and what they took is added later.
+Sessions and the day's sums stand in the store, so that they hold over all servers that share it.
+Usage is counted here and added up there every `FLUSH_S` by one task for the process; messages are
+counted here alone. While the store is unavailable no sum is enforced: conversations continue, and
+their usage is added later.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ log = logging.getLogger(__name__)
 
 FLUSH_S = 3.0
 PLACE_S = 15.0
-"""How long a place is held for a process that does not say that it is still there."""
+"""How long a session is counted for a process that does not renew it."""
 
 BURST_S = 2.0
-"""Messages of so long may come at once."""
+"""Messages of so many seconds may come at once."""
 
 DAY_S = 86_400.0
 
@@ -37,7 +37,7 @@ AUDIO, CALLS = "audio", "calls"
 
 
 def exceeded() -> ClientFault:
-    """More than the principal may take."""
+    """Refuse what exceeds a quota."""
     return ClientFault(INTERNAL, close.QUOTA)
 
 
@@ -46,29 +46,29 @@ def _nothing() -> None:
 
 
 class UsageMeter:
-    """What one connection takes. `over` is called when the day's quota is spent."""
+    """Meter of one connection's usage; `on_exceeded` is called when the day's quota is spent."""
 
     def __init__(self, account: _Account, holder: str) -> None:
         self._account = account
         self.holder = holder
-        self.over: Callable[[], None] = _nothing
+        self.on_exceeded: Callable[[], None] = _nothing
 
     def count_message(self) -> None:
-        """A message of the client's. Raises `ClientFault` where they come too fast."""
-        self._account.message()
+        """Count a message of the client. Raises `ClientFault` where they come too fast."""
+        self._account.count_message()
 
     def count_audio(self, seconds: float) -> None:
-        """Sound that was heard or spoken."""
+        """Count seconds of audio, of the user or of the model."""
         self._account.taken[AUDIO] += seconds
 
     def count_tool_calls(self, count: int) -> None:
-        """Calls of functions, the client's and the server's own."""
+        """Count calls of functions, the client's and the server's own."""
         self._account.taken[CALLS] += count
 
 
 @dataclass(slots=True)
 class _Account:
-    """One principal in this process: who is here, and what was not yet added up."""
+    """The sessions of one principal in this process, and their usage not yet in the store."""
 
     principal: Principal
     clock: Callable[[], float]
@@ -76,16 +76,16 @@ class _Account:
     taken: dict[str, float] = field(default_factory=lambda: {AUDIO: 0.0, CALLS: 0.0})
     messages: TokenBucket | None = None
     rate: float = 0.0
-    """Of `messages`, a second."""
+    """Messages a second for which `messages` was made."""
 
     @property
     def limits(self) -> dict[str, float]:
-        """What a day may hold: seconds and calls, without those that have no limit."""
+        """The limits of a day, in seconds and calls; without a limit there is no entry."""
         quota = self.principal.quota
         limits = {AUDIO: quota.audio_minutes * 60, CALLS: float(quota.tool_calls)}
         return {what: limit for what, limit in limits.items() if limit > 0}
 
-    def message(self) -> None:
+    def count_message(self) -> None:
         rate = self.principal.quota.messages_per_s
         if rate != self.rate:
             self.rate = rate
@@ -95,7 +95,7 @@ class _Account:
 
 
 class Quotas:
-    """The accounts of this process. `start` and `aclose` once each."""
+    """Quotas of all principals in this process. `start` and `aclose` once each."""
 
     def __init__(
         self,
@@ -109,42 +109,42 @@ class Quotas:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to add up."""
+        """Start adding up usage."""
         self._task = asyncio.get_running_loop().create_task(self._watch(), name="quotas")
 
     async def aclose(self) -> None:
-        """Add up what is left."""
+        """Add up what is left, and stop."""
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
         await self.flush()
 
-    async def admit(self, principal: Principal, holder: str) -> UsageMeter:
-        """A place for one more session. Raises `ClientFault` where there is none."""
+    async def admit_session(self, principal: Principal, holder: str) -> UsageMeter:
+        """Admit one more session. Raises `ClientFault` where the quota is spent."""
         account = self._accounts.setdefault(principal.id, _Account(principal, self._clock))
         account.principal = principal  # limits may have been changed meanwhile
         meter = account.meters[holder] = UsageMeter(account, holder)
         try:
             admitted = await self._hold(principal, holder) and not await self._spent(account)
         except StoreError as error:
-            log.warning("quota cannot be checked: why=%s", error)
+            log.warning("quota could not be checked", extra={"why": str(error)})
             return meter
-        except BaseException:  # cancelled: nobody will release what nobody was given
+        except BaseException:  # cancelled: the caller has no meter to release
             account.meters.pop(holder, None)
             raise
         if not admitted:
-            await self.release(principal, meter)
+            await self.release_session(principal, meter)
             raise exceeded()
         return meter
 
-    async def release(self, principal: Principal, meter: UsageMeter) -> None:
-        """The session is over: its place is free."""
-        meter.over = _nothing  # it holds the connection, which holds the meter
+    async def release_session(self, principal: Principal, meter: UsageMeter) -> None:
+        """Release a session that is over."""
+        meter.on_exceeded = _nothing  # which refers to the connection, and that to the meter
         account = self._accounts.get(principal.id)
         if account is None:
             return
-        if account.meters.get(meter.holder) is meter:  # else its session goes on elsewhere here
+        if account.meters.get(meter.holder) is meter:  # else another connection here resumed it
             del account.meters[meter.holder]
             if principal.quota.sessions:
                 with suppress(StoreError):
@@ -155,18 +155,18 @@ class Quotas:
             self._accounts.pop(principal.id, None)
 
     async def flush(self) -> None:
-        """Add up what was taken, hold on to the places, and tell those who took too much."""
+        """Add up usage, renew the sessions, and notify those over their quota."""
         for account in tuple(self._accounts.values()):
             try:
                 for holder in tuple(account.meters):
                     await self._hold(account.principal, holder)
-                    if holder not in account.meters:  # it left while that took
+                    if holder not in account.meters:  # it ended meanwhile
                         await self._store.release_place(account.principal.id, holder)
                 if await self._add(account):
                     for meter in tuple(account.meters.values()):
-                        meter.over()
+                        meter.on_exceeded()
             except StoreError as error:
-                log.warning("quota cannot be counted: why=%s", error)
+                log.warning("usage could not be added up", extra={"why": str(error)})
                 return
 
     async def _watch(self) -> None:
@@ -175,7 +175,7 @@ class Quotas:
             try:
                 await self.flush()
             except Exception:
-                log.exception("quotas could not be counted")
+                log.exception("usage could not be added up")
 
     async def _hold(self, principal: Principal, holder: str) -> bool:
         limit = principal.quota.sessions
@@ -185,7 +185,7 @@ class Quotas:
         return await self._store.hold_place(principal.id, holder, limit, now, now + PLACE_S)
 
     async def _add(self, account: _Account) -> bool:
-        """Add to the day's sums; whether one of them is over its limit."""
+        """Add to the day's sums; return whether one exceeds its limit."""
         over = False
         for what, limit in account.limits.items():
             amount, account.taken[what] = account.taken[what], 0.0
@@ -198,7 +198,7 @@ class Quotas:
         return over
 
     async def _spent(self, account: _Account) -> bool:
-        """Whether nothing of the day is left."""
+        """Return whether a quota of the day is spent."""
         for what, limit in account.limits.items():
             if await self._count(account, what, 0.0) >= limit:
                 return True

@@ -1,7 +1,7 @@
-"""Ephemeral tokens: made over REST, found and used up at the door of a session.
+"""Create ephemeral tokens over REST, and find and use them for sessions.
 
-A token is found before the setup is read, because it says how that is to be read; a use of it is
-taken only when nothing else stands in the session's way, so that a mistake costs none.
+A token is found before the setup is read, because it may replace parts of it; a use is taken only
+once nothing else can refuse the session, so that a mistake costs none.
 """
 
 from __future__ import annotations
@@ -41,30 +41,30 @@ REFUSALS = {
 
 @dataclass(frozen=True, slots=True)
 class FoundToken:
-    """A token that a client presents; `lock` makes of its setup the one that counts."""
+    """A token that a client presents, and its effect on the client's setup."""
 
     record: TokenRecord
 
-    def lock(self, client: Setup) -> Setup:
-        """The setup with which a session of this token begins. Raises `ClientFault`."""
+    def lock_setup(self, client: Setup) -> Setup:
+        """Return the effective setup of a session with this token. Raises `ClientFault`."""
         bound = read_bound_setup(self.record.setup)
         return constrain_setup(client, bound, self.record.mask)
 
-    def holds(self, name: str) -> bool:
-        """Whether something of this field is held fast, whatever a client says later."""
+    def locks_field(self, name: str) -> bool:
+        """Return whether part of this field of a setup, by its proto name, is locked."""
         mask = self.record.mask
         if mask is None:
             return bool(self.record.setup)
         return any(path.split(".", 1)[0] == name for path in mask)
 
     @property
-    def replaces(self) -> bool:
-        """Whether nothing of the client's own setup counts."""
+    def replaces_setup(self) -> bool:
+        """True if nothing of the client's setup counts."""
         return bool(self.record.setup) and self.record.mask is None
 
 
 class TokenService:
-    """The server's ephemeral tokens. `now` is in seconds since the epoch."""
+    """Service of ephemeral tokens. `now` is in seconds since the epoch."""
 
     def __init__(
         self, store: TokenStore, strict: bool = False, now: Callable[[], float] = time.time
@@ -73,7 +73,9 @@ class TokenService:
         self._strict = strict
         self._now = now
 
-    async def create(self, body: bytes, owner: Principal) -> dict[str, Any] | errors.ErrorResponse:
+    async def create_token(
+        self, body: bytes, owner: Principal
+    ) -> dict[str, Any] | errors.ErrorResponse:
         """Make a token, as a request's body asks for it, and the answer to that."""
         secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
         try:
@@ -91,21 +93,21 @@ class TokenService:
         try:
             await self._store.put_token(record)
         except StoreError as error:
-            log.warning("token was not made: why=%s", error)
+            log.warning("token was not created", extra={"why": str(error)})
             return errors.unavailable()
         return token_body(secret, record)
 
-    async def find(self, secret: str) -> FoundToken | None:
-        """The token, used up or expired even; `None` if there is none. Raises `ClientFault`."""
+    async def find_token(self, secret: str) -> FoundToken | None:
+        """Find a token, even a used or expired one, or `None`. Raises `ClientFault`."""
         try:
             record = await self._store.find_token(digest_secret(secret), self._now())
         except StoreError as error:
-            log.warning("token was not found: why=%s", error)
+            log.warning("token lookup failed", extra={"why": str(error)})
             raise ClientFault(INTERNAL, close.UNAVAILABLE) from None
         return None if record is None else FoundToken(record)
 
-    async def claim(self, token: FoundToken, resuming: bool) -> float:
-        """Take a use, unless a session is resumed: the seconds until the token ends.
+    async def claim_token(self, token: FoundToken, resuming: bool) -> float:
+        """Take a use, unless a session is resumed; return the seconds until the token ends.
 
         Raises `ClientFault` with the service's code and sentence.
         """
@@ -113,7 +115,7 @@ class TokenService:
         try:
             claimed = await self._store.claim_token(token.record.digest, now, resuming)
         except StoreError as error:
-            log.warning("token was not claimed: why=%s", error)
+            log.warning("token was not claimed", extra={"why": str(error)})
             raise ClientFault(INTERNAL, close.UNAVAILABLE) from None
         if isinstance(claimed, Refusal):
             raise ClientFault(*REFUSALS[claimed])

@@ -47,10 +47,10 @@ MAX_FRAGMENTS = 65_536
 """Of one message. Each costs far more memory than the byte it may hold."""
 
 REFUSED_BYTES = 16 * 1024
-"""What a refused client may send before its first message is complete."""
+"""Bytes that a refused client may send before its first message is complete."""
 
 CLOSED_BYTES = 64 * 1024
-"""What is looked through for the client's close frame after ours was sent."""
+"""Bytes that are searched for the client's close frame after ours was sent."""
 
 PONG = bytes((0x80 | Opcode.PONG,))
 EMPTY_CLOSE = bytes((0x80 | Opcode.CLOSE, 0))
@@ -63,11 +63,10 @@ class LiveSocket(WebSocketsSansIOProtocol, BoundedProtocol):
     - The handshake has to be complete within `handshake_s`; one that cannot be parsed is answered.
     - What comes before our 101 waits until it is sent, or else the answer to an early ping would
       stand before the answer to the request.
-    - Before the application admits the caller (`http.websocket`) the slot's bounds hold, and
-    nothing
-      is read behind the first message.
+    - Before the application admits the client (`http.websocket`) the slot's bounds hold, and
+      nothing is read behind the first message.
     - After a frame that breaks the rules (too big, not UTF-8, not masked) the rest of what the
-      client sends is thrown away for a moment, so that it can read the close frame.
+      client sends is discarded for a moment, so that it can read the close frame.
     """
 
     def __init__(self, *args: Any, slot: ConnectionSlot, handshake_s: float, **kwargs: Any) -> None:
@@ -93,7 +92,7 @@ class LiveSocket(WebSocketsSansIOProtocol, BoundedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self.slot.open(self.transport.abort)
+        self.slot.attach(self.transport.abort)
         self.set_deadline(self._handshake_s)
         # asyncio keeps 512 KiB for TLS before it asks a writer to wait.
         self.transport.set_write_buffer_limits(high=WRITE_BYTES)
@@ -153,7 +152,7 @@ class LiveSocket(WebSocketsSansIOProtocol, BoundedProtocol):
             super().data_received(data)
             self._stop_reading_for_close()
 
-    def wants_data(self) -> bool:
+    def is_ready_for_data(self) -> bool:
         return not (self.read_paused or self._shaking_hands)
 
     @property
@@ -161,7 +160,7 @@ class LiveSocket(WebSocketsSansIOProtocol, BoundedProtocol):
         return LARGE_READ_BYTES if self._frames.left >= LARGE_READ_BYTES else self.pace.size
 
     def _stop_reading_for_close(self) -> None:
-        """Give up waiting for the client's close frame behind a lot of other data."""
+        """Stop waiting for the client's close frame behind much other data."""
         read = self._closed_bytes + len(self.conn.reader.buffer)
         if self.close_sent and not self.lingering and read > CLOSED_BYTES:
             self.linger()
@@ -189,10 +188,10 @@ class LiveSocket(WebSocketsSansIOProtocol, BoundedProtocol):
         shaking_hands = self._shaking_hands
         await super().send(message)
         if message["type"] == "websocket.close":
-            self.cut_after(CLOSE_WAIT_S)
+            self.abort_after(CLOSE_WAIT_S)
             self._stop_reading_for_close()
         if message["type"] == "websocket.http.response.body" and self.close_sent:
-            self.handshake_complete = True  # else uvicorn takes it for a fault of ours
+            self.handshake_complete = True  # else uvicorn logs a fault of the application
         if shaking_hands and self.handshake_complete:
             self.clear_deadline()
             early, self._early = self._early, b""
@@ -230,7 +229,7 @@ class LiveSocket(WebSocketsSansIOProtocol, BoundedProtocol):
         super().handle_bytes(event)
 
     def _is_text(self, event: Frame) -> bool:
-        """Whether a frame goes on as its kind of message has to; fails the connection if not."""
+        """Check that a text frame is UTF-8; fail the connection if not. Returns whether it is."""
         try:
             if self._utf8 is not None:
                 self._utf8.decode(event.data, event.fin)
@@ -252,7 +251,7 @@ class LiveSocket(WebSocketsSansIOProtocol, BoundedProtocol):
             super().handle_pong(event)
 
     def _counts_frame(self) -> bool:
-        """Whether a frame is within what may come before admission; fails the connection if not."""
+        """Count a frame before admission; fail the connection if there are too many."""
         if self.lingering:
             return False
         if (excess := self.slot.count_frame()) is None:
@@ -294,12 +293,12 @@ class LiveSocket(WebSocketsSansIOProtocol, BoundedProtocol):
             self.schedule_ping()
             return
         super().keepalive_timeout()
-        self.cut_after(CLOSE_WAIT_S)
+        self.abort_after(CLOSE_WAIT_S)
 
     # --- the end -----------------------------------------------------------------------------
 
     def shutdown(self) -> None:
-        """End it as the server's own fault: after uvicorn's 1012, many clients do not come back."""
+        """Close with 1011: after uvicorn's 1012, many clients do not reconnect."""
         if not self.handshake_complete or self.close_sent:
             super().shutdown()
             return
@@ -315,7 +314,7 @@ class LiveSocket(WebSocketsSansIOProtocol, BoundedProtocol):
         super().handle_close(event)
 
     def _answers(self) -> list[bytes]:
-        """Take the frames with which the library answers the client's.
+        """Return the frames with which the library answers the client's.
 
         A close frame without a code is answered with 1000, and not with its like: some clients
         take every other end for a fault.
@@ -326,11 +325,11 @@ class LiveSocket(WebSocketsSansIOProtocol, BoundedProtocol):
     def on_task_complete(self, task: asyncio.Task[None]) -> None:
         super().on_task_complete(task)
         if self in self.connections:
-            self.cut_after(CLOSE_WAIT_S)
+            self.abort_after(CLOSE_WAIT_S)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        self.give_back()
+        self.release_connection()
         self._drop_unfinished()
 
     def _fail(self, code: int, reason: str) -> None:
@@ -370,7 +369,7 @@ class LiveSocket(WebSocketsSansIOProtocol, BoundedProtocol):
 
 
 REQUEST_S = 0.0003
-"""What the answer to one request takes of the event loop; it is not measured."""
+"""Time of the event loop that one request is assumed to take."""
 
 MAX_HEADERS = 128
 """Of a request; as many as `websockets` takes."""
@@ -379,7 +378,7 @@ MAX_CHUNK_OVERHEAD = 8 * 1024
 """Bytes of a request's body that are chunk sizes, and not the body."""
 
 UNREAD_BODY_BYTES = 64 * 1024
-"""A body of this size is read to its end although it is not wanted, to keep the connection."""
+"""A body up to this size is read to its end even if unused, to keep the connection."""
 
 
 class HttpConnection(H11Protocol, BoundedProtocol):
@@ -387,7 +386,7 @@ class HttpConnection(H11Protocol, BoundedProtocol):
 
     Every request has to be complete within `request_s`. A head of too many lines is refused, and
     so is a body in tiny chunks. When an answer begins before a large body is read, the answer says
-    that the connection closes, and the rest of the body is thrown away without being parsed.
+    that the connection closes, and the rest of the body is discarded unparsed.
     """
 
     def __init__(self, *args: Any, slot: ConnectionSlot, request_s: float, **kwargs: Any) -> None:
@@ -412,15 +411,15 @@ class HttpConnection(H11Protocol, BoundedProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.slot.open(transport.abort)
+        self.slot.attach(transport.abort)
         self.set_deadline(self._request_s)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.give_back()
+        self.release_connection()
         self._lost.set()
         super().connection_lost(exc)
 
-    def wants_data(self) -> bool:
+    def is_ready_for_data(self) -> bool:
         return not self.flow.read_paused
 
     def data_received(self, data: bytes) -> None:

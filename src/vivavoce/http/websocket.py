@@ -1,4 +1,4 @@
-"""An ASGI WebSocket as a `runtime.ports.Transport`. The only file that knows ASGI's quirks."""
+"""Adapt an ASGI WebSocket to `runtime.ports.Transport`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Send = Callable[[Message], Awaitable[None]]
 Scope = MutableMapping[str, Any]
 
 CLOSE_S = 2.0
-"""How long a close may wait behind unread output before the connection is cut."""
+"""How long a close may wait behind unread output before the connection is aborted."""
 
 ABNORMAL = 1006
 
@@ -43,10 +43,10 @@ class AsgiWebSocket:
         self._admission = admission
         self._put_back: list[bytes] = []
         self.closed: int | None = None
-        """The code with which it ended, whoever ended it; `None` while it is open."""
+        """The close code of either side; `None` while it is open."""
 
     async def accept(self) -> None:
-        """Take the upgrade. Raises `Disconnected`."""
+        """Accept the upgrade. Raises `Disconnected`."""
         await self._receive()
         accept: Message = {"type": "websocket.accept"}
         if self._admission:
@@ -59,16 +59,16 @@ class AsgiWebSocket:
             await self._put({"type": ADMIT})
 
     async def refuse(self, code: int, reason: str) -> None:
-        """Read only a little more, and close so if more comes. Raises `Disconnected`."""
+        """Read only a little more; if more comes, close with this code. Raises `Disconnected`."""
         if self._admission:
             await self._put({"type": REFUSE, "code": code, "reason": reason})
 
     def put_back(self, frame: bytes) -> None:
-        """Have `frame` received before any other."""
+        """Put back a frame, to be received next."""
         self._put_back.append(frame)
 
     async def receive(self) -> bytes | str:
-        """The next frame. Raises `Disconnected`."""
+        """Receive the next frame. Raises `Disconnected`."""
         if self._put_back:
             return self._put_back.pop()
         message = await self._receive()
@@ -79,14 +79,14 @@ class AsgiWebSocket:
         return message["text"] if data is None else data
 
     async def send(self, frame: bytes) -> None:
-        """Hand over a frame; waits while the client reads slowly. Raises `Disconnected`."""
+        """Send a frame; waits while the client reads slowly. Raises `Disconnected`."""
         if self._text:
             await self._put({"type": "websocket.send", "text": frame.decode()})
         else:
             await self._put({"type": "websocket.send", "bytes": frame})
 
     async def close(self, code: int, reason: str) -> None:
-        """Close, unless that was done. A client that never reads cannot hold it up."""
+        """Close, unless it is closed. A client that never reads does not block this."""
         if self.closed is not None:
             return
         self.closed = code

@@ -37,15 +37,15 @@ class SetupLock(Protocol):
     """The part of a setup that an ephemeral token locks."""
 
     @property
-    def replaces(self) -> bool:
+    def replaces_setup(self) -> bool:
         """True if nothing of the client's setup counts."""
         ...
 
-    def lock(self, client: Setup) -> Setup:
+    def lock_setup(self, client: Setup) -> Setup:
         """Return the effective setup. Raises `ClientFault`."""
         ...
 
-    def holds(self, name: str) -> bool:
+    def locks_field(self, name: str) -> bool:
         """Return whether part of this field of a setup, by its proto name, is locked."""
         ...
 
@@ -96,10 +96,10 @@ class GeminiDialect:
         """
         self._lock = lock
         wire, self.beside_setup = self._decoder.read_setup(
-            frame, lock is not None and lock.replaces
+            frame, lock is not None and lock.replaces_setup
         )
         if lock is not None:
-            wire = lock.lock(wire)
+            wire = lock.lock_setup(wire)
         setup = session_setup(wire, self._reading)
         self._detection = setup.realtime.detection
         self._report_unserved(wire, "setup")
@@ -122,12 +122,12 @@ class GeminiDialect:
         if self._lock is None or not isinstance(incoming, ContextUpdated):
             return incoming
         instruction, tools = incoming.instruction, incoming.tools
-        if instruction is not None and self._lock.holds("system_instruction"):
+        if instruction is not None and self._lock.locks_field("system_instruction"):
             self.report_unserved(
                 "setting", "contextUpdate.systemInstruction, which the token holds"
             )
             instruction = None
-        if tools is not None and self._lock.holds("tools"):
+        if tools is not None and self._lock.locks_field("tools"):
             self.report_unserved("setting", "contextUpdate.tools, which the token holds")
             tools = None
         return ContextUpdated(instruction, tools)

@@ -50,7 +50,7 @@ class Dialect(Protocol):
         """Something that the client sent has another effect than it was sent for, or none.
 
         Told once to the operator; where there is a `code` and the dialect is strict, `ClientFault`.
-        `told` is what the sentence leaves out of the client's words.
+        `quoted` is what the sentence leaves out of the client's words.
         """
         ...
 

@@ -141,7 +141,7 @@ class SessionTools:
             problem = f"It took longer than {self._box.deadline_s:g} seconds."
             outcome = _failed(problem)
         if outcome.failed:
-            words = {"tool": failed_tool, "problem": problem, "told": outcome.failed}
+            words = {"tool": failed_tool, "problem": problem, "quoted": outcome.failed}
             log.warning("tool failed", extra=words)
         if self._box.listener is not None and tool is not None:
             took_s = time.monotonic() - began
