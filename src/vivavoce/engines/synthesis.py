@@ -18,6 +18,7 @@ import re
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate
 from typing import TypeAlias
 
@@ -54,19 +55,7 @@ class VoiceParameters:
     """Level of the aspiration noise in voiced sound, relative to the model voice."""
 
 
-def _woman(
-    pitch_hz: float, formant: float, pace: float = 1.0, range: float = 1.0,
-    tilt_db: float = 0.0, breath_db: float = 0.0,
-) -> VoiceParameters:  # fmt: skip
-    return VoiceParameters(True, pitch_hz, formant, pace, range, tilt_db, breath_db)
-
-
-def _man(
-    pitch_hz: float, formant: float, pace: float = 1.0, range: float = 1.0,
-    tilt_db: float = 0.0, breath_db: float = 0.0,
-) -> VoiceParameters:  # fmt: skip
-    return VoiceParameters(False, pitch_hz, formant, pace, range, tilt_db, breath_db)
-
+_woman, _man = partial(VoiceParameters, True), partial(VoiceParameters, False)
 
 _TABLE = {
     # feminine

@@ -272,6 +272,14 @@ def _count(query: SearchQuery) -> int:
     return min(MAX_COUNT, query.count * (2 if query.excluded else 1))
 
 
+def _hits(results: Any, link: str, snippet: str, published: str = "") -> list[Hit]:
+    """Return the results by the names of their fields."""
+    return [
+        Hit(each.get(link), each.get("title"), each.get(snippet), each.get(published))
+        for each in results
+    ]
+
+
 def _bearer(settings: SearchSettings) -> dict[str, str]:
     return {"authorization": f"Bearer {settings.key}"} if settings.key else {}
 
@@ -309,10 +317,7 @@ def _ask_brave(settings: BraveSettings, query: SearchQuery, now: datetime) -> Se
 def _read_brave(answer: Any) -> Iterable[Hit]:
     # Without results there is no `web` at all.
     web = answer.get("web") or {"results": []}
-    return [
-        Hit(each.get("url"), each.get("title"), each.get("description"), each.get("page_age"))
-        for each in web["results"]
-    ]
+    return _hits(web["results"], "url", "description", "page_age")
 
 
 BRAVE = Service(
@@ -356,10 +361,7 @@ def _read_searxng(answer: Any) -> Iterable[Hit]:
     results = answer["results"]
     if not results and answer.get("unresponsive_engines"):
         raise ToolError("search.searxng", "None of the engines behind SearXNG answered.")
-    return [
-        Hit(each.get("url"), each.get("title"), each.get("content"), each.get("publishedDate"))
-        for each in results
-    ]
+    return _hits(results, "url", "content", "publishedDate")
 
 
 SEARXNG = Service(
@@ -401,19 +403,12 @@ def _ask_tavily(settings: TavilySettings, query: SearchQuery, now: datetime) -> 
     return SearchRequest(f"{settings.url}/search", headers=_bearer(settings), body=body)
 
 
-def _read_tavily(answer: Any) -> Iterable[Hit]:
-    return [
-        Hit(each.get("url"), each.get("title"), each.get("content"), each.get("published_date"))
-        for each in answer["results"]
-    ]
-
-
 TAVILY = Service(
     "tavily",
     '{ use = "tavily", api_key_env = "TAVILY_API_KEY" }',
     TavilySettings,
     _ask_tavily,
-    _read_tavily,
+    lambda answer: _hits(answer["results"], "url", "content", "published_date"),
     dict.fromkeys((432, 433), "The quota of the search service is used up"),
 )
 
@@ -436,7 +431,7 @@ def _ask_external(settings: ExternalSettings, query: SearchQuery, now: datetime)
 def _read_external(answer: Any) -> Iterable[Hit]:
     if not isinstance(answer, list):
         raise TypeError("not a list")
-    return [Hit(each.get("link"), each.get("title"), each.get("snippet")) for each in answer]
+    return _hits(answer, "link", "snippet")
 
 
 EXTERNAL = Service(
