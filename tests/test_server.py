@@ -16,7 +16,7 @@ from conformance.servers import free_port
 from serving import MODEL, connected, serving
 from vivavoce.config.loading import load_config
 from vivavoce.domain.content import BuiltinTool, Tools
-from vivavoce.engines.document_index import Index, default_path, files_of, update
+from vivavoce.engines.document_index import Index, default_index_path, list_documents, update_index
 from vivavoce.engines.registry import EngineBuilder
 from vivavoce.errors import ClientFault, ConfigError, EngineMissing
 from vivavoce.http.health import ComponentState, Readiness
@@ -239,9 +239,9 @@ async def built(readiness: Readiness | None = None, **tools: Any) -> Toolbox:
 def index_documents(folder: Path) -> None:
     (folder / "papers").mkdir()
     (folder / "papers" / "owls.txt").write_text("The owl hunts by night.")
-    default_path().parent.mkdir(parents=True, exist_ok=True)
-    opened = Index(default_path())
-    list(update(opened, folder / "papers", files_of(folder / "papers")))
+    default_index_path().parent.mkdir(parents=True, exist_ok=True)
+    opened = Index(default_index_path())
+    list(update_index(opened, folder / "papers", list_documents(folder / "papers")))
     opened.close()
 
 
@@ -327,14 +327,14 @@ async def test_what_comes_in_place_of_the_index_ends_no_conversation_with_a_faul
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     box, implicit = await built(search="local"), await built()
-    default_path().parent.mkdir(parents=True, exist_ok=True)
-    default_path().write_text("My diary.")
+    default_index_path().parent.mkdir(parents=True, exist_ok=True)
+    default_index_path().write_text("My diary.")
 
     with caplog.at_level(logging.WARNING), pytest.raises(ClientFault, match="can't be used") as no:
         await offered(box)
 
-    assert str(default_path()) not in no.value.reason
-    assert any(str(default_path()) in str(vars(record)) for record in caplog.records)
+    assert str(default_index_path()) not in no.value.reason
+    assert any(str(default_index_path()) in str(vars(record)) for record in caplog.records)
     assert await offered(implicit) == []
 
 

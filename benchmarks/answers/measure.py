@@ -43,7 +43,7 @@ from benchmarks.answers.runner import Answer, ModelRunner, Timings, build_model
 from benchmarks.answers.score import Score, count_turns
 
 from vivavoce.domain.content import BuiltinTool, Tools
-from vivavoce.engines.document_index import Index, files_of, root_of, update
+from vivavoce.engines.document_index import Index, list_documents, resolve_root, update_index
 from vivavoce.engines.registry import EngineBuilder
 from vivavoce.tools.toolbox import Toolbox
 
@@ -106,8 +106,8 @@ async def measure_passages(runner: ModelRunner, limit: int) -> Score:
             text = f"# {passage.title}\n\n{passage.text}\n"
             (documents / f"{number:02}.md").write_text(text, "utf-8")
         with closing(Index(index)) as opened:
-            root = root_of(documents)
-            for _ in update(opened, root, files_of(root)):
+            root = resolve_root(documents)
+            for _ in update_index(opened, root, list_documents(root)):
                 pass
         toolbox = Toolbox(
             search=await EngineBuilder({}).build("search", {"use": "local", "path": index})

@@ -24,7 +24,7 @@ from vivavoce.cli.main import app
 from vivavoce.client.audio import AudioDevice
 from vivavoce.config.loading import load_config
 from vivavoce.config.settings import Config
-from vivavoce.engines.document_index import Index, files_of, update
+from vivavoce.engines.document_index import Index, list_documents, update_index
 from vivavoce.http.certificates import prepare_authority, prepare_for_server
 
 
@@ -297,7 +297,7 @@ def indexed(folder: Path) -> Path:
     (folder / "documents" / "a.txt").write_text("The vivavoce library is open on Mondays.")
     path = folder / "index.sqlite3"
     index = Index(path)
-    list(update(index, folder / "documents", files_of(folder / "documents")))
+    list(update_index(index, folder / "documents", list_documents(folder / "documents")))
     index.close()
     return path
 

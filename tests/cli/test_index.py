@@ -101,8 +101,8 @@ def test_the_index_lies_with_the_users_data(
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.setenv("HOME", str(tmp_path))
     assert index(folder).exit_code == 0
-    assert document_index.default_path().is_file()
-    assert document_index.default_path().is_relative_to(tmp_path)
+    assert document_index.default_index_path().is_file()
+    assert document_index.default_index_path().is_relative_to(tmp_path)
 
 
 def test_a_folder_without_documents_is_said(tmp_path: Path, path: Path) -> None:

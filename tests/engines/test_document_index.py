@@ -19,21 +19,21 @@ from vivavoce.engines import document_index
 from vivavoce.engines.document_index import (
     MAX_SENTENCE_WORDS,
     WORDS,
+    DocumentRow,
     Index,
     IndexedPassage,
-    Row,
-    Version,
-    passages,
-    reading,
-    version_of,
+    IndexVersion,
+    index_version,
+    open_read_only,
+    split_passages,
 )
-from vivavoce.engines.document_search import Term, create, terms
+from vivavoce.engines.document_search import QuestionTerm, create, question_terms
 from vivavoce.engines.registry import EngineBuilder
 from vivavoce.errors import ConfigError, EngineMissing
 
 
-def row(path: str, digest: bytes = b"digest") -> Row:
-    return Row(path, 1, 1, digest, "")
+def row(path: str, digest: bytes = b"digest") -> DocumentRow:
+    return DocumentRow(path, 1, 1, digest, "")
 
 
 def put(index: Index, path: str, *texts: str) -> None:
@@ -48,7 +48,7 @@ def documents(path: Path) -> list[tuple[str, int]]:
         "SELECT d.path, (SELECT count(*) FROM passages p WHERE p.rowid / ? = d.id)"
         " FROM documents d ORDER BY d.path"
     )
-    with closing(reading(path)) as connection:
+    with closing(open_read_only(path)) as connection:
         return connection.execute(counted, (document_index.STRIDE,)).fetchall()
 
 
@@ -58,16 +58,17 @@ import tempfile
 from pathlib import Path
 from vivavoce.engines import document_index
 
-looked = document_index.version_of
+looked = document_index.index_version
 def version_of(path):
     found = looked(path)
     print(found.value, flush=True)
     sys.stdin.readline()
     return found
-document_index.version_of = version_of
+document_index.index_version = version_of
 
 index = document_index.Index(Path(sys.argv[1]))
-index.replace_document(document_index.Row(sys.argv[2], 1, 1, b"digest", ""), "Title", "file:it", [])
+row = document_index.DocumentRow(sys.argv[2], 1, 1, b"digest", "")
+index.replace_document(row, "Title", "file:it", [])
 index.close()
 """
 """Begins an index and puts a document into it; waits for a line after its first look at it."""
@@ -97,9 +98,9 @@ def test_an_empty_file_of_sqlites_may_become_an_index(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as empty:
         empty.execute("PRAGMA journal_mode = WAL")
     assert path.stat().st_size > 0
-    assert version_of(path) is Version.ABSENT
+    assert index_version(path) is IndexVersion.ABSENT
     Index(path).close()
-    assert version_of(path) is Version.OURS
+    assert index_version(path) is IndexVersion.OURS
 
 
 def test_a_number_is_never_given_twice(tmp_path: Path) -> None:
@@ -108,7 +109,7 @@ def test_a_number_is_never_given_twice(tmp_path: Path) -> None:
         for path in ("/a", "/b", "/b"):
             index.remove_document(path)
             put(index, path, "Text.")
-            with closing(reading(index.path)) as connection:
+            with closing(open_read_only(index.path)) as connection:
                 numbers += connection.execute("SELECT max(id) FROM documents").fetchone()
             index.remove_document(path)
         assert numbers == [1, 2, 3]
@@ -139,11 +140,11 @@ def test_a_locked_file_is_neither_foreign_nor_read_without_its_journal(
         holder.execute("PRAGMA locking_mode = EXCLUSIVE")
         holder.execute("INSERT INTO folders VALUES ('/only/in/the/journal')")
         with pytest.raises(sqlite3.OperationalError) as caught:
-            reading(path)
+            open_read_only(path)
         assert caught.value.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
         with pytest.raises(ConfigError, match=r"can't be opened.*keeps it locked"):
-            version_of(path)
-    assert version_of(path) is Version.OURS
+            index_version(path)
+    assert index_version(path) is IndexVersion.OURS
 
 
 READER = """
@@ -154,7 +155,7 @@ from vivavoce.errors import ConfigError
 
 os.setuid(65534)
 try:
-    print(document_index.version_of(Path(sys.argv[1])).value)
+    print(document_index.index_version(Path(sys.argv[1])).value)
 except ConfigError as error:
     print(error.problem)
 """
@@ -206,11 +207,13 @@ async def test_a_python_without_full_text_search_is_told(
 
 
 def test_a_short_text_is_one_passage() -> None:
-    assert passages("One here.\n\nTwo there.") == [IndexedPassage("", "One here.\nTwo there.")]
+    assert split_passages("One here.\n\nTwo there.") == [
+        IndexedPassage("", "One here.\nTwo there.")
+    ]
 
 
 def test_a_title_without_a_mark_is_no_part_of_the_sentence_below_it() -> None:
-    (only,) = passages("The tide\n\nIt comes twice a day. It goes\ntwice a day.")
+    (only,) = split_passages("The tide\n\nIt comes twice a day. It goes\ntwice a day.")
     assert only.text == "The tide\nIt comes twice a day. It goes twice a day."
 
 
@@ -218,7 +221,7 @@ def test_a_heading_begins_another() -> None:
     text = (
         "Before.\n\n# First #\nUnder it.\n\nSecond\n------\n\nMore.\n\n## Empty\n\n## Third\nEnd."
     )
-    assert passages(text) == [
+    assert split_passages(text) == [
         IndexedPassage("", "Before."),
         IndexedPassage("First", "Under it."),
         IndexedPassage("Second", "More."),
@@ -227,12 +230,12 @@ def test_a_heading_begins_another() -> None:
 
 
 def test_a_comment_in_code_is_no_heading() -> None:
-    assert passages("```\n# not one\n```\nText.") == [IndexedPassage("", "# not one Text.")]
+    assert split_passages("```\n# not one\n```\nText.") == [IndexedPassage("", "# not one Text.")]
 
 
 def test_long_sections_are_cut_at_sentences_and_overlap_by_one() -> None:
     sentences = [f"Sentence number {n} has a few words in it." for n in range(60)]
-    found = [passage.text for passage in passages(" ".join(sentences))]
+    found = [passage.text for passage in split_passages(" ".join(sentences))]
     assert len(found) > 3
     assert all(len(text.split()) <= WORDS for text in found)
     for before, after in itertools.pairwise(found):
@@ -244,52 +247,54 @@ def test_long_sections_are_cut_at_sentences_and_overlap_by_one() -> None:
 
 def test_abbreviations_end_no_sentence() -> None:
     text = ("Dr. Miller met J. Smith in St. Gallen. " * 40).strip()
-    assert all(passage.text.endswith("Gallen.") for passage in passages(text))
+    assert all(passage.text.endswith("Gallen.") for passage in split_passages(text))
 
 
 def test_words_without_an_end_are_cut_all_the_same() -> None:
-    found = passages("word " * 5000 + "x" * 100_000)
+    found = split_passages("word " * 5000 + "x" * 100_000)
     assert all(len(passage.text.split()) <= WORDS + MAX_SENTENCE_WORDS for passage in found)
     assert all(len(passage.text) < 20_000 for passage in found)
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "# Only\n\n## Headings"])
 def test_nothing_gives_nothing(text: str) -> None:
-    assert passages(text) == []
+    assert split_passages(text) == []
 
 
 @pytest.mark.parametrize("text", ["." * 300_000, "\"'" * 150_000, "A. " * 100_000, "#\n" * 150_000])
 def test_odd_texts_end_in_time(text: str) -> None:
     began = time.thread_time()
-    assert all(passage.text for passage in passages(text))
+    assert all(passage.text for passage in split_passages(text))
     assert time.thread_time() - began < 5
 
 
 def test_content_words_remain_and_names_are_marked() -> None:
-    assert terms("When did the last Brazil vs. Argentina soccer match happen?") == [
-        Term(("last",)),
-        Term(("brazil",), named=True),
-        Term(("argentina",), named=True),
-        Term(("soccer",)),
-        Term(("match",)),
+    assert question_terms("When did the last Brazil vs. Argentina soccer match happen?") == [
+        QuestionTerm(("last",)),
+        QuestionTerm(("brazil",), named=True),
+        QuestionTerm(("argentina",), named=True),
+        QuestionTerm(("soccer",)),
+        QuestionTerm(("match",)),
     ]
 
 
 def test_months_stand_for_their_short_forms() -> None:
-    assert terms("earthquake of Dec 5")[1].forms == ("dec", "december")
-    assert terms("earthquake of December 5")[1].forms == ("december", "dec")
-    assert terms("What may I do?") == []
-    assert terms("What happened in May?") == [Term(("may",), named=True, dated=True)]
+    assert question_terms("earthquake of Dec 5")[1].forms == ("dec", "december")
+    assert question_terms("earthquake of December 5")[1].forms == ("december", "dec")
+    assert question_terms("What may I do?") == []
+    assert question_terms("What happened in May?") == [
+        QuestionTerm(("may",), named=True, dated=True)
+    ]
 
 
 def test_a_word_counts_once_and_shouting_names_nobody() -> None:
-    assert terms("OWL OWL OWL") == [Term(("owl",))]
+    assert question_terms("OWL OWL OWL") == [QuestionTerm(("owl",))]
 
 
 def test_a_term_has_no_meaning_to_the_index() -> None:
-    assert terms('owl" OR NEAR(x)')[0].match == '("owl")'
-    assert terms("U.S.A. e-mail")[0].forms == ("usa",)
+    assert question_terms('owl" OR NEAR(x)')[0].match == '("owl")'
+    assert question_terms("U.S.A. e-mail")[0].forms == ("usa",)
 
 
 def test_measure_words_are_not_searched_for() -> None:
-    assert terms("How old is the volcano?") == [Term(("volcano",))]
+    assert question_terms("How old is the volcano?") == [QuestionTerm(("volcano",))]

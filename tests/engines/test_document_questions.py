@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from vivavoce.engines import document_index
-from vivavoce.engines.document_index import Index
+from vivavoce.engines.document_index import Index, list_documents, update_index
 from vivavoce.engines.document_search import LocalSearch
 from vivavoce.engines.ports import SearchQuery
 
@@ -183,8 +183,8 @@ def indexed_in(where: Path, *folders: Path) -> Path:
     """An index of `folders`, made in `where`."""
     index = Index(where / "documents.sqlite3")
     for folder in folders:
-        seen = list(document_index.update(index, folder, document_index.files_of(folder)))
-        assert {each.change for each in seen} == {document_index.Change.READ}
+        seen = list(update_index(index, folder, list_documents(folder)))
+        assert {each.change for each in seen} == {document_index.FileStatus.READ}
     index.close()
     return index.path
 

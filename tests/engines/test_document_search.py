@@ -12,7 +12,14 @@ import pytest
 
 from engines.pdfs import pdf
 from vivavoce.engines import document_index
-from vivavoce.engines.document_index import Change, Index, IndexedPassage, passages
+from vivavoce.engines.document_index import (
+    FileStatus,
+    Index,
+    IndexedPassage,
+    list_documents,
+    split_passages,
+    update_index,
+)
 from vivavoce.engines.document_search import create
 from vivavoce.engines.pages import MAX_BYTES
 from vivavoce.engines.ports import SearchEngine, SearchQuery
@@ -35,9 +42,9 @@ def index(tmp_path: Path) -> Iterator[Index]:
     opened.close()
 
 
-def update(index: Index, folder: Path) -> dict[str, Change]:
+def update(index: Index, folder: Path) -> dict[str, FileStatus]:
     """The files of one run, by name, with what became of each."""
-    seen = document_index.update(index, folder, document_index.files_of(folder))
+    seen = update_index(index, folder, list_documents(folder))
     return {each.path.name: each.change for each in seen}
 
 
@@ -97,17 +104,17 @@ async def test_a_document_fills_no_more_than_two_places(index: Index, folder: Pa
 
 
 def test_only_what_changed_is_read_again(index: Index, folder: Path) -> None:
-    assert set(update(index, folder).values()) == {Change.READ}
-    assert set(update(index, folder).values()) == {Change.UNCHANGED}
+    assert set(update(index, folder).values()) == {FileStatus.READ}
+    assert set(update(index, folder).values()) == {FileStatus.UNCHANGED}
     (folder / "volcano.md").write_text("It is quiet now.")
     os.utime(folder / "bridge.html", (1, 1))
     (folder / "notes" / "garden.txt").unlink()
     assert update(index, folder) == {
-        "volcano.md": Change.READ,
-        "bridge.html": Change.UNCHANGED,
-        "garden.txt": Change.DROPPED,
+        "volcano.md": FileStatus.READ,
+        "bridge.html": FileStatus.UNCHANGED,
+        "garden.txt": FileStatus.DROPPED,
     }
-    assert set(update(index, folder).values()) == {Change.UNCHANGED}
+    assert set(update(index, folder).values()) == {FileStatus.UNCHANGED}
 
 
 async def test_what_changed_or_vanished_is_found_no_more(index: Index, folder: Path) -> None:
@@ -122,7 +129,7 @@ async def test_what_changed_or_vanished_is_found_no_more(index: Index, folder: P
 
 
 def test_what_is_hidden_or_outside_is_left_alone(folder: Path, tmp_path: Path) -> None:
-    before = document_index.files_of(folder)
+    before = document_index.list_documents(folder)
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "secret.txt").write_text("The code is 1234.")
@@ -132,9 +139,9 @@ def test_what_is_hidden_or_outside_is_left_alone(folder: Path, tmp_path: Path) -
     (folder / ".git").mkdir()
     (folder / ".git" / "notes.md").write_text("Hidden.")
     (folder / "picture.png").write_bytes(b"\x89PNG")
-    assert document_index.files_of(folder) == before
+    assert document_index.list_documents(folder) == before
     (folder / "again.txt").symlink_to(folder / "notes" / "garden.txt")
-    assert len(document_index.files_of(folder)) == len(before) + 1
+    assert len(document_index.list_documents(folder)) == len(before) + 1
 
 
 def test_what_cannot_be_read_is_told_each_time_and_stops_nothing(
@@ -147,7 +154,7 @@ def test_what_cannot_be_read_is_told_each_time_and_stops_nothing(
     with (folder / "huge.txt").open("wb") as file:
         file.truncate(MAX_BYTES + 1)
     for _ in range(2):
-        seen = list(document_index.update(index, folder, document_index.files_of(folder)))
+        seen = list(update_index(index, folder, list_documents(folder)))
         told = {each.path.name: each.problem for each in seen if each.problem}
         assert told == {
             "broken.pdf": told["broken.pdf"],
@@ -164,7 +171,7 @@ async def test_a_file_that_holds_halves_of_characters_stops_nothing(
     index: Index, folder: Path
 ) -> None:
     (folder / "half.pdf").write_bytes(pdf("The baby pump runs at night.", a_means="D83D"))
-    assert set(update(index, folder).values()) == {Change.READ}
+    assert set(update(index, folder).values()) == {FileStatus.READ}
     assert "b\ufffdby pump" in "".join(await found(index, "When does the pump run?"))
 
 
@@ -174,10 +181,10 @@ def test_whatever_becomes_of_reading_one_file_the_others_are_read(
     def failing(text: str) -> list[IndexedPassage]:
         if "Halden" in text:
             raise RecursionError
-        return passages(text)
+        return split_passages(text)
 
-    monkeypatch.setattr(document_index, "passages", failing)
-    seen = list(document_index.update(index, folder, document_index.files_of(folder)))
+    monkeypatch.setattr(document_index, "split_passages", failing)
+    seen = list(update_index(index, folder, list_documents(folder)))
     told = {each.path.name: each.problem for each in seen}
     assert told == {
         "bridge.html": "It can't be read (RecursionError).", "garden.txt": "", "volcano.md": "",
@@ -188,15 +195,15 @@ def test_a_folder_whose_name_is_not_utf_8_is_refused(tmp_path: Path) -> None:
     odd = tmp_path / os.fsdecode(b"odd\xff")
     odd.mkdir()
     with pytest.raises(ConfigError, match="not UTF-8") as caught:
-        document_index.root_of(odd)
+        document_index.resolve_root(odd)
     str(caught.value).encode()
 
 
 async def test_a_file_that_became_readable_is_read(index: Index, folder: Path) -> None:
     (folder / "manual.pdf").write_bytes(pdf("The pump")[:200])
-    assert update(index, folder)["manual.pdf"] is Change.UNREADABLE
+    assert update(index, folder)["manual.pdf"] is FileStatus.UNREADABLE
     (folder / "manual.pdf").write_bytes(pdf("The pump runs at night."))
-    assert update(index, folder)["manual.pdf"] is Change.READ
+    assert update(index, folder)["manual.pdf"] is FileStatus.READ
     assert await found(index, "When does the pump run?")
 
 
@@ -235,16 +242,16 @@ def test_a_hidden_folder_that_was_named_itself_stays(index: Index, folder: Path)
     (hidden / "two.txt").write_text("The owl sleeps.")
     update(index, hidden)
     (hidden / "two.txt").unlink()
-    assert update(index, folder)["two.txt"] is Change.DROPPED
+    assert update(index, folder)["two.txt"] is FileStatus.DROPPED
     assert list(index.rows(str(hidden))) == [str(hidden / "one.txt")]
 
 
 async def test_building_stopped_midway_leaves_what_was_done(index: Index, folder: Path) -> None:
-    begun = document_index.update(index, folder, document_index.files_of(folder))
+    begun = update_index(index, folder, list_documents(folder))
     next(begun)
     begun.close()
     assert len(index.rows(str(folder))) == 1
-    assert list(update(index, folder).values()).count(Change.READ) == 2
+    assert list(update(index, folder).values()).count(FileStatus.READ) == 2
 
 
 async def test_a_failure_within_a_document_leaves_it_as_it_was(index: Index, folder: Path) -> None:
@@ -315,7 +322,7 @@ async def test_an_index_of_another_version_is_made_anew(index: Index, folder: Pa
     with pytest.raises(EngineMissing, match="another version"):
         await create({"path": str(index.path)}, EngineBuilder())
     anew = Index(index.path)
-    assert set(update(anew, folder).values()) == {Change.READ}
+    assert set(update(anew, folder).values()) == {FileStatus.READ}
     anew.close()
     assert await found(index, "bridge at Halden")
 

@@ -10,7 +10,7 @@ import pytest
 
 from engines.pdfs import pdf
 from vivavoce.engines import pages
-from vivavoce.engines.pages import Reading, _all_codecs, codec_of, decoded, readable
+from vivavoce.engines.pages import ExtractedText, _all_codecs, codec_of, decode_text, extract_text
 from vivavoce.errors import ToolError
 
 ARTICLE = """<!doctype html><html><head><title>Bread &amp; Salt</title>
@@ -23,7 +23,7 @@ ARTICLE = """<!doctype html><html><head><title>Bread &amp; Salt</title>
 
 
 def test_a_page_gives_its_main_text_without_what_is_around_it() -> None:
-    reading = readable(ARTICLE.encode(), "text/html; charset=utf-8")
+    reading = extract_text(ARTICLE.encode(), "text/html; charset=utf-8")
     assert reading.title == "Bread & Salt"
     assert reading.link == "https://bakery.example/bread"
     assert "forty minutes" in reading.text
@@ -33,23 +33,25 @@ def test_a_page_gives_its_main_text_without_what_is_around_it() -> None:
 
 
 def test_a_page_without_a_main_text_gives_all_of_it() -> None:
-    assert "9 to 5" in readable(b"<div>Open: <span>9 to 5</span></div>", "text/html").text
+    assert "9 to 5" in extract_text(b"<div>Open: <span>9 to 5</span></div>", "text/html").text
 
 
 def test_a_pdf_gives_its_pages_and_its_title() -> None:
-    reading = readable(pdf("First page here", "Second page", title="Manual"), "application/pdf")
-    assert reading == Reading("Manual", "First page here\n\nSecond page")
+    reading = extract_text(pdf("First page here", "Second page", title="Manual"), "application/pdf")
+    assert reading == ExtractedText("Manual", "First page here\n\nSecond page")
 
 
 def test_a_pdf_is_known_by_its_first_bytes() -> None:
-    assert readable(pdf("Hello there"), "application/octet-stream").text == "Hello there"
+    assert extract_text(pdf("Hello there"), "application/octet-stream").text == "Hello there"
 
 
 def test_markdown_has_a_title_and_may_say_where_it_belongs() -> None:
     text = '---\ntitle: "Tides"\nsource: https://sea.example/tides\n---\n# Heading\n\nHigh at noon.'
-    reading = readable(text.encode(), "", "file:///notes/tides.md")
-    assert reading == Reading("Tides", "# Heading\n\nHigh at noon.", "https://sea.example/tides")
-    assert readable(b"# Only a heading #\n\nText.", "text/markdown").title == "Only a heading"
+    reading = extract_text(text.encode(), "", "file:///notes/tides.md")
+    assert reading == ExtractedText(
+        "Tides", "# Heading\n\nHigh at noon.", "https://sea.example/tides"
+    )
+    assert extract_text(b"# Only a heading #\n\nText.", "text/markdown").title == "Only a heading"
 
 
 @pytest.mark.parametrize(
@@ -58,13 +60,13 @@ def test_markdown_has_a_title_and_may_say_where_it_belongs() -> None:
      "http://x/<b>", "http://x/\"y", "http://me:secret@x/"],
 )  # fmt: skip
 def test_a_link_that_is_no_http_address_is_none(link: str) -> None:
-    reading = readable(f"---\nurl: {link}\n---\nText.".encode(), "text/markdown")
-    assert reading == Reading("", "Text.")
+    reading = extract_text(f"---\nurl: {link}\n---\nText.".encode(), "text/markdown")
+    assert reading == ExtractedText("", "Text.")
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/json", "application/ld+json", ""])
 def test_what_is_text_is_read_as_it_is(kind: str) -> None:
-    assert readable(b'{"a": "b"}\r\n', kind).text == '{"a": "b"}'
+    assert extract_text(b'{"a": "b"}\r\n', kind).text == '{"a": "b"}'
 
 
 @pytest.mark.parametrize(
@@ -81,7 +83,7 @@ def test_what_is_text_is_read_as_it_is(kind: str) -> None:
     ],
 )
 def test_characters_survive(data: bytes, kind: str) -> None:
-    assert readable(data, kind).text == "Größe"
+    assert extract_text(data, kind).text == "Größe"
 
 
 @pytest.mark.parametrize(
@@ -97,20 +99,20 @@ def test_characters_survive(data: bytes, kind: str) -> None:
 def test_a_document_cannot_choose_any_codec_of_pythons(charset: str, data: bytes) -> None:
     """The first two are slow in the square of the length, the next two make half characters."""
     text = data.decode().strip()
-    assert readable(data, f"text/plain; charset={charset}").text == text
+    assert extract_text(data, f"text/plain; charset={charset}").text == text
     page = f"<meta charset={charset}><p>".encode() + data
-    assert readable(page, "text/html").text == text
+    assert extract_text(page, "text/html").text == text
 
 
 @pytest.mark.parametrize(("half", "becomes"), [("D83D", "\ufffd"), ("D83DDE00", "\U0001f600")])
 def test_a_pdf_gives_no_halves_of_characters(half: str, becomes: str) -> None:
-    reading = readable(pdf("baby", a_means=half), "application/pdf")
+    reading = extract_text(pdf("baby", a_means=half), "application/pdf")
     assert reading.text == f"b{becomes}by"
 
 
 def test_an_undeclared_alphabet_is_recognized() -> None:
     text = "Землетрясение произошло утром у побережья, и его почувствовали во многих городах."
-    assert readable(text.encode("koi8-r"), "text/plain").text == text
+    assert extract_text(text.encode("koi8-r"), "text/plain").text == text
 
 
 @pytest.mark.parametrize(
@@ -128,24 +130,24 @@ def test_an_undeclared_alphabet_is_recognized() -> None:
 )
 def test_what_cannot_be_read_is_said(data: bytes, kind: str, says: str) -> None:
     with pytest.raises(ToolError, match=says) as caught:
-        readable(data, kind)
+        extract_text(data, kind)
     assert caught.value.problem.endswith(".")
 
 
 def test_too_large_is_refused_and_too_long_is_cut() -> None:
     with pytest.raises(ToolError, match="larger than 20 MB"):
-        readable(bytes(pages.MAX_BYTES + 1), "text/plain")
-    assert len(readable(b"ab " * 900_000, "text/plain").text) <= pages.MAX_TEXT_CHARS
+        extract_text(bytes(pages.MAX_BYTES + 1), "text/plain")
+    assert len(extract_text(b"ab " * 900_000, "text/plain").text) <= pages.MAX_TEXT_CHARS
 
 
 def test_a_broken_page_of_a_pdf_is_left_out() -> None:
     broken = b"BT /Nope 12 Tf (" + b"(" * 500
-    assert "kept" in readable(pdf("kept", broken, "kept too"), "application/pdf").text
+    assert "kept" in extract_text(pdf("kept", broken, "kept too"), "application/pdf").text
 
 
 def test_a_pdf_with_too_many_pages_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pages, "MAX_PAGES", 2)
-    assert readable(pdf("one", "two", "three"), "application/pdf").text == "one\n\ntwo"
+    assert extract_text(pdf("one", "two", "three"), "application/pdf").text == "one\n\ntwo"
 
 
 def test_a_stream_that_unpacks_to_gigabytes_is_not_unpacked(
@@ -153,9 +155,9 @@ def test_a_stream_that_unpacks_to_gigabytes_is_not_unpacked(
 ) -> None:
     # What comes last in it would be read if all of it were unpacked.
     drawn = b" " * 200_000 + b"BT /F1 12 Tf (end) Tj ET"
-    assert readable(pdf("kept", drawn), "application/pdf").text == "kept\n\nend"
+    assert extract_text(pdf("kept", drawn), "application/pdf").text == "kept\n\nend"
     monkeypatch.setattr(pages, "MAX_STREAM_BYTES", 100_000)
-    assert readable(pdf("kept", drawn), "application/pdf").text == "kept"
+    assert extract_text(pdf("kept", drawn), "application/pdf").text == "kept"
 
 
 def test_a_pdf_that_takes_too_long_is_left_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,23 +165,23 @@ def test_a_pdf_that_takes_too_long_is_left_where_it_is(monkeypatch: pytest.Monke
     monkeypatch.setattr(pages, "MAX_DRAWN", 10_000_000)
     long = b"BT /F1 12 Tf " + b"1 0 Td (word) Tj " * 40_000 + b"ET"
     began = time.thread_time()
-    assert readable(pdf("first", *[long] * 50), "application/pdf").text == "first"
+    assert extract_text(pdf("first", *[long] * 50), "application/pdf").text == "first"
     assert time.thread_time() - began < 15
 
 
 def test_a_page_with_endless_commands_is_left_out() -> None:
     endless = b"BT /F1 12 Tf " + b"1 0 Td (word) Tj " * 120_000 + b"ET"
     began = time.thread_time()
-    assert readable(pdf("first", *[endless] * 2), "application/pdf").text == "first"
+    assert extract_text(pdf("first", *[endless] * 2), "application/pdf").text == "first"
     assert time.thread_time() - began < 15
 
 
 def test_a_page_with_endless_tags_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     many = "<pre>word</pre>" * (pages.MAX_TAGS + 1000)
-    assert readable(many.encode(), "text/html").text.count("word") == pages.MAX_TAGS
+    assert extract_text(many.encode(), "text/html").text.count("word") == pages.MAX_TAGS
     monkeypatch.setattr(pages, "MAX_TAGS", 3)
     for page in ("<br>a" * 5, "<p>a" * 4, "<p>a</p>" * 3, "<!---->a" * 4, "</p>a" * 4):
-        assert readable(page.encode(), "text/html").text.count("a") <= 3 < page.count("<")
+        assert extract_text(page.encode(), "text/html").text.count("a") <= 3 < page.count("<")
 
 
 HOSTILE = {
@@ -205,7 +207,7 @@ def test_hostile_text_ends_in_time(name: str, kind: str) -> None:
     began = time.thread_time()
     text = ""
     with contextlib.suppress(ToolError):
-        text = readable(HOSTILE[name].encode(), kind).text
+        text = extract_text(HOSTILE[name].encode(), kind).text
     assert len(text) <= pages.MAX_TEXT_CHARS
     assert time.thread_time() - began < 20
 
@@ -234,14 +236,14 @@ def test_names_mean_what_they_mean_on_the_web(name: str, codec: str) -> None:
 
 
 def test_a_wrong_name_gives_way_to_what_it_is() -> None:
-    assert decoded("Größe".encode(), "iso-2022-jp") == "Größe"
-    assert decoded("Größe".encode("utf-16"), "utf-8") == "Größe"
-    assert decoded("Größe".encode("utf-16-be"), "utf-16be") == "Größe"
+    assert decode_text("Größe".encode(), "iso-2022-jp") == "Größe"
+    assert decode_text("Größe".encode("utf-16"), "utf-8") == "Größe"
+    assert decode_text("Größe".encode("utf-16-be"), "utf-16be") == "Größe"
 
 
 def test_what_is_recognized_is_a_charset_of_the_web_too() -> None:
     # Looks like UTF-7 at its beginning, and like nothing at all further on.
-    text = decoded(b"+/v8-\xff" + b"+2D0-\xfe" * 5000, "")
+    text = decode_text(b"+/v8-\xff" + b"+2D0-\xfe" * 5000, "")
     text.encode()
     assert text.startswith("+/v8-")
 
@@ -249,4 +251,4 @@ def test_what_is_recognized_is_a_charset_of_the_web_too() -> None:
 @pytest.mark.parametrize("data", [b"abc\0\0def", "text".encode("utf-16-le")])
 def test_bytes_that_are_no_text_are_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match="not text"):
-        decoded(data, "utf-8")
+        decode_text(data, "utf-8")

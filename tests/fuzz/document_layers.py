@@ -17,7 +17,7 @@ from vivavoce.core.messages import ServerResponse
 from vivavoce.domain.content import Blob, ToolCall, ToolKind, ToolResult
 from vivavoce.domain.ids import CallId
 from vivavoce.engines.chat import show_result
-from vivavoce.engines.pages import MAX_TEXT_CHARS, readable
+from vivavoce.engines.pages import MAX_TEXT_CHARS, extract_text
 from vivavoce.errors import ToolError
 from vivavoce.protocol.encode import encode_message
 from vivavoce.tools.mcp.conversion import MAX_PARTS, is_work, outcome_of, schema_fault
@@ -99,7 +99,7 @@ def run_page(data: bytes) -> Hashable:
     """The first byte chooses the type, the rest is the document."""
     kind = TYPES[(data[0] if data else 0) % len(TYPES)]
     try:
-        reading = readable(data[1:], kind, "https://a.example/page")
+        reading = extract_text(data[1:], kind, "https://a.example/page")
     except ToolError as error:
         return kind, detached(str(error))[:60]
     assert reading.text.strip()

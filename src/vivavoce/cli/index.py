@@ -16,16 +16,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from vivavoce.cli.errors import CliError, ErrorCode, open_console
 from vivavoce.engines.document_index import (
-    Change,
+    FileResult,
+    FileStatus,
     Index,
-    Seen,
-    Version,
-    default_path,
-    files_of,
-    others_of,
-    root_of,
-    update,
-    version_of,
+    IndexVersion,
+    count_other_files,
+    default_index_path,
+    index_version,
+    list_documents,
+    resolve_root,
+    update_index,
 )
 from vivavoce.engines.document_search import create
 from vivavoce.engines.pages import load_libraries
@@ -55,13 +55,13 @@ def index(
 
     Run it again when the documents have changed: only what changed is read.
     """
-    path = into.expanduser() if into else default_path()
+    path = into.expanduser() if into else default_index_path()
     asked = sum((folder is not None, list_, forget is not None, ask is not None))
     if asked != 1:
         raise typer.BadParameter("Name a folder, or one of --list, --forget and --ask.")
     try:
         if folder is not None:
-            _build_index(open_console(), path, root_of(folder))
+            _build_index(open_console(), path, resolve_root(folder))
         elif forget is not None:
             _remove_folder(path, forget)
         elif list_:
@@ -77,27 +77,27 @@ def index(
 
 def _build_index(console: Console, path: Path, root: Path) -> None:
     load_libraries()
-    files = files_of(root)
-    counts: Counter[Change] = Counter()
+    files = list_documents(root)
+    counts: Counter[FileStatus] = Counter()
     with closing(Index(path)) as opened:
-        for seen in _count_files(console, update(opened, root, files), len(files)):
+        for seen in _count_files(console, update_index(opened, root, files), len(files)):
             counts[seen.change] += 1
             where = _printable_name(str(seen.path.relative_to(root)))
             if seen.problem:
                 typer.echo(f"unreadable\t{where}\t{seen.problem}", err=True)
-            elif seen.change is not Change.UNCHANGED and not console.is_terminal:
+            elif seen.change is not FileStatus.UNCHANGED and not console.is_terminal:
                 typer.echo(f"{seen.change.value}\t{where}")
     if not files:
         typer.echo(f"No documents (text, Markdown, HTML, PDF) are in {root}.", err=True)
-    summary = [f"{counts[change]} {change.value}" for change in Change]
-    if others := others_of(root):
+    summary = [f"{counts[change]} {change.value}" for change in FileStatus]
+    if others := count_other_files(root):
         summary.append(
             f"{others} of {'another kind' if others == 1 else 'other kinds'} passed over"
         )
     typer.echo(f"{', '.join(summary)}; the index is {path}")
 
 
-def _count_files(console: Console, files: Iterable[Seen], total: int) -> Iterator[Seen]:
+def _count_files(console: Console, files: Iterable[FileResult], total: int) -> Iterator[FileResult]:
     """Yield `files`, with a progress bar on a terminal."""
     if not console.is_terminal:
         yield from files
@@ -106,7 +106,7 @@ def _count_files(console: Console, files: Iterable[Seen], total: int) -> Iterato
     with Progress(*columns, TextColumn("{task.description}", markup=False), console=console) as bar:
         task = bar.add_task("", total=total)
         for seen in files:
-            if seen.change is not Change.DROPPED:
+            if seen.change is not FileStatus.DROPPED:
                 bar.update(task, advance=1, description=_printable_name(seen.path.name)[:40])
             yield seen
 
@@ -118,7 +118,7 @@ def _printable_name(name: str) -> str:
 
 def _open_index(path: Path) -> Index:
     """Open an existing index. Raises `ConfigError` if there is none."""
-    if version_of(path) is Version.ABSENT:
+    if index_version(path) is IndexVersion.ABSENT:
         raise ConfigError(f"There is no index at {path}.", "Run `vivavoce index DIR`.")
     return Index(path)
 

@@ -34,7 +34,7 @@ from urllib.parse import quote
 
 import platformdirs
 
-from vivavoce.engines.pages import MAX_BYTES, readable
+from vivavoce.engines.pages import MAX_BYTES, extract_text
 from vivavoce.errors import ConfigError, EngineMissing, ToolError
 
 # --- passages ----------------------------------------------------------------------------
@@ -62,7 +62,7 @@ class IndexedPassage:
     text: str
 
 
-def passages(text: str) -> list[IndexedPassage]:
+def split_passages(text: str) -> list[IndexedPassage]:
     """Split `text` into passages, in order."""
     found: list[IndexedPassage] = []
     for heading, section in _sections(text):
@@ -75,7 +75,7 @@ def passages(text: str) -> list[IndexedPassage]:
 
 def _sections(text: str) -> Iterator[tuple[str, list[str]]]:
     """Yield each heading with the sentences under it. A section without any is left out."""
-    heading, under = "", list[str]()
+    heading, sentences = "", list[str]()
     block: list[str] = []
     fenced = False
     for line in [*text.split("\n"), ""]:
@@ -89,14 +89,14 @@ def _sections(text: str) -> Iterator[tuple[str, list[str]]]:
             block.append(stripped)
             continue
         if not underlined:
-            under += _block(" ".join(block))
+            sentences += _block(" ".join(block))
         if marked or underlined:
-            if under:
-                yield heading, under
-            heading, under = (marked[1] if marked else block[0]).strip(" #"), []
+            if sentences:
+                yield heading, sentences
+            heading, sentences = (marked[1] if marked else block[0]).strip(" #"), []
         block = []
-    if under:
-        yield heading, under
+    if sentences:
+        yield heading, sentences
 
 
 def _block(block: str) -> Iterator[str]:
@@ -171,7 +171,7 @@ WRITE_WAIT_S = 30.0
 """Time limits of waiting for a locked file."""
 
 
-class Version(Enum):
+class IndexVersion(Enum):
     """Kinds of files at the path of an index."""
 
     ABSENT = "absent"
@@ -181,7 +181,7 @@ class Version(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class DocumentRow:
     """A document as it was last read. `problem` says why it has no text."""
 
     path: str
@@ -191,43 +191,43 @@ class Row:
     problem: str
 
 
-def default_path() -> Path:
+def default_index_path() -> Path:
     """Return the default path of the index."""
     return Path(platformdirs.user_data_dir("vivavoce")) / "documents.sqlite3"
 
 
-def version_of(path: Path) -> Version:
+def index_version(path: Path) -> IndexVersion:
     """Return the kind of the file at `path`. Creates nothing. Raises `ConfigError`."""
     try:
         if not path.is_file() or path.stat().st_size == 0:
-            return Version.ABSENT
-        with closing(reading(path)) as connection:
+            return IndexVersion.ABSENT
+        with closing(open_read_only(path)) as connection:
             connection.execute("BEGIN")  # or the two pragmas may read two states
             return _version(connection)
     except (OSError, sqlite3.Error) as error:
         if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
-            return Version.FOREIGN
+            return IndexVersion.FOREIGN
         raise ConfigError(
             f"The index {path} can't be opened: {error}.",
             "See that it may be read and that nothing keeps it locked, or name another file.",
         ) from error
 
 
-def _version(connection: sqlite3.Connection) -> Version:
+def _version(connection: sqlite3.Connection) -> IndexVersion:
     (mark,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if mark == _APPLICATION:
-        return Version.OURS if version == VERSION else Version.OLD
+        return IndexVersion.OURS if version == VERSION else IndexVersion.OLD
     # A file that another process is about to begin is empty, and not of size 0.
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    return Version.FOREIGN if mark or version or tables else Version.ABSENT
+    return IndexVersion.FOREIGN if mark or version or tables else IndexVersion.ABSENT
 
 
-def reading(path: Path) -> sqlite3.Connection:
+def open_read_only(path: Path) -> sqlite3.Connection:
     """Open a read-only connection. Raises `sqlite3.Error`, also for a locked file."""
-    address = path.absolute().as_uri()
+    uri = path.absolute().as_uri()
     try:
-        return _connect(f"{address}?mode=ro")
+        return _connect(f"{uri}?mode=ro")
     except sqlite3.OperationalError as error:
         # In a folder that can't be written to no journal can be made. If there is one all the
         # same, the file alone is not the last state.
@@ -235,11 +235,11 @@ def reading(path: Path) -> sqlite3.Connection:
         no_journal = (error.sqlite_errorcode & 0xFF) in _NO_JOURNAL
         if not no_journal or (journal.exists() and journal.stat().st_size):
             raise
-        return _connect(f"{address}?immutable=1")
+        return _connect(f"{uri}?immutable=1")
 
 
-def _connect(address: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(address, uri=True, timeout=READ_WAIT_S)
+def _connect(uri: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(uri, uri=True, timeout=READ_WAIT_S)
     try:
         connection.execute("SELECT 1 FROM sqlite_master").fetchone()
     except BaseException:
@@ -266,7 +266,7 @@ class Index:
         self.path = path
         require_full_text()
         # Before anything is written: opening a foreign file would already change it.
-        if version_of(path) is Version.FOREIGN:
+        if index_version(path) is IndexVersion.FOREIGN:
             raise _foreign(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -287,9 +287,9 @@ class Index:
         with self._change() as connection:
             # Another process may have begun it since it was looked at.
             version = _version(connection)
-            if version is Version.OURS:
+            if version is IndexVersion.OURS:
                 return
-            if version is Version.FOREIGN:
+            if version is IndexVersion.FOREIGN:
                 raise _foreign(self.path)
             for table in ("folders", "documents", "passages"):
                 connection.execute(f"DROP TABLE IF EXISTS {table}")
@@ -337,20 +337,20 @@ class Index:
         counted = "SELECT count(*) FROM documents WHERE problem = '' AND substr(path, 1, ?) = ?"
         found = []
         for folder in self.roots():
-            within = under(folder)
+            within = path_prefix(folder)
             (count,) = self._connection.execute(counted, (len(within), within)).fetchone()
             found.append((folder, count))
         return found
 
-    def rows(self, folder: str) -> dict[str, Row]:
+    def rows(self, folder: str) -> dict[str, DocumentRow]:
         """Return the known documents under `folder` by their paths."""
-        within = under(folder)
+        within = path_prefix(folder)
         found = self._connection.execute(
             "SELECT path, size, mtime_ns, digest, problem FROM documents"
             " WHERE substr(path, 1, ?) = ?",
             (len(within), within),
         )
-        return {row[0]: Row(*row) for row in found}
+        return {row[0]: DocumentRow(*row) for row in found}
 
     def add_folder(self, folder: str) -> None:
         """Add `folder` to the indexed ones."""
@@ -364,7 +364,7 @@ class Index:
         """
         with self._change() as connection:
             connection.execute("DELETE FROM folders WHERE path = ?", (folder,))
-            others = tuple(map(under, self.roots()))
+            others = tuple(map(path_prefix, self.roots()))
             gone = [path for path in self.rows(folder) if not path.startswith(others)]
             for path in gone:
                 _drop(connection, path)
@@ -375,7 +375,7 @@ class Index:
         with self._change() as connection:
             _drop(connection, path)
 
-    def update_time(self, row: Row, size: int, mtime_ns: int) -> None:
+    def update_time(self, row: DocumentRow, size: int, mtime_ns: int) -> None:
         """Store the new time of a file with the same content."""
         with self._change() as connection:
             connection.execute(
@@ -384,7 +384,7 @@ class Index:
             )
 
     def replace_document(
-        self, row: Row, title: str, uri: str, passages: Sequence[IndexedPassage]
+        self, row: DocumentRow, title: str, uri: str, passages: Sequence[IndexedPassage]
     ) -> None:
         """Store a document in place of the former one at its path."""
         with self._change() as connection:
@@ -413,7 +413,7 @@ def _drop(connection: sqlite3.Connection, path: str) -> None:
     connection.execute("DELETE FROM documents WHERE path = ?", (path,))
 
 
-def under(folder: str) -> str:
+def path_prefix(folder: str) -> str:
     """Return the prefix of all paths under `folder`."""
     return folder if folder.endswith("/") else folder + "/"
 
@@ -437,7 +437,7 @@ KINDS = {
 }  # fmt: skip
 
 
-class Change(Enum):
+class FileStatus(Enum):
     """Results of updating one file."""
 
     READ = "read"
@@ -447,15 +447,15 @@ class Change(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class FileResult:
     """The result for one file. `problem` says why it is unreadable."""
 
     path: Path
-    change: Change
+    change: FileStatus
     problem: str = ""
 
 
-def root_of(folder: Path) -> Path:
+def resolve_root(folder: Path) -> Path:
     """Return `folder` as the index names it. Raises `ConfigError` if there is none."""
     root = folder.expanduser().resolve()
     if not root.is_dir():
@@ -468,12 +468,12 @@ def root_of(folder: Path) -> Path:
     return root
 
 
-def files_of(root: Path) -> list[Path]:
+def list_documents(root: Path) -> list[Path]:
     """Return the documents under `root`, in order."""
     return [path for path in _visible(root) if path.suffix.lower() in KINDS and _ours(path, root)]
 
 
-def others_of(root: Path) -> int:
+def count_other_files(root: Path) -> int:
     """Count the files under `root` of kinds that are not read, such as `.docx`."""
     return sum(path.suffix.lower() not in KINDS for path in _visible(root))
 
@@ -488,7 +488,7 @@ def _ours(path: Path, root: Path) -> bool:
     return not path.is_symlink() or path.resolve().is_relative_to(root)
 
 
-def update(index: Index, root: Path, files: list[Path]) -> Generator[Seen, None, None]:
+def update_index(index: Index, root: Path, files: list[Path]) -> Generator[FileResult, None, None]:
     """Bring the index up to date with `files`, those of `root`; yields each result.
 
     Raises `ConfigError` if the index can't be written. Stopping midway keeps what was done.
@@ -496,16 +496,17 @@ def update(index: Index, root: Path, files: list[Path]) -> Generator[Seen, None,
     known = index.rows(str(root))
     index.add_folder(str(root))
     for path in files:
-        yield _look(index, root, path, known.pop(str(path), None))
-    inner = tuple(map(under, (each for each in index.roots() if each.startswith(under(str(root))))))
+        yield _update_file(index, root, path, known.pop(str(path), None))
+    prefix = path_prefix(str(root))
+    inner = tuple(path_prefix(each) for each in index.roots() if each.startswith(prefix))
     for gone in known:
         if gone.startswith(inner) and os.path.exists(gone):
             continue  # hidden here, and indexed as a folder of its own
         index.remove_document(gone)
-        yield Seen(Path(gone), Change.DROPPED)
+        yield FileResult(Path(gone), FileStatus.DROPPED)
 
 
-def address(root: Path, path: Path) -> str:
+def citation_address(root: Path, path: Path) -> str:
     """Return the address for citing a file: its place in the folder.
 
     It reaches clients, so it does not contain the path of the folder itself.
@@ -513,34 +514,34 @@ def address(root: Path, path: Path) -> str:
     return f"file:{quote((Path(root.name) / path.relative_to(root)).as_posix())}"
 
 
-def _look(index: Index, root: Path, path: Path, known: Row | None) -> Seen:
+def _update_file(index: Index, root: Path, path: Path, known: DocumentRow | None) -> FileResult:
     try:
         str(path).encode()
         state = path.stat()
         if known and (known.size, known.mtime_ns) == (state.st_size, state.st_mtime_ns):
-            return _as_known(path, known)
+            return _unchanged(path, known)
         data, problem = _content(path, state)
     except UnicodeEncodeError:
-        return Seen(path, Change.UNREADABLE, "Its name is not UTF-8.")
+        return FileResult(path, FileStatus.UNREADABLE, "Its name is not UTF-8.")
     except OSError as error:
-        return _lost(index, path, known, error)
+        return _remove_unreadable(index, path, known, error)
     digest = hashlib.sha256(data or problem.encode()).digest()
     if known and known.digest == digest:
         index.update_time(known, state.st_size, state.st_mtime_ns)
-        return _as_known(path, known)
-    title, uri, cut = path.stem, address(root, path), list[IndexedPassage]()
+        return _unchanged(path, known)
+    title, uri, cut = path.stem, citation_address(root, path), list[IndexedPassage]()
     if not problem:
         try:
-            reading = readable(data, KINDS[path.suffix.lower()], uri)
-            title, uri = reading.title or title.replace("_", " "), reading.link or uri
-            cut = passages(reading.text)
+            extracted = extract_text(data, KINDS[path.suffix.lower()], uri)
+            title, uri = extracted.title or title.replace("_", " "), extracted.link or uri
+            cut = split_passages(extracted.text)
         except ToolError as error:
             problem = error.problem
         except Exception as error:  # one file must not keep the others from being read
             problem = f"It can't be read ({type(error).__name__})."
-    row = Row(str(path), state.st_size, state.st_mtime_ns, digest, problem)
+    row = DocumentRow(str(path), state.st_size, state.st_mtime_ns, digest, problem)
     index.replace_document(row, title, uri, cut)
-    return Seen(path, Change.UNREADABLE if problem else Change.READ, problem)
+    return FileResult(path, FileStatus.UNREADABLE if problem else FileStatus.READ, problem)
 
 
 def _content(path: Path, state: os.stat_result) -> tuple[bytes, str]:
@@ -553,13 +554,15 @@ def _content(path: Path, state: os.stat_result) -> tuple[bytes, str]:
         return file.read(MAX_BYTES + 1), ""
 
 
-def _as_known(path: Path, known: Row) -> Seen:
-    change = Change.UNREADABLE if known.problem else Change.UNCHANGED
-    return Seen(path, change, known.problem)
+def _unchanged(path: Path, known: DocumentRow) -> FileResult:
+    change = FileStatus.UNREADABLE if known.problem else FileStatus.UNCHANGED
+    return FileResult(path, change, known.problem)
 
 
-def _lost(index: Index, path: Path, known: Row | None, error: OSError) -> Seen:
+def _remove_unreadable(
+    index: Index, path: Path, known: DocumentRow | None, error: OSError
+) -> FileResult:
     """Remove a file that can't be opened: its former content may be outdated."""
     if known:
         index.remove_document(known.path)
-    return Seen(path, Change.UNREADABLE, f"{error.strerror or 'It cannot be opened'}.")
+    return FileResult(path, FileStatus.UNREADABLE, f"{error.strerror or 'It cannot be opened'}.")

@@ -31,11 +31,11 @@ from vivavoce.domain.content import Source
 from vivavoce.engines.document_index import (
     PASSAGES,
     STRIDE,
-    Version,
-    default_path,
-    reading,
+    IndexVersion,
+    default_index_path,
+    index_version,
+    open_read_only,
     require_full_text,
-    version_of,
 )
 from vivavoce.engines.ports import EngineHost, SearchQuery, Settings
 from vivavoce.engines.settings import read_settings
@@ -60,7 +60,7 @@ _WORD = re.compile(r"[^\W_]+(?:\.[^\W_](?![^\W_]))*")
 
 
 @dataclass(frozen=True, slots=True)
-class Term:
+class QuestionTerm:
     """One word of a question. `forms` are alternatives; `named` marks a name or number.
 
     A passage about another country, team or year answers another question, so names weigh more.
@@ -77,10 +77,10 @@ class Term:
         return "(" + " OR ".join(f'"{form}"' for form in self.forms) + ")"
 
 
-def terms(question: str) -> list[Term]:
+def question_terms(question: str) -> list[QuestionTerm]:
     """Return the content words of `question`, each once."""
     text = _MARKER.sub(" ", question[:MAX_CHARS])
-    found: dict[str, Term] = {}
+    found: dict[str, QuestionTerm] = {}
     shouted = not any(char.islower() for char in text)
     for match in _WORD.finditer(text):
         word = match[0].replace(".", "")
@@ -91,7 +91,7 @@ def terms(question: str) -> list[Term]:
         if (low in FUNCTION_WORDS and not month) or low in found:
             continue
         dated = month or word[0].isdigit()
-        found[low] = Term(_forms(low), dated or capital, dated)
+        found[low] = QuestionTerm(_forms(low), dated or capital, dated)
         if len(found) >= MAX_TERMS:
             break
     return list(found.values())
@@ -158,7 +158,7 @@ class LocalSearch:
     async def search(self, query: SearchQuery) -> Sequence[Source]:
         """Return the best passages, two a document at most. Raises `ToolError`."""
         try:
-            return await self._workers.run(lambda token: self._look(query, token))
+            return await self._workers.run(lambda token: self._find_sources(query, token))
         except EngineBusy:
             raise ToolError(ENGINE, "Too many searches are under way.") from None
         except sqlite3.OperationalError as error:
@@ -172,12 +172,12 @@ class LocalSearch:
     async def aclose(self) -> None:
         self._workers.close()
 
-    def _look(self, query: SearchQuery, token: CancelToken) -> Sequence[Source]:
-        wanted = terms(query.text)
+    def _find_sources(self, query: SearchQuery, token: CancelToken) -> Sequence[Source]:
+        wanted = question_terms(query.text)
         if not wanted or query.count < 1:
             return ()
         until = time.monotonic() + DEADLINE_S
-        with closing(reading(self._path)) as connection:
+        with closing(open_read_only(self._path)) as connection:
             connection.set_progress_handler(
                 lambda: token.cancelled or time.monotonic() > until, 10_000
             )
@@ -185,7 +185,7 @@ class LocalSearch:
             return _sources(connection, ranked, query)
 
 
-def _ranked(connection: sqlite3.Connection, wanted: Sequence[Term]) -> list[_Found]:
+def _ranked(connection: sqlite3.Connection, wanted: Sequence[QuestionTerm]) -> list[_Found]:
     """Return the passages above the floor, best first."""
     (total,) = connection.execute("SELECT count(*) FROM passages").fetchone()
     total += _PRIOR
@@ -208,14 +208,14 @@ def _ranked(connection: sqlite3.Connection, wanted: Sequence[Term]) -> list[_Fou
     return sorted(found, key=lambda each: (-each.score, each.row))
 
 
-def _occurrences(connection: sqlite3.Connection, term: Term) -> int:
+def _occurrences(connection: sqlite3.Connection, term: QuestionTerm) -> int:
     counted = "SELECT count(*) FROM passages WHERE passages MATCH ?"
     count: int = connection.execute(counted, (term.match,)).fetchone()[0]
     # A word that stands nowhere is no rarer than one that stands somewhere once.
     return max(1, count)
 
 
-def _weight(term: Term, share: float, total: int) -> float:
+def _weight(term: QuestionTerm, share: float, total: int) -> float:
     """Return the rarity of a word as bm25 counts it; names and numbers count for more."""
     here = share * total
     rarity = math.log(1 + (total - here + 0.5) / (here + 0.5))
@@ -224,7 +224,7 @@ def _weight(term: Term, share: float, total: int) -> float:
 
 def _coverage(
     candidates: Sequence[tuple[int, str, str, str]],
-    wanted: Sequence[Term],
+    wanted: Sequence[QuestionTerm],
     weights: Sequence[float],
 ) -> dict[int, _Coverage]:
     """Measure the coverage of the question by each candidate.
@@ -284,7 +284,7 @@ def _sources(
 
 @dataclass(frozen=True, slots=True)
 class DocumentSettings:
-    """`path` is the index file; `document_index.default_path()` if it is absent."""
+    """`path` is the index file; `document_index.default_index_path()` if it is absent."""
 
     path: str | Path = ""
 
@@ -296,15 +296,15 @@ async def create(settings: Settings, host: EngineHost) -> LocalSearch:
 
 def _index_in(settings: Settings) -> Path:
     given = read_settings(ENGINE, settings, DocumentSettings, '{ use = "local" }').path
-    path = Path(given).expanduser() if given else default_path()
+    path = Path(given).expanduser() if given else default_index_path()
     require_full_text()
     fix = "Run `vivavoce index DIR`" + (f" --into {path}." if given else ".")
-    match version_of(path):
-        case Version.ABSENT:
+    match index_version(path):
+        case IndexVersion.ABSENT:
             raise EngineMissing(ENGINE, "There is no index of documents.", fix)
-        case Version.FOREIGN:
+        case IndexVersion.FOREIGN:
             raise ConfigError(f"{path} is no index of documents.", "Name another `path`.")
-        case Version.OLD:
+        case IndexVersion.OLD:
             problem = "The index of documents was made by another version."
             raise EngineMissing(ENGINE, problem, fix)
     return path

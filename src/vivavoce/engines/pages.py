@@ -1,9 +1,9 @@
 """Extract the text of an HTML page, a PDF or a text file.
 
-Documents are untrusted: whatever its bytes are, `readable` ends within seconds, in bounded memory,
-with a `Reading` or a `ToolError`. So the bytes, the pages, the unpacked size of a stream, the time
-for a PDF and the length of the text have limits. A document that is too large is refused; a text
-that is too long is cut. Nothing is fetched: links, images and fonts stay unread.
+Documents are untrusted: whatever its bytes are, `extract_text` ends within seconds, in bounded
+memory, with an `ExtractedText` or a `ToolError`. So the bytes, the pages, the unpacked size of a
+stream, the time for a PDF and the length of the text have limits. A document that is too large is
+refused; a text that is too long is cut. Nothing is fetched: links, images and fonts stay unread.
 
 This takes up to some seconds of a processor: callers run it in a `WorkerPool`.
 """
@@ -65,7 +65,7 @@ _HEADING = re.compile(r"^#{1,6}[ \t](.{1,300})", re.M)
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ExtractedText:
     """Text of a document. `title` is empty if it has none; `text` is never empty.
 
     `link` is the http address that the document claims (the canonical link of a page, `source` or
@@ -86,7 +86,7 @@ def load_libraries() -> None:
             raise missing_library(TOOL, error, name) from error
 
 
-def readable(data: bytes, mime_type: str, url: str = "") -> Reading:
+def extract_text(data: bytes, mime_type: str, url: str = "") -> ExtractedText:
     """Return the title and the text of a document. Raises `ToolError` if it can't be read.
 
     `mime_type` may carry a charset. Where it is empty or generic, the ending of `url` and the
@@ -94,23 +94,23 @@ def readable(data: bytes, mime_type: str, url: str = "") -> Reading:
     """
     if len(data) > MAX_BYTES:
         raise ToolError(TOOL, f"The document is larger than {MAX_BYTES // 1_000_000} MB.")
-    kind, charset = _kind(data, mime_type, url)
+    kind, charset = _media_type(data, mime_type, url)
     if kind in PDF_TYPES:
-        reading = _pdf(data)
+        extracted = _pdf(data)
     elif kind in HTML_TYPES:
-        reading = _html(_decoded(data, charset or _declared(data)))
+        extracted = _html(_decoded(data, charset or _declared(data)))
     elif kind.startswith("text/") or kind.endswith(("/json", "+json", "/xml", "+xml")):
-        reading = _plain(_decoded(data, charset), kind)
+        extracted = _plain(_decoded(data, charset), kind)
     else:
         raise ToolError(TOOL, f"Documents of the type {_short(kind)} can't be read.")
     # A PDF may map its glyphs to halves of characters, which can't be encoded.
-    text = _tidy(replace_surrogates(reading.text[:MAX_TEXT_CHARS]))
+    text = _tidy(replace_surrogates(extracted.text[:MAX_TEXT_CHARS]))
     if not text:
         raise ToolError(TOOL, "The document holds no text.")
-    return Reading(_line(replace_surrogates(reading.title)), text, reading.link)
+    return ExtractedText(_line(replace_surrogates(extracted.title)), text, extracted.link)
 
 
-def _kind(data: bytes, mime_type: str, url: str) -> tuple[str, str]:
+def _media_type(data: bytes, mime_type: str, url: str) -> tuple[str, str]:
     """Return the MIME type in lower case, and the charset it carries."""
     named = mime_type.partition(";")[0].strip().lower()
     charset = _charset(" ".join(mime_type.split())[:200])
@@ -141,12 +141,12 @@ def _declared(data: bytes) -> str:
 
 def _decoded(data: bytes, charset: str) -> str:
     try:
-        return decoded(data, charset)
+        return decode_text(data, charset)
     except ValueError:
         raise ToolError(TOOL, "The document is not text.") from None
 
 
-def _html(page: str) -> Reading:
+def _html(page: str) -> ExtractedText:
     import trafilatura
 
     _silence("trafilatura")
@@ -167,7 +167,7 @@ def _html(page: str) -> Reading:
         raise
     except Exception as failure:  # a parser may fail with anything on hostile input
         raise ToolError(TOOL, f"The page can't be parsed ({type(failure).__name__}).") from failure
-    return Reading(title, text, link)
+    return ExtractedText(title, text, link)
 
 
 @cache
@@ -211,7 +211,7 @@ class _OutOfTime(Exception):
     pass
 
 
-def _pdf(data: bytes) -> Reading:
+def _pdf(data: bytes) -> ExtractedText:
     import io
 
     from pypdf import PdfReader, apply_configuration
@@ -245,7 +245,7 @@ def _pdf(data: bytes) -> Reading:
         raise ToolError(TOOL, f"The PDF can't be read ({type(failure).__name__}).") from failure
     if not text.strip():
         raise ToolError(TOOL, "The PDF holds no text; it may be made of pictures.")
-    return Reading(title, text)
+    return ExtractedText(title, text)
 
 
 def _pages(reader: Any, watch: Callable[..., None]) -> str:
@@ -266,10 +266,10 @@ def _pages(reader: Any, watch: Callable[..., None]) -> str:
     return "\n\n".join(texts)
 
 
-def _plain(text: str, kind: str) -> Reading:
+def _plain(text: str, kind: str) -> ExtractedText:
     text = text[:MAX_TEXT_CHARS].replace("\r\n", "\n").replace("\r", "\n")
     if kind != "text/markdown":
-        return Reading("", text)
+        return ExtractedText("", text)
     fields: dict[str, str] = {}
     if front := _FRONT_MATTER.match(text):
         fields = {name.lower(): value.strip(" \t\"'") for name, value in _FIELD.findall(front[1])}
@@ -277,7 +277,7 @@ def _plain(text: str, kind: str) -> Reading:
     heading = _HEADING.search(text)
     title = fields.get("title") or (heading[1].strip(" \t#") if heading else "")
     links = (_http(fields.get(name, "")) for name in ("canonical", "source", "url"))
-    return Reading(title, text, next(filter(None, links), ""))
+    return ExtractedText(title, text, next(filter(None, links), ""))
 
 
 def _http(address: str) -> str:
@@ -328,7 +328,7 @@ def codec_of(charset: str) -> str:
     return "gb18030" if codec == "gbk" else codec
 
 
-def decoded(data: bytes, charset: str) -> str:
+def decode_text(data: bytes, charset: str) -> str:
     """Decode by byte order mark, as declared, as UTF-8, or by a guess.
 
     Raises `ValueError` if it is not text. Bytes that can't be decoded become U+FFFD.

@@ -43,7 +43,7 @@ from vivavoce.domain.content import (
     ToolResult,
 )
 from vivavoce.domain.request import GenerationRequest
-from vivavoce.engines.pages import Reading, readable
+from vivavoce.engines.pages import ExtractedText, extract_text
 from vivavoce.engines.workers import WorkerPool
 from vivavoce.errors import EngineBusy, ToolError
 from vivavoce.tools import code, search
@@ -126,10 +126,10 @@ class UrlContextTool:
         text = _cut(reading.text, self._settings.max_characters)
         return Page(url, RetrievalStatus.SUCCESS, reading.title, text), ""
 
-    async def _read(self, fetched: Fetched) -> Reading:
+    async def _read(self, fetched: Fetched) -> ExtractedText:
         async with asyncio.timeout(READ_S):
             return await self._workers.run(
-                lambda _: readable(fetched.data, fetched.content_type, fetched.url)
+                lambda _: extract_text(fetched.data, fetched.content_type, fetched.url)
             )
 
 
