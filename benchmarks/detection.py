@@ -31,7 +31,7 @@ async def microphone(scorer: VoiceScorer, until: float) -> None:
     due = time.monotonic()
     while due < until:
         intake.add_chunk(CHUNK)
-        await detection.catch_up()
+        await detection.score_arrived()
         due += 0.1
         await asyncio.sleep(max(0.0, due - time.monotonic()))
 

@@ -119,7 +119,7 @@ def test_generations_wait_while_it_is_full() -> None:
         outbox.put_message(ModelAudio(bytes(FULL_BYTES)), OLD)
         assert outbox.full
         writer = asyncio.ensure_future(outbox.run(client, client.dialect))
-        await outbox.room()
+        await outbox.wait_for_room()
         now = asyncio.get_running_loop().time()
         outbox.finish()
         await writer
@@ -132,7 +132,7 @@ def test_a_purge_makes_room() -> None:
     async def wait() -> None:
         outbox = Outbox(lambda message: None)
         outbox.put_message(ModelAudio(bytes(FULL_BYTES)), OLD)
-        waiting = asyncio.ensure_future(outbox.room())
+        waiting = asyncio.ensure_future(outbox.wait_for_room())
         await asyncio.sleep(0)
         outbox.purge_generation(OLD)
         await waiting

@@ -33,12 +33,12 @@ SECOND = AudioChunk(bytes(2 * INPUT_RATE))
 
 def test_a_bucket_gives_what_it_holds_and_then_as_it_fills() -> None:
     bucket = TokenBucket(10, 20)
-    assert bucket.take(20, 0.0) == 0
-    assert bucket.take(1, 0.0) == pytest.approx(0.1)
-    assert bucket.take(4, 0.0) == pytest.approx(0.5)
-    assert bucket.take(5, 1.0) == 0
-    assert bucket.take(20, 100.0) == 0
-    assert bucket.take(1, 100.0) == pytest.approx(0.1), "it does not hold more than it can"
+    assert bucket.take_tokens(20, 0.0) == 0
+    assert bucket.take_tokens(1, 0.0) == pytest.approx(0.1)
+    assert bucket.take_tokens(4, 0.0) == pytest.approx(0.5)
+    assert bucket.take_tokens(5, 1.0) == 0
+    assert bucket.take_tokens(20, 100.0) == 0
+    assert bucket.take_tokens(1, 100.0) == pytest.approx(0.1), "it does not hold more than it can"
 
 
 def position(connection: Connection) -> int:
@@ -253,7 +253,7 @@ def reading_s(client: Client, rates: RateLimiter, frames: int) -> float:
     async def run() -> float:
         reader = FrameReader(client, client.dialect, UsageMetering(None), rates)
         for _ in range(frames):
-            await reader.read()
+            await reader.read_frame()
         return asyncio.get_running_loop().time()
 
     return run_virtually(run())

@@ -30,7 +30,7 @@ class Guest:
         self._told.set()
 
     async def stay(self, sessions: Connections) -> None:
-        with sessions.hosting(self):
+        with sessions.register(self):
             await self._told.wait()
             await asyncio.sleep(self.stays_s)
 
@@ -38,9 +38,9 @@ class Guest:
 def test_no_more_than_the_limit_are_admitted() -> None:
     async def run() -> None:
         sessions = Connections(2)
-        with sessions.hosting(Guest()):
+        with sessions.register(Guest()):
             found = [sessions.admits]
-            with sessions.hosting(Guest()):
+            with sessions.register(Guest()):
                 found.append(sessions.admits)
                 assert len(sessions) == 2
             found.append(sessions.admits)

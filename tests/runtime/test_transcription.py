@@ -162,9 +162,9 @@ def test_hypotheses_of_a_recognizer_that_is_behind_are_skipped() -> None:
         host.transcripts.start(ONE, 0)
         for _ in range(20):
             host.hear(bytes(INPUT_RATE))
-            host.transcripts.refresh(ONE, host.transcripts.judged)
+            host.transcripts.refresh(ONE, host.transcripts.judged_until)
             await asyncio.sleep(0.5)
-        host.transcripts.finish(ONE, host.transcripts.judged)
+        host.transcripts.finish(ONE, host.transcripts.judged_until)
         await asyncio.sleep(30)
 
     at_half_the_pace = hosted(Slow(0.5), act)
@@ -359,11 +359,11 @@ def test_a_recognizer_far_behind_makes_the_reader_wait_and_says_so() -> None:
     async def act(host: Host) -> None:
         host.transcripts.start(ONE, 0)
         host.hear(bytes(2 * BEHIND_SAMPLES))
-        await host.transcripts.catch_up()
+        await host.transcripts.wait_for_recognizer()
         assert host.events == []
         host.hear(bytes(2 * beyond))
         assert host.transcripts.needed_from() == host.intake.oldest == 0
-        await host.transcripts.catch_up()
+        await host.transcripts.wait_for_recognizer()
         assert host.transcripts.needed_from() >= beyond
         assert host.events == [ReadingPaused(True), ReadingPaused(False)]
 
@@ -441,7 +441,7 @@ def read(recognizer: Recognizer) -> Reading:
         await receiver.handle_incoming(CONTENT)
         reading = Reading([], asyncio.get_running_loop().time(), dialect.mismatches)
         await errands.aclose()
-        while (event := mailbox.take_events()) is not None:
+        while (event := mailbox.take_event()) is not None:
             reading.events.append(event)
         return reading
 

@@ -58,18 +58,18 @@ class Watched:
     def see(self, *happenings: tuple[float, Event | Effect | Message]) -> list[TurnReport]:
         for now, happening in happenings:
             if isinstance(happening, Message):
-                self.reporter.sent(happening, now)
+                self.reporter.record_sent(happening, now)
             elif type(happening).__module__.endswith("effects"):
-                self.reporter.effect(happening, now)  # type: ignore[arg-type]
+                self.reporter.record_effect(happening, now)  # type: ignore[arg-type]
             else:
-                self.reporter.event(happening, now)  # type: ignore[arg-type]
+                self.reporter.record_event(happening, now)  # type: ignore[arg-type]
         return self.reports
 
 
 def test_the_parts_of_a_spoken_turn_add_up() -> None:
     watched = Watched()
     for tenth in range(1, 31):
-        watched.reporter.arrived(tenth * INPUT_RATE // 10, tenth / 10)
+        watched.reporter.record_arrival(tenth * INPUT_RATE // 10, tenth / 10)
     scores = tuple([0.9] * 16 + [0.1] * 4)
     watched.see(
         (1.0, StartTranscript(TURN, 0)),
@@ -78,8 +78,8 @@ def test_the_parts_of_a_spoken_turn_add_up() -> None:
         (2.0, TranscriptUpdated(TURN, 24_000, "hi", True)),
         (2.0, BEGIN),
     )
-    watched.reporter.milestone(ID, "first_token", 2.2)
-    watched.reporter.milestone(ID, "first_clause", 2.3)
+    watched.reporter.record_milestone(ID, "first_token", 2.2)
+    watched.reporter.record_milestone(ID, "first_clause", 2.3)
     (report,) = watched.see(
         (2.6, SOUND),
         (2.7, ModelAudio(bytes(4800))),
@@ -206,8 +206,8 @@ def test_a_guess_is_timed_when_it_was_right_and_forgotten_when_not() -> None:
 
 def test_an_interruption_is_timed_from_the_sound_that_decided_it() -> None:
     watched = Watched()
-    watched.reporter.arrived(8_000, 0.9)
-    watched.reporter.arrived(16_000, 1.0)
+    watched.reporter.record_arrival(8_000, 0.9)
+    watched.reporter.record_arrival(16_000, 1.0)
     (report,) = watched.see(
         (0.0, TextReceived("hi")),
         (0.0, BEGIN),
@@ -250,7 +250,7 @@ def test_tools_are_timed_and_counted() -> None:
 def test_a_part_of_another_generation_is_not_timed() -> None:
     watched = Watched()
     watched.see((0.0, TextReceived("hi")), (0.0, BEGIN))
-    watched.reporter.milestone(GenerationId(7), "first_token", 1.0)
+    watched.reporter.record_milestone(GenerationId(7), "first_token", 1.0)
     (report,) = watched.see(
         (1.0, AudioProduced(GenerationId(7), bytes(2))),
         (2.0, Send(TurnComplete())),

@@ -62,7 +62,7 @@ def heard(*said: ClientInput, detects: bool = True, inline_share: float = 1e9) -
             await receiver.handle_incoming(incoming)
         scorer.close()
         events = []
-        while (event := mailbox.take_events()) is not None:
+        while (event := mailbox.take_event()) is not None:
             events.append(event)
         return events
 
@@ -176,7 +176,7 @@ async def test_a_frame_that_a_detector_fails_at_counts_as_silence(
     detection = VoiceActivityDetection(scorer, intake, events.append)
     for frame in (loud, b"!" * 2 * FRAME, loud):
         intake.add_chunk(AudioChunk(frame))
-    await detection.catch_up()
+    await detection.score_arrived()
     scorer.close()
     first, missed, last = scores(events)
     assert (first, missed) == (last, 0.0)
@@ -199,11 +199,11 @@ async def test_a_detector_that_never_scores_ends_the_session() -> None:
     scorer = VoiceScorer(Faulty(FAULTS["raises"]), inline_share=1e9)
     detection = VoiceActivityDetection(scorer, intake, events.append)
     intake.add_chunk(AudioChunk(b"!" * 2 * int(MAX_BACKLOG_S * INPUT_RATE)))
-    await detection.catch_up()
+    await detection.score_arrived()
     assert not any(scores(events))
     intake.add_chunk(AudioChunk(b"!" * 2 * FRAME))
     with pytest.raises(EngineError, match="ZeroDivisionError"):
-        await detection.catch_up()
+        await detection.score_arrived()
 
 
 def test_calls_are_made_in_a_thread_unless_the_detector_promises_not_to_wait() -> None:
@@ -238,7 +238,7 @@ def test_a_detector_that_falls_behind_is_not_a_microphone_that_fell_silent() -> 
         intake, events = AudioBuffer(), list[Event]()
         detection = VoiceActivityDetection(Slow(EnergyDetector()), intake, events.append)
         intake.add_chunk(AudioChunk(bytes(2 * 4 * FRAME)))
-        await detection.catch_up()
+        await detection.score_arrived()
         await asyncio.sleep(10)
         return [event for event in events if isinstance(event, ReadingPaused)]
 

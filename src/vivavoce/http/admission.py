@@ -141,7 +141,7 @@ class SessionOpener:
             if request.setup.resumption is not None:
                 lease = context.leases.hold_lease(start.session, start.lease, connection)
                 held.enter_context(lease)
-            held.enter_context(context.sessions.hosting(connection))
+            held.enter_context(context.sessions.register(connection))
             yield connection
 
     async def _start_session(self, request: SessionRequest) -> SessionStart:

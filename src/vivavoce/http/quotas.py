@@ -90,7 +90,7 @@ class _Account:
         if rate != self.rate:
             self.rate = rate
             self.messages = TokenBucket(rate, max(1.0, rate * BURST_S)) if rate > 0 else None
-        if self.messages is not None and not self.messages.take_held(1.0, self.clock()):
+        if self.messages is not None and not self.messages.try_take_tokens(1.0, self.clock()):
             raise exceeded()
 
 

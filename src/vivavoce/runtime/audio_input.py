@@ -40,16 +40,16 @@ class AudioBuffer:
 
     @property
     def position(self) -> Position:
-        """Up to where sound has arrived."""
+        """Position up to which sound has arrived."""
         return self._base + len(self._ring) // BYTES_PER_SAMPLE
 
     @property
     def oldest(self) -> Position:
-        """From where on sound is still held."""
+        """Position from which on sound is still held."""
         return self._base
 
     def add_chunk(self, chunk: AudioChunk) -> Position:
-        """Take a piece of the stream; where the sound stands now. Raises `ClientFault`."""
+        """Append a chunk of the stream; returns the new position. Raises `ClientFault`."""
         for data, wav in self._header.feed_bytes(chunk.data):
             if wav is not self._wav:
                 self._wav, self._odd = wav, b""
@@ -58,11 +58,11 @@ class AudioBuffer:
         return self.position
 
     def end_stream(self, frame_samples: int = 0) -> Position:
-        """The microphone was switched off: nothing stays behind; where the sound ends.
+        """End the stream, with what is held back of it; returns the position of its end.
 
         Silence fills the last detector frame, counted from where the session's sound began.
         """
-        if rest := self._header.take_held():
+        if rest := self._header.flush_header():
             self.add_chunk(AudioChunk(rest, self._rate))
         self._flush_resampler()
         if frame_samples and (short := (self._start - self.position) % frame_samples):
@@ -71,13 +71,13 @@ class AudioBuffer:
         return self.position
 
     def read_audio(self, start: Position, end: Position) -> bytes:
-        """The sound between two positions, as far as it is still held."""
+        """Return the sound between two positions, as far as it is still held."""
         first = max(0, start - self._base) * BYTES_PER_SAMPLE
         last = max(0, end - self._base) * BYTES_PER_SAMPLE
         return bytes(memoryview(self._ring)[first:last])
 
     def forget_audio(self, before: Position) -> None:
-        """Sound before this position is no longer needed."""
+        """Drop the sound before this position."""
         surplus = min(before, self.position) - self._base
         if surplus > 0:
             del self._ring[: surplus * BYTES_PER_SAMPLE]
@@ -129,7 +129,7 @@ class AudioBuffer:
 
 
 def _mono(pcm: bytes) -> bytes:
-    """Both channels of stereo sound as one."""
+    """Mix stereo to mono."""
     pairs = np.frombuffer(pcm, dtype="<i2").reshape(-1, 2)
     return bytes((pairs.sum(axis=1, dtype=np.int32) // 2).astype("<i2").tobytes())
 
@@ -145,18 +145,18 @@ MAX_HEADER_BYTES = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class WavFormat:
-    """What the header says about the sound behind it."""
+    """The format of the sound behind a header."""
 
     rate: int
     channels: int
 
 
 Sound = tuple[bytes, WavFormat | None]
-"""Bytes of sound, and what a header said about them; `None` where there was no header."""
+"""Bytes of sound with their header's format; `None` where there was no header."""
 
 
 class WavHeaderReader:
-    """Tells headers from sound in one microphone stream.
+    """Separates headers from sound in one microphone stream.
 
     A stream may begin with a header. It holds for as much sound as it says; then another header
     may follow, or sound that needs none. A header that names no size holds to the end.
@@ -169,7 +169,7 @@ class WavHeaderReader:
         self._look()
 
     def feed_bytes(self, data: bytes) -> list[Sound]:
-        """The sound in `data`: none while undecided. Raises `ClientFault` for other WAV files."""
+        """Return the sound in `data`: none while undecided. Raises `ClientFault`."""
         found: list[Sound] = []
         while data:
             if self._head is not None:
@@ -185,18 +185,18 @@ class WavHeaderReader:
                     self._look()
         return found
 
-    def take_held(self) -> bytes:
-        """What was held back when the stream ends undecided: too short to be a header."""
+    def flush_header(self) -> bytes:
+        """Return what was held back of a stream that ends undecided: too short for a header."""
         head, self._head = self._head or bytearray(), None
         return b"" if len(head) >= 4 else bytes(head)
 
     def _look(self) -> None:
-        """What comes next may be a header."""
+        """Expect a header, or sound."""
         self._head, self._at = bytearray(), 12
         self._left = self._format = None
 
     def _decide(self, head: bytearray) -> bytes:
-        """The sound in `head` once it is certain where it begins; nothing before."""
+        """Return the sound in `head` once it is certain where it begins; nothing before."""
         start: int | None = 0
         if _may_be_wav(head):
             start = self._find_sound(head)
@@ -208,13 +208,13 @@ class WavHeaderReader:
         return bytes(memoryview(head)[start:])
 
     def _find_sound(self, head: bytearray) -> int | None:
-        """Where the data chunk begins; what was looked at is not looked at again."""
+        """Return where the data chunk begins; what was read is not read again."""
         while self._at + 8 <= len(head):
             name, size = struct.unpack_from("<4sI", head, self._at)
             if name == b"data":
                 if self._format is None:
                     raise ClientFault(1007, "Invalid audio: a WAV header without a format chunk.")
-                # Whoever writes while recording knows no size: it is 0, or larger than any file.
+                # A recorder that writes as it goes knows no size: it is 0, or larger than any file.
                 self._left = size or None
                 return self._at + 8
             if name == b"fmt ":

@@ -1,8 +1,8 @@
-"""Writing a session down, beside the conversation: one checkpoint at a time, and one at its end.
+"""Saving a session's checkpoints beside the conversation: one at a time, and one at its end.
 
-A checkpoint that was asked for is written although the client has gone meanwhile: it may hold the
-turn which the client has just heard. So it is no errand, which would be called back; what ends it
-is the store's own patience.
+A checkpoint that the core requests is saved although the client has gone meanwhile: it may hold the
+turn which the client has just heard. So it is no engine task, which would be cancelled; what ends
+it is the store's own time limit.
 """
 
 from __future__ import annotations
@@ -20,43 +20,43 @@ from vivavoce.runtime.ports import CheckpointStore
 log = logging.getLogger(__name__)
 
 PATIENCE_S = 5.0
-"""How long the end of a connection waits for the store; its own patience is shorter."""
+"""How long the end of a connection waits for the store, whose own time limit is shorter."""
 
 
 class CheckpointWriter:
-    """What becomes of one connection's checkpoints. Without a keeper nothing is written down."""
+    """Saves the checkpoints of one connection; without a store, none."""
 
     def __init__(
-        self, keeper: CheckpointStore | None, session: str, post: Callable[[Event], None]
+        self, store: CheckpointStore | None, session: str, post: Callable[[Event], None]
     ) -> None:
-        self._store = keeper
+        self._store = store
         self._session = session
         self._post = post
         self._last: asyncio.Task[None] | None = None
         self._handover: asyncio.Future[Checkpoint | None] | None = None
 
     def request_handover(self) -> asyncio.Future[Checkpoint | None]:
-        """What the end of the connection writes down is given to whoever waits for this.
+        """Return a future of the connection's last checkpoint, which is not saved then.
 
-        `None` if that is nothing, since all is on record.
+        `None` if there is none, since all is saved.
         """
         if self._handover is None:
             self._handover = asyncio.get_running_loop().create_future()
         return self._handover
 
     def save_checkpoint(self, checkpoint: Checkpoint, new_handle: bool) -> None:
-        """Write it down; unless it is not `new_handle`, the outcome comes back as an event."""
+        """Save a checkpoint; if it is for a `new_handle`, the outcome comes back as an event."""
         if self._handover is not None and not new_handle:
             self._resolve_handover(checkpoint)
             return
         self._then(self._save(checkpoint, new_handle))
 
     def forget_session(self) -> None:
-        """Drop what is on record."""
+        """Drop the session from the store."""
         self._then(self._forget())
 
     async def aclose(self) -> None:
-        """Wait for what was begun."""
+        """Wait for what was started."""
         self._resolve_handover(None)
         if self._last is not None:
             await asyncio.wait({self._last}, timeout=PATIENCE_S)

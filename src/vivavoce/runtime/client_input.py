@@ -41,7 +41,7 @@ VIDEO_BYTES = 8 * 1024 * 1024
 
 
 class InputReceiver:
-    """The incoming side of one connection. `detection` is `None` when the client marks activity."""
+    """Posts what one client sends as events. `detection` is `None` if the client marks activity."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class InputReceiver:
         self._next_frame_at = 0.0
 
     async def handle_incoming(self, incoming: ClientInput) -> None:
-        """Take one thing that the client said; returns when the next is welcome.
+        """Process one input of the client; returns when the next may come.
 
         Raises `ClientFault` for media that cannot be taken, `EngineError` for a dead detector.
         """
@@ -84,7 +84,7 @@ class InputReceiver:
                 self._events.put_event(incoming)
 
     def advance_transcripts(self, event: Event) -> None:
-        """The core has heard `event`; whose turn the sound belongs to is settled so far."""
+        """Let transcripts go on to the position that the core has decided about with `event`."""
         match event:
             case VoiceScored(position=position):
                 self._transcripts.advance_audio(position)
@@ -94,14 +94,14 @@ class InputReceiver:
                 pass
 
     def forget_audio(self, before: Position) -> None:
-        """Drop old sound, but none that a detector or a recognizer has still to hear."""
+        """Drop sound before a position, except what a detector or recognizer still needs."""
         needed = self._transcripts.needed_from()
         if self._detection is not None:
             needed = min(needed, self._detection.position)
         self._audio.forget_audio(min(before, needed))
 
     async def _add_audio(self, chunk: AudioChunk) -> None:
-        # A long message is heard in pieces, so that nobody else waits behind it.
+        # A long message is added in pieces, so that no other connection waits for it.
         rate = max(LOWEST_RATE, chunk.rate)
         size = 2 * int(PIECE_S * rate)
         for at in range(0, len(chunk.data), size):
@@ -109,7 +109,7 @@ class InputReceiver:
                 await asyncio.sleep(0)
             await self._rates.loop.give_way()
             piece = AudioChunk(chunk.data[at : at + size], chunk.rate)
-            await self._rates.audio(pcm_seconds(piece.data, rate))
+            await self._rates.wait_for_audio(pcm_seconds(piece.data, rate))
             before = self._audio.position
             with self._rates.loop.working():
                 position = self._audio.add_chunk(piece)
@@ -117,10 +117,10 @@ class InputReceiver:
                 await self._arrived(position)
 
     async def _read_recordings(self, content: ContentReceived) -> ContentReceived:
-        """Replace recorded speech by its words; the microphone, unread meanwhile, isn't silent."""
+        """Transcribe recordings in content, while reading counts as paused, not as silence."""
         self._events.put_event(ReadingPaused(True))
         try:
-            return await self._recordings.read(content)
+            return await self._recordings.transcribe_content(content)
         finally:
             self._events.put_event(ReadingPaused(False))
 
@@ -135,11 +135,11 @@ class InputReceiver:
         self._events.put_event(AudioStreamEnded(position))
 
     async def _arrived(self, position: Position) -> None:
-        self._reporter.arrived(position, asyncio.get_running_loop().time())
+        self._reporter.record_arrival(position, asyncio.get_running_loop().time())
         self._events.put_event(AudioArrived(position))
         if self._detection is not None:
-            await self._detection.catch_up()
-        await self._transcripts.catch_up()
+            await self._detection.score_arrived()
+        await self._transcripts.wait_for_recognizer()
 
     def _add_frame(self, frame: VideoFrame) -> None:
         if len(frame.data) > VIDEO_BYTES:
@@ -156,7 +156,7 @@ class InputReceiver:
 
 
 class FrameReader:
-    """Receives frames and reads what they mean. `rates` say when the next is taken."""
+    """Receives and decodes frames, at the rate that `rates` allow."""
 
     def __init__(
         self, transport: Transport, dialect: Dialect, metering: UsageMetering, rates: RateLimiter
@@ -166,22 +166,22 @@ class FrameReader:
         self._metering = metering
         self._rates = rates
 
-    async def read(self) -> tuple[Sequence[ClientInput], bool]:
-        """What the next frame means, in order, and whether it is nothing but sound.
+    async def read_frame(self) -> tuple[Sequence[ClientInput], bool]:
+        """Return the inputs of the next frame, and whether they are nothing but audio.
 
         Raises `Disconnected`, and `ClientFault` for what cannot be read or comes too fast.
         """
         frame = await self._transport.receive()
-        self._metering.message()
+        self._metering.count_message()
         said = await self._decode(frame)
         sound = bool(said) and all(isinstance(incoming, AudioChunk) for incoming in said)
-        await self._rates.message(sound)
+        await self._rates.wait_for_message(sound)
         await self._rates.loop.repay()
         await self._rates.loop.give_way()
         return said, sound
 
     async def _decode(self, frame: bytes | str) -> Sequence[ClientInput]:
-        """What a frame means, read in a thread where that may take long."""
+        """Decode a frame, in a thread where that may take long."""
         if self._dialect.is_light(frame):
             with self._rates.loop.working():
                 return self._dialect.decode(frame)

@@ -1,19 +1,18 @@
-"""One connection: the loop that tells the core what happened and performs what it wants.
+"""One connection: the loop that passes events to the core and performs its effects.
 
-Three tasks in one group. `_read` turns frames into positions and events; `_write` sends what
-is queued; `_converse` waits for an event or the core's deadline, tells the core, and performs
-its effects. Performing never awaits: whatever takes time is a task (`tasks.py`) whose
-outcome comes back as an event. So the core is the only place that decides, and this one the
-only place that touches the world.
+Three tasks in one group. `_read` turns frames into positions and events; `_write` sends what is
+queued; `_converse` waits for an event or the core's deadline, passes it to the core, and performs
+the effects. Performing never awaits: whatever takes time is a task (`tasks.py`) whose outcome comes
+back as an event. So the core is the only place that decides, and this the only one that acts.
 
 How it ends:
-- the core says `CloseConnection`: what is queued is sent, then the close;
-- the client leaves: the core is told, and nothing is sent;
-- the client breaks the protocol (`ClientFault`): closed with the fault's code; the core is not
-  told, since nothing it could decide would be heard;
+- the core gives `CloseConnection`: what is queued is sent, then the close;
+- the client leaves: the core gets `ClientGone`, and nothing is sent;
+- the client breaks the protocol (`ClientFault`): closed with the fault's code, without the core,
+  since nothing that it could decide would reach the client;
 - anything else is a bug of ours: logged with the session's last events, closed with 1011.
 
-In every case the engines forget the conversation, and `run` returns.
+In every case the engines release the conversation, and `run` returns.
 """
 
 from __future__ import annotations
@@ -93,7 +92,7 @@ CLOSE_TIMEOUT_S = 5.0
 """How long a client may take to read the last messages and the close."""
 
 RELEASE_S = 2.0
-"""How long an engine may take to forget a conversation."""
+"""How long an engine may take to release a conversation."""
 
 TRACE_LINES = 100
 """How much of the flight recorder is logged when a session breaks."""
@@ -106,7 +105,7 @@ INTERNAL = (1011, "Internal error encountered.")
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """What a connection gets from its profile, shared with the profile's other sessions."""
+    """The engines and settings of a profile, shared by its sessions."""
 
     engines: Engines
     scorer: VoiceScorer
@@ -119,7 +118,7 @@ class Backend:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a connection ended. `by_client`: it was gone before we said anything."""
+    """How a connection ended. `by_client`: the client left before it was closed."""
 
     code: int
     reason: str
@@ -128,10 +127,10 @@ class Ending:
 
 
 class Connection:
-    """One client's conversation, from `setupComplete` to the close.
+    """One client's connection, from `setupComplete` to the close.
 
-    `position` is where the count of heard samples goes on after a resumption. `toolset` is
-    closed with the connection. `store` writes the session down, `meter` counts what it takes.
+    `position` is where the count of heard samples goes on after a resumption. `toolset` is closed
+    with the connection. `store` saves its checkpoints, `meter` counts its use.
     """
 
     def __init__(
@@ -195,46 +194,46 @@ class Connection:
         self._ending: Ending | None = None
 
     def schedule_close(self, reason: CloseReason, time_left_s: float) -> None:
-        """The connection is to end in so many seconds, for this reason."""
+        """Have the core end the connection in so many seconds, for this reason."""
         self._events.put_event(CloseRequested(reason, time_left_s))
 
     def supersede(self) -> None:
-        """The session goes on over a newer connection."""
+        """End the connection: its session goes on over a newer one."""
         self._events.put_event(SessionSuperseded())
 
     def hand_over(self) -> asyncio.Future[Checkpoint | None]:
-        """The same, and what is not on record of it yet is for that connection."""
+        """Do the same; returns a future of the checkpoint that is not saved yet."""
         self._events.put_event(SessionSuperseded(handover=True))
         return self._checkpoints.request_handover()
 
     def lose_checkpoint(self) -> None:
-        """What is on record of the session cannot be had now."""
+        """Report to the core that the session's checkpoint cannot be loaded now."""
         self._events.put_event(CheckpointLost())
 
     async def run(self) -> Ending:
         """Hold the conversation until it ends. Raises nothing but `CancelledError`."""
         try:
             try:
-                ending = await self._hold()
+                ending = await self._run_tasks()
             except BaseExceptionGroup as group:
                 ending = self._explain_failure(group)
                 traceback.clear_frames(group.__traceback__)  # one refers to the group
             finally:
-                self._retire()
+                self._cancel_engines()
             if not ending.by_client:
                 await self._close(ending)
             return ending
         finally:
             await self._release_engines()
 
-    async def _hold(self) -> Ending:
+    async def _run_tasks(self) -> Ending:
         self._loop = asyncio.get_running_loop()
         async with asyncio.TaskGroup() as tasks:
             reader = tasks.create_task(self._read(), name="read")
             writer = tasks.create_task(self._write(), name="write")
             await self._converse()
             reader.cancel()
-            self._retire()
+            self._cancel_engines()
             self._outbox.finish()
             await asyncio.wait({writer}, timeout=CLOSE_TIMEOUT_S)
             writer.cancel()
@@ -246,36 +245,35 @@ class Connection:
         session, events, clock = self._session, self._events, self._loop.time
         self._perform_all(session.open_session(clock()))
         while not session.closed:
-            # Events before deadlines: sound that waited here while the loop was busy is not
-            # a client that fell silent.
-            if (event := events.take_events()) is not None:
+            # Events before deadlines: sound that waited while the loop was busy is no silence.
+            if (event := events.take_event()) is not None:
                 now = clock()
                 with self._rates.loop.working():
-                    self._reporter.event(event, now)
+                    self._reporter.record_event(event, now)
                     self._perform_all(session.handle_event(event, now))
                     self._input.advance_transcripts(event)
                 if not isinstance(event, QUICK_EVENTS):
-                    await asyncio.sleep(0)  # between two turns, others have theirs
+                    await asyncio.sleep(0)  # other connections have their turn
                 await self._rates.loop.give_way()
             elif (deadline := session.deadline()) is not None and deadline <= clock():
                 self._perform_all(session.handle_deadline(clock()))
             else:
-                await events.wait(deadline)
+                await events.wait_for_event(deadline)
 
     async def _read(self) -> None:
         try:
             while True:
-                said, sound = await self._frames.read()
-                for incoming in said:
+                inputs, audio_only = await self._frames.read_frame()
+                for incoming in inputs:
                     if isinstance(incoming, ContextUpdated):
-                        incoming = await self._tools.read(incoming)
+                        incoming = await self._tools.resolve_update(incoming)
                     await self._input.handle_incoming(incoming)
-                    self._metering.read(incoming)
+                    self._metering.count_input(incoming)
                 if self._counts:
-                    self._events.put_event(MessageRead(sound))
-                # A transport with frames in stock never suspends; others want a turn.
+                    self._events.put_event(MessageRead(audio_only))
+                # A transport with frames in stock never suspends.
                 await asyncio.sleep(0)
-                await self._events.room()
+                await self._events.wait_for_room()
         except Disconnected as gone:
             self._disconnect(gone)
 
@@ -289,12 +287,12 @@ class Connection:
         self._ending = self._ending or Ending(gone.code, gone.reason, by_client=True)
         self._events.put_event(ClientGone())
 
-    # --- what the core wants -----------------------------------------------------------
+    # --- effects -----------------------------------------------------------------------
 
     def _perform_all(self, effects: list[Effect]) -> None:
         for effect in effects:
-            self._reporter.effect(effect, self._loop.time())
-            self._metering.effect(effect)
+            self._reporter.record_effect(effect, self._loop.time())
+            self._metering.count_effect(effect)
             self._perform(effect)
 
     def _perform(self, effect: Effect) -> None:
@@ -323,14 +321,14 @@ class Connection:
                 self._transcripts.finish(turn, end, paused_at)
             case DropTranscript(turn=turn):
                 self._transcripts.drop(turn)
-            case SaveCheckpoint(checkpoint=checkpoint, new_handle=told):
-                self._checkpoints.save_checkpoint(checkpoint, told)
+            case SaveCheckpoint(checkpoint=checkpoint, new_handle=new_handle):
+                self._checkpoints.save_checkpoint(checkpoint, new_handle)
             case ForgetSession():
                 self._checkpoints.forget_session()
             case ForgetAudio(position=position):
                 self._input.forget_audio(position)
-            case ReportMismatch(sentence=sentence, code=code, quoted=told):
-                self._dialect.report_mismatch(sentence, code, quoted=told)
+            case ReportMismatch(sentence=sentence, code=code, quoted=quoted):
+                self._dialect.report_mismatch(sentence, code, quoted=quoted)
             case CloseConnection(code=code, reason=reason):
                 self._ending = self._ending or Ending(code, reason, logged=reason)
             case _:
@@ -338,14 +336,14 @@ class Connection:
 
     # --- the end -----------------------------------------------------------------------
 
-    def _retire(self) -> None:
-        """Nobody listens any more: engines are called back, and nobody waits for them yet."""
+    def _cancel_engines(self) -> None:
+        """Cancel all work of engines, without waiting for it."""
         self._generations.close()
         self._tools.close()
         self._transcripts.close()
 
     def _explain_failure(self, group: BaseExceptionGroup[BaseException]) -> Ending:
-        """What to tell the client about what ended the three tasks. Re-raises cancellation."""
+        """Return the ending for what ended the three tasks. Re-raises cancellation."""
         failure: BaseException = group
         while isinstance(failure, BaseExceptionGroup):
             failure = failure.exceptions[0]
@@ -365,7 +363,7 @@ class Connection:
                 await self._transport.close(ending.code, ending.reason)
 
     async def _release_engines(self) -> None:
-        """Everything that engines hold for this conversation is given back, whatever happens."""
+        """Release everything that engines hold for this conversation."""
         try:
             await self._checkpoints.aclose()
             await self._tasks.aclose()
@@ -378,8 +376,8 @@ class Connection:
             )
 
     async def _release(self, **engines: Awaitable[None]) -> None:
-        """Let engines forget the conversation, but do not wait for one that will not."""
-        # Errands: `asyncio.timeout` would wait for an engine that swallows its cancellation.
+        """Have engines release the conversation, without waiting for one that does not."""
+        # Tasks: `asyncio.timeout` would wait for an engine that swallows its cancellation.
         work = {
             self._tasks.start_task(f"release {engine}", self._forget(engine, release)): engine
             for engine, release in engines.items()
@@ -405,5 +403,5 @@ class Connection:
 
 
 def _count_sent(reporter: TurnReporter, metering: UsageMetering, message: Message) -> None:
-    reporter.sent(message, asyncio.get_running_loop().time())
-    metering.sent(message)
+    reporter.record_sent(message, asyncio.get_running_loop().time())
+    metering.count_sent(message)

@@ -1,7 +1,6 @@
-"""The one door into a conversation: events wait here until the core is told of them.
+"""The queue of events for one conversation's core.
 
-What bounds it are its sources: the reader waits for `room`, generations are paced, transcripts
-come when they are asked for.
+Its sources bound it: the reader waits for room, generations are paced, transcripts come on request.
 """
 
 from __future__ import annotations
@@ -16,32 +15,32 @@ HIGH_WATER = 64
 
 
 class EventQueue:
-    """Events in the order in which they happened. One task takes, any may post."""
+    """Events in the order in which they happened. One task takes them, any may put them."""
 
     def __init__(self) -> None:
         self._events: deque[Event] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self._room = asyncio.Event()
 
-    async def room(self) -> None:
+    async def wait_for_room(self) -> None:
         """Return when fewer than `HIGH_WATER` events wait."""
         while len(self._events) >= HIGH_WATER:
             self._room.clear()
             await self._room.wait()
 
     def put_event(self, event: Event) -> None:
-        """Something happened."""
+        """Append an event."""
         self._events.append(event)
         self._wake()
 
-    def take_events(self) -> Event | None:
-        """The oldest event, if there is one."""
+    def take_event(self) -> Event | None:
+        """Remove and return the oldest event, if there is one."""
         event = self._events.popleft() if self._events else None
         if len(self._events) < HIGH_WATER:
             self._room.set()
         return event
 
-    async def wait(self, deadline: float | None) -> None:
+    async def wait_for_event(self, deadline: float | None) -> None:
         """Return when there is an event, at the latest at `deadline` in the loop's time.
 
         By hand rather than with `asyncio.timeout_at`, which would raise and unwind at every

@@ -54,7 +54,7 @@ BROKEN = "The engine broke down."
 
 @dataclass(frozen=True, slots=True)
 class OutputPace:
-    """How far a generation may run ahead, and how long it may be silent; all in seconds."""
+    """How far a generation may run ahead, and how long it may be silent, in seconds."""
 
     ahead_s: float = 10.0
     held_s: float = 3.0
@@ -62,7 +62,7 @@ class OutputPace:
 
 
 class Generations:
-    """The generations of one conversation: at most one current, and retired ones on their way."""
+    """The generations of one conversation: at most one current, and retired ones not yet ended."""
 
     def __init__(
         self,
@@ -83,31 +83,31 @@ class Generations:
         self._preparing: asyncio.Task[None] | None = None
 
     def prepare(self, request: GenerationRequest) -> None:
-        """Have the responder read ahead, this request instead of an earlier one."""
+        """Have the responder read this request ahead, in the place of an earlier one."""
         self._stop_preparing()
         self._preparing = self.tasks.start_task("prepare", self._prepare(request))
 
     def start(self, request: GenerationRequest) -> None:
-        """Begin to answer, and stop reading ahead."""
+        """Start to answer, and stop reading ahead."""
         self._stop_preparing()
         run = _Run(self, request)
         self._running[request.generation] = run
         run.task = self.tasks.start_task(f"generation {request.generation}", run.answer())
 
     def release(self, generation: GenerationId) -> None:
-        """A speculative generation was promoted: it is being heard from now on."""
+        """Let a speculative generation go on: it was promoted, and plays from now on."""
         if (run := self._running.get(generation)) is not None:
             run.release()
 
     def cancel(self, generation: GenerationId, purge: bool = True) -> None:
-        """Nobody wants the rest of it; with `purge`, nor what has not left yet."""
+        """Cancel a generation; with `purge`, drop what of it has not left yet."""
         if purge:
             self.outbox.purge_generation(generation)
         if (run := self._running.get(generation)) is not None:
             self.retire(run)
 
     def retire(self, run: _Run) -> None:
-        """Nothing that `run` still says counts; its task is called back."""
+        """Cancel a run; nothing that still comes of it counts."""
         run.retired = True
         run.timeout.stop_timer()
         self._running.pop(run.generation, None)
@@ -115,7 +115,7 @@ class Generations:
             self.tasks.cancel_task(run.task)
 
     def close(self) -> None:
-        """The conversation is over."""
+        """Cancel all generations."""
         for run in tuple(self._running.values()):
             self.retire(run)
 
@@ -160,8 +160,8 @@ class _Run:
         self._released.set()
 
     async def answer(self) -> None:
-        """Run the responder to its end and say how it ended."""
-        self.timeout.start_timer(self._starve)
+        """Run the responder to its end and post how it ended."""
+        self.timeout.start_timer(self._time_out)
         try:
             await self._home.outbox.share.give_way()
             reason = await self._home.responder.respond(self._request, self.emit)
@@ -178,7 +178,7 @@ class _Run:
             self._home.retire(self)
 
     async def emit(self, part: GenerationPart) -> None:
-        """Take a part; returns when the next one is welcome.
+        """Post a part as events; returns when the next one may come.
 
         Raises `TypeError` for what is no part; the generation has failed then, whatever the engine
         makes of it.
@@ -191,7 +191,7 @@ class _Run:
         await self._home.outbox.share.give_way()
         if isinstance(part, Milestone):
             now = self._loop.time()
-            self._home.reporter.milestone(self.generation, part.name, now)
+            self._home.reporter.record_milestone(self.generation, part.name, now)
             return
         await self._refuse_if_retired()
         self._handing_over += 1
@@ -200,14 +200,14 @@ class _Run:
             # A cascade emits from two tasks. One at a time, or a call would overtake the
             # speech that it was preceded by while that waits for the listener.
             async with self._in_order:
-                await self._take(part)
+                await self._post_part(part)
         finally:
             self._handing_over -= 1
         await self._refuse_if_retired()
         if not self._handing_over:
-            self.timeout.start_timer(self._starve)
+            self.timeout.start_timer(self._time_out)
 
-    async def _take(self, part: GenerationPart) -> None:
+    async def _post_part(self, part: GenerationPart) -> None:
         match part:
             case Speech(pcm=pcm, text=text):
                 await self._speak(self._pieces.cut_chunks(pcm, replace_surrogates(text)))
@@ -217,7 +217,7 @@ class _Run:
                 for start in range(0, len(text), LONGEST_TEXT):
                     piece = text[start : start + LONGEST_TEXT]
                     self._post(TextProduced(self.generation, piece, thought))
-                    await self._home.outbox.room()
+                    await self._home.outbox.wait_for_room()
             case CallsRequested(calls=calls):
                 await self._speak(self._pieces.take_remainder())
                 self._post(ToolCallsProduced(self.generation, calls))
@@ -241,7 +241,7 @@ class _Run:
             await self._released.wait()
         if (early := self._playing_until - pace.ahead_s - self._loop.time()) > 0:
             await asyncio.sleep(early)
-        await self._home.outbox.room()
+        await self._home.outbox.wait_for_room()
 
     async def _refuse_if_retired(self) -> None:
         if self.retired:
@@ -258,7 +258,7 @@ class _Run:
         self._post(event)
         self._home.retire(self)
 
-    def _starve(self) -> None:
+    def _time_out(self) -> None:
         log.error("engine fell silent", extra={"generation": self.generation})
         silent_s = self._home.pace.silent_s
         self._end(GenerationFailed(self.generation, f"Nothing came for {silent_s:.0f} s."))
@@ -279,7 +279,7 @@ class _Run:
 
 
 def _problem(part: GenerationPart) -> str:
-    """What keeps a part from being one; empty if nothing does."""
+    """Return what is wrong with a part; empty if nothing is."""
     problem = find_mismatch(part, GenerationPart, "part")
     if not problem and isinstance(part, CallsRequested):
         found = (unwieldy(call.args) or unwieldy({"name": call.name}) for call in part.calls)
@@ -288,7 +288,7 @@ def _problem(part: GenerationPart) -> str:
 
 
 def _first(group: BaseExceptionGroup[EngineError]) -> BaseException:
-    """The first failure of a group, however deep it lies."""
+    """Return the first failure of a group, however deep it lies."""
     failure: BaseException = group
     while isinstance(failure, BaseExceptionGroup):
         failure = failure.exceptions[0]
@@ -323,7 +323,7 @@ class AudioChunker:
         self._begun = False
 
     def cut_chunks(self, pcm: bytes, text: str) -> list[Speech]:
-        """What can leave, now that this has come."""
+        """Add speech; returns the chunks that can leave."""
         words = _spread(text, len(pcm))
         pieces = []
         at = 0
@@ -344,7 +344,7 @@ class AudioChunker:
         return pieces
 
     def take_remainder(self) -> list[Speech]:
-        """Whatever is left, however short."""
+        """Return the rest, however short."""
         return self._leave(everything=True)
 
     def _hold(self, word: str) -> None:
@@ -368,6 +368,6 @@ class AudioChunker:
 
 
 def _spread(text: str, size: int) -> deque[tuple[int, str]]:
-    """Each word with the byte of the sound at which it begins, as far as that can be guessed."""
+    """Return each word with an estimate of the byte of sound at which it begins."""
     chars = max(1, len(text))
     return deque((match.start() * size // chars, match[0]) for match in _WORD.finditer(text))

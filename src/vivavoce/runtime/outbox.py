@@ -1,11 +1,11 @@
-"""What waits to be sent to the client, and the loop that sends it.
+"""The queue of messages for a client, and the loop that sends them.
 
-Bounded twice. Generations wait while more than `FULL_BYTES` are queued, so a slow client slows
-the engine and not the memory. A client that takes nothing for `PATIENCE_S`, or lets
-`LIMIT_BYTES` pile up in messages that nobody paces, is closed.
+Bounded twice. Generations wait while more than `FULL_BYTES` are queued, so a slow client slows the
+engine and not the memory. A client that reads nothing for `PATIENCE_S`, or lets `LIMIT_BYTES` pile
+up in messages without a pace, is closed.
 
-Messages are spelled only when they leave, so an interruption costs nothing: whatever is queued
-of the interrupted answer is dropped, and `interrupted` is next.
+Messages are encoded only when they leave, so an interruption costs nothing: whatever is queued of
+the interrupted answer is dropped, and `interrupted` is next.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _Entry = tuple[Message, GenerationId | None, int]
 
 
 class Outbox:
-    """The outgoing side of one connection. `sent` is told of every message that has left.
+    """The outgoing side of one connection. `sent` is called with every message that has left.
 
     Writing is counted as the connection's `share` of the event loop.
     """
@@ -71,11 +71,11 @@ class Outbox:
         self._more.set()
 
     def purge_generation(self, generation: GenerationId) -> None:
-        """Drop what is queued of what a generation said and ran."""
+        """Drop the queued output of a generation."""
         self._keep(lambda entry: entry[1] != generation or not _is_output(entry[0]))
 
     def finish(self) -> None:
-        """Nothing will be added: `run` returns when everything has left."""
+        """Accept no more messages: `run` returns when everything has left."""
         self._finished = True
         self._more.set()
 
@@ -84,7 +84,7 @@ class Outbox:
         """Whether generations should wait."""
         return self.bytes >= FULL_BYTES
 
-    async def room(self) -> None:
+    async def wait_for_room(self) -> None:
         """Wait until there is room for more output."""
         while self.full and not self._finished:
             self._room.clear()
@@ -122,7 +122,7 @@ class Outbox:
         self._count(sum(entry[2] for entry in kept) - self.bytes)
 
     def _drop_open_turn(self) -> None:
-        """A turn that is complete already was not interrupted, however late it is read."""
+        """Drop the output of a turn that is not complete; one that is was not interrupted."""
         index = len(self._entries)
         while index and not isinstance(self._entries[index - 1][0], TurnComplete):
             index -= 1
@@ -145,13 +145,13 @@ _OUTPUT = (
 
 
 def _is_output(message: Message) -> bool:
-    """Whether it is dropped with its answer; the end of a transcript is not."""
+    """Whether a message is dropped with its answer; the end of a transcript is not."""
     ends = isinstance(message, OutputTranscript) and message.finished
     return isinstance(message, _OUTPUT) and not ends
 
 
 def _size(message: Message) -> int:
-    """Bytes that the message holds in memory, roughly; sound is spelled in base64 later."""
+    """Estimate the bytes of a message in memory; sound is encoded in base64 later."""
     match message:
         case ModelAudio(pcm=pcm):
             return len(pcm) + 200

@@ -1,9 +1,8 @@
-"""How fast one client may send: messages a second, and sound against real time.
+"""Rate limits of one client: messages a second, sound against real time, a share of the event loop.
 
 A client that is faster is not read for a moment. TCP makes it wait, and nothing that it sent is
-lost: who sends a file as fast as it goes is taken at the rate of the limit. Messages that come too
-fast for `PATIENCE_S` on end are no burst; they would wait ever longer in buffers of which neither
-side knows, so the client is closed and told why.
+lost: a file that is sent at once is read at the rate of the limit. Messages that come too fast for
+`PATIENCE_S` on end are no burst; they would wait ever longer in buffers, so the client is closed.
 
 Messages may be few and costly, too. What it takes of the event loop to read them and to decide what
 follows is measured. A connection that took much of late lets all others go first (`idle_turns`),
@@ -70,14 +69,14 @@ class TokenBucket:
         self._capacity = self._level = capacity
         self._filled_at: float | None = None
 
-    def take(self, amount: float, now: float) -> float:
-        """Take `amount`; the seconds until the bucket has made up for it, 0 if it held so much."""
+    def take_tokens(self, amount: float, now: float) -> float:
+        """Take `amount`; returns the seconds until it is filled up again, 0 if it was there."""
         self._fill(now)
         self._level -= amount
         return max(0.0, -self._level / self._rate)
 
-    def take_held(self, amount: float, now: float) -> bool:
-        """Take `amount` if the bucket holds so much; whether it did."""
+    def try_take_tokens(self, amount: float, now: float) -> bool:
+        """Take `amount` if the bucket holds so much; returns whether it did."""
         self._fill(now)
         held = self._level >= amount
         self._level -= amount if held else 0.0
@@ -96,7 +95,7 @@ class TokenBucket:
 
 
 class LoopShare:
-    """What one connection takes of the event loop, against its share of it.
+    """The use that one connection makes of the event loop, against its share of it.
 
     `share` is a fraction of the time, 0 for no limit, and `burst_s` what may be taken at once;
     `processor_s` is the processor time of the calling thread. All methods but `measure` are for
@@ -114,7 +113,7 @@ class LoopShare:
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """Count what is done within as the connection's. It may not wait."""
+        """Count what the block does as the connection's. It may not wait."""
         if self._bucket is None:
             yield
             return
@@ -136,11 +135,11 @@ class LoopShare:
     def count_work(self, taken_s: float) -> None:
         """Count seconds of work as the connection's."""
         if self._bucket is not None:
-            self._bucket.take(taken_s, _now())
+            self._bucket.take_tokens(taken_s, _now())
 
     def debt_s(self) -> float:
         """Return the seconds until the share covers what was taken."""
-        return 0.0 if self._bucket is None else self._bucket.take(0, _now())
+        return 0.0 if self._bucket is None else self._bucket.take_tokens(0, _now())
 
     async def repay(self) -> None:
         """Wait until the share covers what was taken."""
@@ -148,13 +147,13 @@ class LoopShare:
             await asyncio.sleep(wait_s)
 
     async def give_way(self) -> None:
-        """Let all others go first, if the connection took much of late."""
+        """Wait for an idle turn of the loop, if the connection took much of late."""
         if self._bucket is not None and self._bucket.missing(_now()) > QUICK_S:
             await idle_turn()
 
 
 class RateLimiter:
-    """The limits of one connection. Its reader awaits each verb before it goes on."""
+    """Makes the reader of one connection wait where its client is faster than the limits."""
 
     def __init__(
         self, limits: RateLimits, processor_s: Callable[[], float] = time.thread_time
@@ -167,7 +166,7 @@ class RateLimiter:
         self._audio = TokenBucket(speed, FREE_AUDIO_S) if speed else None
         self._held_since: float | None = None
 
-    async def message(self, sound: bool) -> None:
+    async def wait_for_message(self, sound: bool) -> None:
         """Wait until a message, of nothing but `sound` or of more, is within the limit.
 
         Raises `ClientFault` when messages have come too fast for too long.
@@ -175,7 +174,7 @@ class RateLimiter:
         if self._messages is None:
             return
         now = _now()
-        wait_s = self._messages.take(SOUND_SHARE if sound else 1.0, now)
+        wait_s = self._messages.take_tokens(SOUND_SHARE if sound else 1.0, now)
         if not wait_s:
             self._held_since = None
             return
@@ -185,11 +184,11 @@ class RateLimiter:
             raise too_many_messages(self._limits.messages_per_s)
         await asyncio.sleep(wait_s)
 
-    async def audio(self, seconds: float) -> None:
+    async def wait_for_audio(self, seconds: float) -> None:
         """Wait until so many seconds of sound are within the limit."""
         if self._audio is None:
             return
-        if wait_s := self._audio.take(seconds, _now()):
+        if wait_s := self._audio.take_tokens(seconds, _now()):
             await asyncio.sleep(wait_s)
 
 
@@ -198,7 +197,7 @@ def _now() -> float:
 
 
 def too_many_messages(rate: float) -> ClientFault:
-    """The close of a client that goes on sending too many messages."""
+    """Build the close of a client that goes on sending too many messages."""
     return ClientFault(
         POLICY,
         f"More than {rate:g} messages a second for {PATIENCE_S:.0f} s: send fewer and larger ones, "

@@ -52,11 +52,11 @@ class Connections:
 
     @property
     def admits(self) -> bool:
-        """Whether one more connection is welcome."""
+        """Whether there is room for one more connection."""
         return not self.draining and len(self._live) < self.limit
 
     @contextmanager
-    def hosting(self, connection: HostedConnection) -> Iterator[None]:
+    def register(self, connection: HostedConnection) -> Iterator[None]:
         """Count `connection` as live while the block runs. Ask `admits` first."""
         self._live.add(connection)
         self._empty.clear()
@@ -68,7 +68,7 @@ class Connections:
                 self._empty.set()
 
     async def drain(self, time_left_s: float) -> bool:
-        """Admit nobody, tell everybody, wait. True if all have gone when it returns."""
+        """Admit no one, schedule every close, and wait; returns whether all have gone."""
         self.draining = True
         for connection in self:
             connection.schedule_close(CloseReason.DRAIN, time_left_s)

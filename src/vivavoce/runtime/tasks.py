@@ -1,9 +1,8 @@
-"""Engine work that a connection has sent for, and the ladder by which it is called back.
+"""Tasks of engines, and how they are cancelled.
 
-Every other task of a connection belongs to its `TaskGroup`. Engine work does not, because a
-group waits for its tasks, and an engine may swallow cancellation: nobody waits for an errand.
-A task that is still alive `CANCEL_TIMEOUT_S` after it was called back is logged with the engine's
-part and counted; the core dropped it long before.
+Every other task of a connection belongs to its `TaskGroup`. Engine tasks do not, because a group
+waits for its tasks, and an engine may swallow cancellation. A task that is still alive
+`CANCEL_TIMEOUT_S` after it was cancelled is logged and counted; the core dropped it long before.
 """
 
 from __future__ import annotations
@@ -29,14 +28,14 @@ class EngineTasks:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start_task(self, name: str, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
-        """Begin `work`, which handles its own failures."""
+        """Start `work`, which handles its own failures."""
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         return task
 
     def cancel_task(self, task: asyncio.Task[None]) -> None:
-        """Nobody wants the rest. Returns at once."""
+        """Cancel a task. Returns at once."""
         if task.done():
             return
         again = task.cancelling() > 0
@@ -46,7 +45,7 @@ class EngineTasks:
         asyncio.get_running_loop().call_later(CANCEL_TIMEOUT_S, _count_if_running, task)
 
     async def aclose(self) -> None:
-        """Call everybody back, and give the polite ones time to leave."""
+        """Cancel all tasks, and give them time to end."""
         for task in tuple(self._tasks):
             self.cancel_task(task)
         if self._tasks:
@@ -76,24 +75,24 @@ def _count_if_running(task: asyncio.Task[None]) -> None:
 
 
 class EngineTimeout:
-    """Calls back when an engine has been silent for too long.
+    """A timer that calls a function when an engine has been silent for too long.
 
-    A timer and not `asyncio.timeout`, which cancels and then waits: a stubborn engine would
-    keep the failure from ever being noticed. Holds what it calls only while it watches, so that
-    its owner is freed with its last reference.
+    Not `asyncio.timeout`, which cancels and then waits: an engine that swallows cancellation would
+    keep the failure from being noticed. It holds the function only while it runs, so that its owner
+    is freed with its last reference.
     """
 
-    def __init__(self, patience_s: float) -> None:
-        self._patience_s = patience_s
+    def __init__(self, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
         self._timer: asyncio.TimerHandle | None = None
 
     def start_timer(self, on_timeout: Callable[[], None]) -> None:
-        """Call `on_timeout` when the engine has taken too long, from now on."""
+        """Start anew: `on_timeout` is called when the engine has taken too long."""
         self.stop_timer()
-        self._timer = asyncio.get_running_loop().call_later(self._patience_s, on_timeout)
+        self._timer = asyncio.get_running_loop().call_later(self._timeout_s, on_timeout)
 
     def stop_timer(self) -> None:
-        """The engine waits for us: nothing is held against it."""
+        """Stop: the engine waits for us."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -1,8 +1,8 @@
-"""The tools that the server runs for one conversation: started, stopped and reported.
+"""Runs of the server's tools in one conversation.
 
-A tool gets the snapshot of the conversation that its call was made from. Whatever it does, the
-core is told exactly once what came of it, unless it has said that nobody waits any longer; a
-tool's bug is a failed call, never a dead session.
+A tool gets the snapshot of the conversation that its call was made from. Whatever it does, the core
+learns exactly once what came of it, unless it has stopped the call; a tool's bug is a failed call,
+never a dead session.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ BROKEN = "The tool broke down."
 
 
 class NoTools:
-    """The toolset of a server that runs none: whatever is asked for is unserved."""
+    """The toolset of a server that runs none: every tool is unserved."""
 
     def __init__(self, on_unserved: OnUnserved = lambda kind, name: None) -> None:
         self._on_unserved = on_unserved
@@ -34,7 +34,7 @@ class NoTools:
     async def resolve(self, tools: Tools) -> Tools:
         for tool in tools.builtin:
             self._on_unserved("tool", tool.kind)
-        # What nobody reads is not kept either: the options may hold a client's secrets.
+        # Options are not kept: they may hold a client's secrets.
         return replace(tools, builtin=tuple(BuiltinTool(tool.kind) for tool in tools.builtin))
 
     async def run(self, call: ToolCall, request: GenerationRequest) -> ToolOutcome:
@@ -45,7 +45,7 @@ class NoTools:
 
 
 class ToolRunner:
-    """One conversation's runs of its toolset."""
+    """Starts and stops the calls of one conversation."""
 
     def __init__(self, toolset: Toolset, tasks: EngineTasks, post: Callable[[Event], None]) -> None:
         self.toolset = toolset
@@ -54,33 +54,29 @@ class ToolRunner:
         self._running: dict[CallId, asyncio.Task[None]] = {}
         self._request: GenerationRequest | None = None
 
-    async def read(self, update: ContextUpdated) -> ContextUpdated:
-        """A client's update with the server's tools filled in.
-
-        What the client says after it waits until then, so that order is kept. Raises
-        `ClientFault`.
-        """
+    async def resolve_update(self, update: ContextUpdated) -> ContextUpdated:
+        """Resolve the tools of a client's update; later input waits. Raises `ClientFault`."""
         if update.tools is None:
             return update
         return replace(update, tools=await self.toolset.resolve(update.tools))
 
     def note_request(self, request: GenerationRequest) -> None:
-        """A generation begins; the calls that follow are its own."""
+        """Remember the request of a generation; the calls that follow are its own."""
         self._request = request
 
     def start_call(self, call: ToolCall) -> None:
-        """Run a call; `ToolRan` follows."""
+        """Start a call; `ToolRan` follows."""
         assert self._request is not None, "calls come from generations"
         work = self._run(call, self._request)
         self._running[call.id] = self._tasks.start_task(f"tool {call.name}", work)
 
     def stop_call(self, call: CallId) -> None:
-        """Nobody waits for it any longer."""
+        """Cancel a call."""
         if (task := self._running.pop(call, None)) is not None:
             self._tasks.cancel_task(task)
 
     def close(self) -> None:
-        """The conversation is over."""
+        """Cancel all calls."""
         for call in tuple(self._running):
             self.stop_call(call)
 

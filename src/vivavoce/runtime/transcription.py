@@ -63,17 +63,17 @@ a machine that is overloaded a call of honest work takes ten seconds and more.""
 FEED_SAMPLES = samples(1.0)
 """The most sound in one call, so that a long message does not hide a hang behind honest work."""
 
-SIGN_S = 1.0
-"""How often the core is told that a recognizer which is behind is at work."""
+PROGRESS_EVERY_S = 1.0
+"""How often the core learns that a recognizer which is behind is at work."""
 
 BEHIND_SAMPLES = samples(600.0)
-"""A recognizer that is so far behind makes the reader wait. Less than the intake keeps."""
+"""A recognizer that is so far behind makes the reader wait. Less than the audio buffer keeps."""
 
 BROKEN = "The recognizer broke down."
 
 
 class Transcripts:
-    """The open turns of one conversation and the recognizer that hears them."""
+    """The open turns of one conversation and their recognizer."""
 
     def __init__(
         self,
@@ -90,45 +90,45 @@ class Transcripts:
         self._options = recognition_options(setup)
         self._tasks = tasks
         self._recognition: Recognition | None = None
-        self.judged: Position = audio.position
-        self._open: dict[TurnId, _TurnRecognition] = {}
-        self._waited_for: list[_TurnRecognition] = []
+        self.judged_until: Position = audio.position
+        self._open: dict[TurnId, _OpenTurn] = {}
+        self._waited_for: list[_OpenTurn] = []
         self._caught_up = asyncio.Event()
 
     def start(self, turn: TurnId, start: Position) -> None:
         """Recognize a turn from `start` on."""
-        listener = _TurnRecognition(self, turn, start)
-        self._open[turn] = listener
-        work = self._run(listener, tuple(self._waited_for))
-        listener.task = self._tasks.start_task(f"transcript {turn}", work)
-        self._waited_for.append(listener)
+        open_turn = _OpenTurn(self, turn, start)
+        self._open[turn] = open_turn
+        work = self._run(open_turn, tuple(self._waited_for))
+        open_turn.task = self._tasks.start_task(f"transcript {turn}", work)
+        self._waited_for.append(open_turn)
 
     def refresh(self, turn: TurnId, position: Position, paused: bool = False) -> None:
-        """Ask what was understood up to `position`, where the user may have `paused`."""
-        if (listener := self._open.get(turn)) is not None and (paused or self.streams):
-            listener.ask(position, paused)
+        """Request a transcript up to `position`, where the user may have `paused`."""
+        if (open_turn := self._open.get(turn)) is not None and (paused or self.streams):
+            open_turn.ask(position, paused)
 
     def finish(self, turn: TurnId, end: Position, paused_at: Position | None = None) -> None:
-        """The turn ended at `end`: ask for its final text.
+        """End the turn at `end` and request its final transcript.
 
         All speech lies before the pause at `paused_at`, if there is one.
         """
-        if (listener := self._open.get(turn)) is not None:
-            listener.finish(end, paused_at)
+        if (open_turn := self._open.get(turn)) is not None:
+            open_turn.finish(end, paused_at)
 
     def drop(self, turn: TurnId) -> None:
-        """Nobody wants the turn's text."""
-        if (listener := self._open.get(turn)) is not None:
-            self.retire(listener)
+        """Cancel the turn's transcript."""
+        if (open_turn := self._open.get(turn)) is not None:
+            self.retire(open_turn)
 
     def advance_audio(self, position: Position) -> None:
-        """The core knows of the sound up to `position`, and has said what follows from it."""
-        self.judged = max(self.judged, position)
-        for listener in self._open.values():
-            listener.more.set()
+        """Feed turns up to `position`: the core has decided to whose turn the sound belongs."""
+        self.judged_until = max(self.judged_until, position)
+        for open_turn in self._open.values():
+            open_turn.more.set()
 
-    async def catch_up(self) -> None:
-        """Wait while a recognizer is too far behind; the core is told that nobody listens."""
+    async def wait_for_recognizer(self) -> None:
+        """Wait while the recognizer is too far behind; reading counts as paused meanwhile."""
         if not self._far_behind():
             return
         self.post(ReadingPaused(True))
@@ -138,70 +138,72 @@ class Transcripts:
         self.post(ReadingPaused(False))
 
     def needed_from(self) -> Position:
-        """From where on somebody still has to hear the sound."""
+        """Return the position of the oldest sound that was not fed yet."""
         return min((turn.position for turn in self._open.values()), default=self.audio.position)
 
-    def fail(self, listener: _TurnRecognition, problem: str) -> None:
-        """No text will come for this turn."""
-        if not listener.retired:
-            self.post(TranscriptFailed(listener.turn, problem))
-        self.retire(listener)
+    def fail(self, open_turn: _OpenTurn, problem: str) -> None:
+        """Report that no transcript will come for this turn."""
+        if not open_turn.retired:
+            self.post(TranscriptFailed(open_turn.turn, problem))
+        self.retire(open_turn)
 
-    def retire(self, listener: _TurnRecognition) -> None:
-        """Nothing that comes from this turn's recognizer counts any more."""
-        listener.retired = True
-        listener.over.set()
-        listener.timeout.stop_timer()
-        self._open.pop(listener.turn, None)
+    def retire(self, open_turn: _OpenTurn) -> None:
+        """Cancel this turn's recognition; nothing that still comes of it counts."""
+        open_turn.retired = True
+        open_turn.over.set()
+        open_turn.timeout.stop_timer()
+        self._open.pop(open_turn.turn, None)
         self._caught_up.set()
-        if listener.task is not None and listener.task is not asyncio.current_task():
-            self._tasks.cancel_task(listener.task)
+        if open_turn.task is not None and open_turn.task is not asyncio.current_task():
+            self._tasks.cancel_task(open_turn.task)
 
-    def progress(self, listener: _TurnRecognition) -> None:
-        """A turn has been fed further: nobody will ask for that sound again."""
+    def progress(self, open_turn: _OpenTurn) -> None:
+        """Drop the sound that was fed, and report progress where it is due."""
         self._caught_up.set()
         self.audio.forget_audio(self.needed_from())
-        if not listener.retired and listener.sign_is_due():
-            self.post(TranscriptProgressed(listener.turn, listener.position))
+        if not open_turn.retired and open_turn.progress_is_due():
+            self.post(TranscriptProgressed(open_turn.turn, open_turn.position))
 
     def _far_behind(self) -> bool:
         return any(turn.behind > BEHIND_SAMPLES for turn in self._open.values())
 
     def close(self) -> None:
-        """The conversation is over."""
-        for listener in tuple(self._open.values()):
-            self.retire(listener)
+        """Cancel all turns."""
+        for open_turn in tuple(self._open.values()):
+            self.retire(open_turn)
 
     async def aclose(self) -> None:
-        """The conversation is over. Call after every errand was called back."""
+        """Release the recognizer. Call after every task was cancelled."""
         recognition, self._recognition = self._recognition, None
         if recognition is not None:
             await recognition.aclose()
 
-    async def _run(self, listener: _TurnRecognition, earlier: tuple[_TurnRecognition, ...]) -> None:
+    async def _run(self, open_turn: _OpenTurn, earlier: tuple[_OpenTurn, ...]) -> None:
         try:
             for other in earlier:
-                await self._cancel_listener(other)
+                await self._wait_for_turn(other)
             if self._recognition is None:
                 self._recognition = self._recognizer.open(self._options)
-            listener.timeout.start_timer(listener.hang)
+            open_turn.timeout.start_timer(open_turn.time_out)
             async with self._recognition.utterance() as utterance:
-                await listener.listen(utterance)
-                self.retire(listener)
+                await open_turn.listen(utterance)
+                self.retire(open_turn)
         except EngineError as failure:
-            log.warning("transcript failed", extra={"turn": listener.turn, "problem": str(failure)})
-            self.fail(listener, str(failure))
+            log.warning(
+                "transcript failed", extra={"turn": open_turn.turn, "problem": str(failure)}
+            )
+            self.fail(open_turn, str(failure))
         except BaseException as failure:
             if is_end(failure):
                 raise
-            log.exception("recognizer broke down", extra={"turn": listener.turn})
-            self.fail(listener, BROKEN)
+            log.exception("recognizer broke down", extra={"turn": open_turn.turn})
+            self.fail(open_turn, BROKEN)
         finally:
-            self.retire(listener)
-            self._forget(listener)
+            self.retire(open_turn)
+            self._forget(open_turn)
 
-    async def _cancel_listener(self, other: _TurnRecognition) -> None:
-        """Wait until an earlier turn is over, and its recognizer free or given up."""
+    async def _wait_for_turn(self, other: _OpenTurn) -> None:
+        """Wait until an earlier turn is over, and its recognizer free or replaced."""
         await other.over.wait()
         if other.task is None or other not in self._waited_for:
             return
@@ -213,13 +215,13 @@ class Transcripts:
             log.error("recognizer hangs and is replaced", extra={"turn": other.turn})
             self._recognition = None
 
-    def _forget(self, listener: _TurnRecognition) -> None:
-        if listener in self._waited_for:
-            self._waited_for.remove(listener)
+    def _forget(self, open_turn: _OpenTurn) -> None:
+        if open_turn in self._waited_for:
+            self._waited_for.remove(open_turn)
 
 
-class _TurnRecognition:
-    """One turn's way through the recognizer."""
+class _OpenTurn:
+    """One turn in the recognizer."""
 
     def __init__(self, home: Transcripts, turn: TurnId, start: Position) -> None:
         self.turn = turn
@@ -234,34 +236,34 @@ class _TurnRecognition:
         self._pause: tuple[Position, Transcript] | None = None
         self._end: Position | None = None
         self._last_pause: Position | None = None
-        self._signed_at = 0.0
+        self._progress_at = 0.0
         self.more.set()
 
     @property
     def behind(self) -> int:
-        """Samples that are known to belong to this turn and were not fed yet."""
+        """Count the samples that belong to this turn and were not fed yet."""
         return self._limit() - self.position
 
-    def sign_is_due(self) -> bool:
-        """Whether somebody who waits for the last word should know that it is being worked on."""
+    def progress_is_due(self) -> bool:
+        """Whether the core, which waits for the final text, should learn that it is being made."""
         now = asyncio.get_running_loop().time()
-        if self._end is None or now < self._signed_at + SIGN_S:
+        if self._end is None or now < self._progress_at + PROGRESS_EVERY_S:
             return False
-        self._signed_at = now
+        self._progress_at = now
         return True
 
     def ask(self, position: Position, paused: bool) -> None:
-        """Whatever was asked before and not looked at yet is of no use any more."""
+        """Request a transcript, in the place of an earlier request."""
         self._asked = position, paused
         self.more.set()
 
     def finish(self, end: Position, paused_at: Position | None) -> None:
         self._end, self._last_pause = end, paused_at
-        self._signed_at = asyncio.get_running_loop().time()
+        self._progress_at = asyncio.get_running_loop().time()
         self.more.set()
 
     async def listen(self, utterance: Utterance) -> None:
-        """Feed what comes and say what was asked for, until the end."""
+        """Feed sound and post the transcripts that are requested, until the end."""
         while True:
             self.more.clear()
             await self._feed(utterance)
@@ -284,7 +286,7 @@ class _TurnRecognition:
         return transcript
 
     async def _finished(self, utterance: Utterance) -> Transcript:
-        """The final text: that of the last pause, if nothing was said after it."""
+        """Return the final transcript: that of the last pause, if nothing was said after it."""
         if self._pause is not None and self._pause[0] == self._last_pause:
             return self._pause[1]
         return await self._understood(utterance.finish())
@@ -304,7 +306,7 @@ class _TurnRecognition:
             self._home.progress(self)
 
     async def _watched(self, call: Awaitable[T]) -> T:
-        self.timeout.start_timer(self.hang)
+        self.timeout.start_timer(self.time_out)
         try:
             return await call
         finally:
@@ -312,7 +314,7 @@ class _TurnRecognition:
 
     def _limit(self) -> Position:
         if self._end is None:
-            return self._home.judged
+            return self._home.judged_until
         return min(self._home.audio.position, self._end)
 
     def _post_transcript(self, said: Transcript, final: bool) -> None:
@@ -323,14 +325,14 @@ class _TurnRecognition:
                 )
             )
 
-    def hang(self) -> None:
-        """Give the turn up: its recognizer does not answer."""
+    def time_out(self) -> None:
+        """Fail the turn, whose recognizer does not answer."""
         log.error("recognizer hangs", extra={"turn": self.turn})
         self._home.fail(self, f"The recognizer gave no answer for {HUNG_S:.0f} s.")
 
 
 def recognition_options(setup: SessionSetup) -> RecognitionOptions:
-    """The client's hints; without any, the language it asked to be answered in."""
+    """Read the hints of a setup; without any, the language of the answers."""
     options = setup.input_transcription
     languages = () if options is None else options.language_codes
     if not languages and setup.language:
@@ -341,7 +343,7 @@ def recognition_options(setup: SessionSetup) -> RecognitionOptions:
 # --- recordings -------------------------------------------------------------------------------
 
 LONGEST_S = 600.0
-"""The most speech of one recording that is understood."""
+"""The most speech of one recording that is transcribed."""
 
 
 class Recordings:
@@ -365,8 +367,8 @@ class Recordings:
         self._rates = rates
         self._mismatch = mismatch
 
-    async def read(self, event: ContentReceived) -> ContentReceived:
-        """The same with words in the place of recorded speech. Raises `ClientFault`."""
+    async def transcribe_content(self, event: ContentReceived) -> ContentReceived:
+        """Replace recorded speech by its transcript. Raises `ClientFault`."""
         turns = [await self._content(turn) for turn in event.turns]
         return replace(event, turns=tuple(turns))
 
@@ -391,15 +393,16 @@ class Recordings:
         return replace(content, parts=_apart(parts), heard_s=heard_s, confidence=confidence)
 
     async def _decode(self, blob: Blob) -> bytes:
-        """The sound at 16 kHz; none where it can't be read."""
+        """Decode a recording to 16 kHz; empty where it can't be read."""
         audio, rate = AudioBuffer(ring_s=LONGEST_S), recorded_rate(blob.mime_type) or INPUT_RATE
         at_least = max(LOWEST_RATE, rate)
         size = 2 * int(PIECE_S * at_least)
         try:
             for at in range(0, len(blob.data), size):
-                await self._rates.audio(pcm_seconds(len(blob.data[at : at + size]), at_least))
+                chunk = AudioChunk(blob.data[at : at + size], rate)
+                await self._rates.wait_for_audio(pcm_seconds(chunk.data, at_least))
                 await asyncio.sleep(0)
-                audio.add_chunk(AudioChunk(blob.data[at : at + size], rate))
+                audio.add_chunk(chunk)
             end = audio.end_stream()
         except ClientFault as fault:
             self._mismatch(fault.reason, fault.code)
@@ -409,7 +412,7 @@ class Recordings:
         return audio.read_audio(audio.oldest, end)
 
     async def _recognize(self, pcm: bytes) -> Transcript | None:
-        """What is understood of it; `None` where the recognizer fails, or hangs."""
+        """Transcribe a recording; `None` where the recognizer fails, or hangs."""
         outcome: asyncio.Future[Transcript | None] = asyncio.get_running_loop().create_future()
 
         def settle(transcript: Transcript | None) -> None:
@@ -462,7 +465,7 @@ def _is_recording(part: Part) -> bool:
 
 
 def _apart(parts: list[Part]) -> tuple[Part, ...]:
-    """Neighbouring words with a space between them: they are read as one text."""
+    """Put a space between neighboring texts, which are read as one."""
     written: list[Part] = []
     for part in parts:
         before = written[-1] if written else None

@@ -65,7 +65,7 @@ class TurnOutcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class TurnReport:
-    """One turn of one session. Durations in seconds; `None` where the stage did not happen.
+    """The report of one turn. Durations in seconds; `None` where the stage did not happen.
 
     The stages follow each other: `endpointing_s` from the arrival of the last speech to the
     decision that it was the last; `asr_final_s` from there to the final text;
@@ -79,7 +79,7 @@ class TurnReport:
     in the session's sound. `heard` is what the user said and typed, `said` what was meant for
     the client of the answer's words, both cut at `MOST_WORDS` characters; they are personal
     data. `interruption_s` runs from the arrival of the deciding sound to `interrupted` handed
-    to the socket; for what was typed, from when the core was told.
+    to the socket; for what was typed, from when the core handles it.
     """
 
     session: SessionId
@@ -115,7 +115,7 @@ SPEECH = 0.5
 
 @dataclass(slots=True)
 class _Words:
-    """What one side said, up to a bound."""
+    """The words of one side, up to a bound."""
 
     texts: list[str] = field(default_factory=list)
     size: int = 0
@@ -128,7 +128,7 @@ class _Words:
 
 @dataclass(slots=True)
 class _Times:
-    """When things of one turn happened, in the loop's time.
+    """The times at which things of one turn happened, by the event loop's clock.
 
     `unheard` says that the recognizer failed, `wordless` that it understood nothing.
     """
@@ -159,13 +159,13 @@ class _Times:
     wordless: bool = False
 
     def forget_answer(self) -> None:
-        """A guess was discarded: whatever it said was never said."""
+        """Forget a speculative answer that was discarded."""
         self.generation = self.started = None
         self.first_token = self.first_clause = self.first_audio = None
         self.said = _Words()
 
     def outcome(self) -> TurnOutcome:
-        """What came of the turn, now that it is complete."""
+        """Return what came of the turn, now that it is complete."""
         if self.cut is not None:
             return TurnOutcome.INTERRUPTED
         if self.failed or (self.unheard and self.started is None):
@@ -198,14 +198,14 @@ class TurnReporter:
         self._arrivals: deque[tuple[Position, float]] = deque(maxlen=128)
         self._reason_at = 0.0
 
-    def arrived(self, position: Position, now: float) -> None:
-        """Sound has arrived up to `position`."""
+    def record_arrival(self, position: Position, now: float) -> None:
+        """Record that sound has arrived up to `position`."""
         self._arrivals.append((position, now))
 
-    # --- what is watched ----------------------------------------------------------------------
+    # --- what is recorded ----------------------------------------------------------------------
 
-    def event(self, event: Event, now: float) -> None:
-        """The core is about to be told `event`."""
+    def record_event(self, event: Event, now: float) -> None:
+        """Record an event that the core is about to handle."""
         self._reason_at = now
         match event:
             case VoiceScored():
@@ -230,8 +230,8 @@ class TurnReporter:
             case _:
                 pass
 
-    def effect(self, effect: Effect, now: float) -> None:
-        """The host is about to perform `effect`."""
+    def record_effect(self, effect: Effect, now: float) -> None:
+        """Record an effect that the host is about to perform."""
         match effect:
             case StartTranscript(start=start):
                 self._began = start
@@ -255,8 +255,8 @@ class TurnReporter:
             case _:
                 pass
 
-    def milestone(self, generation: GenerationId, name: str, now: float) -> None:
-        """An engine says that something worth timing happened."""
+    def record_milestone(self, generation: GenerationId, name: str, now: float) -> None:
+        """Record a milestone that an engine reports."""
         if (times := self._of(generation)) is None:
             return
         if name == "first_token":
@@ -264,8 +264,8 @@ class TurnReporter:
         elif name == "first_clause":
             times.first_clause = times.first_clause or now
 
-    def sent(self, message: Message, now: float) -> None:
-        """`message` was handed to the socket."""
+    def record_sent(self, message: Message, now: float) -> None:
+        """Record that a message was handed to the socket."""
         times = self._closing[0] if self._closing else self._answering
         if times is None:
             return
@@ -304,14 +304,14 @@ class TurnReporter:
             times.heard.add(text.strip())
         elif not times.heard.texts:
             times.wordless = True
-            if not self._manual:  # nothing follows, and nobody will say so
+            if not self._manual:  # nothing follows, and no event says so
                 self._asking = _Times()
                 self._send_report(times, TurnOutcome.NO_SPEECH)
 
     # --- the model's side -----------------------------------------------------------------------
 
     def _answer(self) -> _Times:
-        """The turn that is being answered: from now on, what the user has just said."""
+        """Return the turn that is being answered: from now on, what the user has just said."""
         if self._answering is None:
             self._answering, self._asking = self._asking, _Times()
         return self._answering
@@ -340,7 +340,7 @@ class TurnReporter:
                 pass
 
     def _answered_calls(self, answers: int, now: float) -> None:
-        """Calls that run side by side are waited for until the last of them is answered."""
+        """Count answers to calls; calls side by side take until the last of them is answered."""
         times = self._answering
         if times is None or times.tools_asked is None:
             return
@@ -363,13 +363,13 @@ class TurnReporter:
             case Interrupted():
                 times.cut = self._reason_at
             case TurnComplete():
-                # Told when it has left: a slow client still has to be handed the answer.
+                # Reported when it has left: a slow client still has to be sent the answer.
                 self._closing.append(self._answer())
                 self._answering = None
             case _:
                 pass
 
-    # --- telling --------------------------------------------------------------------------------
+    # --- the report ---------------------------------------------------------------------------
 
     def _arrival(self, position: Position, now: float) -> float:
         for reached, when in self._arrivals:
@@ -406,28 +406,28 @@ class TurnReporter:
 
 
 def _between(start: float | None, end: float | None) -> float | None:
-    """Seconds from one to the other, if both happened."""
+    """Return the seconds from one to the other, if both happened."""
     return None if start is None or end is None else max(0.0, end - start)
 
 
 class UsageMetering:
-    """Tells the meter, if there is one."""
+    """Counts messages, sound and calls of one connection on its meter, if there is one."""
 
     def __init__(self, meter: Meter | None) -> None:
         self._meter = meter
 
-    def message(self) -> None:
-        """The client sent a message. Raises `ClientFault` where those are too many."""
+    def count_message(self) -> None:
+        """Count a message of the client. Raises `ClientFault` where those are too many."""
         if self._meter is not None:
             self._meter.count_message()
 
-    def read(self, incoming: ClientInput) -> None:
-        """Something of it was understood."""
+    def count_input(self, incoming: ClientInput) -> None:
+        """Count one input of the client."""
         if self._meter is not None and isinstance(incoming, AudioChunk):
             self._meter.count_audio(pcm_seconds(incoming.data, incoming.rate))
 
-    def effect(self, effect: Effect) -> None:
-        """The core wants something."""
+    def count_effect(self, effect: Effect) -> None:
+        """Count what an effect uses."""
         if self._meter is None:
             return
         match effect:
@@ -438,7 +438,7 @@ class UsageMetering:
             case _:
                 pass
 
-    def sent(self, message: Message) -> None:
-        """The client was sent something."""
+    def count_sent(self, message: Message) -> None:
+        """Count a message that was sent."""
         if self._meter is not None and isinstance(message, ModelAudio):
             self._meter.count_audio(pcm_seconds(message.pcm))

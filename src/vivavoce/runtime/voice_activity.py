@@ -1,11 +1,11 @@
-"""Listening for speech: detector frames out of the intake, scores into the mailbox.
+"""Voice activity detection: frames out of the audio buffer, scores into the event queue.
 
 The reader of a connection scores what it has read before it reads on. So the scores are in
 order without a queue, `audioStreamEnd` comes after every score before it, and a detector that
 falls behind slows its own client down through TCP, by never more than `PIECE_S` of sound.
 
-A frame that a detector fails at counts as silence, and what comes after it as another stream:
-it may well score that. When it fails for long, the session ends, since it can't be heard.
+A frame that a detector fails at counts as silence, and what comes after it as another stream. When
+it fails for long, the session ends.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from vivavoce.errors import EngineError
 from vivavoce.runtime.audio_input import AudioBuffer
 
 PIECE_S = 0.5
-"""Sound that is scored before the core hears of it; what a long message is cut into."""
+"""Sound that is scored before the core learns of it; what a long message is cut into."""
 
 MAX_BACKLOG_S = 10.0
 """Sound without a single score after which a session ends with the detector's error."""
 
 SLOW_S = 0.2
-"""How long scoring may take before the core is told that nobody reads on."""
+"""How long scoring may take before reading counts as paused."""
 
 
 log = logging.getLogger(__name__)
@@ -51,11 +51,11 @@ class VoiceScorer:
         )
 
     async def score(self, frame: bytes, state: Any) -> tuple[float, Any]:
-        """Probability of speech in one frame, and the stream's next state. Raises `EngineError`."""
+        """Return a frame's probability of speech, and the next state. Raises `EngineError`."""
         return await self._batcher.submit((frame, state))
 
     def close(self) -> None:
-        """No more frames."""
+        """Accept no more frames."""
         self._batcher.close()
 
     def _score(self, batch: Sequence[tuple[bytes, Any]]) -> Sequence[tuple[float, Any]]:
@@ -67,7 +67,7 @@ class VoiceScorer:
 
 
 class VoiceActivityDetection:
-    """One session's ear. `post` is told of every run of scored frames."""
+    """Scores the frames of one session, and posts their scores as events."""
 
     def __init__(
         self, scorer: VoiceScorer, audio: AudioBuffer, post: Callable[[Event], None]
@@ -82,7 +82,7 @@ class VoiceActivityDetection:
         self._unscored = 0
         self._reported = False
 
-    async def catch_up(self) -> None:
+    async def score_arrived(self) -> None:
         """Score every whole frame that has arrived. Raises `EngineError` if that takes too long."""
         if not self._whole_frame():
             return
@@ -123,10 +123,10 @@ class VoiceActivityDetection:
         return score
 
     def _hold(self) -> None:
-        """While this session's frames wait for their scores, its microphone is not silent."""
+        """Report that reading is paused: a microphone that is not read is not silent."""
         self._holding = True
         self._post(ReadingPaused(True))
 
     def end_stream(self) -> None:
-        """What comes next is another stream: nothing of this one colours it."""
+        """Forget the state: what comes next is another stream."""
         self._state = self._scorer.detector.fresh()
