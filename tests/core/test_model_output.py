@@ -1,4 +1,4 @@
-"""What a client must see of the tools that the server runs, and in which order."""
+"""Output of the server's tools, in order, and the estimate of playout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Machine 2: every cell of its table, the dashes included."""
+"""Model turns: every cell of the table, the dashes included."""
 
 from __future__ import annotations
 

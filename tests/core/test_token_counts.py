@@ -1,4 +1,4 @@
-"""Weights that are kept are those that a new weighing would give, and are determined once."""
+"""Sizes are exact whatever was added and dropped, and each is determined once."""
 
 from __future__ import annotations
 

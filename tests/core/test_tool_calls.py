@@ -1,4 +1,4 @@
-"""The ledger: every call is answered or cancelled, once."""
+"""The tool ledger: every call is answered or canceled, once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Machine 1: every cell of its table, and the line of turns."""
+"""User turns: every cell of the table, the bounds of the queue, and turns of all origins."""
 
 from __future__ import annotations
 

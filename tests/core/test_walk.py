@@ -1,25 +1,27 @@
-"""Walks over everything that can happen, with the oracle watching every step."""
+"""Walks over everything that can happen, in any order, with the oracle watching every step."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from core.actions import ACTIONS
-from core.world import MANUAL, SETUP, UNINTERRUPTED, World
+from core.resuming import history, resumed
+from core.walks import WAYS, calm, play, sketch
+from core.world import World
 from support.budget import budget
 from support.invariants import InvariantBroken
-from vivavoce.core.events import ActivityEnded, AudioStreamEnded, ClientGone
+from vivavoce.core.effects import RunTool, StopTool
+from vivavoce.core.events import ClientGone
+from vivavoce.core.messages import OutputTranscript
 from vivavoce.core.model_turns import ModelState
-from vivavoce.core.settings import Pacing, SessionSettings
-from vivavoce.core.user_turns import SpokenTurn, TurnState
-from vivavoce.domain.content import Scheduling
-from vivavoce.domain.setup import Modality, SessionSetup
-
-SPECULATING = SessionSettings(speculation=True)
+from vivavoce.core.settings import SessionSettings
+from vivavoce.core.user_turns import TurnState
+from vivavoce.domain.setup import SessionSetup
 
 FEW = (
     "speech", "short silence", "long silence", "hypothesis", "first words", "words", "other words",
@@ -40,52 +42,7 @@ STARTS: tuple[tuple[str, ...], ...] = (
     ("text", "part", "finished"),
 )
 
-WAYS: dict[str, tuple[SessionSetup, SessionSettings]] = {
-    "automatic": (SETUP, SPECULATING),
-    "uninterrupted": (replace(SETUP, realtime=UNINTERRUPTED), SPECULATING),
-    "manual": (replace(SETUP, realtime=MANUAL), SessionSettings()),
-    "early": (SETUP, SessionSettings(early_turn_complete=True)),
-    "text": (replace(SETUP, modality=Modality.TEXT), SPECULATING),
-    "seeded 3.8": (replace(SETUP, model="gemini-3.8-live", seeds_history=True), SPECULATING),
-    "tool deadline": (SETUP, SessionSettings(tool_deadline_s=2.0, speculation=True)),
-    "impatient": (
-        replace(SETUP, shows_server_calls=True),
-        SessionSettings(tool_deadline_s=3.0, server_tool_deadline_s=1.0),
-    ),
-    "enterprise": (SETUP, SessionSettings(finishes_transcripts=True, speculation=True)),
-    "immediate": (SETUP, SessionSettings(pacing=Pacing.IMMEDIATE)),
-}
 RANDOM = [name for name in ACTIONS if name not in ("drain", "gone")]
-
-
-def sketch(world: World) -> tuple[object, ...]:
-    """What two situations must have in common to be taken for one."""
-    talk = world.session.conversation
-    turn, ledger = talk.model.turn, talk.ledger
-    line = tuple(
-        (e.state, bool(e.text.strip()), bool(e.speculations), bool(e.sent))
-        if isinstance(e, SpokenTurn)
-        else (type(e).__name__, e.answer)
-        for e in talk.user.queue[-2:]
-    )
-    return (
-        line,
-        talk.model.state,
-        None if turn is None else (turn.said, turn.turn_complete_due),
-        talk.model.generation is not None and talk.model.generation.running,
-        bool(ledger.unanswered()),
-        bool(ledger.running()),
-        len(ledger.open_ids) > len(ledger.unanswered()),
-        bool(ledger.waiting),
-        ledger.urgent,
-    )
-
-
-def play(setup: SessionSetup, settings: SessionSettings, path: Sequence[str]) -> World:
-    world = World(setup, settings)
-    for name in path:
-        ACTIONS[name](world)
-    return world
 
 
 def walk_breadth_first(
@@ -108,24 +65,6 @@ def walk_breadth_first(
                     further.append(way)
         edge = further
     return reached
-
-
-def calm(world: World) -> None:
-    """Let everybody finish, until both sides rest."""
-    for _ in range(80):
-        if world.session.idle:
-            return
-        manual = world.setup.realtime.detection.disabled
-        world.do(ActivityEnded(world.position) if manual else AudioStreamEnded(world.position))
-        while world.ended:
-            world.understand("x")
-        while world.running:
-            world.ran()
-        while world.calls:
-            world.answer(world.calls[0].name, scheduling=Scheduling.SILENT)
-        world.finish()
-        world.wait(30)
-    raise InvariantBroken("the conversation comes to rest")
 
 
 def wander(way: str, seed: int) -> World:
@@ -196,3 +135,114 @@ def test_after_the_end_nothing_follows_and_nothing_runs_on(ending: str) -> None:
             ACTIONS[name](world)
         assert world.session.handle_event(ClientGone(), world.now) == []
         assert len(world.effects) == effects
+
+
+CALLS = (
+    "blocking call", "open call", "both calls", "two functions", "search", "two tools",
+    "tool and function", "call of each kind", "unknown call",
+)  # fmt: skip
+ANSWERS = (
+    "result", "nameless result", "idle result", "urgent result", "silent result",
+    "partial result", "result again", "server's result", "tool ran", "tool failed", "late tool",
+)  # fmt: skip
+INTERRUPTIONS = ("utterance", "speech", "text", "content", "question", "trigger", "failed")
+TALK = ("fact", "part", "thought", "finished", "malformed", "refused", "searched answer")
+UPDATES = ("context", "fewer tools", "all tools")
+DROP = "drop"
+"""The connection ends; the client comes back where the conversation can be resumed."""
+
+STEPS = st.one_of(
+    st.sampled_from(CALLS),
+    st.sampled_from(ANSWERS),
+    st.sampled_from(INTERRUPTIONS),
+    st.sampled_from(TALK),
+    st.sampled_from((*UPDATES, "time", "time", DROP)),
+)
+
+
+def interleave(way: str, steps: list[str]) -> World:
+    """A conversation that begins with a question, so that there is something to call for."""
+    world = World(*WAYS[way])
+    ACTIONS["question"](world)
+    for name in steps:
+        if name != DROP:
+            ACTIONS[name](world)
+        elif world.session.idle:
+            world = resumed(world)
+    return world
+
+
+@settings(max_examples=budget(20, 150), deadline=None, derandomize=True)
+@given(st.sampled_from(sorted(WAYS)), st.lists(STEPS, min_size=4, max_size=30))
+def test_every_interleaving_comes_to_rest_and_can_be_resumed(way: str, steps: list[str]) -> None:
+    world = interleave(way, steps)
+    calm(world)
+    world.oracle.check_idle()
+    assert every_run_has_one_end(world)
+    calm(resumed(world))
+
+
+@settings(max_examples=budget(15, 100), deadline=None, derandomize=True)
+@given(st.sampled_from(sorted(WAYS)), st.lists(STEPS, max_size=20))
+def test_a_client_may_go_at_any_moment_and_nothing_runs_on(way: str, steps: list[str]) -> None:
+    world = interleave(way, steps)
+    world.do(ClientGone())
+    assert world.session.closed
+    assert every_run_has_one_end(world)
+    for name in (*CALLS, *ANSWERS, *TALK):
+        ACTIONS[name](world)
+    assert world.session.deadline() is None
+
+
+def every_run_has_one_end(world: World) -> bool:
+    """Each tool that was started came back in time or was stopped, and not both."""
+    started = [effect.call.id for effect in world.effects if isinstance(effect, RunTool)]
+    stopped = [effect.call for effect in world.effects if isinstance(effect, StopTool)]
+    assert len(set(started)) == len(started)
+    assert len(set(stopped)) == len(stopped)
+    taken = [id for id, run in world.oracle.calls.ours.items() if run.state == "ran"]
+    return sorted([*stopped, *taken]) == sorted(started)
+
+
+FOUND = {
+    "history holds only what was sent": (
+        "uninterrupted",
+        ("other utterance", "part", "other utterance", "refused", "part"),
+    ),
+    "only the live one speaks": (
+        "enterprise",
+        ("blank", "call of each kind", "urgent result", "call of each kind", "blank"),
+    ),
+    "content leaves functions of the client's alone": (
+        "seeded 3.8",
+        ("other utterance", "call of each kind", "trigger"),
+    ),
+    "the model waits for all calls that block": (
+        "automatic",
+        (
+            "speech", "time", "question", "thinking aloud", "long silence", "question",
+            "other utterance", "two functions", "blank", "open call", "urgent result",
+        ),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("rule", FOUND)
+def test_a_walk_that_broke_a_rule_keeps_it(rule: str) -> None:
+    way, path = FOUND[rule]
+    world = play(*WAYS[way], path)
+    calm(world)
+    world.oracle.check_idle()
+
+
+@pytest.mark.parametrize("first", ["Once upon", "Once upon "])
+def test_words_of_a_further_generation_stand_apart_in_the_history_too(first: str) -> None:
+    world = World(*WAYS["automatic"])
+    ACTIONS["text"](world)
+    world.say(first)
+    ACTIONS["refused"](world)
+    world.say("a time")
+    world.finish()
+    told = [each.text for each in world.messages() if isinstance(each, OutputTranscript)]
+    assert "".join(told) == "Once upon a time"
+    assert history(world)[-1].text == "Once upon a time"

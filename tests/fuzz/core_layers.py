@@ -11,7 +11,7 @@ from typing import Any
 
 from core.actions import ACTIONS
 from core.resuming import resumed
-from core.test_walk import WAYS, calm, sketch
+from core.walks import WAYS, calm, sketch
 from core.world import SETUP, World
 from fuzz.layer import Layer
 from fuzz.mutation import BytesMutator, JsonMutator

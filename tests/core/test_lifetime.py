@@ -1,4 +1,4 @@
-"""What the client must see when time runs out: for a microphone, an engine, a call, a server."""
+"""Deadlines of microphone, engines, calls and connections, as the client sees them."""
 
 from __future__ import annotations
 
