@@ -11,6 +11,8 @@ import pytest
 
 from skips import permitted
 
+pytestmark = pytest.mark.process
+
 SKIPPING = """
 import pytest
 

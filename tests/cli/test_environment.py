@@ -103,6 +103,7 @@ def test_without_tls_nothing_is_said_about_trust() -> None:
     assert "SSL_CERT_FILE" not in found
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("shell", ["sh", "bash", "zsh"])
 def test_posix_shells_read_it_back(shell: str) -> None:
     if shutil.which(shell) is None:

@@ -19,6 +19,8 @@ from typer.testing import CliRunner, Result
 
 from vivavoce.cli.main import app
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture(autouse=True)
 def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

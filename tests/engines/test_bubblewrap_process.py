@@ -30,6 +30,8 @@ from vivavoce.engines.bubblewrap_process import (
 )
 from vivavoce.engines.sandboxes import CodeOutput, SandboxLimits
 
+pytestmark = pytest.mark.process
+
 UNBOUND = """
 import json, os, signal, sys
 first = os.fork()

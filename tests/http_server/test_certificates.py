@@ -147,6 +147,7 @@ def start(folder: str, name: str) -> bytes:
     return prepare_authority(Path(folder), [name]).ca.read_bytes()
 
 
+@pytest.mark.process
 def test_many_processes_may_start_at_once(tmp_path: Path) -> None:
     folder = str(tmp_path / "shared")
     wanted = [f"host-{number}.example" for number in range(6)]

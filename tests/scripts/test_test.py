@@ -94,11 +94,13 @@ class Lanes:
         self.root = root
         for folder in ("slow", "fuzz", "rest"):
             (root / folder).mkdir()
+        self.write("pytest.ini", "[pytest]\nmarkers = unit\n")
         self.write("slow/test_two.py", "def test_a(): pass\ndef test_b(): pass\n")
         self.write(
             "rest/test_three.py",
             "import pytest\n"
-            "def test_c(): pass\ndef test_d(): pass\ndef test_e(): pytest.skip('no')\n",
+            "@pytest.mark.unit\ndef test_c(): pass\n"
+            "def test_d(): pass\ndef test_e(): pytest.skip('no')\n",
         )
         self.write(
             "fuzz/test_four.py",
@@ -127,12 +129,16 @@ def lanes(
     monkeypatch.setattr(script, "ROOT", tmp_path)
     monkeypatch.setattr(script, "BESIDE", ("slow",))
     monkeypatch.setattr(script, "FUZZ", ("fuzz",))
+    monkeypatch.setattr(script, "COVERAGE", ())
     monkeypatch.delenv("VIVAVOCE_FUZZ_S", raising=False)
+    # Each run is a process, and most of its time would go into plug-ins that it does not use.
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p pytest_timeout")
     return Lanes(script, tmp_path, capfd)
 
 
-def test_without_arguments_three_runs_are_one(lanes: Lanes) -> None:
-    """Two folders beside the others, and the rest: each test once."""
+def test_without_arguments_three_lanes_are_one(lanes: Lanes) -> None:
+    """Two folders beside the others, the unit suite and the rest: each test once."""
     passed, printed, closing = lanes.run()
     assert passed
     assert closing == "5 passed, 1 skipped"

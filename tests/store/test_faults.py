@@ -21,6 +21,8 @@ from vivavoce.store.redis import RedisStore
 from vivavoce.store.sqlite import SqliteStore
 from vivavoce.testing.store_contract import LATER, NOW, SAVED, SESSION, TOKEN
 
+pytestmark = pytest.mark.process
+
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:

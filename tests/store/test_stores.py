@@ -69,6 +69,7 @@ class TestSqlite(StateStoreContract):
             assert taken == replace(KEPT, lease=2, data=b"7")
 
 
+@pytest.mark.process
 class TestRedis(StateStoreContract):
     numbers = itertools.count()
 

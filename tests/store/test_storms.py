@@ -27,6 +27,8 @@ from vivavoce.store.port import SavedSession, StateStore
 from vivavoce.store.sqlite import SqliteStore
 from vivavoce.testing.store_contract import LATER, NOW, SAVED, TOKEN
 
+pytestmark = pytest.mark.process
+
 STORM = Path(__file__).parent / "storm.py"
 
 

@@ -149,6 +149,7 @@ async def test_a_redirect_to_another_origin_is_not_followed() -> None:
     assert visits == []
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("command", [("/does/not/exist",), ("true",), ("cat",), ("yes",)])
 async def test_a_program_that_speaks_no_mcp_is_not_there(command: tuple[str, ...]) -> None:
     async with connection("", command=command, connect_s=1.0) as odd, asyncio.timeout(10):
@@ -410,6 +411,7 @@ def with_session(send: Send) -> Send:
     return sent
 
 
+@pytest.mark.process
 async def test_a_program_that_is_deaf_to_signals_is_killed_in_time(tmp_path: Path) -> None:
     script = tmp_path / "server.py"
     script.write_text(DEAF)
