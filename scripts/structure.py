@@ -5,7 +5,8 @@
 
 A walk is the sequence of the project's modules whose functions run while a server with the scripted
 engines handles one message on its event loop: a piece of sound, a function's result, a setup with a
-handle. A return is a step into a module that the walk has left before.
+handle. A return is a step into a module that the walk has left before. Of a handle's walk those
+modules are counted, too, that are given the handle, or the checkpoint for which it stands.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -114,9 +116,14 @@ def find_cycles(imports: dict[str, set[str]]) -> list[list[str]]:
 
 @dataclass
 class Walk:
-    """The modules through which one message went, in order, without repetitions in a row."""
+    """The modules through which one message went, in order, without repetitions in a row.
+
+    `carriers` are those with a function that was given what `carries` finds.
+    """
 
     modules: list[str] = field(default_factory=list)
+    carries: Callable[[object], bool] = lambda value: False
+    carriers: list[str] = field(default_factory=list)
 
     @property
     def distinct(self) -> int:
@@ -143,6 +150,20 @@ class Walk:
         name = ".".join(Path(path).relative_to(SOURCE).with_suffix("").parts)
         if not self.modules or self.modules[-1] != name:
             self.modules.append(name)
+        if name not in self.carriers:
+            given = (value for key, value in frame.f_locals.items() if key != "self")
+            if any(self.carries(value) for value in given):
+                self.carriers.append(name)
+
+
+def _holds_session(handle: str, value: object) -> bool:
+    """Whether `value` holds the handle, or the checkpoint for which it stands."""
+    if type(value).__name__ in ("Checkpoint", "SavedSession"):
+        return True
+    try:
+        return handle in repr(value)
+    except Exception:  # an object that is being made
+        return False
 
 
 async def walk_server() -> dict[str, Walk]:
@@ -180,6 +201,7 @@ async def walk_server() -> dict[str, Walk]:
             update = await _receive(client, _offers_handle)
             handle = update["sessionResumptionUpdate"]["newHandle"]
         setup["sessionResumption"] = {"handle": handle}
+        walks["resumption handle"].carries = partial(_holds_session, handle)
         async with connect(address, max_size=None) as client:
             with walks["resumption handle"].recorded():
                 await _send(client, {"setup": setup})
@@ -242,6 +264,8 @@ def main() -> int:
             os.environ["VIVAVOCE_STORE__PATH"] = str(Path(folder) / "state.db")
             for name, walk in asyncio.run(walk_server()).items():
                 print(f"{name}: {walk.distinct} modules, {walk.returns} returns")
+                if walk.carriers:
+                    print(f"  carried by {len(walk.carriers)}: {', '.join(walk.carriers)}")
                 if options.steps:
                     print("  " + " > ".join(walk.modules))
     return 0

@@ -14,6 +14,7 @@ from vivavoce.domain.setup import SessionSetup
 from vivavoce.engines.ports import Recognition, RecognitionOptions, Recognizer, Transcript
 from vivavoce.engines.scripted import TonesRecognizer, say
 from vivavoce.runtime.audio_input import AudioBuffer
+from vivavoce.runtime.connection import recognition_options
 from vivavoce.runtime.tasks import EngineTasks
 from vivavoce.runtime.transcription import Transcripts
 from vivavoce.testing.virtual_loop import run_virtually
@@ -131,7 +132,7 @@ class Host:
         self.intake = AudioBuffer()
         self.errands = EngineTasks()
         self.transcripts = Transcripts(
-            recognizer, setup, self.intake, self.errands, self.events.append
+            recognizer, recognition_options(setup), self.intake, self.errands, self.events.append
         )
 
     def hear(self, pcm: bytes) -> None:

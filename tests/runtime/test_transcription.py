@@ -431,7 +431,7 @@ def read(recognizer: Recognizer) -> Reading:
         receiver = InputReceiver(
             intake,
             None,
-            Transcripts(recognizer, SessionSetup("m"), intake, errands, mailbox.put_event),
+            Transcripts(recognizer, RecognitionOptions(), intake, errands, mailbox.put_event),
             mailbox,
             TurnReporter(SessionId("s"), None),
             rates,

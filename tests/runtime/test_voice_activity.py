@@ -23,7 +23,6 @@ from vivavoce.core.events import (
 )
 from vivavoce.domain.audio import INPUT_RATE, AudioChunk, VideoFrame
 from vivavoce.domain.ids import SessionId
-from vivavoce.domain.setup import SessionSetup
 from vivavoce.engines.ports import RecognitionOptions
 from vivavoce.engines.scripted import EnergyDetector, TonesRecognizer, say
 from vivavoce.errors import EngineError
@@ -48,7 +47,7 @@ def heard(*said: ClientInput, detects: bool = True, inline_share: float = 1e9) -
         scorer = VoiceScorer(EnergyDetector(), inline_share=inline_share)
         detection = VoiceActivityDetection(scorer, intake, mailbox.put_event) if detects else None
         transcripts = Transcripts(
-            TonesRecognizer(), SessionSetup("m"), intake, EngineTasks(), mailbox.put_event
+            TonesRecognizer(), RecognitionOptions(), intake, EngineTasks(), mailbox.put_event
         )
         reporter = TurnReporter(SessionId("s"), None)
         rates, mismatch = RateLimiter(RateLimits()), PlainDialect().report_mismatch

@@ -63,7 +63,7 @@ from vivavoce.domain.audio import Position
 from vivavoce.domain.checkpoint import Checkpoint
 from vivavoce.domain.ids import SessionId
 from vivavoce.domain.setup import SessionSetup
-from vivavoce.engines.ports import Engines
+from vivavoce.engines.ports import Engines, RecognitionOptions
 from vivavoce.errors import ClientFault
 from vivavoce.runtime.audio_input import AudioBuffer
 from vivavoce.runtime.checkpoints import CheckpointWriter
@@ -81,7 +81,7 @@ from vivavoce.runtime.ports import (
 from vivavoce.runtime.rate_limit import ANSWER_S, RateLimiter, RateLimits
 from vivavoce.runtime.tasks import EngineTasks, is_end
 from vivavoce.runtime.tool_runs import NoTools, ToolRunner
-from vivavoce.runtime.transcription import Recordings, Transcripts, recognition_options
+from vivavoce.runtime.transcription import Recordings, Transcripts
 from vivavoce.runtime.turn_metrics import TurnListener, TurnReporter, UsageMetering
 from vivavoce.runtime.voice_activity import VoiceActivityDetection, VoiceScorer
 from vivavoce.tools.ports import Tooling, Toolset
@@ -151,47 +151,42 @@ class Connection:
         self._transport = transport
         self._dialect = dialect
         self._backend = backend
-        self._metering = UsageMetering(meter)
         self._counts = setup.resumption is not None and setup.resumption.transparent
-        self._events = EventQueue()
-        post = self._events.put_event
-        self._checkpoints = CheckpointWriter(store, session_id, post)
-        self._tasks = EngineTasks()
+        self._ending: Ending | None = None
         detects = not setup.realtime.detection.disabled
-        self._reporter = TurnReporter(session_id, backend.listener, manual=not detects)
+        engines, options = backend.engines, recognition_options(setup)
+
+        # What the parts share: events for the core, tasks of engines, limits, measurements.
+        self._events = EventQueue()
+        self._tasks = EngineTasks()
         self._rates = RateLimiter(backend.rates)
-        self._outbox = Outbox(
-            partial(_count_sent, self._reporter, self._metering), self._rates.loop
-        )
+        self._reporter = TurnReporter(session_id, backend.listener, manual=not detects)
+        self._metering = UsageMetering(meter)
+        put_event, mismatch = self._events.put_event, dialect.report_mismatch
+
+        # From the client to the core.
         self._frames = FrameReader(transport, dialect, self._metering, self._rates)
         audio = AudioBuffer(position)
-        self._transcripts = Transcripts(backend.engines.recognizer, setup, audio, self._tasks, post)
+        self._transcripts = Transcripts(engines.recognizer, options, audio, self._tasks, put_event)
         self._input = InputReceiver(
             audio,
-            VoiceActivityDetection(backend.scorer, audio, post) if detects else None,
+            VoiceActivityDetection(backend.scorer, audio, put_event) if detects else None,
             self._transcripts,
             self._events,
             self._reporter,
             self._rates,
-            Recordings(
-                backend.engines.recognizer,
-                recognition_options(setup),
-                self._tasks,
-                self._rates,
-                dialect.report_mismatch,
-            ),
-            dialect.report_mismatch,
+            Recordings(engines.recognizer, options, self._tasks, self._rates, mismatch),
+            mismatch,
         )
+
+        # From the core to the client, the engines, the tools and the store.
+        sent = partial(_count_sent, self._reporter, self._metering)
+        self._outbox = Outbox(sent, self._rates.loop)
         self._generations = Generations(
-            backend.engines.responder,
-            self._tasks,
-            self._outbox,
-            post,
-            self._reporter,
-            backend.pace,
+            engines.responder, self._tasks, self._outbox, put_event, self._reporter, backend.pace
         )
-        self._tools = ToolRunner(toolset or NoTools(), self._tasks, post)
-        self._ending: Ending | None = None
+        self._tools = ToolRunner(toolset or NoTools(), self._tasks, put_event)
+        self._checkpoints = CheckpointWriter(store, session_id, put_event)
 
     def schedule_close(self, reason: CloseReason, time_left_s: float) -> None:
         """Have the core end the connection in so many seconds, for this reason."""
@@ -405,3 +400,12 @@ class Connection:
 def _count_sent(reporter: TurnReporter, metering: UsageMetering, message: Message) -> None:
     reporter.record_sent(message, asyncio.get_running_loop().time())
     metering.count_sent(message)
+
+
+def recognition_options(setup: SessionSetup) -> RecognitionOptions:
+    """Read the hints of a setup; without any, the language of the answers."""
+    options = setup.input_transcription
+    languages = () if options is None else options.language_codes
+    if not languages and setup.language:
+        languages = (setup.language,)
+    return RecognitionOptions(languages, () if options is None else options.custom_vocabulary)

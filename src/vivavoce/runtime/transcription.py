@@ -38,7 +38,6 @@ from vivavoce.domain.audio import (
 from vivavoce.domain.content import Blob, Content, Part, Text
 from vivavoce.domain.ids import TurnId
 from vivavoce.domain.serialization import find_mismatch
-from vivavoce.domain.setup import SessionSetup
 from vivavoce.engines.ports import (
     Recognition,
     RecognitionOptions,
@@ -78,7 +77,7 @@ class Transcripts:
     def __init__(
         self,
         recognizer: Recognizer,
-        setup: SessionSetup,
+        options: RecognitionOptions,
         audio: AudioBuffer,
         tasks: EngineTasks,
         post: Callable[[Event], None],
@@ -87,7 +86,7 @@ class Transcripts:
         self.post = post
         self._recognizer = recognizer
         self.streams = recognizer.capabilities.streaming
-        self._options = recognition_options(setup)
+        self._options = options
         self._tasks = tasks
         self._recognition: Recognition | None = None
         self.judged_until: Position = audio.position
@@ -329,15 +328,6 @@ class _OpenTurn:
         """Fail the turn, whose recognizer does not answer."""
         log.error("recognizer hangs", extra={"turn": self.turn})
         self._home.fail(self, f"The recognizer gave no answer for {HUNG_S:.0f} s.")
-
-
-def recognition_options(setup: SessionSetup) -> RecognitionOptions:
-    """Read the hints of a setup; without any, the language of the answers."""
-    options = setup.input_transcription
-    languages = () if options is None else options.language_codes
-    if not languages and setup.language:
-        languages = (setup.language,)
-    return RecognitionOptions(languages, () if options is None else options.custom_vocabulary)
 
 
 # --- recordings -------------------------------------------------------------------------------
