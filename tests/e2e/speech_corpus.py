@@ -251,9 +251,9 @@ def cuts(sound: bytes, detector: Any) -> list[tuple[int, bytes]]:
         frame = sound[(end - FRAME_SAMPLES) * BYTES_PER_SAMPLE : end * BYTES_PER_SAMPLE]
         [(score, state)] = detector.score([frame], [state])
         for evidence in tracker.add_scores(VoiceScored(end, (score,))):
-            if evidence.cue is SpeechEdge.ONSET:
+            if evidence.kind is SpeechEdge.ONSET:
                 start = evidence.position
-            elif evidence.cue is SpeechEdge.END:
+            elif evidence.kind is SpeechEdge.END:
                 begin, over = start * BYTES_PER_SAMPLE, evidence.position * BYTES_PER_SAMPLE
                 found.append((start, sound[begin:over]))
     return found
