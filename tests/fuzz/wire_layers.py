@@ -15,9 +15,14 @@ from fuzz.seeds import VALUES, client_frames, dumped, every_name, models_in, set
 from vivavoce.core.events import ContextUpdated
 from vivavoce.domain.accounts import TokenRecord
 from vivavoce.errors import INVALID, POLICY, TOO_BIG, ClientFault
-from vivavoce.http.tokens import FoundToken
 from vivavoce.protocol import close
-from vivavoce.protocol.auth_tokens import AuthToken, mask_paths, read_token_request, token_body
+from vivavoce.protocol.auth_tokens import (
+    AuthToken,
+    FoundToken,
+    mask_paths,
+    read_token_request,
+    token_body,
+)
 from vivavoce.protocol.base import LENIENT, Wire, read_model, spellings
 from vivavoce.protocol.dialect import GeminiDialect
 from vivavoce.protocol.setup import Setup

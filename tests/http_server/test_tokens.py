@@ -11,7 +11,8 @@ from vivavoce.core.events import ContextUpdated
 from vivavoce.domain.accounts import Principal
 from vivavoce.errors import ClientFault, StoreError
 from vivavoce.http.errors import ErrorResponse
-from vivavoce.http.tokens import FoundToken, TokenService
+from vivavoce.http.tokens import TokenService
+from vivavoce.protocol.auth_tokens import FoundToken
 from vivavoce.protocol.dialect import GeminiDialect
 from vivavoce.store.memory import MemoryStore
 from vivavoce.store.port import digest_secret

@@ -20,10 +20,11 @@ from vivavoce.http.keys import (
 )
 from vivavoce.http.limits import AuthFailureLimiter
 from vivavoce.http.origin_policy import OriginPolicy, RequestOrigin
-from vivavoce.http.tokens import FoundToken, TokenService
+from vivavoce.http.tokens import TokenService
 from vivavoce.http.websocket import Scope as AsgiScope
 from vivavoce.metrics import Metrics
 from vivavoce.protocol import close
+from vivavoce.protocol.auth_tokens import FoundToken
 from vivavoce.protocol.paths import Credential
 
 log = logging.getLogger(__name__)

@@ -10,23 +10,16 @@ import logging
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from vivavoce.domain.accounts import Principal, TokenRecord
+from vivavoce.domain.accounts import Principal
 from vivavoce.errors import INTERNAL, POLICY, ClientFault, StoreError
 from vivavoce.http import errors
 from vivavoce.protocol import close
-from vivavoce.protocol.auth_tokens import (
-    constrain_setup,
-    read_bound_setup,
-    read_token_request,
-    token_body,
-)
+from vivavoce.protocol.auth_tokens import FoundToken, read_token_request, token_body
 from vivavoce.protocol.json_frames import is_light
 from vivavoce.protocol.paths import TOKEN_PREFIX
-from vivavoce.protocol.setup import Setup
 from vivavoce.runtime.event_loop import run_in_decoder
 from vivavoce.store.port import Refusal, TokenStore, digest_secret
 
@@ -37,30 +30,6 @@ REFUSALS = {
     Refusal.EXPIRED: (INTERNAL, close.TOKEN_EXPIRED),
     Refusal.EXHAUSTED: (INTERNAL, close.TOKEN_EXHAUSTED),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class FoundToken:
-    """A token that a client presents, and its effect on the client's setup."""
-
-    record: TokenRecord
-
-    def lock_setup(self, client: Setup) -> Setup:
-        """Return the effective setup of a session with this token. Raises `ClientFault`."""
-        bound = read_bound_setup(self.record.setup)
-        return constrain_setup(client, bound, self.record.mask)
-
-    def locks_field(self, name: str) -> bool:
-        """Return whether part of this field of a setup, by its proto name, is locked."""
-        mask = self.record.mask
-        if mask is None:
-            return bool(self.record.setup)
-        return any(path.split(".", 1)[0] == name for path in mask)
-
-    @property
-    def replaces_setup(self) -> bool:
-        """True if nothing of the client's setup counts."""
-        return bool(self.record.setup) and self.record.mask is None
 
 
 class TokenService:

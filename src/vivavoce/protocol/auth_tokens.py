@@ -8,6 +8,7 @@ before its fields.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar, get_origin
 
@@ -135,11 +136,37 @@ def _rfc3339(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+# --- locked fields -------------------------------------------------------------------------------
+
 W = TypeVar("W", bound=Wire)
 
 MAX_PATHS = 200
 
 Path = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FoundToken:
+    """A token that a client presents, and its effect on the client's setup."""
+
+    record: TokenRecord
+
+    def lock_setup(self, client: Setup) -> Setup:
+        """Return the effective setup of a session with this token. Raises `ClientFault`."""
+        bound = read_bound_setup(self.record.setup)
+        return constrain_setup(client, bound, self.record.mask)
+
+    def locks_field(self, name: str) -> bool:
+        """Return whether part of this field of a setup, by its proto name, is locked."""
+        mask = self.record.mask
+        if mask is None:
+            return bool(self.record.setup)
+        return any(path.split(".", 1)[0] == name for path in mask)
+
+    @property
+    def replaces_setup(self) -> bool:
+        """True if nothing of the client's setup counts."""
+        return bool(self.record.setup) and self.record.mask is None
 
 
 def mask_paths(mask: str) -> tuple[str, ...]:

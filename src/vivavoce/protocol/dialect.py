@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from vivavoce.core.events import (
     ActivityEnded,
@@ -16,11 +15,12 @@ from vivavoce.core.messages import Message
 from vivavoce.domain.setup import ActivityDetection, SessionSetup
 from vivavoce.errors import ClientFault
 from vivavoce.protocol import close
+from vivavoce.protocol.auth_tokens import FoundToken
 from vivavoce.protocol.base import OnMismatch, OnUnknown, Reading, Wire, ignore, unserved_fields
 from vivavoce.protocol.decode import Decoder
 from vivavoce.protocol.encode import encode_message
 from vivavoce.protocol.json_frames import MessageLimits, is_light
-from vivavoce.protocol.setup import Setup, session_setup
+from vivavoce.protocol.setup import session_setup
 
 MAX_REPORTED = 100
 """Names and sentences that are logged for one connection."""
@@ -31,23 +31,6 @@ MAX_REMEMBERED = 200
 OnUnserved = Callable[[str, str], None]
 """Called with a kind (`tool`, `setting`, `field` or `signal`) and the name of something that was
 asked for and has no effect here. It may raise `ClientFault` to refuse it."""
-
-
-class SetupLock(Protocol):
-    """The part of a setup that an ephemeral token locks."""
-
-    @property
-    def replaces_setup(self) -> bool:
-        """True if nothing of the client's setup counts."""
-        ...
-
-    def lock_setup(self, client: Setup) -> Setup:
-        """Return the effective setup. Raises `ClientFault`."""
-        ...
-
-    def locks_field(self, name: str) -> bool:
-        """Return whether part of this field of a setup, by its proto name, is locked."""
-        ...
 
 
 class GeminiDialect:
@@ -82,24 +65,24 @@ class GeminiDialect:
         self._decoder = Decoder(self._reading, limits, self._report_unserved)
         self.beside_setup = b""
         self._detection = ActivityDetection()
-        self._lock: SetupLock | None = None
+        self._token: FoundToken | None = None
 
     def is_light(self, frame: bytes | str) -> bool:
         """Return whether a frame is read within a few milliseconds, and so on an event loop."""
         return is_light(frame)
 
-    def read_setup(self, frame: bytes | str, lock: SetupLock | None = None) -> SessionSetup:
+    def read_setup(self, frame: bytes | str, token: FoundToken | None = None) -> SessionSetup:
         """Read the session that the first frame asks for. Raises `ClientFault`.
 
-        `lock` is what a token locks of it. Where nothing of the client's setup counts, that setup
+        `token` locks fields of it. Where nothing of the client's setup counts, that setup
         may be invalid.
         """
-        self._lock = lock
+        self._token = token
         wire, self.beside_setup = self._decoder.read_setup(
-            frame, lock is not None and lock.replaces_setup
+            frame, token is not None and token.replaces_setup
         )
-        if lock is not None:
-            wire = lock.lock_setup(wire)
+        if token is not None:
+            wire = token.lock_setup(wire)
         setup = session_setup(wire, self._reading)
         self._detection = setup.realtime.detection
         self._report_unserved(wire, "setup")
@@ -119,15 +102,15 @@ class GeminiDialect:
 
     def _unlocked(self, incoming: ClientInput) -> ClientInput:
         """Remove from a context update what a token locks for the whole session."""
-        if self._lock is None or not isinstance(incoming, ContextUpdated):
+        if self._token is None or not isinstance(incoming, ContextUpdated):
             return incoming
         instruction, tools = incoming.instruction, incoming.tools
-        if instruction is not None and self._lock.locks_field("system_instruction"):
+        if instruction is not None and self._token.locks_field("system_instruction"):
             self.report_unserved(
                 "setting", "contextUpdate.systemInstruction, which the token holds"
             )
             instruction = None
-        if tools is not None and self._lock.locks_field("tools"):
+        if tools is not None and self._token.locks_field("tools"):
             self.report_unserved("setting", "contextUpdate.tools, which the token holds")
             tools = None
         return ContextUpdated(instruction, tools)
