@@ -10,12 +10,12 @@ from vivavoce.http import errors
 
 FAILURES = {
     400: errors.invalid_argument(),
-    403: errors.no_credential(),
+    403: errors.NO_CREDENTIAL,
     404: errors.unknown_path("/nowhere"),
-    426: errors.upgrade_required(),
+    426: errors.UPGRADE_REQUIRED,
     429: errors.quota_exceeded(30),
-    500: errors.internal_error(),
-    503: errors.unavailable(),
+    500: errors.INTERNAL_ERROR,
+    503: errors.UNAVAILABLE,
 }
 
 
@@ -33,7 +33,7 @@ def test_rule_3_1_9_errors_are_json_too() -> None:
 
 
 def test_a_bad_key_says_so_to_machines_and_to_people() -> None:
-    failure = errors.bad_key()
+    failure = errors.BAD_KEY
     error = failure.body["error"]
     assert (failure.http_status, error["status"]) == (400, "INVALID_ARGUMENT")
     assert error["message"] == "API key not valid. Please pass a valid API key."
@@ -49,7 +49,7 @@ def test_a_bad_key_says_so_to_machines_and_to_people() -> None:
 
 
 def test_a_missing_credential_has_the_whole_sentence() -> None:
-    assert errors.no_credential().body["error"]["message"].endswith("to call this API.")
+    assert errors.NO_CREDENTIAL.body["error"]["message"].endswith("to call this API.")
 
 
 def test_an_unknown_model_is_not_found() -> None:

@@ -188,7 +188,7 @@ async def _no_list(request: Request) -> Response:
 async def _nothing(request: Request) -> Response:
     path = request.url.path
     if live_path(path) is not None:
-        response = answer(errors.upgrade_required())
+        response = answer(errors.UPGRADE_REQUIRED)
         response.headers["upgrade"] = "websocket"
         return response
     return answer(errors.unknown_path(path))
@@ -199,4 +199,4 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 
 async def _broken(request: Request, error: Exception) -> Response:
-    return answer(errors.internal_error())
+    return answer(errors.INTERNAL_ERROR)

@@ -92,7 +92,7 @@ class Authenticator:
         async with self._count_failures(client_request):
             credential = client_request.credential
             if credential and credential.is_token and not await self._keys.is_open():
-                raise AuthError(POLICY, close.NOT_A_KEY, errors.unauthenticated())
+                raise AuthError(POLICY, close.NOT_A_KEY, errors.UNAUTHENTICATED)
             return await self._keys.authenticate(credential, scope)
 
     async def authenticate_session(
@@ -118,7 +118,7 @@ class Authenticator:
         if token is None:
             if await self._keys.is_open():
                 return AuthenticatedClient(await self._keys.authenticate(None, Scope.LIVE))
-            raise AuthError(POLICY, close.UNREGISTERED, errors.no_credential(), is_guess=True)
+            raise AuthError(POLICY, close.UNREGISTERED, errors.NO_CREDENTIAL, is_guess=True)
         owner = await self._keys.find_owner(token.record.owner)
         if owner is None:
             raise missing_credential()  # the key that made it was revoked

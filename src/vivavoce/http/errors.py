@@ -56,29 +56,14 @@ def error_response(http_status: int, message: str, *details: dict[str, Any]) -> 
     return ErrorResponse(http_status, {"error": error})
 
 
-def error_info(reason: str, **metadata: str) -> dict[str, Any]:
+def error_info(reason: str) -> dict[str, Any]:
     """Make a machine-readable reason."""
     return {
         "@type": _TYPE + "ErrorInfo",
         "reason": reason,
         "domain": "googleapis.com",
-        "metadata": {"service": SERVICE} | metadata,
+        "metadata": {"service": SERVICE},
     }
-
-
-def bad_key() -> ErrorResponse:
-    """400: the API key is unknown."""
-    message = {
-        "@type": _TYPE + "LocalizedMessage",
-        "locale": "en-US",
-        "message": close.BAD_KEY,
-    }
-    return error_response(400, close.BAD_KEY, error_info("API_KEY_INVALID"), message)
-
-
-def no_credential() -> ErrorResponse:
-    """403: no credential was presented."""
-    return error_response(403, close.UNREGISTERED)
 
 
 def invalid_argument(message: str = close.INVALID_ARGUMENT) -> ErrorResponse:
@@ -98,21 +83,6 @@ def bad_request(message: str) -> ErrorResponse:
     return error_response(
         400, message, {"@type": _TYPE + "BadRequest", "fieldViolations": violations}
     )
-
-
-def unauthenticated() -> ErrorResponse:
-    """401: another credential was presented where only an API key will do."""
-    return error_response(401, close.NOT_A_KEY, error_info("ACCESS_TOKEN_TYPE_UNSUPPORTED"))
-
-
-def out_of_scope() -> ErrorResponse:
-    """403: the key lacks the scope."""
-    return error_response(403, close.OUT_OF_SCOPE, error_info("ACCESS_TOKEN_SCOPE_INSUFFICIENT"))
-
-
-def expired_key() -> ErrorResponse:
-    """400: the API key has expired."""
-    return error_response(400, close.EXPIRED_KEY, error_info("API_KEY_INVALID"))
 
 
 def forbidden(message: str) -> ErrorResponse:
@@ -138,11 +108,6 @@ def unknown_path(path: str) -> ErrorResponse:
     return error_response(404, f"The requested URL {path[:200]} was not found on this server.")
 
 
-def upgrade_required() -> ErrorResponse:
-    """426: a Live path was requested without a WebSocket upgrade."""
-    return error_response(426, "This is a WebSocket address: open it with a Live API client.")
-
-
 def quota_exceeded(retry_after_s: int) -> ErrorResponse:
     """429: a quota is exceeded; retry later."""
     return error_response(
@@ -152,11 +117,20 @@ def quota_exceeded(retry_after_s: int) -> ErrorResponse:
     )
 
 
-def internal_error() -> ErrorResponse:
-    """500: a fault of the server."""
-    return error_response(500, close.INTERNAL_ERROR)
-
-
-def unavailable() -> ErrorResponse:
-    """503: no capacity now."""
-    return error_response(503, close.UNAVAILABLE)
+BAD_KEY = error_response(
+    400,
+    close.BAD_KEY,
+    error_info("API_KEY_INVALID"),
+    {"@type": _TYPE + "LocalizedMessage", "locale": "en-US", "message": close.BAD_KEY},
+)
+EXPIRED_KEY = error_response(400, close.EXPIRED_KEY, error_info("API_KEY_INVALID"))
+UNAUTHENTICATED = error_response(401, close.NOT_A_KEY, error_info("ACCESS_TOKEN_TYPE_UNSUPPORTED"))
+NO_CREDENTIAL = error_response(403, close.UNREGISTERED)
+OUT_OF_SCOPE = error_response(
+    403, close.OUT_OF_SCOPE, error_info("ACCESS_TOKEN_SCOPE_INSUFFICIENT")
+)
+UPGRADE_REQUIRED = error_response(
+    426, "This is a WebSocket address: open it with a Live API client."
+)
+INTERNAL_ERROR = error_response(500, close.INTERNAL_ERROR)
+UNAVAILABLE = error_response(503, close.UNAVAILABLE)

@@ -44,17 +44,12 @@ class AuthError(ClientFault):
 
 def missing_credential() -> AuthError:
     """Refuse a request without a credential."""
-    return AuthError(POLICY, close.UNREGISTERED, errors.no_credential())
-
-
-def wrong_key() -> AuthError:
-    """Refuse an unknown key."""
-    return AuthError(INVALID, close.BAD_KEY, errors.bad_key(), is_guess=True)
+    return AuthError(POLICY, close.UNREGISTERED, errors.NO_CREDENTIAL)
 
 
 def keys_unavailable() -> AuthError:
     """Refuse while the keys cannot be read."""
-    return AuthError(INTERNAL, close.UNAVAILABLE, errors.unavailable())
+    return AuthError(INTERNAL, close.UNAVAILABLE, errors.UNAVAILABLE)
 
 
 class ApiKeys:
@@ -109,11 +104,11 @@ class ApiKeys:
             raise missing_credential()
         record = next((key for key in stored if hmac.compare_digest(given, key.digest)), None)
         if record is None:
-            raise wrong_key()
+            raise AuthError(INVALID, close.BAD_KEY, errors.BAD_KEY, is_guess=True)
         if record.expires and record.expires <= self._now():
-            raise AuthError(INVALID, close.EXPIRED_KEY, errors.expired_key())
+            raise AuthError(INVALID, close.EXPIRED_KEY, errors.EXPIRED_KEY)
         if scope not in record.scopes:
-            raise AuthError(POLICY, close.OUT_OF_SCOPE, errors.out_of_scope())
+            raise AuthError(POLICY, close.OUT_OF_SCOPE, errors.OUT_OF_SCOPE)
         return _principal(record)
 
     async def find_owner(self, id: str) -> Principal | None:

@@ -63,7 +63,7 @@ class TokenService:
             await self._store.put_token(record)
         except StoreError as error:
             log.warning("token was not created", extra={"why": str(error)})
-            return errors.unavailable()
+            return errors.UNAVAILABLE
         return token_body(secret, record)
 
     async def find_token(self, secret: str) -> FoundToken | None:
