@@ -24,7 +24,7 @@ _HEADERS = (
     r"|(?:proxy-)?authorization|(?:set-)?cookie|password|secret)"
 )
 _SECRET_NAME = re.compile(_HEADERS, re.IGNORECASE)
-"""Names of headers and fields whose values nobody has to read."""
+"""Names of headers and fields whose values are masked."""
 
 _SECRETS = re.compile(
     # A header as it is sent, as a dictionary's or a pair's entry, and as a variable.

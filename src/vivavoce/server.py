@@ -1,8 +1,8 @@
 """The composition root: from a configuration to a server that holds conversations.
 
-Nothing else in the tree builds more than itself. `Server(config)` puts the parts together without
-touching the world; its `start()` opens the store and binds the port first (what is wrong
-with either is told before anything heavy is loaded), then starts the engines.
+No other module builds more than itself. `Server(config)` puts the parts together without I/O; its
+`start()` opens the store and binds the port first, so that an error of either is reported before
+anything heavy is loaded, and then starts the engines.
 """
 
 from __future__ import annotations
@@ -90,8 +90,8 @@ Say = Callable[[str], None]
 class Server:
     """A whole server in this process. `start`, then `stop`; once each.
 
-    `folder` is where the local CA lives, for tests; `say` is told of whatever makes the start take
-    long, and the log is where it is `None`; `store` replaces the one of the configuration.
+    `folder` is that of the local CA, for tests; `say` shows what makes the start take long, in the
+    log unless it is given; `store` replaces the one of the configuration.
     """
 
     def __init__(

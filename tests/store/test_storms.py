@@ -239,7 +239,7 @@ async def test_a_redis_that_is_not_there_is_an_outage_and_a_wrong_password_a_mis
     await absent.aclose()
     with redis_server("--requirepass", "right") as server:
         wrong = build_store("redis", url=server.url.replace("//", "//:hunter2@"))
-        with pytest.raises(ConfigError, match="does not let us in") as mistake:
+        with pytest.raises(ConfigError, match="refuses the login") as mistake:
             await wrong.start()
         assert "hunter2" not in str(mistake.value)
         await wrong.aclose()

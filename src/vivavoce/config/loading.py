@@ -1,9 +1,9 @@
-"""The settings tree: one TOML file, overridden by environment variables, overridden by flags.
+"""Loading the configuration: one TOML file, under environment variables, under flags.
 
 Precedence, highest first: flag, environment (`VIVAVOCE_`, nested by `__`), file, default. The
 file is the one named by `--config` or `VIVAVOCE_CONFIG`, else `./vivavoce.toml`, else
 `config.toml` in the user's configuration folder. Everything is merged once and validated as a
-whole, so that all mistakes are told together.
+whole, so that all errors in it are reported together.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ EMBEDDED_MODELS = ("auto", "qwen-0.5b", "qwen-1.5b")
 
 
 def load_config(path: Path | None = None, flags: Mapping[str, Any] | None = None) -> Config:
-    """The merged configuration. Raises `ConfigError` that names every mistake and its fix."""
+    """Load the configuration. Raises one `ConfigError` with every error in it and its fix."""
     file = find_file(path)
     try:
         tables = tomllib.loads(file.read_text("utf-8")) if file else {}
@@ -52,12 +52,12 @@ def load_config(path: Path | None = None, flags: Mapping[str, Any] | None = None
 
 
 def _variables() -> dict[str, Any]:
-    """The settings that are environment variables, nested. Raises `SettingsError`."""
+    """Read the settings in environment variables, nested. Raises `SettingsError`."""
     return EnvSettingsSource(_Variables)()
 
 
 def _merged(lower: dict[str, Any], higher: dict[str, Any]) -> dict[str, Any]:
-    """`lower` with what stands in `higher` instead, table by table."""
+    """Merge two trees, table by table; `higher` wins."""
     tables = {
         name: _merged(lower[name], value)
         for name, value in higher.items()
@@ -67,13 +67,13 @@ def _merged(lower: dict[str, Any], higher: dict[str, Any]) -> dict[str, Any]:
 
 
 class _Variables(Config, BaseSettings):
-    """How the library names a setting as a variable."""
+    """The names of settings as environment variables."""
 
     model_config = SettingsConfigDict(env_prefix="VIVAVOCE_", env_nested_delimiter="__")
 
 
 def find_file(path: Path | None = None) -> Path | None:
-    """The file that counts: the named one, the project's, the user's, or none."""
+    """Find the file: the named one, the project's, the user's, or none. Raises `ConfigError`."""
     if path is None and (named := os.environ.get("VIVAVOCE_CONFIG")):
         path = Path(named)
     if path is not None:
@@ -85,7 +85,7 @@ def find_file(path: Path | None = None) -> Path | None:
 
 
 def model_choice(line: str) -> dict[str, Any]:
-    """The one line that swaps the language model, as an engine's table.
+    """Read the line that replaces the language model, as an engine's table.
 
     `openai:URL#NAME` is an endpoint, whose key is read from `VIVAVOCE_MODEL_KEY`; a name of
     `EMBEDDED_MODELS` or a path that ends in `.gguf` a model in this process; anything else the
@@ -109,7 +109,7 @@ def model_choice(line: str) -> dict[str, Any]:
 
 
 def _nest_flags(flags: Mapping[str, Any]) -> dict[str, Any]:
-    """`{"server.port": 1}` as `{"server": {"port": 1}}`; flags that were not given are `None`."""
+    """Nest `{"server.port": 1}` as `{"server": {"port": 1}}`, without flags that are `None`."""
     tree: dict[str, Any] = {}
     for name, value in flags.items():
         if value is None:
@@ -123,7 +123,7 @@ def _nest_flags(flags: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _complete_config(config: Config) -> Config:
-    """Built-in profiles added, the one-line model put in, and what no type can say checked."""
+    """Add the built-in profiles, put the model in, and check what no type can."""
     tables = {name: ProfileTable(**table) for name, table in BUILTIN_PROFILES.items()}
     tables |= config.profiles
     if config.model and isinstance(responder := tables[EMBEDDED].responder, dict):
@@ -145,7 +145,7 @@ def _complete_config(config: Config) -> Config:
 
 
 def find_conflicting_names(models: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Names of one model, with `models/` before it and without, that differ in the profile."""
+    """Find names of one model, with and without `models/`, that lead to different profiles."""
     return [
         (f"{name!r} and {short!r} are one model and name different profiles.",
          "Keep one of them under [models].")
@@ -155,7 +155,7 @@ def find_conflicting_names(models: Mapping[str, str]) -> list[tuple[str, str]]:
 
 
 def find_contradictions(config: Config) -> list[tuple[str, str]]:
-    """What no type can say: problems and their fixes."""
+    """Find what no type can check: problems and their fixes."""
     problems = []
     server = config.server
     known = ", ".join(sorted(config.profiles))
@@ -225,11 +225,11 @@ class ConfigErrors:
 
 TABLE = "Input should be a table"
 WORDS = {"dict_type": TABLE, "model_type": TABLE, "model_attributes_type": TABLE}
-"""Where the library speaks of what Python calls it."""
+"""Messages in the words of the file, for those of the library that use Python's."""
 
 
 def format_errors(error: ValidationError, root: type[BaseModel]) -> str:
-    """All mistakes, one a line. `root` is the whole tree of settings."""
+    """Format all errors, one a line. `root` is the whole tree of settings."""
     return "\n".join(_format_error(each, root) for each in error.errors(include_url=False))
 
 
@@ -250,7 +250,7 @@ def _shown_value(value: object) -> str:
 
 
 def _nearest_setting(place: Sequence[int | str], root: type[BaseModel]) -> str:
-    """The setting, in full, that was probably meant; empty if none is near."""
+    """Return the full name of the setting that was probably meant; empty if none is near."""
     *path, last = map(str, place)
     elsewhere = [name for name in _all_settings(root) if name.rpartition(".")[2] == last]
     if len(elsewhere) == 1:
@@ -261,7 +261,7 @@ def _nearest_setting(place: Sequence[int | str], root: type[BaseModel]) -> str:
 
 
 def _table(kind: object, path: Sequence[str]) -> type[BaseModel] | None:
-    """The table at `path`."""
+    """Return the table at `path`."""
     for step in path:
         if _is_table(kind):
             kind = kind.model_fields[step].annotation
@@ -271,7 +271,7 @@ def _table(kind: object, path: Sequence[str]) -> type[BaseModel] | None:
 
 
 def _all_settings(table: type[BaseModel], before: str = "") -> Iterator[str]:
-    """The settings of a table and of those in it, in full."""
+    """Yield the full names of the settings of a table and of those in it."""
     for name, field in table.model_fields.items():
         yield before + name
         if _is_table(field.annotation):

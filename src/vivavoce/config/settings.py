@@ -76,7 +76,7 @@ EngineChoice = Annotated[str | dict[str, Any], one_error_saying("an engine's nam
 
 
 def split_words(value: object) -> object:
-    """`a, b` as a list; anything else as it is."""
+    """Split `a, b` into a list; leave anything else as it is."""
     if isinstance(value, str):
         return [word.strip() for word in value.split(",") if word.strip()]
     return value
@@ -95,7 +95,7 @@ class TlsTable(_Table):
 
     `certificate` and `key` are PEM files of the user's own; without them the project's local CA
     signs a certificate for loopback, the bind address and `names`. `plain` says whose plain text
-    is taken: this machine's own, everybody's (behind a proxy that ends TLS), or nobody's.
+    is accepted: this machine's, anyone's (behind a proxy that ends TLS), or no one's.
     """
 
     enabled: bool = True
@@ -106,7 +106,7 @@ class TlsTable(_Table):
 
 
 class QuotaTable(_Table):
-    """`[server.quota]`: what those may take who have no key with limits of its own; 0 is no limit.
+    """`[server.quota]`: the quota of clients without a key that has its own; 0 is no limit.
 
     It holds for each of `server.keys`, and, where no key is asked for, for all callers together.
     """
@@ -117,12 +117,12 @@ class QuotaTable(_Table):
     messages_per_s: float = Field(default=0.0, ge=0)
 
     def quota(self) -> Quota:
-        """The same for the HTTP server."""
+        """Return the quota of these settings."""
         return Quota(**self.model_dump())
 
 
 class ServerTable(_Table):
-    """`[server]`: the port, who may use it, and how much of it one client may take.
+    """`[server]`: the port, who may use it, and how much one client may use.
 
     `origins` are web pages that may connect besides those of this machine and of the server
     itself; `*` is all. `hosts` are further names by which the server may be called. `reuse_port`
@@ -156,7 +156,7 @@ class SessionTable(_Table):
     `engine_silence_s` is how long an answer may produce nothing before it is given up.
     `connection_s` is the lifetime of a connection, after which its session goes on over another;
     `total_s` that of a whole session, over all its connections; `idle_s` how long a client may
-    send nothing. `go_away_s` is how long before any of these ends the client is told.
+    send nothing. `go_away_s` is how long before any of these ends `goAway` is sent.
     `eager_silence_ms` is the short silence at which the user's words are transcribed ahead of the
     end of the turn. Speech recognized with a confidence below `min_confidence` (0..1) is not
     answered: the user is asked to say it again; 0 turns that off.
@@ -186,7 +186,7 @@ class SessionTable(_Table):
     def settings(
         self, early_turn_complete: bool, trace_texts: bool = False, tools_deadline_s: float = 30.0
     ) -> SessionSettings:
-        """The core's own settings, once it is known who the client is."""
+        """Return the core's settings for one client."""
         return SessionSettings(
             pacing=Pacing(self.turn_complete),
             stall_s=self.stall_s,
@@ -281,18 +281,18 @@ class Config(_Table):
     weights: dict[str, Path] = {}
 
     def profile_of(self, model: str) -> str | None:
-        """The profile that answers for a model name's last segment; `None` refuses it."""
+        """Return the profile of a model name's last segment; `None` if it is not served."""
         return self.models.get(model) or self.models.get("*")
 
 
 def base_url(host: str, port: int, scheme: str = "http") -> str:
-    """The URL of a server as its own machine reaches it."""
+    """Return the URL of a server as its own machine reaches it."""
     name = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"{scheme}://[{name}]:{port}" if ":" in name else f"{scheme}://{name}:{port}"
 
 
 def is_loopback(host: str) -> bool:
-    """Whether nobody outside this machine can reach this address."""
+    """Whether only this machine can reach an address."""
     if host == "localhost":
         return True
     try:

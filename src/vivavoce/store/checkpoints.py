@@ -106,41 +106,29 @@ class CheckpointRepository:
         """Return the store for its checkpoints; `None` if the client asks for no handles."""
         if setup.resumption is None:
             return None
-        return SessionCheckpointStore(
-            self._store,
-            start.session,
-            owner,
-            model_id(setup.model),
-            start.lease,
-            self._resume_s,
-            start.handle,
-            self._now,
-        )
+        model = model_id(setup.model)
+        return SessionCheckpointStore(self._store, start, owner, model, self._resume_s, self._now)
 
 
 class SessionCheckpointStore:
     """Saves the checkpoints of one session, under handles that only its client gets to know.
 
-    `lease` is the number under which the connection holds the session, and `handle` the one that
-    the client presented, if it resumed. A handle is 256 random bits.
+    A handle is 256 random bits.
     """
 
     def __init__(
         self,
         store: SessionStore,
-        session: SessionId,
+        start: SessionStart,
         owner: str,
         model: str,
-        lease: int,
         resume_s: float,
-        handle: str = "",
-        now: Callable[[], float] = time.time,
+        now: Callable[[], float],
     ) -> None:
         self._store = store
-        self._session, self._owner, self._model = session, owner, model
-        self._lease = lease
+        self._session, self._lease, self._handle = start.session, start.lease, start.handle
+        self._owner, self._model = owner, model
         self._resume_s = resume_s
-        self._handle = handle
         self._now = now
         self._encoder = CheckpointEncoder()
 
@@ -164,6 +152,8 @@ class SessionCheckpointStore:
         """Drop the session and its handles."""
         await self._store.forget_session(self._session, self._lease)
 
+
+# --- encoding ---------------------------------------------------------------------------------
 
 QUICK_CHARS = 16_384
 """Characters of new text that are encoded in less than a millisecond."""

@@ -1,4 +1,4 @@
-"""A store in this process's memory: forgets with it. For tests, and for those who keep nothing."""
+"""A store in the memory of this process, with which it ends."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SWEEP_EVERY = 256
 
 @dataclass(slots=True)
 class _StoredSession:
-    """A session; `states` are what was written down by handle, the newest last.
+    """A session; `states` are what was saved by handle, the newest last.
 
     Of handles older than the last two only the name is kept.
     """
@@ -26,14 +26,14 @@ class _StoredSession:
     states: dict[str, SavedSession | None] = field(default_factory=dict)
 
     def once(self, media: Mapping[str, bytes]) -> dict[str, bytes]:
-        """The media, as the very bytes that are held already."""
+        """Return the media, as the same bytes objects that are held already."""
         states = (state for state in islice(reversed(self.states.values()), 2) if state)
         held = {name: blob for state in states for name, blob in state.media.items()}
         return {name: held.get(name, blob) for name, blob in media.items()}
 
 
 class MemoryStore:
-    """See the port. Every verb is one step of the event loop, and so atomic."""
+    """Implements the port. Every method is one step of the event loop, and so atomic."""
 
     name = "memory"
     shared = False
@@ -49,13 +49,13 @@ class MemoryStore:
         self._writes = 0
 
     async def start(self) -> None:
-        """Nothing has to be made ready."""
+        """Do nothing."""
 
     async def ping(self) -> None:
-        """Always there."""
+        """Do nothing."""
 
     async def aclose(self) -> None:
-        """Nothing has to be closed."""
+        """Do nothing."""
 
     # --- sessions -------------------------------------------------------------------------
 

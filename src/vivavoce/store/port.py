@@ -3,12 +3,12 @@
 Three adapters stand behind it: `memory` (one process, forgets with it), `sqlite` (one machine,
 several processes) and `redis` (several machines). `testing.store_contract` says what each must do.
 
-Rules for everybody who writes one:
+Rules for every adapter:
 
-- A store sees no secret: whatever a client presents is a digest here.
+- A store sees no secret, only digests of what clients present.
 - `now` and all times are seconds since the epoch, given by the caller.
-- What is expired is as if it were not there, also before it is swept away.
-- Every verb raises `StoreError`, and nothing else, when the store cannot be reached or fails,
+- What is expired is absent, also before it is swept away.
+- Every method raises `StoreError`, and nothing else, when the store cannot be reached or fails,
   within `STORE_S`; the next call tries again.
 - Any number of calls may run at once, from any number of processes.
 """
@@ -32,12 +32,12 @@ MAX_HANDLES = 4096
 every turn: at ten seconds a turn this is the conversation of half a day."""
 
 KEEP_EXPIRED_S = 3600.0
-"""How long after its end a token is still known, so that `EXPIRED` can be told."""
+"""How long after its end a token is still known, so that the answer is `EXPIRED`."""
 
 
 @dataclass(frozen=True, slots=True)
 class SavedSession:
-    """A session as it was last written down.
+    """A session as it was last saved.
 
     `owner` is the id of its principal and `model` the id of its model: both must be the same
     when it is resumed. `lease` is the number of the connection that holds it: the first is 1,
@@ -54,10 +54,10 @@ class SavedSession:
 
 
 class Refusal(Enum):
-    """Why a session or a token was not given."""
+    """Why a session or a token was refused."""
 
     UNKNOWN = "unknown"
-    """There is none, it is expired, or it belongs to somebody else."""
+    """There is none, it is expired, or it belongs to another owner."""
     OTHER_MODEL = "other_model"
     EXPIRED = "expired"
     """A token whose time to begin sessions, or whose whole time, is over."""
@@ -66,7 +66,7 @@ class Refusal(Enum):
 
 
 class SessionStore(Protocol):
-    """Sessions that can be resumed."""
+    """Stores sessions that can be resumed."""
 
     max_handles: int
     """Handles of one session that are known (`MAX_HANDLES`)."""
@@ -74,7 +74,7 @@ class SessionStore(Protocol):
     async def save_session(
         self, saved: SavedSession, handle: str, now: float, expires: float
     ) -> bool:
-        """Write a session down under a new handle; its handles before that stay valid.
+        """Save a session under a new handle; its earlier handles stay valid.
 
         `handle` is a digest. Where it is the newest already, its state is replaced. The state of
         the handle before it stays as it is; of older ones only the name is kept, and no more than
@@ -89,12 +89,12 @@ class SessionStore(Protocol):
     async def take_session(
         self, handle: str, owner: str, model: str, now: float, exact: bool
     ) -> SavedSession | Refusal:
-        """The session of this handle, for a new connection, whose lease is in the answer.
+        """Take a handle's session for a new connection, whose lease is in the answer.
 
         Atomic: of any number of callers each gets another lease. The handle that was presented is
         the session's newest from then on; the others stay valid. `exact` gives the state that was
-        written down with that very handle where it is kept, and otherwise the newest. `UNKNOWN`
-        where there is none or another `owner`'s, `OTHER_MODEL`; neither changes anything.
+        saved with that very handle where it is kept, and otherwise the newest. `UNKNOWN` where
+        there is none or another `owner`'s, `OTHER_MODEL`; neither changes anything.
         """
         ...
 
@@ -103,8 +103,8 @@ class SessionStore(Protocol):
     ) -> dict[SessionId, int]:
         """Keep these sessions, held under these leases, until `expires`.
 
-        Answers with the present lease of each, also where it is greater than the caller's (then
-        nothing is renewed); sessions that are not there are left out.
+        Returns the present lease of each, also where it is greater than the caller's (then nothing
+        is renewed); sessions that are not there are left out.
         """
         ...
 
@@ -114,27 +114,27 @@ class SessionStore(Protocol):
 
 
 class TokenStore(Protocol):
-    """Ephemeral tokens."""
+    """Stores ephemeral tokens."""
 
     async def put_token(self, token: TokenRecord) -> None:
         """Keep a token until `KEEP_EXPIRED_S` after it has expired."""
         ...
 
     async def find_token(self, digest: str, now: float) -> TokenRecord | None:
-        """The token as it stands, used up or expired even, until `KEEP_EXPIRED_S` after its end."""
+        """Return a token, used up or expired even, until `KEEP_EXPIRED_S` after its end."""
         ...
 
     async def claim_token(self, digest: str, now: float, resuming: bool) -> TokenRecord | Refusal:
         """Take one use of the token, atomically: of N uses exactly N claims succeed.
 
-        `resuming` takes none, and does not mind `new_session_expires` or uses. `UNKNOWN`,
+        `resuming` takes none, and ignores `new_session_expires` and uses. `UNKNOWN`,
         `EXPIRED` and `EXHAUSTED` take nothing.
         """
         ...
 
 
 class KeyStore(Protocol):
-    """API keys."""
+    """Stores API keys."""
 
     async def put_key(self, key: KeyRecord) -> bool:
         """Keep a key, in the place of one with the same id, atomically.
@@ -144,34 +144,34 @@ class KeyStore(Protocol):
         ...
 
     async def list_keys(self) -> tuple[KeyRecord, ...]:
-        """All keys, the oldest first, the expired among them."""
+        """List all keys, the oldest first, the expired among them."""
         ...
 
     async def drop_key(self, id: str) -> bool:
-        """Forget a key; whether there was one."""
+        """Delete a key; returns whether there was one."""
         ...
 
 
 class QuotaStore(Protocol):
-    """What principals take of what they may."""
+    """Stores what principals use of their quotas."""
 
     async def hold_place(
         self, owner: str, holder: str, limit: int, now: float, expires: float
     ) -> bool:
         """Hold one of `limit` places of an owner until `expires` (0 is no limit), atomically.
 
-        Whoever holds one already keeps it, with the new time. False where all are held.
+        A holder that has one keeps it, with the new time. False where all are held.
         """
         ...
 
     async def release_place(self, owner: str, holder: str) -> None:
-        """Give the place back."""
+        """Release the place."""
         ...
 
     async def add_usage(
         self, owner: str, what: str, amount: float, now: float, expires: float
     ) -> float:
-        """Add to a counter and answer with its sum; an amount of 0 only asks.
+        """Add to a counter and return its sum; an amount of 0 only reads it.
 
         A counter is gone after the `expires` of its first counting.
         """
@@ -179,27 +179,27 @@ class QuotaStore(Protocol):
 
 
 class StateStore(SessionStore, TokenStore, KeyStore, QuotaStore, Protocol):
-    """Everything, in one place."""
+    """Stores everything, in one place."""
 
     name: str
-    """For people: `memory`, `sqlite` with its file, `redis` with its address without password."""
+    """For display: `memory`, `sqlite` with its file, `redis` with its address, no password."""
 
     shared: bool
     """Whether other processes see what this one writes."""
 
     async def start(self) -> None:
-        """Connect and make ready. Raises `ConfigError` for what cannot work, `StoreError`."""
+        """Connect. Raises `ConfigError` for what cannot work, `StoreError`."""
         ...
 
     async def ping(self) -> None:
-        """Raises `StoreError` if the store cannot be read and written now."""
+        """Check that the store can be read and written. Raises `StoreError`."""
         ...
 
     async def aclose(self) -> None: ...
 
 
 def token_refusal(token: TokenRecord, now: float, resuming: bool) -> Refusal | None:
-    """Why a token that is there does not let anybody in."""
+    """Return why a token that is there is refused; `None` if it is not."""
     if now >= token.expires or (not resuming and now >= token.new_session_expires):
         return Refusal.EXPIRED
     if not resuming and token.uses is not None and token.uses <= 0:

@@ -1,4 +1,4 @@
-"""A store in a Redis server, or in what speaks its protocol and runs Lua: for several machines.
+"""A store in a Redis server, or one that speaks its protocol and runs Lua: for several machines.
 
 The client is redis-py's, which connects anew by itself. Its errors may name the server's address;
 they never name the password, nor do ours.
@@ -31,7 +31,7 @@ PROBE_S = 60
 
 
 class RedisStore:
-    """See the port. `url` as redis-py takes it; every name in Redis begins with `prefix`."""
+    """Implements the port. `url` as redis-py takes it; names in Redis begin with `prefix`."""
 
     shared = True
     max_handles = MAX_HANDLES
@@ -53,7 +53,7 @@ class RedisStore:
         except StoreError as error:
             if isinstance(error.__cause__, AuthenticationError):
                 raise ConfigError(
-                    f"{self.name} does not let us in.", "Check user and password in store.url."
+                    f"{self.name} refuses the login.", "Check user and password in store.url."
                 ) from None
             raise
 
@@ -67,7 +67,7 @@ class RedisStore:
                 await self._redis.aclose()
 
     async def _do(self, call: Awaitable[T]) -> T:
-        """The answer to a call. Raises `StoreError`."""
+        """Return the answer to a call. Raises `StoreError`."""
         from redis.exceptions import RedisError
 
         try:

@@ -1,6 +1,6 @@
 """A store in one SQLite file: for one machine, with any number of processes.
 
-Write-ahead logging lets readers go on beside a writer. Every verb that must be atomic is one
+Write-ahead logging lets readers go on beside a writer. Every method that must be atomic is one
 transaction that begins by taking the write lock (`BEGIN IMMEDIATE`), or one conditional statement.
 """
 
@@ -242,7 +242,7 @@ class SqliteStore:
 
 
 def _save_media(db: sqlite3.Connection, saved: SavedSession, handle: str) -> None:
-    """Write the media that is not there yet, and what the handle's state refers to."""
+    """Save the media that is not there yet, and what the handle's state refers to."""
     db.execute(DROP_USES, (handle,))
     if not saved.media:
         return
@@ -280,8 +280,8 @@ class SqliteDatabase:
     async def run_work(self, work: Work[T]) -> T:
         """Run `work` on the connection, alone, in the thread. Raises `StoreError`.
 
-        What has begun is brought to its end also where the caller gives up: a transaction that was
-        left open would lock all other processes out.
+        What has begun is finished also where the caller gives up: an open transaction would lock
+        all other processes out.
         """
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, "state")
@@ -293,7 +293,7 @@ class SqliteDatabase:
             raise StoreError("The state file is busy.") from None
 
     async def aclose(self) -> None:
-        """Close it, after what is being done; what the disk does not answer is left behind."""
+        """Close it after the present call; a call that the disk does not answer is left behind."""
         thread, self._thread = self._thread, None
         if thread is None:
             return
@@ -338,7 +338,7 @@ class SqliteDatabase:
         return db
 
     def _prepare(self) -> None:
-        """The folder and the file, for this user's eyes only."""
+        """Make the folder and the file, readable by this user only."""
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with suppress(FileExistsError):  # and closing one that is there would take SQLite's locks
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
@@ -360,7 +360,7 @@ class SqliteDatabase:
 
 @contextmanager
 def write_transaction(db: sqlite3.Connection) -> Iterator[None]:
-    """One transaction with the write lock from its beginning."""
+    """Run the block as one transaction that holds the write lock from its beginning."""
     db.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -532,12 +532,12 @@ Row = tuple[Any, ...]
 
 
 def session_row(saved: SavedSession) -> Row:
-    """All columns but the last."""
+    """Return all columns but the last."""
     return saved.session, saved.owner, saved.model, saved.lease
 
 
 def token_row(token: TokenRecord) -> Row:
-    """A token as a row."""
+    """Convert a token to a row."""
     mask = None if token.mask is None else json.dumps(token.mask)
     return (
         token.digest, token.owner, token.uses, token.expires, token.new_session_expires,
@@ -546,14 +546,14 @@ def token_row(token: TokenRecord) -> Row:
 
 
 def read_token(row: Any) -> TokenRecord:
-    """A row as a token."""
+    """Convert a row to a token."""
     digest, owner, uses, expires, new_session_expires, setup, mask = row
     paths = None if mask is None else tuple(json.loads(mask))
     return TokenRecord(digest, owner, uses, expires, new_session_expires, setup, paths)
 
 
 def key_row(key: KeyRecord) -> Row:
-    """A key as a row."""
+    """Convert a key to a row."""
     scopes = json.dumps(sorted(scope.value for scope in key.scopes))
     return (
         key.id, key.name, key.digest, key.hint, key.created, key.expires, scopes,
@@ -562,7 +562,7 @@ def key_row(key: KeyRecord) -> Row:
 
 
 def read_key(row: Any) -> KeyRecord:
-    """A row as a key."""
+    """Convert a row to a key."""
     id, name, digest, hint, created, expires, scopes, quota = row
     return KeyRecord(
         id, name, digest, hint, created, expires,
