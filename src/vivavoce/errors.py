@@ -2,6 +2,7 @@
 
     VivavoceError
     ├── ClientFault         the client broke the protocol: becomes a close code and a reason
+    │   └── AuthError       no valid key or token (http.keys)
     ├── ConfigError         the configuration cannot work: said at start-up, with the fix
     │   └── AudioDeviceMissing    no microphone or loudspeaker can be opened (client)
     ├── EngineError         an engine failed: ends the generation or the transcript, not the session
@@ -10,8 +11,11 @@
     │       └── NamespacesForbidden   the kernel lets this user make no sandbox
     ├── StoreError          the state store cannot be used: talk goes on, not resumable meanwhile
     ├── ToolError           a tool that the server runs failed: the model is told, the turn goes on
-    │   └── PageError       a page could not be read (tools.ssrf)
-    └── ServerUnreachable, SessionClosed     a client of ours found no server, or lost it (client)
+    │   └── PageError       a page could not be read: PagePaywalled, PageRefused (tools.ssrf)
+    ├── ServerUnreachable   a client of ours finds no server (client)
+    │   └── ServerUntrusted       its certificate cannot be verified
+    ├── SessionClosed       the server ended a client's session (client)
+    └── CliError            what a command prints when it ends: code, problem, fix, status (cli)
 
 Anything else that escapes is a bug of ours: the connection closes with 1011 and the
 flight recorder is kept.

@@ -294,7 +294,7 @@ _INSIDE = "/guest.py"
 _LIBRARIES = ("/usr/lib", "/usr/lib64", "/lib", "/lib64")
 _HARMLESS = ("/etc/ld.so.cache", "/usr/share/zoneinfo")
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom")
-_NOBODY = "65534"
+_UNPRIVILEGED_ID = "65534"
 _MIB = 1 << 20
 _SCRATCH = 16 * _MIB
 _THREADS = 64
@@ -328,7 +328,7 @@ def command(
         program,
         "--unshare-all", "--unshare-user",
         "--die-with-parent", "--new-session",
-        "--cap-drop", "ALL", "--uid", _NOBODY, "--gid", _NOBODY,
+        "--cap-drop", "ALL", "--uid", _UNPRIVILEGED_ID, "--gid", _UNPRIVILEGED_ID,
         "--hostname", "sandbox",
         *_system(),
         *(part for pair in interpreter.mounts() for part in ("--ro-bind", *map(str, pair))),

@@ -432,8 +432,8 @@ def _last_words(request: GenerationRequest) -> str:
 def _earlier_words(request: GenerationRequest) -> str:
     """Return what the user said before asking for it."""
     texts = (content.text.strip() for content in request.history if content.role is Role.USER)
-    told = [text for text in texts if text and not _BEFORE.search(text)]
-    return ". ".join(told) or "You told me nothing."
+    statements = [text for text in texts if text and not _BEFORE.search(text)]
+    return ". ".join(statements) or "You told me nothing."
 
 
 def _last_results(request: GenerationRequest) -> tuple[ToolResult, ...]:

@@ -135,7 +135,7 @@ class StateStoreContract:
                 "it took no other's place"
             )
 
-    async def test_whoever_holds_an_older_lease_changes_nothing(self) -> None:
+    async def test_the_holder_of_an_older_lease_changes_nothing(self) -> None:
         async with self.store() as store:
             await store.save_session(SAVED, "h1", NOW, LATER)
             await store.take_session("h1", "owner", "model", NOW, exact=False)

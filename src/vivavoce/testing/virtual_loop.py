@@ -25,7 +25,7 @@ THREAD_TIMEOUT_S = 60.0
 
 
 class VirtualTimeStuck(Exception):
-    """Everybody waits and no timer is set: in real time this would wait for ever."""
+    """All tasks wait and no timer is set: in real time this would wait for ever."""
 
 
 class _JumpingSelector(selectors.DefaultSelector):
