@@ -21,7 +21,7 @@ from vivavoce.http.origin_policy import OriginPolicy, RequestOrigin
 from vivavoce.logs import scrub
 from vivavoce.protocol import content
 from vivavoce.protocol.json_frames import decode_base64
-from vivavoce.protocol.paths import live_path
+from vivavoce.protocol.paths import parse_live_path
 from vivavoce.runtime.audio_input import WavHeaderReader
 
 LIVE = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent"
@@ -32,7 +32,7 @@ HEADER = (
 
 
 def _path(data: bytes) -> Hashable:
-    found = live_path(data.decode("latin-1"))
+    found = parse_live_path(data.decode("latin-1"))
     return found and (found.version, found.method, found.enterprise)
 
 

@@ -26,7 +26,7 @@ from vivavoce.core.events import (
 from vivavoce.domain.audio import AudioChunk, VideoFrame
 from vivavoce.errors import ClientFault
 from vivavoce.protocol.dialect import GeminiDialect
-from vivavoce.protocol.paths import live_path
+from vivavoce.protocol.paths import parse_live_path
 
 SHARED = Path(os.environ.get("VIVAVOCE_SHARED") or Path(__file__).parents[3] / "shared")
 RECORDINGS = sorted(SHARED.glob("captures/*/*.jsonl"))
@@ -142,7 +142,7 @@ def test_every_path_of_a_recording_is_a_live_path(recording: Path) -> None:
     for line in lines(recording):
         path = line.get("path", "")
         if line.get("dir", line.get("ev")) in ("open", "upgrade") and "/ws/" in path:
-            found = live_path(path)
+            found = parse_live_path(path)
             assert found is not None, path
             assert found.enterprise == ("LlmBidiService" in path)
             assert found.method.endswith("Constrained") == path.endswith("Constrained")

@@ -24,7 +24,12 @@ from vivavoce.domain.ids import CallId
 from vivavoce.errors import ClientFault
 from vivavoce.protocol import content
 from vivavoce.protocol.base import Reading
-from vivavoce.protocol.content import Instruction, contributions, paragraphs, tool_result
+from vivavoce.protocol.content import (
+    Instruction,
+    convert_tool_result,
+    convert_turns,
+    join_paragraphs,
+)
 
 
 def wire(value: Any, strict: bool = False) -> content.Content:
@@ -68,7 +73,7 @@ def read(
     def report(sentence: str, *, quoted: str = "") -> None:
         reported.append(sentence)
 
-    said = contributions(turns, Reading(strict, enterprise, on_mismatch=report))
+    said = convert_turns(turns, Reading(strict, enterprise, on_mismatch=report))
     return list(said), reported
 
 
@@ -145,13 +150,13 @@ def test_turns_without_anything_in_them_are_left_out_and_reported() -> None:
     ],
 )
 def test_each_part_of_an_instruction_is_a_paragraph(instruction: Any) -> None:
-    assert paragraphs(wire(instruction)) == "One.\n\nTwo."
+    assert join_paragraphs(wire(instruction)) == "One.\n\nTwo."
 
 
 def result(**fields: Any) -> ToolResult:
     answer = {"id": "a", "name": "f"} | fields
     read = content.FunctionResponse.model_validate(answer, context={"reading": Reading()})
-    return tool_result(read)
+    return convert_tool_result(read)
 
 
 @pytest.mark.parametrize(
@@ -203,7 +208,7 @@ def media(mime_type: str, data: bytes, strict: bool = False) -> tuple[str, list[
     blob = {"mimeType": mime_type, "data": base64.b64encode(data).decode()}
     turn = wire({"role": "user", "parts": [{"inlineData": blob}]})
     reading = Reading(strict, on_mismatch=lambda what, quoted="": told.append(what))
-    (content,) = contributions([turn], reading)
+    (content,) = convert_turns([turn], reading)
     assert isinstance(content, Content)
     (part,) = content.parts
     assert isinstance(part, Blob)

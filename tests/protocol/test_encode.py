@@ -40,7 +40,13 @@ from vivavoce.core.messages import (
 )
 from vivavoce.domain.content import Page, RetrievalStatus, Source, ToolCall, ToolKind
 from vivavoce.domain.ids import CallId, SessionId
-from vivavoce.protocol.encode import LONGEST, MAX_FRAME_BYTES, dump, duration, encode_message
+from vivavoce.protocol.encode import (
+    LONGEST,
+    MAX_FRAME_BYTES,
+    dump_json,
+    encode_message,
+    spell_duration,
+)
 
 PCM = bytes(range(256)) * 10
 USAGE = TokenCount(
@@ -153,7 +159,7 @@ def test_rule_3_1_6_only_int32_fields_are_numbers(message: Message, enterprise: 
     [(50, "50s"), (12.5, "12.500s"), (0.44, "0.440s"), (0, "0s"), (-1, "0s"), (59.9996, "60s")],
 )
 def test_rule_3_1_7_durations_are_strings(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
+    assert spell_duration(seconds) == text
     assert spoken(GoAway(seconds)) == {"goAway": {"timeLeft": text}}
 
 
@@ -292,12 +298,12 @@ def test_a_handle_and_resumable_come_together_or_not_at_all() -> None:
     ],
 )
 def test_odd_objects_of_a_model_become_json(args: Mapping[Any, Any], expected: Any) -> None:
-    assert json.loads(dump(args)) == expected
+    assert json.loads(dump_json(args)) == expected
 
 
 def test_what_has_no_json_form_is_an_error() -> None:
     with pytest.raises(TypeError):
-        dump({"a": object()})
+        dump_json({"a": object()})
 
 
 # --- as the Python SDK reads it -------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vivavoce.protocol.paths import collapse, find_credential, live_path
+from vivavoce.protocol.paths import collapse_slashes, find_credential, parse_live_path
 
 SERVICE = "google.ai.generativelanguage"
 LIVE = "GenerativeService.BidiGenerateContent"
@@ -39,7 +39,7 @@ FIREBASE = "google.firebase.vertexai"
     ],
 )
 def test_paths_of_live_sessions(path: str, version: str, enterprise: bool) -> None:
-    found = live_path(path)
+    found = parse_live_path(path)
     assert found is not None
     assert (found.version, found.enterprise) == (version, enterprise)
     assert found.method == "BidiGenerateContent"
@@ -47,13 +47,13 @@ def test_paths_of_live_sessions(path: str, version: str, enterprise: bool) -> No
 
 
 def test_the_constrained_method_is_for_tokens() -> None:
-    found = live_path(f"//ws/{SERVICE}.v1alpha.{LIVE}Constrained")
+    found = parse_live_path(f"//ws/{SERVICE}.v1alpha.{LIVE}Constrained")
     assert found is not None
     assert found.method == "BidiGenerateContentConstrained"
 
 
 def test_music_is_another_protocol() -> None:
-    found = live_path(f"/ws/{SERVICE}.v1alpha.GenerativeService.BidiGenerateMusic")
+    found = parse_live_path(f"/ws/{SERVICE}.v1alpha.GenerativeService.BidiGenerateMusic")
     assert found is not None
     assert found.music
 
@@ -77,11 +77,11 @@ def test_music_is_another_protocol() -> None:
     ],
 )
 def test_other_paths(path: str) -> None:
-    assert live_path(path) is None
+    assert parse_live_path(path) is None
 
 
 def test_slashes_collapse() -> None:
-    assert collapse("//v1beta///models/") == "/v1beta/models/"
+    assert collapse_slashes("//v1beta///models/") == "/v1beta/models/"
 
 
 PLACES = [

@@ -27,7 +27,7 @@ from vivavoce.domain.ids import CallId, SessionId
 from vivavoce.domain.model_family import model_id
 from vivavoce.domain.setup import Modality, Sensitivity, SessionSetup
 from vivavoce.protocol.dialect import GeminiDialect
-from vivavoce.protocol.paths import find_credential, live_path
+from vivavoce.protocol.paths import find_credential, parse_live_path
 
 
 def setup(**fields: Any) -> SessionSetup:
@@ -61,7 +61,7 @@ def spoken(message: Message) -> dict[str, Any]:
 )
 @pytest.mark.parametrize("prefix", ["/ws/", "//ws/", "/live/ws/", "/live//ws/"])
 def test_2_1_2_and_3_paths_with_double_slashes_and_prefixes(prefix: str, tail: str) -> None:
-    assert live_path(prefix + tail) is not None
+    assert parse_live_path(prefix + tail) is not None
 
 
 def test_2_1_4_a_token_stands_in_two_headers_at_once() -> None:

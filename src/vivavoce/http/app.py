@@ -26,7 +26,7 @@ from vivavoce.http.models import ModelList, published, published_page
 from vivavoce.http.origin_policy import LOOPBACK_ORIGIN
 from vivavoce.http.tokens import TokenService
 from vivavoce.http.websocket import Receive, Scope, Send
-from vivavoce.protocol.paths import MAX_PATH, collapse, is_version, live_path
+from vivavoce.protocol.paths import MAX_PATH, collapse_slashes, is_version, parse_live_path
 
 ALLOWED_HEADERS = (
     "authorization",
@@ -86,7 +86,7 @@ class App:
                 await answer(errors.unknown_path(scope["path"]))(scope, receive, send)
                 return
             # `//v1beta/models` comes from base URLs that end in a slash.
-            scope = {**scope, "path": collapse(scope["path"])}
+            scope = {**scope, "path": collapse_slashes(scope["path"])}
             try:
                 if scope["path"] not in PROBES:
                     self._authenticator.check_origin(ClientRequest(scope))
@@ -187,7 +187,7 @@ async def _no_list(request: Request) -> Response:
 
 async def _nothing(request: Request) -> Response:
     path = request.url.path
-    if live_path(path) is not None:
+    if parse_live_path(path) is not None:
         response = answer(errors.UPGRADE_REQUIRED)
         response.headers["upgrade"] = "websocket"
         return response

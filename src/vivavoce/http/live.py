@@ -31,7 +31,7 @@ from vivavoce.metrics import Metrics
 from vivavoce.protocol import close
 from vivavoce.protocol.dialect import GeminiDialect
 from vivavoce.protocol.json_frames import MessageLimits
-from vivavoce.protocol.paths import CONSTRAINED, LivePath, live_path
+from vivavoce.protocol.paths import CONSTRAINED, LivePath, parse_live_path
 from vivavoce.runtime.connection import Connection
 from vivavoce.runtime.event_loop import run_in_decoder
 from vivavoce.runtime.ports import Disconnected
@@ -74,7 +74,7 @@ class LiveEndpoint:
         self._options = options or LiveOptions()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = live_path(scope["path"])
+        path = parse_live_path(scope["path"])
         if path is None or path.music:
             failure = errors.unknown_path(scope["path"])
             refusals.info("upgrade refused", extra={"why": "no Live path"})

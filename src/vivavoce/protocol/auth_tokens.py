@@ -24,7 +24,7 @@ from vivavoce.protocol.base import (
     Timestamp,
     Wire,
     attribute_of,
-    choices,
+    field_types,
     object_of,
     read_model,
     spellings,
@@ -234,7 +234,7 @@ def _held_whole(kind: type[Wire], attribute: str) -> bool:
     """Return whether a field is repeated or free in form, and so locked as a whole."""
     return any(
         choice is Any or get_origin(choice) in (list, dict) or choice is dict
-        for choice in choices(kind, attribute)
+        for choice in field_types(kind, attribute)
     )
 
 

@@ -38,12 +38,6 @@ from vivavoce.errors import INVALID, ClientFault
 from vivavoce.protocol import close
 from vivavoce.protocol.json_frames import LongBase64, decode_base64
 
-
-def wrong(kind: str) -> PydanticCustomError:
-    """Make the error for a value that is no `kind` (a proto type name)."""
-    return PydanticCustomError("wire_value", "{kind}", {"kind": kind})
-
-
 OnUnknown = Callable[[str, str], None]
 """Called with the path of an object and an unknown name in it."""
 
@@ -89,138 +83,6 @@ def reading_of(info: ValidationInfo) -> Reading:
     """Return the `Reading` of the validation in progress."""
     reading: Reading = info.context["reading"] if info.context else LENIENT
     return reading
-
-
-# --- numbers -------------------------------------------------------------------------------
-
-
-_NUMERAL = re.compile(r"[+-]?[0-9]{1,20}(\.[0-9]{0,20})?([eE][+-]?[0-9]{1,3})?")
-_FRACTION = re.compile(r"[.eE]")
-
-
-def number(value: Any, kind: str) -> float | int:
-    """Read a finite number, also from a numeral in a string. Raises `wrong(kind)`."""
-    if isinstance(value, str) and _NUMERAL.fullmatch(value):
-        value = float(value) if _FRACTION.search(value) else int(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise wrong(kind)
-    return value
-
-
-def integer(value: Any, bits: int) -> int:
-    """Read a whole number of so many bits, also from a string or a float. Raises `wrong`."""
-    read = number(value, f"TYPE_INT{bits}")
-    if read != int(read) or not -(1 << (bits - 1)) <= read < 1 << (bits - 1):
-        raise wrong(f"TYPE_INT{bits}")
-    return int(read)
-
-
-Int32 = Annotated[int, BeforeValidator(lambda value: integer(value, 32))]
-Int64 = Annotated[int, BeforeValidator(lambda value: integer(value, 64))]
-Number = Annotated[float, BeforeValidator(lambda value: number(value, "TYPE_DOUBLE"))]
-Flag = StrictBool
-
-
-# --- bytes, durations, times -----------------------------------------------------------------
-
-
-def _bytes(value: Any) -> bytes:
-    if not isinstance(value, str | LongBase64):
-        raise wrong("TYPE_BYTES")
-    try:
-        return decode_base64(value)
-    except ValueError:
-        raise PydanticCustomError("base64", "base64") from None
-
-
-def _duration(value: Any, info: ValidationInfo) -> float:
-    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,12}(\.[0-9]{1,9})?s", value):
-        return float(value[:-1])
-    if reading_of(info).strict:
-        raise wrong("TYPE_DURATION")
-    return number(value, "TYPE_DURATION")
-
-
-_TIMESTAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
-
-
-def _timestamp(value: Any) -> datetime:
-    match = _TIMESTAMP.fullmatch(value) if isinstance(value, str) else None
-    if match is None:
-        raise wrong("TYPE_TIMESTAMP")
-    whole, fraction, zone = match.groups(default="")
-    try:
-        # Python has microseconds; the three digits below them are dropped.
-        return datetime.fromisoformat(whole + fraction[:7] + zone)
-    except ValueError:
-        raise wrong("TYPE_TIMESTAMP") from None
-
-
-Bytes = Annotated[bytes, BeforeValidator(_bytes)]
-Duration = Annotated[float, BeforeValidator(_duration)]
-"""Seconds."""
-Timestamp = Annotated[datetime, BeforeValidator(_timestamp)]
-
-
-# --- enums -----------------------------------------------------------------------------------
-
-
-class EnumNames:
-    """The names of an enum in the order of their proto numbers, from 0 (unspecified).
-
-    A value is a name in any case, with or without `prefix`, or a number. It is read as the name
-    without the prefix; unspecified is `""`, and so is an unknown value unless the reader is strict.
-    """
-
-    def __init__(self, *names: str, prefix: str = "", also: Mapping[str, str] | None = None):
-        self._numbered = ("", *names)
-        self._by_name = {"UNSPECIFIED": "", prefix + "UNSPECIFIED": ""}
-        for name in names:
-            self._by_name[name] = self._by_name[prefix + name] = name
-        self._by_name |= also or {}
-
-    def find(self, value: Any) -> str | None:
-        """Find the name of a value; `None` if there is none."""
-        if isinstance(value, str):
-            return self._by_name.get(value.strip().upper())
-        if isinstance(value, int) and not isinstance(value, bool):
-            return self._numbered[value] if 0 <= value < len(self._numbered) else None
-        return None
-
-    def read(self, value: Any, info: ValidationInfo) -> str:
-        """Read a name, as a pydantic validator. Raises `wrong`."""
-        name = self.find(value)
-        if name is not None:
-            return name
-        reading = reading_of(info)
-        if reading.strict or isinstance(value, bool) or not isinstance(value, str | int):
-            raise wrong("TYPE_ENUM")
-        shown = loggable_name(str(value))
-        sentence = f"{info.field_name} has no value {shown}: it is taken for unset"
-        reading.on_mismatch(sentence, quoted=str(value))
-        return ""
-
-
-MODALITY = EnumNames("TEXT", "IMAGE", "AUDIO", "VIDEO", prefix="MODALITY_")
-MEDIA_RESOLUTION = EnumNames("LOW", "MEDIUM", "HIGH", "ULTRA_HIGH", prefix="MEDIA_RESOLUTION_")
-THINKING_LEVEL = EnumNames("LOW", "MEDIUM", "HIGH", "MINIMAL", "XHIGH", prefix="THINKING_LEVEL_")
-START_SENSITIVITY = EnumNames("HIGH", "LOW", prefix="START_SENSITIVITY_")
-END_SENSITIVITY = EnumNames("HIGH", "LOW", prefix="END_SENSITIVITY_")
-ACTIVITY_HANDLING = EnumNames(
-    "START_OF_ACTIVITY_INTERRUPTS", "NO_INTERRUPTION", prefix="ACTIVITY_HANDLING_"
-)
-TURN_COVERAGE = EnumNames(
-    "ONLY_ACTIVITY", "ALL_INPUT", "AUDIO_ACTIVITY_AND_ALL_VIDEO", prefix="TURN_INCLUDES_",
-    also={"TURN_COVERAGE_UNSPECIFIED": ""},
-)  # fmt: skip
-BEHAVIOR = EnumNames("BLOCKING", "NON_BLOCKING", prefix="BEHAVIOR_")
-SCHEDULING = EnumNames(
-    "SILENT", "WHEN_IDLE", "INTERRUPT", prefix="SCHEDULING_", also={"INTERRUPTED": "INTERRUPT"}
-)
-TRANSCRIPTION_MODE = EnumNames("VERBATIM", "SMART", prefix="MODE_")
-CALLING_MODE = EnumNames("AUTO", "ANY", "NONE", "VALIDATED", prefix="MODE_")
-LANGUAGE = EnumNames("PYTHON", prefix="LANGUAGE_")
-OUTCOME = EnumNames("OK", "FAILED", "DEADLINE_EXCEEDED", prefix="OUTCOME_")
 
 
 # --- models ----------------------------------------------------------------------------------
@@ -333,7 +195,7 @@ def spellings(model: type[Wire]) -> dict[str, str]:
     return {name: name for name in names} | {to_camel(name): name for name in names}
 
 
-def choices(kind: type[Wire], attribute: str) -> tuple[Any, ...]:
+def field_types(kind: type[Wire], attribute: str) -> tuple[Any, ...]:
     """Return the types of a field, without the union with `None` of an optional one."""
     annotation: Any = kind.model_fields[attribute].annotation
     return get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
@@ -347,7 +209,7 @@ def attribute_of(kind: type[Wire], name: str) -> str:
 
 def object_of(kind: type[Wire], attribute: str) -> type[Wire] | None:
     """Return the model of a field that is one object; `None` for anything else."""
-    for choice in choices(kind, attribute):
+    for choice in field_types(kind, attribute):
         if isinstance(choice, type) and issubclass(choice, Wire):
             return choice
     return None
@@ -458,7 +320,7 @@ _KINDS = {
 
 
 def _fault(error: ErrorDetails, root: str) -> ClientFault:
-    path = path_of((root, *error["loc"]) if root else error["loc"])
+    path = spell_path((root, *error["loc"]) if root else error["loc"])
     match error["type"]:
         case "base64":
             return close.malformed(f"Base64 decoding failed at '{path}'.")
@@ -473,16 +335,153 @@ def _fault(error: ErrorDetails, root: str) -> ClientFault:
             kind = error["ctx"]["kind"]
         case other:
             kind = _KINDS.get(other, other.upper())
-    return close.invalid_value(path or "message", kind, shown(error["input"]))
+    return close.invalid_value(path or "message", kind, quote_value(error["input"]))
 
 
-def path_of(location: tuple[int | str, ...]) -> str:
+def spell_path(location: tuple[int | str, ...]) -> str:
     """Spell a pydantic location as a proto path: `setup.tools[0].function_declarations[1]`."""
     steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in location)
     return "".join(steps).removeprefix(".")
 
 
-def shown(value: object) -> str:
+def quote_value(value: object) -> str:
     """Quote a value for a close reason: as JSON, shortened."""
     text = orjson.dumps(value, default=str).decode()
     return text if len(text) <= 40 else text[:40] + "…"
+
+
+# --- values, as proto-JSON lets clients write them -----------------------------------------------
+
+
+def wrong_value(kind: str) -> PydanticCustomError:
+    """Make the error for a value that is no `kind` (a proto type name)."""
+    return PydanticCustomError("wire_value", "{kind}", {"kind": kind})
+
+
+_NUMERAL = re.compile(r"[+-]?[0-9]{1,20}(\.[0-9]{0,20})?([eE][+-]?[0-9]{1,3})?")
+_FRACTION = re.compile(r"[.eE]")
+
+
+def read_number(value: Any, kind: str) -> float | int:
+    """Read a finite number, also from a numeral in a string. Raises `wrong_value(kind)`."""
+    if isinstance(value, str) and _NUMERAL.fullmatch(value):
+        value = float(value) if _FRACTION.search(value) else int(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise wrong_value(kind)
+    return value
+
+
+def read_integer(value: Any, bits: int) -> int:
+    """Read a whole number of so many bits, also from a string or a float. Raises `wrong_value`."""
+    read = read_number(value, f"TYPE_INT{bits}")
+    if read != int(read) or not -(1 << (bits - 1)) <= read < 1 << (bits - 1):
+        raise wrong_value(f"TYPE_INT{bits}")
+    return int(read)
+
+
+Int32 = Annotated[int, BeforeValidator(lambda value: read_integer(value, 32))]
+Int64 = Annotated[int, BeforeValidator(lambda value: read_integer(value, 64))]
+Number = Annotated[float, BeforeValidator(lambda value: read_number(value, "TYPE_DOUBLE"))]
+Flag = StrictBool
+
+
+# --- bytes, durations, times -----------------------------------------------------------------
+
+
+def _bytes(value: Any) -> bytes:
+    if not isinstance(value, str | LongBase64):
+        raise wrong_value("TYPE_BYTES")
+    try:
+        return decode_base64(value)
+    except ValueError:
+        raise PydanticCustomError("base64", "base64") from None
+
+
+def _duration(value: Any, info: ValidationInfo) -> float:
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,12}(\.[0-9]{1,9})?s", value):
+        return float(value[:-1])
+    if reading_of(info).strict:
+        raise wrong_value("TYPE_DURATION")
+    return read_number(value, "TYPE_DURATION")
+
+
+_TIMESTAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
+
+
+def _timestamp(value: Any) -> datetime:
+    match = _TIMESTAMP.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise wrong_value("TYPE_TIMESTAMP")
+    whole, fraction, zone = match.groups(default="")
+    try:
+        # Python has microseconds; the three digits below them are dropped.
+        return datetime.fromisoformat(whole + fraction[:7] + zone)
+    except ValueError:
+        raise wrong_value("TYPE_TIMESTAMP") from None
+
+
+Bytes = Annotated[bytes, BeforeValidator(_bytes)]
+Duration = Annotated[float, BeforeValidator(_duration)]
+"""Seconds."""
+Timestamp = Annotated[datetime, BeforeValidator(_timestamp)]
+
+
+# --- enums -----------------------------------------------------------------------------------
+
+
+class EnumNames:
+    """The names of an enum in the order of their proto numbers, from 0 (unspecified).
+
+    A value is a name in any case, with or without `prefix`, or a number. It is read as the name
+    without the prefix; unspecified is `""`, and so is an unknown value unless the reader is strict.
+    """
+
+    def __init__(self, *names: str, prefix: str = "", also: Mapping[str, str] | None = None):
+        self._numbered = ("", *names)
+        self._by_name = {"UNSPECIFIED": "", prefix + "UNSPECIFIED": ""}
+        for name in names:
+            self._by_name[name] = self._by_name[prefix + name] = name
+        self._by_name |= also or {}
+
+    def find(self, value: Any) -> str | None:
+        """Find the name of a value; `None` if there is none."""
+        if isinstance(value, str):
+            return self._by_name.get(value.strip().upper())
+        if isinstance(value, int) and not isinstance(value, bool):
+            return self._numbered[value] if 0 <= value < len(self._numbered) else None
+        return None
+
+    def read(self, value: Any, info: ValidationInfo) -> str:
+        """Read a name, as a pydantic validator. Raises `wrong_value`."""
+        name = self.find(value)
+        if name is not None:
+            return name
+        reading = reading_of(info)
+        if reading.strict or isinstance(value, bool) or not isinstance(value, str | int):
+            raise wrong_value("TYPE_ENUM")
+        shown = loggable_name(str(value))
+        sentence = f"{info.field_name} has no value {shown}: it is taken for unset"
+        reading.on_mismatch(sentence, quoted=str(value))
+        return ""
+
+
+MODALITY = EnumNames("TEXT", "IMAGE", "AUDIO", "VIDEO", prefix="MODALITY_")
+MEDIA_RESOLUTION = EnumNames("LOW", "MEDIUM", "HIGH", "ULTRA_HIGH", prefix="MEDIA_RESOLUTION_")
+THINKING_LEVEL = EnumNames("LOW", "MEDIUM", "HIGH", "MINIMAL", "XHIGH", prefix="THINKING_LEVEL_")
+START_SENSITIVITY = EnumNames("HIGH", "LOW", prefix="START_SENSITIVITY_")
+END_SENSITIVITY = EnumNames("HIGH", "LOW", prefix="END_SENSITIVITY_")
+ACTIVITY_HANDLING = EnumNames(
+    "START_OF_ACTIVITY_INTERRUPTS", "NO_INTERRUPTION", prefix="ACTIVITY_HANDLING_"
+)
+TURN_COVERAGE = EnumNames(
+    "ONLY_ACTIVITY", "ALL_INPUT", "AUDIO_ACTIVITY_AND_ALL_VIDEO", prefix="TURN_INCLUDES_",
+    also={"TURN_COVERAGE_UNSPECIFIED": ""},
+)  # fmt: skip
+BEHAVIOR = EnumNames("BLOCKING", "NON_BLOCKING", prefix="BEHAVIOR_")
+SCHEDULING = EnumNames(
+    "SILENT", "WHEN_IDLE", "INTERRUPT", prefix="SCHEDULING_", also={"INTERRUPTED": "INTERRUPT"}
+)
+TRANSCRIPTION_MODE = EnumNames("VERBATIM", "SMART", prefix="MODE_")
+CALLING_MODE = EnumNames("AUTO", "ANY", "NONE", "VALIDATED", prefix="MODE_")
+LANGUAGE = EnumNames("PYTHON", prefix="LANGUAGE_")
+OUTCOME = EnumNames("OK", "FAILED", "DEADLINE_EXCEEDED", prefix="OUTCOME_")

@@ -282,7 +282,7 @@ class Instruction:
     text: str
 
 
-def contributions(
+def convert_turns(
     turns: Sequence[Content], reading: Reading
 ) -> Iterator[domain.Content | Instruction]:
     """Convert turns to contributions, in order and without empty ones. Raises `ClientFault`.
@@ -296,7 +296,7 @@ def contributions(
         if reading.strict and not (role in ROLES or (reading.enterprise and role == "system")):
             raise close.invalid("Please use a valid role: user, model.")
         if role in INSTRUCTING:
-            text = paragraphs(turn)
+            text = join_paragraphs(turn)
             if not text or any(not part.text for part in turn.parts):
                 report("an instruction takes text: what else it holds is left out")
             if text:
@@ -317,7 +317,7 @@ def contributions(
             report("content without anything in it is left out")
 
 
-def paragraphs(instruction: Content) -> str:
+def join_paragraphs(instruction: Content) -> str:
     """Join the text parts of a system instruction as paragraphs; its role doesn't matter."""
     return "\n\n".join(part.text for part in instruction.parts if part.text)
 
@@ -332,7 +332,7 @@ def _parts(wire: Part, reading: Reading) -> Iterator[domain.Part]:
     if call := wire.function_call:
         yield domain.ToolCall(CallId(call.id), call.name, call.args)
     if answer := wire.function_response:
-        yield tool_result(answer)
+        yield convert_tool_result(answer)
     if code := wire.executable_code:
         yield domain.ExecutableCode(code.code)
     if result := wire.code_execution_result:
@@ -369,7 +369,7 @@ def _medium(mime_type: str, data: bytes, reading: Reading) -> str:
     return mime_type if rate is None else f"{RECORDING}{rate}"
 
 
-def tool_result(wire: FunctionResponse) -> ToolResult:
+def convert_tool_result(wire: FunctionResponse) -> ToolResult:
     """Convert an answer to a call, whose `scheduling` stands beside `response` or in it.
 
     The outer one wins; the inner one is taken out of what the model sees when it was used.

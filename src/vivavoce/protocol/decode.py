@@ -45,9 +45,9 @@ from vivavoce.protocol.content import (
     Content,
     FunctionResponse,
     Instruction,
-    contributions,
-    paragraphs,
-    tool_result,
+    convert_tool_result,
+    convert_turns,
+    join_paragraphs,
 )
 from vivavoce.protocol.json_frames import (
     LongBase64,
@@ -323,7 +323,7 @@ class Decoder:
         itself. Content that only instructs interrupts nothing.
         """
         pending: list[domain.Content] = []
-        given = contributions(said.turns, self._reading)
+        given = convert_turns(said.turns, self._reading)
         held = 0
         for piece in chain.from_iterable(map(_pieces, given)):
             if isinstance(piece, domain.Content):
@@ -346,7 +346,7 @@ class Decoder:
             self._on_mismatch("contextUpdate changes nothing")
         path = "context_update.tools.tools"
         return ContextUpdated(
-            None if instruction is None else paragraphs(instruction),
+            None if instruction is None else join_paragraphs(instruction),
             None if tools is None else domain_tools(tools.tools, path, self._reading),
         )
 
@@ -359,7 +359,7 @@ class Decoder:
                 raise close.invalid(f"Invalid value at '{at}.name': a function name is required.")
             if answer.response is None and self._strict:
                 raise close.invalid(f"Invalid value at '{at}.response': an object is required.")
-        results = tuple(map(tool_result, wire.function_responses))
+        results = tuple(map(convert_tool_result, wire.function_responses))
         for start in range(0, max(1, len(results)), AT_ONCE):
             yield ToolResponsesReceived(results[start : start + AT_ONCE])
 

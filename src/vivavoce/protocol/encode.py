@@ -55,7 +55,7 @@ def encode_message(message: Message, *, enterprise: bool) -> bytes:
     Raises `ValueError` for a frame that clients could not read because of its size.
     """
     fields = _spell(message, enterprise)
-    frame = dump(fields) if fields else b""
+    frame = dump_json(fields) if fields else b""
     if len(frame) >= MAX_FRAME_BYTES:
         raise ValueError(f"{type(message).__name__} makes a frame of {len(frame)} bytes")
     return frame
@@ -73,9 +73,9 @@ def _spell(message: Message, enterprise: bool) -> Fields:
         case ModelCode() | ModelCodeResult() | ServerCall() | ServerResponse():
             return _part(_tool_part(message))
         case Grounding():
-            return _content(groundingMetadata=grounding_metadata(message))
+            return _content(groundingMetadata=spell_grounding(message))
         case UrlContext(pages):
-            return _content(urlContextMetadata=url_metadata(pages))
+            return _content(urlContextMetadata=spell_url_metadata(pages))
         case InputTranscript(text, finished):
             return _content(inputTranscription=_transcription(text, finished and enterprise))
         case OutputTranscript(text, finished):
@@ -100,7 +100,7 @@ def _spell(message: Message, enterprise: bool) -> Fields:
                 update["lastConsumedClientMessageIndex"] = str(consumed)
             return {"sessionResumptionUpdate": update}
         case GoAway(time_left_s):
-            return {"goAway": {"timeLeft": duration(time_left_s)}}
+            return {"goAway": {"timeLeft": spell_duration(time_left_s)}}
         case _:
             assert_never(message)
 
@@ -117,9 +117,9 @@ def _tool_part(message: ModelCode | ModelCodeResult | ServerCall | ServerRespons
             result = {"outcome": outcome, "id": id} | _present(output=shorten_text(output))
             return {"codeExecutionResult": result}
         case ServerCall():
-            return {"toolCall": server_call(message)}
+            return {"toolCall": spell_server_call(message)}
         case ServerResponse():
-            return {"toolResponse": server_response(message)}
+            return {"toolResponse": spell_server_response(message)}
         case _:
             assert_never(message)
 
@@ -141,10 +141,10 @@ def _transcription(text: str, finished: bool) -> Fields:
 def _voice_activity(started: bool, offset_s: float) -> Fields:
     kind = "ACTIVITY_START" if started else "ACTIVITY_END"
     # the wire's name is `type`; JavaScript's class promises the other one and converts nothing
-    return {"type": kind, "voiceActivityType": kind, "audioOffset": duration(offset_s)}
+    return {"type": kind, "voiceActivityType": kind, "audioOffset": spell_duration(offset_s)}
 
 
-def duration(seconds: float) -> str:
+def spell_duration(seconds: float) -> str:
     """Spell a duration: whole seconds without decimals, else three (`"12.500s"`)."""
     milliseconds = max(0, round(seconds * 1000))
     whole, rest = divmod(milliseconds, 1000)
@@ -178,7 +178,7 @@ def _details(**counts: int) -> list[Fields]:
     return [{"modality": name, "tokenCount": n} for name, n in counts.items() if n > 0]
 
 
-def dump(value: Any) -> bytes:
+def dump_json(value: Any) -> bytes:
     """Encode JSON that may hold the user's own objects.
 
     Unpaired surrogates are replaced, and integers beyond 64 bits become floats, or null where
@@ -229,11 +229,11 @@ _TOOL_TYPE = {ToolKind.SEARCH: "GOOGLE_SEARCH_WEB", ToolKind.URL: "URL_CONTEXT"}
 """The API has no name for the others; they are sent without one."""
 
 
-def grounding_metadata(message: Grounding) -> Fields:
+def spell_grounding(message: Grounding) -> Fields:
     """Spell `groundingMetadata`. Offsets count bytes of the text of the turn."""
     fields: Fields = {
         "webSearchQueries": [query[:_QUERY] for query in message.queries],
-        "searchEntryPoint": {"renderedContent": entry_point(message.queries)},
+        "searchEntryPoint": {"renderedContent": spell_entry_point(message.queries)},
     }
     if message.sources:
         fields["groundingChunks"] = [{"web": _web(source)} for source in message.sources]
@@ -249,7 +249,7 @@ def grounding_metadata(message: Grounding) -> Fields:
     return fields
 
 
-def entry_point(queries: Sequence[str]) -> str:
+def spell_entry_point(queries: Sequence[str]) -> str:
     """Spell the queries as markup to show beside the answer; it refers to nothing elsewhere."""
     chips = "".join(
         '<span style="display:inline-block;margin:2px;padding:4px 12px;border:1px solid #888;'
@@ -259,7 +259,7 @@ def entry_point(queries: Sequence[str]) -> str:
     return f'<div class="search-entry-point" style="font:14px sans-serif">{chips}</div>'
 
 
-def url_metadata(pages: Sequence[Page]) -> Fields:
+def spell_url_metadata(pages: Sequence[Page]) -> Fields:
     """Spell `urlContextMetadata`."""
     return {
         "urlMetadata": [
@@ -272,7 +272,7 @@ def url_metadata(pages: Sequence[Page]) -> Fields:
     }
 
 
-def server_call(message: ServerCall) -> Fields:
+def spell_server_call(message: ServerCall) -> Fields:
     """Spell a `toolCall` part: a record of what the server runs; the client runs nothing."""
     call = message.call
     return {
@@ -282,7 +282,7 @@ def server_call(message: ServerCall) -> Fields:
     }
 
 
-def server_response(message: ServerResponse) -> Fields:
+def spell_server_response(message: ServerResponse) -> Fields:
     """Spell a `toolResponse` part."""
     call, response = message.call, _bounded(message.response)
     return {"id": call.id, **_type(message.kind), "response": response}

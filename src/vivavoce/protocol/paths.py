@@ -55,7 +55,7 @@ class LivePath:
         return self.method == MUSIC
 
 
-def collapse(path: str) -> str:
+def collapse_slashes(path: str) -> str:
     """Collapse every run of slashes to one."""
     return re.sub(r"/{2,}", "/", path)
 
@@ -70,11 +70,11 @@ def names_interactions(path: str) -> bool:
     return "interactions" in path.split("/")
 
 
-def live_path(path: str) -> LivePath | None:
+def parse_live_path(path: str) -> LivePath | None:
     """Parse `path` (without its query); `None` if it isn't a Live path."""
     if len(path) > MAX_PATH:
         return None
-    _, found, asked = collapse(path).rpartition("/ws/")
+    _, found, asked = collapse_slashes(path).rpartition("/ws/")
     match = _PATH.fullmatch(asked) if found else None
     if match is None:
         return None

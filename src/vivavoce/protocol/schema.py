@@ -29,7 +29,7 @@ from vivavoce.domain.json_schema import (
 from vivavoce.domain.json_schema import nullable as with_null
 from vivavoce.errors import ClientFault
 from vivavoce.protocol import close
-from vivavoce.protocol.base import Reading, integer, number, shown
+from vivavoce.protocol.base import Reading, quote_value, read_integer, read_number
 
 TYPES = ("", "string", "number", "integer", "boolean", "array", "object", "null")
 """In the order of their proto numbers; 0 is unspecified."""
@@ -173,7 +173,7 @@ def _numeric(value: Any, kind: str) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        read = integer(value, 64) if kind == "integer" else number(value, "TYPE_DOUBLE")
+        read = read_integer(value, 64) if kind == "integer" else read_number(value, "TYPE_DOUBLE")
     except PydanticCustomError:
         return value
     return int(read) if read == int(read) else read
@@ -191,7 +191,7 @@ def _type_name(value: Any, path: str) -> str:
 
 def _number(value: Any, path: str) -> float | int:
     try:
-        read = number(value, "TYPE_DOUBLE")
+        read = read_number(value, "TYPE_DOUBLE")
     except PydanticCustomError:
         raise _wrong(path, "TYPE_DOUBLE", value) from None
     if abs(read) >= _WHOLE:
@@ -201,7 +201,7 @@ def _number(value: Any, path: str) -> float | int:
 
 def _count(value: Any, path: str) -> int:
     try:
-        return integer(value, 64)
+        return read_integer(value, 64)
     except PydanticCustomError:
         raise _wrong(path, "TYPE_INT64", value) from None
 
@@ -213,7 +213,7 @@ def _checked(value: Any, kind: type, name: str, path: str) -> Any:
 
 
 def _wrong(path: str, kind: str, value: object) -> ClientFault:
-    return close.invalid_value(path, kind, shown(value))
+    return close.invalid_value(path, kind, quote_value(value))
 
 
 MAX_BYTES = 65_536

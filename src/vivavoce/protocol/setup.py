@@ -47,7 +47,7 @@ from vivavoce.protocol.base import (
     Wire,
     not_served,
 )
-from vivavoce.protocol.content import Content, Ignored, paragraphs
+from vivavoce.protocol.content import Content, Ignored, join_paragraphs
 from vivavoce.protocol.lenient import relocate_fields
 from vivavoce.protocol.tools import Tool, ToolConfig, domain_tools
 
@@ -316,7 +316,7 @@ def session_setup(wire: Setup, reading: Reading) -> SessionSetup:
     return SessionSetup(
         model=wire.model,
         modality=_modality(generation.response_modalities),
-        instruction=paragraphs(wire.system_instruction) if wire.system_instruction else "",
+        instruction=join_paragraphs(wire.system_instruction) if wire.system_instruction else "",
         tools=_tools(wire, reading),
         voice=_voice(speech.voice_config, reading),
         language=speech.language_code,
