@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from vivavoce.runtime.tasks import CANCEL_TIMEOUT_S, EngineTasks, EngineTimeout
+from vivavoce.runtime.tasks import CANCEL_TIMEOUT_S, EngineTasks, EngineTimeout, PeriodicTask
 from vivavoce.testing.virtual_loop import run_virtually
 
 
@@ -88,3 +88,28 @@ def test_a_watchdog_calls_back_when_it_watched_for_too_long_and_only_then() -> N
         return calls
 
     assert run_virtually(run()) == [pytest.approx(128.0)]
+
+
+def test_a_periodic_task_goes_on_after_a_failure_until_it_is_closed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def run() -> list[float]:
+        loop, times = asyncio.get_running_loop(), []
+
+        async def work() -> None:
+            times.append(loop.time())
+            if len(times) == 2:
+                raise ValueError("a bug")
+            if len(times) == 3:
+                await asyncio.sleep(100)
+
+        periodic = PeriodicTask("test", 5.0, work)
+        await periodic.aclose()
+        periodic.start()
+        await asyncio.sleep(17)
+        await periodic.aclose()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        return times
+
+    assert run_virtually(run()) == [5.0, 10.0, 15.0]
+    assert [vars(each)["task"] for each in caplog.records] == ["test"]

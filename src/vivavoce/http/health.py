@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -15,7 +13,7 @@ from starlette.routing import Route
 
 from vivavoce.errors import StoreError
 from vivavoce.metrics import Metrics
-from vivavoce.runtime.tasks import EngineTasks
+from vivavoce.runtime.tasks import EngineTasks, PeriodicTask
 from vivavoce.store.port import StateStore
 
 log = logging.getLogger(__name__)
@@ -81,7 +79,7 @@ class StoreMonitor:
     def __init__(self, store: StateStore, readiness: Readiness) -> None:
         self._store = store
         self._readiness = readiness
-        self._task: asyncio.Task[None] | None = None
+        self._pinging = PeriodicTask("store", PING_S, self._ping_store)
         readiness.parts[self.PART] = Component(ComponentState.STARTING)
 
     @property
@@ -96,28 +94,23 @@ class StoreMonitor:
             self._note_unavailable(error)
         else:
             self._note_available()
-        self._task = asyncio.get_running_loop().create_task(self._ping_store(), name="store")
+        self._pinging.start()
 
     async def aclose(self) -> None:
         """Stop monitoring, and close the store."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        await self._pinging.aclose()
         await self._store.aclose()
 
     async def _ping_store(self) -> None:
-        while True:
-            await asyncio.sleep(PING_S)
-            try:
-                await self._store.ping()
-            except StoreError as error:
-                self._note_unavailable(error)
-            except Exception as error:
-                log.exception("store ping failed")
-                self._note_unavailable(StoreError(f"It failed: {type(error).__name__}."))
-            else:
-                self._note_available()
+        try:
+            await self._store.ping()
+        except StoreError as error:
+            self._note_unavailable(error)
+        except Exception as error:
+            log.exception("store ping failed")
+            self._note_unavailable(StoreError(f"It failed: {type(error).__name__}."))
+        else:
+            self._note_available()
 
     # Probes see the kind alone; the address and the cause stand in the log.
 

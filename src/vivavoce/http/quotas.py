@@ -8,7 +8,6 @@ their usage is added later.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from vivavoce.domain.accounts import Principal
 from vivavoce.errors import INTERNAL, ClientFault, StoreError
 from vivavoce.protocol import close
 from vivavoce.runtime.rate_limit import TokenBucket
+from vivavoce.runtime.tasks import PeriodicTask
 from vivavoce.store.port import QuotaStore
 
 log = logging.getLogger(__name__)
@@ -106,18 +106,15 @@ class Quotas:
         self._store = store
         self._now, self._clock = now, clock
         self._accounts: dict[str, _Account] = {}
-        self._task: asyncio.Task[None] | None = None
+        self._flushing = PeriodicTask("quotas", FLUSH_S, self.flush)
 
     def start(self) -> None:
         """Start adding up usage."""
-        self._task = asyncio.get_running_loop().create_task(self._watch(), name="quotas")
+        self._flushing.start()
 
     async def aclose(self) -> None:
         """Add up what is left, and stop."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        await self._flushing.aclose()
         await self.flush()
 
     async def admit_session(self, principal: Principal, holder: str) -> UsageMeter:
@@ -168,14 +165,6 @@ class Quotas:
             except StoreError as error:
                 log.warning("usage could not be added up", extra={"why": str(error)})
                 return
-
-    async def _watch(self) -> None:
-        while True:
-            await asyncio.sleep(FLUSH_S)
-            try:
-                await self.flush()
-            except Exception:
-                log.exception("usage could not be added up")
 
     async def _hold(self, principal: Principal, holder: str) -> bool:
         limit = principal.quota.sessions

@@ -6,9 +6,10 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from typing import TypeVar
 from weakref import WeakKeyDictionary
+
+from vivavoce.runtime.tasks import PeriodicTask
 
 T = TypeVar("T")
 
@@ -103,8 +104,8 @@ class LoopLag:
 
     def __init__(self) -> None:
         self._present = self._former = 0.0
-        self._shift_at = 0.0
-        self._task: asyncio.Task[None] | None = None
+        self._due = self._shift_at = 0.0
+        self._measurement = PeriodicTask("loop lag", INTERVAL_S, self._measure)
 
     @property
     def worst_s(self) -> float:
@@ -112,24 +113,19 @@ class LoopLag:
         return max(self._present, self._former)
 
     def start(self) -> None:
-        """Begin to measure."""
-        self._task = asyncio.get_running_loop().create_task(self._measure(), name="loop lag")
+        """Start to measure."""
+        now = asyncio.get_running_loop().time()
+        self._due, self._shift_at = now + INTERVAL_S, now + WINDOW_S
+        self._measurement.start()
 
     async def aclose(self) -> None:
-        """Measure no more."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        """Stop to measure."""
+        await self._measurement.aclose()
 
     async def _measure(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._shift_at = loop.time() + WINDOW_S
-        while True:
-            due = loop.time() + INTERVAL_S
-            await asyncio.sleep(INTERVAL_S)
-            now = loop.time()
-            if now >= self._shift_at:
-                self._former, self._present = self._present, 0.0
-                self._shift_at = now + WINDOW_S
-            self._present = max(self._present, now - due)
+        now = asyncio.get_running_loop().time()
+        if now >= self._shift_at:
+            self._former, self._present = self._present, 0.0
+            self._shift_at = now + WINDOW_S
+        self._present = max(self._present, now - self._due)
+        self._due = now + INTERVAL_S

@@ -12,7 +12,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,6 +20,7 @@ from vivavoce.core.lifetime import CloseReason
 from vivavoce.domain.checkpoint import Checkpoint
 from vivavoce.domain.ids import SessionId
 from vivavoce.errors import StoreError
+from vivavoce.runtime.tasks import PeriodicTask
 from vivavoce.store.port import SessionStore
 
 log = logging.getLogger(__name__)
@@ -114,21 +115,17 @@ class Leases:
     ) -> None:
         self._store = store
         self._resume_s = resume_s
-        self._renew_every_s = renew_every_s
         self._now = now
         self._held: dict[SessionId, _Held] = {}
-        self._task: asyncio.Task[None] | None = None
+        self._renewal = PeriodicTask("leases", renew_every_s, self.renew_leases)
 
     def start(self) -> None:
         """Start to renew them."""
-        self._task = asyncio.get_running_loop().create_task(self._watch(), name="leases")
+        self._renewal.start()
 
     async def aclose(self) -> None:
         """Stop to renew them."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        await self._renewal.aclose()
 
     @contextmanager
     def hold_lease(self, session: SessionId, lease: int, holder: LeaseHolder) -> Iterator[None]:
@@ -184,11 +181,3 @@ class Leases:
                 each.holder.supersede()
             else:
                 each.on_record = True
-
-    async def _watch(self) -> None:
-        while True:
-            await asyncio.sleep(self._renew_every_s)
-            try:
-                await self.renew_leases()
-            except Exception:
-                log.exception("leases were not renewed")

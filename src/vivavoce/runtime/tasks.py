@@ -1,4 +1,4 @@
-"""Tasks of engines, and how they are cancelled.
+"""Tasks of engines and how they are cancelled, and tasks that repeat.
 
 Every other task of a connection belongs to its `TaskGroup`. Engine tasks do not, because a group
 waits for its tasks, and an engine may swallow cancellation. A task that is still alive
@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 
 from vivavoce.errors import EXITS
 
@@ -96,3 +97,32 @@ class EngineTimeout:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+class PeriodicTask:
+    """Awaits `work` every `interval_s`. `start` and `aclose` once each."""
+
+    def __init__(self, name: str, interval_s: float, work: Callable[[], Awaitable[None]]) -> None:
+        self._name = name
+        self._interval_s = interval_s
+        self._work = work
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Start; the first time is after one interval."""
+        self._task = asyncio.get_running_loop().create_task(self._repeat(), name=self._name)
+
+    async def aclose(self) -> None:
+        """Stop, in the middle of the work even."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _repeat(self) -> None:
+        while True:
+            await asyncio.sleep(self._interval_s)
+            try:
+                await self._work()
+            except Exception:
+                log.exception("periodic task failed", extra={"task": self._name})

@@ -79,7 +79,7 @@ class RedisStore:
     async def _run(self, script: str, now: float, *arguments: Any) -> Any:
         known = self._scripts.get(script)
         if known is None:
-            known = self._scripts[script] = self._redis.register_script(script)
+            known = self._scripts[script] = self._redis.register_script(PRELUDE + script)
         return await self._do(known(args=[self._prefix, repr(now), *arguments]))
 
     def _key(self, *names: str) -> str:
@@ -231,7 +231,7 @@ def _key(data: bytes) -> KeyRecord:
 # The client asks again when a connection was cut before the answer came. What would count twice is
 # given a number by its caller, the last argument, under which it is counted once.
 
-_HEAD = """
+PRELUDE = """
 local prefix, now = ARGV[1], tonumber(ARGV[2])
 local function live(key)
     local expires = redis.call('HGET', key, 'expires')
@@ -248,9 +248,8 @@ end
 local function done(number)
     redis.call('SET', prefix .. ':done:' .. number, '', 'EX', 30)
 end
-"""
 
-_MEDIA = """
+-- Media of a session is a hash by digest; a handle names what its state refers to.
 local function media_of(session)
     return prefix .. ':media:' .. session
 end
@@ -268,12 +267,9 @@ local function drop_unused(session)
     end
 end
 """
-"""Media of a session is a hash by digest; a handle names what its state refers to."""
+"""What every script begins with."""
 
-SAVE = (
-    _HEAD
-    + _MEDIA
-    + """
+SAVE = """
 local session, owner, model, lease, data, handle, expires, names, most = unpack(ARGV, 3, 11)
 local key, media = prefix .. ':session:' .. session, media_of(session)
 if live(key) then
@@ -313,12 +309,8 @@ local older = redis.call('HGET', key, 'older')
 if older then keep(handle_key(older), expires) end
 return 1
 """
-)
 
-TAKE = (
-    _HEAD
-    + _MEDIA
-    + """
+TAKE = """
 local handle, owner, model, exact = unpack(ARGV, 3)
 local session = redis.call('HGET', handle_key(handle), 'session')
 if not session then return {'unknown'} end
@@ -347,11 +339,8 @@ for name in names_of(handle) do
 end
 return answer
 """
-)
 
-RENEW = (
-    _HEAD
-    + """
+RENEW = """
 local expires = ARGV[3]
 local present = {}
 for at = 4, #ARGV, 2 do
@@ -374,11 +363,8 @@ for at = 4, #ARGV, 2 do
 end
 return present
 """
-)
 
-FORGET = (
-    _HEAD
-    + """
+FORGET = """
 local key = prefix .. ':session:' .. ARGV[3]
 local lease = redis.call('HGET', key, 'lease')
 if not lease or tonumber(lease) > tonumber(ARGV[4]) then return 0 end
@@ -388,11 +374,8 @@ for _, handle in ipairs(redis.call('LRANGE', handles, 0, -1)) do
 end
 return redis.call('DEL', key, handles, prefix .. ':media:' .. ARGV[3])
 """
-)
 
-CLAIM = (
-    _HEAD
-    + """
+CLAIM = """
 local key, resuming = prefix .. ':token:' .. ARGV[3], ARGV[4] == '1'
 local token = redis.call('HMGET', key, 'expires', 'new_session_expires', 'uses')
 if not token[1] then return 'unknown' end
@@ -406,11 +389,8 @@ redis.call('HINCRBY', key, 'uses', -1)
 done(ARGV[6])
 return 'claimed'
 """
-)
 
-PUT_KEY = (
-    _HEAD
-    + """
+PUT_KEY = """
 local id, name, fields = unpack(ARGV, 3)
 for _, other in ipairs(redis.call('HVALS', prefix .. ':keys')) do
     local key = cjson.decode(other)
@@ -419,11 +399,8 @@ end
 redis.call('HSET', prefix .. ':keys', id, fields)
 return 1
 """
-)
 
-HOLD = (
-    _HEAD
-    + """
+HOLD = """
 local key, holder, limit, expires = prefix .. ':places:' .. ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 redis.call('ZREMRANGEBYSCORE', key, '-inf', now)
 local held = redis.call('ZSCORE', key, holder)
@@ -434,11 +411,8 @@ redis.call('ZADD', key, expires, holder)
 if redis.call('PTTL', key) < (tonumber(expires) - now) * 1000 then keep(key, expires) end
 return 1
 """
-)
 
-COUNT = (
-    _HEAD
-    + """
+COUNT = """
 local key, amount, expires = prefix .. ':count:' .. ARGV[3] .. ':' .. ARGV[4], ARGV[5], ARGV[6]
 if not live(key) then redis.call('DEL', key) end
 if tonumber(amount) == 0 or was_done(ARGV[7]) then
@@ -449,4 +423,3 @@ if redis.call('HSETNX', key, 'expires', expires) == 1 then keep(key, expires) en
 done(ARGV[7])
 return total
 """
-)
