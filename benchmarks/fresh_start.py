@@ -23,7 +23,7 @@ from pathlib import Path
 
 from vivavoce.config.loading import load_config
 from vivavoce.engines.registry import find_weights
-from vivavoce.engines.weights import megabytes
+from vivavoce.engines.weights import format_megabytes
 from vivavoce.server import weights_in_use
 
 ROOT = Path(__file__).parents[1]
@@ -73,10 +73,12 @@ def main() -> None:
     options = parser.parse_args()
     parts = {"wheels of dependencies": dependency_bytes()} | weights_bytes(options.model)
     for name, size in parts.items():
-        print(f"{name:24} {megabytes(size):>10}")
+        print(f"{name:24} {format_megabytes(size):>10}")
     total = sum(parts.values())
     line_s = total * 8 / (options.megabits * 1e6)
-    print(f"{'all':24} {megabytes(total):>10}   {line_s:.0f} s at {options.megabits:g} Mbit/s")
+    print(
+        f"{'all':24} {format_megabytes(total):>10}   {line_s:.0f} s at {options.megabits:g} Mbit/s"
+    )
     if not options.measure:
         return
     with tempfile.TemporaryDirectory() as folder:

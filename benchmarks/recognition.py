@@ -39,7 +39,7 @@ from e2e.speech_corpus import Heard, Recording  # noqa: E402
 from vivavoce.core.turn_detection import SILENCE_MS  # noqa: E402
 from vivavoce.domain.audio import BYTES_PER_SAMPLE, INPUT_RATE, samples  # noqa: E402
 from vivavoce.domain.setup import Sensitivity  # noqa: E402
-from vivavoce.engines.moonshine import MoonshineRecognizer, Network  # noqa: E402
+from vivavoce.engines.moonshine import MoonshineNetwork, MoonshineRecognizer  # noqa: E402
 from vivavoce.engines.ports import RecognitionOptions  # noqa: E402
 from vivavoce.engines.registry import locate_weights  # noqa: E402
 from vivavoce.http import certificates  # noqa: E402
@@ -142,7 +142,7 @@ def mistakes(heard: list[Heard]) -> Iterator[str]:
 def interim(recordings: list[Recording], together: int) -> list[str]:
     """Delay of each word between being sent and being shown."""
     short = [each for each in recordings if each.seconds <= LONGEST_S]
-    network = Network(locate_weights("moonshine"))
+    network = MoonshineNetwork(locate_weights("moonshine"))
     ends = {each.name: word_ends(each, network) for each in short}
     with server() as url:
         heard = asyncio.run(sdk_listener.through_server(url, short, together=together))
@@ -159,7 +159,7 @@ def percentile(delays: list[float], percent: int) -> str:
     return f"{1000 * float(np.percentile(delays, percent)):.0f} ms"
 
 
-def word_ends(recording: Recording, network: Network) -> list[tuple[str, float]]:
+def word_ends(recording: Recording, network: MoonshineNetwork) -> list[tuple[str, float]]:
     """The words of a recording as they are recognized, and when each was said, in seconds."""
     voice = corpus.Room(recording, None).recording
     behind = bytes(samples(SILENCE_BEHIND_S) * BYTES_PER_SAMPLE)
@@ -227,7 +227,7 @@ def cost(recordings: list[Recording]) -> list[str]:
 
 async def recognize(recordings: list[Recording]) -> float:
     """CPU seconds for these recordings: a hypothesis every half second, then a pause."""
-    network = Network(locate_weights("moonshine"))
+    network = MoonshineNetwork(locate_weights("moonshine"))
     now = 0.0
     recognizer = MoonshineRecognizer(network, workers=1, clock=lambda: now)
     size = samples(HYPOTHESIS_S) * BYTES_PER_SAMPLE

@@ -25,7 +25,7 @@ from vivavoce.domain.audio import INPUT_RATE, OUTPUT_RATE
 from vivavoce.domain.setup import VOICES
 from vivavoce.engines.ports import RecognitionOptions, Recognizer, Synthesizer
 from vivavoce.engines.registry import EngineBuilder
-from vivavoce.engines.synthesis import loudness, voice_parameters
+from vivavoce.engines.synthesis import measure_loudness, voice_parameters
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "speaking.md"
 BEGIN, END = "<!-- benchmarks/speaking.py writes from here -->", "<!-- to here -->"
@@ -78,7 +78,7 @@ class Measured:
 
     def add(self, sound: np.ndarray[Any, np.dtype[np.float32]]) -> None:
         """Figures of one sentence."""
-        self.levels.append(loudness(sound))
+        self.levels.append(measure_loudness(sound))
         self.peaks.append(float(np.abs(sound).max()))
         self.pitches.append(median_pitch(sound))
         power = np.abs(np.fft.rfft(sound)) ** 2

@@ -13,7 +13,7 @@ from vivavoce.cli.engines import profiles_by_engine
 from vivavoce.cli.main import COMMANDS, app
 from vivavoce.config.loading import load_config
 from vivavoce.domain.setup import VOICES
-from vivavoce.engines.registry import BUILTIN, factory, parse
+from vivavoce.engines.registry import BUILTIN, load_factory, parse_choice
 from vivavoce.errors import ConfigError
 
 
@@ -54,7 +54,7 @@ def test_fallbacks_count_as_used() -> None:
 
 @pytest.mark.parametrize("name", BUILTIN)
 def test_every_built_in_engine_can_be_imported(name: str) -> None:
-    assert callable(factory(name))
+    assert callable(load_factory(name))
 
 
 @pytest.mark.parametrize(
@@ -67,13 +67,13 @@ def test_every_built_in_engine_can_be_imported(name: str) -> None:
 )
 def test_a_name_that_leads_nowhere_is_told_with_the_choices(name: str, fix: str) -> None:
     with pytest.raises(ConfigError) as error:
-        factory(name)
+        load_factory(name)
     assert fix in error.value.fix
 
 
 def test_a_table_without_use_is_told() -> None:
     with pytest.raises(ConfigError, match="lacks `use`"):
-        parse({"voice": "Kore"})
+        parse_choice({"voice": "Kore"})
 
 
 def test_help_lists_every_command() -> None:

@@ -31,7 +31,7 @@ from vivavoce.core.events import VoiceScored
 from vivavoce.core.turn_detection import ActivityTracker, SpeechEdge, vad_params
 from vivavoce.domain.audio import BYTES_PER_SAMPLE, INPUT_RATE, samples
 from vivavoce.domain.setup import ActivityDetection
-from vivavoce.engines.moonshine import Network
+from vivavoce.engines.moonshine import MoonshineNetwork
 
 SILENCE_MS = 2000
 """Longer than every pause inside the recordings, so that each of them is one turn."""
@@ -212,7 +212,9 @@ LEAD_S = 0.512
 PAUSE_S = 0.256
 
 
-def bare_on_the_same_cuts(heard: Iterable[Heard], detector: Any, network: Network) -> list[Heard]:
+def bare_on_the_same_cuts(
+    heard: Iterable[Heard], detector: Any, network: MoonshineNetwork
+) -> list[Heard]:
     """What the network alone makes of what was sent, cut as the server must have cut it.
 
     The sound of a conversation is gone through once more, from its first sample to its last,
@@ -231,7 +233,7 @@ def bare_on_the_same_cuts(heard: Iterable[Heard], detector: Any, network: Networ
     return alone
 
 
-def transcribe(network: Network, sound: bytes) -> str:
+def transcribe(network: MoonshineNetwork, sound: bytes) -> str:
     """The text of sound of any length, in pieces of 20 s where it is longer; blocking."""
     size = samples(20) * BYTES_PER_SAMPLE
     pieces = [sound[at : at + size] for at in range(0, len(sound), size)]

@@ -17,7 +17,7 @@ from conformance.servers import Running, serving
 from e2e import sdk_listener
 from e2e import speech_corpus as corpus
 from e2e.speech_corpus import Heard, Recording
-from vivavoce.engines.moonshine import Network
+from vivavoce.engines.moonshine import MoonshineNetwork
 from vivavoce.engines.registry import locate_weights
 from vivavoce.engines.silero import MODEL, SileroDetector
 from vivavoce.errors import EngineMissing
@@ -45,9 +45,9 @@ def detector() -> SileroDetector:
 
 
 @pytest.fixture(scope="module")
-def network() -> Network:
+def network() -> MoonshineNetwork:
     try:
-        return Network(locate_weights("moonshine"))
+        return MoonshineNetwork(locate_weights("moonshine"))
     except EngineMissing as absent:
         pytest.skip(str(absent))
 
@@ -97,14 +97,14 @@ async def test_each_recording_becomes_one_turn_with_the_words_the_recognizer_hea
     server: Running,
     short: list[Recording],
     detector: SileroDetector,
-    network: Network,
+    network: MoonshineNetwork,
 ) -> None:
     heard = await sdk_listener.through_server(server.url, short, snr_db, speed=1.0, together=4)
     judge(heard, corpus.bare_on_the_same_cuts(heard, detector, network))
 
 
 async def test_faster_than_real_time_the_same_words_are_heard(
-    server: Running, short: list[Recording], detector: SileroDetector, network: Network
+    server: Running, short: list[Recording], detector: SileroDetector, network: MoonshineNetwork
 ) -> None:
     """Silence is counted in samples: a file sent at four times the pace is cut the same way."""
     heard = await sdk_listener.through_server(server.url, short, speed=4.0, together=4)
@@ -112,7 +112,7 @@ async def test_faster_than_real_time_the_same_words_are_heard(
 
 
 async def test_a_breath_of_eight_clauses_is_one_turn(
-    server: Running, detector: SileroDetector, network: Network
+    server: Running, detector: SileroDetector, network: MoonshineNetwork
 ) -> None:
     found = [each for each in corpus.wheel_recordings() if each.name == "beckett"]
     if not found:

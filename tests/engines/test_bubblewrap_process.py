@@ -23,9 +23,9 @@ from vivavoce.engines.bubblewrap_process import (
     MACHINES,
     ProcessEnd,
     SandboxProcess,
-    command,
     namespaces_forbidden,
     own_interpreter,
+    sandbox_command,
     system_call_filter,
 )
 from vivavoce.engines.sandboxes import CodeOutput, SandboxLimits
@@ -61,13 +61,13 @@ class Started:
         return int(self.printed)
 
     def run(self, time_s: float, more: bool, early: bool) -> None:
-        def command(filter_: int, report: int) -> list[str]:
+        def sandbox_command(filter_: int, report: int) -> list[str]:
             if early:
                 assert self.cell.stop()
             return [sys.executable, "-I", "-S", "-c", UNBOUND, str(report)]
 
         self.ended.append(
-            self.cell.run(command, b"", time_s, lambda piece: self._take(piece, more))
+            self.cell.run(sandbox_command, b"", time_s, lambda piece: self._take(piece, more))
         )
 
     def _take(self, piece: bytes, more: bool) -> bool:
@@ -174,7 +174,7 @@ def output(code: str, *, filtered: bool, instead: Mapping[str, Sequence[str]] = 
 
     def setup(filter_fd: int, report_fd: int) -> list[str]:
         limits = SandboxLimits(memory_mib=512)
-        arguments = command(program(), own_interpreter(), limits, filter_fd, report_fd)
+        arguments = sandbox_command(program(), own_interpreter(), limits, filter_fd, report_fd)
         assert set(instead) < set(arguments)
         return [part for each in arguments for part in instead.get(each, (each,))]
 

@@ -16,7 +16,7 @@ from vivavoce.domain.audio import pcm_seconds
 from vivavoce.domain.setup import VOICES
 from vivavoce.engines import espeak
 from vivavoce.engines.espeak import EspeakSynthesizer, create
-from vivavoce.engines.synthesis import LOUDNESS, loudness
+from vivavoce.engines.synthesis import LOUDNESS, measure_loudness
 from vivavoce.errors import ConfigError, EngineError, EngineMissing
 
 INSTALLED = shutil.which("espeak-ng") or shutil.which("espeak")
@@ -82,7 +82,7 @@ async def test_any_rate_becomes_24_khz_trimmed_and_level(tmp_path: Path) -> None
     assert text == "one two three, four"
     assert 1.05 < pcm_seconds(pcm) < 1.25
     sound = np.frombuffer(pcm, "<i2").astype(np.float32) / np.float32(32768)
-    assert loudness(sound) == pytest.approx(LOUDNESS, abs=1)
+    assert measure_loudness(sound) == pytest.approx(LOUDNESS, abs=1)
     await engine.aclose()
 
 

@@ -17,7 +17,7 @@ from vivavoce.domain.audio import OUTPUT_RATE, pcm_seconds
 from vivavoce.domain.setup import VOICES
 from vivavoce.engines.hibari import FURTHER_VOICES, WEIGHTS, HibariSynthesizer, create
 from vivavoce.engines.registry import EngineBuilder
-from vivavoce.engines.synthesis import LOUDNESS, loudness
+from vivavoce.engines.synthesis import LOUDNESS, measure_loudness
 from vivavoce.errors import ConfigError
 
 SENTENCE = "The train to the city leaves at seven in the morning."
@@ -78,7 +78,7 @@ async def test_thirty_voices_speak_level_and_unclipped_and_differ(
     sounds = {voice: (await say(engine, SENTENCE, voice))[0] for voice in VOICES}
     for voice, sound in sounds.items():
         assert 2.0 < len(sound) / OUTPUT_RATE < 4.5, voice
-        assert loudness(sound) == pytest.approx(LOUDNESS, abs=1.5), voice
+        assert measure_loudness(sound) == pytest.approx(LOUDNESS, abs=1.5), voice
         assert np.abs(sound).max() < 0.99, voice
         assert abs(sound.mean()) < 0.001, voice
     assert len({sound.tobytes() for sound in sounds.values()}) == len(VOICES)
@@ -195,7 +195,7 @@ async def test_a_voice_with_a_model_of_its_own_is_not_converted(
         mine, _ = await say(own, "Ask the aunt.", voice)
         plain, _ = await say(engine, "Ask the aunt.", voice)
         assert np.array_equal(mine, plain) is same
-        assert loudness(mine) == pytest.approx(LOUDNESS, abs=2)
+        assert measure_loudness(mine) == pytest.approx(LOUDNESS, abs=2)
     american, british = [
         (await say(own, "Ask the aunt.", voice))[0] for voice in ("Kore", "Iapetus")
     ]

@@ -28,13 +28,13 @@ from vivavoce.engines.moonshine import (
     START,
     WEIGHTS,
     Decoded,
+    MoonshineNetwork,
     MoonshineRecognizer,
     MoonshineUtterance,
-    Network,
     _Segment,
     quietest_place,
     read_vocabulary,
-    repeated,
+    runaway_length,
     stable_words,
 )
 from vivavoce.engines.moonshine_graphs import (
@@ -99,7 +99,9 @@ def network() -> TonesNetwork:
 
 @pytest.fixture
 def recognizer(network: TonesNetwork) -> Iterator[MoonshineRecognizer]:
-    recognizer = MoonshineRecognizer(cast(Network, network), workers=1, cpu_clock=lambda: 0.0)
+    recognizer = MoonshineRecognizer(
+        cast(MoonshineNetwork, network), workers=1, cpu_clock=lambda: 0.0
+    )
     yield recognizer
     asyncio.run(recognizer.aclose())
 
@@ -115,7 +117,7 @@ class TestContract(RecognizerContract):
     words = "turn on the lights"
 
     def engine(self) -> Recognizer:
-        return MoonshineRecognizer(cast(Network, TonesNetwork()), workers=1)
+        return MoonshineRecognizer(cast(MoonshineNetwork, TonesNetwork()), workers=1)
 
 
 @pytest.mark.parametrize(("words", "confidence"), [("no, no, no", 0.0), ("", None)])
@@ -177,7 +179,7 @@ def test_words_are_stable_that_are_said_twice_or_probable(
 async def test_hypotheses_take_a_quarter_of_a_core_at_most(network: TonesNetwork) -> None:
     times, cpu = iter((0.0, 3.9, 4.0)), count()  # a second of CPU for each transcription
     recognizer = MoonshineRecognizer(
-        cast(Network, network), 1, clock=lambda: next(times), cpu_clock=lambda: next(cpu)
+        cast(MoonshineNetwork, network), 1, clock=lambda: next(times), cpu_clock=lambda: next(cpu)
     )
     async with recognizer.open(RecognitionOptions()).utterance() as utterance:
         await utterance.feed(say("one two", INPUT_RATE))
@@ -359,7 +361,7 @@ def test_a_vocabulary_is_lengths_and_bytes() -> None:
     ],
 )
 def test_repetition_is_found_but_not_what_people_repeat(tokens: list[int], kept: int) -> None:
-    assert repeated(tokens) == kept
+    assert runaway_length(tokens) == kept
 
 
 def clip_pcm() -> bytes:
@@ -370,7 +372,7 @@ def clip_pcm() -> bytes:
 @pytest.mark.embedded
 def test_a_guess_is_kept_only_as_far_as_the_network_agrees() -> None:
     try:
-        network = Network(locate_weights("moonshine"))
+        network = MoonshineNetwork(locate_weights("moonshine"))
     except EngineMissing as absent:
         pytest.skip(str(absent))
     alone = network.transcribe(clip_pcm())
@@ -427,7 +429,7 @@ def test_the_converted_graphs_give_the_words_of_the_published_ones(tmp_path: Pat
         pytest.skip(str(absent))
     convert(folder, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == set(CONVERTED_FILES)
-    network = Network(tmp_path)
+    network = MoonshineNetwork(tmp_path)
     expected = PublishedNetwork(folder).text(clip_pcm())
     assert network.text(network.transcribe(clip_pcm()).tokens) == expected
     assert expected.endswith("on the lights, please.")
@@ -441,7 +443,7 @@ def test_a_folder_of_other_files_is_refused(tmp_path: Path, name: str, content: 
     np.save(tmp_path / EMBEDDING, np.zeros((2, 2), np.float32))
     (tmp_path / name).write_bytes(content)
     with pytest.raises(EngineError):
-        Network(tmp_path)
+        MoonshineNetwork(tmp_path)
 
 
 def test_files_that_are_not_moonshines_are_refused(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ import pytest
 from vivavoce.engines.registry import (
     EngineBuilder,
     all_weights,
-    factory,
     find_weights,
-    listing,
+    list_engines,
+    load_factory,
     required_weights,
 )
 from vivavoce.engines.synthesis import SilentSynthesizer
@@ -50,7 +50,7 @@ async def test_bad_settings_are_no_reason_to_fall_back() -> None:
 
 def test_a_module_that_is_not_installed_is_told_with_the_command() -> None:
     with pytest.raises(EngineMissing) as missing:
-        factory("model.no_such_package.engine:create")
+        load_factory("model.no_such_package.engine:create")
     assert missing.value.fix.endswith("-m pip install no_such_package`.")
 
 
@@ -165,7 +165,9 @@ def test_an_engine_of_another_distribution_declares_its_weights_alike(
 
 
 def test_the_listing_is_sorted_and_says_where_engines_come_from() -> None:
-    names = [each.name for each in listing()]
+    names = [each.name for each in list_engines()]
 
     assert names == sorted(names)
-    assert {each.source for each in listing() if each.name.startswith("detector.")} == {"built in"}
+    assert {each.source for each in list_engines() if each.name.startswith("detector.")} == {
+        "built in"
+    }

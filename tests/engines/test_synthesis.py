@@ -16,21 +16,21 @@ from vivavoce.domain.setup import DEFAULT_VOICE, VOICES
 from vivavoce.engines.synthesis import (
     LOUDNESS,
     SILENT_SECONDS_PER_CHARACTER,
-    Mark,
     Realigner,
     SilentSynthesizer,
     Timeline,
     VoiceParameters,
+    WordMark,
     estimated_marks,
     gain_to_level,
-    limit,
-    loudness,
+    limit_peaks,
     marks_of_groups,
+    measure_loudness,
     pause_after,
     resolve_voice,
     silence,
     speech_pieces,
-    trim,
+    trim_silence,
     voice_parameters,
 )
 from vivavoce.engines.text import normalize_text
@@ -98,7 +98,7 @@ TIMES = st.lists(st.floats(0, 10), max_size=12)
 
 
 def test_a_word_goes_with_the_sound_in_which_it_begins() -> None:
-    timeline = Timeline("One two three", [Mark(0, 0.0), Mark(3, 0.5), Mark(7, 1.0)])
+    timeline = Timeline("One two three", [WordMark(0, 0.0), WordMark(3, 0.5), WordMark(7, 1.0)])
     assert [timeline.words_until(t) for t in (0.1, 0.5, 0.6, 1.0)] == ["One", "", " two", ""]
     assert timeline.remaining_words() == " three"
     assert timeline.remaining_words() == ""
@@ -106,13 +106,13 @@ def test_a_word_goes_with_the_sound_in_which_it_begins() -> None:
 
 def test_words_begin_with_their_groups() -> None:
     marks = marks_of_groups("One two, three", [0.3, 0.5, 0.9], lambda word: 1)
-    assert marks == [Mark(0, 0.3), Mark(3, 0.5), Mark(8, 0.9)]
+    assert marks == [WordMark(0, 0.3), WordMark(3, 0.5), WordMark(8, 0.9)]
 
 
 def test_a_word_that_is_spoken_as_several_takes_as_many_groups() -> None:
     groups = {"$5": 2, "🙂": 0}
     marks = marks_of_groups("pay $5 🙂 now", [0.1, 0.2, 0.3, 0.4], lambda word: groups.get(word, 1))
-    assert marks == [Mark(0, 0.1), Mark(3, 0.2), Mark(6, 0.4), Mark(8, 0.4)]
+    assert marks == [WordMark(0, 0.1), WordMark(3, 0.2), WordMark(6, 0.4), WordMark(8, 0.4)]
 
 
 def test_words_are_placed_in_proportion_where_counts_can_not_be_matched() -> None:
@@ -122,7 +122,7 @@ def test_words_are_placed_in_proportion_where_counts_can_not_be_matched() -> Non
 
 
 def test_estimated_marks_follow_the_length_of_words() -> None:
-    assert estimated_marks("aaaa bb", 7.0) == [Mark(0, 0.0), Mark(4, 4.0)]
+    assert estimated_marks("aaaa bb", 7.0) == [WordMark(0, 0.0), WordMark(4, 4.0)]
 
 
 @given(text=TEXTS, times=TIMES, starts=st.lists(st.floats(0, 9), max_size=8))
@@ -181,42 +181,47 @@ def quiet(seconds: float) -> np.ndarray:
 
 def test_silence_at_the_edges_is_cut_and_its_length_is_told() -> None:
     sound = np.concatenate((quiet(0.3), tone(0.5), quiet(0.4), tone(0.2), quiet(0.6)))
-    kept, cut_s = trim(sound)
+    kept, cut_s = trim_silence(sound)
     assert cut_s == pytest.approx(0.28, abs=0.001)
     assert len(kept) / OUTPUT_RATE == pytest.approx(0.02 + 0.5 + 0.4 + 0.2 + 0.005, abs=0.002)
 
 
 def test_both_ends_are_faded() -> None:
-    kept, _ = trim(tone(0.5, peak=0.9))
+    kept, _ = trim_silence(tone(0.5, peak=0.9))
     assert kept[0] == kept[-1] == 0
     assert np.abs(np.diff(kept[:100])).max() < 0.9 * np.abs(np.diff(kept)).max()
 
 
 def test_nothing_but_silence_is_no_sound() -> None:
-    assert [len(part) if hasattr(part, "__len__") else part for part in trim(quiet(1))] == [0, 0.0]
+    assert [len(part) if hasattr(part, "__len__") else part for part in trim_silence(quiet(1))] == [
+        0,
+        0.0,
+    ]
 
 
 def test_a_tone_has_the_loudness_of_the_recommendation() -> None:
     # BS.1770: a sine of 997 Hz at full scale in one channel is -3.01 LUFS.
-    assert loudness(tone(3, hz=997, peak=1.0)) == pytest.approx(-3.01, abs=0.1)
-    assert loudness(tone(3, hz=997, peak=0.1)) == pytest.approx(-23.01, abs=0.1)
+    assert measure_loudness(tone(3, hz=997, peak=1.0)) == pytest.approx(-3.01, abs=0.1)
+    assert measure_loudness(tone(3, hz=997, peak=0.1)) == pytest.approx(-23.01, abs=0.1)
 
 
 def test_pauses_do_not_count_for_loudness_and_silence_has_none() -> None:
     speech = np.concatenate((tone(1), quiet(2), tone(1)))
-    assert loudness(speech) == pytest.approx(loudness(tone(2)), abs=1)
-    assert loudness(np.zeros(OUTPUT_RATE, np.float32)) == -float("inf")
+    assert measure_loudness(speech) == pytest.approx(measure_loudness(tone(2)), abs=1)
+    assert measure_loudness(np.zeros(OUTPUT_RATE, np.float32)) == -float("inf")
     assert gain_to_level(np.zeros(10, np.float32)) == 1.0
 
 
 @pytest.mark.parametrize("peak", [0.02, 0.3, 0.9])
 def test_the_gain_brings_every_level_to_the_common_one(peak: float) -> None:
     sound = tone(1, hz=300, peak=peak)
-    assert loudness(sound * np.float32(gain_to_level(sound))) == pytest.approx(LOUDNESS, abs=0.05)
+    assert measure_loudness(sound * np.float32(gain_to_level(sound))) == pytest.approx(
+        LOUDNESS, abs=0.05
+    )
 
 
 def test_peaks_are_bent_and_never_wrap_around() -> None:
-    samples = limit(np.array([-3, -0.8, -0.5, 0, 0.5, 0.8, 3], np.float32)).tolist()
+    samples = limit_peaks(np.array([-3, -0.8, -0.5, 0, 0.5, 0.8, 3], np.float32)).tolist()
     assert samples == sorted(samples)
     assert samples[2:5] == [-16_384, 0, 16_384]
     assert 32_700 < samples[-1] <= 32_767
@@ -229,7 +234,7 @@ def test_pieces_hold_the_whole_sound_and_text_and_end_with_a_pause(seconds: floa
     pieces = list(speech_pieces(text, sound, estimated_marks(text, seconds)))
     assert "".join(piece.text for piece in pieces) == text
     assert pieces[-1].pcm == silence(pause_after(text))
-    assert b"".join(piece.pcm for piece in pieces[:-1]) == limit(sound).tobytes()
+    assert b"".join(piece.pcm for piece in pieces[:-1]) == limit_peaks(sound).tobytes()
     assert all(len(one.pcm) == len(silence(0.1)) for one, _ in pairwise(pieces[:-1]))
 
 

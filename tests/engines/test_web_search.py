@@ -21,7 +21,7 @@ from vivavoce.engines.web_search import (
     EXTERNAL,
     SEARXNG,
     TAVILY,
-    Service,
+    SearchService,
     WebSearch,
 )
 from vivavoce.errors import ConfigError, ToolError
@@ -46,7 +46,7 @@ async def web() -> AsyncIterator[FakeWeb]:
         yield fake
 
 
-def engine(web: FakeWeb, service: Service, **settings: object) -> WebSearch:
+def engine(web: FakeWeb, service: SearchService, **settings: object) -> WebSearch:
     """The search of `service`, asking the fake one."""
     own = {"url": web.url, **({"api_key": KEY} if service.settings.needs_key else {}), **settings}
     return service.build(own)
@@ -59,7 +59,7 @@ async def search(made: WebSearch, query: SearchQuery) -> list[Source]:
         await made.aclose()
 
 
-def said(service: Service, *hits: dict[str, Any]) -> object:
+def said(service: SearchService, *hits: dict[str, Any]) -> object:
     """`hits` as `service` would say them."""
     match service.name:
         case "searxng":
@@ -79,7 +79,7 @@ def _as(hit: dict[str, Any], text: str, date: str) -> dict[str, Any]:
 
 class Contract(SearchEngineContract):
     question = "How tall is the tower?"
-    service: ClassVar[Service]
+    service: ClassVar[SearchService]
 
     @pytest.fixture(autouse=True)
     def _web(self, web: FakeWeb) -> None:
@@ -103,22 +103,24 @@ class Contract(SearchEngineContract):
 
 
 class TestSearxng(Contract):
-    service: ClassVar[Service] = SEARXNG
+    service: ClassVar[SearchService] = SEARXNG
 
 
 class TestBrave(Contract):
-    service: ClassVar[Service] = BRAVE
+    service: ClassVar[SearchService] = BRAVE
 
 
 class TestTavily(Contract):
-    service: ClassVar[Service] = TAVILY
+    service: ClassVar[SearchService] = TAVILY
 
 
 class TestExternal(Contract):
-    service: ClassVar[Service] = EXTERNAL
+    service: ClassVar[SearchService] = EXTERNAL
 
 
-async def asked(web: FakeWeb, service: Service, query: SearchQuery, **settings: object) -> Asked:
+async def asked(
+    web: FakeWeb, service: SearchService, query: SearchQuery, **settings: object
+) -> Asked:
     """What the service got."""
     web.says(said(service))
     assert await search(engine(web, service, **settings), query) == []
@@ -219,7 +221,9 @@ async def test_the_open_contract_is_asked_at_the_address_as_it_is(web: FakeWeb) 
 
 
 @pytest.mark.parametrize("service", [SEARXNG, BRAVE, TAVILY])
-async def test_dated_results_outside_the_range_are_left_out(web: FakeWeb, service: Service) -> None:
+async def test_dated_results_outside_the_range_are_left_out(
+    web: FakeWeb, service: SearchService
+) -> None:
     dates = ["2024-11-30T10:00:00", "Thu, 05 Dec 2024 18:44:00 GMT", "2024-12-09T00:00:00+00:00"]
     hits = [TOWER | {"link": f"https://d.example/{n}", "date": d} for n, d in enumerate(dates)]
     web.says(said(service, *hits, HILL, TOWER | {"date": "no date"}))
@@ -270,12 +274,12 @@ ALL = [SEARXNG, BRAVE, TAVILY, EXTERNAL]
 QUERY = SearchQuery("private words")
 
 
-async def built(service: Service, settings: dict[str, Any]) -> WebSearch:
+async def built(service: SearchService, settings: dict[str, Any]) -> WebSearch:
     search: WebSearch = await EngineBuilder().build("search", {"use": service.name, **settings})
     return search
 
 
-async def fault(service: Service, url: str, **settings: object) -> str:
+async def fault(service: SearchService, url: str, **settings: object) -> str:
     """What the search of `service` says when it fails."""
     made = await built(service, {"url": url, "api_key": KEY, **settings})
     with pytest.raises(ToolError) as caught:
@@ -303,7 +307,7 @@ async def fault(service: Service, url: str, **settings: object) -> str:
     ],
 )
 async def test_refusals_are_told_apart(
-    web: FakeWeb, service: Service, status: str, says: str
+    web: FakeWeb, service: SearchService, status: str, says: str
 ) -> None:
     web.says(b"" if status.startswith("204") else {"error": f"{KEY} private"}, status)
     assert says in await fault(service, web.url)
@@ -342,7 +346,7 @@ async def test_a_redirect_is_not_followed(web: FakeWeb) -> None:
      b'{"results": [null]}', b'{"results": null}', b'{"web": {"results": ["x"]}}', b"\xff\xfe"],
 )  # fmt: skip
 async def test_answers_of_another_shape_are_faults_or_nothing(
-    web: FakeWeb, service: Service, content: bytes
+    web: FakeWeb, service: SearchService, content: bytes
 ) -> None:
     web.says(content)
     made = await built(service, {"url": web.url, "api_key": KEY})
@@ -431,7 +435,7 @@ async def test_the_log_of_a_fault_holds_no_key(
     ],
 )  # fmt: skip
 async def test_wrong_settings_are_named_all_at_once(
-    service: Service, settings: dict[str, object], says: list[str]
+    service: SearchService, settings: dict[str, object], says: list[str]
 ) -> None:
     with pytest.raises(ConfigError) as caught:
         await built(service, settings)

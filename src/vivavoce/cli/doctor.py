@@ -37,7 +37,7 @@ from vivavoce.engines.ports import (
     SearchQuery,
     TextDelta,
 )
-from vivavoce.engines.registry import EngineBuilder, parse
+from vivavoce.engines.registry import EngineBuilder, parse_choice
 from vivavoce.engines.workers import WorkerPool
 from vivavoce.errors import ConfigError, EngineError, ToolError, VivavoceError
 from vivavoce.tools.mcp.settings import McpServerSpec, read_settings
@@ -162,7 +162,7 @@ async def try_engines(config: Config) -> AsyncGenerator[Finding | Trial, None]:
         table = config.profiles[profile]
         builder = EngineBuilder(config.weights)
         choices: list[tuple[str, Any]] = [("detector", table.detector)]
-        _, settings, _ = parse(table.responder)
+        _, settings, _ = parse_choice(table.responder)
         if {"model", "voice"} <= settings.keys():
             choices += [("synthesizer", settings["voice"]), ("recognizer", table.recognizer)]
             choices += [("model", settings["model"])]

@@ -14,7 +14,7 @@ from vivavoce.config.loading import load_config
 from vivavoce.config.settings import Config
 from vivavoce.domain.setup import DEFAULT_VOICE, VOICES
 from vivavoce.engines.ports import Settings
-from vivavoce.engines.registry import listing, parse, required_parts
+from vivavoce.engines.registry import list_engines, parse_choice, required_parts
 from vivavoce.engines.synthesis import voice_parameters
 
 COLUMNS = ("name", "description", "source", "profiles")
@@ -27,7 +27,8 @@ def engines(
     """List the engines, where they come from, and the profiles that use them."""
     uses = profiles_by_engine(load_config(config))
     rows = [
-        (each.name, each.description, each.source, uses.get(each.name, [])) for each in listing()
+        (each.name, each.description, each.source, uses.get(each.name, []))
+        for each in list_engines()
     ]
     if as_json:
         typer.echo(json.dumps([dict(zip(COLUMNS, row, strict=True)) for row in rows], indent=2))
@@ -62,7 +63,7 @@ def profiles_by_engine(settings: Config) -> dict[str, list[str]]:
 
 def engine_names(port: str, choice: str | Settings) -> Iterator[str]:
     """Yield the full names of a choice, of its fallbacks and of its parts."""
-    use, _, otherwise = parse(choice)
+    use, _, otherwise = parse_choice(choice)
     yield f"{port}.{use}"
     if otherwise is not None:
         yield from engine_names(port, otherwise)

@@ -29,9 +29,9 @@ from vivavoce.config.settings import Config
 from vivavoce.engines import registry, weights_download
 from vivavoce.engines.weights import (
     Weights,
+    format_megabytes,
     is_present,
     locate,
-    megabytes,
 )
 from vivavoce.errors import EngineMissing
 
@@ -115,7 +115,8 @@ def _list_weights(console: Console, settings: Config, named: list[Weights]) -> N
         where = _weights_location(each, settings)
         if console.is_terminal:
             # Lines and no table, which would cut the paths on a narrow terminal.
-            size = f"{megabytes(each.size_bytes)} to fetch, {megabytes(each.disk_bytes)} on disk"
+            fetched, stored = map(format_megabytes, (each.size_bytes, each.disk_bytes))
+            size = f"{fetched} to fetch, {stored} on disk"
             typer.echo(
                 f"{each.name}: {each.description}\n"
                 f"    {size}, {each.license}\n"

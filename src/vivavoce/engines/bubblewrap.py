@@ -26,10 +26,10 @@ from vivavoce.engines.bubblewrap_process import (
     NamespacesForbidden,
     ProcessEnd,
     SandboxProcess,
-    command,
     namespaces_forbidden,
     own_interpreter,
     query_interpreter,
+    sandbox_command,
 )
 from vivavoce.engines.ports import EngineHost, Settings
 from vivavoce.engines.sandboxes import (
@@ -130,7 +130,7 @@ class BubblewrapSandbox:
 
     async def _execute(self, code: str, output: CodeOutput, time_s: float) -> ProcessEnd:
         process = SandboxProcess(self._calls, ENVIRONMENT)
-        setup = partial(command, self._program, self._interpreter, self._limits)
+        setup = partial(sandbox_command, self._program, self._interpreter, self._limits)
 
         def perform(token: CancelToken) -> ProcessEnd:
             try:

@@ -316,7 +316,7 @@ ENVIRONMENT = {
 """All of the environment: of the server's, nothing is left."""
 
 
-def command(
+def sandbox_command(
     program: str, interpreter: Interpreter, limits: SandboxLimits, filter_fd: int, report_fd: int
 ) -> list[str]:
     """Return the whole command line.

@@ -44,7 +44,7 @@ from vivavoce.engines.ports import (
 from vivavoce.engines.settings import EngineChoice, read_settings
 from vivavoce.engines.synthesis import Realigner, silence
 from vivavoce.engines.text import SentenceSplitter, TextNormalizer, normalize_text, symbol_names
-from vivavoce.engines.tool_validation import InvalidCall, check_calls, unwieldy
+from vivavoce.engines.tool_validation import InvalidCall, args_problem, check_calls
 from vivavoce.engines.workers import WorkerPool
 from vivavoce.errors import EngineError
 
@@ -456,7 +456,7 @@ def _corrected(asked: GenerationRequest, first: _Try) -> GenerationRequest:
     for number, (call, response) in enumerate(made + wrong, 1):
         id_ = CallId(f"again_{number}")
         # What is too large or too deep to be made is too much to be shown, too.
-        args = {} if unwieldy(call.args) else call.args
+        args = {} if args_problem(call.args) else call.args
         spoken.append(ToolCall(id_, call.name, args))
         results.append(ToolResult(id_, call.name, response))
     contents = (Content(Role.MODEL, tuple(spoken)), Content(Role.USER, tuple(results)))

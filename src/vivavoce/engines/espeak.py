@@ -28,7 +28,7 @@ from vivavoce.engines.synthesis import (
     resolve_voice,
     silence,
     speech_pieces,
-    trim,
+    trim_silence,
     voice_parameters,
 )
 from vivavoce.engines.text import split_sentences
@@ -154,7 +154,7 @@ def make_pieces(text: str, wav: bytes, token: CancelToken) -> list[Speech]:
     """Return the pieces of one clause: 24 kHz, trimmed, at the common loudness, with words."""
     clip = decode_wav(wav)
     sound = soxr.resample(clip.sound.astype(np.float32) / 32768, clip.rate, OUTPUT_RATE)
-    kept, _ = trim(sound)
+    kept, _ = trim_silence(sound)
     if token.cancelled or not len(kept):
         return [Speech(silence(pause_after(text)), text)]
     marks = estimated_marks(text, len(kept) / OUTPUT_RATE)

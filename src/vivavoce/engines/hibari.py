@@ -47,7 +47,7 @@ from vivavoce.engines.synthesis import (
     resolve_voice,
     silence,
     speech_pieces,
-    trim,
+    trim_silence,
     voice_parameters,
 )
 from vivavoce.engines.text import split_sentences
@@ -446,7 +446,9 @@ class HibariSynthesizer:
             sounds.append(sound)
             starts += [elapsed_s + start for start in group_starts]
             elapsed_s += len(sound) / OUTPUT_RATE
-        kept, cut_s = trim(np.concatenate(sounds)) if sounds else (np.zeros(0, np.float32), 0.0)
+        kept, cut_s = (
+            trim_silence(np.concatenate(sounds)) if sounds else (np.zeros(0, np.float32), 0.0)
+        )
         if not len(kept):
             return [Speech(silence(pause_after(clause)), clause)]
         if starts:

@@ -59,7 +59,7 @@ def _reinstall() -> str:
     return f"Run `{install_command('pydantic-monty', '--force-reinstall')}`."
 
 
-class Run:
+class MontyRun:
     """One run, in a thread; any other thread may call `stop`."""
 
     def __init__(self, code: str, limits: SandboxLimits) -> None:
@@ -169,7 +169,7 @@ class MontySandbox:
         self._limits = limits
         # `run` refuses what exceeds the queue; one place more is for closing.
         self._workers = WorkerPool(ENGINE, limits.workers, limits.workers + limits.queue + 1)
-        self._runs: set[Run] = set()
+        self._runs: set[MontyRun] = set()
         self._closed = False
         self._pool = library.Monty(
             min_processes=1,
@@ -195,7 +195,7 @@ class MontySandbox:
             raise ToolError(ENGINE, CLOSED)
         if len(self._runs) >= self._limits.workers + self._limits.queue:
             raise ToolError(ENGINE, BUSY)
-        run = Run(code, self._limits)
+        run = MontyRun(code, self._limits)
         self._runs.add(run)
         try:
             return await self._workers.run(partial(run.perform, self._pool))

@@ -112,7 +112,7 @@ class Decoded:
     runaway: bool = False
 
 
-class Network:
+class MoonshineNetwork:
     """The three graphs and the vocabulary. Holds no state of a stream; any thread may call it."""
 
     def __init__(self, folder: Path) -> None:
@@ -182,7 +182,7 @@ class Network:
         for at in self._own:
             past[at] = past[at][:, :, : len(tokens)]
         while len(tokens) < most and not cancelled():
-            if length := repeated(tokens):
+            if length := runaway_length(tokens):
                 return Decoded(tuple(tokens[:length]), tuple(logs[:length]), runaway=True)
             token, log_probability = self._next(tokens[-1], past)
             logs.append(log_probability)
@@ -213,7 +213,7 @@ def _most_likely(row: NDArray[np.float32]) -> tuple[int, float]:
     return token, -float(np.log(np.exp(row - row[token]).sum()))
 
 
-def repeated(tokens: Sequence[int]) -> int:
+def runaway_length(tokens: Sequence[int]) -> int:
     """Count the tokens up to the end of a runaway's first repetition; 0 without a runaway."""
     for length in range(1, LONGEST_PATTERN + 1):
         times = SHORT_REPEATS if length <= 2 else REPEATS
@@ -353,9 +353,9 @@ class MoonshineUtterance:
 
     def _transcript(self, words: str) -> Transcript:
         """All that is understood; what was before the last pause is stable, and `words`."""
-        before = join([*(each.text for each in self._closed), self._open.text])
-        whole = join([before, self._recent.text])
-        stable = without_closing_mark(join([before, words]))
+        before = join_texts([*(each.text for each in self._closed), self._open.text])
+        whole = join_texts([before, self._recent.text])
+        stable = without_closing_mark(join_texts([before, words]))
         return Transcript(whole, stable, self._confidence())
 
     def _confidence(self) -> float | None:
@@ -374,7 +374,7 @@ class _Transcribe:
     """Transcribes sound in the worker pool that all conversations share."""
 
     def __init__(
-        self, network: Network, workers: WorkerPool, clock: Clock, cpu_clock: Clock
+        self, network: MoonshineNetwork, workers: WorkerPool, clock: Clock, cpu_clock: Clock
     ) -> None:
         self.workers = workers
         self.clock = clock
@@ -409,7 +409,7 @@ class _Transcribe:
                 tuple(log for each in halves for log in each.decoded.log_probabilities),
                 any(each.decoded.runaway for each in halves),
             ),
-            join([each.text for each in halves]),
+            join_texts([each.text for each in halves]),
             [probability for each in halves for probability in each.word_probabilities],
         )
 
@@ -436,7 +436,7 @@ class MoonshineRecognizer:
 
     def __init__(
         self,
-        network: Network,
+        network: MoonshineNetwork,
         workers: int,
         clock: Clock = time.monotonic,
         cpu_clock: Clock = time.thread_time,
@@ -489,7 +489,7 @@ def _letters(word: str) -> str:
     return "".join(filter(str.isalnum, word)).casefold()
 
 
-def join(texts: Sequence[str]) -> str:
+def join_texts(texts: Sequence[str]) -> str:
     """Texts as one, empty ones left out."""
     return " ".join(filter(None, texts))
 
@@ -556,11 +556,11 @@ async def create(settings: Settings, host: EngineHost) -> MoonshineRecognizer:
     return MoonshineRecognizer(network, read.workers or default_workers())
 
 
-async def load_network(folder: Path) -> Network:
+async def load_network(folder: Path) -> MoonshineNetwork:
     """Load the network in a thread of its own (about a second). Raises `EngineError`."""
     loader = WorkerPool(f"{ENGINE} load", workers=1)
     try:
-        return await loader.run(lambda _: Network(folder))
+        return await loader.run(lambda _: MoonshineNetwork(folder))
     except OSError as error:
         raise EngineError(ENGINE, f"{error.filename} can't be read: {error.strerror}") from error
     finally:

@@ -98,7 +98,7 @@ _QUOTED = 300
 _JSON = {"Content-Type": "application/json"}
 
 
-class ChatStream:
+class ChatClient:
     """Client of the endpoint, for all conversations over one pool of connections."""
 
     def __init__(self, settings: OpenAISettings) -> None:
@@ -328,7 +328,7 @@ class OpenAIModel:
             count_revision=lambda: self._calibrations,
         )
         self._settings = settings
-        self._stream = ChatStream(settings)
+        self._stream = ChatClient(settings)
         self._workers = WorkerPool(ENGINE, queue=1024)
         self._kept: dict[str, int] = {}
         self._chars_per_token = float(_USUAL_CHARS)

@@ -61,7 +61,7 @@ BUILTIN = {
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class EngineEntry:
     """An engine by name. `source` is `built in` or its distribution.
 
     `description` is empty for one that is not built in.
@@ -72,16 +72,16 @@ class Listed:
     description: str = ""
 
 
-def listing() -> list[Listed]:
+def list_engines() -> list[EngineEntry]:
     """Return every engine by name, whether or not it would start here."""
-    found = {name: Listed(name, "built in", about) for name, (_, about) in BUILTIN.items()}
+    found = {name: EngineEntry(name, "built in", about) for name, (_, about) in BUILTIN.items()}
     for point in entry_points(group=GROUP):
         source = point.dist.name if point.dist is not None else "unknown"
-        found[point.name] = Listed(point.name, source)
+        found[point.name] = EngineEntry(point.name, source)
     return [found[name] for name in sorted(found)]
 
 
-def factory(name: str) -> Factory:
+def load_factory(name: str) -> Factory:
     """Return the factory of the engine called `port.engine`.
 
     Raises `ConfigError` if there is no such engine, `EngineMissing` if its library can't be
@@ -100,7 +100,7 @@ def factory(name: str) -> Factory:
         ) from error
 
 
-def parse(choice: str | Settings) -> tuple[str, dict[str, Any], str | Settings | None]:
+def parse_choice(choice: str | Settings) -> tuple[str, dict[str, Any], str | Settings | None]:
     """Split a choice into the engine's name, its own settings, and the fallback."""
     if isinstance(choice, str):
         return choice, {}, None
@@ -119,7 +119,7 @@ def parse(choice: str | Settings) -> tuple[str, dict[str, Any], str | Settings |
 
 def required_parts(port: str, choice: str | Settings) -> tuple[tuple[str, str | Settings], ...]:
     """Return the (port, choice) pairs of a choice's parts, which its module declares."""
-    use, settings, _ = parse(choice)
+    use, settings, _ = parse_choice(choice)
     declared = getattr(_module(f"{port}.{use}"), "required_parts", None)
     return tuple(declared(settings)) if declared is not None else ()
 
@@ -130,7 +130,7 @@ def required_weights(port: str, choice: str | Settings) -> set[str]:
     Empty where the engine or its settings are wrong: building the engine raises the error.
     Raises `EngineMissing` where a library that its settings need is not installed.
     """
-    use, settings, _ = parse(choice)
+    use, settings, _ = parse_choice(choice)
     declared = getattr(_module(f"{port}.{use}"), "required_weights", None)
     try:
         names = set(declared(settings)) if declared is not None else set()
@@ -175,7 +175,7 @@ def missing_weights(names: Iterable[str], overrides: Overrides | None = None) ->
 
 def _declared() -> Iterator[Weights]:
     """Yield entries in the order of the listing: a broken plug-in hides no built-in entry."""
-    names = [*BUILTIN, *(each.name for each in listing() if each.name not in BUILTIN)]
+    names = [*BUILTIN, *(each.name for each in list_engines() if each.name not in BUILTIN)]
     for name in names:
         yield from getattr(_module(name), "WEIGHTS", ())
 
@@ -212,19 +212,19 @@ class EngineBuilder:
 
     async def build(self, port: str, choice: str | Settings) -> Any:
         """Build the engine that `choice` names. Raises `ConfigError`, `EngineMissing`."""
-        use, settings, otherwise = parse(choice)
+        use, settings, otherwise = parse_choice(choice)
         try:
             return await self._create(f"{port}.{use}", settings)
         except EngineMissing as missing:
             if otherwise is None:
                 raise
             engine = await self.build(port, otherwise)
-            self.fallbacks.append(f"{parse(otherwise)[0]} instead of {port} {missing}")
+            self.fallbacks.append(f"{parse_choice(otherwise)[0]} instead of {port} {missing}")
             return engine
 
     async def _create(self, name: str, settings: Settings) -> Any:
         try:
-            return await factory(name)(settings, self)
+            return await load_factory(name)(settings, self)
         except ModuleNotFoundError as error:
             raise missing_library(name, error) from error
 
@@ -243,7 +243,7 @@ def _entry_point(name: str) -> EntryPoint:
 
 def _unknown(name: str) -> ConfigError:
     port, _, engine = name.partition(".")
-    known = [each.name for each in listing()]
+    known = [each.name for each in list_engines()]
     if port not in PORTS:
         return ConfigError(f"There is no kind of engine {port!r}.", f"Kinds: {', '.join(PORTS)}.")
     choices = ", ".join(each.partition(".")[2] for each in known if each.startswith(port + "."))

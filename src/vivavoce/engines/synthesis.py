@@ -112,7 +112,7 @@ _WORD = re.compile(r"(?<!\s)\s*+\S+")
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class WordMark:
     """The start time of the words from `offset` in the text on."""
 
     offset: int
@@ -122,7 +122,7 @@ class Mark:
 class Timeline:
     """The words of one text by the time at which each begins, consumed from front to back."""
 
-    def __init__(self, text: str, marks: Sequence[Mark]) -> None:
+    def __init__(self, text: str, marks: Sequence[WordMark]) -> None:
         self._text = text
         self._marks = marks
         self._next = 0
@@ -147,7 +147,7 @@ class Timeline:
 
 def marks_of_groups(
     text: str, starts: Sequence[float], count_groups: Callable[[str], int]
-) -> list[Mark]:
+) -> list[WordMark]:
     """Return marks for the start times, in seconds, of a synthesizer's spoken words.
 
     `count_groups` returns the number of spoken words of a written one ("$5" is two); it is called
@@ -163,7 +163,7 @@ def marks_of_groups(
     scale = len(starts) / max(1, sum(counts))
     places = accumulate([0, *counts[:-1]])
     return [
-        Mark(word.start(), starts[min(round(place * scale), len(starts) - 1)])
+        WordMark(word.start(), starts[min(round(place * scale), len(starts) - 1)])
         for word, place in zip(words, places, strict=True)
     ]
 
@@ -173,10 +173,10 @@ def _group_count(word: str, count_groups: Callable[[str], int]) -> int:
     return 1 if letters.isascii() and letters.isalpha() else count_groups(word)
 
 
-def estimated_marks(text: str, duration_s: float) -> list[Mark]:
+def estimated_marks(text: str, duration_s: float) -> list[WordMark]:
     """Return marks for a synthesizer without times: a word takes time by its length."""
     size = max(1, len(text))
-    return [Mark(m.start(), duration_s * m.start() / size) for m in _WORD.finditer(text)]
+    return [WordMark(m.start(), duration_s * m.start() / size) for m in _WORD.finditer(text)]
 
 
 class Realigner:
@@ -275,7 +275,7 @@ def silence(seconds: float) -> bytes:
     return bytes(2 * round(OUTPUT_RATE * seconds))
 
 
-def trim(sound: Sound) -> tuple[Sound, float]:
+def trim_silence(sound: Sound) -> tuple[Sound, float]:
     """Cut `sound` to 20 ms before its first loud sample and its last; and the seconds cut before.
 
     Both ends are faded over 5 ms, so that no step is heard. Empty if all is silence.
@@ -292,13 +292,13 @@ def trim(sound: Sound) -> tuple[Sound, float]:
     return kept, first / OUTPUT_RATE
 
 
-def speech_pieces(text: str, sound: Sound, marks: Sequence[Mark]) -> Iterator[Speech]:
+def speech_pieces(text: str, sound: Sound, marks: Sequence[WordMark]) -> Iterator[Speech]:
     """Yield pieces of 100 ms, each with the words of `text` that begin in it, then the pause.
 
     `sound` is trimmed; `marks` count from its beginning. The texts together equal `text`.
     """
     timeline = Timeline(text, marks)
-    samples = limit(sound)
+    samples = limit_peaks(sound)
     step = round(OUTPUT_RATE * _PIECE_S)
     for start in range(0, len(samples), step):
         end = min(start + step, len(samples))
@@ -306,7 +306,7 @@ def speech_pieces(text: str, sound: Sound, marks: Sequence[Mark]) -> Iterator[Sp
     yield Speech(silence(pause_after(text)), timeline.remaining_words())
 
 
-def limit(sound: Sound) -> NDArray[np.int16]:
+def limit_peaks(sound: Sound) -> NDArray[np.int16]:
     """Convert to 16-bit samples; above 0.7 of full scale, peaks are bent instead of clipped."""
     size = np.abs(sound)
     over = size > _KNEE
@@ -320,11 +320,11 @@ def limit(sound: Sound) -> NDArray[np.int16]:
 
 def gain_to_level(sound: Sound) -> float:
     """Return the factor that brings `sound` to `LOUDNESS`; 1 for silence."""
-    level = loudness(sound)
+    level = measure_loudness(sound)
     return float(10 ** ((LOUDNESS - level) / 20)) if level > -70 else 1.0
 
 
-def loudness(sound: Sound) -> float:
+def measure_loudness(sound: Sound) -> float:
     """Return the loudness in LUFS of one channel by ITU-R BS.1770-4; -inf for silence.
 
     Blocks of 400 ms; those more than 10 LU below the mean of all do not count.

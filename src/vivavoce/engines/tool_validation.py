@@ -95,7 +95,7 @@ def _fitted(
     """The call as it may be made. Raises `InvalidCall`."""
     if (tool := declared.get(call.name)) is None:
         raise InvalidCall(_unknown(call.name, list(declared)))
-    if problem := unwieldy(call.args):
+    if problem := args_problem(call.args):
         raise InvalidCall(f"The arguments of {call.name} {problem}.")
     schema = tool.parameters or {}
     try:
@@ -117,7 +117,7 @@ def _unknown(name: str, known: list[str]) -> str:
     return f"There is no function {_truncate(name, 128)!r}. {listed}"
 
 
-def unwieldy(args: object) -> str:
+def args_problem(args: object) -> str:
     """Return why arguments can't be sent, whatever the schema says; empty if they can."""
     if not isinstance(args, dict):
         return "are no object"

@@ -1,7 +1,7 @@
 """Search the web through a service of the configuration.
 
-Each service is a class of settings and a constant `Service`: its request, and the place of the
-results in its answer.
+Each service is a class of settings and a `SearchService`: its request, and the place of the results
+in its answer.
 
 - Only the configured address is requested: redirects are errors, and no result is opened.
 - An answer has a time limit and a size limit, and comes uncompressed, so that a small answer can't
@@ -60,7 +60,7 @@ class SearchRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Hit:
+class SearchHit:
     """One result as a service gave it, its fields unchecked."""
 
     link: object
@@ -90,7 +90,7 @@ class SearchSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class SearchService:
     """One search service.
 
     `ask` builds the request for a query at a given time. `read` finds the results in the decoded
@@ -103,7 +103,7 @@ class Service:
     example: str
     settings: type[SearchSettings]
     ask: Callable[[Any, SearchQuery, datetime], SearchRequest]
-    read: Callable[[Any], Iterable[Hit]]
+    read: Callable[[Any], Iterable[SearchHit]]
     refusals: Mapping[int, str] = field(default_factory=dict)
 
     def build(self, settings: Settings) -> WebSearch:
@@ -121,7 +121,7 @@ def _certificates() -> ssl.SSLContext:
 class WebSearch:
     """Search through one service. See `engines.ports.SearchEngine`."""
 
-    def __init__(self, service: Service, settings: SearchSettings) -> None:
+    def __init__(self, service: SearchService, settings: SearchSettings) -> None:
         self.name = service.name
         self._service = service
         self._settings = settings
@@ -135,14 +135,14 @@ class WebSearch:
 
     async def search(self, query: SearchQuery) -> Sequence[Source]:
         """Return the results of the service, best first. Raises `ToolError`."""
-        words = line_of(query.text, MAX_QUERY_CHARS)
+        words = one_line(query.text, MAX_QUERY_CHARS)
         if not words or query.count < 1:
             return ()
         query = replace(query, text=words)
         request = self._service.ask(self._settings, query, datetime.now(UTC))
         answer = self._parsed(await self._answered(request))
         try:
-            return sources(self._service.read(answer), query)
+            return usable_sources(self._service.read(answer), query)
         except (TypeError, KeyError, AttributeError) as error:
             raise self._fault("The search service answered in a form that is not known") from error
 
@@ -212,7 +212,7 @@ class WebSearch:
 # --- results -----------------------------------------------------------------------------
 
 
-def sources(hits: Iterable[Hit], query: SearchQuery) -> list[Source]:
+def usable_sources(hits: Iterable[SearchHit], query: SearchQuery) -> list[Source]:
     """Return the usable results, in the service's order, `query.count` of them at most."""
     found: dict[str, Source] = {}
     for hit in hits:
@@ -222,29 +222,29 @@ def sources(hits: Iterable[Hit], query: SearchQuery) -> list[Source]:
         host = citable_host(uri)
         if not host or uri in found or query.excludes(host) or _untimely(hit, query):
             continue
-        title = plain(hit.title, MAX_TITLE_CHARS)
-        text = plain(hit.snippet, MAX_TEXT_CHARS) or title
+        title = plain_text(hit.title, MAX_TITLE_CHARS)
+        text = plain_text(hit.snippet, MAX_TEXT_CHARS) or title
         if text:
             found[uri] = Source(uri=uri, title=title or host, text=text)
     return list(found.values())
 
 
-def plain(value: object, limit: int) -> str:
+def plain_text(value: object, limit: int) -> str:
     """Return `value` as one line of words without markup."""
     if not isinstance(value, str):
         return ""
     # Markup may itself have been escaped, so it is removed before and after.
     words = _TAG.sub(" ", html.unescape(_TAG.sub(" ", value[: 4 * limit])))
-    return re.sub(r" (?=[.,;:!?])", "", line_of(words, limit))
+    return re.sub(r" (?=[.,;:!?])", "", one_line(words, limit))
 
 
-def line_of(text: str, limit: int) -> str:
+def one_line(text: str, limit: int) -> str:
     """Return `text` as one line without control codes; if too long, cut between two words."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return line if len(line) <= limit else line[:limit].rpartition(" ")[0] or line[:limit]
 
 
-def published(value: object) -> datetime | None:
+def parse_date(value: object) -> datetime | None:
     """Parse the date of a result: ISO 8601, or as in mail."""
     if not isinstance(value, str):
         return None
@@ -257,8 +257,8 @@ def published(value: object) -> datetime | None:
     return None
 
 
-def _untimely(hit: Hit, query: SearchQuery) -> bool:
-    when = published(hit.published)
+def _untimely(hit: SearchHit, query: SearchQuery) -> bool:
+    when = parse_date(hit.published)
     if when is None:
         return False
     return bool((query.after and when < query.after) or (query.before and when > query.before))
@@ -272,10 +272,10 @@ def _count(query: SearchQuery) -> int:
     return min(MAX_COUNT, query.count * (2 if query.excluded else 1))
 
 
-def _hits(results: Any, link: str, snippet: str, published: str = "") -> list[Hit]:
+def _hits(results: Any, link: str, snippet: str, published: str = "") -> list[SearchHit]:
     """Return the results by the names of their fields."""
     return [
-        Hit(each.get(link), each.get("title"), each.get(snippet), each.get(published))
+        SearchHit(each.get(link), each.get("title"), each.get(snippet), each.get(published))
         for each in results
     ]
 
@@ -314,13 +314,13 @@ def _ask_brave(settings: BraveSettings, query: SearchQuery, now: datetime) -> Se
     )
 
 
-def _read_brave(answer: Any) -> Iterable[Hit]:
+def _read_brave(answer: Any) -> Iterable[SearchHit]:
     # Without results there is no `web` at all.
     web = answer.get("web") or {"results": []}
     return _hits(web["results"], "url", "description", "page_age")
 
 
-BRAVE = Service(
+BRAVE = SearchService(
     "brave",
     '{ use = "brave", api_key_env = "BRAVE_API_KEY" }',
     BraveSettings,
@@ -357,14 +357,14 @@ def _ask_searxng(settings: SearxngSettings, query: SearchQuery, now: datetime) -
     return SearchRequest(f"{settings.url}/search", params, _bearer(settings))
 
 
-def _read_searxng(answer: Any) -> Iterable[Hit]:
+def _read_searxng(answer: Any) -> Iterable[SearchHit]:
     results = answer["results"]
     if not results and answer.get("unresponsive_engines"):
         raise ToolError("search.searxng", "None of the engines behind SearXNG answered.")
     return _hits(results, "url", "content", "publishedDate")
 
 
-SEARXNG = Service(
+SEARXNG = SearchService(
     "searxng",
     '{ use = "searxng", url = "http://127.0.0.1:8888" }',
     SearxngSettings,
@@ -403,7 +403,7 @@ def _ask_tavily(settings: TavilySettings, query: SearchQuery, now: datetime) -> 
     return SearchRequest(f"{settings.url}/search", headers=_bearer(settings), body=body)
 
 
-TAVILY = Service(
+TAVILY = SearchService(
     "tavily",
     '{ use = "tavily", api_key_env = "TAVILY_API_KEY" }',
     TavilySettings,
@@ -428,13 +428,13 @@ def _ask_external(settings: ExternalSettings, query: SearchQuery, now: datetime)
     return SearchRequest(settings.url, headers=_bearer(settings), body=body)
 
 
-def _read_external(answer: Any) -> Iterable[Hit]:
+def _read_external(answer: Any) -> Iterable[SearchHit]:
     if not isinstance(answer, list):
         raise TypeError("not a list")
     return _hits(answer, "link", "snippet")
 
 
-EXTERNAL = Service(
+EXTERNAL = SearchService(
     "external",
     '{ use = "external", url = "http://127.0.0.1:9000/search" }',
     ExternalSettings,
@@ -443,7 +443,7 @@ EXTERNAL = Service(
 )
 
 
-def _factory(service: Service) -> Callable[[Settings, EngineHost], Awaitable[WebSearch]]:
+def _factory(service: SearchService) -> Callable[[Settings, EngineHost], Awaitable[WebSearch]]:
     async def create(settings: Settings, host: EngineHost) -> WebSearch:
         return service.build(settings)
 

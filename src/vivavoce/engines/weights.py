@@ -160,15 +160,15 @@ class Weights:
     def matches(self, name: str) -> bool:
         """Return whether `name` is theirs or a distribution's, `-_.` being equal."""
         names = (self.name, *(wheel.distribution for wheel in self.wheels))
-        return normalize(name) in {normalize(each) for each in names}
+        return normalize_name(name) in {normalize_name(each) for each in names}
 
 
-def normalize(name: str) -> str:
+def normalize_name(name: str) -> str:
     """Lower-case `name` with `-` for every run of other characters than letters and digits."""
     return re.sub(r"[^a-z0-9]+", "-", name.casefold())
 
 
-def megabytes(size_bytes: int) -> str:
+def format_megabytes(size_bytes: int) -> str:
     """Format a size for people, in units of 1,000,000 bytes."""
     return f"{size_bytes / 1e6:,.0f} MB"
 
@@ -207,7 +207,7 @@ def locate(weights: Weights, overrides: Overrides | None = None) -> Path:
     raise EngineMissing(
         weights.name,
         f"The {weights.description} is not on this machine.",
-        f"Run `vivavoce pull {weights.name}` ({megabytes(weights.size_bytes)}).",
+        f"Run `vivavoce pull {weights.name}` ({format_megabytes(weights.size_bytes)}).",
     )
 
 

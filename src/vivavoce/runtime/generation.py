@@ -41,7 +41,7 @@ from vivavoce.engines.ports import (
     TextDelta,
     UsageReported,
 )
-from vivavoce.engines.tool_validation import unwieldy
+from vivavoce.engines.tool_validation import args_problem
 from vivavoce.errors import EngineBusy, EngineError
 from vivavoce.runtime.outbox import Outbox
 from vivavoce.runtime.tasks import EngineTasks, EngineTimeout, is_end
@@ -282,7 +282,9 @@ def _problem(part: GenerationPart) -> str:
     """Return what is wrong with a part; empty if nothing is."""
     problem = find_mismatch(part, GenerationPart, "part")
     if not problem and isinstance(part, CallsRequested):
-        found = (unwieldy(call.args) or unwieldy({"name": call.name}) for call in part.calls)
+        found = (
+            args_problem(call.args) or args_problem({"name": call.name}) for call in part.calls
+        )
         problem = next(filter(None, found), "")
     return problem
 
