@@ -316,7 +316,7 @@ class Index:
 
     @contextmanager
     def _change(self) -> Iterator[sqlite3.Connection]:
-        """A transaction around the block. Raises `ConfigError` if it can't be written."""
+        """Run the block in a transaction. Raises `ConfigError` if it can't be written."""
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             try:

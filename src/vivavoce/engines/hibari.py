@@ -115,7 +115,7 @@ class AcousticModel:
         self._outputs = [output.name for output in self._session.get_outputs()]
 
     def phonemes(self, text: str) -> list[str]:
-        """Phonemes of `text`, words separated by spaces; in several strings if it is very long."""
+        """Return the phonemes of `text`, words separated by spaces; very long ones in pieces."""
         readable = pronounceable(text)
         try:
             phonemes = self.g2p(readable)
@@ -133,7 +133,7 @@ class AcousticModel:
             return ""
 
     def frames(self, phonemes: str, pace: float) -> VocoderFrames | None:
-        """Vocoder parameters for `phonemes`; `None` if none of them is known. Blocks.
+        """Return the vocoder parameters of `phonemes`; `None` if none of them is known. Blocks.
 
         About 7 ms of CPU for a second of speech.
         """
@@ -152,7 +152,7 @@ class AcousticModel:
 
 
 def _with_phoneme_ends(model: bytes) -> bytes:
-    """The model with one more output: where each phoneme ends.
+    """Add an output to the model: where each phoneme ends.
 
     A message that is encoded twice is merged by protobuf, so the output is appended in the
     encoding of ONNX: field 7 of the model (graph), 12 (output), 1 (name). A model without that
@@ -168,7 +168,7 @@ def _field(number: int, content: bytes) -> bytes:
 
 
 def _group_starts(phonemes: str, ends: list[int]) -> list[float]:
-    """`ends` has one value more at the front and at the back: the silence around the phonemes."""
+    """Return when each group begins; `ends` also has the silence before and after the phonemes."""
     starts = []
     for index, character in enumerate(phonemes):
         if character != " " and (index == 0 or phonemes[index - 1] == " "):
@@ -177,7 +177,7 @@ def _group_starts(phonemes: str, ends: list[int]) -> list[float]:
 
 
 def _cut_words(words: Iterable[str], longest: int) -> Iterator[list[str]]:
-    """The words in groups of at most `longest` characters, or of a single word."""
+    """Yield the words in groups of at most `longest` characters, or of a single word."""
     group: list[str] = []
     size = 0
     for word in words:
@@ -190,7 +190,7 @@ def _cut_words(words: Iterable[str], longest: int) -> Iterator[list[str]]:
 
 
 def pronounceable(text: str) -> str:
-    """`text` without what the text analysis can't read.
+    """Return `text` without what the text analysis can't read.
 
     Letters of other scripts become spaces (it would spell Cyrillic by the names of letters),
     digits of other scripts ASCII ones, and numbers of more than 15 digits are read digit by digit.
@@ -235,7 +235,7 @@ model's own pitch (DNSMOS of a low voice 3.0 instead of 2.8)."""
 
 
 def convert_voice(frames: VocoderFrames, voice: VoiceParameters) -> VocoderFrames:
-    """`frames` as the voice described by `voice` would have them."""
+    """Convert `frames` to the voice described by `voice`."""
     voiced = frames.pitch > _VOICED_HZ
     ratio = voice.pitch_hz / MODEL_PITCH_HZ
     pitch = frames.pitch
@@ -262,7 +262,7 @@ def convert_voice(frames: VocoderFrames, voice: VoiceParameters) -> VocoderFrame
 
 
 def render_sound(frames: VocoderFrames) -> Floats:
-    """The sound, 24 kHz, full scale at 1. Blocks, about 4 ms of CPU for a second of speech."""
+    """Return the sound, 24 kHz, full scale at 1. Blocks; 4 ms of CPU for a second of speech."""
     from hibari import dsp
 
     # The same noise every time: a text always sounds the same.
@@ -291,7 +291,7 @@ class _Warp:
     @staticmethod
     @lru_cache(maxsize=64)
     def of(pitch_hz: float, formant: float) -> _Warp:
-        """The stretch for a voice; made once."""
+        """Return the stretch for a voice, made once."""
         return _Warp(pitch_hz, formant)
 
     def envelope(self, values: Floats) -> Floats:
@@ -317,7 +317,7 @@ def _smooth(envelope: Floats) -> Floats:
 
 @lru_cache(maxsize=64)
 def _tilt(db: float) -> Floats:
-    """A slope in dB an octave around 1 kHz, level below 250 Hz and above 8 kHz; in nepers."""
+    """Return a slope in dB an octave around 1 kHz, level outside 250 to 8000 Hz; in nepers."""
     octaves = np.log2(np.clip(np.arange(_BINS) * _BIN_HZ, 250, 8000) / 1000)
     slope: Floats = (octaves * db / _NEPER_DB).astype(np.float32)[:, None]
     return slope
@@ -325,7 +325,7 @@ def _tilt(db: float) -> Floats:
 
 @lru_cache(maxsize=64)
 def _breath(db: float) -> Floats:
-    """Noise from 500 Hz on, whole from 2 kHz on; in nepers."""
+    """Return the gain of breath: from 500 Hz on, whole from 2 kHz on; in nepers."""
     share = np.clip((np.arange(_BINS) * _BIN_HZ - 500) / 1500, 0, 1)
     return (share * db / _NEPER_DB).astype(np.float32)[:, None]
 
@@ -409,7 +409,7 @@ class HibariSynthesizer:
         self._read_as_english: set[str] = set()
 
     async def speak(self, text: str, voice: str, language: str = "") -> AsyncIterator[Speech]:
-        """Sound for `text`, clause by clause, in pieces of 100 ms.
+        """Yield the sound of `text` by clauses, in pieces of 100 ms.
 
         A clause of 4, 8 or 16 words takes 20, 35 or 65 ms of CPU before its first piece.
         Letters of other scripts are left out of the sound and kept in the text.
@@ -431,7 +431,7 @@ class HibariSynthesizer:
             await self._others.aclose()
 
     def synthesize(self, clause: str, voice: str, token: CancelToken | None = None) -> list[Speech]:
-        """The pieces of one clause in one of the thirty voices. Blocks."""
+        """Return the pieces of one clause in one of the thirty voices. Blocks."""
         model = self._own.get(voice, self._model)
         sounds: list[Floats] = []
         starts: list[float] = []
@@ -461,7 +461,7 @@ class HibariSynthesizer:
     def _render(
         self, phonemes: str, voice: str, level: bool = True
     ) -> tuple[Floats, tuple[float, ...]] | None:
-        """The sound of one sentence at the common loudness, and the start of each word in it."""
+        """Return the sound of a sentence at the common loudness, and the start of each word."""
         if voice in self._own:
             frames = self._own[voice].frames(phonemes, pace=1.0)
             converted = frames
@@ -475,7 +475,7 @@ class HibariSynthesizer:
         return (sound * self._gain(voice) if level else sound), converted.group_starts
 
     def _gain(self, voice: str) -> float:
-        """The factor that brings a voice to the common loudness; measured at its first use."""
+        """Return the gain of a voice to the common loudness, measured at its first use."""
         if voice not in self._gains:
             model = self._own.get(voice, self._model)
             made = self._render(model.phonemes(_CALIBRATION)[0], voice, level=False)
@@ -483,7 +483,7 @@ class HibariSynthesizer:
         return self._gains[voice]
 
     def _engine_for(self, language: str) -> Synthesizer | None:
-        """The engine that speaks another language; `None` for English or if there is none."""
+        """Return the engine for another language; `None` for English or if there is none."""
         base = language.casefold().replace("_", "-").partition("-")[0]
         if base in ("", "en"):
             return None
@@ -533,13 +533,13 @@ async def create(settings: Settings, host: EngineHost) -> HibariSynthesizer:
 
 
 def required_parts(settings: Settings) -> tuple[tuple[str, str | Settings], ...]:
-    """The engine for other languages."""
+    """Return the engine for other languages."""
     choice = settings.get("other_languages", _OTHER_LANGUAGES)
     return () if choice is False else (("synthesizer", choice),)
 
 
 def _present_voices(host: EngineHost) -> dict[str, Path]:
-    """Model files of the further voices that are on this machine."""
+    """Return the model files of the further voices that are on this machine."""
     found = {}
     for voice, weights in FURTHER_VOICES.items():
         with suppress(EngineMissing):
@@ -558,7 +558,7 @@ def _load(
 
 
 def _own_model(path: Path, model: AcousticModel) -> AcousticModel:
-    """The publisher names files like Kokoro's voices: `bf_emma` is British, `af_kore` American."""
+    """Load a voice's own model, named like Kokoro's: `bf_emma` is British, `af_kore` is not."""
     if path.name.startswith("b"):
         return AcousticModel(path, british=True)
     return AcousticModel(path, g2p=model.g2p)

@@ -137,7 +137,7 @@ class MoonshineNetwork:
         guess: Sequence[int] = (),
         cancelled: Callable[[], bool] = lambda: False,
     ) -> Decoded:
-        """The tokens of 16-bit PCM at 16 kHz. Blocking; ends early once `cancelled` says so."""
+        """Decode 16-bit PCM at 16 kHz. Blocking; ends early once `cancelled` returns true."""
         sound = np.frombuffer(pcm, dtype="<i2").astype(np.float32)
         sound = (sound + _dither(len(sound))) / np.float32(32768)
         seconds = len(sound) / INPUT_RATE
@@ -150,12 +150,12 @@ class MoonshineNetwork:
         return self._decode(hidden, list(guess[:most]), most, cancelled)
 
     def text(self, tokens: Sequence[int]) -> str:
-        """The words of tokens, without blanks around them."""
+        """Return the words of tokens, without blanks around them."""
         raw = b"".join(self._vocabulary[token] for token in tokens if token > END)
         return raw.decode("utf-8", "replace").replace("\u2581", " ").strip()
 
     def word_probabilities(self, decoded: Decoded) -> list[float]:
-        """The least probability among the tokens of each word, in order."""
+        """Return the least probability among the tokens of each word, in order."""
         words: list[float] = []
         for token, log_probability in zip(decoded.tokens, decoded.log_probabilities, strict=False):
             if self._vocabulary[token].startswith(WORD_BEGIN) or not words:
@@ -192,7 +192,7 @@ class MoonshineNetwork:
         return Decoded(tuple(tokens), tuple(logs))
 
     def _next(self, token: int, past: list[Any]) -> tuple[int, float]:
-        """The token after `token`; `past` is brought up to date."""
+        """Return the token after `token`, and update `past`."""
         feed = dict(zip(self._past, past, strict=True), embedded=self._embed([token]))
         logits, *present = self._step.run(None, feed)
         for at in self._own:
@@ -224,7 +224,7 @@ def runaway_length(tokens: Sequence[int]) -> int:
 
 
 def read_vocabulary(data: bytes) -> list[bytes]:
-    """The bytes of every token of `tokenizer.bin`.
+    """Return the bytes of every token of `tokenizer.bin`.
 
     An entry is a length and as many bytes; a length of 128 or more takes two bytes. "▁" stands for
     a space, and an entry `<0x41>` for a single byte.
@@ -308,7 +308,7 @@ class MoonshineUtterance:
         self._stable = ""
 
     async def feed(self, pcm: bytes) -> None:
-        """More sound, whole samples. Waits while a segment that became too long is transcribed."""
+        """Take more sound, whole samples. Waits while a segment that is too long is transcribed."""
         if len(pcm) % BYTES_PER_SAMPLE:
             raise ValueError(f"{len(pcm)} bytes are no whole number of samples")
         self._sound += pcm
@@ -337,7 +337,7 @@ class MoonshineUtterance:
         return self._transcript("")
 
     async def finish(self) -> Transcript:
-        """The final text."""
+        """Return the final text."""
         self._begin_window(await self._transcribe(bytes(self._sound)), len(self._sound))
         final = self._transcript("")
         return replace(final, stable=final.text)
@@ -352,14 +352,14 @@ class MoonshineUtterance:
         self._begin_window(_Segment(), 0)
 
     def _transcript(self, words: str) -> Transcript:
-        """All that is understood; what was before the last pause is stable, and `words`."""
+        """Return the whole text; stable are all before the last pause, and `words`."""
         before = join_texts([*(each.text for each in self._closed), self._open.text])
         whole = join_texts([before, self._recent.text])
         stable = without_closing_mark(join_texts([before, words]))
         return Transcript(whole, stable, self._confidence())
 
     def _confidence(self) -> float | None:
-        """The geometric mean over the tokens of all segments; 0 where one is a runaway."""
+        """Return the geometric mean over the tokens of all segments; 0 where one is a runaway."""
         segments = (*self._closed, self._open, self._recent)
         decoded = [each.decoded for each in segments if each.decoded.tokens]
         if not decoded:
@@ -382,7 +382,7 @@ class _Transcribe:
         self._network = network
 
     async def __call__(self, pcm: bytes, guess: Sequence[int] = ()) -> _Segment:
-        """The text of `pcm`; `guess` are the tokens of its beginning, as far as they are known."""
+        """Transcribe `pcm`; `guess` are the tokens of its beginning, as far as they are known."""
         if not pcm:
             return _Segment()
 
@@ -394,7 +394,7 @@ class _Transcribe:
         return await self.workers.run(work)
 
     def _segment(self, pcm: bytes, guess: Sequence[int], cancelled: Callable[[], bool]) -> _Segment:
-        """Blocking. Long sound that gives no words is looked at again in two halves."""
+        """Transcribe, blocking. Long sound without words is transcribed again in two halves."""
         network = self._network
         decoded = network.transcribe(pcm + bytes(_size(SILENCE_BEHIND_S)), guess, cancelled)
         if decoded.tokens or len(pcm) < _size(HALVED_S) or cancelled():
@@ -426,7 +426,7 @@ class MoonshineRecognition:
         yield MoonshineUtterance(self._transcribe)
 
     async def aclose(self) -> None:
-        """Nothing to end: the network belongs to the recognizer."""
+        """Do nothing: the network belongs to the recognizer."""
 
 
 class MoonshineRecognizer:
@@ -446,7 +446,7 @@ class MoonshineRecognizer:
         self._refused_languages: set[str] = set()
 
     def open(self, options: RecognitionOptions) -> MoonshineRecognition:
-        """A recognizer for one conversation.
+        """Open the recognizer of one conversation.
 
         Other languages than English are not understood: that is logged once for each language, and
         the speech is transcribed as if it were English. A vocabulary has no effect.
@@ -461,12 +461,12 @@ class MoonshineRecognizer:
         return MoonshineRecognition(self._transcribe)
 
     async def aclose(self) -> None:
-        """No more work; a thread that is busy leaves by itself."""
+        """Accept no more work; a busy thread ends by itself."""
         self._workers.close()
 
 
 def quietest_place(pcm: bytes, first_s: float = EARLIEST_CUT_S) -> int:
-    """The end, in bytes, of the quietest `QUIET_WINDOW_S` from `first_s` on."""
+    """Return the end, in bytes, of the quietest `QUIET_WINDOW_S` from `first_s` on."""
     window = samples(QUIET_WINDOW_S)
     first = samples(first_s)
     sound = np.frombuffer(pcm, dtype="<i2")[first:].astype(np.float64)
@@ -476,7 +476,7 @@ def quietest_place(pcm: bytes, first_s: float = EARLIEST_CUT_S) -> int:
 
 
 def stable_words(before: str, segment: _Segment) -> str:
-    """The first words of a segment that are not expected to change; `before` is what it was."""
+    """Return the stable first words of a segment; `before` is its former text."""
     words = segment.text.split()
     pairs = zip(words, before.split(), strict=False)
     alike = takewhile(lambda pair: _letters(pair[0]) == _letters(pair[1]), pairs)
@@ -490,17 +490,17 @@ def _letters(word: str) -> str:
 
 
 def join_texts(texts: Sequence[str]) -> str:
-    """Texts as one, empty ones left out."""
+    """Join texts, without empty ones."""
     return " ".join(filter(None, texts))
 
 
 def without_closing_mark(text: str) -> str:
-    """The text up to its last letter: the mark behind it depends on what follows."""
+    """Return `text` up to its last letter: the mark behind it depends on what follows."""
     return text.rstrip(_CLOSING_MARKS)
 
 
 def _size(seconds: float) -> int:
-    """Bytes of so much sound."""
+    """Return the bytes of `seconds` of sound."""
     return round(seconds * INPUT_RATE) * BYTES_PER_SAMPLE
 
 
@@ -545,7 +545,7 @@ class MoonshineSettings:
 
 
 def required_weights(settings: Settings) -> tuple[str, ...]:
-    """Names of the weights that it loads under these settings."""
+    """Return the names of the weights that it loads under these settings."""
     return () if settings.get("path") else ("moonshine",)
 
 
@@ -568,5 +568,5 @@ async def load_network(folder: Path) -> MoonshineNetwork:
 
 
 def default_workers() -> int:
-    """Half of the cores, so that the language model has the others; one at least."""
+    """Return half of the cores, at least one: the language model needs the others."""
     return max(1, (os.cpu_count() or 1) // 2)

@@ -119,7 +119,7 @@ def _branches(model: onnx.ModelProto) -> list[onnx.AttributeProto]:
 
 
 def _extract_branch(model: onnx.ModelProto, branch: onnx.GraphProto) -> onnx.ModelProto:
-    """One branch of the `If` as a model of its own, with the weights and inputs that it uses."""
+    """Return a branch of the `If` as a model of its own, with its weights and inputs."""
     from onnx import helper
 
     used = _names_in(branch)
@@ -134,7 +134,7 @@ def _extract_branch(model: onnx.ModelProto, branch: onnx.GraphProto) -> onnx.Mod
 
 
 def _names_in(graph: onnx.GraphProto) -> set[str]:
-    """Every value that the nodes of `graph`, or of a graph inside it, read; and its outputs."""
+    """Return the values that the nodes of `graph` and of graphs inside it read, and its outputs."""
     names = {output.name for output in graph.output}
     for node in graph.node:
         names.update(node.input)
@@ -206,7 +206,7 @@ def _quantize_products(model: onnx.ModelProto) -> None:
 
 
 def _quantize_columns(name: str, weights: Any) -> list[onnx.TensorProto]:
-    """Int8 values and float32 scales of a matrix [rows, columns], symmetric around zero."""
+    """Return int8 values and float32 scales of a matrix [rows, columns], symmetric around zero."""
     from onnx import numpy_helper
 
     scales = np.abs(weights).max(axis=0) / np.float32(127)
@@ -220,7 +220,7 @@ def _quantize_columns(name: str, weights: Any) -> list[onnx.TensorProto]:
 
 
 def _int8_product(node: onnx.NodeProto) -> list[onnx.NodeProto]:
-    """The nodes of `node`'s product in int8; onnxruntime fuses them when it loads the graph."""
+    """Return the nodes of `node`'s product in int8, which onnxruntime fuses when it loads them."""
     from onnx import TensorProto, helper
 
     left, matrix = node.input

@@ -172,7 +172,7 @@ def _html(page: str) -> ExtractedText:
 
 @cache
 def _extraction() -> Any:
-    """The options of every extraction; making them takes as long as a short page."""
+    """Return the options of extraction, which take as long to make as a short page."""
     from trafilatura.settings import Extractor
 
     # `fast` leaves out the comparison with other methods, and so half of the time.

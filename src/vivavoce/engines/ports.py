@@ -217,7 +217,7 @@ class LanguageModel(Protocol):
         ...
 
     def generate(self, request: GenerationRequest) -> AsyncIterator[ModelPart]:
-        """The answer, part by part. Closing the iterator stops the work at once."""
+        """Yield the answer part by part. Closing the iterator stops the work at once."""
         ...
 
     async def release(self, session: str) -> None:
@@ -391,7 +391,7 @@ class Sandbox(Protocol):
 
 
 def citable_host(uri: str) -> str:
-    """The lower-case host of an http address that may be cited; empty for any other text.
+    """Return the lower-case host of an http address that may be cited; else an empty text.
 
     Not citable are very long addresses, those with a user name, and those with white space,
     quotation marks or other characters that would end an address in running text.

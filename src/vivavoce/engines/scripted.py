@@ -146,13 +146,13 @@ Samples = NDArray[np.float32]
 
 
 def say(text: str, rate: int = OUTPUT_RATE) -> bytes:
-    """`text` in tones: 16-bit PCM of 40 ms a byte."""
+    """Encode `text` as tones: 16-bit PCM of 40 ms a byte."""
     pieces = [_byte(value, rate) for value in text.encode()]
     return b"".join(pieces)
 
 
 def hear(pcm: bytes, rate: int = INPUT_RATE) -> str:
-    """The words in `pcm`; empty if there are none."""
+    """Decode the words in `pcm`; empty if there are none."""
     sound = _floats(pcm)
     found = bytearray()
     last_end = None
@@ -193,7 +193,7 @@ def _floats(pcm: bytes) -> Samples:
 
 
 def _levels(sound: Samples, rate: int) -> Samples:
-    """Root mean square of each short window."""
+    """Return the root mean square of each short window."""
     width = round(_WINDOW_S * rate)
     count = len(sound) // width
     windows = sound[: count * width].reshape(count, width)
@@ -223,7 +223,7 @@ def _loudness(levels: Samples) -> float:
 
 
 def _read(sound: Samples, rate: int) -> int | None:
-    """The byte in a stretch of sound, if it is one."""
+    """Decode the byte in a stretch of sound, if it is one."""
     width = round(LISTEN_S * rate)
     if len(sound) > round((TONE_S + GAP_S) * rate):
         return None
@@ -240,7 +240,7 @@ def _read(sound: Samples, rate: int) -> int | None:
 
 @cache
 def _probes(rate: int) -> NDArray[np.complex64]:
-    """One row for each tone: its correlation with 20 ms of sound."""
+    """Return one row for each tone: its correlation with 20 ms of sound."""
     time = np.arange(round(LISTEN_S * rate)) / rate
     tones = np.array(LOW_HZ + HIGH_HZ)[:, None]
     return np.exp(-2j * np.pi * tones * time).astype(np.complex64)
@@ -314,7 +314,7 @@ class TonesSynthesizer:
 
 
 def understand(pcm: bytes) -> str:
-    """The words in tones; for other sound how long it lasted; empty for silence."""
+    """Decode the words in tones; of other sound its duration; of silence nothing."""
     if words := hear(pcm, INPUT_RATE):
         return words
     spoken_s = loud_seconds(pcm, INPUT_RATE)
@@ -322,7 +322,7 @@ def understand(pcm: bytes) -> str:
 
 
 def _words(text: str) -> list[str]:
-    """Pieces that together are the text: each word with the space before it."""
+    """Split a text into words, each with the space before it."""
     words: list[str] = []
     for word in text.split(" "):
         words.append(f" {word}" if words else word)
@@ -363,7 +363,7 @@ session."""
 
 
 def _count_words(text: str) -> int:
-    """Words of a text; of a long one its blanks, which takes a twentieth of the time."""
+    """Count the words of a text; of a long one its blanks, in a twentieth of the time."""
     return text.count(" ") + 1 if len(text) > _LONG_TEXT else len(text.split())
 
 
@@ -437,7 +437,7 @@ def _earlier_words(request: GenerationRequest) -> str:
 
 
 def _last_results(request: GenerationRequest) -> tuple[ToolResult, ...]:
-    """Results with which the history ends."""
+    """Return the results with which the history ends."""
     last = request.history[-1].parts if request.history else ()
     return tuple(part for part in last if isinstance(part, ToolResult))
 
@@ -512,7 +512,7 @@ def _call(name: str, arguments: Json) -> ToolCall:
 
 
 def _searches(said: str, served: dict[ToolKind, str]) -> bool:
-    """Whether words that name no function ask for a search and for no other tool."""
+    """Return whether words without a function ask for a search and for no other tool."""
     other = (ToolKind.URL in served and _ADDRESS.search(said)) or (
         ToolKind.CODE in served and _RUN.match(said)
     )
@@ -529,7 +529,7 @@ def _program(written: str) -> str:
 
 
 def _functions_in(said: str, functions: tuple[ToolDeclaration, ...]) -> _NamedFunctions:
-    """Each part between two "and" that names a function; else the one that all the words name."""
+    """Return the functions named between two "and"; else the one that all the words name."""
     whole = _function_in(said, functions)
     named = [(part, _function_in(part, functions)) for part in _AND.split(said)]
     full = [(part, function) for part, function in named if function is not None]
@@ -543,7 +543,7 @@ def _words_of(name: str) -> list[str]:
 
 
 def _function_in(said: str, functions: tuple[ToolDeclaration, ...]) -> ToolDeclaration | None:
-    """The function whose name's words were all said; of several the one with the most words."""
+    """Return the function whose name's words were all said; of several the one with the most."""
     words = {word.lower() for word in _WORD.findall(said)}
     named = [function for function in functions if words.issuperset(_words_of(function.name))]
     return max(named, key=lambda function: len(_words_of(function.name)), default=None)

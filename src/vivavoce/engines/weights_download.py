@@ -252,7 +252,7 @@ class PublisherError(Exception):
 
 
 def host_of(file: PublishedFile) -> str:
-    """The publisher's host."""
+    """Return the publisher's host."""
     return urlsplit(file.url).hostname or file.url
 
 
@@ -287,7 +287,7 @@ def fetch_published(file: PublishedFile, part: Path, report: Callable[[int], Non
 
 
 def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
+    """Return the SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -333,7 +333,7 @@ _POLL_S = 0.2
 
 
 def package_client() -> list[str] | None:
-    """The command of a package client that can download a wheel; `None` if there is none.
+    """Return the command of a package client that can download wheels; `None` without one.
 
     Environments made by uv hold no pip of their own; uv then runs pip as a tool.
     """
@@ -440,7 +440,7 @@ def _run(command: list[str], log: Path, tick: Callable[[], None]) -> int:
 
 
 def _arrived(folder: Path, wheels: list[Wheel]) -> int:
-    """Bytes of `wheels` below `folder`, of which the client may hold a second copy."""
+    """Return the bytes of `wheels` below `folder`; the client may hold a second copy of one."""
     sizes = dict.fromkeys((wheel.filename for wheel in wheels), 0)
     # Files and folders of the client come and go while they are looked at: `os.walk` passes over
     # a folder that is gone, where `Path.rglob` fails on it.

@@ -48,7 +48,7 @@ def request(
     functions: tuple[ToolDeclaration, ...] = (),
     session: str = "contract",
 ) -> GenerationRequest:
-    """A conversation in which the user said `said`, one content each."""
+    """Return a request of a conversation in which the user said `said`, one content each."""
     return GenerationRequest(
         session=SessionId(session),
         generation=GenerationId(1),

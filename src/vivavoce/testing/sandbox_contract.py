@@ -36,12 +36,12 @@ class SandboxContract:
     """The limit of output that `build` sets."""
 
     async def build(self, time_s: float) -> Sandbox:
-        """A sandbox whose runs may take `time_s`."""
+        """Build a sandbox whose runs may take `time_s`."""
         raise NotImplementedError
 
     @asynccontextmanager
     async def sandbox(self, time_s: float = LONG_S) -> AsyncIterator[Sandbox]:
-        """One of them, closed in the end."""
+        """Build a sandbox, and close it afterwards."""
         sandbox = await self.build(time_s)
         try:
             yield sandbox
@@ -49,7 +49,7 @@ class SandboxContract:
             await sandbox.aclose()
 
     async def after(self, code: str, time_s: float = LONG_S) -> CodeResult:
-        """The result of `code`; the run after it must work."""
+        """Return the result of `code`, and check that the next run works."""
         async with self.sandbox(time_s) as sandbox:
             async with asyncio.timeout(time_s + PROMPT_S):
                 result = await sandbox.run(code)

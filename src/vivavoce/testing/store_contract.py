@@ -32,12 +32,12 @@ class StateStoreContract:
     """Subclass and give an `open`."""
 
     async def open(self) -> StateStore:
-        """A store that was not started."""
+        """Build a store, not started."""
         raise NotImplementedError
 
     @asynccontextmanager
     async def store(self) -> AsyncIterator[StateStore]:
-        """A store that was."""
+        """Build a store and start it."""
         store = await self.open()
         await store.start()
         try:

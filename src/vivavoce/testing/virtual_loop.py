@@ -1,4 +1,4 @@
-"""An event loop that keeps a time of its own.
+"""Run an event loop in virtual time.
 
 When nothing is ready, the clock jumps to the next timer instead of waiting for it, so a
 minute of conversation takes milliseconds and two runs agree to the microsecond. Work in
@@ -49,7 +49,7 @@ class _JumpingSelector(selectors.DefaultSelector):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """See the module. `away` counts calls that are being made in threads."""
+    """An event loop in virtual time. `away` counts calls in threads."""
 
     def __init__(self) -> None:
         self._virtual_now = 0.0
@@ -79,7 +79,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 @contextmanager
 def virtual_loop() -> Iterator[VirtualLoop]:
-    """A fresh virtual loop, closed afterwards; tasks that are left are cancelled."""
+    """Open a virtual loop, and close it afterwards; remaining tasks are cancelled."""
     loop = VirtualLoop()
     try:
         yield loop
@@ -94,6 +94,6 @@ def virtual_loop() -> Iterator[VirtualLoop]:
 
 
 def run_virtually(main: Coroutine[Any, Any, T]) -> T:
-    """`asyncio.run` in virtual time."""
+    """Run a coroutine like `asyncio.run`, in virtual time."""
     with virtual_loop() as loop:
         return loop.run_until_complete(main)
