@@ -20,6 +20,7 @@ from vivavoce.store.port import StateStore
 MODEL = "models/gemini-2.5-flash-native-audio-preview-12-2025"
 LIVE = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent"
 Json = dict[str, Any]
+TRANSCRIBED: Json = {"generationConfig": {"responseModalities": ["TEXT"]}}
 
 
 @contextlib.asynccontextmanager
@@ -123,3 +124,30 @@ async def until(condition: Callable[[], bool], wait_s: float = 5.0) -> None:
     async with asyncio.timeout(wait_s):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
+
+
+# --- sessions that are resumed -------------------------------------------------------------------
+
+
+async def handle(client: Client) -> str:
+    """The next handle that the client is told."""
+    while True:
+        update = (await client.receive()).get("sessionResumptionUpdate")
+        if update is not None:
+            assert update["resumable"] is True
+            return str(update["newHandle"])
+
+
+async def begin(client: Client, handle_: str = "", **setup: Any) -> Json:
+    resumption = {"handle": handle_} if handle_ else {}
+    return await client.set_up(sessionResumption=resumption, **TRANSCRIBED, **setup)
+
+
+async def talk(client: Client, text: str) -> str:
+    """Say something; what is answered, and the handle after it is left to be read."""
+    await client.say(text)
+    said = ""
+    for message in await client.turn():
+        parts = message.get("serverContent", {}).get("modelTurn", {}).get("parts", [])
+        said += "".join(part.get("text", "") for part in parts)
+    return said

@@ -16,8 +16,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from http_server.test_session_start import begin, handle, talk
-from serving import MODEL, connected, serving, until
+from serving import MODEL, begin, connected, handle, serving, talk, until
 from store.redis_server import RedisServer, redis_server
 from store.storm import store_at
 from vivavoce.errors import ConfigError, StoreError

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from serving import Client, Json, connected, serving, until
+from serving import TRANSCRIBED, Json, begin, connected, handle, serving, talk, until
 from vivavoce.config.loading import load_config
 from vivavoce.domain.ids import SessionId
 from vivavoce.errors import StoreError
@@ -19,7 +19,6 @@ from vivavoce.server import Server
 from vivavoce.store.memory import MemoryStore
 from vivavoce.store.port import SavedSession
 
-TRANSCRIBED: Json = {"generationConfig": {"responseModalities": ["TEXT"]}}
 NOT_FOUND = (1008, "BidiGenerateContent session not found")
 
 
@@ -68,30 +67,6 @@ async def server_on(
         yield server
     finally:
         await server.stop()
-
-
-async def handle(client: Client) -> str:
-    """The next handle that the client is told."""
-    while True:
-        update = (await client.receive()).get("sessionResumptionUpdate")
-        if update is not None:
-            assert update["resumable"] is True
-            return str(update["newHandle"])
-
-
-async def begin(client: Client, handle_: str = "", **setup: Any) -> Json:
-    resumption = {"handle": handle_} if handle_ else {}
-    return await client.set_up(sessionResumption=resumption, **TRANSCRIBED, **setup)
-
-
-async def talk(client: Client, text: str) -> str:
-    """Say something; what is answered, and the handle after it is left to be read."""
-    await client.say(text)
-    said = ""
-    for message in await client.turn():
-        parts = message.get("serverContent", {}).get("modelTurn", {}).get("parts", [])
-        said += "".join(part.get("text", "") for part in parts)
-    return said
 
 
 def left_s(message: Json) -> float:
