@@ -1,4 +1,4 @@
-"""What a function declaration says: purpose, parameters, and the kind of value each of them takes.
+"""Function declarations: purpose, parameters, and the kind of value that each of them takes.
 
 Descriptions are written for large models: docstrings with sections, instructions ("Always call
 this first."), remarks about the result. None of that tells which utterance asks for the function,
@@ -78,7 +78,7 @@ def parameters(tool: ToolDeclaration) -> list[Parameter]:
 
 
 def parameters_of(schema: ParameterSchema, shape: Json) -> list[Parameter]:
-    """Return the parameters that an object's plain schema names; none that nothing fits."""
+    """Return the parameters in an object's schema, without those whose schema allows nothing."""
     needed = parameter_schema.required(shape)
     named = parameter_schema.properties(shape)
     unnamed = [name for name in needed if name not in named]
@@ -163,7 +163,7 @@ _WHEN = frozenset().union(*(m for r, m in _ROLES if r in (ParameterKind.DAY, Par
 
 
 def kind_of(name: str, about: Json, tool: ToolDeclaration) -> ParameterKind:
-    """Return what a string parameter stands for."""
+    """Return the kind of a string parameter by its name, description and function."""
     parts, called = words.split_identifier(name), frozenset(words.split_identifier(tool.name))
     description = str(about.get("description", "")).lower()
     named, described = frozenset(parts), frozenset(words.tokenize(description))

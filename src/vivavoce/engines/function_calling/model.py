@@ -1,4 +1,4 @@
-"""A language model that calls functions, made of one that only writes text.
+"""Language model that calls functions, over one that only writes text.
 
 Before each answer a plan is made of the end of the conversation: calls, a question about a
 missing argument, or a report of results. What the plan leaves open is answered by the text model,
@@ -29,7 +29,7 @@ ENGINE = "model.function_calling"
 
 
 class FunctionCallingModel:
-    """The language model port over a text model and a planner. Owns both.
+    """The language model port over a planner and a text model, which it closes with itself.
 
     Its calls fit their declarations by construction; a call that was refused would be planned
     again in the same way, hence `repairs=False`.
@@ -44,7 +44,7 @@ class FunctionCallingModel:
     async def prepare(self, request: GenerationRequest) -> None:
         """Read declarations, instruction and history ahead.
 
-        The declarations were read before the user began to speak.
+        While the user speaks, declarations are not read again.
         """
         speaking = bool(request.history) and request.history[-1].role is Role.USER
         if request.tools.declarations and not speaking:
@@ -53,7 +53,7 @@ class FunctionCallingModel:
         await self.text_model.prepare(_without_tools(request))
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[ModelPart, None]:
-        """Calls or a report if there is something to plan, else the text model's answer.
+        """Generate calls or a report if there is something to plan, else the text model's answer.
 
         Raises `EngineError`; `EngineBusy` for a speculative request that would have to wait.
         """
@@ -66,7 +66,7 @@ class FunctionCallingModel:
             if plan.text:
                 yield TextDelta(f"{plan.text} " if plan.rest else plan.text)
             if plan.rest:
-                request = _asking(request, plan.rest)
+                request = _with_question(request, plan.rest)
             elif plan.calls or plan.text:
                 return
         parts: Any = self.text_model.generate(_without_tools(request))
@@ -89,7 +89,7 @@ def add_function_calling(
     threshold: float = THRESHOLD,
     judge: bool = False,
 ) -> FunctionCallingModel:
-    """`model` with functions, chosen by the MiniLM in `folder`. Blocks: loads 90 MB.
+    """Return `model` with functions, chosen by the MiniLM in `folder`. Blocks: loads 90 MB.
 
     `completion` asks the same model short questions beside its conversations. With `judge` it is
     asked about the functions too where the router is unsure; the model must be able to. Raises
@@ -105,12 +105,12 @@ def add_function_calling(
 
 
 def _without_tools(request: GenerationRequest) -> GenerationRequest:
-    """The request as a model without tools can read it."""
+    """Return the request without tools, calls and results."""
     return replace(request, tools=Tools(), history=planner.history_as_text(request.history))
 
 
-def _asking(request: GenerationRequest, question: str) -> GenerationRequest:
-    """The request with `question` in the place of the user's last words."""
+def _with_question(request: GenerationRequest, question: str) -> GenerationRequest:
+    """Return the request with `question` in the place of the user's last words."""
     place = max(0, planner.find_last_words(request.history))
     words = Content(Role.USER, (Text(question),))
     return replace(request, history=(*request.history[:place], words))

@@ -205,23 +205,23 @@ def find_moments(text: str) -> list[Span]:
 
 
 def find_days(text: str) -> list[Span]:
-    """Return days alone."""
+    """Return days without their times."""
     return find_spans(_ONLY_DAY, text)
 
 
 def without_day(text: str, span: Span) -> Span:
-    """Return the span without a day of the week or of these days at its end: "kent | today"."""
+    """Return the span without a day at its end: "kent | today"."""
     found = _LAST_DAY.search(plain(text), span.start, span.end)
     return Span(span.start, found.start()) if found and found.start() > span.start else span
 
 
 def find_hours(text: str) -> list[Span]:
-    """Numbers that may be a time of day where one is wanted: `the seven alarm`."""
+    """Return numbers that may be a time of day: `the seven alarm`."""
     return find_spans(_HOUR_ALONE, text)
 
 
 def find_times(text: str) -> list[Span]:
-    """Return times of day alone."""
+    """Return times of day without their days."""
     return find_spans(_ONLY_TIME, text)
 
 

@@ -109,7 +109,7 @@ def with_context(text: str, span: Span, name: str) -> Span:
 
 
 def trim(text: str, span: Span, articles: bool = True, whole: bool = False) -> Span:
-    """Return a span without marks and courtesies around it, and without its article.
+    """Return a span without punctuation and courtesies around it, and without its article.
 
     Of a `whole` sentence only "please" and "thanks" go, not "again" or "already".
     """
@@ -291,7 +291,7 @@ class _Splitter:
         self._close()
 
     def _read(self, token: _Token) -> bool:
-        """Take one word; return whether the rest of the text is one phrase that was added."""
+        """Process one word; return whether the remaining text was added as one phrase."""
         word, marker = token.word, _MARKERS.get(token.word)
         if token.before in _ARTICLES:
             marker = None  # "the reading lamp"
@@ -342,7 +342,7 @@ class _Splitter:
         )
 
     def _introduces(self, token: _Token) -> bool:
-        """Take a word that introduces the next phrase, or a clause; return whether it did."""
+        """Process a word that introduces a phrase or a clause; return whether it does."""
         word, following = token.word, token.following
         if self._open is None and token.place == 1 and self._is_particle(token):
             return True
@@ -368,11 +368,11 @@ class _Splitter:
         return True
 
     def _is_particle(self, token: _Token) -> bool:
-        """Whether a word belongs to the verb before it: "check in", "put on", "turn on"."""
+        """Return whether a word belongs to the verb before it: "check in", "put on"."""
         return token.word in self._tool or (token.word == "on" and token.before in _PHRASAL)
 
     def _takes_object(self, place: int) -> bool:
-        """Whether a word that is no value is followed by an article: "to | update | the page"."""
+        """Return whether a word is a verb before an article: "to | update | the page"."""
         if place >= len(self._tokens):
             return False
         token = self._tokens[place]
@@ -403,7 +403,7 @@ class _Splitter:
         )
 
     def _ends_subject(self, token: _Token) -> bool:
-        """Whether a word is the verb after a subject: "does the shop | sell", "tom | picked up"."""
+        """Return whether a word is the verb after a subject: "does the shop | sell"."""
         if self._open is None or self._has_verb or token.before in _DETERMINERS:
             return False
         if token.following in _PARTICLES:
@@ -418,7 +418,7 @@ class _Splitter:
         return self._text[token.span.end : token.span.end + 1] in (",", ";", ".", ":")
 
     def _continue(self, token: _Token) -> None:
-        """Take a word of the open phrase, or one that begins a phrase."""
+        """Process a word that continues or begins a phrase."""
         if token.word == "and" and (token.following in _VERBS or self._open is None):
             self._close()
             self._intro, self._may_be_verb = VERB, True
@@ -440,7 +440,7 @@ class _Splitter:
             self._open = Span(start, token.span.end)
 
     def _is_predicate(self, span: Span, last: str, ends_clause: bool) -> bool:
-        """Whether a question's phrase ends with what is asked of it: "does the ferry | leave"."""
+        """Return whether a question's phrase ends with its predicate: "does the ferry | leave"."""
         lead = plain(self._text)[: span.start]
         if _is_ing_form(last):
             return True
@@ -472,7 +472,7 @@ class _Splitter:
                 self._add_rest(MESSAGE, rest.span.start)
 
     def _add_rest(self, intro: str, start: int) -> None:
-        """Add the rest of the text, without what arguments took at its end."""
+        """Add the remaining text, without what arguments have taken at its end."""
         if any(span.start <= start < span.end for span in self._taken):
             return
         end = len(self._text)
@@ -484,7 +484,7 @@ class _Splitter:
 
 
 def _is_preposition(token: _Token) -> bool:
-    """Whether a word introduces a noun; after an article it is a part of one: "my to do list"."""
+    """Return whether a word introduces a noun, of which it is no part: "my to do list"."""
     return token.word in _PREPOSITIONS and token.before not in _ARTICLES - {"her"}
 
 
@@ -509,7 +509,7 @@ def _tokens(text: str, begin: int) -> list[_Token]:
 
 
 def _start(lower: str) -> int:
-    """Return where the request begins after its frame."""
+    """Return where the request begins after its polite frame."""
     if found := _REMIND.search(lower):
         return found.end()
     frame = _FRAME.match(lower)
