@@ -1,7 +1,9 @@
 """Sentence embeddings by MiniLM, in numpy, from its safetensors file.
 
 The dot product of two embeddings is their cosine similarity. A short sentence takes about 10 ms.
-The tokenizer is small enough to stand here: the package `tokenizers` brings a hub client along.
+Not by onnxruntime: there is no graph among the weights, one built here would be as long as the
+network, and the tuned and the plain network could not share their unchanged, memory-mapped weights.
+Nor by the package `tokenizers`, which brings a hub client along.
 """
 
 from __future__ import annotations

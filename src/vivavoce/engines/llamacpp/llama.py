@@ -19,18 +19,18 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from vivavoce.domain.content import Usage
+from vivavoce.engines.llamacpp.settings import ENGINE
 from vivavoce.engines.workers import CancelToken
 from vivavoce.errors import EngineError, EngineMissing
 from vivavoce.installing import missing_library
 
-ENGINE = "model.llamacpp"
 _CLOSE_TIMEOUT_S = 5.0
 _REQUEST_TIMEOUT_S = 60.0
 
@@ -198,22 +198,19 @@ class Llama:
                 self._quiet.notify_all()
 
     def _post(self, path: str, body: Chunk, timeout_s: float = 10) -> Any:
-        with self._inside():
-            return self._posted(path, body, timeout_s)
-
-    def _posted(self, path: str, body: Chunk, timeout_s: float) -> Any:
         where = urlsplit(self.address)
         host = where.hostname or "127.0.0.1"
-        link = http.client.HTTPConnection(host, where.port, timeout=timeout_s)
-        try:
-            headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
-            link.request("POST", path, json.dumps(body), headers)
-            answer = link.getresponse()
-            content = answer.read()
-        except OSError as error:
-            raise EngineError(ENGINE, f"the model's listener failed: {error}") from error
-        finally:
-            link.close()
+        headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
+        with (
+            self._inside(),
+            closing(http.client.HTTPConnection(host, where.port, timeout=timeout_s)) as link,
+        ):
+            try:
+                link.request("POST", path, json.dumps(body), headers)
+                answer = link.getresponse()
+                content = answer.read()
+            except OSError as error:
+                raise EngineError(ENGINE, f"the model's listener failed: {error}") from error
         if answer.status != http.HTTPStatus.OK:
             raise EngineError(ENGINE, f"{path} was refused with {answer.status}.")
         return json.loads(content)

@@ -26,7 +26,6 @@ from vivavoce.engines.function_calling.model import FunctionCallingModel, add_fu
 from vivavoce.engines.function_calling.planner import history_as_text
 from vivavoce.engines.llamacpp import repetition
 from vivavoce.engines.llamacpp.llama import (
-    ENGINE,
     Chunk,
     Llama,
     LlamaOptions,
@@ -37,6 +36,7 @@ from vivavoce.engines.llamacpp.llama import (
 )
 from vivavoce.engines.llamacpp.repetition import MIN_WORDS, RepetitionGuard, words_of
 from vivavoce.engines.llamacpp.settings import (
+    ENGINE,
     QWEN_LARGE,
     QWEN_SMALL,
     LlamaCppSettings,
