@@ -16,9 +16,11 @@ from vivavoce.http.bounded_protocol import (
     FRAGMENT_BYTES,
     LONGEST_S,
     READ_BURST_S,
+    READ_QUICK_S,
     READ_SHARE,
     SHORTEST_PAUSE_S,
     SMALLEST_READ,
+    TURN_S,
     FrameSplitter,
     ReadPace,
     trim_heap,
@@ -53,6 +55,27 @@ def test_reads_take_their_share_of_the_loop_after_a_burst() -> None:
     assert run_virtually(run(burst - 1, 0.0001)) == 0
     long = run_virtually(run(10 * burst, 0.0001))
     assert long == pytest.approx(9 * READ_BURST_S / READ_SHARE, abs=2 * SHORTEST_PAUSE_S)
+
+
+@pytest.mark.parametrize(("taken_s", "others"), [(READ_QUICK_S / 2, 0), (2 * READ_QUICK_S, 10)])
+def test_others_go_before_a_connection_whose_reads_took_much(taken_s: float, others: int) -> None:
+    async def run() -> int:
+        connection, steps = Reads(), 0
+        await connection.read(1, taken_s)
+
+        async def go() -> None:
+            nonlocal steps
+            for _ in range(10):
+                steps += 1
+                await asyncio.sleep(0)
+
+        other = asyncio.create_task(go())
+        await connection.read(1, TURN_S)
+        before = steps
+        await other
+        return before
+
+    assert run_virtually(run()) == others
 
 
 def test_bytes_that_come_one_by_one_gather_while_their_connection_pauses() -> None:
@@ -99,10 +122,12 @@ def test_after_a_large_read_no_more_is_read_than_is_paced() -> None:
     assert run_virtually(run()) == 2048
 
 
-def test_a_connection_that_is_lost_leaves_no_timer() -> None:
+@pytest.mark.parametrize("taken_s", [2 * READ_QUICK_S, 1.0])
+def test_a_connection_that_is_lost_leaves_no_timer(taken_s: float) -> None:
     async def run() -> float:
         pace = Reads().pace
-        pace._share.count_work(1)
+        pace._share.count_work(taken_s)
+        pace._since_turn_s = taken_s
         assert pace.pause_reading(lambda: pytest.fail("it is gone"))
         pace.close()
         await asyncio.sleep(100)

@@ -15,6 +15,7 @@ import logging
 import struct
 import time
 from collections.abc import Callable, Generator
+from functools import partial
 from http import HTTPStatus
 from weakref import WeakSet
 
@@ -24,6 +25,7 @@ from websockets.streams import StreamReader
 
 from vivavoce.http import errors
 from vivavoce.http.limits import ConnectionSlot, LineRateLimit
+from vivavoce.runtime.event_loop import request_idle_turn
 from vivavoce.runtime.rate_limit import LoopShare
 
 # --- the pace of reads ---------------------------------------------------------------------------
@@ -33,6 +35,12 @@ READ_SHARE = 0.1
 
 READ_BURST_S = 0.02
 """Taken at once without a pause: a picture of 20 MB."""
+
+READ_QUICK_S = 0.004
+"""Of the burst, what is read without giving way: a microphone takes a tenth of it in a second."""
+
+TURN_S = 0.00025
+"""What is read in one idle turn of the loop: to wait for one takes a tenth of a millisecond."""
 
 LONGEST_S = 0.0005
 """Longest read; the next one of a connection that took longer is smaller."""
@@ -57,9 +65,10 @@ class ReadPace:
         self._loop = loop
         self._largest = self.size = largest
         self._processor_s = processor_s
-        self._share = LoopShare(READ_SHARE, processor_s, READ_BURST_S)
+        self._share = LoopShare(READ_SHARE, processor_s, READ_BURST_S, READ_QUICK_S)
         self._began = processor_s()
-        self._timer: asyncio.TimerHandle | None = None
+        self._since_turn_s = 0.0
+        self._wait: asyncio.TimerHandle | asyncio.Future[None] | None = None
 
     def begin_read(self) -> None:
         """Begin to measure a read, the system's part of it included."""
@@ -68,6 +77,7 @@ class ReadPace:
     def end_read(self, count: int) -> None:
         """Count the read that ends now, which was of `count` bytes."""
         taken_s = self._processor_s() - self._began
+        self._since_turn_s += taken_s
         self._share.count_work(taken_s)
         if taken_s > LONGEST_S:
             # A read within a large frame may have been larger than all that are paced.
@@ -84,23 +94,39 @@ class ReadPace:
     @property
     def paused(self) -> bool:
         """True while the connection is not read."""
-        return self._timer is not None
+        return self._wait is not None
 
     def pause_reading(self, resume: Callable[[], None]) -> bool:
-        """Return whether to stop reading until `resume` is called, because the share is spent."""
-        if self._timer is None and (wait_s := self._share.debt_s()):
-            self._timer = self._loop.call_later(wait_s + SHORTEST_PAUSE_S, self._go_on, resume)
+        """Return whether to stop reading until `resume` is called, in an idle turn of the loop.
+
+        That is so once reading took much of late, and later still when the share is spent.
+        """
+        if self._wait is None:
+            if wait_s := self._share.debt_s():
+                wait_s += SHORTEST_PAUSE_S
+                self._wait = self._loop.call_later(wait_s, self._let_others_go, resume)
+            elif self._share.took_much and self._since_turn_s >= TURN_S:
+                self._let_others_go(resume)
         return self.paused
 
     def close(self) -> None:
-        """Stop the timer that would resume reading."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        """Stop what would resume reading."""
+        if self._wait is not None:
+            self._wait.cancel()
+            self._wait = None
 
-    def _go_on(self, resume: Callable[[], None]) -> None:
-        self._timer = None
-        resume()
+    async def give_way(self) -> None:
+        """Let all others go first, if reading took much of late."""
+        await self._share.give_way()
+
+    def _let_others_go(self, resume: Callable[[], None]) -> None:
+        turn = self._wait = request_idle_turn()
+        turn.add_done_callback(partial(self._go_on, resume))
+
+    def _go_on(self, resume: Callable[[], None], turn: asyncio.Future[None]) -> None:
+        if not turn.cancelled():
+            self._wait, self._since_turn_s = None, 0.0
+            resume()
 
 
 # --- large frames --------------------------------------------------------------------------------

@@ -23,8 +23,12 @@ a hundred newcomers wait for a hundred steps of the loop, and not for half a sec
 async def idle_turn() -> None:
     """Return when nothing else is ready on the running loop, or after `LONGEST_WAIT_S` and a step
     of the loop for each piece of work that asked before."""
-    loop = asyncio.get_running_loop()
-    await _queues.setdefault(loop, IdleTurns()).wait()
+    await request_idle_turn()
+
+
+def request_idle_turn() -> asyncio.Future[None]:
+    """Return a future that is done in an idle turn of the running loop, as in `idle_turn`."""
+    return _queues.setdefault(asyncio.get_running_loop(), IdleTurns()).request_turn()
 
 
 class IdleTurns:
@@ -38,14 +42,14 @@ class IdleTurns:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._task: asyncio.Task[None] | None = None
 
-    async def wait(self) -> None:
-        """Wait for an idle turn of one's own."""
+    def request_turn(self) -> asyncio.Future[None]:
+        """Return a future that is done in an idle turn of its own, unless it is cancelled."""
         loop = asyncio.get_running_loop()
         turn: asyncio.Future[None] = loop.create_future()
         self._waiting.append(turn)
         if self._task is None:
             self._task = loop.create_task(self._give_turns(), name="idle turns")
-        await turn
+        return turn
 
     async def _give_turns(self) -> None:
         try:

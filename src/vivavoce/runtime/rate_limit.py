@@ -97,9 +97,9 @@ class TokenBucket:
 class LoopShare:
     """The use that one connection makes of the event loop, against its share of it.
 
-    `share` is a fraction of the time, 0 for no limit, and `burst_s` what may be taken at once;
-    `processor_s` is the processor time of the calling thread. All methods but `measure` are for
-    the event loop.
+    `share` is a fraction of the time, 0 for no limit, `burst_s` what may be taken at once, and
+    `quick_s` what of that without giving way; `processor_s` is the processor time of the calling
+    thread. All methods but `measure` are for the event loop.
     """
 
     def __init__(
@@ -107,8 +107,10 @@ class LoopShare:
         share: float = LOOP_SHARE,
         processor_s: Callable[[], float] = time.thread_time,
         burst_s: float = LOOP_BURST_S,
+        quick_s: float = QUICK_S,
     ) -> None:
         self._bucket = TokenBucket(share, burst_s) if share else None
+        self._quick_s = quick_s
         self._processor_s = processor_s
 
     @contextmanager
@@ -146,9 +148,14 @@ class LoopShare:
         if wait_s := self.debt_s():
             await asyncio.sleep(wait_s)
 
+    @property
+    def took_much(self) -> bool:
+        """Whether the connection took so much of late that others go first."""
+        return self._bucket is not None and self._bucket.missing(_now()) > self._quick_s
+
     async def give_way(self) -> None:
         """Wait for an idle turn of the loop, if the connection took much of late."""
-        if self._bucket is not None and self._bucket.missing(_now()) > QUICK_S:
+        if self.took_much:
             await idle_turn()
 
 
