@@ -24,6 +24,9 @@ from vivavoce.tools.mcp.conversion import MAX_PARTS, is_work, outcome_of, schema
 
 # --- answers of MCP servers ----------------------------------------------------------------------
 
+MOST_COUNTED = 12
+"""More than so many of something is no other kind of outcome, else ever larger inputs were kept."""
+
 
 def run_mcp(data: bytes) -> Hashable:
     """A message of an MCP server: what a tool brought back, and what the server lists."""
@@ -41,7 +44,7 @@ def _answered(result: dict[str, Any]) -> Hashable:
     try:
         answer = CallToolResult.model_validate(result)
     except ValidationError as error:
-        return "no answer", error.error_count()
+        return "no answer", min(error.error_count(), MOST_COUNTED)
     is_work(answer)
     outcome = outcome_of(answer)
     assert outcome.response.keys() in ({"output"}, {"error"})
@@ -50,14 +53,14 @@ def _answered(result: dict[str, Any]) -> Hashable:
     call = ToolCall(CallId("1"), "f", {})
     assert encode_message(ServerResponse(call, ToolKind.MCP, outcome.response), enterprise=False)
     assert show_result(ToolResult(call.id, "f", outcome.response), 1000)
-    return bool(outcome.failed), len(outcome.parts), len(answer.content)
+    return bool(outcome.failed), len(outcome.parts), min(len(answer.content), MOST_COUNTED)
 
 
 def _listed(result: dict[str, Any]) -> Hashable:
     try:
         listed = ListToolsResult.model_validate(result)
     except ValidationError as error:
-        return "no list", error.error_count()
+        return "no list", min(error.error_count(), MOST_COUNTED)
     return tuple(schema_fault(tool.input_schema)[:30] for tool in listed.tools[:4])
 
 
