@@ -77,11 +77,6 @@ class ConnectionSlot:
         self._excess: Close = TOO_BIG, close.MESSAGE_TOO_BIG
         self._released = False
 
-    @property
-    def opened(self) -> bool:
-        """True once the slot knows how to abort the connection."""
-        return self._abort is not None
-
     def attach(self, abort: Callable[[], object]) -> None:
         """Attach what aborts the connection."""
         self._abort = abort

@@ -54,8 +54,11 @@ def encode_message(message: Message, *, enterprise: bool) -> bytes:
 
     Raises `ValueError` for a frame that clients could not read because of its size.
     """
-    fields = _spell(message, enterprise)
-    frame = dump_json(fields) if fields else b""
+    if isinstance(message, ModelAudio):  # nine of ten, and the largest
+        frame = _AUDIO_HEAD + pybase64.b64encode(message.pcm) + _AUDIO_TAIL
+    else:
+        fields = _spell(message, enterprise)
+        frame = dump_json(fields) if fields else b""
     if len(frame) >= MAX_FRAME_BYTES:
         raise ValueError(f"{type(message).__name__} makes a frame of {len(frame)} bytes")
     return frame
@@ -215,6 +218,9 @@ def _float(value: int) -> float | None:
         return float(value)
     except OverflowError:
         return None
+
+
+_AUDIO_HEAD, _, _AUDIO_TAIL = dump_json(_spell(ModelAudio(b"\0"), False)).partition(b"AA==")
 
 
 # --- what server-side tools returned -------------------------------------------------------------
