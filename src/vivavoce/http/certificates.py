@@ -11,7 +11,7 @@ Files, all readable by the user alone, in one folder:
     bundle.pem            certifi's roots and ca.pem
     own-bundle.pem        certifi's roots and the certificate that the user brought
 
-Several servers may start at once: whoever holds the lock file writes, and every file appears
+Several servers may start at once: the one with the lock file writes, and every file appears
 whole, by renaming. (`trustme` would not do: its authorities do not end, and its certificates may
 sign code.)
 """

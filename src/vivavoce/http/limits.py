@@ -1,4 +1,4 @@
-"""Bound what clients may cause before they are admitted: connections, bytes, guesses, log lines.
+"""Bound clients that are not admitted: connections, bytes, failed authentications, log lines.
 
 A connection is *admitted* when its session's caller is: its credential was checked, or, on a server
 without keys, its setup was accepted. Until then it costs its sender nothing, so

@@ -1,6 +1,6 @@
 """Decode frames of a client into events and media.
 
-Nine of ten frames are pieces of microphone sound, so a frame that holds a single blob is read
+Nine of ten frames are pieces of microphone audio, so a frame that holds a single blob is read
 without any model: one parse, one base64 decoding. Everything else goes through the models, and
 what is no light message has its values counted before.
 """
@@ -402,7 +402,7 @@ class Decoder:
                     quoted=mime_type,
                 )
         if rate is not None and not (self._strict and kind == "video"):
-            self._insist_on_field(kind, "video", "sound")
+            self._insist_on_field(kind, "video", "audio")
             return [AudioChunk(data, rate)] if data else []
         if image is not None and not (self._strict and kind == "audio"):
             self._insist_on_field(kind, "audio", "an image")
@@ -414,7 +414,7 @@ class Decoder:
 
     def _insist_on_field(self, kind: str, other: str, what: str) -> None:
         if kind == other:
-            self._on_mismatch(f"realtimeInput.{kind} holds {what}: it is taken for that")
+            self._on_mismatch(f"realtimeInput.{kind} holds {what}: it is read as that")
 
 
 _AUDIO_ADVICE = ("audio", "send audio/pcm;rate=16000")

@@ -165,8 +165,8 @@ def respell_part(value: Any) -> Any:
         return read if read is value else read | _without(value, "type", "image_url")
     if kind == "image" and isinstance(source := value.get("source"), dict):
         return _source(source) or value
-    if kind == "input_audio" and isinstance(sound := value.get("input_audio"), dict):
-        return _sound(sound)
+    if kind == "input_audio" and isinstance(audio := value.get("input_audio"), dict):
+        return _audio(audio)
     if "data" in value and value.keys() & {"mimeType", "mime_type"}:
         return {"inline_data": value}
     return value
@@ -193,10 +193,10 @@ def _source(source: Fields) -> Fields | None:
     return None
 
 
-def _sound(sound: Fields) -> Fields:
-    kind = sound.get("format")
+def _audio(audio: Fields) -> Fields:
+    kind = audio.get("format")
     mime_type = "audio/pcm;rate=24000" if kind == "pcm16" else f"audio/{kind}"
-    return {"inline_data": {"mime_type": mime_type, "data": sound.get("data")}}
+    return {"inline_data": {"mime_type": mime_type, "data": audio.get("data")}}
 
 
 def respell_tool(value: Any) -> Any:
