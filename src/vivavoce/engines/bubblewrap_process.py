@@ -122,9 +122,9 @@ def own_interpreter() -> Interpreter:
 
 async def query_interpreter(python: str) -> Interpreter:
     """Ask the program `python` for its files and packages. Raises `OSError`."""
-    _, said = await _run(python, "-I", "-c", _ASK)
+    _, output = await _run(python, "-I", "-c", _ASK)
     try:
-        found: dict[str, Any] = json.loads(said)
+        found: dict[str, Any] = json.loads(output)
         return Interpreter(
             Path(found["program"]),
             Path(found["base"]),
@@ -475,9 +475,9 @@ class SandboxProcess:
 
     def _begin(self, report: int) -> None:
         """Wait for the number of the first process; there is none if bubblewrap failed."""
-        said = _all(report, time.monotonic() + _START_S)
+        output = _all(report, time.monotonic() + _START_S)
         with self._lock, contextlib.suppress(ValueError, KeyError, ProcessLookupError):
-            self._first = os.pidfd_open(json.loads(said)["child-pid"])
+            self._first = os.pidfd_open(json.loads(output)["child-pid"])
         if self._stopped:
             self.stop()
 
@@ -493,8 +493,8 @@ class SandboxProcess:
             status = process.wait(max(0.0, end - time.monotonic()))
         except subprocess.TimeoutExpired:
             return ProcessEnd(None, late=True)
-        said = _all(process.stderr.fileno(), time.monotonic() + _EXIT_S)
-        error_line = said.decode(errors="replace").strip().partition("\n")[0]
+        output = _all(process.stderr.fileno(), time.monotonic() + _EXIT_S)
+        error_line = output.decode(errors="replace").strip().partition("\n")[0]
         return ProcessEnd(128 - status if status < 0 else status, error_line=error_line)
 
     def _finish(self, process: subprocess.Popen[bytes]) -> None:

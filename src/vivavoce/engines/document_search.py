@@ -135,7 +135,7 @@ class _Coverage:
     """Shares of a question that occur in a passage, and in its text alone."""
 
     covered: float = 0.0
-    said: float = 0.0
+    in_text: float = 0.0
     in_title: int = 0
     lacks_name: bool = False
 
@@ -173,35 +173,35 @@ class LocalSearch:
         self._workers.close()
 
     def _find_sources(self, query: SearchQuery, token: CancelToken) -> Sequence[Source]:
-        wanted = question_terms(query.text)
-        if not wanted or query.count < 1:
+        terms = question_terms(query.text)
+        if not terms or query.count < 1:
             return ()
         until = time.monotonic() + DEADLINE_S
         with closing(open_read_only(self._path)) as connection:
             connection.set_progress_handler(
                 lambda: token.cancelled or time.monotonic() > until, 10_000
             )
-            ranked = _ranked(connection, wanted)
+            ranked = _ranked(connection, terms)
             return _sources(connection, ranked, query)
 
 
-def _ranked(connection: sqlite3.Connection, wanted: Sequence[QuestionTerm]) -> list[_Found]:
+def _ranked(connection: sqlite3.Connection, terms: Sequence[QuestionTerm]) -> list[_Found]:
     """Return the passages above the floor, best first."""
     (total,) = connection.execute("SELECT count(*) FROM passages").fetchone()
     total += _PRIOR
-    shares = [_occurrences(connection, term) / total for term in wanted]
-    weights = [_weight(term, share, total) for term, share in zip(wanted, shares, strict=True)]
+    shares = [_occurrences(connection, term) / total for term in terms]
+    weights = [_weight(term, share, total) for term, share in zip(terms, shares, strict=True)]
     # Words that are nearly everywhere lead nowhere, and slowly.
-    leading = [term for term, share in zip(wanted, shares, strict=True) if share < COMMON]
+    leading = [term for term, share in zip(terms, shares, strict=True) if share < COMMON]
     candidates = connection.execute(
         f"SELECT rowid, title, heading, text, -bm25(passages, {_BOOSTS}) AS score FROM passages"
         " WHERE passages MATCH ? ORDER BY score DESC LIMIT ?",
-        (" OR ".join(term.match for term in leading or wanted), CANDIDATES),
+        (" OR ".join(term.match for term in leading or terms), CANDIDATES),
     ).fetchall()
-    judged = _coverage([row[:4] for row in candidates], wanted, weights)
+    judged = _coverage([row[:4] for row in candidates], terms, weights)
     top = max((row[4] for row in candidates), default=1.0) or 1.0
     found = [
-        _Found(row, 2 * judged[row].covered + judged[row].said + score / top)
+        _Found(row, 2 * judged[row].covered + judged[row].in_text + score / top)
         for row, *_, score in candidates
         if judged[row].answers
     ]
@@ -224,7 +224,7 @@ def _weight(term: QuestionTerm, share: float, total: int) -> float:
 
 def _coverage(
     candidates: Sequence[tuple[int, str, str, str]],
-    wanted: Sequence[QuestionTerm],
+    terms: Sequence[QuestionTerm],
     weights: Sequence[float],
 ) -> dict[int, _Coverage]:
     """Measure the coverage of the question by each candidate.
@@ -244,12 +244,12 @@ def _coverage(
             occurs = "SELECT rowid FROM passages WHERE passages MATCH ?"
             return {row for (row,) in small.execute(occurs, (match,))}
 
-        for term, weight in zip(wanted, weights, strict=True):
-            anywhere, said = rows(term.match), rows(f"text : {term.match}")
+        for term, weight in zip(terms, weights, strict=True):
+            anywhere, in_text = rows(term.match), rows(f"text : {term.match}")
             titled = set() if term.dated else rows(f"title : {term.match}")
             for row, each in judged.items():
                 each.covered += weight / whole * (row in anywhere)
-                each.said += weight / whole * (row in said)
+                each.in_text += weight / whole * (row in in_text)
                 each.in_title += row in titled
                 each.lacks_name |= term.named and row not in anywhere
     return judged

@@ -122,7 +122,7 @@ async def run_program(program: str, options: Sequence[str], text: bytes = b"") -
         raise EngineError(ENGINE, f"{program} can't be run: {failure}.") from failure
     try:
         async with asyncio.timeout(_LIMIT_S):
-            written, complaint = await process.communicate(text)
+            written, errors = await process.communicate(text)
     except TimeoutError as failure:
         raise EngineError(ENGINE, f"{program} did not end within {_LIMIT_S:g} s.") from failure
     finally:
@@ -130,8 +130,8 @@ async def run_program(program: str, options: Sequence[str], text: bytes = b"") -
             process.kill()
             await process.wait()
     if process.returncode:
-        said = complaint.decode(errors="replace").strip().partition("\n")[0]
-        raise EngineError(ENGINE, f"It ended with status {process.returncode}. {said}".strip())
+        message = errors.decode(errors="replace").strip().partition("\n")[0]
+        raise EngineError(ENGINE, f"It ended with status {process.returncode}. {message}".strip())
     return written
 
 

@@ -180,8 +180,8 @@ class ChatClient:
 
     async def _refusal(self, answer: httpx2.Response) -> EngineError:
         status = answer.status_code
-        said = _sentence((await answer.aread()).decode("utf-8", "replace"))
-        problem = f"{self._settings.url} answered {status}: {said}"
+        message = _sentence((await answer.aread()).decode("utf-8", "replace"))
+        problem = f"{self._settings.url} answered {status}: {message}"
         if status in _BUSY:
             return EngineBusy(ENGINE, problem)
         if status in (401, 403):

@@ -386,17 +386,17 @@ class EchoModel:
         return None
 
     async def generate(self, request: GenerationRequest) -> AsyncIterator[ModelPart]:
-        said = _last_words(request)
+        utterance = _last_words(request)
         results = _last_results(request)
         if request.thinking is not None and request.thinking.include_thoughts:
-            yield TextDelta(f"The user said: {said}", thought=True)
-        if not results and _BEFORE.search(said):
+            yield TextDelta(f"The user said: {utterance}", thought=True)
+        if not results and _BEFORE.search(utterance):
             answer = _earlier_words(request)
-        elif not results and (asked := await self._calls(said, request.tools)):
-            yield asked
+        elif not results and (calls := await self._calls(utterance, request.tools)):
+            yield calls
             answer = ""
         else:
-            answer = _report(results, request.tools) if results else _echo(said, request)
+            answer = _report(results, request.tools) if results else _echo(utterance, request)
         for word in re.findall(r"(?<!\s)\s*+\S+", answer):
             yield TextDelta(word)
             await asyncio.sleep(0)
@@ -408,25 +408,25 @@ class EchoModel:
     async def aclose(self) -> None:
         self._workers.close()
 
-    async def _calls(self, said: str, tools: Tools) -> CallsRequested | CallUnreadable | None:
+    async def _calls(self, utterance: str, tools: Tools) -> CallsRequested | CallUnreadable | None:
         """Return what the words ask for; arguments are found off the event loop."""
         of_servers = (tool.declaration for tool in tools.server if tool.kind is ToolKind.MCP)
-        named = _functions_in(said, (*tools.functions, *of_servers))
+        named = _functions_in(utterance, (*tools.functions, *of_servers))
         if not named:
-            return _calls(said, [], tools)
-        return await self._workers.run(lambda _: _calls(said, named, tools))
+            return _calls(utterance, [], tools)
+        return await self._workers.run(lambda _: _calls(utterance, named, tools))
 
 
 def _last_words(request: GenerationRequest) -> str:
     """Return what the user said since the model last spoke: the end of it if it is very long."""
-    said: list[str] = []
+    utterance: list[str] = []
     length = 0
     for content in reversed(request.history[-MOST_CONTENTS:]):
         if content.role is Role.MODEL or length >= MOST_ECHOED:
             break
-        said.append(content.text)
+        utterance.append(content.text)
         length += len(content.text)
-    return " ".join(" ".join(reversed(said))[-MOST_ECHOED:].split())
+    return " ".join(" ".join(reversed(utterance))[-MOST_ECHOED:].split())
 
 
 def _earlier_words(request: GenerationRequest) -> str:
@@ -442,14 +442,14 @@ def _last_results(request: GenerationRequest) -> tuple[ToolResult, ...]:
     return tuple(part for part in last if isinstance(part, ToolResult))
 
 
-def _echo(said: str, request: GenerationRequest) -> str:
+def _echo(utterance: str, request: GenerationRequest) -> str:
     ends = request.history[-1] if request.history else Content(Role.MODEL, ())
     last = ends.parts if ends.role is Role.USER else ()
     pictures = (part for part in last if isinstance(part, Blob))
     images = sum(part.mime_type.startswith("image/") for part in pictures)
     seen = f"{images} picture{'s' if images != 1 else ''} arrived. " if images else ""
     spoken = any(isinstance(part, Text) for part in last)
-    return f"{seen}{said}".strip() if spoken or seen else "I am listening."
+    return f"{seen}{utterance}".strip() if spoken or seen else "I am listening."
 
 
 def _report(results: tuple[ToolResult, ...], tools: Tools) -> str:
@@ -475,7 +475,7 @@ _NamedFunctions = list[tuple[str, ToolDeclaration]]
 
 
 def _calls(
-    said: str, named: _NamedFunctions, tools: Tools
+    utterance: str, named: _NamedFunctions, tools: Tools
 ) -> CallsRequested | CallUnreadable | None:
     """Return what the words ask for, all in one batch: a search comes first."""
     calls: list[ToolCall] = []
@@ -483,27 +483,27 @@ def _calls(
         try:
             args = arguments(function, part, set(_words_of(function.name)))
         except Unfillable as problem:
-            return CallUnreadable(function.name, said, str(problem))
+            return CallUnreadable(function.name, utterance, str(problem))
         call = _call(function.name, args)
         if call not in calls:
             calls.append(call)
-    asked = _with_server_tools(said, tuple(calls), tools)
-    return CallsRequested(asked) if asked else None
+    every_call = _with_server_tools(utterance, tuple(calls), tools)
+    return CallsRequested(every_call) if every_call else None
 
 
 def _with_server_tools(
-    said: str, calls: tuple[ToolCall, ...], tools: Tools
+    utterance: str, calls: tuple[ToolCall, ...], tools: Tools
 ) -> tuple[ToolCall, ...]:
     served = {tool.kind: tool.declaration.name for tool in tools.server}
     search = served.get(ToolKind.SEARCH)
-    if search and (_SEARCH.search(said) if calls else _searches(said, served)):
-        calls = (_call(search, {"query": said}), *calls)
+    if search and (_SEARCH.search(utterance) if calls else _searches(utterance, served)):
+        calls = (_call(search, {"query": utterance}), *calls)
     if calls:
         return calls
-    if (read := served.get(ToolKind.URL)) and (found := _ADDRESS.findall(said)):
+    if (read := served.get(ToolKind.URL)) and (found := _ADDRESS.findall(utterance)):
         return (_call(read, {"urls": [one.rstrip(".,;:!?)") for one in found]}),)
-    if (run := served.get(ToolKind.CODE)) and (asked := _RUN.match(said)):
-        return (_call(run, {"code": _program(asked[1])}),)
+    if (run := served.get(ToolKind.CODE)) and (match := _RUN.match(utterance)):
+        return (_call(run, {"code": _program(match[1])}),)
     return ()
 
 
@@ -511,12 +511,12 @@ def _call(name: str, arguments: Json) -> ToolCall:
     return ToolCall(CallId(""), name, arguments)
 
 
-def _searches(said: str, served: dict[ToolKind, str]) -> bool:
+def _searches(utterance: str, served: dict[ToolKind, str]) -> bool:
     """Return whether words without a function ask for a search and for no other tool."""
-    other = (ToolKind.URL in served and _ADDRESS.search(said)) or (
-        ToolKind.CODE in served and _RUN.match(said)
+    other = (ToolKind.URL in served and _ADDRESS.search(utterance)) or (
+        ToolKind.CODE in served and _RUN.match(utterance)
     )
-    return not other and bool(_SEARCH.search(said) or _QUESTION.search(said))
+    return not other and bool(_SEARCH.search(utterance) or _QUESTION.search(utterance))
 
 
 def _program(written: str) -> str:
@@ -528,13 +528,13 @@ def _program(written: str) -> str:
     return written if written.startswith("print(") else f"print({written})"
 
 
-def _functions_in(said: str, functions: tuple[ToolDeclaration, ...]) -> _NamedFunctions:
+def _functions_in(utterance: str, functions: tuple[ToolDeclaration, ...]) -> _NamedFunctions:
     """Return the functions named between two "and"; else the one that all the words name."""
-    whole = _function_in(said, functions)
-    named = [(part, _function_in(part, functions)) for part in _AND.split(said)]
+    whole = _function_in(utterance, functions)
+    named = [(part, _function_in(part, functions)) for part in _AND.split(utterance)]
     full = [(part, function) for part, function in named if function is not None]
     if len(full) < 2 or (whole is not None and "and" in _words_of(whole.name)):
-        full = [(said, whole)] if whole is not None else []
+        full = [(utterance, whole)] if whole is not None else []
     return full
 
 
@@ -542,9 +542,9 @@ def _words_of(name: str) -> list[str]:
     return [word.lower() for word in _WORD.findall(_CAMEL.sub(r"\g<0> ", name))]
 
 
-def _function_in(said: str, functions: tuple[ToolDeclaration, ...]) -> ToolDeclaration | None:
+def _function_in(utterance: str, functions: tuple[ToolDeclaration, ...]) -> ToolDeclaration | None:
     """Return the function whose name's words were all said; of several the one with the most."""
-    words = {word.lower() for word in _WORD.findall(said)}
+    words = {word.lower() for word in _WORD.findall(utterance)}
     named = [function for function in functions if words.issuperset(_words_of(function.name))]
     return max(named, key=lambda function: len(_words_of(function.name)), default=None)
 

@@ -79,12 +79,12 @@ class Unfillable(Exception):  # not of the tree: the call is reported as one tha
     """No arguments were found that fit the function's schema."""
 
 
-def arguments(function: ToolDeclaration, said: str, named: set[str]) -> Json:
+def arguments(function: ToolDeclaration, utterance: str, named: set[str]) -> Json:
     """Return the arguments of a call of `function`; `named` are the words of its name.
 
     Takes up to a third of a second for an intricate schema. Raises `Unfillable`.
     """
-    filling = _Filling(function, _Material(said, named))
+    filling = _Filling(function, _Material(utterance, named))
     value = filling.value(function.schema.arguments, True)
     if value is _MISSING:
         raise Unfillable("no arguments that fit its schema were found.")
@@ -104,13 +104,13 @@ class _Mark:
 class _Material:
     """The user's words as material for values; quotes and numbers are used once."""
 
-    def __init__(self, said: str, named: set[str]) -> None:
-        self.said = said
-        self.words = tuple(_WORD.findall(said))
+    def __init__(self, utterance: str, named: set[str]) -> None:
+        self.utterance = utterance
+        self.words = tuple(_WORD.findall(utterance))
         self.lower = frozenset(word.lower() for word in self.words)
         self.rest = " ".join(word for word in self.words if word.lower() not in named)
-        self._quotes = _QUOTED.findall(said)
-        self._numbers = [one for one in _NUMBER.findall(said) if len(one) <= _MAX_DIGITS]
+        self._quotes = _QUOTED.findall(utterance)
+        self._numbers = [one for one in _NUMBER.findall(utterance) if len(one) <= _MAX_DIGITS]
         self._used = _Mark()
 
     def mark(self) -> _Mark:
@@ -174,7 +174,7 @@ class _Filling:
         if needed and len(readings) > 1:
             # What was said goes before what is made up, whichever alternative it is for.
             tries[:0] = [(reading, False) for reading in readings if kind(reading) != "boolean"]
-        given: set[object] = set()
+        found_before: set[object] = set()
         for reading, made_up in tries:
             if id(reading) in self._open or len(self._open) >= _MAX_DEPTH:
                 continue
@@ -182,8 +182,8 @@ class _Filling:
             mark = self._material.mark()
             misses = 0
             while (value := self._next(values, reading)) is not _MISSING:
-                if (same := identity(value)) not in given and self._fits(value, place):
-                    given.add(same)
+                if (same := identity(value)) not in found_before and self._fits(value, place):
+                    found_before.add(same)
                     misses = 0
                     yield value
                 else:
@@ -193,7 +193,7 @@ class _Filling:
                         break
                 mark = self._material.mark()
             self._material.reset(mark)
-        if not given:
+        if not found_before:
             self._empty.add(key)
 
     def _next(self, values: Iterator[Any], reading: object) -> Any:
@@ -264,8 +264,8 @@ class _Filling:
             yield from choices
 
     def _numbers(self, plain: Json, needed: bool, whole: bool) -> Iterator[int | float]:
-        if (said := self._material.number()) is not None:
-            yield int(said) if whole or said.is_integer() else said
+        if (spoken := self._material.number()) is not None:
+            yield int(spoken) if whole or spoken.is_integer() else spoken
         if needed:
             yield from made_up_numbers(plain, whole)
 
@@ -273,7 +273,7 @@ class _Filling:
         material = self._material
         named = str(plain.get("format"))
         if (form := _FORMS.get(named)) is not None:
-            yield from (found[0] for found in form.finditer(material.said))
+            yield from (found[0] for found in form.finditer(material.utterance))
         elif (quote := material.quote()) is not None:
             yield quote
         if not needed:

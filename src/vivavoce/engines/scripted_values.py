@@ -119,7 +119,7 @@ def matching_texts(patterns: Sequence[str], least: int = 0, most: int = LONGEST)
     if any(len(one) > LONGEST_PATTERN or compiled_size(one) > LARGEST_PATTERN for one in patterns):
         return
     alphabet = _alphabet(patterns)
-    given: dict[str, None] = {}
+    yielded: dict[str, None] = {}
     steps, ends = _MAX_STEPS, thread_time() + _MAX_S
     bounds = [(min(least + _SHORT, most), _MAX_STEPS_SHORT + 2 * least), (most, _MAX_STEPS_LONG)]
     try:
@@ -129,8 +129,8 @@ def matching_texts(patterns: Sequence[str], least: int = 0, most: int = LONGEST)
             if thread_time() > ends:
                 return
             for text in search.texts(least, limit):
-                if text not in given:
-                    given[text] = None
+                if text not in yielded:
+                    yielded[text] = None
                     yield text
             steps -= search.steps
     except (regex.error, TimeoutError, OverflowError, RecursionError):

@@ -63,12 +63,12 @@ class NoSettings:
 def _model(kind: type[Any]) -> type[BaseModel]:
     types = get_type_hints(kind, include_extras=True)
     # Defaults belong to the dataclass; here they say only that a setting may be absent.
-    given: dict[str, Any] = {
+    annotated: dict[str, Any] = {
         each.name: (types[each.name], ... if _is_required(each) else Field(default=None))
         for each in fields(kind)
     }
     config = ConfigDict(strict=True, extra="forbid", protected_namespaces=())
-    return create_model(kind.__name__, __config__=config, **given)
+    return create_model(kind.__name__, __config__=config, **annotated)
 
 
 def _is_required(field: Any) -> bool:
@@ -80,7 +80,7 @@ def _faults(error: ValidationError, known: Iterable[str]) -> str:
     faults: dict[str, list[str]] = {}
     for each in error.errors(include_url=False, include_input=False):
         faults.setdefault(f"`{each['loc'][0]}`", []).append(_fault(each, known))
-    return "; ".join(f"{name} {', or '.join(said)}" for name, said in faults.items())
+    return "; ".join(f"{name} {', or '.join(clauses)}" for name, clauses in faults.items())
 
 
 def _fault(error: Any, known: Iterable[str]) -> str:

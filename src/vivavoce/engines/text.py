@@ -171,7 +171,7 @@ class TextNormalizer:
 
     def normalize(self, piece: str) -> str:
         """Return the speakable form of `piece`; empty if it has none."""
-        lines = [said for line in piece.splitlines() if (said := self._line(line))]
+        lines = [spoken for line in piece.splitlines() if (spoken := self._line(line))]
         return " ".join(lines)
 
     def _line(self, line: str) -> str:
@@ -216,28 +216,28 @@ def _without_markdown(line: str) -> str:
         cells = [] if _TABLE_RULE.fullmatch(line) else line.strip("|").split("|")
         line = ", ".join(cell.strip() for cell in cells if cell.strip())
         return _ended(_without_markdown(line)) if line else ""
-    said: list[str] = []
+    spoken: list[str] = []
     complete = False
     for token in _parser().parse(line):
         if token.type in ("heading_open", "list_item_open"):
             complete = True
-            said += [f"{token.info}: "] if token.info else []
+            spoken += [f"{token.info}: "] if token.info else []
         elif token.type in ("inline", "code_block"):
-            said.append(_inline(token.children) if token.children else token.content)
-    text = "".join(said).strip()
+            spoken.append(_inline(token.children) if token.children else token.content)
+    text = "".join(spoken).strip()
     return _ended(text) if complete else text
 
 
 def _inline(tokens: Sequence[Token]) -> str:
-    said = []
+    spoken = []
     for token in tokens:
         if token.type in ("text", "code_inline", "text_special"):
-            said.append(token.content)
+            spoken.append(token.content)
         elif token.type == "image":
-            said.append(_inline(token.children) if token.children else "")
+            spoken.append(_inline(token.children) if token.children else "")
         elif token.type in ("softbreak", "hardbreak"):
-            said.append(" ")
-    return "".join(said)
+            spoken.append(" ")
+    return "".join(spoken)
 
 
 def _ended(text: str) -> str:
@@ -265,8 +265,8 @@ def _address(found: re.Match[str]) -> str:
 
 def _mail(found: re.Match[str]) -> str:
     name, _, host = found.group().partition("@")
-    said = f"{name} at {host}"
-    return said.replace(".", " dot ").replace("_", " underscore ").replace("-", " dash ")
+    spoken = f"{name} at {host}"
+    return spoken.replace(".", " dot ").replace("_", " underscore ").replace("-", " dash ")
 
 
 def _unit(found: re.Match[str]) -> str:
