@@ -105,6 +105,8 @@ class LiveSession:
         self._timers = StallTimers(settings.stall_s, settings.transcript_deadline_s)
         self._lifecycle = SessionLifecycle(setup, settings, before)
         self._before = before
+        self.judged_until = position
+        """The audio before this position belongs to a turn, or to none; transcripts may use it."""
         self._position = position
         self._released = position
         self._reported_unmarked = False
@@ -295,6 +297,7 @@ class LiveSession:
             if self.conversation.user.open is None and not self._reported_unmarked:
                 self._reported_unmarked = True
                 step.report_mismatch("audio outside of an activity is ignored")
+            self.judged_until = self._position
             self.conversation.user.refresh_transcript(self._position, step)
             self._release_audio(position, step)
 
@@ -304,6 +307,7 @@ class LiveSession:
         self._position = max(self._position, event.position)
         self._timers.note_audio(step.now)
         self._handle_speech(self._tracker.add_scores(event), step)
+        self.judged_until = max(self.judged_until, event.position)
         self.conversation.user.refresh_transcript(self._position, step)
         self._release_audio(event.position - self._tracker.params.pre_roll, step)
 

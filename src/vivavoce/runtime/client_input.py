@@ -17,10 +17,8 @@ from vivavoce.core.events import (
     AudioStreamEnded,
     ClientInput,
     ContentReceived,
-    Event,
     ReadingPaused,
     VideoArrived,
-    VoiceScored,
 )
 from vivavoce.domain.audio import AudioChunk, Position, VideoFrame, pcm_seconds
 from vivavoce.domain.content import Blob
@@ -82,16 +80,6 @@ class InputReceiver:
                 self._events.put_event(await self._read_recordings(incoming))
             case _:
                 self._events.put_event(incoming)
-
-    def advance_transcripts(self, event: Event) -> None:
-        """Let transcripts go on to the position that the core has decided about with `event`."""
-        match event:
-            case VoiceScored(position=position):
-                self._transcripts.advance_audio(position)
-            case AudioArrived(position=position) if self._detection is None:
-                self._transcripts.advance_audio(position)
-            case _:
-                pass
 
     def forget_audio(self, before: Position) -> None:
         """Drop sound before a position, except what a detector or recognizer still needs."""

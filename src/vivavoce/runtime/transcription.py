@@ -122,7 +122,9 @@ class Transcripts:
 
     def advance_audio(self, position: Position) -> None:
         """Feed turns up to `position`: the core has decided to whose turn the sound belongs."""
-        self.judged_until = max(self.judged_until, position)
+        if position <= self.judged_until:
+            return
+        self.judged_until = position
         for open_turn in self._open.values():
             open_turn.more.set()
 
