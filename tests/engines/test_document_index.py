@@ -264,6 +264,7 @@ def test_nothing_gives_nothing(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["." * 300_000, "\"'" * 150_000, "A. " * 100_000, "#\n" * 150_000])
+@pytest.mark.long
 def test_odd_texts_end_in_time(text: str) -> None:
     began = time.thread_time()
     assert all(passage.text for passage in split_passages(text))

@@ -160,6 +160,7 @@ def test_a_stream_that_unpacks_to_gigabytes_is_not_unpacked(
     assert extract_text(pdf("kept", drawn), "application/pdf").text == "kept"
 
 
+@pytest.mark.long
 def test_a_pdf_that_takes_too_long_is_left_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pages, "PDF_S", 0.5)
     monkeypatch.setattr(pages, "MAX_DRAWN", 10_000_000)
@@ -169,6 +170,7 @@ def test_a_pdf_that_takes_too_long_is_left_where_it_is(monkeypatch: pytest.Monke
     assert time.thread_time() - began < 15
 
 
+@pytest.mark.long
 def test_a_page_with_endless_commands_is_left_out() -> None:
     endless = b"BT /F1 12 Tf " + b"1 0 Td (word) Tj " * 120_000 + b"ET"
     began = time.thread_time()
@@ -176,6 +178,7 @@ def test_a_page_with_endless_commands_is_left_out() -> None:
     assert time.thread_time() - began < 15
 
 
+@pytest.mark.long
 def test_a_page_with_endless_tags_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     many = "<pre>word</pre>" * (pages.MAX_TAGS + 1000)
     assert extract_text(many.encode(), "text/html").text.count("word") == pages.MAX_TAGS
@@ -202,6 +205,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 @pytest.mark.parametrize("kind", ["text/html", "text/markdown"])
+@pytest.mark.long
 def test_hostile_text_ends_in_time(name: str, kind: str) -> None:
     # Time of computing: how long it takes also depends on what else the machine does.
     began = time.thread_time()

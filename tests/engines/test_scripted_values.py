@@ -46,6 +46,7 @@ def test_texts_match_every_pattern_within_their_lengths(
     assert all(regex.search(pattern, text) for pattern in patterns)
 
 
+@pytest.mark.long
 def test_many_patterns_take_no_more_memory_than_a_few() -> None:
     tracemalloc.start()
     try:

@@ -304,6 +304,7 @@ def test_items_that_must_differ_are_told_apart_in_one_pass() -> None:
     assert "has an item twice" in problem(schema, {"all": [{"a": 1}, {"a": 1}]})
 
 
+@pytest.mark.long
 def test_a_collection_of_garbage_is_not_charged_to_a_check() -> None:
     heap = [[number] for number in range(400_000)]
     budget = tool_validation.CheckBudget(computed_s=0.005)

@@ -53,6 +53,7 @@ def test_a_long_message_does_not_keep_others_from_their_turn() -> None:
     run_virtually(burst())
 
 
+@pytest.mark.long
 def test_one_byte_frames_are_heard() -> None:
     async def drip(client: Client) -> None:
         pcm = say("hi", INPUT_RATE) + bytes(INPUT_RATE)

@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, MutableMapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
+
 from endpoint import Standing
 from vivavoce.core.settings import SessionSettings
 from vivavoce.domain.content import Content, Role
@@ -169,6 +171,7 @@ def _line(content: Content) -> tuple[str, str]:
     return ("user" if content.role is Role.USER else "model"), content.text
 
 
+@pytest.mark.long
 def test_two_hours_over_ten_farewells_lose_nothing() -> None:
     caller, kept = run_virtually(conversation())
     assert len(caller.farewells) == 10

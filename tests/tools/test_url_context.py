@@ -283,6 +283,7 @@ def test_calls_and_results_belong_together_by_id_or_else_by_name() -> None:
     assert not is_given(conversation(exchange("lights", {}, {})[0], unnumbered))
 
 
+@pytest.mark.long
 def test_only_the_newest_of_a_long_conversation_is_looked_through() -> None:
     long = user(Text("word " * (MAX_SEARCHED // 5)))
     assert is_given(conversation(long, user(Text(URL))))
