@@ -17,10 +17,11 @@ from typer.testing import CliRunner
 from serving import serving
 from vivavoce.cli import examination
 from vivavoce.cli.doctor import Trial, examine_all, try_tools
-from vivavoce.cli.environment import ServerAddress, sdk_variables
+from vivavoce.cli.environment import sdk_variables
 from vivavoce.cli.errors import ErrorCode
 from vivavoce.cli.examination import Finding, Severity, worst_severity
 from vivavoce.cli.main import app
+from vivavoce.cli.options import ServerAddress
 from vivavoce.client.audio import AudioDevice
 from vivavoce.config.loading import load_config
 from vivavoce.config.settings import Config

@@ -16,7 +16,6 @@ from serving import serving
 from vivavoce import __version__
 from vivavoce.cli.environment import (
     KEY_VARIABLES,
-    check_port,
     dotenv_lines,
     fish_lines,
     posix_lines,
@@ -25,6 +24,7 @@ from vivavoce.cli.environment import (
 )
 from vivavoce.cli.errors import CliError, ErrorCode
 from vivavoce.cli.main import app
+from vivavoce.cli.options import check_port
 from vivavoce.config.loading import load_config
 from vivavoce.http import certificates
 

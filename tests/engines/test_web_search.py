@@ -93,7 +93,7 @@ class Contract(SearchEngineContract):
         assert await search(engine(self.web, self.service), SearchQuery("tower")) == SOURCES
 
     async def test_nothing_is_asked_about_nothing(self) -> None:
-        await self.test_nothing_is_found_for_nothing()
+        await self.test_an_empty_query_has_no_results()
         assert self.web.asked == []
 
     async def test_excluded_hosts_are_left_out(self) -> None:

@@ -13,8 +13,8 @@ from rich.console import Console
 from vivavoce import logs
 from vivavoce.cli import session as options
 from vivavoce.cli.conversation_display import ConversationDisplay, open_display
-from vivavoce.cli.environment import check_port
 from vivavoce.cli.errors import as_typed, command_hint, describe_error, open_console
+from vivavoce.cli.options import check_port
 from vivavoce.cli.pull import fetch_weights
 from vivavoce.cli.serve import (
     STOPPED_STATUS,

@@ -20,9 +20,9 @@ from rich.text import Text as StyledText
 from vivavoce import logs
 from vivavoce.cli import examination
 from vivavoce.cli.engines import engine_names
-from vivavoce.cli.environment import AsJson, ConfigFile, server_address
 from vivavoce.cli.errors import ErrorCode, as_typed, open_console
 from vivavoce.cli.examination import Finding, Severity, fault, fault_of, ok, worst_severity
+from vivavoce.cli.options import AsJson, ConfigFile, server_address
 from vivavoce.config.loading import load_config
 from vivavoce.config.settings import Config, EngineChoice
 from vivavoce.domain.audio import BYTES_PER_SAMPLE, INPUT_RATE, OUTPUT_RATE, pcm_seconds

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import typer
 from rich.table import Table
 
-from vivavoce.cli.environment import AsJson, ConfigFile
 from vivavoce.cli.errors import as_typed, open_console
+from vivavoce.cli.options import AsJson, ConfigFile
 from vivavoce.config.loading import load_config
 from vivavoce.config.settings import Config
 from vivavoce.domain.setup import DEFAULT_VOICE, VOICES

@@ -1,23 +1,19 @@
-"""`vivavoce env`: the server's address, and the variables by which SDKs find and trust it."""
+"""`vivavoce env`: print the environment variables that point SDKs at the server."""
 
 from __future__ import annotations
 
 import json
 import os
 import shlex
-import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
 
 import typer
 
-from vivavoce.cli.errors import CliError, ErrorCode
+from vivavoce.cli.options import AsJson, ConfigFile, Key, Port, ServerAddress, Url, server_address
 from vivavoce.config.loading import load_config
-from vivavoce.config.settings import Config, base_url, is_loopback
-from vivavoce.errors import ConfigError
+from vivavoce.config.settings import Config
 from vivavoce.http import certificates
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -26,56 +22,6 @@ ANY_KEY = "vivavoce"
 
 KEY_VARIABLES = ("GOOGLE_API_KEY", "GEMINI_API_KEY")
 """Where Google's SDKs look for a key; the first wins, and with both set they print a warning."""
-
-ConfigFile = Annotated[Path | None, typer.Option("--config", help="Configuration file.")]
-AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
-Port = Annotated[int | None, typer.Option("--port", help="Port of a server on this machine.")]
-Url = Annotated[str, typer.Option("--url", help="Base URL of the server, instead of the port.")]
-Key = Annotated[
-    str,
-    typer.Option(
-        "--key", envvar="VIVAVOCE_KEY", help="API key of the server; default: its configured one."
-    ),
-]
-
-
-@dataclass(frozen=True, slots=True)
-class ServerAddress:
-    """The server's address as a client on this machine sees it."""
-
-    host: str
-    port: int
-    url: str
-
-
-def server_address(config: Config, url: str = "") -> ServerAddress:
-    """Return the address of the configured server, or of the one at `url`.
-
-    A port of ours on this machine speaks TLS too, and Python's SDK nothing else, so that the
-    `http` address of one becomes the `https` one. Raises `ConfigError` for a bad `url`.
-    """
-    if url:
-        return _address_at(url, config.server.tls.enabled)
-    url = base_url(config.server.host, config.server.port)
-    scheme = "https" if config.server.tls.enabled else "http"
-    host = url.removeprefix("http://").rpartition(":")[0].strip("[]")
-    return ServerAddress(host, config.server.port, url.replace("http", scheme, 1))
-
-
-def _address_at(url: str, tls: bool) -> ServerAddress:
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port
-    except ValueError:
-        host, port = "", None
-    if not host or parts.scheme not in ("http", "https"):
-        raise ConfigError(
-            f"{url!r} is not the address of a Live server.",
-            "Give a base URL such as http://127.0.0.1:8482.",
-        )
-    port = port or (443 if parts.scheme == "https" else 80)
-    scheme = "https" if tls and is_loopback(host) else parts.scheme
-    return ServerAddress(host, port, f"{scheme}://{parts.netloc}{parts.path.rstrip('/')}")
 
 
 def sdk_variables(
@@ -123,47 +69,6 @@ def trusted_certificates(config: Config) -> tuple[Path, Path]:
     return authority.bundle, authority.ca
 
 
-ANSWER_S = 1.0
-
-
-def check_port(config: Config) -> None:
-    """Raise `CliError` if something answers at the address where a server is to listen.
-
-    Asked before anything is fetched or loaded, so that a port that is taken costs no waiting.
-    """
-    address = server_address(config)
-    if not address.port or config.server.reuse_port:
-        return
-    try:
-        plain = socket.create_connection((address.host, address.port), ANSWER_S)
-    except OSError:
-        return  # whatever else is wrong with the address, binding it tells
-    with plain:
-        try:
-            about = get_json(plain, "/version") or {}
-        except OSError:
-            about = {}
-    problem = f"{config.server.host}:{config.server.port} is in use."
-    fix = "Another server runs there; stop it, or choose another --port."
-    if about.get("name") == "vivavoce":
-        problem = f"{problem} vivavoce {about.get('version')} answers there."
-        fix = "Use that one, stop it, or choose another --port."
-    raise CliError(ErrorCode.PORT_BUSY, problem, fix)
-
-
-def get_json(plain: socket.socket, path: str) -> dict[str, object] | None:
-    """Return a JSON object read over plain HTTP; `None` for any other answer. Raises `OSError`."""
-    plain.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
-    answer = b""
-    while len(answer) < 1_000_000 and (more := plain.recv(65536)):
-        answer += more
-    try:
-        body = json.loads(answer.partition(b"\r\n\r\n")[2])
-    except ValueError:
-        return None
-    return body if isinstance(body, dict) else None
-
-
 def env(
     fish: Annotated[bool, typer.Option("--fish", help="For the fish shell.")] = False,
     powershell: Annotated[bool, typer.Option("--powershell", help="For PowerShell.")] = False,
@@ -177,16 +82,16 @@ def env(
     """Print the variables for your shell: eval "$(vivavoce env)"."""
     settings = load_config(config, {"server.port": port})
     variables = sdk_variables(settings, address=server_address(settings, url), key=key)
-    spell = posix_lines
+    format_variables = posix_lines
     if fish:
-        spell = fish_lines
+        format_variables = fish_lines
     elif powershell:
-        spell = powershell_lines
+        format_variables = powershell_lines
     elif dotenv:
-        spell = dotenv_lines
+        format_variables = dotenv_lines
     elif as_json:
-        spell = json_text
-    typer.echo(spell(variables))
+        format_variables = json_text
+    typer.echo(format_variables(variables))
 
 
 def posix_lines(variables: Mapping[str, str]) -> str:

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from vivavoce import __version__
-from vivavoce.cli.environment import ServerAddress, get_json, trusted_certificates
+from vivavoce.cli.environment import trusted_certificates
 from vivavoce.cli.errors import ErrorCode, describe_error
+from vivavoce.cli.options import ServerAddress, get_json
 from vivavoce.client import audio as sound
 from vivavoce.config.settings import Config, is_loopback
 from vivavoce.engines.registry import locate_weights

@@ -18,8 +18,8 @@ import typer
 from rich.table import Table
 
 from vivavoce.cli import session as options
-from vivavoce.cli.environment import ConfigFile
 from vivavoce.cli.errors import CliError, ErrorCode, open_console
+from vivavoce.cli.options import ConfigFile
 from vivavoce.client.session import ServerEndpoint, ServerUnreachable
 from vivavoce.config.loading import load_config
 from vivavoce.config.settings import Config, split_words

@@ -17,13 +17,13 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from vivavoce.cli.environment import ConfigFile
 from vivavoce.cli.errors import (
     CliError,
     ErrorCode,
     as_typed,
     open_console,
 )
+from vivavoce.cli.options import ConfigFile
 from vivavoce.config.loading import load_config
 from vivavoce.config.settings import Config
 from vivavoce.engines import registry, weights_download

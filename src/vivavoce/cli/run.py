@@ -14,8 +14,9 @@ from typing import Annotated
 
 import typer
 
-from vivavoce.cli.environment import ConfigFile, Key, Port, Url, sdk_variables, server_address
+from vivavoce.cli.environment import sdk_variables
 from vivavoce.cli.errors import UNREACHABLE, CliError, ErrorCode, open_console
+from vivavoce.cli.options import ConfigFile, Key, Port, Url, server_address
 from vivavoce.cli.session import accepts_connections, wait_until_ready
 from vivavoce.client.session import ServerEndpoint
 from vivavoce.config.loading import load_config

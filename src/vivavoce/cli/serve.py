@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 from rich.console import Console
 
-from vivavoce.cli.environment import ConfigFile, check_port
 from vivavoce.cli.errors import as_typed, command_hint, describe_error, open_console
+from vivavoce.cli.options import ConfigFile, check_port
 from vivavoce.config.loading import load_config
 from vivavoce.config.settings import Config, is_loopback
 

@@ -1,1 +1,1 @@
-"""Public helpers for our tests and for engine authors."""
+"""Public test helpers: conformance tests for engines, sandboxes and stores, and a virtual clock."""

@@ -1,4 +1,4 @@
-"""Contract tests of the engine ports, one class a port, for engines of ours and of others.
+"""Conformance tests for engines, one class a port; subclass one to test your own engine.
 
     class TestMyDetector(VoiceDetectorContract):
         def engine(self) -> VoiceDetector:
@@ -82,7 +82,7 @@ class VoiceDetectorContract:
         noise = bytes(range(256)) * 64
         assert all(0.0 <= score <= 1.0 for score in self._scores(self.engine(), noise))
 
-    async def test_the_same_stream_scores_the_same_in_any_company(self) -> None:
+    async def test_scores_do_not_depend_on_the_batch(self) -> None:
         engine = self.engine()
         sound = (self.speech or bytes(range(256)) * 64)[: engine.frame_samples * 2 * 8]
         alone = self._scores(engine, sound)
@@ -120,18 +120,18 @@ class RecognizerContract:
     def engine(self) -> Recognizer:
         raise NotImplementedError
 
-    async def test_what_was_said_is_understood(self) -> None:
+    async def test_speech_is_transcribed(self) -> None:
         assert await self._recognize(self.engine(), self.speech, 3200) == self.words
 
-    async def test_pieces_of_any_size_say_the_same(self) -> None:
+    async def test_chunk_size_does_not_change_the_transcript(self) -> None:
         engine = self.engine()
         assert await self._recognize(engine, self.speech, 1000) == self.words
         assert await self._recognize(engine, self.speech, len(self.speech)) == self.words
 
-    async def test_silence_says_nothing(self) -> None:
+    async def test_silence_has_an_empty_transcript(self) -> None:
         assert await self._recognize(self.engine(), bytes(INPUT_RATE * 2), 3200) == ""
 
-    async def test_an_utterance_without_sound_says_nothing(self) -> None:
+    async def test_an_utterance_without_audio_has_an_empty_transcript(self) -> None:
         assert await self._recognize(self.engine(), b"", 3200) == ""
 
     async def test_a_hypothesis_may_be_asked_for_at_any_time(self) -> None:
@@ -144,7 +144,7 @@ class RecognizerContract:
             assert (await utterance.finish()).text == self.words
         await recognition.aclose()
 
-    async def test_what_is_understood_at_a_pause_is_final_if_nothing_follows(self) -> None:
+    async def test_the_hypothesis_at_a_pause_is_final_if_only_silence_follows(self) -> None:
         recognition = self.engine().open(RecognitionOptions())
         async with recognition.utterance() as utterance:
             await utterance.feed(self.speech)
@@ -216,7 +216,7 @@ class LanguageModelContract:
         assert [call.name for call in calls] == ["turn_on_the_lights"]
         assert all(call.id == "" for call in calls)
 
-    async def test_leaving_early_leaves_it_usable(self) -> None:
+    async def test_closing_the_stream_early_keeps_it_usable(self) -> None:
         engine = self.engine()
         parts: Any = engine.generate(request("Tell me a long story."))
         async with aclosing(parts):
@@ -248,19 +248,19 @@ class SynthesizerContract:
         pieces = await self._pieces(self.engine(), self.text)
         assert "".join(piece.text for piece in pieces) == self.text
 
-    async def test_sound_comes_in_whole_samples_and_plausible_length(self) -> None:
+    async def test_audio_has_whole_samples_and_a_plausible_length(self) -> None:
         pieces = await self._pieces(self.engine(), self.text)
         assert all(len(piece.pcm) % 2 == 0 for piece in pieces)
         assert 0.5 < pcm_seconds(sum(len(piece.pcm) for piece in pieces)) < 8
 
-    async def test_it_is_not_silent(self) -> None:
+    async def test_audio_is_not_silent(self) -> None:
         pieces = await self._pieces(self.engine(), self.text)
         assert any(any(piece.pcm) for piece in pieces)
 
     async def test_an_unknown_voice_still_speaks(self) -> None:
         assert await self._pieces(self.engine(), self.text, voice="Nobody")
 
-    async def test_leaving_early_leaves_it_usable(self) -> None:
+    async def test_closing_the_stream_early_keeps_it_usable(self) -> None:
         engine = self.engine()
         pieces: Any = engine.speak(self.text, "Puck")
         async with aclosing(pieces):
@@ -345,7 +345,7 @@ class SearchEngineContract:
     def engine(self) -> SearchEngine:
         raise NotImplementedError
 
-    async def test_what_is_found_can_be_cited(self) -> None:
+    async def test_results_can_be_cited(self) -> None:
         engine = self.engine()
         found = await engine.search(SearchQuery(self.question))
         await engine.aclose()
@@ -355,19 +355,19 @@ class SearchEngineContract:
             assert source.title.strip() == source.title != ""
             assert source.text.strip() == source.text != ""
 
-    async def test_no_more_is_found_than_was_asked_for(self) -> None:
+    async def test_results_are_at_most_count(self) -> None:
         engine = self.engine()
         assert len(await engine.search(SearchQuery(self.question, count=2))) == 2
         assert len(await engine.search(SearchQuery(self.question, count=1))) == 1
         await engine.aclose()
 
-    async def test_nothing_is_found_for_nothing(self) -> None:
+    async def test_an_empty_query_has_no_results(self) -> None:
         engine = self.engine()
         assert list(await engine.search(SearchQuery(" "))) == []
         assert list(await engine.search(SearchQuery(self.question, count=0))) == []
         await engine.aclose()
 
-    async def test_many_ask_at_once(self) -> None:
+    async def test_concurrent_searches_work(self) -> None:
         engine = self.engine()
         asked = [engine.search(SearchQuery(self.question)) for _ in range(8)]
         results = await asyncio.gather(*asked)

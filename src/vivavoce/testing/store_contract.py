@@ -1,4 +1,4 @@
-"""What every state store must do, as one test class. Public: run ours against yours.
+"""Conformance tests for state stores; subclass `StateStoreContract` to test your own.
 
     class TestMyStore(StateStoreContract):
         async def open(self) -> StateStore:
@@ -29,15 +29,15 @@ KEY = KeyRecord(
 
 
 class StateStoreContract:
-    """Subclass and give an `open`."""
+    """Tests of one implementation. Subclasses define `open`."""
 
     async def open(self) -> StateStore:
-        """Build a store, not started."""
+        """Make a store that is not started."""
         raise NotImplementedError
 
     @asynccontextmanager
     async def store(self) -> AsyncIterator[StateStore]:
-        """Build a store and start it."""
+        """Context manager for a started store."""
         store = await self.open()
         await store.start()
         try:
@@ -55,7 +55,7 @@ class StateStoreContract:
             again = await store.take_session("h1", "owner", "model", NOW + 2, exact=False)
             assert again == replace(SAVED, lease=3)
 
-    async def test_what_is_not_there_or_not_ones_own_is_unknown(self) -> None:
+    async def test_unknown_and_foreign_handles_are_refused(self) -> None:
         async with self.store() as store:
             await store.save_session(SAVED, "h1", NOW, LATER)
             for handle, owner in (("other", "owner"), ("h1", "somebody"), ("h1", "")):
@@ -135,7 +135,7 @@ class StateStoreContract:
                 "it took no other's place"
             )
 
-    async def test_the_holder_of_an_older_lease_changes_nothing(self) -> None:
+    async def test_an_older_lease_cannot_write(self) -> None:
         async with self.store() as store:
             await store.save_session(SAVED, "h1", NOW, LATER)
             await store.take_session("h1", "owner", "model", NOW, exact=False)
@@ -176,7 +176,7 @@ class StateStoreContract:
                 assert taken is Refusal.UNKNOWN
             assert await store.renew_sessions({SESSION: 1}, NOW, LATER) == {}
 
-    async def test_of_many_who_take_a_session_each_has_a_lease_of_its_own(self) -> None:
+    async def test_concurrent_takers_get_different_leases(self) -> None:
         async with self.store() as store:
             await store.save_session(SAVED, "h1", NOW, LATER)
             taken = await asyncio.gather(
@@ -185,7 +185,7 @@ class StateStoreContract:
             leases = sorted(each.lease for each in taken if isinstance(each, SavedSession))
             assert leases == list(range(2, 52))
 
-    async def test_large_states_come_back(self) -> None:
+    async def test_large_states_are_restored(self) -> None:
         async with self.store() as store:
             data = bytes(range(256)) * 8192
             await store.save_session(replace(SAVED, data=data), "h1", NOW, LATER)
@@ -193,7 +193,7 @@ class StateStoreContract:
             assert isinstance(taken, SavedSession)
             assert taken.data == data
 
-    async def test_media_comes_back_with_the_state_that_refers_to_it(self) -> None:
+    async def test_media_is_restored_with_the_state_that_refers_to_it(self) -> None:
         one, two = {"aa": bytes(range(256)) * 4096}, {"bb": b"second"}
         for handle, state in (("h1", one), ("h2", {**one, **two})):
             async with self.store() as store:
@@ -230,7 +230,7 @@ class StateStoreContract:
             taken = await store.take_session("h5", "owner", "model", NOW, exact=False)
             assert taken == replace(SAVED, lease=2, media={"aa": b"again"})
 
-    async def test_media_of_a_session_is_no_others_and_ends_with_it(self) -> None:
+    async def test_media_is_private_to_its_session_and_dropped_with_it(self) -> None:
         async with self.store() as store:
             other = replace(SAVED, session=SessionId("other"), media={"aa": b"theirs"})
             await store.save_session(replace(SAVED, media={"aa": b"mine"}), "h1", NOW, LATER)
@@ -259,7 +259,7 @@ class StateStoreContract:
             assert await store.find_token("other", NOW) is None
             assert await store.claim_token("other", NOW, resuming=False) is Refusal.UNKNOWN
 
-    async def test_a_token_has_as_many_uses_as_it_has(self) -> None:
+    async def test_a_token_has_limited_uses(self) -> None:
         async with self.store() as store:
             await store.put_token(replace(TOKEN, uses=2))
             left = [await store.claim_token(TOKEN.digest, NOW, resuming=False) for _ in range(3)]
@@ -267,14 +267,14 @@ class StateStoreContract:
             resumed = await store.claim_token(TOKEN.digest, NOW, resuming=True)
             assert resumed == replace(TOKEN, uses=0), "resuming takes none"
 
-    async def test_a_token_without_a_limit_has_none(self) -> None:
+    async def test_a_token_may_be_unlimited(self) -> None:
         async with self.store() as store:
             token = replace(TOKEN, uses=None)
             await store.put_token(token)
             for _ in range(3):
                 assert await store.claim_token(token.digest, NOW, resuming=False) == token
 
-    async def test_a_token_ends_twice(self) -> None:
+    async def test_a_token_stops_new_sessions_before_it_expires(self) -> None:
         async with self.store() as store:
             await store.put_token(TOKEN)
             begun = NOW + 60
@@ -288,7 +288,7 @@ class StateStoreContract:
             assert await store.find_token(TOKEN.digest, gone) is None
             assert await store.claim_token(TOKEN.digest, gone, resuming=True) is Refusal.UNKNOWN
 
-    async def test_a_hundred_who_claim_seven_uses_are_seven(self) -> None:
+    async def test_concurrent_claims_never_exceed_the_uses(self) -> None:
         async with self.store() as store:
             await store.put_token(replace(TOKEN, uses=7))
             claims = await asyncio.gather(
@@ -314,7 +314,7 @@ class StateStoreContract:
             assert [key.id for key in await store.list_keys()] == ["id"]
             await store.drop_key("id")
 
-    async def test_two_keys_do_not_have_one_name(self) -> None:
+    async def test_key_names_are_unique(self) -> None:
         async with self.store() as store:
             wanted = [replace(KEY, id=f"{n}", digest=f"{n}" * 64) for n in range(5)]
             kept = await asyncio.gather(*(store.put_key(key) for key in wanted))
@@ -328,7 +328,7 @@ class StateStoreContract:
 
     # --- quotas ---------------------------------------------------------------------------
 
-    async def test_so_many_places_are_held_and_no_more(self) -> None:
+    async def test_places_are_limited(self) -> None:
         async with self.store() as store:
             assert await store.hold_place("o", "a", 2, NOW, NOW + 10)
             assert await store.hold_place("o", "b", 2, NOW, NOW + 10)
@@ -341,14 +341,14 @@ class StateStoreContract:
             assert await store.hold_place("o", "d", 2, NOW + 11, NOW + 20)
             assert await store.hold_place("o", "e", 0, NOW + 11, NOW + 20), "0 is no limit"
 
-    async def test_of_many_at_once_as_many_as_there_are_places_get_one(self) -> None:
+    async def test_concurrent_holders_never_exceed_the_places(self) -> None:
         async with self.store() as store:
             held = await asyncio.gather(
                 *(store.hold_place("crowd", f"{n}", 5, NOW, NOW + 10) for n in range(40))
             )
             assert sum(held) == 5
 
-    async def test_counters_add_up_until_they_end(self) -> None:
+    async def test_counters_add_up_until_they_expire(self) -> None:
         async with self.store() as store:
             assert await store.add_usage("o", "audio", 0, NOW, NOW + 10) == 0
             totals = [await store.add_usage("o", "audio", 1.5, NOW, NOW + 10) for _ in range(3)]
@@ -358,7 +358,7 @@ class StateStoreContract:
             assert await store.add_usage("p", "audio", 1, NOW, NOW + 10) == 1
             assert await store.add_usage("o", "audio", 2, NOW + 10, NOW + 20) == 2
 
-    async def test_counting_at_once_loses_nothing(self) -> None:
+    async def test_concurrent_counting_loses_nothing(self) -> None:
         async with self.store() as store:
             await asyncio.gather(
                 *(store.add_usage("busy", "calls", 1, NOW, NOW + 10) for _ in range(100))
@@ -367,7 +367,7 @@ class StateStoreContract:
 
     # --- callers that give up -------------------------------------------------------------
 
-    async def test_a_call_that_is_given_up_does_no_harm(self) -> None:
+    async def test_a_cancelled_call_does_no_harm(self) -> None:
         async with self.store() as store, self.store() as other:
             await store.put_token(replace(TOKEN, uses=None))
             for steps in range(0, 40, 2):
@@ -385,7 +385,7 @@ class StateStoreContract:
 
     # --- several processes ----------------------------------------------------------------
 
-    async def test_what_one_writes_another_reads_where_the_store_is_shared(self) -> None:
+    async def test_shared_stores_see_the_writes_of_others(self) -> None:
         async with self.store() as one, self.store() as other:
             await one.save_session(SAVED, "h1", NOW, LATER)
             taken = await other.take_session("h1", "owner", "model", NOW, exact=False)
@@ -395,7 +395,7 @@ class StateStoreContract:
             else:
                 assert taken is Refusal.UNKNOWN
 
-    async def test_it_answers_when_asked_and_closes_twice(self) -> None:
+    async def test_it_answers_pings_and_closes_twice(self) -> None:
         async with self.store() as store:
             await store.ping()
             assert store.name

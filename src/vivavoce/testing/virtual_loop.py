@@ -1,4 +1,4 @@
-"""Run an event loop in virtual time.
+"""Event loop for tests whose clock jumps to the next timer instead of waiting.
 
 When nothing is ready, the clock jumps to the next timer instead of waiting for it, so a
 minute of conversation takes milliseconds and two runs agree to the microsecond. Work in
@@ -21,11 +21,11 @@ T = TypeVar("T")
 
 
 THREAD_TIMEOUT_S = 60.0
-"""Real seconds that a thread may take."""
+"""Limit of one call in a thread, in real seconds."""
 
 
 class VirtualTimeStuck(Exception):
-    """All tasks wait and no timer is set: in real time this would wait for ever."""
+    """Deadlock: all tasks wait and no timer is set."""
 
 
 class _JumpingSelector(selectors.DefaultSelector):
@@ -37,10 +37,10 @@ class _JumpingSelector(selectors.DefaultSelector):
         ready: list[tuple[selectors.SelectorKey, int]] = super().select(0)
         if ready or timeout == 0:
             return ready
-        if self.loop.away:
+        if self.loop.pending_thread_calls:
             # A thread is at work: it will wake the loop through its own pipe.
-            if back := super().select(THREAD_TIMEOUT_S):
-                return list(back)
+            if woken := super().select(THREAD_TIMEOUT_S):
+                return list(woken)
             raise VirtualTimeStuck(f"a thread has been at work for {THREAD_TIMEOUT_S:.0f} s")
         if timeout is None:
             raise VirtualTimeStuck("nothing is ready, no timer is set and no thread is at work")
@@ -49,11 +49,11 @@ class _JumpingSelector(selectors.DefaultSelector):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop in virtual time. `away` counts calls in threads."""
+    """Event loop with a virtual clock. `pending_thread_calls` counts calls running in threads."""
 
     def __init__(self) -> None:
         self._virtual_now = 0.0
-        self.away = 0
+        self.pending_thread_calls = 0
         selector = _JumpingSelector()
         selector.loop = self
         super().__init__(selector)
@@ -69,17 +69,17 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self, executor: Executor | None, func: Callable[..., T], *args: Any
     ) -> asyncio.Future[T]:
         future = super().run_in_executor(executor, func, *args)
-        self.away += 1
+        self.pending_thread_calls += 1
         future.add_done_callback(self._returned)
         return future
 
     def _returned(self, _: asyncio.Future[Any]) -> None:
-        self.away -= 1
+        self.pending_thread_calls -= 1
 
 
 @contextmanager
 def virtual_loop() -> Iterator[VirtualLoop]:
-    """Open a virtual loop, and close it afterwards; remaining tasks are cancelled."""
+    """Context manager for a fresh virtual loop; cancels the tasks that are left at its end."""
     loop = VirtualLoop()
     try:
         yield loop
@@ -94,6 +94,6 @@ def virtual_loop() -> Iterator[VirtualLoop]:
 
 
 def run_virtually(main: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine like `asyncio.run`, in virtual time."""
+    """Run `main` like `asyncio.run`, in virtual time."""
     with virtual_loop() as loop:
         return loop.run_until_complete(main)
