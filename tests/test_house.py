@@ -24,16 +24,16 @@ SOURCE = Path(__file__).parent.parent / "src" / "vivavoce"
 # A module is covered by the longest entry that is a prefix of its name.
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
-    "installing": {"errors"},
+    "install_hints": {"errors"},
     "domain": {"domain", "errors"},
     "core": {"domain", "core", "errors"},
     "protocol": {"domain", "errors", "core.events", "core.messages", "protocol"},
-    "engines": {"domain", "errors", "engines", "installing"},
+    "engines": {"domain", "errors", "engines", "install_hints"},
     "tools": {
-        "domain", "errors", "installing", "engines.pages", "engines.ports", "engines.settings",
+        "domain", "errors", "install_hints", "engines.pages", "engines.ports", "engines.settings",
         "engines.workers", "tools",
     },
-    "store": {"domain", "errors", "installing", "store"},
+    "store": {"domain", "errors", "install_hints", "store"},
     "runtime": {
         "core", "domain", "errors", "engines.ports", "engines.batcher", "engines.tool_validation",
         "tools.ports", "store.port", "runtime",
@@ -43,7 +43,7 @@ ALLOWED: dict[str, set[str]] = {
         "metrics", "store.port", "store.checkpoints",
     },
     "metrics": {"domain", "errors", "runtime.turn_metrics"},
-    "client": {"client", "domain", "errors", "installing"},
+    "client": {"client", "domain", "errors", "install_hints"},
     "config": {"domain", "errors", "core.settings", "config"},
     "server": {
         "config", "domain", "errors", "core", "protocol", "engines", "runtime", "http", "metrics",

@@ -1,4 +1,4 @@
-"""Every error this project raises, as one tree, and why connections fail.
+"""Exception classes of the project, each with a code, a problem and a fix.
 
     VivavoceError
     ├── ClientFault         the client broke the protocol: becomes a close code and a reason
@@ -39,7 +39,7 @@ INVALID, POLICY, TOO_BIG, INTERNAL = 1007, 1008, 1009, 1011
 
 
 class VivavoceError(Exception):
-    """The root of the tree, never raised itself: what is wrong as a code, a sentence and a fix.
+    """Base class of all errors: a code, the problem as a sentence, and a fix. Never raised itself.
 
     `code` is a code of docs/reference/errors.md, or a close code. Where a configuration has several
     mistakes, `problem` and `fix` have a line for each.
@@ -76,7 +76,7 @@ class ConfigError(VivavoceError):
 
 
 class EngineError(VivavoceError):
-    """An engine could not do what it was asked. `engine` is its registry name."""
+    """An engine failed. `engine` is its registry name."""
 
     code = "E-ENGINE-FAILED"
     fix = "See `vivavoce doctor`."
@@ -105,7 +105,7 @@ class StoreError(VivavoceError):
 
 
 class ToolError(VivavoceError):
-    """A tool that the server runs could not do what it was asked.
+    """A tool that the server runs failed.
 
     `tool` is its registry name (`search.searxng`), for the log. `problem` is one sentence for the
     model, which may pass it on: no address, key or path of this machine stands in it, and nothing
@@ -124,12 +124,12 @@ class ToolError(VivavoceError):
 
     @property
     def model_text(self) -> str:
-        """The sentence for the model."""
+        """Return the sentence for the model."""
         return f"{self.problem} {self.words}".rstrip()
 
 
 def nearest_name(name: str, known: Iterable[str]) -> str:
-    """The known name nearest to a misspelt `name`; empty if none is near."""
+    """Return the known name nearest to a misspelt `name`; empty if none is near."""
     return next(iter(difflib.get_close_matches(name, sorted(known), 1)), "")
 
 

@@ -1,4 +1,4 @@
-"""The log: lines for people on a terminal, JSON otherwise.
+"""Configure logging: readable lines on a terminal, JSON otherwise.
 
 A line is a fixed sentence and fields, the `extra` of the standard library. Keys and tokens travel
 in URLs and headers, so no query and no header is ever logged, and anything that looks like a secret
@@ -40,7 +40,7 @@ _SECRETS = re.compile(
 )
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-"""Attributes of a record that are no fields."""
+"""Attributes of a log record that are not fields."""
 
 _COLORS = {"WARNING": "33", "ERROR": "31", "CRITICAL": "31"}
 
@@ -53,7 +53,7 @@ def scrub(text: str) -> str:
 def configure(
     level: str = "info", style: str = "auto", personal: bool = False, stream: TextIO | None = None
 ) -> None:
-    """Set up logging for the whole process; our own lines and those of the libraries alike."""
+    """Set up logging for the whole process, libraries included."""
     out = stream or sys.stderr
     human = style == "human" or (style == "auto" and out.isatty())
     handler = logging.StreamHandler(out)
@@ -79,7 +79,7 @@ class JsonFormatter(logging.Formatter):
         self._personal = personal
 
     def format(self, record: logging.LogRecord) -> str:
-        """The sentence, the level, the fields, the time, and the traceback if there is one."""
+        """Return one JSON object: sentence, level, fields, time, and any traceback."""
         at = datetime.fromtimestamp(record.created, UTC).isoformat().replace("+00:00", "Z")
         line = {
             "event": scrub(record.getMessage()),
@@ -111,7 +111,7 @@ class HumanFormatter(JsonFormatter):
         self._colors = colors
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line, and under it the items of lists and the traceback."""
+        """Return the line, with the items of lists and the traceback below it."""
         level = f"{record.levelname.lower():<8}"
         if self._colors and (color := _COLORS.get(record.levelname)):
             level = f"\x1b[{color}m{level}\x1b[0m"

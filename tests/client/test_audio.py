@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from vivavoce.client.audio import (
-    MAX_QUEUE,
+    MAX_QUEUED_CHUNKS,
     AudioDevice,
     ClockSpeaker,
     FileMicrophone,
@@ -281,7 +281,7 @@ async def test_sound_of_a_device_thread_arrives_in_order_and_the_oldest_goes_fir
     microphone = QueueMicrophone()
 
     def device() -> None:
-        for number in range(MAX_QUEUE + 2):
+        for number in range(MAX_QUEUED_CHUNKS + 2):
             microphone.add_audio(number.to_bytes(2, "little"))
 
     await asyncio.to_thread(device)

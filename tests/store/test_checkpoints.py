@@ -38,7 +38,7 @@ from vivavoce.domain.ids import CallId, CountingIds, SessionId
 from vivavoce.domain.model_family import family_behavior
 from vivavoce.domain.setup import SessionSetup
 from vivavoce.store.checkpoints import (
-    QUICK_BYTES,
+    MAX_QUICK_BYTES,
     CheckpointEncoder,
     decode_checkpoint,
 )
@@ -223,7 +223,7 @@ def test_what_is_new_decides_whether_a_thread_is_needed() -> None:
 def test_a_large_checkpoint_needs_a_thread_however_little_of_it_is_new() -> None:
     encoder = CheckpointEncoder()
     paragraph = Content(Role.USER, (Text("word " * 1000),))
-    large = replace(PLAIN, history=(paragraph,) * (QUICK_BYTES // 4000))
+    large = replace(PLAIN, history=(paragraph,) * (MAX_QUICK_BYTES // 4000))
     encoder.encode(large)
     assert not encoder.is_quick(replace(large, history=(*large.history, SENTENCE)))
     encoder.encode(PLAIN)

@@ -125,7 +125,7 @@ async def test_a_program_that_the_configuration_names_lends_its_tools() -> None:
 async def test_a_program_that_dies_is_started_again_and_ends_with_the_server(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "FIRST_PAUSE_S", 0.1)
+    monkeypatch.setattr(connection, "FIRST_RETRY_DELAY_S", 0.1)
     script = tmp_path / "server.py"
     script.write_text(SCRIPT)
     command = [sys.executable, str(script)]
@@ -147,8 +147,8 @@ async def test_a_program_that_dies_is_started_again_and_ends_with_the_server(
 async def test_a_server_killed_in_mid_call_and_started_again_serves_the_next_call(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(connection, "LONGEST_PAUSE_S", 0.1)
-    monkeypatch.setattr(connection, "FIRST_PAUSE_S", 0.1)
+    monkeypatch.setattr(connection, "MAX_RETRY_DELAY_S", 0.1)
+    monkeypatch.setattr(connection, "FIRST_RETRY_DELAY_S", 0.1)
     port = free_port()
     kitchen = {"url": f"http://127.0.0.1:{port}/mcp"}
     async with hub_with(kitchen=kitchen) as hub:
@@ -318,7 +318,7 @@ async def test_a_server_that_is_named_again_keeps_its_connection(
 async def test_a_server_that_is_no_longer_named_ends_when_its_last_call_does(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(connection, "LINGER_S", 0.0)
+    monkeypatch.setattr(connection, "RETIREMENT_S", 0.0)
     server = kitchen()
     async with (
         serving_mcp(server) as url,
@@ -353,7 +353,7 @@ async def test_a_generation_that_began_earlier_may_still_call_what_was_taken_awa
 async def test_a_call_that_never_ends_holds_a_retired_connection_for_its_time_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(connection, "LINGER_S", 0.0)
+    monkeypatch.setattr(connection, "RETIREMENT_S", 0.0)
     server = kitchen()
     async with (
         serving_mcp(server) as url,

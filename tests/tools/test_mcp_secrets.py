@@ -22,7 +22,7 @@ from vivavoce.runtime.connection import Connection
 from vivavoce.runtime.tool_runs import NoTools
 from vivavoce.tools.mcp.registry import McpRegistry
 from vivavoce.tools.mcp.settings import McpServerSpec, McpSettings, origin_of
-from vivavoce.tools.toolbox import REPORTED, Toolbox
+from vivavoce.tools.toolbox import REPORTED_ERROR, Toolbox
 
 SECRET = "swordfish-4711"
 
@@ -99,7 +99,7 @@ async def test_what_is_kept_of_mcp_servers_names_those_of_the_operator_only() ->
     url = f"http://127.0.0.1:{free_port()}/mcp"
     origin = origin_of(url)
     assert origin is not None
-    own = McpServerSpec("mine", url, asked=True)
+    own = McpServerSpec("mine", url, on_request=True)
     hub = McpRegistry(McpSettings((own,), frozenset({origin})))
     servers = [*confiding(url)["mcpServers"], {"name": "mine"}]
     asked = (BuiltinTool("mcpServers", {"mcpServers": servers}), BuiltinTool("googleSearch"))
@@ -153,7 +153,7 @@ async def failed(name: str, personal: bool) -> tuple[ToolOutcome, list[dict[str,
 @pytest.mark.parametrize(
     ("name", "culprit", "problem", "words"),
     [
-        ("report", "report", REPORTED, "There is no room for Ada."),
+        ("report", "report", REPORTED_ERROR, "There is no room for Ada."),
         (
             "refuse",
             "mcp.hotel",

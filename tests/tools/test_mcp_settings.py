@@ -40,9 +40,13 @@ def test_a_server_is_an_address_or_a_program(monkeypatch: pytest.MonkeyPatch) ->
     assert kitchen.url == f"{ORIGIN}/mcp"
     assert kitchen.headers == {"X-Room": "1", "Authorization": "Bearer secret"}
     assert (kitchen.allow, kitchen.prefix) == (frozenset({"add"}), "k_")
-    assert (kitchen.timeout_s, kitchen.asked) == (4, True)
+    assert (kitchen.timeout_s, kitchen.on_request) == (4, True)
     assert (kitchen.connect_s, files.connect_s) == (5, 30)
-    assert (files.command, files.env, files.asked) == (("mcp-files", "--all"), {"A": "b"}, False)
+    assert (files.command, files.env, files.on_request) == (
+        ("mcp-files", "--all"),
+        {"A": "b"},
+        False,
+    )
     assert "secret" not in repr(settings)
 
 
@@ -105,7 +109,7 @@ def test_a_clients_server_is_taken_from_an_origin_that_the_operator_lists() -> N
     options = asked(
         entry(headers={"Authorization": "Bearer x"}, timeout=2.5, terminateOnClose=False)
     )
-    (spec,) = read_request(options, ALLOWED).own
+    (spec,) = read_request(options, ALLOWED).specs
     assert (spec.name, spec.url) == ("shop", f"{ORIGIN}/mcp")
     assert spec.headers == {"Authorization": "Bearer x"}
     assert (spec.connect_s, spec.timeout_s, spec.terminate) == (2.5, 2.5, False)
@@ -113,7 +117,7 @@ def test_a_clients_server_is_taken_from_an_origin_that_the_operator_lists() -> N
 
 def test_a_clients_times_are_bounded() -> None:
     options = asked(entry(timeout=1e9, sseReadTimeout=1e9), entry(name="b", timeout=-1.0))
-    long, short = read_request(options, ALLOWED).own
+    long, short = read_request(options, ALLOWED).specs
     assert (long.connect_s, long.timeout_s) == (5.0, MAX_CALL_S)
     assert short.timeout_s == 0.1
 

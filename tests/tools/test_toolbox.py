@@ -30,7 +30,7 @@ from vivavoce.errors import ClientFault, ToolError
 from vivavoce.protocol.close import not_served
 from vivavoce.tools.mcp.registry import McpRegistry
 from vivavoce.tools.mcp.settings import McpServerSpec, McpSettings
-from vivavoce.tools.toolbox import MAX_KNOWN, SessionTools, Toolbox
+from vivavoce.tools.toolbox import MAX_TOOL_SETS, SessionTools, Toolbox
 from vivavoce.tools.url_context import create_tool as create_web
 
 FOUND = Source("https://a.example/", "A", "It is so.")
@@ -169,7 +169,7 @@ async def test_a_call_means_the_tool_that_had_its_name_when_it_was_made() -> Non
     after = await tools.resolve(Tools(builtin=(CODE,)))
     assert names(after) == ["code_execution"]
     assert (await run(tools, before, "google_search", query="x")).sources == (FOUND,)
-    for _ in range(MAX_KNOWN):
+    for _ in range(MAX_TOOL_SETS):
         await tools.resolve(Tools())
     gone = await run(tools, before, "google_search", query="x")
     assert gone.failed == "This tool is not offered any more."

@@ -32,7 +32,7 @@ from vivavoce.errors import ConfigError, EngineBusy, ToolError
 from vivavoce.tools.ssrf import MAX_URL
 from vivavoce.tools.url_context import (
     CUT,
-    MAX_SEARCHED,
+    MAX_SEARCHED_CHARS,
     UrlContextTool,
     UrlSet,
     create_tool,
@@ -285,11 +285,11 @@ def test_calls_and_results_belong_together_by_id_or_else_by_name() -> None:
 
 @pytest.mark.long
 def test_only_the_newest_of_a_long_conversation_is_looked_through() -> None:
-    long = user(Text("word " * (MAX_SEARCHED // 5)))
+    long = user(Text("word " * (MAX_SEARCHED_CHARS // 5)))
     assert is_given(conversation(long, user(Text(URL))))
     assert not is_given(conversation(user(Text(f"{URL} {'and so on ' * 9}")), long))
     assert is_given(conversation(user(Text(f"{URL} {long.text}")))), "as far as it goes"
-    noise = exchange("noise", {}, {"noise": [""] * MAX_SEARCHED}, "2")
+    noise = exchange("noise", {}, {"noise": [""] * MAX_SEARCHED_CHARS}, "2")
     told = exchange("pages", {}, {"page": URL}, "1")
     assert is_given(conversation(*noise, *told))
     assert not is_given(conversation(*told, *noise))
@@ -301,21 +301,21 @@ def test_a_long_text_is_not_cut_within_an_address() -> None:
     beginnings = [address[:end] for end in range(len("https://e"), len(address))]
     assert address[:24] in find_named_urls(beginnings, said(address[:24]))
     text = (
-        "x " * (MAX_SEARCHED // 2 - 20) + address
+        "x " * (MAX_SEARCHED_CHARS // 2 - 20) + address
     )  # the last of it is beyond what is looked through
-    assert len(text) > MAX_SEARCHED - 16 > len(text) - len(address)
+    assert len(text) > MAX_SEARCHED_CHARS - 16 > len(text) - len(address)
     assert not find_named_urls(beginnings, said(text))
 
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("piece", ["xa.bx ", "a.", "https://[", "xa.bx/........ ", '["', "x@y.z:"])
 def test_the_work_does_not_grow_with_the_square_of_a_hostile_text(piece: str) -> None:
-    text = piece * (20 * MAX_SEARCHED // len(piece))
+    text = piece * (20 * MAX_SEARCHED_CHARS // len(piece))
     wanted = ["https://xa.bx/nothing", "http://a.a/b"]
     assert not find_named_urls(wanted, said(text))
     assert not find_named_urls(wanted, conversation(*exchange("f", {"a": "b"}, {"text": text})))
     deep: list[object] = []
-    for _ in range(MAX_SEARCHED // 10):
+    for _ in range(MAX_SEARCHED_CHARS // 10):
         deep = [deep]
     assert not find_named_urls(wanted, conversation(*exchange("f", {"a": "b"}, {"deep": deep})))
 

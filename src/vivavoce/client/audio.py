@@ -26,12 +26,12 @@ from numpy.typing import NDArray
 
 from vivavoce.domain.audio import BYTES_PER_SAMPLE, INPUT_RATE, OUTPUT_RATE, pcm_seconds
 from vivavoce.errors import ConfigError
-from vivavoce.installing import install_command
+from vivavoce.install_hints import install_command
 
 CHUNK_S = 0.04
 """Audio is sent in chunks of this length, as microphones give it."""
 
-READ_AHEAD = 25
+READ_AHEAD_CHUNKS = 25
 """Chunks read from a pipe in advance."""
 
 CHUNK_BYTES = round(CHUNK_S * INPUT_RATE) * BYTES_PER_SAMPLE
@@ -39,7 +39,7 @@ CHUNK_BYTES = round(CHUNK_S * INPUT_RATE) * BYTES_PER_SAMPLE
 PIPE_BYTES = OUTPUT_RATE // 25 * BYTES_PER_SAMPLE
 """Written to a pipe at once: 40 ms."""
 BACKENDS = ("miniaudio", "null")
-MAX_QUEUE = 250
+MAX_QUEUED_CHUNKS = 250
 """Microphone chunks kept while the network is slow: ten seconds; the oldest are dropped."""
 
 
@@ -144,7 +144,7 @@ class PipeMicrophone:
         """Yield chunks as the pipe gives them, until it ends."""
         loop = asyncio.get_running_loop()
         received: asyncio.Queue[bytes] = asyncio.Queue()
-        room = threading.Semaphore(READ_AHEAD)
+        room = threading.Semaphore(READ_AHEAD_CHUNKS)
 
         def read() -> None:
             chunk = b"first"
@@ -367,7 +367,7 @@ class QueueMicrophone:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._chunks: asyncio.Queue[bytes] = asyncio.Queue(MAX_QUEUE)
+        self._chunks: asyncio.Queue[bytes] = asyncio.Queue(MAX_QUEUED_CHUNKS)
 
     def add_audio(self, pcm: bytes) -> None:
         """Append a chunk. Called by the device, from any thread."""

@@ -1,4 +1,4 @@
-"""Conversation of the client: audio and text out, answers played, calls answered, turns logged.
+"""Client side of a conversation: send audio and text, play answers, run tools, log turns.
 
 The latency of a turn is counted from the last loud sample that was sent before its answer began.
 For a file that is the true end of the speech in it; for a microphone it is an estimate. Times are
@@ -45,9 +45,9 @@ from vivavoce.domain.content import ToolCall, ToolResult
 
 NORMAL_REASONS = ("", "TURN_COMPLETE_REASON_UNSPECIFIED", "NEED_MORE_INPUT")
 """Values of `turnCompleteReason` that are no failure."""
-LOUD = 0.02
+SPEECH_AMPLITUDE = 0.02
 """Amplitude, of 1, from which a sample counts as speech: 34 dB below full scale."""
-CLEAR = 0.25
+SPEECH_FRACTION = 0.25
 """Audio counts as speech from this fraction of the loudest so far: 12 dB below it."""
 PAUSE_S = 0.5
 """Speech after a pause of this length is a new utterance."""
@@ -481,7 +481,7 @@ class SpeechClock:
     squares in decibels below full scale (dBFS).
     """
 
-    def __init__(self, loud: float = LOUD) -> None:
+    def __init__(self, loud: float = SPEECH_AMPLITUDE) -> None:
         self._loud = loud * 2**15
         self._loudest = 0.0
         self._level_dbfs = SILENCE_DBFS
@@ -503,7 +503,7 @@ class SpeechClock:
         silent = len(samples) - 1 - int(loud[-1])
         self.last = at - silent / INPUT_RATE
         self._loudest = max(self._loudest, power)
-        if power >= self._loudest * CLEAR**2:
+        if power >= self._loudest * SPEECH_FRACTION**2:
             if self.last_speech is None or self.last - self.last_speech >= PAUSE_S:
                 self.began = self.last
             self.last_speech = self.last

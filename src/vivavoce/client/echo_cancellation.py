@@ -1,4 +1,4 @@
-"""Echo handling: keep the loudspeaker's sound out of the microphone's."""
+"""Keep the loudspeaker's sound out of the microphone's: echo cancellation, gate or half duplex."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy as np
 
 from vivavoce.domain.audio import BYTES_PER_SAMPLE, INPUT_RATE, OUTPUT_RATE, pcm_seconds
 from vivavoce.errors import ConfigError
-from vivavoce.installing import install_command
+from vivavoce.install_hints import install_command
 
 MODES = ("auto", "cancel", "half-duplex", "gate", "off")
-ROOM_S = 0.3
+ECHO_TAIL_S = 0.3
 """How long sound card and room go on sounding after the last sample was given to the device."""
-GATE = 0.08
+GATE_RMS = 0.08
 """Loudness (root mean square, of 1) from which the gate lets a voice pass while an answer plays."""
 
 
@@ -82,7 +82,7 @@ class HalfDuplex:
 
     def add_playback(self, pcm: bytes) -> None:
         if any(pcm):
-            self._loud_until = self._clock() + pcm_seconds(pcm) + ROOM_S
+            self._loud_until = self._clock() + pcm_seconds(pcm) + ECHO_TAIL_S
 
     def process_microphone(self, pcm: bytes) -> bytes:
         return pcm if self.passes_audio(pcm) else bytes(len(pcm))
@@ -101,7 +101,7 @@ class EchoGate(HalfDuplex):
         if super().passes_audio(pcm):
             return True
         samples = np.frombuffer(pcm[: len(pcm) & ~1], "<i2").astype(np.float64) / 2**15
-        return bool(samples.size) and float(np.sqrt(np.mean(samples**2))) >= GATE
+        return bool(samples.size) and float(np.sqrt(np.mean(samples**2))) >= GATE_RMS
 
 
 class EchoCanceller:

@@ -1,4 +1,4 @@
-"""Messages of the Live API as the client reads and writes them.
+"""Messages of the Live API: dataclasses that the client reads, and builders of those it sends.
 
 The client reads only what the Live API documents and drops unknown keys, as the official SDKs do,
 so that it talks to any server of the API, also to newer ones. It can't read by the models of

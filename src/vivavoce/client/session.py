@@ -1,4 +1,4 @@
-"""Client of the Live API: connect, send, iterate over what comes back, and resume."""
+"""Live API client session: connect, send and receive messages, reconnect and resume."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ PATH = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateCo
 SCHEMES = {"http": "ws", "ws": "ws", "https": "wss", "wss": "wss"}
 SETUP_TIMEOUT_S = 60.0
 """An engine may load its weights while the first session waits."""
-PONG_S = 120.0
-"""A ping waits behind what was sent before: a minute of audio, if a file is sent fast."""
+PING_TIMEOUT_S = 120.0
+"""Long, because a ping queues behind audio already sent."""
 
 RECONNECT_TIMEOUT_S = 30.0
 """How long to try to reconnect, as while a server restarts."""
-FIRST_PAUSE_S = 0.1
-LONGEST_PAUSE_S = 2.0
-"""Between two tries, doubled after each."""
-RECOVERABLE = frozenset({1001, 1006, 1011, 1012, 1013})
+FIRST_RETRY_DELAY_S = 0.1
+MAX_RETRY_DELAY_S = 2.0
+"""Pause between two attempts, doubled after each."""
+RECOVERABLE_CLOSE_CODES = frozenset({1001, 1006, 1011, 1012, 1013})
 """Close codes after which to reconnect: going away, lost, failed, restarting, busy."""
 
 
@@ -131,7 +131,7 @@ class ClientSession(ABC):
         await self.send_message(messages.audio_message(pcm, rate))
 
     async def end_audio_stream(self) -> None:
-        """Tell that the microphone was switched off, which ends the user's turn."""
+        """Send that the microphone was switched off, which ends the user's turn."""
         await self.send_message(messages.audio_stream_end_message())
 
     async def send_text(self, text: str) -> None:
@@ -193,7 +193,7 @@ async def _open_socket(endpoint: ServerEndpoint) -> ClientConnection:
             max_size=2**24,
             compression=None,
             proxy=None,
-            ping_timeout=PONG_S,
+            ping_timeout=PING_TIMEOUT_S,
         )
     except ssl.SSLCertVerificationError as error:
         raise ServerUntrusted(
@@ -295,7 +295,7 @@ class ReconnectingSession(ClientSession):
             try:
                 if self._failure is not None:
                     raise self._failure
-                if not self._options.handle or ended.code not in RECOVERABLE:
+                if not self._options.handle or ended.code not in RECOVERABLE_CLOSE_CODES:
                     raise ended
                 await self._retry_connecting()
             except (SessionClosed, ServerUnreachable) as error:
@@ -304,7 +304,7 @@ class ReconnectingSession(ClientSession):
 
     async def _retry_connecting(self) -> None:
         loop = asyncio.get_running_loop()
-        deadline, pause_s = loop.time() + self._timeout_s, FIRST_PAUSE_S
+        deadline, pause_s = loop.time() + self._timeout_s, FIRST_RETRY_DELAY_S
         while True:
             try:
                 return await self.open_connection()
@@ -312,12 +312,12 @@ class ReconnectingSession(ClientSession):
                 if _is_final(error) or loop.time() + pause_s > deadline:
                     raise
             await asyncio.sleep(pause_s)
-            pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+            pause_s = min(pause_s * 2, MAX_RETRY_DELAY_S)
 
 
 def _is_final(error: SessionClosed | ServerUnreachable) -> bool:
     if isinstance(error, SessionClosed):
-        return error.code not in RECOVERABLE
+        return error.code not in RECOVERABLE_CLOSE_CODES
     return isinstance(error, ServerUntrusted)
 
 

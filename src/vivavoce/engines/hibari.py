@@ -54,7 +54,7 @@ from vivavoce.engines.text import split_sentences
 from vivavoce.engines.weights import PublishedFile, Weights, import_onnxruntime
 from vivavoce.engines.workers import CancelToken, WorkerPool
 from vivavoce.errors import EngineError, EngineMissing
-from vivavoce.installing import missing_library
+from vivavoce.install_hints import missing_library
 
 Floats: TypeAlias = NDArray[np.float32]
 

@@ -39,7 +39,7 @@ from vivavoce.engines.sandboxes import (
 from vivavoce.engines.settings import read_settings
 from vivavoce.engines.workers import CancelToken, WorkerPool
 from vivavoce.errors import EngineMissing, ToolError
-from vivavoce.installing import install_command
+from vivavoce.install_hints import install_command
 
 ENGINE = "sandbox.monty"
 _GRACE_S = 0.25

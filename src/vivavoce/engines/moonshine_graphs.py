@@ -28,7 +28,7 @@ import numpy as np
 
 from vivavoce.engines.weights import import_onnxruntime
 from vivavoce.errors import EngineError
-from vivavoce.installing import missing_library
+from vivavoce.install_hints import missing_library
 
 if TYPE_CHECKING:
     import onnx

@@ -29,7 +29,7 @@ import webencodings
 from vivavoce.domain.text import replace_surrogates
 from vivavoce.engines.ports import citable_host
 from vivavoce.errors import ToolError
-from vivavoce.installing import missing_library
+from vivavoce.install_hints import missing_library
 
 TOOL = "pages"
 MAX_BYTES = 20_000_000

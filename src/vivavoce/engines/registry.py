@@ -26,7 +26,7 @@ from typing import Any, cast
 from vivavoce.engines.ports import Factory, Settings
 from vivavoce.engines.weights import Overrides, Weights, is_present, locate
 from vivavoce.errors import ConfigError, EngineMissing
-from vivavoce.installing import missing_library
+from vivavoce.install_hints import missing_library
 
 log = logging.getLogger(__name__)
 

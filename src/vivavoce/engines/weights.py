@@ -27,7 +27,7 @@ from typing import Any
 import platformdirs
 
 from vivavoce.errors import ConfigError, EngineError, EngineMissing
-from vivavoce.installing import missing_library
+from vivavoce.install_hints import missing_library
 
 
 @dataclass(frozen=True, slots=True)

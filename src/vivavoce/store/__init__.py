@@ -1,4 +1,4 @@
-"""What outlives a connection: sessions, ephemeral tokens, keys and quotas, behind one port."""
+"""State store: sessions, ephemeral tokens, keys and quotas, in memory, SQLite or Redis."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Session checkpoints in a store: saved under handles, and taken again by who presents one.
+"""Save session checkpoints under resumption handles, and load them when a client resumes.
 
 A checkpoint is versioned JSON in which every value says what it is; media stands beside it, under
 its SHA-256. Objects of the user's own (arguments, results, schemas) are kept as they are, with
@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class SessionStart:
-    """Where a connection's session begins: anew, or from a `checkpoint`.
+    """Start of a connection's session: a new one, or a resumed `checkpoint`.
 
     `lease` is the number under which the connection holds the session, and `handle` the one that
     its client presented.
@@ -111,7 +111,7 @@ class CheckpointRepository:
 
 
 class SessionCheckpointStore:
-    """Saves the checkpoints of one session, under handles that only its client gets to know.
+    """Saves the checkpoints of one session, under handles that only its client receives.
 
     A handle is 256 random bits.
     """
@@ -155,13 +155,13 @@ class SessionCheckpointStore:
 
 # --- encoding ---------------------------------------------------------------------------------
 
-QUICK_CHARS = 16_384
+MAX_QUICK_CHARS = 16_384
 """Characters of new text that are encoded in less than a millisecond."""
 
-QUICK_CONTENTS = 64
+MAX_QUICK_CONTENTS = 64
 
-QUICK_BYTES = 256 * 1024
-"""Of a checkpoint as JSON, old and new: joined in about a millisecond."""
+MAX_QUICK_BYTES = 256 * 1024
+"""Size of a checkpoint as JSON that is joined in about a millisecond."""
 
 
 class EncodedCheckpoint(NamedTuple):
@@ -172,7 +172,7 @@ class EncodedCheckpoint(NamedTuple):
 
 
 class _Piece(NamedTuple):
-    """A value as JSON. It is held so that its identity stays its own."""
+    """A value as JSON. Keeps a reference so that `id()` is not reused."""
 
     value: object
     data: bytes
@@ -180,10 +180,10 @@ class _Piece(NamedTuple):
 
 
 class CheckpointEncoder:
-    """Encodes the checkpoints of one session: of each only what is new is encoded and hashed.
+    """Incremental encoder of one session's checkpoints: encodes and hashes only new contents.
 
-    Contributions, media, declarations and instructions are never mutated, and are known again by
-    their identity.
+    Contributions, media, declarations and instructions are never mutated, and are recognized
+    by `id()`.
     """
 
     def __init__(self) -> None:
@@ -192,8 +192,8 @@ class CheckpointEncoder:
         self._size = 0
 
     def is_quick(self, checkpoint: Checkpoint) -> bool:
-        """Whether little enough of it is new to be encoded on the event loop."""
-        if self._size > QUICK_BYTES:
+        """Return whether it is small enough to be encoded on the event loop."""
+        if self._size > MAX_QUICK_BYTES:
             return False
         heavy: tuple[Iterable[object], ...] = (
             checkpoint.tools.functions,
@@ -203,7 +203,7 @@ class CheckpointEncoder:
         if checkpoint.calls or any(id(each) not in self._pieces for part in heavy for each in part):
             return False
         new = [each for each in checkpoint.history if id(each) not in self._pieces]
-        if len(new) > QUICK_CONTENTS:
+        if len(new) > MAX_QUICK_CONTENTS:
             return False
         parts = [part for content in new for part in content.parts]
         texts = [part.text for part in parts if isinstance(part, Text)]
@@ -211,7 +211,7 @@ class CheckpointEncoder:
             return False
         instructions = (checkpoint.instruction, checkpoint.asked.instruction)
         texts += [each for each in instructions if id(each) not in self._pieces]
-        return sum(map(len, texts)) <= QUICK_CHARS
+        return sum(map(len, texts)) <= MAX_QUICK_CHARS
 
     def encode(self, checkpoint: Checkpoint) -> EncodedCheckpoint:
         """Encode a checkpoint without `consumed`, which belongs to the handle."""

@@ -1,4 +1,4 @@
-"""A store in the memory of this process, with which it ends."""
+"""State store in the memory of this process."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from vivavoce.domain.accounts import KeyRecord, TokenRecord
 from vivavoce.domain.ids import SessionId
 from vivavoce.store.port import KEEP_EXPIRED_S, MAX_HANDLES, Refusal, SavedSession, token_refusal
 
-SWEEP_EVERY = 256
-"""Writes after which what is expired is swept away."""
+WRITES_PER_SWEEP = 256
+"""Number of writes between two sweeps of expired rows."""
 
 
 @dataclass(slots=True)
 class _StoredSession:
-    """A session; `states` are what was saved by handle, the newest last.
+    """A session; `states` are its saved states by handle, the newest last.
 
     Of handles older than the last two only the name is kept.
     """
@@ -191,7 +191,7 @@ class MemoryStore:
 
     def _sweep(self, now: float) -> None:
         self._writes += 1
-        if self._writes % SWEEP_EVERY:
+        if self._writes % WRITES_PER_SWEEP:
             return
         for session in [s for s, kept in self._sessions.items() if kept.expires <= now]:
             self._drop(session)

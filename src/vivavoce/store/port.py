@@ -1,4 +1,4 @@
-"""The port of the state store, and what must be atomic in it.
+"""Interface of the state store, and which of its operations are atomic.
 
 Three adapters stand behind it: `memory` (one process, forgets with it), `sqlite` (one machine,
 several processes) and `redis` (several machines). `testing.store_contract` says what each must do.
@@ -9,7 +9,7 @@ Rules for every adapter:
 - `now` and all times are seconds since the epoch, given by the caller.
 - What is expired is absent, also before it is swept away.
 - Every method raises `StoreError`, and nothing else, when the store cannot be reached or fails,
-  within `STORE_S`; the next call tries again.
+  within `STORE_TIMEOUT_S`; the next call tries again.
 - Any number of calls may run at once, from any number of processes.
 """
 
@@ -24,15 +24,15 @@ from typing import Protocol
 from vivavoce.domain.accounts import KeyRecord, TokenRecord
 from vivavoce.domain.ids import SessionId
 
-STORE_S = 3.0
-"""How long a call may take before the store counts as out of reach."""
+STORE_TIMEOUT_S = 3.0
+"""Time limit of a call, after which the store counts as unavailable."""
 
 MAX_HANDLES = 4096
 """Handles of one session that are known; beyond it the oldest are forgotten. A new one comes with
 every turn: at ten seconds a turn this is the conversation of half a day."""
 
 KEEP_EXPIRED_S = 3600.0
-"""How long after its end a token is still known, so that the answer is `EXPIRED`."""
+"""Time for which an expired token is kept, so that the answer is `EXPIRED`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +179,7 @@ class QuotaStore(Protocol):
 
 
 class StateStore(SessionStore, TokenStore, KeyStore, QuotaStore, Protocol):
-    """Stores everything, in one place."""
+    """The whole store: sessions, tokens, keys and quotas."""
 
     name: str
     """For display: `memory`, `sqlite` with its file, `redis` with its address, no password."""
@@ -199,7 +199,7 @@ class StateStore(SessionStore, TokenStore, KeyStore, QuotaStore, Protocol):
 
 
 def token_refusal(token: TokenRecord, now: float, resuming: bool) -> Refusal | None:
-    """Return why a token that is there is refused; `None` if it is not."""
+    """Return why a stored token is refused; `None` if it is valid."""
     if now >= token.expires or (not resuming and now >= token.new_session_expires):
         return Refusal.EXPIRED
     if not resuming and token.uses is not None and token.uses <= 0:
@@ -208,5 +208,5 @@ def token_refusal(token: TokenRecord, now: float, resuming: bool) -> Refusal | N
 
 
 def digest_secret(secret: str) -> str:
-    """Return what a store gets to see of a secret: its SHA-256 in hexadecimal."""
+    """Return the SHA-256 of a secret in hexadecimal, which is what a store keeps of it."""
     return sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()

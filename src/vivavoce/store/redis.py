@@ -1,4 +1,4 @@
-"""A store in a Redis server, or one that speaks its protocol and runs Lua: for several machines.
+"""State store in Redis, or a server compatible with it that runs Lua: for several machines.
 
 The client is redis-py's, which connects anew by itself. Its errors may name the server's address;
 they never name the password, nor do ours.
@@ -18,16 +18,16 @@ from urllib.parse import urlsplit
 from vivavoce.domain.accounts import KeyRecord, Quota, Scope, TokenRecord
 from vivavoce.domain.ids import SessionId
 from vivavoce.errors import ConfigError, StoreError
-from vivavoce.installing import install_command
-from vivavoce.store.port import KEEP_EXPIRED_S, MAX_HANDLES, STORE_S, Refusal, SavedSession
+from vivavoce.install_hints import install_command
+from vivavoce.store.port import KEEP_EXPIRED_S, MAX_HANDLES, STORE_TIMEOUT_S, Refusal, SavedSession
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
 T = TypeVar("T")
 
-CONNECT_S = 1.0
-PROBE_S = 60
+CONNECT_TIMEOUT_S = 1.0
+HEALTH_CHECK_INTERVAL_S = 60
 
 
 class RedisStore:
@@ -36,7 +36,9 @@ class RedisStore:
     shared = True
     max_handles = MAX_HANDLES
 
-    def __init__(self, url: str, prefix: str = "vivavoce", patience_s: float = STORE_S) -> None:
+    def __init__(
+        self, url: str, prefix: str = "vivavoce", patience_s: float = STORE_TIMEOUT_S
+    ) -> None:
         self._prefix = prefix
         self._patience_s = patience_s
         self._redis = _client(url, patience_s)
@@ -59,7 +61,7 @@ class RedisStore:
 
     async def ping(self) -> None:
         # A write, since a replica, or a server whose disk or memory is full, can still be read.
-        await self._do(self._redis.set(self._key("probe"), 1, ex=PROBE_S))
+        await self._do(self._redis.set(self._key("probe"), 1, ex=HEALTH_CHECK_INTERVAL_S))
 
     async def aclose(self) -> None:
         with suppress(Exception):
@@ -201,7 +203,7 @@ def _client(url: str, patience_s: float) -> Redis:
     try:
         return Redis.from_url(
             url,
-            socket_connect_timeout=CONNECT_S,
+            socket_connect_timeout=CONNECT_TIMEOUT_S,
             socket_timeout=patience_s,
             # Connections that a restart of the server has cut are made anew once, and what was
             # asked is asked again: scripts that count know a call by its number.

@@ -1,4 +1,4 @@
-"""A store in one SQLite file: for one machine, with any number of processes.
+"""State store in one SQLite file: for one machine, with any number of processes.
 
 Write-ahead logging lets readers go on beside a writer. Every method that must be atomic is one
 transaction that begins by taking the write lock (`BEGIN IMMEDIATE`), or one conditional statement.
@@ -23,7 +23,7 @@ from vivavoce.errors import ConfigError, StoreError
 from vivavoce.store.port import (
     KEEP_EXPIRED_S,
     MAX_HANDLES,
-    STORE_S,
+    STORE_TIMEOUT_S,
     Refusal,
     SavedSession,
     token_refusal,
@@ -32,11 +32,11 @@ from vivavoce.store.port import (
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
 
-SWEEP_EVERY = 256
-"""Writes after which what is expired is swept away."""
+WRITES_PER_SWEEP = 256
+"""Number of writes between two sweeps of expired rows."""
 
-BUSY_S = 2.0
-"""How long another process's write may take; less than the port's patience."""
+BUSY_TIMEOUT_S = 2.0
+"""Time limit for another process's write; less than `STORE_TIMEOUT_S`."""
 
 
 class SqliteStore:
@@ -48,9 +48,9 @@ class SqliteStore:
     def __init__(
         self,
         path: Path,
-        patience_s: float = STORE_S,
-        busy_s: float = BUSY_S,
-        sweep_every: int = SWEEP_EVERY,
+        patience_s: float = STORE_TIMEOUT_S,
+        busy_s: float = BUSY_TIMEOUT_S,
+        sweep_every: int = WRITES_PER_SWEEP,
     ) -> None:
         self.name = f"sqlite {path}"
         self._path = path

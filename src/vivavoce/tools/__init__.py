@@ -1,1 +1,1 @@
-"""Tools that the server runs itself: search, code, addresses, and those of MCP servers."""
+"""Tools that the server runs: web search, code execution, URL context, and MCP servers."""

@@ -1,4 +1,4 @@
-"""Fetch one web page: redirects, sizes and times bounded, only from addresses that were checked.
+"""Fetch one web page from a checked address, within limits of redirects, size and time.
 
 The HTTP client is given a checked address in place of the name, so that it resolves nothing; the
 name travels in the `Host` header and in the TLS handshake, whose certificate must be the name's. A
@@ -45,10 +45,10 @@ from vivavoce.tools.ssrf import (
 )
 
 MAX_REDIRECTS = 5
-MAX_AT_ONCE = 8
-MAX_WAITING = 64
-CONNECT_S = 3.0
-POLL_S = 0.1
+MAX_CONCURRENT_FETCHES = 8
+MAX_WAITING_FETCHES = 64
+CONNECT_TIMEOUT_S = 3.0
+CANCEL_POLL_S = 0.1
 
 _TYPES = ("text/", "application/xhtml+xml", "application/pdf", "application/json")
 _HEADERS = {
@@ -72,8 +72,9 @@ class Fetched:
 
 
 class Fetcher:
-    """Fetches pages, `MAX_AT_ONCE` at a time. `MAX_WAITING` more wait, and their waiting counts
-    as time; those beyond are errors at once.
+    """Fetcher of pages, `MAX_CONCURRENT_FETCHES` at a time.
+
+    `MAX_WAITING_FETCHES` more wait, within their time limit; those beyond fail at once.
 
     `tls` replaces the system's certificates, which `SSL_CERT_FILE` names elsewhere. The resolver
     of `guard` is called on loops that end with the page.
@@ -85,7 +86,9 @@ class Fetcher:
         self._settings = settings
         self._guard = guard
         self._tls = tls or httpx2.create_ssl_context()
-        self._workers = WorkerPool(f"tools.{TOOL}.fetch", MAX_AT_ONCE, MAX_WAITING)
+        self._workers = WorkerPool(
+            f"tools.{TOOL}.fetch", MAX_CONCURRENT_FETCHES, MAX_WAITING_FETCHES
+        )
 
     async def fetch(self, url: str) -> Fetched:
         """Fetch `url`. Failures are returned; only cancellation is raised."""
@@ -115,7 +118,7 @@ class Fetcher:
             page = asyncio.get_running_loop().create_task(self._follow_redirects(url))
             page.add_done_callback(lambda left: left.cancelled() or left.exception())
             while not page.done() and not token.cancelled:
-                await asyncio.wait([page], timeout=POLL_S)
+                await asyncio.wait([page], timeout=CANCEL_POLL_S)
             if token.cancelled:
                 raise asyncio.CancelledError
             return page.result()
@@ -143,7 +146,7 @@ class Fetcher:
 
     async def _get_from(self, target: Target, address: Address) -> Fetched | str:
         transport = httpx2.AsyncHTTPTransport(verify=self._tls, trust_env=False)
-        timeout = httpx2.Timeout(self._settings.time_s, connect=CONNECT_S)
+        timeout = httpx2.Timeout(self._settings.time_s, connect=CONNECT_TIMEOUT_S)
         request = httpx2.Request(
             "GET",
             target.url.copy_with(host=str(address)),

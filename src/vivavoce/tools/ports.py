@@ -55,5 +55,5 @@ class Tooling(Protocol):
     """All tools of the server."""
 
     def open(self, on_unserved: OnUnserved) -> Toolset:
-        """Return the tools of one conversation, none of which has been asked for yet."""
+        """Return the tools of one conversation, before any is resolved."""
         ...

@@ -1,4 +1,4 @@
-"""Tool `google_search`: search by the configured engine, for answers with sources."""
+"""Tool `google_search`: search with the configured engine, and cite the sources."""
 
 from __future__ import annotations
 

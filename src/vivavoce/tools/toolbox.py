@@ -1,4 +1,4 @@
-"""Toolbox: the tools that the server runs, and those of them that one conversation gets.
+"""Toolbox of the server: all tools that it runs, and the selection for one conversation.
 
 A `Toolbox` is the server's: the engines behind its tools, started once. Each conversation gets a
 `SessionTools` from it, which turns the API's own kinds of tools (`googleSearch`, `codeExecution`,
@@ -38,10 +38,10 @@ log = logging.getLogger(__name__)
 SEARCH, CODE, URL, MCP = "googleSearch", "codeExecution", "urlContext", "mcpServers"
 SEARCHES = (SEARCH, "googleSearchRetrieval")
 
-MAX_KNOWN = 8
+MAX_TOOL_SETS = 8
 """Sets of tools, of the setup and of updates, whose calls can still run."""
 
-REPORTED = "It reported an error."
+REPORTED_ERROR = "It reported an error."
 """Logged for a tool that describes its failure itself: its words may repeat the arguments."""
 
 _Offered = tuple[ServerTool, RunnableTool]
@@ -80,7 +80,7 @@ class Toolbox:
                 self.search = await self.find_search()
 
     def open(self, on_unserved: OnUnserved) -> SessionTools:
-        """Return the tools of one conversation, none of which has been asked for yet."""
+        """Return the tools of one conversation, before any is resolved."""
         return SessionTools(self, on_unserved)
 
     async def aclose(self) -> None:
@@ -103,7 +103,7 @@ class SessionTools:
     def __init__(self, box: Toolbox, on_unserved: OnUnserved) -> None:
         self._box = box
         self._on_unserved = on_unserved
-        self._known: deque[list[_Offered]] = deque(maxlen=MAX_KNOWN)
+        self._known: deque[list[_Offered]] = deque(maxlen=MAX_TOOL_SETS)
         self._client_mcp = box.mcp.open() if box.mcp is not None else None
 
     async def resolve(self, tools: Tools) -> Tools:
@@ -127,7 +127,7 @@ class SessionTools:
 
     async def run(self, call: ToolCall, request: GenerationRequest) -> ToolOutcome:
         """Run a call. Failures are outcomes; only bugs and cancellation are raised."""
-        began, failed_tool, problem = time.monotonic(), call.name, REPORTED
+        began, failed_tool, problem = time.monotonic(), call.name, REPORTED_ERROR
         tool = self._find_tool(call, request)
         try:
             if tool is None:

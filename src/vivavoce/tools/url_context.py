@@ -51,7 +51,7 @@ from vivavoce.tools.fetch import Fetched, Fetcher
 from vivavoce.tools.ssrf import MAX_URL, TOOL, SsrfGuard, UrlContextSettings, read_url_settings
 
 NAME = "url_context"
-"""What a model calls the tool by, unless the client has a function of this name."""
+"""The tool's name for the model, unless the client has a function of this name."""
 
 READ_S = 10.0
 BUSY = "Too many pages are being read at the moment."
@@ -79,7 +79,7 @@ class UrlContextTool:
         self._workers.close()
 
     async def run(self, args: Json, request: GenerationRequest) -> ToolOutcome:
-        """Read the pages at `args["urls"]` that others than the model have named.
+        """Read the pages at `args["urls"]` that users or results have named.
 
         Raises `ToolError` only if there is no such list.
         """
@@ -165,9 +165,9 @@ def _entry(page: Page, problem: str) -> dict[str, str]:
 
 # --- addresses that a conversation names -----------------------------------------------------
 
-MAX_SEARCHED = 1_000_000
-EACH = 16
-"""Characters that a text counts for beside its own, so that many empty ones are not free."""
+MAX_SEARCHED_CHARS = 1_000_000
+CHARS_PER_TEXT = 16
+"""Characters added to the length of each text, so that many empty ones count too."""
 
 # Names of the server's own tools in a history, also after an update has removed them.
 _KINDS = {NAME: ToolKind.URL, code.NAME: ToolKind.CODE, search.NAME: ToolKind.SEARCH}
@@ -175,9 +175,9 @@ _NUMBER = re.compile(r"_\d+\Z")
 
 
 def find_named_urls(urls: Iterable[str], request: GenerationRequest) -> set[str]:
-    """Return those of `urls` that others than the model have named, with or without the scheme.
+    """Return those of `urls` that users or results have named, with or without the scheme.
 
-    The newest `MAX_SEARCHED` characters of what people said, and as many of calls and results,
+    The newest `MAX_SEARCHED_CHARS` characters of user content, and as many of calls and results,
     are searched; a longer text only up to a blank. Slow: to be called in a thread.
     """
     sought = UrlSet(urls)
@@ -185,13 +185,13 @@ def find_named_urls(urls: Iterable[str], request: GenerationRequest) -> set[str]
 
 
 def _named_by_users(request: GenerationRequest, sought: UrlSet) -> set[str]:
-    """Return the addresses that people named."""
+    """Return the addresses that users named."""
     found: set[str] = set()
-    left = MAX_SEARCHED
+    left = MAX_SEARCHED_CHARS
     for text in (request.instruction, *_words(request)):
         cut = text if len(text) <= left else text[:left].rpartition(" ")[0]
         found |= sought.find_in(cut)
-        left -= len(text) + EACH
+        left -= len(text) + CHARS_PER_TEXT
         if left <= 0:
             break
     return found
@@ -225,13 +225,13 @@ def _named_by_results(request: GenerationRequest, sought: UrlSet) -> set[str]:
 
 def _exchanged(request: GenerationRequest) -> Iterator[tuple[ToolCall | ToolResult, list[str]]]:
     """Yield calls and results that may name addresses, the newest first, with their texts."""
-    left = MAX_SEARCHED
+    left = MAX_SEARCHED_CHARS
     for part in (part for content in reversed(request.history) for part in reversed(content.parts)):
         if not isinstance(part, ToolCall | ToolResult):
             continue
         texts = []
         for text in _texts(part, _kind(part.name, request)):
-            left -= len(text) + EACH
+            left -= len(text) + CHARS_PER_TEXT
             if left < 0:
                 return
             texts.append(text)
@@ -277,7 +277,7 @@ def _strings(value: object) -> Iterator[str]:
 # --- addresses in texts --------------------------------------------------------------------------
 
 MAX_PUNCTUATION = 8
-"""Characters after an address that may be the sentence's and not its own."""
+"""Characters after an address that may belong to the sentence."""
 
 # No part of another address may stand before one; a letter of another script may, before a scheme.
 # `\w` of `regex` includes the marks of all scripts, which that of `re` leaves out. The repetitions
@@ -301,7 +301,7 @@ _Key = tuple[_Site, str]
 
 
 class UrlSet:
-    """Addresses to be found in texts. Those that are none are never found.
+    """Addresses to be found in texts. Invalid ones are never found.
 
     Only whole addresses count. `evil.example/x` is not mentioned by
     `archive.example/web/evil.example/x`, nor is `a.example/x` by `a.example/x?more`, nor the host
@@ -324,7 +324,7 @@ class UrlSet:
         self._sites = {site for site, _ in self._urls}
 
     def find_in(self, text: str) -> set[str]:
-        """Return those that stand in the text."""
+        """Return those that the text contains."""
         found: set[str] = set()
         seen: set[str] = set()
         for one in _ADDRESS.finditer(text, concurrent=True) if self._urls else ():

@@ -29,7 +29,7 @@ from vivavoce.domain.content import Usage
 from vivavoce.engines.llamacpp.settings import ENGINE
 from vivavoce.engines.workers import CancelToken
 from vivavoce.errors import EngineError, EngineMissing
-from vivavoce.installing import missing_library
+from vivavoce.install_hints import missing_library
 
 _CLOSE_TIMEOUT_S = 5.0
 _REQUEST_TIMEOUT_S = 60.0

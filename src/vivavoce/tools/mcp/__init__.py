@@ -1,1 +1,1 @@
-"""Tools of MCP servers: those that the configuration names, and those that a client brings."""
+"""Tools of MCP servers, from the configuration and from clients."""

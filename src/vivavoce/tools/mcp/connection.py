@@ -1,4 +1,4 @@
-"""Connection to one MCP server: kept up, its tools listed and called.
+"""Connection to one MCP server: reconnect, list its tools, call them.
 
 The `mcp` package opens task groups, which must be left by the task that entered them. So one task
 of the connection owns each session with the server from beginning to end. Calls don't pass through
@@ -59,24 +59,24 @@ from vivavoce.tools.mcp.transport import MAX_CALLS, Delivery, delivery, tls, tra
 
 log = logging.getLogger(__name__)
 
-FIRST_PAUSE_S = 1.0
-LONGEST_PAUSE_S = 60.0
-"""Between two tries, doubled from the one to the other."""
-STRIKES = 2
-"""Calls in a row without an answer, after which the session itself is taken for dead."""
-LINGER_S = 10.0
-"""How long a generation that began before the tools were taken away may still call them."""
+FIRST_RETRY_DELAY_S = 1.0
+MAX_RETRY_DELAY_S = 60.0
+"""Pauses between two attempts to connect; doubled after each."""
+MAX_UNANSWERED_CALLS = 2
+"""Unanswered calls in a row after which the session counts as dead."""
+RETIREMENT_S = 10.0
+"""Time for which generations that began before the tools were removed may still call them."""
 CLOSE_S = 1.0
 CLOSE_PROGRAM_S = 4.0
-"""A program is asked to end, then made to: three seconds at the longest (`transport`)."""
+"""A program is asked to end, then killed: at most three seconds (`transport`)."""
 CANCEL_S = 0.5
 """Time for the task to end after it was cancelled."""
 RELIST_S = 0.2
-"""Changes of the list of tools that come closer together than this are one."""
+"""Changes of the tool list within this time are read once."""
 
 
 class McpTool:
-    """A `RunnableTool`. `name` is what the model calls it by; the server may call it otherwise."""
+    """A tool of an MCP server. The model knows it as `name`, which may differ from the server's."""
 
     def __init__(self, name: str, remote: RemoteTool, connection: McpConnection) -> None:
         declaration = ToolDeclaration(name, remote.description, remote.parameters)
@@ -159,7 +159,7 @@ class McpConnection:
             raise self._error("can't be reached right now") from None
 
     def retire(self) -> None:
-        """Offer its tools no longer: it closes by itself. Returns at once."""
+        """Stop offering its tools; it closes by itself later. Returns at once."""
         if self.up:
             self._enter(McpConnectionState.RETIRING)
         else:
@@ -250,7 +250,11 @@ class McpConnection:
 
     def _count_unanswered(self) -> None:
         self._unanswered += 1
-        if self._unanswered >= STRIKES and not self._running and self._client is not None:
+        if (
+            self._unanswered >= MAX_UNANSWERED_CALLS
+            and not self._running
+            and self._client is not None
+        ):
             self._unanswered = 0
             self._lose_session(self._client)
 
@@ -272,7 +276,7 @@ class McpConnection:
         self._enter(McpConnectionState.CLOSING)
 
     def _lose_session(self, client: Client | None = None) -> None:
-        """Note that the session `client`, or else the current one, is of no use any more."""
+        """Note that the session `client`, or else the current one, is lost."""
         if client is not None and client is not self._client:
             return
         self._client = None
@@ -289,14 +293,14 @@ class McpConnection:
     # --- the task --------------------------------------------------------------------------------
 
     async def _maintain_session(self) -> None:
-        pause = FIRST_PAUSE_S
+        pause = FIRST_RETRY_DELAY_S
         try:
             while self.state is not McpConnectionState.CLOSING:
                 if await self._run_session():
-                    pause = FIRST_PAUSE_S
+                    pause = FIRST_RETRY_DELAY_S
                 else:
                     self._end_attempt()
-                    pause = min(2 * pause, LONGEST_PAUSE_S)
+                    pause = min(2 * pause, MAX_RETRY_DELAY_S)
                 await self._wait_while(
                     lambda: self.state is McpConnectionState.DOWN and self._attempted is None,
                     pause if self._lasting else None,
@@ -306,7 +310,7 @@ class McpConnection:
             self._end_attempt()
 
     async def _wait_while(self, holds: Callable[[], bool], timeout_s: float | None = None) -> None:
-        """Wait as long as `holds` does, which is asked again at every waking."""
+        """Wait while `holds` is true; it is evaluated again at every change of state."""
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 while holds():
@@ -314,7 +318,7 @@ class McpConnection:
                     await self._wake.wait()
 
     async def _run_session(self) -> bool:
-        """Run one session from beginning to end; return whether it came up at all."""
+        """Run one session from beginning to end; return whether it was established."""
         came_up = False
         self.state = McpConnectionState.CONNECTING
         try:
@@ -359,7 +363,7 @@ class McpConnection:
 
     async def _wait_for_session_end(self) -> None:
         await self._wait_while(lambda: self.up)
-        await self._wait_while(lambda: self.state is McpConnectionState.RETIRING, LINGER_S)
+        await self._wait_while(lambda: self.state is McpConnectionState.RETIRING, RETIREMENT_S)
         await self._wait_while(
             lambda: self.state is McpConnectionState.RETIRING and self._running > 0,
             self.spec.timeout_s,
@@ -422,14 +426,14 @@ class ToolList:
         offered = client.server_capabilities.tools
         if offered is None or not offered.list_changed:
             return
-        name, pause = self._spec.name, FIRST_PAUSE_S
+        name, pause = self._spec.name, FIRST_RETRY_DELAY_S
         while True:
             try:
                 async with client.listen(tools_list_changed=True) as changes:
                     self._stale.set()  # it may have changed between the listing and this moment
                     async for _ in changes:
                         self._stale.set()
-                        pause = FIRST_PAUSE_S
+                        pause = FIRST_RETRY_DELAY_S
             except (ListenNotSupportedError, MCPError, TimeoutError) as error:
                 facts = {"server": name, "problem": type(error).__name__}
                 log.debug("MCP server reports no changes", extra=facts)
@@ -437,4 +441,4 @@ class ToolList:
             except SubscriptionLost:
                 log.debug("MCP server stopped reporting changes", extra={"server": name})
             await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE_S)
+            pause = min(2 * pause, MAX_RETRY_DELAY_S)

@@ -1,4 +1,4 @@
-"""Convert what MCP servers send: listed tools to declarations, results to outcomes.
+"""Convert MCP tools to function declarations, and MCP results to tool outcomes.
 
 The list is a stranger's: it may be endless, hold thousands of tools, and schemas that are none,
 are huge, or lead to other hosts (a validator would fetch them). What can't be offered is left
@@ -48,7 +48,7 @@ MAX_DESCRIPTION = 4096
 MAX_TEXT = 20_000
 MAX_ERROR = 500
 MAX_PARTS = 8
-_FEW_BLOCKS = 100
+_MAX_QUICK_BLOCKS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +138,12 @@ def outcome_of(result: CallToolResult) -> ToolOutcome:
 
 def is_work(result: CallToolResult) -> bool:
     """Return whether `outcome_of` may block an event loop for too long."""
-    words = all(isinstance(block, TextContent) for block in result.content[:_FEW_BLOCKS])
-    return bool(result.structured_content) or len(result.content) > _FEW_BLOCKS or not words
+    words = all(isinstance(block, TextContent) for block in result.content[:_MAX_QUICK_BLOCKS])
+    return bool(result.structured_content) or len(result.content) > _MAX_QUICK_BLOCKS or not words
 
 
 def _json_beyond(value: object, length: int) -> str | None:
-    """Return the first `length` characters of the value as JSON; `None` if there are no more."""
+    """Return the first `length` characters of the value as JSON; `None` if it is shorter."""
     pieces: list[str] = []
     count = 0
     for piece in json.JSONEncoder(ensure_ascii=False).iterencode(value):

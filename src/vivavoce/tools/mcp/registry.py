@@ -1,4 +1,4 @@
-"""Registry of MCP servers: those of the whole process, and those of one conversation.
+"""Registries of MCP servers: of the whole process, and of one conversation.
 
 Configured servers are connected to in the background, from the start of the server to its end;
 one that is down is tried again, and its tools appear when it is up. Servers that a client brings
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from vivavoce.domain.content import Json
 from vivavoce.engines.workers import WorkerPool
 from vivavoce.errors import ToolError
-from vivavoce.installing import missing_library
+from vivavoce.install_hints import missing_library
 from vivavoce.tools.mcp.settings import McpServerSpec, McpSettings, read_request
 
 if TYPE_CHECKING:
@@ -64,16 +64,16 @@ class McpRegistry:
 
         Their names are distinct, and none is among `taken`.
         """
-        always = [each for each in self._connections.values() if not each.spec.asked]
+        always = [each for each in self._connections.values() if not each.spec.on_request]
         return tools_of(always, taken)
 
     def open(self) -> McpClientTools:
-        """Return the MCP servers of one conversation, none of which has been named yet."""
+        """Return the MCP servers of one conversation, before any is requested."""
         return McpClientTools(self._settings, self._connections, self._workers)
 
 
 class McpClientTools:
-    """The MCP servers of one conversation: its client's own, and those it asks for by name.
+    """The MCP servers of one conversation: its client's, and configured ones that it names.
 
     Every update names them anew. A server that is named again with the same settings keeps its
     connection; one that is not named any more is retired (`McpConnection.retire`). There may be at
@@ -97,9 +97,9 @@ class McpClientTools:
         can't be reached is logged and left out. Raises `ClientFault` for what is refused.
         """
         requested = read_request(options, self._settings)
-        kept = [each for each in self._own if each.up and each.spec in requested.own]
+        kept = [each for each in self._own if each.up and each.spec in requested.specs]
         known = [each.spec for each in kept]
-        fresh = [connection(spec, self._workers) for spec in requested.own if spec not in known]
+        fresh = [connection(spec, self._workers) for spec in requested.specs if spec not in known]
         try:
             await asyncio.gather(*(_open(each) for each in fresh))
         except BaseException:
@@ -110,7 +110,7 @@ class McpClientTools:
         self._asked = [
             each
             for name in requested.names
-            if (each := self._configured.get(name)) is not None and each.spec.asked
+            if (each := self._configured.get(name)) is not None and each.spec.on_request
         ]
         for each in self._asked:
             if not each.up:
@@ -138,7 +138,7 @@ class McpClientTools:
 
 
 def connection(spec: McpServerSpec, workers: WorkerPool, lasting: bool = False) -> McpConnection:
-    """Create a connection. The first one imports the `mcp` package."""
+    """Create a connection. The first call imports the `mcp` package."""
     from vivavoce.tools.mcp.connection import McpConnection
 
     return McpConnection(spec, workers, lasting)
@@ -173,7 +173,7 @@ async def _open(connection: McpConnection) -> None:
 
 
 def fit_name(name: str) -> str:
-    """Replace what the name of a function may not hold."""
+    """Replace characters that a function's name may not have."""
     plain = _FORBIDDEN.sub("_", name)
     if not re.match("[A-Za-z_]", plain):
         plain = f"_{plain}"

@@ -1,4 +1,4 @@
-r"""MCP servers as the configuration names them, and as a client may bring them.
+r"""Settings of MCP servers, from the configuration and from clients.
 
 A server of `[tools.mcp.NAME]` is the operator's own choice and may be a program that is started
 here. A server that a client names makes this machine send requests for a stranger, so it is
@@ -29,8 +29,8 @@ CALL_S = 30.0
 _SERVER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
 _HEADER_VALUE = re.compile(r"(?:[\x21-\x7e](?:[\x20-\x7e\t]{0,8190}[\x21-\x7e])?)?")
-_SHORTEST_SECRET = 4
-_OURS = frozenset(
+_MIN_SECRET_CHARS = 4
+_TRANSPORT_HEADERS = frozenset(
     {"accept", "accept-encoding", "connection", "content-length", "content-type", "host",
      "last-event-id", "te", "trailer", "transfer-encoding", "upgrade"}
 )  # fmt: skip
@@ -47,7 +47,7 @@ class McpServerSpec:
 
     `prefix` goes before the names of its tools, `allow` are the tools that are offered (all, if
     empty; by the server's own names). `connect_s` bounds connecting and listing, `timeout_s` one
-    call. `asked` keeps its tools from conversations that did not name it. `terminate` ends the
+    call. `on_request` offers its tools only to conversations that name it. `terminate` ends the
     server's session when the connection closes. Headers and `env` may hold secrets.
     """
 
@@ -60,7 +60,7 @@ class McpServerSpec:
     allow: frozenset[str] = frozenset()
     connect_s: float = CONNECT_S
     timeout_s: float = CALL_S
-    asked: bool = False
+    on_request: bool = False
     terminate: bool = True
 
     def masked(self, text: str) -> str:
@@ -68,7 +68,7 @@ class McpServerSpec:
         address = httpx2.URL(self.url)
         cleaned = text.replace(address.query.decode("ascii"), "…") if address.query else text
         for secret in sorted({*self.headers.values(), *self.env.values()}, key=len, reverse=True):
-            if len(secret) >= _SHORTEST_SECRET:
+            if len(secret) >= _MIN_SECRET_CHARS:
                 cleaned = cleaned.replace(secret, "…")
         return cleaned
 
@@ -163,7 +163,7 @@ def _spec(name: str, value: object, faults: list[str]) -> McpServerSpec | None:
         allow=frozenset(table.tools),
         connect_s=table.connect_s or (CONNECT_PROGRAM_S if table.command else CONNECT_S),
         timeout_s=table.timeout_s,
-        asked=table.offer == "asked",
+        on_request=table.offer == "asked",
     )
 
 
@@ -186,12 +186,12 @@ def origin_of(url: str) -> str | None:
 
 
 def header_faults(headers: Mapping[str, str]) -> list[str]:
-    """Return what is wrong with headers to be sent, without their values."""
+    """Return the faults of headers to be sent, without their values."""
     faults = []
     for name, value in headers.items():
         if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
             faults.append(f"{name[:64]!r} is not a header that can be sent")
-        elif name.lower() in _OURS or name.lower().startswith("mcp-"):
+        elif name.lower() in _TRANSPORT_HEADERS or name.lower().startswith("mcp-"):
             faults.append(f"{name} is set by the transport")
     return faults
 
@@ -201,9 +201,9 @@ def header_faults(headers: Mapping[str, str]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class ClientServers:
-    """The servers that a client brings, and the names of configured ones that it asks for."""
+    """MCP servers that a client defines, and the names of configured ones that it requests."""
 
-    own: tuple[McpServerSpec, ...] = ()
+    specs: tuple[McpServerSpec, ...] = ()
     names: tuple[str, ...] = ()
 
 

@@ -40,7 +40,7 @@ MAX_CALLS = 32
 """Calls that one connection carries at once."""
 
 MAX_RESPONSE_BYTES = 1024 * 1024
-"""Of one answer over HTTP."""
+"""Size of one answer over HTTP."""
 
 MAX_RESPONSE_VALUES = 3000
 MAX_LISTING_VALUES = 20_000

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from vivavoce.installing import accepted_versions, install_command, missing_library
+from vivavoce.install_hints import accepted_versions, install_command, missing_library
 
 ROOT = Path(__file__).parent.parent
 

@@ -1,4 +1,4 @@
-"""Name a missing library, and the command that installs it into this environment.
+"""Build the error for a missing library, with the pip command that installs it.
 
 The project is not on a package index, so that no extra of it can be installed by name; a message
 names the libraries themselves, with the versions that the project accepts.
@@ -18,8 +18,8 @@ from vivavoce.errors import EngineMissing
 _REQUIREMENT = re.compile(
     r"([A-Za-z0-9._-]+)\s*([^;\[\]]*)(?:;.*\bextra\s*==\s*['\"]([a-z]+)['\"])?"
 )
-_WHOLE = frozenset({"embedded", "tools"})
-"""Extras whose libraries are of use only together."""
+_EXTRAS_INSTALLED_TOGETHER = frozenset({"embedded", "tools"})
+"""Extras whose libraries work only together."""
 
 DISTRIBUTIONS = {
     "charset_normalizer": "charset-normalizer",
@@ -30,7 +30,7 @@ DISTRIBUTIONS = {
 
 
 def missing_library(engine: str, error: ImportError, module: str = "") -> EngineMissing:
-    """The error for a library that can't be imported, with the command that installs it.
+    """Return the error for a library that can't be imported, with the command that installs it.
 
     `module` is the library's name where `error` names none.
     """
@@ -43,9 +43,9 @@ def missing_library(engine: str, error: ImportError, module: str = "") -> Engine
 
 
 def install_command(distribution: str, *options: str) -> str:
-    """The command that installs `distribution` in an accepted version, as it is typed here.
+    """Return the pip command that installs `distribution` in an accepted version.
 
-    Those of its extra come with it where one alone would be of no use. `options` are pip's own.
+    It includes the libraries of its extra where one alone does not work. `options` are pip's own.
     """
     python = Path(sys.executable)
     if python.is_relative_to(Path.cwd()):
@@ -57,21 +57,23 @@ def install_command(distribution: str, *options: str) -> str:
 
 
 def accepted_versions(distribution: str) -> str:
-    """The version specifier that the project declares for `distribution`; empty without one."""
+    """Return the declared version specifier of `distribution`; empty without one."""
     return next((versions for name, versions, _ in _declared() if name == distribution), "")
 
 
 def _required(distribution: str) -> list[str]:
-    """The requirement for `distribution`, with those of its extra where they belong together."""
+    """Return its requirement, with those of its extra if they work only together."""
     declared = _declared()
-    extras = {extra for name, _, extra in declared if name == distribution} & _WHOLE
+    extras = {
+        extra for name, _, extra in declared if name == distribution
+    } & _EXTRAS_INSTALLED_TOGETHER
     if extras:
         return [name + versions for name, versions, extra in declared if extra in extras]
     return [distribution + accepted_versions(distribution)]
 
 
 def _declared() -> list[tuple[str, str, str]]:
-    """Name, versions and extra of each library that the project declares."""
+    """Return name, versions and extra of each library that the project declares."""
     try:
         declared = requires("vivavoce") or []
     except PackageNotFoundError:
