@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from runtime.visits import HELLO, SETUP, SILENCE, echo, hold, kinds, played, speech, stream, talks
+from runtime.clients import HELLO, SETUP, SILENCE, echo, hold, kinds, played, speech, stream, talks
 from support.host_rig import Client, Hang, open_connection
 from vivavoce.core.events import ActivityEnded, AudioStreamEnded, TextReceived
 from vivavoce.core.lifetime import CloseReason

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from runtime.clients import HELLO, SETUP, SILENCE, echo, played, speech, stream, talks
 from runtime.dialogues import SLACK_S, holds
-from runtime.visits import HELLO, SETUP, SILENCE, echo, played, speech, stream, talks
 from support.budget import budget
 from support.host_rig import Client, Fail, Hang, Step, StepResponder, open_connection
 from vivavoce.core.events import ContentReceived, TextReceived, ToolResponsesReceived

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import pytest
 
+from runtime.clients import played, speech
 from runtime.dialogues import holds
-from runtime.visits import played, speech
 from support.host_rig import Client, Step, StepResponder
 from vivavoce.core.events import TextReceived, ToolResponsesReceived
 from vivavoce.core.messages import (

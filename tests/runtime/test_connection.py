@@ -7,7 +7,18 @@ from collections.abc import Coroutine, Sequence
 
 import pytest
 
-from runtime.visits import HELLO, MANUAL, SETUP, SILENCE, echo, kinds, played, speech, stream, talks
+from runtime.clients import (
+    HELLO,
+    MANUAL,
+    SETUP,
+    SILENCE,
+    echo,
+    kinds,
+    played,
+    speech,
+    stream,
+    talks,
+)
 from support.host_rig import Client, Pause, Step, StepResponder, open_connection
 from vivavoce.core.events import ActivityEnded, ActivityStarted, AudioStreamEnded, TextReceived
 from vivavoce.core.messages import (

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from runtime.visits import HELLO, SETUP, SILENCE, echo, played, speech, talks
+from runtime.clients import HELLO, SETUP, SILENCE, echo, played, speech, talks
 from support.host_rig import Client, Fail, Hang, Pause, Step, StepResponder, open_connection
 from vivavoce.core.effects import Effect
 from vivavoce.core.events import Event, TextReceived

@@ -66,11 +66,11 @@ class Host:
 
     def __init__(self, responder: Responder) -> None:
         self.posted: list[tuple[float, Event]] = []
-        self.errands = EngineTasks()
+        self.engine_tasks = EngineTasks()
         self.outbox = Outbox(lambda message: None)
         reporter = TurnReporter(SessionId("s"), None)
         self.generations = Generations(
-            responder, self.errands, self.outbox, self._post, reporter, OutputPace()
+            responder, self.engine_tasks, self.outbox, self._post, reporter, OutputPace()
         )
 
     @property
@@ -94,7 +94,7 @@ def hosted(responder: Responder, act: Callable[[Host], Awaitable[None]]) -> Host
         host = Host(responder)
         await act(host)
         host.generations.close()
-        await host.errands.aclose()
+        await host.engine_tasks.aclose()
         return host
 
     return run_virtually(run())

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import pytest
 
-from runtime.visits import SETUP, echo, hold, talks
+from runtime.clients import SETUP, echo, hold, talks
 from support.host_rig import Client, PlainDialect, open_connection
 from vivavoce.core.events import ClientInput, TextReceived
 from vivavoce.core.messages import SetupComplete, TurnComplete

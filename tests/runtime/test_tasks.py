@@ -25,10 +25,10 @@ async def stubborn() -> None:
 
 def test_polite_work_leaves_at_once() -> None:
     async def run() -> None:
-        errands = EngineTasks()
-        task = errands.start_task("polite", polite())
+        engine_tasks = EngineTasks()
+        task = engine_tasks.start_task("polite", polite())
         await asyncio.sleep(1)
-        await errands.aclose()
+        await engine_tasks.aclose()
         assert task.cancelled()
         assert asyncio.get_running_loop().time() == 1.0
 
@@ -41,11 +41,11 @@ def test_stubborn_work_is_waited_for_a_little_logged_and_counted_once(
     before = EngineTasks.uncancelled_total
 
     async def run() -> None:
-        errands = EngineTasks()
-        task = errands.start_task("generation 7", stubborn())
+        engine_tasks = EngineTasks()
+        task = engine_tasks.start_task("generation 7", stubborn())
         await asyncio.sleep(0)
-        errands.cancel_task(task)
-        await errands.aclose()
+        engine_tasks.cancel_task(task)
+        await engine_tasks.aclose()
         assert asyncio.get_running_loop().time() == pytest.approx(CANCEL_TIMEOUT_S)
         await asyncio.sleep(200)
 
@@ -59,10 +59,10 @@ def test_work_that_fails_is_logged_and_harms_nobody(caplog: pytest.LogCaptureFix
         raise ZeroDivisionError
 
     async def run() -> None:
-        errands = EngineTasks()
-        errands.start_task("broken", broken())
+        engine_tasks = EngineTasks()
+        engine_tasks.start_task("broken", broken())
         await asyncio.sleep(1)
-        await errands.aclose()
+        await engine_tasks.aclose()
 
     run_virtually(run())
     assert "ZeroDivisionError" in caplog.text

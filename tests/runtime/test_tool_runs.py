@@ -10,7 +10,7 @@ from typing import cast
 
 import pytest
 
-from runtime.visits import hold, played
+from runtime.clients import hold, played
 from support.host_rig import Client, Step, StepResponder
 from vivavoce.core.events import ContextUpdated, TextReceived
 from vivavoce.core.messages import Interrupted, ModelText, TurnComplete

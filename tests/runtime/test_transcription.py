@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from runtime.ears import END, HELLO, ONE, TWO, Host, Slow, Sticking, Trouble, hosted, soon
-from runtime.visits import hold, speech, stream, talks
+from runtime.clients import hold, speech, stream, talks
+from runtime.recognizer_rig import END, HELLO, ONE, TWO, Host, Slow, Sticking, Trouble, hosted, soon
 from support.host_rig import Client, PlainDialect
 from vivavoce.core.events import (
     ContentReceived,
@@ -76,7 +76,7 @@ def test_sound_that_comes_after_the_end_is_not_fed() -> None:
 def test_sound_is_not_fed_before_it_is_known_whose_turn_it_belongs_to() -> None:
     async def act(host: Host) -> None:
         host.transcripts.start(ONE, 0)
-        host.intake.add_chunk(AudioChunk(bytes(2 * END)))
+        host.buffer.add_chunk(AudioChunk(bytes(2 * END)))
         host.transcripts.advance_audio(500)
         await soon()
         host.transcripts.refresh(ONE, 500)
@@ -362,7 +362,7 @@ def test_a_recognizer_far_behind_makes_the_reader_wait_and_says_so() -> None:
         await host.transcripts.wait_for_recognizer()
         assert host.events == []
         host.hear(bytes(2 * beyond))
-        assert host.transcripts.needed_from() == host.intake.oldest == 0
+        assert host.transcripts.needed_from() == host.buffer.oldest == 0
         await host.transcripts.wait_for_recognizer()
         assert host.transcripts.needed_from() >= beyond
         assert host.events == [ReadingPaused(True), ReadingPaused(False)]
@@ -375,7 +375,7 @@ def test_what_was_recognized_is_not_kept() -> None:
         host.transcripts.start(ONE, 0)
         host.hear(bytes(2 * 60 * INPUT_RATE))
         await asyncio.sleep(30)
-        assert host.intake.oldest == 60 * INPUT_RATE
+        assert host.buffer.oldest == 60 * INPUT_RATE
 
     hosted(Slow(4), act)
 
@@ -421,7 +421,7 @@ def read(recognizer: Recognizer) -> Reading:
     """The content, taken by a connection's receiver alone."""
 
     async def run() -> Reading:
-        mailbox, intake, errands, dialect = (
+        queue, buffer, engine_tasks, dialect = (
             EventQueue(),
             AudioBuffer(),
             EngineTasks(),
@@ -429,19 +429,19 @@ def read(recognizer: Recognizer) -> Reading:
         )
         rates, options = RateLimiter(RateLimits()), RecognitionOptions()
         receiver = InputReceiver(
-            intake,
+            buffer,
             None,
-            Transcripts(recognizer, RecognitionOptions(), intake, errands, mailbox.put_event),
-            mailbox,
+            Transcripts(recognizer, RecognitionOptions(), buffer, engine_tasks, queue.put_event),
+            queue,
             TurnReporter(SessionId("s"), None),
             rates,
-            Recordings(recognizer, options, errands, rates, dialect.report_mismatch),
+            Recordings(recognizer, options, engine_tasks, rates, dialect.report_mismatch),
             dialect.report_mismatch,
         )
         await receiver.handle_incoming(CONTENT)
         reading = Reading([], asyncio.get_running_loop().time(), dialect.mismatches)
-        await errands.aclose()
-        while (event := mailbox.take_event()) is not None:
+        await engine_tasks.aclose()
+        while (event := queue.take_event()) is not None:
             reading.events.append(event)
         return reading
 

@@ -43,11 +43,11 @@ def heard(*said: ClientInput, detects: bool = True, inline_share: float = 1e9) -
     """What the core is told when a client says all this."""
 
     async def run() -> list[Event]:
-        intake, mailbox = AudioBuffer(), EventQueue()
+        buffer, queue = AudioBuffer(), EventQueue()
         scorer = VoiceScorer(EnergyDetector(), inline_share=inline_share)
-        detection = VoiceActivityDetection(scorer, intake, mailbox.put_event) if detects else None
+        detection = VoiceActivityDetection(scorer, buffer, queue.put_event) if detects else None
         transcripts = Transcripts(
-            TonesRecognizer(), RecognitionOptions(), intake, EngineTasks(), mailbox.put_event
+            TonesRecognizer(), RecognitionOptions(), buffer, EngineTasks(), queue.put_event
         )
         reporter = TurnReporter(SessionId("s"), None)
         rates, mismatch = RateLimiter(RateLimits()), PlainDialect().report_mismatch
@@ -55,13 +55,13 @@ def heard(*said: ClientInput, detects: bool = True, inline_share: float = 1e9) -
             TonesRecognizer(), RecognitionOptions(), EngineTasks(), rates, mismatch
         )
         receiver = InputReceiver(
-            intake, detection, transcripts, mailbox, reporter, rates, recordings, mismatch
+            buffer, detection, transcripts, queue, reporter, rates, recordings, mismatch
         )
         for incoming in said:
             await receiver.handle_incoming(incoming)
         scorer.close()
         events = []
-        while (event := mailbox.take_event()) is not None:
+        while (event := queue.take_event()) is not None:
             events.append(event)
         return events
 
@@ -170,11 +170,11 @@ async def test_a_frame_that_a_detector_fails_at_counts_as_silence(
     fault: str, inline_share: float
 ) -> None:
     loud = say("hello", INPUT_RATE)[: 2 * FRAME]
-    intake, events = AudioBuffer(), list[Event]()
+    buffer, events = AudioBuffer(), list[Event]()
     scorer = VoiceScorer(Faulty(FAULTS[fault]), inline_share=inline_share)
-    detection = VoiceActivityDetection(scorer, intake, events.append)
+    detection = VoiceActivityDetection(scorer, buffer, events.append)
     for frame in (loud, b"!" * 2 * FRAME, loud):
-        intake.add_chunk(AudioChunk(frame))
+        buffer.add_chunk(AudioChunk(frame))
     await detection.score_arrived()
     scorer.close()
     first, missed, last = scores(events)
@@ -194,13 +194,13 @@ async def test_what_one_client_sends_fails_no_other_of_the_same_call() -> None:
 
 
 async def test_a_detector_that_never_scores_ends_the_session() -> None:
-    intake, events = AudioBuffer(), list[Event]()
+    buffer, events = AudioBuffer(), list[Event]()
     scorer = VoiceScorer(Faulty(FAULTS["raises"]), inline_share=1e9)
-    detection = VoiceActivityDetection(scorer, intake, events.append)
-    intake.add_chunk(AudioChunk(b"!" * 2 * int(MAX_BACKLOG_S * INPUT_RATE)))
+    detection = VoiceActivityDetection(scorer, buffer, events.append)
+    buffer.add_chunk(AudioChunk(b"!" * 2 * int(MAX_BACKLOG_S * INPUT_RATE)))
     await detection.score_arrived()
     assert not any(scores(events))
-    intake.add_chunk(AudioChunk(b"!" * 2 * FRAME))
+    buffer.add_chunk(AudioChunk(b"!" * 2 * FRAME))
     with pytest.raises(EngineError, match="ZeroDivisionError"):
         await detection.score_arrived()
 
@@ -234,9 +234,9 @@ def test_a_detector_that_falls_behind_is_not_a_microphone_that_fell_silent() -> 
                 await asyncio.sleep(frame_s)
                 return 0.9, None
 
-        intake, events = AudioBuffer(), list[Event]()
-        detection = VoiceActivityDetection(Slow(EnergyDetector()), intake, events.append)
-        intake.add_chunk(AudioChunk(bytes(2 * 4 * FRAME)))
+        buffer, events = AudioBuffer(), list[Event]()
+        detection = VoiceActivityDetection(Slow(EnergyDetector()), buffer, events.append)
+        buffer.add_chunk(AudioChunk(bytes(2 * 4 * FRAME)))
         await detection.score_arrived()
         await asyncio.sleep(10)
         return [event for event in events if isinstance(event, ReadingPaused)]

@@ -119,7 +119,7 @@ class StoreMonitor:
 
     def _note_unavailable(self, error: StoreError) -> None:
         if self._readiness.parts[self.PART].state is not ComponentState.DEGRADED:
-            log.warning("state store unavailable", extra={"why": str(error)})
+            log.warning("state store unavailable", extra={"problem": str(error)})
         note = f"{self._kind} cannot be used; sessions cannot be resumed meanwhile."
         self._readiness.parts[self.PART] = Component(ComponentState.DEGRADED, note)
 

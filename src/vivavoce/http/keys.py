@@ -130,7 +130,7 @@ class ApiKeys:
                 try:
                     self._stored = await self._store.list_keys()
                 except StoreError as error:
-                    log.warning("keys could not be read", extra={"why": str(error)})
+                    log.warning("keys could not be read", extra={"problem": str(error)})
                 # From its end on: who has waited for a slow answer does not read again.
                 self._read_at = self._clock()
         if self._stored is None:

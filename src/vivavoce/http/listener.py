@@ -151,7 +151,7 @@ class Listener:
                 arrived = await loop.sock_accept(listener)
             except OSError as error:
                 # Out of descriptors, or the peer has gone: neither ends the server.
-                refusals.warning("accept failed", extra={"why": str(error)})
+                refusals.warning("accept failed", extra={"problem": str(error)})
                 await asyncio.sleep(0.1)
                 continue
             self._arrived(*arrived)
@@ -199,7 +199,7 @@ class Listener:
             return True
         except (OSError, TimeoutError) as error:
             # Most often the client does not trust our CA.
-            log.debug("connection not established", extra={"why": str(error)})
+            log.debug("connection not established", extra={"problem": str(error)})
             return False
 
     def _protocol(self, slot: ConnectionSlot) -> asyncio.BufferedProtocol:

@@ -77,7 +77,7 @@ class LiveEndpoint:
         path = parse_live_path(scope["path"])
         if path is None or path.music:
             failure = errors.unknown_path(scope["path"])
-            refusals.info("upgrade refused", extra={"why": "no Live path"})
+            refusals.info("upgrade refused", extra={"problem": "no Live path"})
             body = orjson.dumps(failure.body)
             await refuse_upgrade(send, failure.http_status, body, errors.CONTENT_TYPE)
             return

@@ -125,7 +125,7 @@ class Quotas:
         try:
             admitted = await self._hold(principal, holder) and not await self._spent(account)
         except StoreError as error:
-            log.warning("quota could not be checked", extra={"why": str(error)})
+            log.warning("quota could not be checked", extra={"problem": str(error)})
             return meter
         except BaseException:  # cancelled: the caller has no meter to release
             account.meters.pop(holder, None)
@@ -163,7 +163,7 @@ class Quotas:
                     for meter in tuple(account.meters.values()):
                         meter.on_exceeded()
             except StoreError as error:
-                log.warning("usage could not be added up", extra={"why": str(error)})
+                log.warning("usage could not be added up", extra={"problem": str(error)})
                 return
 
     async def _hold(self, principal: Principal, holder: str) -> bool:

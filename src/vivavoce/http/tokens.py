@@ -62,7 +62,7 @@ class TokenService:
         try:
             await self._store.put_token(record)
         except StoreError as error:
-            log.warning("token was not created", extra={"why": str(error)})
+            log.warning("token was not created", extra={"problem": str(error)})
             return errors.UNAVAILABLE
         return token_body(secret, record)
 
@@ -71,7 +71,7 @@ class TokenService:
         try:
             record = await self._store.find_token(digest_secret(secret), self._now())
         except StoreError as error:
-            log.warning("token lookup failed", extra={"why": str(error)})
+            log.warning("token lookup failed", extra={"problem": str(error)})
             raise ClientFault(INTERNAL, close.UNAVAILABLE) from None
         return None if record is None else FoundToken(record)
 
@@ -84,7 +84,7 @@ class TokenService:
         try:
             claimed = await self._store.claim_token(token.record.digest, now, resuming)
         except StoreError as error:
-            log.warning("token was not claimed", extra={"why": str(error)})
+            log.warning("token was not claimed", extra={"problem": str(error)})
             raise ClientFault(INTERNAL, close.UNAVAILABLE) from None
         if isinstance(claimed, Refusal):
             raise ClientFault(*REFUSALS[claimed])

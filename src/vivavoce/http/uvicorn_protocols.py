@@ -128,7 +128,7 @@ class LiveSocket(WebSocketsSansIOProtocol, BoundedProtocol):
             self._refuse_handshake(fault, large_head_refusal() if large else http_refusal(400))
 
     def _refuse_handshake(self, fault: Exception | None, answer: bytes) -> None:
-        refusals.info("upgrade refused", extra={"why": type(fault).__name__})
+        refusals.info("upgrade refused", extra={"problem": type(fault).__name__})
         self.handshake_complete = self.close_sent = True
         self.transport.write(answer)
         self.linger()

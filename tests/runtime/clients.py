@@ -1,4 +1,4 @@
-"""Clients that visit one connection in virtual time, act, and leave."""
+"""Clients that act on one connection in virtual time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recognizers that make trouble, and transcripts alone to host them."""
+"""Recognizers that fail or hang, and the host of transcripts alone."""
 
 from __future__ import annotations
 
@@ -125,18 +125,22 @@ class Slow(Trouble):
 
 
 class Host:
-    """Transcripts alone, an intake to hear from, and what they post."""
+    """Transcripts alone, an buffer to hear from, and what they post."""
 
     def __init__(self, recognizer: Recognizer, setup: SessionSetup) -> None:
         self.events: list[Event] = []
-        self.intake = AudioBuffer()
-        self.errands = EngineTasks()
+        self.buffer = AudioBuffer()
+        self.engine_tasks = EngineTasks()
         self.transcripts = Transcripts(
-            recognizer, recognition_options(setup), self.intake, self.errands, self.events.append
+            recognizer,
+            recognition_options(setup),
+            self.buffer,
+            self.engine_tasks,
+            self.events.append,
         )
 
     def hear(self, pcm: bytes) -> None:
-        self.transcripts.advance_audio(self.intake.add_chunk(AudioChunk(pcm)))
+        self.transcripts.advance_audio(self.buffer.add_chunk(AudioChunk(pcm)))
 
 
 def hosted(
@@ -148,7 +152,7 @@ def hosted(
         host = Host(recognizer, setup or SessionSetup("m"))
         await act(host)
         host.transcripts.close()
-        await host.errands.aclose()
+        await host.engine_tasks.aclose()
         await host.transcripts.aclose()
         return host
 
