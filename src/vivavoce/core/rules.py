@@ -1,4 +1,4 @@
-"""Rules: what follows when the state of both sides is looked at together.
+"""Rules of the conversation: what follows from the state of both sides together.
 
 After every event the rules are tried in order; the first that applies acts, and the search starts
 again, until none applies. Each rule makes itself inapplicable, so this ends; `LIMIT` catches one
