@@ -16,7 +16,7 @@ class Pacing(Enum):
     """When `turnComplete` is sent for spoken answers."""
 
     PACED = "paced"
-    """When the produced sound would have finished playing, so that barge-in stays possible."""
+    """When the produced audio would have been played, so that barge-in stays possible."""
     IMMEDIATE = "immediate"
 
 

@@ -128,7 +128,7 @@ class UsageCounter:
 class Contribution:
     """A content with its sizes. The content never changes: another one is another contribution.
 
-    `texts` is what a prompt holds of it as text, empty for speech, which weighs as sound.
+    `texts` are its texts in a prompt: none for speech, which counts as audio.
     """
 
     __slots__ = ("_bytes", "_texts", "audio_tokens", "content", "images")
