@@ -131,12 +131,10 @@ class Batcher(Generic[Q, R]):
         """Serve until no request waits. Owned by the batcher; it ends by itself or by `close`."""
         try:
             while self._waiting:
-                await self._serve([self._waiting.popleft() for _ in range(self._batch_size())])
+                size = min(self._cap, len(self._waiting))
+                await self._serve([self._waiting.popleft() for _ in range(size)])
         finally:
             self._call = None
-
-    def _batch_size(self) -> int:
-        return min(self._cap, len(self._waiting))
 
     async def _serve(self, batch: list[tuple[Q, asyncio.Future[R]]]) -> None:
         # The request of a client that is gone costs nothing.

@@ -470,7 +470,12 @@ def resolve_root(folder: Path) -> Path:
 
 def list_documents(root: Path) -> list[Path]:
     """Return the documents under `root`, in order."""
-    return [path for path in _visible(root) if path.suffix.lower() in KINDS and _ours(path, root)]
+    return [
+        path
+        for path in _visible(root)
+        if path.suffix.lower() in KINDS
+        and (not path.is_symlink() or path.resolve().is_relative_to(root))
+    ]
 
 
 def count_other_files(root: Path) -> int:
@@ -482,10 +487,6 @@ def _visible(root: Path) -> Iterator[Path]:
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield from (Path(folder, name) for name in sorted(names) if not name.startswith("."))
-
-
-def _ours(path: Path, root: Path) -> bool:
-    return not path.is_symlink() or path.resolve().is_relative_to(root)
 
 
 def update_index(index: Index, root: Path, files: list[Path]) -> Generator[FileResult, None, None]:

@@ -155,8 +155,9 @@ class MontyRun:
             return self._output.result(OK)
         if isinstance(error, TimeoutError) and took_s >= self._limits.time_s:
             return self._output.result(DEADLINE, deadline_message(self._limits))
-        room = self._limits.output_bytes
-        return self._output.result(FAILED, _tail(failure.display(), room))
+        text, room = failure.display(), self._limits.output_bytes
+        # The name of the error is at the end of its text.
+        return self._output.result(FAILED, text if len(text) <= room else f"[...]{text[-room:]}")
 
 
 class MontySandbox:
@@ -267,8 +268,3 @@ def _limits(limits: SandboxLimits) -> library.ResourceLimits:
         max_memory=limits.memory_mib << 20,
         max_total_sleep_secs=limits.time_s,
     )
-
-
-def _tail(text: str, most: int) -> str:
-    """Return the end of an error's text, which has its name."""
-    return text if len(text) <= most else f"[...]{text[-most:]}"

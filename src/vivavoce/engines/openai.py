@@ -148,7 +148,9 @@ class ChatClient:
                 ENGINE, f"{self._settings.url} can't be reached ({reason}). Is the server running?"
             ) from error
         except httpx2.HTTPError as error:
-            raise EngineError(ENGINE, f"the answer broke off ({_named(error)}).") from error
+            raise EngineError(
+                ENGINE, f"the answer broke off ({str(error) or type(error).__name__})."
+            ) from error
 
     async def aclose(self) -> None:
         await self._client.aclose()
@@ -223,10 +225,6 @@ def _sentence(body: str) -> str:
         if isinstance(found, dict) and found.get(key):
             found = found[key]
     return str(found)[:_QUOTED]
-
-
-def _named(error: Exception) -> str:
-    return str(error) or type(error).__name__
 
 
 # --- check at the start ------------------------------------------------------------------

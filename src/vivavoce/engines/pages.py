@@ -102,7 +102,8 @@ def extract_text(data: bytes, mime_type: str, url: str = "") -> ExtractedText:
     elif kind.startswith("text/") or kind.endswith(("/json", "+json", "/xml", "+xml")):
         extracted = _plain(_decoded(data, charset), kind)
     else:
-        raise ToolError(TOOL, f"Documents of the type {_short(kind)} can't be read.")
+        shown = re.sub(r"[^\w/+.-]", "", kind)[:60]
+        raise ToolError(TOOL, f"Documents of the type {shown} can't be read.")
     # A PDF may map its glyphs to halves of characters, which can't be encoded.
     text = _tidy(replace_surrogates(extracted.text[:MAX_TEXT_CHARS]))
     if not text:
@@ -296,10 +297,6 @@ def _line(text: str) -> str:
     return " ".join(html.unescape(text).split())[:300]
 
 
-def _short(kind: str) -> str:
-    return re.sub(r"[^\w/+.-]", "", kind)[:60]
-
-
 @cache
 def _silence(library: str) -> None:
     """Silence a library that logs every oddity of a document."""
@@ -354,9 +351,6 @@ def _guess_codec(sample: bytes) -> str:
     from charset_normalizer import from_bytes
 
     # Limited to the same codecs: bytes can be made to look like any charset.
-    best = from_bytes(sample, cp_isolation=_all_codecs()).best()
+    listed = sorted({codec for label in webencodings.LABELS if (codec := codec_of(label))})
+    best = from_bytes(sample, cp_isolation=listed).best()
     return best.encoding if best is not None else "cp1252"
-
-
-def _all_codecs() -> list[str]:
-    return sorted({codec for label in webencodings.LABELS if (codec := codec_of(label))})

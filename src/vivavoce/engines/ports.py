@@ -41,14 +41,12 @@ class VoiceDetector(Protocol):
 
     def fresh(self) -> Any:
         """Return the state of a stream at its beginning."""
-        ...
 
     def score(self, frames: Sequence[bytes], states: Sequence[Any]) -> Sequence[tuple[float, Any]]:
         """Score one frame of each stream: its probability, 0..1, and the stream's next state.
 
         Blocking; takes about 0.15 ms for one frame. Callable from any one thread at a time.
         """
-        ...
 
     async def aclose(self) -> None: ...
 
@@ -93,25 +91,21 @@ class Utterance(Protocol):
 
     async def feed(self, pcm: bytes) -> None:
         """Take more sound, 16 kHz. Returns when more can be taken (back-pressure)."""
-        ...
 
     async def hypothesis(self) -> Transcript:
         """Transcribe while the user speaks; an earlier answer where a new one costs too much.
 
         Asked for about twice a second of an engine whose capabilities say `streaming`.
         """
-        ...
 
     async def pause(self) -> Transcript:
         """Transcribe all that was fed, at a short silence of the user.
 
         If no speech follows, this is the final text and `finish` is not called.
         """
-        ...
 
     async def finish(self) -> Transcript:
         """End the utterance and return its final text, empty if no words were understood."""
-        ...
 
 
 class Recognition(Protocol):
@@ -119,7 +113,6 @@ class Recognition(Protocol):
 
     def utterance(self) -> AbstractAsyncContextManager[Utterance]:
         """Open an utterance; leaving the context early abandons it."""
-        ...
 
     async def aclose(self) -> None: ...
 
@@ -131,7 +124,6 @@ class Recognizer(Protocol):
 
     def open(self, options: RecognitionOptions) -> Recognition:
         """Open the recognizer of one conversation. Cheap; does not block."""
-        ...
 
     async def aclose(self) -> None: ...
 
@@ -214,15 +206,12 @@ class LanguageModel(Protocol):
         Its last words may be a hypothesis of what the user is still saying: the request to answer
         can end with other words, and mostly begins with these.
         """
-        ...
 
     def generate(self, request: GenerationRequest) -> AsyncIterator[ModelPart]:
         """Yield the answer part by part. Closing the iterator stops the work at once."""
-        ...
 
     async def release(self, session: str) -> None:
         """Drop the caches of a conversation that is over."""
-        ...
 
     async def aclose(self) -> None: ...
 
@@ -256,7 +245,6 @@ class Synthesizer(Protocol):
 
     def speak(self, text: str, voice: str, language: str = "") -> AsyncIterator[Speech]:
         """Yield the sound of `text`. `voice` is one of the Live API; unknown ones are mapped."""
-        ...
 
     async def aclose(self) -> None: ...
 
@@ -299,15 +287,12 @@ class Responder(Protocol):
 
         The history may end with a hypothesis of what the user is still saying.
         """
-        ...
 
     async def respond(self, request: GenerationRequest, emit: Emit) -> EndReason:
         """Produce the answer through `emit`; returns the reason of its end."""
-        ...
 
     async def release(self, session: str) -> None:
         """Drop the caches of a conversation that is over."""
-        ...
 
     async def aclose(self) -> None: ...
 
@@ -360,7 +345,6 @@ class SearchEngine(Protocol):
 
     async def search(self, query: SearchQuery) -> Sequence[Source]:
         """Return the sources that were found, best first. Raises `ToolError`."""
-        ...
 
     async def aclose(self) -> None: ...
 
@@ -385,7 +369,6 @@ class Sandbox(Protocol):
         output, OUTCOME_DEADLINE_EXCEEDED for code that took too long. Raises `ToolError` only
         when the sandbox itself does not work. Cancelling the task ends the code.
         """
-        ...
 
     async def aclose(self) -> None: ...
 
@@ -418,15 +401,12 @@ class EngineHost(Protocol):
 
     def weights(self, name: str) -> Path:
         """Return the folder of the weights called `name`. Raises `EngineMissing`."""
-        ...
 
     async def build(self, port: str, choice: str | Settings) -> Any:
         """Build a part of an engine: `build("model", {"use": "openai", …})`."""
-        ...
 
     def say(self, line: str) -> None:
         """Inform the operator, in one sentence, of something that takes a while. Thread-safe."""
-        ...
 
 
 Factory = Callable[[Settings, EngineHost], Awaitable[Any]]

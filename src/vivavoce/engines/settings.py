@@ -8,9 +8,9 @@ checked in `__post_init__`, by a `ValueError`. No value is quoted in an error: i
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast, get_type_hints
 from urllib.parse import urlsplit
@@ -99,15 +99,9 @@ def _fault(error: Any, known: Iterable[str]) -> str:
 # --- kinds of settings -------------------------------------------------------------------
 
 
-def _existing_file(value: object) -> Path:
-    if not isinstance(value, str | Path) or not (path := Path(value).expanduser()).is_file():
-        raise ValueError(f"names no file: {value!r}")
-    return path
-
-
-def _existing_folder(value: object) -> Path:
-    if not isinstance(value, str | Path) or not (path := Path(value).expanduser()).is_dir():
-        raise ValueError(f"names no folder: {value!r}")
+def _existing(kind: str, exists: Callable[[Path], bool], value: object) -> Path:
+    if not isinstance(value, str | Path) or not exists(path := Path(value).expanduser()):
+        raise ValueError(f"names no {kind}: {value!r}")
     return path
 
 
@@ -128,9 +122,9 @@ def _base_address(value: str) -> str:
     return value.rstrip("/")
 
 
-ExistingFile = Annotated[Path, BeforeValidator(_existing_file)]
+ExistingFile = Annotated[Path, BeforeValidator(partial(_existing, "file", Path.is_file))]
 """The path of an existing file; `~` is the user's home."""
-ExistingFolder = Annotated[Path, BeforeValidator(_existing_folder)]
+ExistingFolder = Annotated[Path, BeforeValidator(partial(_existing, "folder", Path.is_dir))]
 """The same for a folder."""
 PathText = Annotated[
     str, BeforeValidator(lambda path: str(path) if isinstance(path, Path) else path)
