@@ -10,7 +10,7 @@ import pytest
 
 from engines.pdfs import pdf
 from vivavoce.engines import pages
-from vivavoce.engines.pages import ExtractedText, _all_codecs, codec_of, decode_text, extract_text
+from vivavoce.engines.pages import ExtractedText, all_codecs, codec_of, decode_text, extract_text
 from vivavoce.errors import ToolError
 
 ARTICLE = """<!doctype html><html><head><title>Bread &amp; Salt</title>
@@ -221,7 +221,7 @@ def test_hostile_text_ends_in_time(name: str, kind: str) -> None:
 HARSH = [bytes(range(256)), b"\xd8\x00", b"\x00\xd8", b"\x1b$B", b"+2D0-", b"\x83\x36\xc7\x39"]
 
 
-@pytest.mark.parametrize("codec", _all_codecs())
+@pytest.mark.parametrize("codec", all_codecs())
 def test_every_codec_is_known_and_makes_whole_characters(codec: str) -> None:
     codecs.lookup(codec)
     for data in HARSH:

@@ -351,6 +351,10 @@ def _guess_codec(sample: bytes) -> str:
     from charset_normalizer import from_bytes
 
     # Limited to the same codecs: bytes can be made to look like any charset.
-    listed = sorted({codec for label in webencodings.LABELS if (codec := codec_of(label))})
-    best = from_bytes(sample, cp_isolation=listed).best()
+    best = from_bytes(sample, cp_isolation=all_codecs()).best()
     return best.encoding if best is not None else "cp1252"
+
+
+def all_codecs() -> list[str]:
+    """Return the codecs of the Encoding Standard."""
+    return sorted({codec for label in webencodings.LABELS if (codec := codec_of(label))})
