@@ -76,10 +76,7 @@ NO_ACTIVITY = "Precondition check failed: activityEnd without activityStart."
 
 
 class LiveSession:
-    """One conversation: takes events and the time, and returns effects.
-
-    Hosts never look at the parts of `conversation`; tests do.
-    """
+    """One conversation: takes events and the time, and returns effects."""
 
     def __init__(
         self,
@@ -92,23 +89,26 @@ class LiveSession:
         before: Checkpoint | None = None,
         counter: TokenCounter | None = None,
     ) -> None:
-        self.closed = False
-        self.trace = FlightRecorder(settings.trace_events, settings.trace_texts)
         history = () if before is None else before.history
         position = 0 if before is None else before.position
+        self.closed = False
+        self.trace = FlightRecorder(settings.trace_events, settings.trace_texts)
         self.conversation = Conversation(
             session_id, setup, behavior, settings, ids, history, counter
         )
+        """Turns, tools and context. Hosts leave it alone; tests look into it."""
+        self.judged_until = position
+        """The audio before this position belongs to a turn, or to none; transcripts may use it."""
         self._manual = setup.realtime.detection.disabled
         params = vad_params(setup.realtime.detection, settings.eager_silence_ms)
         self._tracker = ActivityTracker(params, floor=position)
         self._timers = StallTimers(settings.stall_s, settings.transcript_deadline_s)
         self._lifecycle = SessionLifecycle(setup, settings, before)
         self._before = before
-        self.judged_until = position
-        """The audio before this position belongs to a turn, or to none; transcripts may use it."""
         self._position = position
+        """How far audio has arrived."""
         self._released = position
+        """Audio before this position was released by `ForgetAudio`."""
         self._reported_unmarked = False
 
     # --- resuming -------------------------------------------------------------------------
