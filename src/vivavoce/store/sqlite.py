@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -108,7 +108,9 @@ class SqliteStore:
                 db.execute(
                     "DELETE FROM sessions WHERE session = ? AND expires <= ?", (saved.session, now)
                 )
-                cursor = db.execute(SAVE, (*session_row(saved), expires))
+                cursor = db.execute(
+                    SAVE, (saved.session, saved.owner, saved.model, saved.lease, expires)
+                )
                 if cursor.rowcount == 0:
                     return False
                 row = (handle, saved.session, saved.data, saved.session)
@@ -531,21 +533,13 @@ COUNTED = "SELECT total FROM counters WHERE owner = :owner AND what = :what AND 
 Row = tuple[Any, ...]
 
 
-def session_row(saved: SavedSession) -> Row:
-    """Return all columns but the last."""
-    return saved.session, saved.owner, saved.model, saved.lease
-
-
 def token_row(token: TokenRecord) -> Row:
     """Convert a token to a row."""
-    mask = None if token.mask is None else json.dumps(token.mask)
-    return (
-        token.digest, token.owner, token.uses, token.expires, token.new_session_expires,
-        token.setup, mask,
-    )  # fmt: skip
+    *columns, mask = astuple(token)
+    return (*columns, None if mask is None else json.dumps(mask))
 
 
-def read_token(row: Any) -> TokenRecord:
+def read_token(row: Row) -> TokenRecord:
     """Convert a row to a token."""
     digest, owner, uses, expires, new_session_expires, setup, mask = row
     paths = None if mask is None else tuple(json.loads(mask))
@@ -555,16 +549,12 @@ def read_token(row: Any) -> TokenRecord:
 def key_row(key: KeyRecord) -> Row:
     """Convert a key to a row."""
     scopes = json.dumps(sorted(scope.value for scope in key.scopes))
-    return (
-        key.id, key.name, key.digest, key.hint, key.created, key.expires, scopes,
-        json.dumps(asdict(key.quota)),
-    )  # fmt: skip
+    quota = json.dumps(asdict(key.quota))
+    return (key.id, key.name, key.digest, key.hint, key.created, key.expires, scopes, quota)
 
 
-def read_key(row: Any) -> KeyRecord:
+def read_key(row: Row) -> KeyRecord:
     """Convert a row to a key."""
     id, name, digest, hint, created, expires, scopes, quota = row
-    return KeyRecord(
-        id, name, digest, hint, created, expires,
-        frozenset(map(Scope, json.loads(scopes))), Quota(**json.loads(quota)),
-    )  # fmt: skip
+    allowed, limits = frozenset(map(Scope, json.loads(scopes))), Quota(**json.loads(quota))
+    return KeyRecord(id, name, digest, hint, created, expires, allowed, limits)
