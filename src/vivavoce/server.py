@@ -20,8 +20,8 @@ from vivavoce import __version__
 from vivavoce.config.loading import ConfigErrors
 from vivavoce.config.settings import Config, EngineChoice, ProfileTable, base_url, is_loopback
 from vivavoce.core.token_counts import (
-    LEAST_WINDOW,
-    WINDOW,
+    MIN_WINDOW_TOKENS,
+    WINDOW_TOKENS,
     TokenCounter,
     constant_revision,
     estimate_tokens,
@@ -330,7 +330,7 @@ class Profiles:
     def window(self, model: str) -> int:
         """Return the context window of a model; the usual one while its engines start."""
         backend = self._backends.get(self._config.profile_of(model) or "")
-        return WINDOW if backend is None else backend.backend.gauge.window
+        return WINDOW_TOKENS if backend is None else backend.backend.gauge.window
 
     async def _start(self, name: str, table: ProfileTable) -> ProfileBackend:
         builder = EngineBuilder(self._config.weights, self._say)
@@ -363,7 +363,7 @@ class Profiles:
 
 def _token_counter(capabilities: ResponderCapabilities, window: int) -> TokenCounter:
     """Build the counter for a context window: the configured one, or the model's own for 0."""
-    window = window or max(capabilities.context_tokens, LEAST_WINDOW)
+    window = window or max(capabilities.context_tokens, MIN_WINDOW_TOKENS)
     return TokenCounter(
         window,
         capabilities.count_tokens or estimate_tokens,

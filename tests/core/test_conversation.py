@@ -30,7 +30,7 @@ from vivavoce.core.messages import (
 )
 from vivavoce.core.settings import SessionSettings
 from vivavoce.core.token_counts import MAX_BYTES
-from vivavoce.core.user_turns import MAX_QUEUED, TypedTurn, Update
+from vivavoce.core.user_turns import MAX_QUEUED_TURNS, TypedTurn, Update
 from vivavoce.domain.content import Content, Role, Scheduling, Text, ToolCall, ToolResult, Tools
 from vivavoce.domain.setup import Resumption
 
@@ -382,12 +382,12 @@ def test_an_update_that_nothing_waits_before_does_not_stay_in_the_line() -> None
 @pytest.mark.parametrize("size", [1, MAX_BYTES // 8])
 def test_a_line_that_overflows_loses_turns_and_never_an_update(size: int) -> None:
     world = busy()
-    count = 2 * MAX_QUEUED if size == 1 else 20
+    count = 2 * MAX_QUEUED_TURNS if size == 1 else 20
     for number in range(count):
         world.do(TextReceived("x" * size + str(number)))
         world.do(ContextUpdated(f"Rule {number}", None))
     line = world.session.conversation.user.queue
-    assert len(line) <= MAX_QUEUED + 1
+    assert len(line) <= MAX_QUEUED_TURNS + 1
     updates = [entry.instruction for entry in line if isinstance(entry, Update)]
     last = count - len(updates)
     assert updates == [f"Rule {number}" for number in range(last, count)]

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.budget import budget
-from vivavoce.core.grounding import MIN_SHARE, find_supports
+from vivavoce.core.grounding import MIN_WORD_SHARE, find_supports
 from vivavoce.core.messages import Support
 from vivavoce.domain.content import Source
 
@@ -76,7 +76,7 @@ def test_a_sentence_may_rest_on_several_sources_each_with_its_share() -> None:
     ))  # fmt: skip
     assert support.sources == (0, 1)
     assert support.confidence == (0.75, 1.0)
-    assert all(share >= MIN_SHARE for share in support.confidence)
+    assert all(share >= MIN_WORD_SHARE for share in support.confidence)
 
 
 def test_case_possessives_and_small_words_do_not_matter() -> None:

@@ -13,7 +13,14 @@ from core.world import model, user
 from support.budget import budget
 from vivavoce.core import history as module
 from vivavoce.core import token_counts
-from vivavoce.core.history import LEFT_OUT, MAX_DRAFT, PRESENT, History, Piece, played_words
+from vivavoce.core.history import (
+    MAX_DRAFT_ENTRIES,
+    MIN_RECENT_CONTENTS,
+    OMITTED_RESPONSE,
+    History,
+    Piece,
+    played_words,
+)
 from vivavoce.domain.content import Blob, Content, Role, Text, ToolCall, ToolResult
 from vivavoce.domain.ids import CallId
 
@@ -176,7 +183,7 @@ def test_what_results_say_is_bounded_too(monkeypatch: pytest.MonkeyPatch) -> Non
     assert history.bytes <= 20_000
     results = [p for c in history.snapshot() for p in c.parts if isinstance(p, ToolResult)]
     assert len(results) == 30
-    assert results[0].response == LEFT_OUT
+    assert results[0].response == OMITTED_RESPONSE
     assert results[-1].response == {"said": "x" * 2000}
 
 
@@ -215,7 +222,7 @@ def test_what_follows_the_question_is_bounded_by_count() -> None:
     for number in range(300):
         history.add([called(number), answered(number)])
     assert history.snapshot()[0] == user("go")
-    assert len(history.snapshot()) <= PRESENT
+    assert len(history.snapshot()) <= MIN_RECENT_CONTENTS
     assert history.snapshot()[-1] == answered(299)
 
 
@@ -235,7 +242,7 @@ def test_an_endless_turn_forgets_its_first_words_and_no_call() -> None:
     history = History([user("go")])
     history.add_calls((CALL,))
     history.add_results((RESULT,))
-    for number in range(MAX_DRAFT):
+    for number in range(MAX_DRAFT_ENTRIES):
         history.add_words(f"{number} ", float(number), number + 1.0)
     history.commit_draft()
     contents = history.snapshot()

@@ -22,7 +22,7 @@ from vivavoce.core.messages import InputTranscript, TurnComplete
 from vivavoce.core.session import INVALID
 from vivavoce.core.settings import SessionSettings
 from vivavoce.core.tool_calls import NOT_FOUND
-from vivavoce.core.user_turns import MAX_QUEUED, MAX_TYPED
+from vivavoce.core.user_turns import MAX_QUEUED_TURNS, MAX_TYPED_TEXTS
 from vivavoce.domain.content import Blob, Content, Role, Text, ToolResult
 from vivavoce.domain.ids import CallId
 from vivavoce.domain.setup import ActivityDetection, RealtimeInput
@@ -81,14 +81,14 @@ def test_turns_that_are_given_up_are_told() -> None:
     world = World(replace(SETUP, realtime=UNINTERRUPTED))
     world.do(ContentReceived((user("hi"),), True))
     world.say("Hello.")
-    assert reports(many(TextReceived("and?"), MAX_QUEUED)(world)) == []
+    assert reports(many(TextReceived("and?"), MAX_QUEUED_TURNS)(world)) == []
     assert len(reports(many(TextReceived("and?"), 1)(world))) == 1
 
 
 def test_text_that_finds_no_room_in_a_turn_is_told() -> None:
     world = World()
     world.score(0.3, 0.9)
-    assert reports(many(TextReceived("and"), MAX_TYPED)(world)) == []
+    assert reports(many(TextReceived("and"), MAX_TYPED_TEXTS)(world)) == []
     assert len(reports(many(TextReceived("and"), 1)(world))) == 1
 
 
@@ -96,7 +96,7 @@ def test_context_for_a_function_that_takes_its_time_is_not_given_up() -> None:
     world = World()
     world.speak("go")
     world.call("lights")
-    assert reports(many(ContentReceived((user("tick"),), False), 5 * MAX_QUEUED)(world)) == []
+    assert reports(many(ContentReceived((user("tick"),), False), 5 * MAX_QUEUED_TURNS)(world)) == []
 
 
 def test_speech_without_words_is_told() -> None:

@@ -60,7 +60,7 @@ DOES: dict[ModelTrigger, Callable[[World, ModelTurns, Step], object]] = {
     ModelTrigger.PLAYED: lambda w, m, step: m.complete_turn(step),
     ModelTrigger.INTERRUPT: lambda w, m, step: m.interrupt_turn(step),
     ModelTrigger.ASKED: lambda w, m, step: m.answer_within_turn(step),
-    ModelTrigger.CUT: lambda w, m, step: with_open_call(w).yield_floor(step),
+    ModelTrigger.CUT: lambda w, m, step: with_open_call(w).interrupt_answer(step),
     ModelTrigger.WAITS: lambda w, m, step: with_open_call(w).complete_turn(step),
 }
 

@@ -8,8 +8,8 @@ from vivavoce.core.tool_calls import (
     CANCELLED,
     INVALID,
     LATE,
-    MAX_OPEN,
-    MAX_WAITING,
+    MAX_OPEN_CALLS,
+    MAX_WAITING_RESULTS,
     NOT_FOUND,
     ResultStatus,
     ToolLedger,
@@ -178,21 +178,21 @@ def test_a_result_that_continues_gives_its_call_time_anew() -> None:
 
 
 def test_results_that_wait_are_bounded() -> None:
-    book = ledger(*["go"] * MAX_OPEN)
-    for number in range(1, MAX_OPEN + 1):
+    book = ledger(*["go"] * MAX_OPEN_CALLS)
+    for number in range(1, MAX_OPEN_CALLS + 1):
         assert book.add_result(result(number), 10.0)[0] is ResultStatus.WAITING
-    assert len(book.waiting) == MAX_WAITING
+    assert len(book.waiting) == MAX_WAITING_RESULTS
     book.open_calls((ToolCall(CallId(""), "go", {}),), TOOLS, 0.0)
-    assert book.add_result(result(MAX_OPEN + 1), 10.0)[0] is ResultStatus.SILENT
-    assert len(book.waiting) == MAX_WAITING
+    assert book.add_result(result(MAX_OPEN_CALLS + 1), 10.0)[0] is ResultStatus.SILENT
+    assert len(book.waiting) == MAX_WAITING_RESULTS
 
 
 def test_open_calls_are_bounded() -> None:
-    book = ledger(*["go"] * MAX_OPEN)
+    book = ledger(*["go"] * MAX_OPEN_CALLS)
     book.open_calls((ToolCall(CallId(""), "wait", {}),), TOOLS, 0.0)
-    assert len(book.open_ids) == MAX_OPEN
+    assert len(book.open_ids) == MAX_OPEN_CALLS
     call = ToolCall(CallId(""), "wait", {})
-    assert book.room_for((call,) * (MAX_OPEN - 1))
-    assert not book.room_for((call,) * MAX_OPEN)
+    assert book.room_for((call,) * (MAX_OPEN_CALLS - 1))
+    assert not book.room_for((call,) * MAX_OPEN_CALLS)
     assert book.add_result(result(1), 10.0)[0] is ResultStatus.IGNORED
     assert book.blocked

@@ -36,8 +36,8 @@ from vivavoce.core.token_counts import MAX_BYTES
 from vivavoce.core.turn_detection import SpeechEdge, SpeechEvent
 from vivavoce.core.user_turns import (
     MAX_FRAMES,
-    MAX_QUEUED,
-    MAX_TYPED,
+    MAX_QUEUED_TURNS,
+    MAX_TYPED_TEXTS,
     TRANSITIONS,
     FloorTaken,
     SpokenTurn,
@@ -293,23 +293,23 @@ def test_what_waits_is_bounded() -> None:
     assert len(user.frames.within(0, 100)) == MAX_FRAMES
     for _ in range(100):
         user.add_trigger(step)
-    assert len(user.queue) == MAX_QUEUED
+    assert len(user.queue) == MAX_QUEUED_TURNS
     user.queue.clear()
     for _ in range(100):
         cue(user, SpeechEdge.ONSET)
         dropped = cue(user, SpeechEdge.END)
-    assert len(user.queue) == MAX_QUEUED
+    assert len(user.queue) == MAX_QUEUED_TURNS
     assert [type(effect) for effect in dropped] == [FinishTranscript]
 
 
 def test_what_was_typed_into_speech_is_bounded() -> None:
     user, step = side(), Step(0.0)
     cue(user, SpeechEdge.ONSET)
-    for number in range(MAX_TYPED + 10):
+    for number in range(MAX_TYPED_TEXTS + 10):
         user.add_text(str(number), step)
     turn = user.open
     assert turn is not None
-    assert turn.typed == [str(number) for number in range(10, MAX_TYPED + 10)]
+    assert turn.typed == [str(number) for number in range(10, MAX_TYPED_TEXTS + 10)]
     for _ in range(20):
         user.add_text("x" * (MAX_BYTES // 10), step)
     assert len(turn.typed) == 10

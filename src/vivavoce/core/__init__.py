@@ -1,1 +1,1 @@
-"""Every decision of a conversation, made without I/O, clock, tasks or randomness."""
+"""Conversation logic of a Live session, without I/O, clock, tasks or randomness."""

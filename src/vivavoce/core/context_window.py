@@ -18,7 +18,7 @@ from vivavoce.domain.ids import GenerationId, SessionId
 from vivavoce.domain.request import GenerationRequest
 from vivavoce.domain.setup import DEFAULT_VOICE, Compression, SessionSetup
 
-TRIGGER = 0.8
+TRIGGER_SHARE = 0.8
 """Share of the window at which compression begins by default."""
 
 NO_GENERATION = GenerationId(0)
@@ -137,7 +137,7 @@ class CompressionThresholds:
         """Return the thresholds for a window, which bounds the trigger; `None` if not asked for."""
         if compression is None:
             return None
-        trigger = min(compression.trigger_tokens or int(window * TRIGGER), window)
+        trigger = min(compression.trigger_tokens or int(window * TRIGGER_SHARE), window)
         target = trigger // 2 if compression.target_tokens is None else compression.target_tokens
         return cls(trigger, min(target, trigger))
 

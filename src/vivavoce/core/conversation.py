@@ -1,4 +1,4 @@
-"""Conversation: user turns, model turns, tool ledger and context, and the moves between them.
+"""Conversation: user turns, model turns, tool ledger and context, and the transitions between them.
 
 A move is made by a rule or by an event; none of them looks at the clock or decides whether it is
 time for it.
@@ -186,7 +186,7 @@ class Conversation:
         ):
             return
         if taken in (FloorTaken.TRIGGER, FloorTaken.CONTENT) and self.model.awaits_client:
-            self.model.yield_floor(step)
+            self.model.interrupt_answer(step)
             return
         asks = any(isinstance(entry, TypedTurn) and entry.answer for entry in self.user.queue)
         joins = taken is FloorTaken.CONTENT and turn.cause is TurnCause.SPEECH and asks

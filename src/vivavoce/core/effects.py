@@ -1,4 +1,4 @@
-"""Effects: everything that the core can ask of its host. Frozen data.
+"""Effects: requests of the core to its host, as frozen dataclasses.
 
 The host performs them in order and never awaits while doing so: whatever takes time becomes a task
 whose outcome returns as an event.

@@ -1,4 +1,4 @@
-"""Events: everything that can happen to a conversation. Frozen data.
+"""Events: all inputs of the core, as frozen dataclasses.
 
 The host turns its input into these; `LiveSession.handle_event` decides what follows. Events hold
 positions in the user's audio, not the audio. Model output is part of them, because its order

@@ -1,4 +1,4 @@
-"""Grounding: which sentences of an answer its sources support.
+"""Find the sentences of an answer that its sources support.
 
 A source supports a sentence when it holds all its numbers and most of its words that carry meaning;
 the share of those words is the confidence. A sentence that no source supports gets no support.
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from vivavoce.core.messages import Support
 from vivavoce.domain.content import Source
 
-MIN_SHARE = 0.6
+MIN_WORD_SHARE = 0.6
 """Least share of a sentence's words that a source must hold."""
 
 MIN_WORDS = 2
@@ -49,7 +49,7 @@ def find_supports(text: str, sources: Sequence[Source]) -> tuple[Support, ...]:
         if len(words) < MIN_WORDS:
             continue
         shares = [(number, _share(words, held)) for number, held in enumerate(known)]
-        held_by = [(number, share) for number, share in shares if share >= MIN_SHARE]
+        held_by = [(number, share) for number, share in shares if share >= MIN_WORD_SHARE]
         if held_by:
             places, confidence = zip(*held_by, strict=True)
             end = start + _size(sentence)

@@ -1,4 +1,4 @@
-"""History: the conversation so far, with only those words of the model that were heard.
+"""History of the conversation, cut to the model's words that the user has heard.
 
 A model turn in progress is a *draft*: pieces of speech with their spans in the turn's audio, and
 calls and results between them. Completing the turn adds it to the history; an interruption cuts it
@@ -28,13 +28,13 @@ from vivavoce.core.token_counts import (
 from vivavoce.domain.content import Content, Json, Part, Role, Text, ToolCall, ToolResult
 from vivavoce.domain.ids import CallId
 
-PRESENT = 128
+MIN_RECENT_CONTENTS = 128
 """Contributions after the user's last words that stay above the limit: the calls of a turn."""
 
-MAX_DRAFT = 20_000
+MAX_DRAFT_ENTRIES = 20_000
 """Entries of one model turn: over 15 minutes of speech."""
 
-LEFT_OUT: Json = {"omitted": "Left out: the conversation grew too long."}
+OMITTED_RESPONSE: Json = {"omitted": "Left out: the conversation grew too long."}
 """Replaces a result that was too large to keep."""
 
 
@@ -132,7 +132,7 @@ class History:
         self._draft.append(Piece(text, begin_s, end_s))
         self._draft_bytes += len(text)
         self._changed()
-        if len(self._draft) > MAX_DRAFT:
+        if len(self._draft) > MAX_DRAFT_ENTRIES:
             self._drop_from_draft(lambda entry: isinstance(entry, Piece))
 
     def add_calls(self, calls: tuple[ToolCall, ...]) -> None:
@@ -152,7 +152,7 @@ class History:
             return
         for content in contents:
             self._note(content)
-            if len(self._draft) > MAX_DRAFT:
+            if len(self._draft) > MAX_DRAFT_ENTRIES:
                 self._drop_from_draft(_is_free)
 
     def commit_draft(self) -> None:
@@ -205,7 +205,7 @@ class History:
         self._drop(0, min(drop, question), question)
         self._strip_results(answers=True)
         begin = self._last_user_words() + 1
-        drop = max(0, len(self._done) - max(self._limit, PRESENT))
+        drop = max(0, len(self._done) - max(self._limit, MIN_RECENT_CONTENTS))
         self._drop(begin, begin + drop, len(self._done) - 2)
 
     def _last_user_words(self) -> int:
@@ -348,7 +348,7 @@ def strip_media(content: Content, answers: bool) -> Content:
     def lighten(part: Part) -> Part:
         if not isinstance(part, ToolResult):
             return part
-        return replace(part, parts=(), response=LEFT_OUT if answers else part.response)
+        return replace(part, parts=(), response=OMITTED_RESPONSE if answers else part.response)
 
     return replace(content, parts=tuple(map(lighten, content.parts)))
 

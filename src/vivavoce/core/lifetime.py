@@ -1,4 +1,4 @@
-"""Timers: when a connection ends, and when a silent microphone or recognizer has stalled.
+"""Timers of a connection: its end, and stalls of microphone, recognizer and model.
 
 Several ends may be planned at once; the earliest counts. It is announced by `goAway`, `notice_s`
 before it or as soon as it is known, and the connection is closed at the announced time. An end that
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-RESUMABLE = 1011
+RESUMABLE_CODE = 1011
 """The one code from which every client that resumes does resume."""
 
 FINAL = 1008
@@ -18,16 +18,16 @@ FINAL = 1008
 class CloseReason(Enum):
     """Why a connection ends: close code and reason."""
 
-    DRAIN = (RESUMABLE, "The server is going away; resume the session on a new connection.")
+    DRAIN = (RESUMABLE_CODE, "The server is going away; resume the session on a new connection.")
     CONNECTION = (
-        RESUMABLE,
+        RESUMABLE_CODE,
         "The connection has reached its lifetime; resume the session on a new connection.",
     )
-    IDLE = (RESUMABLE, "The client sent nothing for too long; resume the session when needed.")
+    IDLE = (RESUMABLE_CODE, "The client sent nothing for too long; resume the session when needed.")
     SESSION = (FINAL, "The session has reached its time limit.")
-    TOKEN = (RESUMABLE, "auth token has expired")
+    TOKEN = (RESUMABLE_CODE, "auth token has expired")
     QUOTA = (
-        RESUMABLE,
+        RESUMABLE_CODE,
         "You exceeded your current quota, please check your plan and billing details.",
     )
 

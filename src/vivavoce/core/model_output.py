@@ -1,4 +1,4 @@
-"""Output of one model turn: what the client is sent of it, and how it ends."""
+"""Output of one model turn: the messages to the client, and the end of the turn."""
 
 from __future__ import annotations
 

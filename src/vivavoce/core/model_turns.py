@@ -1,4 +1,4 @@
-"""Model turns: the generations that make them, and their state machine.
+"""Model turns: their generations, and their state machine.
 
 Everything that decides which generation may speak lives in this file. It knows nothing of the user:
 when to begin, promote or interrupt is decided in rules.py.
@@ -83,7 +83,7 @@ MAX_HELD_S = 30.0
 MAX_HELD_PARTS = 2000
 """Output that a speculative generation may hold; with more it is discarded."""
 
-MAX_UNSENT = 8
+MAX_UNSENT_GENERATIONS = 8
 """Generations of one turn whose output may still be unsent."""
 
 MAX_ROUNDS = 50
@@ -151,7 +151,7 @@ TRANSITIONS: dict[ModelState, dict[ModelTrigger, ModelState]] = {
         _T.PLAYED: _S.IDLE, _T.INTERRUPT: _S.IDLE, _T.CUT: _S.TOOLS, _T.WAITS: _S.TOOLS,
     },
 }  # fmt: skip
-"""The table above; what is absent changes nothing."""
+"""The table above; absent transitions change nothing."""
 
 BUSY = frozenset({ModelState.GENERATING, ModelState.TOOLS, ModelState.PLAYING})
 
@@ -276,7 +276,7 @@ class ModelTurns:
             following.generations = turn.generations
             self.turn = turn = following
         turn.usage.next_generation()
-        del turn.generations[:-MAX_UNSENT]
+        del turn.generations[:-MAX_UNSENT_GENERATIONS]
         return turn
 
     def handle_tool_outcome(self, call: CallId, outcome: ToolOutcome) -> None:
@@ -346,7 +346,7 @@ class ModelTurns:
         self._end_early(turn, withdrawn, step)
         self._become_idle()
 
-    def yield_floor(self, step: Step) -> None:
+    def interrupt_answer(self, step: Step) -> None:
         """Interrupt the answer, and leave functions of the client open."""
         turn, generation = self.turn, self.generation
         if not self.awaits_client:

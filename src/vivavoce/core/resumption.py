@@ -1,4 +1,4 @@
-"""Session resumption: when checkpoints are saved, what they contain, and how a connection ends.
+"""Session resumption: save checkpoints, restore them, and end connections.
 
 A checkpoint is saved whenever both sides are idle and something is new, one at a time, and the
 client gets the handle under which it was saved. If saving fails, the client learns that the session

@@ -1,8 +1,7 @@
-"""Rules of the conversation: what follows from the state of both sides together.
+"""Turn-taking rules: a table of conditions and actions, applied after each event until none holds.
 
-After every event the rules are tried in order; the first that applies acts, and the search starts
-again, until none applies. Each rule makes itself inapplicable, so this ends; `LIMIT` catches one
-that does not.
+The rules are tried in order; the first that applies acts, and the search starts again. Each rule
+makes itself inapplicable, so this ends; `MAX_RULE_STEPS` catches one that does not.
 
 *Busy* means that a model turn is open: GENERATING, TOOLS or PLAYING.
 
@@ -21,8 +20,8 @@ that does not.
  12  a result waits, the user is idle, model IDLE             answer it
  13  user PAUSED, transcript covers the pause, model IDLE     speculate, if allowed
 
-Where activity does not interrupt, rule 2 does nothing, and the ready turn waits for rule 11. Which
-calls of the client content leaves alone is decided in `handle_barge_in`.
+Where activity does not interrupt, rule 2 does nothing, and the ready turn waits for rule 11.
+`handle_barge_in` decides which client function calls survive new content.
 """
 
 from __future__ import annotations
@@ -36,14 +35,14 @@ from vivavoce.core.model_turns import ModelState
 from vivavoce.core.user_turns import SpokenTurn, TurnState, Update
 
 MAX_SPECULATIONS = 2
-"""Speculations a turn; with more pauses than that the user is thinking aloud."""
+"""Speculations of one turn; a user who pauses more often is thinking aloud."""
 
-LIMIT = 1000
+MAX_RULE_STEPS = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One row of the table."""
+    """One row of the table: a condition and an action."""
 
     name: str
     when: Callable[[Conversation, Step], bool]
@@ -87,7 +86,7 @@ RULES = (
         lambda c, step: (
             c.ledger.urgent and c.model.state in (ModelState.GENERATING, ModelState.PLAYING)
         ),
-        lambda c, step: c.model.yield_floor(step),
+        lambda c, step: c.model.interrupt_answer(step),
     ),
     Rule(
         "calls answered",
@@ -100,7 +99,7 @@ RULES = (
         lambda c, step: c.append_context(),
     ),
     Rule(
-        "content asks",
+        "urgent content",
         lambda c, step: c.model.state is ModelState.TOOLS and c.has_urgent_content(),
         lambda c, step: c.answer_urgent_content(step),
     ),
@@ -134,7 +133,7 @@ RULES = (
         lambda c, step: c.start_turn(step),
     ),
     Rule(
-        "result waits",
+        "tool result pending",
         lambda c, step: c.model.idle and c.user.idle and bool(c.ledger.waiting),
         lambda c, step: c.answer_results(step),
     ),
@@ -148,11 +147,11 @@ RULES = (
 
 def apply_rules(conversation: Conversation, step: Step) -> None:
     """Apply the rules until none applies."""
-    for _ in range(LIMIT):
+    for _ in range(MAX_RULE_STEPS):
         for rule in RULES:
             if rule.when(conversation, step):
                 rule.then(conversation, step)
                 break
         else:
             return
-    raise RuntimeError("The rules do not end.")
+    raise RuntimeError(f"Rules did not settle after {MAX_RULE_STEPS} steps.")

@@ -1,12 +1,12 @@
-"""LiveSession: the conversation as its host sees it. Three verbs and a question.
+"""LiveSession: the core's interface to its host. Events go in, effects come out.
 
-    open_session(now)         the session begins: returns the first effects
-    handle_event(event, now)  something happened: returns what follows
-    handle_deadline(now)      the time that `deadline()` named has come: returns what follows
-    deadline()                when the session needs time to be handled, if no event comes before
+    open_session(now)         begin the session; return the first effects
+    handle_event(event, now)  handle an event; return its effects
+    handle_deadline(now)      handle the deadline that has come; return its effects
+    deadline()                return the time of the next deadline, unless an event comes before
 
-`now` is any clock in seconds that does not go back. This file only routes. User turns are decided
-in user_turns.py, model turns in model_turns.py, and what follows from both in rules.py.
+`now` is any clock in seconds that does not go back. This file only routes: user turns are in
+user_turns.py, model turns in model_turns.py, the rules that join them in rules.py.
 """
 
 from __future__ import annotations

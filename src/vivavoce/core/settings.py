@@ -1,4 +1,4 @@
-"""Session settings: what the operator decides about every session."""
+"""Session settings of the operator."""
 
 from __future__ import annotations
 

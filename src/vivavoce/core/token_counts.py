@@ -29,10 +29,10 @@ from vivavoce.domain.content import (
 )
 from vivavoce.domain.text import json_text
 
-WINDOW = 131_072
+WINDOW_TOKENS = 131_072
 """Tokens of the context window of the Live API's native audio models."""
 
-LEAST_WINDOW = 32_768
+MIN_WINDOW_TOKENS = 32_768
 """The smallest window of the Live API. Engines with less truncate the history themselves."""
 
 CHARS_PER_TOKEN = 4
@@ -76,7 +76,7 @@ class TokenCounter:
 
     def __init__(
         self,
-        window: int = WINDOW,
+        window: int = WINDOW_TOKENS,
         count: Callable[[str], int] = estimate_tokens,
         revision: Callable[[], int] = constant_revision,
     ) -> None:

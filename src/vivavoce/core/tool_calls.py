@@ -1,4 +1,4 @@
-"""Tool ledger: every tool call is answered or canceled, once.
+"""Tool ledger: match results to open tool calls, so that each is answered or canceled once.
 
 A call is of a *server tool*, or the client's. Server tools always block; calls of the client block
 as their declaration says or, if that leaves it open, the model family. The blocking calls of one
@@ -41,17 +41,17 @@ from vivavoce.domain.content import (
 from vivavoce.domain.ids import CallId, IdSource
 from vivavoce.domain.text import loggable_name
 
-MAX_OPEN = 128
+MAX_OPEN_CALLS = 128
 """Calls open at once. Above it the oldest non-blocking ones are closed; an answer with more
 blocking ones is malformed."""
 
-MAX_CLOSED = 1024
+MAX_CLOSED_CALLS = 1024
 """Closed calls that are remembered, to say why a late result is ignored."""
 
 INVALID, NOT_FOUND = 1007, 1008
 """Close codes of a strict server."""
 
-MAX_WAITING = 128
+MAX_WAITING_RESULTS = 128
 """Results that wait until both sides are idle; further ones are SILENT."""
 
 CANCELLED: Json = {"error": "Cancelled: the user interrupted."}
@@ -189,10 +189,10 @@ class ToolLedger:
 
     def room_for(self, calls: tuple[ToolCall, ...]) -> bool:
         """Whether so many more calls may be open, if all of them block."""
-        return sum(entry.blocking for entry in self._open.values()) + len(calls) <= MAX_OPEN
+        return sum(entry.blocking for entry in self._open.values()) + len(calls) <= MAX_OPEN_CALLS
 
     def _close_oldest(self) -> None:
-        surplus = len(self._open) - MAX_OPEN
+        surplus = len(self._open) - MAX_OPEN_CALLS
         oldest = [entry for entry in self._open.values() if not entry.blocking]
         for entry in oldest[: max(0, surplus)]:
             self._close_call(entry, answered=False)
@@ -214,9 +214,9 @@ class ToolLedger:
             entry.deadline = self._overdue_at(entry, now)
         else:
             self._close_call(entry, answered=True)
-        if len(self.waiting) >= MAX_WAITING:
+        if len(self.waiting) >= MAX_WAITING_RESULTS:
             self.problems.append(ReportMismatch("too many results wait: one is only remembered"))
-        if result.scheduling is Scheduling.SILENT or len(self.waiting) >= MAX_WAITING:
+        if result.scheduling is Scheduling.SILENT or len(self.waiting) >= MAX_WAITING_RESULTS:
             return ResultStatus.SILENT, result
         self.waiting.append(result)
         self.urgent = self.urgent or result.scheduling is Scheduling.INTERRUPT
@@ -292,7 +292,7 @@ class ToolLedger:
         del self._open[id]
         self._closed[id] = (name, answered and id not in self._late)
         self._late.discard(id)
-        if len(self._closed) > MAX_CLOSED:
+        if len(self._closed) > MAX_CLOSED_CALLS:
             del self._closed[next(iter(self._closed))]
 
     def _problem(self, result: ToolResult, entry: _OpenCall | None) -> ReportMismatch:

@@ -1,4 +1,4 @@
-"""Flight recorder: the last few hundred events of a session, to be replayed after an incident.
+"""Flight recorder: keep the last few hundred events of a session, to replay after an incident.
 
 The core is deterministic, so its events are its history. An entry is a time and an event, or a
 time alone for a deadline. Audio and images are recorded as their sizes, words as their lengths
@@ -53,9 +53,9 @@ _WORDS = frozenset({
 })  # fmt: skip
 _FREE_FORM = frozenset({"args", "response", "parameters", "returns", "options"})
 _FILLER = "x"
-_MOST_ITEMS = 50
+_MAX_ITEMS = 50
 """Items recorded of a sequence: a message with thousands of turns would block the event loop."""
-_SHORT = 64
+_MAX_SEARCHED_CHARS = 64
 """Longer texts are not searched for words, but hidden."""
 
 
@@ -103,13 +103,13 @@ def _write(value: object, texts: bool, name: str = "") -> object:
     if isinstance(value, bytes):
         return {"bytes": len(value)}
     if isinstance(value, tuple | list):
-        kept = [_write(item, texts, name) for item in value[:_MOST_ITEMS]]
+        kept = [_write(item, texts, name) for item in value[:_MAX_ITEMS]]
         more = len(value) - len(kept)
         return {"items": kept, "more": more} if more else kept
     if isinstance(value, Mapping):
         return {"json": dict(value) if texts or name not in _FREE_FORM else {}}
     if isinstance(value, str) and name in _WORDS and not texts:
-        hidden = len(value) > _SHORT or any(char.isalnum() for char in value)
+        hidden = len(value) > _MAX_SEARCHED_CHARS or any(char.isalnum() for char in value)
         return {"text": len(value)} if hidden else value
     return value
 

@@ -1,4 +1,4 @@
-"""Input transcription in pieces: what to add to words that the client already has.
+"""Input transcription in pieces: find the words to append to those already sent.
 
 A piece that was sent is never taken back. If later transcripts agree with it, the next piece is
 what follows. Joined, the pieces equal the final transcript, except for punctuation and capitals

@@ -1,4 +1,4 @@
-"""Turn detection: from voice scores to onset, pause, resume and end of speech.
+"""Turn detection: derive onset, pause, resume and end of speech from voice scores.
 
 Everything is counted in positions: silence counts only as it arrives as audio, so a file that is
 sent at ten times real time is cut exactly as live speech.

@@ -56,10 +56,10 @@ T = TypeVar("T")
 HYPOTHESIS_SAMPLES = samples(0.5)
 """Audio between two transcript requests while the user speaks."""
 
-MAX_QUEUED = 64
+MAX_QUEUED_TURNS = 64
 """Turns in the queue; it also holds at most `MAX_BYTES`. The oldest are dropped."""
 
-MAX_TYPED = 64
+MAX_TYPED_TEXTS = 64
 """Realtime texts that join one spoken turn, `MAX_BYTES` at most; the newest are kept."""
 
 MAX_FRAMES = 8
@@ -247,7 +247,7 @@ class UserTurns:
         if turn := self.open:
             turn.typed.append(text)
             while len(turn.typed) > 1 and (
-                len(turn.typed) > MAX_TYPED or sum(map(len, turn.typed)) > MAX_BYTES
+                len(turn.typed) > MAX_TYPED_TEXTS or sum(map(len, turn.typed)) > MAX_BYTES
             ):
                 step.report_mismatch("too much text joins one turn: the oldest is left out")
                 del turn.typed[0]
@@ -337,7 +337,7 @@ class UserTurns:
 
     def _bound_entry(self, entry: Entry, step: Step) -> None:
         """Drop the oldest entries above the bounds; not `entry`, which is new or has grown."""
-        while len(self.queue) > MAX_QUEUED or self._is_too_large():
+        while len(self.queue) > MAX_QUEUED_TURNS or self._is_too_large():
             oldest = next(each for each in self.queue if not isinstance(each, Update))
             if oldest is entry:
                 return

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from vivavoce.core.token_counts import WINDOW
+from vivavoce.core.token_counts import WINDOW_TOKENS
 from vivavoce.domain.model_family import ModelFamily, family_behavior, model_id
 from vivavoce.http.errors import ErrorResponse, invalid_argument, unknown_model
 
@@ -61,7 +61,7 @@ class ModelList:
     """
 
     def __init__(
-        self, configured: Sequence[str], window: Callable[[str], int] = lambda name: WINDOW
+        self, configured: Sequence[str], window: Callable[[str], int] = lambda name: WINDOW_TOKENS
     ) -> None:
         self._served = served_names(configured)
         self._any_name = "*" in configured
