@@ -1,1 +1,1 @@
-"""Engines that listen, think and speak, behind small typed ports."""
+"""Engines for speech, language models and tools, behind small typed ports."""

@@ -1,4 +1,4 @@
-"""Batch the requests of many sessions: those that wait while the worker is busy are its next call.
+"""Batch the requests of many sessions that wait while a worker is busy.
 
 No window and no timer: an idle server adds no delay, a busy one forms larger batches by itself.
 

@@ -1,4 +1,4 @@
-"""The sandbox `bubblewrap`: all of CPython, in namespaces of its own, by the program bubblewrap.
+"""Run code in all of CPython, in namespaces of its own, by the program bubblewrap.
 
 - Each run has a sandbox of its own, in a thread of the engine's worker pool.
 - The code goes in by standard input, what it prints comes out by standard output. Standard error

@@ -1,4 +1,4 @@
-"""One run in a sandbox of bubblewrap: files, refused system calls, command line, processes, pipes.
+"""Start and end one sandbox of bubblewrap: its files, refused system calls, processes and pipes.
 
 Everything is absent in a sandbox but what the command line names: the interpreter and the system's
 libraries, read-only; three devices; an empty `/tmp` in memory, of a bounded size. There is no

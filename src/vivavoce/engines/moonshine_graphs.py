@@ -1,4 +1,4 @@
-"""Conversion of the published Moonshine files into graphs that decode about eight times faster.
+"""Convert the published Moonshine files into graphs that decode about eight times faster.
 
 The publisher ships `.ort` files whose int8 weights are dequantized by Cast, Mul and Add nodes.
 onnxruntime folds such constants when it loads an `.onnx` file but not when it loads an `.ort`

@@ -1,4 +1,4 @@
-"""Limits and bounded output of sandboxes.
+"""Limits of sandboxes, and their bounded output.
 
 Code that prints more than the limit is ended at once: a model has no use for the rest.
 """
