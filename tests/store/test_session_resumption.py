@@ -92,11 +92,9 @@ async def test_a_session_goes_on_with_its_history(tmp_path: Path) -> None:
 async def test_without_asking_for_it_nobody_is_told_a_handle(tmp_path: Path) -> None:
     async with serving(tmp_path) as server, connected(server) as client:
         await client.set_up(**TRANSCRIBED)
-        await client.say("hello")
-        assert not any("sessionResumptionUpdate" in message for message in await client.turn())
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.1):
-                await client.socket.recv()
+        for _ in range(2):  # the second brings what would come after the first
+            await client.say("hello")
+            assert not any("sessionResumptionUpdate" in message for message in await client.turn())
 
 
 @pytest.mark.parametrize("wrong", ["nonsense", "x" * 100_000, "🗝"])
