@@ -1,4 +1,4 @@
-"""Prometheus metrics of one server, and the log line of each turn.
+"""Prometheus metrics of one server, and one log line for each turn.
 
 Few names, base units, no session as a label."""
 
@@ -14,8 +14,8 @@ from vivavoce.domain.content import ToolKind
 from vivavoce.runtime.turn_metrics import TurnReport
 
 PREFIX = "vivavoce_"
-SECONDS = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
-SESSION_SECONDS = (1, 10, 30, 60, 300, 600, 1800, 3600, 14400)
+LATENCY_BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
+SESSION_BUCKETS_S = (1, 10, 30, 60, 300, 600, 1800, 3600, 14400)
 
 
 class Metrics:
@@ -33,7 +33,7 @@ class Metrics:
             "close_code",
         )
         self.session_duration = self._histogram(
-            "session_duration_seconds", "How long conversations lasted.", buckets=SESSION_SECONDS
+            "session_duration_seconds", "How long conversations lasted.", buckets=SESSION_BUCKETS_S
         )
         self.goaways = self._counter("goaway_total", "Conversations that got a goAway.")
         self.turns = self._counter(
@@ -70,7 +70,7 @@ class Metrics:
             "Requests refused: missing, invalid, overloaded, or origin.",
             "reason",
         )
-        self.stubborn = self._gauge(
+        self.uncancelled_tasks = self._gauge(
             "engine_tasks_stubborn",
             "Engine tasks that ignored their cancellation, since the start.",
         )
@@ -90,7 +90,7 @@ class Metrics:
         return Gauge(PREFIX + name, meaning, registry=self.registry)
 
     def _histogram(
-        self, name: str, meaning: str, *labels: str, buckets: Sequence[float] = SECONDS
+        self, name: str, meaning: str, *labels: str, buckets: Sequence[float] = LATENCY_BUCKETS_S
     ) -> Histogram:
         return Histogram(PREFIX + name, meaning, labels, registry=self.registry, buckets=buckets)
 

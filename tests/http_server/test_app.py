@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from serving import LIVE, serving
-from vivavoce.http.app import MAX_BODY
+from vivavoce.http.app import MAX_BODY_BYTES
 from vivavoce.http.health import Component, ComponentState
 from vivavoce.server import Server
 
@@ -159,7 +159,7 @@ async def test_tokens_cannot_be_looked_at(web: httpx2.AsyncClient) -> None:
 
 
 async def test_a_request_for_a_token_may_not_be_without_end(web: httpx2.AsyncClient) -> None:
-    answer = await web.post("/v1/auth_tokens", content=b" " * (MAX_BODY + 1))
+    answer = await web.post("/v1/auth_tokens", content=b" " * (MAX_BODY_BYTES + 1))
     assert answer.status_code == 400
     assert "size" in answer.json()["error"]["message"]
 

@@ -9,7 +9,7 @@ import pytest
 
 from vivavoce.domain.accounts import KeyRecord, Quota, Scope
 from vivavoce.errors import StoreError
-from vivavoce.http.keys import FRESH_S, ApiKeys, AuthError, find_request_credential
+from vivavoce.http.keys import KEY_CACHE_S, ApiKeys, AuthError, find_request_credential
 from vivavoce.protocol.paths import Credential
 from vivavoce.store.memory import MemoryStore
 from vivavoce.store.port import digest_secret
@@ -139,7 +139,7 @@ async def test_a_server_whose_last_key_is_revoked_is_not_open_again() -> None:
     keys = await keyring(store, time)
     await keys.authenticate(key("stored"), Scope.LIVE)
     await store.drop_key("id")
-    time.now += FRESH_S
+    time.now += KEY_CACHE_S
     for credential in (key("stored"), None):
         await denial(keys, credential)
     assert not await keys.is_open()
@@ -168,7 +168,7 @@ async def test_keys_that_are_added_or_revoked_count_within_seconds() -> None:
     await keys.authenticate(key("stored"), Scope.LIVE)
     await store.drop_key("id")
     await store.put_key(replace(STORED, id="other", digest=digest_secret("other")))
-    time.now += FRESH_S
+    time.now += KEY_CACHE_S
     assert (await denial(keys, key("stored"))).code == 1007
     assert (await keys.authenticate(key("other"), Scope.LIVE)).id == "other"
 
@@ -212,7 +212,7 @@ def test_callers_do_not_wait_for_a_store_that_hangs_one_after_the_other() -> Non
         keys = ApiKeys((), store, now=lambda: NOW, clock=loop.time)
         await keys.authenticate(key("stored"), Scope.LIVE)
         store.hangs = True
-        await asyncio.sleep(FRESH_S)
+        await asyncio.sleep(KEY_CACHE_S)
         began = loop.time()
         await asyncio.gather(*(keys.authenticate(key("stored"), Scope.LIVE) for _ in range(20)))
         return loop.time() - began

@@ -8,11 +8,11 @@ from collections.abc import Callable
 
 from vivavoce.errors import INTERNAL, POLICY, TOO_BIG
 from vivavoce.http.limits import (
+    ADMITTED_MEMORY_S,
     MAX_ADDRESSES,
     MAX_DELAY_S,
     MAX_DELAYED,
     MAX_FRAMES,
-    REMEMBER_S,
     RESET_S,
     UNDELAYED_FAILURES,
     AuthFailureLimiter,
@@ -107,7 +107,7 @@ def test_the_last_slots_are_kept_for_networks_that_were_admitted() -> None:
     returning = slots.acquire("198.51.100.1")
     assert returning is not None
     returning.release()
-    time[0] = REMEMBER_S
+    time[0] = ADMITTED_MEMORY_S
     assert slots.acquire("198.51.100.1") is None
 
 

@@ -217,7 +217,7 @@ class Away(MemoryStore):
 async def test_readiness_names_the_store_that_is_away_and_the_server_serves_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(health, "PING_S", 0.02)
+    monkeypatch.setattr(health, "PING_INTERVAL_S", 0.02)
     store = Away()
     flags = {"profile": "scripted", "server.port": 0, "server.drain_s": 0.1}
     server = Server(load_config(None, flags), folder=tmp_path, store=store)

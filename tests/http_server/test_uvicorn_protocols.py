@@ -291,7 +291,8 @@ async def read_all(client: websockets.ClientConnection) -> None:
 
 
 @pytest.mark.parametrize(
-    "size", [uvicorn_protocols.LARGE_BYTES, uvicorn_protocols.LARGE_BYTES + 1, 3_000_000]
+    "size",
+    [uvicorn_protocols.LARGE_MESSAGE_BYTES, uvicorn_protocols.LARGE_MESSAGE_BYTES + 1, 3_000_000],
 )
 async def test_messages_of_any_size_arrive_whole_and_in_order(size: int) -> None:
     received: list[Any] = []
@@ -313,7 +314,7 @@ async def test_messages_of_any_size_arrive_whole_and_in_order(size: int) -> None
 
     first, text, second, data, third = received
     assert (first, second, third) == ("a", "b", "c")
-    assert text == (large if size <= uvicorn_protocols.LARGE_BYTES else large.encode())
+    assert text == (large if size <= uvicorn_protocols.LARGE_MESSAGE_BYTES else large.encode())
     assert data == large.encode()
 
 

@@ -80,7 +80,7 @@ async def test_a_close_is_sent_once_and_cut_to_what_a_frame_holds() -> None:
 
 
 async def test_a_close_behind_unread_output_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(edge_socket, "CLOSE_S", 0.01)
+    monkeypatch.setattr(edge_socket, "CLOSE_TIMEOUT_S", 0.01)
     server = Server()
     server.stuck = True
 

@@ -1,1 +1,1 @@
-"""The HTTP server: one port, TLS and plain text, HTTP and WebSocket."""
+"""HTTP and WebSocket server: TLS and plain text on one port."""

@@ -1,4 +1,4 @@
-"""Admit sessions: from a setup that was read to a connection that runs.
+"""Admit sessions: check quotas and capacity, load the checkpoint, start the connection.
 
 The order of checks: the caller; the setup, with what a token locks of it; the model; capacity; and
 last what cannot be undone: the use of a token, and the lease of a resumed session. So a mistake in
@@ -39,11 +39,11 @@ from vivavoce.tools.ports import Toolset
 
 log = logging.getLogger(__name__)
 
-FEW_FUNCTIONS = 4
-"""Declarations whose tokens are counted within 2 ms: a schema may have 64 KiB."""
+MAX_QUICK_FUNCTIONS = 4
+"""Number of declarations whose tokens are counted within 2 ms: a schema may have 64 KiB."""
 
 QUOTA_NOTICE_S = 10.0
-"""Between the `goAway` of a spent daily quota and the close."""
+"""Time between the `goAway` for a spent daily quota and the close."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +177,7 @@ class SessionOpener:
             setup = replace(setup, tools=tools)
             return LiveSession(start.session, setup, behavior, settings, ids, counter=gauge)
 
-        if start.checkpoint is None and len(tools.declarations) <= FEW_FUNCTIONS:
+        if start.checkpoint is None and len(tools.declarations) <= MAX_QUICK_FUNCTIONS:
             return make()
         return await run_in_decoder(make)
 

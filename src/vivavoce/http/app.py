@@ -39,13 +39,13 @@ ALLOWED_HEADERS = (
 )
 
 PROBES = frozenset(("/livez", "/readyz", "/health", "/healthz", "/version"))
-"""Answered whatever the host name, the origin and the encryption."""
+"""Paths that are answered without a check of host name, origin and encryption."""
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 Guarded = Callable[[Request, Principal], Awaitable[Response]]
 
-MAX_BODY = 1024 * 1024
-"""Of a request that makes a token; the setup within may hold a long instruction."""
+MAX_BODY_BYTES = 1024 * 1024
+"""Size of a token request, whose setup may hold a long instruction."""
 
 
 class App:
@@ -139,7 +139,7 @@ class App:
         body = b""
         async for piece in request.stream():
             body += piece
-            if len(body) > MAX_BODY:
+            if len(body) > MAX_BODY_BYTES:
                 return answer(errors.invalid_argument("Request payload size exceeds the limit."))
         return answer(await self._tokens.create_token(body, owner))
 

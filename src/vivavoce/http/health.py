@@ -1,4 +1,4 @@
-"""Health endpoints: liveness, readiness, version and metrics."""
+"""Health, version and metrics endpoints, and the readiness state behind them."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from vivavoce.store.port import StateStore
 
 log = logging.getLogger(__name__)
 
-PING_S = 5.0
+PING_INTERVAL_S = 5.0
 
 
 class ComponentState(Enum):
-    """State of a part of the server. `DEGRADED` still converses, with something missing."""
+    """State of a part of the server. `DEGRADED` still serves conversations, with a limitation."""
 
     STARTING = "starting"
     READY = "ready"
@@ -32,7 +32,7 @@ class ComponentState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """The state of a part of the server, with a sentence that says why."""
+    """State of a part of the server, with a note on the reason."""
 
     state: ComponentState
     note: str = ""
@@ -69,7 +69,7 @@ class Readiness:
 
 
 class StoreMonitor:
-    """Opener and monitor of the store, which is pinged every `PING_S`.
+    """Opener and monitor of the store, which is pinged every `PING_INTERVAL_S`.
 
     A server whose store is unavailable is degraded, not failed: conversations continue.
     """
@@ -79,7 +79,7 @@ class StoreMonitor:
     def __init__(self, store: StateStore, readiness: Readiness) -> None:
         self._store = store
         self._readiness = readiness
-        self._pinging = PeriodicTask("store", PING_S, self._ping_store)
+        self._pinging = PeriodicTask("store", PING_INTERVAL_S, self._ping_store)
         readiness.parts[self.PART] = Component(ComponentState.STARTING)
 
     @property
@@ -87,7 +87,7 @@ class StoreMonitor:
         return self._store.name.split()[0]
 
     async def start(self) -> None:
-        """Open the store. Raises `ConfigError` for faults that waiting does not mend."""
+        """Open the store. Raises `ConfigError` for permanent faults."""
         try:
             await self._store.start()
         except StoreError as error:
@@ -112,7 +112,7 @@ class StoreMonitor:
         else:
             self._note_available()
 
-    # Probes see the kind alone; the address and the cause stand in the log.
+    # Probes get the kind of store only; its address and the cause are logged only.
 
     def _note_available(self) -> None:
         self._readiness.parts[self.PART] = Component(ComponentState.READY, self._kind)
@@ -140,7 +140,7 @@ def health_routes(
 
     async def measured(_: Request) -> Response:
         metrics.sessions_active.set(sessions())
-        metrics.stubborn.set(EngineTasks.uncancelled_total)
+        metrics.uncancelled_tasks.set(EngineTasks.uncancelled_total)
         return Response(metrics.exposition(), media_type=metrics.content_type)
 
     async def front(_: Request) -> Response:

@@ -1,4 +1,4 @@
-"""API keys of the configuration and of the store, and the scopes that they open.
+"""API keys of the configuration and the store, and their scopes.
 
 Where a credential may stand is `protocol.paths`. With no key anywhere the server is *open*:
 all clients are admitted, as the same principal.
@@ -22,12 +22,12 @@ from vivavoce.store.port import KeyStore, digest_secret
 
 log = logging.getLogger(__name__)
 
-FRESH_S = 2.0
+KEY_CACHE_S = 2.0
 """Delay until a key that was added or revoked elsewhere counts here."""
 
 
 MAX_QUERY_FIELDS = 50
-MAX_QUERY = 4096
+MAX_QUERY_BYTES = 4096
 """Bytes of a query: decoding 30 kB took the event loop 33 ms, before any credential."""
 
 
@@ -55,7 +55,7 @@ def keys_unavailable() -> AuthError:
 class ApiKeys:
     """Registry of all keys. `quota` is for configured keys, and for clients where there are none.
 
-    Keys of the store are cached for `FRESH_S`, and for as long as the store is unavailable. A
+    Keys of the store are cached for `KEY_CACHE_S`, and for as long as the store is unavailable. A
     server that `others` can reach is never open, nor is one whose last key was revoked at runtime.
     """
 
@@ -126,7 +126,7 @@ class ApiKeys:
 
     async def _keys(self) -> tuple[KeyRecord, ...]:
         async with self._reading:
-            if self._stored is None or self._clock() - self._read_at >= FRESH_S:
+            if self._stored is None or self._clock() - self._read_at >= KEY_CACHE_S:
                 try:
                     self._stored = await self._store.list_keys()
                 except StoreError as error:
@@ -144,8 +144,8 @@ class ApiKeys:
 
 def find_request_credential(query_string: bytes, headers: Mapping[str, str]) -> Credential | None:
     """Find the credential of a request in its raw query and its headers. Raises `AuthError`."""
-    if len(query_string) > MAX_QUERY:
-        problem = f"The query is longer than {MAX_QUERY} bytes."
+    if len(query_string) > MAX_QUERY_BYTES:
+        problem = f"The query is longer than {MAX_QUERY_BYTES} bytes."
         raise AuthError(INVALID, problem, errors.invalid_argument(problem))
     try:
         found = parse_qsl(query_string.decode("latin-1"), max_num_fields=MAX_QUERY_FIELDS)

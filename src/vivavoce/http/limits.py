@@ -7,7 +7,7 @@ without keys, its setup was accepted. Until then it costs its sender nothing, so
   are not admitted; the oldest of them is closed for a new one;
 - when every slot is taken, the network with the most such connections loses its oldest one;
 - the last twentieth of the slots is kept for networks with an admitted connection, now or within
-  the last `REMEMBER_S`;
+  the last `ADMITTED_MEMORY_S`;
 - one connection may send `first_message_bytes` in `MAX_FRAMES` frames, and all of them together
   `waiting_bytes`;
 - after `UNDELAYED_FAILURES` wrong credentials from a network each further one is answered later;
@@ -35,8 +35,8 @@ NETWORK_FLOOR = 16
 """Connections that one network may always have, however few the server takes in all."""
 
 RESERVED_SHARE = 20
-REMEMBER_S = 600.0
-REMEMBERED = 10_000
+ADMITTED_MEMORY_S = 600.0
+MAX_ADMITTED_NETWORKS = 10_000
 MAX_FRAMES = 1024
 """Frames before admission: a setup comes in one, or in a few fragments with a ping between them."""
 
@@ -204,12 +204,12 @@ class ConnectionLimiter:
     def _remember(self, network: str) -> None:
         self._admitted_at[network] = self._clock()
         self._admitted_at.move_to_end(network)
-        while len(self._admitted_at) > REMEMBERED:
+        while len(self._admitted_at) > MAX_ADMITTED_NETWORKS:
             self._admitted_at.popitem(last=False)
 
     def _remembers(self, network: str) -> bool:
         admitted_at = self._admitted_at.get(network)
-        recently = admitted_at is not None and self._clock() - admitted_at < REMEMBER_S
+        recently = admitted_at is not None and self._clock() - admitted_at < ADMITTED_MEMORY_S
         return recently or network in self._admitted
 
 
@@ -285,7 +285,7 @@ def client_network(address: str) -> str:
 
 # --- log lines -----------------------------------------------------------------------------------
 
-LINES = 10
+MAX_LINES = 10
 PERIOD_S = 60.0
 
 
@@ -305,7 +305,7 @@ class LineRateLimit(logging.Filter):
 
     def __init__(
         self,
-        lines: int = LINES,
+        lines: int = MAX_LINES,
         period_s: float = PERIOD_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:

@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 
 ADK = "google-adk/"
 
-MAX_NAME = 64
+MAX_NAME_CHARS = 64
 """Characters of a name that is logged; a longer one, or no identifier, may be personal."""
 
 
@@ -169,7 +169,7 @@ class LiveEndpoint:
         if kind == "tool" and self._options.strict:
             raise close.not_served()
         level = logging.WARNING if kind == "tool" else logging.INFO
-        log.log(level, "asked for and not served", extra={"kind": kind, "what": name})
+        log.log(level, "unsupported feature requested", extra={"kind": kind, "what": name})
 
     def _early_turn_complete(self, client_info: _ClientInfo, family: ModelFamily) -> bool:
         if self._options.early_turn_complete != "auto":
@@ -183,7 +183,7 @@ class LiveEndpoint:
 
 
 class _ClientInfo:
-    """A client, the path that it asked for, and the profile that serves it."""
+    """A client, the path that it requested, and the profile that serves it."""
 
     def __init__(self, path: LivePath, scope: Scope) -> None:
         self.path = path
@@ -205,11 +205,11 @@ def _line(connection: Connection, **fields: object) -> dict[str, object]:
 
 
 def _note_mismatch(sentence: str, *, quoted: str = "") -> None:
-    left_out = quoted[:MAX_NAME] if quoted not in sentence else None
-    log.info("input taken otherwise than sent", extra={"what": sentence, "quoted": left_out})
+    left_out = quoted[:MAX_NAME_CHARS] if quoted not in sentence else None
+    log.info("input normalized", extra={"what": sentence, "quoted": left_out})
 
 
 def _note_unknown(path: str, name: str) -> None:
-    field = name if name.isascii() and name.isidentifier() and len(name) <= MAX_NAME else None
-    extra = {"path": path, "field": field, "quoted": name[:MAX_NAME]}
+    field = name if name.isascii() and name.isidentifier() and len(name) <= MAX_NAME_CHARS else None
+    extra = {"path": path, "field": field, "quoted": name[:MAX_NAME_CHARS]}
     log.info("unknown field ignored", extra=extra)

@@ -1,4 +1,4 @@
-"""The list of models, in the API's form.
+"""Build the list of models in the API's form.
 
 Some clients choose a model from it by looking for `bidiGenerateContent` and for "live" in the
 name, so the well-known Live names are listed besides whatever the operator configured.
@@ -30,7 +30,7 @@ KNOWN = (
     "gemini-3.8-live",
     "gemini-3.8-live-extended-thinking",
 )
-"""Live models that clients and tutorials name."""
+"""Live models that clients and tutorials use."""
 
 DEFAULT_PAGE = 50
 MAX_PAGE = 1000

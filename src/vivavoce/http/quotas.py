@@ -25,7 +25,7 @@ from vivavoce.store.port import QuotaStore
 log = logging.getLogger(__name__)
 
 FLUSH_S = 3.0
-PLACE_S = 15.0
+PLACE_LEASE_S = 15.0
 """How long a session is counted for a process that does not renew it."""
 
 BURST_S = 2.0
@@ -171,7 +171,7 @@ class Quotas:
         if not limit:
             return True
         now = self._now()
-        return await self._store.hold_place(principal.id, holder, limit, now, now + PLACE_S)
+        return await self._store.hold_place(principal.id, holder, limit, now, now + PLACE_LEASE_S)
 
     async def _add(self, account: _Account) -> bool:
         """Add to the day's sums; return whether one exceeds its limit."""

@@ -1,4 +1,4 @@
-"""Create ephemeral tokens over REST, and find and use them for sessions.
+"""Create ephemeral tokens over REST, and use them to open sessions.
 
 A token is found before the setup is read, because it may replace parts of it; a use is taken only
 once nothing else can refuse the session, so that a mistake costs none.
@@ -45,7 +45,7 @@ class TokenService:
     async def create_token(
         self, body: bytes, owner: Principal
     ) -> dict[str, Any] | errors.ErrorResponse:
-        """Make a token, as a request's body asks for it, and the answer to that."""
+        """Make the token that a request's body describes, and its response."""
         secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
         try:
             read = partial(

@@ -1,4 +1,4 @@
-"""uvicorn's WebSocket and HTTP/1.1 with bounds on what comes too early, too large or too late."""
+"""uvicorn's WebSocket and HTTP/1.1 protocols with limits on early data, message size and time."""
 
 from __future__ import annotations
 
@@ -30,26 +30,25 @@ READ_BYTES = 2 * 1024
 """Read at a time: 340 of the smallest frames, or chunks of HTTP, take a few milliseconds."""
 
 LARGE_READ_BYTES = 64 * 1024
-"""Read at a time within a large frame, which is no work."""
+"""Read at a time within a large frame, which needs no parsing."""
 
-LARGE_BYTES = 256 * 1024
-"""A message of more is joined in a thread, without Python's lock, and stays undecoded: text was
-looked at as it came."""
+LARGE_MESSAGE_BYTES = 256 * 1024
+"""Larger messages are joined in a worker thread; UTF-8 was validated on arrival."""
 
 WRITE_BYTES = 64 * 1024
 """Unsent bytes beyond which a writer waits."""
 
-LONGEST_FAULT = 200
-"""Characters of what is wrong with a handshake, which quotes it."""
+MAX_FAULT_CHARS = 200
+"""Characters of a handshake's error, which quotes the request."""
 
 CLOSE_WAIT_S = 3.0
 MAX_FRAGMENTS = 65_536
-"""Of one message. Each costs far more memory than the byte it may hold."""
+"""Fragments of one message. Each costs far more memory than the byte it may hold."""
 
-REFUSED_BYTES = 16 * 1024
+MAX_REFUSED_BYTES = 16 * 1024
 """Bytes that a refused client may send before its first message is complete."""
 
-CLOSED_BYTES = 64 * 1024
+MAX_BYTES_AFTER_CLOSE = 64 * 1024
 """Bytes that are searched for the client's close frame after ours was sent."""
 
 PONG = bytes((0x80 | Opcode.PONG,))
@@ -58,7 +57,7 @@ NORMAL_CLOSE = bytes((0x80 | Opcode.CLOSE, 2)) + (1000).to_bytes(2)
 
 
 class LiveSocket(WebSocketsSansIOProtocol, BoundedProtocol):
-    """uvicorn's WebSocket with bounds on what comes too early, too large or too late.
+    """uvicorn's WebSocket protocol with limits on early data, message size and time.
 
     - The handshake has to be complete within `handshake_s`; one that cannot be parsed is answered.
     - What comes before our 101 waits until it is sent, or else the answer to an early ping would
@@ -110,7 +109,7 @@ class LiveSocket(WebSocketsSansIOProtocol, BoundedProtocol):
             # The library would answer in plain text, without a line in the log.
             self.handshake_initiated = True
             status = 405 if isinstance(fault, InvalidMethod) else 400
-            self._refuse_handshake(fault, http_refusal(status, f"{fault}"[:LONGEST_FAULT]))
+            self._refuse_handshake(fault, http_refusal(status, f"{fault}"[:MAX_FAULT_CHARS]))
             return
         super().handle_connect(event)
         if self._shaking_hands:
@@ -162,7 +161,7 @@ class LiveSocket(WebSocketsSansIOProtocol, BoundedProtocol):
     def _stop_reading_for_close(self) -> None:
         """Stop waiting for the client's close frame behind much other data."""
         read = self._closed_bytes + len(self.conn.reader.buffer)
-        if self.close_sent and not self.lingering and read > CLOSED_BYTES:
+        if self.close_sent and not self.lingering and read > MAX_BYTES_AFTER_CLOSE:
             self.linger()
 
     async def receive(self) -> Any:
@@ -181,7 +180,7 @@ class LiveSocket(WebSocketsSansIOProtocol, BoundedProtocol):
             self._admit()
             return
         if message["type"] == REFUSE:
-            self.slot.refuse((message["code"], message["reason"]), REFUSED_BYTES)
+            self.slot.refuse((message["code"], message["reason"]), MAX_REFUSED_BYTES)
             return
         if message["type"] == "websocket.accept" and ADMISSION not in message:
             self.slot.admit()  # the application does not say when
@@ -210,7 +209,7 @@ class LiveSocket(WebSocketsSansIOProtocol, BoundedProtocol):
         if self.close_sent:
             return
         message: Any = {"type": "websocket.receive", "bytes": frames}
-        if sum(map(len, frames)) <= LARGE_BYTES:
+        if sum(map(len, frames)) <= LARGE_MESSAGE_BYTES:
             message["bytes"] = b"".join(frames)
             if self._utf8 is not None:
                 message = {"type": "websocket.receive", "text": message["bytes"].decode()}
@@ -333,7 +332,7 @@ class LiveSocket(WebSocketsSansIOProtocol, BoundedProtocol):
         self._drop_unfinished()
 
     def _fail(self, code: int, reason: str) -> None:
-        """Close for what the client sent, whatever else it is sending."""
+        """Close with a fault of the client, and discard what it still sends."""
         self.conn.fail(code, close.cut_reason(reason))
         self.handle_parser_exception()
 
@@ -372,10 +371,10 @@ REQUEST_S = 0.0003
 """Time of the event loop that one request is assumed to take."""
 
 MAX_HEADERS = 128
-"""Of a request; as many as `websockets` takes."""
+"""Headers of one request; as many as `websockets` accepts."""
 
 MAX_CHUNK_OVERHEAD = 8 * 1024
-"""Bytes of a request's body that are chunk sizes, and not the body."""
+"""Bytes of chunk sizes in the body of one request."""
 
 UNREAD_BODY_BYTES = 64 * 1024
 """A body up to this size is read to its end even if unused, to keep the connection."""
@@ -467,7 +466,7 @@ class HttpConnection(H11Protocol, BoundedProtocol):
             if not (closing and last):
                 await send(message)
                 return
-            await send({**message, "more_body": True})  # the last word would close at once
+            await send({**message, "more_body": True})  # a final event would close it
             self.linger()
             await self._lost.wait()
 

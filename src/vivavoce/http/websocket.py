@@ -14,15 +14,15 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Scope = MutableMapping[str, Any]
 
-CLOSE_S = 2.0
+CLOSE_TIMEOUT_S = 2.0
 """How long a close may wait behind unread output before the connection is aborted."""
 
 ABNORMAL = 1006
 
 ADMISSION = "vivavoce.admission"
-"""The ASGI extension of our port: a socket is accepted with this key, and reads little before the
-application sends `ADMIT`. After `REFUSE` with a code and a reason it reads less still, and closes
-so when more comes."""
+"""ASGI extension of this server: a socket accepted with this key reads little before the
+application sends `ADMIT`. After `REFUSE` it reads at most a few KiB, then closes
+with that code and reason."""
 
 ADMIT = "vivavoce.admit"
 REFUSE = "vivavoce.refuse"
@@ -91,7 +91,7 @@ class AsgiWebSocket:
             return
         self.closed = code
         message = {"type": "websocket.close", "code": code, "reason": close.cut_reason(reason)}
-        async with asyncio.timeout(CLOSE_S):
+        async with asyncio.timeout(CLOSE_TIMEOUT_S):
             await self._put(message)
 
     async def _put(self, message: Message) -> None:
