@@ -29,6 +29,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -70,7 +71,9 @@ REPEAT_S = 300
 OVERTIME_S = 180
 """After its session timeout plus this, a lane that has not ended is killed."""
 
-UNIT = ("-m", "unit")
+UNIT = ("-m", "unit", "-n", "2")
+"""In two processes, of less priority than the conversations beside them."""
+
 COVERAGE = ("--cov=vivavoce", "--cov-branch", "--cov-report=json:.pytest_cache/coverage.json")
 
 CLOSING = re.compile(r"^=+ .* in [0-9.]+s")
@@ -168,14 +171,17 @@ def _run_lanes(
         kept = {path: stack.enter_context(tempfile.TemporaryFile("w+")) for path in apart}
         started = [
             stack.enter_context(
-                _start([*lane, str(path), *command], kept[path], limit_s, background=path == fuzz)
+                _start([*lane, str(path), *command], kept[path], limit_s, 19 if path == fuzz else 0)
             )
             for path, command in apart.items()
         ]
         ends = {}
         outputs = []
         for path, command in shown.items():
-            with _start([*lane, str(path), *command], subprocess.PIPE, limit_s) as ends[path]:
+            priority = 10 if path == unit else 0
+            with _start([*lane, str(path), *command], subprocess.PIPE, limit_s, priority) as ends[
+                path
+            ]:
                 outputs.append(list(_echo(ends[path])))
         for (path, output), process in zip(kept.items(), started, strict=True):
             process.wait()
@@ -234,10 +240,10 @@ def read_report(path: Path, process: subprocess.Popen[str]) -> dict[str, Any]:
 
 @contextmanager
 def _start(
-    command: list[str], output: int | IO[str], limit_s: float | None, background: bool = False
+    command: list[str], output: int | IO[str], limit_s: float | None, priority: int = 0
 ) -> Iterator[subprocess.Popen[str]]:
     variables = {"VIVAVOCE_FUZZ_S": FUZZ_S, **os.environ}
-    lowered = ["nice", "-n", "19"] if background and shutil.which("nice") else []
+    lowered = ["nice", "-n", str(priority)] if priority and shutil.which("nice") else []
     with subprocess.Popen(
         [*lowered, *command],
         cwd=ROOT,
@@ -245,13 +251,28 @@ def _start(
         stdout=output,
         stderr=subprocess.STDOUT,
         text=True,
+        start_new_session=True,
     ) as process:
-        killing = threading.Timer(limit_s or threading.TIMEOUT_MAX, process.kill)
+        killing = threading.Timer(limit_s or threading.TIMEOUT_MAX, _signal, (process, "SIGKILL"))
         killing.daemon = True
         killing.start()
-        yield process
-        process.wait()
-        killing.cancel()
+        try:
+            yield process
+            process.wait()
+        except BaseException:
+            _signal(process, "SIGINT")
+            raise
+        finally:
+            killing.cancel()
+
+
+def _signal(process: subprocess.Popen[str], name: str) -> None:
+    """Send a signal to a process and to those that it started."""
+    if hasattr(os, "killpg"):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, getattr(signal, name))
+    else:
+        process.kill()
 
 
 def _echo(process: subprocess.Popen[str]) -> Iterator[str]:

@@ -129,6 +129,7 @@ def lanes(
     monkeypatch.setattr(script, "ROOT", tmp_path)
     monkeypatch.setattr(script, "BESIDE", ("slow",))
     monkeypatch.setattr(script, "FUZZ", ("fuzz",))
+    monkeypatch.setattr(script, "UNIT", ("-m", "unit"))
     monkeypatch.setattr(script, "COVERAGE", ())
     monkeypatch.delenv("VIVAVOCE_FUZZ_S", raising=False)
     # Each run is a process, and most of its time would go into plug-ins that it does not use.
@@ -156,10 +157,27 @@ def test_a_lane_that_crashes_is_an_error_and_nothing_is_repeated(lanes: Lanes) -
 
 
 def test_a_lane_that_hangs_is_killed(script: ModuleType) -> None:
-    hanging = [sys.executable, "-c", "import time; time.sleep(600)"]
-    with script._start(hanging, subprocess.PIPE, limit_s=0.1) as process:
+    """With what it started, which would keep its output open."""
+    hanging = [sys.executable, "-c", "import os, time; os.fork(); time.sleep(600)"]
+    with script._start(hanging, subprocess.PIPE, limit_s=1) as process:
         assert list(script._echo(process)) == []
     assert process.returncode == -signal.SIGKILL
+
+
+def test_an_interruption_reaches_the_lanes(script: ModuleType) -> None:
+    """They are no part of the terminal's foreground, to which Ctrl-C is sent."""
+    waiting = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(600)"]
+    lanes = []
+
+    def interrupt() -> None:
+        with script._start(waiting, subprocess.PIPE, limit_s=None) as process:
+            lanes.append(process)
+            assert process.stdout.readline() == "up\n"
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupt()
+    assert lanes[0].returncode == -signal.SIGINT
 
 
 def repeated(printed: list[str]) -> list[str]:
