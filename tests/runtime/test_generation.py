@@ -412,7 +412,7 @@ WRONG_PARTS: list[Any] = [
     CallsRequested(({"name": "f", "args": {}},)),  # type: ignore[arg-type]
     CallsRequested((ToolCall(CallId(""), "f", None),)),  # type: ignore[arg-type]
     CallsRequested((ToolCall(CallId(""), "f", {1: 2}),)),  # type: ignore[dict-item]
-    CallsRequested((ToolCall(CallId(""), "f", {"when": object()}),)),
+    CallsRequested((ToolCall(CallId(""), "f", {"when": object}),)),
     CallsRequested((ToolCall(CallId(""), "f", {"x": float("nan")}),)),
     CallsRequested((ToolCall(CallId(""), "\ud800", {}),)),
     UsageReported(None),  # type: ignore[arg-type]
