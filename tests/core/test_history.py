@@ -90,7 +90,7 @@ def test_the_version_changes_with_whatever_an_answer_would_see() -> None:
     history = History()
     versions = [history.version]
     changes: list[Callable[[], None]] = [
-        lambda: history.add([user("a")]),
+        lambda: history.add_contents([user("a")]),
         lambda: history.add_words("b"),
         lambda: history.add_calls((CALL,)),
         lambda: history.add_results((RESULT,)),
@@ -100,7 +100,7 @@ def test_the_version_changes_with_whatever_an_answer_would_see() -> None:
         change()
         versions.append(history.version)
     assert len(set(versions)) == len(versions)
-    history.add([])
+    history.add_contents([])
     history.add_results(())
     history.add_words("")
     assert history.version == versions[-1]
@@ -108,10 +108,10 @@ def test_the_version_changes_with_whatever_an_answer_would_see() -> None:
 
 def test_the_oldest_go_first_and_the_rest_begins_with_the_users_words() -> None:
     history = History(limit=3)
-    history.add([user("a"), Content(Role.MODEL, (CALL,)), Content(Role.USER, (RESULT,))])
-    history.add([model("b")])
+    history.add_contents([user("a"), Content(Role.MODEL, (CALL,)), Content(Role.USER, (RESULT,))])
+    history.add_contents([model("b")])
     assert len(history.snapshot()) == 4, "the user's last words and what followed them stay"
-    history.add([user("c"), model("d"), user("e"), model("f")])
+    history.add_contents([user("c"), model("d"), user("e"), model("f")])
     assert history.snapshot() == (user("e"), model("f"))
 
 
@@ -119,7 +119,7 @@ def test_media_is_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_BYTES", 1000)
     history = History()
     for _ in range(4):
-        history.add([Content(Role.USER, (Blob(bytes(400), "image/png"),))])
+        history.add_contents([Content(Role.USER, (Blob(bytes(400), "image/png"),))])
     assert len(history.snapshot()) == 2
 
 
@@ -150,7 +150,7 @@ def media(history: History) -> list[int]:
 
 def test_the_question_outlives_the_calls_that_it_led_to() -> None:
     history = History(limit=10)
-    history.add([user("My name is Ann."), model("Hello, Ann."), user("Take six photos.")])
+    history.add_contents([user("My name is Ann."), model("Hello, Ann."), user("Take six photos.")])
     rounds(history, 6)
     history.add_words("Done.")
     history.commit_draft()
@@ -160,7 +160,9 @@ def test_the_question_outlives_the_calls_that_it_led_to() -> None:
 
 def test_media_of_older_results_goes_before_anything_that_was_said() -> None:
     history = History()
-    history.add([user("My name is Ann."), model("Hello, Ann."), user("Look at my photos.")])
+    history.add_contents(
+        [user("My name is Ann."), model("Hello, Ann."), user("Look at my photos.")]
+    )
     rounds(history, 3, size=6 << 20)
     assert media(history) == [0, 6 << 20, 6 << 20], "an open turn is weighed, too"
     assert history.bytes <= token_counts.MAX_BYTES
@@ -171,7 +173,7 @@ def test_media_of_older_results_goes_before_anything_that_was_said() -> None:
 
 def test_a_result_heavier_than_all_bounds_leaves_the_question_and_itself() -> None:
     history = History([user("hello"), model("hi"), user("a photo, please"), called(1)])
-    history.add([answered(1, size=17 << 20)])
+    history.add_contents([answered(1, size=17 << 20)])
     assert [content.text for content in history.snapshot()[:1]] == ["a photo, please"]
     assert media(history) == [17 << 20]
 
@@ -188,8 +190,10 @@ def test_what_results_say_is_bounded_too(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 OPERATIONS: dict[str, Callable[[History], object]] = {
-    "ask": lambda history: history.add([user("a question of some words")]),
-    "photo": lambda history: history.add([Content(Role.USER, (Blob(bytes(300), "image/png"),))]),
+    "ask": lambda history: history.add_contents([user("a question of some words")]),
+    "photo": lambda history: history.add_contents(
+        [Content(Role.USER, (Blob(bytes(300), "image/png"),))]
+    ),
     "say": lambda history: history.add_words("some words of an answer"),
     "call": lambda history: history.add_calls((CALL,)),
     "answer": lambda history: history.add_results((replace(RESULT, response={"W": [0.5] * 100}),)),
@@ -213,14 +217,14 @@ def test_what_is_held_is_exact_whatever_is_added_cut_or_dropped(operations: list
 
 def test_results_that_answer_nothing_and_are_too_heavy_leave_nothing() -> None:
     history = History()
-    history.add([Content(Role.USER, (RESULT,)), answered(1, size=17 << 20)])
+    history.add_contents([Content(Role.USER, (RESULT,)), answered(1, size=17 << 20)])
     assert history.snapshot() == ()
 
 
 def test_what_follows_the_question_is_bounded_by_count() -> None:
     history = History([user("go")], limit=10)
     for number in range(300):
-        history.add([called(number), answered(number)])
+        history.add_contents([called(number), answered(number)])
     assert history.snapshot()[0] == user("go")
     assert len(history.snapshot()) <= MIN_RECENT_CONTENTS
     assert history.snapshot()[-1] == answered(299)
@@ -228,8 +232,8 @@ def test_what_follows_the_question_is_bounded_by_count() -> None:
 
 def test_no_late_result_is_left_without_its_call() -> None:
     history = History([user("a"), called(1), model("b")], limit=4)
-    history.add([user("c"), model("d"), answered(1), user("e")])
-    history.add([model("f")])
+    history.add_contents([user("c"), model("d"), answered(1), user("e")])
+    history.add_contents([model("f")])
     assert history.snapshot() == (user("c"), model("d"), user("e"), model("f"))
 
 
@@ -262,8 +266,8 @@ def test_of_too_many_at_once_the_last_stay_that_begin_with_the_users_words(limit
     one_by_one, at_once = History([user("old")], limit), History([user("old")], limit)
     said = [each for number in range(50) for each in (user(f"q{number}"), model(f"a{number}"))]
     for content in said:
-        one_by_one.add([content])
-    at_once.add(said)
+        one_by_one.add_contents([content])
+    at_once.add_contents(said)
     assert at_once.snapshot() == one_by_one.snapshot() == tuple(said[-(limit // 2 * 2) :])
     assert (at_once.bytes, at_once.version) == (one_by_one.bytes, one_by_one.version)
 
@@ -271,5 +275,5 @@ def test_of_too_many_at_once_the_last_stay_that_begin_with_the_users_words(limit
 def test_of_too_many_at_once_no_result_stays_without_its_call() -> None:
     history = History(limit=4)
     call, result = Content(Role.MODEL, (CALL,)), Content(Role.USER, (RESULT,))
-    history.add([user("a"), call, user("b"), result, model("c"), user("d")])
+    history.add_contents([user("a"), call, user("b"), result, model("c"), user("d")])
     assert history.snapshot() == (user("b"), model("c"), user("d"))

@@ -57,7 +57,7 @@ class Context:
         """Changes whenever an answer would be based on something else."""
         return self.history.version + self._updates
 
-    def update(self, instruction: str | None, tools: Tools | None) -> None:
+    def apply_update(self, instruction: str | None, tools: Tools | None) -> None:
         """Apply a `contextUpdate` to the generations that follow."""
         self.instruction = self.instruction if instruction is None else instruction
         self.tools = self.tools if tools is None else tools

@@ -253,7 +253,7 @@ class Conversation:
     def apply_update(self) -> None:
         """Apply the context update at the head of the queue."""
         if (update := self.user.take_update()) is not None:
-            self.context.update(update.instruction, update.tools)
+            self.context.apply_update(update.instruction, update.tools)
 
     def start_turn(self, step: Step) -> None:
         """Add what is ready to the history, and answer it if it asks for an answer."""
@@ -264,7 +264,7 @@ class Conversation:
         if asks:
             self.context.history.add_results(self.ledger.take_urgent())
         for entry in entries:
-            self.context.history.add(entry.contents())
+            self.context.history.add_contents(entry.contents())
         spoken = [entry for entry in entries if isinstance(entry, SpokenTurn)]
         if asks:
             typed = any(isinstance(entry, TypedTurn) for entry in asks)
@@ -341,7 +341,7 @@ class Conversation:
         """Add the turn to the history, and send what was held of its answer."""
         (turn,) = self.user.ready()
         self.user.take_entries([turn])
-        self.context.history.add(turn.contents())
+        self.context.history.add_contents(turn.contents())
         self.model.promote_generation(step)
 
     # --- idle -------------------------------------------------------------------------------
@@ -390,7 +390,7 @@ class Conversation:
         """Add what was said and heard so far to the history: the connection ends."""
         self.model.stop_output(step)
         for entry in self.user.ready():
-            self.context.history.add(entry.contents())
+            self.context.history.add_contents(entry.contents())
 
     def restore(self, checkpoint: Checkpoint, now: float) -> None:
         """Continue from a checkpoint, of which instruction, tools and history are in place."""

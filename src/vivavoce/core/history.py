@@ -92,7 +92,7 @@ class History:
         """Estimated bytes in memory, of the draft too."""
         return self._bytes + self._draft_bytes
 
-    def add(self, contents: Iterable[Content]) -> None:
+    def add_contents(self, contents: Iterable[Content]) -> None:
         """Add contributions. Only while there is no draft."""
         contents = list(contents)
         if (begin := self._begin_of_many(contents)) > 0:
@@ -148,7 +148,7 @@ class History:
     def add_within_turn(self, contents: Iterable[Content]) -> None:
         """Add contributions, to the draft if there is one."""
         if not self._draft:
-            self.add(contents)
+            self.add_contents(contents)
             return
         for content in contents:
             self._note(content)

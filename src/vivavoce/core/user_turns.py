@@ -280,7 +280,7 @@ class UserTurns:
         at = self._before_open()
         before = self.queue[at - 1] if at else None
         if isinstance(before, TypedTurn) and not before.answer:
-            before.join(contents, answer)
+            before.join_contents(contents, answer)
             self._bound_entry(before, step)
         elif contents or answer:
             self._join_entry(at, TypedTurn(contents, answer, urgent=True), step)
@@ -439,7 +439,7 @@ class TypedTurn:
         self.content, self.answer, self.urgent = list(content), answer, urgent
         self._measured = self._bytes = 0
 
-    def join(self, content: Iterable[Content], answer: bool) -> None:
+    def join_contents(self, content: Iterable[Content], answer: bool) -> None:
         """Append content, which may ask for an answer to all of it."""
         self.content += content
         self.answer = answer
