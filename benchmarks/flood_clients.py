@@ -39,6 +39,9 @@ PATH = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateCo
 MODEL = "models/gemini-2.5-flash-native-audio-preview-12-2025"
 SLOT_S = 0.02
 PIECE_BYTES = 64 * 1024
+WAIT_S = 0.5
+"""For the server to read on, before the flood looks whether its time is over."""
+
 SINK_BYTES = 256 * 1024
 """Read at a time by the sink."""
 
@@ -122,10 +125,14 @@ class CountedSocket:
         self._target = target
 
     def sendall(self, data: bytes) -> None:
-        """Send everything, in pieces."""
+        """Send everything, in pieces; wait as long as the flood lasts. Raises `OSError`."""
         at = 0
         while at < len(data):
-            at += self.send(data[at : at + PIECE_BYTES] if len(data) > PIECE_BYTES else data)
+            try:
+                at += self.send(data[at : at + PIECE_BYTES])
+            except TimeoutError:
+                if time.monotonic() >= self._target.until:
+                    raise
 
     def send(self, data: bytes) -> int:
         """Send some of it; how many bytes."""
@@ -180,13 +187,13 @@ class Flood:
         self.socket.socket.sendall(frame({"setup": {"model": MODEL, **setup}}))
         while not any(isinstance(event, Frame) for event in self._receive()):
             pass  # the answer to the handshake
-        self.socket.settimeout(2)
+        self.socket.settimeout(WAIT_S)
         if reads:
             threading.Thread(target=self._read, daemon=True).start()
 
     def repeat(self, data: bytes, count: int = 1, every_s: float = 0.0) -> None:
         """Send `data`, which is `count` of something, until the time is over."""
-        with suppress(OSError):  # closed, or not read any longer
+        with suppress(OSError):  # closed, or the time is over
             while time.monotonic() < self.target.until:
                 self.socket.sendall(data)
                 self.messages += count
@@ -214,7 +221,8 @@ class Flood:
     def _read(self) -> None:
         with suppress(OSError):
             while self._protocol.close_rcvd is None:
-                self._receive()
+                with suppress(TimeoutError):
+                    self._receive()
 
 
 Run = Callable[[Target], str]
@@ -294,7 +302,6 @@ def picture() -> bytes:
 @flood
 def image_in_the_history(target: Target) -> str:
     client = Flood(target, sessionResumption={})
-    client.socket.settimeout(10)
     with suppress(OSError):
         client.socket.sendall(picture())
     client.repeat(frame(words("a")), every_s=0.7)

@@ -1,6 +1,6 @@
 """What others notice of one client that floods the server.
 
-    python benchmarks/floods.py [FLOOD ...] [--seconds 10] [--talkers 6]
+    python benchmarks/floods.py [FLOOD ...] [--seconds 9] [--talkers 6]     eleven minutes
 
 A server with the scripted profile runs in a process of its own; so do the talkers, whose first
 sound after a typed turn is measured, and the flood. The talkers are measured
@@ -235,7 +235,7 @@ def sinking(name: str, plan: Traffic) -> Iterator[int]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("floods", nargs="*", metavar="FLOOD", help=", ".join(FLOODS))
-    parser.add_argument("--seconds", type=float, default=10.0, help="of each measurement")
+    parser.add_argument("--seconds", type=float, default=9.0, help="of each measurement")
     parser.add_argument("--talkers", type=int, default=6)
     parser.add_argument("--talk", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()

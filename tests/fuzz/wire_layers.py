@@ -28,6 +28,9 @@ from vivavoce.protocol.dialect import GeminiDialect
 from vivavoce.protocol.setup import Setup
 
 NOW = 1_890_000_000.0
+MOST_TOLD = 6
+"""So many events make an outcome: with all, ever longer messages would be kept."""
+
 _DETAIL = re.compile(r"\"[^\"]*\"|[0-9]+")
 
 
@@ -44,7 +47,8 @@ def _decoded(data: bytes, strict: bool) -> tuple[Hashable, Any]:
         events = GeminiDialect(strict).decode(data)
     except ClientFault as fault:
         return refusal(fault), None
-    return tuple(type(event).__name__ for event in events), list(events)
+    found = list(events)
+    return tuple(type(event).__name__ for event in found[:MOST_TOLD]), found
 
 
 def _strict(data: bytes) -> bool:

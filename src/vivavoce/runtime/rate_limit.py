@@ -38,7 +38,7 @@ LOOP_BURST_S = 0.05
 """What one connection may take of the event loop: so much at once, and this share of it on and on.
 A conversation takes a hundredth; a picture of 20 MB is read within the burst."""
 
-QUICK_S = 0.02
+QUICK_S = 0.01
 """Of the burst, what is taken without giving way: a handful of turns."""
 
 ANSWER_S = 0.002
