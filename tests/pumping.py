@@ -31,7 +31,7 @@ FUNCTIONS = {
 LENGTH = 30_000
 BOUNDED = {
     "engines/function_calling/": 1000,
-    "engines/text.py": 320,
+    "engines/speech_text.py": 320,
 }
 """Characters that the callers of these expressions let through: `turns.MAX_CHARS` of what a user
 said, and one piece of an answer that is to be spoken."""

@@ -13,7 +13,7 @@ import pytest
 
 MADE_WHERE_USED = {
     "engines/function_calling/values.py", "engines/function_calling/phrases.py",
-    "engines/function_calling/results.py", "engines/text.py",
+    "engines/function_calling/results.py", "engines/speech_text.py",
 }  # fmt: skip
 """Modules with expressions that are made of parts when they are used, on bounded text."""
 

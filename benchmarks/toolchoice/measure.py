@@ -40,7 +40,7 @@ from benchmarks.toolchoice.case import Case
 from benchmarks.toolchoice.sets import SETS
 
 from vivavoce.domain.content import Json, ToolDeclaration
-from vivavoce.engines.function_calling.arguments import MissingArgument, fill
+from vivavoce.engines.function_calling.arguments import MissingArgument, fill_arguments
 from vivavoce.engines.function_calling.router import Choice, ListJudge, Router
 from vivavoce.engines.function_calling.sentence_embedding import MiniLM
 from vivavoce.engines.llamacpp.llama import Llama, LlamaOptions
@@ -144,7 +144,7 @@ def _tried(case: Case, tools: tuple[ToolDeclaration, ...], router: Router) -> Ou
     args: Mapping[str, Any] | None = None
     if choice is not None:
         try:
-            args = fill(choice.tool, case.said, router.encoder)
+            args = fill_arguments(choice.tool, case.said, router.encoder)
         except MissingArgument:
             args = None
     filling = time.process_time() - chosen if choice is not None and choice.tool.parameters else 0.0

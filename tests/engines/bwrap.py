@@ -25,7 +25,7 @@ from vivavoce.engines.bubblewrap_process import (
     namespaces_forbidden,
     own_interpreter,
 )
-from vivavoce.engines.sandboxes import SandboxLimits
+from vivavoce.engines.sandbox_limits import SandboxLimits
 
 FOLDER = Path(__file__).parents[2] / ".pytest_cache" / "bubblewrap"
 NOT_HERE = "bubblewrap is not installed, and can't be fetched here"

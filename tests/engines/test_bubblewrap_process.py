@@ -20,7 +20,7 @@ from engines.bwrap import program
 from vivavoce.engines import bubblewrap_process
 from vivavoce.engines.bubblewrap_process import (
     ENVIRONMENT,
-    MACHINES,
+    SYSCALL_TABLES,
     ProcessEnd,
     SandboxProcess,
     namespaces_forbidden,
@@ -28,7 +28,7 @@ from vivavoce.engines.bubblewrap_process import (
     sandbox_command,
     system_call_filter,
 )
-from vivavoce.engines.sandboxes import CodeOutput, SandboxLimits
+from vivavoce.engines.sandbox_limits import CodeOutput, SandboxLimits
 
 pytestmark = pytest.mark.process
 
@@ -119,7 +119,7 @@ def test_one_that_took_too_long_ends() -> None:
     with started(0.3) as it:
         assert it.cell.ended.wait(20)
         assert gone(it.first)
-    assert it.ended == [ProcessEnd(None, late=True)]
+    assert it.ended == [ProcessEnd(None, timed_out=True)]
 
 
 def test_one_that_printed_too_much_ends() -> None:
@@ -255,27 +255,27 @@ def verdict(filter_: bytes, audit: int, number: int, first: int = 0) -> int:
             at += yes if holds else no
 
 
-@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("machine", SYSCALL_TABLES)
 def test_what_a_program_needs_is_allowed_and_the_rest_is_refused(machine: str) -> None:
-    known, filter_ = MACHINES[machine], system_call_filter(machine)
+    known, filter_ = SYSCALL_TABLES[machine], system_call_filter(machine)
     assert filter_ is not None
     assert [verdict(filter_, known.audit, n) for n in COMMON[machine]] == [ALLOW] * 10
     assert [verdict(filter_, known.audit, n) for n in REFUSED[machine]] == [EPERM] * 10
     assert set(REFUSED[machine]) <= set(known.refused)
 
 
-@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("machine", SYSCALL_TABLES)
 def test_threads_may_be_started_and_processes_may_not(machine: str) -> None:
-    known, filter_ = MACHINES[machine], system_call_filter(machine)
+    known, filter_ = SYSCALL_TABLES[machine], system_call_filter(machine)
     assert filter_ is not None
     assert verdict(filter_, known.audit, known.clone, THREAD) == ALLOW
     assert verdict(filter_, known.audit, known.clone, 17) == EPERM
     assert verdict(filter_, known.audit, 435) == ENOSYS
 
 
-@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("machine", SYSCALL_TABLES)
 def test_calls_in_the_manner_of_another_machine_end_the_program(machine: str) -> None:
-    known, filter_ = MACHINES[machine], system_call_filter(machine)
+    known, filter_ = SYSCALL_TABLES[machine], system_call_filter(machine)
     assert filter_ is not None
     assert verdict(filter_, 0x40000003, 1) == KILL
     assert verdict(filter_, known.audit, 0x40000000 | 41) == ENOSYS
@@ -286,7 +286,7 @@ def test_an_unknown_machine_has_no_filter() -> None:
 
 
 def test_the_filter_fits_into_the_kernels_limit() -> None:
-    assert all(len(system_call_filter(machine) or b"") < 8 * 4096 for machine in MACHINES)
+    assert all(len(system_call_filter(machine) or b"") < 8 * 4096 for machine in SYSCALL_TABLES)
 
 
 ASKING = """

@@ -59,7 +59,7 @@ def test_images_reach_a_prompt_as_one_note() -> None:
 def test_who_asks_about_an_image_is_told_that_it_is_not_seen(
     parts: tuple[Part, ...], excused: bool
 ) -> None:
-    assert chat.excuse_blindness([Content(Role.USER, parts)]) == (chat.EXCUSE if excused else "")
+    assert chat.no_vision_reply([Content(Role.USER, parts)]) == (chat.EXCUSE if excused else "")
 
 
 def test_an_earlier_image_is_meant_where_it_is_named() -> None:
@@ -69,7 +69,7 @@ def test_an_earlier_image_is_meant_where_it_is_named() -> None:
     )
     named = Content(Role.USER, (Text("Who is in the photo?"),))
     unnamed = Content(Role.USER, (Text("What colour is the sky?"),))
-    assert chat.excuse_blindness([*before, named]) == chat.EXCUSE
-    assert chat.excuse_blindness([*before, unnamed]) == ""
+    assert chat.no_vision_reply([*before, named]) == chat.EXCUSE
+    assert chat.no_vision_reply([*before, unnamed]) == ""
     sent_before_the_words = (Content(Role.USER, (PICTURE,)), unnamed)
-    assert chat.excuse_blindness(sent_before_the_words) == chat.EXCUSE
+    assert chat.no_vision_reply(sent_before_the_words) == chat.EXCUSE

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from support.budget import budget
 from vivavoce.domain.content import ToolDeclaration
 from vivavoce.engines.function_calling import arguments
-from vivavoce.engines.function_calling.arguments import MissingArgument, fill
+from vivavoce.engines.function_calling.arguments import MissingArgument, fill_arguments
 from vivavoce.engines.function_calling.declarations import ParameterKind, kind_of
 from vivavoce.engines.tool_validation import fits_schema
 
@@ -25,7 +25,7 @@ def function(name: str = "do_it", required: list[str] | None = None, **of: Any) 
 
 
 def filled(tool: ToolDeclaration, spoken: str) -> dict[str, Any]:
-    return arguments.fill(tool, spoken)
+    return arguments.fill_arguments(tool, spoken)
 
 
 def test_a_function_without_parameters_takes_none() -> None:
@@ -218,7 +218,7 @@ RADIO = declare("play_radio", room=TEXT)
 def test_turns_of_speech_tell_what_is_what(
     tool: ToolDeclaration, said: str, args: dict[str, Any]
 ) -> None:
-    assert fill(tool, said) == args
+    assert fill_arguments(tool, said) == args
 
 
 @pytest.mark.parametrize(
@@ -269,7 +269,7 @@ def test_every_call_that_is_made_fits_its_schema(
     needs = data.draw(st.sets(st.sampled_from(sorted(of))) if of else st.just(set[str]()))
     tool = declare("do_it", " ".join(sorted(needs)), **of)
     try:
-        args = fill(tool, said)
+        args = fill_arguments(tool, said)
     except MissingArgument:
         return
     jsonschema.validate(args, tool.parameters)

@@ -32,7 +32,7 @@ from vivavoce.domain.content import (
 from vivavoce.domain.ids import CallId
 from vivavoce.domain.request import GenerationRequest
 from vivavoce.engines.function_calling import planner
-from vivavoce.engines.function_calling.arguments import fill
+from vivavoce.engines.function_calling.arguments import fill_arguments
 from vivavoce.engines.function_calling.model import FunctionCallingModel
 from vivavoce.engines.function_calling.planner import ON_IT, IntentDetector, Planner
 from vivavoce.engines.function_calling.results import DONE, NOTHING_FOUND, Quoter
@@ -77,7 +77,7 @@ def test_a_task_is_kept_whole(encoder: MiniLM) -> None:
     shape = {"type": "object", "properties": parts, "required": ["task"]}
     reminder = ToolDeclaration("create_reminder", "Create a reminder.", shape)
     spoken = "remind me to call the dentist tomorrow at nine"
-    assert fill(reminder, spoken, encoder) == {
+    assert fill_arguments(reminder, spoken, encoder) == {
         "task": "call the dentist",
         "due": "tomorrow at nine",
     }

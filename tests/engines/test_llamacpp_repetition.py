@@ -315,8 +315,8 @@ def test_an_admission_is_made_in_the_users_language_and_not_repeated() -> None:
     history = [user("Hm.")]
     admitted = []
     for _ in range(4):
-        admitted.append(repetition.unsure("fr-FR", history))
+        admitted.append(repetition.fallback_reply("fr-FR", history))
         history += [said(admitted[-1]), user("Hm.")]
     assert len(set(admitted)) == 4
-    assert repetition.unsure("fr-FR", history) == admitted[0]
-    assert repetition.unsure("", []) == repetition.unsure("en-US", [])
+    assert repetition.fallback_reply("fr-FR", history) == admitted[0]
+    assert repetition.fallback_reply("", []) == repetition.fallback_reply("en-US", [])

@@ -14,7 +14,7 @@ from support.budget import budget
 from vivavoce.domain.content import Json, ToolCall, ToolDeclaration, Tools
 from vivavoce.domain.ids import CallId
 from vivavoce.domain.json_schema import find_fault
-from vivavoce.engines.function_calling.arguments import MissingArgument, fill
+from vivavoce.engines.function_calling.arguments import MissingArgument, fill_arguments
 from vivavoce.engines.scripted_arguments import Unfillable, arguments
 from vivavoce.engines.tool_validation import check_calls
 
@@ -64,7 +64,7 @@ def test_function_calling_asks_for_what_it_cannot_fill(schema: Json) -> None:
     assume(find_fault(schema) is None)
     tool = function(schema)
     try:
-        found = fill(tool, SAID)
+        found = fill_arguments(tool, SAID)
     except MissingArgument:
         return
     assert_fits(tool, found)
@@ -127,7 +127,7 @@ def test_every_engine_calls_functions_of_every_kind(kind: Json, value: Any) -> N
     assert find_fault(schema) is None
     tool = function(schema)
     for called in (arguments(tool, "set the level to 2", {"set", "level"}),
-                   fill(tool, "set the level to 2")):  # fmt: skip
+                   fill_arguments(tool, "set the level to 2")):  # fmt: skip
         assert called == {"level": value}
         assert_fits(tool, called)
 
@@ -181,7 +181,7 @@ def test_function_calling_fits_or_asks_for_schemas_of_every_kind(
     for schema in rows.values():
         tool = ToolDeclaration("echo_value", "Echo a value.", schema)
         try:
-            called = fill(tool, said)
+            called = fill_arguments(tool, said)
         except MissingArgument:
             continue
         assert_fits(tool, called)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from vivavoce.domain.audio import OUTPUT_RATE, pcm_seconds
 from vivavoce.domain.setup import DEFAULT_VOICE, VOICES
+from vivavoce.engines.speech_text import normalize_text
 from vivavoce.engines.synthesis import (
     LOUDNESS,
     SILENT_SECONDS_PER_CHARACTER,
@@ -33,7 +34,6 @@ from vivavoce.engines.synthesis import (
     trim_silence,
     voice_parameters,
 )
-from vivavoce.engines.text import normalize_text
 
 # --- voices ------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from fuzz.wire_layers import refusal
 from vivavoce.domain.content import Json, ToolCall, ToolDeclaration, Tools
 from vivavoce.domain.ids import CallId
 from vivavoce.domain.json_schema import find_fault
-from vivavoce.engines.function_calling.arguments import MissingArgument, fill
+from vivavoce.engines.function_calling.arguments import MissingArgument, fill_arguments
 from vivavoce.engines.scripted_arguments import Unfillable, arguments
 from vivavoce.engines.tool_validation import InvalidCall, check_calls
 from vivavoce.errors import ClientFault
@@ -135,7 +135,7 @@ def run_arguments(data: bytes) -> Hashable:
     else:
         found.append(_fits(tool, made))
     try:
-        filled = fill(tool, SAID)
+        filled = fill_arguments(tool, SAID)
     except MissingArgument:
         found.append("missing")
     else:

@@ -32,10 +32,10 @@ from vivavoce.engines.bubblewrap_process import (
     sandbox_command,
 )
 from vivavoce.engines.ports import EngineHost, Settings
-from vivavoce.engines.sandboxes import (
+from vivavoce.engines.sandbox_limits import (
     BUSY,
     CLOSED,
-    MOST_MIB,
+    MAX_MEMORY_MIB,
     NO_START,
     CodeOutput,
     SandboxLimits,
@@ -67,7 +67,7 @@ log = logging.getLogger(__name__)
 class BubblewrapSettings(SandboxLimits):
     """`python` is the interpreter; empty for the server's own, without packages."""
 
-    memory_mib: Annotated[int, Field(ge=64, le=MOST_MIB)] = 512
+    memory_mib: Annotated[int, Field(ge=64, le=MAX_MEMORY_MIB)] = 512
     program: str = "bwrap"
     python: str = ""
 
@@ -78,13 +78,13 @@ class BubblewrapSandbox:
     name = "bubblewrap"
 
     def __init__(
-        self, program: str, interpreter: Interpreter, limits: SandboxLimits, calls: bytes
+        self, program: str, interpreter: Interpreter, limits: SandboxLimits, seccomp_filter: bytes
     ) -> None:
         self.abilities = interpreter.abilities
         self._program = program
         self._interpreter = interpreter
         self._limits = limits
-        self._calls = calls
+        self._seccomp_filter = seccomp_filter
         # `run` refuses what exceeds the queue; one place more is for closing.
         self._workers = WorkerPool(ENGINE, limits.workers, limits.workers + limits.queue + 1)
         self._processes: set[SandboxProcess] = set()
@@ -129,7 +129,7 @@ class BubblewrapSandbox:
         return ended.error_line or output.text.strip() or f"status {ended.status}"
 
     async def _execute(self, code: str, output: CodeOutput, time_s: float) -> ProcessEnd:
-        process = SandboxProcess(self._calls, ENVIRONMENT)
+        process = SandboxProcess(self._seccomp_filter, ENVIRONMENT)
         setup = partial(sandbox_command, self._program, self._interpreter, self._limits)
 
         def perform(token: CancelToken) -> ProcessEnd:
@@ -147,7 +147,7 @@ class BubblewrapSandbox:
                 self._processes.discard(process)
 
     def _result(self, ended: ProcessEnd, output: CodeOutput) -> CodeResult:
-        if ended.late:
+        if ended.timed_out:
             return output.result(DEADLINE, deadline_message(self._limits))
         status = ended.status
         if not status:
@@ -172,13 +172,13 @@ async def create(settings: Settings, host: EngineHost) -> BubblewrapSandbox:
     program = shutil.which(chosen)
     if program is None:
         raise EngineMissing(ENGINE, f"There is no program {chosen} on this machine.", _INSTALL)
-    calls = bubblewrap_process.system_call_filter()
-    if calls is None:
+    seccomp_filter = bubblewrap_process.system_call_filter()
+    if seccomp_filter is None:
         raise EngineMissing(
             ENGINE, "This machine is neither x86-64 nor ARM64.", "Use the sandbox `monty`."
         )
     interpreter = await _interpreter(limits.python)
-    sandbox = BubblewrapSandbox(program, interpreter, limits, calls)
+    sandbox = BubblewrapSandbox(program, interpreter, limits, seccomp_filter)
     if reason := await sandbox.probe():
         await sandbox.aclose()
         problem = f"bubblewrap can't run Python here ({reason})."

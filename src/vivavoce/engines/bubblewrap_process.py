@@ -1,19 +1,19 @@
-"""Start and end one sandbox of bubblewrap: its files, refused system calls, processes and pipes.
+"""Run code once under bubblewrap: interpreter, seccomp filter, command line, process.
 
 Everything is absent in a sandbox but what the command line names: the interpreter and the system's
 libraries, read-only; three devices; an empty `/tmp` in memory, of a bounded size. There is no
-`/proc` and no `/etc`. The folders that lead to what was mounted are read-only too, so that nothing
-can be put into memory beside the limits.
+`/proc` and no `/etc`. The folders that lead to what was mounted are read-only too, so that code
+cannot use memory outside the limits.
 
 Namespaces take the network and the files away. What is left is the kernel itself, and memory that
 no limit of a process counts. So these system calls fail with EPERM:
 
 - new processes (threads are allowed): one process is what the memory limit is about;
 - memory that is held by something else than an address space: memfd, System V, message queues;
-- sockets, namespaces, mounts, tracing, keys, BPF, io_uring, modules: a program of a model's needs
+- sockets, namespaces, mounts, tracing, keys, BPF, io_uring, modules: model-written code needs
   none of them, and most holes of the kernel were found there.
 
-Everything else is allowed. It is a list of what is known to be of no use, not of what is safe.
+Everything else is allowed. This is a denylist of unneeded calls, not an allowlist.
 
 bubblewrap starts a process that is the first of a new namespace, and waits for it. The kernel
 kills all that is in a namespace with its first process, so that is the one to kill. Killing only
@@ -44,18 +44,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vivavoce.engines.sandboxes import SandboxLimits
+from vivavoce.engines.sandbox_limits import SandboxLimits
 from vivavoce.errors import EngineMissing
 
 # --- the interpreter ---------------------------------------------------------------------
 
 SYSTEM = Path("/usr")
-PLACE = Path("/python")
+PYTHON_MOUNT = Path("/python")
 PACKAGES = Path("/packages")
 
 _PROBE_S = 30.0
-_NAMED = 40
-_ASK = """
+_MAX_LISTED_PACKAGES = 40
+_INTERPRETER_QUERY = """
 import importlib.metadata, json, os, site, sys
 program = getattr(sys, "_base_executable", None) or sys.executable
 print(json.dumps({
@@ -86,26 +86,27 @@ class Interpreter:
         """Description for a model."""
         text = f"It is Python {self.version} with its standard library, in one process"
         if self.names:
-            some = ", ".join(self.names[:_NAMED])
-            text += f", and with the packages {some}{' and others' * (len(self.names) > _NAMED)}"
+            some = ", ".join(self.names[:_MAX_LISTED_PACKAGES])
+            more = " and others" * (len(self.names) > _MAX_LISTED_PACKAGES)
+            text += f", and with the packages {some}{more}"
         return f"{text}."
 
     @property
     def inside(self) -> Path:
         """Path of the program in the sandbox."""
-        return self.program if self.base == SYSTEM else PLACE / "bin" / "python3"
+        return self.program if self.base == SYSTEM else PYTHON_MOUNT / "bin" / "python3"
 
     def mounts(self) -> list[tuple[Path, Path]]:
         """Return pairs of path and place in the sandbox: the program, its library, the packages.
 
-        A Python of the system stays where it is. Another one is mounted at `PLACE`, since its path
-        shows whose machine this is, and tracebacks show the path.
+        A Python of the system stays where it is. Another one is mounted at `PYTHON_MOUNT`, since
+        tracebacks would show its path, and so whose machine this is.
         """
         found = [(self.program, self.inside)]
         if self.base != SYSTEM:
             for name in ("lib", "lib64"):
                 if (self.base / name).is_dir():
-                    found.append((self.base / name, PLACE / name))
+                    found.append((self.base / name, PYTHON_MOUNT / name))
         return found + list(zip(self.packages, self.packages_inside(), strict=True))
 
     def packages_inside(self) -> list[Path]:
@@ -122,7 +123,7 @@ def own_interpreter() -> Interpreter:
 
 async def query_interpreter(python: str) -> Interpreter:
     """Ask the program `python` for its files and packages. Raises `OSError`."""
-    _, output = await _run(python, "-I", "-c", _ASK)
+    _, output = await _run(python, "-I", "-c", _INTERPRETER_QUERY)
     try:
         found: dict[str, Any] = json.loads(output)
         return Interpreter(
@@ -141,8 +142,8 @@ async def query_interpreter(python: str) -> Interpreter:
 # bubblewrap reports a failure in one of many sentences, and they change. So after a failure a
 # process tries the same: to make the namespaces, to map its user there, and to mount something. It
 # is a process of its own, since it can't leave the namespaces.
-_REFUSED = 77
-_TRY = f"""
+_REFUSED_STATUS = 77
+_NAMESPACE_PROBE = f"""
 import ctypes, os, sys
 
 NEW = 0x10000000 | 0x00020000 | 0x08000000 | 0x04000000 | 0x20000000 | 0x40000000
@@ -150,7 +151,7 @@ SLAVE = 0x80000 | 0x4000
 user, group = os.getuid(), os.getgid()
 libc = ctypes.CDLL(None, use_errno=True)
 if libc.unshare(NEW):
-    sys.exit({_REFUSED})
+    sys.exit({_REFUSED_STATUS})
 try:
     for name, text in (
         ("setgroups", "deny"), ("uid_map", f"65534 {{user}} 1"), ("gid_map", f"65534 {{group}} 1")
@@ -158,9 +159,9 @@ try:
         with open("/proc/self/" + name, "w") as file:
             file.write(text)
 except OSError:
-    sys.exit({_REFUSED})
+    sys.exit({_REFUSED_STATUS})
 if libc.mount(None, b"/", None, SLAVE, None) or libc.mount(b"tmpfs", b"/tmp", b"tmpfs", 0, None):
-    sys.exit({_REFUSED})
+    sys.exit({_REFUSED_STATUS})
 """
 
 
@@ -171,10 +172,10 @@ class NamespacesForbidden(EngineMissing):
 async def namespaces_forbidden() -> bool:
     """Return whether the kernel refuses namespaces to this user; false if not known."""
     try:
-        status, _ = await _run(sys.executable, "-I", "-S", "-c", _TRY)
+        status, _ = await _run(sys.executable, "-I", "-S", "-c", _NAMESPACE_PROBE)
     except TimeoutError:
         return False
-    return status == _REFUSED
+    return status == _REFUSED_STATUS
 
 
 async def _run(*command: str) -> tuple[int | None, bytes]:
@@ -203,8 +204,8 @@ _X32 = 0x40000000
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
-    """One architecture: its audit number, the number of `clone`, the refused calls that it has."""
+class SyscallTable:
+    """System call numbers of one architecture: audit number, `clone`, refused calls."""
 
     audit: int
     clone: int
@@ -218,8 +219,8 @@ _EVERYWHERE = (
     434, 438, 440, 447,  # pidfd_open, pidfd_getfd, process_madvise, memfd_secret
 )  # fmt: skip
 
-MACHINES = {
-    "x86_64": Machine(
+SYSCALL_TABLES = {
+    "x86_64": SyscallTable(
         audit=0xC000003E,
         clone=56,
         refused=(
@@ -235,7 +236,7 @@ MACHINES = {
             *_EVERYWHERE,
         ),
     ),
-    "aarch64": Machine(
+    "aarch64": SyscallTable(
         audit=0xC00000B7,
         clone=220,
         refused=(
@@ -256,7 +257,7 @@ MACHINES = {
 
 def system_call_filter(machine: str = "") -> bytes | None:
     """Return the filter for `bwrap --seccomp`; `None` for an unknown machine."""
-    known = MACHINES.get(machine or platform.machine())
+    known = SYSCALL_TABLES.get(machine or platform.machine())
     if known is None:
         return None
     refuse = (_RETURN, 0, 0, _ERRNO | errno.EPERM)
@@ -304,7 +305,7 @@ ENVIRONMENT = {
     "HOME": "/tmp",
     "LANG": "C.UTF-8",
     "TZ": "UTC",
-    "LD_LIBRARY_PATH": str(PLACE / "lib"),
+    "LD_LIBRARY_PATH": str(PYTHON_MOUNT / "lib"),
     "MPLBACKEND": "Agg",
     "MPLCONFIGDIR": "/tmp",
     # A thread of these libraries takes address space, of which there is little.
@@ -386,23 +387,23 @@ class ProcessEnd:
     """The end of a sandbox.
 
     `status` is as in a shell: above 128, the signal that ended the program; `None` if it was killed
-    here. `late` says that it was killed at its time limit. `error_line` is the first line of
+    here. `timed_out` says that it was killed at its time limit. `error_line` is the first line of
     bubblewrap's own messages.
     """
 
     status: int | None
-    late: bool = False
+    timed_out: bool = False
     error_line: str = ""
 
 
 class SandboxProcess:
     """One sandbox. `run`, in one thread, starts it and blocks; any other thread may call `stop`.
 
-    `calls` is the filter of system calls, `environment` the whole environment of the code.
+    `seccomp_filter` is the filter of system calls, `environment` the whole environment.
     """
 
-    def __init__(self, calls: bytes, environment: Mapping[str, str]) -> None:
-        self._calls = calls
+    def __init__(self, seccomp_filter: bytes, environment: Mapping[str, str]) -> None:
+        self._seccomp_filter = seccomp_filter
         self._environment = environment
         self._lock = threading.Lock()
         self._first: int | None = None
@@ -423,9 +424,9 @@ class SandboxProcess:
         command: Callable[[int, int], Sequence[str]],
         code: bytes,
         time_s: float,
-        take: Callable[[bytes], bool],
+        on_output: Callable[[bytes], bool],
     ) -> ProcessEnd:
-        """Run `code`, and pass its output to `take` until that returns false.
+        """Run `code`, and pass its output to `on_output` until that returns false.
 
         `command` gets the descriptors of the filter and of bubblewrap's report. Raises `OSError`
         if the program can't be started.
@@ -439,7 +440,7 @@ class SandboxProcess:
             with self._started(command, code) as (process, report):
                 try:
                     self._begin(report)
-                    return self._follow(process, began + time_s, take)
+                    return self._follow(process, began + time_s, on_output)
                 finally:
                     self._finish(process)
         finally:
@@ -454,7 +455,7 @@ class SandboxProcess:
             report, reporting = os.pipe()
             kept.callback(os.close, report)
             given.callback(os.close, reporting)
-            filter_fd, code_fd = _file(self._calls), _file(code)
+            filter_fd, code_fd = _file(self._seccomp_filter), _file(code)
             given.callback(os.close, filter_fd)
             given.callback(os.close, code_fd)
             process = kept.enter_context(
@@ -482,17 +483,17 @@ class SandboxProcess:
             self.stop()
 
     def _follow(
-        self, process: subprocess.Popen[bytes], end: float, take: Callable[[bytes], bool]
+        self, process: subprocess.Popen[bytes], end: float, on_output: Callable[[bytes], bool]
     ) -> ProcessEnd:
         assert process.stdout is not None
         assert process.stderr is not None
         for piece in _pieces(process.stdout.fileno(), end):
-            if not take(piece):
+            if not on_output(piece):
                 return ProcessEnd(None)
         try:
             status = process.wait(max(0.0, end - time.monotonic()))
         except subprocess.TimeoutExpired:
-            return ProcessEnd(None, late=True)
+            return ProcessEnd(None, timed_out=True)
         output = _all(process.stderr.fileno(), time.monotonic() + _EXIT_S)
         error_line = output.decode(errors="replace").strip().partition("\n")[0]
         return ProcessEnd(128 - status if status < 0 else status, error_line=error_line)

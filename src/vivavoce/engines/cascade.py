@@ -42,8 +42,13 @@ from vivavoce.engines.ports import (
     UsageReported,
 )
 from vivavoce.engines.settings import EngineChoice, read_settings
+from vivavoce.engines.speech_text import (
+    SentenceSplitter,
+    TextNormalizer,
+    normalize_text,
+    symbol_names,
+)
 from vivavoce.engines.synthesis import Realigner, silence
-from vivavoce.engines.text import SentenceSplitter, TextNormalizer, normalize_text, symbol_names
 from vivavoce.engines.tool_validation import InvalidCall, args_problem, check_calls
 from vivavoce.engines.workers import WorkerPool
 from vivavoce.errors import EngineError

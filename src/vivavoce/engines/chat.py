@@ -374,7 +374,7 @@ def note_images(history: Sequence[Content]) -> tuple[Content, ...]:
     return tuple(map(_noted, history))
 
 
-def excuse_blindness(history: Sequence[Content]) -> str:
+def no_vision_reply(history: Sequence[Content]) -> str:
     """Return `EXCUSE` where the newest words ask about an image that was sent, or for sight.
 
     Else nothing. Frames that do not belong to a turn never get here, so "what do you see" is

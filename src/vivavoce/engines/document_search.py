@@ -39,7 +39,7 @@ from vivavoce.engines.document_index import (
 )
 from vivavoce.engines.ports import EngineHost, SearchQuery, Settings
 from vivavoce.engines.settings import read_settings
-from vivavoce.engines.text import FUNCTION_WORDS
+from vivavoce.engines.speech_text import FUNCTION_WORDS
 from vivavoce.engines.workers import CancelToken, WorkerPool
 from vivavoce.errors import ConfigError, EngineBusy, EngineMissing, ToolError
 

@@ -21,6 +21,7 @@ from vivavoce.domain.audio import OUTPUT_RATE
 from vivavoce.domain.setup import VOICES
 from vivavoce.engines.ports import EngineHost, Settings, Speech, SynthesizerCapabilities
 from vivavoce.engines.settings import read_settings
+from vivavoce.engines.speech_text import split_sentences
 from vivavoce.engines.synthesis import (
     estimated_marks,
     gain_to_level,
@@ -31,7 +32,6 @@ from vivavoce.engines.synthesis import (
     trim_silence,
     voice_parameters,
 )
-from vivavoce.engines.text import split_sentences
 from vivavoce.engines.workers import CancelToken, WorkerPool
 from vivavoce.errors import EngineError, EngineMissing
 

@@ -1,4 +1,4 @@
-"""Speech synthesis by hibari, a small English neural voice, in the thirty voices of the Live API.
+"""Synthesizer on the `hibari` package: one English model, converted into thirty voices.
 
 One run of the network turns phonemes into the spectral envelopes and the pitch of every frame of
 12.5 ms, of which `hibari.dsp` makes the sound. Envelopes and pitch are predicted apart, so each can
@@ -38,6 +38,7 @@ from vivavoce.engines.ports import (
     SynthesizerCapabilities,
 )
 from vivavoce.engines.settings import EngineChoice, ExistingFile, read_settings
+from vivavoce.engines.speech_text import split_sentences
 from vivavoce.engines.synthesis import (
     VoiceParameters,
     estimated_marks,
@@ -50,7 +51,6 @@ from vivavoce.engines.synthesis import (
     trim_silence,
     voice_parameters,
 )
-from vivavoce.engines.text import split_sentences
 from vivavoce.engines.weights import PublishedFile, Weights, import_onnxruntime
 from vivavoce.engines.workers import CancelToken, WorkerPool
 from vivavoce.errors import EngineError, EngineMissing
@@ -63,12 +63,12 @@ Floats: TypeAlias = NDArray[np.float32]
 ENGINE = "synthesizer.hibari"
 
 _OUTPUTS = ("lh", "theta", "ln", "lr", "phi", "f0")
-_ENDS = b"/CumSum_output_0"
+_PHONEME_ENDS_OUTPUT = b"/CumSum_output_0"
 """The one cumulative sum of the graph: where each phoneme ends, in steps of two frames."""
 
 _STEP_S = 0.025
 
-_LONGEST_PHONEMES = 400
+_MAX_RUN_PHONEMES = 400
 """What the network was trained on in one run; the package cuts there too."""
 
 _LONG_NUMBER = re.compile(r"\d{16,}")
@@ -122,9 +122,9 @@ class AcousticModel:
         except Exception:  # it is not made for every text; what remains is still worth saying
             log.debug("text can't be read as a whole", extra={"text": readable}, exc_info=True)
             phonemes = " ".join(filter(None, map(self._word_phonemes, readable.split())))
-        if len(phonemes) <= _LONGEST_PHONEMES:
+        if len(phonemes) <= _MAX_RUN_PHONEMES:
             return [phonemes] if phonemes.strip() else []
-        return [" ".join(words) for words in _cut_words(phonemes.split(), _LONGEST_PHONEMES)]
+        return [" ".join(words) for words in _cut_words(phonemes.split(), _MAX_RUN_PHONEMES)]
 
     def _word_phonemes(self, word: str) -> str:
         try:
@@ -142,7 +142,7 @@ class AcousticModel:
             return None
         feed = {"ids": np.array([ids], np.int64), "speed": np.array([pace], np.float32)}
         found = dict(zip(self._outputs, self._session.run(None, feed), strict=True))
-        ends = found.get(_ENDS.decode())
+        ends = found.get(_PHONEME_ENDS_OUTPUT.decode())
         known = "".join(character for character in phonemes if character in self._hibari.vocab)
         starts: list[float] = []
         if ends is not None and ends.shape == (len(ids),):
@@ -158,9 +158,9 @@ def _with_phoneme_ends(model: bytes) -> bytes:
     encoding of ONNX: field 7 of the model (graph), 12 (output), 1 (name). A model without that
     value stays as it is.
     """
-    if _ENDS not in model:
+    if _PHONEME_ENDS_OUTPUT not in model:
         return model
-    return model + _field(7, _field(12, _field(1, _ENDS)))
+    return model + _field(7, _field(12, _field(1, _PHONEME_ENDS_OUTPUT)))
 
 
 def _field(number: int, content: bytes) -> bytes:
@@ -220,7 +220,7 @@ _BIN_HZ = 20.0
 _VOICED_HZ = 40.0
 _NEPER_DB = 8.686
 
-_FUNDAMENTAL = 1.3
+_PITCH_WARP_LIMIT = 1.3
 """The envelope follows the pitch up to 1.3 times its mean, and the formants from 1 kHz on.
 
 The network's envelope has a peak where the model's own fundamental is; left in its place, it
@@ -279,8 +279,8 @@ class _Warp:
 
     def __init__(self, pitch_hz: float, formant: float) -> None:
         top = _BINS * _BIN_HZ
-        voice_hz = (0.0, _FUNDAMENTAL * pitch_hz, _FORMANTS_HZ * formant, top * formant)
-        model_hz = (0.0, _FUNDAMENTAL * MODEL_PITCH_HZ, _FORMANTS_HZ, top)
+        voice_hz = (0.0, _PITCH_WARP_LIMIT * pitch_hz, _FORMANTS_HZ * formant, top * formant)
+        model_hz = (0.0, _PITCH_WARP_LIMIT * MODEL_PITCH_HZ, _FORMANTS_HZ, top)
         at = np.interp(np.arange(_BINS) * _BIN_HZ, voice_hz, model_hz) / _BIN_HZ
         at = np.minimum(at, _BINS - 1)
         self._low = at.astype(np.intp)
@@ -375,7 +375,7 @@ WEIGHTS = tuple(FURTHER_VOICES.values())
 
 log = logging.getLogger(__name__)
 
-_LONGEST = 240
+_MAX_RUN_CHARS = 240
 """Characters in one run of the network: about 15 s of sound, made in 0.2 s of CPU."""
 
 _CALIBRATION = "How is the weather in London today?"
@@ -385,25 +385,27 @@ _OTHER_LANGUAGES = "espeak"
 
 
 class HibariSynthesizer:
-    """Speaks English in thirty voices made of one model; `own` voices have a model each.
+    """Speaks English in thirty voices made of one model, or of a model each in `voice_models`.
 
-    `others` speaks what is asked for in another language; without it, all is read as English.
+    `fallback_synthesizer` speaks other languages; without it, all text is read as English.
     """
 
     def __init__(
         self,
         model: AcousticModel,
-        own: Mapping[str, AcousticModel] | None = None,
-        others: Synthesizer | None = None,
+        voice_models: Mapping[str, AcousticModel] | None = None,
+        fallback_synthesizer: Synthesizer | None = None,
         workers: int = 1,
     ) -> None:
-        languages = others.capabilities.languages if others is not None else ()
+        languages = (
+            fallback_synthesizer.capabilities.languages if fallback_synthesizer is not None else ()
+        )
         self.capabilities = SynthesizerCapabilities(
             voices=VOICES, languages=("en", *(code for code in languages if code != "en"))
         )
         self._model = model
-        self._own = dict(own or {})
-        self._others = others
+        self._voice_models = dict(voice_models or {})
+        self._fallback_synthesizer = fallback_synthesizer
         self._workers = WorkerPool(ENGINE, workers=workers)
         self._gains: dict[str, float] = {}
         self._read_as_english: set[str] = set()
@@ -414,25 +416,25 @@ class HibariSynthesizer:
         A clause of 4, 8 or 16 words takes 20, 35 or 65 ms of CPU before its first piece.
         Letters of other scripts are left out of the sound and kept in the text.
         """
-        if (others := self._engine_for(language)) is not None:
-            pieces: Any = others.speak(text, voice, language)
+        if (fallback_synthesizer := self._engine_for(language)) is not None:
+            pieces: Any = fallback_synthesizer.speak(text, voice, language)
             async with aclosing(pieces):
                 async for piece in pieces:
                     yield piece
             return
         name = resolve_voice(voice)
-        for clause in split_sentences(text, _LONGEST):
+        for clause in split_sentences(text, _MAX_RUN_CHARS):
             for piece in await self._workers.run(partial(self.synthesize, clause, name)):
                 yield piece
 
     async def aclose(self) -> None:
         self._workers.close()
-        if self._others is not None:
-            await self._others.aclose()
+        if self._fallback_synthesizer is not None:
+            await self._fallback_synthesizer.aclose()
 
     def synthesize(self, clause: str, voice: str, token: CancelToken | None = None) -> list[Speech]:
         """Return the pieces of one clause in one of the thirty voices. Blocks."""
-        model = self._own.get(voice, self._model)
+        model = self._voice_models.get(voice, self._model)
         sounds: list[Floats] = []
         starts: list[float] = []
         elapsed_s = 0.0
@@ -462,8 +464,8 @@ class HibariSynthesizer:
         self, phonemes: str, voice: str, level: bool = True
     ) -> tuple[Floats, tuple[float, ...]] | None:
         """Return the sound of a sentence at the common loudness, and the start of each word."""
-        if voice in self._own:
-            frames = self._own[voice].frames(phonemes, pace=1.0)
+        if voice in self._voice_models:
+            frames = self._voice_models[voice].frames(phonemes, pace=1.0)
             converted = frames
         else:
             parameters = voice_parameters(voice)
@@ -477,7 +479,7 @@ class HibariSynthesizer:
     def _gain(self, voice: str) -> float:
         """Return the gain of a voice to the common loudness, measured at its first use."""
         if voice not in self._gains:
-            model = self._own.get(voice, self._model)
+            model = self._voice_models.get(voice, self._model)
             made = self._render(model.phonemes(_CALIBRATION)[0], voice, level=False)
             self._gains[voice] = gain_to_level(made[0]) if made else 1.0
         return self._gains[voice]
@@ -487,10 +489,10 @@ class HibariSynthesizer:
         base = language.casefold().replace("_", "-").partition("-")[0]
         if base in ("", "en"):
             return None
-        if self._others is None and base not in self._read_as_english:
+        if self._fallback_synthesizer is None and base not in self._read_as_english:
             self._read_as_english.add(base)
             log.warning("language is read as English", extra={"language": base})
-        return self._others
+        return self._fallback_synthesizer
 
 
 def _count_groups(model: AcousticModel, word: str) -> int:
@@ -522,13 +524,15 @@ class HibariSettings:
 async def create(settings: Settings, host: EngineHost) -> HibariSynthesizer:
     """Build the engine. Raises `ConfigError`, `EngineMissing` without the package."""
     read = read_settings(ENGINE, settings, HibariSettings)
-    own = {**_present_voices(host), **read.voices}
-    others = await _other_languages(read.other_languages, host)
+    voice_models = {**_present_voices(host), **read.voices}
+    fallback_synthesizer = await _other_languages(read.other_languages, host)
     try:
-        return await asyncio.to_thread(_load, read.model, own, others, read.workers)
+        return await asyncio.to_thread(
+            _load, read.model, voice_models, fallback_synthesizer, read.workers
+        )
     except BaseException:
-        if others is not None:
-            await others.aclose()
+        if fallback_synthesizer is not None:
+            await fallback_synthesizer.aclose()
         raise
 
 
@@ -548,11 +552,14 @@ def _present_voices(host: EngineHost) -> dict[str, Path]:
 
 
 def _load(
-    path: Path | None, voices: Mapping[str, Path], others: Synthesizer | None, workers: int
+    path: Path | None,
+    voices: Mapping[str, Path],
+    fallback_synthesizer: Synthesizer | None,
+    workers: int,
 ) -> HibariSynthesizer:
     model = AcousticModel(path)
-    own = {name: _own_model(file, model) for name, file in voices.items()}
-    engine = HibariSynthesizer(model, own, others, workers)
+    voice_models = {name: _own_model(file, model) for name, file in voices.items()}
+    engine = HibariSynthesizer(model, voice_models, fallback_synthesizer, workers)
     engine.synthesize("Ready.", DEFAULT_VOICE)  # first uses cost 100 ms that no user should wait
     return engine
 

@@ -28,7 +28,7 @@ import pydantic_monty as library
 
 from vivavoce.domain.content import DEADLINE, FAILED, OK, CodeResult
 from vivavoce.engines.ports import EngineHost, Settings
-from vivavoce.engines.sandboxes import (
+from vivavoce.engines.sandbox_limits import (
     BUSY,
     CLOSED,
     NO_START,

@@ -66,7 +66,9 @@ class MissingArgument(Exception):  # control flow between filler and planner, ne
         self.name = name
 
 
-def fill(tool: ToolDeclaration, utterance: str, encoder: MiniLM | None = None) -> dict[str, Any]:
+def fill_arguments(
+    tool: ToolDeclaration, utterance: str, encoder: MiniLM | None = None
+) -> dict[str, Any]:
     """Return the arguments of a call of `tool`.
 
     `encoder` compares phrases with parameters and listed values; without it only words count.
@@ -79,13 +81,13 @@ def fill(tool: ToolDeclaration, utterance: str, encoder: MiniLM | None = None) -
     missing: MissingArgument | None = None
     for shape in tool.schema.readings(tool.schema.arguments)[:_MAX_SHAPES]:
         try:
-            values = _ArgumentFiller(tool, text, encoder).object(shape)
+            arguments = _ArgumentFiller(tool, text, encoder).fill_object(shape)
         except MissingArgument as lack:
             missing = missing or lack
             continue
-        if fits_schema(tool.schema.root, values):
-            return values
-        lacking = (name for name in parameter_schema.required(shape) if name not in values)
+        if fits_schema(tool.schema.root, arguments):
+            return arguments
+        lacking = (name for name in parameter_schema.required(shape) if name not in arguments)
         missing = missing or MissingArgument(next(lacking, ""))
     raise missing or MissingArgument("")
 
@@ -112,89 +114,95 @@ class _ArgumentFiller:
         self._quantities: values.Quantities | None = None
         """The numbers chosen for the parameters, once the first of them is asked for."""
 
-    def object(self, shape: Json) -> dict[str, Any]:
+    def fill_object(self, shape: Json) -> dict[str, Any]:
         """Return the properties of an object. Raises `MissingArgument`."""
         wanted = declarations.parameters_of(self._tool.schema, shape)
         self._wanted = wanted
         self._reserve_message(wanted)
-        named = {word for one in wanted for word in words.split_identifier(one.name)}
+        named = {word for parameter in wanted for word in words.split_identifier(parameter.name)}
         self._has_unit = bool(named & {"currency", "unit", "units"})
         found = self._found
-        for one in sorted(wanted, key=self._rank):
-            value = self._value(one, wanted)
-            if value is not None and one.accepts(value):
-                found[one.name] = value
-        found |= self._strings([one for one in wanted if one.name not in found])
-        for one in wanted:
-            if one.name not in found:
-                found |= self._by_other_readings(one, wanted)
-            if one.needed and one.name not in found:
-                if (implied := one.implied) is UNKNOWN:
-                    raise self._lacks.get(one.name) or MissingArgument(one.name)
-                found[one.name] = implied
-        return {one.name: found[one.name] for one in wanted if one.name in found}
+        for parameter in sorted(wanted, key=self._rank):
+            value = self._value(parameter, wanted)
+            if value is not None and parameter.accepts(value):
+                found[parameter.name] = value
+        found |= self._strings([parameter for parameter in wanted if parameter.name not in found])
+        for parameter in wanted:
+            if parameter.name not in found:
+                found |= self._by_other_readings(parameter, wanted)
+            if parameter.needed and parameter.name not in found:
+                if (implied := parameter.implied) is UNKNOWN:
+                    raise self._lacks.get(parameter.name) or MissingArgument(parameter.name)
+                found[parameter.name] = implied
+        return {
+            parameter.name: found[parameter.name] for parameter in wanted if parameter.name in found
+        }
 
-    def _by_other_readings(self, one: Parameter, wanted: Sequence[Parameter]) -> dict[str, Any]:
+    def _by_other_readings(
+        self, parameter: Parameter, wanted: Sequence[Parameter]
+    ) -> dict[str, Any]:
         """Return the value by the first further reading for which there is one."""
-        for other in one.others:
+        for other in parameter.others:
             value = self._value(other, wanted)
             if value is not None and other.accepts(value):
-                return {one.name: value}
+                return {parameter.name: value}
             if found := self._strings([other]):
                 return found
         return {}
 
     def _reserve_message(self, wanted: Sequence[Parameter]) -> None:
         """Reserve a message to a person as a whole: times inside it are part of it."""
-        kinds = {self._kind(one) for one in wanted if one.kind == "string"}
+        kinds = {self._kind(parameter) for parameter in wanted if parameter.kind == "string"}
         self._message: Phrase | None = None
         if {ParameterKind.TEXT, ParameterKind.PERSON} <= kinds:
             self._message = phrases.find_message(self._free.text)
         if self._message is not None:
             self._free = self._free.without(self._message.span)
 
-    def _kind(self, one: Parameter) -> ParameterKind:
-        return declarations.kind_of(one.name, one.about, self._tool)
+    def _kind(self, parameter: Parameter) -> ParameterKind:
+        return declarations.kind_of(parameter.name, parameter.schema, self._tool)
 
-    def _may_be_phrase(self, one: Parameter) -> bool:
+    def _may_be_phrase(self, parameter: Parameter) -> bool:
         """Return whether a phrase may be the value; a required code may be a name."""
-        kind = self._kind(one)
-        return kind not in _FORMS or (kind is ParameterKind.CODE and one.needed)
+        kind = self._kind(parameter)
+        return kind not in _FORMS or (kind is ParameterKind.CODE and parameter.needed)
 
-    def _rank(self, one: Parameter) -> int:
+    def _rank(self, parameter: Parameter) -> int:
         """Return the order in which values are taken: the surest forms first."""
-        match one.kind:
+        match parameter.kind:
             case "integer" | "number":
-                return 1 if values.find_duration(one, self._free) else 3
+                return 1 if values.find_duration(parameter, self._free) else 3
             case "string":
-                form = 0 if self._kind(one) is ParameterKind.CODE else 2
-                return form if "type" in one.about else 7
-            case "array" if (item := _item(one)) and values.are_weekdays(item.about):
+                form = 0 if self._kind(parameter) is ParameterKind.CODE else 2
+                return form if "type" in parameter.schema else 7
+            case "array" if (item := _item(parameter)) and values.are_weekdays(item.schema):
                 return 1
             case "enum":
-                return 4 if one.needed else 5
+                return 4 if parameter.needed else 5
             case "boolean":
                 return 6
         return 7
 
-    def _value(self, one: Parameter, wanted: Sequence[Parameter]) -> Any:
-        match one.kind:
+    def _value(self, parameter: Parameter, wanted: Sequence[Parameter]) -> Any:
+        match parameter.kind:
             case "enum":
-                return self._enum(one)
+                return self._enum(parameter)
             case "boolean":
-                return self._boolean(one)
+                return self._boolean(parameter)
             case "integer" | "number":
-                return self._number(one)
-            case "string" if self._kind(one) in _FORMS:
-                return self._form(one, wanted)
-            case "string" if "type" not in one.about:
-                return self._number(replace(one, about={**one.about, "type": "number"}))
-            case "array" if one.about.get("prefixItems"):
-                return self._tuple(one)
-            case "array" if not _holds_strings(one) or _has_untyped_items(one):
-                return self._array(one, wanted)
-            case "object" if one.needed:
-                return self._object(one.name, one.about)
+                return self._number(parameter)
+            case "string" if self._kind(parameter) in _FORMS:
+                return self._form(parameter, wanted)
+            case "string" if "type" not in parameter.schema:
+                return self._number(
+                    replace(parameter, schema={**parameter.schema, "type": "number"})
+                )
+            case "array" if parameter.schema.get("prefixItems"):
+                return self._tuple(parameter)
+            case "array" if not _holds_strings(parameter) or _has_untyped_items(parameter):
+                return self._array(parameter, wanted)
+            case "object" if parameter.needed:
+                return self._object(parameter.name, parameter.schema)
         return None
 
     def _object(self, name: str, shape: Json) -> dict[str, Any] | None:
@@ -204,29 +212,32 @@ class _ArgumentFiller:
         within = (*self._within, id(shape))
         inner = _ArgumentFiller(self._tool, self._free, self._encoder, within)
         try:
-            found = inner.object(shape)
+            found = inner.fill_object(shape)
         except MissingArgument as lack:
             self._lacks.setdefault(name, lack)
             return None
         self._free = inner._free
         return found
 
-    def _tuple(self, one: Parameter) -> list[Any] | None:
+    def _tuple(self, parameter: Parameter) -> list[Any] | None:
         """Return an array whose items have schemas of their own, filled like an object."""
-        names = {f"{place} {one.name}": item for place, item in enumerate(one.about["prefixItems"])}
-        shape = {"properties": names, "required": list(names) if one.needed else []}
-        found = self._object(one.name, shape)
+        names = {
+            f"{place} {parameter.name}": item
+            for place, item in enumerate(parameter.schema["prefixItems"])
+        }
+        shape = {"properties": names, "required": list(names) if parameter.needed else []}
+        found = self._object(parameter.name, shape)
         if found is None or len(found) < len(names):
-            self._lacks[one.name] = MissingArgument(one.name)
+            self._lacks[parameter.name] = MissingArgument(parameter.name)
             return None
         return list(found.values())
 
-    def _array(self, one: Parameter, wanted: Sequence[Parameter]) -> list[Any] | None:
+    def _array(self, parameter: Parameter, wanted: Sequence[Parameter]) -> list[Any] | None:
         """Return an array of one value, or of all numbers or listed values in the utterance."""
-        item = _item(one)
-        if item is not None and id(item.about) in self._within:
-            return [] if one.needed else None
-        if item is not None and values.are_weekdays(item.about):
+        item = _item(parameter)
+        if item is not None and id(item.schema) in self._within:
+            return [] if parameter.needed else None
+        if item is not None and values.are_weekdays(item.schema):
             group = values.find_weekday_group(item, self._free)
             if group is not None:
                 self._free = self._free.without(numbers.with_preposition(self._free.text, group[1]))
@@ -234,7 +245,7 @@ class _ArgumentFiller:
         found: list[Any] = []
         places: list[int] = []
         while item is not None and (value := self._value(item, wanted)) is not None:
-            if value in found or len(found) >= one.about.get("maxItems", _MAX_CHARS):
+            if value in found or len(found) >= parameter.schema.get("maxItems", _MAX_CHARS):
                 break
             found.append(value)
             places.append(self._free.taken[-1].start if self._free.taken else 0)
@@ -244,54 +255,56 @@ class _ArgumentFiller:
         in_order = sorted(range(len(found)), key=places.__getitem__)
         return [found[n] for n in in_order] or None
 
-    def _enum(self, one: Parameter) -> Any:
+    def _enum(self, parameter: Parameter) -> Any:
         # The word for a currency stands within what the amount has taken: "eleven francs twenty".
-        text = self._free.text if values.lists_currencies(one) else self._free.masked
-        if self._kind(one) in _SIDES:
-            text = _side(text, self._kind(one))
-        found = values.find_enum_value(one, text, self._encoder)
-        if found is None and one.needed and text != self._free.text:
-            found = values.find_enum_value(one, self._free.text, self._encoder)
+        text = self._free.text if values.lists_currencies(parameter) else self._free.masked
+        if self._kind(parameter) in _SIDES:
+            text = _side(text, self._kind(parameter))
+        found = values.find_enum_value(parameter, text, self._encoder)
+        if found is None and parameter.needed and text != self._free.text:
+            found = values.find_enum_value(parameter, self._free.text, self._encoder)
         if found is None:
             return None
         value, span = found
         if span is not None:
-            self._free = self._free.without(phrases.with_context(self._free.text, span, one.name))
+            self._free = self._free.without(
+                phrases.with_context(self._free.text, span, parameter.name)
+            )
         return value
 
-    def _boolean(self, one: Parameter) -> bool | None:
-        found = values.find_boolean(one, self._free.text, self._tool, self._encoder)
+    def _boolean(self, parameter: Parameter) -> bool | None:
+        found = values.find_boolean(parameter, self._free.text, self._tool, self._encoder)
         if found is None:
             return None
-        if found[1] is not None and not one.needed:
+        if found[1] is not None and not parameter.needed:
             self._free = self._free.without(found[1])
         return found[0]
 
-    def _number(self, one: Parameter) -> int | float | None:
-        found = values.find_duration(one, self._free) or self._quantity(one)
+    def _number(self, parameter: Parameter) -> int | float | None:
+        found = values.find_duration(parameter, self._free) or self._quantity(parameter)
         if found is None:
             return None
         self._free = self._free.without(found[1])
         return found[0]
 
-    def _quantity(self, one: Parameter) -> tuple[int | float, Span] | None:
+    def _quantity(self, parameter: Parameter) -> tuple[int | float, Span] | None:
         """Return a number by the choice for all parameters; by itself for items of arrays."""
         counted = [
             each
             for each in self._wanted
             if each.kind in ("integer", "number") and each.name not in self._found
         ]
-        if one not in counted:
-            counted = [one]
+        if parameter not in counted:
+            counted = [parameter]
         elif self._quantities is not None:
-            return self._quantities.get(one.name)
+            return self._quantities.get(parameter.name)
         chosen = values.find_quantities(counted, self._free, self._encoder, self._has_unit)
-        if counted != [one]:
+        if counted != [parameter]:
             self._quantities = chosen
-        return chosen.get(one.name)
+        return chosen.get(parameter.name)
 
-    def _form(self, one: Parameter, wanted: Sequence[Parameter]) -> str | None:
-        kind = self._kind(one)
+    def _form(self, parameter: Parameter, wanted: Sequence[Parameter]) -> str | None:
+        kind = self._kind(parameter)
         match kind:
             case ParameterKind.CODE:
                 span = _find_code(self._free)
@@ -300,25 +313,25 @@ class _ArgumentFiller:
             case ParameterKind.AMOUNT:
                 span = _find_amount(self._free)
             case _:
-                span = self._moment(one, kind, wanted)
+                span = self._moment(parameter, kind, wanted)
         if span is None or not span.of(self._free.text).strip():
             return None
         text = span.of(self._free.text)
-        whole = phrases.with_context(self._free.text, span, one.name)
+        whole = phrases.with_context(self._free.text, span, parameter.name)
         self._free = self._free.without(numbers.with_preposition(self._free.text, whole))
         return _spell_digits(text) if kind is ParameterKind.CODE else text
 
     def _moment(
-        self, one: Parameter, kind: ParameterKind, wanted: Sequence[Parameter]
+        self, parameter: Parameter, kind: ParameterKind, wanted: Sequence[Parameter]
     ) -> Span | None:
-        text, named = self._free.masked, set(words.split_identifier(one.name))
+        text, named = self._free.masked, set(words.split_identifier(parameter.name))
         moments, days, hours = (
             numbers.find_moments(text),
             numbers.find_days(text),
             numbers.find_times(text),
         )
         others = {self._kind(other) for other in wanted
-                  if other.kind == "string" and other is not one}  # fmt: skip
+                  if other.kind == "string" and other is not parameter}  # fmt: skip
         if kind is ParameterKind.DAY:
             spans = days if ParameterKind.MOMENT in others else moments
             spans = [span for span in spans if any(span.meets(day) for day in days)] or moments
@@ -328,7 +341,7 @@ class _ArgumentFiller:
         else:
             spans = moments
         found = [span for span in spans if self._free.is_free(span)]
-        if not found and kind is ParameterKind.MOMENT and (one.needed or "time" in named):
+        if not found and kind is ParameterKind.MOMENT and (parameter.needed or "time" in named):
             hours_alone = [
                 span
                 for span in numbers.find_hours(text)
@@ -344,9 +357,10 @@ class _ArgumentFiller:
     def _strings(self, missing: Sequence[Parameter]) -> dict[str, Any]:
         """Return the strings, and arrays of strings, that the phrases left over stand for."""
         slots = [
-            Slot(one, self._kind(one))
-            for one in missing
-            if (one.kind == "string" and self._may_be_phrase(one)) or _holds_strings(one)
+            Slot(parameter, self._kind(parameter))
+            for parameter in missing
+            if (parameter.kind == "string" and self._may_be_phrase(parameter))
+            or _holds_strings(parameter)
         ]
         if not slots:
             return {}
@@ -354,9 +368,9 @@ class _ArgumentFiller:
         named = words.split_identifier(self._tool.name)
         verbs = words.tokenize(declarations.summary(self._tool))[:1]
         timed = any(
-            self._kind(one) in (ParameterKind.DAY, ParameterKind.MOMENT)
-            or declarations.unit_of_time(one.name, one.about)
-            for one in self._wanted
+            self._kind(parameter) in (ParameterKind.DAY, ParameterKind.MOMENT)
+            or declarations.unit_of_time(parameter.name, parameter.schema)
+            for parameter in self._wanted
         )
         worded = any(slot.kind is ParameterKind.TEXT for slot in slots)
         found = phrases.split_phrases(text, self._free.taken, named, verbs, timed, worded)
@@ -384,27 +398,27 @@ def _side(text: str, kind: ParameterKind) -> str:
     return " " * found.end() + text[found.end() : end]
 
 
-def _item(one: Parameter) -> Parameter | None:
+def _item(parameter: Parameter) -> Parameter | None:
     """Return an item of an array as a parameter; `None` if nothing fits it."""
-    place = one.about.get("items", True)
-    readings = one.schema.readings(place)
-    return replace(one, place=place, about=readings[0]) if readings else None
+    place = parameter.schema.get("items", True)
+    readings = parameter.tool_schema.readings(place)
+    return replace(parameter, place=place, schema=readings[0]) if readings else None
 
 
-def _has_untyped_items(one: Parameter) -> bool:
-    item = _item(one)
-    return item is not None and "type" not in item.about
+def _has_untyped_items(parameter: Parameter) -> bool:
+    item = _item(parameter)
+    return item is not None and "type" not in item.schema
 
 
-def _holds_strings(one: Parameter) -> bool:
-    if one.kind != "array" or one.about.get("prefixItems"):
+def _holds_strings(parameter: Parameter) -> bool:
+    if parameter.kind != "array" or parameter.schema.get("prefixItems"):
         return False
-    item = _item(one)
+    item = _item(parameter)
     return item is not None and item.kind == "string"
 
 
-def _strings_of(one: Parameter, text: str, kind: ParameterKind) -> Any:
-    if one.kind == "array":
+def _strings_of(parameter: Parameter, text: str, kind: ParameterKind) -> Any:
+    if parameter.kind == "array":
         items = (re.sub(r"^(?:the|an?|some|my)\s+", "", item) for item in _SEPARATOR.split(text))
         return [item for item in items if item]
     return text if kind is ParameterKind.TEXT else text.split(", ")[0]

@@ -32,7 +32,7 @@ from vivavoce.engines.function_calling.phrases import (
 )
 from vivavoce.engines.function_calling.sentence_embedding import MiniLM
 from vivavoce.engines.function_calling.words import Span, plain
-from vivavoce.engines.text import STOP_WORDS
+from vivavoce.engines.speech_text import STOP_WORDS
 
 _INTRO: Mapping[ParameterKind, Mapping[str, float]] = {
     ParameterKind.THING: {
@@ -331,5 +331,5 @@ def _suits(slot: Slot, phrase: Phrase, label: str, text: str) -> float:
 
 def _meaning(one: Parameter) -> str:
     named = words.spell_identifier(one.name)
-    described = str(one.about.get("description", ""))[:120].strip().rstrip(".")
+    described = str(one.schema.get("description", ""))[:120].strip().rstrip(".")
     return f"{named}. {described}" if described else named

@@ -27,19 +27,19 @@ UNKNOWN: Any = object()
 class Parameter:
     """One parameter, and whether it is required.
 
-    `place` is where its schema stands within `schema`, and `about` one reading of that.
+    `place` is where its schema stands within `tool_schema`, and `schema` one reading of that.
     """
 
     name: str
-    schema: ParameterSchema
+    tool_schema: ParameterSchema
     place: object
-    about: Json
+    schema: Json
     needed: bool
 
     @property
     def kind(self) -> str:
-        named = parameter_schema.kind(self.about)
-        listed = self.about.get("enum")
+        named = parameter_schema.kind(self.schema)
+        listed = self.schema.get("enum")
         if listed is None or named == "null":
             return named
         return "boolean" if all(isinstance(value, bool) for value in listed) else "enum"
@@ -47,10 +47,10 @@ class Parameter:
     @property
     def others(self) -> tuple[Parameter, ...]:
         """The same parameter by its further readings, and by further types if it has none."""
-        further = list(self.schema.readings(self.place)[1:])
-        if "type" not in self.about and "enum" not in self.about:
-            further += [{**self.about, "type": one} for one in ("number", "boolean")]
-        return tuple(replace(self, about=one) for one in further)
+        further = list(self.tool_schema.readings(self.place)[1:])
+        if "type" not in self.schema and "enum" not in self.schema:
+            further += [{**self.schema, "type": one} for one in ("number", "boolean")]
+        return tuple(replace(self, schema=one) for one in further)
 
     @property
     def implied(self) -> Any:
@@ -58,18 +58,18 @@ class Parameter:
 
         The default, the only value that is allowed, or null.
         """
-        readings = self.schema.readings(self.place)
-        if "default" in self.about:
-            return self.about["default"]
-        if len(readings) == 1 and len(self.about.get("enum") or ()) == 1:
-            return self.about["enum"][0]
+        readings = self.tool_schema.readings(self.place)
+        if "default" in self.schema:
+            return self.schema["default"]
+        if len(readings) == 1 and len(self.schema.get("enum") or ()) == 1:
+            return self.schema["enum"][0]
         if readings and parameter_schema.kind(readings[-1]) == "null":
             return None
         return UNKNOWN
 
     def accepts(self, value: Any) -> bool:
         """Whether the parameter's schema allows `value`."""
-        return fits_schema(self.schema.root, value, self.place)
+        return fits_schema(self.tool_schema.root, value, self.place)
 
 
 def parameters(tool: ToolDeclaration) -> list[Parameter]:
@@ -293,7 +293,7 @@ def _shortened(text: str) -> str:
 def _parameters(tool: ToolDeclaration) -> str:
     texts = []
     for one in parameters(tool) if tool.parameters else ():
-        listed = [value for value in one.about.get("enum") or () if isinstance(value, str)]
+        listed = [value for value in one.schema.get("enum") or () if isinstance(value, str)]
         spelled = ", ".join(map(words.spell_identifier, listed))
         texts.append(f"{words.spell_identifier(one.name)} {spelled}".rstrip())
     return "; ".join(texts)

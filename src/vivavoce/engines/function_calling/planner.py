@@ -39,7 +39,7 @@ from vivavoce.domain.content import (
 from vivavoce.domain.ids import CallId
 from vivavoce.domain.request import GenerationRequest
 from vivavoce.engines.function_calling import completion, declarations, results, utterances, words
-from vivavoce.engines.function_calling.arguments import MissingArgument, fill
+from vivavoce.engines.function_calling.arguments import MissingArgument, fill_arguments
 from vivavoce.engines.function_calling.completion import Completion
 from vivavoce.engines.function_calling.declarations import Parameter
 from vivavoce.engines.function_calling.results import Quoter
@@ -192,7 +192,7 @@ class Planner:
         if intent.kind is ToolKind.CODE:
             code = completion.write_program(self._completion, intent.request, cancel)
             return {"code": code} if code else None
-        return fill(intent.tool, " ".join(intent.request.split()), self._router.encoder)
+        return fill_arguments(intent.tool, " ".join(intent.request.split()), self._router.encoder)
 
     def _report(
         self, detector: IntentDetector, history: Sequence[Content], cancel: CancelToken
@@ -264,7 +264,7 @@ def _asked_parameters(tool: ToolDeclaration) -> list[Parameter]:
     found = level = declarations.parameters(tool)
     for _ in range(_MAX_ASKED_DEPTH):
         objects = [one for one in level if one.needed and one.kind == "object"]
-        inner = (declarations.parameters_of(one.schema, one.about) for one in objects)
+        inner = (declarations.parameters_of(one.tool_schema, one.schema) for one in objects)
         level = list(itertools.chain(*inner))
         found = [*found, *level]
     return [one for one in found if one.needed]

@@ -26,7 +26,7 @@ from vivavoce.engines.function_calling.completion import Completion, few_shot
 from vivavoce.engines.function_calling.numbers import WEEKDAYS
 from vivavoce.engines.function_calling.sentence_embedding import MiniLM
 from vivavoce.engines.function_calling.utterances import content_words
-from vivavoce.engines.text import STOP_WORDS, split_sentences
+from vivavoce.engines.speech_text import STOP_WORDS, split_sentences
 from vivavoce.engines.workers import CancelToken
 
 NOTHING_FOUND = "I found nothing about that."

@@ -26,7 +26,7 @@ from vivavoce.engines.function_calling import THRESHOLD, declarations, numbers, 
 from vivavoce.engines.function_calling.completion import Completion, Message, few_shot
 from vivavoce.engines.function_calling.declarations import ParameterKind
 from vivavoce.engines.function_calling.sentence_embedding import MiniLM, Vector
-from vivavoce.engines.text import STOP_WORDS
+from vivavoce.engines.speech_text import STOP_WORDS
 from vivavoce.engines.workers import CancelToken
 from vivavoce.errors import EngineError
 
@@ -228,9 +228,9 @@ def _needs(tool: ToolDeclaration) -> set[_Kind]:
         if not one.needed or one.implied is not declarations.UNKNOWN:
             continue
         if one.kind in ("integer", "number"):
-            timed = declarations.unit_of_time(one.name, one.about)
+            timed = declarations.unit_of_time(one.name, one.schema)
             found.add(_Kind.LENGTH if timed else _Kind.NUMBER)
-        elif one.kind == "string" and declarations.kind_of(one.name, one.about, tool) in (
+        elif one.kind == "string" and declarations.kind_of(one.name, one.schema, tool) in (
             ParameterKind.DAY,
             ParameterKind.MOMENT,
         ):
@@ -281,7 +281,7 @@ MAX_LOG_ODDS = 8.0
 """Log odds are clipped here, for a call and against it."""
 MAX_FUNCTIONS = 32
 """Functions of the longest list: it is read at 30 to 50 tokens a second before the first answer."""
-_REMEMBERED = 256
+_MAX_CACHED_PLANS = 256
 _MAX_WORDS = 60
 _JUDGE_INSTRUCTION = (
     "You decide which function a user's words ask for. Answer with the name of one function of the"
@@ -351,7 +351,7 @@ class ListJudge:
         if found:
             with self._lock:
                 self._known[key] = found
-                while len(self._known) > _REMEMBERED:
+                while len(self._known) > _MAX_CACHED_PLANS:
                     self._known.popitem(last=False)
         return found
 

@@ -1,4 +1,4 @@
-"""Sentence embeddings by MiniLM, in numpy, from its safetensors file.
+"""Compute MiniLM sentence embeddings in numpy.
 
 The dot product of two embeddings is their cosine similarity. A short sentence takes about 10 ms.
 Not by onnxruntime: there is no graph among the weights, one built here would be as long as the
@@ -32,10 +32,10 @@ _LAYERS = 6
 _WIDTH = 384
 _EPSILON = 1e-12
 _MAX_TOKENS = 128
-_LONGEST_WORD = 100
+_MAX_WORD_CHARS = 100
 """Characters of a word that is looked up, as in BERT: the time grows with the cube."""
-_REMEMBERED = 8192
-_TOGETHER = 32
+_MAX_CACHED_EMBEDDINGS = 8192
+_MAX_BATCH = 32
 
 
 class WordPiece:
@@ -52,7 +52,7 @@ class WordPiece:
         return [self._ids["[CLS]"], *itertools.islice(inner, _MAX_TOKENS - 2), self._ids["[SEP]"]]
 
     def _pieces(self, word: str) -> list[int]:
-        if len(word) > _LONGEST_WORD:
+        if len(word) > _MAX_WORD_CHARS:
             return [self._unknown]
         found: list[int] = []
         start = 0
@@ -128,17 +128,17 @@ class MiniLM:
         with self._lock:
             found = {text: self._memory[text] for text in texts if text in self._memory}
         new = [text for text in dict.fromkeys(texts) if text not in found]
-        for start in range(0, len(new), _TOGETHER):
+        for start in range(0, len(new), _MAX_BATCH):
             if cancel is not None and cancel.cancelled:
                 return []
-            part = new[start : start + _TOGETHER]
+            part = new[start : start + _MAX_BATCH]
             vectors = self._run([self._tokenizer.ids(text) for text in part])
             found |= zip(part, vectors, strict=True)
         with self._lock:
             self._memory |= found
             for text in found:
                 self._memory.move_to_end(text)
-            while len(self._memory) > _REMEMBERED:
+            while len(self._memory) > _MAX_CACHED_EMBEDDINGS:
                 self._memory.popitem(last=False)
         return [found[text] for text in texts]
 

@@ -21,7 +21,7 @@ import string
 from collections.abc import Callable, Iterator
 
 from vivavoce.engines.function_calling import words
-from vivavoce.engines.text import FUNCTION_WORDS, split_sentences
+from vivavoce.engines.speech_text import FUNCTION_WORDS, split_sentences
 
 Target = Callable[[str], str]
 """The name of the function that a piece of text asks for; empty if it asks for none."""

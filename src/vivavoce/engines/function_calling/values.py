@@ -21,7 +21,7 @@ from vivavoce.engines.function_calling.declarations import Parameter
 from vivavoce.engines.function_calling.phrases import FreeText
 from vivavoce.engines.function_calling.sentence_embedding import MiniLM
 from vivavoce.engines.function_calling.words import Span, plain
-from vivavoce.engines.text import STOP_WORDS
+from vivavoce.engines.speech_text import STOP_WORDS
 
 _MONEY = re.compile(r"^\s*(?:euros?|dollars?|bucks|pounds?|francs?|yen|[€$£])")
 _LIMIT = re.compile(
@@ -99,7 +99,7 @@ Quantities = dict[str, tuple[int | float, Span]]
 
 def find_duration(one: Parameter, free: FreeText) -> tuple[int | float, Span] | None:
     """Return the first free duration in the unit that a parameter asks for, and its span."""
-    unit = declarations.unit_of_time(one.name, one.about)
+    unit = declarations.unit_of_time(one.name, one.schema)
     for span, seconds in numbers.find_durations(free.text) if unit else ():
         value = seconds / numbers.SECONDS[unit]
         if free.is_free(span) and not (one.kind == "integer" and value != int(value)):
@@ -144,7 +144,7 @@ def find_quantities(
 
 
 def _is_time(one: Parameter) -> bool:
-    return bool(declarations.unit_of_time(one.name, one.about))
+    return bool(declarations.unit_of_time(one.name, one.schema))
 
 
 def _fits(one: Parameter, value: int | float) -> bool:
@@ -173,7 +173,7 @@ def _best(rows: Sequence[Sequence[int]]) -> dict[int, int]:
 def _share_in_percent(one: Parameter, free: FreeText) -> tuple[int, Span] | None:
     """Return a fraction for a percentage: "dim it to a quarter" is 25."""
     named = {*words.split_identifier(one.name), *words.tokenize(_description(one))}
-    if not named & {"percent", "percentage"} and one.about.get("maximum") != 100:
+    if not named & {"percent", "percentage"} and one.schema.get("maximum") != 100:
         return None
     found = _SHARE.search(free.plain)
     if (
@@ -189,13 +189,13 @@ def _share_in_percent(one: Parameter, free: FreeText) -> tuple[int, Span] | None
 
 def _with_sign(one: Parameter, value: int | float, free: FreeText) -> int | float:
     """Return a change as a negative number where the words say so, and the schema asks for it."""
-    signed = one.about.get("minimum", 0) < 0 or _NEGATIVE.search(_description(one).lower())
+    signed = one.schema.get("minimum", 0) < 0 or _NEGATIVE.search(_description(one).lower())
     signed = signed and _DOWNWARD.search(free.plain)
     return -value if signed and value > 0 and one.accepts(-value) else value
 
 
 def _description(one: Parameter) -> str:
-    return str(one.about.get("description", ""))[:120]
+    return str(one.schema.get("description", ""))[:120]
 
 
 def _article(one: Parameter, free: FreeText) -> tuple[int, Span] | None:
@@ -241,9 +241,9 @@ def _worth(one: Parameter, span: Span, free: FreeText, encoder: MiniLM | None) -
     money = bool(_MONEY.match(after)) or before.rstrip().endswith(("€", "$", "£"))
     priced = bool(named & _PRICES) and not (one.kind == "integer" and "amount" in named)
     if _PERCENT.match(after) and not near:
-        return 3 if one.about.get("maximum") == 100 else 1 if one.needed else 0
+        return 3 if one.schema.get("maximum") == 100 else 1 if one.needed else 0
     if unit := _MEASURE.match(after):
-        about = f"{words.spell_identifier(one.name)} {one.about.get('description', '')}"
+        about = f"{words.spell_identifier(one.name)} {one.schema.get('description', '')}"
         if any(_same_measure(unit.group(1), word) for word in words.tokenize(about)):
             return 5
     busy = [*numbers.find_moments(text), *(length for length, _ in numbers.find_durations(text))]
@@ -350,7 +350,7 @@ def find_enum_value(
     one: Parameter, text: str, encoder: MiniLM | None
 ) -> tuple[Any, Span | None] | None:
     """Return the value that `text` names, and the span that names it; None if there is none."""
-    allowed = [value for value in one.about["enum"] if one.accepts(value)]
+    allowed = [value for value in one.schema["enum"] if one.accepts(value)]
     texts = [value for value in allowed if isinstance(value, str) and words.split_identifier(value)]
     by_length = sorted(texts, key=len, reverse=True)
     for same in (words.is_same, words.is_similar):
@@ -385,7 +385,7 @@ def _currency(codes: list[str], text: str) -> tuple[str, Span] | None:
 
 def lists_currencies(one: Parameter) -> bool:
     """Return whether an enumeration lists currency codes."""
-    return any(str(value).upper() in _CURRENCIES for value in one.about["enum"])
+    return any(str(value).upper() in _CURRENCIES for value in one.schema["enum"])
 
 
 def are_weekdays(item: Json) -> bool:
@@ -396,7 +396,7 @@ def are_weekdays(item: Json) -> bool:
 
 def find_weekday_group(one: Parameter, free: FreeText) -> tuple[list[Any], Span] | None:
     """Return the days that "weekdays", "weekends" or "every day" stand for, and their span."""
-    by_name = {str(value).lower(): value for value in one.about["enum"]}
+    by_name = {str(value).lower(): value for value in one.schema["enum"]}
     week = [by_name[day] for day in numbers.WEEKDAYS]
     for pattern, places in _WEEKDAY_GROUPS:
         if found := pattern.search(free.masked.lower()):
@@ -408,7 +408,7 @@ def find_boolean(
     one: Parameter, text: str, tool: ToolDeclaration, encoder: MiniLM | None
 ) -> tuple[bool, Span | None] | None:
     """Return what `text` says about a boolean parameter, and where; None if it says nothing."""
-    described = str(one.about.get("description", "")).lower()
+    described = str(one.schema.get("description", "")).lower()
     named = [w for w in words.split_identifier(one.name) if w not in STOP_WORDS | _IDLE]
     if _SWITCHES & set(words.split_identifier(one.name)):
         silences = bool(_SILENCE.search(f"{described} {tool.name} {tool.description}".lower()))

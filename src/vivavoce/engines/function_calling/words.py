@@ -9,7 +9,7 @@ from difflib import SequenceMatcher
 
 import snowballstemmer
 
-from vivavoce.engines.text import word_set as word_set
+from vivavoce.engines.speech_text import word_set as word_set
 
 _CAMEL = re.compile(r"[a-z0-9](?=[A-Z])|[A-Z](?=[A-Z][a-z])")
 WORD = re.compile(r"[a-z0-9]+(?:'[a-z]+)?")

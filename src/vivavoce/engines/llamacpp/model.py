@@ -1,4 +1,4 @@
-"""The language model port over a GGUF in this process.
+"""Language model engine that runs a GGUF file in this process with llama.cpp.
 
 A prompt is rules, the client's instruction, and the conversation. Everything before the user's
 newest words stays the same from turn to turn, so that it is read once. There are no examples: with
@@ -20,7 +20,7 @@ from vivavoce.domain.content import Content, Role, Text, ToolCall, ToolResult, U
 from vivavoce.domain.request import EndReason, GenerationRequest
 from vivavoce.domain.setup import Modality
 from vivavoce.engines import chat
-from vivavoce.engines.chat import Deltas, FunctionNames, excuse_blindness, first_kept, note_images
+from vivavoce.engines.chat import Deltas, FunctionNames, first_kept, no_vision_reply, note_images
 from vivavoce.engines.function_calling import words
 from vivavoce.engines.function_calling.model import FunctionCallingModel, add_function_calling
 from vivavoce.engines.function_calling.planner import history_as_text
@@ -57,16 +57,16 @@ from vivavoce.errors import EngineBusy, EngineError, EngineMissing
 
 log = logging.getLogger(__name__)
 
-_MARGIN = 16
+_MARGIN_TOKENS = 16
 _MESSAGE_TOKENS = 6
-_REMEMBERED = 4096
+_MAX_CACHED_COUNTS = 4096
 _CHARS_PER_TOKEN = 3
-_USUAL_CHARS = 4
-_UNCOUNTED = 512
-_WRITTEN = 4
-"""How many times longer a written answer may be than a spoken one."""
+_ESTIMATED_CHARS_PER_TOKEN = 4
+_MAX_UNCOUNTED = 512
+_WRITTEN_LENGTH_FACTOR = 4
+"""Length limit of a written answer, relative to that of a spoken one."""
 
-_QUICK_S = 0.15
+_MAX_QUICK_READ_S = 0.15
 """The longest reading of a hypothesis after which its end is read, too. Two cores: the 0.5B takes
 65 to 130 ms for the words and 110 for the end, the 1.5B 75 to 210 and 260."""
 
@@ -94,7 +94,7 @@ that begins as before ends as before, or as nonsense ("..., and I was a ship.").
 
 
 class LlamaCppModel:
-    """Language model port over a GGUF model: brief answers without repetition.
+    """Language model on a GGUF file: brief answers without repetition.
 
     `embedded` is true for the models that come with the project: they are greedy by default, and
     an image or a function is beyond them. `native` models get functions by their own template.
@@ -125,7 +125,7 @@ class LlamaCppModel:
         self._workers = WorkerPool(ENGINE, workers=settings.slots + 1)
         self._slots = SlotTable(settings.slots, states)
         self._counts: OrderedDict[str, int] = OrderedDict()
-        self._uncounted: deque[str] = deque(maxlen=_UNCOUNTED)
+        self._uncounted: deque[str] = deque(maxlen=_MAX_UNCOUNTED)
         self._count_revision = 0
         self._tools_ignored = False
         self._closed = False
@@ -150,7 +150,7 @@ class LlamaCppModel:
             return max(0, known - _MESSAGE_TOKENS)
         if text:
             self._uncounted.append(text)
-        return -(-len(text) // _USUAL_CHARS)
+        return -(-len(text) // _ESTIMATED_CHARS_PER_TOKEN)
 
     async def prepare(self, request: GenerationRequest) -> None:
         """Read rules, instruction, and history into the conversation's slot.
@@ -180,17 +180,17 @@ class LlamaCppModel:
         """Read up to the last word; if that was quick, also what the template writes after it.
 
         A reading can't be stopped within a few tokens, and an answer may be asked for meanwhile:
-        what takes a slow model longer than `_QUICK_S` would delay it more than it saves.
+        what takes a slow model longer than `_MAX_QUICK_READ_S` would delay it more than it saves.
         """
         with self._slots.use_slot(request.session, self._beginnings(request), token) as slot:
             if slot is not None:
                 body = self._body(request, slot.index) | {"max_tokens": 0}
-                words = str(body["messages"][-1]["content"]).rstrip("?.")  # marks that were added
+                tail = str(body["messages"][-1]["content"]).rstrip("?.")  # marks that were added
                 text = self._llama.render_chat({"messages": body["messages"]})
-                end = text.rfind(words) + len(words)
+                end = text.rfind(tail) + len(tail)
                 began = time.monotonic()
                 self._llama.read_prompt(text[:end], slot.index, token)
-                if time.monotonic() - began < _QUICK_S and not token.cancelled:
+                if time.monotonic() - began < _MAX_QUICK_READ_S and not token.cancelled:
                     self._llama.stream_chat(body, token, lambda chunk: None)
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[ModelPart, None]:
@@ -205,7 +205,7 @@ class LlamaCppModel:
         if request.tools.declarations and not (self._native or self._tools_ignored):
             self._tools_ignored = True
             log.warning("functions are ignored", extra={"fix": "Run `vivavoce pull`."})
-        if self._embedded and (unseen := excuse_blindness(request.history)):
+        if self._embedded and (unseen := no_vision_reply(request.history)):
             yield TextDelta(unseen)
             return
         answer = self._native_answer if self._native else self._text_answer
@@ -254,7 +254,7 @@ class LlamaCppModel:
             log.debug("repetition was rejected", extra={"attempt": attempt})
         else:
             if len(words_of(passed_on)) < MIN_WORDS:
-                yield TextDelta(repetition.unsure(request.language, request.history))
+                yield TextDelta(repetition.fallback_reply(request.language, request.history))
         yield UsageReported(usage)
         if stop == "length":
             yield Ended(EndReason.MAX_TOKENS)
@@ -325,7 +325,7 @@ class LlamaCppModel:
         instruction = system_prompt(request, self._most_chars)
         instruction = self._shortened(instruction, self._settings.context // 3)
         spent = self._count(instruction) + self._count(str(body.get("tools", "")))
-        budget = max(64, self._settings.context - body["max_tokens"] - spent - _MARGIN)
+        budget = max(64, self._settings.context - body["max_tokens"] - spent - _MARGIN_TOKENS)
         history = request.history if self._embedded else note_images(request.history)
         if not self._native:
             history = history_as_text(history)
@@ -344,8 +344,8 @@ class LlamaCppModel:
         else:
             shown = repetition.without_repetition(history[first:])
             if shown and self._count(shown[-1].text) > budget:
-                words = self._shortened(shown[-1].text, budget, from_start=True)
-                shown = (*shown[:-1], keep_end(shown[-1], len(words)))
+                tail = self._shortened(shown[-1].text, budget, from_start=True)
+                shown = (*shown[:-1], keep_end(shown[-1], len(tail)))
             body["messages"] = write_prompt(instruction, shown)
         return body
 
@@ -381,7 +381,9 @@ class LlamaCppModel:
     def _sampling(self, request: GenerationRequest) -> Chunk:
         settings, wanted = self._settings, request.sampling
         spoken = request.modality is Modality.AUDIO
-        limit = wanted.max_output_tokens or settings.max_tokens * (1 if spoken else _WRITTEN)
+        limit = wanted.max_output_tokens or settings.max_tokens * (
+            1 if spoken else _WRITTEN_LENGTH_FACTOR
+        )
         body: Chunk = {"max_tokens": min(limit, settings.context // 2), "temperature": 0.0}
         if not self._greedy:
             options = chat.write_sampling(wanted)
@@ -406,7 +408,7 @@ class LlamaCppModel:
             known = self._llama.count_tokens(text) + _MESSAGE_TOKENS if text else 0
             self._counts[text] = known
             self._count_revision += 1
-            while len(self._counts) > _REMEMBERED:
+            while len(self._counts) > _MAX_CACHED_COUNTS:
                 self._counts.popitem(last=False)
         return known
 

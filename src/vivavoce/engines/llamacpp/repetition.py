@@ -21,7 +21,7 @@ from functools import lru_cache
 from itertools import islice
 
 from vivavoce.domain.content import Content, Role, Text, ToolCall, ToolResult
-from vivavoce.engines.text import STOP_WORDS
+from vivavoce.engines.speech_text import STOP_WORDS
 
 _LATEST_ANSWERS = 100
 """Earlier answers that an answer is compared with. With 500, the comparisons of one token took the
@@ -404,7 +404,7 @@ def without_repetition(history: Sequence[Content]) -> tuple[Content, ...]:
     return tuple(kept)
 
 
-def unsure(language: str, history: Sequence[Content]) -> str:
+def fallback_reply(language: str, history: Sequence[Content]) -> str:
     """Return an admission not to know in the language (BCP 47), if possible a new one."""
     sentences = _UNSURE.get(language.split("-")[0].lower(), _UNSURE["en"])
     said = [content.text for content in history if content.role is Role.MODEL]

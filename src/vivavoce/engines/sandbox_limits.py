@@ -1,4 +1,4 @@
-"""Limits of sandboxes, and their bounded output.
+"""Limits and output buffer shared by the code sandboxes.
 
 Code that prints more than the limit is ended at once: a model has no use for the rest.
 """
@@ -17,7 +17,7 @@ BUSY = "Too many programs are running already."
 CLOSED = "The sandbox is closed."
 NO_START = "The sandbox can't be started."
 
-MOST_MIB = 65_536
+MAX_MEMORY_MIB = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class SandboxLimits:
 
     workers: Annotated[int, Field(ge=1, le=64)] = 2
     time_s: Annotated[float, Field(ge=0.1, le=600)] = 5.0
-    memory_mib: Annotated[int, Field(ge=16, le=MOST_MIB)] = 128
+    memory_mib: Annotated[int, Field(ge=16, le=MAX_MEMORY_MIB)] = 128
     output_bytes: Annotated[int, Field(ge=256, le=1 << 20)] = 16 * 1024
 
     @property
@@ -49,7 +49,7 @@ class CodeOutput:
         self.full = False
 
     def append(self, piece: bytes) -> bool:
-        """Append `piece` as far as there is room. Returns whether all of it was."""
+        """Append what fits; return whether all of it fit."""
         room = self._limit - len(self._kept)
         self._kept += piece[:room]
         self.full = self.full or len(piece) > room

@@ -6,7 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vivavoce.engines.text import SentenceSplitter, TextNormalizer, normalize_text, symbol_names
+from vivavoce.engines.speech_text import (
+    SentenceSplitter,
+    TextNormalizer,
+    normalize_text,
+    symbol_names,
+)
 
 
 def cut(*deltas: str, early: bool = False, longest: int = 240) -> list[str]:

@@ -1,4 +1,4 @@
-"""Split text into clauses, turn it into text for speaking, and list its function words.
+"""Split text for speech synthesis, normalize it for speaking, and define English stop words.
 
 *Splitting*. The first piece comes early, so that sound can begin: at the first clause mark, or
 after eight words. Later pieces are whole sentences, because a synthesizer's melody needs them. A
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.token import Token
 
-_LONGEST = 240
+_MAX_PIECE_CHARS = 240
 _EARLY_WORDS = 8
 _EARLY_CHARACTERS = 12
-"""A first piece shorter than this ("Oh,") is not worth a melody of its own."""
+"""A first piece shorter than this ("Oh,") is too short to synthesize alone."""
 
 _STOPS = ".!?…"
 _WIDE_STOPS = "。！？｡؟।॥"
@@ -48,7 +48,7 @@ _BEFORE_NAMES = frozenset(
     ["dr", "mr", "mrs", "ms", "prof", "st", "vs", "e.g", "i.e", "gov", "sen", "rep", "rev", "hon",
      "capt", "lt", "sgt", "col", "gen", "cf", "approx", "mt", "fr"]
 )  # fmt: skip
-"""Abbreviations that something always follows."""
+"""Abbreviations that never end a sentence."""
 
 _BEFORE_CAPITALS = frozenset(
     ["etc", "a.m", "p.m", "jr", "sr", "inc", "ltd", "co", "corp", "dept", "est", "vol", "fig",
@@ -65,7 +65,7 @@ class SentenceSplitter:
     `early` asks for an early first piece.
     """
 
-    def __init__(self, longest: int = _LONGEST, early: bool = True) -> None:
+    def __init__(self, longest: int = _MAX_PIECE_CHARS, early: bool = True) -> None:
         self._longest = longest
         self._early = early
         self._text = ""
@@ -347,6 +347,6 @@ FUNCTION_WORDS = STOP_WORDS | word_set(
     " close deep early far fast heavy high hot late old often soon strong tall wide long big"
     " cause causes caused reason reasons happen happens happened happening s t m d re ve ll"
 )
-"""Words without a subject. A text that answers "how deep" or "what causes" seldom has the word of
+"""Words that carry no topic. A text that answers "how deep" or "what causes" seldom has the word of
 measure or cause. With this list the document search misses 1 of 63 questions and finds something
 for 4 of 60 others (tests/engines/test_document_questions.py)."""
