@@ -146,8 +146,8 @@ def test_the_core_and_its_words_use_no_clock_no_tasks_no_chance() -> None:
 def test_engine_adapters_do_not_import_each_other() -> None:
     """Modules of one engine have the first word of their names in common."""
     shared = {
-        "ports", "settings", "weights", "workers", "text", "synthesis", "chat",
-        "function_calling", "pages", "sandboxes", "tool_validation",
+        "ports", "settings", "weights", "workers", "speech_text", "synthesis", "chat",
+        "function_calling", "pages", "sandbox_limits", "tool_validation",
     }  # fmt: skip
     faults = []
     for name, path in modules():
