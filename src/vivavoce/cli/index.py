@@ -1,4 +1,4 @@
-"""`vivavoce index`: index the user's documents for search without a network."""
+"""`vivavoce index`: build, list, prune and query the local document index."""
 
 from __future__ import annotations
 
@@ -65,9 +65,9 @@ def index(
         elif forget is not None:
             _remove_folder(path, forget)
         elif list_:
-            _list_documents(path)
+            _list_folders(path)
         else:
-            asyncio.run(_answer_question(path, ask or ""))
+            asyncio.run(_print_search_results(path, ask or ""))
     except ToolError as error:
         raise CliError(ErrorCode.ENGINE_FAILED, error.problem, "See --list.") from None
     except sqlite3.Error as error:
@@ -80,7 +80,7 @@ def _build_index(console: Console, path: Path, root: Path) -> None:
     files = list_documents(root)
     counts: Counter[FileStatus] = Counter()
     with closing(Index(path)) as opened:
-        for seen in _count_files(console, update_index(opened, root, files), len(files)):
+        for seen in _show_progress(console, update_index(opened, root, files), len(files)):
             counts[seen.change] += 1
             where = _printable_name(str(seen.path.relative_to(root)))
             if seen.problem:
@@ -97,7 +97,9 @@ def _build_index(console: Console, path: Path, root: Path) -> None:
     typer.echo(f"{', '.join(summary)}; the index is {path}")
 
 
-def _count_files(console: Console, files: Iterable[FileResult], total: int) -> Iterator[FileResult]:
+def _show_progress(
+    console: Console, files: Iterable[FileResult], total: int
+) -> Iterator[FileResult]:
     """Yield `files`, with a progress bar on a terminal."""
     if not console.is_terminal:
         yield from files
@@ -123,7 +125,7 @@ def _open_index(path: Path) -> Index:
     return Index(path)
 
 
-def _list_documents(path: Path) -> None:
+def _list_folders(path: Path) -> None:
     with closing(_open_index(path)) as opened:
         for folder, count in opened.folders():
             typer.echo(f"{folder}\t{count}")
@@ -141,7 +143,7 @@ def _remove_folder(path: Path, folder: Path) -> None:
     typer.echo(f"{count} dropped; the index is {path}")
 
 
-async def _answer_question(path: Path, question: str) -> None:
+async def _print_search_results(path: Path, question: str) -> None:
     engine = await create({"path": str(path)}, EngineBuilder(report=typer.echo))
     try:
         found = await engine.search(SearchQuery(question))

@@ -1,7 +1,8 @@
-"""Microphones and speakers: sound cards, WAV files, pipes, silence.
+"""Audio input and output of the client: sound cards, WAV files, pipes, or no device.
 
 Sound cards are reached by miniaudio, which brings everything in its wheel, on Linux, macOS and
-Windows alike. The back end `null` is for servers and tests: silence in, a clock out.
+Windows alike. The back end `null` is for servers and tests: silent input; output
+is timed but not played.
 """
 
 from __future__ import annotations
@@ -421,7 +422,7 @@ def list_devices(backend: str = "miniaudio") -> list[AudioDevice]:
 
 
 def _real_backends(library: Any) -> list[Any]:
-    """Return every back end of the library but the one that only pretends."""
+    """Return every back end of the library except the null back end."""
     return [backend for backend in library.Backend if backend is not library.Backend.NULL]
 
 
@@ -536,7 +537,7 @@ def _run_stream(wanted: str, output: bool, feed: Generator[Any, Any, None]) -> I
 
 @contextmanager
 def _silence_alsa() -> Iterator[None]:
-    """Suppress the pages that ALSA writes past Python when there is no sound card."""
+    """Suppress ALSA's messages on stderr; it writes many when there is no sound card."""
     kept = os.dup(2)
     nothing = os.open(os.devnull, os.O_WRONLY)
     try:

@@ -1,8 +1,8 @@
 """Messages of the Live API: dataclasses that the client reads, and builders of those it sends.
 
 The client reads only what the Live API documents and drops unknown keys, as the official SDKs do,
-so that it talks to any server of the API, also to newer ones. It can't read by the models of
-`protocol`: these decode what clients send.
+so that it talks to any server of the API, also to newer ones. The models in `protocol` can't be
+used here: they decode client messages.
 """
 
 from __future__ import annotations
