@@ -162,9 +162,9 @@ def test_hypotheses_of_a_recognizer_that_is_behind_are_skipped() -> None:
         host.transcripts.start(ONE, 0)
         for _ in range(20):
             host.hear(bytes(INPUT_RATE))
-            host.transcripts.refresh(ONE, host.transcripts.judged_until)
+            host.transcripts.refresh(ONE, host.transcripts.vad_processed_until)
             await asyncio.sleep(0.5)
-        host.transcripts.finish(ONE, host.transcripts.judged_until)
+        host.transcripts.finish(ONE, host.transcripts.vad_processed_until)
         await asyncio.sleep(30)
 
     at_half_the_pace = hosted(Slow(0.5), act)

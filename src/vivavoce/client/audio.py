@@ -1,8 +1,8 @@
 """Audio input and output of the client: sound cards, WAV files, pipes, or no device.
 
 Sound cards are reached by miniaudio, which brings everything in its wheel, on Linux, macOS and
-Windows alike. The back end `null` is for servers and tests: silent input; output
-is timed but not played.
+Windows alike. The back end `null` is for servers and tests: silent input; output is
+timed but not played.
 """
 
 from __future__ import annotations

@@ -19,7 +19,6 @@ from vivavoce.core.model_turns import Basis, ModelTurns
 from vivavoce.core.settings import NON_BLOCKING_DEADLINE_S, Pacing, SessionSettings
 from vivavoce.core.token_counts import TokenCounter
 from vivavoce.core.tool_calls import ResultStatus, ToolLedger, ToolTimeouts
-from vivavoce.core.transcription import normalize_words
 from vivavoce.core.user_turns import (
     Entry,
     FloorTaken,
@@ -35,6 +34,8 @@ from vivavoce.domain.content import Content, Part, Role, Text, ToolResult
 from vivavoce.domain.ids import IdSource, SessionId
 from vivavoce.domain.model_family import FamilyBehavior, ModelFamily
 from vivavoce.domain.setup import Modality, SessionSetup
+
+_FILLERS = frozenset({"ah", "eh", "er", "erm", "hm", "hmm", "mm", "uh", "um"})
 
 
 class Conversation:
@@ -307,7 +308,7 @@ class Conversation:
         """Return what an answer to this turn would be based on now."""
         confidence = turn.known_confidence
         unclear = confidence is not None and confidence < self.settings.min_confidence
-        return Basis(turn.id, normalize_words(turn.words()), self.context.version, unclear)
+        return Basis(turn.id, _normalize_words(turn.words()), self.context.version, unclear)
 
     def speculated_turn(self) -> SpokenTurn | None:
         """Return the turn that the speculation answers, if nothing else has changed."""
@@ -434,3 +435,9 @@ def drop_wordless_end(turns: tuple[Content, ...]) -> tuple[Content, ...]:
     if end < len(turns) and kept and all(turn.role is Role.MODEL for turn in kept):
         return tuple(replace(turn, role=Role.USER) for turn in kept)
     return kept
+
+
+def _normalize_words(words: list[str]) -> str:
+    """Return words in the form that is compared: no case, punctuation or fillers."""
+    letters = "".join(c if c.isalnum() else " " for c in " ".join(words).casefold())
+    return " ".join(word for word in letters.split() if word not in _FILLERS)

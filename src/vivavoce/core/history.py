@@ -1,10 +1,10 @@
-"""History of the conversation, cut to the model's words that the user has heard.
+"""Conversation history: keep only the model's words that were played, and bound its size.
 
 A model turn in progress is a *draft*: pieces of speech with their spans in the turn's audio, and
 calls and results between them. Completing the turn adds it to the history; an interruption cuts it
 at what had been played.
 
-Neighboring contributions may have one role; a contribution of the model ends with its calls;
+Adjacent entries may have the same role; a contribution of the model ends with its calls;
 results are the user's. After old ones were dropped the history begins with words of the user, so
 that no result is without its call.
 
@@ -109,7 +109,7 @@ class History:
         """Return where the last `limit` begin with words of the user; 0 for fewer."""
         first = len(contents) - self._limit
         places = range(first, len(contents)) if first > 0 else ()
-        return next((at for at in places if _may_begin(contents[at])), 0)
+        return next((at for at in places if _is_user_message(contents[at])), 0)
 
     def _append(self, contributions: Iterable[Contribution]) -> None:
         for each in contributions:
@@ -153,7 +153,7 @@ class History:
         for content in contents:
             self._note(content)
             if len(self._draft) > MAX_DRAFT_ENTRIES:
-                self._drop_from_draft(_is_free)
+                self._drop_from_draft(_has_no_tool_parts)
 
     def commit_draft(self) -> None:
         """Add the draft to the history: all of it was heard."""
@@ -199,11 +199,11 @@ class History:
         if len(self._done) <= self._limit and self.bytes <= MAX_BYTES:
             return
         self._view = None
-        self._strip_results(answers=False)
+        self._strip_results(responses=False)
         question = self._last_user_words()
         drop = max(0, len(self._done) - self._limit)
         self._drop(0, min(drop, question), question)
-        self._strip_results(answers=True)
+        self._strip_results(responses=True)
         begin = self._last_user_words() + 1
         drop = max(0, len(self._done) - max(self._limit, MIN_RECENT_CONTENTS))
         self._drop(begin, begin + drop, len(self._done) - 2)
@@ -211,7 +211,7 @@ class History:
     def _last_user_words(self) -> int:
         """Return the index of the user's last words; without any, of the newest contribution."""
         for at in range(len(self._done) - 1, -1, -1):
-            if _may_begin(self._done[at].content):
+            if _is_user_message(self._done[at].content):
                 return at
         return max(0, len(self._done) - 1)
 
@@ -224,7 +224,11 @@ class History:
         if end <= first:
             return
         contents = (each.content for each in self._done)
-        fits = _may_begin if first == 0 and any(map(_may_begin, contents)) else _may_follow
+        fits = (
+            _is_user_message
+            if first == 0 and any(map(_is_user_message, contents))
+            else _has_no_results
+        )
         while end < len(self._done) and not fits(self._done[end].content):
             end += 1
         dropped = self._done[first:end]
@@ -254,18 +258,18 @@ class History:
         for each in new:
             self.tokens.add(each)
 
-    def _strip_results(self, answers: bool) -> None:
-        """Strip media of older results, or their `answers`, while the history is too large."""
+    def _strip_results(self, responses: bool) -> None:
+        """Remove media, or the responses, of older tool results, while the history is too large."""
         newest = next(reversed(self._draft or self._done), None)
         for at, each in enumerate(self._done):
             if self.bytes <= MAX_BYTES:
                 return
             if each is not newest:
-                self._done[at] = lighter = Contribution(strip_media(each.content, answers))
+                self._done[at] = lighter = Contribution(strip_media(each.content, responses))
                 self._replace(each, [lighter])
         for at, entry in enumerate(self._draft):
             if self.bytes > MAX_BYTES and isinstance(entry, Contribution) and entry is not newest:
-                lighter = Contribution(strip_media(entry.content, answers))
+                lighter = Contribution(strip_media(entry.content, responses))
                 self._draft[at] = lighter
                 self._draft_bytes += lighter.bytes - entry.bytes
 
@@ -274,18 +278,18 @@ def _bytes_of(contributions: Iterable[Contribution]) -> int:
     return sum([each.bytes for each in contributions])
 
 
-def _may_begin(content: Content) -> bool:
-    """Whether a history may begin with it: words of the user."""
-    return content.role is Role.USER and _may_follow(content)
+def _is_user_message(content: Content) -> bool:
+    """Whether it is a message of the user, with which a history may begin."""
+    return content.role is Role.USER and _has_no_results(content)
 
 
-def _may_follow(content: Content) -> bool:
-    """Whether it makes sense without the contribution before it."""
+def _has_no_results(content: Content) -> bool:
+    """Whether it has no tool results, so that nothing has to precede it."""
     return not any(isinstance(part, ToolResult) for part in content.parts)
 
 
-def _is_free(entry: Piece | Contribution) -> bool:
-    """Whether it is a contribution without calls or results."""
+def _has_no_tool_parts(entry: Piece | Contribution) -> bool:
+    """Whether it is a contribution without tool calls and results."""
     bound = ToolCall | ToolResult
     return isinstance(entry, Contribution) and not any(
         isinstance(part, bound) for part in entry.content.parts
@@ -342,13 +346,13 @@ def played_words(piece: Piece, heard_s: float) -> str:
     return "".join(words[: ceil(share * len(words))])
 
 
-def strip_media(content: Content, answers: bool) -> Content:
-    """Return a content without the media of its results; with `answers`, without their text."""
+def strip_media(content: Content, responses: bool) -> Content:
+    """Return a content without its tool results' media; with `responses`, without these too."""
 
     def lighten(part: Part) -> Part:
         if not isinstance(part, ToolResult):
             return part
-        return replace(part, parts=(), response=OMITTED_RESPONSE if answers else part.response)
+        return replace(part, parts=(), response=OMITTED_RESPONSE if responses else part.response)
 
     return replace(content, parts=tuple(map(lighten, content.parts)))
 

@@ -96,8 +96,8 @@ class LiveSession:
         self.conversation = Conversation(
             session_id, setup, behavior, settings, ids, history, counter
         )
-        """Turns, tools and context. Hosts leave it alone; tests look into it."""
-        self.judged_until = position
+        """Turns, tools and context. Internal; exposed for tests."""
+        self.vad_processed_until = position
         """The audio before this position belongs to a turn, or to none; transcripts may use it."""
         self._manual = setup.realtime.detection.disabled
         params = vad_params(setup.realtime.detection, settings.eager_silence_ms)
@@ -158,7 +158,7 @@ class LiveSession:
             self._position, now, self._lifecycle.spent_s(now), self._lifecycle.consumed(safe)
         )
 
-    # --- verbs ----------------------------------------------------------------------------
+    # --- public methods -------------------------------------------------------------------
 
     def open_session(self, now: float) -> list[Effect]:
         """Begin the session, or continue it from a checkpoint."""
@@ -297,7 +297,7 @@ class LiveSession:
             if self.conversation.user.open is None and not self._reported_unmarked:
                 self._reported_unmarked = True
                 step.report_mismatch("audio outside of an activity is ignored")
-            self.judged_until = self._position
+            self.vad_processed_until = self._position
             self.conversation.user.refresh_transcript(self._position, step)
             self._release_audio(position, step)
 
@@ -307,7 +307,7 @@ class LiveSession:
         self._position = max(self._position, event.position)
         self._timers.note_audio(step.now)
         self._handle_speech(self._tracker.add_scores(event), step)
-        self.judged_until = max(self.judged_until, event.position)
+        self.vad_processed_until = max(self.vad_processed_until, event.position)
         self.conversation.user.refresh_transcript(self._position, step)
         self._release_audio(event.position - self._tracker.params.pre_roll, step)
 

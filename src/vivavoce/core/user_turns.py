@@ -44,7 +44,7 @@ from vivavoce.core.effects import (
 )
 from vivavoce.core.events import TranscriptUpdated
 from vivavoce.core.token_counts import MAX_BYTES, size_bytes
-from vivavoce.core.transcription import continuation
+from vivavoce.core.transcript_pieces import continuation
 from vivavoce.core.turn_detection import SpeechEdge, SpeechEvent
 from vivavoce.domain.audio import Position, samples, seconds
 from vivavoce.domain.content import Blob, Content, Part, Role, Text, Tools

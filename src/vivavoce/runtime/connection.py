@@ -246,7 +246,7 @@ class Connection:
                 with self._rates.loop.working():
                     self._reporter.record_event(event, now)
                     self._perform_all(session.handle_event(event, now))
-                    self._transcripts.advance_audio(session.judged_until)
+                    self._transcripts.advance_audio(session.vad_processed_until)
                 if not isinstance(event, QUICK_EVENTS):
                     await asyncio.sleep(0)  # other connections have their turn
                 await self._rates.loop.give_way()

@@ -89,7 +89,7 @@ class Transcripts:
         self._options = options
         self._tasks = tasks
         self._recognition: Recognition | None = None
-        self.judged_until: Position = audio.position
+        self.vad_processed_until: Position = audio.position
         self._open: dict[TurnId, _OpenTurn] = {}
         self._waited_for: list[_OpenTurn] = []
         self._caught_up = asyncio.Event()
@@ -122,9 +122,9 @@ class Transcripts:
 
     def advance_audio(self, position: Position) -> None:
         """Feed turns up to `position`: the core has decided to whose turn the sound belongs."""
-        if position <= self.judged_until:
+        if position <= self.vad_processed_until:
             return
-        self.judged_until = position
+        self.vad_processed_until = position
         for open_turn in self._open.values():
             open_turn.more.set()
 
@@ -315,7 +315,7 @@ class _OpenTurn:
 
     def _limit(self) -> Position:
         if self._end is None:
-            return self._home.judged_until
+            return self._home.vad_processed_until
         return min(self._home.audio.position, self._end)
 
     def _post_transcript(self, said: Transcript, final: bool) -> None:

@@ -19,7 +19,7 @@ from vivavoce.core.events import (
 )
 from vivavoce.core.messages import InputTranscript, OutputTranscript, TurnComplete
 from vivavoce.core.settings import SessionSettings
-from vivavoce.core.transcription import continuation
+from vivavoce.core.transcript_pieces import continuation
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Input transcription in pieces: find the words to append to those already sent.
+"""Incremental input transcripts: compute the text to append to what was already sent.
 
 A piece that was sent is never taken back. If later transcripts agree with it, the next piece is
 what follows. Joined, the pieces equal the final transcript, except for punctuation and capitals
@@ -35,7 +35,7 @@ def continuation(sent: str, text: str) -> str:
     known, words = sent.split(), text.split()
     skipped = max(0, len(known) - ALIGNED_WORDS)
     recent = words[skipped:]
-    rest = " ".join(recent[_covered(_plain(known[skipped:]), _plain(recent)) :])
+    rest = " ".join(recent[_aligned_prefix_length(_plain(known[skipped:]), _plain(recent)) :])
     return f" {rest}" if rest else ""
 
 
@@ -44,8 +44,8 @@ def _plain(words: Sequence[str]) -> list[str]:
     return ["".join(filter(str.isalnum, word)).casefold() for word in words]
 
 
-def _covered(sent: Sequence[str], words: Sequence[str]) -> int:
-    """Return how many of `words` resemble all of `sent` best; the largest of equals."""
+def _aligned_prefix_length(sent: Sequence[str], words: Sequence[str]) -> int:
+    """Return the length of the prefix of `words` closest to `sent` (longest on a tie)."""
     row = list(range(len(words) + 1))
     for at, word in enumerate(sent, 1):
         before, row = row, [at]
@@ -53,12 +53,3 @@ def _covered(sent: Sequence[str], words: Sequence[str]) -> int:
             replaced = before[other - 1] + (word != known)
             row.append(min(replaced, before[other] + 1, row[-1] + 1))
     return max(range(len(row)), key=lambda count: (-row[count], count))
-
-
-FILLERS = frozenset({"ah", "eh", "er", "erm", "hm", "hmm", "mm", "uh", "um"})
-
-
-def normalize_words(words: list[str]) -> str:
-    """Return words as transcripts are compared: without case, punctuation and fillers."""
-    letters = "".join(c if c.isalnum() else " " for c in " ".join(words).casefold())
-    return " ".join(word for word in letters.split() if word not in FILLERS)
