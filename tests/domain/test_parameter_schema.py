@@ -1,4 +1,4 @@
-"""A schema read into plain schemas: what each keyword comes to, and how far it is followed."""
+"""Resolved variants of a schema: what each keyword comes to, and how far it is followed."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ INTEGER = {"type": "integer"}
 DEFS = {"$defs": {"L": INTEGER, "a/b": {"$anchor": "here", "type": "boolean"}}}
 
 
-def readings(place: Any, **root: Any) -> list[dict[str, Any]]:
+def variants(place: Any, **root: Any) -> list[dict[str, Any]]:
     properties = {"value": place}
     schema = ParameterSchema({"type": "object", "properties": properties, **root})
-    return [dict(one) for one in schema.readings(properties["value"])]
+    return [dict(one) for one in schema.variants(properties["value"])]
 
 
 @pytest.mark.parametrize(
@@ -48,28 +48,28 @@ def readings(place: Any, **root: Any) -> list[dict[str, Any]]:
         ({"oneOf": [{"type": "array", "items": INTEGER}]}, [{"type": "array", "items": INTEGER}]),
     ],
 )  # fmt: skip
-def test_each_keyword_comes_to_plain_schemas(place: Any, plain: list[Any]) -> None:
-    assert readings(place, **DEFS) == plain
+def test_each_keyword_comes_to_resolved_variants(place: Any, plain: list[Any]) -> None:
+    assert variants(place, **DEFS) == plain
 
 
 def test_older_drafts_are_read_in_the_newest_form() -> None:
     draft = "http://json-schema.org/draft-07/schema#"
     place = {"type": "array", "items": [INTEGER, True], "additionalItems": False}
-    assert readings(place, **{"$schema": draft}) == [
+    assert variants(place, **{"$schema": draft}) == [
         {"type": "array", "prefixItems": [INTEGER, True], "items": False}
     ]
     beside = {"$ref": "#/definitions/L", "maximum": 1}
-    assert readings(beside, definitions={"L": INTEGER}, **{"$schema": draft}) == [INTEGER]
-    assert readings({"minimum": 3, "exclusiveMinimum": True}) == [{"exclusiveMinimum": 3}]
-    assert readings({"dependencies": {"a": ["b"]}}) == [{"dependentRequired": {"a": ["b"]}}]
+    assert variants(beside, definitions={"L": INTEGER}, **{"$schema": draft}) == [INTEGER]
+    assert variants({"minimum": 3, "exclusiveMinimum": True}) == [{"exclusiveMinimum": 3}]
+    assert variants({"dependencies": {"a": ["b"]}}) == [{"dependentRequired": {"a": ["b"]}}]
 
 
 def test_properties_that_meet_are_joined() -> None:
     one, other = {"properties": {"n": INTEGER}}, {"properties": {"n": {"maximum": 9}, "m": True}}
     schema = ParameterSchema({"allOf": [one, other]})
-    [plain] = schema.readings(schema.arguments)
+    [plain] = schema.variants(schema.arguments)
     assert plain["type"] == "object"
-    assert schema.readings(plain["properties"]["n"]) == ({"type": "integer", "maximum": 9},)
+    assert schema.variants(plain["properties"]["n"]) == ({"type": "integer", "maximum": 9},)
 
 
 def test_what_leads_to_itself_is_read_as_far_as_it_is_followed() -> None:
@@ -78,17 +78,17 @@ def test_what_leads_to_itself_is_read_as_far_as_it_is_followed() -> None:
         "properties": {"next": {"anyOf": [{"type": "null"}, {"$ref": "#"}]}},
     }
     schema = ParameterSchema(node)
-    inner, null = schema.readings(node["properties"]["next"])
+    inner, null = schema.variants(node["properties"]["next"])
     assert inner["properties"] == node["properties"]
     assert null == {"type": "null"}
-    assert schema.readings(inner["properties"]["next"]) == (inner, null)
+    assert schema.variants(inner["properties"]["next"]) == (inner, null)
 
 
 def test_what_only_leads_to_itself_is_nothing() -> None:
     defs = {"A": {"$ref": "#/$defs/B"}, "B": {"anyOf": [{"$ref": "#/$defs/A"}, {"const": 1}]}}
-    assert readings({"$ref": "#/$defs/A"}, **{"$defs": defs}) == [{"enum": [1]}]
-    assert readings({"$ref": "#/$defs/B"}, **{"$defs": defs}) == [{"enum": [1]}]
-    assert readings({"$ref": "#/properties/value"}) == []
+    assert variants({"$ref": "#/$defs/A"}, **{"$defs": defs}) == [{"enum": [1]}]
+    assert variants({"$ref": "#/$defs/B"}, **{"$defs": defs}) == [{"enum": [1]}]
+    assert variants({"$ref": "#/properties/value"}) == []
 
 
 @pytest.mark.parametrize("keyword", ["allOf", "anyOf"])
@@ -97,12 +97,12 @@ def test_schemas_that_branch_on_every_level_are_read_in_bounded_work(keyword: st
         f"D{n}": {keyword: [{"$ref": f"#/$defs/D{n + 1}"}, {"$ref": f"#/$defs/D{n + 1}"}]}
         for n in range(20)
     }
-    [first, *rest] = readings({"$ref": "#/$defs/D0"}, **{"$defs": {**defs, "D20": INTEGER}})
+    [first, *rest] = variants({"$ref": "#/$defs/D0"}, **{"$defs": {**defs, "D20": INTEGER}})
     assert first == INTEGER
     assert len(rest) < 64
     every = [{"$ref": f"#/$defs/D{n}"} for n in range(12)]
     tangle = {f"D{n}": {keyword: every} for n in range(12)}
-    assert readings({"$ref": "#/$defs/D0"}, **{"$defs": tangle}) in ([], [{}])
+    assert variants({"$ref": "#/$defs/D0"}, **{"$defs": tangle}) in ([], [{}])
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,13 @@
-"""JSON Schema of a function's arguments, read into plain schemas.
+"""Normalize a function's JSON Schema: resolve references and expand alternatives.
 
-A plain schema is one way to satisfy a place in a schema. References are followed, what has to hold
-at once (`allOf`, keywords beside a reference) is merged, and of alternatives (`anyOf`, `oneOf`, a
-list of types, `if`) it is one. So it has at most one `type` and none of those keywords; `const` is
-an `enum` of one value, a list as `items` is `prefixItems`. Of several patterns, formats and
-`contains` it has the first, and the others as `ALSO`.
+A resolved variant is one way to satisfy a subschema. References are followed, keywords that must
+hold at once (`allOf`, keywords beside a reference) are merged, and of alternatives (`anyOf`,
+`oneOf`, a list of types, `if`) it is one. So it has at most one `type` and none of those keywords;
+`const` is an `enum` of one value, a list as `items` is `prefixItems`. Of several patterns, formats
+and `contains` it has the first, and the others as `ALSO`.
 
-Places are read when they are asked for, and once, so that a recursive schema is read as far as it
-is followed.
+Subschemas are resolved on demand, and once, so that a recursive schema is resolved as far as it is
+followed.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ Schema = Mapping[str, Any]
 LEGACY_DRAFTS = frozenset(f"http://json-schema.org/draft-0{number}/schema" for number in (4, 6, 7))
 """The drafts that have `dependencies`, and in which a reference replaces the keywords beside it."""
 
-_MAX_READINGS = 64
-"""Plain schemas of one place; no caller tries more."""
+_MAX_VARIANTS = 64
+"""Resolved variants of one subschema; no caller tries more."""
 _MAX_STEPS = 500
-"""Places visited, and plain schemas merged, for one reading: 3 ms of CPU."""
+"""Subschemas visited, and variants merged, to resolve one subschema: 3 ms of CPU."""
 
 _MAX_DEPTH = 64
 """Nested references and alternatives."""
@@ -39,11 +39,11 @@ _READ = frozenset((
     "$defs", "definitions", "$schema", "$id", "id", "$anchor", "$dynamicAnchor",
     "$recursiveAnchor", "$comment",
 ))  # fmt: skip
-"""Keywords that a plain schema does not have, or in another form."""
+"""Keywords that a resolved variant does not have, or in another form."""
 _CONJOINED = ("items", "additionalProperties", "propertyNames")
 _BESIDE = {"contains": ("minContains", "maxContains")}
 ALSO = "$also"
-"""Keyword of a plain schema: values of keywords that can't be merged with its own."""
+"""Keyword of a resolved variant: values of keywords that can't be merged with its own."""
 _KEYWORD_TYPES = {
     "object": "properties required additionalProperties patternProperties minProperties"
     " maxProperties propertyNames dependentRequired",
@@ -54,28 +54,32 @@ _ESCAPES = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 
 
 class ParameterSchema:
-    """One schema, `root`, and the plain schemas of places within it. Safe for several threads."""
+    """One schema, `root`, and the resolved variants of its subschemas. Safe for several threads."""
 
     def __init__(self, root: Schema | None) -> None:
         self.root: Schema = {} if root is None else root
         self.arguments: Schema = {"type": "object", "allOf": [self.root]}
-        """The place of the arguments: the root, and always an object."""
+        """The schema of the arguments: the root, and always an object."""
         self._known: dict[int, tuple[object, tuple[Schema, ...]]] = {}
         self._anchors: dict[str, Schema] | None = None
 
-    def readings(self, place: object) -> tuple[Schema, ...]:
-        """Return the plain schemas of `place`, of which a value has to match one; null comes last.
+    def variants(self, subschema: object) -> tuple[Schema, ...]:
+        """Return the resolved variants of `subschema`: a value must match one. Null comes last.
 
-        `place` is `arguments` or a schema found within a plain schema. Empty if no value matches,
-        as far as types and enumerations tell. What takes more than `_MAX_STEPS` is read as `{}`:
+        `subschema` is `arguments` or a schema found within a variant. Empty if no value matches, as
+        far as types and enumerations tell. One that takes more than `_MAX_STEPS` resolves to `{}`:
         values are validated against the schema itself anyway.
         """
-        known = self._known.get(id(place))
-        return known[1] if known is not None else _Reading(self, self._known).readings(place)
+        known = self._known.get(id(subschema))
+        return (
+            known[1]
+            if known is not None
+            else _VariantResolver(self, self._known).variants(subschema)
+        )
 
-    def first(self, place: object) -> Schema:
-        """Return the first plain schema of `place`; empty if there is none."""
-        return next(iter(self.readings(place)), {})
+    def first(self, subschema: object) -> Schema:
+        """Return the first resolved variant of `subschema`; empty if there is none."""
+        return next(iter(self.variants(subschema)), {})
 
     def target(self, reference: str) -> object:
         """Return the target of a reference; `False`, which nothing matches, if there is none."""
@@ -89,8 +93,8 @@ class ParameterSchema:
         return self._anchors.get(reference, False)
 
 
-class _Reading:
-    """Reads one place, and those that it leads to; `known` are the places read before."""
+class _VariantResolver:
+    """Resolves one subschema, and those it leads to; `known` are those resolved before."""
 
     def __init__(
         self, schema: ParameterSchema, known: dict[int, tuple[object, tuple[Schema, ...]]]
@@ -100,77 +104,77 @@ class _Reading:
         self._known = known
         self._open: list[int] = []
         self._lowest_cut = _MAX_STEPS
-        """Index in the open places of the highest one that was met within itself."""
+        """Index in the open subschemas of the highest one that was met within itself."""
         self._steps = 0
 
-    def readings(self, place: object) -> tuple[Schema, ...]:
-        """Return the plain schemas of `place`; none for a place within itself."""
-        if (known := self._known.get(id(place))) is not None:
+    def variants(self, subschema: object) -> tuple[Schema, ...]:
+        """Return the resolved variants of `subschema`; none for one within itself."""
+        if (known := self._known.get(id(subschema))) is not None:
             return known[1]
         self._steps += 1
-        if id(place) in self._open:
-            self._lowest_cut = min(self._lowest_cut, self._open.index(id(place)))
+        if id(subschema) in self._open:
+            self._lowest_cut = min(self._lowest_cut, self._open.index(id(subschema)))
             return ()
         if self._steps > _MAX_STEPS or len(self._open) >= _MAX_DEPTH:
             self._lowest_cut = 0
             return ({},)
-        self._open.append(id(place))
+        self._open.append(id(subschema))
         try:
-            found = self._read(place)
+            found = self._resolve(subschema)
         finally:
             self._open.pop()
         if self._lowest_cut >= len(self._open):
-            # Nothing above was cut, so this holds wherever the place is reached from.
+            # Nothing above was cut, so this holds wherever the subschema is reached from.
             self._lowest_cut = _MAX_STEPS
-            self._known[id(place)] = (place, found)
+            self._known[id(subschema)] = (subschema, found)
         return found
 
-    def _read(self, place: object) -> tuple[Schema, ...]:
-        if isinstance(place, bool):
-            return ({},) if place else ()
-        if not isinstance(place, Mapping):
+    def _resolve(self, subschema: object) -> tuple[Schema, ...]:
+        if isinstance(subschema, bool):
+            return ({},) if subschema else ()
+        if not isinstance(subschema, Mapping):
             return ({},)
-        choices = list(self._choices(place))
+        choices = list(self._choices(subschema))
         found: list[Schema] = []
-        for combination in itertools.islice(itertools.product(*choices), 4 * _MAX_READINGS):
+        for combination in itertools.islice(itertools.product(*choices), 4 * _MAX_VARIANTS):
             if found and self._steps > _MAX_STEPS:
                 break
             self._steps += sum(map(_weight, combination))
-            plain: Schema | None = combination[0]
+            variant: Schema | None = combination[0]
             for other in combination[1:]:
-                plain = _merged(plain, other) if plain is not None else None
-            if plain is not None and (plain := _narrowed(plain)) is not None:
-                found.append(plain)
+                variant = _merged(variant, other) if variant is not None else None
+            if variant is not None and (variant := _narrowed(variant)) is not None:
+                found.append(variant)
         found.sort(key=lambda one: kind(one) == "null")
-        return tuple(found[:_MAX_READINGS])
+        return tuple(found[:_MAX_VARIANTS])
 
-    def _choices(self, place: Schema) -> Iterator[Sequence[Schema]]:
-        """Yield, for each thing that has to hold, the plain schemas of which one has to."""
-        if self._replaces and isinstance(place.get("$ref"), str):
-            yield self.readings(self._schema.target(place["$ref"]))
+    def _choices(self, subschema: Schema) -> Iterator[Sequence[Schema]]:
+        """Yield, for each condition that must hold, the variants of which one must match."""
+        if self._replaces and isinstance(subschema.get("$ref"), str):
+            yield self.variants(self._schema.target(subschema["$ref"]))
             return
-        own = _own_keywords(place)
-        types = _listed(place.get("type"))
+        own = _own_keywords(subschema)
+        types = _listed(subschema.get("type"))
         yield [own | {"type": str(one).lower()} for one in types] or [own]
         for key in _REFERENCES:
-            if isinstance(place.get(key), str):
-                yield self.readings(self._schema.target(place[key]))
-        for one in _listed(place.get("allOf")):
-            yield self.readings(one)
+            if isinstance(subschema.get(key), str):
+                yield self.variants(self._schema.target(subschema[key]))
+        for one in _listed(subschema.get("allOf")):
+            yield self.variants(one)
         for key in ("anyOf", "oneOf"):
-            if key in place:
+            if key in subschema:
                 yield tuple(
-                    itertools.chain(*(self.readings(one) for one in _listed(place.get(key))))
-                )[:_MAX_READINGS]
-        if "if" in place:
-            met = [_merged(one, then) for one in self.readings(place["if"])
-                   for then in self.readings(place.get("then", True))]  # fmt: skip
-            unmet = self.readings(place.get("else", True))
-            yield [*(one for one in met if one is not None), *unmet][:_MAX_READINGS]
+                    itertools.chain(*(self.variants(one) for one in _listed(subschema.get(key))))
+                )[:_MAX_VARIANTS]
+        if "if" in subschema:
+            met = [_merged(one, then) for one in self.variants(subschema["if"])
+                   for then in self.variants(subschema.get("then", True))]  # fmt: skip
+            unmet = self.variants(subschema.get("else", True))
+            yield [*(one for one in met if one is not None), *unmet][:_MAX_VARIANTS]
         for key in ("dependentSchemas", "dependencies"):
-            for one in _mapped(place.get(key)).values():
+            for one in _mapped(subschema.get(key)).values():
                 if isinstance(one, Mapping | bool):
-                    yield (*self.readings(one), {})
+                    yield (*self.variants(one), {})
 
 
 def draft_of(schema: Schema) -> str:
@@ -196,25 +200,25 @@ def resolve_pointer(root: object, pointer: str) -> object:
     return here
 
 
-def kind(plain: Schema) -> str:
-    """Return the type of a plain schema; without one, the type that its keywords are about."""
-    if isinstance(named := plain.get("type"), str):
+def kind(variant: Schema) -> str:
+    """Return the type of a resolved variant; without one, the type its keywords are about."""
+    if isinstance(named := variant.get("type"), str):
         return named.lower()
     for name, keywords in _KEYWORD_TYPES.items():
-        if not plain.keys().isdisjoint(keywords.split()):
+        if not variant.keys().isdisjoint(keywords.split()):
             return name
     return "string"
 
 
-def properties(plain: Schema) -> Schema:
-    """Return the places of an object's properties, in the order of declaration."""
-    found = plain.get("properties")
+def properties(variant: Schema) -> Schema:
+    """Return the schemas of an object's properties, in the order of declaration."""
+    found = variant.get("properties")
     return found if isinstance(found, Mapping) else {}
 
 
-def required(plain: Schema) -> tuple[str, ...]:
+def required(variant: Schema) -> tuple[str, ...]:
     """Return the names of the properties that an object must have."""
-    return tuple(map(str, _listed(plain.get("required"))))
+    return tuple(map(str, _listed(variant.get("required"))))
 
 
 def identity(value: object) -> object:
@@ -241,26 +245,26 @@ def _json_number(value: Fraction) -> float:
     return int(value) if value.denominator == 1 else float(value)
 
 
-def _own_keywords(place: Schema) -> dict[str, Any]:
+def _own_keywords(subschema: Schema) -> dict[str, Any]:
     """Return the keywords beside references and alternatives, in the form of 2020-12."""
-    own = {key: value for key, value in place.items() if key not in _READ}
+    own = {key: value for key, value in subschema.items() if key not in _READ}
     if isinstance(own.get("type"), str):
         own["type"] = own["type"].lower()
     else:
         own.pop("type", None)
-    if "const" in place:
-        own["enum"] = _shared(own.get("enum", [place["const"]]), [place["const"]])
-    items = place.get("items")
+    if "const" in subschema:
+        own["enum"] = _shared(own.get("enum", [subschema["const"]]), [subschema["const"]])
+    items = subschema.get("items")
     if isinstance(items, list):
         own["prefixItems"] = items
-        items = place.get("additionalItems")
+        items = subschema.get("additionalItems")
     if items is not None:
         own["items"] = items
-    if lists := {key: one for key, one in _mapped(place.get("dependencies")).items()
+    if lists := {key: one for key, one in _mapped(subschema.get("dependencies")).items()
                  if isinstance(one, list)}:  # fmt: skip
         own["dependentRequired"] = _joint_map(_mapped(own.get("dependentRequired")), lists)
     for key, bound in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
-        exclusive = place.get(key)
+        exclusive = subschema.get(key)
         if exclusive is True and bound in own:
             own[key] = own.pop(bound)
         elif exclusive is not None and not isinstance(exclusive, bool):
@@ -269,7 +273,7 @@ def _own_keywords(place: Schema) -> dict[str, Any]:
 
 
 def _merged(one: Schema, other: Schema) -> Schema | None:
-    """Return the plain schema of what matches both; `None` if nothing can."""
+    """Return the variant of the values that match both; `None` if none can."""
     if not one or not other:
         return one or other
     result = dict(one)
@@ -332,13 +336,13 @@ def _both(one: object, other: object) -> object:
     return one if one == other else {"allOf": [one, other]}
 
 
-def _narrowed(plain: Schema) -> Schema | None:
-    """Return the plain schema with the enumerated values of its type; `None` without any."""
-    if "enum" not in plain:
-        return plain
-    named = plain.get("type")
-    values = [one for one in _listed(plain["enum"]) if named is None or _is_a(one, named)]
-    return {**plain, "enum": values} if values else None
+def _narrowed(variant: Schema) -> Schema | None:
+    """Return the variant with the enumerated values of its type; `None` without any."""
+    if "enum" not in variant:
+        return variant
+    named = variant.get("type")
+    values = [one for one in _listed(variant["enum"]) if named is None or _is_a(one, named)]
+    return {**variant, "enum": values} if values else None
 
 
 def _is_a(value: object, named: str) -> bool:
@@ -372,9 +376,9 @@ def _shared(one: Sequence[Any], other: Sequence[Any]) -> list[Any]:
     return [value for value in one if identity(value) in known]
 
 
-def _weight(plain: Schema) -> int:
-    """Return the steps that merging a plain schema costs."""
-    return 1 + (len(properties(plain)) + len(_listed(plain.get("enum")))) // 32
+def _weight(variant: Schema) -> int:
+    """Return the steps that merging a variant costs."""
+    return 1 + (len(properties(variant)) + len(_listed(variant.get("enum")))) // 32
 
 
 def _is_index(name: str, length: int) -> bool:

@@ -149,7 +149,7 @@ class _Filling:
         self._budget = CheckBudget(_FILLING_S)
         self._open: list[int] = []
         self._empty: set[tuple[int, ...]] = set()
-        """Places, each with the readings around it, for which no value was found."""
+        """Subschemas, each with the variants around it, for which no value was found."""
         self._made: dict[object, Json] = {}
 
     def value(self, place: object, needed: bool, beside: Sequence[Any] = ()) -> Any:
@@ -169,19 +169,19 @@ class _Filling:
         key = (id(place), needed, *self._open)
         if key in self._empty:
             return
-        readings = self._schema.readings(place)
-        tries = [(reading, needed) for reading in readings]
-        if needed and len(readings) > 1:
+        variants = self._schema.variants(place)
+        tries = [(variant, needed) for variant in variants]
+        if needed and len(variants) > 1:
             # What was said goes before what is made up, whichever alternative it is for.
-            tries[:0] = [(reading, False) for reading in readings if kind(reading) != "boolean"]
+            tries[:0] = [(variant, False) for variant in variants if kind(variant) != "boolean"]
         found_before: set[object] = set()
-        for reading, made_up in tries:
-            if id(reading) in self._open or len(self._open) >= _MAX_DEPTH:
+        for variant, made_up in tries:
+            if id(variant) in self._open or len(self._open) >= _MAX_DEPTH:
                 continue
-            values = self._values(reading, made_up)
+            values = self._values(variant, made_up)
             mark = self._material.mark()
             misses = 0
-            while (value := self._next(values, reading)) is not _MISSING:
+            while (value := self._next(values, variant)) is not _MISSING:
                 if (same := identity(value)) not in found_before and self._fits(value, place):
                     found_before.add(same)
                     misses = 0
@@ -189,15 +189,15 @@ class _Filling:
                 else:
                     self._material.reset(mark)
                     misses += 1
-                    if misses > _MAX_MISSES and "enum" not in reading:
+                    if misses > _MAX_MISSES and "enum" not in variant:
                         break
                 mark = self._material.mark()
             self._material.reset(mark)
         if not found_before:
             self._empty.add(key)
 
-    def _next(self, values: Iterator[Any], reading: object) -> Any:
-        self._open.append(id(reading))
+    def _next(self, values: Iterator[Any], variant: object) -> Any:
+        self._open.append(id(variant))
         try:
             return next(values, _MISSING)
         finally:
@@ -220,39 +220,39 @@ class _Filling:
             return other if one is True else one
         return self._place((id(one), id(other)), {"allOf": [one, other]})
 
-    def _values(self, plain: Json, needed: bool) -> Iterator[Any]:
-        """Yield values that may fit a plain schema, the user's words first."""
-        if "enum" in plain and kind(plain) != "null":
-            yield from self._listed(plain["enum"], needed)
+    def _values(self, variant: Json, needed: bool) -> Iterator[Any]:
+        """Yield values that may fit a variant, the user's words first."""
+        if "enum" in variant and kind(variant) != "null":
+            yield from self._listed(variant["enum"], needed)
             return
-        yield from self._of_kind(kind(plain), plain, False)
+        yield from self._of_kind(kind(variant), variant, False)
         if not needed:
             return
-        if "type" not in plain:
-            yield from self._of_kind("number", plain, False)
-        if "default" in plain:
-            yield plain["default"]
-        if kind(plain) != "string" or not plain.keys().isdisjoint(("format", "pattern")):
-            yield from plain.get("examples", ())
-        yield from self._of_kind(kind(plain), plain, True)
-        if "type" not in plain:
+        if "type" not in variant:
+            yield from self._of_kind("number", variant, False)
+        if "default" in variant:
+            yield variant["default"]
+        if kind(variant) != "string" or not variant.keys().isdisjoint(("format", "pattern")):
+            yield from variant.get("examples", ())
+        yield from self._of_kind(kind(variant), variant, True)
+        if "type" not in variant:
             for other in _KINDS:
-                if other != kind(plain):
-                    yield from self._of_kind(other, plain, True)
+                if other != kind(variant):
+                    yield from self._of_kind(other, variant, True)
 
-    def _of_kind(self, named: str, plain: Json, needed: bool) -> Iterator[Any]:
+    def _of_kind(self, named: str, variant: Json, needed: bool) -> Iterator[Any]:
         match named:
             case "integer" | "number":
-                return self._numbers(plain, needed, named == "integer")
+                return self._numbers(variant, needed, named == "integer")
             case "boolean":
                 yes = not self._material.is_negated()
                 return iter((yes, not yes) if needed else (yes,))
             case "string":
-                return self._strings(plain, needed)
+                return self._strings(variant, needed)
             case "array" if needed:
-                return self._arrays(plain)
+                return self._arrays(variant)
             case "object" if needed:
-                return self._objects(plain)
+                return self._objects(variant)
             case "null" if needed:
                 return iter((None,))
         return iter(())
@@ -263,15 +263,15 @@ class _Filling:
         if needed:
             yield from choices
 
-    def _numbers(self, plain: Json, needed: bool, whole: bool) -> Iterator[int | float]:
+    def _numbers(self, variant: Json, needed: bool, whole: bool) -> Iterator[int | float]:
         if (spoken := self._material.number()) is not None:
             yield int(spoken) if whole or spoken.is_integer() else spoken
         if needed:
-            yield from made_up_numbers(plain, whole)
+            yield from made_up_numbers(variant, whole)
 
-    def _strings(self, plain: Json, needed: bool) -> Iterator[str]:
+    def _strings(self, variant: Json, needed: bool) -> Iterator[str]:
         material = self._material
-        named = str(plain.get("format"))
+        named = str(variant.get("format"))
         if (form := _FORMS.get(named)) is not None:
             yield from (found[0] for found in form.finditer(material.utterance))
         elif (quote := material.quote()) is not None:
@@ -281,9 +281,9 @@ class _Filling:
         if named in _FORMATS:
             yield _FORMATS[named]
         yield material.rest
-        least = min(int(plain.get("minLength", 0)), _MAX_LENGTH)
-        most = min(int(plain.get("maxLength", _MAX_LENGTH)), _MAX_LENGTH)
-        every = (plain, *plain.get(ALSO, ()))
+        least = min(int(variant.get("minLength", 0)), _MAX_LENGTH)
+        most = min(int(variant.get("maxLength", _MAX_LENGTH)), _MAX_LENGTH)
+        every = (variant, *variant.get(ALSO, ()))
         patterns = [str(one["pattern"]) for one in every if "pattern" in one]
         forms = [f"^(?:{_FORMS[one['format']].pattern})$" for one in every
                  if one.get("format") in _FORMS]  # fmt: skip
@@ -303,34 +303,36 @@ class _Filling:
         for number in range(2, _MAX_TEXTS):
             yield f"{rest} {number}"[-most:].strip().rjust(least, "x")
 
-    def _arrays(self, plain: Json) -> Iterator[list[Any]]:
-        least = min(int(plain.get("minItems", 0)), _MAX_LENGTH)
-        most = min(int(plain.get("maxItems", _MAX_LENGTH)), _MAX_LENGTH)
-        prefix, item = plain.get("prefixItems", []), plain.get("items", True)
-        places = [*prefix, *(self._both(item, one) for one in _contained(plain))][:most]
+    def _arrays(self, variant: Json) -> Iterator[list[Any]]:
+        least = min(int(variant.get("minItems", 0)), _MAX_LENGTH)
+        most = min(int(variant.get("maxItems", _MAX_LENGTH)), _MAX_LENGTH)
+        prefix, item = variant.get("prefixItems", []), variant.get("items", True)
+        places = [*prefix, *(self._both(item, one) for one in _contained(variant))][:most]
         for wanted in dict.fromkeys((max(least, 1), least)):
-            items = self._array(plain, places, wanted, most)
+            items = self._array(variant, places, wanted, most)
             if items is not None:
                 yield items
         if least == 0:
             yield []
         if items:
-            others = [self._other_item(plain)] * (len(items) - len(places))
+            others = [self._other_item(variant)] * (len(items) - len(places))
             yield from self._varied(items, [*places, *others])
 
-    def _array(self, plain: Json, places: list[object], least: int, most: int) -> list[Any] | None:
+    def _array(
+        self, variant: Json, places: list[object], least: int, most: int
+    ) -> list[Any] | None:
         """Return a list with items of these places, of others up to `least`, and what was said.
 
         `None` if there are not as many.
         """
-        unique = bool(plain.get("uniqueItems"))
+        unique = bool(variant.get("uniqueItems"))
         items: list[Any] = []
         for place in places:
             if (value := self.value(place, True, items if unique else ())) is _MISSING:
                 return None
             items.append(value)
-        other = self._other_item(plain)
-        if not places or "items" in plain:
+        other = self._other_item(variant)
+        if not places or "items" in variant:
             while len(items) < most:
                 if (value := self.value(other, False, items)) is _MISSING:
                     break
@@ -345,89 +347,89 @@ class _Filling:
             items.extend([value] * (1 if unique else min(least, most) - len(items)))
         return items
 
-    def _other_item(self, plain: Json) -> object:
+    def _other_item(self, variant: Json) -> object:
         """Return the place of items that neither have a place of their own nor are contained."""
-        place = plain.get("items", True)
-        for one in (plain, *plain.get(ALSO, ())):
+        place = variant.get("items", True)
+        for one in (variant, *variant.get(ALSO, ())):
             if "maxContains" in one and "contains" in one:
                 excluded = self._place(id(one["contains"]), {"not": one["contains"]})
                 place = self._both(place, excluded)
         return place
 
-    def _objects(self, plain: Json) -> Iterator[dict[str, Any]]:
-        least = min(int(plain.get("minProperties", 0)), _MAX_LENGTH)
-        every = len(properties(plain))
+    def _objects(self, variant: Json) -> Iterator[dict[str, Any]]:
+        least = min(int(variant.get("minProperties", 0)), _MAX_LENGTH)
+        every = len(properties(variant))
         smallest: dict[str, Any] | None = None
         mark = self._material.mark()
         for optional, wanted in ((True, least), (False, least), (False, max(least, every))):
             self._material.reset(mark)
             mark = self._material.mark()
-            found = self._object(plain, optional, wanted)
+            found = self._object(variant, optional, wanted)
             if found is not None:
                 yield found
                 smallest = smallest if smallest and not optional else found
         if smallest:
-            places = [self._property(plain, name) for name in smallest]
+            places = [self._property(variant, name) for name in smallest]
             for values in self._varied(list(smallest.values()), places):
                 yield dict(zip(smallest, values, strict=True))
 
-    def _object(self, plain: Json, optional: bool, least: int) -> dict[str, Any] | None:
+    def _object(self, variant: Json, optional: bool, least: int) -> dict[str, Any] | None:
         """Return an object with what it needs, and `least` properties if there are as many.
 
         With `optional`, it has the others that were said as well. `None` if one has no value.
         """
         found: dict[str, Any] = {}
-        needed = frozenset(required(plain))
-        for name in properties(plain):
+        needed = frozenset(required(variant))
+        for name in properties(variant):
             if name in needed or optional:
-                value = self.value(self._property(plain, name), name in needed)
+                value = self.value(self._property(variant, name), name in needed)
                 if value is not _MISSING:
                     found[name] = value
-        if not self._complete(plain, found, [*needed, *found]):
+        if not self._complete(variant, found, [*needed, *found]):
             return None
-        for name in itertools.chain(properties(plain), self._further_names(plain)):
+        for name in itertools.chain(properties(variant), self._further_names(variant)):
             if len(found) >= least:
                 break
             if name in found:
                 continue
-            value = self.value(self._property(plain, name), True)
+            value = self.value(self._property(variant, name), True)
             if value is not _MISSING:
                 found[name] = value
-                if not self._complete(plain, found, [name]):
+                if not self._complete(variant, found, [name]):
                     return None
         return found
 
-    def _complete(self, plain: Json, found: dict[str, Any], names: list[str]) -> bool:
+    def _complete(self, variant: Json, found: dict[str, Any], names: list[str]) -> bool:
         """Add the properties `names` and those that they depend on; whether all have a value."""
-        dependent = plain.get("dependentRequired", {})
+        dependent = variant.get("dependentRequired", {})
         while names:
             name = names.pop()
             if name not in found:
-                value = self.value(self._property(plain, name), True)
+                value = self.value(self._property(variant, name), True)
                 if value is _MISSING:
                     return False
                 found[name] = value
             names.extend(one for one in dependent.get(name, ()) if one not in found)
         return True
 
-    def _property(self, plain: Json, name: str) -> object:
+    def _property(self, variant: Json, name: str) -> object:
         """Return the place of a property, declared or not."""
-        place: object = properties(plain).get(name)
-        for pattern, one in plain.get("patternProperties", {}).items():
+        place: object = properties(variant).get(name)
+        for pattern, one in variant.get("patternProperties", {}).items():
             if fits_schema({"pattern": pattern}, name):
                 place = one if place is None else self._both(place, one)
-        return plain.get("additionalProperties", True) if place is None else place
+        return variant.get("additionalProperties", True) if place is None else place
 
-    def _further_names(self, plain: Json) -> Iterator[str]:
+    def _further_names(self, variant: Json) -> Iterator[str]:
         """Yield names for properties that the schema does not name."""
-        names = plain.get("propertyNames", True)
-        for pattern, place in plain.get("patternProperties", {}).items():
+        names = variant.get("propertyNames", True)
+        for pattern, place in variant.get("patternProperties", {}).items():
             if place is not False:
                 matching = self._place(pattern, {"type": "string", "pattern": pattern})
                 yield from self.values(self._both(matching, names), True)
-        if plain.get("additionalProperties") is False:
+        if variant.get("additionalProperties") is False:
             return
-        if "propertyNames" in plain:
+        if "propertyNames" in variant:
             yield from self.values(self._both(_TEXT, names), True)
         else:
             yield from (f"key{number}" for number in range(1, _MAX_LENGTH))
@@ -445,11 +447,11 @@ class _Filling:
             yield [*combination, *values[_FEW_PLACES:]]
 
 
-def _contained(plain: Json) -> list[object]:
+def _contained(variant: Json) -> list[object]:
     """Return the places of items that a list has to contain."""
     return [
         one["contains"]
-        for one in (plain, *plain.get(ALSO, ()))
+        for one in (variant, *variant.get(ALSO, ()))
         if "contains" in one
         for _ in range(min(int(one.get("minContains", 1)), _MAX_LENGTH))
     ]

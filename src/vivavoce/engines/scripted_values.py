@@ -30,30 +30,30 @@ _MOST = 1_000
 """Numbers of one kind."""
 
 
-def made_up_numbers(plain: Schema, whole: bool) -> Iterator[int | float]:
-    """Yield numbers that a plain schema allows, those near zero first; only integers if `whole`."""
-    low, high = _bounds(plain)
+def made_up_numbers(variant: Schema, whole: bool) -> Iterator[int | float]:
+    """Yield numbers that a variant allows, those near zero first; only integers if `whole`."""
+    low, high = _bounds(variant)
     step = Fraction(1)
-    if "multipleOf" in plain:
-        step = decimal(plain["multipleOf"])
+    if "multipleOf" in variant:
+        step = decimal(variant["multipleOf"])
         step = common_multiple(step, Fraction(1)) if whole else step
     numbers = _multiples(low, high, step)
-    if not whole and "multipleOf" not in plain:
+    if not whole and "multipleOf" not in variant:
         numbers = itertools.chain(itertools.islice(numbers, _FEW), _between(low, high), numbers)
     for number in numbers:
         value = int(number) if number.denominator == 1 else float(number)
-        if _holds(plain, number) and math.isfinite(value):
+        if _holds(variant, number) and math.isfinite(value):
             yield value
 
 
-def _bounds(plain: Schema) -> tuple[Fraction | None, Fraction | None]:
-    low = [decimal(plain[key]) for key in ("minimum", "exclusiveMinimum") if key in plain]
-    high = [decimal(plain[key]) for key in ("maximum", "exclusiveMaximum") if key in plain]
+def _bounds(variant: Schema) -> tuple[Fraction | None, Fraction | None]:
+    low = [decimal(variant[key]) for key in ("minimum", "exclusiveMinimum") if key in variant]
+    high = [decimal(variant[key]) for key in ("maximum", "exclusiveMaximum") if key in variant]
     return max(low, default=None), min(high, default=None)
 
 
-def _holds(plain: Schema, number: Fraction) -> bool:
-    above, below = plain.get("exclusiveMinimum"), plain.get("exclusiveMaximum")
+def _holds(variant: Schema, number: Fraction) -> bool:
+    above, below = variant.get("exclusiveMinimum"), variant.get("exclusiveMaximum")
     return (above is None or number > decimal(above)) and (below is None or number < decimal(below))
 
 

@@ -1,7 +1,7 @@
 """Check calls of a model against their declarations, and values against JSON Schema.
 
 A call fits when its name was offered and its arguments are an object of plain JSON that the
-declaration's schema allows. Two readings are so common and so safe that they are mended instead of
+declaration's schema allows. Two mistakes are so common and so safe that they are mended instead of
 refused: a whole number written as `10.0` where an integer is wanted becomes `10`, and a `null` for
 an argument that is neither required nor may be null is left out. Nothing else is bent: `"10"` is no
 number, and defaults are the client's affair.
@@ -144,19 +144,19 @@ def _inner(value: object) -> list[object]:
 
 
 def _mended(value: Any, schema: ParameterSchema, place: object) -> Any:
-    """Mend numbers and nulls where all readings of the schema agree: see the module."""
-    readings = schema.readings(place)
-    types = {one.get("type") for one in readings}
+    """Mend numbers and nulls where all variants of the schema agree: see the module."""
+    variants = schema.variants(place)
+    types = {one.get("type") for one in variants}
     if isinstance(value, float) and value.is_integer() and types in _WHOLE:
         return int(value)
-    if len(of_kind := [one for one in readings if _is_for(value, one)]) != 1:
+    if len(of_kind := [one for one in variants if _is_for(value, one)]) != 1:
         return value
-    [plain] = of_kind
+    [variant] = of_kind
     if isinstance(value, list):
-        first = plain.get("prefixItems", [])[: len(value)]
-        places = [*first, *[plain.get("items", True)] * (len(value) - len(first))]
+        first = variant.get("prefixItems", [])[: len(value)]
+        places = [*first, *[variant.get("items", True)] * (len(value) - len(first))]
         return [_mended(*one) for one in zip(value, repeat(schema), places, strict=False)]
-    named, needed = parameter_schema.properties(plain), parameter_schema.required(plain)
+    named, needed = parameter_schema.properties(variant), parameter_schema.required(variant)
     return {
         name: _mended(one, schema, named.get(name, True))
         for name, one in value.items()
@@ -164,13 +164,13 @@ def _mended(value: Any, schema: ParameterSchema, place: object) -> Any:
     }
 
 
-def _is_for(value: object, plain: Json) -> bool:
-    kind = parameter_schema.kind(plain)
+def _is_for(value: object, variant: Json) -> bool:
+    kind = parameter_schema.kind(variant)
     return isinstance(value, dict if kind == "object" else list if kind == "array" else ())
 
 
 def _may_be_null(schema: ParameterSchema, place: object) -> bool:
-    return any(one.get("type") in (None, "null") for one in schema.readings(place))
+    return any(one.get("type") in (None, "null") for one in schema.variants(place))
 
 
 def _problems(tool: ToolDeclaration, schema: Json, args: object, budget: CheckBudget) -> list[str]:

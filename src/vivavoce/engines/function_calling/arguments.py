@@ -79,7 +79,7 @@ def fill_arguments(
         return {}
     text = FreeText(utterance[:_MAX_CHARS])
     missing: MissingArgument | None = None
-    for shape in tool.schema.readings(tool.schema.arguments)[:_MAX_SHAPES]:
+    for shape in tool.schema.variants(tool.schema.arguments)[:_MAX_SHAPES]:
         try:
             arguments = _ArgumentFiller(tool, text, encoder).fill_object(shape)
         except MissingArgument as lack:
@@ -129,7 +129,7 @@ class _ArgumentFiller:
         found |= self._strings([parameter for parameter in wanted if parameter.name not in found])
         for parameter in wanted:
             if parameter.name not in found:
-                found |= self._by_other_readings(parameter, wanted)
+                found |= self._by_other_variants(parameter, wanted)
             if parameter.needed and parameter.name not in found:
                 if (implied := parameter.implied) is UNKNOWN:
                     raise self._lacks.get(parameter.name) or MissingArgument(parameter.name)
@@ -138,10 +138,10 @@ class _ArgumentFiller:
             parameter.name: found[parameter.name] for parameter in wanted if parameter.name in found
         }
 
-    def _by_other_readings(
+    def _by_other_variants(
         self, parameter: Parameter, wanted: Sequence[Parameter]
     ) -> dict[str, Any]:
-        """Return the value by the first further reading for which there is one."""
+        """Return the value by the first further variant of the schema that yields one."""
         for other in parameter.others:
             value = self._value(other, wanted)
             if value is not None and other.accepts(value):
@@ -401,8 +401,8 @@ def _side(text: str, kind: ParameterKind) -> str:
 def _item(parameter: Parameter) -> Parameter | None:
     """Return an item of an array as a parameter; `None` if nothing fits it."""
     place = parameter.schema.get("items", True)
-    readings = parameter.tool_schema.readings(place)
-    return replace(parameter, place=place, schema=readings[0]) if readings else None
+    variants = parameter.tool_schema.variants(place)
+    return replace(parameter, place=place, schema=variants[0]) if variants else None
 
 
 def _has_untyped_items(parameter: Parameter) -> bool:

@@ -27,7 +27,7 @@ UNKNOWN: Any = object()
 class Parameter:
     """One parameter, and whether it is required.
 
-    `place` is where its schema stands within `tool_schema`, and `schema` one reading of that.
+    `place` is its schema within `tool_schema`, and `schema` one resolved variant of that.
     """
 
     name: str
@@ -46,8 +46,8 @@ class Parameter:
 
     @property
     def others(self) -> tuple[Parameter, ...]:
-        """The same parameter by its further readings, and by further types if it has none."""
-        further = list(self.tool_schema.readings(self.place)[1:])
+        """The same parameter by its further variants, and by further types if it has none."""
+        further = list(self.tool_schema.variants(self.place)[1:])
         if "type" not in self.schema and "enum" not in self.schema:
             further += [{**self.schema, "type": one} for one in ("number", "boolean")]
         return tuple(replace(self, schema=one) for one in further)
@@ -58,12 +58,12 @@ class Parameter:
 
         The default, the only value that is allowed, or null.
         """
-        readings = self.tool_schema.readings(self.place)
+        variants = self.tool_schema.variants(self.place)
         if "default" in self.schema:
             return self.schema["default"]
-        if len(readings) == 1 and len(self.schema.get("enum") or ()) == 1:
+        if len(variants) == 1 and len(self.schema.get("enum") or ()) == 1:
             return self.schema["enum"][0]
-        if readings and parameter_schema.kind(readings[-1]) == "null":
+        if variants and parameter_schema.kind(variants[-1]) == "null":
             return None
         return UNKNOWN
 
@@ -73,7 +73,7 @@ class Parameter:
 
 
 def parameters(tool: ToolDeclaration) -> list[Parameter]:
-    """Return the parameters of a function by the first reading of its schema."""
+    """Return the parameters of a function by the first variant of its schema."""
     return parameters_of(tool.schema, tool.schema.first(tool.schema.arguments))
 
 
@@ -84,9 +84,9 @@ def parameters_of(schema: ParameterSchema, shape: Json) -> list[Parameter]:
     unnamed = [name for name in needed if name not in named]
     further = dict.fromkeys(unnamed, shape.get("additionalProperties", True))
     return [
-        Parameter(name, schema, place, readings[0], name in needed)
+        Parameter(name, schema, place, variants[0], name in needed)
         for name, place in {**named, **further}.items()
-        if (readings := schema.readings(place))
+        if (variants := schema.variants(place))
     ]
 
 
