@@ -224,11 +224,8 @@ class History:
         if end <= first:
             return
         contents = (each.content for each in self._done)
-        fits = (
-            _is_user_message
-            if first == 0 and any(map(_is_user_message, contents))
-            else _has_no_results
-        )
+        from_user = first == 0 and any(map(_is_user_message, contents))
+        fits = _is_user_message if from_user else _has_no_results
         while end < len(self._done) and not fits(self._done[end].content):
             end += 1
         dropped = self._done[first:end]

@@ -70,12 +70,9 @@ class ParameterSchema:
         far as types and enumerations tell. One that takes more than `_MAX_STEPS` resolves to `{}`:
         values are validated against the schema itself anyway.
         """
-        known = self._known.get(id(subschema))
-        return (
-            known[1]
-            if known is not None
-            else _VariantResolver(self, self._known).variants(subschema)
-        )
+        if (known := self._known.get(id(subschema))) is not None:
+            return known[1]
+        return _VariantResolver(self, self._known).variants(subschema)
 
     def first(self, subschema: object) -> Schema:
         """Return the first resolved variant of `subschema`; empty if there is none."""
