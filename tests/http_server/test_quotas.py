@@ -9,7 +9,7 @@ import pytest
 
 from vivavoce.domain.accounts import Principal, Quota
 from vivavoce.errors import ClientFault, StoreError
-from vivavoce.http.quotas import PLACE_LEASE_S, Quotas, UsageMeter
+from vivavoce.http.quotas import SLOT_LEASE_S, Quotas, UsageMeter
 from vivavoce.protocol import close
 from vivavoce.store.memory import MemoryStore
 
@@ -67,7 +67,7 @@ async def test_a_session_that_goes_on_over_another_connection_keeps_its_place(ti
 
 
 class Hanging(MemoryStore):
-    """A store that gives a place, and then hangs on the question about the day."""
+    """A store that grants a slot, and then hangs on the question about the day."""
 
     async def add_usage(self, *arguments: Any, **named: Any) -> float:
         await asyncio.Event().wait()
@@ -82,12 +82,12 @@ async def test_who_leaves_before_it_is_admitted_holds_no_place(time: Time) -> No
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asking
-    time.now += PLACE_LEASE_S - 1
+    time.now += SLOT_LEASE_S - 1
     flushing = asyncio.ensure_future(here.flush())
     await asyncio.sleep(0)
     flushing.cancel()
     time.now += 2
-    assert await store.hold_place(principal.id, "two", 1, time.now, time.now + PLACE_LEASE_S)
+    assert await store.acquire_slot(principal.id, "two", 1, time.now, time.now + SLOT_LEASE_S)
 
 
 async def test_a_place_is_kept_while_its_process_lives_and_falls_free_with_it(time: Time) -> None:
@@ -95,10 +95,10 @@ async def test_a_place_is_kept_while_its_process_lives_and_falls_free_with_it(ti
     here, there = quotas(store, time), quotas(store, time)
     await here.admit_session(principal, "one")
     for _ in range(3):
-        time.now += PLACE_LEASE_S - 1
+        time.now += SLOT_LEASE_S - 1
         await here.flush()
         await refused(there, principal)
-    time.now += PLACE_LEASE_S
+    time.now += SLOT_LEASE_S
     await there.admit_session(principal, "two")
 
 

@@ -143,7 +143,7 @@ async def test_what_is_expired_is_swept_from_the_file(tmp_path: Path) -> None:
     store = SqliteStore(path, sweep_every=2)
     await store.save_session(SAVED, "h1", NOW, NOW + 10)
     await store.put_token(TOKEN)
-    await store.hold_place("o", "a", 1, NOW, NOW + 10)
+    await store.acquire_slot("o", "a", 1, NOW, NOW + 10)
     await store.add_usage("o", "calls", 1, NOW, NOW + 10)
     tables = ("sessions", "handles", "tokens", "places", "counters")
     assert [rows_in(path, table) for table in tables] == [1] * 5
@@ -264,7 +264,7 @@ async def test_everything_but_keys_has_an_end_in_redis() -> None:
         await store.save_session(SAVED, "h2", NOW, LATER)
         await store.take_session("h1", "owner", "model", NOW, exact=False)
         await store.put_token(TOKEN)
-        await store.hold_place("o", "a", 1, NOW, NOW + 10)
+        await store.acquire_slot("o", "a", 1, NOW, NOW + 10)
         await store.add_usage("o", "calls", 1, NOW, NOW + 10)
         await store.claim_token(TOKEN.digest, NOW, resuming=False)
         async with Redis.from_url(server.url) as plain:

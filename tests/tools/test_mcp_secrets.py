@@ -19,7 +19,7 @@ from vivavoce.domain.content import BuiltinTool, Json, ToolCall, ToolKind, ToolO
 from vivavoce.domain.ids import CallId
 from vivavoce.logs import configure
 from vivavoce.runtime.connection import Connection
-from vivavoce.runtime.tool_runs import NoTools
+from vivavoce.runtime.tool_runner import NoTools
 from vivavoce.tools.mcp.registry import McpRegistry
 from vivavoce.tools.mcp.settings import McpServerSpec, McpSettings, origin_of
 from vivavoce.tools.toolbox import REPORTED_ERROR, Toolbox

@@ -1,4 +1,4 @@
-"""Use a language model behind an OpenAI-compatible chat endpoint."""
+"""Language-model engine for OpenAI-compatible chat endpoints: settings, HTTP client, factory."""
 
 from __future__ import annotations
 
@@ -139,9 +139,9 @@ class ChatClient:
                     async for chunk in events:
                         yield chunk
         except TimeoutError as error:
-            raise self._silent(self._settings.first_token_s) from error
+            raise self._no_data_error(self._settings.first_token_s) from error
         except httpx2.TimeoutException as error:
-            raise EngineError(ENGINE, self._too_slow(error)) from error
+            raise EngineError(ENGINE, self._timeout_message(error)) from error
         except httpx2.ConnectError as error:
             reason = connection_failure(error)
             raise EngineError(
@@ -170,7 +170,7 @@ class ChatClient:
             except StopAsyncIteration:
                 return
             except TimeoutError as error:
-                raise self._silent(limit_s) from error
+                raise self._no_data_error(limit_s) from error
             if not line.startswith("data:"):
                 continue
             data = line.removeprefix("data:").strip()
@@ -194,12 +194,12 @@ class ChatClient:
             return EngineMissing(ENGINE, problem, fix)
         return EngineError(ENGINE, problem)
 
-    def _too_slow(self, error: httpx2.TimeoutException) -> str:
+    def _timeout_message(self, error: httpx2.TimeoutException) -> str:
         if isinstance(error, httpx2.ConnectTimeout):
             return f"{self._settings.url} took no connection in {self._settings.connect_s:g} s."
         return f"{self._settings.url} stopped taking or sending data."
 
-    def _silent(self, limit_s: float) -> EngineError:
+    def _no_data_error(self, limit_s: float) -> EngineError:
         return EngineError(ENGINE, f"{self._settings.url} sent no word for {limit_s:g} s.")
 
 

@@ -32,7 +32,7 @@ from vivavoce.protocol.paths import LivePath
 from vivavoce.runtime.connection import Backend, Connection
 from vivavoce.runtime.event_loop import run_in_decoder
 from vivavoce.runtime.session_registry import Connections, Leases
-from vivavoce.runtime.tool_runs import NoTools
+from vivavoce.runtime.tool_runner import NoTools
 from vivavoce.store.checkpoints import CheckpointRepository, SessionStart
 from vivavoce.store.port import Refusal
 from vivavoce.tools.ports import Toolset

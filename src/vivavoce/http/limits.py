@@ -1,7 +1,7 @@
-"""Bound clients that are not admitted: connections, bytes, failed authentications, log lines.
+"""Limit unauthenticated clients: connections, buffered bytes, failed logins; throttle log lines.
 
 A connection is *admitted* when its session's caller is: its credential was checked, or, on a server
-without keys, its setup was accepted. Until then it costs its sender nothing, so
+without keys, its setup was accepted. An unauthenticated connection is free for an attacker, so
 
 - one client network (an IPv4 address, a /64 of IPv6) has at most a quarter of the connections that
   are not admitted; the oldest of them is closed for a new one;

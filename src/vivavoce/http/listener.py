@@ -1,4 +1,4 @@
-"""Listen for TLS and plain text on one port.
+"""Accept TLS and plain HTTP connections on one port, and shut down gracefully.
 
 The Python SDK can only dial TLS, the JavaScript SDK with an `http:` base URL only plain text,
 and both use the same address. So every connection's first byte is peeked at: 0x16 begins a TLS

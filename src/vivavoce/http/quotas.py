@@ -25,7 +25,7 @@ from vivavoce.store.port import QuotaStore
 log = logging.getLogger(__name__)
 
 FLUSH_S = 3.0
-PLACE_LEASE_S = 15.0
+SLOT_LEASE_S = 15.0
 """How long a session is counted for a process that does not renew it."""
 
 BURST_S = 2.0
@@ -145,7 +145,7 @@ class Quotas:
             del account.meters[meter.holder]
             if principal.quota.sessions:
                 with suppress(StoreError):
-                    await self._store.release_place(principal.id, meter.holder)
+                    await self._store.release_slot(principal.id, meter.holder)
         with suppress(StoreError):
             await self._add(account)
         if not account.meters and not any(account.taken[what] for what in account.limits):
@@ -158,7 +158,7 @@ class Quotas:
                 for holder in tuple(account.meters):
                     await self._hold(account.principal, holder)
                     if holder not in account.meters:  # it ended meanwhile
-                        await self._store.release_place(account.principal.id, holder)
+                        await self._store.release_slot(account.principal.id, holder)
                 if await self._add(account):
                     for meter in tuple(account.meters.values()):
                         meter.on_exceeded()
@@ -171,7 +171,7 @@ class Quotas:
         if not limit:
             return True
         now = self._now()
-        return await self._store.hold_place(principal.id, holder, limit, now, now + PLACE_LEASE_S)
+        return await self._store.acquire_slot(principal.id, holder, limit, now, now + SLOT_LEASE_S)
 
     async def _add(self, account: _Account) -> bool:
         """Add to the day's sums; return whether one exceeds its limit."""

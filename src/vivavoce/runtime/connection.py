@@ -80,7 +80,7 @@ from vivavoce.runtime.ports import (
 )
 from vivavoce.runtime.rate_limit import ANSWER_S, RateLimiter, RateLimits
 from vivavoce.runtime.tasks import EngineTasks, is_end
-from vivavoce.runtime.tool_runs import NoTools, ToolRunner
+from vivavoce.runtime.tool_runner import NoTools, ToolRunner
 from vivavoce.runtime.transcription import Recordings, Transcripts
 from vivavoce.runtime.turn_metrics import TurnListener, TurnReporter, UsageMetering
 from vivavoce.runtime.voice_activity import VoiceActivityDetection, VoiceScorer

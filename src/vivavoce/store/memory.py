@@ -44,7 +44,7 @@ class MemoryStore:
         self._handles: dict[str, SessionId] = {}
         self._tokens: dict[str, TokenRecord] = {}
         self._keys: dict[str, KeyRecord] = {}
-        self._places: dict[str, dict[str, float]] = {}
+        self._slots: dict[str, dict[str, float]] = {}
         self._counters: dict[tuple[str, str], tuple[float, float]] = {}
         self._writes = 0
 
@@ -159,22 +159,22 @@ class MemoryStore:
 
     # --- quotas ---------------------------------------------------------------------------
 
-    async def hold_place(
+    async def acquire_slot(
         self, owner: str, holder: str, limit: int, now: float, expires: float
     ) -> bool:
-        places = self._places.setdefault(owner, {})
-        for each in [each for each, until in places.items() if until <= now]:
-            del places[each]
-        if holder not in places and 0 < limit <= len(places):
+        slots = self._slots.setdefault(owner, {})
+        for each in [each for each, until in slots.items() if until <= now]:
+            del slots[each]
+        if holder not in slots and 0 < limit <= len(slots):
             return False
-        places[holder] = expires
+        slots[holder] = expires
         return True
 
-    async def release_place(self, owner: str, holder: str) -> None:
-        places = self._places.get(owner, {})
-        places.pop(holder, None)
-        if not places:
-            self._places.pop(owner, None)
+    async def release_slot(self, owner: str, holder: str) -> None:
+        slots = self._slots.get(owner, {})
+        slots.pop(holder, None)
+        if not slots:
+            self._slots.pop(owner, None)
 
     async def add_usage(
         self, owner: str, what: str, amount: float, now: float, expires: float

@@ -155,17 +155,17 @@ class KeyStore(Protocol):
 class QuotaStore(Protocol):
     """Stores what principals use of their quotas."""
 
-    async def hold_place(
+    async def acquire_slot(
         self, owner: str, holder: str, limit: int, now: float, expires: float
     ) -> bool:
-        """Hold one of `limit` places of an owner until `expires` (0 is no limit), atomically.
+        """Acquire one of `limit` slots of an owner until `expires` (0 is no limit), atomically.
 
-        A holder that has one keeps it, with the new time. False where all are held.
+        A holder that has one keeps it, with the new time. False if all are taken.
         """
         ...
 
-    async def release_place(self, owner: str, holder: str) -> None:
-        """Release the place."""
+    async def release_slot(self, owner: str, holder: str) -> None:
+        """Release the slot."""
         ...
 
     async def add_usage(

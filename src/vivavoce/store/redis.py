@@ -175,12 +175,12 @@ class RedisStore:
 
     # --- quotas ---------------------------------------------------------------------------
 
-    async def hold_place(
+    async def acquire_slot(
         self, owner: str, holder: str, limit: int, now: float, expires: float
     ) -> bool:
         return bool(await self._run(HOLD, now, owner, holder, limit, repr(expires)))
 
-    async def release_place(self, owner: str, holder: str) -> None:
+    async def release_slot(self, owner: str, holder: str) -> None:
         await self._do(self._redis.zrem(self._key("places", owner), holder))
 
     async def add_usage(

@@ -1,4 +1,4 @@
-"""State store in one SQLite file: for one machine, with any number of processes.
+"""SQLite store for sessions, tokens, API keys and quotas; shared by processes on one machine.
 
 Write-ahead logging lets readers go on beside a writer. Every method that must be atomic is one
 transaction that begins by taking the write lock (`BEGIN IMMEDIATE`), or one conditional statement.
@@ -88,8 +88,8 @@ class SqliteStore:
         """Run one statement. Returns how many rows it changed."""
         return await self._file.run_work(lambda db: db.execute(statement, values).rowcount)
 
-    def _swept(self, db: sqlite3.Connection, now: float) -> None:
-        """Now and then, delete what has expired."""
+    def _sweep_expired(self, db: sqlite3.Connection, now: float) -> None:
+        """Delete expired rows, once in `WRITES_PER_SWEEP` writes."""
         self._writes += 1
         if self._writes % self._sweep_every == 1:
             db.execute("DELETE FROM sessions WHERE expires <= ?", (now,))
@@ -104,7 +104,7 @@ class SqliteStore:
     ) -> bool:
         def work(db: sqlite3.Connection) -> bool:
             with write_transaction(db):
-                self._swept(db, now)
+                self._sweep_expired(db, now)
                 db.execute(
                     "DELETE FROM sessions WHERE session = ? AND expires <= ?", (saved.session, now)
                 )
@@ -183,7 +183,7 @@ class SqliteStore:
     async def claim_token(self, digest: str, now: float, resuming: bool) -> TokenRecord | Refusal:
         def work(db: sqlite3.Connection) -> TokenRecord | Refusal:
             with write_transaction(db):
-                self._swept(db, now)
+                self._sweep_expired(db, now)
                 token = self._token(db, digest, now)
                 if token is None:
                     return Refusal.UNKNOWN
@@ -220,13 +220,13 @@ class SqliteStore:
 
     # --- quotas ---------------------------------------------------------------------------
 
-    async def hold_place(
+    async def acquire_slot(
         self, owner: str, holder: str, limit: int, now: float, expires: float
     ) -> bool:
         row = {"owner": owner, "holder": holder, "limit": limit, "now": now, "expires": expires}
         return await self._change(HOLD, row) > 0
 
-    async def release_place(self, owner: str, holder: str) -> None:
+    async def release_slot(self, owner: str, holder: str) -> None:
         drop = "DELETE FROM places WHERE owner = ? AND holder = ?"
         await self._change(drop, (owner, holder))
 

@@ -330,21 +330,23 @@ class StateStoreContract:
 
     async def test_places_are_limited(self) -> None:
         async with self.store() as store:
-            assert await store.hold_place("o", "a", 2, NOW, NOW + 10)
-            assert await store.hold_place("o", "b", 2, NOW, NOW + 10)
-            assert not await store.hold_place("o", "c", 2, NOW, NOW + 10)
-            assert await store.hold_place("o", "a", 2, NOW + 5, NOW + 15), "who holds one keeps it"
-            assert await store.hold_place("other", "c", 2, NOW, NOW + 10)
-            assert await store.hold_place("o", "c", 2, NOW + 10, NOW + 20), "b has let it lapse"
-            assert not await store.hold_place("o", "d", 2, NOW + 11, NOW + 20)
-            await store.release_place("o", "a")
-            assert await store.hold_place("o", "d", 2, NOW + 11, NOW + 20)
-            assert await store.hold_place("o", "e", 0, NOW + 11, NOW + 20), "0 is no limit"
+            assert await store.acquire_slot("o", "a", 2, NOW, NOW + 10)
+            assert await store.acquire_slot("o", "b", 2, NOW, NOW + 10)
+            assert not await store.acquire_slot("o", "c", 2, NOW, NOW + 10)
+            assert await store.acquire_slot("o", "a", 2, NOW + 5, NOW + 15), (
+                "who holds one keeps it"
+            )
+            assert await store.acquire_slot("other", "c", 2, NOW, NOW + 10)
+            assert await store.acquire_slot("o", "c", 2, NOW + 10, NOW + 20), "b has let it lapse"
+            assert not await store.acquire_slot("o", "d", 2, NOW + 11, NOW + 20)
+            await store.release_slot("o", "a")
+            assert await store.acquire_slot("o", "d", 2, NOW + 11, NOW + 20)
+            assert await store.acquire_slot("o", "e", 0, NOW + 11, NOW + 20), "0 is no limit"
 
     async def test_concurrent_holders_never_exceed_the_places(self) -> None:
         async with self.store() as store:
             held = await asyncio.gather(
-                *(store.hold_place("crowd", f"{n}", 5, NOW, NOW + 10) for n in range(40))
+                *(store.acquire_slot("crowd", f"{n}", 5, NOW, NOW + 10) for n in range(40))
             )
             assert sum(held) == 5
 

@@ -30,7 +30,7 @@ from vivavoce.domain.setup import Modality, SessionSetup
 from vivavoce.engines.ports import CallsRequested, TextDelta
 from vivavoce.errors import ClientFault
 from vivavoce.runtime.tasks import EngineTasks
-from vivavoce.runtime.tool_runs import BROKEN, NoTools
+from vivavoce.runtime.tool_runner import BROKEN, NoTools
 from vivavoce.testing.virtual_loop import run_virtually
 
 PYTHON = ServerTool(ToolDeclaration("python"), ToolKind.CODE)

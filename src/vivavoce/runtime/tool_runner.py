@@ -1,4 +1,4 @@
-"""Runs of the server's tools in one conversation.
+"""Start and cancel the server-side tool calls of one conversation.
 
 A tool gets the snapshot of the conversation that its call was made from. Whatever it does, the core
 learns exactly once what came of it, unless it has stopped the call; a tool's bug is a failed call,
@@ -45,7 +45,7 @@ class NoTools:
 
 
 class ToolRunner:
-    """Starts and stops the calls of one conversation."""
+    """Starts and cancels the calls of one conversation."""
 
     def __init__(self, toolset: Toolset, tasks: EngineTasks, post: Callable[[Event], None]) -> None:
         self.toolset = toolset
