@@ -165,7 +165,7 @@ async def test_without_limits_nothing_is_counted(time: Time) -> None:
     meter.count_audio(1e6)
     await of.flush()
     await of.release_session(Principal(), meter)
-    assert (store._counters, store._places, of._accounts) == ({}, {}, {})
+    assert (store._counters, store._slots, of._accounts) == ({}, {}, {})
 
 
 class Away(MemoryStore):
