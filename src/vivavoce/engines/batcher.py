@@ -1,6 +1,7 @@
-"""Batch the requests of many sessions that wait while a worker is busy.
+"""Batch requests of many sessions into one engine call; run single calls inline while cheap.
 
-No window and no timer: an idle server adds no delay, a busy one forms larger batches by itself.
+Requests that wait while a worker is busy form the next batch. There is no window and no timer: an
+idle server adds no delay, a busy one forms larger batches by itself.
 
 At low load a thread hand-over costs more than the work itself (two context switches against
 0.15 ms for a Silero frame), so a call that can't block may be made on the event loop, within a
@@ -37,7 +38,7 @@ INLINE_SHARE = 0.15
 """Share of the loop's time that calls on the loop may take."""
 
 INLINE_BURST_S = 0.003
-"""Most of that at once, so that no session waits behind it."""
+"""Largest burst of inline time, so that no session waits behind it."""
 
 CALL_S = 2.0
 """Time limit of one call in the worker pool."""

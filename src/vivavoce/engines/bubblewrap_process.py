@@ -455,7 +455,7 @@ class SandboxProcess:
             report, reporting = os.pipe()
             kept.callback(os.close, report)
             given.callback(os.close, reporting)
-            filter_fd, code_fd = _file(self._seccomp_filter), _file(code)
+            filter_fd, code_fd = _memory_file(self._seccomp_filter), _memory_file(code)
             given.callback(os.close, filter_fd)
             given.callback(os.close, code_fd)
             process = kept.enter_context(
@@ -476,7 +476,7 @@ class SandboxProcess:
 
     def _begin(self, report: int) -> None:
         """Wait for the number of the first process; there is none if bubblewrap failed."""
-        output = _all(report, time.monotonic() + _START_S)
+        output = _read_all(report, time.monotonic() + _START_S)
         with self._lock, contextlib.suppress(ValueError, KeyError, ProcessLookupError):
             self._first = os.pidfd_open(json.loads(output)["child-pid"])
         if self._stopped:
@@ -494,7 +494,7 @@ class SandboxProcess:
             status = process.wait(max(0.0, end - time.monotonic()))
         except subprocess.TimeoutExpired:
             return ProcessEnd(None, timed_out=True)
-        output = _all(process.stderr.fileno(), time.monotonic() + _EXIT_S)
+        output = _read_all(process.stderr.fileno(), time.monotonic() + _EXIT_S)
         error_line = output.decode(errors="replace").strip().partition("\n")[0]
         return ProcessEnd(128 - status if status < 0 else status, error_line=error_line)
 
@@ -520,7 +520,7 @@ def _kill(first: int) -> None:
         signal.pidfd_send_signal(first, signal.SIGKILL)
 
 
-def _file(content: bytes) -> int:
+def _memory_file(content: bytes) -> int:
     """Return the descriptor of a file in memory, to be read from its beginning."""
     descriptor = os.memfd_create("vivavoce")
     with open(descriptor, "wb", closefd=False) as file:
@@ -540,5 +540,5 @@ def _pieces(descriptor: int, end: float) -> Iterator[bytes]:
             yield piece
 
 
-def _all(descriptor: int, end: float) -> bytes:
+def _read_all(descriptor: int, end: float) -> bytes:
     return b"".join(_pieces(descriptor, end))

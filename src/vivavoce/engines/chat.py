@@ -1,4 +1,4 @@
-"""Conversations as OpenAI-compatible chat completions: messages out, streamed deltas in.
+"""Convert conversations to OpenAI-style chat requests that fit the window; parse streamed chunks.
 
 What chat servers insist on and the Live API does not: every call is followed at once by its
 result, neighbors have different roles, nothing is empty, and the user speaks last. Calls that
@@ -375,10 +375,9 @@ def note_images(history: Sequence[Content]) -> tuple[Content, ...]:
 
 
 def no_vision_reply(history: Sequence[Content]) -> str:
-    """Return `EXCUSE` where the newest words ask about an image that was sent, or for sight.
+    """Return a fixed reply, `EXCUSE`, if the user asks about images; empty if not.
 
-    Else nothing. Frames that do not belong to a turn never get here, so "what do you see" is
-    excused without any.
+    Frames that do not belong to a turn never get here, so "what do you see" gets it without any.
 
     For a model too small to heed the note: it would describe a cityscape all the same, and
     be sorry about unseen images when it is greeted in front of a camera.

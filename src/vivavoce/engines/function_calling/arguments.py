@@ -39,7 +39,7 @@ _MAX_CHARS = 1000
 """Characters of an utterance that are read."""
 _MAX_DEPTH = 6
 """Objects and lists within one another."""
-_MAX_SHAPES = 8
+_MAX_VARIANTS = 8
 """Readings of a function's whole schema that are tried."""
 _FORMS = (
     ParameterKind.CODE,
@@ -79,15 +79,15 @@ def fill_arguments(
         return {}
     text = FreeText(utterance[:_MAX_CHARS])
     missing: MissingArgument | None = None
-    for shape in tool.schema.variants(tool.schema.arguments)[:_MAX_SHAPES]:
+    for schema in tool.schema.variants(tool.schema.arguments)[:_MAX_VARIANTS]:
         try:
-            arguments = _ArgumentFiller(tool, text, encoder).fill_object(shape)
+            arguments = _ArgumentFiller(tool, text, encoder).fill_object(schema)
         except MissingArgument as lack:
             missing = missing or lack
             continue
         if fits_schema(tool.schema.root, arguments):
             return arguments
-        lacking = (name for name in parameter_schema.required(shape) if name not in arguments)
+        lacking = (name for name in parameter_schema.required(schema) if name not in arguments)
         missing = missing or MissingArgument(next(lacking, ""))
     raise missing or MissingArgument("")
 
@@ -106,7 +106,7 @@ class _ArgumentFiller:
         self._free = free
         self._encoder = encoder
         self._within = within
-        """The identities of the shapes that are being filled: none is filled within itself."""
+        """The identities of the schemas that are being filled: none is filled within itself."""
         self._lacks: dict[str, MissingArgument] = {}
         """What objects lack that were to be values."""
         self._wanted: Sequence[Parameter] = ()
@@ -114,9 +114,9 @@ class _ArgumentFiller:
         self._quantities: values.Quantities | None = None
         """The numbers chosen for the parameters, once the first of them is asked for."""
 
-    def fill_object(self, shape: Json) -> dict[str, Any]:
+    def fill_object(self, schema: Json) -> dict[str, Any]:
         """Return the properties of an object. Raises `MissingArgument`."""
-        wanted = declarations.parameters_of(self._tool.schema, shape)
+        wanted = declarations.parameters_of(self._tool.schema, schema)
         self._wanted = wanted
         self._reserve_message(wanted)
         named = {word for parameter in wanted for word in words.split_identifier(parameter.name)}
@@ -205,14 +205,14 @@ class _ArgumentFiller:
                 return self._object(parameter.name, parameter.schema)
         return None
 
-    def _object(self, name: str, shape: Json) -> dict[str, Any] | None:
+    def _object(self, name: str, schema: Json) -> dict[str, Any] | None:
         """Return an object that is a value; `None` if something is missing for it."""
-        if id(shape) in self._within or len(self._within) >= _MAX_DEPTH:
+        if id(schema) in self._within or len(self._within) >= _MAX_DEPTH:
             return None
-        within = (*self._within, id(shape))
+        within = (*self._within, id(schema))
         inner = _ArgumentFiller(self._tool, self._free, self._encoder, within)
         try:
-            found = inner.fill_object(shape)
+            found = inner.fill_object(schema)
         except MissingArgument as lack:
             self._lacks.setdefault(name, lack)
             return None
@@ -225,8 +225,8 @@ class _ArgumentFiller:
             f"{place} {parameter.name}": item
             for place, item in enumerate(parameter.schema["prefixItems"])
         }
-        shape = {"properties": names, "required": list(names) if parameter.needed else []}
-        found = self._object(parameter.name, shape)
+        schema = {"properties": names, "required": list(names) if parameter.needed else []}
+        found = self._object(parameter.name, schema)
         if found is None or len(found) < len(names):
             self._lacks[parameter.name] = MissingArgument(parameter.name)
             return None

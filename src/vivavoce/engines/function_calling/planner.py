@@ -1,4 +1,4 @@
-"""Planner of calls and reports for a language model that can't call functions.
+"""Choose tool calls and report their results for a language model without function calling.
 
 The user's last words say what is to be called, and the calls since then how much of it was. All
 calls of an utterance are made at once; when the results are there, one answer reports all of
@@ -114,7 +114,7 @@ class Planner:
             return Plan()
         pending = self._pending(_detect_intents(detector, history, place), (), cancel)
         if pending.question and not pending.calls:
-            # What was no answer to a question back may be a request of its own.
+            # What was no answer to a follow-up question may be a request of its own.
             again = self._pending(detector.detect_intents(history, place), (), cancel)
             pending = again if again.calls or again.question else pending
         if not pending.calls:
@@ -234,7 +234,7 @@ class Planner:
 def _request_of(
     call: ToolCall, detector: IntentDetector, history: Sequence[Content], place: int
 ) -> str:
-    """Return the request that led to a call at `place`, with the words before a question back."""
+    """Return the request that led to a call at `place`, with the words before a follow-up."""
     begin = find_last_words(history, place)
     if begin < 0:
         return ""
@@ -247,13 +247,13 @@ def _request_of(
 
 
 def _detect_intents(detector: IntentDetector, history: Sequence[Content], place: int) -> Intents:
-    """Return the intents of the words at `place`, which may answer a question back."""
+    """Return the intents of the words at `place`, which may answer a follow-up question."""
     answered = _answered_intent(detector, history, place)
     return detector.detect_intents(history, place) if answered is None else Intents((answered,))
 
 
 def question_for(tool: ToolDeclaration, name: str) -> str:
-    """Return the question back for a missing argument."""
+    """Return the follow-up question for a missing argument."""
     wanted = next((one for one in _asked_parameters(tool) if one.name == name), None)
     how = "How many" if wanted and wanted.kind == "integer" else "Which"
     return f"{how} {' '.join(words.split_identifier(name)) or 'one'} should it be?"
