@@ -40,7 +40,7 @@ _MAX_CHARS = 1000
 _MAX_DEPTH = 6
 """Objects and lists within one another."""
 _MAX_VARIANTS = 8
-"""Readings of a function's whole schema that are tried."""
+"""Variants of a function's whole schema that are tried."""
 _FORMS = (
     ParameterKind.CODE,
     ParameterKind.DAY,
